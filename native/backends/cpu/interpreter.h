@@ -1,0 +1,35 @@
+// Runs a KernelProgram on the CPU: tiles that stay in cache, one vectorised loop an instruction.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "plan/kernel_program.h"
+
+namespace funcnn::cpu {
+
+// A program prepared for this machine: registers assigned, instruction functions looked up, tile shape chosen.
+class PreparedProgram {
+ public:
+  explicit PreparedProgram(const KernelProgram& program);
+  ~PreparedProgram();
+  PreparedProgram(PreparedProgram&&) noexcept;
+
+  // The whole domain, on as many threads as pay off; bit-identical for any number of threads.
+  void run(std::span<std::byte* const> operands) const;
+  // Elements [begin, end) of a program without reductions, on the calling thread.
+  void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The instruction set whose tables are in use: "baseline", "avx2", "avx512" or "neon".
+const char* instruction_set();
+// Use another one that this machine supports (tests); raises ValueError naming those that are.
+void set_instruction_set(const char* name);
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,33 @@
+// One pool of threads for the process. Waiting threads sleep; work never waits for a descheduled thread.
+#pragma once
+
+#include <cstdint>
+
+namespace funcnn {
+
+// Run body(begin, end) over sub-ranges that cover [0, count). The calling thread takes part and takes over whatever no
+// other thread has started, so a busy machine delays nothing. Ranges hold at least `grain` items; with one range, or
+// inside another parallel_for, the body runs on the calling thread at once. The split into ranges may depend on the
+// number of threads: bodies must give the same result for any split. An exception is rethrown after all ranges end.
+class RangeBody {
+ public:
+  template <class F>
+  RangeBody(F& f) : object_(&f), call_([](void* o, int64_t b, int64_t e) { (*static_cast<F*>(o))(b, e); }) {}
+  void operator()(int64_t begin, int64_t end) const { call_(object_, begin, end); }
+
+ private:
+  void* object_;
+  void (*call_)(void*, int64_t, int64_t);
+};
+void parallel_for_ranges(int64_t count, int64_t grain, RangeBody body);
+
+template <class F>
+void parallel_for(int64_t count, int64_t grain, F&& body) {
+  parallel_for_ranges(count, grain, RangeBody(body));
+}
+
+// The number of threads that take part, the caller included. Default: FUNCNN_NUM_THREADS or the usable cores.
+int thread_count();
+void set_thread_count(int count);
+
+}  // namespace funcnn

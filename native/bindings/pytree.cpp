@@ -1,0 +1,7 @@
+#include "bindings/bindings.h"
+
+namespace funcnn {
+
+void bind_pytree(nb::module_&) {}
+
+}  // namespace funcnn

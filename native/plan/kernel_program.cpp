@@ -1,0 +1,70 @@
+#include "plan/kernel_program.h"
+
+#include <algorithm>
+
+namespace funcnn {
+
+bool KernelProgram::has_row_reduction() const {
+  return std::any_of(code.begin(), code.end(), [](auto& i) { return i.kind == InstructionKind::reduce_row; });
+}
+bool KernelProgram::has_col_reduction() const {
+  return std::any_of(code.begin(), code.end(), [](auto& i) { return i.kind == InstructionKind::reduce_col; });
+}
+
+void KernelProgram::hash(Hasher& h) const {
+  h.add(rows);
+  h.add(cols);
+  h.add(operand_count);
+  for (const Access& a : accesses) {
+    h.add(a.operand);
+    h.add(int(a.dtype));
+    h.add(a.offset);
+    h.add(a.shape);
+    h.add(a.strides);
+  }
+  for (const Instruction& i : code) {
+    h.add(int(i.kind) | int(i.op) << 8 | int(i.reduce) << 16 | int(i.space) << 20 | int(i.dtype) << 24);
+    for (int a : i.args) h.add(a);
+    h.add(i.access);
+  }
+}
+
+std::ostream& operator<<(std::ostream& out, const KernelProgram& p) {
+  static constexpr const char* spaces[] = {"scalar", "row", "element"};
+  auto place = [&](int index) -> std::ostream& {
+    const Access& a = p.accesses[size_t(index)];
+    out << '%' << a.operand << ':' << a.dtype;
+    if (a.offset) out << '+' << a.offset;
+    out << '[';
+    for (size_t i = 0; i < a.shape.size(); ++i) out << (i ? ", " : "") << a.shape[i] << ':' << a.strides[i];
+    return out << ']';
+  };
+  out << "for " << p.rows << " rows x " << p.cols << " cols\n";
+  for (size_t n = 0; n < p.code.size(); ++n) {
+    const Instruction& i = p.code[n];
+    out << "  ";
+    if (i.kind == InstructionKind::store || i.kind == InstructionKind::reduce_col) {
+      if (i.kind == InstructionKind::reduce_col) out << "col_" << reduce_name(i.reduce) << ' ';
+      else out << "store ";
+      out << 'v' << i.args[0] << " -> ";
+      place(i.access) << '\n';
+      continue;
+    }
+    out << 'v' << n << ": " << i.dtype << ' ' << spaces[int(i.space)] << " = ";
+    if (i.kind == InstructionKind::load) {
+      out << "load ";
+      place(i.access);
+    } else if (i.kind == InstructionKind::index) {
+      out << "index";
+    } else {
+      if (i.kind == InstructionKind::reduce_row) out << "row_" << reduce_name(i.reduce);
+      else out << opcode_name(i.op);
+      for (int a : i.args)
+        if (a >= 0) out << " v" << a;
+    }
+    out << '\n';
+  }
+  return out;
+}
+
+}  // namespace funcnn
