@@ -1,0 +1,100 @@
+#include "graph/graph.h"
+
+#include "base/error.h"
+
+namespace funcnn {
+namespace {
+
+// Rebuild `order` (inputs first) over the replacements already in `map`; nodes outside keep their place.
+void rebuild(std::span<Node* const> order, NodeMap<Array>& map) {
+  Arrays inputs;
+  for (Node* node : order) {
+    if (map.contains(node)) continue;
+    inputs.clear();
+    bool changed = false;
+    for (const NodeRef& input : node->inputs) {
+      const Array* replaced = map.find(input.get());
+      if (replaced && replaced->node() != input.get()) changed = true;
+      inputs.push_back(replaced ? *replaced : Array(input));
+    }
+    map[node] = changed ? Array(remake_node(*node, inputs)) : Array(NodeRef(node));
+  }
+}
+
+}  // namespace
+
+Arrays substitute(const Graph& graph, Span arguments) {
+  if (arguments.size() != graph.inputs.size())
+    throw Error(cat("a graph of ", graph.inputs.size(), " inputs was given ", arguments.size()));
+  NodeMap<Array> map(64);
+  for (size_t i = 0; i < arguments.size(); ++i) map[graph.inputs[i].node()] = arguments[i];
+  auto order = topological_order(graph.outputs, [&](Node& n) { return n.abstract && !map.contains(&n); });
+  rebuild(order, map);
+  Arrays outputs;
+  outputs.reserve(graph.outputs.size());
+  for (const Array& output : graph.outputs) {
+    const Array* replaced = map.find(output.node());
+    outputs.push_back(replaced ? *replaced : output);
+  }
+  return outputs;
+}
+
+Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Ref<Placeholder::Trace> trace) {
+  Graph graph;
+  NodeMap<Array> map(64);
+  auto stand_in = [&](const Array& x) {
+    Array p = make_placeholder(x.shape(), x.dtype(), trace, level);
+    map[x.node()] = p;
+    graph.inputs.push_back(p);
+  };
+  for (const Array& x : inputs) stand_in(x);
+  auto order = topological_order(outputs, [&](Node& n) {
+    if (map.contains(&n)) return false;
+    if (n.level >= level) return true;
+    if (n.storage.data == n.immediate) return false;  // a scalar constant stays
+    Array outer{NodeRef(&n)};
+    if (n.multi()) throw Error("close_graph: reached a shared node below the trace");
+    stand_in(outer);
+    captured.push_back(outer);
+    return false;
+  });
+  rebuild(order, map);
+  for (const Array& output : outputs) {
+    const Array* replaced = map.find(output.node());
+    graph.outputs.push_back(replaced ? *replaced : output);
+  }
+  return graph;
+}
+
+Hash hash_graph(const Graph& graph) {
+  Hasher h;
+  NodeMap<int> number;
+  for (const Array& x : graph.inputs) {
+    number[x.node()] = int(number.size()) + 1;
+    h.add(x.shape());
+    h.add(int(x.dtype()));
+  }
+  auto order = topological_order(graph.outputs, [&](Node&) { return true; });
+  for (Node* node : order) {
+    if (number.contains(node)) continue;
+    int id = int(number.size()) + 1;
+    number[node] = id;
+    if (node->primitive && !node->available()) {
+      h.add(node->primitive->name());
+      node->primitive->hash(h);
+      for (const NodeRef& input : node->inputs) h.add(*number.find(input.get()));
+    } else if (node->storage.data == node->immediate) {
+      uint64_t bits;
+      std::memcpy(&bits, node->immediate, 8);
+      h.add(bits);
+    } else {
+      h.add(static_cast<const void*>(node));
+    }
+    h.add(int(node->dtype));
+    h.add(node->shape);
+  }
+  for (const Array& x : graph.outputs) h.add(*number.find(x.node()));
+  return h.finish();
+}
+
+}  // namespace funcnn

@@ -1,0 +1,349 @@
+#include "ops/elementwise.h"
+
+#include <array>
+#include <cmath>
+#include <numbers>
+
+#include "base/error.h"
+#include "graph/primitive.h"
+#include "ops/rules.h"
+#include "ops/views.h"
+
+namespace funcnn {
+namespace {
+
+// What a derivative rule of an opcode sees.
+struct At {
+  const Array &x, &y, &out;  // operands (y: the second) and result
+};
+using Derivative = Array (*)(const At&);
+
+Array c(double value, const Array& like) { return constant(value, like.dtype()); }
+Array one_minus(const Array& x) { return subtract(c(1, x), x); }
+Array one_plus(const Array& x) { return add(c(1, x), x); }
+Array half_if(const Array& condition, const Array& like) { return where(condition, c(1, like), c(0, like)); }
+
+// d out / d x of opcodes with one operand; null where the derivative is zero everywhere it exists.
+Derivative derivative(Opcode op) {
+  using std::numbers::inv_sqrtpi, std::numbers::ln10, std::numbers::ln2, std::numbers::pi;
+  switch (op) {
+    case Opcode::abs: return [](const At& a) { return sign(a.x); };
+    case Opcode::sqrt: return [](const At& a) { return divide(c(0.5, a.out), a.out); };
+    case Opcode::rsqrt: return [](const At& a) { return multiply(c(-0.5, a.x), divide(a.out, a.x)); };
+    case Opcode::square: return [](const At& a) { return multiply(c(2, a.x), a.x); };
+    case Opcode::reciprocal: return [](const At& a) { return negative(square(a.out)); };
+    case Opcode::exp: return [](const At& a) { return a.out; };
+    case Opcode::expm1: return [](const At& a) { return one_plus(a.out); };
+    case Opcode::exp2: return [](const At& a) { return multiply(c(ln2, a.out), a.out); };
+    case Opcode::log: return [](const At& a) { return reciprocal(a.x); };
+    case Opcode::log1p: return [](const At& a) { return reciprocal(one_plus(a.x)); };
+    case Opcode::log2: return [](const At& a) { return reciprocal(multiply(c(ln2, a.x), a.x)); };
+    case Opcode::log10: return [](const At& a) { return reciprocal(multiply(c(ln10, a.x), a.x)); };
+    case Opcode::sin: return [](const At& a) { return cos(a.x); };
+    case Opcode::cos: return [](const At& a) { return negative(sin(a.x)); };
+    case Opcode::tan: return [](const At& a) { return one_plus(square(a.out)); };
+    case Opcode::arcsin: return [](const At& a) { return rsqrt(one_minus(square(a.x))); };
+    case Opcode::arccos: return [](const At& a) { return negative(rsqrt(one_minus(square(a.x)))); };
+    case Opcode::arctan: return [](const At& a) { return reciprocal(one_plus(square(a.x))); };
+    case Opcode::sinh: return [](const At& a) { return unary(Opcode::cosh, a.x); };
+    case Opcode::cosh: return [](const At& a) { return unary(Opcode::sinh, a.x); };
+    case Opcode::tanh: return [](const At& a) { return one_minus(square(a.out)); };
+    case Opcode::arcsinh: return [](const At& a) { return rsqrt(one_plus(square(a.x))); };
+    case Opcode::arccosh:
+      // Two factors: x * x - 1 would cancel near 1.
+      return [](const At& a) { return multiply(rsqrt(subtract(a.x, c(1, a.x))), rsqrt(one_plus(a.x))); };
+    case Opcode::arctanh: return [](const At& a) { return reciprocal(one_minus(square(a.x))); };
+    case Opcode::sigmoid: return [](const At& a) { return multiply(a.out, one_minus(a.out)); };
+    case Opcode::erf:
+      return [](const At& a) { return multiply(c(2 * inv_sqrtpi, a.x), exp(negative(square(a.x)))); };
+    case Opcode::erfinv:
+      return [](const At& a) { return multiply(c(0.5 / inv_sqrtpi, a.x), exp(square(a.out))); };
+    case Opcode::lgamma: return [](const At& a) { return unary(Opcode::digamma, a.x); };
+    default: return nullptr;
+  }
+}
+
+bool is_piecewise_constant(Opcode op) {
+  return op == Opcode::sign || (op >= Opcode::floor && op <= Opcode::trunc) || opcode_gives_bool(op) ||
+         op == Opcode::bitwise_invert || (op >= Opcode::bitwise_and && op <= Opcode::right_shift) ||
+         op == Opcode::floor_divide;
+}
+
+class Elementwise final : public Primitive {
+ public:
+  explicit Elementwise(Opcode op) : op_(op) {}
+  std::string_view name() const override { return opcode_name(op_); }
+  Kind kind() const override { return Kind::elementwise; }
+  Opcode opcode() const override { return op_; }
+  void hash(Hasher& h) const override { h.add(int(op_)); }
+
+  Arrays vjp(const VjpContext& v) const override {
+    Arrays out(v.inputs.size());
+    if (is_piecewise_constant(op_)) return out;
+    const Array& ct = v.cotangents[0];
+    for (size_t i = 0; i < v.inputs.size(); ++i) {
+      if (!v.needed[i]) continue;
+      Array mine = scale(i, v.inputs, v.outputs[0], ct, true);
+      if (mine) out[i] = cotangent_for(mine, v.inputs[i]);
+    }
+    return out;
+  }
+
+  std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override {
+    Array total;
+    if (!is_piecewise_constant(op_))
+      for (size_t i = 0; i < inputs.size(); ++i)
+        if (tangents[i]) total = add_or_null(total, scale(i, inputs, outputs[0], tangents[i], false));
+    if (total && total.shape() != outputs[0].shape()) total = broadcast_to(total, outputs[0].shape());
+    if (total && total.dtype() != outputs[0].dtype()) total = astype(total, outputs[0].dtype());
+    return Arrays{total};
+  }
+
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t) const override;
+
+ private:
+  // The derivative by operand i, times t. For complex operands the cotangent meets the conjugate derivative.
+  Array scale(size_t i, Span inputs, const Array& out, const Array& t, bool transposed) const {
+    const Array& x = inputs[0];
+    const Array& y = inputs.size() > 1 ? inputs[1] : x;
+    auto d = [&](const Array& derivative) {
+      return transposed && is_complex(derivative.dtype()) ? conjugate(derivative) : derivative;
+    };
+    switch (op_) {
+      case Opcode::copy: return transposed || t.dtype() == out.dtype() ? t : astype(t, out.dtype());
+      case Opcode::negative: return negative(t);
+      case Opcode::abs:
+        if (is_complex(x.dtype())) {
+          // The direction x / |x|, zero at the origin.
+          Array unit = where(equal(out, c(0, out)), constant(0, x.dtype()), divide(x, astype(out, x.dtype())));
+          return transposed ? multiply(astype(t, x.dtype()), unit) : real(multiply(t, conjugate(unit)));
+        }
+        break;
+      case Opcode::real: return transposed ? t : real(t);
+      case Opcode::imag:
+        return transposed ? multiply(astype(t, Dtype::complex64), constant(complex64_t(0, 1), Dtype::complex64)) : imag(t);
+      case Opcode::conjugate: return conjugate(t);
+      case Opcode::make_complex:
+        if (transposed) return i == 0 ? real(t) : imag(t);
+        return i == 0 ? astype(t, Dtype::complex64)
+                      : multiply(astype(t, Dtype::complex64), constant(complex64_t(0, 1), Dtype::complex64));
+      case Opcode::add: return t;
+      case Opcode::subtract: return i == 0 ? t : negative(t);
+      case Opcode::multiply: return multiply(t, d(i == 0 ? y : x));
+      case Opcode::divide:
+        if (i == 0) return divide(t, d(y));
+        return negative(multiply(t, d(divide(out, y))));
+      case Opcode::remainder: {
+        if (i == 0) return t;
+        return negative(multiply(t, binary(Opcode::floor_divide, x, y)));
+      }
+      case Opcode::power: {
+        if (i == 0) return multiply(t, d(multiply(y, power(x, subtract(y, c(1, y))))));
+        // 0 ** y has slope zero in y, not log(0) * 0.
+        Array safe = where(equal(x, c(0, x)), c(1, x), x);
+        return multiply(t, d(multiply(out, log(safe))));
+      }
+      case Opcode::maximum:
+      case Opcode::minimum: {
+        // At equality the second operand takes it all (MLX's choice).
+        Opcode test = op_ == Opcode::maximum ? Opcode::greater : Opcode::less;
+        Array first = binary(test, x, y);
+        return i == 0 ? where(first, t, c(0, t)) : where(first, c(0, t), t);
+      }
+      case Opcode::arctan2: {
+        Array norm = add(square(x), square(y));
+        return i == 0 ? multiply(t, divide(y, norm)) : negative(multiply(t, divide(x, norm)));
+      }
+      case Opcode::logaddexp: {
+        // exp(x - out), with inf - inf taken as zero.
+        Array difference = subtract(i == 0 ? x : y, out);
+        Array share = exp(where(unary(Opcode::isnan, difference), c(0, difference), difference));
+        return multiply(t, share);
+      }
+      case Opcode::select:
+        if (i == 0) return {};
+        return i == 1 ? where(x, t, c(0, t)) : where(x, c(0, t), t);
+      case Opcode::fma: return i == 2 ? t : multiply(t, d(i == 0 ? y : x));
+      default: break;
+    }
+    if (Derivative f = derivative(op_)) return multiply(t, d(f(At{x, y, out})));
+    throw_not_differentiable(*this, op_ == Opcode::digamma ? "its derivative, trigamma, is not available" : "");
+  }
+
+  Opcode op_;
+};
+
+const Ref<const Primitive>& primitive(Opcode op) {
+  static const auto shared = [] {
+    std::array<Ref<const Primitive>, kOpcodeCount> made;
+    for (int i = 0; i < kOpcodeCount; ++i) made[size_t(i)] = Ref<const Primitive>(new Elementwise(Opcode(i)));
+    return made;
+  }();
+  return shared[size_t(op)];
+}
+
+Batched Elementwise::batch(Span inputs, std::span<const bool> batched, int64_t) const {
+  Arrays aligned = align_batched(inputs, batched);
+  Dtype dtype = aligned.back().dtype();
+  if (opcode_gives_bool(op_)) dtype = Dtype::bool_;
+  if (op_ == Opcode::real || op_ == Opcode::imag || (op_ == Opcode::abs && is_complex(dtype))) dtype = Dtype::float32;
+  if (op_ == Opcode::make_complex) dtype = Dtype::complex64;
+  return {{elementwise(op_, aligned, dtype)}, {true}};
+}
+
+// Convert keeps its target in the primitive, for its batching rule.
+class Convert final : public Primitive {
+ public:
+  explicit Convert(Dtype to) : to_(to) {}
+  std::string_view name() const override { return "astype"; }
+  Kind kind() const override { return Kind::elementwise; }
+  Opcode opcode() const override { return Opcode::copy; }
+  void hash(Hasher& h) const override { h.add(int(to_)); }
+  std::string parameters() const override { return std::string(dtype_name(to_)); }
+  Arrays vjp(const VjpContext& v) const override {
+    if (!is_inexact(v.inputs[0].dtype())) return {Array()};
+    return {cotangent_for(v.cotangents[0], v.inputs[0])};
+  }
+  std::optional<Arrays> jvp(Span, Span tangents, Span) const override {
+    if (!tangents[0] || !is_inexact(to_)) return Arrays{Array()};
+    return Arrays{astype(tangents[0], to_)};
+  }
+  Batched batch(Span inputs, std::span<const bool>, int64_t) const override { return {{astype(inputs[0], to_)}, {true}}; }
+
+ private:
+  Dtype to_;
+};
+
+bool needs_float(Opcode op) {
+  return (op >= Opcode::sqrt && op <= Opcode::digamma && op != Opcode::square) || op == Opcode::divide ||
+         op == Opcode::arctan2 || op == Opcode::logaddexp;
+}
+bool needs_integer(Opcode op) {
+  return op == Opcode::bitwise_invert || (op >= Opcode::bitwise_and && op <= Opcode::right_shift);
+}
+bool refuses_complex(Opcode op) {
+  switch (op) {
+    case Opcode::floor: case Opcode::ceil: case Opcode::trunc: case Opcode::floor_divide: case Opcode::remainder:
+    case Opcode::maximum: case Opcode::minimum: case Opcode::arctan2: case Opcode::erf: case Opcode::erfinv:
+    case Opcode::lgamma: case Opcode::digamma: case Opcode::less: case Opcode::less_equal: case Opcode::greater:
+    case Opcode::greater_equal: case Opcode::logaddexp: case Opcode::exp2: return true;
+    default: return false;
+  }
+}
+
+void check_dtype(Opcode op, Dtype dtype) {
+  if (needs_integer(op) && !is_integer(dtype) && dtype != Dtype::bool_)
+    throw ValueError(cat(opcode_name(op), ": expected integer or bool operands, got ", dtype_name(dtype)));
+  if (refuses_complex(op) && is_complex(dtype))
+    throw ValueError(cat(opcode_name(op), ": is not defined for complex64 operands"));
+}
+
+}  // namespace
+
+Array elementwise(Opcode op, Span inputs, Dtype dtype) {
+  Shape shape = inputs[0].shape();
+  for (size_t i = 1; i < inputs.size(); ++i)
+    if (inputs[i].shape() != shape && inputs[i].ndim() > 0)
+      shape = shape.empty() ? inputs[i].shape() : broadcast_shapes(opcode_name(op).data(), shape, inputs[i].shape());
+  return make_node(primitive(op), inputs, std::move(shape), dtype);
+}
+
+Array astype(const Array& x, Dtype dtype) {
+  if (x.dtype() == dtype) return x;
+  static const auto shared = [] {
+    std::array<Ref<const Primitive>, kDtypeCount> made;
+    for (int i = 0; i < kDtypeCount; ++i) made[size_t(i)] = Ref<const Primitive>(new Convert(Dtype(i)));
+    return made;
+  }();
+  return make_node(shared[size_t(dtype)], Span(&x, 1), x.shape(), dtype);
+}
+
+Array unary(Opcode op, const Array& x) {
+  Dtype in = x.dtype();
+  check_dtype(op, in);
+  if (needs_float(op) && !is_inexact(in)) return unary(op, astype(x, Dtype::float32));
+  Dtype out = in;
+  switch (op) {
+    case Opcode::real:
+    case Opcode::imag:
+      if (!is_complex(in)) return op == Opcode::real ? x : zeros_like(x);
+      out = Dtype::float32;
+      break;
+    case Opcode::conjugate:
+      if (!is_complex(in)) return x;
+      break;
+    case Opcode::abs:
+      if (is_complex(in)) out = Dtype::float32;
+      if (is_unsigned(in) || in == Dtype::bool_) return x;
+      break;
+    case Opcode::floor: case Opcode::ceil: case Opcode::round: case Opcode::trunc:
+      if (!is_inexact(in)) return x;
+      break;
+    case Opcode::negative:
+      if (in == Dtype::bool_) throw ValueError("negative: is not defined for bool; use logical_not");
+      break;
+    case Opcode::isnan: case Opcode::isinf: case Opcode::isfinite:
+      if (!is_inexact(in)) return full(x.shape(), constant(op == Opcode::isfinite ? 1 : 0, Dtype::bool_));
+      break;
+    case Opcode::bitwise_invert:
+      if (in == Dtype::bool_) return unary(Opcode::logical_not, x);
+      break;
+    default: break;
+  }
+  if (opcode_gives_bool(op)) out = Dtype::bool_;
+  return make_node(primitive(op), Span(&x, 1), x.shape(), out);
+}
+
+Array binary(Opcode op, const Array& a, const Array& b) {
+  Dtype dtype = a.dtype() == b.dtype() ? a.dtype() : promote_types(a.dtype(), b.dtype());
+  if (needs_float(op) && !is_inexact(dtype)) dtype = Dtype::float32;
+  check_dtype(op, dtype);
+  if (op == Opcode::logical_and || op == Opcode::logical_or) dtype = Dtype::bool_;
+  if (dtype == Dtype::bool_) {
+    // Arithmetic on booleans is logic where it stays in bool, as in NumPy.
+    if (op == Opcode::add || op == Opcode::maximum) op = Opcode::logical_or;
+    else if (op == Opcode::multiply || op == Opcode::minimum) op = Opcode::logical_and;
+    else if (op == Opcode::subtract) op = Opcode::bitwise_xor;
+    else if (op == Opcode::left_shift || op == Opcode::right_shift || op == Opcode::power ||
+             op == Opcode::floor_divide || op == Opcode::remainder)
+      throw ValueError(cat(opcode_name(op), ": is not defined for bool operands; convert them with astype"));
+  }
+  Dtype out = opcode_gives_bool(op) ? Dtype::bool_ : dtype;
+  if (a.dtype() == dtype && b.dtype() == dtype) {
+    const Array inputs[] = {a, b};
+    return elementwise(op, inputs, out);
+  }
+  const Array inputs[] = {astype(a, dtype), astype(b, dtype)};
+  return elementwise(op, inputs, out);
+}
+
+Array where(const Array& condition, const Array& a, const Array& b) {
+  Dtype dtype = promote_types(a.dtype(), b.dtype());
+  const Array inputs[] = {astype(condition, Dtype::bool_), astype(a, dtype), astype(b, dtype)};
+  return elementwise(Opcode::select, inputs, dtype);
+}
+
+Array clip(const Array& x, const Array& low, const Array& high) {
+  Array out = x;
+  if (low) out = maximum(out, low);
+  if (high) out = minimum(out, high);
+  return out;
+}
+
+Array power(const Array& a, const Array& b) {
+  double exponent;
+  if (b.ndim() == 0 && is_inexact(promote_types(a.dtype(), b.dtype())) == is_inexact(a.dtype()) &&
+      promote_types(a.dtype(), b.dtype()) == a.dtype() && known_scalar(b, exponent)) {
+    if (exponent == 1) return a;
+    if (exponent == 2) return square(a);
+    if (exponent == 3) return multiply(square(a), a);
+    if (is_float(a.dtype())) {
+      if (exponent == 0.5) return sqrt(a);
+      if (exponent == -0.5) return rsqrt(a);
+      if (exponent == -1) return reciprocal(a);
+    }
+  }
+  return binary(Opcode::power, a, b);
+}
+
+}  // namespace funcnn

@@ -1,0 +1,59 @@
+// Computing values.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/array.h"
+#include "graph/graph.h"
+
+namespace funcnn {
+
+class Plan;
+
+// Compute the arrays (and, with them, what handles outside the graph also hold). Raises TracedValueError for traced
+// values. Must be called without the interpreter lock: it may wait for an evaluation on another thread.
+void eval(Span arrays);
+// Start computing on a background thread. Reading a value waits for it.
+void async_eval(Span arrays);
+// Wait for everything async_eval started; rethrows its first error.
+void synchronize();
+
+// A closed graph made ready to run again and again.
+class CompiledGraph {
+ public:
+  // Inputs marked in `donated` may be overwritten by outputs: their arrays are given up by the call.
+  CompiledGraph(Graph graph, std::vector<bool> donated = {});
+  ~CompiledGraph();
+  CompiledGraph(CompiledGraph&&) noexcept;
+  CompiledGraph& operator=(CompiledGraph&&) noexcept;
+
+  // Evaluates arguments that are not yet computed; returns computed arrays.
+  Arrays run(Span arguments) const;
+  const Graph& graph() const { return graph_; }
+  // Bytes the plan allocates at its peak, arguments excluded, results included.
+  size_t peak_bytes() const;
+  std::string describe() const;
+
+ private:
+  struct Plans;
+  Graph graph_;
+  std::vector<bool> donated_;
+  std::unique_ptr<Plans> plans_;
+};
+
+// Peak bytes of computing the outputs of a closed graph (arguments excluded), without running it.
+size_t planned_peak_bytes(const Graph& graph);
+
+struct CacheInfo {
+  uint64_t hits, misses;
+  size_t entries, capacity;
+};
+CacheInfo plan_cache_info();
+void clear_plan_cache();
+
+// Whether elementwise work is fused (default; FUNCNN_FUSE=0 turns it off); returns the setting before.
+bool set_fusion(bool on);
+
+}  // namespace funcnn
