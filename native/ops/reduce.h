@@ -1,7 +1,9 @@
 // Reductions over axes.
 #pragma once
 
+#include <optional>
 #include <span>
+#include <string_view>
 
 #include "graph/array.h"
 #include "graph/opcode.h"
@@ -18,15 +20,24 @@ struct AxisSet {
   AxisSet() = default;
   AxisSet(std::initializer_list<int64_t> list) : all(false), axes(list) {}
 };
+// The axes meant in an array of this rank, sorted.
+Axes resolve_axes(const char* op, const AxisSet& axes, size_t rank);
+
+// Integers and bool are summed and multiplied in (u)int32 or their own wider type.
 Array sum(const Array& x, const AxisSet& axes, bool keepdims);
 Array prod(const Array& x, const AxisSet& axes, bool keepdims);
+// Integers are converted to float32; 16-bit floats are accumulated in float32.
 Array mean(const Array& x, const AxisSet& axes, bool keepdims);
 Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof);
+Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof);
 Array max(const Array& x, const AxisSet& axes, bool keepdims);
 Array min(const Array& x, const AxisSet& axes, bool keepdims);
 Array all(const Array& x, const AxisSet& axes, bool keepdims);
 Array any(const Array& x, const AxisSet& axes, bool keepdims);
 Array logsumexp(const Array& x, const AxisSet& axes, bool keepdims);
 Array softmax(const Array& x, const AxisSet& axes);
+Array log_softmax(const Array& x, const AxisSet& axes);
+// `named` is "fro" (matrices only) or empty; without an order, the 2-norm of all elements along the axes.
+Array norm(const Array& x, std::optional<double> order, std::string_view named, const AxisSet& axes, bool keepdims);
 
 }  // namespace funcnn

@@ -1,0 +1,82 @@
+#include "ops/pad.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "ops/elementwise.h"
+#include "ops/reduce.h"
+#include "ops/rules.h"
+#include "ops/views.h"
+
+namespace funcnn {
+
+void Pad::hash(Hasher& h) const {
+  h.add(low_);
+  h.add(high_);
+  h.add(interior_);
+}
+
+std::string Pad::parameters() const { return cat("low=", low_, ", high=", high_, ", interior=", interior_); }
+
+// The elements of `padded` that come from an input of `shape`.
+Array Pad::take_back(const Array& padded, const Shape& shape) const {
+  Shape stop, step;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    step.push_back(interior_[i] + 1);
+    stop.push_back(shape[i] == 0 ? low_[i] : low_[i] + (shape[i] - 1) * step[i] + 1);
+  }
+  return slice(padded, low_, stop, step);
+}
+
+Arrays Pad::vjp(const VjpContext& v) const {
+  Arrays out(2);
+  const Array& ct = v.cotangents[0];
+  if (v.needed[0]) out[0] = take_back(ct, v.inputs[0].shape());
+  if (v.needed[1]) {
+    // What lands on padding: everything but the elements of x.
+    Array zero = constant(0, ct.dtype());
+    Array ones = full(v.inputs[0].shape(), constant(1, Dtype::bool_));
+    Array inside = pad(ones, low_, high_, interior_, constant(0, Dtype::bool_));
+    out[1] = sum_to(where(inside, zero, ct), {});
+  }
+  return out;
+}
+
+std::optional<Arrays> Pad::jvp(Span inputs, Span tangents, Span) const {
+  Array x = tangents[0] ? tangents[0] : zeros_like(inputs[0]);
+  return Arrays{pad(x, low_, high_, interior_, tangents[1] ? tangents[1] : constant(0, inputs[1].dtype()))};
+}
+
+Batched Pad::batch(Span inputs, std::span<const bool> batched, int64_t size) const {
+  Array x = with_batch_axis(inputs[0], batched[0], size);
+  Shape low = low_, high = high_, interior = interior_;
+  for (Shape* s : {&low, &high, &interior}) s->insert(s->begin(), 0);
+  if (!batched[1]) return {{pad(x, low, high, interior, inputs[1])}, {true}};
+  // A padding value for each example: pad with zero and fill in.
+  Array padded = pad(x, low, high, interior, constant(0, x.dtype()));
+  Array inside = pad(full(x.shape(), constant(1, Dtype::bool_)), low, high, interior, constant(0, Dtype::bool_));
+  Shape column(padded.ndim(), 1);
+  column[0] = size;
+  return {{where(inside, padded, reshape(inputs[1], column))}, {true}};
+}
+
+Array pad(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high,
+          std::span<const int64_t> interior, const Array& value) {
+  size_t rank = x.ndim();
+  if (low.size() != rank || high.size() != rank || interior.size() != rank)
+    throw ValueError(cat("pad: expected widths for each of the ", rank, " axes of an array of shape ", x.shape()));
+  if (value.ndim() != 0) throw ValueError(cat("pad: the padding value must be a scalar, got shape ", value.shape()));
+  Shape shape = x.shape();
+  for (size_t i = 0; i < rank; ++i) {
+    if (low[i] < 0 || high[i] < 0 || interior[i] < 0)
+      throw ValueError(cat("pad: widths must not be negative, got ", std::min({low[i], high[i], interior[i]}),
+                           " for axis ", i, "; use slicing to remove elements"));
+    shape[i] += low[i] + high[i] + (shape[i] > 1 ? (shape[i] - 1) * interior[i] : 0);
+  }
+  if (shape == x.shape()) return x;
+  const Array inputs[] = {x, astype(value, x.dtype())};
+  return make_node(Ref<const Primitive>(new Pad(Shape(low), Shape(high), Shape(interior))), inputs, std::move(shape),
+                   x.dtype());
+}
+
+}  // namespace funcnn

@@ -1,0 +1,36 @@
+// Elements spread into a larger array: the transpose of slicing.
+#pragma once
+
+#include <span>
+
+#include "graph/array.h"
+#include "graph/primitive.h"
+
+namespace funcnn {
+
+// `low` elements of `value` (0-d) before, `high` after and `interior` between the elements of each axis. None negative.
+Array pad(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high,
+          std::span<const int64_t> interior, const Array& value);
+
+// Inputs: x, value.
+class Pad final : public Primitive {
+ public:
+  Pad(Shape low, Shape high, Shape interior)
+      : low_(std::move(low)), high_(std::move(high)), interior_(std::move(interior)) {}
+  std::string_view name() const override { return "pad"; }
+  void hash(Hasher& h) const override;
+  std::string parameters() const override;
+  Arrays vjp(const VjpContext& context) const override;
+  std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+
+  const Shape& low() const { return low_; }
+  const Shape& interior() const { return interior_; }
+
+ private:
+  Array take_back(const Array& padded, const Shape& shape) const;
+
+  Shape low_, high_, interior_;
+};
+
+}  // namespace funcnn

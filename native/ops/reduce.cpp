@@ -1,0 +1,330 @@
+#include "ops/reduce.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "graph/primitive.h"
+#include "ops/elementwise.h"
+#include "ops/pad.h"
+#include "ops/rules.h"
+#include "ops/stop_gradient.h"
+#include "ops/views.h"
+
+namespace funcnn {
+namespace {
+
+Shape kept_shape(const Shape& shape, std::span<const int> axes) {
+  Shape out = shape;
+  for (int axis : axes) out[size_t(axis)] = 1;
+  return out;
+}
+
+int64_t reduced_count(const Shape& shape, std::span<const int> axes) {
+  int64_t n = 1;
+  for (int axis : axes) n *= shape[size_t(axis)];
+  return n;
+}
+
+// The order of axes that puts those named last.
+Shape reduced_last(size_t rank, std::span<const int> axes) {
+  Shape order, last;
+  for (int i = 0; i < int(rank); ++i)
+    (std::find(axes.begin(), axes.end(), i) == axes.end() ? order : last).push_back(i);
+  for (int64_t a : last) order.push_back(a);
+  return order;
+}
+
+// For each element, the product of all others along the axes. A tree of halves: no division, so zeros are no special
+// case and the result can be differentiated again.
+Array products_of_others(const Array& x, std::span<const int> axes) {
+  Shape order = reduced_last(x.ndim(), axes);
+  Array moved = transpose(x, order);
+  Shape rows(moved.shape().begin(), moved.shape().begin() + ptrdiff_t(x.ndim() - axes.size()));
+  int64_t n = reduced_count(x.shape(), axes), width = 1;
+  while (width < n) width *= 2;
+  auto shaped = [&](std::initializer_list<int64_t> last) {
+    Shape s = rows;
+    for (int64_t d : last) s.push_back(d);
+    return s;
+  };
+  Array level = reshape(moved, shaped({n}));
+  if (width != n) {
+    Shape zero(rows.size() + 1, 0), high = zero;
+    high.back() = width - n;
+    level = pad(level, zero, high, zero, constant(1, x.dtype()));
+  }
+  int last = int(rows.size());
+  std::vector<Array> tree;
+  for (int64_t w = width; w > 1; w /= 2) {
+    Array halves = reshape(level, shaped({2, w / 2}));
+    tree.push_back(halves);
+    level = multiply(reshape(slice_axis(halves, last, 0, 1), shaped({w / 2})),
+                     reshape(slice_axis(halves, last, 1, 2), shaped({w / 2})));
+  }
+  Array others = full(shaped({1}), constant(1, x.dtype()));
+  const int64_t pair[] = {last};
+  for (size_t i = tree.size(); i-- > 0;) {
+    int64_t w = tree[i].shape().back();
+    others = reshape(multiply(reshape(others, shaped({1, w})), flip(tree[i], pair)), shaped({2 * w}));
+  }
+  if (width != n) others = slice_axis(others, last, 0, n);
+  Shape inverse(order.size());
+  for (size_t i = 0; i < order.size(); ++i) inverse[size_t(order[i])] = int64_t(i);
+  return transpose(reshape(others, moved.shape()), inverse);
+}
+
+class Reduce final : public Primitive {
+ public:
+  Reduce(ReduceOp op, std::span<const int> axes) : op_(op), axes_(axes) {}
+  std::string_view name() const override { return reduce_name(op_); }
+  Kind kind() const override { return Kind::reduce; }
+  ReduceOp reduce_op() const override { return op_; }
+  std::span<const int> reduce_axes() const override { return axes_; }
+  void hash(Hasher& h) const override {
+    h.add(int(op_));
+    h.add(axes_);
+  }
+  std::string parameters() const override { return cat("axes=", Shape(axes_.begin(), axes_.end())); }
+
+  Arrays vjp(const VjpContext& v) const override {
+    const Array& x = v.inputs[0];
+    Array ct = keep(v.cotangents[0], x);
+    switch (op_) {
+      case ReduceOp::sum:
+        return {broadcast_to(ct, x.shape())};
+      case ReduceOp::prod: {
+        Array others = products_of_others(x, axes_);
+        return {multiply(ct, is_complex(x.dtype()) ? conjugate(others) : others)};
+      }
+      case ReduceOp::max:
+      case ReduceOp::min: {
+        Array hit = equal(x, keep(v.outputs[0], x));
+        return {where(hit, divide(ct, ties(hit, x, true)), constant(0, x.dtype()))};
+      }
+      default:
+        return {Array()};
+    }
+  }
+
+  std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override {
+    const Array &x = inputs[0], &t = tangents[0];
+    if (!t) return Arrays{Array()};
+    switch (op_) {
+      case ReduceOp::sum:
+        return Arrays{reduce(op_, t, axes_, false)};
+      case ReduceOp::prod:
+        return Arrays{reduce(ReduceOp::sum, multiply(products_of_others(x, axes_), t), axes_, false)};
+      case ReduceOp::max:
+      case ReduceOp::min: {
+        Array hit = equal(x, keep(outputs[0], x));
+        Array total = reduce(ReduceOp::sum, where(hit, t, constant(0, t.dtype())), axes_, false);
+        return Arrays{divide(total, ties(hit, x, false))};
+      }
+      default:
+        return Arrays{Array()};
+    }
+  }
+
+  Batched batch(Span inputs, std::span<const bool>, int64_t) const override {
+    Axes shifted = axes_;
+    for (int& axis : shifted) ++axis;
+    return {{reduce(op_, inputs[0], shifted, false)}, {true}};
+  }
+
+ private:
+  Array keep(const Array& reduced, const Array& x) const { return reshape(reduced, kept_shape(x.shape(), axes_)); }
+  // How many elements share the extreme value.
+  Array ties(const Array& hit, const Array& x, bool keepdims) const {
+    return reduce(ReduceOp::sum, astype(hit, x.dtype()), axes_, keepdims);
+  }
+
+  ReduceOp op_;
+  Axes axes_;
+};
+
+Dtype sum_dtype(Dtype d) {
+  switch (d) {
+    case Dtype::bool_:
+    case Dtype::int8:
+    case Dtype::int16:
+      return Dtype::int32;
+    case Dtype::uint8:
+    case Dtype::uint16:
+      return Dtype::uint32;
+    default:
+      return d;
+  }
+}
+
+Array as_inexact(const Array& x) { return is_inexact(x.dtype()) ? x : astype(x, Dtype::float32); }
+
+Array extreme(ReduceOp op, const Array& x, const AxisSet& axes, bool keepdims) {
+  const char* name = reduce_name(op).data();
+  Axes over = resolve_axes(name, axes, x.ndim());
+  for (int axis : over)
+    if (x.shape()[size_t(axis)] == 0)
+      throw ValueError(cat(name, ": axis ", axis, " of an array of shape ", x.shape(), " is empty and has no ", name));
+  if (is_complex(x.dtype()))
+    throw ValueError(cat(name, ": is not defined for complex64; take abs or the real part first"));
+  if (x.dtype() == Dtype::bool_) op = op == ReduceOp::max ? ReduceOp::any : ReduceOp::all;
+  return reduce(op, x, over, keepdims);
+}
+
+// The maximum, for shifting exponents: results do not depend on it, so neither do derivatives.
+Array shift(const Array& x, std::span<const int> axes, bool finite) {
+  Array top = stop_gradient(reduce(ReduceOp::max, x, axes, true));
+  // A row of -inf (or one with +inf) must not become inf - inf.
+  return finite ? where(unary(Opcode::isfinite, top), top, constant(0, top.dtype())) : top;
+}
+
+}  // namespace
+
+Array reduce(ReduceOp op, const Array& x, std::span<const int> axes, bool keepdims) {
+  Shape kept = kept_shape(x.shape(), axes);
+  if (reduced_count(x.shape(), axes) == 1 &&
+      ((op != ReduceOp::all && op != ReduceOp::any) || x.dtype() == Dtype::bool_)) {
+    if (keepdims) return reshape(x, kept);
+    Shape dropped;
+    for (int i = 0; i < int(x.ndim()); ++i)
+      if (std::find(axes.begin(), axes.end(), i) == axes.end()) dropped.push_back(x.shape()[size_t(i)]);
+    return reshape(x, dropped);
+  }
+  Shape out;
+  for (int i = 0; i < int(x.ndim()); ++i)
+    if (std::find(axes.begin(), axes.end(), i) == axes.end()) out.push_back(x.shape()[size_t(i)]);
+  Dtype dtype = op == ReduceOp::all || op == ReduceOp::any ? Dtype::bool_ : x.dtype();
+  Array reduced = make_node(Ref<const Primitive>(new Reduce(op, axes)), Span(&x, 1), std::move(out), dtype);
+  return keepdims ? reshape(reduced, kept) : reduced;
+}
+
+Axes resolve_axes(const char* op, const AxisSet& axes, size_t rank) {
+  if (!axes.all) return normalize_axes(op, axes.axes, rank);
+  Axes every(rank);
+  std::iota(every.begin(), every.end(), 0);
+  return every;
+}
+
+Array sum(const Array& x, const AxisSet& axes, bool keepdims) {
+  return reduce(ReduceOp::sum, astype(x, sum_dtype(x.dtype())), resolve_axes("sum", axes, x.ndim()), keepdims);
+}
+
+Array prod(const Array& x, const AxisSet& axes, bool keepdims) {
+  return reduce(ReduceOp::prod, astype(x, sum_dtype(x.dtype())), resolve_axes("prod", axes, x.ndim()), keepdims);
+}
+
+Array max(const Array& x, const AxisSet& axes, bool keepdims) { return extreme(ReduceOp::max, x, axes, keepdims); }
+Array min(const Array& x, const AxisSet& axes, bool keepdims) { return extreme(ReduceOp::min, x, axes, keepdims); }
+
+Array all(const Array& x, const AxisSet& axes, bool keepdims) {
+  return reduce(ReduceOp::all, astype(x, Dtype::bool_), resolve_axes("all", axes, x.ndim()), keepdims);
+}
+Array any(const Array& x, const AxisSet& axes, bool keepdims) {
+  return reduce(ReduceOp::any, astype(x, Dtype::bool_), resolve_axes("any", axes, x.ndim()), keepdims);
+}
+
+Array mean(const Array& x, const AxisSet& axes, bool keepdims) {
+  Axes over = resolve_axes("mean", axes, x.ndim());
+  if (is_half(x.dtype())) return astype(mean(astype(x, Dtype::float32), axes, keepdims), x.dtype());
+  Array total = reduce(ReduceOp::sum, as_inexact(x), over, keepdims);
+  return divide(total, constant(reduced_count(x.shape(), over), total.dtype()));
+}
+
+Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof) {
+  Axes over = resolve_axes("var", axes, x.ndim());
+  if (is_half(x.dtype())) return astype(var(astype(x, Dtype::float32), axes, keepdims, ddof), x.dtype());
+  Array values = as_inexact(x);
+  Array deviation = subtract(values, mean(values, axes, true));
+  Array squared = square(is_complex(values.dtype()) ? abs(deviation) : deviation);
+  Array total = reduce(ReduceOp::sum, squared, over, keepdims);
+  int64_t freedom = std::max<int64_t>(reduced_count(x.shape(), over) - ddof, 0);
+  return divide(total, constant(freedom, total.dtype()));
+}
+
+Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof) { return sqrt(var(x, axes, keepdims, ddof)); }
+
+Array logsumexp(const Array& x, const AxisSet& axes, bool keepdims) {
+  Axes over = resolve_axes("logsumexp", axes, x.ndim());
+  if (is_half(x.dtype())) return astype(logsumexp(astype(x, Dtype::float32), axes, keepdims), x.dtype());
+  if (reduced_count(x.shape(), over) == 0)
+    throw ValueError(cat("logsumexp: an array of shape ", x.shape(), " is empty along the axes"));
+  Array values = as_inexact(x);
+  if (is_complex(values.dtype())) return log(reduce(ReduceOp::sum, exp(values), over, keepdims));
+  Array top = shift(values, over, true);
+  Array total = log(reduce(ReduceOp::sum, exp(subtract(values, top)), over, true));
+  Array out = add(total, top);
+  if (keepdims) return out;
+  Shape dropped;
+  for (int i = 0; i < int(x.ndim()); ++i)
+    if (std::find(over.begin(), over.end(), i) == over.end()) dropped.push_back(x.shape()[size_t(i)]);
+  return reshape(out, dropped);
+}
+
+Array softmax(const Array& x, const AxisSet& axes) {
+  Axes over = resolve_axes("softmax", axes, x.ndim());
+  if (is_half(x.dtype())) return astype(softmax(astype(x, Dtype::float32), axes), x.dtype());
+  Array values = as_inexact(x);
+  if (x.size() == 0) return values;
+  Array top = is_complex(values.dtype()) ? constant(0, values.dtype()) : shift(values, over, false);
+  Array weights = exp(subtract(values, top));
+  return divide(weights, reduce(ReduceOp::sum, weights, over, true));
+}
+
+Array log_softmax(const Array& x, const AxisSet& axes) {
+  Axes over = resolve_axes("log_softmax", axes, x.ndim());
+  if (is_half(x.dtype())) return astype(log_softmax(astype(x, Dtype::float32), axes), x.dtype());
+  Array values = as_inexact(x);
+  if (x.size() == 0) return values;
+  Array centred = is_complex(values.dtype()) ? values : subtract(values, shift(values, over, false));
+  return subtract(centred, log(reduce(ReduceOp::sum, exp(centred), over, true)));
+}
+
+Array norm(const Array& x, std::optional<double> order, std::string_view named, const AxisSet& axes, bool keepdims) {
+  Array values = as_inexact(x);
+  Axes over;
+  if (axes.all) {
+    over = resolve_axes("norm", axes, x.ndim());
+    if ((order || !named.empty()) && x.ndim() != 1 && x.ndim() != 2)
+      throw ValueError(
+          cat("norm: an order without axes needs a vector or a matrix, got shape ", x.shape(), "; name the axes"));
+  } else {
+    for (int64_t axis : axes.axes) over.push_back(normalize_axis("norm", axis, x.ndim()));
+  }
+  AxisSet sorted;
+  sorted.all = false;
+  for (int axis : over) sorted.axes.push_back(axis);
+  auto absolute = [&] { return abs(values); };
+  auto two_norm = [&] {
+    Array squares = square(is_complex(values.dtype()) ? abs(values) : values);
+    return sqrt(sum(squares, sorted, keepdims));
+  };
+  if (!named.empty() && named != "fro")
+    throw ValueError(cat("norm: the order '", std::string(named), "' is not known; expected a number or 'fro'"));
+  if (named == "fro" && over.size() != 2) throw ValueError(cat("norm: 'fro' needs two axes, got ", over.size()));
+  if (!order || named == "fro") return two_norm();
+  double p = *order;
+  if (over.size() == 1) {
+    if (p == 2) return two_norm();
+    if (p == 1) return sum(absolute(), sorted, keepdims);
+    if (p == 0)
+      return sum(astype(binary(Opcode::not_equal, values, constant(0, values.dtype())), absolute().dtype()), sorted,
+                 keepdims);
+    if (std::isinf(p)) return p > 0 ? max(absolute(), sorted, keepdims) : min(absolute(), sorted, keepdims);
+    Array magnitude = absolute();
+    Array total = sum(power(magnitude, constant(p, magnitude.dtype())), sorted, keepdims);
+    return power(total, constant(1 / p, total.dtype()));
+  }
+  if (over.size() != 2) throw ValueError(cat("norm: expected one axis or two, got ", over.size()));
+  if (std::abs(p) != 1 && !std::isinf(p))
+    throw ValueError(cat("norm: the order ", p, " is not available for matrices; expected 1, -1, inf, -inf or 'fro'"));
+  // Sums of magnitudes along columns (order 1) or rows (inf), then the largest or smallest.
+  if (over[0] == over[1]) throw ValueError("norm: an axis is named twice");
+  bool columns = !std::isinf(p);
+  int64_t first = columns ? over[0] : over[1], second = columns ? over[1] : over[0];
+  Array sums = sum(absolute(), AxisSet{first}, true);
+  Array picked = p > 0 ? max(sums, AxisSet{second}, true) : min(sums, AxisSet{second}, true);
+  return keepdims ? picked : squeeze(picked, sorted.axes);
+}
+
+}  // namespace funcnn
