@@ -1,0 +1,52 @@
+# make demo | make test : each sets up .venv, builds and installs funcnn from source, then runs.
+# PYTHON=... chooses the interpreter of .venv (CPython >= 3.10 with its headers).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+# What a rebuild depends on. Python sources are used in place; only their list matters, since the editable install records it.
+NATIVE := $(shell find native -type f)
+STAMP := $(VENV)/.installed
+
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+
+.PHONY: build demo test sanitize stubs clean FORCE
+.DEFAULT_GOAL := build
+
+build: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python examples/digits.py $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+# A debug build with address and undefined-behaviour sanitizers, and the core's tests under it.
+sanitize: $(STAMP)
+	$(BIN)/python tools/sanitize.py $(ARGS)
+
+# Put the stubs of the extension module beside the sources, for editors and type checkers of a checkout.
+stubs: $(STAMP)
+	cp build/*/_core.pyi src/funcnn/_core.pyi
+
+clean:
+	rm -rf $(VENV) build src/funcnn/_core.pyi
+
+$(VENV)/.created:
+	@$(PYTHON) tools/check_python.py
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.build-requirements: pyproject.toml tools/install_build_requirements.py | $(VENV)/.created
+	$(BIN)/python tools/install_build_requirements.py
+	@touch $@
+
+$(VENV)/.modules: FORCE | $(VENV)/.created
+	@find src -name '*.py' | LC_ALL=C sort > $@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(STAMP): $(VENV)/.build-requirements $(VENV)/.modules pyproject.toml $(NATIVE)
+	$(PIP) install --quiet --no-build-isolation --editable '.[test,examples]'
+	@touch $@
