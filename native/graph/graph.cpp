@@ -48,16 +48,26 @@ Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Re
     graph.inputs.push_back(p);
   };
   for (const Array& x : inputs) stand_in(x);
-  auto order = topological_order(outputs, [&](Node& n) {
-    if (map.contains(&n)) return false;
-    if (n.level >= level) return true;
-    if (n.storage.data == n.immediate) return false;  // a scalar constant stays
-    Array outer{NodeRef(&n)};
-    if (n.multi()) throw Error("close_graph: reached a shared node below the trace");
+  auto order = topological_order(outputs, [&](Node& n) { return n.level >= level && !map.contains(&n); });
+  // Levels prune the walk; what really depends on the inputs is found exactly, because values of traces that ended
+  // keep the levels they had.
+  NodeMap<char> inside(64);
+  for (const Array& x : inputs) inside[x.node()] = 1;
+  std::erase_if(order, [&](Node* node) {
+    for (const NodeRef& input : node->inputs)
+      if (inside.contains(input.get())) return inside[node] = 1, false;
+    return true;
+  });
+  auto capture = [&](const NodeRef& node) {
+    // A scalar constant stays.
+    if (inside.contains(node.get()) || map.contains(node.get()) || node->storage.data == node->immediate) return;
+    Array outer(node);
     stand_in(outer);
     captured.push_back(outer);
-    return false;
-  });
+  };
+  for (Node* node : order)
+    for (const NodeRef& input : node->inputs) capture(input);
+  for (const Array& output : outputs) capture(output.ref());
   rebuild(order, map);
   for (const Array& output : outputs) {
     const Array* replaced = map.find(output.node());

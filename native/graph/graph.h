@@ -116,9 +116,10 @@ std::vector<Node*> topological_order(std::span<const Array> roots, Enter&& enter
 // The outputs with `arguments` in place of the graph's inputs. Nodes that do not depend on an input are shared.
 Arrays substitute(const Graph& graph, Span arguments);
 
-// Make (inputs -> outputs) closed. Nodes of a level below `level` that outputs depend on, other than the inputs, are
-// captured: they become further inputs, returned in `captured` in the order they were appended. The result holds
-// placeholders of level `level` and no reference to the nodes it was made from, except data scalars.
+// Make (inputs -> outputs) closed. What the outputs use but does not depend on the inputs is captured: it becomes
+// further inputs, returned in `captured` in the order they were appended. `level` is that of the inputs' trace: nothing
+// below it depends on them. The result holds placeholders of that level and no reference to the nodes it was made from,
+// except scalar constants.
 Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Ref<Placeholder::Trace> trace);
 
 // Structural hash of a closed graph: equal for graphs that compute the same in the same way.

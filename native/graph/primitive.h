@@ -57,6 +57,8 @@ class Primitive : public RefCounted {
   virtual Arrays vjp(const VjpContext& context) const = 0;
   // Tangents of the outputs (null where zero) from those of the inputs; nullopt: transpose the vjp instead.
   virtual std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const;
+  // Only the first so many inputs carry derivatives (-1: all). The rest repeat what the primitive stands for.
+  virtual int derivative_inputs() const { return -1; }
   // The primitive mapped over axis 0 (of length `size`) of those inputs that are batched.
   virtual Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const = 0;
 

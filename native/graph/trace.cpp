@@ -1,5 +1,6 @@
 #include "graph/trace.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/error.h"
@@ -19,14 +20,17 @@ const Ref<const Primitive>& identity() {
 
 }  // namespace
 
-TraceScope::TraceScope() {
-  if (depth >= 250) throw ValueError("transformations are nested more than 250 deep");
-  level_ = uint8_t(++depth);
+TraceScope::TraceScope() : TraceScope(0) {}
+
+TraceScope::TraceScope(uint8_t floor) : outer_(depth) {
+  if (std::max<int>(depth, floor) >= 250) throw ValueError("transformations are nested more than 250 deep");
+  depth = std::max<int>(depth, floor) + 1;
+  level_ = uint8_t(depth);
   running_traces.fetch_add(1, std::memory_order_acq_rel);
 }
 
 TraceScope::~TraceScope() {
-  --depth;
+  depth = outer_;
   running_traces.fetch_sub(1, std::memory_order_acq_rel);
 }
 

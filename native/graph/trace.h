@@ -14,12 +14,15 @@ namespace funcnn {
 class TraceScope {
  public:
   TraceScope();
+  // The same with a level above `floor`: for traces inside a rule, whose operands may come from deeper traces that ended.
+  explicit TraceScope(uint8_t floor);
   ~TraceScope();
   TraceScope(const TraceScope&) = delete;
   uint8_t level() const { return level_; }
 
  private:
   uint8_t level_;
+  int outer_;
 };
 
 // Whether a computed value must keep its inputs because a running trace may differentiate through it.

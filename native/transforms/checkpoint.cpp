@@ -1,0 +1,164 @@
+#include "transforms/checkpoint.h"
+
+#include <algorithm>
+
+#include "graph/primitive.h"
+#include "graph/trace.h"
+#include "ops/annotate.h"
+#include "ops/rules.h"
+#include "transforms/jvp.h"
+#include "transforms/vjp.h"
+#include "transforms/vmap.h"
+#include "transforms/walk.h"
+
+namespace funcnn {
+namespace {
+
+// Inputs: arguments of the graph, outputs, saved values.
+class Checkpoint final : public Primitive {
+ public:
+  Checkpoint(Graph graph, size_t outputs) : graph_(std::move(graph)), outputs_(outputs) {}
+  std::string_view name() const override { return "checkpoint"; }
+  Kind kind() const override { return Kind::alias; }
+  int alias_of(int output) const override { return int(arguments()) + output; }
+  std::vector<const Graph*> graphs() const override { return {&graph_}; }
+
+  Arrays vjp(const VjpContext& v) const override {
+    Arrays after;
+    for (const Array& ct : v.cotangents)
+      if (ct) after.push_back(ct);
+    // Nothing is computed again before a cotangent arrives, nor merged with the first computation.
+    NodeMap<Array> values(64);
+    for (size_t i = 0; i < arguments(); ++i) values[graph_.inputs[i].node()] = barrier(v.inputs[i], after);
+    for (size_t i = outputs_; i < graph_.outputs.size(); ++i) {
+      const Node* node = graph_.outputs[i].node();
+      if (!values.contains(node)) values[node] = barrier(v.inputs[arguments() + i], after);
+    }
+    recompute(values);
+    Arrays to =
+        pull_back(graph_.inputs, Span(graph_.outputs).first(outputs_), v.cotangents, graph_level(graph_), &values);
+    to.resize(v.inputs.size());
+    return to;
+  }
+
+  std::optional<Arrays> jvp(Span inputs, Span tangents, Span) const override {
+    std::vector<bool> moving, moved;
+    Arrays primals(inputs.begin(), inputs.begin() + std::ptrdiff_t(arguments()));
+    for (size_t i = 0; i < arguments(); ++i) {
+      moving.push_back(bool(tangents[i]));
+      if (tangents[i]) primals.push_back(tangents[i]);
+    }
+    Graph wider = jvp_graph(graph_, moving, moved);
+    // The engine has mapped the outputs already: their tangents are those of our inputs.
+    Graph ordered{wider.inputs, {}};
+    Arrays outputs, saved;
+    auto take = [&](size_t from, size_t to, Arrays& values) {
+      for (size_t i = from; i < to; ++i) {
+        ordered.outputs.push_back(wider.outputs[i]);
+        values.push_back(inputs[arguments() + i]);
+      }
+      size_t next = size_t(std::count(moved.begin(), moved.begin() + std::ptrdiff_t(from), true));
+      for (size_t i = from; i < to; ++i) {
+        if (!moved[i]) continue;
+        ordered.outputs.push_back(wider.outputs[moved.size() + next++]);
+        values.push_back(or_zeros(tangents[arguments() + i], inputs[arguments() + i].aval()));
+      }
+    };
+    take(0, outputs_, outputs);
+    take(outputs_, moved.size(), saved);
+    Arrays made = recomputed(std::move(ordered), primals, outputs, saved);
+    Arrays result;
+    size_t next = outputs_;
+    for (size_t i = 0; i < outputs_; ++i) result.push_back(moved[i] ? made[next++] : Array());
+    return result;
+  }
+
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override {
+    std::vector<bool> mask(batched.begin(), batched.begin() + std::ptrdiff_t(arguments()));
+    std::vector<bool> mapped(batched.begin() + std::ptrdiff_t(arguments()), batched.end());
+    Graph wider = batch_graph(graph_, mask, size, mapped);
+    Arrays values;
+    for (size_t i = 0; i < mapped.size(); ++i) {
+      const Array& x = inputs[arguments() + i];
+      values.push_back(mapped[i] ? with_batch_axis(x, batched[arguments() + i], size) : x);
+    }
+    Batched result;
+    result.outputs = recomputed(std::move(wider), inputs.first(arguments()), Span(values).first(outputs_),
+                                Span(values).subspan(outputs_));
+    for (size_t i = 0; i < outputs_; ++i) result.batched.push_back(mapped[i]);
+    return result;
+  }
+
+ private:
+  size_t arguments() const { return graph_.inputs.size(); }
+
+  // Values of all nodes of the graph from those of its inputs, keeping those that are given.
+  void recompute(NodeMap<Array>& values) const {
+    Walk walk = walk_between(graph_.inputs, graph_.outputs, graph_level(graph_), true);
+    Arrays in;
+    for (Node* node : walk.nodes) {
+      if (values.contains(node)) continue;
+      in.clear();
+      for (const NodeRef& input : node->inputs) {
+        const Array* value = values.find(input.get());
+        in.push_back(value ? *value : Array(input));
+      }
+      values[node] = Array(remake_node(*node, in));
+    }
+  }
+
+  Graph graph_;
+  size_t outputs_;
+};
+
+bool is_dot(const Node& node) {
+  std::string_view name = node.primitive->name();
+  return name == "matmul" || name == "dot" || name == "conv" || name == "einsum";
+}
+
+}  // namespace
+
+Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved) {
+  std::vector<Aval> avals;
+  uint8_t level = 0;
+  Arrays inputs(arguments.begin(), arguments.end());
+  for (const Array& x : arguments) level = std::max(level, x.node()->level);
+  for (const Array& x : outputs) {
+    inputs.push_back(x);
+    avals.push_back(x.aval());
+  }
+  inputs.insert(inputs.end(), saved.begin(), saved.end());
+  if (outputs.empty()) return {};
+  Arrays made =
+      make_nodes(Ref<const Primitive>(new Checkpoint(std::move(graph), outputs.size())), inputs, std::move(avals));
+  // The trace of the graph has ended; walks of outer traces need not enter on its account.
+  made[0].node()->inputs[0]->level = level;
+  for (const Array& x : made) x.node()->level = level;
+  return made;
+}
+
+Arrays checkpoint(const std::function<Arrays(Span)>& f, Span arguments, const CheckpointPolicy& policy) {
+  using Keep = CheckpointPolicy::Keep;
+  if (trace_depth() == 0 || policy.keep == Keep::everything) {
+    Arrays given(arguments.begin(), arguments.end());
+    return f(given);
+  }
+  TraceScope scope;
+  Arrays inputs;
+  for (const Array& x : arguments) inputs.push_back(trace_input(x, scope.level()));
+  Arrays outputs = f(inputs), saved;
+  if (policy.keep == Keep::dots || policy.keep == Keep::names) {
+    for (Node* node : walk_between(inputs, outputs, scope.level(), false).nodes) {
+      bool wanted = policy.keep == Keep::dots ? is_dot(*node) : policy.names.contains(checkpoint_name_of(*node));
+      if (wanted) saved.emplace_back(NodeRef(node));
+    }
+  }
+  Arrays all = outputs, captured;
+  all.insert(all.end(), saved.begin(), saved.end());
+  Graph graph = close_graph(inputs, all, scope.level(), captured, new Placeholder::Trace("checkpoint"));
+  Arrays primals(arguments.begin(), arguments.end());
+  primals.insert(primals.end(), captured.begin(), captured.end());
+  return recomputed(std::move(graph), primals, outputs, saved);
+}
+
+}  // namespace funcnn

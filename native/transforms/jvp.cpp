@@ -1,0 +1,142 @@
+#include "transforms/jvp.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "graph/trace.h"
+#include "transforms/vjp.h"
+#include "transforms/walk.h"
+
+namespace funcnn {
+namespace {
+
+uint8_t highest_level(std::initializer_list<Span> groups) {
+  uint8_t level = 0;
+  for (Span group : groups)
+    for (const Array& x : group)
+      if (x) level = std::max(level, x.node()->level);
+  return level;
+}
+
+// Which nodes the derivative of the outputs passes through.
+std::vector<char> on_the_way(const Walk& walk, Span outputs) {
+  std::vector<char> wanted(walk.size());
+  for (const Array& x : outputs)
+    if (const uint32_t* slot = walk.find(x.node())) wanted[*slot] = 1;
+  for (size_t i = walk.nodes.size(); i-- > 0;) {
+    if (!wanted[walk.inputs + i]) continue;
+    const Node& node = *walk.nodes[i];
+    int limit = node.primitive->derivative_inputs();
+    size_t count = limit < 0 ? node.inputs.size() : size_t(limit);
+    for (size_t k = 0; k < count; ++k)
+      if (const uint32_t* slot = walk.find(node.inputs[k].get())) wanted[*slot] = 1;
+  }
+  return wanted;
+}
+
+}  // namespace
+
+Arrays jvp_by_transposition(const Primitive& primitive, Span inputs, Span tangents, Span outputs) {
+  TraceScope scope(highest_level({inputs, tangents, outputs}));
+  Ref<Placeholder::Trace> trace(new Placeholder::Trace(cat("the transpose of ", primitive.name())));
+  Arrays stand_ins, given;
+  for (const Array& x : outputs) {
+    stand_ins.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.level()));
+    given.push_back(is_inexact(x.dtype()) ? stand_ins.back() : Array());
+  }
+  SmallVector<bool, 8> needed;
+  for (const Array& t : tangents) needed.push_back(bool(t));
+  Arrays back = primitive.vjp({inputs, outputs, given, needed}), moved, along;
+  trace->ended = true;
+  for (size_t i = 0; i < back.size(); ++i) {
+    if (!back[i] || !tangents[i]) continue;
+    moved.push_back(back[i]);
+    along.push_back(tangents[i]);
+  }
+  return pull_back(stand_ins, moved, along, scope.level());
+}
+
+Arrays push_forward(Span inputs, Span outputs, Span tangents, uint8_t level) {
+  Walk walk = walk_between(inputs, outputs, level, false);
+  std::vector<char> wanted = on_the_way(walk, outputs);
+  Arrays tangent(walk.size());
+  std::vector<Arrays> shared;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (is_inexact(inputs[i].dtype())) tangent[i] = tangents[i];
+  Arrays in, moving, out;
+  for (size_t i = 0; i < walk.nodes.size(); ++i) {
+    Node& node = *walk.nodes[i];
+    size_t slot = walk.inputs + i;
+    if (!wanted[slot]) continue;
+    if (int index = output_index(node); index >= 0) {
+      uint32_t owner = *walk.find(node.inputs[0].get());
+      if (!shared.empty() && !shared[owner].empty()) tangent[slot] = shared[owner][size_t(index)];
+      continue;
+    }
+    in.clear();
+    moving.clear();
+    bool any = false;
+    for (const NodeRef& input : node.inputs) {
+      in.emplace_back(input);
+      const uint32_t* from = walk.find(input.get());
+      moving.push_back(from ? tangent[*from] : Array());
+      any |= bool(moving.back());
+    }
+    if (!any || (!node.multi() && !is_inexact(node.dtype))) continue;
+    out.clear();
+    NodeRef self(&node);
+    if (node.multi())
+      for (size_t k = 0; k < node.avals->size(); ++k) out.push_back(make_output(self, int(k)));
+    else
+      out.emplace_back(self);
+    std::optional<Arrays> rule = node.primitive->jvp(in, moving, out);
+    Arrays to = rule ? std::move(*rule) : jvp_by_transposition(*node.primitive, in, moving, out);
+    for (size_t k = 0; k < to.size(); ++k) {
+      if (!to[k]) continue;
+      if (!is_inexact(out[k].dtype())) {
+        to[k] = {};
+        continue;
+      }
+      if (to[k].shape() != out[k].shape() || to[k].dtype() != out[k].dtype())
+        throw Error(cat("the jvp rule of ", node.primitive->name(), " gave a tangent of shape ", to[k].shape(),
+                        " and dtype ", to[k].dtype(), " for an output of shape ", out[k].shape(), " and dtype ",
+                        out[k].dtype()));
+    }
+    if (node.multi()) {
+      if (shared.empty()) shared.resize(walk.size());
+      shared[slot] = std::move(to);
+    } else {
+      tangent[slot] = std::move(to[0]);
+    }
+  }
+  Arrays result;
+  result.reserve(outputs.size());
+  for (const Array& x : outputs) {
+    const uint32_t* slot = walk.find(x.node());
+    result.push_back(slot ? tangent[*slot] : Array());
+  }
+  return result;
+}
+
+Graph jvp_graph(const Graph& graph, const std::vector<bool>& moving, std::vector<bool>& moved) {
+  Graph made = graph;
+  uint8_t level = graph_level(graph);
+  TraceScope scope(level);
+  Ref<Placeholder::Trace> trace(new Placeholder::Trace("the derivative of a graph"));
+  Arrays tangents;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    tangents.emplace_back();
+    if (!moving[i]) continue;
+    const Array& x = graph.inputs[i];
+    made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, level));
+    tangents.back() = made.inputs.back();
+  }
+  moved.clear();
+  for (Array& t : push_forward(graph.inputs, graph.outputs, tangents, level)) {
+    moved.push_back(bool(t));
+    if (t) made.outputs.push_back(std::move(t));
+  }
+  return made;
+}
+
+}  // namespace funcnn

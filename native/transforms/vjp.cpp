@@ -1,0 +1,151 @@
+#include "transforms/vjp.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "graph/primitive.h"
+#include "graph/trace.h"
+#include "ops/rules.h"
+#include "transforms/jvp.h"
+#include "transforms/walk.h"
+
+namespace funcnn {
+namespace {
+
+void check_rule(const Primitive& primitive, const Array& cotangent, const Array& input) {
+  if (cotangent.shape() != input.shape() || cotangent.dtype() != input.dtype())
+    throw Error(cat("the vjp rule of ", primitive.name(), " gave a cotangent of shape ", cotangent.shape(),
+                    " and dtype ", cotangent.dtype(), " for an input of shape ", input.shape(), " and dtype ",
+                    input.dtype()));
+}
+
+}  // namespace
+
+Arrays pull_back(Span inputs, Span outputs, Span cotangents, uint8_t level, const NodeMap<Array>* values) {
+  Walk walk = walk_between(inputs, outputs, level, values != nullptr);
+  Arrays ct(walk.size());
+  std::vector<Arrays> shared;  // by slot: cotangents of the outputs of nodes with several
+  auto value = [&](const NodeRef& node) {
+    const Array* replaced = values ? values->find(node.get()) : nullptr;
+    return replaced ? *replaced : Array(node);
+  };
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!cotangents[i] || !is_inexact(outputs[i].dtype())) continue;
+    if (const uint32_t* slot = walk.find(outputs[i].node())) ct[*slot] = add_or_null(ct[*slot], cotangents[i]);
+  }
+  Arrays in, out;
+  SmallVector<bool, 8> needed;
+  for (size_t i = walk.nodes.size(); i-- > 0;) {
+    Node& node = *walk.nodes[i];
+    size_t slot = walk.inputs + i;
+    if (int index = output_index(node); index >= 0) {
+      if (!ct[slot]) continue;
+      uint32_t owner = *walk.find(node.inputs[0].get());
+      if (shared.empty()) shared.resize(walk.size());
+      shared[owner].resize(node.inputs[0]->avals->size());
+      Array& mine = shared[owner][size_t(index)];
+      mine = add_or_null(mine, ct[slot]);
+      ct[slot] = {};
+      continue;
+    }
+    Arrays from;
+    if (node.multi()) {
+      if (shared.empty() || shared[slot].empty()) continue;
+      from = std::move(shared[slot]);
+    } else {
+      if (!ct[slot]) continue;
+      from.push_back(std::move(ct[slot]));
+    }
+    in.clear();
+    needed.clear();
+    bool any = false;
+    for (const NodeRef& input : node.inputs) {
+      in.push_back(value(input));
+      needed.push_back(is_inexact(input->dtype) && walk.find(input.get()));
+      any |= needed.back();
+    }
+    if (!any) continue;
+    out.clear();
+    Array self = value(NodeRef(&node));
+    if (node.multi())
+      for (size_t k = 0; k < node.avals->size(); ++k) out.push_back(make_output(self.ref(), int(k)));
+    else
+      out.push_back(self);
+    Arrays to = node.primitive->vjp({in, out, from, needed});
+    for (size_t k = 0; k < to.size(); ++k) {
+      if (!to[k] || !needed[k]) continue;
+      check_rule(*node.primitive, to[k], in[k]);
+      Array& mine = ct[*walk.find(node.inputs[k].get())];
+      mine = add_or_null(mine, to[k]);
+    }
+  }
+  Arrays result;
+  result.reserve(inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) result.push_back(std::move(ct[*walk.find(inputs[i].node())]));
+  return result;
+}
+
+Graph vjp_graph(const Graph& graph, const std::vector<bool>& wanted) {
+  Graph made{graph.inputs, {}};
+  uint8_t level = graph_level(graph);
+  TraceScope scope(level);
+  Ref<Placeholder::Trace> trace(new Placeholder::Trace("the derivative of a graph"));
+  Arrays cotangents;
+  for (const Array& x : graph.outputs) {
+    made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, level));
+    cotangents.push_back(is_inexact(x.dtype()) ? made.inputs.back() : Array());
+  }
+  Arrays all = pull_back(graph.inputs, graph.outputs, cotangents, level);
+  for (size_t i = 0; i < all.size(); ++i)
+    if (wanted[i]) made.outputs.push_back(or_zeros(all[i], graph.inputs[i].aval()));
+  return made;
+}
+
+LinearMap::LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, uint8_t level)
+    : out_avals_(std::move(out_avals)) {
+  for (const Array& x : inputs) in_avals_.push_back(x.aval());
+  Arrays nonzero;
+  for (const Array& x : outputs) {
+    zero_.push_back(!x);
+    if (x) nonzero.push_back(x);
+  }
+  graph_ = close_graph(inputs, nonzero, level, captured_, new Placeholder::Trace("a linearised function"));
+}
+
+Arrays LinearMap::operator()(Span arguments) const {
+  Arrays all(arguments.begin(), arguments.end());
+  all.insert(all.end(), captured_.begin(), captured_.end());
+  Arrays nonzero = substitute(graph_, all), result;
+  size_t next = 0;
+  for (size_t i = 0; i < zero_.size(); ++i) result.push_back(zero_[i] ? or_zeros({}, out_avals_[i]) : nonzero[next++]);
+  return result;
+}
+
+LinearMap vjp_map(Span inputs, Span outputs, uint8_t level) {
+  TraceScope scope(level);
+  Ref<Placeholder::Trace> trace(new Placeholder::Trace("vjp"));
+  Arrays cotangents;
+  for (const Array& x : outputs) cotangents.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.level()));
+  std::vector<Aval> avals;
+  for (const Array& x : inputs) avals.push_back(x.aval());
+  Arrays back = pull_back(inputs, outputs, cotangents, level);
+  trace->ended = true;
+  return LinearMap(cotangents, back, std::move(avals), scope.level());
+}
+
+LinearMap jvp_map(Span inputs, Span outputs, uint8_t level) {
+  TraceScope scope(level);
+  Ref<Placeholder::Trace> trace(new Placeholder::Trace("linearize"));
+  Arrays tangents, given;
+  for (const Array& x : inputs) {
+    tangents.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.level()));
+    given.push_back(is_inexact(x.dtype()) ? tangents.back() : Array());
+  }
+  std::vector<Aval> avals;
+  for (const Array& x : outputs) avals.push_back(x.aval());
+  Arrays forward = push_forward(inputs, outputs, given, level);
+  trace->ended = true;
+  return LinearMap(tangents, forward, std::move(avals), scope.level());
+}
+
+}  // namespace funcnn

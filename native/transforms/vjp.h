@@ -1,0 +1,41 @@
+// Reverse mode: cotangents of inputs from cotangents of outputs.
+#pragma once
+
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace funcnn {
+
+// Cotangents of `inputs`, null where zero, from those of `outputs` (null: zero), by one walk back from the outputs.
+// `level` is that of the inputs' trace. `values`, if given, says what stands for a node wherever a rule reads its
+// value: the way to differentiate a closed graph at recomputed values.
+Arrays pull_back(Span inputs, Span outputs, Span cotangents, uint8_t level, const NodeMap<Array>* values = nullptr);
+
+// The closed graph (inputs, cotangents of outputs) -> cotangents of the inputs marked in `wanted`. Outputs that are not
+// floating point have a cotangent too, which is ignored.
+Graph vjp_graph(const Graph& graph, const std::vector<bool>& wanted);
+
+// A linear function of arrays, closed once and applied any number of times. It owns the residuals it needs.
+class LinearMap {
+ public:
+  LinearMap() = default;
+  // outputs as functions of the placeholders `inputs` of `level`; null outputs are zero.
+  LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, uint8_t level);
+  Arrays operator()(Span arguments) const;
+  const std::vector<Aval>& in_avals() const { return in_avals_; }
+  const std::vector<Aval>& out_avals() const { return out_avals_; }
+
+ private:
+  Graph graph_;
+  Arrays captured_;
+  std::vector<Aval> in_avals_, out_avals_;
+  std::vector<bool> zero_;
+};
+
+// The map from cotangents of `outputs` to cotangents of `inputs`.
+LinearMap vjp_map(Span inputs, Span outputs, uint8_t level);
+// The map from tangents of `inputs` to tangents of `outputs`.
+LinearMap jvp_map(Span inputs, Span outputs, uint8_t level);
+
+}  // namespace funcnn

@@ -1,0 +1,25 @@
+// What every transformation starts with: the nodes between the inputs of a trace and its outputs.
+#pragma once
+
+#include "graph/graph.h"
+
+namespace funcnn {
+
+struct Walk {
+  std::vector<Node*> nodes;  // those that depend on an input, in order of creation, inputs excluded
+  NodeMap<uint32_t> slots;   // inputs first, then `nodes`
+  size_t size() const { return inputs + nodes.size(); }
+  size_t inputs = 0;
+  const uint32_t* find(const Node* node) const { return slots.find(node); }
+};
+
+// `level`: that of the trace; nothing below it depends on the inputs. `abstract`: the inputs are placeholders.
+Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract);
+
+// The level of a closed graph's inputs.
+uint8_t graph_level(const Graph& graph);
+
+// Zeros where an array is null.
+Array or_zeros(const Array& x, const Aval& aval);
+
+}  // namespace funcnn
