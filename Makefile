@@ -30,7 +30,7 @@ sanitize: $(STAMP)
 
 # Put the stubs of the extension module beside the sources, for editors and type checkers of a checkout.
 stubs: $(STAMP)
-	cp build/*/_core.pyi src/funcnn/_core.pyi
+	cp "$$($(BIN)/python -c 'import funcnn._core as c, pathlib; print(pathlib.Path(c.__file__).with_name("_core.pyi"))')" src/funcnn/
 
 clean:
 	rm -rf $(VENV) build src/funcnn/_core.pyi
