@@ -1,0 +1,473 @@
+#include "pytree/container.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <unordered_map>
+
+#include "base/hash.h"
+#include "base/small_vector.h"
+#include "pytree/frozendict.h"
+
+namespace funcnn::pytree {
+namespace {
+
+// Everything that lives as long as the interpreter; emptied at exit, while destructors may still run Python code.
+struct Globals {
+  nb::ft_mutex mutex;
+  std::unordered_map<PyObject*, Ref<const Registration>> registry;
+  std::array<Ref<const DictOrder>, 1024> orders;  // by hash of the keys' identities
+  nb::object absent;
+  nb::object fields_name;
+};
+Globals& globals() {
+  static Globals& instance = *new Globals;
+  return instance;
+}
+
+// Dicts of more keys than this have their keys sorted anew each time.
+constexpr size_t kMaxRemembered = 4096;
+
+bool has_exact_type(PyObject* object, PyTypeObject& type) { return Py_TYPE(object) == &type; }
+
+// Positions of the keys in sorted order.
+std::vector<uint32_t> sort_keys(const std::vector<nb::object>& keys) {
+  std::vector<uint32_t> order(keys.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i);
+  auto less = [&](uint32_t a, uint32_t b) { return PyUnicode_Compare(keys[a].ptr(), keys[b].ptr()) < 0; };
+  auto is_str = [](const nb::object& key) { return has_exact_type(key.ptr(), PyUnicode_Type); };
+  if (std::all_of(keys.begin(), keys.end(), is_str)) {
+    if (!std::is_sorted(order.begin(), order.end(), less)) std::sort(order.begin(), order.end(), less);
+    return order;
+  }
+  nb::list pairs;  // sorting may run any code, so it is left to Python
+  for (size_t i = 0; i < keys.size(); ++i) pairs.append(nb::make_tuple(keys[i], i));
+  if (PyList_Sort(pairs.ptr()) < 0) {
+    nb::python_error error;
+    if (!error.matches(PyExc_TypeError)) throw error;
+    std::string types;
+    for (const nb::object& key : keys) {
+      std::string name = nb::type_name(key.type()).c_str();
+      if (types.find(name) == std::string::npos) types += (types.empty() ? "" : ", ") + name;
+    }
+    nb::raise_from(error, PyExc_TypeError,
+                   "the keys of a dict in a tree are put in sorted order, but these cannot be sorted (their types: "
+                   "%s); use keys of one type, or collections.OrderedDict, which keeps its own order",
+                   types.c_str());
+  }
+  for (size_t i = 0; i < order.size(); ++i) order[i] = nb::cast<uint32_t>(nb::object(pairs[i][1]));
+  return order;
+}
+
+Ref<const DictOrder> make_order(std::span<PyObject* const> borrowed) {
+  auto order = make_ref<DictOrder>();
+  for (PyObject* key : borrowed) order->inserted.push_back(nb::borrow(key));
+  std::vector<uint32_t> sorted = sort_keys(order->inserted);
+  auto record = make_ref<Record>();
+  nb::object keys = owned(PyTuple_New(Py_ssize_t(sorted.size())));
+  nb::dict prototype;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    const nb::object& key = order->inserted[sorted[i]];
+    fill_tuple(keys.ptr(), i, nb::object(key).release().ptr());
+    prototype[key] = nb::none();
+  }
+  record->keys = std::move(keys);
+  record->prototype = std::move(prototype);
+  order->record = std::move(record);
+  if (!std::is_sorted(sorted.begin(), sorted.end())) order->sorted = std::move(sorted);
+  return order;
+}
+
+bool same_keys(const DictOrder& order, std::span<PyObject* const> keys) {
+  if (order.inserted.size() != keys.size()) return false;
+  for (size_t i = 0; i < keys.size(); ++i)
+    if (order.inserted[i].ptr() != keys[i]) return false;
+  return true;
+}
+
+Ref<const DictOrder> find_order(std::span<PyObject* const> keys) {
+  if (keys.size() > kMaxRemembered) return make_order(keys);
+  uint64_t hash = keys.size();
+  for (PyObject* key : keys) hash = (hash ^ uint64_t(reinterpret_cast<uintptr_t>(key))) * 0x9e3779b97f4a7c15ull;
+  Globals& g = globals();
+  Ref<const DictOrder>& slot = g.orders[hash >> 54];
+  {
+    nb::ft_lock_guard lock(g.mutex);
+    if (slot && same_keys(*slot, keys)) return slot;
+  }
+  Ref<const DictOrder> order = make_order(keys);
+  bool plain = std::all_of(order->inserted.begin(), order->inserted.end(), [](const nb::object& key) {
+    return has_exact_type(key.ptr(), PyUnicode_Type) || has_exact_type(key.ptr(), PyLong_Type);
+  });
+  Ref<const DictOrder> old = order;  // released after the lock
+  if (plain) {
+    nb::ft_lock_guard lock(g.mutex);
+    std::swap(slot, old);
+  }
+  return order;
+}
+
+// Append the values in insertion order and return the keys, borrowed.
+using Borrowed = SmallVector<PyObject*, 64>;
+Borrowed read_dict(PyObject* dict, Leaves& values) {
+  Borrowed keys;
+  size_t size = size_t(PyDict_Size(dict));
+  keys.reserve(size);
+  PyObject *key, *value;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(dict, &position, &key, &value)) {
+    keys.push_back(key);
+    values.push_back(nb::borrow(value));
+  }
+  return keys;
+}
+
+// Bring the last values into the canonical order.
+void permute(Leaves& values, size_t base, const std::vector<uint32_t>& sorted) {
+  SmallVector<PyObject*, 64> inserted;
+  inserted.reserve(sorted.size());
+  for (size_t i = 0; i < sorted.size(); ++i) inserted.push_back(values[base + i].release().ptr());
+  for (size_t i = 0; i < sorted.size(); ++i) values[base + i] = nb::steal(inserted[sorted[i]]);
+}
+
+void expand_dict(PyObject* dict, Leaves& values, Ref<const Record>& record) {
+  size_t base = values.size();
+  nb::ft_object_guard guard(dict);
+  Borrowed keys = read_dict(dict, values);
+  Ref<const DictOrder> order = find_order(keys);
+  if (!order->sorted.empty()) permute(values, base, order->sorted);
+  record = order->record;
+}
+
+void expand_frozendict(PyObject* object, Leaves& values, Ref<const Record>& record) {
+  size_t base = values.size();
+  nb::ft_object_guard guard(object);
+  PyObject* dict = frozendict_dict(object);
+  FrozenOrder known = frozen_order(object);
+  if (!known.record) {
+    Borrowed keys = read_dict(dict, values);
+    Ref<const DictOrder> order = find_order(keys);
+    if (!order->sorted.empty()) permute(values, base, order->sorted);
+    record = order->record;
+    set_frozen_order(object, order->record, order->sorted.empty() ? Ref<const DictOrder>() : order);
+    return;
+  }
+  PyObject *key, *value;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(dict, &position, &key, &value)) values.push_back(nb::borrow(value));
+  if (known.order) permute(values, base, known.order->sorted);
+  record = known.record;
+}
+
+void expand_ordered_dict(PyObject* object, Leaves& values, Ref<const Record>& record) {
+  nb::object items = owned(PyObject_CallMethod(object, "items", nullptr));
+  auto made = make_ref<Record>();
+  nb::list keys;
+  for (nb::handle item : items) {
+    keys.append(item[0]);
+    values.push_back(nb::object(item[1]));
+  }
+  made->keys = nb::tuple(keys);
+  made->type = nb::borrow(nb::handle(object).type());
+  record = std::move(made);
+}
+
+void expand_default_dict(PyObject* object, Leaves& values, Ref<const Record>& record) {
+  Ref<const Record> plain;
+  expand_dict(object, values, plain);
+  auto made = make_ref<Record>();
+  made->keys = plain->keys;
+  made->prototype = plain->prototype;
+  made->type = nb::borrow(nb::handle(object).type());
+  made->metadata = nb::object(nb::handle(object).attr("default_factory"));
+  record = std::move(made);
+}
+
+void expand_attrs(PyObject* object, const Registration& registration, Leaves& values, Ref<const Record>& record) {
+  auto made = make_ref<Record>();
+  made->registration = &registration;
+  made->type = registration.type;
+  for (nb::handle name : registration.fields) values.push_back(owned(PyObject_GetAttr(object, name.ptr())));
+  Leaves constants;
+  for (nb::handle name : registration.static_fields) constants.push_back(owned(PyObject_GetAttr(object, name.ptr())));
+  made->metadata = tuple_of(constants);
+  record = std::move(made);
+}
+
+void expand_custom(PyObject* object, const Registration& registration, Leaves& values, Ref<const Record>& record) {
+  PyObject* args[] = {nullptr, object};
+  nb::object parts =
+      owned(PyObject_Vectorcall(registration.flatten.ptr(), args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+  if (!PyTuple_Check(parts.ptr()) || PyTuple_Size(parts.ptr()) != 2) {
+    PyErr_Format(PyExc_TypeError, "the flatten function of %R must return (children, metadata), got %R",
+                 registration.type.ptr(), parts.ptr());
+    throw nb::python_error();
+  }
+  nb::object children = owned(PySequence_Tuple(tuple_item(parts.ptr(), 0)));
+  for (size_t i = 0; i < tuple_size(children.ptr()); ++i) values.push_back(nb::borrow(tuple_item(children.ptr(), i)));
+  auto made = make_ref<Record>();
+  made->registration = &registration;
+  made->type = registration.type;
+  made->metadata = nb::borrow(tuple_item(parts.ptr(), 1));
+  record = std::move(made);
+}
+
+nb::object build_dict(const Record& record, std::span<const nb::object> values) {
+  nb::object dict = owned(PyDict_Copy(record.prototype.ptr()));
+  PyObject* keys = record.keys.ptr();
+  for (size_t i = 0; i < values.size(); ++i)
+    if (PyDict_SetItem(dict.ptr(), tuple_item(keys, i), values[i].ptr()) < 0) throw nb::python_error();
+  return dict;
+}
+
+nb::object call(const nb::object& function, std::span<const nb::object> items) {
+  SmallVector<PyObject*, 16> args;
+  args.reserve(items.size() + 1);
+  args.push_back(nullptr);
+  for (const nb::object& item : items) args.push_back(item.ptr());
+  return owned(
+      PyObject_Vectorcall(function.ptr(), args.data() + 1, items.size() | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+}
+
+// An instance made without __init__: its fields may hold anything that a leaf may be.
+nb::object build_attrs(const Record& record, std::span<const nb::object> values) {
+  auto* type = reinterpret_cast<PyTypeObject*>(record.type.ptr());
+  auto* make = reinterpret_cast<newfunc>(PyType_GetSlot(type, Py_tp_new));
+  nb::tuple no_args;
+  nb::object object = owned(make(type, no_args.ptr(), nullptr));
+  auto set = [&](const nb::object& names, size_t i, PyObject* value) {
+    if (PyObject_GenericSetAttr(object.ptr(), tuple_item(names.ptr(), i), value) < 0) throw nb::python_error();
+  };
+  const Registration& registration = *record.registration;
+  for (size_t i = 0; i < values.size(); ++i) set(registration.fields, i, values[i].ptr());
+  for (size_t i = 0; i < tuple_size(record.metadata.ptr()); ++i)
+    set(registration.static_fields, i, tuple_item(record.metadata.ptr(), i));
+  return object;
+}
+
+void add_registration(Ref<Registration> registration) {
+  Globals& g = globals();
+  PyObject* type = registration->type.ptr();
+  if (!PyType_Check(type)) {
+    PyErr_Format(PyExc_TypeError, "only a class can be registered as a tree node, got %R", type);
+    throw nb::python_error();
+  }
+  bool known = type == (PyObject*)&PyDict_Type || type == (PyObject*)&PyTuple_Type || type == (PyObject*)&PyList_Type ||
+               type == frozendict_type().ptr() || type == (PyObject*)Py_TYPE(Py_None);
+  if (!known) {
+    nb::ft_lock_guard lock(g.mutex);
+    known = !g.registry.emplace(type, std::move(registration)).second;
+  }
+  if (known) {
+    PyErr_Format(PyExc_ValueError, "%R is a tree node already", type);
+    throw nb::python_error();
+  }
+}
+
+// A singleton that prints and pickles by its name.
+nb::object make_absent() {
+  static PyMethodDef methods[] = {
+      {"__reduce__", [](PyObject*, PyObject*) { return PyUnicode_FromString("absent"); }, METH_NOARGS, nullptr},
+      {nullptr, nullptr, 0, nullptr},
+  };
+  static reprfunc repr = [](PyObject*) { return PyUnicode_FromString("absent"); };
+  static PyType_Slot slots[] = {
+      {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_methods, methods},
+      {Py_tp_doc, const_cast<char*>("What stands in a part of a tree for what was left out: a node without leaves.")},
+      {0, nullptr},
+  };
+  static PyType_Spec spec = {"funcnn.tree.Absent", int(sizeof(PyObject)), 0, Py_TPFLAGS_DEFAULT, slots};
+  nb::object type = owned(PyType_FromSpec(&spec));
+  auto* alloc = reinterpret_cast<allocfunc>(PyType_GetSlot(reinterpret_cast<PyTypeObject*>(type.ptr()), Py_tp_alloc));
+  return owned(alloc(reinterpret_cast<PyTypeObject*>(type.ptr()), 0));
+}
+
+}  // namespace
+
+nb::object tuple_of(std::span<const nb::object> items) {
+  nb::object tuple = owned(PyTuple_New(Py_ssize_t(items.size())));
+  for (size_t i = 0; i < items.size(); ++i) fill_tuple(tuple.ptr(), i, nb::object(items[i]).release().ptr());
+  return tuple;
+}
+
+nb::object list_of(std::span<const nb::object> items) {
+  nb::object list = owned(PyList_New(Py_ssize_t(items.size())));
+  for (size_t i = 0; i < items.size(); ++i) fill_list(list.ptr(), i, nb::object(items[i]).release().ptr());
+  return list;
+}
+
+Class classify(PyObject* object) {
+  PyTypeObject* type = Py_TYPE(object);
+  if (type == &PyDict_Type) return {Kind::Dict};
+  if (type == &PyTuple_Type) return {Kind::Tuple};
+  if (type == &PyList_Type) return {Kind::List};
+  if (is_frozendict(object)) return {Kind::FrozenDict};
+  if (object == Py_None) return {Kind::None};
+  Globals& g = globals();
+  if (object == g.absent.ptr()) return {Kind::Absent};
+  {
+    nb::ft_lock_guard lock(g.mutex);
+    auto found = g.registry.find(reinterpret_cast<PyObject*>(type));
+    if (found != g.registry.end()) return {found->second->kind, found->second.get()};
+  }
+  if (PyTuple_Check(object)) {
+    PyObject* fields = PyObject_GetAttr(reinterpret_cast<PyObject*>(type), g.fields_name.ptr());
+    if (!fields) PyErr_Clear();
+    bool named = fields && PyTuple_Check(fields);
+    Py_XDECREF(fields);
+    if (named) return {Kind::NamedTuple};
+  }
+  return {Kind::Leaf};
+}
+
+void expand(PyObject* object, Class cls, Leaves& values, Ref<const Record>& record) {
+  switch (cls.kind) {
+    case Kind::Leaf:
+    case Kind::None:
+    case Kind::Absent:
+      return;
+    case Kind::NamedTuple: {
+      auto made = make_ref<Record>();
+      made->type = nb::borrow(nb::handle(object).type());
+      record = std::move(made);
+      [[fallthrough]];
+    }
+    case Kind::Tuple:
+      for (Py_ssize_t i = 0, n = PyTuple_Size(object); i < n; ++i)
+        values.push_back(nb::borrow(PyTuple_GetItem(object, i)));
+      return;
+    case Kind::List: {
+      nb::ft_object_guard guard(object);
+      for (Py_ssize_t i = 0, n = PyList_Size(object); i < n; ++i)
+        values.push_back(nb::borrow(PyList_GetItem(object, i)));
+      return;
+    }
+    case Kind::Dict:
+      return expand_dict(object, values, record);
+    case Kind::FrozenDict:
+      return expand_frozendict(object, values, record);
+    case Kind::DefaultDict:
+      return expand_default_dict(object, values, record);
+    case Kind::OrderedDict:
+      return expand_ordered_dict(object, values, record);
+    case Kind::Attrs:
+      return expand_attrs(object, *cls.registration, values, record);
+    case Kind::Custom:
+      return expand_custom(object, *cls.registration, values, record);
+  }
+}
+
+nb::object build(Kind kind, const Record* record, std::span<const nb::object> children) {
+  switch (kind) {
+    case Kind::Leaf:
+      return children[0];
+    case Kind::None:
+      return nb::none();
+    case Kind::Absent:
+      return absent();
+    case Kind::Tuple:
+      return tuple_of(children);
+    case Kind::List:
+      return list_of(children);
+    case Kind::Dict:
+      return build_dict(*record, children);
+    case Kind::FrozenDict:
+      return make_frozendict(build_dict(*record, children), record);
+    case Kind::DefaultDict:
+      return record->type(record->metadata, build_dict(*record, children));
+    case Kind::OrderedDict: {
+      nb::object dict = record->type();
+      for (size_t i = 0; i < children.size(); ++i)
+        if (PyObject_SetItem(dict.ptr(), tuple_item(record->keys.ptr(), i), children[i].ptr()) < 0)
+          throw nb::python_error();
+      return dict;
+    }
+    case Kind::NamedTuple:
+      return call(record->type, children);
+    case Kind::Attrs:
+      return build_attrs(*record, children);
+    case Kind::Custom: {
+      nb::object parts[] = {record->metadata, tuple_of(children)};
+      return call(record->registration->unflatten, parts);
+    }
+  }
+  return nb::none();
+}
+
+nb::object key_of(const Node& node, size_t child) {
+  const Record* record = node.record.get();
+  if (is_dict(node.kind)) return nb::borrow(tuple_item(record->keys.ptr(), child));
+  if (node.kind == Kind::NamedTuple) return nb::object(nb::object(record->type.attr("_fields"))[child]);
+  if (node.kind == Kind::Attrs) return nb::borrow(tuple_item(record->registration->fields.ptr(), child));
+  if (node.kind == Kind::Custom && !record->registration->keys.is_none()) {
+    nb::object keys = record->registration->keys;
+    if (PyCallable_Check(keys.ptr())) keys = keys(record->metadata);
+    return nb::object(keys[child]);
+  }
+  return nb::int_(child);
+}
+
+bool records_equal(const Record* a, const Record* b) {
+  if (a == b) return true;
+  if (!a || !b || !a->type.is(b->type) || a->registration != b->registration) return false;
+  auto equal = [](const nb::object& x, const nb::object& y) {
+    if (x.is(y)) return true;
+    if (!x || !y) return false;
+    int result = PyObject_RichCompareBool(x.ptr(), y.ptr(), Py_EQ);
+    if (result < 0) throw nb::python_error();
+    return result == 1;
+  };
+  return equal(a->keys, b->keys) && equal(a->metadata, b->metadata);
+}
+
+nb::object absent() { return globals().absent; }
+
+void register_node(nb::handle type, nb::handle flatten, nb::handle unflatten, nb::handle keys) {
+  auto registration = make_ref<Registration>();
+  registration->type = nb::borrow(type);
+  registration->flatten = nb::borrow(flatten);
+  registration->unflatten = nb::borrow(unflatten);
+  registration->keys = nb::borrow(keys);
+  add_registration(std::move(registration));
+}
+
+void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields) {
+  auto registration = make_ref<Registration>();
+  registration->kind = Kind::Attrs;
+  registration->type = nb::borrow(type);
+  registration->fields = nb::tuple(nb::borrow(fields));
+  registration->static_fields = nb::tuple(nb::borrow(static_fields));
+  add_registration(std::move(registration));
+}
+
+void clear_cache() {
+  Globals& g = globals();
+  std::array<Ref<const DictOrder>, 1024> old;
+  nb::ft_lock_guard lock(g.mutex);
+  std::swap(old, g.orders);
+}
+
+void initialise(nb::module_& m) {
+  Globals& g = globals();
+  g.fields_name = nb::steal(PyUnicode_InternFromString("_fields"));
+  initialise_frozendict(m);
+  g.absent = make_absent();
+  m.attr("absent") = g.absent;
+  nb::object collections = nb::module_::import_("collections");
+  for (auto [name, kind] : {std::pair{"OrderedDict", Kind::OrderedDict}, std::pair{"defaultdict", Kind::DefaultDict}}) {
+    auto registration = make_ref<Registration>();
+    registration->kind = kind;
+    registration->type = collections.attr(name);
+    add_registration(std::move(registration));
+  }
+  nb::module_::import_("atexit").attr("register")(nb::cpp_function([] {
+    clear_cache();
+    Globals& g = globals();
+    decltype(g.registry) old;
+    nb::ft_lock_guard lock(g.mutex);
+    std::swap(old, g.registry);
+  }));
+}
+
+}  // namespace funcnn::pytree

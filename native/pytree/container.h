@@ -1,0 +1,79 @@
+// One container: what class of node an object is, its children in canonical order, and how to build it again.
+#pragma once
+
+#include <memory>
+
+#include "pytree/pytree.h"
+
+namespace funcnn::pytree {
+
+// How instances of one class are taken apart. Lives for ever once registered, together with its class.
+struct Registration : RefCounted {
+  Kind kind = Kind::Custom;
+  nb::object type;
+  nb::object flatten, unflatten, keys;  // Custom
+  nb::object fields, static_fields;     // Attrs: tuples of names
+};
+
+// What a node of a structure knows about its container beside its kind.
+struct Record : RefCounted {
+  nb::object keys;       // dicts: a tuple in canonical order
+  nb::object prototype;  // dicts: a dict with these keys, to be copied and filled
+  nb::object type;       // namedtuples, registered classes
+  nb::object metadata;   // registered classes: static data; defaultdict: the default factory
+  Ref<const Registration> registration;
+};
+
+// The order of the keys of a dict as they were inserted, and the sorted one.
+struct DictOrder : RefCounted {
+  std::vector<nb::object> inserted;
+  std::vector<uint32_t> sorted;  // canonical position -> position of insertion; empty if they agree
+  Ref<const Record> record;
+};
+
+struct Class {
+  Kind kind;
+  const Registration* registration = nullptr;
+};
+
+Class classify(PyObject* object);
+// Append the children of a container, owned, in canonical order; `record` receives what is needed to build it again.
+void expand(PyObject* object, Class cls, Leaves& children, Ref<const Record>& record);
+// A container of this kind from its children.
+nb::object build(Kind kind, const Record* record, std::span<const nb::object> children);
+// Key of a child: str, int or whatever the dict was keyed with.
+nb::object key_of(const Node& node, size_t child);
+bool records_equal(const Record* a, const Record* b);
+
+inline bool is_dict(Kind kind) { return kind >= Kind::Dict && kind <= Kind::OrderedDict; }
+inline bool is_sequence(Kind kind) { return kind == Kind::Tuple || kind == Kind::List; }
+
+// Raise RecursionError before the C stack overflows.
+struct RecursionGuard {
+  RecursionGuard() {
+    if (Py_EnterRecursiveCall(" while walking a pytree")) throw nb::python_error();
+  }
+  ~RecursionGuard() { Py_LeaveRecursiveCall(); }
+};
+
+inline nb::object owned(PyObject* result) {
+  if (!result) throw nb::python_error();
+  return nb::steal(result);
+}
+// Items of exact tuples and lists: checked calls only where the stable ABI has nothing else.
+#ifdef Py_LIMITED_API
+inline PyObject* tuple_item(PyObject* tuple, size_t i) { return PyTuple_GetItem(tuple, Py_ssize_t(i)); }
+inline size_t tuple_size(PyObject* tuple) { return size_t(PyTuple_Size(tuple)); }
+inline void fill_tuple(PyObject* tuple, size_t i, PyObject* item) { PyTuple_SetItem(tuple, Py_ssize_t(i), item); }
+inline void fill_list(PyObject* list, size_t i, PyObject* item) { PyList_SetItem(list, Py_ssize_t(i), item); }
+#else
+inline PyObject* tuple_item(PyObject* tuple, size_t i) { return PyTuple_GET_ITEM(tuple, Py_ssize_t(i)); }
+inline size_t tuple_size(PyObject* tuple) { return size_t(PyTuple_GET_SIZE(tuple)); }
+inline void fill_tuple(PyObject* tuple, size_t i, PyObject* item) { PyTuple_SET_ITEM(tuple, Py_ssize_t(i), item); }
+inline void fill_list(PyObject* list, size_t i, PyObject* item) { PyList_SET_ITEM(list, Py_ssize_t(i), item); }
+#endif
+
+nb::object tuple_of(std::span<const nb::object> items);
+nb::object list_of(std::span<const nb::object> items);
+
+}  // namespace funcnn::pytree

@@ -1,0 +1,294 @@
+#include "pytree/frozendict.h"
+
+#include <cstddef>
+
+namespace funcnn::pytree {
+namespace {
+
+struct FrozenDict {
+  PyObject_HEAD PyObject* dict;
+  Py_hash_t hash;          // -1: not computed yet
+  const Record* record;    // owned; null until a tree walk needs it
+  const DictOrder* order;  // owned; null if the keys were inserted in sorted order
+};
+
+PyObject* type_ = nullptr;
+bool builtin_ = false;  // the type is Python's own
+
+FrozenDict* cast(PyObject* self) { return reinterpret_cast<FrozenDict*>(self); }
+
+// The dict inside an instance of the type or of a subclass; null for anything else.
+PyObject* inner(PyObject* object) {
+  int is = PyObject_IsInstance(object, type_);
+  if (is < 0) PyErr_Clear();
+  return is > 0 ? cast(object)->dict : nullptr;
+}
+
+PyObject* wrap(PyObject* type, PyObject* dict) {
+  if (!dict) return nullptr;
+  auto* alloc = reinterpret_cast<allocfunc>(PyType_GetSlot(reinterpret_cast<PyTypeObject*>(type), Py_tp_alloc));
+  PyObject* self = alloc(reinterpret_cast<PyTypeObject*>(type), 0);
+  if (!self) {
+    Py_DECREF(dict);
+    return nullptr;
+  }
+  cast(self)->dict = dict;
+  cast(self)->hash = -1;
+  return self;
+}
+
+PyObject* frozen_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  bool plain = !kwargs || PyDict_Size(kwargs) == 0;
+  if (PyTuple_Size(args) == 1) {
+    PyObject* source = PyTuple_GetItem(args, 0);
+    if (plain && reinterpret_cast<PyObject*>(type) == type_ && reinterpret_cast<PyObject*>(Py_TYPE(source)) == type_) {
+      Py_INCREF(source);
+      return source;
+    }
+    if (PyObject* dict = inner(source)) {
+      dict = PyDict_Copy(dict);
+      if (dict && !plain && PyDict_Update(dict, kwargs) < 0) Py_CLEAR(dict);
+      return wrap(reinterpret_cast<PyObject*>(type), dict);
+    }
+  }
+  return wrap(reinterpret_cast<PyObject*>(type),
+              PyObject_Call(reinterpret_cast<PyObject*>(&PyDict_Type), args, kwargs));
+}
+
+int frozen_traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(cast(self)->dict);
+  return 0;
+}
+
+void frozen_dealloc(PyObject* self) {
+  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(self));
+  PyObject_GC_UnTrack(self);
+  Ref<const Record> record = cast(self)->record;
+  Ref<const DictOrder> order = cast(self)->order;
+  if (record) record->release();
+  if (order) order->release();
+  Py_CLEAR(cast(self)->dict);
+  auto* free = reinterpret_cast<freefunc>(PyType_GetSlot(reinterpret_cast<PyTypeObject*>(type), Py_tp_free));
+  free(self);
+  Py_DECREF(type);
+}
+
+Py_hash_t frozen_hash(PyObject* self) {
+  FrozenDict* frozen = cast(self);
+  if (frozen->hash != -1) return frozen->hash;
+  PyObject* items = PyObject_CallMethod(frozen->dict, "items", nullptr);
+  PyObject* set = items ? PyFrozenSet_New(items) : nullptr;
+  Py_XDECREF(items);
+  if (!set) return -1;
+  Py_hash_t hash = PyObject_Hash(set);
+  Py_DECREF(set);
+  return frozen->hash = hash;
+}
+
+PyObject* frozen_repr(PyObject* self) {
+  if (PyDict_Size(cast(self)->dict) == 0) return PyUnicode_FromString("frozendict()");
+  int entered = Py_ReprEnter(self);
+  if (entered != 0) return entered > 0 ? PyUnicode_FromString("frozendict({...})") : nullptr;
+  PyObject* text = PyUnicode_FromFormat("frozendict(%R)", cast(self)->dict);
+  Py_ReprLeave(self);
+  return text;
+}
+
+PyObject* frozen_compare(PyObject* self, PyObject* other, int op) {
+  PyObject* dict = PyDict_Check(other) ? other : inner(other);
+  if (!dict || (op != Py_EQ && op != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
+  return PyObject_RichCompare(cast(self)->dict, dict, op);
+}
+
+PyObject* frozen_or(PyObject* left, PyObject* right) {
+  PyObject* a = inner(left);
+  PyObject* b = inner(right);
+  if (!(a || PyDict_Check(left)) || !(b || PyDict_Check(right))) Py_RETURN_NOTIMPLEMENTED;
+  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(a ? left : right));
+  PyObject* dict = PyDict_Copy(a ? a : left);
+  if (dict && PyDict_Update(dict, b ? b : right) < 0) Py_CLEAR(dict);
+  return wrap(type, dict);
+}
+
+PyObject* frozen_getitem(PyObject* self, PyObject* key) { return PyObject_GetItem(cast(self)->dict, key); }
+Py_ssize_t frozen_length(PyObject* self) { return PyDict_Size(cast(self)->dict); }
+int frozen_contains(PyObject* self, PyObject* key) { return PyDict_Contains(cast(self)->dict, key); }
+PyObject* frozen_iter(PyObject* self) { return PyObject_GetIter(cast(self)->dict); }
+
+int refuse_item(PyObject*, PyObject* key, PyObject* value) {
+  if (value)
+    PyErr_Format(PyExc_TypeError,
+                 "a frozendict cannot be changed: write `d | {%R: value}`, or tree.set(d, path, value) for a nested "
+                 "one, to get a new one",
+                 key);
+  else
+    PyErr_Format(PyExc_TypeError,
+                 "a frozendict cannot be changed: build a new one without %R, "
+                 "frozendict((k, v) for k, v in d.items() if k != %R)",
+                 key, key);
+  return -1;
+}
+
+PyObject* refuse(PyObject*, PyObject*, PyObject*) {
+  PyErr_SetString(PyExc_TypeError,
+                  "a frozendict cannot be changed: `d | other` and tree.set(d, path, value) return a new one, "
+                  "dict(d) a dict that can be changed");
+  return nullptr;
+}
+
+template <const char* name>
+PyObject* forward(PyObject* self, PyObject*) {
+  return PyObject_CallMethod(cast(self)->dict, name, nullptr);
+}
+constexpr char kKeys[] = "keys", kValues[] = "values", kItems[] = "items", kReversed[] = "__reversed__";
+
+PyObject* frozen_get(PyObject* self, PyObject* args) {
+  PyObject *key, *fallback = Py_None;
+  if (!PyArg_ParseTuple(args, "O|O:get", &key, &fallback)) return nullptr;
+  PyObject* value = PyDict_GetItemWithError(cast(self)->dict, key);
+  if (!value && PyErr_Occurred()) return nullptr;
+  if (!value) value = fallback;
+  Py_INCREF(value);
+  return value;
+}
+
+PyObject* frozen_copy(PyObject* self, PyObject*) {
+  Py_INCREF(self);
+  return self;
+}
+
+PyObject* frozen_deepcopy(PyObject* self, PyObject* memo) {
+  PyObject* module = PyImport_ImportModule("copy");
+  PyObject* dict = module ? PyObject_CallMethod(module, "deepcopy", "OO", cast(self)->dict, memo) : nullptr;
+  Py_XDECREF(module);
+  return wrap(reinterpret_cast<PyObject*>(Py_TYPE(self)), dict);
+}
+
+PyObject* frozen_reduce(PyObject* self, PyObject*) {
+  PyObject* dict = PyDict_Copy(cast(self)->dict);
+  return dict ? Py_BuildValue("O(N)", reinterpret_cast<PyObject*>(Py_TYPE(self)), dict) : nullptr;
+}
+
+PyObject* frozen_fromkeys(PyObject* type, PyObject* args) {
+  PyObject* method = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyDict_Type), "fromkeys");
+  PyObject* dict = method ? PyObject_Call(method, args, nullptr) : nullptr;
+  Py_XDECREF(method);
+  return wrap(type, dict);
+}
+
+PyCFunction with_keywords(PyCFunctionWithKeywords f) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
+}
+
+PyMethodDef methods_[] = {
+    {"keys", forward<kKeys>, METH_NOARGS, "Return a view of the keys."},
+    {"values", forward<kValues>, METH_NOARGS, "Return a view of the values."},
+    {"items", forward<kItems>, METH_NOARGS, "Return a view of the (key, value) pairs."},
+    {"get", frozen_get, METH_VARARGS, "get(key, default=None)\n--\n\nReturn the value of a key, or the default."},
+    {"copy", frozen_copy, METH_NOARGS, "Return the frozendict itself: it cannot change."},
+    {"fromkeys", frozen_fromkeys, METH_VARARGS | METH_CLASS, "Make a frozendict with one value for all keys."},
+    {"__copy__", frozen_copy, METH_NOARGS, nullptr},
+    {"__deepcopy__", frozen_deepcopy, METH_O, nullptr},
+    {"__reduce__", frozen_reduce, METH_NOARGS, nullptr},
+    {"__reversed__", forward<kReversed>, METH_NOARGS, nullptr},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "frozendict[K, V]"},
+    {"clear", with_keywords(refuse), METH_VARARGS | METH_KEYWORDS, "Raise TypeError: a frozendict cannot be changed."},
+    {"pop", with_keywords(refuse), METH_VARARGS | METH_KEYWORDS, "Raise TypeError: a frozendict cannot be changed."},
+    {"popitem", with_keywords(refuse), METH_VARARGS | METH_KEYWORDS,
+     "Raise TypeError: a frozendict cannot be changed."},
+    {"setdefault", with_keywords(refuse), METH_VARARGS | METH_KEYWORDS,
+     "Raise TypeError: a frozendict cannot be changed."},
+    {"update", with_keywords(refuse), METH_VARARGS | METH_KEYWORDS, "Raise TypeError: a frozendict cannot be changed."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+constexpr char kDoc[] =
+    "frozendict(mapping_or_pairs=(), **kwargs)\n--\n\n"
+    "An immutable dict: hashable if its values are, printed and pickled like a dict.\n\n"
+    "It takes what ``dict`` takes, keeps the order of insertion and equals a dict with the same items. ``a | b`` is a\n"
+    "new one with the items of both. What would change it raises ``TypeError``. Parameter trees are nested "
+    "frozendicts.\n\n"
+    ">>> from funcnn import frozendict\n"
+    ">>> d = frozendict(weight=1)\n"
+    ">>> d | {'bias': 2}\n"
+    "frozendict({'weight': 1, 'bias': 2})\n"
+    ">>> d == {'weight': 1}, hash(d) == hash(frozendict({'weight': 1}))\n"
+    "(True, True)\n";
+
+template <class T>
+void* pointer(T* function) {
+  return reinterpret_cast<void*>(function);
+}
+
+PyObject* make_type(PyObject* module) {
+  static PyType_Slot slots[] = {
+      {Py_tp_new, pointer(frozen_new)},
+      {Py_tp_dealloc, pointer(frozen_dealloc)},
+      {Py_tp_traverse, pointer(frozen_traverse)},
+      {Py_tp_hash, pointer(frozen_hash)},
+      {Py_tp_repr, pointer(frozen_repr)},
+      {Py_tp_richcompare, pointer(frozen_compare)},
+      {Py_tp_iter, pointer(frozen_iter)},
+      {Py_tp_methods, methods_},
+      {Py_tp_doc, const_cast<char*>(kDoc)},
+      {Py_nb_or, pointer(frozen_or)},
+      {Py_mp_subscript, pointer(frozen_getitem)},
+      {Py_mp_ass_subscript, pointer(refuse_item)},
+      {Py_mp_length, pointer(frozen_length)},
+      {Py_sq_contains, pointer(frozen_contains)},
+      {0, nullptr},
+  };
+  static PyType_Spec spec = {"funcnn.frozendict", int(sizeof(FrozenDict)), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE
+#if PY_VERSION_HEX >= 0x030A0000
+                                 | Py_TPFLAGS_IMMUTABLETYPE
+#endif
+                             ,
+                             slots};
+  return PyType_FromModuleAndSpec(module, &spec, nullptr);
+}
+
+}  // namespace
+
+nb::handle frozendict_type() { return type_; }
+bool is_frozendict(PyObject* object) { return reinterpret_cast<PyObject*>(Py_TYPE(object)) == type_; }
+PyObject* frozendict_dict(PyObject* object) { return builtin_ ? object : cast(object)->dict; }
+
+nb::object make_frozendict(nb::object dict, const Record* record) {
+  if (builtin_) {
+    PyObject* args[] = {nullptr, dict.ptr()};
+    return owned(PyObject_Vectorcall(type_, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+  }
+  nb::object frozen = owned(wrap(type_, dict.release().ptr()));
+  if (record) {
+    record->retain();
+    cast(frozen.ptr())->record = record;
+  }
+  return frozen;
+}
+
+FrozenOrder frozen_order(PyObject* object) {
+  if (builtin_) return {nullptr, nullptr};
+  return {cast(object)->record, cast(object)->order};
+}
+
+void set_frozen_order(PyObject* object, Ref<const Record> record, Ref<const DictOrder> order) {
+  if (builtin_ || cast(object)->record) return;
+  cast(object)->order = order.detach();
+  cast(object)->record = record.detach();
+}
+
+void initialise_frozendict(nb::module_& m) {
+  nb::object builtins = nb::module_::import_("builtins");
+  if (nb::hasattr(builtins, "frozendict")) {
+    type_ = nb::object(builtins.attr("frozendict")).release().ptr();
+    builtin_ = true;
+  } else {
+    type_ = owned(make_type(m.ptr())).release().ptr();
+    nb::module_::import_("collections.abc").attr("Mapping").attr("register")(nb::handle(type_));
+  }
+  m.attr("frozendict") = nb::handle(type_);
+}
+
+}  // namespace funcnn::pytree

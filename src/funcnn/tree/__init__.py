@@ -1,0 +1,64 @@
+"""Pytrees: nests of dicts, tuples, lists and registered classes, worked on as a whole.
+
+A tree is a container whose items are trees, or a leaf. Containers are ``dict``, ``frozendict``, ``OrderedDict``,
+``defaultdict``, ``tuple``, ``list``, named tuples, ``None`` (which has no leaves), ``absent`` and the classes that
+``register_node`` and ``register_attrs`` add; anything else is a leaf. Leaves come in a fixed order: the items of a dict in
+the order of its sorted keys, those of an ``OrderedDict`` in its own order.
+
+The path of a leaf is its keys, names and indices joined by dots, ``layers.0.weight``; a dot or a backslash inside a key
+is written with a backslash before it. The path of the whole tree is the empty string.
+"""
+
+from ._basic import (
+    PyTreeDef,
+    absent,
+    all,
+    broadcast_prefix,
+    flatten,
+    flatten_with_path,
+    frozendict,
+    leaves,
+    leaves_with_path,
+    map,
+    map_with_path,
+    paths,
+    reduce,
+    structure,
+    transpose,
+    unflatten,
+)
+from ._edit import get, merge, set
+from ._numbers import Difference, allclose, count, diff, nbytes
+from ._parts import filter, partition
+from ._register import register_attrs, register_node
+
+__all__ = [
+    "Difference",
+    "PyTreeDef",
+    "absent",
+    "all",
+    "allclose",
+    "broadcast_prefix",
+    "count",
+    "diff",
+    "filter",
+    "flatten",
+    "flatten_with_path",
+    "frozendict",
+    "get",
+    "leaves",
+    "leaves_with_path",
+    "map",
+    "map_with_path",
+    "merge",
+    "nbytes",
+    "partition",
+    "paths",
+    "reduce",
+    "register_attrs",
+    "register_node",
+    "set",
+    "structure",
+    "transpose",
+    "unflatten",
+]

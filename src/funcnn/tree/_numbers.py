@@ -1,0 +1,121 @@
+"""Comparing and measuring trees of numbers and arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ._basic import _pytree, absent, structure
+
+
+def allclose(
+    a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Say whether all leaves of two trees are close, as ``numpy.allclose`` defines it.
+
+    Raises:
+        ValueError: The trees have different structures; the message names the path where they differ.
+
+    >>> from funcnn import tree
+    >>> tree.allclose({"a": (1.0, 2.0)}, {"a": (1.0, 2.0 + 1e-9)})
+    True
+    """
+    import numpy as np
+
+    treedef = structure(a)
+    pairs = zip(_pytree.leaves(a), treedef.flatten_up_to(b), strict=True)
+    return all(np.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan) for x, y in pairs)
+
+
+def nbytes(tree: Any) -> int:
+    """Add up the bytes of the arrays in a tree; leaves that are no arrays have none.
+
+    >>> import numpy as np
+    >>> from funcnn import tree
+    >>> tree.nbytes({"weight": np.zeros((3, 4), np.float32), "steps": 5})
+    48
+    """
+    return sum(getattr(leaf, "nbytes", 0) for leaf in _pytree.leaves(tree))
+
+
+def count(tree: Any) -> int:
+    """Count the elements of the arrays in a tree; leaves that are no arrays count as one.
+
+    >>> import numpy as np
+    >>> from funcnn import tree
+    >>> tree.count({"weight": np.zeros((3, 4)), "bias": np.zeros(4)})
+    16
+    """
+    return sum(getattr(leaf, "size", 1) for leaf in _pytree.leaves(tree))
+
+
+@attrs.frozen
+class Difference:
+    """One place where two trees differ; ``absent`` stands for the side that has nothing there."""
+
+    path: str
+    left: Any
+    right: Any
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the root'}: {_brief(self.left)} != {_brief(self.right)}"
+
+
+def diff(a: Any, b: Any) -> list[Difference]:
+    """List the places where two trees differ, outermost first.
+
+    Containers of different classes differ as wholes; dicts and sequences of one class are compared child by child.
+    Arrays are equal if their shapes, dtypes and elements are, NaNs included; other leaves if ``==`` says so.
+
+    >>> from funcnn import tree
+    >>> for difference in tree.diff({"a": (1, 2), "b": 3}, {"a": (1, 5), "c": 3}):
+    ...     print(difference)
+    a.1: 2 != 5
+    b: 3 != absent
+    c: absent != 3
+    """
+    found: list[Difference] = []
+    _diff(a, b, "", found)
+    return found
+
+
+def _diff(a: Any, b: Any, path: str, found: list[Difference]) -> None:
+    if a is b:
+        return
+    ours, theirs = _pytree.children(a), _pytree.children(b)
+    if ours is None or theirs is None or type(a) is not type(b):
+        if ours is not None or theirs is not None or not _equal(a, b):
+            found.append(Difference(path, a, b))
+        return
+    left, right = dict(zip(*ours, strict=True)), dict(zip(*theirs, strict=True))
+    before = len(found)
+    for key in [*left, *(key for key in right if key not in left)]:
+        text = _pytree.key_text(key)
+        _diff(left.get(key, absent), right.get(key, absent), f"{path}.{text}" if path else text, found)
+    if len(found) == before and structure(a) != structure(b) and not _differ_below(left, right):
+        found.append(Difference(path, a, b))
+
+
+def _differ_below(left: dict[Any, Any], right: dict[Any, Any]) -> bool:
+    return any(structure(left[key]) != structure(right[key]) for key in left)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if type(a) is not type(b):
+        return False
+    if hasattr(a, "shape") and hasattr(a, "dtype"):
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        import numpy as np
+
+        x, y = np.asarray(a), np.asarray(b)
+        return bool(np.all((x == y) | ((x != x) & (y != y))))
+    return bool(a == b)
+
+
+def _brief(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

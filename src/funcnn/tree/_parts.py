@@ -1,0 +1,87 @@
+"""Splitting a tree into the leaves that are meant and the rest."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ._basic import _pytree, absent, broadcast_prefix
+from ._edit import split_path
+
+# A glob, a predicate on path and leaf, or a tree of bools.
+Where = str | Callable[[str, Any], bool] | Any
+
+
+def partition(tree: Any, where: Where) -> tuple[Any, Any]:
+    """Split a tree in two: the leaves that are meant, and the others.
+
+    Both parts keep every container. In the place of a leaf that belongs to the other part stands ``absent``, a node
+    without leaves, so that ``map``, ``grad`` and an optimiser over a part see only its own leaves. ``merge`` puts the parts
+    together again.
+
+    Args:
+        tree: Any tree.
+        where: Which leaves are meant: a glob over paths, where ``*`` stands for anything within one key, ``?`` for one
+            character and ``**`` for any number of keys, none included; or a function of path and leaf; or a tree of bools
+            with the structure of ``tree`` or of its upper levels.
+
+    Returns:
+        ``(selected, rest)``.
+
+    Raises:
+        ValueError: The tree of bools does not fit.
+        TypeError: It holds something else than bools.
+
+    >>> from funcnn import tree
+    >>> params = {"dense": {"weight": 1, "lora_a": 2}, "lora_b": 3}
+    >>> lora, rest = tree.partition(params, "**.lora_*")
+    >>> lora
+    {'dense': {'lora_a': 2, 'weight': absent}, 'lora_b': 3}
+    >>> tree.leaves(rest), tree.merge(lora, rest) == params
+    ([1], True)
+    """
+    found, treedef = _pytree.flatten(tree)
+    chosen = _select(tree, treedef, found, where)
+    selected = [leaf if yes else absent for leaf, yes in zip(found, chosen, strict=True)]
+    rest = [absent if yes else leaf for leaf, yes in zip(found, chosen, strict=True)]
+    return treedef.unflatten(selected), treedef.unflatten(rest)
+
+
+def filter(tree: Any, where: Where) -> Any:
+    """Keep the leaves that are meant and leave ``absent`` for the others: the first part of ``partition``.
+
+    >>> from funcnn import tree
+    >>> tree.leaves(tree.filter({"weight": 1, "bias": 2}, lambda path, leaf: path.endswith("bias")))
+    [2]
+    """
+    return partition(tree, where)[0]
+
+
+def _select(tree: Any, treedef: Any, found: list[Any], where: Where) -> list[bool]:
+    if isinstance(where, str):
+        matches = compile_glob(where).fullmatch
+        return [matches(f"{path}." if path else "") is not None for path in treedef.paths()]
+    if callable(where):
+        return [bool(where(path, leaf)) for path, leaf in zip(treedef.paths(), found, strict=True)]
+    mask: list[bool] = _pytree.leaves(broadcast_prefix(where, tree))
+    for path, yes in zip(treedef.paths(), mask, strict=True):
+        if not isinstance(yes, bool):
+            raise TypeError(f"partition: the mask must hold bools, got {type(yes).__name__} for {path or 'the root'}")
+    return mask
+
+
+@functools.lru_cache(maxsize=256)
+def compile_glob(glob: str) -> re.Pattern[str]:
+    """Compile a glob to a pattern for paths in which every key, the last one too, is followed by a dot."""
+    character = r"(?:\\.|[^.\\])"
+    pattern = ""
+    for part in split_path(glob):
+        if part == "**":
+            pattern += rf"(?:{character}*\.)*"
+            continue
+        for token in re.findall(r"\\.|.", part, flags=re.DOTALL):
+            pattern += character + "*" if token == "*" else character if token == "?" else re.escape(token)
+        pattern += r"\."
+    return re.compile(pattern, flags=re.DOTALL)
