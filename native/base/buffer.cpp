@@ -16,13 +16,6 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-// Capacities step by an eighth of a power of two, so a block of one class serves every request of that class.
-size_t round_capacity(size_t bytes) {
-  if (bytes <= 512) return std::max<size_t>((bytes + 63) / 64 * 64, 64);
-  size_t step = std::bit_floor(bytes - 1) / 8;
-  return (bytes + step - 1) / step * step;
-}
-
 class Pool {
  public:
   std::byte* take(size_t capacity) {
@@ -34,6 +27,10 @@ class Pool {
       it->second.pop_back();
       cached_ -= capacity;
     } else {
+      // Keep what the process holds within a quarter of what it needed at most.
+      size_t allowance = std::max(peak_, active_ + capacity) / 4 * 5;
+      if (active_ + cached_ + capacity > allowance)
+        trim_locked(allowance > active_ + capacity ? allowance - active_ - capacity : 0);
       block = system_allocate(capacity);
       if (!block) {
         clear_locked();
@@ -53,17 +50,7 @@ class Pool {
       system_free(block);
       return;
     }
-    // Make room by dropping the largest cached blocks first.
-    while (cached_ + capacity > cache_limit_) {
-      auto it = std::prev(free_.end());
-      if (it->second.empty()) {
-        free_.erase(it);
-        continue;
-      }
-      system_free(it->second.back());
-      it->second.pop_back();
-      cached_ -= it->first;
-    }
+    trim_locked(cache_limit_ - capacity);
     free_[capacity].push_back(block);
     cached_ += capacity;
   }
@@ -85,9 +72,10 @@ class Pool {
     if (bytes < cached_) clear_locked();
     return std::exchange(cache_limit_, bytes);
   }
+  size_t limit() const { return limit_.load(std::memory_order_relaxed); }
   size_t set_limit(size_t bytes) {
     std::lock_guard lock(mutex_);
-    return std::exchange(limit_, bytes);
+    return limit_.exchange(bytes);
   }
 
  private:
@@ -95,6 +83,19 @@ class Pool {
     return static_cast<std::byte*>(::operator new(capacity, std::align_val_t(kAlignment), std::nothrow));
   }
   static void system_free(std::byte* block) { ::operator delete(block, std::align_val_t(kAlignment)); }
+  // Drop cached blocks, the largest first, until at most `bytes` are left.
+  void trim_locked(size_t bytes) {
+    while (cached_ > bytes) {
+      auto it = std::prev(free_.end());
+      if (it->second.empty()) {
+        free_.erase(it);
+        continue;
+      }
+      system_free(it->second.back());
+      it->second.pop_back();
+      cached_ -= it->first;
+    }
+  }
   void clear_locked() {
     for (auto& [capacity, blocks] : free_)
       for (std::byte* block : blocks) system_free(block);
@@ -103,12 +104,13 @@ class Pool {
   }
   std::string describe(size_t capacity) const {
     return cat("out of memory: ", capacity, " bytes asked for, ", active_, " in use",
-               limit_ ? cat(", the limit is ", limit_) : std::string());
+               limit() ? cat(", the limit is ", limit()) : std::string());
   }
 
   std::mutex mutex_;
   std::map<size_t, std::vector<std::byte*>> free_;
-  size_t active_ = 0, peak_ = 0, cached_ = 0, limit_ = 0;
+  size_t active_ = 0, peak_ = 0, cached_ = 0;
+  std::atomic<size_t> limit_{0};
   size_t cache_limit_ = size_t(1) << 30;
 };
 
@@ -120,8 +122,15 @@ Pool& pool() {
 
 }  // namespace
 
+// Capacities step by an eighth of a power of two, so a block of one class serves every request of that class.
+size_t block_capacity(size_t bytes) {
+  if (bytes <= 512) return std::max<size_t>((bytes + 63) / 64 * 64, 64);
+  size_t step = std::bit_floor(bytes - 1) / 8;
+  return (bytes + step - 1) / step * step;
+}
+
 Ref<Buffer> Buffer::allocate(size_t bytes) {
-  size_t capacity = round_capacity(bytes);
+  size_t capacity = block_capacity(bytes);
   return Ref<Buffer>(new Buffer(pool().take(capacity), bytes, capacity, nullptr));
 }
 
@@ -143,5 +152,6 @@ void reset_peak_memory() { pool().reset_peak(); }
 void clear_memory_cache() { pool().clear(); }
 size_t set_cache_limit(size_t bytes) { return pool().set_cache_limit(bytes); }
 size_t set_memory_limit(size_t bytes) { return pool().set_limit(bytes); }
+size_t memory_limit() { return pool().limit(); }
 
 }  // namespace funcnn

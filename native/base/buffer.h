@@ -32,6 +32,9 @@ class Buffer final : public RefCounted {
   std::function<void()> release_;
 };
 
+// What a block of `bytes` takes from the pool.
+size_t block_capacity(size_t bytes);
+
 struct MemoryStats {
   size_t active;  // bytes in use by buffers
   size_t peak;    // the most `active` has been since reset_peak_memory
@@ -45,5 +48,6 @@ void clear_memory_cache();
 size_t set_cache_limit(size_t bytes);
 // Refuse allocations beyond this many active bytes (0: no limit); returns the limit before.
 size_t set_memory_limit(size_t bytes);
+size_t memory_limit();
 
 }  // namespace funcnn

@@ -36,7 +36,10 @@ class Hasher {
     add(h.high);
   }
   template <class Range>
-    requires requires(const Range& r) { r.begin(); r.size(); }
+    requires requires(const Range& r) {
+      r.begin();
+      r.size();
+    }
   void add(const Range& values) {
     add(uint64_t(values.size()));
     for (const auto& v : values) add(v);

@@ -36,7 +36,9 @@ class Ref {
   Ref(const Ref& other) noexcept : pointer_(other.pointer_) { retain(); }
   Ref(Ref&& other) noexcept : pointer_(std::exchange(other.pointer_, nullptr)) {}
   template <class U>
-  Ref(const Ref<U>& other) noexcept : pointer_(other.get()) { retain(); }
+  Ref(const Ref<U>& other) noexcept : pointer_(other.get()) {
+    retain();
+  }
   ~Ref() { drop(); }
 
   Ref& operator=(Ref other) noexcept {

@@ -35,7 +35,9 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   for (size_t i = 0; i < shorter.size(); ++i) {
     int64_t &d = out[lead + i], e = shorter[i];
     if (d == e || e == 1) continue;
-    if (d != 1) throw ValueError(cat(op, ": shapes ", a, " and ", b, " do not broadcast; align the trailing axes or insert axes of length 1"));
+    if (d != 1)
+      throw ValueError(
+          cat(op, ": shapes ", a, " and ", b, " do not broadcast; align the trailing axes or insert axes of length 1"));
     d = e;
   }
   return out;
@@ -44,7 +46,8 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
 int normalize_axis(const char* op, int64_t axis, size_t rank) {
   int64_t from_front = axis < 0 ? axis + int64_t(rank) : axis;
   if (from_front < 0 || from_front >= int64_t(rank))
-    throw AxisError(cat(op, ": axis ", axis, " is out of range for an array with ", rank, " dimension", rank == 1 ? "" : "s"));
+    throw AxisError(
+        cat(op, ": axis ", axis, " is out of range for an array with ", rank, " dimension", rank == 1 ? "" : "s"));
   return int(from_front);
 }
 

@@ -40,18 +40,27 @@ Array converted_constant(T value, Dtype dtype) {
     using To = typename decltype(tag)::type;
     To converted;
     if constexpr (std::is_same_v<To, complex64_t>) {
-      if constexpr (std::is_same_v<T, complex64_t>) converted = value;
-      else converted = complex64_t(float(value), 0);
+      if constexpr (std::is_same_v<T, complex64_t>)
+        converted = value;
+      else
+        converted = complex64_t(float(value), 0);
     } else {
       double real;
-      if constexpr (std::is_same_v<T, complex64_t>) real = value.real();
-      else real = double(value);
-      if constexpr (std::is_same_v<To, bool>) converted = real != 0;
-      else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>) converted = To(float(real));
+      if constexpr (std::is_same_v<T, complex64_t>)
+        real = value.real();
+      else
+        real = double(value);
+      if constexpr (std::is_same_v<To, bool>)
+        converted = real != 0;
+      else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>)
+        converted = To(float(real));
       else if constexpr (std::is_integral_v<To>) {
-        if constexpr (std::is_same_v<T, int64_t>) converted = To(value);
-        else converted = To(int64_t(real));
-      } else converted = To(real);
+        if constexpr (std::is_same_v<T, int64_t>)
+          converted = To(value);
+        else
+          converted = To(int64_t(real));
+      } else
+        converted = To(real);
     }
     return scalar_array(&converted, dtype);
   });

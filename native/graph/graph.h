@@ -12,7 +12,7 @@
 namespace funcnn {
 
 struct Graph {
-  Arrays inputs;   // placeholders
+  Arrays inputs;  // placeholders
   Arrays outputs;
 };
 

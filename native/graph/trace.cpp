@@ -56,8 +56,9 @@ void throw_traced_value(const Node& node, std::string_view what) {
   if (node.primitive) subject += cat(" (made by ", node.primitive->name(), ")");
   std::string trace = found ? found->trace().what : "a transformation";
   if (found && found->trace().ended)
-    throw TracedValueError(cat(what, ": ", subject, " leaked from ", trace,
-                               ", which has ended; return the value from the transformed function instead of storing it"));
+    throw TracedValueError(
+        cat(what, ": ", subject, " leaked from ", trace,
+            ", which has ended; return the value from the transformed function instead of storing it"));
   throw TracedValueError(cat(what, ": ", subject, " has no value inside ", trace,
                              "; choose with fn.where, fn.cond, fn.while_loop or fn.scan, or make the argument static"));
 }

@@ -14,7 +14,8 @@ namespace funcnn {
 class TraceScope {
  public:
   TraceScope();
-  // The same with a level above `floor`: for traces inside a rule, whose operands may come from deeper traces that ended.
+  // The same with a level above `floor`: for traces inside a rule, whose operands may come from deeper traces that
+  // ended.
   explicit TraceScope(uint8_t floor);
   ~TraceScope();
   TraceScope(const TraceScope&) = delete;

@@ -27,39 +27,65 @@ Array half_if(const Array& condition, const Array& like) { return where(conditio
 Derivative derivative(Opcode op) {
   using std::numbers::inv_sqrtpi, std::numbers::ln10, std::numbers::ln2, std::numbers::pi;
   switch (op) {
-    case Opcode::abs: return [](const At& a) { return sign(a.x); };
-    case Opcode::sqrt: return [](const At& a) { return divide(c(0.5, a.out), a.out); };
-    case Opcode::rsqrt: return [](const At& a) { return multiply(c(-0.5, a.x), divide(a.out, a.x)); };
-    case Opcode::square: return [](const At& a) { return multiply(c(2, a.x), a.x); };
-    case Opcode::reciprocal: return [](const At& a) { return negative(square(a.out)); };
-    case Opcode::exp: return [](const At& a) { return a.out; };
-    case Opcode::expm1: return [](const At& a) { return one_plus(a.out); };
-    case Opcode::exp2: return [](const At& a) { return multiply(c(ln2, a.out), a.out); };
-    case Opcode::log: return [](const At& a) { return reciprocal(a.x); };
-    case Opcode::log1p: return [](const At& a) { return reciprocal(one_plus(a.x)); };
-    case Opcode::log2: return [](const At& a) { return reciprocal(multiply(c(ln2, a.x), a.x)); };
-    case Opcode::log10: return [](const At& a) { return reciprocal(multiply(c(ln10, a.x), a.x)); };
-    case Opcode::sin: return [](const At& a) { return cos(a.x); };
-    case Opcode::cos: return [](const At& a) { return negative(sin(a.x)); };
-    case Opcode::tan: return [](const At& a) { return one_plus(square(a.out)); };
-    case Opcode::arcsin: return [](const At& a) { return rsqrt(one_minus(square(a.x))); };
-    case Opcode::arccos: return [](const At& a) { return negative(rsqrt(one_minus(square(a.x)))); };
-    case Opcode::arctan: return [](const At& a) { return reciprocal(one_plus(square(a.x))); };
-    case Opcode::sinh: return [](const At& a) { return unary(Opcode::cosh, a.x); };
-    case Opcode::cosh: return [](const At& a) { return unary(Opcode::sinh, a.x); };
-    case Opcode::tanh: return [](const At& a) { return one_minus(square(a.out)); };
-    case Opcode::arcsinh: return [](const At& a) { return rsqrt(one_plus(square(a.x))); };
+    case Opcode::abs:
+      return [](const At& a) { return sign(a.x); };
+    case Opcode::sqrt:
+      return [](const At& a) { return divide(c(0.5, a.out), a.out); };
+    case Opcode::rsqrt:
+      return [](const At& a) { return multiply(c(-0.5, a.x), divide(a.out, a.x)); };
+    case Opcode::square:
+      return [](const At& a) { return multiply(c(2, a.x), a.x); };
+    case Opcode::reciprocal:
+      return [](const At& a) { return negative(square(a.out)); };
+    case Opcode::exp:
+      return [](const At& a) { return a.out; };
+    case Opcode::expm1:
+      return [](const At& a) { return one_plus(a.out); };
+    case Opcode::exp2:
+      return [](const At& a) { return multiply(c(ln2, a.out), a.out); };
+    case Opcode::log:
+      return [](const At& a) { return reciprocal(a.x); };
+    case Opcode::log1p:
+      return [](const At& a) { return reciprocal(one_plus(a.x)); };
+    case Opcode::log2:
+      return [](const At& a) { return reciprocal(multiply(c(ln2, a.x), a.x)); };
+    case Opcode::log10:
+      return [](const At& a) { return reciprocal(multiply(c(ln10, a.x), a.x)); };
+    case Opcode::sin:
+      return [](const At& a) { return cos(a.x); };
+    case Opcode::cos:
+      return [](const At& a) { return negative(sin(a.x)); };
+    case Opcode::tan:
+      return [](const At& a) { return one_plus(square(a.out)); };
+    case Opcode::arcsin:
+      return [](const At& a) { return rsqrt(one_minus(square(a.x))); };
+    case Opcode::arccos:
+      return [](const At& a) { return negative(rsqrt(one_minus(square(a.x)))); };
+    case Opcode::arctan:
+      return [](const At& a) { return reciprocal(one_plus(square(a.x))); };
+    case Opcode::sinh:
+      return [](const At& a) { return unary(Opcode::cosh, a.x); };
+    case Opcode::cosh:
+      return [](const At& a) { return unary(Opcode::sinh, a.x); };
+    case Opcode::tanh:
+      return [](const At& a) { return one_minus(square(a.out)); };
+    case Opcode::arcsinh:
+      return [](const At& a) { return rsqrt(one_plus(square(a.x))); };
     case Opcode::arccosh:
       // Two factors: x * x - 1 would cancel near 1.
       return [](const At& a) { return multiply(rsqrt(subtract(a.x, c(1, a.x))), rsqrt(one_plus(a.x))); };
-    case Opcode::arctanh: return [](const At& a) { return reciprocal(one_minus(square(a.x))); };
-    case Opcode::sigmoid: return [](const At& a) { return multiply(a.out, one_minus(a.out)); };
+    case Opcode::arctanh:
+      return [](const At& a) { return reciprocal(one_minus(square(a.x))); };
+    case Opcode::sigmoid:
+      return [](const At& a) { return multiply(a.out, one_minus(a.out)); };
     case Opcode::erf:
       return [](const At& a) { return multiply(c(2 * inv_sqrtpi, a.x), exp(negative(square(a.x)))); };
     case Opcode::erfinv:
       return [](const At& a) { return multiply(c(0.5 / inv_sqrtpi, a.x), exp(square(a.out))); };
-    case Opcode::lgamma: return [](const At& a) { return unary(Opcode::digamma, a.x); };
-    default: return nullptr;
+    case Opcode::lgamma:
+      return [](const At& a) { return unary(Opcode::digamma, a.x); };
+    default:
+      return nullptr;
   }
 }
 
@@ -110,8 +136,10 @@ class Elementwise final : public Primitive {
       return transposed && is_complex(derivative.dtype()) ? conjugate(derivative) : derivative;
     };
     switch (op_) {
-      case Opcode::copy: return transposed || t.dtype() == out.dtype() ? t : astype(t, out.dtype());
-      case Opcode::negative: return negative(t);
+      case Opcode::copy:
+        return transposed || t.dtype() == out.dtype() ? t : astype(t, out.dtype());
+      case Opcode::negative:
+        return negative(t);
       case Opcode::abs:
         if (is_complex(x.dtype())) {
           // The direction x / |x|, zero at the origin.
@@ -119,17 +147,23 @@ class Elementwise final : public Primitive {
           return transposed ? multiply(astype(t, x.dtype()), unit) : real(multiply(t, conjugate(unit)));
         }
         break;
-      case Opcode::real: return transposed ? t : real(t);
+      case Opcode::real:
+        return transposed ? t : real(t);
       case Opcode::imag:
-        return transposed ? multiply(astype(t, Dtype::complex64), constant(complex64_t(0, 1), Dtype::complex64)) : imag(t);
-      case Opcode::conjugate: return conjugate(t);
+        return transposed ? multiply(astype(t, Dtype::complex64), constant(complex64_t(0, 1), Dtype::complex64))
+                          : imag(t);
+      case Opcode::conjugate:
+        return conjugate(t);
       case Opcode::make_complex:
         if (transposed) return i == 0 ? real(t) : imag(t);
         return i == 0 ? astype(t, Dtype::complex64)
                       : multiply(astype(t, Dtype::complex64), constant(complex64_t(0, 1), Dtype::complex64));
-      case Opcode::add: return t;
-      case Opcode::subtract: return i == 0 ? t : negative(t);
-      case Opcode::multiply: return multiply(t, d(i == 0 ? y : x));
+      case Opcode::add:
+        return t;
+      case Opcode::subtract:
+        return i == 0 ? t : negative(t);
+      case Opcode::multiply:
+        return multiply(t, d(i == 0 ? y : x));
       case Opcode::divide:
         if (i == 0) return divide(t, d(y));
         return negative(multiply(t, d(divide(out, y))));
@@ -163,8 +197,10 @@ class Elementwise final : public Primitive {
       case Opcode::select:
         if (i == 0) return {};
         return i == 1 ? where(x, t, c(0, t)) : where(x, c(0, t), t);
-      case Opcode::fma: return i == 2 ? t : multiply(t, d(i == 0 ? y : x));
-      default: break;
+      case Opcode::fma:
+        return i == 2 ? t : multiply(t, d(i == 0 ? y : x));
+      default:
+        break;
     }
     if (Derivative f = derivative(op_)) return multiply(t, d(f(At{x, y, out})));
     throw_not_differentiable(*this, op_ == Opcode::digamma ? "its derivative, trigamma, is not available" : "");
@@ -208,7 +244,9 @@ class Convert final : public Primitive {
     if (!tangents[0] || !is_inexact(to_)) return Arrays{Array()};
     return Arrays{astype(tangents[0], to_)};
   }
-  Batched batch(Span inputs, std::span<const bool>, int64_t) const override { return {{astype(inputs[0], to_)}, {true}}; }
+  Batched batch(Span inputs, std::span<const bool>, int64_t) const override {
+    return {{astype(inputs[0], to_)}, {true}};
+  }
 
  private:
   Dtype to_;
@@ -223,11 +261,27 @@ bool needs_integer(Opcode op) {
 }
 bool refuses_complex(Opcode op) {
   switch (op) {
-    case Opcode::floor: case Opcode::ceil: case Opcode::trunc: case Opcode::floor_divide: case Opcode::remainder:
-    case Opcode::maximum: case Opcode::minimum: case Opcode::arctan2: case Opcode::erf: case Opcode::erfinv:
-    case Opcode::lgamma: case Opcode::digamma: case Opcode::less: case Opcode::less_equal: case Opcode::greater:
-    case Opcode::greater_equal: case Opcode::logaddexp: case Opcode::exp2: return true;
-    default: return false;
+    case Opcode::floor:
+    case Opcode::ceil:
+    case Opcode::trunc:
+    case Opcode::floor_divide:
+    case Opcode::remainder:
+    case Opcode::maximum:
+    case Opcode::minimum:
+    case Opcode::arctan2:
+    case Opcode::erf:
+    case Opcode::erfinv:
+    case Opcode::lgamma:
+    case Opcode::digamma:
+    case Opcode::less:
+    case Opcode::less_equal:
+    case Opcode::greater:
+    case Opcode::greater_equal:
+    case Opcode::logaddexp:
+    case Opcode::exp2:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -276,19 +330,25 @@ Array unary(Opcode op, const Array& x) {
       if (is_complex(in)) out = Dtype::float32;
       if (is_unsigned(in) || in == Dtype::bool_) return x;
       break;
-    case Opcode::floor: case Opcode::ceil: case Opcode::round: case Opcode::trunc:
+    case Opcode::floor:
+    case Opcode::ceil:
+    case Opcode::round:
+    case Opcode::trunc:
       if (!is_inexact(in)) return x;
       break;
     case Opcode::negative:
       if (in == Dtype::bool_) throw ValueError("negative: is not defined for bool; use logical_not");
       break;
-    case Opcode::isnan: case Opcode::isinf: case Opcode::isfinite:
+    case Opcode::isnan:
+    case Opcode::isinf:
+    case Opcode::isfinite:
       if (!is_inexact(in)) return full(x.shape(), constant(op == Opcode::isfinite ? 1 : 0, Dtype::bool_));
       break;
     case Opcode::bitwise_invert:
       if (in == Dtype::bool_) return unary(Opcode::logical_not, x);
       break;
-    default: break;
+    default:
+      break;
   }
   if (opcode_gives_bool(op)) out = Dtype::bool_;
   return make_node(primitive(op), Span(&x, 1), x.shape(), out);
@@ -301,9 +361,12 @@ Array binary(Opcode op, const Array& a, const Array& b) {
   if (op == Opcode::logical_and || op == Opcode::logical_or) dtype = Dtype::bool_;
   if (dtype == Dtype::bool_) {
     // Arithmetic on booleans is logic where it stays in bool, as in NumPy.
-    if (op == Opcode::add || op == Opcode::maximum) op = Opcode::logical_or;
-    else if (op == Opcode::multiply || op == Opcode::minimum) op = Opcode::logical_and;
-    else if (op == Opcode::subtract) op = Opcode::bitwise_xor;
+    if (op == Opcode::add || op == Opcode::maximum)
+      op = Opcode::logical_or;
+    else if (op == Opcode::multiply || op == Opcode::minimum)
+      op = Opcode::logical_and;
+    else if (op == Opcode::subtract)
+      op = Opcode::bitwise_xor;
     else if (op == Opcode::left_shift || op == Opcode::right_shift || op == Opcode::power ||
              op == Opcode::floor_divide || op == Opcode::remainder)
       throw ValueError(cat(opcode_name(op), ": is not defined for bool operands; convert them with astype"));

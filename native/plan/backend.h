@@ -18,7 +18,7 @@ class Primitive;
 struct Layout {
   Shape shape;
   Dtype dtype = Dtype::float32;
-  Strides strides;      // of elements
+  Strides strides;  // of elements
   bool contiguous() const { return is_contiguous(shape, strides); }
 };
 

@@ -20,6 +20,9 @@ void async_eval(Span arrays);
 // Wait for everything async_eval started; rethrows its first error.
 void synchronize();
 
+// Let go of how computed nodes were made, once no running trace can need it.
+void cut_past(std::span<Node* const> nodes);
+
 // A closed graph made ready to run again and again.
 class CompiledGraph {
  public:

@@ -44,8 +44,10 @@ std::ostream& operator<<(std::ostream& out, const KernelProgram& p) {
     const Instruction& i = p.code[n];
     out << "  ";
     if (i.kind == InstructionKind::store || i.kind == InstructionKind::reduce_col) {
-      if (i.kind == InstructionKind::reduce_col) out << "col_" << reduce_name(i.reduce) << ' ';
-      else out << "store ";
+      if (i.kind == InstructionKind::reduce_col)
+        out << "col_" << reduce_name(i.reduce) << ' ';
+      else
+        out << "store ";
       out << 'v' << i.args[0] << " -> ";
       place(i.access) << '\n';
       continue;
@@ -57,8 +59,10 @@ std::ostream& operator<<(std::ostream& out, const KernelProgram& p) {
     } else if (i.kind == InstructionKind::index) {
       out << "index";
     } else {
-      if (i.kind == InstructionKind::reduce_row) out << "row_" << reduce_name(i.reduce);
-      else out << opcode_name(i.op);
+      if (i.kind == InstructionKind::reduce_row)
+        out << "row_" << reduce_name(i.reduce);
+      else
+        out << opcode_name(i.op);
       for (int a : i.args)
         if (a >= 0) out << " v" << a;
     }

@@ -32,12 +32,12 @@ struct Access {
 };
 
 enum class InstructionKind : uint8_t {
-  load,          // access -> value
-  index,         // the flat element number as `dtype`, plus nothing else (element space)
-  compute,       // opcode on earlier values
-  reduce_row,    // element value -> row value, over the columns
-  reduce_col,    // element value -> stored through `access` (cols elements), over the rows; a value for nobody
-  store,         // value -> access
+  load,        // access -> value
+  index,       // the flat element number as `dtype`, plus nothing else (element space)
+  compute,     // opcode on earlier values
+  reduce_row,  // element value -> row value, over the columns
+  reduce_col,  // element value -> stored through `access` (cols elements), over the rows; a value for nobody
+  store,       // value -> access
 };
 
 // Values are named by the position of the instruction that makes them. float16 and bfloat16 exist in memory only:
@@ -54,8 +54,8 @@ struct Instruction {
 };
 
 // Operands of a compute instruction may live in a smaller space than the instruction: they are repeated. They have the
-// dtype the opcode works in: the result's own, or for comparisons and predicates any one common dtype, or for `copy` any,
-// for `select` a bool first; real / imag of complex64 give float32.
+// dtype the opcode works in: the result's own, or for comparisons and predicates any one common dtype, or for `copy`
+// any, for `select` a bool first; real / imag of complex64 give float32.
 struct KernelProgram {
   int64_t rows = 1, cols = 1;
   std::vector<Access> accesses;

@@ -1,6 +1,6 @@
-#include "base/error.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
+#include "base/error.h"
 
 #include <map>
 

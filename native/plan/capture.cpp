@@ -1,0 +1,169 @@
+#include "plan/capture.h"
+
+#include "base/error.h"
+#include "graph/trace.h"
+
+namespace funcnn {
+namespace {
+
+// A leaf's number is -1 - index, a computed node's its index.
+constexpr int leaf_number(size_t index) { return -1 - int(index); }
+
+class Walk {
+ public:
+  explicit Walk(Capture& out) : out_(out) {}
+
+  void add_leaf(Node* node, LeafClass c) {
+    bool fresh;
+    Entry& entry = entries_.insert(node, fresh);
+    entry.number = leaf_number(out_.leaves.size());
+    out_.leaves.push_back(node);
+    out_.classes.push_back(std::move(c));
+  }
+
+  // `evaluating`: refuse abstract nodes and adopt results that shared nodes already have.
+  void run(Span roots, bool evaluating) {
+    for (const Array& root : roots) {
+      if (!root) continue;
+      enter(root.node(), evaluating);
+      while (!stack_.empty()) {
+        auto& [node, next] = stack_.back();
+        if (next < node->inputs.size()) {
+          Node* input = node->inputs[next++].get();
+          enter(input, evaluating);
+        } else {
+          finish(node);
+          stack_.pop_back();
+        }
+      }
+    }
+  }
+
+  int uses(const Node* node) const { return entries_.find(node)->uses; }
+  int number(const Node* node) const { return entries_.find(node)->number; }
+  Hasher hasher;
+
+ private:
+  struct Entry {
+    int number = 0;
+    int uses = 0;
+  };
+
+  void enter(Node* node, bool evaluating) {
+    bool fresh;
+    Entry& entry = entries_.insert(node, fresh);
+    ++entry.uses;
+    if (!fresh) return;
+    if (!node->available() && evaluating) {
+      if (node->abstract) throw_traced_value(*node, "eval");
+      adopt_result(*node);
+    }
+    if (node->donated)
+      throw ValueError(
+          cat("an array of shape ", node->shape, " and dtype ", dtype_name(node->dtype),
+              " was donated to a compiled function and holds nothing any more; use the function's result"));
+    if (node->available() || !node->primitive || node->primitive->kind() == Kind::leaf) {
+      entry.number = leaf_number(out_.leaves.size());
+      out_.leaves.push_back(node);
+      out_.classes.push_back(classify(*node));
+      return;
+    }
+    stack_.emplace_back(node, 0);
+  }
+
+  static void adopt_result(Node& node) {
+    if (node.inputs.size() != 1 || !node.inputs[0]->results) return;
+    int index = output_index(node);
+    if (index >= 0) node.storage = (*node.inputs[0]->results)[size_t(index)];
+  }
+
+  void finish(Node* node) {
+    entries_[node].number = int(out_.order.size());
+    out_.order.push_back(node);
+    hasher.add(static_cast<const void*>(node->primitive->name().data()));
+    node->primitive->hash(hasher);
+    uint64_t packed = uint64_t(node->dtype) | uint64_t(node->inputs.size()) << 8 | uint64_t(node->shape.size()) << 32;
+    hasher.add(packed);
+    for (int64_t d : node->shape) hasher.add(d);
+    for (const NodeRef& input : node->inputs) hasher.add(entries_.find(input.get())->number);
+  }
+
+  Capture& out_;
+  NodeMap<Entry> entries_{64};
+  std::vector<std::pair<Node*, uint32_t>> stack_;
+};
+
+void hash_classes(Hasher& h, const Capture& c) {
+  for (const LeafClass& leaf : c.classes) {
+    bool dense = is_contiguous(leaf.shape, leaf.strides);
+    h.add(uint64_t(leaf.dtype) | uint64_t(leaf.scalar) << 8 | uint64_t(leaf.disposable) << 9 | uint64_t(dense) << 10 |
+          uint64_t(leaf.shape.size()) << 32);
+    for (int64_t d : leaf.shape) h.add(d);
+    if (!dense)
+      for (int64_t s : leaf.strides) h.add(s);
+  }
+}
+
+}  // namespace
+
+LeafClass classify(const Node& leaf) {
+  LeafClass c;
+  c.shape = leaf.shape;
+  c.dtype = leaf.dtype;
+  c.scalar = leaf.storage.data == leaf.immediate;
+  c.strides = leaf.storage.data && !c.scalar ? leaf.storage.strides : contiguous_strides(leaf.shape);
+  return c;
+}
+
+Capture capture_eval(Span roots) {
+  Capture out;
+  Walk walk(out);
+  walk.run(roots, true);
+  if (out.order.empty()) return out;
+  Hasher& h = walk.hasher;
+  NodeMap<char> asked(roots.size() * 2 + 1);
+  for (const Array& root : roots)
+    if (root) asked[root.node()] = 1;
+  bool tracing = false;
+  for (size_t i = 0; i < out.order.size(); ++i) {
+    Node* node = out.order[i];
+    bool root = asked.contains(node);
+    // The walk itself counts one use for each root.
+    int held = int(node->use_count()) - walk.uses(node);
+    if (root || held > 0) {
+      out.results.push_back(node);
+      h.add(uint64_t(i));
+    }
+    tracing |= keeps_past(*node);
+  }
+  for (size_t i = 0; i < out.leaves.size(); ++i) {
+    const Node& leaf = *out.leaves[i];
+    LeafClass& c = out.classes[i];
+    c.disposable = !tracing && leaf.storage.buffer && int(leaf.use_count()) == walk.uses(&leaf) &&
+                   leaf.storage.buffer->use_count() == 1 && leaf.storage.buffer->owned() &&
+                   leaf.storage.data == leaf.storage.buffer->data() &&
+                   is_contiguous(leaf.shape, leaf.storage.strides) && !asked.contains(&leaf);
+  }
+  hash_classes(h, out);
+  out.key = h.finish();
+  return out;
+}
+
+Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) {
+  Capture out;
+  Walk walk(out);
+  for (size_t i = 0; i < graph.inputs.size(); ++i) walk.add_leaf(graph.inputs[i].node(), std::move(input_classes[i]));
+  walk.run(graph.outputs, false);
+  NodeMap<char> asked(graph.outputs.size() * 2 + 1);
+  for (const Array& output : graph.outputs) {
+    bool fresh;
+    asked.insert(output.node(), fresh);
+    if (fresh && walk.number(output.node()) >= 0) out.results.push_back(output.node());
+  }
+  for (const Node* node : out.results) walk.hasher.add(walk.number(node));
+  hash_classes(walk.hasher, out);
+  out.key = walk.hasher.finish();
+  return out;
+}
+
+}  // namespace funcnn

@@ -1,0 +1,35 @@
+// The unevaluated part of a graph, listed and hashed: the input of the planner and the key of the plan cache.
+#pragma once
+
+#include <vector>
+
+#include "base/hash.h"
+#include "graph/graph.h"
+
+namespace funcnn {
+
+// What a plan may know of a leaf: everything but its value and address.
+struct LeafClass {
+  Shape shape;
+  Dtype dtype = Dtype::float32;
+  Strides strides;
+  bool scalar = false;      // the value is inside the node: results cannot share its memory
+  bool disposable = false;  // nobody else needs it: its memory may be taken over
+};
+
+struct Capture {
+  std::vector<Node*> order;   // to compute, inputs before users
+  std::vector<Node*> leaves;  // computed already, or placeholders
+  std::vector<LeafClass> classes;
+  std::vector<Node*> results;  // nodes of `order` that receive a value: asked for, or held by somebody else
+  Hash key;
+};
+
+// The nodes that `roots` need. Raises TracedValueError when one is abstract.
+Capture capture_eval(Span roots);
+// A closed graph; its inputs are the first leaves, in order, with the given classes.
+Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes);
+
+LeafClass classify(const Node& leaf);
+
+}  // namespace funcnn

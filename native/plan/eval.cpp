@@ -1,0 +1,364 @@
+#include "plan/eval.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <list>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "graph/trace.h"
+#include "plan/capture.h"
+#include "plan/log.h"
+#include "plan/plan.h"
+
+namespace funcnn {
+namespace {
+
+// One evaluation at a time: it decides which nodes get values and lets go of their past.
+std::recursive_mutex& evaluation_lock() {
+  static auto* mutex = new std::recursive_mutex;
+  return *mutex;
+}
+
+std::atomic<bool>& fusion() {
+  static std::atomic<bool> on = [] {
+    const char* setting = std::getenv("FUNCNN_FUSE");
+    return !setting || std::string_view(setting) != "0";
+  }();
+  return on;
+}
+
+// Plans by structure, the least recently used dropped first.
+class PlanCache {
+ public:
+  std::shared_ptr<Plan> get(const Capture& capture) {
+    Hasher h;
+    h.add(capture.key);
+    h.add(fusion().load());
+    Hash key = h.finish();
+    auto it = entries_.find(key);
+    if (it != entries_.end()) {
+      ++info_.hits;
+      recent_.splice(recent_.begin(), recent_, it->second.place);
+      return it->second.plan;
+    }
+    ++info_.misses;
+    auto start = std::chrono::steady_clock::now();
+    auto plan = std::make_shared<Plan>(capture, fusion().load());
+    if (log_enabled("plan")) {
+      double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+      const Node& last = *capture.results.back();
+      log_line("plan", cat("new structure of ", capture.order.size(), " nodes and ", capture.leaves.size(),
+                           " leaves ending in ", last.primitive->name(), " ", last.dtype, last.shape, ": ",
+                           plan->kernel_count(), " kernels, ", plan->peak_bytes(), " bytes, built in ", us, " us"));
+    }
+    recent_.push_front(key);
+    entries_[key] = {plan, recent_.begin()};
+    while (entries_.size() > info_.capacity) {
+      entries_.erase(recent_.back());
+      recent_.pop_back();
+    }
+    return plan;
+  }
+  void clear() {
+    entries_.clear();
+    recent_.clear();
+    info_.hits = info_.misses = 0;
+  }
+  CacheInfo info() const {
+    CacheInfo out = info_;
+    out.entries = entries_.size();
+    return out;
+  }
+
+ private:
+  struct Entry {
+    std::shared_ptr<Plan> plan;
+    std::list<Hash>::iterator place;
+  };
+  std::unordered_map<Hash, Entry, HashOfHash> entries_;
+  std::list<Hash> recent_;
+  CacheInfo info_{0, 0, 0, 512};
+};
+
+PlanCache& plan_cache() {
+  static auto* cache = new PlanCache;
+  return *cache;
+}
+
+void run_plan(const Plan& plan, const Capture& capture, std::vector<SmallVector<Storage, 1>>& results) {
+  std::vector<const Storage*> leaves;
+  leaves.reserve(capture.leaves.size());
+  for (const Node* leaf : capture.leaves) leaves.push_back(&leaf->storage);
+  plan.run(leaves, results);
+}
+
+void give_value(Node& node, Storage storage) {
+  if (!storage.buffer && storage.data) {
+    // A scalar constant: its bytes move into this node.
+    std::memcpy(node.immediate, storage.data, sizeof(node.immediate));
+    storage.data = node.immediate;
+  }
+  node.publish(std::move(storage));
+}
+
+}  // namespace
+
+void cut_past(std::span<Node* const> nodes) {
+  std::lock_guard lock(evaluation_lock());
+  std::vector<NodeRef> alive(nodes.begin(), nodes.end());
+  for (const NodeRef& node : alive) {
+    if (!node->available() || keeps_past(*node)) continue;
+    node->inputs.clear();
+    node->primitive = nullptr;
+  }
+}
+
+void eval(Span arrays) {
+  bool pending = false;
+  for (const Array& a : arrays) pending |= a && !a.node()->available();
+  if (!pending) return;
+  std::lock_guard lock(evaluation_lock());
+  Capture capture = capture_eval(arrays);
+  if (!capture.order.empty()) {
+    std::shared_ptr<Plan> plan = plan_cache().get(capture);
+    std::vector<SmallVector<Storage, 1>> results;
+    run_plan(*plan, capture, results);
+    for (size_t i = 0; i < capture.results.size(); ++i) {
+      Node& node = *capture.results[i];
+      if (node.multi()) {
+        node.results = std::make_unique<std::vector<Storage>>(results[i].begin(), results[i].end());
+      } else {
+        give_value(node, std::move(results[i][0]));
+      }
+    }
+    cut_past(capture.results);
+  }
+}
+
+// ---- background evaluation
+
+namespace {
+
+class Background {
+ public:
+  void submit(Arrays arrays) {
+    std::lock_guard lock(mutex_);
+    if (!worker_.joinable()) worker_ = std::thread([this] { loop(); });
+    queue_.push_back(std::move(arrays));
+    wake_.notify_one();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [&] { return queue_.empty() && !busy_; });
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  void loop() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [&] { return !queue_.empty(); });
+      Arrays arrays = std::move(queue_.front());
+      queue_.pop_front();
+      busy_ = true;
+      lock.unlock();
+      std::exception_ptr error;
+      try {
+        eval(arrays);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      arrays.clear();
+      lock.lock();
+      busy_ = false;
+      if (error && !error_) error_ = error;
+      if (queue_.empty()) idle_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_, idle_;
+  std::deque<Arrays> queue_;
+  std::thread worker_;
+  std::exception_ptr error_;
+  bool busy_ = false;
+};
+
+Background& background() {
+  static auto* instance = new Background;
+  return *instance;
+}
+
+}  // namespace
+
+void async_eval(Span arrays) {
+  Arrays pending;
+  for (const Array& a : arrays) {
+    if (!a || a.node()->available()) continue;
+    if (a.node()->abstract) throw_traced_value(*a.node(), "async_eval");
+    pending.push_back(a);
+  }
+  if (!pending.empty()) background().submit(std::move(pending));
+}
+
+void synchronize() { background().wait(); }
+
+// ---- compiled graphs
+
+struct CompiledGraph::Plans {
+  struct Entry {
+    Hash classes;
+    Capture capture;
+    std::unique_ptr<Plan> plan;
+    std::vector<int> results;  // for each graph output: index of its result, or -1 - leaf
+  };
+  std::vector<std::unique_ptr<Entry>> entries;
+};
+
+CompiledGraph::CompiledGraph(Graph graph, std::vector<bool> donated)
+    : graph_(std::move(graph)), donated_(std::move(donated)), plans_(new Plans) {
+  donated_.resize(graph_.inputs.size(), false);
+  // What the graph captured is constant from now on.
+  Arrays constants;
+  topological_order(graph_.outputs, [&](Node& n) {
+    if (n.abstract) return true;
+    if (!n.available() && !n.multi()) constants.push_back(Array(NodeRef(&n)));
+    return false;
+  });
+  eval(constants);
+}
+CompiledGraph::~CompiledGraph() = default;
+CompiledGraph::CompiledGraph(CompiledGraph&&) noexcept = default;
+CompiledGraph& CompiledGraph::operator=(CompiledGraph&&) noexcept = default;
+
+namespace {
+
+bool disposable(const Node& node) {
+  const Ref<Buffer>& buffer = node.storage.buffer;
+  return buffer && buffer->use_count() == 1 && buffer->owned() && node.storage.data == buffer->data() &&
+         is_contiguous(node.shape, node.storage.strides);
+}
+
+}  // namespace
+
+Arrays CompiledGraph::run(Span arguments) const {
+  if (arguments.size() != graph_.inputs.size())
+    throw Error(cat("a compiled graph of ", graph_.inputs.size(), " inputs was given ", arguments.size()));
+  eval(arguments);
+  std::lock_guard lock(evaluation_lock());
+  Hasher h;
+  h.add(fusion().load());
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const Node& node = *arguments[i].node();
+    if (node.donated) capture_eval(Span(&arguments[i], 1));  // raises
+    bool scalar = node.storage.data == node.immediate;
+    bool dense = scalar || is_contiguous(node.shape, node.storage.strides);
+    h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(donated_[i] && disposable(node)) << 2);
+    if (!dense) h.add(node.storage.strides);
+  }
+  Hash classes = h.finish();
+  Plans::Entry* entry = nullptr;
+  for (auto& e : plans_->entries)
+    if (e->classes == classes) entry = e.get();
+  if (!entry) {
+    std::vector<LeafClass> inputs;
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      inputs.push_back(classify(*arguments[i].node()));
+      inputs.back().disposable = donated_[i] && disposable(*arguments[i].node());
+    }
+    auto made = std::make_unique<Plans::Entry>();
+    made->classes = classes;
+    made->capture = capture_graph(graph_, std::move(inputs));
+    made->plan = std::make_unique<Plan>(made->capture, fusion().load());
+    const Capture& c = made->capture;
+    for (const Array& output : graph_.outputs) {
+      auto r = std::find(c.results.begin(), c.results.end(), output.node());
+      auto l = std::find(c.leaves.begin(), c.leaves.end(), output.node());
+      made->results.push_back(r != c.results.end() ? int(r - c.results.begin()) : -1 - int(l - c.leaves.begin()));
+    }
+    if (log_enabled("plan"))
+      log_line("plan", cat("compiled graph of ", c.order.size(), " nodes: ", made->plan->kernel_count(), " kernels, ",
+                           made->plan->peak_bytes(), " bytes"));
+    // Layouts of arguments rarely vary; forget the oldest when they do.
+    if (plans_->entries.size() >= 8) plans_->entries.erase(plans_->entries.begin());
+    plans_->entries.push_back(std::move(made));
+    entry = plans_->entries.back().get();
+  }
+  std::vector<const Storage*> leaves;
+  leaves.reserve(entry->capture.leaves.size());
+  for (const Array& argument : arguments) leaves.push_back(&argument.node()->storage);
+  for (size_t i = arguments.size(); i < entry->capture.leaves.size(); ++i)
+    leaves.push_back(&entry->capture.leaves[i]->storage);
+  std::vector<SmallVector<Storage, 1>> results;
+  entry->plan->run(leaves, results);
+
+  Arrays made(entry->capture.results.size());
+  for (size_t i = 0; i < made.size(); ++i) {
+    const Node& like = *entry->capture.results[i];
+    NodeRef node(new Node);
+    node->shape = like.shape;
+    node->dtype = like.dtype;
+    give_value(*node, std::move(results[i][0]));
+    made[i] = Array(std::move(node));
+  }
+  Arrays outputs;
+  outputs.reserve(graph_.outputs.size());
+  for (int r : entry->results) {
+    size_t leaf = size_t(-1 - r);
+    if (r >= 0)
+      outputs.push_back(made[size_t(r)]);
+    else
+      outputs.push_back(leaf < arguments.size() ? arguments[leaf] : Array(NodeRef(entry->capture.leaves[leaf])));
+  }
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!donated_[i] || std::find(outputs.begin(), outputs.end(), arguments[i]) != outputs.end()) continue;
+    Node& node = *arguments[i].node();
+    if (!node.storage.buffer) continue;
+    node.donated = true;
+    node.publish({});
+  }
+  return outputs;
+}
+
+namespace {
+
+std::vector<LeafClass> dense_inputs(const Graph& graph) {
+  std::vector<LeafClass> classes;
+  for (const Array& input : graph.inputs) classes.push_back(classify(*input.node()));
+  return classes;
+}
+
+}  // namespace
+
+size_t CompiledGraph::peak_bytes() const { return planned_peak_bytes(graph_); }
+
+std::string CompiledGraph::describe() const {
+  std::lock_guard lock(evaluation_lock());
+  if (!plans_->entries.empty()) return plans_->entries.back()->plan->describe();
+  return Plan(capture_graph(graph_, dense_inputs(graph_)), fusion().load()).describe();
+}
+
+size_t planned_peak_bytes(const Graph& graph) {
+  std::lock_guard lock(evaluation_lock());
+  return Plan(capture_graph(graph, dense_inputs(graph)), fusion().load()).peak_bytes();
+}
+
+CacheInfo plan_cache_info() {
+  std::lock_guard lock(evaluation_lock());
+  return plan_cache().info();
+}
+void clear_plan_cache() {
+  std::lock_guard lock(evaluation_lock());
+  plan_cache().clear();
+}
+
+bool set_fusion(bool on) { return fusion().exchange(on); }
+
+}  // namespace funcnn

@@ -1,0 +1,316 @@
+#include "plan/plan.h"
+
+#include <algorithm>
+#include <numeric>
+#include <sstream>
+
+#include "base/error.h"
+#include "plan/control.h"
+#include "plan/emit.h"
+#include "plan/fuse.h"
+#include "plan/ir.h"
+#include "plan/schedule.h"
+
+namespace funcnn {
+namespace {
+
+size_t value_bytes(const Value& v) { return size_t(v.size()) * item_size(v.dtype); }
+
+double touched_bytes(const Access& a) {
+  double n = 1;
+  for (size_t i = 0; i < a.shape.size(); ++i)
+    if (a.strides[i] != 0) n *= double(a.shape[i]);
+  return n * double(item_size(a.dtype));
+}
+
+double program_bytes(const KernelProgram& p) {
+  double total = 0;
+  for (const Access& a : p.accesses) total += touched_bytes(a);
+  return total;
+}
+
+double program_flops(const KernelProgram& p) {
+  double total = 0;
+  for (const Instruction& i : p.code) {
+    if (i.kind == InstructionKind::compute && i.op == Opcode::copy) continue;
+    bool whole = i.kind == InstructionKind::reduce_row || i.kind == InstructionKind::reduce_col;
+    if (i.kind != InstructionKind::compute && !whole) continue;
+    total += whole || i.space == Space::element ? double(p.rows) * double(p.cols)
+             : i.space == Space::row            ? double(p.rows)
+                                                : 1.0;
+  }
+  return total;
+}
+
+std::string amount(double x) {
+  const char* units[] = {"", "k", "M", "G", "T"};
+  int u = 0;
+  while (x >= 1000 && u < 4) {
+    x /= 1000;
+    ++u;
+  }
+  std::ostringstream out;
+  out.precision(3);
+  out << x << ' ' << units[u];
+  return out.str();
+}
+
+}  // namespace
+
+Plan::Plan(const Capture& capture, bool fusion) { build(build_ir(capture), capture, fusion); }
+Plan::~Plan() = default;
+
+void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
+  Partition partition = fuse(ir, fusion);
+  size_t count = partition.units.size();
+  std::vector<Work> work(count);
+  std::vector<Emitted> emitted(count);
+
+  auto order_after = [&](Work& w, int v) {
+    if (ir.values[size_t(v)].kind != ValueKind::view) return;
+    for (int dep : ir.values[size_t(v)].inputs) w.after.push_back(ir.values[size_t(dep)].view.base);
+  };
+  for (size_t u = 0; u < count; ++u) {
+    const Unit& unit = partition.units[u];
+    Work& w = work[u];
+    w.sequence = unit.sequence;
+    if (unit.operation >= 0) {
+      const Operation& op = ir.operations[size_t(unit.operation)];
+      for (int input : op.inputs) {
+        int base = ir.values[size_t(input)].view.base;
+        if (std::find(w.reads.begin(), w.reads.end(), base) == w.reads.end()) w.reads.push_back(base);
+        order_after(w, input);
+      }
+      w.writes.assign(op.outputs.begin(), op.outputs.end());
+    } else {
+      emitted[u] = emit(ir, partition, unit);
+      w.reads = emitted[u].reads;
+      w.writes = emitted[u].writes;
+      for (int m : unit.members)
+        for (int input : ir.values[size_t(m)].inputs) order_after(w, input);
+    }
+  }
+
+  std::vector<char> is_result(ir.values.size(), 0);
+  for (const auto& result : ir.results)
+    for (int v : result) is_result[size_t(ir.values[size_t(v)].view.base)] = 1;
+  std::vector<size_t> bytes(ir.values.size(), 0), cost(ir.values.size(), 0);
+  for (size_t v = 0; v < ir.values.size(); ++v) {
+    const Value& value = ir.values[v];
+    if (value.kind == ValueKind::view) continue;
+    cost[v] = value_bytes(value);
+    bool freed = value.kind == ValueKind::leaf ? ir.leaves[size_t(value.leaf)].disposable : true;
+    if (freed && !is_result[v]) bytes[v] = cost[v];
+  }
+
+  std::vector<int> order = schedule(work, bytes, cost);
+
+  std::vector<int> slots(ir.values.size(), -1);
+  auto slot_of = [&](int v) {
+    int& slot = slots[size_t(v)];
+    if (slot < 0) {
+      slot = slot_count_++;
+      if (ir.values[size_t(v)].kind == ValueKind::leaf) leaf_slots_.emplace_back(ir.values[size_t(v)].leaf, slot);
+    }
+    return slot;
+  };
+  std::vector<int> readers(ir.values.size(), 0);
+  for (const Work& w : work)
+    for (int v : w.reads) ++readers[size_t(v)];
+
+  size_t in_use = 0;
+  std::vector<std::pair<size_t, std::string>> sizes;
+  steps_.reserve(count);
+  for (int u : order) {
+    const Unit& unit = partition.units[size_t(u)];
+    const Work& w = work[size_t(u)];
+    Step step;
+    const Operation* op = unit.operation >= 0 ? &ir.operations[size_t(unit.operation)] : nullptr;
+    const KernelProgram& program = emitted[size_t(u)].program;
+    Backend& machine = backend(Device::cpu);
+
+    if (op) {
+      std::vector<Layout> inputs, outputs;
+      for (int input : op->inputs) {
+        const Value& value = ir.values[size_t(input)];
+        inputs.push_back({value.shape, value.dtype, value.view.strides});
+        step.operands.push_back(slot_of(value.view.base));
+      }
+      for (int output : op->outputs) {
+        const Value& value = ir.values[size_t(output)];
+        outputs.push_back({value.shape, value.dtype, contiguous_strides(value.shape)});
+        step.operands.push_back(slot_of(output));
+      }
+      if (op->primitive->kind() == Kind::control) {
+        step.kernel = make_control_kernel(*op->primitive, inputs, outputs, fusion);
+      } else {
+        step.kernel = machine.make_primitive(*op->primitive, inputs, outputs, nullptr);
+      }
+      // Operands point at the first element seen, not at the base of the memory.
+      std::vector<int64_t> offsets;
+      bool shifted = false;
+      for (int input : op->inputs) {
+        const Value& value = ir.values[size_t(input)];
+        offsets.push_back(value.view.offset * int64_t(item_size(value.dtype)));
+        shifted |= value.view.offset != 0;
+      }
+      if (shifted) step.kernel = with_offsets(std::move(step.kernel), std::move(offsets));
+      step.title = std::string(op->primitive->name());
+      if (std::string parameters = op->primitive->parameters(); !parameters.empty())
+        step.title += "(" + parameters + ")";
+      std::ostringstream listing;
+      for (const Layout& in : inputs) listing << "  in  " << in.dtype << in.shape << '\n';
+      for (const Layout& out : outputs) listing << "  out " << out.dtype << out.shape << '\n';
+      step.listing = listing.str();
+      for (int v : w.reads) step.bytes += double(cost[size_t(v)]);
+      for (int v : w.writes) step.bytes += double(cost[size_t(v)]);
+      if (op->primitive->name() == "dot" && !inputs.empty() && !inputs[0].shape.empty())
+        step.flops = 2.0 * double(element_count(outputs[0].shape)) * double(inputs[0].shape.back());
+    } else {
+      for (int v : w.reads) step.operands.push_back(slot_of(v));
+      for (int v : w.writes) step.operands.push_back(slot_of(v));
+      step.kernel = machine.make_fused(program);
+      std::ostringstream listing;
+      listing << program;
+      step.title = "fused";
+      step.listing = listing.str();
+      step.bytes = program_bytes(program);
+      step.flops = program_flops(program);
+    }
+
+    // Memory: take over what dies here where the kernel allows it, else ask the pool.
+    SmallVector<int, 6> dying;
+    for (int v : w.reads) {
+      if (--readers[size_t(v)] == 0 && !is_result[size_t(v)]) dying.push_back(v);
+    }
+    for (size_t i = 0; i < w.writes.size(); ++i) {
+      int v = w.writes[i];
+      Fresh fresh{slot_of(v), cost[size_t(v)]};
+      for (int& d : dying) {
+        if (d < 0 || bytes[size_t(d)] == 0 || cost[size_t(d)] != cost[size_t(v)]) continue;
+        bool fits;
+        if (op) {
+          int reusable = op->primitive->reusable_input();
+          const Value* from = reusable >= 0 && i == 0 ? &ir.values[size_t(op->inputs[size_t(reusable)])] : nullptr;
+          fits = from && from->view.base == d && from->view.offset == 0 &&
+                 is_contiguous(from->shape, from->view.strides) &&
+                 std::count_if(op->inputs.begin(), op->inputs.end(),
+                               [&](int input) { return ir.values[size_t(input)].view.base == d; }) == 1;
+        } else {
+          int read = int(std::find(w.reads.begin(), w.reads.end(), d) - w.reads.begin());
+          fits = can_share(program, read, int(w.reads.size() + i));
+        }
+        if (!fits) continue;
+        fresh.takes_over = slots[size_t(d)];
+        bytes[size_t(d)] = 0;  // no longer free to give
+        d = -1;
+        break;
+      }
+      if (fresh.takes_over < 0) {
+        in_use += block_capacity(fresh.bytes);
+        sizes.emplace_back(fresh.bytes,
+                           cat(ir.values[size_t(v)].dtype, ir.values[size_t(v)].shape, " of ", step.title));
+      }
+      step.fresh.push_back(fresh);
+    }
+    peak_bytes_ = std::max(peak_bytes_, in_use + step.kernel->scratch_bytes());
+    for (int v : w.writes)
+      if (readers[size_t(v)] == 0 && !is_result[size_t(v)]) dying.push_back(v);
+    for (int d : dying) {
+      if (d < 0) continue;
+      step.released.push_back(slots[size_t(d)]);
+      if (ir.values[size_t(d)].kind != ValueKind::leaf) in_use -= block_capacity(cost[size_t(d)]);
+    }
+    steps_.push_back(std::move(step));
+  }
+
+  for (const auto& result : ir.results) {
+    SmallVector<Place, 1> places;
+    for (int v : result) {
+      const Value& value = ir.values[size_t(v)];
+      const Value& base = ir.values[size_t(value.view.base)];
+      Place place;
+      place.slot = slot_of(value.view.base);
+      place.offset_bytes = value.view.offset * int64_t(item_size(value.dtype));
+      place.strides = value.view.strides;
+      if (base.kind == ValueKind::leaf) {
+        place.leaf = base.leaf;
+        place.scalar = ir.leaves[size_t(base.leaf)].scalar;
+      }
+      places.push_back(place);
+    }
+    results_.push_back(std::move(places));
+  }
+  (void)capture;
+  size_t top = std::min<size_t>(5, sizes.size());
+  std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(),
+                    [](auto& a, auto& b) { return a.first > b.first; });
+  sizes.resize(top);
+  largest_ = std::move(sizes);
+}
+
+void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<Storage, 1>>& results) const {
+  std::vector<std::byte*> pointers(size_t(slot_count_), nullptr);
+  std::vector<Ref<Buffer>> buffers{size_t(slot_count_)};
+  for (auto [leaf, slot] : leaf_slots_) {
+    pointers[size_t(slot)] = leaves[size_t(leaf)]->data;
+    buffers[size_t(slot)] = leaves[size_t(leaf)]->buffer;
+  }
+  check_memory();
+  SmallVector<std::byte*, 16> operands;
+  for (const Step& step : steps_) {
+    for (const Fresh& fresh : step.fresh) {
+      size_t slot = size_t(fresh.slot);
+      if (fresh.takes_over >= 0) {
+        buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
+      } else {
+        buffers[slot] = Buffer::allocate(fresh.bytes);
+      }
+      pointers[slot] = buffers[slot]->data();
+    }
+    operands.clear();
+    for (int slot : step.operands) operands.push_back(pointers[size_t(slot)]);
+    step.kernel->run({operands.data(), operands.size()});
+    for (int slot : step.released) buffers[size_t(slot)] = nullptr;
+  }
+  results.resize(results_.size());
+  for (size_t r = 0; r < results_.size(); ++r) {
+    results[r].clear();
+    for (const Place& place : results_[r]) {
+      Storage storage;
+      storage.buffer = buffers[size_t(place.slot)];
+      storage.data = pointers[size_t(place.slot)] + place.offset_bytes;
+      storage.strides = place.strides;
+      results[r].push_back(std::move(storage));
+    }
+  }
+}
+
+void Plan::check_memory() const {
+  size_t limit = memory_limit();
+  if (!limit) return;
+  size_t active = memory_stats().active;
+  if (active + peak_bytes_ <= limit) return;
+  std::string message = cat("out of memory: the computation needs ", peak_bytes_, " bytes beside ", active,
+                            " in use, the limit is ", limit, "; its largest arrays:");
+  for (const auto& [bytes, what] : largest_) message += cat("\n  ", bytes, " bytes: ", what);
+  throw OutOfMemoryError(message);
+}
+
+std::string Plan::describe() const {
+  std::ostringstream out;
+  double bytes = 0, flops = 0;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Step& s = steps_[i];
+    bytes += s.bytes;
+    flops += s.flops;
+    out << '[' << i << "] " << s.title << "  " << amount(s.bytes) << "B  " << amount(s.flops) << "flop";
+    bool reuses = std::any_of(s.fresh.begin(), s.fresh.end(), [](auto& f) { return f.takes_over >= 0; });
+    out << (reuses ? "  in place\n" : "\n") << s.listing;
+  }
+  out << steps_.size() << (steps_.size() == 1 ? " kernel, " : " kernels, ") << amount(bytes) << "B moved, "
+      << amount(flops) << "flop, peak " << amount(double(peak_bytes_)) << "B\n";
+  return out.str();
+}
+
+}  // namespace funcnn
