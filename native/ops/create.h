@@ -1,0 +1,34 @@
+// Arrays from nothing but numbers.
+#pragma once
+
+#include <string_view>
+
+#include "graph/array.h"
+#include "ops/rules.h"
+
+namespace funcnn {
+
+// The flat element number at every position.
+Array iota(const Shape& shape, Dtype dtype);
+inline Array zeros(const Shape& shape, Dtype dtype) { return full(shape, constant(0, dtype)); }
+inline Array ones(const Shape& shape, Dtype dtype) { return full(shape, constant(1, dtype)); }
+Array ones_like(const Array& x);  // zeros_like and full: ops/rules.h
+// start, start + step, ... before stop.
+Array arange(double start, double stop, double step, Dtype dtype);
+// `count` numbers from start to stop, both included.
+Array linspace(double start, double stop, int64_t count, Dtype dtype);
+// Ones where column - row == k.
+Array eye(int64_t rows, int64_t columns, int64_t k, Dtype dtype);
+// Ones where column - row <= k.
+Array tri(int64_t rows, int64_t columns, int64_t k, Dtype dtype);
+Array tril(const Array& x, int64_t k);
+Array triu(const Array& x, int64_t k);
+// The elements (i, i + offset) of two axes, as a new last axis.
+Array diagonal(const Array& x, int64_t offset, int64_t axis1, int64_t axis2);
+// The matrix with x on diagonal k; of a matrix, that diagonal.
+Array diag(const Array& x, int64_t k);
+Array trace(const Array& x, int64_t offset, int64_t axis1, int64_t axis2);
+// `indexing`: "xy" or "ij".
+Arrays meshgrid(Span arrays, bool sparse, std::string_view indexing);
+
+}  // namespace funcnn
