@@ -21,7 +21,6 @@ using Derivative = Array (*)(const At&);
 Array c(double value, const Array& like) { return constant(value, like.dtype()); }
 Array one_minus(const Array& x) { return subtract(c(1, x), x); }
 Array one_plus(const Array& x) { return add(c(1, x), x); }
-Array half_if(const Array& condition, const Array& like) { return where(condition, c(1, like), c(0, like)); }
 
 // d out / d x of opcodes with one operand; null where the derivative is zero everywhere it exists.
 Derivative derivative(Opcode op) {

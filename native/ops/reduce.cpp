@@ -9,7 +9,7 @@
 #include "ops/elementwise.h"
 #include "ops/pad.h"
 #include "ops/rules.h"
-#include "ops/stop_gradient.h"
+#include "ops/annotate.h"
 #include "ops/views.h"
 
 namespace funcnn {
