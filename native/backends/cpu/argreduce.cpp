@@ -1,0 +1,128 @@
+#include "ops/argreduce.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/lines.h"
+#include "base/thread_pool.h"
+
+namespace funcnn::cpu {
+namespace {
+
+// Whether a later element takes over from the best so far. The first NaN is never replaced.
+template <bool largest, class T>
+bool takes_over(const T& value, const T& best) {
+  if constexpr (std::is_same_v<T, complex64_t>) {
+    auto nan = [](const T& z) { return z != z; };
+    if (nan(best)) return false;
+    if (nan(value)) return true;
+    bool less = value.real() != best.real() ? value.real() < best.real() : value.imag() < best.imag();
+    bool greater = value.real() != best.real() ? value.real() > best.real() : value.imag() > best.imag();
+    return largest ? greater : less;
+  } else {
+    bool better = largest ? value > best : value < best;
+    return better || (value != value && best == best);
+  }
+}
+
+// First the best value, which vectorises, then its place.
+template <bool largest, class T>
+uint32_t first_best(const T* x, int64_t n) {
+  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, int32_t>) {
+    constexpr int kLanes = 16;
+    if (n >= 4 * kLanes) {
+      T best[kLanes];
+      bool nan = false;
+      for (int l = 0; l < kLanes; ++l) best[l] = x[l];
+      int64_t i = 0;
+      for (; i + kLanes <= n; i += kLanes) {
+        bool any = false;
+        for (int l = 0; l < kLanes; ++l) {
+          T value = x[i + l];
+          any |= value != value;
+          best[l] = (largest ? value > best[l] : value < best[l]) ? value : best[l];
+        }
+        nan |= any;
+      }
+      if (!nan) {
+        T top = best[0];
+        for (int l = 1; l < kLanes; ++l)
+          if (takes_over<largest>(best[l], top)) top = best[l];
+        for (; i < n; ++i)
+          if (takes_over<largest>(x[i], top)) top = x[i];
+        for (int64_t k = 0; k < n; ++k)
+          if (x[k] == top || (top != top && x[k] != x[k])) return uint32_t(k);
+      }
+    }
+  }
+  int64_t best = 0;
+  for (int64_t i = 1; i < n; ++i)
+    if (takes_over<largest>(x[i], x[best])) best = i;
+  return uint32_t(best);
+}
+
+template <bool largest, class T>
+void arg_reduce(const T* x, uint32_t* out, const Lines& lines) {
+  int64_t n = lines.length(), step = lines.step();
+  if (step == 1 || lines.side_by_side() == 1) {
+    parallel_for(lines.count(), std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
+      for (int64_t l = begin; l < end; ++l) {
+        const T* line = x + lines.start(l);
+        if (step == 1) {
+          out[l] = first_best<largest>(line, n);
+          continue;
+        }
+        int64_t best = 0;
+        for (int64_t i = 1; i < n; ++i)
+          if (takes_over<largest>(line[i * step], line[best * step])) best = i;
+        out[l] = uint32_t(best);
+      }
+    });
+    return;
+  }
+  // Lines that lie side by side advance together.
+  constexpr int64_t kTogether = 64;
+  int64_t run = lines.side_by_side(), groups = (run + kTogether - 1) / kTogether;
+  parallel_for(lines.count() / run * groups, std::max<int64_t>(1, 16384 / (n * std::min(run, kTogether))),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t g = begin; g < end; ++g) {
+                   int64_t column = g % groups * kTogether, line = g / groups * run + column;
+                   int64_t count = std::min(kTogether, run - column);
+                   const T* at = x + lines.start(line);
+                   T best[kTogether];
+                   std::copy_n(at, count, best);
+                   std::fill_n(out + line, count, 0u);
+                   for (int64_t i = 1; i < n; ++i) {
+                     at += step;
+                     for (int64_t k = 0; k < count; ++k) {
+                       bool better = takes_over<largest>(at[k], best[k]);
+                       best[k] = better ? at[k] : best[k];
+                       out[line + k] = better ? uint32_t(i) : out[line + k];
+                     }
+                   }
+                 }
+               });
+}
+
+std::unique_ptr<Kernel> make_arg_reduce(const Primitive& primitive, std::span<const Layout> inputs,
+                                        std::span<const Layout>, const KernelProgram*) {
+  const ArgReduce& op = static_cast<const ArgReduce&>(primitive);
+  return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+    using T = typename decltype(tag)::type;
+    return make_kernel([largest = op.largest(), lines = Lines(inputs[0], op.axis())](std::span<std::byte* const> at) {
+      const T* x = reinterpret_cast<const T*>(at[0]);
+      uint32_t* out = reinterpret_cast<uint32_t*>(at[1]);
+      if (largest)
+        arg_reduce<true>(x, out, lines);
+      else
+        arg_reduce<false>(x, out, lines);
+    });
+  });
+}
+
+const RegisterKernel argmax_registered("argmax", make_arg_reduce);
+const RegisterKernel argmin_registered("argmin", make_arg_reduce);
+
+}  // namespace
+}  // namespace funcnn::cpu

@@ -1,0 +1,98 @@
+#include "ops/gather.h"
+
+#include <algorithm>
+
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/positions.h"
+#include "backends/cpu/strided.h"
+#include "base/thread_pool.h"
+
+namespace funcnn::cpu {
+namespace {
+
+// Offsets are found for this many positions at a time.
+constexpr int64_t kBlock = 256;
+
+template <class U>
+class GatherKernel final : public Kernel {
+ public:
+  GatherKernel(const Gather& op, std::span<const Layout> inputs, const Layout& out)
+      : positions_(inputs[0], inputs.subspan(1), op.axes(), common_shape(op, inputs[0], out)),
+        rest_(rest(op, inputs[0])) {
+    row_ = rest_.size();
+    flat_ = rest_.rank() == 0 || (rest_.rank() == 1 && rest_.strides[0][0] == 1);
+  }
+
+  void run(std::span<std::byte* const> operands) override {
+    const U* x = reinterpret_cast<const U*>(operands[0]);
+    U* out = reinterpret_cast<U*>(operands.back());
+    std::span<std::byte* const> indices = operands.subspan(1, operands.size() - 2);
+    if (row_ == 0) return;
+    parallel_for(positions_.size(), std::max<int64_t>(1, 16384 / row_), [&](int64_t begin, int64_t end) {
+      int64_t offsets[kBlock];
+      for (int64_t b = begin; b < end; b += kBlock) {
+        int64_t count = std::min(kBlock, end - b);
+        positions_.offsets(b, b + count, indices, offsets);
+        U* to = out + b * row_;
+        if (row_ == 1) {
+          for (int64_t i = 0; i < count; ++i) to[i] = Positions::outside(offsets[i]) ? U(0) : x[offsets[i]];
+          continue;
+        }
+        for (int64_t i = 0; i < count; ++i, to += row_) {
+          if (Positions::outside(offsets[i]))
+            std::memset(to, 0, size_t(row_) * sizeof(U));
+          else if (flat_)
+            std::memcpy(to, x + offsets[i], size_t(row_) * sizeof(U));
+          else
+            copy_rows(to, x + offsets[i], 0);
+        }
+      }
+    });
+  }
+
+ private:
+  static Shape common_shape(const Gather& op, const Layout& x, const Layout& out) {
+    size_t whole = whole_axes(op.axes(), x.shape.size()).size();
+    return Shape(out.shape.begin(), out.shape.end() - ptrdiff_t(whole));
+  }
+  static LoopNest rest(const Gather& op, const Layout& x) {
+    Shape shape;
+    Strides strides;
+    for (int axis : whole_axes(op.axes(), x.shape.size())) {
+      shape.push_back(x.shape[size_t(axis)]);
+      strides.push_back(x.strides[size_t(axis)]);
+    }
+    return LoopNest(shape, {&strides});
+  }
+
+  // The rest from axis d on; returns the end of what it wrote.
+  U* copy_rows(U* to, const U* from, size_t d) const {
+    int64_t length = rest_.lengths[d], step = rest_.strides[0][d];
+    if (d + 1 < rest_.rank()) {
+      for (int64_t i = 0; i < length; ++i) to = copy_rows(to, from + i * step, d + 1);
+      return to;
+    }
+    if (step == 1)
+      std::memcpy(to, from, size_t(length) * sizeof(U));
+    else
+      for (int64_t i = 0; i < length; ++i) to[i] = from[i * step];
+    return to + length;
+  }
+
+  Positions positions_;
+  LoopNest rest_;
+  int64_t row_;
+  bool flat_;
+};
+
+std::unique_ptr<Kernel> make_gather(const Primitive& primitive, std::span<const Layout> inputs,
+                                    std::span<const Layout> outputs, const KernelProgram*) {
+  return visit_size(item_size(outputs[0].dtype), [&](auto unit) -> std::unique_ptr<Kernel> {
+    return std::make_unique<GatherKernel<decltype(unit)>>(static_cast<const Gather&>(primitive), inputs, outputs[0]);
+  });
+}
+
+const RegisterKernel registered("gather", make_gather);
+
+}  // namespace
+}  // namespace funcnn::cpu

@@ -1,0 +1,115 @@
+#include "backends/cpu/positions.h"
+
+#include <algorithm>
+
+namespace funcnn::cpu {
+
+Axes whole_axes(const IndexedAxes& axes, size_t rank) {
+  Axes whole;
+  for (int i = 0; i < int(rank); ++i)
+    if (std::find(axes.indexed.begin(), axes.indexed.end(), i) == axes.indexed.end() &&
+        std::find(axes.x_batch.begin(), axes.x_batch.end(), i) == axes.x_batch.end())
+      whole.push_back(i);
+  return whole;
+}
+
+Positions::Positions(const Layout& x, std::span<const Layout> indices, const IndexedAxes& axes, const Shape& common)
+    : size_(element_count(common)) {
+  size_t rank = common.size();
+  Strides base(rank, 0);
+  for (size_t i = 0; i < axes.x_batch.size(); ++i)
+    base[size_t(axes.index_batch[i])] = x.strides[size_t(axes.x_batch[i])];
+  std::vector<Strides> aligned;
+  for (size_t k = 0; k < indices.size(); ++k) {
+    const Layout& index = indices[k];
+    Strides strides(rank, 0);
+    size_t lead = rank - index.shape.size();
+    for (size_t d = 0; d < index.shape.size(); ++d)
+      if (index.shape[d] != 1) strides[lead + d] = index.strides[d];
+    aligned.push_back(std::move(strides));
+    size_t axis = size_t(axes.indexed[k]);
+    indices_.push_back({index.dtype, {}, x.shape[axis], x.strides[axis]});
+  }
+  for (size_t d = 0; d < rank; ++d) {
+    if (common[d] == 1) continue;
+    bool merges = !lengths_.empty() && base_.back() == base[d] * common[d];
+    for (size_t k = 0; k < indices_.size(); ++k)
+      merges = merges && indices_[k].strides.back() == aligned[k][d] * common[d];
+    if (merges) {
+      lengths_.back() *= common[d];
+      base_.back() = base[d];
+      for (size_t k = 0; k < indices_.size(); ++k) indices_[k].strides.back() = aligned[k][d];
+    } else {
+      lengths_.push_back(common[d]);
+      base_.push_back(base[d]);
+      for (size_t k = 0; k < indices_.size(); ++k) indices_[k].strides.push_back(aligned[k][d]);
+    }
+  }
+  if (lengths_.empty()) {
+    lengths_.push_back(1);
+    base_.push_back(0);
+    for (Index& index : indices_) index.strides.push_back(0);
+  }
+}
+
+namespace {
+
+// Far below every offset, and still representable when each of many indices is outside.
+constexpr int64_t kFarOutside = std::numeric_limits<int64_t>::min() / 64;
+
+template <class T>
+int64_t resolve(T value, int64_t length, int64_t step) {
+  int64_t i = int64_t(value);
+  i += i < 0 ? length : 0;
+  return uint64_t(i) < uint64_t(length) ? i * step : kFarOutside;
+}
+
+template <class T>
+void accumulate(const T* index, int64_t stride, int64_t length, int64_t step, int64_t count, int64_t* out) {
+  if (stride == 0) {
+    int64_t offset = resolve(*index, length, step);
+    for (int64_t i = 0; i < count; ++i) out[i] += offset;
+  } else if (stride == 1) {
+    for (int64_t i = 0; i < count; ++i) out[i] += resolve(index[i], length, step);
+  } else {
+    for (int64_t i = 0; i < count; ++i) out[i] += resolve(index[i * stride], length, step);
+  }
+}
+
+}  // namespace
+
+void Positions::offsets(int64_t begin, int64_t end, std::span<std::byte* const> indices, int64_t* out) const {
+  size_t inner = lengths_.size() - 1;
+  int64_t length = lengths_[inner];
+  while (begin < end) {
+    int64_t column = begin % length, rest = begin / length, count = std::min(length - column, end - begin);
+    Shape at(inner, 0);
+    int64_t base = column * base_[inner];
+    for (size_t d = inner; d-- > 0;) {
+      at[d] = rest % lengths_[d];
+      rest /= lengths_[d];
+      base += at[d] * base_[d];
+    }
+    for (int64_t i = 0; i < count; ++i) out[i] = base + i * base_[inner];
+    for (size_t k = 0; k < indices_.size(); ++k) {
+      const Index& index = indices_[k];
+      int64_t from = column * index.strides[inner];
+      for (size_t d = 0; d < inner; ++d) from += at[d] * index.strides[d];
+      auto add = [&](auto tag) {
+        using T = decltype(tag);
+        accumulate(reinterpret_cast<const T*>(indices[k]) + from, index.strides[inner], index.length, index.step, count,
+                   out);
+      };
+      if (index.dtype == Dtype::int32)
+        add(int32_t{});
+      else if (index.dtype == Dtype::uint32)
+        add(uint32_t{});
+      else
+        add(int64_t{});
+    }
+    out += count;
+    begin += count;
+  }
+}
+
+}  // namespace funcnn::cpu

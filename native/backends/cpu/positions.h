@@ -1,0 +1,42 @@
+// From index arrays to the places in memory that they address.
+#pragma once
+
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "base/dtype.h"
+#include "ops/gather.h"
+#include "plan/backend.h"
+
+namespace funcnn::cpu {
+
+class Positions {
+ public:
+  // Anything below: an index was out of range.
+  static constexpr int64_t kOutside = std::numeric_limits<int64_t>::min() / 128;
+  static bool outside(int64_t offset) { return offset < kOutside; }
+
+  // `x`: the array addressed; `common`: the shape of the positions, to which the indices broadcast.
+  Positions(const Layout& x, std::span<const Layout> indices, const IndexedAxes& axes, const Shape& common);
+
+  int64_t size() const { return size_; }
+  // Offsets into x (elements) of positions [begin, end), row-major.
+  void offsets(int64_t begin, int64_t end, std::span<std::byte* const> indices, int64_t* out) const;
+
+ private:
+  struct Index {
+    Dtype dtype;
+    Strides strides;
+    int64_t length, step;  // of the axis of x
+  };
+  Shape lengths_;
+  Strides base_;
+  std::vector<Index> indices_;
+  int64_t size_;
+};
+
+// The axes of x that are taken whole.
+Axes whole_axes(const IndexedAxes& axes, size_t rank);
+
+}  // namespace funcnn::cpu

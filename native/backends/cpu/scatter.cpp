@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "backends/cpu/copy.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/positions.h"
+#include "backends/cpu/strided.h"
+#include "base/thread_pool.h"
+#include "ops/gather.h"
+
+namespace funcnn::cpu {
+namespace {
+
+template <ScatterMode mode, class T>
+void combine(T& into, T value) {
+  if constexpr (mode == ScatterMode::set) {
+    into = value;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    into = mode == ScatterMode::add || mode == ScatterMode::maximum ? (into || value) : (into && value);
+  } else if constexpr (std::is_integral_v<T> && mode == ScatterMode::add) {
+    into = T(uint64_t(into) + uint64_t(value));  // wraps
+  } else if constexpr (std::is_integral_v<T> && mode == ScatterMode::multiply) {
+    into = T(uint64_t(into) * uint64_t(value));
+  } else if constexpr (mode == ScatterMode::add) {
+    into = T(into + value);
+  } else if constexpr (mode == ScatterMode::multiply) {
+    into = T(into * value);
+  } else if constexpr (!std::is_same_v<T, complex64_t>) {
+    // NaN wins, whichever side it is on.
+    bool better = mode == ScatterMode::maximum ? value > into : value < into;
+    if (better || value != value) into = value;
+  }
+}
+
+// Updates are applied in row-major order at every place of the output. Threads share the work so that each place
+// belongs to one of them: by leading batch axes, by columns of the rest, or by ranges of the output.
+template <ScatterMode mode, class T>
+class ScatterKernel final : public Kernel {
+ public:
+  ScatterKernel(const Scatter& op, std::span<const Layout> inputs, const Layout& out)
+      : copy_(out.shape, inputs[0].strides, out.strides, sizeof(T)),
+        out_(out),
+        common_(common_shape(op, inputs)),
+        positions_(out, inputs.subspan(2), op.axes(), common_),
+        updates_(Shape(common_), {prefix(inputs[1].strides)}),
+        rest_(rest(op, inputs[1])) {
+    row_ = rest_.size();
+    for (int d = 0; d < int(common_.size()); ++d) {
+      const Axes& batch = op.axes().index_batch;
+      if (std::find(batch.begin(), batch.end(), d) == batch.end()) break;
+      independent_ *= common_[size_t(d)];
+    }
+  }
+
+  size_t scratch_bytes() const override { return size_t(positions_.size()) * sizeof(int64_t); }
+
+  void run(std::span<std::byte* const> operands) override {
+    T* out = reinterpret_cast<T*>(operands.back());
+    if (operands[0] != operands.back()) copy_.run(operands[0], operands.back());
+    const T* updates = reinterpret_cast<const T*>(operands[1]);
+    int64_t count = positions_.size(), work = count * row_;
+    if (work == 0) return;
+    std::span<std::byte* const> indices = operands.subspan(2, operands.size() - 3);
+    std::vector<int64_t> offsets(static_cast<size_t>(count));
+    parallel_for(count, 8192, [&](int64_t b, int64_t e) { positions_.offsets(b, e, indices, offsets.data() + b); });
+
+    constexpr int64_t kGrain = 16384;
+    size_t inner = rest_.rank() ? rest_.rank() - 1 : 0;
+    int64_t columns = rest_.rank() ? rest_.lengths[inner] : 1;
+    if (work < 2 * kGrain || thread_count() == 1) {
+      apply(out, updates, offsets, 0, count, 0, columns);
+    } else if (independent_ > 1) {
+      int64_t each = count / independent_;
+      parallel_for(independent_, std::max<int64_t>(1, kGrain / (each * row_)),
+                   [&](int64_t b, int64_t e) { apply(out, updates, offsets, b * each, e * each, 0, columns); });
+    } else if (columns >= 32) {
+      parallel_for(columns, std::max<int64_t>(16, kGrain / (work / columns)),
+                   [&](int64_t b, int64_t e) { apply(out, updates, offsets, 0, count, b, e); });
+    } else {
+      int64_t size = element_count(out_.shape), parts = thread_count();
+      parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+        apply(out, updates, offsets, 0, count, 0, columns, size * b / parts, size * e / parts);
+      });
+    }
+  }
+
+ private:
+  static Shape common_shape(const Scatter& op, std::span<const Layout> inputs) {
+    size_t whole = whole_axes(op.axes(), inputs[0].shape.size()).size();
+    return Shape(inputs[1].shape.begin(), inputs[1].shape.end() - ptrdiff_t(whole));
+  }
+  const Strides* prefix(const Strides& strides) {
+    update_strides_ = Strides(strides.begin(), strides.begin() + ptrdiff_t(common_.size()));
+    return &update_strides_;
+  }
+  LoopNest rest(const Scatter& op, const Layout& updates) const {
+    Shape shape;
+    Strides to, from;
+    size_t d = common_.size();
+    for (int axis : whole_axes(op.axes(), out_.shape.size())) {
+      shape.push_back(out_.shape[size_t(axis)]);
+      to.push_back(out_.strides[size_t(axis)]);
+      from.push_back(updates.strides[d++]);
+    }
+    return LoopNest(shape, {&to, &from});
+  }
+
+  // Updates of positions [begin, end), restricted to columns [c0, c1) of the rest and to places whose first element
+  // lies in [low, high).
+  void apply(T* out, const T* updates, const std::vector<int64_t>& offsets, int64_t begin, int64_t end, int64_t c0,
+             int64_t c1, int64_t low = 0, int64_t high = std::numeric_limits<int64_t>::max()) const {
+    size_t rank = updates_.rank(), inner = rank ? rank - 1 : 0;
+    Shape at(rank, 0);
+    int64_t rest = begin, from = 0;
+    for (size_t d = rank; d-- > 0;) {
+      at[d] = rest % updates_.lengths[d];
+      rest /= updates_.lengths[d];
+      from += at[d] * updates_.strides[0][d];
+    }
+    for (int64_t p = begin; p < end; ++p) {
+      int64_t to = offsets[size_t(p)];
+      if (to >= low && to < high) {
+        if (row_ == 1)
+          combine<mode>(out[to], updates[from]);
+        else
+          block(out + to, updates + from, 0, c0, c1);
+      }
+      for (size_t d = inner + 1; rank && d-- > 0;) {
+        from += updates_.strides[0][d];
+        if (++at[d] < updates_.lengths[d]) break;
+        from -= updates_.strides[0][d] * updates_.lengths[d];
+        at[d] = 0;
+      }
+    }
+  }
+
+  void block(T* out, const T* in, size_t d, int64_t c0, int64_t c1) const {
+    int64_t so = rest_.strides[0][d], si = rest_.strides[1][d];
+    if (d + 1 < rest_.rank()) {
+      for (int64_t i = 0; i < rest_.lengths[d]; ++i) block(out + i * so, in + i * si, d + 1, c0, c1);
+      return;
+    }
+    if (so == 1 && si == 1) {
+      for (int64_t i = c0; i < c1; ++i) combine<mode>(out[i], in[i]);
+    } else if (so == 1 && si == 0) {
+      T value = *in;
+      for (int64_t i = c0; i < c1; ++i) combine<mode>(out[i], value);
+    } else {
+      for (int64_t i = c0; i < c1; ++i) combine<mode>(out[i * so], in[i * si]);
+    }
+  }
+
+  StridedCopy copy_;
+  Layout out_;
+  Shape common_;
+  Strides update_strides_;
+  Positions positions_;
+  LoopNest updates_;  // over the positions
+  LoopNest rest_;     // within one: output, updates
+  int64_t row_ = 1, independent_ = 1;
+};
+
+template <ScatterMode mode>
+std::unique_ptr<Kernel> make_mode(const Scatter& op, std::span<const Layout> inputs, const Layout& out) {
+  // Setting only moves elements.
+  if constexpr (mode == ScatterMode::set)
+    return visit_size(item_size(out.dtype), [&](auto unit) -> std::unique_ptr<Kernel> {
+      return std::make_unique<ScatterKernel<mode, decltype(unit)>>(op, inputs, out);
+    });
+  else
+    return visit_dtype(out.dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+      return std::make_unique<ScatterKernel<mode, typename decltype(tag)::type>>(op, inputs, out);
+    });
+}
+
+std::unique_ptr<Kernel> make_scatter(const Primitive& primitive, std::span<const Layout> inputs,
+                                     std::span<const Layout> outputs, const KernelProgram*) {
+  const Scatter& op = static_cast<const Scatter&>(primitive);
+  switch (op.mode()) {
+    case ScatterMode::set:
+      return make_mode<ScatterMode::set>(op, inputs, outputs[0]);
+    case ScatterMode::add:
+      return make_mode<ScatterMode::add>(op, inputs, outputs[0]);
+    case ScatterMode::multiply:
+      return make_mode<ScatterMode::multiply>(op, inputs, outputs[0]);
+    case ScatterMode::maximum:
+      return make_mode<ScatterMode::maximum>(op, inputs, outputs[0]);
+    case ScatterMode::minimum:
+      break;
+  }
+  return make_mode<ScatterMode::minimum>(op, inputs, outputs[0]);
+}
+
+const RegisterKernel registered("scatter", make_scatter);
+
+}  // namespace
+}  // namespace funcnn::cpu

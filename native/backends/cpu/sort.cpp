@@ -1,0 +1,224 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/lines.h"
+#include "base/thread_pool.h"
+#include "ops/sort_primitives.h"
+
+namespace funcnn::cpu {
+namespace {
+
+// Unsigned keys that order as the values do: NaN (any) last, -0 equal to 0.
+template <class T>
+struct Key {
+  using type = std::make_unsigned_t<T>;
+  static constexpr type sign = std::is_signed_v<T> ? type(1) << (sizeof(T) * 8 - 1) : 0;
+  static type of(T value) { return type(type(value) ^ sign); }
+  static T value(type key) { return T(key ^ sign); }
+};
+template <>
+struct Key<bool> {
+  using type = uint8_t;
+  static type of(bool value) { return value; }
+  static bool value(type key) { return key != 0; }
+};
+template <class T, class Bits, Bits infinity>
+struct FloatKey {
+  using type = Bits;
+  static constexpr Bits sign = Bits(Bits(1) << (sizeof(Bits) * 8 - 1));
+  static constexpr Bits nan = Bits(~Bits(0));
+  static type of(T value) {
+    Bits bits = std::bit_cast<Bits>(value);
+    if (Bits(bits & Bits(~sign)) > infinity) return nan;
+    return bits & sign ? Bits(Bits(0) - bits) : Bits(bits | sign);
+  }
+  static T value(type key) {
+    if (key == nan) return std::bit_cast<T>(Bits(infinity | Bits(infinity >> 1)));
+    return std::bit_cast<T>(key & sign ? Bits(key & Bits(~sign)) : Bits(Bits(0) - key));
+  }
+};
+template <>
+struct Key<float> : FloatKey<float, uint32_t, 0x7f800000u> {};
+template <>
+struct Key<double> : FloatKey<double, uint64_t, 0x7ff0000000000000ull> {};
+template <>
+struct Key<float16_t> : FloatKey<float16_t, uint16_t, 0x7c00> {};
+template <>
+struct Key<bfloat16_t> : FloatKey<bfloat16_t, uint16_t, 0x7f80> {};
+
+bool complex_less(complex64_t a, complex64_t b) {
+  bool a_nan = std::isnan(a.real()) || std::isnan(a.imag()), b_nan = std::isnan(b.real()) || std::isnan(b.imag());
+  if (a_nan || b_nan) return b_nan && !a_nan;
+  return a.real() != b.real() ? a.real() < b.real() : a.imag() < b.imag();
+}
+
+// Stable radix sort by the bits of `key(item)`, least significant digit first; the result is in `items`.
+template <class Item, class KeyOf>
+void radix_sort(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key) {
+  using K = decltype(key(items[0]));
+  constexpr int kBits = sizeof(K) == 4 ? 11 : 8, kDigits = (int(sizeof(K)) * 8 + kBits - 1) / kBits;
+  constexpr uint32_t kBuckets = 1u << kBits;
+  auto digit = [&](const Item& item, int d) { return uint32_t(key(item) >> (d * kBits)) & (kBuckets - 1); };
+  std::vector<std::array<uint32_t, kBuckets>> counts(kDigits);
+  for (auto& c : counts) c.fill(0);
+  for (const Item& item : items)
+    for (int d = 0; d < kDigits; ++d) ++counts[size_t(d)][digit(item, d)];
+  spare.resize(items.size());
+  for (int d = 0; d < kDigits; ++d) {
+    auto& c = counts[size_t(d)];
+    if (c[digit(items[0], d)] == items.size()) continue;  // all alike in this digit
+    uint32_t total = 0;
+    for (uint32_t& n : c) n = std::exchange(total, total + n);
+    for (const Item& item : items) spare[c[digit(item, d)]++] = item;
+    items.swap(spare);
+  }
+}
+
+// Below this many elements comparing is faster.
+constexpr int64_t kRadixFrom = 512;
+constexpr int64_t kGrain = 4096;  // elements a thread takes at least
+
+template <class T>
+void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
+  int64_t n = from.length();
+  parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
+    if constexpr (std::is_same_v<T, complex64_t>) {
+      std::vector<T> line(static_cast<size_t>(n));
+      for (int64_t l = begin; l < end; ++l) {
+        const T* x = in + from.start(l);
+        T* y = out + to.start(l);
+        for (int64_t i = 0; i < n; ++i) line[size_t(i)] = x[i * from.step()];
+        std::stable_sort(line.begin(), line.end(), complex_less);
+        for (int64_t i = 0; i < n; ++i) y[i * to.step()] = line[size_t(i)];
+      }
+    } else {
+      using K = Key<T>;
+      std::vector<typename K::type> keys(static_cast<size_t>(n)), spare;
+      for (int64_t l = begin; l < end; ++l) {
+        const T* x = in + from.start(l);
+        T* y = out + to.start(l);
+        for (int64_t i = 0; i < n; ++i) keys[size_t(i)] = K::of(x[i * from.step()]);
+        if (n < kRadixFrom)
+          std::sort(keys.begin(), keys.end());
+        else
+          radix_sort(keys, spare, [](auto key) { return key; });
+        for (int64_t i = 0; i < n; ++i) y[i * to.step()] = K::value(keys[size_t(i)]);
+      }
+    }
+  });
+}
+
+template <class T>
+void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& to) {
+  int64_t n = from.length();
+  parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
+    if constexpr (std::is_same_v<T, complex64_t>) {
+      std::vector<uint32_t> order(static_cast<size_t>(n));
+      for (int64_t l = begin; l < end; ++l) {
+        const T* x = in + from.start(l);
+        uint32_t* y = out + to.start(l);
+        std::iota(order.begin(), order.end(), 0u);
+        std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+          return complex_less(x[int64_t(a) * from.step()], x[int64_t(b) * from.step()]);
+        });
+        for (int64_t i = 0; i < n; ++i) y[i * to.step()] = order[size_t(i)];
+      }
+    } else {
+      using K = Key<T>;
+      struct Item {
+        typename K::type key;
+        uint32_t position;
+      };
+      std::vector<Item> items(static_cast<size_t>(n)), spare;
+      for (int64_t l = begin; l < end; ++l) {
+        const T* x = in + from.start(l);
+        uint32_t* y = out + to.start(l);
+        for (int64_t i = 0; i < n; ++i) items[size_t(i)] = {K::of(x[i * from.step()]), uint32_t(i)};
+        if (n < kRadixFrom)
+          std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
+            return a.key != b.key ? a.key < b.key : a.position < b.position;
+          });
+        else
+          radix_sort(items, spare, [](const Item& item) { return item.key; });
+        for (int64_t i = 0; i < n; ++i) y[i * to.step()] = items[size_t(i)].position;
+      }
+    }
+  });
+}
+
+std::unique_ptr<Kernel> make_sort(const Primitive& primitive, std::span<const Layout> inputs,
+                                  std::span<const Layout> outputs, const KernelProgram*) {
+  int axis = static_cast<const Sort&>(primitive).axis();
+  return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+    using T = typename decltype(tag)::type;
+    return make_kernel([from = Lines(inputs[0], axis), to = Lines(outputs[0], axis)](std::span<std::byte* const> at) {
+      if (from.length()) sort_lines(reinterpret_cast<const T*>(at[0]), reinterpret_cast<T*>(at[1]), from, to);
+    });
+  });
+}
+
+std::unique_ptr<Kernel> make_argsort(const Primitive& primitive, std::span<const Layout> inputs,
+                                     std::span<const Layout> outputs, const KernelProgram*) {
+  int axis = static_cast<const ArgSort&>(primitive).axis();
+  return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+    using T = typename decltype(tag)::type;
+    return make_kernel([from = Lines(inputs[0], axis), to = Lines(outputs[0], axis)](std::span<std::byte* const> at) {
+      if (from.length()) argsort_lines(reinterpret_cast<const T*>(at[0]), reinterpret_cast<uint32_t*>(at[1]), from, to);
+    });
+  });
+}
+
+// Values in the order of sort: NaN is larger than everything.
+template <class T>
+bool before(const T& a, const T& b) {
+  if constexpr (std::is_same_v<T, complex64_t>)
+    return complex_less(a, b);
+  else
+    return Key<T>::of(a) < Key<T>::of(b);
+}
+
+std::unique_ptr<Kernel> make_searchsorted(const Primitive& primitive, std::span<const Layout> inputs,
+                                          std::span<const Layout>, const KernelProgram*) {
+  bool right = static_cast<const SearchSorted&>(primitive).right();
+  return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+    using T = typename decltype(tag)::type;
+    // A length-1 axis behind the values makes each of them a line.
+    Layout values = inputs[1];
+    values.shape.push_back(1);
+    values.strides.push_back(0);
+    Lines each(values, int(values.shape.size()) - 1), rows(inputs[0], int(inputs[0].shape.size()) - 1);
+    int64_t per_row = rows.count() ? each.count() / rows.count() : 0;
+    return make_kernel([right, each, rows, per_row](std::span<std::byte* const> at) {
+      const T *sorted = reinterpret_cast<const T*>(at[0]), *values = reinterpret_cast<const T*>(at[1]);
+      uint32_t* out = reinterpret_cast<uint32_t*>(at[2]);
+      parallel_for(each.count(), 1024, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          T value = values[each.start(i)];
+          const T* row = sorted + rows.start(i / per_row);
+          int64_t low = 0, high = rows.length();
+          while (low < high) {
+            int64_t middle = (low + high) / 2;
+            const T& there = row[middle * rows.step()];
+            if (right ? !before(value, there) : before(there, value))
+              low = middle + 1;
+            else
+              high = middle;
+          }
+          out[i] = uint32_t(low);
+        }
+      });
+    });
+  });
+}
+
+const RegisterKernel sort_registered("sort", make_sort);
+const RegisterKernel argsort_registered("argsort", make_argsort);
+const RegisterKernel searchsorted_registered("searchsorted", make_searchsorted);
+
+}  // namespace
+}  // namespace funcnn::cpu

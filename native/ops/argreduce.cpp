@@ -1,0 +1,36 @@
+#include "ops/argreduce.h"
+
+#include "base/error.h"
+#include "ops/views.h"
+
+namespace funcnn {
+namespace {
+
+Array arg_reduce(bool largest, const Array& x, MaybeAxis axis, bool keepdims) {
+  const char* op = largest ? "argmax" : "argmin";
+  if (x.size() == 0) throw ValueError(cat(op, ": an array of shape ", x.shape(), " has no elements"));
+  if (!axis) {
+    Array found = arg_reduce(largest, reshape(x, {-1}), 0, false);
+    return keepdims ? reshape(found, Shape(x.ndim(), 1)) : found;
+  }
+  int at = normalize_axis(op, *axis, x.ndim());
+  Shape shape = x.shape();
+  shape.erase(shape.begin() + at);
+  Array found = make_node(Ref<const Primitive>(new ArgReduce(largest, at)), Span(&x, 1), shape, Dtype::uint32);
+  if (!keepdims) return found;
+  shape.insert(shape.begin() + at, 1);
+  return reshape(found, shape);
+}
+
+}  // namespace
+
+Arrays ArgReduce::vjp(const VjpContext&) const { throw_not_differentiable(*this, "wrap the indices in stop_gradient"); }
+std::optional<Arrays> ArgReduce::jvp(Span, Span, Span) const { return Arrays{Array()}; }
+Batched ArgReduce::batch(Span inputs, std::span<const bool>, int64_t) const {
+  return {{arg_reduce(largest_, inputs[0], axis_ + 1, false)}, {true}};
+}
+
+Array argmax(const Array& x, MaybeAxis axis, bool keepdims) { return arg_reduce(true, x, axis, keepdims); }
+Array argmin(const Array& x, MaybeAxis axis, bool keepdims) { return arg_reduce(false, x, axis, keepdims); }
+
+}  // namespace funcnn

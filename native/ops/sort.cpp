@@ -1,0 +1,111 @@
+#include "ops/sort.h"
+
+#include "base/error.h"
+#include "graph/primitive.h"
+#include "ops/annotate.h"
+#include "ops/elementwise.h"
+#include "ops/gather.h"
+#include "ops/rules.h"
+#include "ops/sort_primitives.h"
+#include "ops/views.h"
+
+namespace funcnn {
+
+// ---- values in order
+
+Arrays Sort::vjp(const VjpContext& v) const {
+  // The sorted values are x read through its argsort; the cotangent goes back the same way, and no two meet.
+  const Array& ct = v.cotangents[0];
+  Array order = argsort(stop_gradient(v.inputs[0]), axis_);
+  return {put_along_axis(zeros_like(ct), order, ct, axis_)};
+}
+
+std::optional<Arrays> Sort::jvp(Span inputs, Span tangents, Span) const {
+  if (!tangents[0]) return Arrays{Array()};
+  return Arrays{take_along_axis(tangents[0], argsort(stop_gradient(inputs[0]), axis_), axis_)};
+}
+
+Batched Sort::batch(Span inputs, std::span<const bool>, int64_t) const {
+  return {{sort(inputs[0], axis_ + 1)}, {true}};
+}
+
+// ---- positions in order
+
+Arrays ArgSort::vjp(const VjpContext&) const { throw_not_differentiable(*this, "wrap the indices in stop_gradient"); }
+std::optional<Arrays> ArgSort::jvp(Span, Span, Span) const { return Arrays{Array()}; }
+Batched ArgSort::batch(Span inputs, std::span<const bool>, int64_t) const {
+  return {{argsort(inputs[0], axis_ + 1)}, {true}};
+}
+
+// ---- positions in a sorted array
+
+namespace {
+
+Array searchsorted_batched(const Array& sorted, const Array& values, bool right) {
+  const Array inputs[] = {sorted, values};
+  return make_node(Ref<const Primitive>(new SearchSorted(right)), inputs, values.shape(), Dtype::uint32);
+}
+
+}  // namespace
+
+Arrays SearchSorted::vjp(const VjpContext&) const {
+  throw_not_differentiable(*this, "wrap the indices in stop_gradient");
+}
+std::optional<Arrays> SearchSorted::jvp(Span, Span, Span) const { return Arrays{Array()}; }
+Batched SearchSorted::batch(Span inputs, std::span<const bool> batched, int64_t size) const {
+  return {{searchsorted_batched(with_batch_axis(inputs[0], batched[0], size),
+                                with_batch_axis(inputs[1], batched[1], size), right_)},
+          {true}};
+}
+
+// ---- public functions
+
+Array sort(const Array& x, MaybeAxis axis) {
+  if (!axis) return sort(reshape(x, {-1}), 0);
+  int at = normalize_axis("sort", *axis, x.ndim());
+  return make_node(Ref<const Primitive>(new Sort(at)), Span(&x, 1), x.shape(), x.dtype());
+}
+
+Array argsort(const Array& x, MaybeAxis axis) {
+  if (!axis) return argsort(reshape(x, {-1}), 0);
+  int at = normalize_axis("argsort", *axis, x.ndim());
+  return make_node(Ref<const Primitive>(new ArgSort(at)), Span(&x, 1), x.shape(), Dtype::uint32);
+}
+
+namespace {
+
+void check_kth(const char* op, const Array& x, int64_t kth, MaybeAxis axis) {
+  int64_t length = axis ? x.shape()[size_t(normalize_axis(op, *axis, x.ndim()))] : x.size();
+  if (kth < -length || kth >= length)
+    throw ValueError(cat(op, ": kth ", kth, " is out of range for an axis of length ", length));
+}
+
+}  // namespace
+
+// Fully sorted is partitioned, too, wherever the pivot is.
+Array partition(const Array& x, int64_t kth, MaybeAxis axis) {
+  check_kth("partition", x, kth, axis);
+  return sort(x, axis);
+}
+Array argpartition(const Array& x, int64_t kth, MaybeAxis axis) {
+  check_kth("argpartition", x, kth, axis);
+  return argsort(x, axis);
+}
+
+Array topk(const Array& x, int64_t k, MaybeAxis axis) {
+  if (!axis) return topk(reshape(x, {-1}), k, 0);
+  int at = normalize_axis("topk", *axis, x.ndim());
+  int64_t length = x.shape()[size_t(at)];
+  if (k < 0 || k > length)
+    throw ValueError(cat("topk: k must be between 0 and the length of the axis, ", length, "; got ", k));
+  return slice_axis(sort(x, at), at, length - k, length);
+}
+
+Array searchsorted(const Array& sorted, const Array& values, bool right) {
+  if (sorted.ndim() != 1)
+    throw ValueError(cat("searchsorted: the sorted array must have one axis, got shape ", sorted.shape()));
+  Dtype dtype = promote_types(sorted.dtype(), values.dtype());
+  return searchsorted_batched(astype(sorted, dtype), astype(values, dtype), right);
+}
+
+}  // namespace funcnn
