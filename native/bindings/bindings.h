@@ -3,10 +3,37 @@
 
 #include <nanobind/nanobind.h>
 
+#include "base/error.h"
+
 namespace nb = nanobind;
 
 namespace funcnn {
 
+// Each file of this folder adds its part to the module.
+void bind_errors(nb::module_& m);
+void bind_dtype(nb::module_& m);
+void bind_array(nb::module_& m);
+void bind_interchange(nb::module_& m);
+void bind_elementwise(nb::module_& m);
+void bind_runtime(nb::module_& m);
 void bind_pytree(nb::module_& m);
+
+// Set the Python error that stands for the C++ exception being handled: for code that Python calls directly.
+void translate_current_exception() noexcept;
+
+// Run `f`; on a C++ exception set the Python error and return `failed`.
+template <class F, class R>
+R guarded(F&& f, R failed) noexcept {
+  try {
+    return f();
+  } catch (...) {
+    translate_current_exception();
+    return failed;
+  }
+}
+template <class F>
+PyObject* guarded(F&& f) noexcept {
+  return guarded(std::forward<F>(f), static_cast<PyObject*>(nullptr));
+}
 
 }  // namespace funcnn

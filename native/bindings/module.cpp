@@ -3,5 +3,11 @@
 
 NB_MODULE(_core, m) {
   m.doc() = "The native core of funcnn.";
+  funcnn::bind_errors(m);
+  funcnn::bind_dtype(m);
+  funcnn::bind_array(m);
+  funcnn::bind_interchange(m);
+  funcnn::bind_elementwise(m);
+  funcnn::bind_runtime(m);
   funcnn::bind_pytree(m);
 }

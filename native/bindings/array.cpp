@@ -1,0 +1,296 @@
+// The class `array`: construction, attributes, and the ways to read values.
+#include "bindings/array.h"
+
+#include <vector>
+
+#include "bindings/interchange.h"
+#include "graph/graph.h"
+#include "graph/identity.h"
+#include "graph/trace.h"
+#include "ops/elementwise.h"
+#include "ops/views.h"
+#include "plan/eval.h"
+
+namespace funcnn {
+
+PyTypeObject* array_type = nullptr;
+
+nb::object wrap_object(Array array) {
+  nb::object made = nb::inst_alloc(nb::handle(reinterpret_cast<PyObject*>(array_type)));
+  new (nb::inst_ptr<Array>(made)) Array(std::move(array));
+  nb::inst_mark_ready(made);
+  return made;
+}
+
+PyObject* wrap(Array array) { return wrap_object(std::move(array)).release().ptr(); }
+
+void evaluate(const Array& array, const char* what) {
+  const Node& node = *array.node();
+  if (node.abstract) throw_traced_value(node, what);
+  if (node.available()) return;
+  nb::gil_scoped_release unlocked;
+  eval(Span(&array, 1));
+}
+
+PyObject* element(const std::byte* data, Dtype dtype) {
+  return visit_dtype(dtype, [&](auto tag) -> PyObject* {
+    using T = typename decltype(tag)::type;
+    T value;
+    std::memcpy(&value, data, sizeof(T));
+    if constexpr (std::is_same_v<T, bool>)
+      return PyBool_FromLong(value);
+    else if constexpr (std::is_same_v<T, complex64_t>)
+      return PyComplex_FromDoubles(double(value.real()), double(value.imag()));
+    else if constexpr (std::is_same_v<T, uint64_t>)
+      return PyLong_FromUnsignedLongLong(value);
+    else if constexpr (std::is_integral_v<T>)
+      return PyLong_FromLongLong(int64_t(value));
+    else
+      return PyFloat_FromDouble(double(value));
+  });
+}
+
+namespace {
+
+nb::object item(const Array& x, const char* what) {
+  if (x.size() != 1) throw ValueError(cat(what, ": expected an array of one element, got shape ", x.shape()));
+  evaluate(x, what);
+  return nb::steal(element(x.node()->storage.data, x.dtype()));
+}
+
+nb::object list_of(const std::byte* data, const Array& x, size_t axis) {
+  if (axis == x.ndim()) return nb::steal(element(data, x.dtype()));
+  int64_t length = x.shape()[axis], step = x.node()->storage.strides[axis] * int64_t(item_size(x.dtype()));
+  nb::object list = nb::steal(PyList_New(Py_ssize_t(length)));
+  for (int64_t i = 0; i < length; ++i)
+    PyList_SetItem(list.ptr(), Py_ssize_t(i), list_of(data + i * step, x, axis + 1).release().ptr());
+  return list;
+}
+
+// The transformation under which a value has only a shape.
+std::string trace_name(const Array& x) {
+  std::string name = "a transformation";
+  topological_order(Span(&x, 1), [&](Node& n) {
+    if (!n.abstract) return false;
+    if (auto* p = dynamic_cast<const Placeholder*>(n.primitive.get())) name = p->trace().what;
+    return true;
+  });
+  return name;
+}
+
+nb::object describe(nb::handle self) {
+  const Array& x = array_of(self.ptr());
+  if (x.node()->abstract)
+    return nb::str(cat("traced array of shape ", x.shape(), ", ", x.dtype(), " in ", trace_name(x)).c_str());
+  evaluate(x, "repr()");
+  return nb::module_::import_("funcnn._array").attr("describe")(self);
+}
+
+nb::object format(nb::handle self, nb::handle spec) {
+  const Array& x = array_of(self.ptr());
+  if (nb::len(spec) == 0) return describe(self);
+  if (x.size() != 1) throw TypeError(cat("format: a format applies to arrays of one element, got shape ", x.shape()));
+  return item(x, "format()").attr("__format__")(spec);
+}
+
+// ---- slots
+
+PyObject* repr_slot(PyObject* self) {
+  return guarded([&] { return describe(self).release().ptr(); });
+}
+
+Py_ssize_t length_slot(PyObject* self) {
+  return guarded(
+      [&] {
+        const Array& x = array_of(self);
+        if (x.ndim() == 0) throw TypeError("len(): an array of no axes has no length");
+        return Py_ssize_t(x.dim(0));
+      },
+      Py_ssize_t(-1));
+}
+
+PyObject* iterator_slot(PyObject* self) {
+  return guarded([&] {
+    if (array_of(self).ndim() == 0) throw TypeError("iter(): an array of no axes cannot be iterated over");
+    return PySeqIter_New(self);
+  });
+}
+
+int bool_slot(PyObject* self) {
+  return guarded(
+      [&] {
+        const Array& x = array_of(self);
+        if (x.size() != 1)
+          throw ValueError(
+              cat("bool(): the truth of an array of shape ", x.shape(), " is ambiguous; use .any() or .all()"));
+        return PyObject_IsTrue(item(x, "bool()").ptr());
+      },
+      -1);
+}
+
+PyObject* int_slot(PyObject* self) {
+  return guarded([&] { return PyNumber_Long(item(array_of(self), "int()").ptr()); });
+}
+
+PyObject* float_slot(PyObject* self) {
+  return guarded([&] { return PyNumber_Float(item(array_of(self), "float()").ptr()); });
+}
+
+PyObject* index_slot(PyObject* self) {
+  return guarded([&] {
+    const Array& x = array_of(self);
+    if (x.ndim() != 0 || !is_integer(x.dtype()))
+      throw TypeError(
+          cat("only integer arrays of no axes can be an index, got shape ", x.shape(), " and dtype ", x.dtype()));
+    return item(x, "__index__()").release().ptr();
+  });
+}
+
+std::vector<PyType_Slot> all_slots() {
+  auto slot = [](int id, auto* function) { return PyType_Slot{id, reinterpret_cast<void*>(function)}; };
+  std::vector<PyType_Slot> slots(operator_slots, operator_slots + operator_slot_count);
+  slots.insert(slots.end(),
+               {slot(Py_tp_repr, repr_slot), slot(Py_tp_str, repr_slot), slot(Py_tp_iter, iterator_slot),
+                slot(Py_nb_bool, bool_slot), slot(Py_nb_int, int_slot), slot(Py_nb_float, float_slot),
+                slot(Py_nb_index, index_slot), slot(Py_mp_length, length_slot), slot(Py_mp_subscript, get_item),
+                slot(Py_mp_ass_subscript, set_item), slot(Py_sq_item, get_row), slot(Py_bf_getbuffer, get_buffer),
+                slot(Py_bf_releasebuffer, release_buffer), PyType_Slot{0, nullptr}});
+  return slots;
+}
+
+Array matrix_transpose_of(const Array& x) {
+  if (x.ndim() < 2) throw ValueError(cat("mT: expected at least two axes, got shape ", x.shape()));
+  return swapaxes(x, -1, -2);
+}
+
+// A handle on the same value that may be pointed at others.
+nb::object rebindable(const Array& x) {
+  Array made = make_node(Ref<const Primitive>(new Identity), Span(&x, 1), x.shape(), x.dtype());
+  made.node()->rebindable = true;
+  return wrap_object(std::move(made));
+}
+
+}  // namespace
+
+void bind_array(nb::module_& m) {
+  static const std::vector<PyType_Slot> slots = all_slots();
+  nb::class_<Array> cls(m, "array", nb::is_final(), nb::is_weak_referenceable(), nb::pooled(1024),
+                        nb::type_slots(slots.data()),
+                        R"(An immutable array of numbers, computed when it is first looked at.
+
+Args:
+    obj: A number, nested lists or tuples, an array, or anything that speaks the buffer protocol,
+        DLPack or `__array__`. Its elements are copied.
+    dtype: The dtype; default: int32 for ints (int64 where they need it), float32 for floats, bool for
+        bools, complex64 for complex numbers; arrays keep theirs, except that float64 becomes float32.
+
+Raises:
+    TypeError: for text and other objects that hold no numbers.
+    ValueError: for ragged lists and integers that do not fit the dtype.
+
+Example:
+    >>> x = fn.array([[1, 2], [3, 4]])
+    >>> x * 0.5
+    array([[0.5, 1. ],
+           [1.5, 2. ]], dtype=float32)
+)");
+  array_type = reinterpret_cast<PyTypeObject*>(cls.ptr());
+  cls.attr("__array_priority__") = 1000;
+
+  cls.def(
+         "__init__",
+         [](Array* self, nb::handle obj, nb::handle dtype) {
+           new (self) Array(convert(obj, optional_dtype(dtype), "array"));
+         },
+         nb::arg("obj").none(), nb::arg("dtype").none() = nb::none(),
+         nb::sig("def __init__(self, obj: ArrayLike, dtype: Dtype | None = None) -> None"))
+      .def_prop_ro(
+          "shape", [](const Array& x) { return shape_tuple(x.shape()); }, nb::sig("def shape(self) -> tuple[int, ...]"),
+          "The length of each axis.")
+      .def_prop_ro(
+          "dtype", [](const Array& x) { return x.dtype(); }, nb::sig("def dtype(self) -> Dtype"),
+          "The type of the elements.")
+      .def_prop_ro("ndim", &Array::ndim, "The number of axes.")
+      .def_prop_ro("size", &Array::size, "The number of elements.")
+      .def_prop_ro(
+          "itemsize", [](const Array& x) { return item_size(x.dtype()); }, "Bytes an element takes.")
+      .def_prop_ro("nbytes", &Array::nbytes, "Bytes the elements take.")
+      .def_prop_ro(
+          "device", [](const Array&) { return "cpu"; }, nb::sig("def device(self) -> str"), "Where the elements are.")
+      .def_prop_ro(
+          "T", [](const Array& x) { return transpose(x, {}); }, nb::sig("def T(self) -> array"),
+          "The axes in reverse order.")
+      .def_prop_ro("mT", &matrix_transpose_of, nb::sig("def mT(self) -> array"), "The last two axes exchanged.")
+      .def_prop_ro(
+          "real", [](const Array& x) { return real(x); }, nb::sig("def real(self) -> array"), "The real part.")
+      .def_prop_ro(
+          "imag", [](const Array& x) { return imag(x); }, nb::sig("def imag(self) -> array"), "The imaginary part.")
+      .def(
+          "item", [](const Array& x) { return item(x, "item()"); }, nb::sig("def item(self) -> Any"),
+          R"(Return the only element as a Python number.
+
+Raises:
+    ValueError: if the array does not have exactly one element.
+
+Example:
+    >>> fn.array([2.5]).item()
+    2.5
+)")
+      .def(
+          "tolist",
+          [](const Array& x) {
+            evaluate(x, "tolist()");
+            return list_of(x.node()->storage.data, x, 0);
+          },
+          nb::sig("def tolist(self) -> Any"),
+          R"(Return the elements as nested lists of Python numbers.
+
+Example:
+    >>> fn.array([[1, 2], [3, 4]]).tolist()
+    [[1, 2], [3, 4]]
+)")
+      .def(
+          "__complex__",
+          [](const Array& x) {
+            nb::object number = item(x, "complex()");
+            return nb::steal(
+                PyObject_CallFunctionObjArgs(reinterpret_cast<PyObject*>(&PyComplex_Type), number.ptr(), nullptr));
+          },
+          nb::sig("def __complex__(self) -> complex"))
+      .def(
+          "__format__", [](nb::handle self, nb::handle spec) { return format(self, spec); }, nb::arg("spec"),
+          nb::sig("def __format__(self, spec: str, /) -> str"))
+      .def(
+          "__copy__", [](const Array& x) { return x; }, nb::sig("def __copy__(self) -> array"))
+      .def(
+          "__deepcopy__", [](const Array& x, nb::handle) { return x; }, nb::arg("memo"),
+          nb::sig("def __deepcopy__(self, memo: Any, /) -> array"))
+      .def(
+          "__reduce_ex__", [](nb::handle self, int protocol) { return reduce_for_pickle(self, protocol); },
+          nb::arg("protocol"), nb::sig("def __reduce_ex__(self, protocol: Any, /) -> Any"))
+      .def(
+          "__array__",
+          [](nb::handle self, nb::handle dtype, nb::handle copy) {
+            return nb::module_::import_("funcnn._array").attr("to_numpy")(self, dtype, copy);
+          },
+          nb::arg("dtype").none() = nb::none(), nb::arg("copy").none() = nb::none(),
+          nb::sig("def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.ndarray[Any, Any]"),
+          "Make a NumPy array: a read-only view without a copy where possible; bfloat16 becomes float32.")
+      .def(
+          "__dlpack__",
+          [](const Array& x, nb::handle, nb::handle max_version, nb::handle device, nb::handle copy) {
+            return to_dlpack(x, max_version, device, copy);
+          },
+          nb::kw_only(), nb::arg("stream").none() = nb::none(), nb::arg("max_version").none() = nb::none(),
+          nb::arg("dl_device").none() = nb::none(), nb::arg("copy").none() = nb::none(),
+          nb::sig("def __dlpack__(self, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: "
+                  "tuple[int, int] | None = None, copy: bool | None = None) -> Any"),
+          "Share the memory with another library (https://dmlc.github.io/dlpack).")
+      .def(
+          "__dlpack_device__", [](const Array&) { return nb::make_tuple(1, 0); },
+          nb::sig("def __dlpack_device__(self) -> tuple[int, int]"), "Name the device for DLPack: the CPU.");
+
+  m.def("_rebindable", &rebindable, nb::arg("x"), nb::sig("def _rebindable(x: array) -> array"));
+}
+
+}  // namespace funcnn

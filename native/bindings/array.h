@@ -1,0 +1,70 @@
+// The Python class `array` and the conversions into it, for every file of the bindings.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "bindings/bindings.h"
+#include "bindings/dtype.h"
+#include "graph/array.h"
+#include "ops/reduce.h"
+
+namespace funcnn {
+
+// The class itself; final, so that its instances are told by their exact type.
+extern PyTypeObject* array_type;
+
+inline bool is_array(PyObject* object) { return Py_TYPE(object) == array_type; }
+// The handle inside an instance; only where is_array holds.
+inline Array& array_of(PyObject* object) { return *nb::inst_ptr<Array>(nb::handle(object)); }
+
+// A new instance. The object is returned for functions, the pointer (a new reference) for slots.
+nb::object wrap_object(Array array);
+PyObject* wrap(Array array);
+
+// The array that `object` stands for: an array, a number, nested lists, or anything that speaks the buffer protocol,
+// DLPack or __array__. `name` is the function that was called, for errors.
+Array as_array(nb::handle object, const char* name);
+// Two operands: a Python number takes the dtype of the array beside it.
+std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name);
+// A number (bool, int, float or complex, subclasses included) as an array: beside an array of dtype `like` if given,
+// else of its own default dtype. False if `object` is none.
+bool convert_scalar(PyObject* object, std::optional<Dtype> like, Array& out);
+// A new array of the elements of `object`, of `dtype` if given.
+Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name);
+
+// The element of a computed array at `data` as a Python number (a new reference).
+PyObject* element(const std::byte* data, Dtype dtype);
+
+// Compute the value (with the interpreter lock released). `what` is what asks for it, for errors.
+void evaluate(const Array& array, const char* what);
+// The value in row-major order; the array itself where it is so already.
+Array dense(const Array& array);
+
+// None, an int or a sequence of ints.
+AxisSet axes_of(nb::handle axis, const char* name);
+SmallVector<int64_t, 4> integers_of(nb::handle object, const char* what);
+int64_t integer_of(nb::handle object, const char* what);
+Shape shape_of(nb::handle object, const char* name);
+nb::object shape_tuple(const Shape& shape);
+// Arrays in a list, tuple or other iterable.
+Arrays arrays_of(nb::handle sequence, const char* name);
+nb::tuple tuple_of(const Arrays& arrays);
+
+// ---- defining functions
+
+// Add a method to the class from another file.
+template <class F, class... Extra>
+void def_method(const char* name, F&& function, const Extra&... extra) {
+  nb::cpp_function_def(std::forward<F>(function), nb::scope(nb::handle(reinterpret_cast<PyObject*>(array_type))),
+                       nb::name(name), nb::is_method(), extra...);
+}
+
+// The slots of the class that live in files of their own.
+PyObject* get_item(PyObject* self, PyObject* index);
+PyObject* get_row(PyObject* self, Py_ssize_t index);
+int set_item(PyObject* self, PyObject* index, PyObject* value);
+extern const PyType_Slot operator_slots[];
+extern const size_t operator_slot_count;
+
+}  // namespace funcnn

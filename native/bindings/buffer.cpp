@@ -1,0 +1,129 @@
+// The buffer protocol, both ways.
+#include <cstring>
+
+#include "bindings/interchange.h"
+#include "graph/trace.h"
+
+namespace funcnn {
+namespace {
+
+// struct-module codes of dtypes; bfloat16 has none.
+const char* buffer_format(Dtype dtype) {
+  constexpr const char* formats[kDtypeCount] = {"?", "B", "H", "I",     "Q", "b", "h",
+                                                "i", "q", "e", nullptr, "f", "d", "Zf"};
+  return formats[int(dtype)];
+}
+
+bool parse_format(const char* format, Py_ssize_t itemsize, Foreign& out) {
+  if (!format) format = "B";
+  if (*format == '@' || *format == '=' || *format == '<')
+    ++format;
+  else if (*format == '>' || *format == '!') {
+    if (itemsize > 1) throw ValueError("an array of foreign byte order; convert it to the native order first");
+    ++format;
+  }
+  auto sized = [&](Dtype one, Dtype two, Dtype four, Dtype eight) {
+    out.dtype = itemsize == 1 ? one : itemsize == 2 ? two : itemsize == 4 ? four : eight;
+    return itemsize == 1 || itemsize == 2 || itemsize == 4 || itemsize == 8;
+  };
+  std::string_view code = format;
+  if (code == "?") return out.dtype = Dtype::bool_, true;
+  if (code == "e") return out.dtype = Dtype::float16, true;
+  if (code == "f") return out.dtype = Dtype::float32, true;
+  if (code == "d") return out.dtype = Dtype::float64, true;
+  if (code == "Zf" || code == "F") return out.dtype = Dtype::complex64, true;
+  if (code == "Zd" || code == "D") return out.dtype = Dtype::complex64, out.complex128 = true, true;
+  if (code == "b" || code == "h" || code == "i" || code == "l" || code == "q" || code == "n")
+    return sized(Dtype::int8, Dtype::int16, Dtype::int32, Dtype::int64);
+  if (code == "B" || code == "H" || code == "I" || code == "L" || code == "Q" || code == "N" || code == "c")
+    return sized(Dtype::uint8, Dtype::uint16, Dtype::uint32, Dtype::uint64);
+  return false;
+}
+
+// What a view of an array keeps alive: the node, since a handle may be pointed elsewhere, and the memory.
+struct Exported {
+  Array array;
+  Ref<Buffer> buffer;
+  SmallVector<Py_ssize_t, 8> shape, strides;
+};
+
+}  // namespace
+
+std::optional<Foreign> open_buffer(nb::handle object) {
+  auto view = std::shared_ptr<Py_buffer>(new Py_buffer{}, [](Py_buffer* v) {
+    if (v->obj) {
+      // The last reference may go on any thread, or after the interpreter has ended.
+      if (Py_IsInitialized()) {
+        nb::gil_scoped_acquire gil;
+        PyBuffer_Release(v);
+      }
+    }
+    delete v;
+  });
+  if (PyObject_GetBuffer(object.ptr(), view.get(), PyBUF_RECORDS_RO) != 0) {
+    // An object of elements that the protocol cannot name may speak another one.
+    view->obj = nullptr;
+    PyErr_Clear();
+    return std::nullopt;
+  }
+  Foreign out;
+  if (!parse_format(view->format, view->itemsize, out)) return std::nullopt;
+  out.data = static_cast<std::byte*>(view->buf);
+  for (int i = 0; i < view->ndim; ++i) {
+    out.shape.push_back(view->shape[i]);
+    out.strides.push_back(view->strides[i]);
+  }
+  out.owner = view;
+  return out;
+}
+
+int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  view->obj = nullptr;
+  return guarded(
+      [&] {
+        const Array& array = array_of(self);
+        if (flags & PyBUF_WRITABLE) {
+          PyErr_SetString(PyExc_BufferError, "arrays are immutable: their memory cannot be written");
+          return -1;
+        }
+        const char* format = buffer_format(array.dtype());
+        if (!format) {
+          PyErr_SetString(PyExc_BufferError, "the buffer protocol has no name for bfloat16; convert with astype");
+          return -1;
+        }
+        evaluate(array, "the buffer protocol");
+        bool strided = (flags & PyBUF_STRIDES) == PyBUF_STRIDES;
+        bool needs_dense = !strided || (flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS ||
+                           (flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS;
+        auto kept = std::make_unique<Exported>();
+        kept->array = needs_dense ? dense(array) : array;
+        const Node& node = *kept->array.node();
+        kept->buffer = node.storage.buffer;
+        Py_ssize_t itemsize = Py_ssize_t(item_size(node.dtype));
+        for (size_t i = 0; i < node.shape.size(); ++i) {
+          kept->shape.push_back(Py_ssize_t(node.shape[i]));
+          kept->strides.push_back(Py_ssize_t(node.storage.strides[i]) * itemsize);
+        }
+        if ((flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && node.shape.size() > 1) {
+          PyErr_SetString(PyExc_BufferError, "the array is not in column-major order");
+          return -1;
+        }
+        view->buf = node.storage.data;
+        view->len = Py_ssize_t(kept->array.nbytes());
+        view->itemsize = itemsize;
+        view->readonly = 1;
+        view->ndim = int(node.shape.size());
+        view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(format) : nullptr;
+        view->shape = (flags & PyBUF_ND) ? kept->shape.data() : nullptr;
+        view->strides = strided ? kept->strides.data() : nullptr;
+        view->suboffsets = nullptr;
+        view->internal = kept.release();
+        view->obj = nb::handle(self).inc_ref().ptr();
+        return 0;
+      },
+      -1);
+}
+
+void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<Exported*>(view->internal); }
+
+}  // namespace funcnn

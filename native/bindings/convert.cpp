@@ -1,0 +1,358 @@
+// Python numbers and nested lists as arrays.
+#include <limits>
+
+#include "bindings/array.h"
+#include "bindings/interchange.h"
+#include "graph/trace.h"
+#include "ops/elementwise.h"
+#if __has_include("ops/join.h")
+#include "ops/join.h"
+#else
+namespace funcnn {
+static Array stack(Span, int64_t) { throw TypeError("stack: not yet"); }
+}  // namespace funcnn
+#endif
+#include "ops/views.h"
+
+namespace funcnn {
+namespace {
+
+bool is_text(PyObject* o) { return PyUnicode_Check(o) || PyBytes_Check(o) || PyByteArray_Check(o); }
+
+std::string python_type(nb::handle object) { return nb::inst_name(object).c_str(); }
+
+[[noreturn]] void throw_overflow(PyObject* o, Dtype dtype) {
+  throw ValueError(cat("the integer ", nb::repr(o).c_str(), " does not fit ", dtype));
+}
+
+// A Python int as T, which stores `dtype`; refused if it does not fit.
+template <class T>
+T int_as(PyObject* o, Dtype dtype) {
+  if constexpr (std::is_same_v<T, uint64_t>) {
+    uint64_t value = PyLong_AsUnsignedLongLong(o);
+    if (value == uint64_t(-1) && PyErr_Occurred()) {
+      PyErr_Clear();
+      throw_overflow(o, dtype);
+    }
+    return value;
+  } else {
+    int overflow = 0;
+    int64_t value = PyLong_AsLongLongAndOverflow(o, &overflow);
+    if (value == -1 && !overflow && PyErr_Occurred()) throw PendingError();
+    if (overflow || value < int64_t(std::numeric_limits<T>::min()) || value > int64_t(std::numeric_limits<T>::max()))
+      throw_overflow(o, dtype);
+    return T(value);
+  }
+}
+
+// The dtype a Python int has by itself.
+Dtype int_dtype(PyObject* o) {
+  int overflow = 0;
+  int64_t value = PyLong_AsLongLongAndOverflow(o, &overflow);
+  return overflow == 0 && value == int32_t(value) ? Dtype::int32 : Dtype::int64;
+}
+
+Array convert_int(PyObject* o, Dtype dtype) {
+  if (dtype == Dtype::int32) return constant(int64_t(int_as<int32_t>(o, dtype)), dtype);
+  if (is_integer(dtype))
+    return visit_dtype(dtype, [&](auto tag) -> Array {
+      using T = typename decltype(tag)::type;
+      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+        T value = int_as<T>(o, dtype);
+        return scalar_array(&value, dtype);
+      }
+      return {};
+    });
+  if (dtype == Dtype::bool_) return constant(int64_t(PyObject_IsTrue(o)), dtype);
+  double value = PyLong_AsDouble(o);
+  if (value == -1 && PyErr_Occurred()) throw PendingError();
+  return constant(value, dtype);
+}
+
+Array convert_float(PyObject* o, std::optional<Dtype> like) {
+  return constant(PyFloat_AsDouble(o), like && is_inexact(*like) ? *like : Dtype::float32);
+}
+
+Array convert_complex(PyObject* o) {
+  return constant(complex64_t(float(PyComplex_RealAsDouble(o)), float(PyComplex_ImagAsDouble(o))), Dtype::complex64);
+}
+
+// The Python number of a NumPy scalar: beside an array it is as weak as one. Null for anything else.
+nb::object numpy_scalar(PyObject* o) {
+  static PyObject* generic = nullptr;
+  if (!generic) {
+    // Without NumPy imported there are no such scalars.
+    nb::dict modules = nb::borrow<nb::dict>(nb::module_::import_("sys").attr("modules"));
+    if (!modules.contains("numpy")) return {};
+    generic = nb::object(modules["numpy"].attr("generic")).release().ptr();
+  }
+  if (PyObject_IsInstance(o, generic) != 1) return {};
+  nb::object number = nb::borrow(o).attr("item")();
+  return is_text(number.ptr()) || PyObject_IsInstance(number.ptr(), generic) ? nb::object() : number;
+}
+
+// ---- nested lists
+
+// Lists, tuples and other sequences (range, deque); not text, not arrays.
+bool is_nested(PyObject* o) {
+  if (PyList_Check(o) || PyTuple_Check(o)) return true;
+  return PySequence_Check(o) && !is_text(o) && !is_array(o) && !is_foreign(o) && !PyDict_Check(o);
+}
+
+// What one level of nesting is read through.
+class Items {
+ public:
+  explicit Items(PyObject* o) : list_(nb::steal(PySequence_Fast(o, "expected a sequence"))) {
+    if (!list_.is_valid()) throw nb::python_error();
+    is_list_ = PyList_Check(list_.ptr());
+    size_ = PySequence_Size(list_.ptr());
+  }
+  Py_ssize_t size() const { return size_; }
+  // A borrowed reference.
+  PyObject* operator[](Py_ssize_t i) const {
+    PyObject* item = is_list_ ? PyList_GetItem(list_.ptr(), i) : PyTuple_GetItem(list_.ptr(), i);
+    if (!item) throw nb::python_error();
+    return item;
+  }
+
+ private:
+  nb::object list_;
+  bool is_list_;
+  Py_ssize_t size_;
+};
+
+// What is learnt from a first walk over nested lists.
+struct Survey {
+  Shape shape;
+  std::optional<Dtype> dtype;
+  bool arrays = false;  // a leaf is an array or speaks a protocol: stack instead of copying numbers
+
+  void see(Dtype found) { dtype = dtype ? promote_types(*dtype, found) : found; }
+};
+
+[[noreturn]] void throw_ragged(size_t depth, const std::string& expected, const std::string& got) {
+  throw ValueError(cat("array: nested lists are ragged at depth ", depth, ": expected ", expected, ", got ", got));
+}
+
+void survey(PyObject* o, size_t depth, Survey& s, bool first) {
+  if (is_nested(o)) {
+    if (depth > 64) throw ValueError("array: lists are nested more than 64 deep");
+    Items items(o);
+    if (first)
+      s.shape.push_back(items.size());
+    else if (depth >= s.shape.size())
+      throw_ragged(depth, "a number", cat("a list of length ", items.size()));
+    else if (s.shape[depth] != items.size())
+      throw_ragged(depth, cat("length ", s.shape[depth]), cat("length ", items.size()));
+    for (Py_ssize_t i = 0; i < items.size(); ++i) {
+      survey(items[i], depth + 1, s, first && i == 0);
+      if (s.arrays) return;
+    }
+    return;
+  }
+  if (PyFloat_Check(o)) {
+    s.see(Dtype::float32);
+  } else if (PyBool_Check(o)) {
+    s.see(Dtype::bool_);
+  } else if (PyLong_Check(o)) {
+    s.see(int_dtype(o));
+  } else if (PyComplex_Check(o)) {
+    s.see(Dtype::complex64);
+  } else if (is_array(o) || is_foreign(o)) {
+    s.arrays = true;
+    return;
+  } else {
+    throw TypeError(cat("array: cannot convert an element of type ", python_type(o)));
+  }
+  if (depth < s.shape.size()) throw_ragged(depth, cat("a list of length ", s.shape[depth]), "a number");
+}
+
+// Numbers of nested lists, written one after the other.
+template <class T>
+void fill(PyObject* o, size_t depth, size_t rank, Dtype dtype, T*& out) {
+  if (depth < rank) {
+    Items items(o);
+    for (Py_ssize_t i = 0; i < items.size(); ++i) fill(items[i], depth + 1, rank, dtype, out);
+    return;
+  }
+  if constexpr (std::is_same_v<T, complex64_t>) {
+    *out++ = T(float(PyComplex_RealAsDouble(o)), float(PyComplex_ImagAsDouble(o)));
+  } else if constexpr (std::is_same_v<T, bool>) {
+    *out++ = PyObject_IsTrue(o) == 1;
+  } else if constexpr (std::is_integral_v<T>) {
+    *out++ = PyFloat_Check(o) ? T(int64_t(PyFloat_AsDouble(o))) : int_as<T>(o, dtype);
+  } else {
+    double value = PyFloat_AsDouble(o);
+    *out++ = T(std::is_same_v<T, double> ? value : float(value));
+  }
+  if (PyErr_Occurred()) throw nb::python_error();
+}
+
+// Lists with arrays in them: stack what each element gives.
+Array stack_nested(PyObject* o, const char* name) {
+  if (!is_nested(o)) return as_array(o, name);
+  Items items(o);
+  Arrays parts;
+  for (Py_ssize_t i = 0; i < items.size(); ++i) parts.push_back(stack_nested(items[i], name));
+  for (const Array& part : parts)
+    if (part.shape() != parts[0].shape())
+      throw ValueError(cat(name, ": cannot stack arrays of shapes ", parts[0].shape(), " and ", part.shape()));
+  return stack(parts, 0);
+}
+
+Array convert_nested(PyObject* o, std::optional<Dtype> dtype, const char* name) {
+  Survey s;
+  survey(o, 0, s, true);
+  if (s.arrays) {
+    Array stacked = stack_nested(o, name);
+    return dtype ? astype(stacked, *dtype) : stacked;
+  }
+  Dtype target = dtype.value_or(s.dtype.value_or(Dtype::float32));
+  if (dtype && s.dtype == Dtype::complex64 && !is_complex(target))
+    throw TypeError(cat(name, ": complex numbers do not convert to ", target));
+  Array made = empty_array(s.shape, target);
+  visit_dtype(target, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* out = data<T>(made);
+    fill(o, 0, s.shape.size(), target, out);
+  });
+  return made;
+}
+
+}  // namespace
+
+bool convert_scalar(PyObject* o, std::optional<Dtype> like, Array& out) {
+  if (PyFloat_Check(o))
+    out = convert_float(o, like);
+  else if (PyBool_Check(o))
+    out = constant(int64_t(PyObject_IsTrue(o)), like.value_or(Dtype::bool_));
+  else if (PyLong_Check(o))
+    out = convert_int(o, like && *like != Dtype::bool_ ? *like : int_dtype(o));
+  else if (PyComplex_Check(o))
+    out = convert_complex(o);
+  else if (nb::object number = numpy_scalar(o); number.is_valid())
+    return convert_scalar(number.ptr(), like, out);
+  else
+    return false;
+  return true;
+}
+
+Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name) {
+  PyObject* o = object.ptr();
+  if (is_array(o)) return dtype ? astype(array_of(o), *dtype) : array_of(o);
+  if (PyFloat_Check(o)) return constant(PyFloat_AsDouble(o), dtype.value_or(Dtype::float32));
+  if (PyBool_Check(o)) return constant(int64_t(PyObject_IsTrue(o)), dtype.value_or(Dtype::bool_));
+  if (PyLong_Check(o)) return convert_int(o, dtype.value_or(int_dtype(o)));
+  if (PyComplex_Check(o)) {
+    if (dtype && !is_complex(*dtype)) throw TypeError(cat(name, ": a complex number does not convert to ", *dtype));
+    return convert_complex(o);
+  }
+  if (is_text(o)) throw TypeError(cat(name, ": cannot convert a ", python_type(object), " to an array"));
+  if (PyList_Check(o) || PyTuple_Check(o)) return convert_nested(o, dtype, name);
+  if (std::optional<Array> copied = copy_foreign(object, dtype)) return *copied;
+  if (is_nested(o)) return convert_nested(o, dtype, name);
+  throw TypeError(cat(name, ": cannot convert a ", python_type(object), " to an array"));
+}
+
+Array as_array(nb::handle object, const char* name) {
+  if (is_array(object.ptr())) return array_of(object.ptr());
+  return convert(object, std::nullopt, name);
+}
+
+std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name) {
+  Array x, y;
+  if (is_array(b.ptr()) && convert_scalar(a.ptr(), array_of(b.ptr()).dtype(), x)) return {x, array_of(b.ptr())};
+  x = as_array(a, name);
+  if (is_array(a.ptr()) && convert_scalar(b.ptr(), x.dtype(), y)) return {x, y};
+  return {x, as_array(b, name)};
+}
+
+// ---- arguments that are not arrays
+
+int64_t integer_of(nb::handle object, const char* what) {
+  PyObject* o = object.ptr();
+  nb::object index;
+  if (!PyLong_Check(o)) {
+    index = nb::steal(PyNumber_Index(o));
+    if (!index.is_valid()) {
+      if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear();
+        throw TypeError(cat(what, ": expected an integer, got ", python_type(object)));
+      }
+      throw nb::python_error();
+    }
+    o = index.ptr();
+  }
+  int64_t value = PyLong_AsLongLong(o);
+  if (value == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    throw ValueError(cat(what, ": the integer ", nb::repr(object).c_str(), " is too large"));
+  }
+  return value;
+}
+
+SmallVector<int64_t, 4> integers_of(nb::handle object, const char* what) {
+  SmallVector<int64_t, 4> out;
+  PyObject* o = object.ptr();
+  if (PyLong_Check(o)) {
+    out.push_back(integer_of(object, what));
+  } else if (PyList_Check(o) || PyTuple_Check(o) || (PySequence_Check(o) && !is_text(o) && !is_array(o))) {
+    Items items(o);
+    for (Py_ssize_t i = 0; i < items.size(); ++i) out.push_back(integer_of(items[i], what));
+  } else if (is_array(o) && array_of(o).ndim() > 0) {
+    throw TypeError(cat(what, ": expected integers, got an array; use its tolist()"));
+  } else {
+    out.push_back(integer_of(object, what));
+  }
+  return out;
+}
+
+AxisSet axes_of(nb::handle axis, const char* name) {
+  AxisSet set;
+  if (axis.is_none()) return set;
+  set.all = false;
+  set.axes = integers_of(axis, name);
+  return set;
+}
+
+Shape shape_of(nb::handle object, const char* name) {
+  Shape shape;
+  for (int64_t d : integers_of(object, name)) {
+    if (d < 0) throw ValueError(cat(name, ": a shape cannot have a negative axis, got ", d));
+    shape.push_back(d);
+  }
+  return shape;
+}
+
+nb::object shape_tuple(const Shape& shape) {
+  nb::object tuple = nb::steal(PyTuple_New(Py_ssize_t(shape.size())));
+  for (size_t i = 0; i < shape.size(); ++i) PyTuple_SetItem(tuple.ptr(), Py_ssize_t(i), PyLong_FromLongLong(shape[i]));
+  return tuple;
+}
+
+Arrays arrays_of(nb::handle sequence, const char* name) {
+  Arrays out;
+  if (is_array(sequence.ptr())) {
+    // An array stands for the list of its rows.
+    const Array& x = array_of(sequence.ptr());
+    if (x.ndim() == 0) throw ValueError(cat(name, ": expected arrays, got one of no axes"));
+    for (int64_t i = 0; i < x.dim(0); ++i) {
+      const int64_t zero[] = {0};
+      out.push_back(squeeze(slice_axis(x, 0, i, i + 1), zero));
+    }
+    return out;
+  }
+  if (is_text(sequence.ptr()) || !PySequence_Check(sequence.ptr()))
+    throw TypeError(cat(name, ": expected a sequence of arrays, got ", python_type(sequence)));
+  Items items(sequence.ptr());
+  for (Py_ssize_t i = 0; i < items.size(); ++i) out.push_back(as_array(items[i], name));
+  return out;
+}
+
+nb::tuple tuple_of(const Arrays& arrays) {
+  nb::object tuple = nb::steal(PyTuple_New(Py_ssize_t(arrays.size())));
+  for (size_t i = 0; i < arrays.size(); ++i) PyTuple_SetItem(tuple.ptr(), Py_ssize_t(i), wrap(arrays[i]));
+  return nb::borrow<nb::tuple>(tuple);
+}
+
+}  // namespace funcnn

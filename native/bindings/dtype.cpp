@@ -1,0 +1,204 @@
+#include "bindings/dtype.h"
+
+#include <limits>
+
+#include "base/half.h"
+#include "bindings/array.h"
+
+namespace funcnn {
+namespace {
+
+// What Python holds: equality is identity, since there is one object for each dtype.
+struct DtypeObject {
+  Dtype dtype;
+};
+
+PyObject* objects[kDtypeCount];  // kept alive by the module
+PyTypeObject* dtype_type = nullptr;
+
+std::optional<Dtype> dtype_named(std::string_view name) {
+  for (int i = 0; i < kDtypeCount; ++i)
+    if (dtype_name(Dtype(i)) == name) return Dtype(i);
+  if (name == "complex128") return Dtype::complex64;
+  if (name == "bool_") return Dtype::bool_;
+  return std::nullopt;
+}
+
+std::string public_name(Dtype dtype) { return dtype == Dtype::bool_ ? "bool_" : std::string(dtype_name(dtype)); }
+
+// finfo and iinfo: the limits of a dtype.
+struct FloatInfo {
+  Dtype dtype;
+  double min, max, eps, smallest_normal;
+  int bits;
+};
+struct IntegerInfo {
+  Dtype dtype;
+  int64_t min;
+  uint64_t max;
+  int bits;
+};
+
+FloatInfo float_info(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::float16:
+      return {dtype, -65504.0, 65504.0, 0x1p-10, 0x1p-14, 16};
+    case Dtype::bfloat16:
+      return {dtype, -0x1.fep127, 0x1.fep127, 0x1p-7, 0x1p-126, 16};
+    case Dtype::float64: {
+      using L = std::numeric_limits<double>;
+      return {dtype, L::lowest(), L::max(), L::epsilon(), L::min(), 64};
+    }
+    case Dtype::float32:
+    case Dtype::complex64: {
+      using L = std::numeric_limits<float>;
+      return {Dtype::float32, L::lowest(), L::max(), L::epsilon(), L::min(), 32};
+    }
+    default:
+      throw ValueError(cat("finfo: ", dtype, " is not a floating-point dtype; use iinfo"));
+  }
+}
+
+IntegerInfo integer_info(Dtype dtype) {
+  if (!is_integer(dtype)) throw ValueError(cat("iinfo: ", dtype, " is not an integer dtype; use finfo"));
+  int bits = int(item_size(dtype)) * 8;
+  if (is_unsigned(dtype)) return {dtype, 0, ~uint64_t(0) >> (64 - bits), bits};
+  int64_t max = int64_t(~uint64_t(0) >> (65 - bits));
+  return {dtype, -max - 1, uint64_t(max), bits};
+}
+
+bool is_dtype_kind(Dtype dtype, nb::handle kind) {
+  if (nb::isinstance<nb::tuple>(kind)) {
+    for (nb::handle one : nb::borrow<nb::tuple>(kind))
+      if (is_dtype_kind(dtype, one)) return true;
+    return false;
+  }
+  if (!nb::isinstance<nb::str>(kind)) return dtype == dtype_of(kind);
+  std::string_view name = nb::borrow<nb::str>(kind).c_str();
+  if (name == "bool") return dtype == Dtype::bool_;
+  if (name == "signed integer") return is_signed(dtype);
+  if (name == "unsigned integer") return is_unsigned(dtype);
+  if (name == "integral") return is_integer(dtype);
+  if (name == "real floating") return is_float(dtype);
+  if (name == "complex floating") return is_complex(dtype);
+  if (name == "numeric") return dtype != Dtype::bool_;
+  throw ValueError(cat("isdtype: unknown kind '", name,
+                       "'; expected 'bool', 'signed integer', 'unsigned integer', 'integral', 'real floating', "
+                       "'complex floating' or 'numeric'"));
+}
+
+// The dtype of an argument of result_type: an array's, or a dtype itself.
+Dtype dtype_of_argument(nb::handle object) {
+  return is_array(object.ptr()) ? array_of(object.ptr()).dtype() : dtype_of(object);
+}
+
+}  // namespace
+
+PyObject* dtype_object(Dtype dtype) { return objects[size_t(dtype)]; }
+
+Dtype dtype_of(nb::handle object) {
+  PyObject* o = object.ptr();
+  if (Py_TYPE(o) == dtype_type) return nb::inst_ptr<DtypeObject>(object)->dtype;
+  if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) return Dtype::float32;
+  if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) return Dtype::int32;
+  if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) return Dtype::bool_;
+  if (o == reinterpret_cast<PyObject*>(&PyComplex_Type)) return Dtype::complex64;
+  // NumPy: a dtype has a `name`, a scalar type its own name.
+  if (!PyUnicode_Check(o)) {
+    const char* attribute = PyType_Check(o) ? "__name__" : "name";
+    nb::object name = nb::getattr(object, attribute, nb::none());
+    bool numpy = nb::hasattr(object, "itemsize");
+    if (numpy && nb::isinstance<nb::str>(name))
+      if (auto found = dtype_named(nb::borrow<nb::str>(name).c_str())) return *found;
+  }
+  throw TypeError(cat("expected a dtype such as funcnn.float32, got ", nb::repr(object).c_str()));
+}
+
+std::optional<Dtype> optional_dtype(nb::handle object) {
+  if (object.is_none()) return std::nullopt;
+  return dtype_of(object);
+}
+
+void bind_dtype(nb::module_& m) {
+  nb::class_<DtypeObject> type(m, "Dtype", nb::is_final(),
+                               "The type of an array's elements, such as `funcnn.float32`.");
+  type.def_prop_ro(
+          "name", [](const DtypeObject& d) { return nb::str(dtype_name(d.dtype).data(), dtype_name(d.dtype).size()); },
+          nb::sig("def name(self) -> str"), "The name, such as 'float32'.")
+      .def_prop_ro(
+          "itemsize", [](const DtypeObject& d) { return item_size(d.dtype); }, "Bytes an element takes.")
+      .def_prop_ro(
+          "size", [](const DtypeObject& d) { return item_size(d.dtype); }, "Bytes an element takes; MLX's name.")
+      .def(
+          "__repr__",
+          [](const DtypeObject& d) { return nb::str(dtype_name(d.dtype).data(), dtype_name(d.dtype).size()); },
+          nb::sig("def __repr__(self) -> str"))
+      .def(
+          "__reduce__", [](const DtypeObject& d) { return nb::str(public_name(d.dtype).c_str()); },
+          nb::sig("def __reduce__(self) -> str"));
+  dtype_type = reinterpret_cast<PyTypeObject*>(type.ptr());
+  for (int i = 0; i < kDtypeCount; ++i) {
+    nb::object made = nb::cast(DtypeObject{Dtype(i)});
+    objects[i] = made.ptr();
+    m.attr(public_name(Dtype(i)).c_str()) = made;
+  }
+
+  m.def("promote_types", &promote_types, nb::arg("a"), nb::arg("b"),
+        nb::sig("def promote_types(a: Dtype, b: Dtype) -> Dtype"),
+        R"(Find the dtype of an operation on two arrays.
+
+The table is MLX's: floats win over integers, float16 with bfloat16 gives float32,
+uint64 with a signed integer gives float32.
+
+Example:
+    >>> fn.promote_types(fn.int32, fn.float16)
+    float16
+)");
+  m.def(
+      "result_type",
+      [](nb::args arguments) {
+        if (arguments.size() == 0) throw ValueError("result_type: expected at least one array or dtype");
+        Dtype dtype = dtype_of_argument(arguments[0]);
+        for (size_t i = 1; i < arguments.size(); ++i) dtype = promote_types(dtype, dtype_of_argument(arguments[i]));
+        return dtype;
+      },
+      nb::sig("def result_type(*arrays_and_dtypes: array | Dtype) -> Dtype"),
+      R"(Find the dtype that arrays and dtypes promote to together.
+
+Example:
+    >>> fn.result_type(fn.array([1, 2]), fn.float16)
+    float16
+)");
+  m.def("isdtype", &is_dtype_kind, nb::arg("dtype"), nb::arg("kind"),
+        nb::sig("def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool"),
+        R"(Tell whether a dtype is of a kind.
+
+Kinds are dtypes, 'bool', 'signed integer', 'unsigned integer', 'integral', 'real floating',
+'complex floating', 'numeric', and tuples of these.
+
+Example:
+    >>> fn.isdtype(fn.int8, "integral")
+    True
+)");
+
+  nb::class_<FloatInfo>(m, "finfo", "The limits of a floating-point dtype.")
+      .def(
+          "__init__", [](FloatInfo* self, Dtype dtype) { new (self) FloatInfo(float_info(dtype)); }, nb::arg("dtype"),
+          nb::sig("def __init__(self, dtype: Dtype) -> None"))
+      .def_ro("dtype", &FloatInfo::dtype, "The dtype described.")
+      .def_ro("min", &FloatInfo::min, "The most negative finite number.")
+      .def_ro("max", &FloatInfo::max, "The largest finite number.")
+      .def_ro("eps", &FloatInfo::eps, "The distance from 1 to the next number.")
+      .def_ro("smallest_normal", &FloatInfo::smallest_normal, "The smallest positive number of full precision.")
+      .def_ro("bits", &FloatInfo::bits, "Bits a number takes.");
+  nb::class_<IntegerInfo>(m, "iinfo", "The limits of an integer dtype.")
+      .def(
+          "__init__", [](IntegerInfo* self, Dtype dtype) { new (self) IntegerInfo(integer_info(dtype)); },
+          nb::arg("dtype"), nb::sig("def __init__(self, dtype: Dtype) -> None"))
+      .def_ro("dtype", &IntegerInfo::dtype, "The dtype described.")
+      .def_ro("min", &IntegerInfo::min, "The smallest number.")
+      .def_ro("max", &IntegerInfo::max, "The largest number.")
+      .def_ro("bits", &IntegerInfo::bits, "Bits a number takes.");
+}
+
+}  // namespace funcnn

@@ -1,0 +1,250 @@
+// What comes from and goes to other libraries: copies, conversions, pickles.
+#include "bindings/interchange.h"
+
+#include <cstring>
+
+#include "graph/trace.h"
+#include "ops/elementwise.h"
+#include "plan/eval.h"
+
+namespace funcnn {
+namespace {
+
+// Gather strided elements (strides in bytes) into row-major order.
+void gather(const std::byte* from, const Shape& shape, const Strides& strides, size_t itemsize, std::byte*& out,
+            size_t axis = 0) {
+  if (axis == shape.size()) {
+    std::memcpy(out, from, itemsize);
+    out += itemsize;
+    return;
+  }
+  if (axis + 1 == shape.size() && strides[axis] == int64_t(itemsize)) {
+    size_t bytes = size_t(shape[axis]) * itemsize;
+    if (bytes) std::memcpy(out, from, bytes);
+    out += bytes;
+    return;
+  }
+  for (int64_t i = 0; i < shape[axis]; ++i) gather(from + i * strides[axis], shape, strides, itemsize, out, axis + 1);
+}
+
+Strides in_bytes(const Strides& strides, size_t itemsize) {
+  Strides out = strides;
+  for (int64_t& s : out) s *= int64_t(itemsize);
+  return out;
+}
+
+bool is_dense(const Foreign& f) {
+  return is_contiguous(f.shape,
+                       [&] {
+                         Strides elements = f.strides;
+                         for (size_t i = 0; i < elements.size(); ++i) {
+                           if (elements[i] % int64_t(item_size(f.dtype)) != 0) return Strides(elements.size(), 0);
+                           elements[i] /= int64_t(item_size(f.dtype));
+                         }
+                         return elements;
+                       }()) &&
+         reinterpret_cast<uintptr_t>(f.data) % item_size(f.dtype) == 0;
+}
+
+template <class From, class To>
+To convert_element(From value) {
+  if constexpr (std::is_same_v<To, complex64_t>) {
+    if constexpr (std::is_same_v<From, complex64_t>)
+      return value;
+    else
+      return To(float(value), 0);
+  } else if constexpr (std::is_same_v<From, complex64_t>) {
+    return convert_element<float, To>(value.real());
+  } else if constexpr (std::is_same_v<To, bool>) {
+    return double(value) != 0;
+  } else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>) {
+    return To(float(value));
+  } else if constexpr (std::is_integral_v<To> && !std::is_integral_v<From>) {
+    double wide = double(value);
+    // Out of range is undefined in C++; anything defined will do.
+    return wide >= -0x1p63 && wide < 0x1p63 ? To(int64_t(wide)) : To(0);
+  } else {
+    return To(value);
+  }
+}
+
+// A dense array of the foreign elements, in their own dtype.
+Array copy_as_is(const Foreign& f) {
+  Array made = empty_array(f.shape, f.dtype);
+  std::byte* out = made.node()->storage.data;
+  if (!f.complex128) {
+    gather(f.data, f.shape, f.strides, item_size(f.dtype), out);
+    return made;
+  }
+  std::vector<std::complex<double>> wide(size_t(element_count(f.shape)));
+  auto* bytes = reinterpret_cast<std::byte*>(wide.data());
+  gather(f.data, f.shape, f.strides, sizeof(std::complex<double>), bytes);
+  auto* narrow = reinterpret_cast<complex64_t*>(out);
+  for (size_t i = 0; i < wide.size(); ++i) narrow[i] = complex64_t(wide[i]);
+  return made;
+}
+
+Array copy_as(const Foreign& f, Dtype dtype) {
+  Array same = copy_as_is(f);
+  if (dtype != f.dtype) {
+    Array made = empty_array(f.shape, dtype);
+    visit_dtype(f.dtype, [&](auto from_tag) {
+      using From = typename decltype(from_tag)::type;
+      visit_dtype(dtype, [&](auto to_tag) {
+        using To = typename decltype(to_tag)::type;
+        const From* from = data<From>(same);
+        To* to = data<To>(made);
+        for (int64_t i = 0, n = made.size(); i < n; ++i) to[i] = convert_element<From, To>(from[i]);
+      });
+    });
+    same = made;
+  }
+  return same.ndim() == 0 ? scalar_array(same.node()->storage.data, dtype) : same;
+}
+
+// The foreign memory itself, if it can be used as it is.
+std::optional<Array> adopt(const Foreign& f) {
+  if (f.complex128 || !is_dense(f) || element_count(f.shape) == 0) return std::nullopt;
+  Storage storage;
+  size_t bytes = size_t(element_count(f.shape)) * item_size(f.dtype);
+  storage.buffer = Buffer::adopt(f.data, bytes, [owner = f.owner] {});
+  storage.data = f.data;
+  storage.strides = contiguous_strides(f.shape);
+  return from_storage(std::move(storage), f.shape, f.dtype);
+}
+
+nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_object) {
+  std::optional<Dtype> dtype = optional_dtype(dtype_object);
+  std::optional<bool> copy;
+  if (!copy_object.is_none()) copy = nb::cast<bool>(copy_object);
+  PyObject* o = object.ptr();
+  bool nested = PyList_Check(o) || PyTuple_Check(o);
+  if (!is_array(o) && !nested && is_foreign(o)) {
+    if (std::optional<Foreign> f = open_foreign(object)) {
+      bool converts = dtype && *dtype != f->dtype;
+      if (!converts && !copy.value_or(false))
+        if (std::optional<Array> adopted = adopt(*f)) return wrap_object(std::move(*adopted));
+      if (copy && !*copy)
+        throw ValueError(
+            "asarray: a copy is needed (copy=False): the memory is not contiguous and aligned, or the dtype differs");
+      return wrap_object(copy_as(*f, dtype.value_or(f->dtype)));
+    }
+  }
+  if (copy && !*copy && !is_array(o)) throw ValueError("asarray: numbers and lists have to be copied (copy=False)");
+  return wrap_object(convert(object, dtype, "asarray"));
+}
+
+nb::object restore(nb::handle bytes, nb::handle shape_object, Dtype dtype) {
+  Shape shape = shape_of(shape_object, "unpickling an array");
+  std::optional<Foreign> f = open_buffer(bytes);
+  if (!f || element_count(f->shape) != element_count(shape) * int64_t(item_size(dtype)) || f->dtype != Dtype::uint8)
+    throw ValueError(cat("unpickling an array: the data does not have the size of ", shape, " ", dtype));
+  f->shape = shape;
+  f->dtype = dtype;
+  f->strides = in_bytes(contiguous_strides(shape), item_size(dtype));
+  if (shape.empty()) return wrap_object(scalar_array(f->data, dtype));
+  if (std::optional<Array> adopted = adopt(*f)) return wrap_object(std::move(*adopted));
+  return wrap_object(copy_as_is(*f));
+}
+
+}  // namespace
+
+bool is_foreign(PyObject* o) {
+  if (PyObject_CheckBuffer(o)) return true;
+  return !PyType_Check(o) && (PyObject_HasAttrString(o, "__dlpack__") || PyObject_HasAttrString(o, "__array__"));
+}
+
+std::optional<Foreign> open_foreign(nb::handle object) {
+  if (PyObject_CheckBuffer(object.ptr()))
+    if (std::optional<Foreign> f = open_buffer(object)) return f;
+  // NumPy arrays of ml_dtypes' bfloat16 speak no protocol; their bits do.
+  nb::object dtype = nb::getattr(object, "dtype", nb::none());
+  if (nb::hasattr(object, "__array_interface__") && !dtype.is_none() &&
+      std::string_view(nb::str(dtype).c_str()) == "bfloat16") {
+    std::optional<Foreign> f = open_buffer(object.attr("view")("uint16"));
+    if (f) f->dtype = Dtype::bfloat16;
+    return f;
+  }
+  if (PyType_Check(object.ptr())) return std::nullopt;
+  if (nb::hasattr(object, "__array_interface__") && !dtype.is_none())
+    throw TypeError(cat("cannot make an array of NumPy elements of dtype ", nb::str(dtype).c_str()));
+  if (std::optional<Foreign> f = open_dlpack(object)) return f;
+  if (nb::hasattr(object, "__array__")) return open_foreign(nb::module_::import_("numpy").attr("asarray")(object));
+  return std::nullopt;
+}
+
+std::optional<Array> copy_foreign(nb::handle object, std::optional<Dtype> dtype) {
+  if (!is_foreign(object.ptr())) return std::nullopt;
+  std::optional<Foreign> f = open_foreign(object);
+  if (!f) return std::nullopt;
+  return copy_as(*f, dtype.value_or(f->dtype == Dtype::float64 ? Dtype::float32 : f->dtype));
+}
+
+void copy_elements(const Array& array, std::byte* out) {
+  const Node& node = *array.node();
+  size_t itemsize = item_size(node.dtype);
+  gather(node.storage.data, node.shape, in_bytes(node.storage.strides, itemsize), itemsize, out);
+}
+
+Array dense(const Array& array) {
+  if (is_contiguous(array.shape(), array.node()->storage.strides)) return array;
+  Array made = empty_array(array.shape(), array.dtype());
+  copy_elements(array, made.node()->storage.data);
+  return made;
+}
+
+nb::object reduce_for_pickle(nb::handle self, int protocol) {
+  const Array& array = array_of(self.ptr());
+  evaluate(array, "pickling");
+  Array whole = dense(array);
+  int64_t bytes = int64_t(whole.nbytes());
+  nb::object content;
+  if (protocol >= 5 && whole.node()->storage.buffer) {
+    Storage storage = whole.node()->storage;
+    storage.strides = Strides{1};
+    content = nb::module_::import_("pickle").attr("PickleBuffer")(
+        wrap_object(from_storage(storage, Shape{bytes}, Dtype::uint8)));
+  } else {
+    content = nb::bytes(whole.node()->storage.data, size_t(bytes));
+  }
+  nb::object maker = nb::module_::import_("funcnn._array").attr("restore");
+  return nb::make_tuple(maker,
+                        nb::make_tuple(content, shape_tuple(array.shape()), nb::handle(dtype_object(array.dtype()))));
+}
+
+void bind_interchange(nb::module_& m) {
+  m.def("asarray", &asarray, nb::arg("obj"), nb::arg("dtype").none() = nb::none(), nb::kw_only(),
+        nb::arg("copy").none() = nb::none(),
+        nb::sig("def asarray(obj: object, dtype: Dtype | None = None, *, copy: bool | None = None) -> array"),
+        R"(Make an array of anything that holds numbers, without copying where possible.
+
+Objects that speak the buffer protocol, DLPack or `__array__` (NumPy, PyTorch, JAX, MLX, memoryview)
+share their memory if it is contiguous and aligned and keep their dtype, float64 included. The result
+is not written to, but shows what the owner writes there later. Anything else is treated as by `array`.
+
+Args:
+    obj: The object.
+    dtype: The dtype of the result; default: the object's own.
+    copy: True always copies, False raises ValueError where a copy is needed, None copies if needed.
+
+Example:
+    >>> import numpy as np
+    >>> fn.asarray(np.arange(3, dtype=np.int32))
+    array([0, 1, 2], dtype=int32)
+)");
+  m.def(
+      "from_dlpack", [](nb::handle x, nb::handle copy) { return asarray(x, nb::none(), copy); }, nb::arg("x"),
+      nb::kw_only(), nb::arg("copy").none() = nb::none(),
+      nb::sig("def from_dlpack(x: object, /, *, copy: bool | None = None) -> array"),
+      R"(Make an array of an object with `__dlpack__`, without copying where possible.
+
+Example:
+    >>> import numpy as np
+    >>> fn.from_dlpack(np.ones(2, dtype=np.float32))
+    array([1., 1.], dtype=float32)
+)");
+  m.def("_restore", &restore, nb::arg("data"), nb::arg("shape"), nb::arg("dtype"),
+        nb::sig("def _restore(data: object, shape: tuple[int, ...], dtype: Dtype) -> array"));
+}
+
+}  // namespace funcnn

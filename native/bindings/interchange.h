@@ -1,0 +1,41 @@
+// Arrays of other libraries: the buffer protocol, DLPack, __array__.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "bindings/array.h"
+
+namespace funcnn {
+
+// Elements that somebody else owns.
+struct Foreign {
+  std::byte* data = nullptr;
+  Shape shape;
+  Strides strides;  // in bytes
+  Dtype dtype = Dtype::float32;
+  bool complex128 = false;      // dtype is complex64, elements are pairs of doubles
+  std::shared_ptr<void> owner;  // keeps `data` alive
+};
+
+// Whether the object speaks one of the protocols.
+bool is_foreign(PyObject* object);
+// Its elements, or nothing if it speaks none. Raises what the object's own methods raise.
+std::optional<Foreign> open_foreign(nb::handle object);
+std::optional<Foreign> open_buffer(nb::handle object);
+std::optional<Foreign> open_dlpack(nb::handle object);
+
+// A copy of `dtype`; without one, float64 becomes float32.
+std::optional<Array> copy_foreign(nb::handle object, std::optional<Dtype> dtype);
+
+// Slots of the class `array`.
+int get_buffer(PyObject* self, Py_buffer* view, int flags);
+void release_buffer(PyObject* self, Py_buffer* view);
+nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle device, nb::handle copy);
+nb::object reduce_for_pickle(nb::handle self, int protocol);
+
+// The elements of a computed array in row-major order.
+void copy_elements(const Array& array, std::byte* out);
+
+}  // namespace funcnn

@@ -1,0 +1,176 @@
+// The operators of the class `array` as raw type slots: building `x + y` is the hot path of every program.
+#include "bindings/array.h"
+#include "bindings/interchange.h"
+#if __has_include("ops/dot.h")
+#include "ops/dot.h"
+#else
+namespace funcnn {
+static Array matmul(const Array&, const Array&) { throw TypeError("matmul: not yet"); }
+}  // namespace funcnn
+#endif
+#include "ops/elementwise.h"
+
+namespace funcnn {
+namespace {
+
+// The operands of a binary operator, of which at least one is an array. False: the other is nothing of ours.
+class Operands {
+ public:
+  bool read(PyObject* a, PyObject* b) {
+    bool first = is_array(a), second = is_array(b);
+    if (first && second) {
+      x = &array_of(a);
+      y = &array_of(b);
+      return true;
+    }
+    if (first) {
+      x = &array_of(a);
+      y = &made_;
+      return convert_other(b, x->dtype());
+    }
+    x = &made_;
+    y = &array_of(b);
+    return convert_other(a, y->dtype());
+  }
+  const Array* x = nullptr;
+  const Array* y = nullptr;
+
+ private:
+  bool convert_other(PyObject* other, Dtype like) {
+    if (convert_scalar(other, like, made_)) return true;
+    if (PyBytes_Check(other) || PyByteArray_Check(other) || !is_foreign(other)) return false;
+    made_ = as_array(other, "array");
+    return true;
+  }
+  Array made_;
+};
+
+PyObject* not_implemented() { return nb::handle(Py_NotImplemented).inc_ref().ptr(); }
+
+using Binary = Array (*)(const Array&, const Array&);
+
+template <Opcode op>
+Array apply(const Array& a, const Array& b) {
+  return binary(op, a, b);
+}
+
+template <Binary function>
+PyObject* binary_slot(PyObject* a, PyObject* b) {
+  return guarded([&] {
+    Operands operands;
+    if (!operands.read(a, b)) return not_implemented();
+    return wrap(function(*operands.x, *operands.y));
+  });
+}
+
+[[noreturn]] void throw_immutable(const char* symbol) {
+  throw TypeError(cat("'", symbol, "=': arrays are immutable; write x = x ", symbol,
+                      " y, or x.at[...] to change a part, for example x.at[index].add(y)"));
+}
+
+template <Binary function, char... symbol>
+PyObject* in_place_slot(PyObject* a, PyObject* b) {
+  return guarded([&] {
+    static constexpr char text[] = {symbol..., 0};
+    if (!array_of(a).node()->rebindable) throw_immutable(text);
+    Operands operands;
+    if (!operands.read(a, b)) return not_implemented();
+    Array result = function(*operands.x, *operands.y);
+    array_of(a) = std::move(result);
+    return nb::handle(a).inc_ref().ptr();
+  });
+}
+
+template <Array (*function)(const Array&)>
+PyObject* unary_slot(PyObject* a) {
+  return guarded([&] { return wrap(function(array_of(a))); });
+}
+
+template <Opcode op>
+Array apply_unary(const Array& a) {
+  return unary(op, a);
+}
+Array positive(const Array& a) { return a; }
+
+PyObject* power_slot(PyObject* a, PyObject* b, PyObject* modulus) {
+  if (modulus != Py_None || !(is_array(a) || is_array(b))) return not_implemented();
+  return binary_slot<power>(a, b);
+}
+PyObject* in_place_power_slot(PyObject* a, PyObject* b, PyObject* modulus) {
+  if (modulus != Py_None) return not_implemented();
+  return in_place_slot<power, '*', '*'>(a, b);
+}
+
+PyObject* divmod_slot(PyObject* a, PyObject* b) {
+  return guarded([&] {
+    Operands operands;
+    if (!operands.read(a, b)) return not_implemented();
+    return nb::make_tuple(wrap_object(binary(Opcode::floor_divide, *operands.x, *operands.y)),
+                          wrap_object(binary(Opcode::remainder, *operands.x, *operands.y)))
+        .release()
+        .ptr();
+  });
+}
+
+PyObject* compare_slot(PyObject* a, PyObject* b, int comparison) {
+  constexpr Opcode opcodes[] = {Opcode::less,      Opcode::less_equal, Opcode::equal,
+                                Opcode::not_equal, Opcode::greater,    Opcode::greater_equal};
+  return guarded([&] {
+    Operands operands;
+    if (!operands.read(a, b)) return not_implemented();
+    return wrap(binary(opcodes[comparison], *operands.x, *operands.y));
+  });
+}
+
+Py_hash_t hash_slot(PyObject* self) {
+  // Comparing gives arrays, so identity is all there is to hash.
+  auto bits = reinterpret_cast<uintptr_t>(self);
+  auto hash = Py_hash_t(bits >> 4 | bits << (8 * sizeof(bits) - 4));
+  return hash == -1 ? -2 : hash;
+}
+
+template <class F>
+PyType_Slot slot(int id, F* function) {
+  return {id, reinterpret_cast<void*>(function)};
+}
+
+}  // namespace
+
+const PyType_Slot operator_slots[] = {
+    slot(Py_nb_add, binary_slot<apply<Opcode::add>>),
+    slot(Py_nb_subtract, binary_slot<apply<Opcode::subtract>>),
+    slot(Py_nb_multiply, binary_slot<apply<Opcode::multiply>>),
+    slot(Py_nb_true_divide, binary_slot<apply<Opcode::divide>>),
+    slot(Py_nb_floor_divide, binary_slot<apply<Opcode::floor_divide>>),
+    slot(Py_nb_remainder, binary_slot<apply<Opcode::remainder>>),
+    slot(Py_nb_divmod, divmod_slot),
+    slot(Py_nb_power, power_slot),
+    slot(Py_nb_matrix_multiply, binary_slot<matmul>),
+    slot(Py_nb_and, binary_slot<apply<Opcode::bitwise_and>>),
+    slot(Py_nb_or, binary_slot<apply<Opcode::bitwise_or>>),
+    slot(Py_nb_xor, binary_slot<apply<Opcode::bitwise_xor>>),
+    slot(Py_nb_lshift, binary_slot<apply<Opcode::left_shift>>),
+    slot(Py_nb_rshift, binary_slot<apply<Opcode::right_shift>>),
+    slot(Py_nb_inplace_add, in_place_slot<apply<Opcode::add>, '+'>),
+    slot(Py_nb_inplace_subtract, in_place_slot<apply<Opcode::subtract>, '-'>),
+    slot(Py_nb_inplace_multiply, in_place_slot<apply<Opcode::multiply>, '*'>),
+    slot(Py_nb_inplace_true_divide, in_place_slot<apply<Opcode::divide>, '/'>),
+    slot(Py_nb_inplace_floor_divide, in_place_slot<apply<Opcode::floor_divide>, '/', '/'>),
+    slot(Py_nb_inplace_remainder, in_place_slot<apply<Opcode::remainder>, '%'>),
+    slot(Py_nb_inplace_power, in_place_power_slot),
+    slot(Py_nb_inplace_matrix_multiply, in_place_slot<matmul, '@'>),
+    slot(Py_nb_inplace_and, in_place_slot<apply<Opcode::bitwise_and>, '&'>),
+    slot(Py_nb_inplace_or, in_place_slot<apply<Opcode::bitwise_or>, '|'>),
+    slot(Py_nb_inplace_xor, in_place_slot<apply<Opcode::bitwise_xor>, '^'>),
+    slot(Py_nb_inplace_lshift, in_place_slot<apply<Opcode::left_shift>, '<', '<'>),
+    slot(Py_nb_inplace_rshift, in_place_slot<apply<Opcode::right_shift>, '>', '>'>),
+    slot(Py_nb_negative, unary_slot<apply_unary<Opcode::negative>>),
+    slot(Py_nb_positive, unary_slot<positive>),
+    slot(Py_nb_absolute, unary_slot<apply_unary<Opcode::abs>>),
+    slot(Py_nb_invert, unary_slot<apply_unary<Opcode::bitwise_invert>>),
+    slot(Py_tp_richcompare, compare_slot),
+    slot(Py_tp_hash, hash_slot),
+};
+const size_t operator_slot_count = std::size(operator_slots);
+
+}  // namespace funcnn

@@ -1,0 +1,48 @@
+"""The parts of the array class that are easier said in Python: printing, NumPy, pickling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def to_numpy(x: _core.array, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    """Make a NumPy array of `x`: a read-only view of its memory unless a conversion or a copy is asked for.
+
+    bfloat16, which NumPy lacks, becomes float32.
+    """
+    import numpy as np
+
+    converts = x.dtype == _core.bfloat16
+    if converts:
+        x = x.astype(_core.float32)
+    made = np.asarray(memoryview(x))
+    converts |= dtype is not None and made.dtype != dtype
+    if copy is False and converts:
+        raise ValueError(f"__array__: converting {x.dtype} needs a copy, which copy=False forbids")
+    if dtype is not None and made.dtype != dtype:
+        return made.astype(dtype)
+    return made.copy() if copy else made
+
+
+def describe(x: _core.array) -> str:
+    """Print `x` as the call that makes it, large arrays abridged."""
+    import numpy as np
+
+    values = to_numpy(x)
+    if x.dtype == _core.bool_ and x.ndim == 0:
+        text = str(bool(values))
+    else:
+        text = np.array2string(values, separator=", ", prefix="array(", suffix=f", dtype={x.dtype})")
+    if x.size == 0 and x.shape != (0,):
+        text = f"[], shape={x.shape}"
+    return f"array({text}, dtype={x.dtype})"
+
+
+def restore(data: Any, shape: tuple[int, ...], dtype: _core.Dtype) -> _core.array:
+    """Make the array that was pickled."""
+    return _core._restore(data, shape, dtype)
