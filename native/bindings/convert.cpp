@@ -5,13 +5,7 @@
 #include "bindings/interchange.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
-#if __has_include("ops/join.h")
 #include "ops/join.h"
-#else
-namespace funcnn {
-static Array stack(Span, int64_t) { throw TypeError("stack: not yet"); }
-}  // namespace funcnn
-#endif
 #include "ops/views.h"
 
 namespace funcnn {

@@ -1,13 +1,7 @@
 // The operators of the class `array` as raw type slots: building `x + y` is the hot path of every program.
 #include "bindings/array.h"
 #include "bindings/interchange.h"
-#if __has_include("ops/dot.h")
 #include "ops/dot.h"
-#else
-namespace funcnn {
-static Array matmul(const Array&, const Array&) { throw TypeError("matmul: not yet"); }
-}  // namespace funcnn
-#endif
 #include "ops/elementwise.h"
 
 namespace funcnn {
