@@ -15,6 +15,10 @@ void bind_dtype(nb::module_& m);
 void bind_array(nb::module_& m);
 void bind_interchange(nb::module_& m);
 void bind_elementwise(nb::module_& m);
+void bind_reduce(nb::module_& m);
+void bind_shape(nb::module_& m);
+void bind_create(nb::module_& m);
+void bind_linalg(nb::module_& m);
 void bind_runtime(nb::module_& m);
 void bind_pytree(nb::module_& m);
 

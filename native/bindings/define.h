@@ -39,7 +39,7 @@ inline std::string example(const char* name, std::string_view summary, std::stri
 }
 
 // Optional arguments.
-inline nb::arg_v or_none(const char* name) { return nb::arg(name).none() = nb::none(); }
+inline auto or_none(const char* name) { return nb::arg(name).none() = nb::none(); }
 inline std::optional<int64_t> optional_integer(nb::handle object, const char* what) {
   if (object.is_none()) return std::nullopt;
   return integer_of(object, what);

@@ -8,6 +8,10 @@ NB_MODULE(_core, m) {
   funcnn::bind_array(m);
   funcnn::bind_interchange(m);
   funcnn::bind_elementwise(m);
+  funcnn::bind_reduce(m);
+  funcnn::bind_shape(m);
+  funcnn::bind_create(m);
+  funcnn::bind_linalg(m);
   funcnn::bind_runtime(m);
   funcnn::bind_pytree(m);
 }

@@ -7,7 +7,7 @@
 #include "bindings/array.h"
 #include "bindings/docs.h"
 #include "ops/elementwise.h"
-#include "ops/rules.h"
+#include "ops/numeric.h"
 
 namespace funcnn {
 namespace {
@@ -192,50 +192,6 @@ Array power_of(nb::handle a, nb::handle b) {
   return power(x, y);
 }
 
-Array round_to(const Array& x, int decimals) {
-  if (decimals == 0) return unary(Opcode::round, x);
-  if (!is_inexact(x.dtype())) {
-    if (decimals > 0) return x;
-    Array scale = constant(std::pow(10.0, -decimals), Dtype::float32);
-    return astype(multiply(unary(Opcode::round, divide(x, scale)), scale), x.dtype());
-  }
-  Array scale = constant(std::pow(10.0, std::abs(decimals)), is_complex(x.dtype()) ? Dtype::float32 : x.dtype());
-  return decimals > 0 ? divide(unary(Opcode::round, multiply(x, scale)), scale)
-                      : multiply(unary(Opcode::round, divide(x, scale)), scale);
-}
-
-Array is_close(const Array& a, const Array& b, double rtol, double atol, bool equal_nan) {
-  Dtype dtype = promote_types(a.dtype(), b.dtype());
-  if (!is_inexact(dtype)) dtype = Dtype::float32;
-  Array x = astype(a, dtype), y = astype(b, dtype);
-  Dtype real_dtype = is_complex(dtype) ? Dtype::float32 : dtype;
-  Array room = add(constant(atol, real_dtype), multiply(constant(rtol, real_dtype), abs(y)));
-  Array finite = binary(Opcode::logical_and, unary(Opcode::isfinite, x), unary(Opcode::isfinite, y));
-  Array near = binary(Opcode::logical_and, finite, binary(Opcode::less_equal, abs(subtract(x, y)), room));
-  Array close = binary(Opcode::logical_or, near, equal(x, y));
-  if (equal_nan)
-    close = binary(Opcode::logical_or, close,
-                   binary(Opcode::logical_and, unary(Opcode::isnan, x), unary(Opcode::isnan, y)));
-  return close;
-}
-
-Array nan_to_num(const Array& x, double nan, std::optional<double> posinf, std::optional<double> neginf) {
-  if (!is_inexact(x.dtype())) return x;
-  if (is_complex(x.dtype()))
-    return binary(Opcode::make_complex, nan_to_num(real(x), nan, posinf, neginf),
-                  nan_to_num(imag(x), nan, posinf, neginf));
-  Dtype dtype = x.dtype();
-  double largest = dtype == Dtype::float16    ? 65504.0
-                   : dtype == Dtype::bfloat16 ? 0x1.fep127
-                   : dtype == Dtype::float64  ? std::numeric_limits<double>::max()
-                                              : double(std::numeric_limits<float>::max());
-  Array infinite = unary(Opcode::isinf, x), positive = greater(x, constant(0, dtype));
-  Array bounded =
-      where(infinite,
-            where(positive, constant(posinf.value_or(largest), dtype), constant(neginf.value_or(-largest), dtype)), x);
-  return where(unary(Opcode::isnan, x), constant(nan, dtype), bounded);
-}
-
 }  // namespace
 
 void bind_elementwise(nb::module_& m) {
@@ -314,15 +270,15 @@ void bind_elementwise(nb::module_& m) {
             .c_str());
   }
 
-  auto round = [](nb::handle x, int decimals) { return wrap_object(round_to(as_array(x, "round"), decimals)); };
-  m.def("round", round, nb::arg("x"), nb::arg("decimals") = 0,
+  auto round_it = [](nb::handle x, int decimals) { return wrap_object(round(as_array(x, "round"), decimals)); };
+  m.def("round", round_it, nb::arg("x"), nb::arg("decimals") = 0,
         nb::sig("def round(x: ArrayLike, /, decimals: int = 0) -> array"),
         document("Round to a number of decimals, halves to the even neighbour.", "",
                  "fn.round(fn.array([0.5, 1.5, 2.26]), 1)", "array([0.5, 1.5, 2.3], dtype=float32)")
             .c_str());
-  def_method("round", round, nb::arg("decimals") = 0, nb::sig("def round(self, decimals: int = 0) -> array"),
+  def_method("round", round_it, nb::arg("decimals") = 0, nb::sig("def round(self, decimals: int = 0) -> array"),
              "Round to a number of decimals, halves to the even neighbour.");
-  def_method("__round__", round, nb::arg("ndigits") = 0, nb::sig("def __round__(self, ndigits: int = 0, /) -> array"));
+  def_method("__round__", round_it, nb::arg("ndigits") = 0, nb::sig("def __round__(self, ndigits: int = 0, /) -> array"));
 
   m.def(
       "where",
@@ -364,7 +320,7 @@ void bind_elementwise(nb::module_& m) {
       "isclose",
       [](nb::handle a, nb::handle b, double rtol, double atol, bool equal_nan) {
         auto [x, y] = as_operands(a, b, "isclose");
-        return wrap_object(is_close(x, y, rtol, atol, equal_nan));
+        return wrap_object(isclose(x, y, rtol, atol, equal_nan));
       },
       nb::arg("a"), nb::arg("b"), nb::arg("rtol") = 1e-5, nb::arg("atol") = 1e-8, nb::kw_only(),
       nb::arg("equal_nan") = false,

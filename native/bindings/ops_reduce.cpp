@@ -3,10 +3,8 @@
 
 #include "bindings/define.h"
 #include "ops/elementwise.h"
-#include "ops/join.h"
+#include "ops/numeric.h"
 #include "ops/reduce.h"
-#include "ops/rules.h"
-#include "ops/views.h"
 
 namespace funcnn {
 namespace {
@@ -36,8 +34,10 @@ const Row rows[] = {
      "Elements that share the maximum share its derivative.", "fn.array([3, 1, 2])", "array(3, dtype=int32)"},
     {"min", min, "Take the smallest element; NaN if there is one.",
      "Elements that share the minimum share its derivative.", "fn.array([3, 1, 2])", "array(1, dtype=int32)"},
-    {"all", all, "Tell whether all elements are true (not zero).", "", "fn.array([True, False])", "array(False, dtype=bool)"},
-    {"any", any, "Tell whether any element is true (not zero).", "", "fn.array([True, False])", "array(True, dtype=bool)"},
+    {"all", all, "Tell whether all elements are true (not zero).", "", "fn.array([True, False])",
+     "array(False, dtype=bool)"},
+    {"any", any, "Tell whether any element is true (not zero).", "", "fn.array([True, False])",
+     "array(True, dtype=bool)"},
     {"logsumexp", logsumexp, "Compute log(sum(exp(x))) without overflow.", "", "fn.array([1000.0, 1000.0])",
      "array(1000.6931, dtype=float32)"},
 };
@@ -50,8 +50,8 @@ Array array_equal(const Array& a, const Array& b, bool equal_nan) {
   if (a.shape() != b.shape()) return constant(0, Dtype::bool_);
   Array same = equal(a, b);
   if (equal_nan)
-    same = binary(Opcode::logical_or, same,
-                  binary(Opcode::logical_and, unary(Opcode::isnan, a), unary(Opcode::isnan, b)));
+    same =
+        binary(Opcode::logical_or, same, binary(Opcode::logical_and, unary(Opcode::isnan, a), unary(Opcode::isnan, b)));
   return all(same, {}, false);
 }
 
@@ -67,7 +67,8 @@ void bind_reduce(nb::module_& m) {
         [function, name](nb::handle x, nb::handle axis, bool keepdims) {
           return wrap_object(function(as_array(x, name), axes_of(axis, name), keepdims));
         },
-        {kAxes, example(name, row.summary, details, row.arguments, row.result)}, or_none("axis"), nb::arg("keepdims") = false);
+        {kAxes, example(name, row.summary, details, row.arguments, row.result)}, or_none("axis"),
+        nb::arg("keepdims") = false);
   }
   struct Spread {
     const char* name;
@@ -84,7 +85,8 @@ void bind_reduce(nb::module_& m) {
         },
         {"axis: int | Sequence[int] | None = None, keepdims: bool = False, ddof: int = 0",
          example(row.name, row.summary,
-                 cat("Integers give float32.\n\n", kAxesText, "\n    ddof: The divisor is the number of elements less this."),
+                 cat("Integers give float32.\n\n", kAxesText,
+                     "\n    ddof: The divisor is the number of elements less this."),
                  "fn.array([1.0, 3.0])", row.result)},
         or_none("axis"), nb::arg("keepdims") = false, nb::arg("ddof") = 0);
   }
@@ -94,7 +96,8 @@ void bind_reduce(nb::module_& m) {
         return wrap_object(count_nonzero(as_array(x, "count_nonzero"), axes_of(axis, "count_nonzero"), keepdims));
       },
       {"*, axis: int | Sequence[int] | None = None, keepdims: bool = False",
-       example("count_nonzero", "Count the elements that are not zero.", kAxesText, "fn.array([0, 3, 4])", "array(2, dtype=int32)")},
+       example("count_nonzero", "Count the elements that are not zero.", kAxesText, "fn.array([0, 3, 4])",
+               "array(2, dtype=int32)")},
       nb::kw_only(), or_none("axis"), nb::arg("keepdims") = false);
   define_function(
       m, "minmax",
@@ -110,7 +113,9 @@ void bind_reduce(nb::module_& m) {
       or_none("axis"), nb::arg("keepdims") = false);
   define_function(
       m, "softmax",
-      [](nb::handle x, nb::handle axis, bool) { return wrap_object(softmax(as_array(x, "softmax"), axes_of(axis, "softmax"))); },
+      [](nb::handle x, nb::handle axis, bool) {
+        return wrap_object(softmax(as_array(x, "softmax"), axes_of(axis, "softmax")));
+      },
       {"axis: int | Sequence[int] | None = None, *, precise: bool = False",
        example("softmax", "Compute exp(x) / sum(exp(x)) along the axes, without overflow.",
                "Args:\n    x: The array; integers become float32.\n    axis: The axis or axes; default: all.\n"
@@ -119,7 +124,9 @@ void bind_reduce(nb::module_& m) {
       or_none("axis"), nb::kw_only(), nb::arg("precise") = false);
   define_function(
       m, "log_softmax",
-      [](nb::handle x, nb::handle axis) { return wrap_object(log_softmax(as_array(x, "log_softmax"), axes_of(axis, "log_softmax"))); },
+      [](nb::handle x, nb::handle axis) {
+        return wrap_object(log_softmax(as_array(x, "log_softmax"), axes_of(axis, "log_softmax")));
+      },
       {"axis: int | Sequence[int] | None = None",
        example("log_softmax", "Compute x - logsumexp(x) along the axes.", "", "fn.array([0.0, 0.0])",
                "array([-0.6931472, -0.6931472], dtype=float32)")},
@@ -128,14 +135,16 @@ void bind_reduce(nb::module_& m) {
       "allclose",
       [](nb::handle a, nb::handle b, double rtol, double atol, bool equal_nan) {
         auto [x, y] = as_operands(a, b, "allclose");
-        return wrap_object(all(is_close(x, y, rtol, atol, equal_nan), {}, false));
+        return wrap_object(all(isclose(x, y, rtol, atol, equal_nan), {}, false));
       },
-      nb::arg("a"), nb::arg("b"), nb::arg("rtol") = 1e-5, nb::arg("atol") = 1e-8, nb::kw_only(), nb::arg("equal_nan") = false,
-      nb::sig("def allclose(a: ArrayLike, b: ArrayLike, /, rtol: float = 1e-05, atol: float = 1e-08, *, equal_nan: bool = "
-              "False) -> array"),
+      nb::arg("a"), nb::arg("b"), nb::arg("rtol") = 1e-5, nb::arg("atol") = 1e-8, nb::kw_only(),
+      nb::arg("equal_nan") = false,
+      nb::sig(
+          "def allclose(a: ArrayLike, b: ArrayLike, /, rtol: float = 1e-05, atol: float = 1e-08, *, equal_nan: bool = "
+          "False) -> array"),
       example("allclose", "Tell whether |a - b| <= atol + rtol * |b| everywhere.",
-              "Infinities are close to themselves, NaNs only with `equal_nan`.", "fn.array([1.0]), fn.array([1.1]), rtol=0.2",
-              "array(True, dtype=bool)")
+              "Infinities are close to themselves, NaNs only with `equal_nan`.",
+              "fn.array([1.0]), fn.array([1.1]), rtol=0.2", "array(True, dtype=bool)")
           .c_str());
   m.def(
       "array_equal",

@@ -123,9 +123,12 @@ Array roll_by(const Array& x, nb::handle shift, nb::handle axis) {
 Array at_least(const Array& x, size_t rank) {
   if (x.ndim() >= rank) return x;
   Integers shape;
-  if (x.ndim() == 0) shape = Integers(rank, 1);
-  else if (x.ndim() == 1) shape = rank == 2 ? Integers{1, x.dim(0)} : Integers{1, x.dim(0), 1};
-  else shape = {x.dim(0), x.dim(1), 1};
+  if (x.ndim() == 0)
+    shape = Integers(rank, 1);
+  else if (x.ndim() == 1)
+    shape = rank == 2 ? Integers{1, x.dim(0)} : Integers{1, x.dim(0), 1};
+  else
+    shape = {x.dim(0), x.dim(1), 1};
   return reshape_to(x, shape);
 }
 
@@ -140,190 +143,224 @@ void bind_joining(nb::module_& m) {
     return wrap_object(concatenate(parts, integer_of(axis, "concatenate")));
   };
   for (const char* name : {"concatenate", "concat"})
-    m.def(name, concatenate_all, nb::arg("arrays"), nb::arg("axis").none() = 0,
-          nb::sig(cat("def ", name, "(arrays: Sequence[ArrayLike] | array, axis: int | None = 0) -> array").c_str()),
-          example(name, "Join arrays along an axis they have.",
-                  "The shapes agree on the other axes, the dtypes promote. With `axis=None` the arrays are flattened first.",
-                  "[fn.array([1]), fn.array([2, 3])]", "array([1, 2, 3], dtype=int32)")
-              .c_str());
-  m.def("stack",
-        [](nb::handle arrays, int64_t axis) {
-          Arrays parts = arrays_of(arrays, "stack");
-          if (parts.empty()) throw ValueError("stack: expected at least one array");
-          return wrap_object(stack(parts, axis));
-        },
-        nb::arg("arrays"), nb::arg("axis") = 0,
-        nb::sig("def stack(arrays: Sequence[ArrayLike] | array, axis: int = 0) -> array"),
-        example("stack", "Join arrays of one shape along a new axis.", "", "[fn.array([1, 2]), fn.array([3, 4])], axis=1",
-                "array([[1, 3],\n       [2, 4]], dtype=int32)")
+    m.def(
+        name, concatenate_all, nb::arg("arrays"), nb::arg("axis").none() = 0,
+        nb::sig(cat("def ", name, "(arrays: Sequence[ArrayLike] | array, axis: int | None = 0) -> array").c_str()),
+        example(
+            name, "Join arrays along an axis they have.",
+            "The shapes agree on the other axes, the dtypes promote. With `axis=None` the arrays are flattened first.",
+            "[fn.array([1]), fn.array([2, 3])]", "array([1, 2, 3], dtype=int32)")
             .c_str());
-  define_both(m, "split",
-              [](nb::handle x, nb::handle where, int64_t axis) { return split_by(as_array(x, "split"), where, axis); },
-              {"indices_or_sections: int | Sequence[int], axis: int = 0",
-               example("split", "Cut an array along an axis into equal sections, or before each index.", "",
-                       "fn.array([1, 2, 3, 4]), 2", "[array([1, 2], dtype=int32), array([3, 4], dtype=int32)]"),
-               "list[array]"},
-              nb::arg("indices_or_sections"), nb::arg("axis") = 0);
-  define_function(m, "unstack", [](nb::handle x, int64_t axis) { return unstack(as_array(x, "unstack"), axis); },
-                  {"*, axis: int = 0",
-                   example("unstack", "Take an array apart along an axis, which disappears.", "", "fn.array([1, 2])",
-                           "(array(1, dtype=int32), array(2, dtype=int32))"),
-                   "tuple[array, ...]"},
-                  nb::kw_only(), nb::arg("axis") = 0);
-  define_function(m, "repeat",
-                  [](nb::handle x, int64_t repeats, nb::handle axis) {
-                    return wrap_object(repeat(as_array(x, "repeat"), repeats, optional_integer(axis, "repeat")));
-                  },
-                  {"repeats: int, axis: int | None = None",
-                   example("repeat", "Repeat each element along an axis, or each of the flattened array.", "", "fn.array([1, 2]), 2",
-                           "array([1, 1, 2, 2], dtype=int32)")},
-                  nb::arg("repeats"), or_none("axis"));
-  define_function(m, "tile",
-                  [](nb::handle x, nb::handle reps) { return wrap_object(tile(as_array(x, "tile"), integers_of(reps, "tile"))); },
-                  {"reps: int | Sequence[int]",
-                   example("tile", "Repeat the whole array along each axis.", "", "fn.array([1, 2]), 2", "array([1, 2, 1, 2], dtype=int32)")},
-                  nb::arg("reps"));
-  define_function(m, "roll",
-                  [](nb::handle x, nb::handle shift, nb::handle axis) { return wrap_object(roll_by(as_array(x, "roll"), shift, axis)); },
-                  {"shift: int | Sequence[int], axis: int | Sequence[int] | None = None",
-                   example("roll", "Move elements on along axes, those beyond the end back to the start.", "",
-                           "fn.array([1, 2, 3]), 1", "array([3, 1, 2], dtype=int32)")},
-                  nb::arg("shift"), or_none("axis"));
-  define_function(m, "pad",
-                  [](nb::handle x, nb::handle widths, const std::string& mode, nb::handle value) {
-                    return wrap_object(pad_with(as_array(x, "pad"), widths, mode, value));
-                  },
-                  {"pad_width: int | Sequence[int] | Sequence[tuple[int, int]], mode: Literal['constant', 'edge'] = 'constant', "
-                   "constant_values: ArrayLike = 0",
-                   example("pad", "Add elements before and after each axis.",
-                           "Args:\n    x: The array.\n    pad_width: One width, (before, after), or a pair for each axis.\n"
-                           "    mode: 'constant' adds `constant_values`, 'edge' repeats the elements at the border.\n"
-                           "    constant_values: What to add.",
-                           "fn.array([1, 2]), (1, 2)", "array([0, 1, 2, 0, 0], dtype=int32)")},
-                  nb::arg("pad_width"), nb::arg("mode") = "constant", nb::arg("constant_values") = 0);
+  m.def(
+      "stack",
+      [](nb::handle arrays, int64_t axis) {
+        Arrays parts = arrays_of(arrays, "stack");
+        if (parts.empty()) throw ValueError("stack: expected at least one array");
+        return wrap_object(stack(parts, axis));
+      },
+      nb::arg("arrays"), nb::arg("axis") = 0,
+      nb::sig("def stack(arrays: Sequence[ArrayLike] | array, axis: int = 0) -> array"),
+      example("stack", "Join arrays of one shape along a new axis.", "", "[fn.array([1, 2]), fn.array([3, 4])], axis=1",
+              "array([[1, 3],\n       [2, 4]], dtype=int32)")
+          .c_str());
+  define_both(
+      m, "split",
+      [](nb::handle x, nb::handle where, int64_t axis) { return split_by(as_array(x, "split"), where, axis); },
+      {"indices_or_sections: int | Sequence[int], axis: int = 0",
+       example("split", "Cut an array along an axis into equal sections, or before each index.", "",
+               "fn.array([1, 2, 3, 4]), 2", "[array([1, 2], dtype=int32), array([3, 4], dtype=int32)]"),
+       "list[array]"},
+      nb::arg("indices_or_sections"), nb::arg("axis") = 0);
+  define_function(
+      m, "unstack", [](nb::handle x, int64_t axis) { return unstack(as_array(x, "unstack"), axis); },
+      {"*, axis: int = 0",
+       example("unstack", "Take an array apart along an axis, which disappears.", "", "fn.array([1, 2])",
+               "(array(1, dtype=int32), array(2, dtype=int32))"),
+       "tuple[array, ...]"},
+      nb::kw_only(), nb::arg("axis") = 0);
+  define_function(
+      m, "repeat",
+      [](nb::handle x, int64_t repeats, nb::handle axis) {
+        return wrap_object(repeat(as_array(x, "repeat"), repeats, optional_integer(axis, "repeat")));
+      },
+      {"repeats: int, axis: int | None = None",
+       example("repeat", "Repeat each element along an axis, or each of the flattened array.", "",
+               "fn.array([1, 2]), 2", "array([1, 1, 2, 2], dtype=int32)")},
+      nb::arg("repeats"), or_none("axis"));
+  define_function(
+      m, "tile",
+      [](nb::handle x, nb::handle reps) { return wrap_object(tile(as_array(x, "tile"), integers_of(reps, "tile"))); },
+      {"reps: int | Sequence[int]", example("tile", "Repeat the whole array along each axis.", "",
+                                            "fn.array([1, 2]), 2", "array([1, 2, 1, 2], dtype=int32)")},
+      nb::arg("reps"));
+  define_function(
+      m, "roll",
+      [](nb::handle x, nb::handle shift, nb::handle axis) {
+        return wrap_object(roll_by(as_array(x, "roll"), shift, axis));
+      },
+      {"shift: int | Sequence[int], axis: int | Sequence[int] | None = None",
+       example("roll", "Move elements on along axes, those beyond the end back to the start.", "",
+               "fn.array([1, 2, 3]), 1", "array([3, 1, 2], dtype=int32)")},
+      nb::arg("shift"), or_none("axis"));
+  define_function(
+      m, "pad",
+      [](nb::handle x, nb::handle widths, const std::string& mode, nb::handle value) {
+        return wrap_object(pad_with(as_array(x, "pad"), widths, mode, value));
+      },
+      {"pad_width: int | Sequence[int] | Sequence[tuple[int, int]], mode: Literal['constant', 'edge'] = 'constant', "
+       "constant_values: ArrayLike = 0",
+       example("pad", "Add elements before and after each axis.",
+               "Args:\n    x: The array.\n    pad_width: One width, (before, after), or a pair for each axis.\n"
+               "    mode: 'constant' adds `constant_values`, 'edge' repeats the elements at the border.\n"
+               "    constant_values: What to add.",
+               "fn.array([1, 2]), (1, 2)", "array([0, 1, 2, 0, 0], dtype=int32)")},
+      nb::arg("pad_width"), nb::arg("mode") = "constant", nb::arg("constant_values") = 0);
 }
 
 }  // namespace
 
 void bind_shape(nb::module_& m) {
-  define_function(m, "reshape",
-                  [](nb::handle x, nb::handle shape) {
-                    return wrap_object(reshape_to(as_array(x, "reshape"), integers_of(shape, "reshape")));
-                  },
-                  {"shape: int | Sequence[int]",
-                   example("reshape", "Give the elements another shape.", "One axis may be -1: it takes what is left.",
-                           "fn.array([1, 2, 3, 4]), (2, -1)", "array([[1, 2],\n       [3, 4]], dtype=int32)")},
-                  nb::arg("shape"));
-  def_method("reshape", [](const Array& x, nb::args shape) { return reshape_to(x, spread(shape, "reshape")); },
-             nb::sig("def reshape(self, *shape: int | Sequence[int]) -> array"),
-             "Give the elements another shape.\n\nSee `funcnn.reshape`.");
+  define_function(
+      m, "reshape",
+      [](nb::handle x, nb::handle shape) {
+        return wrap_object(reshape_to(as_array(x, "reshape"), integers_of(shape, "reshape")));
+      },
+      {"shape: int | Sequence[int]",
+       example("reshape", "Give the elements another shape.", "One axis may be -1: it takes what is left.",
+               "fn.array([1, 2, 3, 4]), (2, -1)", "array([[1, 2],\n       [3, 4]], dtype=int32)")},
+      nb::arg("shape"));
+  def_method(
+      "reshape", [](const Array& x, nb::args shape) { return reshape_to(x, spread(shape, "reshape")); },
+      nb::sig("def reshape(self, *shape: int | Sequence[int]) -> array"),
+      "Give the elements another shape.\n\nSee `funcnn.reshape`.");
   for (const char* name : {"transpose", "permute_dims"})
-    define_function(m, name,
-                    [](nb::handle x, nb::handle axes) { return wrap_object(transpose_by(as_array(x, "transpose"), axes)); },
-                    {"axes: Sequence[int] | None = None",
-                     example(name, "Put the axes in another order; by default, in reverse.", "", "fn.array([[1, 2], [3, 4]])",
-                             "array([[1, 3],\n       [2, 4]], dtype=int32)")},
-                    or_none("axes"));
-  def_method("transpose",
-             [](const Array& x, nb::args axes) {
-               return axes.size() == 0 ? transpose(x, {})
-                                       : axes.size() == 1 && axes[0].is_none() ? transpose(x, {}) : transpose(x, spread(axes, "transpose"));
-             },
-             nb::sig("def transpose(self, *axes: int | Sequence[int] | None) -> array"),
-             "Put the axes in another order; by default, in reverse.\n\nSee `funcnn.transpose`.");
+    define_function(
+        m, name,
+        [](nb::handle x, nb::handle axes) { return wrap_object(transpose_by(as_array(x, "transpose"), axes)); },
+        {"axes: Sequence[int] | None = None",
+         example(name, "Put the axes in another order; by default, in reverse.", "", "fn.array([[1, 2], [3, 4]])",
+                 "array([[1, 3],\n       [2, 4]], dtype=int32)")},
+        or_none("axes"));
+  def_method(
+      "transpose",
+      [](const Array& x, nb::args axes) {
+        return axes.size() == 0                        ? transpose(x, {})
+               : axes.size() == 1 && axes[0].is_none() ? transpose(x, {})
+                                                       : transpose(x, spread(axes, "transpose"));
+      },
+      nb::sig("def transpose(self, *axes: int | Sequence[int] | None) -> array"),
+      "Put the axes in another order; by default, in reverse.\n\nSee `funcnn.transpose`.");
   define_function(m, "matrix_transpose",
                   [](nb::handle x) {
                     Array a = as_array(x, "matrix_transpose");
-                    if (a.ndim() < 2) throw ValueError(cat("matrix_transpose: expected at least two axes, got shape ", a.shape()));
+                    if (a.ndim() < 2)
+                      throw ValueError(cat("matrix_transpose: expected at least two axes, got shape ", a.shape()));
                     return wrap_object(swapaxes(a, -1, -2));
                   },
                   {"", example("matrix_transpose", "Exchange the last two axes.", "", "fn.array([[1, 2], [3, 4]])",
                                "array([[1, 3],\n       [2, 4]], dtype=int32)")});
-  define_both(m, "swapaxes",
-              [](nb::handle x, int64_t a, int64_t b) { return wrap_object(swapaxes(as_array(x, "swapaxes"), a, b)); },
-              {"axis1: int, axis2: int", example("swapaxes", "Exchange two axes.", "", "fn.zeros((2, 3)), 0, 1", "array([[0., 0.],\n       [0., 0.],\n       [0., 0.]], dtype=float32)")},
-              nb::arg("axis1"), nb::arg("axis2"));
-  define_both(m, "moveaxis",
-              [](nb::handle x, int64_t from, int64_t to) { return wrap_object(moveaxis(as_array(x, "moveaxis"), from, to)); },
-              {"source: int, destination: int",
-               example("moveaxis", "Move an axis to another position.", "", "fn.zeros((1, 2)), 0, 1", "array([[0.],\n       [0.]], dtype=float32)")},
-              nb::arg("source"), nb::arg("destination"));
-  define_function(m, "expand_dims",
-                  [](nb::handle x, nb::handle axis) {
-                    return wrap_object(expand_dims(as_array(x, "expand_dims"), integers_of(axis, "expand_dims")));
-                  },
-                  {"axis: int | Sequence[int]",
-                   example("expand_dims", "Insert axes of length 1.", "", "fn.array([1, 2]), 0", "array([[1, 2]], dtype=int32)")},
-                  nb::arg("axis"));
-  define_both(m, "squeeze",
-              [](nb::handle x, nb::handle axis) { return wrap_object(squeeze_axes(as_array(x, "squeeze"), axis)); },
-              {"axis: int | Sequence[int] | None = None",
-               example("squeeze", "Remove axes of length 1; by default, all of them.", "", "fn.array([[1, 2]])",
-                       "array([1, 2], dtype=int32)")},
-              or_none("axis"));
-  define_both(m, "flatten",
-              [](nb::handle x, int64_t start, int64_t end) { return wrap_object(flatten(as_array(x, "flatten"), start, end)); },
-              {"start_axis: int = 0, end_axis: int = -1",
-               example("flatten", "Merge the axes from `start_axis` to `end_axis` (included) into one.", "",
-                       "fn.array([[1, 2], [3, 4]])", "array([1, 2, 3, 4], dtype=int32)")},
-              nb::arg("start_axis") = 0, nb::arg("end_axis") = -1);
-  define_function(m, "unflatten",
-                  [](nb::handle x, int64_t axis, nb::handle shape) {
-                    Integers to = integers_of(shape, "unflatten");
-                    return wrap_object(unflatten(as_array(x, "unflatten"), axis, Shape(to.begin(), to.end())));
-                  },
-                  {"axis: int, shape: Sequence[int]",
-                   example("unflatten", "Split an axis into axes of the given lengths, one of which may be -1.", "",
-                           "fn.array([1, 2, 3, 4]), 0, (2, -1)", "array([[1, 2],\n       [3, 4]], dtype=int32)")},
-                  nb::arg("axis"), nb::arg("shape"));
-  define_function(m, "flip", [](nb::handle x, nb::handle axis) { return wrap_object(flip_axes(as_array(x, "flip"), axis)); },
-                  {"axis: int | Sequence[int] | None = None",
-                   example("flip", "Reverse the order of the elements along axes; by default, all.", "", "fn.array([1, 2])",
-                           "array([2, 1], dtype=int32)")},
-                  or_none("axis"));
-  define_function(m, "broadcast_to",
-                  [](nb::handle x, nb::handle shape) {
-                    return wrap_object(broadcast_to(as_array(x, "broadcast_to"), shape_of(shape, "broadcast_to")));
-                  },
-                  {"shape: int | Sequence[int]",
-                   example("broadcast_to", "Repeat an array along new axes and axes of length 1, without copying.", "",
-                           "fn.array([1, 2]), (2, 2)", "array([[1, 2],\n       [1, 2]], dtype=int32)")},
-                  nb::arg("shape"));
-  m.def("broadcast_arrays",
-        [](nb::args arrays) {
-          Arrays given;
-          for (nb::handle a : arrays) given.push_back(as_array(a, "broadcast_arrays"));
-          return tuple_of(broadcast_arrays(given));
-        },
-        nb::sig("def broadcast_arrays(*arrays: ArrayLike) -> tuple[array, ...]"),
-        example("broadcast_arrays", "Give arrays their common shape.", "", "fn.array([1, 2]), fn.array([3])",
-                "(array([1, 2], dtype=int32), array([3, 3], dtype=int32))")
-            .c_str());
-  m.def("broadcast_shapes",
-        [](nb::args shapes) {
-          Shape common;
-          for (nb::handle s : shapes) common = broadcast_shapes("broadcast_shapes", common, shape_of(s, "broadcast_shapes"));
-          return shape_tuple(common);
-        },
-        nb::sig("def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]"),
-        example("broadcast_shapes", "Find the shape that shapes broadcast to.", "", "(2, 1), (3,)", "(2, 3)").c_str());
+  define_both(
+      m, "swapaxes",
+      [](nb::handle x, int64_t a, int64_t b) { return wrap_object(swapaxes(as_array(x, "swapaxes"), a, b)); },
+      {"axis1: int, axis2: int", example("swapaxes", "Exchange two axes.", "", "fn.zeros((2, 3)), 0, 1",
+                                         "array([[0., 0.],\n       [0., 0.],\n       [0., 0.]], dtype=float32)")},
+      nb::arg("axis1"), nb::arg("axis2"));
+  define_both(
+      m, "moveaxis",
+      [](nb::handle x, int64_t from, int64_t to) { return wrap_object(moveaxis(as_array(x, "moveaxis"), from, to)); },
+      {"source: int, destination: int",
+       example("moveaxis", "Move an axis to another position.", "", "fn.zeros((1, 2)), 0, 1",
+               "array([[0.],\n       [0.]], dtype=float32)")},
+      nb::arg("source"), nb::arg("destination"));
+  define_function(
+      m, "expand_dims",
+      [](nb::handle x, nb::handle axis) {
+        return wrap_object(expand_dims(as_array(x, "expand_dims"), integers_of(axis, "expand_dims")));
+      },
+      {"axis: int | Sequence[int]",
+       example("expand_dims", "Insert axes of length 1.", "", "fn.array([1, 2]), 0", "array([[1, 2]], dtype=int32)")},
+      nb::arg("axis"));
+  define_both(
+      m, "squeeze",
+      [](nb::handle x, nb::handle axis) { return wrap_object(squeeze_axes(as_array(x, "squeeze"), axis)); },
+      {"axis: int | Sequence[int] | None = None",
+       example("squeeze", "Remove axes of length 1; by default, all of them.", "", "fn.array([[1, 2]])",
+               "array([1, 2], dtype=int32)")},
+      or_none("axis"));
+  define_both(
+      m, "flatten",
+      [](nb::handle x, int64_t start, int64_t end) { return wrap_object(flatten(as_array(x, "flatten"), start, end)); },
+      {"start_axis: int = 0, end_axis: int = -1",
+       example("flatten", "Merge the axes from `start_axis` to `end_axis` (included) into one.", "",
+               "fn.array([[1, 2], [3, 4]])", "array([1, 2, 3, 4], dtype=int32)")},
+      nb::arg("start_axis") = 0, nb::arg("end_axis") = -1);
+  define_function(
+      m, "unflatten",
+      [](nb::handle x, int64_t axis, nb::handle shape) {
+        Integers to = integers_of(shape, "unflatten");
+        return wrap_object(unflatten(as_array(x, "unflatten"), axis, Shape(to.begin(), to.end())));
+      },
+      {"axis: int, shape: Sequence[int]",
+       example("unflatten", "Split an axis into axes of the given lengths, one of which may be -1.", "",
+               "fn.array([1, 2, 3, 4]), 0, (2, -1)", "array([[1, 2],\n       [3, 4]], dtype=int32)")},
+      nb::arg("axis"), nb::arg("shape"));
+  define_function(
+      m, "flip", [](nb::handle x, nb::handle axis) { return wrap_object(flip_axes(as_array(x, "flip"), axis)); },
+      {"axis: int | Sequence[int] | None = None",
+       example("flip", "Reverse the order of the elements along axes; by default, all.", "", "fn.array([1, 2])",
+               "array([2, 1], dtype=int32)")},
+      or_none("axis"));
+  define_function(
+      m, "broadcast_to",
+      [](nb::handle x, nb::handle shape) {
+        return wrap_object(broadcast_to(as_array(x, "broadcast_to"), shape_of(shape, "broadcast_to")));
+      },
+      {"shape: int | Sequence[int]",
+       example("broadcast_to", "Repeat an array along new axes and axes of length 1, without copying.", "",
+               "fn.array([1, 2]), (2, 2)", "array([[1, 2],\n       [1, 2]], dtype=int32)")},
+      nb::arg("shape"));
+  m.def(
+      "broadcast_arrays",
+      [](nb::args arrays) {
+        Arrays given;
+        for (nb::handle a : arrays) given.push_back(as_array(a, "broadcast_arrays"));
+        return tuple_of(broadcast_arrays(given));
+      },
+      nb::sig("def broadcast_arrays(*arrays: ArrayLike) -> tuple[array, ...]"),
+      example("broadcast_arrays", "Give arrays their common shape.", "", "fn.array([1, 2]), fn.array([3])",
+              "(array([1, 2], dtype=int32), array([3, 3], dtype=int32))")
+          .c_str());
+  m.def(
+      "broadcast_shapes",
+      [](nb::args shapes) {
+        Shape common;
+        for (nb::handle s : shapes)
+          common = broadcast_shapes("broadcast_shapes", common, shape_of(s, "broadcast_shapes"));
+        return shape_tuple(common);
+      },
+      nb::sig("def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]"),
+      example("broadcast_shapes", "Find the shape that shapes broadcast to.", "", "(2, 1), (3,)", "(2, 3)").c_str());
   for (int rank : {1, 2, 3}) {
     std::string name = cat("atleast_", rank, "d");
-    m.def(name.c_str(),
-          [rank](nb::args arrays) -> nb::object {
-            Arrays made;
-            for (nb::handle a : arrays) made.push_back(at_least(as_array(a, "atleast"), size_t(rank)));
-            return made.size() == 1 ? wrap_object(made[0]) : list_of_arrays(made);
-          },
-          nb::sig(cat("def ", name, "(*arrays: ArrayLike) -> Any").c_str()),
-          example(name.c_str(), cat("Give arrays at least ", rank, rank == 1 ? " axis." : " axes."),
-                  "One array gives an array, several give a list.", "fn.array(1)",
-                  rank == 1 ? "array([1], dtype=int32)" : rank == 2 ? "array([[1]], dtype=int32)" : "array([[[1]]], dtype=int32)")
-              .c_str());
+    m.def(
+        name.c_str(),
+        [rank](nb::args arrays) -> nb::object {
+          Arrays made;
+          for (nb::handle a : arrays) made.push_back(at_least(as_array(a, "atleast"), size_t(rank)));
+          return made.size() == 1 ? wrap_object(made[0]) : list_of_arrays(made);
+        },
+        nb::sig(cat("def ", name, "(*arrays: ArrayLike) -> Any").c_str()),
+        example(name.c_str(), cat("Give arrays at least ", rank, rank == 1 ? " axis." : " axes."),
+                "One array gives an array, several give a list.", "fn.array(1)",
+                rank == 1   ? "array([1], dtype=int32)"
+                : rank == 2 ? "array([[1]], dtype=int32)"
+                            : "array([[[1]]], dtype=int32)")
+            .c_str());
   }
-  define_function(m, "stop_gradient", [](nb::handle x) { return wrap_object(stop_gradient(as_array(x, "stop_gradient"))); },
-                  {"", example("stop_gradient", "Return x, taken for a constant by the transformations.", "", "fn.array([1])",
-                               "array([1], dtype=int32)")});
+  define_function(m, "stop_gradient",
+                  [](nb::handle x) { return wrap_object(stop_gradient(as_array(x, "stop_gradient"))); },
+                  {"", example("stop_gradient", "Return x, taken for a constant by the transformations.", "",
+                               "fn.array([1])", "array([1], dtype=int32)")});
   bind_joining(m);
 }
 

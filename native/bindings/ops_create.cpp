@@ -1,0 +1,209 @@
+// Arrays from nothing but numbers.
+#include <nanobind/stl/string.h>
+
+#include <cmath>
+
+#include "bindings/define.h"
+#include "ops/create.h"
+#include "ops/elementwise.h"
+#include "ops/views.h"
+
+namespace funcnn {
+namespace {
+
+double number_of(nb::handle object, const char* name) {
+  double value = PyFloat_AsDouble(object.ptr());
+  if (value == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    throw TypeError(cat(name, ": expected a number, got ", nb::repr(object).c_str()));
+  }
+  return value;
+}
+
+bool is_whole(nb::handle object) {
+  return object.is_none() || PyIndex_Check(object.ptr()) || PyLong_Check(object.ptr());
+}
+
+Array arange_of(nb::handle first, nb::handle second, nb::handle third, std::optional<Dtype> dtype) {
+  double start = second.is_none() ? 0 : number_of(first, "arange");
+  double stop = number_of(second.is_none() ? first : second, "arange");
+  double step = third.is_none() ? 1 : number_of(third, "arange");
+  if (std::isnan(start) || std::isnan(stop) || std::isnan(step)) throw ValueError("arange: a bound is not a number");
+  if (step == 0) throw ValueError("arange: the step cannot be zero");
+  if (!dtype) dtype = is_whole(first) && is_whole(second) && is_whole(third) ? Dtype::int32 : Dtype::float32;
+  return arange(start, stop, step, *dtype);
+}
+
+Array full_of(nb::handle shape, nb::handle value, std::optional<Dtype> dtype, const char* name) {
+  Array fill = convert(value, dtype, name);
+  Shape to = shape_of(shape, name);
+  return fill.ndim() == 0 ? full(to, fill) : broadcast_to(fill, to);
+}
+
+Array linspace_of(nb::handle start, nb::handle stop, int64_t count, bool endpoint, Dtype dtype) {
+  double from = number_of(start, "linspace"), to = number_of(stop, "linspace");
+  if (count < 0) throw ValueError(cat("linspace: expected at least 0 numbers, got ", count));
+  if (!endpoint && count > 0) to -= (to - from) / double(count);
+  return linspace(from, to, count, dtype);
+}
+
+}  // namespace
+
+void bind_create(nb::module_& m) {
+  m.def(
+      "arange",
+      [](nb::handle start, nb::handle stop, nb::handle step, nb::handle dtype) {
+        return wrap_object(arange_of(start, stop, step, optional_dtype(dtype)));
+      },
+      nb::arg("start"), or_none("stop"), or_none("step"), or_none("dtype"),
+      nb::sig(
+          "def arange(start: float, stop: float | None = None, step: float | None = None, dtype: Dtype | None = None) "
+          "-> array"),
+      example("arange", "Count from start (default 0) in steps (default 1), up to but not including stop.",
+              "The dtype is int32 if all arguments are integers, else float32.", "3", "array([0, 1, 2], dtype=int32)")
+          .c_str());
+  m.def(
+      "linspace",
+      [](nb::handle start, nb::handle stop, int64_t num, bool endpoint, nb::handle dtype) {
+        return wrap_object(linspace_of(start, stop, num, endpoint, optional_dtype(dtype).value_or(Dtype::float32)));
+      },
+      nb::arg("start"), nb::arg("stop"), nb::arg("num") = 50, nb::arg("endpoint") = true, or_none("dtype"),
+      nb::sig("def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Dtype | None = "
+              "None) -> "
+              "array"),
+      example("linspace", "Space numbers evenly from start to stop, which is included unless `endpoint` is False.", "",
+              "0, 1, 3", "array([0. , 0.5, 1. ], dtype=float32)")
+          .c_str());
+  m.def(
+      "full",
+      [](nb::handle shape, nb::handle value, nb::handle dtype) {
+        return wrap_object(full_of(shape, value, optional_dtype(dtype), "full"));
+      },
+      nb::arg("shape"), nb::arg("vals"), or_none("dtype"),
+      nb::sig("def full(shape: int | Sequence[int], vals: ArrayLike, dtype: Dtype | None = None) -> array"),
+      example("full", "Make an array that holds the same value everywhere.",
+              "The value may be an array that broadcasts.", "2, 7", "array([7, 7], dtype=int32)")
+          .c_str());
+  struct Constant {
+    const char* name;
+    int value;
+    const char* summary;
+    const char* result;
+  };
+  for (const Constant& row : {Constant{"zeros", 0, "Make an array of zeros.", "array([0., 0.], dtype=float32)"},
+                              Constant{"ones", 1, "Make an array of ones.", "array([1., 1.], dtype=float32)"}}) {
+    m.def(
+        row.name,
+        [row](nb::handle shape, nb::handle dtype) {
+          return wrap_object(
+              full(shape_of(shape, row.name), constant(row.value, optional_dtype(dtype).value_or(Dtype::float32))));
+        },
+        nb::arg("shape"), or_none("dtype"),
+        nb::sig(cat("def ", row.name, "(shape: int | Sequence[int], dtype: Dtype | None = None) -> array").c_str()),
+        example(row.name, row.summary, "The default dtype is float32.", "2", row.result).c_str());
+    std::string like = cat(row.name, "_like");
+    define_function(
+        m, like.c_str(),
+        [row](nb::handle x, nb::handle dtype) {
+          Array a = as_array(x, row.name);
+          return wrap_object(full(a.shape(), constant(row.value, optional_dtype(dtype).value_or(a.dtype()))));
+        },
+        {"dtype: Dtype | None = None",
+         example(like.c_str(), cat(row.summary, " Shape and dtype are those of x."), "", "fn.array([5])",
+                 row.value ? "array([1], dtype=int32)" : "array([0], dtype=int32)")},
+        or_none("dtype"));
+  }
+  define_function(
+      m, "full_like",
+      [](nb::handle x, nb::handle value, nb::handle dtype) {
+        Array a = as_array(x, "full_like");
+        Array fill = convert(value, optional_dtype(dtype).value_or(a.dtype()), "full_like");
+        return wrap_object(fill.ndim() == 0 ? full(a.shape(), fill) : broadcast_to(fill, a.shape()));
+      },
+      {"vals: ArrayLike, dtype: Dtype | None = None",
+       example("full_like", "Make an array of the shape and dtype of x that holds one value.", "",
+               "fn.array([1, 2]), 7", "array([7, 7], dtype=int32)")},
+      nb::arg("vals"), or_none("dtype"));
+  m.def(
+      "eye",
+      [](int64_t n, nb::handle rows, int64_t k, nb::handle dtype) {
+        return wrap_object(
+            eye(n, optional_integer(rows, "eye").value_or(n), k, optional_dtype(dtype).value_or(Dtype::float32)));
+      },
+      nb::arg("n"), or_none("m"), nb::arg("k") = 0, or_none("dtype"),
+      nb::sig("def eye(n: int, m: int | None = None, k: int = 0, dtype: Dtype | None = None) -> array"),
+      example("eye", "Make an n by m matrix with ones on diagonal k.", "", "2",
+              "array([[1., 0.],\n       [0., 1.]], dtype=float32)")
+          .c_str());
+  m.def(
+      "identity",
+      [](int64_t n, nb::handle dtype) {
+        return wrap_object(eye(n, n, 0, optional_dtype(dtype).value_or(Dtype::float32)));
+      },
+      nb::arg("n"), or_none("dtype"), nb::sig("def identity(n: int, dtype: Dtype | None = None) -> array"),
+      example("identity", "Make the identity matrix.", "", "2", "array([[1., 0.],\n       [0., 1.]], dtype=float32)")
+          .c_str());
+  m.def(
+      "tri",
+      [](int64_t n, nb::handle columns, int64_t k, nb::handle dtype) {
+        return wrap_object(
+            tri(n, optional_integer(columns, "tri").value_or(n), k, optional_dtype(dtype).value_or(Dtype::float32)));
+      },
+      nb::arg("n"), or_none("m"), nb::arg("k") = 0, or_none("dtype"),
+      nb::sig("def tri(n: int, m: int | None = None, k: int = 0, dtype: Dtype | None = None) -> array"),
+      example("tri", "Make an n by m matrix with ones on and below diagonal k.", "", "2",
+              "array([[1., 0.],\n       [1., 1.]], dtype=float32)")
+          .c_str());
+  define_function(
+      m, "tril", [](nb::handle x, int64_t k) { return wrap_object(tril(as_array(x, "tril"), k)); },
+      {"k: int = 0", example("tril", "Set the elements above diagonal k to zero.", "", "fn.array([[1, 2], [3, 4]])",
+                             "array([[1, 0],\n       [3, 4]], dtype=int32)")},
+      nb::arg("k") = 0);
+  define_function(
+      m, "triu", [](nb::handle x, int64_t k) { return wrap_object(triu(as_array(x, "triu"), k)); },
+      {"k: int = 0", example("triu", "Set the elements below diagonal k to zero.", "", "fn.array([[1, 2], [3, 4]])",
+                             "array([[1, 2],\n       [0, 4]], dtype=int32)")},
+      nb::arg("k") = 0);
+  define_both(
+      m, "diag", [](nb::handle x, int64_t k) { return wrap_object(diag(as_array(x, "diag"), k)); },
+      {"k: int = 0", example("diag", "Make the matrix with x on diagonal k; of a matrix, take that diagonal.", "",
+                             "fn.array([[1, 2], [3, 4]])", "array([1, 4], dtype=int32)")},
+      nb::arg("k") = 0);
+  define_both(
+      m, "diagonal",
+      [](nb::handle x, int64_t offset, int64_t axis1, int64_t axis2) {
+        return wrap_object(diagonal(as_array(x, "diagonal"), offset, axis1, axis2));
+      },
+      {"offset: int = 0, axis1: int = 0, axis2: int = 1",
+       example("diagonal", "Take the diagonal of two axes, as a new last axis.", "", "fn.array([[1, 2], [3, 4]])",
+               "array([1, 4], dtype=int32)")},
+      nb::arg("offset") = 0, nb::arg("axis1") = 0, nb::arg("axis2") = 1);
+  define_function(
+      m, "trace",
+      [](nb::handle x, int64_t offset, int64_t axis1, int64_t axis2, nb::handle dtype) {
+        Array a = as_array(x, "trace");
+        if (auto to = optional_dtype(dtype)) a = astype(a, *to);
+        return wrap_object(trace(a, offset, axis1, axis2));
+      },
+      {"offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Dtype | None = None",
+       example("trace", "Add up the diagonal of two axes.", "", "fn.array([[1, 2], [3, 4]])", "array(5, dtype=int32)")},
+      nb::arg("offset") = 0, nb::arg("axis1") = 0, nb::arg("axis2") = 1, or_none("dtype"));
+  m.def(
+      "meshgrid",
+      [](nb::args arrays, bool sparse, const std::string& indexing) {
+        Arrays given;
+        for (nb::handle a : arrays) given.push_back(as_array(a, "meshgrid"));
+        return tuple_of(meshgrid(given, sparse, indexing));
+      },
+      nb::arg("arrays"), nb::kw_only(), nb::arg("sparse") = false, nb::arg("indexing") = "xy",
+      nb::sig("def meshgrid(*arrays: ArrayLike, sparse: bool = False, indexing: Literal['xy', 'ij'] = 'xy') -> "
+              "tuple[array, "
+              "...]"),
+      example("meshgrid", "Make coordinate arrays of the grid that vectors span.",
+              "With `sparse` the results keep length 1 where they do not vary.",
+              "fn.array([1, 2]), fn.array([3]), indexing=\"ij\"",
+              "(array([[1],\n       [2]], dtype=int32), array([[3],\n       [3]], dtype=int32))")
+          .c_str());
+}
+
+}  // namespace funcnn
