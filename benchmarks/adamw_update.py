@@ -1,0 +1,110 @@
+"""The AdamW update alone: 100 leaves of 100,000 parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .case import Case
+
+ROWS = {"adamw_update": "ms"}
+LEAVES, SHAPE = 100, (400, 250)
+RATE, DECAY = 1e-3, 0.01
+
+# Read parameters, gradients and two moments; write all but the gradients.
+NBYTES = 7 * 4 * LEAVES * SHAPE[0] * SHAPE[1]
+
+
+def data():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(2, LEAVES, *SHAPE)).astype(np.float32)
+
+
+def build(row: str, framework: str) -> Case | None:
+    make = {"funcnn": _funcnn, "jax": _jax, "mlx": _mlx, "torch": _torch}.get(framework)
+    if make is None:
+        return None
+    step, leaves = make()
+
+    def result():
+        for _ in range(3):
+            step()
+        return [np.stack([np.asarray(leaf) for leaf in leaves()])]
+
+    return Case(step, result, nbytes=NBYTES)
+
+
+def _funcnn():
+    import funcnn as fn
+    from funcnn import optim
+
+    params, grads = ({f"p{i}": fn.array(leaf) for i, leaf in enumerate(tree)} for tree in data())
+    opt = optim.adamw(RATE, weight_decay=DECAY)
+    state = opt.init(params)
+
+    @fn.compile(donate=("params", "state"))
+    def update(params, state, grads):
+        delta, state = opt.update(grads, state, params)
+        return optim.apply_updates(params, delta), state
+
+    def step():
+        nonlocal params, state
+        params, state = update(params, state, grads)
+        fn.eval(params, state)
+
+    return step, lambda: [params[f"p{i}"] for i in range(LEAVES)]
+
+
+def _jax():
+    import functools
+
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    params, grads = ({f"p{i}": jnp.asarray(leaf) for i, leaf in enumerate(tree)} for tree in data())
+    opt = optax.adamw(RATE, weight_decay=DECAY)
+    state = opt.init(params)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def update(params, state, grads):
+        delta, state = opt.update(grads, state, params)
+        return optax.apply_updates(params, delta), state
+
+    def step():
+        nonlocal params, state
+        params, state = jax.block_until_ready(update(params, state, grads))
+
+    return step, lambda: [params[f"p{i}"] for i in range(LEAVES)]
+
+
+def _mlx():
+    import functools
+
+    import mlx.core as mx
+    import mlx.optimizers as optim
+
+    params, grads = ({f"p{i}": mx.array(leaf) for i, leaf in enumerate(tree)} for tree in data())
+    opt = optim.AdamW(RATE, weight_decay=DECAY, bias_correction=True)
+    opt.init(params)
+    state = [params, opt.state]
+
+    @functools.partial(mx.compile, inputs=state, outputs=state)
+    def update(grads):
+        state[0] = opt.apply_gradients(grads, state[0])
+
+    def step():
+        update(grads)
+        mx.eval(state)
+
+    return step, lambda: [state[0][f"p{i}"] for i in range(LEAVES)]
+
+
+def _torch():
+    import torch
+
+    params, grads = data()
+    params = [torch.nn.Parameter(torch.from_numpy(p.copy())) for p in params]
+    for param, grad in zip(params, grads, strict=True):
+        param.grad = torch.from_numpy(grad.copy())
+    opt = torch.optim.AdamW(params, RATE, weight_decay=DECAY, fused=True)
+    return opt.step, lambda: [p.detach() for p in params]

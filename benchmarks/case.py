@@ -1,0 +1,45 @@
+"""What a workload hands to the harness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# In the order of the table's columns. torch.compile is torch with Inductor, where that works.
+FRAMEWORKS = ("funcnn", "torch", "torch.compile", "jax", "mlx")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workload in one framework.
+
+    `step` does the work once and returns when it is finished. `result` is called before any timing and returns what
+    must agree between the frameworks. One step counts as `per` operations; it has to move at least `nbytes` bytes.
+    """
+
+    step: Callable[[], object]
+    result: Callable[[], Sequence[np.ndarray]]
+    per: int = 1
+    nbytes: int = 0
+
+
+def outputs(step: Callable[[], object]) -> Callable[[], list[np.ndarray]]:
+    """The result of a step without state: what it returns, as NumPy arrays."""
+
+    def result() -> list[np.ndarray]:
+        value = step()
+        values = value if isinstance(value, (tuple, list)) else [value]
+        return [np.asarray(v) for v in values]
+
+    return result
+
+
+def losses(step: Callable[[], object], count: int = 10) -> Callable[[], list[np.ndarray]]:
+    """The result of a training step that returns its loss: the losses of the first steps."""
+
+    def result() -> list[np.ndarray]:
+        return [np.array([float(step()) for _ in range(count)])]
+
+    return result

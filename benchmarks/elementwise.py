@@ -1,0 +1,136 @@
+"""Work bounded by memory: an elementwise chain, softmax, layer norm, GELU, sums, on 4096 x 1024 float32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .case import Case, outputs
+
+SHAPE = (4096, 1024)
+ARRAY = 4 * SHAPE[0] * SHAPE[1]
+
+# The bytes that a row has to move.
+NBYTES = {
+    "tanh(a*b+1)*a-b": 3 * ARRAY,
+    "softmax": 2 * ARRAY,
+    "layer_norm": 2 * ARRAY,
+    "gelu": 2 * ARRAY,
+    "sum_axis0": ARRAY,
+    "sum_axis1": ARRAY,
+}
+ROWS = dict.fromkeys(NBYTES, "ms")
+
+
+def data():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, *SHAPE)).astype(np.float32)
+    gain, bias = rng.normal(size=(2, SHAPE[1])).astype(np.float32)
+    return a, b, gain, bias
+
+
+def build(row: str, framework: str) -> Case:
+    step = {"funcnn": _funcnn, "jax": _jax, "mlx": _mlx, "torch": _torch, "torch.compile": _torch_compile}[framework](
+        row
+    )
+    return Case(step, outputs(step), nbytes=NBYTES[row])
+
+
+def _funcnn(row):
+    import funcnn as fn
+
+    a, b, gain, bias = map(fn.array, data())
+
+    def layer_norm(x, gain, bias):
+        centred = x - x.mean(-1, keepdims=True)
+        variance = (centred * centred).mean(-1, keepdims=True)
+        return centred * fn.rsqrt(variance + 1e-5) * gain + bias
+
+    f, args = {
+        "tanh(a*b+1)*a-b": (lambda a, b: fn.tanh(a * b + 1) * a - b, (a, b)),
+        "softmax": (lambda a: fn.softmax(a, axis=-1), (a,)),
+        "layer_norm": (layer_norm, (a, gain, bias)),
+        "gelu": (lambda a: a * (1 + fn.erf(a * 2**-0.5)) / 2, (a,)),
+        "sum_axis0": (lambda a: a.sum(0), (a,)),
+        "sum_axis1": (lambda a: a.sum(1), (a,)),
+    }[row]
+    fn.eval(*args)
+    f = fn.compile(f)
+
+    def step():
+        y = f(*args)
+        fn.eval(y)
+        return y
+
+    return step
+
+
+def _jax(row):
+    import jax
+    import jax.numpy as jnp
+
+    a, b, gain, bias = map(jnp.asarray, data())
+
+    def layer_norm(x, gain, bias):
+        mean = x.mean(-1, keepdims=True)
+        variance = x.var(-1, keepdims=True)
+        return (x - mean) * jax.lax.rsqrt(variance + 1e-5) * gain + bias
+
+    f, args = {
+        "tanh(a*b+1)*a-b": (lambda a, b: jnp.tanh(a * b + 1) * a - b, (a, b)),
+        "softmax": (lambda a: jax.nn.softmax(a, axis=-1), (a,)),
+        "layer_norm": (layer_norm, (a, gain, bias)),
+        "gelu": (lambda a: jax.nn.gelu(a, approximate=False), (a,)),
+        "sum_axis0": (lambda a: a.sum(0), (a,)),
+        "sum_axis1": (lambda a: a.sum(1), (a,)),
+    }[row]
+    f = jax.jit(f)
+    return lambda: f(*args).block_until_ready()
+
+
+def _mlx(row):
+    import mlx.core as mx
+    import mlx.nn as nn
+
+    a, b, gain, bias = map(mx.array, data())
+    f, args = {
+        "tanh(a*b+1)*a-b": (lambda a, b: mx.tanh(a * b + 1) * a - b, (a, b)),
+        "softmax": (lambda a: mx.softmax(a, axis=-1), (a,)),
+        "layer_norm": (lambda a, gain, bias: mx.fast.layer_norm(a, gain, bias, 1e-5), (a, gain, bias)),
+        "gelu": (nn.gelu, (a,)),
+        "sum_axis0": (lambda a: a.sum(0), (a,)),
+        "sum_axis1": (lambda a: a.sum(1), (a,)),
+    }[row]
+    f = mx.compile(f)
+
+    def step():
+        y = f(*args)
+        mx.eval(y)
+        return y
+
+    return step
+
+
+def _torch(row, compiled=False):
+    import torch
+
+    a, b, gain, bias = map(torch.from_numpy, data())
+    functional = torch.nn.functional
+    f, args = {
+        "tanh(a*b+1)*a-b": (lambda a, b: torch.tanh(a * b + 1) * a - b, (a, b)),
+        "softmax": (lambda a: torch.softmax(a, -1), (a,)),
+        "layer_norm": (lambda a, gain, bias: functional.layer_norm(a, SHAPE[1:], gain, bias, 1e-5), (a, gain, bias)),
+        "gelu": (functional.gelu, (a,)),
+        "sum_axis0": (lambda a: a.sum(0), (a,)),
+        "sum_axis1": (lambda a: a.sum(1), (a,)),
+    }[row]
+    f = torch.compile(f) if compiled else f
+
+    @torch.inference_mode()
+    def step():
+        return f(*args)
+
+    return step
+
+
+def _torch_compile(row):
+    return _torch(row, compiled=True)

@@ -1,0 +1,208 @@
+"""Drives one worker process a framework, one at a time: while one runs, the others wait for a message.
+
+Thread pools that spin between two calls would disturb whoever runs next in the same process, so frameworks do not share
+one; and since a shared machine drifts, they take turns every fraction of a second, and ratios are formed of medians over
+rounds of one run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import statistics
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .case import FRAMEWORKS
+from .worker import serve
+
+TOLERANCE = 1e-3
+# A pause, so that threads of the previous framework that still spin fall asleep.
+REST = 0.05
+
+
+@dataclass
+class Measurement:
+    """Seconds an operation, over the rounds; the first call includes tracing and planning or compiling."""
+
+    medians: list[float] = field(default_factory=list)
+    least: float = float("inf")
+    first: float = 0.0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.medians)
+
+
+@dataclass
+class Row:
+    name: str
+    unit: str
+    nbytes: int = 0
+    measurements: dict[str, Measurement] = field(default_factory=dict)
+    peaks: dict[str, dict[str, int]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+class Process:
+    """The parent's end of a worker."""
+
+    def __init__(self, framework: str, threads: int):
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, framework, threads), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def __call__(self, *request):
+        self.connection.send(request)
+        try:
+            good, value = self.connection.recv()
+        except EOFError:
+            raise RuntimeError(f"the process died with exit code {self.process.exitcode}") from None
+        if not good:
+            raise RuntimeError(value)
+        return value
+
+    def stop(self) -> None:
+        if self.process.is_alive():
+            self.connection.send(None)
+        self.process.join(5)
+        self.process.kill()
+
+
+def installed(frameworks) -> list[str]:
+    return [f for f in FRAMEWORKS if f in frameworks and importlib.util.find_spec(f.split(".")[0]) is not None]
+
+
+def confine(threads: int) -> None:
+    """Give this process and its children as many cores as threads, and say so to whoever asks the environment."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+    for name in ("OMP", "MKL", "OPENBLAS", "FUNCNN"):
+        os.environ[f"{name}_NUM_THREADS"] = str(threads)
+
+
+def disagreement(value, reference) -> str | None:
+    if len(value) != len(reference):
+        return f"{len(value)} results instead of {len(reference)}"
+    for a, b in zip(value, reference, strict=True):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        if a.shape != b.shape:
+            return f"shape {a.shape} instead of {b.shape}"
+        scale = np.abs(b).max(initial=0.0)
+        worst = np.abs(a - b).max(initial=0.0)
+        if not worst <= TOLERANCE * scale:
+            return f"differs by {worst:.3g} where values reach {scale:.3g}"
+    return None
+
+
+def workloads(names) -> list[tuple[str, str, str]]:
+    """(module, row, unit) of the named workloads or rows; of all where none is named."""
+    found = []
+    for module in (
+        "tree",
+        "dispatch",
+        "elementwise",
+        "gemm",
+        "mlp_train",
+        "per_example_grad",
+        "checkpoint_train",
+        "adamw_update",
+    ):
+        rows = importlib.import_module(f"benchmarks.{module}").ROWS
+        found += [(module, row, unit) for row, unit in rows.items() if not names or module in names or row in names]
+    return found
+
+
+def run(names, frameworks, threads: int, rounds: int, seconds: float, progress) -> tuple[dict[str, str], list[Row]]:
+    """Measure the rows; returns the versions of the frameworks and the rows."""
+    confine(threads)
+    processes = {f: Process(f, threads) for f in installed(frameworks)}
+    versions, rows = {}, []
+    try:
+        for framework in list(processes):
+            try:
+                versions[framework] = processes[framework]("start")
+            except RuntimeError as error:
+                processes.pop(framework).stop()
+                versions[framework] = f"not usable: {str(error).splitlines()[-1]}"
+        for module, name, unit in progress(workloads(names)):
+            rows.append(_measure(processes, module, Row(name, unit), rounds, seconds))
+            if getattr(importlib.import_module(f"benchmarks.{module}"), "PEAK_MEMORY", False):
+                _peaks(processes, threads, module, rows[-1])
+    finally:
+        for process in processes.values():
+            process.stop()
+    return versions, rows
+
+
+def _measure(processes, module: str, row: Row, rounds: int, seconds: float) -> Row:
+    reference = None
+    ready = []
+    # A peer first: it is the oracle.
+    for framework in sorted(processes, key=lambda f: f == "funcnn"):
+        try:
+            built = processes[framework]("build", module, row.name)
+        except RuntimeError as error:
+            row.problems[framework] = str(error)
+            continue
+        if built is None:
+            continue
+        result, first, _, row.nbytes = built
+        reference = result if reference is None else reference
+        problem = disagreement(result, reference)
+        if problem:
+            row.problems[framework] = problem
+            continue
+        row.measurements[framework] = Measurement(first=first)
+        ready.append(framework)
+    for turn in range(rounds):
+        for framework in ready if turn % 2 else reversed(ready):
+            time.sleep(REST)
+            median, least = processes[framework]("time", seconds)
+            measurement = row.measurements[framework]
+            measurement.medians.append(median)
+            measurement.least = min(measurement.least, least)
+        # Who is far behind and slow is measured once.
+        best = min((row.measurements[f].median for f in ready), default=0.0)
+        ready = [f for f in ready if row.measurements[f].median < max(seconds, 5 * best)]
+    for process in processes.values():
+        process("drop")
+    return row
+
+
+def _peaks(processes, threads: int, module: str, row: Row) -> None:
+    """Each in a process of its own, that nothing else has run in."""
+    for framework in row.measurements:
+        process = Process(framework, threads)
+        try:
+            process("start")
+            row.peaks[framework] = process("peak_memory", module, row.name)
+        except RuntimeError as error:
+            row.problems[f"{framework} (peak memory)"] = str(error)
+        finally:
+            process.stop()
+
+
+def copy_bandwidth(threads: int) -> float:
+    """Bytes read and written a second by `threads` threads that copy large arrays."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    size = 1 << 24
+    pairs = [(np.ones(size, np.float32), np.empty(size, np.float32)) for _ in range(threads)]
+
+    def copy(pair):
+        np.copyto(pair[1], pair[0])
+
+    best = float("inf")
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(10):
+            start = time.perf_counter()
+            list(pool.map(copy, pairs))
+            best = min(best, time.perf_counter() - start)
+    return threads * 2 * 4 * size / best
