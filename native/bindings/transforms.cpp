@@ -1,0 +1,464 @@
+// grad, vjp, jvp, linearize and vmap of Python functions; see funcnn._transforms for what users see.
+#include "bindings/transforms.h"
+
+#include <algorithm>
+
+#include "bindings/interchange.h"
+#include "graph/trace.h"
+#include "ops/rules.h"
+#include "ops/views.h"
+#include "transforms/jvp.h"
+#include "transforms/vjp.h"
+#include "transforms/vmap.h"
+#include "transforms/walk.h"
+
+namespace funcnn {
+
+using pytree::Leaves;
+using pytree::TreeDef;
+
+std::string at_path(const TreeDef& treedef, size_t leaf) {
+  std::string path = treedef.path_of_leaf(leaf);
+  return path.empty() ? path : " at " + path;
+}
+
+bool leaf_as_array(nb::handle leaf, std::optional<Dtype> like, Array& out) {
+  if (is_array(leaf.ptr())) {
+    out = array_of(leaf.ptr());
+    return true;
+  }
+  if (convert_scalar(leaf.ptr(), like, out)) return true;
+  if (!is_foreign(leaf.ptr())) return false;
+  out = as_array(leaf, "array");
+  return true;
+}
+
+nb::object Flat::with(Span replacements) const {
+  if (at.size() == leaves.size() && treedef.is_leaf()) return wrap_object(replacements[0]);
+  Leaves all = leaves;
+  for (size_t i = 0; i < at.size(); ++i) all[at[i]] = wrap_object(replacements[i]);
+  return pytree::unflatten(treedef, all);
+}
+
+Flat flatten_arrays(nb::handle tree, Others others, const std::string& what) {
+  Flat flat;
+  flat.treedef = pytree::flatten(tree, flat.leaves);
+  for (size_t i = 0; i < flat.leaves.size(); ++i) {
+    nb::object& leaf = flat.leaves[i];
+    Array x;
+    if (is_array(leaf.ptr())) {
+      x = array_of(leaf.ptr());
+    } else if (others == Others::keep) {
+      if (!is_foreign(leaf.ptr())) continue;
+      x = as_array(leaf, "array");
+    } else if (!leaf_as_array(leaf, std::nullopt, x)) {
+      throw TypeError(cat(what, at_path(flat.treedef, i), ": expected an array, got ", nb::inst_name(leaf).c_str()));
+    }
+    flat.arrays.push_back(std::move(x));
+    flat.at.push_back(uint32_t(i));
+    leaf = nb::object();
+  }
+  return flat;
+}
+
+Arrays matching_arrays(const Flat& like, nb::handle tree, const std::string& what) {
+  Leaves subtrees;
+  pytree::flatten_up_to(like.treedef, tree, subtrees, what);
+  Arrays result;
+  for (size_t i = 0; i < like.at.size(); ++i) {
+    nb::handle leaf = subtrees[like.at[i]];
+    Array x;
+    if (!leaf.is_none()) {
+      const Array& other = like.arrays[i];
+      if (!leaf_as_array(leaf, other.dtype(), x))
+        throw TypeError(cat(what, at_path(like.treedef, like.at[i]), ": expected an array or None, got ",
+                            nb::inst_name(leaf).c_str()));
+      bool same_dtype = x.dtype() == other.dtype() || !is_inexact(other.dtype());
+      if (x.shape() != other.shape() || !same_dtype)
+        throw ValueError(cat(what, at_path(like.treedef, like.at[i]), " has shape ", x.shape(), " and dtype ",
+                             x.dtype(), "; expected shape ", other.shape(), " and dtype ", other.dtype()));
+      if (!is_inexact(other.dtype())) x = {};
+    }
+    result.push_back(std::move(x));
+  }
+  return result;
+}
+
+nb::object call(nb::handle f, nb::handle args, nb::handle kwargs) {
+  nb::object result = nb::steal(PyObject_Call(f.ptr(), args.ptr(), kwargs.is_valid() ? kwargs.ptr() : nullptr));
+  if (!result.is_valid()) throw nb::python_error();
+  return result;
+}
+
+std::pair<nb::object, nb::object> as_pair(nb::handle result, const char* message) {
+  bool sequence = PyTuple_Check(result.ptr()) || PyList_Check(result.ptr());
+  if (!sequence || nb::len(result) != 2)
+    throw TypeError(cat(message, "; it returned ",
+                        sequence ? cat("a sequence of ", nb::len(result), " values") : nb::inst_name(result).c_str()));
+  return {nb::object(result[0]), nb::object(result[1])};
+}
+
+namespace {
+
+Arrays traced(Span arrays, uint8_t level) {
+  Arrays inputs;
+  inputs.reserve(arrays.size());
+  for (const Array& x : arrays) inputs.push_back(trace_input(x, level));
+  return inputs;
+}
+
+Arrays filled(Arrays arrays, Span like) {
+  for (size_t i = 0; i < arrays.size(); ++i)
+    if (!arrays[i]) arrays[i] = zeros_like(like[i]);
+  return arrays;
+}
+
+// ---- grad
+
+// The value of `fun` as the scalar that grad differentiates.
+Array scalar_output(nb::handle value, const std::string& name) {
+  Array x;
+  if (!leaf_as_array(value, std::nullopt, x))
+    throw TypeError(cat(name, ": the function must return a scalar array, got ", nb::inst_name(value).c_str(),
+                        "; if it returns more than the loss, return (loss, aux) and say has_aux=True"));
+  if (x.ndim() != 0)
+    throw ValueError(cat(name, ": the function must return a scalar, got shape ", x.shape(),
+                         "; reduce it (x.sum() or x.mean()), or use vjp or jacrev"));
+  if (!is_float(x.dtype()))
+    throw ValueError(cat(name, ": the function must return a real floating-point scalar, got ", x.dtype()));
+  return x;
+}
+
+void check_differentiable(const Flat& flat, const std::string& what) {
+  for (size_t i = 0; i < flat.at.size(); ++i) {
+    Dtype dtype = flat.arrays[i].dtype();
+    if (!is_inexact(dtype))
+      throw ValueError(cat(what, at_path(flat.treedef, flat.at[i]), " has dtype ", dtype,
+                           "; only floating-point arrays have a gradient: convert it with astype, or leave it out with "
+                           "argnums or where"));
+  }
+}
+
+// (value of fun, aux or None, gradients): those by `positions` as a tuple, then those by `names`.
+nb::object value_and_grad(nb::handle fun, const std::string& name, nb::tuple positions, nb::tuple names, bool has_aux,
+                          nb::tuple args, nb::dict kwargs) {
+  std::vector<Flat> flats;
+  std::vector<Py_ssize_t> at;
+  Py_ssize_t count = Py_ssize_t(args.size());
+  for (nb::handle position : positions) {
+    Py_ssize_t i = nb::cast<Py_ssize_t>(position), from_front = i < 0 ? i + count : i;
+    if (from_front < 0 || from_front >= count)
+      throw ValueError(cat(name, ": argnums has ", i, ", but the function was called with ", count,
+                           " positional argument", count == 1 ? "" : "s",
+                           kwargs.size() ? "; name keyword arguments in argnames" : ""));
+    if (std::find(at.begin(), at.end(), from_front) != at.end())
+      throw ValueError(cat(name, ": argnums names argument ", from_front, " twice"));
+    at.push_back(from_front);
+    std::string what = cat(name, ": argument ", from_front);
+    flats.push_back(flatten_arrays(args[size_t(from_front)], Others::convert, what));
+    check_differentiable(flats.back(), what);
+  }
+  for (nb::handle key : names) {
+    std::string text = nb::cast<nb::str>(key).c_str(), what = cat(name, ": argument ", text);
+    if (!kwargs.contains(key))
+      throw ValueError(cat(name, ": argnames has \"", text, "\", but the function was called without that keyword"));
+    flats.push_back(flatten_arrays(kwargs[key], Others::convert, what));
+    check_differentiable(flats.back(), what);
+  }
+
+  TraceScope scope;
+  Arrays inputs;
+  std::vector<nb::object> trees;
+  for (const Flat& flat : flats) {
+    Arrays mine = traced(flat.arrays, scope.level());
+    trees.push_back(flat.with(mine));
+    inputs.insert(inputs.end(), mine.begin(), mine.end());
+  }
+  nb::object new_args = nb::steal(PyTuple_New(count));
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    size_t which = size_t(std::find(at.begin(), at.end(), i) - at.begin());
+    nb::object value = which < at.size() ? trees[which] : nb::object(args[size_t(i)]);
+    PyTuple_SetItem(new_args.ptr(), i, value.release().ptr());
+  }
+  nb::dict new_kwargs = kwargs;
+  if (names.size()) new_kwargs = nb::steal<nb::dict>(PyDict_Copy(kwargs.ptr()));
+  for (size_t i = 0; i < names.size(); ++i) new_kwargs[names[i]] = trees[at.size() + i];
+  trees.clear();
+  nb::object result = call(fun, new_args, new_kwargs), aux = nb::none();
+  if (has_aux)
+    std::tie(result, aux) = as_pair(result, (name + ": with has_aux the function must return (loss, aux)").c_str());
+  Array output = scalar_output(result, name), seed = constant(1, output.dtype());
+  Arrays cotangents = filled(pull_back(inputs, Span(&output, 1), Span(&seed, 1), scope.level()), inputs);
+  nb::list gradients;
+  size_t next = 0;
+  for (const Flat& flat : flats) {
+    gradients.append(flat.with(Span(cotangents).subspan(next, flat.arrays.size())));
+    next += flat.arrays.size();
+  }
+  return nb::make_tuple(wrap_object(std::move(output)), aux, nb::tuple(gradients));
+}
+
+// ---- vjp, jvp, linearize
+
+struct Call {
+  std::vector<Flat> arguments;
+  Arrays inputs;
+  Flat outputs;
+  nb::object result, aux;
+};
+
+// Call `fun` on traced arguments.
+Call trace_call(nb::handle fun, const std::string& name, nb::tuple primals, bool has_aux, uint8_t level) {
+  Call made;
+  nb::object args = nb::steal(PyTuple_New(Py_ssize_t(primals.size())));
+  for (size_t i = 0; i < primals.size(); ++i) {
+    made.arguments.push_back(flatten_arrays(primals[i], Others::convert, cat(name, ": argument ", i)));
+    Arrays inputs = traced(made.arguments.back().arrays, level);
+    PyTuple_SetItem(args.ptr(), Py_ssize_t(i), made.arguments.back().with(inputs).release().ptr());
+    made.inputs.insert(made.inputs.end(), inputs.begin(), inputs.end());
+  }
+  made.result = call(fun, args);
+  if (has_aux)
+    std::tie(made.result, made.aux) =
+        as_pair(made.result, (name + ": with has_aux the function must return (output, aux)").c_str());
+  made.outputs = flatten_arrays(made.result, Others::convert, name + ": the output");
+  made.result = made.outputs.with(made.outputs.arrays);
+  return made;
+}
+
+// One tree of arrays for each argument.
+nb::object argument_trees(const std::vector<Flat>& arguments, Span arrays) {
+  nb::list trees;
+  size_t next = 0;
+  for (const Flat& flat : arguments) {
+    trees.append(flat.with(arrays.subspan(next, flat.arrays.size())));
+    next += flat.arrays.size();
+  }
+  return nb::tuple(trees);
+}
+
+Arrays argument_tangents(const std::vector<Flat>& arguments, nb::tuple tangents, const std::string& name) {
+  if (tangents.size() != arguments.size())
+    throw ValueError(cat(name, ": got ", tangents.size(), " tangents for ", arguments.size(), " arguments"));
+  Arrays all;
+  for (size_t i = 0; i < arguments.size(); ++i)
+    for (Array& t : matching_arrays(arguments[i], tangents[i], cat(name, ": the tangent of argument ", i)))
+      all.push_back(std::move(t));
+  return all;
+}
+
+// Shapes and structure only: what a linear function is checked against, without keeping values alive.
+Flat outline(const Flat& flat) {
+  Flat result = flat;
+  for (Array& x : result.arrays) x = zeros_like(x);
+  return result;
+}
+std::vector<Flat> outline(const std::vector<Flat>& flats) {
+  std::vector<Flat> result;
+  for (const Flat& flat : flats) result.push_back(outline(flat));
+  return result;
+}
+
+struct VjpFunction {
+  LinearMap map;
+  std::vector<Flat> arguments;
+  Flat outputs;
+
+  nb::object operator()(nb::handle cotangents) const {
+    Arrays given = matching_arrays(outputs, cotangents, "vjp: the cotangent of the output");
+    return argument_trees(arguments, map(filled(std::move(given), outputs.arrays)));
+  }
+};
+
+struct JvpFunction {
+  LinearMap map;
+  std::vector<Flat> arguments;
+  Flat outputs;
+
+  nb::object operator()(nb::args tangents) const {
+    Arrays given = argument_tangents(arguments, tangents, "linearize"), like;
+    for (const Flat& flat : arguments) like.insert(like.end(), flat.arrays.begin(), flat.arrays.end());
+    return outputs.with(map(filled(std::move(given), like)));
+  }
+};
+
+nb::object with_aux(nb::object a, nb::object b, bool has_aux, const nb::object& aux) {
+  return has_aux ? nb::make_tuple(a, b, aux) : nb::make_tuple(a, b);
+}
+
+nb::object vjp(nb::handle fun, nb::tuple primals, bool has_aux) {
+  TraceScope scope;
+  Call made = trace_call(fun, "vjp", primals, has_aux, scope.level());
+  VjpFunction back{vjp_map(made.inputs, made.outputs.arrays, scope.level()), outline(made.arguments),
+                   outline(made.outputs)};
+  return with_aux(made.result, nb::cast(std::move(back)), has_aux, made.aux);
+}
+
+nb::object linearize(nb::handle fun, nb::tuple primals, bool has_aux) {
+  TraceScope scope;
+  Call made = trace_call(fun, "linearize", primals, has_aux, scope.level());
+  JvpFunction forward{jvp_map(made.inputs, made.outputs.arrays, scope.level()), outline(made.arguments),
+                      outline(made.outputs)};
+  return with_aux(made.result, nb::cast(std::move(forward)), has_aux, made.aux);
+}
+
+nb::object jvp(nb::handle fun, nb::tuple primals, nb::tuple tangents, bool has_aux) {
+  TraceScope scope;
+  Call made = trace_call(fun, "jvp", primals, has_aux, scope.level());
+  Arrays given = argument_tangents(made.arguments, tangents, "jvp");
+  Arrays moved = push_forward(made.inputs, made.outputs.arrays, given, scope.level());
+  nb::object along = made.outputs.with(filled(std::move(moved), made.outputs.arrays));
+  return with_aux(made.result, along, has_aux, made.aux);
+}
+
+// ---- vmap
+
+constexpr int64_t kUnmapped = INT64_MIN;
+
+std::vector<int64_t> axes_of_leaves(nb::handle prefix, const TreeDef& treedef, const char* what) {
+  Leaves leaves;
+  pytree::FlattenOptions options;
+  options.none_is_leaf = true;
+  pytree::broadcast_prefix(prefix, treedef, leaves, what, options);
+  std::vector<int64_t> axes;
+  for (const nb::object& axis : leaves) {
+    if (!axis.is_none() && (!PyLong_Check(axis.ptr()) || PyBool_Check(axis.ptr())))
+      throw TypeError(cat(what, ": expected ints and None, got ", nb::repr(axis).c_str()));
+    axes.push_back(axis.is_none() ? kUnmapped : nb::cast<int64_t>(axis));
+  }
+  return axes;
+}
+
+// What a call of a mapped function knows of one of its array arguments.
+struct Mapped {
+  std::string where;
+  int64_t size, axis;
+  Shape shape;
+};
+
+// Ends the trace even if the function raises.
+struct AbstractTrace {
+  Ref<Placeholder::Trace> trace;
+  ~AbstractTrace() { trace->ended = true; }
+};
+
+class MappedCall {
+ public:
+  MappedCall(uint8_t level, const Ref<Placeholder::Trace>& trace) : level_(level), trace_(trace) {}
+
+  // The tree with a placeholder for each mapped leaf.
+  nb::object enter(nb::handle tree, nb::handle axes, const char* what) {
+    Leaves leaves;
+    TreeDef treedef = pytree::flatten(tree, leaves);
+    std::vector<int64_t> axis = axes_of_leaves(axes, treedef, what);
+    for (size_t i = 0; i < leaves.size(); ++i) {
+      if (axis[i] == kUnmapped) continue;
+      std::string where = cat("argument ", treedef.path_of_leaf(i));
+      Array x;
+      if (!leaf_as_array(leaves[i], std::nullopt, x))
+        throw TypeError(cat("vmap: ", where, ": expected an array, got ", nb::inst_name(leaves[i]).c_str(),
+                            "; give it None in in_axes to pass it unmapped"));
+      if (x.ndim() == 0)
+        throw ValueError(cat("vmap: ", where, " is a scalar and has no axis to map over; give it None in in_axes"));
+      int from = normalize_axis("vmap", axis[i], x.ndim());
+      if (from != 0) x = moveaxis(x, from, 0);
+      found_.push_back({std::move(where), x.shape()[0], axis[i], x.shape()});
+      Shape inner(x.shape().begin() + 1, x.shape().end());
+      inputs_.push_back(make_placeholder(std::move(inner), x.dtype(), trace_, level_));
+      values_.push_back(std::move(x));
+      leaves[i] = wrap_object(inputs_.back());
+    }
+    return pytree::unflatten(treedef, leaves);
+  }
+
+  int64_t size(nb::handle given) const {
+    std::optional<int64_t> size;
+    if (!given.is_none()) size = nb::cast<int64_t>(given);
+    bool differ = std::any_of(found_.begin(), found_.end(),
+                              [&](const Mapped& m) { return m.size != (size ? *size : found_[0].size); });
+    if (differ) {
+      std::string message = "vmap: the mapped axes have different sizes:";
+      if (size) message += cat(" axis_size is ", *size, ";");
+      size_t shown = std::min<size_t>(found_.size(), 8);
+      for (size_t i = 0; i < shown; ++i)
+        message += cat(i ? ", " : " ", found_[i].where, " has ", found_[i].size, " (axis ", found_[i].axis, ")");
+      if (shown < found_.size()) message += cat(", and ", found_.size() - shown, " more");
+      throw ValueError(message);
+    }
+    if (size) return *size;
+    if (found_.empty())
+      throw ValueError("vmap: nothing is mapped: every axis in in_axes is None or there are no arrays; give axis_size");
+    return found_[0].size;
+  }
+
+  nb::object leave(nb::handle result, nb::handle out_axes, int64_t size) {
+    Leaves leaves;
+    TreeDef treedef = pytree::flatten(result, leaves);
+    std::vector<int64_t> axes = axes_of_leaves(out_axes, treedef, "vmap: out_axes");
+    Arrays outputs;
+    for (size_t i = 0; i < leaves.size(); ++i) {
+      Array x;
+      if (!leaf_as_array(leaves[i], std::nullopt, x) && axes[i] != kUnmapped)
+        throw TypeError(cat("vmap: the output", at_path(treedef, i), ": expected an array, got ",
+                            nb::inst_name(leaves[i]).c_str()));
+      outputs.push_back(std::move(x));
+    }
+    Arrays some;
+    for (const Array& x : outputs)
+      if (x) some.push_back(x);
+    Batched mapped = map_batch(inputs_, some, values_, size, level_);
+    size_t next = 0;
+    for (size_t i = 0; i < leaves.size(); ++i) {
+      if (!outputs[i]) continue;
+      Array x = mapped.outputs[next];
+      bool batched = mapped.batched[next++];
+      if (axes[i] == kUnmapped) {
+        if (batched)
+          throw ValueError(cat("vmap: the output", at_path(treedef, i),
+                               " depends on a mapped argument, so out_axes cannot be None for it"));
+      } else {
+        x = with_batch_axis(x, batched, size);
+        int to = normalize_axis("vmap: out_axes", axes[i], x.ndim());
+        if (to != 0) x = moveaxis(x, 0, to);
+      }
+      leaves[i] = wrap_object(std::move(x));
+    }
+    return pytree::unflatten(treedef, leaves);
+  }
+
+ private:
+  uint8_t level_;
+  Ref<Placeholder::Trace> trace_;
+  Arrays inputs_, values_;
+  std::vector<Mapped> found_;
+};
+
+nb::object vmap(nb::handle fun, nb::handle in_axes, nb::handle out_axes, nb::handle axis_size, nb::tuple args,
+                nb::dict kwargs) {
+  TraceScope scope;
+  AbstractTrace trace{new Placeholder::Trace("vmap")};
+  MappedCall mapped(scope.level(), trace.trace);
+  nb::object new_args = mapped.enter(args, in_axes, "vmap: in_axes");
+  nb::object new_kwargs = kwargs.size() ? mapped.enter(kwargs, nb::int_(0), "vmap: in_axes") : nb::object(kwargs);
+  int64_t size = mapped.size(axis_size);
+  return mapped.leave(call(fun, new_args, new_kwargs), out_axes, size);
+}
+
+}  // namespace
+
+void bind_transforms(nb::module_& core) {
+  nb::module_ m = core.def_submodule("transforms", "Transformations of functions; see funcnn's own names.");
+  m.def("value_and_grad", &value_and_grad);
+  m.def("vjp", &vjp);
+  m.def("jvp", &jvp);
+  m.def("linearize", &linearize);
+  m.def("vmap", &vmap, nb::arg("fun"), nb::arg("in_axes").none(), nb::arg("out_axes").none(),
+        nb::arg("axis_size").none(), nb::arg("args"), nb::arg("kwargs"));
+  nb::class_<VjpFunction>(m, "VjpFunction", "The linear function from cotangents of outputs to those of arguments.")
+      .def("__call__", &VjpFunction::operator(), nb::arg("cotangents").none());
+  nb::class_<JvpFunction>(m, "JvpFunction", "The linear function from tangents of arguments to those of outputs.")
+      .def("__call__", &JvpFunction::operator());
+  bind_rules(m);
+}
+
+}  // namespace funcnn

@@ -1,0 +1,51 @@
+"""What ``fn.checkpoint`` keeps of a forward pass for the backward pass, beside the arguments."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Policy:
+    """What to keep."""
+
+    keep: str
+    names: tuple[str, ...] = ()
+    bytes: int = 0
+
+
+everything_saveable = Policy("everything")
+"""Keep every value that the derivative reads: no checkpoint at all."""
+
+nothing_saveable = Policy("nothing")
+"""Compute everything again. The default."""
+
+dots_saveable = Policy("dots")
+"""Keep the results of matrix products and convolutions, which are dear to compute, and compute the rest again."""
+
+
+def save_names(*names: str) -> Policy:
+    """Keep the values that ``fn.checkpoint_name`` gave one of these names.
+
+    >>> from funcnn import checkpoint_policies
+    >>> checkpoint_policies.save_names("attention", "mlp").names
+    ('attention', 'mlp')
+    """
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"save_names: expected strings, got {names!r}")
+    return Policy("names", tuple(names))
+
+
+def budget(bytes: int) -> Policy:
+    """Keep as much as lets the peak memory of the forward and backward pass stay within so many bytes.
+
+    The sizes of all values are known before anything runs, so the cheapest recomputation that fits is chosen by planning.
+    Where nothing fits, the choice that needs least is made, with a ``MemoryWarning`` saying how much it needs.
+
+    >>> from funcnn import checkpoint_policies
+    >>> checkpoint_policies.budget(64 << 20).bytes
+    67108864
+    """
+    if bytes <= 0:
+        raise ValueError(f"budget: expected a positive number of bytes, got {bytes}")
+    return Policy("budget", (), int(bytes))
