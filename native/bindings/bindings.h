@@ -21,6 +21,7 @@ void bind_create(nb::module_& m);
 void bind_linalg(nb::module_& m);
 void bind_runtime(nb::module_& m);
 void bind_pytree(nb::module_& m);
+void bind_transforms(nb::module_& m);
 
 // Set the Python error that stands for the C++ exception being handled: for code that Python calls directly.
 void translate_current_exception() noexcept;

@@ -14,4 +14,5 @@ NB_MODULE(_core, m) {
   funcnn::bind_linalg(m);
   funcnn::bind_runtime(m);
   funcnn::bind_pytree(m);
+  funcnn::bind_transforms(m);
 }

@@ -5,6 +5,7 @@
 #include "bindings/transforms.h"
 #include "graph/trace.h"
 #include "ops/annotate.h"
+#include "plan/eval.h"
 #include "transforms/checkpoint.h"
 #include "transforms/custom.h"
 
@@ -79,6 +80,13 @@ CheckpointPolicy policy_of(const std::string& keep, std::set<std::string> names,
                                      : Keep::nothing;
   policy.names.insert(names.begin(), names.end());
   policy.budget = budget;
+  policy.peak_bytes = [](const Graph& graph) {
+    nb::gil_scoped_release unlocked;
+    return planned_peak_bytes(graph);
+  };
+  policy.warn = [](const std::string& message) {
+    if (PyErr_WarnEx(PyExc_RuntimeWarning, message.c_str(), 1) < 0) throw nb::python_error();
+  };
   return policy;
 }
 

@@ -7,6 +7,7 @@
 #include "graph/trace.h"
 #include "ops/rules.h"
 #include "ops/views.h"
+#include "plan/eval.h"
 #include "transforms/jvp.h"
 #include "transforms/vjp.h"
 #include "transforms/vmap.h"
@@ -82,6 +83,17 @@ Arrays matching_arrays(const Flat& like, nb::handle tree, const std::string& wha
     result.push_back(std::move(x));
   }
   return result;
+}
+
+FunctionTrace::~FunctionTrace() {
+  scope_.reset();
+  if (trace_depth() > 0) return;
+  std::vector<NodeRef> computed = take_computed_in_trace();
+  if (computed.empty()) return;
+  std::vector<Node*> nodes;
+  for (const NodeRef& node : computed) nodes.push_back(node.get());
+  nb::gil_scoped_release unlocked;
+  cut_past(nodes);
 }
 
 nb::object call(nb::handle f, nb::handle args, nb::handle kwargs) {
@@ -166,7 +178,7 @@ nb::object value_and_grad(nb::handle fun, const std::string& name, nb::tuple pos
     check_differentiable(flats.back(), what);
   }
 
-  TraceScope scope;
+  FunctionTrace scope;
   Arrays inputs;
   std::vector<nb::object> trees;
   for (const Flat& flat : flats) {
@@ -287,7 +299,7 @@ nb::object with_aux(nb::object a, nb::object b, bool has_aux, const nb::object& 
 }
 
 nb::object vjp(nb::handle fun, nb::tuple primals, bool has_aux) {
-  TraceScope scope;
+  FunctionTrace scope;
   Call made = trace_call(fun, "vjp", primals, has_aux, scope.level());
   VjpFunction back{vjp_map(made.inputs, made.outputs.arrays, scope.level()), outline(made.arguments),
                    outline(made.outputs)};
@@ -295,7 +307,7 @@ nb::object vjp(nb::handle fun, nb::tuple primals, bool has_aux) {
 }
 
 nb::object linearize(nb::handle fun, nb::tuple primals, bool has_aux) {
-  TraceScope scope;
+  FunctionTrace scope;
   Call made = trace_call(fun, "linearize", primals, has_aux, scope.level());
   JvpFunction forward{jvp_map(made.inputs, made.outputs.arrays, scope.level()), outline(made.arguments),
                       outline(made.outputs)};
@@ -303,7 +315,7 @@ nb::object linearize(nb::handle fun, nb::tuple primals, bool has_aux) {
 }
 
 nb::object jvp(nb::handle fun, nb::tuple primals, nb::tuple tangents, bool has_aux) {
-  TraceScope scope;
+  FunctionTrace scope;
   Call made = trace_call(fun, "jvp", primals, has_aux, scope.level());
   Arrays given = argument_tangents(made.arguments, tangents, "jvp");
   Arrays moved = push_forward(made.inputs, made.outputs.arrays, given, scope.level());
@@ -435,7 +447,7 @@ class MappedCall {
 
 nb::object vmap(nb::handle fun, nb::handle in_axes, nb::handle out_axes, nb::handle axis_size, nb::tuple args,
                 nb::dict kwargs) {
-  TraceScope scope;
+  FunctionTrace scope;
   AbstractTrace trace{new Placeholder::Trace("vmap")};
   MappedCall mapped(scope.level(), trace.trace);
   nb::object new_args = mapped.enter(args, in_axes, "vmap: in_axes");

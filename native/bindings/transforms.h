@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "bindings/array.h"
+#include "graph/trace.h"
 #include "pytree/container.h"
 #include "pytree/pytree.h"
 
@@ -33,6 +34,19 @@ std::string at_path(const pytree::TreeDef& treedef, size_t leaf);
 // Arrays for the leaves of `like` from a tree of the same structure; None is null. Shapes and dtypes must agree.
 // `what` ("vjp: the cotangent") starts the errors.
 Arrays matching_arrays(const Flat& like, nb::handle tree, const std::string& what);
+
+// The trace of a transformation of Python functions. When the outermost ends, values that were computed meanwhile let
+// go of how they were made.
+class FunctionTrace {
+ public:
+  FunctionTrace() : scope_(std::in_place) {}
+  ~FunctionTrace();
+  FunctionTrace(const FunctionTrace&) = delete;
+  uint8_t level() const { return scope_->level(); }
+
+ private:
+  std::optional<TraceScope> scope_;
+};
 
 nb::object call(nb::handle f, nb::handle args, nb::handle kwargs = {});
 // The elements of a pair returned by `f`; an error saying what it should return otherwise.

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "graph/primitive.h"
 #include "graph/trace.h"
 #include "ops/annotate.h"
 #include "ops/rules.h"
+#include "transforms/budget.h"
 #include "transforms/jvp.h"
 #include "transforms/vjp.h"
 #include "transforms/vmap.h"
@@ -17,10 +19,16 @@ namespace {
 // Inputs: arguments of the graph, outputs, saved values.
 class Checkpoint final : public Primitive {
  public:
-  Checkpoint(Graph graph, size_t outputs) : graph_(std::move(graph)), outputs_(outputs) {}
+  Checkpoint(Graph graph, size_t outputs, std::string label)
+      : graph_(std::move(graph)), outputs_(outputs), label_(std::move(label)) {}
   std::string_view name() const override { return "checkpoint"; }
   Kind kind() const override { return Kind::alias; }
   int alias_of(int output) const override { return int(arguments()) + output; }
+  std::string parameters() const override {
+    std::string text = label_;
+    if (size_t saved = graph_.outputs.size() - outputs_) text += cat(text.empty() ? "" : ", ", "saves ", saved);
+    return text;
+  }
   std::vector<const Graph*> graphs() const override { return {&graph_}; }
 
   Arrays vjp(const VjpContext& v) const override {
@@ -66,7 +74,7 @@ class Checkpoint final : public Primitive {
     };
     take(0, outputs_, outputs);
     take(outputs_, moved.size(), saved);
-    Arrays made = recomputed(std::move(ordered), primals, outputs, saved);
+    Arrays made = recomputed(std::move(ordered), primals, outputs, saved, label_);
     Arrays result;
     size_t next = outputs_;
     for (size_t i = 0; i < outputs_; ++i) result.push_back(moved[i] ? made[next++] : Array());
@@ -84,7 +92,7 @@ class Checkpoint final : public Primitive {
     }
     Batched result;
     result.outputs = recomputed(std::move(wider), inputs.first(arguments()), Span(values).first(outputs_),
-                                Span(values).subspan(outputs_));
+                                Span(values).subspan(outputs_), label_);
     for (size_t i = 0; i < outputs_; ++i) result.batched.push_back(mapped[i]);
     return result;
   }
@@ -109,16 +117,17 @@ class Checkpoint final : public Primitive {
 
   Graph graph_;
   size_t outputs_;
+  std::string label_;
 };
-
-bool is_dot(const Node& node) {
-  std::string_view name = node.primitive->name();
-  return name == "matmul" || name == "dot" || name == "conv" || name == "einsum";
-}
 
 }  // namespace
 
-Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved) {
+bool is_dot(const Node& node) {
+  std::string_view name = node.primitive ? node.primitive->name() : std::string_view();
+  return name == "dot" || name == "conv";
+}
+
+Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved, std::string label) {
   std::vector<Aval> avals;
   uint8_t level = 0;
   Arrays inputs(arguments.begin(), arguments.end());
@@ -129,8 +138,8 @@ Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved) {
   }
   inputs.insert(inputs.end(), saved.begin(), saved.end());
   if (outputs.empty()) return {};
-  Arrays made =
-      make_nodes(Ref<const Primitive>(new Checkpoint(std::move(graph), outputs.size())), inputs, std::move(avals));
+  Arrays made = make_nodes(Ref<const Primitive>(new Checkpoint(std::move(graph), outputs.size(), std::move(label))),
+                           inputs, std::move(avals));
   // The trace of the graph has ended; walks of outer traces need not enter on its account.
   made[0].node()->inputs[0]->level = level;
   for (const Array& x : made) x.node()->level = level;
@@ -158,6 +167,7 @@ Arrays checkpoint(const std::function<Arrays(Span)>& f, Span arguments, const Ch
   Graph graph = close_graph(inputs, all, scope.level(), captured, new Placeholder::Trace("checkpoint"));
   Arrays primals(arguments.begin(), arguments.end());
   primals.insert(primals.end(), captured.begin(), captured.end());
+  if (policy.keep == Keep::budget) return within_budget(graph, primals, policy);
   return recomputed(std::move(graph), primals, outputs, saved);
 }
 

@@ -15,7 +15,11 @@ struct CheckpointPolicy {
   enum class Keep : uint8_t { everything, nothing, dots, names, budget };
   Keep keep = Keep::nothing;
   std::set<std::string, std::less<>> names;
-  size_t budget = 0;  // bytes
+  // What the forward and backward pass together may allocate beside the arguments, in bytes.
+  size_t budget = 0;
+  // For budget: the peak of a closed graph, and what to do with the message that no choice fits.
+  std::function<size_t(const Graph&)> peak_bytes;
+  std::function<void(const std::string&)> warn;
 };
 
 // f(arguments), where `f` is traced into a graph if any transformation is running.
@@ -23,6 +27,10 @@ Arrays checkpoint(const std::function<Arrays(Span)>& f, Span arguments, const Ch
 
 // `outputs`, known to be what `graph` makes of `arguments`: derivatives compute it again from them. Outputs of the
 // graph beyond `outputs` are values worth keeping, given in `saved`.
-Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved);
+// `label` says to readers of a listing why.
+Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved, std::string label = {});
+
+// Dear to compute: matrix products and convolutions.
+bool is_dot(const Node& node);
 
 }  // namespace funcnn

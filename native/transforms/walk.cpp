@@ -1,10 +1,18 @@
 #include "transforms/walk.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ops/rules.h"
 
 namespace funcnn {
+namespace {
+
+thread_local std::vector<NodeRef> computed_in_trace;
+
+}  // namespace
+
+std::vector<NodeRef> take_computed_in_trace() { return std::exchange(computed_in_trace, {}); }
 
 Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract) {
   Walk walk;
@@ -28,6 +36,7 @@ Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract) {
     if (!depends) continue;
     walk.slots[node] = uint32_t(walk.inputs + kept);
     walk.nodes[kept++] = node;
+    if (node->available()) computed_in_trace.emplace_back(node);
   }
   walk.nodes.resize(kept);
   return walk;

@@ -16,6 +16,10 @@ struct Walk {
 // `level`: that of the trace; nothing below it depends on the inputs. `abstract`: the inputs are placeholders.
 Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract);
 
+// Nodes that walks met which were computed while their trace ran, and so still hold what they were made from. Handed
+// over once: whoever ends the outermost trace cuts them off.
+std::vector<NodeRef> take_computed_in_trace();
+
 // The level of a closed graph's inputs.
 uint8_t graph_level(const Graph& graph);
 

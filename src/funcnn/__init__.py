@@ -1,6 +1,6 @@
 """A functional neural-network library: immutable parameter pytrees over a lazy, fusing native core."""
 
-from . import tree
+from . import checkpoint_policies, tree
 from ._core import (
     AxisError,
     Dtype,
@@ -155,7 +155,6 @@ from ._core import (
     squeeze,
     stack,
     std,
-    stop_gradient,
     subtract,
     sum,
     swapaxes,
@@ -181,6 +180,9 @@ from ._core import (
     zeros,
     zeros_like,
 )
+from ._transforms import grad, jvp, linearize, value_and_grad, vjp, vmap
+from ._transforms_jacobian import hessian, jacfwd, jacrev
+from ._transforms_rules import checkpoint, checkpoint_name, custom_jvp, custom_vjp, stop_gradient
 from .tree import frozendict
 
 __all__ = [
@@ -218,6 +220,9 @@ __all__ = [
     "broadcast_shapes",
     "broadcast_to",
     "ceil",
+    "checkpoint",
+    "checkpoint_name",
+    "checkpoint_policies",
     "clear_cache",
     "clip",
     "complex64",
@@ -227,6 +232,8 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "custom_jvp",
+    "custom_vjp",
     "degrees",
     "diag",
     "diagonal",
@@ -256,8 +263,10 @@ __all__ = [
     "get_cache_memory",
     "get_num_threads",
     "get_peak_memory",
+    "grad",
     "greater",
     "greater_equal",
+    "hessian",
     "identity",
     "iinfo",
     "imag",
@@ -273,10 +282,14 @@ __all__ = [
     "isnan",
     "isneginf",
     "isposinf",
+    "jacfwd",
+    "jacrev",
+    "jvp",
     "kron",
     "left_shift",
     "less",
     "less_equal",
+    "linearize",
     "linspace",
     "log",
     "log10",
@@ -359,8 +372,11 @@ __all__ = [
     "uint8",
     "unflatten",
     "unstack",
+    "value_and_grad",
     "var",
     "vecdot",
+    "vjp",
+    "vmap",
     "where",
     "zeros",
     "zeros_like",

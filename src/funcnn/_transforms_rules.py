@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -131,12 +132,29 @@ class custom_vjp(_Custom):
     1.0
     """
 
-    forward: Function | None = None
-    backward: Function | None = None
+    def __init__(self, fun: Function, nondiff_argnums: Sequence[int] = ()) -> None:
+        super().__init__(fun, nondiff_argnums)
+        self.forward: Function | None = None
+        self.backward: Function | None = None
+        self._running = threading.local()
 
     def defvjp(self, forward: Function, backward: Function) -> None:
         """Set the forward and the backward function."""
-        self.forward, self.backward = forward, backward
+        self.forward, self.backward = self._guarded(forward), backward
+
+    def _guarded(self, forward: Function) -> Function:
+        """Note while the forward function runs: it may call the function it belongs to."""
+
+        @functools.wraps(forward)
+        def guarded(*args: Any) -> Any:
+            outer = getattr(self._running, "forward", False)
+            self._running.forward = True
+            try:
+                return forward(*args)
+            finally:
+                self._running.forward = outer
+
+        return guarded
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
@@ -146,8 +164,14 @@ class custom_vjp(_Custom):
                 f"custom_vjp: {getattr(self, '__name__', 'the function')} has no rule; call its defvjp first"
             )
         static, dynamic, of_others = self._split(self._positional(args, kwargs))
-        rule = functools.partial(backward, *static) if static else backward
-        return _native.custom_vjp(of_others(self.fun), of_others(forward), rule, dynamic)
+        fun, start = of_others(self.fun), of_others(forward)
+        finish = functools.partial(backward, *static) if static else backward
+        if getattr(self._running, "forward", False):
+            # Within its own forward function, which is run when (and if) this call is differentiated.
+            return _native.custom_vjp(
+                fun, lambda *given: (fun(*given), given), lambda given, ct: finish(start(*given)[1], ct), dynamic
+            )
+        return _native.custom_vjp(fun, start, finish, dynamic)
 
 
 class custom_jvp(_Custom):

@@ -39,8 +39,11 @@ def save_names(*names: str) -> Policy:
 def budget(bytes: int) -> Policy:
     """Keep as much as lets the peak memory of the forward and backward pass stay within so many bytes.
 
-    The sizes of all values are known before anything runs, so the cheapest recomputation that fits is chosen by planning.
-    Where nothing fits, the choice that needs least is made, with a ``MemoryWarning`` saying how much it needs.
+    What counts is what the two passes allocate beside the arguments of the function, gradients included. The sizes of
+    all values are known before anything runs, so the choice is made by planning: the function is cut where little lives,
+    and the fewest and cheapest of the segments between the cuts are computed again, one after the other and, where that
+    is not enough, segments within segments. Where nothing fits, the choice that needs least is made, with a
+    ``RuntimeWarning`` that says how much it needs. Under ``vmap`` the bytes are those of one example.
 
     >>> from funcnn import checkpoint_policies
     >>> checkpoint_policies.budget(64 << 20).bytes

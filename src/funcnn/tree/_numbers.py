@@ -9,9 +9,7 @@ import attrs
 from ._basic import _pytree, absent, structure
 
 
-def allclose(
-    a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> bool:
+def allclose(a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Say whether all leaves of two trees are close, as ``numpy.allclose`` defines it.
 
     Raises:
