@@ -40,7 +40,9 @@ def _jacobian(name: str, fun: Function, argnums: int | Sequence[int], has_aux: b
         chosen = [args[place] for place in places]
         for place, x in zip(places, chosen, strict=True):
             for path, leaf in tree.leaves_with_path(x):
-                if isinstance(leaf, _core.array) and not _core.issubdtype(leaf.dtype, _core.inexact):
+                if isinstance(leaf, _core.array) and not _core.isdtype(
+                    leaf.dtype, ("real floating", "complex floating")
+                ):
                     raise ValueError(
                         f"{name}: argument {place}{path and ' at ' + path} has dtype {leaf.dtype}; only "
                         "floating-point arrays can be differentiated"
