@@ -1,5 +1,5 @@
-// The kernel of dot: BLAS calls over tiles of our own, so that threads share the work in a way that only the shape
-// decides, and an epilogue finds its rows in cache.
+// The kernel of dot: tiles of the product shared among threads in a way that only the shape decides, each computed by
+// our own tile kernel (gemm.h) or, for complex numbers and vectors, by the BLAS. An epilogue finds its rows in cache.
 #include <algorithm>
 #include <atomic>
 #include <climits>
@@ -9,9 +9,11 @@
 
 #include "backends/cpu/blas.h"
 #include "backends/cpu/copy.h"
+#include "backends/cpu/gemm.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
 #include "base/buffer.h"
+#include "base/dtype.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 
@@ -23,19 +25,23 @@ using blas::Operand;
 struct BatchAxis {
   int64_t length, a, b;  // steps in elements
 };
+struct Steps {
+  int64_t row, column;
+};
 
-// What one operand's matrix looks like to the BLAS; nothing if no strides of its will do.
-std::optional<Operand> as_operand(int64_t rows, int64_t columns, int64_t row_step, int64_t column_step) {
-  if (rows == 1) row_step = columns;
+// What a matrix looks like to the BLAS; nothing if no strides of its will do.
+std::optional<Operand> as_operand(int64_t rows, int64_t columns, Steps steps) {
+  auto [row, column] = steps;
+  if (rows == 1) row = columns;
   if (columns == 1) {
-    if (row_step == 1) return Operand{true, std::max(rows, int64_t(1))};
-    if (row_step >= 1 && row_step <= INT_MAX) return Operand{false, row_step};
+    if (row == 1) return Operand{true, std::max(rows, int64_t(1))};
+    if (row >= 1 && row <= INT_MAX) return Operand{false, row};
   }
-  if (rows == 1 && column_step >= 1 && column_step <= INT_MAX) {
-    return column_step == 1 ? Operand{false, columns} : Operand{true, column_step};
+  if (rows == 1 && column >= 1 && column <= INT_MAX) {
+    return column == 1 ? Operand{false, columns} : Operand{true, column};
   }
-  if (column_step == 1 && row_step >= columns && row_step <= INT_MAX) return Operand{false, row_step};
-  if (row_step == 1 && column_step >= rows && column_step <= INT_MAX) return Operand{true, column_step};
+  if (column == 1 && row >= columns && row <= INT_MAX) return Operand{false, row};
+  if (row == 1 && column >= rows && column <= INT_MAX) return Operand{true, column};
   return std::nullopt;
 }
 
@@ -44,15 +50,14 @@ struct Problem {
   int64_t m, n, k;
   std::vector<BatchAxis> axes;
   int64_t batches = 1;
-  Operand a, b;
-  bool copy_a = false, copy_b = false;
+  Steps a, b;
   StridedCopy pack_a, pack_b;
-  int64_t packed_a = 0, packed_b = 0;  // elements
+  int64_t packed_a = 0, packed_b = 0;  // elements of a dense copy made first; 0: read in place
 
   int64_t row_block, column_block;
   int64_t row_blocks, column_blocks;
 
-  Problem(const Layout& la, const Layout& lb);
+  Problem(const Layout& la, const Layout& lb, bool any_strides);
   void choose_tiles();
   void offsets(int64_t batch, int64_t& at_a, int64_t& at_b) const {
     at_a = at_b = 0;
@@ -65,32 +70,28 @@ struct Problem {
   }
 };
 
-Problem::Problem(const Layout& la, const Layout& lb) {
-  size_t rank = la.shape.size(), lead = rank - 2;
+Problem::Problem(const Layout& la, const Layout& lb, bool any_strides) {
+  size_t lead = la.shape.size() - 2;
   m = la.shape[lead];
   k = la.shape[lead + 1];
   n = lb.shape[lead + 1];
-  // An operand the BLAS cannot read is made dense first, without its repeated batch axes.
-  auto prepare = [&](const Layout& l, int64_t rows, int64_t columns, bool& copy, StridedCopy& pack, int64_t& packed) {
-    Strides strides = l.strides;
-    int64_t row_step = strides[lead], column_step = strides[lead + 1];
-    std::optional<Operand> operand = as_operand(rows, columns, row_step, column_step);
-    if (operand) return std::pair(*operand, strides);
+  // What cannot be read in place is made dense first, without its repeated batch axes.
+  auto prepare = [&](const Layout& l, StridedCopy& pack, int64_t& packed) {
+    Steps steps{l.strides[lead], l.strides[lead + 1]};
+    if (any_strides || as_operand(l.shape[lead], l.shape[lead + 1], steps)) return l.strides;
     Shape shape = l.shape;
     for (size_t i = 0; i < lead; ++i)
-      if (strides[i] == 0) shape[i] = 1;
+      if (l.strides[i] == 0) shape[i] = 1;
     Strides dense = contiguous_strides(shape);
-    pack = StridedCopy(shape, strides, dense, item_size(l.dtype));
-    copy = true;
+    pack = StridedCopy(shape, l.strides, dense, item_size(l.dtype));
     packed = element_count(shape);
     for (size_t i = 0; i < lead; ++i)
       if (shape[i] == 1) dense[i] = 0;
-    return std::pair(Operand{false, columns}, dense);
+    return dense;
   };
-  auto [operand_a, strides_a] = prepare(la, m, k, copy_a, pack_a, packed_a);
-  auto [operand_b, strides_b] = prepare(lb, k, n, copy_b, pack_b, packed_b);
-  a = operand_a;
-  b = operand_b;
+  Strides strides_a = prepare(la, pack_a, packed_a), strides_b = prepare(lb, pack_b, packed_b);
+  a = {strides_a[lead], strides_a[lead + 1]};
+  b = {strides_b[lead], strides_b[lead + 1]};
   for (size_t i = 0; i < lead; ++i) {
     if (la.shape[i] == 1) continue;
     BatchAxis axis{la.shape[i], strides_a[i], strides_b[i]};
@@ -101,29 +102,28 @@ Problem::Problem(const Layout& la, const Layout& lb) {
     }
   }
   // A batch axis that b does not have is more rows of a.
-  while (!axes.empty() && axes.back().b == 0) {
-    const BatchAxis& axis = axes.back();
-    bool dense_rows = (!a.transposed && axis.a == m * a.leading) || (m == 1 && axis.a >= k && axis.a <= INT_MAX);
-    if (m == 1 && a.transposed && k > 1) dense_rows = false;
-    if (!dense_rows) break;
-    if (m == 1) a = {false, axis.a};
-    m *= axis.length;
+  while (!axes.empty() && axes.back().b == 0 && (m == 1 || axes.back().a == m * a.row)) {
+    Steps taller = m == 1 ? Steps{axes.back().a, a.column} : a;
+    int64_t rows = m * axes.back().length;
+    if (!any_strides && !as_operand(rows, k, taller)) break;
+    a = taller;
+    m = rows;
     axes.pop_back();
   }
   for (const BatchAxis& axis : axes) batches *= axis.length;
   choose_tiles();
 }
 
+// Depends on the shape alone: results must not change with the number of threads.
 void Problem::choose_tiles() {
-  // Depends on the shape alone: results must not change with the number of threads.
-  double macs = double(m) * double(n) * double(k);
-  row_block = std::min<int64_t>(m, 512);
+  double work = double(m) * double(n) * double(k);
+  row_block = std::min<int64_t>(m, 480);
   column_block = std::min<int64_t>(n, 1024);
-  int64_t wanted = macs < 1.5e6 ? 1 : macs < 2e7 ? 2 : macs < 1.3e8 ? 4 : 8;
-  if (m == 1 || n == 1) wanted = macs < 2e5 ? 1 : macs < 2e6 ? 4 : 8;  // bound by reading the matrix
+  int64_t wanted = work < 1.5e6 ? 1 : work < 1e7 ? 2 : work < 1.3e8 ? 4 : 8;
+  if (m == 1 || n == 1) wanted = work < 2e5 ? 1 : work < 2e6 ? 4 : 8;  // bound by reading the matrix
   if (batches > 1) wanted = std::max<int64_t>(1, wanted / batches);
   auto blocks = [](int64_t length, int64_t block) { return (length + block - 1) / block; };
-  if (wanted == 1 && macs < 6.4e7) {
+  if (wanted == 1 && work < 6.4e7) {
     row_block = m;
     column_block = n;
   }
@@ -132,99 +132,50 @@ void Problem::choose_tiles() {
     bool rows = row_block >= 2 * least_rows, columns = column_block >= 2 * least_columns;
     if (!rows && !columns) break;
     if (rows && (!columns || row_block >= column_block)) {
-      row_block = (row_block / 2 + 15) / 16 * 16;
+      row_block = (row_block + 1) / 2;
     } else {
-      column_block = (column_block / 2 + 15) / 16 * 16;
+      column_block = (column_block + 1) / 2;
     }
   }
-  row_blocks = blocks(m, row_block);
-  column_blocks = blocks(n, column_block);
-  // Even blocks: no sliver at the end.
-  auto even = [](int64_t length, int64_t count) { return ((length + count - 1) / count + 15) / 16 * 16; };
-  if (row_blocks > 1) row_block = even(m, row_blocks);
-  if (column_blocks > 1) column_block = even(n, column_blocks);
+  // Even blocks of whole register tiles: no sliver at the end.
+  auto even = [&](int64_t length, int64_t block, int64_t unit) {
+    int64_t count = blocks(length, block);
+    return count == 1 ? length : (blocks(length, count) + unit - 1) / unit * unit;
+  };
+  row_block = even(m, row_block, n == 1 ? 8 : 12);
+  column_block = even(n, column_block, 32);
   row_blocks = blocks(m, row_block);
   column_blocks = blocks(n, column_block);
 }
 
 template <class T>
-const T* element(const T* base, Operand operand, int64_t row, int64_t column) {
-  return base + (operand.transposed ? column * operand.leading + row : row * operand.leading + column);
-}
-
-template <class T>
-void product(int64_t m, int64_t n, int64_t k, const T* a, Operand la, const T* b, Operand lb, T* c, int64_t ldc,
-             T beta) {
-  if (m == 1 && n > 1) {
-    // The row is a vector; B is read once, in its own order.
-    blas::gemv<T>(n, k, b, {!lb.transposed, lb.leading}, a, la.transposed ? la.leading : 1, beta, c);
-  } else if (n == 1 && ldc == 1) {
-    blas::gemv<T>(m, k, a, la, b, lb.transposed ? 1 : lb.leading, beta, c);
-  } else {
-    blas::gemm<T>(m, n, k, a, la, b, lb, beta, c, ldc);
-  }
-}
-
-inline float widen(bfloat16_t x) { return bfloat16_bits_to_float(x.bits); }
-// Without branches, so that loops over it vectorise: the exponent is rebased by a product, which also normalises
-// subnormal numbers; infinities and NaN keep theirs.
-inline float widen(float16_t x) {
-  uint32_t magnitude = uint32_t(x.bits & 0x7fffu) << 13, sign = uint32_t(x.bits & 0x8000u) << 16;
-  float scaled = std::bit_cast<float>(magnitude) * 0x1p112f;
-  uint32_t bits = magnitude >= 0x0f800000u ? (magnitude | 0x7f800000u) : std::bit_cast<uint32_t>(scaled);
-  return std::bit_cast<float>(bits | sign);
-}
-
-// A block of an operand as dense float32, in the operand's own order.
-template <class H>
-Operand widen_block(const H* base, Operand operand, int64_t row, int64_t rows, int64_t column, int64_t columns,
-                    float* out) {
-  const H* from = element(base, operand, row, column);
-  int64_t lines = operand.transposed ? columns : rows, length = operand.transposed ? rows : columns;
-  for (int64_t i = 0; i < lines; ++i)
-    for (int64_t j = 0; j < length; ++j) out[i * length + j] = widen(from[i * operand.leading + j]);
-  return {operand.transposed, length};
-}
-
-// One tile of a product of 16-bit floats: blocks along K are widened and accumulated in float32.
-template <class H>
-void half_product(int64_t m, int64_t n, int64_t k, const H* a, Operand la, const H* b, Operand lb, H* c, int64_t ldc) {
-  int64_t block = std::clamp<int64_t>((1 << 17) / std::max<int64_t>(std::max(m, n), 1), 64, 512);
-  block = std::min(block, k);
-  auto scratch = Buffer::allocate(size_t(m * block + block * n + m * n) * sizeof(float));
-  float* wide_a = reinterpret_cast<float*>(scratch->data());
-  float *wide_b = wide_a + m * block, *total = wide_b + block * n;
-  for (int64_t at = 0; at < k; at += block) {
-    int64_t length = std::min(block, k - at);
-    Operand xa = widen_block(a, la, 0, m, at, length, wide_a), xb = widen_block(b, lb, at, length, 0, n, wide_b);
-    product<float>(m, n, length, wide_a, xa, wide_b, xb, total, n, at == 0 ? 0.0f : 1.0f);
-  }
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = H(total[i * n + j]);
-}
+constexpr bool is_half_type = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
 
 template <class T>
 class DotKernel final : public Kernel {
  public:
-  DotKernel(const Layout& a, const Layout& b, const KernelProgram* epilogue) : p_(a, b) {
+  DotKernel(const Layout& a, const Layout& b, const KernelProgram* epilogue)
+      : table_(std::is_same_v<T, complex64_t> ? nullptr : gemm_table()), p_(a, b, table_ != nullptr) {
     if (epilogue) epilogue_.emplace(*epilogue);
+    int64_t rows = std::min(p_.row_block, p_.m), columns = std::min(p_.column_block, p_.n);
+    // Vectors go to the BLAS, which is bound by memory there in any case.
+    vector_ =
+        !is_half_type<T> && (p_.m == 1 || p_.n == 1) && as_operand(p_.m, p_.k, p_.a) && as_operand(p_.k, p_.n, p_.b);
+    room_ = table_ && !vector_ ? gemm_room(rows, columns, p_.k, sizeof(T)) : 0;
   }
 
-  size_t scratch_bytes() const override { return size_t(p_.packed_a + p_.packed_b) * sizeof(T); }
+  size_t scratch_bytes() const override {
+    return size_t(p_.packed_a + p_.packed_b) * sizeof(T) + room_ * size_t(thread_count());
+  }
 
   void run(std::span<std::byte* const> operands) override {
     const T* a = reinterpret_cast<const T*>(operands[0]);
     const T* b = reinterpret_cast<const T*>(operands[1]);
     T* c = reinterpret_cast<T*>(operands[2]);
     std::span<std::byte* const> rest = operands.subspan(2);
-    if (p_.batches == 1 && p_.row_blocks == 1 && p_.column_blocks == 1 && !p_.copy_a && !p_.copy_b) {
-      multiply(p_.m, p_.n, a, b, c);
-      if (epilogue_) epilogue_->run_range(rest, 0, p_.m * p_.n);
-      return;
-    }
-    Ref<Buffer> room_a, room_b;
-    if (p_.copy_a) a = pack(p_.pack_a, p_.packed_a, a, room_a);
-    if (p_.copy_b) b = pack(p_.pack_b, p_.packed_b, b, room_b);
+    Ref<Buffer> dense_a, dense_b;
+    if (p_.packed_a) a = pack(p_.pack_a, p_.packed_a, a, dense_a);
+    if (p_.packed_b) b = pack(p_.pack_b, p_.packed_b, b, dense_b);
     int64_t tiles = p_.row_blocks * p_.column_blocks;
     if (tiles == 1) {
       run_batches(a, b, c, rest);
@@ -237,6 +188,7 @@ class DotKernel final : public Kernel {
       for (int64_t i = 0; i < p_.batches * p_.row_blocks; ++i) left[size_t(i)] = int32_t(p_.column_blocks);
     }
     parallel_for(p_.batches * tiles, 1, [&](int64_t begin, int64_t end) {
+      Ref<Buffer> room = scratch();
       for (int64_t i = begin; i < end; ++i) {
         int64_t stripe = i / p_.column_blocks, batch = stripe / p_.row_blocks;
         int64_t row = stripe % p_.row_blocks * p_.row_block, column = i % p_.column_blocks * p_.column_block;
@@ -244,7 +196,7 @@ class DotKernel final : public Kernel {
         int64_t at_a, at_b;
         p_.offsets(batch, at_a, at_b);
         T* out = c + (batch * p_.m + row) * p_.n;
-        multiply(rows, columns, element(a + at_a, p_.a, row, 0), element(b + at_b, p_.b, 0, column), out + column);
+        multiply(rows, columns, a + at_a + row * p_.a.row, b + at_b + column * p_.b.column, out + column, room);
         if (epilogue_ && (!left || left[size_t(stripe)].fetch_sub(1, std::memory_order_acq_rel) == 1))
           epilogue_->run_range(rest, out - c, out - c + rows * p_.n);
       }
@@ -252,25 +204,70 @@ class DotKernel final : public Kernel {
   }
 
  private:
-  void multiply(int64_t rows, int64_t columns, const T* a, const T* b, T* c) const {
-    if constexpr (std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>) {
-      half_product(rows, columns, p_.k, a, p_.a, b, p_.b, c, p_.n);
+  Ref<Buffer> scratch() const { return room_ ? Buffer::allocate(room_) : Ref<Buffer>(); }
+
+  void multiply(int64_t rows, int64_t columns, const T* a, const T* b, T* c, const Ref<Buffer>& room) const {
+    if constexpr (!is_half_type<T>) {
+      if (vector_) {
+        Operand la = *as_operand(rows, p_.k, p_.a), lb = *as_operand(p_.k, columns, p_.b);
+        if (p_.m == 1) {
+          // The row is a vector; B is read once, in its own order.
+          blas::gemv<T>(columns, p_.k, b, {!lb.transposed, lb.leading}, a, la.transposed ? la.leading : 1, T(0), c);
+        } else {
+          blas::gemv<T>(rows, p_.k, a, la, b, lb.transposed ? 1 : lb.leading, T(0), c);
+        }
+        return;
+      }
+    }
+    MatrixView<T> va{a, p_.a.row, p_.a.column}, vb{b, p_.b.row, p_.b.column};
+    if constexpr (std::is_same_v<T, float>) {
+      if (table_) return table_->f32(rows, columns, p_.k, va, vb, c, p_.n, room->data());
+    } else if constexpr (std::is_same_v<T, double>) {
+      if (table_) return table_->f64(rows, columns, p_.k, va, vb, c, p_.n, room->data());
+    } else if constexpr (std::is_same_v<T, float16_t>) {
+      if (table_) return table_->f16(rows, columns, p_.k, va, vb, c, p_.n, room->data());
+    } else if constexpr (std::is_same_v<T, bfloat16_t>) {
+      if (table_) return table_->bf16(rows, columns, p_.k, va, vb, c, p_.n, room->data());
+    }
+    if constexpr (is_half_type<T>) {
+      through_float(rows, columns, va, vb, c);
     } else {
-      product<T>(rows, columns, p_.k, a, p_.a, b, p_.b, c, p_.n, T(0));
+      blas::gemm<T>(rows, columns, p_.k, a, *as_operand(rows, p_.k, p_.a), b, *as_operand(p_.k, columns, p_.b), T(0), c,
+                    p_.n);
     }
   }
 
-  // Many small products: each whole, the epilogue over a few at a time.
+  // 16-bit floats where there is no tile kernel: a block at a time through float32.
+  void through_float(int64_t rows, int64_t columns, MatrixView<T> a, MatrixView<T> b, T* c) const {
+    auto widen = [](MatrixView<T> from, int64_t m, int64_t n, float* to) {
+      for (int64_t i = 0; i < m; ++i)
+        for (int64_t j = 0; j < n; ++j) to[i * n + j] = float(*from.at(i, j).data);
+    };
+    constexpr int64_t block = 256;
+    std::vector<float> wide_a(size_t(rows * block)), wide_b(size_t(block * columns)), total(size_t(rows * columns));
+    for (int64_t at = 0; at < p_.k; at += block) {
+      int64_t depth = std::min(block, p_.k - at);
+      widen(a.at(0, at), rows, depth, wide_a.data());
+      widen(b.at(at, 0), depth, columns, wide_b.data());
+      blas::gemm<float>(rows, columns, depth, wide_a.data(), {false, depth}, wide_b.data(), {false, columns}, 1.0f,
+                        total.data(), columns);
+    }
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j) c[i * p_.n + j] = T(total[size_t(i * columns + j)]);
+  }
+
+  // Products that are one tile each: the epilogue runs over a few at a time.
   void run_batches(const T* a, const T* b, T* c, std::span<std::byte* const> rest) const {
     int64_t area = p_.m * p_.n, work = std::max<int64_t>(area * p_.k, 1);
     int64_t grain = std::max<int64_t>(1, 750'000 / work), group = std::max<int64_t>(1, 16384 / area);
     parallel_for(p_.batches, grain, [&](int64_t begin, int64_t end) {
+      Ref<Buffer> room = scratch();
       for (int64_t first = begin; first < end; first += group) {
         int64_t last = std::min(end, first + group);
         for (int64_t batch = first; batch < last; ++batch) {
           int64_t at_a, at_b;
           p_.offsets(batch, at_a, at_b);
-          multiply(p_.m, p_.n, a + at_a, b + at_b, c + batch * area);
+          multiply(p_.m, p_.n, a + at_a, b + at_b, c + batch * area, room);
         }
         if (epilogue_) epilogue_->run_range(rest, first * area, last * area);
       }
@@ -283,7 +280,10 @@ class DotKernel final : public Kernel {
     return reinterpret_cast<const T*>(room->data());
   }
 
+  const GemmTable* table_;
   Problem p_;
+  bool vector_;
+  size_t room_;
   std::optional<PreparedProgram> epilogue_;
 };
 
@@ -310,8 +310,9 @@ std::unique_ptr<Kernel> make_dot(const Primitive&, std::span<const Layout> input
   int64_t count = element_count(outputs[0].shape);
   if (count == 0 || a.shape.back() == 0)
     return std::make_unique<EmptyKernel>(count, item_size(outputs[0].dtype), epilogue);
-  for (int64_t d : a.shape)
-    if (d > INT_MAX) throw ValueError(cat("dot: an axis of length ", d, " is too long"));
+  for (const Layout& l : inputs)
+    for (int64_t d : l.shape)
+      if (d > INT_MAX) throw ValueError(cat("dot: an axis of length ", d, " is too long"));
   switch (a.dtype) {
     case Dtype::float16:
       return std::make_unique<DotKernel<float16_t>>(a, b, epilogue);

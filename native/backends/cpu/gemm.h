@@ -1,0 +1,38 @@
+// Matrix products by our own tile kernel, compiled for each instruction set. Operands may have any strides and be
+// 16-bit floats. Every element of the result is one chain of multiply-adds in the order of K (in blocks of fixed
+// length), so results do not depend on how the work is cut.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/half.h"
+
+namespace funcnn::cpu {
+
+// Where a matrix lies: element (i, j) at data[i * row + j * column].
+template <class T>
+struct MatrixView {
+  const T* data;
+  int64_t row, column;
+  MatrixView at(int64_t i, int64_t j) const { return {data + i * row + j * column, row, column}; }
+};
+
+struct GemmTable {
+  // C (m x n, dense in its rows) = A B, on the calling thread. `room`: at least gemm_room(...) bytes, aligned to 64.
+  void (*f32)(int64_t m, int64_t n, int64_t k, MatrixView<float> a, MatrixView<float> b, float* c, int64_t leading,
+              std::byte* room);
+  void (*f64)(int64_t m, int64_t n, int64_t k, MatrixView<double> a, MatrixView<double> b, double* c, int64_t leading,
+              std::byte* room);
+  void (*f16)(int64_t m, int64_t n, int64_t k, MatrixView<float16_t> a, MatrixView<float16_t> b, float16_t* c,
+              int64_t leading, std::byte* room);
+  void (*bf16)(int64_t m, int64_t n, int64_t k, MatrixView<bfloat16_t> a, MatrixView<bfloat16_t> b, bfloat16_t* c,
+               int64_t leading, std::byte* room);
+};
+
+// Bytes of scratch memory a product of this size needs.
+size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item);
+// The table for this machine; null where the compiler cannot build it.
+const GemmTable* gemm_table();
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,240 @@
+// The tile kernel of matrix products. A tile of C stays in registers while a panel of packed A and one of B go by.
+#include "backends/cpu/gemm.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <type_traits>
+
+#include "backends/cpu/gemm_blocks.h"
+
+#define FUNCNN_JOIN_(a, b) a##b
+#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+
+namespace funcnn::cpu {
+extern const GemmTable FUNCNN_JOIN(gemm_table_, FUNCNN_ISA);
+
+#if defined(__GNUC__)
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64, kRows = 12;
+#elif defined(__AVX2__)
+constexpr int kBytes = 32, kRows = 6;
+#elif defined(__aarch64__)
+constexpr int kBytes = 16, kRows = 8;
+#else
+constexpr int kBytes = 16, kRows = 4;
+#endif
+constexpr int kVectors = 2;  // a row of the tile
+
+template <class T>
+struct Simd {
+  typedef T Vector __attribute__((vector_size(kBytes)));
+  typedef T Loose __attribute__((vector_size(kBytes), aligned(alignof(T)), may_alias));
+  static constexpr int lanes = kBytes / int(sizeof(T)), panel = kVectors * lanes;
+};
+
+inline float widen(float x) { return x; }
+inline double widen(double x) { return x; }
+inline float widen(bfloat16_t x) { return bfloat16_bits_to_float(x.bits); }
+// Without branches, so that loops over it vectorise: the exponent is rebased by a product, which also normalises
+// subnormal numbers; infinities and NaN keep theirs.
+inline float widen(float16_t x) {
+  uint32_t magnitude = uint32_t(x.bits & 0x7fffu) << 13, sign = uint32_t(x.bits & 0x8000u) << 16;
+  uint32_t scaled = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
+  uint32_t bits = magnitude >= 0x0f800000u ? (magnitude | 0x7f800000u) : scaled;
+  return std::bit_cast<float>(bits | sign);
+}
+
+// `rows` x panel elements of C from k steps of a packed panel of A (kRows apart) and a panel of B (`step` apart).
+template <class T, int vectors, int rows>
+void tile(int64_t k, const T* __restrict a, const T* __restrict b, int64_t step, T* __restrict c, int64_t leading,
+          bool add) {
+  using V = typename Simd<T>::Vector;
+  using L = typename Simd<T>::Loose;
+  constexpr int lanes = Simd<T>::lanes;
+  V sum[rows][vectors];
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
+  for (int64_t p = 0; p < k; ++p) {
+    V x[vectors];
+    for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
+    for (int i = 0; i < rows; ++i)
+      for (int j = 0; j < vectors; ++j) sum[i][j] += a[i] * x[j];
+    a += kRows;
+    b += step;
+  }
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < vectors; ++j) {
+      L* out = reinterpret_cast<L*>(c + i * leading + j * lanes);
+      *out = add ? *out + sum[i][j] : sum[i][j];
+    }
+}
+
+template <class T>
+using Tile = void (*)(int64_t, const T*, const T*, int64_t, T*, int64_t, bool);
+
+template <class T, int vectors, int... rows>
+constexpr Tile<T> pick(int count, std::integer_sequence<int, rows...>) {
+  constexpr Tile<T> table[] = {tile<T, vectors, rows + 1>...};
+  return table[count - 1];
+}
+
+// Rows of A in panels of at most kRows, as even as they come.
+struct Panels {
+  int64_t count, base, extra;
+  explicit Panels(int64_t rows) : count((rows + kRows - 1) / kRows), base(rows / count), extra(rows % count) {}
+  int64_t rows(int64_t i) const { return base + (i < extra ? 1 : 0); }
+};
+
+// out[t * step + i] = line i at t, for `lines` lines that are `apart` from each other and dense along t.
+template <class T, class S>
+void interleave(const S* __restrict from, int64_t apart, int64_t lines, int64_t k, T* __restrict out, int64_t step) {
+  int64_t i = 0;
+  if constexpr (sizeof(T) == 4) {
+    // Squares of 4 x 4 in registers.
+    typedef float Four __attribute__((vector_size(16)));
+    typedef float FourLoose __attribute__((vector_size(16), aligned(4), may_alias));
+    typedef int32_t Order __attribute__((vector_size(16)));
+    auto load = [](const S* at) {
+      if constexpr (std::is_same_v<T, S>)
+        return Four(*reinterpret_cast<const FourLoose*>(at));
+      else
+        return Four{widen(at[0]), widen(at[1]), widen(at[2]), widen(at[3])};
+    };
+    for (; i + 4 <= lines; i += 4) {
+      const S* line = from + i * apart;
+      int64_t t = 0;
+      for (; t + 4 <= k; t += 4) {
+        Four a = load(line + t), b = load(line + apart + t), c = load(line + 2 * apart + t),
+             d = load(line + 3 * apart + t);
+        Four ab0 = __builtin_shuffle(a, b, Order{0, 4, 1, 5}), ab1 = __builtin_shuffle(a, b, Order{2, 6, 3, 7});
+        Four cd0 = __builtin_shuffle(c, d, Order{0, 4, 1, 5}), cd1 = __builtin_shuffle(c, d, Order{2, 6, 3, 7});
+        T* to = out + t * step + i;
+        *reinterpret_cast<FourLoose*>(to) = __builtin_shuffle(ab0, cd0, Order{0, 1, 4, 5});
+        *reinterpret_cast<FourLoose*>(to + step) = __builtin_shuffle(ab0, cd0, Order{2, 3, 6, 7});
+        *reinterpret_cast<FourLoose*>(to + 2 * step) = __builtin_shuffle(ab1, cd1, Order{0, 1, 4, 5});
+        *reinterpret_cast<FourLoose*>(to + 3 * step) = __builtin_shuffle(ab1, cd1, Order{2, 3, 6, 7});
+      }
+      for (; t < k; ++t)
+        for (int64_t q = 0; q < 4; ++q) out[t * step + i + q] = widen(line[q * apart + t]);
+    }
+  }
+  for (; i < lines; ++i)
+    for (int64_t t = 0; t < k; ++t) out[t * step + i] = widen(from[i * apart + t]);
+}
+
+template <class T, class S>
+void pack_a(MatrixView<S> a, int64_t rows, int64_t k, T* out) {
+  Panels panels(rows);
+  for (int64_t p = 0, row = 0; p < panels.count; ++p) {
+    int64_t n = panels.rows(p);
+    MatrixView<S> from = a.at(row, 0);
+    if (a.column == 1) {
+      interleave<T>(from.data, from.row, n, k, out, kRows);
+    } else if (a.row == 1 && n == kRows) {
+      for (int64_t t = 0; t < k; ++t)
+        for (int64_t i = 0; i < kRows; ++i) out[t * kRows + i] = widen(from.data[t * from.column + i]);
+    } else {
+      for (int64_t t = 0; t < k; ++t)
+        for (int64_t i = 0; i < n; ++i) out[t * kRows + i] = widen(from.data[t * from.column + i * from.row]);
+    }
+    row += n;
+    out += k * kRows;
+  }
+}
+
+template <class T, class S>
+void pack_b_panel(MatrixView<S> b, int64_t k, int64_t columns, T* out) {
+  constexpr int panel = Simd<T>::panel;
+  if (columns < panel) std::fill_n(out, k * panel, T(0));
+  if (b.row == 1) {
+    interleave<T>(b.data, b.column, columns, k, out, panel);
+  } else if (b.column == 1 && columns == panel) {
+    for (int64_t t = 0; t < k; ++t)
+      for (int j = 0; j < panel; ++j) out[t * panel + j] = widen(b.data[t * b.row + j]);
+  } else {
+    for (int64_t t = 0; t < k; ++t)
+      for (int64_t j = 0; j < columns; ++j) out[t * panel + j] = widen(b.data[t * b.row + j * b.column]);
+  }
+}
+
+// The product into C of the type that is accumulated in.
+template <class T, class S>
+void accumulate(int64_t m, int64_t n, int64_t k, MatrixView<S> a, MatrixView<S> b, T* c, int64_t leading,
+                std::byte* room) {
+  constexpr int panel = Simd<T>::panel;
+  T* packed_a = reinterpret_cast<T*>(room);
+  T* packed_b = packed_a + (std::min(m, kBlockM) + kRows) / kRows * kRows * std::min(k, kBlockK);
+  packed_b = reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(packed_b) + 63) & ~uintptr_t(63));
+  alignas(64) T edge[kRows * panel];
+  for (int64_t n0 = 0; n0 < n; n0 += kBlockN) {
+    int64_t columns = std::min(kBlockN, n - n0);
+    for (int64_t k0 = 0; k0 < k; k0 += kBlockK) {
+      int64_t depth = std::min(kBlockK, k - k0);
+      // B in its own rows is read where it lies unless it is gone over often.
+      bool direct = std::is_same_v<T, S> && b.column == 1 && m <= 4 * kRows;
+      auto pack_b = [&](int64_t j) {
+        pack_b_panel<T>(b.at(k0, n0 + j), depth, std::min<int64_t>(panel, columns - j),
+                        packed_b + j / panel * depth * panel);
+      };
+      for (int64_t m0 = 0; m0 < m; m0 += kBlockM) {
+        int64_t rows = std::min(kBlockM, m - m0);
+        pack_a<T>(a.at(m0, k0), rows, depth, packed_a);
+        Panels panels(rows);
+        for (int64_t j = 0; j < columns; j += panel) {
+          int64_t width = std::min<int64_t>(panel, columns - j);
+          const T* from = packed_b + j / panel * depth * panel;
+          int64_t step = panel;
+          if (direct && width == panel) {
+            from = reinterpret_cast<const T*>(b.at(k0, n0 + j).data);
+            step = b.row;
+          } else if (m0 == 0) {
+            pack_b(j);
+          }
+          for (int64_t p = 0, row = m0; p < panels.count; ++p) {
+            int64_t count = panels.rows(p);
+            constexpr auto sizes = std::make_integer_sequence<int, kRows>();
+            Tile<T> run =
+                width <= Simd<T>::lanes ? pick<T, 1>(int(count), sizes) : pick<T, kVectors>(int(count), sizes);
+            T* out = c + row * leading + n0 + j;
+            const T* left = packed_a + p * depth * kRows;
+            if (width == panel) {
+              run(depth, left, from, step, out, leading, k0 > 0);
+            } else {
+              run(depth, left, from, step, edge, panel, false);
+              for (int64_t i = 0; i < count; ++i)
+                for (int64_t q = 0; q < width; ++q)
+                  out[i * leading + q] = k0 > 0 ? out[i * leading + q] + edge[i * panel + q] : edge[i * panel + q];
+            }
+            row += count;
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void same(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, T* c, int64_t leading, std::byte* room) {
+  accumulate<T, T>(m, n, k, a, b, c, leading, room);
+}
+
+// 16-bit floats: accumulated in float32, rounded once.
+template <class H>
+void half(int64_t m, int64_t n, int64_t k, MatrixView<H> a, MatrixView<H> b, H* c, int64_t leading, std::byte* room) {
+  float* total = reinterpret_cast<float*>(room);
+  accumulate<float, H>(m, n, k, a, b, total, n, room + (size_t(m * n) * sizeof(float) + 63) / 64 * 64);
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) c[i * leading + j] = H(total[i * n + j]);
+}
+
+}  // namespace
+
+const GemmTable FUNCNN_JOIN(gemm_table_, FUNCNN_ISA) = {same<float>, same<double>, half<float16_t>, half<bfloat16_t>};
+#else
+const GemmTable FUNCNN_JOIN(gemm_table_, FUNCNN_ISA) = {};
+#endif
+
+}  // namespace funcnn::cpu
