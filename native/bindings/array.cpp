@@ -221,6 +221,8 @@ Example:
           "T", [](const Array& x) { return transpose(x, {}); }, nb::sig("def T(self) -> array"),
           "The axes in reverse order.")
       .def_prop_ro("mT", &matrix_transpose_of, nb::sig("def mT(self) -> array"), "The last two axes exchanged.")
+      .def_prop_ro("at", &array_at, nb::sig("def at(self) -> ArrayAt"),
+                   "Replace a part: `x.at[index].set(v)`, `.add`, `.multiply`, ... return a new array.")
       .def_prop_ro(
           "real", [](const Array& x) { return real(x); }, nb::sig("def real(self) -> array"), "The real part.")
       .def_prop_ro(

@@ -64,6 +64,7 @@ void def_method(const char* name, F&& function, const Extra&... extra) {
 PyObject* get_item(PyObject* self, PyObject* index);
 PyObject* get_row(PyObject* self, Py_ssize_t index);
 int set_item(PyObject* self, PyObject* index, PyObject* value);
+nb::object array_at(const Array& x);
 extern const PyType_Slot operator_slots[];
 extern const size_t operator_slot_count;
 

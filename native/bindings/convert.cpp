@@ -254,6 +254,7 @@ Array as_array(nb::handle object, const char* name) {
 }
 
 std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name) {
+  if (is_array(a.ptr()) && is_array(b.ptr())) return {array_of(a.ptr()), array_of(b.ptr())};
   Array x, y;
   if (is_array(b.ptr()) && convert_scalar(a.ptr(), array_of(b.ptr()).dtype(), x)) return {x, array_of(b.ptr())};
   x = as_array(a, name);

@@ -7,11 +7,13 @@ NB_MODULE(_core, m) {
   funcnn::bind_dtype(m);
   funcnn::bind_array(m);
   funcnn::bind_interchange(m);
+  funcnn::bind_indexing(m);
   funcnn::bind_elementwise(m);
   funcnn::bind_reduce(m);
   funcnn::bind_shape(m);
   funcnn::bind_create(m);
   funcnn::bind_linalg(m);
+  funcnn::bind_order(m);
   funcnn::bind_runtime(m);
   funcnn::bind_pytree(m);
   funcnn::bind_transforms(m);

@@ -278,7 +278,8 @@ void bind_elementwise(nb::module_& m) {
             .c_str());
   def_method("round", round_it, nb::arg("decimals") = 0, nb::sig("def round(self, decimals: int = 0) -> array"),
              "Round to a number of decimals, halves to the even neighbour.");
-  def_method("__round__", round_it, nb::arg("ndigits") = 0, nb::sig("def __round__(self, ndigits: int = 0, /) -> array"));
+  def_method("__round__", round_it, nb::arg("ndigits") = 0,
+             nb::sig("def __round__(self, ndigits: int = 0, /) -> array"));
 
   m.def(
       "where",

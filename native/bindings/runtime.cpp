@@ -4,13 +4,77 @@
 #include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "bindings/array.h"
-#include "bindings/docs.h"
+#include "graph/trace.h"
 #include "plan/eval.h"
+#include "pytree/container.h"
 
 namespace funcnn {
-namespace {}  // namespace
+namespace {
+
+// The arrays among the leaves of trees; other leaves are none of our business.
+Arrays arrays_in(nb::args trees, const char* name) {
+  pytree::Leaves leaves;
+  for (nb::handle tree : trees) {
+    if (is_array(tree.ptr()))
+      leaves.push_back(nb::borrow(tree));
+    else
+      pytree::flatten(tree, leaves);
+  }
+  Arrays found;
+  found.reserve(leaves.size());
+  for (const nb::object& leaf : leaves) {
+    if (!is_array(leaf.ptr())) continue;
+    const Array& x = array_of(leaf.ptr());
+    if (x.node()->abstract) throw_traced_value(*x.node(), name);
+    found.push_back(x);
+  }
+  return found;
+}
+
+}  // namespace
 
 void bind_runtime(nb::module_& m) {
+  m.def(
+      "eval",
+      [](nb::args trees) {
+        Arrays arrays = arrays_in(trees, "eval");
+        nb::gil_scoped_release unlocked;
+        eval(arrays);
+      },
+      nb::sig("def eval(*trees: Any) -> None"),
+      R"(Compute arrays now.
+
+Args:
+    trees: Arrays and pytrees of arrays; other leaves are ignored.
+
+Raises:
+    TracedValueError: under `vmap` and `compile`, where there are no values.
+
+Example:
+    >>> x = fn.array([1.0]) + 1
+    >>> fn.eval(x)
+)");
+  m.def(
+      "async_eval",
+      [](nb::args trees) {
+        Arrays arrays = arrays_in(trees, "async_eval");
+        nb::gil_scoped_release unlocked;
+        async_eval(arrays);
+      },
+      nb::sig("def async_eval(*trees: Any) -> None"),
+      R"(Start to compute arrays on a background thread; looking at one waits for it.
+
+Args:
+    trees: Arrays and pytrees of arrays; other leaves are ignored.
+
+Example:
+    >>> x = fn.array([1.0]) + 1
+    >>> fn.async_eval(x)
+    >>> x.item()
+    2.0
+)");
+  m.def("synchronize", &synchronize, nb::call_guard<nb::gil_scoped_release>(),
+        "Wait for everything `async_eval` has started.");
   m.def("get_active_memory", [] { return memory_stats().active; }, "Count the bytes that arrays use now.");
   m.def(
       "get_peak_memory", [] { return memory_stats().peak; },
