@@ -20,8 +20,13 @@ FlattenOptions options(nb::handle is_leaf) {
 
 Leaves to_leaves(nb::handle iterable) {
   Leaves leaves;
-  if (PyList_CheckExact(iterable.ptr()) || PyTuple_CheckExact(iterable.ptr())) leaves.reserve(nb::len(iterable));
-  for (nb::handle leaf : iterable) leaves.push_back(nb::borrow(leaf));
+  if (PyList_CheckExact(iterable.ptr()) || PyTuple_CheckExact(iterable.ptr())) {
+    Ref<const Record> none;
+    leaves.reserve(nb::len(iterable));
+    expand(iterable.ptr(), classify(iterable.ptr()), leaves, none);
+  } else {
+    for (nb::handle leaf : iterable) leaves.push_back(nb::borrow(leaf));
+  }
   return leaves;
 }
 
@@ -46,12 +51,11 @@ nb::object map(nb::handle f, nb::handle tree, nb::args rest, nb::handle is_leaf)
 
 }  // namespace
 
-void bind_pytree(nb::module_& core) {
-  nb::module_ m = core.def_submodule("pytree", "Pytrees; see funcnn.tree.");
+void bind_pytree(nb::module_& m) {
   initialise(m);
 
   nb::class_<TreeDef>(m, "PyTreeDef",
-                      "The structure of a tree: hashable, comparable, picklable, made by ``tree.structure``.")
+                      "The structure of a tree: hashable, comparable, picklable. ``tree.structure`` makes it.")
       .def_prop_ro("num_leaves", &TreeDef::num_leaves, "How many leaves a tree of this structure has.")
       .def(
           "unflatten", [](const TreeDef& self, nb::handle leaves) { return unflatten(self, to_leaves(leaves)); },
@@ -66,7 +70,7 @@ void bind_pytree(nb::module_& core) {
             flatten_up_to(self, tree, subtrees, "flatten_up_to");
             return list_of(subtrees);
           },
-          nb::arg("tree"), nb::sig("def flatten_up_to(self, tree: typing.Any, /) -> list[typing.Any]"),
+          nb::arg("tree").none(), nb::sig("def flatten_up_to(self, tree: typing.Any, /) -> list[typing.Any]"),
           "List the subtrees of ``tree`` that stand where this structure has leaves.")
       .def("paths", &TreeDef::paths, "List the path of each leaf, as in ``layers.0.weight``.")
       .def("children", &TreeDef::children, "List the structures of the root's children.")
@@ -75,53 +79,64 @@ void bind_pytree(nb::module_& core) {
           [](const TreeDef& self, nb::handle other) {
             return nb::isinstance<TreeDef>(other) && self == nb::cast<const TreeDef&>(other);
           },
-          nb::arg("other"), nb::sig("def __eq__(self, other: object, /) -> bool"))
+          nb::arg("other").none(), nb::sig("def __eq__(self, other: object, /) -> bool"))
       .def("__hash__", &TreeDef::hash)
       .def("__repr__", &TreeDef::repr)
-      .def("__reduce__", [](const TreeDef& self) {
-        Leaves zeros(self.num_leaves(), nb::int_(0));
-        return nb::make_tuple(nb::module_::import_("funcnn.tree").attr("structure"),
-                              nb::make_tuple(unflatten(self, zeros)));
-      });
+      .def(
+          "__reduce__",
+          [](const TreeDef& self) {
+            Leaves zeros(self.num_leaves(), nb::int_(0));
+            return nb::make_tuple(nb::module_::import_("funcnn.tree").attr("structure"),
+                                  nb::make_tuple(unflatten(self, zeros)));
+          },
+          nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"));
 
   m.def(
-      "flatten",
+      "tree_flatten",
       [](nb::handle tree, nb::handle is_leaf) {
         Leaves leaves;
         TreeDef treedef = flatten(tree, leaves, options(is_leaf));
         return nb::make_tuple(list_of(leaves), std::move(treedef));
       },
-      nb::arg("tree").none(), nb::arg("is_leaf") = nb::none());
+      nb::arg("tree").none(), nb::arg("is_leaf").none(),
+      nb::sig("def tree_flatten(tree: typing.Any, is_leaf: typing.Callable[[typing.Any], bool] | None, /) -> "
+              "tuple[list[typing.Any], PyTreeDef]"));
   m.def(
-      "leaves",
+      "tree_leaves",
       [](nb::handle tree, nb::handle is_leaf) {
         Leaves leaves;
         flatten(tree, leaves, options(is_leaf));
         return list_of(leaves);
       },
-      nb::arg("tree").none(), nb::arg("is_leaf") = nb::none());
+      nb::arg("tree").none(), nb::arg("is_leaf").none(),
+      nb::sig("def tree_leaves(tree: typing.Any, is_leaf: typing.Callable[[typing.Any], bool] | None, /) -> "
+              "list[typing.Any]"));
   m.def(
-      "structure",
+      "tree_structure",
       [](nb::handle tree, nb::handle is_leaf) {
         Leaves leaves;
         return flatten(tree, leaves, options(is_leaf));
       },
-      nb::arg("tree").none(), nb::arg("is_leaf") = nb::none());
-  m.def("unflatten", [](const TreeDef& treedef, nb::handle leaves) { return unflatten(treedef, to_leaves(leaves)); });
-  m.def("map", &map, nb::arg("f"), nb::arg("tree").none(), nb::arg("rest"), nb::kw_only(),
-        nb::arg("is_leaf") = nb::none());
+      nb::arg("tree").none(), nb::arg("is_leaf").none(),
+      nb::sig("def tree_structure(tree: typing.Any, is_leaf: typing.Callable[[typing.Any], bool] | None, /) -> "
+              "PyTreeDef"));
+  m.def("tree_map", &map, nb::arg("f"), nb::arg("tree").none(), nb::arg("rest"), nb::kw_only(),
+        nb::arg("is_leaf") = nb::none(),
+        nb::sig("def tree_map(f: typing.Callable[..., typing.Any], tree: typing.Any, *rest: typing.Any, is_leaf: "
+                "typing.Callable[[typing.Any], bool] | None = None) -> typing.Any"));
   m.def(
-      "broadcast_prefix",
+      "tree_broadcast_prefix",
       [](nb::handle prefix, nb::handle tree, nb::handle is_leaf) {
         Leaves ignored, leaves;
         TreeDef treedef = flatten(tree, ignored);
         broadcast_prefix(prefix, treedef, leaves, "tree.broadcast_prefix", options(is_leaf));
         return unflatten(treedef, leaves);
       },
-      nb::arg("prefix").none(), nb::arg("tree").none(), nb::arg("is_leaf") = nb::none());
-  // Structure in which what was left out counts as a leaf.
+      nb::arg("prefix").none(), nb::arg("tree").none(), nb::arg("is_leaf").none(),
+      nb::sig("def tree_broadcast_prefix(prefix: typing.Any, tree: typing.Any, is_leaf: "
+              "typing.Callable[[typing.Any], bool] | None, /) -> typing.Any"));
   m.def(
-      "flatten_with_absent",
+      "tree_flatten_with_absent",
       [](nb::handle tree) {
         Leaves leaves;
         FlattenOptions options;
@@ -129,23 +144,38 @@ void bind_pytree(nb::module_& core) {
         TreeDef treedef = flatten(tree, leaves, options);
         return nb::make_tuple(list_of(leaves), std::move(treedef));
       },
-      nb::arg().none());
-  // (keys, children) of a container, None for a leaf.
+      nb::arg("tree").none(),
+      nb::sig("def tree_flatten_with_absent(tree: typing.Any, /) -> tuple[list[typing.Any], PyTreeDef]"),
+      "Flatten with what was left out counted as leaves.");
   m.def(
-      "children",
+      "tree_children",
       [](nb::handle tree) -> nb::object {
         Leaves keys, values;
         if (!children(tree, keys, values)) return nb::none();
         return nb::make_tuple(list_of(keys), list_of(values));
       },
-      nb::arg().none());
+      nb::arg("tree").none(),
+      nb::sig("def tree_children(tree: typing.Any, /) -> tuple[list[typing.Any], list[typing.Any]] | None"),
+      "The keys and children of a container, None for a leaf.");
   m.def(
-      "with_children", [](nb::handle tree, nb::handle children) { return with_children(tree, to_leaves(children)); },
-      nb::arg().none(), nb::arg());
-  m.def("key_text", [](nb::handle key) { return key_text(key); }, nb::arg().none());
-  m.def("register_node", &register_node, nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
-  m.def("register_attrs", &register_attrs);
-  m.def("clear_cache", &clear_cache);
+      "tree_with_children",
+      [](nb::handle tree, nb::handle children) { return with_children(tree, to_leaves(children)); },
+      nb::arg("tree").none(), nb::arg("children"),
+      nb::sig("def tree_with_children(tree: typing.Any, children: collections.abc.Iterable[typing.Any], /) -> "
+              "typing.Any"),
+      "A container with other children.");
+  m.def(
+      "tree_key_text", [](nb::handle key) { return key_text(key); }, nb::arg("key").none(),
+      nb::sig("def tree_key_text(key: typing.Any, /) -> str"), "A key as it stands in a path.");
+  m.def("tree_register_node", &register_node, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(),
+        nb::sig("def tree_register_node(cls: type, flatten: typing.Any, unflatten: typing.Any, keys: typing.Any, /) -> "
+                "None"));
+  m.def("tree_register_attrs", &register_attrs,
+        nb::sig("def tree_register_attrs(cls: type, fields: collections.abc.Iterable[str], static: "
+                "collections.abc.Iterable[str], /) -> None"));
+  m.def("tree_absent", &absent, nb::sig("def tree_absent() -> typing.Any"),
+        "What stands for a leaf left out of a part.");
+  m.def("tree_clear_cache", &clear_cache, "Forget the remembered key orders of dicts (at most 4096 of them).");
 }
 
 }  // namespace funcnn

@@ -12,11 +12,18 @@
 namespace funcnn::pytree {
 namespace {
 
+// Key orders of dicts met lately, by the identity of the keys: buckets of a few, the oldest of which makes room.
+struct OrderBucket {
+  std::array<Ref<const DictOrder>, 4> orders;
+  unsigned next = 0;
+};
+using OrderCache = std::array<OrderBucket, 1024>;
+
 // Everything that lives as long as the interpreter; emptied at exit, while destructors may still run Python code.
 struct Globals {
   nb::ft_mutex mutex;
   std::unordered_map<PyObject*, Ref<const Registration>> registry;
-  std::array<Ref<const DictOrder>, 1024> orders;  // by hash of the keys' identities
+  OrderCache orders;
   nb::object absent;
   nb::object fields_name;
 };
@@ -26,7 +33,7 @@ Globals& globals() {
 }
 
 // Dicts of more keys than this have their keys sorted anew each time.
-constexpr size_t kMaxRemembered = 4096;
+constexpr size_t kMaxRemembered = 1024;
 
 bool has_exact_type(PyObject* object, PyTypeObject& type) { return Py_TYPE(object) == &type; }
 
@@ -65,14 +72,10 @@ Ref<const DictOrder> make_order(std::span<PyObject* const> borrowed) {
   std::vector<uint32_t> sorted = sort_keys(order->inserted);
   auto record = make_ref<Record>();
   nb::object keys = owned(PyTuple_New(Py_ssize_t(sorted.size())));
-  nb::dict prototype;
   for (size_t i = 0; i < sorted.size(); ++i) {
-    const nb::object& key = order->inserted[sorted[i]];
-    fill_tuple(keys.ptr(), i, nb::object(key).release().ptr());
-    prototype[key] = nb::none();
+    fill_tuple(keys.ptr(), i, nb::object(order->inserted[sorted[i]]).release().ptr());
   }
   record->keys = std::move(keys);
-  record->prototype = std::move(prototype);
   order->record = std::move(record);
   if (!std::is_sorted(sorted.begin(), sorted.end())) order->sorted = std::move(sorted);
   return order;
@@ -90,10 +93,11 @@ Ref<const DictOrder> find_order(std::span<PyObject* const> keys) {
   uint64_t hash = keys.size();
   for (PyObject* key : keys) hash = (hash ^ uint64_t(reinterpret_cast<uintptr_t>(key))) * 0x9e3779b97f4a7c15ull;
   Globals& g = globals();
-  Ref<const DictOrder>& slot = g.orders[hash >> 54];
+  OrderBucket& bucket = g.orders[hash >> 54];
   {
     nb::ft_lock_guard lock(g.mutex);
-    if (slot && same_keys(*slot, keys)) return slot;
+    for (const Ref<const DictOrder>& order : bucket.orders)
+      if (order && same_keys(*order, keys)) return order;
   }
   Ref<const DictOrder> order = make_order(keys);
   bool plain = std::all_of(order->inserted.begin(), order->inserted.end(), [](const nb::object& key) {
@@ -102,7 +106,7 @@ Ref<const DictOrder> find_order(std::span<PyObject* const> keys) {
   Ref<const DictOrder> old = order;  // released after the lock
   if (plain) {
     nb::ft_lock_guard lock(g.mutex);
-    std::swap(slot, old);
+    std::swap(bucket.orders[bucket.next++ % bucket.orders.size()], old);
   }
   return order;
 }
@@ -177,7 +181,6 @@ void expand_default_dict(PyObject* object, Leaves& values, Ref<const Record>& re
   expand_dict(object, values, plain);
   auto made = make_ref<Record>();
   made->keys = plain->keys;
-  made->prototype = plain->prototype;
   made->type = nb::borrow(nb::handle(object).type());
   made->metadata = nb::object(nb::handle(object).attr("default_factory"));
   record = std::move(made);
@@ -213,7 +216,7 @@ void expand_custom(PyObject* object, const Registration& registration, Leaves& v
 }
 
 nb::object build_dict(const Record& record, std::span<const nb::object> values) {
-  nb::object dict = owned(PyDict_Copy(record.prototype.ptr()));
+  nb::object dict = owned(PyDict_New());
   PyObject* keys = record.keys.ptr();
   for (size_t i = 0; i < values.size(); ++i)
     if (PyDict_SetItem(dict.ptr(), tuple_item(keys, i), values[i].ptr()) < 0) throw nb::python_error();
@@ -334,13 +337,11 @@ void expand(PyObject* object, Class cls, Leaves& values, Ref<const Record>& reco
       [[fallthrough]];
     }
     case Kind::Tuple:
-      for (Py_ssize_t i = 0, n = PyTuple_Size(object); i < n; ++i)
-        values.push_back(nb::borrow(PyTuple_GetItem(object, i)));
+      for (size_t i = 0, n = tuple_size(object); i < n; ++i) values.push_back(nb::borrow(tuple_item(object, i)));
       return;
     case Kind::List: {
       nb::ft_object_guard guard(object);
-      for (Py_ssize_t i = 0, n = PyList_Size(object); i < n; ++i)
-        values.push_back(nb::borrow(PyList_GetItem(object, i)));
+      for (size_t i = 0, n = list_size(object); i < n; ++i) values.push_back(nb::borrow(list_item(object, i)));
       return;
     }
     case Kind::Dict:
@@ -443,9 +444,9 @@ void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields
 
 void clear_cache() {
   Globals& g = globals();
-  std::array<Ref<const DictOrder>, 1024> old;
+  auto old = std::make_unique<OrderCache>();
   nb::ft_lock_guard lock(g.mutex);
-  std::swap(old, g.orders);
+  std::swap(*old, g.orders);
 }
 
 void initialise(nb::module_& m) {
@@ -453,7 +454,6 @@ void initialise(nb::module_& m) {
   g.fields_name = nb::steal(PyUnicode_InternFromString("_fields"));
   initialise_frozendict(m);
   g.absent = make_absent();
-  m.attr("absent") = g.absent;
   nb::object collections = nb::module_::import_("collections");
   for (auto [name, kind] : {std::pair{"OrderedDict", Kind::OrderedDict}, std::pair{"defaultdict", Kind::DefaultDict}}) {
     auto registration = make_ref<Registration>();

@@ -17,10 +17,9 @@ struct Registration : RefCounted {
 
 // What a node of a structure knows about its container beside its kind.
 struct Record : RefCounted {
-  nb::object keys;       // dicts: a tuple in canonical order
-  nb::object prototype;  // dicts: a dict with these keys, to be copied and filled
-  nb::object type;       // namedtuples, registered classes
-  nb::object metadata;   // registered classes: static data; defaultdict: the default factory
+  nb::object keys;      // dicts: a tuple in canonical order
+  nb::object type;      // namedtuples, registered classes
+  nb::object metadata;  // registered classes: static data; defaultdict: the default factory
   Ref<const Registration> registration;
 };
 
@@ -64,11 +63,15 @@ inline nb::object owned(PyObject* result) {
 #ifdef Py_LIMITED_API
 inline PyObject* tuple_item(PyObject* tuple, size_t i) { return PyTuple_GetItem(tuple, Py_ssize_t(i)); }
 inline size_t tuple_size(PyObject* tuple) { return size_t(PyTuple_Size(tuple)); }
+inline PyObject* list_item(PyObject* list, size_t i) { return PyList_GetItem(list, Py_ssize_t(i)); }
+inline size_t list_size(PyObject* list) { return size_t(PyList_Size(list)); }
 inline void fill_tuple(PyObject* tuple, size_t i, PyObject* item) { PyTuple_SetItem(tuple, Py_ssize_t(i), item); }
 inline void fill_list(PyObject* list, size_t i, PyObject* item) { PyList_SetItem(list, Py_ssize_t(i), item); }
 #else
 inline PyObject* tuple_item(PyObject* tuple, size_t i) { return PyTuple_GET_ITEM(tuple, Py_ssize_t(i)); }
 inline size_t tuple_size(PyObject* tuple) { return size_t(PyTuple_GET_SIZE(tuple)); }
+inline PyObject* list_item(PyObject* list, size_t i) { return PyList_GET_ITEM(list, Py_ssize_t(i)); }
+inline size_t list_size(PyObject* list) { return size_t(PyList_GET_SIZE(list)); }
 inline void fill_tuple(PyObject* tuple, size_t i, PyObject* item) { PyTuple_SET_ITEM(tuple, Py_ssize_t(i), item); }
 inline void fill_list(PyObject* list, size_t i, PyObject* item) { PyList_SET_ITEM(list, Py_ssize_t(i), item); }
 #endif

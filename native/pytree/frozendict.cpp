@@ -288,7 +288,7 @@ void initialise_frozendict(nb::module_& m) {
     type_ = owned(make_type(m.ptr())).release().ptr();
     nb::module_::import_("collections.abc").attr("Mapping").attr("register")(nb::handle(type_));
   }
-  m.attr("frozendict") = nb::handle(type_);
+  m.attr("_frozendict") = nb::handle(type_);
 }
 
 }  // namespace funcnn::pytree

@@ -9,14 +9,14 @@ The path of a leaf is its keys, names and indices joined by dots, ``layers.0.wei
 is written with a backslash before it. The path of the whole tree is the empty string.
 """
 
+from .._core import PyTreeDef
+from .._frozendict import frozendict
 from ._basic import (
-    PyTreeDef,
     absent,
     all,
     broadcast_prefix,
     flatten,
     flatten_with_path,
-    frozendict,
     leaves,
     leaves_with_path,
     map,

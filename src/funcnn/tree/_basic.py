@@ -7,12 +7,10 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .._core import pytree as _pytree
+from .. import _core
+from .._core import PyTreeDef
 
-PyTreeDef = _pytree.PyTreeDef
-frozendict = _pytree.frozendict
-absent: Any = _pytree.absent
-
+absent: Any = _core.tree_absent()
 IsLeaf = Callable[[Any], bool]
 _unset: Any = object()
 
@@ -35,7 +33,7 @@ def flatten(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[Any], PyTree
     >>> tree.flatten({"b": 1, "a": (2, None)})
     ([2, 1], PyTreeDef({'a': (*, None), 'b': *}))
     """
-    return _pytree.flatten(tree, is_leaf)
+    return _core.tree_flatten(tree, is_leaf)
 
 
 def unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
@@ -48,7 +46,7 @@ def unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
     >>> tree.unflatten(tree.structure({"a": (0, 0), "b": 0}), [1, 2, 3])
     {'a': (1, 2), 'b': 3}
     """
-    return _pytree.unflatten(treedef, leaves)
+    return treedef.unflatten(leaves)
 
 
 def leaves(tree: Any, is_leaf: IsLeaf | None = None) -> list[Any]:
@@ -58,7 +56,7 @@ def leaves(tree: Any, is_leaf: IsLeaf | None = None) -> list[Any]:
     >>> tree.leaves({"b": 1, "a": (2, None)})
     [2, 1]
     """
-    return _pytree.leaves(tree, is_leaf)
+    return _core.tree_leaves(tree, is_leaf)
 
 
 def structure(tree: Any, is_leaf: IsLeaf | None = None) -> PyTreeDef:
@@ -68,7 +66,7 @@ def structure(tree: Any, is_leaf: IsLeaf | None = None) -> PyTreeDef:
     >>> tree.structure([1, (2, 3)]) == tree.structure(["x", ("y", "z")])
     True
     """
-    return _pytree.structure(tree, is_leaf)
+    return _core.tree_structure(tree, is_leaf)
 
 
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf | None = None) -> Any:
@@ -88,7 +86,7 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf | None = N
     >>> tree.map(lambda x, y: x + y, {"a": 1, "b": (2, 3)}, {"a": 10, "b": (20, 30)})
     {'a': 11, 'b': (22, 33)}
     """
-    return _pytree.map(f, tree, *rest, is_leaf=is_leaf)
+    return _core.tree_map(f, tree, *rest, is_leaf=is_leaf)
 
 
 def reduce(f: Callable[[Any, Any], Any], tree: Any, initializer: Any = _unset, is_leaf: IsLeaf | None = None) -> Any:
@@ -98,7 +96,7 @@ def reduce(f: Callable[[Any, Any], Any], tree: Any, initializer: Any = _unset, i
     >>> tree.reduce(lambda x, y: x + y, {"a": 1, "b": (2, 3)}, 10)
     16
     """
-    found = _pytree.leaves(tree, is_leaf)
+    found = _core.tree_leaves(tree, is_leaf)
     return functools.reduce(f, found) if initializer is _unset else functools.reduce(f, found, initializer)
 
 
@@ -109,7 +107,7 @@ def all(tree: Any, is_leaf: IsLeaf | None = None) -> bool:
     >>> tree.all({"a": True, "b": (1, 0)})
     False
     """
-    return builtins.all(_pytree.leaves(tree, is_leaf))
+    return builtins.all(_core.tree_leaves(tree, is_leaf))
 
 
 def transpose(outer: PyTreeDef, inner: PyTreeDef | None, tree: Any) -> Any:
@@ -158,7 +156,7 @@ def broadcast_prefix(prefix: Any, tree: Any, is_leaf: IsLeaf | None = None) -> A
     >>> tree.broadcast_prefix({"a": 0, "b": 1}, {"a": (5, 6), "b": {"c": 7}})
     {'a': (0, 0), 'b': {'c': 1}}
     """
-    return _pytree.broadcast_prefix(prefix, tree, is_leaf)
+    return _core.tree_broadcast_prefix(prefix, tree, is_leaf)
 
 
 def paths(tree: Any, is_leaf: IsLeaf | None = None) -> list[str]:
@@ -178,7 +176,7 @@ def flatten_with_path(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[tu
     >>> tree.flatten_with_path({"a": (5, 6)})
     ([('a.0', 5), ('a.1', 6)], PyTreeDef({'a': (*, *)}))
     """
-    found, treedef = _pytree.flatten(tree, is_leaf)
+    found, treedef = _core.tree_flatten(tree, is_leaf)
     return list(zip(treedef.paths(), found, strict=True)), treedef
 
 
@@ -199,6 +197,5 @@ def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf 
     >>> tree.map_with_path(lambda path, x: f"{path}={x}", {"a": (5, 6)})
     {'a': ('a.0=5', 'a.1=6')}
     """
-    found, treedef = _pytree.flatten(tree, is_leaf)
-    names = iter(treedef.paths())
-    return _pytree.map(lambda *args: f(next(names), *args), tree, *rest, is_leaf=is_leaf)
+    names = iter(paths(tree, is_leaf))
+    return _core.tree_map(lambda *args: f(next(names), *args), tree, *rest, is_leaf=is_leaf)

@@ -6,22 +6,29 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ._basic import _pytree, absent, frozendict
+from .. import _core
+from .._frozendict import frozendict
+from ._basic import absent
 
 
 def split_path(path: str) -> list[str]:
     """Split a path at its dots; the keys keep their backslashes."""
-    return re.findall(r"(?:^|(?<=\.))((?:\\.|[^.\\])*)(?:\.|$)", path) if path else []
+    parts = []
+    for match in re.finditer(r"((?:\\.|[^.\\])*)(\.|$)", path) if path else ():
+        parts.append(match[1])
+        if not match[2]:
+            break
+    return parts
 
 
 def _find(node: Any, name: str, path: str) -> tuple[Any, Any]:
     """Return the key and the child that a part of a path names."""
     if isinstance(node, (dict, frozendict)) and "\\" not in name and name in node:
         return name, node[name]
-    opened = _pytree.children(node)
+    opened = _core.tree_children(node)
     keys, children = opened if opened is not None else ([], [])
     for key, child in zip(keys, children, strict=True):
-        if _pytree.key_text(key) == name:
+        if _core.tree_key_text(key) == name:
             return key, child
     what = f"there are {keys}" if keys else "it is a leaf" if opened is None else f"it is {node!r}"
     where = path or "the root"
@@ -34,8 +41,10 @@ def _replace(node: Any, key: Any, value: Any) -> Any:
         return {**node, key: value}
     if type(node) is frozendict:
         return node | {key: value}
-    keys, children = _pytree.children(node)
-    return _pytree.with_children(node, [value if k == key else child for k, child in zip(keys, children, strict=True)])
+    keys, children = _core.tree_children(node) or ([], [])
+    return _core.tree_with_children(
+        node, [value if k == key else child for k, child in zip(keys, children, strict=True)]
+    )
 
 
 def get(tree: Any, path: str) -> Any:
@@ -100,8 +109,8 @@ def merge(a: Any, b: Any) -> Any:
     >>> tree.merge({"layers": ({"mean": 0, "gain": 1}, {})}, {"layers": {0: {"mean": 5}}})
     {'layers': ({'mean': 5, 'gain': 1}, {})}
     """
-    ours, treedef = _pytree.flatten_with_absent(a)
-    theirs, other = _pytree.flatten_with_absent(b)
+    ours, treedef = _core.tree_flatten_with_absent(a)
+    theirs, other = _core.tree_flatten_with_absent(b)
     if treedef == other:
         return treedef.unflatten([x if y is absent else y for x, y in zip(ours, theirs, strict=True)])
     return _merge(a, b, "")
@@ -113,7 +122,7 @@ def _merge(a: Any, b: Any, path: str) -> Any:
     if a is absent or a is None:
         return b
     a_is_dict, b_is_dict = isinstance(a, (dict, frozendict)), isinstance(b, (dict, frozendict))
-    ours, theirs = _pytree.children(a), _pytree.children(b)
+    ours, theirs = _core.tree_children(a), _core.tree_children(b)
     if theirs is not None and not theirs[0]:
         return a
     if ours is not None and theirs is not None and a_is_dict and b_is_dict:
@@ -144,7 +153,7 @@ def _merge(a: Any, b: Any, path: str) -> Any:
     ]
     if all(new is old for new, old in zip(merged, children, strict=True)):
         return a
-    return _pytree.with_children(a, merged)
+    return _core.tree_with_children(a, merged)
 
 
 def _merge_dicts(a: Any, b: Mapping[Any, Any], path: str) -> Any:
@@ -162,12 +171,12 @@ def _merge_dicts(a: Any, b: Mapping[Any, Any], path: str) -> Any:
 
 
 def _join(path: str, key: Any) -> str:
-    text = _pytree.key_text(key)
+    text = _core.tree_key_text(key)
     return f"{path}.{text}" if path else text
 
 
 def _kind(tree: Any) -> str:
-    opened = _pytree.children(tree)
+    opened = _core.tree_children(tree)
     name = type(tree).__name__
     if opened is None:
         return f"a leaf ({name})"

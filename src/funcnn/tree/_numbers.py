@@ -6,7 +6,8 @@ from typing import Any
 
 import attrs
 
-from ._basic import _pytree, absent, structure
+from .. import _core
+from ._basic import absent, leaves, structure
 
 
 def allclose(a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
@@ -22,7 +23,7 @@ def allclose(a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_na
     import numpy as np
 
     treedef = structure(a)
-    pairs = zip(_pytree.leaves(a), treedef.flatten_up_to(b), strict=True)
+    pairs = zip(leaves(a), treedef.flatten_up_to(b), strict=True)
     return all(np.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan) for x, y in pairs)
 
 
@@ -34,7 +35,7 @@ def nbytes(tree: Any) -> int:
     >>> tree.nbytes({"weight": np.zeros((3, 4), np.float32), "steps": 5})
     48
     """
-    return sum(getattr(leaf, "nbytes", 0) for leaf in _pytree.leaves(tree))
+    return sum(int(getattr(leaf, "nbytes", 0)) for leaf in leaves(tree))
 
 
 def count(tree: Any) -> int:
@@ -45,7 +46,7 @@ def count(tree: Any) -> int:
     >>> tree.count({"weight": np.zeros((3, 4)), "bias": np.zeros(4)})
     16
     """
-    return sum(getattr(leaf, "size", 1) for leaf in _pytree.leaves(tree))
+    return sum(int(getattr(leaf, "size", 1)) for leaf in leaves(tree))
 
 
 @attrs.frozen
@@ -81,7 +82,7 @@ def diff(a: Any, b: Any) -> list[Difference]:
 def _diff(a: Any, b: Any, path: str, found: list[Difference]) -> None:
     if a is b:
         return
-    ours, theirs = _pytree.children(a), _pytree.children(b)
+    ours, theirs = _core.tree_children(a), _core.tree_children(b)
     if ours is None or theirs is None or type(a) is not type(b):
         if ours is not None or theirs is not None or not _equal(a, b):
             found.append(Difference(path, a, b))
@@ -89,7 +90,7 @@ def _diff(a: Any, b: Any, path: str, found: list[Difference]) -> None:
     left, right = dict(zip(*ours, strict=True)), dict(zip(*theirs, strict=True))
     before = len(found)
     for key in [*left, *(key for key in right if key not in left)]:
-        text = _pytree.key_text(key)
+        text = _core.tree_key_text(key)
         _diff(left.get(key, absent), right.get(key, absent), f"{path}.{text}" if path else text, found)
     if len(found) == before and structure(a) != structure(b) and not _differ_below(left, right):
         found.append(Difference(path, a, b))

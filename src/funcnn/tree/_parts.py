@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ._basic import _pytree, absent, broadcast_prefix
+from .. import _core
+from ._basic import absent, broadcast_prefix, leaves
 from ._edit import split_path
 
 # A glob, a predicate on path and leaf, or a tree of bools.
@@ -24,8 +25,9 @@ def partition(tree: Any, where: Where) -> tuple[Any, Any]:
     Args:
         tree: Any tree.
         where: Which leaves are meant: a glob over paths, where ``*`` stands for anything within one key, ``?`` for one
-            character and ``**`` for any number of keys, none included; or a function of path and leaf; or a tree of bools
-            with the structure of ``tree`` or of its upper levels.
+            character and ``**`` for any number of keys, none included (write ``\\*`` and ``\\?`` for the characters
+            themselves); or a function of path and leaf; or a tree of bools with the structure of ``tree`` or of its upper
+            levels.
 
     Returns:
         ``(selected, rest)``.
@@ -42,7 +44,7 @@ def partition(tree: Any, where: Where) -> tuple[Any, Any]:
     >>> tree.leaves(rest), tree.merge(lora, rest) == params
     ([1], True)
     """
-    found, treedef = _pytree.flatten(tree)
+    found, treedef = _core.tree_flatten(tree, None)
     chosen = _select(tree, treedef, found, where)
     selected = [leaf if yes else absent for leaf, yes in zip(found, chosen, strict=True)]
     rest = [absent if yes else leaf for leaf, yes in zip(found, chosen, strict=True)]
@@ -65,7 +67,7 @@ def _select(tree: Any, treedef: Any, found: list[Any], where: Where) -> list[boo
         return [matches(f"{path}." if path else "") is not None for path in treedef.paths()]
     if callable(where):
         return [bool(where(path, leaf)) for path, leaf in zip(treedef.paths(), found, strict=True)]
-    mask: list[bool] = _pytree.leaves(broadcast_prefix(where, tree))
+    mask: list[bool] = leaves(broadcast_prefix(where, tree))
     for path, yes in zip(treedef.paths(), mask, strict=True):
         if not isinstance(yes, bool):
             raise TypeError(f"partition: the mask must hold bools, got {type(yes).__name__} for {path or 'the root'}")
@@ -82,6 +84,7 @@ def compile_glob(glob: str) -> re.Pattern[str]:
             pattern += rf"(?:{character}*\.)*"
             continue
         for token in re.findall(r"\\.|.", part, flags=re.DOTALL):
-            pattern += character + "*" if token == "*" else character if token == "?" else re.escape(token)
+            wild = {"*": f"{character}*", "?": character, r"\*": r"\*", r"\?": r"\?"}
+            pattern += wild.get(token, re.escape(token))
         pattern += r"\."
     return re.compile(pattern, flags=re.DOTALL)

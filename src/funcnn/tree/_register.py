@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 import attrs
 
-from ._basic import _pytree
+from .. import _core
 
 T = TypeVar("T", bound=type)
 
@@ -39,7 +39,7 @@ def register_node(
     >>> tree.leaves_with_path({"x": Interval(1, 2)})
     [('x.low', 1), ('x.high', 2)]
     """
-    _pytree.register_node(cls, flatten, unflatten, keys)
+    _core.tree_register_node(cls, flatten, unflatten, keys)
 
 
 @overload
@@ -84,7 +84,7 @@ def register_attrs(cls: T | None = None, *, static: Iterable[str] = ()) -> T | C
         unknown = [name for name in constants if name not in names]
         if unknown:
             raise ValueError(f"register_attrs: {cls.__name__} has no field {unknown[0]!r}, only {names}")
-        _pytree.register_attrs(cls, [name for name in names if name not in constants], constants)
+        _core.tree_register_attrs(cls, [name for name in names if name not in constants], constants)
         return cls
 
     return register if cls is None else register(cls)
