@@ -10,7 +10,6 @@ is written with a backslash before it. The path of the whole tree is the empty s
 """
 
 from .._core import PyTreeDef
-from .._frozendict import frozendict
 from ._basic import (
     absent,
     all,
@@ -28,6 +27,7 @@ from ._basic import (
     unflatten,
 )
 from ._edit import get, merge, set
+from ._frozendict import frozendict
 from ._numbers import Difference, allclose, count, diff, nbytes
 from ._parts import filter, partition
 from ._register import register_attrs, register_node

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import _core
-from .._frozendict import frozendict
 from ._basic import absent
+from ._frozendict import frozendict
 
 
 def split_path(path: str) -> list[str]:
