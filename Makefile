@@ -7,13 +7,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-# What a rebuild depends on. Python sources are used in place; only their list matters, since the editable install records it.
+# What a rebuild depends on; Python sources are used in place.
 NATIVE := $(shell find native -type f)
 STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo test sanitize stubs clean FORCE
+.PHONY: build demo test sanitize stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -30,10 +30,11 @@ sanitize: $(STAMP)
 
 # Put the stubs of the extension module beside the sources, for editors and type checkers of a checkout.
 stubs: $(STAMP)
-	cp "$$($(BIN)/python -c 'import funcnn._core as c, pathlib; print(pathlib.Path(c.__file__).with_name("_core.pyi"))')" src/funcnn/
+	rm -rf src/funcnn/_core
+	cp -r "$$($(BIN)/python -c 'import funcnn._core as c, os; print(os.path.dirname(c.__file__))')/_core" src/funcnn/
 
 clean:
-	rm -rf $(VENV) build src/funcnn/_core.pyi
+	rm -rf $(VENV) build src/funcnn/_core
 
 $(VENV)/.created:
 	@$(PYTHON) tools/check_python.py
@@ -44,9 +45,6 @@ $(VENV)/.build-requirements: pyproject.toml tools/install_build_requirements.py 
 	$(BIN)/python tools/install_build_requirements.py
 	@touch $@
 
-$(VENV)/.modules: FORCE | $(VENV)/.created
-	@find src -name '*.py' | LC_ALL=C sort > $@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-
-$(STAMP): $(VENV)/.build-requirements $(VENV)/.modules pyproject.toml $(NATIVE)
+$(STAMP): $(VENV)/.build-requirements pyproject.toml $(NATIVE)
 	$(PIP) install --quiet --no-build-isolation --editable '.[test,examples]'
 	@touch $@

@@ -15,13 +15,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "sanitize"
 SITE = BUILD / "site"
 
-# Run before any import of funcnn: an editable install would otherwise come first.
-SITECUSTOMIZE = """
-import sys
-sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith("_funcnn_editable")
-                    and "ScikitBuild" not in type(f).__name__]
-"""
-
 # Not the core's: they measure time or memory, which a sanitizer changes, or run other programs.
 SKIP = ["tests/test_docs.py", "tests/test_examples.py", "tests/test_memory.py", "tests/test_benchmarks.py"]
 
@@ -42,11 +35,10 @@ def lay_out() -> None:
     package = SITE / "funcnn"
     package.mkdir(parents=True)
     for path in (ROOT / "src" / "funcnn").iterdir():
-        if not path.name.startswith(("_core.", "__pycache__")):
+        if path.name != "_core" and not path.name.startswith(("_core.", "__pycache__")):
             (package / path.name).symlink_to(path)
     (module,) = BUILD.glob("_core.*so")
     (package / module.name).symlink_to(module)
-    (SITE / "sitecustomize.py").write_text(SITECUSTOMIZE)
 
 
 def runtime_libraries() -> str:
@@ -65,6 +57,7 @@ def test(arguments: list[str]) -> int:
         **os.environ,
         "LD_PRELOAD": runtime_libraries(),
         "PYTHONPATH": str(SITE),
+        "SKBUILD_EDITABLE_SKIP": os.pathsep.join(map(str, BUILD.parent.iterdir())),  # past an editable install
         "PYTHONMALLOC": "malloc",
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:allocator_may_return_null=1:detect_stack_use_after_return=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
