@@ -3,6 +3,7 @@
 
 #include "bindings/define.h"
 #include "ops/dot.h"
+#include "ops/einsum.h"
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
 
@@ -31,6 +32,12 @@ const Row rows[] = {
     {"kron", kron, "Compute the Kronecker product.", "", "fn.array([1.0, 2.0]), fn.array([1.0, 1.0])",
      "array([1., 1., 2., 2.], dtype=float32)"},
 };
+
+Arrays arrays_of(nb::args operands, const char* name) {
+  Arrays out;
+  for (nb::handle operand : operands) out.push_back(as_array(operand, name));
+  return out;
+}
 
 Array norm_of(const Array& x, nb::handle order, nb::handle axis, bool keepdims) {
   AxisSet axes = axes_of(axis, "norm");
@@ -90,6 +97,36 @@ void bind_linalg(nb::module_& m) {
       example("tensordot", "Add up products over axes of both arrays.",
               "`axes` is a number n (the last n of a with the first n of b) or the axes of a and the axes of b.",
               "fn.array([1.0, 2.0]), fn.array([3.0, 4.0]), 1", "array(11., dtype=float32)")
+          .c_str());
+  m.def(
+      "einsum",
+      [](const std::string& subscripts, nb::args operands) {
+        return wrap_object(einsum(subscripts, arrays_of(operands, "einsum")));
+      },
+      nb::arg("subscripts"), nb::arg("operands"),
+      nb::sig("def einsum(subscripts: str, /, *operands: ArrayLike) -> array"),
+      example(
+          "einsum", "Sum products over the axes that the output does not name.",
+          "Axes are letters; '...' stands for leading axes that broadcast. More than two operands are contracted in "
+          "pairs, the cheapest first.",
+          "\"ij,j->i\", fn.array([[1.0, 2.0]]), fn.array([3.0, 4.0])", "array([11.], dtype=float32)")
+          .c_str());
+  m.def(
+      "einsum_path",
+      [](const std::string& subscripts, nb::args operands) {
+        nb::list path;
+        for (const std::vector<int>& step : einsum_path(subscripts, arrays_of(operands, "einsum_path"))) {
+          nb::list positions;
+          for (int position : step) positions.append(position);
+          path.append(nb::tuple(positions));
+        }
+        return path;
+      },
+      nb::arg("subscripts"), nb::arg("operands"),
+      nb::sig("def einsum_path(subscripts: str, /, *operands: ArrayLike) -> list[tuple[int, ...]]"),
+      example("einsum_path", "List the pairs that einsum contracts, by position in the list of operands left.",
+              "The result of each step goes to the end of the list.",
+              "\"ij,jk,kl->il\", fn.ones((2, 3)), fn.ones((3, 4)), fn.ones((4, 5))", "[(1, 2), (0, 1)]")
           .c_str());
   nb::module_ linalg = m.def_submodule("linalg", "Linear algebra; see funcnn.linalg.");
   define_function(
