@@ -17,4 +17,7 @@ NB_MODULE(_core, m) {
   funcnn::bind_runtime(m);
   funcnn::bind_pytree(m);
   funcnn::bind_transforms(m);
+  funcnn::bind_compile(m);
+  funcnn::bind_explain(m);
+  funcnn::bind_control(m);
 }

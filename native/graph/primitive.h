@@ -14,6 +14,8 @@
 
 namespace funcnn {
 
+struct Control;
+struct Extension;
 struct Graph;
 
 // How a primitive reaches the machine.
@@ -77,6 +79,10 @@ class Primitive : public RefCounted {
   virtual int reusable_input() const { return -1; }
   // Kind::control, and primitives that carry a graph for their rules.
   virtual std::vector<const Graph*> graphs() const { return {}; }
+  // Kind::control: how the graphs are run.
+  virtual const Control* control() const { return nullptr; }
+  // Where both are computed on the same inputs, this one serves for the other (null: for none).
+  virtual const Extension* extends() const { return nullptr; }
 };
 
 // An error of a rule that does not exist, naming the primitive.

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "graph/control.h"
 
 namespace funcnn {
 namespace {
@@ -13,6 +14,8 @@ class Builder {
   explicit Builder(const Capture& capture) : capture_(capture) { ir_.leaves = capture.classes; }
 
   Ir build() {
+    for (Node* node : capture_.order)
+      if (const Extension* e = node->primitive->extends()) extensions_[extension_key(e->of, *node)] = node;
     for (size_t i = 0; i < capture_.leaves.size(); ++i) numbers_[capture_.leaves[i]] = leaf(i);
     for (Node* node : capture_.order) {
       if (node->multi())
@@ -71,10 +74,40 @@ class Builder {
   int output_of(const Node& shared, int index) {
     int op = operation_of(shared);
     if (op < 0) return *numbers_.find(shared.inputs[size_t(shared.primitive->alias_of(index))].get());
+    if (Node const* const* more = extended_.find(&shared))
+      index = (*more)->primitive->extends()->outputs[size_t(index)];
     return ir_.operations[size_t(op)].outputs[size_t(index)];
   }
 
+  // A primitive named by the hash of its parameters, over these inputs.
+  static Hash extension_key(const Hash& primitive, const Node& node) {
+    Hasher h;
+    h.add(primitive);
+    for (const NodeRef& input : node.inputs) h.add(static_cast<const void*>(input.get()));
+    return h.finish();
+  }
+
+  // The node that computes all of `node` and more, if the capture has one. It reads the same inputs, so it can be
+  // computed in the place of `node`.
+  const Node* extension_of(const Node& node) {
+    if (extensions_.empty() || !node.primitive->control()) return nullptr;
+    Hasher h;
+    node.primitive->hash(h);
+    auto it = extensions_.find(extension_key(h.finish(), node));
+    return it == extensions_.end() || it->second == &node ? nullptr : it->second;
+  }
+
   void shared(const Node& node) {
+    if (const Node* more = extension_of(node)) {
+      int op = operation(*more, *more->avals);
+      operations_[more] = op;
+      Operation& made = ir_.operations[size_t(op)];
+      made.sequence = std::min(made.sequence, node.sequence);
+      for (int id : made.outputs) keep_earliest(id, node.sequence);
+      operations_[&node] = op;
+      extended_[&node] = more;
+      return;
+    }
     if (node.primitive->kind() == Kind::alias) {
       operations_[&node] = -1;
       return;
@@ -255,6 +288,8 @@ class Builder {
   NodeMap<int> operations_{16};  // shared nodes: their operation, -1 for those that only repeat inputs
   std::unordered_map<Hash, int, HashOfHash> merged_, merged_operations_;
   std::unordered_map<int, int> copies_;
+  std::unordered_map<Hash, const Node*, HashOfHash> extensions_;
+  NodeMap<const Node*> extended_{16};
 };
 
 }  // namespace

@@ -142,7 +142,7 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
         step.operands.push_back(slot_of(output));
       }
       if (op->primitive->kind() == Kind::control) {
-        step.kernel = make_control_kernel(*op->primitive, inputs, outputs, fusion);
+        step.kernel = make_control_kernel(*op->primitive, inputs, fusion);
       } else {
         step.kernel = machine.make_primitive(*op->primitive, inputs, outputs, nullptr);
       }

@@ -1,0 +1,356 @@
+// fn.compile: Python functions traced once for each signature and run from their plans.
+#include <algorithm>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "base/error.h"
+#include "bindings/trace.h"
+#include "plan/eval.h"
+#include "plan/log.h"
+
+namespace funcnn {
+namespace {
+
+// One traced signature.
+struct Entry {
+  nb::object statics;  // tuple of the static values, positional then (name, value)
+  pytree::TreeDef inputs;
+  std::vector<Aval> avals;
+  pytree::TreeDef outputs;
+  std::unique_ptr<CompiledGraph> graph;
+  Arrays captured;
+};
+
+class Compiled {
+ public:
+  Compiled(nb::object function, std::string name, std::vector<int> static_positions,
+           std::vector<std::string> static_names, std::vector<int> donated_positions,
+           std::vector<std::string> donated_names, size_t capacity)
+      : function_(std::move(function)),
+        name_(std::move(name)),
+        static_positions_(std::move(static_positions)),
+        static_names_(std::move(static_names)),
+        donated_positions_(std::move(donated_positions)),
+        donated_names_(std::move(donated_names)),
+        capacity_(capacity) {}
+
+  nb::object call(nb::handle args, nb::handle kwargs) {
+    Call c = split(args, kwargs);
+    pytree::Leaves leaves;
+    c.tree = pytree::flatten(c.dynamic, leaves);
+    c.arrays = arrays_of_leaves(leaves, c.tree, "compile", "; pass it as a static argument (static_argnames)");
+    leaves.clear();
+    bool traced = std::any_of(c.arrays.begin(), c.arrays.end(), is_traced);
+    std::shared_ptr<Entry> entry = find(c);
+    if (!entry) {
+      entry = trace(c);
+      // What a running transformation made is no constant: this trace serves this call alone.
+      if (std::any_of(entry->captured.begin(), entry->captured.end(), is_traced)) {
+        Arrays arguments = with_captured(c, *entry);
+        return unflatten_arrays(entry->outputs, substitute(entry->graph->graph(), arguments));
+      }
+      remember(c, entry);
+    }
+    Arrays arguments = with_captured(c, *entry);
+    if (traced) return unflatten_arrays(entry->outputs, substitute(entry->graph->graph(), arguments));
+    // Donation wants the arguments held by nobody but the caller's arrays.
+    c = {};
+    Arrays outputs;
+    {
+      nb::gil_scoped_release release;
+      outputs = entry->graph->run(arguments);
+    }
+    return unflatten_arrays(entry->outputs, outputs);
+  }
+
+  nb::dict cache_info() {
+    std::lock_guard lock(mutex_);
+    nb::dict info;
+    info["hits"] = hits_;
+    info["misses"] = misses_;
+    info["entries"] = entries_.size();
+    info["capacity"] = capacity_;
+    return info;
+  }
+  void clear() {
+    // Entries own Python objects whose destructors may call back: drop them outside the lock.
+    decltype(recent_) dropped;
+    std::lock_guard lock(mutex_);
+    entries_.clear();
+    dropped.swap(recent_);
+    hits_ = misses_ = 0;
+  }
+  nb::object function() const { return function_; }
+  const std::string& name() const { return name_; }
+
+ private:
+  struct Call {
+    nb::object dynamic;  // (args, kwargs) without the static ones
+    nb::object statics;
+    nb::object args, kwargs;
+    pytree::TreeDef tree;
+    Arrays arrays;
+    size_t hash = 0;
+  };
+  using Recent = std::list<std::pair<size_t, std::shared_ptr<Entry>>>;
+
+  bool is_static(int position, Py_ssize_t count) const {
+    return std::any_of(static_positions_.begin(), static_positions_.end(),
+                       [&](int p) { return p == position || p + count == position; });
+  }
+  bool is_static(const std::string& name) const {
+    return std::find(static_names_.begin(), static_names_.end(), name) != static_names_.end();
+  }
+
+  Call split(nb::handle args, nb::handle kwargs) const {
+    Call c;
+    c.args = nb::borrow(args);
+    c.kwargs = kwargs.is_valid() ? nb::borrow(kwargs) : nb::object(nb::dict());
+    if (static_positions_.empty() && static_names_.empty()) {
+      c.dynamic =
+          kwargs.is_valid() && PyDict_Size(kwargs.ptr()) ? nb::object(nb::make_tuple(c.args, c.kwargs)) : c.args;
+      return c;
+    }
+    nb::list positional, statics;
+    Py_ssize_t count = PyTuple_Size(args.ptr());
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      nb::handle value = PyTuple_GetItem(args.ptr(), i);
+      if (is_static(int(i), count))
+        statics.append(value);
+      else
+        positional.append(value);
+    }
+    nb::dict keywords;
+    for (auto [key, value] : nb::borrow<nb::dict>(c.kwargs)) {
+      if (is_static(nb::cast<std::string>(key)))
+        statics.append(nb::make_tuple(key, value));
+      else
+        keywords[key] = value;
+    }
+    c.dynamic = nb::make_tuple(positional, keywords);
+    c.statics = nb::tuple(statics);
+    return c;
+  }
+
+  // The arguments of the Python function with `arrays` in place of the dynamic leaves.
+  nb::object invoke(const Call& c, Span arrays) const {
+    nb::object tree = unflatten_arrays(c.tree, arrays);
+    if (static_positions_.empty() && static_names_.empty()) {
+      bool both = nb::len(nb::borrow<nb::dict>(c.kwargs)) > 0;
+      nb::object args = both ? nb::object(tree[0]) : tree;
+      nb::object kwargs = both ? nb::object(tree[1]) : nb::object(nb::dict());
+      return function_(*nb::borrow<nb::tuple>(args), **nb::borrow<nb::dict>(kwargs));
+    }
+    nb::list args;
+    nb::list dynamic = nb::borrow<nb::list>(tree[0]);
+    size_t next = 0;
+    Py_ssize_t count = PyTuple_Size(c.args.ptr());
+    for (Py_ssize_t i = 0; i < count; ++i)
+      args.append(is_static(int(i), count) ? nb::object(nb::borrow(PyTuple_GetItem(c.args.ptr(), i)))
+                                           : nb::object(dynamic[next++]));
+    nb::dict kwargs = nb::borrow<nb::dict>(tree[1]);
+    for (auto [key, value] : nb::borrow<nb::dict>(c.kwargs))
+      if (is_static(nb::cast<std::string>(key))) kwargs[key] = value;
+    return function_(*nb::tuple(args), **kwargs);
+  }
+
+  std::shared_ptr<Entry> find(Call& c) {
+    Hasher h;
+    h.add(int64_t(c.tree.hash()));
+    for (const Array& a : c.arrays) {
+      h.add(int(a.dtype()));
+      h.add(a.shape());
+    }
+    if (c.statics.is_valid()) {
+      Py_hash_t hash = PyObject_Hash(c.statics.ptr());
+      if (hash == -1) {
+        PyErr_Clear();
+        throw TypeError(cat("compile of ", name_, ": static arguments must be hashable, got ",
+                            nb::cast<std::string>(nb::repr(c.statics))));
+      }
+      h.add(int64_t(hash));
+    }
+    c.hash = size_t(h.finish().low);
+    std::vector<std::shared_ptr<Entry>> candidates;
+    {
+      std::lock_guard lock(mutex_);
+      auto [first, last] = entries_.equal_range(c.hash);
+      for (auto it = first; it != last; ++it) candidates.push_back(it->second->second);
+    }
+    for (auto& entry : candidates) {
+      if (!matches(c, *entry)) continue;
+      std::lock_guard lock(mutex_);
+      ++hits_;
+      auto [first, last] = entries_.equal_range(c.hash);
+      for (auto it = first; it != last; ++it)
+        if (it->second->second == entry) recent_.splice(recent_.begin(), recent_, it->second);
+      return entry;
+    }
+    return nullptr;
+  }
+
+  static bool matches(const Call& c, const Entry& e) {
+    if (e.avals.size() != c.arrays.size() || !(e.inputs == c.tree)) return false;
+    for (size_t i = 0; i < e.avals.size(); ++i)
+      if (c.arrays[i].dtype() != e.avals[i].dtype || c.arrays[i].shape() != e.avals[i].shape) return false;
+    return !c.statics.is_valid() || c.statics.equal(e.statics);
+  }
+
+  std::shared_ptr<Entry> trace(const Call& c) {
+    auto entry = std::make_shared<Entry>();
+    entry->statics = c.statics;
+    entry->inputs = c.tree;
+    for (const Array& a : c.arrays) entry->avals.push_back(a.aval());
+    Traced traced = trace_abstract(entry->avals, "compile of " + name_, [&](Span arrays) { return invoke(c, arrays); });
+    entry->outputs = traced.outputs;
+    entry->captured = std::move(traced.captured);
+    std::vector<bool> donated = donation(c);
+    donated.resize(traced.graph.inputs.size(), false);
+    if (std::none_of(entry->captured.begin(), entry->captured.end(), is_traced)) {
+      nb::gil_scoped_release release;
+      eval(entry->captured);
+    }
+    entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph), std::move(donated));
+    std::lock_guard lock(mutex_);
+    ++misses_;
+    if (log_enabled("compile")) {
+      std::string avals;
+      for (const Aval& a : entry->avals) avals += cat(avals.empty() ? "" : ", ", a.dtype, a.shape);
+      log_line("compile",
+               cat("traced ", name_, "(", avals, "): ", entries_.empty() ? "first call" : "a new signature"));
+    }
+    return entry;
+  }
+
+  // Which leaves belong to donated arguments.
+  std::vector<bool> donation(const Call& c) const {
+    std::vector<bool> mask(c.arrays.size(), false);
+    if (donated_positions_.empty() && donated_names_.empty()) return mask;
+    size_t leaf = 0;
+    auto mark = [&](const pytree::TreeDef& argument, bool donated) {
+      for (size_t i = 0; i < argument.num_leaves(); ++i) mask[leaf++] = donated;
+    };
+    bool plain = static_positions_.empty() && static_names_.empty();
+    bool both = !plain || nb::len(nb::borrow<nb::dict>(c.kwargs)) > 0;
+    std::vector<pytree::TreeDef> parts = c.tree.children();
+    std::vector<pytree::TreeDef> positional = both ? parts[0].children() : parts;
+    Py_ssize_t count = PyTuple_Size(c.args.ptr());
+    size_t next = 0;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      if (is_static(int(i), count)) continue;
+      mark(positional[next++],
+           std::find(donated_positions_.begin(), donated_positions_.end(), int(i)) != donated_positions_.end());
+    }
+    if (!both) return mask;
+    std::vector<std::string> names;
+    for (auto [key, value] : nb::borrow<nb::dict>(c.kwargs))
+      if (std::string name = nb::cast<std::string>(key); !is_static(name)) names.push_back(name);
+    std::sort(names.begin(), names.end());
+    std::vector<pytree::TreeDef> keywords = parts[1].children();
+    for (size_t i = 0; i < names.size(); ++i)
+      mark(keywords[i], std::find(donated_names_.begin(), donated_names_.end(), names[i]) != donated_names_.end());
+    return mask;
+  }
+
+  static Arrays with_captured(const Call& c, const Entry& entry) {
+    Arrays arguments = c.arrays;
+    arguments.insert(arguments.end(), entry.captured.begin(), entry.captured.end());
+    return arguments;
+  }
+
+  void remember(const Call& c, const std::shared_ptr<Entry>& entry) {
+    std::vector<std::shared_ptr<Entry>> dropped;
+    std::lock_guard lock(mutex_);
+    recent_.emplace_front(c.hash, entry);
+    entries_.emplace(c.hash, recent_.begin());
+    while (recent_.size() > capacity_) {
+      auto last = std::prev(recent_.end());
+      auto [first, end] = entries_.equal_range(last->first);
+      for (auto it = first; it != end; ++it)
+        if (it->second == last) {
+          entries_.erase(it);
+          break;
+        }
+      dropped.push_back(last->second);
+      recent_.pop_back();
+    }
+  }
+
+  nb::object function_;
+  std::string name_;
+  std::vector<int> static_positions_;
+  std::vector<std::string> static_names_;
+  std::vector<int> donated_positions_;
+  std::vector<std::string> donated_names_;
+  size_t capacity_;
+  std::mutex mutex_;
+  Recent recent_;
+  std::unordered_multimap<size_t, Recent::iterator> entries_;
+  uint64_t hits_ = 0, misses_ = 0;
+};
+
+PyObject* call_compiled(PyObject* self, PyObject* args, PyObject* kwargs) {
+  return guarded([&] { return nb::inst_ptr<Compiled>(nb::handle(self))->call(args, kwargs).release().ptr(); });
+}
+
+int traverse_compiled(PyObject* self, visitproc visit, void* arg) {
+#if PY_VERSION_HEX >= 0x03090000
+  Py_VISIT(Py_TYPE(self));
+#endif
+  if (nb::inst_ready(self)) {
+    nb::object function = nb::inst_ptr<Compiled>(nb::handle(self))->function();
+    PyObject* held = function.ptr();
+    Py_VISIT(held);
+  }
+  return 0;
+}
+
+PyType_Slot compiled_slots[] = {{Py_tp_call, reinterpret_cast<void*>(call_compiled)},
+                                {Py_tp_traverse, reinterpret_cast<void*>(traverse_compiled)},
+                                {0, nullptr}};
+
+}  // namespace
+
+void bind_compile(nb::module_& m) {
+  nb::class_<Compiled>(m, "CompiledFunction", nb::type_slots(compiled_slots), nb::dynamic_attr(),
+                       "A function that runs from cached traces; made by :func:`funcnn.compile`.")
+      .def(nb::init<nb::object, std::string, std::vector<int>, std::vector<std::string>, std::vector<int>,
+                    std::vector<std::string>, size_t>())
+      .def("cache_info", &Compiled::cache_info, nb::sig("def cache_info(self) -> dict[str, int]"),
+           "Return how often a call found its trace (`hits`) or had to make it (`misses`), and how many are kept.")
+      .def("clear_cache", &Compiled::clear, "Forget every trace of this function.")
+      .def(
+          "__get__",
+          [](nb::object self, nb::handle instance, nb::handle) -> nb::object {
+            if (instance.is_none()) return self;
+            return nb::module_::import_("types").attr("MethodType")(self, instance);
+          },
+          nb::arg("instance").none(), nb::arg("owner").none() = nb::none())
+      .def_prop_ro("__wrapped__", &Compiled::function)
+      .def("__repr__", [](const Compiled& c) { return "<compiled function " + c.name() + ">"; });
+
+  m.def(
+      "plan_cache_info",
+      [] {
+        CacheInfo info = plan_cache_info();
+        nb::dict out;
+        out["hits"] = info.hits;
+        out["misses"] = info.misses;
+        out["entries"] = info.entries;
+        out["capacity"] = info.capacity;
+        return out;
+      },
+      nb::sig("def plan_cache_info() -> dict[str, int]"),
+      "Return how often an evaluation found its plan (`hits`) or had to build it (`misses`), and how many are kept.");
+  m.def("clear_plan_cache", &clear_plan_cache, "Forget every plan.");
+  m.def("set_fusion", &set_fusion, nb::arg("on"),
+        "Turn the fusion of elementwise work and reductions on or off; return the setting before.\n\n"
+        "``FUNCNN_FUSE=0`` in the environment turns it off from the start: every primitive then runs by itself.");
+}
+
+}  // namespace funcnn

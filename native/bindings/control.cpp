@@ -1,0 +1,149 @@
+// fn.scan, fn.cond and fn.while_loop: Python functions as the bodies of control flow.
+#include "transforms/control.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <optional>
+
+#include "base/error.h"
+#include "bindings/trace.h"
+#include "bindings/transforms.h"
+#include "ops/elementwise.h"
+
+namespace funcnn {
+namespace {
+
+std::string aval_text(const Aval& a) { return cat(a.dtype, a.shape); }
+
+// The function must give back what it was given.
+void check_carry(const char* name, const Flat& init, const pytree::TreeDef& got, Span outputs) {
+  if (!(got == init.treedef))
+    throw TypeError(cat(name, ": the carry came back as ", got.repr(), ", expected ", init.treedef.repr(),
+                        "; return the structure that was passed in"));
+  for (size_t i = 0; i < init.arrays.size(); ++i) {
+    Aval before = init.arrays[i].aval(), after = outputs[i].aval();
+    if (before == after) continue;
+    throw TypeError(cat(name, ": the carry", at_path(init.treedef, i), " went in as ", aval_text(before),
+                        " and came back as ", aval_text(after),
+                        "; convert it so that every step keeps shape and dtype"));
+  }
+}
+
+Arrays join(Span a, Span b) {
+  Arrays out(a.begin(), a.end());
+  out.insert(out.end(), b.begin(), b.end());
+  return out;
+}
+
+// Give two graphs over the same first `shared` inputs the captured inputs of both.
+void share_captured(Traced& a, Traced& b, size_t shared) {
+  Arrays of_a(a.graph.inputs.begin() + ptrdiff_t(shared), a.graph.inputs.end());
+  Arrays of_b(b.graph.inputs.begin() + ptrdiff_t(shared), b.graph.inputs.end());
+  a.graph.inputs.insert(a.graph.inputs.end(), of_b.begin(), of_b.end());
+  b.graph.inputs.insert(b.graph.inputs.begin() + ptrdiff_t(shared), of_a.begin(), of_a.end());
+}
+
+std::vector<Aval> avals_of(Span arrays) {
+  std::vector<Aval> avals;
+  for (const Array& a : arrays) avals.push_back(a.aval());
+  return avals;
+}
+
+nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std::optional<int64_t> length,
+                    bool reverse) {
+  Flat init = flatten_arrays(init_tree, Others::convert, "scan: init");
+  Flat xs = flatten_arrays(xs_tree, Others::convert, "scan: xs");
+  std::optional<size_t> first;
+  for (size_t i = 0; i < xs.arrays.size(); ++i) {
+    const Array& x = xs.arrays[i];
+    if (x.ndim() == 0)
+      throw ValueError(cat("scan: xs", at_path(xs.treedef, i), " has no axis to scan along, its shape is ()"));
+    if (first && x.dim(0) != xs.arrays[*first].dim(0))
+      throw ValueError(cat("scan: xs", at_path(xs.treedef, *first), " has length ", xs.arrays[*first].dim(0), " and xs",
+                           at_path(xs.treedef, i), " length ", x.dim(0), "; they are scanned together"));
+    if (!first) first = i;
+  }
+  if (first && length && *length != xs.arrays[*first].dim(0))
+    throw ValueError(cat("scan: length is ", *length, " but xs have length ", xs.arrays[*first].dim(0)));
+  if (!first && !length) throw ValueError("scan: without arrays in xs, length must say how many steps to take");
+  int64_t steps = first ? xs.arrays[*first].dim(0) : *length;
+  if (steps < 0) throw ValueError(cat("scan: length must not be negative, got ", steps));
+
+  std::vector<Aval> avals = avals_of(init.arrays);
+  for (const Array& x : xs.arrays) {
+    Aval aval = x.aval();
+    aval.shape.erase(aval.shape.begin());
+    avals.push_back(std::move(aval));
+  }
+  size_t carries = init.arrays.size();
+  Traced body = trace_abstract(avals, "scan", [&](Span in) {
+    nb::object result = nb::handle(f)(init.with(in.subspan(0, carries)), xs.with(in.subspan(carries)));
+    if (!PyTuple_Check(result.ptr()) || PyTuple_Size(result.ptr()) != 2)
+      throw TypeError("scan: the function must return a pair (carry, y)");
+    return result;
+  });
+  std::vector<pytree::TreeDef> parts = body.outputs.children();
+  check_carry("scan", init, parts[0], body.graph.outputs);
+  Arrays out = scan(std::move(body.graph), init.arrays, xs.arrays, body.captured, steps, reverse);
+  return unflatten_arrays(body.outputs, out);
+}
+
+nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_false, nb::tuple operands) {
+  Array chosen = as_array(predicate, "cond");
+  if (chosen.ndim() != 0)
+    throw ValueError(
+        cat("cond: the predicate must be 0-d, got shape ", chosen.shape(), "; for a choice by element use where"));
+  chosen = astype(chosen, Dtype::bool_);
+  Flat given = flatten_arrays(operands, Others::convert, "cond: operands");
+  std::vector<Aval> avals = avals_of(given.arrays);
+  auto trace = [&](nb::handle f) {
+    return trace_abstract(avals, "cond",
+                          [&](Span in) { return nb::object(nb::handle(f)(*nb::borrow<nb::tuple>(given.with(in)))); });
+  };
+  Traced a = trace(if_true), b = trace(if_false);
+  if (!(a.outputs == b.outputs))
+    throw TypeError(cat("cond: the branches return different structures, ", a.outputs.repr(), " if true and ",
+                        b.outputs.repr(), " if false"));
+  for (size_t i = 0; i < a.graph.outputs.size(); ++i) {
+    Aval x = a.graph.outputs[i].aval(), y = b.graph.outputs[i].aval();
+    if (!(x == y))
+      throw TypeError(cat("cond: the branches disagree", at_path(a.outputs, i), ": ", aval_text(x), " if true and ",
+                          aval_text(y), " if false"));
+  }
+  share_captured(a, b, given.arrays.size());
+  Arrays inputs = join(join(given.arrays, a.captured), b.captured);
+  Arrays out = cond(chosen, std::move(a.graph), std::move(b.graph), inputs);
+  return unflatten_arrays(a.outputs, out);
+}
+
+nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree) {
+  Flat init = flatten_arrays(init_tree, Others::convert, "while_loop: init");
+  std::vector<Aval> avals = avals_of(init.arrays);
+  auto trace = [&](nb::handle f) {
+    return trace_abstract(avals, "while_loop", [&](Span in) { return nb::object(nb::handle(f)(init.with(in))); });
+  };
+  Traced test = trace(condition), step = trace(body);
+  if (test.graph.outputs.size() != 1 || test.graph.outputs[0].ndim() != 0)
+    throw TypeError("while_loop: the condition must return one 0-d bool");
+  test.graph.outputs[0] = astype(test.graph.outputs[0], Dtype::bool_);
+  check_carry("while_loop", init, step.outputs, step.graph.outputs);
+  share_captured(test, step, init.arrays.size());
+  Arrays constants = join(test.captured, step.captured);
+  Arrays out = while_loop(std::move(test.graph), std::move(step.graph), init.arrays, constants);
+  return init.with(out);
+}
+
+}  // namespace
+
+void bind_control(nb::module_& m) {
+  m.def(
+      "_scan", &run_scan, nb::arg("f"), nb::arg("init"), nb::arg("xs").none(), nb::arg("length").none(),
+      nb::arg("reverse"),
+      nb::sig("def _scan(f: object, init: object, xs: object, length: int | None, reverse: bool) -> tuple[Any, Any]"));
+  m.def("_cond", &run_cond,
+        nb::sig("def _cond(pred: object, true_fun: object, false_fun: object, operands: tuple[object, ...]) -> Any"));
+  m.def("_while_loop", &run_while, nb::sig("def _while_loop(cond_fun: object, body_fun: object, init: object) -> Any"));
+}
+
+}  // namespace funcnn

@@ -1,0 +1,20 @@
+// Control flow inside graphs: loops and branches whose bodies are closed graphs.
+#pragma once
+
+#include "graph/control.h"
+#include "graph/graph.h"
+
+namespace funcnn {
+
+// Run `body` along axis 0 of `sequences`: inputs (carries, elements, constants) -> outputs (carries, elements). Returns
+// the last carries and the stacked elements. Carries keep their avals. `extends` may name a scan this one stands for.
+Arrays scan(Graph body, Span init, Span sequences, Span constants, int64_t length, bool reverse,
+            const Extension* extends = nullptr);
+
+// One of two graphs over the same operands, chosen by a 0-d bool.
+Arrays cond(const Array& predicate, Graph if_true, Graph if_false, Span operands);
+
+// Apply `body` (carries, constants) -> carries while `condition` of the same inputs is true.
+Arrays while_loop(Graph condition, Graph body, Span init, Span constants);
+
+}  // namespace funcnn

@@ -1,0 +1,204 @@
+"""Compiled functions, and a look at what they run."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, overload
+
+import attrs
+
+from funcnn import _core
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@overload
+def compile(
+    f: F,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    donate: str | int | Sequence[str | int] = (),
+    cache_size: int = 256,
+) -> F: ...
+@overload
+def compile(
+    f: None = None,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    donate: str | int | Sequence[str | int] = (),
+    cache_size: int = 256,
+) -> Callable[[F], F]: ...
+def compile(
+    f: Any = None,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    donate: str | int | Sequence[str | int] = (),
+    cache_size: int = 256,
+) -> Any:
+    """Trace a function once for each signature and run it from its plan ever after.
+
+    A signature is the structure of the arguments, the shapes and dtypes of their leaves and the values of the static
+    ones. Python code runs only while tracing: it sees arrays without values, so branching on one raises
+    :class:`TracedValueError`. Arrays that the function reads from outside its arguments are constants from then on.
+    Python numbers among the arguments are traced like 0-d arrays (int32 or float32): passing another learning rate
+    traces nothing again.
+
+    The result has ``cache_info()`` and ``clear_cache()``; ``FUNCNN_LOG=compile`` in the environment reports each trace.
+    It can be differentiated, mapped and compiled again.
+
+    Args:
+        f: A function of pytrees of arrays that returns a pytree of arrays. Without it, a decorator is returned.
+        static_argnums: Positions of arguments that are compile-time values: hashable, compared with ``==``.
+        static_argnames: Names of such arguments. Names and positions found in the signature of ``f`` imply each other.
+        donate: Names or positions of arguments whose memory the results may take over. Their arrays hold nothing
+            after the call and raise ``ValueError`` when used.
+        cache_size: How many signatures are kept; the least recently used is dropped.
+
+    Returns:
+        A callable with the signature of ``f``.
+
+    Raises:
+        TypeError: If a leaf is not an array and not static, or a static argument is not hashable.
+        ValueError: If a named argument is not in the signature of ``f``.
+        TracedValueError: If ``f`` needs the value of a traced array.
+
+    Example:
+        >>> import funcnn as fn
+        >>> @fn.compile
+        ... def scale(x, rate):
+        ...     return x * rate
+        >>> scale(fn.array([1.0, 2.0]), 3.0)
+        array([3, 6], dtype=float32)
+    """
+    if f is None:
+        return functools.partial(
+            compile,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate=donate,
+            cache_size=cache_size,
+        )
+    if not callable(f):
+        raise TypeError(f"compile: expected a function, got {type(f).__name__}")
+    if cache_size < 1:
+        raise ValueError(f"compile: cache_size must be at least 1, got {cache_size}")
+    nums = [static_argnums] if isinstance(static_argnums, int) else list(static_argnums)
+    names = [static_argnames] if isinstance(static_argnames, str) else list(static_argnames)
+    given = [donate] if isinstance(donate, (str, int)) else list(donate)
+    static_nums, static_names = _positions_and_names(f, [*nums, *names], "static")
+    donate_nums, donate_names = _positions_and_names(f, given, "donate")
+    for name in donate_names:
+        if name in static_names:
+            raise ValueError(f"compile: {name!r} is both static and donated")
+    label = getattr(f, "__name__", type(f).__name__)
+    compiled = _core.CompiledFunction(f, label, static_nums, static_names, donate_nums, donate_names, cache_size)
+    for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
+        if hasattr(f, attribute):
+            setattr(compiled, attribute, getattr(f, attribute))
+    return compiled
+
+
+def _positions_and_names(f: Any, given: Sequence[str | int], what: str) -> tuple[list[int], list[str]]:
+    """Arguments by position and by name, each completed from the other by the signature."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    open_ended = not parameters or any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
+    nums: list[int] = []
+    names: list[str] = []
+    for argument in given:
+        if isinstance(argument, int):
+            if not open_ended and not -len(positional) <= argument < len(positional):
+                raise ValueError(f"compile: {what} argument {argument} is not a position of {f}")
+            if argument < 0 and not open_ended:
+                argument += len(positional)
+            nums.append(argument)
+            if 0 <= argument < len(positional):
+                names.append(positional[argument])
+        elif isinstance(argument, str):
+            if argument in positional:
+                nums.append(positional.index(argument))
+            elif not open_ended and argument not in [p.name for p in parameters]:
+                raise ValueError(f"compile: {what} argument {argument!r} is not an argument of {f}")
+            names.append(argument)
+        else:
+            raise TypeError(f"compile: {what} arguments are named by position or name, got {argument!r}")
+    return nums, names
+
+
+@attrs.frozen(repr=False)
+class Explanation:
+    """What a function is traced to (`graph`) and how it runs (`plan`); prints as both.
+
+    Attributes:
+        graph: The traced graph, a line an operation, with dtypes and shapes.
+        plan: The kernels in order, each with the bytes it moves and the operations it does.
+        peak_bytes: The most memory in use while it runs, arguments excluded.
+    """
+
+    graph: str
+    plan: str
+    peak_bytes: int
+
+    def __repr__(self) -> str:
+        return f"{self.graph}\n{self.plan}"
+
+
+def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:
+    """Show the graph that a function is traced to and the plan it runs by.
+
+    Args:
+        f: A function of pytrees of arrays.
+
+    Returns:
+        A function of the same arguments that returns an :class:`Explanation`, which prints as a listing of the graph
+        followed by the kernels of the plan.
+
+    Raises:
+        TypeError: If a leaf of the arguments or of the result is not an array.
+
+    Example:
+        >>> import funcnn as fn
+        >>> print(fn.explain(lambda x: fn.exp(x) * 2)(fn.zeros((3,))).graph)
+        (%0: float32(3,))
+          %1: float32(3,) = exp(%0)
+          %2: float32(3,) = multiply(%1, 2)
+          return %2
+        <BLANKLINE>
+    """
+
+    @functools.wraps(f)
+    def explained(*args: Any, **kwargs: Any) -> Explanation:
+        return Explanation(*_core._explain(f, args, kwargs))
+
+    return explained
+
+
+def to_dot(f: Callable[..., Any]) -> Callable[..., str]:
+    """Draw the graph that a function is traced to, in the DOT language of Graphviz.
+
+    Args:
+        f: A function of pytrees of arrays.
+
+    Returns:
+        A function of the same arguments that returns the text of a directed graph.
+
+    Raises:
+        TypeError: If a leaf of the arguments or of the result is not an array.
+
+    Example:
+        >>> import funcnn as fn
+        >>> fn.to_dot(fn.exp)(fn.zeros((3,))).splitlines()[0]
+        'digraph {'
+    """
+
+    @functools.wraps(f)
+    def drawn(*args: Any, **kwargs: Any) -> str:
+        return _core._to_dot(f, args, kwargs)
+
+    return drawn
