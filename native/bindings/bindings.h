@@ -23,6 +23,7 @@ void bind_linalg(nb::module_& m);
 void bind_order(nb::module_& m);
 void bind_runtime(nb::module_& m);
 void bind_pytree(nb::module_& m);
+void bind_random(nb::module_& m);
 void bind_transforms(nb::module_& m);
 void bind_compile(nb::module_& m);
 void bind_explain(nb::module_& m);

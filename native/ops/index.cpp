@@ -1,6 +1,7 @@
 #include "ops/index.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 #include "ops/create.h"
@@ -17,8 +18,9 @@ namespace {
 using ItemKind = IndexItem::Kind;
 
 bool is_whole(const IndexItem& item) {
-  return item.kind == ItemKind::ellipsis ||
-         (item.kind == ItemKind::slice && !item.start && !item.stop && (!item.step || *item.step == 1));
+  if (item.kind == ItemKind::ellipsis) return true;
+  return item.kind == ItemKind::slice && item.start.value_or(0) == 0 && item.step.value_or(1) == 1 &&
+         item.stop.value_or(std::numeric_limits<int64_t>::max()) == std::numeric_limits<int64_t>::max();
 }
 
 // What happens to one axis of x, or a new axis.

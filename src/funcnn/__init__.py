@@ -1,6 +1,6 @@
 """A functional neural-network library: immutable parameter pytrees over a lazy, fusing native core."""
 
-from . import checkpoint_policies, tree
+from . import checkpoint_policies, random, tree
 from ._core import (
     ArrayAt,
     AxisError,
@@ -375,6 +375,7 @@ __all__ = [
     "promote_types",
     "put_along_axis",
     "radians",
+    "random",
     "real",
     "reciprocal",
     "remainder",
