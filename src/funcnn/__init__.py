@@ -1,6 +1,6 @@
 """A functional neural-network library: immutable parameter pytrees over a lazy, fusing native core."""
 
-from . import checkpoint_policies, random, tree
+from . import checkpoint_policies, linalg, random, tree
 from ._core import (
     ArrayAt,
     AxisError,
@@ -335,6 +335,7 @@ __all__ = [
     "less",
     "less_equal",
     "linearize",
+    "linalg",
     "linspace",
     "log",
     "log10",
