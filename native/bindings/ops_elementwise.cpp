@@ -28,7 +28,7 @@ const UnaryRow unary_rows[] = {
     {"abs", Opcode::abs, "Take the absolute value; of complex numbers, the modulus.", "", "[-1.5, 2.0]", "[1.5, 2. ]",
      true},
     {"negative", Opcode::negative, "Negate each element.", "Unsigned integers wrap; bool is refused with ValueError.",
-     "[1, -2]", "[-1, 2]", false},
+     "[1, -2]", "[-1,  2]", false},
     {"sign", Opcode::sign, "Give -1, 0 or 1 with the sign of each element.", "Of complex numbers x / |x|.",
      "[-3.0, 0.0, 2.0]", "[-1.,  0.,  1.]", false},
     {"floor", Opcode::floor, "Round down to a whole number.", "Integers stay as they are; complex numbers are refused.",
