@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "plan/control.h"
 #include "plan/emit.h"
+#include "plan/epilogue.h"
 #include "plan/fuse.h"
 #include "plan/ir.h"
 #include "plan/schedule.h"
@@ -70,24 +71,47 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
     if (ir.values[size_t(v)].kind != ValueKind::view) return;
     for (int dep : ir.values[size_t(v)].inputs) w.after.push_back(ir.values[size_t(dep)].view.base);
   };
+  Backend& machine = backend(Device::cpu);
+  for (size_t u = 0; u < count; ++u)
+    if (partition.units[u].operation < 0) emitted[u] = emit(ir, partition, partition.units[u]);
+  std::vector<std::optional<Epilogue>> epilogues = attach_epilogues(
+      ir, partition, emitted, [&](const Primitive& p) { return fusion && machine.accepts_epilogue(p); });
+  std::vector<char> joined(count, 0);
+  for (const auto& epilogue : epilogues)
+    if (epilogue) joined[size_t(epilogue->group)] = 1;
+
+  auto add_read = [](Work& w, int v) {
+    if (std::find(w.reads.begin(), w.reads.end(), v) == w.reads.end()) w.reads.push_back(v);
+  };
+  auto after_inputs = [&](Work& w, const Unit& unit) {
+    for (int m : unit.members)
+      for (int input : ir.values[size_t(m)].inputs) order_after(w, input);
+  };
   for (size_t u = 0; u < count; ++u) {
+    if (joined[u]) continue;
     const Unit& unit = partition.units[u];
     Work& w = work[u];
     w.sequence = unit.sequence;
-    if (unit.operation >= 0) {
-      const Operation& op = ir.operations[size_t(unit.operation)];
-      for (int input : op.inputs) {
-        int base = ir.values[size_t(input)].view.base;
-        if (std::find(w.reads.begin(), w.reads.end(), base) == w.reads.end()) w.reads.push_back(base);
-        order_after(w, input);
-      }
-      w.writes.assign(op.outputs.begin(), op.outputs.end());
-    } else {
-      emitted[u] = emit(ir, partition, unit);
+    if (unit.operation < 0) {
       w.reads = emitted[u].reads;
       w.writes = emitted[u].writes;
-      for (int m : unit.members)
-        for (int input : ir.values[size_t(m)].inputs) order_after(w, input);
+      after_inputs(w, unit);
+      continue;
+    }
+    const Operation& op = ir.operations[size_t(unit.operation)];
+    for (int input : op.inputs) {
+      add_read(w, ir.values[size_t(input)].view.base);
+      order_after(w, input);
+    }
+    if (const auto& epilogue = epilogues[u]) {
+      const Unit& group = partition.units[size_t(epilogue->group)];
+      w.sequence = std::max(w.sequence, group.sequence);
+      for (int v : epilogue->reads) add_read(w, v);
+      w.writes = epilogue->writes;
+      w.writes.insert(w.writes.begin(), epilogue->target);
+      after_inputs(w, group);
+    } else {
+      w.writes.assign(op.outputs.begin(), op.outputs.end());
     }
   }
 
@@ -122,12 +146,13 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
   std::vector<std::pair<size_t, std::string>> sizes;
   steps_.reserve(count);
   for (int u : order) {
+    if (joined[size_t(u)]) continue;
     const Unit& unit = partition.units[size_t(u)];
     const Work& w = work[size_t(u)];
     Step step;
     const Operation* op = unit.operation >= 0 ? &ir.operations[size_t(unit.operation)] : nullptr;
     const KernelProgram& program = emitted[size_t(u)].program;
-    Backend& machine = backend(Device::cpu);
+    const Epilogue* epilogue = epilogues[size_t(u)] ? &*epilogues[size_t(u)] : nullptr;
 
     if (op) {
       std::vector<Layout> inputs, outputs;
@@ -139,12 +164,16 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
       for (int output : op->outputs) {
         const Value& value = ir.values[size_t(output)];
         outputs.push_back({value.shape, value.dtype, contiguous_strides(value.shape)});
-        step.operands.push_back(slot_of(output));
+        step.operands.push_back(slot_of(epilogue ? epilogue->target : output));
+      }
+      if (epilogue) {
+        for (int v : epilogue->reads) step.operands.push_back(slot_of(v));
+        for (int v : epilogue->writes) step.operands.push_back(slot_of(v));
       }
       if (op->primitive->kind() == Kind::control) {
         step.kernel = make_control_kernel(*op->primitive, inputs, fusion);
       } else {
-        step.kernel = machine.make_primitive(*op->primitive, inputs, outputs, nullptr);
+        step.kernel = machine.make_primitive(*op->primitive, inputs, outputs, epilogue ? &epilogue->program : nullptr);
       }
       // Operands point at the first element seen, not at the base of the memory.
       std::vector<int64_t> offsets;
@@ -161,11 +190,16 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
       std::ostringstream listing;
       for (const Layout& in : inputs) listing << "  in  " << in.dtype << in.shape << '\n';
       for (const Layout& out : outputs) listing << "  out " << out.dtype << out.shape << '\n';
+      if (epilogue) {
+        step.title += " with epilogue";
+        step.flops += program_flops(epilogue->program);
+        listing << epilogue->program;
+      }
       step.listing = listing.str();
       for (int v : w.reads) step.bytes += double(cost[size_t(v)]);
       for (int v : w.writes) step.bytes += double(cost[size_t(v)]);
       if (op->primitive->name() == "dot" && !inputs.empty() && !inputs[0].shape.empty())
-        step.flops = 2.0 * double(element_count(outputs[0].shape)) * double(inputs[0].shape.back());
+        step.flops += 2.0 * double(element_count(outputs[0].shape)) * double(inputs[0].shape.back());
     } else {
       for (int v : w.reads) step.operands.push_back(slot_of(v));
       for (int v : w.writes) step.operands.push_back(slot_of(v));
@@ -185,11 +219,13 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
     }
     for (size_t i = 0; i < w.writes.size(); ++i) {
       int v = w.writes[i];
-      Fresh fresh{slot_of(v), cost[size_t(v)]};
+      Fresh fresh{slot_of(v), std::max(cost[size_t(v)], epilogue && i == 0 ? cost[size_t(op->outputs[0])] : 0)};
       for (int& d : dying) {
         if (d < 0 || bytes[size_t(d)] == 0 || cost[size_t(d)] != cost[size_t(v)]) continue;
         bool fits;
-        if (op) {
+        if (epilogue) {
+          fits = false;
+        } else if (op) {
           int reusable = op->primitive->reusable_input();
           const Value* from = reusable >= 0 && i == 0 ? &ir.values[size_t(op->inputs[size_t(reusable)])] : nullptr;
           fits = from && from->view.base == d && from->view.offset == 0 &&
