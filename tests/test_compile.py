@@ -1,0 +1,192 @@
+"""Compiled functions: the same results as eager ones, traced once a signature."""
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+
+def test_traces_once_a_signature():
+    calls = []
+
+    @fn.compile
+    def f(x, rate):
+        calls.append(x.shape)
+        return {"y": x * rate}
+
+    x = fn.array([1.0, 2.0])
+    for rate in (0.5, 0.25, 3.0):
+        np.testing.assert_array_equal(np.asarray(f(x, rate)["y"]), np.array([1.0, 2.0], np.float32) * np.float32(rate))
+    assert calls == [(2,)]
+    f(fn.zeros((3,)), 1.0)
+    f(x.astype(fn.float16), 1.0)
+    assert len(calls) == 3
+    assert f.cache_info() == {"hits": 2, "misses": 3, "entries": 3, "capacity": 256}
+    f.clear_cache()
+    f(x, 1.0)
+    assert len(calls) == 4
+
+
+def test_keywords_trees_and_methods():
+    class Model:
+        def __init__(self, scale):
+            self.scale = scale
+
+        @fn.compile
+        def double(x):
+            return x * 2
+
+        def __call__(self, tree, *, shift):
+            return fn.tree.map(lambda a: a * self.scale + shift, tree)
+
+    compiled = fn.compile(Model(3.0).__call__)
+    out = compiled({"a": fn.array(1.0), "b": (fn.array(2.0), None)}, shift=fn.array(1.0))
+    assert out["a"].item() == 4.0 and out["b"][0].item() == 7.0 and out["b"][1] is None
+    assert Model.double(fn.array(2)).item() == 4
+
+
+@pytest.mark.parametrize("named", [{"static_argnames": "mode"}, {"static_argnums": 1}, {"static_argnums": -1}])
+def test_static_arguments(named):
+    traces = []
+
+    @fn.compile(**named)
+    def f(x, mode):
+        traces.append(mode)
+        return x + 1 if mode == "up" else x - 1
+
+    x = fn.array(1.0)
+    assert f(x, "up").item() == 2 and f(x, mode="down").item() == 0 and f(x, "up").item() == 2
+    assert traces == ["up", "down"]
+    with pytest.raises(TypeError, match="hashable"):
+        f(x, ["up"])
+
+
+def test_errors_name_the_argument():
+    with pytest.raises(TypeError, match=r"mode.*str.*static"):
+        fn.compile(lambda d: d["x"])({"x": fn.array(1.0), "mode": "fast"})
+    with pytest.raises(TypeError, match="return arrays only"):
+        fn.compile(lambda x: "text")(fn.array(1.0))
+    with pytest.raises(ValueError, match="not an argument"):
+        fn.compile(lambda x: x, static_argnames="y")
+    with pytest.raises(ValueError, match="both static and donated"):
+        fn.compile(lambda x: x, static_argnames="x", donate="x")
+    with pytest.raises(TypeError, match="expected a function"):
+        fn.compile(3)
+    with pytest.raises(ValueError, match="cache_size"):
+        fn.compile(lambda x: x, cache_size=0)
+
+
+def test_reading_a_value_while_tracing():
+    @fn.compile
+    def f(x):
+        return x if x > 0 else -x
+
+    with pytest.raises(fn.TracedValueError, match=r"shape \(\).*compile of f.*fn.where"):
+        f(fn.array(1.0))
+
+
+def test_leaked_tracer_is_named():
+    kept = []
+    fn.compile(lambda x: kept.append(x * 2) or x)(fn.array(1.0))
+    with pytest.raises(fn.TracedValueError, match="leaked"):
+        kept[0].item()
+
+
+def test_captured_arrays_are_constants():
+    w = fn.array([1.0, 2.0]) * 2
+    f = fn.compile(lambda x: x * w)
+    np.testing.assert_array_equal(np.asarray(f(fn.array([1.0, 1.0]))), [2.0, 4.0])
+    w = fn.array([5.0, 5.0])
+    np.testing.assert_array_equal(np.asarray(f(fn.array([1.0, 1.0]))), [2.0, 4.0])
+
+
+def test_nests_with_other_transformations():
+    def loss(w, x):
+        return fn.sum(fn.tanh(x @ w) ** 2)
+
+    rng = np.random.default_rng(0)
+    w, x = fn.array(rng.normal(size=(4, 3)), dtype=fn.float32), fn.array(rng.normal(size=(5, 4)), dtype=fn.float32)
+    expected = fn.grad(loss)(w, x)
+    for g in (fn.compile(fn.grad(loss)), fn.grad(fn.compile(loss)), fn.compile(fn.grad(fn.compile(loss)))):
+        np.testing.assert_allclose(np.asarray(g(w, x)), np.asarray(expected), rtol=1e-6)
+    per_row = fn.vmap(fn.grad(fn.compile(loss)), in_axes=(None, 0))(w, x)
+    np.testing.assert_allclose(np.asarray(per_row.sum(axis=0)), np.asarray(expected), rtol=1e-5)
+    # A compiled function that reads a value of the trace around it.
+    second = fn.grad(lambda a: fn.compile(lambda b: fn.sum(a * b * b))(a))(fn.array([1.0, 2.0]))
+    np.testing.assert_allclose(np.asarray(second), [3.0, 12.0])
+
+
+def test_donation_takes_memory_over():
+    step = fn.compile(lambda p, g: p - 0.1 * g, donate="p")
+    p, g = fn.ones((1000,)) * 1, fn.ones((1000,)) * 2
+    fn.eval(p, g)
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    q = step(p, g)
+    assert fn.get_peak_memory() - before < 1000
+    np.testing.assert_allclose(np.asarray(q), 0.8, rtol=1e-6)
+    with pytest.raises(ValueError, match="donated"):
+        fn.eval(p + 1)
+    np.testing.assert_array_equal(np.asarray(g), 2)
+
+
+def test_donated_memory_that_somebody_else_sees_is_kept():
+    step = fn.compile(lambda p: p + 1, donate=0)
+    p = fn.zeros((8,)) + 0
+    view = np.asarray(p)
+    row = p[2:]
+    fn.eval(row)
+    step(p)
+    assert (view == 0).all() and (np.asarray(row) == 0).all()
+
+
+def test_cache_is_bounded():
+    f = fn.compile(lambda x: x + 1, cache_size=4)
+    for n in range(1, 40):
+        f(fn.zeros((n,)))
+    assert f.cache_info()["entries"] == 4
+
+
+def test_dropped_functions_free_what_they_captured():
+    gc.collect()
+    before = fn.get_active_memory()
+    big = fn.ones((1 << 16,)) * 1
+    f = fn.compile(lambda x: x + big)
+    f(fn.array(1.0))
+    del f, big
+    gc.collect()
+    assert fn.get_active_memory() - before < 1 << 16
+
+
+def test_from_several_threads():
+    f = fn.compile(lambda x: fn.sum(fn.sin(x) * x))
+    x = fn.arange(1000, dtype=fn.float32)
+    expected, failures = f(x).item(), []
+
+    def work():
+        for _ in range(50):
+            if f(x).item() != expected:
+                failures.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures
+
+
+def test_explain_and_to_dot():
+    def f(x, w):
+        return fn.softmax(x @ w, axis=-1)
+
+    e = fn.explain(f)(fn.zeros((8, 4)), fn.zeros((4, 16)))
+    assert "float32(8, 16) = dot(%0, %1)" in e.graph
+    assert "row_max" in e.plan and "row_sum" in e.plan and "2 kernels" in e.plan
+    assert e.peak_bytes >= 8 * 16 * 4
+    assert str(e).startswith("(%0: float32(8, 4)")
+    dot = fn.to_dot(f)(fn.zeros((8, 4)), fn.zeros((4, 16)))
+    assert dot.startswith("digraph {") and dot.count("->") >= 5

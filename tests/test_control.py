@@ -1,0 +1,203 @@
+"""scan, cond and while_loop against the loops and branches they stand for."""
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+
+def loop(f, init, xs, reverse=False):
+    steps = list(xs)[::-1] if reverse else list(xs)
+    carry, ys = init, []
+    for x in steps:
+        carry, y = f(carry, x)
+        ys.append(y)
+    return carry, fn.stack(ys[::-1] if reverse else ys)
+
+
+def draw(*shape, seed=0):
+    return fn.array(np.random.default_rng(seed).normal(size=shape))
+
+
+def f64(*shape, seed=0):
+    return fn.array(np.random.default_rng(seed).normal(size=shape), dtype=fn.float64)
+
+
+def close(a, b, tolerance=1e-9):
+    fn.tree.map(lambda x, y: np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=tolerance, atol=tolerance), a, b)
+
+
+W, XS, H0 = f64(4, 4, seed=1) * 0.5, f64(6, 3, 4, seed=2), f64(3, 4, seed=3)
+
+
+def cell(w):
+    def step(h, x):
+        h = fn.tanh(h @ w + x)
+        return h, fn.sum(h * x, axis=-1)
+
+    return step
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("run", [lambda f: f, fn.compile])
+def test_scan_is_a_loop(reverse, run):
+    close(run(lambda w, h, xs: fn.scan(cell(w), h, xs, reverse=reverse))(W, H0, XS), loop(cell(W), H0, XS, reverse))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scan_gradient(reverse):
+    def objective(run):
+        def f(w, h, xs):
+            carry, ys = run(cell(w), h, xs, reverse=reverse)
+            return fn.sum(carry**2) + fn.sum(fn.sin(ys))
+
+        return f
+
+    for transform in (lambda f: fn.grad(f, argnums=(0, 1, 2)), lambda f: fn.compile(fn.grad(f, argnums=(0, 1, 2)))):
+        close(transform(objective(fn.scan))(W, H0, XS), transform(objective(loop))(W, H0, XS))
+
+
+def test_scan_forward_mode_and_second_order():
+    def objective(run):
+        return lambda w: fn.sum(run(cell(w), H0, XS)[0] ** 2)
+
+    close(fn.jvp(objective(fn.scan), (W,), (W * 0.1,)), fn.jvp(objective(loop), (W,), (W * 0.1,)))
+    close(fn.hessian(objective(fn.scan))(W), fn.hessian(objective(loop))(W), 1e-8)
+
+
+def test_scan_under_vmap():
+    ws = f64(5, 4, 4, seed=4) * 0.3
+    mapped = fn.vmap(lambda w, xs: fn.scan(cell(w), H0, xs), in_axes=(0, None))(ws, XS)
+    for i in range(5):
+        close(fn.tree.map(lambda a: a[i], mapped), loop(cell(ws[i]), H0, XS))  # noqa: B023
+    close(
+        fn.vmap(fn.grad(lambda w: fn.sum(fn.scan(cell(w), H0, XS)[1])))(ws)[2],
+        fn.grad(lambda w: fn.sum(loop(cell(w), H0, XS)[1]))(ws[2]),
+    )
+
+
+def test_forward_scan_runs_once_in_a_gradient():
+    plan = fn.explain(fn.value_and_grad(lambda w: fn.sum(fn.scan(cell(w), H0, XS)[1])))(W).plan
+    assert plan.count("] scan(") == 2
+
+
+def test_scan_cost_does_not_grow_with_length():
+    def nodes(n):
+        return fn.explain(lambda x: fn.scan(lambda c, v: (c + v, c), 0.0, x)[0])(fn.zeros((n,))).graph.count("\n")
+
+    assert nodes(4) == nodes(4000)
+
+
+def test_scan_trees_lengths_and_integers():
+    carry, ys = fn.scan(
+        lambda c, x: ({"n": c["n"] + 1, "s": c["s"] + x["a"]}, None), {"n": 0, "s": fn.zeros((2,))}, {"a": fn.ones((5, 2))}
+    )
+    assert carry["n"].item() == 5 and carry["n"].dtype == fn.int32 and ys is None
+    assert np.asarray(carry["s"]).tolist() == [5, 5]
+    counted, squares = fn.scan(lambda c, _: (c + 1, c * c), 0, length=4)
+    assert counted.item() == 4 and squares.tolist() == [0, 1, 4, 9]
+    same, none = fn.scan(lambda c, x: (c, x), fn.array(3.0), fn.zeros((0, 2)))
+    assert same.item() == 3 and none.shape == (0, 2)
+    assert [a.item() for a in fn.scan(lambda c, _: ((c[1], c[0]), None), (fn.array(1.0), fn.array(2.0)), length=3)[0]] == [2, 1]
+
+
+def test_scan_updates_its_carry_in_place():
+    n = 1 << 16
+    f = fn.compile(lambda x: fn.scan(lambda c, i: (c.at[i].add(1.0), None), x, fn.arange(50))[0])
+    x = fn.zeros((n,)) + 0
+    assert np.asarray(f(x))[:51].tolist() == [1.0] * 50 + [0.0]
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    f(x)
+    assert fn.get_peak_memory() - before < 3.5 * n * 4
+
+
+def test_scan_errors():
+    with pytest.raises(TypeError, match=r"carry.*went in as float32\(3,\).*came back as float32\(4,\)"):
+        fn.scan(lambda c, x: (fn.zeros((4,)), None), fn.zeros((3,)), fn.zeros((2,)))
+    with pytest.raises(TypeError, match="carry came back as"):
+        fn.scan(lambda c, x: ((c, c), None), fn.zeros((3,)), fn.zeros((2,)))
+    with pytest.raises(TypeError, match="pair"):
+        fn.scan(lambda c, x: c, fn.zeros((3,)), fn.zeros((2,)))
+    with pytest.raises(ValueError, match=r"a has length 2 and xs.*b length 3"):
+        fn.scan(lambda c, x: (c, None), 0.0, {"a": fn.zeros((2,)), "b": fn.zeros((3,))})
+    with pytest.raises(ValueError, match="length"):
+        fn.scan(lambda c, x: (c, None), 0.0)
+    with pytest.raises(ValueError, match="no axis"):
+        fn.scan(lambda c, x: (c, None), 0.0, fn.array(1.0))
+    with pytest.raises(ValueError, match="length is 3"):
+        fn.scan(lambda c, x: (c, None), 0.0, fn.zeros((2,)), length=3)
+
+
+def branch(p, x, k):
+    return fn.cond(p, lambda a: fn.sin(a) * k, lambda a: a * a, x)
+
+
+@pytest.mark.parametrize("p", [True, False])
+def test_cond(p):
+    x, k = f64(3, seed=5), f64(seed=6)
+    expected = (lambda x, k: fn.sin(x) * k) if p else (lambda x, k: x * x + 0 * k)
+    close(branch(p, x, k), expected(x, k))
+    close(fn.compile(branch)(fn.array(p), x, k), expected(x, k))
+    for g in (fn.grad, lambda f, **kw: fn.compile(fn.grad(f, **kw))):
+        close(
+            g(lambda x, k: fn.sum(branch(fn.array(p), x, k)), argnums=(0, 1))(x, k),
+            fn.grad(lambda x, k: fn.sum(expected(x, k)), argnums=(0, 1))(x, k),
+        )
+    close(
+        fn.jvp(lambda x, k: branch(fn.array(p), x, k), (x, k), (x * 0.5, k)),
+        fn.jvp(expected, (x, k), (x * 0.5, k)),
+    )
+
+
+def test_cond_under_vmap():
+    xs, ps = f64(4, 3, seed=7), fn.array([True, False, True, False])
+    k = f64(seed=6)
+    close(fn.vmap(branch, in_axes=(0, 0, None))(ps, xs, k), fn.stack([branch(p, x, k) for p, x in zip(ps, xs, strict=True)]))
+    close(fn.vmap(branch, in_axes=(None, 0, None))(ps[0], xs, k), fn.stack([branch(ps[0], x, k) for x in xs]))
+    close(
+        fn.vmap(fn.grad(lambda p, x: fn.sum(branch(p, x, k)), argnums=1))(ps, xs),
+        fn.stack([fn.grad(lambda x: fn.sum(branch(p, x, k)))(x) for p, x in zip(ps, xs, strict=True)]),  # noqa: B023
+    )
+
+
+def test_cond_errors():
+    with pytest.raises(TypeError, match="disagree.*float32"):
+        fn.cond(True, lambda x: x, lambda x: fn.zeros((3,)), fn.zeros((2,)))
+    with pytest.raises(TypeError, match="different structures"):
+        fn.cond(True, lambda x: x, lambda x: (x, x), fn.zeros((2,)))
+    with pytest.raises(ValueError, match=r"0-d.*\(2,\)"):
+        fn.cond(fn.array([True, False]), lambda x: x, lambda x: x, fn.zeros((2,)))
+
+
+def collatz(n):
+    def step(c):
+        n, k = c
+        return fn.where(n % 2 == 0, n // 2, 3 * n + 1), k + 1
+
+    return fn.while_loop(lambda c: c[0] != 1, step, (n, fn.array(0)))[1]
+
+
+def test_while_loop():
+    assert collatz(fn.array(27)).item() == 111
+    assert fn.compile(collatz)(fn.array(27)).item() == 111
+    assert fn.vmap(collatz)(fn.array([1, 2, 3, 27])).tolist() == [0, 1, 7, 111]
+
+
+def test_while_loop_forward_mode():
+    def power(x):
+        return fn.while_loop(lambda c: c[0] < 5, lambda c: (c[0] + 1, c[1] * x), (fn.array(0), x))[1]
+
+    x = f64(seed=8)
+    value, tangent = fn.jvp(power, (x,), (fn.ones_like(x),))
+    close((value, tangent), (x**6, 6 * x**5))
+    close(fn.jacfwd(power)(x), 6 * x**5)
+    with pytest.raises(ValueError, match="while_loop.*scan"):
+        fn.grad(power)(x)
+
+
+def test_while_loop_errors():
+    with pytest.raises(TypeError, match="0-d bool"):
+        fn.while_loop(lambda x: x > 0, lambda x: x, fn.zeros((2,)))
+    with pytest.raises(TypeError, match="went in as int32"):
+        fn.while_loop(lambda x: x > 0, lambda x: x * 0.5, fn.array(3))
