@@ -13,6 +13,15 @@ BLOCKS, BATCH, WIDTH = 12, 1024, 64
 HIDDEN = BATCH * WIDTH * 4  # bytes of one activation
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Products use scratch memory while they run: how much at once depends on how many threads run them."""
+    threads = fn.get_num_threads()
+    fn.set_num_threads(1)
+    yield
+    fn.set_num_threads(threads)
+
+
 def make_params():
     rng = np.random.default_rng(0)
 
