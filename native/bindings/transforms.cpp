@@ -251,8 +251,7 @@ nb::object argument_trees(const std::vector<Flat>& arguments, Span arrays) {
 
 Arrays argument_tangents(const std::vector<Flat>& arguments, nb::tuple tangents, const std::string& name) {
   if (tangents.size() != arguments.size())
-    throw ValueError(cat(name, ": got ", tangents.size(), " tangents for ", arguments.size(), " argument",
-                         arguments.size() == 1 ? "" : "s"));
+    throw ValueError(cat(name, ": got ", tangents.size(), " tangents for ", arguments.size(), " arguments"));
   Arrays all;
   for (size_t i = 0; i < arguments.size(); ++i)
     for (Array& t : matching_arrays(arguments[i], tangents[i], cat(name, ": the tangent of argument ", i)))
@@ -373,9 +372,7 @@ class MappedCall {
                             "; give it None in in_axes to pass it unmapped"));
       if (x.ndim() == 0)
         throw ValueError(cat("vmap: ", where, " is a scalar and has no axis to map over; give it None in in_axes"));
-      int64_t rank = int64_t(x.ndim()), from = axis[i] < 0 ? axis[i] + rank : axis[i];
-      if (from < 0 || from >= rank)
-        throw AxisError(cat("vmap: in_axes has ", axis[i], " for ", where, ", which has shape ", x.shape()));
+      int from = normalize_axis("vmap", axis[i], x.ndim());
       if (from != 0) x = moveaxis(x, from, 0);
       found_.push_back({std::move(where), x.shape()[0], axis[i], x.shape()});
       Shape inner(x.shape().begin() + 1, x.shape().end());
@@ -469,6 +466,11 @@ void bind_transforms(nb::module_& core) {
   m.def("linearize", &linearize);
   m.def("vmap", &vmap, nb::arg("fun"), nb::arg("in_axes").none(), nb::arg("out_axes").none(),
         nb::arg("axis_size").none(), nb::arg("args"), nb::arg("kwargs"));
+  // For values collected on the side: how many traces run, and which of them a value depends on (0: none).
+  m.def("trace_depth", &trace_depth);
+  m.def(
+      "trace_level", [](nb::handle x) { return is_array(x.ptr()) ? int(array_of(x.ptr()).node()->level) : 0; },
+      nb::arg().none());
   nb::class_<VjpFunction>(m, "VjpFunction", "The linear function from cotangents of outputs to those of arguments.")
       .def("__call__", &VjpFunction::operator(), nb::arg("cotangents").none());
   nb::class_<JvpFunction>(m, "JvpFunction", "The linear function from tangents of arguments to those of outputs.")

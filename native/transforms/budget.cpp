@@ -88,19 +88,15 @@ class Segmented {
     return live;
   }
 
-  // About how long computing the nodes [begin, end) takes, in multiplications of a matrix product.
-  double work(size_t begin, size_t end, bool dots) const {
-    constexpr double elementwise = 16;  // memory is slower than arithmetic
+  // About how much arithmetic computing the nodes [begin, end) takes.
+  double work(size_t begin, size_t end) const {
     double total = 0;
     for (size_t i = begin; i < end; ++i) {
       const Node& node = *nodes()[i];
-      Kind kind = node.primitive->kind();
       double size = double(node.size());
       // m k, k n and m n elements: m k n multiplications.
-      if (is_dot(node))
-        total += dots ? std::sqrt(size * double(node.inputs[0]->size()) * double(node.inputs[1]->size())) : 0;
-      else if (kind != Kind::view && kind != Kind::alias)
-        total += elementwise * size;
+      if (is_dot(node)) size = std::sqrt(size * double(node.inputs[0]->size()) * double(node.inputs[1]->size()));
+      total += size;
     }
     return total;
   }
@@ -234,11 +230,12 @@ class Search {
     return policy_.peak_bytes(step);
   }
 
-  double cost(const Choice& choice) const {
+  double cost(const Choice& choice, bool again = false) const {
     double total = 0;
     for (const Segment& s : choice) {
-      if (s.mode != Mode::store) total += body_.work(s.begin, s.end, s.mode == Mode::recompute);
-      total += cost(s.parts);
+      bool repeated = again || s.mode == Mode::recompute || !s.parts.empty();
+      if (repeated) total += body_.work(s.begin, s.end);
+      if (!s.parts.empty()) total += cost(s.parts);
     }
     return total;
   }

@@ -1,6 +1,11 @@
 """A functional neural-network library: immutable parameter pytrees over a lazy, fusing native core."""
 
+import importlib
+import typing
+
 from . import checkpoint_policies, linalg, random, tree
+from ._compile import Explanation, compile, explain, to_dot
+from ._control import cond, scan, while_loop
 from ._core import (
     ArrayAt,
     AxisError,
@@ -93,10 +98,10 @@ from ._core import (
     iinfo,
     imag,
     inner,
+    int8,
     int16,
     int32,
     int64,
-    int8,
     isclose,
     isdtype,
     isfinite,
@@ -110,9 +115,9 @@ from ._core import (
     less_equal,
     linspace,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     log_softmax,
     logaddexp,
     logcumsumexp,
@@ -193,10 +198,10 @@ from ._core import (
     tril,
     triu,
     trunc,
+    uint8,
     uint16,
     uint32,
     uint64,
-    uint8,
     unflatten,
     unstack,
     var,
@@ -205,12 +210,21 @@ from ._core import (
     zeros,
     zeros_like,
 )
-from ._compile import Explanation, compile, explain, to_dot
-from ._control import cond, scan, while_loop
 from ._transforms import grad, jvp, linearize, value_and_grad, vjp, vmap
 from ._transforms_jacobian import hessian, jacfwd, jacrev
 from ._transforms_rules import checkpoint, checkpoint_name, custom_jvp, custom_vjp, stop_gradient
 from .tree import frozendict
+
+if typing.TYPE_CHECKING:
+    from . import io, nn, optim, testing
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Import on first use what a program may do without."""
+    if name in ("io", "nn", "optim", "testing"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ArrayAt",
@@ -316,10 +330,11 @@ __all__ = [
     "iinfo",
     "imag",
     "inner",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
+    "io",
     "isclose",
     "isdtype",
     "isfinite",
@@ -334,13 +349,13 @@ __all__ = [
     "left_shift",
     "less",
     "less_equal",
-    "linearize",
     "linalg",
+    "linearize",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
     "logcumsumexp",
@@ -362,9 +377,11 @@ __all__ = [
     "multiply",
     "nan_to_num",
     "negative",
+    "nn",
     "not_equal",
     "ones",
     "ones_like",
+    "optim",
     "outer",
     "pad",
     "partition",
@@ -416,6 +433,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensordot",
+    "testing",
     "tile",
     "to_dot",
     "topk",
@@ -426,10 +444,10 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "unflatten",
     "unstack",
     "value_and_grad",

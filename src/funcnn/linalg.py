@@ -1,7 +1,5 @@
-"""Linear algebra: norms of vectors and matrices."""
+"""Linear algebra."""
 
-from . import _core
-
-norm = _core.linalg.norm
+from ._core.linalg import norm
 
 __all__ = ["norm"]

@@ -1,0 +1,319 @@
+"""Activation functions."""
+
+from __future__ import annotations
+
+import math
+
+import funcnn as fn
+
+_SQRT_HALF = math.sqrt(0.5)
+_SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+
+
+def sigmoid(x: fn.array) -> fn.array:
+    """Compute ``1 / (1 + exp(-x))``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.sigmoid(fn.array(0.0)).item()
+    0.5
+    """
+    return fn.sigmoid(x)
+
+
+def relu(x: fn.array) -> fn.array:
+    """Compute ``max(x, 0)``. The derivative at 0 is 0.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.relu(fn.array([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+    return fn.maximum(x, 0)
+
+
+def relu2(x: fn.array) -> fn.array:
+    """Compute ``max(x, 0)**2``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.relu2(fn.array([-1.0, 2.0])).tolist()
+    [0.0, 4.0]
+    """
+    return fn.square(fn.maximum(x, 0))
+
+
+def relu6(x: fn.array) -> fn.array:
+    """Compute ``min(max(x, 0), 6)``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.relu6(fn.array([-1.0, 2.0, 8.0])).tolist()
+    [0.0, 2.0, 6.0]
+    """
+    return fn.minimum(fn.maximum(x, 0), 6)
+
+
+def leaky_relu(x: fn.array, negative_slope: float = 0.01) -> fn.array:
+    """Compute ``max(negative_slope * x, x)``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.leaky_relu(fn.array([-4.0, 2.0]), 0.5).tolist()
+    [-2.0, 2.0]
+    """
+    return fn.maximum(negative_slope * x, x)
+
+
+def prelu(x: fn.array, alpha: fn.array) -> fn.array:
+    """Compute ``max(x, 0) + alpha * min(x, 0)``, where `alpha` is trained.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.prelu(fn.array([-4.0, 2.0]), fn.array(0.5)).tolist()
+    [-2.0, 2.0]
+    """
+    return fn.maximum(x, 0) + alpha * fn.minimum(x, 0)
+
+
+def elu(x: fn.array, alpha: float = 1.0) -> fn.array:
+    """Compute ``x`` where it is positive and ``alpha * (exp(x) - 1)`` elsewhere.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> [round(v, 4) for v in nn.elu(fn.array([-1.0, 2.0])).tolist()]
+    [-0.6321, 2.0]
+    """
+    # The exponential sees no positive number, so that neither it nor its derivative overflows.
+    return fn.where(x > 0, x, alpha * fn.expm1(fn.minimum(x, 0)))
+
+
+def celu(x: fn.array, alpha: float = 1.0) -> fn.array:
+    """Compute ``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> [round(v, 4) for v in nn.celu(fn.array([-1.0, 2.0])).tolist()]
+    [-0.6321, 2.0]
+    """
+    return fn.maximum(x, 0) + alpha * fn.expm1(fn.minimum(x, 0) / alpha)
+
+
+def selu(x: fn.array) -> fn.array:
+    """Compute ``1.0507 * elu(x, 1.67326)``, with constants for which activations keep mean 0 and variance 1.
+
+    Reference: G. Klambauer et al., "Self-normalizing neural networks", 2017.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.selu(fn.array(1.0)).item(), 4)
+    1.0507
+    """
+    return elu(x, _SELU_ALPHA) * _SELU_SCALE
+
+
+def silu(x: fn.array) -> fn.array:
+    """Compute ``x * sigmoid(x)``, also known as swish.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.silu(fn.array(1.0)).item(), 4)
+    0.7311
+    """
+    return x * fn.sigmoid(x)
+
+
+def gelu(x: fn.array) -> fn.array:
+    """Compute ``x * Phi(x)`` exactly, where ``Phi`` is the cumulative distribution function of the normal distribution.
+
+    Reference: D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.gelu(fn.array(1.0)).item(), 4)
+    0.8413
+    """
+    return x * (0.5 + 0.5 * fn.erf(x * _SQRT_HALF))
+
+
+def gelu_approx(x: fn.array) -> fn.array:
+    """Approximate ``gelu`` by ``0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``: within 0.0005.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.gelu_approx(fn.array(1.0)).item(), 4)
+    0.8412
+    """
+    return 0.5 * x * (1.0 + fn.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * (x * x * x))))
+
+
+def gelu_fast_approx(x: fn.array) -> fn.array:
+    """Approximate ``gelu`` by ``x * sigmoid(1.702 * x)``: within 0.021.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.gelu_fast_approx(fn.array(1.0)).item(), 4)
+    0.8458
+    """
+    return x * fn.sigmoid(1.702 * x)
+
+
+def glu(x: fn.array, axis: int = -1) -> fn.array:
+    """Split an axis into halves ``a`` and ``b`` and compute ``a * sigmoid(b)``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.glu(fn.array([4.0, 0.0])).tolist()
+    [2.0]
+    """
+    a, b = fn.split(x, 2, axis=axis)
+    return a * fn.sigmoid(b)
+
+
+def tanh(x: fn.array) -> fn.array:
+    """Compute the hyperbolic tangent.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.tanh(fn.array(0.0)).item()
+    0.0
+    """
+    return fn.tanh(x)
+
+
+def softplus(x: fn.array) -> fn.array:
+    """Compute ``log(1 + exp(x))``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.softplus(fn.array(0.0)).item(), 4)
+    0.6931
+    """
+    return fn.logaddexp(x, 0)
+
+
+def softsign(x: fn.array) -> fn.array:
+    """Compute ``x / (1 + abs(x))``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.softsign(fn.array([-1.0, 3.0])).tolist()
+    [-0.5, 0.75]
+    """
+    return x / (1 + fn.abs(x))
+
+
+def softshrink(x: fn.array, lambd: float = 0.5) -> fn.array:
+    """Move `x` towards zero by `lambd`, as far as zero.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.softshrink(fn.array([-2.0, 0.25, 1.0])).tolist()
+    [-1.5, 0.0, 0.5]
+    """
+    return fn.where(fn.abs(x) > lambd, x - fn.sign(x) * lambd, 0)
+
+
+def hard_shrink(x: fn.array, lambd: float = 0.5) -> fn.array:
+    """Set to zero what is not larger than `lambd` in absolute value.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.hard_shrink(fn.array([-2.0, 0.25, 1.0])).tolist()
+    [-2.0, 0.0, 1.0]
+    """
+    return fn.where(fn.abs(x) > lambd, x, 0)
+
+
+def hard_tanh(x: fn.array, min_val: float = -1.0, max_val: float = 1.0) -> fn.array:
+    """Clip `x` to the interval from `min_val` to `max_val`.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.hard_tanh(fn.array([-2.0, 0.25, 1.5])).tolist()
+    [-1.0, 0.25, 1.0]
+    """
+    return fn.minimum(fn.maximum(x, min_val), max_val)
+
+
+def hardswish(x: fn.array) -> fn.array:
+    """Compute ``x * min(max(x + 3, 0), 6) / 6``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.hardswish(fn.array([-4.0, 3.0])).tolist()
+    [-0.0, 3.0]
+    """
+    return x * relu6(x + 3) / 6
+
+
+def mish(x: fn.array) -> fn.array:
+    """Compute ``x * tanh(softplus(x))``.
+
+    Reference: D. Misra, "Mish: a self regularized non-monotonic activation function", 2019.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.mish(fn.array(1.0)).item(), 4)
+    0.8651
+    """
+    return x * fn.tanh(softplus(x))
+
+
+def step(x: fn.array, threshold: float = 0.0) -> fn.array:
+    """Return 1 where `x` is at least `threshold` and 0 elsewhere, as integers.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.step(fn.array([-1.0, 0.0, 2.0])).tolist()
+    [0, 1, 1]
+    """
+    return fn.where(x >= threshold, 1, 0)
+
+
+def log_sigmoid(x: fn.array) -> fn.array:
+    """Compute ``log(sigmoid(x))``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.log_sigmoid(fn.array(0.0)).item(), 4)
+    -0.6931
+    """
+    return -softplus(-x)
+
+
+def softmax(x: fn.array, axis: int = -1) -> fn.array:
+    """Compute ``exp(x) / sum(exp(x))`` along an axis.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.softmax(fn.array([1.0, 1.0])).tolist()
+    [0.5, 0.5]
+    """
+    return fn.softmax(x, axis=axis)
+
+
+def softmin(x: fn.array, axis: int = -1) -> fn.array:
+    """Compute ``softmax(-x)``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.softmin(fn.array([1.0, 1.0])).tolist()
+    [0.5, 0.5]
+    """
+    return fn.softmax(-x, axis=axis)
+
+
+def log_softmax(x: fn.array, axis: int = -1) -> fn.array:
+    """Compute ``log(softmax(x))`` along an axis without rounding small probabilities to zero.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.log_softmax(fn.array([0.0, 1000.0])).tolist()
+    [-1000.0, 0.0]
+    """
+    # First the maximum: subtracted together with the logarithm of the sum, that would be lost in it by rounding.
+    x = x - fn.stop_gradient(fn.max(x, axis=axis, keepdims=True))
+    return x - fn.logsumexp(x, axis=axis, keepdims=True)

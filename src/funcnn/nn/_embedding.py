@@ -1,0 +1,48 @@
+"""Vectors for tokens."""
+
+from __future__ import annotations
+
+import math
+
+import funcnn as fn
+from funcnn import random
+from funcnn.tree import frozendict
+
+from ._layer import Layer, Params
+
+
+class Embedding(Layer):
+    """Replace integers by rows of a table: ``weight[x]``.
+
+    The parameter ``weight`` of shape ``(num_embeddings, dims)`` is drawn from a normal distribution of variance
+    ``1 / dims``.
+
+    Args:
+        num_embeddings: How many rows there are.
+        dims: Size of a row.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn, random
+    >>> layer = nn.Embedding(10, 4)
+    >>> layer(layer.init(random.key(0)), fn.array([[1, 2, 3]])).shape
+    (1, 3, 4)
+    """
+
+    num_embeddings: int
+    dims: int
+
+    def init(self, key: fn.array) -> frozendict[str, fn.array]:
+        """Draw ``weight``."""
+        weight = random.normal(key, (self.num_embeddings, self.dims), scale=1.0 / math.sqrt(self.dims))
+        return frozendict(weight=weight)
+
+    def __call__(self, params: Params, x: fn.array) -> fn.array:
+        if not fn.isdtype(x.dtype, "integral"):
+            raise TypeError(f"expected integers, got {x.dtype}")
+        return fn.take(params["weight"], x, axis=0)
+
+    def as_linear(self, params: Params, x: fn.array) -> fn.array:
+        """Multiply by the table, ``x @ weight.T``: scores for every row, as for tied output projections."""
+        if x.ndim == 0 or x.shape[-1] != self.dims:
+            raise ValueError(f"expected (..., {self.dims}), got {x.shape}")
+        return x @ params["weight"].T

@@ -1,0 +1,168 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+import math
+
+import funcnn as fn
+from funcnn.tree import frozendict
+
+from ._layer import Layer, Params
+
+
+def _check_last(x: fn.array, dims: int) -> None:
+    if x.ndim == 0 or x.shape[-1] != dims:
+        raise ValueError(f"expected (..., {dims}), got {x.shape}")
+
+
+def _in_float32(x: fn.array) -> fn.array:
+    return x.astype(fn.float32) if x.dtype in (fn.float16, fn.bfloat16) else x
+
+
+class LayerNorm(Layer):
+    """Normalise the last axis to mean 0 and variance 1: ``(x - mean) / sqrt(var + eps) * weight + bias``.
+
+    Half-precision inputs are normalised in float32; the output has the dtype of the input.
+
+    Args:
+        dims: Size of the last axis.
+        eps: Added to the variance, so that constant inputs do not divide by zero.
+        affine: Whether to multiply by ``weight`` (initially 1) and add ``bias`` (initially 0), both of shape ``(dims,)``.
+        bias: Whether there is a ``bias``, if ``affine``.
+
+    Reference: J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn, random
+    >>> layer = nn.LayerNorm(2)
+    >>> [round(v, 3) for v in layer(layer.init(random.key(0)), fn.array([1.0, 3.0])).tolist()]
+    [-1.0, 1.0]
+    """
+
+    dims: int
+    eps: float = 1e-5
+    affine: bool = True
+    bias: bool = True
+
+    def init(self, key: fn.array) -> frozendict[str, fn.array]:
+        """Make ``weight`` of ones and ``bias`` of zeros."""
+        if not self.affine:
+            return frozendict()
+        weight = fn.ones((self.dims,))
+        return frozendict(weight=weight, bias=fn.zeros((self.dims,))) if self.bias else frozendict(weight=weight)
+
+    def __call__(self, params: Params, x: fn.array) -> fn.array:
+        _check_last(x, self.dims)
+        y = _in_float32(x)
+        y = y - fn.mean(y, axis=-1, keepdims=True)
+        y = y * fn.rsqrt(fn.mean(y * y, axis=-1, keepdims=True) + self.eps)
+        if self.affine:
+            y = y * params["weight"]
+            if self.bias:
+                y = y + params["bias"]
+        return y.astype(x.dtype)
+
+
+class RMSNorm(Layer):
+    """Divide by the root of the mean square of the last axis: ``x / sqrt(mean(x**2) + eps) * weight``.
+
+    Half-precision inputs are normalised in float32; the output has the dtype of the input.
+
+    Args:
+        dims: Size of the last axis, and of ``weight``, which is 1 at first.
+        eps: Added to the mean square.
+
+    Reference: B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn, random
+    >>> layer = nn.RMSNorm(2)
+    >>> [round(v, 3) for v in layer(layer.init(random.key(0)), fn.array([3.0, 3.0])).tolist()]
+    [1.0, 1.0]
+    """
+
+    dims: int
+    eps: float = 1e-5
+
+    def init(self, key: fn.array) -> frozendict[str, fn.array]:
+        """Make ``weight`` of ones."""
+        return frozendict(weight=fn.ones((self.dims,)))
+
+    def __call__(self, params: Params, x: fn.array) -> fn.array:
+        _check_last(x, self.dims)
+        y = _in_float32(x)
+        y = y * fn.rsqrt(fn.mean(y * y, axis=-1, keepdims=True) + self.eps)
+        return (y * params["weight"]).astype(x.dtype)
+
+
+class BatchNorm(Layer):
+    """Normalise each feature over the batch and all axes but the last.
+
+    In training the statistics are those of the batch, and the running ones are updated, ``running = (1 - momentum) *
+    running + momentum * batch`` (with the unbiased variance): ``apply`` returns them among its updates. In inference the
+    running statistics are used.
+
+    Args:
+        num_features: Size of the last axis.
+        eps: Added to the variance.
+        momentum: Weight of the batch in the running statistics.
+        affine: Whether to multiply by ``weight`` (initially 1) and add ``bias`` (initially 0).
+        track_running_stats: Whether to keep ``running_mean`` and ``running_var``; without them the statistics are those of
+            the batch in inference too.
+
+    Raises:
+        ValueError: The input is not of shape ``(N, ..., num_features)`` with 2 to 5 axes, or in training has a single
+            value a feature.
+
+    Reference: S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training", 2015.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn, random
+    >>> layer = nn.BatchNorm(1)
+    >>> y, updates = layer.apply(layer.init(random.key(0)), fn.array([[1.0], [3.0]]), training=True)
+    >>> sorted(updates)
+    ['running_mean', 'running_var']
+    """
+
+    buffers = ("running_mean", "running_var")
+
+    num_features: int
+    eps: float = 1e-5
+    momentum: float = 0.1
+    affine: bool = True
+    track_running_stats: bool = True
+
+    def init(self, key: fn.array) -> frozendict[str, fn.array]:
+        """Make ``weight`` and ``running_var`` of ones, ``bias`` and ``running_mean`` of zeros."""
+        params = {}
+        shape = (self.num_features,)
+        if self.affine:
+            params |= {"weight": fn.ones(shape), "bias": fn.zeros(shape)}
+        if self.track_running_stats:
+            params |= {"running_mean": fn.zeros(shape), "running_var": fn.ones(shape)}
+        return frozendict(params)
+
+    def __call__(self, params: Params, x: fn.array) -> fn.array:
+        if not 2 <= x.ndim <= 5 or x.shape[-1] != self.num_features:
+            raise ValueError(f"expected (N, ..., {self.num_features}) with 2 to 5 axes, got {x.shape}")
+        y = _in_float32(x)
+        if params.training or not self.track_running_stats:
+            axes = tuple(range(x.ndim - 1))
+            mean = fn.mean(y, axis=axes)
+            var = fn.mean(fn.square(y - mean), axis=axes)
+            if params.training and self.track_running_stats:
+                self._update(params, mean, var, math.prod(x.shape[:-1]))
+        else:
+            mean, var = params["running_mean"], params["running_var"]
+        y = (y - mean) * fn.rsqrt(var + self.eps)
+        if self.affine:
+            y = y * params["weight"] + params["bias"]
+        return y.astype(x.dtype)
+
+    def _update(self, params: Params, mean: fn.array, var: fn.array, count: int) -> None:
+        if count < 2:
+            raise ValueError("training needs more than one value a feature: the variance of one value is undefined")
+        for name, batch in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
+            running = params[name]
+            new = (1.0 - self.momentum) * running + self.momentum * fn.stop_gradient(batch)
+            params.update(name, new.astype(running.dtype))

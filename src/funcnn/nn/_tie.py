@@ -1,0 +1,123 @@
+"""One array in several places of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+import funcnn as fn
+from funcnn import tree
+from funcnn.tree import frozendict
+
+from ._layer import Layer, Params
+
+
+def _parent(path: str) -> tuple[str, str]:
+    parent, _, name = path.rpartition(".")
+    return parent, name
+
+
+class Tied(Layer):
+    """A layer some of whose parameters are others of its parameters; see ``nn.tie``."""
+
+    layer: Layer
+    ties: Mapping[str, str]
+
+    def init(self, key: fn.array) -> frozendict[str, Any]:
+        """Draw the parameters and leave out those that are read elsewhere."""
+        params = self.layer.init(key)
+        for path, source in self.ties.items():
+            for what in (path, source):
+                try:
+                    found = tree.get(params, what)
+                except KeyError as error:
+                    raise ValueError(f"tie: the model has no parameter {what!r}: {error.args[0]}") from None
+                if not isinstance(found, fn.array):
+                    raise ValueError(f"tie: {what!r} is not a parameter but holds some; tie them one by one")
+            ours, theirs = tree.get(params, path), tree.get(params, source)
+            if ours.shape != theirs.shape:
+                raise ValueError(f"tie: {path!r} has shape {ours.shape}, but {source!r} has {theirs.shape}")
+        for path in self.ties:
+            parent, name = _parent(path)
+            node = tree.get(params, parent)
+            if not isinstance(node, frozendict):
+                raise ValueError(f"tie: {path!r} stands in a {type(node).__name__}; only items of dicts can be tied")
+            params = tree.set(params, parent, frozendict({k: v for k, v in node.items() if k != name}))
+        return params
+
+    def __call__(self, params: Params, *args: Any, **kwargs: Any) -> Any:
+        return self.layer(params.replace(self.untie(params.params)), *args, **kwargs)
+
+    def untie(self, params: Any) -> Any:
+        """Put the shared arrays in all their places: parameters for the layer without ties."""
+        for path, source in self.ties.items():
+            parent, name = _parent(path)
+            node = tree.get(params, parent)
+            params = tree.set(params, parent, frozendict({**node, name: tree.get(params, source)}))
+        return params
+
+    def _layers(self, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Layer]]:
+        yield from self.layer._layers(path)
+
+    def __repr__(self) -> str:
+        return f"tie({self.layer!r}, {dict(self.ties)!r})"
+
+
+def tie(layer: Layer, ties: Mapping[str, str]) -> Layer:
+    """Make a layer that reads the arrays at some paths from other paths.
+
+    The parameters hold a shared array once, at the path it is read from, so its gradient is the sum over all its uses and
+    files store it once.
+
+    Args:
+        layer: Any layer.
+        ties: From the path of a parameter to the path where it is read instead.
+
+    Returns:
+        A layer that is called as `layer` is.
+
+    Raises:
+        ValueError: ``init`` finds that a path does not exist, or that shapes differ; or here, a source is itself tied.
+
+    >>> from funcnn import nn, random
+    >>> class Autoencoder(nn.Layer):
+    ...     first: nn.Layer = nn.Linear(4, 4, bias=False)
+    ...     second: nn.Layer = nn.Linear(4, 4)
+    ...
+    ...     def __call__(self, params, x):
+    ...         return self.second(params["second"], self.first(params["first"], x))
+    >>> model = nn.tie(Autoencoder(), {"second.weight": "first.weight"})
+    >>> sorted(model.init(random.key(0))["second"])
+    ['bias']
+    """
+    for path, source in ties.items():
+        if source in ties:
+            raise ValueError(f"tie: {path!r} is read from {source!r}, which is itself read from {ties[source]!r}")
+    return Tied(layer, ties)
+
+
+@attrs.frozen
+class Trainable:
+    """Whether the array at a path is trained; see ``nn.trainable``."""
+
+    buffers: frozenset[str]
+
+    def __call__(self, path: str, leaf: Any) -> bool:
+        return path not in self.buffers
+
+
+def trainable(layer: Layer) -> Trainable:
+    """Return a predicate on path and leaf that excludes the buffers of a model, such as the statistics of batch norm.
+
+    For ``tree.partition`` and the argument `where` of ``fn.grad``.
+
+    >>> from funcnn import nn, random, tree
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm(2))
+    >>> params, buffers = tree.partition(model.init(random.key(0)), nn.trainable(model))
+    >>> tree.paths(buffers)
+    ['layers.1.running_mean', 'layers.1.running_var']
+    """
+    found = [".".join(map(str, (*path, name))) for path, part in layer._layers() for name in part.buffers]
+    return Trainable(frozenset(found))

@@ -1,0 +1,34 @@
+"""Optimisers: frozen values with two pure functions, ``init(params)`` and ``update(grads, state, params)``.
+
+>>> import funcnn as fn
+>>> from funcnn import optim
+>>> opt = optim.chain(optim.clip_by_global_norm(1.0), optim.adamw(1e-3))
+>>> params = {"w": fn.array([1.0, 2.0])}
+>>> state = opt.init(params)
+>>> grads = fn.grad(lambda p: fn.sum(p["w"] * p["w"]))(params)
+>>> delta, state = opt.update(grads, state, params)
+>>> params = optim.apply_updates(params, delta)
+"""
+
+from . import schedules
+from ._adam import adam, adamw
+from ._protocol import Optimizer, ScalarOrSchedule, Schedule, apply_updates
+from ._sgd import sgd
+from ._transforms import add_decayed_weights, chain, clip, clip_by_global_norm, global_norm, scale
+
+__all__ = [
+    "Optimizer",
+    "ScalarOrSchedule",
+    "Schedule",
+    "adam",
+    "adamw",
+    "add_decayed_weights",
+    "apply_updates",
+    "chain",
+    "clip",
+    "clip_by_global_norm",
+    "global_norm",
+    "scale",
+    "schedules",
+    "sgd",
+]

@@ -1,0 +1,69 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+import funcnn as fn
+from funcnn import tree
+
+from ._protocol import ScalarOrSchedule, needs_params, scaled, value_at
+
+
+@attrs.frozen
+class sgd:
+    """Descend along the gradient, with momentum if asked for.
+
+    ``trace = grad + momentum * trace`` and the step is ``-learning_rate * trace``; with Nesterov's variant
+    ``-learning_rate * (grad + momentum * trace)``. Weight decay adds ``weight_decay * param`` to the gradient first.
+
+    Args:
+        learning_rate: A number, or a function from the count of steps (0 in the first) to one.
+        momentum: How much of the last steps' direction is kept.
+        nesterov: Whether to look ahead along the momentum.
+        weight_decay: L2 regularisation. It needs ``update(grads, state, params)``.
+
+    Reference: I. Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
+
+    >>> import funcnn as fn
+    >>> from funcnn import optim
+    >>> opt = optim.sgd(0.1)
+    >>> params = {"w": fn.array([1.0])}
+    >>> delta, state = opt.update({"w": fn.array([2.0])}, opt.init(params))
+    >>> round(delta["w"].item(), 4)
+    -0.2
+    """
+
+    learning_rate: ScalarOrSchedule
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """Make the state: ``count`` if the learning rate is a schedule, ``trace`` with momentum."""
+        state: dict[str, Any] = {}
+        if callable(self.learning_rate):
+            state["count"] = fn.array(0, dtype=fn.int32)
+        if self.momentum:
+            state["trace"] = tree.map(fn.zeros_like, params)
+        return state
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Return what to add to the parameters, and the next state."""
+        new: dict[str, Any] = {}
+        rate: Any = self.learning_rate
+        if callable(rate):
+            rate = value_at(rate, state["count"])
+            new["count"] = state["count"] + 1
+        if self.weight_decay:
+            needs_params("sgd", params)
+            grads = tree.map(lambda g, p: g + self.weight_decay * p.astype(g.dtype), grads, params)
+        steps = grads
+        if self.momentum:
+            new["trace"] = tree.map(lambda g, t: g + self.momentum * t, grads, state["trace"])
+            steps = new["trace"]
+            if self.nesterov:
+                steps = tree.map(lambda g, t: g + self.momentum * t, grads, new["trace"])
+        return tree.map(lambda step: scaled(-rate, step), steps), new

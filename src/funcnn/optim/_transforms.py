@@ -1,0 +1,184 @@
+"""Parts that optimisers are chained from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+import funcnn as fn
+from funcnn import tree
+
+from ._protocol import Optimizer, ScalarOrSchedule, needs_params, scaled, value_at
+
+
+@attrs.frozen(init=False)
+class chain:
+    """Apply optimisers one after another, each to the result of the one before. The state is the tuple of theirs.
+
+    Args:
+        transforms: The optimisers.
+
+    >>> from funcnn import optim
+    >>> optim.chain(optim.clip_by_global_norm(1.0), optim.sgd(0.1))
+    chain(clip_by_global_norm(max_norm=1.0), sgd(learning_rate=0.1, momentum=0.0, nesterov=False, weight_decay=0.0))
+    """
+
+    transforms: tuple[Optimizer, ...]
+
+    def __init__(self, *transforms: Optimizer) -> None:
+        self.__attrs_init__(transforms)  # type: ignore[attr-defined]
+
+    def init(self, params: Any) -> tuple[Any, ...]:
+        """Make the states of all."""
+        return tuple(transform.init(params) for transform in self.transforms)
+
+    def update(self, grads: Any, state: tuple[Any, ...], params: Any = None) -> tuple[Any, tuple[Any, ...]]:
+        """Return the result of the last, and the states of all."""
+        if len(state) != len(self.transforms):
+            raise ValueError(f"chain: expected the states of {len(self.transforms)} optimisers, got {len(state)}")
+        states = []
+        for transform, part in zip(self.transforms, state, strict=True):
+            grads, part = transform.update(grads, part, params)
+            states.append(part)
+        return grads, tuple(states)
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(map(repr, self.transforms))})"
+
+
+def global_norm(grads: Any) -> fn.array:
+    """Return the Euclidean norm of all arrays of a tree together, computed in float32 at least.
+
+    >>> import funcnn as fn
+    >>> from funcnn import optim
+    >>> optim.global_norm({"a": fn.array([3.0]), "b": fn.array([[4.0]])}).item()
+    5.0
+    """
+    leaves = tree.leaves(grads)
+    if not leaves:
+        return fn.array(0.0)
+    squares = [fn.sum(fn.square(x.astype(fn.promote_types(x.dtype, fn.float32)))) for x in leaves]
+    total = squares[0]
+    for square in squares[1:]:
+        total = total + square
+    return fn.sqrt(total)
+
+
+@attrs.frozen
+class clip_by_global_norm:
+    """Scale gradients down if their ``global_norm`` exceeds a limit: ``grads * min(1, max_norm / norm)``.
+
+    Args:
+        max_norm: The limit.
+
+    Reference: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", 2013.
+
+    >>> import funcnn as fn
+    >>> from funcnn import optim
+    >>> clip = optim.clip_by_global_norm(1.0)
+    >>> grads = {"w": fn.array([3.0, 4.0])}
+    >>> [round(v, 4) for v in clip.update(grads, clip.init(grads))[0]["w"].tolist()]
+    [0.6, 0.8]
+    """
+
+    max_norm: float
+
+    def init(self, params: Any) -> tuple[()]:
+        """Return an empty state."""
+        return ()
+
+    def update(self, grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, tuple[()]]:
+        """Return the clipped gradients."""
+        norm = global_norm(grads)
+        factor = fn.minimum(self.max_norm / fn.maximum(norm, 1e-30), 1.0)
+        return tree.map(lambda g: scaled(factor, g), grads), state
+
+
+@attrs.frozen
+class clip:
+    """Clip every element of the gradients to ``[-max_delta, max_delta]``.
+
+    Args:
+        max_delta: The largest absolute value.
+
+    >>> import funcnn as fn
+    >>> from funcnn import optim
+    >>> optim.clip(1.0).update(fn.array([3.0, -0.5]), ())[0].tolist()
+    [1.0, -0.5]
+    """
+
+    max_delta: float
+
+    def init(self, params: Any) -> tuple[()]:
+        """Return an empty state."""
+        return ()
+
+    def update(self, grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, tuple[()]]:
+        """Return the clipped gradients."""
+        return tree.map(lambda g: fn.clip(g, -self.max_delta, self.max_delta), grads), state
+
+
+@attrs.frozen
+class scale:
+    """Multiply by a number, or by a schedule's value at the count of steps.
+
+    Args:
+        factor: A number, or a function from the count of steps (0 in the first) to one.
+
+    >>> import funcnn as fn
+    >>> from funcnn import optim
+    >>> optim.scale(-0.5).update(fn.array([2.0]), ())[0].tolist()
+    [-1.0]
+    """
+
+    factor: ScalarOrSchedule
+
+    def init(self, params: Any) -> Any:
+        """Return the count of steps if the factor is a schedule."""
+        return {"count": fn.array(0, dtype=fn.int32)} if callable(self.factor) else ()
+
+    def update(self, grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        """Return the scaled gradients."""
+        if not callable(self.factor):
+            return tree.map(lambda g: g * self.factor, grads), state
+        factor = value_at(self.factor, state["count"])
+        return tree.map(lambda g: scaled(factor, g), grads), {"count": state["count"] + 1}
+
+
+@attrs.frozen
+class add_decayed_weights:
+    """Add a multiple of the parameters to their gradients.
+
+    Args:
+        weight_decay: The factor.
+        mask: Which parameters decay: a glob over paths, a predicate on path and array, or a tree of bools (see
+            ``tree.partition``). All by default.
+
+    Raises:
+        ValueError: ``update`` gets no parameters.
+
+    >>> import funcnn as fn
+    >>> from funcnn import optim
+    >>> params = {"weight": fn.array([1.0]), "bias": fn.array([1.0])}
+    >>> decay = optim.add_decayed_weights(0.1, mask="**.weight")
+    >>> delta, _ = decay.update({"weight": fn.array([0.0]), "bias": fn.array([0.0])}, (), params)
+    >>> round(delta["weight"].item(), 4), delta["bias"].item()
+    (0.1, 0.0)
+    """
+
+    weight_decay: float
+    mask: Any = None
+
+    def init(self, params: Any) -> tuple[()]:
+        """Return an empty state."""
+        return ()
+
+    def update(self, grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, tuple[()]]:
+        """Return the gradients with decay."""
+        needs_params("add_decayed_weights", params)
+        if self.mask is None:
+            return tree.map(lambda g, p: g + self.weight_decay * p.astype(g.dtype), grads, params), state
+        chosen, rest = tree.partition(grads, self.mask)
+        decayed = tree.map(lambda g, p: g + self.weight_decay * p.astype(g.dtype), chosen, params)
+        return tree.merge(decayed, rest), state

@@ -1,0 +1,184 @@
+"""Learning-rate schedules: frozen functions from the count of steps taken so far to a float32 array.
+
+The count is an array, so a step compiled once serves all counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+import funcnn as fn
+
+__all__ = ["constant", "cosine", "exponential", "join", "linear", "step", "warmup", "warmup_cosine"]
+
+
+def _as_float(count: Any) -> fn.array:
+    return fn.asarray(count).astype(fn.float32)
+
+
+@attrs.frozen
+class constant:
+    """The same value at every step.
+
+    >>> from funcnn.optim import schedules
+    >>> schedules.constant(0.5)(10).item()
+    0.5
+    """
+
+    value: float
+
+    def __call__(self, count: Any) -> fn.array:
+        return fn.array(self.value, dtype=fn.float32)
+
+
+@attrs.frozen
+class linear:
+    """A straight line from `init_value` to `end_value` over `steps` steps, and `end_value` after them.
+
+    >>> from funcnn.optim import schedules
+    >>> [schedules.linear(0.0, 1.0, 4)(i).item() for i in (0, 1, 4, 9)]
+    [0.0, 0.25, 1.0, 1.0]
+    """
+
+    init_value: float
+    end_value: float
+    steps: int = attrs.field(validator=attrs.validators.ge(1))
+
+    def __call__(self, count: Any) -> fn.array:
+        done = fn.clip(_as_float(count) / self.steps, 0.0, 1.0)
+        return self.init_value + (self.end_value - self.init_value) * done
+
+
+@attrs.frozen
+class cosine:
+    """Half a cosine wave from `init_value` to `end_value` over `steps` steps, and `end_value` after them.
+
+    Reference: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
+
+    >>> from funcnn.optim import schedules
+    >>> [round(schedules.cosine(1.0, 4)(i).item(), 4) for i in (0, 2, 4, 9)]
+    [1.0, 0.5, 0.0, 0.0]
+    """
+
+    init_value: float
+    steps: int = attrs.field(validator=attrs.validators.ge(1))
+    end_value: float = 0.0
+
+    def __call__(self, count: Any) -> fn.array:
+        done = fn.clip(_as_float(count) / self.steps, 0.0, 1.0)
+        wave = 0.5 * (1.0 + fn.cos(math.pi * done))
+        return self.end_value + (self.init_value - self.end_value) * wave
+
+
+@attrs.frozen
+class exponential:
+    """``init_value * rate ** (count / steps)``; with `staircase` the exponent is rounded down.
+
+    >>> from funcnn.optim import schedules
+    >>> [schedules.exponential(1.0, 0.5, 2)(i).item() for i in (0, 2, 4)]
+    [1.0, 0.5, 0.25]
+    """
+
+    init_value: float
+    rate: float
+    steps: int = 1
+    staircase: bool = False
+
+    def __call__(self, count: Any) -> fn.array:
+        done = _as_float(count) / self.steps
+        if self.staircase:
+            done = fn.floor(done)
+        return self.init_value * fn.power(fn.array(self.rate, dtype=fn.float32), done)
+
+
+@attrs.frozen
+class step:
+    """``init_value``, multiplied by `rate` after every `steps` steps.
+
+    >>> from funcnn.optim import schedules
+    >>> [schedules.step(1.0, 0.5, 10)(i).item() for i in (0, 9, 10, 20)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    init_value: float
+    rate: float
+    steps: int
+
+    def __call__(self, count: Any) -> fn.array:
+        return exponential(self.init_value, self.rate, self.steps, staircase=True)(count)
+
+
+@attrs.frozen
+class join:
+    """Several schedules in a row, each counting from the boundary where it begins.
+
+    Args:
+        schedules: The schedules.
+        boundaries: The counts at which all but the first begin.
+
+    >>> from funcnn.optim import schedules
+    >>> rate = schedules.join([schedules.linear(0.0, 1.0, 2), schedules.constant(0.5)], [2])
+    >>> [rate(i).item() for i in (0, 1, 2, 3)]
+    [0.0, 0.5, 0.5, 0.5]
+    """
+
+    schedules: Sequence[Callable[[Any], Any]] = attrs.field(converter=tuple)
+    boundaries: Sequence[int] = attrs.field(converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.boundaries) != len(self.schedules) - 1 or list(self.boundaries) != sorted(self.boundaries):
+            raise ValueError(
+                f"join: {len(self.schedules)} schedules need {len(self.schedules) - 1} boundaries in increasing order, "
+                f"got {list(self.boundaries)}"
+            )
+
+    def __call__(self, count: Any) -> fn.array:
+        count = fn.asarray(count)
+        value = fn.asarray(self.schedules[0](count))
+        for boundary, schedule in zip(self.boundaries, self.schedules[1:], strict=True):
+            value = fn.where(count < boundary, value, schedule(count - boundary))
+        return value
+
+
+@attrs.frozen
+class warmup:
+    """A linear rise from `init_value` over `steps` steps to the start of another schedule, which then begins.
+
+    Args:
+        schedule: What follows: a schedule or a number.
+        steps: How long the rise takes.
+        init_value: Where it starts.
+
+    >>> from funcnn.optim import schedules
+    >>> rate = schedules.warmup(schedules.cosine(1.0, 100), 4)
+    >>> [round(rate(i).item(), 4) for i in (0, 1, 4, 54)]
+    [0.0, 0.25, 1.0, 0.5]
+    """
+
+    schedule: Callable[[Any], Any] | float
+    steps: int
+    init_value: float = 0.0
+
+    def __call__(self, count: Any) -> fn.array:
+        count = fn.asarray(count)
+        after = self.schedule if callable(self.schedule) else constant(self.schedule)
+        if self.steps == 0:
+            return fn.asarray(after(count))
+        done = _as_float(count) / self.steps
+        rise = self.init_value + (after(fn.zeros_like(count)) - self.init_value) * done
+        return fn.where(count < self.steps, rise, after(count - self.steps))
+
+
+def warmup_cosine(peak_value: float, warmup_steps: int, steps: int, end_value: float = 0.0) -> warmup:
+    """A linear rise to `peak_value`, then half a cosine wave down to `end_value` at `steps` steps in all.
+
+    >>> from funcnn.optim import schedules
+    >>> rate = schedules.warmup_cosine(1.0, 10, 110)
+    >>> [round(rate(i).item(), 4) for i in (0, 10, 60, 110)]
+    [0.0, 1.0, 0.5, 0.0]
+    """
+    return warmup(cosine(peak_value, steps - warmup_steps, end_value), warmup_steps)
