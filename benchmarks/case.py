@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# In the order of the table's columns. torch.compile is torch with Inductor, where that works.
-FRAMEWORKS = ("funcnn", "torch", "torch.compile", "jax", "mlx")
+# In the order of the table's columns. torch.compile is torch with Inductor, where that works; optree has trees only.
+FRAMEWORKS = ("funcnn", "torch", "torch.compile", "jax", "mlx", "optree")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from .case import Case
+from .case import FRAMEWORKS, Case
 
 
 def serve(connection: Connection, framework: str, threads: int) -> None:
@@ -47,7 +47,11 @@ class Worker:
         """Prepare a row: its result, the seconds to get there, operations and bytes a step; None where it has none."""
         gc.collect()
         start = time.perf_counter()
-        self.case = importlib.import_module(f"benchmarks.{workload}").build(row, self.framework)
+        module = importlib.import_module(f"benchmarks.{workload}")
+        arrays = tuple(f for f in FRAMEWORKS if f != "optree")
+        if self.framework not in getattr(module, "FRAMEWORKS", arrays):
+            return None
+        self.case = module.build(row, self.framework)
         if self.case is None:
             return None
         result = [np.asarray(value) for value in self.case.result()]

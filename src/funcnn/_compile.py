@@ -71,7 +71,7 @@ def compile(
         ... def scale(x, rate):
         ...     return x * rate
         >>> scale(fn.array([1.0, 2.0]), 3.0)
-        array([3, 6], dtype=float32)
+        array([3., 6.], dtype=float32)
     """
     if f is None:
         return functools.partial(

@@ -44,7 +44,7 @@ def scan(
         >>> def step(total, x):
         ...     return total + x, total
         >>> fn.scan(step, fn.array(0.0), fn.array([1.0, 2.0, 3.0]))
-        (array(6, dtype=float32), array([0, 1, 3], dtype=float32))
+        (array(6., dtype=float32), array([0., 1., 3.], dtype=float32))
     """
     return _core._scan(f, init, xs, length, reverse)
 
@@ -70,7 +70,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     Example:
         >>> import funcnn as fn
         >>> fn.cond(fn.array(True), lambda x: x + 1, lambda x: x - 1, fn.array(1.0))
-        array(2, dtype=float32)
+        array(2., dtype=float32)
     """
     return _core._cond(pred, true_fun, false_fun, operands)
 

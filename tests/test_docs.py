@@ -1,0 +1,88 @@
+"""What the documentation shows is what happens: its Python blocks run, and so do the examples of all docstrings."""
+
+import doctest
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import re
+
+import pytest
+
+import funcnn as fn
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def blocks(page, language):
+    """The (line, text) pairs of a page's code blocks."""
+    text = page.read_text()
+    for match in FENCE.finditer(text):
+        if match[1] == language:
+            yield text.count("\n", 0, match.start()) + 2, match[2]
+
+
+def run_examples(text, name, filename, line, namespace):
+    test = doctest.DocTestParser().get_doctest(text, namespace, name, filename, line)
+    report = []
+    runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
+    runner.run(test, out=report.append, clear_globs=False)
+    assert not runner.failures, "".join(report)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page(page, tmp_path, monkeypatch):
+    """The blocks of a page run in order and share their names, as a reader would type them."""
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    for line, text in blocks(page, "python"):
+        exec(compile("\n" * (line - 1) + text, str(page), "exec"), namespace)
+    for line, text in blocks(page, "pycon"):
+        run_examples(text, page.name, str(page), line, namespace)
+
+
+def public_modules():
+    yield fn
+    for info in pkgutil.walk_packages(fn.__path__, "funcnn."):
+        if not any(part.startswith("_") for part in info.name.split(".")):
+            yield importlib.import_module(info.name)
+
+
+def documented():
+    """Every public object with an example, by its public name; nanobind's functions are invisible to doctest's finder."""
+    seen = set()
+
+    def visit(name, value):
+        doc = getattr(value, "__doc__", None)
+        if id(value) in seen or isinstance(value, (int, float, str, bytes, tuple, list, dict)):
+            return
+        seen.add(id(value))
+        if isinstance(doc, str) and ">>>" in doc:
+            yield name, doc
+        if inspect.isclass(value):
+            for member, child in vars(value).items():
+                if not member.startswith("_") or member in {"__call__", "__init__"}:
+                    yield from visit(f"{name}.{member}", child)
+
+    for module in public_modules():
+        yield from visit(module.__name__, module)
+        for name in getattr(module, "__all__", [n for n in dir(module) if not n.startswith("_")]):
+            value = getattr(module, name)
+            if not inspect.ismodule(value) and str(getattr(value, "__module__", "funcnn")).startswith("funcnn"):
+                yield from visit(f"{module.__name__}.{name}", value)
+
+
+DOCUMENTED = list(documented())
+
+
+@pytest.mark.parametrize("name, doc", DOCUMENTED, ids=[name for name, _ in DOCUMENTED])
+def test_docstring(name, doc, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"fn": fn}
+    for info in pkgutil.iter_modules(fn.__path__):
+        if not info.name.startswith("_"):
+            namespace[info.name] = importlib.import_module(f"funcnn.{info.name}")
+    run_examples(inspect.cleandoc(doc), name, name, 0, namespace)
