@@ -24,7 +24,9 @@ def f64(*shape, seed=0):
 
 
 def close(a, b, tolerance=1e-9):
-    fn.tree.map(lambda x, y: np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=tolerance, atol=tolerance), a, b)
+    fn.tree.map(
+        lambda x, y: np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=tolerance, atol=tolerance), a, b
+    )
 
 
 W, XS, H0 = f64(4, 4, seed=1) * 0.5, f64(6, 3, 4, seed=2), f64(3, 4, seed=3)
@@ -90,7 +92,9 @@ def test_scan_cost_does_not_grow_with_length():
 
 def test_scan_trees_lengths_and_integers():
     carry, ys = fn.scan(
-        lambda c, x: ({"n": c["n"] + 1, "s": c["s"] + x["a"]}, None), {"n": 0, "s": fn.zeros((2,))}, {"a": fn.ones((5, 2))}
+        lambda c, x: ({"n": c["n"] + 1, "s": c["s"] + x["a"]}, None),
+        {"n": 0, "s": fn.zeros((2,))},
+        {"a": fn.ones((5, 2))},
     )
     assert carry["n"].item() == 5 and carry["n"].dtype == fn.int32 and ys is None
     assert np.asarray(carry["s"]).tolist() == [5, 5]
@@ -98,7 +102,9 @@ def test_scan_trees_lengths_and_integers():
     assert counted.item() == 4 and squares.tolist() == [0, 1, 4, 9]
     same, none = fn.scan(lambda c, x: (c, x), fn.array(3.0), fn.zeros((0, 2)))
     assert same.item() == 3 and none.shape == (0, 2)
-    assert [a.item() for a in fn.scan(lambda c, _: ((c[1], c[0]), None), (fn.array(1.0), fn.array(2.0)), length=3)[0]] == [2, 1]
+    assert [
+        a.item() for a in fn.scan(lambda c, _: ((c[1], c[0]), None), (fn.array(1.0), fn.array(2.0)), length=3)[0]
+    ] == [2, 1]
 
 
 def test_scan_updates_its_carry_in_place():
@@ -153,7 +159,10 @@ def test_cond(p):
 def test_cond_under_vmap():
     xs, ps = f64(4, 3, seed=7), fn.array([True, False, True, False])
     k = f64(seed=6)
-    close(fn.vmap(branch, in_axes=(0, 0, None))(ps, xs, k), fn.stack([branch(p, x, k) for p, x in zip(ps, xs, strict=True)]))
+    close(
+        fn.vmap(branch, in_axes=(0, 0, None))(ps, xs, k),
+        fn.stack([branch(p, x, k) for p, x in zip(ps, xs, strict=True)]),
+    )
     close(fn.vmap(branch, in_axes=(None, 0, None))(ps[0], xs, k), fn.stack([branch(ps[0], x, k) for x in xs]))
     close(
         fn.vmap(fn.grad(lambda p, x: fn.sum(branch(p, x, k)), argnums=1))(ps, xs),

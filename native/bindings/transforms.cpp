@@ -251,7 +251,8 @@ nb::object argument_trees(const std::vector<Flat>& arguments, Span arrays) {
 
 Arrays argument_tangents(const std::vector<Flat>& arguments, nb::tuple tangents, const std::string& name) {
   if (tangents.size() != arguments.size())
-    throw ValueError(cat(name, ": got ", tangents.size(), " tangents for ", arguments.size(), " arguments"));
+    throw ValueError(cat(name, ": got ", tangents.size(), " tangents for ", arguments.size(), " argument",
+                         arguments.size() == 1 ? "" : "s"));
   Arrays all;
   for (size_t i = 0; i < arguments.size(); ++i)
     for (Array& t : matching_arrays(arguments[i], tangents[i], cat(name, ": the tangent of argument ", i)))
@@ -372,7 +373,9 @@ class MappedCall {
                             "; give it None in in_axes to pass it unmapped"));
       if (x.ndim() == 0)
         throw ValueError(cat("vmap: ", where, " is a scalar and has no axis to map over; give it None in in_axes"));
-      int from = normalize_axis("vmap", axis[i], x.ndim());
+      int64_t rank = int64_t(x.ndim()), from = axis[i] < 0 ? axis[i] + rank : axis[i];
+      if (from < 0 || from >= rank)
+        throw AxisError(cat("vmap: in_axes has ", axis[i], " for ", where, ", which has shape ", x.shape()));
       if (from != 0) x = moveaxis(x, from, 0);
       found_.push_back({std::move(where), x.shape()[0], axis[i], x.shape()});
       Shape inner(x.shape().begin() + 1, x.shape().end());

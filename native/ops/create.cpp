@@ -48,7 +48,7 @@ Array ones_like(const Array& x) { return ones(x.shape(), x.dtype()); }
 Array arange(double start, double stop, double step, Dtype dtype) {
   if (dtype == Dtype::bool_) throw ValueError("arange: the dtype must not be bool; use an integer dtype");
   if (std::isnan(start) || std::isnan(stop) || std::isnan(step))
-    throw ValueError("arange: bounds and step must not be NaN");
+    throw ValueError("arange: a bound or the step is not a number");
   if (step == 0) throw ValueError("arange: the step must not be zero");
   if (is_integer(dtype)) {
     // Whole numbers throughout, as the elements will be.

@@ -195,6 +195,10 @@ Array reduce(ReduceOp op, const Array& x, std::span<const int> axes, bool keepdi
   for (int i = 0; i < int(x.ndim()); ++i)
     if (std::find(axes.begin(), axes.end(), i) == axes.end()) out.push_back(x.shape()[size_t(i)]);
   Dtype dtype = op == ReduceOp::all || op == ReduceOp::any ? Dtype::bool_ : x.dtype();
+  if (reduced_count(x.shape(), axes) == 0 && op != ReduceOp::max && op != ReduceOp::min) {
+    bool one = op == ReduceOp::prod || op == ReduceOp::all;
+    return full(keepdims ? kept : out, constant(one ? 1 : 0, dtype));
+  }
   Array reduced = make_node(Ref<const Primitive>(new Reduce(op, axes)), Span(&x, 1), std::move(out), dtype);
   return keepdims ? reshape(reduced, kept) : reduced;
 }

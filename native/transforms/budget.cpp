@@ -88,15 +88,19 @@ class Segmented {
     return live;
   }
 
-  // About how much arithmetic computing the nodes [begin, end) takes.
-  double work(size_t begin, size_t end) const {
+  // About how long computing the nodes [begin, end) takes, in multiplications of a matrix product.
+  double work(size_t begin, size_t end, bool dots) const {
+    constexpr double elementwise = 16;  // memory is slower than arithmetic
     double total = 0;
     for (size_t i = begin; i < end; ++i) {
       const Node& node = *nodes()[i];
+      Kind kind = node.primitive->kind();
       double size = double(node.size());
       // m k, k n and m n elements: m k n multiplications.
-      if (is_dot(node)) size = std::sqrt(size * double(node.inputs[0]->size()) * double(node.inputs[1]->size()));
-      total += size;
+      if (is_dot(node))
+        total += dots ? std::sqrt(size * double(node.inputs[0]->size()) * double(node.inputs[1]->size())) : 0;
+      else if (kind != Kind::view && kind != Kind::alias)
+        total += elementwise * size;
     }
     return total;
   }
@@ -230,12 +234,11 @@ class Search {
     return policy_.peak_bytes(step);
   }
 
-  double cost(const Choice& choice, bool again = false) const {
+  double cost(const Choice& choice) const {
     double total = 0;
     for (const Segment& s : choice) {
-      bool repeated = again || s.mode == Mode::recompute || !s.parts.empty();
-      if (repeated) total += body_.work(s.begin, s.end);
-      if (!s.parts.empty()) total += cost(s.parts);
+      if (s.mode != Mode::store) total += body_.work(s.begin, s.end, s.mode == Mode::recompute);
+      total += cost(s.parts);
     }
     return total;
   }

@@ -1,5 +1,7 @@
-"""Linear algebra."""
+"""Linear algebra: norms of vectors and matrices."""
 
-from ._core.linalg import norm
+from . import _core
+
+norm = _core.linalg.norm
 
 __all__ = ["norm"]

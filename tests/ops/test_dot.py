@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+from check import check, check_derivatives
+
+import funcnn as fn
+
+rng = np.random.default_rng(0)
+
+
+def normal(*shape, dtype=np.float32):
+    return rng.standard_normal(shape).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((3, 4), (4, 5)),
+        ((4,), (4,)),
+        ((4,), (4, 5)),
+        ((3, 4), (4,)),
+        ((2, 3, 4), (4, 5)),
+        ((2, 3, 4), (2, 4, 5)),
+        ((2, 1, 3, 4), (5, 4, 2)),
+        ((3, 4), (2, 4, 5)),
+        ((4,), (2, 4, 5)),
+        ((2, 3, 4), (4,)),
+        ((3, 1), (1, 5)),
+        ((1, 4), (4, 1)),
+        ((1, 4), (4, 5)),
+        ((3, 4), (4, 1)),
+        ((3, 0), (0, 5)),
+        ((0, 4), (4, 5)),
+        ((2, 0, 4), (4, 5)),
+    ],
+)
+def test_matmul(a, b):
+    check(fn.matmul, np.matmul, normal(*a), normal(*b))
+
+
+@pytest.mark.parametrize("swap_a", [False, True])
+@pytest.mark.parametrize("swap_b", [False, True])
+def test_matmul_of_transposed_operands(swap_a, swap_b):
+    a, b = normal(2, 4, 3) if swap_a else normal(2, 3, 4), normal(2, 5, 4) if swap_b else normal(2, 4, 5)
+
+    def product(xp, a, b):
+        a = xp.swapaxes(a, -1, -2) if swap_a else a
+        b = xp.swapaxes(b, -1, -2) if swap_b else b
+        return xp.matmul(a, b)
+
+    check(lambda a, b: product(fn, a, b), lambda a, b: product(np, a, b), a, b)
+
+
+@pytest.mark.parametrize("m", [1, 5, 12, 13, 100, 500, 1100])
+@pytest.mark.parametrize("n", [1, 7, 16, 33, 300, 1100])
+@pytest.mark.parametrize("k", [2, 129, 257, 700])
+def test_matmul_sizes(m, n, k):
+    a, b = normal(m, k), normal(k, n)
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    scale = np.abs(a) @ np.abs(b)
+    for left, right in [
+        (a, b),
+        (np.asfortranarray(a), b),
+        (a, np.asfortranarray(b)),
+        (np.asfortranarray(a), np.asfortranarray(b)),
+    ]:
+        x = fn.array(np.ascontiguousarray(left.T)).T if left.flags.f_contiguous else fn.array(left)
+        y = fn.array(np.ascontiguousarray(right.T)).T if right.flags.f_contiguous else fn.array(right)
+        assert np.all(np.abs(np.asarray(x @ y) - exact) <= 4e-6 * scale + 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "complex64"])
+def test_matmul_dtypes(dtype):
+    a, b = normal(70, 300), normal(300, 40)
+    if dtype == "complex64":
+        a, b = a + 1j * normal(70, 300), b + 1j * normal(300, 40)
+    x, y = fn.array(a).astype(getattr(fn, dtype)), fn.array(b).astype(getattr(fn, dtype))
+    result = fn.matmul(x, y)
+    assert result.dtype == getattr(fn, dtype)
+    wide = (
+        (lambda v: np.asarray(v)) if dtype in ("complex64", "float64") else (lambda v: np.asarray(v.astype(fn.float32)))
+    )
+    expected = wide(x) @ wide(y)
+    tolerance = {"float16": 2e-2, "bfloat16": 2e-1, "float64": 1e-10, "complex64": 1e-4}[dtype]
+    np.testing.assert_allclose(wide(result), expected, atol=tolerance, rtol=1e-2 if "16" in dtype else 1e-5)
+
+
+def test_views_that_overlap_or_run_backwards():
+    x, y = normal(6, 8), normal(8, 5)
+    a, b = fn.array(x), fn.array(y)
+    np.testing.assert_allclose(
+        np.asarray(a[::-1, ::2] @ b[::2, ::-1]), x[::-1, ::2] @ y[::2, ::-1], rtol=1e-5, atol=1e-5
+    )
+    wide = fn.broadcast_to(a[:, :1], (6, 8))
+    np.testing.assert_allclose(np.asarray(wide @ b), np.broadcast_to(x[:, :1], (6, 8)) @ y, rtol=1e-5, atol=1e-5)
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    a, b = fn.array(normal(300, 500)), fn.array(normal(500, 700))
+    before = fn.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3):
+            fn.set_num_threads(threads)
+            results.append(np.asarray(fn.tanh(a @ b + 1)))
+    finally:
+        fn.set_num_threads(before)
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+
+
+def test_epilogues_of_large_and_batched_products():
+    a, b, c = normal(600, 300), normal(300, 1500), normal(1500)
+    result = np.asarray(fn.maximum(fn.array(a) @ fn.array(b) + fn.array(c), 0))
+    np.testing.assert_allclose(result, np.maximum(a @ b + c, 0), rtol=1e-4, atol=1e-3)
+    a, b, c = normal(40, 30, 20), normal(40, 20, 10), normal(30, 10)
+    result = np.asarray(fn.array(a) @ fn.array(b) * 2 + fn.array(c))
+    np.testing.assert_allclose(result, a @ b * 2 + c, rtol=1e-4, atol=1e-4)
+
+
+def test_matmul_refuses_what_it_cannot_multiply():
+    with pytest.raises(ValueError, match=r"size 784.*size 700.*\(128, 784\) and \(700, 10\)"):
+        fn.matmul(fn.zeros((128, 784)), fn.zeros((700, 10)))
+    with pytest.raises(ValueError, match="floating-point"):
+        fn.matmul(fn.array([[1, 2]]), fn.array([[1], [2]]))
+    with pytest.raises(ValueError, match="multiply"):
+        fn.matmul(fn.array(1.0), fn.array([1.0]))
+
+
+def test_addmm():
+    a, b, c = normal(3, 4), normal(4, 5), normal(5)
+    check(lambda c, a, b: fn.addmm(c, a, b, 2.0, 0.5), lambda c, a, b: 0.5 * c + 2 * (a @ b), c, a, b)
+    with pytest.raises(ValueError, match="addmm"):
+        fn.addmm(fn.zeros((2, 3, 5)), fn.array(a), fn.array(b))
+
+
+def test_other_products():
+    check(lambda a, b: fn.tensordot(a, b, 2), lambda a, b: np.tensordot(a, b, 2), normal(2, 3, 4), normal(3, 4, 5))
+    check(
+        lambda a, b: fn.tensordot(a, b, [[1, 0], [0, 2]]),
+        lambda a, b: np.tensordot(a, b, [[1, 0], [0, 2]]),
+        normal(2, 3, 4),
+        normal(3, 5, 2),
+    )
+    check(fn.inner, np.inner, normal(2, 4), normal(3, 4))
+    check(fn.outer, np.outer, normal(3), normal(4))
+    check(fn.kron, np.kron, normal(2, 3), normal(3, 2))
+    check(fn.vecdot, lambda a, b: np.sum(a * b, -1), normal(3, 4), normal(3, 4))
+    assert np.array_equal(np.asarray(fn.outer(fn.array([1, 2]), fn.array([3, 4]))), [[3, 4], [6, 8]])
+
+
+def test_second_derivatives():
+    def f(a, b):
+        return fn.grad(lambda a: fn.sum(fn.matmul(a, b) ** 3))(a)
+
+    check_derivatives(f, lambda a, b: 3 * (a @ b) ** 2 @ b.T, normal(3, 4), normal(4, 2))
+
+
+EINSUM = [
+    ("ij,jk->ik", (3, 4), (4, 5)),
+    ("ij,jk", (3, 4), (4, 5)),
+    ("ij->ji", (3, 4)),
+    ("ii->i", (4, 4)),
+    ("ii", (4, 4)),
+    ("ij->", (3, 4)),
+    ("i,i->", (5,), (5,)),
+    ("i,j->ji", (3,), (4,)),
+    ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)),
+    ("bqhd,bkhd->bhqk", (2, 4, 3, 5), (2, 6, 3, 5)),
+    ("bhqk,bkhd->bqhd", (2, 3, 4, 6), (2, 6, 3, 5)),
+    ("...ij,...jk->...ik", (7, 1, 3, 4), (2, 4, 5)),
+    ("ij,jk,kl,lm->mi", (3, 4), (4, 5), (5, 6), (6, 2)),
+    ("ijk,kj->i", (3, 4, 5), (5, 4)),
+    ("iij,jk->ik", (3, 3, 4), (4, 5)),
+    ("ij,ij->ij", (3, 4), (3, 4)),
+    ("abc,cd,ab->d", (2, 3, 4), (4, 5), (2, 3)),
+    ("ij,kl->kilj", (2, 3), (4, 5)),
+    ("ij,j->ij", (3, 4), (1,)),
+    ("i...->...i", (2, 3, 4)),
+    (",->", (), ()),
+    ("ab,ac,bd->cd", (1, 3), (2, 4), (3, 5)),
+]
+
+
+@pytest.mark.parametrize("case", EINSUM, ids=lambda case: case[0])
+def test_einsum(case):
+    subscripts, *shapes = case
+    arrays = [normal(*shape) for shape in shapes]
+    check(lambda *x: fn.einsum(subscripts, *x), lambda *x: np.einsum(subscripts, *x), *arrays, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shapes", "message"),
+    [
+        ("ij,jk", [(3, 4), (5, 6)], "'j' has length 4 and 5"),
+        ("ij", [(3,)], "operand 0"),
+        ("ij,j", [(3, 4)], "expected 2 operands"),
+        ("i$", [(3, 4)], "found"),
+        ("i->j", [(3,)], "in no operand"),
+        ("i->ii", [(3,)], "named twice"),
+    ],
+)
+def test_einsum_errors(subscripts, shapes, message):
+    with pytest.raises(ValueError, match=message):
+        fn.einsum(subscripts, *[fn.zeros(s) for s in shapes])
+
+
+def test_einsum_path():
+    operands = [fn.ones(s) for s in [(100, 2), (2, 300), (300, 2)]]
+    assert fn.einsum_path("ij,jk,kl->il", *operands) == [(1, 2), (0, 1)]

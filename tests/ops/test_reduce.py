@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+from check import check, check_derivatives
+
+import funcnn as fn
+
+rng = np.random.default_rng(0)
+AXES = [None, 0, 1, -1, (0, 2), (1, 2), (0, 1, 2), ()]
+
+
+def normal(*shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "max", "min", "var", "std"])
+def test_reductions(name, axis, keepdims):
+    function, reference = getattr(fn, name), getattr(np, name)
+    single = axis == () and name in ("var", "std")  # a constant, where std has no derivative
+    check(
+        lambda x: function(x, axis=axis, keepdims=keepdims),
+        lambda x: reference(x, axis=axis, keepdims=keepdims),
+        normal(3, 4, 5),
+        differentiable=not single,
+        rtol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("name", ["all", "any"])
+def test_all_any(name, axis):
+    x = rng.integers(0, 4, (3, 4, 5)).astype(np.float32)
+    check(lambda x: getattr(fn, name)(x, axis=axis), lambda x: getattr(np, name)(x, axis=axis), x, differentiable=False)
+
+
+@pytest.mark.parametrize(
+    "shape", [(2**16 + 7,), (300, 700), (7, 9, 400), (400, 9, 7), (1, 1000), (1000, 1), (5, 6, 7, 8)]
+)
+@pytest.mark.parametrize("name", ["sum", "max", "mean"])
+def test_larger_arrays(shape, name):
+    x = normal(*shape)
+    for axis in [None, *range(len(shape)), (0, len(shape) - 1)][: None if len(shape) > 1 else 2]:
+        expected = getattr(np, name)(x.astype(np.float64), axis=axis)
+        np.testing.assert_allclose(
+            np.asarray(getattr(fn, name)(fn.array(x), axis=axis)), expected, rtol=1e-4, atol=2e-4
+        )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "total", "mean"),
+    [
+        ("bool_", "int32", "float32"),
+        ("int8", "int32", "float32"),
+        ("uint8", "uint32", "float32"),
+        ("int16", "int32", "float32"),
+        ("uint16", "uint32", "float32"),
+        ("int32", "int32", "float32"),
+        ("int64", "int64", "float32"),
+        ("uint64", "uint64", "float32"),
+        ("float16", "float16", "float16"),
+        ("bfloat16", "bfloat16", "bfloat16"),
+        ("float64", "float64", "float64"),
+    ],
+)
+def test_dtypes(dtype, total, mean):
+    x = fn.array([1, 0, 2]).astype(getattr(fn, dtype))
+    assert fn.sum(x).dtype == fn.prod(x).dtype == getattr(fn, total)
+    assert fn.mean(x).dtype == fn.var(x).dtype == fn.softmax(x).dtype == fn.logsumexp(x).dtype == getattr(fn, mean)
+    assert fn.max(x).dtype == fn.min(x).dtype == getattr(fn, dtype)
+    assert fn.all(x).dtype == fn.any(x).dtype == fn.bool_
+
+
+def test_wide_sums_of_narrow_values():
+    assert fn.sum(fn.full((1000,), 100, dtype=fn.int8)).item() == 100_000
+    assert fn.mean(fn.full((70_000,), 100, dtype=fn.float16)).item() == 100
+    ones = fn.ones((2**24 + 2,))
+    assert fn.sum(ones).item() == 2**24 + 2
+
+
+def test_ties_share_the_cotangent():
+    x = fn.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
+    assert np.allclose(np.asarray(fn.grad(lambda x: fn.sum(fn.max(x, axis=1)))(x)), [[0, 0.5, 0.5], [1 / 3] * 3])
+    _, tangent = fn.jvp(lambda x: fn.max(x, axis=1), (x,), (fn.array([[1.0, 2.0, 4.0], [3.0, 3.0, 6.0]]),))
+    assert np.allclose(np.asarray(tangent), [3, 4])
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_prod_with_zeros(zeros, axis):
+    x = normal(3, 5)
+    x.ravel()[:zeros] = 0
+    check_derivatives(lambda x: fn.prod(x, axis=axis), lambda x: np.prod(x, axis=axis), x)
+
+    def reference(x):
+        others = np.empty_like(x)
+        for index in np.ndindex(x.shape):
+            without = x.copy()
+            without[index] = 1
+            others[index] = np.prod(without, axis=axis)[() if axis is None else index[1 - axis]]
+        return others
+
+    check_derivatives(fn.grad(lambda x: fn.sum(fn.prod(x, axis=axis))), reference, x)
+
+
+def test_empty():
+    assert fn.sum(fn.zeros((0, 3)), axis=0).tolist() == [0, 0, 0]
+    assert fn.prod(fn.zeros((0, 3)), axis=0).tolist() == [1, 1, 1]
+    assert np.isnan(fn.mean(fn.zeros((0,))).item())
+    assert fn.max(fn.zeros((0, 3)), axis=1).shape == (0,)
+    for function in (fn.max, fn.min):
+        with pytest.raises(ValueError, match="empty"):
+            function(fn.zeros((0, 3)), axis=0)
+    with pytest.raises(ValueError, match="empty"):
+        fn.logsumexp(fn.zeros((0,)))
+
+
+def test_nan_propagates():
+    x = fn.array([1.0, float("nan"), 3.0])
+    assert np.isnan(fn.max(x).item()) and np.isnan(fn.min(x).item()) and np.isnan(fn.sum(x).item())
+
+
+def test_axis_errors():
+    x = fn.zeros((2, 3))
+    for function in (fn.sum, fn.max, fn.mean, fn.var, fn.softmax):
+        with pytest.raises(fn.AxisError, match="axis 2 is out of range"):
+            function(x, axis=2)
+    with pytest.raises(ValueError, match="twice"):
+        fn.sum(x, axis=(0, -2))
+
+
+def np_softmax(x, axis):
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, (0, 1)])
+def test_softmax_family(axis):
+    x = normal(4, 6)
+    check(lambda x: fn.softmax(x, axis=axis), lambda x: np_softmax(x, axis), x)
+    check(lambda x: fn.log_softmax(x, axis=axis), lambda x: np.log(np_softmax(x, axis)), x)
+    check(lambda x: fn.logsumexp(x, axis=axis), lambda x: np.log(np.sum(np.exp(x), axis=axis)), x)
+
+
+def test_softmax_is_stable():
+    x = fn.array([[1000.0, 1000.0], [-1000.0, -1001.0]])
+    assert np.allclose(np.asarray(fn.softmax(x, axis=-1)), np_softmax(np.asarray(x), -1))
+    infinite = fn.array([-np.inf, -np.inf])
+    assert fn.logsumexp(infinite).item() == -np.inf
+    assert fn.logsumexp(fn.array([np.inf, 1.0])).item() == np.inf
+    assert np.allclose(np.asarray(fn.softmax(fn.array([-np.inf, 0.0]))), [0, 1])
+    g = fn.grad(lambda x: fn.logsumexp(x))(fn.array([-np.inf, 0.0]))
+    assert g.tolist() == [0, 1]
+
+
+def test_hessian_of_logsumexp():
+    x = normal(5)
+
+    def second(x):
+        p = np_softmax(x, 0)
+        return p * (p @ np.arange(5.0) * -1 + np.arange(5.0))
+
+    weights = np.arange(5.0)
+    gradient = lambda x: fn.grad(lambda x: fn.sum(fn.softmax(x) * fn.array(weights, dtype=x.dtype)))(x)  # noqa: E731
+    check_derivatives(gradient, second, x)
+
+
+@pytest.mark.parametrize("order", [None, 0, 1, 2, 3, np.inf, -np.inf, -1])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_vector_norms(order, axis):
+    x = normal(3, 4)
+    check(
+        lambda x: fn.linalg.norm(x, ord=order, axis=axis),
+        lambda x: np.linalg.norm(x, ord=order, axis=axis),
+        x,
+        differentiable=order != 0,
+        rtol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("order", [None, "fro", 1, -1, np.inf, -np.inf])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_matrix_norms(order, keepdims):
+    for axes in [(0, 1), (1, 2), (2, 0)]:
+        check(
+            lambda x, axes=axes: fn.linalg.norm(x, ord=order, axis=axes, keepdims=keepdims),
+            lambda x, axes=axes: np.linalg.norm(x, ord=order, axis=axes, keepdims=keepdims),
+            normal(2, 3, 4),
+        )
+    with pytest.raises(ValueError, match="norm"):
+        fn.linalg.norm(fn.zeros((2, 2, 2)), ord=1)
+    with pytest.raises(ValueError, match="not available"):
+        fn.linalg.norm(fn.zeros((2, 2)), ord=2)

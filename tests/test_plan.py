@@ -1,0 +1,222 @@
+"""Plans: the same values as primitive by primitive, in few kernels, from a bounded cache."""
+
+import gc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import funcnn as fn
+
+
+def unfused(f, *args):
+    before = fn.set_fusion(False)
+    try:
+        out = f(*args)
+        fn.eval(out)
+        return out
+    finally:
+        fn.set_fusion(before)
+
+
+def kernels(f, *args):
+    return fn.explain(f)(*args).plan.splitlines()[-1].split()[0]
+
+
+UNARY = [fn.sin, fn.tanh, fn.square, fn.negative, lambda x: fn.maximum(x, 0.1), lambda x: x * 0.5 + 1.0, fn.sigmoid]
+BINARY = [fn.add, fn.multiply, fn.subtract, fn.maximum, lambda a, b: fn.where(a > b, a, b * 0.5)]
+
+
+@st.composite
+def programs(draw):
+    """A recipe: a list of steps, each naming an operation and the earlier values it reads."""
+    steps = draw(
+        st.lists(
+            st.tuples(st.integers(0, 9), st.integers(0, 1 << 16), st.integers(0, 1 << 16)), min_size=1, max_size=14
+        )
+    )
+    rows, cols = draw(st.integers(1, 7)), draw(st.integers(1, 9))
+    held = draw(st.integers(0, 3))
+    return steps, rows, cols, held
+
+
+def execute(recipe, leaves):
+    """Run a recipe; every value has shape (rows, cols), (cols, rows) is transposed back."""
+    steps, rows, cols, held = recipe
+    values = list(leaves)
+    for op, i, j in steps:
+        a, b = values[i % len(values)], values[j % len(values)]
+        if op <= 2:
+            new = UNARY[(i + j) % len(UNARY)](a)
+        elif op <= 4:
+            new = BINARY[(i + 3 * j) % len(BINARY)](a, b)
+        elif op == 5:
+            new = a - fn.mean(a, axis=-1, keepdims=True) * b
+        elif op == 6:
+            new = b + fn.sum(a, axis=0)
+        elif op == 7:
+            new = fn.softmax(a, axis=j % 2) * b
+        elif op == 8:
+            new = fn.reshape(fn.transpose(a), (rows, cols)) + b
+        else:
+            new = a[::-1] * fn.max(b) + fn.expand_dims(fn.var(b, axis=1), 1)
+        values.append(new)
+    kept = values[-1 - held :]
+    return (*kept, fn.sum(values[-1], axis=0), fn.sum(values[-1] * values[len(leaves) - 1]))
+
+
+@settings(max_examples=120, deadline=None)
+@given(programs())
+def test_fused_equals_unfused(recipe):
+    _, rows, cols, _ = recipe
+    rng = np.random.default_rng(rows * 100 + cols)
+    leaves = [fn.array(rng.normal(size=(rows, cols)), dtype=fn.float64) for _ in range(2)]
+    expected = unfused(lambda *a: execute(recipe, a), *leaves)
+    for run in (lambda f: f, fn.compile):
+        got = run(lambda *a: execute(recipe, a))(*leaves)
+        for x, y in zip(got, expected, strict=True):
+            np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=1e-10, atol=1e-10)
+    gradient = fn.grad(lambda a, b: execute(recipe, (a, b))[-1], argnums=(0, 1))
+    expected = unfused(gradient, *leaves)
+    for x, y in zip(gradient(*leaves), expected, strict=True):
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=1e-8, atol=1e-9)
+
+
+def test_elementwise_chain_is_one_kernel():
+    x = fn.ones((64, 64))
+    assert kernels(lambda a, b: fn.tanh(a * b + 1) * a - b, x, x) == "1"
+    assert kernels(lambda a: fn.softmax(a, axis=-1), x) == "1"
+    assert (
+        kernels(
+            lambda a, g, b: (a - a.mean(-1, keepdims=True)) * fn.rsqrt(a.var(-1, keepdims=True) + 1e-5) * g + b,
+            x,
+            x[0],
+            x[0],
+        )
+        == "1"
+    )
+    assert kernels(lambda a, w, b: fn.maximum(a @ w + b, 0), x, x, x[0]) == "1"
+    assert kernels(lambda a: fn.transpose(a)[::2, None], x) == "0"
+
+
+def test_adam_update_is_one_kernel_in_place():
+    def adam(p, g, m, v, step):
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * g * g
+        rate = 1e-3 * fn.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        return p - rate * m / (fn.sqrt(v) + 1e-8), m, v
+
+    x = fn.ones((64, 64))
+    assert kernels(adam, x, x, x, x, fn.array(1.0)) == "1"
+    update = fn.compile(adam, donate=("p", "m", "v"))
+    p, g, m, v = (fn.ones((1 << 14,)) * k for k in (1.0, 2.0, 3.0, 4.0))
+    fn.eval(p, g, m, v)
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    update(p, g, m, v, fn.array(3.0))
+    assert fn.get_peak_memory() - before < 1 << 14
+
+
+def test_repeats_are_computed_once():
+    def f(x):
+        return fn.exp(x) @ fn.exp(x) + fn.exp(x)
+
+    assert fn.explain(f)(fn.ones((4, 4))).plan.count("= exp") == 1
+
+
+def test_unused_work_is_left_out():
+    def f(x):
+        fn.exp(x) @ x
+        return x + 1
+
+    assert kernels(f, fn.ones((4, 4))) == "1"
+
+
+def test_constants_do_not_make_new_plans():
+    x = fn.ones((5, 7)) + 0
+    fn.eval(x)
+    fn.eval(x * 0.5 + 2.5)
+    misses = fn.plan_cache_info()["misses"]
+    for i in range(20):
+        fn.eval(x * (0.125 * i + 3.0) + 0.1 * i)
+    assert fn.plan_cache_info()["misses"] == misses
+
+
+def test_plan_cache_is_bounded_and_clears():
+    fn.clear_plan_cache()
+    capacity = fn.plan_cache_info()["capacity"]
+    for n in range(capacity + 50):
+        fn.eval(fn.zeros((n + 1,)) + 1)
+    assert fn.plan_cache_info()["entries"] == capacity
+    fn.clear_plan_cache()
+    assert fn.plan_cache_info() == {"hits": 0, "misses": 0, "entries": 0, "capacity": capacity}
+
+
+def test_values_that_handles_hold_are_kept():
+    x = fn.ones((8,))
+    middle = fn.exp(x) + 1
+    fn.eval(middle * 2)
+    hits = fn.plan_cache_info()
+    np.testing.assert_allclose(np.asarray(middle), np.exp(1) + 1, rtol=1e-6)
+    after = fn.plan_cache_info()
+    assert (hits["hits"], hits["misses"]) == (after["hits"], after["misses"])
+
+
+def test_eager_training_reuses_memory():
+    w = fn.zeros((1 << 14,)) + 1
+    fn.eval(w)
+    for _ in range(3):
+        w = w - 0.1 * fn.sin(w)
+        fn.eval(w)
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    w = w - 0.1 * fn.sin(w)
+    fn.eval(w)
+    assert fn.get_peak_memory() - before < 1 << 14
+    assert fn.get_active_memory() == before
+
+
+def test_deep_graphs():
+    x = fn.array(np.ones(8, np.float32))
+    y = x
+    for _ in range(200_000):
+        y = y + 1
+    del y
+    z = x
+    for _ in range(20_000):
+        z = z * 1.0
+    np.testing.assert_array_equal(np.asarray(z), 1)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), ()])
+def test_empty_and_scalar_shapes(shape):
+    x = fn.zeros(shape) + 1
+    assert (x * 2).shape == shape
+    np.testing.assert_array_equal(np.asarray(fn.sum(x)), np.sum(np.ones(shape)))
+    if shape:
+        np.testing.assert_array_equal(np.asarray(fn.sum(x, axis=0)), np.sum(np.ones(shape), axis=0))
+        np.testing.assert_array_equal(np.asarray(fn.sum(x, axis=-1) + 1), np.sum(np.ones(shape), axis=-1) + 1)
+
+
+def test_memory_limit_raises_and_leaves_everything_usable():
+    gc.collect()
+    x = fn.ones((1 << 16,)) + 0
+    fn.eval(x)
+    before = fn.set_memory_limit(fn.get_active_memory() + (1 << 16))
+    try:
+        with pytest.raises(MemoryError, match="largest arrays"):
+            fn.eval(fn.sin(x)[None] * fn.cos(x)[:1024, None])
+        assert fn.sum(x).item() == 1 << 16
+    finally:
+        fn.set_memory_limit(before)
+
+
+def test_order_of_a_long_chain_frees_as_it_goes():
+    def f(x):
+        for _ in range(30):
+            x = fn.sort(fn.sort(x, axis=0), axis=1)
+        return x
+
+    e = fn.explain(f)(fn.zeros((256, 256)))
+    assert e.peak_bytes <= 3 * 256 * 256 * 4
