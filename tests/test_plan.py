@@ -220,3 +220,14 @@ def test_order_of_a_long_chain_frees_as_it_goes():
 
     e = fn.explain(f)(fn.zeros((256, 256)))
     assert e.peak_bytes <= 3 * 256 * 256 * 4
+
+
+def test_peak_of_a_plan_that_overwrites_its_arguments():
+    n = 1 << 14
+    update = fn.compile(lambda w: fn.sum(fn.sort(w * 0.5) * 2), donate=0)
+    fn.reset_peak_memory()
+    before = fn.set_memory_limit(fn.get_active_memory() + 8 * n)
+    try:
+        assert update(fn.ones((n,)) + 0).item() == n
+    finally:
+        fn.set_memory_limit(before)

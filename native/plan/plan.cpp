@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <sstream>
+#include <tuple>
 
 #include "base/error.h"
 #include "plan/control.h"
@@ -58,10 +59,10 @@ std::string amount(double x) {
 
 }  // namespace
 
-Plan::Plan(const Capture& capture, bool fusion) { build(build_ir(capture), capture, fusion); }
+Plan::Plan(const Capture& capture, bool fusion) { build(build_ir(capture), fusion); }
 Plan::~Plan() = default;
 
-void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
+void Plan::build(const Ir& ir, bool fusion) {
   Partition partition = fuse(ir, fusion);
   size_t count = partition.units.size();
   std::vector<Work> work(count);
@@ -143,7 +144,8 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
     for (int v : w.reads) ++readers[size_t(v)];
 
   size_t in_use = 0;
-  std::vector<std::pair<size_t, std::string>> sizes;
+  std::vector<size_t> charged(ir.values.size(), 0);  // what a value holds of it; leaves hold nothing
+  std::vector<std::tuple<size_t, int, int>> sizes;  // bytes, value, step
   steps_.reserve(count);
   for (int u : order) {
     if (joined[size_t(u)]) continue;
@@ -184,32 +186,24 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
         shifted |= value.view.offset != 0;
       }
       if (shifted) step.kernel = with_offsets(std::move(step.kernel), std::move(offsets));
-      step.title = std::string(op->primitive->name());
-      if (std::string parameters = op->primitive->parameters(); !parameters.empty())
-        step.title += "(" + parameters + ")";
-      std::ostringstream listing;
-      for (const Layout& in : inputs) listing << "  in  " << in.dtype << in.shape << '\n';
-      for (const Layout& out : outputs) listing << "  out " << out.dtype << out.shape << '\n';
       if (epilogue) {
-        step.title += " with epilogue";
         step.flops += program_flops(epilogue->program);
-        listing << epilogue->program;
+        step.program = std::make_unique<KernelProgram>(epilogue->program);
       }
-      step.listing = listing.str();
       for (int v : w.reads) step.bytes += double(cost[size_t(v)]);
       for (int v : w.writes) step.bytes += double(cost[size_t(v)]);
       if (op->primitive->name() == "dot" && !inputs.empty() && !inputs[0].shape.empty())
         step.flops += 2.0 * double(element_count(outputs[0].shape)) * double(inputs[0].shape.back());
+      step.primitive = op->primitive;
+      step.inputs = std::move(inputs);
+      step.outputs = std::move(outputs);
     } else {
       for (int v : w.reads) step.operands.push_back(slot_of(v));
       for (int v : w.writes) step.operands.push_back(slot_of(v));
       step.kernel = machine.make_fused(program);
-      std::ostringstream listing;
-      listing << program;
-      step.title = "fused";
-      step.listing = listing.str();
       step.bytes = program_bytes(program);
       step.flops = program_flops(program);
+      step.program = std::make_unique<KernelProgram>(program);
     }
 
     // Memory: take over what dies here where the kernel allows it, else ask the pool.
@@ -239,13 +233,13 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
         if (!fits) continue;
         fresh.takes_over = slots[size_t(d)];
         bytes[size_t(d)] = 0;  // no longer free to give
+        charged[size_t(v)] = std::exchange(charged[size_t(d)], 0);
         d = -1;
         break;
       }
       if (fresh.takes_over < 0) {
-        in_use += block_capacity(fresh.bytes);
-        sizes.emplace_back(fresh.bytes,
-                           cat(ir.values[size_t(v)].dtype, ir.values[size_t(v)].shape, " of ", step.title));
+        in_use += charged[size_t(v)] = block_capacity(fresh.bytes);
+        sizes.emplace_back(fresh.bytes, v, int(steps_.size()));
       }
       step.fresh.push_back(fresh);
     }
@@ -255,7 +249,7 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
     for (int d : dying) {
       if (d < 0) continue;
       step.released.push_back(slots[size_t(d)]);
-      if (ir.values[size_t(d)].kind != ValueKind::leaf) in_use -= block_capacity(cost[size_t(d)]);
+      in_use -= charged[size_t(d)];
     }
     steps_.push_back(std::move(step));
   }
@@ -277,12 +271,20 @@ void Plan::build(const Ir& ir, const Capture& capture, bool fusion) {
     }
     results_.push_back(std::move(places));
   }
-  (void)capture;
   size_t top = std::min<size_t>(5, sizes.size());
-  std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(),
-                    [](auto& a, auto& b) { return a.first > b.first; });
-  sizes.resize(top);
-  largest_ = std::move(sizes);
+  std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(), std::greater<>());
+  for (size_t i = 0; i < top; ++i) {
+    auto [bytes_taken, v, s] = sizes[i];
+    const Value& value = ir.values[size_t(v)];
+    largest_.emplace_back(bytes_taken, cat(value.dtype, value.shape, " of ", steps_[size_t(s)].title()));
+  }
+}
+
+std::string Plan::Step::title() const {
+  if (!primitive) return "fused";
+  std::string text(primitive->name());
+  if (std::string parameters = primitive->parameters(); !parameters.empty()) text += "(" + parameters + ")";
+  return program ? text + " with epilogue" : text;
 }
 
 void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<Storage, 1>>& results) const {
@@ -340,9 +342,12 @@ std::string Plan::describe() const {
     const Step& s = steps_[i];
     bytes += s.bytes;
     flops += s.flops;
-    out << '[' << i << "] " << s.title << "  " << amount(s.bytes) << "B  " << amount(s.flops) << "flop";
+    out << '[' << i << "] " << s.title() << "  " << amount(s.bytes) << "B  " << amount(s.flops) << "flop";
     bool reuses = std::any_of(s.fresh.begin(), s.fresh.end(), [](auto& f) { return f.takes_over >= 0; });
-    out << (reuses ? "  in place\n" : "\n") << s.listing;
+    out << (reuses ? "  in place\n" : "\n");
+    for (const Layout& in : s.inputs) out << "  in  " << in.dtype << in.shape << '\n';
+    for (const Layout& made : s.outputs) out << "  out " << made.dtype << made.shape << '\n';
+    if (s.program) out << *s.program;
   }
   out << steps_.size() << (steps_.size() == 1 ? " kernel, " : " kernels, ") << amount(bytes) << "B moved, "
       << amount(flops) << "flop, peak " << amount(double(peak_bytes_)) << "B\n";

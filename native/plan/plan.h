@@ -39,8 +39,12 @@ class Plan {
     SmallVector<int, 6> operands;
     SmallVector<Fresh, 2> fresh;
     SmallVector<int, 4> released;
-    std::string title, listing;
+    // For `describe`.
+    Ref<const Primitive> primitive;  // null: a fused group
+    std::vector<Layout> inputs, outputs;
+    std::unique_ptr<KernelProgram> program;
     double bytes = 0, flops = 0;
+    std::string title() const;
   };
   struct Place {
     int slot;
@@ -50,7 +54,7 @@ class Plan {
     bool scalar = false;
   };
 
-  void build(const Ir& ir, const Capture& capture, bool fusion);
+  void build(const Ir& ir, bool fusion);
   void check_memory() const;
 
   std::vector<Step> steps_;
