@@ -196,7 +196,7 @@ def test_budgets_are_kept(loss):
     least, most = least_and_most(loss)
     assert least < 0.5 * most
     peaks = []
-    for budget in np.linspace(least, 1.1 * most, 12).astype(int):
+    for budget in np.linspace(least, 1.1 * most, 8).astype(int):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             results, peak = step(fn.checkpoint(loss, policies.budget(int(budget))))
@@ -205,7 +205,7 @@ def test_budgets_are_kept(loss):
         peaks.append(peak)
     # More room is used, and enough of it means that nothing is recomputed.
     assert peaks[-1] >= 0.95 * most
-    assert len(set(peaks)) >= 5
+    assert len(set(peaks)) >= 4
 
 
 def test_what_does_not_fit_is_said():

@@ -165,7 +165,9 @@ class DotKernel final : public Kernel {
   }
 
   size_t scratch_bytes() const override {
-    return size_t(p_.packed_a + p_.packed_b) * sizeof(T) + room_ * size_t(thread_count());
+    auto block = [](size_t bytes) { return bytes ? block_capacity(bytes) : 0; };
+    return block(size_t(p_.packed_a) * sizeof(T)) + block(size_t(p_.packed_b) * sizeof(T)) +
+           block(room_) * size_t(thread_count());
   }
 
   void run(std::span<std::byte* const> operands) override {
