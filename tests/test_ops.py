@@ -68,7 +68,7 @@ def cases() -> Iterator[Any]:
             yield pytest.param(op, dtype, id=f"{op.name}-{dtype}")
 
 
-@pytest.mark.parametrize(("op", "dtype"), cases())
+@pytest.mark.parametrize(("op", "dtype"), list(cases()))
 def test_values_and_dtypes_agree_with_numpy(op: Op, dtype: str) -> None:
     rng = seeded(op)
     for sample in op.samples:

@@ -2,6 +2,9 @@
 #include "bindings/bindings.h"
 
 NB_MODULE(_core, m) {
+#ifdef NDEBUG
+  nb::set_leak_warnings(false);  // what modules of the interpreter keep to its end is no leak of ours
+#endif
   m.doc() = "The native core of funcnn.";
   funcnn::bind_errors(m);
   funcnn::bind_dtype(m);

@@ -1,0 +1,193 @@
+"""The buffer protocol, DLPack and __array__, both ways; NumPy on either side."""
+
+from __future__ import annotations
+
+import array as arrays
+import ctypes
+import gc
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+BUFFERED = [
+    "bool",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+]
+
+
+def address(a: np.ndarray) -> int:
+    return a.__array_interface__["data"][0]
+
+
+class TestOut:
+    @pytest.mark.parametrize("dtype", BUFFERED)
+    def test_numpy_sees_the_same_memory(self, dtype: str) -> None:
+        x = fn.asarray(np.array([[0, 1, 2], [3, 4, 5]], dtype), copy=True)
+        a = np.asarray(x)
+        assert (a.dtype, a.shape) == (np.dtype(dtype), (2, 3))
+        assert address(a) == address(np.asarray(x)) == address(np.from_dlpack(x))
+        assert not a.flags.writeable
+        assert not np.from_dlpack(x).flags.writeable
+        np.testing.assert_array_equal(a, [[0, 1, 2], [3, 4, 5]] if dtype != "bool" else [[0, 1, 1], [1, 1, 1]])
+
+    def test_views_keep_their_strides(self) -> None:
+        x = fn.array(np.arange(6, dtype=np.int32).reshape(2, 3))
+        assert np.asarray(x.T).strides == (4, 12)
+        np.testing.assert_array_equal(np.from_dlpack(x.T), [[0, 3], [1, 4], [2, 5]])
+        assert bytes(memoryview(x.T[0])) == np.array([0, 3], np.int32).tobytes()
+        assert bytes(x.T) == np.array([0, 3, 1, 4, 2, 5], np.int32).tobytes()
+
+    def test_memory_outlives_the_array(self) -> None:
+        a, b = (f(fn.array([1.0, 2.0]) + 1) for f in (np.asarray, np.from_dlpack))
+        gc.collect()
+        assert a.tolist() == b.tolist() == [2, 3]
+
+    def test_a_rebound_handle_leaves_views_alone(self) -> None:
+        x = fn._core._rebindable(fn.array([1, 2]))
+        a = np.asarray(x)
+        x += 1
+        assert (a.tolist(), x.tolist()) == ([1, 2], [2, 3])
+
+    def test_array_protocol(self) -> None:
+        x = fn.array([1.5, 2.5])
+        assert np.array(x).flags.writeable
+        assert np.asarray(x, np.float64).dtype == np.float64
+        assert np.asarray(x, np.int32).tolist() == [1, 2]
+        assert x.__array__(copy=True).flags.writeable
+        with pytest.raises(ValueError, match="copy"):
+            x.__array__(np.int32, copy=False)
+
+    def test_bfloat16_becomes_float32_in_numpy(self) -> None:
+        x = fn.array([1.5, 2.5], fn.bfloat16)
+        assert np.asarray(x).dtype == np.float32
+        assert np.asarray(x).tolist() == [1.5, 2.5]
+        with pytest.raises(BufferError, match="bfloat16"):
+            memoryview(x)
+
+    def test_memory_cannot_be_written(self) -> None:
+        with pytest.raises(TypeError, match="not writable"):
+            (ctypes.c_char * 4).from_buffer(fn.array([1]))
+
+    def test_scalars_and_empty_arrays(self) -> None:
+        assert np.asarray(fn.array(3)).shape == ()
+        assert np.asarray(fn.zeros((2, 0))).shape == (2, 0)
+        assert np.from_dlpack(fn.array(3.0)) == 3
+
+    def test_numpy_functions_take_arrays(self) -> None:
+        x = fn.array([3.0, 4.0])
+        assert np.linalg.norm(x) == 5
+        assert np.concatenate([x, np.ones(1, np.float32)]).tolist() == [3, 4, 1]
+        target = np.zeros(2, np.float32)
+        target += x
+        assert target.tolist() == [3, 4]
+
+    def test_dlpack_options(self) -> None:
+        x = fn.array([1, 2])
+        assert x.__dlpack_device__() == (1, 0)
+        assert np.from_dlpack(x, copy=True).flags.writeable in (True, False)
+        with pytest.raises(BufferError, match="CPU"):
+            x.__dlpack__(dl_device=(2, 0))
+        for _ in range(100):  # capsules that nobody takes free what they hold
+            x.__dlpack__()
+            x.__dlpack__(max_version=(1, 0))
+
+
+class TestIn:
+    @pytest.mark.parametrize("dtype", BUFFERED)
+    def test_asarray_shares_memory_and_keeps_the_dtype(self, dtype: str) -> None:
+        source = np.array([[0, 1], [1, 0]], dtype)
+        for x in (fn.asarray(source), fn.from_dlpack(source), fn.asarray(memoryview(source))):
+            assert np.asarray(x).dtype == source.dtype
+            assert address(np.asarray(x)) == address(source)
+            np.testing.assert_array_equal(x, source)
+
+    def test_memory_outlives_its_owner(self) -> None:
+        x = fn.asarray(np.arange(1000))
+        gc.collect()
+        assert x.sum().item() == 499500
+
+    def test_results_are_never_written_into_shared_memory(self) -> None:
+        source = np.arange(4, dtype=np.float32)
+        source.flags.writeable = False
+        x = fn.asarray(source)
+        y = x + 1
+        del x
+        fn.eval(y)
+        fn.compile(lambda a: a * 2, donate=0)(fn.asarray(source))
+        assert source.tolist() == [0, 1, 2, 3]
+
+    def test_copies_where_sharing_is_impossible(self) -> None:
+        source = np.arange(6, dtype=np.float32).reshape(2, 3)
+        np.testing.assert_array_equal(fn.asarray(source.T), source.T)
+        np.testing.assert_array_equal(fn.asarray(source[:, ::-1]), source[:, ::-1])
+        unaligned = np.frombuffer(b"\0" + source.tobytes(), np.uint8)[1:].view(np.float32)
+        np.testing.assert_array_equal(fn.asarray(unaligned), source.ravel())
+        for value in (source.T, unaligned, [1, 2], 3):
+            with pytest.raises(ValueError, match="copy"):
+                fn.asarray(value, copy=False)
+        with pytest.raises(ValueError, match="copy"):
+            fn.asarray(source, fn.int32, copy=False)
+        shared = fn.asarray(source, copy=True)
+        source[0, 0] = 9
+        assert shared[0, 0].item() == 0
+
+    def test_other_owners(self) -> None:
+        assert fn.array(arrays.array("d", [1, 2])).dtype == fn.float32
+        assert fn.asarray(arrays.array("d", [1, 2])).dtype == fn.float64
+        assert fn.asarray(b"ab").tolist() == [97, 98]
+        assert fn.array(np.array([1 + 2j])).tolist() == [1 + 2j]
+
+        class Speaks:
+            def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+                return np.array([1, 2], np.int16)
+
+        assert fn.array(Speaks()).dtype == fn.asarray(Speaks()).dtype == fn.int16
+
+    def test_foreign_byte_order_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="byte order"):
+            fn.array(np.arange(3, dtype=">i4"))
+
+    def test_dlpack_capsules_are_checked(self) -> None:
+        class Lies:
+            def __dlpack__(self, **_: object) -> object:
+                return 3
+
+        with pytest.raises(TypeError, match="capsule"):
+            fn.from_dlpack(Lies())
+
+
+def test_torch_both_ways() -> None:
+    torch = pytest.importorskip("torch")
+    t = torch.arange(4.0)
+    x = fn.asarray(t)
+    assert x.tolist() == [0, 1, 2, 3]
+    t[0] = 5
+    assert x[0].item() == 5
+    assert torch.from_dlpack(fn.array([1.5], fn.bfloat16)).dtype == torch.bfloat16
+    assert fn.array(torch.ones(2, dtype=torch.bfloat16)).dtype == fn.bfloat16
+
+
+def test_jax_both_ways() -> None:
+    jnp = pytest.importorskip("jax.numpy")
+    assert fn.asarray(jnp.arange(3)).tolist() == [0, 1, 2]
+    assert fn.array(jnp.ones(2, jnp.bfloat16)).dtype == fn.bfloat16
+    assert jnp.from_dlpack(fn.array([1.0, 2.0])).tolist() == [1, 2]
+
+
+def test_mlx_both_ways() -> None:
+    mx = pytest.importorskip("mlx.core")
+    assert fn.array(mx.ones(2, mx.bfloat16)).dtype == fn.bfloat16
+    assert mx.array(fn.array([1.0, 2.0])).tolist() == [1, 2]
