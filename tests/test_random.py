@@ -1,0 +1,277 @@
+"""Random draws: known bits, MLX as an oracle where it is installed, mapping over keys, distributions, errors."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import funcnn as fn
+from funcnn import random
+
+try:
+    import mlx.core as mx
+except ImportError:
+    mx = None
+
+needs_mlx = pytest.mark.skipif(mx is None, reason="MLX is not installed")
+
+SHAPES = [(), (1,), (2,), (3,), (7, 5), (3, 0, 2), (513, 3), (20001,)]
+SEEDS = [0, 42, 2**40 + 7, 2**64 - 1]
+
+
+def same(ours, theirs):
+    """Equal bits, shapes and dtypes."""
+    if ours.dtype == fn.bfloat16:
+        ours, theirs = ours.astype(fn.float32), theirs.astype(mx.float32)
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)
+
+
+# ---- bits that must never change
+
+
+def test_key_is_the_seed_in_two_words():
+    assert random.key(2**40 + 5).tolist() == [256, 5]
+
+
+def test_known_bits():
+    k = random.key(42)
+    assert random.split(k, 3).tolist() == [
+        [3134548294, 3733159049],
+        [3746501087, 894150801],
+        [801545058, 2363201431],
+    ]
+    five = np.asarray(random.uniform(k, (5,))).view(np.uint32)
+    assert five.tolist() == [1060820329, 1063158653, 1044981518, 1045769890, 1044322926]
+    four = np.asarray(random.uniform(k, (4,))).view(np.uint32)
+    assert four.tolist() == [1058208545, 1062947993, 1030983057, 1031760022]
+    half = np.asarray(random.uniform(k, (3,), fn.float16, low=-0.37, high=2.9)).view(np.uint16)
+    assert half.tolist() == [15879, 43384, 45472]
+    assert random.randint(k, -5, 7, (8,)).tolist() == [3, 2, -2, -3, 4, -2, -5, -5]
+    assert random.permutation(k, 7).tolist() == [6, 2, 5, 3, 1, 0, 4]
+    assert np.flatnonzero(random.bernoulli(k, 0.3, (9,))).tolist() == [2, 5, 7]
+
+
+@pytest.mark.parametrize(
+    ("draw", "expected"),
+    [
+        (random.normal, [0.1869356483221054, -1.28065025806427, -1.5593127012252808]),
+        (random.gumbel, [0.5890136957168579, -0.8333455324172974, -1.037598729133606]),
+        (random.laplace, [-0.1605079025030136, 1.6078563928604126, 2.129283905029297]),
+        (
+            lambda k, s: random.truncated_normal(k, -1, 2, s),
+            [0.3282715678215027, -0.7042316198348999, -0.8157208561897278],
+        ),
+    ],
+)
+def test_known_values(draw, expected):
+    np.testing.assert_allclose(draw(random.key(42), (3,)), expected, rtol=1e-5)
+
+
+def threefry(key, counter):
+    """The hash itself, in Python's own integers."""
+    mask = 2**32 - 1
+    k = [int(key[0]), int(key[1])]
+    k.append(k[0] ^ k[1] ^ 0x1BD11BDA)
+    x, y = (counter[0] + k[0]) & mask, (counter[1] + k[1]) & mask
+    for i in range(5):
+        for r in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:
+            x = (x + y) & mask
+            y = ((y << r | y >> (32 - r)) & mask) ^ x
+        x, y = (x + k[(i + 1) % 3]) & mask, (y + k[(i + 2) % 3] + i + 1) & mask
+    return x, y
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 70), st.sampled_from([1, 2, 4]))
+def test_bits_are_threefry_of_counters(seed, count, width):
+    k = random.key(seed)
+    words = (count * width + 3) // 4
+    half, odd = words // 2, words % 2
+    first, second = [0] * (half + odd), [0] * half
+    for i in range(half):
+        first[i], second[i] = threefry(k.tolist(), (i, i + half + odd))
+    if odd:
+        first[half] = threefry(k.tolist(), (half, 0))[0]
+    expected = np.array(first + second, dtype="<u4").view(f"<u{width}")[:count]
+    got = random.bits(k, (count,), width)
+    assert got.dtype == {1: fn.uint8, 2: fn.uint16, 4: fn.uint32}[width]
+    np.testing.assert_array_equal(got, expected)
+
+
+# ---- MLX
+
+
+@needs_mlx
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_streams_equal_those_of_mlx(seed, shape):
+    k, m = random.key(seed), mx.random.key(seed)
+    same(k, m)
+    same(random.uniform(k, shape), mx.random.uniform(shape=shape, key=m))
+    for low, high in [(-1, 1), (0.3, 0.7), (-3.3, 1e9)]:
+        same(random.uniform(k, shape, low=low, high=high), mx.random.uniform(low, high, shape=shape, key=m))
+    for name in ("float16", "bfloat16"):
+        ours, theirs = getattr(fn, name), getattr(mx, name)
+        same(random.uniform(k, shape, ours), mx.random.uniform(shape=shape, dtype=theirs, key=m))
+        same(random.uniform(k, shape, ours, -0.37, 2.9), mx.random.uniform(-0.37, 2.9, shape, theirs, key=m))
+    for low, high in [(0, 10), (-5, 7), (3, 1 << 30)]:
+        same(random.randint(k, low, high, shape), mx.random.randint(low, high, shape, key=m))
+        same(random.randint(k, low, high, shape, fn.int64), mx.random.randint(low, high, shape, dtype=mx.int64, key=m))
+    same(random.randint(k, 0, 200, shape, fn.uint8), mx.random.randint(0, 200, shape, dtype=mx.uint8, key=m))
+    same(random.bernoulli(k, 0.3, shape), mx.random.bernoulli(0.3, shape, key=m))
+
+
+@needs_mlx
+@pytest.mark.parametrize("seed", SEEDS)
+def test_split_and_permutation_equal_those_of_mlx(seed):
+    k, m = random.key(seed), mx.random.key(seed)
+    for n in (0, 1, 2, 3, 8, 33):
+        same(random.split(k, n), mx.random.split(m, n))
+        same(random.permutation(k, n), mx.random.permutation(n, key=m))
+    x = np.arange(60).reshape(3, 4, 5)
+    for axis in (0, 1, -1):
+        same(random.permutation(k, fn.array(x), axis), mx.random.permutation(mx.array(x), axis=axis, key=m))
+
+
+@needs_mlx
+@pytest.mark.parametrize("shape", SHAPES)
+def test_real_distributions_follow_mlx(shape):
+    k, m = random.key(42), mx.random.key(42)
+
+    def close(ours, theirs):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+    close(random.normal(k, shape), mx.random.normal(shape, key=m))
+    close(random.normal(k, shape, loc=1, scale=2), mx.random.normal(shape, loc=1, scale=2, key=m))
+    close(random.truncated_normal(k, -1, 2, shape), mx.random.truncated_normal(-1, 2, shape, key=m))
+    close(random.gumbel(k, shape), mx.random.gumbel(shape, key=m))
+    close(random.laplace(k, shape), mx.random.laplace(shape, key=m))
+
+
+@needs_mlx
+def test_categorical_equals_that_of_mlx():
+    values = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
+    k, m, ours, theirs = random.key(3), mx.random.key(3), fn.array(values), mx.array(values)
+    for options in ({}, {"axis": 0}, {"num_samples": 3}, {"shape": (3, 2)}, {"axis": 0, "shape": (3, 5)}):
+        same(random.categorical(k, ours, **options), mx.random.categorical(theirs, key=m, **options))
+
+
+# ---- keys
+
+
+def test_mapping_over_keys_equals_a_loop():
+    keys = random.split(random.key(3), 4)
+    draws = [
+        lambda k: random.uniform(k, (3,)),
+        lambda k: random.uniform(k, (5,), fn.float16, -0.3, 2),
+        lambda k: random.uniform(k, (2,), fn.float64),
+        lambda k: random.bits(k, (3,), 1),
+        lambda k: random.split(k, 3),
+        lambda k: random.randint(k, 0, 9, (2, 2)),
+        lambda k: random.permutation(k, 5),
+        lambda k: random.fold_in(k, 9),
+    ]
+    for draw in draws:
+        np.testing.assert_array_equal(fn.vmap(draw)(keys), np.stack([draw(k) for k in keys]))
+    grid = fn.vmap(fn.vmap(lambda k: random.uniform(k, (3,))))(keys.reshape(2, 2, 2))
+    np.testing.assert_array_equal(grid.reshape(4, 3), fn.vmap(draws[0])(keys))
+
+
+def test_mapping_over_parameters():
+    k, lows = random.key(1), fn.array([0.0, 1.0, 2.0], dtype=fn.float16)
+    mapped = fn.vmap(lambda low: random.uniform(k, (4,), fn.float16, low, 3))(lows)
+    loop = np.stack([random.uniform(k, (4,), fn.float16, low, 3) for low in lows])
+    np.testing.assert_allclose(mapped, loop, rtol=1e-3)
+
+
+def test_fold_in_gives_keys_apart():
+    k = random.key(0)
+    steps = fn.vmap(lambda i: random.fold_in(k, i))(fn.arange(1000))
+    every = np.concatenate([steps, *(random.split(k, n) for n in range(1, 20)), np.asarray(k)[None]])
+    seen = {tuple(row) for row in every.tolist()}
+    # split(k, n) and split(k, m) may share keys with each other, but not with fold_in.
+    assert len({tuple(row) for row in steps.tolist()}) == 1000
+    assert not {tuple(row) for row in steps.tolist()} & {tuple(row) for row in every[1000:].tolist()}
+    assert len(seen) > 1000
+
+
+def test_results_do_not_depend_on_threads():
+    before = fn.get_num_threads()
+    try:
+        fn.set_num_threads(1)
+        alone = np.asarray(random.uniform(random.key(5), (300_001,)))
+        fn.set_num_threads(3)
+        together = np.asarray(random.uniform(random.key(5), (300_001,)))
+    finally:
+        fn.set_num_threads(before)
+    np.testing.assert_array_equal(alone, together)
+
+
+# ---- distributions
+
+
+def test_moments():
+    k, n = random.key(8), (200_000,)
+    u = np.asarray(random.uniform(k, n, fn.float64))
+    assert u.min() >= 0 and u.max() < 1
+    assert abs(u.mean() - 0.5) < 0.003 and abs(u.var() - 1 / 12) < 0.001
+    z = np.asarray(random.normal(k, n, loc=2, scale=3))
+    assert abs(z.mean() - 2) < 0.03 and abs(z.std() - 3) < 0.03
+    t = np.asarray(random.truncated_normal(k, -0.5, 1, n))
+    assert t.min() >= -0.5 and t.max() <= 1
+    share = np.bincount(random.categorical(k, fn.array([0.0, np.log(3.0)]), num_samples=n[0]))[1] / n[0]
+    assert abs(share - 0.75) < 0.005
+    for p in (0.0, 1.0):
+        assert (np.asarray(random.bernoulli(k, p, n)) == bool(p)).all()
+    for dtype in (fn.float16, fn.bfloat16, fn.float32):
+        assert float(random.uniform(k, n, dtype).max()) < 1
+
+
+def test_draws_are_differentiable_in_their_parameters():
+    k = random.key(0)
+    u = np.asarray(random.uniform(k, (5,)))
+    low, high = fn.grad(lambda a, b: random.uniform(k, (5,), low=a, high=b).sum(), argnums=(0, 1))(
+        fn.array(0.5), fn.array(2.0)
+    )
+    np.testing.assert_allclose(low, (1 - u).sum(), rtol=1e-5)
+    np.testing.assert_allclose(high, u.sum(), rtol=1e-5)
+    half = fn.grad(lambda b: random.uniform(k, (5,), fn.float16, 0.5, b).sum())(fn.array(2.0, dtype=fn.float16))
+    np.testing.assert_allclose(half, u.sum(), rtol=5e-3)
+    np.testing.assert_allclose(
+        fn.grad(lambda s: random.normal(k, (5,), scale=s).sum())(fn.array(2.0)), random.normal(k, (5,)).sum(), rtol=1e-5
+    )
+
+
+def test_parameters_give_the_shape():
+    k = random.key(0)
+    assert random.uniform(k).shape == ()
+    assert random.uniform(k, low=fn.zeros((3, 1)), high=fn.ones(2)).shape == (3, 2)
+    assert random.normal(k, loc=fn.zeros(3)).shape == (3,)
+    assert random.bernoulli(k, fn.zeros((2, 2))).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda k: random.key(-1), "between 0 and"),
+        (lambda k: random.uniform(random.split(k)), "vmap"),
+        (lambda k: random.uniform(fn.zeros(2)), "expected a key"),
+        (lambda k: random.uniform(k, (2,), fn.int32), "floating point"),
+        (lambda k: random.uniform(k, (2,), low=fn.zeros(3)), "broadcast"),
+        (lambda k: random.uniform(k, (-1,)), "negative"),
+        (lambda k: random.randint(k, 0, 300, dtype=fn.uint8), "does not fit uint8"),
+        (lambda k: random.randint(k, 0.5, 3), "integers"),
+        (lambda k: random.randint(k, 0, 3, dtype=fn.float32), "integer type"),
+        (lambda k: random.fold_in(k, -1), "between 0 and"),
+        (lambda k: random.fold_in(k, 1.5), "integer"),
+        (lambda k: random.split(k, -1), "negative"),
+        (lambda k: random.bits(k, (2,), 3), "width"),
+        (lambda k: random.permutation(k, -1), "negative"),
+        (lambda k: random.categorical(k, fn.zeros(3), shape=(), num_samples=2), "not both"),
+        (lambda k: random.categorical(k, fn.zeros((2, 3)), shape=(3,)), "does not fit"),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(random.key(0))
