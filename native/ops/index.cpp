@@ -25,7 +25,7 @@ bool is_whole(const IndexItem& item) {
 
 // What happens to one axis of x, or a new axis.
 struct Entry {
-  ItemKind kind;  // integer, slice, newaxis, array or mask
+  ItemKind kind;  // an ellipsis is a mark between others
   int axis = -1;
   int64_t start = 0, step = 1, length = 1;  // integer: where; slice: as computed
   Array array = {};
@@ -56,6 +56,11 @@ struct Expression {
   bool arrays = false, masks = false;
 };
 
+[[noreturn]] void throw_mask_mismatch(const Shape& mask, const Array& x, int axis) {
+  throw IndexError(
+      cat("index: a mask of shape ", mask, " does not match an array of shape ", x.shape(), " at axis ", axis));
+}
+
 Expression parse(const Array& x, std::span<const IndexItem> items) {
   int rank = int(x.ndim()), used = 0, ellipses = 0;
   for (const IndexItem& item : items) {
@@ -75,6 +80,7 @@ Expression parse(const Array& x, std::span<const IndexItem> items) {
   };
   for (const IndexItem& item : items) {
     if (item.kind == ItemKind::ellipsis) {
+      out.entries.push_back({ItemKind::ellipsis});
       whole(rank - used);
       continue;
     }
@@ -84,9 +90,7 @@ Expression parse(const Array& x, std::span<const IndexItem> items) {
     }
     if (item.kind == ItemKind::mask) {
       for (size_t i = 0; i < item.array.ndim(); ++i)
-        if (item.array.shape()[i] != x.shape()[size_t(axis) + i])
-          throw IndexError(cat("index: a mask of shape ", item.array.shape(), " does not match an array of shape ",
-                               x.shape(), " at axis ", axis));
+        if (item.array.shape()[i] != x.shape()[size_t(axis) + i]) throw_mask_mismatch(item.array.shape(), x, axis);
       out.entries.push_back({.kind = ItemKind::mask, .axis = axis, .array = item.array});
       out.masks = true;
       axis += int(item.array.ndim());
@@ -99,6 +103,7 @@ Expression parse(const Array& x, std::span<const IndexItem> items) {
         throw IndexError(cat("index: ", item.value, " is out of range for axis ", axis, " of length ", n));
       out.entries.push_back({.kind = ItemKind::integer, .axis = axis, .start = i});
     } else if (item.kind == ItemKind::array) {
+      if (item.length && *item.length != n) throw_mask_mismatch({*item.length}, x, axis);
       out.entries.push_back(
           {.kind = ItemKind::array, .axis = axis, .length = n, .array = as_indices("index", item.array)});
       out.arrays = true;
@@ -193,12 +198,12 @@ Array index(const Array& x, std::span<const IndexItem> items) {
   for (size_t i = 0; i < parsed.entries.size(); ++i) {
     const Entry& e = parsed.entries[i];
     if (i == lead_end) lead = int(shape.size());
-    if (e.kind == ItemKind::integer) continue;
+    if (e.kind == ItemKind::integer || e.kind == ItemKind::ellipsis) continue;
     if (e.kind == ItemKind::array) {
       indexed.push_back(int(shape.size()));
       indices.push_back(e.array);
     }
-    shape.push_back(e.kind == ItemKind::newaxis ? 1 : e.length);
+    shape.push_back(e.length);
   }
   part = reshape(part, shape);
   if (!parsed.arrays) return part;
@@ -231,10 +236,11 @@ std::vector<IndexItem> resolve_masks(std::span<const IndexItem> items) {
         at[d] = 0;
       }
     }
-    for (const std::vector<int32_t>& coordinates : found) {
+    for (size_t d = 0; d < rank; ++d) {
+      const std::vector<int32_t>& coordinates = found[d];
       Array positions = empty_array({int64_t(coordinates.size())}, Dtype::int32);
       std::copy(coordinates.begin(), coordinates.end(), data<int32_t>(positions));
-      out.push_back({.kind = ItemKind::array, .array = positions});
+      out.push_back({.kind = ItemKind::array, .array = positions, .length = mask.shape()[d]});
     }
   }
   return out;
@@ -323,16 +329,14 @@ Array update_masked(UpdateMode mode, const Array& x, const Expression& parsed, c
 Array update_ranges(UpdateMode mode, const Array& x, const Expression& parsed, const Array& values) {
   Shape part, region;
   for (const Entry& e : parsed.entries)
-    if (e.kind != ItemKind::integer) part.push_back(e.kind == ItemKind::newaxis ? 1 : e.length);
+    if (e.kind == ItemKind::newaxis || e.kind == ItemKind::slice) part.push_back(e.length);
   Array fitted = fit_rank(values, part);
   // New axes go, axes that integers took away come back.
   Shape shape;
   size_t at = 0;
   for (const Entry& e : parsed.entries) {
-    if (e.kind == ItemKind::newaxis) {
-      ++at;
-      continue;
-    }
+    if (e.kind == ItemKind::newaxis) ++at;
+    if (e.kind == ItemKind::newaxis || e.kind == ItemKind::ellipsis) continue;
     shape.push_back(e.kind == ItemKind::integer ? 1 : fitted.shape()[at++]);
     region.push_back(e.length);
   }
@@ -396,7 +400,7 @@ Array update_indexed(UpdateMode mode, const Array& x, const Expression& parsed, 
     } else if (e.kind == ItemKind::slice) {
       lead += i < lead_end;
       part.push_back(e.length);
-    } else {
+    } else if (e.kind != ItemKind::ellipsis) {
       indexed.push_back(e.axis);
       indices.push_back(e.kind == ItemKind::array ? e.array : constant(e.start, Dtype::int64));
     }

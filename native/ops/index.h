@@ -22,6 +22,7 @@ struct IndexItem {
   int64_t value = 0;
   std::optional<int64_t> start = {}, stop = {}, step = {};
   Array array = {};
+  std::optional<int64_t> length = {};  // positions that stand for a mask: of the axis it covered
 
   static IndexItem integer(int64_t value) { return {.kind = Kind::integer, .value = value}; }
   static IndexItem slice(std::optional<int64_t> start, std::optional<int64_t> stop, std::optional<int64_t> step) {

@@ -1,0 +1,164 @@
+"""Running reductions against NumPy, their derivatives against central differences."""
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+NAMES = ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
+REFERENCE = {
+    "cumsum": np.add.accumulate,
+    "cumprod": np.multiply.accumulate,
+    "cummax": np.maximum.accumulate,
+    "cummin": np.minimum.accumulate,
+    "logcumsumexp": np.logaddexp.accumulate,
+}
+
+
+def double(x):
+    return fn.array(x, dtype=fn.float64)
+
+
+START = {"cumsum": 0, "cumprod": 1, "cummax": -np.inf, "cummin": np.inf, "logcumsumexp": -np.inf}
+
+
+def reference(name, x, axis, reverse, inclusive):
+    if reverse:
+        x = np.flip(x, axis)
+    y = REFERENCE[name](x, axis)
+    if not inclusive:
+        first = np.full_like(np.take(y, [0], axis), START[name])
+        y = np.concatenate([first, np.take(y, range(y.shape[axis] - 1), axis)], axis)
+    return np.flip(y, axis) if reverse else y
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("shape", [(1,), (9,), (3, 4, 5), (2, 7, 130), (300, 200)])
+def test_values(name, reverse, inclusive, shape):
+    x = np.random.default_rng(0).uniform(-1.5, 1.5, shape)
+    f = getattr(fn, name)
+    for axis in range(-1, len(shape)):
+        got = f(double(x), axis=axis, reverse=reverse, inclusive=inclusive)
+        np.testing.assert_allclose(got, reference(name, x, axis, reverse, inclusive), rtol=1e-12, atol=1e-12)
+    if len(shape) == 3:
+        a, b = double(x).transpose(1, 0, 2)[:, ::-1], x.transpose(1, 0, 2)[:, ::-1]
+        got = f(a, axis=1, reverse=reverse, inclusive=inclusive)
+        np.testing.assert_allclose(got, reference(name, b, 1, reverse, inclusive), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(f(double(x)), reference(name, x.reshape(-1), 0, False, True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"])
+def test_integers_keep_their_dtype_and_wrap(name):
+    x = np.random.default_rng(0).integers(0, 100, (4, 50)).astype(name)
+    for f in ("cumsum", "cumprod", "cummax", "cummin"):
+        got = getattr(fn, f)(fn.array(x), axis=1)
+        assert got.dtype == getattr(fn, name)
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(got, REFERENCE[f](x, 1, dtype=name))
+    assert fn.logcumsumexp(fn.array(x)).dtype == fn.float32
+    limits = np.iinfo(name)
+    first = lambda f: int(f(fn.array(x), axis=1, inclusive=False)[0, 0])  # noqa: E731
+    assert first(fn.cummax) == limits.min and first(fn.cummin) == limits.max
+
+
+def test_bools_count():
+    x = fn.array([True, False, True])
+    assert fn.cumsum(x).dtype == fn.int32 and fn.cumsum(x).tolist() == [1, 1, 2]
+    assert fn.cumprod(x).tolist() == [True, False, False]
+    assert fn.cummax(x[1:]).tolist() == [False, True]
+
+
+def test_short_floats_accumulate_in_float32():
+    x = fn.full((10_000,), 0.01, dtype=fn.float16)
+    assert abs(float(fn.cumsum(x)[-1]) - 100) < 0.1
+
+
+def test_special_values():
+    nan, inf = np.nan, np.inf
+    x = fn.array([1.0, nan, 3.0])
+    np.testing.assert_array_equal(fn.cummax(x), [1, nan, nan])
+    np.testing.assert_array_equal(fn.cummin(x), [1, nan, nan])
+    np.testing.assert_array_equal(fn.logcumsumexp(fn.array([-inf, -inf, 1.0])), [-inf, -inf, 1])
+    np.testing.assert_array_equal(fn.logcumsumexp(fn.array([inf, 1.0, inf])), [inf, inf, inf])
+    np.testing.assert_allclose(fn.logcumsumexp(fn.array([1000.0, 1000.0, -1000.0])), [1000, 1000.6931, 1000.6931])
+    assert fn.cumsum(fn.zeros((0, 3)), axis=0).shape == (0, 3)
+
+
+def numeric(f, x, step=1e-6):
+    columns = []
+    for p in np.ndindex(x.shape):
+        d = np.zeros_like(x)
+        d[p] = step
+        columns.append((np.asarray(f(x + d)) - np.asarray(f(x - d))) / (2 * step))
+    return np.stack(columns, -1).reshape(*columns[0].shape, *x.shape)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("zeros", [(), (2,), (1, 3), (0,)])
+def test_derivatives(name, reverse, inclusive, zeros):
+    x = np.random.default_rng(1).permutation(np.linspace(-1.4, 1.6, 10)).reshape(5, 2)
+    for row in zeros:
+        x[row, 1] = 0
+    if zeros and name != "cumprod":
+        x += np.linspace(0, 1e-2, 10).reshape(5, 2)  # no ties
+
+    def f(x):
+        y = getattr(fn, name)(
+            double(x) if isinstance(x, np.ndarray) else x, axis=0, reverse=reverse, inclusive=inclusive
+        )
+        return y[:-1] if reverse else y[1:]  # the first of an exclusive result may be infinite
+
+    expected = numeric(f, x)
+    np.testing.assert_allclose(fn.jacrev(f)(double(x)), expected, atol=1e-7)
+    np.testing.assert_allclose(fn.jacfwd(f)(double(x)), expected, atol=1e-7)
+    g = fn.grad(lambda x: (f(x) ** 2).sum())
+    np.testing.assert_allclose(fn.jacrev(g)(double(x)), numeric(lambda x: g(double(x)), x), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivative_of_a_complex_or_wide_range(name):
+    x = double([-300.0, 200.0, 500.0, -1000.0])
+    g = np.asarray(fn.grad(lambda x: getattr(fn, name)(x).sum())(x))
+    assert np.isfinite(g).all()
+    if name == "logcumsumexp":
+        np.testing.assert_allclose(g, [1, 1, 2, 0], atol=1e-12)
+
+
+def test_ties_of_running_maxima_go_to_the_latest():
+    x = fn.array([1.0, 1.0, 0.0])
+    np.testing.assert_array_equal(fn.grad(lambda x: fn.cummax(x).sum())(x), [1, 2, 0])
+    np.testing.assert_array_equal(fn.grad(lambda x: fn.cummin(x, reverse=True).sum())(x), [0, 0, 3])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mapping_equals_a_loop(name):
+    x = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    f = lambda a: getattr(fn, name)(a, axis=0, reverse=True)  # noqa: E731
+    np.testing.assert_array_equal(fn.vmap(f)(fn.array(x)), np.stack([f(fn.array(b)) for b in x]))
+    g = fn.grad(lambda a: (f(a) ** 2).sum())
+    np.testing.assert_allclose(fn.vmap(g)(fn.array(x)), np.stack([g(fn.array(b)) for b in x]), rtol=1e-5)
+
+
+def test_results_do_not_depend_on_threads():
+    x = fn.array(np.random.default_rng(0).normal(size=(200, 300)).astype(np.float32))
+    before, results = fn.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            fn.set_num_threads(threads)
+            results.append([np.asarray(getattr(fn, n)(x, axis=a)) for n in NAMES for a in (0, 1)])
+    finally:
+        fn.set_num_threads(before)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_complex_numbers_are_not_ordered():
+    x = fn.array([1 + 1j, 2])
+    np.testing.assert_allclose(fn.cumsum(x), [1 + 1j, 3 + 1j])
+    np.testing.assert_allclose(fn.cumprod(x), [1 + 1j, 2 + 2j])
+    with pytest.raises(ValueError, match="complex"):
+        fn.cummax(x)

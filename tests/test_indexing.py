@@ -1,0 +1,392 @@
+"""Indexing against NumPy: reading, x.at[...], their derivatives and batched forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import funcnn as fn
+
+
+@st.composite
+def expressions(draw, masks=True, arrays=True):
+    """A shape and a NumPy index into it."""
+    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=4)))
+    items, axis, common = [], 0, draw(st.sampled_from([(), (3,), (2, 1), (2, 3)]))
+    ellipsis = draw(st.integers(0, len(shape)))
+    count = draw(st.integers(0, len(shape)))
+    for i in range(count):
+        if draw(st.integers(0, 4)) == 0:
+            items.append(None)
+        if i == ellipsis and draw(st.booleans()):
+            items.append(Ellipsis)
+            axis = len(shape) - (count - i)
+        n = shape[axis]
+        kinds = ["slice", "slice"]
+        if n > 0:
+            kinds.append("integer")
+            if arrays:
+                kinds += ["array", "list"]
+        if masks and arrays:
+            kinds.append("mask")
+        kind = draw(st.sampled_from(kinds))
+        if kind == "integer":
+            items.append(draw(st.integers(-n, n - 1)))
+        elif kind in ("array", "list"):
+            # Some trailing part of the common shape, to broadcast.
+            part = common[draw(st.integers(0, len(common))) :]
+            size = int(np.prod(part))
+            values = draw(st.lists(st.integers(-n, n - 1), min_size=size, max_size=size))
+            made = np.array(values, draw(st.sampled_from([np.int32, np.int64, np.int8]))).reshape(part)
+            items.append(made.tolist() if kind == "list" and part else made)
+        elif kind == "mask":
+            items.append(np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), bool).reshape(n))
+        else:
+            ends = st.one_of(st.none(), st.integers(-6, 6))
+            step = draw(st.sampled_from([None, 1, 2, 3, -1, -2]))
+            items.append(slice(draw(ends), draw(ends), step))
+        axis += 1
+    return shape, tuple(items)
+
+
+def counted(shape):
+    return np.arange(1, 1 + int(np.prod(shape)), dtype=np.float32).reshape(shape)
+
+
+def ours(index):
+    """The index with fn.array in place of NumPy's."""
+    return tuple(fn.array(i) if isinstance(i, np.ndarray) else i for i in index)
+
+
+def read(x, index):
+    try:
+        return x[index]
+    except IndexError:  # shapes that do not broadcast, masks of different counts
+        return None
+
+
+@given(expressions())
+def test_reading_agrees_with_numpy(case):
+    shape, index = case
+    x = counted(shape)
+    expected = read(x, index)
+    if expected is None:
+        with pytest.raises((IndexError, ValueError)):
+            fn.array(x)[ours(index)]
+        return
+    got = np.asarray(fn.array(x)[ours(index)])
+    assert got.shape == expected.shape
+    np.testing.assert_array_equal(got, expected)
+
+
+UPDATES = {
+    "set": lambda x, i, v: x.__setitem__(i, v),
+    "add": np.add.at,
+    "subtract": np.subtract.at,
+    "multiply": np.multiply.at,
+    "divide": np.divide.at,
+    "maximum": np.maximum.at,
+    "minimum": np.minimum.at,
+}
+
+
+@pytest.mark.parametrize("mode", UPDATES)
+@given(case=expressions(), narrow=st.integers(0, 15), lead=st.booleans())
+def test_updates_agree_with_numpy(mode, case, narrow, lead):
+    shape, index = case
+    x = counted(shape)
+    part = read(x, index)
+    if part is None:
+        return
+    # Values of the part's shape, some axes narrowed to 1, perhaps with one more in front.
+    value_shape = tuple(1 if narrow >> d & 1 else n for d, n in enumerate(part.shape))
+    value_shape = value_shape[narrow % (len(value_shape) + 1) :] if not lead else (1, *value_shape)
+    values = counted(value_shape) % 5 + 1
+    expected = x.copy()
+    UPDATES[mode](expected, index, np.broadcast_to(values[0] if lead else values, part.shape))
+    got = getattr(fn.array(x).at[ours(index)], mode)(fn.array(values))
+    assert got.shape == shape
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+@given(expressions(masks=False))
+def test_reading_is_the_transpose_of_adding(case):
+    shape, index = case
+    x = counted(shape)
+    part = read(x, index)
+    if part is None:
+        return
+    weights = counted(part.shape)
+    expected = np.zeros(shape, np.float32)
+    np.add.at(expected, index, weights)
+    gradient = fn.grad(lambda a: (a[ours(index)] * fn.array(weights)).sum())(fn.array(x))
+    np.testing.assert_array_equal(gradient, expected)
+    # Forward: linear, so the tangent is read as the value is.
+    _, tangent = fn.jvp(lambda a: a[ours(index)], (fn.array(x),), (fn.array(x) * 2,))
+    np.testing.assert_array_equal(tangent, 2 * part)
+
+
+@given(expressions(masks=False))
+def test_mapping_equals_a_loop(case):
+    shape, index = case
+    part = read(counted(shape), index)
+    if part is None:
+        return
+    xs = np.stack([counted(shape), -counted(shape), counted(shape) * 3])
+    got = fn.vmap(lambda a: a[ours(index)])(fn.array(xs))
+    np.testing.assert_array_equal(got, np.stack([x[index] for x in xs]))
+    values = counted(part.shape)
+    for mode in ("set", "add", "maximum"):
+
+        def update(a, v, mode=mode):
+            return getattr(a.at[ours(index)], mode)(v)
+
+        got = fn.vmap(update, in_axes=(0, None))(fn.array(xs), fn.array(values))
+        np.testing.assert_array_equal(got, np.stack([update(fn.array(x), fn.array(values)) for x in xs]))
+        got = fn.vmap(update, in_axes=(None, 0))(fn.array(xs[0]), fn.array(np.stack([values, -values])))
+        loop = [update(fn.array(xs[0]), fn.array(v)) for v in (values, -values)]
+        np.testing.assert_array_equal(got, np.stack(loop))
+
+
+# ---- several index arrays, mapped
+
+
+@pytest.mark.parametrize("axes", [(0, 0, None), (None, 0, 0), (0, None, None), (None, 0, None), (0, 0, 0)])
+def test_mapping_over_indices(axes):
+    rng = np.random.default_rng(0)
+    x, i, j = rng.normal(size=(5, 4, 3)), rng.integers(-4, 4, (5, 2, 1)), rng.integers(-3, 3, (5, 6))
+    take = [v if a == 0 else v[0] for v, a in zip((x, i, j), axes, strict=True)]
+    each = lambda n: [v[n] if a == 0 else v for v, a in zip(take, axes, strict=True)]  # noqa: E731
+    size = 5
+    got = fn.vmap(lambda x, i, j: x[i, j], in_axes=axes)(*map(fn.array, take))
+    expected = np.stack([x[i, j] for x, i, j in map(each, range(size))])
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+    def added(x, i, j):
+        y = x.copy()
+        np.add.at(y, (i, j), 1)
+        return y
+
+    got = fn.vmap(lambda x, i, j: x.at[i, j].add(1), in_axes=axes)(*map(fn.array, take))
+    np.testing.assert_allclose(got, np.stack([added(*each(n)) for n in range(size)]), rtol=1e-6)
+
+
+def test_nested_mapping_over_indices():
+    rng = np.random.default_rng(1)
+    x, i = rng.normal(size=(2, 3, 4)).astype(np.float32), rng.integers(0, 4, (2, 3, 5))
+    got = fn.vmap(fn.vmap(lambda x, i: x[i]))(fn.array(x), fn.array(i))
+    np.testing.assert_array_equal(got, np.take_along_axis(x, i, 2))
+    gradient = fn.grad(lambda x: fn.vmap(fn.vmap(lambda x, i: x[i]))(x, fn.array(i)).sum())(fn.array(x))
+    expected = np.zeros_like(x)
+    np.add.at(expected, (np.arange(2)[:, None, None], np.arange(3)[None, :, None], i), 1)
+    np.testing.assert_array_equal(gradient, expected)
+
+
+# ---- derivatives of updates
+
+
+def double(x):
+    return fn.array(x, dtype=fn.float64)
+
+
+def numeric(f, x, step=1e-5):
+    g = np.zeros_like(x)
+    for p in np.ndindex(x.shape):
+        d = np.zeros_like(x)
+        d[p] = step
+        g[p] = (f(x + d) - f(x - d)) / (2 * step)
+    return g
+
+
+@pytest.mark.parametrize(("mode", "zeros"), [*((mode, 0) for mode in UPDATES), ("multiply", 1), ("multiply", 2)])
+@pytest.mark.parametrize("index", [np.array([0, 2, 0, -1]), (slice(1, 3), np.array([1, 1])), slice(None, None, -2), 1])
+def test_derivatives_of_updates(mode, index, zeros):
+    rng = np.random.default_rng(2)
+    x = rng.uniform(0.5, 2, (3, 4))
+    values = rng.permutation(np.linspace(0.4, 2.1, x[index].size)).reshape(x[index].shape)
+    values.reshape(-1)[:zeros] = 0
+    weights = rng.normal(size=(3, 4))
+    at = ours((index,))[0] if not isinstance(index, tuple) else ours(index)
+
+    def update(x, values):
+        return (getattr(x.at[at], mode)(values) * double(weights)).sum()
+
+    def reference(x, values):
+        y = x.copy()
+        UPDATES[mode](y, index, values)
+        return (y * weights).sum()
+
+    got = fn.grad(update, argnums=(0, 1))(double(x), double(values))
+    np.testing.assert_allclose(got[0], numeric(lambda x: reference(x, values), x), atol=1e-6)
+    np.testing.assert_allclose(got[1], numeric(lambda v: reference(x, v), values), atol=1e-6)
+    # Forward mode along one direction, and the derivative of the derivative.
+    dx, dv = rng.normal(size=x.shape), rng.normal(size=values.shape)
+    _, tangent = fn.jvp(update, (double(x), double(values)), (double(dx), double(dv)))
+    np.testing.assert_allclose(tangent, (np.asarray(got[0]) * dx).sum() + (np.asarray(got[1]) * dv).sum(), atol=1e-6)
+    second = fn.grad(lambda x: (fn.grad(update)(x, double(values)) ** 2).sum())(double(x))
+    assert np.isfinite(np.asarray(second)).all()
+
+
+def test_the_last_of_several_values_set_gets_the_cotangent():
+    x, values, at = fn.zeros(3), fn.array([1.0, 2.0, 3.0]), fn.array([1, 1, 0])
+    np.testing.assert_array_equal(x.at[at].set(values), [3, 2, 0])
+    gx, gv = fn.grad(lambda x, v: (x.at[at].set(v) * fn.array([10.0, 20.0, 30.0])).sum(), argnums=(0, 1))(x, values)
+    np.testing.assert_array_equal(gx, [0, 0, 30])
+    np.testing.assert_array_equal(gv, [0, 20, 10])
+
+
+def test_equal_extrema_share_the_cotangent():
+    x, values, at = fn.array([1.0, 5.0]), fn.array([1.0, 1.0, 2.0]), fn.array([0, 0, 1])
+    gx, gv = fn.grad(lambda x, v: x.at[at].maximum(v).sum(), argnums=(0, 1))(x, values)
+    np.testing.assert_allclose(gx, [1 / 3, 1])
+    np.testing.assert_allclose(gv, [1 / 3, 1 / 3, 0])
+
+
+# ---- masks
+
+
+def test_masked_updates_need_no_values():
+    x = fn.arange(6).astype(fn.float32).reshape(2, 3)
+    doubled = fn.vmap(lambda row: row.at[row > 2].multiply(10))(x)
+    np.testing.assert_array_equal(doubled, [[0, 1, 2], [30, 40, 50]])
+    gradient = fn.grad(lambda x: x.at[x > 2].set(0).sum())(x)
+    np.testing.assert_array_equal(gradient, [[1, 1, 1], [0, 0, 0]])
+    row_mask = fn.array([True, False])
+    np.testing.assert_array_equal(x.at[row_mask].set(fn.array([7.0, 8, 9])), [[7, 8, 9], [3, 4, 5]])
+
+
+def test_masked_values_go_to_true_elements_in_order():
+    x, mask = fn.zeros((2, 3)), fn.array([[True, False, True], [False, True, False]])
+    values = fn.array([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(x.at[mask].set(values), [[1, 0, 2], [0, 3, 0]])
+    traced = fn.vmap(lambda m: x.at[m].set(values))(mask[None])
+    np.testing.assert_array_equal(traced[0], [[1, 0, 2], [0, 3, 0]])
+    with pytest.raises(ValueError, match="broadcast"):
+        x.at[mask].set(fn.array([1.0, 2.0]))
+
+
+def test_reading_through_a_traced_mask_is_refused():
+    with pytest.raises(fn.TracedValueError, match="where"):
+        fn.vmap(lambda x: x[x > 0])(fn.ones((2, 3)))
+
+
+# ---- out of range
+
+
+def test_arrays_out_of_range_read_zero_and_write_nothing():
+    x, at = fn.array([1.0, 2.0, 3.0]), fn.array([0, 3, -4, -3, 2**31 - 1, -(2**31)])
+    np.testing.assert_array_equal(x[at], [1, 0, 0, 1, 0, 0])
+    np.testing.assert_array_equal(x.at[at].add(10), [21, 2, 3])
+    gx, gv = fn.grad(lambda x, v: (x.at[at].set(v) ** 2).sum(), argnums=(0, 1))(x, fn.ones(6))
+    np.testing.assert_array_equal(gx, [0, 4, 6])
+    np.testing.assert_array_equal(gv, [0, 0, 0, 2, 0, 0])
+    rows = fn.ones((2, 3, 4))
+    assert float(rows[fn.array([5])].sum()) == 0
+    assert float(fn.take_along_axis(rows, fn.full((2, 1, 4), 9), 1).sum()) == 0
+    assert fn.zeros((0, 3))[fn.array([0, 1])].tolist() == [[0.0] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        (3, IndexError, "out of range"),
+        ((0, -4), IndexError, "out of range"),
+        ((0, 0, 0), IndexError, "too many indices"),
+        ((Ellipsis, Ellipsis), IndexError, "ellipsis"),
+        (slice(None, None, 0), ValueError, "step"),
+        (fn.array([0.5]), ValueError, "integers"),
+        ((fn.array([0, 1]), fn.array([0, 1, 2])), ValueError, "broadcast"),
+        (fn.array([True, False]), IndexError, "mask"),
+        ("a", IndexError, "expected"),
+    ],
+)
+def test_bad_indices(index, error, message):
+    x = fn.zeros((3, 3))
+    with pytest.raises(error, match=message):
+        x[index]
+    with pytest.raises(error, match=message):
+        x.at[index].set(0)
+
+
+def test_values_must_fit():
+    with pytest.raises(ValueError, match="broadcast"):
+        fn.zeros((3, 3)).at[0].set(fn.zeros(2))
+    with pytest.raises(ValueError, match="broadcast"):
+        fn.zeros((3, 3)).at[fn.array([0, 1])].set(fn.zeros((3, 3)))
+
+
+# ---- dtypes, sizes, threads
+
+
+DTYPES = (
+    *("bool_", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64"),
+)
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_every_dtype(name):
+    dtype = getattr(fn, name)
+    x = fn.arange(12).reshape(3, 4).astype(dtype)
+    back = lambda a: np.asarray(a.astype(fn.float32 if name != "complex64" else dtype))  # noqa: E731
+    at = fn.array([2, 0, 2], dtype=fn.uint8)
+    np.testing.assert_array_equal(back(x[at]), back(x)[[2, 0, 2]])
+    np.testing.assert_array_equal(back(x[:, at]), back(x)[:, [2, 0, 2]])
+    expected = back(x).copy()
+    expected[[2, 0]] = back(x)[:2]
+    np.testing.assert_array_equal(back(x.at[fn.array([2, 0])].set(x[:2])), expected)
+    np.testing.assert_array_equal(back(x.at[1].set(x[0])), back(x)[[0, 0, 2]])
+    if name != "bool_":
+        expected = back(x).copy()
+        np.add.at(expected, [2, 0, 2], 1)
+        np.testing.assert_array_equal(back(x.at[at].add(1)), expected)
+
+
+@pytest.mark.parametrize("shape", [(50, 1), (50, 3), (50, 64), (7, 50, 8)])
+@pytest.mark.parametrize("mode", ["set", "add"])
+def test_large_updates_are_the_same_for_any_number_of_threads(shape, mode):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=shape).astype(np.float32)
+    n = 20_000
+    at = (slice(None), rng.integers(0, 50, n)) if len(shape) == 3 else (rng.integers(0, 50, n),)
+    values = rng.normal(size=x[at].shape).astype(np.float32)
+    before, results = fn.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            fn.set_num_threads(threads)
+            results.append(np.asarray(getattr(fn.array(x).at[ours(at)], mode)(fn.array(values))))
+            np.testing.assert_array_equal(fn.array(x)[ours(at)], x[at])
+    finally:
+        fn.set_num_threads(before)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    expected = x.copy()
+    UPDATES[mode](expected, at, values)
+    np.testing.assert_allclose(results[0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_updates_leave_the_original_alone():
+    x = fn.ones((4, 4)) * 1
+    y = x.at[fn.array([1])].set(5)
+    z = x.at[1:3].add(1)
+    np.testing.assert_array_equal(x, np.ones((4, 4)))
+    assert float(y.sum()) == 32 and float(z.sum()) == 24
+
+
+def test_strided_inputs():
+    x = counted((6, 8))
+    a = fn.array(x)
+    at = np.array([[0, 2], [1, -1]])
+    for view, same in [
+        (a.T, x.T),
+        (a[::-1, ::2], x[::-1, ::2]),
+        (fn.broadcast_to(a[0], (5, 8)), np.broadcast_to(x[0], (5, 8))),
+    ]:
+        np.testing.assert_array_equal(view[fn.array(at)], same[at])
+        np.testing.assert_array_equal(view[:, fn.array(at)], same[:, at])
+        expected = same.copy()
+        expected[:, [1, 0]] = same[:, :2]
+        np.testing.assert_array_equal(view.at[:, fn.array([1, 0])].set(view[:, :2]), expected)
+        expected = same.copy()
+        expected[1:3, ::-2] = 5
+        np.testing.assert_array_equal(view.at[1:3, ::-2].set(5), expected)

@@ -1,0 +1,167 @@
+"""Sorting, positions of extrema and searches against NumPy, for every dtype; their derivatives and batched forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import funcnn as fn
+
+INTEGERS = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+FLOATS = ("float16", "float32", "float64")
+LENGTHS = [0, 1, 2, 7, 64, 511, 512, 3000]
+
+
+def values(name, shape, seed=0):
+    """Numbers with repetitions, extremes, both zeros, infinities and NaN."""
+    rng = np.random.default_rng(seed)
+    if name == "bool_":
+        return rng.integers(0, 2, shape).astype(bool)
+    if name in INTEGERS:
+        limits = np.iinfo(name)
+        x = rng.integers(limits.min, limits.max, shape, dtype=name, endpoint=True)
+        return np.where(rng.random(shape) < 0.5, x % np.array(7, name), x)
+    with np.errstate(over="ignore"):
+        x = np.exp(rng.normal(size=shape) * 8) * rng.choice([-1, 1], shape)
+        x = np.where(rng.random(shape) < 0.3, np.round(rng.normal(size=shape)), x)
+        x = np.where(rng.random(shape) < 0.05, rng.choice([np.nan, np.inf, -np.inf, -0.0, 0.0], shape), x)
+        if name == "complex64":
+            return (x + 1j * np.round(rng.normal(size=shape))).astype(name)
+        return x.astype(name)
+
+
+def ours(x):
+    """The array with NumPy's dtype: fn.array makes float32 of float64."""
+    return fn.array(x, dtype=getattr(fn, "bool_" if x.dtype == bool else str(x.dtype)))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("name", [*INTEGERS, *FLOATS, "bool_", "complex64"])
+def test_order_agrees_with_numpy(name, length):
+    x = values(name, (length,), length)
+    np.testing.assert_array_equal(fn.sort(ours(x)), np.sort(x, kind="stable"))
+    got = np.asarray(fn.argsort(ours(x)))
+    assert got.dtype == np.uint32
+    if name == "complex64":  # NumPy puts NaN parts in an order of its own
+        got, expected = x[got], np.sort(x)
+        finite = ~np.isnan(expected)
+        np.testing.assert_array_equal(got[finite], expected[finite])
+    else:
+        np.testing.assert_array_equal(got, np.argsort(x, kind="stable"))
+
+
+def test_bfloat16():
+    a = fn.array(values("float32", (3000,))).astype(fn.bfloat16)
+    fn.eval(a)
+    x = np.asarray(a)
+    np.testing.assert_array_equal(fn.sort(a).astype(fn.float32), np.sort(x))
+    np.testing.assert_array_equal(fn.argsort(a), np.argsort(x, kind="stable"))
+    assert int(fn.argmax(a)) == int(np.argmax(x))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, None])
+@pytest.mark.parametrize("view", [lambda x: x, lambda x: x.transpose(2, 0, 1), lambda x: x[::-1, :, ::2]])
+def test_axes_and_strides(axis, view):
+    x = values("float32", (5, 6, 70))
+    a, b = view(ours(x)), view(x)
+    np.testing.assert_array_equal(fn.sort(a, axis=axis), np.sort(b, axis=axis))
+    np.testing.assert_array_equal(fn.argsort(a, axis=axis), np.argsort(b, axis=axis, kind="stable"))
+    for keepdims in (False, True):
+        np.testing.assert_array_equal(fn.argmax(a, axis=axis, keepdims=keepdims), b.argmax(axis, keepdims=keepdims))
+        np.testing.assert_array_equal(fn.argmin(a, axis=axis, keepdims=keepdims), b.argmin(axis, keepdims=keepdims))
+    if axis is not None:
+        k = b.shape[axis] // 2
+        top = np.take(np.sort(b, axis=axis), np.arange(b.shape[axis] - k, b.shape[axis]), axis)
+        np.testing.assert_array_equal(fn.topk(a, k, axis=axis), top)
+
+
+@given(st.lists(st.sampled_from([0.0, -0.0, 1.0, 2.0, np.nan, np.inf, -np.inf]), min_size=1, max_size=100))
+def test_extrema_take_the_first_of_equals_and_nan(x):
+    x = np.array(x, np.float32)
+    assert int(fn.argmax(ours(x))) == np.argmax(x)
+    assert int(fn.argmin(ours(x))) == np.argmin(x)
+
+
+@pytest.mark.parametrize("name", [*INTEGERS, *FLOATS, "bool_"])
+def test_extrema_of_every_dtype(name):
+    for shape in [(1,), (63,), (64,), (1000,), (70, 130)]:
+        x = values(name, shape)
+        for axis in range(len(shape)):
+            np.testing.assert_array_equal(fn.argmax(ours(x), axis=axis), x.argmax(axis))
+            np.testing.assert_array_equal(fn.argmin(ours(x), axis=axis), x.argmin(axis))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", ["int32", "uint8", "float32"])
+def test_searchsorted(name, side):
+    table = np.sort(values(name, (200,)))
+    wanted = values(name, (3, 50), 1)
+    got = fn.searchsorted(fn.array(table), fn.array(wanted), side=side)
+    assert got.dtype == fn.uint32
+    np.testing.assert_array_equal(got, np.searchsorted(table, wanted, side))
+    tables, rows = np.sort(values(name, (4, 60)), axis=1), values(name, (4, 9), 2)
+    mapped = fn.vmap(lambda t, w: fn.searchsorted(t, w, side=side))(fn.array(tables), fn.array(rows))
+    loop = [np.searchsorted(t, w, side) for t, w in zip(tables, rows, strict=True)]
+    np.testing.assert_array_equal(mapped, np.stack(loop))
+    shared = fn.vmap(lambda w: fn.searchsorted(fn.array(table), w, side=side))(fn.array(rows))
+    np.testing.assert_array_equal(shared, np.searchsorted(table, rows, side))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_cotangent_of_sorting_goes_back_where_the_values_came_from(axis):
+    x = np.random.default_rng(0).permutation(20).reshape(4, 5).astype(np.float32)
+    w = np.arange(20, dtype=np.float32).reshape(4, 5)
+    expected = np.empty_like(x)
+    np.put_along_axis(expected, np.argsort(x, axis), w, axis)
+    f = lambda x: (fn.sort(x, axis=axis) * fn.array(w)).sum()  # noqa: E731
+    np.testing.assert_array_equal(fn.grad(f)(ours(x)), expected)
+    np.testing.assert_array_equal(fn.jvp(f, (ours(x),), (fn.ones((4, 5)),))[1], w.sum())
+    second = fn.grad(lambda x: (fn.grad(lambda x: (fn.sort(x, axis=axis) ** 3).sum())(x)).sum())(ours(x))
+    np.testing.assert_allclose(second, 6 * x)
+    top = fn.grad(lambda x: fn.topk(x, 2, axis=axis).sum())(ours(x))
+    assert float(top.sum()) == 2 * x.shape[1 - axis]
+
+
+def test_positions_carry_no_derivative():
+    x = fn.array([3.0, 1.0, 2.0])
+    np.testing.assert_array_equal(fn.grad(lambda x: fn.take(x, fn.argmax(x)))(x), [1, 0, 0])
+    np.testing.assert_array_equal(fn.grad(lambda x: (x * fn.argsort(x)).sum())(x), [1, 2, 0])
+
+
+def test_mapping():
+    x = values("float32", (3, 4, 5))
+    for f, g in [
+        (lambda a: fn.sort(a, axis=0), lambda b: np.sort(b, axis=0)),
+        (lambda a: fn.argsort(a, axis=-1), lambda b: np.argsort(b, axis=-1, kind="stable")),
+        (lambda a: fn.argmax(a, axis=0), lambda b: np.argmax(b, axis=0)),
+        (fn.argmin, np.argmin),
+    ]:
+        np.testing.assert_array_equal(fn.vmap(f)(ours(x)), np.stack([g(b) for b in x]))
+
+
+def test_results_do_not_depend_on_threads():
+    x = fn.array(values("float32", (64, 1000)))
+    before, results = fn.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            fn.set_num_threads(threads)
+            results.append([np.asarray(f(x * 1)) for f in (fn.sort, fn.argsort, fn.argmax)])
+    finally:
+        fn.set_num_threads(before)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: fn.sort(x, axis=2), fn.AxisError, "axis 2"),
+        (lambda x: fn.topk(x, 9), ValueError, "between 0 and"),
+        (lambda x: fn.partition(x, 9), ValueError, "kth"),
+        (lambda x: fn.argmax(x[:0]), ValueError, "no elements"),
+        (lambda x: fn.searchsorted(x, 1.0), ValueError, "one axis"),
+    ],
+)
+def test_bad_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call(fn.zeros((3, 4)))
