@@ -18,17 +18,19 @@ FlattenOptions options(nb::handle is_leaf) {
   return result;
 }
 
-Leaves to_leaves(nb::handle iterable) {
-  Leaves leaves;
-  if (PyList_CheckExact(iterable.ptr()) || PyTuple_CheckExact(iterable.ptr())) {
-    Ref<const Record> none;
-    leaves.reserve(nb::len(iterable));
-    expand(iterable.ptr(), classify(iterable.ptr()), leaves, none);
-  } else {
-    for (nb::handle leaf : iterable) leaves.push_back(nb::borrow(leaf));
+// Leaves that Python handed over, in a tuple that nobody else can change meanwhile.
+class Given {
+ public:
+  explicit Given(nb::handle iterable) : tuple_(owned(PySequence_Tuple(iterable.ptr()))) {
+    items_.reserve(tuple_size(tuple_.ptr()));
+    for (size_t i = 0; i < tuple_size(tuple_.ptr()); ++i) items_.push_back(tuple_item(tuple_.ptr(), i));
   }
-  return leaves;
-}
+  operator Objects() const { return items_; }
+
+ private:
+  nb::object tuple_;
+  std::vector<nb::handle> items_;
+};
 
 nb::object map(nb::handle f, nb::handle tree, nb::args rest, nb::handle is_leaf) {
   Leaves leaves;
@@ -58,7 +60,7 @@ void bind_pytree(nb::module_& m) {
                       "The structure of a tree: hashable, comparable, picklable. ``tree.structure`` makes it.")
       .def_prop_ro("num_leaves", &TreeDef::num_leaves, "How many leaves a tree of this structure has.")
       .def(
-          "unflatten", [](const TreeDef& self, nb::handle leaves) { return unflatten(self, to_leaves(leaves)); },
+          "unflatten", [](const TreeDef& self, nb::handle leaves) { return unflatten(self, Given(leaves)); },
           nb::arg("leaves"),
           nb::sig("def unflatten(self, leaves: collections.abc.Iterable[typing.Any], /) -> typing.Any"),
           "Build the tree of this structure with these leaves.")
@@ -68,7 +70,7 @@ void bind_pytree(nb::module_& m) {
             Leaves subtrees;
             subtrees.reserve(self.num_leaves());
             flatten_up_to(self, tree, subtrees, "flatten_up_to");
-            return list_of(subtrees);
+            return list_of(std::move(subtrees));
           },
           nb::arg("tree").none(), nb::sig("def flatten_up_to(self, tree: typing.Any, /) -> list[typing.Any]"),
           "List the subtrees of ``tree`` that stand where this structure has leaves.")
@@ -96,7 +98,7 @@ void bind_pytree(nb::module_& m) {
       [](nb::handle tree, nb::handle is_leaf) {
         Leaves leaves;
         TreeDef treedef = flatten(tree, leaves, options(is_leaf));
-        return nb::make_tuple(list_of(leaves), std::move(treedef));
+        return nb::make_tuple(list_of(std::move(leaves)), std::move(treedef));
       },
       nb::arg("tree").none(), nb::arg("is_leaf").none(),
       nb::sig("def tree_flatten(tree: typing.Any, is_leaf: typing.Callable[[typing.Any], bool] | None, /) -> "
@@ -106,7 +108,7 @@ void bind_pytree(nb::module_& m) {
       [](nb::handle tree, nb::handle is_leaf) {
         Leaves leaves;
         flatten(tree, leaves, options(is_leaf));
-        return list_of(leaves);
+        return list_of(std::move(leaves));
       },
       nb::arg("tree").none(), nb::arg("is_leaf").none(),
       nb::sig("def tree_leaves(tree: typing.Any, is_leaf: typing.Callable[[typing.Any], bool] | None, /) -> "
@@ -142,7 +144,7 @@ void bind_pytree(nb::module_& m) {
         FlattenOptions options;
         options.absent_is_leaf = true;
         TreeDef treedef = flatten(tree, leaves, options);
-        return nb::make_tuple(list_of(leaves), std::move(treedef));
+        return nb::make_tuple(list_of(std::move(leaves)), std::move(treedef));
       },
       nb::arg("tree").none(),
       nb::sig("def tree_flatten_with_absent(tree: typing.Any, /) -> tuple[list[typing.Any], PyTreeDef]"),
@@ -152,14 +154,13 @@ void bind_pytree(nb::module_& m) {
       [](nb::handle tree) -> nb::object {
         Leaves keys, values;
         if (!children(tree, keys, values)) return nb::none();
-        return nb::make_tuple(list_of(keys), list_of(values));
+        return nb::make_tuple(list_of(std::move(keys)), list_of(std::move(values)));
       },
       nb::arg("tree").none(),
       nb::sig("def tree_children(tree: typing.Any, /) -> tuple[list[typing.Any], list[typing.Any]] | None"),
       "The keys and children of a container, None for a leaf.");
   m.def(
-      "tree_with_children",
-      [](nb::handle tree, nb::handle children) { return with_children(tree, to_leaves(children)); },
+      "tree_with_children", [](nb::handle tree, nb::handle children) { return with_children(tree, Given(children)); },
       nb::arg("tree").none(), nb::arg("children"),
       nb::sig("def tree_with_children(tree: typing.Any, children: collections.abc.Iterable[typing.Any], /) -> "
               "typing.Any"),

@@ -37,12 +37,13 @@ constexpr size_t kMaxRemembered = 1024;
 
 bool has_exact_type(PyObject* object, PyTypeObject& type) { return Py_TYPE(object) == &type; }
 
+bool is_str(const nb::object& key) { return has_exact_type(key.ptr(), PyUnicode_Type); }
+
 // Positions of the keys in sorted order.
 std::vector<uint32_t> sort_keys(const std::vector<nb::object>& keys) {
   std::vector<uint32_t> order(keys.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i);
   auto less = [&](uint32_t a, uint32_t b) { return PyUnicode_Compare(keys[a].ptr(), keys[b].ptr()) < 0; };
-  auto is_str = [](const nb::object& key) { return has_exact_type(key.ptr(), PyUnicode_Type); };
   if (std::all_of(keys.begin(), keys.end(), is_str)) {
     if (!std::is_sorted(order.begin(), order.end(), less)) std::sort(order.begin(), order.end(), less);
     return order;
@@ -76,6 +77,7 @@ Ref<const DictOrder> make_order(std::span<PyObject* const> borrowed) {
     fill_tuple(keys.ptr(), i, nb::object(order->inserted[sorted[i]]).release().ptr());
   }
   record->keys = std::move(keys);
+  record->str_keys = !sorted.empty() && std::all_of(order->inserted.begin(), order->inserted.end(), is_str);
   order->record = std::move(record);
   if (!std::is_sorted(sorted.begin(), sorted.end())) order->sorted = std::move(sorted);
   return order;
@@ -181,6 +183,7 @@ void expand_default_dict(PyObject* object, Leaves& values, Ref<const Record>& re
   expand_dict(object, values, plain);
   auto made = make_ref<Record>();
   made->keys = plain->keys;
+  made->str_keys = plain->str_keys;
   made->type = nb::borrow(nb::handle(object).type());
   made->metadata = nb::object(nb::handle(object).attr("default_factory"));
   record = std::move(made);
@@ -193,7 +196,7 @@ void expand_attrs(PyObject* object, const Registration& registration, Leaves& va
   for (nb::handle name : registration.fields) values.push_back(owned(PyObject_GetAttr(object, name.ptr())));
   Leaves constants;
   for (nb::handle name : registration.static_fields) constants.push_back(owned(PyObject_GetAttr(object, name.ptr())));
-  made->metadata = tuple_of(constants);
+  made->metadata = tuple_of(view(constants));
   record = std::move(made);
 }
 
@@ -215,25 +218,33 @@ void expand_custom(PyObject* object, const Registration& registration, Leaves& v
   record = std::move(made);
 }
 
-nb::object build_dict(const Record& record, std::span<const nb::object> values) {
+// Growing costs a fifth of building a dict, so its size is said beforehand where that is possible.
+nb::object build_dict(const Record& record, Objects values) {
+#if !defined(Py_LIMITED_API) && PY_VERSION_HEX < 0x030D0000
+  nb::object dict = owned(_PyDict_NewPresized(Py_ssize_t(values.size())));
+#else
+  if (record.str_keys)  // dict(**{key: value, ...}), with the loop on the interpreter's side
+    return owned(PyObject_Vectorcall(reinterpret_cast<PyObject*>(&PyDict_Type),
+                                     reinterpret_cast<PyObject* const*>(values.data()), 0, record.keys.ptr()));
   nb::object dict = owned(PyDict_New());
+#endif
   PyObject* keys = record.keys.ptr();
   for (size_t i = 0; i < values.size(); ++i)
     if (PyDict_SetItem(dict.ptr(), tuple_item(keys, i), values[i].ptr()) < 0) throw nb::python_error();
   return dict;
 }
 
-nb::object call(const nb::object& function, std::span<const nb::object> items) {
+nb::object call(const nb::object& function, Objects items) {
   SmallVector<PyObject*, 16> args;
   args.reserve(items.size() + 1);
   args.push_back(nullptr);
-  for (const nb::object& item : items) args.push_back(item.ptr());
+  for (nb::handle item : items) args.push_back(item.ptr());
   return owned(
       PyObject_Vectorcall(function.ptr(), args.data() + 1, items.size() | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
 }
 
 // An instance made without __init__: its fields may hold anything that a leaf may be.
-nb::object build_attrs(const Record& record, std::span<const nb::object> values) {
+nb::object build_attrs(const Record& record, Objects values) {
   auto* type = reinterpret_cast<PyTypeObject*>(record.type.ptr());
   auto* make = reinterpret_cast<newfunc>(PyType_GetSlot(type, Py_tp_new));
   nb::tuple no_args;
@@ -288,15 +299,15 @@ nb::object make_absent() {
 
 }  // namespace
 
-nb::object tuple_of(std::span<const nb::object> items) {
+nb::object tuple_of(Objects items) {
   nb::object tuple = owned(PyTuple_New(Py_ssize_t(items.size())));
-  for (size_t i = 0; i < items.size(); ++i) fill_tuple(tuple.ptr(), i, nb::object(items[i]).release().ptr());
+  for (size_t i = 0; i < items.size(); ++i) fill_tuple(tuple.ptr(), i, nb::borrow(items[i]).release().ptr());
   return tuple;
 }
 
-nb::object list_of(std::span<const nb::object> items) {
+nb::object list_of(Leaves items) {
   nb::object list = owned(PyList_New(Py_ssize_t(items.size())));
-  for (size_t i = 0; i < items.size(); ++i) fill_list(list.ptr(), i, nb::object(items[i]).release().ptr());
+  for (size_t i = 0; i < items.size(); ++i) fill_list(list.ptr(), i, items[i].release().ptr());
   return list;
 }
 
@@ -359,18 +370,21 @@ void expand(PyObject* object, Class cls, Leaves& values, Ref<const Record>& reco
   }
 }
 
-nb::object build(Kind kind, const Record* record, std::span<const nb::object> children) {
+nb::object build(Kind kind, const Record* record, Objects children) {
   switch (kind) {
     case Kind::Leaf:
-      return children[0];
+      return nb::borrow(children[0]);
     case Kind::None:
       return nb::none();
     case Kind::Absent:
       return absent();
     case Kind::Tuple:
       return tuple_of(children);
-    case Kind::List:
-      return list_of(children);
+    case Kind::List: {
+      nb::object list = owned(PyList_New(Py_ssize_t(children.size())));
+      for (size_t i = 0; i < children.size(); ++i) fill_list(list.ptr(), i, nb::borrow(children[i]).release().ptr());
+      return list;
+    }
     case Kind::Dict:
       return build_dict(*record, children);
     case Kind::FrozenDict:
@@ -389,7 +403,8 @@ nb::object build(Kind kind, const Record* record, std::span<const nb::object> ch
     case Kind::Attrs:
       return build_attrs(*record, children);
     case Kind::Custom: {
-      nb::object parts[] = {record->metadata, tuple_of(children)};
+      nb::object items = tuple_of(children);
+      nb::handle parts[] = {record->metadata, items};
       return call(record->registration->unflatten, parts);
     }
   }

@@ -17,9 +17,10 @@ struct Registration : RefCounted {
 
 // What a node of a structure knows about its container beside its kind.
 struct Record : RefCounted {
-  nb::object keys;      // dicts: a tuple in canonical order
-  nb::object type;      // namedtuples, registered classes
-  nb::object metadata;  // registered classes: static data; defaultdict: the default factory
+  nb::object keys;        // dicts: a tuple in canonical order
+  bool str_keys = false;  // they are all exact strings, and there are some
+  nb::object type;        // namedtuples, registered classes
+  nb::object metadata;    // registered classes: static data; defaultdict: the default factory
   Ref<const Registration> registration;
 };
 
@@ -39,7 +40,7 @@ Class classify(PyObject* object);
 // Append the children of a container, owned, in canonical order; `record` receives what is needed to build it again.
 void expand(PyObject* object, Class cls, Leaves& children, Ref<const Record>& record);
 // A container of this kind from its children.
-nb::object build(Kind kind, const Record* record, std::span<const nb::object> children);
+nb::object build(Kind kind, const Record* record, Objects children);
 // Key of a child: str, int or whatever the dict was keyed with.
 nb::object key_of(const Node& node, size_t child);
 bool records_equal(const Record* a, const Record* b);
@@ -76,7 +77,7 @@ inline void fill_tuple(PyObject* tuple, size_t i, PyObject* item) { PyTuple_SET_
 inline void fill_list(PyObject* list, size_t i, PyObject* item) { PyList_SET_ITEM(list, Py_ssize_t(i), item); }
 #endif
 
-nb::object tuple_of(std::span<const nb::object> items);
-nb::object list_of(std::span<const nb::object> items);
+nb::object tuple_of(Objects items);
+nb::object list_of(Leaves items);  // moves them out
 
 }  // namespace funcnn::pytree

@@ -20,6 +20,12 @@ namespace funcnn::pytree {
 namespace nb = nanobind;
 
 using Leaves = std::vector<nb::object>;
+// Objects that somebody else holds.
+using Objects = std::span<const nb::handle>;
+inline Objects view(std::span<const nb::object> objects) {
+  static_assert(sizeof(nb::object) == sizeof(nb::handle));
+  return {static_cast<const nb::handle*>(objects.data()), objects.size()};
+}
 
 enum class Kind : uint8_t {
   Leaf,
@@ -88,7 +94,8 @@ struct FlattenOptions {
 // Append the leaves of `tree` to `leaves`.
 TreeDef flatten(nb::handle tree, Leaves& leaves, const FlattenOptions& options = {});
 // The tree of this structure with these leaves; ValueError unless there are exactly as many as the structure has.
-nb::object unflatten(const TreeDef& treedef, std::span<const nb::object> leaves);
+nb::object unflatten(const TreeDef& treedef, Objects leaves);
+inline nb::object unflatten(const TreeDef& treedef, const Leaves& leaves) { return unflatten(treedef, view(leaves)); }
 
 // Append the subtrees of `tree` that stand where `treedef` has leaves. Kinds of dict match each other, as do lists and
 // tuples; where `treedef` has an absent node anything matches. Otherwise ValueError "WHAT: the trees differ at PATH:
@@ -101,7 +108,7 @@ void broadcast_prefix(nb::handle prefix, const TreeDef& treedef, Leaves& leaves,
 // One level of a tree: the keys and children of a container. False for a leaf.
 bool children(nb::handle tree, Leaves& keys, Leaves& children);
 // The container `tree` with other children, in the order of `children`.
-nb::object with_children(nb::handle tree, std::span<const nb::object> children);
+nb::object with_children(nb::handle tree, Objects children);
 // Its children, and the tree itself if it has the same class and keys as `like`; false otherwise.
 bool same_container(nb::handle tree, nb::handle like);
 

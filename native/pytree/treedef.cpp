@@ -80,11 +80,11 @@ class Flattener {
 
 class Builder {
  public:
-  Builder(std::span<const Node> nodes, std::span<const nb::object> leaves) : nodes_(nodes), leaves_(leaves) {}
+  Builder(std::span<const Node> nodes, Objects leaves) : nodes_(nodes), leaves_(leaves) {}
 
   nb::object next() {
     const Node& node = nodes_[node_++];
-    if (node.kind == Kind::Leaf) return leaves_[leaf_++];
+    if (node.kind == Kind::Leaf) return nb::borrow(leaves_[leaf_++]);
     if (node.flat) {
       leaf_ += node.arity;
       return build(node.kind, node.record.get(), leaves_.subspan(leaf_ - node.arity, node.arity));
@@ -95,14 +95,14 @@ class Builder {
       nb::object item = next();
       stack_.push_back(std::move(item));
     }
-    nb::object result = build(node.kind, node.record.get(), std::span(stack_).subspan(base));
+    nb::object result = build(node.kind, node.record.get(), view(stack_).subspan(base));
     stack_.resize(base);
     return result;
   }
 
  private:
   std::span<const Node> nodes_;
-  std::span<const nb::object> leaves_;
+  Objects leaves_;
   size_t node_ = 0, leaf_ = 0;
   Leaves stack_;
 };
@@ -231,7 +231,7 @@ TreeDef flatten(nb::handle tree, Leaves& leaves, const FlattenOptions& options) 
   return TreeDef(std::move(structure));
 }
 
-nb::object unflatten(const TreeDef& treedef, std::span<const nb::object> leaves) {
+nb::object unflatten(const TreeDef& treedef, Objects leaves) {
   if (leaves.size() != treedef.num_leaves())
     throw nb::value_error(("unflatten: the structure has " + std::to_string(treedef.num_leaves()) + " leaves, got " +
                            std::to_string(leaves.size()))
@@ -347,7 +347,7 @@ bool children(nb::handle tree, Leaves& keys, Leaves& values) {
   return true;
 }
 
-nb::object with_children(nb::handle tree, std::span<const nb::object> children) {
+nb::object with_children(nb::handle tree, Objects children) {
   Class cls = classify(tree.ptr());
   Ref<const Record> record;
   Leaves old;
