@@ -27,6 +27,7 @@ def blocks(page, language):
 
 def run_examples(text, name, filename, line, namespace):
     test = doctest.DocTestParser().get_doctest(text, namespace, name, filename, line)
+    test.globs = namespace  # not the copy that the parser made: later blocks see the names
     report = []
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
     runner.run(test, out=report.append, clear_globs=False)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _core
+from .._core import PyTreeDef
 from ._basic import absent, broadcast_prefix, leaves
 from ._edit import split_path
 
@@ -61,10 +62,12 @@ def filter(tree: Any, where: Where) -> Any:
     return partition(tree, where)[0]
 
 
-def _select(tree: Any, treedef: Any, found: list[Any], where: Where) -> list[bool]:
+def _select(tree: Any, treedef: PyTreeDef, found: list[Any], where: Where) -> list[bool]:
     if isinstance(where, str):
-        matches = compile_glob(where).fullmatch
-        return [matches(f"{path}." if path else "") is not None for path in treedef.paths()]
+        try:
+            return _match_glob(treedef, where)
+        except TypeError:  # metadata that cannot be hashed
+            return _match_glob.__wrapped__(treedef, where)
     if callable(where):
         return [bool(where(path, leaf)) for path, leaf in zip(treedef.paths(), found, strict=True)]
     mask: list[bool] = leaves(broadcast_prefix(where, tree))
@@ -75,6 +78,11 @@ def _select(tree: Any, treedef: Any, found: list[Any], where: Where) -> list[boo
 
 
 @functools.lru_cache(maxsize=256)
+def _match_glob(treedef: PyTreeDef, glob: str) -> list[bool]:
+    matches = compile_glob(glob).fullmatch
+    return [matches(f"{path}." if path else "") is not None for path in treedef.paths()]
+
+
 def compile_glob(glob: str) -> re.Pattern[str]:
     """Compile a glob to a pattern for paths in which every key, the last one too, is followed by a dot."""
     character = r"(?:\\.|[^.\\])"
