@@ -17,12 +17,11 @@ FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-def blocks(page, language):
-    """The (line, text) pairs of a page's code blocks."""
+def blocks(page):
+    """The (language, line, text) of a page's code blocks."""
     text = page.read_text()
     for match in FENCE.finditer(text):
-        if match[1] == language:
-            yield text.count("\n", 0, match.start()) + 2, match[2]
+        yield match[1], text.count("\n", 0, match.start()) + 2, match[2]
 
 
 def run_examples(text, name, filename, line, namespace):
@@ -35,14 +34,20 @@ def run_examples(text, name, filename, line, namespace):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page(page, tmp_path, monkeypatch):
-    """The blocks of a page run in order and share their names, as a reader would type them."""
+def test_page(page, tmp_path, monkeypatch, capsys):
+    """The Python blocks of a page run in order and share their names; a text block after one is what it prints."""
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
-    for line, text in blocks(page, "python"):
-        exec(compile("\n" * (line - 1) + text, str(page), "exec"), namespace)
-    for line, text in blocks(page, "pycon"):
-        run_examples(text, page.name, str(page), line, namespace)
+    before = None
+    for language, line, text in blocks(page):
+        if language == "python":
+            exec(compile("\n" * (line - 1) + text, str(page), "exec"), namespace)
+            printed = capsys.readouterr().out
+        elif language == "pycon":
+            run_examples(text, page.name, str(page), line, namespace)
+        elif language == "text" and before == "python":
+            assert doctest.OutputChecker().check_output(text, printed, FLAGS), f"{page}, line {line}, prints\n{printed}"
+        before = language
 
 
 def public_modules():
