@@ -306,11 +306,9 @@ def _write_npz(file: BinaryIO, arrays: dict[str, fn.array]) -> None:
 
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, x in arrays.items():
-            if x.dtype == fn.bfloat16:
-                # NumPy has no bfloat16; two bytes of raw data is what other libraries write too.
-                content = np.frombuffer(_raw(x), dtype="V2").reshape(x.shape)
-            else:
-                content = np.asarray(x)
+            # NumPy has no bfloat16; two bytes of raw data is what other libraries write too.
+            half = x.dtype == fn.bfloat16
+            content = np.frombuffer(_raw(x), dtype="V2").reshape(x.shape) if half else np.asarray(x)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, content, allow_pickle=False)
 

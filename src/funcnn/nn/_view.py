@@ -135,7 +135,7 @@ class View:
 
     def get(self, name: Any, default: Any = None) -> Any:
         """Return the parameter or view of this name, or ``default``."""
-        return self[name] if name in self else default
+        return self[name] if name in self.keys() else default
 
     def __contains__(self, name: Any) -> bool:
         return name in self.keys()
