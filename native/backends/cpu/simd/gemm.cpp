@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "backends/cpu/gemm_blocks.h"
 
@@ -160,11 +161,81 @@ void pack_b_panel(MatrixView<S> b, int64_t k, int64_t columns, T* out) {
   }
 }
 
+template <class T, class S>
+typename Simd<T>::Vector load_wide(const S* from) {
+  using V = typename Simd<T>::Vector;
+  if constexpr (std::is_same_v<T, S>) {
+    return *reinterpret_cast<const typename Simd<T>::Loose*>(from);
+  } else {
+    typedef uint16_t Narrow __attribute__((vector_size(kBytes / 2), aligned(2), may_alias));
+    typedef uint32_t Wide __attribute__((vector_size(kBytes)));
+    Wide bits = __builtin_convertvector(*reinterpret_cast<const Narrow*>(from), Wide);
+    if constexpr (std::is_same_v<S, bfloat16_t>) return V(bits << 16);
+    Wide magnitude = (bits & 0x7fffu) << 13, sign = (bits & 0x8000u) << 16;
+    Wide finite = Wide(V(magnitude) * 0x1p112f);
+    return V((magnitude >= 0x0f800000u ? (magnitude | 0x7f800000u) : finite) | sign);
+  }
+}
+
+// rows x columns of A B where the rows of A and the columns of B are dense: vectors run along K.
+template <class T, class S, int rows, int columns>
+void dots(int64_t k, const S* __restrict a, int64_t row, const S* __restrict b, int64_t column, T* c, int64_t leading) {
+  using V = typename Simd<T>::Vector;
+  constexpr int lanes = Simd<T>::lanes;
+  V sum[rows][columns];
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < columns; ++j) sum[i][j] = V{};
+  int64_t t = 0;
+  for (; t + lanes <= k; t += lanes) {
+    V y[columns];
+    for (int j = 0; j < columns; ++j) y[j] = load_wide<T>(b + j * column + t);
+    for (int i = 0; i < rows; ++i) {
+      V x = load_wide<T>(a + i * row + t);
+      for (int j = 0; j < columns; ++j) sum[i][j] += x * y[j];
+    }
+  }
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < columns; ++j) {
+      T total = 0;
+      for (int q = 0; q < lanes; ++q) total += sum[i][j][q];
+      for (int64_t u = t; u < k; ++u) total += T(widen(a[i * row + u])) * T(widen(b[j * column + u]));
+      c[i * leading + j] = total;
+    }
+}
+
+template <class T, class S>
+using Dots = void (*)(int64_t, const S*, int64_t, const S*, int64_t, T*, int64_t);
+
+template <class T, class S, int... at>
+Dots<T, S> pick_dots(int64_t rows, int64_t columns, std::integer_sequence<int, at...>) {
+  static constexpr Dots<T, S> table[] = {dots<T, S, at / 4 + 1, at % 4 + 1>...};
+  return table[(rows - 1) * 4 + columns - 1];
+}
+
+template <class T, class S>
+void few_dots(int64_t m, int64_t n, int64_t k, MatrixView<S> a, MatrixView<S> b, T* c, int64_t leading) {
+  auto block = [&](int64_t i, int64_t j) {
+    int64_t rows = std::min<int64_t>(4, m - i), columns = std::min<int64_t>(4, n - j);
+    pick_dots<T, S>(rows, columns, std::make_integer_sequence<int, 16>())(
+        k, a.data + i * a.row, a.row, b.data + j * b.column, b.column, c + i * leading + j, leading);
+  };
+  // The operand with fewer lines is gone over again for every few of the other.
+  if (m <= n) {
+    for (int64_t j = 0; j < n; j += 4)
+      for (int64_t i = 0; i < m; i += 4) block(i, j);
+  } else {
+    for (int64_t i = 0; i < m; i += 4)
+      for (int64_t j = 0; j < n; j += 4) block(i, j);
+  }
+}
+
 // The product into C of the type that is accumulated in.
 template <class T, class S>
 void accumulate(int64_t m, int64_t n, int64_t k, MatrixView<S> a, MatrixView<S> b, T* c, int64_t leading,
                 std::byte* room) {
   constexpr int panel = Simd<T>::panel;
+  if ((a.column == 1 || k == 1) && (b.row == 1 || k == 1) && (m <= 4 || n <= 16))
+    return few_dots(m, n, k, a, b, c, leading);
   T* packed_a = reinterpret_cast<T*>(room);
   T* packed_b = packed_a + (std::min(m, kBlockM) + kRows) / kRows * kRows * std::min(k, kBlockK);
   packed_b = reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(packed_b) + 63) & ~uintptr_t(63));
