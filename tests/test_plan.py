@@ -231,3 +231,13 @@ def test_peak_of_a_plan_that_overwrites_its_arguments():
         assert total == n * (n - 1) / 2
     finally:
         fn.set_memory_limit(before)
+
+
+@pytest.mark.parametrize("narrow", [fn.float16, fn.bfloat16])
+def test_conversions_round_inside_a_kernel(narrow):
+    x = fn.array([1.0 + 2**-12, 1e6, 3.14159])
+    fused = x.astype(narrow).astype(fn.float32) * 2
+    np.testing.assert_array_equal(
+        np.asarray(fused), np.asarray(unfused(lambda: x.astype(narrow).astype(fn.float32) * 2))
+    )
+    assert fused[0].item() == 2.0

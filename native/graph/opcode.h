@@ -52,6 +52,9 @@ enum class Opcode : uint8_t {
   real,
   imag,
   conjugate,
+  // a float32 rounded to what the narrow type holds; made by the planner for conversions
+  round_float16,
+  round_bfloat16,
   // two operands
   add,
   subtract,

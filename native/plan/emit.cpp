@@ -148,6 +148,14 @@ class Emitter {
       }
     }
     int made = made_[v] = push(i);
+    if (val.kind == ValueKind::elementwise && val.opcode == Opcode::copy && is_half(val.dtype)) {
+      // A conversion rounds even where its result never reaches memory.
+      Instruction round;
+      round.op = val.dtype == Dtype::float16 ? Opcode::round_float16 : Opcode::round_bfloat16;
+      round.space = i.space;
+      round.args[0] = made;
+      made = made_[v] = push(round);
+    }
     if (!partition_.stored[size_t(v)]) return;
     Instruction store;
     store.kind = InstructionKind::store;

@@ -69,6 +69,8 @@ T scalar_op(Opcode op, T a, T b) {
     return a;
   } else {
     switch (op) {
+      case Opcode::round_float16: return T(float(float16_t(float(a))));
+      case Opcode::round_bfloat16: return T(float(bfloat16_t(float(a))));
       case Opcode::negative: return -a;
       case Opcode::abs: return std::abs(a);
       case Opcode::sign: return a > 0 ? T(1) : a < 0 ? T(-1) : a;
