@@ -207,11 +207,11 @@ def test_unfused_agrees_with_fused(op: Op) -> None:
         if dtype == "bool_":
             continue
         fused = run()
-        before = fn._core._set_fusion(False)
+        before = fn.set_fusion(False)
         try:
             alone = run()
         finally:
-            fn._core._set_fusion(before)
+            fn.set_fusion(before)
         agree(fused, alone, dtype, op.tolerance, op.name)
 
 

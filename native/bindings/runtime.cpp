@@ -75,7 +75,6 @@ Example:
 )");
   m.def("synchronize", &synchronize, nb::call_guard<nb::gil_scoped_release>(),
         "Wait for everything `async_eval` has started.");
-  m.def("_set_fusion", &set_fusion, nb::arg("on"), nb::sig("def _set_fusion(on: bool) -> bool"));
   m.def("get_active_memory", [] { return memory_stats().active; }, "Count the bytes that arrays use now.");
   m.def(
       "get_peak_memory", [] { return memory_stats().peak; },
