@@ -12,15 +12,33 @@
 namespace funcnn {
 namespace {
 
-Array transposed(const Array& x) {
-  Array t = swapaxes(x, -1, -2);
-  return is_complex(x.dtype()) ? conjugate(t) : t;
-}
+// The last two axes exchanged.
+Array exchanged(const Array& x) { return swapaxes(x, -1, -2); }
 
-// Whether the last two axes are already the exchanged ones of something, so that exchanging them again is free.
-bool is_transposed(const Array& x) {
+// Whether the columns of x lie dense and its rows do not: it is a view of a matrix with these axes exchanged. Only
+// nodes of running traces are looked through; others may be changing.
+bool lies_transposed(const Array& x) {
+  SmallVector<const Node*, 8> chain;
   const Node* node = x.node();
-  return node->primitive && !node->multi() && node->primitive->name() == "transpose";
+  while (node->level > 0 && node->primitive && !node->multi() && !node->inputs.empty()) {
+    Kind kind = node->primitive->kind();
+    if ((kind != Kind::view && kind != Kind::alias) || output_index(*node) >= 0) break;
+    chain.push_back(node);
+    node = node->inputs[kind == Kind::alias ? size_t(node->primitive->alias_of(0)) : 0].get();
+  }
+  Strides strides = contiguous_strides(node->shape);
+  const Shape* shape = &node->shape;
+  for (size_t i = chain.size(); i-- > 0;) {
+    Strides next;
+    int64_t offset = 0;
+    if (chain[i]->primitive->kind() == Kind::view) {
+      if (!chain[i]->primitive->view(*shape, strides, 0, chain[i]->shape, next, offset))
+        next = contiguous_strides(chain[i]->shape);
+      strides = next;
+    }
+    shape = &chain[i]->shape;
+  }
+  return x.dim(-1) > 1 && x.dim(-2) > 1 && strides[strides.size() - 2] == 1 && strides.back() != 1;
 }
 
 Shape leading(const Shape& shape) { return Shape(shape.begin(), shape.end() - 2); }
@@ -38,8 +56,13 @@ class Dot final : public Primitive {
   Arrays vjp(const VjpContext& v) const override {
     const Array& ct = v.cotangents[0];
     Arrays out(2);
-    if (v.needed[0]) out[0] = dot(ct, transposed(v.inputs[1]));
-    if (v.needed[1]) out[1] = dot(transposed(v.inputs[0]), ct);
+    // The cotangent of a transposed matrix is made transposed, so that it ends up in the order of what it belongs to.
+    if (v.needed[0])
+      out[0] = lies_transposed(v.inputs[0]) ? exchanged(dot(conjugate(v.inputs[1]), exchanged(ct)))
+                                            : dot(ct, exchanged(conjugate(v.inputs[1])));
+    if (v.needed[1])
+      out[1] = lies_transposed(v.inputs[1]) ? exchanged(dot(exchanged(ct), conjugate(v.inputs[0])))
+                                            : dot(exchanged(conjugate(v.inputs[0])), ct);
     return out;
   }
 
@@ -56,7 +79,7 @@ class Dot final : public Primitive {
       int64_t m = a.dim(1), k = a.dim(2);
       return {{reshape(dot(reshape(a, {size * m, k}), b), {size, m, b.dim(1)})}, {true}};
     }
-    if (batched[1] && !batched[0] && a.ndim() == 2 && (b.dim(-1) == 1 || is_transposed(b))) {
+    if (batched[1] && !batched[0] && a.ndim() == 2 && (b.dim(-1) == 1 || lies_transposed(b))) {
       // The transposed product with more rows: no copy if b lies transposed.
       int64_t n = b.dim(2), k = b.dim(1);
       Array rows = reshape(swapaxes(b, 1, 2), {size * n, k});

@@ -6,10 +6,10 @@
 
 #include "base/error.h"
 #include "graph/primitive.h"
+#include "ops/annotate.h"
 #include "ops/elementwise.h"
 #include "ops/pad.h"
 #include "ops/rules.h"
-#include "ops/annotate.h"
 #include "ops/views.h"
 
 namespace funcnn {
@@ -272,7 +272,8 @@ Array softmax(const Array& x, const AxisSet& axes) {
   if (x.size() == 0) return values;
   Array top = is_complex(values.dtype()) ? constant(0, values.dtype()) : shift(values, over, false);
   Array weights = exp(subtract(values, top));
-  return divide(weights, reduce(ReduceOp::sum, weights, over, true));
+  // One division a row, in the derivative too.
+  return multiply(weights, reciprocal(reduce(ReduceOp::sum, weights, over, true)));
 }
 
 Array log_softmax(const Array& x, const AxisSet& axes) {
