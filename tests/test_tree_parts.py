@@ -113,6 +113,13 @@ class TestPartition:
         assert tree.leaves(tree.filter(t, r"x\.y.\*")) == [3]
         assert tree.leaves(tree.filter(t, r"x*.*")) == [3]
 
+    def test_metadata_need_not_be_hashable(self):
+        t = {"a": Bag([1, 2], ["unhashable"]), "b": 3}
+        selected, rest = tree.partition(t, "a.0")
+        assert tree.leaves(selected) == [1] and tree.merge(rest, selected) == t
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(tree.structure(t))
+
     def test_parts_keep_the_structure(self):
         selected, rest = tree.partition(PARAMS, "layers.0.weight")
         assert selected["layers"][0] == {"weight": 1, "bias": absent, "lora_a": absent}
@@ -232,6 +239,9 @@ class TestNumbers:
             "w: float64[2] != float64[3]",
             "new: absent != 3",
         ]
+        assert str(tree.diff([np.arange(3)], [np.array([0, 5, 2])])[0]) == (
+            "0: int64[3] with other elements, at 1 of 3 places"
+        )
         assert tree.diff(Block(1, 2, "a"), Block(1, 2, "b"))[0].path == ""
         assert tree.diff(1, 1) == [] and str(tree.diff(1, 2)[0]) == "the root: 1 != 2"
         assert tree.diff({"x": np.array([np.nan])}, {"x": np.array([np.nan])}) == []

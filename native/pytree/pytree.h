@@ -109,8 +109,6 @@ void broadcast_prefix(nb::handle prefix, const TreeDef& treedef, Leaves& leaves,
 bool children(nb::handle tree, Leaves& keys, Leaves& children);
 // The container `tree` with other children, in the order of `children`.
 nb::object with_children(nb::handle tree, Objects children);
-// Its children, and the tree itself if it has the same class and keys as `like`; false otherwise.
-bool same_container(nb::handle tree, nb::handle like);
 
 // A key as it stands in a path: "." and "\" inside it are escaped with "\".
 std::string key_text(nb::handle key);

@@ -58,7 +58,11 @@ class Difference:
     right: Any
 
     def __str__(self) -> str:
-        return f"{self.path or 'the root'}: {_brief(self.left)} != {_brief(self.right)}"
+        left, right = _brief(self.left), _brief(self.right)
+        what = f"{left} != {right}" if left != right else f"{left} with other elements"
+        if left == right and _is_array(self.left):
+            what += f", at {_unequal(self.left, self.right).sum()} of {self.left.size} places"
+        return f"{self.path or 'the root'}: {what}"
 
 
 def diff(a: Any, b: Any) -> list[Difference]:
@@ -103,18 +107,25 @@ def _differ_below(left: dict[Any, Any], right: dict[Any, Any]) -> bool:
 def _equal(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
-    if hasattr(a, "shape") and hasattr(a, "dtype"):
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return False
-        import numpy as np
-
-        x, y = np.asarray(a), np.asarray(b)
-        return bool(np.all((x == y) | ((x != x) & (y != y))))
+    if _is_array(a):
+        return a.shape == b.shape and a.dtype == b.dtype and not _unequal(a, b).any()
     return bool(a == b)
 
 
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _unequal(a: Any, b: Any) -> Any:
+    """Where two arrays differ; NaNs are equal to each other."""
+    import numpy as np
+
+    x, y = np.asarray(a), np.asarray(b)
+    return (x != y) & ((x == x) | (y == y))
+
+
 def _brief(value: Any) -> str:
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
+    if _is_array(value):
         return f"{value.dtype}{list(value.shape)}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
