@@ -71,9 +71,9 @@ def _select(tree: Any, treedef: PyTreeDef, found: list[Any], where: Where) -> li
     if callable(where):
         return [bool(where(path, leaf)) for path, leaf in zip(treedef.paths(), found, strict=True)]
     mask: list[bool] = leaves(broadcast_prefix(where, tree))
-    for path, yes in zip(treedef.paths(), mask, strict=True):
-        if not isinstance(yes, bool):
-            raise TypeError(f"partition: the mask must hold bools, got {type(yes).__name__} for {path or 'the root'}")
+    if any(type(yes) is not bool for yes in mask):
+        path, yes = next(pair for pair in zip(treedef.paths(), mask, strict=True) if type(pair[1]) is not bool)
+        raise TypeError(f"partition: the mask must hold bools, got {type(yes).__name__} for {path or 'the root'}")
     return mask
 
 
