@@ -75,6 +75,14 @@ def test_axes_and_strides(axis, view):
         np.testing.assert_array_equal(fn.topk(a, k, axis=axis), top)
 
 
+@pytest.mark.parametrize("name", [*INTEGERS, *FLOATS, "bool_", "complex64"])
+def test_topk_is_the_end_of_sorting(name):
+    for length in (1, 100, 3000):
+        x = ours(values(name, (2, length)))
+        for k in {0, 1, length // 10, length // 2, length}:
+            np.testing.assert_array_equal(fn.topk(x, k), np.asarray(fn.sort(x))[:, length - k :])
+
+
 @given(st.lists(st.sampled_from([0.0, -0.0, 1.0, 2.0, np.nan, np.inf, -np.inf]), min_size=1, max_size=100))
 def test_extrema_take_the_first_of_equals_and_nan(x):
     x = np.array(x, np.float32)

@@ -76,7 +76,7 @@ void hash_axes(Hasher& h, const IndexedAxes& axes) {
 std::string list(const Axes& axes) {
   std::string out = "(";
   for (size_t i = 0; i < axes.size(); ++i) out += cat(i ? ", " : "", axes[i]);
-  return out + (axes.size() == 1 ? ",)" : ")");
+  return cat(out, axes.size() == 1 ? ",)" : ")");
 }
 
 std::string describe(const IndexedAxes& axes) {

@@ -29,6 +29,26 @@ Batched Sort::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{sort(inputs[0], axis_ + 1)}, {true}};
 }
 
+// ---- the largest values in order
+
+Array TopK::positions(const Array& x) const {
+  int64_t length = x.dim(axis_);
+  return slice_axis(argsort(stop_gradient(x), axis_), axis_, length - k_, length);
+}
+
+Arrays TopK::vjp(const VjpContext& v) const {
+  return {put_along_axis(zeros_like(v.inputs[0]), positions(v.inputs[0]), v.cotangents[0], axis_)};
+}
+
+std::optional<Arrays> TopK::jvp(Span inputs, Span tangents, Span) const {
+  if (!tangents[0]) return Arrays{Array()};
+  return Arrays{take_along_axis(tangents[0], positions(inputs[0]), axis_)};
+}
+
+Batched TopK::batch(Span inputs, std::span<const bool>, int64_t) const {
+  return {{topk(inputs[0], k_, axis_ + 1)}, {true}};
+}
+
 // ---- positions in order
 
 Arrays ArgSort::vjp(const VjpContext&) const { throw_not_differentiable(*this, "wrap the indices in stop_gradient"); }
@@ -98,7 +118,10 @@ Array topk(const Array& x, int64_t k, MaybeAxis axis) {
   int64_t length = x.shape()[size_t(at)];
   if (k < 0 || k > length)
     throw ValueError(cat("topk: k must be between 0 and the length of the axis, ", length, "; got ", k));
-  return slice_axis(sort(x, at), at, length - k, length);
+  if (k == length) return sort(x, at);
+  Shape shape = x.shape();
+  shape[size_t(at)] = k;
+  return make_node(Ref<const Primitive>(new TopK(k, at)), Span(&x, 1), std::move(shape), x.dtype());
 }
 
 Array searchsorted(const Array& sorted, const Array& values, bool right) {

@@ -34,6 +34,23 @@ class ArgSort final : public AlongAxis {
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
 };
 
+// The last k of the sorted values.
+class TopK final : public AlongAxis {
+ public:
+  TopK(int64_t k, int axis) : AlongAxis(axis), k_(k) {}
+  std::string_view name() const override { return "topk"; }
+  std::string parameters() const override { return AlongAxis::parameters() + ", k=" + std::to_string(k_); }
+  Arrays vjp(const VjpContext& context) const override;
+  std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+  int64_t k() const { return k_; }
+
+ private:
+  Array positions(const Array& x) const;
+
+  int64_t k_;
+};
+
 // Inputs: sorted (batch axes, n), values (the same batch axes, any more).
 class SearchSorted final : public Primitive {
  public:

@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cmath>
-#include <vector>
 
 #include "backends/cpu/copy.h"
 #include "backends/cpu/kernels.h"
@@ -11,6 +9,8 @@
 
 namespace funcnn::cpu {
 namespace {
+
+constexpr int64_t kBlock = 256;  // positions looked up at a time
 
 template <ScatterMode mode, class T>
 void combine(T& into, T value) {
@@ -53,8 +53,6 @@ class ScatterKernel final : public Kernel {
     }
   }
 
-  size_t scratch_bytes() const override { return size_t(positions_.size()) * sizeof(int64_t); }
-
   void run(std::span<std::byte* const> operands) override {
     T* out = reinterpret_cast<T*>(operands.back());
     if (operands[0] != operands.back()) copy_.run(operands[0], operands.back());
@@ -62,26 +60,18 @@ class ScatterKernel final : public Kernel {
     int64_t count = positions_.size(), work = count * row_;
     if (work == 0) return;
     std::span<std::byte* const> indices = operands.subspan(2, operands.size() - 3);
-    std::vector<int64_t> offsets(static_cast<size_t>(count));
-    parallel_for(count, 8192, [&](int64_t b, int64_t e) { positions_.offsets(b, e, indices, offsets.data() + b); });
-
     constexpr int64_t kGrain = 16384;
     size_t inner = rest_.rank() ? rest_.rank() - 1 : 0;
     int64_t columns = rest_.rank() ? rest_.lengths[inner] : 1;
-    if (work < 2 * kGrain || thread_count() == 1) {
-      apply(out, updates, offsets, 0, count, 0, columns);
-    } else if (independent_ > 1) {
+    if (independent_ > 1 && work >= 2 * kGrain) {
       int64_t each = count / independent_;
       parallel_for(independent_, std::max<int64_t>(1, kGrain / (each * row_)),
-                   [&](int64_t b, int64_t e) { apply(out, updates, offsets, b * each, e * each, 0, columns); });
+                   [&](int64_t b, int64_t e) { apply(out, updates, indices, b * each, e * each, 0, columns); });
     } else if (columns >= 32) {
       parallel_for(columns, std::max<int64_t>(16, kGrain / (work / columns)),
-                   [&](int64_t b, int64_t e) { apply(out, updates, offsets, 0, count, b, e); });
+                   [&](int64_t b, int64_t e) { apply(out, updates, indices, 0, count, b, e); });
     } else {
-      int64_t size = element_count(out_.shape), parts = thread_count();
-      parallel_for(parts, 1, [&](int64_t b, int64_t e) {
-        apply(out, updates, offsets, 0, count, 0, columns, size * b / parts, size * e / parts);
-      });
+      apply(out, updates, indices, 0, count, 0, columns);
     }
   }
 
@@ -106,31 +96,41 @@ class ScatterKernel final : public Kernel {
     return LoopNest(shape, {&to, &from});
   }
 
-  // Updates of positions [begin, end), restricted to columns [c0, c1) of the rest and to places whose first element
-  // lies in [low, high).
-  void apply(T* out, const T* updates, const std::vector<int64_t>& offsets, int64_t begin, int64_t end, int64_t c0,
-             int64_t c1, int64_t low = 0, int64_t high = std::numeric_limits<int64_t>::max()) const {
-    size_t rank = updates_.rank(), inner = rank ? rank - 1 : 0;
-    Shape at(rank, 0);
-    int64_t rest = begin, from = 0;
-    for (size_t d = rank; d-- > 0;) {
+  // Updates of positions [begin, end), restricted to columns [c0, c1) of the rest.
+  void apply(T* out, const T* updates, std::span<std::byte* const> indices, int64_t begin, int64_t end, int64_t c0,
+             int64_t c1) const {
+    int64_t offsets[kBlock];
+    Shape at(updates_.rank(), 0);
+    int64_t from = 0, rest = begin;
+    for (size_t d = updates_.rank(); d-- > 0;) {
       at[d] = rest % updates_.lengths[d];
       rest /= updates_.lengths[d];
       from += at[d] * updates_.strides[0][d];
     }
-    for (int64_t p = begin; p < end; ++p) {
-      int64_t to = offsets[size_t(p)];
-      if (to >= low && to < high) {
-        if (row_ == 1)
-          combine<mode>(out[to], updates[from]);
-        else
-          block(out + to, updates + from, 0, c0, c1);
+    for (int64_t b = begin; b < end; b += kBlock) {
+      int64_t count = std::min(kBlock, end - b);
+      positions_.offsets(b, b + count, indices, offsets);
+      if (row_ == 1 && updates_.rank() <= 1) {
+        int64_t step = updates_.rank() ? updates_.strides[0][0] : 0;
+        const T* value = updates + b * step;
+        for (int64_t i = 0; i < count; ++i)
+          if (!Positions::outside(offsets[i])) combine<mode>(out[offsets[i]], value[i * step]);
+        continue;
       }
-      for (size_t d = inner + 1; rank && d-- > 0;) {
-        from += updates_.strides[0][d];
-        if (++at[d] < updates_.lengths[d]) break;
-        from -= updates_.strides[0][d] * updates_.lengths[d];
-        at[d] = 0;
+      for (int64_t i = 0; i < count; ++i) {
+        int64_t to = offsets[i];
+        if (!Positions::outside(to)) {
+          if (row_ == 1)
+            combine<mode>(out[to], updates[from]);
+          else
+            block(out + to, updates + from, 0, c0, c1);
+        }
+        for (size_t d = updates_.rank(); d-- > 0;) {
+          from += updates_.strides[0][d];
+          if (++at[d] < updates_.lengths[d]) break;
+          from -= updates_.strides[0][d] * updates_.lengths[d];
+          at[d] = 0;
+        }
       }
     }
   }

@@ -83,9 +83,32 @@ void radix_sort(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key) {
 constexpr int64_t kRadixFrom = 512;
 constexpr int64_t kGrain = 4096;  // elements a thread takes at least
 
+template <class K>
+void sort_keys(std::vector<K>& keys, std::vector<K>& spare) {
+  if (int64_t(keys.size()) < kRadixFrom)
+    std::sort(keys.begin(), keys.end());
+  else
+    radix_sort(keys, spare, [](K key) { return key; });
+}
+
+// Drop keys that cannot be among the k largest, judged by their leading bits.
+template <class K>
+void keep_candidates(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
+  constexpr int kBits = sizeof(K) == 1 ? 8 : 11, kShift = int(sizeof(K)) * 8 - kBits;
+  std::array<uint32_t, 1 << kBits> counts{};
+  for (K key : keys) ++counts[size_t(key >> kShift)];
+  size_t bucket = counts.size();
+  for (int64_t found = 0; found < k;) found += counts[--bucket];
+  spare.clear();
+  for (K key : keys)
+    if (size_t(key >> kShift) >= bucket) spare.push_back(key);
+  keys.swap(spare);
+}
+
+// The last `to.length()` of the sorted elements of each line.
 template <class T>
 void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
-  int64_t n = from.length();
+  int64_t n = from.length(), k = to.length();
   parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
     if constexpr (std::is_same_v<T, complex64_t>) {
       std::vector<T> line(static_cast<size_t>(n));
@@ -94,20 +117,20 @@ void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
         T* y = out + to.start(l);
         for (int64_t i = 0; i < n; ++i) line[size_t(i)] = x[i * from.step()];
         std::stable_sort(line.begin(), line.end(), complex_less);
-        for (int64_t i = 0; i < n; ++i) y[i * to.step()] = line[size_t(i)];
+        for (int64_t i = 0; i < k; ++i) y[i * to.step()] = line[size_t(n - k + i)];
       }
     } else {
       using K = Key<T>;
-      std::vector<typename K::type> keys(static_cast<size_t>(n)), spare;
+      std::vector<typename K::type> keys, spare;
       for (int64_t l = begin; l < end; ++l) {
         const T* x = in + from.start(l);
         T* y = out + to.start(l);
+        keys.resize(size_t(n));
         for (int64_t i = 0; i < n; ++i) keys[size_t(i)] = K::of(x[i * from.step()]);
-        if (n < kRadixFrom)
-          std::sort(keys.begin(), keys.end());
-        else
-          radix_sort(keys, spare, [](auto key) { return key; });
-        for (int64_t i = 0; i < n; ++i) y[i * to.step()] = K::value(keys[size_t(i)]);
+        if (k < n / 2) keep_candidates(keys, spare, k);
+        sort_keys(keys, spare);
+        const auto* last = keys.data() + keys.size() - k;
+        for (int64_t i = 0; i < k; ++i) y[i * to.step()] = K::value(last[i]);
       }
     }
   });
@@ -153,11 +176,11 @@ void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& t
 
 std::unique_ptr<Kernel> make_sort(const Primitive& primitive, std::span<const Layout> inputs,
                                   std::span<const Layout> outputs, const KernelProgram*) {
-  int axis = static_cast<const Sort&>(primitive).axis();
+  int axis = static_cast<const AlongAxis&>(primitive).axis();
   return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
     return make_kernel([from = Lines(inputs[0], axis), to = Lines(outputs[0], axis)](std::span<std::byte* const> at) {
-      if (from.length()) sort_lines(reinterpret_cast<const T*>(at[0]), reinterpret_cast<T*>(at[1]), from, to);
+      if (to.length()) sort_lines(reinterpret_cast<const T*>(at[0]), reinterpret_cast<T*>(at[1]), from, to);
     });
   });
 }
@@ -217,6 +240,7 @@ std::unique_ptr<Kernel> make_searchsorted(const Primitive& primitive, std::span<
 }
 
 const RegisterKernel sort_registered("sort", make_sort);
+const RegisterKernel topk_registered("topk", make_sort);
 const RegisterKernel argsort_registered("argsort", make_argsort);
 const RegisterKernel searchsorted_registered("searchsorted", make_searchsorted);
 
