@@ -241,3 +241,23 @@ def test_conversions_round_inside_a_kernel(narrow):
         np.asarray(fused), np.asarray(unfused(lambda: x.astype(narrow).astype(fn.float32) * 2))
     )
     assert fused[0].item() == 2.0
+
+
+def test_products_take_their_optimiser_step_along():
+    def f(x, ct, p, m):
+        m = 0.9 * m + x.T @ ct
+        return p - 0.1 * m, m
+
+    n = 64
+    step = fn.compile(f, donate=("p", "m"))
+    rng = np.random.default_rng(0)
+    x, ct, p, m = (rng.normal(size=(n, n)).astype(np.float32) for _ in range(4))
+    args = [fn.array(a) for a in (x, ct, p, m)]
+    assert kernels(f, *args) == "1"
+    expected = 0.9 * m + x.T @ ct
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    new_p, new_m = step(*args)
+    assert fn.get_peak_memory() - before <= n * n * 4 + 256
+    np.testing.assert_allclose(np.asarray(new_m), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(new_p), p - 0.1 * expected, rtol=1e-4, atol=1e-4)

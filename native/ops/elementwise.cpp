@@ -178,9 +178,10 @@ class Elementwise final : public Primitive {
       }
       case Opcode::maximum:
       case Opcode::minimum: {
-        // At equality the second operand takes it all (MLX's choice).
+        // At equality the second operand takes it all (MLX's choice). Comparing the result instead of the first
+        // operand says the same and lets the first be forgotten.
         Opcode test = op_ == Opcode::maximum ? Opcode::greater : Opcode::less;
-        Array first = binary(test, x, y);
+        Array first = binary(test, out, y);
         return i == 0 ? where(first, t, c(0, t)) : where(first, c(0, t), t);
       }
       case Opcode::arctan2: {

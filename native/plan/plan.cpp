@@ -218,7 +218,13 @@ void Plan::build(const Ir& ir, bool fusion) {
         if (d < 0 || bytes[size_t(d)] == 0 || cost[size_t(d)] != cost[size_t(v)]) continue;
         bool fits;
         if (epilogue) {
-          fits = false;
+          // The product passes through the target's memory; the other results are written as their rows are finished.
+          auto read = std::find(epilogue->reads.begin(), epilogue->reads.end(), d);
+          bool factor = std::any_of(op->inputs.begin(), op->inputs.end(),
+                                    [&](int input) { return ir.values[size_t(input)].view.base == d; });
+          fits = i > 0 && !factor && read != epilogue->reads.end() &&
+                 can_share(epilogue->program, 1 + int(read - epilogue->reads.begin()),
+                           int(epilogue->reads.size() + i));
         } else if (op) {
           int reusable = op->primitive->reusable_input();
           const Value* from = reusable >= 0 && i == 0 ? &ir.values[size_t(op->inputs[size_t(reusable)])] : nullptr;
