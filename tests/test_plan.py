@@ -258,6 +258,7 @@ def test_products_take_their_optimiser_step_along():
     fn.reset_peak_memory()
     before = fn.get_active_memory()
     new_p, new_m = step(*args)
-    assert fn.get_peak_memory() - before < 2 * n * n * 4
+    # One new array and what the product packs; two new arrays without reuse.
+    assert fn.get_peak_memory() - before < 3.5 * n * n * 4
     np.testing.assert_allclose(np.asarray(new_m), expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(np.asarray(new_p), p - 0.1 * expected, rtol=1e-3, atol=1e-3)
