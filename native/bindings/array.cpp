@@ -276,7 +276,8 @@ Example:
             return nb::module_::import_("funcnn._array").attr("to_numpy")(self, dtype, copy);
           },
           nb::arg("dtype").none() = nb::none(), nb::arg("copy").none() = nb::none(),
-          nb::sig("def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.typing.NDArray[typing.Any]"),
+          nb::sig(
+              "def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.typing.NDArray[typing.Any]"),
           "Make a NumPy array: a read-only view without a copy where possible; bfloat16 becomes float32.")
       .def(
           "__dlpack__",

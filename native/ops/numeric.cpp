@@ -36,9 +36,10 @@ Array isclose(const Array& a, const Array& b, double rtol, double atol, bool equ
 
 Array nan_to_num(const Array& x, double nan, std::optional<double> posinf, std::optional<double> neginf) {
   if (!is_inexact(x.dtype())) return x;
-  if (is_complex(x.dtype()))
-    return binary(Opcode::make_complex, nan_to_num(real(x), nan, posinf, neginf),
-                  nan_to_num(imag(x), nan, posinf, neginf));
+  if (is_complex(x.dtype())) {
+    const Array parts[] = {nan_to_num(real(x), nan, posinf, neginf), nan_to_num(imag(x), nan, posinf, neginf)};
+    return elementwise(Opcode::make_complex, parts, Dtype::complex64);
+  }
   Dtype dtype = x.dtype();
   double largest = dtype == Dtype::float16    ? 65504.0
                    : dtype == Dtype::bfloat16 ? 0x1.fep127
