@@ -144,6 +144,11 @@ class TestIn:
         source[0, 0] = 9
         assert shared[0, 0].item() == 0
 
+    def test_fields_of_records(self) -> None:
+        records = np.zeros((2, 3), [("a", "i1"), ("b", "f4")])
+        records["b"] = np.arange(6).reshape(2, 3)
+        assert fn.array(records["b"]).tolist() == fn.asarray(records["b"].T).T.tolist() == [[0, 1, 2], [3, 4, 5]]
+
     def test_other_owners(self) -> None:
         assert fn.array(arrays.array("d", [1, 2])).dtype == fn.float32
         assert fn.asarray(arrays.array("d", [1, 2])).dtype == fn.float64

@@ -1,8 +1,11 @@
 // What comes from and goes to other libraries: copies, conversions, pickles.
 #include "bindings/interchange.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "backends/cpu/copy.h"
+#include "base/thread_pool.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "plan/eval.h"
@@ -10,40 +13,47 @@
 namespace funcnn {
 namespace {
 
-// Gather strided elements (strides in bytes) into row-major order.
-void gather(const std::byte* from, const Shape& shape, const Strides& strides, size_t itemsize, std::byte*& out,
-            size_t axis = 0) {
-  if (axis == shape.size()) {
-    std::memcpy(out, from, itemsize);
-    out += itemsize;
-    return;
-  }
-  if (axis + 1 == shape.size() && strides[axis] == int64_t(itemsize)) {
-    size_t bytes = size_t(shape[axis]) * itemsize;
-    if (bytes) std::memcpy(out, from, bytes);
-    out += bytes;
-    return;
-  }
-  for (int64_t i = 0; i < shape[axis]; ++i) gather(from + i * strides[axis], shape, strides, itemsize, out, axis + 1);
-}
-
 Strides in_bytes(const Strides& strides, size_t itemsize) {
   Strides out = strides;
   for (int64_t& s : out) s *= int64_t(itemsize);
   return out;
 }
 
+Strides in_elements(const Strides& strides, int64_t itemsize) {
+  Strides out = strides;
+  for (int64_t& s : out) s /= itemsize;
+  return out;
+}
+
+bool are_elements(const Strides& strides, size_t itemsize) {
+  return std::ranges::all_of(strides, [&](int64_t s) { return s % int64_t(itemsize) == 0; });
+}
+
+// Strided elements (strides in bytes) in row-major order.
+void gather(const std::byte* from, const Shape& shape, const Strides& strides, size_t itemsize, std::byte* out) {
+  if (are_elements(strides, itemsize)) {
+    cpu::StridedCopy(shape, in_elements(strides, int64_t(itemsize)), contiguous_strides(shape), itemsize)
+        .run(from, out);
+    return;
+  }
+  // Fields of records: steps that are no multiple of the element.
+  Strides position(shape.size(), 0);
+  for (int64_t count = element_count(shape); count > 0; --count) {
+    std::memcpy(out, from, itemsize);
+    out += itemsize;
+    for (size_t axis = shape.size(); axis-- > 0;) {
+      from += strides[axis];
+      if (++position[axis] < shape[axis]) break;
+      from -= strides[axis] * shape[axis];
+      position[axis] = 0;
+    }
+  }
+}
+
 bool is_dense(const Foreign& f) {
-  return is_contiguous(f.shape,
-                       [&] {
-                         Strides elements = f.strides;
-                         for (size_t i = 0; i < elements.size(); ++i) {
-                           if (elements[i] % int64_t(item_size(f.dtype)) != 0) return Strides(elements.size(), 0);
-                           elements[i] /= int64_t(item_size(f.dtype));
-                         }
-                         return elements;
-                       }()) &&
-         reinterpret_cast<uintptr_t>(f.data) % item_size(f.dtype) == 0;
+  auto itemsize = int64_t(item_size(f.dtype));
+  if (f.complex128 || reinterpret_cast<uintptr_t>(f.data) % size_t(itemsize) != 0) return false;
+  return are_elements(f.strides, size_t(itemsize)) && is_contiguous(f.shape, in_elements(f.strides, itemsize));
 }
 
 template <class From, class To>
@@ -84,22 +94,27 @@ Array copy_as_is(const Foreign& f) {
   return made;
 }
 
+// Values without axes live in their nodes, where operations find them.
+Array as_constant(Array x) { return x.ndim() == 0 ? scalar_array(x.node()->storage.data, x.dtype()) : x; }
+
 Array copy_as(const Foreign& f, Dtype dtype) {
-  Array same = copy_as_is(f);
-  if (dtype != f.dtype) {
-    Array made = empty_array(f.shape, dtype);
-    visit_dtype(f.dtype, [&](auto from_tag) {
-      using From = typename decltype(from_tag)::type;
-      visit_dtype(dtype, [&](auto to_tag) {
-        using To = typename decltype(to_tag)::type;
-        const From* from = data<From>(same);
-        To* to = data<To>(made);
-        for (int64_t i = 0, n = made.size(); i < n; ++i) to[i] = convert_element<From, To>(from[i]);
+  if (dtype == f.dtype) return as_constant(copy_as_is(f));
+  // Dense elements are converted where they lie.
+  Array copied = is_dense(f) ? Array() : copy_as_is(f);
+  const std::byte* source = copied ? copied.node()->storage.data : f.data;
+  Array made = empty_array(f.shape, dtype);
+  visit_dtype(f.dtype, [&](auto from_tag) {
+    using From = typename decltype(from_tag)::type;
+    visit_dtype(dtype, [&](auto to_tag) {
+      using To = typename decltype(to_tag)::type;
+      const From* from = reinterpret_cast<const From*>(source);
+      To* to = data<To>(made);
+      parallel_for(made.size(), 1 << 16, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) to[i] = convert_element<From, To>(from[i]);
       });
     });
-    same = made;
-  }
-  return same.ndim() == 0 ? scalar_array(same.node()->storage.data, dtype) : same;
+  });
+  return as_constant(made);
 }
 
 // The foreign memory itself, if it can be used as it is.
