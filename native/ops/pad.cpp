@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ops/elementwise.h"
+#include "ops/join.h"
 #include "ops/reduce.h"
 #include "ops/rules.h"
 #include "ops/views.h"
@@ -58,6 +59,54 @@ Batched Pad::batch(Span inputs, std::span<const bool> batched, int64_t size) con
   Shape column(padded.ndim(), 1);
   column[0] = size;
   return {{where(inside, padded, reshape(inputs[1], column))}, {true}};
+}
+
+namespace {
+
+// The primitive of an unevaluated padding with zero along one axis only, which is stored in `axis`.
+const Pad* as_zero_padding(const Array& x, int& axis) {
+  const Node* node = x.node();
+  if (node->available() || !node->primitive || node->primitive->name() != "pad") return nullptr;
+  double value;
+  if (!known_scalar(Array(node->inputs[1]), value) || value != 0) return nullptr;
+  auto* made = static_cast<const Pad*>(node->primitive.get());
+  axis = -1;
+  for (int i = 0; i < int(node->shape.size()); ++i) {
+    if (made->low()[size_t(i)] == 0 && made->high()[size_t(i)] == 0) continue;
+    if (axis >= 0 || made->interior()[size_t(i)] != 0) return nullptr;
+    axis = i;
+  }
+  return axis >= 0 ? made : nullptr;
+}
+
+// The inputs of an unevaluated concatenation along `axis`, or x alone.
+void append_parts(const Array& x, int axis, Arrays& parts) {
+  const Node* node = x.node();
+  bool joined = !node->available() && node->primitive && node->primitive->name() == "concatenate" &&
+                static_cast<const Concatenate&>(*node->primitive).axis() == axis;
+  if (!joined)
+    parts.push_back(x);
+  else
+    for (const NodeRef& input : node->inputs) parts.emplace_back(input);
+}
+
+}  // namespace
+
+Array join_padded(const Array& a, const Array& b) {
+  int axis, other;
+  const Pad *first = as_zero_padding(a, axis), *second = first ? as_zero_padding(b, other) : nullptr;
+  if (!second || axis != other || a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
+  Array x(a.node()->inputs[0]), y(b.node()->inputs[0]);
+  size_t d = size_t(axis);
+  if (first->low()[d] > second->low()[d]) {
+    std::swap(first, second);
+    std::swap(x, y);
+  }
+  if (first->low()[d] + x.shape()[d] != second->low()[d]) return {};
+  Arrays parts;
+  append_parts(x, axis, parts);
+  append_parts(y, axis, parts);
+  return pad(concatenate(parts, axis), first->low(), second->high(), first->interior(), constant(0, a.dtype()));
 }
 
 Array pad(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high,

@@ -12,6 +12,10 @@ namespace funcnn {
 Array pad(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high,
           std::span<const int64_t> interior, const Array& value);
 
+// a + b where both are paddings with zero of parts that lie side by side, as the cotangents of the parts of a split
+// are: the parts joined. Null if they are not.
+Array join_padded(const Array& a, const Array& b);
+
 // Inputs: x, value.
 class Pad final : public Primitive {
  public:
@@ -25,6 +29,7 @@ class Pad final : public Primitive {
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
 
   const Shape& low() const { return low_; }
+  const Shape& high() const { return high_; }
   const Shape& interior() const { return interior_; }
 
  private:

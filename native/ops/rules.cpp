@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/elementwise.h"
+#include "ops/pad.h"
 #include "ops/reduce.h"
 #include "ops/views.h"
 
@@ -50,7 +51,11 @@ Array with_batch_axis(const Array& x, bool batched, int64_t size) {
   return broadcast_to(x, shape);
 }
 
-Array add_or_null(const Array& a, const Array& b) { return !a ? b : !b ? a : add(a, b); }
+Array add_or_null(const Array& a, const Array& b) {
+  if (!a || !b) return a ? a : b;
+  Array joined = join_padded(a, b);
+  return joined ? joined : add(a, b);
+}
 
 Array full(const Shape& shape, const Array& value) { return broadcast_to(value, shape); }
 Array zeros_like(const Array& x) { return full(x.shape(), constant(0, x.dtype())); }

@@ -78,6 +78,24 @@ def test_split():
     assert np.asarray(g).sum(1).tolist() == [0, 0, 8, 8, 0, 0]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1), (0, 2), (1, 1)])
+def test_cotangents_of_parts_are_joined(order):
+    x = normal(6, 4)
+    weights = [normal(2, 4) for _ in order]
+
+    def f(xp, x):
+        parts = [x[0:2], x[2:4], x[4:6]]
+        return sum(xp.sum(parts[i] * xp.asarray(w)) for i, w in zip(order, weights, strict=True))
+
+    expected = np.zeros_like(x)
+    for i, w in zip(order, weights, strict=True):
+        expected[2 * i : 2 * i + 2] += w
+    g = fn.grad(lambda x: f(fn, x))
+    np.testing.assert_allclose(np.asarray(g(fn.array(x))), expected, rtol=1e-6)
+    if sorted(order) == [0, 1, 2]:
+        assert "pad" not in str(fn.explain(g)(fn.array(x)))
+
+
 def test_large_copies():
     x = normal(700, 300)
     a = fn.array(x)
