@@ -25,13 +25,14 @@ out, it is their common shape, which is ``()`` for numbers. To draw for many key
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import _core
 from ._core import Dtype, array, float32, int32
 
 if TYPE_CHECKING:
-    ArrayLike: TypeAlias = Any
+    from ._core import ArrayLike
+
     ShapeLike: TypeAlias = int | Sequence[int]
 
 __all__ = [
