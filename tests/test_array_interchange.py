@@ -153,7 +153,8 @@ class TestIn:
         assert fn.array(arrays.array("d", [1, 2])).dtype == fn.float32
         assert fn.asarray(arrays.array("d", [1, 2])).dtype == fn.float64
         assert fn.asarray(b"ab").tolist() == [97, 98]
-        assert fn.array(np.array([1 + 2j])).tolist() == [1 + 2j]
+        wide = np.arange(6).reshape(2, 3) * (1 + 2j)
+        assert fn.array(wide.T[::-1]).tolist() == wide.T[::-1].tolist()
 
         class Speaks:
             def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:

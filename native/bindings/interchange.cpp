@@ -86,9 +86,12 @@ Array copy_as_is(const Foreign& f) {
     gather(f.data, f.shape, f.strides, item_size(f.dtype), out);
     return made;
   }
+  Shape pairs = f.shape;
+  Strides steps = f.strides;
+  pairs.push_back(2);
+  steps.push_back(sizeof(double));
   std::vector<std::complex<double>> wide(size_t(element_count(f.shape)));
-  auto* bytes = reinterpret_cast<std::byte*>(wide.data());
-  gather(f.data, f.shape, f.strides, sizeof(std::complex<double>), bytes);
+  gather(f.data, pairs, steps, sizeof(double), reinterpret_cast<std::byte*>(wide.data()));
   auto* narrow = reinterpret_cast<complex64_t*>(out);
   for (size_t i = 0; i < wide.size(); ++i) narrow[i] = complex64_t(wide[i]);
   return made;
