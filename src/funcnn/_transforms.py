@@ -10,7 +10,7 @@ from . import _core, tree
 
 Function = Callable[..., Any]
 
-_native = _core.transforms
+_native: Any = _core.transforms
 
 
 def _positions(argnums: int | Sequence[int] | None, argnames: str | Sequence[str] | None) -> tuple[int, ...]:

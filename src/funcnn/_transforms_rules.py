@@ -6,13 +6,13 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from . import _core
 from ._transforms import Function
 from .checkpoint_policies import Policy, nothing_saveable
 
-_native = _core.transforms
+_native: Any = _core.transforms
 
 
 def checkpoint(fun: Function, policy: Policy | None = None) -> Function:
@@ -72,7 +72,7 @@ class _Custom:
     def __init__(self, fun: Function, nondiff_argnums: Sequence[int] = ()) -> None:
         if not callable(fun):
             raise TypeError(f"{type(self).__name__}: expected a function, got {type(fun).__name__}")
-        functools.update_wrapper(self, fun)
+        functools.update_wrapper(cast(Any, self), fun)
         self.fun = fun
         self.nondiff_argnums = tuple(nondiff_argnums)
 
