@@ -1,7 +1,9 @@
 """Random compositions of ops under random nestings of transformations, against finite differences and loops."""
 
+import functools
+
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import funcnn as fn
@@ -100,6 +102,15 @@ OTHERS = {
         lambda f: lambda x: fn.vmap(lambda a, b: f(a * b), in_axes=(0, None))(batch(fn, x), x).sum(axis=0),
         lambda f: lambda x: np.sum([f(row * x) for row in batch(np, x)], axis=0),
     ),
+    "compile": (fn.compile, lambda f: f),
+    "cond": (
+        lambda f: lambda x: fn.cond(x[0] > -2.0, f, fn.cos, x),
+        lambda f: lambda x: f(x) if x[0] > -2.0 else np.cos(x),
+    ),
+    "scan": (
+        lambda f: lambda x: fn.scan(lambda c, row: (c + 0.5 * f(row + c), f(row)), x, batch(fn, x))[0],
+        lambda f: lambda x: functools.reduce(lambda c, row: c + 0.5 * f(row + c), batch(np, x), x),
+    ),
     "custom_vjp": (wrapped_in_custom_vjp, lambda f: f),
     "custom_jvp": (wrapped_in_custom_jvp, lambda f: f),
     **{f"checkpoint {policy}": (lambda f, policy=policy: fn.checkpoint(f, policy), lambda f: f) for policy in POLICIES},
@@ -121,6 +132,7 @@ def nestings(draw):
     nestings(),
     st.lists(st.floats(-1.0, 1.0), min_size=SIZE, max_size=SIZE),
 )
+@example(["gauss"], ["grad", "scan", "custom_jvp", "grad"], [0.0, 0.0, 0.0])
 @settings(max_examples=300)
 def test_nestings_agree_with_finite_differences(names, nesting, point):
     ours, reference = compose(names, fn), compose(names, np)
@@ -129,6 +141,7 @@ def test_nestings_agree_with_finite_differences(names, nesting, point):
         ours, reference = mine(ours), theirs(reference)
     x = np.array(point)
     expected = reference(x)
+    assume(np.abs(expected).max() < 1e3)
     got = np.asarray(ours(fn.array(x, dtype=fn.float64)))
     assert got.dtype == np.float64
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * max(1.0, np.abs(expected).max()))

@@ -153,7 +153,7 @@ class CustomJvp final : public Primitive {
       moved[i] = v.outputs[i];  // does not depend on the stand-ins
       along[i] = {};
     }
-    Arrays to = pull_back(inputs, moved, along, scope.level());
+    Arrays to = forget(inputs, pull_back(inputs, moved, along, scope.level()), scope.level());
     to.resize(v.inputs.size());
     return to;
   }

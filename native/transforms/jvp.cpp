@@ -53,7 +53,7 @@ Arrays jvp_by_transposition(const Primitive& primitive, Span inputs, Span tangen
     moved.push_back(back[i]);
     along.push_back(tangents[i]);
   }
-  return pull_back(stand_ins, moved, along, scope.level());
+  return forget(stand_ins, pull_back(stand_ins, moved, along, scope.level()), scope.level());
 }
 
 Arrays push_forward(Span inputs, Span outputs, Span tangents, uint8_t level) {

@@ -44,6 +44,20 @@ Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract) {
 
 uint8_t graph_level(const Graph& graph) { return graph.inputs.empty() ? 0 : graph.inputs[0].node()->level; }
 
+Arrays forget(Span stand_ins, Arrays results, uint8_t level) {
+  if (walk_between(stand_ins, results, level, true).nodes.empty()) return results;
+  Graph graph{Arrays(stand_ins.begin(), stand_ins.end()), {}};
+  for (const Array& x : results)
+    if (x) graph.outputs.push_back(x);
+  Arrays zeros;
+  for (const Array& x : stand_ins) zeros.push_back(zeros_like(x));
+  Arrays replaced = substitute(graph, zeros);
+  size_t next = 0;
+  for (Array& x : results)
+    if (x) x = replaced[next++];
+  return results;
+}
+
 Array or_zeros(const Array& x, const Aval& aval) { return x ? x : full(aval.shape, constant(0, aval.dtype)); }
 
 }  // namespace funcnn

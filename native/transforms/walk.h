@@ -23,6 +23,11 @@ std::vector<NodeRef> take_computed_in_trace();
 // The level of a closed graph's inputs.
 uint8_t graph_level(const Graph& graph);
 
+// Zeros in the place of the stand-ins of a linear function that was transposed: its transpose does not depend on their
+// values, but may mention them (a loop, for one, carries them along). `level` is that of the stand-ins; null stays
+// null.
+Arrays forget(Span stand_ins, Arrays results, uint8_t level);
+
 // Zeros where an array is null.
 Array or_zeros(const Array& x, const Aval& aval);
 
