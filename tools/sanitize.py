@@ -25,7 +25,8 @@ def run(*command: object, **kwargs) -> None:
 
 def build() -> None:
     definitions = ["-DFUNCNN_SANITIZE=address,undefined", f"-DPython_EXECUTABLE={sys.executable}", "-DFUNCNN_STUBS=OFF"]
-    run("cmake", "-S", ROOT / "native", "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release", *definitions)
+    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+    run("cmake", "-S", ROOT / "native", "-B", BUILD, *generator, "-DCMAKE_BUILD_TYPE=Release", *definitions)
     run("cmake", "--build", BUILD, "--parallel", os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count()))
 
 

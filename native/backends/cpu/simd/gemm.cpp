@@ -89,15 +89,26 @@ struct Panels {
   int64_t rows(int64_t i) const { return base + (i < extra ? 1 : 0); }
 };
 
+typedef float Four __attribute__((vector_size(16)));
+typedef float FourLoose __attribute__((vector_size(16), aligned(4), may_alias));
+
+// Four of the eight elements of a and b, by position. GCC 11 and Clang name the instruction differently.
+template <int... at>
+Four pick(Four a, Four b) {
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, at...);
+#else
+  typedef int32_t Order __attribute__((vector_size(16)));
+  return __builtin_shuffle(a, b, Order{at...});
+#endif
+}
+
 // out[t * step + i] = line i at t, for `lines` lines that are `apart` from each other and dense along t.
 template <class T, class S>
 void interleave(const S* __restrict from, int64_t apart, int64_t lines, int64_t k, T* __restrict out, int64_t step) {
   int64_t i = 0;
   if constexpr (sizeof(T) == 4) {
     // Squares of 4 x 4 in registers.
-    typedef float Four __attribute__((vector_size(16)));
-    typedef float FourLoose __attribute__((vector_size(16), aligned(4), may_alias));
-    typedef int32_t Order __attribute__((vector_size(16)));
     auto load = [](const S* at) {
       if constexpr (std::is_same_v<T, S>)
         return Four(*reinterpret_cast<const FourLoose*>(at));
@@ -110,13 +121,13 @@ void interleave(const S* __restrict from, int64_t apart, int64_t lines, int64_t 
       for (; t + 4 <= k; t += 4) {
         Four a = load(line + t), b = load(line + apart + t), c = load(line + 2 * apart + t),
              d = load(line + 3 * apart + t);
-        Four ab0 = __builtin_shuffle(a, b, Order{0, 4, 1, 5}), ab1 = __builtin_shuffle(a, b, Order{2, 6, 3, 7});
-        Four cd0 = __builtin_shuffle(c, d, Order{0, 4, 1, 5}), cd1 = __builtin_shuffle(c, d, Order{2, 6, 3, 7});
+        Four ab0 = pick<0, 4, 1, 5>(a, b), ab1 = pick<2, 6, 3, 7>(a, b);
+        Four cd0 = pick<0, 4, 1, 5>(c, d), cd1 = pick<2, 6, 3, 7>(c, d);
         T* to = out + t * step + i;
-        *reinterpret_cast<FourLoose*>(to) = __builtin_shuffle(ab0, cd0, Order{0, 1, 4, 5});
-        *reinterpret_cast<FourLoose*>(to + step) = __builtin_shuffle(ab0, cd0, Order{2, 3, 6, 7});
-        *reinterpret_cast<FourLoose*>(to + 2 * step) = __builtin_shuffle(ab1, cd1, Order{0, 1, 4, 5});
-        *reinterpret_cast<FourLoose*>(to + 3 * step) = __builtin_shuffle(ab1, cd1, Order{2, 3, 6, 7});
+        *reinterpret_cast<FourLoose*>(to) = pick<0, 1, 4, 5>(ab0, cd0);
+        *reinterpret_cast<FourLoose*>(to + step) = pick<2, 3, 6, 7>(ab0, cd0);
+        *reinterpret_cast<FourLoose*>(to + 2 * step) = pick<0, 1, 4, 5>(ab1, cd1);
+        *reinterpret_cast<FourLoose*>(to + 3 * step) = pick<2, 3, 6, 7>(ab1, cd1);
       }
       for (; t < k; ++t)
         for (int64_t q = 0; q < 4; ++q) out[t * step + i + q] = widen(line[q * apart + t]);
