@@ -262,3 +262,40 @@ def test_products_take_their_optimiser_step_along():
     assert fn.get_peak_memory() - before < 3.5 * n * n * 4
     np.testing.assert_allclose(np.asarray(new_m), expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(np.asarray(new_p), p - 0.1 * expected, rtol=1e-3, atol=1e-3)
+
+
+def test_cheap_values_are_computed_again_where_they_are_far_away():
+    def gelu(h):
+        return h * (1 + fn.erf(h * 2**-0.5)) / 2
+
+    def loss(w1, w2, x):
+        return fn.sum(fn.sin(gelu(x @ w1) @ w2))
+
+    x = fn.ones((64, 64))
+    plan = fn.explain(fn.grad(loss, argnums=(0, 1)))(x, x, x).plan
+    # The product before the activation and the activation are kept, nothing between.
+    assert plan.count("= erf") == 2 and plan.count("store") <= 5
+
+
+def test_readers_of_the_same_array_share_a_kernel():
+    assert (
+        kernels(lambda x: (fn.sum(fn.sin(x), axis=0), fn.max(x, axis=1), fn.sum(x * x, axis=1)), fn.ones((8, 16)))
+        == "1"
+    )
+
+
+def test_steps_follow_the_order_of_creation_through_graphs():
+    def chain(ws, x):
+        for w in ws:
+            x = fn.tanh(x @ w)
+        return fn.sum(x)
+
+    ws = [fn.ones((256, 256)) for _ in range(8)]
+    step = fn.compile(lambda ws, x: fn.tree.map(lambda w, g: w - g, ws, fn.grad(chain)(ws, x)), donate="ws")
+    ws, x = fn.tree.map(lambda w: w * 0.01, ws), fn.ones((256, 256)) * 1
+    fn.eval(ws, x)
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    step(ws, x)
+    # Each gradient is used up as soon as it is there: activations, one product and its packing.
+    assert fn.get_peak_memory() - before < 16 * 256 * 256 * 4

@@ -1,12 +1,17 @@
 #include "graph/graph.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace funcnn {
 namespace {
 
-// Rebuild `order` (inputs first) over the replacements already in `map`; nodes outside keep their place.
-void rebuild(std::span<Node* const> order, NodeMap<Array>& map) {
+// Rebuild nodes over the replacements already in `map`; nodes outside keep their place. In order of creation, which is
+// topological and which plans schedule by.
+void rebuild(std::vector<Node*> order, NodeMap<Array>& map) {
+  auto older = [](const Node* a, const Node* b) { return a->sequence < b->sequence; };
+  if (!std::is_sorted(order.begin(), order.end(), older)) std::sort(order.begin(), order.end(), older);
   Arrays inputs;
   for (Node* node : order) {
     if (map.contains(node)) continue;
@@ -29,7 +34,7 @@ Arrays substitute(const Graph& graph, Span arguments) {
   NodeMap<Array> map(64);
   for (size_t i = 0; i < arguments.size(); ++i) map[graph.inputs[i].node()] = arguments[i];
   auto order = topological_order(graph.outputs, [&](Node& n) { return n.abstract && !map.contains(&n); });
-  rebuild(order, map);
+  rebuild(std::move(order), map);
   Arrays outputs;
   outputs.reserve(graph.outputs.size());
   for (const Array& output : graph.outputs) {
@@ -68,7 +73,7 @@ Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Re
   for (Node* node : order)
     for (const NodeRef& input : node->inputs) capture(input);
   for (const Array& output : outputs) capture(output.ref());
-  rebuild(order, map);
+  rebuild(std::move(order), map);
   for (const Array& output : outputs) {
     const Array* replaced = map.find(output.node());
     graph.outputs.push_back(replaced ? *replaced : output);

@@ -5,19 +5,20 @@
 namespace funcnn {
 namespace {
 
-std::optional<Epilogue> join(const Ir& ir, const Emitted& group, int unit, int product) {
+// `alone`: nobody else reads the product, so its memory can hold a result of the group.
+std::optional<Epilogue> join(const Ir& ir, const Emitted& group, int unit, int product, bool alone) {
   const KernelProgram& p = group.program;
   const Value& value = ir.values[size_t(product)];
   if (p.has_row_reduction() || p.has_col_reduction() || p.rows * p.cols != value.size()) return std::nullopt;
   int read = int(std::find(group.reads.begin(), group.reads.end(), product) - group.reads.begin());
   int write = -1;
-  for (size_t i = 0; i < group.writes.size() && write < 0; ++i)
+  for (size_t i = 0; alone && i < group.writes.size() && write < 0; ++i)
     if (item_size(ir.values[size_t(group.writes[i])].dtype) == item_size(value.dtype) &&
         can_share(p, read, int(group.reads.size() + i)))
       write = int(i);
-  if (write < 0) return std::nullopt;
+  if (alone && write < 0) return std::nullopt;
 
-  Epilogue out{unit, p, group.writes[size_t(write)], {}, {}};
+  Epilogue out{unit, p, alone ? group.writes[size_t(write)] : product, {}, {}};
   std::vector<int> renamed(size_t(p.operand_count));
   int next = 1;
   for (size_t i = 0; i < group.reads.size(); ++i) {
@@ -30,7 +31,8 @@ std::optional<Epilogue> join(const Ir& ir, const Emitted& group, int unit, int p
     out.writes.push_back(group.writes[i]);
     renamed[group.reads.size() + i] = next++;
   }
-  renamed[size_t(read)] = renamed[group.reads.size() + size_t(write)] = 0;
+  renamed[size_t(read)] = 0;
+  if (alone) renamed[group.reads.size() + size_t(write)] = 0;
   for (Access& a : out.program.accesses) a.operand = renamed[size_t(a.operand)];
   out.program.operand_count = next;
   return out;
@@ -42,22 +44,22 @@ std::vector<std::optional<Epilogue>> attach_epilogues(const Ir& ir, const Partit
                                                       const std::vector<Emitted>& emitted,
                                                       const std::function<bool(const Primitive&)>& accepts) {
   std::vector<std::optional<Epilogue>> out(partition.units.size());
-  // The one unit that reads a value; -1 for none, -2 for several or somebody outside.
-  std::vector<int> reader(ir.values.size(), -1);
-  auto reads = [&](int v, int unit) {
-    int& mine = reader[size_t(ir.values[size_t(v)].view.base)];
-    mine = mine == -1 || mine == unit ? unit : -2;
+  std::vector<SmallVector<int, 2>> readers(ir.values.size());
+  auto reads = [&](int v, size_t unit) {
+    auto& mine = readers[size_t(ir.values[size_t(v)].view.base)];
+    if (std::find(mine.begin(), mine.end(), int(unit)) == mine.end()) mine.push_back(int(unit));
   };
   for (size_t u = 0; u < partition.units.size(); ++u) {
     const Unit& unit = partition.units[u];
     if (unit.operation >= 0) {
-      for (int input : ir.operations[size_t(unit.operation)].inputs) reads(input, int(u));
+      for (int input : ir.operations[size_t(unit.operation)].inputs) reads(input, u);
     } else {
-      for (int v : emitted[u].reads) reads(v, int(u));
+      for (int v : emitted[u].reads) reads(v, u);
     }
   }
+  std::vector<char> is_result(ir.values.size(), 0);
   for (const auto& result : ir.results)
-    for (int v : result) reader[size_t(ir.values[size_t(v)].view.base)] = -2;
+    for (int v : result) is_result[size_t(ir.values[size_t(v)].view.base)] = 1;
 
   std::vector<char> taken(partition.units.size(), 0);
   for (size_t u = 0; u < partition.units.size(); ++u) {
@@ -65,9 +67,22 @@ std::vector<std::optional<Epilogue>> attach_epilogues(const Ir& ir, const Partit
     if (unit.operation < 0) continue;
     const Operation& op = ir.operations[size_t(unit.operation)];
     if (op.outputs.size() != 1 || !accepts(*op.primitive)) continue;
-    int group = reader[size_t(op.outputs[0])];
-    if (group < 0 || taken[size_t(group)] || partition.units[size_t(group)].operation >= 0) continue;
-    out[u] = join(ir, emitted[size_t(group)], group, op.outputs[0]);
+    int product = op.outputs[0];
+    // The reader that runs first; everything else it reads must be there before the operation runs.
+    int group = -1;
+    for (int r : readers[size_t(product)])
+      if (partition.units[size_t(r)].operation < 0 && !taken[size_t(r)] &&
+          (group < 0 || partition.units[size_t(r)].stage > partition.units[size_t(group)].stage))
+        group = r;
+    if (group < 0) continue;
+    bool alone = readers[size_t(product)].size() == 1 && !is_result[size_t(product)];
+    bool waits =
+        !alone && std::any_of(emitted[size_t(group)].reads.begin(), emitted[size_t(group)].reads.end(), [&](int v) {
+          int from = partition.unit_of[size_t(v)];
+          return v != product && from >= 0 && partition.units[size_t(from)].stage < unit.stage;
+        });
+    if (waits) continue;
+    out[u] = join(ir, emitted[size_t(group)], group, product, alone);
     if (out[u]) taken[size_t(group)] = 1;
   }
   return out;

@@ -9,8 +9,8 @@
 
 namespace funcnn {
 
-// A group joined to the operation whose result only it reads. The group's program has operand 0 for the result, which
-// becomes `target` in the same memory, followed by `reads` and `writes`.
+// A group joined to the operation whose result it reads. Operand 0 of its program is that result, which becomes
+// `target` in the same memory, or is `target` where others read it too; `reads` and `writes` follow.
 struct Epilogue {
   int group;  // unit
   KernelProgram program;

@@ -11,6 +11,8 @@ constexpr int64_t kLongestRow = 1 << 16;
 constexpr size_t kMaxMembers = 4096;
 constexpr size_t kMaxRaised = 256;
 constexpr int kMaxInlined = 16;
+constexpr int kMaxRepeated = 12;
+constexpr size_t kMaxSiblings = 16;
 
 // The view covers `size` elements densely from the start.
 bool is_flat(const View& view, const Shape& shape) {
@@ -40,7 +42,7 @@ bool is_row_view(const View& view, const Shape& shape, int64_t rows, int64_t& co
 
 class Fuser {
  public:
-  Fuser(const Ir& ir, bool enabled) : ir_(ir), enabled_(enabled) {
+  Fuser(Ir& ir, bool enabled) : ir_(ir), enabled_(enabled) {
     size_t n = ir.values.size();
     out_.unit_of.assign(n, -1);
     out_.space_of.assign(n, Space::element);
@@ -54,9 +56,7 @@ class Fuser {
   Partition run() {
     mark_needed();
     mark_inlined();
-    std::vector<int> order(ir_.values.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return value(a).sequence < value(b).sequence; });
+    std::vector<int> order = creation_order();
     for (size_t i = order.size(); i-- > 0;) {
       int v = order[i];
       if (!needed_[size_t(v)] || !value(v).computed()) continue;
@@ -65,11 +65,19 @@ class Fuser {
       else
         place(v);
     }
-    finish(order);
+    if (enabled_) join_siblings();
+    finish();
     return std::move(out_);
   }
 
  private:
+  std::vector<int> creation_order() const {
+    std::vector<int> order(ir_.values.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return value(a).sequence < value(b).sequence; });
+    return order;
+  }
+
   struct Use {
     int reader;     // value, or -1 - operation
     bool ordering;  // only comes first
@@ -366,6 +374,14 @@ class Fuser {
         if (c.fit.cols >= 0) units_[size_t(joined)].cols = c.fit.cols;
       }
     }
+    // Users too far away to join compute v again if that costs them no more memory traffic than loading it.
+    if (joined >= 0 && !result_[size_t(v)] && floor == 0 && repeatable(v, joined)) {
+      for (const Candidate& c : candidates) {
+        int u = find(c.unit);
+        if (u != joined && !c.fit.lift) repeat(v, u, c.fit);
+      }
+      std::erase_if(candidates, [&](const Candidate& c) { return find(c.unit) != joined && !c.fit.lift; });
+    }
     // Users at the same stage that were not joined would read v from memory: v must then lie above them.
     bool above = false;
     for (const Candidate& c : candidates)
@@ -398,7 +414,108 @@ class Fuser {
     out_.unit_of[size_t(v)] = add_unit(std::move(unit));
   }
 
-  void finish(const std::vector<int>& order) {
+  // Whether v follows, in few steps, from at most one array of its size that is in memory anyway.
+  bool repeatable(int v, int home) {
+    int steps = 0;
+    int source = -1;
+    std::vector<int> pending{v};
+    while (!pending.empty()) {
+      const Value& val = value(pending.back());
+      pending.pop_back();
+      if (val.kind != ValueKind::elementwise || ++steps > kMaxRepeated) return false;
+      for (int input : val.inputs) {
+        const Value& seen = value(input);
+        if (seen.kind == ValueKind::view && !seen.inputs.empty()) return false;
+        int b = seen.view.base;
+        const Value& base = value(b);
+        if (base.size() * 4 <= value(v).size()) continue;
+        if (base.kind == ValueKind::elementwise && !in_memory_anyway(b, home)) {
+          pending.push_back(b);
+        } else if (base.kind == ValueKind::reduce || base.kind == ValueKind::index || (source >= 0 && source != b)) {
+          return false;
+        } else {
+          source = b;
+        }
+      }
+    }
+    return true;
+  }
+  bool in_memory_anyway(int b, int home) {
+    if (result_[size_t(b)]) return true;
+    for (const Use& use : users_[size_t(b)])
+      if (int u = reader_unit(use); use.reader < 0 || (u >= 0 && u != home)) return true;
+    return false;
+  }
+
+  // Give the readers of v in unit `u` a copy of it there.
+  void repeat(int v, int u, const Fit& f) {
+    int copy = int(ir_.values.size());
+    ir_.values.push_back(value(v));
+    ir_.values.back().view.base = copy;
+    users_.emplace_back();
+    needed_.push_back(1);
+    result_.push_back(0);
+    out_.unit_of.push_back(u);
+    out_.space_of.push_back(f.space);
+    out_.stored.push_back(0);
+    out_.inlined.push_back(0);
+    units_[size_t(u)].members.push_back(copy);
+    if (f.cols >= 0) units_[size_t(u)].cols = f.cols;
+    auto moves = [&](const Use& use) { return use.reader >= 0 && reader_unit(use) == u; };
+    std::vector<int> readers;
+    for (Use& use : users_[size_t(v)])
+      if (moves(use)) {
+        readers.push_back(use.reader);
+        users_[size_t(copy)].push_back(use);
+      }
+    std::erase_if(users_[size_t(v)], moves);
+    for (int r : readers)
+      for (size_t k = 0; k < value(r).inputs.size(); ++k) {
+        int input = value(r).inputs[k];
+        if (value(input).view.base != v) continue;
+        if (input != v) {
+          ir_.values.push_back(value(input));
+          ir_.values.back().view.base = copy;
+          users_.emplace_back();
+          needed_.push_back(0);
+          result_.push_back(0);
+          out_.unit_of.push_back(-1);
+          out_.space_of.push_back(Space::element);
+          out_.stored.push_back(0);
+          out_.inlined.push_back(0);
+        }
+        ir_.values[size_t(r)].inputs[k] = input == v ? copy : int(ir_.values.size()) - 1;
+      }
+    const Value val = value(copy);
+    for (int input : val.inputs) add_use(input, copy, broadcast_view(value(input).view, value(input).shape, val.shape));
+  }
+
+  // Groups over the same elements that load the same array become one, where nothing stands between them.
+  void join_siblings() {
+    for (size_t v = 0; v < users_.size(); ++v) {
+      if (users_[v].size() < 2 || users_[v].size() > kMaxSiblings || !needed_[v]) continue;
+      int64_t size = value(int(v)).size();
+      if (size < 2) continue;
+      int top = -1;
+      for (const Use& use : users_[v]) {
+        int u = reader_unit(use);
+        if (u < 0 || use.ordering || use.reader < 0 || units_[size_t(u)].size != size || u == top) continue;
+        if (top < 0) {
+          top = u;
+          continue;
+        }
+        int high = top, low = u;
+        if (units_[size_t(low)].stage > units_[size_t(high)].stage) std::swap(high, low);
+        if (compatible(units_[size_t(high)], units_[size_t(low)]) && raise(low, units_[size_t(high)].stage))
+          top = merge(high, low);
+        else
+          top = high;
+      }
+    }
+  }
+
+  void finish() {
+    std::vector<int> order = creation_order();
     std::vector<int> renamed(units_.size(), -1);
     for (int v : order) {
       if (out_.unit_of[size_t(v)] < 0) continue;
@@ -429,7 +546,7 @@ class Fuser {
     }
   }
 
-  const Ir& ir_;
+  Ir& ir_;
   bool enabled_;
   Partition out_;
   std::vector<std::vector<Use>> users_;
@@ -474,6 +591,6 @@ ReduceForm reduce_form(const Ir& ir, const Value& reduce) {
   return form;
 }
 
-Partition fuse(const Ir& ir, bool enabled) { return Fuser(ir, enabled).run(); }
+Partition fuse(Ir& ir, bool enabled) { return Fuser(ir, enabled).run(); }
 
 }  // namespace funcnn

@@ -30,7 +30,8 @@ struct Partition {
   std::vector<char> inlined;    // a small computation on scalars, repeated by every reader
 };
 
-Partition fuse(const Ir& ir, bool enabled);
+// May add values to `ir`: copies of cheap ones, so that a reader far away computes them again instead of loading them.
+Partition fuse(Ir& ir, bool enabled);
 
 // How a reduction sees its input: kept axes, then reduced ones.
 struct ReduceForm {

@@ -62,7 +62,7 @@ std::string amount(double x) {
 Plan::Plan(const Capture& capture, bool fusion) { build(build_ir(capture), fusion); }
 Plan::~Plan() = default;
 
-void Plan::build(const Ir& ir, bool fusion) {
+void Plan::build(Ir ir, bool fusion) {
   Partition partition = fuse(ir, fusion);
   size_t count = partition.units.size();
   std::vector<Work> work(count);
@@ -106,7 +106,6 @@ void Plan::build(const Ir& ir, bool fusion) {
     }
     if (const auto& epilogue = epilogues[u]) {
       const Unit& group = partition.units[size_t(epilogue->group)];
-      w.sequence = std::max(w.sequence, group.sequence);
       for (int v : epilogue->reads) add_read(w, v);
       w.writes = epilogue->writes;
       w.writes.insert(w.writes.begin(), epilogue->target);
@@ -145,7 +144,7 @@ void Plan::build(const Ir& ir, bool fusion) {
 
   size_t in_use = 0;
   std::vector<size_t> charged(ir.values.size(), 0);  // what a value holds of it; leaves hold nothing
-  std::vector<std::tuple<size_t, int, int>> sizes;  // bytes, value, step
+  std::vector<std::tuple<size_t, int, int>> sizes;   // bytes, value, step
   steps_.reserve(count);
   for (int u : order) {
     if (joined[size_t(u)]) continue;
@@ -223,8 +222,7 @@ void Plan::build(const Ir& ir, bool fusion) {
           bool factor = std::any_of(op->inputs.begin(), op->inputs.end(),
                                     [&](int input) { return ir.values[size_t(input)].view.base == d; });
           fits = i > 0 && !factor && read != epilogue->reads.end() &&
-                 can_share(epilogue->program, 1 + int(read - epilogue->reads.begin()),
-                           int(epilogue->reads.size() + i));
+                 can_share(epilogue->program, 1 + int(read - epilogue->reads.begin()), int(epilogue->reads.size() + i));
         } else if (op) {
           int reusable = op->primitive->reusable_input();
           const Value* from = reusable >= 0 && i == 0 ? &ir.values[size_t(op->inputs[size_t(reusable)])] : nullptr;

@@ -54,7 +54,7 @@ class Plan {
     bool scalar = false;
   };
 
-  void build(const Ir& ir, bool fusion);
+  void build(Ir ir, bool fusion);
   void check_memory() const;
 
   std::vector<Step> steps_;

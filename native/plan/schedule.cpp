@@ -40,7 +40,7 @@ std::vector<int> schedule(const std::vector<Work>& work, const std::vector<size_
     for (int v : work[size_t(u)].reads)
       if (readers_left[size_t(v)] == 1) frees += bytes[size_t(v)];
     for (int v : work[size_t(u)].writes) takes += cost[size_t(v)];
-    return frees > 0 && frees >= takes;
+    return frees > takes;
   };
   auto hurry = [&](int u) {
     if (ready[size_t(u)] && !done[size_t(u)] && !queued[size_t(u)] && shrinks(u)) {
