@@ -338,3 +338,69 @@ def test_threads_can_be_set() -> None:
         fn.set_num_threads(before)
     with pytest.raises(ValueError, match="at least 1"):
         fn.set_num_threads(0)
+
+
+METHODS = [
+    "abs",
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "astype",
+    "conj",
+    "cos",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "diag",
+    "diagonal",
+    "exp",
+    "flatten",
+    "item",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logcumsumexp",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "moveaxis",
+    "prod",
+    "reciprocal",
+    "reshape",
+    "round",
+    "rsqrt",
+    "sin",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "std",
+    "sum",
+    "swapaxes",
+    "tolist",
+    "transpose",
+    "var",
+]
+
+
+@pytest.mark.parametrize("name", [m for m in METHODS if m not in ("conj", "item", "tolist")])
+def test_methods_do_what_functions_do(name: str) -> None:
+    x = fn.array([[0.5, 2.0], [1.5, 0.25]])
+    arguments = {"astype": (fn.int32,), "moveaxis": (0, 1), "swapaxes": (0, 1), "reshape": ((4,),), "split": (2,)}.get(
+        name, ()
+    )
+    got, expected = getattr(x, name)(*arguments), getattr(fn, name)(x, *arguments)
+    for g, e in zip(got, expected, strict=True) if name == "split" else [(got, expected)]:
+        assert g.dtype == e.dtype
+        np.testing.assert_array_equal(g, e)
+
+
+def test_every_method_has_a_docstring() -> None:
+    missing = [m for m in METHODS if not (getattr(fn.array, m).__doc__ or "").strip()]
+    assert not missing
+    functions = [n for n in dir(fn._core) if not n.startswith("_") and callable(getattr(fn._core, n))]
+    assert not [n for n in functions if n in fn.__all__ and not (getattr(fn._core, n).__doc__ or "").strip()]

@@ -86,7 +86,10 @@ def test_numpy_scalars_are_as_weak_as_python_numbers() -> None:
 def test_float64_is_the_widest_float() -> None:
     for name in NAMES[:-1]:
         assert fn.promote_types(dtype(name), fn.float64) == fn.float64
-    assert (fn.array(1.0, fn.float64) * 2.5).dtype == fn.float64
+    x = fn.array(1.0, fn.float64)
+    assert (x * 2.5).dtype == fn.float64
+    assert (x * np.array([0.1])).tolist() == (np.array([0.1]) * x).tolist() == fn.multiply(x, [0.1]).tolist() == [0.1]
+    assert x.at[()].set(np.array(0.1)).item() == 0.1
 
 
 def test_integers_that_do_not_fit_beside_an_array_are_refused() -> None:

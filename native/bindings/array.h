@@ -25,6 +25,8 @@ PyObject* wrap(Array array);
 // The array that `object` stands for: an array, a number, nested lists, or anything that speaks the buffer protocol,
 // DLPack or __array__. `name` is the function that was called, for errors.
 Array as_array(nb::handle object, const char* name);
+// What stands beside an array of dtype `like`: a Python number takes it, the rest is as for as_array.
+Array as_operand(nb::handle object, Dtype like, const char* name);
 // Two operands: a Python number takes the dtype of the array beside it.
 std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name);
 // A number (bool, int, float or complex, subclasses included) as an array: beside an array of dtype `like` if given,

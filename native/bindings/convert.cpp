@@ -253,13 +253,25 @@ Array as_array(nb::handle object, const char* name) {
   return convert(object, std::nullopt, name);
 }
 
+Array as_operand(nb::handle object, Dtype like, const char* name) {
+  if (is_array(object.ptr())) return array_of(object.ptr());
+  Array made;
+  if (convert_scalar(object.ptr(), like, made)) return made;
+  made = convert(object, std::nullopt, name);
+  // What became float32 by default need not lose digits here.
+  return like == Dtype::float64 && made.dtype() == Dtype::float32 ? convert(object, like, name) : made;
+}
+
 std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name) {
-  if (is_array(a.ptr()) && is_array(b.ptr())) return {array_of(a.ptr()), array_of(b.ptr())};
-  Array x, y;
-  if (is_array(b.ptr()) && convert_scalar(a.ptr(), array_of(b.ptr()).dtype(), x)) return {x, array_of(b.ptr())};
-  x = as_array(a, name);
-  if (is_array(a.ptr()) && convert_scalar(b.ptr(), x.dtype(), y)) return {x, y};
-  return {x, as_array(b, name)};
+  if (is_array(a.ptr())) {
+    const Array& x = array_of(a.ptr());
+    return {x, as_operand(b, x.dtype(), name)};
+  }
+  if (is_array(b.ptr())) {
+    const Array& y = array_of(b.ptr());
+    return {as_operand(a, y.dtype(), name), y};
+  }
+  return {as_array(a, name), as_array(b, name)};
 }
 
 // ---- arguments that are not arrays

@@ -62,8 +62,7 @@ void settle_masks(Items& items) {
 }
 
 Array update(UpdateMode mode, const Array& x, Items items, nb::handle value) {
-  Array values;
-  if (!convert_scalar(value.ptr(), x.dtype(), values)) values = as_array(value, "x.at[...]");
+  Array values = as_operand(value, x.dtype(), "x.at[...]");
   if (!takes_mask(items)) settle_masks(items);
   return update_at(mode, x, items, values);
 }

@@ -33,7 +33,7 @@ class Operands {
   bool convert_other(PyObject* other, Dtype like) {
     if (convert_scalar(other, like, made_)) return true;
     if (PyBytes_Check(other) || PyByteArray_Check(other) || !is_foreign(other)) return false;
-    made_ = as_array(other, "array");
+    made_ = as_operand(other, like, "array");
     return true;
   }
   Array made_;

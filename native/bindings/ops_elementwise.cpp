@@ -183,8 +183,7 @@ void bind_binary(nb::module_& m, const BinaryRow& row) {
 // Bounds and branches: Python numbers take the dtype of the arrays beside them.
 Array bound(nb::handle object, const Array& x, const char* name) {
   if (object.is_none()) return {};
-  Array value;
-  return convert_scalar(object.ptr(), x.dtype(), value) ? value : as_array(object, name);
+  return as_operand(object, x.dtype(), name);
 }
 
 Array power_of(nb::handle a, nb::handle b) {

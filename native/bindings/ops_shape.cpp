@@ -81,8 +81,7 @@ Array pad_with(const Array& x, nb::handle widths, const std::string& mode, nb::h
     if (low[i] < 0 || high[i] < 0) throw ValueError("pad: widths cannot be negative");
   if (mode == "edge") return pad_edge(x, low, high);
   if (mode != "constant") throw ValueError(cat("pad: unknown mode '", mode, "'; expected 'constant' or 'edge'"));
-  Array fill;
-  if (!convert_scalar(value.ptr(), x.dtype(), fill)) fill = as_array(value, "pad");
+  Array fill = as_operand(value, x.dtype(), "pad");
   return pad(x, low, high, Integers(x.ndim(), 0), astype(fill, x.dtype()));
 }
 
