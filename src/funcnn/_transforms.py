@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _core, tree
+from ._carriers import Lifted, carries
 
 Function = Callable[..., Any]
 
@@ -44,8 +45,21 @@ def _transform(
     alone = len(positions) + len(names) == 1 and (one_position if positions else one_name)
     call = _native.value_and_grad
 
+    def with_carriers(lifted: Lifted) -> Any:
+        def with_reports(*args: Any, **kwargs: Any) -> Any:
+            output, reports = lifted(*args, **kwargs)
+            value, aux = _pair(name, output) if has_aux else (output, None)
+            return value, (aux, reports)
+
+        call = _transform(name, with_reports, argnums, argnames, True, where, lambda *results: results)
+        value, (aux, reports), grads = call(*lifted.args, **lifted.kwargs)
+        lifted.report(reports)
+        return finish(value, aux, grads)
+
     @functools.wraps(fun)
     def transformed(*args: Any, **kwargs: Any) -> Any:
+        if carries(args, kwargs):
+            return with_carriers(Lifted(fun, args, kwargs))
         if where is None:
             value, aux, grads = call(fun, name, positions, names, has_aux, args, kwargs)
         else:
@@ -61,6 +75,25 @@ def _transform(
         return finish(value, aux, grads)
 
     return transformed
+
+
+def _pair(name: str, output: Any) -> Any:
+    if not isinstance(output, (tuple, list)) or len(output) != 2:
+        raise TypeError(f"{name}: with has_aux the function must return (loss, aux)")
+    return output
+
+
+def _with_reports(call: Function, lifted: Lifted, has_aux: bool, name: str) -> Any:
+    """Call `vjp`, `jvp` or `linearize` on a lifted function: its reports leave as auxiliary output."""
+
+    def fun(*args: Any) -> Any:
+        output, reports = lifted(*args)
+        value, aux = _pair(name, output) if has_aux else (output, None)
+        return value, (aux, reports)
+
+    value, along, (aux, reports) = call(fun, lifted.args, True)
+    lifted.report(reports)
+    return (value, along, aux) if has_aux else (value, along)
 
 
 def _freeze(
@@ -191,6 +224,8 @@ def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> [ct.tolist() for ct in pull(fn.array([1.0, 10.0]))]
     [[3.0, 40.0], [1.0, 20.0]]
     """
+    if carries(primals, {}):
+        return _with_reports(_native.vjp, Lifted(fun, primals, {}), has_aux, "vjp")
     return _native.vjp(fun, primals, has_aux)
 
 
@@ -219,6 +254,9 @@ def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_a
             raise TypeError(
                 f"jvp: {what} must be a tuple or list with one item an argument, got {type(given).__name__}"
             )
+    if carries(tuple(primals), {}):
+        lifted = Lifted(fun, tuple(primals), {})
+        return _with_reports(lambda f, args, aux: _native.jvp(f, args, tuple(tangents), aux), lifted, has_aux, "jvp")
     return _native.jvp(fun, tuple(primals), tuple(tangents), has_aux)
 
 
@@ -234,6 +272,8 @@ def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> push(fn.array(1.0)).item(), push(fn.array(2.0)).item()
     (6.0, 12.0)
     """
+    if carries(primals, {}):
+        return _with_reports(_native.linearize, Lifted(fun, primals, {}), has_aux, "linearize")
     return _native.linearize(fun, primals, has_aux)
 
 
@@ -265,6 +305,11 @@ def vmap(fun: Function, in_axes: Any = 0, out_axes: Any = 0, *, axis_size: int |
 
     @functools.wraps(fun)
     def mapped(*args: Any, **kwargs: Any) -> Any:
+        if carries(args, kwargs):
+            lifted = Lifted(fun, args, kwargs)
+            output, reports = call(lifted, in_axes, (out_axes, 0), axis_size, lifted.args, lifted.kwargs)
+            lifted.report(lifted.unmap(reports, in_axes))
+            return output
         return call(fun, in_axes, out_axes, axis_size, args, kwargs)
 
     return mapped

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from . import _core
+from ._carriers import Lifted, carries
 from ._transforms import Function
 from .checkpoint_policies import Policy, nothing_saveable
 
@@ -41,6 +42,11 @@ def checkpoint(fun: Function, policy: Policy | None = None) -> Function:
 
     @functools.wraps(fun)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        if carries(args, kwargs):
+            lifted = Lifted(fun, args, kwargs)
+            output, reports = call(lifted, keep, names, size, lifted.args, lifted.kwargs)
+            lifted.report(reports)
+            return output
         return call(fun, keep, names, size, args, kwargs)
 
     return checkpointed

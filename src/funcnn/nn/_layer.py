@@ -42,6 +42,11 @@ def _frozen_fields(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.
     return [field if field.converter else field.evolve(converter=_freeze) for field in fields]
 
 
+def _fields(layer: Layer) -> tuple[attrs.Attribute[Any], ...]:
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(layer))  # type: ignore[arg-type]
+    return fields
+
+
 def _located(error: Exception, layer: Layer, path: str) -> Exception | None:
     """The same error with the place in the model; None if it has one already or cannot be made again."""
     if getattr(error, "_located", False) or len(error.args) != 1 or not isinstance(error.args[0], str):
@@ -170,7 +175,7 @@ class Layer:
             A frozendict of arrays, frozendicts and tuples.
         """
         _check_key(key)
-        values = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        values = {field.name: getattr(self, field.name) for field in _fields(self)}
         return frozendict({name: _init(value, key, name) for name, value in values.items() if has_layers(value)})
 
     def apply(
@@ -208,13 +213,13 @@ class Layer:
     def _layers(self, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Layer]]:
         """This layer and all below it, with the paths of their parameters."""
         yield path, self
-        for field in attrs.fields(type(self)):
+        for field in _fields(self):
             yield from _walk(getattr(self, field.name), (*path, field.name))
 
     def _arguments(self) -> list[tuple[str | None, Any]]:
         """The arguments to print, with the names of those that are given by name."""
         found: list[tuple[str | None, Any]] = []
-        for field in attrs.fields(type(self)):
+        for field in _fields(self):
             value = getattr(self, field.name)
             if field.default is attrs.NOTHING:
                 found.append((field.alias if field.kw_only else None, value))

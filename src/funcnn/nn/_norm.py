@@ -134,7 +134,7 @@ class BatchNorm(Layer):
 
     def init(self, key: fn.array) -> frozendict[str, fn.array]:
         """Make ``weight`` and ``running_var`` of ones, ``bias`` and ``running_mean`` of zeros."""
-        params = {}
+        params: dict[str, fn.array] = {}
         shape = (self.num_features,)
         if self.affine:
             params |= {"weight": fn.ones(shape), "bias": fn.zeros(shape)}

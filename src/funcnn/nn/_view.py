@@ -7,6 +7,7 @@ from typing import Any
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._carriers import Carrier, Reports
 from funcnn.tree import frozendict
 
 from ._keys import fold_text
@@ -31,7 +32,7 @@ class Context:
 INFERENCE = Context(False, None, None)
 
 
-class View:
+class View(Carrier):
     """Parameters as a layer gets them: read like the dict or tuple they are, with the context of the call.
 
     ``params["attn"]`` of a view is a view, unless it is an array. A view is a pytree of its parameters, so
@@ -87,7 +88,7 @@ class View:
     def with_key(self, key: fn.array) -> View:
         """Return the same view drawing its random numbers from another key."""
         context = Context(self._context.training, key, self._context.updates)
-        context.level = self._context.level
+        context.level, context.draws = self._context.level, {}
         return View(self._params, self._keys, context)
 
     def update(self, name: str, value: Any) -> None:
@@ -107,16 +108,41 @@ class View:
             ours, theirs = getattr(value, what, None), getattr(old, what, None)
             if ours != theirs:
                 raise ValueError(f"an update of {name!r} must keep its {what} {theirs}, got {ours}")
-        if fn._core.transforms.trace_level(value) > context.level:
-            raise ValueError(
-                f"an update of {name!r} was computed inside a transformed function (vmap, checkpoint, grad, ...) that "
-                'the view was not an argument of; pass the view itself, as in fn.checkpoint(self.block)(params["block"], x)'
-            )
-        context.updates[(*self._keys, name)] = value
+        self.report({(name,): value})
 
     def replace(self, params: Any) -> View:
         """Return a view of other parameters at the same place, in the same context."""
         return View(params, self._keys, self._context)
+
+    def contents(self) -> Any:
+        """The parameters, for a transformation that the view is given to."""
+        return self._params
+
+    def entered(self, contents: Any) -> View:
+        """The view inside a transformation."""
+        outer = self._context
+        context = Context(outer.training, outer.key, None if outer.updates is None else {})
+        context.draws = outer.draws
+        return View(contents, self._keys, context)
+
+    def reports(self) -> Reports:
+        """The updates reported inside, by path below this view."""
+        depth = len(self._keys)
+        return {keys[depth:]: value for keys, value in (self._context.updates or {}).items()}
+
+    def report(self, reports: Reports) -> None:
+        """Add updates by path below this view."""
+        context = self._context
+        for below, value in reports.items():
+            depth, level = fn._core.transforms.trace_depth(), fn._core.transforms.trace_level(value)
+            if min(depth, level) > context.level:
+                raise ValueError(
+                    f"an update of {'.'.join(map(str, below))!r} was computed inside a transformed function (vmap, "
+                    "checkpoint, grad, scan, ...) that the view was not an argument of; pass the view itself, as in "
+                    'fn.checkpoint(self.block)(params["block"], x)'
+                )
+            if context.updates is not None:
+                context.updates[self._keys + below] = value
 
     def __getitem__(self, name: Any) -> Any:
         try:

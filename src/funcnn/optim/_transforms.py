@@ -27,7 +27,7 @@ class chain:
     transforms: tuple[Optimizer, ...]
 
     def __init__(self, *transforms: Optimizer) -> None:
-        self.__attrs_init__(transforms)  # type: ignore[attr-defined]
+        self.__attrs_init__(transforms)
 
     def init(self, params: Any) -> tuple[Any, ...]:
         """Make the states of all."""

@@ -1,0 +1,115 @@
+"""Arguments that collect results on the side, and how transformations hand these results on.
+
+A layer's view of its parameters is such an argument: batch norm reports new statistics to it. What a function reports while
+it is transformed are values of the transformation and must leave it as outputs do. So a transformation that is called with a
+carrier calls instead a pure function, made by `lift`: of the carrier's contents, with the reports among its outputs.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+from . import _core
+
+Function = Callable[..., Any]
+Reports = dict[tuple[Any, ...], Any]
+
+
+class Carrier(abc.ABC):
+    """Base class of these arguments. Reports are values by the path in the contents that they are meant for."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def contents(self) -> Any:
+        """The tree of arrays that the function reads from the carrier."""
+
+    @abc.abstractmethod
+    def entered(self, contents: Any) -> Carrier:
+        """The same carrier with other contents, collecting for itself alone."""
+
+    @abc.abstractmethod
+    def reports(self) -> Reports:
+        """What has been collected."""
+
+    @abc.abstractmethod
+    def report(self, reports: Reports) -> None:
+        """Collect what an inner carrier has collected."""
+
+
+def carries(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Say whether an argument is a carrier."""
+    for x in args:
+        if isinstance(x, Carrier):
+            return True
+    return bool(kwargs) and any(isinstance(x, Carrier) for x in kwargs.values())
+
+
+class Lifted:
+    """A function of contents instead of carriers that returns ``(output, reports)``; the trees to call it with."""
+
+    def __init__(self, fun: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.fun = fun
+        self.carriers: dict[int | str, Carrier] = {place: x for place, x in enumerate(args) if isinstance(x, Carrier)}
+        self.carriers.update({name: x for name, x in kwargs.items() if isinstance(x, Carrier)})
+        self.args = tuple(self.carriers[i].contents() if i in self.carriers else x for i, x in enumerate(args))
+        self.kwargs = {
+            name: self.carriers[name].contents() if name in self.carriers else x for name, x in kwargs.items()
+        }
+        self.names: list[list[tuple[Any, ...]]] = []
+        self.mapped: list[list[bool]] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, list[list[Any]]]:
+        inner: list[Carrier] = []
+
+        def enter(place: int | str, x: Any) -> Any:
+            if place not in self.carriers:
+                return x
+            inner.append(self.carriers[place].entered(x))
+            return inner[-1]
+
+        args = tuple(enter(i, x) for i, x in enumerate(args))
+        output = self.fun(*args, **{name: enter(name, x) for name, x in kwargs.items()})
+        found = [carrier.reports() for carrier in inner]
+        depth = _core.transforms.trace_depth()
+        self.names = [list(reports) for reports in found]
+        self.mapped = [[_core.transforms.trace_level(x) >= depth for x in reports.values()] for reports in found]
+        return output, [list(reports.values()) for reports in found]
+
+    def report(self, values: list[list[Any]]) -> None:
+        """Hand what came out of the transformation to the carriers that were given."""
+        for carrier, names, found in zip(self.carriers.values(), self.names, values, strict=True):
+            carrier.report(dict(zip(names, found, strict=True)))
+
+    def unmap(self, values: list[list[Any]], in_axes: Any) -> list[list[Any]]:
+        """Move the axis of length one call each, which vmap put first, to where the contents have it."""
+        unmapped = []
+        for place, names, mapped, found in zip(self.carriers, self.names, self.mapped, values, strict=True):
+            axes = 0 if isinstance(place, str) else in_axes[place] if isinstance(in_axes, (tuple, list)) else in_axes
+            moved = []
+            for name, varies, x in zip(names, mapped, found, strict=True):
+                axis = _at(axes, name)
+                if axis is not None:
+                    moved.append(_core.moveaxis(x, 0, axis))
+                elif not varies:
+                    moved.append(x[0])
+                else:
+                    text = ".".join(map(str, name))
+                    raise ValueError(
+                        f"vmap: the update of {text!r} differs from one mapped call to the next, but the parameters are not "
+                        "mapped (None in in_axes), so there is one place for all; map the parameters too, or call the layer "
+                        "on the whole batch"
+                    )
+            unmapped.append(moved)
+        return unmapped
+
+
+def _at(axes: Any, name: tuple[Any, ...]) -> Any:
+    """The axis that a prefix tree has at a path of keys."""
+    for key in name:
+        if axes is None or isinstance(axes, int):
+            break
+        axes = axes[key]
+    return axes
