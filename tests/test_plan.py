@@ -241,6 +241,8 @@ def test_conversions_round_inside_a_kernel(narrow):
         np.asarray(fused), np.asarray(unfused(lambda: x.astype(narrow).astype(fn.float32) * 2))
     )
     assert fused[0].item() == 2.0
+    scalar = fn.array(3.14159).astype(narrow)
+    assert scalar.astype(fn.float32).item() == scalar.item()
 
 
 def test_products_take_their_optimiser_step_along():

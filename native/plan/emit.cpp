@@ -71,7 +71,18 @@ class Emitter {
       i.args[a] =
           value(base).kind == ValueKind::leaf ? load(input.view, input.shape, Space::scalar) : inline_scalar(base);
     }
-    return made_[v] = push(i);
+    return made_[v] = push_rounded(i, val);
+  }
+
+  // A conversion to half precision rounds even where its result never reaches memory.
+  int push_rounded(const Instruction& i, const Value& val) {
+    int made = push(i);
+    if (val.kind != ValueKind::elementwise || val.opcode != Opcode::copy || !is_half(val.dtype)) return made;
+    Instruction round;
+    round.op = val.dtype == Dtype::float16 ? Opcode::round_float16 : Opcode::round_bfloat16;
+    round.space = i.space;
+    round.args[0] = made;
+    return push(round);
   }
 
   int load(const View& view, const Shape& shape, Space reader_space) {
@@ -147,15 +158,7 @@ class Emitter {
         i.args[a] = operand(broadcast_view(input.view, input.shape, val.shape), val.shape, i.space);
       }
     }
-    int made = made_[v] = push(i);
-    if (val.kind == ValueKind::elementwise && val.opcode == Opcode::copy && is_half(val.dtype)) {
-      // A conversion rounds even where its result never reaches memory.
-      Instruction round;
-      round.op = val.dtype == Dtype::float16 ? Opcode::round_float16 : Opcode::round_bfloat16;
-      round.space = i.space;
-      round.args[0] = made;
-      made = made_[v] = push(round);
-    }
+    int made = made_[v] = push_rounded(i, val);
     if (!partition_.stored[size_t(v)]) return;
     Instruction store;
     store.kind = InstructionKind::store;
