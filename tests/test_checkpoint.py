@@ -176,6 +176,28 @@ def test_checkpoints_nest(policy):
         assert_same(transform(twice), transform(plain))
 
 
+def test_random_draws_are_repeated():
+    def drop(x, key):
+        return fn.where(fn.random.bernoulli(key, 0.5, x.shape), 2.0 * fn.sin(x), 0.0)
+
+    x, key = fn.array(np.linspace(-1, 1, 100, dtype="f")), fn.random.key(3)
+    plain = fn.grad(lambda x: drop(x, key).sum())(x)
+    assert_same(fn.grad(lambda x: fn.checkpoint(drop)(x, key).sum())(x), plain)
+    assert 20 < np.count_nonzero(np.asarray(plain)) < 80
+
+
+def test_integer_arguments_and_results():
+    f = fn.checkpoint(lambda x, n: (x[n] * x[n], n + 1))
+    value, gradient = fn.value_and_grad(lambda x: f(x, fn.array(1))[0] * f(x, fn.array(1))[1])(fn.array([2.0, 3.0]))
+    assert value.item() == 18.0 and gradient.tolist() == [0.0, 12.0]
+
+
+@pytest.mark.parametrize("policy", [None, policies.dots_saveable, policies.budget(4 << 20)])
+def test_compiled_steps_agree(policy):
+    f = fn.checkpoint(chain, policy)
+    assert_same(fn.compile(fn.value_and_grad(f))(PARAMS, X), fn.value_and_grad(chain)(PARAMS, X))
+
+
 # ---- budget
 
 

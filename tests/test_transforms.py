@@ -1,6 +1,8 @@
 """grad, vjp, jvp, linearize, vmap and Jacobians: values, trees, containers."""
 
 import collections
+import concurrent.futures
+import pathlib
 
 import numpy as np
 import pytest
@@ -357,15 +359,74 @@ def test_values_read_under_grad_let_go_of_the_past_afterwards():
     assert before - fn.get_active_memory() <= 2 * x.nbytes
 
 
-def test_a_training_loop_does_not_grow():
-    w = fn.array(np.ones((32, 32), np.float32))
+@pytest.mark.parametrize("transform", [lambda f: f, fn.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize("wrap", [lambda f: f, fn.checkpoint], ids=["plain", "checkpoint"])
+def test_a_thousand_steps_do_not_grow(transform, wrap):
     x = fn.array(np.ones((8, 32), np.float32))
-    step = fn.value_and_grad(lambda w: fn.tanh(x @ w).sum())
-    sizes = []
-    for i in range(60):
-        loss, gradient = step(w)
-        w = w - 0.01 * gradient
-        fn.eval(w, loss)
-        if i % 20 == 19:
-            sizes.append(fn.get_active_memory())
-    assert sizes[0] == sizes[-1]
+    loss = wrap(lambda w: fn.tanh(x @ w).sum())
+
+    @transform
+    def step(w, rate):
+        value, gradient = fn.value_and_grad(loss)(w)
+        return value, w - rate * gradient
+
+    w = fn.array(np.ones((32, 32), np.float32))
+    arrays, process = [], []
+    for i in range(1000):
+        value, w = step(w, 0.01 / (i + 1))
+        fn.eval(w, value)
+        if i % 250 == 249:
+            arrays.append(fn.get_active_memory())
+            process.append(resident_bytes())
+    assert arrays[0] == arrays[-1]
+    assert process[-1] - process[0] < 2 << 20
+
+
+def resident_bytes():
+    """What the process holds now; zero where the system does not say."""
+    statm = pathlib.Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * 4096 if statm.exists() else 0
+
+
+def test_an_unevaluated_loop_keeps_only_its_end():
+    """Results that nobody asked for are not computed, whatever was traced on the way."""
+    x = fn.array(0.5)
+    for _ in range(200):
+        fn.grad(lambda v: fn.sin(v) * v)(x)
+    assert fn.grad(lambda v: fn.sin(v) * v)(x).item() == pytest.approx(np.sin(0.5) + 0.5 * np.cos(0.5))
+
+
+def test_long_chains():
+    def f(x):
+        for _ in range(20_000):
+            x = x * 1.0001
+        return x
+
+    x = fn.array(1.0)
+    expected = 1.0001**20_000
+    assert fn.grad(f)(x).item() == pytest.approx(expected, rel=1e-3)
+    assert fn.jvp(f, (x,), (x,))[1].item() == pytest.approx(expected, rel=1e-3)
+    assert fn.vmap(f)(fn.array([1.0, 2.0])).tolist() == pytest.approx([expected, 2 * expected], rel=1e-3)
+    assert fn.grad(fn.checkpoint(f))(x).item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_threads_trace_at_the_same_time():
+    def work(k):
+        x = fn.array(np.full(64, 0.1 * k, np.float32))
+        results = []
+        for _ in range(30):
+
+            def loss(x):
+                return (fn.vmap(fn.grad(lambda v: fn.sin(v) * v))(x) * fn.checkpoint(fn.cos)(x)).sum()
+
+            results.append(np.asarray(fn.grad(loss)(x)))
+        return results
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for k, results in enumerate(pool.map(work, range(4))):
+            v = np.float32(0.1 * k)
+            slope = np.sin(v) + v * np.cos(v)
+            curve = 2 * np.cos(v) - v * np.sin(v)
+            expected = curve * np.cos(v) - slope * np.sin(v)
+            for r in results:
+                np.testing.assert_allclose(r, np.full(64, expected), rtol=1e-4, atol=1e-6)

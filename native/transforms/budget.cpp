@@ -132,7 +132,7 @@ class Segmented {
       if (segment.mode == Mode::store && segment.parts.empty())
         run_plainly(segment.begin, segment.end, values);
       else
-        run_checkpointed(segment, cat("segment ", i + 1, " of ", choice.size()), values);
+        run_checkpointed(segment, cat("recompute segment ", i + 1, " of ", choice.size()), values);
     }
   }
 
