@@ -85,7 +85,7 @@ Array take_along(nb::handle x, nb::handle indices, nb::handle axis) {
 }
 
 Array put_along(nb::handle x, nb::handle indices, nb::handle values, nb::handle axis) {
-  Array a = as_array(x, "put_along_axis"), at = as_array(indices, "put_along_axis"), ;
+  Array a = as_array(x, "put_along_axis"), at = as_array(indices, "put_along_axis");
   Array v = as_operand(values, a.dtype(), "put_along_axis");
   if (axis.is_none())
     return reshape(put_along_axis(flatten(a, 0, -1), flatten(at, 0, -1), v.ndim() ? flatten(v, 0, -1) : v, 0),
