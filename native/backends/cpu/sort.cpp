@@ -57,11 +57,13 @@ bool complex_less(complex64_t a, complex64_t b) {
   return a.real() != b.real() ? a.real() < b.real() : a.imag() < b.imag();
 }
 
+constexpr size_t kWideDigitsFrom = 8192;
+
 // Stable radix sort by the bits of `key(item)`, least significant digit first; the result is in `items`.
-template <class Item, class KeyOf>
-void radix_sort(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key) {
+template <int kBits, class Item, class KeyOf>
+void radix_sort_by(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key) {
   using K = decltype(key(items[0]));
-  constexpr int kBits = sizeof(K) == 4 ? 11 : 8, kDigits = (int(sizeof(K)) * 8 + kBits - 1) / kBits;
+  constexpr int kDigits = (int(sizeof(K)) * 8 + kBits - 1) / kBits;
   constexpr uint32_t kBuckets = 1u << kBits;
   auto digit = [&](const Item& item, int d) { return uint32_t(key(item) >> (d * kBits)) & (kBuckets - 1); };
   std::vector<std::array<uint32_t, kBuckets>> counts(kDigits);
@@ -79,13 +81,25 @@ void radix_sort(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key) {
   }
 }
 
+template <class Item, class KeyOf>
+void radix_sort(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key) {
+  // Fewer, larger digits once the elements outweigh the buckets.
+  if (sizeof(key(items[0])) == 4 && items.size() >= kWideDigitsFrom)
+    radix_sort_by<11>(items, spare, key);
+  else
+    radix_sort_by<8>(items, spare, key);
+}
+
 // Below this many elements comparing is faster.
-constexpr int64_t kRadixFrom = 512;
+template <class K>
+constexpr size_t radix_from() {
+  return 16 * sizeof(K);
+}
 constexpr int64_t kGrain = 4096;  // elements a thread takes at least
 
 template <class K>
 void sort_keys(std::vector<K>& keys, std::vector<K>& spare) {
-  if (int64_t(keys.size()) < kRadixFrom)
+  if (keys.size() < radix_from<K>())
     std::sort(keys.begin(), keys.end());
   else
     radix_sort(keys, spare, [](K key) { return key; });
@@ -162,7 +176,7 @@ void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& t
         const T* x = in + from.start(l);
         uint32_t* y = out + to.start(l);
         for (int64_t i = 0; i < n; ++i) items[size_t(i)] = {K::of(x[i * from.step()]), uint32_t(i)};
-        if (n < kRadixFrom)
+        if (items.size() < radix_from<typename K::type>())
           std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
             return a.key != b.key ? a.key < b.key : a.position < b.position;
           });
