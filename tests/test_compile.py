@@ -153,10 +153,12 @@ def test_cache_is_bounded():
 def test_dropped_functions_free_what_they_captured():
     gc.collect()
     before = fn.get_active_memory()
-    big = fn.ones((1 << 16,)) * 1
-    f = fn.compile(lambda x: x + big)
-    f(fn.array(1.0))
-    del f, big
+
+    def use():
+        big = fn.ones((1 << 16,)) * 1
+        fn.compile(lambda x: x + big)(fn.array(1.0))
+
+    use()
     gc.collect()
     assert fn.get_active_memory() - before < 1 << 16
 
