@@ -120,6 +120,13 @@ Array dot(const Array& a, const Array& b) {
   Shape shape = with_matrix(leading(a.shape()), m, n);
   if (k == 0) return full(shape, constant(0, a.dtype()));
   if (k == 1) return multiply(a, b);
+  if (m == 1 && n == 1) {
+    // Products of two vectors are row reductions, which fuse and are summed in blocks.
+    Dtype wide = is_half(a.dtype()) ? Dtype::float32 : a.dtype();
+    const int last[] = {int(a.ndim()) - 1};
+    Array products = multiply(astype(a, wide), astype(exchanged(b), wide));
+    return astype(reduce(ReduceOp::sum, products, last, true), a.dtype());
+  }
   static const Ref<const Primitive> shared(new Dot);
   const Array inputs[] = {a, b};
   return make_node(shared, inputs, std::move(shape), a.dtype());

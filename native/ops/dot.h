@@ -8,7 +8,8 @@
 namespace funcnn {
 
 // The primitive: (..., M, K) by (..., K, N) with the same leading axes and the same inexact dtype. Operands that are
-// views are read where they lie: a transposed matrix costs no copy. Products with K = 1 are elementwise.
+// views are read where they lie: a transposed matrix costs no copy. Products with K = 1 are elementwise, those with
+// M = N = 1 reductions.
 Array dot(const Array& a, const Array& b);
 
 // NumPy's rules: vectors gain and lose an axis, leading axes broadcast. Integers are refused.
