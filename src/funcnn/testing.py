@@ -291,9 +291,9 @@ def arrays(
         import numpy as np
 
         kind = dtypes() if dtype is None else dtype
-        chosen = draw(kind) if hasattr(kind, "example") else kind
+        chosen: fn.Dtype = draw(kind) if isinstance(kind, st.SearchStrategy) else kind
         size = shapes() if shape is None else shape
-        dims = draw(size) if hasattr(size, "example") else tuple(size)
+        dims: tuple[int, ...] = draw(size) if isinstance(size, st.SearchStrategy) else tuple(size)
         count = math.prod(dims)
         if chosen == fn.bool_:
             elements: Any = st.booleans()

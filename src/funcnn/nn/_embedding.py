@@ -45,4 +45,5 @@ class Embedding(Layer):
         """Multiply by the table, ``x @ weight.T``: scores for every row, as for tied output projections."""
         if x.ndim == 0 or x.shape[-1] != self.dims:
             raise ValueError(f"expected (..., {self.dims}), got {x.shape}")
-        return x @ params["weight"].T
+        scores: fn.array = x @ params["weight"].T
+        return scores

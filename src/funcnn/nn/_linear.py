@@ -60,5 +60,5 @@ class Linear(Layer):
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         if x.ndim == 0 or x.shape[-1] != self.input_dims:
             raise ValueError(f"expected (..., {self.input_dims}), got {x.shape}")
-        y = x @ params["weight"].T
+        y: fn.array = x @ params["weight"].T
         return y + params["bias"] if self.bias else y

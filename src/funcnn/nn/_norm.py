@@ -92,7 +92,8 @@ class RMSNorm(Layer):
         _check_last(x, self.dims)
         y = _in_float32(x)
         y = y * fn.rsqrt(fn.mean(y * y, axis=-1, keepdims=True) + self.eps)
-        return (y * params["weight"]).astype(x.dtype)
+        scaled: fn.array = y * params["weight"]
+        return scaled.astype(x.dtype)
 
 
 class BatchNorm(Layer):
