@@ -1,315 +1,360 @@
-// Stand-in: one whole-domain loop an instruction. Replaced by the tile interpreter.
 #include "backends/cpu/interpreter.h"
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
+#include <memory>
 #include <vector>
 
+#include "backends/cpu/instruction_set.h"
+#include "backends/cpu/program_code.h"
 #include "base/error.h"
+#include "base/thread_pool.h"
 
 namespace funcnn::cpu {
 namespace {
 
-using Bytes = std::vector<std::byte>;
+// Work worth handing to another thread, in additions.
+constexpr double kGrain = 65536;
+// Column reductions: so many elements at least make a chunk with accumulators of its own.
+constexpr int64_t kChunkElements = 65536, kMostChunks = 32;
 
-template <class T>
-T scalar_op(Opcode op, T a, T b) {
-  if constexpr (std::is_same_v<T, bool>) {
-    switch (op) {
-      case Opcode::bitwise_and: return a && b;
-      case Opcode::bitwise_or: return a || b;
-      case Opcode::bitwise_xor: return a != b;
-      case Opcode::maximum: return a || b;
-      case Opcode::minimum: return a && b;
-      default: return a;
+// Memory of this thread for registers; it only grows.
+class Arena {
+ public:
+  std::byte* get(size_t bytes) {
+    if (bytes > size_) {
+      size_ = bytes + bytes / 2 + 4096;
+      memory_.reset(new std::byte[size_ + 64]);
+      start_ = memory_.get() + (64 - reinterpret_cast<uintptr_t>(memory_.get()) % 64);
     }
-  } else if constexpr (std::is_same_v<T, complex64_t>) {
-    switch (op) {
-      case Opcode::negative: return -a;
-      case Opcode::exp: return std::exp(a);
-      case Opcode::log: return std::log(a);
-      case Opcode::sin: return std::sin(a);
-      case Opcode::cos: return std::cos(a);
-      case Opcode::tanh: return std::tanh(a);
-      case Opcode::sqrt: return std::sqrt(a);
-      case Opcode::rsqrt: return T(1) / std::sqrt(a);
-      case Opcode::square: return a * a;
-      case Opcode::reciprocal: return T(1) / a;
-      case Opcode::conjugate: return std::conj(a);
-      case Opcode::add: return a + b;
-      case Opcode::subtract: return a - b;
-      case Opcode::multiply: return a * b;
-      case Opcode::divide: return a / b;
-      case Opcode::power: return std::pow(a, b);
-      default: return a;
-    }
-  } else if constexpr (std::is_integral_v<T>) {
-    switch (op) {
-      case Opcode::negative: return T(0 - a);
-      case Opcode::abs: return T(a < 0 ? 0 - a : a);
-      case Opcode::sign: return T(a > 0 ? 1 : a < 0 ? -1 : 0);
-      case Opcode::square: return T(a * a);
-      case Opcode::bitwise_invert: return T(~a);
-      case Opcode::add: return T(a + b);
-      case Opcode::subtract: return T(a - b);
-      case Opcode::multiply: return T(a * b);
-      case Opcode::floor_divide: { if (!b) return 0; T q = T(a / b); return T((a % b) && ((a < 0) != (b < 0)) ? q - 1 : q); }
-      case Opcode::remainder: { if (!b) return 0; T r = T(a % b); return T(r && ((r < 0) != (b < 0)) ? r + b : r); }
-      case Opcode::power: { if (b < 0) return 0; T r = 1; while (b) { if (b & 1) r = T(r * a); a = T(a * a); b = T(b >> 1); } return r; }
-      case Opcode::maximum: return a > b ? a : b;
-      case Opcode::minimum: return a < b ? a : b;
-      case Opcode::bitwise_and: return T(a & b);
-      case Opcode::bitwise_or: return T(a | b);
-      case Opcode::bitwise_xor: return T(a ^ b);
-      case Opcode::left_shift: return T(a << b);
-      case Opcode::right_shift: return T(a >> b);
-      default: return a;
-    }
-  } else if constexpr (!std::is_floating_point_v<T>) {
-    return a;
-  } else {
-    switch (op) {
-      case Opcode::round_float16: return T(float(float16_t(float(a))));
-      case Opcode::round_bfloat16: return T(float(bfloat16_t(float(a))));
-      case Opcode::negative: return -a;
-      case Opcode::abs: return std::abs(a);
-      case Opcode::sign: return a > 0 ? T(1) : a < 0 ? T(-1) : a;
-      case Opcode::floor: return std::floor(a);
-      case Opcode::ceil: return std::ceil(a);
-      case Opcode::round: return std::nearbyint(a);
-      case Opcode::trunc: return std::trunc(a);
-      case Opcode::sqrt: return std::sqrt(a);
-      case Opcode::rsqrt: return 1 / std::sqrt(a);
-      case Opcode::square: return a * a;
-      case Opcode::reciprocal: return 1 / a;
-      case Opcode::exp: return std::exp(a);
-      case Opcode::expm1: return std::expm1(a);
-      case Opcode::exp2: return std::exp2(a);
-      case Opcode::log: return std::log(a);
-      case Opcode::log1p: return std::log1p(a);
-      case Opcode::log2: return std::log2(a);
-      case Opcode::log10: return std::log10(a);
-      case Opcode::sin: return std::sin(a);
-      case Opcode::cos: return std::cos(a);
-      case Opcode::tan: return std::tan(a);
-      case Opcode::arcsin: return std::asin(a);
-      case Opcode::arccos: return std::acos(a);
-      case Opcode::arctan: return std::atan(a);
-      case Opcode::sinh: return std::sinh(a);
-      case Opcode::cosh: return std::cosh(a);
-      case Opcode::tanh: return std::tanh(a);
-      case Opcode::arcsinh: return std::asinh(a);
-      case Opcode::arccosh: return std::acosh(a);
-      case Opcode::arctanh: return std::atanh(a);
-      case Opcode::sigmoid: return 1 / (1 + std::exp(-a));
-      case Opcode::erf: return std::erf(a);
-      case Opcode::lgamma: return std::lgamma(a);
-      case Opcode::add: return a + b;
-      case Opcode::subtract: return a - b;
-      case Opcode::multiply: return a * b;
-      case Opcode::divide: return a / b;
-      case Opcode::floor_divide: return std::floor(a / b);
-      case Opcode::remainder: { T r = std::fmod(a, b); return r != 0 && ((r < 0) != (b < 0)) ? r + b : r; }
-      case Opcode::power: return std::pow(a, b);
-      case Opcode::maximum: return std::isnan(a) ? a : std::isnan(b) ? b : std::max(a, b);
-      case Opcode::minimum: return std::isnan(a) ? a : std::isnan(b) ? b : std::min(a, b);
-      case Opcode::arctan2: return std::atan2(a, b);
-      case Opcode::logaddexp: { T m = std::max(a, b); return std::isinf(m) ? m : m + std::log1p(std::exp(-std::abs(a - b))); }
-      default: return a;
+    return start_;
+  }
+
+ private:
+  std::unique_ptr<std::byte[]> memory_;
+  std::byte* start_ = nullptr;
+  size_t size_ = 0;
+};
+thread_local Arena arena;
+
+// Memory of one run: on the stack where it is little.
+template <class T, size_t kInside>
+class Temporary {
+ public:
+  explicit Temporary(size_t count) {
+    if (count > kInside) {
+      heap_.reset(new T[count + 64 / sizeof(T)]);
+      uintptr_t at = reinterpret_cast<uintptr_t>(heap_.get());
+      data_ = reinterpret_cast<T*>((at + 63) / 64 * 64);
     }
   }
-}
+  T* data() { return data_; }
 
-template <class T>
-bool test(Opcode op, T a, T b) {
-  if (op == Opcode::equal) return a == b;
-  if (op == Opcode::not_equal) return a != b;
-  if (op == Opcode::logical_not) return a == T(0);
-  if (op == Opcode::logical_and) return a != T(0) && b != T(0);
-  if (op == Opcode::logical_or) return a != T(0) || b != T(0);
-  if constexpr (!std::is_same_v<T, complex64_t>) {
-    if (op == Opcode::less) return a < b;
-    if (op == Opcode::less_equal) return a <= b;
-    if (op == Opcode::greater) return a > b;
-    if (op == Opcode::greater_equal) return a >= b;
-    if constexpr (std::is_floating_point_v<T>) {
-      if (op == Opcode::isnan) return std::isnan(a);
-      if (op == Opcode::isinf) return std::isinf(a);
-      if (op == Opcode::isfinite) return std::isfinite(a);
-    }
-  } else {
-    if (op == Opcode::isnan) return std::isnan(a.real()) || std::isnan(a.imag());
-    if (op == Opcode::isinf) return std::isinf(a.real()) || std::isinf(a.imag());
-    if (op == Opcode::isfinite) return std::isfinite(a.real()) && std::isfinite(a.imag());
-  }
-  return false;
-}
+ private:
+  alignas(64) T inside_[kInside];
+  std::unique_ptr<T[]> heap_;
+  T* data_ = inside_;
+};
+
+using Pointers = std::byte**;
+
+// Whole rows [row, row + rows), or columns [col, col + cols) of one row.
+struct Tile {
+  int64_t begin = 0;  // first element
+  int64_t row = 0, rows = 1, col = 0, cols = 1;
+  int64_t elements() const { return rows * cols; }
+};
+
+// Where reductions put partial results: for reduction r at base[r].
+struct Partial {
+  std::byte* const* base = nullptr;
+  bool first = false;  // columns: accumulators are not yet set
+};
 
 }  // namespace
 
 struct PreparedProgram::Impl {
-  KernelProgram p;
-};
-PreparedProgram::PreparedProgram(const KernelProgram& program) : impl_(new Impl{program}) {}
-PreparedProgram::~PreparedProgram() = default;
-PreparedProgram::PreparedProgram(PreparedProgram&&) noexcept = default;
+  Translation t;
+  size_t element_bytes = 0, row_bytes = 0, register_bytes = 0;
+  int64_t row_tiles = 1, col_tiles = 1, grain = 1;
+  int64_t chunk_tiles = 1, chunks = 1;  // column reductions: rows of tiles in a chunk
 
-static void execute(const KernelProgram& p, std::span<std::byte* const> operands, int64_t begin, int64_t end) {
-  std::vector<Bytes> values(p.code.size());
-  int64_t full = p.rows * p.cols;
-  bool whole = begin == 0 && end == full;
-  auto count = [&](Space s) { return s == Space::scalar ? 1 : s == Space::row ? p.rows : whole ? full : end - begin; };
-  auto pick = [&](int arg, int64_t i, Space s) -> int64_t {
-    Space from = p.code[size_t(arg)].space;
-    if (from == s) return i;
-    return from == Space::scalar ? 0 : (i + begin) / p.cols;
-  };
-  auto address = [&](const Access& a, int64_t i) {
-    int64_t at = a.offset;
-    for (size_t d = a.shape.size(); d-- > 0;) {
-      at += (i % a.shape[d]) * a.strides[d];
-      i /= a.shape[d];
+  explicit Impl(const KernelProgram& program) : t(translate(program, active_table())) {
+    // A little more than the tile keeps equal places of different registers apart in the cache.
+    element_bytes = (size_t(t.tile_rows * t.tile_cols) * t.element_item + 63) / 64 * 64 + 192;
+    row_bytes = (size_t(t.tile_rows) * 8 + 63) / 64 * 64;
+    for (const Code& c : t.code)
+      register_bytes =
+          std::max(register_bytes, size_t(c.element_registers) * element_bytes + size_t(c.row_registers) * row_bytes);
+    row_tiles = (t.rows + t.tile_rows - 1) / t.tile_rows;
+    col_tiles = t.cols ? (t.cols + t.tile_cols - 1) / t.tile_cols : 1;
+    grain = std::max<int64_t>(1, int64_t(kGrain / (t.cost * double(t.tile_rows * t.tile_cols))));
+    if (t.col_reductions) {
+      chunks = std::clamp<int64_t>(t.rows * t.cols / kChunkElements, 1, kMostChunks);
+      if (!t.row_reductions && col_tiles >= 16) chunks = 1;
+      chunk_tiles = std::max<int64_t>(1, (row_tiles + chunks - 1) / chunks);
+      chunks = row_tiles ? (row_tiles + chunk_tiles - 1) / chunk_tiles : 1;
     }
-    return at;
-  };
-  for (size_t n = 0; n < p.code.size(); ++n) {
-    const Instruction& in = p.code[n];
-    int64_t size = count(in.space);
-    int64_t first = in.space == Space::element ? begin : 0;
-    Bytes& out = values[n];
-    if (in.kind == InstructionKind::store || in.kind == InstructionKind::reduce_col) {
-      const Access& a = p.accesses[size_t(in.access)];
-      const Bytes& from = values[size_t(in.args[0])];
-      Dtype reg = p.code[size_t(in.args[0])].dtype;
-      if (in.kind == InstructionKind::reduce_col) {
-        visit_dtype(reg, [&](auto tag) {
-          using T = typename decltype(tag)::type;
-          auto* v = reinterpret_cast<const T*>(from.data());
-          for (int64_t c = 0; c < p.cols; ++c) {
-            T acc{};
-            for (int64_t r = 0; r < p.rows; ++r) {
-              T x = v[pick(in.args[0], r * p.cols + c, Space::element)];
-              acc = r == 0 ? x
-                           : scalar_op<T>(in.reduce == ReduceOp::sum    ? Opcode::add
-                                          : in.reduce == ReduceOp::prod ? Opcode::multiply
-                                          : in.reduce == ReduceOp::max || in.reduce == ReduceOp::any ? Opcode::maximum
-                                                                                                     : Opcode::minimum,
-                                          acc, x);
-            }
-            visit_dtype(a.dtype, [&](auto mtag) {
-              using M = typename decltype(mtag)::type;
-              if constexpr (std::is_convertible_v<T, M> || (std::is_floating_point_v<T> && std::is_constructible_v<M, T>))
-                reinterpret_cast<M*>(operands[size_t(a.operand)])[address(a, c)] = M(acc);
-            });
-          }
-        });
-        continue;
+  }
+
+  Tile tile_at(int64_t number) const { return tile_at(number / col_tiles, number % col_tiles); }
+  Tile tile_at(int64_t i, int64_t j) const {
+    Tile tile;
+    tile.row = i * t.tile_rows;
+    tile.rows = std::min(t.tile_rows, t.rows - tile.row);
+    tile.col = j * t.tile_cols;
+    tile.cols = std::min(t.tile_cols, t.cols - tile.col);
+    tile.begin = tile.row * t.cols + tile.col;
+    return tile;
+  }
+
+  void bind(const Code& code, Pointers p, std::span<std::byte* const> operands, const std::byte* run,
+            std::byte* registers, const Tile& tile) const {
+    for (int number : code.slots) {
+      const Slot& s = t.slots[size_t(number)];
+      int64_t item = int64_t(item_size(s.dtype));
+      std::byte*& at = p[number];
+      switch (s.kind) {
+        case Slot::element_register:
+          at = registers + size_t(s.offset) * element_bytes;
+          break;
+        case Slot::row_register:
+          at = registers + size_t(code.element_registers) * element_bytes + size_t(s.offset) * row_bytes;
+          break;
+        case Slot::run_value:
+          break;
+        case Slot::run_row:
+          at = const_cast<std::byte*>(run) + s.offset + tile.row * item;
+          break;
+        case Slot::element_memory:
+          at = operands[size_t(s.operand)] + s.offset + tile.begin * item;
+          break;
+        case Slot::row_memory:
+          at = operands[size_t(s.operand)] + s.offset + tile.row * item;
+          break;
+        case Slot::column_memory:
+          at = operands[size_t(s.operand)] + s.offset + tile.col * item;
+          break;
+        case Slot::scalar_memory:
+          at = operands[size_t(s.operand)] + s.offset;
+          break;
       }
-      visit_dtype(reg, [&](auto tag) {
-        using T = typename decltype(tag)::type;
-        auto* v = reinterpret_cast<const T*>(from.data());
-        visit_dtype(a.dtype, [&](auto mtag) {
-          using M = typename decltype(mtag)::type;
-          if constexpr (std::is_convertible_v<T, M> || (std::is_floating_point_v<T> && std::is_constructible_v<M, T>))
-            for (int64_t i = 0; i < size; ++i)
-              reinterpret_cast<M*>(operands[size_t(a.operand)])[address(a, i + first)] = M(v[pick(in.args[0], i, in.space)]);
-        });
-      });
-      continue;
     }
-    visit_dtype(in.dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      out.resize(size_t(size) * sizeof(T));
-      auto* o = reinterpret_cast<T*>(out.data());
-      if (in.kind == InstructionKind::load) {
-        const Access& a = p.accesses[size_t(in.access)];
-        visit_dtype(a.dtype, [&](auto mtag) {
-          using M = typename decltype(mtag)::type;
-          auto* m = reinterpret_cast<const M*>(operands[size_t(a.operand)]);
-          if constexpr (std::is_convertible_v<M, T>)
-            for (int64_t i = 0; i < size; ++i) o[i] = T(m[address(a, i + first)]);
-        });
-      } else if (in.kind == InstructionKind::index) {
-        if constexpr (!std::is_same_v<T, complex64_t>)
-          for (int64_t i = 0; i < size; ++i) o[i] = T(i + first);
-      } else if (in.kind == InstructionKind::reduce_row) {
-        auto* v = reinterpret_cast<const T*>(values[size_t(in.args[0])].data());
-        for (int64_t r = 0; r < p.rows; ++r) {
-          if (p.cols == 0) {
-            o[r] = in.reduce == ReduceOp::prod || in.reduce == ReduceOp::all ? T(1) : T(0);
-            continue;
+  }
+
+  void execute(const Code& code, Pointers p, std::span<std::byte* const> operands, const Tile& tile,
+               Partial partial = {}) const {
+    const int64_t elements = tile.elements();
+    for (const Step& s : code.steps) {
+      const int64_t n = s.space == Space::element ? elements : s.space == Space::row ? tile.rows : 1;
+      if (n == 0 && s.kind != Step::reduce_row) continue;
+      switch (s.kind) {
+        case Step::compute:
+          if (s.by_row) {
+            int64_t step[4];
+            for (int k = 0; k < 4; ++k) step[k] = s.row_step[k] < 0 ? -s.row_step[k] * tile.cols : s.row_step[k];
+            for (int64_t r = 0; r < tile.rows; ++r)
+              s.fn(p[s.out] + r * step[0], p[s.a] + r * step[1], p[s.b] + r * step[2], p[s.c] + r * step[3], tile.cols);
+          } else if (s.arity == 0) {
+            reinterpret_cast<simd::CastFn>(s.fn)(p[s.out], p[s.a], n);
+          } else {
+            s.fn(p[s.out], p[s.a], p[s.b], p[s.c], n);
           }
-          T acc = v[pick(in.args[0], r * p.cols, Space::element)];
-          double wide = 0;
-          if constexpr (std::is_floating_point_v<T>) wide = double(acc);
-          for (int64_t c = 1; c < p.cols; ++c) {
-            T x = v[pick(in.args[0], r * p.cols + c, Space::element)];
-            if constexpr (std::is_floating_point_v<T>) {
-              if (in.reduce == ReduceOp::sum) {
-                wide += double(x);
-                continue;
-              }
-            }
-            acc = scalar_op<T>(in.reduce == ReduceOp::sum    ? Opcode::add
-                               : in.reduce == ReduceOp::prod ? Opcode::multiply
-                               : in.reduce == ReduceOp::max || in.reduce == ReduceOp::any ? Opcode::maximum
-                                                                                          : Opcode::minimum,
-                               acc, x);
-          }
-          if constexpr (std::is_floating_point_v<T>) {
-            if (in.reduce == ReduceOp::sum) acc = T(wide);
-          }
-          o[r] = acc;
+          break;
+        case Step::load: {
+          const Walk& w = t.walks[size_t(s.walk)];
+          w.load(operands[size_t(w.operand())], p[s.out], first(s.space, tile), n);
+          break;
         }
-      } else {
-        auto get = [&]<class U>(int k, int64_t i, U*) {
-          return reinterpret_cast<const U*>(values[size_t(in.args[k])].data())[pick(in.args[k], i, in.space)];
-        };
-        Dtype from = p.code[size_t(in.args[0])].dtype;
-        if (in.op == Opcode::select) {
-          for (int64_t i = 0; i < size; ++i) o[i] = get(0, i, (bool*)nullptr) ? get(1, i, (T*)nullptr) : get(2, i, (T*)nullptr);
-        } else if (in.op == Opcode::fma) {
-          for (int64_t i = 0; i < size; ++i)
-            o[i] = scalar_op<T>(Opcode::add, scalar_op<T>(Opcode::multiply, get(0, i, (T*)nullptr), get(1, i, (T*)nullptr)), get(2, i, (T*)nullptr));
-        } else {
-          visit_dtype(from, [&](auto ftag) {
-            using F = typename decltype(ftag)::type;
-            bool two = opcode_arity(in.op) == 2;
-            for (int64_t i = 0; i < size; ++i) {
-              F a = get(0, i, (F*)nullptr), b = two ? get(1, i, (F*)nullptr) : F{};
-              if (opcode_gives_bool(in.op)) {
-                if constexpr (std::is_same_v<T, bool>) o[i] = test<F>(in.op, a, b);
-              } else if constexpr (std::is_same_v<F, complex64_t> && std::is_same_v<T, float>) {
-                o[i] = in.op == Opcode::imag ? a.imag() : in.op == Opcode::abs ? std::abs(a) : a.real();
-              } else if constexpr (std::is_same_v<F, float> && std::is_same_v<T, complex64_t>) {
-                o[i] = in.op == Opcode::make_complex ? complex64_t(a, b) : complex64_t(a, 0);
-              } else if constexpr (std::is_same_v<F, T>) {
-                o[i] = scalar_op<T>(in.op, a, b);
-              } else if constexpr (std::is_same_v<F, complex64_t>) {
-                if constexpr (std::is_constructible_v<T, float>) o[i] = T(a.real());
-              } else if constexpr (std::is_same_v<T, complex64_t>) {
-                o[i] = T(float(a), 0);
-              } else if constexpr (std::is_same_v<T, bool>) {
-                o[i] = a != F(0);
-              } else {
-                o[i] = T(a);
-              }
-            }
-          });
+        case Step::store: {
+          const Walk& w = t.walks[size_t(s.walk)];
+          w.store(operands[size_t(w.operand())], p[s.a], first(s.space, tile), n);
+          break;
         }
+        case Step::index:
+          s.index_fn(p[s.out], first(s.space, tile), n);
+          break;
+        case Step::expand:
+          if (s.arity || s.space != Space::element)
+            s.expand_fn(p[s.out], p[s.a], 1, n);
+          else
+            s.expand_fn(p[s.out], p[s.a], tile.rows, tile.cols);
+          break;
+        case Step::reduce_row:
+          if (s.reduction < 0) {
+            s.row_fn(p[s.out], p[s.a], tile.rows, tile.cols, tile.cols);
+          } else {
+            int64_t at = tile.row * col_tiles + tile.col / t.tile_cols;
+            s.row_fn(partial.base[s.reduction] + at * s.item, p[s.a], 1, tile.cols, tile.cols);
+          }
+          break;
+        case Step::reduce_col: {
+          std::byte* acc = partial.base[s.reduction] + tile.col * s.item;
+          const std::byte* in = p[s.a];
+          int64_t rows = tile.rows;
+          if (partial.first) {
+            std::memcpy(acc, in, size_t(tile.cols) * s.item);
+            in += tile.cols * s.item;
+            --rows;
+          }
+          if (rows > 0) s.col_fn(acc, in, rows, tile.cols, tile.cols);
+          break;
+        }
+      }
+    }
+  }
+  static int64_t first(Space space, const Tile& tile) {
+    return space == Space::element ? tile.begin : space == Space::row ? tile.row : 0;
+  }
+
+  // What a thread needs to execute tiles: its copy of the pointers and its registers.
+  struct Worker {
+    Temporary<std::byte*, 96> pointers;
+    std::byte* registers;
+    Worker(const Impl& impl, Pointers shared) : pointers(impl.t.slots.size()), registers(nullptr) {
+      std::copy(shared, shared + impl.t.slots.size(), pointers.data());
+      registers = arena.get(impl.register_bytes);
+    }
+  };
+
+  void start(Pointers p, std::span<std::byte* const> operands, std::byte* run) const {
+    for (size_t i = 0; i < t.slots.size(); ++i) {
+      const Slot& s = t.slots[i];
+      p[i] = s.kind == Slot::run_value || s.kind == Slot::run_row ? run + s.offset : nullptr;
+    }
+    if (t.scalars.slots.empty() && t.scalars.steps.empty()) return;
+    bind(t.scalars, p, operands, run, nullptr, Tile{});
+    execute(t.scalars, p, operands, Tile{});
+  }
+
+  void run(std::span<std::byte* const> operands) const {
+    Temporary<std::byte, 1024> run(static_cast<size_t>(t.run_bytes));
+    Temporary<std::byte*, 96> shared(t.slots.size());
+    start(shared.data(), operands, run.data());
+    if (t.form == Form::phases)
+      run_phases(operands, shared.data(), run.data());
+    else if (t.col_reductions)
+      run_columns(operands, shared.data(), run.data());
+    else if (!t.code[0].steps.empty())
+      run_code(t.code[0], operands, shared.data(), run.data(), {});
+  }
+
+  void run_code(const Code& code, std::span<std::byte* const> operands, Pointers shared, const std::byte* run,
+                Partial partial) const {
+    parallel_for(row_tiles * col_tiles, grain, [&](int64_t begin, int64_t end) {
+      Worker w(*this, shared);
+      for (int64_t i = begin; i < end; ++i) {
+        Tile tile = tile_at(i);
+        bind(code, w.pointers.data(), operands, run, w.registers, tile);
+        execute(code, w.pointers.data(), operands, tile, partial);
       }
     });
   }
-}
 
-void PreparedProgram::run(std::span<std::byte* const> operands) const {
-  execute(impl_->p, operands, 0, impl_->p.rows * impl_->p.cols);
-}
+  void run_phases(std::span<std::byte* const> operands, Pointers shared, std::byte* run) const {
+    Tile all;
+    all.rows = t.rows;
+    for (size_t phase = 0; phase < t.code.size(); ++phase) {
+      bind(t.rows_of[phase], shared, operands, run, nullptr, all);
+      execute(t.rows_of[phase], shared, operands, all);
+      if (t.code[phase].steps.empty()) continue;
+      const std::vector<int>& reductions = t.phase_reductions[phase];
+      std::vector<std::byte*> base(t.reductions.size());
+      int64_t count = t.rows * col_tiles;
+      Temporary<std::byte, 1024> partials(reductions.size() * size_t(count) * 8);
+      for (size_t i = 0; i < reductions.size(); ++i)
+        base[size_t(reductions[i])] = partials.data() + i * size_t(count) * 8;
+      run_code(t.code[phase], operands, shared, run, {base.data(), false});
+      for (int r : reductions) {
+        const Reduction& red = t.reductions[size_t(r)];
+        red.row_fn(run + t.slots[size_t(red.slot)].offset, base[size_t(r)], t.rows, col_tiles, col_tiles);
+      }
+    }
+  }
+
+  // Chunks of rows have accumulators of their own, combined pairwise at the end. With row reductions a chunk spans all
+  // columns; without, columns are cut too.
+  void run_columns(std::span<std::byte* const> operands, Pointers shared, std::byte* run) const {
+    const Code& code = t.code[0];
+    size_t count = t.reductions.size();
+    std::vector<int64_t> bytes(count);
+    int64_t total = 0;
+    for (size_t r = 0; r < count; ++r) {
+      bytes[r] = (t.cols * int64_t(item_size(t.reductions[r].dtype)) + 63) / 64 * 64;
+      total += bytes[r];
+    }
+    Temporary<std::byte, 4096> accumulators(size_t(total * chunks));
+    auto bases = [&](int64_t chunk) {
+      std::vector<std::byte*> base(count);
+      std::byte* at = accumulators.data() + chunk * total;
+      for (size_t r = 0; r < count; ++r) {
+        base[r] = at;
+        at += bytes[r];
+      }
+      return base;
+    };
+    if (t.rows == 0) {
+      auto base = bases(0);
+      for (size_t r = 0; r < count; ++r) t.reductions[r].row_fn(base[r], base[r], t.cols, 0, 0);
+    }
+    int64_t tasks = t.rows ? chunks * col_tiles : 0;
+    int64_t task_grain = std::max<int64_t>(1, grain / chunk_tiles);
+    parallel_for(tasks, task_grain, [&](int64_t begin, int64_t end) {
+      Worker w(*this, shared);
+      for (int64_t task = begin; task < end; ++task) {
+        int64_t chunk = task / col_tiles, j = task % col_tiles;
+        auto base = bases(chunk);
+        int64_t last = std::min(row_tiles, (chunk + 1) * chunk_tiles);
+        for (int64_t i = chunk * chunk_tiles; i < last; ++i) {
+          Tile tile = tile_at(i, j);
+          bind(code, w.pointers.data(), operands, run, w.registers, tile);
+          execute(code, w.pointers.data(), operands, tile, {base.data(), i == chunk * chunk_tiles});
+        }
+      }
+    });
+    auto result = bases(0);
+    for (size_t r = 0; r < count; ++r) {
+      const Reduction& red = t.reductions[r];
+      for (int64_t step = 1; step < chunks; step *= 2)
+        for (int64_t i = 0; i + step < chunks; i += 2 * step)
+          red.col_fn(bases(i)[r], bases(i + step)[r], 1, t.cols, t.cols);
+      const Walk& w = t.walks[size_t(red.walk)];
+      w.store(operands[size_t(w.operand())], result[r], 0, t.cols);
+    }
+  }
+
+  void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const {
+    if (t.row_reductions || t.col_reductions) throw Error("run_range: the program has reductions");
+    Temporary<std::byte, 1024> run(static_cast<size_t>(t.run_bytes));
+    Temporary<std::byte*, 96> pointers(t.slots.size());
+    start(pointers.data(), operands, run.data());
+    std::byte* registers = arena.get(register_bytes);
+    const Code& code = t.code[0];
+    while (begin < end) {
+      Tile tile;
+      tile.begin = begin;
+      tile.row = begin / t.cols;
+      tile.col = begin % t.cols;
+      if (tile.col == 0 && t.tile_cols == t.cols && end - begin >= t.cols) {
+        tile.rows = std::min(t.tile_rows, (end - begin) / t.cols);
+        tile.cols = t.cols;
+      } else {
+        tile.cols = std::min({t.tile_cols, t.cols - tile.col, end - begin});
+      }
+      bind(code, pointers.data(), operands, run.data(), registers, tile);
+      execute(code, pointers.data(), operands, tile);
+      begin += tile.elements();
+    }
+  }
+};
+
+PreparedProgram::PreparedProgram(const KernelProgram& program) : impl_(new Impl(program)) {}
+PreparedProgram::~PreparedProgram() = default;
+PreparedProgram::PreparedProgram(PreparedProgram&&) noexcept = default;
+
+void PreparedProgram::run(std::span<std::byte* const> operands) const { impl_->run(operands); }
 void PreparedProgram::run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const {
-  execute(impl_->p, operands, begin, end);
+  impl_->run_range(operands, begin, end);
 }
-
-const char* instruction_set() { return "baseline"; }
-void set_instruction_set(const char*) {}
 
 }  // namespace funcnn::cpu

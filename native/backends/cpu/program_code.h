@@ -1,0 +1,91 @@
+// A KernelProgram translated for tiles: steps that call table entries on slots, in one or several pieces of code.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backends/cpu/walk.h"
+
+namespace funcnn::cpu {
+
+// How the domain is cut into tiles. A tile is some whole rows, or a part of one row.
+enum class Form : uint8_t {
+  tiles,   // one pass over all tiles
+  phases,  // rows too long for a tile that are reduced: a pass a reduction level, partial results between them
+};
+
+// Where the value of a slot lies.
+struct Slot {
+  enum Kind : uint8_t {
+    element_register,  // scratch of the thread, one value for each element of the tile
+    row_register,      // scratch of the thread, one value a row of the tile
+    run_value,         // kept for the whole run: a scalar
+    run_row,           // kept for the whole run: one value for each row of the domain
+    element_memory,    // dense operand memory
+    row_memory,
+    column_memory,  // the same dense row for every row
+    scalar_memory,
+  };
+  Kind kind = element_register;
+  Dtype dtype = Dtype::float32;
+  int operand = -1;    // memory
+  int64_t offset = 0;  // bytes into the operand or the run's values; number of the register
+};
+
+struct Step {
+  enum Kind : uint8_t { compute, load, store, index, expand, reduce_row, reduce_col };
+  Kind kind = compute;
+  Space space = Space::element;
+  bool by_row = false;  // compute: some operand repeats for each row, so rows are done one by one
+  uint8_t arity = 0;
+  int16_t row_step[4] = {0, 0, 0, 0};  // bytes from row to row for a row operand, 0 for a column, -item for an element
+  int out = 0, a = 0, b = 0, c = 0;    // slots
+  int walk = -1;
+  int reduction = -1;  // number among the reductions (partial results), reduce_row in phases and reduce_col
+  uint8_t item = 4;
+  union {
+    simd::ComputeFn fn = nullptr;
+    simd::RowReduceFn row_fn;
+    simd::ColReduceFn col_fn;
+    simd::ExpandFn expand_fn;
+    simd::IndexFn index_fn;
+  };
+};
+
+struct Code {
+  std::vector<Step> steps;
+  std::vector<int> slots;  // those that change from tile to tile or from thread to thread
+  int element_registers = 0, row_registers = 0;
+};
+
+// A row reduction by phases or a column reduction.
+struct Reduction {
+  ReduceOp op;
+  Dtype dtype;
+  int slot = -1;  // phases: where the value of the rows goes
+  int walk = -1;  // columns: where the result goes
+  simd::RowReduceFn row_fn = nullptr;
+  simd::ColReduceFn col_fn = nullptr;
+};
+
+struct Translation {
+  const simd::Table* table = nullptr;
+  int64_t rows = 1, cols = 1;  // perhaps not those of the program: a flat domain may be seen as rows
+  Form form = Form::tiles;
+  bool row_reductions = false, col_reductions = false;
+  int64_t tile_rows = 1, tile_cols = 1;  // tile_cols < cols: parts of a row
+  size_t element_item = 1;               // bytes of an element in a register
+  std::vector<Walk> walks;
+  std::vector<Slot> slots;
+  Code scalars;               // once a run
+  std::vector<Code> rows_of;  // phases: the row values that can be computed before phase k
+  std::vector<Code> code;     // one (tiles), or one a phase
+  std::vector<std::vector<int>> phase_reductions;
+  std::vector<Reduction> reductions;
+  int64_t run_bytes = 0;  // of values kept for the whole run
+  double cost = 1;        // of an element, about in additions
+};
+
+Translation translate(const KernelProgram& program, const simd::Table& table);
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,320 @@
+// Table entries that gain nothing from vectors: complex numbers, libm calls in float64, functions of many branches.
+// Compiled once, for the baseline, because libm and std::complex bring inline functions that all objects share.
+#include <cmath>
+#include <complex>
+#include <limits>
+#include <type_traits>
+
+#include "backends/cpu/simd/table.h"
+
+namespace funcnn::cpu::simd {
+namespace {
+
+constexpr double kPi = 3.14159265358979323846;
+
+template <auto f, class R, class A>
+void unary(void* out, const void* a, const void*, const void*, int64_t n) {
+  R* o = static_cast<R*>(out);
+  const A* x = static_cast<const A*>(a);
+  for (int64_t i = 0; i < n; ++i) o[i] = f(x[i]);
+}
+template <auto f, class R, class A, int mask>
+void binary(void* out, const void* a, const void* b, const void*, int64_t n) {
+  R* o = static_cast<R*>(out);
+  const A *x = static_cast<const A*>(a), *y = static_cast<const A*>(b);
+  const A first = x[0], second = y[0];
+  for (int64_t i = 0; i < n; ++i) o[i] = f(mask & 1 ? first : x[i], mask & 2 ? second : y[i]);
+}
+
+template <auto f, class A, class R = A>
+void add1(Table& t, Opcode op, Dtype dtype) {
+  t.compute[int(op)][int(dtype)][0] = unary<f, R, A>;
+}
+template <auto f, class A, class R = A>
+void add2(Table& t, Opcode op, Dtype dtype) {
+  ComputeFn* entry = t.compute[int(op)][int(dtype)];
+  entry[0] = binary<f, R, A, 0>;
+  entry[1] = binary<f, R, A, 1>;
+  entry[2] = binary<f, R, A, 2>;
+}
+
+// Quotient and remainder round towards minus infinity, as in Python and NumPy.
+template <class T>
+T remainder(T a, T b) {
+  T r = std::fmod(a, b);
+  if (r == 0) return std::copysign(T(0), b);
+  return (r < 0) != (b < 0) ? r + b : r;
+}
+template <class T>
+T floor_divide(T a, T b) {
+  if (b == 0) return a / b;
+  T r = std::fmod(a, b);
+  T q = (a - r) / b;
+  if (r != 0 && (r < 0) != (b < 0)) q -= T(1);
+  if (q == 0) return std::copysign(T(0), a / b);
+  T whole = std::floor(q);
+  return q - whole > T(0.5) ? whole + T(1) : whole;
+}
+
+// Recurrence up to 10, from there the asymptotic series; reflection for negative arguments.
+double digamma(double x) {
+  if (std::isnan(x)) return x;
+  if (x == 0) return std::copysign(std::numeric_limits<double>::infinity(), -x);
+  if (std::isinf(x)) return x > 0 ? x : std::numeric_limits<double>::quiet_NaN();
+  double shift = 0;
+  if (x < 0) {
+    double fraction = x - std::nearbyint(x);
+    if (fraction == 0) return std::numeric_limits<double>::quiet_NaN();
+    shift = -kPi / std::tan(kPi * fraction);
+    x = 1 - x;
+  }
+  for (; x < 10; ++x) shift -= 1 / x;
+  double z = 1 / (x * x);
+  double series =
+      z *
+      (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 - z / 12))))));
+  return shift + std::log(x) - 0.5 / x - series;
+}
+
+double lgamma(double x) {
+#if defined(__GLIBC__)
+  int sign;  // the plain function writes a global
+  return lgamma_r(x, &sign);
+#else
+  return std::lgamma(x);
+#endif
+}
+
+// A rational start (S. Winitzki), then Halley's iteration on erf (on erfc in the tails).
+double erfinv(double x) {
+  double a = std::fabs(x);
+  if (!(a < 1)) return a == 1 ? x * std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
+  if (a == 0) return x;
+  double w = std::log1p(-a * a), c = 2 / (kPi * 0.147) + 0.5 * w;
+  double y = a < 1e-8 ? a * 0.88622692545275801365 : std::sqrt(std::sqrt(c * c - w / 0.147) - c);
+  for (int i = 0; i < 3; ++i) {
+    double error = a < 0.5 ? std::erf(y) - a : (1 - a) - std::erfc(y);
+    double step = error / (1.12837916709551257390 * std::exp(-y * y));
+    y -= step / (1 + y * step);
+  }
+  return std::copysign(y, x);
+}
+
+double sigmoid(double x) {
+  double e = std::exp(-std::fabs(x));
+  return (x < 0 ? e : 1.0) / (1.0 + e);
+}
+double logaddexp(double a, double b) {
+  if (std::isnan(a) || std::isnan(b)) return a + b;
+  double high = a > b ? a : b, low = a > b ? b : a;
+  return std::isinf(high) ? high : high + std::log1p(std::exp(low - high));
+}
+
+void add_float64(Table& t) {
+  constexpr Dtype d = Dtype::float64;
+#define FUNCNN_LIBM(opcode, function) add1<[](double x) { return std::function(x); }, double>(t, Opcode::opcode, d)
+  FUNCNN_LIBM(exp, exp);
+  FUNCNN_LIBM(expm1, expm1);
+  FUNCNN_LIBM(exp2, exp2);
+  FUNCNN_LIBM(log, log);
+  FUNCNN_LIBM(log1p, log1p);
+  FUNCNN_LIBM(log2, log2);
+  FUNCNN_LIBM(log10, log10);
+  FUNCNN_LIBM(sin, sin);
+  FUNCNN_LIBM(cos, cos);
+  FUNCNN_LIBM(tan, tan);
+  FUNCNN_LIBM(arcsin, asin);
+  FUNCNN_LIBM(arccos, acos);
+  FUNCNN_LIBM(arctan, atan);
+  FUNCNN_LIBM(sinh, sinh);
+  FUNCNN_LIBM(cosh, cosh);
+  FUNCNN_LIBM(tanh, tanh);
+  FUNCNN_LIBM(arcsinh, asinh);
+  FUNCNN_LIBM(arccosh, acosh);
+  FUNCNN_LIBM(arctanh, atanh);
+  FUNCNN_LIBM(erf, erf);
+#undef FUNCNN_LIBM
+  add1<sigmoid, double>(t, Opcode::sigmoid, d);
+  add1<erfinv, double>(t, Opcode::erfinv, d);
+  add1<lgamma, double>(t, Opcode::lgamma, d);
+  add1<digamma, double>(t, Opcode::digamma, d);
+  add2<[](double a, double b) { return std::pow(a, b); }, double>(t, Opcode::power, d);
+  add2<[](double a, double b) { return std::atan2(a, b); }, double>(t, Opcode::arctan2, d);
+  add2<logaddexp, double>(t, Opcode::logaddexp, d);
+  add2<remainder<double>, double>(t, Opcode::remainder, d);
+  add2<floor_divide<double>, double>(t, Opcode::floor_divide, d);
+}
+
+void add_float32(Table& t) {
+  constexpr Dtype d = Dtype::float32;
+  add1<[](float x) { return float(lgamma(double(x))); }, float>(t, Opcode::lgamma, d);
+  add1<[](float x) { return float(digamma(double(x))); }, float>(t, Opcode::digamma, d);
+  add2<remainder<float>, float>(t, Opcode::remainder, d);
+  add2<floor_divide<float>, float>(t, Opcode::floor_divide, d);
+  add2<[](float a, float b) { return complex64_t(a, b); }, float, complex64_t>(t, Opcode::make_complex, d);
+  for (Dtype real : {Dtype::float32, Dtype::float64}) {
+    auto same = real == Dtype::float32 ? unary<[](float x) { return x; }, float, float>
+                                       : unary<[](double x) { return x; }, double, double>;
+    t.compute[int(Opcode::real)][int(real)][0] = t.compute[int(Opcode::conjugate)][int(real)][0] = same;
+  }
+}
+
+using Z = complex64_t;
+
+bool less(Z a, Z b) { return a.real() != b.real() ? a.real() < b.real() : a.imag() < b.imag(); }
+bool nan(Z a) { return std::isnan(a.real()) || std::isnan(a.imag()); }
+bool finite(Z a) { return std::isfinite(a.real()) && std::isfinite(a.imag()); }
+Z larger(Z a, Z b) { return nan(a) ? a : nan(b) ? b : less(a, b) ? b : a; }
+Z smaller(Z a, Z b) { return nan(a) ? a : nan(b) ? b : less(b, a) ? b : a; }
+bool truth(Z a) { return a != Z(0); }
+Z power(Z a, Z b) {
+  if (b == Z(0)) return Z(1);
+  if (a == Z(0)) return b.real() > 0 ? Z(0) : Z(std::numeric_limits<float>::quiet_NaN());
+  return Z(std::pow(std::complex<double>(a), std::complex<double>(b)));
+}
+
+template <class F>
+Z through_double(F f, Z a) {
+  return Z(f(std::complex<double>(a)));
+}
+
+void add_complex(Table& t) {
+  constexpr Dtype d = Dtype::complex64;
+#define FUNCNN_COMPLEX(opcode, expression) add1<[](Z a) -> Z { return expression; }, Z>(t, Opcode::opcode, d)
+#define FUNCNN_WIDE(opcode, function) \
+  FUNCNN_COMPLEX(opcode, through_double([](std::complex<double> z) { return std::function(z); }, a))
+  FUNCNN_COMPLEX(negative, -a);
+  FUNCNN_COMPLEX(conjugate, std::conj(a));
+  FUNCNN_COMPLEX(square, a * a);
+  FUNCNN_COMPLEX(reciprocal, Z(1) / a);
+  FUNCNN_COMPLEX(rsqrt, Z(1) / std::sqrt(a));
+  FUNCNN_COMPLEX(sign, truth(a) ? a / std::abs(a) : a);
+  FUNCNN_COMPLEX(log2, std::log(a) * 1.44269504088896341f);
+  FUNCNN_COMPLEX(expm1, Z(std::exp(std::complex<double>(a)) - 1.0));
+  FUNCNN_COMPLEX(log1p, Z(std::log(std::complex<double>(a) + 1.0)));
+  FUNCNN_COMPLEX(exp2, std::exp(a * 0.693147180559945309f));
+  FUNCNN_COMPLEX(sigmoid, Z(1) / (Z(1) + std::exp(-a)));
+  FUNCNN_WIDE(sqrt, sqrt);
+  FUNCNN_WIDE(exp, exp);
+  FUNCNN_WIDE(log, log);
+  FUNCNN_WIDE(log10, log10);
+  FUNCNN_WIDE(sin, sin);
+  FUNCNN_WIDE(cos, cos);
+  FUNCNN_WIDE(tan, tan);
+  FUNCNN_WIDE(sinh, sinh);
+  FUNCNN_WIDE(cosh, cosh);
+  FUNCNN_WIDE(tanh, tanh);
+  FUNCNN_WIDE(arcsin, asin);
+  FUNCNN_WIDE(arccos, acos);
+  FUNCNN_WIDE(arctan, atan);
+  FUNCNN_WIDE(arcsinh, asinh);
+  FUNCNN_WIDE(arccosh, acosh);
+  FUNCNN_WIDE(arctanh, atanh);
+#undef FUNCNN_WIDE
+#undef FUNCNN_COMPLEX
+  add1<[](Z a) { return std::abs(a); }, Z, float>(t, Opcode::abs, d);
+  add1<[](Z a) { return a.real(); }, Z, float>(t, Opcode::real, d);
+  add1<[](Z a) { return a.imag(); }, Z, float>(t, Opcode::imag, d);
+  add1<nan, Z, bool>(t, Opcode::isnan, d);
+  add1<finite, Z, bool>(t, Opcode::isfinite, d);
+  add1<[](Z a) { return std::isinf(a.real()) || std::isinf(a.imag()); }, Z, bool>(t, Opcode::isinf, d);
+  add1<[](Z a) { return !truth(a); }, Z, bool>(t, Opcode::logical_not, d);
+  add2<[](Z a, Z b) { return a + b; }, Z>(t, Opcode::add, d);
+  add2<[](Z a, Z b) { return a - b; }, Z>(t, Opcode::subtract, d);
+  add2<[](Z a, Z b) { return a * b; }, Z>(t, Opcode::multiply, d);
+  add2<[](Z a, Z b) { return a / b; }, Z>(t, Opcode::divide, d);
+  add2<power, Z>(t, Opcode::power, d);
+  add2<larger, Z>(t, Opcode::maximum, d);
+  add2<smaller, Z>(t, Opcode::minimum, d);
+  add2<[](Z a, Z b) { return a == b; }, Z, bool>(t, Opcode::equal, d);
+  add2<[](Z a, Z b) { return a != b; }, Z, bool>(t, Opcode::not_equal, d);
+  add2<less, Z, bool>(t, Opcode::less, d);
+  add2<[](Z a, Z b) { return !nan(a) && !nan(b) && !less(b, a); }, Z, bool>(t, Opcode::less_equal, d);
+  add2<[](Z a, Z b) { return less(b, a); }, Z, bool>(t, Opcode::greater, d);
+  add2<[](Z a, Z b) { return !nan(a) && !nan(b) && !less(a, b); }, Z, bool>(t, Opcode::greater_equal, d);
+  add2<[](Z a, Z b) { return truth(a) && truth(b); }, Z, bool>(t, Opcode::logical_and, d);
+  add2<[](Z a, Z b) { return truth(a) || truth(b); }, Z, bool>(t, Opcode::logical_or, d);
+}
+
+template <class To, class From>
+void cast(void* out, const void* in, int64_t n) {
+  To* o = static_cast<To*>(out);
+  const From* x = static_cast<const From*>(in);
+  for (int64_t i = 0; i < n; ++i) {
+    if constexpr (std::is_same_v<From, Z> && std::is_same_v<To, Z>)
+      o[i] = x[i];
+    else if constexpr (std::is_same_v<From, Z> && std::is_same_v<To, bool>)
+      o[i] = truth(x[i]);
+    else if constexpr (std::is_same_v<From, Z> && std::is_unsigned_v<To>)
+      o[i] = To(int64_t(x[i].real()));
+    else if constexpr (std::is_same_v<From, Z>)
+      o[i] = To(x[i].real());
+    else
+      o[i] = Z(float(x[i]), 0);
+  }
+}
+
+template <Z (*f)(Z, Z)>
+void reduce_rows(void* out, const void* in, int64_t rows, int64_t cols, int64_t stride, Z identity) {
+  for (int64_t r = 0; r < rows; ++r) {
+    // Pairwise by a binary counter, as for real numbers.
+    const Z* x = static_cast<const Z*>(in) + r * stride;
+    Z level[64];
+    for (int64_t c = 0; c < cols; ++c) {
+      Z v = x[c];
+      int k = 0;
+      for (int64_t bit = c; bit & 1; bit >>= 1) v = f(level[k++], v);
+      level[k] = v;
+    }
+    Z v = identity;
+    bool first = true;
+    int k = 0;
+    for (int64_t bit = cols; bit; bit >>= 1, ++k)
+      if (bit & 1) {
+        v = first ? level[k] : f(level[k], v);
+        first = false;
+      }
+    static_cast<Z*>(out)[r] = v;
+  }
+}
+template <Z (*f)(Z, Z)>
+void reduce_cols(void* acc, const void* in, int64_t rows, int64_t cols, int64_t stride) {
+  Z* a = static_cast<Z*>(acc);
+  for (int64_t r = 0; r < rows; ++r) {
+    const Z* x = static_cast<const Z*>(in) + r * stride;
+    for (int64_t c = 0; c < cols; ++c) a[c] = f(a[c], x[c]);
+  }
+}
+Z plus(Z a, Z b) { return a + b; }
+Z times(Z a, Z b) { return a * b; }
+template <Z (*f)(Z, Z), int identity>
+void add_reduction(Table& t, ReduceOp op) {
+  constexpr int d = int(Dtype::complex64);
+  t.reduce_row[int(op)][d] = [](void* out, const void* in, int64_t rows, int64_t cols, int64_t stride) {
+    reduce_rows<f>(out, in, rows, cols, stride, Z(float(identity)));
+  };
+  t.reduce_col[int(op)][d] = reduce_cols<f>;
+}
+
+}  // namespace
+
+void add_scalar_operations(Table& t) {
+  add_float64(t);
+  add_float32(t);
+  add_complex(t);
+  for (int i = 0; i < kDtypeCount; ++i)
+    visit_dtype(Dtype(i), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      t.cast[int(Dtype::complex64)][i] = cast<Z, T>;
+      t.cast[i][int(Dtype::complex64)] = cast<T, Z>;
+    });
+  t.index[int(Dtype::complex64)] = [](void* out, int64_t start, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) static_cast<Z*>(out)[i] = Z(float(start + i), 0);
+  };
+  add_reduction<plus, 0>(t, ReduceOp::sum);
+  add_reduction<times, 1>(t, ReduceOp::prod);
+  add_reduction<larger, 0>(t, ReduceOp::max);
+  add_reduction<smaller, 0>(t, ReduceOp::min);
+}
+
+}  // namespace funcnn::cpu::simd

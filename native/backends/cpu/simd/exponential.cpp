@@ -1,0 +1,147 @@
+// Exponentials, logarithms and hyperbolic functions of float32.
+#include "backends/cpu/simd/math.h"
+
+namespace funcnn::cpu::simd {
+namespace {
+
+// clang-format off
+struct Exp { static FUNCNN_INLINE float apply(float x) { return exp_f32(x); } };
+struct Expm1 { static FUNCNN_INLINE float apply(float x) { return expm1_f32(x); } };
+struct Log { static FUNCNN_INLINE float apply(float x) { return log_f32(x); } };
+// clang-format on
+
+struct Exp2 {
+  static FUNCNN_INLINE float apply(float x) {
+    x = clamp(x, -152.0f, 129.0f);
+    float n = nearest(x);
+    float r = x - n;
+    return scale(1.0f + r * polynomial(r, kExp2), n);
+  }
+};
+struct Log1p {
+  static FUNCNN_INLINE float apply(float x) {
+    float u = 1.0f + x;
+    Split s = split(u);
+    // What the sum lost.
+    float lost = x < 1.0f ? x - (u - 1.0f) : 1.0f - (u - x);
+    float r = s.e * kLn2High + (s.f + ((log_rest(s.f) + lost / u) + s.e * kLn2Low));
+    r = log_edges(u, r);
+    return x == 0.0f ? x : r;
+  }
+};
+struct Log2 {
+  static FUNCNN_INLINE float apply(float x) {
+    Split s = split(x);
+    constexpr float high = 1.44140625f, low = 1.28879089e-3f;  // log2(e); high: 10 bits
+    float rest = log_rest(s.f);
+    float r = s.e + (s.f * high + (s.f * low + rest * (high + low)));
+    return log_edges(x, r);
+  }
+};
+struct Log10 {
+  static FUNCNN_INLINE float apply(float x) {
+    Split s = split(x);
+    constexpr float high = 0.43359375f, low = 7.00731903e-4f;                     // log10(e)
+    constexpr float two_high = 0.301025390625f, two_low = 4.60503898119521e-06f;  // log10(2)
+    float rest = log_rest(s.f);
+    float r = s.e * two_high + (s.f * high + (s.f * low + (rest * (high + low) + s.e * two_low)));
+    return log_edges(x, r);
+  }
+};
+
+struct Sigmoid {
+  static FUNCNN_INLINE float apply(float x) {
+    float e = exp_f32(-std::fabs(x));
+    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+  }
+};
+
+// x P(x^2) / Q(x^2) up to 9.02, from where tanh rounds to 1.
+struct Tanh {
+  static FUNCNN_INLINE float apply(float x) {
+    float y = clamp(x, -9.02f, 9.02f), z = y * y;
+    constexpr float p[] = {1.0f, 0.13379154769f, 0.00349338064013f, 2.05733705779e-5f, 1.33063366223e-8f};
+    constexpr float q[] = {1.0f, 0.467124695049f, 0.0258685459314f, 0.000328205099863f, 7.75653560415e-7f};
+    float r = y * polynomial(z, p) / polynomial(z, q);
+    r = r > 1.0f ? 1.0f : r;
+    r = r < -1.0f ? -1.0f : r;
+    return x == 0.0f ? x : r;
+  }
+};
+
+struct Sinh {
+  static FUNCNN_INLINE float apply(float x) {
+    double y = clamp(double(x), -100.0, 100.0), z = y * y;
+    double e = exp_inner(y);
+    double large = 0.5 * (e - 1.0 / e);
+    double small = y + y * z * (1.0 / 6 + z * (1.0 / 120 + z * (1.0 / 5040)));
+    return float((z < 0.09) ? small : large);
+  }
+};
+struct Cosh {
+  static FUNCNN_INLINE float apply(float x) {
+    double y = clamp(double(x), -100.0, 100.0);
+    double e = exp_inner(y);
+    return float(0.5 * (e + 1.0 / e));
+  }
+};
+
+struct Arcsinh {
+  static FUNCNN_INLINE float apply(float x) {
+    double a = std::fabs(double(x));
+    double r = log1p_inner(a + a * a / (1.0 + std::sqrt(a * a + 1.0)));
+    r = a == kInfD ? kInfD : r;
+    r = a == 0.0 ? 0.0 : r;
+    return x != x ? x : with_sign(float(r), x);
+  }
+};
+struct Arccosh {
+  static FUNCNN_INLINE float apply(float x) {
+    double t = double(x) - 1.0;
+    double r = log1p_inner(t + std::sqrt(t * (t + 2.0)));
+    r = t == kInfD ? kInfD : r;
+    return x < 1.0f || x != x ? kNan : float(r);
+  }
+};
+struct Arctanh {
+  static FUNCNN_INLINE float apply(float x) {
+    double a = std::fabs(double(x));
+    double r = 0.5 * log1p_inner(2.0 * a / (1.0 - a));
+    r = a == 1.0 ? kInfD : r;
+    r = !(a <= 1.0) ? kNanD : r;
+    return with_sign(float(r), x);
+  }
+};
+struct Logaddexp {
+  static FUNCNN_INLINE float apply(float a, float b) {
+    float high = a > b ? a : b, low = a > b ? b : a;
+    float r = high + Log1p::apply(exp_f32(low - high));
+    r = high == kInf || high == -kInf ? high : r;
+    return a != a || b != b ? a + b : r;
+  }
+};
+
+}  // namespace
+
+namespace FUNCNN_ISA {
+
+void add_exponential(Table& t) {
+  add_unary_one<Exp, float>(t, Opcode::exp);
+  add_unary_one<Exp2, float>(t, Opcode::exp2);
+  add_unary_one<Expm1, float>(t, Opcode::expm1);
+  add_unary_one<Log, float>(t, Opcode::log);
+  add_unary_one<Log1p, float>(t, Opcode::log1p);
+  add_unary_one<Log2, float>(t, Opcode::log2);
+  add_unary_one<Log10, float>(t, Opcode::log10);
+  add_unary_one<Sigmoid, float>(t, Opcode::sigmoid);
+  add_unary_one<Tanh, float>(t, Opcode::tanh);
+  add_unary_one<Sinh, float>(t, Opcode::sinh);
+  add_unary_one<Cosh, float>(t, Opcode::cosh);
+  add_unary_one<Arcsinh, float>(t, Opcode::arcsinh);
+  add_unary_one<Arccosh, float>(t, Opcode::arccosh);
+  add_unary_one<Arctanh, float>(t, Opcode::arctanh);
+  add_binary_one<Logaddexp, float>(t, Opcode::logaddexp);
+}
+
+}  // namespace FUNCNN_ISA
+}  // namespace funcnn::cpu::simd

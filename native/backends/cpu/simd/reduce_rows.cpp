@@ -1,0 +1,117 @@
+// Reductions of contiguous rows to one value each. Floating-point sums are accumulated in many lanes over blocks, and
+// blocks are summed pairwise: the error grows with the logarithm of the length.
+#include "backends/cpu/simd/reduce.h"
+
+namespace funcnn::cpu::simd {
+namespace {
+
+constexpr int kLaneBytes = 256;  // of accumulators
+constexpr int64_t kBlock = 2048;
+
+template <class T, class Op>
+FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n) {
+  constexpr int lanes = kLaneBytes / int(sizeof(T));
+  T acc[lanes];
+  int64_t i = 0;
+  if (n >= lanes) {
+    for (int l = 0; l < lanes; ++l) acc[l] = x[l];
+    for (i = lanes; i + lanes <= n; i += lanes)
+      for (int l = 0; l < lanes; ++l) acc[l] = Op::apply(acc[l], x[i + l]);
+    for (int width = lanes / 2; width > 0; width /= 2)
+      for (int l = 0; l < width; ++l) acc[l] = Op::apply(acc[l], acc[l + width]);
+  } else {
+    acc[0] = Op::identity();
+  }
+  T r = acc[0];
+  for (; i < n; ++i) r = Op::apply(r, x[i]);
+  return r;
+}
+
+template <class T, class Op>
+T reduce_line(const T* x, int64_t n) {
+  if (n <= kBlock) return reduce_block<T, Op>(x, n);
+  // A binary counter of partial results: level k holds the one of 2^k blocks.
+  T level[56];
+  int64_t blocks = 0;
+  int64_t whole = n / kBlock;
+  for (int64_t b = 0; b < whole; ++b) {
+    T r = reduce_block<T, Op>(x + b * kBlock, kBlock);
+    int k = 0;
+    for (int64_t bit = blocks; bit & 1; bit >>= 1) r = Op::apply(level[k++], r);
+    level[k] = r;
+    ++blocks;
+  }
+  T r = Op::identity();
+  if (whole * kBlock < n) r = reduce_block<T, Op>(x + whole * kBlock, n - whole * kBlock);
+  int k = 0;
+  for (int64_t bit = blocks; bit; bit >>= 1, ++k)
+    if (bit & 1) r = Op::apply(level[k], r);
+  return r;
+}
+
+template <class T, class Op, int cols>
+void short_rows(T* FUNCNN_RESTRICT o, const T* FUNCNN_RESTRICT x, int64_t rows, int64_t stride) {
+  for (int64_t r = 0; r < rows; ++r) {
+    T a = x[r * stride];
+    for (int c = 1; c < cols; ++c) a = Op::apply(a, x[r * stride + c]);
+    o[r] = a;
+  }
+}
+
+template <class T, class Op>
+void rows_loop(void* out, const void* in, int64_t rows, int64_t cols, int64_t stride) {
+  T* o = static_cast<T*>(out);
+  const T* x = static_cast<const T*>(in);
+  switch (cols) {
+    case 2:
+      return short_rows<T, Op, 2>(o, x, rows, stride);
+    case 3:
+      return short_rows<T, Op, 3>(o, x, rows, stride);
+    case 4:
+      return short_rows<T, Op, 4>(o, x, rows, stride);
+    case 8:
+      return short_rows<T, Op, 8>(o, x, rows, stride);
+    default:
+      break;
+  }
+  if (cols < 16) {
+    for (int64_t r = 0; r < rows; ++r) {
+      T a = Op::identity();
+      for (int64_t c = 0; c < cols; ++c) a = Op::apply(a, x[r * stride + c]);
+      o[r] = a;
+    }
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r) o[r] = reduce_line<T, Op>(x + r * stride, cols);
+}
+
+template <template <class> class Op, class... Ts>
+void add(Table& t, ReduceOp op, Types<Ts...>) {
+  ((t.reduce_row[int(op)][DtypeOf<Ts>::value] = rows_loop<Ts, Op<Ts>>), ...);
+}
+
+}  // namespace
+
+namespace FUNCNN_ISA {
+
+void add_row_reductions(Table& t) {
+  using Wrapping = Types<uint8_t, uint16_t, uint32_t, uint64_t, float, double>;
+  add<SumOp>(t, ReduceOp::sum, Wrapping{});
+  add<ProdOp>(t, ReduceOp::prod, Wrapping{});
+  add<MaxOp>(t, ReduceOp::max, Reals{});
+  add<MinOp>(t, ReduceOp::min, Reals{});
+  add<AllOp>(t, ReduceOp::all, Types<uint8_t>{});
+  add<AnyOp>(t, ReduceOp::any, Types<uint8_t>{});
+  for (ReduceOp op : {ReduceOp::sum, ReduceOp::prod})
+    for (int d = 0; d < 4; ++d)
+      t.reduce_row[int(op)][int(Dtype::int8) + d] = t.reduce_row[int(op)][int(Dtype::uint8) + d];
+  constexpr int b = int(Dtype::bool_), u = int(Dtype::uint8);
+  RowReduceFn all = t.reduce_row[int(ReduceOp::all)][u], any = t.reduce_row[int(ReduceOp::any)][u];
+  t.reduce_row[int(ReduceOp::all)][b] = t.reduce_row[int(ReduceOp::min)][b] = all;
+  t.reduce_row[int(ReduceOp::prod)][b] = all;
+  t.reduce_row[int(ReduceOp::any)][b] = t.reduce_row[int(ReduceOp::max)][b] = any;
+  t.reduce_row[int(ReduceOp::sum)][b] = any;
+}
+
+}  // namespace FUNCNN_ISA
+}  // namespace funcnn::cpu::simd

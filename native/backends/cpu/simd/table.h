@@ -1,0 +1,73 @@
+// The vectorised loops of one instruction set, looked up by opcode and dtype. Every source of this folder is compiled
+// once for each instruction set, FUNCNN_ISA being its name; nothing here may be an inline function or a template that
+// another translation unit could share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "graph/opcode.h"
+
+namespace funcnn::cpu::simd {
+
+// out[i] = op(a[i], b[i], c[i]).
+using ComputeFn = void (*)(void* out, const void* a, const void* b, const void* c, int64_t n);
+using CastFn = void (*)(void* out, const void* in, int64_t n);
+// out[r] = the reduction of in[r * stride + 0 .. cols).
+using RowReduceFn = void (*)(void* out, const void* in, int64_t rows, int64_t cols, int64_t stride);
+// acc[c] = the reduction of acc[c] and in[r * stride + c] for all r.
+using ColReduceFn = void (*)(void* acc, const void* in, int64_t rows, int64_t cols, int64_t stride);
+// out[r * cols + c] = in[r].
+using ExpandFn = void (*)(void* out, const void* in, int64_t rows, int64_t cols);
+// gather: out[i] = in[i * stride]; scatter: out[i * stride] = in[i].
+using StridedFn = void (*)(void* out, const void* in, int64_t n, int64_t stride);
+// out[i] = start + i.
+using IndexFn = void (*)(void* out, int64_t start, int64_t n);
+
+// Fused products that are no opcodes of their own.
+inline constexpr int kFms = kOpcodeCount;       // a * b - c
+inline constexpr int kFnma = kOpcodeCount + 1;  // c - a * b
+inline constexpr int kOpCount = kOpcodeCount + 2;
+inline constexpr int kReduceCount = 6;
+
+struct Table {
+  // By opcode, dtype of the operands (of `select`: of its second) and mask: bit k says that operand k is one value,
+  // repeated.
+  ComputeFn compute[kOpCount][kDtypeCount][8];
+  CastFn cast[kDtypeCount][kDtypeCount];  // [to][from]
+  RowReduceFn reduce_row[kReduceCount][kDtypeCount];
+  ColReduceFn reduce_col[kReduceCount][kDtypeCount];
+  ExpandFn expand[4];  // by log2 of the item size
+  StridedFn gather[4], scatter[4];
+  IndexFn index[kDtypeCount];
+};
+
+#define FUNCNN_SIMD_FAMILIES(isa)    \
+  namespace isa {                    \
+  void add_arithmetic(Table& t);     \
+  void add_bitwise(Table& t);        \
+  void add_compare(Table& t);        \
+  void add_fused(Table& t);          \
+  void add_exponential(Table& t);    \
+  void add_trigonometric(Table& t);  \
+  void add_special(Table& t);        \
+  void add_power(Table& t);          \
+  void add_casts(Table& t);          \
+  void add_row_reductions(Table& t); \
+  void add_col_reductions(Table& t); \
+  void add_moves(Table& t);          \
+  void fill_table(Table& t);         \
+  }
+
+FUNCNN_SIMD_FAMILIES(baseline)
+#if defined(FUNCNN_X86) || defined(__x86_64__) || defined(_M_X64)
+FUNCNN_SIMD_FAMILIES(avx2)
+FUNCNN_SIMD_FAMILIES(avx512)
+#endif
+#undef FUNCNN_SIMD_FAMILIES
+
+// What gains nothing from vectors, compiled once: complex numbers, libm calls in float64, gamma functions.
+void add_scalar_operations(Table& t);
+
+}  // namespace funcnn::cpu::simd

@@ -1,0 +1,146 @@
+#include "backends/cpu/walk.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace funcnn::cpu {
+namespace {
+
+// Converted through a buffer of so many elements where memory is not dense.
+constexpr int64_t kBuffer = 512;
+
+void copy_dense(std::byte* out, const std::byte* in, int64_t n, size_t item) {
+  if (n == 1 && item == 4) {
+    std::memcpy(out, in, 4);
+  } else {
+    std::memcpy(out, in, size_t(n) * item);
+  }
+}
+
+}  // namespace
+
+Walk::Walk(const Access& access, Dtype value, const simd::Table& table)
+    : operand_(access.operand),
+      offset_(access.offset),
+      memory_item_(item_size(access.dtype)),
+      value_item_(item_size(value)),
+      same_(access.dtype == value),
+      to_value_(table.cast[int(value)][int(access.dtype)]),
+      to_memory_(table.cast[int(access.dtype)][int(value)]),
+      table_(&table) {
+  for (size_t d = 0; d < access.shape.size(); ++d) {
+    int64_t length = access.shape[d], stride = access.strides[d];
+    if (length == 1) continue;
+    if (!lengths_.empty() && strides_.back() == stride * length) {
+      lengths_.back() *= length;
+      strides_.back() = stride;
+    } else {
+      lengths_.push_back(length);
+      strides_.push_back(stride);
+    }
+  }
+}
+
+bool Walk::repeats_row(int64_t cols) const {
+  return same_ && lengths_.size() == 2 && strides_[0] == 0 && strides_[1] == 1 && lengths_[1] == cols;
+}
+bool Walk::repeats_value(int64_t cols) const {
+  return lengths_.size() >= 2 && strides_.back() == 0 && lengths_.back() == cols;
+}
+Walk Walk::without_columns() const {
+  Walk w = *this;
+  w.lengths_.resize(w.lengths_.size() - 1);
+  w.strides_.resize(w.strides_.size() - 1);
+  return w;
+}
+int64_t Walk::natural_columns() const {
+  if (lengths_.size() < 2) return 0;
+  int64_t cols = lengths_.back();
+  return repeats_row(cols) || repeats_value(cols) ? cols : 0;
+}
+
+// f(position of the first element, stride, count) for every run along the innermost axis.
+template <class F>
+void Walk::runs(int64_t begin, int64_t n, F&& f) const {
+  if (n <= 0) return;
+  if (lengths_.size() <= 1) {
+    int64_t stride = lengths_.empty() ? 0 : strides_[0];
+    f(offset_ + begin * stride, stride, n);
+    return;
+  }
+  size_t last = lengths_.size() - 1;
+  SmallVector<int64_t, 8> index;
+  index.resize(lengths_.size());
+  int64_t at = offset_;
+  for (size_t d = lengths_.size(); d-- > 0;) {
+    index[d] = begin % lengths_[d];
+    begin /= lengths_[d];
+    at += index[d] * strides_[d];
+  }
+  for (;;) {
+    int64_t run = std::min(n, lengths_[last] - index[last]);
+    f(at, strides_[last], run);
+    n -= run;
+    if (n == 0) return;
+    at -= index[last] * strides_[last];
+    index[last] = 0;
+    for (size_t d = last; d-- > 0;) {
+      at += strides_[d];
+      if (++index[d] < lengths_[d]) break;
+      at -= lengths_[d] * strides_[d];
+      index[d] = 0;
+    }
+  }
+}
+
+void Walk::load(const std::byte* base, std::byte* out, int64_t begin, int64_t n) const {
+  int size = size_log2(memory_item_);
+  runs(begin, n, [&](int64_t at, int64_t stride, int64_t count) {
+    const std::byte* in = base + at * int64_t(memory_item_);
+    if (stride == 1 || count == 1) {
+      if (same_)
+        copy_dense(out, in, count, memory_item_);
+      else
+        to_value_(out, in, count);
+    } else if (stride == 0) {
+      alignas(8) std::byte value[8];
+      if (!same_) to_value_(value, in, 1);
+      table_->expand[size_log2(value_item_)](out, same_ ? in : value, 1, count);
+    } else if (same_) {
+      table_->gather[size](out, in, count, stride);
+    } else {
+      alignas(64) std::byte buffer[kBuffer * 8];
+      for (int64_t i = 0; i < count; i += kBuffer) {
+        int64_t m = std::min(kBuffer, count - i);
+        table_->gather[size](buffer, in + i * stride * int64_t(memory_item_), m, stride);
+        to_value_(out + i * int64_t(value_item_), buffer, m);
+      }
+    }
+    out += count * int64_t(value_item_);
+  });
+}
+
+void Walk::store(std::byte* base, const std::byte* in, int64_t begin, int64_t n) const {
+  int size = size_log2(memory_item_);
+  runs(begin, n, [&](int64_t at, int64_t stride, int64_t count) {
+    std::byte* out = base + at * int64_t(memory_item_);
+    if (stride == 1 || count == 1) {
+      if (same_)
+        copy_dense(out, in, count, memory_item_);
+      else
+        to_memory_(out, in, count);
+    } else if (same_) {
+      table_->scatter[size](out, in, count, stride);
+    } else {
+      alignas(64) std::byte buffer[kBuffer * 8];
+      for (int64_t i = 0; i < count; i += kBuffer) {
+        int64_t m = std::min(kBuffer, count - i);
+        to_memory_(buffer, in + i * int64_t(value_item_), m);
+        table_->scatter[size](out + i * stride * int64_t(memory_item_), buffer, m, stride);
+      }
+    }
+    in += count * int64_t(value_item_);
+  });
+}
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,47 @@
+// Reading and writing ranges of a strided operand, with conversion between memory and register dtypes.
+#pragma once
+
+#include "backends/cpu/simd/table.h"
+#include "plan/kernel_program.h"
+
+namespace funcnn::cpu {
+
+class Walk {
+ public:
+  Walk() = default;
+  Walk(const Access& access, Dtype value, const simd::Table& table);
+
+  int operand() const { return operand_; }
+  // No conversion is needed and the elements lie densely.
+  bool dense() const { return same_ && (lengths_.empty() || (lengths_.size() == 1 && strides_[0] == 1)); }
+  // Dense rows of `cols` elements that repeat for every row.
+  bool repeats_row(int64_t cols) const;
+  // One value repeated along every row of `cols` elements.
+  bool repeats_value(int64_t cols) const;
+  Walk without_columns() const;
+  // The number of columns of the two cases above, or 0.
+  int64_t natural_columns() const;
+
+  int64_t offset_bytes() const { return offset_ * int64_t(memory_item_); }
+
+  // Elements [begin, begin + n) in row-major order; `base` is the operand.
+  void load(const std::byte* base, std::byte* out, int64_t begin, int64_t n) const;
+  void store(std::byte* base, const std::byte* in, int64_t begin, int64_t n) const;
+
+ private:
+  template <class F>
+  void runs(int64_t begin, int64_t n, F&& f) const;
+
+  int operand_ = 0;
+  int64_t offset_ = 0;
+  Shape lengths_;    // without axes of length 1, neighbours merged
+  Strides strides_;  // elements
+  size_t memory_item_ = 4, value_item_ = 4;
+  bool same_ = true;
+  simd::CastFn to_value_ = nullptr, to_memory_ = nullptr;
+  const simd::Table* table_ = nullptr;
+};
+
+inline int size_log2(size_t item) { return item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : 3; }
+
+}  // namespace funcnn::cpu
