@@ -300,6 +300,16 @@ class TestThreads:
         fn.synchronize()
 
 
+def test_memory_of_others_is_released_on_any_thread() -> None:
+    for _ in range(50):
+        y = fn.asarray(np.arange(10_000, dtype=np.float32)) * 2  # the evaluation drops the last reference
+        fn.async_eval(y)
+        fn.plan_cache_info()
+        fn.grad(lambda v: (v * v).sum())(fn.ones(3))
+    fn.synchronize()
+    assert y[1].item() == 2
+
+
 def test_numbers_by_protocol() -> None:
     with pytest.raises(TypeError, match="Fraction"):
         fn.array(Fraction(1, 2))

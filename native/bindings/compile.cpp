@@ -337,7 +337,10 @@ void bind_compile(nb::module_& m) {
   m.def(
       "plan_cache_info",
       [] {
-        CacheInfo info = plan_cache_info();
+        CacheInfo info = [] {
+          nb::gil_scoped_release unlocked;
+          return plan_cache_info();
+        }();
         nb::dict out;
         out["hits"] = info.hits;
         out["misses"] = info.misses;
@@ -347,7 +350,7 @@ void bind_compile(nb::module_& m) {
       },
       nb::sig("def plan_cache_info() -> dict[str, int]"),
       "Return how often an evaluation found its plan (`hits`) or had to build it (`misses`), and how many are kept.");
-  m.def("clear_plan_cache", &clear_plan_cache, "Forget every plan.");
+  m.def("clear_plan_cache", &clear_plan_cache, nb::call_guard<nb::gil_scoped_release>(), "Forget every plan.");
   m.def("set_fusion", &set_fusion, nb::arg("on"),
         "Turn the fusion of elementwise work and reductions on or off; return the setting before.\n\n"
         "``FUNCNN_FUSE=0`` in the environment turns it off from the start: every primitive then runs by itself.");

@@ -30,7 +30,11 @@ void bind_explain(nb::module_& m) {
         Traced traced = trace_call(function, args, kwargs, "explain");
         std::string listing = list_graph(traced.graph);
         CompiledGraph compiled(std::move(traced.graph));
-        return nb::make_tuple(listing, compiled.describe(), compiled.peak_bytes());
+        auto [text, bytes] = [&] {
+          nb::gil_scoped_release unlocked;
+          return std::pair(compiled.describe(), compiled.peak_bytes());
+        }();
+        return nb::make_tuple(listing, text, bytes);
       },
       nb::sig("def _explain(function: object, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[str, str, "
               "int]"));
