@@ -53,6 +53,22 @@ def test_known_bits():
     assert np.flatnonzero(random.bernoulli(k, 0.3, (9,))).tolist() == [2, 5, 7]
 
 
+@pytest.mark.parametrize(
+    ("draw", "expected"),
+    [
+        (random.normal, [0.1869356483221054, -1.28065025806427, -1.5593127012252808]),
+        (random.gumbel, [0.5890136957168579, -0.8333455324172974, -1.037598729133606]),
+        (random.laplace, [-0.1605079025030136, 1.6078563928604126, 2.129283905029297]),
+        (
+            lambda k, s: random.truncated_normal(k, -1, 2, s),
+            [0.3282715678215027, -0.7042316198348999, -0.8157208561897278],
+        ),
+    ],
+)
+def test_known_values(draw, expected):
+    np.testing.assert_allclose(draw(random.key(42), (3,)), expected, rtol=1e-5)
+
+
 def threefry(key, counter):
     """The hash itself, in Python's own integers."""
     mask = 2**32 - 1
@@ -116,6 +132,21 @@ def test_split_and_permutation_equal_those_of_mlx(seed):
     x = np.arange(60).reshape(3, 4, 5)
     for axis in (0, 1, -1):
         same(random.permutation(k, fn.array(x), axis), mx.random.permutation(mx.array(x), axis=axis, key=m))
+
+
+@needs_mlx
+@pytest.mark.parametrize("shape", SHAPES)
+def test_real_distributions_follow_mlx(shape):
+    k, m = random.key(42), mx.random.key(42)
+
+    def close(ours, theirs):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+    close(random.normal(k, shape), mx.random.normal(shape, key=m))
+    close(random.normal(k, shape, loc=1, scale=2), mx.random.normal(shape, loc=1, scale=2, key=m))
+    close(random.truncated_normal(k, -1, 2, shape), mx.random.truncated_normal(-1, 2, shape, key=m))
+    close(random.gumbel(k, shape), mx.random.gumbel(shape, key=m))
+    close(random.laplace(k, shape), mx.random.laplace(shape, key=m))
 
 
 @needs_mlx
@@ -185,6 +216,10 @@ def test_moments():
     u = np.asarray(random.uniform(k, n, fn.float64))
     assert u.min() >= 0 and u.max() < 1
     assert abs(u.mean() - 0.5) < 0.003 and abs(u.var() - 1 / 12) < 0.001
+    z = np.asarray(random.normal(k, n, loc=2, scale=3))
+    assert abs(z.mean() - 2) < 0.03 and abs(z.std() - 3) < 0.03
+    t = np.asarray(random.truncated_normal(k, -0.5, 1, n))
+    assert t.min() >= -0.5 and t.max() <= 1
     share = np.bincount(random.categorical(k, fn.array([0.0, np.log(3.0)]), num_samples=n[0]))[1] / n[0]
     assert abs(share - 0.75) < 0.005
     for p in (0.0, 1.0):
