@@ -140,7 +140,7 @@ def test_derivatives_agree_with_central_differences(op: Op) -> None:
         assert dot(cotangents, forward) == pytest.approx(reverse, abs=1e-10 * size), f"jvp of {op.name}"
 
 
-@pytest.mark.parametrize("op", DIFFERENTIABLE)
+@pytest.mark.parametrize("op", [p for p in DIFFERENTIABLE if p.values[0].twice])
 def test_second_derivatives_agree_with_central_differences(op: Op) -> None:
     rng = seeded(op)
     sample = op.samples[min(1, len(op.samples) - 1)]
