@@ -62,6 +62,7 @@ std::shared_ptr<T> keep_python(T value) {
   });
 }
 
+void bind_vmap(nb::module_& m);
 void bind_rules(nb::module_& m);
 
 }  // namespace funcnn
