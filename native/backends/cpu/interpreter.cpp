@@ -156,7 +156,7 @@ struct PreparedProgram::Impl {
             for (int64_t r = 0; r < tile.rows; ++r)
               s.fn(p[s.out] + r * step[0], p[s.a] + r * step[1], p[s.b] + r * step[2], p[s.c] + r * step[3], tile.cols);
           } else if (s.arity == 0) {
-            reinterpret_cast<simd::CastFn>(s.fn)(p[s.out], p[s.a], n);
+            reinterpret_cast<simd::CastFn>(reinterpret_cast<void (*)()>(s.fn))(p[s.out], p[s.a], n);
           } else {
             s.fn(p[s.out], p[s.a], p[s.b], p[s.c], n);
           }
