@@ -189,7 +189,9 @@ def test_wrong_ties():
 
     with pytest.raises(ValueError, match="no parameter 'layers.7.weight'"):
         init({"layers.0.weight": "layers.7.weight"})
-    with pytest.raises(ValueError, match=r"'layers\.0\.weight' has shape \(3, 2\), but 'layers\.1\.weight' has \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"'layers\.0\.weight' has shape \(3, 2\), but 'layers\.1\.weight' has \(2, 3\)"
+    ):
         init({"layers.0.weight": "layers.1.weight"})
     with pytest.raises(ValueError, match="holds some"):
         init({"layers.0": "layers.1"})
