@@ -45,7 +45,12 @@ def compose(names, module):
 # Every transformation maps a function of a vector to another one: (in funcnn, by finite differences and loops).
 
 
-def jacobian(f, x, h=1e-3):
+STEPS = [1e-3]  # of the differences, the last one in use
+
+
+def jacobian(f, x):
+    h = STEPS[-1]
+
     def column(e):
         return (8 * (f(x + h * e) - f(x - h * e)) - (f(x + 2 * h * e) - f(x - 2 * h * e))) / (12 * h)
 
@@ -142,9 +147,16 @@ def test_nestings_agree_with_finite_differences(names, nesting, point):
     x = np.array(point)
     expected = reference(x)
     assume(np.abs(expected).max() < 1e3)
+    # Where the function is too steep for differences, two steps disagree and nothing can be said.
+    STEPS.append(5e-4)
+    try:
+        tolerance = 1e-5 * max(1.0, np.abs(expected).max())
+        assume(np.abs(reference(x) - expected).max() < 0.5 * tolerance)
+    finally:
+        STEPS.pop()
     got = np.asarray(ours(fn.array(x, dtype=fn.float64)))
     assert got.dtype == np.float64
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * max(1.0, np.abs(expected).max()))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=tolerance)
 
 
 @given(names, st.integers(1, 3))
