@@ -5,20 +5,20 @@
 namespace funcnn {
 namespace {
 
-// `alone`: nobody else reads the product, so its memory can hold a result of the group.
-std::optional<Epilogue> join(const Ir& ir, const Emitted& group, int unit, int product, bool alone) {
+// `in_place`: a result of the group takes the memory of the product, which nobody else reads.
+std::optional<Epilogue> join(const Ir& ir, const Emitted& group, int unit, int product, bool in_place) {
   const KernelProgram& p = group.program;
   const Value& value = ir.values[size_t(product)];
   if (p.has_row_reduction() || p.has_col_reduction() || p.rows * p.cols != value.size()) return std::nullopt;
   int read = int(std::find(group.reads.begin(), group.reads.end(), product) - group.reads.begin());
   int write = -1;
-  for (size_t i = 0; alone && i < group.writes.size() && write < 0; ++i)
+  for (size_t i = 0; in_place && i < group.writes.size() && write < 0; ++i)
     if (item_size(ir.values[size_t(group.writes[i])].dtype) == item_size(value.dtype) &&
         can_share(p, read, int(group.reads.size() + i)))
       write = int(i);
-  if (alone && write < 0) return std::nullopt;
+  if (in_place && write < 0) return std::nullopt;
 
-  Epilogue out{unit, p, alone ? group.writes[size_t(write)] : product, {}, {}};
+  Epilogue out{unit, p, in_place ? group.writes[size_t(write)] : product, {}, {}};
   std::vector<int> renamed(size_t(p.operand_count));
   int next = 1;
   for (size_t i = 0; i < group.reads.size(); ++i) {
@@ -32,10 +32,29 @@ std::optional<Epilogue> join(const Ir& ir, const Emitted& group, int unit, int p
     renamed[group.reads.size() + i] = next++;
   }
   renamed[size_t(read)] = 0;
-  if (alone) renamed[group.reads.size() + size_t(write)] = 0;
+  if (in_place) renamed[group.reads.size() + size_t(write)] = 0;
   for (Access& a : out.program.accesses) a.operand = renamed[size_t(a.operand)];
   out.program.operand_count = next;
   return out;
+}
+
+// Whether a result of the group can take the memory of an argument that is given away: an optimiser step that reads a
+// gradient then updates its parameter in place, and the product gets memory for a moment only.
+bool updates_argument(const Ir& ir, const Emitted& group, const Operation& op) {
+  for (size_t r = 0; r < group.reads.size(); ++r) {
+    const Value& read = ir.values[size_t(group.reads[r])];
+    if (read.kind != ValueKind::leaf || !ir.leaves[size_t(read.leaf)].disposable) continue;
+    bool factor = std::any_of(op.inputs.begin(), op.inputs.end(),
+                              [&](int input) { return ir.values[size_t(input)].view.base == group.reads[r]; });
+    if (factor) continue;
+    for (size_t w = 0; w < group.writes.size(); ++w) {
+      const Value& write = ir.values[size_t(group.writes[w])];
+      if (write.size() == read.size() && write.dtype == read.dtype &&
+          can_share(group.program, int(r), int(group.reads.size() + w)))
+        return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -82,7 +101,8 @@ std::vector<std::optional<Epilogue>> attach_epilogues(const Ir& ir, const Partit
           return v != product && from >= 0 && partition.units[size_t(from)].stage < unit.stage;
         });
     if (waits) continue;
-    out[u] = join(ir, emitted[size_t(group)], group, product, alone);
+    bool in_place = alone && !updates_argument(ir, emitted[size_t(group)], op);
+    out[u] = join(ir, emitted[size_t(group)], group, product, in_place);
     if (out[u]) taken[size_t(group)] = 1;
   }
   return out;
