@@ -162,3 +162,8 @@ def test_complex_numbers_are_not_ordered():
     np.testing.assert_allclose(fn.cumprod(x), [1 + 1j, 2 + 2j])
     with pytest.raises(ValueError, match="complex"):
         fn.cummax(x)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_of_nothing(axis):
+    assert fn.cumsum(fn.zeros((3, 0, 2)), axis=axis).tolist() == [[], [], []]

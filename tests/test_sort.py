@@ -173,3 +173,10 @@ def test_results_do_not_depend_on_threads():
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call(fn.zeros((3, 4)))
+
+
+def test_extrema_along_an_axis_of_an_empty_array():
+    assert fn.argmax(fn.zeros((3, 0)), axis=0).shape == (0,)
+    assert fn.argmin(fn.zeros((3, 0, 2)), axis=2, keepdims=True).shape == (3, 0, 1)
+    with pytest.raises(ValueError, match="no elements to choose from"):
+        fn.argmax(fn.zeros((3, 0)), axis=1)

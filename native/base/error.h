@@ -30,6 +30,10 @@ struct TracedValueError : Error {
 struct OutOfMemoryError : Error {
   using Error::Error;
 };
+// The user asked to stop.
+struct Interrupted : Error {
+  Interrupted() : Error("interrupted") {}
+};
 // An exception is already set in the interpreter.
 struct PendingError {};
 

@@ -13,6 +13,8 @@ bool translate(const std::exception_ptr& exception) {
     std::rethrow_exception(exception);
   } catch (const PendingError&) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an exception was announced but not set");
+  } catch (const Interrupted&) {
+    if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
   } catch (const ValueError& e) {
     PyErr_SetString(PyExc_ValueError, e.what());
   } catch (const TypeError& e) {

@@ -31,9 +31,27 @@ Arrays arrays_in(nb::args trees, const char* name) {
   return found;
 }
 
+void without_interpreter(void (*block)(void*), void* context) {
+  if (!PyGILState_Check()) return block(context);
+  nb::gil_scoped_release unlocked;
+  block(context);
+}
+
+// Signals are delivered to the main thread, by Python's own handlers: their exception stays set.
+bool interrupted() {
+  static const unsigned long main_thread = [] {
+    nb::gil_scoped_acquire gil;
+    return nb::cast<unsigned long>(nb::module_::import_("threading").attr("main_thread")().attr("ident"));
+  }();
+  if (PyThread_get_thread_ident() != main_thread) return false;
+  nb::gil_scoped_acquire gil;
+  return PyErr_CheckSignals() != 0;
+}
+
 }  // namespace
 
 void bind_runtime(nb::module_& m) {
+  set_host({without_interpreter, interrupted});
   m.def(
       "eval",
       [](nb::args trees) {

@@ -8,7 +8,8 @@ namespace {
 
 Array arg_reduce(bool largest, const Array& x, MaybeAxis axis, bool keepdims) {
   const char* op = largest ? "argmax" : "argmin";
-  if (x.size() == 0) throw ValueError(cat(op, ": an array of shape ", x.shape(), " has no elements"));
+  bool nothing = axis ? x.shape()[size_t(normalize_axis(op, *axis, x.ndim()))] == 0 : x.size() == 0;
+  if (nothing) throw ValueError(cat(op, ": an array of shape ", x.shape(), " has no elements to choose from"));
   if (!axis) {
     Array found = arg_reduce(largest, reshape(x, {-1}), 0, false);
     return keepdims ? reshape(found, Shape(x.ndim(), 1)) : found;

@@ -61,7 +61,8 @@ class Walk {
     if (node->donated)
       throw ValueError(
           cat("an array of shape ", node->shape, " and dtype ", dtype_name(node->dtype),
-              " was donated to a compiled function and holds nothing any more; use the function's result"));
+              " holds nothing any more: it was donated to a compiled function, whose result to use instead, or an "
+              "evaluation that was to overwrite it was interrupted"));
     if (node->available() || !node->primitive || node->primitive->kind() == Kind::leaf) {
       entry.number = leaf_number(out_.leaves.size());
       out_.leaves.push_back(node);

@@ -21,9 +21,33 @@ namespace funcnn {
 namespace {
 
 // One evaluation at a time: it decides which nodes get values and lets go of their past.
-std::recursive_mutex& evaluation_lock() {
-  static auto* mutex = new std::recursive_mutex;
+std::recursive_timed_mutex& evaluation_mutex() {
+  static auto* mutex = new std::recursive_timed_mutex;
   return *mutex;
+}
+
+Host host{[](void (*block)(void*), void* context) { block(context); }, [] { return false; }};
+
+constexpr auto kPatience = std::chrono::milliseconds(50);
+
+std::unique_lock<std::recursive_timed_mutex> evaluation_lock() {
+  std::unique_lock lock(evaluation_mutex(), std::try_to_lock);
+  if (lock.owns_lock()) return lock;
+  // The thread that has it may need the interpreter, to free memory of foreign objects.
+  auto wait = [](void* waiting) {
+    auto& lock = *static_cast<std::unique_lock<std::recursive_timed_mutex>*>(waiting);
+    while (!lock.try_lock_for(kPatience)) {
+    }
+  };
+  host.without_interpreter(wait, &lock);
+  return lock;
+}
+
+// Like evaluation_lock, for work that the user may interrupt.
+std::unique_lock<std::recursive_timed_mutex> interruptible_evaluation_lock() {
+  std::unique_lock lock(evaluation_mutex(), std::try_to_lock);
+  while (!lock.owns_lock() && !lock.try_lock_for(kPatience)) check_interrupt();
+  return lock;
 }
 
 std::atomic<bool>& fusion() {
@@ -92,11 +116,23 @@ PlanCache& plan_cache() {
   return *cache;
 }
 
+// The memory of this value holds something else now.
+void lose(Node& node) {
+  node.donated = true;
+  node.publish({});
+}
+
 void run_plan(const Plan& plan, const Capture& capture, std::vector<SmallVector<Storage, 1>>& results) {
   std::vector<const Storage*> leaves;
   leaves.reserve(capture.leaves.size());
   for (const Node* leaf : capture.leaves) leaves.push_back(&leaf->storage);
-  plan.run(leaves, results);
+  std::vector<int> overwritten;
+  try {
+    plan.run(leaves, results, &overwritten);
+  } catch (...) {
+    for (int leaf : overwritten) lose(*capture.leaves[size_t(leaf)]);
+    throw;
+  }
 }
 
 void give_value(Node& node, Storage storage) {
@@ -110,8 +146,14 @@ void give_value(Node& node, Storage storage) {
 
 }  // namespace
 
+void set_host(const Host& given) { host = given; }
+
+void check_interrupt() {
+  if (host.interrupted()) throw Interrupted();
+}
+
 void cut_past(std::span<Node* const> nodes) {
-  std::lock_guard lock(evaluation_lock());
+  auto lock = evaluation_lock();
   std::vector<NodeRef> alive(nodes.begin(), nodes.end());
   for (const NodeRef& node : alive) {
     if (!node->available() || keeps_past(*node)) continue;
@@ -124,7 +166,7 @@ void eval(Span arrays) {
   bool pending = false;
   for (const Array& a : arrays) pending |= a && !a.node()->available();
   if (!pending) return;
-  std::lock_guard lock(evaluation_lock());
+  auto lock = interruptible_evaluation_lock();
   Capture capture = capture_eval(arrays);
   if (!capture.order.empty()) {
     std::shared_ptr<Plan> plan = plan_cache().get(capture);
@@ -156,7 +198,7 @@ class Background {
   }
   void wait() {
     std::unique_lock lock(mutex_);
-    idle_.wait(lock, [&] { return queue_.empty() && !busy_; });
+    while (!idle_.wait_for(lock, kPatience, [&] { return queue_.empty() && !busy_; })) check_interrupt();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
@@ -252,7 +294,7 @@ Arrays CompiledGraph::run(Span arguments) const {
   if (arguments.size() != graph_.inputs.size())
     throw Error(cat("a compiled graph of ", graph_.inputs.size(), " inputs was given ", arguments.size()));
   eval(arguments);
-  std::lock_guard lock(evaluation_lock());
+  auto lock = interruptible_evaluation_lock();
   Hasher h;
   h.add(fusion().load());
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -297,7 +339,13 @@ Arrays CompiledGraph::run(Span arguments) const {
   for (size_t i = arguments.size(); i < entry->capture.leaves.size(); ++i)
     leaves.push_back(&entry->capture.leaves[i]->storage);
   std::vector<SmallVector<Storage, 1>> results;
-  entry->plan->run(leaves, results);
+  std::vector<int> overwritten;
+  try {
+    entry->plan->run(leaves, results, &overwritten);
+  } catch (...) {
+    for (int leaf : overwritten) lose(*arguments[size_t(leaf)].node());
+    throw;
+  }
 
   Arrays made(entry->capture.results.size());
   for (size_t i = 0; i < made.size(); ++i) {
@@ -320,9 +368,7 @@ Arrays CompiledGraph::run(Span arguments) const {
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (!donated_[i] || std::find(outputs.begin(), outputs.end(), arguments[i]) != outputs.end()) continue;
     Node& node = *arguments[i].node();
-    if (!node.storage.buffer) continue;
-    node.donated = true;
-    node.publish({});
+    if (node.storage.buffer) lose(node);
   }
   return outputs;
 }
@@ -340,22 +386,22 @@ std::vector<LeafClass> dense_inputs(const Graph& graph) {
 size_t CompiledGraph::peak_bytes() const { return planned_peak_bytes(graph_); }
 
 std::string CompiledGraph::describe() const {
-  std::lock_guard lock(evaluation_lock());
+  auto lock = evaluation_lock();
   if (!plans_->entries.empty()) return plans_->entries.back()->plan->describe();
   return Plan(capture_graph(graph_, dense_inputs(graph_)), fusion().load()).describe();
 }
 
 size_t planned_peak_bytes(const Graph& graph) {
-  std::lock_guard lock(evaluation_lock());
+  auto lock = evaluation_lock();
   return Plan(capture_graph(graph, dense_inputs(graph)), fusion().load()).peak_bytes();
 }
 
 CacheInfo plan_cache_info() {
-  std::lock_guard lock(evaluation_lock());
+  auto lock = evaluation_lock();
   return plan_cache().info();
 }
 void clear_plan_cache() {
-  std::lock_guard lock(evaluation_lock());
+  auto lock = evaluation_lock();
   plan_cache().clear();
 }
 

@@ -20,6 +20,17 @@ void async_eval(Span arrays);
 // Wait for everything async_eval started; rethrows its first error.
 void synchronize();
 
+// What the language around the library knows: set once, while it loads.
+struct Host {
+  // Run `block(context)`, which may wait for a thread that needs the interpreter.
+  void (*without_interpreter)(void (*block)(void*), void* context);
+  // Whether the user asked to stop the evaluation on this thread. Called every few milliseconds between kernels.
+  bool (*interrupted)();
+};
+void set_host(const Host& host);
+// Raise Interrupted if the user asked to stop.
+void check_interrupt();
+
 // Let go of how computed nodes were made, once no running trace can need it.
 void cut_past(std::span<Node* const> nodes);
 

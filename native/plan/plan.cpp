@@ -9,6 +9,7 @@
 #include "plan/control.h"
 #include "plan/emit.h"
 #include "plan/epilogue.h"
+#include "plan/eval.h"
 #include "plan/fuse.h"
 #include "plan/ir.h"
 #include "plan/schedule.h"
@@ -236,6 +237,7 @@ void Plan::build(Ir ir, bool fusion) {
         }
         if (!fits) continue;
         fresh.takes_over = slots[size_t(d)];
+        if (ir.values[size_t(d)].kind == ValueKind::leaf) fresh.leaf = ir.values[size_t(d)].leaf;
         bytes[size_t(d)] = 0;  // no longer free to give
         charged[size_t(v)] = std::exchange(charged[size_t(d)], 0);
         d = -1;
@@ -247,6 +249,7 @@ void Plan::build(Ir ir, bool fusion) {
       }
       step.fresh.push_back(fresh);
     }
+    step.idle = std::all_of(w.writes.begin(), w.writes.end(), [&](int v) { return cost[size_t(v)] == 0; });
     peak_bytes_ = std::max(peak_bytes_, in_use + step.kernel->scratch_bytes());
     for (int v : w.writes)
       if (readers[size_t(v)] == 0 && !is_result[size_t(v)]) dying.push_back(v);
@@ -284,6 +287,14 @@ void Plan::build(Ir ir, bool fusion) {
   }
 }
 
+namespace {
+
+// Work since the user was last asked whether to go on: some milliseconds of it are let pass.
+constexpr double kEffort = 2e7;
+thread_local double effort = 0;
+
+}  // namespace
+
 std::string Plan::Step::title() const {
   if (!primitive) return "fused";
   std::string text(primitive->name());
@@ -291,7 +302,8 @@ std::string Plan::Step::title() const {
   return program ? text + " with epilogue" : text;
 }
 
-void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<Storage, 1>>& results) const {
+void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<Storage, 1>>& results,
+               std::vector<int>* overwritten) const {
   std::vector<std::byte*> pointers(size_t(slot_count_), nullptr);
   std::vector<Ref<Buffer>> buffers{size_t(slot_count_)};
   for (auto [leaf, slot] : leaf_slots_) {
@@ -305,6 +317,7 @@ void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<S
       size_t slot = size_t(fresh.slot);
       if (fresh.takes_over >= 0) {
         buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
+        if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
       } else {
         buffers[slot] = Buffer::allocate(fresh.bytes);
       }
@@ -312,7 +325,11 @@ void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<S
     }
     operands.clear();
     for (int slot : step.operands) operands.push_back(pointers[size_t(slot)]);
-    step.kernel->run({operands.data(), operands.size()});
+    if (!step.idle) step.kernel->run({operands.data(), operands.size()});
+    if ((effort += step.bytes + step.flops / 16 + 1000) > kEffort) {
+      effort = 0;
+      check_interrupt();
+    }
     for (int slot : step.released) buffers[size_t(slot)] = nullptr;
   }
   results.resize(results_.size());

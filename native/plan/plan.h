@@ -20,7 +20,9 @@ class Plan {
 
   // Compute the captured results from the storages of the leaves. Raises OutOfMemoryError before anything is changed.
   // results[i] are the storages of the i-th captured result.
-  void run(std::span<const Storage* const> leaves, std::vector<SmallVector<Storage, 1>>& results) const;
+  // If a kernel raises, `overwritten` (may be null) lists the leaves whose memory was reused until then.
+  void run(std::span<const Storage* const> leaves, std::vector<SmallVector<Storage, 1>>& results,
+           std::vector<int>* overwritten = nullptr) const;
 
   // The most memory in use while it runs beyond the leaves, results included.
   size_t peak_bytes() const { return peak_bytes_; }
@@ -33,12 +35,14 @@ class Plan {
     int slot;
     size_t bytes;
     int takes_over = -1;  // slot whose memory it becomes
+    int leaf = -1;        // the leaf in that slot
   };
   struct Step {
     std::unique_ptr<Kernel> kernel;
     SmallVector<int, 6> operands;
     SmallVector<Fresh, 2> fresh;
     SmallVector<int, 4> released;
+    bool idle = false;  // every result is empty
     // For `describe`.
     Ref<const Primitive> primitive;  // null: a fused group
     std::vector<Layout> inputs, outputs;

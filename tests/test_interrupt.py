@@ -1,0 +1,67 @@
+"""Ctrl-C stops an evaluation, and leaves the process and the arrays usable."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import funcnn as fn
+
+
+def interrupt_soon():
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+def for_ever():
+    return fn.while_loop(lambda c: c < 1e12, lambda c: c + 1, fn.array(0.0))
+
+
+def long_chain(x):
+    for _ in range(400):
+        x = fn.sort(fn.sin(x))
+    return x
+
+
+def expect_interrupt(work):
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_soon()
+        work()
+        time.sleep(10)
+    assert time.monotonic() - start < 5
+
+
+def test_of_an_endless_loop():
+    expect_interrupt(lambda: fn.eval(for_ever()))
+    assert (fn.arange(3.0) + 1).tolist() == [1, 2, 3]
+
+
+def test_of_a_compiled_function():
+    expect_interrupt(lambda: fn.compile(for_ever)())
+    assert (fn.arange(3.0) + 1).tolist() == [1, 2, 3]
+
+
+def test_while_waiting_for_the_background():
+    x = long_chain(fn.ones((600_000,)))
+    fn.async_eval(x)
+    expect_interrupt(fn.synchronize)
+    fn.synchronize()
+    assert x[0].item() == x[1].item()
+
+
+def test_leaves_no_half_computed_values():
+    """What was overwritten in place says so; everything else is computed again from the start."""
+    kept = fn.random.uniform(fn.random.key(0), (3_000_000,))
+    fn.eval(kept)
+    x = long_chain(kept)
+    expect_interrupt(lambda: fn.eval(x))
+    assert fn.allclose(kept, fn.random.uniform(fn.random.key(0), (3_000_000,)))
+
+    y = fn.ones((3_000_000,)) + 0
+    fn.eval(y)
+    y = long_chain(y + 1)  # y's memory is free to be overwritten
+    expect_interrupt(lambda: fn.eval(y))
+    with pytest.raises(ValueError, match="interrupted"):
+        fn.eval(y)
