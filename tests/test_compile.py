@@ -133,6 +133,16 @@ def test_donation_takes_memory_over():
     np.testing.assert_array_equal(np.asarray(g), 2)
 
 
+def test_an_array_given_twice_is_not_overwritten():
+    x = fn.ones((1000,)) * 3
+    fn.eval(x)
+    doubled, flipped = fn.compile(lambda a, b: (a * 2, b[::-1] + 1), donate=(0, 1))(x, x)
+    assert doubled[0].item() == 6 and flipped[0].item() == 4
+    y = fn.ones((1000,)) * 3
+    assert fn.compile(lambda a, b: a * 2 + b[::-1], donate=0)(y, y).tolist() == [9.0] * 1000
+    assert y[0].item() == 3  # the second argument was not donated
+
+
 def test_donated_memory_that_somebody_else_sees_is_kept():
     step = fn.compile(lambda p: p + 1, donate=0)
     p = fn.zeros((8,)) + 0
@@ -192,3 +202,11 @@ def test_explain_and_to_dot():
     assert str(e).startswith("(%0: float32(8, 4)")
     dot = fn.to_dot(f)(fn.zeros((8, 4)), fn.zeros((4, 16)))
     assert dot.startswith("digraph {") and dot.count("->") >= 5
+
+
+def test_static_values_of_different_types_are_different():
+    f = fn.compile(lambda x, s: x * s[0], static_argnums=1)
+    x = fn.array([2, 3])
+    for one, dtype in [((1,), fn.int32), ((1.0,), fn.float32), ((True,), fn.int32)]:
+        assert f(x, one).dtype == dtype
+    assert f.cache_info()["entries"] == 3

@@ -147,6 +147,8 @@ def test_nestings_agree_with_finite_differences(names, nesting, point):
     x = np.array(point)
     expected = reference(x)
     assume(np.abs(expected).max() < 1e3)
+    # Scans of scans can be chaotic: differences would not find the derivative.
+    assume(np.abs(reference(x + 1e-6) - expected).max() < 1e-4 * max(1.0, np.abs(expected).max()))
     # Where the function is too steep for differences, two steps disagree and nothing can be said.
     STEPS.append(5e-4)
     try:

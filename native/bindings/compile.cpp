@@ -198,7 +198,16 @@ class Compiled {
     if (e.avals.size() != c.arrays.size() || !(e.inputs == c.tree)) return false;
     for (size_t i = 0; i < e.avals.size(); ++i)
       if (c.arrays[i].dtype() != e.avals[i].dtype || c.arrays[i].shape() != e.avals[i].shape) return false;
-    return !c.statics.is_valid() || c.statics.equal(e.statics);
+    return !c.statics.is_valid() || (c.statics.equal(e.statics) && same_types(c.statics, e.statics));
+  }
+
+  // 1, 1.0 and True are equal, and so may be the tuples that hold them.
+  static bool same_types(nb::handle a, nb::handle b) {
+    if (Py_TYPE(a.ptr()) != Py_TYPE(b.ptr())) return false;
+    if (!PyTuple_CheckExact(a.ptr())) return true;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(a.ptr()); ++i)
+      if (!same_types(PyTuple_GET_ITEM(a.ptr(), i), PyTuple_GET_ITEM(b.ptr(), i))) return false;
+    return true;
   }
 
   std::shared_ptr<Entry> trace(const Call& c) {

@@ -282,7 +282,7 @@ CompiledGraph& CompiledGraph::operator=(CompiledGraph&&) noexcept = default;
 
 namespace {
 
-bool disposable(const Node& node) {
+bool overwritable(const Node& node) {
   const Ref<Buffer>& buffer = node.storage.buffer;
   return buffer && buffer->use_count() == 1 && buffer->owned() && node.storage.data == buffer->data() &&
          is_contiguous(node.shape, node.storage.strides);
@@ -295,6 +295,22 @@ Arrays CompiledGraph::run(Span arguments) const {
     throw Error(cat("a compiled graph of ", graph_.inputs.size(), " inputs was given ", arguments.size()));
   eval(arguments);
   auto lock = interruptible_evaluation_lock();
+  // An array given twice cannot be overwritten for one of them; given elsewhere undonated, it stays.
+  std::vector<char> disposable(arguments.size(), 0), given_up(donated_.begin(), donated_.end());
+  if (std::find(donated_.begin(), donated_.end(), true) != donated_.end()) {
+    NodeMap<std::pair<int, int>> times(arguments.size());  // in all, undonated
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      auto& [all, undonated] = times[arguments[i].node()];
+      ++all;
+      undonated += !donated_[i];
+    }
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      if (!donated_[i]) continue;
+      auto [all, undonated] = *times.find(arguments[i].node());
+      disposable[i] = all == 1 && overwritable(*arguments[i].node());
+      given_up[i] = undonated == 0;
+    }
+  }
   Hasher h;
   h.add(fusion().load());
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -302,7 +318,7 @@ Arrays CompiledGraph::run(Span arguments) const {
     if (node.donated) capture_eval(Span(&arguments[i], 1));  // raises
     bool scalar = node.storage.data == node.immediate;
     bool dense = scalar || is_contiguous(node.shape, node.storage.strides);
-    h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(donated_[i] && disposable(node)) << 2);
+    h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(disposable[i]) << 2);
     if (!dense) h.add(node.storage.strides);
   }
   Hash classes = h.finish();
@@ -313,7 +329,7 @@ Arrays CompiledGraph::run(Span arguments) const {
     std::vector<LeafClass> inputs;
     for (size_t i = 0; i < arguments.size(); ++i) {
       inputs.push_back(classify(*arguments[i].node()));
-      inputs.back().disposable = donated_[i] && disposable(*arguments[i].node());
+      inputs.back().disposable = disposable[i];
     }
     auto made = std::make_unique<Plans::Entry>();
     made->classes = classes;
@@ -365,10 +381,12 @@ Arrays CompiledGraph::run(Span arguments) const {
     else
       outputs.push_back(leaf < arguments.size() ? arguments[leaf] : Array(NodeRef(entry->capture.leaves[leaf])));
   }
+  if (std::find(given_up.begin(), given_up.end(), 1) == given_up.end()) return outputs;
+  NodeMap<char> returned(outputs.size());
+  for (const Array& output : outputs) returned[output.node()] = 1;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    if (!donated_[i] || std::find(outputs.begin(), outputs.end(), arguments[i]) != outputs.end()) continue;
     Node& node = *arguments[i].node();
-    if (node.storage.buffer) lose(node);
+    if (given_up[i] && !returned.contains(&node) && node.storage.buffer) lose(node);
   }
   return outputs;
 }
