@@ -89,6 +89,21 @@ def test_results_do_not_depend_on_the_number_of_threads(threads, wrap):
     assert not tree.diff(params_one, params_two)
 
 
+def test_more_threads_than_cores(threads):
+    x = random.normal(random.key(0), (192, 160))
+    w = random.normal(random.key(1), (160, 192))
+
+    def run():
+        y = fn.tanh(x @ w) * 2
+        return fn.sum(y, axis=0), y @ x
+
+    fn.set_num_threads(1)
+    expected = [value.tolist() for value in run()]
+    fn.set_num_threads(24)
+    for _ in range(300):
+        assert [value.tolist() for value in run()] == expected
+
+
 def test_training_with_checkpoints_agrees():
     class Checkpointed(nn.Layer):
         body: nn.Layer

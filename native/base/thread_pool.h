@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace funcnn {
 
@@ -11,7 +12,9 @@ namespace funcnn {
 // number of threads: bodies must give the same result for any split. An exception is rethrown after all ranges end.
 class RangeBody {
  public:
+  // Not for a RangeBody: copied, it refers to what the original refers to.
   template <class F>
+    requires(!std::is_same_v<std::remove_const_t<F>, RangeBody>)
   RangeBody(F& f) : object_(&f), call_([](void* o, int64_t b, int64_t e) { (*static_cast<F*>(o))(b, e); }) {}
   void operator()(int64_t begin, int64_t end) const { call_(object_, begin, end); }
 
