@@ -301,3 +301,20 @@ def test_steps_follow_the_order_of_creation_through_graphs():
     step(ws, x)
     # Each gradient is used up as soon as it is there: activations, one product and its packing.
     assert fn.get_peak_memory() - before < 16 * 256 * 256 * 4
+
+
+def test_comparisons_see_the_value_that_was_compared():
+    """A value computed again with other rounding must not change which operand of `maximum` was chosen."""
+    rng = np.random.default_rng(0)
+    x, y, z, w = (fn.array(rng.normal(size=(64, 64)), dtype=fn.float32) for _ in range(4))
+
+    def loss(u, x, y, z, w):
+        v = x * y + z
+        chosen = fn.maximum(u * w, v)
+        return fn.sum(fn.sin(chosen @ w) * v + fn.max(v, axis=1, keepdims=True) * chosen)
+
+    gradient = fn.grad(loss, argnums=(0, 1, 2, 3, 4))
+    expected = unfused(gradient, z, x, y, z, w)
+    for got in (gradient(z, x, y, z, w), fn.compile(gradient)(z, x, y, z, w)):
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-3, atol=1e-3)

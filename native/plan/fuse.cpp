@@ -375,7 +375,8 @@ class Fuser {
       }
     }
     // Users too far away to join compute v again if that costs them no more memory traffic than loading it.
-    if (joined >= 0 && !result_[size_t(v)] && floor == 0 && repeatable(v, joined)) {
+    if (joined >= 0 && !result_[size_t(v)] && floor == 0 && candidates.size() > 1 && !is_compared(v) &&
+        repeatable(v, joined)) {
       for (const Candidate& c : candidates) {
         int u = find(c.unit);
         if (u != joined && !c.fit.lift) repeat(v, u, c.fit);
@@ -439,6 +440,16 @@ class Fuser {
       }
     }
     return true;
+  }
+  // A second computation may round differently. Finding a maximum by equality, or the chosen operand of `maximum` by
+  // comparing with the result, would not survive that.
+  bool is_compared(int v) const {
+    return std::any_of(users_[size_t(v)].begin(), users_[size_t(v)].end(), [&](const Use& use) {
+      if (use.reader < 0) return false;
+      const Value& reader = value(use.reader);
+      return reader.kind == ValueKind::elementwise && reader.opcode >= Opcode::equal &&
+             reader.opcode <= Opcode::greater_equal;
+    });
   }
   bool in_memory_anyway(int b, int home) {
     if (result_[size_t(b)]) return true;
