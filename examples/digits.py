@@ -19,13 +19,15 @@ import funcnn as fn
 from funcnn import nn, optim, random, tree
 
 model = nn.Sequential(
-    nn.Linear(64, 128),
+    nn.Linear(64, 256),
+    nn.BatchNorm(256),
+    nn.ReLU(),
+    nn.Dropout(0.5),
+    nn.Linear(256, 128),
     nn.BatchNorm(128),
     nn.ReLU(),
-    nn.Dropout(0.2),
-    nn.Linear(128, 64),
-    nn.ReLU(),
-    nn.Linear(64, 10),
+    nn.Dropout(0.5),
+    nn.Linear(128, 10),
 )
 
 
