@@ -178,10 +178,11 @@ class Elementwise final : public Primitive {
       }
       case Opcode::maximum:
       case Opcode::minimum: {
-        // At equality the second operand takes it all (MLX's choice). Comparing the result instead of the first
-        // operand says the same and lets the first be forgotten.
+        // At equality the second operand takes it all (MLX's choice). Beside a constant, the result tells as much as
+        // the first operand, which can then be forgotten.
         Opcode test = op_ == Opcode::maximum ? Opcode::greater : Opcode::less;
-        Array first = binary(test, out, y);
+        double ignored;
+        Array first = binary(test, known_scalar(y, ignored) ? out : x, y);
         return i == 0 ? where(first, t, c(0, t)) : where(first, c(0, t), t);
       }
       case Opcode::arctan2: {
