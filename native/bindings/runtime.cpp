@@ -31,8 +31,9 @@ Arrays arrays_in(nb::args trees, const char* name) {
   return found;
 }
 
+// The stable ABI cannot tell whether this thread holds the lock, so take it first.
 void without_interpreter(void (*block)(void*), void* context) {
-  if (!PyGILState_Check()) return block(context);
+  nb::gil_scoped_acquire locked;
   nb::gil_scoped_release unlocked;
   block(context);
 }
