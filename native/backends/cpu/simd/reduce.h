@@ -6,14 +6,45 @@
 
 #include "backends/cpu/simd/loops.h"
 
+// Accumulators stay in registers only where they are vectors to the compiler, which GCC and Clang offer as a type.
+#if defined(__GNUC__)
+#define FUNCNN_VECTORS 1
+#if defined(__AVX512F__)
+#define FUNCNN_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define FUNCNN_VECTOR_BYTES 32
+#else
+#define FUNCNN_VECTOR_BYTES 16
+#endif
+#endif
+
 namespace funcnn::cpu::simd {
 namespace {
 
-// Sums and products of integers wrap; bytes 0 and 1 stand for booleans.
+#if defined(FUNCNN_VECTORS)
+template <class T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(FUNCNN_VECTOR_BYTES)));
+};
+template <class T>
+using Vector = typename VectorOf<T>::type;
+template <class T>
+FUNCNN_INLINE Vector<T> load_vector(const T* x) {
+  Vector<T> v;
+  __builtin_memcpy(&v, x, sizeof(v));
+  return v;
+}
+#endif
+
+// Sums and products of integers wrap; bytes 0 and 1 stand for booleans. `vector` is `apply` for vectors.
 template <class T>
 struct SumOp {
   static FUNCNN_INLINE T identity() { return T(0); }
   static FUNCNN_INLINE T apply(T a, T b) { return T(a + b); }
+  template <class V>
+  static FUNCNN_INLINE V vector(V a, V b) {
+    return a + b;
+  }
 };
 template <class T>
 struct ProdOp {
@@ -23,6 +54,10 @@ struct ProdOp {
       return T(uint32_t(a) * uint32_t(b));
     else
       return a * b;
+  }
+  template <class V>
+  static FUNCNN_INLINE V vector(V a, V b) {
+    return a * b;
   }
 };
 template <class T>
@@ -35,6 +70,12 @@ struct MaxOp {
   }
   static FUNCNN_INLINE T apply(T a, T b) {
     T m = a > b ? a : b;  // b if either is NaN
+    if constexpr (std::is_floating_point_v<T>) m = a != a ? a : m;
+    return m;
+  }
+  template <class V>
+  static FUNCNN_INLINE V vector(V a, V b) {
+    V m = a > b ? a : b;
     if constexpr (std::is_floating_point_v<T>) m = a != a ? a : m;
     return m;
   }
@@ -52,16 +93,30 @@ struct MinOp {
     if constexpr (std::is_floating_point_v<T>) m = a != a ? a : m;
     return m;
   }
+  template <class V>
+  static FUNCNN_INLINE V vector(V a, V b) {
+    V m = a < b ? a : b;
+    if constexpr (std::is_floating_point_v<T>) m = a != a ? a : m;
+    return m;
+  }
 };
 template <class T>
 struct AllOp {
   static FUNCNN_INLINE T identity() { return T(1); }
   static FUNCNN_INLINE T apply(T a, T b) { return T(a & b); }
+  template <class V>
+  static FUNCNN_INLINE V vector(V a, V b) {
+    return a & b;
+  }
 };
 template <class T>
 struct AnyOp {
   static FUNCNN_INLINE T identity() { return T(0); }
   static FUNCNN_INLINE T apply(T a, T b) { return T(a | b); }
+  template <class V>
+  static FUNCNN_INLINE V vector(V a, V b) {
+    return a | b;
+  }
 };
 
 }  // namespace

@@ -14,11 +14,24 @@ FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n) {
   T acc[lanes];
   int64_t i = 0;
   if (n >= lanes) {
+#if defined(FUNCNN_VECTORS)
+    using V = Vector<T>;
+    constexpr int width = int(sizeof(V) / sizeof(T)), count = lanes / width;
+    V v[count];
+#pragma GCC unroll 16
+    for (int k = 0; k < count; ++k) v[k] = load_vector(x + k * width);
+    for (i = lanes; i + lanes <= n; i += lanes) {
+#pragma GCC unroll 16
+      for (int k = 0; k < count; ++k) v[k] = Op::vector(v[k], load_vector(x + i + k * width));
+    }
+    __builtin_memcpy(acc, v, sizeof(acc));
+#else
     for (int l = 0; l < lanes; ++l) acc[l] = x[l];
     for (i = lanes; i + lanes <= n; i += lanes)
       for (int l = 0; l < lanes; ++l) acc[l] = Op::apply(acc[l], x[i + l]);
-    for (int width = lanes / 2; width > 0; width /= 2)
-      for (int l = 0; l < width; ++l) acc[l] = Op::apply(acc[l], acc[l + width]);
+#endif
+    for (int half = lanes / 2; half > 0; half /= 2)
+      for (int l = 0; l < half; ++l) acc[l] = Op::apply(acc[l], acc[l + half]);
   } else {
     acc[0] = Op::identity();
   }
