@@ -57,6 +57,7 @@ struct Op {
   Instruction in;
   int op = 0;  // opcode, or one of the fused products
   bool dead = false;
+  bool squares = false;  // reduce_row: of the squares
 };
 
 class Translator {
@@ -65,7 +66,7 @@ class Translator {
     t_.table = &table;
     t_.rows = program.rows;
     t_.cols = program.cols;
-    for (const Instruction& i : program.code) ops_.push_back({i, int(i.op), false});
+    for (const Instruction& i : program.code) ops_.push_back({i, int(i.op)});
   }
 
   Translation run() {
@@ -77,6 +78,7 @@ class Translator {
     t_.col_reductions = program_.has_col_reduction();
     see_rows();
     fuse_products();
+    fuse_squares();
     find_levels();
     find_direct_stores();
     place_.assign(ops_.size(), -1);
@@ -153,6 +155,25 @@ class Translator {
         p.dead = true;
         break;
       }
+    }
+  }
+
+  // The sum of squares that nobody else wants.
+  void fuse_squares() {
+    std::vector<int> uses(ops_.size());
+    for (const Op& o : ops_)
+      for (int a : o.in.args)
+        if (a >= 0 && !o.dead) ++uses[size_t(a)];
+    for (Op& o : ops_) {
+      if (o.in.kind != InstructionKind::reduce_row || o.in.reduce != ReduceOp::sum) continue;
+      Op& q = ops_[size_t(o.in.args[0])];
+      if (q.in.kind != InstructionKind::compute || uses[size_t(o.in.args[0])] != 1 || q.in.space != Space::element ||
+          !t_.table->sum_squares[int(o.in.dtype)])
+        continue;
+      bool square = q.op == int(Opcode::square) || (q.op == int(Opcode::multiply) && q.in.args[0] == q.in.args[1]);
+      if (!square) continue;
+      o.in.args[0] = q.in.args[0];
+      o.squares = q.dead = true;
     }
   }
 
@@ -372,7 +393,7 @@ class Translator {
                     t_.table->reduce_col[int(i.reduce)][int(dtype)]};
         if (!r.row_fn || !r.col_fn) throw TypeError(cat(reduce_name(i.reduce), ": is not defined for ", dtype));
         if (row) {
-          s.row_fn = r.row_fn;
+          s.row_fn = o.squares ? t_.table->sum_squares[int(dtype)] : r.row_fn;
           if (t_.form == Form::phases) {
             r.slot = place_[size_t(n)];
             s.reduction = int(t_.reductions.size());
@@ -445,7 +466,11 @@ class Translator {
         steps[k] = int16_t(-item);
       }
     }
-    s.fn = cast ? nullptr : t_.table->compute[o.op][int(dtype)][mask];
+    // Division of a row by one result of the program costs a multiplication.
+    bool by_result = o.op == int(Opcode::divide) && by_row && mask == 2 && space(i.args[1]) == Space::row &&
+                     ops_[size_t(i.args[1])].in.kind != InstructionKind::load && t_.cols >= kShortRow &&
+                     t_.table->compute[simd::kDivideRow][int(dtype)][2];
+    s.fn = cast ? nullptr : t_.table->compute[by_result ? simd::kDivideRow : o.op][int(dtype)][mask];
     if (cast) {
       s.arity = 0;  // a conversion
       s.fn = reinterpret_cast<simd::ComputeFn>(t_.table->cast[int(i.dtype)][int(dtype)]);
@@ -475,7 +500,7 @@ class Translator {
     int64_t size = kTileBytes / (int64_t(t_.element_item < 4 ? 4 : t_.element_item) * streams);
     size = std::clamp(size / 64 * 64, kLeastTile, kMostTile);
     if (t_.row_reductions || t_.col_reductions) {
-      if (code.element_registers <= 1) size = kMostRowTile;
+      size = code.element_registers <= 1 ? kMostRowTile : kMostTile;
       if (t_.row_reductions) size = std::max(size, t_.cols);
     }
     int64_t cols = std::max<int64_t>(t_.cols, 1);

@@ -13,9 +13,9 @@ struct Log { static FUNCNN_INLINE float apply(float x) { return log_f32(x); } };
 struct Exp2 {
   static FUNCNN_INLINE float apply(float x) {
     x = clamp(x, -152.0f, 129.0f);
-    float n = nearest(x);
-    float r = x - n;
-    return scale(1.0f + r * polynomial(r, kExp2), n);
+    float shifted = x + kShift;
+    float r = x - (shifted - kShift);
+    return scale(1.0f + r * polynomial(r, kExp2), shifted);
   }
 };
 struct Log1p {
@@ -64,8 +64,7 @@ struct Tanh {
     constexpr float q[] = {1.0f, 0.467124695049f, 0.0258685459314f, 0.000328205099863f, 7.75653560415e-7f};
     float r = y * polynomial(z, p) / polynomial(z, q);
     r = r > 1.0f ? 1.0f : r;
-    r = r < -1.0f ? -1.0f : r;
-    return x == 0.0f ? x : r;
+    return r < -1.0f ? -1.0f : r;
   }
 };
 

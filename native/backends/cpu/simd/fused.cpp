@@ -1,4 +1,4 @@
-// Products fused with a sum.
+// Products fused with a sum, and divisions of whole rows.
 #include "backends/cpu/simd/loops.h"
 
 namespace funcnn::cpu::simd {
@@ -24,6 +24,20 @@ struct Fnma {
   }
 };
 
+// Where the reciprocal neither overflows nor loses bits.
+template <class T>
+void divide_row(void* out, const void* a, const void* b, const void*, int64_t n) {
+  T* FUNCNN_RESTRICT o = static_cast<T*>(out);
+  const T* FUNCNN_RESTRICT x = static_cast<const T*>(a);
+  const T d = *static_cast<const T*>(b);
+  if ((d > T(1e-30) && d < T(1e30)) || (d < T(-1e-30) && d > T(-1e30))) {
+    const T r = T(1) / d;
+    for (int64_t i = 0; i < n; ++i) o[i] = x[i] * r;
+  } else {
+    for (int64_t i = 0; i < n; ++i) o[i] = x[i] / d;
+  }
+}
+
 template <class Op>
 void add_both(Table& t, int op) {
   add_ternary_as<Op, float, float, float, float>(t, op, int(Dtype::float32));
@@ -38,6 +52,8 @@ void add_fused(Table& t) {
   add_both<Fma>(t, int(Opcode::fma));
   add_both<Fms>(t, kFms);
   add_both<Fnma>(t, kFnma);
+  t.compute[kDivideRow][int(Dtype::float32)][2] = divide_row<float>;
+  t.compute[kDivideRow][int(Dtype::float64)][2] = divide_row<double>;
 }
 
 }  // namespace FUNCNN_ISA

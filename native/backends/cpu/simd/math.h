@@ -53,15 +53,16 @@ FUNCNN_INLINE float power_of_two(float n) { return from_bits(int32_t(uint32_t(bi
 FUNCNN_INLINE double power_of_two(double n) {
   return from_bits(int64_t((uint64_t(bits(n + kShiftD)) << 52) + 0x3ff0000000000000ull));
 }
-// p * 2^n for n in [-252, 254], exact but for the last rounding.
-FUNCNN_INLINE float scale(float p, float n) {
-  float half = nearest(n * 0.5f);
-  return p * power_of_two(half) * power_of_two(n - half);
+// p * 2^n for n = shifted - kShift in [-252, 254], exact but for the last rounding: two factors of half the exponent.
+FUNCNN_INLINE float scale(float p, float shifted) {
+  uint32_t n = uint32_t(bits(shifted)) - 0x4b400000u;
+  uint32_t half = uint32_t(int32_t(n) >> 1);
+  return p * from_bits(int32_t((half << 23) + 0x3f800000u)) * from_bits(int32_t(((n - half) << 23) + 0x3f800000u));
 }
 
-// (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2; relative error of exp 5e-11.
-constexpr float kExp[] = {0.500000007841191711f,   0.166666668201504276f,   0.0416662687049161455f,
-                          0.00833327307378474405f, 0.00139461511372709974f, 0.000199138844463115229f};
+// (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2; relative error of exp 3e-9.
+constexpr float kExp[] = {0.500000009969231287f, 0.166665186126761274f, 0.041666193044246616f, 0.00836891210372543695f,
+                          0.00139512543998481467f};
 constexpr double kExpD[] = {0.499999999995999638,   0.166666666665796482,   0.0416666669905731667,
                             0.00833333338417830433, 0.00138888073871449389, 0.000198411683429379567,
                             0.00002488235949759962, 2.76417031881223511e-6};
@@ -79,28 +80,22 @@ constexpr float kLog[] = {0.333333104691753285f,  -0.249999864508243696f, 0.2000
 constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.428606765330187e-06f;  // high: 15 bits
 constexpr double kLn2D = 0.693147180559945309417;
 
-struct Reduced {
-  float n, r;
-};
-FUNCNN_INLINE Reduced reduce_exp(float x) {
-  float n = nearest(x * 1.44269504088896341f);
-  return {n, (x - n * kLn2High) - n * kLn2Low};
-}
-
 FUNCNN_INLINE float exp_f32(float x) {
   x = clamp(x, -104.0f, 89.0f);
-  Reduced d = reduce_exp(x);
-  float p = 1.0f + (d.r + d.r * d.r * polynomial(d.r, kExp));
-  return scale(p, d.n);
+  float shifted = x * 1.44269504088896341f + kShift;
+  float n = shifted - kShift;
+  float r = (x - n * kLn2High) - n * kLn2Low;
+  return scale(1.0f + (r + r * r * polynomial(r, kExp)), shifted);
 }
 
 FUNCNN_INLINE float expm1_f32(float x) {
   float y = clamp(x, -20.0f, 89.0f);
-  Reduced d = reduce_exp(y);
-  float p = d.r + d.r * d.r * polynomial(d.r, kExp);
-  float half = power_of_two(d.n - 1.0f);
-  float r = 2.0f * (half * p + (half - 0.5f));
-  return x == 0.0f ? x : r;
+  float n = nearest(y * 1.44269504088896341f);
+  float r = (y - n * kLn2High) - n * kLn2Low;
+  float p = r + r * r * polynomial(r, kExp);
+  float half = power_of_two(n - 1.0f);
+  float e = 2.0f * (half * p + (half - 0.5f));
+  return x == 0.0f ? x : e;
 }
 
 // x = (1 + f) 2^e with 1 + f in [sqrt(1/2), sqrt(2)); x positive and finite, subnormal numbers included.

@@ -14,8 +14,7 @@ struct Erf {
         1.0f, 0.502459341675f, 0.114280252911f, 0.0150021170355f, 0.00116575629022f, 3.80010657575e-5f};
     float r = y * polynomial(z, p) / polynomial(z, q);
     r = r > 1.0f ? 1.0f : r;
-    r = r < -1.0f ? -1.0f : r;
-    return x == 0.0f ? x : r;
+    return r < -1.0f ? -1.0f : r;
   }
 };
 

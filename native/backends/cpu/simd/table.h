@@ -25,10 +25,11 @@ using StridedFn = void (*)(void* out, const void* in, int64_t n, int64_t stride)
 // out[i] = start + i.
 using IndexFn = void (*)(void* out, int64_t start, int64_t n);
 
-// Fused products that are no opcodes of their own.
-inline constexpr int kFms = kOpcodeCount;       // a * b - c
-inline constexpr int kFnma = kOpcodeCount + 1;  // c - a * b
-inline constexpr int kOpCount = kOpcodeCount + 2;
+// Operations that are no opcodes of their own.
+inline constexpr int kFms = kOpcodeCount;            // a * b - c
+inline constexpr int kFnma = kOpcodeCount + 1;       // c - a * b
+inline constexpr int kDivideRow = kOpcodeCount + 2;  // a / b by one reciprocal: b is one value, perhaps for each row
+inline constexpr int kOpCount = kOpcodeCount + 3;
 inline constexpr int kReduceCount = 6;
 
 struct Table {
@@ -37,6 +38,7 @@ struct Table {
   ComputeFn compute[kOpCount][kDtypeCount][8];
   CastFn cast[kDtypeCount][kDtypeCount];  // [to][from]
   RowReduceFn reduce_row[kReduceCount][kDtypeCount];
+  RowReduceFn sum_squares[kDtypeCount];
   ColReduceFn reduce_col[kReduceCount][kDtypeCount];
   ExpandFn expand[4];  // by log2 of the item size
   StridedFn gather[4], scatter[4];
