@@ -3,6 +3,7 @@
 import operator
 import os
 import sys
+import timeit
 
 import numpy as np
 import pytest
@@ -207,7 +208,9 @@ def test_casts(isa, source, target):
     out = np.empty(x.size, target)
     run(b.build(), x, out)
     with np.errstate(all="ignore"):
-        want = x.real.astype(target) if source == "complex64" and target not in ("bool", "complex64") else x.astype(target)
+        want = (
+            x.real.astype(target) if source == "complex64" and target not in ("bool", "complex64") else x.astype(target)
+        )
     check(out, want)
 
 
@@ -235,7 +238,19 @@ REDUCTIONS = {
     "max": np.maximum.reduce,
     "min": np.minimum.reduce,
 }
-SHAPES = [(1, 1), (3, 1), (1, 7), (5, 2), (1000, 3), (7, 40), (300, 130), (2, 9000), (1, 100_003), (40, 33_000), (5000, 8)]
+SHAPES = [
+    (1, 1),
+    (3, 1),
+    (1, 7),
+    (5, 2),
+    (1000, 3),
+    (7, 40),
+    (300, 130),
+    (2, 9000),
+    (1, 100_003),
+    (40, 33_000),
+    (5000, 8),
+]
 
 
 def reduction_data(dtype, shape):
@@ -517,3 +532,44 @@ def test_unsupported_operations_are_refused():
         unary("exp", np.arange(4))
     with pytest.raises(ValueError, match="baseline|neon"):
         _core._set_instruction_set("sse9")
+
+
+def layer_norm_program(rows, cols):
+    b = Builder(rows, cols)
+    x, inverse, epsilon = b.load("float32"), b.load("float32", "scalar"), b.load("float32", "scalar")
+    gain, bias = (b.load("float32", shape=(rows, cols), strides=(0, 1)) for _ in range(2))
+    d = b.compute("subtract", x, b.compute("multiply", b.reduce_row("sum", x), inverse))
+    variance = b.compute("multiply", b.reduce_row("sum", b.compute("square", d)), inverse)
+    scale = b.compute("rsqrt", b.compute("add", variance, epsilon))
+    b.store(b.compute("add", b.compute("multiply", b.compute("multiply", d, scale), gain), bias))
+    return b.build()
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1), (50, 3), (64, 31), (100, 100), (7, 5000), (2, 100_000)])
+def test_layer_norm(isa, shape, in_place):
+    rows, cols = shape
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=shape) + 10).astype(np.float32)
+    gain, bias = rng.normal(size=cols).astype(np.float32), rng.normal(size=cols).astype(np.float32)
+    w = x.astype(np.float64)
+    d = w - w.mean(axis=1, keepdims=True)
+    want = d / np.sqrt((d * d).mean(axis=1, keepdims=True) + 1e-5) * gain + bias
+    out = x if in_place else np.empty_like(x)
+    scalars = np.full(1, 1 / cols, np.float32), np.full(1, 1e-5, np.float32)
+    run(layer_norm_program(rows, cols), x, *scalars, gain, bias, out)
+    np.testing.assert_allclose(out, want, atol=3e-5)
+
+
+def test_small_programs_have_little_overhead():
+    """Far above what an idle machine takes (30 ns), far below what a lock or an allocation a step would cost."""
+    x, out = np.ones(8, np.float32), np.empty(8, np.float32)
+    b = Builder(1, 8)
+    v, w = b.load("float32"), b.load("float32")
+    for _ in range(1000):
+        v = b.compute("add", v, w)
+    b.store(v)
+    program = b.build()
+    best = min(timeit.repeat(lambda: run(program, x, x, out, repeat=100), number=1, repeat=5)) / 100
+    assert out[0] == 1001
+    assert best / 1000 < 200e-9

@@ -147,7 +147,7 @@ struct PreparedProgram::Impl {
     const int64_t elements = tile.elements();
     for (const Step& s : code.steps) {
       const int64_t n = s.space == Space::element ? elements : s.space == Space::row ? tile.rows : 1;
-      if (n == 0 && s.kind != Step::reduce_row) continue;
+      if (n == 0 && s.kind != Step::reduce_row && s.kind != Step::sum_squares) continue;
       switch (s.kind) {
         case Step::compute:
           if (s.by_row) {
@@ -188,6 +188,16 @@ struct PreparedProgram::Impl {
             s.row_fn(partial.base[s.reduction] + at * s.item, p[s.a], 1, tile.cols, tile.cols);
           }
           break;
+        case Step::sum_squares: {
+          const std::byte* shift = s.arity == 2 ? p[s.b] : nullptr;
+          if (s.reduction < 0) {
+            s.squares_fn(p[s.out], p[s.a], shift, tile.rows, tile.cols, tile.cols);
+          } else {
+            int64_t at = tile.row * col_tiles + tile.col / t.tile_cols;
+            s.squares_fn(partial.base[s.reduction] + at * s.item, p[s.a], shift, 1, tile.cols, tile.cols);
+          }
+          break;
+        }
         case Step::reduce_col: {
           std::byte* acc = partial.base[s.reduction] + tile.col * s.item;
           const std::byte* in = p[s.a];

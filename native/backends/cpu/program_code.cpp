@@ -11,8 +11,8 @@ namespace {
 
 // Rows shorter than this are not worth a call each: operands that repeat by row are spread over the tile instead.
 constexpr int64_t kShortRow = 32;
-// Bytes of registers and operands of a tile that should share the first-level cache.
-constexpr int64_t kTileBytes = 24 * 1024;
+// Bytes of registers and operands of a tile: half of a first-level cache, which leaves room for what streams through.
+constexpr int64_t kTileBytes = 16 * 1024;
 constexpr int64_t kLeastTile = 512, kMostTile = 4096, kMostRowTile = 8192;
 // Rows longer than this are reduced by phases; where there are few rows, already those.
 constexpr int64_t kLongRow = 32768, kLongRowOfFew = 8192, kFewRows = 16;
@@ -78,7 +78,7 @@ class Translator {
     t_.col_reductions = program_.has_col_reduction();
     see_rows();
     fuse_products();
-    fuse_squares();
+    fuse_row_patterns();
     find_levels();
     find_direct_stores();
     place_.assign(ops_.size(), -1);
@@ -158,22 +158,66 @@ class Translator {
     }
   }
 
-  // The sum of squares that nobody else wants.
-  void fuse_squares() {
-    std::vector<int> uses(ops_.size());
+  // Whether the operands of `early` may be read at `late` instead: operand memory may be shared with that of a result
+  // computed from then on, so none may be made in between.
+  bool may_read_later(int early, int late) const {
     for (const Op& o : ops_)
-      for (int a : o.in.args)
-        if (a >= 0 && !o.dead) ++uses[size_t(a)];
-    for (Op& o : ops_) {
+      if (o.in.kind == InstructionKind::store && o.in.space == Space::element && o.in.args[0] >= early &&
+          o.in.args[0] < late)
+        return false;
+    return true;
+  }
+
+  bool is_compute(int n, Opcode op) const {
+    const Op& o = ops_[size_t(n)];
+    return n >= 0 && !o.dead && o.in.kind == InstructionKind::compute && o.op == int(op) &&
+           o.in.space == Space::element && (o.in.dtype == Dtype::float32 || o.in.dtype == Dtype::float64);
+  }
+
+  // Normalisation: sums of squares need no squares in memory, and differences x - mean, scale * (x - mean) and
+  // exp(x - max) are cheaper computed on the way than kept.
+  void fuse_row_patterns() {
+    std::vector<std::vector<int>> users(ops_.size());
+    for (size_t n = 0; n < ops_.size(); ++n)
+      for (int a : ops_[n].in.args)
+        if (a >= 0 && !ops_[n].dead && (users[size_t(a)].empty() || users[size_t(a)].back() != int(n)))
+          users[size_t(a)].push_back(int(n));
+    for (size_t n = 0; n < ops_.size(); ++n) {
+      Op& o = ops_[n];
       if (o.in.kind != InstructionKind::reduce_row || o.in.reduce != ReduceOp::sum) continue;
-      Op& q = ops_[size_t(o.in.args[0])];
-      if (q.in.kind != InstructionKind::compute || uses[size_t(o.in.args[0])] != 1 || q.in.space != Space::element ||
-          !t_.table->sum_squares[int(o.in.dtype)])
-        continue;
-      bool square = q.op == int(Opcode::square) || (q.op == int(Opcode::multiply) && q.in.args[0] == q.in.args[1]);
-      if (!square) continue;
-      o.in.args[0] = q.in.args[0];
-      o.squares = q.dead = true;
+      int q = o.in.args[0];
+      bool square = is_compute(q, Opcode::square) ||
+                    (is_compute(q, Opcode::multiply) && ops_[size_t(q)].in.args[0] == ops_[size_t(q)].in.args[1]);
+      if (!square || users[size_t(q)].size() != 1 || !may_read_later(q, int(n))) continue;
+      int x = ops_[size_t(q)].in.args[0];
+      for (int& user : users[size_t(x)])
+        if (user == q) user = int(n);
+      o.in.args[0] = x;
+      o.squares = ops_[size_t(q)].dead = true;
+    }
+    for (size_t n = 0; n < ops_.size(); ++n) {
+      if (!is_compute(int(n), Opcode::subtract)) continue;
+      Op& d = ops_[n];
+      if (space(d.in.args[0]) != Space::element || space(d.in.args[1]) != Space::row) continue;
+      bool absorbed = !users[n].empty();
+      for (int u : users[n]) {
+        const Op& user = ops_[size_t(u)];
+        bool exponential = is_compute(u, Opcode::exp) && d.in.dtype == Dtype::float32;
+        bool product = is_compute(u, Opcode::multiply) && user.in.args[0] != user.in.args[1];
+        absorbed = absorbed && (user.squares || exponential || product) && may_read_later(int(n), u);
+      }
+      if (!absorbed) continue;
+      d.dead = true;
+      for (int u : users[n]) {
+        Op& user = ops_[size_t(u)];
+        int factor = user.in.args[0] == int(n) ? user.in.args[1] : user.in.args[0];
+        user.in.args[0] = d.in.args[0];
+        user.in.args[1] = d.in.args[1];
+        if (user.squares) continue;
+        bool product = user.op == int(Opcode::multiply);
+        user.op = product ? simd::kScaledDifference : simd::kExpOfDifference;
+        if (product) user.in.args[2] = factor;
+      }
     }
   }
 
@@ -393,7 +437,14 @@ class Translator {
                     t_.table->reduce_col[int(i.reduce)][int(dtype)]};
         if (!r.row_fn || !r.col_fn) throw TypeError(cat(reduce_name(i.reduce), ": is not defined for ", dtype));
         if (row) {
-          s.row_fn = o.squares ? t_.table->sum_squares[int(dtype)] : r.row_fn;
+          if (o.squares) {
+            s.kind = Step::sum_squares;
+            s.squares_fn = t_.table->sum_squares[int(dtype)];
+            s.arity = i.args[1] >= 0 ? 2 : 1;
+            if (s.arity == 2) s.b = place_[size_t(i.args[1])];
+          } else {
+            s.row_fn = r.row_fn;
+          }
           if (t_.form == Form::phases) {
             r.slot = place_[size_t(n)];
             s.reduction = int(t_.reductions.size());
@@ -423,7 +474,7 @@ class Translator {
   void compute(int n, const std::vector<int>& last, bool final) {
     Op& o = ops_[size_t(n)];
     const Instruction& i = o.in;
-    int arity = o.op >= int(Opcode::select) ? 3 : opcode_arity(Opcode(o.op));
+    int arity = o.op == simd::kExpOfDifference ? 2 : o.op >= int(Opcode::select) ? 3 : opcode_arity(Opcode(o.op));
     Step s = make(Step::compute, i.space);
     s.arity = uint8_t(arity);
     Dtype dtype = dtype_of_operands(o);
@@ -496,11 +547,14 @@ class Translator {
 
   void choose_tile() {
     const Code& code = t_.code[0];
-    int64_t streams = 1 + code.element_registers;
-    int64_t size = kTileBytes / (int64_t(t_.element_item < 4 ? 4 : t_.element_item) * streams);
+    int64_t streams = code.element_registers;
+    for (int slot : code.slots) streams += t_.slots[size_t(slot)].kind == Slot::element_memory;
+    streams = std::max<int64_t>(streams, 1);
+    int64_t size = kTileBytes / (int64_t(std::max<size_t>(t_.element_item, 4)) * streams);
     size = std::clamp(size / 64 * 64, kLeastTile, kMostTile);
     if (t_.row_reductions || t_.col_reductions) {
-      size = code.element_registers <= 1 ? kMostRowTile : kMostTile;
+      // What only reads memory that it reduces has nothing to keep in the cache.
+      if (streams == 1) size = kMostRowTile;
       if (t_.row_reductions) size = std::max(size, t_.cols);
     }
     int64_t cols = std::max<int64_t>(t_.cols, 1);

@@ -33,7 +33,7 @@ struct Slot {
 };
 
 struct Step {
-  enum Kind : uint8_t { compute, load, store, index, expand, reduce_row, reduce_col };
+  enum Kind : uint8_t { compute, load, store, index, expand, reduce_row, sum_squares, reduce_col };
   Kind kind = compute;
   Space space = Space::element;
   bool by_row = false;  // compute: some operand repeats for each row, so rows are done one by one
@@ -47,6 +47,7 @@ struct Step {
     simd::ComputeFn fn = nullptr;
     simd::RowReduceFn row_fn;
     simd::ColReduceFn col_fn;
+    simd::SumSquaresFn squares_fn;
     simd::ExpandFn expand_fn;
     simd::IndexFn index_fn;
   };

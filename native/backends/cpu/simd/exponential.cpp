@@ -10,6 +10,9 @@ struct Expm1 { static FUNCNN_INLINE float apply(float x) { return expm1_f32(x); 
 struct Log { static FUNCNN_INLINE float apply(float x) { return log_f32(x); } };
 // clang-format on
 
+struct ExpOfDifference {
+  static FUNCNN_INLINE float apply(float a, float b) { return exp_f32(a - b); }
+};
 struct Exp2 {
   static FUNCNN_INLINE float apply(float x) {
     x = clamp(x, -152.0f, 129.0f);
@@ -126,6 +129,7 @@ namespace FUNCNN_ISA {
 
 void add_exponential(Table& t) {
   add_unary_one<Exp, float>(t, Opcode::exp);
+  add_binary_one<ExpOfDifference, float>(t, Opcode(kExpOfDifference));
   add_unary_one<Exp2, float>(t, Opcode::exp2);
   add_unary_one<Expm1, float>(t, Opcode::expm1);
   add_unary_one<Log, float>(t, Opcode::log);

@@ -24,6 +24,13 @@ struct Fnma {
   }
 };
 
+struct ScaledDifference {
+  template <class T>
+  static FUNCNN_INLINE T apply(T a, T b, T c) {
+    return (a - b) * c;
+  }
+};
+
 // Where the reciprocal neither overflows nor loses bits.
 template <class T>
 void divide_row(void* out, const void* a, const void* b, const void*, int64_t n) {
@@ -52,6 +59,7 @@ void add_fused(Table& t) {
   add_both<Fma>(t, int(Opcode::fma));
   add_both<Fms>(t, kFms);
   add_both<Fnma>(t, kFnma);
+  add_both<ScaledDifference>(t, kScaledDifference);
   t.compute[kDivideRow][int(Dtype::float32)][2] = divide_row<float>;
   t.compute[kDivideRow][int(Dtype::float64)][2] = divide_row<double>;
 }

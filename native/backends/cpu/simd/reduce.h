@@ -6,6 +6,10 @@
 
 #include "backends/cpu/simd/loops.h"
 
+#if defined(__AVX512F__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
 // Accumulators stay in registers only where they are vectors to the compiler, which GCC and Clang offer as a type.
 #if defined(__GNUC__)
 #define FUNCNN_VECTORS 1
@@ -35,6 +39,22 @@ FUNCNN_INLINE Vector<T> load_vector(const T* x) {
   return v;
 }
 #endif
+
+// The compiler makes two comparisons and two blends of `b > a ? b : a`; the machine has it in one, a if either is NaN.
+#if defined(FUNCNN_VECTORS) && defined(__AVX512F__)
+FUNCNN_INLINE __m512 greater(__m512 a, __m512 b) { return _mm512_max_ps(b, a); }
+FUNCNN_INLINE __m512d greater(__m512d a, __m512d b) { return _mm512_max_pd(b, a); }
+FUNCNN_INLINE __m512 lesser(__m512 a, __m512 b) { return _mm512_min_ps(b, a); }
+FUNCNN_INLINE __m512d lesser(__m512d a, __m512d b) { return _mm512_min_pd(b, a); }
+#endif
+template <class V>
+FUNCNN_INLINE V greater(V a, V b) {
+  return b > a ? b : a;
+}
+template <class V>
+FUNCNN_INLINE V lesser(V a, V b) {
+  return b < a ? b : a;
+}
 
 // Sums and products of integers wrap; bytes 0 and 1 stand for booleans. `vector` is `apply` for vectors.
 template <class T>
@@ -75,8 +95,8 @@ struct MaxOp {
   }
   template <class V>
   static FUNCNN_INLINE V vector(V a, V b) {
-    V m = a > b ? a : b;
-    if constexpr (std::is_floating_point_v<T>) m = a != a ? a : m;
+    V m = greater(a, b);  // a if either is NaN: the test of b does not wait for the accumulator a
+    if constexpr (std::is_floating_point_v<T>) m = b != b ? b : m;
     return m;
   }
 };
@@ -95,8 +115,8 @@ struct MinOp {
   }
   template <class V>
   static FUNCNN_INLINE V vector(V a, V b) {
-    V m = a < b ? a : b;
-    if constexpr (std::is_floating_point_v<T>) m = a != a ? a : m;
+    V m = lesser(a, b);
+    if constexpr (std::is_floating_point_v<T>) m = b != b ? b : m;
     return m;
   }
 };

@@ -7,14 +7,17 @@ namespace {
 
 struct Plain {
   template <class V>
-  static FUNCNN_INLINE V apply(V x) {
+  FUNCNN_INLINE V operator()(V x) const {
     return x;
   }
 };
-struct Squared {
+template <class T>
+struct SquaredDifference {
+  T shift;
   template <class V>
-  static FUNCNN_INLINE V apply(V x) {
-    return x * x;
+  FUNCNN_INLINE V operator()(V x) const {
+    V d = x - shift;
+    return d * d;
   }
 };
 
@@ -22,7 +25,7 @@ constexpr int kLaneBytes = 256;  // of accumulators
 constexpr int64_t kBlock = 2048;
 
 template <class T, class Op, class Map>
-FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n) {
+FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n, Map map) {
   constexpr int lanes = kLaneBytes / int(sizeof(T));
   T acc[lanes];
 #if defined(FUNCNN_VECTORS)
@@ -37,18 +40,18 @@ FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n) {
     constexpr int width = int(sizeof(V) / sizeof(T)), count = lanes / width;
     V v[count];
 #pragma GCC unroll 16
-    for (int k = 0; k < count; ++k) v[k] = Map::apply(load_vector(x + k * width));
+    for (int k = 0; k < count; ++k) v[k] = map(load_vector(x + k * width));
     for (i = lanes; i + lanes <= n; i += lanes) {
 #pragma GCC unroll 16
-      for (int k = 0; k < count; ++k) v[k] = Op::vector(v[k], Map::apply(load_vector(x + i + k * width)));
+      for (int k = 0; k < count; ++k) v[k] = Op::vector(v[k], map(load_vector(x + i + k * width)));
     }
 #pragma GCC unroll 16
     for (int k = 1; k < count; ++k) v[0] = Op::vector(v[0], v[k]);
     __builtin_memcpy(acc, v, sizeof(V));
 #else
-    for (int l = 0; l < lanes; ++l) acc[l] = Map::apply(x[l]);
+    for (int l = 0; l < lanes; ++l) acc[l] = map(x[l]);
     for (i = lanes; i + lanes <= n; i += lanes)
-      for (int l = 0; l < lanes; ++l) acc[l] = Op::apply(acc[l], Map::apply(x[i + l]));
+      for (int l = 0; l < lanes; ++l) acc[l] = Op::apply(acc[l], map(x[i + l]));
 #endif
     for (int half = first / 2; half > 0; half /= 2)
       for (int l = 0; l < half; ++l) acc[l] = Op::apply(acc[l], acc[l + half]);
@@ -56,66 +59,76 @@ FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n) {
     acc[0] = Op::identity();
   }
   T r = acc[0];
-  for (; i < n; ++i) r = Op::apply(r, Map::apply(x[i]));
+  for (; i < n; ++i) r = Op::apply(r, map(x[i]));
   return r;
 }
 
 template <class T, class Op, class Map>
-T reduce_line(const T* x, int64_t n) {
-  if (n <= kBlock) return reduce_block<T, Op, Map>(x, n);
+T reduce_line(const T* x, int64_t n, Map map) {
+  if (n <= kBlock) return reduce_block<T, Op, Map>(x, n, map);
   // A binary counter of partial results: level k holds the one of 2^k blocks.
   T level[56];
   int64_t blocks = 0;
   int64_t whole = n / kBlock;
   for (int64_t b = 0; b < whole; ++b) {
-    T r = reduce_block<T, Op, Map>(x + b * kBlock, kBlock);
+    T r = reduce_block<T, Op, Map>(x + b * kBlock, kBlock, map);
     int k = 0;
     for (int64_t bit = blocks; bit & 1; bit >>= 1) r = Op::apply(level[k++], r);
     level[k] = r;
     ++blocks;
   }
   T r = Op::identity();
-  if (whole * kBlock < n) r = reduce_block<T, Op, Map>(x + whole * kBlock, n - whole * kBlock);
+  if (whole * kBlock < n) r = reduce_block<T, Op, Map>(x + whole * kBlock, n - whole * kBlock, map);
   int k = 0;
   for (int64_t bit = blocks; bit; bit >>= 1, ++k)
     if (bit & 1) r = Op::apply(level[k], r);
   return r;
 }
 
-template <class T, class Op, class Map, int cols>
+template <class T, class Op, int cols>
 void short_rows(T* FUNCNN_RESTRICT o, const T* FUNCNN_RESTRICT x, int64_t rows, int64_t stride) {
   for (int64_t r = 0; r < rows; ++r) {
-    T a = Map::apply(x[r * stride]);
-    for (int c = 1; c < cols; ++c) a = Op::apply(a, Map::apply(x[r * stride + c]));
+    T a = x[r * stride];
+    for (int c = 1; c < cols; ++c) a = Op::apply(a, x[r * stride + c]);
     o[r] = a;
   }
 }
 
-template <class T, class Op, class Map = Plain>
+template <class T, class Op>
 void rows_loop(void* out, const void* in, int64_t rows, int64_t cols, int64_t stride) {
   T* o = static_cast<T*>(out);
   const T* x = static_cast<const T*>(in);
   switch (cols) {
     case 2:
-      return short_rows<T, Op, Map, 2>(o, x, rows, stride);
+      return short_rows<T, Op, 2>(o, x, rows, stride);
     case 3:
-      return short_rows<T, Op, Map, 3>(o, x, rows, stride);
+      return short_rows<T, Op, 3>(o, x, rows, stride);
     case 4:
-      return short_rows<T, Op, Map, 4>(o, x, rows, stride);
+      return short_rows<T, Op, 4>(o, x, rows, stride);
     case 8:
-      return short_rows<T, Op, Map, 8>(o, x, rows, stride);
+      return short_rows<T, Op, 8>(o, x, rows, stride);
     default:
       break;
   }
   if (cols < 16) {
     for (int64_t r = 0; r < rows; ++r) {
       T a = Op::identity();
-      for (int64_t c = 0; c < cols; ++c) a = Op::apply(a, Map::apply(x[r * stride + c]));
+      for (int64_t c = 0; c < cols; ++c) a = Op::apply(a, x[r * stride + c]);
       o[r] = a;
     }
     return;
   }
-  for (int64_t r = 0; r < rows; ++r) o[r] = reduce_line<T, Op, Map>(x + r * stride, cols);
+  for (int64_t r = 0; r < rows; ++r) o[r] = reduce_line<T, Op, Plain>(x + r * stride, cols, {});
+}
+
+template <class T>
+void sum_squares(void* out, const void* in, const void* shift, int64_t rows, int64_t cols, int64_t stride) {
+  T* o = static_cast<T*>(out);
+  const T* x = static_cast<const T*>(in);
+  for (int64_t r = 0; r < rows; ++r) {
+    SquaredDifference<T> map{shift ? static_cast<const T*>(shift)[r] : T(0)};
+    o[r] = reduce_line<T, SumOp<T>, SquaredDifference<T>>(x + r * stride, cols, map);
+  }
 }
 
 template <template <class> class Op, class... Ts>
@@ -138,8 +151,8 @@ void add_row_reductions(Table& t) {
   for (ReduceOp op : {ReduceOp::sum, ReduceOp::prod})
     for (int d = 0; d < 4; ++d)
       t.reduce_row[int(op)][int(Dtype::int8) + d] = t.reduce_row[int(op)][int(Dtype::uint8) + d];
-  t.sum_squares[int(Dtype::float32)] = rows_loop<float, SumOp<float>, Squared>;
-  t.sum_squares[int(Dtype::float64)] = rows_loop<double, SumOp<double>, Squared>;
+  t.sum_squares[int(Dtype::float32)] = sum_squares<float>;
+  t.sum_squares[int(Dtype::float64)] = sum_squares<double>;
   constexpr int b = int(Dtype::bool_), u = int(Dtype::uint8);
   RowReduceFn all = t.reduce_row[int(ReduceOp::all)][u], any = t.reduce_row[int(ReduceOp::any)][u];
   t.reduce_row[int(ReduceOp::all)][b] = t.reduce_row[int(ReduceOp::min)][b] = all;

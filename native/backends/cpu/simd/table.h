@@ -16,6 +16,8 @@ using ComputeFn = void (*)(void* out, const void* a, const void* b, const void* 
 using CastFn = void (*)(void* out, const void* in, int64_t n);
 // out[r] = the reduction of in[r * stride + 0 .. cols).
 using RowReduceFn = void (*)(void* out, const void* in, int64_t rows, int64_t cols, int64_t stride);
+// out[r] = the sum of (in[r * stride + c] - shift[r])^2; without `shift`, of in^2.
+using SumSquaresFn = void (*)(void* out, const void* in, const void* shift, int64_t rows, int64_t cols, int64_t stride);
 // acc[c] = the reduction of acc[c] and in[r * stride + c] for all r.
 using ColReduceFn = void (*)(void* acc, const void* in, int64_t rows, int64_t cols, int64_t stride);
 // out[r * cols + c] = in[r].
@@ -29,7 +31,9 @@ using IndexFn = void (*)(void* out, int64_t start, int64_t n);
 inline constexpr int kFms = kOpcodeCount;            // a * b - c
 inline constexpr int kFnma = kOpcodeCount + 1;       // c - a * b
 inline constexpr int kDivideRow = kOpcodeCount + 2;  // a / b by one reciprocal: b is one value, perhaps for each row
-inline constexpr int kOpCount = kOpcodeCount + 3;
+inline constexpr int kExpOfDifference = kOpcodeCount + 3;   // exp(a - b)
+inline constexpr int kScaledDifference = kOpcodeCount + 4;  // (a - b) * c
+inline constexpr int kOpCount = kOpcodeCount + 5;
 inline constexpr int kReduceCount = 6;
 
 struct Table {
@@ -38,7 +42,7 @@ struct Table {
   ComputeFn compute[kOpCount][kDtypeCount][8];
   CastFn cast[kDtypeCount][kDtypeCount];  // [to][from]
   RowReduceFn reduce_row[kReduceCount][kDtypeCount];
-  RowReduceFn sum_squares[kDtypeCount];
+  SumSquaresFn sum_squares[kDtypeCount];
   ColReduceFn reduce_col[kReduceCount][kDtypeCount];
   ExpandFn expand[4];  // by log2 of the item size
   StridedFn gather[4], scatter[4];
