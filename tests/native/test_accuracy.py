@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from program import binary, unary  # noqa: E402
-from test_interpreter import isa  # noqa: E402, F401
+from program import binary, unary
+from test_interpreter import isa  # noqa: F401
 
 special = pytest.importorskip("scipy.special")
 

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, os.path.dirname(__file__))
-from program import Builder, binary, run, unary  # noqa: E402
+import itertools
 
-from funcnn import _core  # noqa: E402
+from program import Builder, binary, run, unary
+
+from funcnn import _core
 
 
 def supported():
@@ -81,12 +83,12 @@ UNARY_EXACT = {
     "round": (np.rint, FLOATS),
     "sqrt": (np.sqrt, FLOATS),
     "square": (np.square, REALS),
-    "bitwise_invert": (np.invert, INTS + ["bool"]),
+    "bitwise_invert": (np.invert, [*INTS, "bool"]),
     "reciprocal": (lambda x: x.dtype.type(1) / x, FLOATS),
-    "logical_not": (np.logical_not, REALS + ["bool", "complex64"]),
-    "isnan": (np.isnan, REALS + ["bool", "complex64"]),
-    "isinf": (np.isinf, REALS + ["bool", "complex64"]),
-    "isfinite": (np.isfinite, REALS + ["bool", "complex64"]),
+    "logical_not": (np.logical_not, [*REALS, "bool", "complex64"]),
+    "isnan": (np.isnan, [*REALS, "bool", "complex64"]),
+    "isinf": (np.isinf, [*REALS, "bool", "complex64"]),
+    "isfinite": (np.isfinite, [*REALS, "bool", "complex64"]),
     "real": (np.real, ["complex64"]),
     "imag": (np.imag, ["complex64"]),
     "conjugate": (np.conj, ["complex64"]),
@@ -117,23 +119,23 @@ BINARY_EXACT = {
     "subtract": (np.subtract, REALS),
     "multiply": (np.multiply, REALS),
     "divide": (np.divide, FLOATS),
-    "maximum": (np.maximum, REALS + ["bool"]),
-    "minimum": (np.minimum, REALS + ["bool"]),
+    "maximum": (np.maximum, [*REALS, "bool"]),
+    "minimum": (np.minimum, [*REALS, "bool"]),
     "floor_divide": (np.floor_divide, INTS),
     "remainder": (np.remainder, REALS),
-    "bitwise_and": (np.bitwise_and, INTS + ["bool"]),
-    "bitwise_or": (np.bitwise_or, INTS + ["bool"]),
-    "bitwise_xor": (np.bitwise_xor, INTS + ["bool"]),
+    "bitwise_and": (np.bitwise_and, [*INTS, "bool"]),
+    "bitwise_or": (np.bitwise_or, [*INTS, "bool"]),
+    "bitwise_xor": (np.bitwise_xor, [*INTS, "bool"]),
     "left_shift": (shift(np.left_shift), INTS),
     "right_shift": (shift(np.right_shift), INTS),
-    "equal": (np.equal, REALS + ["bool", "complex64"]),
-    "not_equal": (np.not_equal, REALS + ["bool", "complex64"]),
-    "less": (np.less, REALS + ["bool"]),
-    "less_equal": (np.less_equal, REALS + ["bool"]),
-    "greater": (np.greater, REALS + ["bool"]),
-    "greater_equal": (np.greater_equal, REALS + ["bool"]),
-    "logical_and": (np.logical_and, REALS + ["bool", "complex64"]),
-    "logical_or": (np.logical_or, REALS + ["bool", "complex64"]),
+    "equal": (np.equal, [*REALS, "bool", "complex64"]),
+    "not_equal": (np.not_equal, [*REALS, "bool", "complex64"]),
+    "less": (np.less, [*REALS, "bool"]),
+    "less_equal": (np.less_equal, [*REALS, "bool"]),
+    "greater": (np.greater, [*REALS, "bool"]),
+    "greater_equal": (np.greater_equal, [*REALS, "bool"]),
+    "logical_and": (np.logical_and, [*REALS, "bool", "complex64"]),
+    "logical_or": (np.logical_or, [*REALS, "bool", "complex64"]),
 }
 
 
@@ -400,7 +402,7 @@ def test_broadcast_operands(shape):
     check(d, np.broadcast_to(bias, shape))
     a[:] = 0
     pieces = [0, 1, cols // 2, cols, rows * cols - 1, rows * cols]
-    for begin, end in zip(pieces, pieces[1:], strict=False):
+    for begin, end in itertools.pairwise(pieces):
         program.run_range([t.ctypes.data for t in (x, bias, gain, a, c, d)], begin, end)
     check(a, (x + bias) - gain[:, None])
 
