@@ -21,6 +21,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns each framework gets at each row; default 5")
     parser.add_argument("--seconds", type=float, default=0.3, help="length of a turn; default 0.3")
     parser.add_argument("--without-funcnn", action="store_true", help="the peers alone")
+    parser.add_argument(
+        "--statistic", choices=("median", "least"), default="median", help="of the times in the table; default median"
+    )
     parser.add_argument("--json", type=pathlib.Path, help="also write everything measured to this file")
     arguments = parser.parse_args()
     frameworks = [*arguments.peers.split(","), *([] if arguments.without_funcnn else ["funcnn"])]
@@ -34,7 +37,7 @@ def main() -> None:
     print(", ".join(f"{name} {version}" for name, version in versions.items()), end="; ")
     print(f"{arguments.threads} threads; copy bandwidth {bandwidth / 1e9:.1f} GB/s\n")
     parts = [
-        report.table(rows),
+        report.table(rows, arguments.statistic),
         report.peak_table(rows),
         report.bandwidth_table(rows, bandwidth),
         report.problems(rows),

@@ -10,24 +10,24 @@ from .harness import Row
 SCALE = {"ms": 1e3, "us": 1e6}
 
 
-def ratio(row: Row) -> float | None:
+def ratio(row: Row, statistic: str = "median") -> float | None:
     """Best peer / funcnn: above 1 where funcnn is faster."""
     ours = row.measurements.get("funcnn")
-    peers = [m.median for f, m in row.measurements.items() if f != "funcnn"]
-    return min(peers) / ours.median if ours and peers else None
+    peers = [getattr(m, statistic) for f, m in row.measurements.items() if f != "funcnn"]
+    return min(peers) / getattr(ours, statistic) if ours and peers else None
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Row], statistic: str = "median") -> str:
     columns = [f for f in FRAMEWORKS if any(f in row.measurements for row in rows)]
     lines = [["workload", "unit", *columns, "best peer / funcnn"]]
     for row in rows:
         cells = [row.name, row.unit]
         for framework in columns:
             measurement = row.measurements.get(framework)
-            cells.append(_number(measurement.median * SCALE[row.unit]) if measurement else "-")
-        value = ratio(row)
+            cells.append(_number(getattr(measurement, statistic) * SCALE[row.unit]) if measurement else "-")
+        value = ratio(row, statistic)
         lines.append([*cells, f"{value:.2f}" if value else "-"])
-    ratios = [r for r in map(ratio, rows) if r]
+    ratios = [r for r in (ratio(row, statistic) for row in rows) if r]
     if ratios:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         lines.append(["geometric mean", "", *([""] * len(columns)), f"{mean:.2f}"])
