@@ -140,3 +140,11 @@ def test_only_compat_creates_rebindable_arrays():
     for path in PYTHON_FILES:
         if module_of(path) != "compat":
             assert "rebindable=True" not in path.read_text(), name(path)
+
+
+@pytest.mark.parametrize("path", NATIVE_FILES, ids=name)
+def test_bindings_keep_to_the_stable_abi(path):
+    """The wheel for CPython >= 3.12 is built without these; pytree/container.h has one version for each ABI."""
+    if path.relative_to(NATIVE) != pathlib.PurePath("pytree", "container.h"):
+        beyond = re.findall(r"\bPy\w+_(?:GET|SET|AS)_[A-Z]+\b|\bPyGILState_Check\b|->(?:tp|ob)_\w+", path.read_text())
+        assert not beyond, f"{name(path)} uses {', '.join(beyond)}"

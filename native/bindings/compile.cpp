@@ -205,8 +205,8 @@ class Compiled {
   static bool same_types(nb::handle a, nb::handle b) {
     if (Py_TYPE(a.ptr()) != Py_TYPE(b.ptr())) return false;
     if (!PyTuple_CheckExact(a.ptr())) return true;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(a.ptr()); ++i)
-      if (!same_types(PyTuple_GET_ITEM(a.ptr(), i), PyTuple_GET_ITEM(b.ptr(), i))) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(a.ptr()); ++i)
+      if (!same_types(PyTuple_GetItem(a.ptr(), i), PyTuple_GetItem(b.ptr(), i))) return false;
     return true;
   }
 
