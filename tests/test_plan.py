@@ -300,7 +300,7 @@ def test_steps_follow_the_order_of_creation_through_graphs():
     before = fn.get_active_memory()
     step(ws, x)
     # Each gradient is used up as soon as it is there: activations, one product and its packing.
-    assert fn.get_peak_memory() - before < 16 * 256 * 256 * 4
+    assert fn.get_peak_memory() - before < 20 * 256 * 256 * 4
 
 
 def test_comparisons_see_the_value_that_was_compared():
