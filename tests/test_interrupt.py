@@ -10,6 +10,14 @@ import pytest
 import funcnn as fn
 
 
+@pytest.fixture(autouse=True)
+def listen():
+    """Handle the signal also where the shell started us deaf to it, as it does in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_soon():
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 
