@@ -72,6 +72,7 @@ class Pool {
     if (bytes < cached_) clear_locked();
     return std::exchange(cache_limit_, bytes);
   }
+  std::mutex& mutex() { return mutex_; }
   size_t limit() const { return limit_.load(std::memory_order_relaxed); }
   size_t set_limit(size_t bytes) {
     std::lock_guard lock(mutex_);
@@ -152,6 +153,8 @@ void reset_peak_memory() { pool().reset_peak(); }
 void clear_memory_cache() { pool().clear(); }
 size_t set_cache_limit(size_t bytes) { return pool().set_cache_limit(bytes); }
 size_t set_memory_limit(size_t bytes) { return pool().set_limit(bytes); }
+void lock_memory() { pool().mutex().lock(); }
+void unlock_memory() { pool().mutex().unlock(); }
 size_t memory_limit() { return pool().limit(); }
 
 }  // namespace funcnn

@@ -49,5 +49,8 @@ size_t set_cache_limit(size_t bytes);
 // Refuse allocations beyond this many active bytes (0: no limit); returns the limit before.
 size_t set_memory_limit(size_t bytes);
 size_t memory_limit();
+// Around a fork: no thread may be inside the pool.
+void lock_memory();
+void unlock_memory();
 
 }  // namespace funcnn

@@ -85,7 +85,7 @@ int default_thread_count() {
 
 class Pool {
  public:
-  Pool() { start(default_thread_count()); }
+  explicit Pool(int count) { start(count); }
 
   int count() const { return count_.load(std::memory_order_relaxed); }
 
@@ -120,14 +120,6 @@ class Pool {
     }
     job->wait();
     if (job->error) std::rethrow_exception(job->error);
-  }
-
-  // After fork only the calling thread exists: begin anew with no workers.
-  void forget_threads() {
-    for (auto& worker : workers_) worker.detach();
-    workers_.clear();
-    jobs_.clear();
-    count_ = 1;
   }
 
  private:
@@ -172,14 +164,16 @@ class Pool {
 };
 
 // Never destroyed: workers sleep until the process ends.
-Pool& pool() {
+Pool& pool(bool forked = false) {
   static Pool* instance = [] {
-    auto* created = new Pool;
+    auto* created = new Pool(default_thread_count());
 #if defined(__unix__) || defined(__APPLE__)
-    pthread_atfork(nullptr, nullptr, [] { pool().forget_threads(); });
+    // After fork only the calling thread exists: begin anew with no workers.
+    pthread_atfork(nullptr, nullptr, [] { pool(true); });
 #endif
     return created;
   }();
+  if (forked) instance = new Pool(1);
   return *instance;
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bindings/interchange.h"
+#include "bindings/interpreter.h"
 #include "graph/graph.h"
 #include "graph/identity.h"
 #include "graph/trace.h"
@@ -28,7 +29,7 @@ void evaluate(const Array& array, const char* what) {
   const Node& node = *array.node();
   if (node.abstract) throw_traced_value(node, what);
   if (node.available()) return;
-  nb::gil_scoped_release unlocked;
+  Unlocked unlocked;
   eval(Span(&array, 1));
 }
 

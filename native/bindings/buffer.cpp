@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "bindings/interchange.h"
+#include "bindings/interpreter.h"
 #include "graph/trace.h"
 
 namespace funcnn {
@@ -51,14 +52,14 @@ struct Exported {
 
 std::optional<Foreign> open_buffer(nb::handle object) {
   auto view = std::shared_ptr<Py_buffer>(new Py_buffer{}, [](Py_buffer* v) {
-    if (v->obj) {
-      // The last reference may go on any thread, or after the interpreter has ended.
-      if (Py_IsInitialized()) {
-        nb::gil_scoped_acquire gil;
-        PyBuffer_Release(v);
-      }
+    if (!v->obj) {
+      delete v;
+      return;
     }
-    delete v;
+    release_soon([v] {
+      PyBuffer_Release(v);
+      delete v;
+    });
   });
   if (PyObject_GetBuffer(object.ptr(), view.get(), PyBUF_RECORDS_RO) != 0) {
     // An object of elements that the protocol cannot name may speak another one.

@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "base/error.h"
+#include "bindings/interpreter.h"
 #include "bindings/trace.h"
 #include "plan/eval.h"
 #include "plan/log.h"
@@ -62,7 +63,7 @@ class Compiled {
     c = {};
     Arrays outputs;
     {
-      nb::gil_scoped_release release;
+      Unlocked release;
       outputs = entry->graph->run(arguments);
     }
     return unflatten_arrays(entry->outputs, outputs);
@@ -221,7 +222,7 @@ class Compiled {
     std::vector<bool> donated = donation(c);
     donated.resize(traced.graph.inputs.size(), false);
     if (std::none_of(entry->captured.begin(), entry->captured.end(), is_traced)) {
-      nb::gil_scoped_release release;
+      Unlocked release;
       eval(entry->captured);
     }
     entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph), std::move(donated));
@@ -347,7 +348,7 @@ void bind_compile(nb::module_& m) {
       "plan_cache_info",
       [] {
         CacheInfo info = [] {
-          nb::gil_scoped_release unlocked;
+          Unlocked unlocked;
           return plan_cache_info();
         }();
         nb::dict out;
@@ -359,7 +360,7 @@ void bind_compile(nb::module_& m) {
       },
       nb::sig("def plan_cache_info() -> dict[str, int]"),
       "Return how often an evaluation found its plan (`hits`) or had to build it (`misses`), and how many are kept.");
-  m.def("clear_plan_cache", &clear_plan_cache, nb::call_guard<nb::gil_scoped_release>(), "Forget every plan.");
+  m.def("clear_plan_cache", &clear_plan_cache, nb::call_guard<Unlocked>(), "Forget every plan.");
   m.def("set_fusion", &set_fusion, nb::arg("on"),
         "Turn the fusion of elementwise work and reductions on or off; return the setting before.\n\n"
         "``FUNCNN_FUSE=0`` in the environment turns it off from the start: every primitive then runs by itself.");

@@ -4,6 +4,7 @@
 #include <nanobind/stl/pair.h>
 
 #include "bindings/interchange.h"
+#include "bindings/interpreter.h"
 
 namespace funcnn {
 namespace {
@@ -121,9 +122,7 @@ Foreign import_tensor(PyObject* capsule, const char* name, const char* used) {
   Foreign out;
   out.owner = std::shared_ptr<void>(managed, [](void* p) {
     auto* m = static_cast<Managed*>(p);
-    if (!m->deleter || !Py_IsInitialized()) return;
-    nb::gil_scoped_acquire gil;
-    m->deleter(m);
+    if (m->deleter) release_soon([m] { m->deleter(m); });
   });
   const DLTensor& tensor = managed->tensor;
   if (tensor.device.device_type != kCpu && tensor.device.device_type != kCudaHost)

@@ -1,6 +1,7 @@
 // fn.explain and fn.to_dot: what a function is traced to and how it will run.
 #include <nanobind/stl/string.h>
 
+#include "bindings/interpreter.h"
 #include "bindings/trace.h"
 #include "graph/listing.h"
 #include "plan/eval.h"
@@ -31,7 +32,7 @@ void bind_explain(nb::module_& m) {
         std::string listing = list_graph(traced.graph);
         CompiledGraph compiled(std::move(traced.graph));
         auto [text, bytes] = [&] {
-          nb::gil_scoped_release unlocked;
+          Unlocked unlocked;
           return std::pair(compiled.describe(), compiled.peak_bytes());
         }();
         return nb::make_tuple(listing, text, bytes);

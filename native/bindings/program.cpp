@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
+#include "bindings/interpreter.h"
 
 namespace funcnn {
 namespace {
@@ -79,13 +80,13 @@ class Program {
   void run(const std::vector<uintptr_t>& addresses, int repeat) const {
     std::vector<std::byte*> operands;
     for (uintptr_t a : addresses) operands.push_back(reinterpret_cast<std::byte*>(a));
-    nb::gil_scoped_release release;
+    Unlocked release;
     for (int i = 0; i < repeat; ++i) prepared_.run(operands);
   }
   void run_range(const std::vector<uintptr_t>& addresses, int64_t begin, int64_t end) const {
     std::vector<std::byte*> operands;
     for (uintptr_t a : addresses) operands.push_back(reinterpret_cast<std::byte*>(a));
-    nb::gil_scoped_release release;
+    Unlocked release;
     prepared_.run_range(operands, begin, end);
   }
 

@@ -2,6 +2,7 @@
 #include <nanobind/stl/set.h>
 #include <nanobind/stl/string.h>
 
+#include "bindings/interpreter.h"
 #include "bindings/transforms.h"
 #include "graph/trace.h"
 #include "ops/annotate.h"
@@ -81,7 +82,7 @@ CheckpointPolicy policy_of(const std::string& keep, std::set<std::string> names,
   policy.names.insert(names.begin(), names.end());
   policy.budget = budget;
   policy.peak_bytes = [](const Graph& graph) {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     return planned_peak_bytes(graph);
   };
   policy.warn = [](const std::string& message) {

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "bindings/array.h"
+#include "bindings/interpreter.h"
 #include "graph/trace.h"
 #include "plan/eval.h"
 #include "pytree/container.h"
@@ -34,7 +35,7 @@ Arrays arrays_in(nb::args trees, const char* name) {
 // The stable ABI cannot tell whether this thread holds the lock, so take it first.
 void without_interpreter(void (*block)(void*), void* context) {
   nb::gil_scoped_acquire locked;
-  nb::gil_scoped_release unlocked;
+  Unlocked unlocked;
   block(context);
 }
 
@@ -53,11 +54,16 @@ bool interrupted() {
 
 void bind_runtime(nb::module_& m) {
   set_host({without_interpreter, interrupted});
+  nb::module_::import_("atexit").attr("register")(nb::cpp_function(&end_evaluation, nb::call_guard<Unlocked>()));
+  if (nb::module_ os = nb::module_::import_("os"); nb::hasattr(os, "register_at_fork"))
+    os.attr("register_at_fork")(nb::arg("before") = nb::cpp_function(&before_fork),
+                                nb::arg("after_in_parent") = nb::cpp_function([] { after_fork(false); }),
+                                nb::arg("after_in_child") = nb::cpp_function([] { after_fork(true); }));
   m.def(
       "eval",
       [](nb::args trees) {
         Arrays arrays = arrays_in(trees, "eval");
-        nb::gil_scoped_release unlocked;
+        Unlocked unlocked;
         eval(arrays);
       },
       nb::sig("def eval(*trees: Any) -> None"),
@@ -77,7 +83,7 @@ Example:
       "async_eval",
       [](nb::args trees) {
         Arrays arrays = arrays_in(trees, "async_eval");
-        nb::gil_scoped_release unlocked;
+        Unlocked unlocked;
         async_eval(arrays);
       },
       nb::sig("def async_eval(*trees: Any) -> None"),
@@ -92,8 +98,7 @@ Example:
     >>> x.item()
     2.0
 )");
-  m.def("synchronize", &synchronize, nb::call_guard<nb::gil_scoped_release>(),
-        "Wait for everything `async_eval` has started.");
+  m.def("synchronize", &synchronize, nb::call_guard<Unlocked>(), "Wait for everything `async_eval` has started.");
   m.def("get_active_memory", [] { return memory_stats().active; }, "Count the bytes that arrays use now.");
   m.def(
       "get_peak_memory", [] { return memory_stats().peak; },

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bindings/interchange.h"
+#include "bindings/interpreter.h"
 #include "graph/trace.h"
 #include "ops/rules.h"
 #include "plan/eval.h"
@@ -90,7 +91,7 @@ FunctionTrace::~FunctionTrace() {
   if (computed.empty()) return;
   std::vector<Node*> nodes;
   for (const NodeRef& node : computed) nodes.push_back(node.get());
-  nb::gil_scoped_release unlocked;
+  Unlocked unlocked;
   cut_past(nodes);
 }
 

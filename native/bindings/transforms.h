@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "bindings/array.h"
+#include "bindings/interpreter.h"
 #include "graph/trace.h"
 #include "pytree/container.h"
 #include "pytree/pytree.h"
@@ -55,11 +56,7 @@ std::pair<nb::object, nb::object> as_pair(nb::handle result, const char* message
 // Python objects that nodes of the graph hold: they may be let go on any thread, without the interpreter lock.
 template <class T>
 std::shared_ptr<T> keep_python(T value) {
-  return std::shared_ptr<T>(new T(std::move(value)), [](T* held) {
-    if (!Py_IsInitialized()) return;
-    nb::gil_scoped_acquire lock;
-    delete held;
-  });
+  return std::shared_ptr<T>(new T(std::move(value)), [](T* held) { release_soon([held] { delete held; }); });
 }
 
 void bind_vmap(nb::module_& m);

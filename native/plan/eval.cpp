@@ -21,8 +21,10 @@ namespace funcnn {
 namespace {
 
 // One evaluation at a time: it decides which nodes get values and lets go of their past.
-std::recursive_timed_mutex& evaluation_mutex() {
+std::recursive_timed_mutex& evaluation_mutex(bool forked = false) {
   static auto* mutex = new std::recursive_timed_mutex;
+  // The lock belongs to a thread that the child does not have.
+  if (forked) mutex = new std::recursive_timed_mutex;
   return *mutex;
 }
 
@@ -148,10 +150,6 @@ void give_value(Node& node, Storage storage) {
 
 void set_host(const Host& given) { host = given; }
 
-void check_interrupt() {
-  if (host.interrupted()) throw Interrupted();
-}
-
 void cut_past(std::span<Node* const> nodes) {
   auto lock = evaluation_lock();
   std::vector<NodeRef> alive(nodes.begin(), nodes.end());
@@ -191,7 +189,11 @@ namespace {
 class Background {
  public:
   void submit(Arrays arrays) {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (ending_) {
+      lock.unlock();
+      return eval(arrays);
+    }
     if (!worker_.joinable()) worker_ = std::thread([this] { loop(); });
     queue_.push_back(std::move(arrays));
     wake_.notify_one();
@@ -202,11 +204,25 @@ class Background {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
+  void end() {
+    std::deque<Arrays> dropped;
+    {
+      std::lock_guard lock(mutex_);
+      ending_ = true;
+      dropped.swap(queue_);
+    }
+    wake_.notify_one();
+    if (worker_.joinable()) worker_.join();
+  }
+  std::mutex& mutex() { return mutex_; }
+  bool gives_up() const { return ending_ && std::this_thread::get_id() == worker_.get_id(); }
+
  private:
   void loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [&] { return !queue_.empty(); });
+      wake_.wait(lock, [&] { return ending_ || !queue_.empty(); });
+      if (ending_) return;
       Arrays arrays = std::move(queue_.front());
       queue_.pop_front();
       busy_ = true;
@@ -231,14 +247,43 @@ class Background {
   std::thread worker_;
   std::exception_ptr error_;
   bool busy_ = false;
+  std::atomic<bool> ending_{false};
 };
 
-Background& background() {
+Background& background(bool forked = false) {
   static auto* instance = new Background;
+  if (forked) instance = new Background;
   return *instance;
 }
 
 }  // namespace
+
+void check_interrupt() {
+  if (host.interrupted() || background().gives_up()) throw Interrupted();
+}
+
+void before_fork() {
+  evaluation_lock().release();
+  background().mutex().lock();
+  lock_memory();
+}
+
+void after_fork(bool in_child) {
+  unlock_memory();
+  background().mutex().unlock();
+  if (!in_child) {
+    evaluation_mutex().unlock();
+    return;
+  }
+  evaluation_mutex(true);
+  background(true);
+}
+
+void end_evaluation() {
+  background().end();
+  // Never given back: threads that outlive the interpreter must not compute while its modules are torn down.
+  evaluation_mutex().lock();
+}
 
 void async_eval(Span arrays) {
   Arrays pending;

@@ -31,6 +31,12 @@ void set_host(const Host& host);
 // Raise Interrupted if the user asked to stop.
 void check_interrupt();
 
+// Around a fork: no evaluation may be under way, since the child has none of the threads that would finish it.
+void before_fork();
+void after_fork(bool in_child);
+// The process is about to end: give up what async_eval started, and evaluate on this thread alone from now on.
+void end_evaluation();
+
 // Let go of how computed nodes were made, once no running trace can need it.
 void cut_past(std::span<Node* const> nodes);
 

@@ -1,0 +1,86 @@
+"""Threads, forks and the end of the process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+RUNS = {
+    "work of async_eval is pending": """
+x = fn.asarray(np.ones(2_000_000, np.float32))
+for _ in range(100): x = fn.sort(fn.sin(x) + fn.asarray(np.ones(2_000_000, np.float32)))
+fn.async_eval(x)
+""",
+    "daemon threads evaluate": """
+def work():
+    while True: fn.eval(fn.sort(fn.asarray(np.random.rand(100_000)) + 1))
+for _ in range(4): threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+""",
+    "threads evaluate at once": """
+def work():
+    for _ in range(300): fn.eval(fn.sin(fn.ones((300, 300))))
+threads = [threading.Thread(target=work) for _ in range(3)]
+for t in threads: t.start()
+for t in threads: t.join()
+""",
+    "handlers of atexit evaluate": """
+x = fn.ones(10) + 1
+@atexit.register
+def last():
+    fn.async_eval(x * 2)
+    assert (x * 3).sum().item() == 60
+""",
+}
+FORKS = {
+    "after evaluations": ("fn.eval(fn.ones((500, 500)) @ fn.ones((500, 500)))", "pass"),
+    "during async_eval": (
+        "y = fn.ones((300, 300))\nfor _ in range(60): y = fn.sort(fn.sin(y @ y))\nfn.async_eval(y)",
+        "y.sum().item()",
+    ),
+    "while threads evaluate": (
+        """
+def work():
+    while not stop: fn.eval(fn.sort(fn.sin(fn.ones((300, 300)))))
+stop = False
+threads = [threading.Thread(target=work) for _ in range(3)]
+for t in threads: t.start()
+""",
+        "pass",
+    ),
+}
+FORK = """
+{before}
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        {inside}
+        fn.set_num_threads(2)
+        fn.eval(fn.sort(fn.ones((300, 300)) + 1))
+        fn.async_eval(fn.ones(3) + 1)
+        fn.synchronize()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+stop = True
+"""
+
+
+def run(code):
+    code = f"import atexit, os, signal, threading, time\nimport numpy as np\nimport funcnn as fn\n{code}"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_process_ends_well_when(name):
+    run(RUNS[name])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("name", FORKS)
+def test_children_evaluate_when_forked(name):
+    before, inside = FORKS[name]
+    run(FORK.format(before=before, inside=inside))
