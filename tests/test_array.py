@@ -414,3 +414,11 @@ def test_every_method_has_a_docstring() -> None:
     assert not missing
     functions = [n for n in dir(fn._core) if not n.startswith("_") and callable(getattr(fn._core, n))]
     assert not [n for n in functions if n in fn.__all__ and not (getattr(fn._core, n).__doc__ or "").strip()]
+
+
+@pytest.mark.parametrize("shape", [(1 << 40, 1 << 40), (3, 6148914691236517206), (1 << 62,)])
+def test_shapes_too_large_to_count_are_refused(shape):
+    """Their products would wrap around, to 2 elements for instance."""
+    for make in (fn.ones, lambda shape: fn.broadcast_to(fn.array(1.0), shape)):
+        with pytest.raises(ValueError, match="too large"):
+            make(shape)

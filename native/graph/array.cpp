@@ -85,7 +85,20 @@ const Array* shared_constant(double value, Dtype dtype) {
 
 }  // namespace
 
+namespace {
+
+// Kernels trust the number of elements: refuse shapes whose bytes no int64 can count.
+void check_size(const Shape& shape, Dtype dtype) {
+  double bytes = double(item_size(dtype));
+  for (int64_t d : shape) bytes *= double(std::max<int64_t>(d, 1));
+  if (bytes >= 0x1p63)
+    throw ValueError(cat("an array of shape ", shape, " and dtype ", dtype_name(dtype), " is too large"));
+}
+
+}  // namespace
+
 Array make_node(Ref<const Primitive> primitive, Span inputs, Shape shape, Dtype dtype) {
+  check_size(shape, dtype);
   NodeRef node = plain_node(std::move(primitive), inputs);
   node->shape = std::move(shape);
   node->dtype = dtype;
@@ -125,6 +138,7 @@ Array from_storage(Storage storage, Shape shape, Dtype dtype) {
 }
 
 Array empty_array(Shape shape, Dtype dtype) {
+  check_size(shape, dtype);
   Storage storage;
   storage.buffer = Buffer::allocate(size_t(element_count(shape)) * item_size(dtype));
   storage.data = storage.buffer->data();
