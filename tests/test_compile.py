@@ -153,6 +153,16 @@ def test_donated_memory_that_somebody_else_sees_is_kept():
     assert (view == 0).all() and (np.asarray(row) == 0).all()
 
 
+def test_donated_arrays_that_lazy_expressions_read_are_kept():
+    step = fn.compile(lambda p: p + 1, donate=0)
+    p = fn.arange(8, dtype=fn.float32)
+    fn.eval(p)
+    tail = p[3:] * 2
+    assert step(p)[0].item() == 1
+    np.testing.assert_array_equal(np.asarray(tail), np.arange(3, 8) * 2)
+    assert p[1].item() == 1
+
+
 def test_cache_is_bounded():
     f = fn.compile(lambda x: x + 1, cache_size=4)
     for n in range(1, 40):

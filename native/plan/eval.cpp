@@ -352,8 +352,10 @@ Arrays CompiledGraph::run(Span arguments) const {
     for (size_t i = 0; i < arguments.size(); ++i) {
       if (!donated_[i]) continue;
       auto [all, undonated] = *times.find(arguments[i].node());
-      disposable[i] = all == 1 && overwritable(*arguments[i].node());
-      given_up[i] = undonated == 0;
+      // More references than these and the caller's handle: expressions that are not yet computed read the array.
+      bool awaited = int(arguments[i].node()->use_count()) > all + 1;
+      disposable[i] = all == 1 && !awaited && overwritable(*arguments[i].node());
+      given_up[i] = undonated == 0 && !awaited;
     }
   }
   Hasher h;

@@ -54,7 +54,7 @@ def compile(
         static_argnums: Positions of arguments that are compile-time values: hashable, compared with ``==``.
         static_argnames: Names of such arguments. Names and positions found in the signature of ``f`` imply each other.
         donate: Names or positions of arguments whose memory the results may take over. Their arrays hold nothing
-            after the call and raise ``ValueError`` when used.
+            after the call and raise ``ValueError`` when used; one that an expression not yet computed reads is kept.
         cache_size: How many signatures are kept; the least recently used is dropped.
 
     Returns:
