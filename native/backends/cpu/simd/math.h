@@ -49,7 +49,9 @@ FUNCNN_INLINE float nearest(float x) { return (x + kShift) - kShift; }
 FUNCNN_INLINE double nearest(double x) { return (x + kShiftD) - kShiftD; }
 
 // 2^n for integral n in [-126, 127] ([-1022, 1023]).
-FUNCNN_INLINE float power_of_two(float n) { return from_bits(int32_t(uint32_t(bits(n + kShift)) << 23) + 0x3f800000); }
+FUNCNN_INLINE float power_of_two(float n) {
+  return from_bits(int32_t((uint32_t(bits(n + kShift)) << 23) + 0x3f800000u));
+}
 FUNCNN_INLINE double power_of_two(double n) {
   return from_bits(int64_t((uint64_t(bits(n + kShiftD)) << 52) + 0x3ff0000000000000ull));
 }
@@ -105,7 +107,7 @@ struct Split {
 FUNCNN_INLINE Split split(float x) {
   bool small = x < std::numeric_limits<float>::min();
   float y = small ? x * 33554432.0f : x;  // 2^25
-  int32_t b = bits(y) - 0x3f3504f3;
+  int32_t b = int32_t(uint32_t(bits(y)) - 0x3f3504f3u);
   float e = float(b >> 23) - (small ? 25.0f : 0.0f);
   return {from_bits((b & 0x7fffff) + 0x3f3504f3) - 1.0f, e};
 }
@@ -140,7 +142,7 @@ FUNCNN_INLINE double exp2_inner(double x) {
 }
 // log(x) of a normal positive finite number, absolute error about 1e-11 times the larger of 1 and |f|.
 FUNCNN_INLINE double log_inner(double x) {
-  int64_t b = int64_t(bits(x) - 0x3fe6a09e667f3bcdll);
+  int64_t b = int64_t(uint64_t(bits(x)) - 0x3fe6a09e667f3bcdull);
   // The exponent, biased to stay positive, becomes a number through the bits of 2^52 + n.
   uint64_t biased = (uint64_t(b) + (1024ull << 52)) >> 52;
   double e = from_bits(int64_t(0x4330000000000000ull | biased)) - (4503599627370496.0 + 1024.0);
