@@ -524,7 +524,7 @@ class Translator {
     s.fn = cast ? nullptr : t_.table->compute[by_result ? simd::kDivideRow : o.op][int(dtype)][mask];
     if (cast) {
       s.arity = 0;  // a conversion
-      s.fn = reinterpret_cast<simd::ComputeFn>(t_.table->cast[int(i.dtype)][int(dtype)]);
+      s.fn = reinterpret_cast<simd::ComputeFn>(reinterpret_cast<void (*)()>(t_.table->cast[int(i.dtype)][int(dtype)]));
     }
     if (!s.fn) missing(o);
     s.by_row = by_row;
