@@ -16,7 +16,7 @@ BUILD = ROOT / "build" / "sanitize"
 SITE = BUILD / "site"
 
 # Not the core's: they measure time or memory, which a sanitizer changes, or run other programs.
-SKIP = ["tests/test_docs.py", "tests/test_examples.py", "tests/test_memory.py", "tests/test_benchmarks.py"]
+SKIP = ["tests/test_docs.py", "tests/test_benchmarks.py"]
 SELECT = "not thousand_steps and not optimiser_step_along"
 
 
