@@ -17,7 +17,7 @@ SITE = BUILD / "site"
 
 # Not the core's: they measure time or memory, which a sanitizer changes, or run other programs.
 SKIP = ["tests/test_docs.py", "tests/test_benchmarks.py"]
-SELECT = "not thousand_steps and not optimiser_step_along"
+SELECT = "not thousand_steps"
 
 
 def run(*command: object, **kwargs) -> None:

@@ -2,9 +2,7 @@
 #include "bindings/bindings.h"
 
 NB_MODULE(_core, m) {
-#ifdef NDEBUG
-  nb::set_leak_warnings(false);  // what modules of the interpreter keep to its end is no leak of ours
-#endif
+  nb::set_leak_warnings(false);  // what modules and threads of the interpreter keep to its end is no leak of ours
   m.doc() = "The native core of funcnn.";
   funcnn::bind_errors(m);
   funcnn::bind_dtype(m);
