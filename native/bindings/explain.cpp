@@ -33,7 +33,7 @@ void bind_explain(nb::module_& m) {
         CompiledGraph compiled(std::move(traced.graph));
         auto [text, bytes] = [&] {
           Unlocked unlocked;
-          return std::pair(compiled.describe(), compiled.peak_bytes());
+          return compiled.describe();
         }();
         return nb::make_tuple(listing, text, bytes);
       },

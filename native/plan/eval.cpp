@@ -448,12 +448,10 @@ std::vector<LeafClass> dense_inputs(const Graph& graph) {
 
 }  // namespace
 
-size_t CompiledGraph::peak_bytes() const { return planned_peak_bytes(graph_); }
-
-std::string CompiledGraph::describe() const {
+PlanSummary CompiledGraph::describe() const {
   auto lock = evaluation_lock();
-  if (!plans_->entries.empty()) return plans_->entries.back()->plan->describe();
-  return Plan(capture_graph(graph_, dense_inputs(graph_)), fusion().load()).describe();
+  Plan plan(capture_graph(graph_, dense_inputs(graph_)), fusion().load());
+  return {plan.describe(), plan.peak_bytes()};
 }
 
 size_t planned_peak_bytes(const Graph& graph) {

@@ -40,6 +40,12 @@ void end_evaluation();
 // Let go of how computed nodes were made, once no running trace can need it.
 void cut_past(std::span<Node* const> nodes);
 
+// What a plan is, for people.
+struct PlanSummary {
+  std::string text;   // the kernels
+  size_t peak_bytes;  // the most it allocates, arguments excluded, results included
+};
+
 // A closed graph made ready to run again and again.
 class CompiledGraph {
  public:
@@ -52,9 +58,7 @@ class CompiledGraph {
   // Evaluates arguments that are not yet computed; returns computed arrays.
   Arrays run(Span arguments) const;
   const Graph& graph() const { return graph_; }
-  // Bytes the plan allocates at its peak, arguments excluded, results included.
-  size_t peak_bytes() const;
-  std::string describe() const;
+  PlanSummary describe() const;
 
  private:
   struct Plans;

@@ -139,5 +139,17 @@ struct AnyOp {
   }
 };
 
+// Complete a table by operation and dtype: sums and products of signed integers wrap like those of unsigned ones, and
+// on booleans every reduction is `all` or `any`.
+template <class Entries>
+void share_reductions(Entries& t) {
+  for (ReduceOp op : {ReduceOp::sum, ReduceOp::prod})
+    for (int d = 0; d < 4; ++d) t[int(op)][int(Dtype::int8) + d] = t[int(op)][int(Dtype::uint8) + d];
+  constexpr int b = int(Dtype::bool_), u = int(Dtype::uint8);
+  auto all = t[int(ReduceOp::all)][u], any = t[int(ReduceOp::any)][u];
+  for (ReduceOp op : {ReduceOp::all, ReduceOp::min, ReduceOp::prod}) t[int(op)][b] = all;
+  for (ReduceOp op : {ReduceOp::any, ReduceOp::max, ReduceOp::sum}) t[int(op)][b] = any;
+}
+
 }  // namespace
 }  // namespace funcnn::cpu::simd

@@ -63,15 +63,7 @@ void add_col_reductions(Table& t) {
   add<MinOp>(t, ReduceOp::min, Reals{});
   add<AllOp>(t, ReduceOp::all, Types<uint8_t>{});
   add<AnyOp>(t, ReduceOp::any, Types<uint8_t>{});
-  for (ReduceOp op : {ReduceOp::sum, ReduceOp::prod})
-    for (int d = 0; d < 4; ++d)
-      t.reduce_col[int(op)][int(Dtype::int8) + d] = t.reduce_col[int(op)][int(Dtype::uint8) + d];
-  constexpr int b = int(Dtype::bool_), u = int(Dtype::uint8);
-  ColReduceFn all = t.reduce_col[int(ReduceOp::all)][u], any = t.reduce_col[int(ReduceOp::any)][u];
-  t.reduce_col[int(ReduceOp::all)][b] = t.reduce_col[int(ReduceOp::min)][b] = all;
-  t.reduce_col[int(ReduceOp::prod)][b] = all;
-  t.reduce_col[int(ReduceOp::any)][b] = t.reduce_col[int(ReduceOp::max)][b] = any;
-  t.reduce_col[int(ReduceOp::sum)][b] = any;
+  share_reductions(t.reduce_col);
 }
 
 }  // namespace FUNCNN_ISA

@@ -148,17 +148,9 @@ void add_row_reductions(Table& t) {
   add<MinOp>(t, ReduceOp::min, Reals{});
   add<AllOp>(t, ReduceOp::all, Types<uint8_t>{});
   add<AnyOp>(t, ReduceOp::any, Types<uint8_t>{});
-  for (ReduceOp op : {ReduceOp::sum, ReduceOp::prod})
-    for (int d = 0; d < 4; ++d)
-      t.reduce_row[int(op)][int(Dtype::int8) + d] = t.reduce_row[int(op)][int(Dtype::uint8) + d];
   t.sum_squares[int(Dtype::float32)] = sum_squares<float>;
   t.sum_squares[int(Dtype::float64)] = sum_squares<double>;
-  constexpr int b = int(Dtype::bool_), u = int(Dtype::uint8);
-  RowReduceFn all = t.reduce_row[int(ReduceOp::all)][u], any = t.reduce_row[int(ReduceOp::any)][u];
-  t.reduce_row[int(ReduceOp::all)][b] = t.reduce_row[int(ReduceOp::min)][b] = all;
-  t.reduce_row[int(ReduceOp::prod)][b] = all;
-  t.reduce_row[int(ReduceOp::any)][b] = t.reduce_row[int(ReduceOp::max)][b] = any;
-  t.reduce_row[int(ReduceOp::sum)][b] = any;
+  share_reductions(t.reduce_row);
 }
 
 }  // namespace FUNCNN_ISA
