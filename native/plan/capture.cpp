@@ -167,4 +167,13 @@ Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) 
   return out;
 }
 
+std::vector<int> output_places(const Graph& graph, const Capture& capture) {
+  NodeMap<int> places(capture.leaves.size() + capture.results.size());
+  for (size_t i = 0; i < capture.leaves.size(); ++i) places[capture.leaves[i]] = leaf_number(i);
+  for (size_t i = 0; i < capture.results.size(); ++i) places[capture.results[i]] = int(i);
+  std::vector<int> out;
+  for (const Array& output : graph.outputs) out.push_back(*places.find(output.node()));
+  return out;
+}
+
 }  // namespace funcnn

@@ -30,6 +30,9 @@ Capture capture_eval(Span roots);
 // A closed graph; its inputs are the first leaves, in order, with the given classes.
 Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes);
 
+// Where each output of a captured graph comes from: the index of a result, or -1 - the index of a leaf.
+std::vector<int> output_places(const Graph& graph, const Capture& capture);
+
 LeafClass classify(const Node& leaf);
 
 }  // namespace funcnn

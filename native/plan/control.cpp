@@ -67,11 +67,8 @@ class Body {
  public:
   Body(const Graph& graph, std::vector<LeafClass> inputs, bool fusion)
       : inputs_(inputs.size()), capture_(capture_graph(graph, std::move(inputs))), plan_(capture_, fusion) {
+    from_ = output_places(graph, capture_);
     for (const Array& output : graph.outputs) {
-      auto r = std::find(capture_.results.begin(), capture_.results.end(), output.node());
-      auto l = std::find(capture_.leaves.begin(), capture_.leaves.end(), output.node());
-      from_.push_back(r != capture_.results.end() ? int(r - capture_.results.begin())
-                                                  : -1 - int(l - capture_.leaves.begin()));
       shapes_.push_back(output.shape());
       dtypes_.push_back(output.dtype());
     }

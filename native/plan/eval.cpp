@@ -383,11 +383,7 @@ Arrays CompiledGraph::run(Span arguments) const {
     made->capture = capture_graph(graph_, std::move(inputs));
     made->plan = std::make_unique<Plan>(made->capture, fusion().load());
     const Capture& c = made->capture;
-    for (const Array& output : graph_.outputs) {
-      auto r = std::find(c.results.begin(), c.results.end(), output.node());
-      auto l = std::find(c.leaves.begin(), c.leaves.end(), output.node());
-      made->results.push_back(r != c.results.end() ? int(r - c.results.begin()) : -1 - int(l - c.leaves.begin()));
-    }
+    made->results = output_places(graph_, c);
     if (log_enabled("plan"))
       log_line("plan", cat("compiled graph of ", c.order.size(), " nodes: ", made->plan->kernel_count(), " kernels, ",
                            made->plan->peak_bytes(), " bytes"));
