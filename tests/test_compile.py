@@ -143,6 +143,27 @@ def test_an_array_given_twice_is_not_overwritten():
     assert y[0].item() == 3  # the second argument was not donated
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda s: (s, s + 1),
+        lambda s: (s + 1, s),
+        lambda s: (s.T, s * 2),
+        lambda s: (s[0], fn.exp(s)),
+        lambda s: (s, s, s - 1),
+        lambda s: (s * 2, (s * 2) / fn.sum(s * 2, axis=-1, keepdims=True), s[::-1]),
+        lambda s: (s @ s.T + 1, s),
+    ],
+)
+def test_a_donated_argument_that_is_returned_is_not_overwritten(f):
+    values = np.arange(1, 13, dtype=np.float32).reshape(3, 4)
+    kept = fn.array(values)
+    expected = [np.array(v) for v in f(kept)]
+    given = fn.array(values)
+    for got, want in zip(fn.compile(f, donate="s")(given), expected, strict=True):
+        np.testing.assert_allclose(np.asarray(got), want, rtol=1e-6)
+
+
 def test_donated_memory_that_somebody_else_sees_is_kept():
     step = fn.compile(lambda p: p + 1, donate=0)
     p = fn.zeros((8,)) + 0

@@ -210,3 +210,114 @@ def test_while_loop_errors():
         fn.while_loop(lambda x: x > 0, lambda x: x, fn.zeros((2,)))
     with pytest.raises(TypeError, match="went in as int32"):
         fn.while_loop(lambda x: x > 0, lambda x: x * 0.5, fn.array(3))
+
+
+# ---- carries, elements and outputs that are the same array
+
+ALIASES = {
+    "the carry before the step": lambda c, x: ((c[0] + x, c[1]), c[0]),
+    "carries that swap": lambda c, x: ((c[1], c[0]), c[0] * x),
+    "a shift register": lambda c, x: ((c[1], c[0] + c[1] * x), c[0]),
+    "one value twice": lambda c, x: ((c[0] + x, c[0] + x), c[1]),
+    "an untouched carry": lambda c, x: ((c[0] * x, c[1]), c[1]),
+    "an element as the carry": lambda c, x: ((x, c[0]), x),
+    "a view of a carry": lambda c, x: ((c[0] + x, c[0][::-1]), c[1][::-1]),
+    "a carry read after its update": lambda c, x: ((fn.exp(c[0] * 0.1) + x, fn.sum(c[0]) + c[1]), fn.flip(c[0], 0)),
+}
+
+
+@pytest.mark.parametrize("name", ALIASES)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_scan_keeps_values_that_are_read_again(name, compiled):
+    body = ALIASES[name]
+    init, xs = (f64(3, seed=4), f64(3, seed=5)), f64(5, 3, seed=6)
+
+    def run(init, xs):
+        return fn.scan(body, init, xs)
+
+    def reference(init, xs):
+        carry, ys = init, []
+        for x in xs:
+            carry, y = body(carry, x)
+            fn.eval(carry, y)
+            ys.append(np.asarray(y).copy())
+        return carry, fn.array(np.stack(ys), dtype=fn.float64)
+
+    close((fn.compile(run) if compiled else run)(init, xs), reference(init, xs))
+
+    def loss(run):
+        return lambda init, xs: sum(fn.sum(fn.sin(v)) for v in fn.tree.leaves(run(init, xs)))
+
+    def loop(init, xs):
+        carry, ys = init, []
+        for x in xs:
+            carry, y = body(carry, x)
+            ys.append(y)
+        return carry, fn.stack(ys)
+
+    close(fn.grad(loss(run), argnums=(0, 1))(init, xs), fn.grad(loss(loop), argnums=(0, 1))(init, xs))
+
+
+def test_scan_of_an_lstm_has_the_gradient_of_the_formula():
+    """The residual of h' = o * tanh(c') is the carry c itself. The oracle is reverse mode written out in NumPy."""
+    rng = np.random.default_rng(7)
+    units, steps = 5, 6
+    w = rng.normal(size=(4 * units, 2 * units)) * 0.5
+    xs = rng.normal(size=(steps, units))
+
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+
+    def oracle(w):
+        h, c, saved = np.zeros(units), np.zeros(units), []
+        for x in xs:
+            z = np.concatenate([x, h])
+            i, f, o, g = np.split(w @ z, 4)
+            i, f, o, g = sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(g)
+            before, c = c, f * c + i * g
+            h = o * np.tanh(c)
+            saved.append((z, i, f, o, g, before, c))
+        dw, dh, dc = np.zeros_like(w), h.copy(), np.zeros(units)
+        for z, i, f, o, g, before, c in reversed(saved):
+            dc = dc + dh * o * (1 - np.tanh(c) ** 2)
+            gates = [
+                dc * g * i * (1 - i),
+                dc * before * f * (1 - f),
+                dh * np.tanh(c) * o * (1 - o),
+                dc * i * (1 - g**2),
+            ]
+            pre = np.concatenate(gates)
+            dw += np.outer(pre, z)
+            dh, dc = (w.T @ pre)[units:], dc * f
+        return 0.5 * np.sum(h**2), dw
+
+    def loss(w):
+        def step(state, x):
+            h, c = state
+            i, f, o, g = fn.split(w @ fn.concatenate([x, h]), 4)
+            c = fn.sigmoid(f) * c + fn.sigmoid(i) * fn.tanh(g)
+            return (fn.sigmoid(o) * fn.tanh(c), c), None
+
+        zeros = fn.zeros(units, dtype=fn.float64)
+        (h, _), _ = fn.scan(step, (zeros, zeros), fn.array(xs, dtype=fn.float64))
+        return 0.5 * fn.sum(h**2)
+
+    weight = fn.array(w, dtype=fn.float64)
+    for run in (fn.value_and_grad(loss), fn.compile(fn.value_and_grad(loss))):
+        value, gradient = run(weight)
+        expected, expected_gradient = oracle(w)
+        np.testing.assert_allclose(value.item(), expected, rtol=1e-10)
+        np.testing.assert_allclose(np.asarray(gradient), expected_gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_while_loop_keeps_values_that_are_read_again():
+    def run(a, b):
+        return fn.while_loop(lambda c: c[2] < 7, lambda c: (c[1], c[0] + c[1], c[2] + 1), (a, b, fn.array(0)))
+
+    a, b = np.array([0, 2]), np.array([1, 1])
+    for f in (run, fn.compile(run)):
+        x, y, _ = f(fn.array(a), fn.array(b))
+        p, q = a, b
+        for _ in range(7):
+            p, q = q, p + q
+        assert x.tolist() == p.tolist() and y.tolist() == q.tolist()

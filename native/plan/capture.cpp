@@ -161,6 +161,9 @@ Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) 
     asked.insert(output.node(), fresh);
     if (fresh && walk.number(output.node()) >= 0) out.results.push_back(output.node());
   }
+  // An input that is also an output stays as it is.
+  for (size_t i = 0; i < out.leaves.size(); ++i)
+    if (asked.contains(out.leaves[i])) out.classes[i].disposable = false;
   for (const Node* node : out.results) walk.hasher.add(walk.number(node));
   hash_classes(walk.hasher, out);
   out.key = walk.hasher.finish();
