@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include <nanobind/stl/string.h>
+
 #include "bindings/interchange.h"
 #include "bindings/interpreter.h"
 #include "graph/graph.h"
@@ -56,15 +58,15 @@ namespace {
 nb::object item(const Array& x, const char* what) {
   if (x.size() != 1) throw ValueError(cat(what, ": expected an array of one element, got shape ", x.shape()));
   evaluate(x, what);
-  return nb::steal(element(x.node()->storage.data, x.dtype()));
+  return nb::steal(element(host_elements(x).data, x.dtype()));
 }
 
-nb::object list_of(const std::byte* data, const Array& x, size_t axis) {
+nb::object list_of(const std::byte* data, const Strides& strides, const Array& x, size_t axis) {
   if (axis == x.ndim()) return nb::steal(element(data, x.dtype()));
-  int64_t length = x.shape()[axis], step = x.node()->storage.strides[axis] * int64_t(item_size(x.dtype()));
+  int64_t length = x.shape()[axis], step = strides[axis] * int64_t(item_size(x.dtype()));
   nb::object list = nb::steal(PyList_New(Py_ssize_t(length)));
   for (int64_t i = 0; i < length; ++i)
-    PyList_SetItem(list.ptr(), Py_ssize_t(i), list_of(data + i * step, x, axis + 1).release().ptr());
+    PyList_SetItem(list.ptr(), Py_ssize_t(i), list_of(data + i * step, strides, x, axis + 1).release().ptr());
   return list;
 }
 
@@ -217,7 +219,15 @@ Example:
           "itemsize", [](const Array& x) { return item_size(x.dtype()); }, "Bytes an element takes.")
       .def_prop_ro("nbytes", &Array::nbytes, "Bytes the elements take.")
       .def_prop_ro(
-          "device", [](const Array&) { return "cpu"; }, nb::sig("def device(self) -> str"), "Where the elements are.")
+          "device",
+          [](const Array& x) {
+            Device device = x.node()->device;
+            return device_name(device.placed() ? device : default_device());
+          },
+          nb::sig("def device(self) -> str"),
+          "Where the elements are, or will be: \"cpu\", \"gpu\", \"gpu:1\", ...; what is made from numbers alone is "
+          "on\n"
+          "the default device, and follows what it is combined with.")
       .def_prop_ro(
           "T", [](const Array& x) { return transpose(x, {}); }, nb::sig("def T(self) -> array"),
           "The axes in reverse order.")
@@ -243,7 +253,8 @@ Example:
           "tolist",
           [](const Array& x) {
             evaluate(x, "tolist()");
-            return list_of(x.node()->storage.data, x, 0);
+            HostElements elements = host_elements(x);
+            return list_of(elements.data, elements.strides, x, 0);
           },
           nb::sig("def tolist(self) -> Any"),
           R"(Return the elements as nested lists of Python numbers.

@@ -99,17 +99,18 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
         auto kept = std::make_unique<Exported>();
         kept->array = needs_dense ? dense(array) : array;
         const Node& node = *kept->array.node();
-        kept->buffer = node.storage.buffer;
+        HostElements elements = host_elements(kept->array);
+        kept->buffer = elements.buffer;
         Py_ssize_t itemsize = Py_ssize_t(item_size(node.dtype));
         for (size_t i = 0; i < node.shape.size(); ++i) {
           kept->shape.push_back(Py_ssize_t(node.shape[i]));
-          kept->strides.push_back(Py_ssize_t(node.storage.strides[i]) * itemsize);
+          kept->strides.push_back(Py_ssize_t(elements.strides[i]) * itemsize);
         }
         if ((flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && node.shape.size() > 1) {
           PyErr_SetString(PyExc_BufferError, "the array is not in column-major order");
           return -1;
         }
-        view->buf = node.storage.data;
+        view->buf = const_cast<std::byte*>(elements.data);
         view->len = Py_ssize_t(kept->array.nbytes());
         view->itemsize = itemsize;
         view->readonly = 1;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "bindings/interpreter.h"
 #include "bindings/trace.h"
+#include "plan/compiled_graph.h"
 #include "plan/eval.h"
 #include "plan/log.h"
 

@@ -207,7 +207,7 @@ Array convert_nested(PyObject* o, std::optional<Dtype> dtype, const char* name) 
   Array made = empty_array(s.shape, target);
   visit_dtype(target, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    T* out = data<T>(made);
+    T* out = fresh_elements<T>(made);
     fill(o, 0, s.shape.size(), target, out);
   });
   return made;

@@ -41,7 +41,7 @@ struct DLManagedTensorVersioned {
   DLTensor tensor;
 };
 enum : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kComplex = 5, kBool = 6 };
-constexpr int32_t kCpu = 1, kCudaHost = 3;
+constexpr int32_t kDlCpu = 1, kDlCudaHost = 3;
 constexpr uint64_t kReadOnly = 1;
 
 DLDataType dl_dtype(Dtype dtype) {
@@ -87,13 +87,14 @@ template <class Managed>
 Managed* export_tensor(const Array& array) {
   auto* kept = new Exported<Managed>;
   const Node& node = *array.node();
+  HostElements elements = host_elements(array);
   kept->array = array;
-  kept->buffer = node.storage.buffer;
+  kept->buffer = elements.buffer;
   for (int64_t d : node.shape) kept->shape.push_back(d);
-  for (int64_t s : node.storage.strides) kept->strides.push_back(s);
+  for (int64_t s : elements.strides) kept->strides.push_back(s);
   DLTensor& tensor = kept->managed.tensor;
-  tensor.data = node.storage.data;
-  tensor.device = {kCpu, 0};
+  tensor.data = const_cast<std::byte*>(elements.data);
+  tensor.device = {kDlCpu, 0};
   tensor.ndim = int32_t(node.shape.size());
   tensor.dtype = dl_dtype(node.dtype);
   tensor.shape = kept->shape.data();
@@ -125,7 +126,7 @@ Foreign import_tensor(PyObject* capsule, const char* name, const char* used) {
     if (m->deleter) release_soon([m] { m->deleter(m); });
   });
   const DLTensor& tensor = managed->tensor;
-  if (tensor.device.device_type != kCpu && tensor.device.device_type != kCudaHost)
+  if (tensor.device.device_type != kDlCpu && tensor.device.device_type != kDlCudaHost)
     throw ValueError(
         cat("DLPack: the array lives on a device of type ", tensor.device.device_type, "; copy it to the CPU first"));
   read_dtype(tensor.dtype, out);
@@ -158,7 +159,7 @@ std::optional<Foreign> open_dlpack(nb::handle object) {
 }
 
 nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle device, nb::handle copy) {
-  if (!device.is_none() && nb::cast<std::pair<int, int>>(device).first != kCpu) {
+  if (!device.is_none() && nb::cast<std::pair<int, int>>(device).first != kDlCpu) {
     PyErr_SetString(PyExc_BufferError, "__dlpack__: arrays live on the CPU; no other device can be asked for");
     throw nb::python_error();
   }
@@ -166,7 +167,7 @@ nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle devi
   Array source = array;
   if (!copy.is_none() && nb::cast<bool>(copy)) {
     source = empty_array(array.shape(), array.dtype());
-    copy_elements(array, source.node()->storage.data);
+    copy_elements(array, fresh_elements(source));
   }
   bool versioned = !max_version.is_none() && nb::cast<int>(max_version[0]) >= 1;
   PyObject* capsule;

@@ -4,6 +4,7 @@
 #include "bindings/interpreter.h"
 #include "bindings/trace.h"
 #include "graph/listing.h"
+#include "plan/compiled_graph.h"
 #include "plan/eval.h"
 
 namespace funcnn {

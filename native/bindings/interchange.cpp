@@ -81,7 +81,7 @@ To convert_element(From value) {
 // A dense array of the foreign elements, in their own dtype.
 Array copy_as_is(const Foreign& f) {
   Array made = empty_array(f.shape, f.dtype);
-  std::byte* out = made.node()->storage.data;
+  std::byte* out = fresh_elements(made);
   if (!f.complex128) {
     gather(f.data, f.shape, f.strides, item_size(f.dtype), out);
     return made;
@@ -98,20 +98,20 @@ Array copy_as_is(const Foreign& f) {
 }
 
 // Values without axes live in their nodes, where operations find them.
-Array as_constant(Array x) { return x.ndim() == 0 ? scalar_array(x.node()->storage.data, x.dtype()) : x; }
+Array as_constant(Array x) { return x.ndim() == 0 ? scalar_array(fresh_elements(x), x.dtype()) : x; }
 
 Array copy_as(const Foreign& f, Dtype dtype) {
   if (dtype == f.dtype) return as_constant(copy_as_is(f));
   // Dense elements are converted where they lie.
   Array copied = is_dense(f) ? Array() : copy_as_is(f);
-  const std::byte* source = copied ? copied.node()->storage.data : f.data;
+  const std::byte* source = copied ? fresh_elements(copied) : f.data;
   Array made = empty_array(f.shape, dtype);
   visit_dtype(f.dtype, [&](auto from_tag) {
     using From = typename decltype(from_tag)::type;
     visit_dtype(dtype, [&](auto to_tag) {
       using To = typename decltype(to_tag)::type;
       const From* from = reinterpret_cast<const From*>(source);
-      To* to = data<To>(made);
+      To* to = fresh_elements<To>(made);
       parallel_for(made.size(), 1 << 16, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) to[i] = convert_element<From, To>(from[i]);
       });
@@ -126,7 +126,6 @@ std::optional<Array> adopt(const Foreign& f) {
   Storage storage;
   size_t bytes = size_t(element_count(f.shape)) * item_size(f.dtype);
   storage.buffer = Buffer::adopt(f.data, bytes, [owner = f.owner] {});
-  storage.data = f.data;
   storage.strides = contiguous_strides(f.shape);
   return from_storage(std::move(storage), f.shape, f.dtype);
 }
@@ -199,15 +198,17 @@ std::optional<Array> copy_foreign(nb::handle object, std::optional<Dtype> dtype)
 }
 
 void copy_elements(const Array& array, std::byte* out) {
-  const Node& node = *array.node();
-  size_t itemsize = item_size(node.dtype);
-  gather(node.storage.data, node.shape, in_bytes(node.storage.strides, itemsize), itemsize, out);
+  HostElements elements = host_elements(array);
+  size_t itemsize = item_size(array.dtype());
+  gather(elements.data, array.shape(), in_bytes(elements.strides, itemsize), itemsize, out);
 }
 
 Array dense(const Array& array) {
-  if (is_contiguous(array.shape(), array.node()->storage.strides)) return array;
+  const Storage& storage = array.node()->storage;
+  bool seen = array.node()->is_scalar() || storage.buffer->host();
+  if (seen && is_contiguous(array.shape(), storage.strides)) return array;
   Array made = empty_array(array.shape(), array.dtype());
-  copy_elements(array, made.node()->storage.data);
+  copy_elements(array, fresh_elements(made));
   return made;
 }
 
@@ -223,7 +224,7 @@ nb::object reduce_for_pickle(nb::handle self, int protocol) {
     content = nb::module_::import_("pickle").attr("PickleBuffer")(
         wrap_object(from_storage(storage, Shape{bytes}, Dtype::uint8)));
   } else {
-    content = nb::bytes(whole.node()->storage.data, size_t(bytes));
+    content = nb::bytes(host_elements(whole).data, size_t(bytes));
   }
   nb::object maker = nb::module_::import_("funcnn._array").attr("restore");
   return nb::make_tuple(maker,

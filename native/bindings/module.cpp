@@ -16,6 +16,7 @@ NB_MODULE(_core, m) {
   funcnn::bind_linalg(m);
   funcnn::bind_order(m);
   funcnn::bind_runtime(m);
+  funcnn::bind_device(m);
   funcnn::bind_pytree(m);
   funcnn::bind_random(m);
   funcnn::bind_transforms(m);

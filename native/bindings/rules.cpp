@@ -6,6 +6,7 @@
 #include "bindings/transforms.h"
 #include "graph/trace.h"
 #include "ops/annotate.h"
+#include "plan/compiled_graph.h"
 #include "plan/eval.h"
 #include "transforms/checkpoint.h"
 #include "transforms/custom.h"

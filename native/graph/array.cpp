@@ -10,6 +10,11 @@
 namespace funcnn {
 namespace {
 
+[[noreturn]] void throw_mixed_devices(const Primitive& primitive, Device a, Device b) {
+  throw ValueError(cat(primitive.name(), ": arguments are on ", device_name(a), " and on ", device_name(b),
+                       "; move them to one device with fn.device_put"));
+}
+
 NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
   NodeRef node(new Node);
   node->primitive = std::move(primitive);
@@ -20,8 +25,11 @@ NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
     node->level = std::max(node->level, from->level);
     node->abstract |= from->abstract;
     node->rebindable |= from->rebindable;
+    if (!from->device.placed() || from->device == node->device) continue;
+    if (node->device.placed()) throw_mixed_devices(*node->primitive, node->device, from->device);
+    node->device = from->device;
   }
-  if (!inputs.empty()) node->device = inputs[0].node()->device;
+  node->device = node->primitive->device(node->device);
   return node;
 }
 
@@ -108,12 +116,16 @@ Array make_node(Ref<const Primitive> primitive, Span inputs, Shape shape, Dtype 
 Array make_output(const NodeRef& shared, int index) {
   const Aval& aval = (*shared->avals)[size_t(index)];
   Array handle(shared);
-  return make_node(output_primitive(index), Span(&handle, 1), aval.shape, aval.dtype);
+  Array made = make_node(output_primitive(index), Span(&handle, 1), aval.shape, aval.dtype);
+  made.node()->output = int16_t(index);
+  shared->readers[size_t(index)].fetch_add(1, std::memory_order_acq_rel);
+  return made;
 }
 
 Arrays make_nodes(Ref<const Primitive> primitive, Span inputs, std::vector<Aval> outputs) {
   NodeRef shared = plain_node(std::move(primitive), inputs);
   size_t count = outputs.size();
+  shared->readers = std::make_unique<std::atomic<int>[]>(count);
   shared->avals = std::make_unique<std::vector<Aval>>(std::move(outputs));
   Arrays made;
   made.reserve(count);
@@ -125,33 +137,57 @@ NodeRef remake_node(const Node& node, Span inputs) {
   NodeRef made = plain_node(node.primitive, inputs);
   made->shape = node.shape;
   made->dtype = node.dtype;
-  if (node.avals) made->avals = std::make_unique<std::vector<Aval>>(*node.avals);
+  if (node.avals) {
+    made->avals = std::make_unique<std::vector<Aval>>(*node.avals);
+    made->readers = std::make_unique<std::atomic<int>[]>(node.avals->size());
+  }
+  if (node.output >= 0) {
+    made->output = node.output;
+    made->inputs[0]->readers[size_t(node.output)].fetch_add(1, std::memory_order_acq_rel);
+  }
   return made;
 }
 
 Array from_storage(Storage storage, Shape shape, Dtype dtype) {
   NodeRef node(new Node);
-  node->storage = std::move(storage);
+  if (storage.buffer) node->device = storage.buffer->device();
   node->shape = std::move(shape);
   node->dtype = dtype;
+  node->publish(std::move(storage));
   return Array(std::move(node));
 }
 
 Array empty_array(Shape shape, Dtype dtype) {
   check_size(shape, dtype);
   Storage storage;
-  storage.buffer = Buffer::allocate(size_t(element_count(shape)) * item_size(dtype));
-  storage.data = storage.buffer->data();
+  storage.buffer = Buffer::allocate(kCpu, size_t(element_count(shape)) * item_size(dtype));
   storage.strides = contiguous_strides(shape);
   return from_storage(std::move(storage), std::move(shape), dtype);
 }
 
 Array scalar_array(const void* value, Dtype dtype) {
-  NodeRef node(new Node);
-  node->dtype = dtype;
-  std::memcpy(node->immediate, value, item_size(dtype));
-  node->storage.data = node->immediate;
-  return Array(std::move(node));
+  Storage storage;
+  std::memcpy(storage.scalar, value, item_size(dtype));
+  return from_storage(std::move(storage), {}, dtype);
+}
+
+HostElements host_elements(const Array& array) {
+  const Node& node = *array.node();
+  const Storage& storage = node.storage;
+  if (node.is_scalar()) return {storage.scalar, {}, {}};
+  if (!node.available()) throw Error("host_elements: the array has no value");
+  if (storage.ready) storage.ready->wait();
+  if (std::byte* host = storage.buffer->host()) return {host + storage.offset, storage.strides, storage.buffer};
+  // The span of memory that the elements lie in, with their strides.
+  int64_t item = int64_t(item_size(node.dtype)), low = 0, high = 0;
+  for (size_t i = 0; i < node.shape.size(); ++i) {
+    int64_t reach = (node.shape[i] - 1) * storage.strides[i] * item;
+    (reach < 0 ? low : high) += reach;
+  }
+  size_t bytes = node.size() ? size_t(high - low + item) : 0;
+  Ref<Buffer> staged = Buffer::allocate(kCpu, bytes);
+  storage.buffer->memory().download(storage.buffer->block(), size_t(storage.offset + low), bytes, staged->host());
+  return {staged->host() - low, storage.strides, staged};
 }
 
 Array constant(double value, Dtype dtype) {
@@ -167,10 +203,10 @@ Array constant(complex64_t value, Dtype dtype) { return converted_constant(value
 
 bool known_scalar(const Array& array, double& value) {
   const Node& node = *array.node();
-  if (!node.shape.empty() || node.storage.data != node.immediate || is_complex(node.dtype)) return false;
+  if (!node.is_scalar() || is_complex(node.dtype)) return false;
   visit_dtype(node.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if constexpr (!std::is_same_v<T, complex64_t>) value = double(*reinterpret_cast<const T*>(node.immediate));
+    if constexpr (!std::is_same_v<T, complex64_t>) value = double(*reinterpret_cast<const T*>(node.storage.scalar));
   });
   return true;
 }

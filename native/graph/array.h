@@ -46,7 +46,7 @@ Array make_output(const NodeRef& shared, int index);
 
 // Computed values.
 Array from_storage(Storage storage, Shape shape, Dtype dtype);
-Array empty_array(Shape shape, Dtype dtype);  // contiguous, elements unset; fill before sharing
+Array empty_array(Shape shape, Dtype dtype);  // on the host, contiguous, elements unset; fill before sharing
 Array scalar_array(const void* value, Dtype dtype);
 // A 0-d constant converted to `dtype`.
 Array constant(double value, Dtype dtype);
@@ -54,10 +54,24 @@ Array constant(int64_t value, Dtype dtype);
 inline Array constant(int value, Dtype dtype) { return constant(int64_t(value), dtype); }
 Array constant(complex64_t value, Dtype dtype);
 
-// Pointer to elements of a computed value.
+// Where the host can read the elements of a computed value.
+struct HostElements {
+  const std::byte* data;  // the first element
+  Strides strides;
+  Ref<Buffer> buffer;  // keeps them; null: they are in the node
+};
+// The one door through which values are read: waits until they are computed, and copies them to the host where it
+// cannot see them. Raises the error that their computation ended in.
+HostElements host_elements(const Array& array);
+
+// The elements of a fresh array, to be filled before anybody else sees it.
+inline std::byte* fresh_elements(const Array& array) {
+  const Storage& storage = array.node()->storage;
+  return storage.buffer->host() + storage.offset;
+}
 template <class T>
-T* data(const Array& array) {
-  return reinterpret_cast<T*>(array.node()->storage.data);
+T* fresh_elements(const Array& array) {
+  return reinterpret_cast<T*>(fresh_elements(array));
 }
 
 // Whether the value is a 0-d constant known now, and which number (no evaluation takes place).

@@ -48,7 +48,7 @@ Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Re
   Graph graph;
   NodeMap<Array> map(64);
   auto stand_in = [&](const Array& x) {
-    Array p = make_placeholder(x.shape(), x.dtype(), trace, level);
+    Array p = make_placeholder(x.shape(), x.dtype(), trace, level, x.node()->device);
     map[x.node()] = p;
     graph.inputs.push_back(p);
   };
@@ -65,7 +65,7 @@ Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Re
   });
   auto capture = [&](const NodeRef& node) {
     // A scalar constant stays.
-    if (inside.contains(node.get()) || map.contains(node.get()) || node->storage.data == node->immediate) return;
+    if (inside.contains(node.get()) || map.contains(node.get()) || node->is_scalar()) return;
     Array outer(node);
     stand_in(outer);
     captured.push_back(outer);
@@ -98,9 +98,9 @@ Hash hash_graph(const Graph& graph) {
       h.add(node->primitive->name());
       node->primitive->hash(h);
       for (const NodeRef& input : node->inputs) h.add(*number.find(input.get()));
-    } else if (node->storage.data == node->immediate) {
+    } else if (node->is_scalar()) {
       uint64_t bits;
-      std::memcpy(&bits, node->immediate, 8);
+      std::memcpy(&bits, node->storage.scalar, 8);
       h.add(bits);
     } else {
       h.add(static_cast<const void*>(node));

@@ -28,6 +28,7 @@ Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
 
 Node::~Node() {
   std::vector<Node*> mine;
+  if (output >= 0 && !inputs.empty()) inputs[0]->readers[output].fetch_sub(1, std::memory_order_acq_rel);
   bool outermost = dying == nullptr;
   if (outermost) dying = &mine;
   for (NodeRef& input : inputs) {

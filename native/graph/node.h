@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/buffer.h"
 #include "base/device.h"
 #include "base/dtype.h"
+#include "base/event.h"
 #include "base/ref.h"
 #include "base/shape.h"
 
@@ -26,11 +28,20 @@ struct Aval {
   bool operator==(const Aval&) const = default;
 };
 
-// Where a computed value lies. `data` points at the first element.
+// Where a computed value lies.
 struct Storage {
-  Ref<Buffer> buffer;  // null: a scalar inside its node
-  std::byte* data = nullptr;
+  Ref<Buffer> buffer;  // null: a scalar, held in `scalar`
+  int64_t offset = 0;  // of the first element, in bytes
   Strides strides;
+  Ref<Event> ready;  // null: complete
+  alignas(8) std::byte scalar[8] = {};
+};
+
+enum class NodeState : uint8_t {
+  pending,   // not computed
+  scalar,    // computed: its bytes are in the node
+  computed,  // computed: in a buffer; a node of several outputs: in `results`
+  lost,      // its memory was given to a compiled function
 };
 
 class Node final : public RefCounted {
@@ -46,33 +57,45 @@ class Node final : public RefCounted {
   Shape shape;
   uint64_t sequence = 0;  // creation order, the order in which plans schedule
   Dtype dtype = Dtype::float32;
-  Device device = Device::cpu;
+  Device device;            // where it is, or will be computed; any: where it is needed
   uint8_t level = 0;        // the innermost trace the value depends on
   bool abstract = false;    // depends on a placeholder: has no value
   bool rebindable = false;  // handles may be rebound in place (funcnn.compat)
-  bool donated = false;     // its memory was given to a compiled function
+  int16_t output = -1;      // of an Output node: which output of its input
 
-  // Computed. The pointer is published last, so a thread that sees it sees the rest of the storage.
+  // The state is published last, so a thread that sees a value sees the whole of its storage.
+  NodeState state() const noexcept { return state_.load(std::memory_order_acquire); }
   bool available() const noexcept {
-    return std::atomic_ref<std::byte*>(const_cast<std::byte*&>(storage.data)).load(std::memory_order_acquire) !=
-               nullptr ||
-           results != nullptr;
+    NodeState now = state();
+    return now == NodeState::scalar || now == NodeState::computed;
   }
+  bool is_scalar() const noexcept { return state() == NodeState::scalar; }
+  bool lost() const noexcept { return state() == NodeState::lost; }
   void publish(Storage computed) noexcept {
-    storage.buffer = std::move(computed.buffer);
-    storage.strides = std::move(computed.strides);
-    std::atomic_ref<std::byte*>(storage.data).store(computed.data, std::memory_order_release);
+    storage = std::move(computed);
+    state_.store(storage.buffer ? NodeState::computed : NodeState::scalar, std::memory_order_release);
+  }
+  void publish_results(std::vector<std::optional<Storage>> computed) {
+    results = std::move(computed);
+    state_.store(NodeState::computed, std::memory_order_release);
+  }
+  // The memory of this value holds something else now.
+  void lose() noexcept {
+    state_.store(NodeState::lost, std::memory_order_release);
+    storage = {};
   }
   bool multi() const noexcept { return avals != nullptr; }
   int64_t size() const noexcept { return element_count(shape); }
 
   Storage storage;
-  // A primitive with several outputs: one node for all, and an Output node for each.
+  // A primitive with several outputs: one node for all, and an Output node for each. Those that are not yet computed
+  // find their values in `results`, where a value stays as long as it has `readers`.
   std::unique_ptr<std::vector<Aval>> avals;
-  std::unique_ptr<std::vector<Storage>> results;
+  std::vector<std::optional<Storage>> results;
+  std::unique_ptr<std::atomic<int>[]> readers;
 
-  // Room for the value of a scalar constant.
-  alignas(8) std::byte immediate[8] = {};
+ private:
+  std::atomic<NodeState> state_{NodeState::pending};
 };
 
 }  // namespace funcnn

@@ -22,15 +22,11 @@ Batched Output::batch(Span, std::span<const bool>, int64_t) const {
   throw Error("output: handled with its shared node");
 }
 
-int output_index(const Node& node) {
-  auto* output = dynamic_cast<const Output*>(node.primitive.get());
-  return output ? output->index() : -1;
-}
-
-Array make_placeholder(Shape shape, Dtype dtype, Ref<Placeholder::Trace> trace, uint8_t level) {
+Array make_placeholder(Shape shape, Dtype dtype, Ref<Placeholder::Trace> trace, uint8_t level, Device device) {
   Array made = make_node(Ref<const Primitive>(new Placeholder(std::move(trace))), {}, std::move(shape), dtype);
   made.node()->abstract = true;
   made.node()->level = level;
+  made.node()->device = device;
   return made;
 }
 

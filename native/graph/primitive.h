@@ -64,6 +64,12 @@ class Primitive : public RefCounted {
   // The primitive mapped over axis 0 (of length `size`) of those inputs that are batched.
   virtual Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const = 0;
 
+  // Where the result is, given where the inputs are.
+  virtual Device device(Device inputs) const { return inputs; }
+  // The operations it does, given the shapes of its first input and output; 0 where moving memory is what it costs.
+  virtual double flops(const Shape& /*input*/, const Shape& /*output*/) const { return 0; }
+  // Kind::alias: whether its further inputs only have to be computed before what reads the result.
+  virtual bool orders() const { return false; }
   // Kind::alias: which input each output repeats.
   virtual int alias_of(int /*output*/) const { return 0; }
   // Kind::view: place the output over the input's memory; false if no strides do it, and the input must be dense first.
@@ -128,8 +134,8 @@ class Output final : public Primitive {
 };
 
 // If `node` is an Output: its index, else -1.
-int output_index(const Node& node);
+inline int output_index(const Node& node) { return node.output; }
 
-Array make_placeholder(Shape shape, Dtype dtype, Ref<Placeholder::Trace> trace, uint8_t level);
+Array make_placeholder(Shape shape, Dtype dtype, Ref<Placeholder::Trace> trace, uint8_t level, Device device = {});
 
 }  // namespace funcnn

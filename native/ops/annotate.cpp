@@ -41,6 +41,7 @@ class Barrier final : public Primitive {
  public:
   std::string_view name() const override { return "barrier"; }
   Kind kind() const override { return Kind::alias; }
+  bool orders() const override { return true; }
   Arrays vjp(const VjpContext& v) const override {
     Arrays cotangents(v.inputs.size());
     cotangents[0] = v.cotangents[0];

@@ -52,6 +52,9 @@ Shape with_matrix(Shape lead, int64_t rows, int64_t columns) {
 class Dot final : public Primitive {
  public:
   std::string_view name() const override { return "dot"; }
+  double flops(const Shape& a, const Shape& out) const override {
+    return 2.0 * double(element_count(out)) * double(a.back());
+  }
 
   Arrays vjp(const VjpContext& v) const override {
     const Array& ct = v.cotangents[0];

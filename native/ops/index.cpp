@@ -218,10 +218,10 @@ std::vector<IndexItem> resolve_masks(std::span<const IndexItem> items) {
       continue;
     }
     const Array& mask = item.array;
-    const Storage& storage = mask.node()->storage;
+    HostElements elements = host_elements(mask);
     if (mask.ndim() == 0) throw IndexError("index: a mask without axes cannot be used here");
-    const bool* values = reinterpret_cast<const bool*>(storage.data);
-    Strides strides = mask.node()->storage.strides;
+    const bool* values = reinterpret_cast<const bool*>(elements.data);
+    const Strides& strides = elements.strides;
     size_t rank = mask.ndim();
     // Row-major walk, noting the coordinates of what is true.
     std::vector<std::vector<int32_t>> found(rank);
@@ -239,7 +239,8 @@ std::vector<IndexItem> resolve_masks(std::span<const IndexItem> items) {
     for (size_t d = 0; d < rank; ++d) {
       const std::vector<int32_t>& coordinates = found[d];
       Array positions = empty_array({int64_t(coordinates.size())}, Dtype::int32);
-      std::copy(coordinates.begin(), coordinates.end(), data<int32_t>(positions));
+      std::copy(coordinates.begin(), coordinates.end(), fresh_elements<int32_t>(positions));
+      positions.node()->device = {};
       out.push_back({.kind = ItemKind::array, .array = positions, .length = mask.shape()[d]});
     }
   }
@@ -302,7 +303,7 @@ Array update_masked(UpdateMode mode, const Array& x, const Expression& parsed, c
   // taken from the values.
   Shape part(x.shape().begin(), x.shape().begin() + ptrdiff_t(lead));
   int64_t given = values.ndim() > trail ? values.dim(int(values.ndim() - trail) - 1) : 1;
-  if (given != 1 && mask.node()->storage.data && !mask.node()->abstract) {
+  if (given != 1 && mask.node()->available()) {
     std::vector<IndexItem> positions = resolve_masks(std::vector<IndexItem>{IndexItem::of(mask)});
     part.push_back(positions[0].array.size());
   } else {

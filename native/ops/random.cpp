@@ -78,8 +78,8 @@ Array symmetric(const Array& key, const Shape& shape, Dtype dtype) {
 
 Array key(uint64_t seed) {
   Array made = empty_array({2}, Dtype::uint32);
-  data<uint32_t>(made)[0] = uint32_t(seed >> 32);
-  data<uint32_t>(made)[1] = uint32_t(seed);
+  fresh_elements<uint32_t>(made)[0] = uint32_t(seed >> 32);
+  fresh_elements<uint32_t>(made)[1] = uint32_t(seed);
   return made;
 }
 

@@ -7,18 +7,21 @@
 namespace funcnn {
 namespace {
 
-std::array<Backend*, 2>& backends() {
-  static std::array<Backend*, 2> registered{};
-  return registered;
+Backend*& registered(Device device) {
+  static std::array<std::array<Backend*, kMostDevices>, kDeviceKinds> backends{};
+  return backends[size_t(device.kind)][device.index];
 }
 
 }  // namespace
 
-void register_backend(Backend& backend) { backends()[size_t(backend.device())] = &backend; }
+void register_backend(Backend& backend) {
+  registered(backend.device()) = &backend;
+  register_memory(backend.memory());
+}
 
 Backend& backend(Device device) {
-  Backend* found = backends()[size_t(device)];
-  if (!found) throw ValueError(cat("this build has no back end for the device ", device_name(device)));
+  Backend* found = registered(device);
+  if (!found) throw ValueError(cat("there is no device ", device_name(device), " in this build or on this machine"));
   return *found;
 }
 

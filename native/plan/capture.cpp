@@ -58,12 +58,14 @@ class Walk {
       if (node->abstract) throw_traced_value(*node, "eval");
       adopt_result(*node);
     }
-    if (node->donated)
+    if (node->lost())
       throw ValueError(
           cat("an array of shape ", node->shape, " and dtype ", dtype_name(node->dtype),
               " holds nothing any more: it was donated to a compiled function, whose result to use instead, or an "
               "evaluation that was to overwrite it was interrupted"));
-    if (node->available() || !node->primitive || node->primitive->kind() == Kind::leaf) {
+    bool computed = node->available() && !node->multi();
+    if (node->multi() && !node->primitive) throw Error("eval: an output of a node that was let go");
+    if (computed || !node->primitive || node->primitive->kind() == Kind::leaf) {
       entry.number = leaf_number(out_.leaves.size());
       out_.leaves.push_back(node);
       out_.classes.push_back(classify(*node));
@@ -72,10 +74,13 @@ class Walk {
     stack_.emplace_back(node, 0);
   }
 
-  static void adopt_result(Node& node) {
-    if (node.inputs.size() != 1 || !node.inputs[0]->results) return;
-    int index = output_index(node);
-    if (index >= 0) node.storage = (*node.inputs[0]->results)[size_t(index)];
+  void adopt_result(Node& node) {
+    if (node.output < 0 || node.inputs.empty() || !node.inputs[0]->available()) return;
+    // A value whose readers had gone when it was computed is computed again.
+    const std::optional<Storage>& computed = node.inputs[0]->results[size_t(node.output)];
+    if (!computed) return;
+    node.publish(*computed);
+    out_.adopted.push_back(&node);
   }
 
   void finish(Node* node) {
@@ -94,10 +99,18 @@ class Walk {
   std::vector<std::pair<Node*, uint32_t>> stack_;
 };
 
+Device home_of(const Capture& c) {
+  for (const LeafClass& leaf : c.classes)
+    if (leaf.device.placed() && !leaf.floating) return leaf.device;
+  return default_device();
+}
+
 void hash_classes(Hasher& h, const Capture& c) {
+  h.add(unsigned(c.home.kind) | unsigned(c.home.index) << 8);
   for (const LeafClass& leaf : c.classes) {
     bool dense = is_contiguous(leaf.shape, leaf.strides);
     h.add(uint64_t(leaf.dtype) | uint64_t(leaf.scalar) << 8 | uint64_t(leaf.disposable) << 9 | uint64_t(dense) << 10 |
+          uint64_t(leaf.floating) << 11 | uint64_t(leaf.device.kind) << 16 | uint64_t(leaf.device.index) << 24 |
           uint64_t(leaf.shape.size()) << 32);
     for (int64_t d : leaf.shape) h.add(d);
     if (!dense)
@@ -107,12 +120,21 @@ void hash_classes(Hasher& h, const Capture& c) {
 
 }  // namespace
 
+bool is_sole_owner(const Storage& storage, const Shape& shape) {
+  const Ref<Buffer>& buffer = storage.buffer;
+  return buffer && buffer->use_count() == 1 && buffer->owned() && storage.offset == 0 &&
+         is_contiguous(shape, storage.strides);
+}
+
 LeafClass classify(const Node& leaf) {
   LeafClass c;
   c.shape = leaf.shape;
   c.dtype = leaf.dtype;
-  c.scalar = leaf.storage.data == leaf.immediate;
-  c.strides = leaf.storage.data && !c.scalar ? leaf.storage.strides : contiguous_strides(leaf.shape);
+  c.scalar = leaf.is_scalar();
+  bool placed = leaf.state() == NodeState::computed;
+  c.device = placed ? leaf.storage.buffer->device() : leaf.device;
+  c.floating = placed && !leaf.device.placed();
+  c.strides = placed ? leaf.storage.strides : contiguous_strides(leaf.shape);
   return c;
 }
 
@@ -140,11 +162,10 @@ Capture capture_eval(Span roots) {
   for (size_t i = 0; i < out.leaves.size(); ++i) {
     const Node& leaf = *out.leaves[i];
     LeafClass& c = out.classes[i];
-    c.disposable = !tracing && leaf.storage.buffer && int(leaf.use_count()) == walk.uses(&leaf) &&
-                   leaf.storage.buffer->use_count() == 1 && leaf.storage.buffer->owned() &&
-                   leaf.storage.data == leaf.storage.buffer->data() &&
-                   is_contiguous(leaf.shape, leaf.storage.strides) && !asked.contains(&leaf);
+    c.disposable = !tracing && int(leaf.use_count()) == walk.uses(&leaf) && is_sole_owner(leaf.storage, leaf.shape) &&
+                   !asked.contains(&leaf);
   }
+  out.home = home_of(out);
   hash_classes(h, out);
   out.key = h.finish();
   return out;
@@ -165,6 +186,7 @@ Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) 
   for (size_t i = 0; i < out.leaves.size(); ++i)
     if (asked.contains(out.leaves[i])) out.classes[i].disposable = false;
   for (const Node* node : out.results) walk.hasher.add(walk.number(node));
+  out.home = home_of(out);
   hash_classes(walk.hasher, out);
   out.key = walk.hasher.finish();
   return out;

@@ -13,7 +13,9 @@ struct LeafClass {
   Shape shape;
   Dtype dtype = Dtype::float32;
   Strides strides;
+  Device device;            // any: it has no memory yet, or is a scalar
   bool scalar = false;      // the value is inside the node: results cannot share its memory
+  bool floating = false;    // may be moved to the device of whatever reads it
   bool disposable = false;  // nobody else needs it: its memory may be taken over
 };
 
@@ -22,6 +24,8 @@ struct Capture {
   std::vector<Node*> leaves;  // computed already, or placeholders
   std::vector<LeafClass> classes;
   std::vector<Node*> results;  // nodes of `order` that receive a value: asked for, or held by somebody else
+  std::vector<Node*> adopted;  // Output nodes that found their value computed already
+  Device home;                 // where that is computed which may be computed anywhere
   Hash key;
 };
 
@@ -34,5 +38,8 @@ Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes);
 std::vector<int> output_places(const Graph& graph, const Capture& capture);
 
 LeafClass classify(const Node& leaf);
+
+// Whether nobody else sees the memory of a value and it holds nothing but its elements, densely: it may be overwritten.
+bool is_sole_owner(const Storage& storage, const Shape& shape);
 
 }  // namespace funcnn

@@ -2,209 +2,260 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
-#include "base/small_vector.h"
+#include "base/error.h"
 #include "graph/control.h"
 #include "plan/capture.h"
+#include "plan/measure.h"
 #include "plan/plan.h"
 
 namespace funcnn {
 namespace {
 
-class OffsetKernel final : public Kernel {
- public:
-  OffsetKernel(std::unique_ptr<Kernel> kernel, std::vector<int64_t> offsets)
-      : kernel_(std::move(kernel)), offsets_(std::move(offsets)) {}
-  void run(std::span<std::byte* const> operands) override {
-    SmallVector<std::byte*, 16> moved(operands);
-    for (size_t i = 0; i < offsets_.size(); ++i) moved[i] += offsets_[i];
-    kernel_->run({moved.data(), moved.size()});
-  }
-  size_t scratch_bytes() const override { return kernel_->scratch_bytes(); }
-
- private:
-  std::unique_ptr<Kernel> kernel_;
-  std::vector<int64_t> offsets_;
-};
-
-LeafClass leaf_class(const Layout& layout) {
+LeafClass leaf_class(const Layout& layout, Device device) {
   LeafClass c;
   c.shape = layout.shape;
   c.dtype = layout.dtype;
   c.strides = layout.strides;
+  c.device = device;
   return c;
 }
 
 // One element along axis 0.
-LeafClass slice_class(const Layout& layout) {
-  LeafClass c = leaf_class(layout);
+LeafClass slice_class(const Layout& layout, Device device) {
+  LeafClass c = leaf_class(layout, device);
   c.shape.erase(c.shape.begin());
   c.strides.erase(c.strides.begin());
   return c;
 }
 
-size_t bytes_of(const LeafClass& c) { return size_t(element_count(c.shape)) * item_size(c.dtype); }
+Layout dense(const Layout& layout) { return {layout.shape, layout.dtype, contiguous_strides(layout.shape)}; }
+size_t bytes_of(const Layout& l) { return size_t(element_count(l.shape)) * item_size(l.dtype); }
 
-// Copy elements with these strides to dense memory.
-void copy_dense(const std::byte* from, const Shape& shape, const Strides& strides, size_t item, std::byte* to) {
-  int64_t count = element_count(shape);
-  if (is_contiguous(shape, strides)) {
-    std::memcpy(to, from, size_t(count) * item);
-    return;
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t rest = i, at = 0;
-    for (size_t d = shape.size(); d-- > 0;) {
-      at += rest % shape[d] * strides[d];
-      rest /= shape[d];
-    }
-    std::memcpy(to + size_t(i) * item, from + at * int64_t(item), item);
-  }
+Storage storage_at(const Operand& operand, const Strides& strides) {
+  Storage s;
+  s.buffer = Ref<Buffer>(operand.buffer);
+  s.offset = operand.offset;
+  s.strides = strides;
+  if (operand.scalar) std::memcpy(s.scalar, operand.scalar, sizeof(s.scalar));
+  return s;
+}
+Operand operand_at(const Storage& storage) {
+  return {storage.buffer.get(), storage.offset, storage.buffer ? nullptr : storage.scalar};
 }
 
-// The plan of a graph that a control primitive holds, run on raw memory.
+// The one value that the host has to know to go on.
+bool is_true(const Operand& predicate, Queue& queue) {
+  if (predicate.scalar) return *predicate.scalar != std::byte(0);
+  if (Ref<Event> ready = queue.record()) ready->wait();
+  if (const std::byte* host = predicate.buffer->host()) return host[predicate.offset] != std::byte(0);
+  std::byte value;
+  predicate.buffer->memory().download(predicate.buffer->block(), size_t(predicate.offset), 1, &value);
+  return value != std::byte(0);
+}
+
+// A copy between fixed layouts, made ready once.
+class Copy {
+ public:
+  Copy(Backend& backend, const Layout& from, const Layout& to)
+      : kernel_(backend.make_copy(from, to)), empty_(element_count(from.shape) == 0) {}
+  void encode(Queue& queue, const Operand& from, const Operand& to) const {
+    Operand operands[] = {from, to};
+    if (!empty_) kernel_->encode(queue, operands);
+  }
+
+ private:
+  std::unique_ptr<Kernel> kernel_;
+  bool empty_;
+};
+
+// The plan of a graph that a control primitive holds, run on memory that the caller provides.
 class Body {
  public:
-  Body(const Graph& graph, std::vector<LeafClass> inputs, bool fusion)
-      : inputs_(inputs.size()), capture_(capture_graph(graph, std::move(inputs))), plan_(capture_, fusion) {
-    from_ = output_places(graph, capture_);
-    for (const Array& output : graph.outputs) {
-      shapes_.push_back(output.shape());
-      dtypes_.push_back(output.dtype());
+  Body(const Graph& graph, std::vector<LeafClass> inputs, Backend& backend, bool fusion)
+      : backend_(&backend),
+        inputs_(inputs.size()),
+        capture_(capture_graph(graph, std::move(inputs))),
+        plan_(capture_, fusion),
+        from_(output_places(graph, capture_)) {
+    for (size_t i = 0; i < graph.outputs.size(); ++i) {
+      const Array& output = graph.outputs[i];
+      const Strides& strides =
+          from_[i] >= 0 ? plan_.result_strides(size_t(from_[i])) : capture_.classes[size_t(-1 - from_[i])].strides;
+      outputs_.push_back({output.shape(), output.dtype(), strides});
+      copies_.emplace_back(backend, outputs_.back(), dense(outputs_.back()));
     }
   }
 
   // Storages of the inputs, in order; the outputs may share memory with them and with each other.
-  void run(std::span<const Storage> inputs, std::vector<Storage>& outputs) const {
+  void encode(std::span<const Storage> inputs, std::vector<Storage>& outputs) const {
     SmallVector<const Storage*, 16> leaves;
     for (const Storage& s : inputs) leaves.push_back(&s);
     for (size_t i = inputs_; i < capture_.leaves.size(); ++i) leaves.push_back(&capture_.leaves[i]->storage);
-    std::vector<SmallVector<Storage, 1>> results;
-    plan_.run({leaves.data(), leaves.size()}, results);
+    Results results;
+    plan_.encode({leaves.data(), leaves.size()}, results);
     outputs.clear();
     for (int from : from_) outputs.push_back(from >= 0 ? results[size_t(from)][0] : *leaves[size_t(-1 - from)]);
   }
 
   // Copy output `index` to dense memory.
-  void copy_out(size_t index, const Storage& from, std::byte* to) const {
-    copy_dense(from.data, shapes_[index], from.strides, item_size(dtypes_[index]), to);
+  void copy_out(size_t index, const Storage& from, const Operand& to) const {
+    copies_[index].encode(backend_->queue(), operand_at(from), to);
   }
   // Make an output the sole owner of dense memory, so that the next step may overwrite it.
   void own(size_t index, Storage& storage) const {
-    const Ref<Buffer>& buffer = storage.buffer;
-    if (buffer && buffer->use_count() == 1 && buffer->owned() && storage.data == buffer->data() &&
-        is_contiguous(shapes_[index], storage.strides))
-      return;
-    Storage dense;
-    dense.buffer = Buffer::allocate(bytes(index));
-    dense.data = dense.buffer->data();
-    dense.strides = contiguous_strides(shapes_[index]);
-    copy_out(index, storage, dense.data);
-    storage = std::move(dense);
+    if (is_sole_owner(storage, outputs_[index].shape)) return;
+    Storage owned;
+    owned.buffer = Buffer::allocate(backend_->memory(), bytes(index));
+    owned.strides = contiguous_strides(outputs_[index].shape);
+    copy_out(index, storage, operand_at(owned));
+    storage = std::move(owned);
   }
-  size_t bytes(size_t index) const { return size_t(element_count(shapes_[index])) * item_size(dtypes_[index]); }
-  size_t peak_bytes() const { return plan_.peak_bytes(); }
+  size_t bytes(size_t index) const { return bytes_of(outputs_[index]); }
+  const Plan& plan() const { return plan_; }
 
  private:
+  Backend* backend_;
   size_t inputs_;
   Capture capture_;
   Plan plan_;
   std::vector<int> from_;
-  std::vector<Shape> shapes_;
-  std::vector<Dtype> dtypes_;
+  std::vector<Layout> outputs_;
+  std::vector<Copy> copies_;
 };
 
-Storage at_memory(std::byte* data, const LeafClass& c) {
-  Storage s;
-  s.data = data;
-  s.strides = c.strides;
-  return s;
-}
-
-// The carries of a loop: memory of its own from the start, overwritten in place from step to step.
-std::vector<LeafClass> carry_classes(std::span<const Layout> inputs, size_t carries) {
-  std::vector<LeafClass> classes;
-  for (size_t i = 0; i < carries; ++i) {
-    classes.push_back(leaf_class(inputs[i]));
-    classes.back().strides = contiguous_strides(inputs[i].shape);
-    classes.back().disposable = true;
-  }
-  return classes;
-}
-
-void copy_in(const std::byte* from, const Layout& layout, Storage& to) {
-  size_t item = item_size(layout.dtype);
-  to.buffer = Buffer::allocate(size_t(element_count(layout.shape)) * item);
-  to.data = to.buffer->data();
-  to.strides = contiguous_strides(layout.shape);
-  copy_dense(from, layout.shape, layout.strides, item, to.data);
-}
-
-class ScanKernel final : public Kernel {
+// The carries of a loop: memory of their own from the start, overwritten in place from step to step.
+class Carries {
  public:
-  ScanKernel(const Graph& body, const Control& c, std::span<const Layout> inputs, bool fusion)
-      : control_(c),
-        layouts_(inputs.begin(), inputs.end()),
-        classes_(classes(c, inputs)),
-        body_(body, classes_, fusion) {}
-
-  void run(std::span<std::byte* const> operands) override {
-    size_t carries = size_t(control_.carries), sequences = size_t(control_.sequences), inputs = layouts_.size();
-    std::vector<Storage> leaves(inputs), outputs;
-    for (size_t i = 0; i < carries; ++i) copy_in(operands[i], layouts_[i], leaves[i]);
-    for (size_t i = carries; i < inputs; ++i) leaves[i] = at_memory(operands[i], classes_[i]);
-    for (int64_t step = 0; step < control_.length; ++step) {
-      int64_t at = control_.reverse ? control_.length - 1 - step : step;
-      for (size_t i = carries; i < carries + sequences; ++i)
-        leaves[i].data = operands[i] + at * layouts_[i].strides[0] * int64_t(item_size(layouts_[i].dtype));
-      body_.run(leaves, outputs);
-      for (size_t i = carries; i < outputs.size(); ++i)
-        body_.copy_out(i, outputs[i], operands[inputs + i] + size_t(at) * body_.bytes(i));
-      for (size_t i = 0; i < carries; ++i) leaves[i] = {};
-      for (size_t i = outputs.size(); i-- > carries;) outputs.pop_back();
-      for (size_t i = 0; i < carries; ++i) body_.own(i, outputs[i]);
-      for (size_t i = 0; i < carries; ++i) leaves[i] = std::move(outputs[i]);
+  Carries(Backend& backend, std::span<const Layout> layouts) : backend_(&backend) {
+    for (const Layout& l : layouts) {
+      layouts_.push_back(dense(l));
+      in_.emplace_back(backend, l, layouts_.back());
+      out_.emplace_back(backend, layouts_.back(), layouts_.back());
     }
-    for (size_t i = 0; i < carries; ++i) std::memcpy(operands[inputs + i], leaves[i].data, bytes_of(classes_[i]));
   }
-  size_t scratch_bytes() const override {
-    size_t total = body_.peak_bytes();
-    for (size_t i = 0; i < size_t(control_.carries); ++i) total += block_capacity(bytes_of(classes_[i]));
+  size_t size() const { return layouts_.size(); }
+  LeafClass leaf(size_t i) const {
+    LeafClass c = leaf_class(layouts_[i], backend_->device());
+    c.disposable = true;
+    return c;
+  }
+  Storage copied(size_t i, const Operand& from) const {
+    Storage s;
+    s.buffer = Buffer::allocate(backend_->memory(), bytes_of(layouts_[i]));
+    s.strides = layouts_[i].strides;
+    in_[i].encode(backend_->queue(), from, operand_at(s));
+    return s;
+  }
+  // The next carries become the leaves of the next step.
+  void advance(const Body& body, std::vector<Storage>& leaves, std::vector<Storage>& outputs) const {
+    for (size_t i = 0; i < size(); ++i) leaves[i] = {};
+    outputs.resize(size());
+    for (size_t i = 0; i < size(); ++i) body.own(i, outputs[i]);
+    for (size_t i = 0; i < size(); ++i) leaves[i] = std::move(outputs[i]);
+  }
+  void copy_out(size_t i, const Storage& from, const Operand& to) const {
+    out_[i].encode(backend_->queue(), operand_at(from), to);
+  }
+  size_t bytes() const {
+    size_t total = 0;
+    for (const Layout& l : layouts_) total += block_capacity(bytes_of(l));
     return total;
   }
 
  private:
-  static std::vector<LeafClass> classes(const Control& c, std::span<const Layout> inputs) {
-    std::vector<LeafClass> all = carry_classes(inputs, size_t(c.carries));
-    for (size_t i = size_t(c.carries); i < inputs.size(); ++i)
-      all.push_back(i < size_t(c.carries + c.sequences) ? slice_class(inputs[i]) : leaf_class(inputs[i]));
+  Backend* backend_;
+  std::vector<Layout> layouts_;
+  std::vector<Copy> in_, out_;
+};
+
+class ScanKernel final : public Kernel {
+ public:
+  ScanKernel(const Graph& body, const Control& c, std::span<const Layout> inputs, Backend& backend, bool fusion)
+      : control_(c),
+        layouts_(inputs.begin(), inputs.end()),
+        carries_(backend, inputs.first(size_t(c.carries))),
+        classes_(classes(inputs, backend.device())),
+        body_(body, classes_, backend, fusion) {}
+
+  void encode(Queue&, std::span<const Operand> operands) override {
+    size_t carries = carries_.size(), sequences = size_t(control_.sequences), inputs = layouts_.size();
+    std::vector<Storage> leaves(inputs), outputs;
+    for (size_t i = 0; i < carries; ++i) leaves[i] = carries_.copied(i, operands[i]);
+    for (size_t i = carries; i < inputs; ++i) leaves[i] = storage_at(operands[i], classes_[i].strides);
+    for (int64_t step = 0; step < control_.length; ++step) {
+      int64_t at = control_.reverse ? control_.length - 1 - step : step;
+      for (size_t i = carries; i < carries + sequences; ++i)
+        leaves[i].offset = operands[i].offset + at * layouts_[i].strides[0] * int64_t(item_size(layouts_[i].dtype));
+      body_.encode(leaves, outputs);
+      for (size_t i = carries; i < outputs.size(); ++i) {
+        Operand to = operands[inputs + i];
+        to.offset += at * int64_t(body_.bytes(i));
+        body_.copy_out(i, outputs[i], to);
+      }
+      carries_.advance(body_, leaves, outputs);
+    }
+    for (size_t i = 0; i < carries; ++i) carries_.copy_out(i, leaves[i], operands[inputs + i]);
+  }
+  size_t inner_bytes() const override { return body_.plan().peak_bytes() + carries_.bytes(); }
+  Effort inner_effort() const override {
+    Effort once = body_.plan().effort();
+    return {once.bytes * double(control_.length), once.flops * double(control_.length)};
+  }
+  void describe(std::ostream& out, const std::string& indent) const override {
+    out << indent << "body, " << control_.length << (control_.length == 1 ? " time:\n" : " times:\n")
+        << body_.plan().describe(indent);
+  }
+
+ private:
+  std::vector<LeafClass> classes(std::span<const Layout> inputs, Device device) const {
+    std::vector<LeafClass> all;
+    size_t carries = carries_.size(), sequences = size_t(control_.sequences);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      all.push_back(i < carries               ? carries_.leaf(i)
+                    : i < carries + sequences ? slice_class(inputs[i], device)
+                                              : leaf_class(inputs[i], device));
     return all;
   }
 
   Control control_;
   std::vector<Layout> layouts_;
+  Carries carries_;
   std::vector<LeafClass> classes_;
   Body body_;
 };
 
 class CondKernel final : public Kernel {
  public:
-  CondKernel(const std::vector<const Graph*>& graphs, std::span<const Layout> inputs, bool fusion)
-      : classes_(classes(inputs)), branches_{{*graphs[0], classes_, fusion}, {*graphs[1], classes_, fusion}} {}
+  CondKernel(const std::vector<const Graph*>& graphs, std::span<const Layout> inputs, Backend& backend, bool fusion)
+      : classes_(classes(inputs, backend.device())),
+        branches_{{*graphs[0], classes_, backend, fusion}, {*graphs[1], classes_, backend, fusion}} {}
 
-  void run(std::span<std::byte* const> operands) override {
-    const Body& body = branches_[*operands[0] == std::byte(0) ? 1 : 0];
+  void encode(Queue& queue, std::span<const Operand> operands) override {
+    const Body& body = branches_[is_true(operands[0], queue) ? 0 : 1];
     std::vector<Storage> leaves, outputs;
-    for (size_t i = 0; i < classes_.size(); ++i) leaves.push_back(at_memory(operands[i + 1], classes_[i]));
-    body.run(leaves, outputs);
+    for (size_t i = 0; i < classes_.size(); ++i) leaves.push_back(storage_at(operands[i + 1], classes_[i].strides));
+    body.encode(leaves, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) body.copy_out(i, outputs[i], operands[1 + classes_.size() + i]);
   }
-  size_t scratch_bytes() const override { return std::max(branches_[0].peak_bytes(), branches_[1].peak_bytes()); }
+  size_t inner_bytes() const override {
+    return std::max(branches_[0].plan().peak_bytes(), branches_[1].plan().peak_bytes());
+  }
+  // Of the dearer branch.
+  Effort inner_effort() const override {
+    Effort a = branches_[0].plan().effort(), b = branches_[1].plan().effort();
+    return {std::max(a.bytes, b.bytes), std::max(a.flops, b.flops)};
+  }
+  void describe(std::ostream& out, const std::string& indent) const override {
+    out << indent << "if true:\n" << branches_[0].plan().describe(indent);
+    out << indent << "if false:\n" << branches_[1].plan().describe(indent);
+  }
 
  private:
-  static std::vector<LeafClass> classes(std::span<const Layout> inputs) {
+  static std::vector<LeafClass> classes(std::span<const Layout> inputs, Device device) {
     std::vector<LeafClass> all;
-    for (const Layout& layout : inputs.subspan(1)) all.push_back(leaf_class(layout));
+    for (const Layout& layout : inputs.subspan(1)) all.push_back(leaf_class(layout, device));
     return all;
   }
 
@@ -214,40 +265,46 @@ class CondKernel final : public Kernel {
 
 class WhileKernel final : public Kernel {
  public:
-  WhileKernel(const std::vector<const Graph*>& graphs, const Control& c, std::span<const Layout> inputs, bool fusion)
-      : carries_(size_t(c.carries)),
-        layouts_(inputs.begin(), inputs.end()),
-        classes_(classes(c, inputs)),
-        condition_(*graphs[0], kept(classes_), fusion),
-        body_(*graphs[1], classes_, fusion) {}
+  WhileKernel(const std::vector<const Graph*>& graphs, const Control& c, std::span<const Layout> inputs,
+              Backend& backend, bool fusion)
+      : carries_(backend, inputs.first(size_t(c.carries))),
+        classes_(classes(inputs, backend.device())),
+        condition_(*graphs[0], kept(classes_), backend, fusion),
+        body_(*graphs[1], classes_, backend, fusion) {}
 
-  void run(std::span<std::byte* const> operands) override {
-    std::vector<Storage> leaves(layouts_.size()), outputs;
-    for (size_t i = 0; i < carries_; ++i) copy_in(operands[i], layouts_[i], leaves[i]);
-    for (size_t i = carries_; i < layouts_.size(); ++i) leaves[i] = at_memory(operands[i], classes_[i]);
+  void encode(Queue& queue, std::span<const Operand> operands) override {
+    size_t inputs = classes_.size();
+    std::vector<Storage> leaves(inputs), outputs;
+    for (size_t i = 0; i < carries_.size(); ++i) leaves[i] = carries_.copied(i, operands[i]);
+    for (size_t i = carries_.size(); i < inputs; ++i) leaves[i] = storage_at(operands[i], classes_[i].strides);
     for (;;) {
-      condition_.run(leaves, outputs);
-      bool go_on = *outputs[0].data != std::byte(0);
+      condition_.encode(leaves, outputs);
+      bool go_on = is_true(operand_at(outputs[0]), queue);
       outputs.clear();
       if (!go_on) break;
-      body_.run(leaves, outputs);
-      for (size_t i = 0; i < carries_; ++i) leaves[i] = {};
-      for (size_t i = 0; i < carries_; ++i) body_.own(i, outputs[i]);
-      for (size_t i = 0; i < carries_; ++i) leaves[i] = std::move(outputs[i]);
+      body_.encode(leaves, outputs);
+      carries_.advance(body_, leaves, outputs);
     }
-    for (size_t i = 0; i < carries_; ++i)
-      std::memcpy(operands[layouts_.size() + i], leaves[i].data, bytes_of(classes_[i]));
+    for (size_t i = 0; i < carries_.size(); ++i) carries_.copy_out(i, leaves[i], operands[inputs + i]);
   }
-  size_t scratch_bytes() const override {
-    size_t total = std::max(body_.peak_bytes(), condition_.peak_bytes());
-    for (size_t i = 0; i < carries_; ++i) total += block_capacity(bytes_of(classes_[i]));
-    return total;
+  size_t inner_bytes() const override {
+    return std::max(body_.plan().peak_bytes(), condition_.plan().peak_bytes()) + carries_.bytes();
+  }
+  // Of one step: nobody knows how many there will be.
+  Effort inner_effort() const override {
+    Effort a = condition_.plan().effort(), b = body_.plan().effort();
+    return {a.bytes + b.bytes, a.flops + b.flops};
+  }
+  void describe(std::ostream& out, const std::string& indent) const override {
+    out << indent << "condition, once a step:\n" << condition_.plan().describe(indent);
+    out << indent << "body, once a step:\n" << body_.plan().describe(indent);
   }
 
  private:
-  static std::vector<LeafClass> classes(const Control& c, std::span<const Layout> inputs) {
-    std::vector<LeafClass> all = carry_classes(inputs, size_t(c.carries));
-    for (size_t i = size_t(c.carries); i < inputs.size(); ++i) all.push_back(leaf_class(inputs[i]));
+  std::vector<LeafClass> classes(std::span<const Layout> inputs, Device device) const {
+    std::vector<LeafClass> all;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      all.push_back(i < carries_.size() ? carries_.leaf(i) : leaf_class(inputs[i], device));
     return all;
   }
   // The condition reads carries that the body still needs.
@@ -256,30 +313,26 @@ class WhileKernel final : public Kernel {
     return classes;
   }
 
-  size_t carries_;
-  std::vector<Layout> layouts_;
+  Carries carries_;
   std::vector<LeafClass> classes_;
   Body condition_, body_;
 };
 
 }  // namespace
 
-std::unique_ptr<Kernel> with_offsets(std::unique_ptr<Kernel> kernel, std::vector<int64_t> offsets) {
-  return std::make_unique<OffsetKernel>(std::move(kernel), std::move(offsets));
-}
-
-std::unique_ptr<Kernel> make_control_kernel(const Primitive& primitive, std::span<const Layout> inputs, bool fusion) {
+std::unique_ptr<Kernel> make_control_kernel(const Primitive& primitive, std::span<const Layout> inputs,
+                                            Backend& backend, bool fusion) {
   const Control& control = *primitive.control();
   std::vector<const Graph*> graphs = primitive.graphs();
   switch (control.form) {
     case Control::Form::scan:
-      return std::make_unique<ScanKernel>(*graphs[0], control, inputs, fusion);
+      return std::make_unique<ScanKernel>(*graphs[0], control, inputs, backend, fusion);
     case Control::Form::cond:
-      return std::make_unique<CondKernel>(graphs, inputs, fusion);
+      return std::make_unique<CondKernel>(graphs, inputs, backend, fusion);
     case Control::Form::while_loop:
       break;
   }
-  return std::make_unique<WhileKernel>(graphs, control, inputs, fusion);
+  return std::make_unique<WhileKernel>(graphs, control, inputs, backend, fusion);
 }
 
 }  // namespace funcnn

@@ -59,9 +59,9 @@ bool updates_argument(const Ir& ir, const Emitted& group, const Operation& op) {
 
 }  // namespace
 
-std::vector<std::optional<Epilogue>> attach_epilogues(const Ir& ir, const Partition& partition,
-                                                      const std::vector<Emitted>& emitted,
-                                                      const std::function<bool(const Primitive&)>& accepts) {
+std::vector<std::optional<Epilogue>> attach_epilogues(
+    const Ir& ir, const Partition& partition, const std::vector<Emitted>& emitted,
+    const std::function<bool(const Operation&, const KernelProgram&)>& accepts) {
   std::vector<std::optional<Epilogue>> out(partition.units.size());
   std::vector<SmallVector<int, 2>> readers(ir.values.size());
   auto reads = [&](int v, size_t unit) {
@@ -85,7 +85,7 @@ std::vector<std::optional<Epilogue>> attach_epilogues(const Ir& ir, const Partit
     const Unit& unit = partition.units[u];
     if (unit.operation < 0) continue;
     const Operation& op = ir.operations[size_t(unit.operation)];
-    if (op.outputs.size() != 1 || !accepts(*op.primitive)) continue;
+    if (op.outputs.size() != 1) continue;
     int product = op.outputs[0];
     // The reader that runs first; everything else it reads must be there before the operation runs.
     int group = -1;
@@ -93,7 +93,7 @@ std::vector<std::optional<Epilogue>> attach_epilogues(const Ir& ir, const Partit
       if (partition.units[size_t(r)].operation < 0 && !taken[size_t(r)] &&
           (group < 0 || partition.units[size_t(r)].stage > partition.units[size_t(group)].stage))
         group = r;
-    if (group < 0) continue;
+    if (group < 0 || !accepts(op, emitted[size_t(group)].program)) continue;
     bool alone = readers[size_t(product)].size() == 1 && !is_result[size_t(product)];
     bool waits =
         !alone && std::any_of(emitted[size_t(group)].reads.begin(), emitted[size_t(group)].reads.end(), [&](int v) {

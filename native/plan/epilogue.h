@@ -12,15 +12,15 @@ namespace funcnn {
 // A group joined to the operation whose result it reads. Operand 0 of its program is that result, which becomes
 // `target` in the same memory, or is `target` where others read it too; `reads` and `writes` follow.
 struct Epilogue {
-  int group;  // unit
+  int unit;  // the group
   KernelProgram program;
   int target;
   std::vector<int> reads, writes;
 };
 
-// For each unit the epilogue it takes, if any. `accepts` says which primitives can.
-std::vector<std::optional<Epilogue>> attach_epilogues(const Ir& ir, const Partition& partition,
-                                                      const std::vector<Emitted>& emitted,
-                                                      const std::function<bool(const Primitive&)>& accepts);
+// For each unit the epilogue it takes, if any. `accepts` says which operations can take which program.
+std::vector<std::optional<Epilogue>> attach_epilogues(
+    const Ir& ir, const Partition& partition, const std::vector<Emitted>& emitted,
+    const std::function<bool(const Operation&, const KernelProgram&)>& accepts);
 
 }  // namespace funcnn

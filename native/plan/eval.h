@@ -6,11 +6,8 @@
 #include <vector>
 
 #include "graph/array.h"
-#include "graph/graph.h"
 
 namespace funcnn {
-
-class Plan;
 
 // Compute the arrays (and, with them, what handles outside the graph also hold). Raises TracedValueError for traced
 // values. Must be called without the interpreter lock: it may wait for an evaluation on another thread.
@@ -40,39 +37,10 @@ void end_evaluation();
 // Let go of how computed nodes were made, once no running trace can need it.
 void cut_past(std::span<Node* const> nodes);
 
-// What a plan is, for people.
-struct PlanSummary {
-  std::string text;   // the kernels
-  size_t peak_bytes;  // the most it allocates, arguments excluded, results included
-};
-
-// A closed graph made ready to run again and again.
-class CompiledGraph {
- public:
-  // Inputs marked in `donated` may be overwritten by outputs: their arrays are given up by the call.
-  CompiledGraph(Graph graph, std::vector<bool> donated = {});
-  ~CompiledGraph();
-  CompiledGraph(CompiledGraph&&) noexcept;
-  CompiledGraph& operator=(CompiledGraph&&) noexcept;
-
-  // Evaluates arguments that are not yet computed; returns computed arrays.
-  Arrays run(Span arguments) const;
-  const Graph& graph() const { return graph_; }
-  PlanSummary describe() const;
-
- private:
-  struct Plans;
-  Graph graph_;
-  std::vector<bool> donated_;
-  std::unique_ptr<Plans> plans_;
-};
-
-// Peak bytes of computing the outputs of a closed graph (arguments excluded), without running it.
-size_t planned_peak_bytes(const Graph& graph);
-
 struct CacheInfo {
   uint64_t hits, misses;
   size_t entries, capacity;
+  size_t bytes, byte_capacity;  // about what the plans take
 };
 CacheInfo plan_cache_info();
 void clear_plan_cache();

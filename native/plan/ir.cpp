@@ -1,10 +1,12 @@
 #include "plan/ir.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "graph/control.h"
+#include "graph/transfer.h"
 
 namespace funcnn {
 namespace {
@@ -52,22 +54,83 @@ class Builder {
     value.shape = c.shape;
     value.dtype = c.dtype;
     value.leaf = int(index);
+    value.device = c.scalar || c.device.placed() ? c.device : capture_.home;
+    value.floating = c.floating;
     value.view.strides = c.strides;
     return push(std::move(value));
   }
 
-  Hasher node_key(const Node& node) {
+  static Hasher key_of(const Primitive& primitive, std::span<const int> inputs) {
     Hasher h;
-    h.add(static_cast<const void*>(node.primitive->name().data()));
-    node.primitive->hash(h);
-    for (const NodeRef& input : node.inputs) h.add(number(*input));
+    h.add(static_cast<const void*>(primitive.name().data()));
+    primitive.hash(h);
+    for (int input : inputs) h.add(input);
     return h;
   }
 
-  int number(const Node& node) {
-    const int* found = numbers_.find(&node);
-    return found ? *found : -1 - operation_of(node);
+  // The inputs of a node, all where it is computed.
+  struct Placed {
+    SmallVector<int, 4> inputs;
+    Device device;
+    bool floating = true;
+  };
+  Placed place_inputs(const Node& node) {
+    Placed out;
+    for (const NodeRef& input : node.inputs) {
+      int v = *numbers_.find(input.get());
+      out.inputs.push_back(v);
+      const Value& value = ir_.values[size_t(v)];
+      if (!value.device.placed()) continue;
+      if (!out.device.placed() || (out.floating && !value.floating)) out.device = value.device;
+      out.floating &= value.floating;
+    }
+    if (!out.device.placed()) out.device = capture_.home;
+    for (int& v : out.inputs)
+      if (Device d = ir_.values[size_t(v)].device; d.placed() && d != out.device) v = moved(v, out.device, node);
+    return out;
   }
+
+  // A value that may be anywhere, where `reader` needs it.
+  int moved(int v, Device device, const Node& reader) {
+    if (!ir_.values[size_t(v)].floating)
+      throw ValueError(cat(reader.primitive->name(), ": arguments are on ", device_name(ir_.values[size_t(v)].device),
+                           " and on ", device_name(device), "; move them to one device with fn.device_put"));
+    return transferred(v, device, reader.sequence, true);
+  }
+
+  int transferred(int v, Device device, uint64_t sequence, bool floating) {
+    const Value& from = ir_.values[size_t(v)];
+    if (from.device == device) return v;
+    if (!from.device.placed()) {
+      int id = dense_copy(v, sequence);
+      ir_.values[size_t(id)].device = device;
+      return id;
+    }
+    bool dense = is_contiguous(from.shape, from.view.strides);
+    auto [it, fresh] = transfers_.try_emplace({v, int(device.kind) << 8 | device.index}, -1);
+    if (!fresh) {
+      keep_earliest(it->second, sequence);
+      return it->second;
+    }
+    Operation op;
+    op.primitive = Ref<const Primitive>(new Transfer(device));
+    op.device = device;
+    op.sequence = sequence;
+    op.inputs.push_back(dense ? v : dense_copy(v, sequence));
+    Value value;
+    value.kind = ValueKind::operation;
+    value.shape = ir_.values[size_t(v)].shape;
+    value.dtype = ir_.values[size_t(v)].dtype;
+    value.device = device;
+    value.floating = floating;
+    value.operation = int(ir_.operations.size());
+    value.sequence = sequence;
+    ir_.operations.push_back(std::move(op));
+    int id = push(std::move(value));
+    ir_.operations.back().outputs.push_back(id);
+    return it->second = id;
+  }
+
   int operation_of(const Node& shared) { return *operations_.find(&shared); }
 
   // The value of output `index` of a shared node.
@@ -116,7 +179,8 @@ class Builder {
   }
 
   int operation(const Node& node, const std::vector<Aval>& outputs) {
-    Hasher h = node_key(node);
+    Placed at = place_inputs(node);
+    Hasher h = key_of(*node.primitive, at.inputs);
     for (const Aval& aval : outputs) {
       h.add(int(aval.dtype));
       h.add(aval.shape);
@@ -131,14 +195,17 @@ class Builder {
     int index = int(ir_.operations.size());
     Operation op;
     op.primitive = node.primitive;
+    op.device = at.device;
     op.sequence = node.sequence;
-    for (const NodeRef& input : node.inputs) op.inputs.push_back(*numbers_.find(input.get()));
+    op.inputs = at.inputs;
     ir_.operations.push_back(op);
     for (const Aval& aval : outputs) {
       Value value;
       value.kind = ValueKind::operation;
       value.shape = aval.shape;
       value.dtype = aval.dtype;
+      value.device = at.device;
+      value.floating = at.floating;
       value.operation = index;
       value.sequence = node.sequence;
       int id = push(std::move(value));
@@ -153,13 +220,16 @@ class Builder {
     if (int index = output_index(node); index >= 0) return output_of(*node.inputs[0], index);
     if (kind == Kind::alias) {
       int value = *numbers_.find(node.inputs[size_t(p.alias_of(0))].get());
-      return p.name() == "barrier" ? barrier(node, value) : value;
+      return p.orders() ? barrier(node, value) : value;
     }
+    if (auto* transfer = dynamic_cast<const Transfer*>(&p))
+      return transferred(*numbers_.find(node.inputs[0].get()), transfer->target(), node.sequence, false);
     if (kind == Kind::opaque || kind == Kind::control) {
       int op = operation(node, {Aval{node.shape, node.dtype}});
       return ir_.operations[size_t(op)].outputs[0];
     }
-    Hasher h = node_key(node);
+    Placed at = place_inputs(node);
+    Hasher h = key_of(p, at.inputs);
     h.add(int(node.dtype));
     h.add(node.shape);
     auto [it, fresh] = merged_.try_emplace(h.finish(), -1);
@@ -169,7 +239,7 @@ class Builder {
     }
     // `it` may move while values are added.
     Hash key = it->first;
-    int made = kind == Kind::view ? view(node) : compute(node, kind);
+    int made = kind == Kind::view ? view(node, at.inputs[0]) : compute(node, kind, at);
     return merged_[key] = made;
   }
 
@@ -181,8 +251,8 @@ class Builder {
     if (value.view.base != id) keep_earliest(value.view.base, sequence);
   }
 
-  int compute(const Node& node, Kind kind) {
-    if (kind == Kind::reduce && reduces_nothing(node)) return drop_axes(node);
+  int compute(const Node& node, Kind kind, const Placed& at) {
+    if (kind == Kind::reduce && reduces_nothing(node)) return drop_axes(node, at.inputs[0]);
     Value value;
     value.kind = kind == Kind::reduce  ? ValueKind::reduce
                  : kind == Kind::index ? ValueKind::index
@@ -191,7 +261,9 @@ class Builder {
     value.dtype = node.dtype;
     value.shape = node.shape;
     value.sequence = node.sequence;
-    for (const NodeRef& input : node.inputs) value.inputs.push_back(*numbers_.find(input.get()));
+    value.device = at.device;
+    value.floating = at.floating;
+    value.inputs = SmallVector<int, 3>(at.inputs.begin(), at.inputs.end());
     if (kind == Kind::reduce) {
       value.reduce = node.primitive->reduce_op();
       for (int axis : node.primitive->reduce_axes()) value.axes.push_back(axis);
@@ -206,8 +278,7 @@ class Builder {
   }
 
   // A reduction over axes of length 1 is a view, and a conversion where the dtype changes.
-  int drop_axes(const Node& node) {
-    int input = *numbers_.find(node.inputs[0].get());
+  int drop_axes(const Node& node, int input) {
     const Value& from = ir_.values[size_t(input)];
     View view{from.view.base, from.view.offset, {}};
     auto axes = node.primitive->reduce_axes();
@@ -222,8 +293,7 @@ class Builder {
     return id;
   }
 
-  int view(const Node& node) {
-    int input = *numbers_.find(node.inputs[0].get());
+  int view(const Node& node, int input) {
     View out;
     if (!place(node, input, out)) {
       input = dense_copy(input, node.sequence);
@@ -247,6 +317,8 @@ class Builder {
     value.sequence = node.sequence;
     value.view = std::move(view);
     const Value& from = ir_.values[size_t(input)];
+    value.device = from.device;
+    value.floating = from.floating;
     if (from.kind == ValueKind::view) value.inputs = from.inputs;
     return push(std::move(value));
   }
@@ -264,6 +336,9 @@ class Builder {
     value.kind = ValueKind::elementwise;
     value.dtype = ir_.values[size_t(input)].dtype;
     value.shape = ir_.values[size_t(input)].shape;
+    value.device = ir_.values[size_t(input)].device;
+    if (!value.device.placed()) value.device = capture_.home;
+    value.floating = ir_.values[size_t(input)].floating;
     value.sequence = sequence;
     value.inputs.push_back(input);
     return push(std::move(value));
@@ -288,6 +363,7 @@ class Builder {
   NodeMap<int> operations_{16};  // shared nodes: their operation, -1 for those that only repeat inputs
   std::unordered_map<Hash, int, HashOfHash> merged_, merged_operations_;
   std::unordered_map<int, int> copies_;
+  std::map<std::pair<int, int>, int> transfers_;
   std::unordered_map<Hash, const Node*, HashOfHash> extensions_;
   NodeMap<const Node*> extended_{16};
 };

@@ -23,6 +23,8 @@ struct Value {
   Opcode opcode = Opcode::copy;
   ReduceOp reduce = ReduceOp::sum;
   Dtype dtype = Dtype::float32;
+  Device device;          // any: a scalar among the leaves
+  bool floating = false;  // made from nothing that has a place: may be moved to where it is read
   Shape shape;
   View view;                   // of itself when computed
   SmallVector<int, 3> inputs;  // values (elementwise, reduce); for a view through a barrier: what must come first
@@ -37,6 +39,7 @@ struct Value {
 // A primitive with a kernel of its own.
 struct Operation {
   Ref<const Primitive> primitive;
+  Device device;  // for a transfer: where to
   SmallVector<int, 4> inputs;
   SmallVector<int, 2> outputs;
   uint64_t sequence = 0;

@@ -2,316 +2,333 @@
 
 #include <algorithm>
 #include <numeric>
-#include <sstream>
 #include <tuple>
 
 #include "base/error.h"
+#include "graph/transfer.h"
 #include "plan/control.h"
 #include "plan/emit.h"
 #include "plan/epilogue.h"
 #include "plan/eval.h"
 #include "plan/fuse.h"
 #include "plan/ir.h"
+#include "plan/measure.h"
 #include "plan/schedule.h"
+#include "plan/takeover.h"
 
 namespace funcnn {
 namespace {
 
 size_t value_bytes(const Value& v) { return size_t(v.size()) * item_size(v.dtype); }
 
-double touched_bytes(const Access& a) {
-  double n = 1;
-  for (size_t i = 0; i < a.shape.size(); ++i)
-    if (a.strides[i] != 0) n *= double(a.shape[i]);
-  return n * double(item_size(a.dtype));
-}
-
-double program_bytes(const KernelProgram& p) {
-  double total = 0;
-  for (const Access& a : p.accesses) total += touched_bytes(a);
-  return total;
-}
-
-double program_flops(const KernelProgram& p) {
-  double total = 0;
-  for (const Instruction& i : p.code) {
-    if (i.kind == InstructionKind::compute && i.op == Opcode::copy) continue;
-    bool whole = i.kind == InstructionKind::reduce_row || i.kind == InstructionKind::reduce_col;
-    if (i.kind != InstructionKind::compute && !whole) continue;
-    total += whole || i.space == Space::element ? double(p.rows) * double(p.cols)
-             : i.space == Space::row            ? double(p.rows)
-                                                : 1.0;
-  }
-  return total;
-}
-
-std::string amount(double x) {
-  const char* units[] = {"", "k", "M", "G", "T"};
-  int u = 0;
-  while (x >= 1000 && u < 4) {
-    x /= 1000;
-    ++u;
-  }
-  std::ostringstream out;
-  out.precision(3);
-  out << x << ' ' << units[u];
-  return out.str();
-}
-
 }  // namespace
 
-Plan::Plan(const Capture& capture, bool fusion) { build(build_ir(capture), fusion); }
-Plan::~Plan() = default;
+// Turns a partitioned Ir into the steps of a plan.
+class Plan::Builder {
+ public:
+  Builder(Plan& plan, Ir ir, bool fusion) : plan_(plan), ir_(std::move(ir)), fusion_(fusion) {}
 
-void Plan::build(Ir ir, bool fusion) {
-  Partition partition = fuse(ir, fusion);
-  size_t count = partition.units.size();
-  std::vector<Work> work(count);
-  std::vector<Emitted> emitted(count);
+  void build() {
+    partition_ = fuse(ir_, fusion_);
+    size_t count = partition_.units.size(), values = ir_.values.size();
+    emitted_.resize(count);
+    for (size_t u = 0; u < count; ++u)
+      if (partition_.units[u].operation < 0) emitted_[u] = emit(ir_, partition_, partition_.units[u]);
+    epilogues_ = attach_epilogues(ir_, partition_, emitted_, [&](const Operation& op, const KernelProgram& program) {
+      return fusion_ && backend(op.device).accepts_epilogue(*op.primitive, value(op.outputs[0]).dtype, program);
+    });
+    joined_.assign(count, 0);
+    for (const auto& epilogue : epilogues_)
+      if (epilogue) joined_[size_t(epilogue->unit)] = 1;
+    list_work();
 
-  auto order_after = [&](Work& w, int v) {
-    if (ir.values[size_t(v)].kind != ValueKind::view) return;
-    for (int dep : ir.values[size_t(v)].inputs) w.after.push_back(ir.values[size_t(dep)].view.base);
-  };
-  Backend& machine = backend(Device::cpu);
-  for (size_t u = 0; u < count; ++u)
-    if (partition.units[u].operation < 0) emitted[u] = emit(ir, partition, partition.units[u]);
-  std::vector<std::optional<Epilogue>> epilogues = attach_epilogues(
-      ir, partition, emitted, [&](const Primitive& p) { return fusion && machine.accepts_epilogue(p); });
-  std::vector<char> joined(count, 0);
-  for (const auto& epilogue : epilogues)
-    if (epilogue) joined[size_t(epilogue->group)] = 1;
+    is_result_.assign(values, 0);
+    for (const auto& result : ir_.results)
+      for (int v : result) is_result_[size_t(value(v).view.base)] = 1;
+    gives_.assign(values, 0);
+    cost_.assign(values, 0);
+    for (size_t v = 0; v < values; ++v) {
+      const Value& val = ir_.values[v];
+      if (val.kind == ValueKind::view) continue;
+      cost_[v] = value_bytes(val);
+      bool freed = val.kind == ValueKind::leaf ? ir_.leaves[size_t(val.leaf)].disposable : true;
+      if (freed && !is_result_[v]) gives_[v] = cost_[v];
+    }
+    std::vector<int> order = schedule(work_, gives_, cost_);
 
-  auto add_read = [](Work& w, int v) {
-    if (std::find(w.reads.begin(), w.reads.end(), v) == w.reads.end()) w.reads.push_back(v);
-  };
-  auto after_inputs = [&](Work& w, const Unit& unit) {
-    for (int m : unit.members)
-      for (int input : ir.values[size_t(m)].inputs) order_after(w, input);
-  };
-  for (size_t u = 0; u < count; ++u) {
-    if (joined[u]) continue;
-    const Unit& unit = partition.units[u];
-    Work& w = work[u];
-    w.sequence = unit.sequence;
-    if (unit.operation < 0) {
-      w.reads = emitted[u].reads;
-      w.writes = emitted[u].writes;
-      after_inputs(w, unit);
-      continue;
-    }
-    const Operation& op = ir.operations[size_t(unit.operation)];
-    for (int input : op.inputs) {
-      add_read(w, ir.values[size_t(input)].view.base);
-      order_after(w, input);
-    }
-    if (const auto& epilogue = epilogues[u]) {
-      const Unit& group = partition.units[size_t(epilogue->group)];
-      for (int v : epilogue->reads) add_read(w, v);
-      w.writes = epilogue->writes;
-      w.writes.insert(w.writes.begin(), epilogue->target);
-      after_inputs(w, group);
-    } else {
-      w.writes.assign(op.outputs.begin(), op.outputs.end());
-    }
+    slots_.assign(values, -1);
+    charged_.assign(values, 0);
+    readers_.assign(values, 0);
+    for (const Work& w : work_)
+      for (int v : w.reads) ++readers_[size_t(v)];
+    plan_.steps_.reserve(count);
+    for (int u : order)
+      if (!joined_[size_t(u)]) add_step(size_t(u));
+    place_results();
+    finish();
   }
 
-  std::vector<char> is_result(ir.values.size(), 0);
-  for (const auto& result : ir.results)
-    for (int v : result) is_result[size_t(ir.values[size_t(v)].view.base)] = 1;
-  std::vector<size_t> bytes(ir.values.size(), 0), cost(ir.values.size(), 0);
-  for (size_t v = 0; v < ir.values.size(); ++v) {
-    const Value& value = ir.values[v];
-    if (value.kind == ValueKind::view) continue;
-    cost[v] = value_bytes(value);
-    bool freed = value.kind == ValueKind::leaf ? ir.leaves[size_t(value.leaf)].disposable : true;
-    if (freed && !is_result[v]) bytes[v] = cost[v];
-  }
+ private:
+  const Value& value(int v) const { return ir_.values[size_t(v)]; }
+  int64_t offset_bytes(const Value& v) const { return v.view.offset * int64_t(item_size(v.dtype)); }
 
-  std::vector<int> order = schedule(work, bytes, cost);
-
-  std::vector<int> slots(ir.values.size(), -1);
-  auto slot_of = [&](int v) {
-    int& slot = slots[size_t(v)];
+  int slot_of(int v) {
+    int& slot = slots_[size_t(v)];
     if (slot < 0) {
-      slot = slot_count_++;
-      if (ir.values[size_t(v)].kind == ValueKind::leaf) leaf_slots_.emplace_back(ir.values[size_t(v)].leaf, slot);
+      slot = plan_.slot_count_++;
+      if (value(v).kind == ValueKind::leaf) plan_.leaf_slots_.emplace_back(value(v).leaf, slot);
     }
     return slot;
-  };
-  std::vector<int> readers(ir.values.size(), 0);
-  for (const Work& w : work)
-    for (int v : w.reads) ++readers[size_t(v)];
+  }
 
-  size_t in_use = 0;
-  std::vector<size_t> charged(ir.values.size(), 0);  // what a value holds of it; leaves hold nothing
-  std::vector<std::tuple<size_t, int, int>> sizes;   // bytes, value, step
-  steps_.reserve(count);
-  for (int u : order) {
-    if (joined[size_t(u)]) continue;
-    const Unit& unit = partition.units[size_t(u)];
-    const Work& w = work[size_t(u)];
-    Step step;
-    const Operation* op = unit.operation >= 0 ? &ir.operations[size_t(unit.operation)] : nullptr;
-    const KernelProgram& program = emitted[size_t(u)].program;
-    const Epilogue* epilogue = epilogues[size_t(u)] ? &*epilogues[size_t(u)] : nullptr;
+  // ---- what every unit reads and writes
 
-    if (op) {
-      std::vector<Layout> inputs, outputs;
-      for (int input : op->inputs) {
-        const Value& value = ir.values[size_t(input)];
-        inputs.push_back({value.shape, value.dtype, value.view.strides});
-        step.operands.push_back(slot_of(value.view.base));
+  void order_after(Work& w, int v) const {
+    if (value(v).kind != ValueKind::view) return;
+    for (int dep : value(v).inputs) w.after.push_back(value(dep).view.base);
+  }
+  void after_inputs(Work& w, const Unit& unit) const {
+    for (int m : unit.members)
+      for (int input : value(m).inputs) order_after(w, input);
+  }
+
+  void list_work() {
+    work_.resize(partition_.units.size());
+    auto add_read = [](Work& w, int v) {
+      if (std::find(w.reads.begin(), w.reads.end(), v) == w.reads.end()) w.reads.push_back(v);
+    };
+    for (size_t u = 0; u < work_.size(); ++u) {
+      if (joined_[u]) continue;
+      const Unit& unit = partition_.units[u];
+      Work& w = work_[u];
+      w.sequence = unit.sequence;
+      if (unit.operation < 0) {
+        w.reads = emitted_[u].reads;
+        w.writes = emitted_[u].writes;
+        after_inputs(w, unit);
+        continue;
       }
-      for (int output : op->outputs) {
-        const Value& value = ir.values[size_t(output)];
-        outputs.push_back({value.shape, value.dtype, contiguous_strides(value.shape)});
-        step.operands.push_back(slot_of(epilogue ? epilogue->target : output));
+      const Operation& op = ir_.operations[size_t(unit.operation)];
+      for (int input : op.inputs) {
+        add_read(w, value(input).view.base);
+        order_after(w, input);
       }
-      if (epilogue) {
-        for (int v : epilogue->reads) step.operands.push_back(slot_of(v));
-        for (int v : epilogue->writes) step.operands.push_back(slot_of(v));
-      }
-      if (op->primitive->kind() == Kind::control) {
-        step.kernel = make_control_kernel(*op->primitive, inputs, fusion);
+      if (const auto& epilogue = epilogues_[u]) {
+        for (int v : epilogue->reads) add_read(w, v);
+        w.writes = epilogue->writes;
+        w.writes.insert(w.writes.begin(), epilogue->target);
+        after_inputs(w, partition_.units[size_t(epilogue->unit)]);
       } else {
-        step.kernel = machine.make_primitive(*op->primitive, inputs, outputs, epilogue ? &epilogue->program : nullptr);
+        w.writes.assign(op.outputs.begin(), op.outputs.end());
       }
-      // Operands point at the first element seen, not at the base of the memory.
-      std::vector<int64_t> offsets;
-      bool shifted = false;
-      for (int input : op->inputs) {
-        const Value& value = ir.values[size_t(input)];
-        offsets.push_back(value.view.offset * int64_t(item_size(value.dtype)));
-        shifted |= value.view.offset != 0;
-      }
-      if (shifted) step.kernel = with_offsets(std::move(step.kernel), std::move(offsets));
-      if (epilogue) {
-        step.flops += program_flops(epilogue->program);
-        step.program = std::make_unique<KernelProgram>(epilogue->program);
-      }
-      for (int v : w.reads) step.bytes += double(cost[size_t(v)]);
-      for (int v : w.writes) step.bytes += double(cost[size_t(v)]);
-      if (op->primitive->name() == "dot" && !inputs.empty() && !inputs[0].shape.empty())
-        step.flops += 2.0 * double(element_count(outputs[0].shape)) * double(inputs[0].shape.back());
-      step.primitive = op->primitive;
-      step.inputs = std::move(inputs);
-      step.outputs = std::move(outputs);
+    }
+  }
+
+  // ---- steps
+
+  void add_step(size_t u) {
+    const Unit& unit = partition_.units[u];
+    const Work& w = work_[u];
+    const Operation* op = unit.operation >= 0 ? &ir_.operations[size_t(unit.operation)] : nullptr;
+    const Epilogue* epilogue = epilogues_[u] ? &*epilogues_[u] : nullptr;
+    Step step;
+    if (op) {
+      step.backend = &backend(op->device);
+      operation_step(step, *op, w, epilogue);
     } else {
-      for (int v : w.reads) step.operands.push_back(slot_of(v));
-      for (int v : w.writes) step.operands.push_back(slot_of(v));
-      step.kernel = machine.make_fused(program);
-      step.bytes = program_bytes(program);
-      step.flops = program_flops(program);
+      step.backend = &backend(value(unit.members[0]).device);
+      const KernelProgram& program = emitted_[u].program;
+      for (int v : w.reads) step.operands.push_back({slot_of(v), 0});
+      for (int v : w.writes) step.operands.push_back({slot_of(v), 0});
+      step.kernel = step.backend->make_fused(program);
+      step.effort = effort_of(program);
       step.program = std::make_unique<KernelProgram>(program);
     }
-
-    // Memory: take over what dies here where the kernel allows it, else ask the pool.
-    SmallVector<int, 6> dying;
-    for (int v : w.reads) {
-      if (--readers[size_t(v)] == 0 && !is_result[size_t(v)]) dying.push_back(v);
+    // What the step itself asks for while it runs.
+    size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
+    place_writes(step, PlannedStep{&w, op, &emitted_[u], epilogue});
+    if (scratch) {
+      int slot = plan_.slot_count_++;
+      step.operands.push_back({slot, 0});
+      step.fresh.push_back({slot, scratch});
+      step.released.push_back(slot);
+      inner = block_capacity(scratch);
     }
+    if (step.kernel) inner += step.kernel->inner_bytes();
+    Account& account = account_of(*step.backend);
+    account.peak = std::max(account.peak, account.in_use + inner);
+    for (int d : dying_) {
+      if (d < 0) continue;
+      step.released.push_back(slots_[size_t(d)]);
+      account_of(backend_of(d)).in_use -= charged_[size_t(d)];
+    }
+    plan_.steps_.push_back(std::move(step));
+  }
+
+  void operation_step(Step& step, const Operation& op, const Work& w, const Epilogue* epilogue) {
+    std::vector<Layout> inputs, outputs;
+    for (int input : op.inputs) {
+      const Value& v = value(input);
+      inputs.push_back({v.shape, v.dtype, v.view.strides});
+      step.operands.push_back({slot_of(v.view.base), offset_bytes(v)});
+    }
+    for (int output : op.outputs) {
+      const Value& v = value(output);
+      outputs.push_back({v.shape, v.dtype, contiguous_strides(v.shape)});
+      step.operands.push_back({slot_of(epilogue ? epilogue->target : output), 0});
+    }
+    if (epilogue) {
+      for (int v : epilogue->reads) step.operands.push_back({slot_of(v), 0});
+      for (int v : epilogue->writes) step.operands.push_back({slot_of(v), 0});
+      step.effort.flops += effort_of(epilogue->program).flops;
+      step.program = std::make_unique<KernelProgram>(epilogue->program);
+    }
+    if (dynamic_cast<const Transfer*>(op.primitive.get())) {
+      step.source = &backend(value(op.inputs[0]).device);
+    } else if (op.primitive->kind() == Kind::control) {
+      step.kernel = make_control_kernel(*op.primitive, inputs, *step.backend, fusion_);
+    } else {
+      step.kernel =
+          step.backend->make_primitive(*op.primitive, inputs, outputs, epilogue ? &epilogue->program : nullptr);
+    }
+    for (int v : w.reads) step.effort.bytes += double(cost_[size_t(v)]);
+    for (int v : w.writes) step.effort.bytes += double(cost_[size_t(v)]);
+    step.effort.flops += op.primitive->flops(inputs.empty() ? Shape() : inputs[0].shape, outputs[0].shape);
+    if (step.kernel) {
+      Effort inner = step.kernel->inner_effort();
+      step.effort.bytes += inner.bytes;
+      step.effort.flops += inner.flops;
+    }
+    step.primitive = op.primitive;
+    step.inputs = std::move(inputs);
+    step.outputs = std::move(outputs);
+  }
+
+  // Memory of the results: take over what dies here where the kernel allows it, else ask the pool.
+  void place_writes(Step& step, const PlannedStep& planned) {
+    const Work& w = *planned.work;
+    dying_.clear();
+    for (int v : w.reads)
+      if (--readers_[size_t(v)] == 0 && !is_result_[size_t(v)]) dying_.push_back(v);
+    Account& account = account_of(*step.backend);
     for (size_t i = 0; i < w.writes.size(); ++i) {
       int v = w.writes[i];
-      Fresh fresh{slot_of(v), std::max(cost[size_t(v)], epilogue && i == 0 ? cost[size_t(op->outputs[0])] : 0)};
-      for (int& d : dying) {
-        if (d < 0 || bytes[size_t(d)] == 0 || cost[size_t(d)] != cost[size_t(v)]) continue;
-        bool fits;
-        if (epilogue) {
-          // The product passes through the target's memory; the other results are written as their rows are finished.
-          auto read = std::find(epilogue->reads.begin(), epilogue->reads.end(), d);
-          bool factor = std::any_of(op->inputs.begin(), op->inputs.end(),
-                                    [&](int input) { return ir.values[size_t(input)].view.base == d; });
-          fits = i > 0 && !factor && read != epilogue->reads.end() &&
-                 can_share(epilogue->program, 1 + int(read - epilogue->reads.begin()), int(epilogue->reads.size() + i));
-        } else if (op) {
-          int reusable = op->primitive->reusable_input();
-          const Value* from = reusable >= 0 && i == 0 ? &ir.values[size_t(op->inputs[size_t(reusable)])] : nullptr;
-          fits = from && from->view.base == d && from->view.offset == 0 &&
-                 is_contiguous(from->shape, from->view.strides) &&
-                 std::count_if(op->inputs.begin(), op->inputs.end(),
-                               [&](int input) { return ir.values[size_t(input)].view.base == d; }) == 1;
-        } else {
-          int read = int(std::find(w.reads.begin(), w.reads.end(), d) - w.reads.begin());
-          fits = can_share(program, read, int(w.reads.size() + i));
-        }
-        if (!fits) continue;
-        fresh.takes_over = slots[size_t(d)];
-        if (ir.values[size_t(d)].kind == ValueKind::leaf) fresh.leaf = ir.values[size_t(d)].leaf;
-        bytes[size_t(d)] = 0;  // no longer free to give
-        charged[size_t(v)] = std::exchange(charged[size_t(d)], 0);
+      // A product that becomes the target of its epilogue lies in its memory for a moment.
+      size_t product = planned.epilogue && i == 0 ? cost_[size_t(planned.operation->outputs[0])] : 0;
+      Fresh fresh{slot_of(v), std::max(cost_[size_t(v)], product)};
+      for (int& d : dying_) {
+        if (d < 0 || gives_[size_t(d)] == 0 || cost_[size_t(d)] != cost_[size_t(v)] ||
+            !may_take_over(ir_, planned, d, i))
+          continue;
+        fresh.takes_over = slots_[size_t(d)];
+        if (value(d).kind == ValueKind::leaf) fresh.leaf = value(d).leaf;
+        gives_[size_t(d)] = 0;  // no longer free to give
+        charged_[size_t(v)] = std::exchange(charged_[size_t(d)], 0);
         d = -1;
         break;
       }
       if (fresh.takes_over < 0) {
-        in_use += charged[size_t(v)] = block_capacity(fresh.bytes);
-        sizes.emplace_back(fresh.bytes, v, int(steps_.size()));
+        account.in_use += charged_[size_t(v)] = block_capacity(fresh.bytes);
+        account.sizes.emplace_back(fresh.bytes, v, int(plan_.steps_.size()));
       }
       step.fresh.push_back(fresh);
     }
-    step.idle = std::all_of(w.writes.begin(), w.writes.end(), [&](int v) { return cost[size_t(v)] == 0; });
-    peak_bytes_ = std::max(peak_bytes_, in_use + step.kernel->scratch_bytes());
+    step.idle = std::all_of(w.writes.begin(), w.writes.end(), [&](int v) { return cost_[size_t(v)] == 0; });
     for (int v : w.writes)
-      if (readers[size_t(v)] == 0 && !is_result[size_t(v)]) dying.push_back(v);
-    for (int d : dying) {
-      if (d < 0) continue;
-      step.released.push_back(slots[size_t(d)]);
-      in_use -= charged[size_t(d)];
-    }
-    steps_.push_back(std::move(step));
+      if (readers_[size_t(v)] == 0 && !is_result_[size_t(v)]) dying_.push_back(v);
   }
 
-  for (const auto& result : ir.results) {
-    SmallVector<Place, 1> places;
-    for (int v : result) {
-      const Value& value = ir.values[size_t(v)];
-      const Value& base = ir.values[size_t(value.view.base)];
-      Place place;
-      place.slot = slot_of(value.view.base);
-      place.offset_bytes = value.view.offset * int64_t(item_size(value.dtype));
-      place.strides = value.view.strides;
-      if (base.kind == ValueKind::leaf) {
-        place.leaf = base.leaf;
-        place.scalar = ir.leaves[size_t(base.leaf)].scalar;
-      }
-      places.push_back(place);
+  void place_results() {
+    for (const auto& result : ir_.results) {
+      SmallVector<Place, 1> places;
+      for (int v : result)
+        places.push_back({slot_of(value(v).view.base), offset_bytes(value(v)), value(v).view.strides});
+      plan_.results_.push_back(std::move(places));
     }
-    results_.push_back(std::move(places));
   }
-  size_t top = std::min<size_t>(5, sizes.size());
-  std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(), std::greater<>());
-  for (size_t i = 0; i < top; ++i) {
-    auto [bytes_taken, v, s] = sizes[i];
-    const Value& value = ir.values[size_t(v)];
-    largest_.emplace_back(bytes_taken, cat(value.dtype, value.shape, " of ", steps_[size_t(s)].title()));
+
+  void finish() {
+    for (Account& account : accounts_) {
+      Use use{account.backend, account.peak, {}};
+      auto& sizes = account.sizes;
+      size_t top = std::min<size_t>(5, sizes.size());
+      std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(), std::greater<>());
+      for (size_t i = 0; i < top; ++i) {
+        auto [bytes, v, s] = sizes[i];
+        use.largest.emplace_back(bytes, cat(value(v).dtype, value(v).shape, " of ", plan_.steps_[size_t(s)].title()));
+      }
+      plan_.uses_.push_back(std::move(use));
+    }
+    plan_.own_bytes_ = sizeof(Plan);
+    for (const Step& step : plan_.steps_) {
+      plan_.own_bytes_ += sizeof(Step) + 1024 + (step.inputs.size() + step.outputs.size()) * sizeof(Layout);
+      // The back end keeps a translation of about the size of the program.
+      if (step.program)
+        plan_.own_bytes_ +=
+            4 * (step.program->code.size() * sizeof(Instruction) + step.program->accesses.size() * sizeof(Access));
+    }
   }
-}
+
+  // ---- memory by device
+
+  struct Account {
+    Backend* backend;
+    size_t in_use = 0, peak = 0;
+    std::vector<std::tuple<size_t, int, int>> sizes;  // bytes, value, step
+  };
+  Account& account_of(Backend& backend) {
+    for (Account& account : accounts_)
+      if (account.backend == &backend) return account;
+    accounts_.push_back({&backend, 0, 0, {}});
+    return accounts_.back();
+  }
+  Backend& backend_of(int v) { return backend(value(v).device.placed() ? value(v).device : kCpu); }
+
+  Plan& plan_;
+  Ir ir_;
+  bool fusion_;
+  Partition partition_;
+  std::vector<Emitted> emitted_;
+  std::vector<std::optional<Epilogue>> epilogues_;
+  std::vector<char> joined_;  // units that run as epilogues
+  std::vector<Work> work_;
+  std::vector<char> is_result_;
+  std::vector<size_t> gives_;    // what goes free after the last reader
+  std::vector<size_t> cost_;     // what storing the value takes
+  std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
+  std::vector<int> slots_, readers_;
+  std::vector<int> dying_;  // in the step at hand; -1: taken over
+  std::vector<Account> accounts_;
+};
+
+Plan::Plan(const Capture& capture, bool fusion) { Builder(*this, build_ir(capture), fusion).build(); }
+Plan::~Plan() = default;
 
 namespace {
 
 // Work since the user was last asked whether to go on: some milliseconds of it are let pass.
 constexpr double kEffort = 2e7;
-thread_local double effort = 0;
+thread_local double effort_so_far = 0;
+
+// Operand `from`, some bytes on.
+Operand shifted(Operand from, int64_t offset) {
+  from.offset += offset;
+  if (from.scalar) from.scalar += offset;
+  return from;
+}
 
 }  // namespace
 
-std::string Plan::Step::title() const {
-  if (!primitive) return "fused";
-  std::string text(primitive->name());
-  if (std::string parameters = primitive->parameters(); !parameters.empty()) text += "(" + parameters + ")";
-  return program ? text + " with epilogue" : text;
-}
-
-void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<Storage, 1>>& results,
-               std::vector<int>* overwritten) const {
-  std::vector<std::byte*> pointers(size_t(slot_count_), nullptr);
+void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
+  std::vector<Operand> places{size_t(slot_count_)};
   std::vector<Ref<Buffer>> buffers{size_t(slot_count_)};
   for (auto [leaf, slot] : leaf_slots_) {
-    pointers[size_t(slot)] = leaves[size_t(leaf)]->data;
-    buffers[size_t(slot)] = leaves[size_t(leaf)]->buffer;
+    const Storage& storage = *leaves[size_t(leaf)];
+    buffers[size_t(slot)] = storage.buffer;
+    places[size_t(slot)] = {storage.buffer.get(), storage.offset, storage.buffer ? nullptr : storage.scalar};
   }
   check_memory();
-  SmallVector<std::byte*, 16> operands;
+  SmallVector<Operand, 16> operands;
   for (const Step& step : steps_) {
     for (const Fresh& fresh : step.fresh) {
       size_t slot = size_t(fresh.slot);
@@ -319,15 +336,18 @@ void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<S
         buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
         if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
       } else {
-        buffers[slot] = Buffer::allocate(fresh.bytes);
+        buffers[slot] = Buffer::allocate(step.backend->memory(), fresh.bytes);
       }
-      pointers[slot] = buffers[slot]->data();
+      places[slot] = {buffers[slot].get()};
     }
     operands.clear();
-    for (int slot : step.operands) operands.push_back(pointers[size_t(slot)]);
-    if (!step.idle) step.kernel->run({operands.data(), operands.size()});
-    if ((effort += step.bytes + step.flops / 16 + 1000) > kEffort) {
-      effort = 0;
+    for (auto [slot, offset] : step.operands) operands.push_back(shifted(places[size_t(slot)], offset));
+    if (step.source)
+      transfer(step, operands[0], operands[1]);
+    else if (!step.idle)
+      step.kernel->encode(step.backend->queue(), operands);
+    if ((effort_so_far += step.effort.bytes + step.effort.flops / 16 + 1000) > kEffort) {
+      effort_so_far = 0;
       check_interrupt();
     }
     for (int slot : step.released) buffers[size_t(slot)] = nullptr;
@@ -336,43 +356,59 @@ void Plan::run(std::span<const Storage* const> leaves, std::vector<SmallVector<S
   for (size_t r = 0; r < results_.size(); ++r) {
     results[r].clear();
     for (const Place& place : results_[r]) {
+      Operand at = shifted(places[size_t(place.slot)], place.offset);
       Storage storage;
       storage.buffer = buffers[size_t(place.slot)];
-      storage.data = pointers[size_t(place.slot)] + place.offset_bytes;
+      storage.offset = at.offset;
       storage.strides = place.strides;
+      if (at.scalar) std::memcpy(storage.scalar, at.scalar, sizeof(storage.scalar));
       results[r].push_back(std::move(storage));
     }
   }
 }
 
-void Plan::check_memory() const {
-  size_t limit = memory_limit();
-  if (!limit) return;
-  size_t active = memory_stats().active;
-  if (active + peak_bytes_ <= limit) return;
-  std::string message = cat("out of memory: the computation needs ", peak_bytes_, " bytes beside ", active,
-                            " in use, the limit is ", limit, "; its largest arrays:");
-  for (const auto& [bytes, what] : largest_) message += cat("\n  ", bytes, " bytes: ", what);
-  throw OutOfMemoryError(message);
+void Plan::run(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
+  encode(leaves, results, overwritten);
+  for (const Use& use : uses_) {
+    Ref<Event> ready = use.backend->queue().record();
+    if (!ready) continue;
+    for (auto& result : results)
+      for (Storage& storage : result)
+        if (storage.buffer && &storage.buffer->memory() == &use.backend->memory()) storage.ready = ready;
+  }
 }
 
-std::string Plan::describe() const {
-  std::ostringstream out;
-  double bytes = 0, flops = 0;
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    const Step& s = steps_[i];
-    bytes += s.bytes;
-    flops += s.flops;
-    out << '[' << i << "] " << s.title() << "  " << amount(s.bytes) << "B  " << amount(s.flops) << "flop";
-    bool reuses = std::any_of(s.fresh.begin(), s.fresh.end(), [](auto& f) { return f.takes_over >= 0; });
-    out << (reuses ? "  in place\n" : "\n");
-    for (const Layout& in : s.inputs) out << "  in  " << in.dtype << in.shape << '\n';
-    for (const Layout& made : s.outputs) out << "  out " << made.dtype << made.shape << '\n';
-    if (s.program) out << *s.program;
+void Plan::transfer(const Step& step, const Operand& from, const Operand& to) const {
+  size_t bytes = size_t(element_count(step.inputs[0].shape)) * item_size(step.inputs[0].dtype);
+  if (bytes == 0) return;
+  if (Ref<Event> ready = step.source->queue().record()) ready->wait();
+  DeviceMemory &source = from.buffer->memory(), &target = to.buffer->memory();
+  if (const std::byte* host = from.buffer->host())
+    target.upload(host + from.offset, bytes, to.buffer->block(), size_t(to.offset));
+  else if (std::byte* seen = to.buffer->host())
+    source.download(from.buffer->block(), size_t(from.offset), bytes, seen + to.offset);
+  else {
+    Ref<Buffer> staged = Buffer::allocate(kCpu, bytes);
+    source.download(from.buffer->block(), size_t(from.offset), bytes, staged->host());
+    target.upload(staged->host(), bytes, to.buffer->block(), size_t(to.offset));
   }
-  out << steps_.size() << (steps_.size() == 1 ? " kernel, " : " kernels, ") << amount(bytes) << "B moved, "
-      << amount(flops) << "flop, peak " << amount(double(peak_bytes_)) << "B\n";
-  return out.str();
+}
+
+size_t Plan::peak_bytes() const {
+  return std::accumulate(uses_.begin(), uses_.end(), size_t(0), [](size_t sum, const Use& u) { return sum + u.peak; });
+}
+
+void Plan::check_memory() const {
+  for (const Use& use : uses_) {
+    size_t limit = use.backend->memory().limit();
+    if (!limit) continue;
+    size_t active = use.backend->memory().stats().active;
+    if (active + use.peak <= limit) continue;
+    std::string message = cat("out of memory: the computation needs ", use.peak, " bytes beside ", active,
+                              " in use, the limit is ", limit, "; its largest arrays:");
+    for (const auto& [bytes, what] : use.largest) message += cat("\n  ", bytes, " bytes: ", what);
+    throw OutOfMemoryError(message);
+  }
 }
 
 }  // namespace funcnn

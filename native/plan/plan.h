@@ -12,6 +12,9 @@ namespace funcnn {
 
 struct Ir;
 
+// The storages of the captured results, each of one output or, for a shared node, of several.
+using Results = std::vector<SmallVector<Storage, 1>>;
+
 class Plan {
  public:
   Plan(const Capture& capture, bool fusion);
@@ -19,16 +22,22 @@ class Plan {
   Plan(const Plan&) = delete;
 
   // Compute the captured results from the storages of the leaves. Raises OutOfMemoryError before anything is changed.
-  // results[i] are the storages of the i-th captured result.
   // If a kernel raises, `overwritten` (may be null) lists the leaves whose memory was reused until then.
-  void run(std::span<const Storage* const> leaves, std::vector<SmallVector<Storage, 1>>& results,
-           std::vector<int>* overwritten = nullptr) const;
+  void run(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten = nullptr) const;
+  // The same for a part of a larger computation: who asked for that marks when its results are ready.
+  void encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten = nullptr) const;
 
-  // The most memory in use while it runs beyond the leaves, results included.
-  size_t peak_bytes() const { return peak_bytes_; }
+  // The most memory in use while it runs beyond the leaves, results included, on all devices.
+  size_t peak_bytes() const;
+  // How the (first) value of a captured result lies in memory.
+  const Strides& result_strides(size_t result) const { return results_[result][0].strides; }
   size_t kernel_count() const { return steps_.size(); }
+  // About what the plan itself takes.
+  size_t own_bytes() const { return own_bytes_; }
+  // What it moves and does.
+  Effort effort() const;
   // The kernels with the bytes they move and the operations they do.
-  std::string describe() const;
+  std::string describe(const std::string& indent = {}) const;
 
  private:
   struct Fresh {
@@ -38,35 +47,42 @@ class Plan {
     int leaf = -1;        // the leaf in that slot
   };
   struct Step {
-    std::unique_ptr<Kernel> kernel;
-    SmallVector<int, 6> operands;
+    Backend* backend = nullptr;
+    std::unique_ptr<Kernel> kernel;  // null: a transfer from `source`
+    Backend* source = nullptr;
+    SmallVector<std::pair<int, int64_t>, 6> operands;  // slot, offset in bytes
     SmallVector<Fresh, 2> fresh;
     SmallVector<int, 4> released;
     bool idle = false;  // every result is empty
     // For `describe`.
-    Ref<const Primitive> primitive;  // null: a fused group
+    Ref<const Primitive> primitive;  // null: a fused unit
     std::vector<Layout> inputs, outputs;
     std::unique_ptr<KernelProgram> program;
-    double bytes = 0, flops = 0;
+    Effort effort;
     std::string title() const;
   };
   struct Place {
     int slot;
-    int leaf = -1;  // the slot is this leaf's
-    int64_t offset_bytes;
+    int64_t offset;
     Strides strides;
-    bool scalar = false;
   };
+  // What a plan takes of the memory of one device.
+  struct Use {
+    Backend* backend;
+    size_t peak = 0;
+    std::vector<std::pair<size_t, std::string>> largest;
+  };
+  class Builder;
 
-  void build(Ir ir, bool fusion);
   void check_memory() const;
+  void transfer(const Step& step, const Operand& from, const Operand& to) const;
 
   std::vector<Step> steps_;
   std::vector<std::pair<int, int>> leaf_slots_;  // leaf, slot
   int slot_count_ = 0;
   std::vector<SmallVector<Place, 1>> results_;
-  size_t peak_bytes_ = 0;
-  std::vector<std::pair<size_t, std::string>> largest_;
+  std::vector<Use> uses_;
+  size_t own_bytes_ = 0;
 };
 
 }  // namespace funcnn

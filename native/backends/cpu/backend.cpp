@@ -1,8 +1,9 @@
+#include <map>
+
+#include "backends/cpu/copy.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
 #include "base/error.h"
-
-#include <map>
 
 namespace funcnn::cpu {
 namespace {
@@ -16,7 +17,7 @@ std::map<std::string_view, Entry>& registry() {
   return entries;
 }
 
-class FusedKernel final : public Kernel {
+class FusedKernel final : public HostKernel {
  public:
   explicit FusedKernel(const KernelProgram& program) : program_(program) {}
   void run(std::span<std::byte* const> operands) override { program_.run(operands); }
@@ -25,10 +26,19 @@ class FusedKernel final : public Kernel {
   PreparedProgram program_;
 };
 
+// Kernels run while they are encoded.
+class ImmediateQueue final : public Queue {
+ public:
+  Ref<Event> record() override { return {}; }
+};
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend() { register_backend(*this); }
-  Device device() const override { return Device::cpu; }
+  Device device() const override { return kCpu; }
+  DeviceMemory& memory() override { return memory_; }
+  Queue& queue() override { return queue_; }
+  const Limits& limits() const override { return limits_; }
   std::unique_ptr<Kernel> make_fused(const KernelProgram& program) override {
     return std::make_unique<FusedKernel>(program);
   }
@@ -38,15 +48,31 @@ class CpuBackend final : public Backend {
     if (it == registry().end()) throw Error(cat(primitive.name(), ": has no kernel on the CPU"));
     return it->second.factory(primitive, inputs, outputs, epilogue);
   }
-  bool accepts_epilogue(const Primitive& primitive) const override {
+  std::unique_ptr<Kernel> make_copy(const Layout& from, const Layout& to) override {
+    return make_kernel([copy = StridedCopy(from.shape, from.strides, to.strides, item_size(from.dtype))](
+                           std::span<std::byte* const> operands) { copy.run(operands[0], operands[1]); });
+  }
+  bool accepts_epilogue(const Primitive& primitive, Dtype, const KernelProgram&) const override {
     auto it = registry().find(primitive.name());
     return it != registry().end() && it->second.accepts_epilogue;
   }
+
+ private:
+  DeviceMemory& memory_ = device_memory(kCpu);
+  ImmediateQueue queue_;
+  Limits limits_;
 };
 
 CpuBackend instance;
 
 }  // namespace
+
+void HostKernel::encode(Queue&, std::span<const Operand> operands) {
+  SmallVector<std::byte*, 16> pointers;
+  for (const Operand& o : operands)
+    pointers.push_back(o.buffer ? o.buffer->host() + o.offset : const_cast<std::byte*>(o.scalar));
+  run(std::span<std::byte* const>(pointers.data(), pointers.size()));
+}
 
 RegisterKernel::RegisterKernel(std::string_view name, KernelFactory factory, bool accepts_epilogue) {
   registry()[name] = {factory, accepts_epilogue};

@@ -7,12 +7,12 @@
 #include <optional>
 #include <vector>
 
+#include "backends/cpu/arena.h"
 #include "backends/cpu/blas.h"
 #include "backends/cpu/copy.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
-#include "base/buffer.h"
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -21,6 +21,9 @@ namespace funcnn::cpu {
 namespace {
 
 using blas::Operand;
+
+// Where tiles of operands are packed.
+thread_local Arena panels;
 
 struct BatchAxis {
   int64_t length, a, b;  // steps in elements
@@ -152,7 +155,7 @@ template <class T>
 constexpr bool is_half_type = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
 
 template <class T>
-class DotKernel final : public Kernel {
+class DotKernel final : public HostKernel {
  public:
   DotKernel(const Layout& a, const Layout& b, const KernelProgram* epilogue)
       : table_(std::is_same_v<T, complex64_t> ? nullptr : gemm_table()), p_(a, b, table_ != nullptr) {
@@ -164,20 +167,20 @@ class DotKernel final : public Kernel {
     room_ = table_ && !vector_ ? gemm_room(rows, columns, p_.k, sizeof(T)) : 0;
   }
 
-  size_t scratch_bytes() const override {
-    auto block = [](size_t bytes) { return bytes ? block_capacity(bytes) : 0; };
-    return block(size_t(p_.packed_a) * sizeof(T)) + block(size_t(p_.packed_b) * sizeof(T)) +
-           block(room_) * size_t(thread_count());
-  }
+  // Dense copies of what cannot be read in place.
+  size_t scratch_bytes() const override { return packed_bytes(p_.packed_a) + packed_bytes(p_.packed_b); }
 
   void run(std::span<std::byte* const> operands) override {
     const T* a = reinterpret_cast<const T*>(operands[0]);
     const T* b = reinterpret_cast<const T*>(operands[1]);
     T* c = reinterpret_cast<T*>(operands[2]);
     std::span<std::byte* const> rest = operands.subspan(2);
-    Ref<Buffer> dense_a, dense_b;
-    if (p_.packed_a) a = pack(p_.pack_a, p_.packed_a, a, dense_a);
-    if (p_.packed_b) b = pack(p_.pack_b, p_.packed_b, b, dense_b);
+    if (scratch_bytes()) {
+      std::byte* scratch = operands.back();
+      rest = rest.first(rest.size() - 1);
+      if (p_.packed_a) a = pack(p_.pack_a, a, scratch);
+      if (p_.packed_b) b = pack(p_.pack_b, b, scratch + packed_bytes(p_.packed_a));
+    }
     int64_t tiles = p_.row_blocks * p_.column_blocks;
     if (tiles == 1) {
       run_batches(a, b, c, rest);
@@ -190,7 +193,7 @@ class DotKernel final : public Kernel {
       for (int64_t i = 0; i < p_.batches * p_.row_blocks; ++i) left[size_t(i)] = int32_t(p_.column_blocks);
     }
     parallel_for(p_.batches * tiles, 1, [&](int64_t begin, int64_t end) {
-      Ref<Buffer> room = scratch();
+      std::byte* room = room_ ? panels.get(room_) : nullptr;
       for (int64_t i = begin; i < end; ++i) {
         int64_t stripe = i / p_.column_blocks, batch = stripe / p_.row_blocks;
         int64_t row = stripe % p_.row_blocks * p_.row_block, column = i % p_.column_blocks * p_.column_block;
@@ -206,9 +209,9 @@ class DotKernel final : public Kernel {
   }
 
  private:
-  Ref<Buffer> scratch() const { return room_ ? Buffer::allocate(room_) : Ref<Buffer>(); }
+  static size_t packed_bytes(int64_t count) { return (size_t(count) * sizeof(T) + 63) / 64 * 64; }
 
-  void multiply(int64_t rows, int64_t columns, const T* a, const T* b, T* c, const Ref<Buffer>& room) const {
+  void multiply(int64_t rows, int64_t columns, const T* a, const T* b, T* c, std::byte* room) const {
     if constexpr (!is_half_type<T>) {
       if (vector_) {
         Operand la = *as_operand(rows, p_.k, p_.a), lb = *as_operand(p_.k, columns, p_.b);
@@ -223,13 +226,13 @@ class DotKernel final : public Kernel {
     }
     MatrixView<T> va{a, p_.a.row, p_.a.column}, vb{b, p_.b.row, p_.b.column};
     if constexpr (std::is_same_v<T, float>) {
-      if (table_) return table_->f32(rows, columns, p_.k, va, vb, c, p_.n, room->data());
+      if (table_) return table_->f32(rows, columns, p_.k, va, vb, c, p_.n, room);
     } else if constexpr (std::is_same_v<T, double>) {
-      if (table_) return table_->f64(rows, columns, p_.k, va, vb, c, p_.n, room->data());
+      if (table_) return table_->f64(rows, columns, p_.k, va, vb, c, p_.n, room);
     } else if constexpr (std::is_same_v<T, float16_t>) {
-      if (table_) return table_->f16(rows, columns, p_.k, va, vb, c, p_.n, room->data());
+      if (table_) return table_->f16(rows, columns, p_.k, va, vb, c, p_.n, room);
     } else if constexpr (std::is_same_v<T, bfloat16_t>) {
-      if (table_) return table_->bf16(rows, columns, p_.k, va, vb, c, p_.n, room->data());
+      if (table_) return table_->bf16(rows, columns, p_.k, va, vb, c, p_.n, room);
     }
     if constexpr (is_half_type<T>) {
       through_float(rows, columns, va, vb, c);
@@ -263,7 +266,7 @@ class DotKernel final : public Kernel {
     int64_t area = p_.m * p_.n, work = std::max<int64_t>(area * p_.k, 1);
     int64_t grain = std::max<int64_t>(1, 750'000 / work), group = std::max<int64_t>(1, 16384 / area);
     parallel_for(p_.batches, grain, [&](int64_t begin, int64_t end) {
-      Ref<Buffer> room = scratch();
+      std::byte* room = room_ ? panels.get(room_) : nullptr;
       for (int64_t first = begin; first < end; first += group) {
         int64_t last = std::min(end, first + group);
         for (int64_t batch = first; batch < last; ++batch) {
@@ -276,10 +279,9 @@ class DotKernel final : public Kernel {
     });
   }
 
-  const T* pack(const StridedCopy& copy, int64_t count, const T* from, Ref<Buffer>& room) const {
-    room = Buffer::allocate(size_t(count) * sizeof(T));
-    copy.run(reinterpret_cast<const std::byte*>(from), room->data());
-    return reinterpret_cast<const T*>(room->data());
+  static const T* pack(const StridedCopy& copy, const T* from, std::byte* to) {
+    copy.run(reinterpret_cast<const std::byte*>(from), to);
+    return reinterpret_cast<const T*>(to);
   }
 
   const GemmTable* table_;
@@ -290,7 +292,7 @@ class DotKernel final : public Kernel {
 };
 
 // Nothing to multiply: an empty result, or sums of nothing.
-class EmptyKernel final : public Kernel {
+class EmptyKernel final : public HostKernel {
  public:
   EmptyKernel(int64_t count, size_t item, const KernelProgram* epilogue) : count_(count), item_(item) {
     if (epilogue) epilogue_.emplace(*epilogue);

@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kBlock = 256;
 
 template <class U>
-class GatherKernel final : public Kernel {
+class GatherKernel final : public HostKernel {
  public:
   GatherKernel(const Gather& op, std::span<const Layout> inputs, const Layout& out)
       : positions_(inputs[0], inputs.subspan(1), op.axes(), common_shape(op, inputs[0], out)),

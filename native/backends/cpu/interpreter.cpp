@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "backends/cpu/arena.h"
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/program_code.h"
 #include "base/error.h"
@@ -18,23 +19,7 @@ constexpr double kGrain = 65536;
 // Column reductions: so many elements at least make a chunk with accumulators of its own.
 constexpr int64_t kChunkElements = 65536, kMostChunks = 32;
 
-// Memory of this thread for registers; it only grows.
-class Arena {
- public:
-  std::byte* get(size_t bytes) {
-    if (bytes > size_) {
-      size_ = bytes + bytes / 2 + 4096;
-      memory_.reset(new std::byte[size_ + 64]);
-      start_ = memory_.get() + (64 - reinterpret_cast<uintptr_t>(memory_.get()) % 64);
-    }
-    return start_;
-  }
-
- private:
-  std::unique_ptr<std::byte[]> memory_;
-  std::byte* start_ = nullptr;
-  size_t size_ = 0;
-};
+// Memory of this thread for registers.
 thread_local Arena arena;
 
 // Memory of one run: on the stack where it is little.

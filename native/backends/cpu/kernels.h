@@ -10,6 +10,14 @@
 
 namespace funcnn::cpu {
 
+// A kernel over plain pointers: the CPU's queue runs at once.
+class HostKernel : public Kernel {
+ public:
+  void encode(Queue& queue, std::span<const Operand> operands) final;
+  // One pointer for each operand, at its first element.
+  virtual void run(std::span<std::byte* const> operands) = 0;
+};
+
 // Outputs are contiguous; inputs have any strides. Everything that depends on shapes is decided here, once a plan.
 using KernelFactory = std::unique_ptr<Kernel> (*)(const Primitive& primitive, std::span<const Layout> inputs,
                                                   std::span<const Layout> outputs, const KernelProgram* epilogue);
@@ -21,19 +29,17 @@ struct RegisterKernel {
 
 // A kernel from a callable over the operand pointers.
 template <class F>
-class FunctionKernel final : public Kernel {
+class FunctionKernel final : public HostKernel {
  public:
-  explicit FunctionKernel(F f, size_t scratch = 0) : f_(std::move(f)), scratch_(scratch) {}
+  explicit FunctionKernel(F f) : f_(std::move(f)) {}
   void run(std::span<std::byte* const> operands) override { f_(operands); }
-  size_t scratch_bytes() const override { return scratch_; }
 
  private:
   F f_;
-  size_t scratch_;
 };
 template <class F>
-std::unique_ptr<Kernel> make_kernel(F f, size_t scratch = 0) {
-  return std::make_unique<FunctionKernel<F>>(std::move(f), scratch);
+std::unique_ptr<Kernel> make_kernel(F f) {
+  return std::make_unique<FunctionKernel<F>>(std::move(f));
 }
 
 }  // namespace funcnn::cpu

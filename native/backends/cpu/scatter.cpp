@@ -36,7 +36,7 @@ void combine(T& into, T value) {
 // Updates are applied in row-major order at every place of the output. Threads share the work so that each place
 // belongs to one of them: by leading batch axes, by columns of the rest, or by ranges of the output.
 template <ScatterMode mode, class T>
-class ScatterKernel final : public Kernel {
+class ScatterKernel final : public HostKernel {
  public:
   ScatterKernel(const Scatter& op, std::span<const Layout> inputs, const Layout& out)
       : copy_(out.shape, inputs[0].strides, out.strides, sizeof(T)),

@@ -1,0 +1,159 @@
+#include "base/memory.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "base/error.h"
+
+namespace funcnn {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+class HostMemory final : public DeviceMemory {
+ public:
+  HostMemory() : DeviceMemory(kCpu) {}
+  void download(const Block& from, size_t offset, size_t bytes, void* to) override {
+    std::memcpy(to, from.host + offset, bytes);
+  }
+  void upload(const void* from, size_t bytes, const Block& to, size_t offset) override {
+    std::memcpy(to.host + offset, from, bytes);
+  }
+
+ protected:
+  Block allocate(size_t capacity) override {
+    return {static_cast<std::byte*>(::operator new(capacity, std::align_val_t(kAlignment), std::nothrow)), nullptr};
+  }
+  void release(Block block) override { ::operator delete(block.host, std::align_val_t(kAlignment)); }
+};
+
+using Registry = std::array<std::array<std::atomic<DeviceMemory*>, kMostDevices>, kDeviceKinds>;
+
+Registry& registry() {
+  static auto* memories = [] {
+    auto* made = new Registry{};
+    (*made)[size_t(kCpu.kind)][0] = new HostMemory;
+    return made;
+  }();
+  return *memories;
+}
+
+template <class F>
+void for_each_memory(F&& f) {
+  for (auto& kind : registry())
+    for (auto& memory : kind)
+      if (DeviceMemory* m = memory.load(std::memory_order_acquire)) f(*m);
+}
+
+}  // namespace
+
+Block DeviceMemory::take(size_t capacity) {
+  std::lock_guard lock(mutex_);
+  if (size_t most = limit(); most && active_ + capacity > most) throw_out_of_memory(capacity);
+  Block block;
+  if (auto it = free_.find(capacity); it != free_.end() && !it->second.empty()) {
+    block = it->second.back();
+    it->second.pop_back();
+    cached_ -= capacity;
+  } else {
+    // Keep what the process holds within a quarter of what it needed at most.
+    size_t allowance = std::max(peak_, active_ + capacity) / 4 * 5;
+    if (active_ + cached_ + capacity > allowance)
+      trim_locked(allowance > active_ + capacity ? allowance - active_ - capacity : 0);
+    block = allocate(capacity);
+    if (!block) {
+      trim_locked(0);
+      block = allocate(capacity);
+    }
+    if (!block) throw_out_of_memory(capacity);
+  }
+  active_ += capacity;
+  peak_ = std::max(peak_, active_);
+  return block;
+}
+
+void DeviceMemory::give(Block block, size_t capacity) {
+  std::lock_guard lock(mutex_);
+  active_ -= capacity;
+  if (capacity > cache_limit_) {
+    release(block);
+    return;
+  }
+  trim_locked(cache_limit_ - capacity);
+  free_[capacity].push_back(block);
+  cached_ += capacity;
+}
+
+MemoryStats DeviceMemory::stats() {
+  std::lock_guard lock(mutex_);
+  return {active_, peak_, cached_};
+}
+void DeviceMemory::reset_peak() {
+  std::lock_guard lock(mutex_);
+  peak_ = active_;
+}
+void DeviceMemory::clear_cache() {
+  std::lock_guard lock(mutex_);
+  trim_locked(0);
+}
+size_t DeviceMemory::set_cache_limit(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (bytes < cached_) trim_locked(0);
+  return std::exchange(cache_limit_, bytes);
+}
+size_t DeviceMemory::set_limit(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  return limit_.exchange(bytes);
+}
+
+// Drop cached blocks, the largest first, until at most `bytes` are left.
+void DeviceMemory::trim_locked(size_t bytes) {
+  while (cached_ > bytes) {
+    auto it = std::prev(free_.end());
+    if (it->second.empty()) {
+      free_.erase(it);
+      continue;
+    }
+    release(it->second.back());
+    it->second.pop_back();
+    cached_ -= it->first;
+  }
+}
+
+void DeviceMemory::throw_out_of_memory(size_t capacity) const {
+  throw OutOfMemoryError(cat("out of memory", device_ == kCpu ? "" : " of " + device_name(device_), ": ", capacity,
+                             " bytes asked for, ", active_, " in use",
+                             limit() ? cat(", the limit is ", limit()) : std::string()));
+}
+
+void register_memory(DeviceMemory& memory) {
+  Device device = memory.device();
+  registry()[size_t(device.kind)][device.index].store(&memory, std::memory_order_release);
+}
+
+DeviceMemory& device_memory(Device device) {
+  DeviceMemory* found = registry()[size_t(device.kind)][device.index].load(std::memory_order_acquire);
+  if (!found) throw ValueError(cat("there is no device ", device_name(device), " in this build or on this machine"));
+  return *found;
+}
+
+void lock_memory() {
+  for_each_memory([](DeviceMemory& m) { m.mutex_.lock(); });
+}
+void unlock_memory() {
+  for_each_memory([](DeviceMemory& m) { m.mutex_.unlock(); });
+}
+
+// Capacities step by an eighth of a power of two, so a block of one class serves every request of that class.
+size_t block_capacity(size_t bytes) {
+  if (bytes <= 512) return std::max<size_t>((bytes + 63) / 64 * 64, 64);
+  size_t step = std::bit_floor(bytes - 1) / 8;
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace funcnn

@@ -1,0 +1,168 @@
+#include "plan/compiled_graph.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "plan/eval.h"
+#include "plan/evaluation.h"
+#include "plan/log.h"
+
+namespace funcnn {
+namespace {
+
+// Layouts of arguments rarely vary; the oldest is forgotten when they do.
+constexpr size_t kMostPlans = 8;
+
+std::vector<LeafClass> dense_inputs(const Graph& graph) {
+  std::vector<LeafClass> classes;
+  for (const Array& input : graph.inputs) classes.push_back(classify(*input.node()));
+  return classes;
+}
+
+// What a call may do to each argument.
+struct Donation {
+  std::vector<char> disposable;  // results may take its memory
+  std::vector<char> given_up;    // it is lost, unless it is returned
+};
+
+// An array given twice cannot be overwritten for one of them; given elsewhere undonated, it stays.
+Donation donation_of(Span arguments, const std::vector<bool>& donated) {
+  Donation out{std::vector<char>(arguments.size(), 0), std::vector<char>(donated.begin(), donated.end())};
+  if (std::find(donated.begin(), donated.end(), true) == donated.end()) return out;
+  NodeMap<std::pair<int, int>> times(arguments.size());  // in all, undonated
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    auto& [all, undonated] = times[arguments[i].node()];
+    ++all;
+    undonated += !donated[i];
+  }
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!donated[i]) continue;
+    const Node& node = *arguments[i].node();
+    auto [all, undonated] = *times.find(&node);
+    // More references than these and the caller's handle: expressions that are not yet computed read the array.
+    bool awaited = int(node.use_count()) > all + 1;
+    out.disposable[i] = all == 1 && !awaited && is_sole_owner(node.storage, node.shape);
+    out.given_up[i] = undonated == 0 && !awaited;
+  }
+  return out;
+}
+
+}  // namespace
+
+// The plans of one graph, one for each kind of arguments it was called with.
+class CompiledGraph::Plans {
+ public:
+  struct Entry {
+    Entry(const Graph& graph, std::vector<LeafClass> inputs, Hash classes)
+        : classes(classes),
+          capture(capture_graph(graph, std::move(inputs))),
+          plan(capture, fusion_on()),
+          results(output_places(graph, capture)) {}
+    Hash classes;
+    Capture capture;
+    Plan plan;
+    std::vector<int> results;  // for each graph output: index of its result, or -1 - leaf
+  };
+
+  // Shared: a signal handler may call the same function while this entry runs, and make plans of its own.
+  std::shared_ptr<const Entry> get(const Graph& graph, Span arguments, const std::vector<char>& disposable) {
+    Hash classes = key_of(arguments, disposable);
+    for (const auto& entry : entries_)
+      if (entry->classes == classes) return entry;
+    std::vector<LeafClass> inputs;
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      inputs.push_back(classify(*arguments[i].node()));
+      inputs.back().disposable = disposable[i];
+    }
+    auto made = std::make_shared<const Entry>(graph, std::move(inputs), classes);
+    if (log_enabled("plan"))
+      log_line("plan", cat("compiled graph of ", made->capture.order.size(), " nodes: ", made->plan.kernel_count(),
+                           " kernels, ", made->plan.peak_bytes(), " bytes"));
+    if (entries_.size() >= kMostPlans) entries_.erase(entries_.begin());
+    entries_.push_back(made);
+    return made;
+  }
+
+ private:
+  static Hash key_of(Span arguments, const std::vector<char>& disposable) {
+    Hasher h;
+    h.add(fusion_on());
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      const Node& node = *arguments[i].node();
+      if (node.lost()) capture_eval(Span(&arguments[i], 1));  // raises
+      bool scalar = node.is_scalar();
+      bool dense = scalar || is_contiguous(node.shape, node.storage.strides);
+      Device device = scalar ? Device() : node.storage.buffer->device();
+      h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(disposable[i]) << 2 |
+            unsigned(node.device.placed()) << 3 | unsigned(device.kind) << 8 | unsigned(device.index) << 16);
+      if (!dense) h.add(node.storage.strides);
+    }
+    Device home = default_device();
+    h.add(unsigned(home.kind) << 8 | home.index);
+    return h.finish();
+  }
+
+  std::vector<std::shared_ptr<const Entry>> entries_;
+};
+
+CompiledGraph::CompiledGraph(Graph graph, std::vector<bool> donated)
+    : graph_(std::move(graph)), donated_(std::move(donated)), plans_(new Plans) {
+  donated_.resize(graph_.inputs.size(), false);
+  // What the graph captured is constant from now on.
+  Arrays constants;
+  topological_order(graph_.outputs, [&](Node& n) {
+    if (n.abstract) return true;
+    if (!n.available() && !n.multi()) constants.push_back(Array(NodeRef(&n)));
+    return false;
+  });
+  eval(constants);
+}
+CompiledGraph::~CompiledGraph() = default;
+CompiledGraph::CompiledGraph(CompiledGraph&&) noexcept = default;
+CompiledGraph& CompiledGraph::operator=(CompiledGraph&&) noexcept = default;
+
+Arrays CompiledGraph::run(Span arguments) const {
+  if (arguments.size() != graph_.inputs.size())
+    throw Error(cat("a compiled graph of ", graph_.inputs.size(), " inputs was given ", arguments.size()));
+  eval(arguments);
+  auto lock = interruptible_evaluation_lock();
+  Donation donation = donation_of(arguments, donated_);
+  std::shared_ptr<const Plans::Entry> entry = plans_->get(graph_, arguments, donation.disposable);
+  const Capture& capture = entry->capture;
+  SmallVector<Node*, 16> leaves;
+  leaves.reserve(capture.leaves.size());
+  for (const Array& argument : arguments) leaves.push_back(argument.node());
+  for (size_t i = arguments.size(); i < capture.leaves.size(); ++i) leaves.push_back(capture.leaves[i]);
+  Results results;
+  run_plan(entry->plan, std::span<Node* const>(leaves.data(), leaves.size()), results);
+
+  Arrays made(capture.results.size());
+  for (size_t i = 0; i < made.size(); ++i) {
+    const Node& like = *capture.results[i];
+    made[i] = from_storage(std::move(results[i][0]), like.shape, like.dtype);
+  }
+  Arrays outputs;
+  outputs.reserve(graph_.outputs.size());
+  for (int r : entry->results) outputs.push_back(r >= 0 ? made[size_t(r)] : Array(NodeRef(leaves[size_t(-1 - r)])));
+  if (std::find(donation.given_up.begin(), donation.given_up.end(), 1) == donation.given_up.end()) return outputs;
+  NodeMap<char> returned(outputs.size());
+  for (const Array& output : outputs) returned[output.node()] = 1;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    Node& node = *arguments[i].node();
+    if (donation.given_up[i] && !returned.contains(&node) && node.storage.buffer) node.lose();
+  }
+  return outputs;
+}
+
+PlanSummary CompiledGraph::describe() const {
+  auto lock = evaluation_lock();
+  Plan plan(capture_graph(graph_, dense_inputs(graph_)), fusion_on());
+  return {plan.describe(), plan.peak_bytes()};
+}
+
+size_t planned_peak_bytes(const Graph& graph) {
+  auto lock = evaluation_lock();
+  return Plan(capture_graph(graph, dense_inputs(graph)), fusion_on()).peak_bytes();
+}
+
+}  // namespace funcnn

@@ -1,0 +1,42 @@
+// Closed graphs made ready to run again and again.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace funcnn {
+
+// What a plan is, for people.
+struct PlanSummary {
+  std::string text;   // the kernels
+  size_t peak_bytes;  // the most it allocates, arguments excluded, results included
+};
+
+// A closed graph made ready to run again and again.
+class CompiledGraph {
+ public:
+  // Inputs marked in `donated` may be overwritten by outputs: their arrays are given up by the call.
+  CompiledGraph(Graph graph, std::vector<bool> donated = {});
+  ~CompiledGraph();
+  CompiledGraph(CompiledGraph&&) noexcept;
+  CompiledGraph& operator=(CompiledGraph&&) noexcept;
+
+  // Evaluates arguments that are not yet computed; returns computed arrays.
+  Arrays run(Span arguments) const;
+  const Graph& graph() const { return graph_; }
+  PlanSummary describe() const;
+
+ private:
+  class Plans;
+  Graph graph_;
+  std::vector<bool> donated_;
+  std::unique_ptr<Plans> plans_;
+};
+
+// Peak bytes of computing the outputs of a closed graph (arguments excluded), without running it.
+size_t planned_peak_bytes(const Graph& graph);
+
+}  // namespace funcnn

@@ -1,0 +1,28 @@
+// The lock under which values are computed, and what its holders share.
+#pragma once
+
+#include <mutex>
+
+#include "plan/plan.h"
+
+namespace funcnn {
+
+// One evaluation at a time: it decides which nodes get values and lets go of their past.
+using EvaluationLock = std::unique_lock<std::recursive_timed_mutex>;
+EvaluationLock evaluation_lock();
+// The same for work that the user may interrupt.
+EvaluationLock interruptible_evaluation_lock();
+// Around a fork, and at the end of the process: the mutex itself.
+std::recursive_timed_mutex& evaluation_mutex();
+// In the child of a fork: the lock belongs to a thread that it does not have.
+void renew_evaluation_mutex();
+
+bool fusion_on();
+
+// Run a plan on computed leaves. Those that were overwritten by the time a kernel raises are lost.
+void run_plan(const Plan& plan, std::span<Node* const> leaves, Results& results);
+
+// Whether async_eval gives up what this thread computes, because the process ends.
+bool background_gives_up();
+
+}  // namespace funcnn

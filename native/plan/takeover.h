@@ -1,0 +1,23 @@
+// Which results of a step may lie in memory that it is the last to read.
+#pragma once
+
+#include <optional>
+
+#include "plan/emit.h"
+#include "plan/epilogue.h"
+#include "plan/schedule.h"
+
+namespace funcnn {
+
+struct PlannedStep {
+  const Work* work;
+  const Operation* operation;  // null: a fused unit
+  const Emitted* emitted;      // of a fused unit
+  const Epilogue* epilogue;    // of an operation; may be null
+};
+
+// Whether the memory of value `from`, which dies in the step, may become that of its result `work.writes[index]`: every
+// element is read before its place is written. Both have the same number of bytes.
+bool may_take_over(const Ir& ir, const PlannedStep& step, int from, size_t index);
+
+}  // namespace funcnn
