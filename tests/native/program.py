@@ -70,7 +70,7 @@ class Builder:
 
 
 def run(program, *arrays, repeat=1):
-    program.run([a.ctypes.data for a in arrays], repeat)
+    program.run(arrays, repeat)
 
 
 def unary(name, x, out_dtype=None):

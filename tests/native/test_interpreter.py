@@ -403,7 +403,7 @@ def test_broadcast_operands(shape):
     a[:] = 0
     pieces = [0, 1, cols // 2, cols, rows * cols - 1, rows * cols]
     for begin, end in itertools.pairwise(pieces):
-        program.run_range([t.ctypes.data for t in (x, bias, gain, a, c, d)], begin, end)
+        program.run_range((x, bias, gain, a, c, d), begin, end)
     check(a, (x + bias) - gain[:, None])
 
 
@@ -447,7 +447,7 @@ def test_thread_counts_do_not_change_a_bit(shape):
     columns = b.build()
     results = []
     for threads in (1, 2, 3, 4):
-        _core._set_thread_count(threads)
+        _core.set_num_threads(threads)
         sums, out, cs = np.empty(rows, np.float32), np.empty_like(x), np.empty(cols, np.float32)
         run(program, x, sums, out)
         run(columns, x, cs)
