@@ -41,6 +41,11 @@ bool parse_format(const char* format, Py_ssize_t itemsize, Foreign& out) {
   return false;
 }
 
+bool is_column_major(const Node& node) {
+  Shape shape(node.shape.rbegin(), node.shape.rend());
+  return is_contiguous(shape, Strides(node.storage.strides.rbegin(), node.storage.strides.rend()));
+}
+
 // What a view of an array keeps alive: the node, since a handle may be pointed elsewhere, and the memory.
 struct Exported {
   Array array;
@@ -93,11 +98,18 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
           return -1;
         }
         evaluate(array, "the buffer protocol");
-        bool strided = (flags & PyBUF_STRIDES) == PyBUF_STRIDES;
-        bool needs_dense = !strided || (flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS ||
-                           (flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS;
+        auto asks = [&](int what) { return (flags & what) == what; };
+        bool strided = asks(PyBUF_STRIDES);
         auto kept = std::make_unique<Exported>();
-        kept->array = needs_dense ? dense(array) : array;
+        kept->array = shareable(array);
+        if (asks(PyBUF_F_CONTIGUOUS)) {
+          if (!is_column_major(*kept->array.node())) {
+            PyErr_SetString(PyExc_BufferError, "the array is not in column-major order");
+            return -1;
+          }
+        } else if (!strided || asks(PyBUF_C_CONTIGUOUS) || asks(PyBUF_ANY_CONTIGUOUS)) {
+          kept->array = dense(kept->array);
+        }
         const Node& node = *kept->array.node();
         HostElements elements = host_elements(kept->array);
         kept->buffer = elements.buffer;
@@ -105,10 +117,6 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
         for (size_t i = 0; i < node.shape.size(); ++i) {
           kept->shape.push_back(Py_ssize_t(node.shape[i]));
           kept->strides.push_back(Py_ssize_t(elements.strides[i]) * itemsize);
-        }
-        if ((flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && node.shape.size() > 1) {
-          PyErr_SetString(PyExc_BufferError, "the array is not in column-major order");
-          return -1;
         }
         view->buf = const_cast<std::byte*>(elements.data);
         view->len = Py_ssize_t(kept->array.nbytes());

@@ -1,5 +1,7 @@
 // DLPack (https://dmlc.github.io/dlpack), both ways.
 #include <cstdint>
+#include <string>
+#include <utility>
 
 #include <nanobind/stl/pair.h>
 
@@ -42,7 +44,7 @@ struct DLManagedTensorVersioned {
 };
 enum : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kComplex = 5, kBool = 6 };
 constexpr int32_t kDlCpu = 1, kDlCudaHost = 3;
-constexpr uint64_t kReadOnly = 1;
+constexpr uint64_t kReadOnly = 1, kIsCopied = 2;
 
 DLDataType dl_dtype(Dtype dtype) {
   auto code = [&]() -> uint8_t {
@@ -53,6 +55,11 @@ DLDataType dl_dtype(Dtype dtype) {
     return is_unsigned(dtype) ? kUInt : kInt;
   }();
   return {code, uint8_t(item_size(dtype) * 8), 1};
+}
+
+[[noreturn]] void buffer_error(const std::string& message) {
+  PyErr_SetString(PyExc_BufferError, message.c_str());
+  throw nb::python_error();
 }
 
 void read_dtype(DLDataType type, Foreign& out) {
@@ -125,6 +132,10 @@ Foreign import_tensor(PyObject* capsule, const char* name, const char* used) {
     auto* m = static_cast<Managed*>(p);
     if (m->deleter) release_soon([m] { m->deleter(m); });
   });
+  if constexpr (std::is_same_v<Managed, DLManagedTensorVersioned>) {
+    // Of another major version only the deleter is where it was.
+    if (managed->major != 1) buffer_error(cat("DLPack: version ", managed->major, " is not supported, only version 1"));
+  }
   const DLTensor& tensor = managed->tensor;
   if (tensor.device.device_type != kDlCpu && tensor.device.device_type != kDlCudaHost)
     throw ValueError(
@@ -159,23 +170,23 @@ std::optional<Foreign> open_dlpack(nb::handle object) {
 }
 
 nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle device, nb::handle copy) {
-  if (!device.is_none() && nb::cast<std::pair<int, int>>(device).first != kDlCpu) {
-    PyErr_SetString(PyExc_BufferError, "__dlpack__: arrays live on the CPU; no other device can be asked for");
-    throw nb::python_error();
-  }
+  std::pair<int, int> wanted{kDlCpu, 0};
+  if (!device.is_none() && !nb::try_cast(device, wanted))
+    throw TypeError("__dlpack__: dl_device is a device type and a number");
+  if (wanted != std::pair<int, int>(kDlCpu, 0))
+    buffer_error("__dlpack__: arrays live on the CPU, device (1, 0); no other can be asked for");
   evaluate(array, "__dlpack__");
-  Array source = array;
-  if (!copy.is_none() && nb::cast<bool>(copy)) {
-    source = empty_array(array.shape(), array.dtype());
-    copy_elements(array, fresh_elements(source));
-  }
-  bool versioned = !max_version.is_none() && nb::cast<int>(max_version[0]) >= 1;
+  bool copied = !copy.is_none() && nb::cast<bool>(copy);
+  Array source = copied ? private_copy(array) : shareable(array);
+  std::pair<int, int> version{0, 0};
+  if (!max_version.is_none() && !nb::try_cast(max_version, version))
+    throw TypeError("__dlpack__: max_version is a pair of ints");
   PyObject* capsule;
-  if (versioned) {
+  if (version.first >= 1) {
     auto* managed = export_tensor<DLManagedTensorVersioned>(source);
     managed->major = 1;
     managed->minor = 0;
-    managed->flags = kReadOnly;
+    managed->flags = copied ? kIsCopied : kReadOnly;
     capsule = PyCapsule_New(managed, kVersioned,
                             [](PyObject* c) { destroy_capsule<DLManagedTensorVersioned>(c, kVersioned); });
   } else {

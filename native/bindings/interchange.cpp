@@ -78,12 +78,17 @@ To convert_element(From value) {
   }
 }
 
+// Any byte but 0 is true elsewhere; kernels and comparisons here know 0 and 1.
+bool is_normal_bool(std::byte b) { return std::to_integer<unsigned>(b) <= 1; }
+
 // A dense array of the foreign elements, in their own dtype.
 Array copy_as_is(const Foreign& f) {
   Array made = empty_array(f.shape, f.dtype);
   std::byte* out = fresh_elements(made);
   if (!f.complex128) {
     gather(f.data, f.shape, f.strides, item_size(f.dtype), out);
+    if (f.dtype == Dtype::bool_)
+      std::transform(out, out + made.nbytes(), out, [](std::byte b) { return std::byte(b != std::byte{}); });
     return made;
   }
   Shape pairs = f.shape;
@@ -103,7 +108,7 @@ Array as_constant(Array x) { return x.ndim() == 0 ? scalar_array(fresh_elements(
 Array copy_as(const Foreign& f, Dtype dtype) {
   if (dtype == f.dtype) return as_constant(copy_as_is(f));
   // Dense elements are converted where they lie.
-  Array copied = is_dense(f) ? Array() : copy_as_is(f);
+  Array copied = is_dense(f) && f.dtype != Dtype::bool_ ? Array() : copy_as_is(f);
   const std::byte* source = copied ? fresh_elements(copied) : f.data;
   Array made = empty_array(f.shape, dtype);
   visit_dtype(f.dtype, [&](auto from_tag) {
@@ -125,6 +130,7 @@ std::optional<Array> adopt(const Foreign& f) {
   if (f.complex128 || !is_dense(f) || element_count(f.shape) == 0) return std::nullopt;
   Storage storage;
   size_t bytes = size_t(element_count(f.shape)) * item_size(f.dtype);
+  if (f.dtype == Dtype::bool_ && !std::all_of(f.data, f.data + bytes, is_normal_bool)) return std::nullopt;
   storage.buffer = Buffer::adopt(f.data, bytes, [owner = f.owner] {});
   storage.strides = contiguous_strides(f.shape);
   return from_storage(std::move(storage), f.shape, f.dtype);
@@ -143,7 +149,9 @@ nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_o
         if (std::optional<Array> adopted = adopt(*f)) return wrap_object(std::move(*adopted));
       if (copy && !*copy)
         throw ValueError(
-            "asarray: a copy is needed (copy=False): the memory is not contiguous and aligned, or the dtype differs");
+            "asarray: a copy is needed (copy=False): the memory is not contiguous and aligned, the dtype differs, or "
+            "bools "
+            "are stored as other bytes than 0 and 1");
       return wrap_object(copy_as(*f, dtype.value_or(f->dtype)));
     }
   }
@@ -159,7 +167,7 @@ nb::object restore(nb::handle bytes, nb::handle shape_object, Dtype dtype) {
   f->shape = shape;
   f->dtype = dtype;
   f->strides = in_bytes(contiguous_strides(shape), item_size(dtype));
-  if (shape.empty()) return wrap_object(scalar_array(f->data, dtype));
+  if (shape.empty()) return wrap_object(as_constant(copy_as_is(*f)));
   if (std::optional<Array> adopted = adopt(*f)) return wrap_object(std::move(*adopted));
   return wrap_object(copy_as_is(*f));
 }
@@ -204,9 +212,16 @@ void copy_elements(const Array& array, std::byte* out) {
 }
 
 Array dense(const Array& array) {
-  const Storage& storage = array.node()->storage;
-  bool seen = array.node()->is_scalar() || storage.buffer->host();
-  if (seen && is_contiguous(array.shape(), storage.strides)) return array;
+  bool seen = array.node()->is_scalar() || array.node()->storage.buffer->host();
+  return seen && is_contiguous(array.shape(), array.node()->storage.strides) ? array : private_copy(array);
+}
+
+Array shareable(const Array& array) {
+  const Ref<Buffer>& buffer = array.node()->storage.buffer;
+  return buffer && buffer->host() ? array : private_copy(array);
+}
+
+Array private_copy(const Array& array) {
   Array made = empty_array(array.shape(), array.dtype());
   copy_elements(array, fresh_elements(made));
   return made;

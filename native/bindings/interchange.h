@@ -37,5 +37,10 @@ nb::object reduce_for_pickle(nb::handle self, int protocol);
 
 // The elements of a computed array in row-major order.
 void copy_elements(const Array& array, std::byte* out);
+// A dense copy in memory of its own.
+Array private_copy(const Array& array);
+// What other libraries may be shown of a computed array. Constants inside nodes serve the whole process, and not every
+// library respects that memory is read-only: they are copied.
+Array shareable(const Array& array);
 
 }  // namespace funcnn
