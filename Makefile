@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo test sanitize stubs clean
+.PHONY: build demo test sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -27,6 +27,10 @@ test: $(STAMP)
 # A debug build with address and undefined-behaviour sanitizers, and the core's tests under it.
 sanitize: $(STAMP)
 	$(BIN)/python tools/sanitize.py $(ARGS)
+
+# The tests of threads in a build with the thread sanitizer.
+sanitize-thread: $(STAMP)
+	$(BIN)/python tools/sanitize.py --thread $(ARGS)
 
 # Put the stubs of the extension module beside the sources, for editors and type checkers of a checkout.
 stubs: $(STAMP)

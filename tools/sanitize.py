@@ -1,79 +1,127 @@
-"""Build the core with address and undefined-behaviour sanitizers and run tests under it: `make sanitize`.
+"""Build the core with sanitizers and run tests under it: `make sanitize`, `make sanitize-thread`.
 
-The build goes to build/sanitize and is not installed; the tests see it through PYTHONPATH. Arguments are handed to
-pytest in place of the default selection. Leak checking is off: the interpreter keeps much alive until it exits, and the
-tests of memory growth cover what it would find.
+Without arguments the address and undefined-behaviour sanitizers watch the core's tests; with `--thread` first, the
+thread sanitizer watches those of threads. Builds go to build/sanitize* and are not installed; the tests see them through
+PYTHONPATH. Further arguments are handed to pytest in place of the default selection. Leak checking is off: the
+interpreter keeps much alive until it exits, and the tests of memory growth cover what it would find.
 """
 
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
 import sys
+from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build" / "sanitize"
-SITE = BUILD / "site"
 
-# Not the core's: they measure time or memory, which a sanitizer changes, or run other programs.
-SKIP = ["tests/test_docs.py", "tests/test_benchmarks.py"]
-SELECT = "not thousand_steps"
+
+class Kind(NamedTuple):
+    sanitizers: str
+    build: pathlib.Path
+    runtime: str
+    options: dict[str, str]
+    selection: list[str]
+
+
+# Left out: tests that measure time or memory, which a sanitizer changes, or that run other programs.
+ADDRESS = Kind(
+    "address,undefined",
+    ROOT / "build" / "sanitize",
+    "libasan.so",
+    {
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:allocator_may_return_null=1:detect_stack_use_after_return=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    },
+    [
+        "tests",
+        "--hypothesis-profile=few",
+        *(f"--ignore=tests/{name}" for name in ("test_docs.py", "test_benchmarks.py", "test_symbols.py")),
+        "-k",
+        "not thousand_steps",
+    ],
+)
+# The interpreter and BLAS are not instrumented: what they do is unseen, what they lock with is seen.
+THREAD = Kind(
+    "thread",
+    ROOT / "build" / "sanitize-thread",
+    "libtsan.so",
+    {
+        "TSAN_OPTIONS": f"suppressions={ROOT / 'tools' / 'sanitize-thread.txt'}:exitcode=66:history_size=4:"
+        f"report_signal_unsafe=0:second_deadlock_stack=1:log_path={ROOT / 'build' / 'sanitize-thread' / 'report'}",
+        "OPENBLAS_NUM_THREADS": "1",  # NumPy's
+    },
+    ["tests/test_threads.py"],
+)
 
 
 def run(*command: object, **kwargs) -> None:
     subprocess.run([str(c) for c in command], check=True, **kwargs)
 
 
-def build() -> None:
-    definitions = ["-DFUNCNN_SANITIZE=address,undefined", f"-DPython_EXECUTABLE={sys.executable}", "-DFUNCNN_STUBS=OFF"]
+def build(kind: Kind) -> None:
+    definitions = [
+        f"-DFUNCNN_SANITIZE={kind.sanitizers}",
+        f"-DPython_EXECUTABLE={sys.executable}",
+        "-DFUNCNN_STUBS=OFF",
+    ]
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-    run("cmake", "-S", ROOT / "native", "-B", BUILD, *generator, "-DCMAKE_BUILD_TYPE=Release", *definitions)
-    run("cmake", "--build", BUILD, "--parallel", os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count()))
+    run("cmake", "-S", ROOT / "native", "-B", kind.build, *generator, "-DCMAKE_BUILD_TYPE=Release", *definitions)
+    run("cmake", "--build", kind.build, "--parallel", os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count()))
 
 
-def lay_out() -> None:
-    """Make a package of links: the Python sources and the instrumented module."""
-    shutil.rmtree(SITE, ignore_errors=True)
-    package = SITE / "funcnn"
+def lay_out(kind: Kind) -> pathlib.Path:
+    """Make a package of links: the Python sources and the instrumented module. Returns the folder it is in."""
+    site = kind.build / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    package = site / "funcnn"
     package.mkdir(parents=True)
     for path in (ROOT / "src" / "funcnn").iterdir():
         if path.name != "_core" and not path.name.startswith(("_core.", "__pycache__")):
             (package / path.name).symlink_to(path)
-    (module,) = BUILD.glob("_core.*so")
+    (module,) = kind.build.glob("_core.*so")
     (package / module.name).symlink_to(module)
+    return site
 
 
-def runtime_libraries() -> str:
+def runtime_libraries(kind: Kind) -> str:
     """The sanitizer's runtime must be loaded first, and the C++ library with it (for the exceptions it intercepts)."""
     compiler = ""
-    for line in (BUILD / "CMakeCache.txt").read_text().splitlines():
+    for line in (kind.build / "CMakeCache.txt").read_text().splitlines():
         if line.startswith("CMAKE_CXX_COMPILER:"):
             compiler = line.split("=", 1)[1]
-    names = ["libasan.so", "libstdc++.so"]
+    names = [kind.runtime, "libstdc++.so"]
     found = [subprocess.check_output([compiler, f"-print-file-name={n}"], text=True).strip() for n in names]
     return " ".join(f for f in found if os.path.isabs(f))
 
 
-def test(arguments: list[str]) -> int:
+def test(kind: Kind, site: pathlib.Path, arguments: list[str]) -> int:
     environment = {
         **os.environ,
-        "LD_PRELOAD": runtime_libraries(),
-        "PYTHONPATH": str(SITE),
-        "SKBUILD_EDITABLE_SKIP": os.pathsep.join(map(str, BUILD.parent.iterdir())),  # past an editable install
+        "LD_PRELOAD": runtime_libraries(kind),
+        "PYTHONPATH": str(site),
+        "SKBUILD_EDITABLE_SKIP": os.pathsep.join(map(str, (ROOT / "build").iterdir())),  # past an editable install
         "PYTHONMALLOC": "malloc",
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:allocator_may_return_null=1:detect_stack_use_after_return=0",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "FUNCNN_SANITIZED": "1",
+        "FUNCNN_SANITIZED": kind.sanitizers,
+        **kind.options,
     }
-    ignored = [f"--ignore={path}" for path in SKIP]
-    arguments = arguments or ["tests", "--hypothesis-profile=few", *ignored, "-k", SELECT]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or kind.selection)]
+    if kind is THREAD and shutil.which("setarch"):
+        # Older runtimes do not find their way in an address space with much randomness.
+        command = ["setarch", platform.machine(), "--addr-no-randomize", *command]
+    for report in kind.build.glob("report.*"):
+        report.unlink()
+    status = subprocess.run(command, cwd=ROOT, env=environment).returncode
+    for report in kind.build.glob("report.*"):  # pytest keeps what passing tests print
+        print(report.read_text())
+    return status
 
 
 if __name__ == "__main__":
     # CMake comes from the environment of this interpreter where the system has none.
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    build()
-    lay_out()
-    sys.exit(test(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    kind = THREAD if "--thread" in arguments else ADDRESS
+    build(kind)
+    sys.exit(test(kind, lay_out(kind), [a for a in arguments if a != "--thread"]))

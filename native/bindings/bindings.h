@@ -30,6 +30,7 @@ void bind_compile(nb::module_& m);
 void bind_explain(nb::module_& m);
 void bind_control(nb::module_& m);
 void bind_program(nb::module_& m);
+void bind_structure(nb::module_& m);
 
 // Set the Python error that stands for the C++ exception being handled: for code that Python calls directly.
 void translate_current_exception() noexcept;

@@ -24,4 +24,5 @@ NB_MODULE(_core, m) {
   funcnn::bind_explain(m);
   funcnn::bind_control(m);
   funcnn::bind_program(m);
+  funcnn::bind_structure(m);
 }
