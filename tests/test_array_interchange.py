@@ -32,6 +32,38 @@ def address(a: np.ndarray) -> int:
     return a.__array_interface__["data"][0]
 
 
+class Legacy:
+    """Exports without a version, whose capsules cannot say that memory is read-only."""
+
+    def __init__(self, x: fn.array) -> None:
+        self.x = x
+
+    def __dlpack__(self, **_: object) -> object:
+        return self.x.__dlpack__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+class Buffer(ctypes.Structure):
+    _fields_ = (
+        ("buf", ctypes.c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("rest", ctypes.c_byte * 72),
+    )
+
+
+def as_fortran(x: fn.array) -> np.ndarray:
+    """What a reader of column-major memory sees."""
+    view = Buffer()
+    if ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(x), ctypes.byref(view), 0x58):  # PyBUF_F_CONTIGUOUS
+        raise AssertionError("an error was not raised")
+    content = ctypes.string_at(view.buf, view.len)
+    ctypes.pythonapi.PyBuffer_Release(ctypes.byref(view))
+    return np.frombuffer(content, str(x.dtype)).reshape(x.shape, order="F")
+
+
 class TestOut:
     @pytest.mark.parametrize("dtype", BUFFERED)
     def test_numpy_sees_the_same_memory(self, dtype: str) -> None:
@@ -86,6 +118,29 @@ class TestOut:
         assert np.asarray(fn.zeros((2, 0))).shape == (2, 0)
         assert np.from_dlpack(fn.array(3.0)) == 3
 
+    @pytest.mark.parametrize(
+        "make", [lambda: fn.array(0.5), lambda: fn.zeros(()), lambda: fn.ones((3,)), lambda: fn.zeros((2, 2)).T]
+    )
+    @pytest.mark.parametrize("export", [np.asarray, np.from_dlpack, memoryview, Legacy], ids=lambda f: f.__name__)
+    def test_constants_are_nobody_elses(self, make, export) -> None:
+        """Whoever writes into what was exported, past its being read-only, changes no constant of the process."""
+        x = make()
+        exported = np.from_dlpack(export(x)) if export is Legacy else np.asarray(export(x))
+        ctypes.memset(address(exported), 0x41, exported.nbytes)
+        fresh = make()
+        assert fn.array_equal(fresh, make() * 1).item()
+        assert (fn.array(0.5).item(), fn.array(1.0).item()) == (0.5, 1.0)
+        assert (fn.array([2.0]) * fn.array(0.5) + fn.zeros(1) + fn.ones(1)).item() == 2.0
+
+    def test_requests_for_an_order(self) -> None:
+        x = fn.array(np.arange(6, dtype=np.int32).reshape(2, 3))
+        column = [x.T, fn.array([1, 2]), fn.array(3), fn.zeros((2, 0))]
+        for y in column:
+            assert as_fortran(y).tolist() == y.tolist()
+        for y in (x, x[:, 1]):
+            with pytest.raises(BufferError, match="column-major"):
+                as_fortran(y)
+
     def test_numpy_functions_take_arrays(self) -> None:
         x = fn.array([3.0, 4.0])
         assert np.linalg.norm(x) == 5
@@ -97,9 +152,15 @@ class TestOut:
     def test_dlpack_options(self) -> None:
         x = fn.array([1, 2])
         assert x.__dlpack_device__() == (1, 0)
-        assert np.from_dlpack(x, copy=True).flags.writeable in (True, False)
-        with pytest.raises(BufferError, match="CPU"):
-            x.__dlpack__(dl_device=(2, 0))
+        assert np.from_dlpack(x, copy=True).flags.writeable
+        assert not np.from_dlpack(x, copy=False).flags.writeable
+        assert address(np.from_dlpack(x, copy=True)) != address(np.asarray(x)) == address(np.from_dlpack(x))
+        for device in ((2, 0), (1, 1)):
+            with pytest.raises(BufferError, match="CPU"):
+                x.__dlpack__(dl_device=device)
+        for wrong in ({"dl_device": "cpu"}, {"max_version": "1.0"}, {"max_version": 1}):
+            with pytest.raises(TypeError, match=next(iter(wrong))):
+                x.__dlpack__(**wrong)
         for _ in range(100):  # capsules that nobody takes free what they hold
             x.__dlpack__()
             x.__dlpack__(max_version=(1, 0))
@@ -173,6 +234,52 @@ class TestIn:
 
         with pytest.raises(TypeError, match="capsule"):
             fn.from_dlpack(Lies())
+
+    def test_dlpack_of_another_major_version(self) -> None:
+        class Later:
+            def __init__(self) -> None:
+                self.capsule = fn.array([1, 2]).__dlpack__(max_version=(1, 0))
+                get = ctypes.pythonapi.PyCapsule_GetPointer
+                get.restype, get.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+                ctypes.c_uint32.from_address(get(self.capsule, b"dltensor_versioned")).value = 2
+
+            def __dlpack__(self, **_: object) -> object:
+                return self.capsule
+
+        with pytest.raises(BufferError, match="version 2"):
+            fn.from_dlpack(Later())
+
+    def test_dlpack_without_strides_and_with_an_offset(self) -> None:
+        x = fn.array(np.arange(6, dtype=np.int32).reshape(2, 3))
+
+        class Plain:
+            def __dlpack__(self, **_: object) -> object:
+                capsule = x.__dlpack__()
+                get = ctypes.pythonapi.PyCapsule_GetPointer
+                get.restype, get.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+                at = get(capsule, b"dltensor")
+                ctypes.c_int64.from_address(ctypes.c_void_p.from_address(at + 24).value).value = 1  # one row
+                ctypes.c_void_p.from_address(at + 32).value = None  # no strides
+                ctypes.c_uint64.from_address(at + 40).value = 12  # the second
+                return capsule
+
+        assert fn.from_dlpack(Plain()).tolist() == [[3, 4, 5]]
+
+    def test_bools_that_are_stored_otherwise(self) -> None:
+        stored = np.frombuffer(b"\x02\x00\x01\xff" * 3, np.bool_).reshape(3, 4)
+        for x in (
+            fn.asarray(stored),
+            fn.array(stored),
+            fn.asarray(stored.T).T,
+            fn.asarray(stored[0, 0]),
+            fn.from_dlpack(stored),
+        ):
+            assert set(bytes(memoryview(x))) <= {0, 1}
+            np.testing.assert_array_equal(x, stored[0, 0] if x.ndim == 0 else stored)
+        assert fn.array(stored, fn.int32).sum().item() == 9
+        assert (fn.asarray(stored) == fn.asarray(stored != 0)).all().item()
+        with pytest.raises(ValueError, match="0 and 1"):
+            fn.asarray(stored, copy=False)
 
 
 def test_torch_both_ways() -> None:

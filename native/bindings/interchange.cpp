@@ -2,6 +2,7 @@
 #include "bindings/interchange.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "backends/cpu/copy.h"
@@ -179,7 +180,23 @@ bool is_foreign(PyObject* o) {
   return !PyType_Check(o) && (PyObject_HasAttrString(o, "__dlpack__") || PyObject_HasAttrString(o, "__array__"));
 }
 
+namespace {
+
+// NumPy's masked arrays hand out the memory below their masks, values that were said to be none included.
+void refuse_masked(nb::handle object) {
+  static std::atomic<PyObject*> unmasked{nullptr};  // the first class without masks: nearly always numpy.ndarray
+  PyObject* type = object.type().ptr();
+  if (type == unmasked.load(std::memory_order_relaxed)) return;
+  if (nb::hasattr(object, "mask") && nb::hasattr(object, "filled"))
+    throw TypeError("an array with a mask: masked elements have no value; give them one with .filled(value)");
+  PyObject* none = nullptr;
+  if (unmasked.compare_exchange_strong(none, type)) Py_INCREF(type);
+}
+
+}  // namespace
+
 std::optional<Foreign> open_foreign(nb::handle object) {
+  refuse_masked(object);
   if (PyObject_CheckBuffer(object.ptr()))
     if (std::optional<Foreign> f = open_buffer(object)) return f;
   // NumPy arrays of ml_dtypes' bfloat16 speak no protocol; their bits do.

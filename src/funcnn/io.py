@@ -9,7 +9,10 @@ import contextlib
 import json
 import math
 import os
-import struct
+import shutil
+import stat
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -36,17 +39,22 @@ _DTYPES = {
     "F64": fn.float64,
     "C64": fn.complex64,
 }
+# There is no dtype of 8-bit floats: their bytes are loaded.
+_DTYPES |= dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), fn.uint8)
 _NUMPY_NAMES = {str(dtype): dtype for dtype in _DTYPES.values() if dtype != fn.bfloat16}
-_CODES = {dtype: code for code, dtype in _DTYPES.items()}
-# The limit of the safetensors package: a longer header is an attack or an accident.
-_LONGEST_HEADER = 100_000_000
 _MOST_LISTED = 10
+# What the members of an npz file may have in memory: so much, or so many times the size of the file.
+_MOST_INFLATED = 1 << 30
+_MOST_INFLATION = 100
+_LONGEST_NPZ_NAME = 65535 - len(".npy")
+_TEMPORARY = ".funcnn-save-"
 
 
 def save(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> None:
     """Write the arrays of a tree to a file.
 
-    The file is written under a temporary name beside `path` and then renamed: it is complete or unchanged.
+    The file is written in a temporary folder beside `path` and then moved: it is complete or unchanged. A file that is
+    replaced hands down its permissions. Temporary folders of saves that were killed are removed by the next one.
 
     Args:
         path: Where to; the suffix ``.safetensors`` or ``.npz`` says in which format.
@@ -54,7 +62,8 @@ def save(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> No
         metadata: Texts to store beside the arrays (safetensors only).
 
     Raises:
-        ValueError: The suffix is another, two leaves have one path, or npz is given metadata.
+        ValueError: The suffix is another, two leaves have one path, the format cannot hold a name, a number is beyond
+            the range of its dtype, or npz is given metadata.
         TypeError: A leaf is no array, or the metadata is not made of strings.
 
     >>> import os, tempfile
@@ -64,18 +73,21 @@ def save(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> No
     >>> fn.io.load(path)["layers.0.weight"].shape
     (2, 3)
     """
-    arrays = _named_arrays(tree)
     suffix = _suffix(path)
     if suffix == ".npz" and metadata:
         raise ValueError(f"{os.fspath(path)}: an npz file holds no metadata; save as .safetensors")
     for key, value in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise TypeError(f"metadata maps strings to strings, got {key!r}: {value!r}")
+        _check_unicode(f"metadata: {key!r}: {value!r}", key + value)
+    arrays = _named_arrays(tree)
+    for name in arrays:
+        _check_name(name, suffix)
     fn.eval(arrays)
     if suffix == ".npz":
-        _replace(path, lambda file: _write_npz(file, arrays))
+        _replace(path, lambda written: _write_npz(written, arrays))
     else:
-        _replace(path, lambda file: _write_safetensors(file, arrays, dict(metadata or {})))
+        _replace(path, lambda written: _write_safetensors(written, arrays, dict(metadata or {})))
 
 
 def load(path: Path, like: Any = None) -> Any:
@@ -87,11 +99,13 @@ def load(path: Path, like: Any = None) -> Any:
             dtype) say what the file must hold.
 
     Returns:
-        A dict from names to arrays, in the order of the file; with `like`, a tree like it.
+        A dict from names to arrays, in the order of the file; with `like`, a tree like it. The bytes of 8-bit floats are
+        loaded as uint8.
 
     Raises:
         ValueError: The file is malformed, or it does not hold what `like` says; the message names the file, and the array
-            or the differences by path.
+            or the differences by path. Also an npz file that would take more than 1 GiB and 100 times its size: read it
+            with ``numpy.load`` if it is to be trusted.
         FileNotFoundError: There is no file.
 
     >>> import os, tempfile
@@ -121,8 +135,8 @@ def load_metadata(path: Path) -> dict[str, str]:
     """
     if _suffix(path) != ".safetensors":
         raise ValueError(f"{os.fspath(path)}: only safetensors files hold metadata")
-    with _opened(path) as (file, size):
-        return _read_header(os.fspath(path), file, size)[1]
+    with _opened_safetensors(path) as (_, handle, _):
+        return dict(handle.metadata() or {})
 
 
 def _suffix(path: Path) -> str:
@@ -132,6 +146,9 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
+# ---- trees
+
+
 def _named_arrays(values: Any) -> dict[str, fn.array]:
     arrays: dict[str, fn.array] = {}
     for name, leaf in tree.leaves_with_path(values):
@@ -139,11 +156,41 @@ def _named_arrays(values: Any) -> dict[str, fn.array]:
             raise ValueError(f"two leaves of the tree have the path {name!r}")
         if not name:
             raise ValueError("an array alone has no name: put it in a dict")
-        try:
-            arrays[name] = leaf if isinstance(leaf, fn.array) else fn.asarray(leaf)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name}: expected an array, got {type(leaf).__name__}") from error
+        arrays[name] = leaf if isinstance(leaf, fn.array) else _array_of(name, leaf)
     return arrays
+
+
+def _array_of(name: str, leaf: Any) -> fn.array:
+    import numpy as np
+
+    try:
+        made = fn.asarray(leaf)
+    except TypeError as error:
+        raise TypeError(f"{name}: expected an array, got {type(leaf).__name__}: {error}") from error
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{name}: {error}") from error
+    if made.dtype in (fn.float32, fn.complex64):
+        source = np.asarray(leaf)
+        if source.itemsize > made.itemsize and not np.isfinite(np.asarray(made)[np.isfinite(source)]).all():
+            raise ValueError(f"{name}: a number of {source.dtype} is beyond the range of {made.dtype}, which is saved")
+    return made
+
+
+def _check_name(name: str, suffix: str) -> None:
+    _check_unicode(f"the path {name!r}", name)
+    if suffix == ".safetensors" and name == "__metadata__":
+        raise ValueError(f"the path {name!r} is where a safetensors file keeps its metadata: rename the array")
+    if suffix == ".npz" and "\0" in name:
+        raise ValueError(f"the path {name!r}: names in an npz file end at a NUL character")
+    if suffix == ".npz" and len(name.encode()) > _LONGEST_NPZ_NAME:
+        raise ValueError(f"the path {name[:50]!r}... is too long for an npz file")
+
+
+def _check_unicode(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} is no valid Unicode text: {error.reason}") from None
 
 
 def _restored(path: str, arrays: dict[str, fn.array], like: Any) -> Any:
@@ -167,28 +214,6 @@ def _restored(path: str, arrays: dict[str, fn.array], like: Any) -> Any:
     return treedef.unflatten([arrays[name] for name, _ in expected])
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file under another name and rename it."""
-    target = os.path.realpath(os.fspath(path))
-    temporary = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    with open(path, "rb") as file:
-        yield file, os.fstat(file.fileno()).st_size
-
-
 def _raw(x: fn.array) -> Any:
     """The elements in row-major order as bytes."""
     return x.__reduce_ex__(5)[1][0]
@@ -199,112 +224,195 @@ def _restore(content: bytes, shape: tuple[int, ...], dtype: fn.Dtype) -> fn.arra
     return fn._core._restore(content, shape, dtype)
 
 
-# ---- safetensors: the length of the header (8 bytes), the header (JSON), the data
+# ---- files that are replaced as a whole
 
 
-def _write_safetensors(file: BinaryIO, arrays: dict[str, fn.array], metadata: dict[str, str]) -> None:
-    # Larger elements first, so that all are aligned.
-    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
-    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
-    end = 0
-    for name in names:
-        x = arrays[name]
-        begin, end = end, end + x.nbytes
-        header[name] = {"dtype": _CODES[x.dtype], "shape": list(x.shape), "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    file.write(struct.pack("<Q", len(text)))
-    file.write(text)
-    for name in names:
-        file.write(_raw(arrays[name]))
+def _replace(path: Path, write: Callable[[str], None]) -> None:
+    """Let `write` make a file in a folder of its own and move it to `path`."""
+    target = os.path.realpath(os.fspath(path))
+    with _temporary_folder(os.path.dirname(target)) as folder:
+        written = os.path.join(folder, "data")
+        # The permissions that a new file gets here.
+        os.close(os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        mode = os.stat(written).st_mode
+        with contextlib.suppress(FileNotFoundError):
+            mode = os.stat(target).st_mode
+        write(written)
+        os.chmod(written, stat.S_IMODE(mode))
+        with open(written, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(written, target)
 
 
-def _read_header(path: str, file: BinaryIO, size: int) -> tuple[dict[str, Any], dict[str, str], int]:
-    """The entries, the metadata, and where the data begin; everything is checked against the size of the file."""
+@contextlib.contextmanager
+def _temporary_folder(parent: str) -> Iterator[str]:
+    """A folder that a later call removes if this process is killed: its lock ends with the process."""
+    with os.scandir(parent) as entries:
+        leftovers = [entry.path for entry in entries if entry.name.startswith(_TEMPORARY)]
+    for leftover in leftovers:
+        with _locked(leftover) as free:
+            if free:
+                shutil.rmtree(leftover, ignore_errors=True)
+    while True:
+        folder = tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent)
+        with _locked(folder) as free:
+            # Another process may have taken it for a leftover before it was locked.
+            if free is False or not os.path.isdir(folder):
+                continue
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
 
-    def fail(message: str) -> ValueError:
-        return ValueError(f"{path} is not a valid safetensors file: {message}")
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[bool | None]:
+    """Whether this process alone holds the lock of the folder; None where folders have no locks."""
+    if sys.platform == "win32":
+        yield None
+        return
+    import fcntl
+
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free: bool | None = True
+        except BlockingIOError:
+            free = False
+        except OSError:  # a file system without
+            free = None
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+# ---- safetensors: the package writes and validates; the data are read at the places it has checked
+
+
+def _write_safetensors(path: str, arrays: dict[str, fn.array], metadata: dict[str, str]) -> None:
+    import numpy as np
+    import safetensors
+
+    contents = {name: np.frombuffer(_raw(x), np.uint8) for name, x in arrays.items()}
+    tensors = {
+        name: safetensors.TensorSpec(
+            dtype=str(x.dtype), shape=x.shape, data_ptr=contents[name].ctypes.data, data_len=x.nbytes
+        )
+        for name, x in arrays.items()
+    }
+    try:
+        safetensors.serialize_file(tensors, path, metadata or None)
+    except safetensors.SafetensorError as error:
+        raise OSError(f"{path}: {error}") from error
+
+
+@contextlib.contextmanager
+def _opened_safetensors(path: Path) -> Iterator[tuple[BinaryIO, Any, int]]:
+    """The file, the package's view of it, and where the data begin."""
+    import safetensors
+
+    name = os.fspath(path)
+    while True:
+        with open(path, "rb") as file:
+            try:
+                handle = safetensors.safe_open(path, framework="numpy")
+            except (safetensors.SafetensorError, OSError) as error:
+                raise _malformed(name, f"{error}{_suspect(file)}") from error
+            with handle:
+                # The package opens files by name: a name may stand for another file by now.
+                if not os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+                    continue
+                length = int.from_bytes(file.read(8), "little")
+                try:
+                    _header(file, length)
+                except ValueError as error:
+                    raise _malformed(name, str(error)) from None
+                yield file, handle, 8 + length
+                return
+
+
+def _malformed(path: str, message: str) -> ValueError:
+    return ValueError(f"{path} is not a valid safetensors file: {message}")
+
+
+def _header(file: BinaryIO, length: int) -> Any:
+    """The JSON text at the beginning. The package takes the last of two entries of one name; here that is an error."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen = dict(pairs)
-        if len(seen) < len(pairs):
+        made = dict(pairs)
+        if len(made) < len(pairs):
             names = [name for name, _ in pairs]
-            raise fail(f"the header has {next(n for n in names if names.count(n) > 1)!r} twice")
-        return seen
+            raise ValueError(f"the header has {next(n for n in names if names.count(n) > 1)!r} twice")
+        return made
 
-    start = file.read(8)
-    if len(start) < 8:
-        raise fail(f"it has {size} bytes, too few for a header")
-    (length,) = struct.unpack("<Q", start)
-    if length > min(size - 8, _LONGEST_HEADER):
-        raise fail(f"the header would have {length} bytes, the file has {size}")
+    file.seek(8)
+    return json.loads(file.read(length), object_pairs_hook=unique)
+
+
+def _suspect(file: BinaryIO) -> str:
+    """Name the tensor that a refused file describes wrongly, if there is one: the package does not always."""
+    with contextlib.suppress(ValueError, RecursionError):
+        size = os.fstat(file.fileno()).st_size
+        header = _header(file, min(int.from_bytes(file.read(8), "little"), size))
+        for name, entry in header.items() if isinstance(header, dict) else ():
+            if not _is_consistent(name, entry):
+                return f"; {name!r} is {json.dumps(entry)[:200]}"
+    return ""
+
+
+def _is_consistent(name: str, entry: Any) -> bool:
+    if name == "__metadata__":
+        return entry is None or (isinstance(entry, dict) and all(isinstance(text, str) for text in entry.values()))
     try:
-        header = json.loads(file.read(length).decode(), object_pairs_hook=unique)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise fail(f"the header is not JSON: {error}") from None
-    if not isinstance(header, dict):
-        raise fail("the header is not a JSON object")
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise fail("__metadata__ does not map strings to strings")
-    for name, entry in header.items():
-        _check_entry(name, entry, fail)
-    end = 0
-    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        begin, stop = entry["data_offsets"]
-        if begin != end:
-            what = "overlaps what stands before it" if begin < end else f"leaves {begin - end} bytes unused before it"
-            raise fail(f"{name!r} begins at byte {begin} of the data and {what}")
-        end = stop
-    if 8 + length + end != size:
-        raise fail(f"the header describes {end} bytes of data, the file has {size - 8 - length}")
-    return header, metadata, 8 + length
-
-
-def _check_entry(name: str, entry: Any, fail: Callable[[str], ValueError]) -> None:
-    def whole(values: Any) -> bool:
-        return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
-
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise fail(f"{name!r} is not described by dtype, shape and data_offsets")
-    dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
-    if dtype is None:
-        raise fail(f"{name!r} has the dtype {entry['dtype']!r}; known are {', '.join(_DTYPES)}")
-    if not whole(entry["shape"]) or not whole(entry["data_offsets"]) or len(entry["data_offsets"]) != 2:
-        raise fail(f"{name!r} has the shape {entry['shape']!r} and the offsets {entry['data_offsets']!r}")
-    begin, end = entry["data_offsets"]
-    nbytes = math.prod(entry["shape"]) * dtype.itemsize
-    if end - begin != nbytes:
-        raise fail(
-            f"{name!r} of shape {tuple(entry['shape'])} and dtype {entry['dtype']} has {nbytes} bytes, "
-            f"but its offsets are {begin} and {end}"
-        )
+        if entry["dtype"] in ("F4", "F6_E2M3", "F6_E3M2"):
+            return True
+        begin, end = entry["data_offsets"]
+        lengths = [*entry["shape"], begin, end]
+        if any(type(length) is not int or length < 0 for length in lengths):
+            return False
+        return bool(math.prod(entry["shape"]) * _DTYPES[entry["dtype"]].itemsize == end - begin)
+    except (TypeError, KeyError, ValueError):
+        return False
 
 
 def _read_safetensors(path: Path) -> dict[str, fn.array]:
     name = os.fspath(path)
     arrays = {}
-    with _opened(path) as (file, size):
-        header, _, data = _read_header(name, file, size)
-        for key, entry in header.items():
-            begin, end = entry["data_offsets"]
-            file.seek(data + begin)
-            content = file.read(end - begin)
-            if len(content) != end - begin:
-                raise ValueError(f"{name} is not a valid safetensors file: {key!r} was cut off while reading")
-            arrays[key] = _restore(content, tuple(entry["shape"]), _DTYPES[entry["dtype"]])
+    with _opened_safetensors(path) as (file, handle, begin):
+        # The package has checked that the tensors lie side by side in this order and fill the file.
+        for key in handle.offset_keys():
+            described = handle.get_slice(key)
+            code, shape = described.get_dtype(), tuple(described.get_shape())
+            if code not in _DTYPES:
+                raise ValueError(f"{name}: {key!r} has the dtype {code}, for which there is none here")
+            size = math.prod(shape) * _DTYPES[code].itemsize
+            file.seek(begin)
+            content = file.read(size)
+            if len(content) != size:
+                raise _malformed(name, f"{key!r} was cut off while reading")
+            begin += size
+            try:
+                arrays[key] = _restore(content, shape, _DTYPES[code])
+            except ValueError as error:
+                raise ValueError(f"{name}: {key!r}: {error}") from error
     return arrays
 
 
 # ---- npz: a zip archive of .npy files
 
 
-def _write_npz(file: BinaryIO, arrays: dict[str, fn.array]) -> None:
+def _write_npz(path: str, arrays: dict[str, fn.array]) -> None:
     import zipfile
 
     import numpy as np
 
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, x in arrays.items():
             # NumPy has no bfloat16; two bytes of raw data is what other libraries write too.
             half = x.dtype == fn.bfloat16
@@ -318,47 +426,66 @@ def _read_npz(path: Path) -> dict[str, fn.array]:
     import zlib
 
     name = os.fspath(path)
-    with _opened(path) as (file, _):
+    arrays: dict[str, fn.array] = {}
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
         try:
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
-                names = [member.filename.removesuffix(".npy") for member in members]
-                for key in names:
-                    if names.count(key) > 1:
+                inflated = sum(member.file_size for member in members)
+                if inflated > max(_MOST_INFLATED, _MOST_INFLATION * size):
+                    raise ValueError(
+                        f"{name}: {size} bytes would become {inflated}, more than {_MOST_INFLATION} times as many; "
+                        "read it with numpy.load if you trust it"
+                    )
+                for member in members:
+                    key = member.filename.removesuffix(".npy")
+                    if key in arrays:
                         raise ValueError(f"{name} is not a valid npz file: it has {key!r} twice")
-                return {key: _read_npy(name, key, archive, member) for key, member in zip(names, members, strict=True)}
+                    arrays[key] = _read_npy(name, key, archive, member)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise ValueError(f"{name} is not a valid npz file: {error}") from error
+    return arrays
 
 
 def _read_npy(path: str, name: str, archive: Any, info: Any) -> fn.array:
+    import zipfile
+
     import numpy as np
 
     def fail(message: object) -> ValueError:
         return ValueError(f"{path} is not a valid npz file: {name!r}: {message}")
 
+    # The methods of numpy.savez and savez_compressed: others inflate without a limit to how much at once.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise fail(f"the compression method {info.compress_type} is not known")
     with archive.open(info) as member:
         try:
             version = np.lib.format.read_magic(member)
             if version not in ((1, 0), (2, 0)):
-                raise fail(f"version {version} of the npy format is not known")
+                raise ValueError(f"version {version} of the npy format is not known")
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(member)
-        except ValueError as error:
-            if error.args and str(error.args[0]).startswith(path):
-                raise
+        except Exception as error:  # of the tokenizer and the decompressor too
             raise fail(error) from error
         if dtype.hasobject:
             raise fail("it holds Python objects")
+        if any(length < 0 for length in shape):
+            raise fail(f"the shape {shape} is negative")
         here = info.file_size - member.tell()
         # Compared before anything is read: a header may promise any size.
         if math.prod(shape) * dtype.itemsize != here:
             raise fail(
                 f"an array of shape {shape} and dtype {dtype} has another size than the {here} bytes that are there"
             )
-        content = member.read()
+        content = member.read(here)
+        if len(content) != here or member.read(1):
+            raise fail(f"it does not have the {info.file_size} bytes that the archive says")
     wanted = fn.bfloat16 if dtype == np.dtype("V2") else _NUMPY_NAMES.get(dtype.name)
     if wanted is None:
         raise fail(f"the dtype {dtype} is not supported")
-    x = np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
-    return _restore(x.astype(dtype.newbyteorder("="), copy=False).tobytes(), shape, wanted)
+    try:
+        x = np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+        return _restore(x.astype(dtype.newbyteorder("="), copy=False).tobytes(), shape, wanted)
+    except ValueError as error:
+        raise fail(error) from error
