@@ -43,7 +43,7 @@ bool parse_format(const char* format, Py_ssize_t itemsize, Foreign& out) {
 
 bool is_column_major(const Node& node) {
   Shape shape(node.shape.rbegin(), node.shape.rend());
-  return is_contiguous(shape, Strides(node.storage.strides.rbegin(), node.storage.strides.rend()));
+  return node.size() == 0 || is_contiguous(shape, Strides(node.storage.strides.rbegin(), node.storage.strides.rend()));
 }
 
 // What a view of an array keeps alive: the node, since a handle may be pointed elsewhere, and the memory.
