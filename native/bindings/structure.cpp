@@ -2,11 +2,13 @@
 #include <nanobind/stl/string.h>
 
 #include <cstdio>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "bindings/trace.h"
 #include "graph/graph.h"
+#include "graph/listing.h"
 #include "graph/primitive.h"
 
 namespace funcnn {
@@ -19,16 +21,31 @@ std::string text(const Hash& hash) {
   return digits;
 }
 
-// (name, parameters, hash of the parameters) of every primitive in the graph and in those that it holds.
-void list_primitives(const Graph& graph, nb::list& out) {
-  for (const Node* node : topological_order(graph.outputs, [](Node&) { return true; })) {
+// (name, what it says of itself, hash) of every primitive in the graph and in those that it holds. Shapes and dtypes of
+// outputs count: a primitive leaves out of its hash what follows from them.
+void list_primitives(Span outputs, nb::list& out) {
+  for (const Node* node : topological_order(outputs, [](Node&) { return true; })) {
     const Primitive* primitive = node->primitive.get();
     if (!primitive) continue;
+    std::ostringstream said;
     Hasher hasher;
+    said << primitive->parameters();
     primitive->hash(hasher);
-    std::string name(primitive->name());
-    out.append(nb::make_tuple(name, primitive->parameters(), text(hasher.finish())));
-    for (const Graph* held : primitive->graphs()) list_primitives(*held, out);
+    auto add_output = [&](Dtype dtype, const Shape& shape) {
+      said << " " << dtype << shape;
+      hasher.add(int(dtype));
+      hasher.add(shape);
+    };
+    if (node->multi())
+      for (const Aval& aval : *node->avals) add_output(aval.dtype, aval.shape);
+    else
+      add_output(node->dtype, node->shape);
+    for (const Graph* held : primitive->graphs()) {
+      list_primitives(held->outputs, out);
+      // What others hold repeats what their inputs compute.
+      if (primitive->kind() == Kind::control) said << "\n" << list_graph(*held);
+    }
+    out.append(nb::make_tuple(std::string(primitive->name()), said.str(), text(hasher.finish())));
   }
 }
 
@@ -44,7 +61,8 @@ void bind_structure(nb::module_& m) {
           return nb::object(function(*tuple_of(Arrays(placeholders.begin(), placeholders.end()))));
         });
         nb::list primitives;
-        list_primitives(traced.graph, primitives);
+        list_primitives(traced.graph.outputs, primitives);
+        list_primitives(traced.captured, primitives);
         return nb::make_tuple(text(hash_graph(traced.graph)), primitives);
       },
       nb::sig("def _structure(function: object, *arguments: array) -> tuple[str, list[tuple[str, str, str]]]"));

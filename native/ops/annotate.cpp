@@ -23,6 +23,7 @@ class CheckpointName final : public Primitive {
   explicit CheckpointName(std::string label) : label_(std::move(label)) {}
   std::string_view name() const override { return "checkpoint_name"; }
   Kind kind() const override { return Kind::alias; }
+  void hash(Hasher& h) const override { h.add(std::string_view(label_)); }
   std::string parameters() const override { return cat("\"", label_, "\""); }
   Arrays vjp(const VjpContext& v) const override { return {v.cotangents[0]}; }
   std::optional<Arrays> jvp(Span, Span tangents, Span) const override {

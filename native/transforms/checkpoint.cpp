@@ -24,6 +24,10 @@ class Checkpoint final : public Primitive {
   std::string_view name() const override { return "checkpoint"; }
   Kind kind() const override { return Kind::alias; }
   int alias_of(int output) const override { return int(arguments()) + output; }
+  void hash(Hasher& h) const override {
+    h.add(std::string_view(label_));
+    h.add(uint64_t(graph_.outputs.size() - outputs_));
+  }
   std::string parameters() const override {
     std::string text = label_;
     if (size_t saved = graph_.outputs.size() - outputs_) text += cat(text.empty() ? "" : ", ", "saves ", saved);
