@@ -51,12 +51,34 @@ nb::object map(nb::handle f, nb::handle tree, nb::args rest, nb::handle is_leaf)
   return unflatten(treedef, leaves);
 }
 
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return nb::inst_ready(self) ? nb::inst_ptr<TreeDef>(self)->traverse(visit, arg) : 0;
+}
+
+int clear(PyObject* self) {
+  if (nb::inst_ready(self)) nb::inst_ptr<TreeDef>(self)->clear();
+  return 0;
+}
+
+PyType_Slot slots[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {0, nullptr},
+};
+
+nb::object strings(const std::vector<std::string>& texts) {
+  Leaves result;
+  for (const std::string& text : texts) result.push_back(as_str(text));
+  return list_of(std::move(result));
+}
+
 }  // namespace
 
 void bind_pytree(nb::module_& m) {
   initialise(m);
 
-  nb::class_<TreeDef>(m, "PyTreeDef",
+  nb::class_<TreeDef>(m, "PyTreeDef", nb::type_slots(slots),
                       "The structure of a tree: hashable, comparable, picklable. ``tree.structure`` makes it.")
       .def_prop_ro("num_leaves", &TreeDef::num_leaves, "How many leaves a tree of this structure has.")
       .def(
@@ -74,7 +96,9 @@ void bind_pytree(nb::module_& m) {
           },
           nb::arg("tree").none(), nb::sig("def flatten_up_to(self, tree: typing.Any, /) -> list[typing.Any]"),
           "List the subtrees of ``tree`` that stand where this structure has leaves.")
-      .def("paths", &TreeDef::paths, "List the path of each leaf, as in ``layers.0.weight``.")
+      .def(
+          "paths", [](const TreeDef& self) { return strings(self.paths()); },
+          nb::sig("def paths(self, /) -> list[str]"), "List the path of each leaf, as in ``layers.0.weight``.")
       .def("children", &TreeDef::children, "List the structures of the root's children.")
       .def(
           "__eq__",
@@ -87,9 +111,8 @@ void bind_pytree(nb::module_& m) {
       .def(
           "__reduce__",
           [](const TreeDef& self) {
-            Leaves zeros(self.num_leaves(), nb::int_(0));
-            return nb::make_tuple(nb::module_::import_("funcnn.tree").attr("structure"),
-                                  nb::make_tuple(unflatten(self, zeros)));
+            return nb::make_tuple(nb::module_::import_("funcnn.tree._basic").attr("restore_structure"),
+                                  nb::make_tuple(self.state()));
           },
           nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"));
 
@@ -166,14 +189,32 @@ void bind_pytree(nb::module_& m) {
               "typing.Any"),
       "A container with other children.");
   m.def(
-      "tree_key_text", [](nb::handle key) { return key_text(key); }, nb::arg("key").none(),
-      nb::sig("def tree_key_text(key: typing.Any, /) -> str"), "A key as it stands in a path.");
+      "tree_key_text", [](nb::handle key) { return as_str(key_text(key)); }, nb::arg("key").none(),
+      nb::sig("def tree_key_text(key: typing.Any, /) -> str"), "The text of a key in paths, before escaping.");
+  m.def(
+      "tree_join_path",
+      [](nb::iterable keys) {
+        std::string path;
+        for (nb::handle key : keys) append_key(path, key);
+        return as_str(path);
+      },
+      nb::arg("keys"), nb::sig("def tree_join_path(keys: collections.abc.Iterable[typing.Any], /) -> str"));
+  m.def(
+      "tree_split_path", [](nb::str path) { return strings(split_path(as_utf8(path))); }, nb::arg("path"),
+      nb::sig("def tree_split_path(path: str, /) -> list[str]"));
+  m.def(
+      "tree_match_glob", [](const TreeDef& treedef, nb::str glob) { return match_glob(treedef, as_utf8(glob)); },
+      nb::arg("treedef"), nb::arg("glob"),
+      nb::sig("def tree_match_glob(treedef: PyTreeDef, glob: str, /) -> list[bool]"),
+      "Which leaves have a path that the glob matches.");
+  m.def("tree_restore", &TreeDef::restore, nb::arg("state"),
+        nb::sig("def tree_restore(state: tuple[typing.Any, ...], /) -> PyTreeDef"), "What pickles of structures call.");
   m.def("tree_register_node", &register_node, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(),
         nb::sig("def tree_register_node(cls: type, flatten: typing.Any, unflatten: typing.Any, keys: typing.Any, /) -> "
                 "None"));
   m.def("tree_register_attrs", &register_attrs,
         nb::sig("def tree_register_attrs(cls: type, fields: collections.abc.Iterable[str], static: "
-                "collections.abc.Iterable[str], /) -> None"));
+                "collections.abc.Iterable[str], caches: collections.abc.Iterable[str], /) -> None"));
   m.def("tree_absent", &absent, nb::sig("def tree_absent() -> typing.Any"),
         "What stands for a leaf left out of a part.");
   m.def("tree_clear_cache", &clear_cache, "Forget the remembered key orders of dicts (at most 4096 of them).");

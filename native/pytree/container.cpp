@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 #include <unordered_map>
 
@@ -256,6 +257,7 @@ nb::object build_attrs(const Record& record, Objects values) {
   for (size_t i = 0; i < values.size(); ++i) set(registration.fields, i, values[i].ptr());
   for (size_t i = 0; i < tuple_size(record.metadata.ptr()); ++i)
     set(registration.static_fields, i, tuple_item(record.metadata.ptr(), i));
+  for (size_t i = 0; i < tuple_size(registration.caches.ptr()); ++i) set(registration.caches, i, Py_None);
   return object;
 }
 
@@ -320,11 +322,7 @@ Class classify(PyObject* object) {
   if (object == Py_None) return {Kind::None};
   Globals& g = globals();
   if (object == g.absent.ptr()) return {Kind::Absent};
-  {
-    nb::ft_lock_guard lock(g.mutex);
-    auto found = g.registry.find(reinterpret_cast<PyObject*>(type));
-    if (found != g.registry.end()) return {found->second->kind, found->second.get()};
-  }
+  if (const Registration* found = find_registration(reinterpret_cast<PyObject*>(type))) return {found->kind, found};
   if (PyTuple_Check(object)) {
     PyObject* fields = PyObject_GetAttr(reinterpret_cast<PyObject*>(type), g.fields_name.ptr());
     if (!fields) PyErr_Clear();
@@ -424,17 +422,76 @@ nb::object key_of(const Node& node, size_t child) {
   return nb::int_(child);
 }
 
-bool records_equal(const Record* a, const Record* b) {
+namespace {
+
+bool records_match(const Record* a, const Record* b, bool (*equal)(nb::handle, nb::handle)) {
   if (a == b) return true;
   if (!a || !b || !a->type.is(b->type) || a->registration != b->registration) return false;
-  auto equal = [](const nb::object& x, const nb::object& y) {
-    if (x.is(y)) return true;
-    if (!x || !y) return false;
-    int result = PyObject_RichCompareBool(x.ptr(), y.ptr(), Py_EQ);
-    if (result < 0) throw nb::python_error();
-    return result == 1;
-  };
-  return equal(a->keys, b->keys) && equal(a->metadata, b->metadata);
+  auto both = [&](const nb::object& x, const nb::object& y) { return x.is(y) || (x && y && equal(x, y)); };
+  return both(a->keys, b->keys) && both(a->metadata, b->metadata);
+}
+
+bool values_equal(nb::handle a, nb::handle b) {
+  int result = PyObject_RichCompareBool(a.ptr(), b.ptr(), Py_EQ);
+  if (result < 0) throw nb::python_error();
+  return result == 1;
+}
+
+}  // namespace
+
+bool same_value(nb::handle a, nb::handle b) {
+  if (a.is(b)) return true;
+  if (Py_TYPE(a.ptr()) != Py_TYPE(b.ptr())) return false;
+  auto same_float = [](double x, double y) { return x == y && std::signbit(x) == std::signbit(y); };
+  if (PyFloat_Check(a.ptr())) return same_float(PyFloat_AsDouble(a.ptr()), PyFloat_AsDouble(b.ptr()));
+  if (PyComplex_Check(a.ptr()))
+    return same_float(PyComplex_RealAsDouble(a.ptr()), PyComplex_RealAsDouble(b.ptr())) &&
+           same_float(PyComplex_ImagAsDouble(a.ptr()), PyComplex_ImagAsDouble(b.ptr()));
+  if (!values_equal(a, b)) return false;
+  if (PyTuple_Check(a.ptr())) {
+    RecursionGuard guard;
+    for (Py_ssize_t i = 0, n = PyTuple_Size(a.ptr()); i < n; ++i)
+      if (!same_value(PyTuple_GetItem(a.ptr(), i), PyTuple_GetItem(b.ptr(), i))) return false;
+  }
+  return true;
+}
+
+bool records_equal(const Record* a, const Record* b) { return records_match(a, b, values_equal); }
+bool records_same(const Record* a, const Record* b) { return records_match(a, b, same_value); }
+
+const Registration* find_registration(PyObject* type) {
+  Globals& g = globals();
+  nb::ft_lock_guard lock(g.mutex);
+  auto found = g.registry.find(type);
+  return found == g.registry.end() ? nullptr : found->second.get();
+}
+
+int traverse_record(const Record* record, uint32_t owners, visitproc visit, void* arg) {
+  // Others keep what they share alive, and the collector may count a reference once only.
+  if (!record || record->use_count() != owners) return 0;
+  Py_VISIT(record->keys.ptr());
+  Py_VISIT(record->type.ptr());
+  Py_VISIT(record->metadata.ptr());
+  return 0;
+}
+
+namespace {
+// Below what a thread's stack of half a megabyte holds.
+constexpr int kDeepest = 2000;
+thread_local int depth_ = 0;
+}  // namespace
+
+bool RecursionGuard::enter() {
+  if (Py_EnterRecursiveCall(" while walking a pytree")) return false;
+  if (depth_ < kDeepest) return ++depth_;
+  Py_LeaveRecursiveCall();
+  PyErr_Format(PyExc_RecursionError, "a pytree may be %d levels deep at most", kDeepest);
+  return false;
+}
+
+void RecursionGuard::leave() {
+  --depth_;
+  Py_LeaveRecursiveCall();
 }
 
 nb::object absent() { return globals().absent; }
@@ -448,12 +505,13 @@ void register_node(nb::handle type, nb::handle flatten, nb::handle unflatten, nb
   add_registration(std::move(registration));
 }
 
-void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields) {
+void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields, nb::handle caches) {
   auto registration = make_ref<Registration>();
   registration->kind = Kind::Attrs;
   registration->type = nb::borrow(type);
   registration->fields = nb::tuple(nb::borrow(fields));
   registration->static_fields = nb::tuple(nb::borrow(static_fields));
+  registration->caches = nb::tuple(nb::borrow(caches));
   add_registration(std::move(registration));
 }
 

@@ -13,6 +13,7 @@ struct Registration : RefCounted {
   nb::object type;
   nb::object flatten, unflatten, keys;  // Custom
   nb::object fields, static_fields;     // Attrs: tuples of names
+  nb::object caches;                    // Attrs: names of attributes that __init__ sets to None
 };
 
 // What a node of a structure knows about its container beside its kind.
@@ -43,17 +44,30 @@ void expand(PyObject* object, Class cls, Leaves& children, Ref<const Record>& re
 nb::object build(Kind kind, const Record* record, Objects children);
 // Key of a child: str, int or whatever the dict was keyed with.
 nb::object key_of(const Node& node, size_t child);
+// Equal in the sense of ==, and of `same_value`.
 bool records_equal(const Record* a, const Record* b);
+bool records_same(const Record* a, const Record* b);
+// How instances of a class are taken apart; null if it is not registered.
+const Registration* find_registration(PyObject* type);
+// Visit the objects of a record that has this many owners among those being visited.
+int traverse_record(const Record* record, uint32_t owners, visitproc visit, void* arg);
 
 inline bool is_dict(Kind kind) { return kind >= Kind::Dict && kind <= Kind::OrderedDict; }
 inline bool is_sequence(Kind kind) { return kind == Kind::Tuple || kind == Kind::List; }
 
-// Raise RecursionError before the C stack overflows.
-struct RecursionGuard {
+// Raise RecursionError before the C stack overflows, also where Python's own limit was raised.
+class RecursionGuard {
+ public:
   RecursionGuard() {
-    if (Py_EnterRecursiveCall(" while walking a pytree")) throw nb::python_error();
+    if (!enter()) throw nb::python_error();
   }
-  ~RecursionGuard() { Py_LeaveRecursiveCall(); }
+  ~RecursionGuard() { leave(); }
+  RecursionGuard(const RecursionGuard&) = delete;
+  RecursionGuard& operator=(const RecursionGuard&) = delete;
+
+  // For functions that may not throw: false with a Python error set.
+  static bool enter();
+  static void leave();
 };
 
 inline nb::object owned(PyObject* result) {

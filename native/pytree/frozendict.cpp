@@ -1,6 +1,7 @@
 #include "pytree/frozendict.h"
 
 #include <cstddef>
+#include <utility>
 
 namespace funcnn::pytree {
 namespace {
@@ -17,12 +18,15 @@ bool builtin_ = false;  // the type is Python's own
 
 FrozenDict* cast(PyObject* self) { return reinterpret_cast<FrozenDict*>(self); }
 
-// The dict inside an instance of the type or of a subclass; null for anything else.
+// The dict inside an instance of the type or of a subclass; null for anything else, whatever its __class__ says.
 PyObject* inner(PyObject* object) {
-  int is = PyObject_IsInstance(object, type_);
-  if (is < 0) PyErr_Clear();
-  return is > 0 ? cast(object)->dict : nullptr;
+  return PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(type_)) ? cast(object)->dict : nullptr;
 }
+
+// Ends a RecursionGuard::enter that succeeded.
+struct Leaving {
+  ~Leaving() { RecursionGuard::leave(); }
+};
 
 PyObject* wrap(PyObject* type, PyObject* dict) {
   if (!dict) return nullptr;
@@ -58,16 +62,26 @@ PyObject* frozen_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 int frozen_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(cast(self)->dict);
+  const DictOrder* order = cast(self)->order;
+  if (order && order->use_count() != 1) return 0;
+  if (order)
+    for (const nb::object& key : order->inserted) Py_VISIT(key.ptr());
+  return traverse_record(cast(self)->record, order ? 2 : 1, visit, arg);
+}
+
+// The dict stays, for it breaks cycles itself and others may still read it.
+int frozen_clear(PyObject* self) {
+  Ref<const Record> record = std::exchange(cast(self)->record, nullptr);
+  Ref<const DictOrder> order = std::exchange(cast(self)->order, nullptr);
+  if (record) record->release();
+  if (order) order->release();
   return 0;
 }
 
 void frozen_dealloc(PyObject* self) {
   PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(self));
   PyObject_GC_UnTrack(self);
-  Ref<const Record> record = cast(self)->record;
-  Ref<const DictOrder> order = cast(self)->order;
-  if (record) record->release();
-  if (order) order->release();
+  frozen_clear(self);
   Py_CLEAR(cast(self)->dict);
   auto* free = reinterpret_cast<freefunc>(PyType_GetSlot(reinterpret_cast<PyTypeObject*>(type), Py_tp_free));
   free(self);
@@ -77,6 +91,8 @@ void frozen_dealloc(PyObject* self) {
 Py_hash_t frozen_hash(PyObject* self) {
   FrozenDict* frozen = cast(self);
   if (frozen->hash != -1) return frozen->hash;
+  if (!RecursionGuard::enter()) return -1;
+  Leaving leaving;
   PyObject* items = PyObject_CallMethod(frozen->dict, "items", nullptr);
   PyObject* set = items ? PyFrozenSet_New(items) : nullptr;
   Py_XDECREF(items);
@@ -90,7 +106,9 @@ PyObject* frozen_repr(PyObject* self) {
   if (PyDict_Size(cast(self)->dict) == 0) return PyUnicode_FromString("frozendict()");
   int entered = Py_ReprEnter(self);
   if (entered != 0) return entered > 0 ? PyUnicode_FromString("frozendict({...})") : nullptr;
-  PyObject* text = PyUnicode_FromFormat("frozendict(%R)", cast(self)->dict);
+  bool entered_deeper = RecursionGuard::enter();
+  PyObject* text = entered_deeper ? PyUnicode_FromFormat("frozendict(%R)", cast(self)->dict) : nullptr;
+  if (entered_deeper) RecursionGuard::leave();
   Py_ReprLeave(self);
   return text;
 }
@@ -98,6 +116,8 @@ PyObject* frozen_repr(PyObject* self) {
 PyObject* frozen_compare(PyObject* self, PyObject* other, int op) {
   PyObject* dict = PyDict_Check(other) ? other : inner(other);
   if (!dict || (op != Py_EQ && op != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
+  if (!RecursionGuard::enter()) return nullptr;
+  Leaving leaving;
   return PyObject_RichCompare(cast(self)->dict, dict, op);
 }
 
@@ -226,6 +246,7 @@ PyObject* make_type(PyObject* module) {
       {Py_tp_new, pointer(frozen_new)},
       {Py_tp_dealloc, pointer(frozen_dealloc)},
       {Py_tp_traverse, pointer(frozen_traverse)},
+      {Py_tp_clear, pointer(frozen_clear)},
       {Py_tp_hash, pointer(frozen_hash)},
       {Py_tp_repr, pointer(frozen_repr)},
       {Py_tp_richcompare, pointer(frozen_compare)},

@@ -169,13 +169,14 @@ class Matcher {
     std::string path = treedef_.path_of_node(at);
     std::string mine = describe(node, {});
     if (leaf_child != size_t(-1)) {
-      append_key(path, key_text(key_of(node, leaf_child)));
+      append_key(path, key_of(node, leaf_child));
       mine = "a leaf";
     }
     std::string where = path.empty() ? "at the root" : "at " + path;
     std::string text =
         std::string(what_) + ": the trees differ " + where + ": expected " + mine + ", got " + describe(other, object);
-    throw nb::value_error(text.c_str());
+    PyErr_SetObject(PyExc_ValueError, as_str(text).ptr());
+    throw nb::python_error();
   }
 
   const TreeDef& treedef_;

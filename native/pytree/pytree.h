@@ -76,6 +76,14 @@ class TreeDef {
 
   // The structures of the root's children, in the order of their leaves.
   std::vector<TreeDef> children() const;
+  // What `restore` makes the same structure of.
+  nb::object state() const;
+  static TreeDef restore(nb::handle state);
+
+  // For the garbage collector: visit the objects that only this handle keeps alive, and let go of all.
+  int traverse(visitproc visit, void* arg) const;
+  void clear();
+
   // "layers.0.weight" for each leaf; the root alone has the path "".
   std::vector<std::string> paths() const;
   std::string path_of_leaf(size_t leaf) const;
@@ -110,13 +118,26 @@ bool children(nb::handle tree, Leaves& keys, Leaves& children);
 // The container `tree` with other children, in the order of `children`.
 nb::object with_children(nb::handle tree, Objects children);
 
-// A key as it stands in a path: "." and "\" inside it are escaped with "\".
+// Paths. Texts are UTF-8, in which lone surrogates have three bytes like any other code point.
+//
+// The text of a key is its str(), and for subclasses of str and int, enumerations among them, their value. In a path a
+// backslash stands before a dot or backslash of it, and an empty text is written "\e".
 std::string key_text(nb::handle key);
 // Keys to the path that names them.
-void append_key(std::string& path, std::string_view key);
+void append_key(std::string& path, nb::handle key);
+// The texts of a path's keys; ValueError if it is malformed.
+std::vector<std::string> split_path(std::string_view path);
+nb::object as_str(std::string_view text);
+std::string as_utf8(nb::handle str);
+
+// Which leaves have a path that a glob matches; ValueError if it is malformed. Takes time linear in both.
+std::vector<bool> match_glob(const TreeDef& treedef, std::string_view glob);
+
+// Whether two values are equal and of equal types all through tuples: True, 1 and 1.0 differ, and so do 0.0 and -0.0.
+bool same_value(nb::handle a, nb::handle b);
 
 void register_node(nb::handle type, nb::handle flatten, nb::handle unflatten, nb::handle keys);
-void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields);
+void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields, nb::handle caches);
 // Forget the remembered key orders of dicts (they are bounded in any case).
 void clear_cache();
 

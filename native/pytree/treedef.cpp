@@ -183,33 +183,6 @@ class Printer {
   std::string out_;
 };
 
-class PathWalker {
- public:
-  explicit PathWalker(std::span<const Node> nodes) : nodes_(nodes) {}
-
-  void all(std::vector<std::string>& out) {
-    const Node& node = nodes_[node_++];
-    if (node.kind == Kind::Leaf) return out.push_back(path_);
-    RecursionGuard guard;
-    size_t length = path_.size();
-    bool root = node_ == 1;
-    for (size_t i = 0; i < node.arity; ++i) {
-      if (!root) path_ += '.';
-      path_ += key_text(key_of(node, i));
-      if (node.flat)
-        out.push_back(path_);
-      else
-        all(out);
-      path_.resize(length);
-    }
-  }
-
- private:
-  std::span<const Node> nodes_;
-  size_t node_ = 0;
-  std::string path_;
-};
-
 Py_hash_t record_hash(const Record& record) {
   Hasher hasher;
   auto add = [&](const nb::object& object) {
@@ -247,7 +220,7 @@ bool TreeDef::operator==(const TreeDef& other) const {
   for (size_t i = 0; i < a.size(); ++i)
     if (a[i].kind != b[i].kind || a[i].arity != b[i].arity || a[i].flat != b[i].flat) return false;
   for (size_t i = 0; i < a.size(); ++i)
-    if (!records_equal(a[i].record.get(), b[i].record.get())) return false;
+    if (!records_same(a[i].record.get(), b[i].record.get())) return false;
   return true;
 }
 
@@ -283,58 +256,6 @@ std::vector<TreeDef> TreeDef::children() const {
     result.emplace_back(std::move(structure));
   }
   return result;
-}
-
-std::vector<std::string> TreeDef::paths() const {
-  std::vector<std::string> result;
-  result.reserve(num_leaves());
-  PathWalker(nodes()).all(result);
-  return result;
-}
-
-std::string TreeDef::path_of_leaf(size_t leaf) const {
-  std::string path;
-  for (size_t at = 0; nodes()[at].kind != Kind::Leaf;) {
-    const Node& node = nodes()[at++];
-    size_t child = 0;
-    if (node.flat)
-      child = leaf;
-    else
-      for (; leaf >= nodes()[at].leaves; ++child) {
-        leaf -= nodes()[at].leaves;
-        at += nodes()[at].nodes;
-      }
-    append_key(path, key_text(key_of(node, child)));
-    if (node.flat) break;
-  }
-  return path;
-}
-
-std::string TreeDef::path_of_node(size_t target) const {
-  std::string path;
-  for (size_t at = 0; at != target;) {
-    const Node& node = nodes()[at++];
-    size_t child = 0;
-    for (; target >= at + nodes()[at].nodes; ++child) at += nodes()[at].nodes;
-    append_key(path, key_text(key_of(node, child)));
-  }
-  return path;
-}
-
-std::string key_text(nb::handle key) {
-  std::string text = nb::cast<std::string>(nb::str(key));
-  if (text.find_first_of(".\\") == std::string::npos) return text;
-  std::string escaped;
-  for (char c : text) {
-    if (c == '.' || c == '\\') escaped += '\\';
-    escaped += c;
-  }
-  return escaped;
-}
-
-void append_key(std::string& path, std::string_view key) {
-  if (!path.empty()) path += '.';
-  path += key;
 }
 
 bool children(nb::handle tree, Leaves& keys, Leaves& values) {

@@ -31,6 +31,10 @@ class Carrier(abc.ABC):
         """The same carrier with other contents, collecting for itself alone."""
 
     @abc.abstractmethod
+    def at_step(self, step: Any) -> Carrier:
+        """The same carrier at one step of a loop."""
+
+    @abc.abstractmethod
     def reports(self) -> Reports:
         """What has been collected."""
 
@@ -96,7 +100,7 @@ class Lifted:
                 elif not varies:
                     moved.append(x[0])
                 else:
-                    text = ".".join(map(str, name))
+                    text = _core.tree_join_path(name)
                     raise ValueError(
                         f"vmap: the update of {text!r} differs from one mapped call to the next, but the parameters are not "
                         "mapped (None in in_axes), so there is one place for all; map the parameters too, or call the layer "
@@ -113,3 +117,33 @@ def _at(axes: Any, name: tuple[Any, ...]) -> Any:
             break
         axes = axes[key]
     return axes
+
+
+def scan(call: Function, f: Function, init: Any, xs: Any, length: int | None, reverse: bool) -> tuple[Any, Any]:
+    """Scan, and hand what the steps report to carriers in `xs` on: one slice a step, as their contents are."""
+    found, treedef = _core.tree_flatten(xs, lambda x: isinstance(x, Carrier))
+    places = [i for i, x in enumerate(found) if isinstance(x, Carrier)]
+    if not places:
+        return call(f, init, xs, length, reverse)
+    contents = [x.contents() if isinstance(x, Carrier) else x for x in found]
+    names: list[list[tuple[Any, ...]]] = []
+
+    def step(carry: Any, numbered: Any) -> Any:
+        number, x = numbered
+        items = treedef.flatten_up_to(x)
+        for i in places:
+            items[i] = found[i].entered(items[i]).at_step(number)
+        result = f(carry, treedef.unflatten(items))
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise TypeError(f"scan: the body must return (carry, y), got {type(result).__name__}")
+        reports = [items[i].reports() for i in places]
+        names[:] = [list(each) for each in reports]
+        return result[0], (result[1], [list(each.values()) for each in reports])
+
+    if length is None:
+        length = next((x.shape[0] for x in _core.tree_leaves(contents, None) if getattr(x, "ndim", 0)), None)
+    steps = None if length is None else _core.arange(length)
+    carry, (ys, reports) = call(step, init, (steps, treedef.unflatten(contents)), length, reverse)
+    for i, keys, values in zip(places, names, reports, strict=True):
+        found[i].report(dict(zip(keys, values, strict=True)))
+    return carry, ys

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from . import _core
+from . import _carriers, _core
 
 
 def scan(
@@ -28,7 +28,8 @@ def scan(
     Args:
         f: ``(carry, x) -> (carry, y)``. The carry keeps its structure, shapes and dtypes; `y` is any pytree.
         init: The first carry, a pytree of arrays.
-        xs: A pytree of arrays of shape ``(length, ...)``; `f` gets one element along axis 0 of each. None for none.
+        xs: A pytree of arrays of shape ``(length, ...)``; `f` gets one element along axis 0 of each. None for none. A
+            layer's view of stacked parameters may be in it: updates come out stacked, and each step has keys of its own.
         length: The number of steps; needed only where `xs` has no arrays.
         reverse: Run from the last element to the first; ``ys`` stay in the order of `xs`.
 
@@ -46,7 +47,7 @@ def scan(
         >>> fn.scan(step, fn.array(0.0), fn.array([1.0, 2.0, 3.0]))
         (array(6., dtype=float32), array([0., 1., 3.], dtype=float32))
     """
-    return _core._scan(f, init, xs, length, reverse)
+    return _carriers.scan(_core._scan, f, init, xs, length, reverse)
 
 
 def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:

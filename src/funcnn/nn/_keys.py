@@ -11,7 +11,7 @@ from funcnn import random
 
 @functools.lru_cache(maxsize=4096)
 def _words(text: str) -> tuple[int, int]:
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
 
 

@@ -87,7 +87,7 @@ def has_layers(value: Any) -> bool:
 
 
 def _init(value: Any, key: fn.array, name: Any) -> Any:
-    key = fold_text(key, str(name))
+    key = fold_text(key, fn._core.tree_key_text(name))
     if isinstance(value, Layer):
         return value.init(key)
     if isinstance(value, tuple):
@@ -207,8 +207,7 @@ class Layer:
         context = Context(training, key, {})
         view = params if type(params) is View else View(params)
         y = self(View(view._params, view._keys, context), *args, **kwargs)
-        depth = len(view._keys)
-        return y, nested({keys[depth:]: value for keys, value in (context.updates or {}).items()})
+        return y, nested(view.updates_of(context))
 
     def _layers(self, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Layer]]:
         """This layer and all below it, with the paths of their parameters."""

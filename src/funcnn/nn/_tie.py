@@ -12,11 +12,22 @@ from funcnn import tree
 from funcnn.tree import frozendict
 
 from ._layer import Layer, Params
+from ._view import at
 
 
 def _parent(path: str) -> tuple[str, str]:
-    parent, _, name = path.rpartition(".")
-    return parent, name
+    *parents, name = tree.split_path(path)
+    return tree.join_path(parents), name
+
+
+def _place(params: Any, path: str) -> tuple[Any, ...]:
+    """The keys that a path names in parameters: integers for items of sequences."""
+    keys: list[Any] = []
+    for name in tree.split_path(path):
+        sequence = isinstance(params, (tuple, list)) and not hasattr(params, "_fields")
+        keys.append(int(name) if sequence else name)
+        params = at(params, (keys[-1],))
+    return tuple(keys)
 
 
 class Tied(Layer):
@@ -42,13 +53,17 @@ class Tied(Layer):
         for path in self.ties:
             parent, name = _parent(path)
             node = tree.get(params, parent)
-            if not isinstance(node, frozendict):
-                raise ValueError(f"tie: {path!r} stands in a {type(node).__name__}; only items of dicts can be tied")
+            if not isinstance(node, (dict, frozendict)) or name not in node:
+                kind = (
+                    f"a {type(node).__name__}" if not isinstance(node, (dict, frozendict)) else "a dict of other keys"
+                )
+                raise ValueError(f"tie: {path!r} stands in {kind}; only what dicts hold by a string can be tied")
             params = tree.set(params, parent, frozendict({k: v for k, v in node.items() if k != name}))
         return params
 
     def __call__(self, params: Params, *args: Any, **kwargs: Any) -> Any:
-        return self.layer(params.replace(self.untie(params.params)), *args, **kwargs)
+        places = {_place(params._params, path): _place(params._params, source) for path, source in self.ties.items()}
+        return self.layer(params.tied(self.untie(params._params), places), *args, **kwargs)
 
     def untie(self, params: Any) -> Any:
         """Put the shared arrays in all their places: parameters for the layer without ties."""
@@ -119,5 +134,5 @@ def trainable(layer: Layer) -> Trainable:
     >>> tree.paths(buffers)
     ['layers.1.running_mean', 'layers.1.running_var']
     """
-    found = [".".join(map(str, (*path, name))) for path, part in layer._layers() for name in part.buffers]
+    found = [tree.join_path((*path, name)) for path, part in layer._layers() for name in part.buffers]
     return Trainable(frozenset(found))

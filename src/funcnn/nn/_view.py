@@ -2,34 +2,80 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 from typing import Any
 
 import funcnn as fn
-from funcnn import tree
+from funcnn import random, tree
 from funcnn._carriers import Carrier, Reports
 from funcnn.tree import frozendict
 
 from ._keys import fold_text
 
-_CONTAINERS = (dict, frozendict, tuple, list)
+_DICTS = (dict, frozendict, collections.OrderedDict, collections.defaultdict)
+Keys = tuple[Any, ...]
+
+
+def _holds_parameters(value: Any) -> bool:
+    """Whether a value is a container whose items are parameters; subclasses of these are leaves of a tree."""
+    return (
+        type(value) in _DICTS
+        or type(value) in (tuple, list)
+        or (isinstance(value, tuple) and hasattr(value, "_fields"))
+    )
 
 
 class Context:
     """What all views of one call of ``apply`` share."""
 
-    __slots__ = ("draws", "key", "level", "training", "updates")
+    __slots__ = ("draws", "key", "level", "ties", "training", "updates")
 
-    def __init__(self, training: bool, key: fn.array | None, updates: dict[tuple[Any, ...], Any] | None) -> None:
+    def __init__(self, training: bool, key: fn.array | None, updates: dict[Keys, tuple[Any, Any]] | None) -> None:
         self.training = training
         self.key = key
-        self.updates = updates  # None: there is nobody to report them to
-        self.draws: dict[tuple[Any, ...], int] = {}
+        # By place: the array as it was given, and the new one. None: there is nobody to report to.
+        self.updates = updates
+        self.draws: dict[Keys, int] = {}
         # Values from deeper traces are gone when that trace ends.
         self.level = fn._core.transforms.trace_depth()
+        # Places that are read from elsewhere, and where: updates go there too.
+        self.ties: dict[Keys, Keys] = {}
+
+    def like(self, **others: Any) -> Context:
+        """A context that shares everything with this one but what is given."""
+        context = Context(self.training, self.key, self.updates)
+        for name in ("draws", "level", "ties"):
+            setattr(context, name, getattr(self, name))
+        for name, value in others.items():
+            setattr(context, name, value)
+        return context
+
+    def ties_below(self, keys: Keys) -> dict[Keys, Keys]:
+        """The ties among the places below one, each source that lies elsewhere replaced by the first that reads it."""
+        found: dict[Keys, Keys] = {}
+        first: dict[Keys, Keys] = {}
+        for place, source in self.ties.items():
+            if place[: len(keys)] != keys:
+                continue
+            if source[: len(keys)] == keys:
+                found[place] = source
+            elif first.setdefault(source, place) != place:
+                found[place] = first[source]
+        return found
 
 
 INFERENCE = Context(False, None, None)
+
+
+def at(params: Any, keys: Keys) -> Any:
+    """What stands at a place in parameters; None if there is nothing."""
+    for key in keys:
+        try:
+            params = getattr(params, key) if hasattr(params, "_fields") else params[key]
+        except (LookupError, TypeError, AttributeError):
+            return None
+    return params
 
 
 class View(Carrier):
@@ -57,7 +103,7 @@ class View(Carrier):
     @property
     def path(self) -> str:
         """Where these parameters stand in those given to ``apply``, as in ``layers.0``."""
-        return ".".join(map(str, self._keys))
+        return tree.join_path(self._keys)
 
     @property
     def training(self) -> bool:
@@ -66,14 +112,16 @@ class View(Carrier):
 
     @property
     def params(self) -> Any:
-        """The parameters themselves, without context."""
-        return self._params
+        """The parameters themselves, without context; updated where an update has been reported."""
+        return self.contents()
 
     def next_key(self) -> fn.array:
         """Return a key for random draws: another one for every path and, at one path, for every call.
 
         Which key that is depends on the key given to ``apply``, the path, and how often this method was called at this
         path before.
+
+        At each step of a scan over the view it is another one too.
 
         Raises:
             ValueError: ``apply`` was called without a key.
@@ -87,9 +135,7 @@ class View(Carrier):
 
     def with_key(self, key: fn.array) -> View:
         """Return the same view drawing its random numbers from another key."""
-        context = Context(self._context.training, key, self._context.updates)
-        context.level, context.draws = self._context.level, {}
-        return View(self._params, self._keys, context)
+        return View(self._params, self._keys, self._context.like(key=key, draws={}))
 
     def update(self, name: str, value: Any) -> None:
         """Report a new value for the array ``name``, to be found in the updates that ``apply`` returns.
@@ -114,21 +160,51 @@ class View(Carrier):
         """Return a view of other parameters at the same place, in the same context."""
         return View(params, self._keys, self._context)
 
+    def tied(self, params: Any, ties: dict[Keys, Keys]) -> View:
+        """Return a view of other parameters in which an update of a tied place, by path below, goes to its source."""
+        keys, context = self._keys, self._context
+        own = {keys + place: keys + source for place, source in ties.items()}
+        return View(
+            params, keys, context.like(ties={**context.ties, **{p: context.ties.get(s, s) for p, s in own.items()}})
+        )
+
     def contents(self) -> Any:
         """The parameters, for a transformation that the view is given to."""
-        return self._params
+        params, keys, context = self._params, self._keys, self._context
+        if not context.updates:
+            return params
+        places = {place: place for place in context.updates} | context.ties
+        for place, source in places.items():
+            below = place[len(keys) :]
+            if place[: len(keys)] == keys and source in context.updates:
+                old, new = context.updates[source]
+                if at(self._params, below) is old:
+                    params = tree.set(params, tree.join_path(below), new)
+        return params
 
     def entered(self, contents: Any) -> View:
         """The view inside a transformation."""
         outer = self._context
         context = Context(outer.training, outer.key, None if outer.updates is None else {})
-        context.draws = outer.draws
+        context.draws, context.ties = outer.draws, outer.ties_below(self._keys)
+        depth = len(self._keys)
+        for place, source in context.ties.items():  # one array again, which a transformation has made two of
+            contents = tree.set(contents, tree.join_path(place[depth:]), at(contents, source[depth:]))
         return View(contents, self._keys, context)
+
+    def at_step(self, step: fn.array) -> View:
+        """The view at one step of a loop: it draws other random numbers at each."""
+        context = self._context
+        return (
+            self
+            if context.key is None
+            else View(self._params, self._keys, context.like(key=random.fold_in(context.key, step)))
+        )
 
     def reports(self) -> Reports:
         """The updates reported inside, by path below this view."""
         depth = len(self._keys)
-        return {keys[depth:]: value for keys, value in (self._context.updates or {}).items()}
+        return {keys[depth:]: new for keys, (_, new) in (self._context.updates or {}).items()}
 
     def report(self, reports: Reports) -> None:
         """Add updates by path below this view."""
@@ -137,26 +213,47 @@ class View(Carrier):
             depth, level = fn._core.transforms.trace_depth(), fn._core.transforms.trace_level(value)
             if min(depth, level) > context.level:
                 raise ValueError(
-                    f"an update of {'.'.join(map(str, below))!r} was computed inside a transformed function (vmap, "
-                    "checkpoint, grad, scan, ...) that the view was not an argument of; pass the view itself, as in "
-                    'fn.checkpoint(self.block)(params["block"], x)'
+                    f"an update of {tree.join_path(below)!r} was computed inside a transformed function (vmap, "
+                    "checkpoint, grad, ...) that the view was not an argument of; pass the view itself, as in "
+                    'fn.checkpoint(self.block)(params["block"], x), or with the elements of a scan over stacked '
+                    'parameters, fn.scan(step, x, params["blocks"]). No update leaves cond and while_loop'
                 )
             if context.updates is not None:
-                context.updates[self._keys + below] = value
+                place = self._keys + below
+                context.updates[context.ties.get(place, place)] = (at(self._params, below), value)
+
+    def updates_of(self, context: Context) -> Reports:
+        """The updates that a call with this view reported, by path below it, checked against what they replace."""
+        found = View(self._params, self._keys, context).reports()
+        for below, value in found.items():
+            ours, theirs = at(self._params, below), value
+            if getattr(ours, "shape", None) != getattr(theirs, "shape", None):
+                raise ValueError(
+                    f"an update of {tree.join_path(below)!r} has shape {theirs.shape}, the parameter {ours.shape}: a layer was "
+                    "called with a part of it; map over the view with fn.vmap or fn.scan, which put updates together"
+                )
+        return found
 
     def __getitem__(self, name: Any) -> Any:
         try:
             child = self._params[name]
         except (LookupError, TypeError):
             raise KeyError(self._missing(name)) from None
-        if isinstance(child, _CONTAINERS):
-            if isinstance(name, int) and name < 0:
-                name += len(self._params)
-            return View(child, (*self._keys, name), self._context)
+        if isinstance(name, int) and not isinstance(self._params, _DICTS):
+            name = range(len(self._params))[name]
+            name = getattr(self._params, "_fields", range(len(self._params)))[name]
+        place = (*self._keys, name)
+        if _holds_parameters(child):
+            return View(child, place, self._context)
+        context = self._context
+        if context.updates:
+            old, new = context.updates.get(context.ties.get(place, place), (None, None))
+            if old is child:
+                return new
         return child
 
     def _missing(self, name: Any) -> str:
-        there = list(self._params) if isinstance(self._params, (dict, frozendict)) else range(len(self._params))
+        there = list(self._params) if isinstance(self._params, _DICTS) else range(len(self._params))
         return f"no parameter {name!r}; there are {', '.join(map(repr, there)) or 'none'}"
 
     def get(self, name: Any, default: Any = None) -> Any:
@@ -170,13 +267,13 @@ class View(Carrier):
         return len(self._params)
 
     def __iter__(self) -> Iterator[Any]:
-        if isinstance(self._params, (dict, frozendict)):
+        if isinstance(self._params, _DICTS):
             return iter(self._params)
         return (self[i] for i in range(len(self._params)))
 
     def keys(self) -> Any:
         """The names, or the indices of a tuple."""
-        return self._params.keys() if isinstance(self._params, (dict, frozendict)) else range(len(self._params))
+        return self._params.keys() if isinstance(self._params, _DICTS) else range(len(self._params))
 
     def values(self) -> list[Any]:
         """The parameters and views."""
@@ -193,7 +290,7 @@ class View(Carrier):
 
 tree.register_node(
     View,
-    lambda view: ((view._params,), (view._keys, view._context)),
+    lambda view: ((view.contents(),), (view._keys, view._context)),
     lambda where, children: View(children[0], *where),
     ("params",),
 )

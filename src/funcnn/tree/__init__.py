@@ -6,7 +6,7 @@ A tree is a container whose items are trees, or a leaf. Containers are ``dict``,
 the order of its sorted keys, those of an ``OrderedDict`` in its own order.
 
 The path of a leaf is its keys, names and indices joined by dots, ``layers.0.weight``; a dot or a backslash inside a key
-is written with a backslash before it. The path of the whole tree is the empty string.
+is written with a backslash before it, and an empty key as ``\\e``. The path of the whole tree is the empty string.
 """
 
 from .._core import PyTreeDef
@@ -30,6 +30,7 @@ from ._edit import get, merge, set
 from ._frozendict import frozendict
 from ._numbers import Difference, allclose, count, diff, nbytes
 from ._parts import filter, partition
+from ._paths import join_path, split_path
 from ._register import register_attrs, register_node
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "flatten_with_path",
     "frozendict",
     "get",
+    "join_path",
     "leaves",
     "leaves_with_path",
     "map",
@@ -58,6 +60,7 @@ __all__ = [
     "register_attrs",
     "register_node",
     "set",
+    "split_path",
     "structure",
     "transpose",
     "unflatten",

@@ -69,6 +69,11 @@ def structure(tree: Any, is_leaf: IsLeaf | None = None) -> PyTreeDef:
     return _core.tree_structure(tree, is_leaf)
 
 
+def restore_structure(state: tuple[Any, ...]) -> PyTreeDef:
+    """What a pickle of a structure calls."""
+    return _core.tree_restore(state)
+
+
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf | None = None) -> Any:
     """Apply a function to every leaf and keep the structure.
 

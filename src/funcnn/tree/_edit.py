@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import collections
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import _core
 from ._basic import absent
 from ._frozendict import frozendict
+from ._paths import join_path, split_path
 
 
-def split_path(path: str) -> list[str]:
-    """Split a path at its dots; the keys keep their backslashes."""
-    parts = []
-    for match in re.finditer(r"((?:\\.|[^.\\])*)(\.|$)", path) if path else ():
-        parts.append(match[1])
-        if not match[2]:
-            break
-    return parts
+# Where a key can be looked up; other classes with these methods are leaves.
+_DICTS = (dict, frozendict, collections.OrderedDict, collections.defaultdict)
 
 
-def _find(node: Any, name: str, path: str) -> tuple[Any, Any]:
-    """Return the key and the child that a part of a path names."""
-    if isinstance(node, (dict, frozendict)) and "\\" not in name and name in node:
+def _find(node: Any, name: str, above: Sequence[str]) -> tuple[Any, Any]:
+    """Return the key and the child that the text of a key names."""
+    if type(node) in _DICTS and name in node:
         return name, node[name]
     opened = _core.tree_children(node)
     keys, children = opened if opened is not None else ([], [])
     for key, child in zip(keys, children, strict=True):
         if _core.tree_key_text(key) == name:
             return key, child
-    what = f"there are {keys}" if keys else "it is a leaf" if opened is None else f"it is {node!r}"
-    where = path or "the root"
-    raise KeyError(f"no {name!r} at {where} of the tree: {what}")
+    what = (
+        f"there are {keys}"
+        if keys
+        else f"it is a leaf ({type(node).__name__})"
+        if opened is None
+        else f"it is {node!r}"
+    )
+    where = f"at {join_path(above)}" if above else "at the root"
+    raise KeyError(f"no {name!r} {where} of the tree: {what}")
 
 
 def _replace(node: Any, key: Any, value: Any) -> Any:
@@ -52,15 +53,15 @@ def get(tree: Any, path: str) -> Any:
 
     Raises:
         KeyError: There is nothing at this path; the message says how far it leads and what is there.
+        ValueError: The path is malformed (see ``split_path``).
 
     >>> from funcnn import tree
     >>> tree.get({"layers": ({"weight": 1}, {})}, "layers.0.weight")
     1
     """
-    done = ""
-    for name in split_path(path):
-        tree = _find(tree, name, done)[1]
-        done = f"{done}.{name}" if done else name
+    names = split_path(path)
+    for depth, name in enumerate(names):
+        tree = _find(tree, name, names[:depth])[1]
     return tree
 
 
@@ -74,18 +75,18 @@ def set(tree: Any, path: str, value: Any) -> Any:
 
     Raises:
         KeyError: There is nothing at this path.
+        ValueError: The path is malformed (see ``split_path``).
 
     >>> from funcnn import tree
     >>> tree.set({"layers": ({"weight": 1}, {})}, "layers.0.weight", 2)
     {'layers': ({'weight': 2}, {})}
     """
     steps = []
-    done = ""
-    for name in split_path(path):
-        key, child = _find(tree, name, done)
+    names = split_path(path)
+    for depth, name in enumerate(names):
+        key, child = _find(tree, name, names[:depth])
         steps.append((tree, key))
         tree = child
-        done = f"{done}.{name}" if done else name
     for node, key in reversed(steps):
         value = _replace(node, key, value)
     return value
@@ -113,10 +114,10 @@ def merge(a: Any, b: Any) -> Any:
     theirs, other = _core.tree_flatten_with_absent(b)
     if treedef == other:
         return treedef.unflatten([x if y is absent else y for x, y in zip(ours, theirs, strict=True)])
-    return _merge(a, b, "")
+    return _merge(a, b, ())
 
 
-def _merge(a: Any, b: Any, path: str) -> Any:
+def _merge(a: Any, b: Any, path: tuple[Any, ...]) -> Any:
     if b is absent or b is None or b is a:
         return a
     if a is absent or a is None:
@@ -132,47 +133,44 @@ def _merge(a: Any, b: Any, path: str) -> Any:
     if ours is None and theirs is None:
         return b
     if ours is None or theirs is None:
-        raise ValueError(f"merge: at {path or 'the root'} the first tree has {_kind(a)}, the second {_kind(b)}")
+        raise ValueError(
+            f"merge: at {join_path(path) or 'the root'} the first tree has {_kind(a)}, the second {_kind(b)}"
+        )
     keys, children = ours
     if b_is_dict:
-        updates = {str(key): value for key, value in b.items()}
-        names = [str(key) for key in keys]
-        unknown = [key for key in b if str(key) not in names]
+        updates = {_core.tree_key_text(key): value for key, value in b.items()}
+        names = [_core.tree_key_text(key) for key in keys]
+        unknown = [key for key in b if _core.tree_key_text(key) not in names]
         if unknown:
             raise ValueError(
-                f"merge: at {path or 'the root'} the second tree has the keys {unknown}, which {_kind(a)} has not"
+                f"merge: at {join_path(path) or 'the root'} the second tree has the keys {unknown}, which {_kind(a)} has not"
             )
         updated = [updates.get(name) for name in names]
     else:
         updated = theirs[1]
         plain = isinstance(a, (tuple, list)) and isinstance(b, (tuple, list))
         if len(updated) != len(children) or not (plain or type(a) is type(b)):
-            raise ValueError(f"merge: at {path or 'the root'} the first tree has {_kind(a)}, the second {_kind(b)}")
-    merged = [
-        _merge(child, update, _join(path, key)) for key, child, update in zip(keys, children, updated, strict=True)
-    ]
+            raise ValueError(
+                f"merge: at {join_path(path) or 'the root'} the first tree has {_kind(a)}, the second {_kind(b)}"
+            )
+    merged = [_merge(child, update, (*path, key)) for key, child, update in zip(keys, children, updated, strict=True)]
     if all(new is old for new, old in zip(merged, children, strict=True)):
         return a
     return _core.tree_with_children(a, merged)
 
 
-def _merge_dicts(a: Any, b: Mapping[Any, Any], path: str) -> Any:
+def _merge_dicts(a: Any, b: Mapping[Any, Any], path: tuple[Any, ...]) -> Any:
     changes = {}
     for key, value in b.items():
         if key not in a:
             changes[key] = value
-        elif (merged := _merge(a[key], value, _join(path, key))) is not a[key]:
+        elif (merged := _merge(a[key], value, (*path, key))) is not a[key]:
             changes[key] = merged
     if not changes:
         return a
     if type(a) is dict:
         return {**a, **changes}
     return a | changes
-
-
-def _join(path: str, key: Any) -> str:
-    text = _core.tree_key_text(key)
-    return f"{path}.{text}" if path else text
 
 
 def _kind(tree: Any) -> str:

@@ -8,10 +8,11 @@ import attrs
 
 from .. import _core
 from ._basic import absent, leaves, structure
+from ._paths import join_path
 
 
 def allclose(a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Say whether all leaves of two trees are close, as ``numpy.allclose`` defines it.
+    """Say whether all leaves of two trees have equal shapes and are close, as ``numpy.allclose`` defines it.
 
     Raises:
         ValueError: The trees have different structures; the message names the path where they differ.
@@ -24,7 +25,9 @@ def allclose(a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_na
 
     treedef = structure(a)
     pairs = zip(leaves(a), treedef.flatten_up_to(b), strict=True)
-    return all(np.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan) for x, y in pairs)
+    return all(
+        np.shape(x) == np.shape(y) and np.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan) for x, y in pairs
+    )
 
 
 def nbytes(tree: Any) -> int:
@@ -79,25 +82,24 @@ def diff(a: Any, b: Any) -> list[Difference]:
     c: absent != 3
     """
     found: list[Difference] = []
-    _diff(a, b, "", found)
+    _diff(a, b, (), found)
     return found
 
 
-def _diff(a: Any, b: Any, path: str, found: list[Difference]) -> None:
+def _diff(a: Any, b: Any, path: tuple[Any, ...], found: list[Difference]) -> None:
     if a is b:
         return
     ours, theirs = _core.tree_children(a), _core.tree_children(b)
     if ours is None or theirs is None or type(a) is not type(b):
         if ours is not None or theirs is not None or not _equal(a, b):
-            found.append(Difference(path, a, b))
+            found.append(Difference(join_path(path), a, b))
         return
     left, right = dict(zip(*ours, strict=True)), dict(zip(*theirs, strict=True))
     before = len(found)
     for key in [*left, *(key for key in right if key not in left)]:
-        text = _core.tree_key_text(key)
-        _diff(left.get(key, absent), right.get(key, absent), f"{path}.{text}" if path else text, found)
+        _diff(left.get(key, absent), right.get(key, absent), (*path, key), found)
     if len(found) == before and structure(a) != structure(b) and not _differ_below(left, right):
-        found.append(Difference(path, a, b))
+        found.append(Difference(join_path(path), a, b))
 
 
 def _differ_below(left: dict[Any, Any], right: dict[Any, Any]) -> bool:

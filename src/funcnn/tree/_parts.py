@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Callable
 from typing import Any
 
 from .. import _core
 from .._core import PyTreeDef
 from ._basic import absent, broadcast_prefix, leaves
-from ._edit import split_path
 
 # A glob, a predicate on path and leaf, or a tree of bools.
 Where = str | Callable[[str, Any], bool] | Any
@@ -34,7 +31,7 @@ def partition(tree: Any, where: Where) -> tuple[Any, Any]:
         ``(selected, rest)``.
 
     Raises:
-        ValueError: The tree of bools does not fit.
+        ValueError: The tree of bools does not fit, or the glob is malformed.
         TypeError: It holds something else than bools.
 
     >>> from funcnn import tree
@@ -64,10 +61,7 @@ def filter(tree: Any, where: Where) -> Any:
 
 def _select(tree: Any, treedef: PyTreeDef, found: list[Any], where: Where) -> list[bool]:
     if isinstance(where, str):
-        try:
-            return _match_glob(treedef, where)
-        except TypeError:  # metadata that cannot be hashed
-            return _match_glob.__wrapped__(treedef, where)
+        return _core.tree_match_glob(treedef, where)
     if callable(where):
         return [bool(where(path, leaf)) for path, leaf in zip(treedef.paths(), found, strict=True)]
     mask: list[bool] = leaves(broadcast_prefix(where, tree))
@@ -75,24 +69,3 @@ def _select(tree: Any, treedef: PyTreeDef, found: list[Any], where: Where) -> li
         path, yes = next(pair for pair in zip(treedef.paths(), mask, strict=True) if type(pair[1]) is not bool)
         raise TypeError(f"partition: the mask must hold bools, got {type(yes).__name__} for {path or 'the root'}")
     return mask
-
-
-@functools.lru_cache(maxsize=256)
-def _match_glob(treedef: PyTreeDef, glob: str) -> list[bool]:
-    matches = compile_glob(glob).fullmatch
-    return [matches(f"{path}." if path else "") is not None for path in treedef.paths()]
-
-
-def compile_glob(glob: str) -> re.Pattern[str]:
-    """Compile a glob to a pattern for paths in which every key, the last one too, is followed by a dot."""
-    character = r"(?:\\.|[^.\\])"
-    pattern = ""
-    for part in split_path(glob):
-        if part == "**":
-            pattern += rf"(?:{character}*\.)*"
-            continue
-        for token in re.findall(r"\\.|.", part, flags=re.DOTALL):
-            wild = {"*": f"{character}*", "?": character, r"\*": r"\*", r"\?": r"\?"}
-            pattern += wild.get(token, re.escape(token))
-        pattern += r"\."
-    return re.compile(pattern, flags=re.DOTALL)

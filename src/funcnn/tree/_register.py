@@ -84,7 +84,13 @@ def register_attrs(cls: T | None = None, *, static: Iterable[str] = ()) -> T | C
         unknown = [name for name in constants if name not in names]
         if unknown:
             raise ValueError(f"register_attrs: {cls.__name__} has no field {unknown[0]!r}, only {names}")
-        _core.tree_register_attrs(cls, [name for name in names if name not in constants], constants)
+        _core.tree_register_attrs(cls, [name for name in names if name not in constants], constants, _caches(cls))
         return cls
 
     return register if cls is None else register(cls)
+
+
+def _caches(cls: type) -> list[str]:
+    """The attributes that methods of an attrs class expect to be None at first: the hash of ``cache_hash=True``."""
+    used = getattr(getattr(cls.__hash__, "__code__", None), "co_names", ())
+    return [name for name in used if name == "_attrs_cached_hash"]
