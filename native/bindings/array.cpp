@@ -305,6 +305,9 @@ Example:
           "__dlpack_device__", [](const Array&) { return nb::make_tuple(1, 0); },
           nb::sig("def __dlpack_device__(self) -> tuple[int, int]"), "Name the device for DLPack: the CPU.");
 
+  m.def(
+      "_is_computed", [](const Array& x) { return !x.node()->abstract && x.node()->available(); }, nb::arg("x"),
+      nb::sig("def _is_computed(x: array) -> bool"), "Whether the elements are there to be read.");
   m.def("_rebindable", &rebindable, nb::arg("x"), nb::sig("def _rebindable(x: array) -> array"));
 }
 

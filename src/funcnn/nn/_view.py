@@ -229,8 +229,8 @@ class View(Carrier):
             ours, theirs = at(self._params, below), value
             if getattr(ours, "shape", None) != getattr(theirs, "shape", None):
                 raise ValueError(
-                    f"an update of {tree.join_path(below)!r} has shape {theirs.shape}, the parameter {ours.shape}: a layer was "
-                    "called with a part of it; map over the view with fn.vmap or fn.scan, which put updates together"
+                    f"an update of {tree.join_path(below)!r} has shape {theirs.shape}, the parameter {ours.shape}: a layer "
+                    "was called with a part of it; map over the view with fn.vmap or fn.scan, which put updates together"
                 )
         return found
 

@@ -11,7 +11,6 @@ from ._basic import absent
 from ._frozendict import frozendict
 from ._paths import join_path, split_path
 
-
 # Where a key can be looked up; other classes with these methods are leaves.
 _DICTS = (dict, frozendict, collections.OrderedDict, collections.defaultdict)
 

@@ -1,0 +1,86 @@
+"""What loss functions share: their arguments and reductions."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any, Literal
+
+import funcnn as fn
+
+Reduction = Literal["none", "mean", "sum"]
+
+
+def reduce(name: str, loss: fn.array, reduction: Reduction, dtype: fn.Dtype, total: fn.array | None = None) -> fn.array:
+    """Combine losses, which are rounded to the dtype of the inputs last; `total` replaces their number in a mean."""
+    if reduction == "none":
+        return loss.astype(dtype)
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+    if reduction == "sum":
+        return fn.sum(loss).astype(dtype)
+    if total is None:
+        return fn.mean(loss).astype(dtype)
+    none = total == 0
+    return fn.where(none, 0.0, fn.sum(loss) / fn.where(none, 1.0, total)).astype(dtype)
+
+
+def as_array(name: str, what: str, x: Any) -> fn.array:
+    """The array that an argument stands for."""
+    if isinstance(x, fn.array):
+        return x
+    try:
+        return fn.asarray(x)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: {what} must be an array, got {type(x).__name__}") from None
+
+
+def floats(name: str, **arguments: Any) -> tuple[fn.Dtype, list[fn.array]]:
+    """The dtype of the loss, and the arrays in the dtype to compute with: float32 for halves, integers and bools."""
+    arrays = {what: as_array(name, what, x) for what, x in arguments.items()}
+    dtype = None
+    for what, x in arrays.items():
+        if fn.isdtype(x.dtype, "complex floating"):
+            raise TypeError(f"{name}: {what} must be real, got {x.dtype}")
+        if fn.isdtype(x.dtype, "real floating"):
+            dtype = x.dtype if dtype is None else fn.promote_types(dtype, x.dtype)
+    dtype = dtype or fn.float32
+    wide = fn.promote_types(dtype, fn.float32)
+    return dtype, [x.astype(wide) for x in arrays.values()]
+
+
+def same_shapes(name: str, **arguments: Any) -> None:
+    """Raise unless all arguments have one shape."""
+    shapes = {what: as_array(name, what, x).shape for what, x in arguments.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{what} {shape}" for what, shape in shapes.items())
+        raise ValueError(f"{name}: the arguments must have one shape, got {listed}")
+
+
+def weighted(name: str, loss: fn.array, weights: Any) -> fn.array:
+    """The losses times their weights."""
+    if weights is None:
+        return loss
+    weights = as_array(name, "weights", weights)
+    if weights.shape != loss.shape:
+        raise ValueError(f"{name}: the weights must have the shape of the loss, {loss.shape}, got {weights.shape}")
+    return loss * weights.astype(loss.dtype)
+
+
+def position(name: str, axis: Any, ndim: int) -> int:
+    """An axis counted from the front."""
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise fn.AxisError(f"{name}: axis {axis} of an array of {ndim} {'axis' if ndim == 1 else 'axes'}")
+    return axis % ndim
+
+
+def number(name: str, what: str, value: Any, low: float = -math.inf, *, above: bool = False) -> float:
+    """A number of at least `low`, or above it."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: {what} must be a number, got {value!r}") from None
+    if not (found > low if above else found >= low):
+        raise ValueError(f"{name}: {what} must be {'above' if above else 'at least'} {low:g}, got {value}")
+    return found

@@ -1,0 +1,281 @@
+"""Losses of predicted numbers and vectors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import funcnn as fn
+
+from ._common import Reduction, floats, number, position, reduce, same_shapes
+
+
+def l1_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "mean") -> fn.array:
+    """Compute the absolute difference.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.losses.l1_loss(fn.array([1.0, 5.0]), fn.array([2.0, 2.0])).item()
+    2.0
+    """
+    same_shapes("l1_loss", predictions=predictions, targets=targets)
+    dtype, (predictions, targets) = floats("l1_loss", predictions=predictions, targets=targets)
+    return reduce("l1_loss", fn.abs(predictions - targets), reduction, dtype)
+
+
+def mse_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "mean") -> fn.array:
+    """Compute the squared difference.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.losses.mse_loss(fn.array([1.0, 5.0]), fn.array([2.0, 2.0])).item()
+    5.0
+    """
+    same_shapes("mse_loss", predictions=predictions, targets=targets)
+    dtype, (predictions, targets) = floats("mse_loss", predictions=predictions, targets=targets)
+    return reduce("mse_loss", fn.square(predictions - targets), reduction, dtype)
+
+
+def gaussian_nll_loss(
+    inputs: fn.array,
+    targets: fn.array,
+    vars: fn.array,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: Reduction = "mean",
+) -> fn.array:
+    """Return minus the log density of targets under normal distributions.
+
+    Args:
+        inputs: Their means.
+        targets: The samples.
+        vars: Their variances; those below `eps` count as `eps`.
+        full: Whether to add the constant ``log(2 * pi) / 2``.
+        eps: The smallest variance, above 0.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    Raises:
+        ValueError: The shapes differ.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.losses.gaussian_nll_loss(fn.array([0.0]), fn.array([2.0]), fn.array([1.0])).item()
+    2.0
+    """
+    name = "gaussian_nll_loss"
+    same_shapes(name, inputs=inputs, targets=targets, vars=vars)
+    dtype, (inputs, targets, vars) = floats(name, inputs=inputs, targets=targets, vars=vars)
+    vars = fn.maximum(vars, number(name, "eps", eps, 0.0, above=True))
+    error = targets - inputs
+    loss = 0.5 * (fn.log(vars) + error * (error / vars))
+    return reduce(name, loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction, dtype)
+
+
+def _bend(error: fn.array, delta: float) -> tuple[fn.array, fn.array]:
+    """The part of an error within ``±delta``, and how far it lies beyond."""
+    near = fn.clip(error, -delta, delta)
+    return near, fn.abs(error) - fn.abs(near)
+
+
+def smooth_l1_loss(
+    predictions: fn.array, targets: fn.array, beta: float = 1.0, reduction: Reduction = "mean"
+) -> fn.array:
+    """Compute ``d**2 / (2 * beta)`` of the absolute difference ``d`` where it is below `beta`, else ``d - beta / 2``.
+
+    Args:
+        predictions: Any numbers.
+        targets: What they should be, of the same shape.
+        beta: Where the parabola ends; 0 gives ``l1_loss``.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.losses.smooth_l1_loss(fn.array([0.0, 5.0]), fn.array([1.0, 2.0]), reduction="none").tolist()
+    [0.5, 2.5]
+    """
+    name = "smooth_l1_loss"
+    beta = number(name, "beta", beta, 0.0)
+    same_shapes(name, predictions=predictions, targets=targets)
+    dtype, (predictions, targets) = floats(name, predictions=predictions, targets=targets)
+    if beta == 0.0:
+        return reduce(name, fn.abs(predictions - targets), reduction, dtype)
+    near, beyond = _bend(predictions - targets, beta)
+    return reduce(name, 0.5 * near * (near / beta) + beyond, reduction, dtype)
+
+
+def huber_loss(inputs: fn.array, targets: fn.array, delta: float = 1.0, reduction: Reduction = "none") -> fn.array:
+    """Compute ``d**2 / 2`` of the absolute difference ``d`` up to `delta`, beyond ``delta * (d - delta / 2)``.
+
+    Args:
+        inputs: Any numbers.
+        targets: What they should be, of the same shape.
+        delta: Where the parabola ends, above 0.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.losses.huber_loss(fn.array([0.0, 5.0]), fn.array([1.0, 2.0])).tolist()
+    [0.5, 2.5]
+    """
+    name = "huber_loss"
+    delta = number(name, "delta", delta, 0.0, above=True)
+    same_shapes(name, inputs=inputs, targets=targets)
+    dtype, (inputs, targets) = floats(name, inputs=inputs, targets=targets)
+    near, beyond = _bend(inputs - targets, delta)
+    return reduce(name, 0.5 * fn.square(near) + delta * beyond, reduction, dtype)
+
+
+def log_cosh_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "none") -> fn.array:
+    """Compute ``log(cosh(inputs - targets))``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> round(nn.losses.log_cosh_loss(fn.array([1.0]), fn.array([0.0])).item(), 4)
+    0.4338
+    """
+    same_shapes("log_cosh_loss", inputs=inputs, targets=targets)
+    dtype, (inputs, targets) = floats("log_cosh_loss", inputs=inputs, targets=targets)
+    error = inputs - targets
+    size = fn.abs(error)
+    # cosh(x) is 1 + 2 sinh(x / 2)**2, which keeps its accuracy near zero.
+    small = size < 1.0
+    near = fn.log1p(2.0 * fn.square(fn.sinh(0.5 * fn.where(small, error, 0.0))))
+    far = size + (fn.log1p(fn.exp(-2.0 * size)) - math.log(2.0))
+    return reduce("log_cosh_loss", fn.where(small, near, far), reduction, dtype)
+
+
+def hinge_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "none") -> fn.array:
+    """Compute ``max(0, 1 - inputs * targets)`` for targets of -1 and 1.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.losses.hinge_loss(fn.array([0.5, 2.0]), fn.array([1.0, 1.0])).tolist()
+    [0.5, 0.0]
+    """
+    same_shapes("hinge_loss", inputs=inputs, targets=targets)
+    dtype, (inputs, targets) = floats("hinge_loss", inputs=inputs, targets=targets)
+    return reduce("hinge_loss", fn.maximum(1.0 - inputs * targets, 0.0), reduction, dtype)
+
+
+def _scale(x: fn.array, axis: int, least: float) -> fn.array:
+    """The largest absolute value along an axis, which scales what is squared; at least `least`, and 1 in place of 0."""
+    if x.shape[axis] == 0:
+        return fn.ones_like(fn.sum(x, axis=axis, keepdims=True))
+    largest = fn.maximum(fn.stop_gradient(fn.max(fn.abs(x), axis=axis, keepdims=True)), least)
+    return fn.where((largest == 0) | (largest == float("inf")), 1.0, largest)
+
+
+def _root(x: fn.array) -> fn.array:
+    """The square root, with a derivative of zero at zero."""
+    zero = x == 0
+    return fn.where(zero, 0.0, fn.sqrt(fn.where(zero, 1.0, x)))
+
+
+def triplet_loss(
+    anchors: fn.array,
+    positives: fn.array,
+    negatives: fn.array,
+    axis: int = -1,
+    p: float = 2,
+    margin: float = 1.0,
+    eps: float = 1e-6,
+    reduction: Reduction = "none",
+) -> fn.array:
+    """Compute ``max(0, d(anchors, positives) - d(anchors, negatives) + margin)`` with the distance of the p-norm.
+
+    Args:
+        anchors: The samples.
+        positives: Samples that should be close to them.
+        negatives: Samples that should be far from them.
+        axis: The axis of the features.
+        p: The degree of the norm, at least 1.
+        margin: How much farther the negatives should be.
+        eps: Added to the sum of powers before the root is taken.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    Raises:
+        ValueError: The shapes differ, `p` is below 1 or `eps` below 0.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> anchors = fn.array([[0.0, 0.0]])
+    >>> round(nn.losses.triplet_loss(anchors, fn.array([[0.0, 2.0]]), fn.array([[1.0, 0.0]])).item(), 4)
+    2.0
+    """
+    name = "triplet_loss"
+    degree = number(name, "p", p, 1.0)
+    margin, eps = number(name, "margin", margin), number(name, "eps", eps, 0.0)
+    same_shapes(name, anchors=anchors, positives=positives, negatives=negatives)
+    dtype, (a, near, far) = floats(name, anchors=anchors, positives=positives, negatives=negatives)
+    axis = position(name, axis, a.ndim)
+
+    def distance(others: fn.array) -> fn.array:
+        difference = a - others
+        if degree == math.inf:
+            return fn.max(fn.abs(difference), axis=axis)
+        # Scaled by the largest, if that is more than 1, so that powers do not overflow.
+        scale = _scale(difference, axis, 1.0)
+        part = difference / scale
+        powers = fn.square(part) if degree == 2 else fn.power(fn.abs(part), degree)
+        total = fn.sum(powers, axis=axis, keepdims=True) + eps / fn.power(scale, degree)
+        zero = total == 0
+        root = _root(total) if degree == 2 else fn.where(zero, 0.0, fn.power(fn.where(zero, 1.0, total), 1.0 / degree))
+        return fn.squeeze(scale * root, axis)
+
+    return reduce(name, fn.maximum(distance(near) - distance(far) + margin, 0.0), reduction, dtype)
+
+
+def cosine_similarity_loss(
+    x1: fn.array, x2: fn.array, axis: int = 1, eps: float = 1e-8, reduction: Reduction = "none"
+) -> fn.array:
+    """Compute the cosine of the angle between vectors: the scalar product over the product of norms, at least `eps`.
+
+    With a vector of zeros it is 0.
+
+    Args:
+        x1: Vectors along `axis`.
+        x2: Others, of the same shape.
+        axis: The axis of the vectors.
+        eps: The least product of norms, above 0.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    Raises:
+        ValueError: The shapes differ, or `eps` is not above 0.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.losses.cosine_similarity_loss(fn.array([[3.0, 0.0]]), fn.array([[2.0, 0.0]])).tolist()
+    [1.0]
+    """
+    name = "cosine_similarity_loss"
+    eps = number(name, "eps", eps, 0.0, above=True)
+    same_shapes(name, x1=x1, x2=x2)
+    dtype, (a, b) = floats(name, x1=x1, x2=x2)
+    axis = position(name, axis, a.ndim)
+
+    def scaled(x: fn.array) -> tuple[fn.array, fn.array, fn.array]:
+        scale = _scale(x, axis, 0.0)
+        part = x / scale
+        return part, _root(fn.sum(fn.square(part), axis=axis, keepdims=True)), scale
+
+    (a, norm_a, scale_a), (b, norm_b, scale_b) = scaled(a), scaled(b)
+    least: Any = eps / scale_a / scale_b
+    cosine = fn.sum(a * b, axis=axis, keepdims=True) / fn.maximum(norm_a * norm_b, least)
+    return reduce(name, fn.squeeze(cosine, axis), reduction, dtype)
+
+
+def margin_ranking_loss(
+    inputs1: fn.array, inputs2: fn.array, targets: fn.array, margin: float = 0.0, reduction: Reduction = "none"
+) -> fn.array:
+    """Compute ``max(0, margin - targets * (inputs1 - inputs2))``: a target of 1 wants the first ranked higher, -1 the second.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.losses.margin_ranking_loss(fn.array([1.0]), fn.array([3.0]), fn.array([1.0])).tolist()
+    [2.0]
+    """
+    name = "margin_ranking_loss"
+    margin = number(name, "margin", margin)
+    same_shapes(name, inputs1=inputs1, inputs2=inputs2, targets=targets)
+    dtype, (first, second, targets) = floats(name, inputs1=inputs1, inputs2=inputs2, targets=targets)
+    return reduce(name, fn.maximum(margin - targets * (first - second), 0.0), reduction, dtype)
