@@ -3,6 +3,7 @@
 
 #include "bindings/array.h"
 #include "bindings/interchange.h"
+#include "bindings/sequence.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "ops/join.h"
@@ -10,10 +11,6 @@
 
 namespace funcnn {
 namespace {
-
-bool is_text(PyObject* o) { return PyUnicode_Check(o) || PyBytes_Check(o) || PyByteArray_Check(o); }
-
-std::string python_type(nb::handle object) { return nb::inst_name(object).c_str(); }
 
 [[noreturn]] void throw_overflow(PyObject* o, Dtype dtype) {
   throw ValueError(cat("the integer ", nb::repr(o).c_str(), " does not fit ", dtype));
@@ -92,28 +89,6 @@ bool is_nested(PyObject* o) {
   if (PyList_Check(o) || PyTuple_Check(o)) return true;
   return PySequence_Check(o) && !is_text(o) && !is_array(o) && !is_foreign(o) && !PyDict_Check(o);
 }
-
-// What one level of nesting is read through.
-class Items {
- public:
-  explicit Items(PyObject* o) : list_(nb::steal(PySequence_Fast(o, "expected a sequence"))) {
-    if (!list_.is_valid()) throw nb::python_error();
-    is_list_ = PyList_Check(list_.ptr());
-    size_ = PySequence_Size(list_.ptr());
-  }
-  Py_ssize_t size() const { return size_; }
-  // A borrowed reference.
-  PyObject* operator[](Py_ssize_t i) const {
-    PyObject* item = is_list_ ? PyList_GetItem(list_.ptr(), i) : PyTuple_GetItem(list_.ptr(), i);
-    if (!item) throw nb::python_error();
-    return item;
-  }
-
- private:
-  nb::object list_;
-  bool is_list_;
-  Py_ssize_t size_;
-};
 
 // What is learnt from a first walk over nested lists.
 struct Survey {
@@ -272,94 +247,6 @@ std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name
     return {as_operand(a, y.dtype(), name), y};
   }
   return {as_array(a, name), as_array(b, name)};
-}
-
-// ---- arguments that are not arrays
-
-int64_t integer_of(nb::handle object, const char* what) {
-  PyObject* o = object.ptr();
-  nb::object index;
-  if (!PyLong_Check(o)) {
-    index = nb::steal(PyNumber_Index(o));
-    if (!index.is_valid()) {
-      if (PyErr_ExceptionMatches(PyExc_TypeError)) {
-        PyErr_Clear();
-        throw TypeError(cat(what, ": expected an integer, got ", python_type(object)));
-      }
-      throw nb::python_error();
-    }
-    o = index.ptr();
-  }
-  int64_t value = PyLong_AsLongLong(o);
-  if (value == -1 && PyErr_Occurred()) {
-    PyErr_Clear();
-    throw ValueError(cat(what, ": the integer ", nb::repr(object).c_str(), " is too large"));
-  }
-  return value;
-}
-
-SmallVector<int64_t, 4> integers_of(nb::handle object, const char* what) {
-  SmallVector<int64_t, 4> out;
-  PyObject* o = object.ptr();
-  if (PyLong_Check(o)) {
-    out.push_back(integer_of(object, what));
-  } else if (PyList_Check(o) || PyTuple_Check(o) || (PySequence_Check(o) && !is_text(o) && !is_array(o))) {
-    Items items(o);
-    for (Py_ssize_t i = 0; i < items.size(); ++i) out.push_back(integer_of(items[i], what));
-  } else if (is_array(o) && array_of(o).ndim() > 0) {
-    throw TypeError(cat(what, ": expected integers, got an array; use its tolist()"));
-  } else {
-    out.push_back(integer_of(object, what));
-  }
-  return out;
-}
-
-AxisSet axes_of(nb::handle axis, const char* name) {
-  AxisSet set;
-  if (axis.is_none()) return set;
-  set.all = false;
-  set.axes = integers_of(axis, name);
-  return set;
-}
-
-Shape shape_of(nb::handle object, const char* name) {
-  Shape shape;
-  for (int64_t d : integers_of(object, name)) {
-    if (d < 0) throw ValueError(cat(name, ": a shape cannot have a negative axis, got ", d));
-    shape.push_back(d);
-  }
-  return shape;
-}
-
-nb::object shape_tuple(const Shape& shape) {
-  nb::object tuple = nb::steal(PyTuple_New(Py_ssize_t(shape.size())));
-  for (size_t i = 0; i < shape.size(); ++i) PyTuple_SetItem(tuple.ptr(), Py_ssize_t(i), PyLong_FromLongLong(shape[i]));
-  return tuple;
-}
-
-Arrays arrays_of(nb::handle sequence, const char* name) {
-  Arrays out;
-  if (is_array(sequence.ptr())) {
-    // An array stands for the list of its rows.
-    const Array& x = array_of(sequence.ptr());
-    if (x.ndim() == 0) throw ValueError(cat(name, ": expected arrays, got one of no axes"));
-    for (int64_t i = 0; i < x.dim(0); ++i) {
-      const int64_t zero[] = {0};
-      out.push_back(squeeze(slice_axis(x, 0, i, i + 1), zero));
-    }
-    return out;
-  }
-  if (is_text(sequence.ptr()) || !PySequence_Check(sequence.ptr()))
-    throw TypeError(cat(name, ": expected a sequence of arrays, got ", python_type(sequence)));
-  Items items(sequence.ptr());
-  for (Py_ssize_t i = 0; i < items.size(); ++i) out.push_back(as_array(items[i], name));
-  return out;
-}
-
-nb::tuple tuple_of(const Arrays& arrays) {
-  nb::object tuple = nb::steal(PyTuple_New(Py_ssize_t(arrays.size())));
-  for (size_t i = 0; i < arrays.size(); ++i) PyTuple_SetItem(tuple.ptr(), Py_ssize_t(i), wrap(arrays[i]));
-  return nb::borrow<nb::tuple>(tuple);
 }
 
 }  // namespace funcnn
