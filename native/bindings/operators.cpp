@@ -57,19 +57,14 @@ PyObject* binary_slot(PyObject* a, PyObject* b) {
   });
 }
 
-[[noreturn]] void throw_immutable(const char* symbol) {
-  throw TypeError(cat("'", symbol, "=': arrays are immutable; write x = x ", symbol,
-                      " y, or x.at[...] to change a part, for example x.at[index].add(y)"));
-}
-
-template <Binary function, char... symbol>
+// Python binds the name to what this returns: a new array, unless the handle may be pointed elsewhere.
+template <Binary function>
 PyObject* in_place_slot(PyObject* a, PyObject* b) {
   return guarded([&] {
-    static constexpr char text[] = {symbol..., 0};
-    if (!array_of(a).node()->rebindable) throw_immutable(text);
     Operands operands;
     if (!operands.read(a, b)) return not_implemented();
     Array result = function(*operands.x, *operands.y);
+    if (!array_of(a).node()->rebindable) return wrap(std::move(result));
     array_of(a) = std::move(result);
     return nb::handle(a).inc_ref().ptr();
   });
@@ -92,7 +87,7 @@ PyObject* power_slot(PyObject* a, PyObject* b, PyObject* modulus) {
 }
 PyObject* in_place_power_slot(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) return not_implemented();
-  return in_place_slot<power, '*', '*'>(a, b);
+  return in_place_slot<power>(a, b);
 }
 
 PyObject* divmod_slot(PyObject* a, PyObject* b) {
@@ -145,19 +140,19 @@ const PyType_Slot operator_slots[] = {
     slot(Py_nb_xor, binary_slot<apply<Opcode::bitwise_xor>>),
     slot(Py_nb_lshift, binary_slot<apply<Opcode::left_shift>>),
     slot(Py_nb_rshift, binary_slot<apply<Opcode::right_shift>>),
-    slot(Py_nb_inplace_add, in_place_slot<apply<Opcode::add>, '+'>),
-    slot(Py_nb_inplace_subtract, in_place_slot<apply<Opcode::subtract>, '-'>),
-    slot(Py_nb_inplace_multiply, in_place_slot<apply<Opcode::multiply>, '*'>),
-    slot(Py_nb_inplace_true_divide, in_place_slot<apply<Opcode::divide>, '/'>),
-    slot(Py_nb_inplace_floor_divide, in_place_slot<apply<Opcode::floor_divide>, '/', '/'>),
-    slot(Py_nb_inplace_remainder, in_place_slot<apply<Opcode::remainder>, '%'>),
+    slot(Py_nb_inplace_add, in_place_slot<apply<Opcode::add>>),
+    slot(Py_nb_inplace_subtract, in_place_slot<apply<Opcode::subtract>>),
+    slot(Py_nb_inplace_multiply, in_place_slot<apply<Opcode::multiply>>),
+    slot(Py_nb_inplace_true_divide, in_place_slot<apply<Opcode::divide>>),
+    slot(Py_nb_inplace_floor_divide, in_place_slot<apply<Opcode::floor_divide>>),
+    slot(Py_nb_inplace_remainder, in_place_slot<apply<Opcode::remainder>>),
     slot(Py_nb_inplace_power, in_place_power_slot),
-    slot(Py_nb_inplace_matrix_multiply, in_place_slot<matmul, '@'>),
-    slot(Py_nb_inplace_and, in_place_slot<apply<Opcode::bitwise_and>, '&'>),
-    slot(Py_nb_inplace_or, in_place_slot<apply<Opcode::bitwise_or>, '|'>),
-    slot(Py_nb_inplace_xor, in_place_slot<apply<Opcode::bitwise_xor>, '^'>),
-    slot(Py_nb_inplace_lshift, in_place_slot<apply<Opcode::left_shift>, '<', '<'>),
-    slot(Py_nb_inplace_rshift, in_place_slot<apply<Opcode::right_shift>, '>', '>'>),
+    slot(Py_nb_inplace_matrix_multiply, in_place_slot<matmul>),
+    slot(Py_nb_inplace_and, in_place_slot<apply<Opcode::bitwise_and>>),
+    slot(Py_nb_inplace_or, in_place_slot<apply<Opcode::bitwise_or>>),
+    slot(Py_nb_inplace_xor, in_place_slot<apply<Opcode::bitwise_xor>>),
+    slot(Py_nb_inplace_lshift, in_place_slot<apply<Opcode::left_shift>>),
+    slot(Py_nb_inplace_rshift, in_place_slot<apply<Opcode::right_shift>>),
     slot(Py_nb_negative, unary_slot<apply_unary<Opcode::negative>>),
     slot(Py_nb_positive, unary_slot<positive>),
     slot(Py_nb_absolute, unary_slot<apply_unary<Opcode::abs>>),
