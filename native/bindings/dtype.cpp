@@ -8,7 +8,7 @@
 namespace funcnn {
 namespace {
 
-// What Python holds: equality is identity, since there is one object for each dtype.
+// What Python holds, one object for each dtype.
 struct DtypeObject {
   Dtype dtype;
 };
@@ -19,9 +19,38 @@ PyTypeObject* dtype_type = nullptr;
 std::optional<Dtype> dtype_named(std::string_view name) {
   for (int i = 0; i < kDtypeCount; ++i)
     if (dtype_name(Dtype(i)) == name) return Dtype(i);
-  if (name == "complex128") return Dtype::complex64;
   if (name == "bool_") return Dtype::bool_;
   return std::nullopt;
+}
+
+// The name that a NumPy dtype or scalar type has for itself; empty for other objects.
+std::string foreign_name(nb::handle object) {
+  bool type = PyType_Check(object.ptr());
+  // Scalar types of NumPy have `itemsize`, those of JAX `dtype`.
+  if (!nb::hasattr(object, "itemsize") && !(type && nb::hasattr(object, "dtype"))) return {};
+  nb::object name = nb::getattr(object, type ? "__name__" : "name", nb::none());
+  return nb::isinstance<nb::str>(name) ? nb::borrow<nb::str>(name).c_str() : std::string();
+}
+
+// The dtype that `object` is: funcnn's own, a name, NumPy's, or the type of Python's numbers.
+std::optional<Dtype> find_dtype(nb::handle object) {
+  PyObject* o = object.ptr();
+  if (Py_TYPE(o) == dtype_type) return nb::inst_ptr<DtypeObject>(object)->dtype;
+  if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) return Dtype::float32;
+  if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) return Dtype::int32;
+  if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) return Dtype::bool_;
+  if (o == reinterpret_cast<PyObject*>(&PyComplex_Type)) return Dtype::complex64;
+  if (PyUnicode_Check(o)) return dtype_named(nb::borrow<nb::str>(object).c_str());
+  std::string name = foreign_name(object);
+  if (name.empty()) return std::nullopt;
+  if (auto found = dtype_named(name)) return found;
+  if (!PyType_Check(o)) return std::nullopt;
+  // Scalar types with more than one name, such as numpy.longlong.
+  nb::object numpy = nb::module_::import_("numpy");
+  if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(o),
+                        reinterpret_cast<PyTypeObject*>(nb::object(numpy.attr("generic")).ptr())))
+    return std::nullopt;
+  return dtype_named(foreign_name(numpy.attr("dtype")(object)));
 }
 
 std::string public_name(Dtype dtype) { return dtype == Dtype::bool_ ? "bool_" : std::string(dtype_name(dtype)); }
@@ -75,6 +104,7 @@ bool is_dtype_kind(Dtype dtype, nb::handle kind) {
   }
   if (!nb::isinstance<nb::str>(kind)) return dtype == dtype_of(kind);
   std::string_view name = nb::borrow<nb::str>(kind).c_str();
+  if (auto named = dtype_named(name)) return dtype == *named;
   if (name == "bool") return dtype == Dtype::bool_;
   if (name == "signed integer") return is_signed(dtype);
   if (name == "unsigned integer") return is_unsigned(dtype);
@@ -92,26 +122,37 @@ Dtype dtype_of_argument(nb::handle object) {
   return is_array(object.ptr()) ? array_of(object.ptr()).dtype() : dtype_of(object);
 }
 
+PyObject* compare_dtypes(PyObject* self, PyObject* other, int comparison) {
+  return guarded([&] {
+    if (comparison != Py_EQ && comparison != Py_NE) return nb::handle(Py_NotImplemented).inc_ref().ptr();
+    bool equal = self == other;
+    if (!equal && Py_TYPE(other) != dtype_type) {
+      std::optional<Dtype> found = find_dtype(other);
+      // Another byte order is another dtype.
+      bool native = !found || PyUnicode_Check(other) || PyType_Check(other) ||
+                    nb::cast<bool>(nb::getattr(other, "isnative", nb::bool_(true)));
+      equal = found && native && *found == nb::inst_ptr<DtypeObject>(nb::handle(self))->dtype;
+    }
+    return PyBool_FromLong(equal == (comparison == Py_EQ));
+  });
+}
+
+Py_hash_t hash_dtype(PyObject* self) { return Py_hash_t(nb::inst_ptr<DtypeObject>(nb::handle(self))->dtype) + 1; }
+
+PyType_Slot dtype_slots[] = {{Py_tp_richcompare, reinterpret_cast<void*>(compare_dtypes)},
+                             {Py_tp_hash, reinterpret_cast<void*>(hash_dtype)},
+                             {0, nullptr}};
+
 }  // namespace
 
 PyObject* dtype_object(Dtype dtype) { return objects[size_t(dtype)]; }
 
 Dtype dtype_of(nb::handle object) {
-  PyObject* o = object.ptr();
-  if (Py_TYPE(o) == dtype_type) return nb::inst_ptr<DtypeObject>(object)->dtype;
-  if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) return Dtype::float32;
-  if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) return Dtype::int32;
-  if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) return Dtype::bool_;
-  if (o == reinterpret_cast<PyObject*>(&PyComplex_Type)) return Dtype::complex64;
-  // NumPy: a dtype has a `name`, a scalar type its own name.
-  if (!PyUnicode_Check(o)) {
-    const char* attribute = PyType_Check(o) ? "__name__" : "name";
-    nb::object name = nb::getattr(object, attribute, nb::none());
-    bool numpy = nb::hasattr(object, "itemsize");
-    if (numpy && nb::isinstance<nb::str>(name))
-      if (auto found = dtype_named(nb::borrow<nb::str>(name).c_str())) return *found;
-  }
-  throw TypeError(cat("expected a dtype such as funcnn.float32, got ", nb::repr(object).c_str()));
+  if (auto found = find_dtype(object)) return *found;
+  // The one dtype that we narrow: what NumPy makes of Python's complex numbers.
+  if (!PyUnicode_Check(object.ptr()) && foreign_name(object) == "complex128") return Dtype::complex64;
+  throw TypeError(cat("expected a dtype such as funcnn.float32, its name \"float32\" or numpy.float32, got ",
+                      nb::repr(object).c_str()));
 }
 
 std::optional<Dtype> optional_dtype(nb::handle object) {
@@ -120,8 +161,16 @@ std::optional<Dtype> optional_dtype(nb::handle object) {
 }
 
 void bind_dtype(nb::module_& m) {
-  nb::class_<DtypeObject> type(m, "Dtype", nb::is_final(),
-                               "The type of an array's elements, such as `funcnn.float32`.");
+  nb::class_<DtypeObject> type(m, "Dtype", nb::is_final(), nb::type_slots(dtype_slots),
+                               R"(The type of an array's elements, such as `funcnn.float32`.
+
+Where a dtype is expected, its name and NumPy's dtypes and scalar types also do, and a dtype is equal to
+these. Their hashes differ, as they do in NumPy: keys of a dict should be of one kind.
+
+Example:
+    >>> fn.zeros(2, dtype="float16").dtype == fn.float16
+    True
+)");
   type.def_prop_ro(
           "name", [](const DtypeObject& d) { return nb::str(dtype_name(d.dtype).data(), dtype_name(d.dtype).size()); },
           nb::sig("def name(self) -> str"), "The name, such as 'float32'.")
@@ -129,6 +178,13 @@ void bind_dtype(nb::module_& m) {
           "itemsize", [](const DtypeObject& d) { return item_size(d.dtype); }, "Bytes an element takes.")
       .def_prop_ro(
           "size", [](const DtypeObject& d) { return item_size(d.dtype); }, "Bytes an element takes; MLX's name.")
+      .def_prop_ro(
+          "__numpy_dtype__",
+          [](const DtypeObject& d) {
+            if (d.dtype == Dtype::bfloat16) throw TypeError("NumPy has no bfloat16; convert with astype(fn.float32)");
+            return nb::module_::import_("numpy").attr("dtype")(nb::str(std::string(dtype_name(d.dtype)).c_str()));
+          },
+          nb::sig("def __numpy_dtype__(self) -> numpy.dtype[Any]"), "The same dtype in NumPy.")
       .def(
           "__repr__",
           [](const DtypeObject& d) { return nb::str(dtype_name(d.dtype).data(), dtype_name(d.dtype).size()); },
