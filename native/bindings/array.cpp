@@ -292,6 +292,14 @@ Example:
               "def __array__(self, dtype: Any = None, copy: bool | None = None) -> numpy.typing.NDArray[typing.Any]"),
           "Make a NumPy array: a read-only view without a copy where possible; bfloat16 becomes float32.")
       .def(
+          "__array_function__",
+          [](nb::handle, nb::handle function, nb::handle, nb::handle args, nb::handle kwargs) {
+            return nb::module_::import_("funcnn._array").attr("call_numpy")(function, args, kwargs);
+          },
+          nb::arg("func"), nb::arg("types"), nb::arg("args"), nb::arg("kwargs"),
+          nb::sig("def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any"),
+          "Let functions of NumPy work on the array's values: they return what they return for NumPy arrays.")
+      .def(
           "__dlpack__",
           [](const Array& x, nb::handle, nb::handle max_version, nb::handle device, nb::handle copy) {
             return to_dlpack(x, max_version, device, copy);

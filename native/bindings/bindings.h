@@ -31,6 +31,10 @@ void bind_explain(nb::module_& m);
 void bind_control(nb::module_& m);
 void bind_program(nb::module_& m);
 void bind_structure(nb::module_& m);
+void bind_calls(nb::module_& m);  // last: it looks at what the others have made
+
+// The error of an argument that does not convert; see calls.cpp.
+inline constexpr const char* kWrongType = "an argument has the wrong type";
 
 // Set the Python error that stands for the C++ exception being handled: for code that Python calls directly.
 void translate_current_exception() noexcept;

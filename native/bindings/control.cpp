@@ -14,6 +14,11 @@
 namespace funcnn {
 namespace {
 
+void check_function(const char* name, const char* which, nb::handle f) {
+  if (!PyCallable_Check(f.ptr()))
+    throw TypeError(cat(name, ": ", which, " must be a function, got ", nb::inst_name(f).c_str()));
+}
+
 std::string aval_text(const Aval& a) { return cat(a.dtype, a.shape); }
 
 // The function must give back what it was given.
@@ -52,6 +57,7 @@ std::vector<Aval> avals_of(Span arrays) {
 
 nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std::optional<int64_t> length,
                     bool reverse) {
+  check_function("scan", "f", f);
   Flat init = flatten_arrays(init_tree, Others::convert, "scan: init");
   Flat xs = flatten_arrays(xs_tree, Others::convert, "scan: xs");
   std::optional<size_t> first;
@@ -90,6 +96,8 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
 }
 
 nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_false, nb::tuple operands) {
+  check_function("cond", "true_fun", if_true);
+  check_function("cond", "false_fun", if_false);
   Array chosen = as_array(predicate, "cond");
   if (chosen.ndim() != 0)
     throw ValueError(
@@ -118,6 +126,8 @@ nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_fals
 }
 
 nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree) {
+  check_function("while_loop", "cond_fun", condition);
+  check_function("while_loop", "body_fun", body);
   Flat init = flatten_arrays(init_tree, Others::convert, "while_loop: init");
   std::vector<Aval> avals = avals_of(init.arrays);
   auto trace = [&](nb::handle f) {

@@ -27,6 +27,8 @@ bool translate(const std::exception_ptr& exception) {
     PyErr_SetString(traced_value_error, e.what());
   } catch (const OutOfMemoryError& e) {
     PyErr_SetString(PyExc_MemoryError, e.what());
+  } catch (const nb::cast_error&) {
+    PyErr_SetString(PyExc_TypeError, kWrongType);
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, "out of memory");
   } catch (const Error& e) {
@@ -53,8 +55,6 @@ void translate_current_exception() noexcept {
     throw;
   } catch (nb::python_error& e) {
     e.restore();
-  } catch (const nb::cast_error&) {
-    PyErr_SetString(PyExc_TypeError, "an argument has the wrong type");
   } catch (const std::exception& e) {
     PyErr_SetString(PyExc_RuntimeError, e.what());
   } catch (...) {

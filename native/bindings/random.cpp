@@ -38,16 +38,24 @@ Array integer_bound(nb::handle object, Dtype dtype, int64_t last) {
 }  // namespace
 
 void bind_random(nb::module_& m) {
-  m.def("random_key", [](uint64_t seed) { return wrap_object(random::key(seed)); });
-  m.def("random_split",
-        [](nb::handle key, int64_t count) { return wrap_object(random::split(as_array(key, "random.split"), count)); });
-  m.def("random_fold_in", [](nb::handle key, nb::handle data) {
-    return wrap_object(
-        random::fold_in(as_array(key, "random.fold_in"), parameter(data, Dtype::uint32, "random.fold_in")));
-  });
-  m.def("random_bits", [](nb::handle key, nb::handle shape, int width) {
-    return wrap_object(random::bits(as_array(key, "random.bits"), shape_of(shape, "random.bits"), width));
-  });
+  m.def("random_key", [](uint64_t seed) { return wrap_object(random::key(seed)); }, nb::arg("seed"));
+  m.def(
+      "random_split",
+      [](nb::handle key, int64_t count) { return wrap_object(random::split(as_array(key, "random.split"), count)); },
+      nb::arg("key"), nb::arg("num"));
+  m.def(
+      "random_fold_in",
+      [](nb::handle key, nb::handle data) {
+        return wrap_object(
+            random::fold_in(as_array(key, "random.fold_in"), parameter(data, Dtype::uint32, "random.fold_in")));
+      },
+      nb::arg("key"), nb::arg("data"));
+  m.def(
+      "random_bits",
+      [](nb::handle key, nb::handle shape, int width) {
+        return wrap_object(random::bits(as_array(key, "random.bits"), shape_of(shape, "random.bits"), width));
+      },
+      nb::arg("key"), nb::arg("shape"), nb::arg("width"));
   m.def(
       "random_uniform",
       [](nb::handle key, nb::handle shape, Dtype dtype, nb::handle low, nb::handle high) {
@@ -89,9 +97,12 @@ void bind_random(nb::module_& m) {
                                                     dtype));
       },
       nb::arg("key"), nb::arg("lower"), nb::arg("upper"), nb::arg("shape").none(), nb::arg("dtype"));
-  m.def("random_gumbel", [](nb::handle key, nb::handle shape, Dtype dtype) {
-    return wrap_object(random::gumbel(as_array(key, "random.gumbel"), shape_of(shape, "random.gumbel"), dtype));
-  });
+  m.def(
+      "random_gumbel",
+      [](nb::handle key, nb::handle shape, Dtype dtype) {
+        return wrap_object(random::gumbel(as_array(key, "random.gumbel"), shape_of(shape, "random.gumbel"), dtype));
+      },
+      nb::arg("key"), nb::arg("shape"), nb::arg("dtype"));
   m.def(
       "random_laplace",
       [](nb::handle key, nb::handle shape, Dtype dtype, nb::handle loc, nb::handle scale) {
@@ -110,11 +121,14 @@ void bind_random(nb::module_& m) {
             random::categorical(as_array(key, name), as_array(logits, name), axis, maybe_shape(shape, name), samples));
       },
       nb::arg("key"), nb::arg("logits"), nb::arg("axis"), nb::arg("shape").none(), nb::arg("num_samples").none());
-  m.def("random_permutation", [](nb::handle key, nb::handle x, int64_t axis) {
-    const char* name = "random.permutation";
-    if (PyLong_Check(x.ptr())) return wrap_object(random::permutation(as_array(key, name), integer_of(x, name)));
-    return wrap_object(random::permutation(as_array(key, name), as_array(x, name), axis));
-  });
+  m.def(
+      "random_permutation",
+      [](nb::handle key, nb::handle x, int64_t axis) {
+        const char* name = "random.permutation";
+        if (PyLong_Check(x.ptr())) return wrap_object(random::permutation(as_array(key, name), integer_of(x, name)));
+        return wrap_object(random::permutation(as_array(key, name), as_array(x, name), axis));
+      },
+      nb::arg("key"), nb::arg("x"), nb::arg("axis"));
 }
 
 }  // namespace funcnn

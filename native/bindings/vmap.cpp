@@ -24,9 +24,9 @@ std::vector<int64_t> axes_of_leaves(nb::handle prefix, const TreeDef& treedef, c
   pytree::broadcast_prefix(prefix, treedef, leaves, what, options);
   std::vector<int64_t> axes;
   for (const nb::object& axis : leaves) {
-    if (!axis.is_none() && (!PyLong_Check(axis.ptr()) || PyBool_Check(axis.ptr())))
+    if (!axis.is_none() && (!PyIndex_Check(axis.ptr()) || PyBool_Check(axis.ptr()) || is_array(axis.ptr())))
       throw TypeError(cat(what, ": expected ints and None, got ", nb::repr(axis).c_str()));
-    axes.push_back(axis.is_none() ? kUnmapped : nb::cast<int64_t>(axis));
+    axes.push_back(axis.is_none() ? kUnmapped : integer_of(axis, what));
   }
   return axes;
 }
@@ -77,7 +77,7 @@ class MappedCall {
 
   int64_t size(nb::handle given) const {
     std::optional<int64_t> size;
-    if (!given.is_none()) size = nb::cast<int64_t>(given);
+    if (!given.is_none()) size = integer_of(given, "vmap: axis_size");
     bool differ = std::any_of(found_.begin(), found_.end(),
                               [&](const Mapped& m) { return m.size != (size ? *size : found_[0].size); });
     if (differ) {

@@ -3,7 +3,7 @@
 import importlib
 import typing
 
-from . import checkpoint_policies, linalg, random, tree
+from . import _hints, checkpoint_policies, linalg, random, tree
 from ._compile import Explanation, compile, explain, to_dot
 from ._control import cond, scan, while_loop
 from ._core import (
@@ -221,11 +221,15 @@ if typing.TYPE_CHECKING:
     from . import io, nn, optim, testing
 
 
-def __getattr__(name: str) -> typing.Any:
-    """Import on first use what a program may do without."""
-    if name in ("io", "nn", "optim", "testing"):
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_hints.mark(array)
+
+if not typing.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> typing.Any:
+        """Import on first use what a program may do without."""
+        if name in ("io", "nn", "optim", "testing"):
+            return importlib.import_module(f"{__name__}.{name}")
+        raise _hints.missing(__name__, name)
 
 
 __all__ = [

@@ -43,6 +43,37 @@ def describe(x: _core.array) -> str:
     return f"array({text}, dtype={x.dtype})"
 
 
+# Functions of NumPy that read nothing but attributes, which traced arrays have too.
+_OF_SHAPES = ("shape", "ndim", "size")
+
+
+def call_numpy(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function of NumPy with the values of the arrays among its arguments, also within lists, tuples and dicts."""
+    name = function.__name__
+    if name in _OF_SHAPES:
+        return function.__wrapped__(*args, **kwargs)
+    if any(isinstance(x, _core.array) for x in _outputs(kwargs.get("out"))):
+        raise TypeError(f"numpy.{name}: arrays of funcnn are immutable, so they cannot be `out`")
+
+    def values(x: Any) -> Any:
+        if isinstance(x, _core.array):
+            return to_numpy(x)
+        if type(x) in (list, tuple):
+            return type(x)(values(y) for y in x)
+        return {key: values(y) for key, y in x.items()} if type(x) is dict else x
+
+    try:
+        args, kwargs = values(args), values(kwargs)
+    except _core.TracedValueError as error:
+        here = f"; of traced arrays use fn.{name}" if hasattr(_core, name) else ""
+        raise _core.TracedValueError(f"numpy.{name}: {error}{here}") from None
+    return function(*args, **kwargs)
+
+
+def _outputs(out: Any) -> tuple[Any, ...]:
+    return out if isinstance(out, tuple) else (out,)
+
+
 def restore(data: Any, shape: tuple[int, ...], dtype: _core.Dtype) -> _core.array:
     """Make the array that was pickled."""
     return _core._restore(data, shape, dtype)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _core
+from ._arguments import is_integer
 
 Function = Callable[..., Any]
 Reports = dict[tuple[Any, ...], Any]
@@ -113,7 +114,7 @@ class Lifted:
 def _at(axes: Any, name: tuple[Any, ...]) -> Any:
     """The axis that a prefix tree has at a path of keys."""
     for key in name:
-        if axes is None or isinstance(axes, int):
+        if axes is None or is_integer(axes):
             break
         axes = axes[key]
     return axes

@@ -3,11 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, SupportsIndex, TypeVar, overload
 
 import attrs
 
 from funcnn import _core
+from funcnn._arguments import Integers, integer, integers, is_integer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -16,26 +17,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compile(
     f: F,
     *,
-    static_argnums: int | Sequence[int] = (),
+    static_argnums: Integers = (),
     static_argnames: str | Sequence[str] = (),
-    donate: str | int | Sequence[str | int] = (),
+    donate: str | SupportsIndex | Sequence[str | SupportsIndex] = (),
     cache_size: int = 256,
 ) -> F: ...
 @overload
 def compile(
     f: None = None,
     *,
-    static_argnums: int | Sequence[int] = (),
+    static_argnums: Integers = (),
     static_argnames: str | Sequence[str] = (),
-    donate: str | int | Sequence[str | int] = (),
+    donate: str | SupportsIndex | Sequence[str | SupportsIndex] = (),
     cache_size: int = 256,
 ) -> Callable[[F], F]: ...
 def compile(
     f: Any = None,
     *,
-    static_argnums: int | Sequence[int] = (),
+    static_argnums: Integers = (),
     static_argnames: str | Sequence[str] = (),
-    donate: str | int | Sequence[str | int] = (),
+    donate: str | SupportsIndex | Sequence[str | SupportsIndex] = (),
     cache_size: int = 256,
 ) -> Any:
     """Trace a function once for each signature and run it from its plan ever after.
@@ -83,11 +84,12 @@ def compile(
         )
     if not callable(f):
         raise TypeError(f"compile: expected a function, got {type(f).__name__}")
+    cache_size = integer(cache_size, "compile: cache_size")
     if cache_size < 1:
         raise ValueError(f"compile: cache_size must be at least 1, got {cache_size}")
-    nums = [static_argnums] if isinstance(static_argnums, int) else list(static_argnums)
+    nums = integers(static_argnums, "compile: static_argnums")
     names = [static_argnames] if isinstance(static_argnames, str) else list(static_argnames)
-    given = [donate] if isinstance(donate, (str, int)) else list(donate)
+    given: list[Any] = [donate] if isinstance(donate, str) or is_integer(donate) else list(donate)  # type: ignore[arg-type]
     static_nums, static_names = _positions_and_names(f, [*nums, *names], "static")
     donate_nums, donate_names = _positions_and_names(f, given, "donate")
     for name in donate_names:
@@ -101,7 +103,7 @@ def compile(
     return compiled
 
 
-def _positions_and_names(f: Any, given: Sequence[str | int], what: str) -> tuple[list[int], list[str]]:
+def _positions_and_names(f: Any, given: Sequence[str | SupportsIndex], what: str) -> tuple[list[int], list[str]]:
     """Arguments by position and by name, each completed from the other by the signature."""
     try:
         parameters = list(inspect.signature(f).parameters.values())
@@ -112,14 +114,15 @@ def _positions_and_names(f: Any, given: Sequence[str | int], what: str) -> tuple
     nums: list[int] = []
     names: list[str] = []
     for argument in given:
-        if isinstance(argument, int):
-            if not open_ended and not -len(positional) <= argument < len(positional):
-                raise ValueError(f"compile: {what} argument {argument} is not a position of {f}")
-            if argument < 0 and not open_ended:
-                argument += len(positional)
-            nums.append(argument)
-            if 0 <= argument < len(positional):
-                names.append(positional[argument])
+        if is_integer(argument):
+            place = integer(argument, "compile")
+            if not open_ended and not -len(positional) <= place < len(positional):
+                raise ValueError(f"compile: {what} argument {place} is not a position of {f}")
+            if place < 0 and not open_ended:
+                place += len(positional)
+            nums.append(place)
+            if 0 <= place < len(positional):
+                names.append(positional[place])
         elif isinstance(argument, str):
             if argument in positional:
                 nums.append(positional.index(argument))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import _core, tree
+from ._arguments import Integers, integers, is_integer
 from ._carriers import Lifted, carries
 
 Function = Callable[..., Any]
@@ -14,34 +15,42 @@ Function = Callable[..., Any]
 _native: Any = _core.transforms
 
 
-def _positions(argnums: int | Sequence[int] | None, argnames: str | Sequence[str] | None) -> tuple[int, ...]:
+def _positions(name: str, argnums: Integers | None, argnames: str | Sequence[str] | None) -> tuple[int, ...]:
     if argnums is None:
         return () if argnames else (0,)
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    return integers(argnums, f"{name}: argnums")
 
 
-def _names(argnames: str | Sequence[str] | None) -> tuple[str, ...]:
+def _names(name: str, argnames: str | Sequence[str] | None) -> tuple[str, ...]:
     if argnames is None:
         return ()
-    return (argnames,) if isinstance(argnames, str) else tuple(argnames)
+    if isinstance(argnames, str):
+        return (argnames,)
+    if not isinstance(argnames, Iterable) or not all(isinstance(x, str) for x in argnames):
+        raise TypeError(f"{name}: argnames must be a string or a sequence of strings, got {argnames!r}")
+    return tuple(argnames)
+
+
+def _check_function(name: str, fun: Any) -> None:
+    if not callable(fun):
+        raise TypeError(f"{name}: expected a function, got {type(fun).__name__}")
 
 
 def _transform(
     name: str,
     fun: Function,
-    argnums: int | Sequence[int] | None,
+    argnums: Integers | None,
     argnames: str | Sequence[str] | None,
     has_aux: bool,
     where: Any,
     finish: Callable[[Any, Any, Any], Any],
 ) -> Function:
     """Make what `grad` and `value_and_grad` return; `finish` gets value, aux and gradients."""
-    if not callable(fun):
-        raise TypeError(f"{name}: expected a function, got {type(fun).__name__}")
-    positions, names = _positions(argnums, argnames), _names(argnames)
+    _check_function(name, fun)
+    positions, names = _positions(name, argnums, argnames), _names(name, argnames)
     if not positions and not names:
         raise ValueError(f"{name}: argnums and argnames are both empty; there is nothing to differentiate by")
-    one_position, one_name = isinstance(argnums, int) or argnums is None, isinstance(argnames, str)
+    one_position, one_name = is_integer(argnums) or argnums is None, isinstance(argnames, str)
     alone = len(positions) + len(names) == 1 and (one_position if positions else one_name)
     call = _native.value_and_grad
 
@@ -128,7 +137,7 @@ def _freeze(
 
 def value_and_grad(
     fun: Function,
-    argnums: int | Sequence[int] | None = None,
+    argnums: Integers | None = None,
     argnames: str | Sequence[str] | None = None,
     *,
     has_aux: bool = False,
@@ -175,7 +184,7 @@ def value_and_grad(
 
 def grad(
     fun: Function,
-    argnums: int | Sequence[int] | None = None,
+    argnums: Integers | None = None,
     argnames: str | Sequence[str] | None = None,
     *,
     has_aux: bool = False,
@@ -224,6 +233,7 @@ def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> [ct.tolist() for ct in pull(fn.array([1.0, 10.0]))]
     [[3.0, 40.0], [1.0, 20.0]]
     """
+    _check_function("vjp", fun)
     if carries(primals, {}):
         return _with_reports(_native.vjp, Lifted(fun, primals, {}), has_aux, "vjp")
     return _native.vjp(fun, primals, has_aux)
@@ -249,6 +259,7 @@ def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_a
     >>> y.item(), t.item()
     (9.0, 6.0)
     """
+    _check_function("jvp", fun)
     for what, given in (("primals", primals), ("tangents", tangents)):
         if not isinstance(given, (tuple, list)):
             raise TypeError(
@@ -272,6 +283,7 @@ def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> push(fn.array(1.0)).item(), push(fn.array(2.0)).item()
     (6.0, 12.0)
     """
+    _check_function("linearize", fun)
     if carries(primals, {}):
         return _with_reports(_native.linearize, Lifted(fun, primals, {}), has_aux, "linearize")
     return _native.linearize(fun, primals, has_aux)
@@ -299,8 +311,7 @@ def vmap(fun: Function, in_axes: Any = 0, out_axes: Any = 0, *, axis_size: int |
     >>> fn.vmap(lambda row, b: row.sum() + b, in_axes=(0, None))(fn.array([[1.0, 2.0], [3.0, 4.0]]), fn.array(10.0)).tolist()
     [13.0, 17.0]
     """
-    if not callable(fun):
-        raise TypeError(f"vmap: expected a function, got {type(fun).__name__}")
+    _check_function("vmap", fun)
     call = _native.vmap
 
     @functools.wraps(fun)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 from . import _core, tree
+from ._arguments import Integers, integers, is_integer
 from ._transforms import Function, linearize, vjp, vmap
 
 
@@ -19,10 +19,10 @@ def _one_of(treedef: tree.PyTreeDef, index: int, leaf: Any) -> Any:
     return treedef.unflatten([leaf if i == index else None for i in range(treedef.num_leaves)])
 
 
-def _jacobian(name: str, fun: Function, argnums: int | Sequence[int], has_aux: bool, rows: Function) -> Function:
+def _jacobian(name: str, fun: Function, argnums: Integers, has_aux: bool, rows: Function) -> Function:
     if not callable(fun):
         raise TypeError(f"{name}: expected a function, got {type(fun).__name__}")
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    positions = integers(argnums, f"{name}: argnums")
 
     @functools.wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
@@ -50,7 +50,7 @@ def _jacobian(name: str, fun: Function, argnums: int | Sequence[int], has_aux: b
         result, aux = rows(of_chosen, chosen, has_aux)
         result = (
             tree.map(lambda row: row[0], result, is_leaf=_is_row)
-            if isinstance(argnums, int)
+            if is_integer(argnums)
             else tree.map(tuple, result, is_leaf=_is_row)
         )
         return (result, aux) if has_aux else result
@@ -100,7 +100,7 @@ def _forward_rows(fun: Function, chosen: list[Any], has_aux: bool) -> tuple[Any,
     return treedef.unflatten(rows), aux[0] if aux else None
 
 
-def jacrev(fun: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
+def jacrev(fun: Function, argnums: Integers = 0, *, has_aux: bool = False) -> Function:
     """Make a function that returns the Jacobian of `fun`, row by row in reverse mode: best for few outputs.
 
     Args:
@@ -120,7 +120,7 @@ def jacrev(fun: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = F
     return _jacobian("jacrev", fun, argnums, has_aux, _reverse_rows)
 
 
-def jacfwd(fun: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
+def jacfwd(fun: Function, argnums: Integers = 0, *, has_aux: bool = False) -> Function:
     """Make a function that returns the Jacobian of `fun`, column by column in forward mode: best for few inputs.
 
     Arguments and result are those of ``jacrev``.
@@ -132,7 +132,7 @@ def jacfwd(fun: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = F
     return _jacobian("jacfwd", fun, argnums, has_aux, _forward_rows)
 
 
-def hessian(fun: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
+def hessian(fun: Function, argnums: Integers = 0, *, has_aux: bool = False) -> Function:
     """Make a function that returns the second derivatives of `fun`: ``jacfwd`` of ``jacrev``.
 
     >>> import funcnn as fn

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 from . import _core
+from ._arguments import Integers, integers
 from ._carriers import Lifted, carries
 from ._transforms import Function
 from .checkpoint_policies import Policy, nothing_saveable
@@ -75,12 +76,12 @@ def stop_gradient(x: Any) -> Any:
 class _Custom:
     """What custom_vjp and custom_jvp share: a function some of whose arguments are not differentiated."""
 
-    def __init__(self, fun: Function, nondiff_argnums: Sequence[int] = ()) -> None:
+    def __init__(self, fun: Function, nondiff_argnums: Integers = ()) -> None:
         if not callable(fun):
             raise TypeError(f"{type(self).__name__}: expected a function, got {type(fun).__name__}")
         functools.update_wrapper(cast(Any, self), fun)
         self.fun = fun
-        self.nondiff_argnums = tuple(nondiff_argnums)
+        self.nondiff_argnums = integers(nondiff_argnums, f"{type(self).__name__}: nondiff_argnums")
 
     def _positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if not kwargs:
@@ -138,7 +139,7 @@ class custom_vjp(_Custom):
     1.0
     """
 
-    def __init__(self, fun: Function, nondiff_argnums: Sequence[int] = ()) -> None:
+    def __init__(self, fun: Function, nondiff_argnums: Integers = ()) -> None:
         super().__init__(fun, nondiff_argnums)
         self.forward: Function | None = None
         self.backward: Function | None = None

@@ -25,9 +25,10 @@ out, it is their common shape, which is ``()`` for numbers. To draw for many key
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import _core
+from . import _core, _hints
+from ._arguments import integer, is_integer
 from ._core import Dtype, array, float32, int32
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def key(seed: int) -> array:
         >>> random.key(7)
         array([0, 7], dtype=uint32)
     """
+    seed = integer(seed, "random.key: the seed")
     if not 0 <= seed < 2**64:
         raise ValueError(f"random.key: the seed must be between 0 and 2**64 - 1, got {seed}")
     return _core.random_key(seed)
@@ -105,7 +107,7 @@ def fold_in(key: array, data: ArrayLike) -> array:
     Example:
         >>> step_key = random.fold_in(random.key(0), 12)
     """
-    if isinstance(data, int) and not 0 <= data < 2**32:
+    if is_integer(data) and not 0 <= integer(data, "random.fold_in: data") < 2**32:
         raise ValueError(f"random.fold_in: data must be between 0 and 2**32 - 1, got {data}")
     return _core.random_fold_in(key, data)
 
@@ -208,12 +210,18 @@ def randint(
 
     Raises:
         ValueError: ``dtype`` or a bound is not an integer, or a bound does not fit ``dtype``.
+        TypeError: A bound is a tuple, as in the order ``(key, shape, low, high)`` of other libraries.
 
     Example:
         >>> dice = random.randint(random.key(0), 1, 7, (100,))
         >>> int(dice.min()), int(dice.max())
         (1, 6)
     """
+    for name, bound in (("low", low), ("high", high)):
+        if isinstance(bound, tuple):
+            raise TypeError(
+                f"random.randint: {name} is the tuple {bound}; the order is randint(key, low, high, shape), with shape last"
+            )
     return _core.random_randint(key, low, high, shape, dtype)
 
 
@@ -323,3 +331,9 @@ def categorical(
         array([0, 0, 0], dtype=uint32)
     """
     return _core.random_categorical(key, logits, axis, shape, num_samples)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise _hints.missing(__name__, name)

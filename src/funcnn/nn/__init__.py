@@ -3,6 +3,9 @@
 See ``Layer`` for how they work, ``losses`` for what to minimise and ``init`` for initialisers.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from .. import _hints
 from . import init, losses
 from ._activation_layers import (
     CELU,
@@ -140,3 +143,9 @@ __all__ = [
     "tie",
     "trainable",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise _hints.missing(__name__, name)

@@ -10,6 +10,9 @@
 >>> params = optim.apply_updates(params, delta)
 """
 
+from typing import TYPE_CHECKING, Any
+
+from .. import _hints
 from . import schedules
 from ._adam import adam, adamw
 from ._protocol import Optimizer, ScalarOrSchedule, Schedule, apply_updates
@@ -32,3 +35,8 @@ __all__ = [
     "schedules",
     "sgd",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise _hints.missing(__name__, name)

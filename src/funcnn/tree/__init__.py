@@ -9,6 +9,9 @@ The path of a leaf is its keys, names and indices joined by dots, ``layers.0.wei
 is written with a backslash before it, and an empty key as ``\\e``. The path of the whole tree is the empty string.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from .. import _hints
 from .._core import PyTreeDef
 from ._basic import (
     absent,
@@ -65,3 +68,8 @@ __all__ = [
     "transpose",
     "unflatten",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise _hints.missing(__name__, name)

@@ -1,0 +1,91 @@
+// What a call says whose arguments fit no signature. nanobind lists C++ signatures; funcnn._calls names the argument.
+#include <array>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "bindings/bindings.h"
+
+namespace funcnn {
+namespace {
+
+using EntryPoint = PyObject* (*)(PyObject*, PyObject* const*, size_t, PyObject*);
+
+// nanobind enters functions of different complexity in different ways; this is more than it has.
+constexpr size_t kMostEntryPoints = 16;
+std::array<EntryPoint, kMostEntryPoints> entry_points{};
+
+// Whether the pending error says no more than that an argument did not convert.
+bool fits_no_signature() {
+  if (!PyErr_ExceptionMatches(PyExc_TypeError)) return false;
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  nb::object text = nb::steal(value ? PyObject_Str(value) : nullptr);
+  PyErr_Clear();
+  const char* chars = text.is_valid() ? PyUnicode_AsUTF8AndSize(text.ptr(), nullptr) : nullptr;
+  std::string_view message(chars ? chars : "");
+  bool found = message == kWrongType || message.find("(): incompatible function arguments.") != message.npos;
+  if (!chars) PyErr_Clear();
+  PyErr_Restore(type, value, traceback);
+  return found;
+}
+
+PyObject* explain(PyObject* function, PyObject* const* args, size_t nargsf, PyObject* names) {
+  PyErr_Clear();
+  return guarded([&] {
+    // The upper bits hold flags, some of them nanobind's own.
+    Py_ssize_t count = Py_ssize_t(nargsf & 0xffff), named = names ? PyTuple_Size(names) : 0;
+    nb::list positional;
+    for (Py_ssize_t i = 0; i < count; ++i) positional.append(nb::handle(args[i]));
+    nb::dict keywords;
+    for (Py_ssize_t i = 0; i < named; ++i)
+      keywords[nb::handle(PyTuple_GetItem(names, i))] = nb::handle(args[count + i]);
+    return nb::module_::import_("funcnn._calls")
+        .attr("explain")(nb::handle(function), nb::tuple(positional), keywords)
+        .release()
+        .ptr();
+  });
+}
+
+template <size_t I>
+PyObject* enter(PyObject* function, PyObject* const* args, size_t nargsf, PyObject* names) {
+  PyObject* result = entry_points[I](function, args, nargsf, names);
+  return result || !fits_no_signature() ? result : explain(function, args, nargsf, names);
+}
+
+constexpr auto ours = []<size_t... I>(std::index_sequence<I...>) {
+  return std::array<EntryPoint, kMostEntryPoints>{&enter<I>...};
+}(std::make_index_sequence<kMostEntryPoints>());
+
+// Put our entry point before nanobind's. A function keeps it behind its head; where that changes, messages stay as
+// they are.
+void watch(PyObject* function) {
+  EntryPoint theirs = PyVectorcall_Function(function), held;
+  auto* place = reinterpret_cast<std::byte*>(reinterpret_cast<PyVarObject*>(function) + 1);
+  std::memcpy(&held, place, sizeof(held));
+  if (!theirs || held != theirs) return;
+  for (size_t i = 0; i < kMostEntryPoints; ++i) {
+    if (theirs == ours[i]) return;
+    if (entry_points[i] && entry_points[i] != theirs) continue;
+    entry_points[i] = theirs;
+    std::memcpy(place, &ours[i], sizeof(ours[i]));
+    return;
+  }
+}
+
+void watch_all(nb::handle scope) {
+  for (nb::handle value : nb::object(scope.attr("__dict__")).attr("values")()) {
+    nb::str name = nb::type_name(value.type());
+    std::string_view kind = name.c_str();
+    if (kind.ends_with("nb_func") || kind.ends_with("nb_method"))
+      watch(value.ptr());
+    else if (PyType_Check(value.ptr()) || PyModule_Check(value.ptr()))
+      watch_all(value);
+  }
+}
+
+}  // namespace
+
+void bind_calls(nb::module_& m) { watch_all(m); }
+
+}  // namespace funcnn

@@ -1,0 +1,198 @@
+"""What a call of the native core says whose arguments fit its signature in no way."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import operator
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from . import _core
+
+# Names that other libraries give to arguments.
+_OTHER_NAMES = {
+    "dim": "axis",
+    "dims": "axis",
+    "axes": "axis",
+    "keepdim": "keepdims",
+    "correction": "ddof",
+    "size": "shape",
+    "fill_value": "vals",
+    "N": "n",
+    "M": "m",
+    "a": "x",
+    "input": "x",
+    "other": "b",
+    "arr": "x",
+}
+
+
+def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Raise what is wrong with a refused call; if only NumPy's scalars were, call again with Python's."""
+    converted = [_plain(x) for x in args], {name: _plain(x) for name, x in kwargs.items()}
+    changed = any(x is not y for x, y in zip(args, converted[0], strict=True))
+    if changed or any(kwargs[name] is not x for name, x in converted[1].items()):
+        return function(*converted[0], **converted[1])
+    signature = _signature(function)
+    name = _public_name(function, args)
+    if signature is None:
+        raise TypeError(f"{name}: got arguments of types {_types(args, kwargs)}")
+    shown = f"{name}{signature}"
+    if "self" in signature.parameters:
+        shown = f"{name}{signature.replace(parameters=list(signature.parameters.values())[1:])}"
+    for word in kwargs:
+        if word not in signature.parameters:
+            raise TypeError(
+                f"{name}: got an unexpected keyword argument {word!r}{_other_name(signature, word)}; expected {shown}"
+            )
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}; expected {shown}") from None
+    for parameter, value in bound.arguments.items():
+        annotation = signature.parameters[parameter].annotation
+        if parameter != "self" and annotation is not inspect.Parameter.empty:
+            wanted = _kinds(annotation)
+            if value is None and "None" not in wanted:
+                expected = " or ".join(_WORDS.get(kind, kind) for kind in wanted)
+                raise TypeError(f"{name}: {parameter} must be {expected}, got None")
+            if all(kind in _TESTS for kind in wanted) and not any(_is(value, kind) for kind in wanted):
+                expected = " or ".join(_WORDS.get(kind, kind) for kind in wanted)
+                too_large = wanted[0] == "int" and hasattr(type(value), "__index__") and not isinstance(value, bool)
+                raise (ValueError if too_large else TypeError)(
+                    f"{name}: {parameter} must be {expected}{' of 64 bits' if too_large else ''}, got {_show(value)}"
+                )
+    raise TypeError(f"{name}: got arguments of types {_types(args, kwargs)}; expected {shown}")
+
+
+def _plain(x: Any) -> Any:
+    """The Python number of a NumPy scalar."""
+    numpy = sys.modules.get("numpy")
+    return x.item() if numpy is not None and isinstance(x, (numpy.bool_, numpy.number)) else x
+
+
+def _signature(function: Any) -> inspect.Signature | None:
+    """The signature that the function was defined with; annotations are expressions."""
+    try:
+        definition = ast.parse(f"{function.__nb_signature__[0][0]}: ...").body[0]
+    except (AttributeError, SyntaxError, IndexError, TypeError):
+        return None
+    if not isinstance(definition, ast.FunctionDef):
+        return None
+    given = definition.args
+    empty = inspect.Parameter.empty
+    positional = [*given.posonlyargs, *given.args]
+    defaults = [None] * (len(positional) - len(given.defaults)) + list(given.defaults)
+    made = []
+
+    def add(argument: ast.arg | None, kind: Any, default: ast.expr | None = None) -> None:
+        if argument is not None:
+            value = empty if default is None else _Text(ast.unparse(default))
+            annotation = _Text(ast.unparse(argument.annotation)) if argument.annotation else empty
+            made.append(inspect.Parameter(argument.arg, kind, default=value, annotation=annotation))
+
+    for argument, default in zip(positional, defaults, strict=True):
+        # Names of positional-only arguments also are keywords in the core.
+        add(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD, default)
+    add(given.vararg, inspect.Parameter.VAR_POSITIONAL)
+    for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        add(argument, inspect.Parameter.KEYWORD_ONLY, default)
+    add(given.kwarg, inspect.Parameter.VAR_KEYWORD)
+    return inspect.Signature(made)
+
+
+class _Text(str):
+    """Source text, which prints as it is in a signature."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _public_name(function: Any, args: tuple[Any, ...]) -> str:
+    name: str = function.__name__
+    if name == "__init__":
+        return type(args[0]).__name__ if args else "__init__"
+    if name.startswith("random_"):
+        return f"random.{name.removeprefix('random_')}"
+    return name if name.startswith("__") else name.lstrip("_")
+
+
+def _kinds(annotation: str) -> list[str]:
+    """The kinds of values an annotation allows."""
+
+    def alternatives(node: ast.expr) -> list[ast.expr]:
+        if isinstance(node, ast.BinOp):
+            return [*alternatives(node.left), *alternatives(node.right)]
+        return [node]
+
+    kinds = []
+    for node in alternatives(ast.parse(annotation, mode="eval").body):
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
+            kinds.append("str")
+        else:
+            kinds.append(ast.unparse(node))
+    return kinds
+
+
+def _fits(test: Callable[[Any], Any], *errors: type[Exception]) -> Callable[[Any], bool]:
+    def holds(x: Any) -> bool:
+        try:
+            return test(x) is not False
+        except errors:
+            return False
+
+    return holds
+
+
+_TESTS: dict[str, Callable[[Any], bool]] = {
+    "None": lambda x: x is None,
+    "int": _fits(lambda x: -(2**63) <= operator.index(x) < 2**64, TypeError),
+    "float": _fits(lambda x: not isinstance(x, str) and float(x) is not None, TypeError, ValueError, OverflowError),
+    "bool": lambda x: isinstance(x, bool),
+    "str": lambda x: isinstance(x, str),
+    "array": lambda x: isinstance(x, _core.array),
+    "Dtype": _fits(lambda x: _core.zeros(0, x), TypeError),
+}
+_WORDS = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "True or False",
+    "str": "a string",
+    "array": "an array",
+    "ArrayLike": "an array, a number or nested lists of numbers",
+    "Sequence[int]": "a sequence of integers",
+    "Sequence[ArrayLike]": "a sequence of arrays",
+    "object": "a value",
+    "Dtype": 'a dtype such as fn.float32 or "float32"',
+}
+
+
+def _is(value: Any, kind: str) -> bool:
+    return _TESTS[kind](value)
+
+
+def _show(value: Any) -> str:
+    kind = type(value).__name__
+    if isinstance(value, _core.array):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({kind})"
+
+
+def _types(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    shown = [type(x).__name__ for x in args]
+    shown += [f"{name}={type(x).__name__}" for name, x in kwargs.items()]
+    return f"({', '.join(shown)})"
+
+
+def _other_name(signature: inspect.Signature, name: str) -> str:
+    other = _OTHER_NAMES.get(name)
+    if other in signature.parameters:
+        return f"; here it is called {other!r}"
+    close = difflib.get_close_matches(name, signature.parameters, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

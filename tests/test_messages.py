@@ -1,0 +1,254 @@
+"""What a user of another library meets in the first hour: errors that name the argument, and hints."""
+
+import importlib
+import operator
+import re
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+from funcnn import _hints, nn, optim, random, tree
+
+INTERNAL = re.compile(
+    r"incompatible function|Invoked with|nanobind|std::|an argument has the wrong type|index out of range|math domain"
+    r"|unhashable|object is not callable|cannot be interpreted"
+)
+WRONG = [object(), "text", None, 2.5, {}, [1, "a"], 2**70, lambda: None, float("nan"), (2, 3), b"x", {1}, 1j]
+SETTINGS = {"set_memory_limit", "set_cache_limit", "set_num_threads", "set_fusion", "clear_cache", "synchronize"}
+FUNCTIONS = [
+    *(getattr(fn, name) for name in fn.__all__ if name not in SETTINGS),
+    *(getattr(random, name) for name in random.__all__),
+    fn.linalg.norm,
+]
+
+
+@pytest.mark.parametrize(
+    "function", [f for f in FUNCTIONS if callable(f) and not isinstance(f, type)], ids=lambda f: f.__name__
+)
+def test_refusals_name_the_argument_and_not_the_machinery(function):
+    x = fn.ones((2, 3))
+    calls = [(), *((a,) for a in WRONG), *((x, a) for a in WRONG), *((x, 1, a) for a in WRONG), (x,) * 9]
+    for args in calls:
+        try:
+            function(*args)
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
+            assert str(error), (function, args)
+            assert not INTERNAL.search(str(error)), (function, args, error)
+        except MemoryError:
+            pass
+    with pytest.raises(TypeError, match="no_such_argument"):
+        function(x, no_such_argument=1)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in dir(fn.array) if not n.startswith("__") and callable(getattr(fn.array, n, None))]
+)
+def test_methods_too(name):
+    x = fn.ones((2, 3))
+    for args in [*((a,) for a in WRONG), (x,) * 9]:
+        try:
+            getattr(x, name)(*args)
+        except (TypeError, ValueError, IndexError) as error:
+            assert not INTERNAL.search(str(error)), (name, args, error)
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda x: fn.eye("3"), TypeError, r"eye: n must be an integer, got '3' \(str\)"),
+        (lambda x: fn.eye(2**70), ValueError, "eye: n must be an integer of 64 bits"),
+        (lambda x: fn.eye(), TypeError, r"eye: missing a required argument: 'n'; expected eye\(n: int"),
+        (lambda x: fn.sum(x, dim=0), TypeError, "unexpected keyword argument 'dim'; here it is called 'axis'"),
+        (lambda x: x.sum(keepdim=True), TypeError, "here it is called 'keepdims'"),
+        (lambda x: fn.sum(x, axs=0), TypeError, "did you mean 'axis'?"),
+        (lambda x: fn.sum(x, keepdims=3), TypeError, r"keepdims must be True or False, got 3 \(int\)"),
+        (lambda x: fn.add(x, None), TypeError, "add: b must be an array, a number or nested lists.*, got None"),
+        (lambda x: fn.array(), TypeError, "array: missing a required argument: 'obj'"),
+        (lambda x: fn.array([1], dtpe=3), TypeError, "did you mean 'dtype'?"),
+        (lambda x: fn.zeros("ab"), TypeError, "zeros: expected an integer or a sequence of integers, got 'ab'"),
+        (lambda x: fn.zeros((2, 2.5)), TypeError, r"zeros: expected an integer, got 2.5 \(float\)"),
+        (lambda x: fn.zeros(2, "float33"), TypeError, "expected a dtype.*'float33'"),
+        (lambda x: fn.promote_types("float32", "f"), TypeError, "promote_types: b must be a dtype.*got 'f'"),
+        (lambda x: random.key("a"), TypeError, "random.key: the seed must be an integer, got 'a'"),
+        (lambda x: random.split(random.key(0), 2.5), TypeError, "random.split: num must be an integer"),
+        (lambda x: random.uniform(random.key(0), (2,), "f99"), TypeError, "random.uniform: dtype must be a dtype"),
+        (lambda x: random.randint(random.key(0), (3,), 0, 5), TypeError, r"randint\(key, low, high, shape\)"),
+        (lambda x: random.randint(random.key(0), (), 0, 5), TypeError, r"randint\(key, low, high, shape\)"),
+        (lambda x: fn.scan(3, x, x), TypeError, "scan: f must be a function, got int"),
+        (lambda x: fn.cond(True, 3, lambda: 1), TypeError, "cond: true_fun must be a function"),
+        (lambda x: fn.while_loop(3, 4, x), TypeError, "while_loop: cond_fun must be a function"),
+        (lambda x: fn.vjp(3, x), TypeError, "vjp: expected a function, got int"),
+        (lambda x: fn.grad(lambda x: x, argnums="x"), TypeError, "grad: argnums must be an integer or a sequence"),
+        (lambda x: fn.grad(lambda x: x, argnames=3), TypeError, "grad: argnames must be a string"),
+        (
+            lambda x: fn.compile(lambda x: x, static_argnums=1.5),
+            TypeError,
+            "compile: static_argnums must be an integer",
+        ),
+        (lambda x: fn.compile(lambda x: x, cache_size=1.5), TypeError, "compile: cache_size must be an integer"),
+        (lambda x: fn.vmap(lambda x: x, axis_size=1.5)(x), TypeError, "axis_size: expected an integer"),
+    ],
+)
+def test_messages(call, error, message):
+    with pytest.raises(error, match=message):
+        call(fn.array([1.0, 2.0]))
+
+
+def test_errors_of_functions_called_back_stay_as_they_are():
+    def refuse(x):
+        raise TypeError("f(): incompatible stuff")
+
+    with pytest.raises(TypeError, match=r"^f\(\): incompatible stuff$"):
+        fn.vmap(refuse)(fn.ones(2))
+
+
+class TestNumPy:
+    """Its integers, scalars and dtypes stand wherever Python's do."""
+
+    def test_integers(self):
+        two = np.int64(2)
+        assert fn.zeros(two).shape == (2,)
+        assert fn.zeros((two, np.uint8(3))).shape == (2, 3)
+        assert fn.zeros(np.array([2, 3])).shape == (2, 3)
+        assert fn.zeros(np.array(2)).shape == (2,)
+        x = fn.arange(6.0).reshape(two, np.int16(3))
+        assert x.sum(axis=np.int32(1)).tolist() == [3.0, 12.0]
+        assert x.sum(axis=(np.int32(0), np.int8(1))).item() == 15.0
+        assert x[np.int64(1), np.uint8(2)].item() == 5.0
+        assert x.sum(keepdims=np.True_).shape == (1, 1)
+        assert fn.random.split(fn.random.key(np.uint32(0)), two).shape == (2, 2)
+        assert (
+            fn.random.fold_in(fn.random.key(0), np.int64(3)).tolist() == fn.random.fold_in(fn.random.key(0), 3).tolist()
+        )
+
+    def test_argnums(self):
+        x, y = fn.array(2.0), fn.array(3.0)
+        f = lambda x, y: x * y * y  # noqa: E731
+        one = np.int64(1)
+        assert fn.grad(f, argnums=one)(x, y).item() == 12.0
+        assert [g.item() for g in fn.grad(f, argnums=(np.int8(0), one))(x, y)] == [9.0, 12.0]
+        assert [g.item() for g in fn.grad(f, argnums=np.array([0, 1]))(x, y)] == [9.0, 12.0]
+        assert fn.jacrev(f, argnums=one)(x, y).item() == fn.jacfwd(f, argnums=one)(x, y).item() == 12.0
+        assert fn.vmap(f, in_axes=(np.int64(0), None))(fn.array([1.0, 2.0]), y).tolist() == [9.0, 18.0]
+        assert fn.vmap(f, in_axes=(np.int64(-1), None), axis_size=np.int64(2))(fn.ones(2), y).shape == (2,)
+        assert fn.compile(lambda x, n: x * n, static_argnums=one)(x, 3).item() == 6.0
+        assert fn.compile(lambda x: x * 2, donate=np.int64(0))(fn.array(2.0)).item() == 4.0
+
+    def test_scalars(self):
+        x = fn.array([1.0, 2.0], dtype=fn.float16)
+        for number in (np.float32(2), np.float64(2), np.int64(2), np.array(2.0, np.float16)):
+            assert (x * number).dtype == fn.float16
+            assert (number * x).dtype == fn.float16
+            assert isinstance(number * x, fn.array)
+        assert fn.allclose(x, x, rtol=np.float32(0.1)).item()
+
+    @pytest.mark.parametrize("name", [str(d) for d in (fn.bool_, fn.int8, fn.uint16, fn.int64, fn.float16, fn.float64)])
+    def test_dtypes(self, name):
+        dtype, scalar = np.dtype(name), np.dtype(name).type
+        for given in (name, dtype, scalar):
+            made = fn.zeros(2, dtype=given).dtype
+            assert made == given
+            assert given == made
+            assert (made != given) is False
+            assert fn.ones(2).astype(given).dtype == made
+            assert fn.isdtype(made, given)
+            assert fn.result_type(given) == made
+        assert fn.float32 != scalar
+        assert fn.float32 != name
+        assert np.zeros(2, dtype=made).dtype == dtype
+        assert len({made, getattr(fn, name if name != "bool" else "bool_")}) == 1
+
+    def test_what_is_no_dtype_differs_from_all(self):
+        for other in (None, 3, "float33", [fn.float32], np.dtype(">f4"), np.dtype("f4,i4"), np.complex128, np.ones(2)):
+            assert fn.float32 != other
+            assert fn.complex64 != other
+        assert fn.zeros(1, dtype=np.complex128).dtype == fn.complex64
+        assert fn.zeros(1, dtype=np.longlong).dtype == np.longlong == fn.int64
+        with pytest.raises(TypeError, match="bfloat16"):
+            np.dtype(fn.bfloat16)
+
+    def test_functions_of_numpy_give_arrays_of_numpy(self):
+        x = fn.array([[1.0, 2.0], [3.0, 4.0]])
+        a = np.asarray(x)
+        for got, wanted in (
+            (np.sum(x), np.sum(a)),
+            (np.sum(x, axis=0, keepdims=True), np.sum(a, axis=0, keepdims=True)),
+            (np.mean(x, dtype=np.float64), np.mean(a, dtype=np.float64)),
+            (np.concatenate([x, a]), np.concatenate([a, a])),
+            (np.where(x > 2, x, 0), np.where(a > 2, a, 0)),
+            (np.linalg.norm(x), np.linalg.norm(a)),
+            (np.add(a, x), a + a),
+            (np.add(x, x), a + a),
+            (np.sin(x), np.sin(a)),
+            (np.maximum.reduce(x), np.maximum.reduce(a)),
+            (np.einsum("ij,jk", x, a), np.einsum("ij,jk", a, a)),
+            (np.einsum("ij->ji", x), a.T),
+            (np.block([[x, a]]), np.block([[a, a]])),
+        ):
+            assert type(got) is type(wanted)
+            assert got.dtype == wanted.dtype
+            np.testing.assert_array_equal(got, wanted)
+        assert isinstance(a + x, fn.array)
+        assert isinstance(a @ x, fn.array)
+        assert np.add(a, fn.ones((2, 2), dtype=fn.bfloat16)).dtype == np.float32
+        with pytest.raises(TypeError, match="immutable"):
+            np.cumsum(x, axis=0, out=x)
+        with pytest.raises(TypeError):
+            np.add(a, a, out=x)
+
+    def test_traced_arrays_have_shapes_but_no_values(self):
+        def shapes(x):
+            assert np.shape(x) == (2,) and np.ndim(x) == 1 and np.size(x) == 2
+            return x
+
+        fn.compile(shapes)(fn.ones(2))
+        for function, hint in (
+            (np.sum, "numpy.sum.*use fn.sum"),
+            (np.sin, "traced"),
+            (lambda x: np.add(np.ones(2), x), "traced"),
+        ):
+            with pytest.raises(fn.TracedValueError, match=hint):
+                fn.compile(function)(fn.ones(2))
+            with pytest.raises(fn.TracedValueError, match=hint):
+                fn.vmap(function)(fn.ones((3, 2)))
+
+
+class TestHints:
+    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name != "array"])
+    def test_they_are_given(self, module):
+        imported = importlib.import_module(module)
+        for name, hint in _hints._HINTS[module].items():
+            with pytest.raises(AttributeError, match=f"module '{module}' has no attribute '{name}': {re.escape(hint)}"):
+                getattr(imported, name)
+        with pytest.raises(AttributeError, match=f"^module '{module}' has no attribute 'zzz'$"):
+            imported.zzz  # noqa: B018
+
+    def test_arrays_have_some_too(self):
+        x = fn.ones(2)
+        for name, hint in _hints._HINTS["array"].items():
+            assert not hasattr(x, name), name
+            assert name not in dir(x)
+            with pytest.raises(AttributeError, match=re.escape(hint)):
+                getattr(x, name)
+        with pytest.raises(AttributeError, match="zzz"):
+            x.zzz  # noqa: B018
+
+    def test_what_they_point_to_exists(self):
+        for module, hints in _hints._HINTS.items():
+            for name, hint in hints.items():
+                for path in re.findall(r"\bfn((?:\.\w+)+)", hint):
+                    assert operator.attrgetter(path[1:])(fn), (module, name)
+                for attribute in re.findall(r"\bx\.(\w+)", hint):
+                    assert hasattr(fn.array, attribute), (module, name)
+
+    @pytest.mark.parametrize("name, use", [("jit", "fn.compile"), ("tree_map", "fn.tree.map"), ("lax", "fn.scan")])
+    def test_of_jax(self, name, use):
+        with pytest.raises(AttributeError, match=use):
+            getattr(fn, name)
+
+
+def test_modules_are_what_they_were():
+    for module in (fn, nn, optim, random, tree):
+        for name in module.__all__:
+            assert hasattr(module, name)
