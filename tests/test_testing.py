@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 import funcnn as fn
 from funcnn import testing, tree
@@ -84,3 +84,144 @@ def test_broadcastable_shapes(shapes):
 def test_trees(values):
     assert all(isinstance(leaf, fn.array) for leaf in tree.leaves(values))
     assert tree.allclose(values, tree.map(lambda x: x, values))
+
+
+class TestArraysAsked:
+    """Strategies draw what was asked for, or say why they cannot."""
+
+    BOUNDS = ((0.1, 0.3), (-1 / 3, 2 / 3), (1e-9, 2e-9), (70000.0, 80000.0), (0.1, 0.1 + 1e-7), (-1e30, 1e30), (0, 0))
+
+    @pytest.mark.parametrize("bounds", BOUNDS)
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64"])
+    def test_bounds_that_a_half_does_not_hold(self, dtype, bounds):
+        low, high = bounds
+        kind = {"complex64": fn.float32}.get(dtype, getattr(fn, dtype))
+        grid = [fn.array(v, dtype=fn.float64).astype(kind).item() for v in np.linspace(low, high, 1001)]
+        held = [v for v in grid if low <= v <= high]
+        try:
+            strategy = testing.arrays(dtype, 5, min_value=low, max_value=high)
+        except ValueError as error:
+            assert not held and f"has no number from {low} to {high}" in str(error)
+            return
+
+        @settings(max_examples=30)
+        @given(strategy)
+        def check(x):
+            assert x.dtype == dtype and x.shape == (5,)
+            parts = np.asarray(x if dtype != "bfloat16" else x.astype(fn.float32))
+            for part in (parts.real, parts.imag) if dtype == "complex64" else (parts,):
+                assert np.all((part.astype(np.float64) >= low) & (part.astype(np.float64) <= high))
+
+        check()
+
+    @pytest.mark.parametrize(
+        "dtype, low, high, least, most",
+        [
+            ("uint8", -10, 10, 0, 10),
+            ("uint8", 3, 10, 3, 10),
+            ("uint8", 250, 1000, 250, 255),
+            ("int8", -1000, -127, -128, -127),
+            ("int32", 0.5, 2.5, 1, 2),
+            ("int64", -(2**63), 2**63, -(2**63), 2**63 - 1),
+            ("uint64", 2**63, 2**64, 2**63, 2**64 - 1),
+            (np.int16, 5, 5, 5, 5),
+            (np.dtype("uint32"), 0, 1, 0, 1),
+        ],
+    )
+    def test_integers_keep_to_bounds_and_dtype(self, dtype, low, high, least, most):
+        @settings(max_examples=30)
+        @given(testing.arrays(dtype, (2, 3), min_value=low, max_value=high))
+        def check(x):
+            assert x.dtype == dtype
+            assert all(least <= v <= most for row in x.tolist() for v in row)
+
+        check()
+
+    @pytest.mark.parametrize(
+        "call, message",
+        [
+            (lambda: testing.arrays("uint8", max_value=-1), "uint8 has no number from -10.0 to -1"),
+            (lambda: testing.arrays("int32", min_value=0.2, max_value=0.7), "int32 has no number"),
+            (lambda: testing.arrays("float99"), "float99"),
+            (lambda: testing.arrays(min_value=2, max_value=1), "min_value <= max_value"),
+            (lambda: testing.arrays(max_value=float("nan")), "finite"),
+            (lambda: testing.arrays(shape=-1), "negative axis"),
+            (lambda: testing.arrays(shape="ab"), "arrays: shape must be"),
+            (lambda: testing.arrays(shape=2.5), "arrays: shape must be"),
+            (lambda: testing.dtypes("floats"), "unknown kind 'floats'.*'floating'"),
+            (lambda: testing.shapes(min_dims=4), "min_dims <= max_dims"),
+            (lambda: testing.shapes(min_side=-1), "min_side"),
+        ],
+    )
+    def test_refused_by_name(self, call, message):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call()
+
+    @given(testing.arrays(fn.float32, np.int64(3)), testing.arrays(testing.dtypes("unsigned"), testing.shapes(1, 1)))
+    def test_lengths_and_strategies(self, x, y):
+        assert x.shape == (3,) and y.ndim == 1
+
+
+class TestWhatIsChecked:
+    def test_one_mode_as_a_word(self):
+        testing.check_grads(fn.sin, (fn.array([1.0]),), modes="rev")
+        testing.check_grads(fn.sin, (fn.array([1.0]),), modes="fwd")
+        with pytest.raises(AssertionError, match="reverse mode"):
+            testing.check_grads(wrong, (fn.array([1.0]),), order=1, modes="rev")
+
+    def test_arguments_held_constant(self):
+        x, y = fn.array([0.5, 1.5]), fn.array([2.0, 3.0])
+
+        def f(x, y):
+            return wrong(x) * y
+
+        testing.check_grads(f, (x, y), order=1, argnums=1)
+        testing.check_grads(f, (x, y), order=1, argnums=(np.int64(-1),))
+        for argnums in (None, 0, (0, 1)):
+            with pytest.raises(AssertionError):
+                testing.check_grads(f, (x, y), order=1, argnums=argnums)
+        testing.check_grads(lambda p, n: p["a"] * n.astype(p["a"].dtype), ({"a": x}, y), argnums=0)
+        with pytest.raises(ValueError, match="argnums has 2, but there are 2 arguments"):
+            testing.check_grads(f, (x, y), argnums=2)
+        with pytest.raises(ValueError, match="no argument is floating point"):
+            testing.check_grads(f, (x, y), argnums=())
+
+    def test_numbers_and_numpy_s_arrays(self):
+        testing.check_grads(lambda x, y: x * y, (2.0, np.array([1.0, 2.0])))
+        testing.check_grads(lambda x: {"y": fn.sin(x), "n": 3, "c": 1.5}, (np.float32(2),))
+        testing.check_grads(lambda x: 1.5, (fn.ones(2),))
+        with pytest.raises(AssertionError, match="the output is wrong"):
+            testing.check_grads(lambda x: float(x.sum()), (fn.ones(2),), order=1)
+        with pytest.raises(ValueError, match="nothing that is floating point"):
+            testing.check_grads(lambda x: x.astype(fn.int32), (fn.ones(2),))
+        with pytest.raises(ValueError, match="nothing that is floating point"):
+            testing.check_grads(lambda x: 3, (fn.ones(2),))
+
+    @pytest.mark.parametrize("modes", ["fwd", "rev"])
+    def test_rounding_to_float32_is_told_from_a_wrong_derivative(self, modes):
+        x = fn.array([0.5, 1.0, 3.0])
+
+        def rounds(x):
+            return fn.exp(x.astype(fn.float32)).astype(x.dtype)
+
+        with pytest.raises(AssertionError, match="float32 rounding inside the function"):
+            testing.check_grads(rounds, (x,), order=1, modes=modes)
+        testing.check_grads(rounds, (x,), order=1, modes=modes, eps=5e-3, rtol=1e-3)
+        with pytest.raises(AssertionError) as error:
+            testing.check_grads(lambda x: wrong(x.astype(fn.float32)).astype(x.dtype), (x,), order=1, modes=modes)
+        assert "float32 rounding" not in str(error.value)
+        with pytest.raises(AssertionError) as error:
+            testing.check_grads(wrong, (x,), order=1, modes=modes)
+        assert "float32 rounding" not in str(error.value)
+
+    def test_axes_of_length_zero(self):
+        testing.check_grads(lambda x: fn.sin(x).sum(), (fn.zeros((0, 3)),))
+        testing.check_vmap(lambda x: x.sum(axis=0) * 2, (fn.zeros((0, 3)),))
+        testing.check_vmap(lambda x: x.sum(axis=0) * 2, (fn.zeros((3, 0)),), in_axes=0)
+        testing.check_vmap(lambda x, y: x * y, (fn.zeros((3, 0)), fn.ones(3)), in_axes=(1, None))
+
+    def test_vmap_of_functions_returning_numbers(self):
+        testing.check_vmap(lambda x: (1.5, x, 2), (fn.ones((3, 2)),))
+        testing.check_vmap(lambda x: x * 2, (np.ones((3, 2), np.float32),))
+        with pytest.raises(ValueError, match="in_axes has 2 for an array of shape"):
+            testing.check_vmap(lambda x: x, (fn.ones((3, 2)),), in_axes=2)

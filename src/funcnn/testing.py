@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._arguments import Integers, integers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,14 +32,26 @@ def _is_float(x: Any) -> bool:
     return isinstance(x, fn.array) and fn.isdtype(x.dtype, "real floating")
 
 
+def _with_arrays(leaf: Any) -> Any:
+    """The leaf as an array if it is a number or an array of NumPy; float64 stays."""
+    import numpy as np
+
+    if isinstance(leaf, float):
+        return fn.array(leaf, dtype=fn.float64)
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return fn.array(leaf, dtype=fn.float64) if leaf.dtype == np.float64 else fn.array(leaf)
+    return leaf
+
+
 class _OfFloats:
     """A function of pytrees as one from a list of float64 arrays to another: the others are constant."""
 
-    def __init__(self, f: Callable[..., Any], args: Sequence[Any]) -> None:
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int]) -> None:
         self.f = f
         leaves, self.treedef = tree.flatten(tuple(args))
-        self.leaves = [fn.array(x) if isinstance(x, float) else x for x in leaves]
-        self.places = [i for i, x in enumerate(self.leaves) if _is_float(x)]
+        self.leaves = [_with_arrays(x) for x in leaves]
+        owners = [i for i, arg in enumerate(args) for _ in tree.leaves(arg)]
+        self.places = [i for i, x in enumerate(self.leaves) if _is_float(x) and owners[i] in argnums]
         self.inputs = [self.leaves[i].astype(fn.float64) for i in self.places]
         self.paths: list[str] = []
 
@@ -47,7 +60,9 @@ class _OfFloats:
         for place, x in zip(self.places, inputs, strict=True):
             leaves[place] = x
         found = tree.leaves_with_path(self.f(*tree.unflatten(self.treedef, leaves)))
-        floats = [(path, x) for path, x in found if _is_float(x)]
+        floats = [(path, x) for path, x in ((path, _with_arrays(x)) for path, x in found) if _is_float(x)]
+        if not floats:
+            raise ValueError("check_grads: the function returns nothing that is floating point")
         self.paths = [path or "the output" for path, _ in floats]
         return [x for _, x in floats]
 
@@ -56,8 +71,9 @@ def check_grads(
     f: Callable[..., Any],
     args: Sequence[Any],
     order: int = 2,
-    modes: Sequence[str] = ("fwd", "rev"),
+    modes: str | Sequence[str] = ("fwd", "rev"),
     *,
+    argnums: Integers | None = None,
     eps: float = 1e-5,
     rtol: float = 1e-5,
     atol: float = 1e-6,
@@ -74,26 +90,40 @@ def check_grads(
         args: Its arguments. What is not floating point is held constant.
         order: Up to which order.
         modes: ``"fwd"``, ``"rev"`` or both, in any combination for higher orders.
+        argnums: By which arguments to differentiate, by position; the others are held constant as they are. All by default.
         eps: The step.
         rtol, atol: Tolerances, relative to the largest element and absolute.
         seed: Of the random directions.
 
     Raises:
-        AssertionError: A derivative is wrong; the message says of which output, in which mode and of which order.
+        AssertionError: A derivative is wrong; the message says of which output, in which mode and of which order, and
+            whether it looks as if the function rounded to float32 inside, which central differences do not bear.
+        ValueError: There is nothing to check: no argument or no output is floating point.
 
     >>> import funcnn as fn
     >>> fn.testing.check_grads(lambda x: fn.sin(x) * x, (fn.array([1.0, 2.0]),))
     """
+    modes = (modes,) if isinstance(modes, str) else tuple(modes)
     unknown = [mode for mode in modes if mode not in ("fwd", "rev")]
     if unknown or not modes:
         raise ValueError(f"check_grads: modes are 'fwd' and 'rev', got {list(modes)}")
-    function = _OfFloats(f, args)
+    args = tuple(args)
+    positions = integers(range(len(args)) if argnums is None else argnums, "check_grads: argnums")
+    for i in positions:
+        if not -len(args) <= i < len(args):
+            raise ValueError(f"check_grads: argnums has {i}, but there are {len(args)} arguments")
+    function = _OfFloats(f, args, [i % len(args) for i in positions])
     if not function.inputs:
         raise ValueError("check_grads: no argument is floating point")
     import numpy as np
 
     tolerances = {"eps": eps, "rtol": rtol, "atol": atol}
-    _check(function, function.inputs, order, tuple(modes), np.random.default_rng(seed), "", tolerances)
+    _check(function, function.inputs, order, modes, np.random.default_rng(seed), "", tolerances)
+
+
+# Steps that balance rounding to float32 against the curvature of the function, and what they leave.
+_STEP_OF_FLOAT32 = 5e-3
+_TOLERANCE_OF_FLOAT32 = 1e-3
 
 
 def _check(
@@ -113,20 +143,42 @@ def _check(
     def moved(v: Sequence[fn.array], step: float) -> list[Any]:
         return [np.asarray(a, np.float64) for a in f(*(a + step * b for a, b in zip(x, v, strict=True)))]
 
+    def differences(v: Sequence[fn.array], eps: float) -> list[Any]:
+        return [(a - b) / (2 * eps) for a, b in zip(moved(v, eps), moved(v, -eps), strict=True)]
+
+    def rounding(wrong: Callable[[list[Any], float], bool]) -> str:
+        """What to add if a step too long for float64, but right for float32, makes the error small."""
+        if wrong(differences(v, _STEP_OF_FLOAT32), _TOLERANCE_OF_FLOAT32):
+            return ""
+        return (
+            f"\nWith steps of {_STEP_OF_FLOAT32} the difference agrees within {_TOLERANCE_OF_FLOAT32}: this looks like "
+            f"float32 rounding inside the function. Let it compute in the dtype of its arguments, or give "
+            f"eps={_STEP_OF_FLOAT32}, rtol={_TOLERANCE_OF_FLOAT32}."
+        )
+
+    def error_of(got: Any, wanted: Any) -> tuple[float, float]:
+        """The largest error and the scale it is relative to."""
+        return float(np.max(np.abs(got - wanted), initial=0.0)), max(1.0, float(np.max(np.abs(wanted), initial=0.0)))
+
     def compare(got: Sequence[Any], wanted: Sequence[Any], what: str) -> None:
         names = getattr(f, "paths", None) or [f"output {i}" for i in range(len(wanted))]
-        for name, g, w in zip(names, got, wanted, strict=True):
+        for i, (name, g, w) in enumerate(zip(names, got, wanted, strict=True)):
             g, w = np.asarray(g, np.float64), np.asarray(w, np.float64)
-            scale = max(1.0, float(np.max(np.abs(w), initial=0.0)))
-            worst = float(np.max(np.abs(g - w), initial=0.0))
+            worst, scale = error_of(g, w)
             if not worst <= tolerances["atol"] + tolerances["rtol"] * scale:
+
+                def wrong(longer: list[Any], rtol: float, i: int = i, g: Any = g) -> bool:
+                    worst, scale = error_of(g, longer[i])
+                    return not worst <= rtol * scale
+
                 raise AssertionError(
                     f"{above}{what}: the derivative of {name} is wrong by {worst:.3g}\ngot      {g}\nexpected {w}"
+                    + rounding(wrong)
                 )
 
     v = directions(x)
     eps = tolerances["eps"]
-    difference = [(a - b) / (2 * eps) for a, b in zip(moved(v, eps), moved(v, -eps), strict=True)]
+    difference = differences(v, eps)
     if "fwd" in modes:
         y, tangents = fn.jvp(f, tuple(x), tuple(v))
         compare(tangents, difference, "forward mode")
@@ -135,10 +187,19 @@ def _check(
         w = directions(y)
         cotangents = pull(w)
         got = sum(float(np.sum(np.asarray(a) * np.asarray(b))) for a, b in zip(cotangents, v, strict=True))
-        wanted = sum(float(np.sum(np.asarray(a) * b)) for a, b in zip(w, difference, strict=True))
-        size = sum(float(np.sum(np.abs(np.asarray(a) * b))) for a, b in zip(w, difference, strict=True))
-        if not abs(got - wanted) <= tolerances["atol"] + tolerances["rtol"] * max(1.0, size):
-            raise AssertionError(f"{above}reverse mode: <w J, v> is {got}, but <w, J v> is {wanted}")
+
+        def product(difference: list[Any]) -> tuple[float, float]:
+            parts = [np.asarray(a) * b for a, b in zip(w, difference, strict=True)]
+            return sum(float(np.sum(p)) for p in parts), max(1.0, sum(float(np.sum(np.abs(p))) for p in parts))
+
+        wanted, size = product(difference)
+        if not abs(got - wanted) <= tolerances["atol"] + tolerances["rtol"] * size:
+
+            def wrong(longer: list[Any], rtol: float) -> bool:
+                wanted, size = product(longer)
+                return not abs(got - wanted) <= rtol * size
+
+            raise AssertionError(f"{above}reverse mode: <w J, v> is {got}, but <w, J v> is {wanted}" + rounding(wrong))
     if order > 1:
         if "fwd" in modes:
             _check(
@@ -192,22 +253,30 @@ def check_vmap(
     marked = tree.map(lambda axis: _UNMAPPED if axis is None else axis, prefix, is_leaf=lambda axis: axis is None)
     axes = tree.leaves(tree.broadcast_prefix(marked, args))
     leaves, treedef = tree.flatten(args)
+    leaves = [x if axis is _UNMAPPED else fn.array(x) for x, axis in zip(leaves, axes, strict=True)]
+    for x, axis in zip(leaves, axes, strict=True):
+        if axis is not _UNMAPPED and not -x.ndim <= axis < x.ndim:
+            raise ValueError(f"check_vmap: in_axes has {axis} for an array of shape {x.shape}")
     sizes = {x.shape[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not _UNMAPPED}
     if len(sizes) != 1:
         raise ValueError(f"check_vmap: the mapped axes have the sizes {sorted(sizes)}, expected one")
+    (size,) = sizes
+
+    def row(x: fn.array, axis: int, i: int) -> fn.array:
+        if size == 0:  # no row to take: what one would look like
+            return fn.zeros([n for place, n in enumerate(x.shape) if place != axis % x.ndim], dtype=x.dtype)
+        return fn.take(x, fn.array(i), axis=axis)
 
     def call(i: int) -> Any:
-        picked = [
-            x if axis is _UNMAPPED else fn.take(x, fn.array(i), axis=axis) for x, axis in zip(leaves, axes, strict=True)
-        ]
-        return f(*tree.unflatten(treedef, picked))
+        picked = [x if axis is _UNMAPPED else row(x, axis, i) for x, axis in zip(leaves, axes, strict=True)]
+        return [(path, fn.array(x)) for path, x in tree.leaves_with_path(f(*tree.unflatten(treedef, picked)))]
 
-    looped = [tree.leaves_with_path(call(i)) for i in range(sizes.pop())]
-    mapped = tree.leaves_with_path(fn.vmap(f, in_axes=prefix)(*args))
+    looped = [call(i) for i in range(max(size, 1))]
+    mapped = tree.leaves_with_path(fn.vmap(f, in_axes=prefix)(*tree.unflatten(treedef, leaves)))
     for position, (path, x) in enumerate(mapped):
-        wanted = np.stack([np.asarray(one[position][1]) for one in looped])
+        wanted = np.stack([np.asarray(one[position][1]) for one in looped])[:size]
         got = np.asarray(x)
-        if got.shape != wanted.shape or str(x.dtype) != str(looped[0][position][1].dtype):
+        if got.shape != wanted.shape or x.dtype != looped[0][position][1].dtype:
             raise AssertionError(
                 f"vmap gives {path or 'the output'} as {x.dtype}{list(got.shape)}, a loop as "
                 f"{looped[0][position][1].dtype}{list(wanted.shape)}"
@@ -231,6 +300,9 @@ def dtypes(*kinds: str) -> SearchStrategy[fn.Dtype]:
     """
     from hypothesis import strategies as st
 
+    for kind in kinds:
+        if kind not in _KINDS:
+            raise ValueError(f"dtypes: unknown kind {kind!r}; expected some of {', '.join(map(repr, _KINDS))}")
     names = [name for kind in kinds or _KINDS for name in _KINDS[kind]]
     return st.sampled_from(names).map(lambda name: getattr(fn, name))
 
@@ -245,6 +317,9 @@ def shapes(
     """
     from hypothesis import strategies as st
 
+    for what, low, high in (("dims", min_dims, max_dims), ("side", min_side, max_side)):
+        if not 0 <= low <= high:
+            raise ValueError(f"shapes: expected 0 <= min_{what} <= max_{what}, got {low} and {high}")
     return st.lists(st.integers(min_side, max_side), min_size=min_dims, max_size=max_dims).map(tuple)
 
 
@@ -276,9 +351,13 @@ def arrays(
     """Draw arrays of moderate finite numbers.
 
     Args:
-        dtype: A dtype or a strategy for one; any by default.
-        shape: A shape or a strategy for one; any of ``shapes()`` by default.
-        min_value, max_value: The range of real numbers, and of both parts of complex ones. Of unsigned ones it starts at 0.
+        dtype: A dtype, its name or a strategy for one; any by default.
+        shape: A shape, a length or a strategy for one; any of ``shapes()`` by default.
+        min_value, max_value: The range of real numbers, and of both parts of complex ones, bounds included where the dtype
+            holds them. Unsigned numbers start at 0, and no integer leaves its dtype.
+
+    Raises:
+        ValueError: The dtype has no number in the range (raised when drawn, if the dtype is).
 
     >>> import funcnn as fn
     >>> from funcnn import testing
@@ -286,31 +365,92 @@ def arrays(
     """
     from hypothesis import strategies as st
 
+    if not (math.isfinite(min_value) and math.isfinite(max_value) and min_value <= max_value):
+        raise ValueError(f"arrays: expected finite min_value <= max_value, got {min_value} and {max_value}")
+
+    def elements_of(given: Any) -> tuple[fn.Dtype, SearchStrategy[Any]]:
+        chosen = fn.zeros(0, dtype=given).dtype
+        return chosen, _elements(chosen, min_value, max_value)
+
+    def dims_of(given: Any) -> tuple[int, ...]:
+        dims = integers(given, "arrays: shape")
+        if any(n < 0 for n in dims):
+            raise ValueError(f"arrays: a shape cannot have a negative axis, got {given}")
+        return dims
+
+    kind = dtypes() if dtype is None else dtype
+    fixed_elements = None if isinstance(kind, st.SearchStrategy) else elements_of(kind)
+    size = shapes() if shape is None else shape
+    fixed_dims = None if isinstance(size, st.SearchStrategy) else dims_of(size)
+
     @st.composite
     def draw_array(draw: Any) -> fn.array:
         import numpy as np
 
-        kind = dtypes() if dtype is None else dtype
-        chosen: fn.Dtype = draw(kind) if isinstance(kind, st.SearchStrategy) else kind
-        size = shapes() if shape is None else shape
-        dims: tuple[int, ...] = draw(size) if isinstance(size, st.SearchStrategy) else tuple(size)
+        chosen, elements = fixed_elements or elements_of(draw(kind))
+        dims = dims_of(draw(size)) if fixed_dims is None else fixed_dims
         count = math.prod(dims)
-        if chosen == fn.bool_:
-            elements: Any = st.booleans()
-        elif fn.isdtype(chosen, "integral"):
-            lowest = 0 if fn.isdtype(chosen, "unsigned integer") else math.ceil(min_value)
-            elements = st.integers(lowest, math.floor(max_value))
-        elif fn.isdtype(chosen, "complex floating"):
-            part = st.floats(min_value, max_value, width=32)
-            elements = st.tuples(part, part).map(lambda pair: complex(*pair))
-        else:
-            elements = st.floats(min_value, max_value, width=16)
         # A few different numbers all over keep large arrays cheap to draw and to shrink.
         few = draw(st.lists(elements, min_size=min(count, 1), max_size=min(count, 16)))
-        values = np.resize(np.array(few), dims) if count else np.zeros(dims)
-        return fn.array(values).astype(chosen)
+        wide = np.float64 if chosen == fn.bfloat16 else np.dtype(chosen)
+        return fn.array(np.resize(np.array(few, wide), dims) if count else np.zeros(dims, wide), dtype=chosen)
 
     return draw_array()
+
+
+def _elements(dtype: fn.Dtype, low: float, high: float) -> SearchStrategy[Any]:
+    """Draw Python numbers that a dtype holds exactly, between bounds."""
+    from hypothesis import strategies as st
+
+    if dtype == fn.bool_:
+        return st.booleans()
+    if fn.isdtype(dtype, "integral"):
+        info = fn.iinfo(dtype)
+        first, last = max(math.ceil(low), info.min), min(math.floor(high), info.max)
+        if first > last:
+            raise ValueError(f"arrays: {dtype} has no number from {low} to {high}")
+        return st.integers(first, last)
+    if fn.isdtype(dtype, "complex floating"):
+        part = _elements(fn.float32, low, high)
+        return st.tuples(part, part).map(lambda pair: complex(*pair))
+    lowest, highest = _inward(dtype, low, up=True), _inward(dtype, high, up=False)
+    if lowest > highest:
+        raise ValueError(f"arrays: {dtype} has no number from {low} to {high}")
+    # Numbers of few digits, where there are any between the bounds, make arithmetic with them benign.
+    half_lowest, half_highest = _inward(fn.float16, low, up=True), _inward(fn.float16, high, up=False)
+    if dtype == fn.bfloat16 or not (max(-low, high) <= 65504 and half_lowest <= half_highest):
+        width: Literal[16, 32, 64] = 64 if dtype == fn.float64 else 16 if dtype == fn.float16 else 32
+        numbers = st.floats(lowest, highest, width=width)
+        return numbers.map(_bfloat16) if dtype == fn.bfloat16 else numbers
+    return st.one_of(st.floats(half_lowest, half_highest, width=16), st.sampled_from([lowest, highest]))
+
+
+def _bfloat16(x: float) -> float:
+    return float(fn.array(x, dtype=fn.float64).astype(fn.bfloat16).item())
+
+
+def _inward(dtype: fn.Dtype, bound: float, up: bool) -> float:
+    """The number of a dtype nearest to a bound on one side of it."""
+    import numpy as np
+
+    towards = math.inf if up else -math.inf
+    if dtype == fn.bfloat16:
+        x = np.float32(_inward(fn.float32, bound, up))
+        if not math.isfinite(x):
+            return float(x)
+        # The upper half of the bits of a float32; rounding towards zero cuts the rest off.
+        bits = int(x.view(np.uint32))
+        if bits & 0xFFFF:
+            bits = (bits & 0xFFFF0000) + (0x10000 if (x > 0) == up else 0)
+        return float(np.uint32(bits).view(np.float32))
+    kind = np.dtype(dtype).type
+    with np.errstate(over="ignore"):
+        x = kind(bound)
+        if (float(x) < bound) if up else (float(x) > bound):
+            x = np.nextafter(x, kind(towards))
+    largest = float(np.finfo(kind).max)
+    # Beyond the largest number lies none.
+    return float(x) if not math.isinf(x) else (-largest if up and x < 0 else largest if not up and x > 0 else float(x))
 
 
 def trees(leaves: Any = None, *, max_leaves: int = 8) -> SearchStrategy[Any]:
