@@ -3,8 +3,6 @@
 
 #include <vector>
 
-#include <nanobind/stl/string.h>
-
 #include "bindings/interchange.h"
 #include "bindings/interpreter.h"
 #include "graph/graph.h"
@@ -203,7 +201,7 @@ Example:
   cls.def(
          "__init__",
          [](Array* self, nb::handle obj, nb::handle dtype) {
-           new (self) Array(convert(obj, optional_dtype(dtype), "array"));
+           new (self) Array(on_default_device(convert(obj, optional_dtype(dtype), "array")));
          },
          nb::arg("obj").none(), nb::arg("dtype").none() = nb::none(),
          nb::sig("def __init__(self, obj: ArrayLike, dtype: Dtype | None = None) -> None"))
@@ -222,12 +220,11 @@ Example:
           "device",
           [](const Array& x) {
             Device device = x.node()->device;
-            return device_name(device.placed() ? device : default_device());
+            return device.placed() ? device : default_device();
           },
-          nb::sig("def device(self) -> str"),
-          "Where the elements are, or will be: \"cpu\", \"gpu\", \"gpu:1\", ...; what is made from numbers alone is "
-          "on\n"
-          "the default device, and follows what it is combined with.")
+          nb::sig("def device(self) -> Device"),
+          "Where the elements are, or will be. What is made from numbers alone (`zeros`, `arange`, a key) is on the\n"
+          "default device, and follows what it is combined with.")
       .def_prop_ro(
           "T", [](const Array& x) { return transpose(x, {}); }, nb::sig("def T(self) -> array"),
           "The axes in reverse order.")

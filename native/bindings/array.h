@@ -32,7 +32,9 @@ std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name
 // A number (bool, int, float or complex, subclasses included) as an array: beside an array of dtype `like` if given,
 // else of its own default dtype. False if `object` is none.
 bool convert_scalar(PyObject* object, std::optional<Dtype> like, Array& out);
-// A new array of the elements of `object`, of `dtype` if given.
+// What was made of host memory where new arrays go.
+Array on_default_device(Array made);
+// A new array of the elements of `object`, of `dtype` if given; on the host, if it is not an array already.
 Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name);
 
 // The element of a computed array at `data` as a Python number (a new reference).

@@ -5,6 +5,7 @@
 #include "bindings/interchange.h"
 #include "bindings/sequence.h"
 #include "graph/trace.h"
+#include "graph/transfer.h"
 #include "ops/elementwise.h"
 #include "ops/join.h"
 #include "ops/views.h"
@@ -223,18 +224,34 @@ Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name) {
   throw TypeError(cat(name, ": cannot convert a ", python_type(object), " to an array"));
 }
 
+Array on_default_device(Array made) {
+  Device device = default_device();
+  return device == kCpu || made.node()->is_scalar() ? made : device_put(made, device);
+}
+
+namespace {
+
+// An operand that is no array goes along with those that are.
+Array as_follower(nb::handle object, std::optional<Dtype> dtype, const char* name) {
+  Array made = convert(object, dtype, name);
+  if (made.node()->available()) made.node()->device = {};
+  return made;
+}
+
+}  // namespace
+
 Array as_array(nb::handle object, const char* name) {
   if (is_array(object.ptr())) return array_of(object.ptr());
-  return convert(object, std::nullopt, name);
+  return as_follower(object, std::nullopt, name);
 }
 
 Array as_operand(nb::handle object, Dtype like, const char* name) {
   if (is_array(object.ptr())) return array_of(object.ptr());
   Array made;
   if (convert_scalar(object.ptr(), like, made)) return made;
-  made = convert(object, std::nullopt, name);
+  made = as_follower(object, std::nullopt, name);
   // What became float32 by default need not lose digits here.
-  return like == Dtype::float64 && made.dtype() == Dtype::float32 ? convert(object, like, name) : made;
+  return like == Dtype::float64 && made.dtype() == Dtype::float32 ? as_follower(object, like, name) : made;
 }
 
 std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name) {

@@ -1,4 +1,6 @@
 // Devices: where arrays live, and the memory they take there.
+#include <optional>
+
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
@@ -10,88 +12,134 @@
 namespace funcnn {
 namespace {
 
-Device device_of(std::string_view name) {
-  Device device = parse_device(name);
-  backend(device);  // raises where there is none
-  return device;
+// A Device or the name of one.
+std::optional<Device> try_device(nb::handle object) {
+  if (nb::isinstance<Device>(object)) return nb::cast<Device>(object);
+  if (nb::isinstance<nb::str>(object)) return parse_device(nb::cast<std::string_view>(object));
+  return std::nullopt;
+}
+
+Device device_of(nb::handle object, const char* name) {
+  std::optional<Device> device = try_device(object);
+  if (!device)
+    throw TypeError(cat(name, ": expected a device, such as fn.Device(\"cpu\") or \"cpu\", got ",
+                        nb::cast<std::string>(nb::repr(object))));
+  backend(*device);  // raises where there is none
+  return *device;
 }
 
 // None: the default device.
-DeviceMemory& memory_of(nb::handle name) {
-  if (name.is_none()) return device_memory(default_device());
-  return device_memory(device_of(nb::cast<std::string_view>(name)));
+DeviceMemory& memory_of(nb::handle device, const char* name) {
+  return device_memory(device.is_none() ? default_device() : device_of(device, name));
 }
 
 auto device_argument() { return nb::arg("device").none() = nb::none(); }
 
 void bind_memory(nb::module_& m) {
   m.def(
-      "get_active_memory", [](nb::handle device) { return memory_of(device).stats().active; }, device_argument(),
-      nb::sig("def get_active_memory(device: str | None = None) -> int"),
+      "get_active_memory", [](nb::handle device) { return memory_of(device, "get_active_memory").stats().active; },
+      device_argument(), nb::sig("def get_active_memory(device: Device | str | None = None) -> int"),
       "Count the bytes that arrays use now on a device; default: the default device.");
   m.def(
-      "get_peak_memory", [](nb::handle device) { return memory_of(device).stats().peak; }, device_argument(),
-      nb::sig("def get_peak_memory(device: str | None = None) -> int"),
+      "get_peak_memory", [](nb::handle device) { return memory_of(device, "get_peak_memory").stats().peak; },
+      device_argument(), nb::sig("def get_peak_memory(device: Device | str | None = None) -> int"),
       "Count the most bytes that arrays have used at once on a device since `reset_peak_memory`.");
   m.def(
-      "reset_peak_memory", [](nb::handle device) { memory_of(device).reset_peak(); }, device_argument(),
-      nb::sig("def reset_peak_memory(device: str | None = None) -> None"),
+      "reset_peak_memory", [](nb::handle device) { memory_of(device, "reset_peak_memory").reset_peak(); },
+      device_argument(), nb::sig("def reset_peak_memory(device: Device | str | None = None) -> None"),
       "Start measuring the peak of a device again, from what is in use now.");
   m.def(
-      "get_cache_memory", [](nb::handle device) { return memory_of(device).stats().cached; }, device_argument(),
-      nb::sig("def get_cache_memory(device: str | None = None) -> int"),
+      "get_cache_memory", [](nb::handle device) { return memory_of(device, "get_cache_memory").stats().cached; },
+      device_argument(), nb::sig("def get_cache_memory(device: Device | str | None = None) -> int"),
       "Count the freed bytes of a device that are kept for reuse.");
   m.def(
-      "clear_cache", [](nb::handle device) { memory_of(device).clear_cache(); }, device_argument(),
-      nb::sig("def clear_cache(device: str | None = None) -> None"),
+      "clear_cache", [](nb::handle device) { memory_of(device, "clear_cache").clear_cache(); }, device_argument(),
+      nb::sig("def clear_cache(device: Device | str | None = None) -> None"),
       "Return the memory of a device that is kept for reuse to the system.");
   m.def(
-      "set_cache_limit", [](size_t limit, nb::handle device) { return memory_of(device).set_cache_limit(limit); },
-      nb::arg("limit"), device_argument(), nb::sig("def set_cache_limit(limit: int, device: str | None = None) -> int"),
+      "set_cache_limit",
+      [](size_t limit, nb::handle device) { return memory_of(device, "set_cache_limit").set_cache_limit(limit); },
+      nb::arg("limit"), device_argument(),
+      nb::sig("def set_cache_limit(limit: int, device: Device | str | None = None) -> int"),
       "Set how many freed bytes of a device to keep for reuse at most, 1 GiB at first; return the limit before.");
   m.def(
-      "set_memory_limit", [](size_t limit, nb::handle device) { return memory_of(device).set_limit(limit); },
+      "set_memory_limit",
+      [](size_t limit, nb::handle device) { return memory_of(device, "set_memory_limit").set_limit(limit); },
       nb::arg("limit"), device_argument(),
-      nb::sig("def set_memory_limit(limit: int, device: str | None = None) -> int"),
+      nb::sig("def set_memory_limit(limit: int, device: Device | str | None = None) -> int"),
       "Refuse with MemoryError to use more than this many bytes of a device (0: no limit); return the limit before.");
 }
 
 }  // namespace
 
 void bind_device(nb::module_& m) {
-  bind_memory(m);
-  m.def(
-      "_device_put", [](const Array& x, std::string_view device) { return device_put(x, device_of(device)); },
-      nb::arg("x"), nb::arg("device"), nb::sig("def _device_put(x: array, device: str) -> array"));
-  m.def(
-      "set_default_device", [](std::string_view device) { return device_name(set_default_device(device_of(device))); },
-      nb::arg("device"), nb::sig("def set_default_device(device: str) -> str"),
-      R"(Set where new arrays go; return the device before.
+  nb::class_<Device>(m, "Device", nb::is_final(), R"(A place where arrays live and are computed.
 
 Args:
-    device: "cpu", "gpu", or "gpu:1" and so on where there are several.
+    name: "cpu"; "gpu", or "gpu:1" and so on where there are several; "reference", a slow one for tests.
+
+Raises:
+    ValueError: for other names. Whether this machine has the device shows when it is used.
+
+Example:
+    >>> fn.Device("cpu") == fn.ones(3).device
+    True
+)")
+      .def(
+          "__init__",
+          [](Device* self, nb::handle name) {
+            std::optional<Device> device = try_device(name);
+            if (!device) throw TypeError("Device: expected the name of a device, such as \"cpu\"");
+            new (self) Device(*device);
+          },
+          nb::arg("name"), nb::sig("def __init__(self, name: Device | str) -> None"))
+      .def_prop_ro(
+          "kind", [](Device d) { return device_name({d.kind, 0}); }, "The name without the number.")
+      .def_prop_ro(
+          "index", [](Device d) { return int(d.index); }, "Which of several of a kind.")
+      .def("__repr__", [](Device d) { return cat("Device('", device_name(d), "')"); })
+      .def("__str__", &device_name)
+      .def(
+          "__eq__",
+          [](Device d, nb::handle other) {
+            if (nb::isinstance<nb::str>(other)) return device_name(d) == nb::cast<std::string_view>(other);
+            return nb::isinstance<Device>(other) && nb::cast<Device>(other) == d;
+          },
+          nb::arg("other").none(), nb::sig("def __eq__(self, other: object) -> bool"), "A name stands for its device.")
+      .def("__hash__", [](Device d) { return nb::hash(nb::str(device_name(d).c_str())); })
+      .def("__reduce__", [](Device d) { return nb::make_tuple(nb::type<Device>(), nb::make_tuple(device_name(d))); });
+  bind_memory(m);
+  m.def(
+      "_device_put", [](const Array& x, nb::handle device) { return device_put(x, device_of(device, "device_put")); },
+      nb::arg("x"), nb::arg("device"), nb::sig("def _device_put(x: array, device: Device | str) -> array"));
+  m.def(
+      "set_default_device",
+      [](nb::handle device) { return set_default_device(device_of(device, "set_default_device")); }, nb::arg("device"),
+      nb::sig("def set_default_device(device: Device | str) -> Device"),
+      R"(Set where new arrays go, for all threads; return the device before.
+
+Args:
+    device: A device or its name.
 
 Raises:
     ValueError: for a device that this build or machine does not have.
 
 Example:
     >>> fn.set_default_device("cpu")
-    'cpu'
+    Device('cpu')
 )");
   m.def(
       "_set_thread_device",
-      [](nb::handle device) {
-        Device before = set_thread_device(device.is_none() ? Device() : device_of(nb::cast<std::string_view>(device)));
-        return before.placed() ? nb::object(nb::str(device_name(before).c_str())) : nb::none();
+      [](nb::handle device) -> nb::object {
+        Device before = set_thread_device(device.is_none() ? Device() : device_of(device, "default_device"));
+        return before.placed() ? nb::cast(before) : nb::none();
       },
-      nb::arg("device").none(), nb::sig("def _set_thread_device(device: str | None) -> str | None"));
-  m.def(
-      "get_default_device", [] { return device_name(default_device()); }, nb::sig("def get_default_device() -> str"),
-      R"(Name the device that new arrays go to.
+      nb::arg("device").none(), nb::sig("def _set_thread_device(device: Device | str | None) -> Device | None"));
+  m.def("get_default_device", &default_device, R"(Name the device that new arrays go to.
 
 Example:
     >>> fn.get_default_device()
-    'cpu'
+    Device('cpu')
 )");
 }
 

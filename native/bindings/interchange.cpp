@@ -147,17 +147,17 @@ nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_o
     if (std::optional<Foreign> f = open_foreign(object)) {
       bool converts = dtype && *dtype != f->dtype;
       if (!converts && !copy.value_or(false))
-        if (std::optional<Array> adopted = adopt(*f)) return wrap_object(std::move(*adopted));
+        if (std::optional<Array> adopted = adopt(*f)) return wrap_object(on_default_device(std::move(*adopted)));
       if (copy && !*copy)
         throw ValueError(
             "asarray: a copy is needed (copy=False): the memory is not contiguous and aligned, the dtype differs, or "
             "bools "
             "are stored as other bytes than 0 and 1");
-      return wrap_object(copy_as(*f, dtype.value_or(f->dtype)));
+      return wrap_object(on_default_device(copy_as(*f, dtype.value_or(f->dtype))));
     }
   }
   if (copy && !*copy && !is_array(o)) throw ValueError("asarray: numbers and lists have to be copied (copy=False)");
-  return wrap_object(convert(object, dtype, "asarray"));
+  return wrap_object(on_default_device(convert(object, dtype, "asarray")));
 }
 
 nb::object restore(nb::handle bytes, nb::handle shape_object, Dtype dtype) {

@@ -80,6 +80,7 @@ Array key(uint64_t seed) {
   Array made = empty_array({2}, Dtype::uint32);
   fresh_elements<uint32_t>(made)[0] = uint32_t(seed >> 32);
   fresh_elements<uint32_t>(made)[1] = uint32_t(seed);
+  made.node()->device = {};  // it draws wherever the numbers are needed
   return made;
 }
 

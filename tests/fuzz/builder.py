@@ -47,7 +47,14 @@ class Scale:
 class Builder:
     """Values so far (in order of creation) and the steps that made them."""
 
-    def __init__(self, choices: Choices, scale: Scale, arguments: Sequence[Values] | None = None, depth: int = 0, smooth: bool = False) -> None:
+    def __init__(
+        self,
+        choices: Choices,
+        scale: Scale,
+        arguments: Sequence[Values] | None = None,
+        depth: int = 0,
+        smooth: bool = False,
+    ) -> None:
         self.choices, self.scale, self.depth, self.smooth = choices, scale, depth, smooth
         self.values: list[Values] = []
         self.inputs: dict[int, Input] = {}

@@ -120,7 +120,9 @@ def check_gradient(recipe: Recipe, step: float = 1e-6) -> None:
         found = run(*[fixed[i] for i in moving])
         total = sum(float(np.sum(np.asarray(g) * d)) for g, d in zip(found, along, strict=True))
         if not abs(total - numeric) <= room:
-            raise Disagreement(f"{what} gradient along a direction: {total!r}, by differences {numeric!r} +- {room:.2g}")
+            raise Disagreement(
+                f"{what} gradient along a direction: {total!r}, by differences {numeric!r} +- {room:.2g}"
+            )
     for i, x in enumerate(fixed):
         if not np.array_equal(planned.to_numpy(x, recipe.inputs[i].dtype), start[i].x, equal_nan=True):
             raise Disagreement(f"input {i} has changed")

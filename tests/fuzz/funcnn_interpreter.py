@@ -124,8 +124,6 @@ def run_body(body: Body, args: list[Any]) -> list[Any]:
     return [values[i] for i in body.outputs]
 
 
-
-
 def run_eager(recipe: Recipe) -> dict[int, Any]:
     """Values with a handle at the end: outputs and those kept, by number."""
     mode = recipe.mode

@@ -120,7 +120,9 @@ def while_loop(b: Builder) -> int:
     constants = [b.pick(small(b)) for _ in range(c.integer(0, 2))]
     closed = [b.values[i] for i in carries]
     body = body_of(b, [b.values[start], *closed, *[b.values[i] for i in constants]], closed, 0)
-    return b.add("while_loop", start, *carries, *constants, body=body, carries=1 + len(carries), limit=c.integer(0, 4))[0]
+    return b.add("while_loop", start, *carries, *constants, body=body, carries=1 + len(carries), limit=c.integer(0, 4))[
+        0
+    ]
 
 
 def call(b: Builder) -> int:

@@ -79,7 +79,14 @@ def simpler_modes(mode: Mode) -> Iterator[Mode]:
     plainest = replace(mode, kept=(), stops=(), donated=(), threads=1, background=False)
     if mode != plainest:
         yield plainest
-    for change in ({"threads": 1}, {"background": False}, {"stops": ()}, {"kept": ()}, {"donated": ()}, {"fused": True}):
+    for change in (
+        {"threads": 1},
+        {"background": False},
+        {"stops": ()},
+        {"kept": ()},
+        {"donated": ()},
+        {"fused": True},
+    ):
         if replace(mode, **change) != mode:
             yield replace(mode, **change)
     for field in ("kept", "donated", "stops"):
@@ -103,6 +110,7 @@ def smaller_bodies(body: Body, fixed: int) -> Iterator[Body]:
         first = n + sum(s.count for s in body.steps[:k])
         count = body.steps[k].count
         for other in range(first - 1, -1, -1):
+
             def new(i: Any, first: int = first, count: int = count, other: int = other) -> Any:
                 if isinstance(i, Const) or i < first:
                     return i
@@ -258,7 +266,9 @@ def failure(recipe: Recipe) -> BaseException | None:
     return None
 
 
-def minimise(recipe: Recipe, error: BaseException, most: int = 3000, fails: Callable[[Recipe], Any] = failure) -> Recipe:
+def minimise(
+    recipe: Recipe, error: BaseException, most: int = 3000, fails: Callable[[Recipe], Any] = failure
+) -> Recipe:
     """The simplest recipe found that fails with an error of the same class."""
     left = most
     progress = True

@@ -23,7 +23,18 @@ def unary_names(b: Builder, dtype: str) -> list[str]:
     if dtype == "complex64":
         return ["negative", "square", *COMPLEX_SMOOTH, "abs", "real", "imag", "conjugate", "isnan"]
     if dtype in INTEGERS:
-        names = ["negative", "abs", "sign", "square", "bitwise_invert", "logical_not", "floor", "exp", "sin", "isfinite"]
+        names = [
+            "negative",
+            "abs",
+            "sign",
+            "square",
+            "bitwise_invert",
+            "logical_not",
+            "floor",
+            "exp",
+            "sin",
+            "isfinite",
+        ]
         return [n for n in names if n != "negative" or dtype not in UNSIGNED]
     return ["negative", "abs", "sign", "square", *SMOOTH_UNARY, *STEPS, *PREDICATES, "logical_not"]
 
@@ -347,6 +358,7 @@ def matmul(b: Builder) -> int:
         return v.dtype == dtype and len(v.shape) > 1 and v.shape[-2] == k
 
     if c.chance(0.3):
+
         def turned(v: Values) -> bool:
             return v.dtype == dtype and len(v.shape) == 2 and v.shape[1] == k
 
@@ -354,7 +366,12 @@ def matmul(b: Builder) -> int:
             return b.one("einsum", a, b.pick(turned), spec="ij,kj->ik")
     if c.chance(0.2) and len(b.shape(a)) == 2:
         rows = b.shape(a)[0]
-        return b.one("einsum", a, b.pick(lambda v: v.dtype == dtype and len(v.shape) == 2 and v.shape[0] == rows), spec="ij,ik->jk")  # noqa: E501
+        return b.one(
+            "einsum",
+            a,
+            b.pick(lambda v: v.dtype == dtype and len(v.shape) == 2 and v.shape[0] == rows),
+            spec="ij,ik->jk",
+        )  # noqa: E501
     if b.candidates(fits) and c.chance(0.7):
         other = b.pick(fits)
     else:
@@ -378,7 +395,11 @@ def dense(b: Builder) -> int:
         y = b.one("add", y, partner(b, (columns,), lambda v: v.dtype == b.dtype(y) and v.shape in ((columns,), (1,))))
     if b.dtype(y) != "complex64":
         for _ in range(c.integer(1, 3)):
-            y = b.one(c.pick(("tanh", "sigmoid", "square", "exp", "abs")), y) if c.chance(0.6) else b.one("maximum", y, Const(0))
+            y = (
+                b.one(c.pick(("tanh", "sigmoid", "square", "exp", "abs")), y)
+                if c.chance(0.6)
+                else b.one("maximum", y, Const(0))
+            )
     if c.chance(0.3):
         y = b.one("sum", y, axis=some_axes(b, b.shape(y)), keepdims=c.chance(0.5))
     return y
@@ -399,7 +420,9 @@ def an_index(b: Builder, length: int, shape: tuple[int, ...] | None = None) -> i
     if shape is None:
         shape = c.pick(((3,), (2,), (5,), (2, 2), (1,), (0,), (b.dim(),), ()))
     style = "count" if c.chance(0.5) else "index"
-    return b.new_input(shape, c.pick(("int32", "int32", "uint32", "int64", "uint8")) if length < 250 else "int32", style, length)
+    return b.new_input(
+        shape, c.pick(("int32", "int32", "uint32", "int64", "uint8")) if length < 250 else "int32", style, length
+    )
 
 
 def take(b: Builder) -> int:
@@ -557,7 +580,9 @@ def chain(b: Builder) -> int:
         elif kind == 2:
             w = b.one(c.pick(("add", "multiply")), w, constant(b, b.dtype(w)))
         else:
-            w = b.one(c.pick(("add", "multiply", "minimum")), w, partner(b, b.shape(w), lambda x: x.dtype == b.dtype(v)))
+            w = b.one(
+                c.pick(("add", "multiply", "minimum")), w, partner(b, b.shape(w), lambda x: x.dtype == b.dtype(v))
+            )
     return w
 
 

@@ -156,8 +156,10 @@ def operands(a: Any, b: Any) -> tuple[Values, Values]:
 
 def constant(value: Any, dtype: str) -> Values:
     if dtype in INEXACT:
-        return convert(Values(np.array(value, np.float64), "float64"), dtype) if dtype != "float64" else Values(
-            np.array(value, np.float64), dtype
+        return (
+            convert(Values(np.array(value, np.float64), "float64"), dtype)
+            if dtype != "float64"
+            else Values(np.array(value, np.float64), dtype)
         )
     return convert(Values(np.array(value), "int64" if not isinstance(value, bool) else "bool_"), dtype)
 
@@ -327,4 +329,3 @@ def select(c: Values, a: Any, b: Any) -> Values:
     if not (a.exact and b.exact and truth.exact):
         e = np.where(truth.x, a.bound, b.bound) + np.where(truth.bound > 0, np.inf, 0.0)
     return Values(np.where(truth.x, a.x, b.x), a.dtype, simplify(e))
-

@@ -9,7 +9,19 @@ import numpy as np
 
 from . import numpy_elementwise as el
 from . import numpy_reduce as red
-from .numpy_values import HALVES, INEXACT, ROUNDOFF, Values, combine, convert, made, promote, round_to, simplify, storage
+from .numpy_values import (
+    HALVES,
+    INEXACT,
+    ROUNDOFF,
+    Values,
+    combine,
+    convert,
+    made,
+    promote,
+    round_to,
+    simplify,
+    storage,
+)
 from .recipe import Body, Const, Input, Recipe, Step
 
 Operand = Any  # Values, or Const
@@ -124,7 +136,9 @@ def take_along(x: Values, index: Values, axis: int) -> Values:
     return Values(out, x.dtype, simplify(e))
 
 
-def update(x: Values, mode: str, key: Any, values: Operand, inside: np.ndarray | None = None, unsure: bool = False) -> Values:
+def update(
+    x: Values, mode: str, key: Any, values: Operand, inside: np.ndarray | None = None, unsure: bool = False
+) -> Values:
     """x with x[key] combined with values, one after another in row-major order."""
     v = el.constant(values.value, x.dtype) if isinstance(values, Const) else convert(values, x.dtype)
     part = x.x[key].shape
@@ -160,7 +174,9 @@ def update(x: Values, mode: str, key: Any, values: Operand, inside: np.ndarray |
         if x.dtype in INEXACT:
             u = ROUNDOFF[x.dtype] * (4 if x.dtype == "complex64" else 1)
             whole = np.all(np.rint(x.x * 2) == x.x * 2) and np.all(np.rint(value) == value)
-            e = np.where(count == 0, e, wide - np.abs(out) + 2 * (count + 1) * u * wide * ~(whole & (size * 4 < 0.5 / u)))
+            e = np.where(
+                count == 0, e, wide - np.abs(out) + 2 * (count + 1) * u * wide * ~(whole & (size * 4 < 0.5 / u))
+            )
             e = np.where((size > 1e30) & (count > 0), np.inf, e)
             if whole and x.exact and v.exact:
                 e = np.where(size * 4 < 0.5 / u, 0.0, e)
@@ -175,7 +191,12 @@ def update(x: Values, mode: str, key: Any, values: Operand, inside: np.ndarray |
         e = np.full(out.shape, np.inf)
     elif exact:
         e = None
-    return made(out.reshape(x.shape), x.dtype, None if e is None else e.reshape(x.shape), 0.0 if mode in ("set", "maximum", "minimum") else 1.0)
+    return made(
+        out.reshape(x.shape),
+        x.dtype,
+        None if e is None else e.reshape(x.shape),
+        0.0 if mode in ("set", "maximum", "minimum") else 1.0,
+    )
 
 
 def put(x: Values, index: Values, mode: str, values: Operand, axis: int) -> Values:

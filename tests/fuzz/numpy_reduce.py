@@ -164,9 +164,7 @@ def running(name: str, v: Values, axis: int, reverse: bool, inclusive: bool) -> 
         a = np.concatenate([head, np.take(a, range(n - 1), axis=axis)], axis=axis) if n else a
         return np.flip(a, axis) if reverse else a
 
-    return Values(
-        shift(result.x, fill), result.dtype, None if result.e is None else simplify(shift(result.e, 0.0))
-    )
+    return Values(shift(result.x, fill), result.dtype, None if result.e is None else simplify(shift(result.e, 0.0)))
 
 
 def least(dtype: str) -> Any:

@@ -170,7 +170,13 @@ def convert(v: Values, dtype: str) -> Values:
     with np.errstate(all="ignore"):
         if dtype == "bool_":
             truth = v.x != 0
-            return Values(truth, dtype, simplify(np.where(np.abs(v.x) <= v.e, np.where(v.e > 0, np.inf, 0.0), 0.0) if v.e is not None else None))  # noqa: E501
+            return Values(
+                truth,
+                dtype,
+                simplify(
+                    np.where(np.abs(v.x) <= v.e, np.where(v.e > 0, np.inf, 0.0), 0.0) if v.e is not None else None
+                ),
+            )  # noqa: E501
         if dtype in INTEGERS:
             if v.dtype not in INEXACT:
                 return Values(v.x.astype(storage(dtype)), dtype, v.e)
@@ -193,7 +199,9 @@ def convert(v: Values, dtype: str) -> Values:
         moved = np.abs(np.where(np.isfinite(wide), r - wide, 0.0))
         # Twice rounded on the way through float32, or not from the same number.
         twice = (dtype in HALVES and not (v.dtype in HALVES or v.dtype == "float32")) | (v.dtype in ("int64", "uint64"))
-        e = np.where((e > 0) | (twice & (moved > 0)), e + 2 * moved + (ROUNDOFF[dtype] * np.abs(wide)) + TINY[dtype], 0.0)
+        e = np.where(
+            (e > 0) | (twice & (moved > 0)), e + 2 * moved + (ROUNDOFF[dtype] * np.abs(wide)) + TINY[dtype], 0.0
+        )
         size = np.where(np.isfinite(wide), np.abs(wide), 0.0)
         e = np.where((size + e) * (1 + 4 * ROUNDOFF[dtype]) > LARGEST[dtype], np.inf, e)
         e = np.where(~np.isfinite(wide) & (e > 0), np.inf, e)

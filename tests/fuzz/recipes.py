@@ -43,11 +43,15 @@ def generate(choices: Choices, form: str | None = None) -> tuple[Recipe, list[Va
     results = [i for i in range(len(b.values)) if i not in b.inputs]
     if not results:
         results = [motifs.any_unary(b)]
-    outputs = list(dict.fromkeys(results[-1 - choices.integer(0, len(results) - 1)] for _ in range(choices.integer(1, 3))))
+    outputs = list(
+        dict.fromkeys(results[-1 - choices.integer(0, len(results) - 1)] for _ in range(choices.integer(1, 3)))
+    )
     if results[-1] not in outputs:
         outputs.append(results[-1])
     if form == "grad":
-        outputs = [i for i in outputs if b.dtype(i) == "float64"] or [i for i in range(len(b.values)) if b.dtype(i) == "float64"][-1:]
+        outputs = [i for i in outputs if b.dtype(i) == "float64"] or [
+            i for i in range(len(b.values)) if b.dtype(i) == "float64"
+        ][-1:]
     elif choices.chance(0.15):
         outputs.append(choices.pick(list(b.inputs)))
     recipe, values = b.recipe(outputs)
@@ -61,7 +65,12 @@ def mode_of(c: Choices, form: str, recipe: Recipe, count: int) -> Mode:
         return Mode("grad", fused=fused, threads=threads)
     everything = list(range(count))
     if form == "compile":
-        return Mode("compile", donated=tuple(c.some(range(len(recipe.inputs)), len(recipe.inputs))), fused=fused, threads=threads)
+        return Mode(
+            "compile",
+            donated=tuple(c.some(range(len(recipe.inputs)), len(recipe.inputs))),
+            fused=fused,
+            threads=threads,
+        )
     kept = tuple(c.some(everything, 3)) if c.chance(0.6) else ()
     stops = []
     first, n = len(recipe.inputs), 0

@@ -1,0 +1,100 @@
+#include "backends/reference/memory.h"
+
+#include <cstring>
+#include <new>
+
+namespace funcnn::reference {
+namespace {
+
+constexpr size_t kMostWaiting = 64;
+
+struct Room {
+  size_t size;
+  std::byte* bytes;
+};
+
+}  // namespace
+
+class LateQueue::Completion final : public Event {
+ public:
+  explicit Completion(LateQueue& queue) : queue_(&queue) {}
+  void wait() override {
+    std::lock_guard lock(queue_->mutex_);
+    if (!done_) queue_->run_all();
+    if (!failure_) return;
+    // Told now: work submitted from here on is a fresh start.
+    if (queue_->failure_ == failure_) queue_->failure_ = nullptr;
+    std::rethrow_exception(failure_);
+  }
+
+ private:
+  friend class LateQueue;
+  LateQueue* queue_;
+  bool done_ = false;
+  std::exception_ptr failure_;
+};
+
+void LateQueue::submit(std::function<void()> command) {
+  std::lock_guard lock(mutex_);
+  commands_.push_back([this, command = std::move(command)] {
+    if (failure_) return;
+    try {
+      command();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  });
+  if (commands_.size() > kMostWaiting) run_all();
+}
+
+Ref<Event> LateQueue::record() {
+  std::lock_guard lock(mutex_);
+  auto event = make_ref<Completion>(*this);
+  commands_.push_back([this, event] {
+    event->done_ = true;
+    event->failure_ = failure_;
+  });
+  return event;
+}
+
+void LateQueue::drain() {
+  std::lock_guard lock(mutex_);
+  run_all();
+}
+
+void LateQueue::run_all() {
+  while (!commands_.empty()) {
+    auto command = std::move(commands_.front());
+    commands_.pop_front();
+    command();
+  }
+}
+
+std::byte* HiddenMemory::bytes_of(const Block& block) { return static_cast<Room*>(block.native)->bytes; }
+
+void HiddenMemory::download(const Block& from, size_t offset, size_t bytes, void* to) {
+  queue_->drain();
+  std::memcpy(to, bytes_of(from) + offset, bytes);
+}
+
+void HiddenMemory::upload(const void* from, size_t bytes, const Block& to, size_t offset) {
+  queue_->drain();
+  std::memcpy(bytes_of(to) + offset, from, bytes);
+}
+
+Block HiddenMemory::allocate(size_t capacity) {
+  auto* bytes = static_cast<std::byte*>(::operator new(capacity, std::align_val_t(64), std::nothrow));
+  if (!bytes) return {};
+  // Nothing may rely on fresh memory holding zeros.
+  std::memset(bytes, 0xa5, capacity);
+  return {nullptr, new Room{capacity, bytes}};
+}
+
+void HiddenMemory::release(Block block) {
+  queue_->drain();  // what is still to run may use it
+  auto* room = static_cast<Room*>(block.native);
+  ::operator delete(room->bytes, std::align_val_t(64));
+  delete room;
+}
+
+}  // namespace funcnn::reference

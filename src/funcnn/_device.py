@@ -1,0 +1,56 @@
+"""Where arrays live: moving them, and the device that new ones go to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from . import _core
+from . import tree as _tree
+
+
+def device_put(tree: Any, device: _core.Device | str) -> Any:
+    """Move the arrays of a pytree to a device.
+
+    Differentiable and batchable: cotangents move back to where the arrays came from. An operation whose arguments are on
+    several devices is refused; this is how they come together.
+
+    Args:
+        tree: A pytree. Leaves that are no arrays stay as they are.
+        device: A device or its name.
+
+    Returns:
+        The same tree with arrays on `device`; those that are there already are the same objects.
+
+    Raises:
+        ValueError: for a device that this build or machine does not have.
+
+    Example:
+        >>> fn.device_put({"w": fn.ones(2)}, "cpu")["w"].device
+        Device('cpu')
+    """
+    return _tree.map(lambda x: _core._device_put(x, device) if isinstance(x, _core.array) else x, tree)
+
+
+@contextmanager
+def default_device(device: _core.Device | str) -> Iterator[None]:
+    """Make new arrays on `device` within a `with` block, on this thread.
+
+    Args:
+        device: A device or its name.
+
+    Raises:
+        ValueError: for a device that this build or machine does not have.
+
+    Example:
+        >>> with fn.default_device("cpu"):
+        ...     x = fn.array([1.0, 2.0])
+        >>> x.device
+        Device('cpu')
+    """
+    before = _core._set_thread_device(device)
+    try:
+        yield
+    finally:
+        _core._set_thread_device(before)
