@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo test sanitize sanitize-thread stubs clean
+.PHONY: build demo test test-wheel sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -23,6 +23,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
+
+# The wheel with the stable ABI, built and tested on CPython >= 3.12 where the machine has one.
+test-wheel: $(STAMP)
+	$(BIN)/python tools/test_wheel.py $(ARGS)
 
 # A debug build with address and undefined-behaviour sanitizers, and the core's tests under it.
 sanitize: $(STAMP)
