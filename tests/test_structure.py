@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import pathlib
 import re
@@ -37,6 +38,15 @@ def custom_jvp(k: float) -> Callable[[fn.array], fn.array]:
     f = fn.custom_jvp(lambda x: fn.cos(x) * k)
     f.defjvp(lambda x, t: (fn.cos(x[0]) * k, t[0] * k))
     return f
+
+
+def devices() -> list[str]:
+    found = []
+    for name in ("cpu", "reference", "gpu"):
+        with contextlib.suppress(ValueError):
+            _core._device_put(fn.ones(1), name)
+            found.append(name)
+    return found
 
 
 # Calls that differ in what their primitives are made with, or in the graphs that these hold: (calls, inputs).
@@ -138,6 +148,7 @@ FAMILIES: dict[str, tuple[list[Callable[..., Any]], tuple[np.ndarray, ...]]] = {
         (X,),
     ),
     "checkpoint_name": ([lambda x, n=n: fn.checkpoint_name(fn.sin(x), n) for n in ("a", "b")], (X,)),
+    "transfer": ([lambda x, d=d: _core._device_put(x * 2, d) for d in devices()], (X,)),
     "custom": ([lambda x, k=k, f=f: f(k)(x) for k in (2.0, 3.0) for f in (custom_vjp, custom_jvp)], (X,)),
 }
 
@@ -213,5 +224,5 @@ def test_every_primitive_takes_part(primitives: Any) -> None:
                 assert len(primitives[literal[1]]) >= (2 if varied else 1), f"{literal[1]} is not tested: add a family"
 
 
-# Leaves of traces, and what holds the place of a recomputation.
-EXEMPT = {"placeholder", "barrier"}
+# Leaves of traces, what holds the place of a recomputation, and what there is with a second device only.
+EXEMPT = {"placeholder", "barrier", *(["transfer"] if len(devices()) < 2 else [])}
