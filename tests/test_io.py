@@ -82,6 +82,18 @@ def test_names_with_dots_survive(tmp_path):
     assert fn.io.load(path, like=values)["a.b"]["c"].tolist() == [1.0]
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_was_loaded_is_saved_under_the_same_names(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    fn.io.save(path, {**params(), "b\\c.d": {"": fn.ones(2), "e.f": fn.zeros(1)}, "a": {"b": fn.ones(1)}})
+    loaded = fn.io.load(path)
+    fn.io.save(tmp_path / f"y{suffix}", loaded)
+    again = fn.io.load(tmp_path / f"y{suffix}")
+    assert set(again) == set(loaded) > {"layers.0.weight"}
+    assert fn.io.load(path, like=loaded).keys() == loaded.keys()
+    assert fn.io.load(path, like=tree.frozendict(loaded)).keys() == loaded.keys()
+
+
 def test_views_and_foreign_arrays(tmp_path):
     path = tmp_path / "x.safetensors"
     x = fn.arange(12).reshape(3, 4)

@@ -1,6 +1,7 @@
 """Saving and loading trees of arrays: safetensors and npz.
 
-The names in a file are the paths of the tree, as in ``layers.0.weight``.
+The names in a file are the paths of the tree, as in ``layers.0.weight``. A flat dict holds names itself, as ``load``
+returns it: its keys are taken as they are, dots included.
 """
 
 from __future__ import annotations
@@ -149,13 +150,21 @@ def _suffix(path: Path) -> str:
 # ---- trees
 
 
+def _named_leaves(values: Any) -> list[tuple[str, Any]]:
+    named = tree.leaves_with_path(values)
+    if named and not named[0][0]:
+        raise ValueError("an array alone has no name: put it in a dict")
+    keys = [tree.split_path(path) for path, _ in named]
+    if all(len(key) == 1 for key in keys):
+        return [(key, leaf) for (key,), (_, leaf) in zip(keys, named, strict=True)]
+    return named
+
+
 def _named_arrays(values: Any) -> dict[str, fn.array]:
     arrays: dict[str, fn.array] = {}
-    for name, leaf in tree.leaves_with_path(values):
+    for name, leaf in _named_leaves(values):
         if name in arrays:
             raise ValueError(f"two leaves of the tree have the path {name!r}")
-        if not name:
-            raise ValueError("an array alone has no name: put it in a dict")
         arrays[name] = leaf if isinstance(leaf, fn.array) else _array_of(name, leaf)
     return arrays
 
@@ -194,7 +203,7 @@ def _check_unicode(what: str, text: str) -> None:
 
 
 def _restored(path: str, arrays: dict[str, fn.array], like: Any) -> Any:
-    expected, treedef = tree.flatten_with_path(like)
+    expected, treedef = _named_leaves(like), tree.structure(like)
     problems = []
     for name, leaf in expected:
         wanted = leaf if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else fn.asarray(leaf)
