@@ -241,3 +241,83 @@ def test_static_values_of_different_types_are_different():
     for one, dtype in [((1,), fn.int32), ((1.0,), fn.float32), ((True,), fn.int32)]:
         assert f(x, one).dtype == dtype
     assert f.cache_info()["entries"] == 3
+
+
+def active_bytes():
+    gc.collect()
+    return fn.get_active_memory()
+
+
+def kept_by(f, *arguments):
+    """Bytes that calling a compiled function leaves behind."""
+    fn.eval(arguments)
+    before = active_bytes()
+    result = f(*arguments)
+    fn.eval(result)
+    del result
+    return active_bytes() - before
+
+
+def test_a_training_step_keeps_no_constants():
+    words, width, batch = 500, 64, 128
+
+    def loss(params, tokens, targets):
+        hidden = fn.take(params["embed"], tokens, axis=0) @ params["mix"]
+        logits = hidden @ params["embed"].T
+        logits = fn.where(fn.tri(batch, words, dtype=fn.bool_), logits, logits - 1)
+        picked = fn.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
+        return (fn.logsumexp(logits, axis=1) - picked).mean()
+
+    @fn.compile
+    def step(params, tokens, targets):
+        value, grads = fn.value_and_grad(loss)(params, tokens, targets)
+        return {name: params[name] - 0.1 * g for name, g in grads.items()}, value
+
+    params = {"embed": fn.ones((words, width)) * 0.01, "mix": fn.eye(width)}
+    tokens, targets = fn.arange(batch) % words, (fn.arange(batch) * 7) % words
+    assert kept_by(step, params, tokens, targets) < 1024
+    expected = loss(params, tokens, targets)
+    np.testing.assert_allclose(step(params, tokens, targets)[1], expected, rtol=1e-6)
+
+
+def test_what_is_made_from_nothing_is_computed_inside():
+    outside = fn.arange(5000) * 2 + fn.zeros(5000)  # not computed yet
+    f = fn.compile(lambda x: x + outside + fn.tril(fn.ones((50, 100))).reshape(-1))
+    x = fn.ones(5000)
+    assert kept_by(f, x) < 1024
+    expected = 1 + 2 * np.arange(5000) + np.tril(np.ones((50, 100))).ravel()
+    np.testing.assert_array_equal(f(x), expected)
+    # Computed before or after, here or there: all the same.
+    np.testing.assert_array_equal(outside, 2 * np.arange(5000))
+    np.testing.assert_array_equal(f(x), expected)
+    np.testing.assert_array_equal(fn.compile(lambda x: x + outside)(x), 1 + 2 * np.arange(5000))
+    np.testing.assert_array_equal(fn.grad(lambda x: (f(x) ** 2).sum())(x), 2 * expected)
+    np.testing.assert_array_equal(fn.vmap(f)(fn.stack([x, x])), np.stack([expected] * 2))
+    assert f.cache_info()["misses"] <= 2
+
+
+def test_what_is_dear_or_depends_on_data_is_kept():
+    table = fn.sin(fn.arange(5000).astype(fn.float32))
+    drawn = fn.random.uniform(fn.random.key(0), (5000,))
+    for constant in (table, drawn):
+        f = fn.compile(lambda x, c=constant: x + c)
+        assert kept_by(f, fn.ones(5000)) >= 20000
+        np.testing.assert_array_equal(f(fn.ones(5000)), np.asarray(constant) + 1)
+
+
+def test_a_derivative_by_something_made_from_nothing():
+    f = fn.compile(lambda x, w: (x * w).sum())
+    w = fn.ones(4)
+    assert fn.grad(lambda w: fn.compile(lambda x: (x * w).sum())(fn.arange(4).astype(fn.float32)))(w).tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert fn.grad(lambda w: f(fn.arange(4).astype(fn.float32), w))(w).tolist() == [0, 1, 2, 3]
+    assert fn.compile(lambda: fn.grad(lambda w: (w * w).sum())(fn.ones(3)))().tolist() == [2, 2, 2]
+    g = fn.compile(lambda c: fn.scan(lambda c, x: (c + fn.arange(3) * x, c[0] * fn.ones(2)), c, fn.arange(4)))
+    carry, ys = g(fn.zeros(3))
+    assert carry.tolist() == [0, 6, 12] and ys.shape == (4, 2)
+    h = fn.grad(lambda c: (fn.scan(lambda c, x: (c * (1 + fn.arange(3)), c), c, fn.arange(2))[0]).sum())
+    assert h(fn.ones(3)).tolist() == [1, 4, 9]

@@ -168,6 +168,7 @@ Array matrix_transpose_of(const Array& x) {
 nb::object rebindable(const Array& x) {
   Array made = make_node(Ref<const Primitive>(new Identity), Span(&x, 1), x.shape(), x.dtype());
   made.node()->rebindable = true;
+  made.node()->from_nothing = 0;
   return wrap_object(std::move(made));
 }
 

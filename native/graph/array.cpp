@@ -33,6 +33,29 @@ NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
   return node;
 }
 
+// Transcendental functions of arrays, which are kept rather than computed again.
+bool is_dear(const Node& node) {
+  constexpr int64_t kMany = 4096;
+  if (node.size() < kMany || node.primitive->kind() != Kind::elementwise) return false;
+  Opcode op = node.primitive->opcode();
+  return (op >= Opcode::exp && op <= Opcode::digamma) || op == Opcode::power || op == Opcode::arctan2 ||
+         op == Opcode::logaddexp;
+}
+
+// Node::from_nothing of a node with its inputs, shape and dtype.
+uint8_t from_nothing(const Node& node) {
+  constexpr int kMost = 64;
+  int operations = 1;
+  for (const NodeRef& input : node.inputs) {
+    if (!input->from_nothing) return 0;
+    operations += input->from_nothing;
+  }
+  Kind kind = node.primitive->kind();
+  bool fits = node.inputs.empty() ? kind == Kind::index
+                                  : kind == Kind::elementwise || kind == Kind::view || kind == Kind::alias;
+  return fits && operations < kMost && !node.rebindable && !is_dear(node) ? uint8_t(operations) : uint8_t(0);
+}
+
 Ref<const Primitive> output_primitive(int index) {
   static const std::array<Ref<const Primitive>, 16> shared = [] {
     std::array<Ref<const Primitive>, 16> made;
@@ -110,6 +133,7 @@ Array make_node(Ref<const Primitive> primitive, Span inputs, Shape shape, Dtype 
   NodeRef node = plain_node(std::move(primitive), inputs);
   node->shape = std::move(shape);
   node->dtype = dtype;
+  node->from_nothing = from_nothing(*node);
   return Array(std::move(node));
 }
 
@@ -145,6 +169,7 @@ NodeRef remake_node(const Node& node, Span inputs) {
     made->output = node.output;
     made->inputs[0]->readers[size_t(node.output)].fetch_add(1, std::memory_order_acq_rel);
   }
+  if (!node.avals) made->from_nothing = from_nothing(*made);
   return made;
 }
 
@@ -168,7 +193,9 @@ Array empty_array(Shape shape, Dtype dtype) {
 Array scalar_array(const void* value, Dtype dtype) {
   Storage storage;
   std::memcpy(storage.scalar, value, item_size(dtype));
-  return from_storage(std::move(storage), {}, dtype);
+  Array made = from_storage(std::move(storage), {}, dtype);
+  made.node()->from_nothing = 1;
+  return made;
 }
 
 HostElements host_elements(const Array& array) {

@@ -3,9 +3,13 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "graph/trace.h"
 
 namespace funcnn {
 namespace {
+
+// Whether a closed graph computes the node itself. Such nodes are never shared between graphs, so none gets a value.
+bool computed_inside(const Node& node) { return node.from_nothing && !node.available(); }
 
 // Rebuild nodes over the replacements already in `map`; nodes outside keep their place. In order of creation, which is
 // topological and which plans schedule by.
@@ -22,7 +26,7 @@ void rebuild(std::vector<Node*> order, NodeMap<Array>& map) {
       if (replaced && replaced->node() != input.get()) changed = true;
       inputs.push_back(replaced ? *replaced : Array(input));
     }
-    map[node] = changed ? Array(remake_node(*node, inputs)) : Array(NodeRef(node));
+    map[node] = changed || node->from_nothing ? Array(remake_node(*node, inputs)) : Array(NodeRef(node));
   }
 }
 
@@ -33,7 +37,8 @@ Arrays substitute(const Graph& graph, Span arguments) {
     throw Error(cat("a graph of ", graph.inputs.size(), " inputs was given ", arguments.size()));
   NodeMap<Array> map(64);
   for (size_t i = 0; i < arguments.size(); ++i) map[graph.inputs[i].node()] = arguments[i];
-  auto order = topological_order(graph.outputs, [&](Node& n) { return n.abstract && !map.contains(&n); });
+  auto order = topological_order(graph.outputs,
+                                 [&](Node& n) { return (n.abstract || computed_inside(n)) && !map.contains(&n); });
   rebuild(std::move(order), map);
   Arrays outputs;
   outputs.reserve(graph.outputs.size());
@@ -63,16 +68,25 @@ Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Re
       if (inside.contains(input.get())) return inside[node] = 1, false;
     return true;
   });
-  auto capture = [&](const NodeRef& node) {
-    // A scalar constant stays.
-    if (inside.contains(node.get()) || map.contains(node.get()) || node->is_scalar()) return;
-    Array outer(node);
-    stand_in(outer);
-    captured.push_back(outer);
-  };
-  for (Node* node : order)
-    for (const NodeRef& input : node->inputs) capture(input);
-  for (const Array& output : outputs) capture(output.ref());
+  {
+    // Others may evaluate what was made outside, but not cut it off from its past while it is taken over.
+    std::lock_guard past(past_mutex());
+    Arrays edge;
+    for (Node* node : order)
+      for (const NodeRef& input : node->inputs) edge.emplace_back(input);
+    edge.insert(edge.end(), outputs.begin(), outputs.end());
+    auto made = topological_order(edge, [&](Node& n) {
+      if (inside.contains(&n) || map.contains(&n)) return false;
+      if (computed_inside(n)) return true;
+      // A scalar constant stays.
+      if (n.is_scalar()) return false;
+      Array outer{NodeRef(&n)};
+      stand_in(outer);
+      captured.push_back(outer);
+      return false;
+    });
+    rebuild(std::move(made), map);
+  }
   rebuild(std::move(order), map);
   for (const Array& output : outputs) {
     const Array* replaced = map.find(output.node());

@@ -117,7 +117,8 @@ std::vector<Node*> topological_order(std::span<const Array> roots, Enter&& enter
 Arrays substitute(const Graph& graph, Span arguments);
 
 // Make (inputs -> outputs) closed. What the outputs use but does not depend on the inputs is captured: it becomes
-// further inputs, returned in `captured` in the order they were appended. `level` is that of the inputs' trace: nothing
+// further inputs, returned in `captured` in the order they were appended. What is made from nothing (see Node) is not
+// captured but computed inside. `level` is that of the inputs' trace: nothing
 // below it depends on them. The result holds placeholders of that level and no reference to the nodes it was made from,
 // except scalar constants.
 Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Ref<Placeholder::Trace> trace);

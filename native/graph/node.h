@@ -62,6 +62,9 @@ class Node final : public RefCounted {
   bool abstract = false;    // depends on a placeholder: has no value
   bool rebindable = false;  // handles may be rebound in place (funcnn.compat)
   int16_t output = -1;      // of an Output node: which output of its input
+  // 0: depends on data. Else made from numbers and element positions alone, by less than this many operations: closed
+  // graphs compute it again instead of keeping its value.
+  uint8_t from_nothing = 0;
 
   // The state is published last, so a thread that sees a value sees the whole of its storage.
   NodeState state() const noexcept { return state_.load(std::memory_order_acquire); }

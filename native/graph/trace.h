@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,9 @@ class TraceScope {
 
 // Whether a computed value must keep its inputs because a running trace may differentiate through it.
 bool keeps_past(const Node& node);
+// Held where computed values are cut off from their past, and where the past of a value is read that another thread may
+// evaluate meanwhile.
+std::mutex& past_mutex();
 // Traces running on this thread.
 int trace_depth();
 

@@ -1,8 +1,10 @@
 #include "ops/pad.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "base/error.h"
+#include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "ops/join.h"
 #include "ops/reduce.h"
@@ -72,8 +74,9 @@ const Pad* as_zero_padding(const Array& x, int& axis) {
   auto* made = static_cast<const Pad*>(node->primitive.get());
   axis = -1;
   for (int i = 0; i < int(node->shape.size()); ++i) {
+    if (made->interior()[size_t(i)] != 0) return nullptr;
     if (made->low()[size_t(i)] == 0 && made->high()[size_t(i)] == 0) continue;
-    if (axis >= 0 || made->interior()[size_t(i)] != 0) return nullptr;
+    if (axis >= 0) return nullptr;
     axis = i;
   }
   return axis >= 0 ? made : nullptr;
@@ -93,6 +96,7 @@ void append_parts(const Array& x, int axis, Arrays& parts) {
 }  // namespace
 
 Array join_padded(const Array& a, const Array& b) {
+  std::unique_lock past(past_mutex());
   int axis, other;
   const Pad *first = as_zero_padding(a, axis), *second = first ? as_zero_padding(b, other) : nullptr;
   if (!second || axis != other || a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
@@ -106,7 +110,9 @@ Array join_padded(const Array& a, const Array& b) {
   Arrays parts;
   append_parts(x, axis, parts);
   append_parts(y, axis, parts);
-  return pad(concatenate(parts, axis), first->low(), second->high(), first->interior(), constant(0, a.dtype()));
+  Shape low = first->low(), high = second->high(), interior = first->interior();
+  past.unlock();
+  return pad(concatenate(parts, axis), low, high, interior, constant(0, a.dtype()));
 }
 
 Array pad(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high,

@@ -105,11 +105,13 @@ void synchronize() { background().wait(); }
 void before_fork() {
   evaluation_lock().release();
   background().mutex().lock();
+  past_mutex().lock();
   lock_memory();
 }
 
 void after_fork(bool in_child) {
   unlock_memory();
+  past_mutex().unlock();
   background().mutex().unlock();
   if (!in_child) {
     evaluation_mutex().unlock();

@@ -111,7 +111,7 @@ CompiledGraph::CompiledGraph(Graph graph, std::vector<bool> donated)
   // What the graph captured is constant from now on.
   Arrays constants;
   topological_order(graph_.outputs, [&](Node& n) {
-    if (n.abstract) return true;
+    if (n.abstract || n.from_nothing) return true;
     if (!n.available() && !n.multi()) constants.push_back(Array(NodeRef(&n)));
     return false;
   });

@@ -87,9 +87,13 @@ void run_plan(const Plan& plan, std::span<Node* const> leaves, Results& results)
 void cut_past(std::span<Node* const> nodes) {
   auto lock = evaluation_lock();
   std::vector<NodeRef> alive(nodes.begin(), nodes.end());
+  // Freed outside the lock: destructors may run code of others.
+  std::vector<std::pair<SmallVector<NodeRef, 3>, Ref<const Primitive>>> pasts;
+  std::lock_guard past(past_mutex());
   for (const NodeRef& node : alive) {
     if (!node->available() || keeps_past(*node)) continue;
     if (node->output >= 0 && !node->inputs.empty()) leave_shared(*node);
+    pasts.emplace_back(std::move(node->inputs), std::move(node->primitive));
     node->inputs.clear();
     node->primitive = nullptr;
   }
