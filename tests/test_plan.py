@@ -317,3 +317,27 @@ def test_comparisons_see_the_value_that_was_compared():
     for got in (gradient(z, x, y, z, w), fn.compile(gradient)(z, x, y, z, w)):
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("dtype", "value", "rounded"), [("bfloat16", 257.0, 256.0), ("float16", 2049.0, 2048.0)])
+def test_conversions_see_what_a_short_float_holds(dtype, value, rounded, compiled):
+    kind = getattr(fn, dtype)
+    run = fn.compile if compiled else lambda f: f
+    base, one = fn.array([value - 1] * 3, kind), fn.array(1.0, kind)
+    assert np.asarray(run(lambda x: x + one)(base)).astype(np.float32).tolist() == [rounded] * 3
+    for to in (fn.float32, fn.float64, fn.int32):
+        assert run(lambda x: (x + one).astype(to))(base).tolist() == [rounded] * 3  # noqa: B023
+        assert run(lambda x: (x + one).astype(to))(base[0]).item() == rounded  # noqa: B023
+        assert run(lambda x: (x + one).astype(to).sum())(base).item() == 3 * rounded  # noqa: B023
+    # Beside another dtype, too, where a conversion is implied.
+    assert run(lambda x: (x + one) - fn.array([1.0]))(base).tolist() == [rounded - 1] * 3
+    other = fn.float16 if kind == fn.bfloat16 else fn.bfloat16
+    assert run(lambda x: (x + one).astype(other).astype(fn.float32))(base).tolist() == [rounded] * 3
+    large = fn.array([6e4], fn.float16)
+    assert run(lambda x: (x + x).astype(fn.float32))(large).tolist() == [np.inf]
+
+
+def test_a_reduction_s_conversion_sees_what_a_short_float_holds():
+    x = fn.ones((2, 257), fn.bfloat16)
+    assert fn.sum(x, axis=1).astype(fn.float32).tolist() == [256, 256]

@@ -70,19 +70,36 @@ class Emitter {
       int base = input.view.base;
       i.args[a] =
           value(base).kind == ValueKind::leaf ? load(input.view, input.shape, Space::scalar) : inline_scalar(base);
+      i.args[a] = rounded_operand(val, base, i.args[a]);
     }
     return made_[v] = push_rounded(i, val);
+  }
+
+  static bool is_conversion(const Value& val) {
+    return val.kind == ValueKind::elementwise && val.opcode == Opcode::copy;
+  }
+
+  int push_round(Dtype dtype, int made) {
+    Instruction round;
+    round.op = dtype == Dtype::float16 ? Opcode::round_float16 : Opcode::round_bfloat16;
+    round.space = space(made);
+    round.args[0] = made;
+    return push(round);
   }
 
   // A conversion to half precision rounds even where its result never reaches memory.
   int push_rounded(const Instruction& i, const Value& val) {
     int made = push(i);
-    if (val.kind != ValueKind::elementwise || val.opcode != Opcode::copy || !is_half(val.dtype)) return made;
-    Instruction round;
-    round.op = val.dtype == Dtype::float16 ? Opcode::round_float16 : Opcode::round_bfloat16;
-    round.space = i.space;
-    round.args[0] = made;
-    return push(round);
+    return is_conversion(val) && is_half(val.dtype) ? push_round(val.dtype, made) : made;
+  }
+
+  // A conversion from half precision sees what the narrow type holds, also of a value that never reaches memory.
+  int rounded_operand(const Value& val, int base, int made) {
+    const Value& from = value(base);
+    const Instruction& i = out_.program.code[size_t(made)];
+    bool exact = i.kind == InstructionKind::load || i.op == Opcode::round_float16 || i.op == Opcode::round_bfloat16;
+    return is_conversion(val) && is_half(from.dtype) && from.dtype != val.dtype && !exact ? push_round(from.dtype, made)
+                                                                                          : made;
   }
 
   int load(const View& view, const Shape& shape, Space reader_space) {
@@ -156,6 +173,7 @@ class Emitter {
       for (size_t a = 0; a < val.inputs.size(); ++a) {
         const Value& input = value(val.inputs[a]);
         i.args[a] = operand(broadcast_view(input.view, input.shape, val.shape), val.shape, i.space);
+        i.args[a] = rounded_operand(val, input.view.base, i.args[a]);
       }
     }
     int made = made_[v] = push_rounded(i, val);
