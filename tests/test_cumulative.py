@@ -167,3 +167,29 @@ def test_complex_numbers_are_not_ordered():
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_of_nothing(axis):
     assert fn.cumsum(fn.zeros((3, 0, 2)), axis=axis).tolist() == [[], [], []]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("zeros", [(1,), (0, 2), (1, 3), (0, 1, 2), (0, 1, 2, 3, 4)])
+def test_second_derivatives_of_cumprod_at_zeros(zeros, reverse):
+    x = np.array([2.0, -3.0, 5.0, 7.0, -11.0])
+    x[list(zeros)] = 0
+    weights = np.array([1.0, -2.0, 3.0, 0.5, 4.0])
+    # The product of all but two, for each result that holds both.
+    order = range(5)[::-1] if reverse else range(5)
+    expected = np.zeros((5, 5))
+    for place, j in enumerate(order):
+        held = list(order)[: place + 1]
+        for a in held:
+            for b in held:
+                if a != b:
+                    expected[a, b] += weights[j] * np.prod([x[k] for k in held if k not in (a, b)])
+    f = lambda x: (fn.cumprod(x, reverse=reverse) * double(weights)).sum()  # noqa: E731
+    np.testing.assert_allclose(fn.hessian(f)(double(x)), expected)
+    np.testing.assert_allclose(fn.jacrev(fn.grad(f))(double(x)), expected)
+    np.testing.assert_allclose(fn.jacfwd(fn.jacfwd(f))(double(x)), expected)
+
+
+def test_cumprod_forgets_what_overflows_behind_a_zero():
+    g = fn.grad(lambda x: fn.cumprod(x).sum())(fn.array([3.0, 0.0] + [1e13] * 5))
+    assert g.tolist() == [1, np.inf, 0, 0, 0, 0, 0]

@@ -390,3 +390,152 @@ def test_strided_inputs():
         expected = same.copy()
         expected[1:3, ::-2] = 5
         np.testing.assert_array_equal(view.at[1:3, ::-2].set(5), expected)
+
+
+FLAGS = [
+    True,
+    False,
+    (True, 0),
+    (0, True),
+    (..., True),
+    (slice(None), False),
+    (True, np.array([0, 1])),
+    (None, True, 1),
+    (True, True),
+    (True, False),
+    (slice(None), True, np.array([1, 2])),
+    (np.array([0, 1]), slice(None), True),
+    (1, True, 2),
+    (False, slice(0, 2)),
+    (np.array(True), 1),
+    (..., None, True, 2),
+]
+
+
+@pytest.mark.parametrize("index", FLAGS, ids=str)
+def test_a_bool_takes_the_whole_or_nothing(index):
+    x = counted((3, 4))
+    part = x[index]
+    given = ours(index) if isinstance(index, tuple) else index
+    np.testing.assert_array_equal(fn.array(x)[given], part)
+    values = 100 + counted(part.shape)
+    expected = np.array(x)
+    expected[index] = values
+    np.testing.assert_array_equal(fn.array(x).at[given].set(fn.array(values)), expected)
+    expected = np.array(x)
+    expected[index] = 7
+    np.testing.assert_array_equal(fn.array(x).at[given].set(7), expected)
+
+
+def test_too_many_indices_beside_a_bool():
+    with pytest.raises(IndexError, match="too many"):
+        fn.ones((2, 3))[True, 0, 0, 0]
+
+
+def test_a_traced_flag_chooses():
+    x, values = fn.array([1.0, 2.0, 3.0]), fn.array([7.0, 8.0, 9.0])
+    choose = fn.compile(lambda flag: x.at[flag].set(values))
+    assert choose(fn.array(True)).tolist() == [7, 8, 9] and choose(fn.array(False)).tolist() == [1, 2, 3]
+    with pytest.raises(ValueError, match="do not broadcast"):
+        fn.compile(lambda flag: x.at[flag].set(fn.ones((2, 3))))(fn.array(True))
+
+
+@pytest.mark.parametrize("given", [0, 2, 4])
+def test_the_wrong_number_of_values_for_a_mask(given):
+    x, values = fn.array([1.0, 2.0, 3.0, 4.0, 5.0]), fn.arange(given).astype(fn.float32)
+    for mask in (fn.array([True, False, True, False, True]), x % 2 == 1, (fn.array([1, 0, 1, 0, 1]) > 0)):
+        with pytest.raises(ValueError, match=rf"{given} values for the 3 true elements"):
+            x.at[mask].set(values)
+    # Traced, it turns out when the result is computed.
+    for f in (
+        fn.compile(lambda x: x.at[x % 2 == 1].add(values)),
+        lambda x: fn.vmap(lambda x: x.at[x % 2 == 1].set(values))(x[None]),
+    ):
+        with pytest.raises(ValueError, match=rf"{given} values for the 3 true elements"):
+            fn.eval(f(x))
+    assert fn.compile(lambda x: x.at[x % 2 == 1].set(fn.array([7.0, 8.0, 9.0])))(x).tolist() == [7, 2, 8, 4, 9]
+
+
+def test_values_for_the_rows_of_a_mapped_mask():
+    x = fn.array([[1.0, 2.0, 3.0], [6.0, 5.0, 4.0]])
+    f = fn.vmap(lambda x: x.at[x < 3].set(fn.array([8.0, 9.0])))
+    with pytest.raises(ValueError, match="2 values for the 0 true elements"):
+        fn.eval(f(x))
+    g = fn.vmap(lambda x, top: x.at[x < top].set(fn.array([8.0, 9.0])))
+    assert g(x, fn.array([3.0, 6.0])).tolist() == [[8, 9, 3], [6, 8, 9]]
+    mask = fn.ones((0, 2), fn.bool_)
+    with pytest.raises(ValueError, match="3 values for the 0 true elements"):
+        fn.ones((0, 2)).at[mask].set(fn.ones(3))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex64"])
+@pytest.mark.parametrize("zeros", [(), (0,), (0, 2), (1, 4), (0, 1, 2, 3, 4, 5)])
+def test_derivatives_of_multiplying_at_zeros(zeros, dtype):
+    kind = getattr(fn, dtype)
+    index = np.array([0, 2, 0, -3, 9, 2])  # 9 is out of range
+    u = np.array([2.0, -3.0, 5.0, 7.0, -11.0, 13.0])
+    u[list(zeros)] = 0
+    x = np.array([3.0, 1.0, -2.0])
+    factors = np.array([1.5, 1.0, -0.5])
+    places = [0, 2, 0, 0, None, 2]
+
+    def product(place, without):
+        return factors[place] * x[place] * np.prod([u[k] for k in range(6) if places[k] == place and k not in without])
+
+    gradient = [0 if p is None else product(p, (i,)) for i, p in enumerate(places)]
+    f = lambda u: (fn.array(x, kind).at[fn.array(index)].multiply(u) * fn.array(factors, kind)).real.sum()  # noqa: E731
+    np.testing.assert_allclose(fn.grad(f)(fn.array(u, kind)), gradient)
+    if dtype == "complex64":
+        return
+    expected = np.zeros((6, 6))
+    for i, p in enumerate(places):
+        for j, q in enumerate(places):
+            if i != j and p == q and p is not None:
+                expected[i, j] = product(p, (i, j))
+    np.testing.assert_allclose(fn.hessian(f)(fn.array(u)), expected)
+    np.testing.assert_allclose(fn.jacrev(fn.grad(f))(fn.array(u)), expected)
+
+
+def test_derivatives_of_multiplying_rows_and_mapped():
+    rng = np.random.default_rng(0)
+    x, u, index = rng.normal(size=(4, 3)), rng.normal(size=(2, 5, 3)), rng.integers(0, 4, (2, 5))
+    u[:, 1] = 0
+
+    def f(u):
+        return fn.vmap(lambda i, u: fn.array(x, fn.float64).at[i].multiply(u))(fn.array(index), u)
+
+    expected = np.stack([np.array(x)] * 2)
+    for b in range(2):
+        np.multiply.at(expected[b], index[b], u[b])
+    np.testing.assert_allclose(f(fn.array(u, fn.float64)), expected)
+    fn.testing.check_grads(f, (fn.array(u, fn.float64),))
+
+
+def test_one_place_that_overflows_leaves_the_others_alone():
+    u = fn.array([1e30, 1e30, 1e30, 2.0, 3.0])
+    g = fn.grad(lambda u: fn.ones(2).at[fn.array([0, 0, 0, 1, 1])].multiply(u).sum())(u)
+    assert g.tolist() == [np.inf, np.inf, np.inf, 3, 2]
+
+
+def test_gradients_of_strided_parts_beside_each_other():
+    x = fn.array(counted((4, 3)))
+    g = fn.grad(lambda x: x[0:2, ::2].sum() + x[2:4].sum())(x)
+    assert g.tolist() == [[1, 0, 1], [1, 0, 1], [1, 1, 1], [1, 1, 1]]
+    g = fn.grad(lambda x: x[0:2].sum() + 2 * x[2:4, ::2].sum())(x)
+    assert g.tolist() == [[1, 1, 1], [1, 1, 1], [2, 0, 2], [2, 0, 2]]
+    g = fn.grad(lambda x: x[:1, 1:].sum() + 2 * x[1:, 1:].sum())(x)
+    assert g.tolist() == [[0, 1, 1]] + [[0, 2, 2]] * 3
+
+
+def test_cotangents_that_another_thread_evaluates():
+    import threading
+
+    x = fn.zeros((6,))
+    _, pull = fn.vjp(lambda x: (x[:4], x[4:]), x)
+    for _ in range(300):
+        joined = fn.concatenate([fn.arange(2).astype(fn.float32), fn.ones(2)])
+        other = threading.Thread(target=fn.eval, args=(joined,))
+        other.start()
+        (g,) = pull((joined, fn.ones(2)))
+        other.join()
+        assert g.tolist() == [0, 1, 1, 1, 1, 1]

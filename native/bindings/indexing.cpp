@@ -1,6 +1,7 @@
 // Reading and writing parts: x[...], x.at[...].
 #include "ops/index.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "bindings/array.h"
@@ -63,7 +64,18 @@ void settle_masks(Items& items) {
 
 Array update(UpdateMode mode, const Array& x, Items items, nb::handle value) {
   Array values = as_operand(value, x.dtype(), "x.at[...]");
-  if (!takes_mask(items)) settle_masks(items);
+  // A flag that is known takes the whole or nothing, as NumPy's; one that is not chooses.
+  bool known = std::any_of(items.begin(), items.end(), [](const IndexItem& item) {
+    return item.kind == IndexItem::Kind::mask && item.array.ndim() == 0 && item.array.node()->available();
+  });
+  if (known || !takes_mask(items)) {
+    settle_masks(items);
+  } else if (counts_mask(x, items, values)) {
+    // Wrong numbers are told here, unless the mask has no value yet.
+    for (const IndexItem& item : items)
+      if (item.kind == IndexItem::Kind::mask && !item.array.node()->abstract)
+        evaluate(item.array, "indexing with a mask");
+  }
   return update_at(mode, x, items, values);
 }
 

@@ -77,20 +77,16 @@ Arrays Cumulative::vjp(const VjpContext& v) const {
     case CumulativeOp::sum:
       return {cumulative(CumulativeOp::sum, ct, axis_, !reverse_)};
     case CumulativeOp::prod: {
-      // Divide what follows by the element itself, except at the first zero, where only that element stands between
-      // zero and the product of the others; behind it the slope is zero.
-      Array zero = constant(0, x.dtype()), one = constant(1, x.dtype());
-      Array is_zero = equal(x, zero);
-      Array count = cumulative(CumulativeOp::sum, astype(is_zero, Dtype::int32), axis_, reverse_);
-      Array first = binary(Opcode::logical_and, is_zero, equal(count, constant(1, Dtype::int32)));
-      Array without = cumulative(CumulativeOp::prod, where(first, one, x), axis_, reverse_);
-      auto following = [&](const Array& product) {
-        Array factor = is_complex(x.dtype()) ? conjugate(product) : product;
-        return cumulative(CumulativeOp::sum, multiply(ct, factor), axis_, !reverse_);
-      };
-      Array divisor = where(is_zero, one, x);
-      if (is_complex(x.dtype())) divisor = conjugate(divisor);
-      return {where(first, following(without), divide(following(out), divisor))};
+      // The product before an element times what its successors make of it: sum of ct[j] * x[i + 1] * ... * x[j]. No
+      // division, so zeros are no special case and the result can be differentiated again.
+      auto conjugated = [](const Array& a) { return is_complex(a.dtype()) ? conjugate(a) : a; };
+      Array zero = constant(0, x.dtype()), before = conjugated(shift(out, axis_, reverse_, constant(1, x.dtype())));
+      Array after = linear_recurrence(shift(conjugated(x), axis_, !reverse_, zero), ct, axis_, !reverse_);
+      Array slope = multiply(before, after);
+      if (is_complex(x.dtype())) return {slope};
+      // Behind a zero nothing matters, also if the product of what follows overflows.
+      Array lost = binary(Opcode::logical_and, equal(before, zero), unary(Opcode::isinf, after));
+      return {where(lost, zero, slope)};
     }
     case CumulativeOp::max:
     case CumulativeOp::min:

@@ -14,7 +14,8 @@ Array cummax(const Array& x, MaybeAxis axis, bool reverse, bool inclusive);
 Array cummin(const Array& x, MaybeAxis axis, bool reverse, bool inclusive);
 Array logcumsumexp(const Array& x, MaybeAxis axis, bool reverse, bool inclusive);
 
-// y[t] = a[t] * y[t - 1] + x[t] along the axis, starting from zero: a sum that fades. Shapes and dtypes agree.
+// y[t] = a[t] * y[t - 1] + x[t] along the axis, starting from zero: a sum that fades. A factor of zero forgets the
+// past, an infinite one too. Shapes and dtypes agree.
 Array linear_recurrence(const Array& a, const Array& x, int64_t axis, bool reverse);
 
 enum class CumulativeOp : uint8_t { sum, prod, max, min, logaddexp };

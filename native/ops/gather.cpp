@@ -4,8 +4,11 @@
 
 #include "base/error.h"
 #include "ops/create.h"
+#include "ops/cumulative.h"
 #include "ops/elementwise.h"
+#include "ops/pad.h"
 #include "ops/rules.h"
+#include "ops/sort.h"
 #include "ops/views.h"
 
 namespace funcnn {
@@ -83,6 +86,52 @@ std::string describe(const IndexedAxes& axes) {
   std::string out = "axes=" + list(axes.indexed);
   if (!axes.x_batch.empty()) out += ", batch=" + list(axes.x_batch) + "->" + list(axes.index_batch);
   return out;
+}
+
+// For each update, the product of the others that go to the same place. Updates sorted by place are multiplied up from
+// both sides: no division, so zeros are no special case and the result can be differentiated again.
+Array products_of_other_updates(const Shape& x, const Array& updates, Span indices, const Shape& common,
+                                const IndexedAxes& axes) {
+  if (updates.size() == 0) return updates;
+  Array place = constant(0, Dtype::int64);
+  auto enter = [&](const Array& position, int64_t length) {
+    place = add(multiply(place, constant(length, Dtype::int64)), position);
+  };
+  for (size_t k = 0; k < axes.x_batch.size(); ++k) {
+    Shape along(common.size(), 1);
+    size_t axis = size_t(axes.index_batch[k]);
+    along[axis] = common[axis];
+    enter(iota(along, Dtype::int64), common[axis]);
+  }
+  for (size_t k = 0; k < axes.indexed.size(); ++k) {
+    int64_t n = x[size_t(axes.indexed[k])];
+    Array zero = constant(0, Dtype::int64), length = constant(n, Dtype::int64), at = astype(indices[k], Dtype::int64);
+    at = where(less(at, zero), add(at, length), at);
+    // What is out of range goes nowhere; any place of its own will do.
+    Array outside = binary(Opcode::logical_or, less(at, zero), binary(Opcode::greater_equal, at, length));
+    enter(where(outside, length, at), n + 1);
+  }
+  Shape rows{element_count(common)}, single{rows[0]};
+  for (size_t i = common.size(); i < updates.ndim(); ++i) {
+    rows.push_back(updates.shape()[i]);
+    single.push_back(1);
+  }
+  Array flat = reshape(broadcast_to(place, common), {rows[0]}), order = argsort(flat, 0);
+  Array sorted = take(flat, order, 0), factors = take(reshape(updates, rows), order, 0);
+  Array zero = constant(0, updates.dtype()), one = constant(1, updates.dtype());
+  Shape front(rows.size(), 0), none = front;
+  front[0] = 1;
+  auto products = [&](bool reverse) {
+    // Whether the neighbour on this side goes to the same place.
+    Array same = equal(slice_axis(sorted, 0, 1, rows[0]), slice_axis(sorted, 0, 0, rows[0] - 1));
+    const int64_t low[] = {reverse ? 0 : 1}, high[] = {reverse ? 1 : 0}, interior[] = {0};
+    same = reshape(pad(same, low, high, interior, constant(0, Dtype::bool_)), single);
+    Array neighbour = reverse ? slice_axis(factors, 0, 1, rows[0]) : slice_axis(factors, 0, 0, rows[0] - 1);
+    neighbour = pad(neighbour, reverse ? none : front, reverse ? front : none, none, zero);
+    return linear_recurrence(where(same, neighbour, zero), broadcast_to(where(same, zero, one), rows), 0, reverse);
+  };
+  Array others = multiply(products(false), products(true));
+  return reshape(take(others, argsort(order, 0), 0), updates.shape());
 }
 
 constexpr std::string_view mode_names[] = {"set", "add", "multiply", "maximum", "minimum"};
@@ -187,22 +236,12 @@ Arrays Scatter::vjp(const VjpContext& v) const {
     }
 
     case ScatterMode::multiply: {
-      if (v.needed[0]) cts[0] = scatter(ScatterMode::multiply, ct, updates, indices, axes_);
+      auto conjugated = [](const Array& a) { return is_complex(a.dtype()) ? conjugate(a) : a; };
+      if (v.needed[0]) cts[0] = scatter(ScatterMode::multiply, ct, conjugated(updates), indices, axes_);
       if (!v.needed[1]) break;
-      if (unique) {
-        cts[1] = multiply(read(ct), read(x));
-        break;
-      }
-      // The product of all factors but one: divide by it, unless it is zero; then it matters whether it is the only
-      // zero.
-      Array is_zero = equal(updates, zero);
-      Array zeros = scatter(ScatterMode::add, full(x.shape(), constant(0, Dtype::int32)), astype(is_zero, Dtype::int32),
-                            indices, axes_);
-      Array factors = where(is_zero, one, updates);
-      Array product = scatter(ScatterMode::multiply, x, factors, indices, axes_);
-      Array others = subtract(read(zeros), astype(is_zero, Dtype::int32));
-      Array slope = where(equal(others, constant(0, Dtype::int32)), divide(read(product), factors), zero);
-      cts[1] = multiply(read(ct), slope);
+      Array slope = read(x);
+      if (!unique) slope = multiply(slope, products_of_other_updates(x.shape(), updates, indices, common, axes_));
+      cts[1] = multiply(read(ct), conjugated(slope));
       break;
     }
 

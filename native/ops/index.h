@@ -5,6 +5,7 @@
 #include <span>
 
 #include "graph/array.h"
+#include "graph/primitive.h"
 
 namespace funcnn {
 
@@ -16,13 +17,14 @@ struct IndexItem {
     ellipsis,  // as many whole axes as are missing
     newaxis,   // a new axis of length 1
     array,     // integer positions; several arrays broadcast against each other
-    mask,      // a bool array that covers as many axes as it has
+    mask,      // a bool array that covers as many axes as it has; one without axes takes x whole or not at all
   };
   Kind kind = Kind::slice;
   int64_t value = 0;
   std::optional<int64_t> start = {}, stop = {}, step = {};
   Array array = {};
   std::optional<int64_t> length = {};  // positions that stand for a mask: of the axis it covered
+  bool fresh = false;                  // positions that stand for a mask without axes: on a new axis of length 1
 
   static IndexItem integer(int64_t value) { return {.kind = Kind::integer, .value = value}; }
   static IndexItem slice(std::optional<int64_t> start, std::optional<int64_t> stop, std::optional<int64_t> step) {
@@ -47,9 +49,31 @@ enum class UpdateMode : uint8_t { set, add, subtract, multiply, divide, maximum,
 // x.at[items].mode(values): x with its part x[items] combined with `values`, which are broadcast to the part's shape
 // and converted to x's dtype. Places named several times take each value in turn (see ops/gather.h). A mask that is the
 // only item beside whole axes may be traced; of values that differ by element it takes the first, second, ... in order.
-// Other masks must have been replaced by positions.
+// Other masks must have been replaced by positions. Where the number of these values is not that of the true elements,
+// it raises ValueError: at once if the mask is computed, else when the result is.
 Array update_at(UpdateMode mode, const Array& x, std::span<const IndexItem> items, const Array& values);
 // Whether update_at takes these items with their mask as it is.
 bool takes_mask(std::span<const IndexItem> items);
+// Whether update_at, given these items, must count the true elements of their mask.
+bool counts_mask(const Array& x, std::span<const IndexItem> items, const Array& values);
+
+[[noreturn]] void throw_mask_count(int64_t given, int64_t count);
+
+// The number of true elements before each element of a mask, as int32, raising ValueError where there are not `count`
+// of them in all. Input: bool (batch..., n); every row is counted alone.
+class MaskOrder final : public Primitive {
+ public:
+  explicit MaskOrder(int64_t count) : count_(count) {}
+  std::string_view name() const override { return "mask_order"; }
+  void hash(Hasher& h) const override { h.add(count_); }
+  std::string parameters() const override { return "count=" + std::to_string(count_); }
+  Arrays vjp(const VjpContext&) const override { return {Array()}; }
+  std::optional<Arrays> jvp(Span, Span, Span) const override { return Arrays{Array()}; }
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+  int64_t count() const { return count_; }
+
+ private:
+  int64_t count_;
+};
 
 }  // namespace funcnn

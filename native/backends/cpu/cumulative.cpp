@@ -145,7 +145,7 @@ std::unique_ptr<Kernel> make_recurrence(const Primitive& primitive, std::span<co
           if constexpr (std::is_same_v<A, bool>)
             return (total && a) || x;
           else
-            return A(a * total + x);
+            return a == A(0) ? x : A(a * total + x);
         });
   });
 }
