@@ -275,3 +275,47 @@ def test_parameters_give_the_shape():
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call(random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype", "expected"),
+    [
+        (2**24, 2**24 + 2, "int32", [16777216, 16777216, 16777216, 16777217, 16777217, 16777217]),
+        (0, 2**31 - 1, "int32", [438596480, 807254848, 975063552, 1724208512, 1411764224, 1764512384]),
+        (-(2**31), 2**31 - 1, "int32", [-1270290688, -532973952, -197356544, 1300933376, 676044800, 1381541120]),
+        (0, 2**32 - 1, "uint32", [877192960, 1614509696, 1950127104, 3448417024, 2823528448, 3529024768]),
+        (2**40, 2**40 + 1024, "int64", [2**40] * 6),
+        (5, 3, "int32", [5] * 6),
+        (-7, -2, "int64", [-6, -6, -5, -3, -4, -3]),
+    ],
+)
+def test_integers_between_large_bounds_are_those_of_mlx(low, high, dtype, expected):
+    # MLX 0.32.4
+    assert random.randint(random.key(3), low, high, (6,), getattr(fn, dtype)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [
+        (2**24, 2**24 + 2, "int32"),
+        (2**30, 2**31 - 1, "int32"),
+        (-(2**31), 1 - 2**31, "int32"),
+        (0, 2**31, "int32"),
+        (2**31, 2**32, "uint32"),
+        (2**63 - 3, 2**63 - 1, "int64"),
+        (-(2**63), 2**63 - 1, "int64"),
+        (-(2**63), 2 - 2**63, "int64"),
+        (2**62, 2**63 - 1, "uint64"),
+        (-128, 128, "int8"),
+        (0, 256, "uint8"),
+    ],
+)
+def test_integers_stay_within_their_bounds(low, high, dtype):
+    x = random.randint(random.key(1), low, high, (20000,), getattr(fn, dtype)).tolist()
+    assert low <= min(x) and max(x) < high
+
+
+def test_bounds_of_integers_may_be_arrays():
+    low, high = np.array([0, 2**63, 2**64 - 3], np.uint64), np.array([2, 2**63 + 5, 2**64 - 1], np.uint64)
+    x = np.asarray(random.randint(random.key(2), fn.array(low), fn.array(high), (500, 3), fn.uint64))
+    assert (low <= x).all() and (x < high).all()

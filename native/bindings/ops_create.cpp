@@ -20,18 +20,33 @@ double number_of(nb::handle object, const char* name) {
   return value;
 }
 
-bool is_whole(nb::handle object) {
-  return object.is_none() || PyIndex_Check(object.ptr()) || PyLong_Check(object.ptr());
+// A whole number that int64 holds, for which numbers of Python and NumPy qualify; None is `otherwise`.
+std::optional<int64_t> whole_of(nb::handle object, int64_t otherwise) {
+  if (object.is_none()) return otherwise;
+  if (PyFloat_Check(object.ptr()) || !PyIndex_Check(object.ptr())) return std::nullopt;
+  nb::object number = nb::steal(PyNumber_Index(object.ptr()));
+  if (!number.is_valid()) throw PendingError();
+  int overflow = 0;
+  int64_t value = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
+  if (overflow) return std::nullopt;
+  return value;
 }
 
+bool fits_int32(int64_t value) { return value == int64_t(int32_t(value)); }
+
 Array arange_of(nb::handle first, nb::handle second, nb::handle third, std::optional<Dtype> dtype) {
-  double start = second.is_none() ? 0 : number_of(first, "arange");
-  double stop = number_of(second.is_none() ? first : second, "arange");
-  double step = third.is_none() ? 1 : number_of(third, "arange");
-  if (std::isnan(start) || std::isnan(stop) || std::isnan(step)) throw ValueError("arange: a bound is not a number");
-  if (step == 0) throw ValueError("arange: the step cannot be zero");
-  if (!dtype) dtype = is_whole(first) && is_whole(second) && is_whole(third) ? Dtype::int32 : Dtype::float32;
-  return arange(start, stop, step, *dtype);
+  nb::handle from = second.is_none() ? nb::handle(Py_None) : first, to = second.is_none() ? first : second;
+  std::optional<int64_t> start = whole_of(from, 0), stop = whole_of(to, 0), step = whole_of(third, 1);
+  if (start && stop && step && !to.is_none()) {
+    // int64 where the elements need it, as in array().
+    int64_t last = *step > 0 ? *stop - (*stop > *start) : *stop + (*stop < *start);
+    Dtype natural = fits_int32(*start) && fits_int32(last) ? Dtype::int32 : Dtype::int64;
+    return arange(*start, *stop, *step, dtype.value_or(natural));
+  }
+  auto number = [](nb::handle object, double otherwise) {
+    return object.is_none() ? otherwise : number_of(object, "arange");
+  };
+  return arange(number(from, 0), number_of(to, "arange"), number(third, 1), dtype.value_or(Dtype::float32));
 }
 
 Array full_of(nb::handle shape, nb::handle value, std::optional<Dtype> dtype, const char* name) {
@@ -41,10 +56,10 @@ Array full_of(nb::handle shape, nb::handle value, std::optional<Dtype> dtype, co
 }
 
 Array linspace_of(nb::handle start, nb::handle stop, int64_t count, bool endpoint, Dtype dtype) {
-  double from = number_of(start, "linspace"), to = number_of(stop, "linspace");
-  if (count < 0) throw ValueError(cat("linspace: expected at least 0 numbers, got ", count));
-  if (!endpoint && count > 0) to -= (to - from) / double(count);
-  return linspace(from, to, count, dtype);
+  if (start.is_none() || stop.is_none()) throw TypeError("linspace: expected numbers for start and stop");
+  std::optional<int64_t> from = whole_of(start, 0), to = whole_of(stop, 0);
+  if (from && to) return linspace(*from, *to, count, endpoint, dtype);
+  return linspace(number_of(start, "linspace"), number_of(stop, "linspace"), count, endpoint, dtype);
 }
 
 }  // namespace
@@ -60,7 +75,8 @@ void bind_create(nb::module_& m) {
           "def arange(start: float, stop: float | None = None, step: float | None = None, dtype: Dtype | None = None) "
           "-> array"),
       example("arange", "Count from start (default 0) in steps (default 1), up to but not including stop.",
-              "The dtype is int32 if all arguments are integers, else float32.", "3", "array([0, 1, 2], dtype=int32)")
+              "The dtype is int32 if all arguments are integers (int64 where they need it), else float32.", "3",
+              "array([0, 1, 2], dtype=int32)")
           .c_str());
   m.def(
       "linspace",
@@ -71,8 +87,9 @@ void bind_create(nb::module_& m) {
       nb::sig("def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Dtype | None = "
               "None) -> "
               "array"),
-      example("linspace", "Space numbers evenly from start to stop, which is included unless `endpoint` is False.", "",
-              "0, 1, 3", "array([0. , 0.5, 1. ], dtype=float32)")
+      example("linspace", "Space numbers evenly from start to stop, which is included unless `endpoint` is False.",
+              "Integer dtypes take the floor, exactly where both ends are integers.", "0, 1, 3",
+              "array([0. , 0.5, 1. ], dtype=float32)")
           .c_str());
   m.def(
       "full",

@@ -108,11 +108,13 @@ Array roll_by(const Array& x, nb::handle shift, nb::handle axis) {
   Integers shifts = integers_of(shift, "roll");
   if (axis.is_none()) {
     int64_t total = 0;
-    for (int64_t s : shifts) total += s;
+    for (int64_t s : shifts) total += x.size() ? s % x.size() : 0;
     return roll(x, total);
   }
   Integers axes = integers_of(axis, "roll");
+  // One of either goes with each of the other.
   if (shifts.size() == 1) shifts = Integers(axes.size(), shifts[0]);
+  if (axes.size() == 1) axes = Integers(shifts.size(), axes[0]);
   if (shifts.size() != axes.size())
     throw ValueError(cat("roll: ", shifts.size(), " shifts for ", axes.size(), " axes"));
   return roll(x, shifts, axes);

@@ -13,10 +13,14 @@ Array iota(const Shape& shape, Dtype dtype);
 inline Array zeros(const Shape& shape, Dtype dtype) { return full(shape, constant(0, dtype)); }
 inline Array ones(const Shape& shape, Dtype dtype) { return full(shape, constant(1, dtype)); }
 Array ones_like(const Array& x);  // zeros_like and full: ops/rules.h
-// start, start + step, ... before stop.
+// start, start + step, ... before stop. Of integer dtypes, fractions of the bounds and of the step are dropped.
 Array arange(double start, double stop, double step, Dtype dtype);
-// `count` numbers from start to stop, both included.
-Array linspace(double start, double stop, int64_t count, Dtype dtype);
+// The same of whole numbers, exactly.
+Array arange(int64_t start, int64_t stop, int64_t step, Dtype dtype);
+// `count` numbers from start to stop; `endpoint` says whether stop is one of them. Integer dtypes take the floor.
+Array linspace(double start, double stop, int64_t count, bool endpoint, Dtype dtype);
+// The same between whole numbers: of an integer dtype, the exact floor.
+Array linspace(int64_t start, int64_t stop, int64_t count, bool endpoint, Dtype dtype);
 // Ones where column - row == k.
 Array eye(int64_t rows, int64_t columns, int64_t k, Dtype dtype);
 // Ones where column - row <= k.

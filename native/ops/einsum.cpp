@@ -86,6 +86,12 @@ Problem parse(std::string_view given, Span operands) {
       int64_t length = x.shape()[d];
       auto [it, fresh] = problem.sizes.try_emplace(labels[d], length);
       if (!fresh && it->second == 1) it->second = length;
+      // Operands broadcast; a diagonal has one length.
+      auto before = std::find(labels.begin(), labels.begin() + ptrdiff_t(d), labels[d]);
+      int64_t met = before - labels.begin() < ptrdiff_t(d) ? x.shape()[size_t(before - labels.begin())] : length;
+      if (met != length)
+        fail(given, cat("the diagonal '", char(labels[d]), "' of operand ", i, " has lengths ", met, " and ", length,
+                        ", which must be equal; its shape is ", x.shape()));
       if (length != it->second && length != 1) {
         std::string name = labels[d] >= kEllipsis ? "..." : std::string(1, char(labels[d]));
         fail(given, cat("axis '", name, "' has length ", it->second, " and ", length, " (operand ", i, ", shape ",

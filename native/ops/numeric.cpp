@@ -3,25 +3,85 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/annotate.h"
 #include "ops/elementwise.h"
+#include "ops/rules.h"
 
 namespace funcnn {
 
+namespace {
+
+// To a multiple of 10 ** digits, halves to the even multiple, in integer arithmetic. Results that the dtype does not
+// hold wrap.
+Array round_integer(const Array& x, int digits) {
+  double largest = visit_dtype(x.dtype(), [](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_integral_v<T>) return double(std::numeric_limits<T>::max());
+    return 0.0;
+  });
+  if (std::pow(10.0, digits) / 2 > largest || digits > 19) return zeros_like(x);
+  uint64_t power = 1;
+  for (int i = 0; i < digits; ++i) power *= 10;
+  Dtype wide = is_unsigned(x.dtype()) ? Dtype::uint64 : Dtype::int64;
+  if (power > uint64_t(std::numeric_limits<int64_t>::max()) && wide == Dtype::int64) {
+    // 10 ** 19: the multiples are out of reach but for wrapping.
+    return zeros_like(x);
+  }
+  auto number = [&](uint64_t value) { return constant(int64_t(value), wide); };
+  Array whole = astype(x, wide), scale = number(power), quotient = binary(Opcode::floor_divide, whole, scale);
+  Array rest = subtract(whole, multiply(quotient, scale));
+  Array odd = equal(binary(Opcode::bitwise_and, quotient, number(1)), number(1)), half = number(power / 2);
+  Array up = binary(Opcode::logical_or, greater(rest, half), binary(Opcode::logical_and, equal(rest, half), odd));
+  return astype(multiply(add(quotient, astype(up, wide)), scale), x.dtype());
+}
+
+// |a - b| of integers in float64, exact before that conversion.
+Array integer_distance(const Array& a, const Array& b) {
+  Array x = astype(a, Dtype::uint64), y = astype(b, Dtype::uint64), zero = constant(0, Dtype::uint64);
+  auto is_negative = [](const Array& v) {
+    bool never = is_unsigned(v.dtype()) || v.dtype() == Dtype::bool_;
+    return never ? constant(0, Dtype::bool_) : less(v, constant(0, v.dtype()));
+  };
+  auto size = [&](const Array& negative, const Array& bits) {
+    return astype(where(negative, subtract(zero, bits), bits), Dtype::float64);
+  };
+  // Of one sign, numbers keep their order when they wrap; sizes of different signs add up.
+  Array below = is_negative(a), beside = is_negative(b);
+  Array apart = astype(where(less(x, y), subtract(y, x), subtract(x, y)), Dtype::float64);
+  return where(equal(below, beside), apart, add(size(below, x), size(beside, y)));
+}
+
+}  // namespace
+
 Array round(const Array& x, int decimals) {
   if (decimals == 0) return unary(Opcode::round, x);
-  if (!is_inexact(x.dtype())) {
-    if (decimals > 0) return x;
-    Array scale = constant(std::pow(10.0, -decimals), Dtype::float32);
-    return astype(multiply(unary(Opcode::round, divide(x, scale)), scale), x.dtype());
+  if (!is_inexact(x.dtype())) return decimals > 0 || x.dtype() == Dtype::bool_ ? x : round_integer(x, -decimals);
+  if (is_half(x.dtype())) return astype(round(astype(x, Dtype::float32), decimals), x.dtype());
+  if (is_complex(x.dtype())) {
+    const Array parts[] = {round(real(x), decimals), round(imag(x), decimals)};
+    return elementwise(Opcode::make_complex, parts, x.dtype());
   }
-  Array scale = constant(std::pow(10.0, std::abs(decimals)), is_complex(x.dtype()) ? Dtype::float32 : x.dtype());
-  return decimals > 0 ? divide(unary(Opcode::round, multiply(x, scale)), scale)
-                      : multiply(unary(Opcode::round, divide(x, scale)), scale);
+  double power = std::pow(10.0, std::abs(decimals));
+  double largest =
+      x.dtype() == Dtype::float64 ? std::numeric_limits<double>::max() : double(std::numeric_limits<float>::max());
+  // Nothing has digits that small, or reaches a multiple that large.
+  if (power > largest)
+    return decimals > 0 ? stop_gradient(x) : where(unary(Opcode::isfinite, x), zeros_like(x), stop_gradient(x));
+  Array scale = constant(power, x.dtype());
+  if (decimals < 0) return multiply(unary(Opcode::round, divide(x, scale)), scale);
+  Array scaled = multiply(x, scale);
+  return where(unary(Opcode::isfinite, scaled), divide(unary(Opcode::round, scaled), scale), stop_gradient(x));
 }
 
 Array isclose(const Array& a, const Array& b, double rtol, double atol, bool equal_nan) {
+  if (!is_inexact(a.dtype()) && !is_inexact(b.dtype())) {
+    Array distance = integer_distance(a, b), size = integer_distance(b, constant(0, b.dtype()));
+    Array room = add(constant(atol, Dtype::float64), multiply(constant(rtol, Dtype::float64), size));
+    return binary(Opcode::less_equal, distance, room);
+  }
   Dtype dtype = promote_types(a.dtype(), b.dtype());
-  if (!is_inexact(dtype)) dtype = Dtype::float32;
+  // Half floats in float32, which holds the tolerances.
+  if (is_half(dtype)) dtype = Dtype::float32;
   Array x = astype(a, dtype), y = astype(b, dtype);
   Dtype real_dtype = is_complex(dtype) ? Dtype::float32 : dtype;
   Array room = add(constant(atol, real_dtype), multiply(constant(rtol, real_dtype), abs(y)));

@@ -137,8 +137,13 @@ Array randint(const Array& key, const Array& low, const Array& high, const Maybe
       throw ValueError(cat("random.randint: bounds must be integers, got ", dtype_name(bound->dtype())));
   Shape drawn = drawn_shape("random.randint", shape, {&low, &high});
   Array from = astype(low, Dtype::float32), range = subtract(astype(high, Dtype::float32), from);
-  Array u = scaled(unit(key, drawn, Dtype::float32), from, range);
-  return astype(unary(Opcode::floor, maximum(u, from)), dtype);
+  Array u = unary(Opcode::floor, scaled(unit(key, drawn, Dtype::float32), from, range));
+  // float32 rounds large bounds, so that numbers may leave the range: bounds are kept as integers. Of an empty range
+  // the lower bound comes out.
+  Dtype wide = dtype == Dtype::uint64 ? Dtype::uint64 : Dtype::int64;
+  u = minimum(u, constant(wide == Dtype::uint64 ? 0x1.fffffep63 : 0x1.fffffep62, Dtype::float32));
+  Array first = astype(low, wide), last = subtract(astype(high, wide), constant(1, wide));
+  return astype(maximum(minimum(astype(u, wide), last), first), dtype);
 }
 
 Array truncated_normal(const Array& key, const Array& lower, const Array& upper, const MaybeShape& shape, Dtype dtype) {

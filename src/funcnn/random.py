@@ -200,7 +200,8 @@ def randint(
 ) -> array:
     """Draw integers from ``low`` to ``high - 1``.
 
-    They come from 32-bit floating point numbers (as in MLX): of a range wider than 2**24 not every integer is drawn.
+    They come from 32-bit floating point numbers (as in MLX, bit for bit): of a range wider than 2**24 not every integer is
+    drawn. None leaves the range; of an empty one ``low`` comes out.
 
     Args:
         key: The key.

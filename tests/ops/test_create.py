@@ -63,3 +63,57 @@ def test_filled():
     assert fn.zeros_like(fn.ones((2, 3), dtype=fn.int32)).dtype == fn.int32
     assert fn.ones_like(fn.zeros((0, 3))).shape == (0, 3)
     assert fn.identity(2).tolist() == [[1, 0], [0, 1]]
+
+
+def test_ranges_of_integers_are_exact():
+    assert fn.linspace(0, 49, 50, dtype=fn.int32).tolist() == list(range(50))
+    assert fn.arange(2**53 + 1, 2**53 + 4).tolist() == [2**53 + 1, 2**53 + 2, 2**53 + 3]
+    far = fn.arange(2**31, 2**31 + 2)
+    assert far.dtype == fn.int64 and far.tolist() == [2**31, 2**31 + 1]
+    assert fn.arange(2**31 - 2, 2**31).dtype == fn.int32
+    assert fn.arange(-(2**31), 2 - 2**31).dtype == fn.int32
+    assert fn.arange(-(2**31) - 1, -(2**31)).dtype == fn.int64
+    assert fn.arange(2**63 - 1, 2**63 - 4, -2).tolist() == [2**63 - 1, 2**63 - 3]
+    assert fn.arange(-(2**63), 2**63 - 1, 2**62).tolist() == list(range(-(2**63), 2**63 - 1, 2**62))
+    assert fn.arange(np.int64(2**40), np.int64(2**40 + 2)).tolist() == [2**40, 2**40 + 1]
+    with pytest.raises(ValueError, match="too many"):
+        fn.arange(-(2**63), 2**63 - 1)
+
+
+@pytest.mark.parametrize("endpoint", [True, False])
+@pytest.mark.parametrize("start", [0, -7, 5, 2**53 + 1, -(2**62)])
+@pytest.mark.parametrize("stop", [3, -30, 2**53 + 9, 2**61])
+@pytest.mark.parametrize("count", [1, 2, 4, 11])
+def test_linspace_of_integers_takes_the_exact_floor(start, stop, count, endpoint):
+    divisor = max(count - 1 if endpoint else count, 1)
+    expected = [start + i * (stop - start) // divisor for i in range(count)]
+    assert fn.linspace(start, stop, count, endpoint, fn.int64).tolist() == expected
+
+
+def test_linspace_between_fractions_takes_the_floor():
+    assert fn.linspace(-3.5, 3.5, 8, dtype=fn.int32).tolist() == [-4, -3, -2, -1, 0, 1, 2, 3]
+    assert fn.linspace(0, 1, 4, endpoint=False).tolist() == [0, 0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [((0, 10), [0.0]), ((3, -10), []), ((0, 0), []), ((5, 5.5), [5.0])],
+)
+def test_an_infinite_step_leaves_the_start(arguments, expected):
+    assert fn.arange(*arguments, float("inf")).tolist() == expected
+    assert fn.arange(*arguments, float("inf"), dtype=fn.int32).tolist() == expected
+    backwards = [-a for a in arguments]
+    assert fn.arange(*backwards, float("-inf")).tolist() == [-e for e in expected]
+
+
+@pytest.mark.parametrize("k", [2**32, -(2**32), 2**63 - 1, -(2**63), 2**31, -(2**31) - 1])
+def test_diagonals_far_outside(k):
+    x = fn.array(np.arange(1, 7).reshape(2, 3))
+    for n, m in [(3, 3), (2, 4)]:
+        assert not fn.any(fn.eye(n, m, k)).item()
+        np.testing.assert_array_equal(np.asarray(fn.tri(n, m, k)), np.full((n, m), k > 0))
+    np.testing.assert_array_equal(np.asarray(fn.tril(x, k)), np.asarray(x) * (k > 0))
+    np.testing.assert_array_equal(np.asarray(fn.triu(x, k)), np.asarray(x) * (k < 0))
+    assert fn.diagonal(x, k).shape == (0,) and fn.trace(x, k).item() == 0
+    with pytest.raises(ValueError, match="too large"):
+        fn.diag(fn.array([1, 2]), k)

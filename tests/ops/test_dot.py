@@ -206,3 +206,15 @@ def test_einsum_errors(subscripts, shapes, message):
 def test_einsum_path():
     operands = [fn.ones(s) for s in [(100, 2), (2, 300), (300, 2)]]
     assert fn.einsum_path("ij,jk,kl->il", *operands) == [(1, 2), (0, 1)]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 3), (3, 1), (0, 1)])
+@pytest.mark.parametrize("subscripts", ["ii", "ii->i", "ii,i->", "...ii", "iji"])
+def test_einsum_names_a_diagonal_of_unequal_sizes(subscripts, shape):
+    operands = [fn.ones((shape[0], 4, shape[1]) if subscripts == "iji" else shape)]
+    if "," in subscripts:
+        operands.append(fn.ones(3))
+    with pytest.raises(
+        ValueError, match=rf"einsum: the diagonal 'i' of operand 0 has lengths {shape[0]} and {shape[1]}"
+    ):
+        fn.einsum(subscripts, *operands)

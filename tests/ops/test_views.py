@@ -165,3 +165,12 @@ def test_axis_errors():
     ):
         with pytest.raises(fn.AxisError):
             call()
+
+
+@pytest.mark.parametrize(
+    ("shift", "axis"),
+    [((1, 2), 0), ((1, 2), (0, 0)), ((1, 1, 1), (0, 1, 0)), (1, (0, 1)), ((1, -2, 5), 1), ((3, 2), None), (2, ())],
+)
+def test_roll_adds_up_shifts_of_one_axis(shift, axis):
+    x = np.arange(12).reshape(3, 4)
+    np.testing.assert_array_equal(fn.roll(fn.array(x), shift, axis), np.roll(x, shift, axis))
