@@ -338,6 +338,35 @@ REDUCTIONS = [
     *reduction("norm", _norm, FLOATS, function=fn.linalg.norm, tolerance=32),
 ]
 
+SELECTED = np.array([[True], [False], [True]])
+
+
+def selection(name: str, dtypes: Sequence[str] = REAL, result: str = "same", **options: Any) -> Op:
+    """A row for a reduction of the rows that a mask selects."""
+    return Op(
+        f"{name}[where]",
+        lambda x: getattr(fn, name)(x, axis=1, where=SELECTED, **options),
+        lambda x: getattr(np, name)(x, axis=1, where=SELECTED, **options),
+        [(In((2, 3, 4), distinct=True),)],
+        dtypes,
+        result,
+        differentiable=result != "bool",
+        tolerance=64,
+    )
+
+
+REDUCTIONS += [
+    selection("sum", result="sum", initial=2),
+    selection("prod", FLOATS, initial=2),
+    selection("max", initial=1),
+    selection("min", initial=1),
+    selection("mean", result="float"),
+    selection("var", FLOATS),
+    selection("std", FLOATS),
+    selection("all", ALL, result="bool"),
+    selection("any", ALL, result="bool"),
+]
+
 MATRIX = In((3, 4), distinct=True)
 CUBE = In((2, 3, 4), distinct=True)
 ROW = In((4,), distinct=True)
@@ -395,6 +424,12 @@ SHAPES = [
         "at[list].add",
         lambda x, v: x.at[:, [2, 0, 2]].add(v),
         lambda x, v: _put(x, v, np.s_[:, [2, 0, 2]], np.add),
+        (MATRIX, In((3, 3))),
+    ),
+    op(
+        "at[list].multiply",
+        lambda x, v: x.at[:, [2, 0, 2]].multiply(v),
+        lambda x, v: _put(x, v, np.s_[:, [2, 0, 2]], np.multiply),
         (MATRIX, In((3, 3))),
     ),
 ]

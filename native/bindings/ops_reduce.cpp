@@ -14,33 +14,58 @@ constexpr const char* kAxesText =
     "Args:\n    x: The array.\n    axis: The axis or axes to reduce; default: all.\n"
     "    keepdims: Keep the reduced axes with length 1.";
 
-struct Row {
+// A mask or an initial value; null for None.
+Array optional_mask(nb::handle object, const char* name) { return object.is_none() ? Array() : as_array(object, name); }
+
+constexpr const char* kWhereText =
+    "\n    where: A bool array that broadcasts to x: the elements that count; default: all.";
+
+// Reductions that combine elements with an initial value.
+struct Combining {
   const char* name;
-  Array (*function)(const Array&, const AxisSet&, bool);
+  Array (*function)(const Array&, const AxisSet&, bool, const Selection&);
+  const char* summary;
+  const char* details;
+  const char* initial;
+  const char* arguments;
+  const char* result;
+};
+
+const Combining combining[] = {
+    {"sum", sum, "Add up the elements.",
+     "Floats are summed in blocks, so that the error stays small; integers narrower than 32 bits give int32 or uint32.",
+     "A number added to the sum.", "fn.array([[1, 2], [3, 4]]), axis=0", "array([4, 6], dtype=int32)"},
+    {"prod", prod, "Multiply the elements.", "Integers narrower than 32 bits give int32 or uint32.",
+     "A number that the product is multiplied by.", "fn.array([1, 2, 3])", "array(6, dtype=int32)"},
+    {"max", max, "Take the largest element; NaN if there is one.",
+     "Elements that share the maximum share its derivative.", "The least that comes out, also where no element counts.",
+     "fn.array([3, 1, 2])", "array(3, dtype=int32)"},
+    {"min", min, "Take the smallest element; NaN if there is one.",
+     "Elements that share the minimum share its derivative.", "The most that comes out, also where no element counts.",
+     "fn.array([3, 1, 2])", "array(1, dtype=int32)"},
+};
+
+// Reductions of what a mask selects.
+struct Selecting {
+  const char* name;
+  Array (*function)(const Array&, const AxisSet&, bool, const Array&);
   const char* summary;
   const char* details;
   const char* arguments;
   const char* result;
 };
 
-const Row rows[] = {
-    {"sum", sum, "Add up the elements.",
-     "Floats are summed in blocks, so that the error stays small; integers narrower than 32 bits give int32 or uint32.",
-     "fn.array([[1, 2], [3, 4]]), axis=0", "array([4, 6], dtype=int32)"},
-    {"prod", prod, "Multiply the elements.", "Integers narrower than 32 bits give int32 or uint32.",
-     "fn.array([1, 2, 3])", "array(6, dtype=int32)"},
+const Selecting selecting[] = {
     {"mean", mean, "Take the mean.", "Integers give float32.", "fn.array([1, 2, 4, 5])", "array(3., dtype=float32)"},
-    {"max", max, "Take the largest element; NaN if there is one.",
-     "Elements that share the maximum share its derivative.", "fn.array([3, 1, 2])", "array(3, dtype=int32)"},
-    {"min", min, "Take the smallest element; NaN if there is one.",
-     "Elements that share the minimum share its derivative.", "fn.array([3, 1, 2])", "array(1, dtype=int32)"},
     {"all", all, "Tell whether all elements are true (not zero).", "", "fn.array([True, False])",
      "array(False, dtype=bool)"},
     {"any", any, "Tell whether any element is true (not zero).", "", "fn.array([True, False])",
      "array(True, dtype=bool)"},
-    {"logsumexp", logsumexp, "Compute log(sum(exp(x))) without overflow.", "", "fn.array([1000.0])",
-     "array(1000., dtype=float32)"},
 };
+
+std::string details_of(const char* details, const std::string& arguments) {
+  return *details ? cat(details, "\n\n", kAxesText, arguments) : cat(kAxesText, arguments);
+}
 
 Array count_nonzero(const Array& x, const AxisSet& axes, bool keepdims) {
   return sum(astype(astype(x, Dtype::bool_), Dtype::int32), axes, keepdims);
@@ -58,21 +83,45 @@ Array array_equal(const Array& a, const Array& b, bool equal_nan) {
 }  // namespace
 
 void bind_reduce(nb::module_& m) {
-  for (const Row& row : rows) {
-    auto* function = row.function;
-    const char* name = row.name;
-    std::string details = *row.details ? cat(row.details, "\n\n", kAxesText) : kAxesText;
+  for (const Combining& row : combining) {
     define_both(
-        m, name,
-        [function, name](nb::handle x, nb::handle axis, bool keepdims) {
-          return wrap_object(function(as_array(x, name), axes_of(axis, name), keepdims));
+        m, row.name,
+        [function = row.function, name = row.name](nb::handle x, nb::handle axis, bool keepdims, nb::handle initial,
+                                                   nb::handle where) {
+          Array a = as_array(x, name);
+          Selection selection{optional_mask(where, name), {}};
+          if (!initial.is_none()) selection.initial = as_operand(initial, a.dtype(), name);
+          return wrap_object(function(a, axes_of(axis, name), keepdims, selection));
         },
-        {kAxes, example(name, row.summary, details, row.arguments, row.result)}, or_none("axis"),
-        nb::arg("keepdims") = false);
+        {"axis: int | Sequence[int] | None = None, keepdims: bool = False, *, initial: ArrayLike | None = None, where: "
+         "ArrayLike | None = None",
+         example(row.name, row.summary,
+                 details_of(row.details, cat("\n    initial: ", row.initial, kWhereText,
+                                             *row.name == 'm' ? " Needs `initial`." : "")),
+                 row.arguments, row.result)},
+        or_none("axis"), nb::arg("keepdims") = false, nb::kw_only(), or_none("initial"), or_none("where"));
   }
+  for (const Selecting& row : selecting) {
+    define_both(
+        m, row.name,
+        [function = row.function, name = row.name](nb::handle x, nb::handle axis, bool keepdims, nb::handle where) {
+          return wrap_object(function(as_array(x, name), axes_of(axis, name), keepdims, optional_mask(where, name)));
+        },
+        {"axis: int | Sequence[int] | None = None, keepdims: bool = False, *, where: ArrayLike | None = None",
+         example(row.name, row.summary, details_of(row.details, kWhereText), row.arguments, row.result)},
+        or_none("axis"), nb::arg("keepdims") = false, nb::kw_only(), or_none("where"));
+  }
+  define_both(
+      m, "logsumexp",
+      [](nb::handle x, nb::handle axis, bool keepdims) {
+        return wrap_object(logsumexp(as_array(x, "logsumexp"), axes_of(axis, "logsumexp"), keepdims));
+      },
+      {kAxes, example("logsumexp", "Compute log(sum(exp(x))) without overflow.", details_of("Of nothing, -inf.", ""),
+                      "fn.array([1000.0])", "array(1000., dtype=float32)")},
+      or_none("axis"), nb::arg("keepdims") = false);
   struct Spread {
     const char* name;
-    Array (*function)(const Array&, const AxisSet&, bool, int);
+    Array (*function)(const Array&, const AxisSet&, bool, int, const Array&);
     const char* summary;
     const char* result;
   };
@@ -80,15 +129,17 @@ void bind_reduce(nb::module_& m) {
                             Spread{"std", std, "Compute the standard deviation.", "array(1., dtype=float32)"}}) {
     define_both(
         m, row.name,
-        [row](nb::handle x, nb::handle axis, bool keepdims, int ddof) {
-          return wrap_object(row.function(as_array(x, row.name), axes_of(axis, row.name), keepdims, ddof));
+        [row](nb::handle x, nb::handle axis, bool keepdims, int ddof, nb::handle where) {
+          return wrap_object(row.function(as_array(x, row.name), axes_of(axis, row.name), keepdims, ddof,
+                                          optional_mask(where, row.name)));
         },
-        {"axis: int | Sequence[int] | None = None, keepdims: bool = False, ddof: int = 0",
+        {"axis: int | Sequence[int] | None = None, keepdims: bool = False, ddof: int = 0, *, where: ArrayLike | None = "
+         "None",
          example(row.name, row.summary,
                  cat("Integers give float32.\n\n", kAxesText,
-                     "\n    ddof: The divisor is the number of elements less this."),
+                     "\n    ddof: The divisor is the number of elements less this.", kWhereText),
                  "fn.array([1.0, 3.0])", row.result)},
-        or_none("axis"), nb::arg("keepdims") = false, nb::arg("ddof") = 0);
+        or_none("axis"), nb::arg("keepdims") = false, nb::arg("ddof") = 0, nb::kw_only(), or_none("where"));
   }
   define_function(
       m, "count_nonzero",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/error.h"
@@ -18,6 +19,13 @@ namespace {
 Shape kept_shape(const Shape& shape, std::span<const int> axes) {
   Shape out = shape;
   for (int axis : axes) out[size_t(axis)] = 1;
+  return out;
+}
+
+Shape dropped_shape(const Shape& shape, std::span<const int> axes) {
+  Shape out;
+  for (int i = 0; i < int(shape.size()); ++i)
+    if (std::find(axes.begin(), axes.end(), i) == axes.end()) out.push_back(shape[size_t(i)]);
   return out;
 }
 
@@ -95,13 +103,16 @@ class Reduce final : public Primitive {
       case ReduceOp::sum:
         return {broadcast_to(ct, x.shape())};
       case ReduceOp::prod: {
-        Array others = products_of_others(x, axes_);
+        Array others = factor_of_each(x);
         return {multiply(ct, is_complex(x.dtype()) ? conjugate(others) : others)};
       }
       case ReduceOp::max:
       case ReduceOp::min: {
-        Array hit = equal(x, keep(v.outputs[0], x));
-        return {where(hit, divide(ct, ties(hit, x, true)), constant(0, x.dtype()))};
+        Array out = keep(v.outputs[0], x), hit = equal(x, out);
+        // Nothing equals NaN, which has no derivative.
+        Array rest = where(unary(Opcode::isnan, out), constant(std::numeric_limits<double>::quiet_NaN(), x.dtype()),
+                           constant(0, x.dtype()));
+        return {where(hit, divide(ct, ties(hit, x, true)), rest)};
       }
       default:
         return {Array()};
@@ -115,7 +126,7 @@ class Reduce final : public Primitive {
       case ReduceOp::sum:
         return Arrays{reduce(op_, t, axes_, false)};
       case ReduceOp::prod:
-        return Arrays{reduce(ReduceOp::sum, multiply(products_of_others(x, axes_), t), axes_, false)};
+        return Arrays{reduce(ReduceOp::sum, multiply(factor_of_each(x), t), axes_, false)};
       case ReduceOp::max:
       case ReduceOp::min: {
         Array hit = equal(x, keep(outputs[0], x));
@@ -135,6 +146,15 @@ class Reduce final : public Primitive {
 
  private:
   Array keep(const Array& reduced, const Array& x) const { return reshape(reduced, kept_shape(x.shape(), axes_)); }
+  // The products of all others. Beside a zero, they are zero also where some of them overflow.
+  Array factor_of_each(const Array& x) const {
+    Array others = products_of_others(x, axes_);
+    if (!is_float(x.dtype())) return others;
+    Array finite = reduce(ReduceOp::all, unary(Opcode::isfinite, x), axes_, true);
+    Array zero = constant(0, x.dtype()), zeros = reduce(ReduceOp::any, equal(x, zero), axes_, true);
+    Array lost = binary(Opcode::logical_and, binary(Opcode::logical_and, finite, zeros), unary(Opcode::isnan, others));
+    return where(lost, zero, others);
+  }
   // How many elements share the extreme value.
   Array ties(const Array& hit, const Array& x, bool keepdims) const {
     return reduce(ReduceOp::sum, astype(hit, x.dtype()), axes_, keepdims);
@@ -160,16 +180,84 @@ Dtype sum_dtype(Dtype d) {
 
 Array as_inexact(const Array& x) { return is_inexact(x.dtype()) ? x : astype(x, Dtype::float32); }
 
-Array extreme(ReduceOp op, const Array& x, const AxisSet& axes, bool keepdims) {
+// The mask of a selection in the shape of x; null if there is none.
+Array mask_for(const char* op, const Array& where, const Array& x) {
+  if (!where) return where;
+  if (where.dtype() != Dtype::bool_)
+    throw ValueError(
+        cat(op, ": where must be a bool array, got ", dtype_name(where.dtype()), "; compare, as in x != 0"));
+  bool fits = where.ndim() <= x.ndim();
+  for (size_t i = 0; fits && i < where.ndim(); ++i) {
+    int64_t length = where.shape()[i], wanted = x.shape()[x.ndim() - where.ndim() + i];
+    fits = length == 1 || length == wanted;
+  }
+  if (!fits)
+    throw ValueError(
+        cat(op, ": where, of shape ", where.shape(), ", does not broadcast to the array's shape ", x.shape()));
+  return broadcast_to(where, x.shape());
+}
+
+// x with `other` where the mask does not take it.
+Array taken(const Array& mask, const Array& x, const Array& other) { return mask ? where(mask, x, other) : x; }
+
+void check_initial(const char* op, const Array& initial) {
+  if (initial && initial.ndim() != 0)
+    throw ValueError(cat(op, ": initial must be a scalar, got shape ", initial.shape()));
+}
+
+Array counted(ReduceOp op, const Array& x, const AxisSet& axes, bool keepdims, const Selection& s) {
   const char* name = reduce_name(op).data();
+  check_initial(name, s.initial);
+  Array values = astype(x, sum_dtype(x.dtype()));
+  Array neutral = constant(op == ReduceOp::prod ? 1 : 0, values.dtype());
+  Array out =
+      reduce(op, taken(mask_for(name, s.where, x), values, neutral), resolve_axes(name, axes, x.ndim()), keepdims);
+  if (!s.initial) return out;
+  return op == ReduceOp::prod ? multiply(out, s.initial) : add(out, s.initial);
+}
+
+// The number that no element of the dtype is beyond.
+Array farthest(ReduceOp op, Dtype dtype) {
+  bool low = op == ReduceOp::max;
+  return visit_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_integral_v<T>) {
+      T bound = low ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
+      return scalar_array(&bound, dtype);
+    } else {
+      double infinity = std::numeric_limits<double>::infinity();
+      return constant(low ? -infinity : infinity, dtype);
+    }
+  });
+}
+
+Array extreme(ReduceOp op, const Array& x, const AxisSet& axes, bool keepdims, const Selection& s) {
+  const char* name = reduce_name(op).data();
+  check_initial(name, s.initial);
   Axes over = resolve_axes(name, axes, x.ndim());
-  for (int axis : over)
-    if (x.shape()[size_t(axis)] == 0)
-      throw ValueError(cat(name, ": axis ", axis, " of an array of shape ", x.shape(), " is empty and has no ", name));
   if (is_complex(x.dtype()))
     throw ValueError(cat(name, ": is not defined for complex64; take abs or the real part first"));
+  if (s.where && !s.initial) throw ValueError(cat(name, ": where may leave no element; give initial, too"));
+  bool empty = reduced_count(x.shape(), over) == 0;
+  if (empty && !s.initial)
+    for (int axis : over)
+      if (x.shape()[size_t(axis)] == 0)
+        throw ValueError(cat(name, ": axis ", axis, " of an array of shape ", x.shape(), " is empty and has no ", name,
+                             "; initial would give one"));
+  Array values = taken(mask_for(name, s.where, x), x, farthest(op, x.dtype()));
   if (x.dtype() == Dtype::bool_) op = op == ReduceOp::max ? ReduceOp::any : ReduceOp::all;
-  return reduce(op, x, over, keepdims);
+  Array out =
+      empty ? full(keepdims ? kept_shape(x.shape(), over) : dropped_shape(x.shape(), over), farthest(op, x.dtype()))
+            : reduce(op, values, over, keepdims);
+  if (!s.initial) return out;
+  // At equality the second operand takes the derivative: the elements, not the initial value.
+  return op == ReduceOp::max || op == ReduceOp::any ? maximum(s.initial, out) : minimum(s.initial, out);
+}
+
+// How many elements a mean or a variance is over, as `dtype`.
+Array selected_count(const Array& mask, const Array& x, const Axes& over, bool keepdims, Dtype dtype) {
+  if (!mask) return constant(reduced_count(x.shape(), over), dtype);
+  return astype(reduce(ReduceOp::sum, astype(mask, Dtype::int32), over, keepdims), dtype);
 }
 
 // The maximum, for shifting exponents: results do not depend on it, so neither do derivatives.
@@ -185,15 +273,9 @@ Array reduce(ReduceOp op, const Array& x, std::span<const int> axes, bool keepdi
   Shape kept = kept_shape(x.shape(), axes);
   if (reduced_count(x.shape(), axes) == 1 &&
       ((op != ReduceOp::all && op != ReduceOp::any) || x.dtype() == Dtype::bool_)) {
-    if (keepdims) return reshape(x, kept);
-    Shape dropped;
-    for (int i = 0; i < int(x.ndim()); ++i)
-      if (std::find(axes.begin(), axes.end(), i) == axes.end()) dropped.push_back(x.shape()[size_t(i)]);
-    return reshape(x, dropped);
+    return reshape(x, keepdims ? kept : dropped_shape(x.shape(), axes));
   }
-  Shape out;
-  for (int i = 0; i < int(x.ndim()); ++i)
-    if (std::find(axes.begin(), axes.end(), i) == axes.end()) out.push_back(x.shape()[size_t(i)]);
+  Shape out = dropped_shape(x.shape(), axes);
   Dtype dtype = op == ReduceOp::all || op == ReduceOp::any ? Dtype::bool_ : x.dtype();
   if (reduced_count(x.shape(), axes) == 0 && op != ReduceOp::max && op != ReduceOp::min) {
     bool one = op == ReduceOp::prod || op == ReduceOp::all;
@@ -210,59 +292,66 @@ Axes resolve_axes(const char* op, const AxisSet& axes, size_t rank) {
   return every;
 }
 
-Array sum(const Array& x, const AxisSet& axes, bool keepdims) {
-  return reduce(ReduceOp::sum, astype(x, sum_dtype(x.dtype())), resolve_axes("sum", axes, x.ndim()), keepdims);
+Array sum(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection) {
+  return counted(ReduceOp::sum, x, axes, keepdims, selection);
+}
+Array prod(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection) {
+  return counted(ReduceOp::prod, x, axes, keepdims, selection);
+}
+Array max(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection) {
+  return extreme(ReduceOp::max, x, axes, keepdims, selection);
+}
+Array min(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection) {
+  return extreme(ReduceOp::min, x, axes, keepdims, selection);
 }
 
-Array prod(const Array& x, const AxisSet& axes, bool keepdims) {
-  return reduce(ReduceOp::prod, astype(x, sum_dtype(x.dtype())), resolve_axes("prod", axes, x.ndim()), keepdims);
+Array all(const Array& x, const AxisSet& axes, bool keepdims, const Array& where) {
+  Array values = taken(mask_for("all", where, x), astype(x, Dtype::bool_), constant(1, Dtype::bool_));
+  return reduce(ReduceOp::all, values, resolve_axes("all", axes, x.ndim()), keepdims);
+}
+Array any(const Array& x, const AxisSet& axes, bool keepdims, const Array& where) {
+  Array values = taken(mask_for("any", where, x), astype(x, Dtype::bool_), constant(0, Dtype::bool_));
+  return reduce(ReduceOp::any, values, resolve_axes("any", axes, x.ndim()), keepdims);
 }
 
-Array max(const Array& x, const AxisSet& axes, bool keepdims) { return extreme(ReduceOp::max, x, axes, keepdims); }
-Array min(const Array& x, const AxisSet& axes, bool keepdims) { return extreme(ReduceOp::min, x, axes, keepdims); }
-
-Array all(const Array& x, const AxisSet& axes, bool keepdims) {
-  return reduce(ReduceOp::all, astype(x, Dtype::bool_), resolve_axes("all", axes, x.ndim()), keepdims);
-}
-Array any(const Array& x, const AxisSet& axes, bool keepdims) {
-  return reduce(ReduceOp::any, astype(x, Dtype::bool_), resolve_axes("any", axes, x.ndim()), keepdims);
-}
-
-Array mean(const Array& x, const AxisSet& axes, bool keepdims) {
+Array mean(const Array& x, const AxisSet& axes, bool keepdims, const Array& where) {
   Axes over = resolve_axes("mean", axes, x.ndim());
-  if (is_half(x.dtype())) return astype(mean(astype(x, Dtype::float32), axes, keepdims), x.dtype());
-  Array total = reduce(ReduceOp::sum, as_inexact(x), over, keepdims);
-  return divide(total, constant(reduced_count(x.shape(), over), total.dtype()));
+  if (is_half(x.dtype())) return astype(mean(astype(x, Dtype::float32), axes, keepdims, where), x.dtype());
+  Array values = as_inexact(x), mask = mask_for("mean", where, x);
+  Array total = reduce(ReduceOp::sum, taken(mask, values, constant(0, values.dtype())), over, keepdims);
+  return divide(total, selected_count(mask, x, over, keepdims, total.dtype()));
 }
 
-Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof) {
+Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where) {
   Axes over = resolve_axes("var", axes, x.ndim());
-  if (is_half(x.dtype())) return astype(var(astype(x, Dtype::float32), axes, keepdims, ddof), x.dtype());
-  Array values = as_inexact(x);
-  Array deviation = subtract(values, mean(values, axes, true));
+  if (is_half(x.dtype())) return astype(var(astype(x, Dtype::float32), axes, keepdims, ddof, where), x.dtype());
+  Array values = as_inexact(x), mask = mask_for("var", where, x);
+  Array deviation = subtract(values, mean(values, axes, true, where));
+  // What does not count must not reach the square: its derivative may be infinite.
+  deviation = taken(mask, deviation, constant(0, deviation.dtype()));
   Array squared = square(is_complex(values.dtype()) ? abs(deviation) : deviation);
   Array total = reduce(ReduceOp::sum, squared, over, keepdims);
-  int64_t freedom = std::max<int64_t>(reduced_count(x.shape(), over) - ddof, 0);
-  return divide(total, constant(freedom, total.dtype()));
+  if (!mask) return divide(total, constant(std::max<int64_t>(reduced_count(x.shape(), over) - ddof, 0), total.dtype()));
+  Array freedom = subtract(selected_count(mask, x, over, keepdims, total.dtype()), constant(ddof, total.dtype()));
+  return divide(total, maximum(freedom, constant(0, total.dtype())));
 }
 
-Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof) { return sqrt(var(x, axes, keepdims, ddof)); }
+Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where) {
+  return sqrt(var(x, axes, keepdims, ddof, where));
+}
 
 Array logsumexp(const Array& x, const AxisSet& axes, bool keepdims) {
   Axes over = resolve_axes("logsumexp", axes, x.ndim());
   if (is_half(x.dtype())) return astype(logsumexp(astype(x, Dtype::float32), axes, keepdims), x.dtype());
-  if (reduced_count(x.shape(), over) == 0)
-    throw ValueError(cat("logsumexp: an array of shape ", x.shape(), " is empty along the axes"));
   Array values = as_inexact(x);
+  if (reduced_count(x.shape(), over) == 0)
+    return full(keepdims ? kept_shape(x.shape(), over) : dropped_shape(x.shape(), over),
+                constant(-std::numeric_limits<double>::infinity(), values.dtype()));
   if (is_complex(values.dtype())) return log(reduce(ReduceOp::sum, exp(values), over, keepdims));
   Array top = shift(values, over, true);
   Array total = log(reduce(ReduceOp::sum, exp(subtract(values, top)), over, true));
   Array out = add(total, top);
-  if (keepdims) return out;
-  Shape dropped;
-  for (int i = 0; i < int(x.ndim()); ++i)
-    if (std::find(over.begin(), over.end(), i) == over.end()) dropped.push_back(x.shape()[size_t(i)]);
-  return reshape(out, dropped);
+  return keepdims ? out : reshape(out, dropped_shape(x.shape(), over));
 }
 
 Array softmax(const Array& x, const AxisSet& axes) {

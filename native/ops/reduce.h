@@ -23,17 +23,24 @@ struct AxisSet {
 // The axes meant in an array of this rank, sorted.
 Axes resolve_axes(const char* op, const AxisSet& axes, size_t rank);
 
+// What a reduction takes of the array and what it starts from; null arrays say nothing.
+struct Selection {
+  Array where = {};    // bool, broadcast to the array's shape: the elements that count
+  Array initial = {};  // a scalar, combined with the result
+};
+
 // Integers and bool are summed and multiplied in (u)int32 or their own wider type.
-Array sum(const Array& x, const AxisSet& axes, bool keepdims);
-Array prod(const Array& x, const AxisSet& axes, bool keepdims);
+Array sum(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection = {});
+Array prod(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection = {});
+// Of no elements, or of those that a mask leaves, there is a maximum only beside an initial value.
+Array max(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection = {});
+Array min(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection = {});
+Array all(const Array& x, const AxisSet& axes, bool keepdims, const Array& where = {});
+Array any(const Array& x, const AxisSet& axes, bool keepdims, const Array& where = {});
 // Integers are converted to float32; 16-bit floats are accumulated in float32.
-Array mean(const Array& x, const AxisSet& axes, bool keepdims);
-Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof);
-Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof);
-Array max(const Array& x, const AxisSet& axes, bool keepdims);
-Array min(const Array& x, const AxisSet& axes, bool keepdims);
-Array all(const Array& x, const AxisSet& axes, bool keepdims);
-Array any(const Array& x, const AxisSet& axes, bool keepdims);
+Array mean(const Array& x, const AxisSet& axes, bool keepdims, const Array& where = {});
+Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where = {});
+Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where = {});
 Array logsumexp(const Array& x, const AxisSet& axes, bool keepdims);
 Array softmax(const Array& x, const AxisSet& axes);
 Array log_softmax(const Array& x, const AxisSet& axes);

@@ -111,8 +111,6 @@ def test_empty():
     for function in (fn.max, fn.min):
         with pytest.raises(ValueError, match="empty"):
             function(fn.zeros((0, 3)), axis=0)
-    with pytest.raises(ValueError, match="empty"):
-        fn.logsumexp(fn.zeros((0,)))
 
 
 def test_nan_propagates():
@@ -191,3 +189,112 @@ def test_matrix_norms(order, keepdims):
         fn.linalg.norm(fn.zeros((2, 2, 2)), ord=1)
     with pytest.raises(ValueError, match="not available"):
         fn.linalg.norm(fn.zeros((2, 2)), ord=2)
+
+
+MASK = rng.random((3, 4, 5)) < 0.6
+INITIAL = {"sum": 2.5, "prod": -1.5, "max": 0.25, "min": -0.25}
+
+
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 2), ()])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min"])
+def test_initial_and_where(name, axis, keepdims):
+    function, reference, x = getattr(fn, name), getattr(np, name), normal(3, 4, 5)
+    for mask in (MASK, MASK[0], MASK[:, :1, :1], np.zeros((3, 4, 5), bool), True):
+        options = {"axis": axis, "keepdims": keepdims, "initial": INITIAL[name], "where": mask}
+        check(lambda x: function(x, **options), lambda x: reference(x, **options), x, rtol=1e-4)  # noqa: B023
+    options = {"axis": axis, "keepdims": keepdims, "initial": INITIAL[name]}
+    check(lambda x: function(x, **options), lambda x: reference(x, **options), x, rtol=1e-4)
+    np.testing.assert_allclose(getattr(fn.array(x), name)(**options), reference(x, **options), rtol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [None, 1, (0, 2)])
+@pytest.mark.parametrize(("name", "options"), [("mean", {}), ("var", {}), ("var", {"ddof": 1}), ("std", {"ddof": 2})])
+def test_means_of_what_a_mask_selects(name, options, axis):
+    mask = np.ones((3, 4, 5), bool)
+    mask[0, 1] = mask[2, 3, 2:] = False
+    options = {**options, "axis": axis, "where": mask}
+    check(
+        lambda x: getattr(fn, name)(x, **options), lambda x: getattr(np, name)(x, **options), normal(3, 4, 5), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", ["all", "any"])
+def test_all_and_any_of_what_a_mask_selects(name):
+    x = rng.random((3, 4, 5)) < 0.5
+    for axis in (None, 0, (1, 2)):
+        for mask in (MASK, False):
+            expected = getattr(np, name)(x, axis=axis, where=mask)
+            np.testing.assert_array_equal(getattr(fn, name)(fn.array(x), axis=axis, where=mask), expected)
+
+
+def test_masked_elements_do_not_matter():
+    x, mask = fn.array([1.0, np.nan, np.inf, 4.0]), fn.array([True, False, False, True])
+    for function in (fn.sum, fn.mean, fn.var, fn.prod):
+        value, slope = fn.value_and_grad(lambda x, f=function: f(x, where=mask))(x)
+        assert np.isfinite(value.item()) and slope[1].item() == slope[2].item() == 0
+    value, slope = fn.value_and_grad(lambda x: fn.max(x, where=mask, initial=-1.0))(x)
+    assert value.item() == 4 and slope.tolist() == [0, 0, 0, 1]
+    value, slope = fn.value_and_grad(lambda x: fn.max(x, initial=4.0))(x[3:])
+    assert value.item() == 4 and slope.tolist() == [1]  # at equality the element takes the derivative
+    for dtype, top in [(fn.int8, -128), (fn.uint8, 0), (fn.int64, -(2**63)), (fn.float32, -np.inf)]:
+        assert fn.max(fn.array([5], dtype), where=False, initial=fn.array(top, dtype)).item() == top
+    assert fn.max(fn.array([True]), where=False, initial=False).item() is False
+
+
+def test_extremes_of_nothing_beside_an_initial_value():
+    assert fn.max(fn.zeros((0,)), initial=3).item() == 3
+    assert fn.min(fn.zeros((2, 0, 3), fn.int32), axis=1, initial=7).tolist() == [[7] * 3] * 2
+    assert fn.max(fn.zeros((2, 0)), axis=1, keepdims=True, initial=1).shape == (2, 1)
+    assert fn.sum(fn.zeros((0,)), initial=2).item() == 2
+
+
+def test_errors_of_where_and_initial():
+    x = fn.ones((2, 3))
+    with pytest.raises(ValueError, match=r"max: where .* initial"):
+        fn.max(x, where=True)
+    with pytest.raises(ValueError, match=r"sum: where must be a bool array, got int32"):
+        fn.sum(x, where=fn.array([1, 0, 1]))
+    with pytest.raises(ValueError, match=r"mean: where, of shape \(2,\), does not broadcast .* \(2, 3\)"):
+        fn.mean(x, where=fn.array([True, False]))
+    with pytest.raises(ValueError, match=r"does not broadcast"):
+        fn.any(x[0], where=fn.ones((2, 3), fn.bool_))
+    with pytest.raises(ValueError, match=r"prod: initial must be a scalar, got shape \(3,\)"):
+        fn.prod(x, initial=fn.ones(3))
+    with pytest.raises(ValueError, match=r"initial would give one"):
+        fn.min(fn.zeros((0,)))
+
+
+def test_an_initial_value_takes_part_in_promotion():
+    assert fn.sum(fn.array([1, 2]), initial=3).dtype == fn.int32
+    assert fn.sum(fn.array([1, 2]), initial=0.5).item() == 3.5
+    assert fn.sum(fn.ones(2, fn.bfloat16), initial=0.5).dtype == fn.bfloat16
+    assert fn.grad(lambda i: fn.sum(fn.ones(2), initial=i))(fn.array(2.0)).item() == 1
+
+
+def test_the_maximum_of_nan_has_no_derivative():
+    for x in ([np.nan, np.nan], [1.0, np.nan]):
+        for function in (fn.max, fn.min):
+            assert np.isnan(fn.grad(function)(fn.array(x))).all()
+            _, tangent = fn.jvp(function, (fn.array(x),), (fn.ones(2),))
+            assert np.isnan(tangent.item())
+
+
+@pytest.mark.parametrize("zeros", [(0,), (3,), (0, 1), (1, 3, 5, 7), (4, 5, 6)])
+@pytest.mark.parametrize("size", [4, 7, 8, 19])
+def test_the_gradient_of_a_product_that_overflows_beside_zeros(zeros, size):
+    zeros = [z for z in zeros if z < size] or [0]
+    x = np.full(size, 1e13, np.float32)
+    x[zeros] = 0
+    got = np.asarray(fn.grad(fn.prod)(fn.array(x)))
+    expected = np.zeros(size, np.float32)
+    if len(zeros) == 1:
+        expected[zeros] = np.inf
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_logsumexp_of_nothing():
+    assert fn.logsumexp(fn.zeros((0,))).item() == -np.inf
+    assert fn.logsumexp(fn.zeros((2, 0), fn.float16), axis=1).tolist() == [-np.inf] * 2
+    assert fn.logsumexp(fn.zeros((2, 0)), axis=1, keepdims=True).shape == (2, 1)
+    assert fn.grad(lambda x: fn.logsumexp(x))(fn.zeros((0,))).shape == (0,)
