@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "base/error.h"
@@ -171,7 +172,18 @@ class Elementwise final : public Primitive {
         return negative(multiply(t, binary(Opcode::floor_divide, x, y)));
       }
       case Opcode::power: {
-        if (i == 0) return multiply(t, d(multiply(y, power(x, subtract(y, c(1, y))))));
+        if (i == 0) {
+          double known;
+          Array exponent = y;
+          if (!known_scalar(y, known)) {
+            // x ** 0 has slope zero also where 1 / x is infinite; there the factor 0 meets x ** 0 instead.
+            Array flat = equal(y, c(0, y)), tame = unary(Opcode::isfinite, reciprocal(x));
+            exponent = where(binary(Opcode::logical_and, flat, unary(Opcode::logical_not, tame)), c(1, y), y);
+          } else if (known == 0) {
+            return {};
+          }
+          return multiply(t, d(multiply(y, power(x, subtract(exponent, c(1, y))))));
+        }
         // 0 ** y has slope zero in y, not log(0) * 0.
         Array safe = where(equal(x, c(0, x)), c(1, x), x);
         return multiply(t, d(multiply(out, log(safe))));
@@ -190,10 +202,10 @@ class Elementwise final : public Primitive {
         return i == 0 ? multiply(t, divide(y, norm)) : negative(multiply(t, divide(x, norm)));
       }
       case Opcode::logaddexp: {
-        // exp(x - out), with inf - inf taken as zero.
-        Array difference = subtract(i == 0 ? x : y, out);
-        Array share = exp(where(unary(Opcode::isnan, difference), c(0, difference), difference));
-        return multiply(t, share);
+        // exp(operand - out); an infinite operand takes it all. Of NaN and of two -inf the share is NaN.
+        const Array& mine = i == 0 ? x : y;
+        Array all = equal(mine, c(std::numeric_limits<double>::infinity(), mine));
+        return multiply(t, exp(where(all, c(0, out), subtract(mine, out))));
       }
       case Opcode::select:
         if (i == 0) return {};
@@ -355,7 +367,29 @@ Array unary(Opcode op, const Array& x) {
   return make_node(primitive(op), Span(&x, 1), x.shape(), out);
 }
 
+namespace {
+
+bool is_comparison(Opcode op) { return op >= Opcode::equal && op <= Opcode::greater_equal; }
+
+// Integers of which one is uint64 and the other has a sign: no dtype holds both.
+Array compare_signs(Opcode op, const Array& a, const Array& b) {
+  bool first = !is_unsigned(a.dtype());
+  const Array& with_sign = first ? a : b;
+  // Below zero the answer is that for -1 and 0; above, the other number fits uint64.
+  Array negative = less(with_sign, constant(0, with_sign.dtype()));
+  bool below = op == Opcode::less || op == Opcode::less_equal,
+       above = op == Opcode::greater || op == Opcode::greater_equal;
+  bool then = op == Opcode::not_equal || (first ? below : above);
+  return where(negative, constant(int64_t(then), Dtype::bool_),
+               binary(op, astype(a, Dtype::uint64), astype(b, Dtype::uint64)));
+}
+
+}  // namespace
+
 Array binary(Opcode op, const Array& a, const Array& b) {
+  if (is_comparison(op) && is_integer(a.dtype()) && is_integer(b.dtype()) &&
+      !is_integer(promote_types(a.dtype(), b.dtype())))
+    return compare_signs(op, a, b);
   Dtype dtype = a.dtype() == b.dtype() ? a.dtype() : promote_types(a.dtype(), b.dtype());
   if (needs_float(op) && !is_inexact(dtype)) dtype = Dtype::float32;
   check_dtype(op, dtype);
@@ -398,6 +432,7 @@ Array power(const Array& a, const Array& b) {
   double exponent;
   if (b.ndim() == 0 && is_inexact(promote_types(a.dtype(), b.dtype())) == is_inexact(a.dtype()) &&
       promote_types(a.dtype(), b.dtype()) == a.dtype() && known_scalar(b, exponent)) {
+    if (exponent == 0) return full(a.shape(), constant(1, a.dtype()));
     if (exponent == 1) return a;
     if (exponent == 2) return square(a);
     if (exponent == 3) return multiply(square(a), a);

@@ -1,0 +1,83 @@
+"""Derivatives of elementwise functions where the usual formula breaks down."""
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+inf, nan = np.inf, np.nan
+
+
+def slopes(x, y, order):
+    """The first or second derivative of x ** y by x, from the formula."""
+    factors = y if order == 1 else y * (y - 1)
+    with np.errstate(divide="ignore"):
+        return 0.0 if factors == 0 else float(factors * np.float64(x) ** (y - order))
+
+
+@pytest.mark.parametrize("x", [0.0, -0.0, 1e-40, -1e-40, 1.5, inf])
+@pytest.mark.parametrize("y", [0.0, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("transform", [lambda f: f, fn.compile])
+def test_powers_with_whole_exponents(x, y, transform):
+    for order in (1, 2):
+        f = lambda x, y: x**y  # noqa: E731
+        for _ in range(order):
+            f = fn.grad(f)
+        expected = np.float32(slopes(x, y, order))
+        np.testing.assert_allclose(transform(f)(fn.array(x), fn.array(y)), expected, rtol=1e-5)
+        np.testing.assert_allclose(transform(lambda x: f(x, y))(fn.array(x)), expected, rtol=1e-5)  # noqa: B023
+        _, tangent = fn.jvp(lambda x: x ** fn.array(y), (fn.array(x),), (fn.array(1.0),))
+        np.testing.assert_allclose(tangent, np.float32(slopes(x, y, 1)), rtol=1e-5)
+
+
+def test_derivatives_of_a_polynomial_at_zero_are_its_coefficients():
+    f = lambda x: (fn.array([5.0, 4.0, 3.0, 2.0]) * x ** fn.arange(4)).sum()  # noqa: E731
+    derivatives = []
+    for _ in range(4):
+        derivatives.append(f(fn.array(0.0)).item())
+        f = fn.grad(f)
+    assert derivatives == [5, 4, 6, 12]
+
+
+def test_the_exponent_s_derivative_keeps_its_meaning():
+    by_both = fn.grad(fn.grad(lambda x, y: x**y), 1)
+    np.testing.assert_allclose(by_both(fn.array(2.0), fn.array(0.0)), 0.5)  # d/dy of y x^(y-1) at y = 0
+    assert fn.grad(lambda y: fn.array(0.0) ** y)(fn.array(2.0)).item() == 0
+    assert (fn.array([nan, inf, 0.0]) ** 0).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [
+        (nan, 1.0, (nan, nan)),
+        (1.0, nan, (nan, nan)),
+        (-inf, -inf, (nan, nan)),
+        (inf, inf, (1.0, 1.0)),
+        (inf, 1.0, (1.0, 0.0)),
+        (1.0, inf, (0.0, 1.0)),
+        (inf, -inf, (1.0, 0.0)),
+        (-inf, 1.0, (0.0, 1.0)),
+        (0.0, 0.0, (0.5, 0.5)),
+        (3e38, -3e38, (1.0, 0.0)),
+    ],
+)
+def test_logaddexp_at_its_limits(x, y, expected):
+    got = fn.grad(fn.logaddexp, (0, 1))(fn.array(x), fn.array(y))
+    np.testing.assert_array_equal([g.item() for g in got], expected)
+
+
+@pytest.mark.parametrize("name", ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64"])
+def test_integers_of_both_kinds_compare_exactly(name, dtype):
+    info = np.iinfo(dtype)
+    signed = [
+        v for v in (-(2**63), -129, -1, 0, 1, 127, 2**24, 2**24 + 1, 2**53 + 1, 2**63 - 1) if info.min <= v <= info.max
+    ]
+    unsigned = [0, 1, 127, 2**24, 2**53, 2**63 - 1, 2**63, 2**64 - 1]
+    a, b = np.array(signed, dtype)[:, None], np.array(unsigned, np.uint64)
+    compare = {"equal": "__eq__", "not_equal": "__ne__", "less": "__lt__", "less_equal": "__le__", "greater": "__gt__"}
+    method = compare.get(name, "__ge__")
+    expected = [[getattr(x, method)(y) for y in unsigned] for x in signed]
+    assert getattr(fn, name)(fn.array(a), fn.array(b)).tolist() == expected
+    swapped = [[getattr(y, method)(x) for y in unsigned] for x in signed]
+    assert getattr(fn, name)(fn.array(b), fn.array(a)).tolist() == swapped
