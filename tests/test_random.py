@@ -306,6 +306,7 @@ def test_integers_between_large_bounds_are_those_of_mlx(low, high, dtype, expect
         (-(2**63), 2**63 - 1, "int64"),
         (-(2**63), 2 - 2**63, "int64"),
         (2**62, 2**63 - 1, "uint64"),
+        (2**63 + 1, 2**64 - 1, "uint64"),
         (-128, 128, "int8"),
         (0, 256, "uint8"),
     ],

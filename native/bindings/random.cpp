@@ -21,6 +21,9 @@ Array parameter(nb::handle object, Dtype like, const char* name) {
 // A bound of random.randint, which must fit the dtype if it is known.
 Array integer_bound(nb::handle object, Dtype dtype, int64_t last) {
   if (!PyLong_Check(object.ptr())) return as_array(object, "random.randint");
+  int overflow = 0;
+  PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
+  if (overflow > 0 && dtype == Dtype::uint64) return convert(object, dtype, "random.randint");
   int64_t value = integer_of(object, "random.randint");
   bool fits = visit_dtype(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;

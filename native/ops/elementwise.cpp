@@ -202,9 +202,10 @@ class Elementwise final : public Primitive {
         return i == 0 ? multiply(t, divide(y, norm)) : negative(multiply(t, divide(x, norm)));
       }
       case Opcode::logaddexp: {
-        // exp(operand - out); an infinite operand takes it all. Of NaN and of two -inf the share is NaN.
+        // exp(operand - out); an infinite operand takes it all. Beside NaN and of two -inf the share is NaN.
         const Array& mine = i == 0 ? x : y;
-        Array all = equal(mine, c(std::numeric_limits<double>::infinity(), mine));
+        Array top = c(std::numeric_limits<double>::infinity(), mine);
+        Array all = binary(Opcode::logical_and, equal(mine, top), equal(out, top));
         return multiply(t, exp(where(all, c(0, out), subtract(mine, out))));
       }
       case Opcode::select:

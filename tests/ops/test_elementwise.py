@@ -51,6 +51,7 @@ def test_the_exponent_s_derivative_keeps_its_meaning():
     [
         (nan, 1.0, (nan, nan)),
         (1.0, nan, (nan, nan)),
+        (inf, nan, (nan, nan)),
         (-inf, -inf, (nan, nan)),
         (inf, inf, (1.0, 1.0)),
         (inf, 1.0, (1.0, 0.0)),
