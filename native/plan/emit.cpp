@@ -1,7 +1,6 @@
 #include "plan/emit.h"
 
 #include <algorithm>
-#include <map>
 #include <unordered_map>
 
 namespace funcnn {
@@ -13,13 +12,8 @@ class Emitter {
  public:
   Emitter(const Ir& ir, const Partition& partition, const Unit& unit, int self)
       : ir_(ir), partition_(partition), unit_(unit), self_(self) {
-    KernelProgram& p = out_.program;
-    if (unit.cols >= 0) {
-      p.cols = unit.cols;
-      p.rows = unit.cols == 0 ? kept_rows() : unit.size / unit.cols;
-    } else {
-      p.cols = unit.size;
-    }
+    out_.program.rows = unit.rows;
+    out_.program.cols = unit.cols;
   }
 
   Emitted run() {
@@ -29,27 +23,18 @@ class Emitter {
       if (operand < 0) operand = int(out_.reads.size()) + (-1 - operand);
     }
     out_.program.operand_count = int(out_.reads.size() + out_.writes.size());
+    out_.sharing = Sharing(out_.program);
     return std::move(out_);
   }
 
  private:
   const Value& value(int v) const { return ir_.values[size_t(v)]; }
 
-  // Rows of a domain without elements: what its reductions leave.
-  int64_t kept_rows() const {
-    for (int m : unit_.members)
-      if (value(m).kind == ValueKind::reduce) {
-        ReduceForm form = reduce_form(ir_, value(m));
-        if (!form.by_column) return form.kept;
-      }
-    return 0;
-  }
-
   int push(Instruction i) {
     out_.program.code.push_back(i);
     return int(out_.program.code.size()) - 1;
   }
-  Space space(int instruction) const { return out_.program.code[size_t(instruction)].space; }
+  const Instruction& instruction(int i) const { return out_.program.code[size_t(i)]; }
 
   int operand(const View& view, const Shape& shape, Space reader_space) {
     int base = view.base;
@@ -119,11 +104,15 @@ class Emitter {
       access.shape.pop_back();
       access.strides.pop_back();
     }
-    auto at = std::find(out_.reads.begin(), out_.reads.end(), view.base);
-    access.operand = int(at - out_.reads.begin());
-    if (at == out_.reads.end()) out_.reads.push_back(view.base);
-    for (size_t i = 0; i < loads_.size(); ++i)
-      if (loads_[i].first == access && this->space(loads_[i].second) == space) return loads_[i].second;
+    auto [read, fresh] = reads_.try_emplace(view.base);
+    if (fresh) {
+      read->second.operand = int(out_.reads.size());
+      out_.reads.push_back(view.base);
+    }
+    access.operand = read->second.operand;
+    for (int made : read->second.loads)
+      if (instruction(made).space == space && out_.program.accesses[size_t(instruction(made).access)] == access)
+        return made;
     Instruction i;
     i.kind = InstructionKind::load;
     i.space = space;
@@ -131,7 +120,7 @@ class Emitter {
     i.access = int(out_.program.accesses.size());
     out_.program.accesses.push_back(access);
     int made = push(i);
-    loads_.emplace_back(access, made);
+    read->second.loads.push_back(made);
     return made;
   }
 
@@ -154,7 +143,7 @@ class Emitter {
     i.space = partition_.space_of[size_t(v)];
     i.dtype = register_dtype(val.dtype);
     if (val.kind == ValueKind::reduce) {
-      ReduceForm form = reduce_form(ir_, val);
+      const ReduceForm& form = partition_.forms.at(v);
       i.args[0] = operand(form.view, form.shape, Space::element);
       i.reduce = val.reduce;
       if (form.by_column) {
@@ -193,7 +182,11 @@ class Emitter {
   int self_;
   Emitted out_;
   std::unordered_map<int, int> made_;
-  std::vector<std::pair<Access, int>> loads_;
+  struct Read {
+    int operand = 0;
+    SmallVector<int, 2> loads;
+  };
+  std::unordered_map<int, Read> reads_;  // by value
 };
 
 }  // namespace
@@ -202,36 +195,43 @@ Emitted emit(const Ir& ir, const Partition& partition, const Unit& unit) {
   return Emitter(ir, partition, unit, partition.unit_of[size_t(unit.members[0])]).run();
 }
 
-bool can_share(const KernelProgram& p, int read, int write) {
-  const Access* target = nullptr;
-  int defined = -1;
+Sharing::Sharing(const KernelProgram& p) : reads_(size_t(p.operand_count)), writes_(size_t(p.operand_count)) {
+  // Where each value is last computed with; a product may be folded into the addition that uses it, which reads the
+  // factors later than the product itself.
+  std::vector<int> computed_with(p.code.size(), -1), last_use(p.code.size(), -1);
+  for (size_t n = 0; n < p.code.size(); ++n)
+    for (int a : p.code[n].args)
+      if (a >= 0 && p.code[n].kind == InstructionKind::compute) computed_with[size_t(a)] = int(n);
   for (size_t n = 0; n < p.code.size(); ++n) {
     const Instruction& i = p.code[n];
-    if (i.access < 0 || p.accesses[size_t(i.access)].operand != write) continue;
-    if (i.kind != InstructionKind::store || i.space != Space::element) return false;
-    target = &p.accesses[size_t(i.access)];
-    defined = i.args[0];
+    int at = int(n);
+    if (i.kind == InstructionKind::compute && i.op == Opcode::multiply) at = std::max(at, computed_with[n]);
+    for (int a : i.args)
+      if (a >= 0) last_use[size_t(a)] = std::max(last_use[size_t(a)], at);
   }
-  if (!target) return false;
   for (size_t n = 0; n < p.code.size(); ++n) {
     const Instruction& i = p.code[n];
-    if (i.kind != InstructionKind::load || p.accesses[size_t(i.access)].operand != read) continue;
-    const Access& a = p.accesses[size_t(i.access)];
-    if (i.space != Space::element || a.offset != 0 || a.shape != target->shape || a.strides != target->strides ||
-        item_size(a.dtype) != item_size(target->dtype))
-      return false;
-    for (size_t m = n + 1; m < p.code.size(); ++m)
-      for (int arg : p.code[m].args) {
-        if (arg != int(n)) continue;
-        if (int(m) > defined) return false;
-        // A product may be folded into the addition that uses it, which reads the factors later.
-        if (p.code[m].op != Opcode::multiply || p.code[m].kind != InstructionKind::compute) continue;
-        for (size_t k = m + 1; k < p.code.size(); ++k)
-          for (int later : p.code[k].args)
-            if (later == int(m) && int(k) > defined && p.code[k].kind == InstructionKind::compute) return false;
-      }
+    if (i.access < 0) continue;
+    const Access& access = p.accesses[size_t(i.access)];
+    bool load = i.kind == InstructionKind::load;
+    Place& place = (load ? reads_ : writes_)[size_t(access.operand)];
+    bool fits = i.space == Space::element && (load ? access.offset == 0 : i.kind == InstructionKind::store);
+    if (!place.seen) {
+      place = {true, fits, load ? last_use[n] : i.args[0], access.shape, access.strides, item_size(access.dtype)};
+      continue;
+    }
+    place.fits &= load && fits && access.shape == place.shape && access.strides == place.strides &&
+                  item_size(access.dtype) == place.item;
+    place.at = std::max(place.at, last_use[n]);
   }
-  return true;
 }
+
+bool Sharing::possible(int read, int write) const {
+  const Place &from = reads_[size_t(read)], &to = writes_[size_t(write)];
+  return from.fits && to.fits && from.at <= to.at && from.item == to.item && from.shape == to.shape &&
+         from.strides == to.strides;
+}
+
+bool can_share(const KernelProgram& program, int read, int write) { return Sharing(program).possible(read, write); }
 
 }  // namespace funcnn

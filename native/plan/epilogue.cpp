@@ -5,52 +5,53 @@
 namespace funcnn {
 namespace {
 
-// `in_place`: a result of the group takes the memory of the product, which nobody else reads.
-std::optional<Epilogue> join(const Ir& ir, const Emitted& group, int unit, int product, bool in_place) {
-  const KernelProgram& p = group.program;
+// `in_place`: a result of the unit takes the memory of the product, which nobody else reads.
+std::optional<Epilogue> join(const Ir& ir, const Emitted& fused, int unit, int product, bool in_place) {
+  const KernelProgram& p = fused.program;
   const Value& value = ir.values[size_t(product)];
   if (p.has_row_reduction() || p.has_col_reduction() || p.rows * p.cols != value.size()) return std::nullopt;
-  int read = int(std::find(group.reads.begin(), group.reads.end(), product) - group.reads.begin());
+  int read = int(std::find(fused.reads.begin(), fused.reads.end(), product) - fused.reads.begin());
   int write = -1;
-  for (size_t i = 0; in_place && i < group.writes.size() && write < 0; ++i)
-    if (item_size(ir.values[size_t(group.writes[i])].dtype) == item_size(value.dtype) &&
-        can_share(p, read, int(group.reads.size() + i)))
+  for (size_t i = 0; in_place && i < fused.writes.size() && write < 0; ++i)
+    if (item_size(ir.values[size_t(fused.writes[i])].dtype) == item_size(value.dtype) &&
+        fused.sharing.possible(read, int(fused.reads.size() + i)))
       write = int(i);
   if (in_place && write < 0) return std::nullopt;
 
-  Epilogue out{unit, p, in_place ? group.writes[size_t(write)] : product, {}, {}};
+  Epilogue out{unit, p, {}, in_place ? fused.writes[size_t(write)] : product, {}, {}};
   std::vector<int> renamed(size_t(p.operand_count));
   int next = 1;
-  for (size_t i = 0; i < group.reads.size(); ++i) {
+  for (size_t i = 0; i < fused.reads.size(); ++i) {
     if (int(i) == read) continue;
-    out.reads.push_back(group.reads[i]);
+    out.reads.push_back(fused.reads[i]);
     renamed[i] = next++;
   }
-  for (size_t i = 0; i < group.writes.size(); ++i) {
+  for (size_t i = 0; i < fused.writes.size(); ++i) {
     if (int(i) == write) continue;
-    out.writes.push_back(group.writes[i]);
-    renamed[group.reads.size() + i] = next++;
+    out.writes.push_back(fused.writes[i]);
+    renamed[fused.reads.size() + i] = next++;
   }
   renamed[size_t(read)] = 0;
-  if (in_place) renamed[group.reads.size() + size_t(write)] = 0;
+  if (in_place) renamed[fused.reads.size() + size_t(write)] = 0;
   for (Access& a : out.program.accesses) a.operand = renamed[size_t(a.operand)];
   out.program.operand_count = next;
+  out.sharing = Sharing(out.program);
   return out;
 }
 
-// Whether a result of the group can take the memory of an argument that is given away: an optimiser step that reads a
+// Whether a result of the unit can take the memory of an argument that is given away: an optimiser step that reads a
 // gradient then updates its parameter in place, and the product gets memory for a moment only.
-bool updates_argument(const Ir& ir, const Emitted& group, const Operation& op) {
-  for (size_t r = 0; r < group.reads.size(); ++r) {
-    const Value& read = ir.values[size_t(group.reads[r])];
+bool updates_argument(const Ir& ir, const Emitted& fused, const Operation& op) {
+  for (size_t r = 0; r < fused.reads.size(); ++r) {
+    const Value& read = ir.values[size_t(fused.reads[r])];
     if (read.kind != ValueKind::leaf || !ir.leaves[size_t(read.leaf)].disposable) continue;
     bool factor = std::any_of(op.inputs.begin(), op.inputs.end(),
-                              [&](int input) { return ir.values[size_t(input)].view.base == group.reads[r]; });
+                              [&](int input) { return ir.values[size_t(input)].view.base == fused.reads[r]; });
     if (factor) continue;
-    for (size_t w = 0; w < group.writes.size(); ++w) {
-      const Value& write = ir.values[size_t(group.writes[w])];
+    for (size_t w = 0; w < fused.writes.size(); ++w) {
+      const Value& write = ir.values[size_t(fused.writes[w])];
       if (write.size() == read.size() && write.dtype == read.dtype &&
-          can_share(group.program, int(r), int(group.reads.size() + w)))
+          fused.sharing.possible(int(r), int(fused.reads.size() + w)))
         return true;
     }
   }
@@ -65,8 +66,9 @@ std::vector<std::optional<Epilogue>> attach_epilogues(
   std::vector<std::optional<Epilogue>> out(partition.units.size());
   std::vector<SmallVector<int, 2>> readers(ir.values.size());
   auto reads = [&](int v, size_t unit) {
+    // Units come one after another, so that one which is listed is the last.
     auto& mine = readers[size_t(ir.values[size_t(v)].view.base)];
-    if (std::find(mine.begin(), mine.end(), int(unit)) == mine.end()) mine.push_back(int(unit));
+    if (mine.empty() || mine.back() != int(unit)) mine.push_back(int(unit));
   };
   for (size_t u = 0; u < partition.units.size(); ++u) {
     const Unit& unit = partition.units[u];
@@ -88,22 +90,22 @@ std::vector<std::optional<Epilogue>> attach_epilogues(
     if (op.outputs.size() != 1) continue;
     int product = op.outputs[0];
     // The reader that runs first; everything else it reads must be there before the operation runs.
-    int group = -1;
+    int first = -1;
     for (int r : readers[size_t(product)])
       if (partition.units[size_t(r)].operation < 0 && !taken[size_t(r)] &&
-          (group < 0 || partition.units[size_t(r)].stage > partition.units[size_t(group)].stage))
-        group = r;
-    if (group < 0 || !accepts(op, emitted[size_t(group)].program)) continue;
+          (first < 0 || partition.units[size_t(r)].stage > partition.units[size_t(first)].stage))
+        first = r;
+    if (first < 0 || !accepts(op, emitted[size_t(first)].program)) continue;
     bool alone = readers[size_t(product)].size() == 1 && !is_result[size_t(product)];
     bool waits =
-        !alone && std::any_of(emitted[size_t(group)].reads.begin(), emitted[size_t(group)].reads.end(), [&](int v) {
+        !alone && std::any_of(emitted[size_t(first)].reads.begin(), emitted[size_t(first)].reads.end(), [&](int v) {
           int from = partition.unit_of[size_t(v)];
           return v != product && from >= 0 && partition.units[size_t(from)].stage < unit.stage;
         });
     if (waits) continue;
-    bool in_place = alone && !updates_argument(ir, emitted[size_t(group)], op);
-    out[u] = join(ir, emitted[size_t(group)], group, product, in_place);
-    if (out[u]) taken[size_t(group)] = 1;
+    bool in_place = alone && !updates_argument(ir, emitted[size_t(first)], op);
+    out[u] = join(ir, emitted[size_t(first)], first, product, in_place);
+    if (out[u]) taken[size_t(first)] = 1;
   }
   return out;
 }

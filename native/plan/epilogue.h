@@ -1,4 +1,4 @@
-// Fused groups that run on the result of an operation while it is still in cache.
+// Fused units that run on the result of an operation while it is still in cache.
 #pragma once
 
 #include <functional>
@@ -9,11 +9,12 @@
 
 namespace funcnn {
 
-// A group joined to the operation whose result it reads. Operand 0 of its program is that result, which becomes
+// A unit joined to the operation whose result it reads. Operand 0 of its program is that result, which becomes
 // `target` in the same memory, or is `target` where others read it too; `reads` and `writes` follow.
 struct Epilogue {
-  int unit;  // the group
+  int unit;
   KernelProgram program;
+  Sharing sharing;
   int target;
   std::vector<int> reads, writes;
 };

@@ -6,40 +6,43 @@
 // units can wait for each other.
 #pragma once
 
+#include <unordered_map>
 #include <vector>
 
 #include "plan/ir.h"
 #include "plan/kernel_program.h"
+#include "plan/reduce_form.h"
 
 namespace funcnn {
 
 struct Unit {
-  int operation = -1;  // an operation alone, or -1: a fused group
+  int operation = -1;  // an operation alone, or -1: values computed in one loop nest
   int stage = 0;
-  int64_t size = 0;          // elements of the loop nest
-  int64_t cols = -1;         // -1: not divided into rows
+  int64_t size = 0;  // elements of the loop nest
+  // Of the loop nest. While units grow, -1 says that it is not divided into rows; a finished one is then a single row.
+  int64_t rows = 1, cols = -1;
   std::vector<int> members;  // values, in order of computation
   uint64_t sequence = 0;
 };
 
 struct Partition {
   std::vector<Unit> units;
-  std::vector<int> unit_of;     // value -> unit; -1: a leaf, a view, not needed, or only inlined
-  std::vector<Space> space_of;  // members of groups
-  std::vector<char> stored;     // whether the value needs memory of its own
-  std::vector<char> inlined;    // a small computation on scalars, repeated by every reader
+  std::vector<int> unit_of;                   // value -> unit; -1: a leaf, a view, not needed, or only inlined
+  std::vector<Space> space_of;                // members of fused units
+  std::vector<char> stored;                   // whether the value needs memory of its own
+  std::vector<char> inlined;                  // a small computation on scalars, repeated by every reader
+  std::unordered_map<int, ReduceForm> forms;  // of the reductions
+
+  // A value has been added to the Ir.
+  void extend(Space space) {
+    unit_of.push_back(-1);
+    space_of.push_back(space);
+    stored.push_back(0);
+    inlined.push_back(0);
+  }
 };
 
 // May add values to `ir`: copies of cheap ones, so that a reader far away computes them again instead of loading them.
 Partition fuse(Ir& ir, bool enabled);
-
-// How a reduction sees its input: kept axes, then reduced ones.
-struct ReduceForm {
-  int64_t kept = 1, reduced = 1;
-  bool by_column = false;  // the reduced axes come first: accumulate rows
-  Shape shape;             // of the input, reordered unless by_column
-  View view;
-};
-ReduceForm reduce_form(const Ir& ir, const Value& reduce);
 
 }  // namespace funcnn

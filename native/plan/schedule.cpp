@@ -35,15 +35,15 @@ std::vector<int> schedule(const std::vector<Work>& work, const std::vector<size_
                                                                 : a > b;
   };
   std::priority_queue<int, std::vector<int>, decltype(later)> normal(later), urgent(later);
-  auto shrinks = [&](int u) {
-    size_t frees = 0, takes = 0;
-    for (int v : work[size_t(u)].reads)
-      if (readers_left[size_t(v)] == 1) frees += bytes[size_t(v)];
-    for (int v : work[size_t(u)].writes) takes += cost[size_t(v)];
-    return frees > takes;
-  };
+  // What a unit frees when it runs next, and what it takes.
+  std::vector<size_t> frees(n, 0), takes(n, 0);
+  for (size_t u = 0; u < n; ++u) {
+    for (int v : work[u].reads)
+      if (readers_left[size_t(v)] == 1) frees[u] += bytes[size_t(v)];
+    for (int v : work[u].writes) takes[u] += cost[size_t(v)];
+  }
   auto hurry = [&](int u) {
-    if (ready[size_t(u)] && !done[size_t(u)] && !queued[size_t(u)] && shrinks(u)) {
+    if (ready[size_t(u)] && !done[size_t(u)] && !queued[size_t(u)] && frees[size_t(u)] > takes[size_t(u)]) {
       queued[size_t(u)] = 1;
       urgent.push(u);
     }
@@ -64,9 +64,14 @@ std::vector<int> schedule(const std::vector<Work>& work, const std::vector<size_
     queue.pop();
     if (std::exchange(done[size_t(u)], 1)) continue;
     order.push_back(u);
-    for (int v : work[size_t(u)].reads)
-      if (--readers_left[size_t(v)] == 1)
-        for (int r : readers[size_t(v)]) hurry(r);
+    for (int v : work[size_t(u)].reads) {
+      if (--readers_left[size_t(v)] != 1) continue;
+      for (int r : readers[size_t(v)]) {
+        if (done[size_t(r)]) continue;
+        frees[size_t(r)] += bytes[size_t(v)];  // the last of them
+        hurry(r);
+      }
+    }
     for (int f : followers[size_t(u)])
       if (--waits[size_t(f)] == 0) make_ready(f);
   }

@@ -1,0 +1,99 @@
+#include "plan/repeat.h"
+
+#include <algorithm>
+
+namespace funcnn {
+namespace {
+
+constexpr int kMaxSteps = 12;
+// Of a value with more readers it is not asked whether others read it from memory.
+constexpr size_t kMaxReaders = 64;
+
+// A second computation may round differently. Finding a maximum by equality, or the chosen operand of `maximum` by
+// comparing with the result, would not survive that.
+bool is_compared(const Ir& ir, const Uses& uses, int v) {
+  return std::any_of(uses.of(v).begin(), uses.of(v).end(), [&](const Use& use) {
+    if (use.reader < 0) return false;
+    const Value& reader = ir.values[size_t(use.reader)];
+    return reader.kind == ValueKind::elementwise && reader.opcode >= Opcode::equal &&
+           reader.opcode <= Opcode::greater_equal;
+  });
+}
+
+bool in_memory_anyway(const Uses& uses, Units& units, int b, int home) {
+  if (uses.result(b)) return true;
+  for (const Use& use : uses.of(b))
+    if (int u = units.of_reader(use); use.reader < 0 || (u >= 0 && u != home)) return true;
+  return false;
+}
+
+void add_value(Ir& ir, Uses& uses, Units& units, Partition& partition, const Value& like, int base, int unit,
+               Space space) {
+  Value value = like;
+  value.view.base = base;
+  ir.values.push_back(std::move(value));
+  uses.extend(unit >= 0);
+  units.extend(unit);
+  partition.extend(space);
+}
+
+}  // namespace
+
+bool repeatable(const Ir& ir, const Uses& uses, Units& units, int v, int home) {
+  if (is_compared(ir, uses, v)) return false;
+  int steps = 0;
+  int source = -1;
+  std::vector<int> pending{v};
+  while (!pending.empty()) {
+    const Value& value = ir.values[size_t(pending.back())];
+    pending.pop_back();
+    if (value.kind != ValueKind::elementwise || ++steps > kMaxSteps) return false;
+    for (int input : value.inputs) {
+      const Value& seen = ir.values[size_t(input)];
+      if (seen.kind == ValueKind::view && !seen.inputs.empty()) return false;
+      int b = seen.view.base;
+      const Value& base = ir.values[size_t(b)];
+      if (base.size() * 4 <= ir.values[size_t(v)].size()) continue;
+      if (base.kind == ValueKind::elementwise && uses.of(b).size() > kMaxReaders) return false;
+      if (base.kind == ValueKind::elementwise && !in_memory_anyway(uses, units, b, home)) {
+        pending.push_back(b);
+      } else if (base.kind == ValueKind::reduce || base.kind == ValueKind::index || (source >= 0 && source != b)) {
+        return false;
+      } else {
+        source = b;
+      }
+    }
+  }
+  return true;
+}
+
+void repeat(Ir& ir, Uses& uses, Units& units, Partition& partition, int v, int u, Space space,
+            std::span<const int> numbers) {
+  int copy = int(ir.values.size());
+  add_value(ir, uses, units, partition, ir.values[size_t(v)], copy, u, space);
+  units[u].members.push_back(copy);
+  for (int n : numbers) {
+    Use use = uses.of(v)[size_t(n)];
+    int reader = use.reader;
+    use.view.base = copy;
+    uses.of(copy).push_back(std::move(use));
+    if (ir.values[size_t(reader)].kind == ValueKind::reduce) uses.move_form(reader, copy);
+    for (size_t k = 0; k < ir.values[size_t(reader)].inputs.size(); ++k) {
+      int input = ir.values[size_t(reader)].inputs[k];
+      if (ir.values[size_t(input)].view.base != v) continue;
+      int instead = copy;
+      if (input != v) {
+        instead = int(ir.values.size());
+        add_value(ir, uses, units, partition, ir.values[size_t(input)], copy, -1, Space::element);
+      }
+      ir.values[size_t(reader)].inputs[k] = instead;
+    }
+  }
+  const Value value = ir.values[size_t(copy)];
+  for (int input : value.inputs) {
+    const Value& from = ir.values[size_t(input)];
+    uses.add(ir, input, copy, broadcast_view(from.view, from.shape, value.shape));
+  }
+}
+
+}  // namespace funcnn

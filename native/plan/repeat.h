@@ -1,0 +1,19 @@
+// Computing a value again beside a reader that is too far away to share its unit.
+#pragma once
+
+#include <span>
+
+#include "plan/units.h"
+
+namespace funcnn {
+
+// Whether v, whose unit is `home`, follows in few steps from at most one array of its size that is in memory anyway,
+// and nobody would notice that a second computation rounds differently.
+bool repeatable(const Ir& ir, const Uses& uses, Units& units, int v, int home);
+
+// Give the readers of v in unit `u` a copy of it there: those of `uses.of(v)` with these numbers, which are taken from
+// it by the caller.
+void repeat(Ir& ir, Uses& uses, Units& units, Partition& partition, int v, int u, Space space,
+            std::span<const int> numbers);
+
+}  // namespace funcnn

@@ -1,0 +1,61 @@
+#include "plan/units.h"
+
+#include <algorithm>
+
+namespace funcnn {
+namespace {
+
+// Raising looks at everything that a unit reads.
+constexpr size_t kMaxRaised = 256;
+
+}  // namespace
+
+int Units::add(Unit unit) {
+  parent_.push_back(int(units_.size()));
+  units_.push_back(std::move(unit));
+  return int(units_.size()) - 1;
+}
+
+int Units::find(int u) {
+  while (parent_[size_t(u)] != u) u = parent_[size_t(u)] = parent_[size_t(parent_[size_t(u)])];
+  return u;
+}
+
+bool Units::raise(int u, int stage) {
+  Unit& unit = units_[size_t(u)];
+  if (unit.stage >= stage) return unit.stage == stage;
+  if (unit.members.size() > kMaxRaised) return false;
+  auto placed_too_low = [&](int v, bool itself) {
+    int below = of(ir_.values[size_t(v)].view.base);
+    return below >= 0 && ((below == u && itself) || (below != u && units_[size_t(below)].stage <= stage));
+  };
+  for (int m : unit.members)
+    for (int input : ir_.values[size_t(m)].inputs) {
+      if (placed_too_low(input, false)) return false;
+      const Value& seen = ir_.values[size_t(input)];
+      if (seen.kind == ValueKind::view &&
+          std::any_of(seen.inputs.begin(), seen.inputs.end(), [&](int dep) { return placed_too_low(dep, true); }))
+        return false;
+    }
+  unit.stage = stage;
+  return true;
+}
+
+bool Units::compatible(int a, int b) const {
+  const Unit &x = units_[size_t(a)], &y = units_[size_t(b)];
+  return x.size == y.size && (x.cols < 0 || y.cols < 0 || x.cols == y.cols) &&
+         x.members.size() + y.members.size() <= kMaxMembers;
+}
+
+int Units::merge(int a, int b) {
+  if (a == b) return a;
+  Unit &x = units_[size_t(a)], &y = units_[size_t(b)];
+  if (x.members.size() < y.members.size()) return merge(b, a);
+  if (x.cols < 0) x.cols = y.cols;
+  x.members.insert(x.members.end(), y.members.begin(), y.members.end());
+  y.members = {};
+  parent_[size_t(b)] = a;
+  return a;
+}
+
+}  // namespace funcnn
