@@ -75,6 +75,11 @@ def weights(shape: tuple[int, ...], number: int) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0.5, 1.5, shape)
 
 
+# Functions with places where they have a value but no derivative.
+SINGULAR = frozenset(("sqrt", "rsqrt", "log", "log1p", "log2", "log10", "arcsin", "arccos", "arccosh", "arctanh", "erfinv",
+                      "reciprocal", "divide", "lgamma", "arctan2", "tan"))  # fmt: skip
+
+
 def check_gradient(recipe: Recipe, step: float = 1e-6) -> None:
     """The gradient along a direction against central differences of the NumPy interpreter."""
     moving = [i for i, given in enumerate(recipe.inputs) if given.dtype == "float64"]
@@ -119,6 +124,8 @@ def check_gradient(recipe: Recipe, step: float = 1e-6) -> None:
     for what, run in (("eager", gradient), ("compiled", fn.compile(gradient))):
         found = run(*[fixed[i] for i in moving])
         total = sum(float(np.sum(np.asarray(g) * d)) for g, d in zip(found, along, strict=True))
+        if np.isnan(total) and not SINGULAR.isdisjoint(operations(recipe)):
+            continue
         if not abs(total - numeric) <= room:
             raise Disagreement(
                 f"{what} gradient along a direction: {total!r}, by differences {numeric!r} +- {room:.2g}"

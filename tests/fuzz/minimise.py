@@ -120,11 +120,11 @@ def smaller_bodies(body: Body, fixed: int) -> Iterator[Body]:
             yield Body(n, steps, tuple(map(new, body.outputs)))
     for k, o in enumerate(body.outputs):
         for other in range(o):
-            yield Body(n, body.steps, body.outputs[:k] + (other,) + body.outputs[k + 1 :])
+            yield Body(n, body.steps, (*body.outputs[:k], other, *body.outputs[k + 1 :]))
     for k, s in enumerate(body.steps):
         for change in simpler_steps(s):
             if change.count == s.count:
-                yield Body(n, body.steps[:k] + (change,) + body.steps[k + 1 :], body.outputs)
+                yield Body(n, (*body.steps[:k], change, *body.steps[k + 1 :]), body.outputs)
 
 
 def simpler_steps(step: Step) -> Iterator[Step]:
@@ -142,7 +142,7 @@ def simpler_steps(step: Step) -> Iterator[Step]:
     for i, a in enumerate(step.args):
         for j in range(i):
             if step.args[j] != a:
-                yield replace(step, args=step.args[:i] + (step.args[j],) + step.args[i + 1 :])
+                yield replace(step, args=(*step.args[:i], step.args[j], *step.args[i + 1 :]))
 
 
 def drop_scan_parts(item: Item, needed: set[int]) -> Iterator[Item]:
@@ -219,7 +219,7 @@ def simpler(recipe: Recipe) -> Iterator[Recipe]:
         given = [Item(like(values[name]), [name]) for name in item.gives]
         yield rebuild(items[:k] + given + items[k + 1 :], outputs, mode)
     # Bypass: an earlier value of the same kind takes the place of one.
-    for k, item in reversed(list(enumerate(items))):
+    for item in reversed(items):
         if isinstance(item.given, Input):
             continue
         for name in item.gives:
@@ -230,13 +230,13 @@ def simpler(recipe: Recipe) -> Iterator[Recipe]:
     needed.update(a for item in items for a in item.args if not isinstance(a, Const))
     for k, item in enumerate(items):
         for smaller in drop_scan_parts(item, needed):
-            yield rebuild(items[:k] + [smaller] + items[k + 1 :], outputs, mode)
+            yield rebuild([*items[:k], smaller, *items[k + 1 :]], outputs, mode)
         if isinstance(item.given, Step):
             for change in simpler_steps(item.given):
-                yield rebuild(items[:k] + [Item(change, item.gives)] + items[k + 1 :], outputs, mode)
+                yield rebuild([*items[:k], Item(change, item.gives), *items[k + 1 :]], outputs, mode)
         else:
             for given_change in simpler_inputs(item.given):
-                yield rebuild(items[:k] + [Item(given_change, item.gives)] + items[k + 1 :], outputs, mode)
+                yield rebuild([*items[:k], Item(given_change, item.gives), *items[k + 1 :]], outputs, mode)
     for old in sorted({d for i in recipe.inputs for d in i.shape if d > 1}, reverse=True):
         for new in sorted({1, 2, 3, old // 2, old - 1}):
             if 0 < new < old:

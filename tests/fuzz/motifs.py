@@ -8,7 +8,8 @@ import numpy as np
 
 from .builder import Builder, Rejected, is_float
 from .loops import call, cond, scan, while_loop
-from .numpy_elementwise import COMPARISONS, COMPLEX_SMOOTH, PREDICATES, SMOOTH as SMOOTH_UNARY, STEPS
+from .numpy_elementwise import COMPARISONS, COMPLEX_SMOOTH, PREDICATES, STEPS
+from .numpy_elementwise import SMOOTH as SMOOTH_UNARY
 from .numpy_values import DTYPES, FLOATS, HALVES, INEXACT, INTEGERS, UNSIGNED, Values
 from .recipe import Const
 
@@ -74,7 +75,7 @@ def partner(b: Builder, shape: tuple[int, ...], fits: Callable[[Values], bool] =
         except ValueError:
             return False
 
-    if b.open and b.choices.chance(0.15) or not b.candidates(meets):
+    if (b.open and b.choices.chance(0.15)) or not b.candidates(meets):
         return b.new_input(b.broadcastable(shape), b.new_dtype())
     return b.pick(meets)
 
@@ -363,15 +364,14 @@ def matmul(b: Builder) -> int:
             return v.dtype == dtype and len(v.shape) == 2 and v.shape[1] == k
 
         if len(b.shape(a)) == 2 and b.candidates(turned):
-            return b.one("einsum", a, b.pick(turned), spec="ij,kj->ik")
+            other = b.pick(turned)
+            moderate(b, b.shape(a)[0], k, b.shape(other)[0])
+            return b.one("einsum", a, other, spec="ij,kj->ik")
     if c.chance(0.2) and len(b.shape(a)) == 2:
         rows = b.shape(a)[0]
-        return b.one(
-            "einsum",
-            a,
-            b.pick(lambda v: v.dtype == dtype and len(v.shape) == 2 and v.shape[0] == rows),
-            spec="ij,ik->jk",
-        )  # noqa: E501
+        other = b.pick(lambda v: v.dtype == dtype and len(v.shape) == 2 and v.shape[0] == rows)
+        moderate(b, k, rows, b.shape(other)[1])
+        return b.one("einsum", a, other, spec="ij,ik->jk")
     if b.candidates(fits) and c.chance(0.7):
         other = b.pick(fits)
     else:
@@ -381,9 +381,13 @@ def matmul(b: Builder) -> int:
         batch = np.broadcast_shapes(b.shape(a)[:-2], b.shape(other)[:-2])
     except ValueError as e:
         raise Rejected("batches") from e
-    if int(np.prod(batch)) * b.shape(a)[-2] * k * b.shape(other)[-1] > 200 * b.scale.limit:
-        raise Rejected("too much work")
+    moderate(b, int(np.prod(batch)) * b.shape(a)[-2], k, b.shape(other)[-1])
     return b.one("matmul", a, other)
+
+
+def moderate(b: Builder, rows: int, length: int, columns: int) -> None:
+    if rows * columns > b.scale.limit or rows * columns * length > 100 * b.scale.limit:
+        raise Rejected("too much work")
 
 
 def dense(b: Builder) -> int:
@@ -425,11 +429,19 @@ def an_index(b: Builder, length: int, shape: tuple[int, ...] | None = None) -> i
     )
 
 
+def within(b: Builder, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if int(np.prod(shape)) > b.scale.limit:
+        raise Rejected("too large")
+    return shape
+
+
 def take(b: Builder) -> int:
     c = b.choices
     v = b.pick(lambda v: len(v.shape) > 0)
     axis = c.integer(0, len(b.shape(v)) - 1)
-    return b.one("take", v, an_index(b, b.shape(v)[axis]), axis=axis)
+    at = an_index(b, b.shape(v)[axis])
+    within(b, b.shape(v)[:axis] + b.shape(at) + b.shape(v)[axis + 1 :])
+    return b.one("take", v, at, axis=axis)
 
 
 def take_along(b: Builder) -> int:
@@ -465,12 +477,12 @@ def scatter(b: Builder) -> int:
     if kind == 0:
         axis = c.integer(0, len(shape) - 1)
         at = an_index(b, shape[axis])
-        part = shape[:axis] + b.shape(at) + shape[axis + 1 :]
+        part = within(b, shape[:axis] + b.shape(at) + shape[axis + 1 :])
         return b.one("at_index", v, at, update(b, v, part), mode=mode, axis=axis)
     if kind == 1 and len(shape) > 1:
         i = an_index(b, shape[0])
         j = an_index(b, shape[1], b.shape(i))
-        return b.one("at_pair", v, i, j, update(b, v, b.shape(i) + shape[2:]), mode=mode)
+        return b.one("at_pair", v, i, j, update(b, v, within(b, b.shape(i) + shape[2:])), mode=mode)
     if kind == 2 and not b.smooth:
         mask = partner(b, shape, lambda w: w.dtype == "bool_" and w.shape == shape[: len(w.shape)] and len(w.shape) > 0)
         if b.shape(mask) != shape[: len(b.shape(mask))] or not b.shape(mask):

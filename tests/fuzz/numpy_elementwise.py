@@ -246,7 +246,8 @@ def compare(name: str, a: Values, b: Values) -> Values:
     e = None
     if not (a.exact and b.exact):
         room = a.bound + b.bound
-        e = np.where((room > 0) & ~(np.abs(a.x - b.x) > room), np.inf, 0.0)
+        close = ~(np.abs(a.x - b.x) > room) if a.inexact_dtype else True
+        e = np.where((room > 0) & close, np.inf, 0.0)
     return Values(f(a.x, b.x), "bool_", simplify(e))
 
 
@@ -259,6 +260,7 @@ BITWISE = {
     "left_shift": np.left_shift,
     "right_shift": np.right_shift,
 }
+COMPLEX_BINARY = ("add", "subtract", "multiply", "divide", "equal", "not_equal", *LOGIC)
 BINARY = (
     "add",
     "subtract",
@@ -282,6 +284,8 @@ def binary(name: str, a: Any, b: Any) -> Values:
     if name in ("divide", "arctan2", "logaddexp") and a.dtype not in INEXACT:
         a, b = convert(a, "float32"), convert(b, "float32")
     x, y, dtype = a.x, b.x, a.dtype
+    if dtype == "complex64" and name not in COMPLEX_BINARY:
+        raise ValueError(f"{name} of complex numbers")
     if name in ("add", "subtract", "multiply", "divide"):
         if dtype == "bool_":
             a, b = convert(a, "uint8"), convert(b, "uint8")

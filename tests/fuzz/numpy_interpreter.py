@@ -127,7 +127,7 @@ def take(x: Values, index: Values, axis: int) -> Values:
 def take_along(x: Values, index: Values, axis: int) -> Values:
     at, inside = positions(index, x.shape[axis])
     if x.shape[axis] == 0:
-        shape = tuple(np.broadcast_shapes(x.shape[:axis] + (1,) + x.shape[axis + 1 :], index.shape))
+        shape = tuple(np.broadcast_shapes((*x.shape[:axis], 1, *x.shape[axis + 1 :]), index.shape))
         return Values(np.zeros(shape, x.x.dtype), x.dtype)
     out = np.where(inside, np.take_along_axis(x.x, at, axis), np.zeros((), x.x.dtype))
     e = None

@@ -75,8 +75,9 @@ def argsort(v: Values, axis: int) -> Values:
     if v.e is not None and v.x.size:
         ordered = np.sort(v.x, axis=axis)
         room = np.max(v.e, axis=axis, keepdims=True)
-        gaps = np.diff(ordered, axis=axis)
-        close = np.any(~(gaps > 2 * room), axis=axis, keepdims=True) & (room > 0)
+        close = room > 0
+        if v.inexact_dtype:
+            close = close & np.any(~(np.diff(ordered, axis=axis) > 2 * room), axis=axis, keepdims=True)
         e = simplify(np.broadcast_to(np.where(close, np.inf, 0.0), v.x.shape))
     return Values(at.astype(np.uint32), "uint32", e)
 
@@ -93,11 +94,13 @@ def argreduce(name: str, v: Values, axis: int | None, keepdims: bool) -> Values:
     if v.e is not None:
         flat = v if axis is not None else v.move(np.ravel)
         along = axis if axis is not None else 0
-        ordered = np.sort(flat.x if name == "argmax" else -flat.x, axis=along)
         room = np.max(flat.e, axis=along)
-        n = ordered.shape[along]
-        gap = np.take(ordered, n - 1, axis=along) - np.take(ordered, max(n - 2, 0), axis=along)
-        close = (room > 0) & ~(gap > 2 * room) & (n > 1)
+        n = flat.shape[along]
+        close = (room > 0) & (n > 1)
+        if v.inexact_dtype and n > 1:
+            ordered = np.sort(flat.x if name == "argmax" else -flat.x, axis=along)
+            gap = np.take(ordered, n - 1, axis=along) - np.take(ordered, n - 2, axis=along)
+            close = close & ~(gap > 2 * room)
         e = np.where(close, np.inf, 0.0).reshape(np.shape(out))
     return Values(np.asarray(out).astype(np.uint32), "uint32", simplify(e))
 
@@ -186,9 +189,19 @@ def searchsorted(s: Values, v: Values, side: str) -> Values:
     e = None
     if not (s.exact and v.exact) and s.x.size:
         room = v.bound + float(np.max(s.bound, initial=0.0))
-        close = np.min(np.abs(v.x[..., None] - s.x), axis=-1) <= room
-        e = np.where((room > 0) & ~(~close), np.inf, 0.0)
+        close: Any = True
+        if v.inexact_dtype:  # whether a value moves to another place when it is a little smaller or larger
+            low, high = np.searchsorted(s.x, v.x - room, side="left"), np.searchsorted(s.x, v.x + room, side="right")
+            close = low != high
+        e = np.where((room > 0) & close, np.inf, 0.0)
     return Values(np.asarray(at).astype(np.uint32), "uint32", simplify(e))
+
+
+PRODUCTS: dict[str, Any] = {
+    "...ij,...jk->...ik": np.matmul,
+    "ij,kj->ik": lambda a, b: a @ b.T,
+    "ij,ik->jk": lambda a, b: a.T @ b,
+}
 
 
 def einsum(spec: str, *operands: Values) -> Values:
@@ -197,17 +210,18 @@ def einsum(spec: str, *operands: Values) -> Values:
     for o in operands[1:]:
         dtype = promote(dtype, o.dtype)
     a, b = (convert(o, dtype) for o in operands)
-    out = np.einsum(spec, a.x, b.x)
+    multiply = PRODUCTS[spec]
+    out = multiply(a.x, b.x)
     finite_a, finite_b = np.where(np.isfinite(a.x), np.abs(a.x), 0.0), np.where(np.isfinite(b.x), np.abs(b.x), 0.0)
-    size = np.einsum(spec, finite_a, finite_b)
+    size = multiply(finite_a, finite_b)
     count = max(1.0, a.x.size and float(np.sqrt(a.x.size * b.x.size / max(out.size, 1))))
     u = accumulated(dtype) * (2 if dtype == "complex64" else 1)
     whole = bool(np.all(np.rint(a.x * 32) == a.x * 32)) and bool(np.all(np.rint(b.x * 32) == b.x * 32))
     e = np.where(whole & (size * 1024 < 0.5 / u), 0.0, (count + 4) * u * size)
     if a.e is not None:
-        e = e + np.einsum(spec, a.e, finite_b + b.bound)
+        e = e + multiply(a.e, finite_b + b.bound)
     if b.e is not None:
-        e = e + np.einsum(spec, finite_a, b.e)
+        e = e + multiply(finite_a, b.e)
     if not (np.all(np.isfinite(a.x)) and np.all(np.isfinite(b.x))):
         e = np.where(np.isfinite(out), e, np.inf)
     return made(out, dtype, e)

@@ -105,7 +105,7 @@ def combine(*bounds: np.ndarray | None) -> np.ndarray | None:
         return None
     total: Any = 0.0
     for b in present:
-        total = total + np.where(b > 0, np.inf, 0.0)
+        total = total + np.where(b == 0, 0.0, np.inf)
     return simplify(total)
 
 
@@ -118,7 +118,7 @@ def made(x: Any, dtype: str, e: Any = None, ulps: float = 1.0, correct: bool = T
     x = np.asarray(x)
     if dtype not in INEXACT:
         x = x.astype(storage(dtype), copy=False)
-        return Values(x, dtype, simplify(None if e is None else np.where(np.asarray(e) > 0, np.inf, 0.0)))
+        return Values(x, dtype, simplify(None if e is None else np.where(np.asarray(e) == 0, 0.0, np.inf)))
     x = x.astype(storage(dtype), copy=False)
     finite = np.isfinite(x)
     size = np.where(finite, np.abs(x), 0.0)
@@ -128,7 +128,8 @@ def made(x: Any, dtype: str, e: Any = None, ulps: float = 1.0, correct: bool = T
         # Perhaps rounded to half precision, perhaps kept in float32.
         rounding = rounding + ROUNDOFF[dtype] * size * 1.01
     if correct:
-        rounding = np.where(representable(x, dtype), 0.0, rounding)
+        sure = representable(x, dtype)
+        rounding = np.where(sure if e is None else sure & (np.asarray(e) == 0), 0.0, rounding)
     total = rounding if e is None else np.asarray(e) + rounding
     # Overflow, or an infinity that may not be one.
     total = np.where(size * (1 + 4 * ROUNDOFF[dtype]) > LARGEST[dtype], np.inf, total)
@@ -176,7 +177,7 @@ def convert(v: Values, dtype: str) -> Values:
                 simplify(
                     np.where(np.abs(v.x) <= v.e, np.where(v.e > 0, np.inf, 0.0), 0.0) if v.e is not None else None
                 ),
-            )  # noqa: E501
+            )
         if dtype in INTEGERS:
             if v.dtype not in INEXACT:
                 return Values(v.x.astype(storage(dtype)), dtype, v.e)

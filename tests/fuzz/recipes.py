@@ -42,7 +42,7 @@ def generate(choices: Choices, form: str | None = None) -> tuple[Recipe, list[Va
         step(b)
     results = [i for i in range(len(b.values)) if i not in b.inputs]
     if not results:
-        results = [motifs.any_unary(b)]
+        results = [b.one("expand_dims", b.new_input((2,), "float64", "whole"), axis=0)]
     outputs = list(
         dict.fromkeys(results[-1 - choices.integer(0, len(results) - 1)] for _ in range(choices.integer(1, 3)))
     )
