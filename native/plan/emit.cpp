@@ -232,6 +232,4 @@ bool Sharing::possible(int read, int write) const {
          from.strides == to.strides;
 }
 
-bool can_share(const KernelProgram& program, int read, int write) { return Sharing(program).possible(read, write); }
-
 }  // namespace funcnn

@@ -37,6 +37,4 @@ struct Emitted {
 
 Emitted emit(const Ir& ir, const Partition& partition, const Unit& unit);
 
-bool can_share(const KernelProgram& program, int read, int write);
-
 }  // namespace funcnn

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <tuple>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "graph/transfer.h"
@@ -18,6 +19,9 @@
 
 namespace funcnn {
 namespace {
+
+// A result asks so many dying values of its size for their memory.
+constexpr size_t kMostTried = 32;
 
 size_t value_bytes(const Value& v) { return size_t(v.size()) * item_size(v.dtype); }
 
@@ -46,6 +50,7 @@ class Plan::Builder {
     for (const auto& result : ir_.results)
       for (int v : result) is_result_[size_t(value(v).view.base)] = 1;
     gives_.assign(values, 0);
+    given_.assign(values, 0);
     cost_.assign(values, 0);
     for (size_t v = 0; v < values; ++v) {
       const Value& val = ir_.values[v];
@@ -94,13 +99,14 @@ class Plan::Builder {
 
   void list_work() {
     work_.resize(partition_.units.size());
-    auto add_read = [](Work& w, int v) {
-      if (std::find(w.reads.begin(), w.reads.end(), v) == w.reads.end()) w.reads.push_back(v);
-    };
+    std::vector<size_t> last_reader(ir_.values.size(), work_.size());
     for (size_t u = 0; u < work_.size(); ++u) {
       if (joined_[u]) continue;
       const Unit& unit = partition_.units[u];
       Work& w = work_[u];
+      auto add_read = [&](int v) {
+        if (std::exchange(last_reader[size_t(v)], u) != u) w.reads.push_back(v);
+      };
       w.sequence = unit.sequence;
       if (unit.operation < 0) {
         w.reads = emitted_[u].reads;
@@ -110,11 +116,11 @@ class Plan::Builder {
       }
       const Operation& op = ir_.operations[size_t(unit.operation)];
       for (int input : op.inputs) {
-        add_read(w, value(input).view.base);
+        add_read(value(input).view.base);
         order_after(w, input);
       }
       if (const auto& epilogue = epilogues_[u]) {
-        for (int v : epilogue->reads) add_read(w, v);
+        for (int v : epilogue->reads) add_read(v);
         w.writes = epilogue->writes;
         w.writes.insert(w.writes.begin(), epilogue->target);
         after_inputs(w, partition_.units[size_t(epilogue->unit)]);
@@ -158,7 +164,7 @@ class Plan::Builder {
     Account& account = account_of(*step.backend);
     account.peak = std::max(account.peak, account.in_use + inner);
     for (int d : dying_) {
-      if (d < 0) continue;
+      if (given_[size_t(d)]) continue;
       step.released.push_back(slots_[size_t(d)]);
       account_of(backend_of(d)).in_use -= charged_[size_t(d)];
     }
@@ -208,24 +214,34 @@ class Plan::Builder {
   void place_writes(Step& step, const PlannedStep& planned) {
     const Work& w = *planned.work;
     dying_.clear();
-    for (int v : w.reads)
-      if (--readers_[size_t(v)] == 0 && !is_result_[size_t(v)]) dying_.push_back(v);
+    // What can give its memory away: by bytes, positions among the reads, the first of them last.
+    std::unordered_map<size_t, std::vector<int>> givers;
+    for (size_t r = 0; r < w.reads.size(); ++r) {
+      int v = w.reads[r];
+      if (--readers_[size_t(v)] != 0 || is_result_[size_t(v)]) continue;
+      dying_.push_back(v);
+      if (gives_[size_t(v)] != 0) givers[cost_[size_t(v)]].push_back(int(r));
+    }
+    for (auto& [bytes, positions] : givers) std::reverse(positions.begin(), positions.end());
     Account& account = account_of(*step.backend);
     for (size_t i = 0; i < w.writes.size(); ++i) {
       int v = w.writes[i];
       // A product that becomes the target of its epilogue lies in its memory for a moment.
       size_t product = planned.epilogue && i == 0 ? cost_[size_t(planned.operation->outputs[0])] : 0;
       Fresh fresh{slot_of(v), std::max(cost_[size_t(v)], product)};
-      for (int& d : dying_) {
-        if (d < 0 || gives_[size_t(d)] == 0 || cost_[size_t(d)] != cost_[size_t(v)] ||
-            !may_take_over(ir_, planned, d, i))
-          continue;
-        fresh.takes_over = slots_[size_t(d)];
-        if (value(d).kind == ValueKind::leaf) fresh.leaf = value(d).leaf;
-        gives_[size_t(d)] = 0;  // no longer free to give
-        charged_[size_t(v)] = std::exchange(charged_[size_t(d)], 0);
-        d = -1;
-        break;
+      if (auto found = givers.find(cost_[size_t(v)]); found != givers.end()) {
+        std::vector<int>& positions = found->second;
+        size_t tried = 0;
+        for (size_t k = positions.size(); k-- > 0 && tried < kMostTried; ++tried) {
+          if (!may_take_over(ir_, planned, positions[k], i)) continue;
+          int d = w.reads[size_t(positions[k])];
+          fresh.takes_over = slots_[size_t(d)];
+          if (value(d).kind == ValueKind::leaf) fresh.leaf = value(d).leaf;
+          charged_[size_t(v)] = std::exchange(charged_[size_t(d)], 0);
+          given_[size_t(d)] = 1;
+          positions.erase(positions.begin() + ptrdiff_t(k));
+          break;
+        }
       }
       if (fresh.takes_over < 0) {
         account.in_use += charged_[size_t(v)] = block_capacity(fresh.bytes);
@@ -297,7 +313,8 @@ class Plan::Builder {
   std::vector<size_t> cost_;     // what storing the value takes
   std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
   std::vector<int> slots_, readers_;
-  std::vector<int> dying_;  // in the step at hand; -1: taken over
+  std::vector<int> dying_;   // in the step at hand
+  std::vector<char> given_;  // values whose memory a result has taken over
   std::vector<Account> accounts_;
 };
 

@@ -16,8 +16,8 @@ struct PlannedStep {
   const Epilogue* epilogue;    // of an operation; may be null
 };
 
-// Whether the memory of value `from`, which dies in the step, may become that of its result `work.writes[index]`: every
-// element is read before its place is written. Both have the same number of bytes.
-bool may_take_over(const Ir& ir, const PlannedStep& step, int from, size_t index);
+// Whether the memory of `work.reads[read]`, which dies in the step, may become that of its result `work.writes[index]`:
+// every element is read before its place is written. Both have the same number of bytes.
+bool may_take_over(const Ir& ir, const PlannedStep& step, int read, size_t index);
 
 }  // namespace funcnn

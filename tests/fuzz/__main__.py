@@ -43,6 +43,8 @@ def main() -> int:
                 for done in concurrent.futures.as_completed(
                     [pool.submit(run, options.seed, c, traces) for c in chunks]
                 ):
+                    if done.exception():
+                        pool.shutdown(wait=False, cancel_futures=True)
                     report = done.result()
                     total.add(report)
                     bar.update(report.programs)

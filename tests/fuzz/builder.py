@@ -90,7 +90,7 @@ class Builder:
         step = Step(op, args, params)
         try:
             made = run_step(step, self.values)
-        except (ValueError, IndexError, OverflowError, ZeroDivisionError) as e:
+        except (ValueError, IndexError, TypeError, OverflowError) as e:
             raise Rejected(str(e)) from e
         if sum(v.x.size for v in made) > 2 * self.scale.limit:
             raise Rejected("too large")

@@ -48,7 +48,10 @@ def run(seed: int, numbers: range, traces: pathlib.Path) -> Report:
     faulthandler.dump_traceback_later(LONGEST, exit=True)
     for n in numbers:
         trace.write_text(str(n))
-        recipe, values = seeded(number_of(seed, n))
+        try:
+            recipe, values = seeded(number_of(seed, n))
+        except Exception as e:
+            raise RuntimeError(f"the generator failed at program {n} of seed {seed}") from e
         report.programs += 1
         names = operations(recipe)
         report.steps += len(names)
