@@ -27,6 +27,9 @@ PyObject* wrap(Array array);
 Array as_array(nb::handle object, const char* name);
 // What stands beside an array of dtype `like`: a Python number takes it, the rest is as for as_array.
 Array as_operand(nb::handle object, Dtype like, const char* name);
+// The same for a value that stands for a Python number (see Node::weak).
+Array beside(const Array& x, Dtype like);
+Dtype weak_dtype(Dtype own, Dtype like);
 // Two operands: a Python number takes the dtype of the array beside it.
 std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name);
 // A number (bool, int, float or complex, subclasses included) as an array: beside an array of dtype `like` if given,

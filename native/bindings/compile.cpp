@@ -9,8 +9,10 @@
 #include <nanobind/stl/vector.h>
 
 #include "base/error.h"
+#include "bindings/held.h"
 #include "bindings/interpreter.h"
 #include "bindings/trace.h"
+#include "bindings/typed.h"
 #include "plan/compiled_graph.h"
 #include "plan/eval.h"
 #include "plan/log.h"
@@ -22,10 +24,18 @@ namespace {
 struct Entry {
   nb::object statics;  // tuple of the static values, positional then (name, value)
   pytree::TreeDef inputs;
-  std::vector<Aval> avals;
+  std::vector<Argument> arguments;
   pytree::TreeDef outputs;
+  std::vector<bool> weak;  // outputs that stand for Python numbers
   std::unique_ptr<CompiledGraph> graph;
   Arrays captured;
+  bool holds_python = false;  // in the graph
+
+  nb::object result(Arrays arrays) const {
+    for (size_t i = 0; i < arrays.size(); ++i)
+      if (weak[i]) arrays[i] = with_weakness(arrays[i], true);
+    return unflatten_arrays(outputs, arrays);
+  }
 };
 
 class Compiled {
@@ -48,18 +58,20 @@ class Compiled {
     c.arrays = arrays_of_leaves(leaves, c.tree, "compile", "; pass it as a static argument (static_argnames)");
     leaves.clear();
     bool traced = std::any_of(c.arrays.begin(), c.arrays.end(), is_traced);
+    hash(c);
     std::shared_ptr<Entry> entry = find(c);
     if (!entry) {
       entry = trace(c);
       // What a running transformation made is no constant: this trace serves this call alone.
-      if (std::any_of(entry->captured.begin(), entry->captured.end(), is_traced)) {
-        Arrays arguments = with_captured(c, *entry);
-        return unflatten_arrays(entry->outputs, substitute(entry->graph->graph(), arguments));
-      }
-      remember(c, entry);
+      bool once = std::any_of(entry->captured.begin(), entry->captured.end(), is_traced);
+      report(*entry, once);
+      if (once)
+        traced = true;
+      else
+        entry = remember(c, entry);
     }
     Arrays arguments = with_captured(c, *entry);
-    if (traced) return unflatten_arrays(entry->outputs, substitute(entry->graph->graph(), arguments));
+    if (traced) return entry->result(substitute(entry->graph->graph(), arguments));
     // Donation wants the arguments held by nobody but the caller's arrays.
     c = {};
     Arrays outputs;
@@ -67,15 +79,19 @@ class Compiled {
       Unlocked release;
       outputs = entry->graph->run(arguments);
     }
-    return unflatten_arrays(entry->outputs, outputs);
+    return entry->result(std::move(outputs));
   }
 
   nb::dict cache_info() {
-    std::lock_guard lock(mutex_);
+    // Python code may run wherever a Python object is made, and call this function: never under the lock.
+    auto [hits, misses, entries] = [&] {
+      std::lock_guard lock(mutex_);
+      return std::tuple(hits_, misses_, entries_.size());
+    }();
     nb::dict info;
-    info["hits"] = hits_;
-    info["misses"] = misses_;
-    info["entries"] = entries_.size();
+    info["hits"] = hits;
+    info["misses"] = misses;
+    info["entries"] = entries;
     info["capacity"] = capacity_;
     return info;
   }
@@ -87,8 +103,28 @@ class Compiled {
     dropped.swap(recent_);
     hits_ = misses_ = 0;
   }
-  nb::object function() const { return function_; }
+  nb::object function() const { return function_.is_valid() ? function_ : nb::none(); }
   const std::string& name() const { return name_; }
+
+  // For the garbage collector.
+  int traverse(visitproc visit, void* arg) {
+    if (int stop = visit_object(function_, visit, arg)) return stop;
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return 0;  // in use
+    for (const auto& [hash, entry] : recent_) {
+      if (entry.use_count() > 1) continue;  // running
+      if (int stop = visit_object(entry->statics, visit, arg)) return stop;
+      if (int stop = visit_treedef(entry->inputs, visit, arg)) return stop;
+      if (int stop = visit_treedef(entry->outputs, visit, arg)) return stop;
+      if (entry->holds_python)
+        if (int stop = visit_graph({entry->graph->graph()}, visit, arg)) return stop;
+    }
+    return 0;
+  }
+  void drop() {
+    clear();
+    nb::object function = std::move(function_);
+  }
 
  private:
   struct Call {
@@ -141,6 +177,7 @@ class Compiled {
 
   // The arguments of the Python function with `arrays` in place of the dynamic leaves.
   nb::object invoke(const Call& c, Span arrays) const {
+    if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
     nb::object tree = unflatten_arrays(c.tree, arrays);
     if (static_positions_.empty() && static_names_.empty()) {
       bool both = nb::len(nb::borrow<nb::dict>(c.kwargs)) > 0;
@@ -161,16 +198,17 @@ class Compiled {
     return function_(*nb::tuple(args), **kwargs);
   }
 
-  std::shared_ptr<Entry> find(Call& c) {
+  void hash(Call& c) const {
     Hasher h;
     h.add(int64_t(c.tree.hash()));
     for (const Array& a : c.arrays) {
-      h.add(int(a.dtype()));
+      h.add(int(a.dtype()) << 1 | int(a.node()->weak));
       h.add(a.shape());
     }
     if (c.statics.is_valid()) {
       Py_hash_t hash = PyObject_Hash(c.statics.ptr());
       if (hash == -1) {
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw nb::python_error();
         PyErr_Clear();
         throw TypeError(cat("compile of ", name_, ": static arguments must be hashable, got ",
                             nb::cast<std::string>(nb::repr(c.statics))));
@@ -178,6 +216,9 @@ class Compiled {
       h.add(int64_t(hash));
     }
     c.hash = size_t(h.finish().low);
+  }
+
+  std::shared_ptr<Entry> find(const Call& c, bool count = true) {
     std::vector<std::shared_ptr<Entry>> candidates;
     {
       std::lock_guard lock(mutex_);
@@ -187,7 +228,7 @@ class Compiled {
     for (auto& entry : candidates) {
       if (!matches(c, *entry)) continue;
       std::lock_guard lock(mutex_);
-      ++hits_;
+      hits_ += count;
       auto [first, last] = entries_.equal_range(c.hash);
       for (auto it = first; it != last; ++it)
         if (it->second->second == entry) recent_.splice(recent_.begin(), recent_, it->second);
@@ -197,28 +238,25 @@ class Compiled {
   }
 
   static bool matches(const Call& c, const Entry& e) {
-    if (e.avals.size() != c.arrays.size() || !(e.inputs == c.tree)) return false;
-    for (size_t i = 0; i < e.avals.size(); ++i)
-      if (c.arrays[i].dtype() != e.avals[i].dtype || c.arrays[i].shape() != e.avals[i].shape) return false;
-    return !c.statics.is_valid() || (c.statics.equal(e.statics) && same_types(c.statics, e.statics));
-  }
-
-  // 1, 1.0 and True are equal, and so may be the tuples that hold them.
-  static bool same_types(nb::handle a, nb::handle b) {
-    if (Py_TYPE(a.ptr()) != Py_TYPE(b.ptr())) return false;
-    if (!PyTuple_CheckExact(a.ptr())) return true;
-    for (Py_ssize_t i = 0; i < PyTuple_Size(a.ptr()); ++i)
-      if (!same_types(PyTuple_GetItem(a.ptr(), i), PyTuple_GetItem(b.ptr(), i))) return false;
-    return true;
+    if (e.arguments.size() != c.arrays.size()) return false;
+    for (size_t i = 0; i < e.arguments.size(); ++i) {
+      const Argument& known = e.arguments[i];
+      const Array& a = c.arrays[i];
+      if (a.dtype() != known.aval.dtype || a.node()->weak != known.weak || a.shape() != known.aval.shape) return false;
+    }
+    return same_structure(e.inputs, c.tree) && (!c.statics.is_valid() || same_value(c.statics, e.statics));
   }
 
   std::shared_ptr<Entry> trace(const Call& c) {
     auto entry = std::make_shared<Entry>();
     entry->statics = c.statics;
     entry->inputs = c.tree;
-    for (const Array& a : c.arrays) entry->avals.push_back(a.aval());
-    Traced traced = trace_abstract(entry->avals, "compile of " + name_, [&](Span arrays) { return invoke(c, arrays); });
+    entry->arguments = arguments_of(c.arrays);
+    Traced traced =
+        trace_abstract(entry->arguments, "compile of " + name_, [&](Span arrays) { return invoke(c, arrays); });
     entry->outputs = traced.outputs;
+    entry->weak = std::move(traced.weak);
+    entry->holds_python = holds_python({traced.graph});
     entry->captured = std::move(traced.captured);
     std::vector<bool> donated = donation(c);
     donated.resize(traced.graph.inputs.size(), false);
@@ -227,15 +265,22 @@ class Compiled {
       eval(entry->captured);
     }
     entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph), std::move(donated));
-    std::lock_guard lock(mutex_);
-    ++misses_;
-    if (log_enabled("compile")) {
-      std::string avals;
-      for (const Aval& a : entry->avals) avals += cat(avals.empty() ? "" : ", ", a.dtype, a.shape);
-      log_line("compile",
-               cat("traced ", name_, "(", avals, "): ", entries_.empty() ? "first call" : "a new signature"));
-    }
     return entry;
+  }
+
+  // Count a trace and say why it was made.
+  void report(const Entry& entry, bool once) {
+    const char* why = once ? "it reads a value of the transformation around it, so the trace serves this call alone"
+                           : "a new signature";
+    {
+      std::lock_guard lock(mutex_);
+      if (misses_++ == 0 && !once) why = "first call";
+    }
+    if (!log_enabled("compile")) return;
+    std::string arguments;
+    for (const Argument& a : entry.arguments)
+      arguments += cat(arguments.empty() ? "" : ", ", a.weak ? "number " : "", a.aval.dtype, a.aval.shape);
+    log_line("compile", cat("traced ", name_, "(", arguments, "): ", why));
   }
 
   // Which leaves belong to donated arguments.
@@ -274,7 +319,9 @@ class Compiled {
     return arguments;
   }
 
-  void remember(const Call& c, const std::shared_ptr<Entry>& entry) {
+  // The entry to use from now on: another thread may have made the same meanwhile.
+  std::shared_ptr<Entry> remember(const Call& c, const std::shared_ptr<Entry>& entry) {
+    if (std::shared_ptr<Entry> known = find(c, false)) return known;
     std::vector<std::shared_ptr<Entry>> dropped;
     std::lock_guard lock(mutex_);
     recent_.emplace_front(c.hash, entry);
@@ -290,6 +337,7 @@ class Compiled {
       dropped.push_back(last->second);
       recent_.pop_back();
     }
+    return entry;
   }
 
   nb::object function_;
@@ -309,29 +357,38 @@ PyObject* call_compiled(PyObject* self, PyObject* args, PyObject* kwargs) {
   return guarded([&] { return nb::inst_ptr<Compiled>(nb::handle(self))->call(args, kwargs).release().ptr(); });
 }
 
+// Where instances keep their __dict__.
+Py_ssize_t dict_offset = 0;
+PyObject*& dict_of(PyObject* self) {
+  return *reinterpret_cast<PyObject**>(reinterpret_cast<std::byte*>(self) + dict_offset);
+}
+
 int traverse_compiled(PyObject* self, visitproc visit, void* arg) {
-#if PY_VERSION_HEX >= 0x03090000
   Py_VISIT(Py_TYPE(self));
-#endif
-  if (nb::inst_ready(self)) {
-    nb::object function = nb::inst_ptr<Compiled>(nb::handle(self))->function();
-    PyObject* held = function.ptr();
-    Py_VISIT(held);
-  }
+  if (dict_offset) Py_VISIT(dict_of(self));
+  return nb::inst_ready(self) ? nb::inst_ptr<Compiled>(nb::handle(self))->traverse(visit, arg) : 0;
+}
+
+int clear_compiled(PyObject* self) {
+  if (dict_offset) Py_CLEAR(dict_of(self));
+  if (nb::inst_ready(self)) nb::inst_ptr<Compiled>(nb::handle(self))->drop();
   return 0;
 }
 
 PyType_Slot compiled_slots[] = {{Py_tp_call, reinterpret_cast<void*>(call_compiled)},
                                 {Py_tp_traverse, reinterpret_cast<void*>(traverse_compiled)},
+                                {Py_tp_clear, reinterpret_cast<void*>(clear_compiled)},
                                 {0, nullptr}};
 
 }  // namespace
 
 void bind_compile(nb::module_& m) {
-  nb::class_<Compiled>(m, "CompiledFunction", nb::type_slots(compiled_slots), nb::dynamic_attr(),
-                       "A function that runs from cached traces; made by :func:`funcnn.compile`.")
-      .def(nb::init<nb::object, std::string, std::vector<int>, std::vector<std::string>, std::vector<int>,
-                    std::vector<std::string>, size_t>())
+  nb::class_<Compiled> cls(m, "CompiledFunction", nb::type_slots(compiled_slots), nb::dynamic_attr(),
+                           nb::is_weak_referenceable(),
+                           "A function that runs from cached traces; made by :func:`funcnn.compile`.");
+  dict_offset = nb::cast<Py_ssize_t>(cls.attr("__dictoffset__"));
+  cls.def(nb::init<nb::object, std::string, std::vector<int>, std::vector<std::string>, std::vector<int>,
+                   std::vector<std::string>, size_t>())
       .def("cache_info", &Compiled::cache_info, nb::sig("def cache_info(self) -> dict[str, int]"),
            "Return how often a call found its trace (`hits`) or had to make it (`misses`), and how many are kept.")
       .def("clear_cache", &Compiled::clear, "Forget every trace of this function.")

@@ -49,10 +49,38 @@ void share_captured(Traced& a, Traced& b, size_t shared) {
   b.graph.inputs.insert(b.graph.inputs.begin() + ptrdiff_t(shared), of_a.begin(), of_a.end());
 }
 
-std::vector<Aval> avals_of(Span arrays) {
-  std::vector<Aval> avals;
-  for (const Array& a : arrays) avals.push_back(a.aval());
-  return avals;
+// A carry that is a Python number takes the type that the first step makes of it, as in the loop this stands for; the
+// body is then traced again. A number that comes back takes the type of the carry.
+bool settle_carry(Flat& init, Traced& body) {
+  bool settled = true;
+  for (size_t i = 0; i < init.arrays.size(); ++i) {
+    Array &before = init.arrays[i], &after = body.graph.outputs[i];
+    Dtype from = before.dtype(), to = after.dtype();
+    if (before.shape() != after.shape()) continue;
+    if (body.weak[i] && !init.weak[i]) {
+      if (weak_dtype(to, from) == from) after = astype(after, from);
+      continue;
+    }
+    if (!init.weak[i] || (body.weak[i] && from == to)) continue;
+    if ((body.weak[i] ? promote_types(from, to) : weak_dtype(from, to)) != to) continue;
+    before = with_weakness(astype(before, to), body.weak[i]);
+    init.weak[i] = body.weak[i];
+    settled = false;
+  }
+  return settled;
+}
+
+// Trace the body of a loop until the types of its carries stay what they were.
+template <class F>
+Traced trace_body(const char* name, Flat& init, F&& trace, size_t part) {
+  for (;;) {
+    Traced body = trace();
+    const pytree::TreeDef structure = part == 0 ? body.outputs : body.outputs.children()[0];
+    bool fits = structure == init.treedef;
+    if (fits && !settle_carry(init, body)) continue;
+    check_carry(name, init, structure, body.graph.outputs);
+    return body;
+  }
 }
 
 nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std::optional<int64_t> length,
@@ -76,23 +104,35 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
   int64_t steps = first ? xs.arrays[*first].dim(0) : *length;
   if (steps < 0) throw ValueError(cat("scan: length must not be negative, got ", steps));
 
-  std::vector<Aval> avals = avals_of(init.arrays);
-  for (const Array& x : xs.arrays) {
-    Aval aval = x.aval();
-    aval.shape.erase(aval.shape.begin());
-    avals.push_back(std::move(aval));
-  }
   size_t carries = init.arrays.size();
-  Traced body = trace_abstract(avals, "scan", [&](Span in) {
-    nb::object result = nb::handle(f)(init.with(in.subspan(0, carries)), xs.with(in.subspan(carries)));
-    if (!PyTuple_Check(result.ptr()) || PyTuple_Size(result.ptr()) != 2)
-      throw TypeError("scan: the function must return a pair (carry, y)");
-    return result;
-  });
-  std::vector<pytree::TreeDef> parts = body.outputs.children();
-  check_carry("scan", init, parts[0], body.graph.outputs);
+  auto trace = [&] {
+    std::vector<Argument> arguments = arguments_of(init.arrays);
+    for (const Array& x : xs.arrays) {
+      arguments.push_back(argument_of(x));
+      Shape& shape = arguments.back().aval.shape;
+      shape.erase(shape.begin());
+    }
+    return trace_abstract(arguments, "scan", [&](Span in) {
+      nb::object result = nb::handle(f)(init.with(in.subspan(0, carries)), xs.with(in.subspan(carries)));
+      if (!PyTuple_Check(result.ptr()) || PyTuple_Size(result.ptr()) != 2)
+        throw TypeError("scan: the function must return a pair (carry, y)");
+      return result;
+    });
+  };
+  Traced body = trace_body("scan", init, trace, 1);
   Arrays out = scan(std::move(body.graph), init.arrays, xs.arrays, body.captured, steps, reverse);
   return unflatten_arrays(body.outputs, out);
+}
+
+// A number that one branch returns takes the dtype of what the other does.
+void share_dtype(Traced& a, Traced& b, size_t i) {
+  Array &x = a.graph.outputs[i], &y = b.graph.outputs[i];
+  Dtype from_x = x.dtype(), from_y = y.dtype();
+  Dtype to_x = a.weak[i] ? weak_dtype(from_x, from_y) : from_x, to_y = b.weak[i] ? weak_dtype(from_y, from_x) : from_y;
+  if (a.weak[i] && b.weak[i]) to_x = to_y = promote_types(from_x, from_y);
+  if (to_x != to_y) return;
+  x = astype(x, to_x);
+  y = astype(y, to_y);
 }
 
 nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_false, nb::tuple operands) {
@@ -104,9 +144,9 @@ nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_fals
         cat("cond: the predicate must be 0-d, got shape ", chosen.shape(), "; for a choice by element use where"));
   chosen = astype(chosen, Dtype::bool_);
   Flat given = flatten_arrays(operands, Others::convert, "cond: operands");
-  std::vector<Aval> avals = avals_of(given.arrays);
+  std::vector<Argument> arguments = arguments_of(given.arrays);
   auto trace = [&](nb::handle f) {
-    return trace_abstract(avals, "cond",
+    return trace_abstract(arguments, "cond",
                           [&](Span in) { return nb::object(nb::handle(f)(*nb::borrow<nb::tuple>(given.with(in)))); });
   };
   Traced a = trace(if_true), b = trace(if_false);
@@ -114,6 +154,7 @@ nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_fals
     throw TypeError(cat("cond: the branches return different structures, ", a.outputs.repr(), " if true and ",
                         b.outputs.repr(), " if false"));
   for (size_t i = 0; i < a.graph.outputs.size(); ++i) {
+    share_dtype(a, b, i);
     Aval x = a.graph.outputs[i].aval(), y = b.graph.outputs[i].aval();
     if (!(x == y))
       throw TypeError(cat("cond: the branches disagree", at_path(a.outputs, i), ": ", aval_text(x), " if true and ",
@@ -129,19 +170,19 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
   check_function("while_loop", "cond_fun", condition);
   check_function("while_loop", "body_fun", body);
   Flat init = flatten_arrays(init_tree, Others::convert, "while_loop: init");
-  std::vector<Aval> avals = avals_of(init.arrays);
   auto trace = [&](nb::handle f) {
-    return trace_abstract(avals, "while_loop", [&](Span in) { return nb::object(nb::handle(f)(init.with(in))); });
+    return trace_abstract(arguments_of(init.arrays), "while_loop",
+                          [&](Span in) { return nb::object(nb::handle(f)(init.with(in))); });
   };
-  Traced test = trace(condition), step = trace(body);
+  Traced step = trace_body("while_loop", init, [&] { return trace(body); }, 0);
+  Traced test = trace(condition);
   if (test.graph.outputs.size() != 1 || test.graph.outputs[0].ndim() != 0)
     throw TypeError("while_loop: the condition must return one 0-d bool");
   test.graph.outputs[0] = astype(test.graph.outputs[0], Dtype::bool_);
-  check_carry("while_loop", init, step.outputs, step.graph.outputs);
   share_captured(test, step, init.arrays.size());
   Arrays constants = join(test.captured, step.captured);
-  Arrays out = while_loop(std::move(test.graph), std::move(step.graph), init.arrays, constants);
-  return init.with(out);
+  return unflatten_arrays(step.outputs,
+                          while_loop(std::move(test.graph), std::move(step.graph), init.arrays, constants));
 }
 
 }  // namespace

@@ -209,7 +209,10 @@ bool convert_scalar(PyObject* o, std::optional<Dtype> like, Array& out) {
 
 Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name) {
   PyObject* o = object.ptr();
-  if (is_array(o)) return dtype ? astype(array_of(o), *dtype) : array_of(o);
+  if (is_array(o)) {
+    Array x = with_weakness(array_of(o), false);
+    return dtype ? astype(x, *dtype) : x;
+  }
   if (PyFloat_Check(o)) return constant(PyFloat_AsDouble(o), dtype.value_or(Dtype::float32));
   if (PyBool_Check(o)) return constant(int64_t(PyObject_IsTrue(o)), dtype.value_or(Dtype::bool_));
   if (PyLong_Check(o)) return convert_int(o, dtype.value_or(int_dtype(o)));
@@ -241,12 +244,22 @@ Array as_follower(nb::handle object, std::optional<Dtype> dtype, const char* nam
 }  // namespace
 
 Array as_array(nb::handle object, const char* name) {
-  if (is_array(object.ptr())) return array_of(object.ptr());
+  if (is_array(object.ptr())) return with_weakness(array_of(object.ptr()), false);
   return as_follower(object, std::nullopt, name);
 }
 
+Dtype weak_dtype(Dtype own, Dtype like) {
+  if (is_complex(own)) return own;
+  if (is_float(own)) return is_inexact(like) ? like : own;
+  return own == Dtype::bool_ || like != Dtype::bool_ ? like : own;
+}
+
+Array beside(const Array& x, Dtype like) {
+  return x.node()->weak ? with_weakness(astype(x, weak_dtype(x.dtype(), like)), false) : x;
+}
+
 Array as_operand(nb::handle object, Dtype like, const char* name) {
-  if (is_array(object.ptr())) return array_of(object.ptr());
+  if (is_array(object.ptr())) return beside(array_of(object.ptr()), like);
   Array made;
   if (convert_scalar(object.ptr(), like, made)) return made;
   made = as_follower(object, std::nullopt, name);
@@ -255,6 +268,11 @@ Array as_operand(nb::handle object, Dtype like, const char* name) {
 }
 
 std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name) {
+  if (is_array(a.ptr()) && is_array(b.ptr())) {
+    const Array &x = array_of(a.ptr()), &y = array_of(b.ptr());
+    if (x.node()->weak == y.node()->weak) return {x, y};
+    return {beside(x, y.dtype()), beside(y, x.dtype())};
+  }
   if (is_array(a.ptr())) {
     const Array& x = array_of(a.ptr());
     return {x, as_operand(b, x.dtype(), name)};

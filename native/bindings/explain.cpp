@@ -15,9 +15,7 @@ Traced trace_call(nb::handle function, nb::tuple args, nb::dict kwargs, const ch
   nb::object both = nb::make_tuple(args, kwargs);
   pytree::TreeDef tree = pytree::flatten(both, leaves);
   Arrays arrays = arrays_of_leaves(leaves, tree, name, "; bind it with functools.partial");
-  std::vector<Aval> avals;
-  for (const Array& a : arrays) avals.push_back(a.aval());
-  return trace_abstract(avals, name, [&](Span placeholders) {
+  return trace_abstract(arguments_of(arrays), name, [&](Span placeholders) {
     nb::object made = unflatten_arrays(tree, placeholders);
     return nb::object(function(*nb::borrow<nb::tuple>(made[0]), **nb::borrow<nb::dict>(made[1])));
   });

@@ -1,6 +1,7 @@
 // The operators of the class `array` as raw type slots: building `x + y` is the hot path of every program.
 #include "bindings/array.h"
 #include "bindings/interchange.h"
+#include "graph/trace.h"
 #include "ops/dot.h"
 #include "ops/elementwise.h"
 
@@ -15,6 +16,13 @@ class Operands {
     if (first && second) {
       x = &array_of(a);
       y = &array_of(b);
+      bool left = x->node()->weak, right = y->node()->weak;
+      weak = left && right;
+      if (left != right) {
+        const Array*& number = left ? x : y;
+        made_ = beside(*number, (left ? y : x)->dtype());
+        number = &made_;
+      }
       return true;
     }
     if (first) {
@@ -26,17 +34,29 @@ class Operands {
     y = &array_of(b);
     return convert_other(a, y->dtype());
   }
+  // Python adds bools as ints.
+  void count_bools() {
+    if (!weak || x->dtype() != Dtype::bool_ || y->dtype() != Dtype::bool_) return;
+    counts_[0] = astype(*x, Dtype::int32);
+    counts_[1] = astype(*y, Dtype::int32);
+    x = &counts_[0];
+    y = &counts_[1];
+  }
   const Array* x = nullptr;
   const Array* y = nullptr;
+  bool weak = false;  // both stand for Python numbers, and so does the result
 
  private:
   bool convert_other(PyObject* other, Dtype like) {
-    if (convert_scalar(other, like, made_)) return true;
+    if (convert_scalar(other, like, made_)) {
+      weak = (x == &made_ ? y : x)->node()->weak;
+      return true;
+    }
     if (PyBytes_Check(other) || PyByteArray_Check(other) || !is_foreign(other)) return false;
     made_ = as_operand(other, like, "array");
     return true;
   }
-  Array made_;
+  Array made_, counts_[2];
 };
 
 PyObject* not_implemented() { return nb::handle(Py_NotImplemented).inc_ref().ptr(); }
@@ -53,7 +73,11 @@ PyObject* binary_slot(PyObject* a, PyObject* b) {
   return guarded([&] {
     Operands operands;
     if (!operands.read(a, b)) return not_implemented();
-    return wrap(function(*operands.x, *operands.y));
+    if constexpr (function != apply<Opcode::bitwise_and> && function != apply<Opcode::bitwise_or> &&
+                  function != apply<Opcode::bitwise_xor>)
+      operands.count_bools();
+    Array made = function(*operands.x, *operands.y);
+    return wrap(operands.weak ? with_weakness(made, true) : std::move(made));
   });
 }
 
@@ -72,7 +96,11 @@ PyObject* in_place_slot(PyObject* a, PyObject* b) {
 
 template <Array (*function)(const Array&)>
 PyObject* unary_slot(PyObject* a) {
-  return guarded([&] { return wrap(function(array_of(a))); });
+  return guarded([&] {
+    const Array& x = array_of(a);
+    if (!x.node()->weak) return wrap(function(x));
+    return wrap(with_weakness(function(x.dtype() == Dtype::bool_ ? astype(x, Dtype::int32) : x), true));
+  });
 }
 
 template <Opcode op>
@@ -94,10 +122,11 @@ PyObject* divmod_slot(PyObject* a, PyObject* b) {
   return guarded([&] {
     Operands operands;
     if (!operands.read(a, b)) return not_implemented();
-    return nb::make_tuple(wrap_object(binary(Opcode::floor_divide, *operands.x, *operands.y)),
-                          wrap_object(binary(Opcode::remainder, *operands.x, *operands.y)))
-        .release()
-        .ptr();
+    operands.count_bools();
+    auto number = [&](Opcode op) {
+      return wrap_object(with_weakness(binary(op, *operands.x, *operands.y), operands.weak));
+    };
+    return nb::make_tuple(number(Opcode::floor_divide), number(Opcode::remainder)).release().ptr();
   });
 }
 
@@ -107,7 +136,7 @@ PyObject* compare_slot(PyObject* a, PyObject* b, int comparison) {
   return guarded([&] {
     Operands operands;
     if (!operands.read(a, b)) return not_implemented();
-    return wrap(binary(opcodes[comparison], *operands.x, *operands.y));
+    return wrap(with_weakness(binary(opcodes[comparison], *operands.x, *operands.y), operands.weak));
   });
 }
 

@@ -15,7 +15,7 @@ random::MaybeShape maybe_shape(nb::handle object, const char* name) {
 Array parameter(nb::handle object, Dtype like, const char* name) {
   Array made;
   if (object.is_none() || convert_scalar(object.ptr(), like, made)) return made;
-  return as_array(object, name);
+  return as_operand(object, like, name);
 }
 
 // A bound of random.randint, which must fit the dtype if it is known.

@@ -57,7 +57,10 @@ void bind_runtime(nb::module_& m) {
   if (nb::module_ os = nb::module_::import_("os"); nb::hasattr(os, "register_at_fork"))
     os.attr("register_at_fork")(nb::arg("before") = nb::cpp_function(&before_fork),
                                 nb::arg("after_in_parent") = nb::cpp_function([] { after_fork(false); }),
-                                nb::arg("after_in_child") = nb::cpp_function([] { after_fork(true); }));
+                                nb::arg("after_in_child") = nb::cpp_function([] {
+                                  after_fork(true);
+                                  forget_other_threads();
+                                }));
   m.def(
       "eval",
       [](nb::args trees) {

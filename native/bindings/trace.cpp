@@ -1,8 +1,34 @@
 #include "bindings/trace.h"
 
 #include "base/error.h"
+#include "bindings/interpreter.h"
+#include "plan/eval.h"
 
 namespace funcnn {
+
+FunctionTrace::~FunctionTrace() {
+  scope_.reset();
+  std::vector<NodeRef> computed = take_kept();
+  if (computed.empty()) return;
+  std::vector<Node*> nodes;
+  for (const NodeRef& node : computed) nodes.push_back(node.get());
+  Unlocked unlocked;
+  cut_past(nodes);
+}
+
+Argument argument_of(const Array& x) { return {x.aval(), x.node()->weak}; }
+
+std::vector<Argument> arguments_of(Span arrays) {
+  std::vector<Argument> arguments;
+  for (const Array& x : arrays) arguments.push_back(argument_of(x));
+  return arguments;
+}
+
+bool weak_array(nb::handle object, Array& out) {
+  if (!convert_scalar(object.ptr(), {}, out)) return false;
+  out = with_weakness(std::move(out), true);
+  return true;
+}
 
 Arrays arrays_of_leaves(const pytree::Leaves& leaves, const pytree::TreeDef& tree, const char* name,
                         const char* advice) {
@@ -15,8 +41,8 @@ Arrays arrays_of_leaves(const pytree::Leaves& leaves, const pytree::TreeDef& tre
       continue;
     }
     Array scalar;
-    if (convert_scalar(leaf, {}, scalar)) {
-      arrays.push_back(scalar);
+    if (weak_array(leaf, scalar)) {
+      arrays.push_back(std::move(scalar));
     } else if (nb::hasattr(leaves[i], "__array__")) {
       arrays.push_back(as_array(leaves[i], name));
     } else {
@@ -35,12 +61,14 @@ nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays) {
   return pytree::unflatten(tree, leaves);
 }
 
-Traced finish_trace(Span placeholders, nb::handle result, uint8_t level, Ref<Placeholder::Trace> trace) {
+Traced finish_trace(Span placeholders, nb::handle result, TraceId id, const std::string& what) {
   Traced traced;
   pytree::Leaves leaves;
   traced.outputs = pytree::flatten(result, leaves);
-  Arrays outputs = arrays_of_leaves(leaves, traced.outputs, trace->what.c_str(), "; return arrays only");
-  traced.graph = close_graph(placeholders, outputs, level, traced.captured, trace);
+  Arrays outputs = arrays_of_leaves(leaves, traced.outputs, what.c_str(), "; return arrays only");
+  for (const Array& x : outputs) traced.weak.push_back(x.node()->weak);
+  // A trace of its own: the placeholders of the call end with it, those of the graph do not.
+  traced.graph = close_graph(placeholders, outputs, id, traced.captured, new Placeholder::Trace(what));
   return traced;
 }
 

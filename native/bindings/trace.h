@@ -1,6 +1,7 @@
 // Python functions as closed graphs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,44 +13,70 @@
 
 namespace funcnn {
 
+// The trace of a transformation of Python functions. When the outermost ends, values that were computed meanwhile let
+// go of how they were made.
+class FunctionTrace {
+ public:
+  explicit FunctionTrace(TraceScope::Nodes nodes = TraceScope::Nodes::rebuilt) : scope_(std::in_place, nodes) {}
+  ~FunctionTrace();
+  FunctionTrace(const FunctionTrace&) = delete;
+  TraceId id() const { return scope_->id(); }
+
+ private:
+  std::optional<TraceScope> scope_;
+};
+
+// What is known of an argument while a function is traced.
+struct Argument {
+  Aval aval;
+  bool weak = false;  // it stands for a Python number
+  bool operator==(const Argument&) const = default;
+};
+Argument argument_of(const Array& x);
+std::vector<Argument> arguments_of(Span arrays);
+
 // A traced Python function: outputs of `graph` are the leaves of the result, its inputs the arguments followed by what
 // the function captured.
 struct Traced {
   Graph graph;
   Arrays captured;
   pytree::TreeDef outputs;
+  std::vector<bool> weak;  // which outputs stand for Python numbers
 };
 
-// Call `call(placeholders)` with abstract arrays of the given avals. `what` names the trace in errors.
+// Call `call(placeholders)` with abstract arrays. `what` names the trace in errors.
 template <class F>
-Traced trace_abstract(const std::vector<Aval>& avals, const std::string& what, F&& call);
+Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call);
 
+// A number as an array that stands for it; false if `object` is none.
+bool weak_array(nb::handle object, Array& out);
 // The arrays that leaves stand for: arrays themselves, Python numbers and NumPy values. TypeError naming the path of
 // any other leaf.
 Arrays arrays_of_leaves(const pytree::Leaves& leaves, const pytree::TreeDef& tree, const char* name,
                         const char* advice);
 // The tree of these arrays.
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays);
-// Whether a value depends on a running trace.
-inline bool is_traced(const Array& a) { return a.node()->abstract || a.node()->level > 0; }
 
 // ---- implementation
 
-Traced finish_trace(Span placeholders, nb::handle result, uint8_t level, Ref<Placeholder::Trace> trace);
+Traced finish_trace(Span placeholders, nb::handle result, TraceId id, const std::string& what);
 
 template <class F>
-Traced trace_abstract(const std::vector<Aval>& avals, const std::string& what, F&& call) {
+Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call) {
   Ref<Placeholder::Trace> trace(new Placeholder::Trace(what));
   struct End {
     Placeholder::Trace& trace;
     ~End() { trace.ended = true; }
   } end{*trace};
-  TraceScope scope;
+  FunctionTrace scope;
   Arrays placeholders;
-  placeholders.reserve(avals.size());
-  for (const Aval& aval : avals) placeholders.push_back(make_placeholder(aval.shape, aval.dtype, trace, scope.level()));
+  placeholders.reserve(arguments.size());
+  for (const Argument& a : arguments) {
+    placeholders.push_back(make_placeholder(a.aval.shape, a.aval.dtype, trace, scope.id()));
+    placeholders.back().node()->weak = a.weak;
+  }
   nb::object result = call(Span(placeholders));
-  return finish_trace(placeholders, result, scope.level(), trace);
+  return finish_trace(placeholders, result, scope.id(), what);
 }
 
 }  // namespace funcnn

@@ -3,14 +3,13 @@
 
 #include <algorithm>
 
+#include "bindings/held.h"
 #include "bindings/interchange.h"
 #include "bindings/interpreter.h"
 #include "graph/trace.h"
 #include "ops/rules.h"
-#include "plan/eval.h"
 #include "transforms/jvp.h"
 #include "transforms/vjp.h"
-#include "transforms/walk.h"
 
 namespace funcnn {
 
@@ -24,7 +23,7 @@ std::string at_path(const TreeDef& treedef, size_t leaf) {
 
 bool leaf_as_array(nb::handle leaf, std::optional<Dtype> like, Array& out) {
   if (is_array(leaf.ptr())) {
-    out = array_of(leaf.ptr());
+    out = like ? beside(array_of(leaf.ptr()), *like) : array_of(leaf.ptr());
     return true;
   }
   if (convert_scalar(leaf.ptr(), like, out)) return true;
@@ -34,9 +33,10 @@ bool leaf_as_array(nb::handle leaf, std::optional<Dtype> like, Array& out) {
 }
 
 nb::object Flat::with(Span replacements) const {
-  if (at.size() == leaves.size() && treedef.is_leaf()) return wrap_object(replacements[0]);
+  auto wrapped = [&](size_t i) { return wrap_object(with_weakness(replacements[i], weak[i])); };
+  if (at.size() == leaves.size() && treedef.is_leaf()) return wrapped(0);
   Leaves all = leaves;
-  for (size_t i = 0; i < at.size(); ++i) all[at[i]] = wrap_object(replacements[i]);
+  for (size_t i = 0; i < at.size(); ++i) all[at[i]] = wrapped(i);
   return pytree::unflatten(treedef, all);
 }
 
@@ -51,9 +51,10 @@ Flat flatten_arrays(nb::handle tree, Others others, const std::string& what) {
     } else if (others == Others::keep) {
       if (!is_foreign(leaf.ptr())) continue;
       x = as_array(leaf, "array");
-    } else if (!leaf_as_array(leaf, std::nullopt, x)) {
+    } else if (!weak_array(leaf, x) && !leaf_as_array(leaf, std::nullopt, x)) {
       throw TypeError(cat(what, at_path(flat.treedef, i), ": expected an array, got ", nb::inst_name(leaf).c_str()));
     }
+    flat.weak.push_back(x.node()->weak);
     flat.arrays.push_back(std::move(x));
     flat.at.push_back(uint32_t(i));
     leaf = nb::object();
@@ -84,17 +85,6 @@ Arrays matching_arrays(const Flat& like, nb::handle tree, const std::string& wha
   return result;
 }
 
-FunctionTrace::~FunctionTrace() {
-  scope_.reset();
-  if (trace_depth() > 0) return;
-  std::vector<NodeRef> computed = take_computed_in_trace();
-  if (computed.empty()) return;
-  std::vector<Node*> nodes;
-  for (const NodeRef& node : computed) nodes.push_back(node.get());
-  Unlocked unlocked;
-  cut_past(nodes);
-}
-
 nb::object call(nb::handle f, nb::handle args, nb::handle kwargs) {
   nb::object result = nb::steal(PyObject_Call(f.ptr(), args.ptr(), kwargs.is_valid() ? kwargs.ptr() : nullptr));
   if (!result.is_valid()) throw nb::python_error();
@@ -111,10 +101,10 @@ std::pair<nb::object, nb::object> as_pair(nb::handle result, const char* message
 
 namespace {
 
-Arrays traced(Span arrays, uint8_t level) {
+Arrays traced(Span arrays, TraceId id) {
   Arrays inputs;
   inputs.reserve(arrays.size());
-  for (const Array& x : arrays) inputs.push_back(trace_input(x, level));
+  for (const Array& x : arrays) inputs.push_back(trace_input(x, id));
   return inputs;
 }
 
@@ -177,11 +167,11 @@ nb::object value_and_grad(nb::handle fun, const std::string& name, nb::tuple pos
     check_differentiable(flats.back(), what);
   }
 
-  FunctionTrace scope;
+  FunctionTrace scope(TraceScope::Nodes::kept);
   Arrays inputs;
   std::vector<nb::object> trees;
   for (const Flat& flat : flats) {
-    Arrays mine = traced(flat.arrays, scope.level());
+    Arrays mine = traced(flat.arrays, scope.id());
     trees.push_back(flat.with(mine));
     inputs.insert(inputs.end(), mine.begin(), mine.end());
   }
@@ -199,7 +189,7 @@ nb::object value_and_grad(nb::handle fun, const std::string& name, nb::tuple pos
   if (has_aux)
     std::tie(result, aux) = as_pair(result, (name + ": with has_aux the function must return (loss, aux)").c_str());
   Array output = scalar_output(result, name), seed = constant(1, output.dtype());
-  Arrays cotangents = filled(pull_back(inputs, Span(&output, 1), Span(&seed, 1), scope.level()), inputs);
+  Arrays cotangents = filled(pull_back(inputs, Span(&output, 1), Span(&seed, 1), scope.id()), inputs);
   nb::list gradients;
   size_t next = 0;
   for (const Flat& flat : flats) {
@@ -219,12 +209,12 @@ struct Call {
 };
 
 // Call `fun` on traced arguments.
-Call trace_call(nb::handle fun, const std::string& name, nb::tuple primals, bool has_aux, uint8_t level) {
+Call trace_call(nb::handle fun, const std::string& name, nb::tuple primals, bool has_aux, TraceId id) {
   Call made;
   nb::object args = nb::steal(PyTuple_New(Py_ssize_t(primals.size())));
   for (size_t i = 0; i < primals.size(); ++i) {
     made.arguments.push_back(flatten_arrays(primals[i], Others::convert, cat(name, ": argument ", i)));
-    Arrays inputs = traced(made.arguments.back().arrays, level);
+    Arrays inputs = traced(made.arguments.back().arrays, id);
     PyTuple_SetItem(args.ptr(), Py_ssize_t(i), made.arguments.back().with(inputs).release().ptr());
     made.inputs.insert(made.inputs.end(), inputs.begin(), inputs.end());
   }
@@ -271,23 +261,49 @@ std::vector<Flat> outline(const std::vector<Flat>& flats) {
   return result;
 }
 
-struct VjpFunction {
+// What linear functions of Python trees share.
+struct LinearFunction {
+  LinearFunction(LinearMap given, const std::vector<Flat>& arguments, const Flat& outputs)
+      : map(std::move(given)),
+        arguments(outline(arguments)),
+        outputs(outline(outputs)),
+        holds(holds_python({map.graph(), map.captured()})) {}
+
+  int traverse(visitproc visit, void* arg) const {
+    for (const Flat& flat : arguments)
+      if (int stop = visit_flat(flat, visit, arg)) return stop;
+    if (int stop = visit_flat(outputs, visit, arg)) return stop;
+    return holds ? visit_graph({map.graph(), map.captured()}, visit, arg) : 0;
+  }
+  void drop() {
+    LinearMap last = std::move(map);
+    std::vector<Flat> trees = std::move(arguments);
+    Flat tree = std::move(outputs);
+    dropped = true;
+  }
+  void check() const {
+    if (dropped) throw ValueError("the garbage collector has taken what this function needs");
+  }
+
   LinearMap map;
   std::vector<Flat> arguments;
   Flat outputs;
+  bool holds = false, dropped = false;
+};
 
+struct VjpFunction : LinearFunction {
+  using LinearFunction::LinearFunction;
   nb::object operator()(nb::handle cotangents) const {
+    check();
     Arrays given = matching_arrays(outputs, cotangents, "vjp: the cotangent of the output");
     return argument_trees(arguments, map(filled(std::move(given), outputs.arrays)));
   }
 };
 
-struct JvpFunction {
-  LinearMap map;
-  std::vector<Flat> arguments;
-  Flat outputs;
-
+struct JvpFunction : LinearFunction {
+  using LinearFunction::LinearFunction;
   nb::object operator()(nb::args tangents) const {
+    check();
     Arrays given = argument_tangents(arguments, tangents, "linearize"), like;
     for (const Flat& flat : arguments) like.insert(like.end(), flat.arrays.begin(), flat.arrays.end());
     return outputs.with(map(filled(std::move(given), like)));
@@ -299,29 +315,42 @@ nb::object with_aux(nb::object a, nb::object b, bool has_aux, const nb::object& 
 }
 
 nb::object vjp(nb::handle fun, nb::tuple primals, bool has_aux) {
-  FunctionTrace scope;
-  Call made = trace_call(fun, "vjp", primals, has_aux, scope.level());
-  VjpFunction back{vjp_map(made.inputs, made.outputs.arrays, scope.level()), outline(made.arguments),
-                   outline(made.outputs)};
+  FunctionTrace scope(TraceScope::Nodes::kept);
+  Call made = trace_call(fun, "vjp", primals, has_aux, scope.id());
+  VjpFunction back(vjp_map(made.inputs, made.outputs.arrays, scope.id()), made.arguments, made.outputs);
   return with_aux(made.result, nb::cast(std::move(back)), has_aux, made.aux);
 }
 
 nb::object linearize(nb::handle fun, nb::tuple primals, bool has_aux) {
-  FunctionTrace scope;
-  Call made = trace_call(fun, "linearize", primals, has_aux, scope.level());
-  JvpFunction forward{jvp_map(made.inputs, made.outputs.arrays, scope.level()), outline(made.arguments),
-                      outline(made.outputs)};
+  FunctionTrace scope(TraceScope::Nodes::kept);
+  Call made = trace_call(fun, "linearize", primals, has_aux, scope.id());
+  JvpFunction forward(jvp_map(made.inputs, made.outputs.arrays, scope.id()), made.arguments, made.outputs);
   return with_aux(made.result, nb::cast(std::move(forward)), has_aux, made.aux);
 }
 
 nb::object jvp(nb::handle fun, nb::tuple primals, nb::tuple tangents, bool has_aux) {
-  FunctionTrace scope;
-  Call made = trace_call(fun, "jvp", primals, has_aux, scope.level());
+  FunctionTrace scope(TraceScope::Nodes::kept);
+  Call made = trace_call(fun, "jvp", primals, has_aux, scope.id());
   Arrays given = argument_tangents(made.arguments, tangents, "jvp");
-  Arrays moved = push_forward(made.inputs, made.outputs.arrays, given, scope.level());
+  Arrays moved = push_forward(made.inputs, made.outputs.arrays, given, scope.id());
   nb::object along = made.outputs.with(filled(std::move(moved), made.outputs.arrays));
   return with_aux(made.result, along, has_aux, made.aux);
 }
+
+template <class T>
+int traverse_linear(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return nb::inst_ready(self) ? nb::inst_ptr<T>(nb::handle(self))->traverse(visit, arg) : 0;
+}
+template <class T>
+int clear_linear(PyObject* self) {
+  if (nb::inst_ready(self)) nb::inst_ptr<T>(nb::handle(self))->drop();
+  return 0;
+}
+template <class T>
+PyType_Slot linear_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(traverse_linear<T>)},
+                              {Py_tp_clear, reinterpret_cast<void*>(clear_linear<T>)},
+                              {0, nullptr}};
 
 }  // namespace
 
@@ -331,14 +360,18 @@ void bind_transforms(nb::module_& core) {
   m.def("vjp", &vjp);
   m.def("jvp", &jvp);
   m.def("linearize", &linearize);
-  // For values collected on the side: how many traces run, and which of them a value depends on (0: none).
-  m.def("trace_depth", &trace_depth);
+  // For values collected on the side: the innermost trace that runs, and the one that a value depends on (0: none).
+  m.def("current_trace", &current_trace);
   m.def(
-      "trace_level", [](nb::handle x) { return is_array(x.ptr()) ? int(array_of(x.ptr()).node()->level) : 0; },
+      "trace_of", [](nb::handle x) { return is_array(x.ptr()) ? running_trace_of(array_of(x.ptr())) : TraceId(0); },
       nb::arg().none());
-  nb::class_<VjpFunction>(m, "VjpFunction", "The linear function from cotangents of outputs to those of arguments.")
+  // Whether the value depends on a running trace, or has none because it leaked from one.
+  m.def("is_traced", [](nb::handle x) { return is_array(x.ptr()) && is_traced(array_of(x.ptr())); }, nb::arg().none());
+  nb::class_<VjpFunction>(m, "VjpFunction", nb::type_slots(linear_slots<VjpFunction>),
+                          "The linear function from cotangents of outputs to those of arguments.")
       .def("__call__", &VjpFunction::operator(), nb::arg("cotangents").none());
-  nb::class_<JvpFunction>(m, "JvpFunction", "The linear function from tangents of arguments to those of outputs.")
+  nb::class_<JvpFunction>(m, "JvpFunction", nb::type_slots(linear_slots<JvpFunction>),
+                          "The linear function from tangents of arguments to those of outputs.")
       .def("__call__", &JvpFunction::operator());
   bind_vmap(m);
   bind_rules(m);

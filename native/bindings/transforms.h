@@ -7,6 +7,7 @@
 
 #include "bindings/array.h"
 #include "bindings/interpreter.h"
+#include "bindings/trace.h"
 #include "graph/trace.h"
 #include "pytree/container.h"
 #include "pytree/pytree.h"
@@ -19,8 +20,9 @@ struct Flat {
   Arrays arrays;
   pytree::Leaves leaves;     // by leaf; null where there is an array
   std::vector<uint32_t> at;  // leaf of each array
+  std::vector<bool> weak;    // by array: whether it stands for a Python number
 
-  // The same tree with other arrays.
+  // The same tree with other arrays, as weak as those.
   nb::object with(Span arrays) const;
 };
 
@@ -36,27 +38,14 @@ std::string at_path(const pytree::TreeDef& treedef, size_t leaf);
 // `what` ("vjp: the cotangent") starts the errors.
 Arrays matching_arrays(const Flat& like, nb::handle tree, const std::string& what);
 
-// The trace of a transformation of Python functions. When the outermost ends, values that were computed meanwhile let
-// go of how they were made.
-class FunctionTrace {
- public:
-  FunctionTrace() : scope_(std::in_place) {}
-  ~FunctionTrace();
-  FunctionTrace(const FunctionTrace&) = delete;
-  uint8_t level() const { return scope_->level(); }
-
- private:
-  std::optional<TraceScope> scope_;
-};
-
 nb::object call(nb::handle f, nb::handle args, nb::handle kwargs = {});
 // The elements of a pair returned by `f`; an error saying what it should return otherwise.
 std::pair<nb::object, nb::object> as_pair(nb::handle result, const char* message);
 
 // Python objects that nodes of the graph hold: they may be let go on any thread, without the interpreter lock.
 template <class T>
-std::shared_ptr<T> keep_python(T value) {
-  return std::shared_ptr<T>(new T(std::move(value)), [](T* held) { release_soon([held] { delete held; }); });
+std::shared_ptr<T> keep_python(T* owned) {
+  return std::shared_ptr<T>(owned, [](T* held) { release_soon([held] { delete held; }); });
 }
 
 void bind_vmap(nb::module_& m);

@@ -46,7 +46,7 @@ struct AbstractTrace {
 
 class MappedCall {
  public:
-  MappedCall(uint8_t level, const Ref<Placeholder::Trace>& trace) : level_(level), trace_(trace) {}
+  MappedCall(TraceId id, const Ref<Placeholder::Trace>& trace) : id_(id), trace_(trace) {}
 
   // The tree with a placeholder for each mapped leaf.
   nb::object enter(nb::handle tree, nb::handle axes, const char* what) {
@@ -68,7 +68,7 @@ class MappedCall {
       if (from != 0) x = moveaxis(x, from, 0);
       found_.push_back({std::move(where), x.shape()[0], axis[i], x.shape()});
       Shape inner(x.shape().begin() + 1, x.shape().end());
-      inputs_.push_back(make_placeholder(std::move(inner), x.dtype(), trace_, level_));
+      inputs_.push_back(make_placeholder(std::move(inner), x.dtype(), trace_, id_));
       values_.push_back(std::move(x));
       leaves[i] = wrap_object(inputs_.back());
     }
@@ -110,7 +110,7 @@ class MappedCall {
     Arrays some;
     for (const Array& x : outputs)
       if (x) some.push_back(x);
-    Batched mapped = map_batch(inputs_, some, values_, size, level_);
+    Batched mapped = map_batch(inputs_, some, values_, size, id_);
     size_t next = 0;
     for (size_t i = 0; i < leaves.size(); ++i) {
       if (!outputs[i]) continue;
@@ -131,7 +131,7 @@ class MappedCall {
   }
 
  private:
-  uint8_t level_;
+  TraceId id_;
   Ref<Placeholder::Trace> trace_;
   Arrays inputs_, values_;
   std::vector<Mapped> found_;
@@ -141,7 +141,7 @@ nb::object vmap(nb::handle fun, nb::handle in_axes, nb::handle out_axes, nb::han
                 nb::dict kwargs) {
   FunctionTrace scope;
   AbstractTrace trace{new Placeholder::Trace("vmap")};
-  MappedCall mapped(scope.level(), trace.trace);
+  MappedCall mapped(scope.id(), trace.trace);
   nb::object new_args = mapped.enter(args, in_axes, "vmap: in_axes");
   nb::object new_kwargs = kwargs.size() ? mapped.enter(kwargs, nb::int_(0), "vmap: in_axes") : nb::object(kwargs);
   int64_t size = mapped.size(axis_size);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "graph/primitive.h"
+#include "graph/trace.h"
 
 namespace funcnn {
 namespace {
@@ -22,7 +23,7 @@ NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
   for (const Array& input : inputs) {
     Node* from = input.node();
     node->inputs.emplace_back(input.ref());
-    node->level = std::max(node->level, from->level);
+    if (from->trace != node->trace) node->trace = join_traces(node->trace, from->trace);
     node->abstract |= from->abstract;
     node->rebindable |= from->rebindable;
     if (!from->device.placed() || from->device == node->device) continue;

@@ -35,7 +35,7 @@ class Array {
 using Arrays = std::vector<Array>;
 using Span = std::span<const Array>;
 
-// The one function that creates computed nodes: sets level, abstract, rebindable from the inputs.
+// The one function that creates computed nodes: sets trace, abstract, rebindable from the inputs.
 Array make_node(Ref<const Primitive> primitive, Span inputs, Shape shape, Dtype dtype);
 // The same for a primitive with several outputs; returns its Output nodes.
 Arrays make_nodes(Ref<const Primitive> primitive, Span inputs, std::vector<Aval> outputs);

@@ -32,35 +32,63 @@ void rebuild(std::vector<Node*> order, NodeMap<Array>& map) {
 
 }  // namespace
 
+Arrays replace(Span outputs, Span from, Span to) {
+  NodeMap<Array> map(64);
+  TraceId lowest = UINT64_MAX;
+  bool abstract = true;
+  for (size_t i = 0; i < from.size(); ++i) {
+    map[from[i].node()] = to[i];
+    lowest = std::min(lowest, from[i].node()->trace);
+    abstract &= from[i].node()->abstract;
+  }
+  auto order = topological_order(
+      outputs, [&](Node& n) { return ((n.trace >= lowest && (n.abstract || !abstract)) || computed_inside(n)) && !map.contains(&n); });
+  rebuild(std::move(order), map);
+  Arrays replaced;
+  replaced.reserve(outputs.size());
+  for (const Array& output : outputs) {
+    const Array* made = map.find(output.node());
+    replaced.push_back(made ? *made : output);
+  }
+  return replaced;
+}
+
 Arrays substitute(const Graph& graph, Span arguments) {
   if (arguments.size() != graph.inputs.size())
     throw Error(cat("a graph of ", graph.inputs.size(), " inputs was given ", arguments.size()));
-  NodeMap<Array> map(64);
-  for (size_t i = 0; i < arguments.size(); ++i) map[graph.inputs[i].node()] = arguments[i];
-  auto order = topological_order(graph.outputs,
-                                 [&](Node& n) { return (n.abstract || computed_inside(n)) && !map.contains(&n); });
-  rebuild(std::move(order), map);
-  Arrays outputs;
-  outputs.reserve(graph.outputs.size());
-  for (const Array& output : graph.outputs) {
-    const Array* replaced = map.find(output.node());
-    outputs.push_back(replaced ? *replaced : output);
-  }
-  return outputs;
+  return replace(graph.outputs, graph.inputs, arguments);
 }
 
-Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Ref<Placeholder::Trace> trace) {
+Arrays used_from_outside(Span outputs, Span inputs, uint64_t since) {
+  NodeMap<char> known(64);
+  for (const Array& x : inputs) known[x.node()] = 1;
+  Arrays found;
+  auto use = [&](Node& node) {
+    bool fresh;
+    known.insert(&node, fresh);
+    if (Array x{NodeRef(&node)}; fresh && is_traced(x)) found.push_back(std::move(x));
+    return false;
+  };
+  topological_order(outputs, [&](Node& node) {
+    if (known.contains(&node)) return false;
+    // A node with several outputs is used through the one that is read.
+    bool reads_outside = node.inputs.size() == 1 && node.inputs[0]->multi() && node.inputs[0]->sequence < since;
+    return node.sequence < since || reads_outside ? use(node) : true;
+  });
+  return found;
+}
+
+Graph close_graph(Span inputs, Span outputs, TraceId id, Arrays& captured, Ref<Placeholder::Trace> trace) {
   Graph graph;
   NodeMap<Array> map(64);
   auto stand_in = [&](const Array& x) {
-    Array p = make_placeholder(x.shape(), x.dtype(), trace, level, x.node()->device);
+    Array p = make_placeholder(x.shape(), x.dtype(), trace, id, x.node()->device);
     map[x.node()] = p;
     graph.inputs.push_back(p);
   };
   for (const Array& x : inputs) stand_in(x);
-  auto order = topological_order(outputs, [&](Node& n) { return n.level >= level && !map.contains(&n); });
-  // Levels prune the walk; what really depends on the inputs is found exactly, because values of traces that ended
-  // keep the levels they had.
+  auto order = topological_order(outputs, [&](Node& n) { return n.trace >= id && !map.contains(&n); });
+  // Traces prune the walk; what really depends on the inputs is found exactly, since later traces need not.
   NodeMap<char> inside(64);
   for (const Array& x : inputs) inside[x.node()] = 1;
   std::erase_if(order, [&](Node* node) {

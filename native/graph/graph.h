@@ -113,15 +113,21 @@ std::vector<Node*> topological_order(std::span<const Array> roots, Enter&& enter
   return order;
 }
 
-// The outputs with `arguments` in place of the graph's inputs. Nodes that do not depend on an input are shared.
+// The outputs with `to` in the place of `from`. Nodes that do not depend on any of `from` are shared.
+Arrays replace(Span outputs, Span from, Span to);
+// The same with `arguments` in the place of a graph's inputs.
 Arrays substitute(const Graph& graph, Span arguments);
+
+// Traced values made before node number `since` that `outputs` depend on in some other way than through `inputs`: what
+// a function that ran from then on used beside its arguments.
+Arrays used_from_outside(Span outputs, Span inputs, uint64_t since);
 
 // Make (inputs -> outputs) closed. What the outputs use but does not depend on the inputs is captured: it becomes
 // further inputs, returned in `captured` in the order they were appended. What is made from nothing (see Node) is not
-// captured but computed inside. `level` is that of the inputs' trace: nothing
-// below it depends on them. The result holds placeholders of that level and no reference to the nodes it was made from,
+// captured but computed inside. `id` is that of the inputs' trace: nothing
+// below it depends on them. The result holds placeholders of that trace and no reference to the nodes it was made from,
 // except scalar constants.
-Graph close_graph(Span inputs, Span outputs, uint8_t level, Arrays& captured, Ref<Placeholder::Trace> trace);
+Graph close_graph(Span inputs, Span outputs, TraceId id, Arrays& captured, Ref<Placeholder::Trace> trace);
 
 // Structural hash of a closed graph: equal for graphs that compute the same in the same way.
 Hash hash_graph(const Graph& graph);

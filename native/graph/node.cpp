@@ -24,6 +24,8 @@ thread_local std::vector<Node*>* dying = nullptr;
 
 }  // namespace
 
+uint64_t next_node_sequence() { return next_sequence.load(std::memory_order_relaxed); }
+
 Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {}
 
 Node::~Node() {

@@ -20,6 +20,8 @@ namespace funcnn {
 class Primitive;
 class Node;
 using NodeRef = Ref<Node>;
+// One run of a transformation, later ones above earlier ones; 0: none (see graph/trace.h).
+using TraceId = uint64_t;
 
 // Shape and dtype: all that is known of a value before it is computed.
 struct Aval {
@@ -56,11 +58,12 @@ class Node final : public RefCounted {
   SmallVector<NodeRef, 3> inputs;
   Shape shape;
   uint64_t sequence = 0;  // creation order, the order in which plans schedule
+  TraceId trace = 0;      // the latest trace the value depends on
   Dtype dtype = Dtype::float32;
   Device device;            // where it is, or will be computed; any: where it is needed
-  uint8_t level = 0;        // the innermost trace the value depends on
   bool abstract = false;    // depends on a placeholder: has no value
   bool rebindable = false;  // handles may be rebound in place (funcnn.compat)
+  bool weak = false;        // stands for a Python number: takes the dtype of an array beside it
   int16_t output = -1;      // of an Output node: which output of its input
   // 0: depends on data. Else made from numbers and element positions alone, by less than this many operations: closed
   // graphs compute it again instead of keeping its value.
@@ -100,5 +103,8 @@ class Node final : public RefCounted {
  private:
   std::atomic<NodeState> state_{NodeState::pending};
 };
+
+// The sequence that the next node, or one after it, will have.
+uint64_t next_node_sequence();
 
 }  // namespace funcnn

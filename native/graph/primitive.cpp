@@ -22,10 +22,10 @@ Batched Output::batch(Span, std::span<const bool>, int64_t) const {
   throw Error("output: handled with its shared node");
 }
 
-Array make_placeholder(Shape shape, Dtype dtype, Ref<Placeholder::Trace> trace, uint8_t level, Device device) {
+Array make_placeholder(Shape shape, Dtype dtype, Ref<Placeholder::Trace> trace, TraceId id, Device device) {
   Array made = make_node(Ref<const Primitive>(new Placeholder(std::move(trace))), {}, std::move(shape), dtype);
   made.node()->abstract = true;
-  made.node()->level = level;
+  made.node()->trace = id;
   made.node()->device = device;
   return made;
 }

@@ -18,6 +18,11 @@ struct Control;
 struct Extension;
 struct Graph;
 
+// Objects of the language around the library that a primitive owns.
+struct Held {
+  virtual ~Held() = default;
+};
+
 // How a primitive reaches the machine.
 enum class Kind : uint8_t {
   leaf,         // a placeholder: has no value
@@ -89,6 +94,13 @@ class Primitive : public RefCounted {
   virtual const Control* control() const { return nullptr; }
   // Where both are computed on the same inputs, this one serves for the other (null: for none).
   virtual const Extension* extends() const { return nullptr; }
+  // Kind::alias: inputs beside the one repeated are computed first, and the value is merged with no other.
+  virtual bool orders() const { return false; }
+  // Dear to compute for the memory it takes: what checkpoints keep first, and planners compute once.
+  virtual bool dear() const { return false; }
+  // What the rules of this primitive keep alive of the language around the library (null: nothing), and whether nobody
+  // else does.
+  virtual const Held* held(bool* /*alone*/ = nullptr) const { return nullptr; }
 };
 
 // An error of a rule that does not exist, naming the primitive.
@@ -136,6 +148,6 @@ class Output final : public Primitive {
 // If `node` is an Output: its index, else -1.
 inline int output_index(const Node& node) { return node.output; }
 
-Array make_placeholder(Shape shape, Dtype dtype, Ref<Placeholder::Trace> trace, uint8_t level, Device device = {});
+Array make_placeholder(Shape shape, Dtype dtype, Ref<Placeholder::Trace> trace, TraceId id, Device device = {});
 
 }  // namespace funcnn

@@ -2,6 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
 #include "graph/graph.h"
@@ -10,55 +15,231 @@
 namespace funcnn {
 namespace {
 
-thread_local int depth = 0;
-std::atomic<int> running_traces{0};
+// The traces that nest on a thread, from the outermost on. A trace's id is the number of its session and its place
+// within; numbers only grow. While a session lasts its values keep their pasts: an inner trace that ended may have
+// been differentiated by an outer one. Everything here is under the lock of `Sessions`.
+struct Session {
+  uint64_t number = 0;
+  uint64_t opened = 0;           // traces, ended ones included
+  std::vector<TraceId> running;  // not a stack: coroutines may end in any order
+  int rebuilding = 0;            // running traces whose nodes will be rebuilt
+  std::vector<uint64_t> with;    // older sessions, running then, whose values some of this one's depend on
+  std::vector<NodeRef> kept;     // computed values that still hold their pasts
+  size_t sweep = 8;              // how many of them before those that only we hold are dropped
+};
+
+constexpr int kPlaceBits = 24;
+constexpr uint64_t kLastPlace = (uint64_t(1) << kPlaceBits) - 1;
+uint64_t session_of(TraceId id) { return id >> kPlaceBits; }
+
+struct Sessions {
+  std::mutex mutex;
+  std::unordered_map<uint64_t, std::unique_ptr<Session>> last;  // those that last, and ended ones that depend on them
+  uint64_t next = 1;
+  std::atomic<uint64_t> oldest{UINT64_MAX};  // the lowest number among them
+
+  Session* find(uint64_t number) {
+    auto it = last.find(number);
+    return it == last.end() ? nullptr : it->second.get();
+  }
+  Session& open(uint64_t number) {
+    auto& place = last[number];
+    if (!place) {
+      place = std::make_unique<Session>();
+      place->number = number;
+      if (number < oldest.load(std::memory_order_relaxed)) oldest.store(number, std::memory_order_release);
+    }
+    return *place;
+  }
+  bool lasts(const Session& session) {
+    return !session.running.empty() || std::any_of(session.with.begin(), session.with.end(), [&](uint64_t number) {
+      Session* other = find(number);
+      return other && lasts(*other);
+    });
+  }
+  // Forget what lasts no longer; its values go to `ended`.
+  void close(std::vector<NodeRef>& ended) {
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (auto it = last.begin(); it != last.end();) {
+        if (lasts(*it->second)) {
+          ++it;
+          continue;
+        }
+        ended.insert(ended.end(), it->second->kept.begin(), it->second->kept.end());
+        it = last.erase(it);
+        changed = true;
+      }
+    }
+    uint64_t lowest = UINT64_MAX;
+    for (const auto& [number, session] : last) lowest = std::min(lowest, number);
+    oldest.store(lowest, std::memory_order_release);
+  }
+};
+
+// Never destroyed: threads may use it until the process ends.
+Sessions& sessions() {
+  static auto* instance = new Sessions;
+  return *instance;
+}
+
+thread_local Session* mine = nullptr;
+thread_local std::vector<NodeRef> ended_here;
+
+// Without the lock: whether a trace may have a session that lasts.
+bool may_last(TraceId id) { return id != 0 && session_of(id) >= sessions().oldest.load(std::memory_order_acquire); }
 
 const Ref<const Primitive>& identity() {
   static const Ref<const Primitive> shared(new Identity);
   return shared;
 }
 
+// A placeholder the value depends on, one whose trace has ended if there is any.
+const Placeholder* placeholder_of(const Array& x) {
+  const Placeholder* found = nullptr;
+  topological_order(Span(&x, 1), [&](Node& n) {
+    if (!n.abstract) return false;
+    auto* p = dynamic_cast<const Placeholder*>(n.primitive.get());
+    if (p && !(found && found->trace().ended)) found = p;
+    return true;
+  });
+  return found;
+}
+
 }  // namespace
 
-TraceScope::TraceScope() : TraceScope(0) {}
-
-TraceScope::TraceScope(uint8_t floor) : outer_(depth) {
-  if (std::max<int>(depth, floor) >= 250) throw ValueError("transformations are nested more than 250 deep");
-  depth = std::max<int>(depth, floor) + 1;
-  level_ = uint8_t(depth);
-  running_traces.fetch_add(1, std::memory_order_acq_rel);
+TraceScope::TraceScope(Nodes nodes) : nodes_(nodes) {
+  Sessions& all = sessions();
+  std::lock_guard lock(all.mutex);
+  if (!mine) mine = &all.open(all.next++);
+  // In the unlikely case that places run out, traces share the last one: walks of the inner then visit more.
+  mine->opened = std::min(mine->opened + 1, kLastPlace);
+  id_ = mine->number << kPlaceBits | mine->opened;
+  mine->running.push_back(id_);
+  mine->rebuilding += nodes_ == Nodes::rebuilt;
 }
 
 TraceScope::~TraceScope() {
-  depth = outer_;
-  running_traces.fetch_sub(1, std::memory_order_acq_rel);
+  Sessions& all = sessions();
+  std::lock_guard lock(all.mutex);
+  auto at = std::find(mine->running.rbegin(), mine->running.rend(), id_);
+  mine->running.erase(std::next(at).base());
+  mine->rebuilding -= nodes_ == Nodes::rebuilt;
+  if (!mine->running.empty()) return;
+  mine = nullptr;
+  all.close(ended_here);
 }
 
-bool keeps_past(const Node& node) { return node.level > 0 && running_traces.load(std::memory_order_acquire) > 0; }
-int trace_depth() { return depth; }
+TraceId current_trace() { return mine ? mine->running.back() : 0; }
+bool rebuilds_nodes() { return mine && mine->rebuilding > 0; }
+
+TraceId running_trace_of(const Array& x) {
+  if (!may_last(x.node()->trace)) return 0;
+  Sessions& all = sessions();
+  // Held all the way: a session that cannot end lets go of no past.
+  std::lock_guard lock(all.mutex);
+  TraceId found = 0;
+  topological_order(Span(&x, 1), [&](Node& node) {
+    if (!may_last(node.trace) || node.trace <= found) return false;
+    Session* session = all.find(session_of(node.trace));
+    if (!session || !all.lasts(*session)) return false;
+    bool running = std::find(session->running.begin(), session->running.end(), node.trace) != session->running.end();
+    if (running) found = node.trace;
+    return !running;
+  });
+  return found;
+}
+
+bool keeps_still(const Node& node) {
+  return node.abstract || (mine && node.trace != 0 && session_of(node.trace) == mine->number);
+}
+
+TraceId join_traces(TraceId a, TraceId b) {
+  TraceId low = std::min(a, b), high = std::max(a, b);
+  if (!may_last(low) || session_of(low) == session_of(high)) return high;
+  Sessions& all = sessions();
+  std::lock_guard lock(all.mutex);
+  Session* older = all.find(session_of(low));
+  if (!older || !all.lasts(*older)) return high;
+  Session& newer = all.open(session_of(high));
+  if (std::find(newer.with.begin(), newer.with.end(), older->number) == newer.with.end())
+    newer.with.push_back(older->number);
+  return high;
+}
+
+bool keeps_past(Node& node) {
+  if (!may_last(node.trace)) return false;
+  std::vector<NodeRef> dropped;
+  Sessions& all = sessions();
+  std::lock_guard lock(all.mutex);
+  Session* session = all.find(session_of(node.trace));
+  if (!session || !all.lasts(*session)) return false;
+  auto& kept = session->kept;
+  kept.emplace_back(&node);
+  if (kept.size() >= session->sweep) {
+    // What nobody else holds will not be differentiated.
+    auto rest = std::partition(kept.begin(), kept.end(), [](const NodeRef& n) { return n->use_count() > 1; });
+    dropped.assign(std::make_move_iterator(rest), std::make_move_iterator(kept.end()));
+    kept.erase(rest, kept.end());
+    session->sweep = std::max<size_t>(8, 2 * kept.size());
+  }
+  return true;
+}
+
+std::vector<NodeRef> take_kept() { return std::exchange(ended_here, {}); }
+
+void forget_other_threads() {
+  Sessions& all = sessions();
+  std::lock_guard lock(all.mutex);
+  for (auto& [number, session] : all.last)
+    if (session.get() != mine) session->running.clear();
+  all.close(ended_here);
+}
 
 std::mutex& past_mutex() {
   static auto* mutex = new std::mutex;
   return *mutex;
 }
 
-Array trace_input(const Array& x, uint8_t level) {
-  Array made = make_node(identity(), Span(&x, 1), x.shape(), x.dtype());
-  made.node()->level = level;
+Array trace_input(const Array& x, TraceId id) {
+  Array made = alias_of(x);
+  made.node()->trace = id;
   // The transformation asks for it: not a value like any other of these numbers.
   made.node()->from_nothing = 0;
   return made;
 }
 
+Array alias_of(const Array& x) {
+  Array made = make_node(identity(), Span(&x, 1), x.shape(), x.dtype());
+  made.node()->weak = x.node()->weak;
+  return made;
+}
+
+Array with_weakness(Array x, bool weak) {
+  Node& node = *x.node();
+  if (node.weak == weak) return x;
+  if (node.use_count() == 1) {  // nobody else has it yet
+    node.weak = weak;
+    return x;
+  }
+  Array made;
+  if (!node.available() || may_last(node.trace))
+    made = alias_of(x);
+  else if (node.is_scalar())
+    made = scalar_array(node.storage.scalar, node.dtype);
+  else
+    made = from_storage(node.storage, node.shape, node.dtype);
+  made.node()->weak = weak;
+  return made;
+}
+
+bool leaked(const Array& x) {
+  const Placeholder* found = x.node()->abstract ? placeholder_of(x) : nullptr;
+  return found && found->trace().ended;
+}
+
 void throw_traced_value(const Node& node, std::string_view what) {
-  // Find a placeholder the value depends on.
-  Array root{NodeRef(const_cast<Node*>(&node))};
-  const Placeholder* found = nullptr;
-  topological_order(Span(&root, 1), [&](Node& n) {
-    if (!n.abstract) return false;
-    if (auto* p = dynamic_cast<const Placeholder*>(n.primitive.get())) found = p;
-    return true;
-  });
+  const Placeholder* found = placeholder_of(Array(NodeRef(const_cast<Node*>(&node))));
   std::string subject = cat("a traced array of shape ", node.shape, " and dtype ", dtype_name(node.dtype));
   if (node.primitive) subject += cat(" (made by ", node.primitive->name(), ")");
   std::string trace = found ? found->trace().what : "a transformation";

@@ -81,6 +81,4 @@ Array barrier(const Array& x, Span after) {
   return make_node(shared, inputs, x.shape(), x.dtype());
 }
 
-bool is_barrier(const Primitive& primitive) { return dynamic_cast<const Barrier*>(&primitive) != nullptr; }
-
 }  // namespace funcnn

@@ -21,6 +21,5 @@ std::string_view checkpoint_name_of(const Node& node);
 // The value, not to be computed before `after` are, and never to be merged with what is computed from `x` itself.
 // Input 0 is the value, the other inputs only order.
 Array barrier(const Array& x, Span after);
-bool is_barrier(const Primitive& primitive);
 
 }  // namespace funcnn

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "graph/primitive.h"
+#include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
 #include "ops/rules.h"
@@ -16,11 +17,11 @@ namespace {
 Array exchanged(const Array& x) { return swapaxes(x, -1, -2); }
 
 // Whether the columns of x lie dense and its rows do not: it is a view of a matrix with these axes exchanged. Only
-// nodes of running traces are looked through; others may be changing.
+// nodes that keep their inputs are looked through; others may be changing.
 bool lies_transposed(const Array& x) {
   SmallVector<const Node*, 8> chain;
   const Node* node = x.node();
-  while (node->level > 0 && node->primitive && !node->multi() && !node->inputs.empty()) {
+  while (keeps_still(*node) && node->primitive && !node->multi() && !node->inputs.empty()) {
     Kind kind = node->primitive->kind();
     if ((kind != Kind::view && kind != Kind::alias) || output_index(*node) >= 0) break;
     chain.push_back(node);
@@ -55,6 +56,7 @@ class Dot final : public Primitive {
   double flops(const Shape& a, const Shape& out) const override {
     return 2.0 * double(element_count(out)) * double(a.back());
   }
+  bool dear() const override { return true; }
 
   Arrays vjp(const VjpContext& v) const override {
     const Array& ct = v.cotangents[0];

@@ -3,184 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
-#include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "graph/primitive.h"
 #include "graph/trace.h"
+#include "transforms/segments.h"
 #include "transforms/vjp.h"
 #include "transforms/walk.h"
 
 namespace funcnn {
 namespace {
-
-// What happens to the values inside a segment between its forward and its backward pass.
-enum class Mode : uint8_t { store, save_dots, recompute };
-
-// A run of nodes, in order of creation. A segment with parts is recomputed as a whole, then part by part.
-struct Segment {
-  size_t begin = 0, end = 0;
-  Mode mode = Mode::store;
-  std::vector<Segment> parts;
-};
-using Choice = std::vector<Segment>;
-
-// ---- a graph made of segments
-
-class Segmented {
- public:
-  explicit Segmented(const Graph& graph)
-      : graph_(graph), level_(graph_level(graph)), walk_(walk_between(graph.inputs, graph.outputs, level_, true)) {
-    size_t n = nodes().size();
-    last_use_.assign(n, 0);
-    for (size_t i = 0; i < n; ++i)
-      for (const NodeRef& input : nodes()[i]->inputs)
-        if (auto at = position(input.get())) last_use_[*at] = std::max(last_use_[*at], i);
-    for (const Array& output : graph.outputs)
-      if (auto at = position(output.node())) last_use_[*at] = n;
-  }
-
-  const std::vector<Node*>& nodes() const { return walk_.nodes; }
-  const Graph& graph() const { return graph_; }
-  uint8_t level() const { return level_; }
-
-  // The outputs on these arguments, with the segments of `choice` checkpointed.
-  Arrays build(Span arguments, const Choice& choice) const {
-    NodeMap<Array> values(nodes().size() * 2);
-    for (size_t i = 0; i < arguments.size(); ++i) values[graph_.inputs[i].node()] = arguments[i];
-    run(choice, values);
-    Arrays outputs;
-    for (const Array& x : graph_.outputs) outputs.push_back(value(values, x.ref()));
-    return outputs;
-  }
-
-  // Bytes that live across each position: nodes before it that nodes after it use. Nothing where a cut is impossible.
-  std::vector<std::optional<size_t>> live_bytes() const {
-    size_t n = nodes().size();
-    std::vector<int64_t> change(n + 2, 0);
-    std::vector<int> blocked(n + 2, 0);
-    for (size_t i = 0; i < n; ++i) {
-      const Node& node = *nodes()[i];
-      if (node.multi()) {
-        ++blocked[i + 1];
-        --blocked[last_use_[i] + 1];
-        continue;
-      }
-      size_t from = i + 1;
-      Kind kind = node.primitive->kind();
-      if (kind == Kind::view || kind == Kind::alias)  // while its base lives it takes no memory of its own
-        if (auto base = position(node.inputs[0].get()); base && !nodes()[*base]->multi())
-          from = std::max(from, last_use_[*base] + 1);
-      if (from > last_use_[i]) continue;
-      int64_t bytes = node.size() * int64_t(item_size(node.dtype));
-      change[from] += bytes;
-      change[last_use_[i] + 1] -= bytes;
-    }
-    std::vector<std::optional<size_t>> live(n + 1);
-    int64_t bytes = 0;
-    int blocks = 0;
-    for (size_t p = 1; p <= n; ++p) {
-      bytes += change[p];
-      blocks += blocked[p];
-      if (blocks == 0) live[p] = size_t(bytes);
-    }
-    return live;
-  }
-
-  // About how long computing the nodes [begin, end) takes, in multiplications of a matrix product.
-  double work(size_t begin, size_t end, bool dots) const {
-    constexpr double elementwise = 16;  // memory is slower than arithmetic
-    double total = 0;
-    for (size_t i = begin; i < end; ++i) {
-      const Node& node = *nodes()[i];
-      Kind kind = node.primitive->kind();
-      double size = double(node.size());
-      // m k, k n and m n elements: m k n multiplications.
-      if (is_dot(node))
-        total += dots ? std::sqrt(size * double(node.inputs[0]->size()) * double(node.inputs[1]->size())) : 0;
-      else if (kind != Kind::view && kind != Kind::alias)
-        total += elementwise * size;
-    }
-    return total;
-  }
-
- private:
-  std::optional<size_t> position(const Node* node) const {
-    const uint32_t* slot = walk_.find(node);
-    if (!slot || *slot < walk_.inputs) return std::nullopt;
-    return *slot - walk_.inputs;
-  }
-
-  static Array value(const NodeMap<Array>& values, const NodeRef& node) {
-    const Array* found = values.find(node.get());
-    return found ? *found : Array(node);
-  }
-
-  void run_plainly(size_t begin, size_t end, NodeMap<Array>& values) const {
-    Arrays inputs;
-    for (size_t i = begin; i < end; ++i) {
-      inputs.clear();
-      for (const NodeRef& input : nodes()[i]->inputs) inputs.push_back(value(values, input));
-      values[nodes()[i]] = Array(remake_node(*nodes()[i], inputs));
-    }
-  }
-
-  void run(const Choice& choice, NodeMap<Array>& values) const {
-    for (size_t i = 0; i < choice.size(); ++i) {
-      const Segment& segment = choice[i];
-      if (segment.mode == Mode::store && segment.parts.empty())
-        run_plainly(segment.begin, segment.end, values);
-      else
-        run_checkpointed(segment, cat("recompute segment ", i + 1, " of ", choice.size()), values);
-    }
-  }
-
-  void run_checkpointed(const Segment& segment, std::string label, NodeMap<Array>& values) const {
-    // The segment as a graph of its own.
-    Graph graph;
-    NodeMap<Array> inner((segment.end - segment.begin) * 2);
-    Ref<Placeholder::Trace> trace(new Placeholder::Trace("checkpoint"));
-    Arrays arguments;
-    std::vector<const Node*> outputs, saved;
-    auto stand_in = [&](const NodeRef& node) {
-      const Array* outer = values.find(node.get());
-      if (!outer || inner.contains(node.get())) return;
-      auto at = position(node.get());
-      if (at && *at >= segment.begin) return;
-      graph.inputs.push_back(make_placeholder(node->shape, node->dtype, trace, level_));
-      inner[node.get()] = graph.inputs.back();
-      arguments.push_back(*outer);
-    };
-    for (size_t i = segment.begin; i < segment.end; ++i) {
-      Node* node = nodes()[i];
-      for (const NodeRef& input : node->inputs) stand_in(input);
-      if (last_use_[i] >= segment.end && !node->multi())
-        outputs.push_back(node);
-      else if (segment.mode == Mode::save_dots && is_dot(*node))
-        saved.push_back(node);
-    }
-    if (segment.parts.empty())
-      run_plainly(segment.begin, segment.end, inner);
-    else
-      run(segment.parts, inner);
-    for (const Node* node : outputs) graph.outputs.push_back(*inner.find(node));
-    for (const Node* node : saved) graph.outputs.push_back(*inner.find(node));
-
-    Arrays computed = substitute(graph, arguments);
-    Span all(computed);
-    Arrays made = recomputed(std::move(graph), arguments, all.first(outputs.size()), all.subspan(outputs.size()),
-                             std::move(label));
-    for (size_t i = 0; i < outputs.size(); ++i) values[outputs[i]] = made[i];
-  }
-
-  const Graph& graph_;
-  uint8_t level_;
-  Walk walk_;
-  std::vector<size_t> last_use_;
-};
-
-// ---- the search
 
 class Search {
  public:
@@ -215,21 +48,21 @@ class Search {
   // Peak of the forward and backward pass.
   size_t peak(const Choice& choice) const {
     const Graph& graph = body_.graph();
-    uint8_t level = body_.level();
-    TraceScope scope(level);
+    TraceId id = body_.id();
+    TraceScope scope;
     Ref<Placeholder::Trace> trace(new Placeholder::Trace("checkpoint"));
     Graph step{graph.inputs, body_.build(graph.inputs, choice)};
     Arrays outputs = step.outputs, cotangents;
     for (const Array& x : outputs) {
       cotangents.emplace_back();
       if (!is_inexact(x.dtype())) continue;
-      cotangents.back() = make_placeholder(x.shape(), x.dtype(), trace, level);
+      cotangents.back() = make_placeholder(x.shape(), x.dtype(), trace, id);
       step.inputs.push_back(cotangents.back());
     }
     Arrays inputs;
     for (size_t i = 0; i < graph.inputs.size(); ++i)
       if (wanted_[i]) inputs.push_back(graph.inputs[i]);
-    for (Array& gradient : pull_back(inputs, outputs, cotangents, level))
+    for (Array& gradient : pull_back(inputs, outputs, cotangents, id))
       if (gradient) step.outputs.push_back(std::move(gradient));
     return policy_.peak_bytes(step);
   }
@@ -370,7 +203,7 @@ Arrays within_budget(const Graph& graph, Span arguments, const CheckpointPolicy&
   static Remembered remembered;
   std::vector<bool> wanted;
   for (size_t i = 0; i < arguments.size(); ++i)
-    wanted.push_back(arguments[i].node()->level > 0 && is_inexact(arguments[i].dtype()));
+    wanted.push_back(is_traced(arguments[i]) && is_inexact(arguments[i].dtype()));
   Hasher h;
   h.add(hash_graph(graph));
   h.add(uint64_t(policy.budget));

@@ -47,9 +47,12 @@ class Checkpoint final : public Primitive {
       if (!values.contains(node)) values[node] = barrier(v.inputs[arguments() + i], after);
     }
     recompute(values);
-    Arrays to =
-        pull_back(graph_.inputs, Span(graph_.outputs).first(outputs_), v.cotangents, graph_level(graph_), &values);
-    to.resize(v.inputs.size());
+    Arrays by, to(v.inputs.size());
+    for (size_t i = 0; i < arguments(); ++i)
+      if (v.needed[i]) by.push_back(graph_.inputs[i]);
+    Arrays found = pull_back(by, Span(graph_.outputs).first(outputs_), v.cotangents, graph_trace(graph_), &values);
+    for (size_t i = 0, next = 0; i < arguments(); ++i)
+      if (v.needed[i]) to[i] = found[next++];
     return to;
   }
 
@@ -106,7 +109,7 @@ class Checkpoint final : public Primitive {
 
   // Values of all nodes of the graph from those of its inputs, keeping those that are given.
   void recompute(NodeMap<Array>& values) const {
-    Walk walk = walk_between(graph_.inputs, graph_.outputs, graph_level(graph_), true);
+    Walk walk = walk_between(graph_.inputs, graph_.outputs, graph_trace(graph_), true);
     Arrays in;
     for (Node* node : walk.nodes) {
       if (values.contains(node)) continue;
@@ -126,16 +129,13 @@ class Checkpoint final : public Primitive {
 
 }  // namespace
 
-bool is_dot(const Node& node) {
-  std::string_view name = node.primitive ? node.primitive->name() : std::string_view();
-  return name == "dot" || name == "conv";
-}
+bool is_dot(const Node& node) { return node.primitive && node.primitive->dear(); }
 
 Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved, std::string label) {
   std::vector<Aval> avals;
-  uint8_t level = 0;
+  TraceId id = 0;
   Arrays inputs(arguments.begin(), arguments.end());
-  for (const Array& x : arguments) level = std::max(level, x.node()->level);
+  for (const Array& x : arguments) id = join_traces(id, x.node()->trace);
   for (const Array& x : outputs) {
     inputs.push_back(x);
     avals.push_back(x.aval());
@@ -145,30 +145,31 @@ Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved, std::st
   Arrays made = make_nodes(Ref<const Primitive>(new Checkpoint(std::move(graph), outputs.size(), std::move(label))),
                            inputs, std::move(avals));
   // The trace of the graph has ended; walks of outer traces need not enter on its account.
-  made[0].node()->inputs[0]->level = level;
-  for (const Array& x : made) x.node()->level = level;
+  made[0].node()->inputs[0]->trace = id;
+  for (const Array& x : made) x.node()->trace = id;
   return made;
 }
 
 Arrays checkpoint(const std::function<Arrays(Span)>& f, Span arguments, const CheckpointPolicy& policy) {
   using Keep = CheckpointPolicy::Keep;
-  if (trace_depth() == 0 || policy.keep == Keep::everything) {
+  if (policy.keep == Keep::everything ||
+      (!current_trace() && std::none_of(arguments.begin(), arguments.end(), is_traced))) {
     Arrays given(arguments.begin(), arguments.end());
     return f(given);
   }
   TraceScope scope;
   Arrays inputs;
-  for (const Array& x : arguments) inputs.push_back(trace_input(x, scope.level()));
+  for (const Array& x : arguments) inputs.push_back(trace_input(x, scope.id()));
   Arrays outputs = f(inputs), saved;
   if (policy.keep == Keep::dots || policy.keep == Keep::names) {
-    for (Node* node : walk_between(inputs, outputs, scope.level(), false).nodes) {
+    for (Node* node : walk_between(inputs, outputs, scope.id(), false).nodes) {
       bool wanted = policy.keep == Keep::dots ? is_dot(*node) : policy.names.contains(checkpoint_name_of(*node));
       if (wanted) saved.emplace_back(NodeRef(node));
     }
   }
   Arrays all = outputs, captured;
   all.insert(all.end(), saved.begin(), saved.end());
-  Graph graph = close_graph(inputs, all, scope.level(), captured, new Placeholder::Trace("checkpoint"));
+  Graph graph = close_graph(inputs, all, scope.id(), captured, new Placeholder::Trace("checkpoint"));
   Arrays primals(arguments.begin(), arguments.end());
   primals.insert(primals.end(), captured.begin(), captured.end());
   if (policy.keep == Keep::budget) return within_budget(graph, primals, policy);

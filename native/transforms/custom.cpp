@@ -20,19 +20,12 @@ std::vector<Aval> avals_of(Span arrays) {
   return avals;
 }
 
-uint8_t highest_level(Span arrays) {
-  uint8_t level = 0;
-  for (const Array& x : arrays)
-    if (x) level = std::max(level, x.node()->level);
-  return level;
-}
-
 Shape without_axis(const Shape& shape) { return Shape(shape.begin() + 1, shape.end()); }
 
 // f mapped over axis 0 of the arguments marked in `batched`; null results stay null.
 template <class F>
 Batched map_function(F&& f, Span arguments, const std::vector<bool>& batched, int64_t size) {
-  TraceScope scope(highest_level(arguments));
+  TraceScope scope;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("vmap"));
   Arrays inputs, values, given;
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -41,14 +34,14 @@ Batched map_function(F&& f, Span arguments, const std::vector<bool>& batched, in
       continue;
     }
     values.push_back(arguments[i]);
-    inputs.push_back(make_placeholder(without_axis(arguments[i].shape()), arguments[i].dtype(), trace, scope.level()));
+    inputs.push_back(make_placeholder(without_axis(arguments[i].shape()), arguments[i].dtype(), trace, scope.id()));
     given.push_back(inputs.back());
   }
   Arrays all = f(Span(given)), outputs;
   trace->ended = true;
   for (const Array& x : all)
     if (x) outputs.push_back(x);
-  Batched some = map_batch(inputs, outputs, values, size, scope.level()), result;
+  Batched some = map_batch(inputs, outputs, values, size, scope.id()), result;
   size_t next = 0;
   for (const Array& x : all) {
     result.outputs.push_back(x ? some.outputs[next] : Array());
@@ -64,20 +57,75 @@ void check(std::string_view rule, std::string_view what, size_t index, const Arr
                          index, "; expected shape ", expected.shape, " and dtype ", expected.dtype));
 }
 
-// Inputs: arguments, outputs, residuals.
-class CustomVjp final : public Primitive {
+Span part(Span all, size_t first, size_t count) { return all.subspan(first, count); }
+
+std::vector<bool> flags(std::span<const bool> all, size_t first, size_t count) {
+  return std::vector<bool>(all.begin() + std::ptrdiff_t(first), all.begin() + std::ptrdiff_t(first + count));
+}
+
+template <class T>
+std::vector<T> joined(std::initializer_list<std::span<const T>> groups) {
+  std::vector<T> all;
+  for (auto group : groups) all.insert(all.end(), group.begin(), group.end());
+  return all;
+}
+
+template <class Rule>
+const Held* held_by(const std::shared_ptr<const Rule>& rule, bool* alone) {
+  const std::shared_ptr<const Rule>* at = &rule;
+  bool sole = at->use_count() == 1;
+  for (; (*at)->inner; sole &= at->use_count() == 1) at = &(*at)->inner;
+  if (alone) *alone = sole && (*at)->held.use_count() == 1;
+  return (*at)->held.get();
+}
+
+// Inputs: arguments, values used from outside, outputs, saved values.
+class Custom : public Primitive {
  public:
-  CustomVjp(std::shared_ptr<const BackwardRule> rule, size_t arguments, size_t outputs)
-      : rule_(std::move(rule)), arguments_(arguments), outputs_(outputs) {}
-  std::string_view name() const override { return "custom_vjp"; }
+  explicit Custom(const RuleCall& call)
+      : arguments_(call.arguments.size()), outside_(call.outside.size()), outputs_(call.outputs.size()) {}
   Kind kind() const override { return Kind::alias; }
-  int alias_of(int output) const override { return int(arguments_) + output; }
-  int derivative_inputs() const override { return int(arguments_); }
+  int alias_of(int output) const override { return int(first_output()) + output; }
+  int derivative_inputs() const override { return int(first_output()); }
+
+ protected:
+  size_t first_output() const { return arguments_ + outside_; }
+  size_t first_saved() const { return first_output() + outputs_; }
+  // The parts of the inputs, with outputs that are all mapped: an output that is not can still get a different
+  // cotangent from every row.
+  RuleCall mapped_call(Span inputs, std::span<const bool> batched, int64_t size) const {
+    RuleCall call;
+    Span arguments = part(inputs, 0, arguments_), outside = part(inputs, arguments_, outside_),
+         saved = inputs.subspan(first_saved());
+    call.arguments.assign(arguments.begin(), arguments.end());
+    call.outside.assign(outside.begin(), outside.end());
+    call.saved.assign(saved.begin(), saved.end());
+    for (size_t i = first_output(); i < first_saved(); ++i)
+      call.outputs.push_back(with_batch_axis(inputs[i], batched[i], size));
+    return call;
+  }
+  [[noreturn]] void refuse(const std::string& function, const Array& value) const {
+    throw ValueError(cat(name(), ": the derivative of ", function, " is asked for by a value of shape ", value.shape(),
+                         " and dtype ", value.dtype(),
+                         " that it uses from outside, while its rule is for the arguments: make the value an argument, "
+                         "or a constant with fn.stop_gradient"));
+  }
+
+  size_t arguments_, outside_, outputs_;
+};
+
+class CustomVjp final : public Custom {
+ public:
+  CustomVjp(std::shared_ptr<const BackwardRule> rule, const RuleCall& call) : Custom(call), rule_(std::move(rule)) {}
+  std::string_view name() const override { return "custom_vjp"; }
+  const Held* held(bool* alone) const override { return held_by(rule_, alone); }
 
   Arrays vjp(const VjpContext& v) const override {
+    for (size_t i = arguments_; i < first_output(); ++i)
+      if (v.needed[i]) refuse(rule_->name, v.inputs[i]);
     Arrays cotangents;
     for (size_t i = 0; i < outputs_; ++i) cotangents.push_back(or_zeros(v.cotangents[i], v.outputs[i].aval()));
-    Arrays to = (*rule_)(v.inputs.subspan(arguments_ + outputs_), cotangents);
+    Arrays to = rule_->apply(v.inputs.subspan(first_saved()), cotangents);
     if (to.size() != arguments_)
       throw ValueError(
           cat("custom_vjp: the backward rule gave ", to.size(), " cotangents for ", arguments_, " arrays"));
@@ -88,17 +136,12 @@ class CustomVjp final : public Primitive {
   }
 
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override {
-    std::vector<bool> moving(batched.begin() + std::ptrdiff_t(arguments_ + outputs_), batched.end());
-    size_t residuals = moving.size();
-    moving.insert(moving.end(), batched.begin() + std::ptrdiff_t(arguments_),
-                  batched.begin() + std::ptrdiff_t(arguments_ + outputs_));
-    std::vector<bool> mapped(batched.begin(), batched.begin() + std::ptrdiff_t(arguments_));
-    auto rule = std::make_shared<const BackwardRule>([rule = rule_, moving, mapped, residuals, size](Span saved,
-                                                                                                     Span cotangents) {
-      Arrays arguments(saved.begin(), saved.end());
-      arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
-      Batched to = map_function([&](Span given) { return (*rule)(given.first(residuals), given.subspan(residuals)); },
-                                arguments, moving, size);
+    size_t saved = inputs.size() - first_saved();
+    std::vector<bool> moving = flags(batched, first_saved(), saved), mapped = flags(batched, 0, arguments_);
+    moving.resize(saved + outputs_, true);
+    auto apply = [rule = rule_.get(), moving, mapped, saved, size](Span values, Span cotangents) {
+      Batched to = map_function([&](Span given) { return rule->apply(given.first(saved), given.subspan(saved)); },
+                                joined<Array>({values, cotangents}), moving, size);
       for (size_t i = 0; i < to.outputs.size(); ++i) {
         Array& x = to.outputs[i];
         if (!x) continue;
@@ -107,84 +150,78 @@ class CustomVjp final : public Primitive {
         if (i < mapped.size() && !mapped[i] && is_inexact(x.dtype())) x = reduce(ReduceOp::sum, x, axes, false);
       }
       return to.outputs;
-    });
-    Batched result;
-    result.outputs = with_backward_rule(std::move(rule), inputs.first(arguments_), inputs.subspan(arguments_, outputs_),
-                                        inputs.subspan(arguments_ + outputs_));
-    for (size_t i = 0; i < outputs_; ++i) result.batched.push_back(batched[arguments_ + i]);
+    };
+    auto rule = std::make_shared<const BackwardRule>(BackwardRule{std::move(apply), rule_->name, {}, rule_});
+    Batched result{with_backward_rule(std::move(rule), mapped_call(inputs, batched, size)), {}};
+    for (size_t i = 0; i < outputs_; ++i) result.batched.push_back(true);
     return result;
   }
 
  private:
   std::shared_ptr<const BackwardRule> rule_;
-  size_t arguments_, outputs_;
 };
 
-// Inputs: arguments, outputs.
-class CustomJvp final : public Primitive {
+class CustomJvp final : public Custom {
  public:
-  CustomJvp(std::shared_ptr<const ForwardRule> rule, size_t arguments)
-      : rule_(std::move(rule)), arguments_(arguments) {}
+  CustomJvp(std::shared_ptr<const ForwardRule> rule, const RuleCall& call) : Custom(call), rule_(std::move(rule)) {}
   std::string_view name() const override { return "custom_jvp"; }
-  Kind kind() const override { return Kind::alias; }
-  int alias_of(int output) const override { return int(arguments_) + output; }
-  int derivative_inputs() const override { return int(arguments_); }
+  const Held* held(bool* alone) const override { return held_by(rule_, alone); }
 
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override {
+    for (size_t i = arguments_; i < first_output(); ++i)
+      if (tangents[i]) refuse(rule_->name, inputs[i]);
     Arrays filled;
     for (size_t i = 0; i < arguments_; ++i) filled.push_back(or_zeros(tangents[i], inputs[i].aval()));
-    return apply(inputs.first(arguments_), filled, outputs);
+    return apply(inputs, filled, outputs);
   }
 
   Arrays vjp(const VjpContext& v) const override {
-    TraceScope scope(std::max({highest_level(v.inputs), highest_level(v.outputs), highest_level(v.cotangents)}));
+    for (size_t i = arguments_; i < first_output(); ++i)
+      if (v.needed[i]) refuse(rule_->name, v.inputs[i]);
+    TraceScope scope;
     Ref<Placeholder::Trace> trace(new Placeholder::Trace("the transpose of custom_jvp"));
     Arrays inputs, tangents;
     for (size_t i = 0; i < arguments_; ++i) {
-      Array stand_in = make_placeholder(v.inputs[i].shape(), v.inputs[i].dtype(), trace, scope.level());
+      Array stand_in = make_placeholder(v.inputs[i].shape(), v.inputs[i].dtype(), trace, scope.id());
       inputs.push_back(stand_in);
       tangents.push_back(v.needed[i] ? stand_in : or_zeros({}, v.inputs[i].aval()));
     }
-    Arrays moved = apply(v.inputs.first(arguments_), tangents, v.outputs),
-           along(v.cotangents.begin(), v.cotangents.end());
+    Arrays moved = apply(v.inputs, tangents, v.outputs), along(v.cotangents.begin(), v.cotangents.end());
     trace->ended = true;
     for (size_t i = 0; i < moved.size(); ++i) {
       if (moved[i]) continue;
       moved[i] = v.outputs[i];  // does not depend on the stand-ins
       along[i] = {};
     }
-    Arrays to = forget(inputs, pull_back(inputs, moved, along, scope.level()), scope.level());
+    Arrays to = forget(inputs, pull_back(inputs, moved, along, scope.id()), scope.id());
     to.resize(v.inputs.size());
     return to;
   }
 
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override {
-    // The tangents of an unbatched argument are batched too: other arguments may make them so.
-    std::vector<bool> moving(batched.begin(), batched.begin() + std::ptrdiff_t(arguments_));
-    std::vector<bool> mapped(batched.begin() + std::ptrdiff_t(arguments_), batched.end());
-    size_t count = arguments_;
-    auto rule =
-        std::make_shared<const ForwardRule>([rule = rule_, moving, mapped, count, size](Span primals, Span tangents) {
-          Arrays arguments(primals.begin(), primals.end());
-          arguments.insert(arguments.end(), tangents.begin(), tangents.end());
-          std::vector<bool> both = moving;
-          both.insert(both.end(), moving.begin(), moving.end());
-          Batched to = map_function([&](Span given) { return (*rule)(given.first(count), given.subspan(count)); },
-                                    arguments, both, size);
-          for (size_t i = 0; i < to.outputs.size(); ++i)
-            if (to.outputs[i] && i < mapped.size() && mapped[i])
-              to.outputs[i] = with_batch_axis(to.outputs[i], to.batched[i], size);
-          return to.outputs;
-        });
-    Batched result;
-    result.outputs = with_forward_rule(std::move(rule), inputs.first(arguments_), inputs.subspan(arguments_));
-    for (size_t i = arguments_; i < inputs.size(); ++i) result.batched.push_back(batched[i]);
+    std::vector<bool> moving = flags(batched, 0, arguments_), all = moving;
+    all.insert(all.end(), moving.begin(), moving.end());
+    std::vector<bool> saved = flags(batched, first_saved(), inputs.size() - first_saved());
+    all.insert(all.end(), saved.begin(), saved.end());
+    auto apply = [rule = rule_.get(), all, count = arguments_, size](Span primals, Span tangents, Span values) {
+      Batched to = map_function(
+          [&](Span given) {
+            return rule->apply(given.first(count), part(given, count, count), given.subspan(2 * count));
+          },
+          joined<Array>({primals, tangents, values}), all, size);
+      for (size_t i = 0; i < to.outputs.size(); ++i)
+        if (to.outputs[i]) to.outputs[i] = with_batch_axis(to.outputs[i], to.batched[i], size);
+      return to.outputs;
+    };
+    auto rule = std::make_shared<const ForwardRule>(ForwardRule{std::move(apply), rule_->name, {}, rule_});
+    Batched result{with_forward_rule(std::move(rule), mapped_call(inputs, batched, size)), {}};
+    for (size_t i = 0; i < outputs_; ++i) result.batched.push_back(true);
     return result;
   }
 
  private:
-  Arrays apply(Span arguments, Span tangents, Span outputs) const {
-    Arrays to = (*rule_)(arguments, tangents);
+  Arrays apply(Span inputs, Span tangents, Span outputs) const {
+    Arrays to = rule_->apply(inputs.first(arguments_), tangents, inputs.subspan(first_saved()));
     if (to.size() != outputs.size())
       throw ValueError(cat("custom_jvp: the rule gave ", to.size(), " tangents for ", outputs.size(), " arrays"));
     for (size_t i = 0; i < to.size(); ++i) check("custom_jvp: the rule", "tangent", i, to[i], outputs[i].aval());
@@ -192,25 +229,22 @@ class CustomJvp final : public Primitive {
   }
 
   std::shared_ptr<const ForwardRule> rule_;
-  size_t arguments_;
 };
 
-Arrays concatenated(std::initializer_list<Span> groups) {
-  Arrays all;
-  for (Span group : groups) all.insert(all.end(), group.begin(), group.end());
-  return all;
+Arrays inputs_of(const RuleCall& call) {
+  return joined<Array>({call.arguments, call.outside, call.outputs, call.saved});
 }
 
 }  // namespace
 
-Arrays with_backward_rule(std::shared_ptr<const BackwardRule> rule, Span arguments, Span outputs, Span residuals) {
-  Ref<const Primitive> primitive(new CustomVjp(std::move(rule), arguments.size(), outputs.size()));
-  return make_nodes(std::move(primitive), concatenated({arguments, outputs, residuals}), avals_of(outputs));
+Arrays with_backward_rule(std::shared_ptr<const BackwardRule> rule, const RuleCall& call) {
+  return make_nodes(Ref<const Primitive>(new CustomVjp(std::move(rule), call)), inputs_of(call),
+                    avals_of(call.outputs));
 }
 
-Arrays with_forward_rule(std::shared_ptr<const ForwardRule> rule, Span arguments, Span outputs) {
-  Ref<const Primitive> primitive(new CustomJvp(std::move(rule), arguments.size()));
-  return make_nodes(std::move(primitive), concatenated({arguments, outputs}), avals_of(outputs));
+Arrays with_forward_rule(std::shared_ptr<const ForwardRule> rule, const RuleCall& call) {
+  return make_nodes(Ref<const Primitive>(new CustomJvp(std::move(rule), call)), inputs_of(call),
+                    avals_of(call.outputs));
 }
 
 }  // namespace funcnn

@@ -3,20 +3,40 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "graph/array.h"
+#include "graph/primitive.h"
 
 namespace funcnn {
 
-// (residuals, cotangents of the outputs) -> cotangents of the arguments, null where zero.
-using BackwardRule = std::function<Arrays(Span residuals, Span cotangents)>;
-// (arguments, their tangents) -> tangents of the outputs, null where zero.
-using ForwardRule = std::function<Arrays(Span arguments, Span tangents)>;
+struct BackwardRule {
+  // (saved values, cotangents of the outputs) -> cotangents of the arguments, null where zero.
+  std::function<Arrays(Span saved, Span cotangents)> apply;
+  std::string name;                           // of the function that has the rule
+  std::shared_ptr<const Held> held;           // what `apply` needs of the language around the library
+  std::shared_ptr<const BackwardRule> inner;  // the rule that `apply` maps
+};
+struct ForwardRule {
+  // (arguments, their tangents, saved values) -> tangents of the outputs, null where zero.
+  std::function<Arrays(Span arguments, Span tangents, Span saved)> apply;
+  std::string name;
+  std::shared_ptr<const Held> held;
+  std::shared_ptr<const ForwardRule> inner;
+};
 
-// `outputs`, whose derivative by `arguments` is what the rule says. Under jvp the rule is transposed, so it must be
+// What a function that has a rule was called with and what came out.
+struct RuleCall {
+  Arrays arguments;
+  Arrays outside;  // traced values that the function used beside its arguments: the rule has no derivative by them
+  Arrays outputs;
+  Arrays saved;  // what the rule needs of the forward pass
+};
+
+// The outputs, whose derivative by the arguments is what the rule says. Under jvp the rule is transposed, so it must be
 // linear in the cotangents.
-Arrays with_backward_rule(std::shared_ptr<const BackwardRule> rule, Span arguments, Span outputs, Span residuals);
+Arrays with_backward_rule(std::shared_ptr<const BackwardRule> rule, const RuleCall& call);
 // The same from a rule for tangents, which must be linear in them. Under vjp it is transposed.
-Arrays with_forward_rule(std::shared_ptr<const ForwardRule> rule, Span arguments, Span outputs);
+Arrays with_forward_rule(std::shared_ptr<const ForwardRule> rule, const RuleCall& call);
 
 }  // namespace funcnn

@@ -10,14 +10,6 @@
 namespace funcnn {
 namespace {
 
-uint8_t highest_level(std::initializer_list<Span> groups) {
-  uint8_t level = 0;
-  for (Span group : groups)
-    for (const Array& x : group)
-      if (x) level = std::max(level, x.node()->level);
-  return level;
-}
-
 // Which nodes the derivative of the outputs passes through.
 std::vector<char> on_the_way(const Walk& walk, Span outputs) {
   std::vector<char> wanted(walk.size());
@@ -37,11 +29,11 @@ std::vector<char> on_the_way(const Walk& walk, Span outputs) {
 }  // namespace
 
 Arrays jvp_by_transposition(const Primitive& primitive, Span inputs, Span tangents, Span outputs) {
-  TraceScope scope(highest_level({inputs, tangents, outputs}));
+  TraceScope scope;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace(cat("the transpose of ", primitive.name())));
   Arrays stand_ins, given;
   for (const Array& x : outputs) {
-    stand_ins.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.level()));
+    stand_ins.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.id()));
     given.push_back(is_inexact(x.dtype()) ? stand_ins.back() : Array());
   }
   SmallVector<bool, 8> needed;
@@ -53,11 +45,11 @@ Arrays jvp_by_transposition(const Primitive& primitive, Span inputs, Span tangen
     moved.push_back(back[i]);
     along.push_back(tangents[i]);
   }
-  return forget(stand_ins, pull_back(stand_ins, moved, along, scope.level()), scope.level());
+  return forget(stand_ins, pull_back(stand_ins, moved, along, scope.id()), scope.id());
 }
 
-Arrays push_forward(Span inputs, Span outputs, Span tangents, uint8_t level) {
-  Walk walk = walk_between(inputs, outputs, level, false);
+Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id) {
+  Walk walk = walk_between(inputs, outputs, id, false);
   std::vector<char> wanted = on_the_way(walk, outputs);
   Arrays tangent(walk.size());
   std::vector<Arrays> shared;
@@ -120,19 +112,19 @@ Arrays push_forward(Span inputs, Span outputs, Span tangents, uint8_t level) {
 
 Graph jvp_graph(const Graph& graph, const std::vector<bool>& moving, std::vector<bool>& moved) {
   Graph made = graph;
-  uint8_t level = graph_level(graph);
-  TraceScope scope(level);
+  TraceId id = graph_trace(graph);
+  TraceScope scope;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("the derivative of a graph"));
   Arrays tangents;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     tangents.emplace_back();
     if (!moving[i]) continue;
     const Array& x = graph.inputs[i];
-    made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, level));
+    made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, id));
     tangents.back() = made.inputs.back();
   }
   moved.clear();
-  for (Array& t : push_forward(graph.inputs, graph.outputs, tangents, level)) {
+  for (Array& t : push_forward(graph.inputs, graph.outputs, tangents, id)) {
     moved.push_back(bool(t));
     if (t) made.outputs.push_back(std::move(t));
   }

@@ -7,8 +7,8 @@
 
 namespace funcnn {
 
-// Tangents of `outputs`, null where zero, from those of `inputs` (null: zero). `level` is that of the inputs' trace.
-Arrays push_forward(Span inputs, Span outputs, Span tangents, uint8_t level);
+// Tangents of `outputs`, null where zero, from those of `inputs` (null: zero). `id` is that of the inputs' trace.
+Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id);
 
 // The closed graph (inputs, tangents of the inputs marked in `moving`) -> (outputs, tangents of the outputs that can be
 // other than zero, which `moved` then marks).

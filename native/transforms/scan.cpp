@@ -24,10 +24,10 @@ Hash parameters_hash(const Control& c, const Hash& body) {
 }
 
 // The same graph over placeholders of its own; its inputs may be any nodes.
-Graph with_fresh_inputs(Span inputs, Span outputs, uint8_t level) {
+Graph with_fresh_inputs(Span inputs, Span outputs, TraceId id) {
   Graph made;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("the body of a scan"));
-  for (const Array& x : inputs) made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, level));
+  for (const Array& x : inputs) made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, id));
   made.outputs =
       substitute(Graph{Arrays(inputs.begin(), inputs.end()), Arrays(outputs.begin(), outputs.end())}, made.inputs);
   return made;
@@ -127,7 +127,17 @@ Arrays Scan::vjp(const VjpContext& v) const {
   std::vector<bool> wanted(body_.inputs.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
     bool inexact = is_inexact(body_.inputs[i].dtype());
-    wanted[i] = inexact && (i < carries() || v.needed[i]);
+    wanted[i] = inexact && v.needed[i];
+  }
+  // A carry has a derivative if it moves after any step.
+  for (bool settled = false; !settled;) {
+    settled = true;
+    std::vector<bool> moved = moving_outputs(body_, wanted);
+    for (size_t i = 0; i < carries(); ++i)
+      if (moved[i] && !wanted[i]) {
+        wanted[i] = true;
+        settled = false;
+      }
   }
   Graph back = vjp_graph(body_, wanted);
   Span all(back.inputs);
@@ -150,7 +160,7 @@ Arrays Scan::vjp(const VjpContext& v) const {
 
   Arrays forward_out = body_.outputs;
   forward_out.insert(forward_out.end(), stacked.begin(), stacked.end());
-  Graph forward = with_fresh_inputs(body_.inputs, forward_out, graph_level(body_));
+  Graph forward = with_fresh_inputs(body_.inputs, forward_out, graph_trace(body_));
   SmallVector<int, 4> same;
   for (size_t i = 0; i < body_.outputs.size(); ++i) same.push_back(int(i));
   Extension extension = extended_by(std::move(same));
@@ -170,13 +180,13 @@ Arrays Scan::vjp(const VjpContext& v) const {
     out_carry.push_back(ct_of[i]);
     init.push_back(or_zeros(v.cotangents[i], v.outputs[i].aval()));
   }
-  uint8_t level = graph_level(back);
+  TraceId id = graph_trace(back);
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("the derivative of a scan"));
-  TraceScope scope(level);
+  TraceScope scope;
   for (size_t i = first_constant(); i < wanted.size(); ++i) {
     if (!wanted[i]) continue;
     const Array& k = body_.inputs[i];
-    Array sum = make_placeholder(k.shape(), k.dtype(), trace, level);
+    Array sum = make_placeholder(k.shape(), k.dtype(), trace, id);
     in_carry.push_back(sum);
     out_carry.push_back(add_or_null(sum, ct_of[i]));
     init.push_back(zeros_like(v.inputs[i]));
@@ -201,7 +211,7 @@ Arrays Scan::vjp(const VjpContext& v) const {
   inputs.insert(inputs.end(), constant_inputs.begin(), constant_inputs.end());
   outputs.insert(outputs.end(), out_elements.begin(), out_elements.end());
   // Cotangents of outputs without a derivative appear nowhere, but every input of the graph must be given.
-  Arrays result = funcnn::scan(with_fresh_inputs(inputs, outputs, level), init, sequence,
+  Arrays result = funcnn::scan(with_fresh_inputs(inputs, outputs, id), init, sequence,
                                v.inputs.subspan(first_constant()), control_.length, !control_.reverse);
   Arrays to(v.inputs.size());
   next = 0;
@@ -271,7 +281,7 @@ std::optional<Arrays> Scan::jvp(Span inputs, Span tangents, Span) const {
     place[i] = int(out.size());
     out.push_back(out_tangent[i]);
   }
-  Arrays result = funcnn::scan(with_fresh_inputs(in, out, graph_level(both)), init, sequence, constants,
+  Arrays result = funcnn::scan(with_fresh_inputs(in, out, graph_trace(both)), init, sequence, constants,
                                control_.length, control_.reverse);
   Arrays to;
   for (size_t i = 0; i < outputs; ++i) to.push_back(place[i] < 0 ? Array() : result[size_t(place[i])]);

@@ -21,8 +21,9 @@ void check_rule(const Primitive& primitive, const Array& cotangent, const Array&
 
 }  // namespace
 
-Arrays pull_back(Span inputs, Span outputs, Span cotangents, uint8_t level, const NodeMap<Array>* values) {
-  Walk walk = walk_between(inputs, outputs, level, values != nullptr);
+Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const NodeMap<Array>* values) {
+  Walk walk = walk_between(inputs, outputs, id, values != nullptr);
+  std::vector<char> moving = moving_values(walk, inputs);
   Arrays ct(walk.size());
   std::vector<Arrays> shared;  // by slot: cotangents of the outputs of nodes with several
   auto value = [&](const NodeRef& node) {
@@ -61,7 +62,8 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, uint8_t level, cons
     bool any = false;
     for (const NodeRef& input : node.inputs) {
       in.push_back(value(input));
-      needed.push_back(is_inexact(input->dtype) && walk.find(input.get()));
+      const uint32_t* from_slot = walk.find(input.get());
+      needed.push_back(from_slot && moving[*from_slot]);
       any |= needed.back();
     }
     if (!any) continue;
@@ -87,21 +89,23 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, uint8_t level, cons
 
 Graph vjp_graph(const Graph& graph, const std::vector<bool>& wanted) {
   Graph made{graph.inputs, {}};
-  uint8_t level = graph_level(graph);
-  TraceScope scope(level);
+  TraceId id = graph_trace(graph);
+  TraceScope scope;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("the derivative of a graph"));
   Arrays cotangents;
   for (const Array& x : graph.outputs) {
-    made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, level));
+    made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, id));
     cotangents.push_back(is_inexact(x.dtype()) ? made.inputs.back() : Array());
   }
-  Arrays all = pull_back(graph.inputs, graph.outputs, cotangents, level);
-  for (size_t i = 0; i < all.size(); ++i)
-    if (wanted[i]) made.outputs.push_back(or_zeros(all[i], graph.inputs[i].aval()));
+  Arrays by;
+  for (size_t i = 0; i < graph.inputs.size(); ++i)
+    if (wanted[i]) by.push_back(graph.inputs[i]);
+  Arrays all = pull_back(by, graph.outputs, cotangents, id);
+  for (size_t i = 0; i < all.size(); ++i) made.outputs.push_back(or_zeros(all[i], by[i].aval()));
   return made;
 }
 
-LinearMap::LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, uint8_t level)
+LinearMap::LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, TraceId id)
     : out_avals_(std::move(out_avals)) {
   for (const Array& x : inputs) in_avals_.push_back(x.aval());
   Arrays nonzero;
@@ -109,7 +113,7 @@ LinearMap::LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, uin
     zero_.push_back(!x);
     if (x) nonzero.push_back(x);
   }
-  graph_ = close_graph(inputs, nonzero, level, captured_, new Placeholder::Trace("a linearised function"));
+  graph_ = close_graph(inputs, nonzero, id, captured_, new Placeholder::Trace("a linearised function"));
 }
 
 Arrays LinearMap::operator()(Span arguments) const {
@@ -121,31 +125,31 @@ Arrays LinearMap::operator()(Span arguments) const {
   return result;
 }
 
-LinearMap vjp_map(Span inputs, Span outputs, uint8_t level) {
-  TraceScope scope(level);
+LinearMap vjp_map(Span inputs, Span outputs, TraceId id) {
+  TraceScope scope;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("vjp"));
   Arrays cotangents;
-  for (const Array& x : outputs) cotangents.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.level()));
+  for (const Array& x : outputs) cotangents.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.id()));
   std::vector<Aval> avals;
   for (const Array& x : inputs) avals.push_back(x.aval());
-  Arrays back = pull_back(inputs, outputs, cotangents, level);
+  Arrays back = pull_back(inputs, outputs, cotangents, id);
   trace->ended = true;
-  return LinearMap(cotangents, back, std::move(avals), scope.level());
+  return LinearMap(cotangents, back, std::move(avals), scope.id());
 }
 
-LinearMap jvp_map(Span inputs, Span outputs, uint8_t level) {
-  TraceScope scope(level);
+LinearMap jvp_map(Span inputs, Span outputs, TraceId id) {
+  TraceScope scope;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("linearize"));
   Arrays tangents, given;
   for (const Array& x : inputs) {
-    tangents.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.level()));
+    tangents.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.id()));
     given.push_back(is_inexact(x.dtype()) ? tangents.back() : Array());
   }
   std::vector<Aval> avals;
   for (const Array& x : outputs) avals.push_back(x.aval());
-  Arrays forward = push_forward(inputs, outputs, given, level);
+  Arrays forward = push_forward(inputs, outputs, given, id);
   trace->ended = true;
-  return LinearMap(tangents, forward, std::move(avals), scope.level());
+  return LinearMap(tangents, forward, std::move(avals), scope.id());
 }
 
 }  // namespace funcnn

@@ -8,9 +8,9 @@
 namespace funcnn {
 
 // Cotangents of `inputs`, null where zero, from those of `outputs` (null: zero), by one walk back from the outputs.
-// `level` is that of the inputs' trace. `values`, if given, says what stands for a node wherever a rule reads its
+// `id` is that of the inputs' trace. `values`, if given, says what stands for a node wherever a rule reads its
 // value: the way to differentiate a closed graph at recomputed values.
-Arrays pull_back(Span inputs, Span outputs, Span cotangents, uint8_t level, const NodeMap<Array>* values = nullptr);
+Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const NodeMap<Array>* values = nullptr);
 
 // The closed graph (inputs, cotangents of outputs) -> cotangents of the inputs marked in `wanted`. Outputs that are not
 // floating point have a cotangent too, which is ignored.
@@ -20,11 +20,13 @@ Graph vjp_graph(const Graph& graph, const std::vector<bool>& wanted);
 class LinearMap {
  public:
   LinearMap() = default;
-  // outputs as functions of the placeholders `inputs` of `level`; null outputs are zero.
-  LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, uint8_t level);
+  // outputs as functions of the placeholders `inputs` of the trace `id`; null outputs are zero.
+  LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, TraceId id);
   Arrays operator()(Span arguments) const;
   const std::vector<Aval>& in_avals() const { return in_avals_; }
   const std::vector<Aval>& out_avals() const { return out_avals_; }
+  const Graph& graph() const { return graph_; }
+  Span captured() const { return captured_; }
 
  private:
   Graph graph_;
@@ -34,8 +36,8 @@ class LinearMap {
 };
 
 // The map from cotangents of `outputs` to cotangents of `inputs`.
-LinearMap vjp_map(Span inputs, Span outputs, uint8_t level);
+LinearMap vjp_map(Span inputs, Span outputs, TraceId id);
 // The map from tangents of `inputs` to tangents of `outputs`.
-LinearMap jvp_map(Span inputs, Span outputs, uint8_t level);
+LinearMap jvp_map(Span inputs, Span outputs, TraceId id);
 
 }  // namespace funcnn

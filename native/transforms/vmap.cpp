@@ -26,8 +26,8 @@ void check_rule(const Node& node, const Batched& got, int64_t size) {
 
 }  // namespace
 
-Batched map_batch(Span inputs, Span outputs, Span values, int64_t size, uint8_t level) {
-  Walk walk = walk_between(inputs, outputs, level, true);
+Batched map_batch(Span inputs, Span outputs, Span values, int64_t size, TraceId id) {
+  Walk walk = walk_between(inputs, outputs, id, true);
   Arrays value(walk.size());
   std::vector<char> is_batched(walk.size());
   std::vector<Batched> shared;
@@ -86,18 +86,18 @@ Batched map_batch(Span inputs, Span outputs, Span values, int64_t size, uint8_t 
 
 Graph batch_graph(const Graph& graph, const std::vector<bool>& batched, int64_t size, std::vector<bool>& mapped) {
   Graph made{graph.inputs, {}};
-  uint8_t level = graph_level(graph);
-  TraceScope scope(level);
+  TraceId id = graph_trace(graph);
+  TraceScope scope;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("a batched graph"));
   Arrays inputs, values;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     if (!batched[i]) continue;
     const Array& x = graph.inputs[i];
     inputs.push_back(x);
-    values.push_back(make_placeholder(with_axis(x.shape(), size), x.dtype(), trace, level));
+    values.push_back(make_placeholder(with_axis(x.shape(), size), x.dtype(), trace, id));
     made.inputs[i] = values.back();
   }
-  Batched out = map_batch(inputs, graph.outputs, values, size, level);
+  Batched out = map_batch(inputs, graph.outputs, values, size, id);
   mapped.resize(graph.outputs.size());
   for (size_t i = 0; i < graph.outputs.size(); ++i) {
     bool wanted = mapped[i] || out.batched[i];

@@ -10,7 +10,7 @@ namespace funcnn {
 
 // The outputs with arrays that have one more axis in front, of length `size`, in place of the placeholders `inputs`.
 // Outputs that do not depend on the inputs come back unbatched.
-Batched map_batch(Span inputs, Span outputs, Span values, int64_t size, uint8_t level);
+Batched map_batch(Span inputs, Span outputs, Span values, int64_t size, TraceId id);
 
 // The closed graph mapped over axis 0 of the inputs marked in `batched`. `mapped` comes back marking the outputs that
 // have the axis; those it marks on entry (if it is not empty) are given it.

@@ -1,20 +1,11 @@
 #include "transforms/walk.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "ops/rules.h"
 
 namespace funcnn {
-namespace {
-
-thread_local std::vector<NodeRef> computed_in_trace;
-
-}  // namespace
-
-std::vector<NodeRef> take_computed_in_trace() { return std::exchange(computed_in_trace, {}); }
-
-Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract) {
+Walk walk_between(Span inputs, Span outputs, TraceId id, bool abstract) {
   Walk walk;
   for (const Array& input : inputs) {
     bool fresh;
@@ -23,7 +14,7 @@ Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract) {
     ++walk.inputs;
   }
   walk.nodes = topological_order(
-      outputs, [&](Node& n) { return n.level >= level && (!abstract || n.abstract) && !walk.slots.contains(&n); });
+      outputs, [&](Node& n) { return n.trace >= id && (!abstract || n.abstract) && !walk.slots.contains(&n); });
   // Creation order is a topological order too, and the one in which plans schedule: derivatives are then created in
   // its exact reverse.
   auto older = [](const Node* a, const Node* b) { return a->sequence < b->sequence; };
@@ -36,16 +27,43 @@ Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract) {
     if (!depends) continue;
     walk.slots[node] = uint32_t(walk.inputs + kept);
     walk.nodes[kept++] = node;
-    if (node->available()) computed_in_trace.emplace_back(node);
   }
   walk.nodes.resize(kept);
   return walk;
 }
 
-uint8_t graph_level(const Graph& graph) { return graph.inputs.empty() ? 0 : graph.inputs[0].node()->level; }
+std::vector<char> moving_values(const Walk& walk, Span inputs) {
+  std::vector<char> moving(walk.size());
+  for (const Array& x : inputs)
+    if (is_inexact(x.dtype())) moving[*walk.find(x.node())] = 1;
+  for (size_t i = 0; i < walk.nodes.size(); ++i) {
+    const Node& node = *walk.nodes[i];
+    if (!node.multi() && !is_inexact(node.dtype)) continue;
+    int limit = node.primitive->derivative_inputs();
+    size_t count = limit < 0 ? node.inputs.size() : size_t(limit);
+    for (size_t k = 0; k < count; ++k)
+      if (const uint32_t* slot = walk.find(node.inputs[k].get()); slot && moving[*slot]) moving[walk.inputs + i] = 1;
+  }
+  return moving;
+}
 
-Arrays forget(Span stand_ins, Arrays results, uint8_t level) {
-  if (walk_between(stand_ins, results, level, true).nodes.empty()) return results;
+std::vector<bool> moving_outputs(const Graph& graph, const std::vector<bool>& moving) {
+  Arrays inputs;
+  for (size_t i = 0; i < graph.inputs.size(); ++i)
+    if (moving[i]) inputs.push_back(graph.inputs[i]);
+  std::vector<bool> found(graph.outputs.size());
+  if (inputs.empty()) return found;
+  Walk walk = walk_between(inputs, graph.outputs, graph_trace(graph), true);
+  std::vector<char> values = moving_values(walk, inputs);
+  for (size_t i = 0; i < found.size(); ++i)
+    if (const uint32_t* slot = walk.find(graph.outputs[i].node())) found[i] = values[*slot];
+  return found;
+}
+
+TraceId graph_trace(const Graph& graph) { return graph.inputs.empty() ? 0 : graph.inputs[0].node()->trace; }
+
+Arrays forget(Span stand_ins, Arrays results, TraceId id) {
+  if (walk_between(stand_ins, results, id, true).nodes.empty()) return results;
   Graph graph{Arrays(stand_ins.begin(), stand_ins.end()), {}};
   for (const Array& x : results)
     if (x) graph.outputs.push_back(x);

@@ -13,20 +13,21 @@ struct Walk {
   const uint32_t* find(const Node* node) const { return slots.find(node); }
 };
 
-// `level`: that of the trace; nothing below it depends on the inputs. `abstract`: the inputs are placeholders.
-Walk walk_between(Span inputs, Span outputs, uint8_t level, bool abstract);
+// `id`: that of the inputs' trace; nothing below it depends on them. `abstract`: the inputs are placeholders.
+Walk walk_between(Span inputs, Span outputs, TraceId id, bool abstract);
 
-// Nodes that walks met which were computed while their trace ran, and so still hold what they were made from. Handed
-// over once: whoever ends the outermost trace cuts them off.
-std::vector<NodeRef> take_computed_in_trace();
+// Which values of a walk (by slot) move with its inputs: floating point ones, reached through inputs that carry
+// derivatives.
+std::vector<char> moving_values(const Walk& walk, Span inputs);
+// Which outputs of a closed graph move with the inputs marked in `moving`.
+std::vector<bool> moving_outputs(const Graph& graph, const std::vector<bool>& moving);
 
-// The level of a closed graph's inputs.
-uint8_t graph_level(const Graph& graph);
+// The trace of a closed graph's inputs.
+TraceId graph_trace(const Graph& graph);
 
 // Zeros in the place of the stand-ins of a linear function that was transposed: its transpose does not depend on their
-// values, but may mention them (a loop, for one, carries them along). `level` is that of the stand-ins; null stays
-// null.
-Arrays forget(Span stand_ins, Arrays results, uint8_t level);
+// values, but may mention them (a loop, for one, carries them along). `id` is that of the stand-ins; null stays null.
+Arrays forget(Span stand_ins, Arrays results, TraceId id);
 
 // Zeros where an array is null.
 Array or_zeros(const Array& x, const Aval& aval);

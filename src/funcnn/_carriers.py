@@ -78,9 +78,9 @@ class Lifted:
         args = tuple(enter(i, x) for i, x in enumerate(args))
         output = self.fun(*args, **{name: enter(name, x) for name, x in kwargs.items()})
         found = [carrier.reports() for carrier in inner]
-        depth = _core.transforms.trace_depth()
+        trace = _core.transforms.current_trace()
         self.names = [list(reports) for reports in found]
-        self.mapped = [[_core.transforms.trace_level(x) >= depth for x in reports.values()] for reports in found]
+        self.mapped = [[_core.transforms.trace_of(x) >= trace for x in reports.values()] for reports in found]
         return output, [list(reports.values()) for reports in found]
 
     def report(self, values: list[list[Any]]) -> None:

@@ -44,15 +44,16 @@ def compile(
     A signature is the structure of the arguments, the shapes and dtypes of their leaves and the values of the static
     ones. Python code runs only while tracing: it sees arrays without values, so branching on one raises
     :class:`TracedValueError`. Arrays that the function reads from outside its arguments are constants from then on.
-    Python numbers among the arguments are traced like 0-d arrays (int32 or float32): passing another learning rate
-    traces nothing again.
+    Python numbers among the arguments are traced like 0-d arrays (int32 or float32), so passing another learning rate
+    traces nothing again, and stay weak: beside an array they take its dtype, as they do outside of ``compile``.
 
     The result has ``cache_info()`` and ``clear_cache()``; ``FUNCNN_LOG=compile`` in the environment reports each trace.
     It can be differentiated, mapped and compiled again.
 
     Args:
         f: A function of pytrees of arrays that returns a pytree of arrays. Without it, a decorator is returned.
-        static_argnums: Positions of arguments that are compile-time values: hashable, compared with ``==``.
+        static_argnums: Positions of arguments that are compile-time values: hashable, compared with ``==`` and by type,
+            so that 1, 1.0 and True have traces of their own.
         static_argnames: Names of such arguments. Names and positions found in the signature of ``f`` imply each other.
         donate: Names or positions of arguments whose memory the results may take over. Their arrays hold nothing
             after the call and raise ``ValueError`` when used; one that an expression not yet computed reads is kept.

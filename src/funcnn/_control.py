@@ -27,7 +27,7 @@ def scan(
 
     Args:
         f: ``(carry, x) -> (carry, y)``. The carry keeps its structure, shapes and dtypes; `y` is any pytree.
-        init: The first carry, a pytree of arrays.
+        init: The first carry, a pytree of arrays. A Python number in it takes the dtype that `f` gives it.
         xs: A pytree of arrays of shape ``(length, ...)``; `f` gets one element along axis 0 of each. None for none. A
             layer's view of stacked parameters may be in it: updates come out stacked, and each step has keys of its own.
         length: The number of steps; needed only where `xs` has no arrays.
@@ -58,7 +58,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     Args:
         pred: A 0-d array or number; anything but zero is true.
         true_fun: A function of the operands, run if `pred` holds.
-        false_fun: Another that returns the same structure, shapes and dtypes.
+        false_fun: Another that returns the same structure, shapes and dtypes; a Python number takes the dtype of the other.
         operands: Pytrees of arrays.
 
     Returns:
@@ -85,7 +85,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     Args:
         cond_fun: ``carry -> bool``, a 0-d array.
         body_fun: ``carry -> carry``, which keeps structure, shapes and dtypes.
-        init: The first carry, a pytree of arrays.
+        init: The first carry, a pytree of arrays. A Python number in it takes the dtype that `body_fun` gives it.
 
     Returns:
         The first carry for which the condition is false.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from . import _core
+from . import _core, tree
 from ._arguments import Integers, integers
 from ._carriers import Lifted, carries
 from ._transforms import Function
@@ -105,6 +105,14 @@ class _Custom:
                     f"{len(args)} arguments"
                 )
         static = {place: args[place] for place in places}
+        for place, value in static.items():
+            if any(_native.is_traced(leaf) for leaf in tree.leaves(value)):
+                raise TypeError(
+                    f"{type(self).__name__}: argument {place} of {getattr(self, '__name__', 'the function')} is in "
+                    "nondiff_argnums but holds a traced array; arguments named there are Python values that are known "
+                    "while tracing: take it out of nondiff_argnums, and let the rule give no derivative for it "
+                    "(None, or fn.stop_gradient)"
+                )
 
         def of_others(f: Function) -> Function:
             def call(*dynamic: Any) -> Any:
@@ -126,9 +134,13 @@ class custom_vjp(_Custom):
 
     The forward function given to ``defvjp`` takes the arguments of `fun` and returns ``(output, residuals)``; the backward
     function takes the residuals and the cotangent of the output, and returns a tuple with the cotangent of each
-    argument, None for zero. Values that the functions use from outside count as constants. Forward mode transposes the
-    backward function, which must therefore be linear in the cotangent and, like a function under ``vmap``, must not
-    read its value.
+    argument, None for zero. Forward mode transposes the backward function, which must therefore be linear in the
+    cotangent and, like a function under ``vmap``, must not read its value.
+
+    The functions may use arrays from outside their arguments, also those of a loop or another transformation around
+    them. There is no rule for a derivative by such a value: where one is asked for, ``ValueError`` says so. Make it an
+    argument, or a constant with :func:`stop_gradient`. A function that uses any is called once more while a loop, a
+    branch, ``compile`` or ``vmap`` around it is traced.
 
     >>> import funcnn as fn
     >>> @fn.custom_vjp
@@ -176,9 +188,9 @@ class custom_vjp(_Custom):
         if getattr(self._running, "forward", False):
             # Within its own forward function, which is run when (and if) this call is differentiated.
             return _native.custom_vjp(
-                fun, lambda *given: (fun(*given), given), lambda given, ct: finish(start(*given)[1], ct), dynamic
+                self, fun, lambda *given: (fun(*given), given), lambda given, ct: finish(start(*given)[1], ct), dynamic
             )
-        return _native.custom_vjp(fun, start, finish, dynamic)
+        return _native.custom_vjp(self, fun, start, finish, dynamic)
 
 
 class custom_jvp(_Custom):
@@ -190,7 +202,8 @@ class custom_jvp(_Custom):
             them first.
 
     The rule given to ``defjvp`` takes a tuple of arguments and a tuple of their tangents, and returns ``(output, tangent of
-    the output)``. The tangent must be linear in the tangents.
+    the output)``. The tangent must be linear in the tangents. What the functions use from outside their arguments is
+    constant: a derivative by it raises ``ValueError``, as with :class:`custom_vjp`.
 
     >>> import funcnn as fn
     >>> @fn.custom_jvp
@@ -230,4 +243,6 @@ class custom_jvp(_Custom):
                 f"custom_jvp: {getattr(self, '__name__', 'the function')} has no rule; call its defjvp first"
             )
         static, dynamic, of_others = self._split(self._positional(args, kwargs))
-        return _native.custom_jvp(of_others(self.fun), functools.partial(rule, *static) if static else rule, dynamic)
+        return _native.custom_jvp(
+            self, of_others(self.fun), functools.partial(rule, *static) if static else rule, dynamic
+        )

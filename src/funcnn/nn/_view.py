@@ -29,7 +29,7 @@ def _holds_parameters(value: Any) -> bool:
 class Context:
     """What all views of one call of ``apply`` share."""
 
-    __slots__ = ("draws", "key", "level", "ties", "training", "updates")
+    __slots__ = ("draws", "key", "ties", "trace", "training", "updates")
 
     def __init__(self, training: bool, key: fn.array | None, updates: dict[Keys, tuple[Any, Any]] | None) -> None:
         self.training = training
@@ -37,15 +37,15 @@ class Context:
         # By place: the array as it was given, and the new one. None: there is nobody to report to.
         self.updates = updates
         self.draws: dict[Keys, int] = {}
-        # Values from deeper traces are gone when that trace ends.
-        self.level = fn._core.transforms.trace_depth()
+        # Values of traces inside this one are gone when those end.
+        self.trace = fn._core.transforms.current_trace()
         # Places that are read from elsewhere, and where: updates go there too.
         self.ties: dict[Keys, Keys] = {}
 
     def like(self, **others: Any) -> Context:
         """A context that shares everything with this one but what is given."""
         context = Context(self.training, self.key, self.updates)
-        for name in ("draws", "level", "ties"):
+        for name in ("draws", "ties", "trace"):
             setattr(context, name, getattr(self, name))
         for name, value in others.items():
             setattr(context, name, value)
@@ -210,8 +210,7 @@ class View(Carrier):
         """Add updates by path below this view."""
         context = self._context
         for below, value in reports.items():
-            depth, level = fn._core.transforms.trace_depth(), fn._core.transforms.trace_level(value)
-            if min(depth, level) > context.level:
+            if fn._core.transforms.trace_of(value) > context.trace:
                 raise ValueError(
                     f"an update of {tree.join_path(below)!r} was computed inside a transformed function (vmap, "
                     "checkpoint, grad, ...) that the view was not an argument of; pass the view itself, as in "
