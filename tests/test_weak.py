@@ -1,0 +1,121 @@
+"""Python numbers stay as weak inside traced functions as they are outside: eager and traced agree in dtype."""
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+NUMBERS = [True, 3, 2.5, 1 + 2j]
+DTYPES = [fn.bool_, fn.uint8, fn.int32, fn.int64, fn.float16, fn.bfloat16, fn.float32, fn.float64, fn.complex64]
+
+EXPRESSIONS = {
+    "p * r": lambda p, r: p * r,
+    "r - p": lambda p, r: r - p,
+    "p - r * p": lambda p, r: p - r * p,
+    "p * (r * 2)": lambda p, r: p * (r * 2),
+    "p * (r / 2)": lambda p, r: p * (r / 2),
+    "p * (r + r)": lambda p, r: p * (r + r),
+    "p * -r": lambda p, r: p * -r,
+    "p + (1 - r) * p": lambda p, r: p + (1 - r) * p,
+    "maximum": lambda p, r: fn.add(p, r),
+    "sqrt": lambda p, r: p * fn.sqrt(r),
+    "array": lambda p, r: p * fn.array(r),
+    "asarray": lambda p, r: p * fn.asarray(r),
+    "where": lambda p, r: fn.where(p == p, p, r),
+    "equal": lambda p, r: p == r,
+    "at": lambda p, r: p.at[0].multiply(r),
+    "reshape": lambda p, r: p * fn.reshape(r, ()),
+    "stack": lambda p, r: fn.stack([p[0], fn.array(r)]),
+}
+
+
+def same(a, b):
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(
+        np.asarray(a.astype(fn.complex64)), np.asarray(b.astype(fn.complex64)), rtol=1e-2, atol=1e-2
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
+def test_compiled_and_eager_agree(expression, dtype):
+    p = fn.array([1, 0]).astype(dtype)
+    for number in NUMBERS:
+        try:
+            eager = expression(p, number)
+        except (TypeError, ValueError) as error:
+            if "does not fit" in str(error):
+                continue  # there is no value to look at while tracing
+            with pytest.raises(type(error)):
+                fn.compile(expression)(p, number)
+            continue
+        same(fn.compile(expression)(p, number), eager)
+        same(fn.cond(True, lambda r: expression(p, r), lambda r: expression(p, r), number), eager)  # noqa: B023
+        same(fn.checkpoint(lambda r: expression(p, r))(number), eager)  # noqa: B023
+        same(fn.scan(lambda c, _: (c, expression(p, c)), number, length=1)[1][0], eager)  # noqa: B023
+
+
+def test_numbers_and_arrays_have_traces_of_their_own():
+    f = fn.compile(lambda p, rate: p - rate * p)
+    p = fn.ones((2,), dtype=fn.bfloat16)
+    assert f(p, 0.5).dtype == fn.bfloat16
+    assert f(p, fn.array(0.5)).dtype == fn.float32
+    assert f(p, np.float32(0.5)).dtype == fn.bfloat16  # as beside an array
+    assert f(p, 0.25).dtype == fn.bfloat16
+    assert f.cache_info()["misses"] == 2
+
+
+def test_results_of_numbers_alone_are_numbers():
+    p = fn.ones((2,), dtype=fn.bfloat16)
+    double = fn.compile(lambda r: r * 2)
+    assert (p * double(0.5)).dtype == fn.bfloat16
+    assert (p * double(fn.array(0.5))).dtype == fn.float32
+    assert (p * fn.compile(lambda r: r)(0.5)).dtype == fn.bfloat16
+    assert (p * fn.compile(lambda: 0.5)()).dtype == fn.bfloat16
+    assert (p * fn.compile(lambda r: fn.compile(lambda s: s * 2)(r))(0.5)).dtype == fn.bfloat16
+    # Constants that all share stay what they are.
+    assert (p * fn.array(1.0)).dtype == fn.float32 and (p * fn.array(0.0)).dtype == fn.float32
+
+
+@pytest.mark.parametrize("transform", [fn.grad, lambda f: lambda x: fn.jvp(f, (x,), (1.0,))[0]])
+def test_numbers_that_are_differentiated(transform):
+    seen = []
+
+    def f(x):
+        seen.append((x * fn.ones((2,), dtype=fn.bfloat16)).dtype)
+        return x * x
+
+    transform(f)(2.0)
+    assert seen == [fn.bfloat16]
+
+
+def test_rules_with_numbers():
+    g = fn.custom_vjp(lambda p, rate: p * rate)
+    g.defvjp(lambda p, rate: (p * rate, rate), lambda rate, ct: (ct * rate, None))
+    p = fn.ones((2,), dtype=fn.bfloat16)
+    for f in (fn.grad(lambda p, r: g(p, r).sum()), fn.compile(fn.grad(lambda p, r: g(p, r).sum()))):
+        assert f(p, 0.5).dtype == fn.bfloat16
+
+
+def test_carries_become_what_a_loop_makes_of_them():
+    xs = fn.ones((3,), dtype=fn.bfloat16)
+    total, partial = fn.scan(lambda c, x: (c + x, c), 0.0, xs)
+    assert total.dtype == partial.dtype == fn.bfloat16 and partial.tolist() == [0, 1, 2]
+    assert fn.scan(lambda c, x: (c + x, None), 0, xs)[0].dtype == fn.bfloat16
+    assert fn.scan(lambda c, _: (c * 0.5, None), 1, length=2)[0].item() == 0.25
+    assert fn.scan(lambda c, x: (0.0, c), fn.array(1.0, dtype=fn.bfloat16), xs)[1].dtype == fn.bfloat16
+    last = fn.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * xs[0]), (0, 1.0))
+    assert last[0].dtype == fn.int32 and last[1].dtype == fn.bfloat16
+    with pytest.raises(TypeError, match="went in as float32.*came back as int32"):
+        fn.scan(lambda c, _: (c.astype(fn.int32), None), 0.5, length=2)
+    with pytest.raises(TypeError, match="went in as float32"):
+        fn.scan(lambda c, x: (c + x, None), fn.array([0.0, 0.0]), fn.ones((3,), dtype=fn.float64))
+
+
+def test_branches_share_a_dtype():
+    p = fn.ones((), dtype=fn.bfloat16)
+    assert fn.cond(True, lambda p: p, lambda p: 0.0, p).dtype == fn.bfloat16
+    assert fn.cond(True, lambda p: 1, lambda p: p, p).item() == 1.0
+    assert fn.cond(False, lambda: 1, lambda: 0.5).dtype == fn.float32
+    with pytest.raises(TypeError, match="disagree"):
+        fn.cond(True, lambda: fn.array(1), lambda: 0.5)
