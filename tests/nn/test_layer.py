@@ -148,7 +148,7 @@ def test_layers_are_static_arguments():
 
 
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match=r"Dropout: the probability p must be in \[0, 1\), got 1.0"):
+    with pytest.raises(ValueError, match=r"Dropout: p must be a number of at least 0 and below 1, got 1.0"):
         nn.Dropout(1.0)
     with pytest.raises(TypeError, match="Sequential: expected layers and functions, got 3"):
         nn.Sequential(nn.Linear(2, 2), 3)

@@ -86,7 +86,8 @@ def test_steps(name, compiled):
         delta, other_state = theirs.update(tree.map(jnp.asarray, grads), other_state, other)
         other = optax.apply_updates(other, delta)
         for path, leaf in tree.leaves_with_path(params):
-            np.testing.assert_allclose(np.asarray(leaf), np.asarray(tree.get(other, path)), rtol=2e-5, atol=1e-6)
+            # Optax computes 1 - b2**count as it is written, which loses four digits in the first steps.
+            np.testing.assert_allclose(np.asarray(leaf), np.asarray(tree.get(other, path)), rtol=2e-5, atol=1e-5)
     if compiled:
         assert step.cache_info()["misses"] == 1
 

@@ -44,19 +44,6 @@ def test_they_are_values(opt):
     )
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("opt", ALL, ids=repr)
-def test_dtypes_stay(opt, dtype):
-    params = {"w": fn.ones(3, dtype=getattr(fn, dtype))}
-    state = opt.init(params)
-    for _ in range(2):
-        delta, state = opt.update({"w": fn.ones(3, dtype=getattr(fn, dtype))}, state, params)
-        params = optim.apply_updates(params, delta)
-    assert params["w"].dtype == delta["w"].dtype == getattr(fn, dtype)
-    for leaf in tree.leaves(state):
-        assert leaf.dtype in (fn.int32, getattr(fn, dtype))
-
-
 def test_frozen_parameters_are_left_alone():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     params = model.init(random.key(0))

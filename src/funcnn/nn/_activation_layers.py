@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 
 import funcnn as fn
+from funcnn._hyper import number, whole
 from funcnn.tree import frozendict
 
 from . import _activations as functions
@@ -48,7 +49,7 @@ class LeakyReLU(Layer):
         negative_slope: The slope for negative numbers.
     """
 
-    negative_slope: float = 0.01
+    negative_slope: float = attrs.field(default=0.01, validator=number())
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.leaky_relu(x, self.negative_slope)
@@ -68,8 +69,8 @@ class PReLU(Layer):
     [-1.0, 2.0]
     """
 
-    num_parameters: int = 1
-    initial: float = 0.25
+    num_parameters: int = attrs.field(default=1, validator=whole(1))
+    initial: float = attrs.field(default=0.25, validator=number())
 
     def init(self, key: fn.array) -> frozendict[str, fn.array]:
         """Make ``weight``."""
@@ -86,7 +87,7 @@ class ELU(Layer):
         alpha: Minus the limit for negative numbers.
     """
 
-    alpha: float = 1.0
+    alpha: float = attrs.field(default=1.0, validator=number())
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.elu(x, self.alpha)
@@ -99,7 +100,7 @@ class CELU(Layer):
         alpha: Minus the limit for negative numbers.
     """
 
-    alpha: float = 1.0
+    alpha: float = attrs.field(default=1.0, validator=number())
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.celu(x, self.alpha)
@@ -149,7 +150,7 @@ class GLU(Layer):
         axis: The axis to split.
     """
 
-    axis: int = -1
+    axis: int = attrs.field(default=-1, validator=whole())
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.glu(x, self.axis)
@@ -183,7 +184,7 @@ class Softshrink(Layer):
         lambd: How far to move numbers towards zero.
     """
 
-    lambd: float = 0.5
+    lambd: float = attrs.field(default=0.5, validator=number(0.0))
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.softshrink(x, self.lambd)
@@ -196,7 +197,7 @@ class HardShrink(Layer):
         lambd: Up to which absolute value numbers become zero.
     """
 
-    lambd: float = 0.5
+    lambd: float = attrs.field(default=0.5, validator=number(0.0))
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.hard_shrink(x, self.lambd)
@@ -230,7 +231,7 @@ class Step(Layer):
         threshold: The smallest number that becomes 1.
     """
 
-    threshold: float = 0.0
+    threshold: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.step(x, self.threshold)

@@ -6,13 +6,9 @@ import attrs
 
 import funcnn as fn
 from funcnn import random
+from funcnn._hyper import number
 
 from ._layer import Layer, Params
-
-
-def _check_probability(layer: object, field: attrs.Attribute[float], p: float) -> None:
-    if not 0.0 <= p < 1.0:
-        raise ValueError(f"{type(layer).__name__}: the probability p must be in [0, 1), got {p}")
 
 
 class Dropout(Layer):
@@ -36,7 +32,7 @@ class Dropout(Layer):
     [0.0, 2.0]
     """
 
-    p: float = attrs.field(default=0.5, validator=_check_probability)
+    p: float = attrs.field(default=0.5, validator=number(0.0, 1.0))
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         if self.p == 0.0 or not params.training:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import attrs
+
 import funcnn as fn
 from funcnn import random
+from funcnn._hyper import whole
 from funcnn.tree import frozendict
 
 from ._layer import Layer, Params
@@ -28,12 +31,12 @@ class Embedding(Layer):
     (1, 3, 4)
     """
 
-    num_embeddings: int
-    dims: int
+    num_embeddings: int = attrs.field(validator=whole(0))
+    dims: int = attrs.field(validator=whole(0))
 
     def init(self, key: fn.array) -> frozendict[str, fn.array]:
         """Draw ``weight``."""
-        weight = random.normal(key, (self.num_embeddings, self.dims), scale=1.0 / math.sqrt(self.dims))
+        weight = random.normal(key, (self.num_embeddings, self.dims), scale=1.0 / math.sqrt(max(self.dims, 1)))
         return frozendict(weight=weight)
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 import funcnn as fn
+from funcnn._hyper import plain
 from funcnn.tree import frozendict
 
 from ._keys import fold_text
@@ -33,6 +34,7 @@ def _freeze(value: Any) -> Any:
         return tuple(_freeze(item) for item in value)
     if isinstance(value, (dict, frozendict)):
         return frozendict({key: _freeze(item) for key, item in value.items()})
+    value = plain(value)
     if isinstance(value, fn.array) or hasattr(value, "__array_interface__"):
         raise TypeError("a layer holds no arrays: return them from init, which draws the parameters")
     return value

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import attrs
+
 import funcnn as fn
 from funcnn import random
+from funcnn._hyper import whole
 from funcnn.tree import frozendict
 
 from ._layer import Layer, Params
@@ -44,13 +47,13 @@ class Linear(Layer):
     (5, 2)
     """
 
-    input_dims: int
-    output_dims: int
+    input_dims: int = attrs.field(validator=whole(0))
+    output_dims: int = attrs.field(validator=whole(0))
     bias: bool = True
 
     def init(self, key: fn.array) -> frozendict[str, fn.array]:
         """Draw ``weight`` and ``bias``."""
-        bound = 1.0 / math.sqrt(self.input_dims)
+        bound = 1.0 / math.sqrt(max(self.input_dims, 1))
         for_weight, for_bias = random.split(key)
         params = {"weight": random.uniform(for_weight, (self.output_dims, self.input_dims), low=-bound, high=bound)}
         if self.bias:

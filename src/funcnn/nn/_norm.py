@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import attrs
+
 import funcnn as fn
+from funcnn._hyper import number, whole
 from funcnn.tree import frozendict
 
 from ._layer import Layer, Params
@@ -15,14 +18,19 @@ def _check_last(x: fn.array, dims: int) -> None:
         raise ValueError(f"expected (..., {dims}), got {x.shape}")
 
 
-def _in_float32(x: fn.array) -> fn.array:
-    return x.astype(fn.float32) if x.dtype in (fn.float16, fn.bfloat16) else x
+def _computed(x: fn.array) -> tuple[fn.array, fn.Dtype]:
+    """The input in the dtype to compute with, float32 for all that is narrower or integer; the dtype of the output."""
+    if fn.isdtype(x.dtype, "complex floating"):
+        raise TypeError(f"expected real numbers, got {x.dtype}")
+    if fn.isdtype(x.dtype, "real floating"):
+        return x.astype(fn.promote_types(x.dtype, fn.float32)), x.dtype
+    return x.astype(fn.float32), fn.float32
 
 
 class LayerNorm(Layer):
     """Normalise the last axis to mean 0 and variance 1: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
-    Half-precision inputs are normalised in float32; the output has the dtype of the input.
+    Half-precision and integer inputs are normalised in float32; the output has the dtype of the input, float32 for integers.
 
     Args:
         dims: Size of the last axis.
@@ -39,8 +47,8 @@ class LayerNorm(Layer):
     [-1.0, 1.0]
     """
 
-    dims: int
-    eps: float = 1e-5
+    dims: int = attrs.field(validator=whole(0))
+    eps: float = attrs.field(default=1e-5, validator=number(0.0))
     affine: bool = True
     bias: bool = True
 
@@ -53,20 +61,20 @@ class LayerNorm(Layer):
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         _check_last(x, self.dims)
-        y = _in_float32(x)
+        y, dtype = _computed(x)
         y = y - fn.mean(y, axis=-1, keepdims=True)
         y = y * fn.rsqrt(fn.mean(y * y, axis=-1, keepdims=True) + self.eps)
         if self.affine:
             y = y * params["weight"]
             if self.bias:
                 y = y + params["bias"]
-        return y.astype(x.dtype)
+        return y.astype(dtype)
 
 
 class RMSNorm(Layer):
     """Divide by the root of the mean square of the last axis: ``x / sqrt(mean(x**2) + eps) * weight``.
 
-    Half-precision inputs are normalised in float32; the output has the dtype of the input.
+    Half-precision and integer inputs are normalised in float32; the output has the dtype of the input, float32 for integers.
 
     Args:
         dims: Size of the last axis, and of ``weight``, which is 1 at first.
@@ -81,8 +89,8 @@ class RMSNorm(Layer):
     [1.0, 1.0]
     """
 
-    dims: int
-    eps: float = 1e-5
+    dims: int = attrs.field(validator=whole(0))
+    eps: float = attrs.field(default=1e-5, validator=number(0.0))
 
     def init(self, key: fn.array) -> frozendict[str, fn.array]:
         """Make ``weight`` of ones."""
@@ -90,10 +98,10 @@ class RMSNorm(Layer):
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         _check_last(x, self.dims)
-        y = _in_float32(x)
+        y, dtype = _computed(x)
         y = y * fn.rsqrt(fn.mean(y * y, axis=-1, keepdims=True) + self.eps)
         scaled: fn.array = y * params["weight"]
-        return scaled.astype(x.dtype)
+        return scaled.astype(dtype)
 
 
 class BatchNorm(Layer):
@@ -101,7 +109,8 @@ class BatchNorm(Layer):
 
     In training the statistics are those of the batch, and the running ones are updated, ``running = (1 - momentum) *
     running + momentum * batch`` (with the unbiased variance): ``apply`` returns them among its updates. In inference the
-    running statistics are used.
+    running statistics are used. Half-precision and integer inputs are normalised in float32; the output has the dtype of the
+    input, float32 for integers.
 
     Args:
         num_features: Size of the last axis.
@@ -127,9 +136,9 @@ class BatchNorm(Layer):
 
     buffers = ("running_mean", "running_var")
 
-    num_features: int
-    eps: float = 1e-5
-    momentum: float = 0.1
+    num_features: int = attrs.field(validator=whole(0))
+    eps: float = attrs.field(default=1e-5, validator=number(0.0))
+    momentum: float = attrs.field(default=0.1, validator=number(0.0))
     affine: bool = True
     track_running_stats: bool = True
 
@@ -146,7 +155,7 @@ class BatchNorm(Layer):
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         if not 2 <= x.ndim <= 5 or x.shape[-1] != self.num_features:
             raise ValueError(f"expected (N, ..., {self.num_features}) with 2 to 5 axes, got {x.shape}")
-        y = _in_float32(x)
+        y, dtype = _computed(x)
         if params.training or not self.track_running_stats:
             axes = tuple(range(x.ndim - 1))
             mean = fn.mean(y, axis=axes)
@@ -158,7 +167,7 @@ class BatchNorm(Layer):
         y = (y - mean) * fn.rsqrt(var + self.eps)
         if self.affine:
             y = y * params["weight"] + params["bias"]
-        return y.astype(x.dtype)
+        return y.astype(dtype)
 
     def _update(self, params: Params, mean: fn.array, var: fn.array, count: int) -> None:
         if count < 2:

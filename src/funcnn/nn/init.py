@@ -115,7 +115,7 @@ def glorot_normal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, 
     >>> nn.init.glorot_normal(random.key(0), (10, 784)).shape
     (10, 784)
     """
-    return normal(key, shape, dtype, std=gain * math.sqrt(2.0 / sum(_fans(shape))))
+    return normal(key, shape, dtype, std=gain * math.sqrt(2.0 / max(sum(_fans(shape)), 1)))
 
 
 def glorot_uniform(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gain: float = 1.0) -> fn.array:
@@ -127,7 +127,7 @@ def glorot_uniform(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *,
     >>> nn.init.glorot_uniform(random.key(0), (10, 784)).shape
     (10, 784)
     """
-    bound = gain * math.sqrt(6.0 / sum(_fans(shape)))
+    bound = gain * math.sqrt(6.0 / max(sum(_fans(shape)), 1))
     return uniform(key, shape, dtype, low=-bound, high=bound)
 
 
@@ -153,7 +153,7 @@ def he_normal(
     >>> nn.init.he_normal(random.key(0), (10, 784), gain=2**0.5).shape
     (10, 784)
     """
-    return normal(key, shape, dtype, std=gain / math.sqrt(_fan(shape, mode)))
+    return normal(key, shape, dtype, std=gain / math.sqrt(max(_fan(shape, mode), 1)))
 
 
 def he_uniform(
@@ -172,5 +172,5 @@ def he_uniform(
     >>> nn.init.he_uniform(random.key(0), (10, 784), gain=2**0.5).shape
     (10, 784)
     """
-    bound = gain * math.sqrt(3.0 / _fan(shape, mode))
+    bound = gain * math.sqrt(3.0 / max(_fan(shape, mode), 1))
     return uniform(key, shape, dtype, low=-bound, high=bound)

@@ -2,58 +2,67 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import attrs
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._hyper import number, plain_fields
 
-from ._protocol import ScalarOrSchedule, needs_params, value_at
-
-
-def _moments_like(params: Any) -> dict[str, Any]:
-    return {
-        "count": fn.array(0, dtype=fn.int32),
-        "mu": tree.map(fn.zeros_like, params),
-        "nu": tree.map(fn.zeros_like, params),
-    }
+from ._protocol import ScalarOrSchedule, needs_params, scaled, squared_size, value_at, wide, wide_zeros
 
 
-@attrs.frozen
+def _real_zeros(x: fn.array) -> fn.array:
+    return wide_zeros(x.real if fn.isdtype(x.dtype, "complex floating") else x)
+
+
+def _correction(decay: float, steps: fn.array) -> fn.array:
+    """``1 / (1 - decay**steps)``, without the cancellation."""
+    return -1.0 / fn.expm1(steps * (math.log(decay) if decay else -math.inf))
+
+
+@attrs.frozen(field_transformer=plain_fields)
 class _Adam:
-    learning_rate: ScalarOrSchedule = 1e-3
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-    eps_root: float = 0.0
+    learning_rate: ScalarOrSchedule = attrs.field(default=1e-3, validator=number(schedule=True))
+    b1: float = attrs.field(default=0.9, validator=number(0.0, 1.0))
+    b2: float = attrs.field(default=0.999, validator=number(0.0, 1.0))
+    eps: float = attrs.field(default=1e-8, validator=number(0.0))
+    eps_root: float = attrs.field(default=0.0, validator=number(0.0))
 
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` of steps, first moments ``mu`` and second moments ``nu``."""
-        return _moments_like(params)
+        return {
+            "count": fn.array(0, dtype=fn.int32),
+            "mu": tree.map(wide_zeros, params),
+            "nu": tree.map(_real_zeros, params),
+        }
 
-    def _steps(self, grads: Any, state: dict[str, Any], params: Any, decay: float, mask: Any) -> tuple[Any, Any]:
+    def _steps(self, grads: Any, state: dict[str, Any], params: Any, decay: Any, mask: Any) -> tuple[Any, Any]:
         b1, b2 = self.b1, self.b2
-        mu = tree.map(lambda g, m: b1 * m + (1.0 - b1) * g, grads, state["mu"])
-        nu = tree.map(lambda g, v: b2 * v + (1.0 - b2) * (g * g), grads, state["nu"])
+        mu = tree.map(lambda g, m: b1 * m + (1.0 - b1) * wide(g), grads, state["mu"])
+        nu = tree.map(lambda g, v: b2 * v + (1.0 - b2) * squared_size(wide(g)), grads, state["nu"])
         count = state["count"] + 1
-        # Scalars of a step, computed once and shared by all parameters.
-        steps = count.astype(fn.float32)
         rate = value_at(self.learning_rate, state["count"])
-        rate = -rate
-        correct1 = 1.0 / (1.0 - fn.power(fn.array(b1), steps))
-        correct2 = 1.0 / (1.0 - fn.power(fn.array(b2), steps))
+
+        # Scalars of a step, computed once for each dtype and shared by all parameters.
+        @functools.cache
+        def corrections(dtype: fn.Dtype) -> tuple[fn.array, fn.array]:
+            steps = count.astype(dtype)
+            return _correction(b1, steps), _correction(b2, steps)
 
         def step(m: fn.array, v: fn.array, p: fn.array | None = None) -> fn.array:
-            dtype = m.dtype
-            root = fn.sqrt(v * correct2.astype(dtype) + self.eps_root)
-            direction = m * correct1.astype(dtype) / (root + self.eps)
+            first, second = corrections(v.dtype)
+            direction = m * first / (fn.sqrt(v * second + self.eps_root) + self.eps)
             if p is not None:
-                direction = direction + decay * p.astype(dtype)
-            return direction * (rate.astype(dtype) if isinstance(rate, fn.array) else rate)
+                direction = direction + decay * p.astype(m.dtype)
+            return scaled(-rate, direction)
 
-        new = {"count": count, "mu": mu, "nu": nu}
-        if not decay:
+        # What has no gradient keeps its moments.
+        new = {"count": count, "mu": tree.merge(state["mu"], mu), "nu": tree.merge(state["nu"], nu)}
+        if not isinstance(decay, fn.array) and not decay:
             return tree.map(step, mu, nu), new
         needs_params(type(self).__name__, params)
         if mask is None:
@@ -62,12 +71,16 @@ class _Adam:
         return tree.merge(tree.map(step, chosen, nu, params), tree.map(step, rest, nu)), new
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class adam(_Adam):
     """Scale every element's step by running averages of gradient and squared gradient.
 
     With ``mu = b1 * mu + (1 - b1) * grad`` and ``nu = b2 * nu + (1 - b2) * grad**2``, both divided by ``1 - b**count`` to
-    make up for their start at zero, the step is ``-learning_rate * mu / (sqrt(nu + eps_root) + eps)``.
+    make up for their start at zero, the step is ``-learning_rate * mu / (sqrt(nu + eps_root) + eps)``. Of complex gradients the
+    square is that of the absolute value.
+
+    Moments and steps of float16 and bfloat16 parameters are float32. Parameters whose gradients are ``absent`` get no step and
+    keep their moments.
 
     Args:
         learning_rate: A number, or a function from the count of steps (0 in the first) to one.
@@ -92,7 +105,7 @@ class adam(_Adam):
         return self._steps(grads, state, params, 0.0, None)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class adamw(_Adam):
     """Adam with weight decay that does not pass through the moments: the step gains ``-learning_rate * weight_decay * param``.
 
@@ -119,7 +132,7 @@ class adamw(_Adam):
     -0.15
     """
 
-    weight_decay: float = 1e-4
+    weight_decay: float = attrs.field(default=1e-4, validator=number())
     mask: Any = None
 
     def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:

@@ -37,14 +37,14 @@ def apply_updates(params: Any, delta: Any) -> Any:
 
     Args:
         params: A tree of arrays.
-        delta: A tree of the same structure, from ``update``.
+        delta: A tree of the same structure, from ``update``. Where it has ``absent`` parameters stay as they are.
 
     >>> import funcnn as fn
     >>> from funcnn import optim
     >>> optim.apply_updates({"w": fn.array([1.0, 2.0])}, {"w": fn.array([0.5, -0.5])})["w"].tolist()
     [1.5, 1.5]
     """
-    return tree.map(lambda p, d: (p + d).astype(p.dtype), params, delta)
+    return tree.merge(params, tree.map(lambda d, p: (p + d).astype(p.dtype), delta, params))
 
 
 def value_at(rate: ScalarOrSchedule, count: fn.array) -> Any:
@@ -52,9 +52,31 @@ def value_at(rate: ScalarOrSchedule, count: fn.array) -> Any:
     return rate(count) if callable(rate) else rate
 
 
+def wide(x: fn.array) -> fn.array:
+    """The array in the dtype that updates are computed in: float32 for float16 and bfloat16."""
+    return x.astype(fn.promote_types(x.dtype, fn.float32))
+
+
+def wide_zeros(x: fn.array) -> fn.array:
+    """Zeros in that dtype."""
+    return fn.zeros_like(x, dtype=fn.promote_types(x.dtype, fn.float32))
+
+
 def scaled(rate: Any, x: fn.array) -> fn.array:
-    """``rate * x`` in the dtype of `x`, also for a rate that is a float32 array."""
+    """``rate * x`` in the dtype of updates, also for a rate that is a float32 array."""
+    x = wide(x)
     return x * (rate.astype(x.dtype) if isinstance(rate, fn.array) else rate)
+
+
+def decayed(g: fn.array, weight_decay: Any, p: fn.array) -> fn.array:
+    """A gradient with weight decay, in the dtype of updates."""
+    g = wide(g)
+    return g + weight_decay * p.astype(g.dtype)
+
+
+def squared_size(x: fn.array) -> fn.array:
+    """``|x|**2``, which is real for complex numbers too."""
+    return fn.square(x.real) + fn.square(x.imag) if fn.isdtype(x.dtype, "complex floating") else x * x
 
 
 def needs_params(name: str, params: Any) -> None:

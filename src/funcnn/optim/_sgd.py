@@ -8,16 +8,20 @@ import attrs
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._hyper import number, plain_fields
 
-from ._protocol import ScalarOrSchedule, needs_params, scaled, value_at
+from ._protocol import ScalarOrSchedule, decayed, needs_params, scaled, value_at, wide, wide_zeros
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class sgd:
     """Descend along the gradient, with momentum if asked for.
 
     ``trace = grad + momentum * trace`` and the step is ``-learning_rate * trace``; with Nesterov's variant
     ``-learning_rate * (grad + momentum * trace)``. Weight decay adds ``weight_decay * param`` to the gradient first.
+
+    Traces and steps of float16 and bfloat16 parameters are float32. Parameters whose gradients are ``absent`` get no step and
+    keep their traces.
 
     Args:
         learning_rate: A number, or a function from the count of steps (0 in the first) to one.
@@ -36,10 +40,10 @@ class sgd:
     -0.2
     """
 
-    learning_rate: ScalarOrSchedule
-    momentum: float = 0.0
+    learning_rate: ScalarOrSchedule = attrs.field(validator=number(schedule=True))
+    momentum: float = attrs.field(default=0.0, validator=number(0.0))
     nesterov: bool = False
-    weight_decay: float = 0.0
+    weight_decay: float = attrs.field(default=0.0, validator=number())
 
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` if the learning rate is a schedule, ``trace`` with momentum."""
@@ -47,7 +51,7 @@ class sgd:
         if callable(self.learning_rate):
             state["count"] = fn.array(0, dtype=fn.int32)
         if self.momentum:
-            state["trace"] = tree.map(fn.zeros_like, params)
+            state["trace"] = tree.map(wide_zeros, params)
         return state
 
     def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -59,11 +63,11 @@ class sgd:
             new["count"] = state["count"] + 1
         if self.weight_decay:
             needs_params("sgd", params)
-            grads = tree.map(lambda g, p: g + self.weight_decay * p.astype(g.dtype), grads, params)
+            grads = tree.map(lambda g, p: decayed(g, self.weight_decay, p), grads, params)
         steps = grads
         if self.momentum:
-            new["trace"] = tree.map(lambda g, t: g + self.momentum * t, grads, state["trace"])
-            steps = new["trace"]
+            steps = tree.map(lambda g, t: wide(g) + self.momentum * t, grads, state["trace"])
+            new["trace"] = tree.merge(state["trace"], steps)  # what has no gradient keeps its own
             if self.nesterov:
-                steps = tree.map(lambda g, t: g + self.momentum * t, grads, new["trace"])
+                steps = tree.map(lambda g, t: wide(g) + self.momentum * t, grads, steps)
         return tree.map(lambda step: scaled(-rate, step), steps), new

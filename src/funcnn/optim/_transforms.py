@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import attrs
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._hyper import number, plain_fields
 
-from ._protocol import Optimizer, ScalarOrSchedule, needs_params, scaled, value_at
+from ._protocol import Optimizer, ScalarOrSchedule, decayed, needs_params, scaled, squared_size, value_at, wide
 
 
 @attrs.frozen(init=False)
@@ -47,25 +49,39 @@ class chain:
         return f"chain({', '.join(map(repr, self.transforms))})"
 
 
+def _sum(numbers: list[fn.array]) -> fn.array:
+    return functools.reduce(lambda a, b: a + b, numbers)
+
+
+def _at_least(x: fn.array, dtype: fn.Dtype) -> fn.array:
+    return x.astype(fn.promote_types(x.dtype, dtype))
+
+
 def global_norm(grads: Any) -> fn.array:
     """Return the Euclidean norm of all arrays of a tree together, computed in float32 at least.
+
+    The norm of numbers so large that their squares overflow is right too, and so is that of complex numbers.
 
     >>> import funcnn as fn
     >>> from funcnn import optim
     >>> optim.global_norm({"a": fn.array([3.0]), "b": fn.array([[4.0]])}).item()
     5.0
+    >>> optim.global_norm(fn.array([3 + 4j])).item()
+    5.0
     """
-    leaves = tree.leaves(grads)
-    if not leaves:
+    arrays = [wide(x) for x in tree.leaves(grads)]
+    if not arrays:
         return fn.array(0.0)
-    squares = [fn.sum(fn.square(x.astype(fn.promote_types(x.dtype, fn.float32)))) for x in leaves]
-    total = squares[0]
-    for square in squares[1:]:
-        total = total + square
-    return fn.sqrt(total)
+
+    total = _sum([fn.sum(squared_size(x)) for x in arrays])
+    small = 2.0**-600 if total.dtype == fn.float64 else 2.0**-100
+    scaled_down = _sum([fn.sum(squared_size(_at_least(x, total.dtype) * small)) for x in arrays])
+    overflow, zero = total == float("inf"), total == 0  # at zero the root has no derivative
+    root = fn.sqrt(fn.where(zero, 1.0, fn.where(overflow, scaled_down, total)))
+    return fn.where(zero, 0.0, fn.where(overflow, root / small, root))
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class clip_by_global_norm:
     """Scale gradients down if their ``global_norm`` exceeds a limit: ``grads * min(1, max_norm / norm)``.
 
@@ -82,7 +98,7 @@ class clip_by_global_norm:
     [0.6, 0.8]
     """
 
-    max_norm: float
+    max_norm: float = attrs.field(validator=number(0.0))
 
     def init(self, params: Any) -> tuple[()]:
         """Return an empty state."""
@@ -95,7 +111,7 @@ class clip_by_global_norm:
         return tree.map(lambda g: scaled(factor, g), grads), state
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class clip:
     """Clip every element of the gradients to ``[-max_delta, max_delta]``.
 
@@ -108,7 +124,7 @@ class clip:
     [1.0, -0.5]
     """
 
-    max_delta: float
+    max_delta: float = attrs.field(validator=number(0.0))
 
     def init(self, params: Any) -> tuple[()]:
         """Return an empty state."""
@@ -119,7 +135,7 @@ class clip:
         return tree.map(lambda g: fn.clip(g, -self.max_delta, self.max_delta), grads), state
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class scale:
     """Multiply by a number, or by a schedule's value at the count of steps.
 
@@ -132,7 +148,7 @@ class scale:
     [-1.0]
     """
 
-    factor: ScalarOrSchedule
+    factor: ScalarOrSchedule = attrs.field(validator=number(schedule=True))
 
     def init(self, params: Any) -> Any:
         """Return the count of steps if the factor is a schedule."""
@@ -141,12 +157,12 @@ class scale:
     def update(self, grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         """Return the scaled gradients."""
         if not callable(self.factor):
-            return tree.map(lambda g: g * self.factor, grads), state
+            return tree.map(lambda g: scaled(self.factor, g), grads), state
         factor = value_at(self.factor, state["count"])
         return tree.map(lambda g: scaled(factor, g), grads), {"count": state["count"] + 1}
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class add_decayed_weights:
     """Add a multiple of the parameters to their gradients.
 
@@ -167,7 +183,7 @@ class add_decayed_weights:
     (0.1, 0.0)
     """
 
-    weight_decay: float
+    weight_decay: float = attrs.field(validator=number())
     mask: Any = None
 
     def init(self, params: Any) -> tuple[()]:
@@ -178,7 +194,7 @@ class add_decayed_weights:
         """Return the gradients with decay."""
         needs_params("add_decayed_weights", params)
         if self.mask is None:
-            return tree.map(lambda g, p: g + self.weight_decay * p.astype(g.dtype), grads, params), state
+            return tree.map(lambda g, p: decayed(g, self.weight_decay, p), grads, params), state
         chosen, rest = tree.partition(grads, self.mask)
-        decayed = tree.map(lambda g, p: g + self.weight_decay * p.astype(g.dtype), chosen, params)
-        return tree.merge(decayed, rest), state
+        chosen = tree.map(lambda g, p: decayed(g, self.weight_decay, p), chosen, params)
+        return tree.merge(chosen, rest), state

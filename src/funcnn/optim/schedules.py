@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 import funcnn as fn
+from funcnn._hyper import number, plain, plain_fields
 
 __all__ = ["constant", "cosine", "exponential", "join", "linear", "step", "warmup", "warmup_cosine"]
 
@@ -20,7 +21,7 @@ def _as_float(count: Any) -> fn.array:
     return fn.asarray(count).astype(fn.float32)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class constant:
     """The same value at every step.
 
@@ -29,13 +30,13 @@ class constant:
     0.5
     """
 
-    value: float
+    value: float = attrs.field(validator=number())
 
     def __call__(self, count: Any) -> fn.array:
         return fn.array(self.value, dtype=fn.float32)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class linear:
     """A straight line from `init_value` to `end_value` over `steps` steps, and `end_value` after them.
 
@@ -44,16 +45,17 @@ class linear:
     [0.0, 0.25, 1.0, 1.0]
     """
 
-    init_value: float
-    end_value: float
-    steps: int = attrs.field(validator=attrs.validators.ge(1))
+    init_value: float = attrs.field(validator=number())
+    end_value: float = attrs.field(validator=number())
+    steps: int = attrs.field(validator=number(1))
 
     def __call__(self, count: Any) -> fn.array:
         done = fn.clip(_as_float(count) / self.steps, 0.0, 1.0)
-        return self.init_value + (self.end_value - self.init_value) * done
+        line = self.init_value + (self.end_value - self.init_value) * done
+        return fn.where(done < 1.0, line, self.end_value)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class cosine:
     """Half a cosine wave from `init_value` to `end_value` over `steps` steps, and `end_value` after them.
 
@@ -64,17 +66,17 @@ class cosine:
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    init_value: float
-    steps: int = attrs.field(validator=attrs.validators.ge(1))
-    end_value: float = 0.0
+    init_value: float = attrs.field(validator=number())
+    steps: int = attrs.field(validator=number(1))
+    end_value: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, count: Any) -> fn.array:
         done = fn.clip(_as_float(count) / self.steps, 0.0, 1.0)
-        wave = 0.5 * (1.0 + fn.cos(math.pi * done))
-        return self.end_value + (self.init_value - self.end_value) * wave
+        fallen = fn.square(fn.sin(0.5 * math.pi * done))  # (1 - cos(pi * done)) / 2
+        return fn.where(done < 1.0, self.init_value + (self.end_value - self.init_value) * fallen, self.end_value)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class exponential:
     """``init_value * rate ** (count / steps)``; with `staircase` the exponent is rounded down.
 
@@ -83,9 +85,9 @@ class exponential:
     [1.0, 0.5, 0.25]
     """
 
-    init_value: float
-    rate: float
-    steps: int = 1
+    init_value: float = attrs.field(validator=number())
+    rate: float = attrs.field(validator=number(0.0))
+    steps: int = attrs.field(default=1, validator=number(1))
     staircase: bool = False
 
     def __call__(self, count: Any) -> fn.array:
@@ -95,7 +97,7 @@ class exponential:
         return self.init_value * fn.power(fn.array(self.rate, dtype=fn.float32), done)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class step:
     """``init_value``, multiplied by `rate` after every `steps` steps.
 
@@ -104,15 +106,15 @@ class step:
     [1.0, 1.0, 0.5, 0.25]
     """
 
-    init_value: float
-    rate: float
-    steps: int
+    init_value: float = attrs.field(validator=number())
+    rate: float = attrs.field(validator=number(0.0))
+    steps: int = attrs.field(validator=number(1))
 
     def __call__(self, count: Any) -> fn.array:
         return exponential(self.init_value, self.rate, self.steps, staircase=True)(count)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class join:
     """Several schedules in a row, each counting from the boundary where it begins.
 
@@ -127,7 +129,7 @@ class join:
     """
 
     schedules: Sequence[Callable[[Any], Any]] = attrs.field(converter=tuple)
-    boundaries: Sequence[int] = attrs.field(converter=tuple)
+    boundaries: Sequence[int] = attrs.field(converter=lambda boundaries: tuple(map(plain, boundaries)))
 
     def __attrs_post_init__(self) -> None:
         if len(self.boundaries) != len(self.schedules) - 1 or list(self.boundaries) != sorted(self.boundaries):
@@ -144,7 +146,7 @@ class join:
         return value
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=plain_fields)
 class warmup:
     """A linear rise from `init_value` over `steps` steps to the start of another schedule, which then begins.
 
@@ -159,9 +161,9 @@ class warmup:
     [0.0, 0.25, 1.0, 0.5]
     """
 
-    schedule: Callable[[Any], Any] | float
-    steps: int
-    init_value: float = 0.0
+    schedule: Callable[[Any], Any] | float = attrs.field(validator=number(schedule=True))
+    steps: int = attrs.field(validator=number(0))
+    init_value: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, count: Any) -> fn.array:
         count = fn.asarray(count)
@@ -181,4 +183,9 @@ def warmup_cosine(peak_value: float, warmup_steps: int, steps: int, end_value: f
     >>> [round(rate(i).item(), 4) for i in (0, 10, 60, 110)]
     [0.0, 1.0, 0.5, 0.0]
     """
+    if not 0 <= warmup_steps < steps:
+        raise ValueError(
+            f"warmup_cosine: steps counts those of the warmup too, so warmup_steps must be at least 0 and below it, got "
+            f"warmup_steps={warmup_steps} and steps={steps}"
+        )
     return warmup(cosine(peak_value, steps - warmup_steps, end_value), warmup_steps)

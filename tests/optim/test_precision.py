@@ -1,0 +1,270 @@
+"""Dtypes of moments and steps, complex and huge gradients, missing gradients, exact schedules, refusals."""
+
+import math
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+from funcnn import frozendict, optim, tree
+from funcnn.optim import schedules
+
+OPTIMIZERS = {
+    "sgd": optim.sgd(0.1),
+    "momentum": optim.sgd(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "adam": optim.adam(0.1),
+    "adamw": optim.adamw(0.1, weight_decay=0.1),
+    "chain": optim.chain(optim.clip_by_global_norm(1.0), optim.adam(schedules.cosine(0.1, 200))),
+    "decay": optim.chain(optim.add_decayed_weights(0.1), optim.scale(-0.1)),
+    "schedule": optim.scale(schedules.linear(-0.1, -0.2, 10)),
+}
+
+
+def adam64(params, grads, rate=1e-3, b1=0.9, b2=0.999, eps=1e-8, decay=0.0):
+    """Adam in float64 by its formulas."""
+    p, m, v = params, np.zeros_like(params), np.zeros(params.shape)
+    for t, g in enumerate(grads, 1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * np.abs(g) ** 2
+        p = p - rate * (m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps) + decay * p)
+    return p
+
+
+def run(opt, params, grads, compiled):
+    def step(params, state, g):
+        delta, state = opt.update(g, state, params)
+        return optim.apply_updates(params, delta), state
+
+    state = opt.init(params)
+    step = fn.compile(step) if compiled else step
+    for g in grads:
+        params, state = step(params, state, g)
+    return params, state
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_dtypes(name, dtype):
+    opt, dtype = OPTIMIZERS[name], getattr(fn, dtype)
+    params = {"w": fn.ones(3, dtype=dtype)}
+    wide = fn.promote_types(dtype, fn.float32)
+    first = opt.init(params)
+    state, stepped = first, params
+    for _ in range(2):
+        delta, state = opt.update({"w": fn.ones(3, dtype=dtype)}, state, stepped)
+        stepped = optim.apply_updates(stepped, delta)
+    assert stepped["w"].dtype == dtype and delta["w"].dtype == wide
+    real = fn.float64 if dtype == fn.float64 else fn.float32
+    for before, after in zip(tree.leaves(first), tree.leaves(state), strict=True):
+        assert before.dtype == after.dtype and after.dtype in (fn.int32, wide, real)
+    assert np.isfinite(np.asarray(stepped["w"].astype(fn.complex64))).all()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+class TestAdam:
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+    def test_zero_and_tiny_gradients_of_half_precision(self, dtype, compiled):
+        dtype = getattr(fn, dtype)
+        params = {"w": fn.ones(3, dtype=dtype)}
+        for g in (0.0, 1e-7, 1e-5):
+            grads = [{"w": fn.full((3,), g, dtype=dtype)}] * 3
+            expected = adam64(np.ones(3), [np.asarray(grads[0]["w"].astype(fn.float64))] * 3, rate=0.1)
+            got, state = run(optim.adam(0.1), params, grads, compiled)
+            np.testing.assert_allclose(np.asarray(got["w"].astype(fn.float64)), expected, rtol=1e-2)
+            assert tree.all(tree.map(lambda x: bool(fn.all(fn.isfinite(x)).item()), state["mu"]))
+
+    def test_moments_of_bfloat16_do_not_stall(self, compiled):
+        """A second moment in bfloat16 would stop changing: a thousandth of it is less than half a unit in the last place."""
+        rng = np.random.default_rng(0)
+        grads = [rng.normal(size=4) for _ in range(60)]
+        given = [{"w": fn.array(g).astype(fn.bfloat16)} for g in grads]
+        grads = [np.asarray(g["w"].astype(fn.float64)) for g in given]
+        _, state = run(optim.adam(1e-3), {"w": fn.zeros(4, dtype=fn.bfloat16)}, given, compiled)
+        v = np.zeros(4)
+        for g in grads:
+            v = 0.999 * v + 0.001 * g**2
+        np.testing.assert_allclose(np.asarray(state["nu"]["w"]), v, rtol=1e-5)
+
+    def test_float64_keeps_its_accuracy(self, compiled):
+        rng = np.random.default_rng(0)
+        p, grads = rng.normal(size=5), rng.normal(size=(20, 5))
+        given = [{"w": fn.array(g, dtype=fn.float64)} for g in grads]
+        for opt, decay in [(optim.adam(1e-3), 0.0), (optim.adamw(1e-3, weight_decay=0.1), 0.1)]:
+            got, _ = run(opt, {"w": fn.array(p, dtype=fn.float64)}, given, compiled)
+            np.testing.assert_allclose(np.asarray(got["w"]), adam64(p, grads, decay=decay), rtol=1e-13, atol=1e-15)
+
+    def test_the_first_step_in_float32(self, compiled):
+        """1 - 0.999 in float32 is off by 1e-5 of itself if computed as it is written."""
+        for b2 in (0.999, 0.99999, 0.9999999):
+            got, _ = run(optim.adam(1.0, b2=b2, eps=0.0), {"w": fn.zeros(1)}, [{"w": fn.array([3.0])}], compiled)
+            assert got["w"].item() == pytest.approx(-1.0, rel=1e-6)
+
+    def test_complex_gradients(self, compiled):
+        rng = np.random.default_rng(0)
+        p, *grads = rng.normal(size=(6, 3)) + 1j * rng.normal(size=(6, 3))
+        given = [{"w": fn.array(g.astype(np.complex64))} for g in grads]
+        got, state = run(optim.adam(0.1), {"w": fn.array(p.astype(np.complex64))}, given, compiled)
+        np.testing.assert_allclose(np.asarray(got["w"]), adam64(p, grads, rate=0.1), rtol=1e-5)
+        assert state["nu"]["w"].dtype == fn.float32 and state["mu"]["w"].dtype == fn.complex64
+
+    def test_decays_of_zero(self, compiled):
+        got, _ = run(optim.adam(0.1, b1=0.0, b2=0.0), {"w": fn.zeros(2)}, [{"w": fn.array([3.0, -2.0])}] * 2, compiled)
+        np.testing.assert_allclose(np.asarray(got["w"]), [-0.2, 0.2], rtol=1e-6)
+
+
+class TestGlobalNorm:
+    def test_values(self):
+        assert optim.global_norm(fn.array([3 + 4j])).item() == 5.0
+        assert optim.global_norm({"a": fn.array([1 + 1j]), "b": fn.array([math.sqrt(2)])}).item() == pytest.approx(2.0)
+        assert optim.global_norm([fn.array([3e20]), fn.array([4e20])]).item() == pytest.approx(5e20)
+        assert optim.global_norm([fn.array([3e38]), fn.array([1.0])]).item() == pytest.approx(3e38)
+        assert optim.global_norm(fn.array([3e200, 4e200], dtype=fn.float64)).item() == pytest.approx(5e200)
+        assert optim.global_norm(fn.full((4,), 300.0, dtype=fn.float16)).item() == 600.0
+        assert optim.global_norm(fn.array([float("inf"), 1.0])).item() == float("inf")
+        assert math.isnan(optim.global_norm(fn.array([float("nan"), 1.0])).item())
+        assert optim.global_norm(fn.array([3, 4])).item() == 5.0
+        assert fn.grad(optim.global_norm)(fn.zeros(2)).tolist() == [0.0, 0.0]
+
+    def test_clipping(self):
+        clip = optim.clip_by_global_norm(1.0)
+        for grads, expected in [
+            ([3e20, 4e20], [0.6, 0.8]),
+            ([0.3, 0.4], [0.3, 0.4]),
+            ([0.0, 0.0], [0.0, 0.0]),
+        ]:
+            np.testing.assert_allclose(np.asarray(clip.update(fn.array(grads), ())[0]), expected, rtol=1e-6)
+        got = clip.update(fn.array([3 + 4j]), ())[0]
+        assert got.item() == pytest.approx(0.6 + 0.8j)
+        # The factor may be smaller than what float16 holds.
+        got = optim.clip_by_global_norm(1e-4).update(fn.full((4,), 6e4, dtype=fn.float16), ())[0]
+        np.testing.assert_allclose(np.asarray(got), 5e-5, rtol=1e-3)
+
+
+def test_scaling_half_precision_does_not_underflow():
+    got = optim.scale(1 / 65536).update(fn.full((2,), 1e-3, dtype=fn.float16), ())[0]
+    np.testing.assert_allclose(np.asarray(got), 1e-3 / 65536, rtol=1e-3)
+
+
+PARAMS = frozendict(a=frozendict(w=fn.array([1.0]), b=fn.array([2.0])), c=fn.array([3.0]))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_has_no_gradient_keeps_state_and_value(name, compiled):
+    opt = OPTIMIZERS[name]
+
+    def step(params, state, where):
+        grads = fn.grad(lambda p: sum(fn.sum(x * x) for x in tree.leaves(p)), where=where)(params)
+        delta, state = opt.update(grads, state, params)
+        return delta, optim.apply_updates(params, delta), state
+
+    step = fn.compile(step, static_argnames="where") if compiled else step
+    _, params, state = step(PARAMS, opt.init(PARAMS), where="**")
+    delta, after, new = step(params, state, where="a.*")
+    assert tree.structure(new) == tree.structure(state) and tree.structure(after) == tree.structure(params)
+    assert tree.paths(delta) == ["a.b", "a.w"]
+    assert after["c"].item() == params["c"].item() != PARAMS["c"].item()
+    assert after["a"]["w"].item() != params["a"]["w"].item()
+    for (path, old), (_, changed) in zip(tree.leaves_with_path(state), tree.leaves_with_path(new), strict=True):
+        if path.endswith("mu.c") or path.endswith("nu.c") or path.endswith("trace.c"):
+            assert old.item() == changed.item() != 0.0
+    # A full step goes on from the moments that were kept.
+    _, last, full = step(after, new, where="**")
+    assert tree.structure(full) == tree.structure(state) and last["c"].item() != after["c"].item()
+
+
+LENGTHS = [1, 2, 3, 7, 10, 49, 1000, 99_991]
+ENDS = [0.0, 1.0, 1e-3, 0.3, 1e-5, -0.7]
+
+
+class TestSchedules:
+    @pytest.mark.parametrize("steps", LENGTHS)
+    @pytest.mark.parametrize("end", ENDS)
+    def test_ends_are_exact(self, steps, end):
+        exact = np.float32(end).item()
+        for init in (0.1, 1.0, 3e-4):
+            for schedule in (
+                schedules.linear(init, end, steps),
+                schedules.cosine(init, steps, end),
+                schedules.warmup_cosine(init, 2, steps + 2, end),
+                schedules.warmup(schedules.linear(init, end, steps), 2),
+                schedules.join([schedules.constant(5.0), schedules.linear(init, end, steps)], [2]),
+            ):
+                shift = 0 if isinstance(schedule, (schedules.linear, schedules.cosine)) else 2
+                for call in (schedule, fn.compile(schedule)):
+                    assert call(fn.array(shift)).item() == np.float32(init).item()
+                    for count in (steps + shift, steps + shift + 1, 2**31 - 1):
+                        assert call(fn.array(count)).item() == exact
+
+    def test_lines_never_overshoot(self):
+        rate = schedules.linear(0.1, 0.3, 7)
+        values = [rate(i).item() for i in range(9)]
+        assert values == sorted(values) and values[-1] == values[-2] == np.float32(0.3).item()
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda: schedules.linear(0.0, 1.0, 0), "linear: steps must be a number of at least 1, got 0"),
+            (lambda: schedules.cosine(1.0, -5), "cosine: steps must be a number of at least 1, got -5"),
+            (lambda: schedules.exponential(1.0, 0.5, 0), "exponential: steps"),
+            (lambda: schedules.exponential(1.0, -0.5), "exponential: rate must be a number of at least 0"),
+            (lambda: schedules.step(1.0, 0.5, 0), "step: steps"),
+            (lambda: schedules.warmup(1.0, -1), "warmup: steps must be a number of at least 0"),
+            (lambda: schedules.warmup_cosine(1.0, 10, 10), "warmup_steps=10 and steps=10"),
+            (lambda: schedules.warmup_cosine(1.0, -1, 10), "warmup_steps=-1"),
+            (lambda: schedules.join([schedules.constant(1.0)] * 3, [5, 2]), "boundaries in increasing order"),
+            (lambda: schedules.constant(float("nan")), "constant: value must be a number, got nan"),
+        ],
+    )
+    def test_lengths_that_make_no_sense(self, make, message):
+        with pytest.raises(ValueError, match=message):
+            make()
+
+    def test_lengths_of_zero_that_do(self):
+        assert schedules.warmup(0.5, 0)(0).item() == 0.5
+        assert schedules.join([schedules.constant(1.0), schedules.constant(2.0)], [0])(0).item() == 2.0
+
+
+class TestHyperparameters:
+    def test_numpy_scalars(self):
+        opt = optim.adamw(np.float32(0.5), b1=np.float64(0.5), eps=np.float16(1.0), weight_decay=np.int64(2))
+        assert opt == optim.adamw(0.5, b1=0.5, eps=1.0, weight_decay=2)
+        assert repr(opt) == repr(optim.adamw(0.5, b1=0.5, eps=1.0, weight_decay=2)) and hash(opt)
+        rate = schedules.warmup_cosine(np.float32(0.5), np.int64(2), np.int32(5), np.float64(0.25))
+        assert rate == schedules.warmup_cosine(0.5, 2, 5, 0.25)
+        assert schedules.join([schedules.constant(1)] * 2, [np.int64(3)]).boundaries == (3,)
+        params = {"w": fn.ones(2, dtype=fn.bfloat16)}
+        for made in (optim.sgd(np.float64(0.1), momentum=np.float32(0.5)), optim.scale(np.float64(2.0)), opt):
+            delta, _ = made.update(params, made.init(params), params)
+            assert delta["w"].dtype == fn.float32
+
+    @pytest.mark.parametrize(
+        ("make", "error", "message"),
+        [
+            (lambda: optim.adam("fast"), TypeError, "adam: learning_rate must be a number or a function of the count"),
+            (lambda: optim.adam(None), TypeError, "adam: learning_rate"),
+            (lambda: optim.adam(True), TypeError, "adam: learning_rate"),
+            (lambda: optim.adam(b1=1.0), ValueError, "adam: b1 must be a number of at least 0 and below 1, got 1.0"),
+            (lambda: optim.adamw(b2=-0.1), ValueError, "adamw: b2 must be"),
+            (lambda: optim.adam(eps=-1e-8), ValueError, "adam: eps must be a number of at least 0"),
+            (lambda: optim.sgd(0.1, momentum=-1), ValueError, "sgd: momentum must be"),
+            (lambda: optim.sgd(float("nan")), ValueError, "sgd: learning_rate must be"),
+            (lambda: optim.clip_by_global_norm(-1.0), ValueError, "clip_by_global_norm: max_norm must be"),
+            (lambda: optim.clip(np.array([1.0])), TypeError, "clip: max_delta must be"),
+            (lambda: optim.scale([1.0]), TypeError, "scale: factor must be"),
+            (lambda: schedules.linear(0.0, 1.0, "3"), TypeError, "linear: steps must be"),
+        ],
+    )
+    def test_refusals(self, make, error, message):
+        with pytest.raises(error, match=message):
+            make()
+
+    def test_rates_may_be_arrays(self):
+        @fn.compile
+        def step(rate, params):
+            opt = optim.chain(optim.add_decayed_weights(rate), optim.adamw(rate, weight_decay=rate))
+            return opt.update(params, opt.init(params), params)[0]
+
+        assert step(fn.array(0.5), {"w": fn.ones(1)})["w"].item() == pytest.approx(-0.75)
+        assert step(fn.array(0.25), {"w": fn.ones(1)})["w"].item() == pytest.approx(-0.25 * 1.25)
+        assert step.cache_info()["misses"] == 1
