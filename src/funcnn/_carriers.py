@@ -125,7 +125,8 @@ def scan(call: Function, f: Function, init: Any, xs: Any, length: int | None, re
     found, treedef = _core.tree_flatten(xs, lambda x: isinstance(x, Carrier))
     places = [i for i, x in enumerate(found) if isinstance(x, Carrier)]
     if not places:
-        return call(f, init, xs, length, reverse)
+        carry, ys = call(f, init, xs, length, reverse)
+        return carry, ys
     contents = [x.contents() if isinstance(x, Carrier) else x for x in found]
     names: list[list[tuple[Any, ...]]] = []
 

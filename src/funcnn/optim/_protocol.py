@@ -71,7 +71,8 @@ def scaled(rate: Any, x: fn.array) -> fn.array:
 def decayed(g: fn.array, weight_decay: Any, p: fn.array) -> fn.array:
     """A gradient with weight decay, in the dtype of updates."""
     g = wide(g)
-    return g + weight_decay * p.astype(g.dtype)
+    sum_: fn.array = g + weight_decay * p.astype(g.dtype)
+    return sum_
 
 
 def squared_size(x: fn.array) -> fn.array:

@@ -6,7 +6,7 @@ The count is an array, so a step compiled once serves all counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -114,6 +114,10 @@ class step:
         return exponential(self.init_value, self.rate, self.steps, staircase=True)(count)
 
 
+def _plain_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(map(plain, values))
+
+
 @attrs.frozen(field_transformer=plain_fields)
 class join:
     """Several schedules in a row, each counting from the boundary where it begins.
@@ -129,7 +133,7 @@ class join:
     """
 
     schedules: Sequence[Callable[[Any], Any]] = attrs.field(converter=tuple)
-    boundaries: Sequence[int] = attrs.field(converter=lambda boundaries: tuple(map(plain, boundaries)))
+    boundaries: Sequence[int] = attrs.field(converter=_plain_tuple)
 
     def __attrs_post_init__(self) -> None:
         if len(self.boundaries) != len(self.schedules) - 1 or list(self.boundaries) != sorted(self.boundaries):

@@ -34,7 +34,8 @@ def _normaliser(shifted: fn.array, axis: int) -> fn.array:
     top = shifted == 0
     count = fn.sum(top.astype(shifted.dtype), axis=axis, keepdims=True)
     rest = fn.sum(fn.where(top, 0.0, exps), axis=axis, keepdims=True)
-    return plain + fn.stop_gradient(fn.log(count) + fn.log1p(rest / count) - plain)
+    accurate: fn.array = plain + fn.stop_gradient(fn.log(count) + fn.log1p(rest / count) - plain)
+    return accurate
 
 
 def cross_entropy(

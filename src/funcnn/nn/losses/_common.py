@@ -64,15 +64,16 @@ def weighted(name: str, loss: fn.array, weights: Any) -> fn.array:
     weights = as_array(name, "weights", weights)
     if weights.shape != loss.shape:
         raise ValueError(f"{name}: the weights must have the shape of the loss, {loss.shape}, got {weights.shape}")
-    return loss * weights.astype(loss.dtype)
+    result: fn.array = loss * weights.astype(loss.dtype)
+    return result
 
 
 def position(name: str, axis: Any, ndim: int) -> int:
     """An axis counted from the front."""
-    axis = operator.index(axis)
-    if not -ndim <= axis < ndim:
+    place: int = operator.index(axis)
+    if not -ndim <= place < ndim:
         raise fn.AxisError(f"{name}: axis {axis} of an array of {ndim} {'axis' if ndim == 1 else 'axes'}")
-    return axis % ndim
+    return place % ndim
 
 
 def number(name: str, what: str, value: Any, low: float = -math.inf, *, above: bool = False) -> float:
