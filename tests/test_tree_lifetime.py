@@ -331,3 +331,18 @@ def test_shapes_that_only_broadcast_are_not_close():
     for a, b in [((3,), ()), ((1,), ()), ((3, 1), (3,)), ((0,), ()), ((0,), (0, 1))]:
         assert not tree.allclose([np.ones(a)], [np.ones(b)])
     assert tree.allclose([np.ones(())], [1.0]) and tree.allclose([np.ones((0,))], [np.ones((0,))])
+
+
+def test_static_data_that_cannot_be_compared():
+    import numpy as np
+
+    def make():
+        return tree.structure({"a": Block(1, 2, np.arange(3))})
+
+    message = r"the static data of <class 'strategies.Block'> .* must be hashable and comparable: "
+    with pytest.raises(TypeError, match=message + "The truth value"):
+        assert make() != make()
+    with pytest.raises(TypeError, match=message + "unhashable type: 'numpy.ndarray'"):
+        hash(make())
+    with pytest.raises(TypeError, match=message):
+        tree.map(lambda x, y: x, Block(1, 2, np.arange(3)), Block(1, 2, np.arange(3)))

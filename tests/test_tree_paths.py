@@ -177,3 +177,9 @@ def test_structures_tell_equal_values_of_other_types_apart():
     assert tree.structure(Bag([1], (1, "a"))) == tree.structure(Bag([1], (1, "a")))
     # Values still meet where only their places matter.
     assert tree.map(lambda x, y: x + y, {1: 2}, {True: 3}) == {1: 5}
+
+
+def test_paths_are_strings():
+    for call in [tree.split_path, lambda path: tree.get({}, path), lambda path: tree.set({}, path, 1)]:
+        with pytest.raises(TypeError, match="a path is a string, got 5"):
+            call(5)

@@ -428,7 +428,12 @@ bool records_match(const Record* a, const Record* b, bool (*equal)(nb::handle, n
   if (a == b) return true;
   if (!a || !b || !a->type.is(b->type) || a->registration != b->registration) return false;
   auto both = [&](const nb::object& x, const nb::object& y) { return x.is(y) || (x && y && equal(x, y)); };
-  return both(a->keys, b->keys) && both(a->metadata, b->metadata);
+  if (!both(a->keys, b->keys)) return false;
+  try {
+    return both(a->metadata, b->metadata);
+  } catch (nb::python_error& error) {
+    refuse_metadata(error, *a);
+  }
 }
 
 bool values_equal(nb::handle a, nb::handle b) {
@@ -438,6 +443,13 @@ bool values_equal(nb::handle a, nb::handle b) {
 }
 
 }  // namespace
+
+void refuse_metadata(nb::python_error& error, const Record& record) {
+  if (!error.matches(PyExc_Exception)) throw error;
+  nb::raise_from(error, PyExc_TypeError,
+                 "the static data of %R are part of a tree's structure, so they must be hashable and comparable: %s",
+                 record.type.ptr(), nb::str(error.value()).c_str());
+}
 
 bool same_value(nb::handle a, nb::handle b) {
   if (a.is(b)) return true;

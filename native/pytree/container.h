@@ -47,6 +47,8 @@ nb::object key_of(const Node& node, size_t child);
 // Equal in the sense of ==, and of `same_value`.
 bool records_equal(const Record* a, const Record* b);
 bool records_same(const Record* a, const Record* b);
+// Say that the static data of a node cannot be hashed or compared.
+[[noreturn]] void refuse_metadata(nb::python_error& error, const Record& record);
 // How instances of a class are taken apart; null if it is not registered.
 const Registration* find_registration(PyObject* type);
 // Visit the objects of a record that has this many owners among those being visited.

@@ -191,7 +191,11 @@ Py_hash_t record_hash(const Record& record) {
     hasher.add(int64_t(hash));
   };
   add(record.keys);
-  add(record.metadata);
+  try {
+    add(record.metadata);
+  } catch (nb::python_error& error) {
+    refuse_metadata(error, record);
+  }
   hasher.add(static_cast<const void*>(record.type.ptr()));
   return Py_hash_t(hasher.finish().low);
 }

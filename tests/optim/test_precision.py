@@ -259,6 +259,32 @@ class TestHyperparameters:
         with pytest.raises(error, match=message):
             make()
 
+    @pytest.mark.parametrize("opt", [optim.adamw(0.1), optim.sgd(0.1, momentum=0.9), optim.sgd(0.1, weight_decay=0.1)])
+    def test_trees_that_do_not_fit(self, opt):
+        params = {"a": fn.ones(4), "b": (fn.ones(4),)}
+        name = type(opt).__name__
+        wrong = {"a": fn.ones(4), "b": (fn.ones((4, 1)),)}
+        with pytest.raises(ValueError, match=rf"{name}: at b.0 there are shapes \(4, 1\) and \(4,\)"):
+            opt.update(wrong, opt.init(params), params)
+        with pytest.raises(ValueError, match=rf"{name}: at b there are shapes \(4,\) and tuple"):
+            opt.update({"a": fn.ones(4), "b": fn.ones(4)}, opt.init(params), params)
+        with pytest.raises(
+            ValueError, match=f"{name}: gradients, state and parameters belong to different trees: .* at b"
+        ):
+            opt.update({"a": fn.ones(4), "b": (fn.ones(4), fn.ones(4))}, opt.init(params), params)
+        part = tree.filter(params, "a")
+        with pytest.raises(ValueError, match="different trees: the trees differ at b.0: expected a leaf, got absent"):
+            opt.update(params, opt.init(part), part)
+        if opt.momentum if isinstance(opt, optim.sgd) else True:
+            with pytest.raises(TypeError, match=f"{name}: parameters must be arrays, but b.0 is a float"):
+                opt.init({"a": fn.ones(4), "b": (1.0,)})
+
+    def test_steps_that_do_not_fit(self):
+        with pytest.raises(ValueError, match=r"apply_updates: at w there are shapes \(4,\) and \(4, 1\)"):
+            optim.apply_updates({"w": fn.ones((4, 1))}, {"w": fn.ones(4)})
+        with pytest.raises(ValueError, match=r"add_decayed_weights: at w there are shapes"):
+            optim.add_decayed_weights(0.1).update({"w": fn.ones(4)}, (), {"w": fn.ones((4, 1))})
+
     def test_rates_may_be_arrays(self):
         @fn.compile
         def step(rate, params):

@@ -12,7 +12,17 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
-from ._protocol import ScalarOrSchedule, needs_params, scaled, squared_size, value_at, wide, wide_zeros
+from ._protocol import (
+    ScalarOrSchedule,
+    combine,
+    needs_params,
+    scaled,
+    squared_size,
+    value_at,
+    wide,
+    wide_zeros,
+    zeros_for,
+)
 
 
 def _real_zeros(x: fn.array) -> fn.array:
@@ -36,14 +46,15 @@ class _Adam:
         """Make the state: ``count`` of steps, first moments ``mu`` and second moments ``nu``."""
         return {
             "count": fn.array(0, dtype=fn.int32),
-            "mu": tree.map(wide_zeros, params),
-            "nu": tree.map(_real_zeros, params),
+            "mu": zeros_for(type(self).__name__, wide_zeros, params),
+            "nu": zeros_for(type(self).__name__, _real_zeros, params),
         }
 
     def _steps(self, grads: Any, state: dict[str, Any], params: Any, decay: Any, mask: Any) -> tuple[Any, Any]:
         b1, b2 = self.b1, self.b2
-        mu = tree.map(lambda g, m: b1 * m + (1.0 - b1) * wide(g), grads, state["mu"])
-        nu = tree.map(lambda g, v: b2 * v + (1.0 - b2) * squared_size(wide(g)), grads, state["nu"])
+        name = type(self).__name__
+        mu = combine(name, lambda g, m: b1 * m + (1.0 - b1) * wide(g), grads, state["mu"])
+        nu = combine(name, lambda g, v: b2 * v + (1.0 - b2) * squared_size(wide(g)), grads, state["nu"])
         count = state["count"] + 1
         rate = value_at(self.learning_rate, state["count"])
 
@@ -53,22 +64,23 @@ class _Adam:
             steps = count.astype(dtype)
             return _correction(b1, steps), _correction(b2, steps)
 
-        def step(m: fn.array, v: fn.array, p: fn.array | None = None) -> fn.array:
+        def direction(m: fn.array, v: fn.array) -> fn.array:
             first, second = corrections(v.dtype)
-            direction = m * first / (fn.sqrt(v * second + self.eps_root) + self.eps)
-            if p is not None:
-                direction = direction + decay * p.astype(m.dtype)
+            scaled_moment: fn.array = m * first / (fn.sqrt(v * second + self.eps_root) + self.eps)
+            return scaled_moment
+
+        def step(direction: fn.array) -> fn.array:
             return scaled(-rate, direction)
 
         # What has no gradient keeps its moments.
         new = {"count": count, "mu": tree.merge(state["mu"], mu), "nu": tree.merge(state["nu"], nu)}
+        steps = tree.map(direction, mu, nu)
         if not isinstance(decay, fn.array) and not decay:
-            return tree.map(step, mu, nu), new
-        needs_params(type(self).__name__, params)
-        if mask is None:
-            return tree.map(step, mu, nu, params), new
-        chosen, rest = tree.partition(mu, mask)
-        return tree.merge(tree.map(step, chosen, nu, params), tree.map(step, rest, nu)), new
+            return tree.map(step, steps), new
+        needs_params(name, params)
+        chosen, rest = (steps, None) if mask is None else tree.partition(steps, mask)
+        chosen = combine(name, lambda d, p: d + decay * p.astype(d.dtype), chosen, params)
+        return tree.map(step, tree.merge(chosen, rest)), new
 
 
 @attrs.frozen(field_transformer=plain_fields)

@@ -44,7 +44,37 @@ def apply_updates(params: Any, delta: Any) -> Any:
     >>> optim.apply_updates({"w": fn.array([1.0, 2.0])}, {"w": fn.array([0.5, -0.5])})["w"].tolist()
     [1.5, 1.5]
     """
-    return tree.merge(params, tree.map(lambda d, p: (p + d).astype(p.dtype), delta, params))
+    return tree.merge(params, combine("apply_updates", lambda d, p: (p + d).astype(p.dtype), delta, params))
+
+
+def combine(name: str, f: Callable[..., fn.array], grads: Any, other: Any) -> Any:
+    """Map over gradients (or steps) and what belongs to them, whose structure and shapes must be the same."""
+    leaf = -1
+
+    def checked(g: fn.array, x: fn.array) -> fn.array:
+        nonlocal leaf
+        leaf += 1
+        ours, theirs = (getattr(each, "shape", type(each).__name__) for each in (g, x))
+        if ours != theirs:
+            path = tree.paths(grads)[leaf] or "the root"
+            raise ValueError(f"{name}: at {path} there are shapes {ours} and {theirs}, which must be the same")
+        return f(g, x)
+
+    try:
+        return tree.map(checked, grads, other)
+    except ValueError as error:
+        if not str(error).startswith("tree.map"):
+            raise
+        text = str(error).partition(": ")[2]
+        raise ValueError(f"{name}: gradients, state and parameters belong to different trees: {text}") from None
+
+
+def zeros_for(name: str, make: Callable[[fn.array], fn.array], params: Any) -> Any:
+    """Map over parameters to begin a state."""
+    for path, p in tree.leaves_with_path(params):
+        if not hasattr(p, "dtype") or not hasattr(p, "shape"):
+            raise TypeError(f"{name}: parameters must be arrays, but {path or 'the root'} is a {type(p).__name__}")
+    return tree.map(make, params)
 
 
 def value_at(rate: ScalarOrSchedule, count: fn.array) -> Any:

@@ -10,7 +10,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
-from ._protocol import ScalarOrSchedule, decayed, needs_params, scaled, value_at, wide, wide_zeros
+from ._protocol import ScalarOrSchedule, combine, decayed, needs_params, scaled, value_at, wide, wide_zeros, zeros_for
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -51,7 +51,7 @@ class sgd:
         if callable(self.learning_rate):
             state["count"] = fn.array(0, dtype=fn.int32)
         if self.momentum:
-            state["trace"] = tree.map(wide_zeros, params)
+            state["trace"] = zeros_for("sgd", wide_zeros, params)
         return state
 
     def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -63,10 +63,10 @@ class sgd:
             new["count"] = state["count"] + 1
         if self.weight_decay:
             needs_params("sgd", params)
-            grads = tree.map(lambda g, p: decayed(g, self.weight_decay, p), grads, params)
+            grads = combine("sgd", lambda g, p: decayed(g, self.weight_decay, p), grads, params)
         steps = grads
         if self.momentum:
-            steps = tree.map(lambda g, t: wide(g) + self.momentum * t, grads, state["trace"])
+            steps = combine("sgd", lambda g, t: wide(g) + self.momentum * t, grads, state["trace"])
             new["trace"] = tree.merge(state["trace"], steps)  # what has no gradient keeps its own
             if self.nesterov:
                 steps = tree.map(lambda g, t: wide(g) + self.momentum * t, grads, steps)

@@ -11,7 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
-from ._protocol import Optimizer, ScalarOrSchedule, decayed, needs_params, scaled, squared_size, value_at, wide
+from ._protocol import Optimizer, ScalarOrSchedule, combine, decayed, needs_params, scaled, squared_size, value_at, wide
 
 
 @attrs.frozen(init=False)
@@ -194,7 +194,7 @@ class add_decayed_weights:
         """Return the gradients with decay."""
         needs_params("add_decayed_weights", params)
         if self.mask is None:
-            return tree.map(lambda g, p: decayed(g, self.weight_decay, p), grads, params), state
+            return combine("add_decayed_weights", lambda g, p: decayed(g, self.weight_decay, p), grads, params), state
         chosen, rest = tree.partition(grads, self.mask)
-        chosen = tree.map(lambda g, p: decayed(g, self.weight_decay, p), chosen, params)
+        chosen = combine("add_decayed_weights", lambda g, p: decayed(g, self.weight_decay, p), chosen, params)
         return tree.merge(chosen, rest), state

@@ -41,4 +41,6 @@ def split_path(path: str) -> tuple[str, ...]:
     >>> tree.split_path(r"a\.b"), tree.split_path("")
     (('a.b',), ())
     """
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a string, got {path!r}; join_path makes one of keys")
     return tuple(_core.tree_split_path(path))
