@@ -55,9 +55,8 @@ void bind_structure(nb::module_& m) {
   m.def(
       "_structure",
       [](nb::handle function, nb::args arguments) {
-        std::vector<Aval> avals;
-        for (const Array& a : arrays_of(arguments, "_structure")) avals.push_back(a.aval());
-        Traced traced = trace_abstract(avals, "_structure", [&](Span placeholders) {
+        std::vector<Argument> given = arguments_of(arrays_of(arguments, "_structure"));
+        Traced traced = trace_abstract(given, "_structure", [&](Span placeholders) {
           return nb::object(function(*tuple_of(Arrays(placeholders.begin(), placeholders.end()))));
         });
         nb::list primitives;

@@ -41,8 +41,9 @@ Arrays replace(Span outputs, Span from, Span to) {
     lowest = std::min(lowest, from[i].node()->trace);
     abstract &= from[i].node()->abstract;
   }
-  auto order = topological_order(
-      outputs, [&](Node& n) { return ((n.trace >= lowest && (n.abstract || !abstract)) || computed_inside(n)) && !map.contains(&n); });
+  auto order = topological_order(outputs, [&](Node& n) {
+    return ((n.trace >= lowest && (n.abstract || !abstract)) || computed_inside(n)) && !map.contains(&n);
+  });
   rebuild(std::move(order), map);
   Arrays replaced;
   replaced.reserve(outputs.size());

@@ -73,8 +73,6 @@ class Primitive : public RefCounted {
   virtual Device device(Device inputs) const { return inputs; }
   // The operations it does, given the shapes of its first input and output; 0 where moving memory is what it costs.
   virtual double flops(const Shape& /*input*/, const Shape& /*output*/) const { return 0; }
-  // Kind::alias: whether its further inputs only have to be computed before what reads the result.
-  virtual bool orders() const { return false; }
   // Kind::alias: which input each output repeats.
   virtual int alias_of(int /*output*/) const { return 0; }
   // Kind::view: place the output over the input's memory; false if no strides do it, and the input must be dense first.

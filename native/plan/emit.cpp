@@ -67,7 +67,7 @@ class Emitter {
   int push_round(Dtype dtype, int made) {
     Instruction round;
     round.op = dtype == Dtype::float16 ? Opcode::round_float16 : Opcode::round_bfloat16;
-    round.space = space(made);
+    round.space = out_.program.code[size_t(made)].space;
     round.args[0] = made;
     return push(round);
   }
