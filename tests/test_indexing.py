@@ -539,3 +539,9 @@ def test_cotangents_that_another_thread_evaluates():
         (g,) = pull((joined, fn.ones(2)))
         other.join()
         assert g.tolist() == [0, 1, 1, 1, 1, 1]
+
+
+def test_large_unsigned_positions_are_out_of_range():
+    x, at = fn.array([1.0, 2.0, 3.0]), fn.array(np.array([0, 2**64 - 1, 2**63, 2], np.uint64))
+    np.testing.assert_array_equal(fn.take(x, at, axis=0), [1.0, 0.0, 0.0, 3.0])
+    np.testing.assert_array_equal(x.at[at].add(10.0), [11.0, 2.0, 13.0])

@@ -341,3 +341,30 @@ def test_conversions_see_what_a_short_float_holds(dtype, value, rounded, compile
 def test_a_reduction_s_conversion_sees_what_a_short_float_holds():
     x = fn.ones((2, 257), fn.bfloat16)
     assert fn.sum(x, axis=1).astype(fn.float32).tolist() == [256, 256]
+
+
+def test_rows_that_an_empty_loop_reads_too_are_computed():
+    x = fn.array(np.arange(18.0).reshape(6, 3))
+    nothing = fn.zeros((0,))
+    for _ in range(20):
+        dirt = fn.full((6, 1), 7.0) + 1.0
+        fn.eval(dirt)
+        del dirt  # its memory is used again
+        means = fn.sum(x, axis=1, keepdims=True) * 0.5
+        scaled, empty = x * means, nothing + means
+        fn.eval(scaled, empty)
+        np.testing.assert_array_equal(scaled, np.asarray(x) * np.asarray(x).sum(1, keepdims=True) * 0.5)
+        assert empty.shape == (6, 0)
+
+
+@pytest.mark.parametrize("rows", [(3, 5), (5, 3)])
+def test_reductions_of_one_empty_array_keep_their_own_rows(rows):
+    for _ in range(20):
+        dirt = fn.full((8,), 7.0) + 1.0
+        fn.eval(dirt)
+        del dirt
+        x = fn.zeros((rows[0], 0)) + 1.0
+        sums = fn.sum(x, axis=1), fn.sum(fn.reshape(x, (rows[1], 0)), axis=1)
+        fn.eval(*sums)
+        for n, total in zip(rows, sums, strict=True):
+            np.testing.assert_array_equal(total, np.zeros(n))

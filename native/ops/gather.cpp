@@ -1,6 +1,7 @@
 #include "ops/gather.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 #include "ops/create.h"
@@ -170,7 +171,9 @@ Array as_indices(const char* op, const Array& indices) {
     throw ValueError(cat(op, ": indices must be integers, got ", dtype_name(dtype),
                          dtype == Dtype::bool_ ? "; write a boolean mask as x[mask]" : "; convert them with astype"));
   if (dtype == Dtype::int32 || dtype == Dtype::uint32 || dtype == Dtype::int64) return indices;
-  return astype(indices, dtype == Dtype::uint64 ? Dtype::int64 : Dtype::int32);
+  if (dtype != Dtype::uint64) return astype(indices, Dtype::int32);
+  // The largest ones are out of range, not negative.
+  return astype(minimum(indices, constant(std::numeric_limits<int64_t>::max(), dtype)), Dtype::int64);
 }
 
 Array gather(const Array& x, Span indices, const IndexedAxes& axes) {

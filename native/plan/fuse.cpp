@@ -111,7 +111,8 @@ class Fuser {
     const Value& val = value(v);
     const Value& reader = value(use.reader);
     bool reduces = val.kind == ValueKind::reduce;
-    if (reduces && uses_.form(v).by_column) return out;
+    // What a reduction leaves of no elements has rows that no element of the unit would be in.
+    if (reduces && (uses_.form(v).by_column || uses_.form(v).reduced == 0)) return out;
     if (reader.kind == ValueKind::reduce) {
       const ReduceForm& outer = uses_.form(use.reader);
       if (!reduces && val.size() == unit.size && is_flat(use.view, outer.shape)) out.ok = true;
@@ -140,7 +141,7 @@ class Fuser {
       return out;
     }
     if (int64_t c; space == Space::element && val.kind != ValueKind::index && val.size() > 1 &&
-                   is_row_view(use.view, reader.shape, val.size(), c) && c <= kLongestRow &&
+                   is_row_view(use.view, reader.shape, val.size(), c) && c > 0 && c <= kLongestRow &&
                    (unit.cols < 0 ? worth_rows(v) : unit.cols == c)) {
       out = {true, Space::row, c, false, unit.size};
     }

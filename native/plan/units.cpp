@@ -43,6 +43,8 @@ bool Units::raise(int u, int stage) {
 
 bool Units::compatible(int a, int b) const {
   const Unit &x = units_[size_t(a)], &y = units_[size_t(b)];
+  // Of loops without elements the columns do not tell how many rows there are.
+  if (x.size == 0 && (x.cols >= 0 || y.cols >= 0)) return false;
   return x.size == y.size && (x.cols < 0 || y.cols < 0 || x.cols == y.cols) &&
          x.members.size() + y.members.size() <= kMaxMembers;
 }

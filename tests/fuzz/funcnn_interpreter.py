@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,7 +77,10 @@ def call(*args: Any, body: Body, how: str) -> list[Any]:
     return list({"checkpoint": fn.checkpoint, "compile": fn.compile}[how](f)(*args))
 
 
-PYTHON = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
+def vmap(*args: Any, body: Body, mapped: int) -> list[Any]:
+    axes = (0,) * mapped + (None,) * (len(args) - mapped)
+    return list(fn.vmap(lambda *a: tuple(run_body(body, list(a))), in_axes=axes)(*args))
+
 
 OPS: dict[str, Callable[..., Any]] = {
     "where": fn.where,
@@ -107,6 +109,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "cond": cond,
     "while_loop": while_loop,
     "call": call,
+    "vmap": vmap,
 }
 
 

@@ -131,3 +131,19 @@ def call(b: Builder) -> int:
     operands = [b.pick() for _ in range(b.choices.integer(1, 3))]
     body = body_of(b, [b.values[i] for i in operands], [], 2)
     return b.add("call", *operands, body=body, how=b.choices.pick(("checkpoint", "compile")))[0]
+
+
+def mapped(b: Builder) -> int:
+    """A function of one element along axis 0, applied to all."""
+    unless_deep(b)
+    c = b.choices
+    lines = b.candidates(lambda v: len(v.shape) > 0 and 0 < v.shape[0] <= 5 and small(b)(v))
+    if not lines:
+        raise Rejected("nothing to map over")
+    first = c.pick(lines)
+    length = b.shape(first)[0]
+    operands = [first, *c.some([i for i in lines if b.shape(i)[0] == length], 2)]
+    constants = [b.pick(small(b)) for _ in range(c.integer(0, 2))]
+    elements = [as_array(b.values[i].move(lambda a: a[0])) for i in operands]
+    body = body_of(b, [*elements, *[b.values[i] for i in constants]], [], 2)
+    return b.add("vmap", *operands, *constants, body=body, mapped=len(operands))[0]

@@ -148,7 +148,7 @@ def simpler_steps(step: Step) -> Iterator[Step]:
 def drop_scan_parts(item: Item, needed: set[int]) -> Iterator[Item]:
     """A scan without one of its stacked outputs, or without an argument that its body does not need."""
     s = item.given
-    if not isinstance(s, Step) or s.op not in ("scan", "cond", "while_loop", "call"):
+    if not isinstance(s, Step) or s.op not in ("scan", "cond", "while_loop", "call", "vmap"):
         return
     p = s.params
     if s.op == "scan":
@@ -166,6 +166,10 @@ def drop_scan_parts(item: Item, needed: set[int]) -> Iterator[Item]:
         if "carries" in p and k < p["carries"]:
             continue
         params = {**p, **{name: without_argument(b, k) for name, b in bodies.items()}}
+        if s.op == "vmap" and k < p["mapped"]:
+            if p["mapped"] == 1:
+                continue
+            params["mapped"] -= 1
         if "sequences" in p and k < p["carries"] + p["sequences"]:
             params["sequences"] -= 1
         yield Item(replace(s, args=s.args[: k + skipped] + s.args[k + skipped + 1 :], params=params), item.gives)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .builder import Builder, Rejected, is_float
-from .loops import call, cond, scan, while_loop
+from .loops import call, cond, mapped, scan, while_loop
 from .numpy_elementwise import COMPARISONS, COMPLEX_SMOOTH, PREDICATES, STEPS
 from .numpy_elementwise import SMOOTH as SMOOTH_UNARY
 from .numpy_values import DTYPES, FLOATS, HALVES, INEXACT, INTEGERS, UNSIGNED, Values
@@ -598,13 +598,30 @@ def chain(b: Builder) -> int:
     return w
 
 
+def complex_numbers(b: Builder) -> int:
+    c = b.choices
+    found = b.candidates(lambda v: v.dtype == "complex64")
+    if found and c.chance(0.6):
+        v = c.pick(found)
+    elif b.open and c.chance(0.5):
+        v = b.new_input(b.new_shape(), "complex64")
+    else:
+        v = b.one("astype", b.pick(lambda v: v.dtype in FLOATS), dtype="complex64")
+    v = b.one(c.pick(("conjugate", "real", "imag", "abs", "square", "exp", "negative")), v)
+    return b.one("multiply", v, c.pick(b.candidates(lambda w: w.shape == b.shape(v)))) if c.chance(0.5) else v
+
+
+def stop(b: Builder) -> int:
+    return b.one("stop_gradient", b.pick())
+
+
 SMOOTH: tuple[Callable[[Builder], int], ...] = (
     any_unary, any_unary, any_binary, any_binary, any_binary, masked, where,
     transpose, reshape, broadcast, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
     reduce, reduce, order, running, matmul, matmul, dense, take, take_along, scatter, scatter,
-    softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call,
+    softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (
-    *SMOOTH, any_binary, cast, cast, round_trip, argreduce, searchsorted, draw, source, optimiser,
+    *SMOOTH, any_binary, cast, cast, round_trip, argreduce, searchsorted, draw, source, optimiser, complex_numbers, stop,
     while_loop, scan, scatter, reduce, chain,
 )  # fmt: skip

@@ -181,6 +181,9 @@ def arithmetic(name: str, a: Values, b: Values) -> Values:
         e = None
         if not (a.exact and b.exact):
             e = times(y, a.e) + times(x, b.e) + times(a.bound, b.e)
+        if dtype == "float64":
+            # A product that is added to something may keep more digits than it has here.
+            e = (0.0 if e is None else e) + np.where(on_grid(x) & on_grid(y), 0.0, ROUNDOFF[dtype] * np.abs(z))
         if dtype == "complex64":
             room = np.abs(x) * np.abs(y)
             exact = on_grid(x) & on_grid(y) & (room < 2.0**12) & (np.rint(z * 1024) == z * 1024)

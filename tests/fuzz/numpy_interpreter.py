@@ -279,22 +279,32 @@ def uncertain(v: Values) -> Values:
 
 def scan(body: Body, carries: int, sequences: int, length: int, reverse: bool, args: list[Values]) -> list[Values]:
     carry, xs, constants = args[:carries], args[carries : carries + sequences], args[carries + sequences :]
-    stacked: list[list[Values]] = []
+    lines: list[list[Values]] = []
     order = range(length - 1, -1, -1) if reverse else range(length)
     for i in order:
         out = run_body(body, [*carry, *[x.move(lambda a, i=i: a[i]) for x in xs], *constants])
         carry = out[:carries]
-        stacked.append(out[carries:])
+        lines.append(out[carries:])
     if reverse:
-        stacked.reverse()
+        lines.reverse()
     if not length:
         like = run_body(body, [*carry, *[Values(np.zeros(x.shape[1:], x.x.dtype), x.dtype) for x in xs], *constants])
         return [*carry, *[Values(np.zeros((0, *v.shape), v.x.dtype), v.dtype) for v in like[carries:]]]
-    ys = []
-    for column in zip(*stacked, strict=True):
-        e = None if all(v.exact for v in column) else np.stack([v.bound for v in column])
-        ys.append(Values(np.stack([v.x for v in column]), column[0].dtype, e))
-    return [*carry, *ys]
+    return [*carry, *[stacked(column) for column in zip(*lines, strict=True)]]
+
+
+def vmap(body: Body, mapped: int, args: list[Values]) -> list[Values]:
+    length = args[0].shape[0]
+    rows = [
+        run_body(body, [*[v.move(lambda a, i=i: np.asarray(a[i])) for v in args[:mapped]], *args[mapped:]])
+        for i in range(length)
+    ]
+    return [stacked(column) for column in zip(*rows, strict=True)]
+
+
+def stacked(column: Sequence[Values]) -> Values:
+    e = None if all(v.exact for v in column) else np.stack([v.bound for v in column])
+    return Values(np.stack([v.x for v in column]), column[0].dtype, e)
 
 
 def cond(first: Body, second: Body, args: list[Values]) -> list[Values]:
@@ -373,6 +383,7 @@ OPS: dict[str, Op] = {
     ),
     "cond": lambda *args, first, second: cond(first, second, list(args)),
     "while_loop": lambda *args, body, carries, limit: while_loop(body, carries, limit, list(args)),
+    "vmap": lambda *args, body, mapped: vmap(body, mapped, list(args)),
     "call": lambda *args, body, how: run_body(body, list(args)),
 }
 

@@ -45,7 +45,7 @@ class Step:
         p = self.params
         if self.op == "split":
             return len(p["at"]) + 1
-        if self.op in ("scan", "call"):
+        if self.op in ("scan", "call", "vmap"):
             return len(p["body"].outputs)
         if self.op == "cond":
             return len(p["first"].outputs)
