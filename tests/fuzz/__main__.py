@@ -55,7 +55,7 @@ def main() -> int:
                         pool.shutdown(cancel_futures=True)
                         break
         except concurrent.futures.process.BrokenProcessPool:
-            running = sorted(int(p.read_text()) for p in traces.iterdir())
+            running = sorted(int(p.read_text().split()[-1]) for p in traces.iterdir())
             print(f"a process ended; programs under way, of seed {options.seed}: {running}", file=sys.stderr)
             return 2
     summary(total)

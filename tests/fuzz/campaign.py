@@ -9,7 +9,7 @@ import pathlib
 from dataclasses import dataclass, field
 
 from . import numpy_interpreter
-from .check import Disagreement, check, operations
+from .check import Disagreement, check, operations, use_threads
 from .minimise import minimise
 from .recipe import Recipe
 from .recipes import seeded
@@ -45,35 +45,41 @@ def run(seed: int, numbers: range, traces: pathlib.Path) -> Report:
     """Generate and check some programs."""
     report = Report()
     trace = traces / str(os.getpid())
+    use_threads(1)
     faulthandler.dump_traceback_later(LONGEST, exit=True)
-    for n in numbers:
-        trace.write_text(str(n))
-        try:
-            recipe, values = seeded(number_of(seed, n))
-        except Exception as e:
-            raise RuntimeError(f"the generator failed at program {n} of seed {seed}") from e
-        report.programs += 1
-        names = operations(recipe)
-        report.steps += len(names)
-        report.operations.update(set(names))
-        mode = recipe.mode
-        report.modes[mode.form] += 1
-        report.modes["unfused"] += not mode.fused
-        report.modes["donating"] += bool(mode.donated)
-        report.modes["stopping"] += bool(mode.stops)
-        report.modes["keeping"] += bool(mode.kept)
-        for i in recipe.outputs:
-            report.elements += values[i].x.size
-            report.compared += int(values[i].known().sum())
-        try:
-            check(recipe, values)
-        except Exception as e:
-            faulthandler.cancel_dump_traceback_later()  # making it small may take longer
-            smaller = minimise(recipe, e)
-            report.failures.append((n, explain(smaller), smaller))
+    with trace.open("w", buffering=1) as under_way:
+        for n in numbers:
+            under_way.write(f"{n}\n")
+            one(seed, n, report)
     faulthandler.cancel_dump_traceback_later()
     trace.unlink(missing_ok=True)
     return report
+
+
+def one(seed: int, n: int, report: Report) -> None:
+    try:
+        recipe, values = seeded(number_of(seed, n))
+    except Exception as e:
+        raise RuntimeError(f"the generator failed at program {n} of seed {seed}") from e
+    report.programs += 1
+    names = operations(recipe)
+    report.steps += len(names)
+    report.operations.update(set(names))
+    mode = recipe.mode
+    report.modes[mode.form] += 1
+    report.modes["unfused"] += not mode.fused
+    report.modes["donating"] += bool(mode.donated)
+    report.modes["stopping"] += bool(mode.stops)
+    report.modes["keeping"] += bool(mode.kept)
+    for i in recipe.outputs:
+        report.elements += values[i].x.size
+        report.compared += int(values[i].known().sum())
+    try:
+        check(recipe, values)
+    except Exception as e:
+        faulthandler.cancel_dump_traceback_later()  # making it small may take longer
+        smaller = minimise(recipe, e)
+        report.failures.append((n, explain(smaller), smaller))
 
 
 def explain(recipe: Recipe) -> str:

@@ -25,7 +25,7 @@ def check(recipe: Recipe, values: list[Values] | None = None) -> None:
     if values is None:
         values = plain.run(recipe)
     fused, threads = fn.set_fusion(mode.fused), fn.get_num_threads()
-    fn.set_num_threads(mode.threads)
+    use_threads(mode.threads)
     try:
         if mode.form == "grad":
             check_gradient(recipe)
@@ -36,7 +36,12 @@ def check(recipe: Recipe, values: list[Values] | None = None) -> None:
             compare(recipe, planned.run_eager(recipe), values)
     finally:
         fn.set_fusion(fused)
-        fn.set_num_threads(threads)
+        use_threads(threads)
+
+
+def use_threads(count: int) -> None:
+    if count != fn.get_num_threads():  # threads are started anew
+        fn.set_num_threads(count)
 
 
 def compare(recipe: Recipe, got: dict[int, Any], values: list[Values], where: str = "") -> None:

@@ -60,7 +60,7 @@ def generate(choices: Choices, form: str | None = None) -> tuple[Recipe, list[Va
 
 def mode_of(c: Choices, form: str, recipe: Recipe, count: int) -> Mode:
     fused = not c.chance(0.15)
-    threads = c.pick((1, 2, 1, 3))
+    threads = c.pick((1, 1, 1, 2, 1, 1, 3))
     if form == "grad":
         return Mode("grad", fused=fused, threads=threads)
     everything = list(range(count))
