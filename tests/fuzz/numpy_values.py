@@ -120,6 +120,9 @@ def made(x: Any, dtype: str, e: Any = None, ulps: float = 1.0, correct: bool = T
         x = x.astype(storage(dtype), copy=False)
         return Values(x, dtype, simplify(None if e is None else np.where(np.asarray(e) == 0, 0.0, np.inf)))
     x = x.astype(storage(dtype), copy=False)
+    sure = representable(x, dtype) if correct else None
+    if e is None and sure is not None and bool(sure.all()):
+        return Values(x, dtype)
     finite = np.isfinite(x)
     size = np.where(finite, np.abs(x), 0.0)
     held = "float32" if dtype in HALVES else dtype
@@ -127,8 +130,7 @@ def made(x: Any, dtype: str, e: Any = None, ulps: float = 1.0, correct: bool = T
     if dtype in HALVES:
         # Perhaps rounded to half precision, perhaps kept in float32.
         rounding = rounding + ROUNDOFF[dtype] * size * 1.01
-    if correct:
-        sure = representable(x, dtype)
+    if sure is not None:
         rounding = np.where(sure if e is None else sure & (np.asarray(e) == 0), 0.0, rounding)
     total = rounding if e is None else np.asarray(e) + rounding
     # Overflow, or an infinity that may not be one.
