@@ -213,7 +213,6 @@ MADE_FROM_NOTHING: dict[str, Callable[[fn.array], fn.array]] = {
     "tril": lambda x: fn.where(fn.tril(fn.ones(x.shape, fn.bool_)), x, float("-inf")),
     "triu of x": lambda x: fn.triu(x),
     "mask of positions": lambda x: fn.where(fn.arange(x.shape[0])[:, None] >= fn.arange(x.shape[1]), x, 0.0),
-    "random": lambda x: x + random.normal(random.key(0), x.shape),
     "at": lambda x: fn.zeros(x.shape).at[1:3].set(x[1:3]),
     "gradient of take": lambda x: fn.grad(lambda a: fn.take(a, fn.arange(5), axis=0).sum())(x),
     "gradient of a slice": lambda x: fn.grad(lambda a: a[3:5].sum())(x),

@@ -91,6 +91,7 @@ FAMILIES: dict[str, tuple[list[Callable[..., Any]], tuple[np.ndarray, ...]]] = {
         ],
         (X, np.array([2, 0, 2], np.int32)),
     ),
+    "mask_order": ([lambda x, n=n: x.at[x > 0.1 - 0.2 * n].set(fn.arange(n) * 1.0) for n in (2, 3)], (V,)),
     "dot": (
         [
             lambda x, y, s=s: fn.einsum(s, x, y)

@@ -53,7 +53,8 @@ uint8_t from_nothing(const Node& node) {
   }
   Kind kind = node.primitive->kind();
   bool fits = node.inputs.empty() ? kind == Kind::index
-                                  : kind == Kind::elementwise || kind == Kind::view || kind == Kind::alias;
+                                  : kind == Kind::elementwise || kind == Kind::view || kind == Kind::alias ||
+                                        (kind == Kind::opaque && node.primitive->only_moves());
   return fits && operations < kMost && !node.rebindable && !is_dear(node) ? uint8_t(operations) : uint8_t(0);
 }
 

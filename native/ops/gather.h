@@ -52,6 +52,7 @@ class Gather final : public Primitive {
  public:
   explicit Gather(IndexedAxes axes) : axes_(std::move(axes)) {}
   std::string_view name() const override { return "gather"; }
+  bool only_moves() const override { return true; }
   void hash(Hasher& h) const override;
   std::string parameters() const override;
   Arrays vjp(const VjpContext& context) const override;
@@ -68,6 +69,7 @@ class Scatter final : public Primitive {
  public:
   Scatter(ScatterMode mode, IndexedAxes axes) : mode_(mode), axes_(std::move(axes)) {}
   std::string_view name() const override { return "scatter"; }
+  bool only_moves() const override { return true; }
   void hash(Hasher& h) const override;
   std::string parameters() const override;
   Arrays vjp(const VjpContext& context) const override;

@@ -28,6 +28,7 @@ class Concatenate final : public Primitive {
  public:
   explicit Concatenate(int axis) : axis_(axis) {}
   std::string_view name() const override { return "concatenate"; }
+  bool only_moves() const override { return true; }
   void hash(Hasher& h) const override { h.add(axis_); }
   std::string parameters() const override { return "axis=" + std::to_string(axis_); }
   Arrays vjp(const VjpContext& context) const override;

@@ -22,6 +22,7 @@ class Pad final : public Primitive {
   Pad(Shape low, Shape high, Shape interior)
       : low_(std::move(low)), high_(std::move(high)), interior_(std::move(interior)) {}
   std::string_view name() const override { return "pad"; }
+  bool only_moves() const override { return true; }
   void hash(Hasher& h) const override;
   std::string parameters() const override;
   Arrays vjp(const VjpContext& context) const override;

@@ -14,6 +14,7 @@ class SliceUpdate final : public Primitive {
  public:
   SliceUpdate(Shape start, Shape step) : start_(std::move(start)), step_(std::move(step)) {}
   std::string_view name() const override { return "slice_update"; }
+  bool only_moves() const override { return true; }
   void hash(Hasher& h) const override;
   std::string parameters() const override;
   Arrays vjp(const VjpContext& context) const override;

@@ -7,10 +7,12 @@
 namespace funcnn {
 namespace {
 
-Backend*& registered(Device device) {
-  static std::array<std::array<Backend*, kMostDevices>, kDeviceKinds> backends{};
-  return backends[size_t(device.kind)][device.index];
+std::array<std::array<Backend*, kMostDevices>, kDeviceKinds>& backends() {
+  static std::array<std::array<Backend*, kMostDevices>, kDeviceKinds> all{};
+  return all;
 }
+
+Backend*& registered(Device device) { return backends()[size_t(device.kind)][device.index]; }
 
 }  // namespace
 
@@ -23,6 +25,12 @@ Backend& backend(Device device) {
   Backend* found = registered(device);
   if (!found) throw ValueError(cat("there is no device ", device_name(device), " in this build or on this machine"));
   return *found;
+}
+
+void wait_for_devices() {
+  for (auto& kind : backends())
+    for (Backend* backend : kind)
+      if (Ref<Event> done = backend ? backend->queue().record() : nullptr) done->wait();
 }
 
 }  // namespace funcnn

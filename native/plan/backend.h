@@ -97,5 +97,7 @@ class Backend {
 void register_backend(Backend& backend);
 // Raises ValueError where this build or machine has no such device.
 Backend& backend(Device device);
+// Wait until every queue has run what it was given; rethrows the first error.
+void wait_for_devices();
 
 }  // namespace funcnn

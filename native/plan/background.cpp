@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "graph/trace.h"
+#include "plan/backend.h"
 #include "plan/eval.h"
 #include "plan/evaluation.h"
 
@@ -100,7 +101,10 @@ void async_eval(Span arrays) {
   if (!pending.empty()) background().submit(std::move(pending));
 }
 
-void synchronize() { background().wait(); }
+void synchronize() {
+  background().wait();
+  wait_for_devices();
+}
 
 void before_fork() {
   evaluation_lock().release();
