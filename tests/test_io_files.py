@@ -62,6 +62,15 @@ def test_overwriting_keeps_the_mode(tmp_path: Path, suffix: str) -> None:
         os.umask(umask)
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_overwriting_keeps_the_owners(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    fn.io.save(path, {"x": fn.ones(1)})
+    os.chown(path, 12345, 23456)
+    fn.io.save(path, {"x": fn.ones(1)})
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
 @posix
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()

@@ -55,7 +55,8 @@ def save(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> No
     """Write the arrays of a tree to a file.
 
     The file is written in a temporary folder beside `path` and then moved: it is complete or unchanged. A file that is
-    replaced hands down its permissions. Temporary folders of saves that were killed are removed by the next one.
+    replaced hands down its permissions and, where that is allowed, its owners. Temporary folders of saves that were
+    killed are removed by the next one.
 
     Args:
         path: Where to; the suffix ``.safetensors`` or ``.npz`` says in which format.
@@ -243,11 +244,16 @@ def _replace(path: Path, write: Callable[[str], None]) -> None:
         written = os.path.join(folder, "data")
         # The permissions that a new file gets here.
         os.close(os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        mode = os.stat(written).st_mode
+        access = os.stat(written)
         with contextlib.suppress(FileNotFoundError):
-            mode = os.stat(target).st_mode
+            access = os.stat(target)
         write(written)
-        os.chmod(written, stat.S_IMODE(mode))
+        if hasattr(os, "chown"):
+            for owner in (access.st_uid, -1):
+                with contextlib.suppress(PermissionError):
+                    os.chown(written, owner, access.st_gid)
+                    break
+        os.chmod(written, stat.S_IMODE(access.st_mode))
         with open(written, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(written, target)
@@ -256,7 +262,8 @@ def _replace(path: Path, write: Callable[[str], None]) -> None:
 @contextlib.contextmanager
 def _temporary_folder(parent: str) -> Iterator[str]:
     """A folder that a later call removes if this process is killed: its lock ends with the process."""
-    with os.scandir(parent) as entries:
+    leftovers = []
+    with contextlib.suppress(PermissionError), os.scandir(parent) as entries:
         leftovers = [entry.path for entry in entries if entry.name.startswith(_TEMPORARY)]
     for leftover in leftovers:
         with _locked(leftover) as free:
