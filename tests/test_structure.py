@@ -91,7 +91,7 @@ FAMILIES: dict[str, tuple[list[Callable[..., Any]], tuple[np.ndarray, ...]]] = {
         ],
         (X, np.array([2, 0, 2], np.int32)),
     ),
-    "mask_order": ([lambda x, n=n: x.at[x > 0.1 - 0.2 * n].set(fn.arange(n) * 1.0) for n in (2, 3)], (V,)),
+    "mask": ([lambda x, t=t, n=n: x.at[x > t].set(fn.ones(n)) for t, n in ((-0.45, 3), (-0.3, 2), (-0.2, 1))], (V,)),
     "dot": (
         [
             lambda x, y, s=s: fn.einsum(s, x, y)
