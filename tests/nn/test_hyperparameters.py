@@ -91,6 +91,14 @@ def test_a_linear_map_of_nothing_is_its_bias():
     assert layer(params, fn.zeros((2, 0))).tolist() == [params["bias"].tolist()] * 2
 
 
+@pytest.mark.parametrize("shape", [(4, 1), (4,), (), (3, 4)])
+def test_slopes_are_not_broadcast(shape):
+    layer = nn.PReLU(3)
+    with pytest.raises(ValueError, match=r"in PReLU: expected \(\.\.\., 3\), got"):
+        layer(layer.init(KEY), fn.ones(shape))
+    assert layer(layer.init(KEY), fn.ones((4, 3))).shape == (4, 3)
+
+
 def test_embeddings_of_nothing():
     assert nn.Embedding(5, 0)(nn.Embedding(5, 0).init(KEY), fn.array([1, 2])).shape == (2, 0)
 

@@ -77,6 +77,8 @@ class PReLU(Layer):
         return frozendict(weight=fn.full((self.num_parameters,), self.initial))
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
+        if self.num_parameters != 1 and (x.ndim == 0 or x.shape[-1] != self.num_parameters):
+            raise ValueError(f"expected (..., {self.num_parameters}), got {x.shape}")
         return functions.prelu(x, params["weight"])
 
 
