@@ -68,6 +68,10 @@ class Values:
     dtype: str
     e: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        if self.e is not None and np.shape(self.e) != self.x.shape:
+            self.e = np.broadcast_to(self.e, self.x.shape)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.x.shape
