@@ -90,8 +90,8 @@ Block HiddenMemory::allocate(size_t capacity) {
   return {nullptr, new Room{capacity, bytes}};
 }
 
+// Commands keep the buffers they use, so nothing that is still to run can need the block.
 void HiddenMemory::release(Block block) {
-  queue_->drain();  // what is still to run may use it
   auto* room = static_cast<Room*>(block.native);
   ::operator delete(room->bytes, std::align_val_t(64));
   delete room;
