@@ -228,3 +228,12 @@ def test_policies_are_checked():
         fn.checkpoint_policies.budget(0)
     with raises(TypeError, "expected strings"):
         fn.checkpoint_policies.save_names(3)
+
+
+def test_what_is_held_constant_needs_no_derivative():
+    x = fn.array(2.0)
+    for f in (fn.digamma, lambda x: fn.while_loop(lambda y: y < 5, lambda y: y * 2, x)):
+        with pytest.raises(ValueError, match="derivative"):
+            fn.grad(lambda x, f=f: x * f(x))(x)
+        gradient = fn.grad(lambda x, f=f: x * f(fn.stop_gradient(x)))(x)
+        np.testing.assert_allclose(gradient, f(x), rtol=1e-6)
