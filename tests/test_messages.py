@@ -37,8 +37,9 @@ def test_refusals_name_the_argument_and_not_the_machinery(function):
             assert not INTERNAL.search(str(error)), (function, args, error)
         except MemoryError:
             pass
-    with pytest.raises(TypeError, match="no_such_argument"):
-        function(x, no_such_argument=1)
+    if function is not fn.pure_callback:  # which hands all keywords on
+        with pytest.raises(TypeError, match="no_such_argument"):
+            function(x, no_such_argument=1)
 
 
 @pytest.mark.parametrize(

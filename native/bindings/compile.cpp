@@ -30,7 +30,9 @@ struct Entry {
   std::unique_ptr<CompiledGraph> graph;
   Arrays captured;
   bool holds_python = false;  // in the graph
+  bool effects = false;       // see Traced
 
+  // What a call gives, from the outputs of the graph without the token of its effects.
   nb::object result(Arrays arrays) const {
     for (size_t i = 0; i < arrays.size(); ++i)
       if (weak[i]) arrays[i] = with_weakness(arrays[i], true);
@@ -71,7 +73,7 @@ class Compiled {
         entry = remember(c, entry);
     }
     Arrays arguments = with_captured(c, *entry);
-    if (traced) return entry->result(substitute(entry->graph->graph(), arguments));
+    if (traced || (entry->effects && is_traced(arguments.back()))) return inlined(*entry, arguments);
     // Donation wants the arguments held by nobody but the caller's arrays.
     c = {};
     Arrays outputs;
@@ -79,6 +81,7 @@ class Compiled {
       Unlocked release;
       outputs = entry->graph->run(arguments);
     }
+    if (entry->effects) outputs.pop_back();
     return entry->result(std::move(outputs));
   }
 
@@ -258,6 +261,7 @@ class Compiled {
     entry->weak = std::move(traced.weak);
     entry->holds_python = holds_python({traced.graph});
     entry->captured = std::move(traced.captured);
+    entry->effects = traced.effects;
     std::vector<bool> donated = donation(c);
     donated.resize(traced.graph.inputs.size(), false);
     if (std::none_of(entry->captured.begin(), entry->captured.end(), is_traced)) {
@@ -316,7 +320,17 @@ class Compiled {
   static Arrays with_captured(const Call& c, const Entry& entry) {
     Arrays arguments = c.arrays;
     arguments.insert(arguments.end(), entry.captured.begin(), entry.captured.end());
+    if (entry.effects) arguments.push_back(EffectScope::token());
     return arguments;
+  }
+  // The call as part of the graph of a running trace.
+  static nb::object inlined(const Entry& entry, const Arrays& arguments) {
+    Arrays outputs = substitute(entry.graph->graph(), arguments);
+    if (entry.effects) {
+      EffectScope::advance(outputs.back());
+      outputs.pop_back();
+    }
+    return entry.result(std::move(outputs));
   }
 
   // The entry to use from now on: another thread may have made the same meanwhile.

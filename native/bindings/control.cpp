@@ -4,12 +4,14 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
 #include "bindings/trace.h"
 #include "bindings/transforms.h"
 #include "ops/elementwise.h"
+#include "transforms/walk.h"
 
 namespace funcnn {
 namespace {
@@ -83,6 +85,17 @@ Traced trace_body(const char* name, Flat& init, F&& trace, size_t part) {
   }
 }
 
+// The token that the effects of a body come after, as one more constant.
+void thread_effects(Traced& body) {
+  if (body.effects) body.captured.push_back(EffectScope::token());
+}
+// What a loop or branch gives beside its results, if it has effects, is their token.
+void advance_effects(bool effects, Arrays& outputs) {
+  if (!effects) return;
+  EffectScope::advance(outputs.back());
+  outputs.pop_back();
+}
+
 nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std::optional<int64_t> length,
                     bool reverse) {
   check_function("scan", "f", f);
@@ -120,7 +133,9 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
     });
   };
   Traced body = trace_body("scan", init, trace, 1);
+  thread_effects(body);
   Arrays out = scan(std::move(body.graph), init.arrays, xs.arrays, body.captured, steps, reverse);
+  advance_effects(body.effects, out);
   return unflatten_arrays(body.outputs, out);
 }
 
@@ -153,17 +168,33 @@ nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_fals
   if (!(a.outputs == b.outputs))
     throw TypeError(cat("cond: the branches return different structures, ", a.outputs.repr(), " if true and ",
                         b.outputs.repr(), " if false"));
-  for (size_t i = 0; i < a.graph.outputs.size(); ++i) {
+  for (size_t i = 0; i < a.outputs.num_leaves(); ++i) {
     share_dtype(a, b, i);
     Aval x = a.graph.outputs[i].aval(), y = b.graph.outputs[i].aval();
     if (!(x == y))
       throw TypeError(cat("cond: the branches disagree", at_path(a.outputs, i), ": ", aval_text(x), " if true and ",
                           aval_text(y), " if false"));
   }
+  thread_effects(a);
+  thread_effects(b);
+  if (a.effects != b.effects)
+    (a.effects ? b : a).graph.outputs.push_back(mark_effects(constant(int64_t(0), Dtype::bool_)));
   share_captured(a, b, given.arrays.size());
   Arrays inputs = join(join(given.arrays, a.captured), b.captured);
   Arrays out = cond(chosen, std::move(a.graph), std::move(b.graph), inputs);
+  advance_effects(a.effects || b.effects, out);
   return unflatten_arrays(a.outputs, out);
+}
+
+// The token of a body without arguments of its own among the carries, where it comes and goes.
+void carry_token(Traced& body, size_t carries) {
+  Arrays& inputs = body.graph.inputs;
+  if (!body.effects) {
+    Ref<Placeholder::Trace> trace(new Placeholder::Trace("while_loop"));
+    inputs.push_back(make_placeholder({}, Dtype::bool_, trace, graph_trace(body.graph)));
+    body.graph.outputs.push_back(mark_effects(inputs.back()));
+  }
+  std::rotate(inputs.begin() + ptrdiff_t(carries), inputs.end() - 1, inputs.end());
 }
 
 nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree) {
@@ -176,25 +207,37 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
   };
   Traced step = trace_body("while_loop", init, [&] { return trace(body); }, 0);
   Traced test = trace(condition);
-  if (test.graph.outputs.size() != 1 || test.graph.outputs[0].ndim() != 0)
+  if (test.outputs.num_leaves() != 1 || test.graph.outputs[0].ndim() != 0)
     throw TypeError("while_loop: the condition must return one 0-d bool");
   test.graph.outputs[0] = astype(test.graph.outputs[0], Dtype::bool_);
-  share_captured(test, step, init.arrays.size());
+  bool effects = test.effects || step.effects;
+  Arrays carries = init.arrays;
+  if (effects) {
+    carry_token(test, carries.size());
+    carry_token(step, carries.size());
+    if (test.effects) test.graph.outputs[0] = after_effects(test.graph.outputs[0], test.graph.outputs[1]);
+    test.graph.outputs.resize(1);
+    carries.push_back(EffectScope::token());
+    if (carries.back().ndim() > 0) carries.back() = after_effects(constant(int64_t(0), Dtype::bool_), carries.back());
+  }
+  share_captured(test, step, carries.size());
   Arrays constants = join(test.captured, step.captured);
-  return unflatten_arrays(step.outputs,
-                          while_loop(std::move(test.graph), std::move(step.graph), init.arrays, constants));
+  Arrays out = while_loop(std::move(test.graph), std::move(step.graph), carries, constants);
+  advance_effects(effects, out);
+  return unflatten_arrays(step.outputs, out);
 }
 
 }  // namespace
 
 void bind_control(nb::module_& m) {
   m.def(
-      "_scan", &run_scan, nb::arg("f"), nb::arg("init"), nb::arg("xs").none(), nb::arg("length").none(),
+      "_scan", &run_scan, nb::arg("f"), nb::arg("init").none(), nb::arg("xs").none(), nb::arg("length").none(),
       nb::arg("reverse"),
       nb::sig("def _scan(f: object, init: object, xs: object, length: int | None, reverse: bool) -> tuple[Any, Any]"));
   m.def("_cond", &run_cond,
         nb::sig("def _cond(pred: object, true_fun: object, false_fun: object, operands: tuple[object, ...]) -> Any"));
-  m.def("_while_loop", &run_while, nb::sig("def _while_loop(cond_fun: object, body_fun: object, init: object) -> Any"));
+  m.def("_while_loop", &run_while, nb::arg("cond_fun"), nb::arg("body_fun"), nb::arg("init").none(),
+        nb::sig("def _while_loop(cond_fun: object, body_fun: object, init: object) -> Any"));
 }
 
 }  // namespace funcnn

@@ -25,5 +25,6 @@ NB_MODULE(_core, m) {
   funcnn::bind_control(m);
   funcnn::bind_program(m);
   funcnn::bind_structure(m);
+  funcnn::bind_callback(m);
   funcnn::bind_calls(m);
 }

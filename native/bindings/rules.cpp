@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 
 #include "bindings/held.h"
+#include "bindings/effects.h"
 #include "bindings/interpreter.h"
 #include "bindings/transforms.h"
 #include "graph/trace.h"
@@ -155,6 +156,7 @@ Arrays used_by_rule(nb::handle owner, const std::string& name, Span like, F&& ru
   FunctionTrace scope;
   uint64_t since = next_node_sequence();
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("the rule of " + name));
+  EffectScope effects(trace, scope.id());  // of a trial: nobody asks for them
   Arrays given;
   for (const Array& x : like) {
     given.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.id()));

@@ -1,5 +1,7 @@
 #include "bindings/trace.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "bindings/interpreter.h"
 #include "plan/eval.h"
@@ -61,14 +63,26 @@ nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays) {
   return pytree::unflatten(tree, leaves);
 }
 
-Traced finish_trace(Span placeholders, nb::handle result, TraceId id, const std::string& what) {
+Traced finish_trace(Span placeholders, nb::handle result, EffectScope& effects, TraceId id, const std::string& what) {
   Traced traced;
   pytree::Leaves leaves;
   traced.outputs = pytree::flatten(result, leaves);
   Arrays outputs = arrays_of_leaves(leaves, traced.outputs, what.c_str(), "; return arrays only");
   for (const Array& x : outputs) traced.weak.push_back(x.node()->weak);
+  Arrays inputs(placeholders.begin(), placeholders.end());
+  if (Array token = effects.end()) {
+    traced.effects = true;
+    // Tokens of loops are stacked.
+    if (token.ndim() > 0) token = after_effects(constant(int64_t(0), Dtype::bool_), token);
+    inputs.push_back(effects.first());
+    outputs.push_back(mark_effects(token));
+  }
   // A trace of its own: the placeholders of the call end with it, those of the graph do not.
-  traced.graph = close_graph(placeholders, outputs, id, traced.captured, new Placeholder::Trace(what));
+  traced.graph = close_graph(inputs, outputs, id, traced.captured, new Placeholder::Trace(what));
+  if (traced.effects) {
+    auto place = traced.graph.inputs.begin() + ptrdiff_t(placeholders.size());
+    std::rotate(place, place + 1, traced.graph.inputs.end());
+  }
   return traced;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bindings/array.h"
+#include "bindings/effects.h"
 #include "graph/graph.h"
 #include "graph/trace.h"
 #include "pytree/container.h"
@@ -36,12 +37,13 @@ Argument argument_of(const Array& x);
 std::vector<Argument> arguments_of(Span arrays);
 
 // A traced Python function: outputs of `graph` are the leaves of the result, its inputs the arguments followed by what
-// the function captured.
+// the function captured. If it has effects, its last input is the token that they come after, its last output theirs.
 struct Traced {
   Graph graph;
-  Arrays captured;
+  Arrays captured;  // without the token
   pytree::TreeDef outputs;
   std::vector<bool> weak;  // which outputs stand for Python numbers
+  bool effects = false;
 };
 
 // Call `call(placeholders)` with abstract arrays. `what` names the trace in errors.
@@ -59,7 +61,7 @@ nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays);
 
 // ---- implementation
 
-Traced finish_trace(Span placeholders, nb::handle result, TraceId id, const std::string& what);
+Traced finish_trace(Span placeholders, nb::handle result, EffectScope& effects, TraceId id, const std::string& what);
 
 template <class F>
 Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call) {
@@ -75,8 +77,9 @@ Traced trace_abstract(const std::vector<Argument>& arguments, const std::string&
     placeholders.push_back(make_placeholder(a.aval.shape, a.aval.dtype, trace, scope.id()));
     placeholders.back().node()->weak = a.weak;
   }
+  EffectScope effects(trace, scope.id());
   nb::object result = call(Span(placeholders));
-  return finish_trace(placeholders, result, scope.id(), what);
+  return finish_trace(placeholders, result, effects, scope.id(), what);
 }
 
 }  // namespace funcnn

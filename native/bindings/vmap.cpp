@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "bindings/effects.h"
 #include "bindings/transforms.h"
 #include "graph/trace.h"
 #include "ops/rules.h"
@@ -95,7 +96,7 @@ class MappedCall {
     return found_[0].size;
   }
 
-  nb::object leave(nb::handle result, nb::handle out_axes, int64_t size) {
+  nb::object leave(nb::handle result, nb::handle out_axes, int64_t size, EffectScope& effects) {
     Leaves leaves;
     TreeDef treedef = pytree::flatten(result, leaves);
     std::vector<int64_t> axes = axes_of_leaves(out_axes, treedef, "vmap: out_axes");
@@ -110,7 +111,10 @@ class MappedCall {
     Arrays some;
     for (const Array& x : outputs)
       if (x) some.push_back(x);
+    Array token = effects.end();
+    if (token) some.push_back(token);
     Batched mapped = map_batch(inputs_, some, values_, size, id_);
+    if (token) EffectScope::advance(mapped.outputs.back());
     size_t next = 0;
     for (size_t i = 0; i < leaves.size(); ++i) {
       if (!outputs[i]) continue;
@@ -145,7 +149,8 @@ nb::object vmap(nb::handle fun, nb::handle in_axes, nb::handle out_axes, nb::han
   nb::object new_args = mapped.enter(args, in_axes, "vmap: in_axes");
   nb::object new_kwargs = kwargs.size() ? mapped.enter(kwargs, nb::int_(0), "vmap: in_axes") : nb::object(kwargs);
   int64_t size = mapped.size(axis_size);
-  return mapped.leave(call(fun, new_args, new_kwargs), out_axes, size);
+  EffectScope effects(trace.trace);
+  return mapped.leave(call(fun, new_args, new_kwargs), out_axes, size, effects);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "graph/trace.h"
+#include "ops/callback.h"
 #include "ops/rules.h"
 #include "ops/views.h"
 #include "transforms/control.h"
@@ -123,6 +124,7 @@ class Residuals {
 };
 
 Arrays Scan::vjp(const VjpContext& v) const {
+  if (has_effects(body_)) return Scan(without_effects(body_), control_, nullptr).vjp(v);
   size_t constants = body_.inputs.size() - first_constant();
   std::vector<bool> wanted(body_.inputs.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -226,7 +228,8 @@ Arrays Scan::vjp(const VjpContext& v) const {
   return to;
 }
 
-std::optional<Arrays> Scan::jvp(Span inputs, Span tangents, Span) const {
+std::optional<Arrays> Scan::jvp(Span inputs, Span tangents, Span results) const {
+  if (has_effects(body_)) return Scan(without_effects(body_), control_, nullptr).jvp(inputs, tangents, results);
   std::vector<bool> moving(inputs.size()), moved;
   for (size_t i = 0; i < inputs.size(); ++i) moving[i] = bool(tangents[i]) && is_inexact(inputs[i].dtype());
   Graph both;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "graph/trace.h"
+#include "ops/callback.h"
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
 #include "ops/rules.h"
@@ -39,6 +40,8 @@ class WhileLoop final : public Primitive {
 
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span) const override {
     size_t carries = size_t(control_.carries);
+    if (has_effects(body_))
+      return WhileLoop(condition_, without_effects(body_), control_.carries).jvp(inputs, tangents, {});
     std::vector<bool> moving, moved;
     for (size_t i = 0; i < inputs.size(); ++i) moving.push_back(bool(tangents[i]) && is_inexact(inputs[i].dtype()));
     Graph both;

@@ -4,6 +4,7 @@ import importlib
 import typing
 
 from . import _hints, checkpoint_policies, linalg, random, tree
+from ._callback import pure_callback
 from ._compile import Explanation, compile, explain, to_dot
 from ._control import cond, scan, while_loop
 from ._core import (
@@ -222,7 +223,7 @@ from ._transforms_rules import checkpoint, checkpoint_name, custom_jvp, custom_v
 from .tree import frozendict
 
 if typing.TYPE_CHECKING:
-    from . import io, nn, optim, testing
+    from . import debug, io, nn, optim, testing
 
 
 _hints.mark(array)
@@ -231,7 +232,7 @@ if not typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> typing.Any:
         """Import on first use what a program may do without."""
-        if name in ("io", "nn", "optim", "testing"):
+        if name in ("debug", "io", "nn", "optim", "testing"):
             return importlib.import_module(f"{__name__}.{name}")
         raise _hints.missing(__name__, name)
 
@@ -300,6 +301,7 @@ __all__ = [
     "cumsum",
     "custom_jvp",
     "custom_vjp",
+    "debug",
     "default_device",
     "degrees",
     "device_put",
@@ -407,6 +409,7 @@ __all__ = [
     "power",
     "prod",
     "promote_types",
+    "pure_callback",
     "put_along_axis",
     "radians",
     "random",
