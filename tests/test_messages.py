@@ -96,6 +96,15 @@ def test_messages(call, error, message):
         call(fn.array([1.0, 2.0]))
 
 
+def test_what_cannot_be_hashed_is_named():
+    with pytest.raises(TypeError, match=r"the value of 'b' cannot be hashed: unhashable type: 'list'"):
+        hash(fn.frozendict({"a": 1, "b": [1]}))
+    with pytest.raises(TypeError, match=r"compile of f: static arguments must be hashable, got \(\[1\],\)"):
+        f = lambda x, n: x  # noqa: E731
+        f.__name__ = "f"
+        fn.compile(f, static_argnames="n")(fn.ones(2), [1])
+
+
 def test_errors_of_functions_called_back_stay_as_they_are():
     def refuse(x):
         raise TypeError("f(): incompatible stuff")
@@ -113,6 +122,14 @@ class TestNumPy:
         assert fn.zeros((two, np.uint8(3))).shape == (2, 3)
         assert fn.zeros(np.array([2, 3])).shape == (2, 3)
         assert fn.zeros(np.array(2)).shape == (2,)
+        assert fn.pad(fn.ones(2), two).shape == (6,)
+        assert fn.pad(fn.ones(2), (np.int64(0), np.int8(1))).shape == (3,)
+        assert len(fn.split(fn.ones(4), two)) == 2
+        assert fn.random.permutation(fn.random.key(0), two).shape == (2,)
+        assert fn.tensordot(fn.ones((2, 2)), fn.ones((2, 2)), two).item() == 4.0
+        assert fn.scan(lambda c, _: (c + 1, None), fn.array(0), None, length=two)[0].item() == 2
+        with pytest.raises(ValueError, match="does not fit uint8"):
+            fn.random.randint(fn.random.key(0), np.int64(-1), 3, dtype=fn.uint8)
         x = fn.arange(6.0).reshape(two, np.int16(3))
         assert x.sum(axis=np.int32(1)).tolist() == [3.0, 12.0]
         assert x.sum(axis=(np.int32(0), np.int8(1))).item() == 15.0
@@ -143,6 +160,20 @@ class TestNumPy:
             assert (number * x).dtype == fn.float16
             assert isinstance(number * x, fn.array)
         assert fn.allclose(x, x, rtol=np.float32(0.1)).item()
+        layer = nn.Linear(np.int64(3), np.int32(4))
+        assert layer == nn.Linear(3, 4) and repr(layer) == repr(nn.Linear(3, 4))
+        assert nn.Dropout(np.float32(0.5)) == nn.Dropout(0.5)
+        params = {"w": x.astype(fn.float32)}
+        for opt in (optim.adam(np.float32(0.5)), optim.sgd(np.float64(0.5), momentum=np.float32(0.5))):
+            delta, _ = opt.update(params, opt.init(params), params)
+            assert delta["w"].dtype == fn.float32
+
+    def test_numbers_are_weak_in_result_type(self):
+        assert fn.result_type(fn.float16, 1.0) == fn.result_type(1.0, fn.float16) == fn.float16
+        assert fn.result_type(fn.uint8, 1) == fn.uint8
+        assert fn.result_type(fn.int32, 1.5) == fn.result_type(1, 1.5) == fn.float32
+        assert fn.result_type(fn.bool_, 1) == fn.int32
+        assert fn.result_type("float16", 1j) == fn.complex64
 
     @pytest.mark.parametrize("name", [str(d) for d in (fn.bool_, fn.int8, fn.uint16, fn.int64, fn.float16, fn.float64)])
     def test_dtypes(self, name):

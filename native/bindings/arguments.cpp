@@ -29,6 +29,11 @@ int64_t value_of(PyObject* integer, const char* what) {
 
 }  // namespace
 
+bool is_index(nb::handle object) {
+  nb::object index;
+  return PyLong_Check(object.ptr()) || (!is_array(object.ptr()) && read_index(object.ptr(), index));
+}
+
 int64_t integer_of(nb::handle object, const char* what) {
   if (PyLong_Check(object.ptr())) return value_of(object.ptr(), what);
   nb::object index;

@@ -52,6 +52,8 @@ Array dense(const Array& array);
 AxisSet axes_of(nb::handle axis, const char* name);
 SmallVector<int64_t, 4> integers_of(nb::handle object, const char* what);
 int64_t integer_of(nb::handle object, const char* what);
+// Whether `object` is one integer, Python's or NumPy's; no array of ours.
+bool is_index(nb::handle object);
 Shape shape_of(nb::handle object, const char* name);
 nb::object shape_tuple(const Shape& shape);
 // Arrays in a list, tuple or other iterable.

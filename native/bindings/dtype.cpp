@@ -214,12 +214,18 @@ Example:
       "result_type",
       [](nb::args arguments) {
         if (arguments.size() == 0) throw ValueError("result_type: expected at least one array or dtype");
-        Dtype dtype = dtype_of_argument(arguments[0]);
-        for (size_t i = 1; i < arguments.size(); ++i) dtype = promote_types(dtype, dtype_of_argument(arguments[i]));
-        return dtype;
+        std::optional<Dtype> dtype;
+        auto see = [&](Dtype found) { dtype = dtype ? promote_types(*dtype, found) : found; };
+        Array number;
+        for (nb::handle argument : arguments)
+          if (!convert_scalar(argument.ptr(), {}, number)) see(dtype_of_argument(argument));
+        // Numbers are weak: they take the dtype of what stands beside them.
+        for (nb::handle argument : arguments)
+          if (convert_scalar(argument.ptr(), dtype, number)) see(number.dtype());
+        return *dtype;
       },
-      nb::sig("def result_type(*arrays_and_dtypes: array | Dtype) -> Dtype"),
-      R"(Find the dtype that arrays and dtypes promote to together.
+      nb::sig("def result_type(*arrays_and_dtypes: array | Dtype | complex) -> Dtype"),
+      R"(Find the dtype that arrays, dtypes and Python numbers promote to together.
 
 Example:
     >>> fn.result_type(fn.array([1, 2]), fn.float16)

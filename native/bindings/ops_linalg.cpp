@@ -86,7 +86,7 @@ void bind_linalg(nb::module_& m) {
       "tensordot",
       [](nb::handle a, nb::handle b, nb::handle axes) {
         auto [x, y] = as_operands(a, b, "tensordot");
-        if (PyLong_Check(axes.ptr())) return wrap_object(tensordot(x, y, integer_of(axes, "tensordot")));
+        if (is_index(axes)) return wrap_object(tensordot(x, y, integer_of(axes, "tensordot")));
         if (nb::len(axes) != 2) throw ValueError("tensordot: expected the axes of both arrays");
         auto left = integers_of(nb::object(axes[0]), "tensordot"),
              right = integers_of(nb::object(axes[1]), "tensordot");

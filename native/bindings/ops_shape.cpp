@@ -52,12 +52,12 @@ void pad_widths(nb::handle widths, size_t rank, Integers& low, Integers& high) {
     low = Integers(rank, before);
     high = Integers(rank, after);
   };
-  if (PyLong_Check(widths.ptr())) {
+  if (is_index(widths)) {
     int64_t n = integer_of(widths, "pad");
     return broadcast(n, n);
   }
   size_t count = nb::len(widths);
-  bool nested = count > 0 && !PyLong_Check(nb::object(widths[0]).ptr());
+  bool nested = count > 0 && !is_index(nb::object(widths[0]));
   if (!nested) {
     Integers flat = integers_of(widths, "pad");
     if (flat.size() == 1) return broadcast(flat[0], flat[0]);
@@ -92,7 +92,7 @@ nb::object list_of_arrays(const Arrays& arrays) {
 }
 
 nb::object split_by(const Array& x, nb::handle where, int64_t axis) {
-  if (PyLong_Check(where.ptr())) return list_of_arrays(split(x, integer_of(where, "split"), axis));
+  if (is_index(where)) return list_of_arrays(split(x, integer_of(where, "split"), axis));
   return list_of_arrays(split_at(x, integers_of(where, "split"), axis));
 }
 

@@ -20,9 +20,9 @@ Array parameter(nb::handle object, Dtype like, const char* name) {
 
 // A bound of random.randint, which must fit the dtype if it is known.
 Array integer_bound(nb::handle object, Dtype dtype, int64_t last) {
-  if (!PyLong_Check(object.ptr())) return as_array(object, "random.randint");
+  if (!is_index(object)) return as_array(object, "random.randint");
   int overflow = 0;
-  PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
+  if (PyLong_Check(object.ptr())) PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
   if (overflow > 0 && dtype == Dtype::uint64) return convert(object, dtype, "random.randint");
   int64_t value = integer_of(object, "random.randint");
   bool fits = visit_dtype(dtype, [&](auto tag) {
@@ -128,7 +128,7 @@ void bind_random(nb::module_& m) {
       "random_permutation",
       [](nb::handle key, nb::handle x, int64_t axis) {
         const char* name = "random.permutation";
-        if (PyLong_Check(x.ptr())) return wrap_object(random::permutation(as_array(key, name), integer_of(x, name)));
+        if (is_index(x)) return wrap_object(random::permutation(as_array(key, name), integer_of(x, name)));
         return wrap_object(random::permutation(as_array(key, name), as_array(x, name), axis));
       },
       nb::arg("key"), nb::arg("x"), nb::arg("axis"));

@@ -39,7 +39,9 @@ class Callback final : public Primitive {
   };
   explicit Callback(Call call, std::vector<Loop> loops = {}) : call_(std::move(call)), loops_(std::move(loops)) {}
 
-  std::string_view name() const override { return call_.effect ? "debug_callback" : "pure_callback"; }
+  std::string_view name() const override {
+    return !call_.function ? "after_effects" : call_.effect ? "debug_callback" : "pure_callback";
+  }
   void hash(Hasher& h) const override;
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;

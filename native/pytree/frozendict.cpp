@@ -88,6 +88,25 @@ void frozen_dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
+// The pending "unhashable type" with the key of the value it is about.
+void name_unhashable(PyObject* dict) {
+  if (!PyErr_ExceptionMatches(PyExc_TypeError)) return;
+  PyObject *type, *error, *traceback, *key, *value;
+  PyErr_Fetch(&type, &error, &traceback);
+  for (Py_ssize_t i = 0; PyDict_Next(dict, &i, &key, &value);) {
+    if (PyObject_Hash(value) != -1 || !PyErr_Occurred()) continue;
+    PyErr_Clear();
+    PyObject* text = error ? PyObject_Str(error) : nullptr;
+    if (text) PyErr_Format(type, "frozendict: the value of %R cannot be hashed: %U", key, text);
+    Py_XDECREF(text);
+    break;
+  }
+  if (!PyErr_Occurred()) return PyErr_Restore(type, error, traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(error);
+  Py_XDECREF(traceback);
+}
+
 Py_hash_t frozen_hash(PyObject* self) {
   FrozenDict* frozen = cast(self);
   if (frozen->hash != -1) return frozen->hash;
@@ -96,7 +115,10 @@ Py_hash_t frozen_hash(PyObject* self) {
   PyObject* items = PyObject_CallMethod(frozen->dict, "items", nullptr);
   PyObject* set = items ? PyFrozenSet_New(items) : nullptr;
   Py_XDECREF(items);
-  if (!set) return -1;
+  if (!set) {
+    name_unhashable(frozen->dict);
+    return -1;
+  }
   Py_hash_t hash = PyObject_Hash(set);
   Py_DECREF(set);
   return frozen->hash = hash;

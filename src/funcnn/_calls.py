@@ -6,11 +6,11 @@ import ast
 import difflib
 import inspect
 import operator
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from . import _core
+from ._hyper import plain
 
 # Names that other libraries give to arguments.
 _OTHER_NAMES = {
@@ -32,7 +32,7 @@ _OTHER_NAMES = {
 
 def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Raise what is wrong with a refused call; if only NumPy's scalars were, call again with Python's."""
-    converted = [_plain(x) for x in args], {name: _plain(x) for name, x in kwargs.items()}
+    converted = [plain(x) for x in args], {name: plain(x) for name, x in kwargs.items()}
     changed = any(x is not y for x, y in zip(args, converted[0], strict=True))
     if changed or any(kwargs[name] is not x for name, x in converted[1].items()):
         return function(*converted[0], **converted[1])
@@ -66,12 +66,6 @@ def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
                     f"{name}: {parameter} must be {expected}{' of 64 bits' if too_large else ''}, got {_show(value)}"
                 )
     raise TypeError(f"{name}: got arguments of types {_types(args, kwargs)}; expected {shown}")
-
-
-def _plain(x: Any) -> Any:
-    """The Python number of a NumPy scalar."""
-    numpy = sys.modules.get("numpy")
-    return x.item() if numpy is not None and isinstance(x, (numpy.bool_, numpy.number)) else x
 
 
 def _signature(function: Any) -> inspect.Signature | None:

@@ -38,6 +38,7 @@ std::unique_ptr<Kernel> make_callback(const Primitive& primitive, std::span<cons
 
 const RegisterKernel pure("pure_callback", make_callback);
 const RegisterKernel debug("debug_callback", make_callback);
+const RegisterKernel after("after_effects", make_callback);
 
 }  // namespace
 }  // namespace funcnn::cpu
