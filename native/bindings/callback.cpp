@@ -17,7 +17,7 @@ namespace {
 
 // `function` takes a list of arrays and returns one, of the shapes and dtypes that the graph expects.
 std::shared_ptr<const HostFunction> host_function(nb::handle function) {
-  auto held = keep_python(nb::borrow(function));
+  std::shared_ptr<nb::object> held = keep_python(new nb::object(nb::borrow(function)));
   return std::make_shared<const HostFunction>(
       [held](std::span<const HostOperand> inputs, std::span<const HostOperand> outputs) {
         nb::gil_scoped_acquire locked;

@@ -4,8 +4,8 @@
 #include <nanobind/stl/set.h>
 #include <nanobind/stl/string.h>
 
-#include "bindings/held.h"
 #include "bindings/effects.h"
+#include "bindings/held.h"
 #include "bindings/interpreter.h"
 #include "bindings/transforms.h"
 #include "graph/trace.h"
