@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _hints
 from .._core import PyTreeDef
+from ._arrays import equal, ones_like, ravel, stack, unstack, zeros_like
 from ._basic import (
     absent,
     all,
@@ -45,6 +46,7 @@ __all__ = [
     "broadcast_prefix",
     "count",
     "diff",
+    "equal",
     "filter",
     "flatten",
     "flatten_with_path",
@@ -57,16 +59,21 @@ __all__ = [
     "map_with_path",
     "merge",
     "nbytes",
+    "ones_like",
     "partition",
     "paths",
+    "ravel",
     "reduce",
     "register_attrs",
     "register_node",
     "set",
     "split_path",
+    "stack",
     "structure",
     "transpose",
     "unflatten",
+    "unstack",
+    "zeros_like",
 ]
 
 if not TYPE_CHECKING:

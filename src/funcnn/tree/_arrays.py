@@ -1,0 +1,176 @@
+"""Trees of arrays as a whole: one vector, a stack of trees, zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .. import _core
+from ._basic import leaves, map, structure
+from ._numbers import _equal
+
+
+def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Put all elements of a tree into one vector, and make the function that takes them back.
+
+    Args:
+        tree: A tree of arrays and numbers.
+
+    Returns:
+        The elements, leaf by leaf in order and row-major, of the dtype that the leaves promote to (``float32`` of shape
+        ``(0,)`` if there are none); and a function from a vector of this length to a tree like `tree`, with the shapes and
+        dtypes of its leaves.
+
+    Raises:
+        TypeError: A leaf is not an array.
+        ValueError: The function is given another shape, or complex numbers for real leaves.
+
+    >>> import funcnn as fn
+    >>> from funcnn import tree
+    >>> vector, unravel = tree.ravel({"a": fn.array([1.0, 2.0]), "b": fn.array(3.0)})
+    >>> vector
+    array([1., 2., 3.], dtype=float32)
+    >>> unravel(vector * 2)["b"]
+    array(6., dtype=float32)
+    """
+    arrays = [_array("tree.ravel", x) for x in leaves(tree)]
+    treedef = structure(tree)
+    dtype = _core.result_type(*arrays) if arrays else _core.float32
+    parts = [x.astype(dtype).flatten() for x in arrays]
+    vector = _core.concatenate(parts) if parts else _core.zeros(0, dtype)
+    avals = [(x.shape, x.dtype, x.size) for x in arrays]
+    length = vector.shape[0]
+
+    def unravel(vector: Any) -> Any:
+        given = _array("unravel", vector)
+        if given.shape != (length,):
+            raise ValueError(f"unravel: expected a vector of shape {(length,)}, got {given.shape}")
+        if _core.isdtype(given.dtype, "complex floating") and not _core.isdtype(dtype, "complex floating"):
+            raise ValueError(f"unravel: expected real numbers for leaves of {dtype}, got {given.dtype}")
+        found, start = [], 0
+        for shape, kind, size in avals:
+            found.append(given[start : start + size].reshape(shape).astype(kind))
+            start += size
+        return treedef.unflatten(found)
+
+    return vector, unravel
+
+
+def stack(trees: Iterable[Any], axis: int = 0) -> Any:
+    """Stack trees of one structure: each leaf along a new axis.
+
+    What :func:`unstack` takes apart, and what a scan over layers or ``vmap`` over models takes.
+
+    Args:
+        trees: Trees of the same structure whose leaves have the same shapes.
+        axis: Where the new axis stands.
+
+    Returns:
+        A tree like the first one.
+
+    Raises:
+        ValueError: There are no trees, or their structures or shapes differ.
+
+    >>> import funcnn as fn
+    >>> from funcnn import tree
+    >>> tree.stack([{"a": fn.array(1)}, {"a": fn.array(2)}])
+    {'a': array([1, 2], dtype=int32)}
+    """
+    given = list(trees)
+    if not given:
+        raise ValueError("tree.stack: expected at least one tree")
+    return map(lambda *xs: _core.stack([_array("tree.stack", x) for x in xs], axis), *given)
+
+
+def unstack(tree: Any, axis: int = 0) -> tuple[Any, ...]:
+    """Take a tree apart along an axis of its leaves, which disappears: the inverse of :func:`stack`.
+
+    Args:
+        tree: A tree of arrays of one length along the axis.
+        axis: The axis.
+
+    Returns:
+        As many trees as the axis is long.
+
+    Raises:
+        ValueError: There are no leaves, or their lengths differ; the message names paths.
+        AxisError: A leaf lacks the axis.
+
+    >>> import funcnn as fn
+    >>> from funcnn import tree
+    >>> tree.unstack({"a": fn.array([1, 2])})
+    ({'a': array(1, dtype=int32)}, {'a': array(2, dtype=int32)})
+    """
+    treedef = structure(tree)
+    columns = [_core.unstack(_array("tree.unstack", x), axis=axis) for x in leaves(tree)]
+    if not columns:
+        raise ValueError("tree.unstack: the tree has no leaves, so it does not say into how many to take it apart")
+    for path, column in zip(treedef.paths(), columns, strict=True):
+        if len(column) != len(columns[0]):
+            raise ValueError(
+                f"tree.unstack: the leaf at {treedef.paths()[0]} has length {len(columns[0])} along axis {axis}, "
+                f"the leaf at {path} has length {len(column)}"
+            )
+    return tuple(treedef.unflatten(row) for row in zip(*columns, strict=True))
+
+
+def zeros_like(tree: Any, dtype: Any = None) -> Any:
+    """Make a tree of zeros with the shapes and dtypes of another.
+
+    Args:
+        tree: A tree of arrays and numbers.
+        dtype: The dtype of all leaves; by default, each keeps its own.
+
+    >>> import funcnn as fn
+    >>> from funcnn import tree
+    >>> tree.zeros_like({"a": fn.array([1.0, 2.0]), "b": fn.array(3)})
+    {'a': array([0., 0.], dtype=float32), 'b': array(0, dtype=int32)}
+    """
+    return _filled("tree.zeros_like", _core.zeros, tree, dtype)
+
+
+def ones_like(tree: Any, dtype: Any = None) -> Any:
+    """Make a tree of ones with the shapes and dtypes of another; see :func:`zeros_like`.
+
+    >>> import funcnn as fn
+    >>> from funcnn import tree
+    >>> tree.ones_like({"a": fn.array([7.0, 8.0])})
+    {'a': array([1., 1.], dtype=float32)}
+    """
+    return _filled("tree.ones_like", _core.ones, tree, dtype)
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Say whether two trees are equal: in structure, and leaf by leaf in shape, dtype and elements.
+
+    Trees are equal where :func:`diff` finds no difference; NaNs equal each other, in arrays.
+
+    Args:
+        a, b: Trees of any leaves. The values of arrays must be known.
+
+    Raises:
+        TracedValueError: An array is traced.
+
+    >>> import funcnn as fn
+    >>> from funcnn import tree
+    >>> tree.equal({"a": fn.array([1.0])}, {"a": fn.array([1.0])}), tree.equal({"a": 1}, {"a": 1.0})
+    (True, False)
+    """
+    if structure(a) != structure(b):
+        return False
+    return all(x is y or _equal(x, y) for x, y in zip(leaves(a), leaves(b), strict=True))
+
+
+def _filled(name: str, make: Any, tree: Any, dtype: Any) -> Any:
+    def fill(leaf: Any) -> Any:
+        x = _array(name, leaf)
+        return make(x.shape, x.dtype if dtype is None else dtype)
+
+    return map(fill, tree)
+
+
+def _array(name: str, leaf: Any) -> Any:
+    try:
+        return _core.asarray(leaf)
+    except TypeError:
+        raise TypeError(f"{name}: expected arrays and numbers, got a {type(leaf).__name__}") from None
