@@ -96,8 +96,8 @@ void advance_effects(bool effects, Arrays& outputs) {
   outputs.pop_back();
 }
 
-nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std::optional<int64_t> length,
-                    bool reverse) {
+nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std::optional<int64_t> length, bool reverse,
+                    nb::handle unroll) {
   check_function("scan", "f", f);
   Flat init = flatten_arrays(init_tree, Others::convert, "scan: init");
   Flat xs = flatten_arrays(xs_tree, Others::convert, "scan: xs");
@@ -116,6 +116,9 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
   if (!first && !length) throw ValueError("scan: without arrays in xs, length must say how many steps to take");
   int64_t steps = first ? xs.arrays[*first].dim(0) : *length;
   if (steps < 0) throw ValueError(cat("scan: length must not be negative, got ", steps));
+  int64_t at_once = PyBool_Check(unroll.ptr()) ? (unroll.ptr() == Py_True ? steps : 1) : integer_of(unroll, "scan");
+  if (at_once < 1 && !PyBool_Check(unroll.ptr()))
+    throw ValueError(cat("scan: unroll must be a bool or a positive number of steps, got ", at_once));
 
   size_t carries = init.arrays.size();
   auto trace = [&] {
@@ -134,7 +137,9 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
   };
   Traced body = trace_body("scan", init, trace, 1);
   thread_effects(body);
-  Arrays out = scan(std::move(body.graph), init.arrays, xs.arrays, body.captured, steps, reverse);
+  // Effects keep the order of plain steps.
+  if (body.effects) at_once = 1;
+  Arrays out = scan_unrolled(std::move(body.graph), init.arrays, xs.arrays, body.captured, steps, reverse, at_once);
   advance_effects(body.effects, out);
   return unflatten_arrays(body.outputs, out);
 }
@@ -230,10 +235,11 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
 }  // namespace
 
 void bind_control(nb::module_& m) {
-  m.def(
-      "_scan", &run_scan, nb::arg("f"), nb::arg("init").none(), nb::arg("xs").none(), nb::arg("length").none(),
-      nb::arg("reverse"),
-      nb::sig("def _scan(f: object, init: object, xs: object, length: int | None, reverse: bool) -> tuple[Any, Any]"));
+  m.def("_scan", &run_scan, nb::arg("f"), nb::arg("init").none(), nb::arg("xs").none(), nb::arg("length").none(),
+        nb::arg("reverse"), nb::arg("unroll"),
+        nb::sig(
+            "def _scan(f: object, init: object, xs: object, length: int | None, reverse: bool, unroll: bool | int) -> "
+            "tuple[Any, Any]"));
   m.def("_cond", &run_cond,
         nb::sig("def _cond(pred: object, true_fun: object, false_fun: object, operands: tuple[object, ...]) -> Any"));
   m.def("_while_loop", &run_while, nb::arg("cond_fun"), nb::arg("body_fun"), nb::arg("init").none(),

@@ -1,4 +1,4 @@
-// fn.explain and fn.to_dot: what a function is traced to and how it will run.
+// fn.explain, fn.to_dot and fn.eval_shape: what a function is traced to and how it will run.
 #include <nanobind/stl/string.h>
 
 #include "bindings/interpreter.h"
@@ -19,6 +19,21 @@ Traced trace_call(nb::handle function, nb::tuple args, nb::dict kwargs, const ch
     nb::object made = unflatten_arrays(tree, placeholders);
     return nb::object(function(*nb::borrow<nb::tuple>(made[0]), **nb::borrow<nb::dict>(made[1])));
   });
+}
+
+// `make(shape, dtype)` of each output, in the structure of the result of `function(arrays)`.
+nb::object shapes_of_outputs(nb::handle function, nb::handle shapes, nb::handle dtypes, nb::handle make) {
+  std::vector<Aval> avals;
+  for (size_t i = 0, n = nb::len(shapes); i < n; ++i)
+    avals.push_back({shape_of(nb::object(shapes[i]), "eval_shape"), dtype_of(nb::object(dtypes[i]))});
+  Traced traced = trace_abstract(avals, "eval_shape", [&](Span placeholders) {
+    nb::list arrays;
+    for (const Array& x : placeholders) arrays.append(wrap_object(x));
+    return nb::object(function(arrays));
+  });
+  pytree::Leaves made;
+  for (const Array& x : traced.graph.outputs) made.push_back(make(shape_tuple(x.shape()), x.dtype()));
+  return pytree::unflatten(traced.outputs, made);
 }
 
 }  // namespace
@@ -44,6 +59,8 @@ void bind_explain(nb::module_& m) {
         return graph_to_dot(trace_call(function, args, kwargs, "to_dot").graph);
       },
       nb::sig("def _to_dot(function: object, args: tuple[object, ...], kwargs: dict[str, object]) -> str"));
+  m.def("_eval_shape", &shapes_of_outputs,
+        nb::sig("def _eval_shape(function: object, shapes: object, dtypes: object, make: object) -> Any"));
 }
 
 }  // namespace funcnn

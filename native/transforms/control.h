@@ -10,6 +10,10 @@ namespace funcnn {
 // the last carries and the stacked elements. Carries keep their avals. `extends` may name a scan this one stands for.
 Arrays scan(Graph body, Span init, Span sequences, Span constants, int64_t length, bool reverse,
             const Extension* extends = nullptr);
+// The same with `unroll` steps of the body in each step of the loop, whatever the length; without a loop if that takes
+// all steps.
+Arrays scan_unrolled(Graph body, Span init, Span sequences, Span constants, int64_t length, bool reverse,
+                     int64_t unroll);
 
 // One of two graphs over the same operands, chosen by a 0-d bool.
 Arrays cond(const Array& predicate, Graph if_true, Graph if_false, Span operands);

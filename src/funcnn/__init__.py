@@ -5,8 +5,10 @@ import typing
 
 from . import _hints, checkpoint_policies, linalg, random, tree
 from ._callback import pure_callback
+from ._abstract import ShapeDtypeStruct, eval_shape
+from ._associative import associative_scan
 from ._compile import Explanation, compile, explain, to_dot
-from ._control import cond, scan, while_loop
+from ._control import cond, scan, switch, while_loop
 from ._core import (
     ArrayAt,
     AxisError,
@@ -217,6 +219,7 @@ from ._core import (
     zeros_like,
 )
 from ._device import default_device, device_put
+from ._loops import fori_loop, map
 from ._transforms import grad, jvp, linearize, value_and_grad, vjp, vmap
 from ._transforms_jacobian import hessian, jacfwd, jacrev
 from ._transforms_rules import checkpoint, checkpoint_name, custom_jvp, custom_vjp, stop_gradient
@@ -243,6 +246,7 @@ __all__ = [
     "Device",
     "Dtype",
     "Explanation",
+    "ShapeDtypeStruct",
     "TracedValueError",
     "abs",
     "add",
@@ -265,6 +269,7 @@ __all__ = [
     "array",
     "array_equal",
     "asarray",
+    "associative_scan",
     "astype",
     "async_eval",
     "atleast_1d",
@@ -316,6 +321,7 @@ __all__ = [
     "erf",
     "erfinv",
     "eval",
+    "eval_shape",
     "exp",
     "exp2",
     "expand_dims",
@@ -330,6 +336,7 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "fori_loop",
     "from_dlpack",
     "frozendict",
     "full",
@@ -382,6 +389,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "map",
     "matmul",
     "matrix_transpose",
     "max",
@@ -447,6 +455,7 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "switch",
     "synchronize",
     "take",
     "take_along_axis",
