@@ -1,6 +1,8 @@
 // The class `array`: construction, attributes, and the ways to read values.
 #include "bindings/array.h"
 
+#include <nanobind/stl/string.h>
+
 #include <vector>
 
 #include "bindings/interchange.h"
@@ -273,6 +275,30 @@ Example:
           "__format__", [](nb::handle self, nb::handle spec) { return format(self, spec); }, nb::arg("spec"),
           nb::sig("def __format__(self, spec: str, /) -> str"))
       .def(
+          "copy", [](const Array& x) { return copied(x); }, nb::sig("def copy(self) -> array"),
+          R"(Copy the elements, so that nothing shares their memory.
+
+Arrays are immutable, so this matters only for memory that `fn.asarray` shares with another library,
+which may write to it.
+
+Example:
+    >>> import numpy as np
+    >>> numbers = np.zeros(2, np.float32)
+    >>> shared = fn.asarray(numbers)
+    >>> copy = shared.copy()
+    >>> numbers[0] = 7
+    >>> shared.tolist(), copy.tolist()
+    ([7.0, 0.0], [0.0, 0.0])
+)")
+      .def(
+          "nonzero",
+          [](nb::handle self, nb::handle size) {
+            return nb::module_::import_("funcnn._selection").attr("nonzero")(self, nb::arg("size") = size);
+          },
+          nb::kw_only(), nb::arg("size").none() = nb::none(),
+          nb::sig("def nonzero(self, *, size: int | None = None) -> tuple[array, ...]"),
+          "Find the positions of the elements that are not zero, one array for each axis.\n\nSee `funcnn.nonzero`.")
+      .def(
           "__copy__", [](const Array& x) { return x; }, nb::sig("def __copy__(self) -> array"))
       .def(
           "__deepcopy__", [](const Array& x, nb::handle) { return x; }, nb::arg("memo"),
@@ -314,6 +340,13 @@ Example:
   m.def(
       "_is_computed", [](const Array& x) { return !x.node()->abstract && x.node()->available(); }, nb::arg("x"),
       nb::sig("def _is_computed(x: array) -> bool"), "Whether the elements are there to be read.");
+  m.def(
+      "_require_values",
+      [](const Array& x, const std::string& what, const std::string& advice) {
+        if (x.node()->abstract) throw_traced_value(*x.node(), what, advice);
+      },
+      nb::arg("x"), nb::arg("what"), nb::arg("advice"),
+      nb::sig("def _require_values(x: array, what: str, advice: str) -> None"));
   m.def("_rebindable", &rebindable, nb::arg("x"), nb::sig("def _rebindable(x: array) -> array"));
 }
 

@@ -1,21 +1,43 @@
 // Reading and writing parts: x[...], x.at[...].
 #include "ops/index.h"
 
+#include <nanobind/stl/string.h>
+
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "bindings/array.h"
 #include "bindings/interchange.h"
+#include "graph/trace.h"
 #include "ops/elementwise.h"
+#include "ops/rules.h"
 
 namespace funcnn {
 namespace {
 
 using Items = std::vector<IndexItem>;
 
+// A slice whose ends have no values has no length: if that is what failed, say what to use.
+void refuse_traced_slice(PyObject* o) {
+  for (const char* name : {"start", "stop", "step"}) {
+    PyErr_Clear();
+    nb::object end = nb::borrow(o).attr(name);
+    if (is_array(end.ptr()) && array_of(end.ptr()).node()->abstract)
+      throw_traced_value(*array_of(end.ptr()).node(), cat("x[start:stop]: the ", name, " of a slice decides the shape"),
+                         "take a part of fixed length with fn.dynamic_slice(x, start_indices, slice_sizes), write one "
+                         "with fn.dynamic_update_slice, or make the argument static");
+  }
+  Py_ssize_t start, stop, step;
+  PySlice_Unpack(o, &start, &stop, &step);
+}
+
 IndexItem slice_item(PyObject* o) {
   Py_ssize_t start, stop, step;
-  if (PySlice_Unpack(o, &start, &stop, &step) != 0) throw PendingError();
+  if (PySlice_Unpack(o, &start, &stop, &step) != 0) {
+    if (PyErr_ExceptionMatches(PyExc_ValueError)) refuse_traced_slice(o);
+    throw PendingError();
+  }
   return IndexItem::slice(start, stop, step);
 }
 
@@ -85,9 +107,71 @@ struct ArrayAt {
   nb::object index;
 };
 
-nb::object update_part(const ArrayAt& at, UpdateMode mode, nb::handle value) {
+const nb::object& indexed(const ArrayAt& at) {
   if (!at.index.is_valid()) throw ValueError("x.at: say which part: x.at[index]");
-  return wrap_object(update(mode, at.array, index_items(at.index.ptr()), value));
+  return at.index;
+}
+
+nb::object update_part(const ArrayAt& at, UpdateMode mode, nb::handle value) {
+  return wrap_object(update(mode, at.array, index_items(indexed(at).ptr()), value));
+}
+
+// Integers as index arrays, which may be out of range.
+Items lenient(Items items) {
+  for (IndexItem& item : items)
+    if (item.kind == IndexItem::Kind::integer) item = IndexItem::of(constant(item.value, Dtype::int64));
+  return items;
+}
+
+// What JAX reads beyond the end.
+Array default_fill(Dtype dtype) {
+  return visit_dtype(dtype, [&](auto tag) -> Array {
+    using T = typename decltype(tag)::type;
+    if constexpr (!std::is_integral_v<T>) {
+      return constant(std::numeric_limits<double>::quiet_NaN(), dtype);
+    } else {
+      T value = std::is_signed_v<T> ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max();
+      return scalar_array(&value, dtype);
+    }
+  });
+}
+
+Array read_part(const ArrayAt& at, nb::handle mode, nb::handle fill_value) {
+  const char* name = "x.at[...].get";
+  Items items = index_items(indexed(at).ptr());
+  settle_masks(items);
+  if (mode.is_none() && fill_value.is_none()) return index(at.array, items);
+  std::string chosen = mode.is_none() ? "fill" : nb::cast<std::string>(mode);
+  if (chosen != "fill" && chosen != "clip")
+    throw ValueError(cat(name, ": expected mode 'fill' or 'clip', got '", chosen, "'"));
+  if (chosen == "clip" && !fill_value.is_none())
+    throw ValueError(cat(name, ": with mode 'clip' nothing is filled, so fill_value has no meaning"));
+  items = lenient(std::move(items));
+  if (chosen == "clip") return index(at.array, items, true);
+  Dtype dtype = at.array.dtype();
+  Array fill = fill_value.is_none() ? default_fill(dtype) : astype(as_operand(fill_value, dtype, name), dtype);
+  if (fill.ndim() != 0) throw ValueError(cat(name, ": fill_value must be one number, got shape ", fill.shape()));
+  // Where an index is out of range, nothing is read from an array of True.
+  Array inside = index(full(at.array.shape(), constant(int64_t(1), Dtype::bool_)), items);
+  return where(inside, index(at.array, items), fill);
+}
+
+Array apply_to_part(const ArrayAt& at, nb::handle function) {
+  Items items = index_items(indexed(at).ptr());
+  auto apply = [&](const Array& part) {
+    return as_operand(function(wrap_object(part)), part.dtype(), "x.at[...].apply");
+  };
+  // A mask without values: apply the function everywhere and choose.
+  auto unknown = [](const IndexItem& item) {
+    return item.kind == IndexItem::Kind::mask && item.array.node()->abstract;
+  };
+  if (takes_mask(items) && std::any_of(items.begin(), items.end(), unknown)) {
+    Array none = full(at.array.shape(), constant(int64_t(0), Dtype::bool_));
+    Array chosen = update_at(UpdateMode::set, none, items, constant(int64_t(1), Dtype::bool_));
+    return where(chosen, astype(apply(at.array), at.array.dtype()), at.array);
+  }
+  settle_masks(items);
+  return update_at(UpdateMode::set, at.array, items, apply(index(at.array, items)));
 }
 
 struct Method {
@@ -135,7 +219,7 @@ void bind_indexing(nb::module_& m) {
   nb::class_<ArrayAt> at(m, "ArrayAt", R"(A part of an array, to be replaced: `x.at[index]`.
 
 The methods return a new array and leave `x` as it is. Where an index names an element several times,
-each value takes its turn. Elements beyond the end are left out.
+each value takes its turn. Elements beyond the end are left out. Values are converted to the dtype of `x`.
 
 Example:
     >>> x = fn.zeros(3)
@@ -147,11 +231,51 @@ Example:
   at.def(
       "__getitem__", [](const ArrayAt& self, nb::handle index) { return ArrayAt{self.array, nb::borrow(index)}; },
       nb::arg("index").none(), nb::sig("def __getitem__(self, index: Any, /) -> ArrayAt"));
+  at.def(
+      "get",
+      [](const ArrayAt& self, nb::handle mode, nb::handle fill_value) {
+        return wrap_object(read_part(self, mode, fill_value));
+      },
+      nb::kw_only(), nb::arg("mode").none() = nb::none(), nb::arg("fill_value").none() = nb::none(),
+      nb::sig("def get(self, *, mode: Literal['fill', 'clip'] | None = None, fill_value: ArrayLike | None = None) -> "
+              "array"),
+      R"(Read the part, and say what stands for elements out of range.
+
+Args:
+    mode: 'fill' puts `fill_value` where an index is out of range, integers included; 'clip' takes
+        the nearest element. Default: 'fill' if there is a `fill_value`, otherwise what `x[index]` does.
+    fill_value: One number, converted to the dtype of `x`. Default: NaN for floats, the smallest integer
+        of a signed dtype, the largest of an unsigned one, True.
+
+Raises:
+    ValueError: for another mode, or a `fill_value` with 'clip'.
+
+Example:
+    >>> x = fn.array([1.0, 2.0, 3.0])
+    >>> x.at[fn.array([0, 7])].get(mode="fill", fill_value=-1)
+    array([ 1., -1.], dtype=float32)
+    >>> x.at[fn.array([0, 7])].get(mode="clip")
+    array([1., 3.], dtype=float32)
+)");
+  at.def(
+      "apply", [](const ArrayAt& self, nb::handle function) { return wrap_object(apply_to_part(self, function)); },
+      nb::arg("function"), nb::sig("def apply(self, function: Callable[[array], ArrayLike]) -> array"),
+      R"(Replace the part by a function of it.
+
+The function should work element by element. An element that the index names several times is still
+replaced once. Through a mask that is traced, the function is applied to all elements and the mask
+chooses.
+
+Example:
+    >>> fn.array([1.0, 4.0, 9.0]).at[1:].apply(fn.sqrt)
+    array([1., 2., 3.], dtype=float32)
+)");
   for (const Method& method :
        {Method{"set", UpdateMode::set, "Replace the part."}, Method{"add", UpdateMode::add, "Add to the part."},
         Method{"subtract", UpdateMode::subtract, "Subtract from the part."},
         Method{"multiply", UpdateMode::multiply, "Multiply the part."},
         Method{"divide", UpdateMode::divide, "Divide the part."},
+        Method{"power", UpdateMode::power, "Raise the part to these powers."},
         Method{"maximum", UpdateMode::maximum, "Raise the part to at least these values."},
         Method{"minimum", UpdateMode::minimum, "Lower the part to at most these values."}})
     at.def(

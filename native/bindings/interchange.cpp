@@ -244,6 +244,21 @@ Array private_copy(const Array& array) {
   return made;
 }
 
+Array copied(const Array& array) {
+  const Node* node = array.node();
+  if (is_traced(array)) return array;
+  // What a kernel will compute gets memory of its own; a view is computed without one.
+  auto moves_nothing = [](const Node& n) {
+    return n.primitive && (n.primitive->kind() == Kind::view || n.primitive->kind() == Kind::alias);
+  };
+  while (!node->available() && moves_nothing(*node) && !node->inputs.empty()) node = node->inputs[0].get();
+  if (!node->available()) return array;
+  evaluate(array, "copy()");
+  Array made = empty_array(array.shape(), array.dtype());
+  copy_elements(array, made.node()->storage.data);
+  return made;
+}
+
 nb::object reduce_for_pickle(nb::handle self, int protocol) {
   const Array& array = array_of(self.ptr());
   evaluate(array, "pickling");

@@ -35,6 +35,9 @@ void release_buffer(PyObject* self, Py_buffer* view);
 nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle device, nb::handle copy);
 nb::object reduce_for_pickle(nb::handle self, int protocol);
 
+// An array of the same elements that shares no memory with another library.
+Array copied(const Array& array);
+
 // The elements of a computed array in row-major order.
 void copy_elements(const Array& array, std::byte* out);
 // A dense copy in memory of its own.

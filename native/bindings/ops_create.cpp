@@ -195,7 +195,7 @@ void bind_create(nb::module_& m) {
        example("diagonal", "Take the diagonal of two axes, as a new last axis.", "", "fn.array([[1, 2], [3, 4]])",
                "array([1, 4], dtype=int32)")},
       nb::arg("offset") = 0, nb::arg("axis1") = 0, nb::arg("axis2") = 1);
-  define_function(
+  define_both(
       m, "trace",
       [](nb::handle x, int64_t offset, int64_t axis1, int64_t axis2, nb::handle dtype) {
         Array a = as_array(x, "trace");

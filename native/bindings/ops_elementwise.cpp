@@ -295,6 +295,13 @@ void bind_elementwise(nb::module_& m) {
       document("Choose x where the condition holds and y elsewhere.", "The three shapes broadcast; x and y promote.",
                "fn.where(fn.array([True, False]), 1, 2)", "array([1, 2], dtype=int32)")
           .c_str());
+  m.def(
+      "where",
+      [](nb::handle condition) { return nb::module_::import_("funcnn._selection").attr("nonzero")(condition); },
+      nb::arg("condition"), nb::sig("def where(condition: ArrayLike, /) -> tuple[array, ...]"),
+      document("Find where the condition holds: the same as `nonzero(condition)`.", "",
+               "fn.where(fn.array([False, True]))", "(array([1], dtype=int32),)")
+          .c_str());
   auto clip_to = [](nb::handle a, nb::handle low, nb::handle high) {
     Array x = as_array(a, "clip");
     if (low.is_none() && high.is_none()) throw ValueError("clip: expected at least one bound");
@@ -317,9 +324,10 @@ void bind_elementwise(nb::module_& m) {
   def_method(
       "astype", [](const Array& x, nb::handle dtype) { return astype(x, dtype_of(dtype)); }, nb::arg("dtype"),
       nb::sig("def astype(self, dtype: Dtype) -> array"), "Convert the elements to another dtype.");
-  def_method(
-      "conj", [](const Array& x) { return conjugate(x); }, nb::sig("def conj(self) -> array"),
-      "Take the complex conjugate.");
+  for (const char* name : {"conj", "conjugate"})
+    def_method(
+        name, [](const Array& x) { return conjugate(x); }, nb::sig(cat("def ", name, "(self) -> array").c_str()),
+        "Take the complex conjugate.");
   m.def(
       "isclose",
       [](nb::handle a, nb::handle b, double rtol, double atol, bool equal_nan) {

@@ -10,6 +10,18 @@
 namespace funcnn {
 namespace {
 
+// NumPy's dot.
+Array dot_product(const Array& a, const Array& b) {
+  if (a.ndim() == 0 || b.ndim() == 0) return multiply(a, b);
+  int64_t at = b.ndim() == 1 ? -1 : -2;
+  if (a.dim(-1) != b.dim(int(at)))
+    throw ValueError(cat("dot: the last axis of the first argument (size ", a.dim(-1), ") must match the ",
+                         at == -1 ? "last" : "second-to-last", " axis of the second (size ", b.dim(int(at)),
+                         "); shapes ", a.shape(), " and ", b.shape()));
+  const int64_t of_a[] = {-1}, of_b[] = {at};
+  return tensordot(a, b, of_a, of_b);
+}
+
 // (a, b) functions without further arguments.
 struct Row {
   const char* name;
@@ -25,6 +37,12 @@ const Row rows[] = {
      "Vectors are taken for a row on the left and a column on the right; axes before the last two broadcast.\n\n"
      "Raises:\n    ValueError: if the inner lengths differ, or for integers.",
      "fn.array([[1.0, 2.0]]), fn.array([[3.0], [4.0]])", "array([[11.]], dtype=float32)"},
+    {"dot", dot_product,
+     "Add up products over the last axis of one and the second-to-last of the other, as NumPy's dot.",
+     "Of a vector the only axis is taken; a number multiplies. Unlike matmul, leading axes do not broadcast: the "
+     "result "
+     "has\nthose of both.",
+     "fn.array([1.0, 2.0]), fn.array([3.0, 4.0])", "array(11., dtype=float32)"},
     {"inner", inner, "Multiply along the last axes of both and add up.", "",
      "fn.array([1.0, 2.0]), fn.array([3.0, 4.0])", "array(11., dtype=float32)"},
     {"outer", outer, "Multiply every element of one with every element of the other.", "Both are flattened.",
@@ -61,6 +79,10 @@ void bind_linalg(nb::module_& m) {
         nb::arg("a"), nb::arg("b"), nb::sig(cat("def ", name, "(a: ArrayLike, b: ArrayLike, /) -> array").c_str()),
         example(name, row.summary, row.details, row.arguments, row.result).c_str());
   }
+  def_method(
+      "dot", [](const Array& x, nb::handle b) { return dot_product(x, as_operand(b, x.dtype(), "dot")); }, nb::arg("b"),
+      nb::sig("def dot(self, b: ArrayLike) -> array"),
+      "Add up products over the last axis and the second-to-last of the other.\n\nSee `funcnn.dot`.");
   m.def(
       "addmm",
       [](nb::handle c, nb::handle a, nb::handle b, double alpha, double beta) {

@@ -97,7 +97,7 @@ Array put_along(nb::handle x, nb::handle indices, nb::handle values, nb::handle 
 
 void bind_order(nb::module_& m) {
   for (const SortRow& row : sort_rows)
-    define_function(
+    define_both(
         m, row.name,
         [row](nb::handle x, nb::handle axis) {
           return wrap_object(row.function(as_array(x, row.name), optional_integer(axis, row.name)));
@@ -105,7 +105,7 @@ void bind_order(nb::module_& m) {
         {"axis: int | None = -1", example(row.name, row.summary, kOrder, "fn.array([3, 1, 2])", row.result)},
         nb::arg("axis").none() = -1);
   for (const SelectRow& row : select_rows)
-    define_function(
+    define_both(
         m, row.name,
         [row](nb::handle x, int64_t k, nb::handle axis) {
           return wrap_object(row.function(as_array(x, row.name), k, optional_integer(axis, row.name)));
@@ -149,23 +149,24 @@ void bind_order(nb::module_& m) {
           {"axis: int | None = None, *, reverse: bool = False, inclusive: bool = True", doc}, or_none("axis"),
           nb::kw_only(), nb::arg("reverse") = false, nb::arg("inclusive") = true);
   }
-  m.def(
-      "searchsorted",
-      [](nb::handle sorted, nb::handle values, const std::string& side) {
-        if (side != "left" && side != "right")
-          throw ValueError(cat("searchsorted: expected side 'left' or 'right', got '", side, "'"));
-        auto [a, v] = as_operands(sorted, values, "searchsorted");
-        return wrap_object(searchsorted(a, v, side == "right"));
-      },
-      nb::arg("sorted_sequence"), nb::arg("values"), nb::arg("side") = "left",
-      nb::sig("def searchsorted(sorted_sequence: ArrayLike, values: ArrayLike, /, side: Literal['left', 'right'] = "
-              "'left') -> "
-              "array"),
-      example("searchsorted", "Find where values belong in a sorted vector, as uint32.",
-              "Equal elements come after the place found on the left side, before it on the right.",
-              "fn.array([1, 3, 5]), fn.array([3, 4])", "array([1, 2], dtype=uint32)")
-          .c_str());
-  define_function(
+  auto search = [](nb::handle sorted, nb::handle values, const std::string& side) {
+    if (side != "left" && side != "right")
+      throw ValueError(cat("searchsorted: expected side 'left' or 'right', got '", side, "'"));
+    auto [a, v] = as_operands(sorted, values, "searchsorted");
+    return wrap_object(searchsorted(a, v, side == "right"));
+  };
+  def_method("searchsorted", search, nb::arg("values"), nb::arg("side") = "left",
+             nb::sig("def searchsorted(self, values: ArrayLike, side: Literal['left', 'right'] = 'left') -> array"),
+             "Find where values belong in a sorted vector, as uint32.\n\nSee `funcnn.searchsorted`.");
+  m.def("searchsorted", search, nb::arg("sorted_sequence"), nb::arg("values"), nb::arg("side") = "left",
+        nb::sig("def searchsorted(sorted_sequence: ArrayLike, values: ArrayLike, /, side: Literal['left', 'right'] = "
+                "'left') -> "
+                "array"),
+        example("searchsorted", "Find where values belong in a sorted vector, as uint32.",
+                "Equal elements come after the place found on the left side, before it on the right.",
+                "fn.array([1, 3, 5]), fn.array([3, 4])", "array([1, 2], dtype=uint32)")
+            .c_str());
+  define_both(
       m, "take",
       [](nb::handle x, nb::handle indices, nb::handle axis) { return wrap_object(take_of(x, indices, axis)); },
       {"indices: ArrayLike, axis: int | None = None",

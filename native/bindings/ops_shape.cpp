@@ -179,7 +179,7 @@ void bind_joining(nb::module_& m) {
                "(array(1, dtype=int32), array(2, dtype=int32))"),
        "tuple[array, ...]"},
       nb::kw_only(), nb::arg("axis") = 0);
-  define_function(
+  define_both(
       m, "repeat",
       [](nb::handle x, int64_t repeats, nb::handle axis) {
         return wrap_object(repeat(as_array(x, "repeat"), repeats, optional_integer(axis, "repeat")));
@@ -234,6 +234,10 @@ void bind_shape(nb::module_& m) {
       "reshape", [](const Array& x, nb::args shape) { return reshape_to(x, spread(shape, "reshape")); },
       nb::sig("def reshape(self, *shape: int | Sequence[int]) -> array"),
       "Give the elements another shape.\n\nSee `funcnn.reshape`.");
+  define_both(m, "ravel", [](nb::handle x) { return wrap_object(flatten(as_array(x, "ravel"), 0, -1)); },
+              {"", example("ravel", "Give the elements in one axis, in row-major order.",
+                           "The same as `flatten(x)`, under the name that NumPy and JAX have for it.",
+                           "fn.array([[1, 2], [3, 4]])", "array([1, 2, 3, 4], dtype=int32)")});
   for (const char* name : {"transpose", "permute_dims"})
     define_function(
         m, name,

@@ -238,7 +238,7 @@ bool leaked(const Array& x) {
   return found && found->trace().ended;
 }
 
-void throw_traced_value(const Node& node, std::string_view what) {
+void throw_traced_value(const Node& node, std::string_view what, std::string_view advice) {
   const Placeholder* found = placeholder_of(Array(NodeRef(const_cast<Node*>(&node))));
   std::string subject = cat("a traced array of shape ", node.shape, " and dtype ", dtype_name(node.dtype));
   if (node.primitive) subject += cat(" (made by ", node.primitive->name(), ")");
@@ -247,8 +247,7 @@ void throw_traced_value(const Node& node, std::string_view what) {
     throw TracedValueError(
         cat(what, ": ", subject, " leaked from ", trace,
             ", which has ended; return the value from the transformed function instead of storing it"));
-  throw TracedValueError(cat(what, ": ", subject, " has no value inside ", trace,
-                             "; choose with fn.where, fn.cond, fn.while_loop or fn.scan, or make the argument static"));
+  throw TracedValueError(cat(what, ": ", subject, " has no value inside ", trace, "; ", advice));
 }
 
 Batched Identity::batch(Span inputs, std::span<const bool> batched, int64_t) const {

@@ -67,7 +67,11 @@ Array with_weakness(Array x, bool weak);
 
 // Whether a value depends on a placeholder whose trace has ended.
 bool leaked(const Array& x);
-// Raise TracedValueError: `what` was asked of a value that has none; says whether a trace leaked.
-[[noreturn]] void throw_traced_value(const Node& node, std::string_view what);
+// Raise TracedValueError: `what` was asked of a value that has none; says whether a trace leaked, and otherwise what to
+// do instead.
+[[noreturn]] void throw_traced_value(const Node& node, std::string_view what,
+                                     std::string_view advice =
+                                         "choose with fn.where, fn.cond, fn.while_loop or "
+                                         "fn.scan, or make the argument static");
 
 }  // namespace funcnn

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/elementwise.h"
 #include "ops/gather.h"
 #include "ops/index_expression.h"
 #include "ops/views.h"
@@ -14,7 +15,17 @@ IndexItem IndexItem::of(Array array) {
   return {.kind = kind, .array = std::move(array)};
 }
 
-Array index(const Array& array, std::span<const IndexItem> items) {
+namespace {
+
+// Indices moved into an axis of length n; negative ones count from the end.
+Array clipped(const Array& indices, int64_t n) {
+  Array wide = astype(indices, Dtype::int64);
+  return clip(wide, constant(-n, Dtype::int64), constant(std::max<int64_t>(n - 1, 0), Dtype::int64));
+}
+
+}  // namespace
+
+Array index(const Array& array, std::span<const IndexItem> items, bool clip) {
   Array x = with_index_axes(array, items);
   IndexExpression parsed = parse_index(x, items);
   if (parsed.masks) throw_unknown_mask();
@@ -30,7 +41,7 @@ Array index(const Array& array, std::span<const IndexItem> items) {
     if (e.kind == ItemKind::integer || e.kind == ItemKind::ellipsis) continue;
     if (e.kind == ItemKind::array) {
       indexed.push_back(int(shape.size()));
-      indices.push_back(e.array);
+      indices.push_back(clip ? clipped(e.array, e.length) : e.array);
     }
     shape.push_back(e.length);
   }

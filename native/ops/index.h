@@ -38,13 +38,13 @@ struct IndexItem {
 
 // x[items]. Without arrays it is a view. Axes addressed by arrays (and integers beside them) come out where they stand
 // if they stand together, else in front. Integers out of range raise IndexError; elements of arrays out of range read
-// zero. Masks must have been replaced by positions: raises ValueError.
-Array index(const Array& x, std::span<const IndexItem> items);
+// zero, or with `clip` the nearest element. Masks must have been replaced by positions: raises ValueError.
+Array index(const Array& x, std::span<const IndexItem> items, bool clip = false);
 
 // The items with each mask, which must be computed, replaced by the positions where it is true.
 std::vector<IndexItem> resolve_masks(std::span<const IndexItem> items);
 
-enum class UpdateMode : uint8_t { set, add, subtract, multiply, divide, maximum, minimum };
+enum class UpdateMode : uint8_t { set, add, subtract, multiply, divide, power, maximum, minimum };
 
 // x.at[items].mode(values): x with its part x[items] combined with `values`, which are broadcast to the part's shape
 // and converted to x's dtype. Places named several times take each value in turn (see ops/gather.h). A mask that is the

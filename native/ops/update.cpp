@@ -47,6 +47,8 @@ Array combined(UpdateMode mode, const Array& x, const Array& values) {
       return multiply(x, values);
     case UpdateMode::divide:
       return astype(divide(x, values), x.dtype());
+    case UpdateMode::power:
+      return astype(power(x, values), x.dtype());
     case UpdateMode::maximum:
       return maximum(x, values);
     case UpdateMode::minimum:
@@ -148,10 +150,11 @@ Array scatter_by(UpdateMode mode, const Array& x, const Array& values, const Arr
       return scatter(ScatterMode::add, x, negative(values), indices, axes);
     case UpdateMode::multiply:
       return scatter(ScatterMode::multiply, x, values, indices, axes);
-    case UpdateMode::divide: {
-      // Divisors of one place multiply, so that a single one divides exactly.
+    case UpdateMode::divide:
+    case UpdateMode::power: {
+      // Divisors and exponents of one place multiply, so that a single one divides exactly.
       Array ones = full(x.shape(), constant(1, x.dtype()));
-      return astype(divide(x, scatter(ScatterMode::multiply, ones, values, indices, axes)), x.dtype());
+      return combined(mode, x, scatter(ScatterMode::multiply, ones, values, indices, axes));
     }
     case UpdateMode::maximum:
       return scatter(ScatterMode::maximum, x, values, indices, axes);

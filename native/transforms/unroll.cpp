@@ -35,14 +35,14 @@ Arrays take_steps(const Graph& body, Span init, Span sequences, Span constants, 
 
 // The body of a scan over elements with a further axis 0 of length `times`.
 Graph repeated(const Graph& body, size_t carries, size_t sequences, int64_t times, bool reverse) {
-  uint8_t level = graph_level(body);
+  TraceId id = graph_trace(body);
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("the body of a scan"));
-  TraceScope scope(level);
+  TraceScope scope;
   Graph made;
   for (size_t i = 0; i < body.inputs.size(); ++i) {
     Shape shape = body.inputs[i].shape();
     if (i >= carries && i < carries + sequences) shape.insert(shape.begin(), times);
-    made.inputs.push_back(make_placeholder(std::move(shape), body.inputs[i].dtype(), trace, level));
+    made.inputs.push_back(make_placeholder(std::move(shape), body.inputs[i].dtype(), trace, id));
   }
   Span all(made.inputs);
   made.outputs = take_steps(body, all.subspan(0, carries), all.subspan(carries, sequences),

@@ -71,6 +71,7 @@ from ._core import (
     digamma,
     divide,
     divmod,
+    dot,
     einsum,
     einsum_path,
     equal,
@@ -160,6 +161,7 @@ from ._core import (
     promote_types,
     put_along_axis,
     radians,
+    ravel,
     real,
     reciprocal,
     remainder,
@@ -219,7 +221,10 @@ from ._core import (
     zeros_like,
 )
 from ._device import default_device, device_put
+from ._counting import bincount, one_hot
 from ._loops import fori_loop, map
+from ._selection import nonzero, unique
+from ._slicing import dynamic_slice, dynamic_update_slice
 from ._transforms import grad, jvp, linearize, value_and_grad, vjp, vmap
 from ._transforms_jacobian import hessian, jacfwd, jacrev
 from ._transforms_rules import checkpoint, checkpoint_name, custom_jvp, custom_vjp, stop_gradient
@@ -276,6 +281,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "bfloat16",
+    "bincount",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_or",
@@ -315,6 +321,9 @@ __all__ = [
     "digamma",
     "divide",
     "divmod",
+    "dot",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "einsum",
     "einsum_path",
     "equal",
@@ -404,7 +413,9 @@ __all__ = [
     "nan_to_num",
     "negative",
     "nn",
+    "nonzero",
     "not_equal",
+    "one_hot",
     "ones",
     "ones_like",
     "optim",
@@ -421,6 +432,7 @@ __all__ = [
     "put_along_axis",
     "radians",
     "random",
+    "ravel",
     "real",
     "reciprocal",
     "remainder",
@@ -478,6 +490,7 @@ __all__ = [
     "uint64",
     "uint8",
     "unflatten",
+    "unique",
     "unstack",
     "value_and_grad",
     "var",
