@@ -588,4 +588,26 @@ PRODUCTS += [
     ]
 ]
 
-OPS: list[Op] = [*UNARY, *BINARY, *REDUCTIONS, *SHAPES, *CHOICES, *PRODUCTS]
+# Functions written in Python over these; their edges have tests of their own.
+AT = (In((5, 3)), In((2,), 0, 5, dtype="int32"))
+COMPOSED = [
+    op("dot", fn.dot, np.dot, (MATRIX, ROW), (CUBE, In((5, 4, 2))), dtypes=INEXACT, tolerance=128),
+    op("ravel", fn.ravel, np.ravel, ROW, CUBE, dtypes=ALL),
+    op("median", lambda x: fn.median(x, axis=1), lambda x: np.median(x, axis=1), MATRIX, CUBE, In((3, 5), distinct=True)),
+    op("quantile", lambda x: fn.quantile(x, [0.2, 0.7]), lambda x: np.quantile(x, [0.2, 0.7]), ROW, MATRIX),
+    op("unique", lambda x: fn.unique(x, x.size), np.unique, ROW, twice=False),
+    op("one_hot", lambda x: fn.one_hot(x, 3), lambda x: np.eye(3)[x], In((4,), 0, 2), dtypes=INTEGERS, result="float32"),
+    op("bincount", lambda i, w: fn.bincount(i, w, length=4), lambda i, w: np.bincount(i, w, 4),
+       (In((6,), 0, 3, dtype="int32"), In((6,)))),
+    op("associative_scan", lambda x: fn.associative_scan(fn.multiply, x, axis=-1), lambda x: np.cumprod(x, -1), ROW, CUBE,
+       tolerance=32),
+    op("associative_scan[reverse]", lambda x: fn.associative_scan(fn.add, x, reverse=True),
+       lambda x: np.cumsum(x[::-1], 0)[::-1], ROW, CUBE, dtypes=NUMERIC, tolerance=32),
+    op("dynamic_slice", lambda x, i: fn.dynamic_slice(x, i, (2, 2)),
+       lambda x, i: x[min(i[0], 3) : min(i[0], 3) + 2, min(i[1], 1) : min(i[1], 1) + 2], AT, dtypes=ALL),
+    op("at.get", lambda x, i: x.at[i].get(fill_value=2), lambda x, i: np.where((i < 5)[:, None], x[np.minimum(i, 4)], 2), AT),
+    op("at.power", lambda x: x.at[1:].power(3), lambda x: np.concatenate([x[:1], x[1:] ** 3]), ROW, MATRIX),
+    op("at.apply", lambda x: x.at[1:].apply(fn.sin), lambda x: np.concatenate([x[:1], np.sin(x[1:])]), ROW, MATRIX),
+]  # fmt: skip
+
+OPS: list[Op] = [*UNARY, *BINARY, *REDUCTIONS, *SHAPES, *CHOICES, *PRODUCTS, *COMPOSED]

@@ -225,6 +225,7 @@ from ._counting import bincount, one_hot
 from ._loops import fori_loop, map
 from ._selection import nonzero, unique
 from ._slicing import dynamic_slice, dynamic_update_slice
+from ._statistics import median, percentile, quantile
 from ._transforms import grad, jvp, linearize, value_and_grad, vjp, vmap
 from ._transforms_jacobian import hessian, jacfwd, jacrev
 from ._transforms_rules import checkpoint, checkpoint_name, custom_jvp, custom_vjp, stop_gradient
@@ -404,6 +405,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -422,6 +424,7 @@ __all__ = [
     "outer",
     "pad",
     "partition",
+    "percentile",
     "permute_dims",
     "plan_cache_info",
     "positive",
@@ -430,6 +433,7 @@ __all__ = [
     "promote_types",
     "pure_callback",
     "put_along_axis",
+    "quantile",
     "radians",
     "random",
     "ravel",
