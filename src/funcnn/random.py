@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from . import _core, _hints
 from ._arguments import integer, is_integer
 from ._core import Dtype, array, float32, int32
+from ._distributions import beta, choice, exponential, gamma, poisson
 
 if TYPE_CHECKING:
     from ._core import ArrayLike
@@ -38,14 +39,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bernoulli",
+    "beta",
     "bits",
     "categorical",
+    "choice",
+    "exponential",
     "fold_in",
+    "gamma",
     "gumbel",
     "key",
     "laplace",
     "normal",
     "permutation",
+    "poisson",
     "randint",
     "split",
     "truncated_normal",

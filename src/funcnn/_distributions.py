@@ -1,0 +1,223 @@
+"""Draws that are made of uniform and normal ones: exponential, gamma, beta, Poisson; and choices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from . import _core
+from ._arguments import integer, integers, is_integer
+from ._core import Dtype, array, float32, int32
+from ._gamma import gamma_factors
+from ._poisson import in_dtype, poisson_counts
+
+if TYPE_CHECKING:
+    from ._core import ArrayLike
+
+    ShapeLike: TypeAlias = int | Sequence[int]
+
+
+def exponential(key: array, shape: ShapeLike = (), dtype: Dtype = float32) -> array:
+    """Draw from the exponential distribution of mean 1, ``-log(1 - u)`` of a uniform ``u``.
+
+    Args:
+        key: The key.
+        shape: The shape to draw.
+        dtype: A floating point type; ``float32`` by default.
+
+    Raises:
+        ValueError: ``dtype`` is not a floating point type.
+
+    Example:
+        >>> x = random.exponential(random.key(0), (1000,))
+        >>> x.shape, bool((x >= 0).all())
+        ((1000,), True)
+    """
+    dtype, work = _float_dtypes("exponential", dtype)
+    return (-_core.log1p(-_core.random_uniform(key, _shape("exponential", shape), work, 0, 1))).astype(dtype)
+
+
+def gamma(key: array, a: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = float32) -> array:
+    """Draw from the gamma distribution of density ``x**(a - 1) * exp(-x) / gamma(a)``, ``x > 0``.
+
+    Multiply by a scale for others. Normal draws are transformed and rejected (Marsaglia and Tsang, 2000), in a loop until
+    every element is accepted. The draws can be differentiated once by ``a``: how they move while their quantiles stay
+    (Figurnov, Mohamed and Mnih, 2018).
+
+    Args:
+        key: The key.
+        a: The parameter, above 0, an array or a number. 0 gives 0; negative ones give NaN.
+        shape: The shape to draw, to which ``a`` broadcasts. Default: the shape of ``a``.
+        dtype: A floating point type; ``float32`` by default.
+
+    Raises:
+        ValueError: ``dtype`` is not a floating point type, or ``a`` does not broadcast to the shape.
+
+    Example:
+        >>> x = random.gamma(random.key(0), 3.0, (10_000,))
+        >>> bool(abs(x.mean() - 3) < 0.1), bool(abs(x.var() - 3) < 0.3)
+        (True, True)
+    """
+    dtype, work = _float_dtypes("gamma", dtype)
+    (a,) = _parameters("gamma", shape, work, a)
+    g, log_h = gamma_factors(key, a)
+    return (g * _core.exp(log_h)).astype(dtype)
+
+
+def beta(key: array, a: ArrayLike, b: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = float32) -> array:
+    """Draw from the beta distribution of density proportional to ``x**(a - 1) * (1 - x)**(b - 1)``, ``0 < x < 1``.
+
+    It is ``g / (g + h)`` of two draws from ``gamma``, with parameters ``a`` and ``b``, computed from their logarithms so that
+    small parameters do no harm; it can be differentiated as they can.
+
+    Args:
+        key: The key.
+        a, b: The parameters, above 0, arrays or numbers.
+        shape: The shape to draw, to which the parameters broadcast. Default: their common shape.
+        dtype: A floating point type; ``float32`` by default.
+
+    Raises:
+        ValueError: ``dtype`` is not a floating point type, or the parameters do not broadcast to the shape.
+
+    Example:
+        >>> x = random.beta(random.key(0), 2.0, 6.0, (10_000,))
+        >>> bool(abs(x.mean() - 0.25) < 0.01)
+        True
+    """
+    dtype, work = _float_dtypes("beta", dtype)
+    a, b = _parameters("beta", shape, work, a, b)
+    keys = _core.random_split(key, 2)
+    log_g, log_h = (_core.log(g) + log for g, log in (gamma_factors(keys[0], a), gamma_factors(keys[1], b)))
+    return _core.exp(log_g - _core.logaddexp(log_g, log_h)).astype(dtype)
+
+
+def poisson(key: array, lam: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = int32) -> array:
+    """Draw counts of independent events that happen ``lam`` times on average.
+
+    Below a rate of 10 exponential waits are added up (Knuth), from there on uniform draws are transformed and rejected
+    (Hörmann's PTRS, 1993), in loops until every element is done. Rates are read as ``float32``, or ``float64`` if they are.
+
+    Args:
+        key: The key.
+        lam: The rate, at least 0, an array or a number. Negative rates and NaN give -1.
+        shape: The shape to draw, to which ``lam`` broadcasts. Default: the shape of ``lam``.
+        dtype: An integer type; ``int32`` by default. Counts that do not fit become its largest number.
+
+    Raises:
+        ValueError: ``dtype`` is not an integer type, or ``lam`` does not broadcast to the shape.
+
+    Example:
+        >>> x = random.poisson(random.key(0), 4.0, (10_000,))
+        >>> x.dtype, bool(abs(x.astype(fn.float32).mean() - 4) < 0.1)
+        (int32, True)
+    """
+    dtype = _core.promote_types(dtype, dtype)
+    if not _core.isdtype(dtype, "integral"):
+        raise ValueError(f"random.poisson: dtype must be an integer type, got {dtype}")
+    rate = _core.asarray(lam)
+    (rate,) = _parameters("poisson", shape, _core.float64 if rate.dtype == _core.float64 else float32, rate)
+    return in_dtype(poisson_counts(key, rate), dtype)
+
+
+def choice(
+    key: array,
+    a: int | ArrayLike,
+    shape: ShapeLike = (),
+    replace: bool = True,
+    p: ArrayLike | None = None,
+    axis: int = 0,
+) -> array:
+    """Choose among the numbers below ``a``, or among the slices of an array along an axis.
+
+    With replacement, positions are drawn by ``randint``, or with probabilities ``p`` by searching their running sum. Without,
+    they are the first of a ``permutation``, or with ``p`` those with the largest ``log(p)`` plus a Gumbel draw each.
+
+    Args:
+        key: The key.
+        a: How many numbers, or the array.
+        shape: How many to choose; any shape.
+        replace: Whether one may be chosen several times.
+        p: The probability of each, of shape ``(n,)``; they need not add up to 1. The same for all by default. Without
+            replacement there must be as many that are not zero as are chosen.
+        axis: The axis of an array.
+
+    Returns:
+        ``int32`` of the shape, or the slices: the shape of ``a`` with ``shape`` in the place of the axis.
+
+    Raises:
+        ValueError: There are fewer to choose from than are chosen, or none; ``p`` does not fit.
+        AxisError: The array lacks the axis.
+
+    Example:
+        >>> random.choice(random.key(0), 5, (3,), replace=False).shape
+        (3,)
+        >>> random.choice(random.key(0), fn.array([10, 20]), (4,), p=fn.array([0.0, 1.0]))
+        array([20, 20, 20, 20], dtype=int32)
+    """
+    drawn = _shape("choice", shape)
+    wanted = math.prod(drawn)
+    x: array | None = None
+    if is_integer(a):
+        count = integer(a, "random.choice: a")
+    else:
+        axis = integer(axis, "random.choice: axis")
+        x = _core.asarray(a)
+        if not -x.ndim <= axis < x.ndim:
+            raise _core.AxisError(f"random.choice: an array of shape {x.shape} has no axis {axis}")
+        count = x.shape[axis]
+    if count < (1 if replace else wanted) and wanted:
+        raise ValueError(
+            f"random.choice: cannot choose {wanted} of {count}" + ("" if replace else " without replacement")
+        )
+    index = _core.int32 if count < 2**31 else _core.int64
+    if p is not None:
+        weights = _core.asarray(p)
+        weights = weights if _core.isdtype(weights.dtype, "real floating") else weights.astype(float32)
+        if weights.shape != (count,):
+            raise ValueError(f"random.choice: p must have shape {(count,)}, got {weights.shape}")
+    if not wanted:
+        places = _core.zeros(drawn, index)
+    elif p is None:
+        places = (
+            _core.random_randint(key, 0, count, drawn, index)
+            if replace
+            else _core.random_permutation(key, count, 0)[:wanted].reshape(drawn).astype(index)
+        )
+    elif replace:
+        running = _core.cumsum(weights if weights.dtype == _core.float64 else weights.astype(float32))
+        # In (0, total], so that what has probability 0 is never found.
+        at = running[-1] * (1 - _core.random_uniform(key, drawn, running.dtype, 0, 1))
+        places = _core.minimum(_core.searchsorted(running, at), count - 1).astype(index)
+    else:
+        scores = _core.random_gumbel(key, (count,), float32) + _core.log(weights)
+        places = _core.argsort(-scores)[:wanted].reshape(drawn).astype(index)
+    return places if x is None else _core.take(x, places, axis)
+
+
+def _float_dtypes(name: str, dtype: Any) -> tuple[Dtype, Dtype]:
+    """The dtype of a draw, and the one it is computed in."""
+    dtype = _core.promote_types(dtype, dtype)
+    if not _core.isdtype(dtype, "real floating"):
+        raise ValueError(f"random.{name}: dtype must be a real floating point type, got {dtype}")
+    return dtype, _core.float64 if dtype == _core.float64 else float32
+
+
+def _shape(name: str, shape: Any) -> tuple[int, ...]:
+    drawn = integers(shape, f"random.{name}: shape")
+    if any(n < 0 for n in drawn):
+        raise ValueError(f"random.{name}: negative length in the shape {drawn}")
+    return drawn
+
+
+def _parameters(name: str, shape: Any, work: Dtype, *given: Any) -> list[array]:
+    """Parameters as arrays of the shape to draw."""
+    arrays = [_core.asarray(x).astype(work) for x in given]
+    common = _core.broadcast_shapes(*(x.shape for x in arrays))
+    drawn = common if shape is None else _shape(name, shape)
+    try:
+        return [_core.broadcast_to(x, drawn) for x in arrays]
+    except ValueError:
+        raise ValueError(
+            f"random.{name}: parameters of common shape {common} do not broadcast to the shape {drawn}"
+        ) from None
