@@ -177,6 +177,26 @@ def test_fori_loop_counts_beyond_int32():
     assert fn.fori_loop(2**40, 2**40 + 3, lambda i, y: y + (i - 2**40), fn.array(0, fn.int64)).item() == 3
 
 
+@pytest.mark.parametrize("run", RUNS)
+def test_the_number_of_a_turn_has_the_dtype_of_the_bounds(run):
+    for lower, upper, dtype in [
+        (0, 3, fn.int32),
+        (fn.array(0, fn.int8), fn.array(3, fn.int8), fn.int8),
+        (fn.array(0, fn.uint8), fn.array(3, fn.int16), fn.int16),
+        (0, fn.array(3, fn.int64), fn.int64),
+    ]:
+        numbers = run(lambda a, b: fn.fori_loop(a, b, lambda i, x: x.at[i].set(i), fn.zeros(3, i_dtype(a, b))))(
+            lower, upper
+        )
+        assert numbers.dtype == dtype and numbers.tolist() == [0, 1, 2]
+
+
+def i_dtype(a, b):
+    seen = []
+    fn.eval_shape(lambda: fn.fori_loop(a, b, lambda i, x: seen.append(i.dtype) or x, 0))
+    return seen[0]
+
+
 def test_fori_loop_errors():
     with pytest.raises(TypeError, match="lower must be an integer, got float"):
         fn.fori_loop(0.5, 3, lambda i, x: x, 0)

@@ -254,9 +254,9 @@ Array copied(const Array& array) {
   while (!node->available() && moves_nothing(*node) && !node->inputs.empty()) node = node->inputs[0].get();
   if (!node->available()) return array;
   evaluate(array, "copy()");
-  Array made = empty_array(array.shape(), array.dtype());
-  copy_elements(array, made.node()->storage.data);
-  return made;
+  // Nobody else has memory that the host does not see.
+  const Ref<Buffer>& buffer = array.node()->storage.buffer;
+  return buffer && buffer->host() ? private_copy(array) : array;
 }
 
 nb::object reduce_for_pickle(nb::handle self, int protocol) {

@@ -31,7 +31,8 @@ def fori_loop(
     Args:
         lower: The first integer; a 0-d integer array may be traced.
         upper: One more than the last; if not above `lower`, `init_val` is returned.
-        body_fun: ``(i, x) -> x`` with `i` of shape ``()``, which keeps structure, shapes and dtypes of `x`.
+        body_fun: ``(i, x) -> x``, which keeps structure, shapes and dtypes of `x`; `i` is a 0-d array of the common dtype
+            of the bounds, ``int32`` for Python's and NumPy's integers that fit.
         init_val: The first value, a pytree of arrays.
         unroll: As in :func:`scan`; only for known bounds.
 
@@ -48,10 +49,10 @@ def fori_loop(
         array(24, dtype=int32)
     """
     first, last = _bound(lower, "lower"), _bound(upper, "upper")
+    start, stop = (_core.asarray(x if isinstance(x, _core.array) else n) for x, n in ((lower, first), (upper, last)))
+    dtype = _core.result_type(start, stop)
+    start, stop = start.astype(dtype), stop.astype(dtype)
     if isinstance(first, int) and isinstance(last, int):
-        start = _core.array(first)
-        if start.dtype != _core.array(last).dtype:
-            start = start.astype(_core.int64)
 
         def step(carry: Any, _: None) -> Any:
             i, x = carry
@@ -61,13 +62,10 @@ def fori_loop(
         return x
     if unroll is not None:
         raise ValueError("fori_loop: unroll needs bounds that are known while tracing, but one is traced")
-    start, bound = _core.asarray(first), _core.asarray(last)
-    dtype = _core.result_type(start, bound)
-    bound = bound.astype(dtype)
     _, x = while_loop(
-        lambda carry: carry[0] < bound,
+        lambda carry: carry[0] < stop,
         lambda carry: (carry[0] + 1, body_fun(*carry)),
-        (start.astype(dtype), init_val),
+        (start, init_val),
     )
     return x
 
