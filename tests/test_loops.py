@@ -191,6 +191,11 @@ def test_the_number_of_a_turn_has_the_dtype_of_the_bounds(run):
         assert numbers.dtype == dtype and numbers.tolist() == [0, 1, 2]
 
 
+def test_the_number_of_a_turn_is_weak():
+    for dtype in (fn.int8, fn.bfloat16):
+        assert fn.fori_loop(0, 3, lambda i, x: x + i, fn.zeros(2, dtype)).dtype == dtype
+
+
 def i_dtype(a, b):
     seen = []
     fn.eval_shape(lambda: fn.fori_loop(a, b, lambda i, x: seen.append(i.dtype) or x, 0))
@@ -202,8 +207,20 @@ def test_fori_loop_errors():
         fn.fori_loop(0.5, 3, lambda i, x: x, 0)
     with pytest.raises(TypeError, match="upper must be an integer, got float32"):
         fn.fori_loop(0, fn.array(3.0), lambda i, x: x, 0)
-    with pytest.raises(TypeError, match="carry.*came back as"):
-        fn.fori_loop(0, 3, lambda i, x: (x, x), 0)
+    for stop in (3, fn.array(3)):
+        for run in RUNS:
+            with pytest.raises(TypeError, match=r"fori_loop: the value came back as .*, the structure of init_val"):
+                run(lambda n: fn.fori_loop(0, n, lambda i, x: (x, x), fn.array(0)))(stop)
+            with pytest.raises(
+                TypeError, match=r"fori_loop: the value at a.b went in as int32\(\) and came back as float32"
+            ):
+                run(
+                    lambda n: fn.fori_loop(
+                        0, n, lambda i, x: {"a": {"b": x["a"]["b"] * fn.array(0.5)}}, {"a": {"b": fn.array(0)}}
+                    )
+                )(stop)
+            with pytest.raises(TypeError, match="fori_loop: the value went in as int32"):
+                run(lambda n: fn.fori_loop(0, n, lambda i, x: x * fn.array(0.5), fn.array(0)))(stop)
 
 
 # ---- map
@@ -234,8 +251,9 @@ def test_map_errors():
         fn.map(lambda x: x, (fn.zeros(3), fn.zeros(2)), batch_size=2)
     with pytest.raises(ValueError, match="one length"):
         fn.map(lambda x: x, fn.array(1.0), batch_size=2)
-    with pytest.raises(ValueError, match="length"):
-        fn.map(lambda x: x, ())
+    for nothing in ((), None):
+        with pytest.raises(ValueError, match="map: xs holds no arrays"):
+            fn.map(lambda x: x, nothing)
 
 
 # ---- switch
@@ -297,12 +315,14 @@ def test_switch_errors():
         fn.switch(0, [lambda x: x, lambda x: x, lambda x: (x,)], fn.zeros(2))
     with pytest.raises(TypeError, match=r"disagree at a: float32\(2,\) \(branch 0\) and float32\(3,\) \(branch 1\)"):
         fn.switch(0, [lambda x: {"a": x}, lambda x: {"a": fn.zeros(3)}], fn.zeros(2))
-    with pytest.raises(TypeError, match="index must be an integer, got float32"):
+    with pytest.raises(TypeError, match="index must be an integer, got float"):
         fn.switch(0.5, [lambda: 1, lambda: 2])
     with pytest.raises(TypeError, match="got bool"):
         fn.switch(fn.array(True), [lambda: 1, lambda: 2])
     with pytest.raises(TypeError, match="got bool"):
         fn.switch(True, [lambda: 1, lambda: 2])
+    with pytest.raises(TypeError, match="index must be an integer, got str"):
+        fn.switch("a", [lambda: 1, lambda: 2])
     with pytest.raises(ValueError, match="0-d"):
         fn.switch(fn.array([0, 1]), [lambda: 1, lambda: 2])
     with pytest.raises(ValueError, match="no branches"):

@@ -23,10 +23,10 @@ Traced trace_call(nb::handle function, nb::tuple args, nb::dict kwargs, const ch
 
 // `make(shape, dtype)` of each output, in the structure of the result of `function(arrays)`.
 nb::object shapes_of_outputs(nb::handle function, nb::handle shapes, nb::handle dtypes, nb::handle make) {
-  std::vector<Aval> avals;
+  std::vector<Argument> arguments;
   for (size_t i = 0, n = nb::len(shapes); i < n; ++i)
-    avals.push_back({shape_of(nb::object(shapes[i]), "eval_shape"), dtype_of(nb::object(dtypes[i]))});
-  Traced traced = trace_abstract(avals, "eval_shape", [&](Span placeholders) {
+    arguments.push_back({Aval{shape_of(nb::object(shapes[i]), "eval_shape"), dtype_of(nb::object(dtypes[i]))}});
+  Traced traced = trace_abstract(arguments, "eval_shape", [&](Span placeholders) {
     nb::list arrays;
     for (const Array& x : placeholders) arrays.append(wrap_object(x));
     return nb::object(function(arrays));

@@ -220,8 +220,8 @@ from ._core import (
     zeros,
     zeros_like,
 )
-from ._device import default_device, device_put
 from ._counting import bincount, one_hot
+from ._device import default_device, device_put
 from ._loops import fori_loop, map
 from ._selection import nonzero, unique
 from ._slicing import dynamic_slice, dynamic_update_slice

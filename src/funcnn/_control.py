@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import _carriers, _core, tree
+from ._arguments import is_integer
 
 
 def scan(
@@ -108,9 +109,13 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         >>> fn.switch(fn.array(2), branches, fn.array(3.0))
         array(9., dtype=float32)
     """
-    if isinstance(index, bool) or not _core.isdtype((index := _core.asarray(index)).dtype, "integral"):
-        kind = "bool" if isinstance(index, bool) else index.dtype
-        raise TypeError(f"switch: the index must be an integer, got {kind}; for a choice between two use cond")
+    if isinstance(index, bool) or not (is_integer(index) or hasattr(index, "dtype")):
+        raise TypeError(
+            f"switch: the index must be an integer, got {type(index).__name__}; for a choice between two use cond"
+        )
+    index = _core.asarray(index)
+    if not _core.isdtype(index.dtype, "integral"):
+        raise TypeError(f"switch: the index must be an integer, got {index.dtype}; for a choice between two use cond")
     if index.ndim != 0:
         raise ValueError(f"switch: the index must be 0-d, got shape {index.shape}; map over it with vmap")
     branches = list(branches)

@@ -60,8 +60,8 @@ def gamma(key: array, a: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype
         (True, True)
     """
     dtype, work = _float_dtypes("gamma", dtype)
-    (a,) = _parameters("gamma", shape, work, a)
-    g, log_h = gamma_factors(key, a)
+    drawn, (parameter,) = _parameters("gamma", shape, work, a)
+    g, log_h = gamma_factors(key, parameter, drawn)
     return (g * _core.exp(log_h)).astype(dtype)
 
 
@@ -86,9 +86,11 @@ def beta(key: array, a: ArrayLike, b: ArrayLike, shape: ShapeLike | None = None,
         True
     """
     dtype, work = _float_dtypes("beta", dtype)
-    a, b = _parameters("beta", shape, work, a, b)
+    drawn, (first, second) = _parameters("beta", shape, work, a, b)
     keys = _core.random_split(key, 2)
-    log_g, log_h = (_core.log(g) + log for g, log in (gamma_factors(keys[0], a), gamma_factors(keys[1], b)))
+    log_g, log_h = (
+        _core.log(g) + log for g, log in (gamma_factors(keys[0], first, drawn), gamma_factors(keys[1], second, drawn))
+    )
     return _core.exp(log_g - _core.logaddexp(log_g, log_h)).astype(dtype)
 
 
@@ -116,8 +118,8 @@ def poisson(key: array, lam: ArrayLike, shape: ShapeLike | None = None, dtype: D
     if not _core.isdtype(dtype, "integral"):
         raise ValueError(f"random.poisson: dtype must be an integer type, got {dtype}")
     rate = _core.asarray(lam)
-    (rate,) = _parameters("poisson", shape, _core.float64 if rate.dtype == _core.float64 else float32, rate)
-    return in_dtype(poisson_counts(key, rate), dtype)
+    drawn, (rate,) = _parameters("poisson", shape, _core.float64 if rate.dtype == _core.float64 else float32, rate)
+    return in_dtype(poisson_counts(key, rate, drawn), dtype)
 
 
 def choice(
@@ -210,14 +212,11 @@ def _shape(name: str, shape: Any) -> tuple[int, ...]:
     return drawn
 
 
-def _parameters(name: str, shape: Any, work: Dtype, *given: Any) -> list[array]:
-    """Parameters as arrays of the shape to draw."""
+def _parameters(name: str, shape: Any, work: Dtype, *given: Any) -> tuple[tuple[int, ...], list[array]]:
+    """The shape to draw, and the parameters as arrays that broadcast to it."""
     arrays = [_core.asarray(x).astype(work) for x in given]
     common = _core.broadcast_shapes(*(x.shape for x in arrays))
     drawn = common if shape is None else _shape(name, shape)
-    try:
-        return [_core.broadcast_to(x, drawn) for x in arrays]
-    except ValueError:
-        raise ValueError(
-            f"random.{name}: parameters of common shape {common} do not broadcast to the shape {drawn}"
-        ) from None
+    if len(common) > len(drawn) or any(n not in (1, m) for n, m in zip(common[::-1], drawn[::-1], strict=False)):
+        raise ValueError(f"random.{name}: parameters of common shape {common} do not broadcast to the shape {drawn}")
+    return drawn, arrays

@@ -10,8 +10,8 @@ from ._core import array
 from ._transforms_rules import custom_jvp, stop_gradient
 
 
-def gamma_factors(key: array, a: array) -> tuple[array, array]:
-    """Draw from the gamma distributions of shape parameters `a`, as ``(g, log_h)``: the variate is ``g * exp(log_h)``.
+def gamma_factors(key: array, a: array, shape: tuple[int, ...]) -> tuple[array, array]:
+    """Draw from gamma distributions, as ``(g, log_h)``: the variate is ``g * exp(log_h)``. `a` broadcasts to the shape.
 
     g has the parameter a, or a + 1 if a is below 1, where h = U**(1 / a) makes up for it; its logarithm is given because it
     underflows for small a. Invalid parameters give NaN.
@@ -19,16 +19,16 @@ def gamma_factors(key: array, a: array) -> tuple[array, array]:
     body, boost = _core.random_split(key, 2)
     small = a < 1
     raised = _core.where(small, a + 1, a)
-    g = _moving(raised, stop_gradient(_marsaglia_tsang(body, stop_gradient(raised))))
+    g = _moving(raised, stop_gradient(_marsaglia_tsang(body, stop_gradient(raised), shape)))
     # 1 where nothing is to be made up for, so that its derivative is finite.
     exponent = _core.where(small & (a > 0), a, 1)
-    uniform = _core.random_uniform(boost, a.shape, a.dtype, 0, 1)
+    uniform = _core.random_uniform(boost, shape, a.dtype, 0, 1)
     log_h = _core.where(small, _core.log1p(-uniform) / exponent, _core.zeros((), a.dtype))
     g = _core.where(a > 0, g, _core.where(a == 0, 0.0, float("nan")).astype(a.dtype))
     return g, log_h
 
 
-def _marsaglia_tsang(key: array, a: array) -> array:
+def _marsaglia_tsang(key: array, a: array, shape: tuple[int, ...]) -> array:
     """Draw for parameters of at least 1.
 
     G. Marsaglia and W. W. Tsang, A simple method for generating gamma variables, ACM TOMS 26, 2000: with d = a - 1/3,
@@ -42,15 +42,15 @@ def _marsaglia_tsang(key: array, a: array) -> array:
     def draw(state: tuple[array, array, array]) -> tuple[array, array, array]:
         turn, drawn, pending = state
         for_normal, for_uniform = _core.random_split(_core.random_fold_in(key, turn), 2)
-        e = step * _core.random_normal(for_normal, a.shape, a.dtype, None, None)
-        log_u = _core.log(_core.random_uniform(for_uniform, a.shape, a.dtype, 0, 1))
+        e = step * _core.random_normal(for_normal, shape, a.dtype, None, None)
+        log_u = _core.log(_core.random_uniform(for_uniform, shape, a.dtype, 0, 1))
         # x**2 / 2 + d - d v + d log(v), v = (1 + e)**3, where the large terms cancel.
         accepted = (e > -1) & (log_u < 3 * d * _log_remainder(_core.maximum(e, -1)))
         drawn = _core.where(pending & accepted, d * (1 + e) * (1 + e) * (1 + e), drawn)
         return turn + 1, drawn, pending & ~accepted
 
     start = _core.where(a > 0, a, float("nan")).astype(a.dtype)  # infinite where a is
-    state = (_core.array(0, _core.uint32), start, valid)
+    state = (_core.array(0, _core.uint32), _core.broadcast_to(start, shape), _core.broadcast_to(valid, shape))
     drawn: array = while_loop(lambda state: state[2].any(), draw, state)[1]
     return drawn
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import _core, tree
@@ -52,22 +54,40 @@ def fori_loop(
     start, stop = (_core.asarray(x if isinstance(x, _core.array) else n) for x, n in ((lower, first), (upper, last)))
     dtype = _core.result_type(start, stop)
     start, stop = start.astype(dtype), stop.astype(dtype)
+    expected = tree.structure(init_val)
+
+    def turn(carry: Any) -> Any:
+        i, x = carry
+        x = body_fun(i, x)
+        if tree.structure(x) != expected:
+            raise TypeError(
+                f"fori_loop: the value came back as {tree.structure(x)}, expected {expected}, the structure of init_val"
+            )
+        return i + 1, x
+
     if isinstance(first, int) and isinstance(last, int):
-
-        def step(carry: Any, _: None) -> Any:
-            i, x = carry
-            return (i + 1, body_fun(i, x)), None
-
-        (_, x), _ = scan(step, (start, init_val), length=max(last - first, 0), unroll=1 if unroll is None else unroll)
-        return x
+        length, at_once = max(last - first, 0), 1 if unroll is None else unroll
+        # A number of Python's is weak: it leaves the dtype to the arrays it meets, as in the loop this stands for.
+        arrays = isinstance(lower, _core.array) or isinstance(upper, _core.array)
+        number = start if arrays or dtype != _core.int32 else first
+        with _named("fori_loop"):
+            return scan(lambda carry, _: (turn(carry), None), (number, init_val), length=length, unroll=at_once)[0][1]
     if unroll is not None:
         raise ValueError("fori_loop: unroll needs bounds that are known while tracing, but one is traced")
-    _, x = while_loop(
-        lambda carry: carry[0] < stop,
-        lambda carry: (carry[0] + 1, body_fun(*carry)),
-        (start, init_val),
-    )
-    return x
+    with _named("fori_loop"):
+        return while_loop(lambda carry: carry[0] < stop, turn, (start, init_val))[1]
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Give errors about the second part of a carry the name of the loop that is made of a scan or while-loop."""
+    try:
+        yield
+    except TypeError as error:
+        told = re.match(r"(?:scan|while_loop): the carry at 1(?:\.(\S+))? (went in as .*)", str(error), re.DOTALL)
+        if not told:
+            raise
+        raise TypeError(f"{name}: the value{f' at {told[1]}' if told[1] else ''} {told[2]}") from None
 
 
 def _bound(x: Any, name: str) -> Any:
@@ -104,6 +124,8 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
         >>> fn.map(lambda x: x.sum(), fn.array([[1.0, 2.0], [3.0, 4.0]]))
         array([3., 7.], dtype=float32)
     """
+    if not tree.leaves(xs):
+        raise ValueError("map: xs holds no arrays, so it has no length")
     if batch_size is None:
         return scan(lambda none, x: (none, f(x)), None, xs)[1]
     size = integer(batch_size, "map: batch_size")

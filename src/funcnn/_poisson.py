@@ -13,18 +13,18 @@ _FEW = 10  # the rate from which on rejection is used
 _MOST = 9e18
 
 
-def poisson_counts(key: array, rate: array) -> array:
-    """Draw ``int64`` counts for rates of float32 or float64; -1 for rates that are negative or NaN."""
+def poisson_counts(key: array, rate: array, shape: tuple[int, ...]) -> array:
+    """Draw ``int64`` counts for rates of float32 or float64, which broadcast to the shape; -1 if negative or NaN."""
     few, many = _core.random_split(key, 2)
     small = rate < _FEW
-    waited = _exponential_waits(few, _core.where(small, rate, 0))
+    waited = _exponential_waits(few, _core.where(small, rate, 0), shape)
     rejected = _transformed_rejection(
-        many, _core.where(small | ~(rate >= 0), _FEW, _core.minimum(rate, _MOST)), rate >= _FEW
+        many, _core.where(small | ~(rate >= 0), _FEW, _core.minimum(rate, _MOST)), rate >= _FEW, shape
     )
     return _core.where(rate >= 0, _core.where(small, waited, rejected), -1)
 
 
-def _exponential_waits(key: array, rate: array) -> array:
+def _exponential_waits(key: array, rate: array, shape: tuple[int, ...]) -> array:
     """Count the events before the time `rate` where the waits between them are exponential.
 
     D. E. Knuth, The art of computer programming 2, 3.4.1, in logarithms.
@@ -32,18 +32,18 @@ def _exponential_waits(key: array, rate: array) -> array:
 
     def wait(state: tuple[array, array, array, array]) -> tuple[array, array, array, array]:
         turn, time, count, pending = state
-        uniform = _core.random_uniform(_core.random_fold_in(key, turn), rate.shape, rate.dtype, 0, 1)
+        uniform = _core.random_uniform(_core.random_fold_in(key, turn), shape, rate.dtype, 0, 1)
         time = time - _core.log1p(-uniform)
         pending = pending & (time < rate)
         return turn + 1, time, count + pending, pending
 
-    nothing = _core.zeros(rate.shape, _core.int64)
-    state = (_core.array(0, _core.uint32), _core.zeros(rate.shape, rate.dtype), nothing, rate > 0)
+    start, nothing = _core.zeros(shape, rate.dtype), _core.zeros(shape, _core.int64)
+    state = (_core.array(0, _core.uint32), start, nothing, _core.broadcast_to(rate > 0, shape))
     counts: array = while_loop(lambda state: state[3].any(), wait, state)[2]
     return counts
 
 
-def _transformed_rejection(key: array, rate: array, wanted: array) -> array:
+def _transformed_rejection(key: array, rate: array, wanted: array, shape: tuple[int, ...]) -> array:
     """Draw for rates of at least 10.
 
     W. Hörmann, The transformed rejection method for generating Poisson random variables, Insurance: Mathematics and
@@ -61,8 +61,8 @@ def _transformed_rejection(key: array, rate: array, wanted: array) -> array:
     def draw(state: tuple[array, array, array]) -> tuple[array, array, array]:
         turn, drawn, pending = state
         keys = _core.random_split(_core.random_fold_in(key, turn), 2)
-        u = _core.random_uniform(keys[0], rate.shape, rate.dtype, 0, 1) - 0.5
-        v = _core.random_uniform(keys[1], rate.shape, rate.dtype, 0, 1)
+        u = _core.random_uniform(keys[0], shape, rate.dtype, 0, 1) - 0.5
+        v = _core.random_uniform(keys[1], shape, rate.dtype, 0, 1)
         inner = 0.5 - abs(u)
         distance = _core.floor((2 * a / inner + b) * u + part + 0.43)
         at_once = (inner >= 0.07) & (v <= squeeze)
@@ -71,7 +71,7 @@ def _transformed_rejection(key: array, rate: array, wanted: array) -> array:
         accepted = at_once | (possible & (log_accept <= _log_probability(distance, rate, part)))
         return turn + 1, _core.where(pending & accepted, distance, drawn), pending & ~accepted
 
-    state = (_core.array(0, _core.uint32), _core.zeros(rate.shape, rate.dtype), wanted)
+    state = (_core.array(0, _core.uint32), _core.zeros(shape, rate.dtype), _core.broadcast_to(wanted, shape))
     distance: array = while_loop(lambda state: state[2].any(), draw, state)[1]
     return whole.astype(_core.int64) + distance.astype(_core.int64)
 

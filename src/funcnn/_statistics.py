@@ -154,7 +154,8 @@ def _quantile(name: str, a: Any, q: Any, whole: int, axis: Any, method: str, kee
         found = _core.full((*rest, *parts.shape), math.nan, x.dtype)
     else:
         place, weight = _METHODS[method]
-        found = _between(rows, *_neighbours(xp, place(count, parts), weight, count))
+        low, high, share = _neighbours(xp, place(count, parts), weight, count)
+        found = _between(rows, *(_core._device_put(x, rows.device) for x in (low, high, share)))
     found = _core.transpose(found, [*range(len(rest), found.ndim), *range(len(rest))])
     if keepdims:
         found = found.reshape(*parts.shape, *(1 if i in axes else x.shape[i] for i in range(x.ndim)))
@@ -178,7 +179,7 @@ def _parts(name: str, q: Any, whole: int) -> tuple[Any, Any]:
     """The parts as an array, and the module to compute with: NumPy where values are known and need no derivative."""
     import numpy as np
 
-    if isinstance(q, array) and _core.transforms.trace_level(q) > 0:
+    if isinstance(q, array) and _core.transforms.is_traced(q):
         return (q if _core.isdtype(q.dtype, "real floating") else q.astype(_core.float32)) / whole, _core
     parts = np.asarray(q, np.float64) / whole
     if not ((parts >= 0) & (parts <= 1)).all():

@@ -158,6 +158,9 @@ def equal(a: Any, b: Any) -> bool:
     """
     if structure(a) != structure(b):
         return False
+    for x in (*leaves(a), *leaves(b)):
+        if isinstance(x, _core.array):
+            _core._require_values(x, "tree.equal", "compare with fn.array_equal, which returns an array")
     return all(x is y or _equal(x, y) for x, y in zip(leaves(a), leaves(b), strict=True))
 
 
