@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ class Builder:
 
     def new_input(self, shape: Sequence[int], dtype: str, style: str | None = None, bound: int = 0) -> int:
         c = self.choices
-        if int(np.prod(shape)) > self.scale.limit:
+        if math.prod(shape) > self.scale.limit:
             raise Rejected("too large")
         if style is None:
             style = "real" if self.smooth else c.pick(("whole", "whole", "real", "positive", "special"))
@@ -131,7 +132,7 @@ class Builder:
     def new_shape(self, least: int = 0, most: int = 4) -> tuple[int, ...]:
         c = self.choices
         shape = [self.dim() if not c.chance(0.12) else 1 for _ in range(c.integer(least, most))]
-        while int(np.prod(shape)) > self.scale.limit:
+        while math.prod(shape) > self.scale.limit:
             shape[shape.index(max(shape))] = c.pick(TINY_DIMS[:5])
         return tuple(shape)
 

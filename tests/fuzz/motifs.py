@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -133,7 +134,7 @@ def matmul(b: Builder) -> int:
         batch = np.broadcast_shapes(b.shape(a)[:-2], b.shape(other)[:-2])
     except ValueError as e:
         raise Rejected("batches") from e
-    moderate(b, int(np.prod(batch)) * b.shape(a)[-2], k, b.shape(other)[-1])
+    moderate(b, math.prod(batch) * b.shape(a)[-2], k, b.shape(other)[-1])
     return b.one("matmul", a, other)
 
 
@@ -191,7 +192,7 @@ def normalise(b: Builder) -> int:
     c = b.choices
     v = b.pick(lambda v: v.dtype in ("float32", "float64", "bfloat16") and len(v.shape) > 0 and v.x.size > 0)
     axis = some_axes(b, b.shape(v))
-    n = int(np.prod([b.shape(v)[a] for a in axis]))
+    n = math.prod([b.shape(v)[a] for a in axis])
     mean = b.one("multiply", b.one("sum", v, axis=axis, keepdims=True), Const(1.0 / n))
     centred = b.one("subtract", v, mean)
     squares = b.one("sum", b.one("square", centred), axis=axis, keepdims=True)

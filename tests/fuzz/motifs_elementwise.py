@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -68,7 +69,7 @@ def partner(b: Builder, shape: tuple[int, ...], fits: Callable[[Values], bool] =
 
     def meets(v: Values) -> bool:
         try:
-            return fits(v) and int(np.prod(np.broadcast_shapes(v.shape, shape))) <= b.scale.limit
+            return fits(v) and math.prod(np.broadcast_shapes(v.shape, shape)) <= b.scale.limit
         except ValueError:
             return False
 

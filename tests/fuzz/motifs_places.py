@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .builder import Builder, Rejected
@@ -36,7 +38,7 @@ def reshape(b: Builder) -> int:
                 f = c.pick(factors)
                 shape[i : i + 1] = [f, shape[i] // f] if c.chance(0.5) else [shape[i] // f, f]
         elif kind == 2:
-            shape = [int(np.prod(shape))]
+            shape = [math.prod(shape)]
         elif len(shape) < 5:
             shape.insert(c.integer(0, len(shape)), 1)
     return b.one("reshape", v, shape=tuple(shape))
@@ -48,7 +50,7 @@ def broadcast(b: Builder) -> int:
     shape = [b.dim() if d == 1 and c.chance(0.7) else d for d in b.shape(v)]
     if len(shape) < 4 and c.chance(0.6):
         shape.insert(0, b.dim())
-    if int(np.prod(shape)) > b.scale.limit:
+    if math.prod(shape) > b.scale.limit:
         raise Rejected("too large")
     return b.one("broadcast_to", v, shape=tuple(shape))
 
@@ -181,7 +183,7 @@ def an_index(b: Builder, length: int, shape: tuple[int, ...] | None = None) -> i
 
 
 def within(b: Builder, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if int(np.prod(shape)) > b.scale.limit:
+    if math.prod(shape) > b.scale.limit:
         raise Rejected("too large")
     return shape
 

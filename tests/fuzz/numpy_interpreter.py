@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -259,14 +260,14 @@ def words(key: np.ndarray, count: int) -> np.ndarray:
 
 
 def random_bits(key: Values, shape: tuple[int, ...], width: int) -> Values:
-    count = int(np.prod(shape))
+    count = math.prod(shape)
     dtype = {1: "uint8", 2: "uint16", 4: "uint32"}[width]
     w = words(key.x, -(-count * width // 4)).view(getattr(np, dtype))[:count]
     return Values(w.reshape(shape), dtype)
 
 
 def random_uniform(key: Values, shape: tuple[int, ...]) -> Values:
-    w = words(key.x, int(np.prod(shape))).astype(np.float64) * 2.0**-32
+    w = words(key.x, math.prod(shape)).astype(np.float64) * 2.0**-32
     return made(w.reshape(shape), "float32", 1e-7)
 
 
