@@ -81,6 +81,11 @@ def smooth(name: str, v: Values) -> Values:
     spread = np.where(np.isnan(spread) & (e == 0) & np.isnan(y), 0.0, spread)
     # Far from linear: nothing is known. Nor of what functions do at infinity, which has tests of its own.
     spread = np.where((e > 0.01 * (1 + np.abs(x))) | (np.isinf(x)) | np.isinf(y), np.inf, spread)
+    # Between the two ends may lie a pole.
+    if name in ("lgamma", "digamma"):
+        spread = np.where((x - reach <= 0.5) & (np.abs(x - np.rint(x)) <= reach), np.inf, spread)
+    elif name in ("reciprocal", "rsqrt", "log", "log2", "log10"):
+        spread = np.where((np.abs(x) <= reach) & (e > 0), np.inf, spread)
     spread = np.where(np.isnan(x) & (e == 0), 0.0, spread)
     return made(y, v.dtype, spread, ulps, correct=False)
 
