@@ -265,7 +265,7 @@ def test_transformations_on_several_threads():
             assert fn.compile(fn.grad(loss))(A(0.5), x).item() == pytest.approx(expected[1], rel=1e-5)
             assert [a.item() for a in compiled(A(0.5), x)] == expected
             with pytest.raises(ZeroDivisionError):
-                fn.grad(lambda w: fn.vmap(lambda a: a / (1 // 0))(x))(A(0.5))
+                fn.grad(lambda w: fn.vmap(lambda v: v / (1 // 0))(x))(A(0.5))
 
     in_threads(work)
 
@@ -299,7 +299,7 @@ def test_errors_in_the_middle_leave_no_trace_running():
 
     def raising(error):
         def f(x):
-            y = x * 2
+            fn.sin(x)
             raise error
 
         return f

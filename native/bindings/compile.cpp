@@ -117,8 +117,8 @@ class Compiled {
     for (const auto& [hash, entry] : recent_) {
       if (entry.use_count() > 1) continue;  // running
       if (int stop = visit_object(entry->statics, visit, arg)) return stop;
-      if (int stop = visit_treedef(entry->inputs, visit, arg)) return stop;
-      if (int stop = visit_treedef(entry->outputs, visit, arg)) return stop;
+      if (int stop = entry->inputs.traverse(visit, arg)) return stop;
+      if (int stop = entry->outputs.traverse(visit, arg)) return stop;
       if (entry->holds_python)
         if (int stop = visit_graph({entry->graph->graph()}, visit, arg)) return stop;
     }

@@ -9,20 +9,10 @@ int visit_object(const nb::object& object, visitproc visit, void* arg) {
   return object.is_valid() ? visit(object.ptr(), arg) : 0;
 }
 
-int visit_treedef(const pytree::TreeDef& treedef, visitproc visit, void* arg) {
-  if (!treedef || treedef.structure()->use_count() > 1) return 0;
-  for (const pytree::Node& node : treedef.nodes()) {
-    if (!node.record || node.record->use_count() > 1) continue;
-    for (const nb::object* object : {&node.record->keys, &node.record->metadata})
-      if (int stop = visit_object(*object, visit, arg)) return stop;
-  }
-  return 0;
-}
-
 int visit_flat(const Flat& flat, visitproc visit, void* arg) {
   for (const nb::object& leaf : flat.leaves)
     if (int stop = visit_object(leaf, visit, arg)) return stop;
-  return visit_treedef(flat.treedef, visit, arg);
+  return flat.treedef ? flat.treedef.traverse(visit, arg) : 0;
 }
 
 namespace {

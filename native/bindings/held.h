@@ -16,7 +16,6 @@ struct PythonHeld : Held {
 };
 
 int visit_object(const nb::object& object, visitproc visit, void* arg);
-int visit_treedef(const pytree::TreeDef& treedef, visitproc visit, void* arg);
 int visit_flat(const Flat& flat, visitproc visit, void* arg);
 
 // A graph and the values that go into it, all owned by the object that shows it.

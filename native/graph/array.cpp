@@ -23,7 +23,8 @@ NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
   for (const Array& input : inputs) {
     Node* from = input.node();
     node->inputs.emplace_back(input.ref());
-    if (from->trace != node->trace) node->trace = join_traces(node->trace, from->trace);
+    if (TraceId trace = from->trace; trace != 0 && trace != node->trace)
+      node->trace = node->trace == 0 ? trace : join_traces(node->trace, trace);
     node->abstract |= from->abstract;
     node->rebindable |= from->rebindable;
     if (!from->device.placed() || from->device == node->device) continue;

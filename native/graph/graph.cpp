@@ -71,7 +71,8 @@ Arrays used_from_outside(Span outputs, Span inputs, uint64_t since) {
     return false;
   };
   topological_order(outputs, [&](Node& node) {
-    if (known.contains(&node)) return false;
+    // What depends on no trace may be losing its inputs on another thread.
+    if (node.trace == 0 || known.contains(&node)) return false;
     // A node with several outputs is used through the one that is read.
     bool reads_outside = node.inputs.size() == 1 && node.inputs[0]->multi() && node.inputs[0]->sequence < since;
     return node.sequence < since || reads_outside ? use(node) : true;

@@ -68,7 +68,6 @@ class TreeDef {
   explicit operator bool() const noexcept { return bool(structure_); }
   size_t num_leaves() const noexcept { return structure_->nodes[0].leaves; }
   std::span<const Node> nodes() const noexcept { return structure_->nodes; }
-  const Ref<const Structure>& structure() const noexcept { return structure_; }
   bool is_leaf() const noexcept { return structure_->nodes[0].kind == Kind::Leaf; }
 
   bool operator==(const TreeDef& other) const;
