@@ -27,7 +27,12 @@ std::vector<Argument> arguments_of(Span arrays) {
 }
 
 bool weak_array(nb::handle object, Array& out) {
-  if (!convert_scalar(object.ptr(), {}, out)) return false;
+  if (PyFloat_Check(object.ptr())) {  // learning rates: no constant to look up
+    auto value = float(PyFloat_AsDouble(object.ptr()));
+    out = scalar_array(&value, Dtype::float32);
+  } else if (!convert_scalar(object.ptr(), {}, out)) {
+    return false;
+  }
   out = with_weakness(std::move(out), true);
   return true;
 }

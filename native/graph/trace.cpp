@@ -5,7 +5,6 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
@@ -14,6 +13,8 @@
 
 namespace funcnn {
 namespace {
+
+constexpr size_t kFirstSweep = 8;
 
 // The traces that nest on a thread, from the outermost on. A trace's id is the number of its session and its place
 // within; numbers only grow. While a session lasts its values keep their pasts: an inner trace that ended may have
@@ -25,7 +26,7 @@ struct Session {
   int rebuilding = 0;            // running traces whose nodes will be rebuilt
   std::vector<uint64_t> with;    // older sessions, running then, whose values some of this one's depend on
   std::vector<NodeRef> kept;     // computed values that still hold their pasts
-  size_t sweep = 8;              // how many of them before those that only we hold are dropped
+  size_t sweep = kFirstSweep;    // how many of them before those that only we hold are dropped
 };
 
 constexpr int kPlaceBits = 24;
@@ -34,22 +35,22 @@ uint64_t session_of(TraceId id) { return id >> kPlaceBits; }
 
 struct Sessions {
   std::mutex mutex;
-  std::unordered_map<uint64_t, std::unique_ptr<Session>> last;  // those that last, and ended ones that depend on them
+  std::vector<std::unique_ptr<Session>> last;  // those that last, and ended ones that depend on them: few
   uint64_t next = 1;
   std::atomic<uint64_t> oldest{UINT64_MAX};  // the lowest number among them
 
   Session* find(uint64_t number) {
-    auto it = last.find(number);
-    return it == last.end() ? nullptr : it->second.get();
+    for (const auto& session : last)
+      if (session->number == number) return session.get();
+    return nullptr;
   }
-  Session& open(uint64_t number) {
-    auto& place = last[number];
-    if (!place) {
-      place = std::make_unique<Session>();
-      place->number = number;
-      if (number < oldest.load(std::memory_order_relaxed)) oldest.store(number, std::memory_order_release);
-    }
-    return *place;
+  Session& open(uint64_t number, std::unique_ptr<Session> made = nullptr) {
+    if (Session* found = find(number)) return *found;
+    if (!made) made = std::make_unique<Session>();
+    made->number = number;
+    if (number < oldest.load(std::memory_order_relaxed)) oldest.store(number, std::memory_order_release);
+    last.push_back(std::move(made));
+    return *last.back();
   }
   bool lasts(const Session& session) {
     return !session.running.empty() || std::any_of(session.with.begin(), session.with.end(), [&](uint64_t number) {
@@ -57,23 +58,23 @@ struct Sessions {
       return other && lasts(*other);
     });
   }
-  // Forget what lasts no longer; its values go to `ended`.
-  void close(std::vector<NodeRef>& ended) {
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (auto it = last.begin(); it != last.end();) {
-        if (lasts(*it->second)) {
-          ++it;
-          continue;
-        }
-        ended.insert(ended.end(), it->second->kept.begin(), it->second->kept.end());
-        it = last.erase(it);
-        changed = true;
+  // Forget what lasts no longer; its values go to `ended`. Returns one of those forgotten, for reuse.
+  std::unique_ptr<Session> close(std::vector<NodeRef>& ended) {
+    std::unique_ptr<Session> gone;
+    for (size_t i = 0; i < last.size();) {
+      if (lasts(*last[i])) {
+        ++i;
+        continue;
       }
+      gone = std::move(last[i]);
+      last.erase(last.begin() + std::ptrdiff_t(i));
+      ended.insert(ended.end(), gone->kept.begin(), gone->kept.end());
+      i = 0;  // others may have lasted on its account
     }
     uint64_t lowest = UINT64_MAX;
-    for (const auto& [number, session] : last) lowest = std::min(lowest, number);
+    for (const auto& session : last) lowest = std::min(lowest, session->number);
     oldest.store(lowest, std::memory_order_release);
+    return gone;
   }
 };
 
@@ -84,6 +85,7 @@ Sessions& sessions() {
 }
 
 thread_local Session* mine = nullptr;
+thread_local std::unique_ptr<Session> spare;  // opening one is on the path of every transformation
 thread_local std::vector<NodeRef> ended_here;
 
 // Without the lock: whether a trace may have a session that lasts.
@@ -111,7 +113,7 @@ const Placeholder* placeholder_of(const Array& x) {
 TraceScope::TraceScope(Nodes nodes) : nodes_(nodes) {
   Sessions& all = sessions();
   std::lock_guard lock(all.mutex);
-  if (!mine) mine = &all.open(all.next++);
+  if (!mine) mine = &all.open(all.next++, std::move(spare));
   // In the unlikely case that places run out, traces share the last one: walks of the inner then visit more.
   mine->opened = std::min(mine->opened + 1, kLastPlace);
   id_ = mine->number << kPlaceBits | mine->opened;
@@ -127,7 +129,14 @@ TraceScope::~TraceScope() {
   mine->rebuilding -= nodes_ == Nodes::rebuilt;
   if (!mine->running.empty()) return;
   mine = nullptr;
-  all.close(ended_here);
+  spare = all.close(ended_here);
+  if (!spare) return;
+  // Its vectors keep their memory.
+  spare->opened = 0;
+  spare->rebuilding = 0;
+  spare->with.clear();
+  spare->kept.clear();
+  spare->sweep = kFirstSweep;
 }
 
 TraceId current_trace() { return mine ? mine->running.back() : 0; }
@@ -181,7 +190,7 @@ bool keeps_past(Node& node) {
     auto rest = std::partition(kept.begin(), kept.end(), [](const NodeRef& n) { return n->use_count() > 1; });
     dropped.assign(std::make_move_iterator(rest), std::make_move_iterator(kept.end()));
     kept.erase(rest, kept.end());
-    session->sweep = std::max<size_t>(8, 2 * kept.size());
+    session->sweep = std::max(kFirstSweep, 2 * kept.size());
   }
   return true;
 }
@@ -191,7 +200,7 @@ std::vector<NodeRef> take_kept() { return std::exchange(ended_here, {}); }
 void forget_other_threads() {
   Sessions& all = sessions();
   std::lock_guard lock(all.mutex);
-  for (auto& [number, session] : all.last)
+  for (auto& session : all.last)
     if (session.get() != mine) session->running.clear();
   all.close(ended_here);
 }
