@@ -321,3 +321,11 @@ def test_a_derivative_by_something_made_from_nothing():
     assert carry.tolist() == [0, 6, 12] and ys.shape == (4, 2)
     h = fn.grad(lambda c: (fn.scan(lambda c, x: (c * (1 + fn.arange(3)), c), c, fn.arange(2))[0]).sum())
     assert h(fn.ones(3)).tolist() == [1, 4, 9]
+
+
+def test_what_was_given_away_is_not_made_again():
+    x = fn.zeros(3)
+    fn.eval(x)
+    fn.compile(lambda x: x + 1, donate="x")(x)
+    with pytest.raises(ValueError, match="donated"):
+        fn.compile(lambda y: x + y)(fn.ones(3))

@@ -368,3 +368,25 @@ def test_reductions_of_one_empty_array_keep_their_own_rows(rows):
         fn.eval(*sums)
         for n, total in zip(rows, sums, strict=True):
             np.testing.assert_array_equal(total, np.zeros(n))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_comparisons_see_what_a_short_float_holds(compiled):
+    run = fn.compile if compiled else lambda f: f
+    base = fn.array([256.0, 0.0], fn.bfloat16)
+    assert run(lambda x: x + 1 != x)(base).tolist() == [False, True]
+    assert run(lambda x: x + 1 == 256)(base).tolist() == [True, False]
+    assert run(lambda x: fn.where(x + 1 > 256, 1, 0))(base).tolist() == [0, 0]
+    large = fn.array([300.0, 200.0], fn.float16)
+    assert run(lambda x: fn.isinf(x * x))(large).tolist() == [True, False]
+    assert run(lambda x: fn.all(fn.isfinite(x * x)))(large).item() is False
+    tiny = fn.array([1e-4], fn.float16)
+    assert run(lambda x: x * x * x == 0)(tiny).tolist() == [True]
+
+
+def test_maxima_of_short_floats_are_found_where_they_are():
+    x = fn.array(np.linspace(0, 1, 300).reshape(3, 100), fn.bfloat16)
+    f = lambda x: fn.max(x * 1.001 + 0.3, axis=1).sum()  # noqa: E731
+    for g in (fn.grad(f)(x), fn.compile(fn.grad(f))(x)):
+        rows = np.asarray(g.astype(fn.float32)).sum(axis=1)
+        np.testing.assert_allclose(rows, 1.0, rtol=0.02)

@@ -9,7 +9,9 @@ namespace funcnn {
 namespace {
 
 // Whether a closed graph computes the node itself. Such nodes are never shared between graphs, so none gets a value.
-bool computed_inside(const Node& node) { return node.from_nothing && !node.available(); }
+bool computed_inside(const Node& node) {
+  return node.from_nothing && node.primitive && !node.available() && !node.lost();
+}
 
 // Rebuild nodes over the replacements already in `map`; nodes outside keep their place. In order of creation, which is
 // topological and which plans schedule by.

@@ -68,10 +68,9 @@ namespace {
 // The primitive of an unevaluated padding with zero along one axis only, which is stored in `axis`.
 const Pad* as_zero_padding(const Array& x, int& axis) {
   const Node* node = x.node();
-  if (node->available() || !node->primitive || node->primitive->name() != "pad") return nullptr;
+  auto* made = dynamic_cast<const Pad*>(node->primitive.get());
   double value;
-  if (!known_scalar(Array(node->inputs[1]), value) || value != 0) return nullptr;
-  auto* made = static_cast<const Pad*>(node->primitive.get());
+  if (node->available() || !made || !known_scalar(Array(node->inputs[1]), value) || value != 0) return nullptr;
   axis = -1;
   for (int i = 0; i < int(node->shape.size()); ++i) {
     if (made->interior()[size_t(i)] != 0) return nullptr;
@@ -85,9 +84,8 @@ const Pad* as_zero_padding(const Array& x, int& axis) {
 // The inputs of an unevaluated concatenation along `axis`, or x alone.
 void append_parts(const Array& x, int axis, Arrays& parts) {
   const Node* node = x.node();
-  bool joined = !node->available() && node->primitive && node->primitive->name() == "concatenate" &&
-                static_cast<const Concatenate&>(*node->primitive).axis() == axis;
-  if (!joined)
+  auto* joined = dynamic_cast<const Concatenate*>(node->primitive.get());
+  if (node->available() || !joined || joined->axis() != axis)
     parts.push_back(x);
   else
     for (const NodeRef& input : node->inputs) parts.emplace_back(input);

@@ -78,13 +78,13 @@ class Emitter {
     return is_conversion(val) && is_half(val.dtype) ? push_round(val.dtype, made) : made;
   }
 
-  // A conversion from half precision sees what the narrow type holds, also of a value that never reaches memory.
+  // What leaves half precision, by a conversion, a comparison or a predicate, sees what the narrow type holds, also of
+  // a value that never reaches memory.
   int rounded_operand(const Value& val, int base, int made) {
-    const Value& from = value(base);
+    Dtype from = value(base).dtype;
     const Instruction& i = out_.program.code[size_t(made)];
     bool exact = i.kind == InstructionKind::load || i.op == Opcode::round_float16 || i.op == Opcode::round_bfloat16;
-    return is_conversion(val) && is_half(from.dtype) && from.dtype != val.dtype && !exact ? push_round(from.dtype, made)
-                                                                                          : made;
+    return is_half(from) && from != val.dtype && !exact ? push_round(from, made) : made;
   }
 
   int load(const View& view, const Shape& shape, Space reader_space) {
