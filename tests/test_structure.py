@@ -191,7 +191,7 @@ def primitives() -> dict[str, dict[str, set[str]]]:
             arrays = [fn.zeros(i.shape, getattr(fn, i.dtype or fallback)) for i in sample]
             add(op.call, arrays)
             chosen = tuple(i for i, x in enumerate(sample) if x.dtype is None)
-            if op.differentiable:
+            if op.differentiable and "float" in fallback:
                 add(lambda *xs, op=op, c=chosen: fn.grad(lambda *ys: total(op.call(*ys)), argnums=c)(*xs), arrays)
     for family, (calls, given) in FAMILIES.items():
         for call in calls:
