@@ -1,53 +1,53 @@
-// 16-bit floating point, stored only: arithmetic happens in float32.
+// 16-bit floating point, stored only: arithmetic happens in float32. The conversions have no branches, so that loops
+// over them vectorise.
 #pragma once
 
-#include <bit>
 #include <cstdint>
+
+#include "base/inline.h"
 
 namespace funcnn {
 
 // Round to nearest even; overflow gives infinity, NaN stays NaN.
-constexpr uint16_t float_to_bfloat16_bits(float value) {
-  uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return uint16_t((bits >> 16) | 0x40u);
-  return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+constexpr FUNCNN_INLINE uint16_t float_to_bfloat16_bits(float value) {
+  uint32_t bits = __builtin_bit_cast(uint32_t, value);
+  uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  return uint16_t((bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 0x40u : rounded);
 }
-constexpr float bfloat16_bits_to_float(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
+constexpr FUNCNN_INLINE float bfloat16_bits_to_float(uint16_t bits) {
+  return __builtin_bit_cast(float, uint32_t(bits) << 16);
+}
 
-constexpr uint16_t float_to_float16_bits(float value) {
-  uint32_t bits = std::bit_cast<uint32_t>(value);
-  uint32_t sign = (bits >> 16) & 0x8000u;
-  uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return uint16_t(sign | 0x7e00u);
-  if (magnitude >= 0x477ff000u) return uint16_t(sign | 0x7c00u);
-  if (magnitude < 0x38800000u) {
-    // Subnormal in half: let float addition do the rounding at the right bit.
-    float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return uint16_t(sign | (std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(0.5f)));
-  }
-  uint32_t odd = (magnitude >> 13) & 1u;
-  return uint16_t(sign | ((magnitude + 0xc8000fffu + odd) >> 13));
+constexpr FUNCNN_INLINE uint16_t float_to_float16_bits(float value) {
+  uint32_t bits = __builtin_bit_cast(uint32_t, value);
+  uint32_t sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
+  uint32_t normal = (magnitude + 0xc8000fffu + ((magnitude >> 13) & 1u)) >> 13;
+  // Subnormal in half: float addition rounds at the right bit.
+  uint32_t subnormal = __builtin_bit_cast(uint32_t, __builtin_bit_cast(float, magnitude) + 0.5f) - 0x3f000000u;
+  uint32_t half = magnitude < 0x38800000u ? subnormal : normal;
+  half = magnitude >= 0x477ff000u ? 0x7c00u : half;
+  half = magnitude > 0x7f800000u ? 0x7e00u : half;
+  return uint16_t(sign | half);
 }
-constexpr float float16_bits_to_float(uint16_t half) {
-  uint32_t sign = uint32_t(half & 0x8000u) << 16;
-  uint32_t rest = half & 0x7fffu;
-  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | ((rest & 0x3ffu) << 13));
-  if (rest >= 0x400u) return std::bit_cast<float>(sign | ((rest << 13) + 0x38000000u));
-  float magnitude = float(rest) * 5.9604644775390625e-8f;  // 2^-24
-  return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
+// A product rebases the exponent and normalises subnormal numbers; infinities and NaN keep theirs.
+constexpr FUNCNN_INLINE float float16_bits_to_float(uint16_t half) {
+  uint32_t sign = uint32_t(half & 0x8000u) << 16, magnitude = uint32_t(half & 0x7fffu) << 13;
+  uint32_t scaled = __builtin_bit_cast(uint32_t, __builtin_bit_cast(float, magnitude) * 0x1p112f);
+  uint32_t bits = magnitude >= 0x0f800000u ? (magnitude | 0x7f800000u) : scaled;
+  return __builtin_bit_cast(float, bits | sign);
 }
 
 struct float16_t {
   uint16_t bits = 0;
   float16_t() = default;
-  constexpr explicit float16_t(float value) : bits(float_to_float16_bits(value)) {}
-  constexpr operator float() const { return float16_bits_to_float(bits); }
+  constexpr FUNCNN_INLINE explicit float16_t(float value) : bits(float_to_float16_bits(value)) {}
+  constexpr FUNCNN_INLINE operator float() const { return float16_bits_to_float(bits); }
 };
 struct bfloat16_t {
   uint16_t bits = 0;
   bfloat16_t() = default;
-  constexpr explicit bfloat16_t(float value) : bits(float_to_bfloat16_bits(value)) {}
-  constexpr operator float() const { return bfloat16_bits_to_float(bits); }
+  constexpr FUNCNN_INLINE explicit bfloat16_t(float value) : bits(float_to_bfloat16_bits(value)) {}
+  constexpr FUNCNN_INLINE operator float() const { return bfloat16_bits_to_float(bits); }
 };
 
 }  // namespace funcnn

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backends/cpu/gemm_blocks.h"
+#include "backends/cpu/instruction_set.h"
 
 namespace funcnn::cpu {
 
@@ -22,11 +23,9 @@ size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item) {
 const GemmTable* gemm_table() {
   static const GemmTable* table = [] {
     const GemmTable* best = &gemm_table_baseline;
-#if defined(FUNCNN_X86) && defined(__GNUC__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best = &gemm_table_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
-      best = &gemm_table_avx512;
+#if defined(FUNCNN_X86)
+    if (machine_level() == InstructionLevel::avx2) best = &gemm_table_avx2;
+    if (machine_level() == InstructionLevel::avx512) best = &gemm_table_avx512;
 #endif
     return best->f32 ? best : nullptr;
   }();

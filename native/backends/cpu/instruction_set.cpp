@@ -15,8 +15,7 @@
 namespace funcnn::cpu {
 namespace {
 
-#if defined(FUNCNN_X86)
-#if defined(_MSC_VER)
+#if defined(FUNCNN_X86) && defined(_MSC_VER)
 bool leaf7(int bit) {
   int r[4];
   __cpuid(r, 1);
@@ -24,37 +23,38 @@ bool leaf7(int bit) {
   __cpuidex(r, 7, 0);
   return system_saves_ymm && fma && (r[1] & (1 << bit));
 }
-bool has_avx2() { return leaf7(5); }
-bool has_avx512() {
-  return has_avx2() && (_xgetbv(0) & 0xe6) == 0xe6 && leaf7(16) && leaf7(17) && leaf7(30) && leaf7(31);
+InstructionLevel detect() {
+  if (!leaf7(5)) return InstructionLevel::baseline;
+  bool wide = (_xgetbv(0) & 0xe6) == 0xe6 && leaf7(16) && leaf7(17) && leaf7(30) && leaf7(31);
+  return wide ? InstructionLevel::avx512 : InstructionLevel::avx2;
+}
+#elif defined(FUNCNN_X86)
+InstructionLevel detect() {
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return InstructionLevel::baseline;
+  bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  return wide ? InstructionLevel::avx512 : InstructionLevel::avx2;
 }
 #else
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
+InstructionLevel detect() { return InstructionLevel::baseline; }
 #endif
-#endif
-
-bool always() { return true; }
 
 struct InstructionSet {
   const char* name;
-  bool (*supported)();
+  InstructionLevel level;
   void (*fill)(simd::Table&);
 };
 
 // The best one last.
 constexpr InstructionSet kSets[] = {
 #if defined(__aarch64__) || defined(_M_ARM64)
-    {"neon", always, simd::baseline::fill_table},
+    {"neon", InstructionLevel::baseline, simd::baseline::fill_table},
 #else
-    {"baseline", always, simd::baseline::fill_table},
+    {"baseline", InstructionLevel::baseline, simd::baseline::fill_table},
 #endif
 #if defined(FUNCNN_X86)
-    {"avx2", has_avx2, simd::avx2::fill_table},
-    {"avx512", has_avx512, simd::avx512::fill_table},
+    {"avx2", InstructionLevel::avx2, simd::avx2::fill_table},
+    {"avx512", InstructionLevel::avx512, simd::avx512::fill_table},
 #endif
 };
 constexpr size_t kSetCount = sizeof(kSets) / sizeof(kSets[0]);
@@ -85,7 +85,7 @@ void ensure_active() {
   static const bool done = [] {
     size_t best = 0;
     for (size_t i = 0; i < kSetCount; ++i)
-      if (kSets[i].supported()) best = i;
+      if (kSets[i].level <= machine_level()) best = i;
     activate(kSets[best]);
     return true;
   }();
@@ -93,6 +93,11 @@ void ensure_active() {
 }
 
 }  // namespace
+
+InstructionLevel machine_level() {
+  static const InstructionLevel level = detect();
+  return level;
+}
 
 const simd::Table& active_table() {
   ensure_active();
@@ -108,7 +113,7 @@ void set_instruction_set(const char* name) {
   ensure_active();
   std::string known;
   for (const InstructionSet& set : kSets) {
-    if (!set.supported()) continue;
+    if (set.level > machine_level()) continue;
     if (std::string_view(set.name) == name) return activate(set);
     known += known.empty() ? set.name : std::string(", ") + set.name;
   }

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "backends/cpu/instruction_set.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/threefry.h"
 #include "base/thread_pool.h"
@@ -16,15 +17,16 @@ void threefry_avx512(uint32_t, uint32_t, uint32_t, uint32_t, int64_t, uint32_t*,
 #endif
 
 Threefry threefry() {
-#if defined(FUNCNN_X86) && defined(__GNUC__)
-  static const Threefry best = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")
-                                   ? threefry_avx512
-                               : __builtin_cpu_supports("avx2") ? threefry_avx2
-                                                                : threefry_baseline;
-  return best;
-#else
-  return threefry_baseline;
+  switch (machine_level()) {
+#if defined(FUNCNN_X86)
+    case InstructionLevel::avx512:
+      return threefry_avx512;
+    case InstructionLevel::avx2:
+      return threefry_avx2;
 #endif
+    default:
+      return threefry_baseline;
+  }
 }
 
 namespace {

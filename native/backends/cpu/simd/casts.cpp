@@ -6,54 +6,25 @@
 namespace funcnn::cpu::simd {
 namespace {
 
-struct Half {
-  uint16_t bits;
-};
-struct Brain {
-  uint16_t bits;
-};
 struct Bool {
   uint8_t value;
 };
 
-FUNCNN_INLINE float widen(Half h) {
-  uint32_t sign = uint32_t(h.bits & 0x8000u) << 16, rest = h.bits & 0x7fffu;
-  float normal = from_bits(int32_t((rest << 13) + 0x38000000u));
-  float special = from_bits(int32_t(0x7f800000u | ((rest & 0x3ffu) << 13)));
-  float subnormal = float(int32_t(rest)) * 5.9604644775390625e-8f;  // 2^-24
-  float m = rest >= 0x7c00u ? special : normal;
-  m = rest < 0x400u ? subnormal : m;
-  return from_bits(int32_t(uint32_t(bits(m)) | sign));
-}
-FUNCNN_INLINE float widen(Brain h) { return from_bits(int32_t(uint32_t(h.bits) << 16)); }
-
-FUNCNN_INLINE Half narrow_half(float x) {
-  uint32_t b = uint32_t(bits(x)), sign = (b >> 16) & 0x8000u, m = b & 0x7fffffffu;
-  uint32_t normal = (m + 0xc8000fffu + ((m >> 13) & 1u)) >> 13;
-  uint32_t subnormal = uint32_t(bits(from_bits(int32_t(m)) + 0.5f)) - 0x3f000000u;
-  uint32_t r = m < 0x38800000u ? subnormal : normal;
-  r = m >= 0x477ff000u ? 0x7c00u : r;
-  r = m > 0x7f800000u ? 0x7e00u : r;
-  return {uint16_t(sign | r)};
-}
-FUNCNN_INLINE Brain narrow_brain(float x) {
-  uint32_t b = uint32_t(bits(x));
-  uint32_t rounded = (b + 0x7fffu + ((b >> 16) & 1u)) >> 16;
-  return {uint16_t((b & 0x7fffffffu) > 0x7f800000u ? (b >> 16) | 0x40u : rounded)};
-}
+FUNCNN_INLINE float widen(float16_t x) { return float16_bits_to_float(x.bits); }
+FUNCNN_INLINE float widen(bfloat16_t x) { return bfloat16_bits_to_float(x.bits); }
 
 template <class To, class From>
 FUNCNN_INLINE To convert(From x) {
-  if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, Brain>) {
+  if constexpr (std::is_same_v<From, float16_t> || std::is_same_v<From, bfloat16_t>) {
     return convert<To>(widen(x));
   } else if constexpr (std::is_same_v<From, Bool>) {
     return convert<To>(x.value);
   } else if constexpr (std::is_same_v<To, Bool>) {
     return {uint8_t(x != From(0))};
-  } else if constexpr (std::is_same_v<To, Half>) {
-    return narrow_half(float(x));
-  } else if constexpr (std::is_same_v<To, Brain>) {
-    return narrow_brain(float(x));
+  } else if constexpr (std::is_same_v<To, float16_t>) {
+    return float16_t(float(x));
+  } else if constexpr (std::is_same_v<To, bfloat16_t>) {
+    return bfloat16_t(float(x));
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To> && sizeof(To) < 4) {
     return To(int32_t(x));
   } else if constexpr (std::is_floating_point_v<From> && std::is_same_v<To, uint32_t>) {
@@ -73,17 +44,17 @@ void cast_loop(void* out, const void* in, int64_t n) {
 }
 
 struct RoundHalf {
-  static FUNCNN_INLINE float apply(float x) { return widen(narrow_half(x)); }
+  static FUNCNN_INLINE float apply(float x) { return widen(float16_t(x)); }
 };
 struct RoundBrain {
-  static FUNCNN_INLINE float apply(float x) { return widen(narrow_brain(x)); }
+  static FUNCNN_INLINE float apply(float x) { return widen(bfloat16_t(x)); }
 };
 
 template <class T>
 struct Of : DtypeOf<T> {};
 // clang-format off
-template <> struct Of<Half> { static constexpr int value = int(Dtype::float16); };
-template <> struct Of<Brain> { static constexpr int value = int(Dtype::bfloat16); };
+template <> struct Of<float16_t> { static constexpr int value = int(Dtype::float16); };
+template <> struct Of<bfloat16_t> { static constexpr int value = int(Dtype::bfloat16); };
 template <> struct Of<Bool> { static constexpr int value = int(Dtype::bool_); };
 // clang-format on
 
@@ -91,8 +62,8 @@ template <class To, class... From>
 void add_to(Table& t, Types<From...>) {
   ((t.cast[Of<To>::value][Of<From>::value] = cast_loop<To, From>), ...);
 }
-using All =
-    Types<Bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t, Half, Brain, float, double>;
+using All = Types<Bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t, float16_t, bfloat16_t,
+                  float, double>;
 template <class... To>
 void add_all(Table& t, Types<To...>) {
   (add_to<To>(t, All{}), ...);

@@ -39,14 +39,7 @@ struct Simd {
 inline float widen(float x) { return x; }
 inline double widen(double x) { return x; }
 inline float widen(bfloat16_t x) { return bfloat16_bits_to_float(x.bits); }
-// Without branches, so that loops over it vectorise: the exponent is rebased by a product, which also normalises
-// subnormal numbers; infinities and NaN keep theirs.
-inline float widen(float16_t x) {
-  uint32_t magnitude = uint32_t(x.bits & 0x7fffu) << 13, sign = uint32_t(x.bits & 0x8000u) << 16;
-  uint32_t scaled = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
-  uint32_t bits = magnitude >= 0x0f800000u ? (magnitude | 0x7f800000u) : scaled;
-  return std::bit_cast<float>(bits | sign);
-}
+inline float widen(float16_t x) { return float16_bits_to_float(x.bits); }
 
 // `rows` x panel elements of C from k steps of a packed panel of A (kRows apart) and a panel of B (`step` apart).
 template <class T, int vectors, int rows>

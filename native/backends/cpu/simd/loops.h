@@ -2,12 +2,11 @@
 #pragma once
 
 #include "backends/cpu/simd/table.h"
+#include "base/inline.h"
 
 #if defined(_MSC_VER) && !defined(__clang__)
-#define FUNCNN_INLINE __forceinline
 #define FUNCNN_RESTRICT __restrict
 #else
-#define FUNCNN_INLINE inline __attribute__((always_inline))
 #define FUNCNN_RESTRICT __restrict__
 #endif
 
