@@ -246,6 +246,7 @@ UNARY = [
     unary("arctanh", np.arctanh, -0.8, 0.8, FLOATS, result="float"),
     unary("sigmoid", lambda x: 1 / (1 + np.exp(-x)), dtypes=REAL, result="float"),
     unary("erf", _erf, dtypes=REAL, result="float"),
+    unary("erfc", _special("erfc"), dtypes=REAL, result="float"),
     unary("erfinv", _special("erfinv"), -0.9, 0.9, FLOATS, edges=[0.0, 1.0, -1.0, 0.5, 2.0, np.nan], tolerance=32),
     unary(
         "lgamma",

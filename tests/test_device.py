@@ -27,7 +27,7 @@ def cpu_by_default():
 
 def test_devices_are_values():
     assert fn.Device("gpu:0") == fn.Device("gpu") != fn.Device("gpu:1")
-    assert fn.Device("cpu") == "cpu" and "cpu" == fn.Device("cpu")
+    assert fn.Device("cpu") == "cpu" and fn.Device("cpu") == "cpu"
     assert {fn.Device("cpu"): 1}[fn.Device("cpu")] == 1
     assert repr(fn.Device("gpu:3")) == "Device('gpu:3')" and str(REFERENCE) == "reference"
     assert (fn.Device("gpu:3").kind, fn.Device("gpu:3").index) == ("gpu", 3)
@@ -89,7 +89,9 @@ def test_operations_run_where_their_inputs_are():
 def test_a_mix_is_refused_at_the_call():
     x, y = on_reference([1.0, 2.0]), fn.array([1.0, 2.0])
     for f in (lambda: x + y, lambda: fn.concatenate([y, x]), lambda: x @ y, lambda: fn.where(y > 0, x, 0.0)):
-        with pytest.raises(ValueError, match=r"arguments are on \w+ and on \w+; move them to one device with fn.device_put"):
+        with pytest.raises(
+            ValueError, match=r"arguments are on \w+ and on \w+; move them to one device with fn.device_put"
+        ):
             f()
     assert (x + fn.device_put(y, REFERENCE)).tolist() == [2, 4]
 

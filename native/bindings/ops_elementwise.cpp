@@ -66,6 +66,8 @@ const UnaryRow unary_rows[] = {
     {"sigmoid", Opcode::sigmoid, "Compute the logistic function 1 / (1 + exp(-x)).", kFloats, "[0.0]", "[0.5]", false},
     {"erf", Opcode::erf, "Compute the error function, 2 / sqrt(pi) times the integral of exp(-t * t) from 0 to x.",
      kFloats, "[0.0]", "[0.]", false},
+    {"erfc", Opcode::erfc, "Compute 1 - erf(x) without losing digits where it is small.", kFloats, "[0.0, 5.0]",
+     "[1.0000000e+00, 1.5374597e-12]", false},
     {"erfinv", Opcode::erfinv, "Compute the inverse of the error function on (-1, 1).", kFloats, "[0.0]", "[0.]",
      false},
     {"lgamma", Opcode::lgamma, "Take the logarithm of the absolute value of the gamma function.", kFloats, "[1.0, 4.0]",
@@ -200,6 +202,9 @@ Array power_of(nb::handle a, nb::handle b) {
 void bind_elementwise(nb::module_& m) {
   for (const UnaryRow& row : unary_rows) bind_unary(m, row);
   for (const BinaryRow& row : binary_rows) bind_binary(m, row);
+  m.def(
+      "_gelu", [](nb::handle x) { return wrap_object(unary(Opcode::gelu, as_array(x, "gelu"))); }, nb::arg("x"),
+      nb::sig("def _gelu(x: ArrayLike, /) -> array"), "Compute nn.gelu.");
 
   m.def(
       "power", [](nb::handle a, nb::handle b) { return power_of(a, b); }, nb::arg("a"), nb::arg("b"),

@@ -23,7 +23,7 @@ Dtype parse_dtype(const std::string& name) {
 }
 Opcode parse_opcode(const std::string& name) {
   for (int i = 0; i < kOpcodeCount; ++i)
-    if (opcode_name(Opcode(i)) == name) return Opcode(i);
+    if (opcode_info(Opcode(i)).name == name) return Opcode(i);
   throw ValueError(cat("unknown opcode ", name));
 }
 ReduceOp parse_reduce(const std::string& name) {
@@ -96,7 +96,7 @@ void check(const KernelProgram& p) {
     bool accesses =
         in.kind == InstructionKind::load || in.kind == InstructionKind::store || in.kind == InstructionKind::reduce_col;
     bool makes = in.kind == InstructionKind::load || in.kind == InstructionKind::index;
-    int arity = in.kind == InstructionKind::compute ? opcode_arity(in.op) : makes ? 0 : 1;
+    int arity = in.kind == InstructionKind::compute ? opcode_info(in.op).arity : makes ? 0 : 1;
     for (int k = 0; k < 3; ++k)
       expect(k < arity ? in.args[k] >= 0 && in.args[k] < int(i) : in.args[k] == -1, "instruction ", i,
              " has other arguments than ", arity, " earlier values");

@@ -100,7 +100,8 @@ Example:
     >>> x.item()
     2.0
 )");
-  m.def("synchronize", &synchronize, nb::call_guard<Unlocked>(), "Wait for everything `async_eval` has started and for all devices.");
+  m.def("synchronize", &synchronize, nb::call_guard<Unlocked>(),
+        "Wait for everything `async_eval` has started and for all devices.");
   m.def(
       "set_num_threads",
       [](int count) {

@@ -39,9 +39,7 @@ NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
 bool is_dear(const Node& node) {
   constexpr int64_t kMany = 4096;
   if (node.size() < kMany || node.primitive->kind() != Kind::elementwise) return false;
-  Opcode op = node.primitive->opcode();
-  return (op >= Opcode::exp && op <= Opcode::digamma) || op == Opcode::power || op == Opcode::arctan2 ||
-         op == Opcode::logaddexp;
+  return opcode_info(node.primitive->opcode()).cost >= OpcodeCost::exponential;
 }
 
 // Node::from_nothing of a node with its inputs, shape and dtype.

@@ -41,7 +41,10 @@ enum class Opcode : uint8_t {
   arctanh,
   sigmoid,
   erf,
+  erfc,
   erfinv,
+  gelu,             // x times the cumulative distribution function of the normal distribution
+  gelu_derivative,  // of gelu
   lgamma,
   digamma,
   isnan,
@@ -67,6 +70,7 @@ enum class Opcode : uint8_t {
   minimum,
   arctan2,
   logaddexp,
+  exp_product,  // exp(a * b) without the rounding of the product; made by derivative rules
   equal,
   not_equal,
   less,
@@ -87,11 +91,41 @@ enum class Opcode : uint8_t {
 };
 inline constexpr int kOpcodeCount = int(Opcode::fma) + 1;
 
-// The name of the public function.
-std::string_view opcode_name(Opcode op);
-int opcode_arity(Opcode op);
-// Comparisons and predicates: bool out, whatever comes in.
-bool opcode_gives_bool(Opcode op);
+// What the operands are made into first.
+enum class OperandRule : uint8_t {
+  any,
+  inexact,  // integers and bools become float32
+  bits,     // integers and bools; others are refused
+};
+enum class ResultRule : uint8_t {
+  same,     // the dtype of the operands
+  boolean,  // whatever comes in
+  real,     // float32 of complex64
+  complex,
+};
+enum class DerivativeKind : uint8_t { smooth, zero, unavailable };
+// How much work an element is, in classes that a back end prices.
+enum class OpcodeCost : uint8_t { basic, division, exponential, transcendental, remainder, gamma };
+
+// All there is to know about an opcode but its derivative (ops/elementwise.cpp) and its code (back ends).
+struct OpcodeInfo {
+  static constexpr Opcode kRefused = Opcode(255);
+
+  Opcode op;
+  std::string_view name;  // of the public function
+  int arity;
+  OperandRule operands = OperandRule::any;
+  ResultRule result = ResultRule::same;
+  bool complex = true;  // defined for complex64
+  DerivativeKind derivative = DerivativeKind::smooth;
+  OpcodeCost cost = OpcodeCost::basic;
+  bool compares = false;  // asks for equality or order of its operands
+  Opcode on_bool;         // what stands for it where the operands are bools, as in NumPy, or kRefused
+
+  constexpr bool gives_bool() const { return result == ResultRule::boolean; }
+};
+
+const OpcodeInfo& opcode_info(Opcode op);
 
 enum class ReduceOp : uint8_t { sum, prod, max, min, all, any };
 std::string_view reduce_name(ReduceOp op);

@@ -23,6 +23,33 @@ Array c(double value, const Array& like) { return constant(value, like.dtype());
 Array one_minus(const Array& x) { return subtract(c(1, x), x); }
 Array one_plus(const Array& x) { return add(c(1, x), x); }
 
+double rounded_to(double value, Dtype dtype) {
+  return dtype == Dtype::float16    ? double(float16_t(float(value)))
+         : dtype == Dtype::bfloat16 ? double(bfloat16_t(float(value)))
+         : dtype == Dtype::float32  ? double(float(value))
+                                    : value;
+}
+
+// Products of large operands would lose digits of the exponential by being rounded first.
+Array exp_of_product(const Array& a, const Array& b) { return binary(Opcode::exp_product, a, b); }
+
+// (2 - x * x) exp(-x * x / 2) / sqrt(2 pi), the second derivative of gelu: a difference of squares is a product, which
+// does not cancel near sqrt(2). Where the exponential would underflow before the product does, it is multiplied in
+// halves.
+Array gelu_second_derivative(const Array& x) {
+  using std::numbers::inv_sqrtpi, std::numbers::sqrt2;
+  Array y = clip(x, c(-100, x), c(100, x));
+  Array a = where(less(y, c(0, x)), negative(y), y);  // unlike abs, it has a slope at 0
+  double high = rounded_to(sqrt2, x.dtype());
+  // What the high part lacks; that of float64 is known.
+  double low = x.dtype() == Dtype::float64 ? -9.66729331345291345e-17 : sqrt2 - high;
+  Array product = multiply(add(subtract(c(high, x), a), c(low, x)), add(c(high, x), a));
+  Array factor = multiply(c(inv_sqrtpi * sqrt2 / 2, x), product);
+  Array half = exp_of_product(multiply(c(-0.25, x), y), y);
+  return where(less(a, c(12, x)), multiply(factor, exp_of_product(multiply(c(-0.5, x), y), y)),
+               multiply(multiply(factor, half), half));
+}
+
 // d out / d x of opcodes with one operand; null where the derivative is zero everywhere it exists.
 Derivative derivative(Opcode op) {
   using std::numbers::inv_sqrtpi, std::numbers::ln10, std::numbers::ln2, std::numbers::pi;
@@ -79,7 +106,13 @@ Derivative derivative(Opcode op) {
     case Opcode::sigmoid:
       return [](const At& a) { return multiply(a.out, one_minus(a.out)); };
     case Opcode::erf:
-      return [](const At& a) { return multiply(c(2 * inv_sqrtpi, a.x), exp(negative(square(a.x)))); };
+      return [](const At& a) { return multiply(c(2 * inv_sqrtpi, a.x), exp_of_product(negative(a.x), a.x)); };
+    case Opcode::erfc:
+      return [](const At& a) { return multiply(c(-2 * inv_sqrtpi, a.x), exp_of_product(negative(a.x), a.x)); };
+    case Opcode::gelu:
+      return [](const At& a) { return unary(Opcode::gelu_derivative, a.x); };
+    case Opcode::gelu_derivative:
+      return [](const At& a) { return gelu_second_derivative(a.x); };
     case Opcode::erfinv:
       return [](const At& a) { return multiply(c(0.5 / inv_sqrtpi, a.x), exp(square(a.out))); };
     case Opcode::lgamma:
@@ -89,23 +122,31 @@ Derivative derivative(Opcode op) {
   }
 }
 
-bool is_piecewise_constant(Opcode op) {
-  return op == Opcode::sign || (op >= Opcode::floor && op <= Opcode::trunc) || opcode_gives_bool(op) ||
-         op == Opcode::bitwise_invert || (op >= Opcode::bitwise_and && op <= Opcode::right_shift) ||
-         op == Opcode::floor_divide;
+Dtype result_dtype(Opcode op, Dtype operands) {
+  switch (opcode_info(op).result) {
+    case ResultRule::boolean:
+      return Dtype::bool_;
+    case ResultRule::real:
+      return is_complex(operands) ? Dtype::float32 : operands;
+    case ResultRule::complex:
+      return Dtype::complex64;
+    case ResultRule::same:
+      break;
+  }
+  return operands;
 }
 
 class Elementwise final : public Primitive {
  public:
   explicit Elementwise(Opcode op) : op_(op) {}
-  std::string_view name() const override { return opcode_name(op_); }
+  std::string_view name() const override { return opcode_info(op_).name; }
   Kind kind() const override { return Kind::elementwise; }
   Opcode opcode() const override { return op_; }
   void hash(Hasher& h) const override { h.add(int(op_)); }
 
   Arrays vjp(const VjpContext& v) const override {
     Arrays out(v.inputs.size());
-    if (is_piecewise_constant(op_)) return out;
+    if (opcode_info(op_).derivative == DerivativeKind::zero) return out;
     const Array& ct = v.cotangents[0];
     for (size_t i = 0; i < v.inputs.size(); ++i) {
       if (!v.needed[i]) continue;
@@ -117,7 +158,7 @@ class Elementwise final : public Primitive {
 
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override {
     Array total;
-    if (!is_piecewise_constant(op_))
+    if (opcode_info(op_).derivative != DerivativeKind::zero)
       for (size_t i = 0; i < inputs.size(); ++i)
         if (tangents[i]) total = add_or_null(total, scale(i, inputs, outputs[0], tangents[i], false));
     if (total && total.shape() != outputs[0].shape()) total = broadcast_to(total, outputs[0].shape());
@@ -208,6 +249,8 @@ class Elementwise final : public Primitive {
         Array all = binary(Opcode::logical_and, equal(mine, top), equal(out, top));
         return multiply(t, exp(where(all, c(0, out), subtract(mine, out))));
       }
+      case Opcode::exp_product:
+        return multiply(t, multiply(out, i == 0 ? y : x));
       case Opcode::select:
         if (i == 0) return {};
         return i == 1 ? where(x, t, c(0, t)) : where(x, c(0, t), t);
@@ -234,10 +277,7 @@ const Ref<const Primitive>& primitive(Opcode op) {
 
 Batched Elementwise::batch(Span inputs, std::span<const bool> batched, int64_t) const {
   Arrays aligned = align_batched(inputs, batched);
-  Dtype dtype = aligned.back().dtype();
-  if (opcode_gives_bool(op_)) dtype = Dtype::bool_;
-  if (op_ == Opcode::real || op_ == Opcode::imag || (op_ == Opcode::abs && is_complex(dtype))) dtype = Dtype::float32;
-  if (op_ == Opcode::make_complex) dtype = Dtype::complex64;
+  Dtype dtype = result_dtype(op_, aligned.back().dtype());
   return {{elementwise(op_, aligned, dtype)}, {true}};
 }
 
@@ -266,44 +306,10 @@ class Convert final : public Primitive {
   Dtype to_;
 };
 
-bool needs_float(Opcode op) {
-  return (op >= Opcode::sqrt && op <= Opcode::digamma && op != Opcode::square) || op == Opcode::divide ||
-         op == Opcode::arctan2 || op == Opcode::logaddexp;
-}
-bool needs_integer(Opcode op) {
-  return op == Opcode::bitwise_invert || (op >= Opcode::bitwise_and && op <= Opcode::right_shift);
-}
-bool refuses_complex(Opcode op) {
-  switch (op) {
-    case Opcode::floor:
-    case Opcode::ceil:
-    case Opcode::trunc:
-    case Opcode::floor_divide:
-    case Opcode::remainder:
-    case Opcode::maximum:
-    case Opcode::minimum:
-    case Opcode::arctan2:
-    case Opcode::erf:
-    case Opcode::erfinv:
-    case Opcode::lgamma:
-    case Opcode::digamma:
-    case Opcode::less:
-    case Opcode::less_equal:
-    case Opcode::greater:
-    case Opcode::greater_equal:
-    case Opcode::logaddexp:
-    case Opcode::exp2:
-      return true;
-    default:
-      return false;
-  }
-}
-
-void check_dtype(Opcode op, Dtype dtype) {
-  if (needs_integer(op) && !is_integer(dtype) && dtype != Dtype::bool_)
-    throw ValueError(cat(opcode_name(op), ": expected integer or bool operands, got ", dtype_name(dtype)));
-  if (refuses_complex(op) && is_complex(dtype))
-    throw ValueError(cat(opcode_name(op), ": is not defined for complex64 operands"));
+void check_dtype(const OpcodeInfo& info, Dtype dtype) {
+  if (info.operands == OperandRule::bits && !is_integer(dtype) && dtype != Dtype::bool_)
+    throw ValueError(cat(info.name, ": expected integer or bool operands, got ", dtype_name(dtype)));
+  if (!info.complex && is_complex(dtype)) throw ValueError(cat(info.name, ": is not defined for complex64 operands"));
 }
 
 }  // namespace
@@ -312,7 +318,8 @@ Array elementwise(Opcode op, Span inputs, Dtype dtype) {
   Shape shape = inputs[0].shape();
   for (size_t i = 1; i < inputs.size(); ++i)
     if (inputs[i].shape() != shape && inputs[i].ndim() > 0)
-      shape = shape.empty() ? inputs[i].shape() : broadcast_shapes(opcode_name(op).data(), shape, inputs[i].shape());
+      shape =
+          shape.empty() ? inputs[i].shape() : broadcast_shapes(opcode_info(op).name.data(), shape, inputs[i].shape());
   return make_node(primitive(op), inputs, std::move(shape), dtype);
 }
 
@@ -327,21 +334,19 @@ Array astype(const Array& x, Dtype dtype) {
 }
 
 Array unary(Opcode op, const Array& x) {
+  const OpcodeInfo& info = opcode_info(op);
   Dtype in = x.dtype();
-  check_dtype(op, in);
-  if (needs_float(op) && !is_inexact(in)) return unary(op, astype(x, Dtype::float32));
-  Dtype out = in;
+  check_dtype(info, in);
+  if (info.operands == OperandRule::inexact && !is_inexact(in)) return unary(op, astype(x, Dtype::float32));
   switch (op) {
     case Opcode::real:
-    case Opcode::imag:
-      if (!is_complex(in)) return op == Opcode::real ? x : zeros_like(x);
-      out = Dtype::float32;
-      break;
     case Opcode::conjugate:
       if (!is_complex(in)) return x;
       break;
+    case Opcode::imag:
+      if (!is_complex(in)) return zeros_like(x);
+      break;
     case Opcode::abs:
-      if (is_complex(in)) out = Dtype::float32;
       if (is_unsigned(in) || in == Dtype::bool_) return x;
       break;
     case Opcode::floor:
@@ -350,27 +355,23 @@ Array unary(Opcode op, const Array& x) {
     case Opcode::trunc:
       if (!is_inexact(in)) return x;
       break;
-    case Opcode::negative:
-      if (in == Dtype::bool_) throw ValueError("negative: is not defined for bool; use logical_not");
-      break;
     case Opcode::isnan:
     case Opcode::isinf:
     case Opcode::isfinite:
       if (!is_inexact(in)) return full(x.shape(), constant(op == Opcode::isfinite ? 1 : 0, Dtype::bool_));
       break;
-    case Opcode::bitwise_invert:
-      if (in == Dtype::bool_) return unary(Opcode::logical_not, x);
-      break;
     default:
       break;
   }
-  if (opcode_gives_bool(op)) out = Dtype::bool_;
-  return make_node(primitive(op), Span(&x, 1), x.shape(), out);
+  if (in == Dtype::bool_ && info.on_bool != op) {
+    if (info.on_bool == OpcodeInfo::kRefused)
+      throw ValueError(cat(info.name, ": is not defined for bool; use logical_not"));
+    return unary(info.on_bool, x);
+  }
+  return make_node(primitive(op), Span(&x, 1), x.shape(), result_dtype(op, in));
 }
 
 namespace {
-
-bool is_comparison(Opcode op) { return op >= Opcode::equal && op <= Opcode::greater_equal; }
 
 // Integers of which one is uint64 and the other has a sign: no dtype holds both.
 Array compare_signs(Opcode op, const Array& a, const Array& b) {
@@ -388,26 +389,20 @@ Array compare_signs(Opcode op, const Array& a, const Array& b) {
 }  // namespace
 
 Array binary(Opcode op, const Array& a, const Array& b) {
-  if (is_comparison(op) && is_integer(a.dtype()) && is_integer(b.dtype()) &&
+  const OpcodeInfo& info = opcode_info(op);
+  if (info.compares && is_integer(a.dtype()) && is_integer(b.dtype()) &&
       !is_integer(promote_types(a.dtype(), b.dtype())))
     return compare_signs(op, a, b);
   Dtype dtype = a.dtype() == b.dtype() ? a.dtype() : promote_types(a.dtype(), b.dtype());
-  if (needs_float(op) && !is_inexact(dtype)) dtype = Dtype::float32;
-  check_dtype(op, dtype);
+  if (info.operands == OperandRule::inexact && !is_inexact(dtype)) dtype = Dtype::float32;
+  check_dtype(info, dtype);
   if (op == Opcode::logical_and || op == Opcode::logical_or) dtype = Dtype::bool_;
   if (dtype == Dtype::bool_) {
-    // Arithmetic on booleans is logic where it stays in bool, as in NumPy.
-    if (op == Opcode::add || op == Opcode::maximum)
-      op = Opcode::logical_or;
-    else if (op == Opcode::multiply || op == Opcode::minimum)
-      op = Opcode::logical_and;
-    else if (op == Opcode::subtract)
-      op = Opcode::bitwise_xor;
-    else if (op == Opcode::left_shift || op == Opcode::right_shift || op == Opcode::power ||
-             op == Opcode::floor_divide || op == Opcode::remainder)
-      throw ValueError(cat(opcode_name(op), ": is not defined for bool operands; convert them with astype"));
+    if (info.on_bool == OpcodeInfo::kRefused)
+      throw ValueError(cat(info.name, ": is not defined for bool operands; convert them with astype"));
+    op = info.on_bool;
   }
-  Dtype out = opcode_gives_bool(op) ? Dtype::bool_ : dtype;
+  Dtype out = result_dtype(op, dtype);
   if (a.dtype() == dtype && b.dtype() == dtype) {
     const Array inputs[] = {a, b};
     return elementwise(op, inputs, out);

@@ -11,24 +11,6 @@ bool KernelProgram::has_col_reduction() const {
   return std::any_of(code.begin(), code.end(), [](auto& i) { return i.kind == InstructionKind::reduce_col; });
 }
 
-void KernelProgram::hash(Hasher& h) const {
-  h.add(rows);
-  h.add(cols);
-  h.add(operand_count);
-  for (const Access& a : accesses) {
-    h.add(a.operand);
-    h.add(int(a.dtype));
-    h.add(a.offset);
-    h.add(a.shape);
-    h.add(a.strides);
-  }
-  for (const Instruction& i : code) {
-    h.add(int(i.kind) | int(i.op) << 8 | int(i.reduce) << 16 | int(i.space) << 20 | int(i.dtype) << 24);
-    for (int a : i.args) h.add(a);
-    h.add(i.access);
-  }
-}
-
 std::ostream& operator<<(std::ostream& out, const KernelProgram& p) {
   static constexpr const char* spaces[] = {"scalar", "row", "element"};
   auto place = [&](int index) -> std::ostream& {
@@ -62,7 +44,7 @@ std::ostream& operator<<(std::ostream& out, const KernelProgram& p) {
       if (i.kind == InstructionKind::reduce_row)
         out << "row_" << reduce_name(i.reduce);
       else
-        out << opcode_name(i.op);
+        out << opcode_info(i.op).name;
       for (int a : i.args)
         if (a >= 0) out << " v" << a;
     }

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/dtype.h"
-#include "base/hash.h"
 #include "base/shape.h"
 #include "graph/opcode.h"
 
@@ -64,7 +63,6 @@ struct KernelProgram {
 
   bool has_row_reduction() const;
   bool has_col_reduction() const;
-  void hash(Hasher& hasher) const;
 };
 
 std::ostream& operator<<(std::ostream& out, const KernelProgram& program);

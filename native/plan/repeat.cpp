@@ -15,8 +15,7 @@ bool is_compared(const Ir& ir, const Uses& uses, int v) {
   return std::any_of(uses.of(v).begin(), uses.of(v).end(), [&](const Use& use) {
     if (use.reader < 0) return false;
     const Value& reader = ir.values[size_t(use.reader)];
-    return reader.kind == ValueKind::elementwise && reader.opcode >= Opcode::equal &&
-           reader.opcode <= Opcode::greater_equal;
+    return reader.kind == ValueKind::elementwise && opcode_info(reader.opcode).compares;
   });
 }
 

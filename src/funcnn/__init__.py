@@ -4,9 +4,9 @@ import importlib
 import typing
 
 from . import _hints, checkpoint_policies, linalg, random, tree
-from ._callback import pure_callback
 from ._abstract import ShapeDtypeStruct, eval_shape
 from ._associative import associative_scan
+from ._callback import pure_callback
 from ._compile import Explanation, compile, explain, to_dot
 from ._control import cond, scan, switch, while_loop
 from ._core import (
@@ -76,6 +76,7 @@ from ._core import (
     einsum_path,
     equal,
     erf,
+    erfc,
     erfinv,
     eval,
     exp,
@@ -329,6 +330,7 @@ __all__ = [
     "einsum_path",
     "equal",
     "erf",
+    "erfc",
     "erfinv",
     "eval",
     "eval_shape",

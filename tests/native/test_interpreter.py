@@ -13,23 +13,9 @@ from hypothesis import strategies as st
 sys.path.insert(0, os.path.dirname(__file__))
 import itertools
 
-from program import Builder, binary, run, unary
+from program import Builder, binary, run, supported, unary
 
 from funcnn import _core
-
-
-def supported():
-    names = []
-    best = _core._instruction_set()
-    for name in ("baseline", "avx2", "avx512", "neon"):
-        try:
-            _core._set_instruction_set(name)
-            names.append(name)
-        except ValueError:
-            pass
-    _core._set_instruction_set(best)
-    return names
-
 
 BEST = _core._instruction_set()
 

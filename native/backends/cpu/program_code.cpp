@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <utility>
 
+#include "backends/cpu/program_rewrite.h"
 #include "base/error.h"
 
 namespace funcnn::cpu {
 namespace {
 
-// Rows shorter than this are not worth a call each: operands that repeat by row are spread over the tile instead.
-constexpr int64_t kShortRow = 32;
 // Bytes of registers and operands of a tile: half of a first-level cache, which leaves room for what streams through.
 constexpr int64_t kTileBytes = 16 * 1024;
 constexpr int64_t kLeastTile = 512, kMostTile = 4096, kMostRowTile = 8192;
@@ -18,67 +18,42 @@ constexpr int64_t kLeastTile = 512, kMostTile = 4096, kMostRowTile = 8192;
 constexpr int64_t kLongRow = 32768, kLongRowOfFew = 8192, kFewRows = 16;
 constexpr int64_t kPhaseTile = 4096;
 
+// About in additions of float32.
 double cost_of(Opcode op, Dtype dtype) {
   double wide = item_size(dtype) == 8 ? 2 : 1;
-  if (dtype == Dtype::complex64) return op >= Opcode::exp && op <= Opcode::digamma ? 60 : 4;
-  switch (op) {
-    case Opcode::exp:
-    case Opcode::exp2:
-    case Opcode::expm1:
-    case Opcode::log:
-    case Opcode::log1p:
-    case Opcode::log2:
-    case Opcode::log10:
-    case Opcode::tanh:
-    case Opcode::sigmoid:
-    case Opcode::erf:
-      return dtype == Dtype::float64 ? 40 : 6;
-    case Opcode::lgamma:
-    case Opcode::digamma:
-      return 150;
-    case Opcode::remainder:
-    case Opcode::floor_divide:
-      return 30;
-    case Opcode::divide:
-    case Opcode::sqrt:
-    case Opcode::rsqrt:
-    case Opcode::reciprocal:
+  OpcodeCost cost = opcode_info(op).cost;
+  if (dtype == Dtype::complex64) return cost == OpcodeCost::basic || cost == OpcodeCost::division ? 4 : 60;
+  switch (cost) {
+    case OpcodeCost::basic:
+      return wide;
+    case OpcodeCost::division:
       return 3 * wide;
-    default:
-      break;
+    case OpcodeCost::exponential:
+      return dtype == Dtype::float64 ? 40 : 6;
+    case OpcodeCost::transcendental:
+      return dtype == Dtype::float64 ? 60 : 20;
+    case OpcodeCost::remainder:
+      return 30;
+    case OpcodeCost::gamma:
+      return 150;
   }
-  if ((op >= Opcode::sin && op <= Opcode::erfinv) || op == Opcode::power || op == Opcode::arctan2 ||
-      op == Opcode::logaddexp)
-    return dtype == Dtype::float64 ? 60 : 20;
   return wide;
 }
-
-struct Op {
-  Instruction in;
-  int op = 0;  // opcode, or one of the fused products
-  bool dead = false;
-  bool squares = false;  // reduce_row: of the squares
-};
 
 class Translator {
  public:
   Translator(const KernelProgram& program, const simd::Table& table) : program_(program) {
+    Rewritten rewritten = rewrite(program, table);
+    ops_ = std::move(rewritten.ops);
     t_.table = &table;
-    t_.rows = program.rows;
-    t_.cols = program.cols;
-    for (const Instruction& i : program.code) ops_.push_back({i, int(i.op)});
+    t_.walks = std::move(rewritten.walks);
+    t_.rows = rewritten.rows;
+    t_.cols = rewritten.cols;
+    t_.row_reductions = rewritten.row_reductions;
+    t_.col_reductions = rewritten.col_reductions;
   }
 
   Translation run() {
-    for (const Access& a : program_.accesses) t_.walks.push_back(Walk(a, Dtype::float32, *t_.table));
-    for (const Op& o : ops_)
-      if (o.in.access >= 0)
-        t_.walks[size_t(o.in.access)] = Walk(program_.accesses[size_t(o.in.access)], value_dtype(o), *t_.table);
-    t_.row_reductions = program_.has_row_reduction();
-    t_.col_reductions = program_.has_col_reduction();
-    see_rows();
-    fuse_products();
-    fuse_row_patterns();
     find_levels();
     find_direct_stores();
     place_.assign(ops_.size(), -1);
@@ -96,130 +71,8 @@ class Translator {
   }
 
  private:
-  Dtype value_dtype(const Op& o) const {
-    bool reads = o.in.kind == InstructionKind::store || o.in.kind == InstructionKind::reduce_col;
-    return reads ? program_.code[size_t(o.in.args[0])].dtype : o.in.dtype;
-  }
-  Dtype dtype_of_operands(const Op& o) const {
-    if (o.in.op == Opcode::select) return o.in.dtype;
-    return program_.code[size_t(o.in.args[0])].dtype;
-  }
+  Dtype dtype_of_operands(const Op& o) const { return cpu::dtype_of_operands(program_, o); }
   Space space(int n) const { return ops_[size_t(n)].in.space; }
-
-  // A domain without rows of its own takes those of its operands, if they repeat along rows.
-  void see_rows() {
-    if (t_.row_reductions || t_.col_reductions) return;
-    for (const Op& o : ops_)
-      if (o.in.space == Space::row) return;
-    int64_t size = t_.rows * t_.cols, best = 0;
-    for (const Op& o : ops_) {
-      if (o.in.kind != InstructionKind::load || o.in.space != Space::element) continue;
-      int64_t cols = t_.walks[size_t(o.in.access)].natural_columns();
-      if (cols >= 2 * kShortRow && size % cols == 0 && (best == 0 || cols < best)) best = cols;
-    }
-    t_.rows = best ? size / best : 1;
-    t_.cols = best ? best : size;
-    for (Op& o : ops_) {
-      if (o.in.kind != InstructionKind::load || o.in.space != Space::element || !best) continue;
-      Walk& w = t_.walks[size_t(o.in.access)];
-      if (!w.repeats_value(t_.cols) || t_.rows < 2) continue;
-      w = w.without_columns();
-      o.in.space = Space::row;
-    }
-  }
-
-  // a * b + c where nobody else wants the product.
-  void fuse_products() {
-    std::vector<int> uses(ops_.size());
-    for (const Op& o : ops_)
-      for (int a : o.in.args)
-        if (a >= 0) ++uses[size_t(a)];
-    for (Op& o : ops_) {
-      bool add = o.in.op == Opcode::add, subtract = o.in.op == Opcode::subtract;
-      if (o.in.kind != InstructionKind::compute || (!add && !subtract)) continue;
-      if (o.in.dtype != Dtype::float32 && o.in.dtype != Dtype::float64) continue;
-      for (int k = 0; k < 2; ++k) {
-        Op& p = ops_[size_t(o.in.args[k])];
-        if (p.in.kind != InstructionKind::compute || p.op != int(Opcode::multiply) || p.in.space != o.in.space ||
-            uses[size_t(o.in.args[k])] != 1)
-          continue;
-        int other = o.in.args[1 - k];
-        // An affine map with two constants keeps its two roundings: uniform draws are those of MLX, bit for bit.
-        if (o.in.space != Space::scalar && space(other) == Space::scalar &&
-            (space(p.in.args[0]) == Space::scalar || space(p.in.args[1]) == Space::scalar))
-          continue;
-        o.op = add ? int(Opcode::fma) : k == 0 ? simd::kFms : simd::kFnma;
-        o.in.args[0] = p.in.args[0];
-        o.in.args[1] = p.in.args[1];
-        o.in.args[2] = other;
-        p.dead = true;
-        break;
-      }
-    }
-  }
-
-  // Whether the operands of `early` may be read at `late` instead: operand memory may be shared with that of a result
-  // computed from then on, so none may be made in between.
-  bool may_read_later(int early, int late) const {
-    for (const Op& o : ops_)
-      if (o.in.kind == InstructionKind::store && o.in.space == Space::element && o.in.args[0] >= early &&
-          o.in.args[0] < late)
-        return false;
-    return true;
-  }
-
-  bool is_compute(int n, Opcode op) const {
-    const Op& o = ops_[size_t(n)];
-    return n >= 0 && !o.dead && o.in.kind == InstructionKind::compute && o.op == int(op) &&
-           o.in.space == Space::element && (o.in.dtype == Dtype::float32 || o.in.dtype == Dtype::float64);
-  }
-
-  // Normalisation: sums of squares need no squares in memory, and differences x - mean, scale * (x - mean) and
-  // exp(x - max) are cheaper computed on the way than kept.
-  void fuse_row_patterns() {
-    std::vector<std::vector<int>> users(ops_.size());
-    for (size_t n = 0; n < ops_.size(); ++n)
-      for (int a : ops_[n].in.args)
-        if (a >= 0 && !ops_[n].dead && (users[size_t(a)].empty() || users[size_t(a)].back() != int(n)))
-          users[size_t(a)].push_back(int(n));
-    for (size_t n = 0; n < ops_.size(); ++n) {
-      Op& o = ops_[n];
-      if (o.in.kind != InstructionKind::reduce_row || o.in.reduce != ReduceOp::sum) continue;
-      int q = o.in.args[0];
-      bool square = is_compute(q, Opcode::square) ||
-                    (is_compute(q, Opcode::multiply) && ops_[size_t(q)].in.args[0] == ops_[size_t(q)].in.args[1]);
-      if (!square || users[size_t(q)].size() != 1 || !may_read_later(q, int(n))) continue;
-      int x = ops_[size_t(q)].in.args[0];
-      for (int& user : users[size_t(x)])
-        if (user == q) user = int(n);
-      o.in.args[0] = x;
-      o.squares = ops_[size_t(q)].dead = true;
-    }
-    for (size_t n = 0; n < ops_.size(); ++n) {
-      if (!is_compute(int(n), Opcode::subtract)) continue;
-      Op& d = ops_[n];
-      if (space(d.in.args[0]) != Space::element || space(d.in.args[1]) != Space::row) continue;
-      bool absorbed = !users[n].empty();
-      for (int u : users[n]) {
-        const Op& user = ops_[size_t(u)];
-        bool exponential = is_compute(u, Opcode::exp) && d.in.dtype == Dtype::float32;
-        bool product = is_compute(u, Opcode::multiply) && user.in.args[0] != user.in.args[1];
-        absorbed = absorbed && (user.squares || exponential || product) && may_read_later(int(n), u);
-      }
-      if (!absorbed) continue;
-      d.dead = true;
-      for (int u : users[n]) {
-        Op& user = ops_[size_t(u)];
-        int factor = user.in.args[0] == int(n) ? user.in.args[1] : user.in.args[0];
-        user.in.args[0] = d.in.args[0];
-        user.in.args[1] = d.in.args[1];
-        if (user.squares) continue;
-        bool product = user.op == int(Opcode::multiply);
-        user.op = product ? simd::kScaledDifference : simd::kExpOfDifference;
-        if (product) user.in.args[2] = factor;
-      }
-    }
-  }
 
   // Of a value: how many row reductions lie behind it.
   void find_levels() {
@@ -387,7 +240,7 @@ class Translator {
   }
 
   [[noreturn]] void missing(const Op& o) {
-    throw TypeError(cat(opcode_name(o.in.op), ": is not defined for ", dtype_of_operands(o)));
+    throw TypeError(cat(opcode_info(o.in.op).name, ": is not defined for ", dtype_of_operands(o)));
   }
 
   void emit(int n, const std::vector<int>& last, bool final) {
@@ -429,11 +282,7 @@ class Translator {
         Step s = make(row ? Step::reduce_row : Step::reduce_col, Space::element);
         s.a = as_dense(i.args[0], Space::element);
         s.item = uint8_t(item_size(dtype));
-        Reduction r{i.reduce,
-                    dtype,
-                    -1,
-                    i.access,
-                    t_.table->reduce_row[int(i.reduce)][int(dtype)],
+        Reduction r{dtype, -1, i.access, t_.table->reduce_row[int(i.reduce)][int(dtype)],
                     t_.table->reduce_col[int(i.reduce)][int(dtype)]};
         if (!r.row_fn || !r.col_fn) throw TypeError(cat(reduce_name(i.reduce), ": is not defined for ", dtype));
         if (row) {
@@ -474,7 +323,7 @@ class Translator {
   void compute(int n, const std::vector<int>& last, bool final) {
     Op& o = ops_[size_t(n)];
     const Instruction& i = o.in;
-    int arity = o.op == simd::kExpOfDifference ? 2 : o.op >= int(Opcode::select) ? 3 : opcode_arity(Opcode(o.op));
+    int arity = o.op == simd::kExpOfDifference ? 2 : o.op >= kOpcodeCount ? 3 : opcode_info(Opcode(o.op)).arity;
     Step s = make(Step::compute, i.space);
     s.arity = uint8_t(arity);
     Dtype dtype = dtype_of_operands(o);

@@ -61,7 +61,6 @@ struct Code {
 
 // A row reduction by phases or a column reduction.
 struct Reduction {
-  ReduceOp op;
   Dtype dtype;
   int slot = -1;  // phases: where the value of the rows goes
   int walk = -1;  // columns: where the result goes

@@ -100,9 +100,30 @@ double erfinv(double x) {
   return std::copysign(y, x);
 }
 
-double sigmoid(double x) {
-  double e = std::exp(-std::fabs(x));
-  return (x < 0 ? e : 1.0) / (1.0 + e);
+double sigmoid(double x) { return x < -700 ? std::exp(x) : 1.0 / (1.0 + std::exp(-x)); }
+// exp(a b): the rounding of the product counts as many ulp as the product is large.
+double exp_product(double a, double b) {
+  double p = a * b;
+  if (!(p > -1000 && p < 1000)) return std::exp(p);
+  return std::exp(p) * (1 + std::fma(a, b, -p));
+}
+// erfc(a / sqrt(2)) / 2 for 0 <= a < 40; what the argument loses by rounding comes back through the derivative.
+double normal_tail(double a) {
+  constexpr double high = 0.70710678118654752440, low = -4.8336466567264565e-17;
+  double t = a * high, rest = std::fma(a, high, -t) + a * low;
+  return 0.5 * std::erfc(t) - 0.56418958354775628695 * std::exp(-t * t) * rest;
+}
+double gelu(double x) {
+  double a = std::fabs(x);
+  if (!(a < 40)) return x < 0 ? -0.0 : x;
+  double tail = a * normal_tail(a);
+  return x < 0 ? -tail : x - tail;
+}
+double gelu_derivative(double x) {
+  double a = std::fabs(x);
+  if (!(a < 40)) return x < 0 ? -0.0 : x == x ? 1.0 : x;
+  double tail = normal_tail(a) - a * 0.39894228040143267794 * exp_product(-0.5 * a, a);
+  return x < 0 ? tail : 1 - tail;
 }
 double logaddexp(double a, double b) {
   if (std::isnan(a) || std::isnan(b)) return a + b;
@@ -133,13 +154,17 @@ void add_float64(Table& t) {
   FUNCNN_LIBM(arccosh, acosh);
   FUNCNN_LIBM(arctanh, atanh);
   FUNCNN_LIBM(erf, erf);
+  FUNCNN_LIBM(erfc, erfc);
 #undef FUNCNN_LIBM
   add1<sigmoid, double>(t, Opcode::sigmoid, d);
   add1<erfinv, double>(t, Opcode::erfinv, d);
+  add1<gelu, double>(t, Opcode::gelu, d);
+  add1<gelu_derivative, double>(t, Opcode::gelu_derivative, d);
   add1<lgamma, double>(t, Opcode::lgamma, d);
   add1<digamma, double>(t, Opcode::digamma, d);
   add2<[](double a, double b) { return std::pow(a, b); }, double>(t, Opcode::power, d);
   add2<[](double a, double b) { return std::atan2(a, b); }, double>(t, Opcode::arctan2, d);
+  add2<exp_product, double>(t, Opcode::exp_product, d);
   add2<logaddexp, double>(t, Opcode::logaddexp, d);
   add2<remainder<double>, double>(t, Opcode::remainder, d);
   add2<floor_divide<double>, double>(t, Opcode::floor_divide, d);
@@ -160,6 +185,7 @@ void add_float32(Table& t) {
 }
 
 using Z = complex64_t;
+using W = std::complex<double>;
 
 bool less(Z a, Z b) { return a.real() != b.real() ? a.real() < b.real() : a.imag() < b.imag(); }
 bool nan(Z a) { return std::isnan(a.real()) || std::isnan(a.imag()); }
@@ -170,30 +196,44 @@ bool truth(Z a) { return a != Z(0); }
 Z power(Z a, Z b) {
   if (b == Z(0)) return Z(1);
   if (a == Z(0)) return b.real() > 0 ? Z(0) : Z(std::numeric_limits<float>::quiet_NaN());
-  return Z(std::pow(std::complex<double>(a), std::complex<double>(b)));
+  return Z(std::pow(W(a), W(b)));
 }
 
 template <class F>
 Z through_double(F f, Z a) {
-  return Z(f(std::complex<double>(a)));
+  return Z(f(W(a)));
+}
+// exp(z) - 1 = expm1(x) cos(y) - 2 sin(y / 2)^2 + i exp(x) sin(y), which keeps small numbers.
+W expm1(W z) {
+  double s = std::sin(0.5 * z.imag());
+  return {std::expm1(z.real()) * std::cos(z.imag()) - 2 * s * s, std::exp(z.real()) * std::sin(z.imag())};
+}
+W log1p(W z) {
+  double x = z.real(), y = z.imag();
+  if (std::fabs(x) > 0.5 || std::fabs(y) > 0.5) return std::log(1.0 + z);
+  return {0.5 * std::log1p(x * (2 + x) + y * y), std::atan2(y, 1 + x)};
+}
+W sigmoid(W z) {
+  if (z.real() >= 0) return 1.0 / (1.0 + std::exp(-z));
+  W e = std::exp(z);
+  return e / (1.0 + e);
 }
 
 void add_complex(Table& t) {
   constexpr Dtype d = Dtype::complex64;
 #define FUNCNN_COMPLEX(opcode, expression) add1<[](Z a) -> Z { return expression; }, Z>(t, Opcode::opcode, d)
-#define FUNCNN_WIDE(opcode, function) \
-  FUNCNN_COMPLEX(opcode, through_double([](std::complex<double> z) { return std::function(z); }, a))
+#define FUNCNN_WIDE(opcode, function) FUNCNN_COMPLEX(opcode, through_double([](W z) { return std::function(z); }, a))
   FUNCNN_COMPLEX(negative, -a);
   FUNCNN_COMPLEX(conjugate, std::conj(a));
+  FUNCNN_COMPLEX(round, Z(std::nearbyint(a.real()), std::nearbyint(a.imag())));
   FUNCNN_COMPLEX(square, a * a);
   FUNCNN_COMPLEX(reciprocal, Z(1) / a);
   FUNCNN_COMPLEX(rsqrt, Z(1) / std::sqrt(a));
-  FUNCNN_COMPLEX(sign, truth(a) ? a / std::abs(a) : a);
-  FUNCNN_COMPLEX(log2, std::log(a) * 1.44269504088896341f);
-  FUNCNN_COMPLEX(expm1, Z(std::exp(std::complex<double>(a)) - 1.0));
-  FUNCNN_COMPLEX(log1p, Z(std::log(std::complex<double>(a) + 1.0)));
-  FUNCNN_COMPLEX(exp2, std::exp(a * 0.693147180559945309f));
-  FUNCNN_COMPLEX(sigmoid, Z(1) / (Z(1) + std::exp(-a)));
+  FUNCNN_COMPLEX(sign, truth(a) ? Z(W(a) / std::abs(W(a))) : a);
+  FUNCNN_COMPLEX(log2, Z(std::log(W(a)) * 1.44269504088896340736));
+  FUNCNN_COMPLEX(expm1, Z(expm1(W(a))));
+  FUNCNN_COMPLEX(log1p, Z(log1p(W(a))));
+  FUNCNN_COMPLEX(sigmoid, Z(sigmoid(W(a))));
   FUNCNN_WIDE(sqrt, sqrt);
   FUNCNN_WIDE(exp, exp);
   FUNCNN_WIDE(log, log);

@@ -7,7 +7,8 @@
 namespace funcnn::reference {
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
+constexpr double kPi = 3.14159265358979323846, kRootHalf = 0.70710678118654752440;
+constexpr double kDensity = 0.39894228040143267794;  // of the normal distribution at 0
 
 double digamma(double x) {
   if (std::isnan(x)) return x;
@@ -92,6 +93,13 @@ double function(Opcode op, double x) {
       return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
     case Opcode::erf:
       return std::erf(x);
+    case Opcode::erfc:
+      return std::erfc(x);
+    case Opcode::gelu:
+      return x < -40 ? -0.0 : 0.5 * x * std::erfc(-x * kRootHalf);
+    case Opcode::gelu_derivative:
+      return std::fabs(x) > 40 ? double(x > 0)
+                               : 0.5 * std::erfc(-x * kRootHalf) + kDensity * x * std::exp(-0.5 * x * x);
     case Opcode::erfinv:
       return erfinv(x);
     case Opcode::lgamma:
@@ -113,7 +121,7 @@ double function(Opcode op, double x) {
     case Opcode::trunc:
       return std::trunc(x);
     default:
-      throw Error(cat("reference: ", opcode_name(op), " of real numbers is missing"));
+      throw Error(cat("reference: ", opcode_info(op).name, " of real numbers is missing"));
   }
 }
 
@@ -123,6 +131,8 @@ Wide function(Opcode op, Wide x) {
   switch (op) {
     case Opcode::exp:
       return std::exp(x);
+    case Opcode::round:
+      return {std::nearbyint(x.real()), std::nearbyint(x.imag())};
     case Opcode::expm1:
       return std::exp(x) - 1.0;
     case Opcode::exp2:
@@ -170,7 +180,7 @@ Wide function(Opcode op, Wide x) {
     case Opcode::sign:
       return x == 0.0 ? x : x / std::abs(x);
     default:
-      throw Error(cat("reference: ", opcode_name(op), " of complex numbers is missing"));
+      throw Error(cat("reference: ", opcode_info(op).name, " of complex numbers is missing"));
   }
 }
 
@@ -294,6 +304,7 @@ T binary(Opcode op, T a, T b) {
       if (op == Opcode::floor_divide) return floor_divide(a, b);
       if (op == Opcode::remainder) return remainder(a, b);
       if (op == Opcode::arctan2) return T(std::atan2(double(a), double(b)));
+      if (op == Opcode::exp_product) return T(std::exp(double(a) * double(b)));
       if (op == Opcode::logaddexp) {
         if (is_nan(a) || is_nan(b)) return a + b;
         double high = double(larger(a, b)), low = double(smaller(a, b));
@@ -301,7 +312,7 @@ T binary(Opcode op, T a, T b) {
       }
     }
   }
-  throw Error(cat("reference: ", opcode_name(op), " of these operands is missing"));
+  throw Error(cat("reference: ", opcode_info(op).name, " of these operands is missing"));
 }
 
 template <class T>
@@ -394,12 +405,12 @@ Cell computed(Opcode op, Dtype operands, Cell a, Cell b, Cell c) {
   return visit_register(operands, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T x = a.get<T>(), y = b.get<T>();
-    if (opcode_gives_bool(op)) return Cell::of(predicate(op, x, y));
+    if (opcode_info(op).gives_bool()) return Cell::of(predicate(op, x, y));
     if (op == Opcode::fma) {
       if constexpr (std::is_floating_point_v<T>) return Cell::of(std::fma(x, y, c.get<T>()));
       return Cell::of(plus(times(x, y), c.get<T>()));
     }
-    return Cell::of(opcode_arity(op) == 1 ? unary(op, x) : binary(op, x, y));
+    return Cell::of(opcode_info(op).arity == 1 ? unary(op, x) : binary(op, x, y));
   });
 }
 

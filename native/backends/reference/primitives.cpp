@@ -10,6 +10,7 @@
 #include "ops/bits.h"
 #include "ops/cumulative.h"
 #include "ops/gather.h"
+#include "ops/index.h"
 #include "ops/join.h"
 #include "ops/pad.h"
 #include "ops/slice_update.h"
@@ -284,7 +285,10 @@ void linear_recurrence(const Primitive& primitive, Layouts in, Layouts out, Poin
       auto total = widen(T{});
       for (int64_t k = 0; k < length; ++k) {
         index[axis] = op.reverse() ? length - 1 - k : k;
-        total = k ? plus(times(widen(a.at(index)), total), widen(x.at(index))) : widen(x.at(index));
+        auto factor = widen(a.at(index));
+        // A factor of zero forgets even what is infinite.
+        bool fresh = k == 0 || factor == decltype(factor)(0);
+        total = fresh ? widen(x.at(index)) : plus(times(factor, total), widen(x.at(index)));
         y.at(index) = narrow<T>(total);
       }
     });
@@ -359,6 +363,21 @@ void searchsorted(const Primitive& primitive, Layouts in, Layouts, Pointers at) 
       *out++ = before;
     }
   });
+}
+
+void mask_order(const Primitive& primitive, Layouts in, Layouts, Pointers at) {
+  int64_t given = static_cast<const MaskOrder&>(primitive).count();
+  View<bool> mask = view<bool>(in, at, 0);
+  auto* out = reinterpret_cast<int32_t*>(at[1]);
+  int64_t length = in[0].shape.back();
+  for (int64_t row = 0, rows = length ? mask.size() / length : 0; row < rows; ++row) {
+    int32_t count = 0;
+    for (int64_t i = 0; i < length; ++i) {
+      *out++ = count;
+      count += mask.flat(row * length + i);
+    }
+    if (count != given) throw_mask_count(given, count);
+  }
 }
 
 // ---- random bits
@@ -461,6 +480,7 @@ PrimitiveFn find_primitive(std::string_view name) {
       {"topk", sort},
       {"argsort", argsort},
       {"searchsorted", searchsorted},
+      {"mask_order", mask_order},
       {"random_bits", random_bits},
       {"random_uniform", random_uniform},
       {"random_fold_in", random_fold_in},

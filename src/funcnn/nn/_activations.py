@@ -6,8 +6,11 @@ import math
 
 import funcnn as fn
 
-_SQRT_HALF = math.sqrt(0.5)
-_SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
+from .._core import _gelu
+
+_SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
+# Far below this sigmoid is zero in every dtype: x times it would be NaN at minus infinity.
+_LOW = -1000.0
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
@@ -57,37 +60,44 @@ def relu6(x: fn.array) -> fn.array:
 
 
 def leaky_relu(x: fn.array, negative_slope: float = 0.01) -> fn.array:
-    """Compute ``max(negative_slope * x, x)``.
+    """Compute ``x`` where it is not negative and ``negative_slope * x`` elsewhere. The derivative at 0 is 1.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.leaky_relu(fn.array([-4.0, 2.0]), 0.5).tolist()
     [-2.0, 2.0]
     """
-    return fn.maximum(negative_slope * x, x)
+    return fn.where(x >= 0, x, negative_slope * x)
 
 
 def prelu(x: fn.array, alpha: fn.array) -> fn.array:
-    """Compute ``max(x, 0) + alpha * min(x, 0)``, where `alpha` is trained.
+    """Compute ``x`` where it is not negative and ``alpha * x`` elsewhere, where `alpha` is trained.
+
+    The derivative at 0 is 1.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.prelu(fn.array([-4.0, 2.0]), fn.array(0.5)).tolist()
     [-2.0, 2.0]
     """
-    return fn.maximum(x, 0) + alpha * fn.minimum(x, 0)
+    # What `alpha` multiplies is bounded above, so that an infinite x leaves its gradient alone.
+    return fn.where(x >= 0, x, alpha * fn.minimum(x, 0))
+
+
+def _not_positive(x: fn.array) -> fn.array:
+    # For an exponential, so that neither it nor its derivative overflows. Unlike `minimum`, it passes the derivative at 0.
+    return fn.where(x > 0, 0, x)
 
 
 def elu(x: fn.array, alpha: float = 1.0) -> fn.array:
-    """Compute ``x`` where it is positive and ``alpha * (exp(x) - 1)`` elsewhere.
+    """Compute ``x`` where it is positive and ``alpha * (exp(x) - 1)`` elsewhere. The derivative at 0 is `alpha`.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> [round(v, 4) for v in nn.elu(fn.array([-1.0, 2.0])).tolist()]
     [-0.6321, 2.0]
     """
-    # The exponential sees no positive number, so that neither it nor its derivative overflows.
-    return fn.where(x > 0, x, alpha * fn.expm1(fn.minimum(x, 0)))
+    return fn.where(x > 0, x, alpha * fn.expm1(_not_positive(x)))
 
 
 def celu(x: fn.array, alpha: float = 1.0) -> fn.array:
@@ -98,7 +108,7 @@ def celu(x: fn.array, alpha: float = 1.0) -> fn.array:
     >>> [round(v, 4) for v in nn.celu(fn.array([-1.0, 2.0])).tolist()]
     [-0.6321, 2.0]
     """
-    return fn.maximum(x, 0) + alpha * fn.expm1(fn.minimum(x, 0) / alpha)
+    return fn.where(x > 0, x, alpha * fn.expm1(_not_positive(x) / alpha))
 
 
 def selu(x: fn.array) -> fn.array:
@@ -122,11 +132,13 @@ def silu(x: fn.array) -> fn.array:
     >>> round(nn.silu(fn.array(1.0)).item(), 4)
     0.7311
     """
-    return x * fn.sigmoid(x)
+    return fn.maximum(x, _LOW) * fn.sigmoid(x)
 
 
 def gelu(x: fn.array) -> fn.array:
     """Compute ``x * Phi(x)`` exactly, where ``Phi`` is the cumulative distribution function of the normal distribution.
+
+    It and its derivative are good to 4 units in the last place everywhere, also where ``Phi`` is tiny.
 
     Reference: D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
 
@@ -135,7 +147,7 @@ def gelu(x: fn.array) -> fn.array:
     >>> round(nn.gelu(fn.array(1.0)).item(), 4)
     0.8413
     """
-    return x * (0.5 + 0.5 * fn.erf(x * _SQRT_HALF))
+    return _gelu(x)
 
 
 def gelu_approx(x: fn.array) -> fn.array:
@@ -146,7 +158,10 @@ def gelu_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_approx(fn.array(1.0)).item(), 4)
     0.8412
     """
-    return 0.5 * x * (1.0 + fn.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * (x * x * x))))
+    # (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits where it is small. Beyond 22 it is 0 or 1 in every dtype.
+    low = fn.maximum(x, -22.0)
+    y = fn.minimum(low, 22.0)
+    return low * fn.sigmoid(_SQRT_8_OVER_PI * (y + 0.044715 * (y * y * y)))
 
 
 def gelu_fast_approx(x: fn.array) -> fn.array:
@@ -157,7 +172,7 @@ def gelu_fast_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_fast_approx(fn.array(1.0)).item(), 4)
     0.8458
     """
-    return x * fn.sigmoid(1.702 * x)
+    return fn.maximum(x, _LOW) * fn.sigmoid(1.702 * x)
 
 
 def glu(x: fn.array, axis: int = -1) -> fn.array:
@@ -202,7 +217,9 @@ def softsign(x: fn.array) -> fn.array:
     >>> nn.softsign(fn.array([-1.0, 3.0])).tolist()
     [-0.5, 0.75]
     """
-    return x / (1 + fn.abs(x))
+    infinite = fn.isinf(x)
+    y = fn.where(infinite, 0, x)
+    return fn.where(infinite, fn.sign(x), y / (1 + fn.abs(y)))
 
 
 def softshrink(x: fn.array, lambd: float = 0.5) -> fn.array:
@@ -246,7 +263,7 @@ def hardswish(x: fn.array) -> fn.array:
     >>> nn.hardswish(fn.array([-4.0, 3.0])).tolist()
     [-0.0, 3.0]
     """
-    return x * relu6(x + 3) / 6
+    return fn.maximum(x, -3) * (relu6(x + 3) / 6)
 
 
 def mish(x: fn.array) -> fn.array:
@@ -259,7 +276,7 @@ def mish(x: fn.array) -> fn.array:
     >>> round(nn.mish(fn.array(1.0)).item(), 4)
     0.8651
     """
-    return x * fn.tanh(softplus(x))
+    return fn.maximum(x, _LOW) * fn.tanh(softplus(x))
 
 
 def step(x: fn.array, threshold: float = 0.0) -> fn.array:

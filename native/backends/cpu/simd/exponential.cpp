@@ -17,8 +17,8 @@ struct Exp2 {
   static FUNCNN_INLINE float apply(float x) {
     x = clamp(x, -152.0f, 129.0f);
     float shifted = x + kShift;
-    float r = x - (shifted - kShift);
-    return scale(1.0f + r * polynomial(r, kExp2), shifted);
+    Wide r = x - (shifted - kShift);
+    return scale(float(1.0f + (r * kExp2Slope + r * r * polynomial(r, kExp2))), shifted);
   }
 };
 struct Log1p {
@@ -52,22 +52,28 @@ struct Log10 {
   }
 };
 
+// 1 / (1 + exp(-x)), which is monotone because each step is; where the exponential would overflow, exp(x).
 struct Sigmoid {
   static FUNCNN_INLINE float apply(float x) {
-    float e = exp_f32(-std::fabs(x));
-    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+    bool tail = x < -80.0f;
+    float e = exp_f32(tail ? x : -x);
+    float r = 1.0f / (1.0f + e);
+    return tail ? e : r;
   }
 };
 
-// x P(x^2) / Q(x^2) up to 9.02, from where tanh rounds to 1.
+// Close to 0 a + a^3 P(a^2) for a = |x|, elsewhere 1 - 2 / (exp(2 a) + 1), which ends at 1. Monotone as each step is.
 struct Tanh {
   static FUNCNN_INLINE float apply(float x) {
-    float y = clamp(x, -9.02f, 9.02f), z = y * y;
-    constexpr float p[] = {1.0f, 0.13379154769f, 0.00349338064013f, 2.05733705779e-5f, 1.33063366223e-8f};
-    constexpr float q[] = {1.0f, 0.467124695049f, 0.0258685459314f, 0.000328205099863f, 7.75653560415e-7f};
-    float r = y * polynomial(z, p) / polynomial(z, q);
-    r = r > 1.0f ? 1.0f : r;
-    return r < -1.0f ? -1.0f : r;
+    float a = std::fabs(x), z = a * a;
+    float y = clamp(a, 0.0f, 15.0f);
+    constexpr float two_log2e = 2.88539008177792681472f;
+    float shifted = y * two_log2e + kShift;
+    float e = exp2_reduced(y * two_log2e - (shifted - kShift), shifted);
+    float far = 1.0f - 2.0f / (e + 1.0f);
+    constexpr float p[] = {-0.333331436f, 0.133258715f, -0.053044986f, 0.0172404386f};
+    float near = a + a * (z * polynomial(z, p));
+    return with_sign(a >= 0.5f ? far : near, x);
   }
 };
 

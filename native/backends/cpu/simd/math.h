@@ -22,6 +22,13 @@ FUNCNN_INLINE float from_bits(int32_t x) { return __builtin_bit_cast(float, x); 
 FUNCNN_INLINE int64_t bits(double x) { return __builtin_bit_cast(int64_t, x); }
 FUNCNN_INLINE double from_bits(int64_t x) { return __builtin_bit_cast(double, x); }
 
+// For sums of products that have to be good to a rounding or two: float32 where these are fused.
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+using Wide = float;
+#else
+using Wide = double;
+#endif
+
 template <class T, int n>
 FUNCNN_INLINE T polynomial(T x, const T (&c)[n]) {
   T r = c[n - 1];
@@ -68,9 +75,9 @@ constexpr float kExp[] = {0.500000009969231287f, 0.166665186126761274f, 0.041666
 constexpr double kExpD[] = {0.499999999995999638,   0.166666666665796482,   0.0416666669905731667,
                             0.00833333338417830433, 0.00138888073871449389, 0.000198411683429379567,
                             0.00002488235949759962, 2.76417031881223511e-6};
-// (2^r - 1) / r for |r| <= 1/2.
-constexpr float kExp2[] = {0.693147207003176576f,   0.240226513008772241f,   0.0555032671292597776f,
-                           0.00961800808253603724f, 0.00134006224304803256f, 0.000154753192188872626f};
+// (2^r - 1) / r for |r| <= 1/2, in float32 without its first coefficient: with that apart, the sum is monotone.
+constexpr Wide kExp2Slope = 0.693147182f;
+constexpr Wide kExp2[] = {0.240226477f, 0.0555035956f, 0.00961849932f, 0.00133909704f, 0.000153292698f};
 constexpr double kExp2D[] = {0.693147180559951749,     0.240226506957154813,   0.0555041086642987026,
                              0.00961812918324101602,   0.00133335582542981302, 0.000154034393162332646,
                              0.0000152526437144879949, 1.32586850877310729e-6, 1.02111676719314331e-7};
@@ -98,6 +105,17 @@ FUNCNN_INLINE float expm1_f32(float x) {
   float half = power_of_two(n - 1.0f);
   float e = 2.0f * (half * p + (half - 0.5f));
   return x == 0.0f ? x : e;
+}
+
+// 2^x for |x| < 120 with a relative error of 2e-7: for what is added to something larger. Monotone.
+constexpr float kExp2Short[] = {0.693147004f, 0.240222454f, 0.0555070676f, 0.00967136025f, 0.00132713537f};
+FUNCNN_INLINE float exp2_reduced(float r, float shifted) {
+  float p = 1.0f + r * polynomial(r, kExp2Short);
+  return from_bits(int32_t(uint32_t(bits(p)) + (uint32_t(bits(shifted)) << 23)));
+}
+FUNCNN_INLINE float exp2_unscaled(float x) {
+  float shifted = x + kShift;
+  return exp2_reduced(x - (shifted - kShift), shifted);
 }
 
 // x = (1 + f) 2^e with 1 + f in [sqrt(1/2), sqrt(2)); x positive and finite, subnormal numbers included.

@@ -1,0 +1,222 @@
+"""Activation functions: kinks, limits, tails, and derivatives up to the second, against formulas in float64."""
+
+import math
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+from funcnn import nn
+
+special = pytest.importorskip("scipy.special")
+
+ROOT_8_OVER_PI = math.sqrt(8 / math.pi)
+
+
+def of(x):
+    return fn.array(x, getattr(fn, x.dtype.name))
+
+
+def derivative(f, x, order=1):
+    for _ in range(order):
+        f = fn.grad(lambda v, g=f: g(v).sum())
+    return np.asarray(f(of(x)))
+
+
+def ulps(got, want):
+    got = np.asarray(got)
+    unit = np.spacing(np.abs(want.astype(got.dtype))).astype(np.float64)
+    return (np.abs(got.astype(np.float64) - want) / unit).max()
+
+
+def density(x):
+    return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def tail(a):
+    """The tail of the normal distribution over its density."""
+    return math.sqrt(math.pi / 2) * special.erfcx(a * math.sqrt(0.5))
+
+
+def gelu(x):
+    a = np.abs(x)
+    return np.where(x < 0, -a * density(x) * tail(a), x - a * density(x) * tail(a))
+
+
+def gelu_derivative(x):
+    a = np.abs(x)
+    return np.where(x < 0, density(x) * (tail(a) - a), 1 - density(x) * (tail(a) - a))
+
+
+def gelu_second(x):
+    # The float64 nearest to the square root of two is 1e-16 off, which counts beside it.
+    root, rest = math.sqrt(2), -9.66729331345291345e-17
+    return density(x) * ((root - x) + rest) * ((root + x) + rest)
+
+
+EVERYWHERE = np.concatenate(
+    [
+        np.linspace(-14.5, 14.5, 40_001),
+        np.linspace(-0.76, -0.74, 10_001),
+        np.linspace(1.41, 1.42, 10_001),
+        -np.geomspace(1e-30, 1, 1001),
+        np.geomspace(1e-30, 1, 1001),
+        [0.0, math.sqrt(2), -math.sqrt(2), -0.7517915246935645],
+    ]
+).astype(np.float32)
+
+
+def test_gelu_and_its_derivatives_are_within_4_ulp_everywhere():
+    x64 = EVERYWHERE.astype(np.float64)
+    assert ulps(nn.gelu(fn.array(EVERYWHERE)), gelu(x64)) <= 4
+    assert ulps(derivative(nn.gelu, EVERYWHERE), gelu_derivative(x64)) <= 4
+    assert ulps(derivative(nn.gelu, EVERYWHERE, 2), gelu_second(x64)) <= 4
+
+
+def test_gelu_in_float64():
+    x = np.linspace(-37, 37, 5001)
+    np.testing.assert_allclose(np.asarray(nn.gelu(of(x))), gelu(x), rtol=2e-13)
+    np.testing.assert_allclose(derivative(nn.gelu, x), gelu_derivative(x), rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(derivative(nn.gelu, x, 2), gelu_second(x), rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_gelu_in_half_precision(dtype):
+    dtype = getattr(fn, dtype)
+    x = fn.array(np.linspace(-9, 9, 1001), dtype)
+    fn.eval(x)
+    x64 = np.asarray(x.astype(fn.float32)).astype(np.float64)
+    for got, want in [(nn.gelu(x), gelu(x64)), (fn.grad(lambda v: nn.gelu(v).sum())(x), gelu_derivative(x64))]:
+        assert got.dtype == dtype
+        want = fn.array(want, dtype)
+        fn.eval(got, want)
+        np.testing.assert_array_equal(np.asarray(got.astype(fn.float32)), np.asarray(want.astype(fn.float32)))
+
+
+def test_gelu_refuses_complex_and_takes_integers():
+    with pytest.raises(ValueError, match="gelu: is not defined for complex64"):
+        nn.gelu(fn.array([1j]))
+    assert nn.gelu(fn.array([3])).dtype == fn.float32
+
+
+# name: (the function, its limits at minus and plus infinity, the limits of its derivative)
+LIMITS = {
+    "gelu": (nn.gelu, 0.0, math.inf, 0.0, 1.0),
+    "gelu_approx": (nn.gelu_approx, 0.0, math.inf, 0.0, 1.0),
+    "gelu_fast_approx": (nn.gelu_fast_approx, 0.0, math.inf, 0.0, 1.0),
+    "silu": (nn.silu, 0.0, math.inf, 0.0, 1.0),
+    "mish": (nn.mish, 0.0, math.inf, 0.0, 1.0),
+    "hardswish": (nn.hardswish, 0.0, math.inf, 0.0, 1.0),
+    "relu": (nn.relu, 0.0, math.inf, 0.0, 1.0),
+    "relu6": (nn.relu6, 0.0, 6.0, 0.0, 0.0),
+    "leaky_relu": (nn.leaky_relu, -math.inf, math.inf, 0.01, 1.0),
+    "elu": (nn.elu, -1.0, math.inf, 0.0, 1.0),
+    "celu": (nn.celu, -1.0, math.inf, 0.0, 1.0),
+    "selu": (nn.selu, -1.7580993, math.inf, 0.0, 1.0507010),
+    "softplus": (nn.softplus, 0.0, math.inf, 0.0, 1.0),
+    "softsign": (nn.softsign, -1.0, 1.0, 0.0, 0.0),
+    "log_sigmoid": (nn.log_sigmoid, -math.inf, 0.0, 1.0, 0.0),
+    "sigmoid": (nn.sigmoid, 0.0, 1.0, 0.0, 0.0),
+    "tanh": (nn.tanh, -1.0, 1.0, 0.0, 0.0),
+    "hard_tanh": (nn.hard_tanh, -1.0, 1.0, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits(name, dtype):
+    f, low, high, slope_low, slope_high = LIMITS[name]
+    dtype = getattr(fn, dtype)
+    x = fn.array([-math.inf, -1e30, -1e4, 1e4, 1e30, math.inf], dtype)
+    y = np.asarray(f(x).astype(fn.float32))
+    g = np.asarray(fn.grad(lambda v: f(v).astype(fn.float32).sum())(x).astype(fn.float32))
+    np.testing.assert_allclose(y[[0, -1]], [low, high], rtol=1e-2 if "float32" not in str(dtype) else 1e-6)
+    if name in ("silu", "mish", "gelu_fast_approx"):
+        g = g[:4]  # their derivative at infinity is inf * 0
+    assert np.isfinite(g).all()
+    np.testing.assert_allclose(g[:3], [slope_low] * 3, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(g[3:], [slope_high] * (g.size - 3), rtol=1e-2, atol=1e-3)
+    if name in ("gelu", "gelu_approx"):
+        assert g.tolist() == [0, 0, 0, 1, 1, 1]
+    assert np.isnan(np.asarray(f(fn.array([math.nan]).astype(dtype)).astype(fn.float32))).all()
+
+
+def test_gelu_approx_keeps_its_digits_in_the_tail():
+    x = np.linspace(-6, 6, 2001).astype(np.float32)
+    x64 = x.astype(np.float64)
+    want = x64 * special.expit(ROOT_8_OVER_PI * (x64 + 0.044715 * x64**3))
+    np.testing.assert_allclose(np.asarray(nn.gelu_approx(fn.array(x))), want, rtol=5e-6)
+
+
+# name: (the function, its derivatives at 0 and -0)
+KINKS = {
+    "elu": (nn.elu, 1.0),
+    "elu[2]": (lambda x: nn.elu(x, 2.0), 2.0),
+    "celu": (nn.celu, 1.0),
+    "celu[2]": (lambda x: nn.celu(x, 2.0), 1.0),
+    "selu": (nn.selu, 1.7580993),
+    "leaky_relu": (nn.leaky_relu, 1.0),
+    "leaky_relu[1.5]": (lambda x: nn.leaky_relu(x, 1.5), 1.0),
+    "prelu": (lambda x: nn.prelu(x, fn.array(0.25)), 1.0),
+    "relu": (nn.relu, 0.0),
+    "relu6": (nn.relu6, 0.0),
+    "gelu": (nn.gelu, 0.5),
+    "gelu_approx": (nn.gelu_approx, 0.5),
+    "silu": (nn.silu, 0.5),
+    "mish": (nn.mish, 0.6),
+    "softsign": (nn.softsign, 1.0),
+    "softplus": (nn.softplus, 0.5),
+    "log_sigmoid": (nn.log_sigmoid, 0.5),
+    "hardswish": (nn.hardswish, 0.5),
+    "tanh": (nn.tanh, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_derivatives_at_zero(name):
+    f, slope = KINKS[name]
+    x = np.array([0.0, -0.0], np.float32)
+    np.testing.assert_allclose(derivative(f, x), [slope] * 2, rtol=1e-6)
+    tangent = np.asarray(fn.jvp(f, (fn.array(x),), (fn.ones(2),))[1])
+    np.testing.assert_allclose(tangent, [slope] * 2, rtol=1e-6)
+    assert np.abs(np.asarray(f(fn.array(x)))).max() <= (0.7 if name in ("softplus", "log_sigmoid") else 0)
+
+
+@pytest.mark.parametrize("name", ["elu", "celu", "gelu", "silu", "tanh", "softplus"])
+def test_smooth_functions_have_continuous_derivatives(name):
+    f = getattr(nn, name)
+    below, at, above = derivative(f, np.array([-1e-4, 0, 1e-4], np.float32))
+    assert abs(at - below) < 2e-4 and abs(at - above) < 2e-4
+
+
+def test_leaky_slopes_above_one():
+    x = fn.array([-2.0, 3.0])
+    assert nn.leaky_relu(x, 1.5).tolist() == [-3.0, 3.0]
+    assert nn.prelu(x, fn.array(1.5)).tolist() == [-3.0, 3.0]
+
+
+def test_infinite_inputs_leave_the_gradient_of_prelu_alone():
+    g = fn.grad(lambda a: nn.prelu(fn.array([math.inf, -2.0]), a)[1])(fn.array(0.5))
+    assert g.item() == -2.0
+
+
+@pytest.mark.parametrize("name", ["relu6", "hard_tanh", "hardswish", "softshrink", "hard_shrink"])
+def test_hard_functions_at_their_corners(name):
+    values = {
+        "relu6": (nn.relu6, [0, 6], [0, 6], [0, 0]),
+        "hard_tanh": (nn.hard_tanh, [-1, 1], [-1, 1], [0, 0]),
+        "hardswish": (nn.hardswish, [-3, 3], [0, 3], [0, 1]),
+        "softshrink": (nn.softshrink, [-0.5, 0.5], [0, 0], [0, 0]),
+        "hard_shrink": (nn.hard_shrink, [-0.5, 0.5], [0, 0], [0, 0]),
+    }
+    f, x, y, slopes = values[name]
+    x = np.array(x, np.float32)
+    assert np.asarray(f(fn.array(x))).tolist() == y
+    assert derivative(f, x).tolist() == slopes
+
+
+def test_erf_and_erfc_have_exact_derivatives_in_the_tails():
+    x = np.linspace(-9, 9, 4001).astype(np.float32)
+    want = 2 / math.sqrt(math.pi) * np.exp(-(x.astype(np.float64) ** 2))
+    assert ulps(derivative(fn.erf, x), want) <= 3
+    assert ulps(derivative(fn.erfc, x), -want) <= 3
