@@ -83,7 +83,7 @@ def test_operations_run_where_their_inputs_are():
     assert (x + computed).tolist() == [2, 3, 4] and (x + computed).device == REFERENCE
     noise = random.normal(random.key(0), (3,))
     assert (x + noise).device == REFERENCE
-    np.testing.assert_allclose(np.asarray(x + noise), [1, 2, 3] + np.asarray(noise), rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(x + noise), np.arange(1, 4) + np.asarray(noise), rtol=1e-6)
 
 
 def test_a_mix_is_refused_at_the_call():

@@ -225,5 +225,6 @@ def test_every_primitive_takes_part(primitives: Any) -> None:
                 assert len(primitives[literal[1]]) >= (2 if varied else 1), f"{literal[1]} is not tested: add a family"
 
 
-# Leaves of traces, what holds the place of a recomputation, and what there is with a second device only.
-EXEMPT = {"placeholder", "barrier", *(["transfer"] if len(devices()) < 2 else [])}
+# Leaves of traces, what holds the place of a recomputation or begins the order of effects, and what there is with a
+# second device only.
+EXEMPT = {"placeholder", "barrier", "effects", *(["transfer"] if len(devices()) < 2 else [])}

@@ -67,7 +67,7 @@ const UnaryRow unary_rows[] = {
     {"erf", Opcode::erf, "Compute the error function, 2 / sqrt(pi) times the integral of exp(-t * t) from 0 to x.",
      kFloats, "[0.0]", "[0.]", false},
     {"erfc", Opcode::erfc, "Compute 1 - erf(x) without losing digits where it is small.", kFloats, "[0.0, 5.0]",
-     "[1.0000000e+00, 1.5374597e-12]", false},
+     "[1.0000000e+00, 1.5374598e-12]", false},
     {"erfinv", Opcode::erfinv, "Compute the inverse of the error function on (-1, 1).", kFloats, "[0.0]", "[0.]",
      false},
     {"lgamma", Opcode::lgamma, "Take the logarithm of the absolute value of the gamma function.", kFloats, "[1.0, 4.0]",

@@ -99,7 +99,10 @@ class Walk {
   std::vector<std::pair<Node*, uint32_t>> stack_;
 };
 
-Device home_of(const Capture& c) {
+// Where most of what is asked for is likely to be.
+Device home_of(Span roots, const Capture& c) {
+  for (const Array& root : roots)
+    if (root && root.node()->device.placed()) return root.node()->device;
   for (const LeafClass& leaf : c.classes)
     if (leaf.device.placed() && !leaf.floating) return leaf.device;
   return default_device();
@@ -156,6 +159,7 @@ Capture capture_eval(Span roots) {
     if (root || held > 0) {
       out.results.push_back(node);
       h.add(uint64_t(i));
+      h.add(unsigned(node->device.kind) | unsigned(node->device.index) << 8);
     }
     tracing |= keeps_past(*node);
   }
@@ -165,7 +169,7 @@ Capture capture_eval(Span roots) {
     c.disposable = !tracing && int(leaf.use_count()) == walk.uses(&leaf) && is_sole_owner(leaf.storage, leaf.shape) &&
                    !asked.contains(&leaf);
   }
-  out.home = home_of(out);
+  out.home = home_of(roots, out);
   hash_classes(h, out);
   out.key = h.finish();
   return out;
@@ -186,7 +190,7 @@ Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) 
   for (size_t i = 0; i < out.leaves.size(); ++i)
     if (asked.contains(out.leaves[i])) out.classes[i].disposable = false;
   for (const Node* node : out.results) walk.hasher.add(walk.number(node));
-  out.home = home_of(out);
+  out.home = home_of(graph.outputs, out);
   hash_classes(walk.hasher, out);
   out.key = walk.hasher.finish();
   return out;

@@ -28,9 +28,9 @@ class Builder {
     for (Node* node : capture_.results) {
       SmallVector<int, 1> values;
       if (node->multi()) {
-        for (size_t i = 0; i < node->avals->size(); ++i) values.push_back(owned(output_of(*node, int(i))));
+        for (size_t i = 0; i < node->avals->size(); ++i) values.push_back(owned(output_of(*node, int(i)), *node));
       } else {
-        values.push_back(owned(*numbers_.find(node)));
+        values.push_back(owned(*numbers_.find(node), *node));
       }
       ir_.results.push_back(std::move(values));
     }
@@ -83,6 +83,10 @@ class Builder {
       if (!value.device.placed()) continue;
       if (!out.device.placed() || (out.floating && !value.floating)) out.device = value.device;
       out.floating &= value.floating;
+    }
+    if (out.floating && node.device.placed()) {
+      out.device = node.device;
+      out.floating = false;
     }
     if (!out.device.placed()) out.device = capture_.home;
     for (int& v : out.inputs)
@@ -345,7 +349,10 @@ class Builder {
   }
 
   // Results must not repeat elements in memory, nor lie inside a scalar's node.
-  int owned(int id) {
+  int owned(int id, const Node& node) {
+    // What may be anywhere ends where its node says.
+    if (Device d = ir_.values[size_t(id)].device; d.placed() && node.device.placed() && d != node.device)
+      id = transferred(id, node.device, node.sequence, false);
     const Value& value = ir_.values[size_t(id)];
     bool copied = false;
     for (size_t i = 0; i < value.shape.size(); ++i) copied |= value.view.strides[i] == 0 && value.shape[i] > 1;
