@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo test test-wheel sanitize sanitize-thread stubs clean
+.PHONY: build demo test test-reference test-wheel sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -23,6 +23,14 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
+
+# The tests of ops and transformations on the device that takes nothing of the CPU for granted.
+ON_REFERENCE := tests/test_ops.py tests/ops tests/test_transforms.py tests/test_transforms_errors.py \
+  tests/test_transforms_nesting.py tests/test_transforms_rules.py tests/test_control.py tests/test_loops.py \
+  tests/test_compile.py tests/test_checkpoint.py tests/test_random.py tests/test_sort.py tests/test_indexing.py \
+  tests/test_cumulative.py tests/test_statistics.py
+test-reference: $(STAMP)
+	$(BIN)/python -m pytest --device=reference --deselect tests/ops/test_dot.py::test_matmul_sizes $(or $(ARGS),-q $(ON_REFERENCE))
 
 # The wheel with the stable ABI, built and tested on CPython >= 3.12 where the machine has one.
 test-wheel: $(STAMP)

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Timing says nothing about correctness, and a first call plans.
@@ -17,7 +18,16 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "immediate: measures memory, or errors of eval, of a device that computes at once")
     if (device := config.getoption("--device")) != "cpu":
         import funcnn
 
         funcnn.set_default_device(device)
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--device") != "cpu":
+        late = pytest.mark.skip(reason="the device computes later")
+        for item in items:
+            if "immediate" in item.keywords:
+                item.add_marker(late)

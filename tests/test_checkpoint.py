@@ -80,6 +80,7 @@ def blocks(policy=None):
     return lambda params, x: chain(params, x, fn.checkpoint(block, policy))
 
 
+@pytest.mark.immediate
 def test_memory_falls_and_gradients_stay():
     expected, plain = step(chain)
     for policy, most in ((None, 0.45), (policies.nothing_saveable, 0.45), (policies.dots_saveable, 0.7)):
@@ -91,12 +92,14 @@ def test_memory_falls_and_gradients_stay():
     assert_same(results, expected)
 
 
+@pytest.mark.immediate
 def test_recomputation_in_segments_grows_with_the_segments():
     """Peak of one checkpoint a block: the inputs of the blocks, the gradients, and what one block needs."""
     _, peak = step(blocks())
     assert peak < GRADIENTS + (BLOCKS + 8) * HIDDEN
 
 
+@pytest.mark.immediate
 def test_names_say_what_is_saved():
     def named(p, x):
         centered = x - x.mean(axis=-1, keepdims=True)
@@ -212,6 +215,7 @@ def least_and_most(loss):
     return needed, most
 
 
+@pytest.mark.immediate
 @pytest.mark.parametrize("loss", [chain, hourglass])
 def test_budgets_are_kept(loss):
     expected, _ = step(loss)

@@ -119,6 +119,7 @@ def test_nests_with_other_transformations():
     np.testing.assert_allclose(np.asarray(second), [3.0, 12.0])
 
 
+@pytest.mark.immediate
 def test_donation_takes_memory_over():
     step = fn.compile(lambda p, g: p - 0.1 * g, donate="p")
     p, g = fn.ones((1000,)) * 1, fn.ones((1000,)) * 2
@@ -191,6 +192,7 @@ def test_cache_is_bounded():
     assert f.cache_info()["entries"] == 4
 
 
+@pytest.mark.immediate
 def test_dropped_functions_free_what_they_captured():
     gc.collect()
     before = fn.get_active_memory()
@@ -258,6 +260,7 @@ def kept_by(f, *arguments):
     return active_bytes() - before
 
 
+@pytest.mark.immediate
 def test_a_training_step_keeps_no_constants():
     words, width, batch = 500, 64, 128
 
@@ -280,6 +283,7 @@ def test_a_training_step_keeps_no_constants():
     np.testing.assert_allclose(step(params, tokens, targets)[1], expected, rtol=1e-6)
 
 
+@pytest.mark.immediate
 def test_what_is_made_from_nothing_is_computed_inside():
     outside = fn.arange(5000) * 2 + fn.zeros(5000)  # not computed yet
     f = fn.compile(lambda x: x + outside + fn.tril(fn.ones((50, 100))).reshape(-1))

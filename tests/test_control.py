@@ -107,6 +107,7 @@ def test_scan_trees_lengths_and_integers():
     ] == [2, 1]
 
 
+@pytest.mark.immediate
 def test_scan_updates_its_carry_in_place():
     n = 1 << 16
     f = fn.compile(lambda x: fn.scan(lambda c, i: (c.at[i].add(1.0), None), x, fn.arange(50))[0])

@@ -238,6 +238,24 @@ def test_training_gives_the_same_on_both():
         np.testing.assert_allclose(np.asarray(u), np.asarray(v), rtol=2e-4, atol=2e-5)
 
 
+def test_errors_surface_where_they_are_waited_for():
+    @fn.compile
+    def spread(x, n):
+        return x.at[x > 0].set(fn.ones(3) * n)
+
+    x = on_reference([1.0, -1.0, 2.0])
+    wrong = spread(x, 1.0)  # three values for two places, found out when it runs
+    after = wrong * 2
+    fn.eval(after)
+    other = x * 3
+    fn.eval(other)
+    assert other.tolist() == [3, -3, 6]
+    for broken in (after, wrong, after + 1):
+        with pytest.raises(ValueError, match="3 values for the 2 true elements"):
+            broken.tolist()
+    assert spread(on_reference([1.0, 3.0, 2.0]), 2.0).tolist() == [2, 2, 2]
+
+
 def test_from_several_threads():
     x = on_reference(np.arange(64.0))
     found = [None] * 4

@@ -440,6 +440,7 @@ def test_a_traced_flag_chooses():
         fn.compile(lambda flag: x.at[flag].set(fn.ones((2, 3))))(fn.array(True))
 
 
+@pytest.mark.immediate
 @pytest.mark.parametrize("given", [0, 2, 4])
 def test_the_wrong_number_of_values_for_a_mask(given):
     x, values = fn.array([1.0, 2.0, 3.0, 4.0, 5.0]), fn.arange(given).astype(fn.float32)
@@ -456,6 +457,7 @@ def test_the_wrong_number_of_values_for_a_mask(given):
     assert fn.compile(lambda x: x.at[x % 2 == 1].set(fn.array([7.0, 8.0, 9.0])))(x).tolist() == [7, 2, 8, 4, 9]
 
 
+@pytest.mark.immediate
 def test_values_for_the_rows_of_a_mapped_mask():
     x = fn.array([[1.0, 2.0, 3.0], [6.0, 5.0, 4.0]])
     f = fn.vmap(lambda x: x.at[x < 3].set(fn.array([8.0, 9.0])))

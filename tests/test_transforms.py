@@ -359,6 +359,7 @@ def test_values_read_under_grad_let_go_of_the_past_afterwards():
     assert before - fn.get_active_memory() <= 2 * x.nbytes
 
 
+@pytest.mark.immediate
 @pytest.mark.parametrize("transform", [lambda f: f, fn.compile], ids=["eager", "compiled"])
 @pytest.mark.parametrize("wrap", [lambda f: f, fn.checkpoint], ids=["plain", "checkpoint"])
 def test_a_thousand_steps_do_not_grow(transform, wrap):

@@ -38,9 +38,11 @@ struct Operand {
 class Queue {
  public:
   virtual ~Queue() = default;
-  // The moment when all that was encoded so far is complete (null: it is already). Errors of kernels that run later
-  // surface where it is waited for.
+  // The moment when all that was encoded so far is complete (null: it is already). An error of a kernel that was encoded
+  // since the last record surfaces where this moment is waited for.
   virtual Ref<Event> record() = 0;
+  // What is encoded from here to the next record reads what is ready at `event`, and fails with it.
+  virtual void after(const Ref<Event>& /*event*/) {}
 };
 
 // What running a kernel once takes.
@@ -97,7 +99,7 @@ class Backend {
 void register_backend(Backend& backend);
 // Raises ValueError where this build or machine has no such device.
 Backend& backend(Device device);
-// Wait until every queue has run what it was given; rethrows the first error.
+// Wait until every queue has run what it was given.
 void wait_for_devices();
 
 }  // namespace funcnn

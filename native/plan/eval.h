@@ -14,7 +14,7 @@ namespace funcnn {
 void eval(Span arrays);
 // Start computing on a background thread. Reading a value waits for it.
 void async_eval(Span arrays);
-// Wait for everything async_eval started and for the queues of all devices; rethrows the first error.
+// Wait for everything async_eval started, rethrowing its first error, and for the queues of all devices.
 void synchronize();
 
 // What the language around the library knows: set once, while it loads.

@@ -385,7 +385,15 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
 }
 
 void Plan::run(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
-  encode(leaves, results, overwritten);
+  for (const Storage* leaf : leaves)
+    if (leaf->ready) backend(leaf->buffer->device()).queue().after(leaf->ready);
+  try {
+    encode(leaves, results, overwritten);
+  } catch (...) {
+    // What was encoded already is nobody else's business.
+    for (const Use& use : uses_) use.backend->queue().record();
+    throw;
+  }
   for (const Use& use : uses_) {
     Ref<Event> ready = use.backend->queue().record();
     if (!ready) continue;

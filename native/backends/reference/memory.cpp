@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace funcnn::reference {
 namespace {
@@ -21,10 +22,7 @@ class LateQueue::Completion final : public Event {
   void wait() override {
     std::lock_guard lock(queue_->mutex_);
     if (!done_) queue_->run_all();
-    if (!failure_) return;
-    // Told now: work submitted from here on is a fresh start.
-    if (queue_->failure_ == failure_) queue_->failure_ = nullptr;
-    std::rethrow_exception(failure_);
+    if (failure_) std::rethrow_exception(failure_);
   }
 
  private:
@@ -52,9 +50,16 @@ Ref<Event> LateQueue::record() {
   auto event = make_ref<Completion>(*this);
   commands_.push_back([this, event] {
     event->done_ = true;
-    event->failure_ = failure_;
+    event->failure_ = std::exchange(failure_, nullptr);
   });
   return event;
+}
+
+void LateQueue::after(const Ref<Event>& event) {
+  std::lock_guard lock(mutex_);
+  commands_.push_back([this, before = Ref<Completion>(static_cast<Completion*>(event.get()))] {
+    if (!failure_) failure_ = before->failure_;
+  });
 }
 
 void LateQueue::drain() {

@@ -15,6 +15,7 @@ class LateQueue final : public Queue {
  public:
   void submit(std::function<void()> command);
   Ref<Event> record() override;
+  void after(const Ref<Event>& event) override;
   // Run everything submitted so far.
   void drain();
 
@@ -24,7 +25,7 @@ class LateQueue final : public Queue {
 
   std::recursive_mutex mutex_;
   std::deque<std::function<void()>> commands_;
-  // What went wrong; work after it is skipped until somebody has been told.
+  // What went wrong since the last record; the work up to the next is skipped.
   std::exception_ptr failure_;
 };
 
