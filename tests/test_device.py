@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import re
 import threading
 
 import numpy as np
@@ -159,6 +160,27 @@ def test_compiled_functions_by_device():
     both = fn.compile(lambda v: (v * 2, fn.device_put(v, "cpu") + 1))
     there, here = both(on_reference([1.0, 2.0]))
     assert (there.device, here.device) == (REFERENCE, "cpu") and (there.tolist(), here.tolist()) == ([2, 4], [2, 3])
+
+
+def test_kernels_keep_to_the_limits_of_a_device():
+    """The reference device takes 16 operands, rows of 48 elements, and no mixture of reductions."""
+    xs = [on_reference(np.random.default_rng(i).normal(size=(6, 100))) for i in range(24)]
+
+    def f(*xs):
+        total = sum(x * (i + 1) for i, x in enumerate(xs))
+        soft = fn.exp(total - total.max(axis=1, keepdims=True))
+        soft = soft / soft.sum(axis=1, keepdims=True)
+        return soft, soft.sum(axis=0), [x + 1 for x in xs]
+
+    with fn.default_device(REFERENCE):
+        kernels = re.split(r"^\[", fn.explain(f)(*xs).plan, flags=re.M)
+    assert len(kernels) > 4
+    for kernel in kernels[1:]:
+        assert max(map(int, re.findall(r"%(\d+):", kernel)), default=0) < 16
+        assert not ("row_" in kernel and "col_" in kernel)
+    here = fn.compile(f)(*[fn.device_put(x, "cpu") for x in xs])
+    for a, b in zip(fn.tree.leaves(fn.compile(f)(*xs)), fn.tree.leaves(here), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-4, atol=1e-6)
 
 
 def test_donation_on_a_device():

@@ -5,8 +5,8 @@
 
 #include <vector>
 
+#include "bindings/gil.h"
 #include "bindings/interchange.h"
-#include "bindings/interpreter.h"
 #include "graph/graph.h"
 #include "graph/identity.h"
 #include "graph/trace.h"

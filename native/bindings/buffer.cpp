@@ -1,8 +1,8 @@
 // The buffer protocol, both ways.
 #include <cstring>
 
+#include "bindings/gil.h"
 #include "bindings/interchange.h"
-#include "bindings/interpreter.h"
 #include "graph/trace.h"
 
 namespace funcnn {

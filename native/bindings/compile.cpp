@@ -9,8 +9,8 @@
 #include <nanobind/stl/vector.h>
 
 #include "base/error.h"
+#include "bindings/gil.h"
 #include "bindings/held.h"
-#include "bindings/interpreter.h"
 #include "bindings/trace.h"
 #include "bindings/typed.h"
 #include "plan/compiled_graph.h"

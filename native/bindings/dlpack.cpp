@@ -5,8 +5,8 @@
 
 #include <nanobind/stl/pair.h>
 
+#include "bindings/gil.h"
 #include "bindings/interchange.h"
-#include "bindings/interpreter.h"
 
 namespace funcnn {
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "bindings/interpreter.h"
+#include "bindings/gil.h"
 #include "graph/graph.h"
 #include "plan/eval.h"
 

@@ -1,7 +1,7 @@
 // fn.explain, fn.to_dot and fn.eval_shape: what a function is traced to and how it will run.
 #include <nanobind/stl/string.h>
 
-#include "bindings/interpreter.h"
+#include "bindings/gil.h"
 #include "bindings/trace.h"
 #include "graph/listing.h"
 #include "plan/compiled_graph.h"

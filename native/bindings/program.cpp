@@ -11,7 +11,7 @@
 #include "backends/cpu/interpreter.h"
 #include "base/error.h"
 #include "bindings/bindings.h"
-#include "bindings/interpreter.h"
+#include "bindings/gil.h"
 
 namespace funcnn {
 namespace {

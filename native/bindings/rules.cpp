@@ -5,8 +5,8 @@
 #include <nanobind/stl/string.h>
 
 #include "bindings/effects.h"
+#include "bindings/gil.h"
 #include "bindings/held.h"
-#include "bindings/interpreter.h"
 #include "bindings/transforms.h"
 #include "graph/trace.h"
 #include "ops/annotate.h"

@@ -3,7 +3,7 @@
 
 #include "base/thread_pool.h"
 #include "bindings/array.h"
-#include "bindings/interpreter.h"
+#include "bindings/gil.h"
 #include "graph/trace.h"
 #include "plan/eval.h"
 #include "pytree/container.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "bindings/interpreter.h"
+#include "bindings/gil.h"
 #include "plan/eval.h"
 
 namespace funcnn {

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "bindings/gil.h"
 #include "bindings/held.h"
 #include "bindings/interchange.h"
-#include "bindings/interpreter.h"
 #include "graph/trace.h"
 #include "ops/rules.h"
 #include "transforms/jvp.h"

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "bindings/array.h"
-#include "bindings/interpreter.h"
+#include "bindings/gil.h"
 #include "bindings/trace.h"
 #include "graph/trace.h"
 #include "pytree/container.h"

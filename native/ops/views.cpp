@@ -20,7 +20,7 @@ Shape with_front(int64_t value, const Shape& shape) {
 // Views are linear: tangents pass through the view itself. Each class gives `apply`, the public function with its
 // parameters.
 template <class Self>
-class View : public Primitive {
+class ViewPrimitive : public Primitive {
  public:
   Kind kind() const override { return Kind::view; }
   std::optional<Arrays> jvp(Span, Span tangents, Span) const override {
@@ -28,7 +28,7 @@ class View : public Primitive {
   }
 };
 
-class Reshape final : public View<Reshape> {
+class Reshape final : public ViewPrimitive<Reshape> {
  public:
   explicit Reshape(Shape shape) : shape_(std::move(shape)) {}
   std::string_view name() const override { return "reshape"; }
@@ -48,7 +48,7 @@ class Reshape final : public View<Reshape> {
   Shape shape_;
 };
 
-class Broadcast final : public View<Broadcast> {
+class Broadcast final : public ViewPrimitive<Broadcast> {
  public:
   explicit Broadcast(Shape shape) : shape_(std::move(shape)) {}
   std::string_view name() const override { return "broadcast_to"; }
@@ -75,7 +75,7 @@ class Broadcast final : public View<Broadcast> {
   Shape shape_;
 };
 
-class Transpose final : public View<Transpose> {
+class Transpose final : public ViewPrimitive<Transpose> {
  public:
   explicit Transpose(Shape axes) : axes_(std::move(axes)) {}
   std::string_view name() const override { return "transpose"; }
@@ -104,7 +104,7 @@ class Transpose final : public View<Transpose> {
   Shape axes_;
 };
 
-class Slice final : public View<Slice> {
+class Slice final : public ViewPrimitive<Slice> {
  public:
   Slice(Shape start, Shape step, Shape length)
       : start_(std::move(start)), step_(std::move(step)), length_(std::move(length)) {}

@@ -38,8 +38,8 @@ struct Operand {
 class Queue {
  public:
   virtual ~Queue() = default;
-  // The moment when all that was encoded so far is complete (null: it is already). An error of a kernel that was encoded
-  // since the last record surfaces where this moment is waited for.
+  // The moment when all that was encoded so far is complete (null: it is already). An error of a kernel that was
+  // encoded since the last record surfaces where this moment is waited for.
   virtual Ref<Event> record() = 0;
   // What is encoded from here to the next record reads what is ready at `event`, and fails with it.
   virtual void after(const Ref<Event>& /*event*/) {}

@@ -9,9 +9,9 @@ namespace {
 // A leaf's number is -1 - index, a computed node's its index.
 constexpr int leaf_number(size_t index) { return -1 - int(index); }
 
-class Walk {
+class Collector {
  public:
-  explicit Walk(Capture& out) : out_(out) {}
+  explicit Collector(Capture& out) : out_(out) {}
 
   void add_leaf(Node* node, LeafClass c) {
     bool fresh;
@@ -143,10 +143,10 @@ LeafClass classify(const Node& leaf) {
 
 Capture capture_eval(Span roots) {
   Capture out;
-  Walk walk(out);
-  walk.run(roots, true);
+  Collector collector(out);
+  collector.run(roots, true);
   if (out.order.empty()) return out;
-  Hasher& h = walk.hasher;
+  Hasher& h = collector.hasher;
   NodeMap<char> asked(roots.size() * 2 + 1);
   for (const Array& root : roots)
     if (root) asked[root.node()] = 1;
@@ -154,8 +154,8 @@ Capture capture_eval(Span roots) {
   for (size_t i = 0; i < out.order.size(); ++i) {
     Node* node = out.order[i];
     bool root = asked.contains(node);
-    // The walk itself counts one use for each root.
-    int held = int(node->use_count()) - walk.uses(node);
+    // The collector itself counts one use for each root.
+    int held = int(node->use_count()) - collector.uses(node);
     if (root || held > 0) {
       out.results.push_back(node);
       h.add(uint64_t(i));
@@ -166,8 +166,8 @@ Capture capture_eval(Span roots) {
   for (size_t i = 0; i < out.leaves.size(); ++i) {
     const Node& leaf = *out.leaves[i];
     LeafClass& c = out.classes[i];
-    c.disposable = !tracing && int(leaf.use_count()) == walk.uses(&leaf) && is_sole_owner(leaf.storage, leaf.shape) &&
-                   !asked.contains(&leaf);
+    c.disposable = !tracing && int(leaf.use_count()) == collector.uses(&leaf) &&
+                   is_sole_owner(leaf.storage, leaf.shape) && !asked.contains(&leaf);
   }
   out.home = home_of(roots, out);
   hash_classes(h, out);
@@ -177,22 +177,23 @@ Capture capture_eval(Span roots) {
 
 Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) {
   Capture out;
-  Walk walk(out);
-  for (size_t i = 0; i < graph.inputs.size(); ++i) walk.add_leaf(graph.inputs[i].node(), std::move(input_classes[i]));
-  walk.run(graph.outputs, false);
+  Collector collector(out);
+  for (size_t i = 0; i < graph.inputs.size(); ++i)
+    collector.add_leaf(graph.inputs[i].node(), std::move(input_classes[i]));
+  collector.run(graph.outputs, false);
   NodeMap<char> asked(graph.outputs.size() * 2 + 1);
   for (const Array& output : graph.outputs) {
     bool fresh;
     asked.insert(output.node(), fresh);
-    if (fresh && walk.number(output.node()) >= 0) out.results.push_back(output.node());
+    if (fresh && collector.number(output.node()) >= 0) out.results.push_back(output.node());
   }
   // An input that is also an output stays as it is.
   for (size_t i = 0; i < out.leaves.size(); ++i)
     if (asked.contains(out.leaves[i])) out.classes[i].disposable = false;
-  for (const Node* node : out.results) walk.hasher.add(walk.number(node));
+  for (const Node* node : out.results) collector.hasher.add(collector.number(node));
   out.home = home_of(graph.outputs, out);
-  hash_classes(walk.hasher, out);
-  out.key = walk.hasher.finish();
+  hash_classes(collector.hasher, out);
+  out.key = collector.hasher.finish();
   return out;
 }
 

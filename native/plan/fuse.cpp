@@ -9,8 +9,6 @@
 namespace funcnn {
 namespace {
 
-// Rows longer than this are reduced in pieces, and their result cannot return to the elements in the same kernel.
-constexpr int64_t kLongestRow = 1 << 16;
 constexpr int kMaxInlined = 16;
 constexpr size_t kMaxSiblings = 16;
 
@@ -69,6 +67,8 @@ class Fuser {
     for (size_t v = 0; v < ir_.values.size(); ++v) {
       const Value& val = ir_.values[v];
       if (val.kind != ValueKind::elementwise || val.size() != 1 || !uses_.needed(int(v))) continue;
+      // Every reader loads what the computation reads: leave it room for others.
+      int most = int(std::min<size_t>(kMaxInlined, backend(val.device).limits().operands / 8));
       int total = 1;
       for (int input : val.inputs) {
         if (value(input).kind == ValueKind::view && !value(input).inputs.empty()) total = kMaxInlined + 1;
@@ -83,7 +83,8 @@ class Fuser {
           total = kMaxInlined + 1;
       }
       cost[v] = total;
-      out_.inlined[v] = total <= kMaxInlined;
+      out_.inlined[v] = total <= most;
+      if (out_.inlined[v]) units_.set_inlined(int(v), 2 * total + 1);
     }
   }
 
@@ -107,7 +108,8 @@ class Fuser {
     if (!enabled_ || use.ordering || use.reader < 0) return out;
     int u = units_.of_reader(use);
     const Unit& unit = units_[u];
-    if (unit.operation >= 0 || unit.members.size() >= Units::kMaxMembers) return out;
+    if (unit.operation >= 0 || unit.members.size() >= Units::kMaxMembers || !units_.allows(v, unit)) return out;
+    const int64_t longest_row = backend(value(v).device).limits().longest_row;
     const Value& val = value(v);
     const Value& reader = value(use.reader);
     bool reduces = val.kind == ValueKind::reduce;
@@ -127,7 +129,7 @@ class Fuser {
         out = {true, Space::row, cols, true, size};
       } else if (flat && space == Space::row && unit.size == size && unit.cols == cols) {
         out = {true, Space::row, cols, false, size};
-      } else if (int64_t c; space == Space::element && cols <= kLongestRow && unit.size == size &&
+      } else if (int64_t c; space == Space::element && cols <= longest_row && unit.size == size &&
                             is_row_view(use.view, reader.shape, val.size(), c) && c == cols &&
                             (unit.cols < 0 || unit.cols == cols)) {
         out = {true, Space::row, cols, false, size};
@@ -141,7 +143,7 @@ class Fuser {
       return out;
     }
     if (int64_t c; space == Space::element && val.kind != ValueKind::index && val.size() > 1 &&
-                   is_row_view(use.view, reader.shape, val.size(), c) && c > 0 && c <= kLongestRow &&
+                   is_row_view(use.view, reader.shape, val.size(), c) && c > 0 && c <= longest_row &&
                    (unit.cols < 0 ? worth_rows(v) : unit.cols == c)) {
       out = {true, Space::row, c, false, unit.size};
     }
@@ -252,7 +254,7 @@ class Fuser {
         for (const Candidate& c : candidates) stage = std::max(stage, units_[units_.find(c.unit)].stage + 1);
     }
     if (joined >= 0) {
-      units_[joined].members.push_back(v);
+      units_.join(v, joined);
       out_.space_of[size_t(v)] = how.space;
       units_.put(v, joined);
       return;
@@ -267,13 +269,20 @@ class Fuser {
       unit.cols = form.by_column ? form.kept : form.reduced;
       out_.space_of[size_t(v)] = Space::row;
     }
-    unit.members.push_back(v);
-    units_.put(v, units_.add(std::move(unit)));
+    int u = units_.add(std::move(unit));
+    units_.join(v, u);
+    if (val.kind == ValueKind::reduce && uses_.form(v).by_column) {
+      units_[u].by_column = true;
+      units_[u].by_row = false;
+    }
+    units_.put(v, u);
   }
 
   // Users too far away to join compute v again if that costs them no more memory traffic than loading it.
   void repeat_far(int v, int joined, std::vector<Candidate>& candidates) {
     auto far = [&](const Candidate& c) { return units_.find(c.unit) != joined && !c.fit.lift; };
+    auto full = [&](const Candidate& c) { return far(c) && !units_.allows(v, units_[units_.find(c.unit)]); };
+    if (std::any_of(candidates.begin(), candidates.end(), full)) return;
     if (std::none_of(candidates.begin(), candidates.end(), far) || !repeatable(ir_, uses_, units_, v, joined)) return;
     std::vector<char> moved(uses_.of(v).size(), 0);
     for (const Candidate& c : candidates) {

@@ -23,6 +23,9 @@ struct Unit {
   int64_t rows = 1, cols = -1;
   std::vector<int> members;  // values, in order of computation
   uint64_t sequence = 0;
+  // While units grow: at most so many operands, and which reductions.
+  size_t operands = 0;
+  bool by_row = false, by_column = false;
 };
 
 struct Partition {

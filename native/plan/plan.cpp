@@ -150,6 +150,10 @@ class Plan::Builder {
       step.effort = effort_of(program);
       step.program = std::make_unique<KernelProgram>(program);
     }
+    for (int v : w.writes)
+      if (!step.backend->limits().has(value(v).dtype))
+        throw ValueError(cat("the device ", device_name(step.backend->device()), " has no ", dtype_name(value(v).dtype),
+                             "; convert with astype or move the array with fn.device_put"));
     // What the step itself asks for while it runs.
     size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
     place_writes(step, PlannedStep{&w, op, &emitted_[u], epilogue});

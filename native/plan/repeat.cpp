@@ -70,7 +70,7 @@ void repeat(Ir& ir, Uses& uses, Units& units, Partition& partition, int v, int u
             std::span<const int> numbers) {
   int copy = int(ir.values.size());
   add_value(ir, uses, units, partition, ir.values[size_t(v)], copy, u, space);
-  units[u].members.push_back(copy);
+  units.join(copy, u);
   for (int n : numbers) {
     Use use = uses.of(v)[size_t(n)];
     int reader = use.reader;

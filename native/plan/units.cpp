@@ -45,9 +45,35 @@ bool Units::compatible(int a, int b) const {
   const Unit &x = units_[size_t(a)], &y = units_[size_t(b)];
   // Of loops without elements the columns do not tell how many rows there are.
   if (x.size == 0 && (x.cols >= 0 || y.cols >= 0)) return false;
+  const Limits& limits = limits_of(x.members[0]);
+  bool mixed = (x.by_row || y.by_row) && (x.by_column || y.by_column);
   return x.size == y.size && (x.cols < 0 || y.cols < 0 || x.cols == y.cols) &&
-         x.members.size() + y.members.size() <= kMaxMembers;
+         x.members.size() + y.members.size() <= kMaxMembers && x.operands + y.operands <= limits.operands &&
+         (!mixed || limits.mixed_reductions);
 }
+
+size_t Units::operands_of(int v) const {
+  size_t count = 1;  // where the value goes
+  for (int input : ir_.values[size_t(v)].inputs)
+    count += size_t(std::max(1, inlined_[size_t(ir_.values[size_t(input)].view.base)]));
+  return count;
+}
+
+bool Units::allows(int v, const Unit& unit) const {
+  const Limits& limits = limits_of(v);
+  bool row = ir_.values[size_t(v)].kind == ValueKind::reduce;
+  return (limits.operands == SIZE_MAX || unit.operands + operands_of(v) <= limits.operands) &&
+         (limits.mixed_reductions || !row || !unit.by_column);
+}
+
+void Units::join(int v, int u) {
+  Unit& unit = units_[size_t(u)];
+  unit.members.push_back(v);
+  unit.operands += operands_of(v);
+  unit.by_row |= ir_.values[size_t(v)].kind == ValueKind::reduce;
+}
+
+void Units::set_inlined(int v, int loads) { inlined_[size_t(v)] = loads; }
 
 int Units::merge(int a, int b) {
   if (a == b) return a;
@@ -55,6 +81,9 @@ int Units::merge(int a, int b) {
   if (x.members.size() < y.members.size()) return merge(b, a);
   if (x.cols < 0) x.cols = y.cols;
   x.members.insert(x.members.end(), y.members.begin(), y.members.end());
+  x.operands += y.operands;
+  x.by_row |= y.by_row;
+  x.by_column |= y.by_column;
   y.members = {};
   parent_[size_t(b)] = a;
   return a;

@@ -25,7 +25,8 @@ void single_threaded() {
 }  // namespace
 
 template <class T>
-void gemm(int64_t m, int64_t n, int64_t k, const T* a, Operand la, const T* b, Operand lb, T beta, T* c, int64_t ldc) {
+void gemm(int64_t m, int64_t n, int64_t k, const T* a, MatrixLayout la, const T* b, MatrixLayout lb, T beta, T* c,
+          int64_t ldc) {
   single_threaded();
   auto ta = la.transposed ? CblasTrans : CblasNoTrans, tb = lb.transposed ? CblasTrans : CblasNoTrans;
   const BlasInt mm = BlasInt(m), nn = BlasInt(n), kk = BlasInt(k);
@@ -41,7 +42,7 @@ void gemm(int64_t m, int64_t n, int64_t k, const T* a, Operand la, const T* b, O
 }
 
 template <class T>
-void gemv(int64_t m, int64_t k, const T* a, Operand la, const T* x, int64_t step_x, T beta, T* y) {
+void gemv(int64_t m, int64_t k, const T* a, MatrixLayout la, const T* x, int64_t step_x, T beta, T* y) {
   single_threaded();
   auto trans = la.transposed ? CblasTrans : CblasNoTrans;
   const BlasInt rows = BlasInt(la.transposed ? k : m), columns = BlasInt(la.transposed ? m : k);
@@ -56,9 +57,9 @@ void gemv(int64_t m, int64_t k, const T* a, Operand la, const T* x, int64_t step
   }
 }
 
-#define INSTANTIATE(T)                                                                                    \
-  template void gemm<T>(int64_t, int64_t, int64_t, const T*, Operand, const T*, Operand, T, T*, int64_t); \
-  template void gemv<T>(int64_t, int64_t, const T*, Operand, const T*, int64_t, T, T*);
+#define INSTANTIATE(T)                                                                                              \
+  template void gemm<T>(int64_t, int64_t, int64_t, const T*, MatrixLayout, const T*, MatrixLayout, T, T*, int64_t); \
+  template void gemv<T>(int64_t, int64_t, const T*, MatrixLayout, const T*, int64_t, T, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)
 INSTANTIATE(std::complex<float>)

@@ -8,17 +8,17 @@ namespace funcnn::cpu::blas {
 
 // A row-major matrix as the BLAS sees it: `transposed` if it lies column by column; `leading` is the distance between
 // rows (columns).
-struct Operand {
+struct MatrixLayout {
   bool transposed = false;
   int64_t leading = 1;
 };
 
 // C = A B + beta C with C dense in its rows. T: float, double, std::complex<float>.
 template <class T>
-void gemm(int64_t m, int64_t n, int64_t k, const T* a, Operand layout_a, const T* b, Operand layout_b, T beta, T* c,
-          int64_t leading_c);
+void gemm(int64_t m, int64_t n, int64_t k, const T* a, MatrixLayout layout_a, const T* b, MatrixLayout layout_b, T beta,
+          T* c, int64_t leading_c);
 // y = A x + beta y; A has m rows and k columns.
 template <class T>
-void gemv(int64_t m, int64_t k, const T* a, Operand layout, const T* x, int64_t step_x, T beta, T* y);
+void gemv(int64_t m, int64_t k, const T* a, MatrixLayout layout, const T* x, int64_t step_x, T beta, T* y);
 
 }  // namespace funcnn::cpu::blas

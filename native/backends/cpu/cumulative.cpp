@@ -42,12 +42,12 @@ A combine(A a, A b) {
   }
 }
 
-struct Walk {
+struct Course {
   int64_t step;   // from one element of a line to the next in the order of accumulation
   int64_t first;  // from the start of a line to where accumulation begins
 };
-Walk walk(const Lines& lines, bool reverse) {
-  return reverse ? Walk{-lines.step(), (lines.length() - 1) * lines.step()} : Walk{lines.step(), 0};
+Course course(const Lines& lines, bool reverse) {
+  return reverse ? Course{-lines.step(), (lines.length() - 1) * lines.step()} : Course{lines.step(), 0};
 }
 
 constexpr int64_t kTogether = 64;  // neighbouring lines advanced in step
@@ -66,7 +66,7 @@ std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Sta
     if (n == 0) return;
     const T* x[2] = {reinterpret_cast<const T*>(at[0]), reinterpret_cast<const T*>(at[in.size() - 1])};
     T* y = reinterpret_cast<T*>(at.back());
-    Walk to = walk(out, reverse), from[2] = {walk(in[0], reverse), walk(in.back(), reverse)};
+    Course to = course(out, reverse), from[2] = {course(in[0], reverse), course(in.back(), reverse)};
     parallel_for(out.count() / run * groups, std::max<int64_t>(1, kGrain / (n * std::min(run, kTogether))),
                  [&](int64_t begin, int64_t end) {
                    A held[kTogether];

@@ -20,7 +20,7 @@
 namespace funcnn::cpu {
 namespace {
 
-using blas::Operand;
+using blas::MatrixLayout;
 
 // Where tiles of operands are packed.
 thread_local Arena panels;
@@ -33,18 +33,18 @@ struct Steps {
 };
 
 // What a matrix looks like to the BLAS; nothing if no strides of its will do.
-std::optional<Operand> as_operand(int64_t rows, int64_t columns, Steps steps) {
+std::optional<MatrixLayout> as_operand(int64_t rows, int64_t columns, Steps steps) {
   auto [row, column] = steps;
   if (rows == 1) row = columns;
   if (columns == 1) {
-    if (row == 1) return Operand{true, std::max(rows, int64_t(1))};
-    if (row >= 1 && row <= INT_MAX) return Operand{false, row};
+    if (row == 1) return MatrixLayout{true, std::max(rows, int64_t(1))};
+    if (row >= 1 && row <= INT_MAX) return MatrixLayout{false, row};
   }
   if (rows == 1 && column >= 1 && column <= INT_MAX) {
-    return column == 1 ? Operand{false, columns} : Operand{true, column};
+    return column == 1 ? MatrixLayout{false, columns} : MatrixLayout{true, column};
   }
-  if (column == 1 && row >= columns && row <= INT_MAX) return Operand{false, row};
-  if (row == 1 && column >= rows && column <= INT_MAX) return Operand{true, column};
+  if (column == 1 && row >= columns && row <= INT_MAX) return MatrixLayout{false, row};
+  if (row == 1 && column >= rows && column <= INT_MAX) return MatrixLayout{true, column};
   return std::nullopt;
 }
 
@@ -214,7 +214,7 @@ class DotKernel final : public HostKernel {
   void multiply(int64_t rows, int64_t columns, const T* a, const T* b, T* c, std::byte* room) const {
     if constexpr (!is_half_type<T>) {
       if (vector_) {
-        Operand la = *as_operand(rows, p_.k, p_.a), lb = *as_operand(p_.k, columns, p_.b);
+        MatrixLayout la = *as_operand(rows, p_.k, p_.a), lb = *as_operand(p_.k, columns, p_.b);
         if (p_.m == 1) {
           // The row is a vector; B is read once, in its own order.
           blas::gemv<T>(columns, p_.k, b, {!lb.transposed, lb.leading}, a, la.transposed ? la.leading : 1, T(0), c);

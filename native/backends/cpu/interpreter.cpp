@@ -147,12 +147,12 @@ struct PreparedProgram::Impl {
           }
           break;
         case Step::load: {
-          const Walk& w = t.walks[size_t(s.walk)];
+          const AccessPath& w = t.paths[size_t(s.path)];
           w.load(operands[size_t(w.operand())], p[s.out], first(s.space, tile), n);
           break;
         }
         case Step::store: {
-          const Walk& w = t.walks[size_t(s.walk)];
+          const AccessPath& w = t.paths[size_t(s.path)];
           w.store(operands[size_t(w.operand())], p[s.a], first(s.space, tile), n);
           break;
         }
@@ -313,7 +313,7 @@ struct PreparedProgram::Impl {
       for (int64_t step = 1; step < chunks; step *= 2)
         for (int64_t i = 0; i + step < chunks; i += 2 * step)
           red.col_fn(bases(i)[r], bases(i + step)[r], 1, t.cols, t.cols);
-      const Walk& w = t.walks[size_t(red.walk)];
+      const AccessPath& w = t.paths[size_t(red.path)];
       w.store(operands[size_t(w.operand())], result[r], 0, t.cols);
     }
   }

@@ -46,7 +46,7 @@ class Translator {
     Rewritten rewritten = rewrite(program, table);
     ops_ = std::move(rewritten.ops);
     t_.table = &table;
-    t_.walks = std::move(rewritten.walks);
+    t_.paths = std::move(rewritten.paths);
     t_.rows = rewritten.rows;
     t_.cols = rewritten.cols;
     t_.row_reductions = rewritten.row_reductions;
@@ -93,7 +93,7 @@ class Translator {
       const Op& value = ops_[size_t(i.args[0])];
       bool made = value.in.kind == InstructionKind::compute || value.in.kind == InstructionKind::index;
       if (made && value.in.space == Space::element && direct_[size_t(i.args[0])] < 0 &&
-          t_.walks[size_t(i.access)].dense())
+          t_.paths[size_t(i.access)].dense())
         direct_[size_t(i.args[0])] = int(n);
     }
   }
@@ -139,7 +139,7 @@ class Translator {
     if (s.kind == Slot::element_register) free_elements_.push_back(int(s.offset));
     if (s.kind == Slot::row_register) free_rows_.push_back(int(s.offset));
   }
-  int memory_slot(Slot::Kind kind, const Walk& w, Dtype dtype) {
+  int memory_slot(Slot::Kind kind, const AccessPath& w, Dtype dtype) {
     int slot = new_slot(kind, dtype, w.operand(), w.offset_bytes());
     code_->slots.push_back(slot);
     return slot;
@@ -189,7 +189,7 @@ class Translator {
                                       : run_slot(Slot::run_row, i.dtype, t_.rows);
     if (final && direct_[size_t(n)] >= 0) {
       const Instruction& store = ops_[size_t(direct_[size_t(n)])].in;
-      return memory_slot(Slot::element_memory, t_.walks[size_t(store.access)], i.dtype);
+      return memory_slot(Slot::element_memory, t_.paths[size_t(store.access)], i.dtype);
     }
     if (i.kind == InstructionKind::compute)
       for (int a : i.args) {
@@ -219,7 +219,7 @@ class Translator {
     if (s.kind == Slot::column_memory) {
       if (spread_[size_t(a)] >= 0) return spread_[size_t(a)];
       Step step = make(Step::load, Space::element);
-      step.walk = ops_[size_t(a)].in.access;
+      step.path = ops_[size_t(a)].in.access;
       spread_space_[size_t(a)] = Space::element;
       step.out = spread_[size_t(a)] = take_register(false, dtype);
       code_->steps.push_back(step);
@@ -248,7 +248,7 @@ class Translator {
     const Instruction& i = o.in;
     switch (i.kind) {
       case InstructionKind::load: {
-        const Walk& w = t_.walks[size_t(i.access)];
+        const AccessPath& w = t_.paths[size_t(i.access)];
         if (w.dense()) {
           place_[size_t(n)] = memory_slot(i.space == Space::scalar ? Slot::scalar_memory
                                           : i.space == Space::row  ? Slot::row_memory
@@ -261,7 +261,7 @@ class Translator {
           return;
         }
         Step s = make(Step::load, i.space);
-        s.walk = i.access;
+        s.path = i.access;
         s.out = place_[size_t(n)] = result(n, last, final);
         code_->steps.push_back(s);
         return;
@@ -313,7 +313,7 @@ class Translator {
         if (direct_[size_t(i.args[0])] == n) return;
         Step s = make(Step::store, i.space);
         s.a = as_dense(i.args[0], i.space);
-        s.walk = i.access;
+        s.path = i.access;
         code_->steps.push_back(s);
         return;
       }

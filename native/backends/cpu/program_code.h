@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "backends/cpu/walk.h"
+#include "backends/cpu/access_path.h"
 
 namespace funcnn::cpu {
 
@@ -40,7 +40,7 @@ struct Step {
   uint8_t arity = 0;
   int16_t row_step[4] = {0, 0, 0, 0};  // bytes from row to row for a row operand, 0 for a column, -item for an element
   int out = 0, a = 0, b = 0, c = 0;    // slots
-  int walk = -1;
+  int path = -1;
   int reduction = -1;  // number among the reductions (partial results), reduce_row in phases and reduce_col
   uint8_t item = 4;
   union {
@@ -63,7 +63,7 @@ struct Code {
 struct Reduction {
   Dtype dtype;
   int slot = -1;  // phases: where the value of the rows goes
-  int walk = -1;  // columns: where the result goes
+  int path = -1;  // columns: where the result goes
   simd::RowReduceFn row_fn = nullptr;
   simd::ColReduceFn col_fn = nullptr;
 };
@@ -75,7 +75,7 @@ struct Translation {
   bool row_reductions = false, col_reductions = false;
   int64_t tile_rows = 1, tile_cols = 1;  // tile_cols < cols: parts of a row
   size_t element_item = 1;               // bytes of an element in a register
-  std::vector<Walk> walks;
+  std::vector<AccessPath> paths;
   std::vector<Slot> slots;
   Code scalars;               // once a run
   std::vector<Code> rows_of;  // phases: the row values that can be computed before phase k

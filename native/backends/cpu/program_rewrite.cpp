@@ -16,10 +16,10 @@ class Rewriter {
     out_.row_reductions = program_.has_row_reduction();
     out_.col_reductions = program_.has_col_reduction();
     for (const Instruction& i : program_.code) out_.ops.push_back({i, int(i.op)});
-    for (const Access& a : program_.accesses) out_.walks.push_back(Walk(a, Dtype::float32, table_));
+    for (const Access& a : program_.accesses) out_.paths.push_back(AccessPath(a, Dtype::float32, table_));
     for (const Op& o : out_.ops)
       if (o.in.access >= 0)
-        out_.walks[size_t(o.in.access)] = Walk(program_.accesses[size_t(o.in.access)], value_dtype(o), table_);
+        out_.paths[size_t(o.in.access)] = AccessPath(program_.accesses[size_t(o.in.access)], value_dtype(o), table_);
     see_rows();
     fuse_products();
     fuse_row_patterns();
@@ -41,14 +41,14 @@ class Rewriter {
     int64_t size = out_.rows * out_.cols, best = 0;
     for (const Op& o : out_.ops) {
       if (o.in.kind != InstructionKind::load || o.in.space != Space::element) continue;
-      int64_t cols = out_.walks[size_t(o.in.access)].natural_columns();
+      int64_t cols = out_.paths[size_t(o.in.access)].natural_columns();
       if (cols >= 2 * kShortRow && size % cols == 0 && (best == 0 || cols < best)) best = cols;
     }
     out_.rows = best ? size / best : 1;
     out_.cols = best ? best : size;
     for (Op& o : out_.ops) {
       if (o.in.kind != InstructionKind::load || o.in.space != Space::element || !best) continue;
-      Walk& w = out_.walks[size_t(o.in.access)];
+      AccessPath& w = out_.paths[size_t(o.in.access)];
       if (!w.repeats_value(out_.cols) || out_.rows < 2) continue;
       w = w.without_columns();
       o.in.space = Space::row;

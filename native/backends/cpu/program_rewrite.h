@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "backends/cpu/walk.h"
+#include "backends/cpu/access_path.h"
 
 namespace funcnn::cpu {
 
@@ -20,9 +20,9 @@ struct Op {
 };
 
 struct Rewritten {
-  std::vector<Op> ops;         // by instruction
-  std::vector<Walk> walks;     // by access
-  int64_t rows = 1, cols = 1;  // perhaps not those of the program: a flat domain may be seen as rows
+  std::vector<Op> ops;            // by instruction
+  std::vector<AccessPath> paths;  // by access
+  int64_t rows = 1, cols = 1;     // perhaps not those of the program: a flat domain may be seen as rows
   bool row_reductions = false, col_reductions = false;
 };
 

@@ -99,7 +99,8 @@ class ReferenceBackend final : public Backend {
   // Never destroyed: buffers may outlive static destruction.
   LateQueue* queue_ = new LateQueue;
   HiddenMemory* memory_ = new HiddenMemory(*queue_);
-  Limits limits_;
+  // Tighter than any machine's, so that the planner's ways round them are taken.
+  Limits limits_{.operands = 16, .longest_row = 48, .mixed_reductions = false};
 };
 
 ReferenceBackend instance;

@@ -1,6 +1,7 @@
 #include "backends/reference/element.h"
 
 #include <limits>
+#include <optional>
 
 #include "base/error.h"
 
@@ -49,20 +50,16 @@ double log_gamma(double x) {
 #endif
 }
 
-double function(Opcode op, double x) {
+using Wide = std::complex<double>;
+
+// What the standard library has for real and complex numbers alike; nothing if it does not.
+template <class T>
+std::optional<T> shared_function(Opcode op, T x) {
   switch (op) {
     case Opcode::exp:
       return std::exp(x);
-    case Opcode::expm1:
-      return std::expm1(x);
-    case Opcode::exp2:
-      return std::exp2(x);
     case Opcode::log:
       return std::log(x);
-    case Opcode::log1p:
-      return std::log1p(x);
-    case Opcode::log2:
-      return std::log2(x);
     case Opcode::log10:
       return std::log10(x);
     case Opcode::sin:
@@ -89,6 +86,28 @@ double function(Opcode op, double x) {
       return std::acosh(x);
     case Opcode::arctanh:
       return std::atanh(x);
+    case Opcode::sqrt:
+      return std::sqrt(x);
+    case Opcode::rsqrt:
+      return 1.0 / std::sqrt(x);
+    case Opcode::reciprocal:
+      return 1.0 / x;
+    default:
+      return std::nullopt;
+  }
+}
+
+double function(Opcode op, double x) {
+  if (auto y = shared_function(op, x)) return *y;
+  switch (op) {
+    case Opcode::expm1:
+      return std::expm1(x);
+    case Opcode::exp2:
+      return std::exp2(x);
+    case Opcode::log1p:
+      return std::log1p(x);
+    case Opcode::log2:
+      return std::log2(x);
     case Opcode::sigmoid:
       return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
     case Opcode::erf:
@@ -106,12 +125,6 @@ double function(Opcode op, double x) {
       return log_gamma(x);
     case Opcode::digamma:
       return digamma(x);
-    case Opcode::sqrt:
-      return std::sqrt(x);
-    case Opcode::rsqrt:
-      return 1 / std::sqrt(x);
-    case Opcode::reciprocal:
-      return 1 / x;
     case Opcode::floor:
       return std::floor(x);
     case Opcode::ceil:
@@ -125,58 +138,21 @@ double function(Opcode op, double x) {
   }
 }
 
-using Wide = std::complex<double>;
-
 Wide function(Opcode op, Wide x) {
+  if (auto y = shared_function(op, x)) return *y;
   switch (op) {
-    case Opcode::exp:
-      return std::exp(x);
     case Opcode::round:
       return {std::nearbyint(x.real()), std::nearbyint(x.imag())};
     case Opcode::expm1:
       return std::exp(x) - 1.0;
     case Opcode::exp2:
       return std::exp(x * std::log(2.0));
-    case Opcode::log:
-      return std::log(x);
     case Opcode::log1p:
       return std::log(x + 1.0);
     case Opcode::log2:
       return std::log(x) / std::log(2.0);
-    case Opcode::log10:
-      return std::log10(x);
-    case Opcode::sin:
-      return std::sin(x);
-    case Opcode::cos:
-      return std::cos(x);
-    case Opcode::tan:
-      return std::tan(x);
-    case Opcode::arcsin:
-      return std::asin(x);
-    case Opcode::arccos:
-      return std::acos(x);
-    case Opcode::arctan:
-      return std::atan(x);
-    case Opcode::sinh:
-      return std::sinh(x);
-    case Opcode::cosh:
-      return std::cosh(x);
-    case Opcode::tanh:
-      return std::tanh(x);
-    case Opcode::arcsinh:
-      return std::asinh(x);
-    case Opcode::arccosh:
-      return std::acosh(x);
-    case Opcode::arctanh:
-      return std::atanh(x);
     case Opcode::sigmoid:
       return 1.0 / (1.0 + std::exp(-x));
-    case Opcode::sqrt:
-      return std::sqrt(x);
-    case Opcode::rsqrt:
-      return 1.0 / std::sqrt(x);
-    case Opcode::reciprocal:
-      return 1.0 / x;
     case Opcode::sign:
       return x == 0.0 ? x : x / std::abs(x);
     default:

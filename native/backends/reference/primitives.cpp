@@ -25,7 +25,7 @@ using Accumulator = std::conditional_t<is_half_type<T> || std::is_same_v<T, floa
 
 // An operand as an array of T.
 template <class T>
-struct View {
+struct Elements {
   T* data;
   const Layout* layout;
   int64_t size() const { return element_count(layout->shape); }
@@ -37,7 +37,7 @@ struct View {
   }
 };
 template <class T>
-View<T> view(Layouts layouts, Pointers at, size_t i, size_t first = 0) {
+Elements<T> elements(Layouts layouts, Pointers at, size_t i, size_t first = 0) {
   return {reinterpret_cast<T*>(at[first + i]), &layouts[i]};
 }
 
@@ -63,7 +63,7 @@ void dot(const Primitive&, Layouts in, Layouts out, Pointers at) {
   visit_dtype(out[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using A = Accumulator<T>;
-    View<T> a = view<T>(in, at, 0), b = view<T>(in, at, 1), c = view<T>(out, at, 0, 2);
+    Elements<T> a = elements<T>(in, at, 0), b = elements<T>(in, at, 1), c = elements<T>(out, at, 0, 2);
     size_t rank = out[0].shape.size();
     int64_t depth = in[0].shape.back();
     for (int64_t i = 0; i < c.size(); ++i) {
@@ -172,7 +172,7 @@ void scatter(const Primitive& primitive, Layouts in, Layouts out, Pointers at) {
   size_t lead = in[1].shape.size() - whole;
   visit_dtype(out[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    View<T> updates = view<T>(in, at, 1), result{reinterpret_cast<T*>(at.back()), &out[0]};
+    Elements<T> updates = elements<T>(in, at, 1), result{reinterpret_cast<T*>(at.back()), &out[0]};
     for (int64_t i = 0; i < updates.size(); ++i) {
       Shape place = index_of(in[1].shape, i), to;
       Shape index(place.begin(), place.begin() + ptrdiff_t(lead)), rest(place.begin() + ptrdiff_t(lead), place.end());
@@ -216,7 +216,7 @@ void arg_reduce(const Primitive& primitive, Layouts in, Layouts, Pointers at) {
   auto* out = reinterpret_cast<uint32_t*>(at[1]);
   visit_dtype(in[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    View<T> x = view<T>(in, at, 0);
+    Elements<T> x = elements<T>(in, at, 0);
     for_each_line(in[0].shape, axis, [&](Shape index) {
       auto best = widen(x.at(index));
       uint32_t found = 0;
@@ -262,7 +262,7 @@ void cumulative(const Primitive& primitive, Layouts in, Layouts out, Pointers at
   int64_t length = out[0].shape[axis];
   visit_dtype(out[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    View<T> x = view<T>(in, at, 0), y = view<T>(out, at, 0, 1);
+    Elements<T> x = elements<T>(in, at, 0), y = elements<T>(out, at, 0, 1);
     for_each_line(out[0].shape, axis, [&](Shape index) {
       auto total = widen(T{});
       for (int64_t k = 0; k < length; ++k) {
@@ -280,7 +280,7 @@ void linear_recurrence(const Primitive& primitive, Layouts in, Layouts out, Poin
   int64_t length = out[0].shape[axis];
   visit_dtype(out[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    View<T> a = view<T>(in, at, 0), x = view<T>(in, at, 1), y = view<T>(out, at, 0, 2);
+    Elements<T> a = elements<T>(in, at, 0), x = elements<T>(in, at, 1), y = elements<T>(out, at, 0, 2);
     for_each_line(out[0].shape, axis, [&](Shape index) {
       auto total = widen(T{});
       for (int64_t k = 0; k < length; ++k) {
@@ -297,7 +297,7 @@ void linear_recurrence(const Primitive& primitive, Layouts in, Layouts out, Poin
 
 // The positions of the elements of a line in ascending order.
 template <class T>
-std::vector<uint32_t> order_of(const View<T>& x, size_t axis, Shape index) {
+std::vector<uint32_t> order_of(const Elements<T>& x, size_t axis, Shape index) {
   std::vector<T> line;
   for (int64_t k = 0; k < x.layout->shape[axis]; ++k) {
     index[axis] = k;
@@ -315,7 +315,7 @@ void sort(const Primitive& primitive, Layouts in, Layouts out, Pointers at) {
   int64_t skipped = in[0].shape[axis] - out[0].shape[axis];  // of topk: the smallest
   visit_dtype(out[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    View<T> x = view<T>(in, at, 0), y = view<T>(out, at, 0, 1);
+    Elements<T> x = elements<T>(in, at, 0), y = elements<T>(out, at, 0, 1);
     for_each_line(out[0].shape, axis, [&](Shape index) {
       std::vector<uint32_t> order = order_of(x, axis, index);
       for (int64_t k = 0; k < out[0].shape[axis]; ++k) {
@@ -332,8 +332,8 @@ void argsort(const Primitive& primitive, Layouts in, Layouts out, Pointers at) {
   size_t axis = size_t(static_cast<const AlongAxis&>(primitive).axis());
   visit_dtype(in[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    View<T> x = view<T>(in, at, 0);
-    View<uint32_t> y = view<uint32_t>(out, at, 0, 1);
+    Elements<T> x = elements<T>(in, at, 0);
+    Elements<uint32_t> y = elements<uint32_t>(out, at, 0, 1);
     for_each_line(out[0].shape, axis, [&](Shape index) {
       std::vector<uint32_t> order = order_of(x, axis, index);
       for (index[axis] = 0; index[axis] < int64_t(order.size()); ++index[axis])
@@ -347,7 +347,7 @@ void searchsorted(const Primitive& primitive, Layouts in, Layouts, Pointers at) 
   auto* out = reinterpret_cast<uint32_t*>(at[2]);
   visit_dtype(in[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    View<T> sorted = view<T>(in, at, 0), values = view<T>(in, at, 1);
+    Elements<T> sorted = elements<T>(in, at, 0), values = elements<T>(in, at, 1);
     size_t batch = in[0].shape.size() - 1;
     for (int64_t i = 0; i < values.size(); ++i) {
       Shape index = index_of(in[1].shape, i);
@@ -367,7 +367,7 @@ void searchsorted(const Primitive& primitive, Layouts in, Layouts, Pointers at) 
 
 void mask_order(const Primitive& primitive, Layouts in, Layouts, Pointers at) {
   int64_t given = static_cast<const MaskOrder&>(primitive).count();
-  View<bool> mask = view<bool>(in, at, 0);
+  Elements<bool> mask = elements<bool>(in, at, 0);
   auto* out = reinterpret_cast<int32_t*>(at[1]);
   int64_t length = in[0].shape.back();
   for (int64_t row = 0, rows = length ? mask.size() / length : 0; row < rows; ++row) {

@@ -1,4 +1,4 @@
-#include "bindings/interpreter.h"
+#include "bindings/gil.h"
 
 #include <chrono>
 #include <mutex>

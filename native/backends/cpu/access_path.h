@@ -6,10 +6,10 @@
 
 namespace funcnn::cpu {
 
-class Walk {
+class AccessPath {
  public:
-  Walk() = default;
-  Walk(const Access& access, Dtype value, const simd::Table& table);
+  AccessPath() = default;
+  AccessPath(const Access& access, Dtype value, const simd::Table& table);
 
   int operand() const { return operand_; }
   // No conversion is needed and the elements lie densely.
@@ -18,7 +18,7 @@ class Walk {
   bool repeats_row(int64_t cols) const;
   // One value repeated along every row of `cols` elements.
   bool repeats_value(int64_t cols) const;
-  Walk without_columns() const;
+  AccessPath without_columns() const;
   // The number of columns of the two cases above, or 0.
   int64_t natural_columns() const;
 

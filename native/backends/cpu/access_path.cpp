@@ -1,4 +1,4 @@
-#include "backends/cpu/walk.h"
+#include "backends/cpu/access_path.h"
 
 #include <algorithm>
 #include <cstring>
@@ -19,7 +19,7 @@ void copy_dense(std::byte* out, const std::byte* in, int64_t n, size_t item) {
 
 }  // namespace
 
-Walk::Walk(const Access& access, Dtype value, const simd::Table& table)
+AccessPath::AccessPath(const Access& access, Dtype value, const simd::Table& table)
     : operand_(access.operand),
       offset_(access.offset),
       memory_item_(item_size(access.dtype)),
@@ -41,19 +41,19 @@ Walk::Walk(const Access& access, Dtype value, const simd::Table& table)
   }
 }
 
-bool Walk::repeats_row(int64_t cols) const {
+bool AccessPath::repeats_row(int64_t cols) const {
   return same_ && lengths_.size() == 2 && strides_[0] == 0 && strides_[1] == 1 && lengths_[1] == cols;
 }
-bool Walk::repeats_value(int64_t cols) const {
+bool AccessPath::repeats_value(int64_t cols) const {
   return lengths_.size() >= 2 && strides_.back() == 0 && lengths_.back() == cols;
 }
-Walk Walk::without_columns() const {
-  Walk w = *this;
+AccessPath AccessPath::without_columns() const {
+  AccessPath w = *this;
   w.lengths_.resize(w.lengths_.size() - 1);
   w.strides_.resize(w.strides_.size() - 1);
   return w;
 }
-int64_t Walk::natural_columns() const {
+int64_t AccessPath::natural_columns() const {
   if (lengths_.size() < 2) return 0;
   int64_t cols = lengths_.back();
   return repeats_row(cols) || repeats_value(cols) ? cols : 0;
@@ -61,7 +61,7 @@ int64_t Walk::natural_columns() const {
 
 // f(position of the first element, stride, count) for every run along the innermost axis.
 template <class F>
-void Walk::runs(int64_t begin, int64_t n, F&& f) const {
+void AccessPath::runs(int64_t begin, int64_t n, F&& f) const {
   if (n <= 0) return;
   if (lengths_.size() <= 1) {
     int64_t stride = lengths_.empty() ? 0 : strides_[0];
@@ -93,7 +93,7 @@ void Walk::runs(int64_t begin, int64_t n, F&& f) const {
   }
 }
 
-void Walk::load(const std::byte* base, std::byte* out, int64_t begin, int64_t n) const {
+void AccessPath::load(const std::byte* base, std::byte* out, int64_t begin, int64_t n) const {
   int size = size_log2(memory_item_);
   runs(begin, n, [&](int64_t at, int64_t stride, int64_t count) {
     const std::byte* in = base + at * int64_t(memory_item_);
@@ -120,7 +120,7 @@ void Walk::load(const std::byte* base, std::byte* out, int64_t begin, int64_t n)
   });
 }
 
-void Walk::store(std::byte* base, const std::byte* in, int64_t begin, int64_t n) const {
+void AccessPath::store(std::byte* base, const std::byte* in, int64_t begin, int64_t n) const {
   int size = size_log2(memory_item_);
   runs(begin, n, [&](int64_t at, int64_t stride, int64_t count) {
     std::byte* out = base + at * int64_t(memory_item_);
