@@ -18,7 +18,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "immediate: measures memory, or errors of eval, of a device that computes at once")
+    config.addinivalue_line(
+        "markers", "immediate: measures memory, or errors of eval, of a device that computes at once"
+    )
     if (device := config.getoption("--device")) != "cpu":
         import funcnn
 
