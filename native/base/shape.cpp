@@ -99,6 +99,24 @@ bool reshape_strides(const Shape& shape, const Strides& strides, const Shape& ta
   return left == 1 && group == 0;
 }
 
+void merge_axes(Shape& shape, std::span<Strides* const> operands) {
+  size_t kept = 0;
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    int64_t length = shape[axis];
+    if (length == 1) continue;
+    bool merges = kept > 0 && std::all_of(operands.begin(), operands.end(),
+                                          [&](const Strides* s) { return (*s)[kept - 1] == (*s)[axis] * length; });
+    if (!merges) shape[kept++] = 1;
+    shape[kept - 1] *= length;
+    for (Strides* s : operands) (*s)[kept - 1] = (*s)[axis];
+  }
+  shape.resize(kept);
+  for (Strides* s : operands) s->resize(kept);
+}
+void merge_axes(Shape& shape, std::initializer_list<Strides*> operands) {
+  merge_axes(shape, std::span<Strides* const>(operands.begin(), operands.size()));
+}
+
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   out << '(';
   for (size_t i = 0; i < shape.size(); ++i) out << (i ? ", " : "") << shape[i];

@@ -34,6 +34,11 @@ Axes normalize_axes(const char* op, std::span<const int64_t> axes, size_t rank);
 // Strides that give the elements of (shape, strides) the new shape without moving them; false if none do.
 bool reshape_strides(const Shape& shape, const Strides& strides, const Shape& target, Strides& out);
 
+// The shortest loop nest over `shape` for operands with these strides, all in place: axes of length 1 are dropped, and
+// neighbours that are one run for every operand merged.
+void merge_axes(Shape& shape, std::initializer_list<Strides*> operands);
+void merge_axes(Shape& shape, std::span<Strides* const> operands);
+
 std::ostream& operator<<(std::ostream& out, const Shape& shape);  // (2, 3)
 
 }  // namespace funcnn

@@ -4,6 +4,10 @@
 #include <string_view>
 #include <utility>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <dlfcn.h>
+#endif
+
 #include "bindings/bindings.h"
 
 namespace funcnn {
@@ -57,10 +61,25 @@ constexpr auto ours = []<size_t... I>(std::index_sequence<I...>) {
   return std::array<EntryPoint, kMostEntryPoints>{&enter<I>...};
 }(std::make_index_sequence<kMostEntryPoints>());
 
+// Where calls of a function enter; null where the interpreter does not tell. The stable ABI has no name for the
+// question.
+EntryPoint entry_point_of(PyObject* function) {
+#if !defined(Py_LIMITED_API)
+  return PyVectorcall_Function(function);
+#elif defined(__unix__) || defined(__APPLE__)
+  using Ask = EntryPoint (*)(PyObject*);
+  static const Ask ask = reinterpret_cast<Ask>(dlsym(RTLD_DEFAULT, "PyVectorcall_Function"));
+  return ask ? ask(function) : nullptr;
+#else
+  static_cast<void>(function);
+  return nullptr;
+#endif
+}
+
 // Put our entry point before nanobind's. A function keeps it behind its head; where that changes, messages stay as
 // they are.
 void watch(PyObject* function) {
-  EntryPoint theirs = PyVectorcall_Function(function), held;
+  EntryPoint theirs = entry_point_of(function), held;
   auto* place = reinterpret_cast<std::byte*>(reinterpret_cast<PyVarObject*>(function) + 1);
   std::memcpy(&held, place, sizeof(held));
   if (!theirs || held != theirs) return;

@@ -390,18 +390,9 @@ View broadcast_view(const View& view, const Shape& from, const Shape& to) {
 }
 
 void collapse(const Shape& shape, const Strides& strides, Shape& out_shape, Strides& out_strides) {
-  out_shape.clear();
-  out_strides.clear();
-  for (size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] == 1) continue;
-    if (!out_shape.empty() && out_strides.back() == strides[i] * shape[i]) {
-      out_shape.back() *= shape[i];
-      out_strides.back() = strides[i];
-    } else {
-      out_shape.push_back(shape[i]);
-      out_strides.push_back(strides[i]);
-    }
-  }
+  out_shape = shape;
+  out_strides = strides;
+  merge_axes(out_shape, {&out_strides});
 }
 
 }  // namespace funcnn

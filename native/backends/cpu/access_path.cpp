@@ -22,23 +22,15 @@ void copy_dense(std::byte* out, const std::byte* in, int64_t n, size_t item) {
 AccessPath::AccessPath(const Access& access, Dtype value, const simd::Table& table)
     : operand_(access.operand),
       offset_(access.offset),
+      lengths_(access.shape),
+      strides_(access.strides),
       memory_item_(item_size(access.dtype)),
       value_item_(item_size(value)),
       same_(access.dtype == value),
       to_value_(table.cast[int(value)][int(access.dtype)]),
       to_memory_(table.cast[int(access.dtype)][int(value)]),
       table_(&table) {
-  for (size_t d = 0; d < access.shape.size(); ++d) {
-    int64_t length = access.shape[d], stride = access.strides[d];
-    if (length == 1) continue;
-    if (!lengths_.empty() && strides_.back() == stride * length) {
-      lengths_.back() *= length;
-      strides_.back() = stride;
-    } else {
-      lengths_.push_back(length);
-      strides_.push_back(stride);
-    }
-  }
+  merge_axes(lengths_, {&strides_});
 }
 
 bool AccessPath::repeats_row(int64_t cols) const {

@@ -78,14 +78,16 @@ StridedCopy::StridedCopy(const Shape& shape, const Strides& from, const Strides&
   if (empty_) return;
   std::stable_sort(axes.begin(), axes.end(),
                    [](const Axis& a, const Axis& b) { return std::abs(a.to) > std::abs(b.to); });
-  std::vector<Axis> merged;
+  Shape lengths;
+  Strides steps_from, steps_to;
   for (const Axis& axis : axes) {
-    if (!merged.empty() && merged.back().from == axis.from * axis.length && merged.back().to == axis.to * axis.length) {
-      merged.back() = {merged.back().length * axis.length, axis.from, axis.to};
-    } else {
-      merged.push_back(axis);
-    }
+    lengths.push_back(axis.length);
+    steps_from.push_back(axis.from);
+    steps_to.push_back(axis.to);
   }
+  merge_axes(lengths, {&steps_from, &steps_to});
+  std::vector<Axis> merged;
+  for (size_t i = 0; i < lengths.size(); ++i) merged.push_back({lengths[i], steps_from[i], steps_to[i]});
   if (!merged.empty()) {
     columns_ = merged.back();
     merged.pop_back();

@@ -95,15 +95,11 @@ Problem::Problem(const Layout& la, const Layout& lb, bool any_strides) {
   Strides strides_a = prepare(la, pack_a, packed_a), strides_b = prepare(lb, pack_b, packed_b);
   a = {strides_a[lead], strides_a[lead + 1]};
   b = {strides_b[lead], strides_b[lead + 1]};
-  for (size_t i = 0; i < lead; ++i) {
-    if (la.shape[i] == 1) continue;
-    BatchAxis axis{la.shape[i], strides_a[i], strides_b[i]};
-    if (!axes.empty() && axes.back().a == axis.a * axis.length && axes.back().b == axis.b * axis.length) {
-      axes.back() = {axes.back().length * axis.length, axis.a, axis.b};
-    } else {
-      axes.push_back(axis);
-    }
-  }
+  Shape lengths(la.shape.begin(), la.shape.begin() + ptrdiff_t(lead));
+  Strides batch_a(strides_a.begin(), strides_a.begin() + ptrdiff_t(lead));
+  Strides batch_b(strides_b.begin(), strides_b.begin() + ptrdiff_t(lead));
+  merge_axes(lengths, {&batch_a, &batch_b});
+  for (size_t i = 0; i < lengths.size(); ++i) axes.push_back({lengths[i], batch_a[i], batch_b[i]});
   // A batch axis that b does not have is more rows of a.
   while (!axes.empty() && axes.back().b == 0 && (m == 1 || axes.back().a == m * a.row)) {
     Steps taller = m == 1 ? Steps{axes.back().a, a.column} : a;

@@ -14,37 +14,22 @@ Axes whole_axes(const IndexedAxes& axes, size_t rank) {
 }
 
 Positions::Positions(const Layout& x, std::span<const Layout> indices, const IndexedAxes& axes, const Shape& common)
-    : size_(element_count(common)) {
+    : lengths_(common), base_(common.size(), 0), size_(element_count(common)) {
   size_t rank = common.size();
-  Strides base(rank, 0);
   for (size_t i = 0; i < axes.x_batch.size(); ++i)
-    base[size_t(axes.index_batch[i])] = x.strides[size_t(axes.x_batch[i])];
-  std::vector<Strides> aligned;
+    base_[size_t(axes.index_batch[i])] = x.strides[size_t(axes.x_batch[i])];
   for (size_t k = 0; k < indices.size(); ++k) {
     const Layout& index = indices[k];
     Strides strides(rank, 0);
     size_t lead = rank - index.shape.size();
     for (size_t d = 0; d < index.shape.size(); ++d)
       if (index.shape[d] != 1) strides[lead + d] = index.strides[d];
-    aligned.push_back(std::move(strides));
     size_t axis = size_t(axes.indexed[k]);
-    indices_.push_back({index.dtype, {}, x.shape[axis], x.strides[axis]});
+    indices_.push_back({index.dtype, std::move(strides), x.shape[axis], x.strides[axis]});
   }
-  for (size_t d = 0; d < rank; ++d) {
-    if (common[d] == 1) continue;
-    bool merges = !lengths_.empty() && base_.back() == base[d] * common[d];
-    for (size_t k = 0; k < indices_.size(); ++k)
-      merges = merges && indices_[k].strides.back() == aligned[k][d] * common[d];
-    if (merges) {
-      lengths_.back() *= common[d];
-      base_.back() = base[d];
-      for (size_t k = 0; k < indices_.size(); ++k) indices_[k].strides.back() = aligned[k][d];
-    } else {
-      lengths_.push_back(common[d]);
-      base_.push_back(base[d]);
-      for (size_t k = 0; k < indices_.size(); ++k) indices_[k].strides.push_back(aligned[k][d]);
-    }
-  }
+  SmallVector<Strides*, 4> all{&base_};
+  for (Index& index : indices_) all.push_back(&index.strides);
+  merge_axes(lengths_, std::span<Strides* const>(all.data(), all.size()));
   if (lengths_.empty()) {
     lengths_.push_back(1);
     base_.push_back(0);

@@ -2,22 +2,11 @@
 
 namespace funcnn::cpu {
 
-LoopNest::LoopNest(const Shape& shape, std::initializer_list<const Strides*> operands) {
-  strides.resize(operands.size());
-  for (size_t axis = 0; axis < shape.size(); ++axis) {
-    if (shape[axis] == 1) continue;
-    bool merges = !lengths.empty();
-    size_t i = 0;
-    for (const Strides* s : operands) merges = merges && strides[i++].back() == (*s)[axis] * shape[axis];
-    i = 0;
-    if (merges) {
-      lengths.back() *= shape[axis];
-      for (const Strides* s : operands) strides[i++].back() = (*s)[axis];
-    } else {
-      lengths.push_back(shape[axis]);
-      for (const Strides* s : operands) strides[i++].push_back((*s)[axis]);
-    }
-  }
+LoopNest::LoopNest(const Shape& shape, std::initializer_list<const Strides*> operands) : lengths(shape) {
+  for (const Strides* s : operands) strides.push_back(*s);
+  SmallVector<Strides*, 4> all;
+  for (Strides& s : strides) all.push_back(&s);
+  merge_axes(lengths, std::span<Strides* const>(all.data(), all.size()));
 }
 
 }  // namespace funcnn::cpu
