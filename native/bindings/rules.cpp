@@ -137,8 +137,9 @@ bool tried_now(nb::handle owner) { return std::find(on_trial.begin(), on_trial.e
 // Whether a function can reach no array but through its arguments. Those that it finds as globals outlive any trace.
 bool closes_over_nothing(nb::handle function) {
   static PyObject* partial = nb::object(nb::module_::import_("functools").attr("partial")).release().ptr();
+  static PyObject* plain = nb::object(nb::module_::import_("types").attr("FunctionType")).release().ptr();
   if (nb::handle(Py_TYPE(function.ptr())).is(partial)) return closes_over_nothing(function.attr("func"));
-  if (!PyFunction_Check(function.ptr())) return false;
+  if (!nb::handle(Py_TYPE(function.ptr())).is(plain)) return false;
   for (const char* name : {"__closure__", "__defaults__", "__kwdefaults__"})
     if (!function.attr(name).is_none()) return false;
   return true;
