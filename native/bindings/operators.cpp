@@ -68,14 +68,13 @@ Array apply(const Array& a, const Array& b) {
   return binary(op, a, b);
 }
 
-template <Binary function>
+// `counts`: of two Python bools that were traced, the operator makes numbers, as Python's does.
+template <Binary function, bool counts = true>
 PyObject* binary_slot(PyObject* a, PyObject* b) {
   return guarded([&] {
     Operands operands;
     if (!operands.read(a, b)) return not_implemented();
-    if constexpr (function != apply<Opcode::bitwise_and> && function != apply<Opcode::bitwise_or> &&
-                  function != apply<Opcode::bitwise_xor>)
-      operands.count_bools();
+    if constexpr (counts) operands.count_bools();
     Array made = function(*operands.x, *operands.y);
     return wrap(operands.weak ? with_weakness(made, true) : std::move(made));
   });
@@ -164,9 +163,9 @@ const PyType_Slot operator_slots[] = {
     slot(Py_nb_divmod, divmod_slot),
     slot(Py_nb_power, power_slot),
     slot(Py_nb_matrix_multiply, binary_slot<matmul>),
-    slot(Py_nb_and, binary_slot<apply<Opcode::bitwise_and>>),
-    slot(Py_nb_or, binary_slot<apply<Opcode::bitwise_or>>),
-    slot(Py_nb_xor, binary_slot<apply<Opcode::bitwise_xor>>),
+    slot(Py_nb_and, binary_slot<apply<Opcode::bitwise_and>, false>),
+    slot(Py_nb_or, binary_slot<apply<Opcode::bitwise_or>, false>),
+    slot(Py_nb_xor, binary_slot<apply<Opcode::bitwise_xor>, false>),
     slot(Py_nb_lshift, binary_slot<apply<Opcode::left_shift>>),
     slot(Py_nb_rshift, binary_slot<apply<Opcode::right_shift>>),
     slot(Py_nb_inplace_add, in_place_slot<apply<Opcode::add>>),
