@@ -38,13 +38,15 @@ ADDRESS = Kind(
         "tests",
         "--hypothesis-profile=few",
         *(f"--ignore=tests/{name}" for name in ("test_docs.py", "test_benchmarks.py", "test_symbols.py")),
+        # Bounds of ulp hold for the products and sums that the release build contracts.
+        "--ignore=tests/native/test_accuracy.py",
         # An eighth of the random programs: the rest of them takes minutes even without.
         *(
             f"--deselect=tests/fuzz/test_recipes.py::test_seeded_recipes_agree_with_numpy[{part}]"
             for part in range(1, 8)
         ),
         "-k",
-        "not thousand_steps",
+        "not thousand_steps and not stays_bounded",
     ],
 )
 # The interpreter and BLAS are not instrumented: what they do is unseen, what they lock with is seen.
