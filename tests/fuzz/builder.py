@@ -19,7 +19,7 @@ class Rejected(Exception):
 
 
 # Dimensions: of small arrays, and around the lengths at which kernels change their ways (interpreter.cpp,
-# program_code.cpp, walk.cpp, gemm_blocks.h, sort.cpp).
+# program_code.cpp, access_path.cpp, gemm_blocks.h, sort.cpp).
 TINY_DIMS = (1, 2, 3, 4, 5, 0)
 SMALL_DIMS = (7, 8, 15, 16, 17, 31, 32, 33, 64, 65)
 MEDIUM_DIMS = (100, 255, 256, 257, 300, 480, 481, 511, 512, 513, 1023, 1025)

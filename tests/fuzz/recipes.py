@@ -24,7 +24,7 @@ def step(b: Builder) -> None:
         try:
             emit(b)
             return
-        except Rejected:
+        except (Rejected, MemoryError):  # or a result too large to be had
             # What was made on the way stays usable, but for inputs that nothing reads.
             if len(b.steps) == before[1]:
                 del b.values[before[0] :]
