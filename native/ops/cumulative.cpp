@@ -171,20 +171,7 @@ namespace {
 Array start_of(CumulativeOp op, Dtype dtype) {
   if (op == CumulativeOp::sum) return constant(0, dtype);
   if (op == CumulativeOp::prod) return constant(1, dtype);
-  bool low = op != CumulativeOp::min;
-  if (is_inexact(dtype)) {
-    double infinity = std::numeric_limits<double>::infinity();
-    return constant(low ? -infinity : infinity, dtype);
-  }
-  return visit_dtype(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if constexpr (std::is_integral_v<T>) {
-      T bound = low ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
-      return scalar_array(&bound, dtype);
-    } else {
-      return Array();
-    }
-  });
+  return farthest(op == CumulativeOp::min ? ReduceOp::min : ReduceOp::max, dtype);
 }
 
 Array run(CumulativeOp op, const Array& x, MaybeAxis axis, bool reverse, bool inclusive) {

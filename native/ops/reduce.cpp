@@ -216,21 +216,6 @@ Array counted(ReduceOp op, const Array& x, const AxisSet& axes, bool keepdims, c
   return op == ReduceOp::prod ? multiply(out, s.initial) : add(out, s.initial);
 }
 
-// The number that no element of the dtype is beyond.
-Array farthest(ReduceOp op, Dtype dtype) {
-  bool low = op == ReduceOp::max;
-  return visit_dtype(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if constexpr (std::is_integral_v<T>) {
-      T bound = low ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
-      return scalar_array(&bound, dtype);
-    } else {
-      double infinity = std::numeric_limits<double>::infinity();
-      return constant(low ? -infinity : infinity, dtype);
-    }
-  });
-}
-
 Array extreme(ReduceOp op, const Array& x, const AxisSet& axes, bool keepdims, const Selection& s) {
   const char* name = reduce_name(op).data();
   check_initial(name, s.initial);

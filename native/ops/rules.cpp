@@ -1,6 +1,7 @@
 #include "ops/rules.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "ops/elementwise.h"
 #include "ops/pad.h"
@@ -59,5 +60,19 @@ Array add_or_null(const Array& a, const Array& b) {
 
 Array full(const Shape& shape, const Array& value) { return broadcast_to(value, shape); }
 Array zeros_like(const Array& x) { return full(x.shape(), constant(0, x.dtype())); }
+
+Array farthest(ReduceOp op, Dtype dtype) {
+  bool low = op == ReduceOp::max;
+  return visit_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_integral_v<T>) {
+      T bound = low ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max();
+      return scalar_array(&bound, dtype);
+    } else {
+      double infinity = std::numeric_limits<double>::infinity();
+      return constant(low ? -infinity : infinity, dtype);
+    }
+  });
+}
 
 }  // namespace funcnn

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "graph/array.h"
+#include "graph/opcode.h"
 
 namespace funcnn {
 
@@ -20,5 +21,8 @@ Array with_batch_axis(const Array& x, bool batched, int64_t size);
 Array add_or_null(const Array& a, const Array& b);
 Array zeros_like(const Array& x);
 Array full(const Shape& shape, const Array& value);  // value: 0-d or broadcastable
+
+// The number of the dtype that no other is beyond: what a maximum or minimum begins with.
+Array farthest(ReduceOp op, Dtype dtype);
 
 }  // namespace funcnn

@@ -14,8 +14,6 @@
 namespace funcnn {
 namespace {
 
-constexpr auto kPatience = std::chrono::milliseconds(50);
-
 class Background {
  public:
   void submit(Arrays arrays) {

@@ -20,8 +20,6 @@ std::recursive_timed_mutex*& mutex_in_use() {
 
 Host host{[](void (*block)(void*), void* context) { block(context); }, [] { return false; }};
 
-constexpr auto kPatience = std::chrono::milliseconds(50);
-
 std::atomic<bool>& fusion() {
   static std::atomic<bool> on = [] {
     const char* setting = std::getenv("FUNCNN_FUSE");

@@ -1,11 +1,15 @@
 // The lock under which values are computed, and what its holders share.
 #pragma once
 
+#include <chrono>
 #include <mutex>
 
 #include "plan/plan.h"
 
 namespace funcnn {
+
+// How long a thread waits before it asks whether to go on.
+inline constexpr auto kPatience = std::chrono::milliseconds(50);
 
 // One evaluation at a time: it decides which nodes get values and lets go of their past.
 using EvaluationLock = std::unique_lock<std::recursive_timed_mutex>;

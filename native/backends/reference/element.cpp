@@ -281,11 +281,7 @@ T binary(Opcode op, T a, T b) {
       if (op == Opcode::remainder) return remainder(a, b);
       if (op == Opcode::arctan2) return T(std::atan2(double(a), double(b)));
       if (op == Opcode::exp_product) return T(std::exp(double(a) * double(b)));
-      if (op == Opcode::logaddexp) {
-        if (is_nan(a) || is_nan(b)) return a + b;
-        double high = double(larger(a, b)), low = double(smaller(a, b));
-        return T(std::isinf(high) ? high : high + std::log1p(std::exp(low - high)));
-      }
+      if (op == Opcode::logaddexp) return T(log_add_exp(double(a), double(b)));
     }
   }
   throw Error(cat("reference: ", opcode_info(op).name, " of these operands is missing"));

@@ -110,6 +110,14 @@ T times(T a, T b) {
     return T(a * b);
 }
 
+// log(exp(a) + exp(b)) of real numbers.
+template <class T>
+T log_add_exp(T a, T b) {
+  if (is_nan(a) || is_nan(b)) return a + b;
+  T high = larger(a, b), low = smaller(a, b);
+  return std::isinf(high) ? high : high + std::log1p(std::exp(low - high));
+}
+
 // What half precision and float32 accumulate in, and back.
 template <class T>
 auto widen(T x) {

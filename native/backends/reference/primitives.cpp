@@ -248,11 +248,7 @@ A accumulated(CumulativeOp op, A total, A value) {
     case CumulativeOp::logaddexp:
       break;
   }
-  if constexpr (std::is_floating_point_v<A>) {
-    if (is_nan(total) || is_nan(value)) return total + value;
-    A high = larger(total, value), low = smaller(total, value);
-    return std::isinf(high) ? high : high + std::log1p(std::exp(low - high));
-  }
+  if constexpr (std::is_floating_point_v<A>) return log_add_exp(total, value);
   return total;
 }
 
