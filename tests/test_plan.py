@@ -390,3 +390,15 @@ def test_maxima_of_short_floats_are_found_where_they_are():
     for g in (fn.grad(f)(x), fn.compile(fn.grad(f))(x)):
         rows = np.asarray(g.astype(fn.float32)).sum(axis=1)
         np.testing.assert_allclose(rows, 1.0, rtol=0.02)
+
+
+@pytest.mark.parametrize("n", [4, 64])
+def test_products_whose_readers_want_each_other_s_product(n):
+    def f(x, a, b):
+        p, q = x @ a, x @ b
+        return p + q[:, :n], q * p[:, :1]
+
+    rng = np.random.default_rng(0)
+    arguments = [rng.normal(size=s).astype(np.float32) for s in ((n, n), (n, n), (n, 2 * n))]
+    for got, wanted in zip(fn.compile(f)(*map(fn.array, arguments)), f(*arguments), strict=True):
+        np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-4, atol=1e-4)

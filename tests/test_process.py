@@ -1,10 +1,14 @@
 """Threads, forks and the end of the process."""
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
+
+import funcnn as fn
 
 RUNS = {
     "work of async_eval is pending": """
@@ -84,3 +88,10 @@ def test_the_process_ends_well_when(name):
 def test_children_evaluate_when_forked(name):
     before, inside = FORKS[name]
     run(FORK.format(before=before, inside=inside))
+
+
+@pytest.mark.parametrize("function", [fn.add, fn.array.sum, fn.set_default_device, fn.nn.relu, fn.grad])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_functions_pickle_and_copy_by_name(function, protocol):
+    assert pickle.loads(pickle.dumps(function, protocol)) is function
+    assert copy.deepcopy({"act": function})["act"] is function

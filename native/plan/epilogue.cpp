@@ -97,10 +97,14 @@ std::vector<std::optional<Epilogue>> attach_epilogues(
         first = r;
     if (first < 0 || !accepts(op, emitted[size_t(first)].program)) continue;
     bool alone = readers[size_t(product)].size() == 1 && !is_result[size_t(product)];
+    // Others that read the product wait for all that the reader waits for. Of two operations at one stage the later may
+    // so wait for the earlier, never each for the other.
     bool waits =
         !alone && std::any_of(emitted[size_t(first)].reads.begin(), emitted[size_t(first)].reads.end(), [&](int v) {
           int from = partition.unit_of[size_t(v)];
-          return v != product && from >= 0 && partition.units[size_t(from)].stage < unit.stage;
+          if (v == product || from < 0) return false;
+          int stage = partition.units[size_t(from)].stage;
+          return stage < unit.stage || (stage == unit.stage && size_t(from) > u);
         });
     if (waits) continue;
     bool in_place = alone && !updates_argument(ir, emitted[size_t(first)], op);

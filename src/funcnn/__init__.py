@@ -3,7 +3,7 @@
 import importlib
 import typing
 
-from . import _hints, checkpoint_policies, linalg, random, tree
+from . import _hints, _pickling, checkpoint_policies, linalg, random, tree
 from ._abstract import ShapeDtypeStruct, eval_shape
 from ._associative import associative_scan
 from ._callback import pure_callback
@@ -237,6 +237,7 @@ if typing.TYPE_CHECKING:
 
 
 _hints.mark(array)
+_pickling.by_name(add, array.sum)
 
 if not typing.TYPE_CHECKING:
 

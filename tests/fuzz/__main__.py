@@ -15,6 +15,8 @@ import tempfile
 
 from tqdm import tqdm
 
+import funcnn as fn
+
 from . import numpy_interpreter
 from .campaign import Report, run
 
@@ -28,6 +30,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first program")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--failures", type=int, default=10, help="stop after so many")
+    parser.add_argument("--device", default="cpu", help="where the programs run, for example: reference")
     options = parser.parse_args()
     end = options.first + options.programs
     chunks = [range(i, min(i + CHUNK, end)) for i in range(options.first, end, CHUNK)]
@@ -37,7 +40,9 @@ def main() -> int:
         context = multiprocessing.get_context("spawn")
         try:
             with (
-                concurrent.futures.ProcessPoolExecutor(options.jobs, context) as pool,
+                concurrent.futures.ProcessPoolExecutor(
+                    options.jobs, context, initializer=fn.set_default_device, initargs=(options.device,)
+                ) as pool,
                 tqdm(total=options.programs, unit=" programs", smoothing=0.01, miniters=1) as bar,
             ):
                 for done in concurrent.futures.as_completed(

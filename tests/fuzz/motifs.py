@@ -162,6 +162,26 @@ def dense(b: Builder) -> int:
     return y
 
 
+def crossed(b: Builder) -> int:
+    """Two products, each of which meets a part of the other: both readers want both products."""
+    c = b.choices
+    a = b.pick(lambda v: len(v.shape) == 2 and v.dtype in FLOATS)
+    rows, length = b.shape(a)
+    products = []
+    for columns in (rows, c.pick((rows, 2 * rows, rows + 1))):
+        moderate(b, rows, length, columns)
+        products.append(b.one("matmul", a, b.new_input((length, columns), b.dtype(a), "real")))
+    made = []
+    for mine, other in (products, products[::-1]):
+        part = b.one("index", other, at=((None, None, None), (0, c.pick((1, rows)), None)))
+        if b.shape(part) == (rows, rows) and c.chance(0.5):
+            part = b.one("transpose", part, axes=(1, 0))
+        if b.shape(part)[1] not in (1, b.shape(mine)[1]):
+            part = b.one("index", part, at=((None, None, None), (0, 1, None)))
+        made.append(b.one(c.pick(("add", "multiply", "subtract")), mine, part))
+    return b.one("concatenate", *made, axis=1)
+
+
 # ---- random bits
 
 
@@ -268,7 +288,7 @@ def stop(b: Builder) -> int:
 SMOOTH: tuple[Callable[[Builder], int], ...] = (
     any_unary, any_unary, any_binary, any_binary, any_binary, masked, where,
     transpose, reshape, broadcast, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
-    reduce, reduce, order, running, matmul, matmul, dense, take, take_along, scatter, scatter,
+    reduce, reduce, order, running, matmul, matmul, dense, crossed, take, take_along, scatter, scatter,
     softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (
