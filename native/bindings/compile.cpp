@@ -72,7 +72,7 @@ class Compiled {
       else
         entry = remember(c, entry);
     }
-    Arrays arguments = with_captured(c, *entry);
+    Arrays arguments = with_captured(std::move(c.arrays), *entry);
     if (traced || (entry->effects && is_traced(arguments.back()))) return inlined(*entry, arguments);
     // Donation wants the arguments held by nobody but the caller's arrays.
     c = {};
@@ -222,7 +222,7 @@ class Compiled {
   }
 
   std::shared_ptr<Entry> find(const Call& c, bool count = true) {
-    std::vector<std::shared_ptr<Entry>> candidates;
+    SmallVector<std::shared_ptr<Entry>, 2> candidates;
     {
       std::lock_guard lock(mutex_);
       auto [first, last] = entries_.equal_range(c.hash);
@@ -317,8 +317,7 @@ class Compiled {
     return mask;
   }
 
-  static Arrays with_captured(const Call& c, const Entry& entry) {
-    Arrays arguments = c.arrays;
+  static Arrays with_captured(Arrays arguments, const Entry& entry) {
     arguments.insert(arguments.end(), entry.captured.begin(), entry.captured.end());
     if (entry.effects) arguments.push_back(EffectScope::token());
     return arguments;

@@ -37,7 +37,7 @@ void list_primitives(Span outputs, nb::list& out) {
       hasher.add(shape);
     };
     if (node->multi())
-      for (const Aval& aval : *node->avals) add_output(aval.dtype, aval.shape);
+      for (const Aval& aval : node->outputs->avals) add_output(aval.dtype, aval.shape);
     else
       add_output(node->dtype, node->shape);
     for (const Graph* held : primitive->graphs()) {

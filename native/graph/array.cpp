@@ -139,19 +139,18 @@ Array make_node(Ref<const Primitive> primitive, Span inputs, Shape shape, Dtype 
 }
 
 Array make_output(const NodeRef& shared, int index) {
-  const Aval& aval = (*shared->avals)[size_t(index)];
+  const Aval& aval = shared->outputs->avals[size_t(index)];
   Array handle(shared);
   Array made = make_node(output_primitive(index), Span(&handle, 1), aval.shape, aval.dtype);
   made.node()->output = int16_t(index);
-  shared->readers[size_t(index)].fetch_add(1, std::memory_order_acq_rel);
+  shared->outputs->readers[size_t(index)].fetch_add(1, std::memory_order_acq_rel);
   return made;
 }
 
 Arrays make_nodes(Ref<const Primitive> primitive, Span inputs, std::vector<Aval> outputs) {
   NodeRef shared = plain_node(std::move(primitive), inputs);
   size_t count = outputs.size();
-  shared->readers = std::make_unique<std::atomic<int>[]>(count);
-  shared->avals = std::make_unique<std::vector<Aval>>(std::move(outputs));
+  shared->outputs = std::make_unique<Outputs>(std::move(outputs));
   Arrays made;
   made.reserve(count);
   for (size_t i = 0; i < count; ++i) made.push_back(make_output(shared, int(i)));
@@ -162,15 +161,12 @@ NodeRef remake_node(const Node& node, Span inputs) {
   NodeRef made = plain_node(node.primitive, inputs);
   made->shape = node.shape;
   made->dtype = node.dtype;
-  if (node.avals) {
-    made->avals = std::make_unique<std::vector<Aval>>(*node.avals);
-    made->readers = std::make_unique<std::atomic<int>[]>(node.avals->size());
-  }
+  if (node.multi()) made->outputs = std::make_unique<Outputs>(node.outputs->avals);
   if (node.output >= 0) {
     made->output = node.output;
-    made->inputs[0]->readers[size_t(node.output)].fetch_add(1, std::memory_order_acq_rel);
+    made->inputs[0]->outputs->readers[size_t(node.output)].fetch_add(1, std::memory_order_acq_rel);
   }
-  if (!node.avals) made->from_nothing = from_nothing(*made);
+  if (!node.multi()) made->from_nothing = from_nothing(*made);
   return made;
 }
 

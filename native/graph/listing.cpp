@@ -9,7 +9,7 @@ std::string aval_text(const Node& node) {
   std::ostringstream out;
   if (node.multi()) {
     const char* separator = "";
-    for (const Aval& a : *node.avals) {
+    for (const Aval& a : node.outputs->avals) {
       out << separator << a.dtype << a.shape;
       separator = ", ";
     }

@@ -20,7 +20,7 @@ constexpr int kMaxFree = 8192;
 
 // Nodes whose last reference went while another node was being destroyed. A chain of a million nodes must not
 // recurse a million times.
-thread_local std::vector<Node*>* dying = nullptr;
+thread_local SmallVector<Node*, 16>* dying = nullptr;
 
 }  // namespace
 
@@ -29,22 +29,28 @@ uint64_t next_node_sequence() { return next_sequence.load(std::memory_order_rela
 Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {}
 
 Node::~Node() {
-  std::vector<Node*> mine;
-  if (output >= 0 && !inputs.empty()) inputs[0]->readers[output].fetch_sub(1, std::memory_order_acq_rel);
-  bool outermost = dying == nullptr;
-  if (outermost) dying = &mine;
+  if (output >= 0 && !inputs.empty()) inputs[0]->outputs->readers[output].fetch_sub(1, std::memory_order_acq_rel);
+  if (dying) {
+    for (NodeRef& input : inputs) {
+      Node* node = input.detach();
+      if (node && node->release()) dying->push_back(node);
+    }
+    return;
+  }
+  // Most nodes that die have lost their past already.
+  if (inputs.empty()) return;
+  SmallVector<Node*, 16> mine;
+  dying = &mine;
   for (NodeRef& input : inputs) {
     Node* node = input.detach();
-    if (node && node->release()) dying->push_back(node);
+    if (node && node->release()) mine.push_back(node);
   }
-  if (outermost) {
-    while (!mine.empty()) {
-      Node* node = mine.back();
-      mine.pop_back();
-      delete node;
-    }
-    dying = nullptr;
+  while (!mine.empty()) {
+    Node* node = mine.back();
+    mine.pop_back();
+    delete node;
   }
+  dying = nullptr;
 }
 
 void* Node::operator new(size_t size) {

@@ -42,8 +42,20 @@ struct Storage {
 enum class NodeState : uint8_t {
   pending,   // not computed
   scalar,    // computed: its bytes are in the node
-  computed,  // computed: in a buffer; a node of several outputs: in `results`
+  computed,  // computed: in a buffer, or in `outputs`
   lost,      // its memory was given to a compiled function
+};
+
+// Several outputs of a primitive: one node has them all, and an Output node stands for each. Those that are not yet
+// computed find their values here, where a value stays as long as it has readers.
+struct Outputs {
+  explicit Outputs(std::vector<Aval> given)
+      : avals(std::move(given)), readers(std::make_unique<std::atomic<int>[]>(avals.size())) {}
+  size_t size() const noexcept { return avals.size(); }
+
+  const std::vector<Aval> avals;
+  std::vector<std::optional<Storage>> values;
+  std::unique_ptr<std::atomic<int>[]> readers;
 };
 
 class Node final : public RefCounted {
@@ -82,7 +94,7 @@ class Node final : public RefCounted {
     state_.store(storage.buffer ? NodeState::computed : NodeState::scalar, std::memory_order_release);
   }
   void publish_results(std::vector<std::optional<Storage>> computed) {
-    results = std::move(computed);
+    outputs->values = std::move(computed);
     state_.store(NodeState::computed, std::memory_order_release);
   }
   // The memory of this value holds something else now.
@@ -90,15 +102,11 @@ class Node final : public RefCounted {
     state_.store(NodeState::lost, std::memory_order_release);
     storage = {};
   }
-  bool multi() const noexcept { return avals != nullptr; }
+  bool multi() const noexcept { return outputs != nullptr; }
   int64_t size() const noexcept { return element_count(shape); }
 
   Storage storage;
-  // A primitive with several outputs: one node for all, and an Output node for each. Those that are not yet computed
-  // find their values in `results`, where a value stays as long as it has `readers`.
-  std::unique_ptr<std::vector<Aval>> avals;
-  std::vector<std::optional<Storage>> results;
-  std::unique_ptr<std::atomic<int>[]> readers;
+  std::unique_ptr<Outputs> outputs;  // of a primitive with several
 
  private:
   std::atomic<NodeState> state_{NodeState::pending};

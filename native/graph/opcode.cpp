@@ -152,9 +152,15 @@ constexpr bool complete() {
 }
 static_assert(complete(), "one row for each opcode, in their order");
 
+constexpr auto infos() {
+  std::array<OpcodeInfo, size_t(kOpcodeCount)> out{};
+  for (size_t i = 0; i < out.size(); ++i) out[i] = kTable[i].info;
+  return out;
+}
+
 }  // namespace
 
-const OpcodeInfo& opcode_info(Opcode op) { return kTable[size_t(op)].info; }
+constinit const std::array<OpcodeInfo, size_t(kOpcodeCount)> opcode_table = infos();
 
 std::string_view reduce_name(ReduceOp op) {
   constexpr std::string_view names[] = {"sum", "prod", "max", "min", "all", "any"};

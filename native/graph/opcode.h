@@ -1,6 +1,7 @@
 // The vocabulary of scalar operations: what an elementwise primitive computes and a kernel program executes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -125,7 +126,8 @@ struct OpcodeInfo {
   constexpr bool gives_bool() const { return result == ResultRule::boolean; }
 };
 
-const OpcodeInfo& opcode_info(Opcode op);
+extern const std::array<OpcodeInfo, size_t(kOpcodeCount)> opcode_table;
+inline const OpcodeInfo& opcode_info(Opcode op) { return opcode_table[size_t(op)]; }
 
 enum class ReduceOp : uint8_t { sum, prod, max, min, all, any };
 std::string_view reduce_name(ReduceOp op);

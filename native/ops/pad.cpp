@@ -94,10 +94,11 @@ void append_parts(const Array& x, int axis, Arrays& parts) {
 }  // namespace
 
 Array join_padded(const Array& a, const Array& b) {
+  if (a.ndim() == 0 || a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
   std::unique_lock past(past_mutex());
   int axis, other;
   const Pad *first = as_zero_padding(a, axis), *second = first ? as_zero_padding(b, other) : nullptr;
-  if (!second || axis != other || a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
+  if (!second || axis != other) return {};
   Array x(a.node()->inputs[0]), y(b.node()->inputs[0]);
   size_t d = size_t(axis);
   if (first->low()[d] > second->low()[d]) {

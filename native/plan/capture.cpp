@@ -11,7 +11,13 @@ constexpr int leaf_number(size_t index) { return -1 - int(index); }
 
 class Collector {
  public:
-  explicit Collector(Capture& out) : out_(out) {}
+  explicit Collector(Capture& out) : out_(out) {
+    constexpr size_t kFew = 16;
+    out_.order.reserve(kFew);
+    out_.leaves.reserve(kFew);
+    out_.classes.reserve(kFew);
+    stack_.reserve(kFew);
+  }
 
   void add_leaf(Node* node, LeafClass c) {
     bool fresh;
@@ -77,7 +83,7 @@ class Collector {
   void adopt_result(Node& node) {
     if (node.output < 0 || node.inputs.empty() || !node.inputs[0]->available()) return;
     // A value whose readers had gone when it was computed is computed again.
-    const std::optional<Storage>& computed = node.inputs[0]->results[size_t(node.output)];
+    const std::optional<Storage>& computed = node.inputs[0]->outputs->values[size_t(node.output)];
     if (!computed) return;
     node.publish(*computed);
     out_.adopted.push_back(&node);

@@ -19,7 +19,7 @@ std::vector<LeafClass> dense_inputs(const Graph& graph) {
   return classes;
 }
 
-// What a call may do to each argument.
+// What a call may do to each argument. Without elements: nothing to any.
 struct Donation {
   std::vector<char> disposable;  // results may take its memory
   std::vector<char> given_up;    // it is lost, unless it is returned
@@ -27,8 +27,8 @@ struct Donation {
 
 // An array given twice cannot be overwritten for one of them; given elsewhere undonated, it stays.
 Donation donation_of(Span arguments, const std::vector<bool>& donated) {
+  if (std::find(donated.begin(), donated.end(), true) == donated.end()) return {};
   Donation out{std::vector<char>(arguments.size(), 0), std::vector<char>(donated.begin(), donated.end())};
-  if (std::find(donated.begin(), donated.end(), true) == donated.end()) return out;
   NodeMap<std::pair<int, int>> times(arguments.size());  // in all, undonated
   for (size_t i = 0; i < arguments.size(); ++i) {
     auto& [all, undonated] = times[arguments[i].node()];
@@ -72,7 +72,7 @@ class CompiledGraph::Plans {
     std::vector<LeafClass> inputs;
     for (size_t i = 0; i < arguments.size(); ++i) {
       inputs.push_back(classify(*arguments[i].node()));
-      inputs.back().disposable = disposable[i];
+      inputs.back().disposable = !disposable.empty() && disposable[i];
     }
     auto made = std::make_shared<const Entry>(graph, std::move(inputs), classes);
     if (log_enabled("plan"))
@@ -93,7 +93,8 @@ class CompiledGraph::Plans {
       bool scalar = node.is_scalar();
       bool dense = scalar || is_contiguous(node.shape, node.storage.strides);
       Device device = scalar ? Device() : node.storage.buffer->device();
-      h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(disposable[i]) << 2 |
+      bool given = !disposable.empty() && disposable[i];
+      h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(given) << 2 |
             unsigned(node.device.placed()) << 3 | unsigned(device.kind) << 8 | unsigned(device.index) << 16);
       if (!dense) h.add(node.storage.strides);
     }
@@ -136,10 +137,10 @@ Arrays CompiledGraph::run(Span arguments) const {
   Results results;
   run_plan(entry->plan, std::span<Node* const>(leaves.data(), leaves.size()), results);
 
-  Arrays made(capture.results.size());
-  for (size_t i = 0; i < made.size(); ++i) {
+  SmallVector<Array, 4> made;
+  for (size_t i = 0; i < capture.results.size(); ++i) {
     const Node& like = *capture.results[i];
-    made[i] = from_storage(std::move(results[i][0]), like.shape, like.dtype);
+    made.push_back(from_storage(std::move(results[i][0]), like.shape, like.dtype));
   }
   Arrays outputs;
   outputs.reserve(graph_.outputs.size());

@@ -30,10 +30,10 @@ std::atomic<bool>& fusion() {
 
 // An Output node that lets go of its shared node frees the value there that nobody else will ask for.
 void leave_shared(Node& output) {
-  Node& shared = *output.inputs[0];
+  Outputs& shared = *output.inputs[0]->outputs;
   size_t index = size_t(output.output);
-  if (shared.readers[index].fetch_sub(1, std::memory_order_acq_rel) == 1 && index < shared.results.size())
-    shared.results[index].reset();
+  if (shared.readers[index].fetch_sub(1, std::memory_order_acq_rel) == 1 && index < shared.values.size())
+    shared.values[index].reset();
 }
 
 }  // namespace
@@ -83,10 +83,12 @@ void run_plan(const Plan& plan, std::span<Node* const> leaves, Results& results)
 }
 
 void cut_past(std::span<Node* const> nodes) {
+  if (nodes.empty()) return;
   auto lock = evaluation_lock();
   std::vector<NodeRef> alive(nodes.begin(), nodes.end());
   // Freed outside the lock: destructors may run code of others.
   std::vector<std::pair<SmallVector<NodeRef, 3>, Ref<const Primitive>>> pasts;
+  pasts.reserve(alive.size());
   std::lock_guard past(past_mutex());
   for (const NodeRef& node : alive) {
     if (!node->available() || keeps_past(*node)) continue;
@@ -123,8 +125,8 @@ void eval(Span arrays) {
   cut_past(capture.results);
   // Outputs that were read inside the plan alone are gone by now, and with them the readers of their values.
   for (const NodeRef& node : shared)
-    for (size_t i = 0; i < node->results.size(); ++i)
-      if (node->readers[i].load(std::memory_order_acquire) == 0) node->results[i].reset();
+    for (size_t i = 0; i < node->outputs->values.size(); ++i)
+      if (node->outputs->readers[i].load(std::memory_order_acquire) == 0) node->outputs->values[i].reset();
 }
 
 CacheInfo plan_cache_info() {

@@ -28,7 +28,7 @@ class Builder {
     for (Node* node : capture_.results) {
       SmallVector<int, 1> values;
       if (node->multi()) {
-        for (size_t i = 0; i < node->avals->size(); ++i) values.push_back(owned(output_of(*node, int(i)), *node));
+        for (size_t i = 0; i < node->outputs->size(); ++i) values.push_back(owned(output_of(*node, int(i)), *node));
       } else {
         values.push_back(owned(*numbers_.find(node), *node));
       }
@@ -166,7 +166,7 @@ class Builder {
 
   void shared(const Node& node) {
     if (const Node* more = extension_of(node)) {
-      int op = operation(*more, *more->avals);
+      int op = operation(*more, more->outputs->avals);
       operations_[more] = op;
       Operation& made = ir_.operations[size_t(op)];
       made.sequence = std::min(made.sequence, node.sequence);
@@ -179,7 +179,7 @@ class Builder {
       operations_[&node] = -1;
       return;
     }
-    operations_[&node] = operation(node, *node.avals);
+    operations_[&node] = operation(node, node.outputs->avals);
   }
 
   int operation(const Node& node, const std::vector<Aval>& outputs) {

@@ -341,8 +341,9 @@ Operand shifted(Operand from, int64_t offset) {
 }  // namespace
 
 void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
-  std::vector<Operand> places{size_t(slot_count_)};
-  std::vector<Ref<Buffer>> buffers{size_t(slot_count_)};
+  const auto slots = size_t(slot_count_);
+  SmallVector<Operand, 16> places(slots);
+  SmallVector<Ref<Buffer>, 16> buffers(slots);
   for (auto [leaf, slot] : leaf_slots_) {
     const Storage& storage = *leaves[size_t(leaf)];
     buffers[size_t(slot)] = storage.buffer;

@@ -13,7 +13,7 @@ namespace funcnn {
 struct Ir;
 
 // The storages of the captured results, each of one output or, for a shared node, of several.
-using Results = std::vector<SmallVector<Storage, 1>>;
+using Results = SmallVector<SmallVector<Storage, 1>, 2>;
 
 class Plan {
  public:

@@ -78,7 +78,7 @@ Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id) {
     out.clear();
     NodeRef self(&node);
     if (node.multi())
-      for (size_t k = 0; k < node.avals->size(); ++k) out.push_back(make_output(self, int(k)));
+      for (size_t k = 0; k < node.outputs->size(); ++k) out.push_back(make_output(self, int(k)));
     else
       out.emplace_back(self);
     std::optional<Arrays> rule = node.primitive->jvp(in, moving, out);

@@ -34,7 +34,7 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
     if (!cotangents[i] || !is_inexact(outputs[i].dtype())) continue;
     if (const uint32_t* slot = walk.find(outputs[i].node())) ct[*slot] = add_or_null(ct[*slot], cotangents[i]);
   }
-  Arrays in, out;
+  Arrays in, out, from;
   SmallVector<bool, 8> needed;
   for (size_t i = walk.nodes.size(); i-- > 0;) {
     Node& node = *walk.nodes[i];
@@ -43,13 +43,13 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
       if (!ct[slot]) continue;
       uint32_t owner = *walk.find(node.inputs[0].get());
       if (shared.empty()) shared.resize(walk.size());
-      shared[owner].resize(node.inputs[0]->avals->size());
+      shared[owner].resize(node.inputs[0]->outputs->size());
       Array& mine = shared[owner][size_t(index)];
       mine = add_or_null(mine, ct[slot]);
       ct[slot] = {};
       continue;
     }
-    Arrays from;
+    from.clear();
     if (node.multi()) {
       if (shared.empty() || shared[slot].empty()) continue;
       from = std::move(shared[slot]);
@@ -70,7 +70,7 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
     out.clear();
     Array self = value(NodeRef(&node));
     if (node.multi())
-      for (size_t k = 0; k < node.avals->size(); ++k) out.push_back(make_output(self.ref(), int(k)));
+      for (size_t k = 0; k < node.outputs->size(); ++k) out.push_back(make_output(self.ref(), int(k)));
     else
       out.push_back(self);
     Arrays to = node.primitive->vjp({in, out, from, needed});

@@ -16,7 +16,7 @@ Shape with_axis(const Shape& shape, int64_t size) {
 
 void check_rule(const Node& node, const Batched& got, int64_t size) {
   for (size_t k = 0; k < got.outputs.size(); ++k) {
-    const Shape& shape = node.multi() ? (*node.avals)[k].shape : node.shape;
+    const Shape& shape = node.multi() ? node.outputs->avals[k].shape : node.shape;
     const Shape& expected = got.batched[k] ? with_axis(shape, size) : shape;
     if (got.outputs[k].shape() != expected)
       throw Error(cat("the batching rule of ", node.primitive->name(), " gave shape ", got.outputs[k].shape(),
@@ -61,7 +61,7 @@ Batched map_batch(Span inputs, Span outputs, Span values, int64_t size, TraceId 
       check_rule(node, mapped, size);
     } else {
       Array remade(remake_node(node, in));
-      size_t count = node.multi() ? node.avals->size() : 1;
+      size_t count = node.multi() ? node.outputs->size() : 1;
       for (size_t k = 0; k < count; ++k) {
         mapped.outputs.push_back(node.multi() ? make_output(remade.ref(), int(k)) : remade);
         mapped.batched.push_back(false);
