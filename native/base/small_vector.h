@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -24,11 +25,25 @@ class SmallVector {
   SmallVector(std::initializer_list<T> values) : SmallVector(values.begin(), values.end()) {}
   template <std::input_iterator It>
   SmallVector(It first, It last) : SmallVector() {
-    if constexpr (std::forward_iterator<It>) reserve(size_t(std::distance(first, last)));
-    for (; first != last; ++first) push_back(*first);
+    if constexpr (std::forward_iterator<It>) {
+      auto count = size_t(std::distance(first, last));
+      reserve(count);
+      std::uninitialized_copy(first, last, data_);
+      size_ = uint32_t(count);
+    } else {
+      for (; first != last; ++first) push_back(*first);
+    }
   }
   explicit SmallVector(std::span<const T> values) : SmallVector(values.begin(), values.end()) {}
-  SmallVector(const SmallVector& other) : SmallVector(other.begin(), other.end()) {}
+  SmallVector(const SmallVector& other) : SmallVector() {
+    if (copies_whole_ && other.is_inline()) {
+      copy_whole(other);
+      return;
+    }
+    reserve(other.size_);
+    std::uninitialized_copy(other.begin(), other.end(), data_);
+    size_ = other.size_;
+  }
   SmallVector(SmallVector&& other) noexcept : SmallVector() { take(other); }
   ~SmallVector() { destroy(); }
 
@@ -95,8 +110,10 @@ class SmallVector {
   }
   void resize(size_t size, const T& value = T()) {
     while (size_ > size) pop_back();
+    if (size_ == size) return;
     reserve(size);
-    while (size_ < size) emplace_back(value);
+    std::uninitialized_fill(data_ + size_, data_ + size, value);
+    size_ = uint32_t(size);
   }
   iterator insert(const_iterator where, const T& value) {
     size_t index = size_t(where - data_);
@@ -131,7 +148,10 @@ class SmallVector {
     capacity_ = N;
   }
   void take(SmallVector& other) noexcept {
-    if (other.is_inline()) {
+    if (other.is_inline() && copies_whole_) {
+      copy_whole(other);
+      other.size_ = 0;
+    } else if (other.is_inline()) {
       std::uninitialized_move(other.begin(), other.end(), data_);
       size_ = other.size_;
       other.clear();
@@ -141,6 +161,13 @@ class SmallVector {
       capacity_ = other.capacity_;
       other.reset();
     }
+  }
+
+  // Few bytes are copied faster than their number is looked at.
+  static constexpr bool copies_whole_ = std::is_trivially_copyable_v<T> && N * sizeof(T) <= 64;
+  void copy_whole(const SmallVector& other) noexcept {
+    std::memcpy(storage_, other.storage_, sizeof(storage_));
+    size_ = other.size_;
   }
 
   T* data_;

@@ -37,10 +37,10 @@ class Operands {
   // Python adds bools as ints.
   void count_bools() {
     if (!weak || x->dtype() != Dtype::bool_ || y->dtype() != Dtype::bool_) return;
-    counts_[0] = astype(*x, Dtype::int32);
-    counts_[1] = astype(*y, Dtype::int32);
-    x = &counts_[0];
-    y = &counts_[1];
+    other_ = astype(*y, Dtype::int32);
+    made_ = astype(*x, Dtype::int32);
+    x = &made_;
+    y = &other_;
   }
   const Array* x = nullptr;
   const Array* y = nullptr;
@@ -56,7 +56,7 @@ class Operands {
     made_ = as_operand(other, like, "array");
     return true;
   }
-  Array made_, counts_[2];
+  Array made_, other_;
 };
 
 PyObject* not_implemented() { return nb::handle(Py_NotImplemented).inc_ref().ptr(); }
@@ -72,6 +72,10 @@ Array apply(const Array& a, const Array& b) {
 template <Binary function, bool counts = true>
 PyObject* binary_slot(PyObject* a, PyObject* b) {
   return guarded([&] {
+    if (is_array(a) && is_array(b)) {
+      const Array &x = array_of(a), &y = array_of(b);
+      if (!x.node()->weak && !y.node()->weak) return wrap(function(x, y));
+    }
     Operands operands;
     if (!operands.read(a, b)) return not_implemented();
     if constexpr (counts) operands.count_bools();

@@ -306,10 +306,15 @@ class Convert final : public Primitive {
   Dtype to_;
 };
 
-void check_dtype(const OpcodeInfo& info, Dtype dtype) {
+[[noreturn]] void throw_dtype(const OpcodeInfo& info, Dtype dtype) {
   if (info.operands == OperandRule::bits && !is_integer(dtype) && dtype != Dtype::bool_)
     throw ValueError(cat(info.name, ": expected integer or bool operands, got ", dtype_name(dtype)));
-  if (!info.complex && is_complex(dtype)) throw ValueError(cat(info.name, ": is not defined for complex64 operands"));
+  throw ValueError(cat(info.name, ": is not defined for complex64 operands"));
+}
+
+void check_dtype(const OpcodeInfo& info, Dtype dtype) {
+  bool bits = info.operands != OperandRule::bits || is_integer(dtype) || dtype == Dtype::bool_;
+  if (!bits || (!info.complex && is_complex(dtype))) throw_dtype(info, dtype);
 }
 
 }  // namespace

@@ -94,8 +94,8 @@ class CompiledGraph::Plans {
       bool dense = scalar || is_contiguous(node.shape, node.storage.strides);
       Device device = scalar ? Device() : node.storage.buffer->device();
       bool given = !disposable.empty() && disposable[i];
-      h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(given) << 2 |
-            unsigned(node.device.placed()) << 3 | unsigned(device.kind) << 8 | unsigned(device.index) << 16);
+      h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(given) << 2 | unsigned(node.device.placed()) << 3 |
+            unsigned(device.kind) << 8 | unsigned(device.index) << 16);
       if (!dense) h.add(node.storage.strides);
     }
     Device home = default_device();
