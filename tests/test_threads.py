@@ -7,6 +7,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -383,3 +384,24 @@ def test_trees_on_several_threads() -> None:
             close(tree.map(lambda x: x + i, params)["a"][1]["b"], np.full(3, i))
 
     everywhere(work)
+
+
+@pytest.mark.parametrize("patience", ["0", "50", "2000"])
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_workers_that_sleep_or_look_for_work(patience: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fn.get_num_threads()
+    monkeypatch.setenv("FUNCNN_SPIN_US", patience)
+    fn.set_num_threads(count)
+    try:
+        xs = [numbers((rows, 513), seed=rows) for rows in (1, 64, 301)]
+        wanted = [np.square(x.astype(np.float64)).sum(1) for x in xs]
+
+        def work() -> None:
+            for k in range(3 * ROUNDS):
+                close(fn.square(fn.asarray(xs[k % 3])).sum(1), wanted[k % 3])
+                if k % 7 == 0:
+                    time.sleep(0.0002)  # long enough for some to fall asleep
+
+        together(*[work] * THREADS)
+    finally:
+        fn.set_num_threads(before)

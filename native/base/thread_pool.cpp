@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
@@ -19,12 +20,41 @@
 #include <pthread.h>
 #endif
 
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
 #include "base/error.h"
 
 namespace funcnn {
 namespace {
 
 thread_local bool inside_parallel_region = false;
+
+using Clock = std::chrono::steady_clock;
+
+void relax() {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__) && defined(__GNUC__)
+  asm volatile("yield");
+#endif
+}
+
+// Ask again and again, for a while. Whether it came true.
+template <class F>
+bool spin(Clock::duration patience, F&& came_true) {
+  if (came_true()) return true;
+  if (patience <= Clock::duration::zero()) return false;
+  auto end = Clock::now() + patience;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      relax();
+      if (came_true()) return true;
+    }
+  } while (Clock::now() < end);
+  return false;
+}
 
 // One parallel_for call. Kept alive by every thread that looks at it.
 struct Job {
@@ -58,30 +88,41 @@ struct Job {
     inside_parallel_region = outer;
   }
 
-  void wait() {
-    // The last ranges of other threads usually end within microseconds: look a few times before sleeping.
-    for (int i = 0; i < 200; ++i) {
-      if (done.load(std::memory_order_acquire) == chunks) return;
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
-    }
+  void wait(Clock::duration patience) {
+    // The last ranges of other threads usually end within microseconds.
+    if (spin(patience, [&] { return done.load(std::memory_order_acquire) == chunks; })) return;
     std::unique_lock lock(mutex);
     finished.wait(lock, [&] { return done.load(std::memory_order_acquire) == chunks; });
   }
 };
+
+int usable_cores() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return int(std::max(1u, std::thread::hardware_concurrency()));
+}
 
 int default_thread_count() {
   if (const char* text = std::getenv("FUNCNN_NUM_THREADS")) {
     int n = std::atoi(text);
     if (n >= 1) return std::min(n, 256);
   }
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-#endif
-  return std::max(1u, std::thread::hardware_concurrency());
+  return usable_cores();
 }
+
+// How long a thread without work keeps looking for some before it sleeps: waking it takes as long. Threads that share
+// a core sleep at once, since they would keep each other from working.
+Clock::duration patience_of(int threads) {
+  constexpr int kMicroseconds = 50;
+  if (threads > usable_cores()) return {};
+  const char* text = std::getenv("FUNCNN_SPIN_US");
+  return std::chrono::microseconds(text ? std::clamp(std::atoi(text), 0, 1'000'000) : kMicroseconds);
+}
+
+// So many pieces of a job for each thread: a thread that is held up keeps the others from little.
+constexpr int64_t kPiecesPerThread = 8;
 
 class Pool {
  public:
@@ -97,28 +138,30 @@ class Pool {
 
   void run(int64_t count, int64_t grain, RangeBody body) {
     int threads = this->count();
-    int64_t pieces = std::min<int64_t>((count + grain - 1) / grain, int64_t(threads) * 4);
+    int64_t pieces = std::min<int64_t>((count + grain - 1) / grain, int64_t(threads) * kPiecesPerThread);
     if (pieces <= 1 || threads == 1 || inside_parallel_region) {
       if (count > 0) body(0, count);
       return;
     }
     auto job = std::make_shared<Job>(body, count, (count + pieces - 1) / pieces);
+    int64_t wanted = std::min<int64_t>(threads - 1, job->chunks - 1), asleep;
     {
       std::lock_guard lock(mutex_);
       jobs_.push_back(job);
+      posted_.fetch_add(1, std::memory_order_release);
+      wanted -= looking_;  // they find it by themselves
+      asleep = asleep_;
     }
-    int helpers = int(std::min<int64_t>(threads - 1, job->chunks - 1));
-    if (helpers == 1) {
-      wake_.notify_one();
-    } else {
+    if (asleep > 0 && wanted >= asleep)
       wake_.notify_all();
-    }
+    else
+      for (int64_t i = 0; i < std::min(wanted, asleep); ++i) wake_.notify_one();
     job->work();
     {
       std::lock_guard lock(mutex_);
       std::erase(jobs_, job);
     }
-    job->wait();
+    job->wait(patience_);
     if (job->error) std::rethrow_exception(job->error);
   }
 
@@ -126,12 +169,14 @@ class Pool {
   void start(int count) {
     stopping_ = false;
     count_ = count;
+    patience_ = patience_of(count);
     for (int i = 1; i < count; ++i) workers_.emplace_back([this] { loop(); });
   }
   void stop() {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
+      posted_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     for (auto& worker : workers_) worker.join();
@@ -139,14 +184,24 @@ class Pool {
   }
   void loop() {
     std::unique_lock lock(mutex_);
-    for (;;) {
-      wake_.wait(lock, [&] { return stopping_ || open_job(); });
-      if (stopping_) return;
-      auto job = open_job();
+    while (!stopping_) {
+      if (auto job = open_job()) {
+        lock.unlock();
+        job->work();
+        job.reset();
+        lock.lock();
+        continue;
+      }
+      uint64_t seen = posted_.load(std::memory_order_relaxed);
+      ++looking_;
       lock.unlock();
-      if (job) job->work();
-      job.reset();
+      bool more = spin(patience_, [&] { return posted_.load(std::memory_order_acquire) != seen; });
       lock.lock();
+      --looking_;
+      if (more) continue;
+      ++asleep_;
+      wake_.wait(lock, [&] { return stopping_ || posted_.load(std::memory_order_relaxed) != seen; });
+      --asleep_;
     }
   }
   std::shared_ptr<Job> open_job() {
@@ -160,6 +215,9 @@ class Pool {
   std::vector<std::shared_ptr<Job>> jobs_;
   std::vector<std::thread> workers_;
   std::atomic<int> count_{1};
+  std::atomic<uint64_t> posted_{0};  // jobs so far
+  Clock::duration patience_{};
+  int looking_ = 0, asleep_ = 0;  // workers
   bool stopping_ = false;
 };
 

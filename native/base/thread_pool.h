@@ -1,4 +1,4 @@
-// One pool of threads for the process. Waiting threads sleep; work never waits for a descheduled thread.
+// One pool of threads for the process. Threads that wait soon sleep; work never waits for a descheduled thread.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,8 @@ void parallel_for(int64_t count, int64_t grain, F&& body) {
   parallel_for_ranges(count, grain, RangeBody(body));
 }
 
-// The number of threads that take part, the caller included. Default: FUNCNN_NUM_THREADS or the usable cores.
+// The number of threads that take part, the caller included. Default: FUNCNN_NUM_THREADS or the usable cores. Where they
+// do not outnumber those, a thread looks for work for FUNCNN_SPIN_US microseconds (50) before it sleeps.
 int thread_count();
 void set_thread_count(int count);
 

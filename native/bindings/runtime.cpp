@@ -110,7 +110,8 @@ Example:
       },
       nb::arg("count"),
       "Set how many threads compute; results do not depend on it.\n\nThe default is FUNCNN_NUM_THREADS, or the number "
-      "of cores.");
+      "of cores. Where they do not outnumber the cores, threads without work look for some for FUNCNN_SPIN_US "
+      "microseconds (50) before they sleep, since waking them takes as long; the variable is read at each call.");
   m.def("get_num_threads", &thread_count, "Count the threads that compute.");
 }
 
