@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backends/cpu/copy.h"
+
 namespace funcnn::cpu {
 namespace {
 
@@ -31,6 +33,12 @@ AccessPath::AccessPath(const Access& access, Dtype value, const simd::Table& tab
       to_memory_(table.cast[int(access.dtype)][int(value)]),
       table_(&table) {
   merge_axes(lengths_, {&strides_});
+  number_blocks();
+}
+
+void AccessPath::number_blocks() {
+  blocks_ = Shape(lengths_.size(), 1);
+  for (size_t d = lengths_.size(); d-- > 1;) blocks_[d - 1] = blocks_[d] * lengths_[d];
 }
 
 bool AccessPath::repeats_row(int64_t cols) const {
@@ -43,6 +51,7 @@ AccessPath AccessPath::without_columns() const {
   AccessPath w = *this;
   w.lengths_.resize(w.lengths_.size() - 1);
   w.strides_.resize(w.strides_.size() - 1);
+  w.number_blocks();
   return w;
 }
 int64_t AccessPath::natural_columns() const {
@@ -85,31 +94,69 @@ void AccessPath::runs(int64_t begin, int64_t n, F&& f) const {
   }
 }
 
-void AccessPath::load(const std::byte* base, std::byte* out, int64_t begin, int64_t n) const {
-  int size = size_log2(memory_item_);
-  runs(begin, n, [&](int64_t at, int64_t stride, int64_t count) {
-    const std::byte* in = base + at * int64_t(memory_item_);
-    if (stride == 1 || count == 1) {
-      if (same_)
-        copy_dense(out, in, count, memory_item_);
-      else
-        to_value_(out, in, count);
-    } else if (stride == 0) {
-      alignas(8) std::byte value[8];
-      if (!same_) to_value_(value, in, 1);
-      table_->expand[size_log2(value_item_)](out, same_ ? in : value, 1, count);
-    } else if (same_) {
-      table_->gather[size](out, in, count, stride);
-    } else {
-      alignas(64) std::byte buffer[kBuffer * 8];
-      for (int64_t i = 0; i < count; i += kBuffer) {
-        int64_t m = std::min(kBuffer, count - i);
-        table_->gather[size](buffer, in + i * stride * int64_t(memory_item_), m, stride);
-        to_value_(out + i * int64_t(value_item_), buffer, m);
-      }
+// Elements [begin, begin + n) of the axes from d on, the first of them at `at`, unconverted.
+void AccessPath::read(size_t d, const std::byte* base, std::byte* out, int64_t at, int64_t begin, int64_t n) const {
+  if (n <= 0) return;
+  const auto item = int64_t(memory_item_);
+  if (d + 1 >= lengths_.size()) {
+    int64_t stride = lengths_.empty() ? 0 : strides_[d];
+    const std::byte* in = base + (at + begin * stride) * item;
+    if (stride == 1 || n == 1)
+      std::memcpy(out, in, size_t(n * item));
+    else if (stride == 0)
+      table_->expand[size_log2(memory_item_)](out, in, 1, n);
+    else
+      table_->gather[size_log2(memory_item_)](out, in, n, stride);
+    return;
+  }
+  const int64_t block = blocks_[d], stride = strides_[d];
+  int64_t from = begin % block;
+  if (stride == 0) {
+    // One period, then copies of what is there.
+    int64_t period = std::min(n, block), head = std::min(period, block - from);
+    read(d + 1, base, out, at, from, head);
+    read(d + 1, base, out + head * item, at, 0, period - head);
+    for (int64_t done = period; done < n;) {
+      int64_t more = std::min(done, n - done);
+      std::memcpy(out + done * item, out, size_t(more * item));
+      done += more;
     }
-    out += count * int64_t(value_item_);
-  });
+    return;
+  }
+  at += begin / block * stride;
+  if (from != 0) {
+    int64_t head = std::min(n, block - from);
+    read(d + 1, base, out, at, from, head);
+    out += head * item;
+    n -= head;
+    at += stride;
+  }
+  if (d + 2 == lengths_.size()) {
+    int64_t rows = n / block, inner = strides_[d + 1];
+    const std::byte* in = base + at * item;
+    if (inner == 0 && stride == 1)
+      table_->expand[size_log2(memory_item_)](out, in, rows, block);
+    else
+      copy_rows(in, out, rows, block, stride * item, inner * item, memory_item_);
+    out += rows * block * item;
+    n -= rows * block;
+    at += rows * stride;
+  } else {
+    for (; n >= block; n -= block, at += stride, out += block * item) read(d + 1, base, out, at, 0, block);
+  }
+  read(d + 1, base, out, at, 0, n);
+}
+
+void AccessPath::load(const std::byte* base, std::byte* out, int64_t begin, int64_t n) const {
+  if (same_) return read(0, base, out, offset_, begin, n);
+  const auto item = int64_t(memory_item_);
+  if (lengths_.size() == 1 && strides_[0] == 1) return to_value_(out, base + (offset_ + begin) * item, n);
+  alignas(64) std::byte buffer[kBuffer * 8];
+  for (int64_t i = 0; i < n; i += kBuffer) {
+    int64_t m = std::min(kBuffer, n - i);
+    read(0, base, buffer, offset_, begin + i, m);
+    to_value_(out + i * int64_t(value_item_), buffer, m);
+  }
 }
 
 void AccessPath::store(std::byte* base, const std::byte* in, int64_t begin, int64_t n) const {

@@ -29,6 +29,8 @@ class AccessPath {
   void store(std::byte* base, const std::byte* in, int64_t begin, int64_t n) const;
 
  private:
+  void number_blocks();
+  void read(size_t d, const std::byte* base, std::byte* out, int64_t at, int64_t begin, int64_t n) const;
   template <class F>
   void runs(int64_t begin, int64_t n, F&& f) const;
 
@@ -36,6 +38,7 @@ class AccessPath {
   int64_t offset_ = 0;
   Shape lengths_;    // without axes of length 1, neighbours merged
   Strides strides_;  // elements
+  Shape blocks_;     // elements below each axis
   size_t memory_item_ = 4, value_item_ = 4;
   bool same_ = true;
   simd::CastFn to_value_ = nullptr, to_memory_ = nullptr;

@@ -32,13 +32,37 @@ T read(const std::byte* at) {
   return value;
 }
 
+// A short run in a few moves that overlap; a call of memcpy takes longer.
+void copy_run(const std::byte* from, std::byte* to, size_t bytes) {
+  auto ends = [&](auto unit) {
+    std::memcpy(&unit, from + bytes - sizeof(unit), sizeof(unit));
+    auto first = unit;
+    std::memcpy(&first, from, sizeof(unit));
+    std::memcpy(to, &first, sizeof(unit));
+    std::memcpy(to + bytes - sizeof(unit), &unit, sizeof(unit));
+  };
+  struct Sixteen {
+    uint64_t low, high;
+  };
+  if (bytes > 32)
+    std::memcpy(to, from, bytes);
+  else if (bytes >= 16)
+    ends(Sixteen{});
+  else if (bytes >= 8)
+    ends(uint64_t());
+  else if (bytes >= 4)
+    ends(uint32_t());
+  else
+    for (size_t i = 0; i < bytes; ++i) to[i] = from[i];
+}
+
 // rows x columns elements; `to` is dense along columns, `from` has any steps (bytes).
 template <class T>
 void copy_block(const std::byte* from, std::byte* to, int64_t rows, int64_t columns, int64_t from_row,
                 int64_t from_column, int64_t to_row, int64_t to_column) {
   if (to_column == int64_t(sizeof(T))) {
     if (from_column == int64_t(sizeof(T))) {
-      for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * to_row, from + r * from_row, size_t(columns) * sizeof(T));
+      for (int64_t r = 0; r < rows; ++r) copy_run(from + r * from_row, to + r * to_row, size_t(columns) * sizeof(T));
       return;
     }
     if (from_column == 0) {
@@ -147,6 +171,13 @@ void StridedCopy::run(const std::byte* from, std::byte* to) const {
                                    columns_.from, rows_.to, columns_.to);
                    }
                  });
+  });
+}
+
+void copy_rows(const std::byte* from, std::byte* to, int64_t rows, int64_t columns, int64_t from_row,
+               int64_t from_column, size_t item) {
+  with_item_type(item, [&](auto tag) {
+    copy_block<decltype(tag)>(from, to, rows, columns, from_row, from_column, columns * int64_t(item), int64_t(item));
   });
 }
 

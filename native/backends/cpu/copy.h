@@ -29,6 +29,10 @@ class StridedCopy {
   bool empty_ = false;
 };
 
+// rows x columns elements of `item` bytes, to dense rows one after another; steps of `from` in bytes.
+void copy_rows(const std::byte* from, std::byte* to, int64_t rows, int64_t columns, int64_t from_row,
+               int64_t from_column, size_t item);
+
 // `count` elements of `item` bytes at `to`, all equal to the one at `value`. On as many threads as pay off.
 void fill(std::byte* to, int64_t count, size_t item, const std::byte* value);
 

@@ -4,6 +4,7 @@
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/positions.h"
 #include "backends/cpu/strided.h"
+#include "base/inline.h"
 #include "base/thread_pool.h"
 #include "ops/gather.h"
 
@@ -13,24 +14,34 @@ namespace {
 constexpr int64_t kBlock = 256;  // positions looked up at a time
 
 template <ScatterMode mode, class T>
-void combine(T& into, T value) {
+T combined(T into, T value) {
   if constexpr (mode == ScatterMode::set) {
-    into = value;
+    return value;
   } else if constexpr (std::is_same_v<T, bool>) {
-    into = mode == ScatterMode::add || mode == ScatterMode::maximum ? (into || value) : (into && value);
+    return mode == ScatterMode::add || mode == ScatterMode::maximum ? (into || value) : (into && value);
   } else if constexpr (std::is_integral_v<T> && mode == ScatterMode::add) {
-    into = T(uint64_t(into) + uint64_t(value));  // wraps
+    return T(uint64_t(into) + uint64_t(value));  // wraps
   } else if constexpr (std::is_integral_v<T> && mode == ScatterMode::multiply) {
-    into = T(uint64_t(into) * uint64_t(value));
+    return T(uint64_t(into) * uint64_t(value));
   } else if constexpr (mode == ScatterMode::add) {
-    into = T(into + value);
+    return T(into + value);
   } else if constexpr (mode == ScatterMode::multiply) {
-    into = T(into * value);
+    return T(into * value);
   } else if constexpr (!std::is_same_v<T, complex64_t>) {
-    // NaN wins, whichever side it is on.
+    // NaN wins, whichever side it is on. Without branches, so that rows fill vectors.
     bool better = mode == ScatterMode::maximum ? value > into : value < into;
-    if (better || value != value) into = value;
+    return (int(better) | int(value != value)) ? value : into;
+  } else {
+    return into;
   }
+}
+template <ScatterMode mode, class T>
+void combine(T& into, T value) {
+  into = combined<mode>(into, value);
+}
+template <ScatterMode mode, class T>
+void combine_row(T* FUNCNN_RESTRICT into, const T* FUNCNN_RESTRICT values, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) into[i] = combined<mode>(into[i], values[i]);
 }
 
 // Updates are applied in row-major order at every place of the output. Threads share the work so that each place
@@ -142,7 +153,7 @@ class ScatterKernel final : public HostKernel {
       return;
     }
     if (so == 1 && si == 1) {
-      for (int64_t i = c0; i < c1; ++i) combine<mode>(out[i], in[i]);
+      combine_row<mode>(out + c0, in + c0, c1 - c0);
     } else if (so == 1 && si == 0) {
       T value = *in;
       for (int64_t i = c0; i < c1; ++i) combine<mode>(out[i], value);

@@ -4,12 +4,6 @@
 #include "backends/cpu/simd/table.h"
 #include "base/inline.h"
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#define FUNCNN_RESTRICT __restrict
-#else
-#define FUNCNN_RESTRICT __restrict__
-#endif
-
 namespace funcnn::cpu::simd {
 namespace {
 
