@@ -97,7 +97,10 @@ class Collector {
     uint64_t packed = uint64_t(node->dtype) | uint64_t(node->inputs.size()) << 8 | uint64_t(node->shape.size()) << 32;
     hasher.add(packed);
     for (int64_t d : node->shape) hasher.add(d);
-    for (const NodeRef& input : node->inputs) hasher.add(entries_.find(input.get())->number);
+    for (const NodeRef& input : node->inputs) {
+      out_.inputs.push_back(entries_.find(input.get())->number);
+      hasher.add(out_.inputs.back());
+    }
   }
 
   Capture& out_;
@@ -164,6 +167,7 @@ Capture capture_eval(Span roots) {
     int held = int(node->use_count()) - collector.uses(node);
     if (root || held > 0) {
       out.results.push_back(node);
+      out.places.push_back(int(i));
       h.add(uint64_t(i));
       h.add(unsigned(node->device.kind) | unsigned(node->device.index) << 8);
     }
@@ -191,12 +195,15 @@ Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) 
   for (const Array& output : graph.outputs) {
     bool fresh;
     asked.insert(output.node(), fresh);
-    if (fresh && collector.number(output.node()) >= 0) out.results.push_back(output.node());
+    int number = fresh ? collector.number(output.node()) : -1;
+    if (number < 0) continue;
+    out.results.push_back(output.node());
+    out.places.push_back(number);
   }
   // An input that is also an output stays as it is.
   for (size_t i = 0; i < out.leaves.size(); ++i)
     if (asked.contains(out.leaves[i])) out.classes[i].disposable = false;
-  for (const Node* node : out.results) collector.hasher.add(collector.number(node));
+  for (int place : out.places) collector.hasher.add(place);
   out.home = home_of(graph.outputs, out);
   hash_classes(collector.hasher, out);
   out.key = collector.hasher.finish();

@@ -21,9 +21,11 @@ struct LeafClass {
 
 struct Capture {
   std::vector<Node*> order;   // to compute, inputs before users
+  std::vector<int> inputs;    // of all of `order`, one after another: index in `order`, or -1 - index in `leaves`
   std::vector<Node*> leaves;  // computed already, or placeholders
   std::vector<LeafClass> classes;
   std::vector<Node*> results;  // nodes of `order` that receive a value: asked for, or held by somebody else
+  std::vector<int> places;     // their indices in `order`
   std::vector<Node*> adopted;  // Output nodes that found their value computed already
   Device home;                 // where that is computed which may be computed anywhere
   Hash key;

@@ -28,6 +28,19 @@ struct Unit {
   bool by_row = false, by_column = false;
 };
 
+// A change of the Ir: value `value` reads value `with` as its input number `input`, or, where that is -1, a copy of it
+// that lies in the memory of `with` has been added.
+struct Edit {
+  int value, input, with;
+};
+
+// Two numbers of elements that were compared by `much_smaller`.
+struct Comparison {
+  int64_t a, b;
+  bool smaller;
+  bool operator==(const Comparison&) const = default;
+};
+
 struct Partition {
   std::vector<Unit> units;
   std::vector<int> unit_of;                   // value -> unit; -1: a leaf, a view, not needed, or only inlined
@@ -35,6 +48,9 @@ struct Partition {
   std::vector<char> stored;                   // whether the value needs memory of its own
   std::vector<char> inlined;                  // a small computation on scalars, repeated by every reader
   std::unordered_map<int, ReduceForm> forms;  // of the reductions
+  // What the search did and asked, for `DecisionCache`.
+  std::vector<Edit> edits;
+  std::vector<Comparison> comparisons;
 
   // A value has been added to the Ir.
   void extend(Space space) {

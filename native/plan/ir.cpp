@@ -1,6 +1,7 @@
 #include "plan/ir.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <unordered_map>
 
@@ -11,26 +12,57 @@
 namespace funcnn {
 namespace {
 
+// Numbers by hash. There is room for `most` from the start, so that places stay.
+class Merged {
+ public:
+  explicit Merged(size_t most) : entries_(std::bit_ceil(2 * most + 2)) {}
+  // -1: there was none.
+  int& operator[](const Hash& key) {
+    for (size_t i = key.low;; ++i) {
+      Entry& entry = entries_[i & (entries_.size() - 1)];
+      if (entry.number >= -1 && !(entry.key == key)) continue;
+      if (entry.number < -1) entry = {key, -1};
+      return entry.number;
+    }
+  }
+
+ private:
+  struct Entry {
+    Hash key;
+    int number = -2;
+  };
+  std::vector<Entry> entries_;
+};
+
 class Builder {
  public:
-  explicit Builder(const Capture& capture) : capture_(capture) { ir_.leaves = capture.classes; }
+  explicit Builder(const Capture& capture)
+      : capture_(capture),
+        numbers_(capture.order.size(), -1),
+        merged_(capture.order.size()),
+        merged_operations_(capture.order.size()) {
+    ir_.leaves = capture.classes;
+    ir_.values.reserve(capture.leaves.size() + capture.order.size() + capture.order.size() / 8 + 4);
+  }
 
   Ir build() {
-    for (Node* node : capture_.order)
-      if (const Extension* e = node->primitive->extends()) extensions_[extension_key(e->of, *node)] = node;
-    for (size_t i = 0; i < capture_.leaves.size(); ++i) numbers_[capture_.leaves[i]] = leaf(i);
-    for (Node* node : capture_.order) {
-      if (node->multi())
-        shared(*node);
-      else
-        numbers_[node] = single(*node);
+    first_.reserve(capture_.order.size());
+    int first = 0;
+    for (size_t i = 0; i < capture_.order.size(); ++i) {
+      const Node& node = *capture_.order[i];
+      first_.push_back(first);
+      first += int(node.inputs.size());
+      if (const Extension* e = node.primitive->extends()) extensions_[extension_key(e->of, node)] = int(i);
     }
-    for (Node* node : capture_.results) {
+    for (size_t i = 0; i < capture_.leaves.size(); ++i) leaf(i);
+    for (size_t i = 0; i < capture_.order.size(); ++i) numbers_[i] = node(i).multi() ? shared(i) : single(i);
+    for (int place : capture_.places) {
+      size_t at = size_t(place);
       SmallVector<int, 1> values;
-      if (node->multi()) {
-        for (size_t i = 0; i < node->outputs->size(); ++i) values.push_back(owned(output_of(*node, int(i)), *node));
+      if (node(at).multi()) {
+        for (size_t i = 0; i < node(at).outputs->size(); ++i) values.push_back(owned(output_of(at, int(i)), node(at)));
       } else {
-        values.push_back(owned(*numbers_.find(node), *node));
+        values.push_back(owned(numbers_[at], node(at)));
       }
       ir_.results.push_back(std::move(values));
     }
@@ -38,6 +70,14 @@ class Builder {
   }
 
  private:
+  const Node& node(size_t at) const { return *capture_.order[at]; }
+  std::span<const int> inputs_of(size_t at) const {
+    return {capture_.inputs.data() + first_[at], node(at).inputs.size()};
+  }
+  // The value of a node of the capture by its number there.
+  int value_of(int number) const { return number < 0 ? -1 - number : numbers_[size_t(number)]; }
+  int value_of_input(size_t at, int index) const { return value_of(inputs_of(at)[size_t(index)]); }
+
   int push(Value value) {
     int id = int(ir_.values.size());
     if (value.kind != ValueKind::view) {
@@ -48,7 +88,8 @@ class Builder {
     return id;
   }
 
-  int leaf(size_t index) {
+  // Leaves are the first values.
+  void leaf(size_t index) {
     const LeafClass& c = capture_.classes[index];
     Value value;
     value.shape = c.shape;
@@ -57,7 +98,7 @@ class Builder {
     value.device = c.scalar || c.device.placed() ? c.device : capture_.home;
     value.floating = c.floating;
     value.view.strides = c.strides;
-    return push(std::move(value));
+    push(std::move(value));
   }
 
   static Hasher key_of(const Primitive& primitive, std::span<const int> inputs) {
@@ -74,10 +115,11 @@ class Builder {
     Device device;
     bool floating = true;
   };
-  Placed place_inputs(const Node& node) {
+  Placed place_inputs(size_t at) {
     Placed out;
-    for (const NodeRef& input : node.inputs) {
-      int v = *numbers_.find(input.get());
+    const Node& node = this->node(at);
+    for (int number : inputs_of(at)) {
+      int v = value_of(number);
       out.inputs.push_back(v);
       const Value& value = ir_.values[size_t(v)];
       if (!value.device.placed()) continue;
@@ -135,14 +177,12 @@ class Builder {
     return it->second = id;
   }
 
-  int operation_of(const Node& shared) { return *operations_.find(&shared); }
-
-  // The value of output `index` of a shared node.
-  int output_of(const Node& shared, int index) {
-    int op = operation_of(shared);
-    if (op < 0) return *numbers_.find(shared.inputs[size_t(shared.primitive->alias_of(index))].get());
-    if (Node const* const* more = extended_.find(&shared))
-      index = (*more)->primitive->extends()->outputs[size_t(index)];
+  // The value of output `index` of the shared node at `at`.
+  int output_of(size_t at, int index) {
+    int op = numbers_[at];
+    if (op < 0) return value_of_input(at, node(at).primitive->alias_of(index));
+    if (auto more = extended_.find(at); more != extended_.end())
+      index = more->second->primitive->extends()->outputs[size_t(index)];
     return ir_.operations[size_t(op)].outputs[size_t(index)];
   }
 
@@ -156,53 +196,51 @@ class Builder {
 
   // The node that computes all of `node` and more, if the capture has one. It reads the same inputs, so it can be
   // computed in the place of `node`.
-  const Node* extension_of(const Node& node) {
-    if (extensions_.empty() || !node.primitive->control()) return nullptr;
+  int extension_of(size_t at) {
+    if (extensions_.empty() || !node(at).primitive->control()) return -1;
     Hasher h;
-    node.primitive->hash(h);
-    auto it = extensions_.find(extension_key(h.finish(), node));
-    return it == extensions_.end() || it->second == &node ? nullptr : it->second;
+    node(at).primitive->hash(h);
+    auto it = extensions_.find(extension_key(h.finish(), node(at)));
+    return it == extensions_.end() || it->second == int(at) ? -1 : it->second;
   }
 
-  void shared(const Node& node) {
-    if (const Node* more = extension_of(node)) {
-      int op = operation(*more, more->outputs->avals);
-      operations_[more] = op;
+  // The operation of a node of several outputs; -1 where they only repeat inputs.
+  int shared(size_t at) {
+    const Node& node = this->node(at);
+    if (int more = extension_of(at); more >= 0) {
+      const Node& larger = this->node(size_t(more));
+      int op = operation(size_t(more), larger.outputs->avals);
       Operation& made = ir_.operations[size_t(op)];
       made.sequence = std::min(made.sequence, node.sequence);
       for (int id : made.outputs) keep_earliest(id, node.sequence);
-      operations_[&node] = op;
-      extended_[&node] = more;
-      return;
+      extended_[at] = &larger;
+      return op;
     }
-    if (node.primitive->kind() == Kind::alias) {
-      operations_[&node] = -1;
-      return;
-    }
-    operations_[&node] = operation(node, node.outputs->avals);
+    return node.primitive->kind() == Kind::alias ? -1 : operation(at, node.outputs->avals);
   }
 
-  int operation(const Node& node, const std::vector<Aval>& outputs) {
-    Placed at = place_inputs(node);
+  int operation(size_t place, std::span<const Aval> outputs) {
+    const Node& node = this->node(place);
+    Placed at = place_inputs(place);
     Hasher h = key_of(*node.primitive, at.inputs);
     for (const Aval& aval : outputs) {
       h.add(int(aval.dtype));
       h.add(aval.shape);
     }
-    auto [it, fresh] = merged_operations_.try_emplace(h.finish(), int(ir_.operations.size()));
-    if (!fresh) {
-      Operation& op = ir_.operations[size_t(it->second)];
+    int& known = merged_operations_[h.finish()];
+    if (known >= 0) {
+      Operation& op = ir_.operations[size_t(known)];
       op.sequence = std::min(op.sequence, node.sequence);
       for (int id : op.outputs) keep_earliest(id, node.sequence);
-      return it->second;
+      return known;
     }
-    int index = int(ir_.operations.size());
+    int index = known = int(ir_.operations.size());
     Operation op;
     op.primitive = node.primitive;
     op.device = at.device;
     op.sequence = node.sequence;
     op.inputs = at.inputs;
-    ir_.operations.push_back(op);
+    ir_.operations.push_back(std::move(op));
     for (const Aval& aval : outputs) {
       Value value;
       value.kind = ValueKind::operation;
@@ -218,33 +256,31 @@ class Builder {
     return index;
   }
 
-  int single(const Node& node) {
+  int single(size_t place) {
+    const Node& node = this->node(place);
     const Primitive& p = *node.primitive;
     Kind kind = p.kind();
-    if (int index = output_index(node); index >= 0) return output_of(*node.inputs[0], index);
+    if (int index = output_index(node); index >= 0) return output_of(size_t(inputs_of(place)[0]), index);
     if (kind == Kind::alias) {
-      int value = *numbers_.find(node.inputs[size_t(p.alias_of(0))].get());
-      return p.orders() ? barrier(node, value) : value;
+      int value = value_of_input(place, p.alias_of(0));
+      return p.orders() ? barrier(place, value) : value;
     }
-    if (auto* transfer = dynamic_cast<const Transfer*>(&p))
-      return transferred(*numbers_.find(node.inputs[0].get()), transfer->target(), node.sequence, false);
     if (kind == Kind::opaque || kind == Kind::control) {
-      int op = operation(node, {Aval{node.shape, node.dtype}});
-      return ir_.operations[size_t(op)].outputs[0];
+      if (auto* transfer = dynamic_cast<const Transfer*>(&p))
+        return transferred(value_of_input(place, 0), transfer->target(), node.sequence, false);
+      Aval aval{node.shape, node.dtype};
+      return ir_.operations[size_t(operation(place, {&aval, 1}))].outputs[0];
     }
-    Placed at = place_inputs(node);
+    Placed at = place_inputs(place);
     Hasher h = key_of(p, at.inputs);
     h.add(int(node.dtype));
     h.add(node.shape);
-    auto [it, fresh] = merged_.try_emplace(h.finish(), -1);
-    if (!fresh) {
-      keep_earliest(it->second, node.sequence);
-      return it->second;
-    }
-    // `it` may move while values are added.
-    Hash key = it->first;
-    int made = kind == Kind::view ? view(node, at.inputs[0]) : compute(node, kind, at);
-    return merged_[key] = made;
+    int& known = merged_[h.finish()];
+    if (known >= 0)
+      keep_earliest(known, node.sequence);
+    else
+      known = kind == Kind::view ? view(node, at.inputs[0]) : compute(node, kind, at);
+    return known;
   }
 
   // Merged values count as created with the first of them, so that sequence order stays topological.
@@ -328,10 +364,10 @@ class Builder {
   }
 
   // The same memory under a new number, so that what is computed from it is never merged with what came before.
-  int barrier(const Node& node, int input) {
-    int id = view_value(node, ir_.values[size_t(input)].view, input);
+  int barrier(size_t place, int input) {
+    int id = view_value(node(place), ir_.values[size_t(input)].view, input);
     Value& value = ir_.values[size_t(id)];
-    for (size_t i = 1; i < node.inputs.size(); ++i) value.inputs.push_back(*numbers_.find(node.inputs[i].get()));
+    for (size_t i = 1; i < node(place).inputs.size(); ++i) value.inputs.push_back(value_of_input(place, int(i)));
     return id;
   }
 
@@ -366,13 +402,13 @@ class Builder {
 
   const Capture& capture_;
   Ir ir_;
-  NodeMap<int> numbers_{64};
-  NodeMap<int> operations_{16};  // shared nodes: their operation, -1 for those that only repeat inputs
-  std::unordered_map<Hash, int, HashOfHash> merged_, merged_operations_;
+  std::vector<int> first_;    // of the inputs of a node, among those of the capture
+  std::vector<int> numbers_;  // values; of nodes of several outputs: operations, -1 for those that only repeat inputs
+  Merged merged_, merged_operations_;
   std::unordered_map<int, int> copies_;
   std::map<std::pair<int, int>, int> transfers_;
-  std::unordered_map<Hash, const Node*, HashOfHash> extensions_;
-  NodeMap<const Node*> extended_{16};
+  std::unordered_map<Hash, int, HashOfHash> extensions_;
+  std::unordered_map<size_t, const Node*> extended_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "graph/transfer.h"
 #include "plan/control.h"
+#include "plan/decisions.h"
 #include "plan/emit.h"
 #include "plan/epilogue.h"
 #include "plan/eval.h"
@@ -33,7 +34,7 @@ class Plan::Builder {
   Builder(Plan& plan, Ir ir, bool fusion) : plan_(plan), ir_(std::move(ir)), fusion_(fusion) {}
 
   void build() {
-    partition_ = fuse(ir_, fusion_);
+    std::optional<Outline> outline = fuse_or_reuse();
     size_t count = partition_.units.size(), values = ir_.values.size();
     emitted_.resize(count);
     for (size_t u = 0; u < count; ++u)
@@ -71,11 +72,23 @@ class Plan::Builder {
       if (!joined_[size_t(u)]) add_step(size_t(u));
     place_results();
     finish();
+    if (outline) decision_cache().keep(*outline, std::move(partition_));
   }
 
  private:
   const Value& value(int v) const { return ir_.values[size_t(v)]; }
   int64_t offset_bytes(const Value& v) const { return v.view.offset * int64_t(item_size(v.dtype)); }
+
+  // The outline to keep the decisions by, where they were found by a search.
+  std::optional<Outline> fuse_or_reuse() {
+    std::optional<Outline> outline;
+    if (fusion_) {
+      outline.emplace(ir_);
+      if (decision_cache().apply(*outline, ir_, partition_)) return std::nullopt;
+    }
+    partition_ = fuse(ir_, fusion_);
+    return outline;
+  }
 
   int slot_of(int v) {
     int& slot = slots_[size_t(v)];

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "plan/decisions.h"
 #include "plan/log.h"
 
 namespace funcnn {
@@ -47,6 +48,7 @@ void PlanCache::clear() {
   recent_.clear();
   info_.hits = info_.misses = 0;
   info_.bytes = 0;
+  decision_cache().clear();
 }
 
 CacheInfo PlanCache::info() const {

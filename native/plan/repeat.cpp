@@ -26,11 +26,14 @@ bool in_memory_anyway(const Uses& uses, Units& units, int b, int home) {
   return false;
 }
 
-void add_value(Ir& ir, Uses& uses, Units& units, Partition& partition, const Value& like, int base, int unit,
+void edit(Ir& ir, Partition& partition, const Edit& edit) {
+  make_edit(ir, edit);
+  partition.edits.push_back(edit);
+}
+
+void add_value(Ir& ir, Uses& uses, Units& units, Partition& partition, int like, int base, int unit,
                Space space) {
-  Value value = like;
-  value.view.base = base;
-  ir.values.push_back(std::move(value));
+  edit(ir, partition, {like, -1, base});
   uses.extend(unit >= 0);
   units.extend(unit);
   partition.extend(space);
@@ -38,7 +41,19 @@ void add_value(Ir& ir, Uses& uses, Units& units, Partition& partition, const Val
 
 }  // namespace
 
-bool repeatable(const Ir& ir, const Uses& uses, Units& units, int v, int home) {
+bool much_smaller(int64_t a, int64_t b) { return a <= b / 4; }
+
+void make_edit(Ir& ir, const Edit& edit) {
+  if (edit.input >= 0) {
+    ir.values[size_t(edit.value)].inputs[size_t(edit.input)] = edit.with;
+    return;
+  }
+  Value value = ir.values[size_t(edit.value)];
+  value.view.base = edit.with;
+  ir.values.push_back(std::move(value));
+}
+
+bool repeatable(const Ir& ir, const Uses& uses, Units& units, Partition& partition, int v, int home) {
   if (is_compared(ir, uses, v)) return false;
   int steps = 0;
   int source = -1;
@@ -52,7 +67,10 @@ bool repeatable(const Ir& ir, const Uses& uses, Units& units, int v, int home) {
       if (seen.kind == ValueKind::view && !seen.inputs.empty()) return false;
       int b = seen.view.base;
       const Value& base = ir.values[size_t(b)];
-      if (base.size() * 4 <= ir.values[size_t(v)].size()) continue;
+      Comparison c{base.size(), ir.values[size_t(v)].size(), false};
+      c.smaller = much_smaller(c.a, c.b);
+      if (partition.comparisons.empty() || !(partition.comparisons.back() == c)) partition.comparisons.push_back(c);
+      if (c.smaller) continue;
       if (base.kind == ValueKind::elementwise && uses.of(b).size() > kMaxReaders) return false;
       if (base.kind == ValueKind::elementwise && !in_memory_anyway(uses, units, b, home)) {
         pending.push_back(b);
@@ -69,7 +87,7 @@ bool repeatable(const Ir& ir, const Uses& uses, Units& units, int v, int home) {
 void repeat(Ir& ir, Uses& uses, Units& units, Partition& partition, int v, int u, Space space,
             std::span<const int> numbers) {
   int copy = int(ir.values.size());
-  add_value(ir, uses, units, partition, ir.values[size_t(v)], copy, u, space);
+  add_value(ir, uses, units, partition, v, copy, u, space);
   units.join(copy, u);
   for (int n : numbers) {
     Use use = uses.of(v)[size_t(n)];
@@ -83,9 +101,9 @@ void repeat(Ir& ir, Uses& uses, Units& units, Partition& partition, int v, int u
       int instead = copy;
       if (input != v) {
         instead = int(ir.values.size());
-        add_value(ir, uses, units, partition, ir.values[size_t(input)], copy, -1, Space::element);
+        add_value(ir, uses, units, partition, input, copy, -1, Space::element);
       }
-      ir.values[size_t(reader)].inputs[k] = instead;
+      edit(ir, partition, {reader, int(k), instead});
     }
   }
   const Value value = ir.values[size_t(copy)];
