@@ -1,19 +1,22 @@
 #include "plan/emit.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 namespace funcnn {
 namespace {
 
 Dtype register_dtype(Dtype dtype) { return is_half(dtype) ? Dtype::float32 : dtype; }
 
-class Emitter {
+}  // namespace
+
+class Emission::Emitter {
  public:
-  Emitter(const Ir& ir, const Partition& partition, const Unit& unit, int self)
-      : ir_(ir), partition_(partition), unit_(unit), self_(self) {
+  Emitter(Emission& emission, const Unit& unit, int self)
+      : emission_(emission), ir_(emission.ir_), partition_(emission.partition_), unit_(unit), self_(self) {
     out_.program.rows = unit.rows;
     out_.program.cols = unit.cols;
+    out_.program.code.reserve(2 * unit.members.size() + 2);
+    out_.program.accesses.reserve(unit.members.size() + 2);
   }
 
   Emitted run() {
@@ -23,7 +26,6 @@ class Emitter {
       if (operand < 0) operand = int(out_.reads.size()) + (-1 - operand);
     }
     out_.program.operand_count = int(out_.reads.size() + out_.writes.size());
-    out_.sharing = Sharing(out_.program);
     return std::move(out_);
   }
 
@@ -36,15 +38,22 @@ class Emitter {
   }
   const Instruction& instruction(int i) const { return out_.program.code[size_t(i)]; }
 
-  int operand(const View& view, const Shape& shape, Space reader_space) {
-    int base = view.base;
-    if (auto it = made_.find(base); it != made_.end() && partition_.unit_of[size_t(base)] == self_) return it->second;
-    if (partition_.inlined[size_t(base)] && partition_.unit_of[size_t(base)] != self_) return inline_scalar(base);
-    return load(view, shape, reader_space);
+  // The instruction that makes v in this unit, or -1.
+  int made(int v) const { return emission_.made_[size_t(v)].first == self_ ? emission_.made_[size_t(v)].second : -1; }
+  int make(int v, int instruction) {
+    emission_.made_[size_t(v)] = {self_, instruction};
+    return instruction;
+  }
+
+  // The instruction that gives `base` where no load is needed, or -1.
+  int at_hand(int base) {
+    bool here = partition_.unit_of[size_t(base)] == self_;
+    if (int known = made(base); known >= 0 && here) return known;
+    return partition_.inlined[size_t(base)] && !here ? inline_scalar(base) : -1;
   }
 
   int inline_scalar(int v) {
-    if (auto it = made_.find(v); it != made_.end()) return it->second;
+    if (int known = made(v); known >= 0) return known;
     const Value& val = value(v);
     Instruction i;
     i.op = val.opcode;
@@ -57,7 +66,7 @@ class Emitter {
           value(base).kind == ValueKind::leaf ? load(input.view, input.shape, Space::scalar) : inline_scalar(base);
       i.args[a] = rounded_operand(val, base, i.args[a]);
     }
-    return made_[v] = push_rounded(i, val);
+    return make(v, push_rounded(i, val));
   }
 
   static bool is_conversion(const Value& val) {
@@ -104,13 +113,15 @@ class Emitter {
       access.shape.pop_back();
       access.strides.pop_back();
     }
-    auto [read, fresh] = reads_.try_emplace(view.base);
-    if (fresh) {
-      read->second.operand = int(out_.reads.size());
+    Read& read = emission_.reads_[size_t(view.base)];
+    if (read.unit != self_) {
+      read.unit = self_;
+      read.operand = int(out_.reads.size());
+      read.loads.clear();
       out_.reads.push_back(view.base);
     }
-    access.operand = read->second.operand;
-    for (int made : read->second.loads)
+    access.operand = read.operand;
+    for (int made : read.loads)
       if (instruction(made).space == space && out_.program.accesses[size_t(instruction(made).access)] == access)
         return made;
     Instruction i;
@@ -118,9 +129,9 @@ class Emitter {
     i.space = space;
     i.dtype = register_dtype(access.dtype);
     i.access = int(out_.program.accesses.size());
-    out_.program.accesses.push_back(access);
+    out_.program.accesses.push_back(std::move(access));
     int made = push(i);
-    read->second.loads.push_back(made);
+    read.loads.push_back(made);
     return made;
   }
 
@@ -133,7 +144,7 @@ class Emitter {
       access.strides = {1};
     }
     out_.writes.push_back(v);
-    out_.program.accesses.push_back(access);
+    out_.program.accesses.push_back(std::move(access));
     return int(out_.program.accesses.size()) - 1;
   }
 
@@ -144,7 +155,8 @@ class Emitter {
     i.dtype = register_dtype(val.dtype);
     if (val.kind == ValueKind::reduce) {
       const ReduceForm& form = partition_.forms.at(v);
-      i.args[0] = operand(form.view, form.shape, Space::element);
+      i.args[0] = at_hand(form.view.base);
+      if (i.args[0] < 0) i.args[0] = load(form.view, form.shape, Space::element);
       i.reduce = val.reduce;
       if (form.by_column) {
         i.kind = InstructionKind::reduce_col;
@@ -161,11 +173,12 @@ class Emitter {
       i.op = val.opcode;
       for (size_t a = 0; a < val.inputs.size(); ++a) {
         const Value& input = value(val.inputs[a]);
-        i.args[a] = operand(broadcast_view(input.view, input.shape, val.shape), val.shape, i.space);
+        i.args[a] = at_hand(input.view.base);
+        if (i.args[a] < 0) i.args[a] = load(broadcast_view(input.view, input.shape, val.shape), val.shape, i.space);
         i.args[a] = rounded_operand(val, input.view.base, i.args[a]);
       }
     }
-    int made = made_[v] = push_rounded(i, val);
+    int made = make(v, push_rounded(i, val));
     if (!partition_.stored[size_t(v)]) return;
     Instruction store;
     store.kind = InstructionKind::store;
@@ -176,26 +189,24 @@ class Emitter {
     push(store);
   }
 
+  Emission& emission_;
   const Ir& ir_;
   const Partition& partition_;
   const Unit& unit_;
   int self_;
   Emitted out_;
-  std::unordered_map<int, int> made_;
-  struct Read {
-    int operand = 0;
-    SmallVector<int, 2> loads;
-  };
-  std::unordered_map<int, Read> reads_;  // by value
 };
 
-}  // namespace
+Emission::Emission(const Ir& ir, const Partition& partition)
+    : ir_(ir), partition_(partition), made_(ir.values.size(), {-1, -1}), reads_(ir.values.size()) {}
 
-Emitted emit(const Ir& ir, const Partition& partition, const Unit& unit) {
-  return Emitter(ir, partition, unit, partition.unit_of[size_t(unit.members[0])]).run();
+Emitted Emission::emit(const Unit& unit) {
+  return Emitter(*this, unit, partition_.unit_of[size_t(unit.members[0])]).run();
 }
 
-Sharing::Sharing(const KernelProgram& p) : reads_(size_t(p.operand_count)), writes_(size_t(p.operand_count)) {
+void Sharing::look(const KernelProgram& p) const {
+  reads_.resize(size_t(p.operand_count));
+  writes_.resize(size_t(p.operand_count));
   // Where each value is last computed with; a product may be folded into the addition that uses it, which reads the
   // factors later than the product itself.
   std::vector<int> computed_with(p.code.size(), -1), last_use(p.code.size(), -1);
@@ -226,7 +237,8 @@ Sharing::Sharing(const KernelProgram& p) : reads_(size_t(p.operand_count)), writ
   }
 }
 
-bool Sharing::possible(int read, int write) const {
+bool Sharing::possible(const KernelProgram& program, int read, int write) const {
+  if (reads_.empty()) look(program);
   const Place &from = reads_[size_t(read)], &to = writes_[size_t(write)];
   return from.fits && to.fits && from.at <= to.at && from.item == to.item && from.shape == to.shape &&
          from.strides == to.strides;

@@ -1,22 +1,23 @@
 // Fused units as kernel programs.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "plan/fuse.h"
 
 namespace funcnn {
 
-// Which operands of a program can lie in one place. Looks at the program once, then answers at once.
+// Which operands of a program can lie in one place. Looks at the program when first asked, then answers at once.
 class Sharing {
  public:
-  Sharing() = default;
-  explicit Sharing(const KernelProgram& program);
   // Whether the memory of operand `read` may become that of operand `write`: every element is read before its place is
-  // overwritten, and only there.
-  bool possible(int read, int write) const;
+  // overwritten, and only there. The program is the same each time.
+  bool possible(const KernelProgram& program, int read, int write) const;
 
  private:
+  void look(const KernelProgram& program) const;
+
   struct Place {
     bool seen = false;
     bool fits = false;  // walked element by element, alike by all
@@ -25,7 +26,7 @@ class Sharing {
     Strides strides;
     size_t item = 0;
   };
-  std::vector<Place> reads_, writes_;  // by operand
+  mutable std::vector<Place> reads_, writes_;  // by operand
 };
 
 struct Emitted {
@@ -35,6 +36,24 @@ struct Emitted {
   std::vector<int> writes;  // values it stores: its further operands
 };
 
-Emitted emit(const Ir& ir, const Partition& partition, const Unit& unit);
+// Emits the fused units of a partition, one after another.
+class Emission {
+ public:
+  Emission(const Ir& ir, const Partition& partition);
+  Emitted emit(const Unit& unit);
+
+ private:
+  class Emitter;
+  struct Read {
+    int unit = -1;
+    int operand = 0;
+    SmallVector<int, 2> loads;
+  };
+  const Ir& ir_;
+  const Partition& partition_;
+  // By value: the unit that met it last, and the instruction that makes it there, or what loads it.
+  std::vector<std::pair<int, int>> made_;
+  std::vector<Read> reads_;
+};
 
 }  // namespace funcnn

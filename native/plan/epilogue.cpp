@@ -14,7 +14,7 @@ std::optional<Epilogue> join(const Ir& ir, const Emitted& fused, int unit, int p
   int write = -1;
   for (size_t i = 0; in_place && i < fused.writes.size() && write < 0; ++i)
     if (item_size(ir.values[size_t(fused.writes[i])].dtype) == item_size(value.dtype) &&
-        fused.sharing.possible(read, int(fused.reads.size() + i)))
+        fused.sharing.possible(p, read, int(fused.reads.size() + i)))
       write = int(i);
   if (in_place && write < 0) return std::nullopt;
 
@@ -35,7 +35,6 @@ std::optional<Epilogue> join(const Ir& ir, const Emitted& fused, int unit, int p
   if (in_place) renamed[fused.reads.size() + size_t(write)] = 0;
   for (Access& a : out.program.accesses) a.operand = renamed[size_t(a.operand)];
   out.program.operand_count = next;
-  out.sharing = Sharing(out.program);
   return out;
 }
 
@@ -51,7 +50,7 @@ bool updates_argument(const Ir& ir, const Emitted& fused, const Operation& op) {
     for (size_t w = 0; w < fused.writes.size(); ++w) {
       const Value& write = ir.values[size_t(fused.writes[w])];
       if (write.size() == read.size() && write.dtype == read.dtype &&
-          fused.sharing.possible(int(r), int(fused.reads.size() + w)))
+          fused.sharing.possible(fused.program, int(r), int(fused.reads.size() + w)))
         return true;
     }
   }

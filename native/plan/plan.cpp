@@ -14,6 +14,7 @@
 #include "plan/eval.h"
 #include "plan/fuse.h"
 #include "plan/ir.h"
+#include "plan/kernels.h"
 #include "plan/measure.h"
 #include "plan/schedule.h"
 #include "plan/takeover.h"
@@ -37,8 +38,9 @@ class Plan::Builder {
     std::optional<Outline> outline = fuse_or_reuse();
     size_t count = partition_.units.size(), values = ir_.values.size();
     emitted_.resize(count);
+    Emission emission(ir_, partition_);
     for (size_t u = 0; u < count; ++u)
-      if (partition_.units[u].operation < 0) emitted_[u] = emit(ir_, partition_, partition_.units[u]);
+      if (partition_.units[u].operation < 0) emitted_[u] = emission.emit(partition_.units[u]);
     epilogues_ = attach_epilogues(ir_, partition_, emitted_, [&](const Operation& op, const KernelProgram& program) {
       return fusion_ && backend(op.device).accepts_epilogue(*op.primitive, value(op.outputs[0]).dtype, program);
     });
@@ -159,9 +161,8 @@ class Plan::Builder {
       const KernelProgram& program = emitted_[u].program;
       for (int v : w.reads) step.operands.push_back({slot_of(v), 0});
       for (int v : w.writes) step.operands.push_back({slot_of(v), 0});
-      step.kernel = step.backend->make_fused(program);
+      step.kernel = kernels().fused(*step.backend, program);
       step.effort = effort_of(program);
-      step.program = std::make_unique<KernelProgram>(program);
     }
     for (int v : w.writes)
       if (!step.backend->limits().has(value(v).dtype))
@@ -185,6 +186,10 @@ class Plan::Builder {
       step.released.push_back(slots_[size_t(d)]);
       account_of(backend_of(d)).in_use -= charged_[size_t(d)];
     }
+    if (!op)
+      step.program = std::make_unique<KernelProgram>(std::move(emitted_[u].program));
+    else if (epilogue)
+      step.program = std::make_unique<KernelProgram>(std::move(epilogues_[u]->program));
     plan_.steps_.push_back(std::move(step));
   }
 
@@ -204,7 +209,6 @@ class Plan::Builder {
       for (int v : epilogue->reads) step.operands.push_back({slot_of(v), 0});
       for (int v : epilogue->writes) step.operands.push_back({slot_of(v), 0});
       step.effort.flops += effort_of(epilogue->program).flops;
-      step.program = std::make_unique<KernelProgram>(epilogue->program);
     }
     if (dynamic_cast<const Transfer*>(op.primitive.get())) {
       step.source = &backend(value(op.inputs[0]).device);
@@ -212,7 +216,7 @@ class Plan::Builder {
       step.kernel = make_control_kernel(*op.primitive, inputs, *step.backend, fusion_);
     } else {
       step.kernel =
-          step.backend->make_primitive(*op.primitive, inputs, outputs, epilogue ? &epilogue->program : nullptr);
+          kernels().primitive(*step.backend, op.primitive, inputs, outputs, epilogue ? &epilogue->program : nullptr);
     }
     for (int v : w.reads) step.effort.bytes += double(cost_[size_t(v)]);
     for (int v : w.writes) step.effort.bytes += double(cost_[size_t(v)]);
@@ -288,7 +292,7 @@ class Plan::Builder {
       std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(), std::greater<>());
       for (size_t i = 0; i < top; ++i) {
         auto [bytes, v, s] = sizes[i];
-        use.largest.emplace_back(bytes, cat(value(v).dtype, value(v).shape, " of ", plan_.steps_[size_t(s)].title()));
+        use.largest.push_back({bytes, value(v).dtype, value(v).shape, s});
       }
       plan_.uses_.push_back(std::move(use));
     }
@@ -449,7 +453,8 @@ void Plan::check_memory() const {
     if (active + use.peak <= limit) continue;
     std::string message = cat("out of memory: the computation needs ", use.peak, " bytes beside ", active,
                               " in use, the limit is ", limit, "; its largest arrays:");
-    for (const auto& [bytes, what] : use.largest) message += cat("\n  ", bytes, " bytes: ", what);
+    for (const Large& large : use.largest)
+      message += cat("\n  ", large.bytes, " bytes: ", large.dtype, large.shape, " of ", steps_[size_t(large.step)].title());
     throw OutOfMemoryError(message);
   }
 }

@@ -48,7 +48,7 @@ class Plan {
   };
   struct Step {
     Backend* backend = nullptr;
-    std::unique_ptr<Kernel> kernel;  // null: a transfer from `source`
+    std::shared_ptr<Kernel> kernel;  // null: a transfer from `source`
     Backend* source = nullptr;
     SmallVector<std::pair<int, int64_t>, 6> operands;  // slot, offset in bytes
     SmallVector<Fresh, 2> fresh;
@@ -66,11 +66,18 @@ class Plan {
     int64_t offset;
     Strides strides;
   };
+  // An array that the plan makes.
+  struct Large {
+    size_t bytes;
+    Dtype dtype;
+    Shape shape;
+    int step;
+  };
   // What a plan takes of the memory of one device.
   struct Use {
     Backend* backend;
     size_t peak = 0;
-    std::vector<std::pair<size_t, std::string>> largest;
+    std::vector<Large> largest;
   };
   class Builder;
 
