@@ -27,6 +27,12 @@ Backend& backend(Device device) {
   return *found;
 }
 
+void clear_backend_caches() {
+  for (auto& kind : backends())
+    for (Backend* backend : kind)
+      if (backend) backend->clear_cache();
+}
+
 void wait_for_devices() {
   for (auto& kind : backends())
     for (Backend* backend : kind)

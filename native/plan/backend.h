@@ -93,12 +93,15 @@ class Backend {
   virtual std::unique_ptr<Kernel> make_copy(const Layout& from, const Layout& to) = 0;
   // Whether make_primitive takes this epilogue for this primitive, whose first output has this dtype.
   virtual bool accepts_epilogue(const Primitive& primitive, Dtype dtype, const KernelProgram& epilogue) const = 0;
+  // Forget what was kept of kernels made before.
+  virtual void clear_cache() {}
 };
 
 // Back ends register themselves while the library loads.
 void register_backend(Backend& backend);
 // Raises ValueError where this build or machine has no such device.
 Backend& backend(Device device);
+void clear_backend_caches();
 // Wait until every queue has run what it was given.
 void wait_for_devices();
 

@@ -14,6 +14,7 @@ class Collector {
   explicit Collector(Capture& out) : out_(out) {
     constexpr size_t kFew = 16;
     out_.order.reserve(kFew);
+    out_.inputs.reserve(2 * kFew);
     out_.leaves.reserve(kFew);
     out_.classes.reserve(kFew);
     stack_.reserve(kFew);

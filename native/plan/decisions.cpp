@@ -189,7 +189,10 @@ void DecisionCache::keep(const Outline& outline, Partition partition) {
   for (Unit& unit : partition.units) {
     entry.bytes += sizeof(Unit) + unit.members.size() * sizeof(int);
     unit.sequence = 0;
-    if (unit.operation >= 0) continue;
+    if (unit.operation >= 0) {
+      unit.members = {};
+      continue;
+    }
     place(unit.size);
     bool empty = unit.cols == 0;
     place(unit.cols);

@@ -17,6 +17,7 @@ class Emission::Emitter {
     out_.program.cols = unit.cols;
     out_.program.code.reserve(2 * unit.members.size() + 2);
     out_.program.accesses.reserve(unit.members.size() + 2);
+    out_.reads.reserve(8);
   }
 
   Emitted run() {

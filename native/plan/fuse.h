@@ -21,7 +21,7 @@ struct Unit {
   int64_t size = 0;  // elements of the loop nest
   // Of the loop nest. While units grow, -1 says that it is not divided into rows; a finished one is then a single row.
   int64_t rows = 1, cols = -1;
-  std::vector<int> members;  // values, in order of computation
+  std::vector<int> members;  // values of a loop nest, in order of computation
   uint64_t sequence = 0;
   // While units grow: at most so many operands, and which reductions.
   size_t operands = 0;

@@ -19,6 +19,8 @@ class Kernels {
                                     std::span<const Layout> inputs, std::span<const Layout> outputs,
                                     const KernelProgram* epilogue);
 
+  void clear() { known_.clear(); }
+
  private:
   template <class Make>
   std::shared_ptr<Kernel> get(const Hasher& h, Make&& make);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 #include <tuple>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "graph/transfer.h"
@@ -124,12 +123,13 @@ class Plan::Builder {
       };
       w.sequence = unit.sequence;
       if (unit.operation < 0) {
-        w.reads = emitted_[u].reads;
-        w.writes = emitted_[u].writes;
+        w.reads = std::move(emitted_[u].reads);
+        w.writes = std::move(emitted_[u].writes);
         after_inputs(w, unit);
         continue;
       }
       const Operation& op = ir_.operations[size_t(unit.operation)];
+      w.reads.reserve(op.inputs.size() + (epilogues_[u] ? epilogues_[u]->reads.size() : 0));
       for (int input : op.inputs) {
         add_read(value(input).view.base);
         order_after(w, input);
@@ -195,6 +195,8 @@ class Plan::Builder {
 
   void operation_step(Step& step, const Operation& op, const Work& w, const Epilogue* epilogue) {
     std::vector<Layout> inputs, outputs;
+    inputs.reserve(op.inputs.size());
+    outputs.reserve(op.outputs.size());
     for (int input : op.inputs) {
       const Value& v = value(input);
       inputs.push_back({v.shape, v.dtype, v.view.strides});
@@ -235,34 +237,37 @@ class Plan::Builder {
   void place_writes(Step& step, const PlannedStep& planned) {
     const Work& w = *planned.work;
     dying_.clear();
-    // What can give its memory away: by bytes, positions among the reads, the first of them last.
-    std::unordered_map<size_t, std::vector<int>> givers;
+    givers_.clear();
     for (size_t r = 0; r < w.reads.size(); ++r) {
       int v = w.reads[r];
       if (--readers_[size_t(v)] != 0 || is_result_[size_t(v)]) continue;
       dying_.push_back(v);
-      if (gives_[size_t(v)] != 0) givers[cost_[size_t(v)]].push_back(int(r));
+      if (gives_[size_t(v)] != 0) givers_.push_back({cost_[size_t(v)], int(r), 0});
     }
-    for (auto& [bytes, positions] : givers) std::reverse(positions.begin(), positions.end());
+    std::sort(givers_.begin(), givers_.end(), [](const Giver& a, const Giver& b) {
+      return a.bytes != b.bytes ? a.bytes < b.bytes : a.read < b.read;
+    });
+    for (size_t g = 0; g < givers_.size(); ++g) givers_[g].next = g;
     Account& account = account_of(*step.backend);
     for (size_t i = 0; i < w.writes.size(); ++i) {
       int v = w.writes[i];
       // A product that becomes the target of its epilogue lies in its memory for a moment.
       size_t product = planned.epilogue && i == 0 ? cost_[size_t(planned.operation->outputs[0])] : 0;
       Fresh fresh{slot_of(v), std::max(cost_[size_t(v)], product)};
-      if (auto found = givers.find(cost_[size_t(v)]); found != givers.end()) {
-        std::vector<int>& positions = found->second;
-        size_t tried = 0;
-        for (size_t k = positions.size(); k-- > 0 && tried < kMostTried; ++tried) {
-          if (!may_take_over(ir_, planned, positions[k], i)) continue;
-          int d = w.reads[size_t(positions[k])];
-          fresh.takes_over = slots_[size_t(d)];
-          if (value(d).kind == ValueKind::leaf) fresh.leaf = value(d).leaf;
-          charged_[size_t(v)] = std::exchange(charged_[size_t(d)], 0);
-          given_[size_t(d)] = 1;
-          positions.erase(positions.begin() + ptrdiff_t(k));
-          break;
-        }
+      auto first = std::lower_bound(givers_.begin(), givers_.end(), cost_[size_t(v)],
+                                    [](const Giver& g, size_t bytes) { return g.bytes < bytes; });
+      size_t tried = 0;
+      for (size_t g = giver_from(size_t(first - givers_.begin()));
+           g < givers_.size() && givers_[g].bytes == cost_[size_t(v)] && tried < kMostTried;
+           g = giver_from(g + 1), ++tried) {
+        if (!may_take_over(ir_, planned, givers_[g].read, i)) continue;
+        givers_[g].next = g + 1;
+        int d = w.reads[size_t(givers_[g].read)];
+        fresh.takes_over = slots_[size_t(d)];
+        if (value(d).kind == ValueKind::leaf) fresh.leaf = value(d).leaf;
+        charged_[size_t(v)] = std::exchange(charged_[size_t(d)], 0);
+        given_[size_t(d)] = 1;
+        break;
       }
       if (fresh.takes_over < 0) {
         account.in_use += charged_[size_t(v)] = block_capacity(fresh.bytes);
@@ -273,6 +278,21 @@ class Plan::Builder {
     step.idle = std::all_of(w.writes.begin(), w.writes.end(), [&](int v) { return cost_[size_t(v)] == 0; });
     for (int v : w.writes)
       if (readers_[size_t(v)] == 0 && !is_result_[size_t(v)]) dying_.push_back(v);
+  }
+
+  // What can give its memory away in the step at hand, by bytes.
+  struct Giver {
+    size_t bytes;
+    int read;     // position among the reads
+    size_t next;  // itself, or where to go on looking once it has given
+  };
+  size_t giver_from(size_t g) {
+    while (g < givers_.size() && givers_[g].next != g) {
+      size_t next = givers_[g].next;
+      if (next < givers_.size()) givers_[g].next = givers_[next].next;
+      g = next;
+    }
+    return g;
   }
 
   void place_results() {
@@ -335,6 +355,7 @@ class Plan::Builder {
   std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
   std::vector<int> slots_, readers_;
   std::vector<int> dying_;   // in the step at hand
+  std::vector<Giver> givers_;
   std::vector<char> given_;  // values whose memory a result has taken over
   std::vector<Account> accounts_;
 };

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "plan/decisions.h"
+#include "plan/kernels.h"
 #include "plan/log.h"
 
 namespace funcnn {
@@ -49,6 +50,8 @@ void PlanCache::clear() {
   info_.hits = info_.misses = 0;
   info_.bytes = 0;
   decision_cache().clear();
+  kernels().clear();
+  clear_backend_caches();
 }
 
 CacheInfo PlanCache::info() const {

@@ -2,32 +2,68 @@
 
 #include <algorithm>
 #include <queue>
+#include <span>
+#include <utility>
 
 #include "base/error.h"
 
 namespace funcnn {
+namespace {
+
+// Lists of numbers, one after another in one block: counted first, then filled.
+class Lists {
+ public:
+  explicit Lists(size_t count) : ends_(count + 1, 0) {}
+  void count(size_t list) { ++ends_[list]; }
+  void start() {
+    int total = 0;
+    for (int& end : ends_) total += std::exchange(end, total);
+    items_.resize(size_t(total));
+  }
+  void add(size_t list, int item) { items_[size_t(ends_[list]++)] = item; }
+  std::span<const int> operator[](size_t list) const {
+    int first = list ? ends_[list - 1] : 0;
+    return {items_.data() + first, size_t(ends_[list] - first)};
+  }
+
+ private:
+  std::vector<int> ends_;  // while lists are filled: where the next item goes
+  std::vector<int> items_;
+};
+
+}  // namespace
 
 std::vector<int> schedule(const std::vector<Work>& work, const std::vector<size_t>& bytes,
                           const std::vector<size_t>& cost) {
   size_t n = work.size();
   std::vector<int> producer(bytes.size(), -1), readers_left(bytes.size(), 0), waits(n, 0);
-  std::vector<std::vector<int>> readers(bytes.size()), followers(n);
+  Lists readers(bytes.size()), followers(n);
   for (size_t u = 0; u < n; ++u)
     for (int v : work[u].writes) producer[size_t(v)] = int(u);
-  for (size_t u = 0; u < n; ++u) {
-    auto follow = [&](int v) {
-      int p = producer[size_t(v)];
-      if (p < 0 || p == int(u)) return;
-      followers[size_t(p)].push_back(int(u));
-      ++waits[u];
-    };
-    for (int v : work[u].reads) {
-      readers[size_t(v)].push_back(int(u));
-      ++readers_left[size_t(v)];
-      follow(v);
+  // f(u, v, whether u reads v)
+  auto edges = [&](auto&& f) {
+    for (size_t u = 0; u < n; ++u) {
+      for (int v : work[u].reads) f(u, v, true);
+      for (int v : work[u].after) f(u, v, false);
     }
-    for (int v : work[u].after) follow(v);
-  }
+  };
+  auto follows = [&](size_t u, int v) { return producer[size_t(v)] >= 0 && producer[size_t(v)] != int(u); };
+  edges([&](size_t u, int v, bool reads) {
+    if (reads) readers.count(size_t(v));
+    if (follows(u, v)) followers.count(size_t(producer[size_t(v)]));
+  });
+  readers.start();
+  followers.start();
+  edges([&](size_t u, int v, bool reads) {
+    if (reads) {
+      readers.add(size_t(v), int(u));
+      ++readers_left[size_t(v)];
+    }
+    if (follows(u, v)) {
+      followers.add(size_t(producer[size_t(v)]), int(u));
+      ++waits[u];
+    }
+  });
 
   std::vector<char> done(n, 0), ready(n, 0), queued(n, 0);
   auto later = [&](int a, int b) {

@@ -3,6 +3,7 @@
 #include "backends/cpu/copy.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/program_code.h"
 #include "base/error.h"
 
 namespace funcnn::cpu {
@@ -56,6 +57,8 @@ class CpuBackend final : public Backend {
     auto it = registry().find(primitive.name());
     return it != registry().end() && it->second.accepts_epilogue;
   }
+
+  void clear_cache() override { clear_routines(); }
 
  private:
   DeviceMemory& memory_ = device_memory(kCpu);

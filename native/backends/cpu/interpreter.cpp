@@ -60,23 +60,24 @@ struct Partial {
 
 struct PreparedProgram::Impl {
   Translation t;
+  const Routine& routine;
   size_t element_bytes = 0, row_bytes = 0, register_bytes = 0;
   int64_t row_tiles = 1, col_tiles = 1, grain = 1;
   int64_t chunk_tiles = 1, chunks = 1;  // column reductions: rows of tiles in a chunk
 
-  explicit Impl(const KernelProgram& program) : t(translate(program, active_table())) {
+  explicit Impl(const KernelProgram& program) : t(translate(program, active_table())), routine(*t.routine) {
     // A little more than the tile keeps equal places of different registers apart in the cache.
-    element_bytes = (size_t(t.tile_rows * t.tile_cols) * t.element_item + 63) / 64 * 64 + 192;
+    element_bytes = (size_t(t.tile_rows * t.tile_cols) * routine.element_item + 63) / 64 * 64 + 192;
     row_bytes = (size_t(t.tile_rows) * 8 + 63) / 64 * 64;
-    for (const Code& c : t.code)
+    for (const Code& c : routine.code)
       register_bytes =
           std::max(register_bytes, size_t(c.element_registers) * element_bytes + size_t(c.row_registers) * row_bytes);
     row_tiles = (t.rows + t.tile_rows - 1) / t.tile_rows;
     col_tiles = t.cols ? (t.cols + t.tile_cols - 1) / t.tile_cols : 1;
-    grain = std::max<int64_t>(1, int64_t(kGrain / (t.cost * double(t.tile_rows * t.tile_cols))));
-    if (t.col_reductions) {
+    grain = std::max<int64_t>(1, int64_t(kGrain / (routine.cost * double(t.tile_rows * t.tile_cols))));
+    if (routine.col_reductions) {
       chunks = std::clamp<int64_t>(t.rows * t.cols / kChunkElements, 1, kMostChunks);
-      if (!t.row_reductions && col_tiles >= 16) chunks = 1;
+      if (!routine.row_reductions && col_tiles >= 16) chunks = 1;
       chunk_tiles = std::max<int64_t>(1, (row_tiles + chunks - 1) / chunks);
       chunks = row_tiles ? (row_tiles + chunk_tiles - 1) / chunk_tiles : 1;
     }
@@ -217,21 +218,21 @@ struct PreparedProgram::Impl {
       const Slot& s = t.slots[i];
       p[i] = s.kind == Slot::run_value || s.kind == Slot::run_row ? run + s.offset : nullptr;
     }
-    if (t.scalars.slots.empty() && t.scalars.steps.empty()) return;
-    bind(t.scalars, p, operands, run, nullptr, Tile{});
-    execute(t.scalars, p, operands, Tile{});
+    if (routine.scalars.slots.empty() && routine.scalars.steps.empty()) return;
+    bind(routine.scalars, p, operands, run, nullptr, Tile{});
+    execute(routine.scalars, p, operands, Tile{});
   }
 
   void run(std::span<std::byte* const> operands) const {
-    Temporary<std::byte, 1024> run(static_cast<size_t>(t.run_bytes));
+    Temporary<std::byte, 1024> run(static_cast<size_t>(routine.run_bytes));
     Temporary<std::byte*, 96> shared(t.slots.size());
     start(shared.data(), operands, run.data());
-    if (t.form == Form::phases)
+    if (routine.form == Form::phases)
       run_phases(operands, shared.data(), run.data());
-    else if (t.col_reductions)
+    else if (routine.col_reductions)
       run_columns(operands, shared.data(), run.data());
-    else if (!t.code[0].steps.empty())
-      run_code(t.code[0], operands, shared.data(), run.data(), {});
+    else if (!routine.code[0].steps.empty())
+      run_code(routine.code[0], operands, shared.data(), run.data(), {});
   }
 
   void run_code(const Code& code, std::span<std::byte* const> operands, Pointers shared, const std::byte* run,
@@ -249,19 +250,19 @@ struct PreparedProgram::Impl {
   void run_phases(std::span<std::byte* const> operands, Pointers shared, std::byte* run) const {
     Tile all;
     all.rows = t.rows;
-    for (size_t phase = 0; phase < t.code.size(); ++phase) {
-      bind(t.rows_of[phase], shared, operands, run, nullptr, all);
-      execute(t.rows_of[phase], shared, operands, all);
-      if (t.code[phase].steps.empty()) continue;
-      const std::vector<int>& reductions = t.phase_reductions[phase];
-      std::vector<std::byte*> base(t.reductions.size());
+    for (size_t phase = 0; phase < routine.code.size(); ++phase) {
+      bind(routine.rows_of[phase], shared, operands, run, nullptr, all);
+      execute(routine.rows_of[phase], shared, operands, all);
+      if (routine.code[phase].steps.empty()) continue;
+      const std::vector<int>& reductions = routine.phase_reductions[phase];
+      std::vector<std::byte*> base(routine.reductions.size());
       int64_t count = t.rows * col_tiles;
       Temporary<std::byte, 1024> partials(reductions.size() * size_t(count) * 8);
       for (size_t i = 0; i < reductions.size(); ++i)
         base[size_t(reductions[i])] = partials.data() + i * size_t(count) * 8;
-      run_code(t.code[phase], operands, shared, run, {base.data(), false});
+      run_code(routine.code[phase], operands, shared, run, {base.data(), false});
       for (int r : reductions) {
-        const Reduction& red = t.reductions[size_t(r)];
+        const Reduction& red = routine.reductions[size_t(r)];
         red.row_fn(run + t.slots[size_t(red.slot)].offset, base[size_t(r)], t.rows, col_tiles, col_tiles);
       }
     }
@@ -270,12 +271,12 @@ struct PreparedProgram::Impl {
   // Chunks of rows have accumulators of their own, combined pairwise at the end. With row reductions a chunk spans all
   // columns; without, columns are cut too.
   void run_columns(std::span<std::byte* const> operands, Pointers shared, std::byte* run) const {
-    const Code& code = t.code[0];
-    size_t count = t.reductions.size();
+    const Code& code = routine.code[0];
+    size_t count = routine.reductions.size();
     std::vector<int64_t> bytes(count);
     int64_t total = 0;
     for (size_t r = 0; r < count; ++r) {
-      bytes[r] = (t.cols * int64_t(item_size(t.reductions[r].dtype)) + 63) / 64 * 64;
+      bytes[r] = (t.cols * int64_t(item_size(routine.reductions[r].dtype)) + 63) / 64 * 64;
       total += bytes[r];
     }
     Temporary<std::byte, 4096> accumulators(size_t(total * chunks));
@@ -290,7 +291,7 @@ struct PreparedProgram::Impl {
     };
     if (t.rows == 0) {
       auto base = bases(0);
-      for (size_t r = 0; r < count; ++r) t.reductions[r].row_fn(base[r], base[r], t.cols, 0, 0);
+      for (size_t r = 0; r < count; ++r) routine.reductions[r].row_fn(base[r], base[r], t.cols, 0, 0);
     }
     int64_t tasks = t.rows ? chunks * col_tiles : 0;
     int64_t task_grain = std::max<int64_t>(1, grain / chunk_tiles);
@@ -309,7 +310,7 @@ struct PreparedProgram::Impl {
     });
     auto result = bases(0);
     for (size_t r = 0; r < count; ++r) {
-      const Reduction& red = t.reductions[r];
+      const Reduction& red = routine.reductions[r];
       for (int64_t step = 1; step < chunks; step *= 2)
         for (int64_t i = 0; i + step < chunks; i += 2 * step)
           red.col_fn(bases(i)[r], bases(i + step)[r], 1, t.cols, t.cols);
@@ -319,12 +320,12 @@ struct PreparedProgram::Impl {
   }
 
   void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const {
-    if (t.row_reductions || t.col_reductions) throw Error("run_range: the program has reductions");
-    Temporary<std::byte, 1024> run(static_cast<size_t>(t.run_bytes));
+    if (routine.row_reductions || routine.col_reductions) throw Error("run_range: the program has reductions");
+    Temporary<std::byte, 1024> run(static_cast<size_t>(routine.run_bytes));
     Temporary<std::byte*, 96> pointers(t.slots.size());
     start(pointers.data(), operands, run.data());
     std::byte* registers = arena.get(register_bytes);
-    const Code& code = t.code[0];
+    const Code& code = routine.code[0];
     while (begin < end) {
       Tile tile;
       tile.begin = begin;

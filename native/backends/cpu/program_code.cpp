@@ -1,12 +1,13 @@
 #include "backends/cpu/program_code.h"
 
 #include <algorithm>
-#include <map>
-#include <tuple>
+#include <mutex>
+#include <unordered_map>
 #include <utility>
 
 #include "backends/cpu/program_rewrite.h"
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace funcnn::cpu {
 namespace {
@@ -40,34 +41,38 @@ double cost_of(Opcode op, Dtype dtype) {
   return wide;
 }
 
+// Whether rows are too long for a tile that is reduced.
+bool by_phases(const Domain& domain) {
+  bool long_rows = domain.cols >= kLongRow || (domain.rows < kFewRows && domain.cols >= kLongRowOfFew);
+  return domain.row_reductions && !domain.col_reductions && long_rows;
+}
+
 class Translator {
  public:
-  Translator(const KernelProgram& program, const simd::Table& table) : program_(program) {
-    Rewritten rewritten = rewrite(program, table);
-    ops_ = std::move(rewritten.ops);
-    t_.table = &table;
-    t_.paths = std::move(rewritten.paths);
-    t_.rows = rewritten.rows;
-    t_.cols = rewritten.cols;
-    t_.row_reductions = rewritten.row_reductions;
-    t_.col_reductions = rewritten.col_reductions;
+  Translator(const KernelProgram& program, const Domain& domain, const simd::Table& table)
+      : program_(program), domain_(domain), ops_(rewrite(program, domain)) {
+    r_.table = &table;
+    r_.row_reductions = domain.row_reductions;
+    r_.col_reductions = domain.col_reductions;
+    r_.slots.reserve(2 * ops_.size());
+    r_.accesses.reserve(2 * ops_.size());
   }
 
-  Translation run() {
+  Routine run() {
     find_levels();
     find_direct_stores();
     place_.assign(ops_.size(), -1);
     for (const Op& o : ops_)
       if (o.in.space == Space::element && !o.dead && o.in.kind == InstructionKind::compute)
-        t_.cost += cost_of(o.in.op, dtype_of_operands(o));
+        r_.cost += cost_of(o.in.op, dtype_of_operands(o));
 
-    generate(t_.scalars, [&](int n) { return ops_[size_t(n)].in.space == Space::scalar; }, true);
-    bool long_rows = t_.cols >= kLongRow || (t_.rows < kFewRows && t_.cols >= kLongRowOfFew);
-    if (t_.row_reductions && !t_.col_reductions && long_rows)
+    bool scalars = std::any_of(ops_.begin(), ops_.end(), [](const Op& o) { return o.in.space == Space::scalar; });
+    if (scalars) generate(r_.scalars, [&](int n) { return ops_[size_t(n)].in.space == Space::scalar; }, true);
+    if (by_phases(domain_))
       phases();
     else
       tiles();
-    return std::move(t_);
+    return std::move(r_);
   }
 
  private:
@@ -93,7 +98,7 @@ class Translator {
       const Op& value = ops_[size_t(i.args[0])];
       bool made = value.in.kind == InstructionKind::compute || value.in.kind == InstructionKind::index;
       if (made && value.in.space == Space::element && direct_[size_t(i.args[0])] < 0 &&
-          t_.paths[size_t(i.access)].dense())
+          domain_.paths[size_t(i.access)].dense())
         direct_[size_t(i.args[0])] = int(n);
     }
   }
@@ -101,12 +106,13 @@ class Translator {
   // ---- slots
 
   int new_slot(Slot::Kind kind, Dtype dtype, int operand = -1, int64_t offset = 0) {
-    t_.slots.push_back({kind, dtype, operand, offset});
-    return int(t_.slots.size()) - 1;
+    r_.slots.push_back({kind, dtype, operand, offset});
+    r_.accesses.push_back(-1);
+    return int(r_.slots.size()) - 1;
   }
   int run_slot(Slot::Kind kind, Dtype dtype, int64_t count) {
-    int64_t at = t_.run_bytes;
-    t_.run_bytes += (count * 8 + 63) / 64 * 64;
+    int64_t at = r_.run_bytes;
+    r_.run_bytes += (count * 8 + 63) / 64 * 64;
     return new_slot(kind, dtype, -1, at);
   }
 
@@ -125,27 +131,28 @@ class Translator {
     return register_slot(row, dtype, number);
   }
   int register_slot(bool row, Dtype dtype, int number) {
-    if (!row) t_.element_item = std::max(t_.element_item, item_size(dtype));
-    auto [it, fresh] = register_slots_.try_emplace({row, number, dtype}, -1);
-    if (fresh) {
-      it->second = new_slot(row ? Slot::row_register : Slot::element_register, dtype, -1, number);
-      code_->slots.push_back(it->second);
-    }
-    return it->second;
+    if (!row) r_.element_item = std::max(r_.element_item, item_size(dtype));
+    for (int slot : register_slots_[row])
+      if (r_.slots[size_t(slot)].offset == number && r_.slots[size_t(slot)].dtype == dtype) return slot;
+    int slot = new_slot(row ? Slot::row_register : Slot::element_register, dtype, -1, number);
+    code_->slots.push_back(slot);
+    register_slots_[row].push_back(slot);
+    return slot;
   }
   void release(int slot) {
     if (slot < 0) return;
-    const Slot& s = t_.slots[size_t(slot)];
+    const Slot& s = r_.slots[size_t(slot)];
     if (s.kind == Slot::element_register) free_elements_.push_back(int(s.offset));
     if (s.kind == Slot::row_register) free_rows_.push_back(int(s.offset));
   }
-  int memory_slot(Slot::Kind kind, const AccessPath& w, Dtype dtype) {
-    int slot = new_slot(kind, dtype, w.operand(), w.offset_bytes());
+  int memory_slot(Slot::Kind kind, int access, Dtype dtype) {
+    int slot = new_slot(kind, dtype, domain_.paths[size_t(access)].operand());
+    r_.accesses.back() = access;
     code_->slots.push_back(slot);
     return slot;
   }
 
-  bool rows_repeat_cheaply() const { return t_.cols >= kShortRow; }
+  bool rows_repeat_cheaply() const { return domain_.cols >= kShortRow; }
 
   // ---- code
 
@@ -156,7 +163,7 @@ class Translator {
     whole_run_ = whole_run;
     free_elements_.clear();
     free_rows_.clear();
-    register_slots_.clear();
+    for (auto& slots : register_slots_) slots.clear();
     spread_.assign(ops_.size(), -1);
     spread_space_.assign(ops_.size(), Space::element);
     std::vector<char> mine(ops_.size());
@@ -186,15 +193,15 @@ class Translator {
     const Instruction& i = ops_[size_t(n)].in;
     if (whole_run_)
       return i.space == Space::scalar ? run_slot(Slot::run_value, i.dtype, 1)
-                                      : run_slot(Slot::run_row, i.dtype, t_.rows);
+                                      : run_slot(Slot::run_row, i.dtype, domain_.rows);
     if (final && direct_[size_t(n)] >= 0) {
       const Instruction& store = ops_[size_t(direct_[size_t(n)])].in;
-      return memory_slot(Slot::element_memory, t_.paths[size_t(store.access)], i.dtype);
+      return memory_slot(Slot::element_memory, store.access, i.dtype);
     }
     if (i.kind == InstructionKind::compute)
       for (int a : i.args) {
         if (a < 0 || last[size_t(a)] != n || space(a) != i.space || place_[size_t(a)] < 0) continue;
-        const Slot& s = t_.slots[size_t(place_[size_t(a)])];
+        const Slot& s = r_.slots[size_t(place_[size_t(a)])];
         bool row = i.space == Space::row;
         if (s.kind != (row ? Slot::row_register : Slot::element_register)) continue;
         if (item_size(s.dtype) != item_size(i.dtype)) continue;
@@ -214,7 +221,7 @@ class Translator {
   // The value of `a` as one item for each place of `space`.
   int as_dense(int a, Space space) {
     int slot = place_[size_t(a)];
-    const Slot& s = t_.slots[size_t(slot)];
+    const Slot& s = r_.slots[size_t(slot)];
     Dtype dtype = s.dtype;
     if (s.kind == Slot::column_memory) {
       if (spread_[size_t(a)] >= 0) return spread_[size_t(a)];
@@ -230,9 +237,9 @@ class Translator {
     release(spread_[size_t(a)]);
     Step step = make(Step::expand, space);
     step.arity = this->space(a) == Space::scalar;  // from one value, else from rows
-    step.expand_fn = t_.table->expand[size_log2(item_size(dtype))];
+    step.expand_fn = r_.table->expand[size_log2(item_size(dtype))];
     step.a = slot;
-    step.out = whole_run_ ? run_slot(Slot::run_row, dtype, t_.rows) : take_register(space == Space::row, dtype);
+    step.out = whole_run_ ? run_slot(Slot::run_row, dtype, domain_.rows) : take_register(space == Space::row, dtype);
     spread_[size_t(a)] = step.out;
     spread_space_[size_t(a)] = space;
     code_->steps.push_back(step);
@@ -248,16 +255,16 @@ class Translator {
     const Instruction& i = o.in;
     switch (i.kind) {
       case InstructionKind::load: {
-        const AccessPath& w = t_.paths[size_t(i.access)];
+        const AccessPath& w = domain_.paths[size_t(i.access)];
         if (w.dense()) {
           place_[size_t(n)] = memory_slot(i.space == Space::scalar ? Slot::scalar_memory
                                           : i.space == Space::row  ? Slot::row_memory
                                                                    : Slot::element_memory,
-                                          w, i.dtype);
+                                          i.access, i.dtype);
           return;
         }
-        if (i.space == Space::element && rows_repeat_cheaply() && w.repeats_row(t_.cols)) {
-          place_[size_t(n)] = memory_slot(Slot::column_memory, w, i.dtype);
+        if (i.space == Space::element && rows_repeat_cheaply() && w.repeats_row(domain_.cols)) {
+          place_[size_t(n)] = memory_slot(Slot::column_memory, i.access, i.dtype);
           return;
         }
         Step s = make(Step::load, i.space);
@@ -268,7 +275,7 @@ class Translator {
       }
       case InstructionKind::index: {
         Step s = make(Step::index, i.space);
-        s.index_fn = t_.table->index[int(i.dtype)];
+        s.index_fn = r_.table->index[int(i.dtype)];
         s.out = place_[size_t(n)] = result(n, last, final);
         code_->steps.push_back(s);
         return;
@@ -282,29 +289,29 @@ class Translator {
         Step s = make(row ? Step::reduce_row : Step::reduce_col, Space::element);
         s.a = as_dense(i.args[0], Space::element);
         s.item = uint8_t(item_size(dtype));
-        Reduction r{dtype, -1, i.access, t_.table->reduce_row[int(i.reduce)][int(dtype)],
-                    t_.table->reduce_col[int(i.reduce)][int(dtype)]};
+        Reduction r{dtype, -1, i.access, r_.table->reduce_row[int(i.reduce)][int(dtype)],
+                    r_.table->reduce_col[int(i.reduce)][int(dtype)]};
         if (!r.row_fn || !r.col_fn) throw TypeError(cat(reduce_name(i.reduce), ": is not defined for ", dtype));
         if (row) {
           if (o.squares) {
             s.kind = Step::sum_squares;
-            s.squares_fn = t_.table->sum_squares[int(dtype)];
+            s.squares_fn = r_.table->sum_squares[int(dtype)];
             s.arity = i.args[1] >= 0 ? 2 : 1;
             if (s.arity == 2) s.b = place_[size_t(i.args[1])];
           } else {
             s.row_fn = r.row_fn;
           }
-          if (t_.form == Form::phases) {
+          if (r_.form == Form::phases) {
             r.slot = place_[size_t(n)];
-            s.reduction = int(t_.reductions.size());
-            t_.reductions.push_back(r);
+            s.reduction = int(r_.reductions.size());
+            r_.reductions.push_back(r);
           } else {
             s.out = place_[size_t(n)] = take_register(true, dtype);
           }
         } else {
           s.col_fn = r.col_fn;
-          s.reduction = int(t_.reductions.size());
-          t_.reductions.push_back(r);
+          s.reduction = int(r_.reductions.size());
+          r_.reductions.push_back(r);
         }
         code_->steps.push_back(s);
         return;
@@ -349,7 +356,7 @@ class Translator {
     int16_t steps[3] = {0, 0, 0};
     for (int k = 0; k < arity; ++k) {
       int a = i.args[k];
-      const Slot& slot = t_.slots[size_t(place_[size_t(a)])];
+      const Slot& slot = r_.slots[size_t(place_[size_t(a)])];
       int16_t item = int16_t(item_size(slot.dtype));
       if (mask >> k & 1) {
         *slots[k] = place_[size_t(a)];
@@ -368,12 +375,12 @@ class Translator {
     }
     // Division of a row by one result of the program costs a multiplication.
     bool by_result = o.op == int(Opcode::divide) && by_row && mask == 2 && space(i.args[1]) == Space::row &&
-                     ops_[size_t(i.args[1])].in.kind != InstructionKind::load && t_.cols >= kShortRow &&
-                     t_.table->compute[simd::kDivideRow][int(dtype)][2];
-    s.fn = cast ? nullptr : t_.table->compute[by_result ? simd::kDivideRow : o.op][int(dtype)][mask];
+                     ops_[size_t(i.args[1])].in.kind != InstructionKind::load && domain_.cols >= kShortRow &&
+                     r_.table->compute[simd::kDivideRow][int(dtype)][2];
+    s.fn = cast ? nullptr : r_.table->compute[by_result ? simd::kDivideRow : o.op][int(dtype)][mask];
     if (cast) {
       s.arity = 0;  // a conversion
-      s.fn = reinterpret_cast<simd::ComputeFn>(reinterpret_cast<void (*)()>(t_.table->cast[int(i.dtype)][int(dtype)]));
+      s.fn = reinterpret_cast<simd::ComputeFn>(reinterpret_cast<void (*)()>(r_.table->cast[int(i.dtype)][int(dtype)]));
     }
     if (!s.fn) missing(o);
     s.by_row = by_row;
@@ -387,49 +394,24 @@ class Translator {
   // ---- forms
 
   void tiles() {
-    t_.form = Form::tiles;
-    t_.code.resize(1);
-    generate(t_.code[0], [&](int n) { return ops_[size_t(n)].in.space != Space::scalar || is_col(n); }, false);
-    choose_tile();
+    r_.form = Form::tiles;
+    r_.code.resize(1);
+    generate(r_.code[0], [&](int n) { return ops_[size_t(n)].in.space != Space::scalar || is_col(n); }, false);
   }
   bool is_col(int n) const { return ops_[size_t(n)].in.kind == InstructionKind::reduce_col; }
 
-  void choose_tile() {
-    const Code& code = t_.code[0];
-    int64_t streams = code.element_registers;
-    for (int slot : code.slots) streams += t_.slots[size_t(slot)].kind == Slot::element_memory;
-    streams = std::max<int64_t>(streams, 1);
-    int64_t size = kTileBytes / (int64_t(std::max<size_t>(t_.element_item, 4)) * streams);
-    size = std::clamp(size / 64 * 64, kLeastTile, kMostTile);
-    if (t_.row_reductions || t_.col_reductions) {
-      // What only reads memory that it reduces has nothing to keep in the cache.
-      if (streams == 1) size = kMostRowTile;
-      if (t_.row_reductions) size = std::max(size, t_.cols);
-    }
-    int64_t cols = std::max<int64_t>(t_.cols, 1);
-    if (cols <= size) {
-      t_.tile_cols = cols;
-      t_.tile_rows = std::max<int64_t>(1, std::min(size / cols, std::max<int64_t>(t_.rows, 1)));
-    } else {
-      t_.tile_rows = 1;
-      t_.tile_cols = size;
-    }
-  }
-
   void phases() {
-    t_.form = Form::phases;
-    t_.tile_rows = 1;
-    t_.tile_cols = kPhaseTile;
+    r_.form = Form::phases;
     int levels = 0;
     for (size_t n = 0; n < ops_.size(); ++n)
       if (ops_[n].in.kind == InstructionKind::reduce_row) {
         levels = std::max(levels, level_[n]);
-        place_[n] = run_slot(Slot::run_row, ops_[n].in.dtype, t_.rows);
+        place_[n] = run_slot(Slot::run_row, ops_[n].in.dtype, domain_.rows);
       }
     for (int level = 0; level <= levels; ++level) {
-      t_.rows_of.emplace_back();
+      r_.rows_of.emplace_back();
       generate(
-          t_.rows_of.back(),
+          r_.rows_of.back(),
           [&](int n) {
             const Instruction& i = ops_[size_t(n)].in;
             return i.space == Space::row && i.kind != InstructionKind::reduce_row && level_[size_t(n)] == level;
@@ -448,35 +430,135 @@ class Translator {
         for (int a : i.args)
           if (a >= 0 && space(a) == Space::element) needed[size_t(a)] = true;
       }
-      size_t first = t_.reductions.size();
-      t_.code.emplace_back();
-      if (any) generate(t_.code.back(), [&](int n) { return needed[size_t(n)] != 0; }, false, level == levels);
-      t_.phase_reductions.emplace_back();
-      for (size_t r = first; r < t_.reductions.size(); ++r) t_.phase_reductions.back().push_back(int(r));
+      size_t first = r_.reductions.size();
+      r_.code.emplace_back();
+      if (any) generate(r_.code.back(), [&](int n) { return needed[size_t(n)] != 0; }, false, level == levels);
+      r_.phase_reductions.emplace_back();
+      for (size_t r = first; r < r_.reductions.size(); ++r) r_.phase_reductions.back().push_back(int(r));
       // Row values stay where they are for the run; inside tiles they are reached row by row.
-      for (size_t s = 0; s < t_.slots.size(); ++s)
-        if (t_.slots[s].kind == Slot::run_row || t_.slots[s].kind == Slot::row_memory)
-          t_.code.back().slots.push_back(int(s));
+      for (size_t s = 0; s < r_.slots.size(); ++s)
+        if (r_.slots[s].kind == Slot::run_row || r_.slots[s].kind == Slot::row_memory)
+          r_.code.back().slots.push_back(int(s));
     }
   }
 
   const KernelProgram& program_;
-  Translation t_;
+  const Domain& domain_;
+  Routine r_;
   std::vector<Op> ops_;
   std::vector<int> level_, direct_;
   std::vector<int> place_;   // instruction -> slot
   std::vector<int> spread_;  // instruction -> slot of its repetition over the tile
   std::vector<Space> spread_space_;
   std::vector<int> free_elements_, free_rows_;
-  std::map<std::tuple<bool, int, Dtype>, int> register_slots_;
+  std::vector<int> register_slots_[2];  // of elements, of rows
   Code* code_ = nullptr;
   bool whole_run_ = false;
 };
 
+void choose_tile(const Routine& r, Translation& t) {
+  if (r.form == Form::phases) {
+    t.tile_rows = 1;
+    t.tile_cols = kPhaseTile;
+    return;
+  }
+  const Code& code = r.code[0];
+  int64_t streams = code.element_registers;
+  for (int slot : code.slots) streams += r.slots[size_t(slot)].kind == Slot::element_memory;
+  streams = std::max<int64_t>(streams, 1);
+  int64_t size = kTileBytes / (int64_t(std::max<size_t>(r.element_item, 4)) * streams);
+  size = std::clamp(size / 64 * 64, kLeastTile, kMostTile);
+  if (r.row_reductions || r.col_reductions) {
+    // What only reads memory that it reduces has nothing to keep in the cache.
+    if (streams == 1) size = kMostRowTile;
+    if (r.row_reductions) size = std::max(size, t.cols);
+  }
+  int64_t cols = std::max<int64_t>(t.cols, 1);
+  if (cols <= size) {
+    t.tile_cols = cols;
+    t.tile_rows = std::max<int64_t>(1, std::min(size / cols, std::max<int64_t>(t.rows, 1)));
+  } else {
+    t.tile_rows = 1;
+    t.tile_cols = size;
+  }
+}
+
+// Everything that a routine by tiles depends on.
+Hash key_of(const KernelProgram& program, const Domain& domain, const simd::Table& table) {
+  Hasher h;
+  h.add(static_cast<const void*>(&table));
+  h.add(domain.cols >= kShortRow);
+  for (const Instruction& i : program.code) {
+    h.add(uint64_t(i.kind) | uint64_t(i.op) << 8 | uint64_t(i.reduce) << 24 | uint64_t(i.space) << 32 |
+          uint64_t(i.dtype) << 40);
+    h.add(uint64_t(uint32_t(i.args[0])) << 32 | uint32_t(i.args[1]));
+    h.add(uint64_t(uint32_t(i.args[2])) << 32 | uint32_t(i.access));
+  }
+  h.add(domain.row_loads);
+  for (size_t a = 0; a < domain.paths.size(); ++a) {
+    const AccessPath& path = domain.paths[a];
+    h.add(uint64_t(uint32_t(path.operand())) << 32 | uint64_t(program.accesses[a].dtype) << 8 | uint64_t(path.dense()) |
+          uint64_t(path.repeats_row(domain.cols)) << 1);
+  }
+  return h.finish();
+}
+
+// Routines by what they depend on. All are forgotten when they have become too many.
+class Routines {
+ public:
+  template <class Make>
+  std::shared_ptr<const Routine> get(const Hash& key, Make&& make) {
+    {
+      std::lock_guard lock(mutex_);
+      if (auto it = known_.find(key); it != known_.end()) return it->second;
+    }
+    auto made = std::make_shared<const Routine>(make());
+    size_t bytes = sizeof(Routine) + made->slots.size() * (sizeof(Slot) + sizeof(int)) +
+                   (made->code[0].steps.size() + made->scalars.steps.size()) * sizeof(Step);
+    std::lock_guard lock(mutex_);
+    if ((bytes_ += bytes) > kMostBytes) {
+      known_.clear();
+      bytes_ = bytes;
+    }
+    known_[key] = made;
+    return made;
+  }
+  void clear() {
+    std::lock_guard lock(mutex_);
+    known_.clear();
+    bytes_ = 0;
+  }
+
+ private:
+  static constexpr size_t kMostBytes = size_t(4) << 20;
+  std::mutex mutex_;
+  std::unordered_map<Hash, std::shared_ptr<const Routine>, HashOfHash> known_;
+  size_t bytes_ = 0;
+};
+
+Routines& routines() {
+  static auto* all = new Routines;
+  return *all;
+}
+
 }  // namespace
 
+void clear_routines() { routines().clear(); }
+
 Translation translate(const KernelProgram& program, const simd::Table& table) {
-  return Translator(program, table).run();
+  Domain domain = lay_out(program, table);
+  auto make = [&] { return Translator(program, domain, table).run(); };
+  Translation t;
+  t.routine = by_phases(domain) ? std::make_shared<const Routine>(make())
+                                : routines().get(key_of(program, domain, table), make);
+  t.rows = domain.rows;
+  t.cols = domain.cols;
+  t.paths = std::move(domain.paths);
+  t.slots = t.routine->slots;
+  for (size_t i = 0; i < t.slots.size(); ++i)
+    if (int access = t.routine->accesses[i]; access >= 0) t.slots[i].offset = t.paths[size_t(access)].offset_bytes();
+  choose_tile(*t.routine, t);
+  return t;
 }
 
 }  // namespace funcnn::cpu

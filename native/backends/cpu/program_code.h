@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "backends/cpu/access_path.h"
@@ -68,15 +69,14 @@ struct Reduction {
   simd::ColReduceFn col_fn = nullptr;
 };
 
-struct Translation {
+// What is done, for programs that differ in sizes only (where they are not reduced by phases).
+struct Routine {
   const simd::Table* table = nullptr;
-  int64_t rows = 1, cols = 1;  // perhaps not those of the program: a flat domain may be seen as rows
   Form form = Form::tiles;
   bool row_reductions = false, col_reductions = false;
-  int64_t tile_rows = 1, tile_cols = 1;  // tile_cols < cols: parts of a row
-  size_t element_item = 1;               // bytes of an element in a register
-  std::vector<AccessPath> paths;
-  std::vector<Slot> slots;
+  size_t element_item = 1;    // bytes of an element in a register
+  std::vector<Slot> slots;    // memory without its offset
+  std::vector<int> accesses;  // of the slots: -1 for those that are no memory
   Code scalars;               // once a run
   std::vector<Code> rows_of;  // phases: the row values that can be computed before phase k
   std::vector<Code> code;     // one (tiles), or one a phase
@@ -86,6 +86,16 @@ struct Translation {
   double cost = 1;        // of an element, about in additions
 };
 
+struct Translation {
+  std::shared_ptr<const Routine> routine;
+  int64_t rows = 1, cols = 1;            // perhaps not those of the program: a flat domain may be seen as rows
+  int64_t tile_rows = 1, tile_cols = 1;  // tile_cols < cols: parts of a row
+  std::vector<AccessPath> paths;
+  std::vector<Slot> slots;
+};
+
 Translation translate(const KernelProgram& program, const simd::Table& table);
+// Routines are kept for further translations, within a bound of bytes.
+void clear_routines();
 
 }  // namespace funcnn::cpu

@@ -6,67 +6,62 @@
 namespace funcnn::cpu {
 namespace {
 
+// A domain without rows of its own takes those of its operands, if they repeat along rows.
+void see_rows(const KernelProgram& program, Domain& out) {
+  if (out.row_reductions || out.col_reductions) return;
+  for (const Instruction& i : program.code)
+    if (i.space == Space::row) return;
+  int64_t size = out.rows * out.cols, best = 0;
+  auto loads_elements = [](const Instruction& i) {
+    return i.kind == InstructionKind::load && i.space == Space::element;
+  };
+  for (const Instruction& i : program.code) {
+    if (!loads_elements(i)) continue;
+    int64_t cols = out.paths[size_t(i.access)].natural_columns();
+    if (cols >= 2 * kShortRow && size % cols == 0 && (best == 0 || cols < best)) best = cols;
+  }
+  out.rows = best ? size / best : 1;
+  out.cols = best ? best : size;
+  if (!best || out.rows < 2) return;
+  for (size_t n = 0; n < program.code.size(); ++n) {
+    if (!loads_elements(program.code[n])) continue;
+    AccessPath& w = out.paths[size_t(program.code[n].access)];
+    if (!w.repeats_value(out.cols)) continue;
+    w = w.without_columns();
+    out.row_loads.push_back(int(n));
+  }
+}
+
 class Rewriter {
  public:
-  Rewriter(const KernelProgram& program, const simd::Table& table) : program_(program), table_(table) {}
+  explicit Rewriter(const KernelProgram& program, const Domain& domain) {
+    ops_.reserve(program.code.size());
+    for (const Instruction& i : program.code) ops_.push_back({i, int(i.op)});
+    for (int n : domain.row_loads) ops_[size_t(n)].in.space = Space::row;
+  }
 
-  Rewritten run() {
-    out_.rows = program_.rows;
-    out_.cols = program_.cols;
-    out_.row_reductions = program_.has_row_reduction();
-    out_.col_reductions = program_.has_col_reduction();
-    for (const Instruction& i : program_.code) out_.ops.push_back({i, int(i.op)});
-    for (const Access& a : program_.accesses) out_.paths.push_back(AccessPath(a, Dtype::float32, table_));
-    for (const Op& o : out_.ops)
-      if (o.in.access >= 0)
-        out_.paths[size_t(o.in.access)] = AccessPath(program_.accesses[size_t(o.in.access)], value_dtype(o), table_);
-    see_rows();
+  std::vector<Op> run() {
     fuse_products();
-    fuse_row_patterns();
-    return std::move(out_);
+    bool rows = std::any_of(ops_.begin(), ops_.end(), [](const Op& o) { return o.in.space == Space::row; });
+    if (rows) fuse_row_patterns();
+    return std::move(ops_);
   }
 
  private:
-  Dtype value_dtype(const Op& o) const {
-    bool reads = o.in.kind == InstructionKind::store || o.in.kind == InstructionKind::reduce_col;
-    return reads ? program_.code[size_t(o.in.args[0])].dtype : o.in.dtype;
-  }
-  Space space(int n) const { return out_.ops[size_t(n)].in.space; }
-
-  // A domain without rows of its own takes those of its operands, if they repeat along rows.
-  void see_rows() {
-    if (out_.row_reductions || out_.col_reductions) return;
-    for (const Op& o : out_.ops)
-      if (o.in.space == Space::row) return;
-    int64_t size = out_.rows * out_.cols, best = 0;
-    for (const Op& o : out_.ops) {
-      if (o.in.kind != InstructionKind::load || o.in.space != Space::element) continue;
-      int64_t cols = out_.paths[size_t(o.in.access)].natural_columns();
-      if (cols >= 2 * kShortRow && size % cols == 0 && (best == 0 || cols < best)) best = cols;
-    }
-    out_.rows = best ? size / best : 1;
-    out_.cols = best ? best : size;
-    for (Op& o : out_.ops) {
-      if (o.in.kind != InstructionKind::load || o.in.space != Space::element || !best) continue;
-      AccessPath& w = out_.paths[size_t(o.in.access)];
-      if (!w.repeats_value(out_.cols) || out_.rows < 2) continue;
-      w = w.without_columns();
-      o.in.space = Space::row;
-    }
-  }
+  Space space(int n) const { return ops_[size_t(n)].in.space; }
 
   // a * b + c where nobody else wants the product.
   void fuse_products() {
-    std::vector<int> uses(out_.ops.size());
-    for (const Op& o : out_.ops)
+    std::vector<int> uses(ops_.size());
+    for (const Op& o : ops_)
       for (int a : o.in.args)
         if (a >= 0) ++uses[size_t(a)];
-    for (Op& o : out_.ops) {
+    for (Op& o : ops_) {
       bool add = o.in.op == Opcode::add, subtract = o.in.op == Opcode::subtract;
       if (o.in.kind != InstructionKind::compute || (!add && !subtract)) continue;
       if (o.in.dtype != Dtype::float32 && o.in.dtype != Dtype::float64) continue;
       for (int k = 0; k < 2; ++k) {
-        Op& p = out_.ops[size_t(o.in.args[k])];
+        Op& p = ops_[size_t(o.in.args[k])];
         if (p.in.kind != InstructionKind::compute || p.op != int(Opcode::multiply) || p.in.space != o.in.space ||
             uses[size_t(o.in.args[k])] != 1)
           continue;
@@ -88,7 +83,7 @@ class Rewriter {
   // Whether the operands of `early` may be read at `late` instead: operand memory may be shared with that of a result
   // computed from then on, so none may be made in between.
   bool may_read_later(int early, int late) const {
-    for (const Op& o : out_.ops)
+    for (const Op& o : ops_)
       if (o.in.kind == InstructionKind::store && o.in.space == Space::element && o.in.args[0] >= early &&
           o.in.args[0] < late)
         return false;
@@ -96,7 +91,7 @@ class Rewriter {
   }
 
   bool is_compute(int n, Opcode op) const {
-    const Op& o = out_.ops[size_t(n)];
+    const Op& o = ops_[size_t(n)];
     return n >= 0 && !o.dead && o.in.kind == InstructionKind::compute && o.op == int(op) &&
            o.in.space == Space::element && (o.in.dtype == Dtype::float32 || o.in.dtype == Dtype::float64);
   }
@@ -104,31 +99,31 @@ class Rewriter {
   // Normalisation: sums of squares need no squares in memory, and differences x - mean, scale * (x - mean) and
   // exp(x - max) are cheaper computed on the way than kept.
   void fuse_row_patterns() {
-    std::vector<std::vector<int>> users(out_.ops.size());
-    for (size_t n = 0; n < out_.ops.size(); ++n)
-      for (int a : out_.ops[n].in.args)
-        if (a >= 0 && !out_.ops[n].dead && (users[size_t(a)].empty() || users[size_t(a)].back() != int(n)))
+    std::vector<std::vector<int>> users(ops_.size());
+    for (size_t n = 0; n < ops_.size(); ++n)
+      for (int a : ops_[n].in.args)
+        if (a >= 0 && !ops_[n].dead && (users[size_t(a)].empty() || users[size_t(a)].back() != int(n)))
           users[size_t(a)].push_back(int(n));
-    for (size_t n = 0; n < out_.ops.size(); ++n) {
-      Op& o = out_.ops[n];
+    for (size_t n = 0; n < ops_.size(); ++n) {
+      Op& o = ops_[n];
       if (o.in.kind != InstructionKind::reduce_row || o.in.reduce != ReduceOp::sum) continue;
       int q = o.in.args[0];
       bool square = is_compute(q, Opcode::square) || (is_compute(q, Opcode::multiply) &&
-                                                      out_.ops[size_t(q)].in.args[0] == out_.ops[size_t(q)].in.args[1]);
+                                                      ops_[size_t(q)].in.args[0] == ops_[size_t(q)].in.args[1]);
       if (!square || users[size_t(q)].size() != 1 || !may_read_later(q, int(n))) continue;
-      int x = out_.ops[size_t(q)].in.args[0];
+      int x = ops_[size_t(q)].in.args[0];
       for (int& user : users[size_t(x)])
         if (user == q) user = int(n);
       o.in.args[0] = x;
-      o.squares = out_.ops[size_t(q)].dead = true;
+      o.squares = ops_[size_t(q)].dead = true;
     }
-    for (size_t n = 0; n < out_.ops.size(); ++n) {
+    for (size_t n = 0; n < ops_.size(); ++n) {
       if (!is_compute(int(n), Opcode::subtract)) continue;
-      Op& d = out_.ops[n];
+      Op& d = ops_[n];
       if (space(d.in.args[0]) != Space::element || space(d.in.args[1]) != Space::row) continue;
       bool absorbed = !users[n].empty();
       for (int u : users[n]) {
-        const Op& user = out_.ops[size_t(u)];
+        const Op& user = ops_[size_t(u)];
         bool exponential = is_compute(u, Opcode::exp) && d.in.dtype == Dtype::float32;
         bool product = is_compute(u, Opcode::multiply) && user.in.args[0] != user.in.args[1];
         absorbed = absorbed && (user.squares || exponential || product) && may_read_later(int(n), u);
@@ -136,7 +131,7 @@ class Rewriter {
       if (!absorbed) continue;
       d.dead = true;
       for (int u : users[n]) {
-        Op& user = out_.ops[size_t(u)];
+        Op& user = ops_[size_t(u)];
         int factor = user.in.args[0] == int(n) ? user.in.args[1] : user.in.args[0];
         user.in.args[0] = d.in.args[0];
         user.in.args[1] = d.in.args[1];
@@ -148,14 +143,30 @@ class Rewriter {
     }
   }
 
-  const KernelProgram& program_;
-  const simd::Table& table_;
-  Rewritten out_;
+  std::vector<Op> ops_;
 };
 
 }  // namespace
 
-Rewritten rewrite(const KernelProgram& program, const simd::Table& table) { return Rewriter(program, table).run(); }
+Domain lay_out(const KernelProgram& program, const simd::Table& table) {
+  Domain out;
+  out.rows = program.rows;
+  out.cols = program.cols;
+  out.row_reductions = program.has_row_reduction();
+  out.col_reductions = program.has_col_reduction();
+  std::vector<Dtype> values(program.accesses.size(), Dtype::float32);
+  for (const Instruction& i : program.code) {
+    if (i.access < 0) continue;
+    bool reads = i.kind == InstructionKind::store || i.kind == InstructionKind::reduce_col;
+    values[size_t(i.access)] = reads ? program.code[size_t(i.args[0])].dtype : i.dtype;
+  }
+  out.paths.reserve(values.size());
+  for (size_t a = 0; a < values.size(); ++a) out.paths.emplace_back(program.accesses[a], values[a], table);
+  see_rows(program, out);
+  return out;
+}
+
+std::vector<Op> rewrite(const KernelProgram& program, const Domain& domain) { return Rewriter(program, domain).run(); }
 
 Dtype dtype_of_operands(const KernelProgram& program, const Op& o) {
   if (o.in.op == Opcode::select) return o.in.dtype;

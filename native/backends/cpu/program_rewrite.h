@@ -1,5 +1,5 @@
-// The first half of translating a KernelProgram: the same program in the operations that tables have, with a domain cut
-// into rows where that helps.
+// The first half of translating a KernelProgram: a domain cut into rows where that helps, and the same program in the
+// operations that tables have.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,17 @@ struct Op {
   bool squares = false;  // reduce_row: of the squares
 };
 
-struct Rewritten {
-  std::vector<Op> ops;            // by instruction
+// The domain of a program as tiles see it.
+struct Domain {
   std::vector<AccessPath> paths;  // by access
   int64_t rows = 1, cols = 1;     // perhaps not those of the program: a flat domain may be seen as rows
+  std::vector<int> row_loads;     // instructions that load one value a row then, instead of elements
   bool row_reductions = false, col_reductions = false;
 };
 
-Rewritten rewrite(const KernelProgram& program, const simd::Table& table);
+Domain lay_out(const KernelProgram& program, const simd::Table& table);
+// The instructions, by number. Sizes make no difference here.
+std::vector<Op> rewrite(const KernelProgram& program, const Domain& domain);
 
 // Of what a compute instruction reads (of a selection: chooses from).
 Dtype dtype_of_operands(const KernelProgram& program, const Op& o);
