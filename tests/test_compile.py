@@ -24,7 +24,9 @@ def test_traces_once_a_signature():
     f(fn.zeros((3,)), 1.0)
     f(x.astype(fn.float16), 1.0)
     assert len(calls) == 3
-    assert f.cache_info() == {"hits": 2, "misses": 3, "entries": 3, "capacity": 256}
+    info = f.cache_info()
+    assert 0 < info.pop("bytes") < info.pop("byte_capacity")
+    assert info == {"hits": 2, "misses": 3, "entries": 3, "capacity": 256}
     f.clear_cache()
     f(x, 1.0)
     assert len(calls) == 4
@@ -190,6 +192,80 @@ def test_cache_is_bounded():
     for n in range(1, 40):
         f(fn.zeros((n,)))
     assert f.cache_info()["entries"] == 4
+
+
+def test_cache_is_bounded_in_bytes():
+    def f(x):
+        for _ in range(100):
+            x = fn.sin(x) + x
+        return x
+
+    one = fn.compile(f)
+    one(fn.zeros(3))
+    each = one.cache_info()["bytes"]
+    assert 1000 < each < 1_000_000
+    few = fn.compile(f, cache_bytes=3 * each + each // 2)
+    for n in range(1, 20):
+        few(fn.zeros(n))
+        info = few.cache_info()
+        assert info["entries"] == min(n, 3) or n <= 4
+        # The plan of the latest is made after room was made for its trace.
+        assert info["bytes"] <= info["byte_capacity"] + each
+    misses = few.cache_info()["misses"]
+    few(fn.zeros(19))
+    few(fn.zeros(18))
+    assert few.cache_info()["misses"] == misses
+    few(fn.zeros(1))
+    assert few.cache_info()["misses"] == misses + 1
+    # The last one is kept, however large it is.
+    least = fn.compile(f, cache_bytes=1)
+    for _ in range(3):
+        least(fn.zeros(3))
+    assert (least.cache_info()["entries"], least.cache_info()["misses"]) == (1, 1)
+    with pytest.raises(ValueError, match="cache_bytes must be at least 1"):
+        fn.compile(f, cache_bytes=0)
+
+
+@pytest.mark.immediate
+def test_captured_arrays_count_where_nothing_else_holds_them():
+    size = 1 << 20
+    weights = fn.random.uniform(fn.random.key(0), (size // 4,))
+    fn.eval(weights)
+
+    def holding(x):
+        return (weights * x).sum()
+
+    f = fn.compile(holding, cache_bytes=3 * size)
+    for n in range(5):
+        f(fn.ones((1,) * n))
+    assert f.cache_info()["entries"] == 5
+    assert f.cache_info()["bytes"] < size
+
+    def making(x):
+        return (fn.sort(fn.random.uniform(fn.random.key(x.ndim), (size // 4,))) * x.sum()).sum()
+
+    g = fn.compile(making, cache_bytes=3 * size)
+    before = active_bytes()
+    for n in range(8):
+        g(fn.ones((1,) * n))
+    assert g.cache_info()["entries"] == 2
+    assert 2 * size < g.cache_info()["bytes"] < 3 * size
+    assert active_bytes() - before < 3 * size
+
+    # One array that only entries hold is counted once.
+    kept = [weights]
+    del weights
+
+    def shared(x):
+        return (kept[0] * x).sum()
+
+    h = fn.compile(shared, cache_bytes=2 * size)
+    for n in range(3):
+        h(fn.ones((1,) * n))
+    kept.clear()
+    f.clear_cache()
+    assert size < h.cache_info()["bytes"] < 2 * size
+    assert h.cache_info()["entries"] == 3
 
 
 @pytest.mark.immediate

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -44,14 +45,15 @@ class Compiled {
  public:
   Compiled(nb::object function, std::string name, std::vector<int> static_positions,
            std::vector<std::string> static_names, std::vector<int> donated_positions,
-           std::vector<std::string> donated_names, size_t capacity)
+           std::vector<std::string> donated_names, size_t capacity, size_t byte_capacity)
       : function_(std::move(function)),
         name_(std::move(name)),
         static_positions_(std::move(static_positions)),
         static_names_(std::move(static_names)),
         donated_positions_(std::move(donated_positions)),
         donated_names_(std::move(donated_names)),
-        capacity_(capacity) {}
+        capacity_(capacity),
+        byte_capacity_(byte_capacity) {}
 
   nb::object call(nb::handle args, nb::handle kwargs) {
     Call c = split(args, kwargs);
@@ -87,15 +89,19 @@ class Compiled {
 
   nb::dict cache_info() {
     // Python code may run wherever a Python object is made, and call this function: never under the lock.
-    auto [hits, misses, entries] = [&] {
+    auto [hits, misses, entries, bytes] = [&] {
       std::lock_guard lock(mutex_);
-      return std::tuple(hits_, misses_, entries_.size());
+      size_t bytes = 0;
+      for (size_t taken : bytes_by_age()) bytes += taken;
+      return std::tuple(hits_, misses_, entries_.size(), bytes);
     }();
     nb::dict info;
     info["hits"] = hits;
     info["misses"] = misses;
     info["entries"] = entries;
     info["capacity"] = capacity_;
+    info["bytes"] = bytes;
+    info["byte_capacity"] = byte_capacity_;
     return info;
   }
   void clear() {
@@ -339,7 +345,8 @@ class Compiled {
     std::lock_guard lock(mutex_);
     recent_.emplace_front(c.hash, entry);
     entries_.emplace(c.hash, recent_.begin());
-    while (recent_.size() > capacity_) {
+    size_t kept = std::min(capacity_, entries_that_fit());
+    while (recent_.size() > kept) {
       auto last = std::prev(recent_.end());
       auto [first, end] = entries_.equal_range(last->first);
       for (auto it = first; it != end; ++it)
@@ -353,13 +360,46 @@ class Compiled {
     return entry;
   }
 
+  // What each entry keeps alive by itself or with older ones, the most recently used first: its graph, its plans, and
+  // captured arrays that nobody but entries holds.
+  std::vector<size_t> bytes_by_age() const {
+    NodeMap<std::pair<int, bool>> holders;  // how many entries; whether it is counted
+    for (const auto& [hash, entry] : recent_)
+      for (const Array& a : entry->captured) ++holders[a.node()].first;
+    std::vector<size_t> out;
+    for (const auto& [hash, entry] : recent_) {
+      size_t bytes = sizeof(Entry) + entry->graph->own_bytes();
+      for (const Array& a : entry->captured) {
+        auto& [holding, counted] = *holders.find(a.node());
+        if (std::exchange(counted, true) || int(a.node()->use_count()) > holding) continue;
+        bytes += size_t(a.size()) * item_size(a.dtype());
+      }
+      out.push_back(bytes);
+    }
+    return out;
+  }
+  // The most recently used entry always does.
+  size_t entries_that_fit() const {
+    size_t most = 0, total = 0, fit = 0;
+    for (const auto& [hash, entry] : recent_) {
+      most += sizeof(Entry) + entry->graph->own_bytes();
+      for (const Array& a : entry->captured) most += size_t(a.size()) * item_size(a.dtype());
+    }
+    if (most <= byte_capacity_) return recent_.size();
+    for (size_t bytes : bytes_by_age()) {
+      if ((total += bytes) > byte_capacity_ && fit > 0) break;
+      ++fit;
+    }
+    return fit;
+  }
+
   nb::object function_;
   std::string name_;
   std::vector<int> static_positions_;
   std::vector<std::string> static_names_;
   std::vector<int> donated_positions_;
   std::vector<std::string> donated_names_;
-  size_t capacity_;
+  size_t capacity_, byte_capacity_;
   std::mutex mutex_;
   Recent recent_;
   std::unordered_multimap<size_t, Recent::iterator> entries_;
@@ -401,9 +441,11 @@ void bind_compile(nb::module_& m) {
                            "A function that runs from cached traces; made by :func:`funcnn.compile`.");
   dict_offset = nb::cast<Py_ssize_t>(cls.attr("__dictoffset__"));
   cls.def(nb::init<nb::object, std::string, std::vector<int>, std::vector<std::string>, std::vector<int>,
-                   std::vector<std::string>, size_t>())
+                   std::vector<std::string>, size_t, size_t>())
       .def("cache_info", &Compiled::cache_info, nb::sig("def cache_info(self) -> dict[str, int]"),
-           "Return how often a call found its trace (`hits`) or had to make it (`misses`), and how many are kept.")
+           "Return how often a call found its trace (`hits`) or had to make it (`misses`), how many are kept\n"
+           "(`entries`, at most `capacity`), and about how many bytes they take (`bytes`, at most `byte_capacity`): traces,\n"
+           "plans, and captured arrays that nothing else holds.")
       .def("clear_cache", &Compiled::clear, "Forget every trace of this function.")
       .def(
           "__get__",
@@ -427,10 +469,16 @@ void bind_compile(nb::module_& m) {
         out["misses"] = info.misses;
         out["entries"] = info.entries;
         out["capacity"] = info.capacity;
+        out["bytes"] = info.bytes;
+        out["byte_capacity"] = info.byte_capacity;
+        out["reused"] = info.reused;
         return out;
       },
       nb::sig("def plan_cache_info() -> dict[str, int]"),
-      "Return how often an evaluation found its plan (`hits`) or had to build it (`misses`), and how many are kept.");
+      "Return how often an evaluation found its plan (`hits`) or had to build it (`misses`), how many are kept\n"
+      "(`entries`, at most `capacity`), and about how many bytes they take (`bytes`, at most `byte_capacity`).\n\n"
+      "Plans that were fused as one of the same structure with other sizes was are counted in `reused`, wherever they\n"
+      "were built.");
   m.def("clear_plan_cache", &clear_plan_cache, nb::call_guard<Unlocked>(), "Forget every plan.");
   m.def("set_fusion", &set_fusion, nb::arg("on"),
         "Turn the fusion of elementwise work and reductions on or off; return the setting before.\n\n"

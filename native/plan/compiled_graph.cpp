@@ -1,6 +1,7 @@
 #include "plan/compiled_graph.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/error.h"
 #include "plan/eval.h"
@@ -12,6 +13,8 @@ namespace {
 
 // Layouts of arguments rarely vary; the oldest is forgotten when they do.
 constexpr size_t kMostPlans = 8;
+// About what a node takes, its primitive and the references to it included.
+constexpr size_t kNodeBytes = sizeof(Node) + 160;
 
 std::vector<LeafClass> dense_inputs(const Graph& graph) {
   std::vector<LeafClass> classes;
@@ -78,12 +81,23 @@ class CompiledGraph::Plans {
     if (log_enabled("plan"))
       log_line("plan", cat("compiled graph of ", made->capture.order.size(), " nodes: ", made->plan.kernel_count(),
                            " kernels, ", made->plan.peak_bytes(), " bytes"));
-    if (entries_.size() >= kMostPlans) entries_.erase(entries_.begin());
+    if (entries_.size() >= kMostPlans) {
+      bytes_ -= bytes_of(*entries_.front());
+      entries_.erase(entries_.begin());
+    }
+    bytes_ += bytes_of(*made);
     entries_.push_back(made);
     return made;
   }
+  // May be asked while another thread makes plans.
+  size_t bytes() const { return bytes_; }
 
  private:
+  static size_t bytes_of(const Entry& entry) {
+    const Capture& c = entry.capture;
+    return sizeof(Entry) + entry.plan.own_bytes() + c.order.size() * sizeof(Node*) + c.inputs.size() * sizeof(int) +
+           c.leaves.size() * (sizeof(Node*) + sizeof(LeafClass));
+  }
   static Hash key_of(Span arguments, const std::vector<char>& disposable) {
     Hasher h;
     h.add(fusion_on());
@@ -104,6 +118,7 @@ class CompiledGraph::Plans {
   }
 
   std::vector<std::shared_ptr<const Entry>> entries_;
+  std::atomic<size_t> bytes_ = 0;
 };
 
 CompiledGraph::CompiledGraph(Graph graph, std::vector<bool> donated)
@@ -111,12 +126,13 @@ CompiledGraph::CompiledGraph(Graph graph, std::vector<bool> donated)
   donated_.resize(graph_.inputs.size(), false);
   // What the graph captured is constant from now on.
   Arrays constants;
-  topological_order(graph_.outputs, [&](Node& n) {
+  std::vector<Node*> order = topological_order(graph_.outputs, [&](Node& n) {
     if (n.abstract || n.from_nothing) return true;
     if (!n.available() && !n.multi()) constants.push_back(Array(NodeRef(&n)));
     return false;
   });
   eval(constants);
+  graph_bytes_ = order.size() * kNodeBytes;
 }
 CompiledGraph::~CompiledGraph() = default;
 CompiledGraph::CompiledGraph(CompiledGraph&&) noexcept = default;
@@ -154,6 +170,8 @@ Arrays CompiledGraph::run(Span arguments) const {
   }
   return outputs;
 }
+
+size_t CompiledGraph::own_bytes() const { return graph_bytes_ + plans_->bytes(); }
 
 PlanSummary CompiledGraph::describe() const {
   auto lock = evaluation_lock();

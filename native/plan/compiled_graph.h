@@ -27,6 +27,8 @@ class CompiledGraph {
   // Evaluates arguments that are not yet computed; returns computed arrays.
   Arrays run(Span arguments) const;
   const Graph& graph() const { return graph_; }
+  // About what the graph and its plans take.
+  size_t own_bytes() const;
   PlanSummary describe() const;
 
  private:
@@ -34,6 +36,7 @@ class CompiledGraph {
   Graph graph_;
   std::vector<bool> donated_;
   std::unique_ptr<Plans> plans_;
+  size_t graph_bytes_ = 0;
 };
 
 // Peak bytes of computing the outputs of a closed graph (arguments excluded), without running it.

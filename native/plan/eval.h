@@ -40,7 +40,8 @@ void cut_past(std::span<Node* const> nodes);
 struct CacheInfo {
   uint64_t hits, misses;
   size_t entries, capacity;
-  size_t bytes, byte_capacity;  // about what the plans take
+  size_t bytes, byte_capacity;  // about what the plans and the decisions behind them take
+  uint64_t reused;              // plans that were fused as one of other sizes was
 };
 CacheInfo plan_cache_info();
 void clear_plan_cache();

@@ -57,6 +57,9 @@ void PlanCache::clear() {
 CacheInfo PlanCache::info() const {
   CacheInfo out = info_;
   out.entries = entries_.size();
+  out.bytes += decision_cache().bytes();
+  out.byte_capacity += decision_cache().byte_capacity();
+  out.reused = decision_cache().reused();
   return out;
 }
 

@@ -25,7 +25,7 @@ class PlanCache {
 
   std::unordered_map<Hash, Entry, HashOfHash> entries_;
   std::list<Hash> recent_;
-  CacheInfo info_{0, 0, 0, 512, 0, size_t(64) << 20};
+  CacheInfo info_{0, 0, 0, 512, 0, size_t(64) << 20, 0};
 };
 
 PlanCache& plan_cache();

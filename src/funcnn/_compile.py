@@ -21,6 +21,7 @@ def compile(
     static_argnames: str | Sequence[str] = (),
     donate: str | SupportsIndex | Sequence[str | SupportsIndex] = (),
     cache_size: int = 256,
+    cache_bytes: int = 1 << 28,
 ) -> F: ...
 @overload
 def compile(
@@ -30,6 +31,7 @@ def compile(
     static_argnames: str | Sequence[str] = (),
     donate: str | SupportsIndex | Sequence[str | SupportsIndex] = (),
     cache_size: int = 256,
+    cache_bytes: int = 1 << 28,
 ) -> Callable[[F], F]: ...
 def compile(
     f: Any = None,
@@ -38,6 +40,7 @@ def compile(
     static_argnames: str | Sequence[str] = (),
     donate: str | SupportsIndex | Sequence[str | SupportsIndex] = (),
     cache_size: int = 256,
+    cache_bytes: int = 1 << 28,
 ) -> Any:
     """Trace a function once for each signature and run it from its plan ever after.
 
@@ -58,6 +61,8 @@ def compile(
         donate: Names or positions of arguments whose memory the results may take over. Their arrays hold nothing
             after the call and raise ``ValueError`` when used; one that an expression not yet computed reads is kept.
         cache_size: How many signatures are kept; the least recently used is dropped.
+        cache_bytes: About how much memory they may take, the same way: traces, plans, and captured arrays that nothing
+            else holds. The last one is always kept.
 
     Returns:
         A callable with the signature of ``f``.
@@ -82,12 +87,16 @@ def compile(
             static_argnames=static_argnames,
             donate=donate,
             cache_size=cache_size,
+            cache_bytes=cache_bytes,
         )
     if not callable(f):
         raise TypeError(f"compile: expected a function, got {type(f).__name__}")
     cache_size = integer(cache_size, "compile: cache_size")
     if cache_size < 1:
         raise ValueError(f"compile: cache_size must be at least 1, got {cache_size}")
+    cache_bytes = integer(cache_bytes, "compile: cache_bytes")
+    if cache_bytes < 1:
+        raise ValueError(f"compile: cache_bytes must be at least 1, got {cache_bytes}")
     nums = integers(static_argnums, "compile: static_argnums")
     names = [static_argnames] if isinstance(static_argnames, str) else list(static_argnames)
     given: list[Any] = [donate] if isinstance(donate, str) or is_integer(donate) else list(donate)  # type: ignore[arg-type]
@@ -97,7 +106,9 @@ def compile(
         if name in static_names:
             raise ValueError(f"compile: {name!r} is both static and donated")
     label = getattr(f, "__name__", type(f).__name__)
-    compiled = _core.CompiledFunction(f, label, static_nums, static_names, donate_nums, donate_names, cache_size)
+    compiled = _core.CompiledFunction(
+        f, label, static_nums, static_names, donate_nums, donate_names, cache_size, cache_bytes
+    )
     for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
         if hasattr(f, attribute):
             setattr(compiled, attribute, getattr(f, attribute))

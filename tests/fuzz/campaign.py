@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 from . import numpy_interpreter
 from .check import Disagreement, check, operations, use_threads
+from .choices import Seeded
 from .minimise import minimise
 from .recipe import Recipe
 from .recipes import seeded
+from .resize import check_resized
 
 LONGEST = 600  # seconds some programs may take
 
@@ -81,6 +83,13 @@ def one(seed: int, n: int, report: Report) -> None:
         faulthandler.cancel_dump_traceback_later()  # making it small may take longer
         smaller = minimise(recipe, e)
         report.failures.append((n, explain(smaller), smaller))
+        return
+    if n % 4:
+        return
+    try:
+        report.modes["with other sizes"] += check_resized(recipe, values, Seeded(n))
+    except Exception as e:
+        report.failures.append((n, f"with other sizes (tests/fuzz/resize.py, Seeded({n})): {e}", recipe))
 
 
 def explain(recipe: Recipe) -> str:

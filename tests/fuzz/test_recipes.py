@@ -9,11 +9,14 @@ import os
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from . import numpy_interpreter
 from .check import check, operations
+from .choices import Seeded
 from .recipe import Body, Const, Input, Mode, Recipe, Step
 from .recipes import recipes, seeded
+from .resize import check_resized
 
 PROGRAMS = 400 if os.environ.get("FUNCNN_SANITIZED") else 4000
 
@@ -24,6 +27,8 @@ def test_seeded_recipes_agree_with_numpy(part: int) -> None:
         recipe, values = seeded(seed)
         try:
             check(recipe, values)
+            if seed % 4 == 0:
+                check_resized(recipe, values, Seeded(seed))
         except Exception as e:
             raise AssertionError(
                 f"program of seed {seed}; smaller: python -m tests.fuzz --first {seed} --programs 1\n{recipe}"
@@ -38,6 +43,16 @@ def test_recipes_agree_with_numpy(form: str) -> None:
         check(recipe)
 
     run()
+
+
+@settings(max_examples=60)
+@given(recipes(), st.integers(0, 1000))
+def test_recipes_with_other_sizes_agree_with_numpy(recipe: Recipe, seed: int) -> None:
+    check_resized(recipe, numpy_interpreter.run(recipe), Seeded(seed))
+
+
+def test_many_recipes_have_other_sizes() -> None:
+    assert sum(check_resized(*seeded(seed), Seeded(seed)) for seed in range(200)) > 50
 
 
 def test_every_operation_occurs() -> None:
