@@ -20,29 +20,37 @@ double number_of(nb::handle object, const char* name) {
   return value;
 }
 
-// A whole number that int64 holds, for which numbers of Python and NumPy qualify; None is `otherwise`.
-std::optional<int64_t> whole_of(nb::handle object, int64_t otherwise) {
+// A whole number that an integer dtype holds, for which numbers of Python and NumPy qualify; None is `otherwise`.
+std::optional<Integer> whole_of(nb::handle object, int64_t otherwise) {
   if (object.is_none()) return otherwise;
   if (PyFloat_Check(object.ptr()) || !PyIndex_Check(object.ptr())) return std::nullopt;
   nb::object number = nb::steal(PyNumber_Index(object.ptr()));
   if (!number.is_valid()) throw PendingError();
   int overflow = 0;
   int64_t value = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
-  if (overflow) return std::nullopt;
-  return value;
+  if (!overflow) return value;
+  if (overflow < 0) return std::nullopt;
+  uint64_t natural = PyLong_AsUnsignedLongLong(number.ptr());
+  if (!PyErr_Occurred()) return Integer::natural(natural);
+  PyErr_Clear();
+  return std::nullopt;
 }
 
-bool fits_int32(int64_t value) { return value == int64_t(int32_t(value)); }
+// int32, or int64 where the elements need it, as in array().
+Dtype arange_dtype(Integer start, Integer stop, bool up) {
+  constexpr int64_t limit = int64_t(1) << 31;
+  if (!(start < -limit) && start < limit && (up ? !(Integer(limit) < stop) : !(stop < -limit - 1))) return Dtype::int32;
+  constexpr Integer end = Integer::natural(uint64_t(1) << 63);
+  if (!(start < end) || (up && end < stop))
+    throw ValueError("arange: the elements do not fit int64; choose dtype=fn.uint64");
+  return Dtype::int64;
+}
 
 Array arange_of(nb::handle first, nb::handle second, nb::handle third, std::optional<Dtype> dtype) {
   nb::handle from = second.is_none() ? nb::handle(Py_None) : first, to = second.is_none() ? first : second;
-  std::optional<int64_t> start = whole_of(from, 0), stop = whole_of(to, 0), step = whole_of(third, 1);
-  if (start && stop && step && !to.is_none()) {
-    // int64 where the elements need it, as in array().
-    int64_t last = *step > 0 ? *stop - (*stop > *start) : *stop + (*stop < *start);
-    Dtype natural = fits_int32(*start) && fits_int32(last) ? Dtype::int32 : Dtype::int64;
-    return arange(*start, *stop, *step, dtype.value_or(natural));
-  }
+  std::optional<Integer> start = whole_of(from, 0), stop = whole_of(to, 0), step = whole_of(third, 1);
+  if (start && stop && step && !to.is_none())
+    return arange(*start, *stop, *step, dtype ? *dtype : arange_dtype(*start, *stop, !step->negative));
   auto number = [](nb::handle object, double otherwise) {
     return object.is_none() ? otherwise : number_of(object, "arange");
   };
@@ -57,7 +65,7 @@ Array full_of(nb::handle shape, nb::handle value, std::optional<Dtype> dtype, co
 
 Array linspace_of(nb::handle start, nb::handle stop, int64_t count, bool endpoint, Dtype dtype) {
   if (start.is_none() || stop.is_none()) throw TypeError("linspace: expected numbers for start and stop");
-  std::optional<int64_t> from = whole_of(start, 0), to = whole_of(stop, 0);
+  std::optional<Integer> from = whole_of(start, 0), to = whole_of(stop, 0);
   if (from && to) return linspace(*from, *to, count, endpoint, dtype);
   return linspace(number_of(start, "linspace"), number_of(stop, "linspace"), count, endpoint, dtype);
 }

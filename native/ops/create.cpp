@@ -50,12 +50,18 @@ int64_t arange_count(double start, double stop, double step) {
   return length > 0 ? int64_t(length) : 0;
 }
 
+// Elements of integer dtypes are counted modulo 2^64, so that those at the ends of the range come out right.
+Array number(Integer value, Dtype dtype) {
+  bool wide = !value.negative && value.bits >> 63;
+  return wide && !is_integer(dtype) ? constant(value.real(), dtype) : constant(int64_t(value.bits), dtype);
+}
+Array number(double value, Dtype dtype) { return constant(value, dtype); }
+
 template <class T>
 Array arange_of(int64_t count, T start, T step, Dtype dtype) {
   Array out = iota({count}, dtype);
-  if (count > 1 && step != 1) out = multiply(out, constant(step, dtype));
-  if (start != 0) out = add(out, constant(start, dtype));
-  return out;
+  if (count > 1 && step != T(1)) out = multiply(out, number(step, dtype));
+  return start == T(0) ? out : add(out, number(start, dtype));
 }
 
 void check_arange_dtype(Dtype dtype) {
@@ -87,23 +93,24 @@ Array arange(double start, double stop, double step, Dtype dtype) {
     step = std::trunc(step) == 0 ? step : std::trunc(step);
   }
   int64_t count = arange_count(start, stop, step);
-  if (!is_integer(dtype)) return arange_of(count, start, count > 1 ? step : 1, dtype);
+  if (!is_integer(dtype)) return arange_of(count, start, step, dtype);
   for (double end : {start, start + double(count - 1) * step})
     if (count > 0 && std::abs(end) >= 0x1p63)
       throw ValueError(cat("arange: the element ", end, " does not fit int64, in which elements are counted"));
-  return arange_of(count, int64_t(start), count > 1 ? int64_t(step) : 1, dtype);
+  return arange_of(count, Integer(int64_t(start)), Integer(count > 1 ? int64_t(step) : 1), dtype);
 }
 
-Array arange(int64_t start, int64_t stop, int64_t step, Dtype dtype) {
+Array arange(Integer start, Integer stop, Integer step, Dtype dtype) {
   check_arange_dtype(dtype);
-  if (step == 0) throw ValueError("arange: the step must not be zero");
-  bool up = step > 0;
-  if (up ? start >= stop : start <= stop) return iota({0}, dtype);
+  if (step.bits == 0) throw ValueError("arange: the step must not be zero");
+  bool up = !step.negative;
+  if (up ? !(start < stop) : !(stop < start)) return iota({0}, dtype);
   // Unsigned, since the way may be longer than an int64 counts.
-  uint64_t way = up ? uint64_t(stop) - uint64_t(start) : uint64_t(start) - uint64_t(stop);
-  uint64_t count = (way - 1) / (up ? uint64_t(step) : -uint64_t(step)) + 1;
+  uint64_t way = up ? stop.bits - start.bits : start.bits - stop.bits;
+  uint64_t count = (way - 1) / (up ? step.bits : -step.bits) + 1;
   if (count > uint64_t(1) << 40)
-    throw ValueError(cat("arange: from ", start, " to ", stop, " by ", step, " there are too many elements"));
+    throw ValueError(
+        cat("arange: from ", start.real(), " to ", stop.real(), " by ", step.real(), " there are too many elements"));
   return arange_of(int64_t(count), start, step, dtype);
 }
 
@@ -119,21 +126,27 @@ Array linspace(double start, double stop, int64_t count, bool endpoint, Dtype dt
   return astype(whole ? unary(Opcode::floor, out) : out, dtype);
 }
 
-Array linspace(int64_t start, int64_t stop, int64_t count, bool endpoint, Dtype dtype) {
-  if (!is_integer(dtype)) return linspace(double(start), double(stop), count, endpoint, dtype);
-  int64_t divisor = linspace_divisor(count, endpoint), span = int64_t(uint64_t(stop) - uint64_t(start));
-  if (std::abs(double(stop) - double(start)) >= 0x1p63 || divisor >= int64_t(1) << 31)
-    throw ValueError(cat("linspace: the range from ", start, " to ", stop, " is too wide for exact integers"));
-  // start + floor(i * span / divisor), in whole and broken steps, so that no product leaves int64.
-  int64_t step = span / divisor, rest = span % divisor;
-  if (rest < 0) {
-    --step;
-    rest += divisor;
+Array linspace(Integer start, Integer stop, int64_t count, bool endpoint, Dtype dtype) {
+  if (!is_integer(dtype)) return linspace(start.real(), stop.real(), count, endpoint, dtype);
+  uint64_t divisor = uint64_t(linspace_divisor(count, endpoint));
+  bool down = stop < start;
+  Integer low = down ? stop : start, high = down ? start : stop;
+  uint64_t span = high.bits - low.bits;
+  if ((low.negative && !high.negative && span < high.bits) || divisor >> 31)
+    throw ValueError(
+        cat("linspace: the range from ", start.real(), " to ", stop.real(), " is too wide for exact integers"));
+  // start + floor(i * span / divisor), in whole and broken steps, so that no quotient is of more than 62 bits.
+  uint64_t rest = span % divisor;
+  Dtype work = dtype == Dtype::uint64 ? Dtype::uint64 : Dtype::int64;
+  auto whole = [work](uint64_t value) { return constant(int64_t(value), work); };
+  Array i = iota({count}, work), way = multiply(i, whole(span / divisor));
+  if (rest) {
+    Array broken = multiply(i, whole(rest));
+    if (down) broken = add(broken, whole(divisor - 1));  // the floor below zero
+    way = add(way, binary(Opcode::floor_divide, broken, whole(divisor)));
   }
-  auto number = [](int64_t value) { return constant(value, Dtype::int64); };
-  Array i = iota({count}, Dtype::int64), out = add(multiply(i, number(step)), number(start));
-  if (rest) out = add(out, binary(Opcode::floor_divide, multiply(i, number(rest)), number(divisor)));
-  return astype(out, dtype);
+  Array from = whole(start.bits);
+  return astype(down ? subtract(from, way) : add(from, way), dtype);
 }
 
 Array eye(int64_t rows, int64_t columns, int64_t k, Dtype dtype) {

@@ -8,6 +8,23 @@
 
 namespace funcnn {
 
+// A whole number that some integer dtype holds, from -2^63 to 2^64 - 1.
+struct Integer {
+  uint64_t bits;
+  bool negative;
+  constexpr Integer(int64_t value) : bits(uint64_t(value)), negative(value < 0) {}  // NOLINT: they are the same
+  static constexpr Integer natural(uint64_t value) {
+    Integer made(0);
+    made.bits = value;
+    return made;
+  }
+  constexpr bool operator==(const Integer&) const = default;
+  constexpr bool operator<(Integer other) const {
+    return negative != other.negative ? negative : bits < other.bits;
+  }
+  constexpr double real() const { return negative ? double(int64_t(bits)) : double(bits); }
+};
+
 // The flat element number at every position.
 Array iota(const Shape& shape, Dtype dtype);
 inline Array zeros(const Shape& shape, Dtype dtype) { return full(shape, constant(0, dtype)); }
@@ -16,11 +33,11 @@ Array ones_like(const Array& x);  // zeros_like and full: ops/rules.h
 // start, start + step, ... before stop. Of integer dtypes, fractions of the bounds and of the step are dropped.
 Array arange(double start, double stop, double step, Dtype dtype);
 // The same of whole numbers, exactly.
-Array arange(int64_t start, int64_t stop, int64_t step, Dtype dtype);
+Array arange(Integer start, Integer stop, Integer step, Dtype dtype);
 // `count` numbers from start to stop; `endpoint` says whether stop is one of them. Integer dtypes take the floor.
 Array linspace(double start, double stop, int64_t count, bool endpoint, Dtype dtype);
 // The same between whole numbers: of an integer dtype, the exact floor.
-Array linspace(int64_t start, int64_t stop, int64_t count, bool endpoint, Dtype dtype);
+Array linspace(Integer start, Integer stop, int64_t count, bool endpoint, Dtype dtype);
 // Ones where column - row == k.
 Array eye(int64_t rows, int64_t columns, int64_t k, Dtype dtype);
 // Ones where column - row <= k.

@@ -231,12 +231,13 @@ class Elementwise final : public Primitive {
       }
       case Opcode::maximum:
       case Opcode::minimum: {
-        // At equality the second operand takes it all (MLX's choice). Beside a constant, the result tells as much as
-        // the first operand, which can then be forgotten.
-        Opcode test = op_ == Opcode::maximum ? Opcode::greater : Opcode::less;
+        // At equality the second operand takes it all, beside NaN neither takes anything (MLX's choice). Beside a
+        // constant, the result tells as much as the first operand, which can then be forgotten.
+        Opcode first = op_ == Opcode::maximum ? Opcode::greater : Opcode::less;
+        Opcode second = op_ == Opcode::maximum ? Opcode::less_equal : Opcode::greater_equal;
         double ignored;
-        Array first = binary(test, known_scalar(y, ignored) ? out : x, y);
-        return i == 0 ? where(first, t, c(0, t)) : where(first, c(0, t), t);
+        const Array& like = known_scalar(y, ignored) ? out : x;
+        return where(binary(i == 0 ? first : second, like, y), t, c(0, t));
       }
       case Opcode::arctan2: {
         Array norm = add(square(x), square(y));

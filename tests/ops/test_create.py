@@ -80,9 +80,34 @@ def test_ranges_of_integers_are_exact():
         fn.arange(-(2**63), 2**63 - 1)
 
 
+def test_ranges_of_large_unsigned_integers_are_exact():
+    top = 2**64 - 1
+    for start, stop, step in [
+        (top - 3, top, 1),
+        (2**63 - 1, 2**63 + 2, 1),
+        (top, top - 9, -4),
+        (top, 0, -(top // 3)),
+        (0, top, 2**63),
+        (top, top - 3, 1),
+    ]:
+        got = fn.arange(start, stop, step, dtype=fn.uint64)
+        assert got.dtype == fn.uint64 and got.tolist() == list(range(start, stop, step))
+    assert fn.arange(2**63, 2**63 + 1, dtype=fn.float64).tolist() == [2.0**63]
+    with pytest.raises(ValueError, match="do not fit int64.*uint64"):
+        fn.arange(2**63, 2**63 + 3)
+    for start, stop in [(0, top), (top, 0), (top, top - 10), (2**63, 5), (2**62 + 3, top - 7)]:
+        for count in (1, 2, 4, 7):
+            for endpoint in (True, False):
+                divisor = max(count - 1 if endpoint else count, 1)
+                expected = [start + i * (stop - start) // divisor for i in range(count)]
+                assert fn.linspace(start, stop, count, endpoint, dtype=fn.uint64).tolist() == expected
+    with pytest.raises(ValueError, match="too wide"):
+        fn.linspace(-(2**63), top, 3, dtype=fn.int64)
+
+
 @pytest.mark.parametrize("endpoint", [True, False])
-@pytest.mark.parametrize("start", [0, -7, 5, 2**53 + 1, -(2**62)])
-@pytest.mark.parametrize("stop", [3, -30, 2**53 + 9, 2**61])
+@pytest.mark.parametrize("start", [0, -7, 5, 2**53 + 1, -(2**62), -(2**63)])
+@pytest.mark.parametrize("stop", [3, -30, 2**53 + 9, 2**61, 2**63 - 1])
 @pytest.mark.parametrize("count", [1, 2, 4, 11])
 def test_linspace_of_integers_takes_the_exact_floor(start, stop, count, endpoint):
     divisor = max(count - 1 if endpoint else count, 1)
