@@ -297,6 +297,7 @@ class TestDebug:
         x = fn.ones(1 << 16)
         y = fn.vmap(lambda r: (fn.debug.callback(lambda r: None, r), r.sum())[1])(x.reshape(4, -1))
         fn.eval(y)
+        fn.synchronize()
         del x
         fn.clear_plan_cache()
         gc.collect()
@@ -304,6 +305,20 @@ class TestDebug:
 
 
 class TestPure:
+    def test_operands_of_any_layout(self):
+        a = np.arange(12, dtype=np.float32).reshape(3, 4)
+        x = fn.array(a)
+        for f in (
+            lambda x: x.T,
+            lambda x: x[::-1, 1:3],
+            lambda x: x[0, 1],
+            lambda x: x[:0],
+            lambda x: x[0] + 0 * x,
+            lambda x: np.broadcast_to(x[0], (2, 4)) if isinstance(x, np.ndarray) else fn.broadcast_to(x[0], (2, 4)),
+        ):
+            call = fn.compile(lambda x, f=f: fn.pure_callback(lambda a, b: a * 2 + b, f(x), f(x), x[1, 1]) - 1)
+            np.testing.assert_array_equal(np.asarray(call(x)), np.asarray(f(a) * 2 + a[1, 1] - 1))
+
     def test_everywhere(self):
         def twice(x):
             return fn.pure_callback(lambda x: x * 2, x, x, vmap_method="sequential")

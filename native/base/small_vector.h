@@ -20,7 +20,9 @@ class SmallVector {
   using iterator = T*;
   using const_iterator = const T*;
 
-  SmallVector() noexcept : data_(inline_data()) {}
+  SmallVector() noexcept : data_(inline_data()) {
+    if constexpr (copies_whole_) std::memset(storage_, 0, sizeof(storage_));
+  }
   explicit SmallVector(size_t size, const T& value = T()) : SmallVector() { resize(size, value); }
   SmallVector(std::initializer_list<T> values) : SmallVector(values.begin(), values.end()) {}
   template <std::input_iterator It>

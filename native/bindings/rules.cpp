@@ -19,13 +19,13 @@ namespace funcnn {
 namespace {
 
 // A Python function and the structures of the trees that it takes; graphs keep it for their rules.
-struct Callback {
+struct PythonRule {
   nb::object function;
   std::vector<Flat> arguments;  // without their arrays
   Flat outputs;
 };
 
-int visit_callback(const Callback& callback, visitproc visit, void* arg) {
+int visit_callback(const PythonRule& callback, visitproc visit, void* arg) {
   if (PyObject* function = callback.function.ptr())
     if (int stop = visit(function, arg)) return stop;
   for (const Flat& flat : callback.arguments)
@@ -227,7 +227,7 @@ Arrays joined(Span a, Span b) {
 
 nb::object custom_vjp_call(nb::handle owner, nb::handle fun, nb::handle forward, nb::handle backward, nb::tuple args) {
   if (tried_now(owner)) return call(fun, args);
-  Callback callback{nb::borrow(backward), {}, {}};
+  PythonRule callback{nb::borrow(backward), {}, {}};
   RuleCall made;
   made.arguments = flatten_all(args, callback.arguments, "custom_vjp");
   if (no_trace_sees(made.arguments)) return call(fun, args);
@@ -242,9 +242,9 @@ nb::object custom_vjp_call(nb::handle owner, nb::handle fun, nb::handle forward,
   made.outputs = outputs.arrays;
 
   struct Backward : PythonHeld {
-    Callback callback;
+    PythonRule callback;
     Flat residuals;
-    Backward(Callback c, Flat r) : callback(std::move(c)), residuals(std::move(r)) {}
+    Backward(PythonRule c, Flat r) : callback(std::move(c)), residuals(std::move(r)) {}
     int visit(visitproc visit, void* arg) const override {
       if (int stop = visit_callback(callback, visit, arg)) return stop;
       return visit_flat(residuals, visit, arg);
@@ -289,7 +289,7 @@ nb::object custom_vjp_call(nb::handle owner, nb::handle fun, nb::handle forward,
 
 nb::object custom_jvp_call(nb::handle owner, nb::handle fun, nb::handle function, nb::tuple args) {
   if (tried_now(owner)) return call(fun, args);
-  Callback callback{nb::borrow(function), {}, {}};
+  PythonRule callback{nb::borrow(function), {}, {}};
   RuleCall made;
   made.arguments = flatten_all(args, callback.arguments, "custom_jvp");
   if (no_trace_sees(made.arguments)) return call(fun, args);
@@ -302,8 +302,8 @@ nb::object custom_jvp_call(nb::handle owner, nb::handle fun, nb::handle function
   made.outputs = outputs.arrays;
 
   struct Forward : PythonHeld {
-    Callback callback;
-    explicit Forward(Callback c) : callback(std::move(c)) {}
+    PythonRule callback;
+    explicit Forward(PythonRule c) : callback(std::move(c)) {}
     int visit(visitproc visit, void* arg) const override { return visit_callback(callback, visit, arg); }
     // (arguments, tangents) -> tangents of the outputs.
     Arrays operator()(Span primals, Span tangents) const {

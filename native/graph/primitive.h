@@ -96,6 +96,8 @@ class Primitive : public RefCounted {
   virtual bool orders() const { return false; }
   // Kind::opaque: it only puts elements in their places, which costs about what reading them would.
   virtual bool only_moves() const { return false; }
+  // Kind::opaque: computed by the host wherever its operands are; the executor carries them there and back.
+  virtual bool on_host() const { return false; }
   // Dear to compute for the memory it takes: what checkpoints keep first, and planners compute once.
   virtual bool dear() const { return false; }
   // What the rules of this primitive keep alive of the language around the library (null: nothing), and whether nobody

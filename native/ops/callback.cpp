@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "graph/graph.h"
-#include "graph/transfer.h"
 #include "ops/create.h"
 #include "ops/rules.h"
 
@@ -28,23 +27,11 @@ Aval with_axis(Aval aval, int64_t size) {
   return aval;
 }
 
-// Functions run on the host: what is elsewhere comes there, and the results go back.
 Arrays call_node(Callback::Call call, std::vector<Callback::Loop> loops, Span inputs) {
   std::vector<Aval> outputs = call.outputs;
   for (size_t i = loops.size(); i-- > 0;)
     for (Aval& aval : outputs) aval = with_axis(std::move(aval), loops[i].size);
-  Device home;
-  Arrays here;
-  for (const Array& x : inputs) {
-    Device device = x.node()->device;
-    if (device.placed() && device != kCpu) home = device;
-    here.push_back(device.placed() ? device_put(x, kCpu) : x);
-  }
-  Arrays made =
-      make_nodes(Ref<const Primitive>(new Callback(std::move(call), std::move(loops))), here, std::move(outputs));
-  if (home.placed())
-    for (Array& x : made) x = device_put(x, home);
-  return made;
+  return make_nodes(Ref<const Primitive>(new Callback(std::move(call), std::move(loops))), inputs, std::move(outputs));
 }
 
 HostOperand element_of(const HostOperand& x, int64_t i) {

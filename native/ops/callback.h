@@ -43,6 +43,7 @@ class Callback final : public Primitive {
     return !call_.function ? "after_effects" : call_.effect ? "debug_callback" : "pure_callback";
   }
   void hash(Hasher& h) const override;
+  bool on_host() const override { return true; }
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;

@@ -80,8 +80,6 @@ Array iota(const Shape& shape, Dtype dtype) {
   return make_node(shared, {}, shape, dtype);
 }
 
-Array ones_like(const Array& x) { return ones(x.shape(), x.dtype()); }
-
 Array arange(double start, double stop, double step, Dtype dtype) {
   check_arange_dtype(dtype);
   if (std::isnan(start) || std::isnan(stop) || std::isnan(step))

@@ -19,9 +19,7 @@ struct Integer {
     return made;
   }
   constexpr bool operator==(const Integer&) const = default;
-  constexpr bool operator<(Integer other) const {
-    return negative != other.negative ? negative : bits < other.bits;
-  }
+  constexpr bool operator<(Integer other) const { return negative != other.negative ? negative : bits < other.bits; }
   constexpr double real() const { return negative ? double(int64_t(bits)) : double(bits); }
 };
 
@@ -29,7 +27,6 @@ struct Integer {
 Array iota(const Shape& shape, Dtype dtype);
 inline Array zeros(const Shape& shape, Dtype dtype) { return full(shape, constant(0, dtype)); }
 inline Array ones(const Shape& shape, Dtype dtype) { return full(shape, constant(1, dtype)); }
-Array ones_like(const Array& x);  // zeros_like and full: ops/rules.h
 // start, start + step, ... before stop. Of integer dtypes, fractions of the bounds and of the step are dropped.
 Array arange(double start, double stop, double step, Dtype dtype);
 // The same of whole numbers, exactly.

@@ -24,7 +24,6 @@ struct Layout {
   Shape shape;
   Dtype dtype = Dtype::float32;
   Strides strides;  // of elements
-  bool contiguous() const { return is_contiguous(shape, strides); }
 };
 
 // What a kernel reads or writes: memory of its device, from the operand's first element on, or a scalar.

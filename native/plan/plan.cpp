@@ -16,6 +16,7 @@
 #include "plan/kernels.h"
 #include "plan/measure.h"
 #include "plan/schedule.h"
+#include "plan/staged.h"
 #include "plan/takeover.h"
 
 namespace funcnn {
@@ -216,6 +217,8 @@ class Plan::Builder {
       step.source = &backend(value(op.inputs[0]).device);
     } else if (op.primitive->kind() == Kind::control) {
       step.kernel = make_control_kernel(*op.primitive, inputs, *step.backend, fusion_);
+    } else if (op.primitive->on_host() && step.backend->device() != kCpu) {
+      step.kernel = make_staged_kernel(*op.primitive, inputs, outputs, *step.backend);
     } else {
       step.kernel =
           kernels().primitive(*step.backend, op.primitive, inputs, outputs, epilogue ? &epilogue->program : nullptr);
@@ -306,15 +309,15 @@ class Plan::Builder {
 
   void finish() {
     for (Account& account : accounts_) {
-      Use use{account.backend, account.peak, {}};
+      Demand demand{account.backend, account.peak, {}};
       auto& sizes = account.sizes;
       size_t top = std::min<size_t>(5, sizes.size());
       std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(), std::greater<>());
       for (size_t i = 0; i < top; ++i) {
         auto [bytes, v, s] = sizes[i];
-        use.largest.push_back({bytes, value(v).dtype, value(v).shape, s});
+        demand.largest.push_back({bytes, value(v).dtype, value(v).shape, s});
       }
-      plan_.uses_.push_back(std::move(use));
+      plan_.demands_.push_back(std::move(demand));
     }
     plan_.own_bytes_ = sizeof(Plan);
     for (const Step& step : plan_.steps_) {
@@ -434,15 +437,15 @@ void Plan::run(std::span<const Storage* const> leaves, Results& results, std::ve
     encode(leaves, results, overwritten);
   } catch (...) {
     // What was encoded already is nobody else's business.
-    for (const Use& use : uses_) use.backend->queue().record();
+    for (const Demand& demand : demands_) demand.backend->queue().record();
     throw;
   }
-  for (const Use& use : uses_) {
-    Ref<Event> ready = use.backend->queue().record();
+  for (const Demand& demand : demands_) {
+    Ref<Event> ready = demand.backend->queue().record();
     if (!ready) continue;
     for (auto& result : results)
       for (Storage& storage : result)
-        if (storage.buffer && &storage.buffer->memory() == &use.backend->memory()) storage.ready = ready;
+        if (storage.buffer && &storage.buffer->memory() == &demand.backend->memory()) storage.ready = ready;
   }
 }
 
@@ -463,18 +466,19 @@ void Plan::transfer(const Step& step, const Operand& from, const Operand& to) co
 }
 
 size_t Plan::peak_bytes() const {
-  return std::accumulate(uses_.begin(), uses_.end(), size_t(0), [](size_t sum, const Use& u) { return sum + u.peak; });
+  return std::accumulate(demands_.begin(), demands_.end(), size_t(0),
+                         [](size_t sum, const Demand& d) { return sum + d.peak; });
 }
 
 void Plan::check_memory() const {
-  for (const Use& use : uses_) {
-    size_t limit = use.backend->memory().limit();
+  for (const Demand& demand : demands_) {
+    size_t limit = demand.backend->memory().limit();
     if (!limit) continue;
-    size_t active = use.backend->memory().stats().active;
-    if (active + use.peak <= limit) continue;
-    std::string message = cat("out of memory: the computation needs ", use.peak, " bytes beside ", active,
+    size_t active = demand.backend->memory().stats().active;
+    if (active + demand.peak <= limit) continue;
+    std::string message = cat("out of memory: the computation needs ", demand.peak, " bytes beside ", active,
                               " in use, the limit is ", limit, "; its largest arrays:");
-    for (const Large& large : use.largest)
+    for (const Large& large : demand.largest)
       message += cat("\n  ", large.bytes, " bytes: ", large.dtype, large.shape, " of ", steps_[size_t(large.step)].title());
     throw OutOfMemoryError(message);
   }

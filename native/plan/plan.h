@@ -74,7 +74,7 @@ class Plan {
     int step;
   };
   // What a plan takes of the memory of one device.
-  struct Use {
+  struct Demand {
     Backend* backend;
     size_t peak = 0;
     std::vector<Large> largest;
@@ -88,7 +88,7 @@ class Plan {
   std::vector<std::pair<int, int>> leaf_slots_;  // leaf, slot
   int slot_count_ = 0;
   std::vector<SmallVector<Place, 1>> results_;
-  std::vector<Use> uses_;
+  std::vector<Demand> demands_;
   size_t own_bytes_ = 0;
 };
 

@@ -107,7 +107,6 @@ Graph vjp_graph(const Graph& graph, const std::vector<bool>& wanted) {
 
 LinearMap::LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, TraceId id)
     : out_avals_(std::move(out_avals)) {
-  for (const Array& x : inputs) in_avals_.push_back(x.aval());
   Arrays nonzero;
   for (const Array& x : outputs) {
     zero_.push_back(!x);

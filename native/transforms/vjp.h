@@ -23,15 +23,13 @@ class LinearMap {
   // outputs as functions of the placeholders `inputs` of the trace `id`; null outputs are zero.
   LinearMap(Span inputs, Span outputs, std::vector<Aval> out_avals, TraceId id);
   Arrays operator()(Span arguments) const;
-  const std::vector<Aval>& in_avals() const { return in_avals_; }
-  const std::vector<Aval>& out_avals() const { return out_avals_; }
   const Graph& graph() const { return graph_; }
   Span captured() const { return captured_; }
 
  private:
   Graph graph_;
   Arrays captured_;
-  std::vector<Aval> in_avals_, out_avals_;
+  std::vector<Aval> out_avals_;
   std::vector<bool> zero_;
 };
 
