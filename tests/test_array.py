@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import array as standard_array
 import copy
 import gc
 import pickle
+import reprlib
 import threading
 import weakref
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from _pytest._io.saferepr import saferepr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -422,3 +425,16 @@ def test_shapes_too_large_to_count_are_refused(shape):
     for make in (fn.ones, lambda shape: fn.broadcast_to(fn.array(1.0), shape)):
         with pytest.raises(ValueError, match="too large"):
             make(shape)
+
+
+def test_abbreviated_reprs():
+    x = fn.array([1.0, 2.0])
+    assert reprlib.repr(x) == "array([1., 2.], dtype=float32)"
+    assert reprlib.repr(fn.arange(100)) == "array([ 0,  1..., dtype=int32)"
+    assert reprlib.repr({"a": [fn.array(1)]}) == "{'a': [array(1, dtype=int32)]}"
+    assert reprlib.repr(standard_array.array("i", range(9))) == "array('i', [0, 1, 2, 3, 4, ...])"
+    seen = []
+    fn.vmap(lambda r: seen.append(reprlib.repr(r)) or r)(x)
+    assert seen[0].startswith("traced array")
+
+    assert saferepr({"w": fn.ones(2)}) == "{'w': array([1., 1.], dtype=float32)}"  # as pytest shows it

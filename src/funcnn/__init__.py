@@ -3,7 +3,7 @@
 import importlib
 import typing
 
-from . import _hints, _pickling, checkpoint_policies, linalg, random, tree
+from . import _abbreviation, _hints, _pickling, checkpoint_policies, linalg, random, tree
 from ._abstract import ShapeDtypeStruct, eval_shape
 from ._associative import associative_scan
 from ._callback import pure_callback
@@ -238,6 +238,7 @@ if typing.TYPE_CHECKING:
 
 _hints.mark(array)
 _pickling.by_name(add, array.sum)
+_abbreviation.abbreviate(array)
 
 if not typing.TYPE_CHECKING:
 
