@@ -322,3 +322,42 @@ def test_while_loop_keeps_values_that_are_read_again():
         for _ in range(7):
             p, q = q, p + q
         assert x.tolist() == p.tolist() and y.tolist() == q.tolist()
+
+
+class TestEveryRowItsOwnBranch:
+    """vmap of cond over predicates: a branch must see nothing that was not meant for it."""
+
+    def test_what_a_branch_would_divide_by(self):
+        def unit(x):
+            return fn.cond(fn.all(x == 0), lambda x: x * 0, lambda x: x / fn.linalg.norm(x), x)
+
+        x = fn.array([[0.0, 0.0], [3.0, 4.0]])
+        expected = [[0.0, 0.0], [0.128, -0.096]]
+        for w in (lambda f: f, fn.compile, fn.checkpoint):
+            mapped_outside = fn.vmap(fn.grad(w(lambda x: unit(x)[0])))(x)
+            mapped_inside = fn.grad(w(lambda x: fn.vmap(unit)(x)[:, 0].sum()))(x)
+            np.testing.assert_allclose(mapped_outside, expected, rtol=1e-5)
+            np.testing.assert_allclose(mapped_inside, expected, rtol=1e-5)
+
+    @pytest.mark.parametrize("x", [[0.0, 2.0, -1.0], [0.0, -1.0], [3.0, 2.0]])
+    def test_what_all_rows_share(self, x):
+        def loss(w, x):
+            return fn.vmap(lambda x: fn.cond(x > 0, lambda x: w * fn.log(x), lambda x: x * 2.0 + w, x))(x).sum()
+
+        x = np.array(x, np.float32)
+        by_w, by_x = fn.grad(loss, argnums=(0, 1))(fn.array(1.5), fn.array(x))
+        taken = x[x > 0]
+        np.testing.assert_allclose(by_w, np.log(taken).sum() + (x <= 0).sum(), rtol=1e-6)
+        np.testing.assert_allclose(by_x, np.where(x > 0, 1.5 / np.where(x > 0, x, 1), 2.0), rtol=1e-6)
+        moved = fn.jvp(loss, (fn.array(1.5), fn.array(x)), (fn.array(1.0), fn.ones(len(x))))[1]
+        np.testing.assert_allclose(moved, np.asarray(by_w) + np.asarray(by_x).sum(), rtol=1e-5)
+
+    @pytest.mark.parametrize("starts", [[0, 5, 2], [5, 4], [1, 2], []])
+    def test_loops_that_end_only_where_they_are_meant_to(self, starts):
+        def f(n):
+            return fn.cond(n < 3, lambda n: fn.while_loop(lambda s: s != 3, lambda s: s + 1, n), lambda n: n, n)
+
+        for run in (fn.vmap(f), fn.compile(fn.vmap(f))):
+            assert run(fn.array(starts, fn.int32)).tolist() == [max(3, n) for n in starts]
+        nested = fn.vmap(fn.vmap(f))(fn.array([starts, starts], fn.int32))
+        assert nested.tolist() == [[max(3, n) for n in starts]] * 2

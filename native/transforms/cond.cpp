@@ -1,11 +1,17 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "graph/control.h"
 #include "graph/trace.h"
+#include "ops/annotate.h"
+#include "ops/create.h"
 #include "ops/elementwise.h"
+#include "ops/gather.h"
+#include "ops/reduce.h"
 #include "ops/rules.h"
 #include "ops/views.h"
 #include "transforms/control.h"
+#include "transforms/custom.h"
 #include "transforms/jvp.h"
 #include "transforms/vjp.h"
 #include "transforms/vmap.h"
@@ -13,6 +19,73 @@
 
 namespace funcnn {
 namespace {
+
+// A vector, to stand beside the rows of `like`.
+Array column(const Array& rows, const Array& like) {
+  Shape shape = like.shape();
+  std::fill(shape.begin() + 1, shape.end(), 1);
+  return reshape(rows, shape);
+}
+
+// Which row is the last that has chosen a branch; -1: none.
+Array last_of(const Array& chosen, int64_t size) {
+  if (size == 0) return constant(-1, Dtype::int32);
+  Dtype dtype = size < int64_t(1) << 31 ? Dtype::int32 : Dtype::int64;
+  return reduce(ReduceOp::max, where(chosen, iota({size}, dtype), constant(-1, dtype)), Axes{0}, false);
+}
+Array exists(const Array& row) { return binary(Opcode::greater_equal, row, constant(0, row.dtype())); }
+
+// The operands of a branch for all rows, of which those `chosen` take it. The others repeat the `last` that does, so
+// that nothing overflows, divides by zero or loops for ever on values that were not meant for the branch; and they have
+// no part in its derivatives, where no row takes it either.
+Arrays kept_harmless(const Array& chosen, const Array& last, Span operands, std::span<const bool> batched) {
+  Arrays given(operands.begin(), operands.end());
+  Array at = maximum(last, constant(0, last.dtype()));
+  RuleCall shared;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < given.size(); ++i) {
+    if (batched[i]) {
+      Array row = stop_gradient(take(given[i], at, 0));
+      given[i] = where(column(chosen, given[i]), given[i], row);
+    } else if (is_inexact(given[i].dtype())) {
+      places.push_back(i);
+      shared.arguments.push_back(given[i]);
+    }
+  }
+  if (places.empty()) return given;
+  shared.outputs = shared.arguments;
+  shared.saved = {exists(last)};
+  auto rule =
+      std::make_shared<const BackwardRule>(BackwardRule{[](Span saved, Span cotangents) {
+                                                          Arrays to;
+                                                          for (const Array& ct : cotangents)
+                                                            to.push_back(where(saved[0], ct, constant(0, ct.dtype())));
+                                                          return to;
+                                                        },
+                                                        "a branch of cond",
+                                                        {},
+                                                        {}});
+  Arrays masked = with_backward_rule(std::move(rule), shared);
+  for (size_t i = 0; i < places.size(); ++i) given[places[i]] = masked[i];
+  return given;
+}
+
+bool may_not_end(const Graph& graph) {
+  auto nodes = topological_order(graph.outputs, [](Node& n) { return n.primitive && !n.available(); });
+  return std::any_of(nodes.begin(), nodes.end(), [](const Node* n) {
+    const Control* control = n->primitive->control();
+    std::vector<const Graph*> below = n->primitive->graphs();
+    return (control && control->form == Control::Form::while_loop) ||
+           std::any_of(below.begin(), below.end(), [](const Graph* g) { return may_not_end(*g); });
+  });
+}
+
+// The graph's outputs where a row has chosen it, else zeros.
+Arrays where_any(const Array& last, Graph graph, Span operands) {
+  Graph nothing{graph.inputs, {}};
+  for (const Array& x : graph.outputs) nothing.outputs.push_back(zeros_like(x));
+  return cond(exists(last), std::move(graph), std::move(nothing), operands);
+}
 
 class Cond final : public Primitive {
  public:
@@ -76,15 +149,18 @@ class Cond final : public Primitive {
       // Every row chooses for itself: compute both and select.
       Batched out, sides[2];
       for (int b : {0, 1}) {
+        Array chosen = b == 0 ? inputs[0] : logical_not(inputs[0]);
         Graph graph = batch_graph(branches_[b], mask, size, mapped[b]);
-        sides[b].outputs = substitute(graph, operands);
+        Array last = last_of(chosen, size);
+        Arrays given(operands.begin(), operands.end());
+        if (size > 0) given = kept_harmless(chosen, last, operands, batched.subspan(1));
+        sides[b].outputs =
+            may_not_end(branches_[b]) ? where_any(last, std::move(graph), given) : substitute(graph, given);
       }
       for (size_t i = 0; i < sides[0].outputs.size(); ++i) {
         Array a = with_batch_axis(sides[0].outputs[i], mapped[0][i], size);
         Array b = with_batch_axis(sides[1].outputs[i], mapped[1][i], size);
-        Shape column = a.shape();
-        std::fill(column.begin() + 1, column.end(), 1);
-        out.outputs.push_back(where(reshape(inputs[0], column), a, b));
+        out.outputs.push_back(where(column(inputs[0], a), a, b));
         out.batched.push_back(true);
       }
       return out;
