@@ -11,7 +11,8 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
-from . import _core
+from . import _core, tree
+from ._abstract import eval_shape
 from ._arguments import is_integer
 
 Function = Callable[..., Any]
@@ -118,6 +119,33 @@ def _at(axes: Any, name: tuple[Any, ...]) -> Any:
             break
         axes = axes[key]
     return axes
+
+
+def cond(call: Function, pred: Any, true_fun: Function, false_fun: Function, operands: tuple[Any, ...]) -> Any:
+    """Choose between functions of carriers. What only one of them reports is, in the other, what there was."""
+    if not carries(operands, {}):
+        return call(pred, true_fun, false_fun, operands)
+    sides = [Lifted(fun, operands, {}) for fun in (true_fun, false_fun)]
+    for side in sides:
+        eval_shape(side, *side.args)  # to know what it reports
+    names = [list(dict.fromkeys(mine + other)) for mine, other in zip(sides[0].names, sides[1].names, strict=True)]
+
+    def branch(side: Lifted) -> Function:
+        def run(*args: Any) -> Any:
+            output, found = side(*args)
+            reported = [dict(zip(keys, values, strict=True)) for keys, values in zip(side.names, found, strict=True)]
+            contents = [args[place] for place in side.carriers if isinstance(place, int)]
+            return output, [
+                [there[name] if name in there else tree.get(tree_of, _core.tree_join_path(name)) for name in wanted]
+                for wanted, there, tree_of in zip(names, reported, contents, strict=True)
+            ]
+
+        return run
+
+    output, values = call(pred, branch(sides[0]), branch(sides[1]), sides[0].args)
+    sides[0].names = names
+    sides[0].report(values)
+    return output
 
 
 def scan(call: Function, f: Function, init: Any, xs: Any, length: int | None, reverse: bool) -> tuple[Any, Any]:

@@ -69,7 +69,8 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         pred: A 0-d array or number; anything but zero is true.
         true_fun: A function of the operands, run if `pred` holds.
         false_fun: Another that returns the same structure, shapes and dtypes; a Python number takes the dtype of the other.
-        operands: Pytrees of arrays.
+        operands: Pytrees of arrays, or a layer's views of its parameters: an update that the chosen function reports is
+            the update of the call.
 
     Returns:
         What the chosen function returns.
@@ -83,7 +84,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         >>> fn.cond(fn.array(True), lambda x: x + 1, lambda x: x - 1, fn.array(1.0))
         array(2., dtype=float32)
     """
-    return _core._cond(pred, true_fun, false_fun, operands)
+    return _carriers.cond(_core._cond, pred, true_fun, false_fun, operands)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:

@@ -121,21 +121,55 @@ def test_updates_of_part_of_an_array_are_refused():
         model.apply(model.init(random.key(0)), fn.ones((4, 3)), training=True)
 
 
-def test_updates_leave_neither_closures_of_a_scan_nor_branches():
+def test_updates_leave_neither_closures_nor_carries():
     class Closure(nn.Layer):
         part: nn.Layer
         how: str
 
         def __call__(self, params, x):
+            part = self.part
             if self.how == "scan":
-                return fn.scan(lambda x, _: (self.part(params["part"], x), None), x, None, length=2)[0]
-            return fn.cond(True, self.part, lambda _, x: x, params["part"], x)
+                return fn.scan(lambda x, _: (part(params["part"], x), None), x, None, length=2)[0]
+            if self.how == "cond":
+                return fn.cond(True, lambda x: part(params["part"], x), lambda x: x, x)
+            carry = (0, x, params["part"])
+            return fn.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, part(c[2], c[1]), c[2]), carry)[1]
 
-    for how in ("scan", "cond"):
+    for how in ("scan", "cond", "while_loop"):
         model = Closure(nn.BatchNorm(3), how)
-        with pytest.raises(ValueError, match=r"stacked parameters, fn.scan.*No update leaves cond and while_loop"):
+        with pytest.raises(ValueError, match=r"fn.cond\(.*stacked parameters, fn.scan.*No update leaves the carry"):
             model.apply(model.init(random.key(0)), fn.ones((4, 3)), training=True)
         assert model.apply(model.init(random.key(0)), fn.ones((4, 3)))[0].shape == (4, 3)
+
+
+@pytest.mark.parametrize("run", [lambda f: f, fn.compile], ids=["eager", "compiled"])
+def test_the_chosen_branch_decides_about_updates(run):
+    class Choice(nn.Layer):
+        first: nn.Layer
+        second: nn.Layer
+
+        def __call__(self, params, x):
+            both = (lambda p, x: self.first(p["first"], x), lambda p, x: self.second(p["second"], x), lambda _, x: x)
+            x = fn.cond(x.sum() > 0, both[0], both[1], params, x)
+            return fn.switch(fn.where(x[0, 0] > -100, 2, 0), both, params, x) + fn.cond(
+                True, both[1], both[2], params, x
+            )
+
+    model = Choice(nn.BatchNorm(2, affine=False), nn.Sequential(nn.BatchNorm(2, affine=False), nn.Dropout(0.5)))
+    params = model.init(random.key(0))
+    step = run(lambda x: model.apply(params, x, training=True, key=random.key(1))[1])
+    x = np.array([[1.0, 2.0], [3.0, 6.0]], np.float32)
+    for sign in (1, -1):
+        updates = step(fn.array(sign * x))
+        means = sign * x.mean(0)
+        first = momentum(np.zeros(2), means, 1) if sign > 0 else np.zeros(2)
+        np.testing.assert_allclose(updates["first"]["running_mean"], first, rtol=1e-5)
+        # Normalised by the first, its mean is zero; else it comes from x, and from what dropout left of that.
+        second = np.asarray(updates["second"]["layers"][0]["running_mean"])
+        if sign > 0:
+            np.testing.assert_allclose(second, 0, atol=1e-6)
+        else:
+            assert np.all(np.abs(second - 0.9 * momentum(np.zeros(2), means, 1)) <= 0.1 * 2 + 1e-6)
 
 
 @pytest.mark.parametrize("how", ["plain", "checkpoint"])

@@ -214,8 +214,9 @@ class View(Carrier):
                 raise ValueError(
                     f"an update of {tree.join_path(below)!r} was computed inside a transformed function (vmap, "
                     "checkpoint, grad, ...) that the view was not an argument of; pass the view itself, as in "
-                    'fn.checkpoint(self.block)(params["block"], x), or with the elements of a scan over stacked '
-                    'parameters, fn.scan(step, x, params["blocks"]). No update leaves cond and while_loop'
+                    'fn.checkpoint(self.block)(params["block"], x) and fn.cond(p, self.block, other, params["block"], x), '
+                    'or with the elements of a scan over stacked parameters, fn.scan(step, x, params["blocks"]). No update '
+                    "leaves the carry of a loop"
                 )
             if context.updates is not None:
                 place = self._keys + below
