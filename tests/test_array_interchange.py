@@ -304,3 +304,32 @@ def test_mlx_both_ways() -> None:
     mx = pytest.importorskip("mlx.core")
     assert fn.array(mx.ones(2, mx.bfloat16)).dtype == fn.bfloat16
     assert mx.array(fn.array([1.0, 2.0])).tolist() == [1, 2]
+
+
+def test_ctypes_arrays():
+    """Their buffers name no strides."""
+    for wanted, given in (
+        ([1.0, 2.0, 3.0], (ctypes.c_float * 3)(1, 2, 3)),
+        ([[1, 2], [3, 4], [5, 6]], (ctypes.c_int * 2 * 3)((1, 2), (3, 4), (5, 6))),
+        ([], (ctypes.c_double * 0)()),
+        (3.0, ctypes.c_double(3)),
+    ):
+        assert fn.array(given).tolist() == fn.asarray(given).tolist() == wanted
+    given = (ctypes.c_int64 * 2)(1, 2)
+    shared = fn.asarray(given)
+    given[0] = 7
+    assert shared.tolist() == [7, 2]
+    del given
+    assert (shared + 1).tolist() == [8, 3]
+
+
+@pytest.mark.parametrize("scalar", [np.datetime64("2020-01-01"), np.timedelta64(3, "D")])
+def test_dates_are_no_numbers(scalar):
+    for given in (scalar, np.array(scalar), np.array([scalar]), [scalar]):
+        for make in (fn.array, fn.asarray):
+            with pytest.raises(
+                TypeError, match="cannot make an array of NumPy elements of dtype (datetime|timedelta)64"
+            ):
+                make(given)
+    with pytest.raises(TypeError, match="64"):
+        fn.ones(2) + scalar

@@ -75,9 +75,16 @@ std::optional<Foreign> open_buffer(nb::handle object) {
   Foreign out;
   if (!parse_format(view->format, view->itemsize, out)) return std::nullopt;
   out.data = static_cast<std::byte*>(view->buf);
+  // NumPy's dates name neither shape nor strides: they show bytes, not elements.
+  bool named = view->ndim == 0 || (view->shape && view->strides);
+  if (!named && (!view->shape || nb::hasattr(object, "dtype"))) return std::nullopt;
   for (int i = 0; i < view->ndim; ++i) {
     out.shape.push_back(view->shape[i]);
-    out.strides.push_back(view->strides[i]);
+    if (named) out.strides.push_back(view->strides[i]);
+  }
+  if (!named) {  // as ctypes does for dense elements
+    out.strides = contiguous_strides(out.shape);
+    for (int64_t& stride : out.strides) stride *= int64_t(view->itemsize);
   }
   out.owner = view;
   return out;
