@@ -1,4 +1,4 @@
-"""Integers among arguments: Python's, NumPy's, and whatever else says that it is one."""
+"""Arguments that are no arrays: integers (Python's, NumPy's, and whatever else says that it is one), flags, functions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,37 @@ from ._core import array
 Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 
 
+def _brief(x: Any) -> str:
+    text = f"an array of shape {x.shape}" if isinstance(x, array) else repr(x)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def is_integer(x: Any) -> bool:
     """Say whether `x` is one integer, no array."""
     return isinstance(x, int) or (
-        isinstance(x, SupportsIndex) and not isinstance(x, array) and not getattr(x, "ndim", 0)
+        isinstance(x, SupportsIndex) and not isinstance(x, (array, type)) and not getattr(x, "ndim", 0)
     )
 
 
 def integer(x: Any, what: str) -> int:
     """Return the integer that `x` is; `what` starts the error."""
     if not is_integer(x):
-        raise TypeError(f"{what} must be an integer, got {x!r} ({type(x).__name__})")
+        raise TypeError(f"{what} must be an integer, got {_brief(x)} ({type(x).__name__})")
     return operator.index(x)
+
+
+def function(x: Any, what: str) -> Any:
+    """Return the function that `x` is; `what` starts the error."""
+    if not callable(x):
+        raise TypeError(f"{what} must be a function, got {_brief(x)} ({type(x).__name__})")
+    return x
+
+
+def flag(x: Any, what: str) -> bool:
+    """Return the bool that `x` is, Python's or NumPy's; `what` starts the error."""
+    if not isinstance(x, bool) and type(x).__name__ not in ("bool", "bool_"):
+        raise TypeError(f"{what} must be True or False, got {_brief(x)} ({type(x).__name__})")
+    return bool(x)
 
 
 def integers(x: Any, what: str) -> tuple[int, ...]:
@@ -34,5 +53,5 @@ def integers(x: Any, what: str) -> tuple[int, ...]:
     except TypeError:
         items = (None,)
     if isinstance(x, (str, bytes)) or not all(is_integer(i) for i in items):
-        raise TypeError(f"{what} must be an integer or a sequence of integers, got {x!r} ({type(x).__name__})")
+        raise TypeError(f"{what} must be an integer or a sequence of integers, got {_brief(x)} ({type(x).__name__})")
     return tuple(operator.index(i) for i in items)

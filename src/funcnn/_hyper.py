@@ -42,22 +42,43 @@ def whole(low: int | None = None) -> Validator:
     return check
 
 
+def _range(low: float, below: float, above: bool) -> str:
+    bounds = [] if low == -math.inf else [f"above {low:g}" if above else f"of at least {low:g}"]
+    bounds += [] if below == math.inf else [f"below {below:g}"]
+    return " ".join(["a number", " and ".join(bounds)]).strip()
+
+
+def _outside(value: Any, low: float, below: float, above: bool) -> bool:
+    return bool(math.isnan(value) or not (value > low if above else value >= low) or (value >= below != math.inf))
+
+
+def checked(
+    name: str, what: str, value: Any, low: float = -math.inf, below: float = math.inf, *, above: bool = False
+) -> Any:
+    """The Python number that an argument of a function is; arrays pass."""
+    value = plain(value)
+    if isinstance(value, _core.array):
+        return value
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        kind = type(value).__name__
+        raise TypeError(f"{name}: {what} must be {_range(low, below, above)}, got {value!r} ({kind})")
+    if _outside(value, low, below, above):
+        raise ValueError(f"{name}: {what} must be {_range(low, below, above)}, got {value!r}")
+    return value
+
+
 def number(
     low: float = -math.inf, below: float = math.inf, *, above: bool = False, schedule: bool = False
 ) -> Validator:
     """A validator: a number of at least `low` (or above it) and less than `below`, an array of one, or a schedule."""
-    bounds = [] if low == -math.inf else [f"above {low:g}" if above else f"of at least {low:g}"]
-    bounds += [] if below == math.inf else [f"below {below:g}"]
-    what = " ".join(["a number", " and ".join(bounds)]).strip() + (
-        " or a function of the count of steps" if schedule else ""
-    )
+    what = _range(low, below, above) + (" or a function of the count of steps" if schedule else "")
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         if (schedule and callable(value)) or (isinstance(value, _core.array) and value.ndim == 0):
             return
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             _refuse(instance, attribute, what, value, TypeError)
-        if math.isnan(value) or not (value > low if above else value >= low) or (value >= below and below != math.inf):
+        if _outside(value, low, below, above):
             _refuse(instance, attribute, what, value, ValueError)
 
     return check

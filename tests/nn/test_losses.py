@@ -187,6 +187,22 @@ class TestBinaryCrossEntropy:
         second = fn.grad(lambda p: fn.grad(lambda p: loss(p, y).sum())(p).sum())(p)
         assert np.isfinite(f64(second)).all()
 
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+    def test_gradients_are_finite_in_every_dtype(self, dtype):
+        p = fn.array([0.0, 1.0, 6e-8, 1e-5, 0.25, 0.75], dtype=getattr(fn, dtype))
+        for y in (0.0, 1.0, 0.5):
+            loss = lambda p, y=y: losses.binary_cross_entropy(  # noqa: E731
+                p, fn.full(p.shape, y, dtype=p.dtype), with_logits=False, reduction="none"
+            )
+            got = gradient(loss, p)
+            assert np.isfinite(got).all() and np.isfinite(f64(loss(p).astype(fn.float64))).all()
+            exact = np.array([0.25, 0.75])
+            np.testing.assert_allclose(got[4:], (exact - y) / (exact * (1 - exact)), rtol=1e-2)
+        # Where the slope is in range it is exact in half precision too.
+        x = fn.array([2e-5], dtype=fn.float16)
+        slope = gradient(lambda p: losses.binary_cross_entropy(p, fn.ones_like(p), with_logits=False), x)
+        np.testing.assert_allclose(slope, -1 / f64(x), rtol=1e-3)
+
     def test_small_probabilities(self):
         p = np.array([1e-30, 1e-20, 1e-10, 1e-5, 0.3])
         for y in (0.0, 1.0):
@@ -236,6 +252,23 @@ class TestCrossEntropy:
         assert np.isfinite(gradient(losses.cross_entropy, z, q, at=1)).all()
         assert losses.cross_entropy(z, fn.array([1])).item() == INF
         assert losses.cross_entropy(z, fn.array([2])).item() == pytest.approx(np.logaddexp(1, 2) - 2, rel=1e-6)
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    def test_classes_of_no_weight_cost_nothing(self, smoothing):
+        z, w = fn.array([[1.0, -INF, 2.0]]), fn.array([1.0, 0.0, 3.0])
+        log_p = np.array([1.0, 2.0]) - np.logaddexp(1.0, 2.0)
+        spread = -smoothing * (np.array([1.0, 3.0]) * log_p).sum() / 3
+        for targets, wanted in [
+            (fn.array([1]), spread),
+            (fn.array([2]), -(1 - smoothing) * 3 * log_p[1] + spread),
+            (fn.array([[0.5, 0.5, 0.0]]), -(1 - smoothing) * 0.5 * log_p[0] + spread),
+        ]:
+            loss = lambda z, w, t=targets: losses.cross_entropy(z, t, class_weights=w, label_smoothing=smoothing)  # noqa: E731
+            assert loss(z, w).item() == pytest.approx(wanted, rel=1e-5, abs=1e-7)
+            assert np.isfinite(gradient(loss, z, w)).all() and np.isfinite(gradient(loss, z, w, at=1)).all()
+        assert (
+            losses.nll_loss(fn.array([[-INF, -1.0]]), fn.array([0]), class_weights=fn.array([0.0, 1.0])).item() == 0.0
+        )
 
     def test_labels_that_do_not_sum_to_1(self):
         q = 3 * RNG.random((6, 5))
@@ -437,17 +470,47 @@ class TestDistances:
     @pytest.mark.parametrize(
         ("call", "message"),
         [
-            (lambda x: losses.smooth_l1_loss(x, x, beta=-1.0), "smooth_l1_loss: beta must be at least 0, got -1.0"),
-            (lambda x: losses.huber_loss(x, x, delta=0), "huber_loss: delta must be above 0, got 0"),
-            (lambda x: losses.huber_loss(x, x, delta=float("nan")), "huber_loss: delta must be above 0, got nan"),
-            (lambda x: losses.triplet_loss(x, x, x, p=0.5), "triplet_loss: p must be at least 1, got 0.5"),
+            (
+                lambda x: losses.smooth_l1_loss(x, x, beta=-1.0),
+                "smooth_l1_loss: beta must be a number of at least 0, got -1.0",
+            ),
+            (lambda x: losses.huber_loss(x, x, delta=0), "huber_loss: delta must be a number above 0, got 0"),
+            (
+                lambda x: losses.huber_loss(x, x, delta=float("nan")),
+                "huber_loss: delta must be a number above 0, got nan",
+            ),
+            (lambda x: losses.triplet_loss(x, x, x, p=0.5), "triplet_loss: p must be a number of at least 1, got 0.5"),
             (lambda x: losses.triplet_loss(x, x, x, axis=5), "triplet_loss: axis 5"),
             (lambda x: losses.cosine_similarity_loss(x, x, axis=2), "cosine_similarity_loss: axis 2"),
             (lambda x: losses.kl_div_loss(x, x, axis=2), "kl_div_loss: axis 2"),
-            (lambda x: losses.gaussian_nll_loss(x, x, x, eps=0.0), "gaussian_nll_loss: eps must be above 0"),
+            (lambda x: losses.gaussian_nll_loss(x, x, x, eps=0.0), "gaussian_nll_loss: eps must be a number above 0"),
             (lambda x: losses.cross_entropy(x, x, label_smoothing=1.0), r"label_smoothing must be in \[0, 1\)"),
             (lambda x: losses.cross_entropy(x, x, ignore_index=1), "ignore_index is for class indices"),
             (lambda x: losses.hinge_loss(x, None), "targets must be an array, got NoneType"),
+            (
+                lambda x: losses.huber_loss(x, x, delta="1"),
+                r"huber_loss: delta must be a number above 0, got '1' .str.",
+            ),
+            (lambda x: losses.huber_loss(x, x, delta=True), "huber_loss: delta must be a number above 0, got True"),
+            (lambda x: losses.kl_div_loss(x, x, axis="a"), "kl_div_loss: axis must be an integer, got 'a'"),
+            (
+                lambda x: losses.nll_loss(x, [0, 0], ignore_index=0.5),
+                "nll_loss: ignore_index must be an integer, got 0.5",
+            ),
+            (lambda x: losses.binary_cross_entropy(x, x, x, "mean"), "with_logits must be True or False, got 'mean'"),
+            (
+                lambda x: losses.gaussian_nll_loss(x, x, x, 1e-6),
+                "gaussian_nll_loss: full must be True or False, got 1e-06",
+            ),
+            (lambda x: losses.cross_entropy(x, x, x[0] * 1j), "cross_entropy: weights must be real, got complex64"),
+            (
+                lambda x: losses.cross_entropy(x, x, class_weights=x[0] * 1j),
+                "cross_entropy: class_weights must be real",
+            ),
+            (
+                lambda x: losses.cross_entropy(x[:, :0], x[:, :0]),
+                r"cross_entropy: logits of shape \(2, 0\) have no classes",
+            ),
         ],
     )
     def test_refusals(self, call, message):

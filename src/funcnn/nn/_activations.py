@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import funcnn as fn
 
+from .._arguments import integer, integers
 from .._core import _gelu
+from .._hyper import checked as number
 
 _SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
 # Far below this sigmoid is zero in every dtype: x times it would be NaN at minus infinity.
 _LOW = -1000.0
+# Far above it, it is one; the derivative of x times it would be NaN at infinity.
+_HIGH = 1000.0
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
+
+
+def _array(name: str, x: Any, what: str = "x") -> fn.array:
+    """The array that an argument stands for."""
+    if isinstance(x, fn.array):
+        return x
+    try:
+        return fn.asarray(x)
+    except (TypeError, ValueError):
+        kind = type(x).__name__
+        raise TypeError(f"{name}: {what} must be an array, a number or nested lists of numbers, got a {kind}") from None
+
+
+def _real(name: str, x: Any, what: str = "x") -> fn.array:
+    """The same, without complex numbers, which have no order."""
+    found = _array(name, x, what)
+    if found.dtype == fn.complex64:
+        raise ValueError(f"{name}: is not defined for complex64, the dtype of {what}")
+    return found
+
+
+def _floats(name: str, x: Any) -> fn.array:
+    """The same, integers and bools in float32, for arithmetic on integers would wrap around."""
+    found = _real(name, x)
+    return found if fn.isdtype(found.dtype, "real floating") else found.astype(fn.float32)
 
 
 def sigmoid(x: fn.array) -> fn.array:
@@ -23,7 +53,7 @@ def sigmoid(x: fn.array) -> fn.array:
     >>> nn.sigmoid(fn.array(0.0)).item()
     0.5
     """
-    return fn.sigmoid(x)
+    return fn.sigmoid(_array("sigmoid", x))
 
 
 def relu(x: fn.array) -> fn.array:
@@ -34,7 +64,7 @@ def relu(x: fn.array) -> fn.array:
     >>> nn.relu(fn.array([-1.0, 2.0])).tolist()
     [0.0, 2.0]
     """
-    return fn.maximum(x, 0)
+    return fn.maximum(_real("relu", x), 0)
 
 
 def relu2(x: fn.array) -> fn.array:
@@ -45,7 +75,7 @@ def relu2(x: fn.array) -> fn.array:
     >>> nn.relu2(fn.array([-1.0, 2.0])).tolist()
     [0.0, 4.0]
     """
-    return fn.square(fn.maximum(x, 0))
+    return fn.square(fn.maximum(_real("relu2", x), 0))
 
 
 def relu6(x: fn.array) -> fn.array:
@@ -56,7 +86,7 @@ def relu6(x: fn.array) -> fn.array:
     >>> nn.relu6(fn.array([-1.0, 2.0, 8.0])).tolist()
     [0.0, 2.0, 6.0]
     """
-    return fn.minimum(fn.maximum(x, 0), 6)
+    return fn.minimum(fn.maximum(_real("relu6", x), 0), 6)
 
 
 def leaky_relu(x: fn.array, negative_slope: float = 0.01) -> fn.array:
@@ -67,7 +97,8 @@ def leaky_relu(x: fn.array, negative_slope: float = 0.01) -> fn.array:
     >>> nn.leaky_relu(fn.array([-4.0, 2.0]), 0.5).tolist()
     [-2.0, 2.0]
     """
-    return fn.where(x >= 0, x, negative_slope * x)
+    x = _floats("leaky_relu", x)
+    return fn.where(x >= 0, x, number("leaky_relu", "negative_slope", negative_slope) * x)
 
 
 def prelu(x: fn.array, alpha: fn.array) -> fn.array:
@@ -80,6 +111,7 @@ def prelu(x: fn.array, alpha: fn.array) -> fn.array:
     >>> nn.prelu(fn.array([-4.0, 2.0]), fn.array(0.5)).tolist()
     [-2.0, 2.0]
     """
+    x, alpha = _floats("prelu", x), _real("prelu", alpha, "alpha")
     # What `alpha` multiplies is bounded above, so that an infinite x leaves its gradient alone.
     return fn.where(x >= 0, x, alpha * fn.minimum(x, 0))
 
@@ -97,17 +129,24 @@ def elu(x: fn.array, alpha: float = 1.0) -> fn.array:
     >>> [round(v, 4) for v in nn.elu(fn.array([-1.0, 2.0])).tolist()]
     [-0.6321, 2.0]
     """
+    x, alpha = _floats("elu", x), number("elu", "alpha", alpha)
     return fn.where(x > 0, x, alpha * fn.expm1(_not_positive(x)))
 
 
 def celu(x: fn.array, alpha: float = 1.0) -> fn.array:
-    """Compute ``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)``.
+    """Compute ``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)``. The derivative at 0 is 1.
+
+    Raises:
+        ValueError: `alpha` is 0.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> [round(v, 4) for v in nn.celu(fn.array([-1.0, 2.0])).tolist()]
     [-0.6321, 2.0]
     """
+    x, alpha = _floats("celu", x), number("celu", "alpha", alpha)
+    if not isinstance(alpha, fn.array) and alpha == 0:
+        raise ValueError("celu: alpha must not be 0")
     return fn.where(x > 0, x, alpha * fn.expm1(_not_positive(x) / alpha))
 
 
@@ -121,7 +160,11 @@ def selu(x: fn.array) -> fn.array:
     >>> round(nn.selu(fn.array(1.0)).item(), 4)
     1.0507
     """
-    return elu(x, _SELU_ALPHA) * _SELU_SCALE
+    return elu(_floats("selu", x), _SELU_ALPHA) * _SELU_SCALE
+
+
+def _times_sigmoid(x: fn.array, slope: float) -> fn.array:
+    return fn.maximum(x, _LOW) * fn.sigmoid(slope * fn.minimum(x, _HIGH))
 
 
 def silu(x: fn.array) -> fn.array:
@@ -132,7 +175,7 @@ def silu(x: fn.array) -> fn.array:
     >>> round(nn.silu(fn.array(1.0)).item(), 4)
     0.7311
     """
-    return fn.maximum(x, _LOW) * fn.sigmoid(x)
+    return _times_sigmoid(_floats("silu", x), 1.0)
 
 
 def gelu(x: fn.array) -> fn.array:
@@ -158,6 +201,7 @@ def gelu_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_approx(fn.array(1.0)).item(), 4)
     0.8412
     """
+    x = _floats("gelu_approx", x)
     # (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits where it is small. Beyond 22 it is 0 or 1 in every dtype.
     low = fn.maximum(x, -22.0)
     y = fn.minimum(low, 22.0)
@@ -172,17 +216,25 @@ def gelu_fast_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_fast_approx(fn.array(1.0)).item(), 4)
     0.8458
     """
-    return fn.maximum(x, _LOW) * fn.sigmoid(1.702 * x)
+    return _times_sigmoid(_floats("gelu_fast_approx", x), 1.702)
 
 
 def glu(x: fn.array, axis: int = -1) -> fn.array:
     """Split an axis into halves ``a`` and ``b`` and compute ``a * sigmoid(b)``.
+
+    Raises:
+        ValueError: The length of the axis is odd.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.glu(fn.array([4.0, 0.0])).tolist()
     [2.0]
     """
+    x, axis = _array("glu", x), integer(axis, "glu: axis")
+    if not -x.ndim <= axis < x.ndim:
+        raise fn.AxisError(f"glu: an array of shape {x.shape} has no axis {axis}")
+    if x.shape[axis] % 2:
+        raise ValueError(f"glu: the length of axis {axis} of shape {x.shape} is odd and has no halves")
     a, b = fn.split(x, 2, axis=axis)
     return a * fn.sigmoid(b)
 
@@ -195,7 +247,7 @@ def tanh(x: fn.array) -> fn.array:
     >>> nn.tanh(fn.array(0.0)).item()
     0.0
     """
-    return fn.tanh(x)
+    return fn.tanh(_array("tanh", x))
 
 
 def softplus(x: fn.array) -> fn.array:
@@ -206,7 +258,7 @@ def softplus(x: fn.array) -> fn.array:
     >>> round(nn.softplus(fn.array(0.0)).item(), 4)
     0.6931
     """
-    return fn.logaddexp(x, 0)
+    return fn.logaddexp(_floats("softplus", x), 0)
 
 
 def softsign(x: fn.array) -> fn.array:
@@ -217,6 +269,7 @@ def softsign(x: fn.array) -> fn.array:
     >>> nn.softsign(fn.array([-1.0, 3.0])).tolist()
     [-0.5, 0.75]
     """
+    x = _floats("softsign", x)
     infinite = fn.isinf(x)
     y = fn.where(infinite, 0, x)
     return fn.where(infinite, fn.sign(x), y / (1 + fn.abs(y)))
@@ -230,7 +283,8 @@ def softshrink(x: fn.array, lambd: float = 0.5) -> fn.array:
     >>> nn.softshrink(fn.array([-2.0, 0.25, 1.0])).tolist()
     [-1.5, 0.0, 0.5]
     """
-    return fn.where(fn.abs(x) > lambd, x - fn.sign(x) * lambd, 0)
+    x, lambd = _floats("softshrink", x), number("softshrink", "lambd", lambd, 0.0)
+    return fn.where(fn.abs(x) <= lambd, 0, x - fn.sign(x) * lambd)
 
 
 def hard_shrink(x: fn.array, lambd: float = 0.5) -> fn.array:
@@ -241,18 +295,26 @@ def hard_shrink(x: fn.array, lambd: float = 0.5) -> fn.array:
     >>> nn.hard_shrink(fn.array([-2.0, 0.25, 1.0])).tolist()
     [-2.0, 0.0, 1.0]
     """
-    return fn.where(fn.abs(x) > lambd, x, 0)
+    x, lambd = _real("hard_shrink", x), number("hard_shrink", "lambd", lambd, 0.0)
+    return fn.where((x >= -lambd) & (x <= lambd), 0, x)
 
 
 def hard_tanh(x: fn.array, min_val: float = -1.0, max_val: float = 1.0) -> fn.array:
     """Clip `x` to the interval from `min_val` to `max_val`.
+
+    Raises:
+        ValueError: `min_val` is above `max_val`.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.hard_tanh(fn.array([-2.0, 0.25, 1.5])).tolist()
     [-1.0, 0.25, 1.0]
     """
-    return fn.minimum(fn.maximum(x, min_val), max_val)
+    x = _floats("hard_tanh", x)
+    low, high = number("hard_tanh", "min_val", min_val), number("hard_tanh", "max_val", max_val)
+    if not isinstance(low, fn.array) and not isinstance(high, fn.array) and low > high:
+        raise ValueError(f"hard_tanh: min_val must be at most max_val, got {low} and {high}")
+    return fn.minimum(fn.maximum(x, low), high)
 
 
 def hardswish(x: fn.array) -> fn.array:
@@ -263,6 +325,7 @@ def hardswish(x: fn.array) -> fn.array:
     >>> nn.hardswish(fn.array([-4.0, 3.0])).tolist()
     [-0.0, 3.0]
     """
+    x = _floats("hardswish", x)
     return fn.maximum(x, -3) * (relu6(x + 3) / 6)
 
 
@@ -276,7 +339,8 @@ def mish(x: fn.array) -> fn.array:
     >>> round(nn.mish(fn.array(1.0)).item(), 4)
     0.8651
     """
-    return fn.maximum(x, _LOW) * fn.tanh(softplus(x))
+    x = _floats("mish", x)
+    return fn.maximum(x, _LOW) * fn.tanh(softplus(fn.minimum(x, _HIGH)))
 
 
 def step(x: fn.array, threshold: float = 0.0) -> fn.array:
@@ -287,7 +351,7 @@ def step(x: fn.array, threshold: float = 0.0) -> fn.array:
     >>> nn.step(fn.array([-1.0, 0.0, 2.0])).tolist()
     [0, 1, 1]
     """
-    return fn.where(x >= threshold, 1, 0)
+    return fn.where(_real("step", x) >= number("step", "threshold", threshold), 1, 0)
 
 
 def log_sigmoid(x: fn.array) -> fn.array:
@@ -298,7 +362,7 @@ def log_sigmoid(x: fn.array) -> fn.array:
     >>> round(nn.log_sigmoid(fn.array(0.0)).item(), 4)
     -0.6931
     """
-    return -softplus(-x)
+    return -fn.logaddexp(-_floats("log_sigmoid", x), 0)
 
 
 def softmax(x: fn.array, axis: int = -1) -> fn.array:
@@ -309,7 +373,7 @@ def softmax(x: fn.array, axis: int = -1) -> fn.array:
     >>> nn.softmax(fn.array([1.0, 1.0])).tolist()
     [0.5, 0.5]
     """
-    return fn.softmax(x, axis=axis)
+    return fn.softmax(_array("softmax", x), axis=axis)
 
 
 def softmin(x: fn.array, axis: int = -1) -> fn.array:
@@ -320,7 +384,7 @@ def softmin(x: fn.array, axis: int = -1) -> fn.array:
     >>> nn.softmin(fn.array([1.0, 1.0])).tolist()
     [0.5, 0.5]
     """
-    return fn.softmax(-x, axis=axis)
+    return fn.softmax(-_floats("softmin", x), axis=axis)
 
 
 def log_softmax(x: fn.array, axis: int = -1) -> fn.array:
@@ -331,6 +395,14 @@ def log_softmax(x: fn.array, axis: int = -1) -> fn.array:
     >>> nn.log_softmax(fn.array([0.0, 1000.0])).tolist()
     [-1000.0, 0.0]
     """
+    x = _floats("log_softmax", x)
+    axes = tuple(
+        place % x.ndim if -x.ndim <= place < x.ndim else place for place in integers(axis, "log_softmax: axis")
+    )
+    if any(not 0 <= place < x.ndim for place in axes):
+        raise fn.AxisError(f"log_softmax: an array of shape {x.shape} has no axis {axis}")
+    if x.size == 0:
+        return x
     # First the maximum: subtracted together with the logarithm of the sum, that would be lost in it by rounding.
     x = x - fn.stop_gradient(fn.max(x, axis=axis, keepdims=True))
     return x - fn.logsumexp(x, axis=axis, keepdims=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import funcnn as fn
+from funcnn._arguments import flag, integer
 
-from ._common import Reduction, as_array, floats, number, position, reduce, same_shapes, weighted
+from ._common import Reduction, as_array, class_weight, floats, number, position, reduce, same_shapes, weighted
 
 
 def _class_indices(name: str, targets: fn.array, count: int, ignore_index: int | None) -> fn.array:
@@ -51,7 +51,8 @@ def cross_entropy(
 ) -> fn.array:
     """Compute the cross entropy of targets and the softmax of logits.
 
-    A logit of minus infinity rules its class out: it costs nothing where the target gives the class no probability.
+    A logit of minus infinity rules its class out: it costs nothing where the target gives the class no probability, or
+    `class_weights` no weight.
 
     Args:
         logits: Scores of the classes along `axis`.
@@ -96,13 +97,12 @@ def cross_entropy(
             f"shape {logits.shape}, got targets of shape {targets.shape}"
         )
     count = logits.shape[axis]
+    if count == 0:
+        raise ValueError(f"{name}: logits of shape {logits.shape} have no classes along axis {axis}")
     along = [1] * logits.ndim
     along[axis] = count
     if class_weights is not None:
-        class_weights = as_array(name, "class_weights", class_weights)
-        if class_weights.shape != (count,):
-            raise ValueError(f"{name}: class_weights must have the shape ({count},), got {class_weights.shape}")
-        class_weights = fn.reshape(class_weights.astype(logits.dtype), along)
+        class_weights = fn.reshape(class_weight(name, class_weights, count, logits.dtype), along)
     if probabilities:
         if ignore_index is not None:
             raise ValueError(f"{name}: ignore_index is for class indices, but the targets are probabilities")
@@ -110,7 +110,7 @@ def cross_entropy(
         dtype, wide = fn.promote_types(dtype, given), fn.promote_types(logits.dtype, targets.dtype)
         loss = _of_probabilities(logits.astype(wide), targets.astype(wide), class_weights, axis, smoothing)
         return reduce(name, weighted(name, loss, weights), reduction, dtype)
-    ignore = None if ignore_index is None else operator.index(ignore_index)
+    ignore = None if ignore_index is None else integer(ignore_index, f"{name}: ignore_index")
     targets = fn.expand_dims(_class_indices(name, targets, count, ignore), axis)
     ignored = None if ignore is None else targets == ignore
     if ignored is not None:  # what stands there may be anything
@@ -138,9 +138,11 @@ def _of_indices(
     weight = fn.ones_like(loss)
     if class_weights is not None:
         weight = fn.sum(fn.where(chosen, class_weights, 0.0), axis=axis, keepdims=True)
-        loss = loss * weight
+        loss = fn.where(weight == 0, 0.0, loss) * weight
     if smoothing:
-        spread = normaliser - shifted if class_weights is None else class_weights * (normaliser - shifted)
+        spread = normaliser - shifted
+        if class_weights is not None:
+            spread = class_weights * fn.where(class_weights == 0, 0.0, spread)
         loss = (1.0 - smoothing) * loss + smoothing * fn.mean(spread, axis=axis, keepdims=True)
     return loss, weight
 
@@ -150,9 +152,10 @@ def _of_probabilities(logits: fn.array, targets: fn.array, class_weights: Any, a
         targets = (1.0 - smoothing) * targets + smoothing / logits.shape[axis]
     shifted = logits - fn.stop_gradient(fn.max(logits, axis=axis, keepdims=True))
     normaliser = _normaliser(shifted, axis)
+    if class_weights is not None:
+        targets = class_weights * targets
     ruled_out = (targets == 0) & (shifted == float("-inf"))
-    loss = targets * (normaliser - fn.where(ruled_out, 0.0, shifted))
-    return fn.sum(loss if class_weights is None else class_weights * loss, axis=axis)
+    return fn.sum(targets * (normaliser - fn.where(ruled_out, 0.0, shifted)), axis=axis)
 
 
 def binary_cross_entropy(
@@ -166,7 +169,7 @@ def binary_cross_entropy(
 
     Args:
         inputs: Logits, or probabilities in ``[0, 1]`` if `with_logits` is false. The logarithms of probabilities are at least
-            -100 and their slopes at most 1e12, so losses and gradients are finite at 0 and 1.
+            -100 and their slopes at most 1e12 (65504 in float16), so losses and gradients are finite at 0 and 1.
         targets: The probabilities that are right, usually 0 or 1.
         weights: Factors for the losses, with their shape.
         with_logits: Whether `inputs` are logits, which is more precise.
@@ -181,7 +184,9 @@ def binary_cross_entropy(
     0.6931
     """
     name = "binary_cross_entropy"
+    flag(with_logits, f"{name}: with_logits")
     same_shapes(name, inputs=inputs, targets=targets)
+    given = as_array(name, "inputs", inputs).dtype
     dtype, (inputs, targets) = floats(name, inputs=inputs, targets=targets)
     against = 1.0 - targets
     if with_logits:
@@ -191,15 +196,16 @@ def binary_cross_entropy(
         wrong = fn.where((against == 0) & (inputs == infinity), 0.0, inputs)
         loss = targets * fn.logaddexp(-right, 0.0) + against * fn.logaddexp(wrong, 0.0)
     else:
-        loss = -(targets * _bounded_log(inputs, fn.log) + against * _bounded_log(-inputs, fn.log1p))
+        least = 1.0 / 65504.0 if given == fn.float16 else 1e-12
+        loss = -(targets * _bounded_log(inputs, fn.log, least) + against * _bounded_log(-inputs, fn.log1p, least))
     return reduce(name, weighted(name, loss, weights), reduction, dtype)
 
 
-def _bounded_log(x: fn.array, log: Any) -> fn.array:
-    """``log(x)`` (or ``log1p(x)``), at least -100, with a slope of at most 1e12."""
+def _bounded_log(x: fn.array, log: Any, least: float) -> fn.array:
+    """``log(x)`` (or ``log1p(x)``), at least -100, with a slope of at most ``1 / least``."""
     distance = x if log is fn.log else 1.0 + x
-    steep = distance < 1e-12
-    line = distance * 1e12
+    steep = distance < least
+    line = distance * (1.0 / least)
     flat = line + fn.stop_gradient(fn.maximum(log(x), -100.0) - line)
     return fn.where(steep, flat, log(fn.where(steep, 0.5 if log is fn.log else -0.5, x)))
 
@@ -245,7 +251,7 @@ def nll_loss(
             f"{name}: log probabilities of shape {inputs.shape} take class indices of shape {expected}, got targets of "
             f"shape {targets.shape}"
         )
-    ignore = None if ignore_index is None else operator.index(ignore_index)
+    ignore = None if ignore_index is None else integer(ignore_index, f"{name}: ignore_index")
     targets = _class_indices(name, targets, count, ignore)
     invalid = (targets < 0) | (targets >= count)
     if count == 0:
@@ -256,11 +262,8 @@ def nll_loss(
         loss = -fn.squeeze(fn.take_along_axis(inputs, fn.expand_dims(safe, axis), axis), axis)
     weight = fn.ones_like(loss)
     if class_weights is not None:
-        class_weights = as_array(name, "class_weights", class_weights)
-        if class_weights.shape != (count,):
-            raise ValueError(f"{name}: class_weights must have the shape ({count},), got {class_weights.shape}")
-        weight = fn.take(class_weights.astype(inputs.dtype), safe, axis=0)
-        loss = loss * weight
+        weight = fn.take(class_weight(name, class_weights, count, inputs.dtype), safe, axis=0)
+        loss = fn.where(weight == 0, 0.0, loss * weight)
     loss = fn.where(invalid, float("nan"), loss)
     if ignore is not None:
         ignored = targets == ignore

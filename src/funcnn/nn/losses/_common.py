@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any, Literal
 
 import funcnn as fn
+from funcnn._arguments import integer
+from funcnn._hyper import checked
 
 Reduction = Literal["none", "mean", "sum"]
 
@@ -40,8 +41,7 @@ def floats(name: str, **arguments: Any) -> tuple[fn.Dtype, list[fn.array]]:
     arrays = {what: as_array(name, what, x) for what, x in arguments.items()}
     dtype = None
     for what, x in arrays.items():
-        if fn.isdtype(x.dtype, "complex floating"):
-            raise TypeError(f"{name}: {what} must be real, got {x.dtype}")
+        _check_real(name, what, x)
         if fn.isdtype(x.dtype, "real floating"):
             dtype = x.dtype if dtype is None else fn.promote_types(dtype, x.dtype)
     dtype = dtype or fn.float32
@@ -62,26 +62,42 @@ def weighted(name: str, loss: fn.array, weights: Any) -> fn.array:
     if weights is None:
         return loss
     weights = as_array(name, "weights", weights)
+    _check_real(name, "weights", weights)
     if weights.shape != loss.shape:
         raise ValueError(f"{name}: the weights must have the shape of the loss, {loss.shape}, got {weights.shape}")
     result: fn.array = loss * weights.astype(loss.dtype)
     return result
 
 
+def class_weight(name: str, weights: Any, count: int, dtype: fn.Dtype) -> fn.array:
+    """Factors for the classes."""
+    weights = as_array(name, "class_weights", weights)
+    if weights.shape != (count,):
+        raise ValueError(f"{name}: class_weights must have the shape ({count},), got {weights.shape}")
+    _check_real(name, "class_weights", weights)
+    factors: fn.array = weights.astype(dtype)
+    return factors
+
+
+def _check_real(name: str, what: str, x: fn.array) -> None:
+    if fn.isdtype(x.dtype, "complex floating"):
+        raise TypeError(f"{name}: {what} must be real, got {x.dtype}")
+
+
 def position(name: str, axis: Any, ndim: int) -> int:
     """An axis counted from the front."""
-    place: int = operator.index(axis)
+    place = integer(axis, f"{name}: axis")
     if not -ndim <= place < ndim:
         raise fn.AxisError(f"{name}: axis {axis} of an array of {ndim} {'axis' if ndim == 1 else 'axes'}")
     return place % ndim
 
 
 def number(name: str, what: str, value: Any, low: float = -math.inf, *, above: bool = False) -> float:
-    """A number of at least `low`, or above it."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: {what} must be a number, got {value!r}") from None
-    if not (found > low if above else found >= low):
-        raise ValueError(f"{name}: {what} must be {'above' if above else 'at least'} {low:g}, got {value}")
+    """A number of at least `low`, or above it; it decides what is computed, so an array must be a known one."""
+    if isinstance(value, fn.array):
+        try:
+            value = value.item()
+        except (ValueError, fn.TracedValueError):
+            raise TypeError(f"{name}: {what} must be a number, got {value!r}") from None
+    found: float = checked(name, what, value, low, above=above)
     return found

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import funcnn as fn
+from funcnn._arguments import flag
 
 from ._common import Reduction, floats, number, position, reduce, same_shapes
 
@@ -63,6 +64,7 @@ def gaussian_nll_loss(
     2.0
     """
     name = "gaussian_nll_loss"
+    flag(full, f"{name}: full")
     same_shapes(name, inputs=inputs, targets=targets, vars=vars)
     dtype, (inputs, targets, vars) = floats(name, inputs=inputs, targets=targets, vars=vars)
     vars = fn.maximum(vars, number(name, "eps", eps, 0.0, above=True))
