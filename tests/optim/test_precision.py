@@ -125,6 +125,17 @@ class TestGlobalNorm:
         assert optim.global_norm(fn.array([3, 4])).item() == 5.0
         assert fn.grad(optim.global_norm)(fn.zeros(2)).tolist() == [0.0, 0.0]
 
+    @pytest.mark.parametrize(
+        "dtype, exponents", [("float32", (-44, -30, -19, 0, 18, 38)), ("float64", (-320, -200, 0, 307))]
+    )
+    def test_every_scale(self, dtype, exponents):
+        for exponent in exponents:
+            x = fn.array([3.0 * 10.0**exponent / 4, 10.0**exponent], dtype=getattr(fn, dtype))
+            wanted = np.hypot(*np.asarray(x).astype(np.longdouble))
+            assert optim.global_norm({"a": x[:1], "b": x[1:]}).item() == pytest.approx(float(wanted), rel=1e-6)
+            if abs(exponent) < 300 and exponent > -40:  # where the numbers have all their digits
+                np.testing.assert_allclose(np.asarray(fn.grad(optim.global_norm)(x)), [0.6, 0.8], rtol=1e-5)
+
     def test_clipping(self):
         clip = optim.clip_by_global_norm(1.0)
         for grads, expected in [
@@ -173,6 +184,27 @@ def test_what_has_no_gradient_keeps_state_and_value(name, compiled):
     assert tree.structure(full) == tree.structure(state) and last["c"].item() != after["c"].item()
 
 
+def test_clipping_of_gradients_whose_norm_is_out_of_range():
+    clip = optim.clip_by_global_norm(2.0)
+    for x in (fn.array([3e38, 3e38]), fn.array([1.5e308, 1.5e308], dtype=fn.float64)):
+        np.testing.assert_allclose(np.asarray(clip.update(x, ())[0]), [2**0.5] * 2, rtol=1e-6)
+    assert clip.update(fn.array([1e-40, 0.0]), ())[0].tolist() == fn.array([1e-40, 0.0]).tolist()
+    assert clip.update({}, ()) == ({}, ())
+    with pytest.raises(TypeError, match="clip: complex gradients have no order; use clip_by_global_norm"):
+        optim.clip(1.0).update(fn.array([1j]), ())
+
+
+@pytest.mark.parametrize(
+    "opt", [optim.adam(0.1), optim.sgd(schedules.linear(0.1, 0.2, 3)), optim.scale(schedules.step(1.0, 0.5, 3))]
+)
+def test_the_count_of_steps_does_not_wrap_around(opt):
+    params = {"w": fn.ones(2)}
+    state = {**opt.init(params), "count": fn.array(2**31 - 2)}
+    for _ in range(3):
+        delta, state = opt.update(params, state, params)
+        assert state["count"].item() == 2**31 - 1 and np.isfinite(np.asarray(delta["w"])).all()
+
+
 LENGTHS = [1, 2, 3, 7, 10, 49, 1000, 99_991]
 ENDS = [0.0, 1.0, 1e-3, 0.3, 1e-5, -0.7]
 
@@ -201,6 +233,70 @@ class TestSchedules:
         values = [rate(i).item() for i in range(9)]
         assert values == sorted(values) and values[-1] == values[-2] == np.float32(0.3).item()
 
+    @pytest.mark.parametrize("steps", [1, 7, 99_991, 2**24 + 1])
+    def test_staircases_fall_at_the_exact_step(self, steps):
+        """Also where float32 does not hold the count."""
+        for schedule in (schedules.step(1.0, 0.5, steps), schedules.exponential(1.0, 0.5, steps, staircase=True)):
+            compiled = fn.compile(schedule)
+            for stair in range(1, min(100, 2**31 // steps)):
+                assert compiled(fn.array(stair * steps)).item() == 0.5**stair
+                assert compiled(fn.array(stair * steps - 1)).item() == 0.5 ** (stair - 1)
+
+    def test_rates_near_1_keep_their_digits(self):
+        for rate in (0.9999, 0.999999, 1.000001):
+            for count in (1, 1000, 1_000_000):
+                assert schedules.exponential(0.1, rate)(count).item() == pytest.approx(
+                    0.1 * rate**count, rel=2e-5, abs=1e-38
+                )
+        assert schedules.exponential(1.0, 0.0)(0).item() == 1.0 and schedules.exponential(1.0, 0.0)(1).item() == 0.0
+
+    def test_counts_below_zero_are_the_start(self):
+        for schedule in (schedules.linear(0.1, 0.2, 3), schedules.cosine(0.1, 3), schedules.warmup_cosine(1.0, 2, 5)):
+            assert schedule(-5).item() == schedule(0).item()
+
+    def test_numbers_in_a_row(self):
+        rate = schedules.join([0.5, schedules.linear(0.0, 1.0, 2), np.float32(2.0)], [1, 3])
+        assert [rate(i).item() for i in range(5)] == [0.5, 0.0, 0.5, 2.0, 2.0]
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (
+                lambda: schedules.join([1.0, 2.0], [1.5]),
+                "join: boundaries must be an integer or a sequence of integers",
+            ),
+            (lambda: schedules.join(3, []), "join: schedules must be a list of schedules, got 3"),
+            (lambda: schedules.join(["a"], []), "join: schedules must be numbers or functions .* got 'a'"),
+            (lambda: schedules.warmup_cosine(1.0, "a", 3), "warmup_cosine: warmup_steps must be a number, got 'a'"),
+            (lambda: schedules.linear(0.0, 1.0, 3)("a"), "linear: the count of steps must be a number, got 'a'"),
+            (
+                lambda: optim.sgd(lambda count: "a").update(fn.ones(1), {"count": fn.array(0)}),
+                "sgd: a schedule must return a number",
+            ),
+            (
+                lambda: optim.scale(lambda count: fn.ones(2)).update(fn.ones(2), {"count": fn.array(0)}),
+                r"an array of shape \(2,\)",
+            ),
+            (
+                lambda: optim.adam(0.1).update(fn.ones(1), {}),
+                r"adam: the state must be what init .* 'count', got a dict of \[\]",
+            ),
+            (
+                lambda: optim.sgd(0.1, momentum=0.9).update(fn.ones(1), ()),
+                "sgd: the state must be .* 'trace', got a tuple",
+            ),
+            (lambda: optim.chain(optim.sgd), "chain: expected optimisers.* got the class sgd: call it"),
+            (lambda: optim.chain(3), "chain: expected optimisers, which have init and update, got 3"),
+            (lambda: optim.chain(optim.sgd(0.1)).update(fn.ones(1), 3), "chain: the state must be the tuple"),
+            (lambda: optim.apply_updates({"w": "a"}, {"w": "a"}), "apply_updates: expected arrays, but w is a str"),
+            (lambda: optim.sgd(0.1).update({"w": 2.0}, {}), "sgd: expected arrays, but w is a float"),
+            (lambda: optim.global_norm({"w": "a"}), "global_norm: expected arrays, but w is a str"),
+        ],
+    )
+    def test_wrong_types(self, make, message):
+        with pytest.raises(TypeError, match=message):
+            make()
+
     @pytest.mark.parametrize(
         ("make", "message"),
         [
@@ -213,6 +309,7 @@ class TestSchedules:
             (lambda: schedules.warmup_cosine(1.0, 10, 10), "warmup_steps=10 and steps=10"),
             (lambda: schedules.warmup_cosine(1.0, -1, 10), "warmup_steps=-1"),
             (lambda: schedules.join([schedules.constant(1.0)] * 3, [5, 2]), "boundaries in increasing order"),
+            (lambda: schedules.join([1.0, 2.0], [-1]), r"join: boundaries must be at least 0, got \[-1\]"),
             (lambda: schedules.constant(float("nan")), "constant: value must be a number, got nan"),
         ],
     )
@@ -266,7 +363,7 @@ class TestHyperparameters:
         wrong = {"a": fn.ones(4), "b": (fn.ones((4, 1)),)}
         with pytest.raises(ValueError, match=rf"{name}: at b.0 there are shapes \(4, 1\) and \(4,\)"):
             opt.update(wrong, opt.init(params), params)
-        with pytest.raises(ValueError, match=rf"{name}: at b there are shapes \(4,\) and tuple"):
+        with pytest.raises(ValueError, match=rf"{name}: at b there are shapes \(4,\) and a tuple"):
             opt.update({"a": fn.ones(4), "b": fn.ones(4)}, opt.init(params), params)
         with pytest.raises(
             ValueError, match=f"{name}: gradients, state and parameters belong to different trees: .* at b"
@@ -276,7 +373,7 @@ class TestHyperparameters:
         with pytest.raises(ValueError, match="different trees: the trees differ at b.0: expected a leaf, got absent"):
             opt.update(params, opt.init(part), part)
         if opt.momentum if isinstance(opt, optim.sgd) else True:
-            with pytest.raises(TypeError, match=f"{name}: parameters must be arrays, but b.0 is a float"):
+            with pytest.raises(TypeError, match=f"{name}: expected arrays, but b.0 is a float"):
                 opt.init({"a": fn.ones(4), "b": (1.0,)})
 
     def test_steps_that_do_not_fit(self):

@@ -15,13 +15,16 @@ from funcnn._hyper import number, plain_fields
 from ._protocol import (
     ScalarOrSchedule,
     combine,
+    each,
+    first_count,
     needs_params,
+    next_count,
+    part_of,
     scaled,
     squared_size,
     value_at,
     wide,
     wide_zeros,
-    zeros_for,
 )
 
 
@@ -45,18 +48,19 @@ class _Adam:
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` of steps, first moments ``mu`` and second moments ``nu``."""
         return {
-            "count": fn.array(0, dtype=fn.int32),
-            "mu": zeros_for(type(self).__name__, wide_zeros, params),
-            "nu": zeros_for(type(self).__name__, _real_zeros, params),
+            "count": first_count(),
+            "mu": each(type(self).__name__, wide_zeros, params),
+            "nu": each(type(self).__name__, _real_zeros, params),
         }
 
     def _steps(self, grads: Any, state: dict[str, Any], params: Any, decay: Any, mask: Any) -> tuple[Any, Any]:
         b1, b2 = self.b1, self.b2
         name = type(self).__name__
-        mu = combine(name, lambda g, m: b1 * m + (1.0 - b1) * wide(g), grads, state["mu"])
-        nu = combine(name, lambda g, v: b2 * v + (1.0 - b2) * squared_size(wide(g)), grads, state["nu"])
-        count = state["count"] + 1
-        rate = value_at(self.learning_rate, state["count"])
+        before, old_mu, old_nu = (part_of(name, state, key) for key in ("count", "mu", "nu"))
+        mu = combine(name, lambda g, m: b1 * m + (1.0 - b1) * wide(g), grads, old_mu)
+        nu = combine(name, lambda g, v: b2 * v + (1.0 - b2) * squared_size(wide(g)), grads, old_nu)
+        count = next_count(before)
+        rate = value_at(name, self.learning_rate, before)
 
         # Scalars of a step, computed once for each dtype and shared by all parameters.
         @functools.cache
@@ -73,7 +77,7 @@ class _Adam:
             return scaled(-rate, direction)
 
         # What has no gradient keeps its moments.
-        new = {"count": count, "mu": tree.merge(state["mu"], mu), "nu": tree.merge(state["nu"], nu)}
+        new = {"count": count, "mu": tree.merge(old_mu, mu), "nu": tree.merge(old_nu, nu)}
         steps = tree.map(direction, mu, nu)
         if not isinstance(decay, fn.array) and not decay:
             return tree.map(step, steps), new

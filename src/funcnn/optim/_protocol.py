@@ -7,10 +7,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._hyper import plain
 
 # A learning rate: a number, or a function from the count of steps taken so far (an int32 array) to one.
 Schedule = Callable[[fn.array], Any]
 ScalarOrSchedule = float | Schedule
+
+_LAST_COUNT = 2**31 - 1
 
 
 @runtime_checkable
@@ -39,6 +42,10 @@ def apply_updates(params: Any, delta: Any) -> Any:
         params: A tree of arrays.
         delta: A tree of the same structure, from ``update``. Where it has ``absent`` parameters stay as they are.
 
+    Raises:
+        ValueError: Structures or shapes differ; the message names the path.
+        TypeError: A leaf is not an array.
+
     >>> import funcnn as fn
     >>> from funcnn import optim
     >>> optim.apply_updates({"w": fn.array([1.0, 2.0])}, {"w": fn.array([0.5, -0.5])})["w"].tolist()
@@ -54,10 +61,13 @@ def combine(name: str, f: Callable[..., fn.array], grads: Any, other: Any) -> An
     def checked(g: fn.array, x: fn.array) -> fn.array:
         nonlocal leaf
         leaf += 1
-        ours, theirs = (getattr(each, "shape", type(each).__name__) for each in (g, x))
-        if ours != theirs:
+        ours, theirs = getattr(g, "shape", None), getattr(x, "shape", None)
+        if ours is None or ours != theirs:
             path = tree.paths(grads)[leaf] or "the root"
-            raise ValueError(f"{name}: at {path} there are shapes {ours} and {theirs}, which must be the same")
+            if ours is None:
+                raise TypeError(f"{name}: expected arrays, but {path} is a {type(g).__name__}")
+            other = theirs if theirs is not None else f"a {type(x).__name__}"
+            raise ValueError(f"{name}: at {path} there are shapes {ours} and {other}, which must be the same")
         return f(g, x)
 
     try:
@@ -69,17 +79,42 @@ def combine(name: str, f: Callable[..., fn.array], grads: Any, other: Any) -> An
         raise ValueError(f"{name}: gradients, state and parameters belong to different trees: {text}") from None
 
 
-def zeros_for(name: str, make: Callable[[fn.array], fn.array], params: Any) -> Any:
-    """Map over parameters to begin a state."""
-    for path, p in tree.leaves_with_path(params):
-        if not hasattr(p, "dtype") or not hasattr(p, "shape"):
-            raise TypeError(f"{name}: parameters must be arrays, but {path or 'the root'} is a {type(p).__name__}")
-    return tree.map(make, params)
+def each(name: str, f: Callable[[fn.array], fn.array], arrays: Any) -> Any:
+    """Map over a tree of arrays."""
+    for i, x in enumerate(tree.leaves(arrays)):
+        if not hasattr(x, "dtype") or not hasattr(x, "shape"):
+            path = tree.paths(arrays)[i] or "the root"
+            raise TypeError(f"{name}: expected arrays, but {path} is a {type(x).__name__}")
+    return tree.map(f, arrays)
 
 
-def value_at(rate: ScalarOrSchedule, count: fn.array) -> Any:
+def part_of(name: str, state: Any, key: str) -> Any:
+    """What an optimiser keeps in its state under a name."""
+    if not isinstance(state, (dict, fn.frozendict)) or key not in state:
+        there = f"a dict of {list(state)}" if isinstance(state, (dict, fn.frozendict)) else f"a {type(state).__name__}"
+        raise TypeError(f"{name}: the state must be what init or the last update returned, with {key!r}, got {there}")
+    return state[key]
+
+
+def value_at(name: str, rate: ScalarOrSchedule, count: fn.array) -> Any:
     """The rate at a step; a schedule gives an array, so that another value plans nothing again."""
-    return rate(count) if callable(rate) else rate
+    if not callable(rate):
+        return rate
+    value = plain(rate(count))
+    if getattr(value, "ndim", None) != 0 and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+        got = f"an array of shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}"
+        raise TypeError(f"{name}: a schedule must return a number, got {got}")
+    return value
+
+
+def first_count() -> fn.array:
+    """The count of steps before the first."""
+    return fn.array(0, dtype=fn.int32)
+
+
+def next_count(count: fn.array) -> fn.array:
+    """The count after a step. It ends at the largest that there is, for schedules go on as they end."""
+    return fn.minimum(count, _LAST_COUNT - 1) + 1
 
 
 def wide(x: fn.array) -> fn.array:

@@ -6,11 +6,23 @@ from typing import Any
 
 import attrs
 
-import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
-from ._protocol import ScalarOrSchedule, combine, decayed, needs_params, scaled, value_at, wide, wide_zeros, zeros_for
+from ._protocol import (
+    ScalarOrSchedule,
+    combine,
+    decayed,
+    each,
+    first_count,
+    needs_params,
+    next_count,
+    part_of,
+    scaled,
+    value_at,
+    wide,
+    wide_zeros,
+)
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -49,9 +61,9 @@ class sgd:
         """Make the state: ``count`` if the learning rate is a schedule, ``trace`` with momentum."""
         state: dict[str, Any] = {}
         if callable(self.learning_rate):
-            state["count"] = fn.array(0, dtype=fn.int32)
+            state["count"] = first_count()
         if self.momentum:
-            state["trace"] = zeros_for("sgd", wide_zeros, params)
+            state["trace"] = each("sgd", wide_zeros, params)
         return state
 
     def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -59,15 +71,16 @@ class sgd:
         new: dict[str, Any] = {}
         rate: Any = self.learning_rate
         if callable(rate):
-            rate = value_at(rate, state["count"])
-            new["count"] = state["count"] + 1
+            count = part_of("sgd", state, "count")
+            rate, new["count"] = value_at("sgd", rate, count), next_count(count)
         if self.weight_decay:
             needs_params("sgd", params)
             grads = combine("sgd", lambda g, p: decayed(g, self.weight_decay, p), grads, params)
         steps = grads
         if self.momentum:
-            steps = combine("sgd", lambda g, t: wide(g) + self.momentum * t, grads, state["trace"])
-            new["trace"] = tree.merge(state["trace"], steps)  # what has no gradient keeps its own
+            trace = part_of("sgd", state, "trace")
+            steps = combine("sgd", lambda g, t: wide(g) + self.momentum * t, grads, trace)
+            new["trace"] = tree.merge(trace, steps)  # what has no gradient keeps its own
             if self.nesterov:
                 steps = tree.map(lambda g, t: wide(g) + self.momentum * t, grads, steps)
-        return tree.map(lambda step: scaled(-rate, step), steps), new
+        return each("sgd", lambda step: scaled(-rate, step), steps), new

@@ -11,7 +11,21 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
-from ._protocol import Optimizer, ScalarOrSchedule, combine, decayed, needs_params, scaled, squared_size, value_at, wide
+from ._protocol import (
+    Optimizer,
+    ScalarOrSchedule,
+    combine,
+    decayed,
+    each,
+    first_count,
+    needs_params,
+    next_count,
+    part_of,
+    scaled,
+    squared_size,
+    value_at,
+    wide,
+)
 
 
 @attrs.frozen(init=False)
@@ -29,6 +43,10 @@ class chain:
     transforms: tuple[Optimizer, ...]
 
     def __init__(self, *transforms: Optimizer) -> None:
+        for transform in transforms:
+            if isinstance(transform, type) or not isinstance(transform, Optimizer):
+                got = f"the class {transform.__name__}: call it" if isinstance(transform, type) else repr(transform)
+                raise TypeError(f"chain: expected optimisers, which have init and update, got {got}")
         self.__attrs_init__(transforms)
 
     def init(self, params: Any) -> tuple[Any, ...]:
@@ -37,6 +55,8 @@ class chain:
 
     def update(self, grads: Any, state: tuple[Any, ...], params: Any = None) -> tuple[Any, tuple[Any, ...]]:
         """Return the result of the last, and the states of all."""
+        if not isinstance(state, (tuple, list)):
+            raise TypeError(f"chain: the state must be the tuple that init returned, got a {type(state).__name__}")
         if len(state) != len(self.transforms):
             raise ValueError(f"chain: expected the states of {len(self.transforms)} optimisers, got {len(state)}")
         states = []
@@ -53,14 +73,38 @@ def _sum(numbers: list[fn.array]) -> fn.array:
     return functools.reduce(lambda a, b: a + b, numbers)
 
 
-def _at_least(x: fn.array, dtype: fn.Dtype) -> fn.array:
-    return x.astype(fn.promote_types(x.dtype, dtype))
+def _norm(name: str, grads: Any, *, tiny: bool) -> tuple[fn.array, fn.array] | None:
+    """The norm as a quotient: a number whose square is in range, and a power of two. None if there are no arrays.
+
+    Squares that overflow are summed again, scaled; those that round to zero if `tiny` asks for it, which costs another pass.
+    """
+    arrays = tree.leaves(each(name, wide, grads))
+    if not arrays:
+        return None
+    total = _sum([fn.sum(squared_size(x)) for x in arrays])
+    down, least, up = (-600, -500, 570) if total.dtype == fn.float64 else (-100, -62, 86)
+
+    def total_of(scale: Any) -> fn.array:
+        scaled_down = [x.astype(fn.promote_types(x.dtype, total.dtype)) * scale for x in arrays]
+        return _sum([fn.sum(squared_size(x)) for x in scaled_down])
+
+    def power(exponent: int) -> fn.array:
+        return fn.array(2.0**exponent, dtype=total.dtype)
+
+    large = total == float("inf")
+    scale = fn.where(large, power(down), fn.where(total < power(least), power(up), power(0)) if tiny else power(0))
+    total = total_of(scale) if tiny else fn.where(large, total_of(2.0**down), total)
+    zero = total == 0  # there the root has no derivative
+    return fn.where(zero, 0.0, fn.sqrt(fn.where(zero, 1.0, total))), scale
 
 
 def global_norm(grads: Any) -> fn.array:
     """Return the Euclidean norm of all arrays of a tree together, computed in float32 at least.
 
-    The norm of numbers so large that their squares overflow is right too, and so is that of complex numbers.
+    The norm of numbers whose squares overflow or round to zero is right too, and so is that of complex numbers.
+
+    Raises:
+        TypeError: A leaf is not an array.
 
     >>> import funcnn as fn
     >>> from funcnn import optim
@@ -69,16 +113,8 @@ def global_norm(grads: Any) -> fn.array:
     >>> optim.global_norm(fn.array([3 + 4j])).item()
     5.0
     """
-    arrays = [wide(x) for x in tree.leaves(grads)]
-    if not arrays:
-        return fn.array(0.0)
-
-    total = _sum([fn.sum(squared_size(x)) for x in arrays])
-    small = 2.0**-600 if total.dtype == fn.float64 else 2.0**-100
-    scaled_down = _sum([fn.sum(squared_size(_at_least(x, total.dtype) * small)) for x in arrays])
-    overflow, zero = total == float("inf"), total == 0  # at zero the root has no derivative
-    root = fn.sqrt(fn.where(zero, 1.0, fn.where(overflow, scaled_down, total)))
-    return fn.where(zero, 0.0, fn.where(overflow, root / small, root))
+    norm = _norm("global_norm", grads, tiny=True)
+    return fn.array(0.0) if norm is None else norm[0] / norm[1]
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -106,8 +142,11 @@ class clip_by_global_norm:
 
     def update(self, grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, tuple[()]]:
         """Return the clipped gradients."""
-        norm = global_norm(grads)
-        factor = fn.minimum(self.max_norm / fn.maximum(norm, 1e-30), 1.0)
+        norm = _norm("clip_by_global_norm", grads, tiny=False)
+        if norm is None:
+            return grads, state
+        root, scale = norm  # the quotient may be too large for the dtype
+        factor = fn.minimum(self.max_norm / fn.where(root == 0, 1.0, root) * scale, 1.0)
         return tree.map(lambda g: scaled(factor, g), grads), state
 
 
@@ -132,7 +171,13 @@ class clip:
 
     def update(self, grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, tuple[()]]:
         """Return the clipped gradients."""
-        return tree.map(lambda g: fn.clip(g, -self.max_delta, self.max_delta), grads), state
+
+        def clipped(g: fn.array) -> fn.array:
+            if fn.isdtype(g.dtype, "complex floating"):
+                raise TypeError("clip: complex gradients have no order; use clip_by_global_norm")
+            return fn.clip(g, -self.max_delta, self.max_delta)
+
+        return each("clip", clipped, grads), state
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -152,14 +197,15 @@ class scale:
 
     def init(self, params: Any) -> Any:
         """Return the count of steps if the factor is a schedule."""
-        return {"count": fn.array(0, dtype=fn.int32)} if callable(self.factor) else ()
+        return {"count": first_count()} if callable(self.factor) else ()
 
     def update(self, grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         """Return the scaled gradients."""
         if not callable(self.factor):
-            return tree.map(lambda g: scaled(self.factor, g), grads), state
-        factor = value_at(self.factor, state["count"])
-        return tree.map(lambda g: scaled(factor, g), grads), {"count": state["count"] + 1}
+            return each("scale", lambda g: scaled(self.factor, g), grads), state
+        count = part_of("scale", state, "count")
+        factor = value_at("scale", self.factor, count)
+        return each("scale", lambda g: scaled(factor, g), grads), {"count": next_count(count)}
 
 
 @attrs.frozen(field_transformer=plain_fields)

@@ -12,13 +12,22 @@ from typing import Any
 import attrs
 
 import funcnn as fn
+from funcnn._arguments import integers
 from funcnn._hyper import number, plain, plain_fields
 
 __all__ = ["constant", "cosine", "exponential", "join", "linear", "step", "warmup", "warmup_cosine"]
 
 
-def _as_float(count: Any) -> fn.array:
-    return fn.asarray(count).astype(fn.float32)
+def _count(name: str, count: Any) -> fn.array:
+    try:
+        return fn.asarray(count)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: the count of steps must be a number, got {count!r}") from None
+
+
+def _done(name: str, count: Any, steps: Any) -> fn.array:
+    """Which part of the steps has been taken, from 0 to 1."""
+    return fn.clip(_count(name, count).astype(fn.float32) / steps, 0.0, 1.0)
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -50,7 +59,7 @@ class linear:
     steps: int = attrs.field(validator=number(1))
 
     def __call__(self, count: Any) -> fn.array:
-        done = fn.clip(_as_float(count) / self.steps, 0.0, 1.0)
+        done = _done("linear", count, self.steps)
         line = self.init_value + (self.end_value - self.init_value) * done
         return fn.where(done < 1.0, line, self.end_value)
 
@@ -71,7 +80,7 @@ class cosine:
     end_value: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, count: Any) -> fn.array:
-        done = fn.clip(_as_float(count) / self.steps, 0.0, 1.0)
+        done = _done("cosine", count, self.steps)
         fallen = fn.square(fn.sin(0.5 * math.pi * done))  # (1 - cos(pi * done)) / 2
         return fn.where(done < 1.0, self.init_value + (self.end_value - self.init_value) * fallen, self.end_value)
 
@@ -91,10 +100,17 @@ class exponential:
     staircase: bool = False
 
     def __call__(self, count: Any) -> fn.array:
-        done = _as_float(count) / self.steps
-        if self.staircase:
-            done = fn.floor(done)
-        return self.init_value * fn.power(fn.array(self.rate, dtype=fn.float32), done)
+        count = _count("exponential", count)
+        if self.staircase and fn.isdtype(count.dtype, "integral") and isinstance(self.steps, int):
+            done = (count // self.steps).astype(fn.float32)  # exact where float32 does not hold the count
+        else:
+            done = count.astype(fn.float32) / self.steps
+            done = fn.floor(done) if self.staircase else done
+        rate: Any = self.rate
+        if isinstance(rate, (int, float)) and rate > 0.0:
+            # float32 holds few digits of a rate near 1, which many steps multiply; its logarithm has them all.
+            return self.init_value * fn.power(fn.array(2.0, dtype=fn.float32), done * math.log2(rate))
+        return self.init_value * fn.power(fn.asarray(rate).astype(fn.float32), done)
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -114,8 +130,25 @@ class step:
         return exponential(self.init_value, self.rate, self.steps, staircase=True)(count)
 
 
-def _plain_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(map(plain, values))
+def _functions(schedules: Any) -> tuple[Any, ...]:
+    if not isinstance(schedules, Iterable):
+        raise TypeError(f"join: schedules must be a list of schedules, got {schedules!r}")
+    made = tuple(map(plain, schedules))
+    for schedule in made:
+        if not callable(schedule) and (not isinstance(schedule, (int, float)) or isinstance(schedule, bool)):
+            raise TypeError(f"join: schedules must be numbers or functions of the count of steps, got {schedule!r}")
+    return made
+
+
+def _boundaries(counts: Any) -> tuple[int, ...]:
+    found = integers(counts, "join: boundaries")
+    if any(count < 0 for count in found):
+        raise ValueError(f"join: boundaries must be at least 0, got {list(found)}")
+    return found
+
+
+def _value(schedule: Any, count: fn.array) -> Any:
+    return schedule(count) if callable(schedule) else schedule
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -123,8 +156,11 @@ class join:
     """Several schedules in a row, each counting from the boundary where it begins.
 
     Args:
-        schedules: The schedules.
-        boundaries: The counts at which all but the first begin.
+        schedules: Schedules or numbers.
+        boundaries: The counts at which all but the first begin, in increasing order.
+
+    Raises:
+        ValueError: The boundaries are not in order, or not one fewer than the schedules.
 
     >>> from funcnn.optim import schedules
     >>> rate = schedules.join([schedules.linear(0.0, 1.0, 2), schedules.constant(0.5)], [2])
@@ -132,8 +168,8 @@ class join:
     [0.0, 0.5, 0.5, 0.5]
     """
 
-    schedules: Sequence[Callable[[Any], Any]] = attrs.field(converter=tuple)
-    boundaries: Sequence[int] = attrs.field(converter=_plain_tuple)
+    schedules: Sequence[Callable[[Any], Any] | float] = attrs.field(converter=_functions)
+    boundaries: Sequence[int] = attrs.field(converter=_boundaries)
 
     def __attrs_post_init__(self) -> None:
         if len(self.boundaries) != len(self.schedules) - 1 or list(self.boundaries) != sorted(self.boundaries):
@@ -143,10 +179,10 @@ class join:
             )
 
     def __call__(self, count: Any) -> fn.array:
-        count = fn.asarray(count)
-        value = fn.asarray(self.schedules[0](count))
+        count = _count("join", count)
+        value = fn.asarray(_value(self.schedules[0], count))
         for boundary, schedule in zip(self.boundaries, self.schedules[1:], strict=True):
-            value = fn.where(count < boundary, value, schedule(count - boundary))
+            value = fn.where(count < boundary, value, _value(schedule, count - boundary))
         return value
 
 
@@ -170,11 +206,11 @@ class warmup:
     init_value: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, count: Any) -> fn.array:
-        count = fn.asarray(count)
+        count = _count("warmup", count)
         after = self.schedule if callable(self.schedule) else constant(self.schedule)
         if self.steps == 0:
             return fn.asarray(after(count))
-        done = _as_float(count) / self.steps
+        done = _done("warmup", count, self.steps)
         rise = self.init_value + (after(fn.zeros_like(count)) - self.init_value) * done
         return fn.where(count < self.steps, rise, after(count - self.steps))
 
@@ -187,6 +223,9 @@ def warmup_cosine(peak_value: float, warmup_steps: int, steps: int, end_value: f
     >>> [round(rate(i).item(), 4) for i in (0, 10, 60, 110)]
     [0.0, 1.0, 0.5, 0.0]
     """
+    for what, value in (("warmup_steps", warmup_steps), ("steps", steps)):
+        if not isinstance(plain(value), (int, float)) or isinstance(value, bool):
+            raise TypeError(f"warmup_cosine: {what} must be a number, got {value!r}")
     if not 0 <= warmup_steps < steps:
         raise ValueError(
             f"warmup_cosine: steps counts those of the warmup too, so warmup_steps must be at least 0 and below it, got "
