@@ -199,6 +199,15 @@ def test_wrong_ties():
         init({"a": "b", "b": "c"})
 
 
+def test_only_layers_are_tied_and_trained():
+    with pytest.raises(TypeError, match="tie: layer must be a layer, got 3"):
+        nn.tie(3, {})
+    with pytest.raises(TypeError, match="tie: ties must be a dict from paths to paths, got 'a'"):
+        nn.tie(nn.Linear(1, 1), "a")
+    with pytest.raises(TypeError, match="trainable: layer must be a layer, got None"):
+        nn.trainable(None)
+
+
 def test_trainable_excludes_buffers():
     model = nn.tie(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm(2), nn.Sequential(nn.BatchNorm(2))), {})
     params = model.init(random.key(0))

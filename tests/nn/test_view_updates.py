@@ -247,6 +247,28 @@ def test_ties_inside_and_outside_of_transformations(how):
     assert updates["a"]["running_mean"].item() == pytest.approx(0.162, rel=1e-4)
 
 
+@pytest.mark.parametrize("keys", [(1, 2), ("1", "2"), ("a.b", ""), (1.5, 2.5), ((1, 2), (3, 4)), (True, False)])
+def test_ties_between_layers_under_any_keys(keys):
+    class Parts(nn.Layer):
+        parts: dict
+
+        def __call__(self, params, x):
+            for key, part in self.parts.items():
+                x = part(params["parts"][key], x)
+            return x
+
+    first, second = (tree.join_path(["parts", key, "running_mean"]) for key in keys)
+    model = nn.tie(Parts({key: nn.BatchNorm(2) for key in keys}), {first: second})
+    params = model.init(random.key(0))
+    assert first not in tree.paths(params)
+    x = fn.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    _, updates = model.apply(params, x, training=True)
+    after = tree.merge(params, updates)
+    assert tree.structure(after) == tree.structure(params)
+    # The first moves the mean to 0.1 times that of x, the second on to 0.9 times as much: its input has mean 0.
+    np.testing.assert_allclose(np.asarray(tree.get(after, second)), [0.27, 0.36], rtol=1e-5)
+
+
 def test_ties_of_ties():
     norm = nn.BatchNorm(1, affine=False)
     inner = nn.tie(Two(norm, norm), TIES)

@@ -21,11 +21,12 @@ def _parent(path: str) -> tuple[str, str]:
 
 
 def _place(params: Any, path: str) -> tuple[Any, ...]:
-    """The keys that a path names in parameters: integers for items of sequences."""
+    """The keys that a path names in parameters: integers for items of sequences, what dicts are keyed with."""
     keys: list[Any] = []
     for name in tree.split_path(path):
-        sequence = isinstance(params, (tuple, list)) and not hasattr(params, "_fields")
-        keys.append(int(name) if sequence else name)
+        opened = fn._core.tree_children(params)
+        there = opened[0] if opened is not None else []
+        keys.append(next((key for key in there if fn._core.tree_key_text(key) == name), name))
         params = at(params, (keys[-1],))
     return tuple(keys)
 
@@ -107,6 +108,10 @@ def tie(layer: Layer, ties: Mapping[str, str]) -> Layer:
     >>> sorted(model.init(random.key(0))["second"])
     ['bias']
     """
+    if not isinstance(layer, Layer):
+        raise TypeError(f"tie: layer must be a layer, got {layer!r}")
+    if not isinstance(ties, Mapping):
+        raise TypeError(f"tie: ties must be a dict from paths to paths, got {ties!r}")
     for path, source in ties.items():
         if source in ties:
             raise ValueError(f"tie: {path!r} is read from {source!r}, which is itself read from {ties[source]!r}")
@@ -134,5 +139,7 @@ def trainable(layer: Layer) -> Trainable:
     >>> tree.paths(buffers)
     ['layers.1.running_mean', 'layers.1.running_var']
     """
+    if not isinstance(layer, Layer):
+        raise TypeError(f"trainable: layer must be a layer, got {layer!r}")
     found = [tree.join_path((*path, name)) for path, part in layer._layers() for name in part.buffers]
     return Trainable(frozenset(found))
