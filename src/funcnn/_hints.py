@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import opcode
 import sys
+from types import FrameType
 from typing import Any
 
 _HINTS = {
@@ -156,11 +158,21 @@ _HINTS = {
 }
 
 
-def missing(module: str, name: str) -> AttributeError:
-    """Make the error for an attribute that a module does not have."""
+def missing(module: str, name: str) -> Exception:
+    """Make the error for an attribute that a module does not have; its ``__getattr__`` raises it."""
     hint = _HINTS.get(module, {}).get(name)
+    # `from module import name` swallows an AttributeError and its text.
+    if hint and _imports(sys._getframe(2)):
+        return ImportError(f"cannot import name {name!r} from {module!r}: {hint}", name=module)
     text = f"module {module!r} has no attribute {name!r}{f': {hint}' if hint else ''}"
     return AttributeError(text, name=name, obj=sys.modules.get(module))
+
+
+def _imports(frame: FrameType) -> bool:
+    """Whether what asks for an attribute is an import statement, of a package or of a module."""
+    if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+        return True
+    return frame.f_code.co_code[frame.f_lasti] == opcode.opmap.get("IMPORT_FROM")
 
 
 class _Elsewhere:
