@@ -179,6 +179,7 @@ REFUSED = {
     "wide float": (".safetensors", {"a": {"b": 1e300}}, ValueError, r"a\.b: a number of float64.*float32"),
     "mask": (".npz", {"a": np.ma.array([1.0, 2.0], mask=[0, 1])}, TypeError, r"a: .*mask.*filled"),
     "large int": (".safetensors", {"a": 2**70}, ValueError, r"a: the integer 1180591620717411303424 does not fit"),
+    "dates": (".npz", {"a": {"b": np.datetime64("2020-01-01")}}, TypeError, r"a\.b: expected an array, .*datetime64"),
     "objects": (".npz", {"a": np.array([{}, 1], object)}, TypeError, "a: expected an array, got ndarray.*object"),
 }
 
@@ -199,7 +200,36 @@ def test_what_is_within_range_is_saved(tmp_path: Path) -> None:
     assert (loaded["b"].item(), loaded["c"].item(), loaded["__metadata__"].item()) == (np.inf, 1e300, 2**62)
 
 
+def test_names_of_files(tmp_path: Path) -> None:
+    fn.io.save(os.fsencode(tmp_path / "x.npz"), {"x": fn.ones(1)})
+    assert fn.io.load(os.fsencode(tmp_path / "x.npz"))["x"].tolist() == [1.0]
+    for wrong in (None, 3, io.BytesIO()):
+        for call in (lambda path: fn.io.save(path, {}), fn.io.load, fn.io.load_metadata):
+            with pytest.raises(TypeError, match="path must be the name of a file, .* got a"):
+                call(wrong)
+    for wrong, message in (("x.txt", "ends in .safetensors or .npz, got 'x.txt'"), ("\0.npz", "NUL")):
+        with pytest.raises(ValueError, match=f"save: .*{message}"):
+            fn.io.save(wrong, {})
+
+
+def test_traced_arrays_are_not_saved(tmp_path: Path) -> None:
+    save = fn.compile(lambda x: fn.io.save(tmp_path / "x.npz", {"a": x}))
+    with pytest.raises(fn.TracedValueError, match="save: a: a traced array.*return it from the function"):
+        save(fn.ones(1))
+    fn.grad(lambda x: (fn.io.save(tmp_path / "x.npz", {"a": x}), x.sum())[1])(fn.ones(1))
+    assert fn.io.load(tmp_path / "x.npz")["a"].tolist() == [1.0]
+
+
+def test_likes_are_arrays(tmp_path: Path) -> None:
+    fn.io.save(tmp_path / "x.npz", {"a": fn.ones(1)})
+    with pytest.raises(TypeError, match="load: like at a: expected an array, got str"):
+        fn.io.load(tmp_path / "x.npz", like={"a": "text"})
+
+
 def test_metadata_is_text(tmp_path: Path) -> None:
+    for wrong in ("text", ["a"], {"a": 1}):
+        with pytest.raises(TypeError, match="save: metadata maps strings to strings"):
+            fn.io.save(tmp_path / "x.safetensors", {"x": fn.ones(1)}, metadata=wrong)
     with pytest.raises(ValueError, match="surrogates"):
         fn.io.save(tmp_path / "x.safetensors", {"x": fn.ones(1)}, metadata={"a": "\ud800"})
 

@@ -180,6 +180,38 @@ class TestMap:
             tree.transpose(tree.structure([]), None, [])
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tree.map(3, (1,)), r"tree\.map: f must be a function, got 3 \(int\)"),
+        (lambda: tree.map(None, (1,)), r"tree\.map: f must be a function, got None"),
+        (lambda: tree.map(str, (1,), is_leaf=0), r"tree\.map: is_leaf must be a function, got 0"),
+        (lambda: tree.map_with_path(3, (1,)), r"tree\.map_with_path: f must be a function"),
+        (lambda: tree.reduce(3, (1, 2)), r"tree\.reduce: f must be a function"),
+        (lambda: tree.reduce(max, ()), r"tree\.reduce: the tree has no leaves"),
+        *(
+            (lambda f=f: f((1,), is_leaf=3), rf"tree\.{f.__name__}: is_leaf must be a function, got 3")
+            for f in (
+                *(tree.flatten, tree.leaves, tree.structure, tree.paths, tree.all),
+                *(tree.flatten_with_path, tree.leaves_with_path),
+            )
+        ),
+        (lambda: tree.broadcast_prefix(1, 2, is_leaf=3), r"tree\.broadcast_prefix: is_leaf must be a function"),
+        (lambda: tree.unflatten(3, [1]), r"tree\.unflatten: treedef must be a PyTreeDef, .* got a int"),
+        (lambda: tree.unflatten(tree.structure(1), 3), r"tree\.unflatten: leaves must be a list of leaves, got a int"),
+        (lambda: tree.transpose(3, None, 1), r"tree\.transpose: outer must be a PyTreeDef"),
+        (
+            lambda: tree.allclose({"a": "x"}, {"a": 1}),
+            r"tree\.allclose: at a there are a str and a int, which are no numbers",
+        ),
+        (lambda: tree.join_path(3), r"tree\.join_path: keys must be a list of keys, got 3"),
+    ],
+)
+def test_wrong_arguments_are_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
 class TestPrefix:
     @given(trees())
     def test_a_leaf_is_a_prefix_of_anything(self, t):

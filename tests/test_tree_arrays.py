@@ -75,7 +75,7 @@ def test_ravel_errors():
         unravel(fn.zeros(8))
     with pytest.raises(ValueError, match="real numbers"):
         unravel(fn.zeros(9, fn.complex64))
-    with pytest.raises(TypeError, match=r"tree\.ravel: expected arrays and numbers, got a str"):
+    with pytest.raises(TypeError, match=r"tree\.ravel: expected arrays and numbers, got a str at a"):
         tree.ravel({"a": "text"})
 
 
@@ -116,13 +116,21 @@ def test_stack_errors():
         tree.stack([])
     with pytest.raises(ValueError, match="at a"):
         tree.stack([{"a": {"b": fn.zeros(1)}}, {"a": {"c": fn.zeros(1)}}])
-    with pytest.raises(ValueError, match="stack"):
+    with pytest.raises(ValueError, match=r"tree\.stack: the leaves at a have shapes \(1,\) and \(2,\)"):
         tree.stack([{"a": fn.zeros(1)}, {"a": fn.zeros(2)}])
+    with pytest.raises(fn.AxisError, match=r"tree\.stack: a stack of leaves of shape \(1,\), as at a, has no axis 2"):
+        tree.stack([{"a": fn.zeros(1)}], axis=2)
+    with pytest.raises(TypeError, match=r"tree\.stack: expected arrays and numbers, got a str at a"):
+        tree.stack([{"a": "x"}])
+    with pytest.raises(TypeError, match=r"tree\.stack: axis must be an integer, got 'a'"):
+        tree.stack([{"a": fn.zeros(1)}], axis="a")
+    with pytest.raises(TypeError, match=r"tree\.stack: trees must be a list of trees, got a int"):
+        tree.stack(3)
     with pytest.raises(ValueError, match="the leaf at a has length 2 along axis 0, the leaf at b has length 3"):
         tree.unstack({"a": fn.zeros(2), "b": fn.zeros(3)})
     with pytest.raises(ValueError, match="no leaves"):
         tree.unstack({})
-    with pytest.raises(fn.AxisError):
+    with pytest.raises(fn.AxisError, match=r"tree\.unstack: the leaf at a, of shape \(\), has no axis 0"):
         tree.unstack({"a": fn.array(1.0)})
     assert tree.unstack({"a": fn.zeros((0, 2))}) == ()
 

@@ -38,7 +38,7 @@ def test_texts_of_keys():
     assert tree.join_path([Name.WEIGHT, Place.FIRST, 0, -3, True, 1.5, (1, "a")]) == r"weight.1.0.-3.True.1\.5.(1, 'a')"
     assert tree.paths({Name.WEIGHT: 1}) == ["weight"] == tree.paths({"weight": 1})
     assert tree.get({Name.WEIGHT: {Place.FIRST: 5}}, "weight.1") == 5
-    with pytest.raises(TypeError, match="expected several keys, got 'abc'"):
+    with pytest.raises(TypeError, match="keys must be a list of keys, got 'abc'"):
         tree.join_path("abc")
 
 

@@ -6,7 +6,15 @@
 namespace funcnn {
 namespace {
 
-std::string shown(nb::handle object) { return cat(nb::repr(object).c_str(), " (", python_type(object), ")"); }
+std::string shown(nb::handle object) {
+  if (is_array(object.ptr())) {
+    const Array& x = array_of(object.ptr());
+    return cat("an array of shape ", x.shape(), " and dtype ", x.dtype());
+  }
+  std::string text = nb::repr(object).c_str();
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return cat(text, " (", python_type(object), ")");
+}
 
 // Whether `o` says that it is an integer (NumPy's, arrays of no axes), which `out` then is.
 bool read_index(PyObject* o, nb::object& out) {

@@ -2,6 +2,7 @@
 #include <nanobind/stl/string.h>
 
 #include "bindings/define.h"
+#include "bindings/sequence.h"
 #include "ops/dot.h"
 #include "ops/einsum.h"
 #include "ops/elementwise.h"
@@ -109,6 +110,9 @@ void bind_linalg(nb::module_& m) {
       [](nb::handle a, nb::handle b, nb::handle axes) {
         auto [x, y] = as_operands(a, b, "tensordot");
         if (is_index(axes)) return wrap_object(tensordot(x, y, integer_of(axes, "tensordot")));
+        if (!PySequence_Check(axes.ptr()) || is_text(axes.ptr()))
+          throw TypeError(
+              cat("tensordot: axes must be a number of axes or the axes of both arrays, got ", python_type(axes)));
         if (nb::len(axes) != 2) throw ValueError("tensordot: expected the axes of both arrays");
         auto left = integers_of(nb::object(axes[0]), "tensordot"),
              right = integers_of(nb::object(axes[1]), "tensordot");

@@ -4,6 +4,7 @@
 #include <nanobind/stl/variant.h>
 
 #include "bindings/define.h"
+#include "bindings/sequence.h"
 #include "ops/annotate.h"
 #include "ops/elementwise.h"
 #include "ops/join.h"
@@ -56,6 +57,9 @@ void pad_widths(nb::handle widths, size_t rank, Integers& low, Integers& high) {
     int64_t n = integer_of(widths, "pad");
     return broadcast(n, n);
   }
+  if (!PySequence_Check(widths.ptr()) || is_text(widths.ptr()))
+    throw TypeError(
+        cat("pad: pad_width must be a width, (before, after) or a pair for each axis, got ", python_type(widths)));
   size_t count = nb::len(widths);
   bool nested = count > 0 && !is_index(nb::object(widths[0]));
   if (!nested) {

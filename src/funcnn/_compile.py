@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 import attrs
 
 from funcnn import _core
-from funcnn._arguments import Integers, integer, integers, is_integer
+from funcnn._arguments import Integers, function, integer, integers, is_integer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -187,6 +187,8 @@ def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:
         <BLANKLINE>
     """
 
+    function(f, "explain: f")
+
     @functools.wraps(f)
     def explained(*args: Any, **kwargs: Any) -> Explanation:
         return Explanation(*_core._explain(f, args, kwargs))
@@ -211,6 +213,8 @@ def to_dot(f: Callable[..., Any]) -> Callable[..., str]:
         >>> fn.to_dot(fn.exp)(fn.zeros((3,))).splitlines()[0]
         'digraph {'
     """
+
+    function(f, "to_dot: f")
 
     @functools.wraps(f)
     def drawn(*args: Any, **kwargs: Any) -> str:

@@ -1,10 +1,10 @@
 """Loops and branches inside graphs: the primitives, and choosing among many branches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import _carriers, _core, tree
-from ._arguments import is_integer
+from ._arguments import function, is_integer
 
 
 def scan(
@@ -120,7 +120,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         raise TypeError(f"switch: the index must be an integer, got {index.dtype}; for a choice between two use cond")
     if index.ndim != 0:
         raise ValueError(f"switch: the index must be 0-d, got shape {index.shape}; map over it with vmap")
-    branches = list(branches)
+    if callable(branches) or not isinstance(branches, Iterable):
+        raise TypeError(f"switch: branches must be a list of functions, got a {type(branches).__name__}")
+    branches = [function(f, f"switch: branch {place}") for place, f in enumerate(branches)]
     if not branches:
         raise ValueError("switch: there are no branches")
     first: list[Any] = []

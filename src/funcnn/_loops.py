@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import _core, tree
-from ._arguments import integer
+from ._arguments import function, integer
 from ._control import scan, while_loop
 from ._core import TracedValueError
 from ._transforms import vmap
@@ -124,6 +124,7 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
         >>> fn.map(lambda x: x.sum(), fn.array([[1.0, 2.0], [3.0, 4.0]]))
         array([3., 7.], dtype=float32)
     """
+    function(f, "map: f")
     if not tree.leaves(xs):
         raise ValueError("map: xs holds no arrays, so it has no length")
     if batch_size is None:

@@ -22,7 +22,7 @@ from funcnn import tree
 
 __all__ = ["load", "load_metadata", "save"]
 
-Path = str | os.PathLike[str]
+Path = str | bytes | os.PathLike[str]
 
 _DTYPES = {
     "BOOL": fn.bool_,
@@ -75,16 +75,19 @@ def save(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> No
     >>> fn.io.load(path)["layers.0.weight"].shape
     (2, 3)
     """
-    suffix = _suffix(path)
+    path, suffix = _name_and_suffix("save", path)
     if suffix == ".npz" and metadata:
-        raise ValueError(f"{os.fspath(path)}: an npz file holds no metadata; save as .safetensors")
+        raise ValueError(f"{path}: an npz file holds no metadata; save as .safetensors")
+    if metadata is not None and not isinstance(metadata, (Mapping, fn.frozendict)):
+        raise TypeError(f"save: metadata maps strings to strings, got a {type(metadata).__name__}")
     for key, value in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(value, str):
-            raise TypeError(f"metadata maps strings to strings, got {key!r}: {value!r}")
+            raise TypeError(f"save: metadata maps strings to strings, got {key!r}: {value!r}")
         _check_unicode(f"metadata: {key!r}: {value!r}", key + value)
     arrays = _named_arrays(tree)
-    for name in arrays:
+    for name, x in arrays.items():
         _check_name(name, suffix)
+        fn._core._require_values(x, f"save: {name}", "return it from the function and save it outside")
     fn.eval(arrays)
     if suffix == ".npz":
         _replace(path, lambda written: _write_npz(written, arrays))
@@ -118,8 +121,9 @@ def load(path: Path, like: Any = None) -> Any:
     >>> fn.tree.allclose(fn.io.load(path, like=params), params)
     True
     """
-    arrays = _read_npz(path) if _suffix(path) == ".npz" else _read_safetensors(path)
-    return arrays if like is None else _restored(os.fspath(path), arrays, like)
+    path, suffix = _name_and_suffix("load", path)
+    arrays = _read_npz(path) if suffix == ".npz" else _read_safetensors(path)
+    return arrays if like is None else _restored(path, arrays, like)
 
 
 def load_metadata(path: Path) -> dict[str, str]:
@@ -135,17 +139,26 @@ def load_metadata(path: Path) -> dict[str, str]:
     >>> fn.io.load_metadata(path)
     {'epoch': '3'}
     """
-    if _suffix(path) != ".safetensors":
-        raise ValueError(f"{os.fspath(path)}: only safetensors files hold metadata")
+    path, suffix = _name_and_suffix("load_metadata", path)
+    if suffix != ".safetensors":
+        raise ValueError(f"{path}: only safetensors files hold metadata")
     with _opened_safetensors(path) as (_, handle, _):
         return dict(handle.metadata() or {})
 
 
-def _suffix(path: Path) -> str:
-    suffix = os.path.splitext(os.fspath(path))[1]
+def _name_and_suffix(function: str, path: Path) -> tuple[str, str]:
+    try:
+        name = os.fsdecode(path)
+    except TypeError:
+        raise TypeError(
+            f"{function}: path must be the name of a file, a string or os.PathLike, got a {type(path).__name__}"
+        ) from None
+    suffix = os.path.splitext(name)[1]
     if suffix not in (".safetensors", ".npz"):
-        raise ValueError(f"{os.fspath(path)}: expected a name that ends in .safetensors or .npz")
-    return suffix
+        raise ValueError(f"{function}: expected a name that ends in .safetensors or .npz, got {name!r}")
+    if "\0" in name:
+        raise ValueError(f"{function}: the name {name!r} has a NUL character")
+    return name, suffix
 
 
 # ---- trees
@@ -207,7 +220,7 @@ def _restored(path: str, arrays: dict[str, fn.array], like: Any) -> Any:
     expected, treedef = _named_leaves(like), tree.structure(like)
     problems = []
     for name, leaf in expected:
-        wanted = leaf if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else fn.asarray(leaf)
+        wanted = leaf if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else _array_of(f"load: like at {name}", leaf)
         found = arrays.get(name)
         if found is None:
             problems.append(f"{name}: missing in the file")
@@ -237,9 +250,9 @@ def _restore(content: bytes, shape: tuple[int, ...], dtype: fn.Dtype) -> fn.arra
 # ---- files that are replaced as a whole
 
 
-def _replace(path: Path, write: Callable[[str], None]) -> None:
+def _replace(path: str, write: Callable[[str], None]) -> None:
     """Let `write` make a file in a folder of its own and move it to `path`."""
-    target = os.path.realpath(os.fspath(path))
+    target = os.path.realpath(path)
     with _temporary_folder(os.path.dirname(target)) as folder:
         written = os.path.join(folder, "data")
         # The permissions that a new file gets here.
@@ -329,17 +342,16 @@ def _write_safetensors(path: str, arrays: dict[str, fn.array], metadata: dict[st
 
 
 @contextlib.contextmanager
-def _opened_safetensors(path: Path) -> Iterator[tuple[BinaryIO, Any, int]]:
+def _opened_safetensors(path: str) -> Iterator[tuple[BinaryIO, Any, int]]:
     """The file, the package's view of it, and where the data begin."""
     import safetensors
 
-    name = os.fspath(path)
     while True:
         with open(path, "rb") as file:
             try:
                 handle = safetensors.safe_open(path, framework="numpy")
             except (safetensors.SafetensorError, OSError) as error:
-                raise _malformed(name, f"{error}{_suspect(file)}") from error
+                raise _malformed(path, f"{error}{_suspect(file)}") from error
             with handle:
                 # The package opens files by name: a name may stand for another file by now.
                 if not os.path.samestat(os.stat(path), os.fstat(file.fileno())):
@@ -348,7 +360,7 @@ def _opened_safetensors(path: Path) -> Iterator[tuple[BinaryIO, Any, int]]:
                 try:
                     _header(file, length)
                 except ValueError as error:
-                    raise _malformed(name, str(error)) from None
+                    raise _malformed(path, str(error)) from None
                 yield file, handle, 8 + length
                 return
 
@@ -397,8 +409,7 @@ def _is_consistent(name: str, entry: Any) -> bool:
         return False
 
 
-def _read_safetensors(path: Path) -> dict[str, fn.array]:
-    name = os.fspath(path)
+def _read_safetensors(path: str) -> dict[str, fn.array]:
     arrays = {}
     with _opened_safetensors(path) as (file, handle, begin):
         # The package has checked that the tensors lie side by side in this order and fill the file.
@@ -406,17 +417,17 @@ def _read_safetensors(path: Path) -> dict[str, fn.array]:
             described = handle.get_slice(key)
             code, shape = described.get_dtype(), tuple(described.get_shape())
             if code not in _DTYPES:
-                raise ValueError(f"{name}: {key!r} has the dtype {code}, for which there is none here")
+                raise ValueError(f"{path}: {key!r} has the dtype {code}, for which there is none here")
             size = math.prod(shape) * _DTYPES[code].itemsize
             file.seek(begin)
             content = file.read(size)
             if len(content) != size:
-                raise _malformed(name, f"{key!r} was cut off while reading")
+                raise _malformed(path, f"{key!r} was cut off while reading")
             begin += size
             try:
                 arrays[key] = _restore(content, shape, _DTYPES[code])
             except ValueError as error:
-                raise ValueError(f"{name}: {key!r}: {error}") from error
+                raise ValueError(f"{path}: {key!r}: {error}") from error
     return arrays
 
 
@@ -437,11 +448,10 @@ def _write_npz(path: str, arrays: dict[str, fn.array]) -> None:
                 np.lib.format.write_array(member, content, allow_pickle=False)
 
 
-def _read_npz(path: Path) -> dict[str, fn.array]:
+def _read_npz(path: str) -> dict[str, fn.array]:
     import zipfile
     import zlib
 
-    name = os.fspath(path)
     arrays: dict[str, fn.array] = {}
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -451,16 +461,16 @@ def _read_npz(path: Path) -> dict[str, fn.array]:
                 inflated = sum(member.file_size for member in members)
                 if inflated > max(_MOST_INFLATED, _MOST_INFLATION * size):
                     raise ValueError(
-                        f"{name}: {size} bytes would become {inflated}, more than {_MOST_INFLATION} times as many; "
+                        f"{path}: {size} bytes would become {inflated}, more than {_MOST_INFLATION} times as many; "
                         "read it with numpy.load if you trust it"
                     )
                 for member in members:
                     key = member.filename.removesuffix(".npy")
                     if key in arrays:
-                        raise ValueError(f"{name} is not a valid npz file: it has {key!r} twice")
-                    arrays[key] = _read_npy(name, key, archive, member)
+                        raise ValueError(f"{path} is not a valid npz file: it has {key!r} twice")
+                    arrays[key] = _read_npy(path, key, archive, member)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-            raise ValueError(f"{name} is not a valid npz file: {error}") from error
+            raise ValueError(f"{path} is not a valid npz file: {error}") from error
     return arrays
 
 

@@ -6,12 +6,12 @@ The strategies need the package ``hypothesis`` (``pip install 'funcnn[test]'``),
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import funcnn as fn
 from funcnn import tree
-from funcnn._arguments import Integers, integers
+from funcnn._arguments import Integers, function, integer, integers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,12 @@ def _with_arrays(leaf: Any) -> Any:
     if isinstance(leaf, (np.ndarray, np.generic)):
         return fn.array(leaf, dtype=fn.float64) if leaf.dtype == np.float64 else fn.array(leaf)
     return leaf
+
+
+def _arguments(name: str, args: Any) -> tuple[Any, ...]:
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(f"{name}: args must be a tuple of the function's arguments, got a {type(args).__name__}")
+    return tuple(args)
 
 
 class _OfFloats:
@@ -103,22 +109,27 @@ def check_grads(
     >>> import funcnn as fn
     >>> fn.testing.check_grads(lambda x: fn.sin(x) * x, (fn.array([1.0, 2.0]),))
     """
+    function(f, "check_grads: f")
+    args = _arguments("check_grads", args)
+    if integer(order, "check_grads: order") < 1:
+        raise ValueError(f"check_grads: order must be at least 1, got {order}")
+    if not isinstance(modes, Iterable):
+        raise TypeError(f"check_grads: modes are 'fwd' and 'rev', got {modes!r}")
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
     unknown = [mode for mode in modes if mode not in ("fwd", "rev")]
     if unknown or not modes:
         raise ValueError(f"check_grads: modes are 'fwd' and 'rev', got {list(modes)}")
-    args = tuple(args)
     positions = integers(range(len(args)) if argnums is None else argnums, "check_grads: argnums")
     for i in positions:
         if not -len(args) <= i < len(args):
             raise ValueError(f"check_grads: argnums has {i}, but there are {len(args)} arguments")
-    function = _OfFloats(f, args, [i % len(args) for i in positions])
-    if not function.inputs:
+    flat = _OfFloats(f, args, [i % len(args) for i in positions])
+    if not flat.inputs:
         raise ValueError("check_grads: no argument is floating point")
     import numpy as np
 
     tolerances = {"eps": eps, "rtol": rtol, "atol": atol}
-    _check(function, function.inputs, order, modes, np.random.default_rng(seed), "", tolerances)
+    _check(flat, flat.inputs, order, modes, np.random.default_rng(seed), "", tolerances)
 
 
 # Steps that balance rounding to float32 against the curvature of the function, and what they leave.
@@ -247,7 +258,8 @@ def check_vmap(
     """
     import numpy as np
 
-    args = tuple(args)
+    function(f, "check_vmap: f")
+    args = _arguments("check_vmap", args)
     prefix = tuple(in_axes) if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
     # None is an empty container; here it stands for an axis.
     marked = tree.map(lambda axis: _UNMAPPED if axis is None else axis, prefix, is_leaf=lambda axis: axis is None)
@@ -255,7 +267,7 @@ def check_vmap(
     leaves, treedef = tree.flatten(args)
     leaves = [x if axis is _UNMAPPED else fn.array(x) for x, axis in zip(leaves, axes, strict=True)]
     for x, axis in zip(leaves, axes, strict=True):
-        if axis is not _UNMAPPED and not -x.ndim <= axis < x.ndim:
+        if axis is not _UNMAPPED and not -x.ndim <= integer(axis, "check_vmap: in_axes") < x.ndim:
             raise ValueError(f"check_vmap: in_axes has {axis} for an array of shape {x.shape}")
     sizes = {x.shape[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not _UNMAPPED}
     if len(sizes) != 1:
@@ -301,7 +313,7 @@ def dtypes(*kinds: str) -> SearchStrategy[fn.Dtype]:
     from hypothesis import strategies as st
 
     for kind in kinds:
-        if kind not in _KINDS:
+        if not isinstance(kind, str) or kind not in _KINDS:
             raise ValueError(f"dtypes: unknown kind {kind!r}; expected some of {', '.join(map(repr, _KINDS))}")
     names = [name for kind in kinds or _KINDS for name in _KINDS[kind]]
     return st.sampled_from(names).map(lambda name: getattr(fn, name))
@@ -318,6 +330,7 @@ def shapes(
     from hypothesis import strategies as st
 
     for what, low, high in (("dims", min_dims, max_dims), ("side", min_side, max_side)):
+        integer(low, f"shapes: min_{what}"), integer(high, f"shapes: max_{what}")
         if not 0 <= low <= high:
             raise ValueError(f"shapes: expected 0 <= min_{what} <= max_{what}, got {low} and {high}")
     return st.lists(st.integers(min_side, max_side), min_size=min_dims, max_size=max_dims).map(tuple)

@@ -13,6 +13,7 @@ from typing import Literal
 
 import funcnn as fn
 from funcnn import random
+from funcnn._arguments import integers
 
 __all__ = [
     "constant",
@@ -70,6 +71,7 @@ def identity(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32) -
     >>> nn.init.identity(None, (2, 2)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
+    shape = integers(shape, "identity: shape")
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ValueError(f"identity: expected the shape of a square matrix, got {tuple(shape)}")
     return fn.eye(shape[0], dtype=dtype)
@@ -99,9 +101,12 @@ def uniform(
     return random.uniform(key, shape, dtype, low, high)
 
 
-def _fans(shape: Shape) -> tuple[int, int]:
+def _fans(name: str, shape: Shape) -> tuple[int, int]:
+    shape = integers(shape, f"{name}: shape")
     if len(shape) < 2:
-        raise ValueError(f"fans are defined for weights of at least two axes, (out, ..., in), got shape {tuple(shape)}")
+        raise ValueError(
+            f"{name}: fans are defined for weights of at least two axes, (out, ..., in), got shape {tuple(shape)}"
+        )
     between = math.prod(shape[1:-1])
     return shape[-1] * between, shape[0] * between
 
@@ -115,7 +120,7 @@ def glorot_normal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, 
     >>> nn.init.glorot_normal(random.key(0), (10, 784)).shape
     (10, 784)
     """
-    return normal(key, shape, dtype, std=gain * math.sqrt(2.0 / max(sum(_fans(shape)), 1)))
+    return normal(key, shape, dtype, std=gain * math.sqrt(2.0 / max(sum(_fans("glorot_normal", shape)), 1)))
 
 
 def glorot_uniform(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gain: float = 1.0) -> fn.array:
@@ -127,14 +132,14 @@ def glorot_uniform(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *,
     >>> nn.init.glorot_uniform(random.key(0), (10, 784)).shape
     (10, 784)
     """
-    bound = gain * math.sqrt(6.0 / max(sum(_fans(shape)), 1))
+    bound = gain * math.sqrt(6.0 / max(sum(_fans("glorot_uniform", shape)), 1))
     return uniform(key, shape, dtype, low=-bound, high=bound)
 
 
-def _fan(shape: Shape, mode: str) -> int:
+def _fan(name: str, shape: Shape, mode: str) -> int:
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"expected mode 'fan_in' or 'fan_out', got {mode!r}")
-    return _fans(shape)[mode == "fan_out"]
+        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    return _fans(name, shape)[mode == "fan_out"]
 
 
 def he_normal(
@@ -153,7 +158,7 @@ def he_normal(
     >>> nn.init.he_normal(random.key(0), (10, 784), gain=2**0.5).shape
     (10, 784)
     """
-    return normal(key, shape, dtype, std=gain / math.sqrt(max(_fan(shape, mode), 1)))
+    return normal(key, shape, dtype, std=gain / math.sqrt(max(_fan("he_normal", shape, mode), 1)))
 
 
 def he_uniform(
@@ -172,5 +177,5 @@ def he_uniform(
     >>> nn.init.he_uniform(random.key(0), (10, 784), gain=2**0.5).shape
     (10, 784)
     """
-    bound = gain * math.sqrt(3.0 / max(_fan(shape, mode), 1))
+    bound = gain * math.sqrt(3.0 / max(_fan("he_uniform", shape, mode), 1))
     return uniform(key, shape, dtype, low=-bound, high=bound)

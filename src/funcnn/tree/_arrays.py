@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import _core
+from .._arguments import integer
 from ._basic import leaves, map, structure
 from ._numbers import _equal
 
@@ -33,7 +34,7 @@ def ravel(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> unravel(vector * 2)["b"]
     array(6., dtype=float32)
     """
-    arrays = [_array("tree.ravel", x) for x in leaves(tree)]
+    arrays = _arrays("tree.ravel", tree)
     treedef = structure(tree)
     dtype = _core.result_type(*arrays) if arrays else _core.float32
     parts = [x.astype(dtype).flatten() for x in arrays]
@@ -69,17 +70,35 @@ def stack(trees: Iterable[Any], axis: int = 0) -> Any:
         A tree like the first one.
 
     Raises:
-        ValueError: There are no trees, or their structures or shapes differ.
+        ValueError: There are no trees, or their structures or shapes differ; the message names the path.
+        AxisError: The stacks lack the axis.
 
     >>> import funcnn as fn
     >>> from funcnn import tree
     >>> tree.stack([{"a": fn.array(1)}, {"a": fn.array(2)}])
     {'a': array([1, 2], dtype=int32)}
     """
-    given = list(trees)
+    if not isinstance(trees, Iterable):
+        raise TypeError(f"tree.stack: trees must be a list of trees, got a {type(trees).__name__}")
+    given, place = list(trees), integer(axis, "tree.stack: axis")
     if not given:
         raise ValueError("tree.stack: expected at least one tree")
-    return map(lambda *xs: _core.stack([_array("tree.stack", x) for x in xs], axis), *given)
+    paths = iter(structure(given[0]).paths())
+
+    def stacked(*xs: Any) -> Any:
+        path = next(paths)
+        arrays = [_array("tree.stack", x, path) for x in xs]
+        shapes = [x.shape for x in arrays]
+        if any(shape != shapes[0] for shape in shapes):
+            other = next(shape for shape in shapes if shape != shapes[0])
+            raise ValueError(f"tree.stack: the leaves at {path or 'the root'} have shapes {shapes[0]} and {other}")
+        if not -len(shapes[0]) - 1 <= place <= len(shapes[0]):
+            raise _core.AxisError(
+                f"tree.stack: a stack of leaves of shape {shapes[0]}, as at {path or 'the root'}, has no axis {place}"
+            )
+        return _core.stack(arrays, place)
+
+    return map(stacked, *given)
 
 
 def unstack(tree: Any, axis: int = 0) -> tuple[Any, ...]:
@@ -101,8 +120,14 @@ def unstack(tree: Any, axis: int = 0) -> tuple[Any, ...]:
     >>> tree.unstack({"a": fn.array([1, 2])})
     ({'a': array(1, dtype=int32)}, {'a': array(2, dtype=int32)})
     """
-    treedef = structure(tree)
-    columns = [_core.unstack(_array("tree.unstack", x), axis=axis) for x in leaves(tree)]
+    treedef, place = structure(tree), integer(axis, "tree.unstack: axis")
+    columns = []
+    for x, path in zip(_arrays("tree.unstack", tree), treedef.paths(), strict=True):
+        if not -x.ndim <= place < x.ndim:
+            raise _core.AxisError(
+                f"tree.unstack: the leaf at {path or 'the root'}, of shape {x.shape}, has no axis {place}"
+            )
+        columns.append(_core.unstack(x, axis=place))
     if not columns:
         raise ValueError("tree.unstack: the tree has no leaves, so it does not say into how many to take it apart")
     for path, column in zip(treedef.paths(), columns, strict=True):
@@ -165,15 +190,21 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def _filled(name: str, make: Any, tree: Any, dtype: Any) -> Any:
-    def fill(leaf: Any) -> Any:
-        x = _array(name, leaf)
-        return make(x.shape, x.dtype if dtype is None else dtype)
-
-    return map(fill, tree)
+    like = _arrays(name, tree)
+    return structure(tree).unflatten([make(x.shape, x.dtype if dtype is None else dtype) for x in like])
 
 
-def _array(name: str, leaf: Any) -> Any:
+def _arrays(name: str, tree: Any) -> list[Any]:
+    """The leaves as arrays."""
+    found, treedef = leaves(tree), structure(tree)
+    if all(isinstance(leaf, _core.array) for leaf in found):
+        return found
+    return [_array(name, leaf, path) for path, leaf in zip(treedef.paths(), found, strict=True)]
+
+
+def _array(name: str, leaf: Any, path: str = "") -> Any:
     try:
         return _core.asarray(leaf)
     except TypeError:
-        raise TypeError(f"{name}: expected arrays and numbers, got a {type(leaf).__name__}") from None
+        where = path and f" at {path}"
+        raise TypeError(f"{name}: expected arrays and numbers, got a {type(leaf).__name__}{where}") from None

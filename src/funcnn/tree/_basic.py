@@ -8,11 +8,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import _core
+from .._arguments import function
 from .._core import PyTreeDef
 
 absent: Any = _core.tree_absent()
 IsLeaf = Callable[[Any], bool]
 _unset: Any = object()
+
+
+def _flatten(name: str, tree: Any, is_leaf: IsLeaf | None) -> tuple[list[Any], PyTreeDef]:
+    if is_leaf is not None:
+        function(is_leaf, f"{name}: is_leaf")
+    return _core.tree_flatten(tree, is_leaf)
+
+
+def _treedef(treedef: Any, what: str) -> PyTreeDef:
+    if not isinstance(treedef, PyTreeDef):
+        raise TypeError(f"{what} must be a PyTreeDef, as tree.structure makes it, got a {type(treedef).__name__}")
+    return treedef
 
 
 def flatten(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[Any], PyTreeDef]:
@@ -33,7 +46,15 @@ def flatten(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[Any], PyTree
     >>> tree.flatten({"b": 1, "a": (2, None)})
     ([2, 1], PyTreeDef({'a': (*, None), 'b': *}))
     """
-    return _core.tree_flatten(tree, is_leaf)
+    return _flatten("tree.flatten", tree, is_leaf)
+
+
+def matched(name: str, treedef: PyTreeDef, tree: Any) -> list[Any]:
+    """What stands in a tree where a structure has leaves; `name` starts the error."""
+    try:
+        return treedef.flatten_up_to(tree)
+    except ValueError as error:
+        raise ValueError(str(error).replace("flatten_up_to", name, 1)) from None
 
 
 def unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
@@ -41,12 +62,15 @@ def unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
 
     Raises:
         ValueError: There are more or fewer leaves than the structure has.
+        TypeError: `treedef` is no structure, or the leaves cannot be iterated over.
 
     >>> from funcnn import tree
     >>> tree.unflatten(tree.structure({"a": (0, 0), "b": 0}), [1, 2, 3])
     {'a': (1, 2), 'b': 3}
     """
-    return treedef.unflatten(leaves)
+    if not isinstance(leaves, Iterable):
+        raise TypeError(f"tree.unflatten: leaves must be a list of leaves, got a {type(leaves).__name__}")
+    return _treedef(treedef, "tree.unflatten: treedef").unflatten(leaves)
 
 
 def leaves(tree: Any, is_leaf: IsLeaf | None = None) -> list[Any]:
@@ -56,6 +80,8 @@ def leaves(tree: Any, is_leaf: IsLeaf | None = None) -> list[Any]:
     >>> tree.leaves({"b": 1, "a": (2, None)})
     [2, 1]
     """
+    if is_leaf is not None:
+        function(is_leaf, "tree.leaves: is_leaf")
     return _core.tree_leaves(tree, is_leaf)
 
 
@@ -66,6 +92,8 @@ def structure(tree: Any, is_leaf: IsLeaf | None = None) -> PyTreeDef:
     >>> tree.structure([1, (2, 3)]) == tree.structure(["x", ("y", "z")])
     True
     """
+    if is_leaf is not None:
+        function(is_leaf, "tree.structure: is_leaf")
     return _core.tree_structure(tree, is_leaf)
 
 
@@ -86,23 +114,40 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf | None = N
 
     Raises:
         ValueError: A tree of ``rest`` has another structure; the message names the path where they differ.
+        TypeError: `f` or `is_leaf` is not a function.
 
     >>> from funcnn import tree
     >>> tree.map(lambda x, y: x + y, {"a": 1, "b": (2, 3)}, {"a": 10, "b": (20, 30)})
     {'a': 11, 'b': (22, 33)}
     """
+    if not callable(f) or is_leaf is not None:
+        _check_functions("tree.map", f, is_leaf)
     return _core.tree_map(f, tree, *rest, is_leaf=is_leaf)
+
+
+def _check_functions(name: str, f: Any, is_leaf: Any) -> None:
+    function(f, f"{name}: f")
+    if is_leaf is not None:
+        function(is_leaf, f"{name}: is_leaf")
 
 
 def reduce(f: Callable[[Any, Any], Any], tree: Any, initializer: Any = _unset, is_leaf: IsLeaf | None = None) -> Any:
     """Combine the leaves from left to right with a function of two arguments, as ``functools.reduce`` does.
 
+    Raises:
+        TypeError: The tree has no leaves, and there is no `initializer` to return; or `f` is not a function.
+
     >>> from funcnn import tree
     >>> tree.reduce(lambda x, y: x + y, {"a": 1, "b": (2, 3)}, 10)
     16
     """
+    _check_functions("tree.reduce", f, is_leaf)
     found = _core.tree_leaves(tree, is_leaf)
-    return functools.reduce(f, found) if initializer is _unset else functools.reduce(f, found, initializer)
+    if initializer is not _unset:
+        return functools.reduce(f, found, initializer)
+    if not found:
+        raise TypeError("tree.reduce: the tree has no leaves; an initializer would be returned")
+    return functools.reduce(f, found)
 
 
 def all(tree: Any, is_leaf: IsLeaf | None = None) -> bool:
@@ -112,7 +157,7 @@ def all(tree: Any, is_leaf: IsLeaf | None = None) -> bool:
     >>> tree.all({"a": True, "b": (1, 0)})
     False
     """
-    return builtins.all(_core.tree_leaves(tree, is_leaf))
+    return builtins.all(_flatten("tree.all", tree, is_leaf)[0])
 
 
 def transpose(outer: PyTreeDef, inner: PyTreeDef | None, tree: Any) -> Any:
@@ -133,12 +178,13 @@ def transpose(outer: PyTreeDef, inner: PyTreeDef | None, tree: Any) -> Any:
     >>> tree.transpose(tree.structure({"a": 0, "b": 0}), None, {"a": (1, 2), "b": (3, 4)})
     ({'a': 1, 'b': 3}, {'a': 2, 'b': 4})
     """
-    parts = outer.flatten_up_to(tree)
+    parts = matched("tree.transpose", _treedef(outer, "tree.transpose: outer"), tree)
     if inner is None:
         if not parts:
-            raise ValueError("transpose: the outer structure has no leaves, so the inner one must be given")
+            raise ValueError("tree.transpose: the outer structure has no leaves, so the inner one must be given")
         inner = structure(parts[0])
-    columns = zip(*(inner.flatten_up_to(part) for part in parts), strict=True)
+    _treedef(inner, "tree.transpose: inner")
+    columns = zip(*(matched("tree.transpose", inner, part) for part in parts), strict=True)
     trees = [outer.unflatten(column) for column in columns] if parts else [outer.unflatten([])] * inner.num_leaves
     return inner.unflatten(trees)
 
@@ -161,6 +207,8 @@ def broadcast_prefix(prefix: Any, tree: Any, is_leaf: IsLeaf | None = None) -> A
     >>> tree.broadcast_prefix({"a": 0, "b": 1}, {"a": (5, 6), "b": {"c": 7}})
     {'a': (0, 0), 'b': {'c': 1}}
     """
+    if is_leaf is not None:
+        function(is_leaf, "tree.broadcast_prefix: is_leaf")
     return _core.tree_broadcast_prefix(prefix, tree, is_leaf)
 
 
@@ -171,7 +219,7 @@ def paths(tree: Any, is_leaf: IsLeaf | None = None) -> list[str]:
     >>> tree.paths({"layers": ({"weight": 1, "bias": 2}, {})})
     ['layers.0.bias', 'layers.0.weight']
     """
-    return structure(tree, is_leaf).paths()
+    return _flatten("tree.paths", tree, is_leaf)[1].paths()
 
 
 def flatten_with_path(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[tuple[str, Any]], PyTreeDef]:
@@ -181,7 +229,11 @@ def flatten_with_path(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[tu
     >>> tree.flatten_with_path({"a": (5, 6)})
     ([('a.0', 5), ('a.1', 6)], PyTreeDef({'a': (*, *)}))
     """
-    found, treedef = _core.tree_flatten(tree, is_leaf)
+    return _with_path("tree.flatten_with_path", tree, is_leaf)
+
+
+def _with_path(name: str, tree: Any, is_leaf: IsLeaf | None) -> tuple[list[tuple[str, Any]], PyTreeDef]:
+    found, treedef = _flatten(name, tree, is_leaf)
     return list(zip(treedef.paths(), found, strict=True)), treedef
 
 
@@ -192,7 +244,7 @@ def leaves_with_path(tree: Any, is_leaf: IsLeaf | None = None) -> list[tuple[str
     >>> dict(tree.leaves_with_path({"a": (5, 6)}))
     {'a.0': 5, 'a.1': 6}
     """
-    return flatten_with_path(tree, is_leaf)[0]
+    return _with_path("tree.leaves_with_path", tree, is_leaf)[0]
 
 
 def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf | None = None) -> Any:
@@ -202,5 +254,6 @@ def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf 
     >>> tree.map_with_path(lambda path, x: f"{path}={x}", {"a": (5, 6)})
     {'a': ('a.0=5', 'a.1=6')}
     """
-    names = iter(paths(tree, is_leaf))
+    _check_functions("tree.map_with_path", f, is_leaf)
+    names = iter(structure(tree, is_leaf).paths())
     return _core.tree_map(lambda *args: f(next(names), *args), tree, *rest, is_leaf=is_leaf)

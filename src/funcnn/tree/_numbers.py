@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from .. import _core
-from ._basic import absent, leaves, structure
+from ._basic import absent, leaves, matched, structure
 from ._paths import join_path
 
 
@@ -16,6 +16,7 @@ def allclose(a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_na
 
     Raises:
         ValueError: The trees have different structures; the message names the path where they differ.
+        TypeError: Leaves are no numbers (``tree.equal`` compares any).
 
     >>> from funcnn import tree
     >>> tree.allclose({"a": (1.0, 2.0)}, {"a": (1.0, 2.0 + 1e-9)})
@@ -24,10 +25,17 @@ def allclose(a: Any, b: Any, *, rtol: float = 1e-5, atol: float = 1e-8, equal_na
     import numpy as np
 
     treedef = structure(a)
-    pairs = zip(leaves(a), treedef.flatten_up_to(b), strict=True)
-    return all(
-        np.shape(x) == np.shape(y) and np.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan) for x, y in pairs
-    )
+    for i, (x, y) in enumerate(zip(leaves(a), matched("tree.allclose", treedef, b), strict=True)):
+        try:
+            if np.shape(x) != np.shape(y) or not np.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan):
+                return False
+        except TypeError:
+            where = treedef.paths()[i] or "the root"
+            raise TypeError(
+                f"tree.allclose: at {where} there are a {type(x).__name__} and a {type(y).__name__}, which are no numbers; "
+                "tree.equal compares any leaves"
+            ) from None
+    return True
 
 
 def nbytes(tree: Any) -> int:

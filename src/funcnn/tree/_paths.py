@@ -24,8 +24,8 @@ def join_path(keys: Iterable[Any]) -> str:
     >>> print(tree.join_path(["a.b", ""]), tree.join_path(["a", "b"]))
     a\.b.\e a.b
     """
-    if isinstance(keys, (str, bytes)):
-        raise TypeError(f"join_path: expected several keys, got {keys!r}")
+    if isinstance(keys, (str, bytes)) or not isinstance(keys, Iterable):
+        raise TypeError(f"tree.join_path: keys must be a list of keys, got {keys!r} ({type(keys).__name__})")
     return _core.tree_join_path(keys)
 
 
@@ -42,5 +42,5 @@ def split_path(path: str) -> tuple[str, ...]:
     (('a.b',), ())
     """
     if not isinstance(path, str):
-        raise TypeError(f"a path is a string, got {path!r}; join_path makes one of keys")
+        raise TypeError(f"a path is a string, got {path!r} ({type(path).__name__}); tree.join_path makes one of keys")
     return tuple(_core.tree_split_path(path))
