@@ -1,4 +1,4 @@
-"""Work bounded by memory: an elementwise chain, softmax, layer norm, GELU, sums, on 4096 x 1024 float32."""
+"""Work bounded by memory: an elementwise chain, softmax, layer norm, activations, sums, on 4096 x 1024 float32."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ NBYTES = {
     "softmax": 2 * ARRAY,
     "layer_norm": 2 * ARRAY,
     "gelu": 2 * ARRAY,
+    "gelu_approx": 2 * ARRAY,
+    "silu": 2 * ARRAY,
+    "silu_grad": 2 * ARRAY,
     "sum_axis0": ARRAY,
     "sum_axis1": ARRAY,
 }
@@ -51,6 +54,9 @@ def _funcnn(row):
         "softmax": (lambda a: fn.softmax(a, axis=-1), (a,)),
         "layer_norm": (layer_norm, (a, gain, bias)),
         "gelu": (nn.gelu, (a,)),
+        "gelu_approx": (nn.gelu_approx, (a,)),
+        "silu": (nn.silu, (a,)),
+        "silu_grad": (fn.grad(lambda a: nn.silu(a).sum()), (a,)),
         "sum_axis0": (lambda a: a.sum(0), (a,)),
         "sum_axis1": (lambda a: a.sum(1), (a,)),
     }[row]
@@ -81,6 +87,9 @@ def _jax(row):
         "softmax": (lambda a: jax.nn.softmax(a, axis=-1), (a,)),
         "layer_norm": (layer_norm, (a, gain, bias)),
         "gelu": (lambda a: jax.nn.gelu(a, approximate=False), (a,)),
+        "gelu_approx": (lambda a: jax.nn.gelu(a, approximate=True), (a,)),
+        "silu": (jax.nn.silu, (a,)),
+        "silu_grad": (jax.grad(lambda a: jax.nn.silu(a).sum()), (a,)),
         "sum_axis0": (lambda a: a.sum(0), (a,)),
         "sum_axis1": (lambda a: a.sum(1), (a,)),
     }[row]
@@ -98,6 +107,9 @@ def _mlx(row):
         "softmax": (lambda a: mx.softmax(a, axis=-1), (a,)),
         "layer_norm": (lambda a, gain, bias: mx.fast.layer_norm(a, gain, bias, 1e-5), (a, gain, bias)),
         "gelu": (nn.gelu, (a,)),
+        "gelu_approx": (nn.gelu_approx, (a,)),
+        "silu": (nn.silu, (a,)),
+        "silu_grad": (mx.grad(lambda a: nn.silu(a).sum()), (a,)),
         "sum_axis0": (lambda a: a.sum(0), (a,)),
         "sum_axis1": (lambda a: a.sum(1), (a,)),
     }[row]
@@ -121,6 +133,9 @@ def _torch(row, compiled=False):
         "softmax": (lambda a: torch.softmax(a, -1), (a,)),
         "layer_norm": (lambda a, gain, bias: functional.layer_norm(a, SHAPE[1:], gain, bias, 1e-5), (a, gain, bias)),
         "gelu": (functional.gelu, (a,)),
+        "gelu_approx": (lambda a: functional.gelu(a, approximate="tanh"), (a,)),
+        "silu": (functional.silu, (a,)),
+        "silu_grad": (torch.func.grad(lambda a: functional.silu(a).sum()), (a,)),
         "sum_axis0": (lambda a: a.sum(0), (a,)),
         "sum_axis1": (lambda a: a.sum(1), (a,)),
     }[row]

@@ -108,6 +108,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "tree",
         "dispatch",
         "elementwise",
+        "cross_entropy",
         "gemm",
         "mlp_train",
         "per_example_grad",

@@ -14,8 +14,6 @@ from .._hyper import checked as number
 _SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
 # Far below this sigmoid is zero in every dtype: x times it would be NaN at minus infinity.
 _LOW = -1000.0
-# Far above it, it is one; the derivative of x times it would be NaN at infinity.
-_HIGH = 1000.0
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
@@ -163,10 +161,6 @@ def selu(x: fn.array) -> fn.array:
     return elu(_floats("selu", x), _SELU_ALPHA) * _SELU_SCALE
 
 
-def _times_sigmoid(x: fn.array, slope: float) -> fn.array:
-    return fn.maximum(x, _LOW) * fn.sigmoid(slope * fn.minimum(x, _HIGH))
-
-
 def silu(x: fn.array) -> fn.array:
     """Compute ``x * sigmoid(x)``, also known as swish.
 
@@ -175,7 +169,8 @@ def silu(x: fn.array) -> fn.array:
     >>> round(nn.silu(fn.array(1.0)).item(), 4)
     0.7311
     """
-    return _times_sigmoid(_floats("silu", x), 1.0)
+    x = _floats("silu", x)
+    return fn.maximum(x, _LOW) * fn.sigmoid(x)
 
 
 def gelu(x: fn.array) -> fn.array:
@@ -216,7 +211,8 @@ def gelu_fast_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_fast_approx(fn.array(1.0)).item(), 4)
     0.8458
     """
-    return _times_sigmoid(_floats("gelu_fast_approx", x), 1.702)
+    x = _floats("gelu_fast_approx", x)
+    return fn.maximum(x, _LOW) * fn.sigmoid(1.702 * x)
 
 
 def glu(x: fn.array, axis: int = -1) -> fn.array:
@@ -340,7 +336,7 @@ def mish(x: fn.array) -> fn.array:
     0.8651
     """
     x = _floats("mish", x)
-    return fn.maximum(x, _LOW) * fn.tanh(softplus(fn.minimum(x, _HIGH)))
+    return fn.maximum(x, _LOW) * fn.tanh(softplus(x))
 
 
 def step(x: fn.array, threshold: float = 0.0) -> fn.array:
