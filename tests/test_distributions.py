@@ -298,3 +298,20 @@ def test_mapping_over_parameters():
 def test_bad_arguments(call, kind, message):
     with pytest.raises(kind, match=message):
         call(random.key(0))
+
+
+def test_what_is_no_probability():
+    key = random.key(0)
+    for p, message in (
+        ([-0.5, 0.5, 1.0], "finite numbers that are not negative, got -0.5"),
+        ([float("nan"), 0.5, 1.0], "finite numbers that are not negative, got nan"),
+        ([0.0, 0.0, 0.0], "p is above 0 for 0, fewer than the 1"),
+    ):
+        for replace in (True, False):
+            with pytest.raises(ValueError, match=f"random.choice: .*{message}"):
+                random.choice(key, 3, (1,), replace, p)
+    with pytest.raises(ValueError, match="p is above 0 for 1, fewer than the 2 to choose from"):
+        random.choice(key, 3, (2,), False, [0, 0, 1])
+    assert random.choice(key, 3, (2,), True, [0, 0, 1]).tolist() == [2, 2]
+    with pytest.raises(TypeError, match="a must be an integer or an array with axes, got 2.5"):
+        random.choice(key, 2.5)

@@ -157,6 +157,8 @@ Array read_part(const ArrayAt& at, nb::handle mode, nb::handle fill_value) {
 }
 
 Array apply_to_part(const ArrayAt& at, nb::handle function) {
+  if (!PyCallable_Check(function.ptr()))
+    throw TypeError(cat("x.at[...].apply: function must be a function, got ", nb::inst_name(function).c_str()));
   Items items = index_items(indexed(at).ptr());
   auto apply = [&](const Array& part) {
     return as_operand(function(wrap_object(part)), part.dtype(), "x.at[...].apply");

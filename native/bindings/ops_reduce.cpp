@@ -90,7 +90,9 @@ void bind_reduce(nb::module_& m) {
                                                    nb::handle where) {
           Array a = as_array(x, name);
           Selection selection{optional_mask(where, name), {}};
-          if (!initial.is_none()) selection.initial = as_operand(initial, a.dtype(), name);
+          bool counts = function == sum || function == prod;
+          if (!initial.is_none())
+            selection.initial = as_operand(initial, counts ? sum_dtype(a.dtype()) : a.dtype(), name);
           return wrap_object(function(a, axes_of(axis, name), keepdims, selection));
         },
         {"axis: int | Sequence[int] | None = None, keepdims: bool = False, *, initial: ArrayLike | None = None, where: "

@@ -164,20 +164,6 @@ class Reduce final : public Primitive {
   Axes axes_;
 };
 
-Dtype sum_dtype(Dtype d) {
-  switch (d) {
-    case Dtype::bool_:
-    case Dtype::int8:
-    case Dtype::int16:
-      return Dtype::int32;
-    case Dtype::uint8:
-    case Dtype::uint16:
-      return Dtype::uint32;
-    default:
-      return d;
-  }
-}
-
 Array as_inexact(const Array& x) { return is_inexact(x.dtype()) ? x : astype(x, Dtype::float32); }
 
 // The mask of a selection in the shape of x; null if there is none.
@@ -253,6 +239,20 @@ Array shift(const Array& x, std::span<const int> axes, bool finite) {
 }
 
 }  // namespace
+
+Dtype sum_dtype(Dtype d) {
+  switch (d) {
+    case Dtype::bool_:
+    case Dtype::int8:
+    case Dtype::int16:
+      return Dtype::int32;
+    case Dtype::uint8:
+    case Dtype::uint16:
+      return Dtype::uint32;
+    default:
+      return d;
+  }
+}
 
 Array reduce(ReduceOp op, const Array& x, std::span<const int> axes, bool keepdims) {
   Shape kept = kept_shape(x.shape(), axes);

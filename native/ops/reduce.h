@@ -30,6 +30,7 @@ struct Selection {
 };
 
 // Integers and bool are summed and multiplied in (u)int32 or their own wider type.
+Dtype sum_dtype(Dtype dtype);
 Array sum(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection = {});
 Array prod(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection = {});
 // Of no elements, or of those that a mask leaves, there is a maximum only beside an initial value.

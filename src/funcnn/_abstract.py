@@ -8,12 +8,20 @@ from typing import Any
 import attrs
 
 from . import _core, tree
+from ._arguments import integers
 from ._core import Dtype
 
 
 def _named(dtype: Any) -> Dtype:
     """The dtype that a name or a dtype of NumPy stands for."""
     return _core.promote_types(dtype, dtype)
+
+
+def _lengths(shape: Any) -> tuple[int, ...]:
+    found = integers(shape, "ShapeDtypeStruct: shape")
+    if any(length < 0 for length in found):
+        raise ValueError(f"ShapeDtypeStruct: a shape has no negative lengths, got {found}")
+    return found
 
 
 @attrs.frozen
@@ -28,7 +36,7 @@ class ShapeDtypeStruct:
         6
     """
 
-    shape: tuple[int, ...] = attrs.field(converter=tuple)
+    shape: tuple[int, ...] = attrs.field(converter=_lengths)
     dtype: Dtype = attrs.field(converter=_named)
 
     @property

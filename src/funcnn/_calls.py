@@ -52,20 +52,26 @@ def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(f"{name}: {error}; expected {shown}") from None
+    # Whether a parameter for any object takes None the signature does not tell: others that are wrong come first.
+    last = None
     for parameter, value in bound.arguments.items():
         annotation = signature.parameters[parameter].annotation
         if parameter != "self" and annotation is not inspect.Parameter.empty:
             wanted = _kinds(annotation)
             if value is None and "None" not in wanted:
                 expected = " or ".join(_WORDS.get(kind, kind) for kind in wanted)
-                raise TypeError(f"{name}: {parameter} must be {expected}, got None")
+                refusal = TypeError(f"{name}: {parameter} must be {expected}, got None")
+                if wanted != ["object"]:
+                    raise refusal
+                last = last or refusal
+                continue
             if all(kind in _TESTS for kind in wanted) and not any(_is(value, kind) for kind in wanted):
                 expected = " or ".join(_WORDS.get(kind, kind) for kind in wanted)
                 too_large = wanted[0] == "int" and hasattr(type(value), "__index__") and not isinstance(value, bool)
                 raise (ValueError if too_large else TypeError)(
                     f"{name}: {parameter} must be {expected}{' of 64 bits' if too_large else ''}, got {_show(value)}"
                 )
-    raise TypeError(f"{name}: got arguments of types {_types(args, kwargs)}; expected {shown}")
+    raise last or TypeError(f"{name}: got arguments of types {_types(args, kwargs)}; expected {shown}")
 
 
 def _signature(function: Any) -> inspect.Signature | None:

@@ -148,7 +148,8 @@ def choice(
         ``int32`` of the shape, or the slices: the shape of ``a`` with ``shape`` in the place of the axis.
 
     Raises:
-        ValueError: There are fewer to choose from than are chosen, or none; ``p`` does not fit.
+        ValueError: There are fewer to choose from than are chosen, or none; ``p`` does not fit, or its values, where they
+            are known, are no probabilities.
         AxisError: The array lacks the axis.
 
     Example:
@@ -165,6 +166,8 @@ def choice(
     else:
         axis = integer(axis, "random.choice: axis")
         x = _core.asarray(a)
+        if x.ndim == 0:
+            raise TypeError(f"random.choice: a must be an integer or an array with axes, got {a!r}")
         if not -x.ndim <= axis < x.ndim:
             raise _core.AxisError(f"random.choice: an array of shape {x.shape} has no axis {axis}")
         count = x.shape[axis]
@@ -174,10 +177,12 @@ def choice(
         )
     index = _core.int32 if count < 2**31 else _core.int64
     if p is not None:
-        weights = _core.asarray(p)
+        given = weights = _core.asarray(p)
         weights = weights if _core.isdtype(weights.dtype, "real floating") else weights.astype(float32)
         if weights.shape != (count,):
             raise ValueError(f"random.choice: p must have shape {(count,)}, got {weights.shape}")
+        if wanted and _core._is_computed(given):
+            _check_probabilities(given, 1 if replace else wanted)
     if not wanted:
         places = _core.zeros(drawn, index)
     elif p is None:
@@ -195,6 +200,16 @@ def choice(
         scores = _core.random_gumbel(key, (count,), float32) + _core.log(weights)
         places = _core.argsort(-scores)[:wanted].reshape(drawn).astype(index)
     return places if x is None else _core.take(x, places, axis)
+
+
+def _check_probabilities(weights: array, least: int) -> None:
+    import numpy as np
+
+    values = np.asarray(weights.astype(_core.float64))
+    if not (values >= 0).all() or not np.isfinite(values).all():
+        raise ValueError(f"random.choice: p must hold finite numbers that are not negative, got {values.min()}")
+    if (values > 0).sum() < least:
+        raise ValueError(f"random.choice: p is above 0 for {(values > 0).sum()}, fewer than the {least} to choose from")
 
 
 def _float_dtypes(name: str, dtype: Any) -> tuple[Dtype, Dtype]:

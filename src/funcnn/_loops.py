@@ -50,6 +50,7 @@ def fori_loop(
         >>> fn.fori_loop(1, 5, lambda i, x: x * i, fn.array(1))
         array(24, dtype=int32)
     """
+    function(body_fun, "fori_loop: body_fun")
     first, last = _bound(lower, "lower"), _bound(upper, "upper")
     start, stop = (_core.asarray(x if isinstance(x, _core.array) else n) for x, n in ((lower, first), (upper, last)))
     dtype = _core.result_type(start, stop)
@@ -80,9 +81,13 @@ def fori_loop(
 
 @contextlib.contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Give errors about the second part of a carry the name of the loop that is made of a scan or while-loop."""
+    """Give errors about the second part of a carry, and about `unroll`, the name of the loop that is made of another."""
     try:
         yield
+    except ValueError as error:
+        if not str(error).startswith("scan: unroll"):
+            raise
+        raise ValueError(str(error).replace("scan", name, 1)) from None
     except TypeError as error:
         told = re.match(r"(?:scan|while_loop): the carry at 1(?:\.(\S+))? (went in as .*)", str(error), re.DOTALL)
         if not told:

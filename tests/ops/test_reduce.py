@@ -298,3 +298,11 @@ def test_logsumexp_of_nothing():
     assert fn.logsumexp(fn.zeros((2, 0), fn.float16), axis=1).tolist() == [-np.inf] * 2
     assert fn.logsumexp(fn.zeros((2, 0)), axis=1, keepdims=True).shape == (2, 1)
     assert fn.grad(lambda x: fn.logsumexp(x))(fn.zeros((0,))).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", ["bool_", "int8", "uint8", "int16", "uint16"])
+def test_initial_values_have_the_dtype_of_the_result(dtype):
+    x = fn.ones(3, dtype=getattr(fn, dtype))
+    assert fn.sum(x, initial=100_000).item() == 100_003
+    assert fn.prod(x, initial=100_000).item() == 100_000
+    assert fn.sum(x, initial=1).dtype == fn.sum(x).dtype

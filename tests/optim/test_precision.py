@@ -346,6 +346,11 @@ class TestHyperparameters:
             (lambda: optim.adam(eps=-1e-8), ValueError, "adam: eps must be a number of at least 0"),
             (lambda: optim.sgd(0.1, momentum=-1), ValueError, "sgd: momentum must be"),
             (lambda: optim.sgd(float("nan")), ValueError, "sgd: learning_rate must be"),
+            (
+                lambda: optim.sgd(0.1, nesterov=True),
+                ValueError,
+                "sgd: nesterov looks ahead along the momentum, which is 0",
+            ),
             (lambda: optim.clip_by_global_norm(-1.0), ValueError, "clip_by_global_norm: max_norm must be"),
             (lambda: optim.clip(np.array([1.0])), TypeError, "clip: max_delta must be"),
             (lambda: optim.scale([1.0]), TypeError, "scale: factor must be"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
@@ -41,6 +42,9 @@ class sgd:
         nesterov: Whether to look ahead along the momentum.
         weight_decay: L2 regularisation. It needs ``update(grads, state, params)``.
 
+    Raises:
+        ValueError: `nesterov` is asked for without momentum, or ``update`` gets no parameters for `weight_decay`.
+
     Reference: I. Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
 
     >>> import funcnn as fn
@@ -56,6 +60,10 @@ class sgd:
     momentum: float = attrs.field(default=0.0, validator=number(0.0))
     nesterov: bool = False
     weight_decay: float = attrs.field(default=0.0, validator=number())
+
+    def __attrs_post_init__(self) -> None:
+        if self.nesterov and not isinstance(self.momentum, fn.array) and self.momentum == 0:
+            raise ValueError("sgd: nesterov looks ahead along the momentum, which is 0")
 
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` if the learning rate is a schedule, ``trace`` with momentum."""
