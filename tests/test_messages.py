@@ -56,7 +56,11 @@ from funcnn import _hints, nn, optim, random, tree
             TypeError,
             "ShapeDtypeStruct: shape must be an integer or a seq",
         ),
-        (lambda x: fn.argmax(x, axis=x), TypeError, r"argmax: expected an integer, got an array of shape \(2,\) and dtype"),
+        (
+            lambda x: fn.argmax(x, axis=x),
+            TypeError,
+            r"argmax: expected an integer, got an array of shape \(2,\) and dtype",
+        ),
         (lambda x: fn.pad(x, 2.5), TypeError, "pad: pad_width must be a width, .* got float"),
         (lambda x: fn.tensordot(x, x, 2.5), TypeError, "tensordot: axes must be a number of axes or .* got float"),
         (

@@ -151,6 +151,18 @@ class TestArraysAsked:
             (lambda: testing.dtypes("floats"), "unknown kind 'floats'.*'floating'"),
             (lambda: testing.shapes(min_dims=4), "min_dims <= max_dims"),
             (lambda: testing.shapes(min_side=-1), "min_side"),
+            (lambda: testing.shapes(max_dims=2.5), "shapes: max_dims must be an integer, got 2.5"),
+            (lambda: testing.dtypes(["floating"]), "dtypes: unknown kind"),
+            (lambda: testing.arrays(min_value="a"), r"arrays: min_value must be a number, got 'a' \(str\)"),
+            (lambda: testing.mutually_broadcastable_shapes("a"), "num_shapes must be an integer"),
+            (lambda: testing.mutually_broadcastable_shapes(-1), "num_shapes must be at least 0"),
+            (lambda: testing.check_grads(fn.sin, (fn.ones(2),), eps="a"), "check_grads: eps must be a number above 0"),
+            (lambda: testing.check_grads(fn.sin, (fn.ones(2),), order=0), "check_grads: order must be at least 1"),
+            (lambda: testing.check_grads(3, (fn.ones(2),)), "check_grads: f must be a function"),
+            (
+                lambda: testing.check_vmap(fn.sin, (fn.ones(2),), (0, 0)),
+                "check_vmap: in_axes and args: the trees differ",
+            ),
         ],
     )
     def test_refused_by_name(self, call, message):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import funcnn as fn
 from funcnn import tree
 from funcnn._arguments import Integers, function, integer, integers
+from funcnn._hyper import checked as number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,6 +114,8 @@ def check_grads(
     args = _arguments("check_grads", args)
     if integer(order, "check_grads: order") < 1:
         raise ValueError(f"check_grads: order must be at least 1, got {order}")
+    for what, value in (("eps", eps), ("rtol", rtol), ("atol", atol)):
+        number("check_grads", what, value, 0.0, above=what == "eps")
     if not isinstance(modes, Iterable):
         raise TypeError(f"check_grads: modes are 'fwd' and 'rev', got {modes!r}")
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
@@ -263,7 +266,10 @@ def check_vmap(
     prefix = tuple(in_axes) if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
     # None is an empty container; here it stands for an axis.
     marked = tree.map(lambda axis: _UNMAPPED if axis is None else axis, prefix, is_leaf=lambda axis: axis is None)
-    axes = tree.leaves(tree.broadcast_prefix(marked, args))
+    try:
+        axes = tree.leaves(tree.broadcast_prefix(marked, args))
+    except ValueError as error:
+        raise ValueError(str(error).replace("tree.broadcast_prefix", "check_vmap: in_axes and args", 1)) from None
     leaves, treedef = tree.flatten(args)
     leaves = [x if axis is _UNMAPPED else fn.array(x) for x, axis in zip(leaves, axes, strict=True)]
     for x, axis in zip(leaves, axes, strict=True):
@@ -346,6 +352,9 @@ def mutually_broadcastable_shapes(
     """
     from hypothesis import strategies as st
 
+    if integer(num_shapes, "mutually_broadcastable_shapes: num_shapes") < 0:
+        raise ValueError(f"mutually_broadcastable_shapes: num_shapes must be at least 0, got {num_shapes}")
+
     @st.composite
     def draw_shapes(draw: Any) -> tuple[tuple[int, ...], ...]:
         whole = draw(shapes(0, max_dims, min_side, max_side))
@@ -378,6 +387,9 @@ def arrays(
     """
     from hypothesis import strategies as st
 
+    for what, value in (("min_value", min_value), ("max_value", max_value)):
+        if not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
+            raise TypeError(f"arrays: {what} must be a number, got {value!r} ({type(value).__name__})")
     if not (math.isfinite(min_value) and math.isfinite(max_value) and min_value <= max_value):
         raise ValueError(f"arrays: expected finite min_value <= max_value, got {min_value} and {max_value}")
 
