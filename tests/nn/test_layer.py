@@ -199,6 +199,43 @@ def test_wrong_ties():
         init({"a": "b", "b": "c"})
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(2, 2),
+        nn.LayerNorm(2),
+        nn.RMSNorm(2),
+        nn.BatchNorm(2),
+        nn.PReLU(2),
+        nn.Dropout(0.5),
+        nn.Embedding(2, 2),
+    ],
+    ids=repr,
+)
+def test_inputs_are_arrays_or_stand_for_one(layer):
+    params, key = layer.init(random.key(0)), random.key(1)
+    given = [[0, 1], [1, 1]]
+    wanted = layer.apply(params, fn.array(given), training=True, key=key)[0]
+    for x in (given, np.array(given, np.int32)):
+        np.testing.assert_array_equal(layer.apply(params, x, training=True, key=key)[0], wanted)
+    if not isinstance(layer, nn.Embedding):
+        y = layer.apply(params, np.array(given, np.float64), training=True, key=key)[0]
+        np.testing.assert_allclose(y, wanted, rtol=1e-6)
+        assert y.dtype == fn.float32
+    for wrong, kind in ((None, "NoneType"), ("text", "str"), ({}, "dict")):
+        with pytest.raises(TypeError, match=f"in {type(layer).__name__}: expected an array, got a {kind}"):
+            layer.apply(params, wrong, training=True, key=key)
+
+
+def test_parameters_are_containers():
+    model = nn.Sequential(nn.Linear(2, 2))
+    for wrong, kind in ((None, "NoneType"), (3, "int"), (fn.ones(2), "array")):
+        with pytest.raises(KeyError, match=f"in Sequential: expected parameters with 'layers', got a {kind}"):
+            model(wrong, fn.ones(2))
+    with pytest.raises(KeyError, match=r"in layers\.0 \(Linear\): no parameter 'weight'; there are none"):
+        model({"layers": ({},)}, fn.ones(2))
+
+
 def test_only_layers_are_tied_and_trained():
     with pytest.raises(TypeError, match="tie: layer must be a layer, got 3"):
         nn.tie(3, {})

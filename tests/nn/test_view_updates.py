@@ -132,12 +132,16 @@ def test_updates_leave_neither_closures_nor_carries():
                 return fn.scan(lambda x, _: (part(params["part"], x), None), x, None, length=2)[0]
             if self.how == "cond":
                 return fn.cond(True, lambda x: part(params["part"], x), lambda x: x, x)
+            if self.how == "compile":
+                return fn.compile(part)(params["part"], x)
             carry = (0, x, params["part"])
             return fn.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, part(c[2], c[1]), c[2]), carry)[1]
 
-    for how in ("scan", "cond", "while_loop"):
+    for how in ("scan", "cond", "while_loop", "compile"):
         model = Closure(nn.BatchNorm(3), how)
-        with pytest.raises(ValueError, match=r"fn.cond\(.*stacked parameters, fn.scan.*No update leaves the carry"):
+        with pytest.raises(
+            ValueError, match=r"fn.cond\(.*stacked parameters, fn.scan.*No update leaves the carry.*compiled by itself"
+        ):
             model.apply(model.init(random.key(0)), fn.ones((4, 3)), training=True)
         assert model.apply(model.init(random.key(0)), fn.ones((4, 3)))[0].shape == (4, 3)
 

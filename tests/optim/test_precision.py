@@ -250,6 +250,17 @@ class TestSchedules:
                 )
         assert schedules.exponential(1.0, 0.0)(0).item() == 1.0 and schedules.exponential(1.0, 0.0)(1).item() == 0.0
 
+    @pytest.mark.parametrize("dtype", ["int8", "uint8", "uint32", "int64", "uint64", "float32", "bool_"])
+    def test_counts_of_any_dtype(self, dtype):
+        count = fn.array(1, dtype=getattr(fn, dtype))
+        for schedule in (
+            schedules.linear(0.0, 1.0, 1000),
+            schedules.warmup_cosine(1.0, 300, 500),
+            schedules.join([schedules.constant(0.5), schedules.linear(0.0, 1.0, 4)], [300]),
+            schedules.step(1.0, 0.5, 300),
+        ):
+            assert schedule(count).item() == schedule(1).item() == fn.compile(schedule)(count).item()
+
     def test_counts_below_zero_are_the_start(self):
         for schedule in (schedules.linear(0.1, 0.2, 3), schedules.cosine(0.1, 3), schedules.warmup_cosine(1.0, 2, 5)):
             assert schedule(-5).item() == schedule(0).item()

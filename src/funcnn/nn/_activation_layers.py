@@ -11,7 +11,7 @@ from funcnn._hyper import number, whole
 from funcnn.tree import frozendict
 
 from . import _activations as functions
-from ._layer import Layer, Params
+from ._layer import Layer, Params, as_input
 
 
 class Sigmoid(Layer):
@@ -77,6 +77,7 @@ class PReLU(Layer):
         return frozendict(weight=fn.full((self.num_parameters,), self.initial))
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
+        x = as_input(x)
         if self.num_parameters != 1 and (x.ndim == 0 or x.shape[-1] != self.num_parameters):
             raise ValueError(f"expected (..., {self.num_parameters}), got {x.shape}")
         return functions.prelu(x, params["weight"])

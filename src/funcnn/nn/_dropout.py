@@ -8,7 +8,7 @@ import funcnn as fn
 from funcnn import random
 from funcnn._hyper import number
 
-from ._layer import Layer, Params
+from ._layer import Layer, Params, as_input
 
 
 class Dropout(Layer):
@@ -37,5 +37,6 @@ class Dropout(Layer):
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         if self.p == 0.0 or not params.training:
             return x
+        x = as_input(x)
         keep = random.bernoulli(params.next_key(), 1.0 - self.p, x.shape)
         return fn.where(keep, x * (1.0 / (1.0 - self.p)), 0.0)

@@ -11,7 +11,7 @@ from funcnn import random
 from funcnn._hyper import whole
 from funcnn.tree import frozendict
 
-from ._layer import Layer, Params
+from ._layer import Layer, Params, as_input
 
 
 class Embedding(Layer):
@@ -40,12 +40,14 @@ class Embedding(Layer):
         return frozendict(weight=weight)
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
+        x = as_input(x)
         if not fn.isdtype(x.dtype, "integral"):
             raise TypeError(f"expected integers, got {x.dtype}")
         return fn.take(params["weight"], x, axis=0)
 
     def as_linear(self, params: Params, x: fn.array) -> fn.array:
         """Multiply by the table, ``x @ weight.T``: scores for every row, as for tied output projections."""
+        x = as_input(x)
         if x.ndim == 0 or x.shape[-1] != self.dims:
             raise ValueError(f"expected (..., {self.dims}), got {x.shape}")
         scores: fn.array = x @ params["weight"].T

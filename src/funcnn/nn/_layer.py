@@ -79,6 +79,16 @@ def _with_context(call: Callable[..., Any]) -> Callable[..., Any]:
     return __call__
 
 
+def as_input(x: Any) -> fn.array:
+    """The array that a layer is called with; numbers in lists and NumPy's arrays stand for one."""
+    if isinstance(x, fn.array):
+        return x
+    try:
+        return fn.array(x)
+    except (TypeError, ValueError):
+        raise TypeError(f"expected an array, got a {type(x).__name__}") from None
+
+
 def has_layers(value: Any) -> bool:
     """Say whether a field's value is a layer or a nest of dicts and tuples with a layer in it."""
     if isinstance(value, tuple):

@@ -11,7 +11,7 @@ from funcnn import random
 from funcnn._hyper import whole
 from funcnn.tree import frozendict
 
-from ._layer import Layer, Params
+from ._layer import Layer, Params, as_input
 
 
 class Identity(Layer):
@@ -61,6 +61,7 @@ class Linear(Layer):
         return frozendict(params)
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
+        x = as_input(x)
         if x.ndim == 0 or x.shape[-1] != self.input_dims:
             raise ValueError(f"expected (..., {self.input_dims}), got {x.shape}")
         y: fn.array = x @ params["weight"].T

@@ -10,7 +10,7 @@ import funcnn as fn
 from funcnn._hyper import number, whole
 from funcnn.tree import frozendict
 
-from ._layer import Layer, Params
+from ._layer import Layer, Params, as_input
 
 
 def _check_last(x: fn.array, dims: int) -> None:
@@ -60,6 +60,7 @@ class LayerNorm(Layer):
         return frozendict(weight=weight, bias=fn.zeros((self.dims,))) if self.bias else frozendict(weight=weight)
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
+        x = as_input(x)
         _check_last(x, self.dims)
         y, dtype = _computed(x)
         y = y - fn.mean(y, axis=-1, keepdims=True)
@@ -97,6 +98,7 @@ class RMSNorm(Layer):
         return frozendict(weight=fn.ones((self.dims,)))
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
+        x = as_input(x)
         _check_last(x, self.dims)
         y, dtype = _computed(x)
         y = y * fn.rsqrt(fn.mean(y * y, axis=-1, keepdims=True) + self.eps)
@@ -153,6 +155,7 @@ class BatchNorm(Layer):
         return frozendict(params)
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
+        x = as_input(x)
         if not 2 <= x.ndim <= 5 or x.shape[-1] != self.num_features:
             raise ValueError(f"expected (N, ..., {self.num_features}) with 2 to 5 axes, got {x.shape}")
         y, dtype = _computed(x)

@@ -216,7 +216,7 @@ class View(Carrier):
                     "checkpoint, grad, ...) that the view was not an argument of; pass the view itself, as in "
                     'fn.checkpoint(self.block)(params["block"], x) and fn.cond(p, self.block, other, params["block"], x), '
                     'or with the elements of a scan over stacked parameters, fn.scan(step, x, params["blocks"]). No update '
-                    "leaves the carry of a loop"
+                    "leaves the carry of a loop, nor a part that is compiled by itself: compile the whole step"
                 )
             if context.updates is not None:
                 place = self._keys + below
@@ -253,6 +253,8 @@ class View(Carrier):
         return child
 
     def _missing(self, name: Any) -> str:
+        if not _holds_parameters(self._params):
+            return f"expected parameters with {name!r}, got a {type(self._params).__name__}"
         there = list(self._params) if isinstance(self._params, _DICTS) else range(len(self._params))
         return f"no parameter {name!r}; there are {', '.join(map(repr, there)) or 'none'}"
 

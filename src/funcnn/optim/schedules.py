@@ -20,9 +20,14 @@ __all__ = ["constant", "cosine", "exponential", "join", "linear", "step", "warmu
 
 def _count(name: str, count: Any) -> fn.array:
     try:
-        return fn.asarray(count)
+        given = fn.asarray(count)
     except (TypeError, ValueError):
         raise TypeError(f"{name}: the count of steps must be a number, got {count!r}") from None
+    if not fn.isdtype(given.dtype, ("bool", "integral")):
+        return given
+    # Signed and wide enough for what steps and boundaries are compared with and subtracted.
+    wide: fn.array = given.astype(fn.int64 if given.dtype.itemsize == 8 or given.dtype == fn.uint32 else fn.int32)
+    return wide
 
 
 def _done(name: str, count: Any, steps: Any) -> fn.array:
