@@ -1,4 +1,10 @@
-"""Activation functions."""
+"""Activation functions.
+
+They take arrays of any shape, numbers and nested lists of numbers, work element by element (but for ``glu`` and those named
+after softmax, which work along an axis) and keep floating-point dtypes. Integers and bools are computed in float32; ``relu``,
+``relu2``, ``relu6`` and ``hard_shrink`` keep integers, ``step`` gives them. Complex numbers are refused with ``ValueError``
+except by ``sigmoid``, ``tanh``, ``softmax`` and ``glu``. NaN stays NaN.
+"""
 
 from __future__ import annotations
 
@@ -90,6 +96,10 @@ def relu6(x: fn.array) -> fn.array:
 def leaky_relu(x: fn.array, negative_slope: float = 0.01) -> fn.array:
     """Compute ``x`` where it is not negative and ``negative_slope * x`` elsewhere. The derivative at 0 is 1.
 
+    Args:
+        x: Any numbers.
+        negative_slope: The slope for negative ones.
+
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.leaky_relu(fn.array([-4.0, 2.0]), 0.5).tolist()
@@ -103,6 +113,10 @@ def prelu(x: fn.array, alpha: fn.array) -> fn.array:
     """Compute ``x`` where it is not negative and ``alpha * x`` elsewhere, where `alpha` is trained.
 
     The derivative at 0 is 1.
+
+    Args:
+        x: Any numbers.
+        alpha: The slope for negative ones: an array that broadcasts to the shape of `x`.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
@@ -122,6 +136,12 @@ def _not_positive(x: fn.array) -> fn.array:
 def elu(x: fn.array, alpha: float = 1.0) -> fn.array:
     """Compute ``x`` where it is positive and ``alpha * (exp(x) - 1)`` elsewhere. The derivative at 0 is `alpha`.
 
+    Args:
+        x: Any numbers.
+        alpha: Minus the limit at minus infinity.
+
+    Reference: D.-A. Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2015.
+
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> [round(v, 4) for v in nn.elu(fn.array([-1.0, 2.0])).tolist()]
@@ -134,8 +154,14 @@ def elu(x: fn.array, alpha: float = 1.0) -> fn.array:
 def celu(x: fn.array, alpha: float = 1.0) -> fn.array:
     """Compute ``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)``. The derivative at 0 is 1.
 
+    Args:
+        x: Any numbers.
+        alpha: Minus the limit at minus infinity.
+
     Raises:
         ValueError: `alpha` is 0.
+
+    Reference: J. T. Barron, "Continuously differentiable exponential linear units", 2017.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
@@ -218,8 +244,15 @@ def gelu_fast_approx(x: fn.array) -> fn.array:
 def glu(x: fn.array, axis: int = -1) -> fn.array:
     """Split an axis into halves ``a`` and ``b`` and compute ``a * sigmoid(b)``.
 
+    Args:
+        x: An array with an even number of elements along the axis.
+        axis: The axis, which becomes half as long.
+
     Raises:
         ValueError: The length of the axis is odd.
+        AxisError: There is no such axis.
+
+    Reference: Y. N. Dauphin et al., "Language modeling with gated convolutional networks", 2017.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
@@ -274,6 +307,10 @@ def softsign(x: fn.array) -> fn.array:
 def softshrink(x: fn.array, lambd: float = 0.5) -> fn.array:
     """Move `x` towards zero by `lambd`, as far as zero.
 
+    Args:
+        x: Any numbers.
+        lambd: How far, at least 0.
+
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.softshrink(fn.array([-2.0, 0.25, 1.0])).tolist()
@@ -286,6 +323,10 @@ def softshrink(x: fn.array, lambd: float = 0.5) -> fn.array:
 def hard_shrink(x: fn.array, lambd: float = 0.5) -> fn.array:
     """Set to zero what is not larger than `lambd` in absolute value.
 
+    Args:
+        x: Any numbers.
+        lambd: The largest absolute value that becomes zero, at least 0.
+
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.hard_shrink(fn.array([-2.0, 0.25, 1.0])).tolist()
@@ -297,6 +338,11 @@ def hard_shrink(x: fn.array, lambd: float = 0.5) -> fn.array:
 
 def hard_tanh(x: fn.array, min_val: float = -1.0, max_val: float = 1.0) -> fn.array:
     """Clip `x` to the interval from `min_val` to `max_val`.
+
+    Args:
+        x: Any numbers.
+        min_val: The least result.
+        max_val: The largest.
 
     Raises:
         ValueError: `min_val` is above `max_val`.
@@ -342,6 +388,10 @@ def mish(x: fn.array) -> fn.array:
 def step(x: fn.array, threshold: float = 0.0) -> fn.array:
     """Return 1 where `x` is at least `threshold` and 0 elsewhere, as integers.
 
+    Args:
+        x: Any numbers.
+        threshold: The least number that gives 1.
+
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.step(fn.array([-1.0, 0.0, 2.0])).tolist()
@@ -385,6 +435,13 @@ def softmin(x: fn.array, axis: int = -1) -> fn.array:
 
 def log_softmax(x: fn.array, axis: int = -1) -> fn.array:
     """Compute ``log(softmax(x))`` along an axis without rounding small probabilities to zero.
+
+    Args:
+        x: Any numbers.
+        axis: The axis, or several that are taken together.
+
+    Raises:
+        AxisError: There is no such axis.
 
     >>> import funcnn as fn
     >>> from funcnn import nn

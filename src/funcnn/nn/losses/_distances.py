@@ -14,6 +14,14 @@ from ._common import Reduction, floats, number, position, reduce, same_shapes
 def l1_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "mean") -> fn.array:
     """Compute the absolute difference.
 
+    Args:
+        predictions: Any numbers.
+        targets: What they should be, of the same shape.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    Raises:
+        ValueError: The shapes differ.
+
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.losses.l1_loss(fn.array([1.0, 5.0]), fn.array([2.0, 2.0])).item()
@@ -26,6 +34,14 @@ def l1_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "me
 
 def mse_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "mean") -> fn.array:
     """Compute the squared difference.
+
+    Args:
+        predictions: Any numbers.
+        targets: What they should be, of the same shape.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    Raises:
+        ValueError: The shapes differ.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
@@ -90,6 +106,9 @@ def smooth_l1_loss(
         beta: Where the parabola ends; 0 gives ``l1_loss``.
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
 
+    Raises:
+        ValueError: The shapes differ, or `beta` is negative.
+
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.losses.smooth_l1_loss(fn.array([0.0, 5.0]), fn.array([1.0, 2.0]), reduction="none").tolist()
@@ -114,6 +133,9 @@ def huber_loss(inputs: fn.array, targets: fn.array, delta: float = 1.0, reductio
         delta: Where the parabola ends, above 0.
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
 
+    Raises:
+        ValueError: The shapes differ, or `delta` is not above 0.
+
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.losses.huber_loss(fn.array([0.0, 5.0]), fn.array([1.0, 2.0])).tolist()
@@ -129,6 +151,14 @@ def huber_loss(inputs: fn.array, targets: fn.array, delta: float = 1.0, reductio
 
 def log_cosh_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "none") -> fn.array:
     """Compute ``log(cosh(inputs - targets))``.
+
+    Args:
+        inputs: Any numbers.
+        targets: What they should be, of the same shape.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    Raises:
+        ValueError: The shapes differ.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
@@ -148,6 +178,14 @@ def log_cosh_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "n
 
 def hinge_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "none") -> fn.array:
     """Compute ``max(0, 1 - inputs * targets)`` for targets of -1 and 1.
+
+    Args:
+        inputs: Any numbers.
+        targets: -1 or 1 for each, of the same shape.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    Raises:
+        ValueError: The shapes differ.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
@@ -270,6 +308,16 @@ def margin_ranking_loss(
     inputs1: fn.array, inputs2: fn.array, targets: fn.array, margin: float = 0.0, reduction: Reduction = "none"
 ) -> fn.array:
     """Compute ``max(0, margin - targets * (inputs1 - inputs2))``: a target of 1 wants the first ranked higher, -1 the second.
+
+    Args:
+        inputs1: Scores of the first.
+        inputs2: Scores of the second, of the same shape.
+        targets: 1 or -1 for each pair.
+        margin: By how much the better score should be higher.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+
+    Raises:
+        ValueError: The shapes differ.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
