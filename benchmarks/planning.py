@@ -2,12 +2,16 @@
 
 Graphs of several shapes are evaluated twice: the first time they are planned, the second time their plan is found. A
 linear planner has the exponent 1: as many nodes more, as much time more.
+
+Steps over sequences and batches of ever other lengths show what a length costs that is seen for the first time: planned
+from scratch, after the same structure was planned with other lengths, and when its plan is found.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -180,6 +184,74 @@ def measure(graph: Callable[[Any, int], list[Any]], n: int) -> tuple[float, floa
     return max(0.0, seconds[0] - min(seconds[1:])), min(seconds[1:])
 
 
+def block(fn: Any, length: int) -> tuple[Callable[..., Any], list[Any]]:
+    """One token through a transformer block with attention over `length` tokens before it."""
+    width, heads = 64, 4
+
+    def norm(x: Any) -> Any:
+        centred = x - x.mean(-1, keepdims=True)
+        return centred * fn.rsqrt((centred * centred).mean(-1, keepdims=True) + 1e-5)
+
+    def split(x: Any) -> Any:
+        return fn.transpose(fn.reshape(x, (x.shape[0], heads, width // heads)), (1, 0, 2))
+
+    def f(x: Any, keys: Any, values: Any, square: Any, up: Any, down: Any) -> Any:
+        h = norm(x)
+        keys = fn.concatenate([keys, h @ square], 0)
+        values = fn.concatenate([values, h @ square], 0)
+        scores = fn.softmax(split(h @ square) @ fn.transpose(split(keys), (0, 2, 1)) * 0.25, axis=-1)
+        x = x + fn.reshape(fn.transpose(scores @ split(values), (1, 0, 2)), x.shape) @ square
+        return x + fn.nn.gelu(norm(x) @ up) @ down, keys, values
+
+    cache = [fn.ones((length, width)) for _ in range(2)]
+    return f, [fn.ones((1, width)), *cache, *(fn.full((width, n * width), 0.01) for n in (1, 4)), fn.ones((4 * width, width))]
+
+
+def mlp_step(fn: Any, length: int) -> tuple[Callable[..., Any], list[Any]]:
+    """A step of gradient descent on a batch of `length`."""
+
+    def loss(w: Any, b: Any, v: Any, x: Any, y: Any) -> Any:
+        scores = fn.tanh(x @ w + b) @ v
+        return -((scores - fn.logsumexp(scores, axis=-1, keepdims=True)) * y).sum() / x.shape[0]
+
+    def f(w: Any, b: Any, v: Any, x: Any, y: Any) -> Any:
+        gradients = fn.grad(loss, argnums=(0, 1, 2))(w, b, v, x, y)
+        return tuple(p - 0.1 * g for p, g in zip((w, b, v), gradients, strict=True))
+
+    weights = [fn.full(shape, 0.1) for shape in ((32, 64), (64,), (64, 10))]
+    return f, [*weights, fn.ones((length, 32)), fn.ones((length, 10))]
+
+
+LENGTHS: tuple[Callable[[Any, int], tuple[Callable[..., Any], list[Any]]], ...] = (block, mlp_step)
+
+
+def measure_lengths(work: Callable[[Any, int], Any], compiled: bool, lengths: range) -> tuple[float, float, float]:
+    """Median seconds of a call: with everything forgotten, with a length that is new, and once more."""
+    import funcnn as fn
+
+    def call(f: Any, length: int) -> float:
+        _, arguments = work(fn, length)
+        fn.eval(*arguments)
+        start = time.perf_counter()
+        fn.eval(f(*arguments))
+        return time.perf_counter() - start
+
+    def fresh() -> Any:
+        fn.clear_plan_cache()
+        f = work(fn, 1)[0]
+        return fn.compile(f) if compiled else f
+
+    seconds: list[list[float]] = [[], [], []]
+    for length in lengths:
+        seconds[0].append(call(fresh(), length))
+        f = fresh()
+        call(f, lengths[0] - 1)
+        seconds[1].append(call(f, length))
+        seconds[2].append(call(f, length))
+    scratch, new, found = (statistics.median(s) for s in seconds)
+    return scratch, new, found
+
+
 def exponent(sizes: list[int], seconds: list[float]) -> float:
     """Of the largest two: the smaller ones show what a call costs."""
     if len(sizes) < 2 or min(seconds) <= 0:
@@ -189,11 +261,24 @@ def exponent(sizes: list[int], seconds: list[float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.planning", description=__doc__)
-    parser.add_argument("names", nargs="*", help="graphs; default: all")
+    parser.add_argument("names", nargs="*", help="graphs, block, mlp_step; default: all")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="nodes; default: %(default)s")
     arguments = parser.parse_args()
     sizes = [int(s) for s in arguments.sizes.split(",")]
     graphs = [g for g in GRAPHS if not arguments.names or g.__name__ in arguments.names]
+    if any(work.__name__ in arguments.names for work in LENGTHS) or not arguments.names:
+        print(f"{'us a call':<18} {'':<8}{'scratch':>10}{'new size':>10}{'found':>10}  planning: new / scratch")
+        for work in LENGTHS:
+            if arguments.names and work.__name__ not in arguments.names:
+                continue
+            for compiled in (False, True):
+                scratch, new, found = measure_lengths(work, compiled, range(100, 300))
+                cells = "".join(f"{1e6 * s:10.1f}" for s in (scratch, new, found))
+                how = "compiled" if compiled else "eager"
+                print(f"{work.__name__:<18} {how:<8}{cells}  {(new - found) / (scratch - found):.2f}")
+        print()
+    if not graphs:
+        return
     heads = "".join(f"{f'{n:,}':>10}" for n in sizes)
     print(f"{'us a node':<18} {'planned':<8}{heads}  exponent   {'found':<8}{heads}  exponent")
     for graph in tqdm(graphs, disable=None, leave=False):

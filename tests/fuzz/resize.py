@@ -10,7 +10,7 @@ import funcnn as fn
 from . import funcnn_interpreter as planned
 from . import numpy_interpreter as plain
 from .builder import Rejected, checkable
-from .check import Disagreement, check
+from .check import Disagreement, check, operations
 from .choices import Choices
 from .numpy_values import Values
 from .recipe import Body, Recipe, Step
@@ -22,7 +22,7 @@ MOST = 100_000  # elements of a value
 
 def resized(recipe: Recipe, values: list[Values], choices: Choices) -> Recipe:
     """The recipe with another number in the place of one of its lengths. Raises Rejected where there is none."""
-    fixed = {d for given in recipe.inputs if given.style == "key" for d in given.shape}
+    fixed = {2} if any(op.startswith("random") for op in operations(recipe)) else set()  # the length of a key
     lengths = sorted({d for given in recipe.inputs for d in given.shape if d > 1} - fixed)
     if not lengths:
         raise Rejected("no length to change")
@@ -64,6 +64,7 @@ def check_resized(recipe: Recipe, values: list[Values], choices: Choices) -> boo
     try:
         other = resized(recipe, values, choices)
         others = run(other)
+        explained(other)  # NumPy has not looked at branches that are not taken, nor at carries that change their shape
     except (Rejected, ValueError, IndexError, TypeError, OverflowError, MemoryError, KeyError):
         return False
     check(other, others)
