@@ -251,6 +251,8 @@ def threefry(key: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.nda
 
 
 def words(key: np.ndarray, count: int) -> np.ndarray:
+    if key.shape != (2,):
+        raise ValueError("no key")
     half = (count + 1) // 2
     first = np.arange(half, dtype=np.uint32)
     second = np.arange(half, 2 * half, dtype=np.uint32)
