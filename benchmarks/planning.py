@@ -204,7 +204,12 @@ def block(fn: Any, length: int) -> tuple[Callable[..., Any], list[Any]]:
         return x + fn.nn.gelu(norm(x) @ up) @ down, keys, values
 
     cache = [fn.ones((length, width)) for _ in range(2)]
-    return f, [fn.ones((1, width)), *cache, *(fn.full((width, n * width), 0.01) for n in (1, 4)), fn.ones((4 * width, width))]
+    return f, [
+        fn.ones((1, width)),
+        *cache,
+        *(fn.full((width, n * width), 0.01) for n in (1, 4)),
+        fn.ones((4 * width, width)),
+    ]
 
 
 def mlp_step(fn: Any, length: int) -> tuple[Callable[..., Any], list[Any]]:

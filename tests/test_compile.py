@@ -229,11 +229,11 @@ def test_cache_is_bounded_in_bytes():
 @pytest.mark.immediate
 def test_captured_arrays_count_where_nothing_else_holds_them():
     size = 1 << 20
-    weights = fn.random.uniform(fn.random.key(0), (size // 4,))
-    fn.eval(weights)
+    held = [fn.random.uniform(fn.random.key(0), (size // 4,))]
+    fn.eval(held)
 
     def holding(x):
-        return (weights * x).sum()
+        return (held[0] * x).sum()
 
     f = fn.compile(holding, cache_bytes=3 * size)
     for n in range(5):
@@ -253,16 +253,13 @@ def test_captured_arrays_count_where_nothing_else_holds_them():
     assert active_bytes() - before < 3 * size
 
     # One array that only entries hold is counted once.
-    kept = [weights]
-    del weights
-
     def shared(x):
-        return (kept[0] * x).sum()
+        return (held[0] * x).sum()
 
     h = fn.compile(shared, cache_bytes=2 * size)
     for n in range(3):
         h(fn.ones((1,) * n))
-    kept.clear()
+    held.clear()
     f.clear_cache()
     assert size < h.cache_info()["bytes"] < 2 * size
     assert h.cache_info()["entries"] == 3

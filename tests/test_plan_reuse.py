@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.test_plan import execute, programs
 
 import funcnn as fn
 from funcnn import nn
-from tests.test_plan import execute, programs
 
 
 def plan(f, *args):

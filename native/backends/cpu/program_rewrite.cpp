@@ -108,8 +108,8 @@ class Rewriter {
       Op& o = ops_[n];
       if (o.in.kind != InstructionKind::reduce_row || o.in.reduce != ReduceOp::sum) continue;
       int q = o.in.args[0];
-      bool square = is_compute(q, Opcode::square) || (is_compute(q, Opcode::multiply) &&
-                                                      ops_[size_t(q)].in.args[0] == ops_[size_t(q)].in.args[1]);
+      bool square = is_compute(q, Opcode::square) ||
+                    (is_compute(q, Opcode::multiply) && ops_[size_t(q)].in.args[0] == ops_[size_t(q)].in.args[1]);
       if (!square || users[size_t(q)].size() != 1 || !may_read_later(q, int(n))) continue;
       int x = ops_[size_t(q)].in.args[0];
       for (int& user : users[size_t(x)])
