@@ -404,3 +404,24 @@ def test_products_whose_readers_want_each_other_s_product(n):
     arguments = [rng.normal(size=s).astype(np.float32) for s in ((n, n), (n, n), (n, 2 * n))]
     for got, wanted in zip(fn.compile(f)(*map(fn.array, arguments)), f(*arguments), strict=True):
         np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(6, 50, 40), (0, 64, 64), (64, 0, 64), (300, 2, 200), (5, 3000, 2)])
+def test_reductions_over_an_axis_between_others(shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+    def f(x):
+        return fn.sum(x * 2, axis=1), fn.softmax(x, axis=1), fn.sum(x, axis=(1, 2)) if x.size else x, x.sum(0)
+
+    wide = x.astype(np.float64)
+    e = np.exp(wide - wide.max(axis=1, keepdims=True, initial=-np.inf))
+    wanted = 2 * wide.sum(1), e / e.sum(1, keepdims=True), wide.sum((1, 2)) if x.size else x, wide.sum(0)
+    for got, want in zip(fn.compile(f)(fn.asarray(x)), wanted, strict=True):
+        np.testing.assert_allclose(np.asarray(got), want, rtol=1e-4, atol=1e-4)
+
+
+def test_a_reduction_over_an_axis_between_others_goes_along_memory():
+    plan = fn.explain(lambda x: (x * 2).sum(1))(fn.ones((16, 64, 64))).plan
+    assert "1024 rows x 64 cols in 16 bands" in plan
+    # Elements that follow each other along the reduced axis stay rows.
+    assert "bands" not in fn.explain(lambda x: fn.swapaxes(x, 1, 2).sum(1))(fn.ones((16, 64, 64))).plan

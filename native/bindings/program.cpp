@@ -41,6 +41,7 @@ KernelProgram parse(const nb::dict& spec) {
   KernelProgram p;
   p.rows = nb::cast<int64_t>(spec["rows"]);
   p.cols = nb::cast<int64_t>(spec["cols"]);
+  p.bands = nb::cast<int64_t>(spec["bands"]);
   p.operand_count = nb::cast<int>(spec["operands"]);
   for (nb::handle item : nb::cast<nb::list>(spec["accesses"])) {
     nb::tuple t = nb::cast<nb::tuple>(item);
@@ -86,6 +87,7 @@ void check(const KernelProgram& p) {
     if (!holds) throw ValueError(cat("_Program: ", what...));
   };
   expect(p.rows >= 0 && p.cols >= 0 && p.operand_count >= 0, "negative sizes");
+  expect(p.bands >= 1 && p.rows % p.bands == 0, p.rows, " rows in ", p.bands, " bands");
   for (const Access& a : p.accesses) {
     expect(a.operand >= 0 && a.operand < p.operand_count, "an access to operand ", a.operand, " of ", p.operand_count);
     expect(a.shape.size() == a.strides.size(), "an access with ", a.shape.size(), " axes and ", a.strides.size(),
@@ -102,7 +104,7 @@ void check(const KernelProgram& p) {
              " has other arguments than ", arity, " earlier values");
     if (!accesses) continue;
     expect(in.access >= 0 && in.access < int(p.accesses.size()), "instruction ", i, " without an access");
-    int64_t count = in.kind == InstructionKind::reduce_col ? p.cols : count_of(p, in.space);
+    int64_t count = in.kind == InstructionKind::reduce_col ? p.bands * p.cols : count_of(p, in.space);
     expect(element_count(p.accesses[size_t(in.access)].shape) == count, "the access of instruction ", i,
            " does not have the ", count, " elements of its space");
   }

@@ -104,6 +104,7 @@ class Outline::Walk {
     int kept = size(form.kept), reduced = size(form.reduced);
     h_.add(uint64_t(kept) << 32 | uint64_t(reduced) << 1 | uint64_t(form.by_column));
     h_.add(size(form.kept * form.reduced));
+    if (form.by_column) h_.add(uint64_t(size(form.bands)) << 32 | uint32_t(size(form.kept / form.bands)));
     see(form.view, form.shape, [&](size_t axis) { return form.view.strides[axis]; });
   }
 
@@ -158,6 +159,7 @@ bool DecisionCache::apply(const Outline& outline, Ir& ir, Partition& partition) 
     if (unit.operation >= 0) continue;
     unit.size = size(unit.size);
     unit.cols = size(unit.cols);
+    unit.bands = size(unit.bands);
     unit.rows = unit.cols ? unit.size / unit.cols : size(unit.rows);
   }
   for (size_t v = 0; v < ir.values.size(); ++v)
@@ -196,6 +198,7 @@ void DecisionCache::keep(const Outline& outline, Partition partition) {
     place(unit.size);
     bool empty = unit.cols == 0;
     place(unit.cols);
+    place(unit.bands);
     if (empty) place(unit.rows);
   }
   if (!known || entry.bytes > byte_capacity_) return;

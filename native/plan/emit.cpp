@@ -15,6 +15,7 @@ class Emission::Emitter {
       : emission_(emission), ir_(emission.ir_), partition_(emission.partition_), unit_(unit), self_(self) {
     out_.program.rows = unit.rows;
     out_.program.cols = unit.cols;
+    out_.program.bands = unit.bands;
     out_.program.code.reserve(2 * unit.members.size() + 2);
     out_.program.accesses.reserve(unit.members.size() + 2);
     out_.reads.reserve(8);

@@ -266,13 +266,14 @@ class Fuser {
     if (val.kind == ValueKind::reduce) {
       const ReduceForm& form = uses_.form(v);
       unit.size = form.kept * form.reduced;
-      unit.cols = form.by_column ? form.kept : form.reduced;
+      unit.cols = form.by_column ? form.kept / form.bands : form.reduced;
       out_.space_of[size_t(v)] = Space::row;
     }
     int u = units_.add(std::move(unit));
     units_.join(v, u);
     if (val.kind == ValueKind::reduce && uses_.form(v).by_column) {
       units_[u].by_column = true;
+      units_[u].bands = uses_.form(v).bands;
       units_[u].by_row = false;
     }
     units_.put(v, u);

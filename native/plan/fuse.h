@@ -26,6 +26,7 @@ struct Unit {
   // While units grow: at most so many operands, and which reductions.
   size_t operands = 0;
   bool by_row = false, by_column = false;
+  int64_t bands = 1;  // of the reductions by column (`ReduceForm`)
 };
 
 // A change of the Ir: value `value` reads value `with` as its input number `input`, or, where that is -1, a copy of it

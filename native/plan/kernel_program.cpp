@@ -21,7 +21,9 @@ std::ostream& operator<<(std::ostream& out, const KernelProgram& p) {
     for (size_t i = 0; i < a.shape.size(); ++i) out << (i ? ", " : "") << a.shape[i] << ':' << a.strides[i];
     return out << ']';
   };
-  out << "for " << p.rows << " rows x " << p.cols << " cols\n";
+  out << "for " << p.rows << " rows x " << p.cols << " cols";
+  if (p.bands != 1) out << " in " << p.bands << " bands";
+  out << '\n';
   for (size_t n = 0; n < p.code.size(); ++n) {
     const Instruction& i = p.code[n];
     out << "  ";

@@ -35,7 +35,8 @@ enum class InstructionKind : uint8_t {
   index,       // the flat element number as `dtype`, plus nothing else (element space)
   compute,     // opcode on earlier values
   reduce_row,  // element value -> row value, over the columns
-  reduce_col,  // element value -> stored through `access` (cols elements), over the rows; a value for nobody
+  reduce_col,  // element value -> stored through `access` (bands * cols elements), over the rows of each band; a value
+               // for nobody
   store,       // value -> access
 };
 
@@ -57,6 +58,7 @@ struct Instruction {
 // any, for `select` a bool first; real / imag of complex64 give float32.
 struct KernelProgram {
   int64_t rows = 1, cols = 1;
+  int64_t bands = 1;  // the rows come in so many bands of equal length, which column reductions keep apart
   std::vector<Access> accesses;
   std::vector<Instruction> code;
   int operand_count = 0;

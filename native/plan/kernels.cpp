@@ -8,6 +8,7 @@ namespace {
 void add(Hasher& h, const KernelProgram& program) {
   h.add(program.rows);
   h.add(program.cols);
+  h.add(program.bands);
   h.add(uint64_t(program.accesses.size()) << 32 | uint64_t(program.code.size()));
   for (const Access& a : program.accesses) {
     h.add(uint64_t(uint32_t(a.operand)) << 32 | uint64_t(a.dtype));

@@ -8,7 +8,8 @@ namespace funcnn {
 // How a reduction sees its input: kept axes, then reduced ones.
 struct ReduceForm {
   int64_t kept = 1, reduced = 1;
-  bool by_column = false;  // the reduced axes come first: accumulate rows
+  bool by_column = false;  // the reduced axes come first, or between kept ones: accumulate rows
+  int64_t bands = 1;       // by_column: elements of the kept axes in front
   Shape shape;             // of the input, reordered unless by_column
   View view;
 };

@@ -49,7 +49,7 @@ bool Units::compatible(int a, int b) const {
   bool mixed = (x.by_row || y.by_row) && (x.by_column || y.by_column);
   return x.size == y.size && (x.cols < 0 || y.cols < 0 || x.cols == y.cols) &&
          x.members.size() + y.members.size() <= kMaxMembers && x.operands + y.operands <= limits.operands &&
-         (!mixed || limits.mixed_reductions);
+         (!mixed || limits.mixed_reductions) && (!x.by_column || !y.by_column || x.bands == y.bands);
 }
 
 size_t Units::operands_of(int v) const {
@@ -83,6 +83,7 @@ int Units::merge(int a, int b) {
   x.members.insert(x.members.end(), y.members.begin(), y.members.end());
   x.operands += y.operands;
   x.by_row |= y.by_row;
+  if (y.by_column) x.bands = y.bands;
   x.by_column |= y.by_column;
   y.members = {};
   parent_[size_t(b)] = a;

@@ -8,8 +8,8 @@ from funcnn import _core
 class Builder:
     """Collects instructions; every method that makes a value returns its number."""
 
-    def __init__(self, rows, cols):
-        self.rows, self.cols = rows, cols
+    def __init__(self, rows, cols, bands=1):
+        self.rows, self.cols, self.bands = rows, cols, bands
         self.accesses, self.code, self.operands = [], [], 0
         self.info = []  # (space, dtype) of every instruction
 
@@ -49,7 +49,7 @@ class Builder:
 
     def reduce_col(self, name, a, dtype=None):
         dtype = dtype or self.info[a][1]
-        access = self._access(dtype, "column", [self.cols], [1], 0, None)
+        access = self._access(dtype, "column", [self.bands * self.cols], [1], 0, None)
         return self._push("reduce_col", name, "element", self.info[a][1], [a], access)
 
     def store(self, a, dtype=None, space=None, shape=None, strides=None, offset=0):
@@ -62,6 +62,7 @@ class Builder:
             {
                 "rows": self.rows,
                 "cols": self.cols,
+                "bands": self.bands,
                 "operands": self.operands,
                 "accesses": self.accesses,
                 "code": self.code,

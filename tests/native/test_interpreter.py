@@ -284,6 +284,25 @@ def test_reductions_of_booleans(shape):
             check(out, f(data, axis=1))
 
 
+@pytest.mark.parametrize("shape", [(3, 5, 4), (256, 64, 64), (2, 70_000, 3), (40, 2, 9000), (17, 33, 1), (1, 8, 8)])
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_column_reductions_of_bands(isa, name, shape):
+    for dtype in ("uint8", "float32", "float64"):
+        x = reduction_data(dtype, shape)
+        bands, rows, cols = shape
+        b = Builder(bands * rows, cols, bands)
+        v = b.load(dtype)
+        b.reduce_col(name, b.compute("add", v, v))
+        b.reduce_col(name, v)
+        doubled, out = (np.empty((bands, cols), dtype) for _ in range(2))
+        run(b.build(), x, doubled, out)
+        wide = x.astype(np.float64) if dtype in FLOATS else x
+        rtol = np.finfo(dtype).eps * (64 + rows**0.5 * 4) if dtype in FLOATS and name in ("sum", "prod") else 0
+        check(out, REDUCTIONS[name](wide, axis=1, dtype=wide.dtype).astype(dtype), rtol)
+        if name != "prod":
+            check(doubled, REDUCTIONS[name](wide + wide, axis=1, dtype=wide.dtype).astype(dtype), rtol)
+
+
 @pytest.mark.parametrize("where", [0, 5, 37, 999])
 @pytest.mark.parametrize("name", ["max", "min", "sum"])
 def test_reductions_propagate_nan(isa, name, where):

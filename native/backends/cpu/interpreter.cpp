@@ -54,6 +54,7 @@ struct Tile {
 struct Partial {
   std::byte* const* base = nullptr;
   bool first = false;  // columns: accumulators are not yet set
+  int64_t col = 0;     // columns: of the first accumulator
 };
 
 }  // namespace
@@ -63,7 +64,8 @@ struct PreparedProgram::Impl {
   const Routine& routine;
   size_t element_bytes = 0, row_bytes = 0, register_bytes = 0;
   int64_t row_tiles = 1, col_tiles = 1, grain = 1;
-  int64_t chunk_tiles = 1, chunks = 1;  // column reductions: rows of tiles in a chunk
+  int64_t band_rows = 1;                // row_tiles are of a band
+  int64_t chunk_tiles = 1, chunks = 1;  // column reductions: rows of tiles in a chunk, chunks in a band
 
   explicit Impl(const KernelProgram& program) : t(translate(program, active_table())), routine(*t.routine) {
     // A little more than the tile keeps equal places of different registers apart in the cache.
@@ -72,22 +74,23 @@ struct PreparedProgram::Impl {
     for (const Code& c : routine.code)
       register_bytes =
           std::max(register_bytes, size_t(c.element_registers) * element_bytes + size_t(c.row_registers) * row_bytes);
-    row_tiles = (t.rows + t.tile_rows - 1) / t.tile_rows;
+    band_rows = t.rows / t.bands;
+    row_tiles = (band_rows + t.tile_rows - 1) / t.tile_rows;
     col_tiles = t.cols ? (t.cols + t.tile_cols - 1) / t.tile_cols : 1;
     grain = std::max<int64_t>(1, int64_t(kGrain / (routine.cost * double(t.tile_rows * t.tile_cols))));
     if (routine.col_reductions) {
-      chunks = std::clamp<int64_t>(t.rows * t.cols / kChunkElements, 1, kMostChunks);
-      if (!routine.row_reductions && col_tiles >= 16) chunks = 1;
+      chunks = std::clamp<int64_t>(band_rows * t.cols / kChunkElements, 1, kMostChunks);
+      if (t.bands >= 16 || (!routine.row_reductions && t.bands * col_tiles >= 16)) chunks = 1;
       chunk_tiles = std::max<int64_t>(1, (row_tiles + chunks - 1) / chunks);
       chunks = row_tiles ? (row_tiles + chunk_tiles - 1) / chunk_tiles : 1;
     }
   }
 
-  Tile tile_at(int64_t number) const { return tile_at(number / col_tiles, number % col_tiles); }
-  Tile tile_at(int64_t i, int64_t j) const {
+  Tile tile_at(int64_t number) const { return tile_at(0, number / col_tiles, number % col_tiles); }
+  Tile tile_at(int64_t band, int64_t i, int64_t j) const {
     Tile tile;
-    tile.row = i * t.tile_rows;
-    tile.rows = std::min(t.tile_rows, t.rows - tile.row);
+    tile.row = band * band_rows + i * t.tile_rows;
+    tile.rows = std::min(t.tile_rows, band_rows - i * t.tile_rows);
     tile.col = j * t.tile_cols;
     tile.cols = std::min(t.tile_cols, t.cols - tile.col);
     tile.begin = tile.row * t.cols + tile.col;
@@ -185,7 +188,7 @@ struct PreparedProgram::Impl {
           break;
         }
         case Step::reduce_col: {
-          std::byte* acc = partial.base[s.reduction] + tile.col * s.item;
+          std::byte* acc = partial.base[s.reduction] + (tile.col - partial.col) * s.item;
           const std::byte* in = p[s.a];
           int64_t rows = tile.rows;
           if (partial.first) {
@@ -268,55 +271,57 @@ struct PreparedProgram::Impl {
     }
   }
 
-  // Chunks of rows have accumulators of their own, combined pairwise at the end. With row reductions a chunk spans all
-  // columns; without, columns are cut too.
+  // Chunks of the rows of a band have accumulators of their own, combined pairwise at the end; a band that is one chunk
+  // is finished where it is computed. With row reductions a chunk spans all columns; without, columns are cut too.
   void run_columns(std::span<std::byte* const> operands, Pointers shared, std::byte* run) const {
     const Code& code = routine.code[0];
-    size_t count = routine.reductions.size();
-    std::vector<int64_t> bytes(count);
+    const bool whole = chunks == 1 && t.rows > 0;
+    const size_t count = routine.reductions.size();
+    std::vector<int64_t> place(count);
     int64_t total = 0;
     for (size_t r = 0; r < count; ++r) {
-      bytes[r] = (t.cols * int64_t(item_size(routine.reductions[r].dtype)) + 63) / 64 * 64;
-      total += bytes[r];
+      place[r] = total;
+      total += ((whole ? t.tile_cols : t.cols) * int64_t(item_size(routine.reductions[r].dtype)) + 63) / 64 * 64;
     }
-    Temporary<std::byte, 4096> accumulators(size_t(total * chunks));
-    auto bases = [&](int64_t chunk) {
-      std::vector<std::byte*> base(count);
-      std::byte* at = accumulators.data() + chunk * total;
-      for (size_t r = 0; r < count; ++r) {
-        base[r] = at;
-        at += bytes[r];
-      }
-      return base;
+    Temporary<std::byte, 4096> accumulators(whole ? 0 : size_t(total * chunks * t.bands));
+    auto accumulator = [&](int64_t chunk, size_t r) { return accumulators.data() + chunk * total + place[r]; };
+    auto store = [&](size_t r, const std::byte* from, int64_t begin, int64_t n) {
+      const AccessPath& w = t.paths[size_t(routine.reductions[r].path)];
+      w.store(operands[size_t(w.operand())], from, begin, n);
     };
-    if (t.rows == 0) {
-      auto base = bases(0);
-      for (size_t r = 0; r < count; ++r) routine.reductions[r].row_fn(base[r], base[r], t.cols, 0, 0);
-    }
-    int64_t tasks = t.rows ? chunks * col_tiles : 0;
+    if (t.rows == 0)
+      for (size_t r = 0; r < count; ++r)
+        routine.reductions[r].row_fn(accumulator(0, r), accumulator(0, r), t.cols, 0, 0);
+    int64_t tasks = t.rows ? t.bands * chunks * col_tiles : 0;
     int64_t task_grain = std::max<int64_t>(1, grain / chunk_tiles);
     parallel_for(tasks, task_grain, [&](int64_t begin, int64_t end) {
       Worker w(*this, shared);
+      Temporary<std::byte, 4096> own(whole ? size_t(total) : 0);
+      SmallVector<std::byte*, 8> base(count);
       for (int64_t task = begin; task < end; ++task) {
-        int64_t chunk = task / col_tiles, j = task % col_tiles;
-        auto base = bases(chunk);
-        int64_t last = std::min(row_tiles, (chunk + 1) * chunk_tiles);
-        for (int64_t i = chunk * chunk_tiles; i < last; ++i) {
-          Tile tile = tile_at(i, j);
+        int64_t j = task % col_tiles, numbered = task / col_tiles, band = numbered / chunks, chunk = numbered % chunks;
+        for (size_t r = 0; r < count; ++r) base[r] = whole ? own.data() + place[r] : accumulator(numbered, r);
+        const int64_t first = chunk * chunk_tiles, last = std::min(row_tiles, first + chunk_tiles);
+        for (int64_t i = first; i < last; ++i) {
+          Tile tile = tile_at(band, i, j);
           bind(code, w.pointers.data(), operands, run, w.registers, tile);
-          execute(code, w.pointers.data(), operands, tile, {base.data(), i == chunk * chunk_tiles});
+          execute(code, w.pointers.data(), operands, tile, {base.data(), i == first, whole ? tile.col : 0});
         }
+        if (!whole) continue;
+        int64_t col = j * t.tile_cols;
+        for (size_t r = 0; r < count; ++r)
+          store(r, base[r], band * t.cols + col, std::min(t.tile_cols, t.cols - col));
       }
     });
-    auto result = bases(0);
-    for (size_t r = 0; r < count; ++r) {
-      const Reduction& red = routine.reductions[r];
-      for (int64_t step = 1; step < chunks; step *= 2)
-        for (int64_t i = 0; i + step < chunks; i += 2 * step)
-          red.col_fn(bases(i)[r], bases(i + step)[r], 1, t.cols, t.cols);
-      const AccessPath& w = t.paths[size_t(red.path)];
-      w.store(operands[size_t(w.operand())], result[r], 0, t.cols);
-    }
+    if (whole) return;
+    for (int64_t band = 0; band < t.bands; ++band)
+      for (size_t r = 0; r < count; ++r) {
+        auto of = [&](int64_t chunk) { return accumulator(band * chunks + chunk, r); };
+        for (int64_t step = 1; step < chunks; step *= 2)
+          for (int64_t i = 0; i + step < chunks; i += 2 * step)
+            routine.reductions[r].col_fn(of(i), of(i + step), 1, t.cols, t.cols);
+        store(r, of(0), band * t.cols, t.cols);
+      }
   }
 
   void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const {

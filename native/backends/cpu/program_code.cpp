@@ -476,7 +476,7 @@ void choose_tile(const Routine& r, Translation& t) {
   int64_t cols = std::max<int64_t>(t.cols, 1);
   if (cols <= size) {
     t.tile_cols = cols;
-    t.tile_rows = std::max<int64_t>(1, std::min(size / cols, std::max<int64_t>(t.rows, 1)));
+    t.tile_rows = std::max<int64_t>(1, std::min(size / cols, t.rows / t.bands));
   } else {
     t.tile_rows = 1;
     t.tile_cols = size;
@@ -553,6 +553,7 @@ Translation translate(const KernelProgram& program, const simd::Table& table) {
                                 : routines().get(key_of(program, domain, table), make);
   t.rows = domain.rows;
   t.cols = domain.cols;
+  if (domain.col_reductions) t.bands = program.bands;
   t.paths = std::move(domain.paths);
   t.slots = t.routine->slots;
   for (size_t i = 0; i < t.slots.size(); ++i)

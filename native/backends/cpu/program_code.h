@@ -89,6 +89,7 @@ struct Routine {
 struct Translation {
   std::shared_ptr<const Routine> routine;
   int64_t rows = 1, cols = 1;            // perhaps not those of the program: a flat domain may be seen as rows
+  int64_t bands = 1;                     // of column reductions; tiles do not reach across
   int64_t tile_rows = 1, tile_cols = 1;  // tile_cols < cols: parts of a row
   std::vector<AccessPath> paths;
   std::vector<Slot> slots;

@@ -80,13 +80,15 @@ class Interpreter {
       }
       case InstructionKind::reduce_col: {
         const Access& a = p_.accesses[size_t(in.access)];
-        std::vector<Cell> column(size_t(p_.rows)), results;
-        for (int64_t c = 0; c < p_.cols; ++c) {
-          for (int64_t r = 0; r < p_.rows; ++r)
-            column[size_t(r)] = operand(in.args[0], Space::element, r * p_.cols + c);
+        const int64_t rows = p_.rows / p_.bands;
+        std::vector<Cell> column(static_cast<size_t>(rows)), results;
+        for (int64_t c = 0; c < p_.bands * p_.cols; ++c) {
+          int64_t first = c / p_.cols * rows * p_.cols + c % p_.cols;
+          for (int64_t r = 0; r < rows; ++r)
+            column[size_t(r)] = operand(in.args[0], Space::element, first + r * p_.cols);
           results.push_back(reduced(in.reduce, dtype, column));
         }
-        for (int64_t c = 0; c < p_.cols; ++c) store(place(a, c), a.dtype, dtype, results[size_t(c)]);
+        for (size_t c = 0; c < results.size(); ++c) store(place(a, int64_t(c)), a.dtype, dtype, results[c]);
         return;
       }
       case InstructionKind::store: {
