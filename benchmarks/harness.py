@@ -108,6 +108,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "tree",
         "dispatch",
         "elementwise",
+        "patterns",
         "cross_entropy",
         "gemm",
         "mlp_train",

@@ -547,3 +547,37 @@ def test_large_unsigned_positions_are_out_of_range():
     x, at = fn.array([1.0, 2.0, 3.0]), fn.array(np.array([0, 2**64 - 1, 2**63, 2], np.uint64))
     np.testing.assert_array_equal(fn.take(x, at, axis=0), [1.0, 0.0, 0.0, 3.0])
     np.testing.assert_array_equal(x.at[at].add(10.0), [11.0, 2.0, 13.0])
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("mode", ["set", "add", "multiply", "maximum", "minimum"])
+def test_many_updates_of_rows(mode, threads, skewed):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3, 24)).astype(np.float32)
+    index = rng.integers(-300, 310, 4000) if not skewed else rng.integers(0, 2, 4000) * 7
+    updates = rng.choice([0.5, 1.0, -1.0, 2.0, np.nan], size=(4000, 3, 24), p=[0.3, 0.3, 0.2, 0.195, 0.005])
+    updates = updates.astype(np.float32)
+    combine = {
+        "set": lambda a, b: b,
+        "add": np.add,
+        "multiply": np.multiply,
+        "maximum": np.maximum,
+        "minimum": np.minimum,
+    }
+    want = x.copy()
+    with np.errstate(all="ignore"):
+        for i, u in zip(index, updates, strict=True):
+            if i < 300:  # others lie outside
+                want[i] = combine[mode](want[i], u)
+    before = fn.get_num_threads()
+    fn.set_num_threads(threads)
+    try:
+        # Along the first axis, where rows are whole, and along the last, where they are scattered.
+        got = getattr(fn.asarray(x).at[fn.asarray(index)], mode)(fn.asarray(updates))
+        np.testing.assert_array_equal(np.asarray(got), want)
+        turned = fn.asarray(np.ascontiguousarray(np.moveaxis(x, 0, 2)))
+        got = getattr(turned.at[:, :, fn.asarray(index)], mode)(fn.asarray(np.moveaxis(updates, 0, 2)))
+        np.testing.assert_array_equal(np.asarray(got), np.moveaxis(want, 0, 2))
+    finally:
+        fn.set_num_threads(before)

@@ -68,9 +68,8 @@ class Outline::Walk {
   // How a reader of this shape sees a value: flat, as one value a row, or otherwise (`reduce_form.h`).
   void edge(const Value& from, const Shape& to) {
     size_t lead = to.size() - from.shape.size();
-    see(from.view, to, [&](size_t axis) {
-      return axis < lead || from.shape[axis - lead] == 1 ? 0 : from.view.strides[axis - lead];
-    });
+    see(from.view, to,
+        [&](size_t axis) { return axis < lead || from.shape[axis - lead] == 1 ? 0 : from.view.strides[axis - lead]; });
   }
 
   template <class StrideOf>

@@ -284,7 +284,8 @@ class Fuser {
     auto far = [&](const Candidate& c) { return units_.find(c.unit) != joined && !c.fit.lift; };
     auto full = [&](const Candidate& c) { return far(c) && !units_.allows(v, units_[units_.find(c.unit)]); };
     if (std::any_of(candidates.begin(), candidates.end(), full)) return;
-    if (std::none_of(candidates.begin(), candidates.end(), far) || !repeatable(ir_, uses_, units_, out_, v, joined)) return;
+    if (std::none_of(candidates.begin(), candidates.end(), far) || !repeatable(ir_, uses_, units_, out_, v, joined))
+      return;
     std::vector<char> moved(uses_.of(v).size(), 0);
     for (const Candidate& c : candidates) {
       if (!far(c)) continue;

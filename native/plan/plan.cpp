@@ -247,9 +247,8 @@ class Plan::Builder {
       dying_.push_back(v);
       if (gives_[size_t(v)] != 0) givers_.push_back({cost_[size_t(v)], int(r), 0});
     }
-    std::sort(givers_.begin(), givers_.end(), [](const Giver& a, const Giver& b) {
-      return a.bytes != b.bytes ? a.bytes < b.bytes : a.read < b.read;
-    });
+    std::sort(givers_.begin(), givers_.end(),
+              [](const Giver& a, const Giver& b) { return a.bytes != b.bytes ? a.bytes < b.bytes : a.read < b.read; });
     for (size_t g = 0; g < givers_.size(); ++g) givers_[g].next = g;
     Account& account = account_of(*step.backend);
     for (size_t i = 0; i < w.writes.size(); ++i) {
@@ -357,7 +356,7 @@ class Plan::Builder {
   std::vector<size_t> cost_;     // what storing the value takes
   std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
   std::vector<int> slots_, readers_;
-  std::vector<int> dying_;   // in the step at hand
+  std::vector<int> dying_;  // in the step at hand
   std::vector<Giver> givers_;
   std::vector<char> given_;  // values whose memory a result has taken over
   std::vector<Account> accounts_;
@@ -479,7 +478,8 @@ void Plan::check_memory() const {
     std::string message = cat("out of memory: the computation needs ", demand.peak, " bytes beside ", active,
                               " in use, the limit is ", limit, "; its largest arrays:");
     for (const Large& large : demand.largest)
-      message += cat("\n  ", large.bytes, " bytes: ", large.dtype, large.shape, " of ", steps_[size_t(large.step)].title());
+      message +=
+          cat("\n  ", large.bytes, " bytes: ", large.dtype, large.shape, " of ", steps_[size_t(large.step)].title());
     throw OutOfMemoryError(message);
   }
 }

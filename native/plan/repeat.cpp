@@ -31,8 +31,7 @@ void edit(Ir& ir, Partition& partition, const Edit& edit) {
   partition.edits.push_back(edit);
 }
 
-void add_value(Ir& ir, Uses& uses, Units& units, Partition& partition, int like, int base, int unit,
-               Space space) {
+void add_value(Ir& ir, Uses& uses, Units& units, Partition& partition, int like, int base, int unit, Space space) {
   edit(ir, partition, {like, -1, base});
   uses.extend(unit >= 0);
   units.extend(unit);

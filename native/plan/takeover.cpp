@@ -21,7 +21,8 @@ bool may_take_over(const Ir& ir, const PlannedStep& step, int read, size_t index
     // The product passes through the target's memory; the other results are written as their rows are finished.
     auto at = std::find(epilogue->reads.begin(), epilogue->reads.end(), from);
     return index > 0 && reads_of(ir, *step.operation, from) == 0 && at != epilogue->reads.end() &&
-           epilogue->sharing.possible(epilogue->program, 1 + int(at - epilogue->reads.begin()), int(epilogue->reads.size() + index));
+           epilogue->sharing.possible(epilogue->program, 1 + int(at - epilogue->reads.begin()),
+                                      int(epilogue->reads.size() + index));
   }
   if (const Operation* op = step.operation) {
     int reusable = op->primitive->reusable_input();

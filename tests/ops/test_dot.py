@@ -68,6 +68,16 @@ def test_matmul_sizes(m, n, k):
         assert np.all(np.abs(np.asarray(x @ y) - exact) <= 4e-6 * scale + 1e-6)
 
 
+@pytest.mark.parametrize(("m", "k", "n"), [(4, 7, 3), (100, 33_000, 2), (64, 1000, 16), (3, 50, 5), (500, 3, 4)])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_thin_products(m, k, n, dtype):
+    a, b = (fn.array(normal(*s)).astype(getattr(fn, dtype)) for s in ((m, k), (k, n)))
+    wide_a, wide_b = (np.asarray(x.astype(fn.float64)) for x in (a, b))
+    scale = np.abs(wide_a) @ np.abs(wide_b)
+    eps = {"float16": 2**-10, "bfloat16": 2**-7, "float32": 2**-19, "float64": 2**-48}[dtype]
+    assert np.all(np.abs(np.asarray((a @ b).astype(fn.float64)) - wide_a @ wide_b) <= eps * scale)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "complex64"])
 def test_matmul_dtypes(dtype):
     a, b = normal(70, 300), normal(300, 40)

@@ -17,6 +17,7 @@ size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item) {
   int64_t depth = std::min(k, kBlockK);
   int64_t rows = std::min(m, kBlockM) + 2 * kMaxRows, columns = std::min(n, kBlockN) + kMaxPanel;
   size_t total = item < 4 ? (size_t(m * n) * 4 + 63) / 64 * 64 : 0;
+  if (n <= kFewColumns && k <= kDeepestTurned) total += (size_t(n * k) * item + 63) / 64 * 64;
   return total + size_t((rows * 2 + columns) * depth) * wide + 128;
 }
 

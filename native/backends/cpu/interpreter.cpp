@@ -309,8 +309,7 @@ struct PreparedProgram::Impl {
         }
         if (!whole) continue;
         int64_t col = j * t.tile_cols;
-        for (size_t r = 0; r < count; ++r)
-          store(r, base[r], band * t.cols + col, std::min(t.tile_cols, t.cols - col));
+        for (size_t r = 0; r < count; ++r) store(r, base[r], band * t.cols + col, std::min(t.tile_cols, t.cols - col));
       }
     });
     if (whole) return;

@@ -57,6 +57,8 @@ class ScatterKernel final : public HostKernel {
         updates_(Shape(common_), {prefix(inputs[1].strides)}),
         rest_(rest(op, inputs[1])) {
     row_ = rest_.size();
+    for (const Axes& axes : {op.axes().indexed, op.axes().x_batch})
+      for (int axis : axes) span_ += std::max<int64_t>(0, out.shape[size_t(axis)] - 1) * out.strides[size_t(axis)];
     for (int d = 0; d < int(common_.size()); ++d) {
       const Axes& batch = op.axes().index_batch;
       if (std::find(batch.begin(), batch.end(), d) == batch.end()) break;
@@ -74,15 +76,22 @@ class ScatterKernel final : public HostKernel {
     constexpr int64_t kGrain = 16384;
     size_t inner = rest_.rank() ? rest_.rank() - 1 : 0;
     int64_t columns = rest_.rank() ? rest_.lengths[inner] : 1;
+    constexpr int64_t kWide = 4096 / int64_t(sizeof(T)), kLeastRow = 16;
     if (independent_ > 1 && work >= 2 * kGrain) {
       int64_t each = count / independent_;
       parallel_for(independent_, std::max<int64_t>(1, kGrain / (each * row_)),
-                   [&](int64_t b, int64_t e) { apply(out, updates, indices, b * each, e * each, 0, columns); });
-    } else if (columns >= 32) {
+                   [&](int64_t b, int64_t e) { apply(out, updates, indices, b * each, e * each, {0, columns}); });
+    } else if (columns >= kWide) {
       parallel_for(columns, std::max<int64_t>(16, kGrain / (work / columns)),
-                   [&](int64_t b, int64_t e) { apply(out, updates, indices, 0, count, b, e); });
+                   [&](int64_t b, int64_t e) { apply(out, updates, indices, 0, count, {b, e}); });
+    } else if (row_ >= kLeastRow && work >= 2 * kGrain) {
+      // Rows stay whole: threads that write to neighbouring cache lines wait for each other.
+      int64_t pieces = std::min<int64_t>(thread_count(), work / kGrain), each = (span_ + pieces - 1) / pieces;
+      parallel_for(pieces, 1, [&](int64_t b, int64_t e) {
+        apply(out, updates, indices, 0, count, {0, columns}, {b * each, e * each});
+      });
     } else {
-      apply(out, updates, indices, 0, count, 0, columns);
+      apply(out, updates, indices, 0, count, {0, columns});
     }
   }
 
@@ -107,9 +116,15 @@ class ScatterKernel final : public HostKernel {
     return LoopNest(shape, {&to, &from});
   }
 
-  // Updates of positions [begin, end), restricted to columns [c0, c1) of the rest.
-  void apply(T* out, const T* updates, std::span<std::byte* const> indices, int64_t begin, int64_t end, int64_t c0,
-             int64_t c1) const {
+  struct Range {
+    int64_t begin, end;
+    bool contains(int64_t i) const { return i >= begin && i < end; }
+  };
+
+  // Updates of positions [begin, end), restricted to some columns of the rest and to places of the output. What lies
+  // outside has a negative place.
+  void apply(T* out, const T* updates, std::span<std::byte* const> indices, int64_t begin, int64_t end, Range columns,
+             Range places = {0, INT64_MAX}) const {
     int64_t offsets[kBlock];
     Shape at(updates_.rank(), 0);
     int64_t from = 0, rest = begin;
@@ -125,16 +140,16 @@ class ScatterKernel final : public HostKernel {
         int64_t step = updates_.rank() ? updates_.strides[0][0] : 0;
         const T* value = updates + b * step;
         for (int64_t i = 0; i < count; ++i)
-          if (!Positions::outside(offsets[i])) combine<mode>(out[offsets[i]], value[i * step]);
+          if (places.contains(offsets[i])) combine<mode>(out[offsets[i]], value[i * step]);
         continue;
       }
       for (int64_t i = 0; i < count; ++i) {
         int64_t to = offsets[i];
-        if (!Positions::outside(to)) {
+        if (places.contains(to)) {
           if (row_ == 1)
             combine<mode>(out[to], updates[from]);
           else
-            block(out + to, updates + from, 0, c0, c1);
+            block(out + to, updates + from, 0, columns);
         }
         for (size_t d = updates_.rank(); d-- > 0;) {
           from += updates_.strides[0][d];
@@ -146,19 +161,19 @@ class ScatterKernel final : public HostKernel {
     }
   }
 
-  void block(T* out, const T* in, size_t d, int64_t c0, int64_t c1) const {
+  void block(T* out, const T* in, size_t d, Range columns) const {
     int64_t so = rest_.strides[0][d], si = rest_.strides[1][d];
     if (d + 1 < rest_.rank()) {
-      for (int64_t i = 0; i < rest_.lengths[d]; ++i) block(out + i * so, in + i * si, d + 1, c0, c1);
+      for (int64_t i = 0; i < rest_.lengths[d]; ++i) block(out + i * so, in + i * si, d + 1, columns);
       return;
     }
     if (so == 1 && si == 1) {
-      combine_row<mode>(out + c0, in + c0, c1 - c0);
+      combine_row<mode>(out + columns.begin, in + columns.begin, columns.end - columns.begin);
     } else if (so == 1 && si == 0) {
       T value = *in;
-      for (int64_t i = c0; i < c1; ++i) combine<mode>(out[i], value);
+      for (int64_t i = columns.begin; i < columns.end; ++i) combine<mode>(out[i], value);
     } else {
-      for (int64_t i = c0; i < c1; ++i) combine<mode>(out[i * so], in[i * si]);
+      for (int64_t i = columns.begin; i < columns.end; ++i) combine<mode>(out[i * so], in[i * si]);
     }
   }
 
@@ -170,6 +185,7 @@ class ScatterKernel final : public HostKernel {
   LoopNest updates_;  // over the positions
   LoopNest rest_;     // within one: output, updates
   int64_t row_ = 1, independent_ = 1;
+  int64_t span_ = 1;  // places are below this
 };
 
 template <ScatterMode mode>

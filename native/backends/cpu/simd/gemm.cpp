@@ -238,8 +238,14 @@ template <class T, class S>
 void accumulate(int64_t m, int64_t n, int64_t k, MatrixView<S> a, MatrixView<S> b, T* c, int64_t leading,
                 std::byte* room) {
   constexpr int panel = Simd<T>::panel;
-  if ((a.column == 1 || k == 1) && (b.row == 1 || k == 1) && (m <= 4 || n <= 16))
+  if ((a.column == 1 || k == 1) && (b.row == 1 || k == 1) && (m <= 4 || n <= kFewColumns))
     return few_dots(m, n, k, a, b, c, leading);
+  if (a.column == 1 && m >= 4 && n <= kFewColumns && k <= kDeepestTurned) {
+    S* turned = reinterpret_cast<S*>(room);
+    for (int64_t t = 0; t < k; ++t)
+      for (int64_t j = 0; j < n; ++j) turned[j * k + t] = *b.at(t, j).data;
+    return few_dots<T, S>(m, n, k, a, {turned, 1, k}, c, leading);
+  }
   T* packed_a = reinterpret_cast<T*>(room);
   T* packed_b = packed_a + (std::min(m, kBlockM) + kRows) / kRows * kRows * std::min(k, kBlockK);
   packed_b = reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(packed_b) + 63) & ~uintptr_t(63));
