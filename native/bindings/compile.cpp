@@ -444,8 +444,8 @@ void bind_compile(nb::module_& m) {
                    std::vector<std::string>, size_t, size_t>())
       .def("cache_info", &Compiled::cache_info, nb::sig("def cache_info(self) -> dict[str, int]"),
            "Return how often a call found its trace (`hits`) or had to make it (`misses`), how many are kept\n"
-           "(`entries`, at most `capacity`), and about how many bytes they take (`bytes`, at most `byte_capacity`): traces,\n"
-           "plans, and captured arrays that nothing else holds.")
+           "(`entries`, at most `capacity`), and about how many bytes they take (`bytes`, at most `byte_capacity`):\n"
+           "traces, plans, and captured arrays that nothing else holds.")
       .def("clear_cache", &Compiled::clear, "Forget every trace of this function.")
       .def(
           "__get__",

@@ -22,13 +22,15 @@ std::shared_ptr<const Plan> PlanCache::get(const Capture& capture, bool fusion) 
   }
   ++info_.misses;
   auto start = std::chrono::steady_clock::now();
+  uint64_t reused = decision_cache().reused();
   auto plan = std::make_shared<const Plan>(capture, fusion);
   if (log_enabled("plan")) {
     double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
     const Node& last = *capture.results.back();
-    log_line("plan", cat("new structure of ", capture.order.size(), " nodes and ", capture.leaves.size(),
-                         " leaves ending in ", last.primitive->name(), " ", last.dtype, last.shape, ": ",
-                         plan->kernel_count(), " kernels, ", plan->peak_bytes(), " bytes, built in ", us, " us"));
+    log_line("plan", cat(decision_cache().reused() > reused ? "new sizes" : "new structure", " of ",
+                         capture.order.size(), " nodes and ", capture.leaves.size(), " leaves ending in ",
+                         last.primitive->name(), " ", last.dtype, last.shape, ": ", plan->kernel_count(), " kernels, ",
+                         plan->peak_bytes(), " bytes, built in ", us, " us"));
   }
   recent_.push_front(key);
   entries_[key] = {plan, recent_.begin()};
