@@ -139,3 +139,25 @@ def test_branches_share_a_dtype():
     assert fn.cond(False, lambda: 1, lambda: 0.5).dtype == fn.float32
     with pytest.raises(TypeError, match="disagree"):
         fn.cond(True, lambda: fn.array(1), lambda: 0.5)
+
+
+def test_floats_keep_their_digits_beside_float64():
+    x = fn.array([1.0, 3.0], fn.float64)
+    expected = np.asarray(x) - 0.1 * np.asarray(x)
+    step = fn.compile(lambda p, rate: p - rate * p)
+    nested = fn.compile(lambda p, rate: step(p, rate))
+    for run in (step, nested, lambda p, rate: fn.grad(lambda p: (p * step(p, rate)).sum() / 2)(p)):
+        assert run(x, 0.1).dtype == fn.float64
+        np.testing.assert_allclose(run(x, 0.1), expected, rtol=1e-15)
+        np.testing.assert_allclose(run(x, np.float64(0.1)), expected, rtol=1e-15)
+        assert run(x.astype(fn.float32), 0.1).dtype == fn.float32
+    seen = []
+    f = fn.compile(
+        lambda p, rate: (seen.append((rate.dtype, fn.sqrt(rate).dtype, (rate * 2).dtype)), p * rate, rate)[1:]
+    )
+    scaled, rate = f(x, 0.1)
+    assert seen == [(fn.float32,) * 3] and rate.dtype == fn.float32
+    np.testing.assert_array_equal(scaled, np.asarray(x) * 0.1)
+    f(x, 0.3)
+    assert f.cache_info()["misses"] == 1
+    assert (fn.ones(2, fn.bfloat16) * rate).dtype == fn.bfloat16

@@ -30,6 +30,11 @@ Array as_operand(nb::handle object, Dtype like, const char* name);
 // The same for a value that stands for a Python number (see Node::weak).
 Array beside(const Array& x, Dtype like);
 Dtype weak_dtype(Dtype own, Dtype like);
+// A value that stands for a Python float and comes with all of its digits (in float64), as functions see it: as
+// float32. Beside float64 the digits are there again.
+Array as_number(const Array& x);
+// What came with them, or x.
+Array with_all_digits(const Array& x);
 // Two operands: a Python number takes the dtype of the array beside it.
 std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name);
 // A number (bool, int, float or complex, subclasses included) as an array: beside an array of dtype `like` if given,

@@ -60,6 +60,7 @@ class Compiled {
     pytree::Leaves leaves;
     c.tree = pytree::flatten(c.dynamic, leaves);
     c.arrays = arrays_of_leaves(leaves, c.tree, "compile", "; pass it as a static argument (static_argnames)");
+    keep_digits(leaves, c.arrays);
     leaves.clear();
     bool traced = std::any_of(c.arrays.begin(), c.arrays.end(), is_traced);
     hash(c);
@@ -145,6 +146,20 @@ class Compiled {
     size_t hash = 0;
   };
   using Recent = std::list<std::pair<size_t, std::shared_ptr<Entry>>>;
+
+  // Beside float64 arrays, floats keep the digits that float32 would lose.
+  static void keep_digits(const pytree::Leaves& leaves, Arrays& arrays) {
+    auto wide = [](const Array& x) { return x.dtype() == Dtype::float64; };
+    if (std::none_of(arrays.begin(), arrays.end(), wide)) return;
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      if (PyFloat_Check(leaves[i].ptr())) {
+        double value = PyFloat_AsDouble(leaves[i].ptr());
+        arrays[i] = with_weakness(scalar_array(&value, Dtype::float64), true);
+      } else {
+        arrays[i] = with_all_digits(arrays[i]);
+      }
+    }
+  }
 
   bool is_static(int position, Py_ssize_t count) const {
     return std::any_of(static_positions_.begin(), static_positions_.end(),

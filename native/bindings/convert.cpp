@@ -254,8 +254,23 @@ Dtype weak_dtype(Dtype own, Dtype like) {
   return own == Dtype::bool_ || like != Dtype::bool_ ? like : own;
 }
 
+Array as_number(const Array& x) {
+  bool wide = x.node()->weak && x.dtype() == Dtype::float64;
+  return wide ? with_weakness(astype(x, Dtype::float32), true) : x;
+}
+
+Array with_all_digits(const Array& x) {
+  const Node& node = *x.node();
+  // Values that depend on placeholders keep their inputs.
+  if (!node.abstract || !node.weak || node.dtype != Dtype::float32 || node.inputs.size() != 1) return x;
+  Array from(node.inputs[0]);
+  return from.node()->weak && from.dtype() == Dtype::float64 ? from : x;
+}
+
 Array beside(const Array& x, Dtype like) {
-  return x.node()->weak ? with_weakness(astype(x, weak_dtype(x.dtype(), like)), false) : x;
+  if (!x.node()->weak) return x;
+  Dtype dtype = weak_dtype(x.dtype(), like);
+  return with_weakness(astype(dtype == Dtype::float64 ? with_all_digits(x) : x, dtype), false);
 }
 
 Array as_operand(nb::handle object, Dtype like, const char* name) {

@@ -71,14 +71,15 @@ Traced trace_abstract(const std::vector<Argument>& arguments, const std::string&
     ~End() { trace.ended = true; }
   } end{*trace};
   FunctionTrace scope;
-  Arrays placeholders;
+  Arrays placeholders, given;
   placeholders.reserve(arguments.size());
   for (const Argument& a : arguments) {
     placeholders.push_back(make_placeholder(a.aval.shape, a.aval.dtype, trace, scope.id()));
     placeholders.back().node()->weak = a.weak;
+    given.push_back(as_number(placeholders.back()));
   }
   EffectScope effects(trace, scope.id());
-  nb::object result = call(Span(placeholders));
+  nb::object result = call(Span(given));
   return finish_trace(placeholders, result, effects, scope.id(), what);
 }
 

@@ -19,7 +19,7 @@ def register_node(
     unflatten: Callable[[Any, tuple[Any, ...]], Any],
     keys: Sequence[str] | Callable[[Any], Sequence[str]] | None = None,
 ) -> None:
-    """Make the instances of a class containers of a tree.
+    """Make the instances of a class containers of a tree, for as long as the process lives.
 
     Args:
         cls: The class; its subclasses are not registered with it.
