@@ -322,6 +322,8 @@ Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Ar
 }
 
 Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where) {
+  // The variance may be out of range where the deviation is not.
+  if (is_half(x.dtype())) return astype(std(astype(x, Dtype::float32), axes, keepdims, ddof, where), x.dtype());
   return sqrt(var(x, axes, keepdims, ddof, where));
 }
 
@@ -360,6 +362,7 @@ Array log_softmax(const Array& x, const AxisSet& axes) {
 }
 
 Array norm(const Array& x, std::optional<double> order, std::string_view named, const AxisSet& axes, bool keepdims) {
+  if (is_half(x.dtype())) return astype(norm(astype(x, Dtype::float32), order, named, axes, keepdims), x.dtype());
   Array values = as_inexact(x);
   Axes over;
   if (axes.all) {

@@ -306,3 +306,23 @@ def test_initial_values_have_the_dtype_of_the_result(dtype):
     assert fn.sum(x, initial=100_000).item() == 100_003
     assert fn.prod(x, initial=100_000).item() == 100_000
     assert fn.sum(x, initial=1).dtype == fn.sum(x).dtype
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("fused", [True, False])
+def test_what_is_between_in_short_floats_may_be_out_of_their_range(dtype, fused):
+    x = np.array([[300.0, -300.0, 256.0], [1e-4, -1e-4, 0.0]])
+    given = fn.array(x, getattr(fn, dtype))
+    x = np.asarray(given.astype(fn.float64))
+    before = fn.set_fusion(fused)
+    try:
+        for mine, expected in [
+            (fn.std(given, axis=1), x.std(1)),
+            (fn.linalg.norm(given, axis=1), np.linalg.norm(x, axis=1)),
+            (fn.linalg.norm(given, 3, axis=1), np.linalg.norm(x, 3, axis=1)),
+            (fn.linalg.norm(given), np.linalg.norm(x)),
+        ]:
+            assert mine.dtype == given.dtype
+            np.testing.assert_allclose(np.asarray(mine.astype(fn.float64)), expected, rtol=0.01)
+    finally:
+        fn.set_fusion(before)
