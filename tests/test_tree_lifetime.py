@@ -238,6 +238,9 @@ class Sieve:
     def __eq__(self, other):
         return type(other) is Sieve and self.items == other.items
 
+    def __repr__(self):  # names tests, which must be the same in every process
+        return f"Sieve({self.items})"
+
 
 def sieve_flatten(sieve):
     return [x for x in sieve.items if not isinstance(x, int)], tuple(
