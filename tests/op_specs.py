@@ -8,6 +8,7 @@ ones, and errors.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -100,12 +101,19 @@ def unary(
     high: float = 2.0,
     dtypes: Sequence[str] = FLOATS,
     edges: Sequence[float] = EDGES,
+    call: Callable[..., Any] | None = None,
     **options: Any,
 ) -> Op:
     """A row for an elementwise function of one argument."""
     samples = [(In(shape, low, high),) for shape in [(), (5,), (3, 4), (0, 2)]]
     return Op(
-        name, getattr(fn, name), reference, samples, dtypes, edges=[(np.array(edges),)] if edges else (), **options
+        name,
+        call or getattr(fn, name),
+        reference,
+        samples,
+        dtypes,
+        edges=[(np.array(edges),)] if edges else (),
+        **options,
     )
 
 
@@ -199,11 +207,11 @@ def _erf(x: np.ndarray) -> np.ndarray:
     return special.erf(x)
 
 
-def _special(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    def call(x: np.ndarray) -> np.ndarray:
+def _special(name: str) -> Callable[..., np.ndarray]:
+    def call(*x: Any) -> np.ndarray:
         from scipy import special
 
-        return getattr(special, name)(x)
+        return getattr(special, name)(*x)
 
     return call
 
@@ -256,18 +264,21 @@ UNARY = [
         FLOATS,
         edges=[0.5, 1.0, 2.0, 10.0, np.inf, np.nan],
         tolerance=64,
-        twice=False,
     ),
-    unary(
-        "digamma",
-        _special("digamma"),
-        0.5,
-        4.0,
-        FLOATS,
-        edges=[0.5, 1.0, 10.0, np.nan],
-        tolerance=64,
-        differentiable=False,
-        errors=((lambda: fn.grad(fn.digamma)(fn.array(1.0)), ValueError, "digamma"),),
+    unary("digamma", _special("digamma"), 0.5, 4.0, FLOATS, edges=[0.5, 1.0, 10.0, np.nan], tolerance=64),
+    *(
+        unary(
+            "polygamma",
+            functools.partial(_special("polygamma"), order),
+            0.5,
+            4.0,
+            FLOATS,
+            edges=[0.5, 1.0, 10.0, -0.5, -3.25, np.nan],
+            tolerance=64,
+            call=functools.partial(fn.polygamma, order),
+            errors=((lambda: fn.grad(fn.polygamma)(fn.array(1.0), 2.0), ValueError, "polygamma: has no derivative"),),
+        )
+        for order in (1, 2, 3)
     ),
     unary("isnan", np.isnan, dtypes=ALL, result="bool", differentiable=False),
     unary("isinf", np.isinf, dtypes=ALL, result="bool", differentiable=False),

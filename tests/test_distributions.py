@@ -127,6 +127,14 @@ def test_gamma_gradient_is_that_of_the_expectation(a):
     np.testing.assert_allclose(tangent, slope, rtol=1e-9)
 
 
+@pytest.mark.parametrize("a", [0.3, 2.5, 40.0])
+def test_second_derivatives_of_gamma_are_those_of_the_expectation(a):
+    key = random.key(4)
+    for f, curvature in ((lambda x: x, 0.0), (fn.log, special.polygamma(2, a))):
+        second = fn.grad(fn.grad(lambda a, f=f: f(random.gamma(key, a, (N,), fn.float64)).mean()))
+        np.testing.assert_allclose(second(fn.array(a, fn.float64)), curvature, rtol=0.05, atol=0.05 / a)
+
+
 # ---- beta
 
 

@@ -1,6 +1,7 @@
 // Python numbers and nested lists as arrays.
 #include <limits>
 
+#include "base/to_integer.h"
 #include "bindings/array.h"
 #include "bindings/interchange.h"
 #include "bindings/sequence.h"
@@ -150,7 +151,7 @@ void fill(PyObject* o, size_t depth, size_t rank, Dtype dtype, T*& out) {
   } else if constexpr (std::is_same_v<T, bool>) {
     *out++ = PyObject_IsTrue(o) == 1;
   } else if constexpr (std::is_integral_v<T>) {
-    *out++ = PyFloat_Check(o) ? T(int64_t(PyFloat_AsDouble(o))) : int_as<T>(o, dtype);
+    *out++ = PyFloat_Check(o) ? to_integer<T>(PyFloat_AsDouble(o)) : int_as<T>(o, dtype);
   } else {
     double value = PyFloat_AsDouble(o);
     *out++ = T(std::is_same_v<T, double> ? value : float(value));

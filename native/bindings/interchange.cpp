@@ -7,6 +7,7 @@
 
 #include "backends/cpu/copy.h"
 #include "base/thread_pool.h"
+#include "base/to_integer.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "plan/eval.h"
@@ -71,9 +72,7 @@ To convert_element(From value) {
   } else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>) {
     return To(float(value));
   } else if constexpr (std::is_integral_v<To> && !std::is_integral_v<From>) {
-    double wide = double(value);
-    // Out of range is undefined in C++; anything defined will do.
-    return wide >= -0x1p63 && wide < 0x1p63 ? To(int64_t(wide)) : To(0);
+    return to_integer<To>(double(value));
   } else {
     return To(value);
   }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/to_integer.h"
 #include "graph/primitive.h"
 #include "graph/trace.h"
 
@@ -91,7 +92,7 @@ Array converted_constant(T value, Dtype dtype) {
         if constexpr (std::is_same_v<T, int64_t>)
           converted = To(value);
         else
-          converted = To(int64_t(real));
+          converted = to_integer<To>(real);
       } else
         converted = To(real);
     }

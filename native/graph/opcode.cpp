@@ -38,7 +38,6 @@ struct Row {
     return r;
   }
   constexpr Row flat() const { return slope(DerivativeKind::zero); }
-  constexpr Row without_derivative() const { return slope(DerivativeKind::unavailable); }
   constexpr Row on_bool(Opcode op) const {
     Row r = *this;
     r.info.on_bool = op;
@@ -104,7 +103,7 @@ constexpr Row kTable[] = {
     unary(Opcode::gelu, "gelu").inexact(OpcodeCost::exponential).not_of_complex(),
     unary(Opcode::gelu_derivative, "gelu_derivative").inexact(OpcodeCost::exponential).not_of_complex(),
     unary(Opcode::lgamma, "lgamma").inexact(OpcodeCost::gamma).not_of_complex(),
-    unary(Opcode::digamma, "digamma").inexact(OpcodeCost::gamma).not_of_complex().without_derivative(),
+    unary(Opcode::digamma, "digamma").inexact(OpcodeCost::gamma).not_of_complex(),
     unary(Opcode::isnan, "isnan").gives_truth(),
     unary(Opcode::isinf, "isinf").gives_truth(),
     unary(Opcode::isfinite, "isfinite").gives_truth(),
@@ -126,6 +125,7 @@ constexpr Row kTable[] = {
     binary(Opcode::minimum, "minimum").not_of_complex().on_bool(Opcode::logical_and),
     binary(Opcode::arctan2, "arctan2").inexact(OpcodeCost::transcendental).not_of_complex(),
     binary(Opcode::logaddexp, "logaddexp").inexact(OpcodeCost::transcendental).not_of_complex(),
+    binary(Opcode::polygamma, "polygamma").inexact(OpcodeCost::gamma).not_of_complex(),
     binary(Opcode::exp_product, "exp_product").inexact(OpcodeCost::transcendental).not_of_complex(),
     binary(Opcode::equal, "equal").compares(),
     binary(Opcode::not_equal, "not_equal").compares(),

@@ -71,6 +71,7 @@ enum class Opcode : uint8_t {
   minimum,
   arctan2,
   logaddexp,
+  polygamma,    // the derivative of order a of digamma, at b
   exp_product,  // exp(a * b) without the rounding of the product; made by derivative rules
   equal,
   not_equal,
@@ -104,7 +105,7 @@ enum class ResultRule : uint8_t {
   real,     // float32 of complex64
   complex,
 };
-enum class DerivativeKind : uint8_t { smooth, zero, unavailable };
+enum class DerivativeKind : uint8_t { smooth, zero };
 // How much work an element is, in classes that a back end prices.
 enum class OpcodeCost : uint8_t { basic, division, exponential, transcendental, remainder, gamma };
 

@@ -117,6 +117,8 @@ Derivative derivative(Opcode op) {
       return [](const At& a) { return multiply(c(0.5 / inv_sqrtpi, a.x), exp(square(a.out))); };
     case Opcode::lgamma:
       return [](const At& a) { return unary(Opcode::digamma, a.x); };
+    case Opcode::digamma:
+      return [](const At& a) { return binary(Opcode::polygamma, c(1, a.x), a.x); };
     default:
       return nullptr;
   }
@@ -250,6 +252,9 @@ class Elementwise final : public Primitive {
         Array all = binary(Opcode::logical_and, equal(mine, top), equal(out, top));
         return multiply(t, exp(where(all, c(0, out), subtract(mine, out))));
       }
+      case Opcode::polygamma:
+        if (i == 0) throw_not_differentiable(*this, "its order is an integer: stop_gradient holds it constant");
+        return multiply(t, binary(Opcode::polygamma, one_plus(x), y));
       case Opcode::exp_product:
         return multiply(t, multiply(out, i == 0 ? y : x));
       case Opcode::select:
@@ -261,7 +266,7 @@ class Elementwise final : public Primitive {
         break;
     }
     if (Derivative f = derivative(op_)) return multiply(t, d(f(At{x, y, out})));
-    throw_not_differentiable(*this, op_ == Opcode::digamma ? "its derivative, trigamma, is not available" : "");
+    throw_not_differentiable(*this);
   }
 
   Opcode op_;

@@ -71,8 +71,9 @@ def _moving(a: array, g: array) -> array:
 
 
 def _moving_rule(primals: tuple[array, array], tangents: tuple[Any, Any]) -> tuple[array, Any]:
-    a, g = primals
-    return _moving(a, g), None if tangents[0] is None else tangents[0] * gamma_derivative(a, g)
+    a = primals[0]
+    g = _moving(*primals)  # moves in derivatives of the derivative as well
+    return g, None if tangents[0] is None else tangents[0] * gamma_derivative(a, g)
 
 
 _moving.defjvp(_moving_rule)

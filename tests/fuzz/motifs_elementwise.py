@@ -16,7 +16,7 @@ from .recipe import Const
 
 def unary_names(b: Builder, dtype: str) -> list[str]:
     if b.smooth:
-        return [n for n in SMOOTH_UNARY if n != "digamma"] + ["negative", "abs", "square"]
+        return [*SMOOTH_UNARY, "negative", "abs", "square"]
     if dtype == "bool_":
         return ["logical_not", "bitwise_invert"]
     if dtype == "complex64":

@@ -93,3 +93,55 @@ def test_neither_operand_of_an_extremum_moves_it_beside_nan(function, moves):
     assert got[0].tolist() == [0, 0, 0, 0, 1 - moves]
     assert got[1].tolist() == [0, 0, 0, 1, moves]
     assert fn.grad(lambda x: function(x, 0.5).sum())(fn.array([nan, 0.5])).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("target", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+@pytest.mark.parametrize("source", ["float16", "bfloat16", "float32", "float64", "complex64"])
+def test_integers_from_numbers_out_of_range(source, target):
+    """The nearest integer that there is, and 0 for NaN, however the conversion is reached."""
+    to, bounds = getattr(fn, target), np.iinfo(target)
+    values = [300.0, -300.0, 0.75, -0.75, 60000.0, -60000.0, inf, -inf, nan]
+    if source != "float16":
+        values += [2.0**31, -(2.0**31), 2.0**33, -(2.0**33), 2.0**63, -(2.0**63), 2.0**64, 1e30, -1e30]
+    x = fn.array(values).astype(getattr(fn, source))
+    held = np.asarray(fn.real(x).astype(fn.float64)).tolist()  # bfloat16 rounds
+    want = [
+        0
+        if np.isnan(v)
+        else (bounds.max if v > 0 else bounds.min)
+        if np.isinf(v)
+        else min(max(int(v), bounds.min), bounds.max)
+        for v in held
+    ]
+    assert x.astype(to).tolist() == want
+    assert fn.compile(lambda x: x.astype(to))(x).tolist() == want
+    assert fn.compile(lambda x: (x + 0).astype(to))(x).tolist() == want
+    assert [x[i].astype(to).item() for i in range(x.size)] == want
+    if source == "float64":
+        assert fn.array(values, to).tolist() == want
+        assert [fn.array(v, to).item() for v in values] == want
+        assert fn.array(np.array(values), to).tolist() == want
+        assert fn.array(np.float64(values[0]), to).item() == want[0]
+        assert [fn.compile(lambda v=v: fn.array(v).astype(to))().item() for v in (300.0, -300.0, inf, nan)] == [
+            want[0],
+            want[1],
+            want[6],
+            0,
+        ]
+
+
+def test_derivatives_of_lgamma_of_every_order():
+    special = pytest.importorskip("scipy.special")
+    x = np.array([0.3, 1.5, 7.0, -2.3])
+    f = fn.lgamma
+    for order in range(1, 7):
+        f = fn.grad(lambda v, g=f: g(v).sum())
+        want = special.polygamma(order - 1, x)
+        np.testing.assert_allclose(f(fn.array(x, fn.float64)), want, rtol=1e-12)
+        np.testing.assert_allclose(f(fn.array(x, fn.float32)), want, rtol=1e-5)
+    orders = np.arange(4)[:, None]
+    np.testing.assert_allclose(
+        fn.polygamma(fn.array(orders), fn.array(x, fn.float64)), special.polygamma(orders, x), rtol=1e-12
+    )
+    with pytest.raises(ValueError, match="polygamma: has no derivative; its order is an integer"):
+        fn.grad(lambda n: fn.polygamma(n, 2.0))(fn.array(1.0))

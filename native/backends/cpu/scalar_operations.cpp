@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "backends/cpu/simd/table.h"
+#include "base/to_integer.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -85,6 +86,53 @@ double lgamma(double x) {
 #endif
 }
 
+// m! / x^(m + 1)
+double pole_size(double m, double x) {
+  if (m > 170) return std::exp(lgamma(m + 1) - (m + 1) * std::log(x));
+  double size = 1 / x;
+  for (int i = 1; i <= int(m); ++i) size *= i / x;
+  return size;
+}
+// |polygamma(m, x)| for x > 0, the sum of m! / (x + k)^(m + 1) over all k >= 0, by Euler and Maclaurin's formula (DLMF
+// 25.11.5). The elements are relative to the first, which may be out of range.
+double polygamma_size(double m, double x) {
+  double s = m + 1, sum = 0, y = x, share = 1;
+  for (; y < 2 * s + 10 && share > 1e-18; ++y) {
+    share = std::pow(x / y, s);
+    sum += share;
+  }
+  if (share > 1e-18) {
+    constexpr double c[] = {1.0 / 12,         -1.0 / 720,     1.0 / 30240,
+                            -1.0 / 1209600,   1.0 / 47900160, -691.0 / 1307674368000,
+                            1.0 / 74724249600};  // B(2 j) / (2 j)!
+    double series = 0.5, product = s / y;
+    for (int j = 0; j < 7; ++j) {
+      series += c[j] * product;
+      product *= (s + 2 * j + 1) / y * ((s + 2 * j + 2) / y);
+    }
+    sum += std::pow(x / y, s) * (y / m + series);
+  }
+  return pole_size(m - 1, x) * (m / x * sum);
+}
+
+double polygamma(double m, double x) {
+  if (m == 0) return digamma(x);
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  if (!(m > 0) || std::floor(m) != m || std::isinf(m) || std::isnan(x) || x == -infinity) return nan;
+  bool odd = std::fmod(m, 2) == 1;
+  double sign = odd ? 1 : -1;
+  if (x == infinity) return sign * 0.0;
+  if (x > 0) return sign * polygamma_size(m, x);
+  // Of the elements of the sum the one nearest to the pole, then those at 1 + d, 2 + d, ... and d - 1, d - 2, ... down
+  // to x.
+  double d = x - std::nearbyint(x);
+  if (d == 0) return odd ? infinity : x == 0 ? std::copysign(infinity, -x) : nan;
+  double pole = pole_size(m, std::fabs(d));
+  if (d < 0 && !odd) pole = -pole;
+  if (std::isinf(pole)) return sign * pole;
+  return sign * (pole + (polygamma_size(m, 1 + d) + sign * (polygamma_size(m, 1 - d) - polygamma_size(m, 1 - x))));
+}
+
 // A rational start (S. Winitzki), then Halley's iteration on erf (on erfc in the tails).
 double erfinv(double x) {
   double a = std::fabs(x);
@@ -162,6 +210,7 @@ void add_float64(Table& t) {
   add1<gelu_derivative, double>(t, Opcode::gelu_derivative, d);
   add1<lgamma, double>(t, Opcode::lgamma, d);
   add1<digamma, double>(t, Opcode::digamma, d);
+  add2<polygamma, double>(t, Opcode::polygamma, d);
   add2<[](double a, double b) { return std::pow(a, b); }, double>(t, Opcode::power, d);
   add2<[](double a, double b) { return std::atan2(a, b); }, double>(t, Opcode::arctan2, d);
   add2<exp_product, double>(t, Opcode::exp_product, d);
@@ -174,6 +223,7 @@ void add_float32(Table& t) {
   constexpr Dtype d = Dtype::float32;
   add1<[](float x) { return float(lgamma(double(x))); }, float>(t, Opcode::lgamma, d);
   add1<[](float x) { return float(digamma(double(x))); }, float>(t, Opcode::digamma, d);
+  add2<[](float m, float x) { return float(polygamma(double(m), double(x))); }, float>(t, Opcode::polygamma, d);
   add2<remainder<float>, float>(t, Opcode::remainder, d);
   add2<floor_divide<float>, float>(t, Opcode::floor_divide, d);
   add2<[](float a, float b) { return complex64_t(a, b); }, float, complex64_t>(t, Opcode::make_complex, d);
@@ -285,8 +335,8 @@ void cast(void* out, const void* in, int64_t n) {
       o[i] = x[i];
     else if constexpr (std::is_same_v<From, Z> && std::is_same_v<To, bool>)
       o[i] = truth(x[i]);
-    else if constexpr (std::is_same_v<From, Z> && std::is_unsigned_v<To>)
-      o[i] = To(int64_t(x[i].real()));
+    else if constexpr (std::is_same_v<From, Z> && std::is_integral_v<To>)
+      o[i] = to_integer<To>(x[i].real());
     else if constexpr (std::is_same_v<From, Z>)
       o[i] = To(x[i].real());
     else

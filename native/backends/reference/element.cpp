@@ -28,6 +28,20 @@ double digamma(double x) {
   return shift + std::log(x) - 0.5 / x - z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z / 240)));
 }
 
+// The sum of (-1)^(m + 1) m! / (x + k)^(m + 1) over all k, the far ones by Euler and Maclaurin's formula.
+double polygamma(double m, double x) {
+  if (m == 0) return digamma(x);
+  if (!(m > 0) || m != std::floor(m) || std::isinf(m) || std::isnan(x) || x == -INFINITY) return NAN;
+  double sign = std::fmod(m, 2) == 1 ? 1 : -1, s = m + 1, sum = 0;
+  if (x == INFINITY) return sign * 0.0;
+  if (x <= 0 && x == std::floor(x)) return sign > 0 ? INFINITY : x == 0 ? std::copysign(INFINITY, -x) : NAN;
+  for (; x < s + 40; ++x) sum += std::pow(x, -s);
+  double power = std::pow(x, -s);
+  sum += power *
+         (x / m + 0.5 + s / (12 * x) * (1 - (s + 1) * (s + 2) / (60 * x * x) * (1 - (s + 3) * (s + 4) / (42 * x * x))));
+  return sign * std::tgamma(s) * sum;
+}
+
 // Bisection: slow, and right by the definition.
 double erfinv(double x) {
   if (!(std::fabs(x) <= 1)) return NAN;
@@ -280,6 +294,7 @@ T binary(Opcode op, T a, T b) {
       if (op == Opcode::floor_divide) return floor_divide(a, b);
       if (op == Opcode::remainder) return remainder(a, b);
       if (op == Opcode::arctan2) return T(std::atan2(double(a), double(b)));
+      if (op == Opcode::polygamma) return T(polygamma(double(a), double(b)));
       if (op == Opcode::exp_product) return T(std::exp(double(a) * double(b)));
       if (op == Opcode::logaddexp) return T(log_add_exp(double(a), double(b)));
     }

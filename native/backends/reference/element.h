@@ -45,10 +45,12 @@ To convert(From x) {
   } else if constexpr (is_half_type<To>) {
     return To(float(x));
   } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    // Out of range is anything that is defined.
+    // Out of range the nearest bound. That of 64 bits rounds to one above the largest.
+    using Bounds = std::numeric_limits<To>;
     double wide = double(x);
-    if (std::is_same_v<To, uint64_t> && wide >= 0x1p63 && wide < 0x1p64) return To(wide);
-    return wide >= -0x1p63 && wide < 0x1p63 ? To(int64_t(wide)) : To(0);
+    if (std::isnan(wide)) return 0;
+    if (wide <= double(Bounds::min())) return Bounds::min();
+    return wide >= double(Bounds::max()) ? Bounds::max() : To(wide);
   } else {
     return To(x);
   }

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "backends/cpu/simd/math.h"
+#include "base/to_integer.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -25,12 +26,8 @@ FUNCNN_INLINE To convert(From x) {
     return float16_t(float(x));
   } else if constexpr (std::is_same_v<To, bfloat16_t>) {
     return bfloat16_t(float(x));
-  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To> && sizeof(To) < 4) {
-    return To(int32_t(x));
-  } else if constexpr (std::is_floating_point_v<From> && std::is_same_v<To, uint32_t>) {
-    return To(int64_t(x));
-  } else if constexpr (std::is_floating_point_v<From> && std::is_same_v<To, uint64_t>) {
-    return x < From(0) ? To(int64_t(x)) : To(x);
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    return to_integer<To>(x);
   } else {
     return To(x);
   }
