@@ -119,10 +119,14 @@ LIMITS = {
     "sigmoid": (nn.sigmoid, 0.0, 1.0, 0.0, 0.0),
     "tanh": (nn.tanh, -1.0, 1.0, 0.0, 0.0),
     "hard_tanh": (nn.hard_tanh, -1.0, 1.0, 0.0, 0.0),
+    "prelu": (lambda x: nn.prelu(x, fn.array(0.25, x.dtype)), -math.inf, math.inf, 0.25, 1.0),
+    "softshrink": (nn.softshrink, -math.inf, math.inf, 1.0, 1.0),
+    "hard_shrink": (nn.hard_shrink, -math.inf, math.inf, 1.0, 1.0),
 }
+HALVES = ("float16", "bfloat16")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", *HALVES])
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits(name, dtype):
     f, low, high, slope_low, slope_high = LIMITS[name]
@@ -130,15 +134,59 @@ def test_limits(name, dtype):
     x = fn.array([-math.inf, -1e30, -1e4, 1e4, 1e30, math.inf], dtype)
     y = np.asarray(f(x).astype(fn.float32))
     g = np.asarray(fn.grad(lambda v: f(v).astype(fn.float32).sum())(x).astype(fn.float32))
-    np.testing.assert_allclose(y[[0, -1]], [low, high], rtol=1e-2 if "float32" not in str(dtype) else 1e-6)
-    if name in ("silu", "mish", "gelu_fast_approx"):
-        g = g[:4]  # their derivative at infinity is inf * 0
-    assert np.isfinite(g).all()
-    np.testing.assert_allclose(g[:3], [slope_low] * 3, rtol=1e-2, atol=1e-3)
-    np.testing.assert_allclose(g[3:], [slope_high] * (g.size - 3), rtol=1e-2, atol=1e-3)
-    if name in ("gelu", "gelu_approx"):
+    rtol = 1e-2 if str(dtype) in HALVES else 1e-6
+    np.testing.assert_allclose(y[[0, -1]], [low, high], rtol=rtol)
+    np.testing.assert_allclose(g, [slope_low] * 3 + [slope_high] * 3, rtol=rtol, atol=1e-7)
+    if name in ("gelu", "gelu_approx", "gelu_fast_approx", "silu", "mish"):
+        assert y[[0, -1]].tolist() == [0, math.inf]
         assert g.tolist() == [0, 0, 0, 1, 1, 1]
-    assert np.isnan(np.asarray(f(fn.array([math.nan]).astype(dtype)).astype(fn.float32))).all()
+    tangents = fn.jvp(f, (x,), (fn.ones_like(x),))[1]
+    np.testing.assert_array_equal(np.asarray(tangents.astype(fn.float32)), g)
+    at_nan = np.asarray(f(fn.array([math.nan]).astype(dtype)).astype(fn.float32))
+    assert np.isnan(at_nan).all()
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_slopes_are_flat_at_infinity(name):
+    x = np.array([-math.inf, math.inf])
+    for order in (2, 3):
+        assert derivative(LIMITS[name][0], x, order).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", *HALVES])
+@pytest.mark.parametrize(
+    ("name", "value", "slope"),
+    [
+        ("silu", lambda x: x * special.expit(x), lambda x: special.expit(x) * (1 + x * special.expit(-x))),
+        (
+            "gelu_fast_approx",
+            lambda x: x * special.expit(1.702 * x),
+            lambda x: special.expit(1.702 * x) * (1 + 1.702 * x * special.expit(-1.702 * x)),
+        ),
+        (
+            "mish",
+            lambda x: x * np.tanh(np.logaddexp(x, 0)),
+            lambda x: np.tanh(np.logaddexp(x, 0)) + x * special.expit(x) / np.cosh(np.logaddexp(x, 0)) ** 2,
+        ),
+    ],
+)
+def test_gated_activations(name, value, slope, dtype):
+    dtype = getattr(fn, dtype)
+    f = getattr(nn, name)
+    x = fn.array(np.linspace(-20, 20, 401), dtype)
+    x64 = np.asarray(x.astype(fn.float64))
+    tolerance = (
+        3e-6 if dtype == fn.float32 else 1e-13 if dtype == fn.float64 else 1e-2 if dtype == fn.bfloat16 else 1e-3
+    )
+    got = np.asarray(f(x).astype(fn.float64)), np.asarray(fn.grad(lambda v: f(v).sum())(x).astype(fn.float64))
+    np.testing.assert_allclose(got[0], value(x64), rtol=tolerance, atol=1e-7)
+    np.testing.assert_allclose(got[1], slope(x64), rtol=tolerance, atol=max(tolerance / 10, 1e-15))
+
+
+def test_relu2_grows_without_bound():
+    x = np.array([-math.inf, -1e4, 1e4, math.inf])
+    assert np.asarray(nn.relu2(of(x))).tolist() == [0, 0, 1e8, math.inf]
+    assert derivative(nn.relu2, x).tolist() == [0, 0, 2e4, math.inf]
 
 
 def test_gelu_approx_keeps_its_digits_in_the_tail():

@@ -9,6 +9,7 @@ except by ``sigmoid``, ``tanh``, ``softmax`` and ``glu``. NaN stays NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import funcnn as fn
@@ -18,8 +19,8 @@ from .._core import _gelu
 from .._hyper import checked as number
 
 _SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
-# Far below this sigmoid is zero in every dtype: x times it would be NaN at minus infinity.
-_LOW = -1000.0
+# Beyond this on either side sigmoid is 0 or 1 in every dtype.
+_FAR = 1000.0
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
@@ -187,6 +188,12 @@ def selu(x: fn.array) -> fn.array:
     return elu(_floats("selu", x), _SELU_ALPHA) * _SELU_SCALE
 
 
+def _gated(x: fn.array, gate: Callable[[fn.array], fn.array]) -> fn.array:
+    """Compute ``x * gate(x)``, where the gate has reached 0 and 1 far out, so that infinities meet no 0 in derivatives."""
+    y = fn.clip(x, -_FAR, _FAR)
+    return fn.where(x > _FAR, x, y * gate(y))
+
+
 def silu(x: fn.array) -> fn.array:
     """Compute ``x * sigmoid(x)``, also known as swish.
 
@@ -195,8 +202,7 @@ def silu(x: fn.array) -> fn.array:
     >>> round(nn.silu(fn.array(1.0)).item(), 4)
     0.7311
     """
-    x = _floats("silu", x)
-    return fn.maximum(x, _LOW) * fn.sigmoid(x)
+    return _gated(_floats("silu", x), fn.sigmoid)
 
 
 def gelu(x: fn.array) -> fn.array:
@@ -223,10 +229,13 @@ def gelu_approx(x: fn.array) -> fn.array:
     0.8412
     """
     x = _floats("gelu_approx", x)
-    # (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits where it is small. Beyond 22 it is 0 or 1 in every dtype.
-    low = fn.maximum(x, -22.0)
-    y = fn.minimum(low, 22.0)
-    return low * fn.sigmoid(_SQRT_8_OVER_PI * (y + 0.044715 * (y * y * y)))
+
+    # (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits where it is small.
+    def gate(y: fn.array) -> fn.array:
+        y = fn.clip(y, -22.0, 22.0)  # beyond, it is 0 or 1 in every dtype, and the cube overflows in float16
+        return fn.sigmoid(_SQRT_8_OVER_PI * (y + 0.044715 * (y * y * y)))
+
+    return _gated(x, gate)
 
 
 def gelu_fast_approx(x: fn.array) -> fn.array:
@@ -237,8 +246,7 @@ def gelu_fast_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_fast_approx(fn.array(1.0)).item(), 4)
     0.8458
     """
-    x = _floats("gelu_fast_approx", x)
-    return fn.maximum(x, _LOW) * fn.sigmoid(1.702 * x)
+    return _gated(_floats("gelu_fast_approx", x), lambda y: fn.sigmoid(1.702 * y))
 
 
 def glu(x: fn.array, axis: int = -1) -> fn.array:
@@ -367,8 +375,7 @@ def hardswish(x: fn.array) -> fn.array:
     >>> nn.hardswish(fn.array([-4.0, 3.0])).tolist()
     [-0.0, 3.0]
     """
-    x = _floats("hardswish", x)
-    return fn.maximum(x, -3) * (relu6(x + 3) / 6)
+    return _gated(_floats("hardswish", x), lambda y: relu6(y + 3) / 6)
 
 
 def mish(x: fn.array) -> fn.array:
@@ -381,8 +388,7 @@ def mish(x: fn.array) -> fn.array:
     >>> round(nn.mish(fn.array(1.0)).item(), 4)
     0.8651
     """
-    x = _floats("mish", x)
-    return fn.maximum(x, _LOW) * fn.tanh(softplus(x))
+    return _gated(_floats("mish", x), lambda y: fn.tanh(softplus(y)))
 
 
 def step(x: fn.array, threshold: float = 0.0) -> fn.array:
