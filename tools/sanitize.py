@@ -38,8 +38,6 @@ ADDRESS = Kind(
         "tests",
         "--hypothesis-profile=few",
         *(f"--ignore=tests/{name}" for name in ("test_docs.py", "test_benchmarks.py", "test_symbols.py")),
-        # Bounds of ulp hold for the products and sums that the release build contracts.
-        "--ignore=tests/native/test_accuracy.py",
         # An eighth of the random programs: the rest of them takes minutes even without.
         *(
             f"--deselect=tests/fuzz/test_recipes.py::test_seeded_recipes_agree_with_numpy[{part}]"

@@ -1,5 +1,7 @@
 """KernelPrograms spelled out in Python, run on NumPy arrays by the CPU interpreter."""
 
+import functools
+
 import numpy as np
 
 from funcnn import _core
@@ -74,12 +76,18 @@ def run(program, *arrays, repeat=1):
     program.run(arrays, repeat)
 
 
+@functools.lru_cache(maxsize=64)
+def _unary_program(name, size, dtype, out_dtype, instruction_set):
+    b = Builder(1, size)
+    b.store(b.compute(name, b.load(dtype), dtype=out_dtype))
+    return b.build()
+
+
 def unary(name, x, out_dtype=None):
-    b = Builder(1, x.size)
     dtype = x.dtype.name
-    b.store(b.compute(name, b.load(dtype), dtype=out_dtype or dtype))
+    program = _unary_program(name, x.size, dtype, out_dtype or dtype, _core._instruction_set())
     out = np.empty(x.size, out_dtype or dtype)
-    run(b.build(), np.ascontiguousarray(x), out)
+    run(program, np.ascontiguousarray(x), out)
     return out.reshape(x.shape)
 
 

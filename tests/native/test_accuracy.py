@@ -1,9 +1,11 @@
 """A sample of what tools/check_accuracy.py checks on every float32; the bounds of docs/accuracy.md."""
 
+import math
 import os
 import pathlib
 import re
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 pytest.importorskip("scipy.special")
 from accuracy import BINARY, UNARY, order_violations, symmetry_violations, ulps
-from program import binary, unary
+from program import binary, supported, unary
 from test_interpreter import isa  # noqa: F401
+
+from funcnn import _core
 
 EDGES = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 0.5, -2, 3, -3, 1e-40, -1e-40, 3e38, -3e38], np.float32)
 
@@ -52,6 +56,21 @@ def test_limits_order_and_symmetry(isa, name):  # noqa: F811
     assert symmetry_violations(f, x, y, mirrored).size == 0
 
 
+@pytest.mark.skipif(not {"avx2", "avx512"} <= {*supported()}, reason="a machine with one of these instruction sets")
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_instruction_sets_give_the_same_bits(name):
+    x = np.concatenate([neighbours(), -neighbours(), *(sweep(-r, r) for r in (1, 20, 1e6))])
+    arguments = (x,) if name in UNARY else (x, np.random.default_rng(3).permutation(x))
+    results = []
+    best = _core._instruction_set()
+    for which in ("avx2", "avx512"):
+        _core._set_instruction_set(which)
+        results.append((unary if name in UNARY else binary)(name, *arguments).view(np.uint32))
+    _core._set_instruction_set(best)
+    differ = (results[0] != results[1]) & ~np.isnan(results[0].view(np.float32))
+    assert arguments[0][differ].size == 0
+
+
 @pytest.mark.parametrize("name", BINARY)
 def test_binary_functions(isa, name):  # noqa: F811
     f = BINARY[name]
@@ -86,6 +105,39 @@ def test_the_sign_of_zero_is_kept(isa, name):  # noqa: F811
     y = unary(name, np.array([0.0, -0.0], np.float32))
     assert np.signbit(y).tolist() == [False, True]
     assert (y == 0).all()
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 7, 12, 30])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_polygamma(order, dtype):
+    from scipy import special
+
+    x = np.concatenate([np.geomspace(1e-3, 1e4, 2001), np.linspace(0.1, 60, 2001), -np.linspace(0.01, 30, 2001)])
+    x = x.astype(dtype)
+    x = x[x != np.rint(x)]
+    with np.errstate(all="ignore"):
+        want = special.polygamma(order, x.astype(np.float64))
+        inside = (np.abs(want) < np.finfo(dtype).max) & (np.abs(want) > np.finfo(dtype).tiny)
+    got = binary("polygamma", np.full_like(x, order), x)
+    assert inside.sum() > 2000
+    # Even orders have roots between the poles.
+    np.testing.assert_allclose(got[inside], want[inside], rtol=1e-7 if dtype == np.float32 else 4e-13)
+
+
+def test_polygamma_at_poles_and_infinities():
+    inf, nan = np.inf, np.nan
+    x = np.array([0.0, -0.0, -1.0, -7.0, inf, -inf, nan], np.float64)
+    for order, want in [(0, [-inf, inf, nan, nan, inf, nan, nan]), (1, [inf, inf, inf, inf, 0, nan, nan]),
+                        (2, [-inf, inf, nan, nan, -0.0, nan, nan]), (3, [inf, inf, inf, inf, 0, nan, nan])]:  # fmt: skip
+        np.testing.assert_array_equal(binary("polygamma", np.full_like(x, order), x), want)
+    wrong = np.array([-1, 0.5, inf, nan])
+    assert np.isnan(binary("polygamma", wrong, np.ones(4))).all()
+    # Far out and of high order, where powers leave the range of float64 and the values do not: the first terms of
+    # (m - 1)! / x^m (1 + m / (2 x) + m (m + 1) / (12 x^2)).
+    for m, x in [(1, 1e200), (100, 1e6), (120, 1e5)]:
+        size = Fraction(math.factorial(m - 1)) / Fraction(x) ** m
+        want = float((-1) ** (m + 1) * size * (1 + m / (2 * Fraction(x)) + m * (m + 1) / (12 * Fraction(x) ** 2)))
+        np.testing.assert_allclose(binary("polygamma", np.array([float(m)]), np.array([x])), want, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", UNARY)

@@ -202,6 +202,30 @@ def test_casts(isa, source, target):
     check(out, want)
 
 
+def to_integers(x, target):
+    """Towards zero, then to the nearest integer that the type has; of NaN, 0."""
+    bounds = np.iinfo(target)
+    whole = [0 if np.isnan(v) else v if np.isinf(v) else int(v) for v in x.real.tolist()]
+    return np.array([int(min(max(v, bounds.min), bounds.max)) for v in whole], target)
+
+
+@pytest.mark.parametrize("source", ["float16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize("target", INTS)
+def test_casts_out_of_range(isa, source, target):
+    powers = [2.0**n for n in (7, 8, 15, 16, 31, 32, 63, 64)]
+    near = [
+        p * (1 + e) + d for p in powers for e in (0, 2.0**-52, -(2.0**-53), 2.0**-23, -(2.0**-24)) for d in (0, -1, 0.5)
+    ]
+    x = np.array([*near, 0.0, 0.9, 1e9, 1e20, 1e38, np.inf, np.nan])
+    with np.errstate(all="ignore"):
+        x = np.concatenate([x, -x] * 3).astype(source)  # more than a vector of any instruction set
+    b = Builder(1, x.size)
+    b.store(b.compute("copy", b.load(source), dtype=target))
+    out = np.empty(x.size, target)
+    run(b.build(), x, out)
+    np.testing.assert_array_equal(out, to_integers(x, target))
+
+
 def test_half_precision_is_exact(isa):
     every = np.arange(65536, dtype=np.uint16).view(np.float16)
     b = Builder(1, every.size)
@@ -270,6 +294,26 @@ def test_reductions(name, dtype, shape):
         rtol = np.finfo(dtype).eps * (64 if name == "sum" else 16 + 4 * np.sqrt(x.size))
     check(by_col, f(wide, axis=0, dtype=wide.dtype).astype(dtype), rtol)
     check(by_row, f(wide, axis=1, dtype=wide.dtype).astype(dtype), rtol)
+
+
+@pytest.mark.skipif(not {"avx2", "avx512"} <= {*supported()}, reason="a machine with one of these instruction sets")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sums_have_the_same_bits_in_all_instruction_sets(shape, dtype):
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    best, results = _core._instruction_set(), []
+    for which in ("avx2", "avx512"):
+        _core._set_instruction_set(which)
+        b = Builder(*shape)
+        v = b.load(dtype)
+        b.store(b.reduce_row("sum", v))
+        b.store(b.reduce_row("sum", b.compute("square", v)))
+        b.reduce_col("sum", v)
+        outs = [np.empty(n, dtype) for n in (shape[0], shape[0], shape[1])]
+        run(b.build(), x, *outs)
+        results.append([out.tobytes() for out in outs])
+    _core._set_instruction_set(best)
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (4, 3), (30, 100), (2, 20_000)])

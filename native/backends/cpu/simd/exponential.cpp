@@ -18,7 +18,7 @@ struct Exp2 {
     x = clamp(x, -152.0f, 129.0f);
     float shifted = x + kShift;
     Wide r = x - (shifted - kShift);
-    return scale(float(1.0f + (r * kExp2Slope + r * r * polynomial(r, kExp2))), shifted);
+    return scale(float(1.0f + fma(r, kExp2Slope, r * r * polynomial(r, kExp2))), shifted);
   }
 };
 struct Log1p {
@@ -27,7 +27,7 @@ struct Log1p {
     Split s = split(u);
     // What the sum lost.
     float lost = x < 1.0f ? x - (u - 1.0f) : 1.0f - (u - x);
-    float r = s.e * kLn2High + (s.f + ((log_rest(s.f) + lost / u) + s.e * kLn2Low));
+    float r = fma(s.e, kLn2High, s.f + fma(s.e, kLn2Low, log_rest(s.f) + lost / u));
     r = log_edges(u, r);
     return x == 0.0f ? x : r;
   }
@@ -37,7 +37,7 @@ struct Log2 {
     Split s = split(x);
     constexpr float high = 1.44140625f, low = 1.28879089e-3f;  // log2(e); high: 10 bits
     float rest = log_rest(s.f);
-    float r = s.e + (s.f * high + (s.f * low + rest * (high + low)));
+    float r = s.e + fma(s.f, high, fma(rest, high + low, s.f * low));
     return log_edges(x, r);
   }
 };
@@ -47,7 +47,7 @@ struct Log10 {
     constexpr float high = 0.43359375f, low = 7.00731903e-4f;                     // log10(e)
     constexpr float two_high = 0.301025390625f, two_low = 4.60503898119521e-06f;  // log10(2)
     float rest = log_rest(s.f);
-    float r = s.e * two_high + (s.f * high + (s.f * low + (rest * (high + low) + s.e * two_low)));
+    float r = fma(s.e, two_high, fma(s.f, high, fma(s.f, low, fma(rest, high + low, s.e * two_low))));
     return log_edges(x, r);
   }
 };
@@ -66,30 +66,28 @@ struct Sigmoid {
 struct Tanh {
   static FUNCNN_INLINE float apply(float x) {
     float a = std::fabs(x), z = a * a;
-    float y = clamp(a, 0.0f, 15.0f);
+    float y = at_most(a, 15.0f);
     constexpr float two_log2e = 2.88539008177792681472f;
-    float shifted = y * two_log2e + kShift;
-    float e = exp2_reduced(y * two_log2e - (shifted - kShift), shifted);
+    float e = exp2_product(y, two_log2e);
     float far = 1.0f - 2.0f / (e + 1.0f);
     constexpr float p[] = {-0.333331436f, 0.133258715f, -0.053044986f, 0.0172404386f};
-    float near = a + a * (z * polynomial(z, p));
+    float near = fma(a, z * polynomial(z, p), a);
     return with_sign(a >= 0.5f ? far : near, x);
   }
 };
 
 struct Sinh {
   static FUNCNN_INLINE float apply(float x) {
-    double y = clamp(double(x), -100.0, 100.0), z = y * y;
+    double y = clamp(std::fabs(x), 0.0f, 100.0f), z = y * y;
     double e = exp_inner(y);
     double large = 0.5 * (e - 1.0 / e);
-    double small = y + y * z * (1.0 / 6 + z * (1.0 / 120 + z * (1.0 / 5040)));
-    return float((z < 0.09) ? small : large);
+    double small = fma(y * z, fma(z, fma(z, 1.0 / 5040, 1.0 / 120), 1.0 / 6), y);
+    return with_sign(float((z < 0.09) ? small : large), x);
   }
 };
 struct Cosh {
   static FUNCNN_INLINE float apply(float x) {
-    double y = clamp(double(x), -100.0, 100.0);
-    double e = exp_inner(y);
+    double e = exp_inner(clamp(std::fabs(x), 0.0f, 100.0f));
     return float(0.5 * (e + 1.0 / e));
   }
 };
@@ -97,7 +95,7 @@ struct Cosh {
 struct Arcsinh {
   static FUNCNN_INLINE float apply(float x) {
     double a = std::fabs(double(x));
-    double r = log1p_inner(a + a * a / (1.0 + std::sqrt(a * a + 1.0)));
+    double r = log1p_inner(a + a * a / (1.0 + std::sqrt(fma(a, a, 1.0))));
     r = a == kInfD ? kInfD : r;
     r = a == 0.0 ? 0.0 : r;
     return x != x ? x : with_sign(float(r), x);

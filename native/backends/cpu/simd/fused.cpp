@@ -4,23 +4,22 @@
 namespace funcnn::cpu::simd {
 namespace {
 
-// The compiler contracts these where the machine has the instruction.
 struct Fma {
   template <class T>
   static FUNCNN_INLINE T apply(T a, T b, T c) {
-    return a * b + c;
+    return fma(a, b, c);
   }
 };
 struct Fms {
   template <class T>
   static FUNCNN_INLINE T apply(T a, T b, T c) {
-    return a * b - c;
+    return fma(a, b, -c);
   }
 };
 struct Fnma {
   template <class T>
   static FUNCNN_INLINE T apply(T a, T b, T c) {
-    return c - a * b;
+    return fma(-a, b, c);
   }
 };
 

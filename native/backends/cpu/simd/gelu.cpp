@@ -16,10 +16,10 @@ struct Scaled {
 };
 FUNCNN_INLINE Scaled density(float a) {
   float high = from_bits(int32_t(uint32_t(bits(a)) & 0xfffff000u));
-  float square = high * high, rest = (a - high) * (a + high);
-  float shifted = square * -0.721347520444481703680f + kShift;
+  float square = high * high;
+  float shifted = fma(square, -0.721347520444481703680f, kShift);
   float n = shifted - kShift;
-  float v = ((square + n * (2.0f * kLn2High)) + n * (2.0f * kLn2Low)) + rest;
+  float v = fma(a - high, a + high, fma(n, 2.0f * kLn2Low, fma(n, 2.0f * kLn2High, square)));
   constexpr float c[] = {-0.5f, 0.124999866f, -0.0208331514f, 0.002605065f, -0.000261509558f, 2.04411044e-05f};
   return {v * polynomial(v, c), shifted};
 }
@@ -29,27 +29,29 @@ constexpr Wide kRoot2Pi = 2.50662827463100050242f;
 
 struct Gelu {
   static FUNCNN_INLINE float apply(float x) {
-    float a = clamp(std::fabs(x), 0.0f, kEnd);
+    float a = at_most(std::fabs(x), kEnd);
     Scaled e = density(a);
     constexpr Wide p[] = {0.456870079f, 0.197163984f, 0.0453721285f, 0.00482984213f};  // P without its 0.5
-    constexpr Wide n[] = {1.0f, 0.458311319f, 0.114794537f, 0.012051628f, 1.2036744e-06f};
-    Wide y = a, top = 0.5f * y + y * y * polynomial(y, p);  // a P
-    float tail = scale(float((top + top * e.less) / (kRoot2Pi * top + polynomial(y, n))), e.shifted);
+    constexpr Wide n[] = {0.458311319f, 0.114794537f, 0.012051628f, 1.2036744e-06f};   // N without its 1
+    Wide y = a, top = fma(y * y, polynomial(y, p), 0.5f * y);                          // a P
+    Wide bottom = 1.0f + fma(kRoot2Pi, top, y * polynomial(y, n));
+    float tail = scale(float(fma(top, Wide(e.less), top) / bottom), e.shifted);
     return x < 0.0f ? -tail : x - tail;
   }
 };
 
 struct GeluDerivative {
   static FUNCNN_INLINE float apply(float x) {
-    float a = clamp(std::fabs(x), 0.0f, kEnd);
+    float a = at_most(std::fabs(x), kEnd);
     Scaled e = density(a);
     // (M(a) - a) / (root - a), where the root is that of the numerator.
     constexpr Wide p[] = {0.665077984f, 0.776287854f, 0.39995864f, 0.104535945f, 0.0118770646f};
     constexpr Wide n[] = {0.667103291f, 0.513039649f, 0.16728285f, 0.0223803818f};
-    Wide y = a, root = (0.75179154f - y) - 1.211444945855772e-08f;
-    Wide common = polynomial(y, p), top = root * common;
-    float tail = scale(float((top + top * e.less) / (kRoot2Pi * common - polynomial(y, n))), e.shifted);
-    return x < 0.0f ? tail : 1.0f - tail;
+    Wide y = a, common = polynomial(y, p);
+    Wide top = fma(Wide(0.75179154f) - y, common, Wide(-1.211444945855772e-08f) * common);  // the root in two parts
+    float tail = scale(float(fma(top, Wide(e.less), top) / fma(kRoot2Pi, common, -polynomial(y, n))), e.shifted);
+    float r = x < 0.0f ? tail : 1.0f - tail;
+    return x != x ? x : r;
   }
 };
 

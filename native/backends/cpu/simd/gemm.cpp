@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backends/cpu/gemm_blocks.h"
+#include "backends/cpu/simd/fma.h"
 
 #define FUNCNN_JOIN_(a, b) a##b
 #define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
@@ -15,23 +16,24 @@
 namespace funcnn::cpu {
 extern const GemmTable FUNCNN_JOIN(gemm_table_, FUNCNN_ISA);
 
-#if defined(__GNUC__)
+#if defined(FUNCNN_VECTORS)
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kBytes = 64, kRows = 12;
+constexpr int kRows = 12;
 #elif defined(__AVX2__)
-constexpr int kBytes = 32, kRows = 6;
+constexpr int kRows = 6;
 #elif defined(__aarch64__)
-constexpr int kBytes = 16, kRows = 8;
+constexpr int kRows = 8;
 #else
-constexpr int kBytes = 16, kRows = 4;
+constexpr int kRows = 4;
 #endif
+constexpr int kBytes = FUNCNN_VECTOR_BYTES;
 constexpr int kVectors = 2;  // a row of the tile
 
 template <class T>
 struct Simd {
-  typedef T Vector __attribute__((vector_size(kBytes)));
+  using Vector = simd::Vector<T>;
   typedef T Loose __attribute__((vector_size(kBytes), aligned(alignof(T)), may_alias));
   static constexpr int lanes = kBytes / int(sizeof(T)), panel = kVectors * lanes;
 };
@@ -55,7 +57,7 @@ void tile(int64_t k, const T* __restrict a, const T* __restrict b, int64_t step,
     V x[vectors];
     for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
     for (int i = 0; i < rows; ++i)
-      for (int j = 0; j < vectors; ++j) sum[i][j] += a[i] * x[j];
+      for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(simd::repeat(a[i]), x[j], sum[i][j]);
     a += kRows;
     b += step;
   }
@@ -195,14 +197,14 @@ void dots(int64_t k, const S* __restrict a, int64_t row, const S* __restrict b, 
     for (int j = 0; j < columns; ++j) y[j] = load_wide<T>(b + j * column + t);
     for (int i = 0; i < rows; ++i) {
       V x = load_wide<T>(a + i * row + t);
-      for (int j = 0; j < columns; ++j) sum[i][j] += x * y[j];
+      for (int j = 0; j < columns; ++j) sum[i][j] = simd::fma(x, y[j], sum[i][j]);
     }
   }
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < columns; ++j) {
       T total = 0;
       for (int q = 0; q < lanes; ++q) total += sum[i][j][q];
-      for (int64_t u = t; u < k; ++u) total += T(widen(a[i * row + u])) * T(widen(b[j * column + u]));
+      for (int64_t u = t; u < k; ++u) total = simd::fma(T(widen(a[i * row + u])), T(widen(b[j * column + u])), total);
       c[i * leading + j] = total;
     }
 }

@@ -1,6 +1,7 @@
 // Loops that turn a scalar function into table entries. Everything has internal linkage: see table.h.
 #pragma once
 
+#include "backends/cpu/simd/fma.h"
 #include "backends/cpu/simd/table.h"
 #include "base/inline.h"
 

@@ -23,7 +23,7 @@ FUNCNN_INLINE int64_t bits(double x) { return __builtin_bit_cast(int64_t, x); }
 FUNCNN_INLINE double from_bits(int64_t x) { return __builtin_bit_cast(double, x); }
 
 // For sums of products that have to be good to a rounding or two: float32 where these are fused.
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if defined(FUNCNN_FMA)
 using Wide = float;
 #else
 using Wide = double;
@@ -33,12 +33,15 @@ template <class T, int n>
 FUNCNN_INLINE T polynomial(T x, const T (&c)[n]) {
   T r = c[n - 1];
 #pragma GCC unroll 16
-  for (int i = n - 2; i >= 0; --i) r = r * x + c[i];
+  for (int i = n - 2; i >= 0; --i) r = fma(r, x, c[i]);
   return r;
 }
 
+// Of x >= 0, whose order is that of its bits: NaN becomes `high`.
+FUNCNN_INLINE float at_most(float x, float high) { return from_bits(bits(x) < bits(high) ? bits(x) : bits(high)); }
+// NaN stays.
 FUNCNN_INLINE float clamp(float x, float low, float high) {
-  x = x < low ? low : x;  // NaN stays
+  x = x < low ? low : x;
   return x > high ? high : x;
 }
 FUNCNN_INLINE double clamp(double x, double low, double high) {
@@ -55,12 +58,12 @@ constexpr double kShiftD = 6755399441055744.0;
 FUNCNN_INLINE float nearest(float x) { return (x + kShift) - kShift; }
 FUNCNN_INLINE double nearest(double x) { return (x + kShiftD) - kShiftD; }
 
-// 2^n for integral n in [-126, 127] ([-1022, 1023]).
+// 2^n for integral n in [-126, 127]; for n = shifted - kShiftD in [-1022, 1023].
 FUNCNN_INLINE float power_of_two(float n) {
   return from_bits(int32_t((uint32_t(bits(n + kShift)) << 23) + 0x3f800000u));
 }
-FUNCNN_INLINE double power_of_two(double n) {
-  return from_bits(int64_t((uint64_t(bits(n + kShiftD)) << 52) + 0x3ff0000000000000ull));
+FUNCNN_INLINE double power_of_two(double shifted) {
+  return from_bits(int64_t((uint64_t(bits(shifted)) << 52) + 0x3ff0000000000000ull));
 }
 // p * 2^n for n = shifted - kShift in [-252, 254], exact but for the last rounding: two factors of half the exponent.
 FUNCNN_INLINE float scale(float p, float shifted) {
@@ -91,31 +94,37 @@ constexpr double kLn2D = 0.693147180559945309417;
 
 FUNCNN_INLINE float exp_f32(float x) {
   x = clamp(x, -104.0f, 89.0f);
-  float shifted = x * 1.44269504088896341f + kShift;
+  float shifted = fma(x, 1.44269504088896341f, kShift);
   float n = shifted - kShift;
-  float r = (x - n * kLn2High) - n * kLn2Low;
-  return scale(1.0f + (r + r * r * polynomial(r, kExp)), shifted);
+  float r = fma(n, -kLn2Low, fma(n, -kLn2High, x));
+  return scale(1.0f + fma(r * r, polynomial(r, kExp), r), shifted);
 }
 
 FUNCNN_INLINE float expm1_f32(float x) {
   float y = clamp(x, -20.0f, 89.0f);
-  float n = nearest(y * 1.44269504088896341f);
-  float r = (y - n * kLn2High) - n * kLn2Low;
-  float p = r + r * r * polynomial(r, kExp);
+  float n = fma(y, 1.44269504088896341f, kShift) - kShift;
+  float r = fma(n, -kLn2Low, fma(n, -kLn2High, y));
+  float p = fma(r * r, polynomial(r, kExp), r);
   float half = power_of_two(n - 1.0f);
-  float e = 2.0f * (half * p + (half - 0.5f));
+  float e = 2.0f * fma(half, p, half - 0.5f);
   return x == 0.0f ? x : e;
 }
 
-// 2^x for |x| < 120 with a relative error of 2e-7: for what is added to something larger. Monotone.
+// 2^(a b) for |a b| < 120 with a relative error of 2e-7: for what is added to something larger. Monotone.
 constexpr float kExp2Short[] = {0.693147004f, 0.240222454f, 0.0555070676f, 0.00967136025f, 0.00132713537f};
 FUNCNN_INLINE float exp2_reduced(float r, float shifted) {
-  float p = 1.0f + r * polynomial(r, kExp2Short);
+  float p = fma(r, polynomial(r, kExp2Short), 1.0f);
   return from_bits(int32_t(uint32_t(bits(p)) + (uint32_t(bits(shifted)) << 23)));
 }
-FUNCNN_INLINE float exp2_unscaled(float x) {
-  float shifted = x + kShift;
-  return exp2_reduced(x - (shifted - kShift), shifted);
+FUNCNN_INLINE float exp2_product(float a, float b) {
+  float shifted = fma(a, b, kShift);
+  return exp2_reduced(fma(a, b, kShift - shifted), shifted);
+}
+// 2^(a (b + rest)), where the rest is what b lost by rounding.
+FUNCNN_INLINE float exp2_product(float a, float b, float rest) {
+  float shifted = fma(a, b, kShift);
+  float r = float(fma(Wide(a), Wide(b), Wide(kShift - shifted)));
+  return exp2_reduced(fma(a, rest, r), shifted);
 }
 
 // x = (1 + f) 2^e with 1 + f in [sqrt(1/2), sqrt(2)); x positive and finite, subnormal numbers included.
@@ -138,25 +147,24 @@ FUNCNN_INLINE float log_edges(float x, float r) {
 // log(1 + f) - f
 FUNCNN_INLINE float log_rest(float f) {
   float f2 = f * f;
-  return f * f2 * polynomial(f, kLog) - 0.5f * f2;
+  return fma(f * f2, polynomial(f, kLog), -0.5f * f2);
 }
 FUNCNN_INLINE float log_f32(float x) {
   Split s = split(x);
-  float r = s.e * kLn2High + (s.f + (log_rest(s.f) + s.e * kLn2Low));
+  float r = fma(s.e, kLn2High, s.f + fma(s.e, kLn2Low, log_rest(s.f)));
   return log_edges(x, r);
 }
 
 // float64, good to about 1e-14, for functions of float32. |x| < 700.
 FUNCNN_INLINE double exp_inner(double x) {
-  double n = nearest(x * 1.44269504088896340736);
-  double r = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10;
-  double p = 1.0 + (r + r * r * polynomial(r, kExpD));
-  return p * power_of_two(n);
+  double shifted = fma(x, 1.44269504088896340736, kShiftD), n = shifted - kShiftD;
+  double r = fma(n, -1.90821492927058770002e-10, fma(n, -0.693147180369123816490, x));
+  double p = 1.0 + fma(r * r, polynomial(r, kExpD), r);
+  return p * power_of_two(shifted);
 }
 FUNCNN_INLINE double exp2_inner(double x) {
-  double n = nearest(x);
-  double r = x - n;
-  return (1.0 + r * polynomial(r, kExp2D)) * power_of_two(n);
+  double shifted = x + kShiftD, r = x - (shifted - kShiftD);
+  return fma(r, polynomial(r, kExp2D), 1.0) * power_of_two(shifted);
 }
 // log(x) of a normal positive finite number, absolute error about 1e-11 times the larger of 1 and |f|.
 FUNCNN_INLINE double log_inner(double x) {
@@ -167,11 +175,11 @@ FUNCNN_INLINE double log_inner(double x) {
   double m = from_bits(int64_t((b & 0xfffffffffffffll) + 0x3fe6a09e667f3bcdll));
   double s = (m - 1.0) / (m + 1.0), z = s * s;
   constexpr double c[] = {2.0, 2.0 / 3, 2.0 / 5, 2.0 / 7, 2.0 / 9, 2.0 / 11, 2.0 / 13};
-  return e * kLn2D + s * polynomial(z, c);
+  return fma(e, kLn2D, s * polynomial(z, c));
 }
 // log(1 + t) for t > -1; relative error about 1e-10 (t is the exact double of something computed in float64).
 FUNCNN_INLINE double log1p_inner(double t) {
-  double small = t * (1.0 + t * (-0.5 + t * (1.0 / 3)));
+  double small = t * fma(t, fma(t, 1.0 / 3, -0.5), 1.0);
   double large = log_inner(1.0 + t);
   return (t < 1e-4) & (t > -1e-4) ? small : large;
 }
@@ -184,7 +192,7 @@ FUNCNN_INLINE double atan_unit(double t) {  // t in [0, 1]
   bool upper = t > 0.41421356237309503;
   double u = upper ? (t - 1.0) / (t + 1.0) : t;
   double z = u * u;
-  double r = u + u * z * polynomial(z, kAtan);
+  double r = fma(u * z, polynomial(z, kAtan), u);
   return upper ? r + kPi / 4 : r;
 }
 // As std::atan2 for finite or infinite arguments, not both zero or both infinite (which give the axis y = +-x = 0).

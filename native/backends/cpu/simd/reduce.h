@@ -6,32 +6,10 @@
 
 #include "backends/cpu/simd/loops.h"
 
-#if defined(__AVX512F__) && defined(__GNUC__)
-#include <immintrin.h>
-#endif
-
-// Accumulators stay in registers only where they are vectors to the compiler, which GCC and Clang offer as a type.
-#if defined(__GNUC__)
-#define FUNCNN_VECTORS 1
-#if defined(__AVX512F__)
-#define FUNCNN_VECTOR_BYTES 64
-#elif defined(__AVX2__)
-#define FUNCNN_VECTOR_BYTES 32
-#else
-#define FUNCNN_VECTOR_BYTES 16
-#endif
-#endif
-
 namespace funcnn::cpu::simd {
 namespace {
 
 #if defined(FUNCNN_VECTORS)
-template <class T>
-struct VectorOf {
-  typedef T type __attribute__((vector_size(FUNCNN_VECTOR_BYTES)));
-};
-template <class T>
-using Vector = typename VectorOf<T>::type;
 template <class T>
 FUNCNN_INLINE Vector<T> load_vector(const T* x) {
   Vector<T> v;

@@ -5,19 +5,37 @@
 namespace funcnn::cpu::simd {
 namespace {
 
+// How elements enter a reduction: the first one, and further ones, of vectors and of single values.
 struct Plain {
   template <class V>
-  FUNCNN_INLINE V operator()(V x) const {
+  FUNCNN_INLINE V first(V x) const {
     return x;
+  }
+  template <class Op, class V>
+  FUNCNN_INLINE V vector(V acc, V x) const {
+    return Op::vector(acc, x);
+  }
+  template <class Op, class T>
+  FUNCNN_INLINE T apply(T acc, T x) const {
+    return Op::apply(acc, x);
   }
 };
 template <class T>
 struct SquaredDifference {
   T shift;
   template <class V>
-  FUNCNN_INLINE V operator()(V x) const {
+  FUNCNN_INLINE V first(V x) const {
     V d = x - shift;
     return d * d;
+  }
+  template <class Op, class V>
+  FUNCNN_INLINE V vector(V acc, V x) const {
+    V d = x - shift;
+    return fma(d, d, acc);
+  }
+  template <class Op>
+  FUNCNN_INLINE T apply(T acc, T x) const {
+    return vector<Op>(acc, x);
   }
 };
 
@@ -28,38 +46,38 @@ template <class T, class Op, class Map>
 FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n, Map map) {
   constexpr int lanes = kLaneBytes / int(sizeof(T));
   T acc[lanes];
-#if defined(FUNCNN_VECTORS)
-  constexpr int first = FUNCNN_VECTOR_BYTES / int(sizeof(T));
-#else
-  constexpr int first = lanes;
-#endif
   int64_t i = 0;
   if (n >= lanes) {
+    // Halves are added to each other in the same order whatever the width of vectors.
 #if defined(FUNCNN_VECTORS)
     using V = Vector<T>;
     constexpr int width = int(sizeof(V) / sizeof(T)), count = lanes / width;
     V v[count];
 #pragma GCC unroll 16
-    for (int k = 0; k < count; ++k) v[k] = map(load_vector(x + k * width));
+    for (int k = 0; k < count; ++k) v[k] = map.first(load_vector(x + k * width));
     for (i = lanes; i + lanes <= n; i += lanes) {
 #pragma GCC unroll 16
-      for (int k = 0; k < count; ++k) v[k] = Op::vector(v[k], map(load_vector(x + i + k * width)));
+      for (int k = 0; k < count; ++k) v[k] = map.template vector<Op>(v[k], load_vector(x + i + k * width));
     }
 #pragma GCC unroll 16
-    for (int k = 1; k < count; ++k) v[0] = Op::vector(v[0], v[k]);
+    for (int half = count / 2; half > 0; half /= 2) {
+#pragma GCC unroll 16
+      for (int k = 0; k < half; ++k) v[k] = Op::vector(v[k], v[k + half]);
+    }
     __builtin_memcpy(acc, v, sizeof(V));
 #else
-    for (int l = 0; l < lanes; ++l) acc[l] = map(x[l]);
+    constexpr int width = lanes;
+    for (int l = 0; l < lanes; ++l) acc[l] = map.first(x[l]);
     for (i = lanes; i + lanes <= n; i += lanes)
-      for (int l = 0; l < lanes; ++l) acc[l] = Op::apply(acc[l], map(x[i + l]));
+      for (int l = 0; l < lanes; ++l) acc[l] = map.template apply<Op>(acc[l], x[i + l]);
 #endif
-    for (int half = first / 2; half > 0; half /= 2)
+    for (int half = width / 2; half > 0; half /= 2)
       for (int l = 0; l < half; ++l) acc[l] = Op::apply(acc[l], acc[l + half]);
   } else {
     acc[0] = Op::identity();
   }
   T r = acc[0];
-  for (; i < n; ++i) r = Op::apply(r, map(x[i]));
+  for (; i < n; ++i) r = map.template apply<Op>(r, x[i]);
   return r;
 }
 

@@ -5,16 +5,19 @@ namespace funcnn::cpu::simd {
 namespace {
 
 // Close to 0 x + x P(x^2), elsewhere 1 - erfc(x) with erfc(x) = 2^(-x Q(x)), which ends at 1. Both sums add little that
-// is rounded to something exact, and so they are monotone.
+// is rounded to something exact, and so they are monotone, provided that Q keeps what its last step loses.
 struct Erf {
   static FUNCNN_INLINE float apply(float x) {
-    float a = std::fabs(x), y = clamp(a, 0.0f, 4.05f);
+    float a = std::fabs(x), y = at_most(a, 4.05f);
     Wide w = x;
     constexpr Wide p[] = {0.128379166f,   -0.37612626f,     0.112835787f,   -0.0268533509f,
                           0.00518717989f, -0.000799811562f, 7.80814808e-05f};
-    constexpr float q[] = {1.62804699f, 0.917329609f, 0.151626065f, -0.0328756347f, 0.00459295744f, -0.000303310953f};
-    float near = float(w + w * polynomial(w * w, p));
-    float far = 1.0f - exp2_unscaled(-(y * polynomial(y, q)));
+    constexpr Wide q0 = 1.62804699f;
+    constexpr Wide q[] = {0.917329609f, 0.151626065f, -0.0328756347f, 0.00459295744f, -0.000303310953f};
+    float near = float(fma(w, polynomial(w * w, p), w));
+    Wide slope = polynomial(Wide(y), q);
+    float sum = float(fma(Wide(y), slope, q0)), rest = float(fma(Wide(y), slope, q0 - sum));
+    float far = 1.0f - exp2_product(-y, sum, rest);
     return a >= 1.0f ? with_sign(far, x) : near;
   }
 };
@@ -22,7 +25,7 @@ struct Erf {
 // exp(-x^2) times a rational approximation of erfcx (relative error 9e-11), reflected for negative arguments.
 struct Erfc {
   static FUNCNN_INLINE float apply(float x) {
-    double y = clamp(std::fabs(double(x)), 0.0, 10.3);
+    double y = clamp(std::fabs(x), 0.0f, 10.3f);
     constexpr double p[] = {
         1.0, 1.4337234781286341, 0.99994963057219488, 0.40194785739564287, 0.092674906970241305, 0.0099910793674034947};
     constexpr double q[] = {1.0,

@@ -13,16 +13,16 @@ struct Angle {
 };
 FUNCNN_INLINE Angle reduce_angle(float x) {
   double y = double(x);
-  double shifted = y * 0.636619772367581343076 + kShiftD;
+  double shifted = fma(y, 0.636619772367581343076, kShiftD);
   double n = shifted - kShiftD;
   // pi / 2 in two parts; the first has 33 bits, so that its product with n is exact.
-  double r = (y - n * 1.57079632673412561417) - n * 6.07710050650619224932e-11;
+  double r = fma(n, -6.07710050650619224932e-11, fma(n, -1.57079632673412561417, y));
   return {r, bits(shifted)};
 }
 FUNCNN_INLINE double sin_kernel(double r) {
   double z = r * r;
   constexpr double c[] = {-1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800};
-  return r + r * z * polynomial(z, c);
+  return fma(r * z, polynomial(z, c), r);
 }
 FUNCNN_INLINE double cos_kernel(double r) {
   double z = r * r;
