@@ -16,8 +16,7 @@ class Collector {
     out_.order.reserve(kFew);
     out_.inputs.reserve(2 * kFew);
     out_.leaves.reserve(kFew);
-    out_.classes.reserve(kFew);
-    stack_.reserve(kFew);
+    out_.classes.reserve(kFew / 2);  // so little that the allocator has it at hand
   }
 
   void add_leaf(Node* node, LeafClass c) {
@@ -105,8 +104,8 @@ class Collector {
   }
 
   Capture& out_;
-  NodeMap<Entry> entries_{64};
-  std::vector<std::pair<Node*, uint32_t>> stack_;
+  NodeMap<Entry> entries_{32};
+  SmallVector<std::pair<Node*, uint32_t>, 16> stack_;
 };
 
 // Where most of what is asked for is likely to be.

@@ -85,9 +85,9 @@ void run_plan(const Plan& plan, std::span<Node* const> leaves, Results& results)
 void cut_past(std::span<Node* const> nodes) {
   if (nodes.empty()) return;
   auto lock = evaluation_lock();
-  std::vector<NodeRef> alive(nodes.begin(), nodes.end());
+  SmallVector<NodeRef, 4> alive(nodes.begin(), nodes.end());
   // Freed outside the lock: destructors may run code of others.
-  std::vector<std::pair<SmallVector<NodeRef, 3>, Ref<const Primitive>>> pasts;
+  SmallVector<std::pair<SmallVector<NodeRef, 3>, Ref<const Primitive>>, 4> pasts;
   pasts.reserve(alive.size());
   std::lock_guard past(past_mutex());
   for (const NodeRef& node : alive) {
