@@ -208,8 +208,8 @@ def test_cache_is_bounded_in_bytes():
     for n in range(1, 20):
         few(fn.zeros(n))
         info = few.cache_info()
-        assert info["entries"] == min(n, 3) or n <= 4
         # The plan of the latest is made after room was made for its trace.
+        assert min(n, 3) <= info["entries"] <= 4
         assert info["bytes"] <= info["byte_capacity"] + each
     misses = few.cache_info()["misses"]
     few(fn.zeros(19))
