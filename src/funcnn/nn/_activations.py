@@ -19,8 +19,6 @@ from .._core import _gelu
 from .._hyper import checked as number
 
 _SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
-# Beyond this on either side sigmoid is 0 or 1 in every dtype.
-_FAR = 1000.0
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
@@ -188,10 +186,37 @@ def selu(x: fn.array) -> fn.array:
     return elu(_floats("selu", x), _SELU_ALPHA) * _SELU_SCALE
 
 
-def _gated(x: fn.array, gate: Callable[[fn.array], fn.array]) -> fn.array:
-    """Compute ``x * gate(x)``, where the gate has reached 0 and 1 far out, so that infinities meet no 0 in derivatives."""
-    y = fn.clip(x, -_FAR, _FAR)
-    return fn.where(x > _FAR, x, y * gate(y))
+def _gated(gate: Callable[[fn.array], fn.array], far: float = 1000.0) -> Callable[[fn.array], fn.array]:
+    """Make ``x * gate(x)`` of a gate that has reached 0 and 1 in every dtype at minus and plus `far`.
+
+    There the derivatives are taken: those at infinity would be infinity times 0.
+    """
+
+    @fn.custom_jvp
+    def gated(x: fn.array) -> fn.array:
+        low = fn.maximum(x, -far)
+        return low * gate(low)
+
+    def rule(primals: tuple[fn.array], tangents: tuple[fn.array]) -> tuple[fn.array, fn.array]:
+        y = fn.clip(primals[0], -far, far)
+        slope = fn.jvp(lambda v: v * gate(v), (y,), (fn.ones_like(y),))[1]
+        return gated(primals[0]), tangents[0] * slope
+
+    gated.defjvp(rule)
+    return gated
+
+
+def _tanh_gate(x: fn.array) -> fn.array:
+    # (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits where it is small.
+    y = fn.minimum(x, 22.0)
+    return fn.sigmoid(_SQRT_8_OVER_PI * (y + 0.044715 * (y * y * y)))
+
+
+_silu = _gated(fn.sigmoid)
+_gelu_approx = _gated(_tanh_gate, 22.0)
+_gelu_fast_approx = _gated(lambda x: fn.sigmoid(1.702 * x))
+_hardswish = _gated(lambda x: relu6(x + 3) / 6)
+_mish = _gated(lambda x: fn.tanh(softplus(x)))
 
 
 def silu(x: fn.array) -> fn.array:
@@ -202,7 +227,7 @@ def silu(x: fn.array) -> fn.array:
     >>> round(nn.silu(fn.array(1.0)).item(), 4)
     0.7311
     """
-    return _gated(_floats("silu", x), fn.sigmoid)
+    return _silu(_floats("silu", x))
 
 
 def gelu(x: fn.array) -> fn.array:
@@ -228,14 +253,7 @@ def gelu_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_approx(fn.array(1.0)).item(), 4)
     0.8412
     """
-    x = _floats("gelu_approx", x)
-
-    # (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits where it is small.
-    def gate(y: fn.array) -> fn.array:
-        y = fn.clip(y, -22.0, 22.0)  # beyond, it is 0 or 1 in every dtype, and the cube overflows in float16
-        return fn.sigmoid(_SQRT_8_OVER_PI * (y + 0.044715 * (y * y * y)))
-
-    return _gated(x, gate)
+    return _gelu_approx(_floats("gelu_approx", x))
 
 
 def gelu_fast_approx(x: fn.array) -> fn.array:
@@ -246,7 +264,7 @@ def gelu_fast_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_fast_approx(fn.array(1.0)).item(), 4)
     0.8458
     """
-    return _gated(_floats("gelu_fast_approx", x), lambda y: fn.sigmoid(1.702 * y))
+    return _gelu_fast_approx(_floats("gelu_fast_approx", x))
 
 
 def glu(x: fn.array, axis: int = -1) -> fn.array:
@@ -375,7 +393,7 @@ def hardswish(x: fn.array) -> fn.array:
     >>> nn.hardswish(fn.array([-4.0, 3.0])).tolist()
     [-0.0, 3.0]
     """
-    return _gated(_floats("hardswish", x), lambda y: relu6(y + 3) / 6)
+    return _hardswish(_floats("hardswish", x))
 
 
 def mish(x: fn.array) -> fn.array:
@@ -388,7 +406,7 @@ def mish(x: fn.array) -> fn.array:
     >>> round(nn.mish(fn.array(1.0)).item(), 4)
     0.8651
     """
-    return _gated(_floats("mish", x), lambda y: fn.tanh(softplus(y)))
+    return _mish(_floats("mish", x))
 
 
 def step(x: fn.array, threshold: float = 0.0) -> fn.array:
