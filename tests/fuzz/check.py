@@ -82,7 +82,7 @@ def weights(shape: tuple[int, ...], number: int) -> np.ndarray:
 
 # Functions with places where they have a value but no derivative.
 SINGULAR = frozenset(("sqrt", "rsqrt", "log", "log1p", "log2", "log10", "arcsin", "arccos", "arccosh", "arctanh", "erfinv",
-                      "reciprocal", "divide", "lgamma", "arctan2", "tan"))  # fmt: skip
+                      "reciprocal", "divide", "lgamma", "digamma", "arctan2", "tan"))  # fmt: skip
 
 
 def check_gradient(recipe: Recipe, step: float = 1e-6) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -391,11 +392,32 @@ OPS: dict[str, Op] = {
 }
 
 
+class TooLong(ValueError):
+    """More work than anyone waits for."""
+
+
+_left = [math.inf]  # small steps, by the innermost `at_most`
+
+
+@contextlib.contextmanager
+def at_most(steps: int) -> Iterator[None]:
+    """Raise TooLong where more small steps are run within, those of every turn of a loop counted."""
+    _left.append(steps)
+    try:
+        yield
+    finally:
+        _left.pop()
+
+
 def run_step(step: Step, values: Sequence[Values]) -> list[Values]:
     args = [a if isinstance(a, Const) else values[a] for a in step.args]
     with np.errstate(all="ignore"):
         out = OPS[step.op](*args, **step.params)
-    return out if isinstance(out, list) else [out]
+    out = out if isinstance(out, list) else [out]
+    _left[-1] -= 1 + sum(v.x.size for v in out) / 500
+    if _left[-1] < 0:
+        raise TooLong("too much work")
+    return out
 
 
 def run_body(body: Body, args: list[Values]) -> list[Values]:
@@ -413,4 +435,4 @@ def run(recipe: Recipe) -> list[Values]:
     return values
 
 
-__all__ = ["HALVES", "OPS", "Values", "combine", "run", "run_body", "run_step"]
+__all__ = ["HALVES", "OPS", "TooLong", "Values", "at_most", "combine", "run", "run_body", "run_step"]

@@ -18,6 +18,7 @@ from .recipe import Body, Recipe, Step
 # Lengths that a length may become: small ones, and around those at which kernels change their ways.
 LENGTHS = (2, 3, 5, 6, 8, 9, 17, 31, 33, 64, 65, 130, 257, 513, 1025)
 MOST = 100_000  # elements of a value
+MOST_STEPS = 5000  # those of every turn of a loop counted
 
 
 def resized(recipe: Recipe, values: list[Values], choices: Choices) -> Recipe:
@@ -52,10 +53,11 @@ def resized(recipe: Recipe, values: list[Values], choices: Choices) -> Recipe:
 def run(recipe: Recipe) -> list[Values]:
     """What NumPy gives. Raises Rejected where nobody could check that."""
     values = [plain.input_values(given) for given in recipe.inputs]
-    for step in recipe.steps:
-        values += plain.run_step(step, values)
-        if any(v.x.size > MOST or not checkable(v) for v in values[-step.count :]):
-            raise Rejected("too large, or nothing to check")
+    with plain.at_most(MOST_STEPS):
+        for step in recipe.steps:
+            values += plain.run_step(step, values)
+            if any(v.x.size > MOST or not checkable(v) for v in values[-step.count :]):
+                raise Rejected("too large, or nothing to check")
     return values
 
 
