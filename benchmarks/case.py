@@ -43,3 +43,54 @@ def losses(step: Callable[[], object], count: int = 10) -> Callable[[], list[np.
         return [np.array([float(step()) for _ in range(count)])]
 
     return result
+
+
+# ---- steps that run a compiled function on arrays of a framework
+
+
+def funcnn_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], object]:
+    import funcnn as fn
+
+    fn.eval(*args)
+    f = fn.compile(f)
+
+    def step() -> object:
+        y = f(*args)
+        fn.eval(y)
+        return y
+
+    return step
+
+
+def jax_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], object]:
+    import jax
+
+    f = jax.jit(f)
+    return lambda: jax.block_until_ready(f(*args))
+
+
+def mlx_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], object]:
+    import mlx.core as mx
+
+    mx.eval(*args)
+    f = mx.compile(f)
+
+    def step() -> object:
+        y = f(*args)
+        mx.eval(y)
+        return y
+
+    return step
+
+
+def torch_step(f: Callable[..., object], args: Sequence[object], compiled: bool) -> Callable[[], object]:
+    """`compiled`: by torch.compile."""
+    import torch
+
+    f = torch.compile(f) if compiled else f
+
+    @torch.inference_mode()
+    def step() -> object:
+        return f(*args)
+
+    return step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .case import Case, outputs
+from .case import Case, funcnn_step, jax_step, mlx_step, outputs
 
 SHAPE = (2048, 1000)
 ROWS = {"cross_entropy_grad": "ms"}
@@ -24,43 +24,26 @@ def _funcnn():
     import funcnn as fn
     from funcnn import nn
 
-    x, y = map(fn.array, data())
-    f = fn.compile(fn.grad(lambda x, y: nn.losses.cross_entropy(x, y, reduction="mean")))
-
-    def step():
-        g = f(x, y)
-        fn.eval(g)
-        return g
-
-    return step
+    loss = fn.grad(lambda x, y: nn.losses.cross_entropy(x, y, reduction="mean"))
+    return funcnn_step(loss, [fn.array(x) for x in data()])
 
 
 def _jax():
     import jax
     import jax.numpy as jnp
 
-    x, y = map(jnp.asarray, data())
-
     def loss(x, y):
         return -jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], axis=1).mean()
 
-    f = jax.jit(jax.grad(loss))
-    return lambda: f(x, y).block_until_ready()
+    return jax_step(jax.grad(loss), [jnp.asarray(x) for x in data()])
 
 
 def _mlx():
     import mlx.core as mx
     import mlx.nn as nn
 
-    x, y = map(mx.array, data())
-    f = mx.compile(mx.grad(lambda x, y: nn.losses.cross_entropy(x, y, reduction="mean")))
-
-    def step():
-        g = f(x, y)
-        mx.eval(g)
-        return g
-
-    return step
+    loss = mx.grad(lambda x, y: nn.losses.cross_entropy(x, y, reduction="mean"))
+    return mlx_step(loss, [mx.array(x) for x in data()])
 
 
 def _torch(compiled=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .case import Case, outputs
+from .case import Case, funcnn_step, jax_step, mlx_step, outputs, torch_step
 
 SHAPE = (4096, 1024)
 ARRAY = 4 * SHAPE[0] * SHAPE[1]
@@ -60,15 +60,7 @@ def _funcnn(row):
         "sum_axis0": (lambda a: a.sum(0), (a,)),
         "sum_axis1": (lambda a: a.sum(1), (a,)),
     }[row]
-    fn.eval(*args)
-    f = fn.compile(f)
-
-    def step():
-        y = f(*args)
-        fn.eval(y)
-        return y
-
-    return step
+    return funcnn_step(f, args)
 
 
 def _jax(row):
@@ -93,8 +85,7 @@ def _jax(row):
         "sum_axis0": (lambda a: a.sum(0), (a,)),
         "sum_axis1": (lambda a: a.sum(1), (a,)),
     }[row]
-    f = jax.jit(f)
-    return lambda: f(*args).block_until_ready()
+    return jax_step(f, args)
 
 
 def _mlx(row):
@@ -113,14 +104,7 @@ def _mlx(row):
         "sum_axis0": (lambda a: a.sum(0), (a,)),
         "sum_axis1": (lambda a: a.sum(1), (a,)),
     }[row]
-    f = mx.compile(f)
-
-    def step():
-        y = f(*args)
-        mx.eval(y)
-        return y
-
-    return step
+    return mlx_step(f, args)
 
 
 def _torch(row, compiled=False):
@@ -139,13 +123,7 @@ def _torch(row, compiled=False):
         "sum_axis0": (lambda a: a.sum(0), (a,)),
         "sum_axis1": (lambda a: a.sum(1), (a,)),
     }[row]
-    f = torch.compile(f) if compiled else f
-
-    @torch.inference_mode()
-    def step():
-        return f(*args)
-
-    return step
+    return torch_step(f, args, compiled)
 
 
 def _torch_compile(row):

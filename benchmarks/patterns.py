@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .case import Case, outputs
+from .case import Case, funcnn_step, jax_step, mlx_step, outputs, torch_step
 
 ROWS = {
     "sum_middle": "us",  # (256, 64, 64) over its second axis
@@ -58,53 +58,32 @@ def _funcnn(row):
         "scatter_add": lambda x, i, v: x.at[i].add(v),
         "scatter_max": lambda x, i, v: x.at[i].maximum(v),
     }[row]
-    args = [fn.array(x) for x in data(row)]
-    fn.eval(args)
-    f = fn.compile(f)
-
-    def step():
-        y = f(*args)
-        fn.eval(y)
-        return y
-
-    return step
+    return funcnn_step(f, [fn.array(x) for x in data(row)])
 
 
 def _jax(row):
     import jax
     import jax.numpy as jnp
 
-    f = jax.jit(
-        {
-            **COMMON,
-            "softmax_middle": lambda x: jax.nn.softmax(x, axis=1),
-            "scatter_add": lambda x, i, v: x.at[i].add(v),
-            "scatter_max": lambda x, i, v: x.at[i].max(v),
-        }[row]
-    )
-    args = [jnp.asarray(x) for x in data(row)]
-    return lambda: f(*args).block_until_ready()
+    f = {
+        **COMMON,
+        "softmax_middle": lambda x: jax.nn.softmax(x, axis=1),
+        "scatter_add": lambda x, i, v: x.at[i].add(v),
+        "scatter_max": lambda x, i, v: x.at[i].max(v),
+    }[row]
+    return jax_step(f, [jnp.asarray(x) for x in data(row)])
 
 
 def _mlx(row):
     import mlx.core as mx
 
-    f = mx.compile(
-        {
-            **COMMON,
-            "softmax_middle": lambda x: mx.softmax(x, axis=1),
-            "scatter_add": lambda x, i, v: x.at[i].add(v),
-            "scatter_max": lambda x, i, v: x.at[i].maximum(v),
-        }[row]
-    )
-    args = [mx.array(x) for x in data(row)]
-
-    def step():
-        y = f(*args)
-        mx.eval(y)
-        return y
-
-    return step
+    f = {
+        **COMMON,
+        "softmax_middle": lambda x: mx.softmax(x, axis=1),
+        "scatter_add": lambda x, i, v: x.at[i].add(v),
+        "scatter_max": lambda x, i, v: x.at[i].maximum(v),
+    }[row]
+    return mlx_step(f, [mx.array(x) for x in data(row)])
 
 
 def _torch(row, compiled=False):
@@ -116,14 +95,7 @@ def _torch(row, compiled=False):
         "scatter_add": lambda x, i, v: x.index_add(0, i, v),
         "scatter_max": lambda x, i, v: x.index_reduce(0, i, v, "amax"),
     }[row]
-    args = [torch.from_numpy(x) for x in data(row)]
-    f = torch.compile(f) if compiled else f
-
-    @torch.inference_mode()
-    def step():
-        return f(*args)
-
-    return step
+    return torch_step(f, [torch.from_numpy(x) for x in data(row)], compiled)
 
 
 def _torch_compile(row):
