@@ -48,18 +48,21 @@ def losses(step: Callable[[], object], count: int = 10) -> Callable[[], list[np.
 # ---- steps that run a compiled function on arrays of a framework
 
 
-def funcnn_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], object]:
-    import funcnn as fn
-
-    fn.eval(*args)
-    f = fn.compile(f)
+def _evaluated(f: Callable[..., object], args: Sequence[object], evaluate: Callable[..., None]) -> Callable[[], object]:
+    evaluate(*args)
 
     def step() -> object:
         y = f(*args)
-        fn.eval(y)
+        evaluate(y)
         return y
 
     return step
+
+
+def funcnn_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], object]:
+    import funcnn as fn
+
+    return _evaluated(fn.compile(f), args, fn.eval)
 
 
 def jax_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], object]:
@@ -72,15 +75,7 @@ def jax_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], o
 def mlx_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], object]:
     import mlx.core as mx
 
-    mx.eval(*args)
-    f = mx.compile(f)
-
-    def step() -> object:
-        y = f(*args)
-        mx.eval(y)
-        return y
-
-    return step
+    return _evaluated(mx.compile(f), args, mx.eval)
 
 
 def torch_step(f: Callable[..., object], args: Sequence[object], compiled: bool) -> Callable[[], object]:

@@ -40,12 +40,14 @@ def build(row: str, framework: str) -> Case:
     return Case(step, outputs(step))
 
 
-# What all write alike.
+# What most write alike.
 COMMON = {
     "sum_middle": lambda x: x.sum(1),
     "distances": lambda x, y: ((x[:, None] - y) ** 2).sum(-1),
     "scale_channels": lambda x, y: x * y,
     "matmul_thin": lambda x, y: x @ y,
+    "scatter_add": lambda x, i, v: x.at[i].add(v),
+    "scatter_max": lambda x, i, v: x.at[i].maximum(v),
 }
 
 
@@ -55,8 +57,6 @@ def _funcnn(row):
     f = {
         **COMMON,
         "softmax_middle": lambda x: fn.softmax(x, axis=1),
-        "scatter_add": lambda x, i, v: x.at[i].add(v),
-        "scatter_max": lambda x, i, v: x.at[i].maximum(v),
     }[row]
     return funcnn_step(f, [fn.array(x) for x in data(row)])
 
@@ -68,7 +68,6 @@ def _jax(row):
     f = {
         **COMMON,
         "softmax_middle": lambda x: jax.nn.softmax(x, axis=1),
-        "scatter_add": lambda x, i, v: x.at[i].add(v),
         "scatter_max": lambda x, i, v: x.at[i].max(v),
     }[row]
     return jax_step(f, [jnp.asarray(x) for x in data(row)])
@@ -80,8 +79,6 @@ def _mlx(row):
     f = {
         **COMMON,
         "softmax_middle": lambda x: mx.softmax(x, axis=1),
-        "scatter_add": lambda x, i, v: x.at[i].add(v),
-        "scatter_max": lambda x, i, v: x.at[i].maximum(v),
     }[row]
     return mlx_step(f, [mx.array(x) for x in data(row)])
 

@@ -45,7 +45,6 @@ bool is_dear(const Node& node) {
 
 // Node::from_nothing of a node with its inputs, shape and dtype.
 uint8_t from_nothing(const Node& node) {
-  if (!node.inputs.empty() && !node.inputs[0]->from_nothing) return 0;
   constexpr int kMost = 64;
   int operations = 1;
   for (const NodeRef& input : node.inputs) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/hash.h"
 #include "base/shape.h"
 #include "graph/opcode.h"
 
@@ -51,6 +52,7 @@ struct Instruction {
   int args[3] = {-1, -1, -1};
   int access = -1;
   bool operator==(const Instruction&) const = default;
+  void hash(Hasher& h) const;
 };
 
 // Operands of a compute instruction may live in a smaller space than the instruction: they are repeated. They have the

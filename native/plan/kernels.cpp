@@ -16,12 +16,7 @@ void add(Hasher& h, const KernelProgram& program) {
     h.add(a.shape);
     h.add(a.strides);
   }
-  for (const Instruction& i : program.code) {
-    h.add(uint64_t(i.kind) | uint64_t(i.op) << 8 | uint64_t(i.reduce) << 24 | uint64_t(i.space) << 32 |
-          uint64_t(i.dtype) << 40);
-    h.add(uint64_t(uint32_t(i.args[0])) << 32 | uint32_t(i.args[1]));
-    h.add(uint64_t(uint32_t(i.args[2])) << 32 | uint32_t(i.access));
-  }
+  for (const Instruction& i : program.code) i.hash(h);
 }
 
 void add(Hasher& h, std::span<const Layout> layouts) {

@@ -1,4 +1,4 @@
-"""Arguments that are no arrays: integers (Python's, NumPy's, and whatever else says that it is one), flags, functions."""
+"""Arguments that are no arrays: integers (Python's, NumPy's, and whatever else says that it is one), flags, functions, axes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, TypeAlias
 
-from ._core import array
+from ._core import AxisError, array
 
 Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 
@@ -28,6 +28,14 @@ def integer(x: Any, what: str) -> int:
     if not is_integer(x):
         raise TypeError(f"{what} must be an integer, got {_brief(x)} ({type(x).__name__})")
     return operator.index(x)
+
+
+def axis_of(x: array, axis: Any, name: str) -> int:
+    """Return the axis of `x`, counted from the front, that a function called `name` was given."""
+    found = integer(axis, f"{name}: axis")
+    if not -x.ndim <= found < x.ndim:
+        raise AxisError(f"{name}: an array of shape {x.shape} has no axis {found}")
+    return found % x.ndim
 
 
 def function(x: Any, what: str) -> Any:

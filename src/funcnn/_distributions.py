@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _core
-from ._arguments import integer, integers, is_integer
+from ._arguments import axis_of, integer, integers, is_integer
 from ._core import Dtype, array, float32, int32
 from ._gamma import gamma_factors
 from ._poisson import in_dtype, poisson_counts
@@ -164,12 +164,10 @@ def choice(
     if is_integer(a):
         count = integer(a, "random.choice: a")
     else:
-        axis = integer(axis, "random.choice: axis")
         x = _core.asarray(a)
         if x.ndim == 0:
             raise TypeError(f"random.choice: a must be an integer or an array with axes, got {a!r}")
-        if not -x.ndim <= axis < x.ndim:
-            raise _core.AxisError(f"random.choice: an array of shape {x.shape} has no axis {axis}")
+        axis = axis_of(x, axis, "random.choice")
         count = x.shape[axis]
     if count < (1 if replace else wanted) and wanted:
         raise ValueError(

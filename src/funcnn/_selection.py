@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from ._arguments import integer
+from ._arguments import axis_of, integer
 from ._core import array
 
 if TYPE_CHECKING:
@@ -121,9 +121,7 @@ def unique(
         array([1, 2, 3, 0], dtype=int32)
     """
     x = _core.asarray(a)
-    axis = None if axis is None else integer(axis, "unique: axis")
-    if axis is not None and not -x.ndim <= axis < x.ndim:
-        raise _core.AxisError(f"unique: an array of shape {x.shape} has no axis {axis}")
+    axis = None if axis is None else axis_of(x, axis, "unique")
     if size is None:
         if fill_value is not None:
             raise ValueError("unique: fill_value fills up to a size, so size must be given too")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
-from ._arguments import integer
+from ._arguments import axis_of, integer
 from ._core import array
 from ._selection import unique
 
@@ -188,14 +189,11 @@ def diff(
     y = _core.asarray(x)
     if y.ndim == 0:
         raise ValueError("diff: expected an array of at least one axis, got shape ()")
-    times, along = integer(n, "diff: n"), integer(axis, "diff: axis")
+    times, along = integer(n, "diff: n"), axis_of(y, axis, "diff")
     if times < 0:
         raise ValueError(f"diff: n must not be negative, got {times}")
-    if not -y.ndim <= along < y.ndim:
-        raise _core.AxisError(f"diff: an array of shape {y.shape} has no axis {along}")
     if times == 0:
         return y
-    along %= y.ndim
     if prepend is not None or append is not None:
         parts = [_part(y, along, prepend), y, _part(y, along, append)]
         y = _core.concatenate([part for part in parts if part is not None], along)
@@ -211,8 +209,12 @@ def _part(x: array, axis: int, given: ArrayLike | None) -> array | None:
         return None
     part = _core.asarray(given)
     if part.ndim == 0:
-        part = _core.broadcast_to(part, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+        part = _core.broadcast_to(part, _slice_shape(x, axis))
     return part
+
+
+def _slice_shape(x: array, axis: int) -> tuple[int, ...]:
+    return (*x.shape[:axis], 1, *x.shape[axis + 1 :])
 
 
 def cumulative_sum(
@@ -238,9 +240,7 @@ def cumulative_sum(
         >>> fn.cumulative_sum(fn.array([1, 2, 3]), include_initial=True)
         array([0, 1, 3, 6], dtype=int32)
     """
-    y, along = _running("cumulative_sum", x, axis, dtype)
-    sums = _core.cumsum(y, along)
-    return _core.concatenate([_core.zeros_like(_first(y, along)), sums], along) if include_initial else sums
+    return _running("cumulative_sum", _core.cumsum, 0 if include_initial else None, x, axis, dtype)
 
 
 def cumulative_prod(
@@ -266,24 +266,21 @@ def cumulative_prod(
         >>> fn.cumulative_prod(fn.array([2, 3, 4]))
         array([ 2,  6, 24], dtype=int32)
     """
-    y, along = _running("cumulative_prod", x, axis, dtype)
-    products = _core.cumprod(y, along)
-    return _core.concatenate([_core.ones_like(_first(y, along)), products], along) if include_initial else products
+    return _running("cumulative_prod", _core.cumprod, 1 if include_initial else None, x, axis, dtype)
 
 
-def _running(name: str, x: ArrayLike, axis: int | None, dtype: Dtype | None) -> tuple[array, int]:
+def _running(
+    name: str, combine: Callable[[array, int], array], initial: int | None, x: ArrayLike, axis: Any, dtype: Any
+) -> array:
     y = _core.asarray(x)
     if y.ndim == 0 or (axis is None and y.ndim > 1):
         raise ValueError(f"{name}: expected {'an axis' if y.ndim else 'at least one axis'}, got shape {y.shape}")
-    along = 0 if axis is None else integer(axis, f"{name}: axis")
-    if not -y.ndim <= along < y.ndim:
-        raise _core.AxisError(f"{name}: an array of shape {y.shape} has no axis {along}")
-    return y.astype(_core.sum(_core.zeros(0, y.dtype)).dtype if dtype is None else dtype), along % y.ndim
-
-
-def _first(x: array, axis: int) -> array:
-    """Something of the dtype of `x` and its shape, but for an axis of length 1."""
-    return _core.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype)
+    along = axis_of(y, 0 if axis is None else axis, name)
+    y = y.astype(_core.sum(_core.zeros(0, y.dtype)).dtype if dtype is None else dtype)
+    found = combine(y, along)
+    if initial is None:
+        return found
+    return _core.concatenate([_core.full(_slice_shape(y, along), initial, y.dtype), found], along)
 
 
 __all__ = [

@@ -488,12 +488,7 @@ Hash key_of(const KernelProgram& program, const Domain& domain, const simd::Tabl
   Hasher h;
   h.add(static_cast<const void*>(&table));
   h.add(domain.cols >= kShortRow);
-  for (const Instruction& i : program.code) {
-    h.add(uint64_t(i.kind) | uint64_t(i.op) << 8 | uint64_t(i.reduce) << 24 | uint64_t(i.space) << 32 |
-          uint64_t(i.dtype) << 40);
-    h.add(uint64_t(uint32_t(i.args[0])) << 32 | uint32_t(i.args[1]));
-    h.add(uint64_t(uint32_t(i.args[2])) << 32 | uint32_t(i.access));
-  }
+  for (const Instruction& i : program.code) i.hash(h);
   h.add(domain.row_loads);
   for (size_t a = 0; a < domain.paths.size(); ++a) {
     const AccessPath& path = domain.paths[a];
