@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import funcnn as fn
-from op_specs import OPS, In, Op, result_dtype
+from op_specs import OPS
+from specs.rows import In, Op, result_dtype
 
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52, "complex64": 2.0**-23}
 STEP = 1e-5  # of central differences, in float64

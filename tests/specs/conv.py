@@ -1,0 +1,7 @@
+"""Convolutions and pooling."""
+
+from __future__ import annotations
+
+from specs.rows import Op
+
+ROWS: list[Op] = []

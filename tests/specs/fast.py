@@ -1,0 +1,7 @@
+"""Attention, rotary embeddings, normalisations."""
+
+from __future__ import annotations
+
+from specs.rows import Op
+
+ROWS: list[Op] = []
