@@ -226,9 +226,9 @@ class DotKernel final : public HostKernel {
     } else if constexpr (std::is_same_v<T, double>) {
       if (table_) return table_->f64(rows, columns, p_.k, va, vb, c, p_.n, room);
     } else if constexpr (std::is_same_v<T, float16_t>) {
-      if (table_) return table_->f16(rows, columns, p_.k, va, vb, c, p_.n, room);
+      if (table_) return table_->f16.rounded(rows, columns, p_.k, va, vb, c, p_.n, room);
     } else if constexpr (std::is_same_v<T, bfloat16_t>) {
-      if (table_) return table_->bf16(rows, columns, p_.k, va, vb, c, p_.n, room);
+      if (table_) return table_->bf16.rounded(rows, columns, p_.k, va, vb, c, p_.n, room);
     }
     if constexpr (is_half_type<T>) {
       through_float(rows, columns, va, vb, c);

@@ -10,6 +10,9 @@ namespace funcnn::cpu {
 extern const GemmTable gemm_table_baseline;
 #if defined(FUNCNN_X86)
 extern const GemmTable gemm_table_avx2, gemm_table_avx512;
+#if defined(__GNUC__)
+extern const HalfGemm<bfloat16_t> gemm_bf16_pairs;
+#endif
 #endif
 
 size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item) {
@@ -22,15 +25,20 @@ size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item) {
 }
 
 const GemmTable* gemm_table() {
-  static const GemmTable* table = [] {
-    const GemmTable* best = &gemm_table_baseline;
+  static const GemmTable table = [] {
+    GemmTable best = gemm_table_baseline;
 #if defined(FUNCNN_X86)
-    if (machine_level() == InstructionLevel::avx2) best = &gemm_table_avx2;
-    if (machine_level() == InstructionLevel::avx512) best = &gemm_table_avx512;
+    if (machine_level() == InstructionLevel::avx2) best = gemm_table_avx2;
+    if (machine_level() == InstructionLevel::avx512) {
+      best = gemm_table_avx512;
+#if defined(__GNUC__)
+      if (__builtin_cpu_supports("avx512bf16")) best.bf16 = gemm_bf16_pairs;
 #endif
-    return best->f32 ? best : nullptr;
+    }
+#endif
+    return best;
   }();
-  return table;
+  return table.f32 ? &table : nullptr;
 }
 
 }  // namespace funcnn::cpu

@@ -18,16 +18,23 @@ struct MatrixView {
   MatrixView at(int64_t i, int64_t j) const { return {data + i * row + j * column, row, column}; }
 };
 
+// C (m x n, dense in its rows) = A B, on the calling thread. `room`: at least gemm_room(...) bytes, aligned to 64.
+template <class T, class C = T>
+using Gemm = void (*)(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, C* c, int64_t leading,
+                      std::byte* room);
+
+// 16-bit floats are accumulated in float32, which C may be as well.
+template <class T>
+struct HalfGemm {
+  Gemm<T> rounded;
+  Gemm<T, float> wide;
+};
+
 struct GemmTable {
-  // C (m x n, dense in its rows) = A B, on the calling thread. `room`: at least gemm_room(...) bytes, aligned to 64.
-  void (*f32)(int64_t m, int64_t n, int64_t k, MatrixView<float> a, MatrixView<float> b, float* c, int64_t leading,
-              std::byte* room);
-  void (*f64)(int64_t m, int64_t n, int64_t k, MatrixView<double> a, MatrixView<double> b, double* c, int64_t leading,
-              std::byte* room);
-  void (*f16)(int64_t m, int64_t n, int64_t k, MatrixView<float16_t> a, MatrixView<float16_t> b, float16_t* c,
-              int64_t leading, std::byte* room);
-  void (*bf16)(int64_t m, int64_t n, int64_t k, MatrixView<bfloat16_t> a, MatrixView<bfloat16_t> b, bfloat16_t* c,
-               int64_t leading, std::byte* room);
+  Gemm<float> f32;
+  Gemm<double> f64;
+  HalfGemm<float16_t> f16;
+  HalfGemm<bfloat16_t> bf16;
 };
 
 // Bytes of scratch memory a product of this size needs.

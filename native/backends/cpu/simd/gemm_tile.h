@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -93,24 +95,46 @@ Four pick(Four a, Four b) {
 #endif
 }
 
-// out[t * step + i] = line i at t, for `lines` lines that are `apart` from each other and dense along t.
+// What a packed panel holds for `group` elements that follow each other along K: one, widened, or two of 16 bits as
+// they are, for instructions that multiply pairs.
+template <class T, class S>
+struct Word {
+  static constexpr int group = 1;
+  static T read(const S* at) { return widen(*at); }
+  static Four read_four(const S* at) {
+    if constexpr (std::is_same_v<T, S>)
+      return Four(*reinterpret_cast<const FourLoose*>(at));
+    else
+      return Four{widen(at[0]), widen(at[1]), widen(at[2]), widen(at[3])};
+  }
+};
+template <class S>
+struct Word<uint32_t, S> {
+  static constexpr int group = 2;
+  static uint32_t read(const S* at) {
+    return std::bit_cast<std::array<uint32_t, 1>>(std::array<S, 2>{at[0], at[1]})[0];
+  }
+  static Four read_four(const S* at) {
+    typedef float Unaligned __attribute__((vector_size(16), aligned(2), may_alias));
+    return Four(*reinterpret_cast<const Unaligned*>(at));
+  }
+};
+
+// out[t * step + i] = word t of line i, for `lines` lines that are `apart` from each other and dense along t.
 template <class T, class S>
 void interleave(const S* __restrict from, int64_t apart, int64_t lines, int64_t k, T* __restrict out, int64_t step) {
+  using W = Word<T, S>;
+  constexpr int group = W::group;
   int64_t i = 0;
   if constexpr (sizeof(T) == 4) {
     // Squares of 4 x 4 in registers.
-    auto load = [](const S* at) {
-      if constexpr (std::is_same_v<T, S>)
-        return Four(*reinterpret_cast<const FourLoose*>(at));
-      else
-        return Four{widen(at[0]), widen(at[1]), widen(at[2]), widen(at[3])};
-    };
     for (; i + 4 <= lines; i += 4) {
       const S* line = from + i * apart;
       int64_t t = 0;
       for (; t + 4 <= k; t += 4) {
-        Four a = load(line + t), b = load(line + apart + t), c = load(line + 2 * apart + t),
-             d = load(line + 3 * apart + t);
+        const S* at = line + t * group;
+        Four a = W::read_four(at), b = W::read_four(at + apart), c = W::read_four(at + 2 * apart),
+             d = W::read_four(at + 3 * apart);
         Four ab0 = pick<0, 4, 1, 5>(a, b), ab1 = pick<2, 6, 3, 7>(a, b);
         Four cd0 = pick<0, 4, 1, 5>(c, d), cd1 = pick<2, 6, 3, 7>(c, d);
         T* to = out + t * step + i;
@@ -120,11 +144,11 @@ void interleave(const S* __restrict from, int64_t apart, int64_t lines, int64_t 
         *reinterpret_cast<FourLoose*>(to + 3 * step) = pick<2, 3, 6, 7>(ab1, cd1);
       }
       for (; t < k; ++t)
-        for (int64_t q = 0; q < 4; ++q) out[t * step + i + q] = widen(line[q * apart + t]);
+        for (int64_t q = 0; q < 4; ++q) out[t * step + i + q] = W::read(line + q * apart + t * group);
     }
   }
   for (; i < lines; ++i)
-    for (int64_t t = 0; t < k; ++t) out[t * step + i] = widen(from[i * apart + t]);
+    for (int64_t t = 0; t < k; ++t) out[t * step + i] = W::read(from + i * apart + t * group);
 }
 
 template <class T, class S>
