@@ -94,6 +94,50 @@ def test_matmul_dtypes(dtype):
     np.testing.assert_allclose(wide(result), expected, atol=tolerance, rtol=1e-2 if "16" in dtype else 1e-5)
 
 
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(40, 2000, 40), (1, 100_000, 3), (9, 5001, 1), (31, 4099, 129), (1, 300_000, 1)]
+)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64"])
+def test_long_sums_are_added_in_parts(m, k, n, dtype):
+    a, b = normal(2, k, m) / k**0.5, normal(k, n)
+    if dtype == "complex64":
+        a = a + 1j * normal(2, k, m) / k**0.5
+    x, y = (fn.array(v).astype(getattr(fn, dtype)) for v in (a, b))
+    exact = np.complex128 if dtype == "complex64" else np.float64
+    wide = [np.asarray(v.astype(fn.float32 if "16" in dtype else v.dtype)).astype(exact) for v in (x, y)]
+    left = np.swapaxes(wide[0], 1, 2)
+    scale = np.abs(left) @ np.abs(wide[1])
+    eps = {"float16": 2**-10, "bfloat16": 2**-7, "float64": 2**-45}.get(dtype, 2**-18)
+    before, results = fn.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            fn.set_num_threads(threads)
+            product = fn.swapaxes(x, 1, 2) @ y
+            results += [np.asarray((product * 2 - 1).astype(fn.complex64 if dtype == "complex64" else fn.float64))]
+    finally:
+        fn.set_num_threads(before)
+    assert np.all(np.abs(results[0] - (left @ wide[1] * 2 - 1)) <= 2 * eps * (scale + 1))
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 31, 32, 33, 515, 1027])
+@pytest.mark.parametrize("layout", ["ab", "aB", "Ab", "AB"])
+def test_bfloat16_products_of_small_integers_are_exact(k, layout):
+    # Every partial sum is an integer below 2**24: however pairs are formed, nothing is rounded before the end.
+    a, b = rng.integers(-3, 4, (29, k)).astype(np.float32), rng.integers(-3, 4, (k, 75)).astype(np.float32)
+    x = fn.array(a.T.copy()).T if "A" in layout else fn.array(a)
+    y = fn.array(b.T.copy()).T if "B" in layout else fn.array(b)
+    product = x.astype(fn.bfloat16) @ y.astype(fn.bfloat16)
+    assert fn.array_equal(product, fn.array(a @ b).astype(fn.bfloat16))
+
+
+def test_bfloat16_products_of_what_is_not_finite():
+    a = np.ones((16, 65), np.float32)
+    a[0, 64], a[1, 3], a[2, 0], a[2, 1] = np.inf, np.nan, np.inf, -np.inf
+    product = np.asarray((fn.array(a).astype(fn.bfloat16) @ fn.ones((65, 40), fn.bfloat16)).astype(fn.float32))
+    assert np.all(np.isposinf(product[0])) and np.all(np.isnan(product[1:3])) and np.all(product[3:] == 65)
+
+
 def test_views_that_overlap_or_run_backwards():
     x, y = normal(6, 8), normal(8, 5)
     a, b = fn.array(x), fn.array(y)

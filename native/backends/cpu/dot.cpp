@@ -57,8 +57,8 @@ struct Problem {
   StridedCopy pack_a, pack_b;
   int64_t packed_a = 0, packed_b = 0;  // elements of a dense copy made first; 0: read in place
 
-  int64_t row_block, column_block;
-  int64_t row_blocks, column_blocks;
+  int64_t row_block, column_block, depth_block;
+  int64_t row_blocks, column_blocks, depth_blocks;
 
   Problem(const Layout& la, const Layout& lb, bool any_strides);
   void choose_tiles();
@@ -145,13 +145,28 @@ void Problem::choose_tiles() {
   column_block = even(n, column_block, 32);
   row_blocks = blocks(m, row_block);
   column_blocks = blocks(n, column_block);
+  // Too small to share out, but a long sum: in parts, which are added in order.
+  constexpr int64_t least_depth = 512;
+  depth_blocks = std::clamp<int64_t>(k / least_depth, 1, std::max<int64_t>(1, wanted / (row_blocks * column_blocks)));
+  depth_block = depth_blocks == 1 ? k : even(k, blocks(k, depth_blocks), 32);
+  depth_blocks = blocks(k, depth_block);
 }
 
 template <class T>
 constexpr bool is_half_type = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
 
 template <class T>
+const HalfGemm<T>& half_gemm(const GemmTable& table) {
+  if constexpr (std::is_same_v<T, float16_t>)
+    return table.f16;
+  else
+    return table.bf16;
+}
+
+template <class T>
 class DotKernel final : public HostKernel {
+  using Sum = std::conditional_t<is_half_type<T>, float, T>;
+
  public:
   DotKernel(const Layout& a, const Layout& b, const KernelProgram* epilogue)
       : table_(std::is_same_v<T, complex64_t> ? nullptr : gemm_table()), p_(a, b, table_ != nullptr) {
@@ -160,101 +175,130 @@ class DotKernel final : public HostKernel {
     // Vectors go to the BLAS, which is bound by memory there in any case.
     vector_ =
         !is_half_type<T> && (p_.m == 1 || p_.n == 1) && as_operand(p_.m, p_.k, p_.a) && as_operand(p_.k, p_.n, p_.b);
-    room_ = table_ && !vector_ ? gemm_room(rows, columns, p_.k, sizeof(T)) : 0;
+    room_ = table_ && !vector_ ? gemm_room(rows, columns, p_.depth_block, sizeof(T)) : 0;
   }
 
-  // Dense copies of what cannot be read in place.
-  size_t scratch_bytes() const override { return packed_bytes(p_.packed_a) + packed_bytes(p_.packed_b); }
+  // Dense copies of what cannot be read in place, and the parts of sums.
+  size_t scratch_bytes() const override {
+    return packed_bytes(p_.packed_a) + packed_bytes(p_.packed_b) +
+           (p_.depth_blocks > 1 ? size_t(p_.depth_blocks * count()) * sizeof(Sum) : 0);
+  }
 
   void run(std::span<std::byte* const> operands) override {
     const T* a = reinterpret_cast<const T*>(operands[0]);
     const T* b = reinterpret_cast<const T*>(operands[1]);
     T* c = reinterpret_cast<T*>(operands[2]);
     std::span<std::byte* const> rest = operands.subspan(2);
+    Sum* parts = nullptr;
     if (scratch_bytes()) {
       std::byte* scratch = operands.back();
       rest = rest.first(rest.size() - 1);
       if (p_.packed_a) a = pack(p_.pack_a, a, scratch);
       if (p_.packed_b) b = pack(p_.pack_b, b, scratch + packed_bytes(p_.packed_a));
+      parts = reinterpret_cast<Sum*>(scratch + packed_bytes(p_.packed_a) + packed_bytes(p_.packed_b));
     }
-    int64_t tiles = p_.row_blocks * p_.column_blocks;
-    if (tiles == 1) {
+    int64_t stripe_pieces = p_.column_blocks * p_.depth_blocks, stripes = p_.batches * p_.row_blocks;
+    if (p_.row_blocks * stripe_pieces == 1) {
       run_batches(a, b, c, rest);
       return;
     }
-    // The last tile of a row of tiles runs the epilogue over the finished rows.
+    // The last piece of a row of tiles adds up its parts and runs the epilogue over the finished rows.
     std::unique_ptr<std::atomic<int32_t>[]> left;
-    if (epilogue_ && p_.column_blocks > 1) {
-      left.reset(new std::atomic<int32_t>[size_t(p_.batches * p_.row_blocks)]);
-      for (int64_t i = 0; i < p_.batches * p_.row_blocks; ++i) left[size_t(i)] = int32_t(p_.column_blocks);
+    if (stripe_pieces > 1 && (epilogue_ || p_.depth_blocks > 1)) {
+      left.reset(new std::atomic<int32_t>[size_t(stripes)]);
+      for (int64_t i = 0; i < stripes; ++i) left[size_t(i)] = int32_t(stripe_pieces);
     }
-    parallel_for(p_.batches * tiles, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(stripes * stripe_pieces, 1, [&](int64_t begin, int64_t end) {
       std::byte* room = room_ ? panels.get(room_) : nullptr;
       for (int64_t i = begin; i < end; ++i) {
-        int64_t stripe = i / p_.column_blocks, batch = stripe / p_.row_blocks;
-        int64_t row = stripe % p_.row_blocks * p_.row_block, column = i % p_.column_blocks * p_.column_block;
+        int64_t stripe = i / stripe_pieces, batch = stripe / p_.row_blocks, part = i % p_.depth_blocks;
+        int64_t row = stripe % p_.row_blocks * p_.row_block;
+        int64_t column = i % stripe_pieces / p_.depth_blocks * p_.column_block;
+        int64_t deep = part * p_.depth_block;
         int64_t rows = std::min(p_.row_block, p_.m - row), columns = std::min(p_.column_block, p_.n - column);
-        int64_t at_a, at_b;
+        int64_t depth = std::min(p_.depth_block, p_.k - deep);
+        int64_t at_a, at_b, at_c = (batch * p_.m + row) * p_.n;
         p_.offsets(batch, at_a, at_b);
-        T* out = c + (batch * p_.m + row) * p_.n;
-        multiply(rows, columns, a + at_a + row * p_.a.row, b + at_b + column * p_.b.column, out + column, room);
-        if (epilogue_ && (!left || left[size_t(stripe)].fetch_sub(1, std::memory_order_acq_rel) == 1))
-          epilogue_->run_range(rest, out - c, out - c + rows * p_.n);
+        const T *left_operand = a + at_a + row * p_.a.row + deep * p_.a.column,
+                *right_operand = b + at_b + column * p_.b.column + deep * p_.b.row;
+        if (p_.depth_blocks > 1)
+          multiply(rows, columns, depth, left_operand, right_operand, parts + part * count() + at_c + column, room);
+        else
+          multiply(rows, columns, depth, left_operand, right_operand, c + at_c + column, room);
+        if (left && left[size_t(stripe)].fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
+        if (p_.depth_blocks > 1) add_parts(parts + at_c, rows * p_.n, c + at_c);
+        if (epilogue_) epilogue_->run_range(rest, at_c, at_c + rows * p_.n);
       }
     });
   }
 
  private:
   static size_t packed_bytes(int64_t count) { return (size_t(count) * sizeof(T) + 63) / 64 * 64; }
+  int64_t count() const { return p_.batches * p_.m * p_.n; }
 
-  void multiply(int64_t rows, int64_t columns, const T* a, const T* b, T* c, std::byte* room) const {
+  void add_parts(const Sum* parts, int64_t n, T* c) const {
+    for (int64_t i = 0; i < n; ++i) {
+      Sum total = parts[i];
+      for (int64_t part = 1; part < p_.depth_blocks; ++part) total += parts[part * count() + i];
+      c[i] = T(total);
+    }
+  }
+
+  // C is of type T, or of the type that is accumulated in.
+  template <class C>
+  void multiply(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, C* c, std::byte* room) const {
     if constexpr (!is_half_type<T>) {
       if (vector_) {
-        MatrixLayout la = *as_operand(rows, p_.k, p_.a), lb = *as_operand(p_.k, columns, p_.b);
+        MatrixLayout la = *as_operand(rows, depth, p_.a), lb = *as_operand(depth, columns, p_.b);
         if (p_.m == 1) {
           // The row is a vector; B is read once, in its own order.
-          blas::gemv<T>(columns, p_.k, b, {!lb.transposed, lb.leading}, a, la.transposed ? la.leading : 1, T(0), c);
+          blas::gemv<T>(columns, depth, b, {!lb.transposed, lb.leading}, a, la.transposed ? la.leading : 1, T(0), c);
         } else {
-          blas::gemv<T>(rows, p_.k, a, la, b, lb.transposed ? 1 : lb.leading, T(0), c);
+          blas::gemv<T>(rows, depth, a, la, b, lb.transposed ? 1 : lb.leading, T(0), c);
         }
         return;
       }
     }
     MatrixView<T> va{a, p_.a.row, p_.a.column}, vb{b, p_.b.row, p_.b.column};
-    if constexpr (std::is_same_v<T, float>) {
-      if (table_) return table_->f32(rows, columns, p_.k, va, vb, c, p_.n, room);
-    } else if constexpr (std::is_same_v<T, double>) {
-      if (table_) return table_->f64(rows, columns, p_.k, va, vb, c, p_.n, room);
-    } else if constexpr (std::is_same_v<T, float16_t>) {
-      if (table_) return table_->f16.rounded(rows, columns, p_.k, va, vb, c, p_.n, room);
-    } else if constexpr (std::is_same_v<T, bfloat16_t>) {
-      if (table_) return table_->bf16.rounded(rows, columns, p_.k, va, vb, c, p_.n, room);
+    if (table_) {
+      if constexpr (is_half_type<T>) {
+        const HalfGemm<T>& table = half_gemm<T>(*table_);
+        if constexpr (std::is_same_v<C, float>)
+          return table.wide(rows, columns, depth, va, vb, c, p_.n, room);
+        else
+          return table.rounded(rows, columns, depth, va, vb, c, p_.n, room);
+      } else if constexpr (std::is_same_v<T, float>) {
+        return table_->f32(rows, columns, depth, va, vb, c, p_.n, room);
+      } else if constexpr (std::is_same_v<T, double>) {
+        return table_->f64(rows, columns, depth, va, vb, c, p_.n, room);
+      }
     }
     if constexpr (is_half_type<T>) {
-      through_float(rows, columns, va, vb, c);
+      through_float(rows, columns, depth, va, vb, c);
     } else {
-      blas::gemm<T>(rows, columns, p_.k, a, *as_operand(rows, p_.k, p_.a), b, *as_operand(p_.k, columns, p_.b), T(0), c,
-                    p_.n);
+      blas::gemm<T>(rows, columns, depth, a, *as_operand(rows, depth, p_.a), b, *as_operand(depth, columns, p_.b), T(0),
+                    c, p_.n);
     }
   }
 
   // 16-bit floats where there is no tile kernel: a block at a time through float32.
-  void through_float(int64_t rows, int64_t columns, MatrixView<T> a, MatrixView<T> b, T* c) const {
+  template <class C>
+  void through_float(int64_t rows, int64_t columns, int64_t depth, MatrixView<T> a, MatrixView<T> b, C* c) const {
     auto widen = [](MatrixView<T> from, int64_t m, int64_t n, float* to) {
       for (int64_t i = 0; i < m; ++i)
         for (int64_t j = 0; j < n; ++j) to[i * n + j] = float(*from.at(i, j).data);
     };
     constexpr int64_t block = 256;
     std::vector<float> wide_a(size_t(rows * block)), wide_b(size_t(block * columns)), total(size_t(rows * columns));
-    for (int64_t at = 0; at < p_.k; at += block) {
-      int64_t depth = std::min(block, p_.k - at);
-      widen(a.at(0, at), rows, depth, wide_a.data());
-      widen(b.at(at, 0), depth, columns, wide_b.data());
-      blas::gemm<float>(rows, columns, depth, wide_a.data(), {false, depth}, wide_b.data(), {false, columns}, 1.0f,
+    for (int64_t at = 0; at < depth; at += block) {
+      int64_t step = std::min(block, depth - at);
+      widen(a.at(0, at), rows, step, wide_a.data());
+      widen(b.at(at, 0), step, columns, wide_b.data());
+      blas::gemm<float>(rows, columns, step, wide_a.data(), {false, step}, wide_b.data(), {false, columns}, 1.0f,
                         total.data(), columns);
     }
     for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < columns; ++j) c[i * p_.n + j] = T(total[size_t(i * columns + j)]);
+      for (int64_t j = 0; j < columns; ++j) c[i * p_.n + j] = C(total[size_t(i * columns + j)]);
   }
 
   // Products that are one tile each: the epilogue runs over a few at a time.
@@ -268,7 +312,7 @@ class DotKernel final : public HostKernel {
         for (int64_t batch = first; batch < last; ++batch) {
           int64_t at_a, at_b;
           p_.offsets(batch, at_a, at_b);
-          multiply(p_.m, p_.n, a + at_a, b + at_b, c + batch * area, room);
+          multiply(p_.m, p_.n, p_.k, a + at_a, b + at_b, c + batch * area, room);
         }
         if (epilogue_) epilogue_->run_range(rest, first * area, last * area);
       }
