@@ -14,6 +14,13 @@
 #define FUNCNN_FMA 1
 #endif
 
+// Before a loop of constant length whose variables belong into registers.
+#if defined(__clang__)
+#define FUNCNN_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define FUNCNN_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 // Loops and accumulators over vectors that the compiler knows as a type, which GCC and Clang offer.
 #if defined(__GNUC__)
 #define FUNCNN_VECTORS 1

@@ -36,24 +36,33 @@ struct Plain {
     using V = typename Simd<T>::Vector;
     constexpr int lanes = Simd<T>::lanes;
     V sum[rows][columns];
-    for (int i = 0; i < rows; ++i)
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
       for (int j = 0; j < columns; ++j) sum[i][j] = V{};
+    }
     int64_t t = 0;
     for (; t + lanes <= k; t += lanes) {
       V y[columns];
+      FUNCNN_UNROLL
       for (int j = 0; j < columns; ++j) y[j] = load_wide<T>(b + j * column + t);
+      FUNCNN_UNROLL
       for (int i = 0; i < rows; ++i) {
         V x = load_wide<T>(a + i * row + t);
+        FUNCNN_UNROLL
         for (int j = 0; j < columns; ++j) sum[i][j] = simd::fma(x, y[j], sum[i][j]);
       }
     }
-    for (int i = 0; i < rows; ++i)
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
       for (int j = 0; j < columns; ++j) {
         T total = 0;
         for (int q = 0; q < lanes; ++q) total += sum[i][j][q];
         for (int64_t u = t; u < k; ++u) total = simd::fma(T(widen(a[i * row + u])), T(widen(b[j * column + u])), total);
         c[i * leading + j] = total;
       }
+    }
   }
 };
 

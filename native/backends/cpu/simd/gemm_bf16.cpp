@@ -59,23 +59,32 @@ struct Pairs {
                                float* __restrict c, int64_t leading, bool add) {
     using L = Simd<float>::Loose;
     V sum[rows][vectors];
-    for (int i = 0; i < rows; ++i)
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
       for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
+    }
     for (int64_t p = 0; p < k; ++p) {
       V x[vectors];
+      FUNCNN_UNROLL
       for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * 16);
+      FUNCNN_UNROLL
       for (int i = 0; i < rows; ++i) {
         V left = V(_mm512_castsi512_ps(_mm512_set1_epi32(int(a[i]))));
+        FUNCNN_UNROLL
         for (int j = 0; j < vectors; ++j) sum[i][j] = multiply_add(sum[i][j], left, x[j]);
       }
       a += kRows;
       b += step;
     }
-    for (int i = 0; i < rows; ++i)
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
       for (int j = 0; j < vectors; ++j) {
         L* out = reinterpret_cast<L*>(c + i * leading + j * 16);
         *out = add ? *out + sum[i][j] : sum[i][j];
       }
+    }
   }
 
   template <int rows, int columns>
@@ -83,24 +92,33 @@ struct Pairs {
                                int64_t column, float* c, int64_t leading) {
     auto load = [](const bfloat16_t* at) { return V(_mm512_loadu_ps(at)); };
     V sum[rows][columns];
-    for (int i = 0; i < rows; ++i)
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
       for (int j = 0; j < columns; ++j) sum[i][j] = V{};
+    }
     int64_t t = 0;
     for (; t + 32 <= k; t += 32) {
       V y[columns];
+      FUNCNN_UNROLL
       for (int j = 0; j < columns; ++j) y[j] = load(b + j * column + t);
+      FUNCNN_UNROLL
       for (int i = 0; i < rows; ++i) {
         V x = load(a + i * row + t);
+        FUNCNN_UNROLL
         for (int j = 0; j < columns; ++j) sum[i][j] = multiply_add(sum[i][j], x, y[j]);
       }
     }
-    for (int i = 0; i < rows; ++i)
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
       for (int j = 0; j < columns; ++j) {
         float total = 0;
         for (int q = 0; q < 16; ++q) total += sum[i][j][q];
         for (int64_t u = t; u < k; ++u) total = simd::fma(widen(a[i * row + u]), widen(b[j * column + u]), total);
         c[i * leading + j] = total;
       }
+    }
   }
 };
 

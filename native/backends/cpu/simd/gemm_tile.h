@@ -48,21 +48,31 @@ void tile(int64_t k, const T* __restrict a, const T* __restrict b, int64_t step,
   using L = typename Simd<T>::Loose;
   constexpr int lanes = Simd<T>::lanes;
   V sum[rows][vectors];
-  for (int i = 0; i < rows; ++i)
+  FUNCNN_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    FUNCNN_UNROLL
     for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
+  }
   for (int64_t p = 0; p < k; ++p) {
     V x[vectors];
+    FUNCNN_UNROLL
     for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
-    for (int i = 0; i < rows; ++i)
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
       for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(simd::repeat(a[i]), x[j], sum[i][j]);
+    }
     a += kRows;
     b += step;
   }
-  for (int i = 0; i < rows; ++i)
+  FUNCNN_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    FUNCNN_UNROLL
     for (int j = 0; j < vectors; ++j) {
       L* out = reinterpret_cast<L*>(c + i * leading + j * lanes);
       *out = add ? *out + sum[i][j] : sum[i][j];
     }
+  }
 }
 
 template <class T>
