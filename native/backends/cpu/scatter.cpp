@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "backends/cpu/copy.h"
+#include "backends/cpu/instruction_set.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/positions.h"
 #include "backends/cpu/strided.h"
@@ -39,9 +40,23 @@ template <ScatterMode mode, class T>
 void combine(T& into, T value) {
   into = combined<mode>(into, value);
 }
-template <ScatterMode mode, class T>
-void combine_row(T* FUNCNN_RESTRICT into, const T* FUNCNN_RESTRICT values, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) into[i] = combined<mode>(into[i], values[i]);
+
+// acc[c] = the combination of acc[c] and in[c], vectorised; null where elements are only set or have no such loop.
+simd::ColReduceFn row_combination(ScatterMode mode, Dtype dtype) {
+  auto entry = [&](ReduceOp op) { return active_table().reduce_col[int(op)][int(dtype)]; };
+  switch (mode) {
+    case ScatterMode::set:
+      return nullptr;
+    case ScatterMode::add:
+      return entry(ReduceOp::sum);
+    case ScatterMode::multiply:
+      return entry(ReduceOp::prod);
+    case ScatterMode::maximum:
+      return entry(ReduceOp::max);
+    case ScatterMode::minimum:
+      break;
+  }
+  return entry(ReduceOp::min);
 }
 
 // Updates are applied in row-major order at every place of the output. Threads share the work so that each place
@@ -55,7 +70,8 @@ class ScatterKernel final : public HostKernel {
         common_(common_shape(op, inputs)),
         positions_(out, inputs.subspan(2), op.axes(), common_),
         updates_(Shape(common_), {prefix(inputs[1].strides)}),
-        rest_(rest(op, inputs[1])) {
+        rest_(rest(op, inputs[1])),
+        combination_(row_combination(mode, out.dtype)) {
     row_ = rest_.size();
     for (const Axes& axes : {op.axes().indexed, op.axes().x_batch})
       for (int axis : axes) span_ += std::max<int64_t>(0, out.shape[size_t(axis)] - 1) * out.strides[size_t(axis)];
@@ -125,7 +141,7 @@ class ScatterKernel final : public HostKernel {
   // outside has a negative place.
   void apply(T* out, const T* updates, std::span<std::byte* const> indices, int64_t begin, int64_t end, Range columns,
              Range places = {0, INT64_MAX}) const {
-    int64_t offsets[kBlock];
+    int64_t offsets[kBlock], sources[kBlock];
     Shape at(updates_.rank(), 0);
     int64_t from = 0, rest = begin;
     for (size_t d = updates_.rank(); d-- > 0;) {
@@ -143,20 +159,29 @@ class ScatterKernel final : public HostKernel {
           if (places.contains(offsets[i])) combine<mode>(out[offsets[i]], value[i * step]);
         continue;
       }
+      int64_t chosen = 0;
       for (int64_t i = 0; i < count; ++i) {
-        int64_t to = offsets[i];
-        if (places.contains(to)) {
-          if (row_ == 1)
-            combine<mode>(out[to], updates[from]);
-          else
-            block(out + to, updates + from, 0, columns);
-        }
+        sources[chosen] = from;
+        offsets[chosen] = offsets[i];
+        chosen += places.contains(offsets[i]);
         for (size_t d = updates_.rank(); d-- > 0;) {
           from += updates_.strides[0][d];
           if (++at[d] < updates_.lengths[d]) break;
           from -= updates_.strides[0][d] * updates_.lengths[d];
           at[d] = 0;
         }
+      }
+      for (int64_t i = 0; i < chosen; ++i) {
+        if (row_ == 1) {
+          combine<mode>(out[offsets[i]], updates[sources[i]]);
+          continue;
+        }
+        // Rows come in any order: the next ones are asked for while one is written.
+        if (constexpr int64_t ahead = 6; i + ahead < chosen) {
+          ask_for(out + offsets[i + ahead] + columns.begin, columns.end - columns.begin);
+          ask_for(updates + sources[i + ahead] + columns.begin, columns.end - columns.begin);
+        }
+        block(out + offsets[i], updates + sources[i], 0, columns);
       }
     }
   }
@@ -168,13 +193,27 @@ class ScatterKernel final : public HostKernel {
       return;
     }
     if (so == 1 && si == 1) {
-      combine_row<mode>(out + columns.begin, in + columns.begin, columns.end - columns.begin);
+      combine_row(out + columns.begin, in + columns.begin, columns.end - columns.begin);
     } else if (so == 1 && si == 0) {
       T value = *in;
       for (int64_t i = columns.begin; i < columns.end; ++i) combine<mode>(out[i], value);
     } else {
       for (int64_t i = columns.begin; i < columns.end; ++i) combine<mode>(out[i * so], in[i * si]);
     }
+  }
+
+  void combine_row(T* FUNCNN_RESTRICT into, const T* FUNCNN_RESTRICT values, int64_t n) const {
+    if (combination_ && n >= 8) return combination_(into, values, 1, n, n);
+    for (int64_t i = 0; i < n; ++i) into[i] = combined<mode>(into[i], values[i]);
+  }
+
+  static void ask_for(const T* row, int64_t n) {
+#if defined(__GNUC__)
+    for (int64_t byte = 0; byte < std::min<int64_t>(n * int64_t(sizeof(T)), 512); byte += 64)
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(row) + byte);
+#else
+    (void)row, (void)n;
+#endif
   }
 
   StridedCopy copy_;
@@ -184,6 +223,7 @@ class ScatterKernel final : public HostKernel {
   Positions positions_;
   LoopNest updates_;  // over the positions
   LoopNest rest_;     // within one: output, updates
+  simd::ColReduceFn combination_;
   int64_t row_ = 1, independent_ = 1;
   int64_t span_ = 1;  // places are below this
 };
