@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "backends/cpu/instruction_set.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lines.h"
 #include "base/thread_pool.h"
@@ -26,51 +27,42 @@ bool takes_over(const T& value, const T& best) {
   }
 }
 
-// First the best value, which vectorises, then its place.
+// The best value of each block by the tables, then the place of it in the first block that has the best.
 template <bool largest, class T>
-uint32_t first_best(const T* x, int64_t n) {
-  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, int32_t>) {
-    constexpr int kLanes = 16;
-    if (n >= 4 * kLanes) {
-      T best[kLanes];
-      bool nan = false;
-      for (int l = 0; l < kLanes; ++l) best[l] = x[l];
-      int64_t i = 0;
-      for (; i + kLanes <= n; i += kLanes) {
-        bool any = false;
-        for (int l = 0; l < kLanes; ++l) {
-          T value = x[i + l];
-          any |= value != value;
-          best[l] = (largest ? value > best[l] : value < best[l]) ? value : best[l];
-        }
-        nan |= any;
-      }
-      if (!nan) {
-        T top = best[0];
-        for (int l = 1; l < kLanes; ++l)
-          if (takes_over<largest>(best[l], top)) top = best[l];
-        for (; i < n; ++i)
-          if (takes_over<largest>(x[i], top)) top = x[i];
-        for (int64_t k = 0; k < n; ++k)
-          if (x[k] == top || (top != top && x[k] != x[k])) return uint32_t(k);
+uint32_t first_best(const T* x, int64_t n, simd::RowReduceFn reduce) {
+  constexpr int64_t kBlock = 1024;
+  int64_t begin = 0, end = n;
+  if (reduce && n >= 32) {
+    T best = x[0];
+    for (int64_t i = 0; i < n; i += kBlock) {
+      int64_t count = std::min(kBlock, n - i);
+      T value;
+      reduce(&value, x + i, 1, count, count);
+      if (i == 0 || takes_over<largest>(value, best)) {
+        best = value;
+        begin = i;
+        end = i + count;
       }
     }
+    for (int64_t i = begin; i < end; ++i)
+      if (x[i] == best || (best != best && x[i] != x[i])) return uint32_t(i);
   }
-  int64_t best = 0;
-  for (int64_t i = 1; i < n; ++i)
+  int64_t best = begin;
+  for (int64_t i = begin + 1; i < end; ++i)
     if (takes_over<largest>(x[i], x[best])) best = i;
   return uint32_t(best);
 }
 
 template <bool largest, class T>
-void arg_reduce(const T* x, uint32_t* out, const Lines& lines) {
+void arg_reduce(const T* x, uint32_t* out, const Lines& lines, Dtype dtype) {
+  auto reduce = active_table().reduce_row[int(largest ? ReduceOp::max : ReduceOp::min)][int(dtype)];
   int64_t n = lines.length(), step = lines.step();
   if (step == 1 || lines.side_by_side() == 1) {
     parallel_for(lines.count(), std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
       for (int64_t l = begin; l < end; ++l) {
         const T* line = x + lines.start(l);
         if (step == 1) {
-          out[l] = first_best<largest>(line, n);
+          out[l] = first_best<largest>(line, n, reduce);
           continue;
         }
         int64_t best = 0;
@@ -110,13 +102,14 @@ std::unique_ptr<Kernel> make_arg_reduce(const Primitive& primitive, std::span<co
   const ArgReduce& op = static_cast<const ArgReduce&>(primitive);
   return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
-    return make_kernel([largest = op.largest(), lines = Lines(inputs[0], op.axis())](std::span<std::byte* const> at) {
+    return make_kernel([largest = op.largest(), lines = Lines(inputs[0], op.axis()),
+                        dtype = inputs[0].dtype](std::span<std::byte* const> at) {
       const T* x = reinterpret_cast<const T*>(at[0]);
       uint32_t* out = reinterpret_cast<uint32_t*>(at[1]);
       if (largest)
-        arg_reduce<true>(x, out, lines);
+        arg_reduce<true>(x, out, lines, dtype);
       else
-        arg_reduce<false>(x, out, lines);
+        arg_reduce<false>(x, out, lines, dtype);
     });
   });
 }

@@ -225,7 +225,7 @@ void add_float32(Table& t) {
   add1<[](float x) { return float(digamma(double(x))); }, float>(t, Opcode::digamma, d);
   add2<[](float m, float x) { return float(polygamma(double(m), double(x))); }, float>(t, Opcode::polygamma, d);
   add2<remainder<float>, float>(t, Opcode::remainder, d);
-  add2<floor_divide<float>, float>(t, Opcode::floor_divide, d);
+  add2<[](float a, float b) { return float(floor_divide<double>(a, b)); }, float>(t, Opcode::floor_divide, d);
   add2<[](float a, float b) { return complex64_t(a, b); }, float, complex64_t>(t, Opcode::make_complex, d);
   for (Dtype real : {Dtype::float32, Dtype::float64}) {
     auto same = real == Dtype::float32 ? unary<[](float x) { return x; }, float, float>

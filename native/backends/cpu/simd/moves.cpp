@@ -62,6 +62,8 @@ void add_moves(Table& t) {
 void fill_table(Table& t) {
   add_arithmetic(t);
   add_bitwise(t);
+  add_division(t);
+  add_complex(t);
   add_compare(t);
   add_fused(t);
   add_exponential(t);

@@ -54,6 +54,8 @@ struct Table {
   void add_arithmetic(Table& t);     \
   void add_bitwise(Table& t);        \
   void add_compare(Table& t);        \
+  void add_division(Table& t);       \
+  void add_complex(Table& t);        \
   void add_fused(Table& t);          \
   void add_exponential(Table& t);    \
   void add_trigonometric(Table& t);  \

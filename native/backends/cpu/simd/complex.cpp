@@ -1,0 +1,86 @@
+// Products of complex numbers. Where one has NaN in it, the scalar function decides (C's Annex G).
+#include "backends/cpu/simd/loops.h"
+
+namespace funcnn::cpu::simd {
+namespace {
+
+#if defined(FUNCNN_VECTORS)
+ComputeFn scalar_multiply;  // the entry that was there before
+
+constexpr int kLanes = FUNCNN_VECTOR_BYTES / 4;
+typedef int32_t Lanes __attribute__((vector_size(FUNCNN_VECTOR_BYTES)));
+typedef float Loose __attribute__((vector_size(FUNCNN_VECTOR_BYTES), aligned(4), may_alias));
+
+// Lane i of the result is the lane whose number has these bits set, cleared or flipped.
+template <int set, int clear, int flip>
+FUNCNN_INLINE Vector<float> moved(Vector<float> x) {
+#ifdef __clang__
+  Vector<float> y;
+  for (int i = 0; i < kLanes; ++i) y[i] = x[((i | set) & ~clear) ^ flip];
+  return y;
+#else
+  Lanes order;
+  for (int i = 0; i < kLanes; ++i) order[i] = ((i | set) & ~clear) ^ flip;
+  return __builtin_shuffle(x, order);
+#endif
+}
+
+FUNCNN_INLINE Vector<float> product(Vector<float> a, Vector<float> b) {
+  Lanes negative;
+  for (int i = 0; i < kLanes; ++i) negative[i] = i % 2 ? 0 : int32_t(0x80000000u);
+  Vector<float> straight = a * moved<0, 1, 0>(b), crossed = moved<0, 0, 1>(a) * moved<1, 0, 0>(b);
+  return straight + Vector<float>(Lanes(crossed) ^ negative);
+}
+
+FUNCNN_INLINE Vector<float> one_repeated(const float* z) {
+  Vector<float> v;
+  for (int i = 0; i < kLanes; ++i) v[i] = z[i % 2];
+  return v;
+}
+
+template <int mask>
+void multiply_loop(void* out, const void* a, const void* b, const void*, int64_t n) {
+  const float *x = static_cast<const float*>(a), *y = static_cast<const float*>(b);
+  float* o = static_cast<float*>(out);
+  const Vector<float> one = one_repeated(mask == 1 ? x : y);
+  const float first[2] = {mask == 2 ? y[0] : x[0], mask == 2 ? y[1] : x[1]};
+  auto left = [&](int64_t i) { return mask == 1 ? first : x + 2 * i; };
+  auto right = [&](int64_t i) { return mask == 2 ? first : y + 2 * i; };
+  constexpr int64_t step = kLanes / 2, block = 16 * step;
+  for (int64_t begin = 0; begin < n; begin += block) {
+    alignas(FUNCNN_VECTOR_BYTES) float result[2 * block];  // an operand may lie where results belong
+    int64_t count = n - begin < block ? n - begin : block, whole = count / step * step;
+    Lanes nan{};
+    for (int64_t i = 0; i < whole; i += step) {
+      Vector<float> u = one, v = one;
+      if constexpr (mask != 1) u = *reinterpret_cast<const Loose*>(x + 2 * (begin + i));
+      if constexpr (mask != 2) v = *reinterpret_cast<const Loose*>(y + 2 * (begin + i));
+      Vector<float> z = product(u, v);
+      nan |= z != z;
+      *reinterpret_cast<Loose*>(result + 2 * i) = z;
+    }
+    int any = 0;
+    for (int k = 0; k < kLanes; ++k) any |= nan[k];
+    for (int64_t i = any ? 0 : whole; i < count; ++i)
+      scalar_multiply(result + 2 * i, left(begin + i), right(begin + i), nullptr, 1);
+    for (int64_t i = 0; i < 2 * count; ++i) o[2 * begin + i] = result[i];
+  }
+}
+#endif
+
+}  // namespace
+
+namespace FUNCNN_ISA {
+
+void add_complex([[maybe_unused]] Table& t) {
+#if defined(FUNCNN_VECTORS)
+  ComputeFn* entry = t.compute[int(Opcode::multiply)][int(Dtype::complex64)];
+  scalar_multiply = entry[0];
+  entry[0] = multiply_loop<0>;
+  entry[1] = multiply_loop<1>;
+  entry[2] = multiply_loop<2>;
+#endif
+}
+
+}  // namespace FUNCNN_ISA
+}  // namespace funcnn::cpu::simd

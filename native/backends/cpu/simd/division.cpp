@@ -1,0 +1,116 @@
+// Quotients and remainders that round towards minus infinity, through double: exact where the quotient is small enough
+// for its product with the divisor to be. The rest, infinities, NaN and division by zero among it, is left to the
+// scalar functions.
+#include <cmath>
+
+#include "backends/cpu/simd/loops.h"
+#include "backends/cpu/simd/math.h"
+
+namespace funcnn::cpu::simd {
+namespace {
+
+// The entries that were there before these.
+ComputeFn scalar_entries[2][3];
+ComputeFn& scalar_entry(Opcode op, int mask) { return scalar_entries[op == Opcode::remainder][mask]; }
+
+struct Quotient {
+  double whole, rest;  // truncated, and with the sign of the dividend
+  int exact;
+};
+
+FUNCNN_INLINE Quotient divide(float a, float b) {
+  double x = a, y = b, size = std::fabs(y);
+  double q = std::trunc(x / y), r = fma(-q, y, x);
+  // The rounded quotient may have reached the next integer.
+  double over = x < 0 ? -r : r;
+  double step = over < 0 ? -1.0 : over >= size ? 1.0 : 0.0;
+  double towards = (x < 0) != (y < 0) ? -step : step;
+  r -= (x < 0 ? -step : step) * size;
+  return {q + towards, r, std::fabs(q) < double(1 << 29) ? int(r == r) : 0};
+}
+
+struct FloorDivide {
+  static FUNCNN_INLINE float apply(float a, float b, int& exact) {
+    Quotient q = divide(a, b);
+    exact &= q.exact;
+    double floor = q.whole - (q.rest != 0 && (q.rest < 0) != (b < 0) ? 1.0 : 0.0);
+    float zero = with_sign(0.0f, from_bits(bits(a) ^ bits(b)));
+    return floor == 0 ? zero : float(floor);
+  }
+};
+
+struct Remainder {
+  static FUNCNN_INLINE float apply(float a, float b, int& exact) {
+    Quotient q = divide(a, b);
+    exact &= q.exact;
+    float r = float(q.rest);
+    float other = (r < 0) != (b < 0) ? r + b : r;
+    return r == 0 ? with_sign(0.0f, b) : other;
+  }
+};
+
+template <class Op, Opcode op, int mask>
+void float_loop(void* out, const void* a, const void* b, const void*, int64_t n) {
+  constexpr int64_t kChunk = 64;
+  const float *x = static_cast<const float*>(a), *y = static_cast<const float*>(b);
+  float* o = static_cast<float*>(out);
+  for (int64_t i = 0; i < n; i += kChunk) {
+    // Results go beside: an operand may lie where they belong.
+    float result[kChunk];
+    int64_t count = n - i < kChunk ? n - i : kChunk;
+    int exact = 1;
+    for (int64_t k = 0; k < count; ++k)
+      result[k] = Op::apply(mask == 1 ? x[0] : x[i + k], mask == 2 ? y[0] : y[i + k], exact);
+    if (!exact) {
+      for (int64_t k = 0; k < count; ++k) {
+        const float *left = mask == 1 ? x : x + i + k, *right = mask == 2 ? y : y + i + k;
+        int one = 1;
+        Op::apply(*left, *right, one);
+        if (!one) scalar_entry(op, mask)(result + k, left, right, nullptr, 1);
+      }
+    }
+    for (int64_t k = 0; k < count; ++k) o[i + k] = result[k];
+  }
+}
+
+template <class Op, Opcode op>
+void add_float(Table& t) {
+  ComputeFn* entry = t.compute[int(op)][int(Dtype::float32)];
+  for (int mask = 0; mask < 3; ++mask) scalar_entry(op, mask) = entry[mask];
+  entry[0] = float_loop<Op, op, 0>;
+  entry[1] = float_loop<Op, op, 1>;
+  entry[2] = float_loop<Op, op, 2>;
+}
+
+// The quotient of two integers of 32 bits never rounds to an integer that it is not.
+struct IntFloorDivide {
+  static FUNCNN_INLINE int32_t apply(int32_t a, int32_t b) {
+    double q = std::floor(double(a) / double(b == 0 ? 1 : b));
+    return b == 0 ? 0 : int32_t(uint32_t(int64_t(q)));
+  }
+};
+struct IntRemainder {
+  static FUNCNN_INLINE int32_t apply(int32_t a, int32_t b) {
+    uint32_t q = uint32_t(IntFloorDivide::apply(a, b));
+    return b == 0 ? 0 : int32_t(uint32_t(a) - q * uint32_t(b));
+  }
+};
+
+}  // namespace
+
+namespace FUNCNN_ISA {
+
+void add_division(Table& t) {
+#if defined(FUNCNN_FMA)
+  add_float<FloorDivide, Opcode::floor_divide>(t);
+  add_float<Remainder, Opcode::remainder>(t);
+#endif
+#if defined(__AVX512DQ__) || defined(__aarch64__)
+  // Elsewhere doubles become integers of 64 bits one by one.
+  add_binary_one<IntFloorDivide, int32_t>(t, Opcode::floor_divide);
+  add_binary_one<IntRemainder, int32_t>(t, Opcode::remainder);
+#endif
+}
+
+}  // namespace FUNCNN_ISA
+}  // namespace funcnn::cpu::simd

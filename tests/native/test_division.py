@@ -1,0 +1,107 @@
+"""Quotients, remainders and complex products: vectors against the scalar functions and NumPy, bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from program import binary, supported
+
+import funcnn as fn
+from funcnn import _core
+
+SPECIAL = np.array(
+    [0, -0.0, 1, -1, 7, 0.1, -0.3, 2**24, 2**30, 1e-45, -1e-45, 3.4e38, -3.4e38, np.inf, -np.inf, np.nan], np.float32
+)
+
+
+def pairs() -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(0)
+    n = 5000
+    yield np.stack(np.meshgrid(SPECIAL, SPECIAL)).reshape(2, -1)
+    yield rng.integers(0, 1 << 32, (2, n), dtype=np.uint64).astype(np.uint32).view(np.float32)
+    yield (rng.normal(size=(2, n)) * 10.0 ** rng.integers(-6, 9, (2, n))).astype(np.float32)
+    divisor = rng.integers(1, 2000, n).astype(np.float32) * np.float32(0.1)  # multiples: quotients next to integers
+    yield np.stack([divisor * rng.integers(-3000, 3000, n).astype(np.float32), divisor])
+
+
+def results(name: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+    """With every instruction set, the baseline first."""
+    best, out = _core._instruction_set(), []
+    try:
+        for which in supported():
+            _core._set_instruction_set(which)
+            out.append(binary(name, a, b))
+    finally:
+        _core._set_instruction_set(best)
+    return out
+
+
+def same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    words = [x.view(np.uint32) for x in (a, b)]
+    return (words[0] == words[1]) | (np.isnan(a.view(np.float32)) & np.isnan(b.view(np.float32)))
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+def test_float_division(name):
+    for a, b in pairs():
+        baseline, *others = results(name, a, b)
+        for other in others:
+            assert np.all(same(baseline, other))
+        with np.errstate(all="ignore"):
+            ordinary = np.isfinite(a) & np.isfinite(b) & (np.abs(a.astype(np.float64) / b) < 2**29)
+            if name == "floor_divide":  # NumPy's float32 is off by one beside large quotients
+                expected = np.floor_divide(a.astype(np.float64), b).astype(np.float32)
+            else:
+                expected = np.remainder(a, b)
+        np.testing.assert_array_equal(baseline[ordinary], expected[ordinary])
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+def test_integer_division(name):
+    rng = np.random.default_rng(1)
+    edge = np.array([0, 1, -1, 2, -2, 7, 2**31 - 1, -(2**31), -(2**31) + 1, 65536, -3], np.int32)
+    wide = rng.integers(-(2**31), 2**31, (2, 4000)).astype(np.int32)
+    wide[1, ::2] >>= 20
+    for a, b in (np.stack(np.meshgrid(edge, edge)).reshape(2, -1), wide):
+        with np.errstate(all="ignore"):
+            expected = getattr(np, name)(a.astype(np.int64), b.astype(np.int64)).astype(np.int32)
+        for got in results(name, a, b):
+            np.testing.assert_array_equal(got, np.where(b == 0, 0, expected))
+
+
+def test_complex_products():
+    rng = np.random.default_rng(2)
+    wild = np.empty(SPECIAL.size**2, np.complex64)
+    wild.real, wild.imag = np.stack(np.meshgrid(SPECIAL, SPECIAL)).reshape(2, -1)
+    tame = (rng.normal(size=999) + 1j * rng.normal(size=999)).astype(np.complex64)
+    for a, b in ((wild, wild[::-1].copy()), (np.tile(wild, 4)[:999], tame), (tame, tame[::-1].copy())):
+        baseline, *others = results("multiply", a, b)
+        for other in others:
+            assert np.all(same(baseline.view(np.float32), other.view(np.float32)))
+        finite = np.isfinite(a) & np.isfinite(b)
+        exact = a[finite].astype(np.complex128) * b[finite]
+        with np.errstate(all="ignore"):
+            fits = (np.abs(exact.real) < 3e38) & (np.abs(exact.imag) < 3e38)
+        scale = np.abs(a[finite].astype(np.complex128)) * np.abs(b[finite].astype(np.complex128))
+        assert np.all(np.abs(baseline[finite] - exact)[fits] <= 2**-22 * scale[fits] + 1e-44)
+    infinite = np.asarray(fn.array([complex(np.inf, np.nan)] * 40) * fn.array([1 + 1j] * 40))
+    assert np.all(np.isinf(infinite.real) | np.isinf(infinite.imag))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "int64", "bool"])
+@pytest.mark.parametrize("n", [31, 32, 1024, 1025, 5000])
+def test_the_place_of_the_best_is_the_first(dtype, n):
+    rng = np.random.default_rng(n)
+    x = rng.integers(0, 2 if dtype == "bool" else 100, (4, n)).astype(dtype)
+    for name in ("argmax", "argmin"):
+        np.testing.assert_array_equal(np.asarray(getattr(fn, name)(fn.array(x), axis=1)), getattr(np, name)(x, 1))
+    if dtype.startswith("float"):
+        x[0, n // 2 :] = np.nan
+        x[1, -1] = np.nan
+        x[2] = -np.inf
+        x[3, : n // 2] = -0.0
+        x[3, n // 2 :] = 0.0
+        for name in ("argmax", "argmin"):
+            np.testing.assert_array_equal(np.asarray(getattr(fn, name)(fn.array(x), axis=1)), getattr(np, name)(x, 1))
