@@ -1,4 +1,5 @@
 // C++ exceptions as Python exceptions.
+#include "base/linalg_error.h"
 #include "bindings/bindings.h"
 
 namespace funcnn {
@@ -6,6 +7,7 @@ namespace {
 
 PyObject* axis_error = nullptr;
 PyObject* traced_value_error = nullptr;
+PyObject* linalg_error = nullptr;
 
 // Set the Python error of one of our exceptions; false if it is somebody else's.
 bool translate(const std::exception_ptr& exception) {
@@ -15,6 +17,8 @@ bool translate(const std::exception_ptr& exception) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an exception was announced but not set");
   } catch (const Interrupted&) {
     if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
+  } catch (const LinAlgError& e) {
+    PyErr_SetString(linalg_error, e.what());
   } catch (const ValueError& e) {
     PyErr_SetString(PyExc_ValueError, e.what());
   } catch (const TypeError& e) {
@@ -39,8 +43,9 @@ bool translate(const std::exception_ptr& exception) {
   return true;
 }
 
-PyObject* new_exception(nb::module_& m, const char* name, const char* doc, nb::object bases) {
-  std::string qualified = std::string("funcnn.") + name;
+PyObject* new_exception(nb::module_& m, const char* name, const char* doc, nb::object bases,
+                        const char* module = "funcnn.") {
+  std::string qualified = std::string(module) + name;
   nb::object made = nb::steal(PyErr_NewExceptionWithDoc(qualified.c_str(), doc, bases.ptr(), nullptr));
   if (!made.is_valid()) throw nb::python_error();
   m.attr(name) = made;
@@ -70,6 +75,11 @@ void bind_errors(nb::module_& m) {
                     "Raise where the value of an array is asked for while only its shape and dtype are known:\n"
                     "under `vmap` and `compile`.",
                     nb::make_tuple(nb::handle(PyExc_ValueError)));
+  linalg_error = new_exception(
+      m, "LinAlgError",
+      "Raise for a matrix that does not let a function of `linalg` compute its result: one that is singular, not\n"
+      "positive definite, infinite or NaN.",
+      nb::make_tuple(nb::handle(PyExc_ValueError)), "funcnn.linalg.");
   nb::register_exception_translator([](const std::exception_ptr& exception, void*) {
     if (!translate(exception)) std::rethrow_exception(exception);
   });

@@ -2,6 +2,7 @@
 #include <nanobind/stl/string.h>
 
 #include "bindings/define.h"
+#include "bindings/linalg.h"
 #include "bindings/sequence.h"
 #include "ops/dot.h"
 #include "ops/einsum.h"
@@ -155,6 +156,7 @@ void bind_linalg(nb::module_& m) {
               "\"ij,jk,kl->il\", fn.ones((2, 3)), fn.ones((3, 4)), fn.ones((4, 5))", "[(1, 2), (0, 1)]")
           .c_str());
   nb::module_ linalg = m.def_submodule("linalg", "Linear algebra; see funcnn.linalg.");
+  bind_factorisations(linalg);
   define_function(
       linalg, "norm",
       [](nb::handle x, nb::handle order, nb::handle axis, bool keepdims) {
@@ -163,8 +165,9 @@ void bind_linalg(nb::module_& m) {
       {"ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False",
        document("Compute a norm of vectors or matrices.",
                 "Args:\n    x: The array; integers become float32.\n"
-                "    ord: The order p of a vector norm (inf and -inf included), or 'fro'; default: the 2-norm of all "
-                "elements.\n"
+                "    ord: Of vectors the order p, inf and -inf included. Of matrices 'fro', 'nuc' (the sum of the singular "
+                "values), 2\n        or -2 (the largest, the smallest), 1 or -1 (of the sums of columns), inf or -inf (of "
+                "rows).\n        Default: the 2-norm of all elements.\n"
                 "    axis: The axis of vectors or the two axes of matrices; default: all.\n"
                 "    keepdims: Keep the reduced axes with length 1.",
                 "fn.linalg.norm(fn.array([3.0, 4.0]))", "array(5., dtype=float32)")},

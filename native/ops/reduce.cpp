@@ -9,6 +9,7 @@
 #include "graph/primitive.h"
 #include "ops/annotate.h"
 #include "ops/elementwise.h"
+#include "ops/linalg.h"
 #include "ops/pad.h"
 #include "ops/rules.h"
 #include "ops/views.h"
@@ -361,6 +362,26 @@ Array log_softmax(const Array& x, const AxisSet& axes) {
   return subtract(centred, log(reduce(ReduceOp::sum, exp(centred), over, true)));
 }
 
+namespace {
+
+// Two axes as the last two.
+Array moveaxis_to_end(const Array& x, int rows, int columns) {
+  Shape order;
+  for (int axis = 0; axis < int(x.ndim()); ++axis)
+    if (axis != rows && axis != columns) order.push_back(axis);
+  order.push_back(rows);
+  order.push_back(columns);
+  return transpose(x, order);
+}
+
+Shape sorted_axes(const Axes& axes) {
+  Shape sorted(axes.begin(), axes.end());
+  std::sort(sorted.begin(), sorted.end());
+  return sorted;
+}
+
+}  // namespace
+
 Array norm(const Array& x, std::optional<double> order, std::string_view named, const AxisSet& axes, bool keepdims) {
   if (is_half(x.dtype())) return astype(norm(astype(x, Dtype::float32), order, named, axes, keepdims), x.dtype());
   Array values = as_inexact(x);
@@ -381,11 +402,13 @@ Array norm(const Array& x, std::optional<double> order, std::string_view named, 
     Array squares = square(is_complex(values.dtype()) ? abs(values) : values);
     return sqrt(sum(squares, sorted, keepdims));
   };
-  if (!named.empty() && named != "fro")
-    throw ValueError(cat("norm: the order '", std::string(named), "' is not known; expected a number or 'fro'"));
-  if (named == "fro" && over.size() != 2) throw ValueError(cat("norm: 'fro' needs two axes, got ", over.size()));
-  if (!order || named == "fro") return two_norm();
-  double p = *order;
+  if (!named.empty() && named != "fro" && named != "nuc")
+    throw ValueError(cat("norm: the order '", std::string(named), "' is not known; expected a number, 'fro' or 'nuc'"));
+  if (!named.empty() && over.size() != 2)
+    throw ValueError(cat("norm: '", std::string(named), "' needs two axes, got ", over.size()));
+  if (over.size() == 2 && over[0] == over[1]) throw ValueError("norm: an axis is named twice");
+  if (named == "fro" || (!order && named.empty())) return two_norm();
+  double p = order.value_or(0);
   if (over.size() == 1) {
     if (p == 2) return two_norm();
     if (p == 1) return sum(absolute(), sorted, keepdims);
@@ -398,10 +421,17 @@ Array norm(const Array& x, std::optional<double> order, std::string_view named, 
     return power(total, constant(1 / p, total.dtype()));
   }
   if (over.size() != 2) throw ValueError(cat("norm: expected one axis or two, got ", over.size()));
+  if (named == "nuc" || std::abs(p) == 2) {
+    Array singular = svdvals("norm", moveaxis_to_end(values, over[0], over[1]));
+    Array size = named == "nuc" ? sum(singular, AxisSet{-1}, false)
+                 : p > 0        ? max(singular, AxisSet{-1}, false, {.initial = constant(0, singular.dtype())})
+                                : min(singular, AxisSet{-1}, false);
+    return keepdims ? expand_dims(size, sorted_axes(over)) : size;
+  }
   if (std::abs(p) != 1 && !std::isinf(p))
-    throw ValueError(cat("norm: the order ", p, " is not available for matrices; expected 1, -1, inf, -inf or 'fro'"));
+    throw ValueError(
+        cat("norm: the order ", p, " is not available for matrices; expected 1, -1, 2, -2, inf, -inf, 'fro' or 'nuc'"));
   // Sums of magnitudes along columns (order 1) or rows (inf), then the largest or smallest.
-  if (over[0] == over[1]) throw ValueError("norm: an axis is named twice");
   bool columns = !std::isinf(p);
   int64_t first = columns ? over[0] : over[1], second = columns ? over[1] : over[0];
   Array sums = sum(absolute(), AxisSet{first}, true);

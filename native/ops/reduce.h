@@ -45,7 +45,7 @@ Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Ar
 Array logsumexp(const Array& x, const AxisSet& axes, bool keepdims);
 Array softmax(const Array& x, const AxisSet& axes);
 Array log_softmax(const Array& x, const AxisSet& axes);
-// `named` is "fro" (matrices only) or empty; without an order, the 2-norm of all elements along the axes.
+// `named` is "fro" or "nuc" (matrices only) or empty; without an order, the 2-norm of all elements along the axes.
 Array norm(const Array& x, std::optional<double> order, std::string_view named, const AxisSet& axes, bool keepdims);
 
 }  // namespace funcnn

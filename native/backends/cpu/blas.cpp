@@ -13,16 +13,12 @@ using BlasInt = blasint;
 #endif
 
 namespace funcnn::cpu::blas {
-namespace {
 
-// Our thread pool shares the work out; the library must not start threads of its own.
 void single_threaded() {
 #if !defined(FUNCNN_ACCELERATE)
   [[maybe_unused]] static const bool once = (scipy_openblas_set_num_threads(1), true);
 #endif
 }
-
-}  // namespace
 
 template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, const T* a, MatrixLayout la, const T* b, MatrixLayout lb, T beta, T* c,
@@ -57,9 +53,39 @@ void gemv(int64_t m, int64_t k, const T* a, MatrixLayout la, const T* x, int64_t
   }
 }
 
+template <class T>
+void trsm(bool upper, Transposition transposition, bool unit_diagonal, int64_t n, int64_t k, const T* a, int64_t lda,
+          T* b, int64_t ldb) {
+  single_threaded();
+  auto uplo = upper ? CblasUpper : CblasLower;
+  auto trans = transposition == Transposition::none         ? CblasNoTrans
+               : transposition == Transposition::transposed ? CblasTrans
+                                                            : CblasConjTrans;
+  auto diag = unit_diagonal ? CblasUnit : CblasNonUnit;
+  const BlasInt nn = BlasInt(n), kk = BlasInt(k), la = BlasInt(lda), lb = BlasInt(ldb);
+  const T one = 1;
+  if constexpr (std::is_same_v<T, float>) {
+    if (k == 1)
+      BLAS(strsv)(CblasRowMajor, uplo, trans, diag, nn, a, la, b, lb);
+    else
+      BLAS(strsm)(CblasRowMajor, CblasLeft, uplo, trans, diag, nn, kk, one, a, la, b, lb);
+  } else if constexpr (std::is_same_v<T, double>) {
+    if (k == 1)
+      BLAS(dtrsv)(CblasRowMajor, uplo, trans, diag, nn, a, la, b, lb);
+    else
+      BLAS(dtrsm)(CblasRowMajor, CblasLeft, uplo, trans, diag, nn, kk, one, a, la, b, lb);
+  } else {
+    if (k == 1)
+      BLAS(ctrsv)(CblasRowMajor, uplo, trans, diag, nn, a, la, b, lb);
+    else
+      BLAS(ctrsm)(CblasRowMajor, CblasLeft, uplo, trans, diag, nn, kk, &one, a, la, b, lb);
+  }
+}
+
 #define INSTANTIATE(T)                                                                                              \
   template void gemm<T>(int64_t, int64_t, int64_t, const T*, MatrixLayout, const T*, MatrixLayout, T, T*, int64_t); \
-  template void gemv<T>(int64_t, int64_t, const T*, MatrixLayout, const T*, int64_t, T, T*);
+  template void gemv<T>(int64_t, int64_t, const T*, MatrixLayout, const T*, int64_t, T, T*);                        \
+  template void trsm<T>(bool, Transposition, bool, int64_t, int64_t, const T*, int64_t, T*, int64_t);
 INSTANTIATE(float)
 INSTANTIATE(double)
 INSTANTIATE(std::complex<float>)

@@ -1,0 +1,49 @@
+// The routines of LAPACK that kernels call, one signature for all element types. Matrices lie column by column, `ld`
+// apart. Each call runs on the calling thread alone. The result is LAPACK's `info`: 0, or what went wrong.
+#pragma once
+
+#include <complex>
+#include <cstdint>
+
+namespace funcnn::cpu::lapack {
+
+using Int = int32_t;
+
+template <class T>
+struct RealOf {
+  using type = T;
+};
+template <class T>
+struct RealOf<std::complex<T>> {
+  using type = T;
+};
+template <class T>
+using Real = typename RealOf<T>::type;
+
+// T: float, double, std::complex<float>.
+
+// A = U^H U of the upper, or L L^H of the lower triangle.
+template <class T>
+Int potrf(char uplo, Int n, T* a, Int ld);
+template <class T>
+Int getrf(Int m, Int n, T* a, Int ld, Int* pivots);
+// The inverse from the factors of getrf.
+template <class T>
+Int getri(Int n, T* a, Int ld, const Int* pivots);
+// R, and below it the reflectors of Q.
+template <class T>
+Int geqrf(Int m, Int n, T* a, Int ld, T* tau);
+// The first n columns of the product of k reflectors.
+template <class T>
+Int orgqr(Int m, Int n, Int k, T* a, Int ld, const T* tau);
+// Eigenvalues, and with job 'V' eigenvectors in place of a Hermitian matrix.
+template <class T>
+Int syevd(char job, char uplo, Int n, T* a, Int ld, Real<T>* w);
+// Singular values; job 'A': U and V^H square, 'S': as many as there are values, 'N': none. Destroys a.
+template <class T>
+Int gesdd(char job, Int m, Int n, T* a, Int ld, Real<T>* s, T* u, Int ldu, T* vh, Int ldv);
+// Eigenvalues and right eigenvectors (v null: without) as complex numbers. Destroys a.
+template <class T>
+Int geev(Int n, T* a, Int ld, std::complex<Real<T>>* w, std::complex<Real<T>>* v);
+
+}  // namespace funcnn::cpu::lapack
