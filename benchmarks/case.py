@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# In the order of the table's columns. torch.compile is torch with Inductor, where that works; optree has trees only.
-FRAMEWORKS = ("funcnn", "torch", "torch.compile", "jax", "mlx", "optree")
+# In the order of the table's columns. torch.compile is torch with Inductor, where that works; optree has trees only, NumPy
+# and SciPy are asked where a workload names them.
+FRAMEWORKS = ("funcnn", "torch", "torch.compile", "jax", "mlx", "numpy", "scipy", "optree")
 
 
 @dataclass(frozen=True)

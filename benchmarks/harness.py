@@ -111,6 +111,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "patterns",
         "cross_entropy",
         "gemm",
+        "linalg",
         "mlp_train",
         "per_example_grad",
         "checkpoint_train",

@@ -48,7 +48,7 @@ class Worker:
         gc.collect()
         start = time.perf_counter()
         module = importlib.import_module(f"benchmarks.{workload}")
-        arrays = tuple(f for f in FRAMEWORKS if f != "optree")
+        arrays = tuple(f for f in FRAMEWORKS if f not in ("numpy", "scipy", "optree"))
         if self.framework not in getattr(module, "FRAMEWORKS", arrays):
             return None
         self.case = module.build(row, self.framework)
