@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "backends/reference/conv.h"
 #include "backends/reference/element.h"
 #include "ops/argreduce.h"
 #include "ops/bits.h"
@@ -459,6 +460,9 @@ void random_fold_in(const Primitive&, Layouts in, Layouts, Pointers at) {
 PrimitiveFn find_primitive(std::string_view name) {
   static const std::map<std::string_view, PrimitiveFn> table = {
       {"dot", dot},
+      {"conv_general", conv},
+      {"conv_weight_gradient", conv_weight_gradient},
+      {"sum_windows", sum_windows},
       {"concatenate", concatenate},
       {"pad", pad},
       {"slice_update", slice_update},

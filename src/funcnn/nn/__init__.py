@@ -69,6 +69,7 @@ from ._embedding import Embedding
 from ._layer import Layer, Params
 from ._linear import Identity, Linear
 from ._norm import BatchNorm, LayerNorm, RMSNorm
+from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from ._tie import Tied, Trainable, tie, trainable
 from ._view import View
 
@@ -111,6 +112,9 @@ __all__ = [
     "Tied",
     "Trainable",
     "View",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "celu",
     "elu",
     "gelu",
@@ -125,6 +129,9 @@ __all__ = [
     "log_sigmoid",
     "log_softmax",
     "losses",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "mish",
     "prelu",
     "relu",

@@ -1,0 +1,193 @@
+"""A training step of a convolutional network: batch 32 of 32 x 32 x 3; three 3 x 3 convolutions with 32, 64 and 128
+channels, the last two pooled; a linear layer; cross entropy, SGD with momentum."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from .case import Case, losses
+
+ROWS = {"cnn_train": "ms"}
+CHANNELS = (3, 32, 64, 128)
+RATE, MOMENTUM = 0.01, 0.9
+
+
+def data():
+    rng = np.random.default_rng(0)
+    weights = [
+        rng.normal(0, (2 / (9 * i)) ** 0.5, (o, 3, 3, i)).astype(np.float32) for i, o in itertools.pairwise(CHANNELS)
+    ]
+    weights.append(rng.normal(0, (8 * 8 * 128) ** -0.5, (10, 8 * 8 * 128)).astype(np.float32))
+    x = rng.normal(size=(32, 32, 32, 3)).astype(np.float32)
+    y = rng.integers(0, 10, 32).astype(np.int32)
+    return weights, x, y
+
+
+def build(row: str, framework: str) -> Case:
+    step = {"funcnn": _funcnn, "jax": _jax, "mlx": _mlx, "torch": _torch, "torch.compile": _torch_compile}[framework]()
+    return Case(step, losses(step))
+
+
+def _funcnn():
+    import funcnn as fn
+    from funcnn import nn, optim
+
+    weights, x, y = data()
+    x, y = fn.array(x), fn.array(y)
+    params = tuple({"weight": fn.array(w), "bias": fn.zeros(w.shape[0])} for w in weights)
+    opt = optim.sgd(RATE, momentum=MOMENTUM)
+    state = opt.init(params)
+
+    def loss_fn(params, x, y):
+        for i, layer in enumerate(params[:-1]):
+            x = nn.relu(fn.conv2d(x, layer["weight"], padding=1) + layer["bias"])
+            if i > 0:
+                x = nn.max_pool2d(x, 2)
+        logits = x.reshape(x.shape[0], -1) @ params[-1]["weight"].T + params[-1]["bias"]
+        return nn.losses.cross_entropy(logits, y).mean()
+
+    @fn.compile(donate=("params", "state"))
+    def train(params, state, x, y):
+        loss, grads = fn.value_and_grad(loss_fn)(params, x, y)
+        delta, state = opt.update(grads, state, params)
+        return optim.apply_updates(params, delta), state, loss
+
+    def step():
+        nonlocal params, state
+        params, state, loss = train(params, state, x, y)
+        fn.eval(params, state, loss)
+        return loss
+
+    return step
+
+
+def _jax():
+    import functools
+
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    weights, x, y = data()
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    kernels = [w.transpose(1, 2, 3, 0) if w.ndim == 4 else w.T for w in weights]
+    params = [(jnp.asarray(w), jnp.zeros(w.shape[-1])) for w in kernels]
+    opt = optax.sgd(RATE, MOMENTUM)
+    state = opt.init(params)
+
+    def loss_fn(params, x, y):
+        for i, (weight, bias) in enumerate(params[:-1]):
+            x = jax.lax.conv_general_dilated(x, weight, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+            x = jax.nn.relu(x + bias)
+            if i > 0:
+                x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        weight, bias = params[-1]
+        logits = x.reshape(x.shape[0], -1) @ weight + bias
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def train(params, state, x, y):
+        loss, grads = jax.value_and_grad(loss_fn)(params, x, y)
+        delta, state = opt.update(grads, state, params)
+        return optax.apply_updates(params, delta), state, loss
+
+    def step():
+        nonlocal params, state
+        params, state, loss = jax.block_until_ready(train(params, state, x, y))
+        return loss
+
+    return step
+
+
+def _mlx():
+    import functools
+
+    import mlx.core as mx
+    import mlx.nn as nn
+    import mlx.optimizers as optim
+
+    class Network(nn.Module):
+        def __init__(self, weights):
+            super().__init__()
+            self.convs = [nn.Conv2d(w.shape[-1], w.shape[0], 3, padding=1) for w in weights[:-1]]
+            self.head = nn.Linear(weights[-1].shape[1], 10)
+            for layer, weight in zip([*self.convs, self.head], weights, strict=True):
+                layer.weight, layer.bias = mx.array(weight), mx.zeros(weight.shape[0])
+            self.pool = nn.MaxPool2d(2)
+
+        def __call__(self, x):
+            for i, conv in enumerate(self.convs):
+                x = nn.relu(conv(x))
+                if i > 0:
+                    x = self.pool(x)
+            return self.head(x.reshape(x.shape[0], -1))
+
+    weights, x, y = data()
+    x, y = mx.array(x), mx.array(y)
+    model = Network(weights)
+    opt = optim.SGD(RATE, MOMENTUM)
+    opt.init(model.trainable_parameters())
+    state = [model.state, opt.state]
+
+    def loss_fn(model, x, y):
+        return nn.losses.cross_entropy(model(x), y, reduction="mean")
+
+    @functools.partial(mx.compile, inputs=state, outputs=state)
+    def train(x, y):
+        loss, grads = nn.value_and_grad(model, loss_fn)(model, x, y)
+        opt.update(model, grads)
+        return loss
+
+    def step():
+        loss = train(x, y)
+        mx.eval(state, loss)
+        return loss.item()
+
+    return step
+
+
+def _torch(compiled=False):
+    import torch
+    from torch import nn
+
+    class Rows(nn.Module):
+        """Channels last, as the weights of the linear layer are ordered."""
+
+        def forward(self, x):
+            return x.permute(0, 2, 3, 1).flatten(1)
+
+    weights, x, y = data()
+    x, y = torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(y).long()
+    convs = [nn.Conv2d(w.shape[-1], w.shape[0], 3, padding=1) for w in weights[:-1]]
+    head = nn.Linear(weights[-1].shape[1], 10)
+    with torch.no_grad():
+        for layer, weight in zip([*convs, head], weights, strict=True):
+            weight = torch.from_numpy(weight)
+            layer.weight.copy_(weight.permute(0, 3, 1, 2) if weight.ndim == 4 else weight)
+            layer.bias.zero_()
+    layers = [convs[0], nn.ReLU()]
+    for conv in convs[1:]:
+        layers += [conv, nn.ReLU(), nn.MaxPool2d(2)]
+    model = nn.Sequential(*layers, Rows(), head).to(memory_format=torch.channels_last)
+    opt = torch.optim.SGD(model.parameters(), RATE, MOMENTUM, fused=True)
+
+    def loss_fn(x, y):
+        return nn.functional.cross_entropy(model(x), y)
+
+    if compiled:
+        loss_fn = torch.compile(loss_fn)
+
+    def step():
+        opt.zero_grad()
+        loss = loss_fn(x, y)
+        loss.backward()
+        opt.step()
+        return loss.detach()
+
+    return step
+
+
+def _torch_compile():
+    return _torch(compiled=True)

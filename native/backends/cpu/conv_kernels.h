@@ -1,0 +1,121 @@
+// What the kernels of convolutions share: how the work is cut, and when an epilogue can run.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "backends/cpu/conv.h"
+#include "backends/cpu/interpreter.h"
+#include "base/thread_pool.h"
+
+namespace funcnn::cpu {
+
+// Each for the operands and the element type of `problem`; null where another kernel has to do it.
+template <class S>
+std::unique_ptr<HostKernel> make_tiled_conv(const ConvProblem& problem, const KernelProgram* epilogue);
+template <class S>
+std::unique_ptr<HostKernel> make_lane_conv(const ConvProblem& problem, const KernelProgram* epilogue);
+template <class S>
+std::unique_ptr<HostKernel> make_plain_conv(const ConvProblem& problem, const KernelProgram* epilogue);
+template <class S>
+std::unique_ptr<HostKernel> make_tiled_conv_weight(const ConvProblem& problem, const KernelProgram* epilogue);
+template <class S>
+std::unique_ptr<HostKernel> make_lane_conv_weight(const ConvProblem& problem, const KernelProgram* epilogue);
+template <class S>
+std::unique_ptr<HostKernel> make_plain_conv_weight(const ConvProblem& problem, const KernelProgram* epilogue);
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How many pieces of work there should be. Like all of the division, it depends on shapes only.
+inline int64_t wanted_pieces(double work) { return work < 1.5e6 ? 1 : work < 1e7 ? 2 : work < 1.3e8 ? 8 : 16; }
+
+// Outputs in blocks of a row, rows in strips.
+struct ConvStrips {
+  int64_t block, blocks;  // of outputs of a phase
+  int64_t strip, strips;  // of rows
+
+  // `unit`: rows of a tile; bytes of the input and of the output for a position of a row.
+  ConvStrips(const ConvProblem& p, int64_t unit, int64_t input_bytes, int64_t output_bytes);
+  ConvBlock outputs(int64_t b) const { return {b * block, (b + 1) * block}; }
+};
+
+// Runs a program on outputs once they are complete.
+class ConvEpilogue {
+ public:
+  explicit ConvEpilogue(const KernelProgram* program) {
+    if (program) program_.emplace(*program);
+  }
+
+  // Begin a run in which each of `parts` is computed in `pieces` pieces.
+  void start(int64_t parts, int64_t pieces) {
+    left_.reset();
+    if (!program_ || pieces == 1) return;
+    left_.reset(new std::atomic<int32_t>[size_t(parts)]);
+    for (int64_t i = 0; i < parts; ++i) left_[size_t(i)] = int32_t(pieces);
+  }
+  // A piece of the part is there; whether it was the last.
+  bool finished(int64_t part) {
+    return program_ && (!left_ || left_[size_t(part)].fetch_sub(1, std::memory_order_acq_rel) == 1);
+  }
+  // The outputs of these rows, from the first result on.
+  void run(const ConvProblem& p, std::span<std::byte* const> results, int64_t first, int64_t last, ConvBlock block) {
+    const ConvAxis& a = p.axes[2];
+    int64_t channels = p.groups * p.out_channels, row = a.out * channels;
+    int64_t begin = block.begin * a.step, end = std::min(block.end * a.step, a.out);
+    if (end - begin == a.out) {
+      program_->run_range(results, first * row, last * row);
+    } else {
+      for (int64_t r = first; r < last; ++r)
+        program_->run_range(results, r * row + begin * channels, r * row + end * channels);
+    }
+  }
+  // All of so many elements.
+  void run_all(std::span<std::byte* const> results, int64_t count) {
+    if (!program_) return;
+    parallel_for(count, 16384, [&](int64_t begin, int64_t end) { program_->run_range(results, begin, end); });
+  }
+
+ private:
+  std::optional<PreparedProgram> program_;
+  std::unique_ptr<std::atomic<int32_t>[]> left_;
+};
+
+// Rows of a tile: `most` at a time, as even as they come.
+template <class F>
+void for_each_tile(int64_t count, int64_t most, F&& f) {
+  int64_t tiles = ceil_div(count, most);
+  for (int64_t i = 0, at = 0; i < tiles; ++i) {
+    int64_t rows = count / tiles + (i < count % tiles ? 1 : 0);
+    f(at, int(rows));
+    at += rows;
+  }
+}
+
+template <class S, class T>
+void narrow_rows(const T* from, int64_t rows, int64_t columns, int64_t pitch, S* to, int64_t leading) {
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j) to[i * leading + j] = S(from[i * pitch + j]);
+}
+
+// Whether no output has more than one channel of the input: groups of one channel, or one channel in all, whose
+// positions follow each other.
+inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes) {
+  if (p.in_channels != 1) return false;
+  if (p.groups > 1) return p.out_channels < lanes;
+  return p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
+}
+
+// Scratch memory of so many elements.
+template <class T>
+size_t conv_bytes(int64_t count) {
+  return (size_t(count) * sizeof(T) + 63) / 64 * 64 + 64;
+}
+template <class T>
+T* aligned_scratch(std::byte* scratch) {
+  return reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(scratch) + 63) & ~uintptr_t(63));
+}
+
+}  // namespace funcnn::cpu

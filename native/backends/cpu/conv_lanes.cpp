@@ -1,0 +1,155 @@
+// Convolutions in which no channel of the result has more than one channel of the input: a vector of channels at a time
+// (depthwise), or, where there is one channel in all, a vector of positions.
+#include "backends/cpu/conv_input.h"
+#include "backends/cpu/conv_kernels.h"
+#include "backends/cpu/conv_taps.h"
+
+namespace funcnn::cpu {
+namespace {
+
+template <class S>
+class LaneConv final : public HostKernel {
+ public:
+  using T = ConvSum<S>;
+
+  LaneConv(const ConvProblem& problem, const KernelProgram* epilogue)
+      : table_(*conv_table()),
+        loops_(table_.loops<T>()),
+        p_(problem),
+        planar_(p_.groups == 1),
+        channels_(p_.groups * p_.out_channels),
+        input_(p_, planar_ ? 1 : loops_.lanes, !planar_ && p_.out_channels == 1 && channels_ % loops_.lanes == 0,
+               planar_ ? loops_.lanes : 0),
+        taps_(p_, 1, 0),
+        strips_(p_, planar_ ? loops_.rows * loops_.lanes : loops_.rows, loops_.lanes * int64_t(sizeof(T)),
+                channels_ * int64_t(sizeof(S))),
+        epilogue_(epilogue) {
+    vectors_ = planar_ ? 1 : ceil_div(channels_, loops_.lanes);
+    int64_t items = strips_.strips * strips_.blocks;
+    int64_t cuts = std::clamp<int64_t>(ceil_div(wanted_pieces(p_.work()), items), 1, vectors_);
+    vectors_each_ = ceil_div(vectors_, cuts);
+    cuts_ = ceil_div(vectors_, vectors_each_);
+  }
+
+  // The weight, a vector for each tap and vector of channels.
+  size_t scratch_bytes() const override { return conv_bytes<T>(vectors_ * taps_.size() * loops_.lanes); }
+
+  void run(std::span<std::byte* const> operands) override {
+    const S* x = reinterpret_cast<const S*>(operands[0]);
+    S* y = reinterpret_cast<S*>(operands[2]);
+    T* packed = aligned_scratch<T>(operands.back());
+    std::span<std::byte* const> results = operands.subspan(2, operands.size() - 3);
+    pack(reinterpret_cast<const S*>(operands[1]), packed);
+    int64_t parts = strips_.strips * strips_.blocks;
+    epilogue_.start(parts, cuts_);
+    parallel_for(parts * cuts_, 1, [&](int64_t begin, int64_t end) {
+      ConvInput<S> input = input_;
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t part = i / cuts_, cut = i % cuts_;
+        int64_t first = part / strips_.blocks * strips_.strip;
+        int64_t last = std::min(first + strips_.strip, p_.rows());
+        ConvBlock block = strips_.outputs(part % strips_.blocks);
+        for (int64_t v = cut * vectors_each_; v < std::min(vectors_, (cut + 1) * vectors_each_); ++v) {
+          int64_t channel = v * loops_.lanes, count = std::min<int64_t>(loops_.lanes, channels_ - channel);
+          input.load(table_, x, first, last, block,
+                     planar_ ? ConvChannels{0, 1, 1, 1} : ConvChannels{channel, count, p_.out_channels, loops_.lanes});
+          for (int64_t row = first; row < last; ++row)
+            compute(input, row, block, packed + v * taps_.size() * loops_.lanes, count, y + channel);
+        }
+        if (epilogue_.finished(part)) epilogue_.run(p_, results, first, last, block);
+      }
+    });
+  }
+
+ private:
+  void pack(const S* weight, T* packed) const {
+    const ConvStrides& w = p_.weight;
+    parallel_for(vectors_, std::max<int64_t>(1, 1024 / (taps_.size() + 1)), [&](int64_t begin, int64_t end) {
+      for (int64_t v = begin; v < end; ++v)
+        taps_.for_each([&](int64_t step, int64_t d, int64_t h, int64_t k) {
+          const S* from = weight + d * w.spatial[0] + h * w.spatial[1] + k * w.spatial[2];
+          T* to = packed + (v * taps_.size() + step) * loops_.lanes;
+          for (int64_t q = 0; q < loops_.lanes; ++q) {
+            int64_t channel = planar_ ? 0 : v * loops_.lanes + q;
+            to[q] = channel < channels_ ? T(from[channel * w.first]) : T(0);
+          }
+        });
+    });
+  }
+
+  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, const T* packed, int64_t count, S* y) const {
+    const ConvAxis& a = p_.axes[2];
+    ConvRow at(p_, row);
+    int64_t phase[3] = {at.place[0] % p_.axes[0].step, at.place[1] % p_.axes[1].step, 0};
+    thread_local std::vector<ConvRun<T>> runs;
+    for (; phase[2] < int64_t(a.phases.size()); ++phase[2]) {
+      int64_t outputs = std::min(block.end, a.phases[size_t(phase[2])].count) - block.begin;
+      if (outputs <= 0) continue;
+      S* out = y + (row * a.out + block.begin * a.step + phase[2]) * channels_;
+      runs.clear();
+      input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
+        const T* b = packed + taps_.begin(phase, d, h) * loops_.lanes;
+        for (const ConvTap& tap : a.phases[size_t(phase[2])].taps) {
+          runs.push_back({input.row(slot) + (tap.offset - a.lowest) * input.position(), b});
+          b += loops_.lanes;
+        }
+      });
+      if (planar_) {
+        positions(runs, outputs, out);
+      } else {
+        tiles(runs, outputs, a.move * input.position(), count, out, channels_ * a.step);
+      }
+    }
+  }
+
+  // Rows of lanes: channels of a position, `leading` apart in the output.
+  void tiles(const std::vector<ConvRun<T>>& runs, int64_t outputs, int64_t step, int64_t count, S* out,
+             int64_t leading) const {
+    for_each_tile(outputs, loops_.rows, [&](int64_t first, int rows) {
+      if constexpr (std::is_same_v<S, T>) {
+        if (count == loops_.lanes)
+          return loops_.each(rows, runs.data(), int64_t(runs.size()), first * step, step, out + first * leading,
+                             leading);
+      }
+      alignas(64) T sums[kMostConvRows * 64];
+      loops_.each(rows, runs.data(), int64_t(runs.size()), first * step, step, sums, 64);
+      narrow_rows(sums, rows, count, 64, out + first * leading, leading);
+    });
+  }
+
+  // Rows of lanes that are positions, side by side in the output.
+  void positions(const std::vector<ConvRun<T>>& runs, int64_t outputs, S* out) const {
+    int64_t lanes = loops_.lanes;
+    for_each_tile(ceil_div(outputs, lanes), loops_.rows, [&](int64_t first, int rows) {
+      alignas(64) T sums[kMostConvRows * 64];
+      loops_.each(rows, runs.data(), int64_t(runs.size()), first * lanes, lanes, sums, lanes);
+      int64_t count = std::min(rows * lanes, outputs - first * lanes);
+      for (int64_t i = 0; i < count; ++i) out[first * lanes + i] = S(sums[i]);
+    });
+  }
+
+  const ConvTable& table_;
+  const ConvLoops<T>& loops_;
+  ConvProblem p_;
+  bool planar_;
+  int64_t channels_;
+  ConvInput<S> input_;
+  ConvTaps taps_;
+  ConvStrips strips_;
+  int64_t vectors_, vectors_each_, cuts_;
+  ConvEpilogue epilogue_;
+};
+
+}  // namespace
+
+template <class S>
+std::unique_ptr<HostKernel> make_lane_conv(const ConvProblem& p, const KernelProgram* epilogue) {
+  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes)) return nullptr;
+  return std::make_unique<LaneConv<S>>(p, epilogue);
+}
+template std::unique_ptr<HostKernel> make_lane_conv<float>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_lane_conv<double>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_lane_conv<float16_t>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_lane_conv<bfloat16_t>(const ConvProblem&, const KernelProgram*);
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,164 @@
+// The gradient by the weight of convolutions that go by lanes: a vector of channels, or of positions that are added up
+// in the end, for several taps at once.
+#include <vector>
+
+#include "backends/cpu/conv_input.h"
+#include "backends/cpu/conv_kernels.h"
+#include "backends/cpu/conv_taps.h"
+
+namespace funcnn::cpu {
+namespace {
+
+template <class S>
+class LaneConvWeight final : public HostKernel {
+ public:
+  using T = ConvSum<S>;
+
+  LaneConvWeight(const ConvProblem& problem, const KernelProgram* epilogue)
+      : table_(*conv_table()),
+        loops_(table_.loops<T>()),
+        p_(problem),
+        planar_(p_.groups == 1),
+        channels_(p_.groups * p_.out_channels),
+        input_(p_, planar_ ? 1 : loops_.lanes, !planar_ && p_.out_channels == 1 && channels_ % loops_.lanes == 0,
+               planar_ ? loops_.lanes : 0),
+        taps_(p_, 1, 0),
+        strips_(p_, planar_ ? loops_.lanes : 1, (planar_ ? 1 : loops_.lanes) * int64_t(sizeof(T)),
+                (planar_ ? 1 : loops_.lanes) * int64_t(sizeof(T))),
+        epilogue_(epilogue) {
+    vectors_ = planar_ ? 1 : ceil_div(channels_, loops_.lanes);
+    int64_t pieces = wanted_pieces(p_.work()), parts = strips_.strips * strips_.blocks;
+    sums_ = std::clamp<int64_t>(ceil_div(pieces, vectors_), 1, parts);
+    parts_each_ = ceil_div(parts, sums_);
+    sums_ = ceil_div(parts, parts_each_);
+  }
+
+  size_t scratch_bytes() const override { return conv_bytes<T>(sums_ * size()); }
+
+  void run(std::span<std::byte* const> operands) override {
+    const S* x = reinterpret_cast<const S*>(operands[0]);
+    const S* y = reinterpret_cast<const S*>(operands[1]);
+    S* out = reinterpret_cast<S*>(operands[2]);
+    T* sums = aligned_scratch<T>(operands.back());
+    int64_t parts = strips_.strips * strips_.blocks;
+    parallel_for(sums_ * vectors_, 1, [&](int64_t begin, int64_t end) {
+      ConvInput<S> input = input_;
+      for (int64_t i = begin; i < end; ++i) {
+        T* into = sums + i * vector_size();
+        std::fill_n(into, vector_size(), T(0));
+        int64_t first = i / vectors_ * parts_each_, last = std::min(parts, first + parts_each_);
+        for (int64_t part = first; part < last; ++part) add_part(input, x, y, part, i % vectors_, into);
+      }
+    });
+    unpack(sums, out);
+    epilogue_.run_all(operands.subspan(2, operands.size() - 3), channels_ * p_.weight.first);
+  }
+
+ private:
+  int64_t vector_size() const { return taps_.size() * loops_.lanes; }
+  int64_t size() const { return vectors_ * vector_size(); }
+
+  void add_part(ConvInput<S>& input, const S* x, const S* y, int64_t part, int64_t vector, T* into) const {
+    const ConvAxis& a = p_.axes[2];
+    int64_t lanes = loops_.lanes, channel = vector * lanes, count = std::min<int64_t>(lanes, channels_ - channel);
+    int64_t first = part / strips_.blocks * strips_.strip, last = std::min(first + strips_.strip, p_.rows());
+    ConvBlock block = strips_.outputs(part % strips_.blocks);
+    input.load(table_, x, first, last, block,
+               planar_ ? ConvChannels{0, 1, 1, 1} : ConvChannels{channel, count, p_.out_channels, lanes});
+    thread_local Arena rows;
+    T* packed = reinterpret_cast<T*>(rows.get(size_t((block.end - block.begin + lanes) * lanes) * sizeof(T)));
+    std::vector<const T*> at;
+    for (int64_t row = first; row < last; ++row) {
+      ConvRow place(p_, row);
+      int64_t phase[3] = {place.place[0] % p_.axes[0].step, place.place[1] % p_.axes[1].step, 0};
+      const S* from = y + place.n * p_.y.first + place.place[0] * p_.y.spatial[0] + place.place[1] * p_.y.spatial[1] +
+                      block.begin * a.step * p_.y.spatial[2] + channel * p_.y.last;
+      for (; phase[2] < int64_t(a.phases.size()); ++phase[2], from += p_.y.spatial[2]) {
+        const ConvPhase& along = a.phases[size_t(phase[2])];
+        int64_t outputs = std::min(block.end, along.count) - block.begin;
+        if (outputs <= 0 || along.taps.empty()) continue;
+        int64_t steps = pack(from, outputs, count, packed);
+        // Taps that follow each other in the sums go together.
+        int64_t start = 0;
+        auto flush = [&] {
+          if (!at.empty())
+            loops_.each_across(int(at.size()), at.data(), packed, steps, planar_ ? lanes : a.move * input.position(),
+                               lanes, into + start * lanes);
+          at.clear();
+        };
+        input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
+          int64_t step = taps_.begin(phase, d, h);
+          for (const ConvTap& tap : along.taps) {
+            if (at.size() == size_t(loops_.rows) || step != start + int64_t(at.size())) flush();
+            if (at.empty()) start = step;
+            at.push_back(input.row(slot) + (tap.offset - a.lowest) * input.position());
+            ++step;
+          }
+        });
+        flush();
+      }
+    }
+  }
+
+  // Outputs of a phase in rows of lanes; how many rows.
+  int64_t pack(const S* from, int64_t outputs, int64_t count, T* to) const {
+    int64_t step = p_.axes[2].step * p_.y.spatial[2], lanes = loops_.lanes;
+    if (planar_) {
+      int64_t rows = ceil_div(outputs, lanes);
+      for (int64_t i = 0; i < outputs; ++i) to[i] = T(from[i * step]);
+      std::fill(to + outputs, to + rows * lanes, T(0));
+      return rows;
+    }
+    for (int64_t i = 0; i < outputs; ++i, from += step, to += lanes) {
+      for (int64_t q = 0; q < count; ++q) to[q] = T(from[q * p_.y.last]);
+      std::fill(to + count, to + lanes, T(0));
+    }
+    return outputs;
+  }
+
+  void unpack(const T* sums, S* out) const {
+    const ConvStrides& w = p_.weight;
+    std::fill_n(out, channels_ * w.first, S(0));
+    auto total = [&](int64_t i) {
+      T sum = sums[i];
+      for (int64_t s = 1; s < sums_; ++s) sum += sums[s * size() + i];
+      return sum;
+    };
+    taps_.for_each([&](int64_t step, int64_t d, int64_t h, int64_t k) {
+      S* at = out + d * w.spatial[0] + h * w.spatial[1] + k * w.spatial[2];
+      if (planar_) {
+        T sum = 0;
+        for (int64_t q = 0; q < loops_.lanes; ++q) sum += total(step * loops_.lanes + q);
+        *at = S(sum);
+        return;
+      }
+      for (int64_t c = 0; c < channels_; ++c)
+        at[c * w.first] = S(total(c / loops_.lanes * vector_size() + step * loops_.lanes + c % loops_.lanes));
+    });
+  }
+
+  const ConvTable& table_;
+  const ConvLoops<T>& loops_;
+  ConvProblem p_;
+  bool planar_;
+  int64_t channels_;
+  ConvInput<S> input_;
+  ConvTaps taps_;
+  ConvStrips strips_;
+  int64_t vectors_, sums_, parts_each_;
+  ConvEpilogue epilogue_;
+};
+
+}  // namespace
+
+template <class S>
+std::unique_ptr<HostKernel> make_lane_conv_weight(const ConvProblem& p, const KernelProgram* epilogue) {
+  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes)) return nullptr;
+  return std::make_unique<LaneConvWeight<S>>(p, epilogue);
+}
+template std::unique_ptr<HostKernel> make_lane_conv_weight<float>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_lane_conv_weight<double>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_lane_conv_weight<float16_t>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_lane_conv_weight<bfloat16_t>(const ConvProblem&, const KernelProgram*);
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,172 @@
+// Convolutions by tiles: positions of a row of the output by a panel of its channels.
+#include "backends/cpu/conv_input.h"
+#include "backends/cpu/conv_kernels.h"
+#include "backends/cpu/conv_taps.h"
+
+namespace funcnn::cpu {
+
+ConvStrips::ConvStrips(const ConvProblem& p, int64_t unit, int64_t input_bytes, int64_t output_bytes) {
+  constexpr int64_t longest = 24, budget = 256 << 10;
+  const ConvAxis& a = p.axes[2];
+  int64_t outputs = ceil_div(a.out, a.step);
+  blocks = outputs > (longest + 6) * unit ? ceil_div(outputs, longest * unit) : 1;
+  block = blocks == 1 ? outputs : ceil_div(ceil_div(outputs, blocks), unit) * unit;
+  blocks = ceil_div(outputs, block);
+  int64_t rows = p.rows(), image = p.axes[0].out * p.axes[1].out;
+  int64_t input = (block * a.move + a.highest - a.lowest) * input_bytes * ceil_div(p.axes[1].move, p.axes[1].step);
+  int64_t fitting = budget / std::max<int64_t>(1, input + block * a.step * output_bytes);
+  int64_t pieces = wanted_pieces(p.work());
+  strip = pieces == 1 ? rows : std::min(ceil_div(rows * blocks, pieces), std::max<int64_t>(1, fitting));
+  strip = std::clamp<int64_t>(strip, 1, rows);
+  // Whole images, or an image in even strips.
+  strip = strip >= image ? strip / image * image : ceil_div(image, ceil_div(image, strip));
+  strips = ceil_div(rows, strip);
+}
+
+namespace {
+
+template <class S>
+class TiledConv final : public HostKernel {
+ public:
+  using T = ConvSum<S>;
+
+  TiledConv(const ConvProblem& problem, const KernelProgram* epilogue)
+      : table_(*conv_table()),
+        loops_(table_.loops<T>()),
+        p_(problem),
+        input_(p_, p_.in_channels, true, 0),
+        taps_(p_, p_.in_channels, input_.position()),
+        strips_(p_, loops_.rows, p_.in_channels * int64_t(sizeof(T)), p_.groups * p_.out_channels * int64_t(sizeof(S))),
+        epilogue_(epilogue) {
+    panels_ = ceil_div(p_.out_channels, loops_.panel);
+    int64_t items = strips_.strips * strips_.blocks * p_.groups;
+    int64_t cuts = std::clamp<int64_t>(ceil_div(wanted_pieces(p_.work()), items), 1, panels_);
+    panels_each_ = ceil_div(panels_, cuts);
+    cuts_ = ceil_div(panels_, panels_each_);
+  }
+
+  // The weight in panels.
+  size_t scratch_bytes() const override { return conv_bytes<T>(p_.groups * panels_ * taps_.size() * loops_.panel); }
+
+  void run(std::span<std::byte* const> operands) override {
+    const S* x = reinterpret_cast<const S*>(operands[0]);
+    const S* weight = reinterpret_cast<const S*>(operands[1]);
+    S* y = reinterpret_cast<S*>(operands[2]);
+    T* packed = aligned_scratch<T>(operands.back());
+    std::span<std::byte* const> results = operands.subspan(2, operands.size() - 3);
+    pack(weight, packed);
+    int64_t parts = strips_.strips * strips_.blocks, pieces = p_.groups * cuts_;
+    epilogue_.start(parts, pieces);
+    parallel_for(parts * pieces, 1, [&](int64_t begin, int64_t end) {
+      ConvInput<S> input = input_;
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t part = i / pieces, group = i % pieces / cuts_, cut = i % cuts_;
+        int64_t first = part / strips_.blocks * strips_.strip;
+        int64_t last = std::min(first + strips_.strip, p_.rows());
+        ConvBlock block = strips_.outputs(part % strips_.blocks);
+        input.load(table_, x, first, last, block, {group * p_.in_channels, p_.in_channels, 1, p_.in_channels});
+        for (int64_t j = cut * panels_each_; j < std::min(panels_, (cut + 1) * panels_each_); ++j)
+          for (int64_t row = first; row < last; ++row)
+            compute(input, row, block, packed + (group * panels_ + j) * taps_.size() * loops_.panel,
+                    std::min<int64_t>(loops_.panel, p_.out_channels - j * loops_.panel),
+                    y + group * p_.out_channels + j * loops_.panel);
+        if (epilogue_.finished(part)) epilogue_.run(p_, results, first, last, block);
+      }
+    });
+  }
+
+ private:
+  void pack(const S* weight, T* packed) const {
+    auto& packing = table_.packing<S>();
+    const ConvStrides& w = p_.weight;
+    // Taps of a row that follow each other in the weight are packed as one.
+    bool joined = w.spatial[2] == p_.in_channels * w.last || p_.axes[2].kernel == 1;
+    int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, taps_.size() * loops_.panel));
+    parallel_for(p_.groups * panels_, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t group = i / panels_, channel = i % panels_ * loops_.panel;
+        int64_t columns = std::min<int64_t>(loops_.panel, p_.out_channels - channel);
+        const S* from = weight + (group * p_.out_channels + channel) * w.first;
+        T* to = packed + i * taps_.size() * loops_.panel;
+        int64_t step = 0, length = 0, place = 0;
+        auto flush = [&] {
+          if (length) packing.pack({from + place, w.last, w.first}, length, columns, to + step * loops_.panel);
+          length = 0;
+        };
+        taps_.for_each([&](int64_t at, int64_t d, int64_t h, int64_t k) {
+          int64_t offset = d * w.spatial[0] + h * w.spatial[1] + k * w.spatial[2];
+          bool follows = joined && length && at == step + length && offset == place + length * w.last;
+          if (!follows) {
+            flush();
+            step = at;
+            place = offset;
+          }
+          length += p_.in_channels;
+        });
+        flush();
+      }
+    });
+  }
+
+  // The outputs of a row and a panel, phase by phase.
+  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, const T* packed, int64_t columns, S* y) const {
+    const ConvAxis& a = p_.axes[2];
+    int64_t channels = p_.groups * p_.out_channels, leading = channels * a.step;
+    ConvRow at(p_, row);
+    int64_t phase[3] = {at.place[0] % p_.axes[0].step, at.place[1] % p_.axes[1].step, 0};
+    thread_local std::vector<ConvRun<T>> runs;
+    for (; phase[2] < int64_t(a.phases.size()); ++phase[2]) {
+      int64_t outputs = std::min(block.end, a.phases[size_t(phase[2])].count) - block.begin;
+      if (outputs <= 0) continue;
+      S* out = y + (row * a.out + block.begin * a.step + phase[2]) * channels;
+      const ConvTaps::Runs& along = taps_.runs(phase[2]);
+      runs.clear();
+      input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
+        const T* b = packed + taps_.begin(phase, d, h) * loops_.panel;
+        for (int64_t offset : along.offsets) {
+          runs.push_back({input.row(slot) + offset, b});
+          b += along.length * loops_.panel;
+        }
+      });
+      int64_t step = a.move * input.position();
+      if (runs.empty()) {
+        for (int64_t i = 0; i < outputs; ++i) std::fill_n(out + i * leading, columns, S(0));
+        continue;
+      }
+      for_each_tile(outputs, loops_.rows, [&](int64_t first, int count) {
+        auto tile = [&](T* c, int64_t pitch) {
+          loops_.along(count, columns, runs.data(), int64_t(runs.size()), along.length, first * step, step, c, pitch);
+        };
+        if constexpr (std::is_same_v<S, T>) {
+          tile(out + first * leading, leading);
+        } else {
+          alignas(64) T sums[kMostConvRows * 64];
+          tile(sums, 64);
+          narrow_rows(sums, count, columns, 64, out + first * leading, leading);
+        }
+      });
+    }
+  }
+
+  const ConvTable& table_;
+  const ConvLoops<T>& loops_;
+  ConvProblem p_;
+  ConvInput<S> input_;
+  ConvTaps taps_;
+  ConvStrips strips_;
+  int64_t panels_, panels_each_, cuts_;
+  ConvEpilogue epilogue_;
+};
+
+}  // namespace
+
+template <class S>
+std::unique_ptr<HostKernel> make_tiled_conv(const ConvProblem& problem, const KernelProgram* epilogue) {
+  return std::make_unique<TiledConv<S>>(problem, epilogue);
+}
+template std::unique_ptr<HostKernel> make_tiled_conv<float>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_tiled_conv<double>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_tiled_conv<float16_t>(const ConvProblem&, const KernelProgram*);
+template std::unique_ptr<HostKernel> make_tiled_conv<bfloat16_t>(const ConvProblem&, const KernelProgram*);
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,219 @@
+// The tiles of convolutions. They read the input where it lies: an element of it, repeated, meets a vector of channels
+// of the result, so nothing of the input is rearranged.
+#include "backends/cpu/conv.h"
+
+#include "backends/cpu/simd/gemm_tile.h"
+
+#define FUNCNN_JOIN_(a, b) a##b
+#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+
+namespace funcnn::cpu {
+extern const ConvTable FUNCNN_JOIN(conv_table_, FUNCNN_ISA);
+
+#if defined(FUNCNN_VECTORS)
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kConvRows = 14;  // nothing is packed for them, so they may be as many as registers hold
+#else
+constexpr int kConvRows = kRows;
+#endif
+static_assert(kConvRows <= kMostConvRows);
+
+// A tile, rows x vectors, in registers. `dense`: rows of A follow each other, else its steps along the sum do. Three
+// rows share a pointer, as addresses have a base and an index times 1 or 2.
+template <class T, int vectors, int rows, bool dense>
+void accumulate(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step,
+                typename Simd<T>::Vector (&sum)[rows][vectors]) {
+  using V = typename Simd<T>::Vector;
+  using L = typename Simd<T>::Loose;
+  constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel, bases = (rows + 2) / 3;
+  for (int64_t r = 0; r < count; ++r) {
+    const T* __restrict b = runs[r].b;
+    if constexpr (dense) {
+      const T* __restrict a = runs[r].a + shift;
+      for (int64_t p = 0; p < length; ++p) {
+        V x[vectors];
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; ++i) {
+          V y = simd::repeat(a[i]);
+#pragma GCC unroll 4
+          for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(y, x[j], sum[i][j]);
+        }
+        a += step;
+        b += panel;
+      }
+    } else {
+      const T* a[bases];
+#pragma GCC unroll 8
+      for (int i = 0; i < bases; ++i) a[i] = runs[r].a + shift + 3 * i * step;
+      for (int64_t p = 0; p < length; ++p) {
+        V x[vectors];
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; ++i) {
+          V y = simd::repeat(a[i / 3][i % 3 * step]);
+#pragma GCC unroll 4
+          for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(y, x[j], sum[i][j]);
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < bases; ++i) ++a[i];
+        b += panel;
+      }
+    }
+  }
+}
+
+template <class T, int vectors, int rows>
+void along_tile(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step, T* c,
+                int64_t leading) {
+  using L = typename Simd<T>::Loose;
+  typename Simd<T>::Vector sum[rows][vectors] = {};
+  accumulate<T, vectors, rows, false>(runs, count, length, shift, step, sum);
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; ++j) *reinterpret_cast<L*>(c + i * leading + j * Simd<T>::lanes) = sum[i][j];
+}
+
+template <class T, int vectors, int rows>
+void across_tile(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step, T* c) {
+  using L = typename Simd<T>::Loose;
+  constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel;
+  typename Simd<T>::Vector sum[rows][vectors] = {};
+  accumulate<T, vectors, rows, true>(runs, count, length, shift, step, sum);
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; ++j) *reinterpret_cast<L*>(c + i * panel + j * lanes) += sum[i][j];
+}
+
+template <class T, int rows>
+void each_tile(const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c, int64_t leading) {
+  using V = typename Simd<T>::Vector;
+  using L = typename Simd<T>::Loose;
+  V sum[rows] = {};
+  for (int64_t r = 0; r < count; ++r) {
+    V b = *reinterpret_cast<const L*>(runs[r].b);
+    const T* __restrict a = runs[r].a + shift;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) sum[i] = simd::fma(V(*reinterpret_cast<const L*>(a + i * step)), b, sum[i]);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) *reinterpret_cast<L*>(c + i * leading) = sum[i];
+}
+
+template <class T, int taps>
+void each_across_tile(const T* const* a, const T* __restrict b, int64_t length, int64_t step_a, int64_t step_b, T* c) {
+  using V = typename Simd<T>::Vector;
+  using L = typename Simd<T>::Loose;
+  V sum[taps] = {};
+  for (int64_t p = 0; p < length; ++p) {
+    V x = *reinterpret_cast<const L*>(b + p * step_b);
+#pragma GCC unroll 16
+    for (int i = 0; i < taps; ++i) sum[i] = simd::fma(V(*reinterpret_cast<const L*>(a[i] + p * step_a)), x, sum[i]);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < taps; ++i) *reinterpret_cast<L*>(c + i * Simd<T>::lanes) += sum[i];
+}
+
+template <class T, int... at>
+void along(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
+           int64_t step, T* c, int64_t leading, std::integer_sequence<int, at...>) {
+  constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel;
+  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, int64_t, T*, int64_t);
+  static constexpr Tile narrow[] = {along_tile<T, 1, at + 1>...}, wide[] = {along_tile<T, kVectors, at + 1>...};
+  Tile tile = columns <= lanes ? narrow[rows - 1] : wide[rows - 1];
+  if (columns == panel || columns == lanes) return tile(runs, count, length, shift, step, c, leading);
+  alignas(64) T edge[kConvRows * panel];
+  tile(runs, count, length, shift, step, edge, panel);
+  for (int i = 0; i < rows; ++i) std::copy_n(edge + i * panel, columns, c + i * leading);
+}
+
+template <class T, int... at>
+void across(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
+            int64_t step, T* c, std::integer_sequence<int, at...>) {
+  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, int64_t, T*);
+  static constexpr Tile narrow[] = {across_tile<T, 1, at + 1>...}, wide[] = {across_tile<T, kVectors, at + 1>...};
+  (columns <= Simd<T>::lanes ? narrow : wide)[rows - 1](runs, count, length, shift, step, c);
+}
+
+template <class T, int... at>
+void each(int rows, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c, int64_t leading,
+          std::integer_sequence<int, at...>) {
+  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, T*, int64_t);
+  static constexpr Tile tiles[] = {each_tile<T, at + 1>...};
+  tiles[rows - 1](runs, count, shift, step, c, leading);
+}
+
+template <class T, int... at>
+void each_across(int taps, const T* const* a, const T* b, int64_t length, int64_t step_a, int64_t step_b, T* c,
+                 std::integer_sequence<int, at...>) {
+  using Tile = void (*)(const T* const*, const T*, int64_t, int64_t, int64_t, T*);
+  static constexpr Tile tiles[] = {each_across_tile<T, at + 1>...};
+  tiles[taps - 1](a, b, length, step_a, step_b, c);
+}
+
+template <class T>
+constexpr ConvLoops<T> loops() {
+  using Counts = std::make_integer_sequence<int, kConvRows>;
+  return {
+      kConvRows,
+      Simd<T>::panel,
+      Simd<T>::lanes,
+      [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step,
+         T* c, int64_t leading) { along(rows, columns, runs, count, length, shift, step, c, leading, Counts()); },
+      [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step,
+         T* c) { across(rows, columns, runs, count, length, shift, step, c, Counts()); },
+      [](int rows, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c, int64_t leading) {
+        each(rows, runs, count, shift, step, c, leading, Counts());
+      },
+      [](int taps, const T* const* a, const T* b, int64_t length, int64_t step_a, int64_t step_b, T* c) {
+        each_across(taps, a, b, length, step_a, step_b, c, Counts());
+      }};
+}
+
+template <class T, class S>
+void widen_all(const S* __restrict from, int64_t n, T* __restrict out) {
+  constexpr int lanes = Simd<T>::lanes;
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) *reinterpret_cast<typename Simd<T>::Loose*>(out + i) = load_wide<T>(from + i);
+  for (; i < n; ++i) out[i] = widen(from[i]);
+}
+
+// Columns that are few, but side by side, are copied as they are.
+template <class T, class S>
+void pack(MatrixView<S> b, int64_t k, int64_t columns, T* out) {
+  constexpr int panel = Simd<T>::panel;
+  if (b.column != 1 || columns == panel || b.row == 1) return pack_b_panel(b, k, columns, out);
+  for (int64_t t = 0; t < k; ++t, out += panel) {
+    widen_all(b.data + t * b.row, columns, out);
+    std::fill(out + columns, out + panel, T(0));
+  }
+}
+
+template <class T, class S>
+constexpr ConvPacking<T, S> packing() {
+  return {pack<T, S>, widen_all<T, S>, [](const T* from, int64_t k, int64_t columns, T* out, int64_t step) {
+            interleave<T>(from, Simd<T>::panel, k, columns, out, step);
+          }};
+}
+
+}  // namespace
+
+const ConvTable FUNCNN_JOIN(conv_table_, FUNCNN_ISA) = {
+    loops<float>(),
+    loops<double>(),
+    packing<float, float>(),
+    packing<double, double>(),
+    packing<float, float16_t>(),
+    packing<float, bfloat16_t>(),
+};
+#else
+const ConvTable FUNCNN_JOIN(conv_table_, FUNCNN_ISA) = {};
+#endif
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,212 @@
+"""Pooling: windows of the spatial axes, channels last, reduced to their maximum or mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import funcnn as fn
+
+from .._arguments import Integers, integers
+from .._core import _windows
+from ._activations import _array
+
+
+def _numbers(name: str, what: str, given: Any, spatial: int, least: int) -> tuple[int, ...]:
+    found = integers(given, f"{name}: {what}")
+    found = found * spatial if len(found) == 1 else found
+    if len(found) != spatial:
+        raise ValueError(f"{name}: expected {what} for {spatial} spatial axes, got {len(found)} numbers")
+    for number in found:
+        if number < least:
+            raise ValueError(f"{name}: {what} must be at least {least}, got {number}")
+    return found
+
+
+def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, *, largest: bool) -> fn.array:
+    spatial = int(name[-2])
+    x = _array(name, x)
+    if x.dtype == fn.complex64:
+        raise ValueError(f"{name}: is not defined for complex64")
+    window = _numbers(name, "kernel_size", kernel_size, spatial, 1)
+    step = window if stride is None else _numbers(name, "stride", stride, spatial, 1)
+    margin = _numbers(name, "padding", padding, spatial, 0)
+    if x.ndim != spatial + 2:
+        axes = "spatial axis" if spatial == 1 else "spatial axes"
+        raise ValueError(f"{name}: expected (N, spatial..., C) with {spatial} {axes}, got shape {x.shape}")
+    for axis, (length, w, m) in enumerate(zip(x.shape[1:-1], window, margin, strict=True), 1):
+        if length + 2 * m < w:
+            raise ValueError(
+                f"{name}: the window reaches over {w} elements of axis {axis}, which has {length + 2 * m} once it is "
+                f"padded; shape {x.shape}"
+            )
+    if any(margin):
+        fill = _least(x.dtype) if largest else 0
+        x = fn.pad(x, [(0, 0), *((m, m) for m in margin), (0, 0)], constant_values=fn.array(fill, x.dtype))
+    if window == step:
+        # Windows side by side are an axis split in two.
+        counts = [n // w for n, w in zip(x.shape[1:-1], window, strict=True)]
+        whole = (slice(None), *(slice(0, n * w) for n, w in zip(counts, window, strict=True)))
+        x = x[whole]
+        split = [part for pair in zip(counts, window, strict=True) for part in pair]
+        x = x.reshape(x.shape[0], *split, x.shape[-1])
+        axes_of_window = tuple(range(2, 2 * spatial + 1, 2))
+    else:
+        x = _windows(x, window, step)
+        axes_of_window = tuple(range(spatial + 1, 2 * spatial + 1))
+    return fn.max(x, axis=axes_of_window) if largest else fn.mean(x, axis=axes_of_window)
+
+
+def _least(dtype: fn.Dtype) -> Any:
+    if fn.isdtype(dtype, "real floating"):
+        return float("-inf")
+    return False if dtype == fn.bool_ else fn.iinfo(dtype).min
+
+
+def max_pool1d(x: fn.array, kernel_size: Integers, stride: Integers | None = None, padding: Integers = 0) -> fn.array:
+    """Take the largest element of each window of a spatial axis, channels last.
+
+    Args:
+        x: An array (N, L, C).
+        kernel_size: The length of the window, a number.
+        stride: From one window to the next; by default the length of the window.
+        padding: How many elements that are less than all others are put at both ends of each spatial axis.
+
+    Returns:
+        An array (N, L', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. The dtype is kept. Where several elements of a
+        window are the largest, they share its gradient evenly, as in MLX.
+
+    Raises:
+        ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
+        TypeError: An argument is no integer.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.max_pool1d(fn.array([[[1.0], [3.0], [2.0], [0.0]]]), 2).tolist()
+    [[[3.0], [2.0]]]
+    """
+    return _pool("max_pool1d", x, kernel_size, stride, padding, largest=True)
+
+
+def max_pool2d(x: fn.array, kernel_size: Integers, stride: Integers | None = None, padding: Integers = 0) -> fn.array:
+    """Take the largest element of each window of two spatial axes, channels last.
+
+    Args:
+        x: An array (N, H, W, C).
+        kernel_size: The length of the window, a number, or a pair of them.
+        stride: From one window to the next; by default the length of the window.
+        padding: How many elements that are less than all others are put at both ends of each spatial axis.
+
+    Returns:
+        An array (N, H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. The dtype is kept. Where several elements of a
+        window are the largest, they share its gradient evenly, as in MLX.
+
+    Raises:
+        ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
+        TypeError: An argument is no integer.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.max_pool2d(fn.ones((1, 4, 6, 4)), 2).shape
+    (1, 2, 3, 4)
+    """
+    return _pool("max_pool2d", x, kernel_size, stride, padding, largest=True)
+
+
+def max_pool3d(x: fn.array, kernel_size: Integers, stride: Integers | None = None, padding: Integers = 0) -> fn.array:
+    """Take the largest element of each window of three spatial axes, channels last.
+
+    Args:
+        x: An array (N, D, H, W, C).
+        kernel_size: The length of the window, a number, or three of them.
+        stride: From one window to the next; by default the length of the window.
+        padding: How many elements that are less than all others are put at both ends of each spatial axis.
+
+    Returns:
+        An array (N, D', H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. The dtype is kept. Where several elements of a
+        window are the largest, they share its gradient evenly, as in MLX.
+
+    Raises:
+        ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
+        TypeError: An argument is no integer.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.max_pool3d(fn.ones((1, 4, 6, 4, 4)), 2).shape
+    (1, 2, 3, 2, 4)
+    """
+    return _pool("max_pool3d", x, kernel_size, stride, padding, largest=True)
+
+
+def avg_pool1d(x: fn.array, kernel_size: Integers, stride: Integers | None = None, padding: Integers = 0) -> fn.array:
+    """Take the mean of each window of a spatial axis, channels last.
+
+    Args:
+        x: An array (N, L, C).
+        kernel_size: The length of the window, a number.
+        stride: From one window to the next; by default the length of the window.
+        padding: How many zeros, which count in the mean, are put at both ends of each spatial axis.
+
+    Returns:
+        An array (N, L', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. Integers give float32; 16-bit floats are
+        added up in float32.
+
+    Raises:
+        ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
+        TypeError: An argument is no integer.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.avg_pool1d(fn.array([[[1.0], [3.0], [2.0], [0.0]]]), 2).tolist()
+    [[[2.0], [1.0]]]
+    """
+    return _pool("avg_pool1d", x, kernel_size, stride, padding, largest=False)
+
+
+def avg_pool2d(x: fn.array, kernel_size: Integers, stride: Integers | None = None, padding: Integers = 0) -> fn.array:
+    """Take the mean of each window of two spatial axes, channels last.
+
+    Args:
+        x: An array (N, H, W, C).
+        kernel_size: The length of the window, a number, or a pair of them.
+        stride: From one window to the next; by default the length of the window.
+        padding: How many zeros, which count in the mean, are put at both ends of each spatial axis.
+
+    Returns:
+        An array (N, H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. Integers give float32; 16-bit floats are
+        added up in float32.
+
+    Raises:
+        ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
+        TypeError: An argument is no integer.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.avg_pool2d(fn.ones((1, 4, 6, 4)), 2).shape
+    (1, 2, 3, 4)
+    """
+    return _pool("avg_pool2d", x, kernel_size, stride, padding, largest=False)
+
+
+def avg_pool3d(x: fn.array, kernel_size: Integers, stride: Integers | None = None, padding: Integers = 0) -> fn.array:
+    """Take the mean of each window of three spatial axes, channels last.
+
+    Args:
+        x: An array (N, D, H, W, C).
+        kernel_size: The length of the window, a number, or three of them.
+        stride: From one window to the next; by default the length of the window.
+        padding: How many zeros, which count in the mean, are put at both ends of each spatial axis.
+
+    Returns:
+        An array (N, D', H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. Integers give float32; 16-bit floats are
+        added up in float32.
+
+    Raises:
+        ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
+        TypeError: An argument is no integer.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.avg_pool3d(fn.ones((1, 4, 6, 4, 4)), 2).shape
+    (1, 2, 3, 2, 4)
+    """
+    return _pool("avg_pool3d", x, kernel_size, stride, padding, largest=False)
