@@ -118,6 +118,10 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "per_example_grad",
         "checkpoint_train",
         "adamw_update",
+        "attention",
+        "lm_train",
+        "lm_infer",
+        "lm_decode",
     ):
         rows = importlib.import_module(f"benchmarks.{module}").ROWS
         found += [(module, row, unit) for row, unit in rows.items() if not names or module in names or row in names]

@@ -21,6 +21,7 @@ void bind_shape(nb::module_& m);
 void bind_create(nb::module_& m);
 void bind_linalg(nb::module_& m);
 void bind_conv(nb::module_& m);
+void bind_fast(nb::module_& m);
 void bind_order(nb::module_& m);
 void bind_runtime(nb::module_& m);
 void bind_device(nb::module_& m);

@@ -16,30 +16,11 @@ namespace {
 // The last two axes exchanged.
 Array exchanged(const Array& x) { return swapaxes(x, -1, -2); }
 
-// Whether the columns of x lie dense and its rows do not: it is a view of a matrix with these axes exchanged. Only
-// nodes that keep their inputs are looked through; others may be changing.
+// Whether the columns of x lie dense and its rows do not: it is a view of a matrix with these axes exchanged.
 bool lies_transposed(const Array& x) {
-  SmallVector<const Node*, 8> chain;
-  const Node* node = x.node();
-  while (keeps_still(*node) && node->primitive && !node->multi() && !node->inputs.empty()) {
-    Kind kind = node->primitive->kind();
-    if ((kind != Kind::view && kind != Kind::alias) || output_index(*node) >= 0) break;
-    chain.push_back(node);
-    node = node->inputs[kind == Kind::alias ? size_t(node->primitive->alias_of(0)) : 0].get();
-  }
-  Strides strides = contiguous_strides(node->shape);
-  const Shape* shape = &node->shape;
-  for (size_t i = chain.size(); i-- > 0;) {
-    Strides next;
-    int64_t offset = 0;
-    if (chain[i]->primitive->kind() == Kind::view) {
-      if (!chain[i]->primitive->view(*shape, strides, 0, chain[i]->shape, next, offset))
-        next = contiguous_strides(chain[i]->shape);
-      strides = next;
-    }
-    shape = &chain[i]->shape;
-  }
-  return x.dim(-1) > 1 && x.dim(-2) > 1 && strides[strides.size() - 2] == 1 && strides.back() != 1;
+  if (x.dim(-1) == 1 || x.dim(-2) == 1) return false;
+  Strides strides = strides_as_view(x);
+  return strides[strides.size() - 2] == 1 && strides.back() != 1;
 }
 
 Shape leading(const Shape& shape) { return Shape(shape.begin(), shape.end() - 2); }

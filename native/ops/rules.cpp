@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "graph/primitive.h"
+#include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "ops/pad.h"
 #include "ops/reduce.h"
@@ -60,6 +62,30 @@ Array add_or_null(const Array& a, const Array& b) {
 
 Array full(const Shape& shape, const Array& value) { return broadcast_to(value, shape); }
 Array zeros_like(const Array& x) { return full(x.shape(), constant(0, x.dtype())); }
+
+Strides strides_as_view(const Array& x) {
+  SmallVector<const Node*, 8> chain;
+  const Node* node = x.node();
+  while (keeps_still(*node) && node->primitive && !node->multi() && !node->inputs.empty()) {
+    Kind kind = node->primitive->kind();
+    if ((kind != Kind::view && kind != Kind::alias) || output_index(*node) >= 0) break;
+    chain.push_back(node);
+    node = node->inputs[kind == Kind::alias ? size_t(node->primitive->alias_of(0)) : 0].get();
+  }
+  Strides strides = contiguous_strides(node->shape);
+  const Shape* shape = &node->shape;
+  for (size_t i = chain.size(); i-- > 0;) {
+    Strides next;
+    int64_t offset = 0;
+    if (chain[i]->primitive->kind() == Kind::view) {
+      if (!chain[i]->primitive->view(*shape, strides, 0, chain[i]->shape, next, offset))
+        next = contiguous_strides(chain[i]->shape);
+      strides = next;
+    }
+    shape = &chain[i]->shape;
+  }
+  return strides;
+}
 
 Array farthest(ReduceOp op, Dtype dtype) {
   bool low = op == ReduceOp::max;

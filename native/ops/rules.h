@@ -22,6 +22,10 @@ Array add_or_null(const Array& a, const Array& b);
 Array zeros_like(const Array& x);
 Array full(const Shape& shape, const Array& value);  // value: 0-d or broadcastable
 
+// The strides of x over what it is a view of, taken for dense: how it will lie. Only nodes that keep their inputs are
+// looked through; others may be changing.
+Strides strides_as_view(const Array& x);
+
 // The number of the dtype that no other is beyond: what a maximum or minimum begins with.
 Array farthest(ReduceOp op, Dtype dtype);
 

@@ -3,7 +3,7 @@
 import importlib
 import typing
 
-from . import _abbreviation, _hints, _pickling, checkpoint_policies, linalg, random, tree
+from . import _abbreviation, _hints, _pickling, checkpoint_policies, fast, linalg, random, tree
 from ._abstract import ShapeDtypeStruct, eval_shape
 from ._associative import associative_scan
 from ._callback import pure_callback
@@ -401,6 +401,7 @@ __all__ = [
     "explain",
     "expm1",
     "eye",
+    "fast",
     "finfo",
     "flatten",
     "flip",

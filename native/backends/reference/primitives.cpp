@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backends/reference/conv.h"
+#include "backends/reference/attention.h"
 #include "backends/reference/element.h"
 #include "ops/argreduce.h"
 #include "ops/bits.h"
@@ -463,6 +464,9 @@ PrimitiveFn find_primitive(std::string_view name) {
       {"conv_general", conv},
       {"conv_weight_gradient", conv_weight_gradient},
       {"sum_windows", sum_windows},
+      {"attention", attention},
+      {"attention_gradient", attention_gradient},
+      {"attention_mask_gradient", attention_mask_gradient},
       {"concatenate", concatenate},
       {"pad", pad},
       {"slice_update", slice_update},

@@ -6,6 +6,7 @@ from typing import Any
 
 import funcnn as fn
 from funcnn._arguments import flag, integer
+from funcnn._cross_entropy import of_indices
 
 from ._common import Reduction, as_array, class_weight, floats, number, position, reduce, same_shapes, weighted
 
@@ -115,7 +116,7 @@ def cross_entropy(
     ignored = None if ignore is None else targets == ignore
     if ignored is not None:  # what stands there may be anything
         logits = fn.where(ignored, 0.0, logits)
-    loss, weight = _of_indices(logits, targets, class_weights, axis, smoothing, along)
+    loss, weight = _of_indices(logits, targets, class_weights, axis, smoothing)
     loss = fn.where((targets < 0) | (targets >= count), float("nan"), loss)
     if ignored is not None:
         loss, weight = fn.where(ignored, 0.0, loss), fn.where(ignored, 0.0, weight)
@@ -124,17 +125,10 @@ def cross_entropy(
 
 
 def _of_indices(
-    logits: fn.array, targets: fn.array, class_weights: Any, axis: int, smoothing: float, along: list[int]
+    logits: fn.array, targets: fn.array, class_weights: Any, axis: int, smoothing: float
 ) -> tuple[fn.array, fn.array]:
     """Losses and weights of samples; the classes' axis has size 1."""
-    shifted = logits - fn.stop_gradient(fn.max(logits, axis=axis, keepdims=True))
-    chosen = fn.reshape(fn.arange(along[axis], dtype=targets.dtype), along) == targets
-    # The loss is log(1 + rest / exp(score)), which stays exact where all other classes together have next to nothing.
-    rest = fn.sum(fn.where(chosen, 0.0, fn.exp(shifted)), axis=axis, keepdims=True)
-    score = fn.sum(fn.where(chosen, shifted, 0.0), axis=axis, keepdims=True)
-    normaliser = fn.log(rest + fn.exp(score))
-    near = score > -10.0
-    loss = fn.where(near, fn.log1p(rest * fn.exp(-fn.where(near, score, 0.0))), normaliser - score)
+    shifted, chosen, normaliser, loss = of_indices(logits, targets, axis)
     weight = fn.ones_like(loss)
     if class_weights is not None:
         weight = fn.sum(fn.where(chosen, class_weights, 0.0), axis=axis, keepdims=True)

@@ -1,0 +1,147 @@
+"""A training step of the language model of lm.py: 8 sequences of 128 tokens, causal, cross entropy, AdamW."""
+
+from __future__ import annotations
+
+from . import lm
+from .case import Case, losses
+
+ROWS = {"lm_train": "ms"}
+PEAK_MEMORY = True
+RATE, DECAY, SEQUENCES = 1e-3, 0.01, 8
+
+
+def build(row: str, framework: str) -> Case:
+    make = {"funcnn": _funcnn, "jax": _jax, "mlx": _mlx, "torch": _torch, "torch.compile": _torch_compile}[framework]
+    step = make()
+    return Case(step, losses(step, 3))
+
+
+def _funcnn():
+    import funcnn as fn
+    from funcnn import nn, optim
+
+    params = lm.convert(lm.parameters(), fn.array)
+    data = fn.array(lm.batch(SEQUENCES))
+    opt = optim.adamw(RATE, weight_decay=DECAY)
+    state = opt.init(params)
+
+    def attend(i, q, k, v):
+        return fn.fast.scaled_dot_product_attention(q, k, v, scale=lm.HEAD**-0.5, mask="causal")
+
+    def loss_fn(params, x, y):
+        logits = lm.funcnn_model(params, x, attend, params["places"])
+        return nn.losses.cross_entropy(logits, y).mean()
+
+    @fn.compile(donate=("params", "state"))
+    def train(params, state, data):
+        loss, grads = fn.value_and_grad(loss_fn)(params, data[:, :-1], data[:, 1:])
+        delta, state = opt.update(grads, state, params)
+        return optim.apply_updates(params, delta), state, loss
+
+    def step():
+        nonlocal params, state
+        params, state, loss = train(params, state, data)
+        fn.eval(params, state, loss)
+        return loss
+
+    return step
+
+
+def _jax():
+    import functools
+
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    params = lm.convert(lm.parameters(), jnp.asarray)
+    data = jnp.asarray(lm.batch(SEQUENCES))
+    opt = optax.adamw(RATE, weight_decay=DECAY)
+    state = opt.init(params)
+
+    def loss_fn(params, x, y):
+        mask = jnp.tri(x.shape[1], dtype=bool)
+        logits = lm.jax_model(params, x, lambda i, q, k, v: lm.jax_attend(q, k, v, mask), params["places"])
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def train(params, state, data):
+        loss, grads = jax.value_and_grad(loss_fn)(params, data[:, :-1], data[:, 1:])
+        delta, state = opt.update(grads, state, params)
+        return optax.apply_updates(params, delta), state, loss
+
+    def step():
+        nonlocal params, state
+        params, state, loss = jax.block_until_ready(train(params, state, data))
+        return loss
+
+    return step
+
+
+def _mlx():
+    import functools
+
+    import mlx.core as mx
+    import mlx.nn as nn
+    import mlx.optimizers as optim
+    from mlx.utils import tree_flatten
+
+    params = lm.convert(lm.parameters(), mx.array)
+    data = mx.array(lm.batch(SEQUENCES))
+    opt = optim.AdamW(RATE, weight_decay=DECAY, bias_correction=True)
+    opt.init(params)
+    state = [params, opt.state]
+
+    def attend(i, q, k, v):
+        return mx.fast.scaled_dot_product_attention(q, k, v, scale=lm.HEAD**-0.5, mask="causal")
+
+    def loss_fn(params, x, y):
+        logits = lm.mlx_model(params, x, attend, params["places"])
+        return nn.losses.cross_entropy(logits, y, reduction="mean")
+
+    @functools.partial(mx.compile, inputs=state, outputs=state)
+    def train(data):
+        loss, grads = mx.value_and_grad(loss_fn)(state[0], data[:, :-1], data[:, 1:])
+        state[0] = opt.apply_gradients(grads, state[0])
+        return loss
+
+    def step():
+        loss = train(data)
+        mx.eval([x for _, x in tree_flatten(state[0])], opt.state, loss)
+        return loss.item()
+
+    return step
+
+
+def _torch(compiled=False):
+    import torch
+    import torch.nn.functional as F
+
+    params = lm.convert(lm.parameters(), lambda x: torch.from_numpy(x).requires_grad_())
+    leaves = []
+    lm.convert(params, leaves.append)
+    data = torch.from_numpy(lm.batch(SEQUENCES)).long()
+    opt = torch.optim.AdamW(leaves, RATE, eps=1e-8, weight_decay=DECAY, fused=True)
+
+    def attend(i, q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    def loss_fn(params, x, y):
+        logits = lm.torch_model(params, x, attend, params["places"])
+        return F.cross_entropy(logits.view(-1, lm.VOCABULARY), y.reshape(-1))
+
+    if compiled:
+        loss_fn = torch.compile(loss_fn)
+
+    def step():
+        opt.zero_grad()
+        loss = loss_fn(params, data[:, :-1], data[:, 1:])
+        loss.backward()
+        opt.step()
+        return loss.detach()
+
+    return step
+
+
+def _torch_compile():
+    return _torch(compiled=True)
