@@ -115,6 +115,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "conv",
         "mlp_train",
         "cnn_train",
+        "lstm_train",
         "per_example_grad",
         "checkpoint_train",
         "adamw_update",

@@ -60,6 +60,12 @@ int64_t AccessPath::natural_columns() const {
   return repeats_row(cols) || repeats_value(cols) ? cols : 0;
 }
 
+int64_t AccessPath::turned_columns() const {
+  size_t rank = lengths_.size();
+  bool turned = same_ && rank >= 2 && strides_[rank - 2] == 1 && strides_[rank - 1] > 1;
+  return turned ? lengths_[rank - 1] : 0;
+}
+
 // f(position of the first element, stride, count) for every run along the innermost axis.
 template <class F>
 void AccessPath::runs(int64_t begin, int64_t n, F&& f) const {

@@ -22,6 +22,9 @@ class AccessPath {
   // The number of columns of the two cases above, or 0.
   int64_t natural_columns() const;
 
+  // The number of columns where it is the transpose of a matrix whose rows lie densely, or 0.
+  int64_t turned_columns() const;
+
   int64_t offset_bytes() const { return offset_ * int64_t(memory_item_); }
 
   // Elements [begin, begin + n) in row-major order; `base` is the operand.

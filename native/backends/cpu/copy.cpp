@@ -56,6 +56,34 @@ void copy_run(const std::byte* from, std::byte* to, size_t bytes) {
     for (size_t i = 0; i < bytes; ++i) to[i] = from[i];
 }
 
+// Square tiles use whole cache lines on both sides. Where lines of `from` are read whole, they go through a buffer:
+// lines at steps of a power of two displace each other in the cache.
+template <class T>
+void transpose(const std::byte* from, std::byte* to, int64_t rows, int64_t columns, int64_t from_row,
+               int64_t from_column, int64_t to_row) {
+  constexpr int64_t tile = 64 / int64_t(sizeof(T)) < 16 ? 16 : 64 / int64_t(sizeof(T));
+  T buffer[tile * tile];
+  for (int64_t r0 = 0; r0 < rows; r0 += tile) {
+    int64_t height = std::min(tile, rows - r0);
+    for (int64_t c0 = 0; c0 < columns; c0 += tile) {
+      int64_t width = std::min(tile, columns - c0);
+      const std::byte* in = from + r0 * from_row + c0 * from_column;
+      if (from_row == int64_t(sizeof(T)) && height == tile && width == tile) {
+        for (int64_t c = 0; c < tile; ++c) std::memcpy(buffer + c * tile, in + c * from_column, tile * sizeof(T));
+        for (int64_t r = 0; r < tile; ++r) {
+          T* out = reinterpret_cast<T*>(to + (r0 + r) * to_row) + c0;
+          for (int64_t c = 0; c < tile; ++c) out[c] = buffer[c * tile + r];
+        }
+        continue;
+      }
+      for (int64_t r = 0; r < height; ++r) {
+        T* out = reinterpret_cast<T*>(to + (r0 + r) * to_row) + c0;
+        for (int64_t c = 0; c < width; ++c) out[c] = read<T>(in + r * from_row + c * from_column);
+      }
+    }
+  }
+}
+
 // rows x columns elements; `to` is dense along columns, `from` has any steps (bytes).
 template <class T>
 void copy_block(const std::byte* from, std::byte* to, int64_t rows, int64_t columns, int64_t from_row,
@@ -70,19 +98,7 @@ void copy_block(const std::byte* from, std::byte* to, int64_t rows, int64_t colu
         std::fill_n(reinterpret_cast<T*>(to + r * to_row), columns, read<T>(from + r * from_row));
       return;
     }
-    // A transposition: square tiles use whole cache lines on both sides.
-    constexpr int64_t tile = 64 / int64_t(sizeof(T)) < 16 ? 16 : 64 / int64_t(sizeof(T));
-    for (int64_t r0 = 0; r0 < rows; r0 += tile) {
-      int64_t r1 = std::min(rows, r0 + tile);
-      for (int64_t c0 = 0; c0 < columns; c0 += tile) {
-        int64_t c1 = std::min(columns, c0 + tile);
-        for (int64_t r = r0; r < r1; ++r) {
-          T* out = reinterpret_cast<T*>(to + r * to_row);
-          const std::byte* in = from + r * from_row;
-          for (int64_t c = c0; c < c1; ++c) out[c] = read<T>(in + c * from_column);
-        }
-      }
-    }
+    transpose<T>(from, to, rows, columns, from_row, from_column, to_row);
     return;
   }
   for (int64_t r = 0; r < rows; ++r)

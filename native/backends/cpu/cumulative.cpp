@@ -51,6 +51,7 @@ Course course(const Lines& lines, bool reverse) {
 }
 
 constexpr int64_t kTogether = 64;  // neighbouring lines advanced in step
+constexpr int64_t kAbreast = 4;    // lines apart from each other: what waits for the element before takes turns
 constexpr int64_t kGrain = 16384;
 
 // Each element of `out` from its predecessor and the elements of the inputs at the same place.
@@ -71,6 +72,23 @@ std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Sta
                  [&](int64_t begin, int64_t end) {
                    A held[kTogether];
                    for (int64_t g = begin; g < end; ++g) {
+                     if (run == 1 && g + kAbreast <= end) {
+                       const T *a[kAbreast], *b[kAbreast];
+                       T* o[kAbreast];
+                       for (int64_t k = 0; k < kAbreast; ++k) {
+                         a[k] = x[0] + in[0].start(g + k) + from[0].first;
+                         b[k] = x[1] + in.back().start(g + k) + from[1].first;
+                         o[k] = y + out.start(g + k) + to.first;
+                         *o[k] = T(held[k] = start(A(*a[k]), A(*b[k])));
+                       }
+                       for (int64_t i = 1; i < n; ++i)
+                         for (int64_t k = 0; k < kAbreast; ++k) {
+                           held[k] = next(held[k], A(a[k][i * from[0].step]), A(b[k][i * from[1].step]));
+                           o[k][i * to.step] = T(held[k]);
+                         }
+                       g += kAbreast - 1;
+                       continue;
+                     }
                      int64_t column = g % groups * kTogether, line = g / groups * run + column;
                      int64_t group = std::min(kTogether, run - column);
                      const T* a = x[0] + in[0].start(line) + from[0].first;

@@ -17,6 +17,8 @@ constexpr int64_t kTileBytes = 16 * 1024;
 constexpr int64_t kLeastTile = 512, kMostTile = 4096, kMostRowTile = 8192;
 // Rows longer than this are reduced by phases; where there are few rows, already those.
 constexpr int64_t kLongRow = 32768, kLongRowOfFew = 8192, kFewRows = 16;
+// A transposed operand is read in rows of whole cache lines, even if the tile then fills the second-level cache.
+constexpr int64_t kTurnedRows = 16, kTurnedTile = int64_t(1) << 15;
 constexpr int64_t kPhaseTile = 4096;
 
 // About in additions of float32.
@@ -473,6 +475,9 @@ void choose_tile(const Routine& r, Translation& t) {
     if (streams == 1) size = kMostRowTile;
     if (r.row_reductions) size = std::max(size, t.cols);
   }
+  for (const AccessPath& path : t.paths)
+    if (int64_t columns = path.turned_columns())
+      size = std::max(size, std::clamp<int64_t>(kTurnedTile / columns, 1, kTurnedRows) * columns);
   int64_t cols = std::max<int64_t>(t.cols, 1);
   if (cols <= size) {
     t.tile_cols = cols;
