@@ -27,7 +27,9 @@ class GatherKernel final : public HostKernel {
     const U* x = reinterpret_cast<const U*>(operands[0]);
     U* out = reinterpret_cast<U*>(operands.back());
     std::span<std::byte* const> indices = operands.subspan(1, operands.size() - 2);
-    if (row_ == 0) return;
+    if (row_ == 0 || positions_.size() == 0) return;
+    if (Positions::Repeats repeats = positions_.repeats(); row_ == 1 && repeats.rows >= 4)
+      return run_repeated(x, out, indices, repeats);
     parallel_for(positions_.size(), std::max<int64_t>(1, 16384 / row_), [&](int64_t begin, int64_t end) {
       int64_t offsets[kBlock];
       for (int64_t b = begin; b < end; b += kBlock) {
@@ -55,6 +57,29 @@ class GatherKernel final : public HostKernel {
   }
 
  private:
+  // Single elements at the same places of many rows: the places are found once for all of them.
+  void run_repeated(const U* x, U* out, std::span<std::byte* const> indices, Positions::Repeats repeats) const {
+    constexpr int64_t kColumns = 1024;
+    int64_t columns = positions_.size() / repeats.rows;
+    parallel_for(repeats.rows, std::max<int64_t>(1, 32768 / columns), [&](int64_t begin, int64_t end) {
+      int64_t offsets[kColumns];
+      for (int64_t c = 0; c < columns; c += kColumns) {
+        int64_t count = std::min(kColumns, columns - c);
+        positions_.offsets(c, c + count, indices, offsets);
+        bool outside = false;
+        for (int64_t i = 0; i < count; ++i) outside |= Positions::outside(offsets[i]);
+        for (int64_t r = begin; r < end; ++r) {
+          U* to = out + r * columns + c;
+          const U* from = x + r * repeats.step;
+          if (outside)
+            for (int64_t i = 0; i < count; ++i) to[i] = Positions::outside(offsets[i]) ? U(0) : from[offsets[i]];
+          else
+            for (int64_t i = 0; i < count; ++i) to[i] = from[offsets[i]];
+        }
+      }
+    });
+  }
+
   static Shape common_shape(const Gather& op, const Layout& x, const Layout& out) {
     size_t whole = whole_axes(op.axes(), x.shape.size()).size();
     return Shape(out.shape.begin(), out.shape.end() - ptrdiff_t(whole));

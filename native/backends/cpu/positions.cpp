@@ -97,4 +97,11 @@ void Positions::offsets(int64_t begin, int64_t end, std::span<std::byte* const> 
   }
 }
 
+Positions::Repeats Positions::repeats() const {
+  if (lengths_.size() != 2) return {};
+  for (const Index& index : indices_)
+    if (index.strides[0] != 0) return {};
+  return {lengths_[0], base_[0]};
+}
+
 }  // namespace funcnn::cpu

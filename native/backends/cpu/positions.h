@@ -24,6 +24,13 @@ class Positions {
   // Offsets into x (elements) of positions [begin, end), row-major.
   void offsets(int64_t begin, int64_t end, std::span<std::byte* const> indices, int64_t* out) const;
 
+  // Positions in rows that all have the same indices: row r addresses what row 0 does, r * step further on. One row
+  // where they are not of that kind.
+  struct Repeats {
+    int64_t rows = 1, step = 0;
+  };
+  Repeats repeats() const;
+
  private:
   struct Index {
     Dtype dtype;
