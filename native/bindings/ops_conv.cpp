@@ -170,13 +170,14 @@ void bind_conv(nb::module_& m) {
           "fn.conv_general(fn.ones((1, 5, 2)), fn.ones((4, 3, 2)), padding=([2], [0])).shape", "(1, 5, 4)")
           .c_str());
   m.def(
-      "_windows",
-      [](nb::handle x, nb::handle window, nb::handle stride) {
-        return wrap_object(windows(as_array(x, "windows"), numbers(window, "windows", "window"),
-                                   numbers(stride, "windows", "stride")));
+      "_reduce_windows",
+      [](nb::handle x, bool largest, nb::handle window, nb::handle stride) {
+        return wrap_object(reduce_windows(largest ? ReduceOp::max : ReduceOp::sum, as_array(x, "windows"),
+                                          numbers(window, "windows", "window"), numbers(stride, "windows", "stride")));
       },
-      nb::arg("x"), nb::arg("window"), nb::arg("stride"),
-      nb::sig("def _windows(x: ArrayLike, window: Sequence[int], stride: Sequence[int], /) -> array"));
+      nb::arg("x"), nb::arg("largest"), nb::arg("window"), nb::arg("stride"),
+      nb::sig("def _reduce_windows(x: ArrayLike, largest: bool, window: Sequence[int], stride: Sequence[int], /) -> "
+              "array"));
   m.def(
       "convolve",
       [](nb::handle a, nb::handle v, const std::string& mode) {

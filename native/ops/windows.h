@@ -11,6 +11,10 @@ Array windows(const Array& x, const Shape& window, const Shape& stride);
 // Its transpose: each element of (N, windows..., window..., C) added where it comes from; `spatial` is the shape there.
 Array sum_windows(const Array& x, const Shape& spatial, const Shape& window, const Shape& stride);
 
+// The maximum (ReduceOp::max) or the sum of each window: (N, windows..., C). Sums of 16-bit floats are float32.
+// Elements that share a maximum share its gradient evenly.
+Array reduce_windows(ReduceOp op, const Array& x, const Shape& window, const Shape& stride);
+
 class SumWindows final : public Primitive {
  public:
   SumWindows(Shape spatial, Shape window, Shape stride)

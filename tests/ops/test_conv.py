@@ -295,6 +295,24 @@ def test_ties_share_the_gradient_evenly():
     np.testing.assert_allclose(np.asarray(gradient).ravel(), [0.5, 0.5, 0, 1 / 3, 1 / 3, 1 / 3], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("length", "window"), [(70, 20), (5000, 5000), (5000, 17)])
+def test_long_windows(length, window):
+    x = normal(2, length, 3)
+    seen = np.lib.stride_tricks.sliding_window_view(x, window, 1)
+    small = fn.array(x, fn.float64)
+    np.testing.assert_allclose(np.asarray(nn.max_pool1d(small, window, 7)), seen[:, ::7].max(-1))
+    np.testing.assert_allclose(np.asarray(nn.avg_pool1d(small, window, 7)), seen[:, ::7].mean(-1), atol=1e-12)
+    gradient = np.asarray(fn.grad(lambda x: fn.sum(nn.max_pool1d(x, window, 7)))(small))
+    assert gradient.sum() == pytest.approx(seen[:, ::7, :, 0].size)
+
+
+def test_integers_are_pooled():
+    x = fn.array([[[-5], [-7], [3], [2]]], fn.int8)
+    assert nn.max_pool1d(x, 2, 2, 1).tolist() == [[[-5], [3], [2]]]
+    assert nn.avg_pool1d(x, 2).tolist() == [[[-6.0], [2.5]]]
+    assert nn.max_pool1d(fn.array([[[False], [True]]]), 2).tolist() == [[[True]]]
+
+
 def test_windows_of_padding_alone_and_what_is_not_a_number():
     x = fn.array([[[1.0], [np.nan], [3.0], [-np.inf]]])
     assert np.asarray(nn.max_pool1d(x, 1, 1, 1)).ravel()[[0, 5]].tolist() == [-np.inf, -np.inf]
@@ -302,14 +320,14 @@ def test_windows_of_padding_alone_and_what_is_not_a_number():
     np.testing.assert_array_equal(np.asarray(nn.avg_pool1d(x[:, :1], 2, 1, 1)).ravel(), [0.5, 0.5])
 
 
-@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize(("window", "stride"), [(3, 1), (3, 2), (3, 3), (3, 4), ((5, 4), 2), ((9, 8), 1), (1, 2)])
 @pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
-def test_gradients_of_pooling(name, stride):
+def test_gradients_of_pooling(name, window, stride):
     x = fn.array(rng.permutation(2 * 9 * 8 * 3).reshape(2, 9, 8, 3)).astype(fn.float64)
     pool = getattr(nn, name)
 
     def f(x):
-        return pool(x, 3, stride, 1)
+        return pool(x, window, stride, 0 if window == 1 else 1)
 
     y, pull = fn.vjp(f, x)
     ct, t = double(*y.shape), double(*x.shape)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import funcnn as fn
 
 from .._arguments import Integers, integers
-from .._core import _windows
+from .._core import _reduce_windows
 from ._activations import _array
 
 
@@ -42,18 +43,11 @@ def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, *, lar
     if any(margin):
         fill = _least(x.dtype) if largest else 0
         x = fn.pad(x, [(0, 0), *((m, m) for m in margin), (0, 0)], constant_values=fn.array(fill, x.dtype))
-    if window == step:
-        # Windows side by side are an axis split in two.
-        counts = [n // w for n, w in zip(x.shape[1:-1], window, strict=True)]
-        whole = (slice(None), *(slice(0, n * w) for n, w in zip(counts, window, strict=True)))
-        x = x[whole]
-        split = [part for pair in zip(counts, window, strict=True) for part in pair]
-        x = x.reshape(x.shape[0], *split, x.shape[-1])
-        axes_of_window = tuple(range(2, 2 * spatial + 1, 2))
-    else:
-        x = _windows(x, window, step)
-        axes_of_window = tuple(range(spatial + 1, 2 * spatial + 1))
-    return fn.max(x, axis=axes_of_window) if largest else fn.mean(x, axis=axes_of_window)
+    if largest:
+        return _reduce_windows(x, True, window, step)
+    total = _reduce_windows(x if fn.isdtype(x.dtype, "real floating") else x.astype(fn.float32), False, window, step)
+    mean = total / math.prod(window)
+    return mean.astype(x.dtype) if fn.isdtype(x.dtype, "real floating") else mean
 
 
 def _least(dtype: fn.Dtype) -> Any:
