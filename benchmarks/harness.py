@@ -113,6 +113,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "gemm",
         "linalg",
         "conv",
+        "fft",
         "mlp_train",
         "cnn_train",
         "lstm_train",

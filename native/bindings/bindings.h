@@ -22,6 +22,7 @@ void bind_create(nb::module_& m);
 void bind_linalg(nb::module_& m);
 void bind_conv(nb::module_& m);
 void bind_fast(nb::module_& m);
+void bind_fft(nb::module_& m);
 void bind_order(nb::module_& m);
 void bind_runtime(nb::module_& m);
 void bind_device(nb::module_& m);

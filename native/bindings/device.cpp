@@ -53,9 +53,14 @@ void bind_memory(nb::module_& m) {
       device_argument(), nb::sig("def get_cache_memory(device: Device | str | None = None) -> int"),
       "Count the freed bytes of a device that are kept for reuse.");
   m.def(
-      "clear_cache", [](nb::handle device) { memory_of(device, "clear_cache").clear_cache(); }, device_argument(),
-      nb::sig("def clear_cache(device: Device | str | None = None) -> None"),
-      "Return the memory of a device that is kept for reuse to the system.");
+      "clear_cache",
+      [](nb::handle device) {
+        Device of = device.is_none() ? default_device() : device_of(device, "clear_cache");
+        device_memory(of).clear_cache();
+        backend(of).clear_tables();
+      },
+      device_argument(), nb::sig("def clear_cache(device: Device | str | None = None) -> None"),
+      "Return the memory of a device that is kept for reuse to the system, and forget tables of Fourier transforms.");
   m.def(
       "set_cache_limit",
       [](size_t limit, nb::handle device) { return memory_of(device, "set_cache_limit").set_cache_limit(limit); },

@@ -16,6 +16,7 @@ NB_MODULE(_core, m) {
   funcnn::bind_linalg(m);
   funcnn::bind_conv(m);
   funcnn::bind_fast(m);
+  funcnn::bind_fft(m);
   funcnn::bind_order(m);
   funcnn::bind_runtime(m);
   funcnn::bind_device(m);

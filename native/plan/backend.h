@@ -94,6 +94,8 @@ class Backend {
   virtual bool accepts_epilogue(const Primitive& primitive, Dtype dtype, const KernelProgram& epilogue) const = 0;
   // Forget what was kept of kernels made before.
   virtual void clear_cache() {}
+  // Forget tables that kernels share, such as roots of unity; those in use live on.
+  virtual void clear_tables() {}
 };
 
 // Back ends register themselves while the library loads.

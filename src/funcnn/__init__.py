@@ -269,7 +269,7 @@ from ._transforms_rules import checkpoint, checkpoint_name, custom_jvp, custom_v
 from .tree import frozendict
 
 if typing.TYPE_CHECKING:
-    from . import debug, io, nn, optim, testing
+    from . import debug, fft, io, nn, optim, testing
 
 
 _hints.mark(array)
@@ -280,7 +280,7 @@ if not typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> typing.Any:
         """Import on first use what a program may do without."""
-        if name in ("debug", "io", "nn", "optim", "testing"):
+        if name in ("debug", "fft", "io", "nn", "optim", "testing"):
             return importlib.import_module(f"{__name__}.{name}")
         raise _hints.missing(__name__, name)
 
@@ -402,6 +402,7 @@ __all__ = [
     "expm1",
     "eye",
     "fast",
+    "fft",
     "finfo",
     "flatten",
     "flip",

@@ -1,6 +1,7 @@
 #include <map>
 
 #include "backends/cpu/copy.h"
+#include "backends/cpu/fft.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/program_code.h"
@@ -59,6 +60,7 @@ class CpuBackend final : public Backend {
   }
 
   void clear_cache() override { clear_routines(); }
+  void clear_tables() override { clear_fft_plans(); }
 
  private:
   DeviceMemory& memory_ = device_memory(kCpu);

@@ -8,6 +8,7 @@
 #include "backends/reference/conv.h"
 #include "backends/reference/attention.h"
 #include "backends/reference/element.h"
+#include "backends/reference/fft.h"
 #include "ops/argreduce.h"
 #include "ops/bits.h"
 #include "ops/cumulative.h"
@@ -467,6 +468,7 @@ PrimitiveFn find_primitive(std::string_view name) {
       {"attention", attention},
       {"attention_gradient", attention_gradient},
       {"attention_mask_gradient", attention_mask_gradient},
+      {"fft", fft},
       {"concatenate", concatenate},
       {"pad", pad},
       {"slice_update", slice_update},

@@ -1,0 +1,197 @@
+// Fourier transforms for one instruction set: see backends/cpu/fft.h.
+#include "backends/cpu/fft.h"
+
+#include <algorithm>
+
+#include "backends/cpu/simd/fft_moves.h"
+#include "backends/cpu/simd/fft_passes.h"
+#include "backends/cpu/simd/fft_vector.h"
+
+#define FUNCNN_JOIN_(a, b) a##b
+#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+
+namespace funcnn::cpu {
+extern const FftTable FUNCNN_JOIN(fft_table_, FUNCNN_ISA);
+namespace {
+
+// ---- a long line as a matrix
+//
+// Of x[j * columns + c] the columns are transformed, output k of column c is multiplied by w^(k c), and the rows are
+// transformed: output t of row k is X[k + rows * t]. Between the two, element c of row k lies in group k / lanes, row
+// c, lane k % lanes: as the transform of rows reads it.
+
+void down(const FftSquare& square, const FftView& line, bool swap, float* between, float* room, int64_t begin,
+          int64_t end) {
+  const int64_t rows = square.rows, columns = square.columns;
+  const int64_t padded = (columns + kLanes - 1) / kLanes * kLanes;
+  const bool whole = !square.whole.empty();
+  for (int64_t block = begin; block < end; ++block) {
+    int64_t column = block * kLanes, count = std::min<int64_t>(kLanes, columns - column);
+    FftView from = line.at(column);
+    from.apart = line.step;
+    from.step = line.step * columns;
+    from.starts = nullptr;
+    float* second = room + rows * kRow;
+    gather(from, count, rows, swap, second);
+    const float* done = lines(square.down, second, room, second);
+    for (int64_t k = 0; k < rows; k += kLanes) {
+      V re[kLanes], im[kLanes];
+      int64_t height = std::min<int64_t>(kLanes, rows - k);
+      for (int64_t i = 0; i < kLanes; ++i) {
+        re[i] = im[i] = V{};
+        if (i >= height) continue;
+        Complex factor;
+        if (whole) {
+          const float* at = square.whole.data() + (k + i) * 2 * padded + column;
+          factor = {load(at), load(at + padded)};
+        } else {
+          factor =
+              splat(square.first.data() + 2 * (block * rows + k + i)) * load_row(square.lane.data() + (k + i) * kRow);
+        }
+        Complex x = load_row(done + (k + i) * kRow) * factor;
+        re[i] = x.re;
+        im[i] = x.im;
+      }
+      transpose(re);
+      transpose(im);
+      float* to = between + (k / kLanes * columns + column) * kRow;
+      for (int64_t i = 0; i < count; ++i) store_row(to + i * kRow, {re[i], im[i]});
+    }
+  }
+}
+
+void across(const FftSquare& square, const float* between, bool swap, float scale, const FftView& line, float* room,
+            int64_t begin, int64_t end) {
+  const int64_t rows = square.rows, columns = square.columns;
+  for (int64_t group = begin; group < end; ++group) {
+    const float* done = lines(square.across, between + group * columns * kRow, room, room + columns * kRow);
+    FftView to = line.at(group * kLanes);
+    to.apart = line.step;
+    to.step = line.step * rows;
+    to.starts = nullptr;
+    scatter(done, std::min<int64_t>(kLanes, rows - group * kLanes), columns, swap, scale, to);
+  }
+}
+
+// ---- real lines
+//
+// A real line of length 2 h is a complex one, z, of length h. With S = Z[k] + conj Z[h - k], D = Z[k] - conj Z[h - k]
+// and u = -i e^(-i pi k / h): X[k] = (S + u D) / 2 and X[h - k] = conj (S - u D) / 2. The other way, with conj u and
+// without the halves, is the inverse.
+
+template <bool back>
+void halves_at(const float* in, float* out, int64_t k, int64_t h, float ur, float ui) {
+  float ar = in[2 * k], ai = in[2 * k + 1], br = in[2 * (h - k)], bi = in[2 * (h - k) + 1];
+  float sr = ar + br, si = ai - bi, dr = ar - br, di = ai + bi;
+  if (back) ui = -ui;
+  float pr = dr * ur - di * ui, pi = dr * ui + di * ur, scale = back ? 1.0f : 0.5f;
+  out[2 * k] = (sr + pr) * scale;
+  out[2 * k + 1] = (si + pi) * scale;
+  out[2 * (h - k)] = (sr - pr) * scale;
+  out[2 * (h - k) + 1] = (pi - si) * scale;
+}
+
+template <bool back>
+void halves_of(const FftPlan& plan, const float* in, float* out, int64_t begin, int64_t end) {
+  const int64_t h = plan.length, quarter = h / 2 + 1;
+  const float *ur = plan.halves.data(), *ui = ur + quarter;
+  int64_t k = begin;
+  if (k == 0 && end > 0) {
+    // The ends are real.
+    if (back) {
+      float a = in[0], b = in[2 * h];
+      out[0] = a + b;
+      out[1] = a - b;
+    } else {
+      float a = in[0], b = in[1];
+      out[0] = a + b;
+      out[2 * h] = a - b;
+      out[1] = out[2 * h + 1] = 0;
+    }
+    ++k;
+  }
+  if constexpr (kLanes > 1) {
+    // As long as k ... and h - k ... do not meet.
+    for (; k + kLanes <= end && k + kLanes - 1 < h - k - kLanes + 1; k += kLanes) {
+      float* other = out + 2 * (h - k - kLanes + 1);
+      Complex a = load_pairs(in + 2 * k), b = load_pairs(in + (other - out));
+      b = {backwards(b.re), backwards(b.im)};
+      Complex s{a.re + b.re, a.im - b.im}, d{a.re - b.re, a.im + b.im}, u{load(ur + k), load(ui + k)};
+      if (back) u.im = -u.im;
+      Complex p = d * u;
+      Complex x = s + p, y{s.re - p.re, p.im - s.im};
+      if (!back) {
+        V half = splat(0.5f);
+        x = {x.re * half, x.im * half};
+        y = {y.re * half, y.im * half};
+      }
+      store_pairs(out + 2 * k, x);
+      store_pairs(other, {backwards(y.re), backwards(y.im)});
+    }
+  }
+  for (; k < end; ++k) halves_at<back>(in, out, k, h, ur[k], ui[k]);
+}
+
+void halves(const FftPlan& plan, bool back, const float* in, float* out, int64_t begin, int64_t end) {
+  back ? halves_of<true>(plan, in, out, begin, end) : halves_of<false>(plan, in, out, begin, end);
+}
+
+template <bool back>
+void halves_of_all(const FftPlan& plan, const float* in, float* out) {
+  const int64_t h = plan.length, quarter = h / 2 + 1;
+  const float *ur = plan.halves.data(), *ui = ur + quarter;
+  Complex first = load_row(in);
+  V last = back ? load(in + h * kRow) : first.im;
+  Complex sum{first.re + last, V{}}, difference{first.re - last, V{}};
+  if (back) {
+    store_row(out, {sum.re, difference.re});
+  } else {
+    store_row(out, sum);
+    store_row(out + h * kRow, difference);
+  }
+  const V half = splat(0.5f);
+  for (int64_t k = 1; k < quarter; ++k) {
+    Complex a = load_row(in + k * kRow), b = load_row(in + (h - k) * kRow);
+    Complex s{a.re + b.re, a.im - b.im}, d{a.re - b.re, a.im + b.im};
+    Complex p = d * Complex{splat(ur[k]), splat(back ? -ui[k] : ui[k])};
+    Complex x = s + p, y{s.re - p.re, p.im - s.im};
+    if (!back) {
+      x = {x.re * half, x.im * half};
+      y = {y.re * half, y.im * half};
+    }
+    store_row(out + k * kRow, x);
+    store_row(out + (h - k) * kRow, y);
+  }
+}
+
+void halves_of_rows(const FftPlan& plan, bool back, const float* in, float* out) {
+  back ? halves_of_all<true>(plan, in, out) : halves_of_all<false>(plan, in, out);
+}
+
+// ---- products of Bluestein's convolution
+
+void multiply(const float* in, const float* by, float* out, int64_t length, bool before, bool after) {
+  const int64_t real = before ? 1 : 0, first = after ? 1 : 0;
+  for (int64_t j = 0; j < length; ++j) {
+    float ar = in[2 * j + real], ai = in[2 * j + 1 - real], br = by[2 * j], bi = by[2 * j + 1];
+    out[2 * j + first] = ar * br - ai * bi;
+    out[2 * j + 1 - first] = ar * bi + ai * br;
+  }
+}
+
+void multiply_rows(float* rows, const float* by, int64_t length, bool before, bool after) {
+  for (int64_t j = 0; j < length; ++j, rows += kRow, by += 2) {
+    Complex a = load_row(rows);
+    if (before) std::swap(a.re, a.im);
+    Complex x = a * splat(by);
+    if (after) std::swap(x.re, x.im);
+    store_row(rows, x);
+  }
+}
+
+}  // namespace
+
+const FftTable FUNCNN_JOIN(fft_table_, FUNCNN_ISA) = {kLanes, gather, scatter,        lines,    down,
+                                                      across, halves, halves_of_rows, multiply, multiply_rows};
+
+}  // namespace funcnn::cpu

@@ -1,0 +1,124 @@
+// Vectors of floats for Fourier transforms: rows, transposition, interleaving.
+#pragma once
+
+#include <cstring>
+#include <utility>
+
+#include "backends/cpu/simd/fma.h"
+
+namespace funcnn::cpu {
+namespace {
+
+#if defined(FUNCNN_VECTORS)
+using V = simd::Vector<float>;
+constexpr int kLanes = FUNCNN_VECTOR_BYTES / 4;
+typedef float LooseVector __attribute__((vector_size(FUNCNN_VECTOR_BYTES), aligned(4), may_alias));
+FUNCNN_INLINE V load(const float* at) { return *reinterpret_cast<const LooseVector*>(at); }
+FUNCNN_INLINE void store(float* at, V x) { *reinterpret_cast<LooseVector*>(at) = x; }
+FUNCNN_INLINE V splat(float x) { return simd::repeat(x); }
+
+// Elements of a and b, by position.
+template <int... at>
+FUNCNN_INLINE V pick(V a, V b, std::integer_sequence<int, at...>) {
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, at...);
+#else
+  typedef int32_t Order __attribute__((vector_size(FUNCNN_VECTOR_BYTES)));
+  return __builtin_shuffle(a, b, Order{at...});
+#endif
+}
+template <class F, int... i>
+constexpr auto mapped(F, std::integer_sequence<int, i...>) {
+  return std::integer_sequence<int, F::at(i)...>();
+}
+struct Evens {
+  static constexpr int at(int i) { return 2 * i; }
+};
+struct Odds {
+  static constexpr int at(int i) { return 2 * i + 1; }
+};
+struct Low {
+  static constexpr int at(int i) { return i / 2 + i % 2 * kLanes; }
+};
+struct High {
+  static constexpr int at(int i) { return kLanes / 2 + i / 2 + i % 2 * kLanes; }
+};
+struct Backwards {
+  static constexpr int at(int i) { return kLanes - 1 - i; }
+};
+template <class F>
+FUNCNN_INLINE V shuffled(V a, V b) {
+  return pick(a, b, mapped(F(), std::make_integer_sequence<int, kLanes>()));
+}
+FUNCNN_INLINE V evens(V a, V b) { return shuffled<Evens>(a, b); }
+FUNCNN_INLINE V odds(V a, V b) { return shuffled<Odds>(a, b); }
+FUNCNN_INLINE V low(V a, V b) { return shuffled<Low>(a, b); }
+FUNCNN_INLINE V high(V a, V b) { return shuffled<High>(a, b); }
+FUNCNN_INLINE V backwards(V a) { return shuffled<Backwards>(a, a); }
+
+// c - a * b.
+FUNCNN_INLINE V fnma(V a, V b, V c) {
+#if defined(__AVX512F__)
+  return _mm512_fnmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fnmadd_ps(a, b, c);
+#elif defined(__ARM_FEATURE_FMA) && defined(__aarch64__)
+  return V(vfmsq_f32(float32x4_t(c), float32x4_t(a), float32x4_t(b)));
+#else
+  return c - a * b;
+#endif
+}
+#else
+using V = float;
+constexpr int kLanes = 1;
+FUNCNN_INLINE V load(const float* at) { return *at; }
+FUNCNN_INLINE void store(float* at, V x) { *at = x; }
+FUNCNN_INLINE V splat(float x) { return x; }
+FUNCNN_INLINE V evens(V a, V) { return a; }
+FUNCNN_INLINE V odds(V, V b) { return b; }
+FUNCNN_INLINE V low(V a, V) { return a; }
+FUNCNN_INLINE V high(V, V b) { return b; }
+FUNCNN_INLINE V backwards(V a) { return a; }
+FUNCNN_INLINE V fnma(V a, V b, V c) { return simd::fma(-a, b, c); }
+#endif
+
+constexpr int64_t kRow = 2 * kLanes;  // floats
+
+struct Complex {
+  V re, im;
+};
+FUNCNN_INLINE Complex load_row(const float* at) { return {load(at), load(at + kLanes)}; }
+FUNCNN_INLINE void store_row(float* at, Complex x) {
+  store(at, x.re);
+  store(at + kLanes, x.im);
+}
+FUNCNN_INLINE Complex operator+(Complex a, Complex b) { return {a.re + b.re, a.im + b.im}; }
+FUNCNN_INLINE Complex operator-(Complex a, Complex b) { return {a.re - b.re, a.im - b.im}; }
+FUNCNN_INLINE Complex operator*(Complex a, Complex b) {
+  return {fnma(a.im, b.im, a.re * b.re), simd::fma(a.re, b.im, a.im * b.re)};
+}
+FUNCNN_INLINE Complex splat(const float* complex) { return {splat(complex[0]), splat(complex[1])}; }
+// Complex numbers side by side.
+FUNCNN_INLINE Complex load_pairs(const float* at) {
+  V a = load(at), b = load(at + kLanes);
+  return {evens(a, b), odds(a, b)};
+}
+FUNCNN_INLINE void store_pairs(float* at, Complex x) {
+  store(at, low(x.re, x.im));
+  store(at + kLanes, high(x.re, x.im));
+}
+
+// Rotating the bits of the place of each element by one, as often as a row has bits.
+FUNCNN_INLINE void transpose(V (&rows)[kLanes]) {
+  for (int done = 1; done < kLanes; done *= 2) {
+    V next[kLanes];
+    for (int i = 0; i < kLanes / 2; ++i) {
+      next[2 * i] = low(rows[i], rows[i + kLanes / 2]);
+      next[2 * i + 1] = high(rows[i], rows[i + kLanes / 2]);
+    }
+    for (int i = 0; i < kLanes; ++i) rows[i] = next[i];
+  }
+}
+
+}  // namespace
+}  // namespace funcnn::cpu
