@@ -28,7 +28,7 @@ test: $(STAMP)
 ON_REFERENCE := tests/test_ops.py tests/ops tests/test_transforms.py tests/test_transforms_errors.py \
   tests/test_transforms_nesting.py tests/test_transforms_rules.py tests/test_control.py tests/test_loops.py \
   tests/test_compile.py tests/test_checkpoint.py tests/test_random.py tests/test_sort.py tests/test_indexing.py \
-  tests/test_cumulative.py tests/test_statistics.py tests/test_callback.py tests/test_fft.py
+  tests/test_cumulative.py tests/test_statistics.py tests/test_callback.py
 test-reference: $(STAMP)
 	$(BIN)/python -m pytest --device=reference --deselect tests/ops/test_dot.py::test_matmul_sizes $(or $(ARGS),-q $(ON_REFERENCE))
 

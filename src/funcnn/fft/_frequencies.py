@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from funcnn import _core
 from funcnn._arguments import integer, integers
+from funcnn._device import device_put
 
 if TYPE_CHECKING:
     from funcnn._core import ArrayLike, Device, Dtype, array
@@ -29,11 +30,8 @@ def _scaled(numbers: array, n: int, d: float, dtype: Dtype | None, device: Devic
         raise ValueError(f"{name}: d must not be zero")
     wide = _core.float64 if dtype == _core.float64 else _core.float32
     made = (numbers.astype(wide) / (n * float(d))).astype(dtype)
-    if device is None:
-        return made
-    from funcnn import device_put
-
-    return device_put(made, device)
+    placed: array = made if device is None else device_put(made, device)
+    return placed
 
 
 def fftfreq(n: int, d: float = 1.0, *, dtype: Dtype | None = None, device: Device | str | None = None) -> array:
