@@ -49,10 +49,10 @@ def _places(frames: int, hop: int, n_fft: int) -> array:
 
 def _extended(name: str, x: array, by: int, mode: str) -> array:
     length = x.shape[-1]
-    if mode == "constant" or mode == "edge":
-        return _core.pad(x, [(0, 0)] * (x.ndim - 1) + [(by, by)], mode)
-    if mode != "reflect":
+    if mode not in ("reflect", "constant", "edge"):
         raise ValueError(f"{name}: pad_mode must be 'reflect', 'constant' or 'edge', got {mode!r}")
+    if mode != "reflect":
+        return _core.pad(x, [(0, 0)] * (x.ndim - 1) + [(by, by)], "edge" if mode == "edge" else "constant")
     if by >= length:
         raise ValueError(
             f"{name}: pad_mode 'reflect' mirrors {by} samples, n_fft // 2, at both ends of a signal of {length}; "
