@@ -23,6 +23,8 @@ void bind_linalg(nb::module_& m);
 void bind_conv(nb::module_& m);
 void bind_fast(nb::module_& m);
 void bind_fft(nb::module_& m);
+void bind_quantized(nb::module_& m);
+void bind_products(nb::module_& m);
 void bind_order(nb::module_& m);
 void bind_runtime(nb::module_& m);
 void bind_device(nb::module_& m);

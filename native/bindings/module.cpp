@@ -17,6 +17,8 @@ NB_MODULE(_core, m) {
   funcnn::bind_conv(m);
   funcnn::bind_fast(m);
   funcnn::bind_fft(m);
+  funcnn::bind_quantized(m);
+  funcnn::bind_products(m);
   funcnn::bind_order(m);
   funcnn::bind_runtime(m);
   funcnn::bind_device(m);

@@ -149,17 +149,24 @@ Array matmul(const Array& first, const Array& second) {
 }
 
 Array addmm(const Array& c, const Array& a, const Array& b, double alpha, double beta) {
-  Array product = matmul(a, b);
-  Dtype dtype = promote_types(product.dtype(), c.dtype());
-  product = astype(product, dtype);
-  Array bias = astype(c, dtype);
-  if (alpha != 1) product = multiply(product, constant(alpha, dtype));
-  if (beta != 1) bias = multiply(bias, constant(beta, dtype));
+  if (a.ndim() == 0 || b.ndim() == 0)
+    throw ValueError(cat("addmm: expected matrices of at least one dimension, got shapes ", a.shape(), " and ",
+                         b.shape()));
+  Dtype dtype = promote_types(promote_types(a.dtype(), b.dtype()), c.dtype());
+  if (!is_inexact(dtype))
+    throw ValueError(cat("addmm: is defined for floating-point and complex arrays, got ", c.dtype(), ", ", a.dtype(),
+                         " and ", b.dtype(), "; convert one with astype"));
+  Array product = matmul(astype(a, dtype), astype(b, dtype)), bias = astype(c, dtype);
   Shape shape = broadcast_shapes("addmm", product.shape(), bias.shape());
   if (shape != product.shape())
     throw ValueError(
         cat("addmm: an array of shape ", c.shape(), " cannot be added to a product of shape ", product.shape()));
-  return add(product, bias);
+  // A factor of zero leaves its term out, infinities and NaN included, as in BLAS.
+  if (alpha == 0 && beta == 0) return full(shape, constant(0, dtype));
+  if (alpha != 1) product = multiply(product, constant(alpha, dtype));
+  if (beta == 0) return product;
+  if (beta != 1) bias = multiply(bias, constant(beta, dtype));
+  return alpha == 0 ? broadcast_to(bias, shape) : add(product, bias);
 }
 
 Array tensordot(const Array& first, const Array& second, std::span<const int64_t> axes_a,

@@ -9,6 +9,7 @@
 #include "backends/reference/attention.h"
 #include "backends/reference/element.h"
 #include "backends/reference/fft.h"
+#include "backends/reference/quantized.h"
 #include "ops/argreduce.h"
 #include "ops/bits.h"
 #include "ops/cumulative.h"
@@ -490,6 +491,17 @@ PrimitiveFn find_primitive(std::string_view name) {
       {"random_bits", random_bits},
       {"random_uniform", random_uniform},
       {"random_fold_in", random_fold_in},
+      {"quantize", quantize},
+      {"quantized_values", quantized_values},
+      {"dequantize", dequantize},
+      {"to_fp8", to_fp8},
+      {"from_fp8", from_fp8},
+      {"quantized_dot", quantized_dot},
+      {"gather_dot", gather_dot},
+      {"scatter_dot", scatter_dot},
+      {"segmented_dot", segmented_dot},
+      {"segments_spread", segments_spread},
+      {"hadamard_transform", hadamard_transform},
   };
   auto it = table.find(name);
   return it == table.end() ? nullptr : it->second;
