@@ -205,6 +205,8 @@ def whole_division(name: str, a: Values, b: Values) -> Values:
     x, y, dtype = a.x, b.x, a.dtype
     f = np.floor_divide if name == "floor_divide" else np.remainder
     z = f(x, np.where(y == 0, 1, y)) if dtype not in INEXACT else f(x, y)
+    if name == "floor_divide" and dtype in INEXACT:
+        z = np.where(np.isinf(x) | np.isinf(y), x / y, z)
     unsure: Any = y == 0
     if dtype in INEXACT:
         q = x / y

@@ -48,7 +48,8 @@ T remainder(T a, T b) {
 }
 template <class T>
 T floor_divide(T a, T b) {
-  if (b == 0) return a / b;
+  // Of infinities the floor of the quotient, as the array API standard has it.
+  if (b == 0 || std::isinf(a) || std::isinf(b)) return a / b;
   T r = std::fmod(a, b);
   T q = (a - r) / b;
   if (r != 0 && (r < 0) != (b < 0)) q -= T(1);
@@ -255,8 +256,15 @@ Z through_double(F f, Z a) {
 }
 // exp(z) - 1 = expm1(x) cos(y) - 2 sin(y / 2)^2 + i exp(x) sin(y), which keeps small numbers.
 W expm1(W z) {
+  if (!std::isfinite(z.real()) || !std::isfinite(z.imag())) return std::exp(z) - 1.0;
   double s = std::sin(0.5 * z.imag());
-  return {std::expm1(z.real()) * std::cos(z.imag()) - 2 * s * s, std::exp(z.real()) * std::sin(z.imag())};
+  return {std::expm1(z.real()) * std::cos(z.imag()) - 2 * s * s + 0.0, std::exp(z.real()) * std::sin(z.imag())};
+}
+// C's Annex G leaves the sign of zero beside 1 to sin(2 y), the array API standard does not.
+W tanh(W z) {
+  if (std::isinf(z.real()) && std::isfinite(z.imag()))
+    return {std::copysign(1.0, z.real()), std::copysign(0.0, z.imag())};
+  return std::tanh(z);
 }
 W log1p(W z) {
   double x = z.real(), y = z.imag();
@@ -279,10 +287,11 @@ void add_complex(Table& t) {
   FUNCNN_COMPLEX(square, a * a);
   FUNCNN_COMPLEX(reciprocal, Z(1) / a);
   FUNCNN_COMPLEX(rsqrt, Z(1) / std::sqrt(a));
-  FUNCNN_COMPLEX(sign, truth(a) ? Z(W(a) / std::abs(W(a))) : a);
+  FUNCNN_COMPLEX(sign, truth(a) ? Z(W(a) / std::abs(W(a))) : Z(0));
   FUNCNN_COMPLEX(log2, Z(std::log(W(a)) * 1.44269504088896340736));
   FUNCNN_COMPLEX(expm1, Z(expm1(W(a))));
   FUNCNN_COMPLEX(log1p, Z(log1p(W(a))));
+  FUNCNN_COMPLEX(tanh, Z(tanh(W(a))));
   FUNCNN_COMPLEX(sigmoid, Z(sigmoid(W(a))));
   FUNCNN_WIDE(sqrt, sqrt);
   FUNCNN_WIDE(exp, exp);
@@ -293,7 +302,6 @@ void add_complex(Table& t) {
   FUNCNN_WIDE(tan, tan);
   FUNCNN_WIDE(sinh, sinh);
   FUNCNN_WIDE(cosh, cosh);
-  FUNCNN_WIDE(tanh, tanh);
   FUNCNN_WIDE(arcsin, asin);
   FUNCNN_WIDE(arccos, acos);
   FUNCNN_WIDE(arctan, atan);

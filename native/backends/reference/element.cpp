@@ -153,12 +153,14 @@ double function(Opcode op, double x) {
 }
 
 Wide function(Opcode op, Wide x) {
-  if (auto y = shared_function(op, x)) return *y;
+  if (op != Opcode::tanh) {
+    if (auto y = shared_function(op, x)) return *y;
+  }
   switch (op) {
     case Opcode::round:
       return {std::nearbyint(x.real()), std::nearbyint(x.imag())};
     case Opcode::expm1:
-      return std::exp(x) - 1.0;
+      return std::exp(x) - 1.0 + 0.0;
     case Opcode::exp2:
       return std::exp(x * std::log(2.0));
     case Opcode::log1p:
@@ -167,8 +169,12 @@ Wide function(Opcode op, Wide x) {
       return std::log(x) / std::log(2.0);
     case Opcode::sigmoid:
       return 1.0 / (1.0 + std::exp(-x));
+    case Opcode::tanh:
+      return std::isinf(x.real()) && std::isfinite(x.imag())
+                 ? Wide(std::copysign(1.0, x.real()), std::copysign(0.0, x.imag()))
+                 : std::tanh(x);
     case Opcode::sign:
-      return x == 0.0 ? x : x / std::abs(x);
+      return x == 0.0 ? 0.0 : x / std::abs(x);
     default:
       throw Error(cat("reference: ", opcode_info(op).name, " of complex numbers is missing"));
   }
@@ -232,7 +238,7 @@ T floor_divide(T a, T b) {
     T q = T(a / b);
     return T(q - (T(a % b) != 0 && (a < 0) != (b < 0)));
   } else {
-    if (b == 0) return a / b;
+    if (b == 0 || std::isinf(a) || std::isinf(b)) return a / b;
     T r = std::fmod(a, b), q = (a - r) / b;
     if (r != 0 && (r < 0) != (b < 0)) q -= T(1);
     return q == 0 ? std::copysign(T(0), a / b) : std::nearbyint(q);
