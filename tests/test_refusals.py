@@ -21,7 +21,7 @@ BARE = re.compile(
 )
 WRONG = [object(), "text", None, 2.5, {}, [1, "a"], 2**70, lambda: None, float("nan"), (2, 3), b"x", {1}, 1j, True, int]
 SETTINGS = {"set_memory_limit", "set_cache_limit", "set_num_threads", "set_fusion", "set_default_device"}
-SETTINGS |= {"clear_cache", "synchronize", "register_node"}
+SETTINGS |= {"clear_cache", "synchronize", "register_node", "set_printoptions", "set_wired_limit"}
 X = fn.ones((2, 3))
 
 FUNCTIONS = {

@@ -138,7 +138,12 @@ void register_memory(DeviceMemory& memory) {
 
 DeviceMemory& device_memory(Device device) {
   DeviceMemory* found = registry()[size_t(device.kind)][device.index].load(std::memory_order_acquire);
-  if (!found) throw ValueError(cat("there is no device ", device_name(device), " in this build or on this machine"));
+  if (!found) {
+    std::string present;
+    for_each_memory([&](DeviceMemory& m) { present += (present.empty() ? "" : ", ") + device_name(m.device()); });
+    throw ValueError(
+        cat("there is no device ", device_name(device), " in this build or on this machine, which has ", present));
+  }
   return *found;
 }
 

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "bindings/device.h"
 #include "bindings/gil.h"
 #include "bindings/interchange.h"
 #include "graph/graph.h"
@@ -306,6 +307,32 @@ Example:
       .def(
           "__reduce_ex__", [](nb::handle self, int protocol) { return reduce_for_pickle(self, protocol); },
           nb::arg("protocol"), nb::sig("def __reduce_ex__(self, protocol: Any, /) -> Any"))
+      .def(
+          "to_device",
+          [](const Array& x, nb::handle device, nb::handle stream) {
+            if (!stream.is_none())
+              throw ValueError("to_device: stream must be None: the library orders work on devices by itself");
+            return placed(x, device, "to_device");
+          },
+          nb::arg("device"), nb::kw_only(), nb::arg("stream").none() = nb::none(),
+          nb::sig("def to_device(self, device: Device | str, /, *, stream: None = None) -> array"),
+          R"(Move the array to a device; one that is there is returned as it is. See `funcnn.device_put`.
+
+Raises:
+    ValueError: for a device that this build or machine does not have, or a stream.
+
+Example:
+    >>> fn.ones(2).to_device("cpu").device
+    Device('cpu')
+)")
+      .def(
+          "__array_namespace__",
+          [](const Array&, nb::handle version) {
+            return nb::module_::import_("funcnn._array_api").attr("namespace")(version);
+          },
+          nb::kw_only(), nb::arg("api_version").none() = nb::none(),
+          nb::sig("def __array_namespace__(self, /, *, api_version: str | None = None) -> Any"),
+          "Return the module whose functions are those of the array API standard: funcnn.")
       .def(
           "__array__",
           [](nb::handle self, nb::handle dtype, nb::handle copy) {

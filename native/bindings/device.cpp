@@ -5,7 +5,7 @@
 #include <nanobind/stl/string_view.h>
 
 #include "base/memory.h"
-#include "bindings/array.h"
+#include "bindings/device.h"
 #include "graph/transfer.h"
 #include "plan/backend.h"
 
@@ -17,15 +17,6 @@ std::optional<Device> try_device(nb::handle object) {
   if (nb::isinstance<Device>(object)) return nb::cast<Device>(object);
   if (nb::isinstance<nb::str>(object)) return parse_device(nb::cast<std::string_view>(object));
   return std::nullopt;
-}
-
-Device device_of(nb::handle object, const char* name) {
-  std::optional<Device> device = try_device(object);
-  if (!device)
-    throw TypeError(cat(name, ": expected a device, such as fn.Device(\"cpu\") or \"cpu\", got ",
-                        nb::cast<std::string>(nb::repr(object))));
-  backend(*device);  // raises where there is none
-  return *device;
 }
 
 // None: the default device.
@@ -62,6 +53,22 @@ void bind_memory(nb::module_& m) {
       device_argument(), nb::sig("def clear_cache(device: Device | str | None = None) -> None"),
       "Return the memory of a device that is kept for reuse to the system, and forget tables of Fourier transforms.");
   m.def(
+      "get_memory_limit", [](nb::handle device) { return memory_of(device, "get_memory_limit").limit(); },
+      device_argument(), nb::sig("def get_memory_limit(device: Device | str | None = None) -> int"),
+      "Tell how many bytes of a device may be used at most, as `set_memory_limit` set it; 0: no limit.");
+  m.def(
+      "_buffer_of",
+      [](const Array& x) -> nb::object {
+        const Node& node = *x.node();
+        if (node.abstract || !node.available())
+          throw ValueError("get_array_buffer_size: an array is not computed yet; call fn.eval first");
+        if (!node.storage.buffer) return nb::none();
+        const Buffer& buffer = *node.storage.buffer;
+        return nb::make_tuple(reinterpret_cast<uintptr_t>(&buffer),
+                              buffer.owned() ? block_capacity(buffer.size()) : buffer.size());
+      },
+      nb::arg("x"), nb::sig("def _buffer_of(x: array) -> tuple[int, int] | None"));
+  m.def(
       "set_cache_limit",
       [](size_t limit, nb::handle device) { return memory_of(device, "set_cache_limit").set_cache_limit(limit); },
       nb::arg("limit"), device_argument(),
@@ -77,11 +84,26 @@ void bind_memory(nb::module_& m) {
 
 }  // namespace
 
+Device device_of(nb::handle object, const char* name) {
+  std::optional<Device> device = try_device(object);
+  if (!device)
+    throw TypeError(cat(name, ": expected a device, such as fn.Device(\"cpu\") or \"cpu\", got ",
+                        nb::cast<std::string>(nb::repr(object))));
+  backend(*device);  // raises where there is none
+  return *device;
+}
+
+Array placed(Array x, nb::handle device, const char* name) {
+  return device.is_none() ? x : device_put(x, device_of(device, name));
+}
+
 void bind_device(nb::module_& m) {
   nb::class_<Device>(m, "Device", nb::is_final(), R"(A place where arrays live and are computed.
 
 Args:
-    name: "cpu"; "gpu", or "gpu:1" and so on where there are several; "reference", a slow one for tests.
+    type: "cpu" or `fn.cpu`; "gpu" or `fn.gpu`, or "gpu:1" and so on where there are several; "reference", a slow one
+        for tests.
+    index: Which of several, from 0, where the type does not say.
 
 Raises:
     ValueError: for other names. Whether this machine has the device shows when it is used.
@@ -92,12 +114,22 @@ Example:
 )")
       .def(
           "__init__",
-          [](Device* self, nb::handle name) {
-            std::optional<Device> device = try_device(name);
+          [](Device* self, nb::handle type, int64_t index) {
+            std::optional<Device> device = try_device(type);
             if (!device) throw TypeError("Device: expected the name of a device, such as \"cpu\"");
+            if (index < 0 || index >= kMostDevices)
+              throw ValueError(cat("Device: expected an index from 0 to ", kMostDevices - 1, ", got ", index));
+            if (index && device->index)
+              throw ValueError(cat("Device: ", device_name(*device), " has an index already, got ", index, " too"));
+            if (index) device->index = uint8_t(index);
             new (self) Device(*device);
           },
-          nb::arg("name"), nb::sig("def __init__(self, name: Device | str) -> None"))
+          nb::arg("type"), nb::arg("index") = 0,
+          nb::sig("def __init__(self, type: Device | str, index: int = 0) -> None"))
+      .def_prop_ro(
+          "type",
+          [](Device d) { return nb::module_::import_("funcnn._streams").attr("type_of")(device_name({d.kind, 0})); },
+          nb::sig("def type(self) -> Any"), "Its kind as MLX has it: `fn.cpu` or `fn.gpu`.")
       .def_prop_ro(
           "kind", [](Device d) { return device_name({d.kind, 0}); }, "The name without the number.")
       .def_prop_ro(

@@ -231,6 +231,19 @@ Example:
     >>> fn.result_type(fn.array([1, 2]), fn.float16)
     float16
 )");
+  m.def(
+      "can_cast",
+      [](nb::handle from, nb::handle to) {
+        Dtype target = dtype_of(to);
+        return promote_types(dtype_of_argument(from), target) == target;
+      },
+      nb::arg("from_"), nb::arg("to"), nb::sig("def can_cast(from_: Dtype | array, to: Dtype, /) -> bool"),
+      R"(Tell whether a dtype, or that of an array, promotes to another: whether both together give the other.
+
+Example:
+    >>> fn.can_cast(fn.int32, fn.float16), fn.can_cast(fn.float32, fn.int64)
+    (True, False)
+)");
   m.def("isdtype", &is_dtype_kind, nb::arg("dtype"), nb::arg("kind"),
         nb::sig("def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool"),
         R"(Tell whether a dtype is of a kind.
@@ -243,20 +256,22 @@ Example:
     True
 )");
 
-  nb::class_<FloatInfo>(m, "finfo", "The limits of a floating-point dtype.")
+  nb::class_<FloatInfo>(m, "finfo", "The limits of a floating-point dtype, or of that of an array.")
       .def(
-          "__init__", [](FloatInfo* self, Dtype dtype) { new (self) FloatInfo(float_info(dtype)); }, nb::arg("dtype"),
-          nb::sig("def __init__(self, dtype: Dtype) -> None"))
+          "__init__",
+          [](FloatInfo* self, nb::handle dtype) { new (self) FloatInfo(float_info(dtype_of_argument(dtype))); },
+          nb::arg("dtype"), nb::sig("def __init__(self, dtype: Dtype | array) -> None"))
       .def_ro("dtype", &FloatInfo::dtype, "The dtype described.")
       .def_ro("min", &FloatInfo::min, "The most negative finite number.")
       .def_ro("max", &FloatInfo::max, "The largest finite number.")
       .def_ro("eps", &FloatInfo::eps, "The distance from 1 to the next number.")
       .def_ro("smallest_normal", &FloatInfo::smallest_normal, "The smallest positive number of full precision.")
       .def_ro("bits", &FloatInfo::bits, "Bits a number takes.");
-  nb::class_<IntegerInfo>(m, "iinfo", "The limits of an integer dtype.")
+  nb::class_<IntegerInfo>(m, "iinfo", "The limits of an integer dtype, or of that of an array.")
       .def(
-          "__init__", [](IntegerInfo* self, Dtype dtype) { new (self) IntegerInfo(integer_info(dtype)); },
-          nb::arg("dtype"), nb::sig("def __init__(self, dtype: Dtype) -> None"))
+          "__init__",
+          [](IntegerInfo* self, nb::handle dtype) { new (self) IntegerInfo(integer_info(dtype_of_argument(dtype))); },
+          nb::arg("dtype"), nb::sig("def __init__(self, dtype: Dtype | array) -> None"))
       .def_ro("dtype", &IntegerInfo::dtype, "The dtype described.")
       .def_ro("min", &IntegerInfo::min, "The smallest number.")
       .def_ro("max", &IntegerInfo::max, "The largest number.")

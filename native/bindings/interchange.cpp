@@ -8,6 +8,8 @@
 #include "backends/cpu/copy.h"
 #include "base/thread_pool.h"
 #include "base/to_integer.h"
+#include "bindings/device.h"
+#include "bindings/sequence.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "plan/eval.h"
@@ -136,7 +138,7 @@ std::optional<Array> adopt(const Foreign& f) {
   return from_storage(std::move(storage), f.shape, f.dtype);
 }
 
-nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_object) {
+nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_object, const char* name) {
   std::optional<Dtype> dtype = optional_dtype(dtype_object);
   std::optional<bool> copy;
   if (!copy_object.is_none()) copy = nb::cast<bool>(copy_object);
@@ -149,14 +151,21 @@ nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_o
         if (std::optional<Array> adopted = adopt(*f)) return wrap_object(on_default_device(std::move(*adopted)));
       if (copy && !*copy)
         throw ValueError(
-            "asarray: a copy is needed (copy=False): the memory is not contiguous and aligned, the dtype differs, or "
-            "bools "
-            "are stored as other bytes than 0 and 1");
+            cat(name,
+                ": a copy is needed (copy=False): the memory is not contiguous and aligned, the dtype differs, or "
+                "bools "
+                "are stored as other bytes than 0 and 1"));
       return wrap_object(on_default_device(copy_as(*f, dtype.value_or(f->dtype))));
     }
   }
-  if (copy && !*copy && !is_array(o)) throw ValueError("asarray: numbers and lists have to be copied (copy=False)");
-  return wrap_object(on_default_device(convert(object, dtype, "asarray")));
+  if (copy && !*copy && !is_array(o)) throw ValueError(cat(name, ": numbers and lists have to be copied (copy=False)"));
+  Array made = convert(object, dtype, name);
+  if (is_array(o)) return wrap_object(copy.value_or(false) && made.node() == array_of(o).node() ? copied(made) : made);
+  return wrap_object(on_default_device(std::move(made)));
+}
+
+nb::object placed_object(nb::object x, nb::handle device, const char* name) {
+  return device.is_none() ? x : wrap_object(placed(array_of(x.ptr()), device, name));
 }
 
 nb::object restore(nb::handle bytes, nb::handle shape_object, Dtype dtype) {
@@ -243,19 +252,33 @@ Array private_copy(const Array& array) {
   return made;
 }
 
+namespace {
+
+bool moves_nothing(const Node& n) {
+  return n.primitive && (n.primitive->kind() == Kind::view || n.primitive->kind() == Kind::alias);
+}
+
+}  // namespace
+
 Array copied(const Array& array) {
   const Node* node = array.node();
   if (is_traced(array)) return array;
   // What a kernel will compute gets memory of its own; a view is computed without one.
-  auto moves_nothing = [](const Node& n) {
-    return n.primitive && (n.primitive->kind() == Kind::view || n.primitive->kind() == Kind::alias);
-  };
   while (!node->available() && moves_nothing(*node) && !node->inputs.empty()) node = node->inputs[0].get();
   if (!node->available()) return array;
   evaluate(array, "copy()");
   // Nobody else has memory that the host does not see.
   const Ref<Buffer>& buffer = array.node()->storage.buffer;
   return buffer && buffer->host() ? private_copy(array) : array;
+}
+
+Array unshared(const Array& array) {
+  if (is_traced(array)) return array;
+  for (const Node* node = array.node(); node; node = node->inputs.empty() ? nullptr : node->inputs[0].get()) {
+    if (node->available()) return node->storage.buffer && !node->storage.buffer->owned() ? copied(array) : array;
+    if (!moves_nothing(*node)) break;
+  }
+  return array;
 }
 
 nb::object reduce_for_pickle(nb::handle self, int protocol) {
@@ -278,10 +301,16 @@ nb::object reduce_for_pickle(nb::handle self, int protocol) {
 }
 
 void bind_interchange(nb::module_& m) {
-  m.def("asarray", &asarray, nb::arg("obj"), nb::arg("dtype").none() = nb::none(), nb::kw_only(),
-        nb::arg("copy").none() = nb::none(),
-        nb::sig("def asarray(obj: object, dtype: Dtype | None = None, *, copy: bool | None = None) -> array"),
-        R"(Make an array of anything that holds numbers, without copying where possible.
+  auto none = [](const char* name) { return nb::arg(name).none() = nb::none(); };
+  m.def(
+      "asarray",
+      [](nb::handle obj, nb::handle dtype, nb::handle copy, nb::handle device) {
+        return placed_object(asarray(obj, dtype, copy, "asarray"), device, "asarray");
+      },
+      nb::arg("obj"), none("dtype"), nb::kw_only(), none("copy"), none("device"),
+      nb::sig("def asarray(obj: object, dtype: Dtype | None = None, *, copy: bool | None = None, device: Device | str "
+              "| None = None) -> array"),
+      R"(Make an array of anything that holds numbers, without copying where possible.
 
 Objects that speak the buffer protocol, DLPack or `__array__` (NumPy, PyTorch, JAX, MLX, memoryview)
 share their memory if it is contiguous and aligned and keep their dtype, float64 included. The result
@@ -291,6 +320,7 @@ Args:
     obj: The object.
     dtype: The dtype of the result; default: the object's own.
     copy: True always copies, False raises ValueError where a copy is needed, None copies if needed.
+    device: Where the array goes; default: an array stays where it is, others go to the default device.
 
 Example:
     >>> import numpy as np
@@ -298,10 +328,24 @@ Example:
     array([0, 1, 2], dtype=int32)
 )");
   m.def(
-      "from_dlpack", [](nb::handle x, nb::handle copy) { return asarray(x, nb::none(), copy); }, nb::arg("x"),
-      nb::kw_only(), nb::arg("copy").none() = nb::none(),
-      nb::sig("def from_dlpack(x: object, /, *, copy: bool | None = None) -> array"),
+      "from_dlpack",
+      [](nb::handle x, nb::handle device, nb::handle copy) {
+        if (!nb::hasattr(x, "__dlpack__"))
+          throw TypeError(cat("from_dlpack: expected an object with __dlpack__, got ", python_type(x)));
+        return placed_object(asarray(x, nb::none(), copy, "from_dlpack"), device, "from_dlpack");
+      },
+      nb::arg("x"), nb::kw_only(), none("device"), none("copy"),
+      nb::sig(
+          "def from_dlpack(x: object, /, *, device: Device | str | None = None, copy: bool | None = None) -> array"),
       R"(Make an array of an object with `__dlpack__`, without copying where possible.
+
+Args:
+    x: The object.
+    device: Where the array goes; default: the default device.
+    copy: True always copies, False raises ValueError where a copy is needed, None copies if needed.
+
+Raises:
+    TypeError: for an object without `__dlpack__`.
 
 Example:
     >>> import numpy as np

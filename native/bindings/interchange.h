@@ -38,6 +38,9 @@ nb::object reduce_for_pickle(nb::handle self, int protocol);
 // An array of the same elements that shares no memory with another library.
 Array copied(const Array& array);
 
+// The same, without a copy where no other library has the memory.
+Array unshared(const Array& array);
+
 // The elements of a computed array in row-major order.
 void copy_elements(const Array& array, std::byte* out);
 // A dense copy in memory of its own.

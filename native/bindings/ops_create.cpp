@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "bindings/define.h"
+#include "bindings/device.h"
 #include "ops/create.h"
 #include "ops/elementwise.h"
 #include "ops/views.h"
@@ -63,11 +64,25 @@ Array full_of(nb::handle shape, nb::handle value, std::optional<Dtype> dtype, co
   return fill.ndim() == 0 ? full(to, fill) : broadcast_to(fill, to);
 }
 
-Array linspace_of(nb::handle start, nb::handle stop, int64_t count, bool endpoint, Dtype dtype) {
+Array linspace_of(nb::handle start, nb::handle stop, int64_t count, bool endpoint, std::optional<Dtype> wanted) {
   if (start.is_none() || stop.is_none()) throw TypeError("linspace: expected numbers for start and stop");
+  bool complex = PyComplex_Check(start.ptr()) || PyComplex_Check(stop.ptr()) || (wanted && is_complex(*wanted));
+  Dtype dtype = wanted.value_or(complex ? Dtype::complex64 : Dtype::float32);
+  if (complex) {
+    if (!is_complex(dtype)) throw TypeError(cat("linspace: complex numbers do not convert to ", dtype));
+    Py_complex from = PyComplex_AsCComplex(start.ptr()), to = PyComplex_AsCComplex(stop.ptr());
+    if (PyErr_Occurred()) throw PendingError();
+    const Array parts[] = {linspace(from.real, to.real, count, endpoint, Dtype::float32),
+                           linspace(from.imag, to.imag, count, endpoint, Dtype::float32)};
+    return elementwise(Opcode::make_complex, parts, Dtype::complex64);
+  }
   std::optional<Integer> from = whole_of(start, 0), to = whole_of(stop, 0);
   if (from && to) return linspace(*from, *to, count, endpoint, dtype);
   return linspace(number_of(start, "linspace"), number_of(stop, "linspace"), count, endpoint, dtype);
+}
+
+std::string full_like_parameters(const char* value_name) {
+  return cat(value_name, ": ArrayLike, dtype: Dtype | None = None, *, device: Device | str | None = None");
 }
 
 }  // namespace
@@ -75,40 +90,47 @@ Array linspace_of(nb::handle start, nb::handle stop, int64_t count, bool endpoin
 void bind_create(nb::module_& m) {
   m.def(
       "arange",
-      [](nb::handle start, nb::handle stop, nb::handle step, nb::handle dtype) {
-        return wrap_object(arange_of(start, stop, step, optional_dtype(dtype)));
+      [](nb::handle start, nb::handle stop, nb::handle step, nb::handle dtype, nb::handle device) {
+        return wrap_object(placed(arange_of(start, stop, step, optional_dtype(dtype)), device, "arange"));
       },
-      nb::arg("start"), or_none("stop"), or_none("step"), or_none("dtype"),
+      nb::arg("start"), or_none("stop"), nb::arg("step").none() = 1, or_none("dtype"), nb::kw_only(), or_none("device"),
       nb::sig(
-          "def arange(start: float, stop: float | None = None, step: float | None = None, dtype: Dtype | None = None) "
-          "-> array"),
+          "def arange(start: float, stop: float | None = None, step: float | None = 1, dtype: Dtype | None = None, *, "
+          "device: Device | str | None = None) -> array"),
       example("arange", "Count from start (default 0) in steps (default 1), up to but not including stop.",
               "The dtype is int32 if all arguments are integers (int64 where they need it), else float32.", "3",
               "array([0, 1, 2], dtype=int32)")
           .c_str());
   m.def(
       "linspace",
-      [](nb::handle start, nb::handle stop, int64_t num, bool endpoint, nb::handle dtype) {
-        return wrap_object(linspace_of(start, stop, num, endpoint, optional_dtype(dtype).value_or(Dtype::float32)));
+      [](nb::handle start, nb::handle stop, int64_t num, bool endpoint, nb::handle dtype, nb::handle device) {
+        return wrap_object(placed(linspace_of(start, stop, num, endpoint, optional_dtype(dtype)), device, "linspace"));
       },
       nb::arg("start"), nb::arg("stop"), nb::arg("num") = 50, nb::arg("endpoint") = true, or_none("dtype"),
-      nb::sig("def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Dtype | None = "
-              "None) -> "
-              "array"),
-      example("linspace", "Space numbers evenly from start to stop, which is included unless `endpoint` is False.",
-              "Integer dtypes take the floor, exactly where both ends are integers.", "0, 1, 3",
-              "array([0. , 0.5, 1. ], dtype=float32)")
+      nb::kw_only(), or_none("device"),
+      nb::sig("def linspace(start: complex, stop: complex, num: int = 50, endpoint: bool = True, dtype: Dtype | None = "
+              "None, *, device: Device | str | None = None) -> array"),
+      example(
+          "linspace", "Space numbers evenly from start to stop, which is included unless `endpoint` is False.",
+          "The dtype is float32 by default, complex64 between complex numbers. Integer dtypes take the floor, exactly "
+          "where both ends are integers.",
+          "0, 1, 3", "array([0. , 0.5, 1. ], dtype=float32)")
           .c_str());
-  m.def(
-      "full",
-      [](nb::handle shape, nb::handle value, nb::handle dtype) {
-        return wrap_object(full_of(shape, value, optional_dtype(dtype), "full"));
-      },
-      nb::arg("shape"), nb::arg("vals"), or_none("dtype"),
-      nb::sig("def full(shape: int | Sequence[int], vals: ArrayLike, dtype: Dtype | None = None) -> array"),
-      example("full", "Make an array that holds the same value everywhere.",
-              "The value may be an array that broadcasts.", "2, 7", "array([7, 7], dtype=int32)")
-          .c_str());
+  // The value under the array API standard's name and MLX's.
+  for (const char* value_name : {"fill_value", "vals"})
+    m.def(
+        "full",
+        [](nb::handle shape, nb::handle value, nb::handle dtype, nb::handle device) {
+          return wrap_object(placed(full_of(shape, value, optional_dtype(dtype), "full"), device, "full"));
+        },
+        nb::arg("shape"), nb::arg(value_name), or_none("dtype"), nb::kw_only(), or_none("device"),
+        nb::sig(cat("def full(shape: int | Sequence[int], ", value_name,
+                    ": ArrayLike, dtype: Dtype | None = None, *, "
+                    "device: Device | str | None = None) -> array")
+                    .c_str()),
+        example("full", "Make an array that holds the same value everywhere.",
+                "The value may be an array that broadcasts.", "2, 7", "array([7, 7], dtype=int32)")
+            .c_str());
   struct Constant {
     const char* name;
     int value;
@@ -119,44 +141,53 @@ void bind_create(nb::module_& m) {
                               Constant{"ones", 1, "Make an array of ones.", "array([1., 1.], dtype=float32)"}}) {
     m.def(
         row.name,
-        [row](nb::handle shape, nb::handle dtype) {
-          return wrap_object(
-              full(shape_of(shape, row.name), constant(row.value, optional_dtype(dtype).value_or(Dtype::float32))));
+        [row](nb::handle shape, nb::handle dtype, nb::handle device) {
+          Array made =
+              full(shape_of(shape, row.name), constant(row.value, optional_dtype(dtype).value_or(Dtype::float32)));
+          return wrap_object(placed(std::move(made), device, row.name));
         },
-        nb::arg("shape"), or_none("dtype"),
-        nb::sig(cat("def ", row.name, "(shape: int | Sequence[int], dtype: Dtype | None = None) -> array").c_str()),
+        nb::arg("shape"), or_none("dtype"), nb::kw_only(), or_none("device"),
+        nb::sig(cat("def ", row.name,
+                    "(shape: int | Sequence[int], dtype: Dtype | None = None, *, device: Device | str "
+                    "| None = None) -> array")
+                    .c_str()),
         example(row.name, row.summary, "The default dtype is float32.", "2", row.result).c_str());
     std::string like = cat(row.name, "_like");
     define_function(
         m, like.c_str(),
-        [row](nb::handle x, nb::handle dtype) {
+        [row](nb::handle x, nb::handle dtype, nb::handle device) {
           Array a = as_array(x, row.name);
-          return wrap_object(full(a.shape(), constant(row.value, optional_dtype(dtype).value_or(a.dtype()))));
+          Array made = full(a.shape(), constant(row.value, optional_dtype(dtype).value_or(a.dtype())));
+          return wrap_object(placed(std::move(made), device, row.name));
         },
-        {"dtype: Dtype | None = None",
+        {"dtype: Dtype | None = None, *, device: Device | str | None = None",
          example(like.c_str(), cat(row.summary, " Shape and dtype are those of x."), "", "fn.array([5])",
                  row.value ? "array([1], dtype=int32)" : "array([0], dtype=int32)")},
-        or_none("dtype"));
+        or_none("dtype"), nb::kw_only(), or_none("device"));
   }
-  define_function(
-      m, "full_like",
-      [](nb::handle x, nb::handle value, nb::handle dtype) {
-        Array a = as_array(x, "full_like");
-        Array fill = convert(value, optional_dtype(dtype).value_or(a.dtype()), "full_like");
-        return wrap_object(fill.ndim() == 0 ? full(a.shape(), fill) : broadcast_to(fill, a.shape()));
-      },
-      {"vals: ArrayLike, dtype: Dtype | None = None",
-       example("full_like", "Make an array of the shape and dtype of x that holds one value.", "",
-               "fn.array([1, 2]), 7", "array([7, 7], dtype=int32)")},
-      nb::arg("vals"), or_none("dtype"));
+  for (const char* value_name : {"fill_value", "vals"})
+    define_function(
+        m, "full_like",
+        [](nb::handle x, nb::handle value, nb::handle dtype, nb::handle device) {
+          Array a = as_array(x, "full_like");
+          Array fill = convert(value, optional_dtype(dtype).value_or(a.dtype()), "full_like");
+          Array made = fill.ndim() == 0 ? full(a.shape(), fill) : broadcast_to(fill, a.shape());
+          return wrap_object(placed(std::move(made), device, "full_like"));
+        },
+        {full_like_parameters(value_name).c_str(),
+         example("full_like", "Make an array of the shape and dtype of x that holds one value.", "",
+                 "fn.array([1, 2]), 7", "array([7, 7], dtype=int32)")},
+        nb::arg(value_name), or_none("dtype"), nb::kw_only(), or_none("device"));
   m.def(
       "eye",
-      [](int64_t n, nb::handle rows, int64_t k, nb::handle dtype) {
-        return wrap_object(
-            eye(n, optional_integer(rows, "eye").value_or(n), k, optional_dtype(dtype).value_or(Dtype::float32)));
+      [](int64_t n, nb::handle columns, int64_t k, nb::handle dtype, nb::handle device) {
+        Array made =
+            eye(n, optional_integer(columns, "eye").value_or(n), k, optional_dtype(dtype).value_or(Dtype::float32));
+        return wrap_object(placed(std::move(made), device, "eye"));
       },
-      nb::arg("n"), or_none("m"), nb::arg("k") = 0, or_none("dtype"),
-      nb::sig("def eye(n: int, m: int | None = None, k: int = 0, dtype: Dtype | None = None) -> array"),
+      nb::arg("n"), or_none("m"), nb::arg("k") = 0, or_none("dtype"), nb::kw_only(), or_none("device"),
+      nb::sig("def eye(n: int, m: int | None = None, k: int = 0, dtype: Dtype | None = None, *, device: Device | str | "
+              "None = None) -> array"),
       example("eye", "Make an n by m matrix with ones on diagonal k.", "", "2",
               "array([[1., 0.],\n       [0., 1.]], dtype=float32)")
           .c_str());

@@ -5,7 +5,9 @@
 #include <limits>
 
 #include "bindings/array.h"
+#include "bindings/device.h"
 #include "bindings/docs.h"
+#include "bindings/interchange.h"
 #include "ops/elementwise.h"
 #include "ops/numeric.h"
 
@@ -312,26 +314,43 @@ void bind_elementwise(nb::module_& m) {
           .c_str());
   auto clip_to = [](nb::handle a, nb::handle low, nb::handle high) {
     Array x = as_array(a, "clip");
-    if (low.is_none() && high.is_none()) throw ValueError("clip: expected at least one bound");
     return wrap_object(clip(x, bound(low, x, "clip"), bound(high, x, "clip")));
   };
-  m.def("clip", clip_to, nb::arg("x"), nb::arg("a_min").none(), nb::arg("a_max").none(),
-        nb::sig("def clip(x: ArrayLike, /, a_min: ArrayLike | None, a_max: ArrayLike | None) -> array"),
-        document("Limit each element to [a_min, a_max].", "None is no bound; the shapes broadcast.",
-                 "fn.clip(fn.array([-1, 5]), 0, 3)", "array([0, 3], dtype=int32)")
-            .c_str());
-  def_method("clip", clip_to, nb::arg("a_min").none() = nb::none(), nb::arg("a_max").none() = nb::none(),
-             nb::sig("def clip(self, a_min: ArrayLike | None = None, a_max: ArrayLike | None = None) -> array"),
-             "Limit each element to [a_min, a_max]; None is no bound.");
+  // Under the array API standard's names and MLX's.
+  using Names = std::pair<const char*, const char*>;
+  for (auto [low, high] : {Names("min", "max"), Names("a_min", "a_max")}) {
+    std::string bounds = cat(low, ": ArrayLike | None = None, ", high, ": ArrayLike | None = None) -> array");
+    m.def("clip", clip_to, nb::arg("x"), nb::arg(low).none() = nb::none(), nb::arg(high).none() = nb::none(),
+          nb::sig(cat("def clip(x: ArrayLike, /, ", bounds).c_str()),
+          document(cat("Limit each element to [", low, ", ", high, "]."), "None is no bound; the shapes broadcast.",
+                   "fn.clip(fn.array([-1, 5]), 0, 3)", "array([0, 3], dtype=int32)")
+              .c_str());
+    def_method("clip", clip_to, nb::arg(low).none() = nb::none(), nb::arg(high).none() = nb::none(),
+               nb::sig(cat("def clip(self, ", bounds).c_str()),
+               cat("Limit each element to [", low, ", ", high, "]; None is no bound.").c_str());
+  }
+  auto convert_to = [](nb::handle object, nb::handle dtype, bool copy, nb::handle device) {
+    Array x = as_array(object, "astype"), made = astype(x, dtype_of(dtype));
+    if (copy && made.node() == x.node()) made = unshared(made);
+    return wrap_object(placed(std::move(made), device, "astype"));
+  };
   m.def(
-      "astype", [](nb::handle x, Dtype dtype) { return wrap_object(astype(as_array(x, "astype"), dtype)); },
-      nb::arg("x"), nb::arg("dtype"), nb::sig("def astype(x: ArrayLike, dtype: Dtype, /) -> array"),
-      document("Convert the elements to another dtype.", "", "fn.astype(fn.array([1.7]), fn.int32)",
-               "array([1], dtype=int32)")
+      "astype", convert_to, nb::arg("x"), nb::arg("dtype"), nb::kw_only(), nb::arg("copy") = true,
+      nb::arg("device").none() = nb::none(),
+      nb::sig("def astype(x: ArrayLike, dtype: Dtype, /, *, copy: bool = True, device: Device | str | None = None) -> "
+              "array"),
+      document(
+          "Convert the elements to another dtype.",
+          "Args:\n    x: The array.\n    dtype: The dtype.\n    copy: Whether an array that has the dtype already, "
+          "but shares its memory with another library, is copied.\n    device: Where the result goes; default: "
+          "where x is.",
+          "fn.astype(fn.array([1.7]), fn.int32)", "array([1], dtype=int32)")
           .c_str());
   def_method(
-      "astype", [](const Array& x, nb::handle dtype) { return astype(x, dtype_of(dtype)); }, nb::arg("dtype"),
-      nb::sig("def astype(self, dtype: Dtype) -> array"), "Convert the elements to another dtype.");
+      "astype", convert_to, nb::arg("dtype"), nb::kw_only(), nb::arg("copy") = true,
+      nb::arg("device").none() = nb::none(),
+      nb::sig("def astype(self, dtype: Dtype, *, copy: bool = True, device: Device | str | None = None) -> array"),
+      "Convert the elements to another dtype.\n\nSee `funcnn.astype`.");
   for (const char* name : {"conj", "conjugate"})
     def_method(
         name, [](const Array& x) { return conjugate(x); }, nb::sig(cat("def ", name, "(self) -> array").c_str()),

@@ -12,15 +12,20 @@
 namespace funcnn {
 namespace {
 
+Array sort_down(const Array& x, MaybeAxis along);
+Array argsort_down(const Array& x, MaybeAxis along);
+
 struct SortRow {
   const char* name;
   Array (*function)(const Array&, MaybeAxis);
+  Array (*down)(const Array&, MaybeAxis);
   const char* summary;
   const char* result;
 };
 const SortRow sort_rows[] = {
-    {"sort", sort, "Sort along an axis, in ascending order.", "array([1, 2, 3], dtype=int32)"},
-    {"argsort", argsort, "Find the positions (uint32) that sort along an axis.", "array([1, 2, 0], dtype=uint32)"},
+    {"sort", sort, sort_down, "Sort along an axis, in ascending order.", "array([1, 2, 3], dtype=int32)"},
+    {"argsort", argsort, argsort_down, "Find the positions (uint32) that sort along an axis.",
+     "array([1, 2, 0], dtype=uint32)"},
 };
 
 struct SelectRow {
@@ -73,6 +78,22 @@ const RunningRow running_rows[] = {
 constexpr const char* kOrder =
     "The order is ascending and stable; NaN comes last. With `axis=None` the array is flattened first.";
 
+// The positions that sort in descending order, of equal elements the first one first: those of the reverse, reversed.
+Array argsort_down(const Array& x, MaybeAxis along) {
+  Array a = along ? x : flatten(x, 0, -1);
+  int axis = a.ndim() ? normalize_axis("argsort", along.value_or(-1), a.ndim()) : 0;
+  if (a.ndim() == 0) return argsort(a, along);
+  const int64_t axes[] = {axis};
+  Array order = flip(argsort(flip(a, axes), axis), axes);
+  return subtract(constant(a.dim(axis) - 1, order.dtype()), order);
+}
+Array sort_down(const Array& x, MaybeAxis along) {
+  Array sorted = sort(x, along);
+  if (sorted.ndim() == 0) return sorted;
+  const int64_t axes[] = {along.value_or(-1)};
+  return flip(sorted, axes);
+}
+
 Array take_of(nb::handle x, nb::handle indices, nb::handle axis) {
   Array a = as_array(x, "take"), at = as_array(indices, "take");
   return axis.is_none() ? take(a, at) : take(a, at, integer_of(axis, "take"));
@@ -99,11 +120,18 @@ void bind_order(nb::module_& m) {
   for (const SortRow& row : sort_rows)
     define_both(
         m, row.name,
-        [row](nb::handle x, nb::handle axis) {
-          return wrap_object(row.function(as_array(x, row.name), optional_integer(axis, row.name)));
+        [row](nb::handle x, nb::handle axis, bool descending, bool) {
+          return wrap_object(
+              (descending ? row.down : row.function)(as_array(x, row.name), optional_integer(axis, row.name)));
         },
-        {"axis: int | None = -1", example(row.name, row.summary, kOrder, "fn.array([3, 1, 2])", row.result)},
-        nb::arg("axis").none() = -1);
+        {"axis: int | None = -1, *, descending: bool = False, stable: bool = True",
+         example(row.name, row.summary,
+                 "Args:\n    x: The array.\n    axis: The axis; None flattens the array first.\n    descending: "
+                 "Whether the "
+                 "largest come first. NaN counts as the largest.\n    stable: Equal elements keep their order, also "
+                 "with False.",
+                 "fn.array([3, 1, 2])", row.result)},
+        nb::arg("axis").none() = -1, nb::kw_only(), nb::arg("descending") = false, nb::arg("stable") = true);
   for (const SelectRow& row : select_rows)
     define_both(
         m, row.name,
@@ -149,21 +177,31 @@ void bind_order(nb::module_& m) {
           {"axis: int | None = None, *, reverse: bool = False, inclusive: bool = True", doc}, or_none("axis"),
           nb::kw_only(), nb::arg("reverse") = false, nb::arg("inclusive") = true);
   }
-  auto search = [](nb::handle sorted, nb::handle values, const std::string& side) {
+  auto search = [](nb::handle sorted, nb::handle values, const std::string& side, nb::handle sorter) {
     if (side != "left" && side != "right")
       throw ValueError(cat("searchsorted: expected side 'left' or 'right', got '", side, "'"));
     auto [a, v] = as_operands(sorted, values, "searchsorted");
+    if (!sorter.is_none()) {
+      Array order = as_array(sorter, "searchsorted");
+      if (order.shape() != a.shape())
+        throw ValueError(cat("searchsorted: the sorter must have the shape of what it sorts, got shapes ",
+                             order.shape(), " and ", a.shape()));
+      a = take(a, order, 0);
+    }
     return wrap_object(searchsorted(a, v, side == "right"));
   };
-  def_method("searchsorted", search, nb::arg("values"), nb::arg("side") = "left",
-             nb::sig("def searchsorted(self, values: ArrayLike, side: Literal['left', 'right'] = 'left') -> array"),
+  def_method("searchsorted", search, nb::arg("values"), nb::arg("side") = "left", nb::kw_only(), or_none("sorter"),
+             nb::sig("def searchsorted(self, values: ArrayLike, side: Literal['left', 'right'] = 'left', *, sorter: "
+                     "ArrayLike | None = None) -> array"),
              "Find where values belong in a sorted vector, as uint32.\n\nSee `funcnn.searchsorted`.");
-  m.def("searchsorted", search, nb::arg("sorted_sequence"), nb::arg("values"), nb::arg("side") = "left",
+  m.def("searchsorted", search, nb::arg("sorted_sequence"), nb::arg("values"), nb::arg("side") = "left", nb::kw_only(),
+        or_none("sorter"),
         nb::sig("def searchsorted(sorted_sequence: ArrayLike, values: ArrayLike, /, side: Literal['left', 'right'] = "
-                "'left') -> "
-                "array"),
+                "'left', *, sorter: ArrayLike | None = None) -> array"),
         example("searchsorted", "Find where values belong in a sorted vector, as uint32.",
-                "Equal elements come after the place found on the left side, before it on the right.",
+                "Equal elements come after the place found on the left side, before it on the right. `sorter` are the "
+                "positions "
+                "that\nsort the vector, where it is not sorted.",
                 "fn.array([1, 3, 5]), fn.array([3, 4])", "array([1, 2], dtype=uint32)")
             .c_str());
   define_both(

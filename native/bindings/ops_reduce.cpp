@@ -2,6 +2,7 @@
 #include <nanobind/stl/string.h>
 
 #include "bindings/define.h"
+#include "bindings/sequence.h"
 #include "ops/elementwise.h"
 #include "ops/numeric.h"
 #include "ops/reduce.h"
@@ -84,24 +85,39 @@ Array array_equal(const Array& a, const Array& b, bool equal_nan) {
 
 void bind_reduce(nb::module_& m) {
   for (const Combining& row : combining) {
-    define_both(
-        m, row.name,
-        [function = row.function, name = row.name](nb::handle x, nb::handle axis, bool keepdims, nb::handle initial,
-                                                   nb::handle where) {
-          Array a = as_array(x, name);
-          Selection selection{optional_mask(where, name), {}};
-          bool counts = function == sum || function == prod;
-          if (!initial.is_none())
-            selection.initial = as_operand(initial, counts ? sum_dtype(a.dtype()) : a.dtype(), name);
-          return wrap_object(function(a, axes_of(axis, name), keepdims, selection));
-        },
-        {"axis: int | Sequence[int] | None = None, keepdims: bool = False, *, initial: ArrayLike | None = None, where: "
-         "ArrayLike | None = None",
-         example(row.name, row.summary,
-                 details_of(row.details, cat("\n    initial: ", row.initial, kWhereText,
-                                             *row.name == 'm' ? " Needs `initial`." : "")),
-                 row.arguments, row.result)},
-        or_none("axis"), nb::arg("keepdims") = false, nb::kw_only(), or_none("initial"), or_none("where"));
+    bool sums = row.function == sum || row.function == prod;
+    auto reduction = [function = row.function, name = row.name, sums](nb::handle x, nb::handle axis, bool keepdims,
+                                                                      nb::handle initial, nb::handle where,
+                                                                      nb::handle dtype) {
+      Array a = as_array(x, name);
+      if (auto to = optional_dtype(dtype)) a = astype(a, *to);
+      Selection selection{optional_mask(where, name), {}};
+      if (!initial.is_none()) selection.initial = as_operand(initial, sums ? sum_dtype(a.dtype()) : a.dtype(), name);
+      Array made = function(a, axes_of(axis, name), keepdims, selection);
+      auto to = optional_dtype(dtype);
+      return wrap_object(to ? astype(made, *to) : made);
+    };
+    std::string arguments = cat("\n    initial: ", row.initial, kWhereText, sums ? "" : " Needs `initial`.");
+    constexpr const char* parameters =
+        "axis: int | Sequence[int] | None = None, keepdims: bool = False, *, initial: ArrayLike | None = None, where: "
+        "ArrayLike | None = None";
+    if (sums)
+      define_both(
+          m, row.name, reduction,
+          {cat(parameters, ", dtype: Dtype | None = None").c_str(),
+           example(row.name, row.summary,
+                   details_of(row.details, cat(arguments, "\n    dtype: What to convert the elements to first.")),
+                   row.arguments, row.result)},
+          or_none("axis"), nb::arg("keepdims") = false, nb::kw_only(), or_none("initial"), or_none("where"),
+          or_none("dtype"));
+    else
+      define_both(
+          m, row.name,
+          [reduction](nb::handle x, nb::handle axis, bool keepdims, nb::handle initial, nb::handle where) {
+            return reduction(x, axis, keepdims, initial, where, nb::none());
+          },
+          {parameters, example(row.name, row.summary, details_of(row.details, arguments), row.arguments, row.result)},
+          or_none("axis"), nb::arg("keepdims") = false, nb::kw_only(), or_none("initial"), or_none("where"));
   }
   for (const Selecting& row : selecting) {
     define_both(
@@ -123,7 +139,7 @@ void bind_reduce(nb::module_& m) {
       or_none("axis"), nb::arg("keepdims") = false);
   struct Spread {
     const char* name;
-    Array (*function)(const Array&, const AxisSet&, bool, int, const Array&);
+    Array (*function)(const Array&, const AxisSet&, bool, double, const Array&);
     const char* summary;
     const char* result;
   };
@@ -131,17 +147,26 @@ void bind_reduce(nb::module_& m) {
                             Spread{"std", std, "Compute the standard deviation.", "array(1., dtype=float32)"}}) {
     define_both(
         m, row.name,
-        [row](nb::handle x, nb::handle axis, bool keepdims, int ddof, nb::handle where) {
+        [row](nb::handle x, nb::handle axis, bool keepdims, double ddof, nb::handle where, nb::handle correction) {
+          if (!correction.is_none()) {
+            if (ddof != 0)
+              throw ValueError(cat(row.name, ": ddof and correction are two names of one argument, got both"));
+            if (!nb::try_cast(correction, ddof))
+              throw TypeError(cat(row.name, ": correction must be a number, got ", python_type(correction)));
+          }
           return wrap_object(row.function(as_array(x, row.name), axes_of(axis, row.name), keepdims, ddof,
                                           optional_mask(where, row.name)));
         },
-        {"axis: int | Sequence[int] | None = None, keepdims: bool = False, ddof: int = 0, *, where: ArrayLike | None = "
-         "None",
+        {"axis: int | Sequence[int] | None = None, keepdims: bool = False, ddof: float = 0, *, where: ArrayLike | None "
+         "= "
+         "None, correction: float | None = None",
          example(row.name, row.summary,
                  cat("Integers give float32.\n\n", kAxesText,
-                     "\n    ddof: The divisor is the number of elements less this.", kWhereText),
+                     "\n    ddof: The divisor is the number of elements less this.", kWhereText,
+                     "\n    correction: The array API standard's name for `ddof`."),
                  "fn.array([1.0, 3.0])", row.result)},
-        or_none("axis"), nb::arg("keepdims") = false, nb::arg("ddof") = 0, nb::kw_only(), or_none("where"));
+        or_none("axis"), nb::arg("keepdims") = false, nb::arg("ddof") = 0, nb::kw_only(), or_none("where"),
+        or_none("correction"));
   }
   define_function(
       m, "count_nonzero",

@@ -4,6 +4,7 @@
 #include <nanobind/stl/variant.h>
 
 #include "bindings/define.h"
+#include "bindings/interchange.h"
 #include "bindings/sequence.h"
 #include "ops/annotate.h"
 #include "ops/elementwise.h"
@@ -26,6 +27,20 @@ Integers spread(nb::args arguments, const char* name) {
 
 Array reshape_to(const Array& x, const Integers& shape) { return reshape(x, Shape(shape.begin(), shape.end())); }
 
+// copy: True for memory of its own, False to refuse a shape that the elements as they lie do not have.
+Array reshape_with(const Array& x, const Integers& shape, nb::handle copy) {
+  Array made = reshape_to(x, shape);
+  if (copy.is_none()) return made;
+  if (nb::cast<bool>(copy)) return copied(made);
+  evaluate(x, "reshape(copy=False)");
+  Strides ignored;
+  const Node& node = *x.node();
+  if (!node.is_scalar() && !reshape_strides(x.shape(), node.storage.strides, made.shape(), ignored))
+    throw ValueError(cat("reshape: an array of shape ", x.shape(), " as it lies in memory has to be copied for ",
+                         made.shape(), ", which copy=False forbids"));
+  return made;
+}
+
 Array transpose_by(const Array& x, nb::handle axes) {
   if (axes.is_none()) return transpose(x, {});
   Integers order = integers_of(axes, "transpose");
@@ -45,6 +60,28 @@ Array flip_axes(const Array& x, nb::handle axis) {
   Integers axes;
   for (size_t i = 0; i < x.ndim(); ++i) axes.push_back(int64_t(i));
   return flip(x, axes);
+}
+
+// The axes `from` at the positions `to`, the others in their order between.
+Array moveaxes(const Array& x, const Integers& from, const Integers& to) {
+  if (from.size() != to.size())
+    throw ValueError(cat("moveaxis: ", from.size(), " axes cannot go to ", to.size(), " positions"));
+  normalize_axes("moveaxis", from, x.ndim());  // each once
+  normalize_axes("moveaxis", to, x.ndim());
+  Integers order(x.ndim(), -1);
+  SmallVector<bool, 8> taken(x.ndim(), false);
+  for (size_t i = 0; i < from.size(); ++i) {
+    int source = normalize_axis("moveaxis", from[i], x.ndim());
+    order[size_t(normalize_axis("moveaxis", to[i], x.ndim()))] = source;
+    taken[size_t(source)] = true;
+  }
+  size_t next = 0;
+  for (int64_t& axis : order) {
+    if (axis >= 0) continue;
+    while (taken[next]) ++next;
+    axis = int64_t(next++);
+  }
+  return x.ndim() == 0 ? x : transpose(x, order);
 }
 
 // Widths before and after each axis: n, (n,), (before, after), or a pair for each axis.
@@ -185,12 +222,18 @@ void bind_joining(nb::module_& m) {
       nb::kw_only(), nb::arg("axis") = 0);
   define_both(
       m, "repeat",
-      [](nb::handle x, int64_t repeats, nb::handle axis) {
-        return wrap_object(repeat(as_array(x, "repeat"), repeats, optional_integer(axis, "repeat")));
+      [](nb::handle x, nb::handle repeats, nb::handle axis) -> nb::object {
+        if (!is_index(repeats)) return nb::module_::import_("funcnn._selection").attr("repeat_each")(x, repeats, axis);
+        return wrap_object(
+            repeat(as_array(x, "repeat"), integer_of(repeats, "repeat"), optional_integer(axis, "repeat")));
       },
-      {"repeats: int, axis: int | None = None",
-       example("repeat", "Repeat each element along an axis, or each of the flattened array.", "",
-               "fn.array([1, 2]), 2", "array([1, 1, 2, 2], dtype=int32)")},
+      {"repeats: int | ArrayLike, axis: int | None = None",
+       example(
+           "repeat", "Repeat each element along an axis, or each of the flattened array.",
+           "Args:\n    x: The array.\n    repeats: How often, for all or for each place along the axis. If it differs "
+           "by place, its values are needed:\n        a traced array raises TracedValueError.\n    axis: The axis; "
+           "default: the array is flattened first.",
+           "fn.array([1, 2]), 2", "array([1, 1, 2, 2], dtype=int32)")},
       nb::arg("repeats"), or_none("axis"));
   define_function(
       m, "tile",
@@ -224,16 +267,22 @@ void bind_joining(nb::module_& m) {
 
 }  // namespace
 
+void bind_reinterpret(nb::module_& m);  // in ops_reinterpret.cpp
+
 void bind_shape(nb::module_& m) {
   define_function(
       m, "reshape",
-      [](nb::handle x, nb::handle shape) {
-        return wrap_object(reshape_to(as_array(x, "reshape"), integers_of(shape, "reshape")));
+      [](nb::handle x, nb::handle shape, nb::handle copy) {
+        return wrap_object(reshape_with(as_array(x, "reshape"), integers_of(shape, "reshape"), copy));
       },
-      {"shape: int | Sequence[int]",
-       example("reshape", "Give the elements another shape.", "One axis may be -1: it takes what is left.",
-               "fn.array([1, 2, 3, 4]), (2, -1)", "array([[1, 2],\n       [3, 4]], dtype=int32)")},
-      nb::arg("shape"));
+      {"shape: int | Sequence[int], *, copy: bool | None = None",
+       example(
+           "reshape", "Give the elements another shape.",
+           "Args:\n    x: The array.\n    shape: The length of each axis, of which one may be -1: it takes what is "
+           "left.\n    copy: True gives the result memory of its own, False raises ValueError where sharing that of "
+           "x is not\n        possible, for which x is computed. By default, whatever is faster.",
+           "fn.array([1, 2, 3, 4]), (2, -1)", "array([[1, 2],\n       [3, 4]], dtype=int32)")},
+      nb::arg("shape"), nb::kw_only(), or_none("copy"));
   def_method(
       "reshape", [](const Array& x, nb::args shape) { return reshape_to(x, spread(shape, "reshape")); },
       nb::sig("def reshape(self, *shape: int | Sequence[int]) -> array"),
@@ -276,9 +325,12 @@ void bind_shape(nb::module_& m) {
       nb::arg("axis1"), nb::arg("axis2"));
   define_both(
       m, "moveaxis",
-      [](nb::handle x, int64_t from, int64_t to) { return wrap_object(moveaxis(as_array(x, "moveaxis"), from, to)); },
-      {"source: int, destination: int",
-       example("moveaxis", "Move an axis to another position.", "", "fn.zeros((1, 2)), 0, 1",
+      [](nb::handle x, nb::handle from, nb::handle to) {
+        return wrap_object(
+            moveaxes(as_array(x, "moveaxis"), integers_of(from, "moveaxis"), integers_of(to, "moveaxis")));
+      },
+      {"source: int | Sequence[int], destination: int | Sequence[int]",
+       example("moveaxis", "Move axes to other positions. The others keep their order.", "", "fn.zeros((1, 2)), 0, 1",
                "array([[0.],\n       [0.]], dtype=float32)")},
       nb::arg("source"), nb::arg("destination"));
   define_function(
@@ -286,9 +338,9 @@ void bind_shape(nb::module_& m) {
       [](nb::handle x, nb::handle axis) {
         return wrap_object(expand_dims(as_array(x, "expand_dims"), integers_of(axis, "expand_dims")));
       },
-      {"axis: int | Sequence[int]",
+      {"axis: int | Sequence[int] = 0",
        example("expand_dims", "Insert axes of length 1.", "", "fn.array([1, 2]), 0", "array([[1, 2]], dtype=int32)")},
-      nb::arg("axis"));
+      nb::arg("axis") = 0);
   define_both(
       m, "squeeze",
       [](nb::handle x, nb::handle axis) { return wrap_object(squeeze_axes(as_array(x, "squeeze"), axis)); },
@@ -333,11 +385,11 @@ void bind_shape(nb::module_& m) {
       [](nb::args arrays) {
         Arrays given;
         for (nb::handle a : arrays) given.push_back(as_array(a, "broadcast_arrays"));
-        return tuple_of(broadcast_arrays(given));
+        return list_of_arrays(broadcast_arrays(given));
       },
-      nb::sig("def broadcast_arrays(*arrays: ArrayLike) -> tuple[array, ...]"),
+      nb::sig("def broadcast_arrays(*arrays: ArrayLike) -> list[array]"),
       example("broadcast_arrays", "Give arrays their common shape.", "", "fn.array([1, 2]), fn.array([3])",
-              "(array([1, 2], dtype=int32), array([3, 3], dtype=int32))")
+              "[array([1, 2], dtype=int32), array([3, 3], dtype=int32)]")
           .c_str());
   m.def(
       "broadcast_shapes",
@@ -371,6 +423,7 @@ void bind_shape(nb::module_& m) {
                   {"", example("stop_gradient", "Return x, taken for a constant by the transformations.", "",
                                "fn.array([1])", "array([1], dtype=int32)")});
   bind_joining(m);
+  bind_reinterpret(m);
 }
 
 }  // namespace funcnn

@@ -308,7 +308,7 @@ Array mean(const Array& x, const AxisSet& axes, bool keepdims, const Array& wher
   return divide(total, selected_count(mask, x, over, keepdims, total.dtype()));
 }
 
-Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where) {
+Array var(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const Array& where) {
   Axes over = resolve_axes("var", axes, x.ndim());
   if (is_half(x.dtype())) return astype(var(astype(x, Dtype::float32), axes, keepdims, ddof, where), x.dtype());
   Array values = as_inexact(x), mask = mask_for("var", where, x);
@@ -317,12 +317,13 @@ Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Ar
   deviation = taken(mask, deviation, constant(0, deviation.dtype()));
   Array squared = square(is_complex(values.dtype()) ? abs(deviation) : deviation);
   Array total = reduce(ReduceOp::sum, squared, over, keepdims);
-  if (!mask) return divide(total, constant(std::max<int64_t>(reduced_count(x.shape(), over) - ddof, 0), total.dtype()));
+  if (!mask)
+    return divide(total, constant(std::max(double(reduced_count(x.shape(), over)) - ddof, 0.0), total.dtype()));
   Array freedom = subtract(selected_count(mask, x, over, keepdims, total.dtype()), constant(ddof, total.dtype()));
   return divide(total, maximum(freedom, constant(0, total.dtype())));
 }
 
-Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where) {
+Array std(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const Array& where) {
   // The variance may be out of range where the deviation is not.
   if (is_half(x.dtype())) return astype(std(astype(x, Dtype::float32), axes, keepdims, ddof, where), x.dtype());
   return sqrt(var(x, axes, keepdims, ddof, where));

@@ -40,8 +40,8 @@ Array all(const Array& x, const AxisSet& axes, bool keepdims, const Array& where
 Array any(const Array& x, const AxisSet& axes, bool keepdims, const Array& where = {});
 // Integers are converted to float32; 16-bit floats are accumulated in float32.
 Array mean(const Array& x, const AxisSet& axes, bool keepdims, const Array& where = {});
-Array var(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where = {});
-Array std(const Array& x, const AxisSet& axes, bool keepdims, int ddof, const Array& where = {});
+Array var(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const Array& where = {});
+Array std(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const Array& where = {});
 Array logsumexp(const Array& x, const AxisSet& axes, bool keepdims);
 Array softmax(const Array& x, const AxisSet& axes);
 Array log_softmax(const Array& x, const AxisSet& axes);

@@ -22,9 +22,8 @@ void register_backend(Backend& backend) {
 }
 
 Backend& backend(Device device) {
-  Backend* found = registered(device);
-  if (!found) throw ValueError(cat("there is no device ", device_name(device), " in this build or on this machine"));
-  return *found;
+  device_memory(device);  // raises where there is none
+  return *registered(device);
 }
 
 void clear_backend_caches() {

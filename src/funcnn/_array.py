@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._printing import numpy_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ def describe(x: _core.array) -> str:
     if x.dtype == _core.bool_ and x.ndim == 0:
         text = str(bool(values))
     else:
-        text = np.array2string(values, separator=", ", prefix="array(", suffix=f", dtype={x.dtype})")
+        text = np.array2string(values, separator=", ", prefix="array(", suffix=f", dtype={x.dtype})", **numpy_options())
     if x.size == 0 and x.shape != (0,):
         text = f"[], shape={x.shape}"
     return f"array({text}, dtype={x.dtype})"

@@ -36,7 +36,7 @@ def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     changed = any(x is not y for x, y in zip(args, converted[0], strict=True))
     if changed or any(kwargs[name] is not x for name, x in converted[1].items()):
         return function(*converted[0], **converted[1])
-    signature = _signature(function)
+    signature = _signature(function, kwargs)
     name = _public_name(function, args)
     if signature is None:
         raise TypeError(f"{name}: got arguments of types {_types(args, kwargs)}")
@@ -74,11 +74,18 @@ def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     raise last or TypeError(f"{name}: got arguments of types {_types(args, kwargs)}; expected {shown}")
 
 
-def _signature(function: Any) -> inspect.Signature | None:
-    """The signature that the function was defined with; annotations are expressions."""
+def _signature(function: Any, kwargs: dict[str, Any]) -> inspect.Signature | None:
+    """The signature that the function was defined with, of several the one that has most of the names given."""
+    overloads = getattr(function, "__nb_signature__", None) or ((None,),)
+    found = [signature for text, *_ in overloads if (signature := _parsed(text)) is not None]
+    return max(found, key=lambda s: sum(word in s.parameters for word in kwargs), default=None)
+
+
+def _parsed(text: str | None) -> inspect.Signature | None:
+    """A signature from its text; annotations are expressions."""
     try:
-        definition = ast.parse(f"{function.__nb_signature__[0][0]}: ...").body[0]
-    except (AttributeError, SyntaxError, IndexError, TypeError):
+        definition = ast.parse(f"{text}: ...").body[0]
+    except (SyntaxError, TypeError):
         return None
     if not isinstance(definition, ast.FunctionDef):
         return None

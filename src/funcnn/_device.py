@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, overload
 
 from . import _core
 from . import tree as _tree
@@ -33,12 +33,15 @@ def device_put(tree: Any, device: _core.Device | str) -> Any:
     return _tree.map(lambda x: _core._device_put(x, device) if isinstance(x, _core.array) else x, tree)
 
 
-@contextmanager
-def default_device(device: _core.Device | str) -> Iterator[None]:
-    """Make new arrays on `device` within a `with` block, on this thread.
+@overload
+def default_device() -> _core.Device: ...
+@overload
+def default_device(device: _core.Device | str) -> AbstractContextManager[None]: ...
+def default_device(device: Any = None) -> Any:
+    """Return the device that new arrays go to, or make them on another within a `with` block, on this thread.
 
     Args:
-        device: A device or its name.
+        device: A device or its name. Without it, the default device is returned.
 
     Raises:
         ValueError: for a device that this build or machine does not have.
@@ -46,9 +49,14 @@ def default_device(device: _core.Device | str) -> Iterator[None]:
     Example:
         >>> with fn.default_device("cpu"):
         ...     x = fn.array([1.0, 2.0])
-        >>> x.device
-        Device('cpu')
+        >>> x.device, fn.default_device()
+        (Device('cpu'), Device('cpu'))
     """
+    return _core.get_default_device() if device is None else _on_device(device)
+
+
+@contextmanager
+def _on_device(device: _core.Device | str) -> Iterator[None]:
     before = _core._set_thread_device(device)
     try:
         yield

@@ -162,6 +162,34 @@ def unique(
     return (found, *extra) if extra else found
 
 
+def repeat_each(x: ArrayLike, repeats: ArrayLike, axis: int | None) -> array:
+    """Repeat each place along an axis as often as `repeats` says; see :func:`repeat`."""
+    y, counts = _core.asarray(x), _core.asarray(repeats)
+    if not _core.isdtype(counts.dtype, "integral") or counts.ndim > 1:
+        raise TypeError(
+            f"repeat: repeats must be an integer or a vector of integers, got {counts.dtype} of shape {counts.shape}"
+        )
+    _core._require_values(
+        counts,
+        "repeat: the numbers of repetitions decide the shape",
+        "give them as Python integers, or as an array that is not traced",
+    )
+    if axis is None:
+        y, axis = y.flatten(), 0
+    along = axis_of(y, axis, "repeat")
+    if counts.size == 1:
+        return _core.repeat(y, integer(counts.flatten()[0].item(), "repeat: repeats"), along)
+    if counts.size != y.shape[along]:
+        raise ValueError(
+            f"repeat: expected a number of repetitions for each of {y.shape[along]} places along axis {along}, got {counts.size}"
+        )
+    ends = _core.cumsum(counts.astype(_core.int64))
+    if counts.size and _core.min(counts).item() < 0:
+        raise ValueError(f"repeat: repeats must not be negative, got {_core.min(counts).item()}")
+    total = ends[-1].item() if counts.size else 0
+    return _core.take(y, _core.searchsorted(ends, _core.arange(total, dtype=_core.int64), "right"), along)
+
+
 def _checked_size(name: str, size: Any) -> int:
     if isinstance(size, bool):
         raise TypeError(f"{name}: size must be an integer, got a bool; pass flags by name, as in return_index=True")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
+from builtins import slice as _slice
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from ._arguments import Integers, integers
+from ._arguments import Integers, axis_of, integers
 from ._core import array
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def dynamic_slice(operand: ArrayLike, start_indices: ArrayLike | Sequence[ArrayL
     starts = _starts("dynamic_slice", x, start_indices, sizes, "slice_sizes has")
     for axis, (start, size) in enumerate(zip(starts, sizes, strict=True)):
         if isinstance(start, int):
-            x = x[(slice(None),) * axis + (slice(start, start + size),)]
+            x = x[(_slice(None),) * axis + (_slice(start, start + size),)]
         else:
             x = _core.take(x, _positions(start, size), axis)
     return x
@@ -87,18 +88,95 @@ def dynamic_update_slice(
     index: list[Any] = []
     for start, size in zip(starts, values.shape, strict=True):
         if isinstance(start, int):
-            index.append(slice(start, start + size))
+            index.append(_slice(start, start + size))
         else:
             # Index arrays stand in a row, each along an axis of its own, or address whole slices.
             index.append(_positions(start, size))
-    arrays = [axis for axis, item in enumerate(index) if not isinstance(item, slice)]
+    arrays = [axis for axis, item in enumerate(index) if not isinstance(item, _slice)]
     if len(arrays) > 1:
         first, last = arrays[0], arrays[-1]
         for axis in range(first, last + 1):
-            if isinstance(index[axis], slice):
+            if isinstance(index[axis], _slice):
                 index[axis] = _core.arange(index[axis].start, index[axis].stop)
             index[axis] = index[axis].reshape(*(-1 if i == axis else 1 for i in range(first, last + 1)))
     return x.at[tuple(index)].set(values) if index else values.astype(x.dtype)
+
+
+def slice(a: ArrayLike, start_indices: ArrayLike | Sequence[ArrayLike], axes: Integers, slice_size: Integers) -> array:
+    """Take a part of fixed size that starts at a computed place along some axes.
+
+    MLX's; see :func:`dynamic_slice`.
+
+    Args:
+        a: The array.
+        start_indices: Where the part starts along each of `axes`. Negative ones count from the end. A part that would
+            leave the array is moved to fit.
+        axes: The axes that `start_indices` are about; along the others the part starts at 0.
+        slice_size: The length of the part along every axis of `a`.
+
+    Returns:
+        An array of shape `slice_size`.
+
+    Raises:
+        ValueError: There are not as many starts as axes, or sizes as `a` has axes, or a size does not fit.
+        AxisError: There is no such axis.
+
+    Example:
+        >>> import funcnn as fn
+        >>> x = fn.array([[1, 2, 3], [4, 5, 6]])
+        >>> fn.slice(x, fn.array(1), (0,), (1, 2))
+        array([[4, 5]], dtype=int32)
+    """
+    x = _core.asarray(a)
+    return dynamic_slice(x, _placed("slice", x, start_indices, axes), slice_size)
+
+
+def slice_update(
+    a: ArrayLike, update: ArrayLike, start_indices: ArrayLike | Sequence[ArrayLike], axes: Integers
+) -> array:
+    """Replace a part that starts at a computed place along some axes.
+
+    MLX's; see :func:`dynamic_update_slice`.
+
+    Args:
+        a: The array.
+        update: What to put there; axes that it lacks in front have length 1.
+        start_indices: Where the part starts along each of `axes`, as in :func:`slice`.
+        axes: The axes that `start_indices` are about; along the others the part starts at 0.
+
+    Returns:
+        An array like `a`.
+
+    Raises:
+        ValueError: There are not as many starts as axes, or `update` does not fit into `a`.
+        AxisError: There is no such axis.
+
+    Example:
+        >>> import funcnn as fn
+        >>> fn.slice_update(fn.zeros((2, 3)), fn.ones((1, 2)), fn.array([1, 1]), (0, 1)).tolist()
+        [[0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
+    """
+    x, values = _core.asarray(a), _core.asarray(update)
+    if values.ndim < x.ndim:
+        values = values.reshape(*(1,) * (x.ndim - values.ndim), *values.shape)
+    return dynamic_update_slice(x, values, _placed("slice_update", x, start_indices, axes))
+
+
+def _placed(name: str, x: array, given: Any, axes: Any) -> list[Any]:
+    """A start for each axis, 0 where none is given."""
+    along = [axis_of(x, axis, name) for axis in integers(axes, f"{name}: axes")]
+    if isinstance(given, array) and given.ndim == 1:
+        given = list(given)
+    elif not isinstance(given, (list, tuple)):
+        given = [given]
+    if len(given) != len(along) or len(set(along)) != len(along):
+        raise ValueError(
+            f"{name}: expected a start for each of the axes {tuple(along)}, each named once, got {len(given)}"
+        )
+    starts: list[Any] = [0] * x.ndim
+    for axis, start in zip(along, given, strict=True):
+        starts[axis] = start
+    return starts
 
 
 def _starts(name: str, x: array, given: Any, sizes: tuple[int, ...], what: str) -> list[int | array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
@@ -12,7 +12,7 @@ from ._core import array
 from ._selection import unique
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike, Dtype
+    from ._core import ArrayLike, Device, Dtype
 
 acos, acosh, asin, asinh = _core.arccos, _core.arccosh, _core.arcsin, _core.arcsinh
 atan, atan2, atanh = _core.arctan, _core.arctan2, _core.arctanh
@@ -283,6 +283,46 @@ def _running(
     return _core.concatenate([_core.full(_slice_shape(y, along), initial, y.dtype), found], along)
 
 
+def empty(shape: int | Sequence[int], dtype: Dtype | None = None, *, device: Device | str | None = None) -> array:
+    """Make an array of zeros, under the name of one that may hold anything.
+
+    Arrays are immutable, so there is nothing to fill in later; :func:`zeros` is the same.
+
+    Args:
+        shape: The length of each axis.
+        dtype: The dtype; default: ``float32``.
+        device: Where it goes; default: the default device.
+
+    Returns:
+        The array.
+
+    Example:
+        >>> import funcnn as fn
+        >>> fn.empty(2)
+        array([0., 0.], dtype=float32)
+    """
+    return _core.zeros(shape, dtype, device=device)
+
+
+def empty_like(x: ArrayLike, /, dtype: Dtype | None = None, *, device: Device | str | None = None) -> array:
+    """Make an array of zeros of the shape and dtype of another; see :func:`empty`.
+
+    Args:
+        x: The array.
+        dtype: The dtype; default: that of `x`.
+        device: Where it goes; default: the default device.
+
+    Returns:
+        The array.
+
+    Example:
+        >>> import funcnn as fn
+        >>> fn.empty_like(fn.array([1, 2]))
+        array([0, 0], dtype=int32)
+    """
+    return _core.zeros_like(x, dtype, device=device)
+
+
 __all__ = [
     "UniqueAll",
     "UniqueCounts",
@@ -301,6 +341,8 @@ __all__ = [
     "cumulative_sum",
     "diff",
     "e",
+    "empty",
+    "empty_like",
     "euler_gamma",
     "inf",
     "isin",

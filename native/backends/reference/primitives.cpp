@@ -458,6 +458,15 @@ void random_fold_in(const Primitive&, Layouts in, Layouts, Pointers at) {
   }
 }
 
+// The bytes of all elements in order; a bool is stored as 0 or 1.
+void view(const Primitive&, Layouts in, Layouts out, Pointers at) {
+  int64_t item = int64_t(item_size(in[0].dtype)), count = element_count(in[0].shape);
+  for (int64_t i = 0; i < count; ++i)
+    std::memcpy(at[1] + i * item, at[0] + offset_of(in[0].shape, in[0].strides, i) * item, size_t(item));
+  if (out[0].dtype == Dtype::bool_)
+    for (int64_t i = 0; i < count * item; ++i) at[1][i] = std::byte(at[1][i] != std::byte(0));
+}
+
 }  // namespace
 
 PrimitiveFn find_primitive(std::string_view name) {
@@ -483,6 +492,7 @@ PrimitiveFn find_primitive(std::string_view name) {
       {"cummin", cumulative},
       {"logcumsumexp", cumulative},
       {"linear_recurrence", linear_recurrence},
+      {"view", view},
       {"sort", sort},
       {"topk", sort},
       {"argsort", argsort},
