@@ -143,10 +143,20 @@ def moderate(b: Builder, rows: int, length: int, columns: int) -> None:
         raise Rejected("too much work")
 
 
+def conv(b: Builder) -> int:
+    c = b.choices
+    x = b.pick(lambda v: len(v.shape) == 3 and v.dtype in FLOATS and min(v.shape) > 0)
+    n, length, ins = b.shape(x)
+    kernel, outs = c.integer(1, min(length, 3)), b.dim()
+    moderate(b, n * length, kernel * ins, outs)
+    weight = b.new_input((outs, kernel, ins), b.dtype(x))
+    return b.one("conv1d", x, weight, stride=c.integer(1, 3), padding=c.integer(0, 2))
+
+
 def dense(b: Builder) -> int:
     """A product, with a bias and an activation: an epilogue."""
     c = b.choices
-    y = matmul(b)
+    y = conv(b) if c.chance(0.3) else matmul(b)
     columns = b.shape(y)[-1]
     if c.chance(0.7):
         y = b.one("add", y, partner(b, (columns,), lambda v: v.dtype == b.dtype(y) and v.shape in ((columns,), (1,))))
@@ -288,7 +298,7 @@ def stop(b: Builder) -> int:
 SMOOTH: tuple[Callable[[Builder], int], ...] = (
     any_unary, any_unary, any_binary, any_binary, any_binary, masked, where,
     transpose, reshape, broadcast, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
-    reduce, reduce, order, running, matmul, matmul, dense, crossed, take, take_along, scatter, scatter,
+    reduce, reduce, order, running, matmul, matmul, conv, dense, crossed, take, take_along, scatter, scatter,
     softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (

@@ -372,6 +372,7 @@ OPS: dict[str, Op] = {
     },
     "einsum": lambda a, b, spec: red.einsum(spec, a, b),
     "matmul": lambda a, b: red.einsum("...ij,...jk->...ik", a, b),
+    "conv1d": red.conv1d,
     "take": take,
     "take_along_axis": take_along,
     "at_index": lambda x, i, v, mode, axis: put(x, i, mode, v, axis),

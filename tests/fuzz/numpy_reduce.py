@@ -225,3 +225,15 @@ def einsum(spec: str, *operands: Values) -> Values:
     if not (np.all(np.isfinite(a.x)) and np.all(np.isfinite(b.x))):
         e = np.where(np.isfinite(out), e, np.inf)
     return made(out, dtype, e)
+
+
+def conv1d(x: Values, weight: Values, stride: int, padding: int) -> Values:
+    """The product of all windows with the weight."""
+    outs, length, _ = weight.x.shape
+
+    def windows(a: np.ndarray) -> np.ndarray:
+        a = np.pad(a, ((0, 0), (padding, padding), (0, 0)))
+        seen = np.lib.stride_tricks.sliding_window_view(a, length, 1)[:, ::stride]
+        return seen.swapaxes(2, 3).reshape(*seen.shape[:2], -1)
+
+    return einsum("...ij,...jk->...ik", x.move(windows), weight.move(lambda a: a.reshape(outs, -1).T))

@@ -135,7 +135,9 @@ def test_vmap_agrees_with_a_loop(problem, axes):
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_results_do_not_depend_on_the_number_of_threads(x, weight, options, dtype):
+def test_results_do_not_depend_on_the_number_of_threads(x, weight, options, dtype, request):
+    if request.config.getoption("--device") == "reference":
+        pytest.skip("its plain loops take minutes")
     x, weight = (fn.array(normal(*s)).astype(getattr(fn, dtype)) for s in (x, weight))
     bias = fn.array(normal(weight.shape[0])).astype(x.dtype)
 

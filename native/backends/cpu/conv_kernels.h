@@ -108,6 +108,17 @@ inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes) {
   return p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
 }
 
+// Ask for rows of memory that a tile to come reads.
+template <class T>
+void prefetch_rows([[maybe_unused]] const T* first, [[maybe_unused]] int64_t rows, [[maybe_unused]] int64_t length,
+                   [[maybe_unused]] int64_t leading) {
+#if defined(__GNUC__)
+  constexpr int64_t line = 64 / int64_t(sizeof(T));
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < length; j += line) __builtin_prefetch(first + i * leading + j);
+#endif
+}
+
 // Scratch memory of so many elements.
 template <class T>
 size_t conv_bytes(int64_t count) {

@@ -65,10 +65,12 @@ class TiledConv final : public HostKernel {
         int64_t last = std::min(first + strips_.strip, p_.rows());
         ConvBlock block = strips_.outputs(part % strips_.blocks);
         input.load(table_, x, first, last, block, {group * p_.in_channels, p_.in_channels, 1, p_.in_channels});
-        for (int64_t j = cut * panels_each_; j < std::min(panels_, (cut + 1) * panels_each_); ++j)
+        const T* panels = packed + group * panels_ * panel_size();
+        int64_t from = cut * panels_each_, to = std::min(panels_, from + panels_each_);
+        for (int64_t j = from; j < to; ++j)
           for (int64_t row = first; row < last; ++row)
-            compute(input, row, block, packed + (group * panels_ + j) * taps_.size() * loops_.panel,
-                    std::min<int64_t>(loops_.panel, p_.out_channels - j * loops_.panel),
+            compute(input, row, block, panels + j * panel_size(),
+                    std::min<int64_t>(loops_.panel, p_.out_channels - j * loops_.panel), j == from,
                     y + group * p_.out_channels + j * loops_.panel);
         if (epilogue_.finished(part)) epilogue_.run(p_, results, first, last, block);
       }
@@ -76,18 +78,20 @@ class TiledConv final : public HostKernel {
   }
 
  private:
+  int64_t panel_size() const { return taps_.size() * loops_.panel; }
+
   void pack(const S* weight, T* packed) const {
     auto& packing = table_.packing<S>();
     const ConvStrides& w = p_.weight;
     // Taps of a row that follow each other in the weight are packed as one.
     bool joined = w.spatial[2] == p_.in_channels * w.last || p_.axes[2].kernel == 1;
-    int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, taps_.size() * loops_.panel));
+    int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, panel_size()));
     parallel_for(p_.groups * panels_, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         int64_t group = i / panels_, channel = i % panels_ * loops_.panel;
         int64_t columns = std::min<int64_t>(loops_.panel, p_.out_channels - channel);
         const S* from = weight + (group * p_.out_channels + channel) * w.first;
-        T* to = packed + i * taps_.size() * loops_.panel;
+        T* to = packed + i * panel_size();
         int64_t step = 0, length = 0, place = 0;
         auto flush = [&] {
           if (length) packing.pack({from + place, w.last, w.first}, length, columns, to + step * loops_.panel);
@@ -108,8 +112,9 @@ class TiledConv final : public HostKernel {
     });
   }
 
-  // The outputs of a row and a panel, phase by phase.
-  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, const T* packed, int64_t columns, S* y) const {
+  // The outputs of a row and a panel, phase by phase. `fresh`: nothing of the input was read before.
+  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, const T* packed, int64_t columns, bool fresh,
+               S* y) const {
     const ConvAxis& a = p_.axes[2];
     int64_t channels = p_.groups * p_.out_channels, leading = channels * a.step;
     ConvRow at(p_, row);
@@ -128,12 +133,17 @@ class TiledConv final : public HostKernel {
           b += along.length * loops_.panel;
         }
       });
-      int64_t step = a.move * input.position();
       if (runs.empty()) {
         for (int64_t i = 0; i < outputs; ++i) std::fill_n(out + i * leading, columns, S(0));
         continue;
       }
+      int64_t step = a.move * input.position();
       for_each_tile(outputs, loops_.rows, [&](int64_t first, int count) {
+        // The next tile's rows, which are too many for the processor to foresee.
+        if (fresh && input.in_place())
+          for (const ConvRun<T>& run : runs)
+            prefetch_rows(run.a + (first + count) * step, std::min<int64_t>(count, outputs - first - count),
+                          along.length, step);
         auto tile = [&](T* c, int64_t pitch) {
           loops_.along(count, columns, runs.data(), int64_t(runs.size()), along.length, first * step, step, c, pitch);
         };
