@@ -43,8 +43,6 @@ struct Grouped {
   Array sinks(const Array& x) const { return by_heads(x, 1); }    // (..., H)
   Array keys(const Array& x) const { return with_axis(astype(x, dtype), -3); }
 
-  // Back to the shape and dtype of `like`, summed over what was broadcast.
-  Array ungroup(const Array& x, const Array& like) const { return reshape(x, like.shape()); }
   static Array ungroup_keys(const Array& x, const Array& like) {
     return reshape(sum(x, AxisSet{-3}, false), like.shape());
   }
@@ -62,9 +60,26 @@ struct Grouped {
 
 Array scaled(const Array& x, double scale) { return multiply(x, constant(scale, x.dtype())); }
 
-// The exponential of scores less their logarithms, (..., K, G, Tq, Tk).
-Array probabilities(const Grouped& g, const AttentionScores& scores, const Array& q, const Array& k, const Array& mask,
-                    const Array& logs) {
+// What attention gave of each query, (..., K, G, Tq), and what comes of it.
+struct Normaliser {
+  Array most, inverse;  // 0 where nothing is seen
+
+  Normaliser(const Grouped& g, const Array& largest, const Array& sums) {
+    Array zero = constant(0, g.dtype), m = g.rows(largest), l = g.rows(sums);
+    most = where(equal(l, zero), zero, m);
+    inverse = where(equal(l, zero), zero, reciprocal(l));
+  }
+  // exp(scores - most) / sum.
+  Array probabilities(const Array& scores) const {
+    return multiply(exp(subtract(scores, last_axis(most))), last_axis(inverse));
+  }
+  Array sink_probabilities(const Grouped& g, const Array& sinks) const {
+    return multiply(exp(subtract(last_axis(g.sinks(sinks)), most)), inverse);
+  }
+};
+
+// (..., K, G, Tq, Tk).
+Array scores_of(const Grouped& g, const AttentionScores& scores, const Array& q, const Array& k, const Array& mask) {
   Array minus_infinity = constant(-std::numeric_limits<double>::infinity(), g.dtype);
   Array s = scaled(matmul(q, transposed(k)), scores.scale);
   if (scores.causal) {
@@ -74,15 +89,7 @@ Array probabilities(const Grouped& g, const AttentionScores& scores, const Array
     s = where(sees, s, minus_infinity);
   }
   if (mask) s = mask.dtype() == Dtype::bool_ ? where(mask, s, minus_infinity) : add(s, mask);
-  Array none = equal(logs, minus_infinity);
-  return exp(subtract(s, last_axis(where(none, constant(0, g.dtype), logs))));
-}
-
-// exp(sink - logarithm), (..., K, G, T).
-Array sink_probabilities(const Grouped& g, const Array& sinks, const Array& logs) {
-  Array none = equal(logs, constant(-std::numeric_limits<double>::infinity(), g.dtype));
-  Array difference = subtract(last_axis(g.sinks(sinks)), where(none, constant(0, g.dtype), logs));
-  return where(none, constant(0, g.dtype), exp(difference));
+  return s;
 }
 
 // ---- making the nodes
@@ -108,9 +115,10 @@ Shape ordered(Shape shape, bool exchange) {
 
 Arrays attention_nodes(const AttentionScores& scores, Span inputs) {
   const Array &q = inputs[0], &v = inputs[2];
-  return make_nodes(
-      Ref<const Primitive>(new Attention(scores)), inputs,
-      {{ordered(with_last(q.shape(), v.dim(-1)), true), q.dtype()}, {without_last(q.shape()), wide_dtype(q.dtype())}});
+  return make_nodes(Ref<const Primitive>(new Attention(scores)), inputs,
+                    {{ordered(with_last(q.shape(), v.dim(-1)), true), q.dtype()},
+                     {without_last(q.shape()), wide_dtype(q.dtype())},
+                     {without_last(q.shape()), wide_dtype(q.dtype())}});
 }
 
 Arrays gradient_nodes(const AttentionScores& scores, const AttentionOrder& order, Span inputs) {
@@ -152,25 +160,25 @@ std::string AttentionScores::parameters() const {
 
 Arrays Attention::vjp(const VjpContext& v) const {
   Operands in(scores_, v.inputs);
-  const Array& logs = v.outputs[1];
-  Dtype wide = logs.dtype();
+  const Array &most = v.outputs[1], &sums = v.outputs[2];
+  Dtype wide = sums.dtype();
   Arrays out(v.inputs.size());
-  // How the sum of the exponentials moves: by query, the mean of the cotangents of its scores.
+  // By a score: its probability times the product of its value and the cotangent, less `rows`.
   Array ct = v.cotangents[0], rows;
   if (ct) {
     rows = transposed(sum_last(multiply(astype(ct, wide), astype(v.outputs[0], wide)), false));
     ct = exchanged(ct);
   } else {
     ct = full(with_last(in.q.shape(), in.v.dim(-1)), constant(0, in.q.dtype()));
-    rows = zeros_like(logs);
+    rows = zeros_like(sums);
   }
-  if (v.cotangents[1]) rows = subtract(rows, v.cotangents[1]);
+  if (v.cotangents[2]) rows = subtract(rows, multiply(v.cotangents[2], sums));
 
   AttentionScores scores = scores_;
   scores.sinks = false;
   Arrays inputs{in.q, in.k, in.v};
   if (in.mask) inputs.push_back(in.mask);
-  for (const Array& x : {logs, rows, ct}) inputs.push_back(x);
+  for (const Array& x : {most, sums, rows, ct}) inputs.push_back(x);
   if (v.needed[0] || v.needed[1] || v.needed[2]) {
     AttentionOrder order{lies_by_place(in.q), lies_by_place(in.k), lies_by_place(in.v)};
     Arrays made = gradient_nodes(scores, order, inputs);
@@ -181,7 +189,7 @@ Arrays Attention::vjp(const VjpContext& v) const {
   if (differentiable_mask(in.mask) && v.needed[3]) out[3] = mask_gradient_node(scores, inputs);
   if (in.sinks && v.needed.back()) {
     Grouped g{in.k.dim(-3), wide};
-    Array moved = multiply(sink_probabilities(g, in.sinks, g.rows(logs)), g.rows(rows));
+    Array moved = multiply(Normaliser(g, most, sums).sink_probabilities(g, in.sinks), g.rows(rows));
     out.back() = astype(reshape(negative(sum_last(moved, false)), in.sinks.shape()), in.sinks.dtype());
   }
   return out;
@@ -192,7 +200,8 @@ std::optional<Arrays> Attention::jvp(Span inputs, Span tangents, Span outputs) c
   if (in.mask && !differentiable_mask(in.mask)) moved.mask = Array();
   Grouped g{in.k.dim(-3), outputs[1].dtype()};
   Array q = g.queries(in.q), k = g.keys(in.k), v = g.keys(in.v), mask = in.mask ? g.queries(in.mask) : Array();
-  Array logs = g.rows(outputs[1]), p = probabilities(g, scores_, q, k, mask, logs);
+  Normaliser normaliser(g, outputs[1], outputs[2]);
+  Array p = normaliser.probabilities(scores_of(g, scores_, q, k, mask));
   Array s;  // tangent of the scores
   if (moved.q) s = matmul(g.queries(moved.q), transposed(k));
   if (moved.k) s = sum_of(s, matmul(q, transposed(g.keys(moved.k))));
@@ -201,23 +210,23 @@ std::optional<Arrays> Attention::jvp(Span inputs, Span tangents, Span outputs) c
   Array rows, result;
   if (s) rows = sum_last(multiply(p, s), false);
   if (moved.sinks)
-    rows = sum_of(rows, multiply(sink_probabilities(g, in.sinks, logs), last_axis(g.sinks(moved.sinks))));
+    rows = sum_of(rows, multiply(normaliser.sink_probabilities(g, in.sinks), last_axis(g.sinks(moved.sinks))));
   if (rows) {
     Array shift = s ? multiply(p, subtract(s, last_axis(rows))) : negative(multiply(p, last_axis(rows)));
     result = matmul(shift, v);
   }
   if (moved.v) result = sum_of(result, matmul(p, g.keys(moved.v)));
-  Arrays out(2);
+  Arrays out(3);
   if (result) {
     Shape shape = with_last(in.q.shape(), in.v.dim(-1));
     out[0] = astype(exchanged(reshape(result, shape)), outputs[0].dtype());
   }
-  if (rows) out[1] = g.ungroup(rows, outputs[1]);
+  if (rows) out[2] = multiply(reshape(rows, outputs[2].shape()), outputs[2]);
   return out;
 }
 
 Batched Attention::batch(Span inputs, std::span<const bool> batched, int64_t size) const {
-  return {attention_nodes(scores_, with_batch_axes(inputs, batched, size)), {true, true}};
+  return {attention_nodes(scores_, with_batch_axes(inputs, batched, size)), {true, true, true}};
 }
 
 // ---- its derivatives
@@ -231,22 +240,23 @@ void AttentionGradient::hash(Hasher& h) const {
 
 namespace {
 
-// The vjp of q, k, v, mask, logs, rows, ct -> cotangents of q, k, v and the mask, given a cotangent for each or null.
+// The vjp of q, k, v, mask, most, sums, rows, ct -> cotangents of q, k, v and the mask, given a cotangent for each or
+// null.
 Arrays second_vjp(const AttentionScores& scores, const VjpContext& context, Array of_q, Array of_k, Array of_v,
                   Array of_mask) {
   Operands in(scores, context.inputs);
   size_t next = scores.mask ? 4 : 3;
   Grouped g{in.k.dim(-3), context.inputs[next].dtype()};
   Array q = g.queries(in.q), k = g.keys(in.k), v = g.keys(in.v), mask = in.mask ? g.queries(in.mask) : Array();
-  Array logs = g.rows(context.inputs[next]), rows = g.rows(context.inputs[next + 1]),
-        ct = g.queries(context.inputs[next + 2]);
+  Normaliser normaliser(g, context.inputs[next], context.inputs[next + 1]);
+  Array rows = g.rows(context.inputs[next + 2]), ct = g.queries(context.inputs[next + 3]);
   if (of_q) of_q = g.queries(of_q);
   if (of_k) of_k = g.keys(of_k);
   if (of_v) of_v = g.keys(of_v);
   if (of_mask) of_mask = g.queries(of_mask);
 
   // ds = p (dp - rows); the cotangents are scale ds k, scale ds^T q, p^T ct and ds.
-  Array p = probabilities(g, scores, q, k, mask, logs), dp = matmul(ct, transposed(v));
+  Array p = normaliser.probabilities(scores_of(g, scores, q, k, mask)), dp = matmul(ct, transposed(v));
   Array difference = subtract(dp, last_axis(rows)), ds = multiply(p, difference);
   Array bar_ds;
   if (of_q) bar_ds = matmul(of_q, transposed(k));
@@ -273,9 +283,9 @@ Arrays second_vjp(const AttentionScores& scores, const VjpContext& context, Arra
   if (bar_k) back(1, Grouped::ungroup_keys(bar_k, in.k));
   if (bar_v) back(2, Grouped::ungroup_keys(bar_v, in.v));
   if (differentiable_mask(in.mask) && bar_s) back(3, sum_to(bar_s, mask.shape()));
-  if (bar_s) back(next, negative(sum_last(bar_s, false)));
-  if (bar_dp) back(next + 1, negative(sum_last(bar_dp, false)));
-  back(next + 2, bar_ct);
+  if (bar_s) back(next + 1, negative(multiply(sum_last(bar_s, false), normaliser.inverse)));
+  if (bar_dp) back(next + 2, negative(sum_last(bar_dp, false)));
+  back(next + 3, bar_ct);
   return out;
 }
 

@@ -24,8 +24,9 @@ struct AttentionScores {
 };
 
 // Inputs q, k, v, the mask, the sinks. Outputs: the result, (..., Tq, H, E), the order in which heads are joined; and
-// the logarithm of the sum of the exponentials of the scores of each query, (..., H, Tq), in float32 or float64: -inf
-// where a query sees nothing, whose result is 0.
+// of each query, (..., H, Tq), in float32 or float64, its largest score (which derivatives take for a constant) and the
+// sum of the exponentials of its scores less that: -inf and 0 where a query sees nothing, whose result is 0. They are
+// two, since the logarithm of the sum is lost beside a large score.
 class Attention final : public Primitive {
  public:
   explicit Attention(AttentionScores scores) : scores_(scores) {}
@@ -42,10 +43,10 @@ class Attention final : public Primitive {
   AttentionScores scores_;
 };
 
-// The derivatives of attention by q, k and v, or by the mask. Inputs q, k, v, the mask; the logarithms that attention
-// gave; for each query the sum of the products of result and cotangent, less the cotangent of the logarithm, (..., H,
-// Tq); the cotangent of the result, (..., H, Tq, E). Outputs are shaped like what they belong to; those by q, k and v
-// with heads and places exchanged where `exchanged` says so.
+// The derivatives of attention by q, k and v, or by the mask. Inputs q, k, v, the mask; the largest scores and the sums
+// that attention gave; for each query the sum of the products of result and cotangent, less the cotangent of the
+// logarithm of its sum, (..., H, Tq); the cotangent of the result, (..., H, Tq, E). Outputs are shaped like what they
+// belong to; those by q, k and v with heads and places exchanged where `exchanged` says so.
 struct AttentionOrder {
   bool q = false, k = false, v = false;
 };

@@ -92,7 +92,7 @@ struct Operands {
   AttentionSizes sizes;
   Shape lead;
   int64_t batches, key_heads;
-  Place q, k, v, mask, sinks, result, logs, given_logs, sums, ct, dq;
+  Place q, k, v, mask, sinks, result, most, sums, rows, ct, dq;
   size_t mask_item = 0;
 
   Operands(const AttentionScores& scores, std::span<const Layout> in) {
@@ -156,7 +156,8 @@ class AttentionKernel final : public HostKernel {
       : p_(scores, in), sinks_at_(scores.sinks ? in.size() - 1 : 0), result_at_(in.size()) {
     if (scores.sinks) p_.sinks = Place(in.back(), 1);
     p_.result = Place(out[0], 3);
-    p_.logs = Place(out[1], 2);
+    p_.most = Place(out[1], 2);
+    p_.sums = Place(out[2], 2);
     int64_t pairs = p_.batches * p_.key_heads;
     if (p_.sizes.rows() <= kFewRows) {
       constexpr int64_t wanted = 32, least = 2 * kFewKeys;
@@ -194,7 +195,8 @@ class AttentionKernel final : public HostKernel {
                 number * p_.sizes.group * h.sink_step;
     }
     h.result = p_.queries(reinterpret_cast<S*>(at[result_at_]), p_.result, batch, number, true);
-    h.logs = p_.queries(reinterpret_cast<T*>(at[result_at_ + 1]), p_.logs, batch, number);
+    h.most = p_.queries(reinterpret_cast<T*>(at[result_at_ + 1]), p_.most, batch, number);
+    h.sums = p_.queries(reinterpret_cast<T*>(at[result_at_ + 2]), p_.sums, batch, number);
     return h;
   }
 
@@ -235,7 +237,8 @@ class AttentionKernel final : public HostKernel {
       T scale = sum == T(0) ? T(0) : T(1) / sum;
       S* out = h.result.at(g, t);
       for (int64_t d = 0; d < values; ++d) out[d] = S(total[size_t(d)] * scale);
-      *h.logs.at(g, t) = sum == T(0) ? none : shift + std::log(sum);
+      *h.most.at(g, t) = most;
+      *h.sums.at(g, t) = sum;
     }
   }
 
@@ -248,9 +251,10 @@ class AttentionKernel final : public HostKernel {
 
 template <class S>
 void set_gradient_inputs(Operands<S>& p, std::span<const Layout> in, size_t first) {
-  p.given_logs = Place(in[first], 2);
+  p.most = Place(in[first], 2);
   p.sums = Place(in[first + 1], 2);
-  p.ct = dense_place(in[first + 2]);
+  p.rows = Place(in[first + 2], 2);
+  p.ct = dense_place(in[first + 3]);
 }
 
 template <class S>
@@ -258,9 +262,10 @@ AttentionHead<S> gradient_head(const Operands<S>& p, std::span<std::byte* const>
                                int64_t number) {
   using T = typename WideOf<S>::type;
   AttentionHead<S> h = p.head(at, batch, number);
-  h.given_logs = p.queries(reinterpret_cast<const T*>(at[first]), p.given_logs, batch, number);
-  h.sums = p.queries(reinterpret_cast<const T*>(at[first + 1]), p.sums, batch, number);
-  h.ct = p.queries(reinterpret_cast<const S*>(at[first + 2]), p.ct, batch, number);
+  h.given_most = p.queries(reinterpret_cast<const T*>(at[first]), p.most, batch, number);
+  h.given_sums = p.queries(reinterpret_cast<const T*>(at[first + 1]), p.sums, batch, number);
+  h.rows = p.queries(reinterpret_cast<const T*>(at[first + 2]), p.rows, batch, number);
+  h.ct = p.queries(reinterpret_cast<const S*>(at[first + 3]), p.ct, batch, number);
   return h;
 }
 
@@ -269,7 +274,7 @@ class GradientKernel final : public HostKernel {
  public:
   using T = typename WideOf<S>::type;
   GradientKernel(const AttentionGradient& op, std::span<const Layout> in, std::span<const Layout> out)
-      : p_(op.scores(), in), order_(op.exchanged()), first_(in.size() - 3) {
+      : p_(op.scores(), in), order_(op.exchanged()), first_(in.size() - 4) {
     set_gradient_inputs(p_, in, first_);
     p_.dq = Place(out[0], 3);
     dk_ = Place(out[1], 3);
@@ -278,7 +283,7 @@ class GradientKernel final : public HostKernel {
     // apart.
     int64_t pairs = std::max<int64_t>(p_.batches * p_.key_heads, 1);
     int64_t blocks = (p_.sizes.rows() + kQueryBlock - 1) / kQueryBlock;
-    int64_t parts = std::clamp<int64_t>(16 / pairs, 1, blocks);
+    int64_t parts = std::clamp<int64_t>(8 / pairs, 1, blocks);
     part_rows_ = (blocks + parts - 1) / parts * kQueryBlock;
     parts_ = (p_.sizes.rows() + part_rows_ - 1) / part_rows_;
     constexpr int64_t vector = 16;
@@ -298,11 +303,11 @@ class GradientKernel final : public HostKernel {
         int64_t pair = i / parts_, first = i % parts_ * part_rows_;
         int64_t batch = pair / p_.key_heads, number = pair % p_.key_heads;
         AttentionHead<S> h = gradient_head(p_, at, first_, batch, number);
-        h.dq = p_.queries(reinterpret_cast<S*>(at[first_ + 3]), p_.dq, batch, number, order_.q);
+        h.dq = p_.queries(reinterpret_cast<S*>(at[first_ + 4]), p_.dq, batch, number, order_.q);
         SumRows<T> dk, dv;
         if (direct_) {
-          dk = {reinterpret_cast<T*>(keys(at[first_ + 4], dk_, batch, number, order_.k)), step(dk_, order_.k)};
-          dv = {reinterpret_cast<T*>(keys(at[first_ + 5], dv_, batch, number, order_.v)), step(dv_, order_.v)};
+          dk = {reinterpret_cast<T*>(keys(at[first_ + 5], dk_, batch, number, order_.k)), step(dk_, order_.k)};
+          dv = {reinterpret_cast<T*>(keys(at[first_ + 6], dv_, batch, number, order_.v)), step(dv_, order_.v)};
         } else {
           T* own = sums + size_t(i) * part_size();
           int64_t depth = attention_width(p_.sizes.depth);
@@ -320,8 +325,8 @@ class GradientKernel final : public HostKernel {
         int64_t batch = pair / p_.key_heads, number = pair % p_.key_heads;
         const T* own = sums + size_t(pair * parts_) * part_size();
         int64_t depth = attention_width(p_.sizes.depth), values = attention_width(p_.sizes.values);
-        S* to_k = keys(at[first_ + 4], dk_, batch, number, order_.k) + key * step(dk_, order_.k);
-        S* to_v = keys(at[first_ + 5], dv_, batch, number, order_.v) + key * step(dv_, order_.v);
+        S* to_k = keys(at[first_ + 5], dk_, batch, number, order_.k) + key * step(dk_, order_.k);
+        S* to_v = keys(at[first_ + 6], dv_, batch, number, order_.v) + key * step(dv_, order_.v);
         add_up(own + key * depth, p_.sizes.depth, to_k);
         add_up(own + p_.sizes.keys * depth + key * values, p_.sizes.values, to_v);
       }
@@ -359,7 +364,7 @@ template <class S>
 class MaskGradientKernel final : public HostKernel {
  public:
   MaskGradientKernel(const AttentionMaskGradient& op, std::span<const Layout> in)
-      : p_(op.scores(), in), shape_(in[3].shape), first_(in.size() - 3) {
+      : p_(op.scores(), in), shape_(in[3].shape), first_(in.size() - 4) {
     set_gradient_inputs(p_, in, first_);
     size_t rank = shape_.size();
     mask_heads_ = shape_[rank - 3];
@@ -369,7 +374,7 @@ class MaskGradientKernel final : public HostKernel {
   }
 
   void run(std::span<std::byte* const> at) override {
-    S* out = reinterpret_cast<S*>(at[first_ + 3]);
+    S* out = reinterpret_cast<S*>(at[first_ + 4]);
     int64_t blocks = mask_rows_ == 1 ? 1 : (mask_rows_ + kQueryBlock - 1) / kQueryBlock;
     int64_t heads = p_.key_heads * p_.sizes.group;
     parallel_for(element_count(mask_lead_) * mask_heads_ * blocks, 1, [&](int64_t begin, int64_t end) {

@@ -46,9 +46,9 @@ struct AttentionHead {
   const S* sinks = nullptr;  // null: none
   int64_t sink_step = 0;
   QueryView<S> result;
-  QueryView<T> logs;
+  QueryView<T> most, sums;
   // Backward.
-  QueryView<const T> given_logs, sums;
+  QueryView<const T> given_most, given_sums, rows;
   QueryView<const S> ct;
   QueryView<S> dq;
 };

@@ -120,16 +120,17 @@ struct Problem {
 
 // The operands of a gradient after those of the problem, and the derivative by a score.
 struct Gradient : Problem {
-  Tensor logs, rows, ct;
+  Tensor most, sums, rows, ct;
   Gradient(const AttentionScores& scores, Layouts in, Pointers at) : Problem(scores, in, at) {
     size_t next = scores.mask ? 4 : 3;
-    logs = {at[next], &in[next]};
-    rows = {at[next + 1], &in[next + 1]};
-    ct = {at[next + 2], &in[next + 2]};
+    most = {at[next], &in[next]};
+    sums = {at[next + 1], &in[next + 1]};
+    rows = {at[next + 2], &in[next + 2]};
+    ct = {at[next + 3], &in[next + 3]};
   }
   double probability(int64_t b, int64_t h, int64_t i, int64_t j) const {
-    double log = logs.at(b, {h, i});
-    return log == -kInfinity ? 0 : std::exp(score(b, h, i, j) - log);
+    double sum = sums.at(b, {h, i});
+    return sum == 0 ? 0 : std::exp(score(b, h, i, j) - most.at(b, {h, i})) / sum;
   }
   double by_score(int64_t b, int64_t h, int64_t i, int64_t j, double p) const {
     double dp = 0;
@@ -145,7 +146,7 @@ void attention(const Primitive& primitive, Layouts in, Layouts out, Pointers at)
   Problem p(scores, in, at);
   Tensor sinks;
   if (scores.sinks) sinks = {at[in.size() - 1], &in.back()};
-  Tensor result{at[in.size()], &out[0]}, logs{at[in.size() + 1], &out[1]};
+  Tensor result{at[in.size()], &out[0]}, largest{at[in.size() + 1], &out[1]}, sums{at[in.size() + 2], &out[2]};
   std::vector<double> s(size_t(p.keys)), sum(size_t(p.values));
   p.for_queries([&](int64_t b, int64_t h, int64_t i) {
     double most = scores.sinks ? sinks.at(b, {h}) : -kInfinity;
@@ -162,7 +163,8 @@ void attention(const Primitive& primitive, Layouts in, Layouts out, Pointers at)
       for (int64_t d = 0; d < p.values; ++d) sum[size_t(d)] += e * p.v.at(b, {h / p.group, j, d});
     }
     for (int64_t d = 0; d < p.values; ++d) result.set(b, {i, h, d}, total == 0 ? 0 : sum[size_t(d)] / total);
-    logs.set(b, {h, i}, total == 0 ? -kInfinity : shift + std::log(total));
+    largest.set(b, {h, i}, most);
+    sums.set(b, {h, i}, total);
   });
 }
 

@@ -63,13 +63,9 @@ class LayerNorm(Layer):
         x = as_input(x)
         _check_last(x, self.dims)
         y, dtype = _computed(x)
-        y = y - fn.mean(y, axis=-1, keepdims=True)
-        y = y * fn.rsqrt(fn.mean(y * y, axis=-1, keepdims=True) + self.eps)
-        if self.affine:
-            y = y * params["weight"]
-            if self.bias:
-                y = y + params["bias"]
-        return y.astype(dtype)
+        weight = params["weight"] if self.affine else None
+        bias = params["bias"] if self.affine and self.bias else None
+        return fn.fast.layer_norm(y, weight, bias, self.eps).astype(dtype)
 
 
 class RMSNorm(Layer):
@@ -101,9 +97,7 @@ class RMSNorm(Layer):
         x = as_input(x)
         _check_last(x, self.dims)
         y, dtype = _computed(x)
-        y = y * fn.rsqrt(fn.mean(y * y, axis=-1, keepdims=True) + self.eps)
-        scaled: fn.array = y * params["weight"]
-        return scaled.astype(dtype)
+        return fn.fast.rms_norm(y, params["weight"], self.eps).astype(dtype)
 
 
 class BatchNorm(Layer):

@@ -82,9 +82,10 @@ void forward(const AttentionSizes& sizes, const AttentionHead<S>& head, int64_t 
       for (int64_t i = 0; i < c.width; ++i) sum[d * kQueryBlock + i] *= r.fade[i];
     turn_back(sizes, c, sum, sizes.values, head.result, v_room);
     c.runs(sizes, [&](int64_t i, int64_t n, int64_t g, int64_t t) {
-      for (int64_t q = i; q < i + n; ++q)
-        head.logs.at(g, t)[(q - i) * head.logs.row] =
-            r.sum[q] == T(0) ? kMinusInfinity<T> : r.most[q] + std::log(r.sum[q]);
+      for (int64_t q = 0; q < n; ++q) {
+        head.most.at(g, t)[q * head.most.row] = r.most[i + q];
+        head.sums.at(g, t)[q * head.sums.row] = r.sum[i + q];
+      }
     });
   }
 }

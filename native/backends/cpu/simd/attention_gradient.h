@@ -13,20 +13,23 @@ struct GradientBlock {
   using T = typename WideOf<S>::type;
   Columns c;
   T *q, *ct;
-  alignas(64) T logs[kQueryBlock], sums[kQueryBlock];
+  alignas(64) T most[kQueryBlock], inverse[kQueryBlock], rows[kQueryBlock];
 
   GradientBlock(const AttentionSizes& sizes, const AttentionHead<S>& head, int64_t begin, int64_t end, T* q, T* ct)
       : c(Columns::of<T>(sizes, begin, end)), q(q), ct(ct) {
     turn(sizes, c, head.q, sizes.depth, T(sizes.scale), q);
     turn(sizes, c, head.ct, sizes.values, T(1), ct);
-    // Where nothing is seen, weights are zero.
-    std::fill_n(logs, kQueryBlock, -kMinusInfinity<T>);
-    std::fill_n(sums, kQueryBlock, T(0));
+    // Where nothing is seen, and beyond the last row, weights are zero.
+    std::fill_n(most, kQueryBlock, -kMinusInfinity<T>);
+    std::fill_n(inverse, kQueryBlock, T(0));
+    std::fill_n(rows, kQueryBlock, T(0));
     c.runs(sizes, [&](int64_t i, int64_t n, int64_t g, int64_t t) {
       for (int64_t r = 0; r < n; ++r) {
-        T log = head.given_logs.at(g, t)[r * head.given_logs.row];
-        logs[i + r] = log == kMinusInfinity<T> ? -log : log;
-        sums[i + r] = head.sums.at(g, t)[r * head.sums.row];
+        rows[i + r] = head.rows.at(g, t)[r * head.rows.row];
+        T sum = head.given_sums.at(g, t)[r * head.given_sums.row];
+        if (sum == T(0)) continue;
+        inverse[i + r] = T(1) / sum;
+        most[i + r] = head.given_most.at(g, t)[r * head.given_most.row];
       }
     });
   }
@@ -43,9 +46,9 @@ struct GradientBlock {
     for (int64_t j = 0; j < n; ++j) {
       T *to = p + j * kQueryBlock, *of = ds + j * kQueryBlock;
       for (int64_t i = 0; i < c.width; ++i) {
-        T e = weight(to[i] - logs[i]);
+        T e = weight(to[i] - most[i]) * inverse[i];
         to[i] = e;
-        of[i] = e * scale * (of[i] - sums[i]);
+        of[i] = e * scale * (of[i] - rows[i]);
       }
     }
   }
