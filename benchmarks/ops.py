@@ -150,6 +150,22 @@ def rows() -> list[Row]:
         Row("tensordot", "xp.tensordot(s, s, 1)"),
         Row("einsum", "xp.einsum('ij,kj->ik', s, s)"),
         Row("kron", "xp.kron(s[:32, :32], s[:32, :32])"),
+        Row("conv2d", "xp.conv2d(image, kernel, padding=1)", None),
+        Row("attention", "xp.fast.scaled_dot_product_attention(heads, heads, heads, scale=0.125)", None),
+        Row("rms_norm", "xp.fast.rms_norm(m, r, 1e-5)", None),
+        Row("rope", "xp.fast.rope(heads, 64, traditional=False, base=1e4, scale=1.0, offset=0)", None),
+        Row("quantize", "xp.quantize(m)", None),
+        *(Row(f"fft.{name}", f"xp.fft.{name}(m)") for name in ("fft", "rfft", "fft2")),
+        Row("fft.ifft", "xp.fft.ifft(z.reshape(1024, 1024))"),
+        Row("linalg.cholesky", "xp.linalg.cholesky(spd)", mlx="xp.linalg.cholesky(spd, stream=xp.cpu)"),
+        *(
+            Row(f"linalg.{name}", f"xp.linalg.{name}(s)", mlx=f"xp.linalg.{name}(s, stream=xp.cpu)")
+            for name in ("inv", "svd", "qr")
+        ),
+        Row("linalg.eigh", "xp.linalg.eigh(spd)", mlx="xp.linalg.eigh(spd, stream=xp.cpu)"),
+        Row("linalg.solve", "xp.linalg.solve(spd, s)", mlx="xp.linalg.solve(spd, s, stream=xp.cpu)"),
+        Row("linalg.det", "xp.linalg.det(spd)", mlx=None),
+        Row("linalg.norm", "xp.linalg.norm(m)"),
         Row("random.normal", "xp.random.normal(KEY, (1048576,))", None, "xp.random.normal((1048576,), key=KEY)"),
         Row(
             "random.uniform", "xp.random.uniform(KEY, (1048576,))", None, "xp.random.uniform(shape=(1048576,), key=KEY)"
