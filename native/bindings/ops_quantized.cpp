@@ -25,7 +25,8 @@ constexpr const char* kIndexArguments =
     "zeros.\n        Default: all, in order.\n"
     "    rhs_indices: The same for w. Both broadcast against each other.\n";
 constexpr const char* kSorted =
-    "    sorted_indices: Says that the indices are sorted. Rows that meet one matrix are brought together in any case.\n";
+    "    sorted_indices: Says that the indices are sorted. Rows that meet one matrix are brought together in any "
+    "case.\n";
 
 }  // namespace
 
@@ -40,19 +41,20 @@ void bind_quantized(nb::module_& m) {
       or_none("global_scale"),
       nb::sig("def quantize(w: ArrayLike, /, " FUNCNN_FORMAT "'affine', *, global_scale: ArrayLike | None = None) -> "
               "tuple[array, ...]"),
-      document("Round the rows of a matrix to a few bits.",
-               cat("Groups of neighbours in a row share a scale and, of mode affine, a bias. Codes are packed into words "
-                   "of 32 bits, lowest\nbits first. It has no derivative: wrap the results in stop_gradient.\n\n"
-                   "Args:\n    w: Array (..., K) of float32, float16 or bfloat16; K is a multiple of group_size.\n",
-                   kFormatArguments,
-                   "    global_scale: Of mode nvfp4, a float32 scalar: the largest magnitude that is to be held.\n\n"
-                   "Returns:\n    Codes (..., K * bits / 32) of uint32; scales (..., K / group_size) of the dtype of w "
-                   "(affine) or uint8; and for mode\n    affine biases like the scales.\n\n"
-                   "Raises:\n    ValueError: for other dtypes, fewer than 2 dimensions, lengths that are no multiple of "
-                   "group_size, and formats that\n    do not exist.\n\n"
-                   "References:\n    The layouts are MLX's; mxfp4 and mxfp8: OCP Microscaling Formats (MX) "
-                   "Specification 1.0, 2023."),
-               "[a.shape for a in fn.quantize(fn.ones((8, 128)))]", "[(8, 16), (8, 2), (8, 2)]")
+      document(
+          "Round the rows of a matrix to a few bits.",
+          cat("Groups of neighbours in a row share a scale and, of mode affine, a bias. Codes are packed into words "
+              "of 32 bits, lowest\nbits first. It has no derivative: wrap the results in stop_gradient.\n\n"
+              "Args:\n    w: Array (..., K) of float32, float16 or bfloat16; K is a multiple of group_size.\n",
+              kFormatArguments,
+              "    global_scale: Of mode nvfp4, a float32 scalar: the largest magnitude that is to be held.\n\n"
+              "Returns:\n    Codes (..., K * bits / 32) of uint32; scales (..., K / group_size) of the dtype of w "
+              "(affine) or uint8; and for mode\n    affine biases like the scales.\n\n"
+              "Raises:\n    ValueError: for other dtypes, fewer than 2 dimensions, lengths that are no multiple of "
+              "group_size, and formats that\n    do not exist.\n\n"
+              "References:\n    The layouts are MLX's; mxfp4 and mxfp8: OCP Microscaling Formats (MX) "
+              "Specification 1.0, 2023."),
+          "[a.shape for a in fn.quantize(fn.ones((8, 128)))]", "[(8, 16), (8, 2), (8, 2)]")
           .c_str());
   m.def(
       "dequantize",
@@ -118,8 +120,9 @@ void bind_quantized(nb::module_& m) {
       nb::arg("transpose") = true, or_none("group_size"), or_none("bits"), nb::arg("mode") = "affine",
       or_none("global_scale"), nb::kw_only(), nb::arg("sorted_indices") = false,
       nb::sig("def gather_qmm(x: ArrayLike, w: ArrayLike, /, scales: ArrayLike, biases: ArrayLike | None = None, "
-              "lhs_indices: ArrayLike | None = None, rhs_indices: ArrayLike | None = None, transpose: bool = True, "
-              FUNCNN_FORMAT "'affine', global_scale: ArrayLike | None = None, *, sorted_indices: bool = False) -> "
+              "lhs_indices: ArrayLike | None = None, rhs_indices: ArrayLike | None = None, transpose: bool = "
+              "True, " FUNCNN_FORMAT
+              "'affine', global_scale: ArrayLike | None = None, *, sorted_indices: bool = False) -> "
               "array"),
       document("Multiply by chosen quantised matrices.",
                cat("Matrices are chosen by flat numbers along the axes before the last two, as in `gather_mm`.\n\n"
@@ -170,18 +173,19 @@ void bind_quantized(nb::module_& m) {
       nb::arg("x"), nb::arg("w"), or_none("scales"), or_none("lhs_indices"), or_none("rhs_indices"),
       or_none("group_size"), or_none("bits"), nb::arg("mode") = "nvfp4", or_none("global_scale_x"),
       or_none("global_scale_w"), nb::kw_only(), nb::arg("sorted_indices") = false,
-      nb::sig("def gather_qqmm(x: ArrayLike, w: ArrayLike, /, scales: ArrayLike | None = None, lhs_indices: ArrayLike | "
-              "None = None, rhs_indices: ArrayLike | None = None, " FUNCNN_FORMAT
-              "'nvfp4', global_scale_x: ArrayLike | None = None, global_scale_w: ArrayLike | None = None, *, "
-              "sorted_indices: bool = False) -> array"),
+      nb::sig(
+          "def gather_qqmm(x: ArrayLike, w: ArrayLike, /, scales: ArrayLike | None = None, lhs_indices: ArrayLike | "
+          "None = None, rhs_indices: ArrayLike | None = None, " FUNCNN_FORMAT
+          "'nvfp4', global_scale_x: ArrayLike | None = None, global_scale_w: ArrayLike | None = None, *, "
+          "sorted_indices: bool = False) -> array"),
       document("Multiply chosen matrices that are both rounded to few bits.",
                cat("`qqmm` of matrices chosen as in `gather_mm`.\n\n"
                    "Args:\n    x: Array (..., M, K) of float32, float16 or bfloat16.\n"
                    "    w: Matrices (..., N, K), or their packed codes.\n    scales: Of packed codes.\n",
                    kIndexArguments, kFormatArguments,
                    "    global_scale_x: Of mode nvfp4, the largest magnitude of x to be held, a float32 scalar.\n"
-                   "    global_scale_w: The same of w, one number for each matrix.\n", kSorted,
-                   "\nRaises:\n    ValueError: for mode affine, and if shapes or dtypes do not fit."),
+                   "    global_scale_w: The same of w, one number for each matrix.\n",
+                   kSorted, "\nRaises:\n    ValueError: for mode affine, and if shapes or dtypes do not fit."),
                "fn.gather_qqmm(fn.ones((1, 1, 32)), fn.ones((3, 8, 32)), rhs_indices=[2, 0], mode='mxfp8').shape",
                "(2, 1, 8)")
           .c_str());
@@ -194,9 +198,9 @@ void bind_quantized(nb::module_& m) {
                "fn.to_fp8(fn.array([1.0, -2.0, 1000.0]))", "array([ 56, 192, 126], dtype=uint8)")
           .c_str());
   m.def(
-      "from_fp8",
-      [](nb::handle x, Dtype dtype) { return wrap_object(from_fp8(as_array(x, "from_fp8"), dtype)); }, nb::arg("x"),
-      nb::arg("dtype") = Dtype::bfloat16, nb::sig("def from_fp8(x: ArrayLike, dtype: Dtype = bfloat16) -> array"),
+      "from_fp8", [](nb::handle x, Dtype dtype) { return wrap_object(from_fp8(as_array(x, "from_fp8"), dtype)); },
+      nb::arg("x"), nb::arg("dtype") = Dtype::bfloat16,
+      nb::sig("def from_fp8(x: ArrayLike, dtype: Dtype = bfloat16) -> array"),
       document("Convert from float8 (e4m3) in uint8.",
                "Codes 127 and 255 are NaN.\n\nRaises:\n    ValueError: for other arrays, and other than "
                "floating-point dtypes.",

@@ -150,8 +150,8 @@ Array matmul(const Array& first, const Array& second) {
 
 Array addmm(const Array& c, const Array& a, const Array& b, double alpha, double beta) {
   if (a.ndim() == 0 || b.ndim() == 0)
-    throw ValueError(cat("addmm: expected matrices of at least one dimension, got shapes ", a.shape(), " and ",
-                         b.shape()));
+    throw ValueError(
+        cat("addmm: expected matrices of at least one dimension, got shapes ", a.shape(), " and ", b.shape()));
   Dtype dtype = promote_types(promote_types(a.dtype(), b.dtype()), c.dtype());
   if (!is_inexact(dtype))
     throw ValueError(cat("addmm: is defined for floating-point and complex arrays, got ", c.dtype(), ", ", a.dtype(),

@@ -128,8 +128,8 @@ Batched ScatterDot::batch(Span in, std::span<const bool> batched, int64_t size) 
 
 Array gather_mm(const Array& first, const Array& second, const Array& lhs, const Array& rhs) {
   if (first.ndim() == 0 || second.ndim() == 0)
-    throw ValueError(cat("gather_mm: expected at least one dimension, got shapes ", first.shape(), " and ",
-                         second.shape()));
+    throw ValueError(
+        cat("gather_mm: expected at least one dimension, got shapes ", first.shape(), " and ", second.shape()));
   Dtype dtype = promote_types(first.dtype(), second.dtype());
   if (!is_float(dtype))
     throw ValueError(cat("gather_mm: is defined for real floating-point arrays, got ", first.dtype(), " and ",

@@ -45,9 +45,10 @@ Array hadamard_transform(const Array& given, std::optional<double> scale) {
   for (int m : {1, 12, 20, 28})
     if (n > 0 && n % m == 0 && (n / m & (n / m - 1)) == 0) odd = m;
   if (!odd)
-    throw ValueError(cat("hadamard_transform: the last axis must have length m * 2^k with m of 1, 12, 20 or 28, got "
-                         "shape ",
-                         x.shape()));
+    throw ValueError(
+        cat("hadamard_transform: the last axis must have length m * 2^k with m of 1, 12, 20 or 28, got "
+            "shape ",
+            x.shape()));
   double factor = scale.value_or(1 / std::sqrt(double(n)));
   if (x.ndim() == 0) return multiply(x, constant(factor, x.dtype()));
   return transformed(x, odd, factor, false);

@@ -61,8 +61,8 @@ void check_groups(const char* op, const Array& w, const QuantFormat& format) {
                          "; convert it with astype"));
   if (w.ndim() < 2) throw ValueError(cat(op, ": expected at least 2 dimensions, got shape ", w.shape()));
   if (w.dim(-1) % format.group != 0)
-    throw ValueError(cat(op, ": the last axis must be a multiple of group_size ", format.group, ", got shape ",
-                         w.shape()));
+    throw ValueError(
+        cat(op, ": the last axis must be a multiple of group_size ", format.group, ", got shape ", w.shape()));
 }
 
 }  // namespace
@@ -145,8 +145,7 @@ Arrays QuantizedValues::vjp(const VjpContext& v) const {
 std::optional<Arrays> QuantizedValues::jvp(Span, Span tangents, Span) const { return Arrays{tangents[0]}; }
 Batched QuantizedValues::batch(Span inputs, std::span<const bool> batched, int64_t size) const {
   Arrays all = batched_inputs(inputs, batched, size, 1);
-  return {{make_node(Ref<const Primitive>(new QuantizedValues(format_)), all, all[0].shape(), all[0].dtype())},
-          {true}};
+  return {{make_node(Ref<const Primitive>(new QuantizedValues(format_)), all, all[0].shape(), all[0].dtype())}, {true}};
 }
 
 Array quantized_values(const Array& x, const QuantFormat& format, const Array& global_scale) {

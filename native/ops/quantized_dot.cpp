@@ -80,8 +80,7 @@ Arrays QuantizedDot::vjp(const VjpContext& v) const {
     dense = scatter_dot(left, right, transpose_ ? own : in.lhs, transpose_ ? in.lhs : own, in.rhs, in.m.w.dim(0));
   else
     dense = matmul(exchanged(left), right);
-  if (v.needed[2])
-    out[2] = group_sums(multiply(dense, quantized_codes(in.m.w, format_, dense.dtype())), format_.group);
+  if (v.needed[2]) out[2] = group_sums(multiply(dense, quantized_codes(in.m.w, format_, dense.dtype())), format_.group);
   if (v.needed[3]) out[3] = group_sums(dense, format_.group);
   return out;
 }
@@ -188,8 +187,7 @@ Array gathered(const char* op, const Array& given, const Matrices& matrices, con
                bool transpose, const QuantFormat& format, const Array& global) {
   Matrices m = matrices;
   check_quantized(op, format, m.w, m.scales, m.biases);
-  if (given.ndim() < 2)
-    throw ValueError(cat(op, ": x must have at least 2 dimensions, got shape ", given.shape()));
+  if (given.ndim() < 2) throw ValueError(cat(op, ": x must have at least 2 dimensions, got shape ", given.shape()));
   Array x = astype(given, product_dtype(op, given, m, format));
   check_inner(op, x, m.w, transpose, format);
   Chosen chosen = choose(op, lead_of(x), lead_of(m.w), lhs, rhs);
@@ -207,8 +205,7 @@ Array gathered(const char* op, const Array& given, const Matrices& matrices, con
 void check_matrix_scales(const char* op, const QuantFormat& format, const Array& global, const Array& w) {
   if (!global) return;
   if (format.mode != QuantMode::nvfp4)
-    throw ValueError(
-        cat(op, ": only mode nvfp4 has a global scale, got one with mode ", mode_name(format.mode)));
+    throw ValueError(cat(op, ": only mode nvfp4 has a global scale, got one with mode ", mode_name(format.mode)));
   if (global.dtype() != Dtype::float32 || global.shape() != lead_of(w))
     throw ValueError(cat(op, ": the global scale must be float32 with one number for each matrix, of shape ",
                          lead_of(w), ", got ", global.dtype(), " of shape ", global.shape()));
@@ -221,8 +218,8 @@ void check_activations(const char* op, const Array& x, const QuantFormat& format
     throw ValueError(cat(op, ": expected float32, float16 or bfloat16, got ", x.dtype(), " of shape ", x.shape(),
                          "; convert it with astype"));
   if (x.ndim() == 0 || x.dim(-1) % format.group != 0)
-    throw ValueError(cat(op, ": the last axis must be a multiple of group_size ", format.group, ", got shape ",
-                         x.shape()));
+    throw ValueError(
+        cat(op, ": the last axis must be a multiple of group_size ", format.group, ", got shape ", x.shape()));
 }
 
 // Whether w is packed codes.

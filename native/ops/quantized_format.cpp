@@ -53,8 +53,8 @@ void check_quantized(const char* op, const QuantFormat& format, const Array& w, 
     mismatch("scales", scales);
   if (format.affine()) {
     if (!is_float(scales.dtype()) || !is_float(biases.dtype()))
-      throw ValueError(cat(op, ": scales and biases must be floating-point arrays, got ", scales.dtype(), " and ",
-                           biases.dtype()));
+      throw ValueError(
+          cat(op, ": scales and biases must be floating-point arrays, got ", scales.dtype(), " and ", biases.dtype()));
     if (biases.shape() != groups) mismatch("biases", biases);
   } else if (scales.dtype() != Dtype::uint8) {
     throw ValueError(cat(op, ": scales of mode ", mode_name(format.mode), " must be uint8, got ", scales.dtype()));

@@ -1,7 +1,7 @@
 // How matrices are quantised: groups of neighbours in a row share a scale, elements are packed codes.
 //
-// Codes lie one after another, lowest bits first, in little-endian words of 32 bits; groups fill whole words. The layout
-// and the values are MLX's.
+// Codes lie one after another, lowest bits first, in little-endian words of 32 bits; groups fill whole words. The
+// layout and the values are MLX's.
 #pragma once
 
 #include <cstdint>

@@ -48,8 +48,8 @@ Arrays SegmentedDot::vjp(const VjpContext& v) const {
   return out;
 }
 std::optional<Arrays> SegmentedDot::jvp(Span in, Span t, Span) const {
-  return Arrays{add_or_null(t[0] ? segmented(t[0], in[1], in[2]) : Array(),
-                            t[1] ? segmented(in[0], t[1], in[2]) : Array())};
+  return Arrays{
+      add_or_null(t[0] ? segmented(t[0], in[1], in[2]) : Array(), t[1] ? segmented(in[0], t[1], in[2]) : Array())};
 }
 Batched SegmentedDot::batch(Span inputs, std::span<const bool> batched, int64_t size) const {
   Arrays all = with_batch(inputs, batched, size);
@@ -77,8 +77,8 @@ Array segmented_mm(const Array& first, const Array& second, const Array& segment
     throw ValueError(cat("segmented_mm: is defined for real floating-point arrays, got ", first.dtype(), " and ",
                          second.dtype(), "; convert one with astype"));
   if (first.ndim() != 2 || second.ndim() != 2 || first.dim(1) != second.dim(0))
-    throw ValueError(cat("segmented_mm: expected matrices (M, K) and (K, N), got shapes ", first.shape(), " and ",
-                         second.shape()));
+    throw ValueError(
+        cat("segmented_mm: expected matrices (M, K) and (K, N), got shapes ", first.shape(), " and ", second.shape()));
   if (segments.ndim() == 0 || segments.dim(-1) != 2)
     throw ValueError(cat("segmented_mm: segments must have shape (..., 2), got ", segments.shape()));
   Array bounds = astype(as_indices("segmented_mm", segments), Dtype::int64);

@@ -22,8 +22,7 @@ constexpr int64_t kColumns = 256, kOuterRows = 64;
 
 std::vector<int64_t> numbers_of(const Layout& l, const std::byte* at) {
   std::vector<int64_t> out(size_t(l.shape[0]));
-  for (size_t i = 0; i < out.size(); ++i)
-    out[i] = reinterpret_cast<const int64_t*>(at)[int64_t(i) * l.strides[0]];
+  for (size_t i = 0; i < out.size(); ++i) out[i] = reinterpret_cast<const int64_t*>(at)[int64_t(i) * l.strides[0]];
   return out;
 }
 

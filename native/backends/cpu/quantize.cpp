@@ -208,8 +208,8 @@ template <class T>
 std::unique_ptr<Kernel> make_from_fp8_to(std::span<const Layout> inputs) {
   std::vector<T> table;
   for (int i = 0; i < 256; ++i) table.push_back(T(e4m3_to_float(uint8_t(i))));
-  return make_dense_kernel(inputs, [table, count = element_count(inputs[0].shape)](
-                                       std::span<const std::byte* const> in, std::span<std::byte* const> out) {
+  return make_dense_kernel(inputs, [table, count = element_count(inputs[0].shape)](std::span<const std::byte* const> in,
+                                                                                   std::span<std::byte* const> out) {
     const uint8_t* from = reinterpret_cast<const uint8_t*>(in[0]);
     T* to = reinterpret_cast<T*>(out[0]);
     parallel_for(count, 65536, [&](int64_t begin, int64_t end) {

@@ -36,11 +36,12 @@ struct QuantMatrix {
 };
 
 struct QuantTable {
-  // `count` elements of T, from whole groups, to codes, scales and biases; `global` (0: none) is nvfp4's scale of the whole array.
+  // `count` elements of T, from whole groups, to codes, scales and biases; `global` (0: none) is nvfp4's scale of the
+  // whole array.
   template <class T>
   struct Rows {
-    void (*quantize)(const QuantFormat& format, const T* from, int64_t count, float global, uint32_t* words, void* scales,
-                     void* biases);
+    void (*quantize)(const QuantFormat& format, const T* from, int64_t count, float global, uint32_t* words,
+                     void* scales, void* biases);
     // The values of the codes that quantize would give.
     void (*values)(const QuantFormat& format, const T* from, int64_t count, float global, T* to);
     void (*dequantize)(const QuantFormat& format, const uint32_t* words, const void* scales, const void* biases,
@@ -68,8 +69,8 @@ struct QuantDotTable {
   void (*few_columns)(Code code, const QuantMatrix& m, const float* x, int64_t rows, int64_t first, int64_t end,
                       float* out, int64_t leading, std::byte* room);
 
-  // Many rows: tiles of the matrix kernel, with panels of the quantised matrix unpacked between. `packed`: the rows of A
-  // in panels, packed_length(rows, depth) floats. `out` has columns for a whole number of panels.
+  // Many rows: tiles of the matrix kernel, with panels of the quantised matrix unpacked between. `packed`: the rows of
+  // A in panels, packed_length(rows, depth) floats. `out` has columns for a whole number of panels.
   int64_t (*packed_length)(int64_t rows, int64_t depth);
   // The panels of one block of the inner axis, the one that begins at `from`.
   void (*pack)(const float* const* rows, int64_t count, int64_t depth, int64_t from, float* packed);

@@ -35,8 +35,8 @@ namespace {
 
 thread_local Arena room_of_thread;
 
-constexpr int64_t kMostRows = 480;    // of A in cache at a time
-constexpr int64_t kRowsOfTask = 64;   // of w, for few rows of x
+constexpr int64_t kMostRows = 480;     // of A in cache at a time
+constexpr int64_t kRowsOfTask = 64;    // of w, for few rows of x
 constexpr int64_t kTileColumns = 128;  // of the result, for many
 
 // What the shapes decide.
@@ -97,7 +97,8 @@ class QuantizedDotKernel final : public HostKernel {
     int64_t runs = std::min(s_.matrices, s_.items) + s_.rows() / kMostRows + 1;
     // Rows of short runs are laid out, those of long ones packed in whole panels.
     int64_t laid = laid_out() + sums();
-    prepared_ = std::min(s_.rows(), runs * kFewRows) * laid + (s_.rows() + runs * table_.packed_length(1, 1)) * s_.inner;
+    prepared_ =
+        std::min(s_.rows(), runs * kFewRows) * laid + (s_.rows() + runs * table_.packed_length(1, 1)) * s_.inner;
     prepared_bytes_ = size_t(prepared_ * 4 + 63) / 64 * 64;
     wide_bytes_ = std::is_same_v<T, float> ? 0 : size_t(s_.x_count * s_.x_rows * s_.inner * 4 + 63) / 64 * 64;
   }
@@ -188,12 +189,11 @@ class QuantizedDotKernel final : public HostKernel {
     });
   }
 
-  void multiply(const Inputs& in, const std::vector<Run>& runs, const std::vector<T*>& to, const float* prepared) const {
+  void multiply(const Inputs& in, const std::vector<Run>& runs, const std::vector<T*>& to,
+                const float* prepared) const {
     int64_t n = s_.columns(), step = table_.few_columns_step(code_);
     // Columns of the result that a task computes.
-    auto columns = [&](const Run& run) {
-      return !few(run.count) ? kTileColumns : s_.transpose ? kRowsOfTask : step;
-    };
+    auto columns = [&](const Run& run) { return !few(run.count) ? kTileColumns : s_.transpose ? kRowsOfTask : step; };
     std::vector<int64_t> tasks{0};
     for (const Run& run : runs) tasks.push_back(tasks.back() + (n + columns(run) - 1) / columns(run));
     parallel_for(tasks.back(), 1, [&](int64_t begin, int64_t end) {
@@ -207,12 +207,13 @@ class QuantizedDotKernel final : public HostKernel {
     });
   }
 
-  void compute(const QuantMatrix& m, const Run& run, const float* rows, int64_t first, int64_t end, T* const* to) const {
+  void compute(const QuantMatrix& m, const Run& run, const float* rows, int64_t first, int64_t end,
+               T* const* to) const {
     constexpr int64_t wide = kTileColumns + 16;
     int64_t leading = few(run.count) ? end - first : wide;
     size_t result = size_t(run.count * leading) * sizeof(float) / 64 * 64 + 64;
-    size_t room = few(run.count) ? s_.transpose ? 0 : table_.few_columns_room(code_)
-                                 : table_.tiles_room(code_, s_.inner);
+    size_t room =
+        few(run.count) ? s_.transpose ? 0 : table_.few_columns_room(code_) : table_.tiles_room(code_, s_.inner);
     std::byte* memory = room_of_thread.get(result + room);
     float* out = reinterpret_cast<float*>(memory);
     if (!few(run.count))

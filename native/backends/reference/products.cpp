@@ -44,8 +44,8 @@ void scatter_dot(const Primitive&, Layouts in, Layouts out, Pointers at) {
     for (int64_t r = 0; r < m; ++r)
       for (int64_t i = 0; i < k; ++i)
         for (int64_t j = 0; j < n; ++j)
-          total[size_t((to * k + i) * n + j)] += number_at(in[0], at[0], (a * m + r) * k + i) *
-                                                 number_at(in[1], at[1], (c * m + r) * n + j);
+          total[size_t((to * k + i) * n + j)] +=
+              number_at(in[0], at[0], (a * m + r) * k + i) * number_at(in[1], at[1], (c * m + r) * n + j);
   }
   for (size_t i = 0; i < total.size(); ++i) put(out[0], at.back(), int64_t(i), total[i]);
 }
@@ -59,8 +59,8 @@ void segmented_dot(const Primitive&, Layouts in, Layouts out, Pointers at) {
     double start = number_at(in[2], at[2], 2 * s), stop = number_at(in[2], at[2], 2 * s + 1), total = 0;
     for (int64_t k = 0; k < inner; ++k)
       if (double(k) >= start && double(k) < stop)
-        total += number_at(in[0], at[0], (batch * m + r) * inner + k) *
-                 number_at(in[1], at[1], (batch * inner + k) * n + c);
+        total +=
+            number_at(in[0], at[0], (batch * m + r) * inner + k) * number_at(in[1], at[1], (batch * inner + k) * n + c);
     put(out[0], at.back(), i, total);
   }
 }

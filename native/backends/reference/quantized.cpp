@@ -168,8 +168,8 @@ void quantized_values(const Primitive& primitive, Layouts in, Layouts out, Point
   QuantFormat format = static_cast<const QuantizedValues&>(primitive).format();
   int64_t groups = element_count(in[0].shape) / format.group;
   for (int64_t g = 0; g < groups; ++g) {
-    Group made = float_group(format, in[0].dtype, group_of(in[0], at[0], g, format.group),
-                             global_of(in, at, 1, g, groups));
+    Group made =
+        float_group(format, in[0].dtype, group_of(in[0], at[0], g, format.group), global_of(in, at, 1, g, groups));
     float scale = format.mode == QuantMode::nvfp4 ? float(e4m3(made.stored)) : float(e8m0(made.stored));
     float global = global_of(in, at, 1, g, groups);
     if (global != 0) scale *= global / 2688.0f;
@@ -190,8 +190,7 @@ void dequantize(const Primitive& primitive, Layouts in, Layouts out, Pointers at
     double scale = number_at(in[1], at[1], g), value;
     if (format.affine()) {
       double bias = number_at(in[2], at[2], g);
-      value = wide ? code * scale + bias
-                   : double(rounded(out[0].dtype, float(code) * float(scale)) + float(bias));
+      value = wide ? code * scale + bias : double(rounded(out[0].dtype, float(code) * float(scale)) + float(bias));
     } else {
       float s = float(format.mode == QuantMode::nvfp4 ? e4m3(int(scale)) : e8m0(int(scale)));
       float global = global_of(in, at, 2, g, groups);
@@ -237,8 +236,7 @@ void to_fp8(const Primitive&, Layouts in, Layouts, Pointers at) {
 }
 
 void from_fp8(const Primitive&, Layouts in, Layouts out, Pointers at) {
-  for (int64_t i = 0; i < element_count(in[0].shape); ++i)
-    put(out[0], at[1], i, e4m3(int(number_at(in[0], at[0], i))));
+  for (int64_t i = 0; i < element_count(in[0].shape); ++i) put(out[0], at[1], i, e4m3(int(number_at(in[0], at[0], i))));
 }
 
 }  // namespace funcnn::reference

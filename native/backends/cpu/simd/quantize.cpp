@@ -199,8 +199,7 @@ void values(const QuantFormat& format, const T* from, int64_t count, float globa
     float_codes<T>(format, x, global, codes, s);
     float scale = format.mode == QuantMode::nvfp4 ? e4m3_to_float(s.stored) : e8m0_to_float(s.stored);
     if (global != 0) scale *= global / kGlobal;
-    for (int i = 0; i < n; ++i)
-      to[i] = T(scale * (format.bits == 8 ? e4m3_to_float(codes[i]) : kE2m1[codes[i] & 15]));
+    for (int i = 0; i < n; ++i) to[i] = T(scale * (format.bits == 8 ? e4m3_to_float(codes[i]) : kE2m1[codes[i] & 15]));
   }
 }
 

@@ -39,13 +39,13 @@ FUNCNN_INLINE F32 permute(F32 v, U32 index) {
 // What P codes in a row of W words (whole codes in whole words) look like.
 template <Code code>
 struct Packing {
-  static constexpr int bits = code == Code::u1                           ? 1
-                              : code == Code::u2                         ? 2
-                              : code == Code::u3                         ? 3
-                              : code == Code::u4 || code == Code::e2m1   ? 4
-                              : code == Code::u5                         ? 5
-                              : code == Code::u6                         ? 6
-                                                                         : 8;
+  static constexpr int bits = code == Code::u1                         ? 1
+                              : code == Code::u2                       ? 2
+                              : code == Code::u3                       ? 3
+                              : code == Code::u4 || code == Code::e2m1 ? 4
+                              : code == Code::u5                       ? 5
+                              : code == Code::u6                       ? 6
+                                                                       : 8;
   static constexpr int words = bits == 3 || bits == 6 ? 3 : bits == 5 ? 5 : 1;
   static constexpr int codes = words * 32 / bits;
 };
@@ -62,13 +62,30 @@ FUNCNN_INLINE U32 extract(const U32* words, int j) {
 
 FUNCNN_INLINE F32 to_float(U32 x) { return __builtin_convertvector(I32(x), F32); }
 
-FUNCNN_INLINE F32 e4m3_values(U32 c) {
+// Without NaN, which is read as 480.
+FUNCNN_INLINE F32 e4m3_finite(U32 c) {
+#if defined(__AVX512F__)
+  // Sign and exponent choose what the fraction counts and what it is added to.
+  const F32 fractions = {0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7};
+  const F32 steps = {0x1p-9f, 0x1p-9f, 0x1p-8f, 0x1p-7f, 0x1p-6f, 0x1p-5f, 0x1p-4f, 0x1p-3f,
+                     0x1p-2f, 0x1p-1f, 0x1p0f,  0x1p1f,  0x1p2f,  0x1p3f,  0x1p4f,  0x1p5f};
+  const F32 bases = {0,      0x1p-6f, 0x1p-5f, 0x1p-4f, 0x1p-3f, 0x1p-2f, 0x1p-1f, 0x1p0f,
+                     0x1p1f, 0x1p2f,  0x1p3f,  0x1p4f,  0x1p5f,  0x1p6f,  0x1p7f,  0x1p8f};
+  __m512i exponent = __m512i(c >> 3);
+  F32 step = _mm512_permutex2var_ps(steps, exponent, -steps), base = _mm512_permutex2var_ps(bases, exponent, -bases);
+  return simd::fma(permute(fractions, c), step, base);
+#else
   U32 magnitude = c & 0x7fu;
   U32 small = U32(magnitude < 8u);
   U32 bits = (magnitude << 20) + (120u << 23) + (small & (1u << 23));
   F32 value = F32(bits) - F32(small & 0x3c800000u);  // 2^-6
-  U32 nan = U32(magnitude == 0x7fu) & 0x7fc00000u;
-  return F32(U32(value) | nan | ((c & 0x80u) << 24));
+  return F32(U32(value) | ((c & 0x80u) << 24));
+#endif
+}
+
+FUNCNN_INLINE F32 e4m3_values(U32 c) {
+  U32 nan = U32((c & 0x7fu) == 0x7fu) & 0x7fc00000u;
+  return F32(U32(e4m3_finite(c)) | nan);
 }
 
 // The numbers that the low bits of c stand for.
@@ -104,6 +121,25 @@ FUNCNN_INLINE F32 values(U32 c) {
   }
 #endif
   return to_float(c & ((1u << bits) - 1));
+}
+
+// The same where NaN does not matter: note_nan tells of it.
+template <Code code>
+FUNCNN_INLINE F32 finite_values(U32 c) {
+  if constexpr (code == Code::e4m3)
+    return e4m3_finite(c);
+  else
+    return values<code>(c);
+}
+// Sets bits of `seen` if one of the codes in w is NaN.
+template <Code code>
+FUNCNN_INLINE void note_nan(U32 w, U32& seen) {
+  if constexpr (code == Code::e4m3) seen |= ((w & 0x7f7f7f7fu) + 0x01010101u) & 0x80808080u;
+}
+FUNCNN_INLINE bool any(U32 x) {
+  uint32_t all = 0;
+  for (int i = 0; i < kLanes; ++i) all |= x[i];
+  return all != 0;
 }
 
 // Codes [first, first + kLanes) of a row, first being a multiple of kLanes; reads no byte behind them.

@@ -1,5 +1,6 @@
 // Products with quantised matrices. Codes become numbers in registers; sums over a group are scaled once.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -58,7 +59,7 @@ U32 lane_groups(int group) {
 
 constexpr int64_t kPadding = 64;  // floats behind the scales of a row that may be read
 
-float finite_sum(F32 v) {
+float sum_of(F32 v) {
   float total = 0;
   for (int i = 0; i < kLanes; ++i) total += v[i];
   return total;
@@ -122,10 +123,15 @@ void few_rows_block(const QuantMatrix& m, const float* x, int64_t x_step, const 
   for (int i = 0; i < M; ++i) at_x[i] = x + std::min(i, rows - 1) * x_step;
   for (int r = 0; r < R; ++r) read_scales(m.type, m.scales, at_row[r] * groups, groups, room + r * room_step);
   U32 spread = lane_groups<code>(m.group);
+  int shift = std::countr_zero(unsigned(m.group));
   F32 total[R][M] = {};
+  U32 nan[R] = {};
   auto step = [&](int64_t c, int64_t left) __attribute__((always_inline)) {
     U32 w[R][P::words];
-    for (int r = 0; r < R; ++r) load_words<code>(m.words + at_row[r] * words + c * chunk_words, left, w[r]);
+    for (int r = 0; r < R; ++r) {
+      load_words<code>(m.words + at_row[r] * words + c * chunk_words, left, w[r]);
+      note_nan<code>(w[r][0], nan[r]);
+    }
     F32 part[R][M] = {};
 #pragma GCC unroll 32
     for (int j = 0; j < P::codes; ++j) {
@@ -133,13 +139,13 @@ void few_rows_block(const QuantMatrix& m, const float* x, int64_t x_step, const 
       for (int i = 0; i < M; ++i) v[i] = load(at_x[i] + c * chunk + j * kLanes);
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r) {
-        F32 q = values<code>(extract<code>(w[r], j));
+        F32 q = finite_values<code>(extract<code>(w[r], j));
         for (int i = 0; i < M; ++i) part[r][i] = simd::fma(q, v[i], part[r][i]);
       }
     }
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
-      F32 s = permute(load(room + r * room_step + c * chunk / m.group), spread);
+      F32 s = permute(load(room + r * room_step + (c * chunk >> shift)), spread);
       for (int i = 0; i < M; ++i) total[r][i] = simd::fma(part[r][i], s, total[r][i]);
     }
   };
@@ -147,7 +153,7 @@ void few_rows_block(const QuantMatrix& m, const float* x, int64_t x_step, const 
   for (int64_t c = 0; c < whole; ++c) step(c, chunk_words);
   if (whole < count) step(whole, words - whole * chunk_words);
   for (int r = 0; r < count_r; ++r)
-    for (int i = 0; i < rows; ++i) out[i * leading + r] = finite_sum(total[r][i]);
+    for (int i = 0; i < rows; ++i) out[i * leading + r] = sum_of(total[r][i]);
   if (m.biases) {
     for (int r = 0; r < count_r; ++r) {
       float* b = room + r * room_step;
@@ -156,7 +162,7 @@ void few_rows_block(const QuantMatrix& m, const float* x, int64_t x_step, const 
         F32 wide{};
         int64_t g = 0;
         for (; g + kLanes <= groups; g += kLanes) wide = simd::fma(load(b + g), load(sums + i * groups + g), wide);
-        float sum = finite_sum(wide);
+        float sum = sum_of(wide);
         for (; g < groups; ++g) sum = simd::fma(b[g], sums[i * groups + g], sum);
         out[i * leading + r] += sum;
       }
@@ -164,7 +170,7 @@ void few_rows_block(const QuantMatrix& m, const float* x, int64_t x_step, const 
   }
   for (int r = 0; r < count_r; ++r)
     for (int i = 0; i < rows; ++i)
-      if (!(std::fabs(out[i * leading + r]) <= 3.4e38f))
+      if (!(std::fabs(out[i * leading + r]) <= 3.4e38f) || (code == Code::e4m3 && any(nan[r])))
         out[i * leading + r] = carefully<code>(m, row + r, x + i * x_step);
 }
 
@@ -213,8 +219,10 @@ void few_columns_of(const QuantMatrix& m, const float* x, int rows, int64_t firs
   float* bias = sum + M * count * chunk;
   std::fill_n(sum, M * count * (chunk + kLanes), 0.0f);
   U32 spread = lane_groups<code>(m.group);
+  int shift = std::countr_zero(unsigned(m.group));
   int64_t first_group = first / m.group, some = std::min(groups - first_group, count * chunk / 16 + 1);
   float scales[R][512 / 16 * 4 + kPadding] = {}, biases[R][512 / 16 * 4 + kPadding] = {};
+  U32 nan{};
   for (int64_t k = 0; k < m.rows; k += R) {
     int64_t row[R];
     F32 v[R][M];
@@ -232,7 +240,8 @@ void few_columns_of(const QuantMatrix& m, const float* x, int rows, int64_t firs
       F32 s[R][M];
       for (int r = 0; r < R; ++r) {
         load_words<code>(m.words + row[r] * words + at, left, w[r]);
-        F32 scale = permute(load(scales[r] + c * chunk / m.group), spread);
+        note_nan<code>(w[r][0], nan);
+        F32 scale = permute(load(scales[r] + (c * chunk >> shift)), spread);
         for (int i = 0; i < M; ++i) s[r][i] = scale * v[r][i];
       }
       if (m.biases) {
@@ -240,14 +249,14 @@ void few_columns_of(const QuantMatrix& m, const float* x, int rows, int64_t firs
           float* to = bias + (i * count + c) * kLanes;
           F32 total = load(to);
           for (int r = 0; r < R; ++r)
-            total = simd::fma(permute(load(biases[r] + c * chunk / m.group), spread), v[r][i], total);
+            total = simd::fma(permute(load(biases[r] + (c * chunk >> shift)), spread), v[r][i], total);
           store(to, total);
         }
       }
 #pragma GCC unroll 32
       for (int j = 0; j < P::codes; ++j) {
         F32 q[R];
-        for (int r = 0; r < R; ++r) q[r] = values<code>(extract<code>(w[r], j));
+        for (int r = 0; r < R; ++r) q[r] = finite_values<code>(extract<code>(w[r], j));
         for (int i = 0; i < M; ++i) {
           float* to = sum + (i * count + c) * chunk + j * kLanes;
           F32 total = load(to);
@@ -257,17 +266,19 @@ void few_columns_of(const QuantMatrix& m, const float* x, int rows, int64_t firs
       }
     }
   }
+  bool doubtful = code == Code::e4m3 && any(nan);
   for (int i = 0; i < rows; ++i)
     for (int64_t n = first; n < end; ++n) {
       int64_t c = (n - first) / chunk, at = (n - first) % chunk, lane = at / P::codes;
-      float total = sum[(i * count + c) * chunk + at % P::codes * kLanes + lane] + bias[(i * count + c) * kLanes + lane];
-      if (!(std::fabs(total) <= 3.4e38f)) {
+      float total =
+          sum[(i * count + c) * chunk + at % P::codes * kLanes + lane] + bias[(i * count + c) * kLanes + lane];
+      if (!(std::fabs(total) <= 3.4e38f) || doubtful) {
         total = 0;
         for (int64_t r = 0; r < m.rows; ++r) {
-          float scale, shift = 0, value = in_order<code>(m.words + r * words, n / kLanes * kLanes)[n % kLanes];
+          float scale, added = 0, value = in_order<code>(m.words + r * words, n / kLanes * kLanes)[n % kLanes];
           read_scales(m.type, m.scales, r * groups + n / m.group, 1, &scale);
-          if (m.biases) read_scales(m.type, m.biases, r * groups + n / m.group, 1, &shift);
-          total = simd::fma(simd::fma(value, scale, shift), x[i * m.rows + r], total);
+          if (m.biases) read_scales(m.type, m.biases, r * groups + n / m.group, 1, &added);
+          total = simd::fma(simd::fma(value, scale, added), x[i * m.rows + r], total);
         }
       }
       out[i * leading + n - first] = total;
@@ -309,10 +320,10 @@ void unpack_rows(const QuantMatrix& m, int64_t first, int64_t width, int64_t fro
                  float* out) {
   using P = Packing<code>;
   int64_t row_words = m.columns * P::bits / 32, words = depth * P::bits / 32, groups = depth / m.group;
-  float* turned = room;                            // words x lanes
-  float* scales = turned + words * kLanes;         // groups x lanes
-  float* biases = scales + groups * kLanes;        // groups x lanes
-  float* line = biases + groups * kLanes;          // groups
+  float* turned = room;                      // words x lanes
+  float* scales = turned + words * kLanes;   // groups x lanes
+  float* biases = scales + groups * kLanes;  // groups x lanes
+  float* line = biases + groups * kLanes;    // groups
   for (int v = 0; v < kVectors; ++v) {
     int64_t at = first + v * kLanes, lanes = std::clamp<int64_t>(first + width - at, 0, kLanes);
     if (lanes < kLanes) std::fill_n(turned, (words + 2 * groups) * kLanes, 0.0f);
@@ -346,22 +357,24 @@ void unpack_rows(const QuantMatrix& m, int64_t first, int64_t width, int64_t fro
 
 // Columns of the panel are codes [first, first + width) of rows [from, from + depth) of w.
 template <Code code>
-void unpack_columns(const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth, float* out) {
+void unpack_columns(const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth, float* room,
+                    float* out) {
   int64_t row_words = m.columns * Packing<code>::bits / 32;
   if (width < kPanel) std::fill_n(out, depth * kPanel, 0.0f);
-  for (int64_t k = 0; k < depth; ++k, out += kPanel) {
-    const uint32_t* words = m.words + (from + k) * row_words;
-    for (int64_t n = 0; n < width; n += kLanes) {
-      int64_t g = (from + k) * m.groups() + (first + n) / m.group;
-      float scale, bias = 0;
-      read_scales(m.type, m.scales, g, 1, &scale);
-      F32 v = in_order<code>(words, first + n);
-      if (m.biases) {
-        read_scales(m.type, m.biases, g, 1, &bias);
-        store(out + n, simd::fma(v, simd::repeat(scale), simd::repeat(bias)));
-      } else {
-        store(out + n, v * simd::repeat(scale));
-      }
+  for (int64_t n = 0; n < width; n += kLanes) {
+    // All of a vector is in one group.
+    float *scales = room, *biases = room + depth;
+    int64_t g = from * m.groups() + (first + n) / m.group;
+    read_scales(m.type, m.scales, g, depth, scales, m.groups());
+    const uint32_t* words = m.words + from * row_words;
+    float* to = out + n;
+    if (m.biases) {
+      read_scales(m.type, m.biases, g, depth, biases, m.groups());
+      for (int64_t k = 0; k < depth; ++k, words += row_words, to += kPanel)
+        store(to, simd::fma(in_order<code>(words, first + n), simd::repeat(scales[k]), simd::repeat(biases[k])));
+    } else {
+      for (int64_t k = 0; k < depth; ++k, words += row_words, to += kPanel)
+        store(to, in_order<code>(words, first + n) * simd::repeat(scales[k]));
     }
   }
 }
@@ -386,7 +399,7 @@ void tiles(Code code, const QuantMatrix& m, bool transpose, const float* packed,
         if (transpose)
           unpack_rows<c>(m, n, width, from, block, rest, panel);
         else
-          unpack_columns<c>(m, n, width, from, block, panel);
+          unpack_columns<c>(m, n, width, from, block, rest, panel);
       });
       const float* a = packed + panels.count * kRows * from;
       for (int64_t p = 0, row = 0; p < panels.count; ++p, a += block * kRows) {
