@@ -23,7 +23,7 @@ namespace {
 thread_local Arena room_of_thread;
 
 const HadamardTable& table() {
-  switch (machine_level()) {
+  switch (active_level()) {
 #if defined(FUNCNN_X86)
     case InstructionLevel::avx512:
       return hadamard_table_avx512;

@@ -104,6 +104,11 @@ const simd::Table& active_table() {
   return *active().table;
 }
 
+InstructionLevel active_level() {
+  ensure_active();
+  return active().set.load()->level;
+}
+
 const char* instruction_set() {
   ensure_active();
   return active().set.load()->name;

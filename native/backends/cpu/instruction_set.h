@@ -9,6 +9,8 @@ enum class InstructionLevel { baseline, avx2, avx512 };  // the baseline of ARM 
 
 // The best that this machine has: AVX2 with FMA, AVX-512 with BW, VL and DQ.
 InstructionLevel machine_level();
+// Of the tables in use: the same unless a test chose others.
+InstructionLevel active_level();
 
 const simd::Table& active_table();
 

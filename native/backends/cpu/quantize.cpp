@@ -20,7 +20,7 @@ extern const QuantTable quant_table_avx2, quant_table_avx512;
 #endif
 
 const QuantTable& quant_table() {
-  switch (machine_level()) {
+  switch (active_level()) {
 #if defined(FUNCNN_X86)
     case InstructionLevel::avx512:
       return quant_table_avx512;

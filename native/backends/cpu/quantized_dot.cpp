@@ -20,14 +20,11 @@ extern const QuantDotTable quant_dot_table_avx2, quant_dot_table_avx512;
 #endif
 
 const QuantDotTable* quant_dot_table() {
-  static const QuantDotTable* table = [] {
-    const QuantDotTable* best = &quant_dot_table_baseline;
+  const QuantDotTable* table = &quant_dot_table_baseline;
 #if defined(FUNCNN_X86)
-    if (machine_level() == InstructionLevel::avx2) best = &quant_dot_table_avx2;
-    if (machine_level() == InstructionLevel::avx512) best = &quant_dot_table_avx512;
+  if (active_level() == InstructionLevel::avx2) table = &quant_dot_table_avx2;
+  if (active_level() == InstructionLevel::avx512) table = &quant_dot_table_avx512;
 #endif
-    return best;
-  }();
   return table->tiles ? table : nullptr;
 }
 
