@@ -108,7 +108,7 @@ inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes) {
   return p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
 }
 
-// Ask for rows of memory that a tile to come reads.
+// Ask for rows of memory that a tile to come reads or writes.
 template <class T>
 void prefetch_rows([[maybe_unused]] const T* first, [[maybe_unused]] int64_t rows, [[maybe_unused]] int64_t length,
                    [[maybe_unused]] int64_t leading) {

@@ -1,5 +1,6 @@
 // Convolutions in which no channel of the result has more than one channel of the input: a vector of channels at a time
 // (depthwise), or, where there is one channel in all, a vector of positions.
+#include "backends/cpu/conv_lanes.h"
 #include "backends/cpu/conv_input.h"
 #include "backends/cpu/conv_kernels.h"
 #include "backends/cpu/conv_taps.h"
@@ -18,21 +19,16 @@ class LaneConv final : public HostKernel {
         p_(problem),
         planar_(p_.groups == 1),
         channels_(p_.groups * p_.out_channels),
-        input_(p_, planar_ ? 1 : loops_.lanes, !planar_ && p_.out_channels == 1 && channels_ % loops_.lanes == 0,
+        strips_(p_, planar_ ? loops_.rows * loops_.lanes : loops_.rows, channels_ * int64_t(sizeof(T)),
+                channels_ * int64_t(sizeof(S))),
+        cuts_(p_, planar_ ? 1 : ceil_div(channels_, loops_.lanes), strips_.strips * strips_.blocks),
+        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, reads_in_place(p_, loops_.lanes),
                planar_ ? loops_.lanes : 0),
         taps_(p_, 1, 0),
-        strips_(p_, planar_ ? loops_.rows * loops_.lanes : loops_.rows, loops_.lanes * int64_t(sizeof(T)),
-                channels_ * int64_t(sizeof(S))),
-        epilogue_(epilogue) {
-    vectors_ = planar_ ? 1 : ceil_div(channels_, loops_.lanes);
-    int64_t items = strips_.strips * strips_.blocks;
-    int64_t cuts = std::clamp<int64_t>(ceil_div(wanted_pieces(p_.work()), items), 1, vectors_);
-    vectors_each_ = ceil_div(vectors_, cuts);
-    cuts_ = ceil_div(vectors_, vectors_each_);
-  }
+        epilogue_(epilogue) {}
 
   // The weight, a vector for each tap and vector of channels.
-  size_t scratch_bytes() const override { return conv_bytes<T>(vectors_ * taps_.size() * loops_.lanes); }
+  size_t scratch_bytes() const override { return conv_bytes<T>(cuts_.vectors * taps_.size() * loops_.lanes); }
 
   void run(std::span<std::byte* const> operands) override {
     const S* x = reinterpret_cast<const S*>(operands[0]);
@@ -41,20 +37,20 @@ class LaneConv final : public HostKernel {
     std::span<std::byte* const> results = operands.subspan(2, operands.size() - 3);
     pack(reinterpret_cast<const S*>(operands[1]), packed);
     int64_t parts = strips_.strips * strips_.blocks;
-    epilogue_.start(parts, cuts_);
-    parallel_for(parts * cuts_, 1, [&](int64_t begin, int64_t end) {
+    epilogue_.start(parts, cuts_.count);
+    parallel_for(parts * cuts_.count, 1, [&](int64_t begin, int64_t end) {
       ConvInput<S> input = input_;
       for (int64_t i = begin; i < end; ++i) {
-        int64_t part = i / cuts_, cut = i % cuts_;
+        int64_t part = i / cuts_.count, begin_vector = i % cuts_.count * cuts_.each;
         int64_t first = part / strips_.blocks * strips_.strip;
         int64_t last = std::min(first + strips_.strip, p_.rows());
         ConvBlock block = strips_.outputs(part % strips_.blocks);
-        for (int64_t v = cut * vectors_each_; v < std::min(vectors_, (cut + 1) * vectors_each_); ++v) {
+        input.load(table_, x, first, last, block, cuts_.channels(p_, begin_vector, loops_.lanes));
+        for (int64_t v = begin_vector; v < std::min(cuts_.vectors, begin_vector + cuts_.each); ++v) {
           int64_t channel = v * loops_.lanes, count = std::min<int64_t>(loops_.lanes, channels_ - channel);
-          input.load(table_, x, first, last, block,
-                     planar_ ? ConvChannels{0, 1, 1, 1} : ConvChannels{channel, count, p_.out_channels, loops_.lanes});
           for (int64_t row = first; row < last; ++row)
-            compute(input, row, block, packed + v * taps_.size() * loops_.lanes, count, y + channel);
+            compute(input, row, block, (v - begin_vector) * loops_.lanes, packed + v * taps_.size() * loops_.lanes,
+                    count, y + channel);
         }
         if (epilogue_.finished(part)) epilogue_.run(p_, results, first, last, block);
       }
@@ -64,7 +60,7 @@ class LaneConv final : public HostKernel {
  private:
   void pack(const S* weight, T* packed) const {
     const ConvStrides& w = p_.weight;
-    parallel_for(vectors_, std::max<int64_t>(1, 1024 / (taps_.size() + 1)), [&](int64_t begin, int64_t end) {
+    parallel_for(cuts_.vectors, std::max<int64_t>(1, 1024 / (taps_.size() + 1)), [&](int64_t begin, int64_t end) {
       for (int64_t v = begin; v < end; ++v)
         taps_.for_each([&](int64_t step, int64_t d, int64_t h, int64_t k) {
           const S* from = weight + d * w.spatial[0] + h * w.spatial[1] + k * w.spatial[2];
@@ -77,7 +73,8 @@ class LaneConv final : public HostKernel {
     });
   }
 
-  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, const T* packed, int64_t count, S* y) const {
+  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, int64_t lane, const T* packed, int64_t count,
+               S* y) const {
     const ConvAxis& a = p_.axes[2];
     ConvRow at(p_, row);
     int64_t phase[3] = {at.place[0] % p_.axes[0].step, at.place[1] % p_.axes[1].step, 0};
@@ -90,7 +87,7 @@ class LaneConv final : public HostKernel {
       input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
         const T* b = packed + taps_.begin(phase, d, h) * loops_.lanes;
         for (const ConvTap& tap : a.phases[size_t(phase[2])].taps) {
-          runs.push_back({input.row(slot) + (tap.offset - a.lowest) * input.position(), b});
+          runs.push_back({input.row(slot) + (tap.offset - a.lowest) * input.position() + lane, b});
           b += loops_.lanes;
         }
       });
@@ -133,10 +130,10 @@ class LaneConv final : public HostKernel {
   ConvProblem p_;
   bool planar_;
   int64_t channels_;
+  ConvStrips strips_;
+  LaneCuts cuts_;
   ConvInput<S> input_;
   ConvTaps taps_;
-  ConvStrips strips_;
-  int64_t vectors_, vectors_each_, cuts_;
   ConvEpilogue epilogue_;
 };
 

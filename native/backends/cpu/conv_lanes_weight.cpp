@@ -4,6 +4,7 @@
 
 #include "backends/cpu/conv_input.h"
 #include "backends/cpu/conv_kernels.h"
+#include "backends/cpu/conv_lanes.h"
 #include "backends/cpu/conv_taps.h"
 
 namespace funcnn::cpu {
@@ -20,15 +21,14 @@ class LaneConvWeight final : public HostKernel {
         p_(problem),
         planar_(p_.groups == 1),
         channels_(p_.groups * p_.out_channels),
-        input_(p_, planar_ ? 1 : loops_.lanes, !planar_ && p_.out_channels == 1 && channels_ % loops_.lanes == 0,
+        strips_(p_, planar_ ? loops_.lanes : 1, channels_ * int64_t(sizeof(T)), channels_ * int64_t(sizeof(T))),
+        cuts_(p_, planar_ ? 1 : ceil_div(channels_, loops_.lanes), strips_.strips * strips_.blocks),
+        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, reads_in_place(p_, loops_.lanes),
                planar_ ? loops_.lanes : 0),
         taps_(p_, 1, 0),
-        strips_(p_, planar_ ? loops_.lanes : 1, (planar_ ? 1 : loops_.lanes) * int64_t(sizeof(T)),
-                (planar_ ? 1 : loops_.lanes) * int64_t(sizeof(T))),
         epilogue_(epilogue) {
-    vectors_ = planar_ ? 1 : ceil_div(channels_, loops_.lanes);
-    int64_t pieces = wanted_pieces(p_.work()), parts = strips_.strips * strips_.blocks;
-    sums_ = std::clamp<int64_t>(ceil_div(pieces, vectors_), 1, parts);
+    int64_t parts = strips_.strips * strips_.blocks;
+    sums_ = std::clamp<int64_t>(ceil_div(wanted_pieces(p_.work()), cuts_.count), 1, parts);
     parts_each_ = ceil_div(parts, sums_);
     sums_ = ceil_div(parts, parts_each_);
   }
@@ -41,13 +41,22 @@ class LaneConvWeight final : public HostKernel {
     S* out = reinterpret_cast<S*>(operands[2]);
     T* sums = aligned_scratch<T>(operands.back());
     int64_t parts = strips_.strips * strips_.blocks;
-    parallel_for(sums_ * vectors_, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(sums_ * cuts_.count, 1, [&](int64_t begin, int64_t end) {
       ConvInput<S> input = input_;
       for (int64_t i = begin; i < end; ++i) {
-        T* into = sums + i * vector_size();
-        std::fill_n(into, vector_size(), T(0));
-        int64_t first = i / vectors_ * parts_each_, last = std::min(parts, first + parts_each_);
-        for (int64_t part = first; part < last; ++part) add_part(input, x, y, part, i % vectors_, into);
+        int64_t piece = i / cuts_.count, first_vector = i % cuts_.count * cuts_.each;
+        int64_t last_vector = std::min(cuts_.vectors, first_vector + cuts_.each);
+        T* into = sums + piece * size() + first_vector * vector_size();
+        std::fill_n(into, (last_vector - first_vector) * vector_size(), T(0));
+        for (int64_t part = piece * parts_each_; part < std::min(parts, (piece + 1) * parts_each_); ++part) {
+          int64_t first = part / strips_.blocks * strips_.strip;
+          int64_t last = std::min(first + strips_.strip, p_.rows());
+          ConvBlock block = strips_.outputs(part % strips_.blocks);
+          input.load(table_, x, first, last, block, cuts_.channels(p_, first_vector, loops_.lanes));
+          for (int64_t v = first_vector; v < last_vector; ++v)
+            add_rows(input, y, first, last, block, v, (v - first_vector) * loops_.lanes,
+                     into + (v - first_vector) * vector_size());
+        }
       }
     });
     unpack(sums, out);
@@ -56,15 +65,12 @@ class LaneConvWeight final : public HostKernel {
 
  private:
   int64_t vector_size() const { return taps_.size() * loops_.lanes; }
-  int64_t size() const { return vectors_ * vector_size(); }
+  int64_t size() const { return cuts_.vectors * vector_size(); }
 
-  void add_part(ConvInput<S>& input, const S* x, const S* y, int64_t part, int64_t vector, T* into) const {
+  void add_rows(const ConvInput<S>& input, const S* y, int64_t first, int64_t last, ConvBlock block, int64_t vector,
+                int64_t lane, T* into) const {
     const ConvAxis& a = p_.axes[2];
     int64_t lanes = loops_.lanes, channel = vector * lanes, count = std::min<int64_t>(lanes, channels_ - channel);
-    int64_t first = part / strips_.blocks * strips_.strip, last = std::min(first + strips_.strip, p_.rows());
-    ConvBlock block = strips_.outputs(part % strips_.blocks);
-    input.load(table_, x, first, last, block,
-               planar_ ? ConvChannels{0, 1, 1, 1} : ConvChannels{channel, count, p_.out_channels, lanes});
     thread_local Arena rows;
     T* packed = reinterpret_cast<T*>(rows.get(size_t((block.end - block.begin + lanes) * lanes) * sizeof(T)));
     std::vector<const T*> at;
@@ -77,13 +83,17 @@ class LaneConvWeight final : public HostKernel {
         const ConvPhase& along = a.phases[size_t(phase[2])];
         int64_t outputs = std::min(block.end, along.count) - block.begin;
         if (outputs <= 0 || along.taps.empty()) continue;
-        int64_t steps = pack(from, outputs, count, packed);
+        // Whole vectors of the cotangent are read where they lie.
+        bool in_place = std::is_same_v<S, T> && !planar_ && count == lanes && p_.y.last == 1;
+        int64_t steps = in_place ? outputs : pack(from, outputs, count, packed);
+        const T* b = in_place ? reinterpret_cast<const T*>(from) : packed;
+        int64_t step_b = in_place ? a.step * p_.y.spatial[2] : lanes;
         // Taps that follow each other in the sums go together.
         int64_t start = 0;
         auto flush = [&] {
           if (!at.empty())
-            loops_.each_across(int(at.size()), at.data(), packed, steps, planar_ ? lanes : a.move * input.position(),
-                               lanes, into + start * lanes);
+            loops_.each_across(int(at.size()), at.data(), b, steps, planar_ ? lanes : a.move * input.position(), step_b,
+                               into + start * lanes);
           at.clear();
         };
         input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
@@ -91,7 +101,7 @@ class LaneConvWeight final : public HostKernel {
           for (const ConvTap& tap : along.taps) {
             if (at.size() == size_t(loops_.rows) || step != start + int64_t(at.size())) flush();
             if (at.empty()) start = step;
-            at.push_back(input.row(slot) + (tap.offset - a.lowest) * input.position());
+            at.push_back(input.row(slot) + (tap.offset - a.lowest) * input.position() + lane);
             ++step;
           }
         });
@@ -142,10 +152,11 @@ class LaneConvWeight final : public HostKernel {
   ConvProblem p_;
   bool planar_;
   int64_t channels_;
+  ConvStrips strips_;
+  LaneCuts cuts_;
   ConvInput<S> input_;
   ConvTaps taps_;
-  ConvStrips strips_;
-  int64_t vectors_, sums_, parts_each_;
+  int64_t sums_, parts_each_;
   ConvEpilogue epilogue_;
 };
 

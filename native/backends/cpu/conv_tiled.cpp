@@ -139,11 +139,11 @@ class TiledConv final : public HostKernel {
       }
       int64_t step = a.move * input.position();
       for_each_tile(outputs, loops_.rows, [&](int64_t first, int count) {
-        // The next tile's rows, which are too many for the processor to foresee.
+        // The next tile's rows, which are too many for the processor to foresee: stores that miss would hold it up.
+        int64_t next = first + count, more = std::min<int64_t>(count, outputs - next);
+        prefetch_rows(out + next * leading, more, columns, leading);
         if (fresh && input.in_place())
-          for (const ConvRun<T>& run : runs)
-            prefetch_rows(run.a + (first + count) * step, std::min<int64_t>(count, outputs - first - count),
-                          along.length, step);
+          for (const ConvRun<T>& run : runs) prefetch_rows(run.a + next * step, more, along.length, step);
         auto tile = [&](T* c, int64_t pitch) {
           loops_.along(count, columns, runs.data(), int64_t(runs.size()), along.length, first * step, step, c, pitch);
         };
