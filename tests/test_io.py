@@ -36,7 +36,7 @@ def params():
 
 
 def same(a, b):
-    return a.dtype == b.dtype and a.shape == b.shape and bytes(fn.io._raw(a)) == bytes(fn.io._raw(b))
+    return a.dtype == b.dtype and a.shape == b.shape and bytes(fn.io._trees.raw(a)) == bytes(fn.io._trees.raw(b))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -265,7 +265,7 @@ def test_npz_with_a_name_twice(tmp_path):
 
 
 def test_wrong_arguments(tmp_path):
-    with pytest.raises(ValueError, match=r"\.safetensors or \.npz"):
+    with pytest.raises(ValueError, match=r"\.safetensors, \.npz, \.npy or \.gguf"):
         fn.io.save(tmp_path / "x.bin", {"x": fn.ones(1)})
     with pytest.raises(TypeError, match=r"a\.b: expected an array, got str"):
         fn.io.save(tmp_path / "x.npz", {"a": {"b": "text"}})
@@ -285,7 +285,8 @@ def test_a_failing_save_changes_nothing(tmp_path, suffix, monkeypatch):
     def fail(x):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(fn.io, "_raw", fail)
+    monkeypatch.setattr(fn.io._safetensors, "raw", fail)
+    monkeypatch.setattr(fn.io._numpy, "raw", fail)
     with pytest.raises(OSError, match="no space"):
         fn.io.save(path, {"x": fn.zeros(5).astype(fn.bfloat16)})
     assert path.read_bytes() == before
