@@ -79,6 +79,11 @@ def test_functions(name):
     check_signature(getattr(fn, name), signatures.FUNCTIONS[name])
 
 
+@pytest.mark.parametrize("name", signatures.LINALG)
+def test_linear_algebra(name):
+    check_signature(getattr(fn.linalg, name), signatures.LINALG[name])
+
+
 @pytest.mark.parametrize("name", signatures.METHODS)
 def test_methods(name):
     check_signature(getattr(fn.array, name), signatures.METHODS[name], method=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import itertools
 import os
-import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,9 +140,12 @@ def device_info(d: DeviceLike | None = None) -> dict[str, str | int]:
         >>> "architecture" in fn.device_info()
         True
     """
+    import platform
+
     device = _core.get_default_device() if d is None else _found(d, "device_info")
-    name = _processor() if device.kind == "cpu" else str(device)
-    info: dict[str, str | int] = {"device_name": name, "architecture": platform.machine()}
+    machine = platform.machine()
+    name = _processor() or platform.processor() or machine if device.kind == "cpu" else str(device)
+    info: dict[str, str | int] = {"device_name": name, "architecture": machine}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         info["memory_size"] = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return info
@@ -157,7 +159,7 @@ def _processor() -> str:
                     return line.partition(":")[2].strip()
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def default_stream(device: DeviceLike) -> Stream:

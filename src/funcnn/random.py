@@ -31,6 +31,7 @@ from . import _core, _hints
 from ._arguments import integer, is_integer
 from ._core import Dtype, array, float32, int32
 from ._distributions import beta, choice, exponential, gamma, poisson
+from ._gaussian import multivariate_normal
 
 if TYPE_CHECKING:
     from ._core import ArrayLike
@@ -49,6 +50,7 @@ __all__ = [
     "gumbel",
     "key",
     "laplace",
+    "multivariate_normal",
     "normal",
     "permutation",
     "poisson",
