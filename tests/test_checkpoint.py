@@ -8,6 +8,7 @@ import pytest
 
 import funcnn as fn
 from funcnn import checkpoint_policies as policies
+from funcnn import random
 
 BLOCKS, BATCH, WIDTH = 12, 1024, 64
 HIDDEN = BATCH * WIDTH * 4  # bytes of one activation
@@ -248,3 +249,54 @@ def test_budget_under_other_transformations():
     x = fn.array(np.linspace(-1, 1, 6, dtype="f").reshape(2, 3))
     assert_same(fn.vmap(fn.grad(f))(x), fn.vmap(fn.grad(g))(x))
     assert_same(fn.hessian(f)(x[0]), fn.hessian(g)(x[0]))
+
+
+def attention(q, kv):
+    return fn.fast.scaled_dot_product_attention(q, kv, kv, scale=0.3, mask="causal")
+
+
+def singular(x, y):
+    u, s, v = fn.linalg.svd(x @ y.T)
+    return fn.sin(s).sum() + (u[:, :2] * v[:2].T).sum() ** 2
+
+
+POLICIES = [
+    policies.dots_saveable,
+    policies.nothing_saveable,
+    policies.save_names("kept"),
+    policies.budget(1),
+]
+
+
+@pytest.mark.filterwarnings("ignore:checkpoint. no choice")
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+@pytest.mark.parametrize("f", [attention, singular], ids=lambda f: f.__name__)
+def test_primitives_with_several_outputs(f, policy):
+    keys = random.split(random.key(0), 2)
+    shapes = ((2, 4, 6, 8), (2, 2, 6, 8)) if f is attention else ((3, 4), (3, 4))
+    a, b = (random.normal(keys[i], shape) for i, shape in enumerate(shapes))
+
+    def loss(function):
+        return lambda a, b: fn.cos(fn.checkpoint_name(function(fn.tanh(a), b), "kept")).sum()
+
+    kept, plain = fn.grad(loss(fn.checkpoint(f, policy=policy)), (0, 1)), fn.grad(loss(f), (0, 1))
+    for got, expected in zip(kept(a, b), plain(a, b), strict=True):
+        assert fn.allclose(got, expected, rtol=1e-4, atol=1e-5)
+    stacked = fn.vmap(kept)(fn.stack([a, a * 0.5]), fn.stack([b, b + 0.1]))
+    assert fn.allclose(stacked[0][1], plain(a * 0.5, b + 0.1)[0], rtol=1e-4, atol=1e-5)
+    tangent = fn.jvp(lambda a: kept(a, b)[0], (a,), (fn.ones_like(a),))[1]
+    assert fn.allclose(tangent, fn.jvp(lambda a: plain(a, b)[0], (a,), (fn.ones_like(a),))[1], rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_dear_and_has_several_outputs_is_kept():
+    keys = random.split(random.key(0), 2)
+    q, kv = random.normal(keys[0], (2, 4, 6, 8)), random.normal(keys[1], (2, 2, 6, 8))
+
+    def kernels(policy):
+        plan = str(
+            fn.explain(fn.value_and_grad(lambda q: fn.checkpoint(attention, policy=policy)(fn.tanh(q), kv).sum()))(q)
+        )
+        return sum(line.startswith("[") and "] attention(" in line for line in plan.splitlines())
+
+    assert kernels(policies.dots_saveable) == 1
+    assert kernels(policies.nothing_saveable) == 2

@@ -58,6 +58,20 @@ class Barrier final : public Primitive {
   }
 };
 
+class Together final : public Primitive {
+ public:
+  std::string_view name() const override { return "together"; }
+  Kind kind() const override { return Kind::alias; }
+  int alias_of(int output) const override { return output; }
+  Arrays vjp(const VjpContext& v) const override { return Arrays(v.cotangents.begin(), v.cotangents.end()); }
+  std::optional<Arrays> jvp(Span, Span tangents, Span) const override {
+    return Arrays(tangents.begin(), tangents.end());
+  }
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t) const override {
+    return {together(inputs), SmallVector<bool, 4>(batched.begin(), batched.end())};
+  }
+};
+
 }  // namespace
 
 Array stop_gradient(const Array& x) {
@@ -79,6 +93,13 @@ Array barrier(const Array& x, Span after) {
   Arrays inputs{x};
   inputs.insert(inputs.end(), after.begin(), after.end());
   return make_node(shared, inputs, x.shape(), x.dtype());
+}
+
+Arrays together(Span values) {
+  static const Ref<const Primitive> shared(new Together);
+  std::vector<Aval> avals;
+  for (const Array& x : values) avals.push_back(x.aval());
+  return make_nodes(shared, values, std::move(avals));
 }
 
 }  // namespace funcnn

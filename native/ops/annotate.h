@@ -22,4 +22,7 @@ std::string_view checkpoint_name_of(const Node& node);
 // Input 0 is the value, the other inputs only order.
 Array barrier(const Array& x, Span after);
 
+// Values as the outputs of one node, which may stand where a primitive with several outputs stood.
+Arrays together(Span values);
+
 }  // namespace funcnn

@@ -42,10 +42,21 @@ class Checkpoint final : public Primitive {
     // Nothing is computed again before a cotangent arrives, nor merged with the first computation.
     NodeMap<Array> values(64);
     for (size_t i = 0; i < arguments(); ++i) values[graph_.inputs[i].node()] = barrier(v.inputs[i], after);
+    std::vector<std::pair<const Node*, Arrays>> shared;  // nodes with several outputs, and those that are saved
     for (size_t i = outputs_; i < graph_.outputs.size(); ++i) {
       const Node* node = graph_.outputs[i].node();
-      if (!values.contains(node)) values[node] = barrier(v.inputs[arguments() + i], after);
+      if (values.contains(node)) continue;
+      Array saved = barrier(v.inputs[arguments() + i], after);
+      values[node] = saved;
+      if (int index = output_index(*node); index >= 0) {
+        const Node* owner = node->inputs[0].get();
+        if (shared.empty() || shared.back().first != owner) shared.emplace_back(owner, Arrays(owner->outputs->size()));
+        shared.back().second[size_t(index)] = saved;
+      }
     }
+    for (const auto& [owner, outputs] : shared)
+      if (std::all_of(outputs.begin(), outputs.end(), [](const Array& x) { return bool(x); }))
+        values[owner] = Array(together(outputs)[0].node()->inputs[0]);
     recompute(values);
     Arrays by, to(v.inputs.size());
     for (size_t i = 0; i < arguments(); ++i)
@@ -131,6 +142,11 @@ class Checkpoint final : public Primitive {
 
 bool is_dot(const Node& node) { return node.primitive && node.primitive->dear(); }
 
+void append_values(const NodeRef& node, Arrays& values) {
+  if (!node->multi()) return values.push_back(Array(node));
+  for (size_t k = 0; k < node->outputs->size(); ++k) values.push_back(make_output(node, int(k)));
+}
+
 Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved, std::string label) {
   std::vector<Aval> avals;
   TraceId id = 0;
@@ -164,7 +180,7 @@ Arrays checkpoint(const std::function<Arrays(Span)>& f, Span arguments, const Ch
   if (policy.keep == Keep::dots || policy.keep == Keep::names) {
     for (Node* node : walk_between(inputs, outputs, scope.id(), false).nodes) {
       bool wanted = policy.keep == Keep::dots ? is_dot(*node) : policy.names.contains(checkpoint_name_of(*node));
-      if (wanted) saved.emplace_back(NodeRef(node));
+      if (wanted) append_values(NodeRef(node), saved);
     }
   }
   Arrays all = outputs, captured;

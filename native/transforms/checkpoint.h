@@ -32,5 +32,7 @@ Arrays recomputed(Graph graph, Span arguments, Span outputs, Span saved, std::st
 
 // Dear to compute: matrix products and convolutions.
 bool is_dot(const Node& node);
+// The value of a node, or the values of all its outputs.
+void append_values(const NodeRef& node, Arrays& values);
 
 }  // namespace funcnn

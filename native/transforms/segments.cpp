@@ -15,6 +15,16 @@ Array value(const NodeMap<Array>& values, const NodeRef& node) {
   return found ? *found : Array(node);
 }
 
+// Of a dear node, about.
+double multiplications(const Node& node) {
+  const Shape& first = node.multi() ? node.outputs->avals[0].shape : node.shape;
+  if (double flops = node.primitive->flops(node.inputs[0]->shape, first)) return flops / 2;
+  // Of matrices of m k, k n and m n elements m k n.
+  double size = double(element_count(first)), product = size;
+  for (size_t i = 0; i < 2; ++i) product *= double(i < node.inputs.size() ? node.inputs[i]->size() : size);
+  return std::sqrt(product);
+}
+
 }  // namespace
 
 Segmented::Segmented(const Graph& graph)
@@ -76,9 +86,8 @@ double Segmented::work(size_t begin, size_t end, bool dots) const {
     const Node& node = *nodes()[i];
     Kind kind = node.primitive->kind();
     double size = double(node.size());
-    // m k, k n and m n elements: m k n multiplications.
     if (is_dot(node))
-      total += dots ? std::sqrt(size * double(node.inputs[0]->size()) * double(node.inputs[1]->size())) : 0;
+      total += dots ? multiplications(node) : 0;
     else if (kind != Kind::view && kind != Kind::alias)
       total += elementwise * size;
   }
@@ -139,7 +148,7 @@ void Segmented::run_checkpointed(const Segment& segment, std::string label, Node
   else
     run(segment.parts, inner);
   for (const Node* node : outputs) graph.outputs.push_back(*inner.find(node));
-  for (const Node* node : saved) graph.outputs.push_back(*inner.find(node));
+  for (const Node* node : saved) append_values(inner.find(node)->ref(), graph.outputs);
 
   Arrays computed = substitute(graph, arguments);
   Span all(computed);
