@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "ops/create.h"
@@ -50,12 +51,6 @@ inline Array triangular_solve_right(const std::string& op, const Array& a, const
   return adjoint(triangular_solve(op, adjoint(a), adjoint(b), !upper, unit_diagonal));
 }
 
-// 1 / x; zero where x is smaller than `least`, which is where rounding decides it.
-inline Array reciprocal_or_zero(const Array& x, const Array& least) {
-  Array none = binary(Opcode::less_equal, abs(x), least), one = constant(1, x.dtype());
-  return where(none, constant(0, x.dtype()), reciprocal(where(none, one, x)));
-}
-
 // The order of what rounding does to eigenvalues and singular values (n of each matrix) with the largest of these
 // sizes.
 inline Array rounding_of(const Array& magnitudes) {
@@ -64,6 +59,12 @@ inline Array rounding_of(const Array& magnitudes) {
   return scaled(max(magnitudes, AxisSet{-1}, true), factor);
 }
 
+// x with NaN where `undefined` holds.
+inline Array nan_where(const Array& undefined, const Array& x) {
+  return where(undefined, constant(std::numeric_limits<double>::quiet_NaN(), x.dtype()), x);
+}
+inline Array both(const Array& a, const Array& b) { return binary(Opcode::logical_and, a, b); }
+inline Array either(const Array& a, const Array& b) { return binary(Opcode::logical_or, a, b); }
 // The complement of the first columns of a square, unitary U under their motion: -U1 dU1^H U2, and the transpose of
 // that.
 inline Array complement_tangent(const Array& first, const Array& moved, const Array& rest) {

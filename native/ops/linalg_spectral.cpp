@@ -1,8 +1,9 @@
 // Eigenvalues, singular values, and the pseudo-inverse.
 //
-// Vectors that rounding cannot tell apart (those of equal values) may be any basis of their space. Derivatives leave
-// out how they turn into each other: what depends on the space alone has its derivative, what depends on the basis has
-// none. Likewise the phase of complex vectors.
+// Vectors of equal values (as far as rounding tells) may be any basis of their space, so they have no derivative, and
+// what is computed from them has one at most as a limit that first derivatives do not give: where the cotangent asks
+// for it, it is NaN. Equal values themselves, and vectors beside them, keep theirs. Phases of complex vectors stay as
+// they are.
 #include <array>
 #include <cmath>
 
@@ -20,8 +21,40 @@ Dtype real_dtype(const Array& a) { return is_complex(a.dtype()) ? Dtype::float32
 Array differences(const Array& w) { return subtract(for_columns(w), for_rows(w)); }
 Array sums(const Array& w) { return add(for_columns(w), for_rows(w)); }
 
-// By which (i, j) of the motion of a Hermitian matrix, seen in its eigenvectors, turns them: 1 / (w_j - w_i).
-Array turning(const Array& w) { return reciprocal_or_zero(differences(w), for_rows(rounding_of(abs(w)))); }
+const AxisSet kMatrix{-2, -1}, kVector{-1};
+
+// By which (i, j) of the motion of a matrix, seen in its eigenvectors, turns them: 1 / (w_j - w_i), or zero where these
+// are equal.
+struct Turning {
+  Array equal, factors;
+  explicit Turning(const Array& w) {
+    Array d = differences(w), one = constant(1, w.dtype());
+    equal = binary(Opcode::less_equal, abs(d), for_rows(rounding_of(abs(w))));
+    factors = where(equal, constant(0, w.dtype()), reciprocal(where(equal, one, d)));
+  }
+};
+
+// Elements of x that stand out from rounding beside the largest of y (in each matrix, or vector).
+Array notable_beside(const Array& x, const Array& y, const AxisSet& axes = kMatrix) {
+  Array size = abs(y);
+  return greater(abs(x), scaled(max(size, axes, true), size.dtype() == Dtype::float64 ? 1e-8 : 1e-3));
+}
+Array notable(const Array& x, const AxisSet& axes = kMatrix) { return notable_beside(x, x, axes); }
+
+// Where cotangents of equal values differ: (i, j).
+Array unlike(const Array& cotangents) { return notable_beside(differences(cotangents), for_rows(cotangents)); }
+
+// Whether a turn of vectors i and j into each other is asked for, given the cotangents seen in the vectors.
+Array asked(const Array& seen) {
+  Array one_way = notable(seen);
+  return either(one_way, swapaxes(one_way, -1, -2));
+}
+
+// The turn of equal vectors is undefined where `by` asks for it.
+Array defined(const Array& equal, const Array& by, const Array& x) {
+  Array off_diagonal = logical_not(eye(x.dim(-1), x.dim(-1), 0, Dtype::bool_));
+  return nan_where(both(both(equal, off_diagonal), by), x);
+}
 
 }  // namespace
 
@@ -56,8 +89,11 @@ Arrays Eigh::vjp(const VjpContext& v) const {
   Array inner;
   if (v.cotangents[0]) inner = as_diagonal(v.cotangents[0]);
   if (vectors() && v.cotangents[1]) {
-    Array seen = dot(adjoint(x), v.cotangents[1]);
-    inner = add_or_null(inner, multiply(turning(w), scaled(subtract(seen, adjoint(seen)), 0.5)));
+    Array seen = dot(adjoint(x), v.cotangents[1]), skew = scaled(subtract(seen, adjoint(seen)), 0.5);
+    Turning turning(w);
+    Array missing = asked(seen);
+    if (v.cotangents[0]) missing = either(missing, unlike(v.cotangents[0]));
+    inner = defined(turning.equal, missing, add_or_null(inner, multiply(turning.factors, skew)));
   }
   if (!inner) return {Array()};
   return {dot(dot(x, astype(inner, x.dtype())), adjoint(x))};
@@ -70,7 +106,10 @@ std::optional<Arrays> Eigh::jvp(Span inputs, Span tangents, Span outputs) const 
   const Array &w = vectors() ? outputs[0] : again[0], &x = vectors() ? outputs[1] : again[1];
   Array seen = dot(dot(adjoint(x), hermitian_part(tangents[0])), x);
   Arrays out{real(diagonal_of(seen))};
-  if (vectors()) out.push_back(dot(x, multiply(turning(w), seen)));
+  if (vectors()) {
+    Turning turning(w);
+    out.push_back(dot(x, defined(turning.equal, notable(seen), multiply(turning.factors, seen))));
+  }
   return out;
 }
 
@@ -104,12 +143,6 @@ Arrays eig_nodes(const std::string& op, bool vectors, const Array& a) {
   return make_nodes(primitive, Span(&a, 1), outputs);
 }
 
-Array turning_of_any(const Array& w) {
-  Array d = differences(w), size = abs(d), least = for_rows(rounding_of(abs(w)));
-  Array none = binary(Opcode::less_equal, size, least);
-  return where(none, constant(0, d.dtype()), reciprocal(where(none, constant(1, d.dtype()), d)));
-}
-
 Array columns_times(const Array& x, const Array& by) { return multiply(x, astype(for_columns(by), x.dtype())); }
 
 }  // namespace
@@ -124,7 +157,10 @@ Arrays Eig::vjp(const VjpContext& v) const {
   if (vectors() && v.cotangents[1]) {
     Array seen = dot(adjoint(x), v.cotangents[1]), gram = dot(adjoint(x), x);
     Array across = subtract(seen, columns_times(gram, real(diagonal_of(seen))));
-    inner = add_or_null(inner, multiply(conjugate(turning_of_any(w)), across));
+    Turning turning(w);
+    Array missing = asked(seen);
+    if (v.cotangents[0]) missing = either(missing, unlike(v.cotangents[0]));
+    inner = defined(turning.equal, missing, add_or_null(inner, multiply(conjugate(turning.factors), across)));
   }
   if (!inner) return {Array()};
   Array moved = lu_solve(derivative_op(), x, dot(inner, adjoint(x)), lu_factor(derivative_op(), x), true);
@@ -140,7 +176,8 @@ std::optional<Arrays> Eig::jvp(Span inputs, Span tangents, Span outputs) const {
   Array seen = lu_solve(derivative_op(), x, moved, lu_factor(derivative_op(), x));
   Arrays out{diagonal_of(seen)};
   if (vectors()) {
-    Array turned = dot(x, multiply(turning_of_any(w), seen));
+    Turning turning(w);
+    Array turned = dot(x, defined(turning.equal, notable(seen), multiply(turning.factors, seen)));
     Array growth = real(sum(multiply(conjugate(x), turned), AxisSet{-2}, false));
     out.push_back(subtract(turned, columns_times(x, growth)));
   }
@@ -181,7 +218,8 @@ Arrays svd_nodes(const std::string& op, bool vectors, bool full, const Array& a)
 // The first k columns of U and V, and the reciprocals that the motion of A is multiplied with.
 struct Parts {
   Array u, s, v, rest_u, rest_v;    // the rests are null where there are none
-  Array apart, together, inverses;  // 1 / (s_j - s_i), 1 / (s_j + s_i), 1 / s
+  Array apart, together, inverses;  // 1 / (s_j - s_i), 1 / (s_j + s_i), 1 / s, or zero
+  Array equal, both_zero, zero;     // where these are
 };
 Parts parts_of(Span outputs) {
   Parts p;
@@ -196,10 +234,14 @@ Parts parts_of(Span outputs) {
   };
   take(p.u, p.rest_u);
   take(p.v, p.rest_v);
-  Array least = rounding_of(p.s);
-  p.apart = reciprocal_or_zero(differences(p.s), for_rows(least));
-  p.together = reciprocal_or_zero(sums(p.s), for_rows(least));
-  p.inverses = reciprocal_or_zero(p.s, least);
+  Array least = rounding_of(p.s), zero = constant(0, p.s.dtype()), one = constant(1, p.s.dtype());
+  auto invert = [&](const Array& x, const Array& least, Array& none) {
+    none = binary(Opcode::less_equal, abs(x), least);
+    return where(none, zero, reciprocal(where(none, one, x)));
+  };
+  p.apart = invert(differences(p.s), for_rows(least), p.equal);
+  p.together = invert(sums(p.s), for_rows(least), p.both_zero);
+  p.inverses = invert(p.s, least, p.zero);
   return p;
 }
 
@@ -229,20 +271,35 @@ Arrays SingularValues::vjp(const VjpContext& v) const {
   };
   fold(of_u, p.u, p.rest_u);
   fold(of_v, p.v, p.rest_v);
-  auto skew = [](const Array& x) { return subtract(x, adjoint(x)); };
-  Array turn_u = of_u ? skew(dot(adjoint(p.u), of_u)) : Array(),
-        turn_v = of_v ? skew(dot(adjoint(p.v), of_v)) : Array();
+  Array seen_u = of_u ? dot(adjoint(p.u), of_u) : Array(), seen_v = of_v ? dot(adjoint(p.v), of_v) : Array();
   Array inner = v.cotangents[1] ? as_diagonal(v.cotangents[1]) : Array();
+  Array zero_counts;  // values that are zero and have a cotangent, where vectors have one, too: there is no derivative
   if (of_u || of_v) {
-    Array both = multiply(p.apart, add_or_null(turn_u, turn_v));
-    Array against = multiply(p.together, subtract_or_null(turn_u, turn_v));
-    inner = add_or_null(inner, scaled(add(both, against), 0.5));
+    auto skew = [](const Array& x) { return x ? subtract(x, adjoint(x)) : x; };
+    Array turn_u = skew(seen_u), turn_v = skew(seen_v);
+    Array turned = multiply(p.apart, add_or_null(turn_u, turn_v));
+    Array twisted = multiply(p.together, subtract_or_null(turn_u, turn_v));
+    inner = add_or_null(inner, scaled(add(turned, twisted), 0.5));
+    Array missing = seen_u ? asked(seen_u) : asked(seen_v);
+    if (of_u && of_v) missing = either(missing, asked(seen_v));
+    Array missing_zero = missing;
+    if (v.cotangents[1]) {
+      missing = either(missing, unlike(v.cotangents[1]));
+      zero_counts = both(p.zero, notable(v.cotangents[1], kVector));
+      missing_zero = either(missing_zero, either(for_rows(zero_counts), for_columns(zero_counts)));
+    }
+    inner = defined(p.both_zero, missing_zero, defined(p.equal, missing, inner));
   }
   if (!inner) return {Array()};
+  auto over_values = [&](const Array& x) {
+    Array lost = both(for_columns(p.zero), notable(x));
+    if (zero_counts) lost = either(lost, for_columns(zero_counts));
+    return nan_where(lost, multiply(x, for_columns(p.inverses)));
+  };
   Array left = dot(p.u, astype(inner, a.dtype()));
-  if (of_u && a.dim(-2) > k) left = add(left, multiply(outside(p.u, of_u), for_columns(p.inverses)));
+  if (of_u && a.dim(-2) > k) left = add(left, over_values(outside(p.u, of_u)));
   Array of_a = dot(left, adjoint(p.v));
-  if (of_v && a.dim(-1) > k) of_a = add(of_a, dot(multiply(p.u, for_columns(p.inverses)), adjoint(outside(p.v, of_v))));
+  if (of_v && a.dim(-1) > k) of_a = add(of_a, dot(p.u, adjoint(over_values(outside(p.v, of_v)))));
   return {of_a};
 }
 
@@ -255,12 +312,16 @@ std::optional<Arrays> SingularValues::jvp(Span inputs, Span tangents, Span outpu
   Array seen_right = dot(t, p.v), seen = dot(adjoint(p.u), seen_right);
   Array of_s = real(diagonal_of(seen));
   if (!vectors()) return Arrays{of_s};
-  Array both = multiply(p.apart, add(seen, adjoint(seen)));
-  Array against = multiply(p.together, subtract(seen, adjoint(seen)));
-  Array of_u = dot(p.u, scaled(add(both, against), 0.5)), of_v = dot(p.v, scaled(subtract(both, against), 0.5));
+  Array with = add(seen, adjoint(seen)), against = subtract(seen, adjoint(seen));
+  Array turned = defined(p.equal, notable_beside(with, seen), multiply(p.apart, with));
+  Array twisted = defined(p.both_zero, notable_beside(against, seen), multiply(p.together, against));
+  Array of_u = dot(p.u, scaled(add(turned, twisted), 0.5)), of_v = dot(p.v, scaled(subtract(turned, twisted), 0.5));
   int64_t k = p.s.dim(-1);
-  if (a.dim(-2) > k) of_u = add(of_u, multiply(outside(p.u, seen_right), for_columns(p.inverses)));
-  if (a.dim(-1) > k) of_v = add(of_v, multiply(outside(p.v, dot(adjoint(t), p.u)), for_columns(p.inverses)));
+  auto over_values = [&](const Array& x) {
+    return nan_where(both(for_columns(p.zero), notable_beside(x, t)), multiply(x, for_columns(p.inverses)));
+  };
+  if (a.dim(-2) > k) of_u = add(of_u, over_values(outside(p.u, seen_right)));
+  if (a.dim(-1) > k) of_v = add(of_v, over_values(outside(p.v, dot(adjoint(t), p.u))));
   auto complete = [&](Array& of, const Array& first, const Array& rest) {
     if (rest) of = concatenate(std::array<Array, 2>{of, complement_tangent(first, of, rest)}, -1);
   };

@@ -116,9 +116,10 @@ def svd(a: ArrayLike, compute_uv: bool = True, *, full_matrices: bool = True) ->
         ValueError: `a` has another dtype, or holds no matrices.
         LinAlgError: when computed, if a matrix is not finite.
 
-    Vectors are determined up to a sign (a phase, if complex), those of equal singular values up to a rotation, and those
-    that complete the others up to any. Derivatives are right for whatever does not depend on that choice, also at equal
-    singular values and at zero; of what does depend on it there is none, and they leave the choice where it is.
+    Vectors are determined up to a sign (a phase, if complex), and those that complete the others up to a rotation.
+    Derivatives leave that choice where it is: they are right for whatever does not depend on it. Singular values have
+    derivatives everywhere (subgradients where they are equal or zero). Vectors of equal singular values, and of zero, have
+    none: what asks for it gets NaN.
 
     Example:
         >>> import funcnn as fn
@@ -176,8 +177,8 @@ def eigh(a: ArrayLike, UPLO: str = "L") -> EighResult:
         ValueError: `a` has another dtype, or holds no square matrices; `UPLO` is another.
         LinAlgError: when computed, if a matrix is not finite.
 
-    The derivative is that along symmetric matrices. At equal eigenvalues it is right for whatever depends on the space of
-    their eigenvectors alone, and finite; see :func:`svd`.
+    The derivative is that along symmetric matrices. Eigenvalues have one everywhere (a subgradient where they are equal);
+    eigenvectors of equal eigenvalues have none: what asks for it gets NaN.
 
     Example:
         >>> import funcnn as fn
@@ -228,7 +229,8 @@ def eig(a: ArrayLike) -> EigResult:
         ValueError: `a` has another dtype, or holds no square matrices.
         LinAlgError: when computed, if a matrix is not finite. The derivative needs independent eigenvectors.
 
-    Vectors are determined up to a phase; derivatives are right for what does not depend on it.
+    Vectors are determined up to a phase; derivatives are right for what does not depend on it. Eigenvectors of equal
+    eigenvalues have none: what asks for it gets NaN.
 
     Example:
         >>> import funcnn as fn
