@@ -163,14 +163,15 @@ void bind_linalg(nb::module_& m) {
         return wrap_object(norm_of(as_array(x, "norm"), order, axis, keepdims));
       },
       {"ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False",
-       document("Compute a norm of vectors or matrices.",
-                "Args:\n    x: The array; integers become float32.\n"
-                "    ord: Of vectors the order p, inf and -inf included. Of matrices 'fro', 'nuc' (the sum of the singular "
-                "values), 2\n        or -2 (the largest, the smallest), 1 or -1 (of the sums of columns), inf or -inf (of "
-                "rows).\n        Default: the 2-norm of all elements.\n"
-                "    axis: The axis of vectors or the two axes of matrices; default: all.\n"
-                "    keepdims: Keep the reduced axes with length 1.",
-                "fn.linalg.norm(fn.array([3.0, 4.0]))", "array(5., dtype=float32)")},
+       document(
+           "Compute a norm of vectors or matrices.",
+           "Args:\n    x: The array; integers become float32.\n"
+           "    ord: Of vectors the order p, inf and -inf included. Of matrices 'fro', 'nuc' (the sum of the singular "
+           "values), 2\n        or -2 (the largest, the smallest), 1 or -1 (of the sums of columns), inf or -inf (of "
+           "rows).\n        Default: the 2-norm of all elements.\n"
+           "    axis: The axis of vectors or the two axes of matrices; default: all.\n"
+           "    keepdims: Keep the reduced axes with length 1.",
+           "fn.linalg.norm(fn.array([3.0, 4.0]))", "array(5., dtype=float32)")},
       or_none("ord"), or_none("axis"), nb::arg("keepdims") = false);
 }
 
