@@ -26,7 +26,7 @@ X = fn.ones((2, 3))
 
 FUNCTIONS = {
     f"{module.__name__}.{name}".removeprefix("funcnn."): getattr(module, name)
-    for module in (fn, random, nn, losses, init, optim, schedules, tree, testing, debug, fn.io, fn.linalg)
+    for module in (fn, random, nn, losses, init, optim, schedules, tree, testing, debug, fn.io, fn.linalg, fn.fft)
     for name in getattr(module, "__all__", None) or ("norm",)
     if name not in SETTINGS and callable(getattr(module, name))
 }
@@ -58,7 +58,8 @@ def refused(function, args):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_refusals_name_the_argument_and_not_the_machinery(name):
+def test_refusals_name_the_argument_and_not_the_machinery(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some of the calls write files
     function, hands_on = FUNCTIONS[name], lambda *args: args[0]
     for args in calls((X,), (X, 1), (random.key(0),), (hands_on,)):
         text = refused(function, args)
