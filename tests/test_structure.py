@@ -227,4 +227,4 @@ def test_every_primitive_takes_part(primitives: Any) -> None:
 
 # Leaves of traces, what holds the place of a recomputation or begins the order of effects, and what there is with a
 # second device only.
-EXEMPT = {"placeholder", "barrier", "effects", *(["transfer"] if len(devices()) < 2 else [])}
+EXEMPT = {"placeholder", "barrier", "together", "effects", *(["transfer"] if len(devices()) < 2 else [])}
