@@ -134,6 +134,8 @@ def matmul(b: Builder) -> int:
         batch = np.broadcast_shapes(b.shape(a)[:-2], b.shape(other)[:-2])
     except ValueError as e:
         raise Rejected("batches") from e
+    if math.prod(batch) > b.scale.limit:  # NumPy visits empty products as well
+        raise Rejected("too many batches")
     moderate(b, math.prod(batch) * b.shape(a)[-2], k, b.shape(other)[-1])
     return b.one("matmul", a, other)
 

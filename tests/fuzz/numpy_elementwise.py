@@ -86,6 +86,8 @@ def smooth(name: str, v: Values) -> Values:
         spread = np.where((x - reach <= 0.5) & (np.abs(x - np.rint(x)) <= reach), np.inf, spread)
     elif name in ("reciprocal", "rsqrt", "log", "log2", "log10"):
         spread = np.where((np.abs(x) <= reach) & (e > 0), np.inf, spread)
+    elif name == "tan" and v.dtype != "complex64":
+        spread = np.where(np.abs(np.remainder(x, np.pi) - np.pi / 2) <= 2 * reach, np.inf, spread)
     spread = np.where(np.isnan(x) & (e == 0), 0.0, spread)
     return made(y, v.dtype, spread, ulps, correct=False)
 
