@@ -76,8 +76,9 @@ struct ConvLoops {
   // C += the same with element (i, p) of A at a[shift + p * step + i], in rows of `panel`.
   void (*across)(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
                  int64_t step, T* c);
-  // Lane by lane: C (rows x lanes) = the sum over runs of a[shift + i * step + lane] * b[lane].
-  void (*each)(int rows, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c, int64_t leading);
+  // Lane by lane: C (rows x lanes) = the sum over runs of a[first + shift + i * step + lane] * b[first + lane].
+  void (*each)(int rows, const ConvRun<T>* runs, int64_t count, int64_t first, int64_t shift, int64_t step, T* c,
+               int64_t leading);
   // The transpose: c[t * lanes] += the sum over `length` steps of a[t][p * step_a + lane] * b[p * step_b + lane], for
   // at most `rows` taps t.
   void (*each_across)(int taps, const T* const* a, const T* b, int64_t length, int64_t step_a, int64_t step_b, T* c);

@@ -26,13 +26,19 @@ template <class S>
 class ConvInput {
  public:
   using T = ConvSum<S>;
-  // `dense`: positions must lie side by side. `spare`: elements behind each row that may be read.
-  ConvInput(const ConvProblem& p, int64_t width, bool may_read_in_place, int64_t spare) : p_(p), spare_(spare) {
+  enum class InPlace {
+    never,
+    unpadded,  // where no tap leaves the row
+    always,    // the caller leaves out what is beyond the ends of a row
+  };
+  // `width`: elements of a position. `spare`: elements behind each row that may be read.
+  ConvInput(const ConvProblem& p, int64_t width, InPlace in_place, int64_t spare) : p_(p), spare_(spare) {
     const ConvAxis& a = p.axes[2];
     int64_t longest = 0;
     for (const ConvPhase& phase : a.phases) longest = std::max(longest, phase.taps.empty() ? 0 : phase.count);
     bool inside = a.lowest >= 0 && (longest - 1) * a.move + a.highest < a.in;
-    in_place_ = may_read_in_place && std::is_same_v<S, T> && p.x.last == 1 && inside && spare == 0;
+    in_place_ = std::is_same_v<S, T> && p.x.last == 1 &&
+                (in_place == InPlace::always || (in_place == InPlace::unpadded && inside && spare == 0));
     position_ = in_place_ ? p.x.spatial[2] : width;
   }
 
@@ -96,6 +102,21 @@ class ConvInput {
         f(((at.n - first_example_) * d.in + id) * h.in + ih, int64_t(i), int64_t(j));
       }
     }
+  }
+  // The outputs of a phase, among those of a block, all of whose taps are inside the row.
+  std::pair<int64_t, int64_t> inside(const ConvPhase& phase, ConvBlock block) const {
+    const ConvAxis& a = p_.axes[2];
+    int64_t begin = block.begin, end = std::min(block.end, phase.count);
+    for (const ConvTap& tap : phase.taps) {
+      if (tap.offset < 0) begin = std::max(begin, (a.move - 1 - tap.offset) / a.move);
+      end = std::min(end, a.in > tap.offset ? (a.in - 1 - tap.offset) / a.move + 1 : 0);
+    }
+    begin = std::min(begin, std::min(block.end, phase.count));
+    return {begin - block.begin, std::max(begin, end) - block.begin};
+  }
+  bool reaches(const ConvTap& tap, int64_t output) const {
+    int64_t i = output * p_.axes[2].move + tap.offset;
+    return i >= 0 && i < p_.axes[2].in;
   }
   // The row, from the first position that the block reads.
   const T* row(int64_t slot) const { return rows_[size_t(slot)]; }

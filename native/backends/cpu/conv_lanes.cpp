@@ -22,13 +22,12 @@ class LaneConv final : public HostKernel {
         strips_(p_, planar_ ? loops_.rows * loops_.lanes : loops_.rows, channels_ * int64_t(sizeof(T)),
                 channels_ * int64_t(sizeof(S))),
         cuts_(p_, planar_ ? 1 : ceil_div(channels_, loops_.lanes), strips_.strips * strips_.blocks),
-        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, reads_in_place(p_, loops_.lanes),
-               planar_ ? loops_.lanes : 0),
+        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, in_place(), planar_ ? loops_.lanes : 0),
         taps_(p_, 1, 0),
         epilogue_(epilogue) {}
 
   // The weight, a vector for each tap and vector of channels.
-  size_t scratch_bytes() const override { return conv_bytes<T>(cuts_.vectors * taps_.size() * loops_.lanes); }
+  size_t scratch_bytes() const override { return conv_bytes<T>(taps_.size() * pitch()); }
 
   void run(std::span<std::byte* const> operands) override {
     const S* x = reinterpret_cast<const S*>(operands[0]);
@@ -46,25 +45,30 @@ class LaneConv final : public HostKernel {
         int64_t last = std::min(first + strips_.strip, p_.rows());
         ConvBlock block = strips_.outputs(part % strips_.blocks);
         input.load(table_, x, first, last, block, cuts_.channels(p_, begin_vector, loops_.lanes));
-        for (int64_t v = begin_vector; v < std::min(cuts_.vectors, begin_vector + cuts_.each); ++v) {
-          int64_t channel = v * loops_.lanes, count = std::min<int64_t>(loops_.lanes, channels_ - channel);
-          for (int64_t row = first; row < last; ++row)
-            compute(input, row, block, (v - begin_vector) * loops_.lanes, packed + v * taps_.size() * loops_.lanes,
-                    count, y + channel);
-        }
+        int64_t end_vector = std::min(cuts_.vectors, begin_vector + cuts_.each), lane = begin_vector * loops_.lanes;
+        int64_t count = std::min(end_vector * loops_.lanes, channels_) - lane;
+        for (int64_t row = first; row < last; ++row) compute(input, row, block, packed + lane, count, y + lane);
         if (epilogue_.finished(part)) epilogue_.run(p_, results, first, last, block);
       }
     });
   }
 
  private:
+  typename ConvInput<S>::InPlace in_place() const {
+    using InPlace = typename ConvInput<S>::InPlace;
+    return reads_in_place(p_, loops_.lanes) ? InPlace::always : InPlace::never;
+  }
+
+  // From a tap of the packed weight to the next.
+  int64_t pitch() const { return cuts_.vectors * loops_.lanes; }
+
   void pack(const S* weight, T* packed) const {
     const ConvStrides& w = p_.weight;
     parallel_for(cuts_.vectors, std::max<int64_t>(1, 1024 / (taps_.size() + 1)), [&](int64_t begin, int64_t end) {
       for (int64_t v = begin; v < end; ++v)
         taps_.for_each([&](int64_t step, int64_t d, int64_t h, int64_t k) {
           const S* from = weight + d * w.spatial[0] + h * w.spatial[1] + k * w.spatial[2];
-          T* to = packed + (v * taps_.size() + step) * loops_.lanes;
+          T* to = packed + step * pitch() + v * loops_.lanes;
           for (int64_t q = 0; q < loops_.lanes; ++q) {
             int64_t channel = planar_ ? 0 : v * loops_.lanes + q;
             to[q] = channel < channels_ ? T(from[channel * w.first]) : T(0);
@@ -73,8 +77,8 @@ class LaneConv final : public HostKernel {
     });
   }
 
-  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, int64_t lane, const T* packed, int64_t count,
-               S* y) const {
+  // The outputs of a row and `count` channels.
+  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, const T* packed, int64_t count, S* y) const {
     const ConvAxis& a = p_.axes[2];
     ConvRow at(p_, row);
     int64_t phase[3] = {at.place[0] % p_.axes[0].step, at.place[1] % p_.axes[1].step, 0};
@@ -85,32 +89,58 @@ class LaneConv final : public HostKernel {
       S* out = y + (row * a.out + block.begin * a.step + phase[2]) * channels_;
       runs.clear();
       input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
-        const T* b = packed + taps_.begin(phase, d, h) * loops_.lanes;
+        const T* b = packed + taps_.begin(phase, d, h) * pitch();
         for (const ConvTap& tap : a.phases[size_t(phase[2])].taps) {
-          runs.push_back({input.row(slot) + (tap.offset - a.lowest) * input.position() + lane, b});
-          b += loops_.lanes;
+          runs.push_back({input.row(slot) + (tap.offset - a.lowest) * input.position(), b});
+          b += pitch();
         }
       });
       if (planar_) {
         positions(runs, outputs, out);
-      } else {
-        tiles(runs, outputs, a.move * input.position(), count, out, channels_ * a.step);
+        continue;
       }
+      const ConvPhase& along = a.phases[size_t(phase[2])];
+      int64_t step = a.move * input.position(), leading = channels_ * a.step;
+      auto [begin, end] = input.in_place() ? input.inside(along, block) : std::pair{int64_t(0), outputs};
+      tiles(runs, begin, end, step, count, out, leading);
+      // At the ends of a row, where taps are beyond it, one by one.
+      thread_local std::vector<ConvRun<T>> some;
+      auto alone = [&](int64_t i) {
+        some.clear();
+        for (size_t r = 0; r < runs.size(); ++r)
+          if (input.reaches(along.taps[r % along.taps.size()], block.begin + i)) some.push_back(runs[r]);
+        tiles(some, i, i + 1, step, count, out, leading);
+      };
+      for (int64_t i = 0; i < begin; ++i) alone(i);
+      for (int64_t i = end; i < outputs; ++i) alone(i);
     }
   }
 
   // Rows of lanes: channels of a position, `leading` apart in the output.
-  void tiles(const std::vector<ConvRun<T>>& runs, int64_t outputs, int64_t step, int64_t count, S* out,
+  void tiles(const std::vector<ConvRun<T>>& runs, int64_t begin, int64_t end, int64_t step, int64_t count, S* out,
              int64_t leading) const {
-    for_each_tile(outputs, loops_.rows, [&](int64_t first, int rows) {
-      if constexpr (std::is_same_v<S, T>) {
-        if (count == loops_.lanes)
-          return loops_.each(rows, runs.data(), int64_t(runs.size()), first * step, step, out + first * leading,
-                             leading);
+    for_each_tile(end - begin, loops_.rows, [&](int64_t first, int rows) {
+      first += begin;
+      for (int64_t lane = 0; lane < count; lane += loops_.lanes) {
+        S* to = out + first * leading + lane;
+        // The next tile's, of which the last tap reads what none has read yet.
+        int64_t more = std::min<int64_t>(rows, end - first - rows);
+        prefetch_rows(to + rows * leading, more, loops_.lanes, leading);
+        if (input_.in_place() && !runs.empty())
+          prefetch_rows(runs.back().a + lane + (first + rows) * step, more, loops_.lanes, step);
+        auto tile = [&](T* c, int64_t apart) {
+          loops_.each(rows, runs.data(), int64_t(runs.size()), lane, first * step, step, c, apart);
+        };
+        if constexpr (std::is_same_v<S, T>) {
+          if (lane + loops_.lanes <= count) {
+            tile(to, leading);
+            continue;
+          }
+        }
+        alignas(64) T sums[kMostConvRows * 64];
+        tile(sums, 64);
+        narrow_rows(sums, rows, std::min<int64_t>(loops_.lanes, count - lane), 64, to, leading);
       }
-      alignas(64) T sums[kMostConvRows * 64];
-      loops_.each(rows, runs.data(), int64_t(runs.size()), first * step, step, sums, 64);
-      narrow_rows(sums, rows, count, 64, out + first * leading, leading);
     });
   }
 
@@ -119,7 +149,7 @@ class LaneConv final : public HostKernel {
     int64_t lanes = loops_.lanes;
     for_each_tile(ceil_div(outputs, lanes), loops_.rows, [&](int64_t first, int rows) {
       alignas(64) T sums[kMostConvRows * 64];
-      loops_.each(rows, runs.data(), int64_t(runs.size()), first * lanes, lanes, sums, lanes);
+      loops_.each(rows, runs.data(), int64_t(runs.size()), 0, first * lanes, lanes, sums, lanes);
       int64_t count = std::min(rows * lanes, outputs - first * lanes);
       for (int64_t i = 0; i < count; ++i) out[first * lanes + i] = S(sums[i]);
     });

@@ -23,8 +23,7 @@ class LaneConvWeight final : public HostKernel {
         channels_(p_.groups * p_.out_channels),
         strips_(p_, planar_ ? loops_.lanes : 1, channels_ * int64_t(sizeof(T)), channels_ * int64_t(sizeof(T))),
         cuts_(p_, planar_ ? 1 : ceil_div(channels_, loops_.lanes), strips_.strips * strips_.blocks),
-        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, reads_in_place(p_, loops_.lanes),
-               planar_ ? loops_.lanes : 0),
+        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, in_place(), planar_ ? loops_.lanes : 0),
         taps_(p_, 1, 0),
         epilogue_(epilogue) {
     int64_t parts = strips_.strips * strips_.blocks;
@@ -64,6 +63,11 @@ class LaneConvWeight final : public HostKernel {
   }
 
  private:
+  typename ConvInput<S>::InPlace in_place() const {
+    using InPlace = typename ConvInput<S>::InPlace;
+    return reads_in_place(p_, loops_.lanes) ? InPlace::always : InPlace::never;
+  }
+
   int64_t vector_size() const { return taps_.size() * loops_.lanes; }
   int64_t size() const { return cuts_.vectors * vector_size(); }
 
@@ -88,24 +92,33 @@ class LaneConvWeight final : public HostKernel {
         int64_t steps = in_place ? outputs : pack(from, outputs, count, packed);
         const T* b = in_place ? reinterpret_cast<const T*>(from) : packed;
         int64_t step_b = in_place ? a.step * p_.y.spatial[2] : lanes;
+        int64_t step_a = planar_ ? lanes : a.move * input.position();
         // Taps that follow each other in the sums go together.
-        int64_t start = 0;
-        auto flush = [&] {
-          if (!at.empty())
-            loops_.each_across(int(at.size()), at.data(), b, steps, planar_ ? lanes : a.move * input.position(), step_b,
-                               into + start * lanes);
-          at.clear();
+        auto add = [&](int64_t from_step, int64_t to_step, bool all) {
+          int64_t start = 0;
+          auto flush = [&] {
+            if (!at.empty())
+              loops_.each_across(int(at.size()), at.data(), b + from_step * step_b, to_step - from_step, step_a, step_b,
+                                 into + start * lanes);
+            at.clear();
+          };
+          input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
+            int64_t step = taps_.begin(phase, d, h) - 1;
+            for (const ConvTap& tap : along.taps) {
+              ++step;
+              if (!all && !input.reaches(tap, block.begin + from_step)) continue;
+              if (at.size() == size_t(loops_.rows) || step != start + int64_t(at.size())) flush();
+              if (at.empty()) start = step;
+              at.push_back(input.row(slot) + (tap.offset - a.lowest) * input.position() + from_step * step_a + lane);
+            }
+          });
+          flush();
         };
-        input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
-          int64_t step = taps_.begin(phase, d, h);
-          for (const ConvTap& tap : along.taps) {
-            if (at.size() == size_t(loops_.rows) || step != start + int64_t(at.size())) flush();
-            if (at.empty()) start = step;
-            at.push_back(input.row(slot) + (tap.offset - a.lowest) * input.position() + lane);
-            ++step;
-          }
-        });
-        flush();
+        auto [begin, end] = input.in_place() ? input.inside(along, block) : std::pair{int64_t(0), steps};
+        if (begin < end) add(begin, end, true);
+        // At the ends of a row, where taps are beyond it, one by one.
+        for (int64_t i = 0; i < begin; ++i) add(i, i + 1, false);
+        for (int64_t i = end; i < steps; ++i) add(i, i + 1, false);
       }
     }
   }

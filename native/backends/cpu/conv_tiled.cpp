@@ -34,7 +34,7 @@ class TiledConv final : public HostKernel {
       : table_(*conv_table()),
         loops_(table_.loops<T>()),
         p_(problem),
-        input_(p_, p_.in_channels, true, 0),
+        input_(p_, p_.in_channels, ConvInput<S>::InPlace::unpadded, 0),
         taps_(p_, p_.in_channels, input_.position()),
         strips_(p_, loops_.rows, p_.in_channels * int64_t(sizeof(T)), p_.groups * p_.out_channels * int64_t(sizeof(S))),
         epilogue_(epilogue) {

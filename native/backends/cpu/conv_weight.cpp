@@ -18,7 +18,7 @@ class TiledConvWeight final : public HostKernel {
       : table_(*conv_table()),
         loops_(table_.loops<T>()),
         p_(problem),
-        input_(p_, p_.in_channels, true, 0),
+        input_(p_, p_.in_channels, ConvInput<S>::InPlace::unpadded, 0),
         taps_(p_, p_.in_channels, input_.position()),
         strips_(p_, 1, p_.in_channels * int64_t(sizeof(T)), p_.out_channels * int64_t(sizeof(T))),
         epilogue_(epilogue) {

@@ -92,13 +92,14 @@ void across_tile(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t 
 }
 
 template <class T, int rows>
-void each_tile(const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c, int64_t leading) {
+void each_tile(const ConvRun<T>* runs, int64_t count, int64_t first, int64_t shift, int64_t step, T* c,
+               int64_t leading) {
   using V = typename Simd<T>::Vector;
   using L = typename Simd<T>::Loose;
   V sum[rows] = {};
   for (int64_t r = 0; r < count; ++r) {
-    V b = *reinterpret_cast<const L*>(runs[r].b);
-    const T* __restrict a = runs[r].a + shift;
+    V b = *reinterpret_cast<const L*>(runs[r].b + first);
+    const T* __restrict a = runs[r].a + first + shift;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) sum[i] = simd::fma(V(*reinterpret_cast<const L*>(a + i * step)), b, sum[i]);
   }
@@ -142,11 +143,11 @@ void across(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, in
 }
 
 template <class T, int... at>
-void each(int rows, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c, int64_t leading,
-          std::integer_sequence<int, at...>) {
-  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, T*, int64_t);
+void each(int rows, const ConvRun<T>* runs, int64_t count, int64_t first, int64_t shift, int64_t step, T* c,
+          int64_t leading, std::integer_sequence<int, at...>) {
+  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, int64_t, T*, int64_t);
   static constexpr Tile tiles[] = {each_tile<T, at + 1>...};
-  tiles[rows - 1](runs, count, shift, step, c, leading);
+  tiles[rows - 1](runs, count, first, shift, step, c, leading);
 }
 
 template <class T, int... at>
@@ -168,9 +169,8 @@ constexpr ConvLoops<T> loops() {
          T* c, int64_t leading) { along(rows, columns, runs, count, length, shift, step, c, leading, Counts()); },
       [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step,
          T* c) { across(rows, columns, runs, count, length, shift, step, c, Counts()); },
-      [](int rows, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c, int64_t leading) {
-        each(rows, runs, count, shift, step, c, leading, Counts());
-      },
+      [](int rows, const ConvRun<T>* runs, int64_t count, int64_t first, int64_t shift, int64_t step, T* c,
+         int64_t leading) { each(rows, runs, count, first, shift, step, c, leading, Counts()); },
       [](int taps, const T* const* a, const T* b, int64_t length, int64_t step_a, int64_t step_b, T* c) {
         each_across(taps, a, b, length, step_a, step_b, c, Counts());
       }};
