@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import conv_oracle
 import funcnn as fn
-from funcnn import nn
+from funcnn import _core, nn
 
 rng = np.random.default_rng(0)
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-22, "float64": 2.0**-50}
@@ -194,6 +194,43 @@ def test_bias_and_activation_join_the_convolution(x, weight, options, dtype):
     ), plan
     expected = np.maximum(wide(fn.conv_general(x, weight, **options)) + wide(bias), 0)
     np.testing.assert_allclose(wide(f(x, weight, bias)), expected, rtol=4 * EPSILON[dtype], atol=4 * EPSILON[dtype])
+
+
+@pytest.mark.parametrize("name", ["baseline", "avx2", "neon"])
+@pytest.mark.parametrize(
+    ("x", "weight", "options"),
+    [
+        ((2, 9, 19, 17), (37, 3, 3, 17), {"padding": 1}),
+        ((2, 9, 19, 6), (12, 2, 3, 3), {"groups": 2}),
+        ((2, 9, 19, 7), (14, 3, 3, 1), {"groups": 7, "stride": 2}),
+        ((2, 9, 19, 16), (16, 3, 3, 1), {"groups": 16, "padding": 1}),
+        ((1, 100, 1), (1, 9, 1), {}),
+        ((1, 8, 8, 6), (5, 3, 3, 6), {"input_dilation": 2, "padding": 1}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_instruction_sets_agree(x, weight, options, dtype, name):
+    x, weight = (fn.array(normal(*s)).astype(getattr(fn, dtype)) for s in (x, weight))
+
+    def results():
+        fn.clear_plan_cache()
+        y, pull = fn.vjp(lambda x, w: fn.conv_general(x, w, **options), x, weight)
+        return [wide(v) for v in (y, *pull(y))]
+
+    best = _core._instruction_set()
+    expected = results()
+    try:
+        _core._set_instruction_set(name)
+    except ValueError:
+        pytest.skip("not on this machine")
+    try:
+        got = results()
+    finally:
+        _core._set_instruction_set(best)
+        fn.clear_plan_cache()
+    for a, b in zip(got, expected, strict=True):
+        scale = max(1.0, np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=8 * EPSILON[dtype], atol=64 * EPSILON[dtype] * scale)
 
 
 def test_optimiser_steps_join_the_gradient_of_the_weight():

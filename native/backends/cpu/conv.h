@@ -119,7 +119,7 @@ struct ConvTable {
       return pack_f32;
   }
 };
-// The table for this machine; null where the compiler cannot build it.
+// The table in use; null where the compiler cannot build it.
 const ConvTable* conv_table();
 
 // What elements of S are accumulated in.

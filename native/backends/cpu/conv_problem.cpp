@@ -12,15 +12,12 @@ extern const ConvTable conv_table_avx2, conv_table_avx512;
 #endif
 
 const ConvTable* conv_table() {
-  static const ConvTable* table = [] {
-    const ConvTable* best = &conv_table_baseline;
+  const ConvTable* table = &conv_table_baseline;
 #if defined(FUNCNN_X86)
-    if (machine_level() == InstructionLevel::avx2) best = &conv_table_avx2;
-    if (machine_level() == InstructionLevel::avx512) best = &conv_table_avx512;
+  if (active_level() == InstructionLevel::avx2) table = &conv_table_avx2;
+  if (active_level() == InstructionLevel::avx512) table = &conv_table_avx512;
 #endif
-    return best->f32.along ? best : nullptr;
-  }();
-  return table;
+  return table->f32.along ? table : nullptr;
 }
 
 namespace {

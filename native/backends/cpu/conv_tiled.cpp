@@ -67,10 +67,12 @@ class TiledConv final : public HostKernel {
         input.load(table_, x, first, last, block, {group * p_.in_channels, p_.in_channels, 1, p_.in_channels});
         const T* panels = packed + group * panels_ * panel_size();
         int64_t from = cut * panels_each_, to = std::min(panels_, from + panels_each_);
-        for (int64_t j = from; j < to; ++j)
+        // Panels that stay in cache together are gone over for each tile, which writes in order; others for each strip.
+        int64_t together = panel_size() * (to - from) * int64_t(sizeof(T)) <= 256 << 10 ? to - from : 1;
+        for (int64_t j = from; j < to; j += together)
           for (int64_t row = first; row < last; ++row)
-            compute(input, row, block, panels + j * panel_size(),
-                    std::min<int64_t>(loops_.panel, p_.out_channels - j * loops_.panel), j == from,
+            compute(input, row, block, panels + j * panel_size(), j == from,
+                    std::min(together * loops_.panel, p_.out_channels - j * loops_.panel),
                     y + group * p_.out_channels + j * loops_.panel);
         if (epilogue_.finished(part)) epilogue_.run(p_, results, first, last, block);
       }
@@ -112,8 +114,9 @@ class TiledConv final : public HostKernel {
     });
   }
 
-  // The outputs of a row and a panel, phase by phase. `fresh`: nothing of the input was read before.
-  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, const T* packed, int64_t columns, bool fresh,
+  // The outputs of a row in panels of `columns` channels, phase by phase. `fresh`: nothing of the input was read
+  // before.
+  void compute(const ConvInput<S>& input, int64_t row, ConvBlock block, const T* packed, bool fresh, int64_t columns,
                S* y) const {
     const ConvAxis& a = p_.axes[2];
     int64_t channels = p_.groups * p_.out_channels, leading = channels * a.step;
@@ -139,21 +142,27 @@ class TiledConv final : public HostKernel {
       }
       int64_t step = a.move * input.position();
       for_each_tile(outputs, loops_.rows, [&](int64_t first, int count) {
-        // The next tile's rows, which are too many for the processor to foresee: stores that miss would hold it up.
         int64_t next = first + count, more = std::min<int64_t>(count, outputs - next);
-        prefetch_rows(out + next * leading, more, columns, leading);
-        if (fresh && input.in_place())
-          for (const ConvRun<T>& run : runs) prefetch_rows(run.a + next * step, more, along.length, step);
-        auto tile = [&](T* c, int64_t pitch) {
-          loops_.along(count, columns, runs.data(), int64_t(runs.size()), along.length, first * step, step, c, pitch);
-        };
-        if constexpr (std::is_same_v<S, T>) {
-          tile(out + first * leading, leading);
-        } else {
-          alignas(64) T sums[kMostConvRows * 64];
-          tile(sums, 64);
-          narrow_rows(sums, count, columns, 64, out + first * leading, leading);
+        for (int64_t channel = 0; channel < columns; channel += loops_.panel) {
+          int64_t width = std::min<int64_t>(loops_.panel, columns - channel);
+          S* to = out + first * leading + channel;
+          // The next tile's rows are too many for the processor to foresee: stores that miss would hold it up.
+          prefetch_rows(to + count * leading, more, width, leading);
+          if (fresh && channel == 0 && input.in_place() && along.length >= 128)
+            for (const ConvRun<T>& run : runs) prefetch_rows(run.a + next * step, more, along.length, step);
+          auto tile = [&](T* c, int64_t pitch) {
+            loops_.along(count, width, runs.data(), int64_t(runs.size()), along.length, first * step, step, c, pitch);
+          };
+          if constexpr (std::is_same_v<S, T>) {
+            tile(to, leading);
+          } else {
+            alignas(64) T sums[kMostConvRows * 64];
+            tile(sums, 64);
+            narrow_rows(sums, count, width, 64, to, leading);
+          }
+          for (ConvRun<T>& run : runs) run.b += panel_size();
         }
+        for (ConvRun<T>& run : runs) run.b -= ceil_div(columns, loops_.panel) * panel_size();
       });
     }
   }
