@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import funcnn as fn
 from attention_oracle import attention
+from funcnn import _core
 
 TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 3e-6, "float64": 1e-13}
 
@@ -291,6 +292,28 @@ def test_results_do_not_depend_on_the_number_of_threads(dtype: str, queries: int
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("which", ["baseline", "avx2", "avx512"])
+def test_every_instruction_set_agrees_with_numpy(which: str) -> None:
+    best = _core._instruction_set()
+    try:
+        _core._set_instruction_set(which)
+    except ValueError:
+        pytest.skip(f"this machine has no {which}")
+    try:
+        for queries, keys, depth in [(3, 300, 20), (70, 130, 20), (65, 97, 32)]:
+            q, k, v = drawn(12, (1, 2, queries, depth), (1, 2, keys, depth), (1, 2, keys, 17))
+            mask = fn.array(np.random.default_rng(0).random((queries, keys)) < 0.8)
+            for options in ({"mask": "causal"}, {"mask": mask}):
+                numbers = {"mask": options["mask"] if isinstance(options["mask"], str) else np.asarray(mask)}
+                expected = attention(wide(q), wide(k), wide(v), 0.3, **numbers)
+                np.testing.assert_allclose(wide(attend(q, k, v, **options)), expected, rtol=3e-6, atol=3e-6)
+                grad = fn.grad(lambda *x, o=options: (attend(*x, **o) ** 2).sum(), (0, 1, 2))
+                for g, e in zip(grad(q, k, v), grad(*(x.astype(fn.float64) for x in (q, k, v))), strict=True):
+                    np.testing.assert_allclose(wide(g), wide(e), rtol=1e-4, atol=2e-5)
+    finally:
+        _core._set_instruction_set(best)
 
 
 def test_projections_and_their_gradients_are_not_copied() -> None:

@@ -14,6 +14,7 @@ from ._arguments import flag, integer
 from ._control import scan
 from ._core import array
 from ._cross_entropy import of_indices
+from ._transforms_rules import checkpoint
 
 if TYPE_CHECKING:
     from ._core import ArrayLike, Dtype
@@ -314,7 +315,8 @@ def gated_delta_update(
         S = S + outer(beta[t] * (v[t] - S @ k[t]), k[t])
         y[t] = S @ q[t]
 
-    The scale of queries and keys is left to the caller. The derivative keeps the state of every step.
+    The scale of queries and keys is left to the caller. Of ``T`` states, the derivative keeps a few times ``sqrt(T)``, and
+    computes each of them twice.
 
     Args:
         q: Queries of shape ``(B, T, K, D)``.
@@ -394,9 +396,28 @@ def gated_delta_update(
             y = _core.where(x["mask"][..., 0], y, 0.0)
         return new, y
 
-    state, ys = scan(step, state, xs, length=length)
+    state, ys = _in_chunks(step, state, xs, length)
     y = _core.moveaxis(ys, 0, 1).reshape(batch, length, heads, values).astype(dtype)
     return y, state.reshape(batch, heads, values, depth)
+
+
+def _in_chunks(step: Any, state: array, xs: dict[str, array], length: int) -> tuple[array, array]:
+    """A scan whose derivative keeps the states between chunks only, and computes those within a chunk again."""
+    size = math.isqrt(length)
+    if size < 4:
+        return scan(step, state, xs, length=length)
+    whole = length // size * size
+
+    def chunk(state: array, xs: dict[str, array]) -> tuple[array, array]:
+        return scan(step, state, xs)
+
+    first = {key: x[:whole].reshape(-1, size, *x.shape[1:]) for key, x in xs.items()}
+    state, ys = scan(checkpoint(chunk), state, first)
+    ys = ys.reshape(whole, *ys.shape[2:])
+    if whole < length:
+        state, rest = scan(step, state, {key: x[whole:] for key, x in xs.items()})
+        ys = _core.concatenate([ys, rest])
+    return state, ys
 
 
 def _check_delta(name: str, arrays: dict[str, array], mask: array | None) -> None:

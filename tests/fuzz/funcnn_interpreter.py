@@ -43,6 +43,11 @@ def at(x: Any, key: Any, mode: str, values: Any) -> Any:
     return getattr(x.at[key], mode)(values)
 
 
+def attention(q: Any, k: Any, v: Any, causal: bool) -> Any:
+    heads = [x[:, None] for x in (q, k, v)]
+    return fn.fast.scaled_dot_product_attention(*heads, scale=0.5, mask="causal" if causal else None)[:, 0]
+
+
 def scan(*args: Any, body: Body, carries: int, sequences: int, length: int, reverse: bool) -> list[Any]:
     constants = args[carries + sequences :]
 
@@ -98,6 +103,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "cummin": lambda x, axis, reverse, inclusive: fn.cummin(x, axis, reverse=reverse, inclusive=inclusive),
     "logcumsumexp": lambda x, axis, reverse, inclusive: fn.logcumsumexp(x, axis, reverse=reverse, inclusive=inclusive),
     "einsum": lambda a, b, spec: fn.einsum(spec, a, b),
+    "attention": attention,
     "searchsorted": lambda s, v, side: fn.searchsorted(s, v, side=side),
     "at_index": lambda x, i, v, mode, axis: at(x, (slice(None),) * axis + (i,), mode, v),
     "at_pair": lambda x, i, j, v, mode: at(x, (i, j), mode, v),

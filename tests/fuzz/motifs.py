@@ -155,6 +155,17 @@ def conv(b: Builder) -> int:
     return b.one("conv1d", x, weight, stride=c.integer(1, 3), padding=c.integer(0, 2))
 
 
+def attention(b: Builder) -> int:
+    c = b.choices
+    x = b.pick(lambda v: len(v.shape) == 3 and v.dtype in FLOATS and min(v.shape) > 0)
+    n, queries, width = b.shape(x)
+    keys = c.integer(queries, 2 * queries)
+    moderate(b, n * queries, width, keys)
+    k = b.new_input((n, keys, width), b.dtype(x))
+    v = k if c.chance(0.3) else b.new_input((n, keys, b.dim()), b.dtype(x))
+    return b.one("attention", x, k, v, causal=c.chance(0.5))
+
+
 def dense(b: Builder) -> int:
     """A product, with a bias and an activation: an epilogue."""
     c = b.choices
@@ -300,7 +311,7 @@ def stop(b: Builder) -> int:
 SMOOTH: tuple[Callable[[Builder], int], ...] = (
     any_unary, any_unary, any_binary, any_binary, any_binary, masked, where,
     transpose, reshape, broadcast, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
-    reduce, reduce, order, running, matmul, matmul, conv, dense, crossed, take, take_along, scatter, scatter,
+    reduce, reduce, order, running, matmul, matmul, conv, attention, dense, crossed, take, take_along, scatter, scatter,
     softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (

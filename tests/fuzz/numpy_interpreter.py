@@ -330,6 +330,35 @@ def while_loop(body: Body, carries: int, limit: int, args: list[Values]) -> list
 
 
 Op = Callable[..., Any]
+
+
+def attention(q: Values, k: Values, v: Values, causal: bool) -> Values:
+    """One head of attention: arrays of shape (n, places, features)."""
+    dtype = q.dtype
+    q, k, v = (convert(a, "float32") if dtype in HALVES else a for a in (q, k, v))
+    s = red.einsum(
+        "...ij,...jk->...ik",
+        el.arithmetic("multiply", q, el.constant(0.5, q.dtype)),
+        k.move(lambda a: a.swapaxes(1, 2)),
+    )
+    hidden = (
+        np.arange(k.shape[1]) > np.arange(q.shape[1])[:, None] + k.shape[1] - q.shape[1]
+        if causal
+        else np.zeros((), bool)
+    )
+    # What is hidden is far below the rest, and at least one key of each row is not.
+    s = Values(np.where(hidden, -1e5, s.x), s.dtype, None if s.e is None else np.where(hidden, 0.0, s.e))
+    s = Values(s.x - np.max(s.x, axis=-1, keepdims=True), s.dtype, s.bound + np.max(s.bound, axis=-1, keepdims=True))
+    e = el.unary("exp", s)
+    e = Values(
+        np.where(hidden, 0.0, e.x),
+        e.dtype,
+        np.where(hidden, 0.0, e.bound + 4 * ROUNDOFF[e.dtype] * (1 + np.abs(s.x)) * e.x),
+    )
+    y = el.arithmetic("divide", red.einsum("...ij,...jk->...ik", e, v), red.reduce("sum", e, (-1,), True))
+    return convert(Values(y.x, y.dtype, 4 * y.bound), dtype)
+
+
 OPS: dict[str, Op] = {
     **{name: (lambda v, name=name: el.unary(name, v)) for name in el.UNARY},
     **{name: (lambda a, b, name=name: el.binary(name, a, b)) for name in el.BINARY},
@@ -373,6 +402,7 @@ OPS: dict[str, Op] = {
     "einsum": lambda a, b, spec: red.einsum(spec, a, b),
     "matmul": lambda a, b: red.einsum("...ij,...jk->...ik", a, b),
     "conv1d": red.conv1d,
+    "attention": attention,
     "take": take,
     "take_along_axis": take_along,
     "at_index": lambda x, i, v, mode, axis: put(x, i, mode, v, axis),

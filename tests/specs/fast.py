@@ -202,9 +202,17 @@ STEPS = (
     In((2, 3, 2), 0.5, 1),
     In((2, 3, 2), 0, 1),
 )
+LONGER = (
+    In((1, 18, 1, 2), -0.5, 0.5),
+    In((1, 18, 1, 2), -0.5, 0.5),
+    In((1, 18, 1, 2)),
+    In((1, 18, 1), 0.5, 1),
+    In((1, 18, 1), 0, 1),
+)
 DELTA = [
     op("gated_delta_update", fn.fast.gated_delta_update, _delta, STEPS, (*STEPS, In((2, 2, 3, 4))),
        (*STEPS[:3], In((2, 3, 2, 4), 0.5, 1), STEPS[4]),
+       LONGER,
        (In((1, 0, 1, 4)), In((1, 0, 1, 4)), In((1, 0, 2, 3)), In((1, 0, 2)), In((1, 0, 2)), In((1, 2, 3, 4))),
        dtypes=("float32", "float64"), tolerance=64,
        errors=(
@@ -218,7 +226,8 @@ DELTA = [
                *_zeros((2, 3, 1, 4), (2, 3, 1, 4), (2, 3, 2, 3), (2, 3, 2), (2, 3, 2)), mask=fn.ones((3, 2))), ValueError, "mask"),
        )),
     op("gated_delta_update[mask]", lambda *x: fn.fast.gated_delta_update(*x[:5], mask=x[5]),
-       lambda *x: _delta(*x[:5], mask=x[5]), (*STEPS, In((2, 3), 0, 1, dtype="bool_")), dtypes=("float32", "float64"), tolerance=64),
+       lambda *x: _delta(*x[:5], mask=x[5]), (*STEPS, In((2, 3), 0, 1, dtype="bool_")),
+       (*LONGER, In((1, 18), 0, 1, dtype="bool_")), dtypes=("float32", "float64"), tolerance=64),
 ]  # fmt: skip
 
 ROWS: list[Op] = [*ATTENTION, *NORMS, *ROPE, *LOSSES, *DELTA]

@@ -25,8 +25,8 @@ extern const AttentionTables attention_tables_avx2, attention_tables_avx512;
 
 const AttentionTables& attention_tables() {
 #if defined(FUNCNN_X86)
-  if (machine_level() == InstructionLevel::avx2) return attention_tables_avx2;
-  if (machine_level() == InstructionLevel::avx512) return attention_tables_avx512;
+  if (active_level() == InstructionLevel::avx2) return attention_tables_avx2;
+  if (active_level() == InstructionLevel::avx512) return attention_tables_avx512;
 #endif
   return attention_tables_baseline;
 }
