@@ -329,3 +329,10 @@ def test_projections_and_their_gradients_are_not_copied() -> None:
     assert kinds(f) == ["attention"]
     found = kinds(fn.grad(lambda x: (f(x) ** 2).sum()))
     assert "attention_gradient" in found and "copy" not in found
+
+
+def test_plans_say_what_attention_costs() -> None:
+    q, k, v = drawn(13, (1, 2, 8, 4), (1, 1, 16, 4), (1, 1, 16, 3))
+    assert f"{2 * 2 * 8 * 16 * 7 / 1e3:.3g} kflop" in str(fn.explain(attend)(q, k, v))
+    causal = fn.explain(lambda *x: attend(*x, mask="causal"))(q, k, v)
+    assert f"{2 * 2 * (8 * 16 - 28) * 7 / 1e3:.3g} kflop" in str(causal)

@@ -1,5 +1,6 @@
 #include "ops/attention.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "base/error.h"
@@ -154,6 +155,14 @@ void AttentionScores::hash(Hasher& h) const {
 
 std::string AttentionScores::parameters() const {
   return cat("scale=", scale, causal ? ", causal=True" : "", mask ? ", mask" : "", sinks ? ", sinks" : "");
+}
+
+double AttentionScores::flops(const Shape& q, int with_queries, int with_values) const {
+  double queries = double(q[q.size() - 2]), depth = double(q.back()), all = double(keys),
+         first = std::min(queries, all);
+  double pairs = causal ? first * all - first * (first - 1) / 2 : queries * all;
+  return 2 * double(element_count(q)) / std::max(queries * depth, 1.0) * pairs *
+         (with_queries * depth + with_values * double(values));
 }
 
 // ---- attention
@@ -335,7 +344,7 @@ Array scaled_dot_product_attention(const Array& query, const Array& key, const A
     throw ValueError(
         cat(op, ": the heads of q (", heads, ") must be a multiple of those of k and v (", key_heads, ")"));
 
-  AttentionScores scores{scale, causal, bool(given_mask), bool(given_sinks)};
+  AttentionScores scores{scale, causal, bool(given_mask), bool(given_sinks), keys, value.dim(3)};
   Array q = astype(query, dtype), k = astype(key, dtype), v = astype(value, dtype), mask = given_mask;
   if (mask) {
     const Shape wanted{query.dim(0), heads, queries, keys};

@@ -16,9 +16,12 @@ struct AttentionScores {
   double scale = 1;
   bool causal = false;  // a query sees the keys up to its own place, the last query the last key
   bool mask = false, sinks = false;
+  int64_t keys = 0, values = 0;  // Tk and E, for what it costs
 
   void hash(Hasher& h) const;
   std::string parameters() const;
+  // Of so many products with queries of this shape, and so many with values, for each pair of query and key.
+  double flops(const Shape& q, int with_queries, int with_values) const;
   // The key that query t sees last, or fewer than 0.
   static int64_t last_key(int64_t t, int64_t queries, int64_t keys) { return t + keys - queries; }
 };
@@ -33,6 +36,7 @@ class Attention final : public Primitive {
   std::string_view name() const override { return "attention"; }
   void hash(Hasher& h) const override { scores_.hash(h); }
   std::string parameters() const override { return scores_.parameters(); }
+  double flops(const Shape& q, const Shape&) const override { return scores_.flops(q, 1, 1); }
   bool dear() const override { return true; }
   Arrays vjp(const VjpContext& v) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
@@ -56,6 +60,7 @@ class AttentionGradient final : public Primitive {
   std::string_view name() const override { return "attention_gradient"; }
   void hash(Hasher& h) const override;
   std::string parameters() const override { return scores_.parameters(); }
+  double flops(const Shape& q, const Shape&) const override { return scores_.flops(q, 3, 2); }
   bool dear() const override { return true; }
   Arrays vjp(const VjpContext& v) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
@@ -72,6 +77,7 @@ class AttentionMaskGradient final : public Primitive {
   std::string_view name() const override { return "attention_mask_gradient"; }
   void hash(Hasher& h) const override { scores_.hash(h); }
   std::string parameters() const override { return scores_.parameters(); }
+  double flops(const Shape& q, const Shape&) const override { return scores_.flops(q, 1, 1); }
   bool dear() const override { return true; }
   Arrays vjp(const VjpContext& v) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
