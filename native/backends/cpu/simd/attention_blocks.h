@@ -22,39 +22,37 @@ void strip(int64_t depth, const T* a, int64_t stride, const T* b, int64_t step, 
   using L = typename Simd<T>::Loose;
   constexpr int lanes = Simd<T>::lanes, bases = (rows + 2) / 3;
   V sum[rows][vectors];
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 16
-    for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
+  FUNCNN_UNROLL
+  for (int i = 0; i < rows; ++i) FUNCNN_UNROLL
+  for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
   // Few pointers, from which the processor's addressing reaches all rows.
   const T* base[bases];
-#pragma GCC unroll 16
+  FUNCNN_UNROLL
   for (int i = 0; i < bases; ++i) base[i] = a + 3 * i * stride;
   for (int64_t p = 0; p < depth; ++p) {
     V x[vectors];
-#pragma GCC unroll 16
+    FUNCNN_UNROLL
     for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
-#pragma GCC unroll 16
+    FUNCNN_UNROLL
     for (int i = 0; i < rows; ++i) {
       V y = simd::repeat(apart ? base[i / 3][i % 3 * stride] : a[i]);
-#pragma GCC unroll 16
+      FUNCNN_UNROLL
       for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(y, x[j], sum[i][j]);
     }
     if constexpr (apart) {
-#pragma GCC unroll 16
+      FUNCNN_UNROLL
       for (int i = 0; i < bases; ++i) ++base[i];
     } else {
       a += stride;
     }
     b += step;
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 16
-    for (int j = 0; j < vectors; ++j) {
-      L* out = reinterpret_cast<L*>(c + i * leading + j * lanes);
-      *out = add ? *out + sum[i][j] : sum[i][j];
-    }
+  FUNCNN_UNROLL
+  for (int i = 0; i < rows; ++i) FUNCNN_UNROLL
+  for (int j = 0; j < vectors; ++j) {
+    L* out = reinterpret_cast<L*>(c + i * leading + j * lanes);
+    *out = add ? *out + sum[i][j] : sum[i][j];
+  }
 }
 
 template <class T>

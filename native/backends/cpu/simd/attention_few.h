@@ -23,15 +23,15 @@ void score_keys(int64_t n, int64_t depth, const T* q, int64_t q_row, const E* k,
     for (int64_t j = 0; j < count; ++j) {
       const E* key = k + (first + j) * row;
       V sum[rows];
-#pragma GCC unroll 4
+      FUNCNN_UNROLL
       for (int r = 0; r < rows; ++r) sum[r] = V{};
       int64_t d = 0;
       for (; d + lanes <= depth; d += lanes) {
         V x = load_wide<T>(key + d);
-#pragma GCC unroll 4
+        FUNCNN_UNROLL
         for (int r = 0; r < rows; ++r) sum[r] = simd::fma(*reinterpret_cast<const L*>(q + r * q_row + d), x, sum[r]);
       }
-#pragma GCC unroll 4
+      FUNCNN_UNROLL
       for (int r = 0; r < rows; ++r) *reinterpret_cast<L*>(room + (r * lanes + j) * lanes) = sum[r];
       for (; d < depth; ++d)
         for (int r = 0; r < rows; ++r) room[(r * lanes + j) * lanes] += q[r * q_row + d] * T(widen(key[d]));
@@ -51,24 +51,21 @@ void add_values(int64_t n, const T* p, const E* v, int64_t row, T* sum, int64_t 
   using L = typename Simd<T>::Loose;
   constexpr int lanes = Simd<T>::lanes;
   V total[rows][vectors];
-#pragma GCC unroll 4
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int i = 0; i < vectors; ++i) total[r][i] = *reinterpret_cast<const L*>(sum + r * sum_row + i * lanes);
+  FUNCNN_UNROLL
+  for (int r = 0; r < rows; ++r) FUNCNN_UNROLL
+  for (int i = 0; i < vectors; ++i) total[r][i] = *reinterpret_cast<const L*>(sum + r * sum_row + i * lanes);
   for (int64_t j = 0; j < n; ++j) {
     const E* value = v + j * row;
     V x[vectors];
-#pragma GCC unroll 4
+    FUNCNN_UNROLL
     for (int i = 0; i < vectors; ++i) x[i] = load_wide<T>(value + i * lanes);
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-      for (int i = 0; i < vectors; ++i) total[r][i] = simd::fma(simd::repeat(p[r * kFewKeys + j]), x[i], total[r][i]);
+    FUNCNN_UNROLL
+    for (int r = 0; r < rows; ++r) FUNCNN_UNROLL
+    for (int i = 0; i < vectors; ++i) total[r][i] = simd::fma(simd::repeat(p[r * kFewKeys + j]), x[i], total[r][i]);
   }
-#pragma GCC unroll 4
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int i = 0; i < vectors; ++i) *reinterpret_cast<L*>(sum + r * sum_row + i * lanes) = total[r][i];
+  FUNCNN_UNROLL
+  for (int r = 0; r < rows; ++r) FUNCNN_UNROLL
+  for (int i = 0; i < vectors; ++i) *reinterpret_cast<L*>(sum + r * sum_row + i * lanes) = total[r][i];
 }
 
 #else
