@@ -7,7 +7,7 @@ that the planner fuses by itself, forward and backward: the functions save writi
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from . import _core
 from ._arguments import flag, integer
@@ -81,8 +81,14 @@ def scaled_dot_product_attention(
     if isinstance(mask, str):
         if mask != "causal":
             raise ValueError(f"{name}: mask must be None, 'causal' or an array, got {mask!r}")
-        return _core.fast.attention(q, k, v, float(scale), True, None, sinks)
-    return _core.fast.attention(q, k, v, float(scale), False, mask, sinks)
+        return _core.fast.attention(q, k, v, _number(scale, f"{name}: scale"), True, None, sinks)
+    return _core.fast.attention(q, k, v, _number(scale, f"{name}: scale"), False, mask, sinks)
+
+
+def _number(x: Any, what: str) -> float:
+    if not isinstance(x, SupportsFloat):
+        raise TypeError(f"{what} must be a number, got {x!r} ({type(x).__name__})")
+    return float(x)
 
 
 def _normalised(name: str, x: ArrayLike, **parameters: ArrayLike | None) -> tuple[array, list[array | None], Dtype]:

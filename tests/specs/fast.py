@@ -61,6 +61,7 @@ ATTENTION = [
             (lambda: _wrong((2, 4, 5, 5), *GOOD[1:]), ValueError, "last axes of q and k"),
             (lambda: _wrong((2, 3, 5, 6), *GOOD[1:]), ValueError, r"heads of q \(3\).*\(2\)"),
             (lambda: _wrong(GOOD[0], GOOD[1], (2, 2, 6, 3)), ValueError, "k and v must have the same heads and places"),
+            (lambda: _wrong(*GOOD, scale="1"), TypeError, "scale must be a number, got '1'"),
             (lambda: _wrong(*GOOD, mask="full"), ValueError, "'causal' or an array, got 'full'"),
             (lambda: _wrong(*GOOD, mask=fn.zeros((5, 6))), ValueError, r"mask of shape \(5, 6\).*\(2, 4, 5, 7\)"),
             (lambda: _wrong(*GOOD, mask=fn.zeros((1, 1, 1, 5, 7))), ValueError, "at most four axes"),
