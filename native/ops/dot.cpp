@@ -136,8 +136,9 @@ Array matmul(const Array& first, const Array& second) {
                                : broadcast_shapes("matmul", leading(a.shape()), leading(b.shape()));
   int64_t m = a.dim(-2), n = b.dim(-1);
   Array out;
-  if (b.ndim() == 2 && a.ndim() > 2) {
-    // One matrix for all: fold the leading axes into the rows.
+  // One matrix for all: fold the leading axes into the rows, unless that would copy a transposed operand. The gradient
+  // of the matrix is then a sum over products, no larger than the copy if n <= m.
+  if (b.ndim() == 2 && a.ndim() > 2 && !(n <= m && lies_transposed(a))) {
     out = dot(reshape(a, {element_count(lead) * m, ka}), b);
   } else {
     out = dot(broadcast_to(a, with_matrix(lead, m, ka)), broadcast_to(b, with_matrix(lead, ka, n)));
@@ -220,7 +221,8 @@ Array inner(const Array& a, const Array& b) {
   if (a.dim(-1) != b.dim(-1))
     throw ValueError(cat("inner: the last axes must match, got shapes ", a.shape(), " and ", b.shape()));
   const int64_t last_a[] = {int64_t(a.ndim()) - 1}, last_b[] = {int64_t(b.ndim()) - 1};
-  return tensordot(a, b, last_a, last_b);
+  auto [x, y] = promoted("inner", a, b);
+  return tensordot(x, y, last_a, last_b);
 }
 
 Array outer(const Array& a, const Array& b) { return multiply(reshape(a, {a.size(), 1}), reshape(b, {1, b.size()})); }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import funcnn as fn
 import quantized_oracle as oracle
+from funcnn import _core
 
 DTYPES = {"float32": fn.float32, "float16": fn.float16, "bfloat16": fn.bfloat16}
 
@@ -292,6 +293,98 @@ def test_gradients_of_qqmm_pass_through_the_rounding():
     )
     _, tangent = fn.jvp(lambda x: fn.qqmm(x, *q, mode="mxfp8"), (x,), (x,))
     np.testing.assert_allclose(np.asarray(tangent), np.asarray(x @ rounded(w).T), atol=1e-4)
+
+
+@pytest.fixture
+def with_instruction_sets():
+    """Run a function once for each instruction set of this machine."""
+    best = _core._instruction_set()
+
+    def run(function):
+        for which in ("baseline", "avx2", "avx512", "neon"):
+            try:
+                _core._set_instruction_set(which)
+            except ValueError:  # this machine does not have it
+                continue
+            fn.clear_cache()
+            function()
+
+    yield run
+    _core._set_instruction_set(best)
+    fn.clear_cache()
+
+
+@pytest.mark.parametrize("form", oracle.FORMATS, ids=str)
+def test_all_instruction_sets_agree(form, with_instruction_sets):
+    rng = np.random.default_rng(5)
+    w = rng.normal(size=(37, 384)).astype(np.float32)
+    x, y = rng.normal(size=(7, 384)).astype(np.float32), rng.normal(size=(7, 37)).astype(np.float32)
+    codes, *scales = oracle.quantize(w, form)
+    dense = oracle.dequantize(codes, *scales[:1], scales[1] if len(scales) > 1 else None, form)
+
+    def run():
+        q = fn.quantize(fn.array(w), **oracle.arguments(form))
+        for a, b in zip(q, (codes, *scales), strict=True):
+            np.testing.assert_array_equal(np.asarray(a), b)
+        values = fn.dequantize(*q, **oracle.arguments(form), dtype=fn.float32)
+        np.testing.assert_allclose(np.asarray(values), dense, rtol=1e-6, atol=1e-6)
+        for rows in (1, 2, 3, 7):
+            z = np.asarray(fn.quantized_matmul(fn.array(x[:rows]), *q, **oracle.arguments(form)))
+            np.testing.assert_allclose(z, x[:rows] @ dense.T, atol=1e-4)
+            z = np.asarray(fn.quantized_matmul(fn.array(y[:rows]), *q, transpose=False, **oracle.arguments(form)))
+            np.testing.assert_allclose(z, y[:rows] @ dense, atol=1e-4)
+
+    with_instruction_sets(run)
+
+
+@pytest.mark.parametrize(
+    "form", [("affine", 4, 32), ("affine", 3, 64), ("mxfp4", 4, 32), ("mxfp8", 8, 32), ("nvfp4", 4, 16)]
+)
+@pytest.mark.parametrize("inner", [528, 544, 1040, 1152])
+@pytest.mark.parametrize("rows", [1, 2, 50])
+def test_lengths_between_the_multiples_of_tiles(form, inner, rows):
+    if inner % form[2]:
+        pytest.skip("no whole number of groups")
+    rng = np.random.default_rng(6)
+    for outer in (1, 5, 33, 96):
+        q = fn.quantize(fn.array(rng.normal(size=(outer, inner)).astype(np.float32)), **oracle.arguments(form))
+        for transpose in (True, False):
+            x = rng.normal(size=(rows, inner if transpose else outer)).astype(np.float32)
+            y = np.asarray(fn.quantized_matmul(fn.array(x), *q, transpose=transpose, **oracle.arguments(form)))
+            np.testing.assert_allclose(y, dense_product(x, q, form, transpose), atol=1e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 9])
+def test_matrices_that_leading_axes_broadcast(rows):
+    """Keys of grouped heads: one matrix for several heads of queries."""
+    rng = np.random.default_rng(7)
+    q = fn.quantize(fn.array(rng.normal(size=(2, 3, 1, 10, 64)).astype(np.float32)), group_size=32)
+    x = rng.normal(size=(2, 3, 4, rows, 64)).astype(np.float32)
+    y = np.asarray(fn.quantized_matmul(fn.array(x), *q, group_size=32))
+    np.testing.assert_allclose(y, dense_product(x, q, ("affine", 4, 32), True), atol=1e-4)
+
+
+def test_views_of_quantised_matrices():
+    rng = np.random.default_rng(8)
+    q = fn.quantize(fn.array(rng.normal(size=(4, 12, 64)).astype(np.float32)))
+    x = fn.array(rng.normal(size=(9, 64)).astype(np.float32))[:, None, :]
+    chosen = fn.array(np.sort(rng.integers(0, 4, 9)))
+    half = tuple(a[:, 6:] for a in q)
+    y = np.asarray(fn.gather_qmm(x, *half, rhs_indices=chosen, sorted_indices=True))
+    whole = np.asarray(fn.gather_qmm(x, *q, rhs_indices=chosen))
+    np.testing.assert_allclose(y, whole[..., 6:], atol=1e-5)
+    w = fn.array(rng.normal(size=(4, 64, 6)).astype(np.float32))
+    y = np.asarray(fn.gather_mm(x, w, rhs_indices=chosen, sorted_indices=True))
+    np.testing.assert_allclose(y, np.asarray(x) @ np.asarray(w)[np.asarray(chosen)], atol=1e-4)
+
+
+def test_tiny_numbers():
+    for mode in ("mxfp4", "mxfp8", "nvfp4"):
+        for dtype in DTYPES.values():
+            tiny = fn.array(np.geomspace(1e-40, 1e-35, 64).reshape(2, 32).astype(np.float32)).astype(dtype)
+            values = np.asarray(fn.dequantize(*fn.quantize(tiny, mode=mode), mode=mode, dtype=fn.float32))
+            assert np.isfinite(values).all()
+            assert (np.abs(values) <= 2 * np.asarray(tiny.astype(fn.float32)).max()).all()
 
 
 @pytest.mark.parametrize("rows", [1, 4, 40])

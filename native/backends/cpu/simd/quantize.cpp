@@ -23,60 +23,60 @@ FUNCNN_INLINE float rounded(float x) {
   return float(T(x));
 }
 
-// Codes of `bits` bits to words, lowest bits first.
+// Codes of `bits` bits to words, lowest bits first; `count` is a multiple of 8.
 void pack(const uint8_t* codes, int count, int bits, uint32_t* words) {
-  uint64_t run = 0;
-  int filled = 0;
-  for (int i = 0; i < count; ++i) {
-    run |= uint64_t(codes[i]) << filled;
-    filled += bits;
-    if (filled >= 32) {
-      *words++ = uint32_t(run);
-      run >>= 32;
-      filled -= 32;
-    }
+  uint8_t out[kLongest + 8];
+  uint8_t* at = out;
+  for (int i = 0; i < count; i += 8, at += bits) {
+    // Eight bytes close up: neighbours, pairs of them, fours.
+    uint64_t x;
+    std::memcpy(&x, codes + i, 8);
+    x = (x & 0x00ff00ff00ff00ffu) | ((x & 0xff00ff00ff00ff00u) >> (8 - bits));
+    x = (x & 0x0000ffff0000ffffu) | ((x & 0xffff0000ffff0000u) >> (16 - 2 * bits));
+    x = (x & 0x00000000ffffffffu) | ((x & 0xffffffff00000000u) >> (32 - 4 * bits));
+    std::memcpy(at, &x, 8);
   }
+  std::memcpy(words, out, size_t(count * bits / 8));
 }
 
-void unpack(const uint32_t* words, int count, int bits, uint8_t* codes) {
-  uint64_t run = 0;
-  int left = 0;
-  for (int i = 0; i < count; ++i) {
-    if (left < bits) {
-      run |= uint64_t(*words++) << left;
-      left += 32;
-    }
-    codes[i] = uint8_t(run & ((1u << bits) - 1));
-    run >>= bits;
-    left -= bits;
-  }
-}
-
-// The smallest and largest number; NaN is passed over and told.
+// The smallest and largest number, which mean nothing where there is a NaN.
 struct Range {
   float low, high;
   bool nan;
 };
+#if defined(FUNCNN_VECTORS)
+template <class F>
+FUNCNN_INLINE float across(F32 v, F pick) {
+  float lanes[kLanes];
+  store(lanes, v);
+#pragma GCC unroll 8
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; ++l) lanes[l] = pick(lanes[l], lanes[l + half]);
+  return lanes[0];
+}
 Range range_of(const float* x, int n) {
-  constexpr int lanes = 16;
-  float low[lanes], high[lanes];
-  uint32_t nan[lanes] = {};
-  for (int l = 0; l < lanes; ++l) low[l] = std::numeric_limits<float>::infinity(), high[l] = -low[l];
-  for (int i = 0; i < n; i += lanes)
-    for (int l = 0; l < lanes; ++l) {
-      float v = x[i + l];
-      low[l] = v < low[l] ? v : low[l];
-      high[l] = v > high[l] ? v : high[l];
-      nan[l] |= uint32_t(v != v);
-    }
-  Range out{low[0], high[0], nan[0] != 0};
-  for (int l = 1; l < lanes; ++l) {
-    out.low = low[l] < out.low ? low[l] : out.low;
-    out.high = high[l] > out.high ? high[l] : out.high;
-    out.nan |= nan[l] != 0;
+  F32 low = load(x), high = low;
+  I32 nan = low != low;
+  for (int i = kLanes; i < n; i += kLanes) {
+    F32 v = load(x + i);
+    low = v < low ? v : low;
+    high = v > high ? v : high;
+    nan |= v != v;
+  }
+  return {across(low, [](float a, float b) { return b < a ? b : a; }),
+          across(high, [](float a, float b) { return b > a ? b : a; }), any(U32(nan))};
+}
+#else
+Range range_of(const float* x, int n) {
+  Range out{x[0], x[0], false};
+  for (int i = 0; i < n; ++i) {
+    out.low = x[i] < out.low ? x[i] : out.low;
+    out.high = x[i] > out.high ? x[i] : out.high;
+    out.nan |= x[i] != x[i];
   }
   return out;
 }
+#endif
 
 // Rounds half to even; MLX's rule for scale and bias, which makes the end of the range of larger magnitude exact.
 void affine_codes(const float* x, int n, int bits, uint8_t* codes, float& scale, float& bias) {
@@ -116,13 +116,9 @@ struct Scaled {
 };
 template <class T>
 Scaled scaled_group(const QuantFormat& format, const float* x, float global) {
-  float top = 0;
-  bool finite = true;
-  for (int i = 0; i < format.group; ++i) {
-    float a = std::fabs(x[i]);
-    top = a > top ? a : top;
-    finite &= a <= std::numeric_limits<float>::max();
-  }
+  Range r = range_of(x, format.group);
+  float top = std::max(0.0f, std::max(-r.low, r.high));
+  bool finite = !r.nan && top <= std::numeric_limits<float>::max();
   bool e4m3 = format.mode == QuantMode::nvfp4;
   if (!finite) return {uint8_t(e4m3 ? 0x7f : 0xff), 1, 1, true};
   float scale = rounded<T>(top / (format.bits == 8 ? 448.0f : 6.0f));
@@ -173,6 +169,22 @@ void quantize(const QuantFormat& format, const T* from, int64_t count, float glo
     pack(codes, n, format.bits, words);
   }
 }
+
+#if !defined(FUNCNN_VECTORS)
+void unpack(const uint32_t* words, int count, int bits, uint8_t* codes) {
+  uint64_t run = 0;
+  int left = 0;
+  for (int i = 0; i < count; ++i) {
+    if (left < bits) {
+      run |= uint64_t(*words++) << left;
+      left += 32;
+    }
+    codes[i] = uint8_t(run & ((1u << bits) - 1));
+    run >>= bits;
+    left -= bits;
+  }
+}
+#endif
 
 // The numbers that a group's codes stand for, before scaling.
 void code_values(Code code, const uint32_t* words, int n, float* x) {

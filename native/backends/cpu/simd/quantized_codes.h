@@ -138,6 +138,9 @@ FUNCNN_INLINE void note_nan(U32 w, U32& seen) {
 }
 FUNCNN_INLINE bool any(U32 x) {
   uint32_t all = 0;
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask(__m512i(x), __m512i(x)) != 0;
+#endif
   for (int i = 0; i < kLanes; ++i) all |= x[i];
   return all != 0;
 }
