@@ -111,6 +111,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "patterns",
         "cross_entropy",
         "gemm",
+        "qmatvec",
         "linalg",
         "conv",
         "fft",
