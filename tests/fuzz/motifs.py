@@ -164,6 +164,21 @@ def attention(b: Builder) -> int:
     k = b.new_input((n, keys, width), b.dtype(x))
     v = k if c.chance(0.3) else b.new_input((n, keys, b.dim()), b.dtype(x))
     return b.one("attention", x, k, v, causal=c.chance(0.5))
+def chosen(b: Builder) -> int:
+    """Products of matrices with some of others."""
+    c = b.choices
+    x = b.pick(lambda v: len(v.shape) == 3 and v.dtype in FLOATS and min(v.shape) > 0)
+    n, rows, inner = b.shape(x)
+    count, columns = c.integer(1, 3), b.dim()
+    moderate(b, n * rows, inner, columns)
+    numbers = tuple(c.integer(-count, count - 1) for _ in range(n))
+    return b.one("gather_mm", x, b.new_input((count, inner, columns), b.dtype(x)), rhs_indices=numbers)
+
+
+def hadamard(b: Builder) -> int:
+    x = b.pick(lambda v: len(v.shape) > 1 and v.dtype in FLOATS and v.shape[-1] & (v.shape[-1] - 1) == 0 < v.shape[-1])
+    moderate(b, math.prod(b.shape(x)[:-1]), b.shape(x)[-1], b.shape(x)[-1])
+    return b.one("hadamard_transform", x, scale=1.0)
 
 
 def dense(b: Builder) -> int:
@@ -312,6 +327,7 @@ SMOOTH: tuple[Callable[[Builder], int], ...] = (
     any_unary, any_unary, any_binary, any_binary, any_binary, masked, where,
     transpose, reshape, broadcast, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
     reduce, reduce, order, running, matmul, matmul, conv, attention, dense, crossed, take, take_along, scatter, scatter,
+    reduce, reduce, order, running, matmul, matmul, conv, chosen, hadamard, dense, crossed, take, take_along, scatter, scatter,
     softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (

@@ -403,6 +403,8 @@ OPS: dict[str, Op] = {
     "matmul": lambda a, b: red.einsum("...ij,...jk->...ik", a, b),
     "conv1d": red.conv1d,
     "attention": attention,
+    "gather_mm": red.gather_mm,
+    "hadamard_transform": red.hadamard_transform,
     "take": take,
     "take_along_axis": take_along,
     "at_index": lambda x, i, v, mode, axis: put(x, i, mode, v, axis),

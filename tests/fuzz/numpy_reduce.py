@@ -237,3 +237,14 @@ def conv1d(x: Values, weight: Values, stride: int, padding: int) -> Values:
         return seen.swapaxes(2, 3).reshape(*seen.shape[:2], -1)
 
     return einsum("...ij,...jk->...ik", x.move(windows), weight.move(lambda a: a.reshape(outs, -1).T))
+
+
+def gather_mm(a: Values, b: Values, rhs_indices: tuple[int, ...]) -> Values:
+    return einsum("...ij,...jk->...ik", a, b.move(lambda x: x[list(rhs_indices)]))
+
+
+def hadamard_transform(x: Values, scale: float) -> Values:
+    """The product with Sylvester's matrix: entries are -1 where row and column number share an odd number of bits."""
+    n = x.x.shape[-1]
+    shared = np.array([[(i & j).bit_count() % 2 for j in range(n)] for i in range(n)], np.float64)
+    return einsum("...ij,...jk->...ik", x, Values(scale * (1 - 2 * shared), x.dtype))
