@@ -322,6 +322,20 @@ def test_large_matrices(n, dtype):
     close((v * w) @ adjoint(v), positive, dtype, 10)
 
 
+@pytest.mark.parametrize("shape", [(400, 270), (270, 400), (300, 256)])
+@pytest.mark.parametrize("mode", ["reduced", "complete"])
+def test_large_matrices_that_are_not_square(shape, mode):
+    x = normal(*shape)
+    a, m = array(x), shape[0] if mode == "complete" else min(shape)
+    q, r = (np.asarray(v) for v in linalg.qr(a, mode=mode))
+    assert (q.shape, r.shape) == ((shape[0], m), (m, shape[1]))
+    close(q @ r, x, "float32", 30)
+    close(adjoint(q) @ q, np.eye(m), "float32")
+    p, lower, upper = (np.asarray(v) for v in linalg.lu(a))
+    close(lower[p] @ upper, x, "float32", 30)
+    assert np.abs(lower).max() <= 1
+
+
 # ---- extremes
 
 

@@ -46,4 +46,12 @@ Int gesdd(char job, Int m, Int n, T* a, Int ld, Real<T>* s, T* u, Int ldu, T* vh
 template <class T>
 Int geev(Int n, T* a, Int ld, std::complex<Real<T>>* w, std::complex<Real<T>>* v);
 
+// The same as getrf, geqrf and orgqr, on as many threads as pay off.
+template <class T>
+Int getrf_shared(Int m, Int n, T* a, Int ld, Int* pivots);
+template <class T>
+void geqrf_shared(Int m, Int n, T* a, Int ld, T* tau);
+template <class T>
+void orgqr_shared(Int m, Int n, Int k, T* a, Int ld, const T* tau);
+
 }  // namespace funcnn::cpu::lapack

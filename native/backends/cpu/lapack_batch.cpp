@@ -1,5 +1,6 @@
 #include "backends/cpu/lapack_batch.h"
 
+#include <atomic>
 #include <bit>
 
 #include "base/linalg_error.h"
@@ -118,28 +119,32 @@ bool finite(const T* from, const Matrices& m, Part part) {
   return bad == 0;
 }
 
+namespace {
+
+// Rows [begin, end) of load.
 template <class T>
-bool load(const T* from, const Matrices& m, Part part, T* to, int64_t to_row, int64_t to_column) {
+bool load_rows(const T* from, const Matrices& m, Part part, T* to, int64_t to_row, int64_t to_column, int64_t begin,
+               int64_t end) {
   decltype(odd(T())) bad = 0;
   if (m.column_step == 1 && to_column == 1) {
-    for (int64_t i = 0; i < m.rows; ++i) {
-      auto [begin, end] = range_of(part, i, m.columns);
+    for (int64_t i = begin; i < end; ++i) {
+      auto [first, last] = range_of(part, i, m.columns);
       const T* x = from + i * m.row_step;
       T* y = to + i * to_row;
-      for (int64_t j = begin; j < end; ++j) {
+      for (int64_t j = first; j < last; ++j) {
         bad |= odd(x[j]);
         y[j] = x[j];
       }
     }
     return bad == 0;
   }
-  for (int64_t i0 = 0; i0 < m.rows; i0 += kTile)
+  for (int64_t i0 = begin; i0 < end; i0 += kTile)
     for (int64_t j0 = 0; j0 < m.columns; j0 += kTile)
-      for (int64_t i = i0; i < std::min(i0 + kTile, m.rows); ++i) {
-        auto [begin, end] = range_of(part, i, m.columns);
+      for (int64_t i = i0; i < std::min(i0 + kTile, end); ++i) {
+        auto [first, last] = range_of(part, i, m.columns);
         const T* x = from + i * m.row_step;
         T* y = to + i * to_row;
-        for (int64_t j = std::max(begin, j0); j < std::min(end, j0 + kTile); ++j) {
+        for (int64_t j = std::max(first, j0); j < std::min(last, j0 + kTile); ++j) {
           bad |= odd(x[j * m.column_step]);
           y[j * to_column] = x[j * m.column_step];
         }
@@ -147,12 +152,33 @@ bool load(const T* from, const Matrices& m, Part part, T* to, int64_t to_row, in
   return bad == 0;
 }
 
+// Run body(begin, end) over rows in whole tiles.
+template <class Body>
+void over_rows(int64_t rows, int64_t columns, Body&& body) {
+  constexpr int64_t kElements = 1 << 16;  // that a thread takes at least
+  parallel_for((rows + kTile - 1) / kTile, std::max<int64_t>(1, kElements / (kTile * std::max<int64_t>(columns, 1))),
+               [&](int64_t begin, int64_t end) { body(begin * kTile, std::min(end * kTile, rows)); });
+}
+
+}  // namespace
+
+template <class T>
+bool load(const T* from, const Matrices& m, Part part, T* to, int64_t to_row, int64_t to_column) {
+  std::atomic<bool> fine{true};
+  over_rows(m.rows, m.columns, [&](int64_t begin, int64_t end) {
+    if (!load_rows(from, m, part, to, to_row, to_column, begin, end)) fine.store(false, std::memory_order_relaxed);
+  });
+  return fine;
+}
+
 template <class T>
 void store_rows(const T* columns, int64_t ld, int64_t m, int64_t n, T* rows) {
-  for (int64_t i0 = 0; i0 < m; i0 += kTile)
-    for (int64_t j0 = 0; j0 < n; j0 += kTile)
-      for (int64_t i = i0; i < std::min(i0 + kTile, m); ++i)
-        for (int64_t j = j0; j < std::min(j0 + kTile, n); ++j) rows[i * n + j] = columns[j * ld + i];
+  over_rows(m, n, [&](int64_t begin, int64_t end) {
+    for (int64_t i0 = begin; i0 < end; i0 += kTile)
+      for (int64_t j0 = 0; j0 < n; j0 += kTile)
+        for (int64_t i = i0; i < std::min(i0 + kTile, end); ++i)
+          for (int64_t j = j0; j < std::min(j0 + kTile, n); ++j) rows[i * n + j] = columns[j * ld + i];
+  });
 }
 
 #define INSTANTIATE(T)                                                       \

@@ -66,6 +66,10 @@ bool finite(const T* from, const Matrices& m, Part part);
 template <class T>
 void store_rows(const T* columns, int64_t ld, int64_t m, int64_t n, T* rows);
 
+// How far columns of this length should lie apart: not a power of two, where elements beside each other would meet in
+// the same places of the caches.
+inline int64_t apart(int64_t length) { return length >= 256 && length % 64 == 0 ? length + 16 : length; }
+
 // Uninitialised memory for as long as a kernel runs.
 template <class T>
 class Room {

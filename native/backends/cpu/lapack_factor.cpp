@@ -117,16 +117,16 @@ std::unique_ptr<Kernel> make_lu_factor(const Primitive& primitive, std::span<con
   return visit_lapack_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = of(primitive).op()](std::span<std::byte* const> at) {
-      int64_t m = a.rows, n = a.columns, k = std::min(m, n);
+      int64_t m = a.rows, n = a.columns, k = std::min(m, n), ld = apart(m);
       Faults faults;
       over_batch(a.count, double(m) * double(n) * double(k), [&](int64_t begin, int64_t end) {
-        Room<T> columns(m * n);
+        Room<T> columns(ld * n);
         Room<Int> pivots(k);
         for (int64_t i = begin; i < end; ++i) {
-          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, columns.get(), 1, m);
+          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, columns.get(), 1, ld);
           if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-          if (k > 0) lapack::getrf(Int(m), Int(n), columns.get(), Int(m), pivots.get());
-          store_rows(columns.get(), m, m, n, out<T>(at[1]) + i * m * n);
+          if (k > 0) lapack::getrf_shared(Int(m), Int(n), columns.get(), Int(ld), pivots.get());
+          store_rows(columns.get(), ld, m, n, out<T>(at[1]) + i * m * n);
           order_of(pivots, m, k, out<uint32_t>(at[2]) + i * k, out<uint32_t>(at[3]) + i * m);
         }
       });
@@ -276,21 +276,21 @@ std::unique_ptr<Kernel> make_qr(const Primitive& primitive, std::span<const Layo
   return visit_lapack_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = p.op(), complete = p.complete()](std::span<std::byte* const> at) {
-      int64_t m = a.rows, n = a.columns, k = std::min(m, n), width = complete ? m : k;
+      int64_t m = a.rows, n = a.columns, k = std::min(m, n), width = complete ? m : k, ld = apart(m);
       Faults faults;
       over_batch(a.count, 4 * double(m) * double(n) * double(k), [&](int64_t begin, int64_t end) {
-        Room<T> columns(m * std::max(n, width)), tau(k);
+        Room<T> columns(ld * std::max(n, width)), tau(k);
         for (int64_t i = begin; i < end; ++i) {
           T *q = out<T>(at[1]) + i * m * width, *r = out<T>(at[2]) + i * width * n;
-          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, columns.get(), 1, m);
+          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, columns.get(), 1, ld);
           if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-          if (k > 0) lapack::geqrf(Int(m), Int(n), columns.get(), Int(m), tau.get());
+          if (k > 0) lapack::geqrf_shared(Int(m), Int(n), columns.get(), Int(ld), tau.get());
           for (int64_t row = 0; row < width; ++row)
-            for (int64_t j = 0; j < n; ++j) r[row * n + j] = j >= row ? columns[j * m + row] : T(0);
+            for (int64_t j = 0; j < n; ++j) r[row * n + j] = j >= row ? columns[j * ld + row] : T(0);
           if (width == 0) continue;
-          if (width > n) std::fill(columns.get() + n * m, columns.get() + width * m, T(0));
-          lapack::orgqr(Int(m), Int(width), Int(k), columns.get(), Int(m), tau.get());
-          store_rows(columns.get(), m, m, width, q);
+          if (width > n) std::fill(columns.get() + n * ld, columns.get() + width * ld, T(0));
+          lapack::orgqr_shared(Int(m), Int(width), Int(k), columns.get(), Int(ld), tau.get());
+          store_rows(columns.get(), ld, m, width, q);
         }
       });
       faults.raise(op, a);
