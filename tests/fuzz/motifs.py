@@ -24,6 +24,7 @@ from .motifs_places import (
     split,
     squeeze,
     stack,
+    strided,
     take,
     take_along,
     transpose,
@@ -328,6 +329,8 @@ SMOOTH: tuple[Callable[[Builder], int], ...] = (
     transpose, reshape, broadcast, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
     reduce, reduce, order, running, matmul, matmul, conv, attention, dense, crossed, take, take_along, scatter, scatter,
     reduce, reduce, order, running, matmul, matmul, conv, chosen, hadamard, dense, crossed, take, take_along, scatter, scatter,
+    transpose, reshape, broadcast, strided, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
+    reduce, reduce, order, running, matmul, matmul, conv, dense, crossed, take, take_along, scatter, scatter,
     softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (

@@ -61,6 +61,25 @@ def flip(b: Builder) -> int:
     return b.one("flip", v, axis=tuple(axes))
 
 
+def strided(b: Builder) -> int:
+    c = b.choices
+    v = b.pick(lambda v: v.x.size > 0)
+    size = math.prod(b.shape(v))
+    shape: list[int] = []
+    strides: list[int] = []
+    low = high = 0
+    for _ in range(c.integer(1, 3)):
+        length, stride = b.dim(), c.integer(-4, 4)
+        reach = max(length - 1, 0) * stride
+        if high - low + abs(reach) >= size or math.prod([*shape, length]) > b.scale.limit:
+            length, stride, reach = 1, 1, 0
+        shape.append(length)
+        strides.append(stride)
+        low, high = low + min(reach, 0), high + max(reach, 0)
+    offset = c.integer(-low, size - 1 - high)
+    return b.one("as_strided", v, shape=tuple(shape), strides=tuple(strides), offset=offset)
+
+
 def expand(b: Builder) -> int:
     v = b.pick(lambda v: len(v.shape) < 4)
     return b.one("expand_dims", v, axis=b.choices.integer(0, len(b.shape(v))))

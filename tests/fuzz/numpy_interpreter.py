@@ -85,6 +85,17 @@ def join(f: Callable[[list[np.ndarray]], np.ndarray], *vs: Values) -> Values:
     return Values(f([v.x for v in vs]), dtype, e)
 
 
+def strided(a: np.ndarray, shape: Sequence[int], strides: Sequence[int], offset: int) -> np.ndarray:
+    places = np.full(shape, offset)
+    for axis, stride in enumerate(strides):
+        along = [1] * len(shape)
+        along[axis] = shape[axis]
+        places += stride * np.arange(shape[axis]).reshape(along)
+    if places.size and (places.min() < 0 or places.max() >= a.size):
+        raise ValueError("outside the array")
+    return a.ravel()[places] if places.size else np.zeros(shape, a.dtype)
+
+
 def pad(v: Values, widths: Sequence[tuple[int, int]], mode: str, value: Any = 0) -> Values:
     if mode == "edge":
         return v.move(lambda a: np.pad(a, widths, "edge"))
@@ -367,6 +378,7 @@ OPS: dict[str, Op] = {
     "transpose": lambda v, axes: v.move(lambda a: np.transpose(a, axes)),
     "reshape": lambda v, shape: v.move(lambda a: np.reshape(a, shape)),
     "broadcast_to": lambda v, shape: v.move(lambda a: np.broadcast_to(a, shape)),
+    "as_strided": lambda v, shape, strides, offset: v.move(lambda a: strided(a, shape, strides, offset)),
     "flip": lambda v, axis: v.move(lambda a: np.flip(a, axis)),
     "expand_dims": lambda v, axis: v.move(lambda a: np.expand_dims(a, axis)),
     "squeeze": lambda v, axis: v.move(lambda a: np.squeeze(a, axis)),
