@@ -84,6 +84,11 @@ def test_linear_algebra(name):
     check_signature(getattr(fn.linalg, name), signatures.LINALG[name])
 
 
+@pytest.mark.parametrize("name", signatures.FFT)
+def test_fourier_transforms(name):
+    check_signature(getattr(fn.fft, name), signatures.FFT[name])
+
+
 @pytest.mark.parametrize("name", signatures.METHODS)
 def test_methods(name):
     check_signature(getattr(fn.array, name), signatures.METHODS[name], method=True)

@@ -1,5 +1,6 @@
 """The special cases of the array API standard, line by line of its tables, over a grid of operands."""
 
+import cmath
 import itertools
 import math
 import operator
@@ -184,3 +185,65 @@ def test_complex(name, line):
         if name != "sign" and not (math.isnan(a) or math.isnan(b)):
             assert close(mirrored.real, value.real, 1e-6, re_signed), (a, -b, mirrored)
             assert close(mirrored.imag, -value.imag, 1e-6, im_signed), (a, -b, mirrored)
+
+
+# Of these the standard says what they are made of.
+ROTATED = {
+    "asin": ("asinh", -1j),
+    "atan": ("atanh", -1j),
+    "cos": ("cosh", 1),
+    "sin": ("sinh", -1j),
+    "tan": ("tanh", -1j),
+}
+
+
+def times(z: complex, unit: complex) -> complex:
+    """The product with 1, j or -j, which moves and negates the parts and nothing else."""
+    return {1: z, 1j: complex(-z.imag, z.real), -1j: complex(z.imag, -z.real)}[unit]
+
+
+@pytest.mark.parametrize("name", ROTATED)
+def test_functions_made_of_others(name):
+    other, unit = ROTATED[name]
+    z = [complex(a, b) for a, b in itertools.product(GRID, repeat=2)]
+    got = getattr(fn, name)(fn.array(np.array(z, np.complex64))).tolist()
+    made = getattr(fn, other)(fn.array(np.array([times(x, 1j) for x in z], np.complex64))).tolist()
+    for x, value, rotated in zip(z, got, made, strict=True):
+        want = times(rotated, unit)
+        for part, wanted in ((value.real, want.real), (value.imag, want.imag)):
+            # Beside NaN the sign of zero and of infinity is open.
+            signed = not (math.isnan(x.real) or math.isnan(x.imag) or math.isinf(x.real) or math.isinf(x.imag))
+            assert close(part, wanted, 2e-6, signed), (x, value, want)
+
+
+def test_tangents_of_infinities_have_the_sign_of_the_real_part():
+    for x in (0.3, 1.7, 3.0):  # sin(2 x), to which C leaves it, changes its sign
+        for a in (x, -x):
+            got = fn.tan(fn.array(np.array([complex(a, math.inf), complex(a, -math.inf)], np.complex64))).tolist()
+            assert [z.imag for z in got] == [1, -1]
+            assert [z.real for z in got] == [0, 0] and [sign(z.real) for z in got] == [sign(a)] * 2
+
+
+CUTS = {
+    # Where the cut lies, and values on its sides: above or to the right (a zero with a plus sign), below or to the left.
+    "sqrt": (lambda t, zero: complex(-t, zero), lambda z: z**0.5),
+    "log": (lambda t, zero: complex(-t, zero), cmath.log),
+    "acos": (lambda t, zero: complex(1 + t, zero), cmath.acos),
+    "asin": (lambda t, zero: complex(1 + t, zero), cmath.asin),
+    "atan": (lambda t, zero: complex(zero, 1 + t), cmath.atan),
+    "acosh": (lambda t, zero: complex(1 - t, zero), cmath.acosh),
+    "asinh": (lambda t, zero: complex(zero, 1 + t), cmath.asinh),
+    "atanh": (lambda t, zero: complex(1 + t, zero), cmath.atanh),
+    "log1p": (lambda t, zero: complex(-1 - t, zero), lambda z: cmath.log(1 + z)),
+}
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_branch_cuts(name):
+    at, oracle = CUTS[name]
+    for t in (0.5, 1.0, 7.0):
+        for zero in (0.0, -0.0):
+            z = at(t, zero)
+            near = at(t, math.copysign(1e-9, zero))
+            got = getattr(fn, name)(fn.array(np.array(z, np.complex64))).item()
+            assert abs(got - oracle(near)) < 1e-5 * abs(got) + 1e-6, (z, got, oracle(near))

@@ -266,6 +266,10 @@ W tanh(W z) {
     return {std::copysign(1.0, z.real()), std::copysign(0.0, z.imag())};
   return std::tanh(z);
 }
+W tan(W z) {
+  W t = tanh(W(-z.imag(), z.real()));
+  return {t.imag(), -t.real()};
+}
 W log1p(W z) {
   double x = z.real(), y = z.imag();
   if (std::fabs(x) > 0.5 || std::fabs(y) > 0.5) return std::log(1.0 + z);
@@ -292,6 +296,7 @@ void add_complex(Table& t) {
   FUNCNN_COMPLEX(expm1, Z(expm1(W(a))));
   FUNCNN_COMPLEX(log1p, Z(log1p(W(a))));
   FUNCNN_COMPLEX(tanh, Z(tanh(W(a))));
+  FUNCNN_COMPLEX(tan, Z(tan(W(a))));
   FUNCNN_COMPLEX(sigmoid, Z(sigmoid(W(a))));
   FUNCNN_WIDE(sqrt, sqrt);
   FUNCNN_WIDE(exp, exp);
@@ -299,7 +304,6 @@ void add_complex(Table& t) {
   FUNCNN_WIDE(log10, log10);
   FUNCNN_WIDE(sin, sin);
   FUNCNN_WIDE(cos, cos);
-  FUNCNN_WIDE(tan, tan);
   FUNCNN_WIDE(sinh, sinh);
   FUNCNN_WIDE(cosh, cosh);
   FUNCNN_WIDE(arcsin, asin);

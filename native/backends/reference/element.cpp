@@ -153,6 +153,10 @@ double function(Opcode op, double x) {
 }
 
 Wide function(Opcode op, Wide x) {
+  if (op == Opcode::tan) {
+    Wide t = function(Opcode::tanh, Wide(-x.imag(), x.real()));
+    return {t.imag(), -t.real()};
+  }
   if (op != Opcode::tanh) {
     if (auto y = shared_function(op, x)) return *y;
   }
