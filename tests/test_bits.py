@@ -26,7 +26,7 @@ def test_signs_and_neighbours(dtype, data):
     got, want = np.asarray(fn.copysign(a, b)), np.copysign(x, y)
     np.testing.assert_array_equal(got, want)
     np.testing.assert_array_equal(np.signbit(got), np.signbit(want))
-    got, want = np.asarray(fn.nextafter(a, b)), np.nextafter(x, y)
+    got, want = np.asarray(fn.nextafter(a, b)), np.where(x == y, y, np.nextafter(x, y))
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
     np.testing.assert_array_equal(got.view(bits)[~np.isnan(got)], want.view(bits)[~np.isnan(want)])
 
@@ -41,6 +41,18 @@ def test_hypot(dtype, data):
     eps, least = np.finfo(dtype).eps, np.finfo(dtype).smallest_subnormal
     np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
     np.testing.assert_allclose(got, want, rtol=(1 if dtype == "float64" else 0.5) * 2 * eps, atol=2 * least)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_neighbours_at_the_edges(dtype):
+    info = np.finfo(dtype)
+    edges = np.array([0, info.smallest_subnormal, info.tiny, 1, info.max, np.inf], dtype)
+    edges = np.concatenate([edges, -edges])
+    x, y = (grid.ravel() for grid in np.meshgrid(edges, edges))
+    got = np.asarray(fn.nextafter(fn.asarray(x), fn.asarray(y)))
+    with np.errstate(over="ignore"):
+        want = np.where(x == y, y, np.nextafter(x, y))  # of equal zeros NumPy returns either
+    np.testing.assert_array_equal(got.view(FLOATS[dtype]), want.view(FLOATS[dtype]))
 
 
 def test_neighbours_of_half_precision():

@@ -137,8 +137,8 @@ def nextafter(x1: ArrayLike, x2: ArrayLike, /) -> array:
     found = _core.where(x == 0, least, (bits + step).view(x.dtype))
     found = _core.where(_core.isnan(x) | _core.isnan(y), x + y, _core.where(x == y, y, found))
     found, start = _core.stop_gradient(found), _core.stop_gradient(x)
-    # The gap between neighbours is exact; beside it the start carries its derivative.
-    moves = _core.isfinite(found) & _core.isfinite(start) & (found != start)
+    # The gap between neighbours is exact; beside it the start carries its derivative. Sums would lose the sign of zero.
+    moves = _core.isfinite(found) & _core.isfinite(start) & (found != start) & (found != 0)
     return _core.where(moves, x + (found - start), found)
 
 

@@ -76,6 +76,7 @@ CHOICES = [
         errors=(
             (lambda: fn.repeat(fn.ones(3), [1, 2]), ValueError, "for each of 3 places along axis 0, got 2"),
             (lambda: fn.repeat(fn.ones(2), [1, -2]), ValueError, "must not be negative, got -2"),
+            (lambda: fn.repeat(fn.ones(2), [2**62, 2**62]), ValueError, "more elements than an array can have"),
             (lambda: fn.repeat(fn.ones(2), [0.5, 1.0]), TypeError, "must be an integer or a vector of integers"),
             (
                 lambda: fn.compile(lambda n: fn.repeat(fn.ones(2), n))(fn.array([1, 2])),
