@@ -165,6 +165,8 @@ def attention(b: Builder) -> int:
     k = b.new_input((n, keys, width), b.dtype(x))
     v = k if c.chance(0.3) else b.new_input((n, keys, b.dim()), b.dtype(x))
     return b.one("attention", x, k, v, causal=c.chance(0.5))
+
+
 def chosen(b: Builder) -> int:
     """Products of matrices with some of others."""
     c = b.choices
@@ -326,11 +328,9 @@ def stop(b: Builder) -> int:
 
 SMOOTH: tuple[Callable[[Builder], int], ...] = (
     any_unary, any_unary, any_binary, any_binary, any_binary, masked, where,
-    transpose, reshape, broadcast, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
-    reduce, reduce, order, running, matmul, matmul, conv, attention, dense, crossed, take, take_along, scatter, scatter,
-    reduce, reduce, order, running, matmul, matmul, conv, chosen, hadamard, dense, crossed, take, take_along, scatter, scatter,
     transpose, reshape, broadcast, strided, flip, expand, squeeze, index, concatenate, stack, pad, split, repeat, triangle,
-    reduce, reduce, order, running, matmul, matmul, conv, dense, crossed, take, take_along, scatter, scatter,
+    reduce, reduce, order, running, matmul, matmul, conv, attention, chosen, hadamard, dense, crossed, take, take_along,
+    scatter, scatter,
     softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (
