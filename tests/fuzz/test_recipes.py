@@ -57,7 +57,7 @@ def test_many_recipes_have_other_sizes() -> None:
 
 def test_every_operation_occurs() -> None:
     seen: set[str] = set()
-    for seed in range(1500):
+    for seed in range(2500):
         seen.update(operations(seeded(seed)[0]))
     assert set(numpy_interpreter.OPS) - seen == set()
 
