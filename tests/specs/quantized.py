@@ -205,10 +205,43 @@ def _refusals() -> tuple[tuple[Any, type[BaseException], str], ...]:
     )
 
 
+def _rounded(form: tuple[str, int, int], x: np.ndarray) -> np.ndarray:
+    """What the codes of x stand for."""
+    return oracle.dequantize(*oracle.quantize(x.astype(np.float32), form), None, form)
+
+
+def _both_rounded(form: tuple[str, int, int]) -> list[Op]:
+    """Their derivatives pass through the rounding, so no differences agree with them: test_quantized.py has them."""
+    options, k = oracle.arguments(form), 2 * form[2]
+    return [
+        op(
+            f"qqmm[{form[0]}]",
+            lambda x, w: fn.qqmm(x, w, **options),
+            lambda x, w: _rounded(form, x) @ _rounded(form, w).T,
+            (In((2, 3, k)), In((5, k))),
+            (In((k,)), In((1, k))),
+            (In((0, k)), In((4, k))),
+            dtypes=("float32",),
+            differentiable=False,
+            tolerance=4.0 * k,
+        ),
+        op(
+            f"gather_qqmm[{form[0]}]",
+            lambda x, w: fn.gather_qqmm(x, w, rhs_indices=[1, 0, 1], **options),
+            lambda x, w: _rounded(form, x) @ np.swapaxes(_rounded(form, w), -1, -2)[[1, 0, 1]],
+            (In((3, 2, k)), In((2, 5, k))),
+            dtypes=("float32",),
+            differentiable=False,
+            tolerance=4.0 * k,
+        ),
+    ]
+
+
 _FEW = [("affine", 4, 64), ("affine", 3, 32), ("affine", 8, 128), ("mxfp4", 4, 32), ("mxfp8", 8, 32), ("nvfp4", 4, 16)]
 
 ROWS: list[Op] = [
     *(row for form in _FEW for row in _products(form)),
+    *(row for form in oracle.FORMATS if form[0] != "affine" for row in _both_rounded(form)),
     *(_dequantized(form) for form in oracle.FORMATS),
     *(_quantized(form, which) for form in oracle.FORMATS for which in range(3 if form[0] == "affine" else 2)),
     op(
