@@ -104,6 +104,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "logcumsumexp": lambda x, axis, reverse, inclusive: fn.logcumsumexp(x, axis, reverse=reverse, inclusive=inclusive),
     "einsum": lambda a, b, spec: fn.einsum(spec, a, b),
     "attention": attention,
+    "fourier": lambda x, name, axis: getattr(fn.fft, name)(x, axis=axis),
     "searchsorted": lambda s, v, side: fn.searchsorted(s, v, side=side),
     "at_index": lambda x, i, v, mode, axis: at(x, (slice(None),) * axis + (i,), mode, v),
     "at_pair": lambda x, i, j, v, mode: at(x, (i, j), mode, v),

@@ -182,6 +182,14 @@ def hadamard(b: Builder) -> int:
     x = b.pick(lambda v: len(v.shape) > 1 and v.dtype in FLOATS and v.shape[-1] & (v.shape[-1] - 1) == 0 < v.shape[-1])
     moderate(b, math.prod(b.shape(x)[:-1]), b.shape(x)[-1], b.shape(x)[-1])
     return b.one("hadamard_transform", x, scale=1.0)
+def fourier(b: Builder) -> int:
+    c = b.choices
+    v = b.pick(lambda v: len(v.shape) > 0 and min(v.shape) > 0 and v.dtype in INEXACT)
+    axis, real = c.integer(0, len(b.shape(v)) - 1), b.dtype(v) != "complex64"
+    name = c.pick(("fft", "ifft", "rfft") if real else ("fft", "ifft", "irfft"))
+    if name == "irfft" and b.shape(v)[axis] < 2:
+        raise Rejected("no even length")
+    return b.one("fourier", v, name=name, axis=axis)
 
 
 def dense(b: Builder) -> int:
@@ -334,6 +342,6 @@ SMOOTH: tuple[Callable[[Builder], int], ...] = (
     softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (
-    *SMOOTH, any_binary, cast, cast, round_trip, argreduce, searchsorted, draw, source, optimiser, complex_numbers, stop,
+    *SMOOTH, any_binary, cast, cast, round_trip, argreduce, searchsorted, draw, source, optimiser, complex_numbers, fourier, stop,
     while_loop, scan, scatter, reduce, chain,
 )  # fmt: skip

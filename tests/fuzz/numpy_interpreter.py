@@ -417,6 +417,7 @@ OPS: dict[str, Op] = {
     "attention": attention,
     "gather_mm": red.gather_mm,
     "hadamard_transform": red.hadamard_transform,
+    "fourier": red.fourier,
     "take": take,
     "take_along_axis": take_along,
     "at_index": lambda x, i, v, mode, axis: put(x, i, mode, v, axis),

@@ -248,3 +248,15 @@ def hadamard_transform(x: Values, scale: float) -> Values:
     n = x.x.shape[-1]
     shared = np.array([[(i & j).bit_count() % 2 for j in range(n)] for i in range(n)], np.float64)
     return einsum("...ij,...jk->...ik", x, Values(scale * (1 - 2 * shared), x.dtype))
+def fourier(v: Values, name: str, axis: int) -> Values:
+    """A transform along an axis: every element of a line has a share in the errors of all."""
+    v = convert(v, "float32" if name == "rfft" else "complex64")
+    finite = np.isfinite(v.x)
+    x = np.where(finite, v.x, 0)
+    out = getattr(np.fft, name)(x, axis=axis)
+    length = out.shape[axis] if name == "irfft" else x.shape[axis]
+    scale = {"ifft": 1 / length, "irfft": 2 / length}.get(name, 1.0)
+    e = (np.where(finite, v.bound, np.inf)).sum(axis=axis, keepdims=True) * scale
+    size = np.abs(x).sum(axis=axis, keepdims=True) * scale
+    e = e + 4 * (2 + np.log2(length)) * ROUNDOFF["float32"] * size
+    return made(out, "float32" if name == "irfft" else "complex64", np.broadcast_to(e, out.shape), correct=False)

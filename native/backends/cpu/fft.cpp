@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kMostLanes = 16;
 constexpr int64_t kLongestBeside = 4096;   // of lines in lanes that lie side by side: rows stay in the cache
-constexpr int64_t kLongestApart = 192;     // of those that do not, and have to be transposed
+constexpr int64_t kShortApart = 192;       // of those that do not, and have to be transposed
 constexpr int64_t kShared = 1 << 16;       // a line this long is shared by the threads
 constexpr int64_t kSharedAlone = 1 << 12;  // one of few
 constexpr int64_t kGrain = 8192;           // complex elements that are worth a thread
@@ -53,12 +53,18 @@ class FftKernel final : public HostKernel {
         in_(in, op.axis()),
         out_(out, op.axis()) {
     const FftPlan& core = plan_->inner ? *plan_->inner : *plan_;
-    int64_t lanes = table_.lanes, beside = out_.side_by_side();
+    int64_t lanes = table_.lanes, count = out_.count(), beside = out_.side_by_side();
     // Lines of a group lie in one run of neighbours, where runs are long enough to fill the lanes.
-    run_ = beside >= lanes ? beside : out_.count();
+    run_ = beside >= lanes ? beside : count;
     bool filled = beside * 2 >= lanes && core.length <= kLongestBeside;
-    bool many = out_.count() * 2 >= lanes && core.length <= kLongestApart;
-    in_lanes_ = !core.square || filled || many;
+    in_lanes_ = !core.square || filled || (count * 2 >= lanes && core.length <= kShortApart);
+    if (!in_lanes_ && count >= 4 * lanes && core.length <= kLongestBeside) {
+      // Transposing costs about what a matrix whose sides do not fill the lanes wastes.
+      auto whole = [&](int64_t n) { return (n + lanes - 1) / lanes * lanes; };
+      const FftSquare& s = *core.square;
+      double used = 2 * double(core.length) / double(whole(s.rows) * s.columns + whole(s.columns) * s.rows);
+      in_lanes_ = double(count) / double(whole(count)) >= (plan_->inner ? 0.5 : 1.1 * used);
+    }
     shared_ = !in_lanes_ && (size_ >= kShared || (out_.count() < 4 && size_ >= kSharedAlone));
   }
 

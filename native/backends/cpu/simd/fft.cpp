@@ -172,7 +172,15 @@ void halves_of_rows(const FftPlan& plan, bool back, const float* in, float* out)
 
 void multiply(const float* in, const float* by, float* out, int64_t length, bool before, bool after) {
   const int64_t real = before ? 1 : 0, first = after ? 1 : 0;
-  for (int64_t j = 0; j < length; ++j) {
+  int64_t j = 0;
+  for (; j + kLanes <= length; j += kLanes) {
+    Complex a = load_pairs(in + 2 * j);
+    if (before) a = {a.im, a.re};
+    Complex x = a * load_pairs(by + 2 * j);
+    if (after) x = {x.im, x.re};
+    store_pairs(out + 2 * j, x);
+  }
+  for (; j < length; ++j) {
     float ar = in[2 * j + real], ai = in[2 * j + 1 - real], br = by[2 * j], bi = by[2 * j + 1];
     out[2 * j + first] = ar * br - ai * bi;
     out[2 * j + 1 - first] = ar * bi + ai * br;
@@ -182,9 +190,9 @@ void multiply(const float* in, const float* by, float* out, int64_t length, bool
 void multiply_rows(float* rows, const float* by, int64_t length, bool before, bool after) {
   for (int64_t j = 0; j < length; ++j, rows += kRow, by += 2) {
     Complex a = load_row(rows);
-    if (before) std::swap(a.re, a.im);
+    if (before) a = {a.im, a.re};
     Complex x = a * splat(by);
-    if (after) std::swap(x.re, x.im);
+    if (after) x = {x.im, x.re};
     store_row(rows, x);
   }
 }

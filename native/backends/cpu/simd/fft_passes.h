@@ -164,7 +164,9 @@ float* lines(const FftPasses& passes, const float* in, float* first, float* seco
   for (const FftPass& p : passes.passes) {
     run_pass(p, in, first);
     in = first;
-    std::swap(first, second);
+    float* other = second;
+    second = first;
+    first = other;
   }
   return second;
 }
