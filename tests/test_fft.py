@@ -309,6 +309,25 @@ def test_hessians_and_checkpoints() -> None:
     np.testing.assert_allclose(fn.grad(fn.checkpoint(loss))(x), fn.grad(loss)(x), rtol=1e-5)
 
 
+@pytest.mark.parametrize("n", [2, 3, 8, 64, 67, 134, 256, 1000, 8192])
+def test_broadcast_elements(n: int) -> None:
+    """Along the axis of the transform, and along others."""
+    for shape in ((3, 1), (1, 1), (1, n)):
+        x = signal(shape)
+        whole, r = np.broadcast_to(x, (3, n)), np.broadcast_to(x.real, (3, n))
+        a, b = fn.broadcast_to(fn.array(x), (3, n)), fn.broadcast_to(fn.array(x.real), (3, n))
+        pairs = [
+            (fn.fft.fft(a), np.fft.fft(whole.astype(np.complex128))),
+            (fn.fft.ifft(a), np.fft.ifft(whole.astype(np.complex128))),
+            (fn.fft.rfft(b), np.fft.rfft(r.astype(float))),
+            (fn.fft.rfft(b.T, axis=0).T, np.fft.rfft(r.astype(float))),
+            (fn.fft.irfft(a), np.fft.irfft(whole.astype(np.complex128))),
+            (fn.fft.irfft(a, 2 * n - 1), np.fft.irfft(whole.astype(np.complex128), 2 * n - 1)),
+        ]
+        for got, expected in pairs:
+            np.testing.assert_allclose(got, expected, atol=3e-6 * np.abs(expected).max() * np.log2(4 * n))
+
+
 def test_dtypes() -> None:
     for dtype in (fn.float16, fn.bfloat16, fn.float64, fn.int8, fn.uint64, fn.bool_):
         x = fn.array([1, 0, 1, 1]).astype(dtype)

@@ -47,7 +47,7 @@ class FftKernel final : public HostKernel {
         swap_(op.inverse()),
         scale_(float(op.scale())),
         length_(op.length()),
-        paired_(kind_ != FftKind::complex && length_ % 2 == 0),
+        paired_(kind_ != FftKind::complex && length_ % 2 == 0 && (real_output() || in.strides[size_t(op.axis())] != 0)),
         size_(paired_ ? length_ / 2 : length_),
         plan_(fft_plan(size_)),
         in_(in, op.axis()),
@@ -311,7 +311,7 @@ class FftKernel final : public HostKernel {
   bool swap_;  // the inverse: real and imaginary parts are exchanged before and after
   float scale_;
   int64_t length_;
-  bool paired_;   // a real line is transformed as complex numbers of two neighbours each
+  bool paired_;   // a real line is transformed as complex numbers of two neighbours each, unless they are one in memory
   int64_t size_;  // of the complex transform
   std::shared_ptr<const FftPlan> plan_;
   Lines in_, out_;
