@@ -70,10 +70,12 @@ Array linspace_of(nb::handle start, nb::handle stop, int64_t count, bool endpoin
   Dtype dtype = wanted.value_or(complex ? Dtype::complex64 : Dtype::float32);
   if (complex) {
     if (!is_complex(dtype)) throw TypeError(cat("linspace: complex numbers do not convert to ", dtype));
-    Py_complex from = PyComplex_AsCComplex(start.ptr()), to = PyComplex_AsCComplex(stop.ptr());
-    if (PyErr_Occurred()) throw PendingError();
-    const Array parts[] = {linspace(from.real, to.real, count, endpoint, Dtype::float32),
-                           linspace(from.imag, to.imag, count, endpoint, Dtype::float32)};
+    auto part = [&](double (*of)(PyObject*)) {
+      double from = of(start.ptr()), to = of(stop.ptr());
+      if (PyErr_Occurred()) throw PendingError();
+      return linspace(from, to, count, endpoint, Dtype::float32);
+    };
+    const Array parts[] = {part(PyComplex_RealAsDouble), part(PyComplex_ImagAsDouble)};
     return elementwise(Opcode::make_complex, parts, Dtype::complex64);
   }
   std::optional<Integer> from = whole_of(start, 0), to = whole_of(stop, 0);
