@@ -1,6 +1,7 @@
 // The parameters of the primitives of linear algebra, for their rules and their kernels.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "graph/primitive.h"
@@ -14,11 +15,16 @@ class MatrixPrimitive : public Primitive {
   bool on_host() const override { return true; }
   bool dear() const override { return true; }
   void hash(Hasher& h) const override { h.add(std::string_view(op_)); }
+  double flops(const Shape& a, const Shape&) const override {
+    return work() * double(element_count(a)) * double(std::min(a.back(), a[a.size() - 2]));
+  }
   // The function that was called, for errors.
   const std::string& op() const { return op_; }
   std::string derivative_op() const { return op_ + " (derivative)"; }
 
  private:
+  // Operations for each of m n min(m, n), roughly.
+  virtual double work() const { return 1; }
   std::string op_;
 };
 
@@ -29,6 +35,9 @@ class Cholesky final : public MatrixPrimitive {
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+
+ private:
+  double work() const override { return 1.0 / 3; }
 };
 
 class TriangularSolve final : public MatrixPrimitive {
@@ -38,6 +47,9 @@ class TriangularSolve final : public MatrixPrimitive {
   std::string_view name() const override { return "triangular_solve"; }
   void hash(Hasher& h) const override;
   std::string parameters() const override;
+  double flops(const Shape& a, const Shape& out) const override {
+    return double(a.back()) * double(element_count(out));
+  }
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
@@ -57,6 +69,9 @@ class LuFactor final : public MatrixPrimitive {
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+
+ private:
+  double work() const override { return 2.0 / 3; }
 };
 
 // Inputs: A, B, and the factors and rows of lu_factor.
@@ -66,6 +81,9 @@ class LuSolve final : public MatrixPrimitive {
   std::string_view name() const override { return "lu_solve"; }
   void hash(Hasher& h) const override;
   std::string parameters() const override;
+  double flops(const Shape& a, const Shape& out) const override {
+    return 2 * double(a.back()) * double(element_count(out));
+  }
   int derivative_inputs() const override { return 2; }
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
@@ -83,6 +101,9 @@ class Adjugate final : public MatrixPrimitive {
   std::string_view name() const override { return "adjugate"; }
   Arrays vjp(const VjpContext& context) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+
+ private:
+  double work() const override { return 20; }
 };
 
 // Outputs: Q, R.
@@ -98,6 +119,7 @@ class QrFactor final : public MatrixPrimitive {
   bool complete() const { return complete_; }  // only where it makes a difference
 
  private:
+  double work() const override { return 4; }
   bool complete_;
 };
 
@@ -121,6 +143,9 @@ class Eigh final : public Spectral {
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+
+ private:
+  double work() const override { return vectors() ? 9 : 4.0 / 3; }
 };
 
 // Outputs: values, vectors.
@@ -131,6 +156,9 @@ class Eig final : public Spectral {
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+
+ private:
+  double work() const override { return vectors() ? 25 : 10; }
 };
 
 // Outputs: s, or U, s, V^H.
@@ -146,6 +174,7 @@ class SingularValues final : public Spectral {
   bool full() const { return full_; }  // only where it makes a difference
 
  private:
+  double work() const override { return vectors() ? 20 : 8.0 / 3; }
   bool full_;
 };
 
