@@ -182,6 +182,8 @@ def hadamard(b: Builder) -> int:
     x = b.pick(lambda v: len(v.shape) > 1 and v.dtype in FLOATS and v.shape[-1] & (v.shape[-1] - 1) == 0 < v.shape[-1])
     moderate(b, math.prod(b.shape(x)[:-1]), b.shape(x)[-1], b.shape(x)[-1])
     return b.one("hadamard_transform", x, scale=1.0)
+
+
 def fourier(b: Builder) -> int:
     c = b.choices
     v = b.pick(lambda v: len(v.shape) > 0 and min(v.shape) > 0 and v.dtype in INEXACT)

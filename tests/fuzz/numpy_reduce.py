@@ -248,6 +248,8 @@ def hadamard_transform(x: Values, scale: float) -> Values:
     n = x.x.shape[-1]
     shared = np.array([[(i & j).bit_count() % 2 for j in range(n)] for i in range(n)], np.float64)
     return einsum("...ij,...jk->...ik", x, Values(scale * (1 - 2 * shared), x.dtype))
+
+
 def fourier(v: Values, name: str, axis: int) -> Values:
     """A transform along an axis: every element of a line has a share in the errors of all."""
     v = convert(v, "float32" if name == "rfft" else "complex64")

@@ -5,8 +5,8 @@
 #include <numeric>
 #include <vector>
 
-#include "backends/reference/conv.h"
 #include "backends/reference/attention.h"
+#include "backends/reference/conv.h"
 #include "backends/reference/element.h"
 #include "backends/reference/fft.h"
 #include "backends/reference/quantized.h"
