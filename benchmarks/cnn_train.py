@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 
+from . import training
 from .case import Case, losses
 
 ROWS = {"cnn_train": "ms"}
@@ -38,7 +39,6 @@ def _funcnn():
     x, y = fn.array(x), fn.array(y)
     params = tuple({"weight": fn.array(w), "bias": fn.zeros(w.shape[0])} for w in weights)
     opt = optim.sgd(RATE, momentum=MOMENTUM)
-    state = opt.init(params)
 
     def loss_fn(params, x, y):
         for i, layer in enumerate(params[:-1]):
@@ -48,24 +48,10 @@ def _funcnn():
         logits = x.reshape(x.shape[0], -1) @ params[-1]["weight"].T + params[-1]["bias"]
         return nn.losses.cross_entropy(logits, y).mean()
 
-    @fn.compile(donate=("params", "state"))
-    def train(params, state, x, y):
-        loss, grads = fn.value_and_grad(loss_fn)(params, x, y)
-        delta, state = opt.update(grads, state, params)
-        return optim.apply_updates(params, delta), state, loss
-
-    def step():
-        nonlocal params, state
-        params, state, loss = train(params, state, x, y)
-        fn.eval(params, state, loss)
-        return loss
-
-    return step
+    return training.funcnn(loss_fn, params, opt, x, y)
 
 
 def _jax():
-    import functools
-
     import jax
     import jax.numpy as jnp
     import optax
@@ -75,7 +61,6 @@ def _jax():
     kernels = [w.transpose(1, 2, 3, 0) if w.ndim == 4 else w.T for w in weights]
     params = [(jnp.asarray(w), jnp.zeros(w.shape[-1])) for w in kernels]
     opt = optax.sgd(RATE, MOMENTUM)
-    state = opt.init(params)
 
     def loss_fn(params, x, y):
         for i, (weight, bias) in enumerate(params[:-1]):
@@ -87,23 +72,10 @@ def _jax():
         logits = x.reshape(x.shape[0], -1) @ weight + bias
         return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def train(params, state, x, y):
-        loss, grads = jax.value_and_grad(loss_fn)(params, x, y)
-        delta, state = opt.update(grads, state, params)
-        return optax.apply_updates(params, delta), state, loss
-
-    def step():
-        nonlocal params, state
-        params, state, loss = jax.block_until_ready(train(params, state, x, y))
-        return loss
-
-    return step
+    return training.jax(loss_fn, params, opt, x, y)
 
 
 def _mlx():
-    import functools
-
     import mlx.core as mx
     import mlx.nn as nn
     import mlx.optimizers as optim
@@ -128,24 +100,11 @@ def _mlx():
     x, y = mx.array(x), mx.array(y)
     model = Network(weights)
     opt = optim.SGD(RATE, MOMENTUM)
-    opt.init(model.trainable_parameters())
-    state = [model.state, opt.state]
 
     def loss_fn(model, x, y):
         return nn.losses.cross_entropy(model(x), y, reduction="mean")
 
-    @functools.partial(mx.compile, inputs=state, outputs=state)
-    def train(x, y):
-        loss, grads = nn.value_and_grad(model, loss_fn)(model, x, y)
-        opt.update(model, grads)
-        return loss
-
-    def step():
-        loss = train(x, y)
-        mx.eval(state, loss)
-        return loss.item()
-
-    return step
+    return training.mlx(model, loss_fn, opt, x, y)
 
 
 def _torch(compiled=False):
@@ -176,17 +135,7 @@ def _torch(compiled=False):
     def loss_fn(x, y):
         return nn.functional.cross_entropy(model(x), y)
 
-    if compiled:
-        loss_fn = torch.compile(loss_fn)
-
-    def step():
-        opt.zero_grad()
-        loss = loss_fn(x, y)
-        loss.backward()
-        opt.step()
-        return loss.detach()
-
-    return step
+    return training.torch(loss_fn, opt, x, y, compiled=compiled)
 
 
 def _torch_compile():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import training
 from .case import Case, losses
 
 ROWS = {"lstm_train": "ms"}
@@ -34,7 +35,6 @@ def _funcnn():
     params = {name: fn.array(value) for name, value in params.items()}
     x, y = fn.array(x), fn.array(y)
     opt = optim.adam(RATE)
-    state = opt.init(params)
 
     def loss_fn(params, x, y):
         def step(carry, gates):
@@ -48,24 +48,10 @@ def _funcnn():
         (h, _), _ = fn.scan(step, (zero, zero), gates)
         return nn.losses.cross_entropy(h @ params["head"].T, y).mean()
 
-    @fn.compile(donate=("params", "state"))
-    def train(params, state, x, y):
-        loss, grads = fn.value_and_grad(loss_fn)(params, x, y)
-        delta, state = opt.update(grads, state, params)
-        return optim.apply_updates(params, delta), state, loss
-
-    def step():
-        nonlocal params, state
-        params, state, loss = train(params, state, x, y)
-        fn.eval(params, state, loss)
-        return loss
-
-    return step
+    return training.funcnn(loss_fn, params, opt, x, y)
 
 
 def _jax():
-    import functools
-
     import jax
     import jax.numpy as jnp
     import optax
@@ -74,7 +60,6 @@ def _jax():
     params = {name: jnp.asarray(value) for name, value in params.items()}
     x, y = jnp.asarray(x), jnp.asarray(y)
     opt = optax.adam(RATE)
-    state = opt.init(params)
 
     def loss_fn(params, x, y):
         def step(carry, gates):
@@ -88,23 +73,10 @@ def _jax():
         (h, _), _ = jax.lax.scan(step, (zero, zero), gates)
         return optax.softmax_cross_entropy_with_integer_labels(h @ params["head"].T, y).mean()
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def train(params, state, x, y):
-        loss, grads = jax.value_and_grad(loss_fn)(params, x, y)
-        delta, state = opt.update(grads, state, params)
-        return optax.apply_updates(params, delta), state, loss
-
-    def step():
-        nonlocal params, state
-        params, state, loss = jax.block_until_ready(train(params, state, x, y))
-        return loss
-
-    return step
+    return training.jax(loss_fn, params, opt, x, y)
 
 
 def _mlx():
-    import functools
-
     import mlx.core as mx
     import mlx.nn as nn
     import mlx.optimizers as optim
@@ -125,24 +97,11 @@ def _mlx():
     model.lstm.Wx, model.lstm.Wh, model.lstm.bias = (mx.array(params[name]) for name in ("Wx", "Wh", "bias"))
     model.head.weight = mx.array(params["head"])
     opt = optim.Adam(RATE, bias_correction=True)
-    opt.init(model.trainable_parameters())
-    state = [model.state, opt.state]
 
     def loss_fn(model, x, y):
         return nn.losses.cross_entropy(model(x), y, reduction="mean")
 
-    @functools.partial(mx.compile, inputs=state, outputs=state)
-    def train(x, y):
-        loss, grads = nn.value_and_grad(model, loss_fn)(model, x, y)
-        opt.update(model, grads)
-        return loss
-
-    def step():
-        loss = train(x, y)
-        mx.eval(state, loss)
-        return loss.item()
-
-    return step
+    return training.mlx(model, loss_fn, opt, x, y)
 
 
 def _torch(compiled=False):
@@ -164,17 +123,7 @@ def _torch(compiled=False):
     def loss_fn(x, y):
         return torch.nn.functional.cross_entropy(head(lstm(x)[0][:, -1]), y)
 
-    if compiled:
-        loss_fn = torch.compile(loss_fn)
-
-    def step():
-        opt.zero_grad()
-        loss = loss_fn(x, y)
-        loss.backward()
-        opt.step()
-        return loss.detach()
-
-    return step
+    return training.torch(loss_fn, opt, x, y, compiled=compiled)
 
 
 def _torch_compile():

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 
+from . import training
 from .case import Case, losses
 
 ROWS = {"mlp_train": "ms"}
@@ -40,29 +41,14 @@ def _funcnn():
     model = nn.Sequential(*layers[:-1])
     params = {"layers": tuple(params[:-1])}
     opt = optim.adam(RATE)
-    state = opt.init(params)
 
     def loss_fn(params, x, y):
         return nn.losses.cross_entropy(model(params, x), y).mean()
 
-    @fn.compile(donate=("params", "state"))
-    def train(params, state, x, y):
-        loss, grads = fn.value_and_grad(loss_fn)(params, x, y)
-        delta, state = opt.update(grads, state, params)
-        return optim.apply_updates(params, delta), state, loss
-
-    def step():
-        nonlocal params, state
-        params, state, loss = train(params, state, x, y)
-        fn.eval(params, state, loss)
-        return loss
-
-    return step
+    return training.funcnn(loss_fn, params, opt, x, y)
 
 
 def _jax():
-    import functools
-
     import jax
     import jax.numpy as jnp
     import optax
@@ -71,7 +57,6 @@ def _jax():
     x, y = jnp.asarray(x), jnp.asarray(y)
     params = [(jnp.asarray(w), jnp.zeros(w.shape[0])) for w in weights]
     opt = optax.adam(RATE)
-    state = opt.init(params)
 
     def loss_fn(params, x, y):
         for weight, bias in params[:-1]:
@@ -79,23 +64,10 @@ def _jax():
         weight, bias = params[-1]
         return optax.softmax_cross_entropy_with_integer_labels(x @ weight.T + bias, y).mean()
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def train(params, state, x, y):
-        loss, grads = jax.value_and_grad(loss_fn)(params, x, y)
-        delta, state = opt.update(grads, state, params)
-        return optax.apply_updates(params, delta), state, loss
-
-    def step():
-        nonlocal params, state
-        params, state, loss = jax.block_until_ready(train(params, state, x, y))
-        return loss
-
-    return step
+    return training.jax(loss_fn, params, opt, x, y)
 
 
 def _mlx():
-    import functools
-
     import mlx.core as mx
     import mlx.nn as nn
     import mlx.optimizers as optim
@@ -109,24 +81,11 @@ def _mlx():
         layers += [layer, nn.ReLU()]
     model = nn.Sequential(*layers[:-1])
     opt = optim.Adam(RATE, bias_correction=True)
-    opt.init(model.trainable_parameters())
-    state = [model.state, opt.state]
 
     def loss_fn(model, x, y):
         return nn.losses.cross_entropy(model(x), y, reduction="mean")
 
-    @functools.partial(mx.compile, inputs=state, outputs=state)
-    def train(x, y):
-        loss, grads = nn.value_and_grad(model, loss_fn)(model, x, y)
-        opt.update(model, grads)
-        return loss
-
-    def step():
-        loss = train(x, y)
-        mx.eval(state, loss)
-        return loss.item()
-
-    return step
+    return training.mlx(model, loss_fn, opt, x, y)
 
 
 def _torch(compiled=False):
@@ -147,17 +106,7 @@ def _torch(compiled=False):
     def loss_fn(x, y):
         return torch.nn.functional.cross_entropy(model(x), y)
 
-    if compiled:
-        loss_fn = torch.compile(loss_fn)
-
-    def step():
-        opt.zero_grad()
-        loss = loss_fn(x, y)
-        loss.backward()
-        opt.step()
-        return loss.detach()
-
-    return step
+    return training.torch(loss_fn, opt, x, y, compiled=compiled)
 
 
 def _torch_compile():

@@ -426,39 +426,23 @@ class MaskGradientKernel final : public HostKernel {
 
 // ----
 
-template <class F>
-std::unique_ptr<Kernel> for_dtype(Dtype dtype, F&& make) {
-  switch (dtype) {
-    case Dtype::float16:
-      return make(float16_t());
-    case Dtype::bfloat16:
-      return make(bfloat16_t());
-    case Dtype::float32:
-      return make(float());
-    case Dtype::float64:
-      return make(double());
-    default:
-      throw Error(cat("attention: no kernel for ", dtype));
-  }
-}
-
 std::unique_ptr<Kernel> make_attention(const Primitive& primitive, std::span<const Layout> in,
                                        std::span<const Layout> out, const KernelProgram*) {
-  return for_dtype(in[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+  return for_float(in[0].dtype, "attention", [&](auto tag) -> std::unique_ptr<Kernel> {
     return std::make_unique<AttentionKernel<decltype(tag)>>(static_cast<const Attention&>(primitive).scores(), in, out);
   });
 }
 
 std::unique_ptr<Kernel> make_gradient(const Primitive& primitive, std::span<const Layout> in,
                                       std::span<const Layout> out, const KernelProgram*) {
-  return for_dtype(in[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+  return for_float(in[0].dtype, "attention", [&](auto tag) -> std::unique_ptr<Kernel> {
     return std::make_unique<GradientKernel<decltype(tag)>>(static_cast<const AttentionGradient&>(primitive), in, out);
   });
 }
 
 std::unique_ptr<Kernel> make_mask_gradient(const Primitive& primitive, std::span<const Layout> in,
                                            std::span<const Layout>, const KernelProgram*) {
-  return for_dtype(in[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+  return for_float(in[0].dtype, "attention", [&](auto tag) -> std::unique_ptr<Kernel> {
     return std::make_unique<MaskGradientKernel<decltype(tag)>>(static_cast<const AttentionMaskGradient&>(primitive),
                                                                in);
   });

@@ -23,32 +23,16 @@ std::unique_ptr<HostKernel> by_weight(ConvProblem p, const KernelProgram* epilog
   return make_tiled_conv_weight<S>(p, epilogue);
 }
 
-template <class F>
-std::unique_ptr<Kernel> with_type(Dtype dtype, F&& make) {
-  switch (dtype) {
-    case Dtype::float16:
-      return make(float16_t());
-    case Dtype::bfloat16:
-      return make(bfloat16_t());
-    case Dtype::float32:
-      return make(float());
-    case Dtype::float64:
-      return make(double());
-    default:
-      throw Error(cat("conv_general: no kernel for ", dtype));
-  }
-}
-
 std::unique_ptr<Kernel> make_forward(const Primitive& primitive, std::span<const Layout> in,
                                      std::span<const Layout> out, const KernelProgram* epilogue) {
   ConvProblem problem(static_cast<const ConvPrimitive&>(primitive), in[0], in[1], out[0]);
-  return with_type(out[0].dtype, [&]<class S>(S) { return forward<S>(problem, epilogue); });
+  return for_float(out[0].dtype, "conv_general", [&]<class S>(S) { return forward<S>(problem, epilogue); });
 }
 
 std::unique_ptr<Kernel> make_by_weight(const Primitive& primitive, std::span<const Layout> in,
                                        std::span<const Layout> out, const KernelProgram* epilogue) {
   ConvProblem problem(static_cast<const ConvPrimitive&>(primitive), in[0], out[0], in[1]);
-  return with_type(out[0].dtype, [&]<class S>(S) { return by_weight<S>(problem, epilogue); });
+  return for_float(out[0].dtype, "conv_general", [&]<class S>(S) { return by_weight<S>(problem, epilogue); });
 }
 
 const RegisterKernel forward_kernel("conv_general", make_forward, true);

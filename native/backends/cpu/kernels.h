@@ -5,6 +5,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/dtype.h"
+#include "base/error.h"
 #include "graph/primitive.h"
 #include "plan/backend.h"
 
@@ -40,6 +42,23 @@ class FunctionKernel final : public HostKernel {
 template <class F>
 std::unique_ptr<Kernel> make_kernel(F f) {
   return std::make_unique<FunctionKernel<F>>(std::move(f));
+}
+
+// make(a value of the C++ type) for a dtype of floats; `op` has no kernel for others.
+template <class F>
+std::unique_ptr<Kernel> for_float(Dtype dtype, std::string_view op, F&& make) {
+  switch (dtype) {
+    case Dtype::float16:
+      return make(float16_t());
+    case Dtype::bfloat16:
+      return make(bfloat16_t());
+    case Dtype::float32:
+      return make(float());
+    case Dtype::float64:
+      return make(double());
+    default:
+      throw Error(cat(op, ": no kernel for ", dtype));
+  }
 }
 
 }  // namespace funcnn::cpu
