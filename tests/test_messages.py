@@ -1,6 +1,7 @@
 """What a user of another library meets in the first hour: errors that name the argument, and hints."""
 
 import importlib
+import importlib.metadata
 import operator
 import re
 
@@ -297,3 +298,7 @@ def test_modules_are_what_they_were():
     for module in (fn, nn, optim, random, tree):
         for name in module.__all__:
             assert hasattr(module, name)
+
+
+def test_the_version_is_that_of_the_package():
+    assert fn.__version__ == importlib.metadata.version("funcnn")

@@ -325,6 +325,8 @@ from .tree import frozendict
 if typing.TYPE_CHECKING:
     from . import debug, fft, io, nn, optim, testing
 
+    __version__: str
+
 
 _hints.mark(array)
 _pickling.by_name(add, array.sum)
@@ -336,6 +338,8 @@ if not typing.TYPE_CHECKING:
         """Import on first use what a program may do without."""
         if name in ("debug", "fft", "io", "nn", "optim", "testing"):
             return importlib.import_module(f"{__name__}.{name}")
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version(__name__)
         raise _hints.missing(__name__, name)
 
 
