@@ -31,8 +31,9 @@ ADDRESS = Kind(
     ROOT / "build" / "sanitize",
     "libasan.so",
     {
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:allocator_may_return_null=1:detect_stack_use_after_return=0",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:allocator_may_return_null=1:detect_stack_use_after_return=0:"
+        f"log_path={ROOT / 'build' / 'sanitize' / 'report'}",
+        "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={ROOT / 'build' / 'sanitize' / 'report'}",
     },
     [
         "tests",
@@ -118,7 +119,7 @@ def test(kind: Kind, site: pathlib.Path, arguments: list[str]) -> int:
     for report in kind.build.glob("report.*"):
         report.unlink()
     status = subprocess.run(command, cwd=ROOT, env=environment).returncode
-    for report in kind.build.glob("report.*"):  # pytest keeps what passing tests print
+    for report in kind.build.glob("report.*"):  # pytest keeps what is printed under it
         print(report.read_text())
     return status
 

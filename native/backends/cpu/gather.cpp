@@ -102,11 +102,12 @@ class GatherKernel final : public HostKernel {
       int64_t n = std::min(kStrip, row_ - begin);
       for (int64_t i = 0; i < count; ++i) {
         U* out = to + i * row_ + begin;
-        const U* from = x + offsets[i] + begin * step;
-        if (Positions::outside(offsets[i]))
+        if (Positions::outside(offsets[i])) {
           std::fill_n(out, n, U(0));
-        else
-          for (int64_t k = 0; k < n; ++k) out[k] = from[k * step];
+          continue;
+        }
+        const U* from = x + offsets[i] + begin * step;
+        for (int64_t k = 0; k < n; ++k) out[k] = from[k * step];
       }
     }
   }
