@@ -31,9 +31,8 @@ ADDRESS = Kind(
     ROOT / "build" / "sanitize",
     "libasan.so",
     {
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:allocator_may_return_null=1:detect_stack_use_after_return=0:"
-        f"log_path={ROOT / 'build' / 'sanitize' / 'report'}",
-        "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={ROOT / 'build' / 'sanitize' / 'report'}",
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:allocator_may_return_null=1:detect_stack_use_after_return=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
     },
     [
         "tests",
@@ -112,14 +111,22 @@ def test(kind: Kind, site: pathlib.Path, arguments: list[str]) -> int:
         "FUNCNN_SANITIZED": kind.sanitizers,
         **kind.options,
     }
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or kind.selection)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--capture=sys",
+        *(arguments or kind.selection),
+    ]
     if kind is THREAD and shutil.which("setarch"):
         # Older runtimes do not find their way in an address space with much randomness.
         command = ["setarch", platform.machine(), "--addr-no-randomize", *command]
     for report in kind.build.glob("report.*"):
         report.unlink()
     status = subprocess.run(command, cwd=ROOT, env=environment).returncode
-    for report in kind.build.glob("report.*"):  # pytest keeps what is printed under it
+    for report in kind.build.glob("report.*"):  # pytest keeps what passing tests print
         print(report.read_text())
     return status
 

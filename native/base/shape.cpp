@@ -11,7 +11,7 @@ Strides contiguous_strides(const Shape& shape) {
   int64_t step = 1;
   for (size_t i = shape.size(); i-- > 0;) {
     strides[i] = step;
-    step *= shape[i];
+    step = int64_t(uint64_t(step) * uint64_t(shape[i]));  // wraps for shapes that nobody can hold
   }
   return strides;
 }
