@@ -41,9 +41,10 @@ double e8m0(int code) { return code == 255 ? std::numeric_limits<double>::quiet_
 // The nearest code, by trying all; of two equally near the even one.
 int nearest_e4m3(double x) {
   int best = 126;
+  double size = std::min(std::fabs(x), e4m3(126));  // beside what is much larger all codes are equally far
   if (!std::isnan(x))
     for (int code = 126; code >= 0; --code) {
-      double gap = std::fabs(std::fabs(x) - e4m3(code)), least = std::fabs(std::fabs(x) - e4m3(best));
+      double gap = std::fabs(size - e4m3(code)), least = std::fabs(size - e4m3(best));
       if (gap < least || (gap == least && code % 2 == 0)) best = code;
     }
   return best | (std::signbit(x) ? 128 : 0);
