@@ -36,6 +36,7 @@ ADDRESS = Kind(
     },
     [
         "tests",
+        "--numprocesses=2",
         "--hypothesis-profile=few",
         *(f"--ignore=tests/{name}" for name in ("test_docs.py", "test_benchmarks.py", "test_symbols.py")),
         # An eighth of the random programs: the rest of them takes minutes even without.
