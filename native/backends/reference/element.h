@@ -9,6 +9,7 @@
 #include "base/dtype.h"
 #include "base/shape.h"
 #include "graph/opcode.h"
+#include "plan/backend.h"
 
 namespace funcnn::reference {
 
@@ -161,6 +162,15 @@ struct Cell {
 };
 Cell load(const std::byte* at, Dtype memory, Dtype as);
 void store(std::byte* at, Dtype memory, Dtype from, Cell value);
+
+// Element `i`, counted in row-major order, of an operand, and of a dense result.
+inline double number_at(const Layout& l, const std::byte* at, int64_t i) {
+  return load(at + offset_of(l.shape, l.strides, i) * int64_t(item_size(l.dtype)), l.dtype, Dtype::float64)
+      .get<double>();
+}
+inline void put(const Layout& l, std::byte* at, int64_t i, double value) {
+  store(at + i * int64_t(item_size(l.dtype)), l.dtype, Dtype::float64, Cell::of(value));
+}
 Cell converted(Cell value, Dtype from, Dtype to);
 Cell computed(Opcode op, Dtype operands, Cell a, Cell b, Cell c);
 

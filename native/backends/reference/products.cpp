@@ -9,14 +9,6 @@
 namespace funcnn::reference {
 namespace {
 
-double number_at(const Layout& l, const std::byte* at, int64_t i) {
-  return load(at + offset_of(l.shape, l.strides, i) * int64_t(item_size(l.dtype)), l.dtype, Dtype::float64)
-      .get<double>();
-}
-void put(const Layout& l, std::byte* at, int64_t i, double value) {
-  store(at + i * int64_t(item_size(l.dtype)), l.dtype, Dtype::float64, Cell::of(value));
-}
-
 bool within(int64_t i, int64_t count) { return i >= 0 && i < count; }
 
 }  // namespace

@@ -12,14 +12,6 @@
 namespace funcnn::reference {
 namespace {
 
-double number_at(const Layout& l, const std::byte* at, int64_t i) {
-  return load(at + offset_of(l.shape, l.strides, i) * int64_t(item_size(l.dtype)), l.dtype, Dtype::float64)
-      .get<double>();
-}
-void put(const Layout& l, std::byte* at, int64_t i, double value) {
-  store(at + i * int64_t(item_size(l.dtype)), l.dtype, Dtype::float64, Cell::of(value));
-}
-
 // A float32 operation's result in the dtype.
 float rounded(Dtype dtype, float x) {
   return dtype == Dtype::float16 ? float(float16_t(x)) : dtype == Dtype::bfloat16 ? float(bfloat16_t(x)) : x;
