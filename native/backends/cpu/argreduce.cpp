@@ -54,8 +54,7 @@ uint32_t first_best(const T* x, int64_t n, simd::RowReduceFn reduce) {
 }
 
 template <bool largest, class T>
-void arg_reduce(const T* x, uint32_t* out, const Lines& lines, Dtype dtype) {
-  auto reduce = active_table().reduce_row[int(largest ? ReduceOp::max : ReduceOp::min)][int(dtype)];
+void arg_reduce(const T* x, uint32_t* out, const Lines& lines, simd::RowReduceFn reduce) {
   int64_t n = lines.length(), step = lines.step();
   if (step == 1 || lines.side_by_side() == 1) {
     parallel_for(lines.count(), std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
@@ -102,15 +101,16 @@ std::unique_ptr<Kernel> make_arg_reduce(const Primitive& primitive, std::span<co
   const ArgReduce& op = static_cast<const ArgReduce&>(primitive);
   return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
-    return make_kernel([largest = op.largest(), lines = Lines(inputs[0], op.axis()),
-                        dtype = inputs[0].dtype](std::span<std::byte* const> at) {
-      const T* x = reinterpret_cast<const T*>(at[0]);
-      uint32_t* out = reinterpret_cast<uint32_t*>(at[1]);
-      if (largest)
-        arg_reduce<true>(x, out, lines, dtype);
-      else
-        arg_reduce<false>(x, out, lines, dtype);
-    });
+    auto reduce = active_table().reduce_row[int(op.largest() ? ReduceOp::max : ReduceOp::min)][int(inputs[0].dtype)];
+    return make_kernel(
+        [largest = op.largest(), lines = Lines(inputs[0], op.axis()), reduce](std::span<std::byte* const> at) {
+          const T* x = reinterpret_cast<const T*>(at[0]);
+          uint32_t* out = reinterpret_cast<uint32_t*>(at[1]);
+          if (largest)
+            arg_reduce<true>(x, out, lines, reduce);
+          else
+            arg_reduce<false>(x, out, lines, reduce);
+        });
   });
 }
 

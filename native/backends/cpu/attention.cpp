@@ -429,22 +429,24 @@ class MaskGradientKernel final : public HostKernel {
 std::unique_ptr<Kernel> make_attention(const Primitive& primitive, std::span<const Layout> in,
                                        std::span<const Layout> out, const KernelProgram*) {
   return for_float(in[0].dtype, "attention", [&](auto tag) -> std::unique_ptr<Kernel> {
-    return std::make_unique<AttentionKernel<decltype(tag)>>(static_cast<const Attention&>(primitive).scores(), in, out);
+    return std::make_unique<AttentionKernel<typename decltype(tag)::type>>(
+        static_cast<const Attention&>(primitive).scores(), in, out);
   });
 }
 
 std::unique_ptr<Kernel> make_gradient(const Primitive& primitive, std::span<const Layout> in,
                                       std::span<const Layout> out, const KernelProgram*) {
   return for_float(in[0].dtype, "attention", [&](auto tag) -> std::unique_ptr<Kernel> {
-    return std::make_unique<GradientKernel<decltype(tag)>>(static_cast<const AttentionGradient&>(primitive), in, out);
+    return std::make_unique<GradientKernel<typename decltype(tag)::type>>(
+        static_cast<const AttentionGradient&>(primitive), in, out);
   });
 }
 
 std::unique_ptr<Kernel> make_mask_gradient(const Primitive& primitive, std::span<const Layout> in,
                                            std::span<const Layout>, const KernelProgram*) {
   return for_float(in[0].dtype, "attention", [&](auto tag) -> std::unique_ptr<Kernel> {
-    return std::make_unique<MaskGradientKernel<decltype(tag)>>(static_cast<const AttentionMaskGradient&>(primitive),
-                                                               in);
+    return std::make_unique<MaskGradientKernel<typename decltype(tag)::type>>(
+        static_cast<const AttentionMaskGradient&>(primitive), in);
   });
 }
 

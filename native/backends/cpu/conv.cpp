@@ -26,13 +26,13 @@ std::unique_ptr<HostKernel> by_weight(ConvProblem p, const KernelProgram* epilog
 std::unique_ptr<Kernel> make_forward(const Primitive& primitive, std::span<const Layout> in,
                                      std::span<const Layout> out, const KernelProgram* epilogue) {
   ConvProblem problem(static_cast<const ConvPrimitive&>(primitive), in[0], in[1], out[0]);
-  return for_float(out[0].dtype, "conv_general", [&]<class S>(S) { return forward<S>(problem, epilogue); });
+  return for_float(out[0].dtype, "conv_general", [&]<class S>(TypeTag<S>) { return forward<S>(problem, epilogue); });
 }
 
 std::unique_ptr<Kernel> make_by_weight(const Primitive& primitive, std::span<const Layout> in,
                                        std::span<const Layout> out, const KernelProgram* epilogue) {
   ConvProblem problem(static_cast<const ConvPrimitive&>(primitive), in[0], out[0], in[1]);
-  return for_float(out[0].dtype, "conv_general", [&]<class S>(S) { return by_weight<S>(problem, epilogue); });
+  return for_float(out[0].dtype, "conv_general", [&]<class S>(TypeTag<S>) { return by_weight<S>(problem, epilogue); });
 }
 
 const RegisterKernel forward_kernel("conv_general", make_forward, true);

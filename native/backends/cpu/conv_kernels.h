@@ -2,13 +2,14 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
 
 #include "backends/cpu/conv.h"
 #include "backends/cpu/interpreter.h"
+#include "backends/cpu/pieces_left.h"
+#include "backends/cpu/prefetch.h"
 #include "base/thread_pool.h"
 
 namespace funcnn::cpu {
@@ -51,15 +52,10 @@ class ConvEpilogue {
 
   // Begin a run in which each of `parts` is computed in `pieces` pieces.
   void start(int64_t parts, int64_t pieces) {
-    left_.reset();
-    if (!program_ || pieces == 1) return;
-    left_.reset(new std::atomic<int32_t>[size_t(parts)]);
-    for (int64_t i = 0; i < parts; ++i) left_[size_t(i)] = int32_t(pieces);
+    if (program_) left_.start(parts, pieces);
   }
   // A piece of the part is there; whether it was the last.
-  bool finished(int64_t part) {
-    return program_ && (!left_ || left_[size_t(part)].fetch_sub(1, std::memory_order_acq_rel) == 1);
-  }
+  bool finished(int64_t part) { return program_ && left_.last(part); }
   // The outputs of these rows, from the first result on.
   void run(const ConvProblem& p, std::span<std::byte* const> results, int64_t first, int64_t last, ConvBlock block) {
     const ConvAxis& a = p.axes[2];
@@ -80,7 +76,7 @@ class ConvEpilogue {
 
  private:
   std::optional<PreparedProgram> program_;
-  std::unique_ptr<std::atomic<int32_t>[]> left_;
+  PiecesLeft left_;
 };
 
 // Rows of a tile: `most` at a time, as even as they come.
@@ -106,17 +102,6 @@ inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes) {
   if (p.in_channels != 1) return false;
   if (p.groups > 1) return p.out_channels < lanes;
   return p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
-}
-
-// Ask for rows of memory that a tile to come reads or writes.
-template <class T>
-void prefetch_rows([[maybe_unused]] const T* first, [[maybe_unused]] int64_t rows, [[maybe_unused]] int64_t length,
-                   [[maybe_unused]] int64_t leading) {
-#if defined(__GNUC__)
-  constexpr int64_t line = 64 / int64_t(sizeof(T));
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < length; j += line) __builtin_prefetch(first + i * leading + j);
-#endif
 }
 
 // Scratch memory of so many elements.

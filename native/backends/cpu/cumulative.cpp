@@ -68,25 +68,35 @@ std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Sta
     const T* x[2] = {reinterpret_cast<const T*>(at[0]), reinterpret_cast<const T*>(at[in.size() - 1])};
     T* y = reinterpret_cast<T*>(at.back());
     Course to = course(out, reverse), from[2] = {course(in[0], reverse), course(in.back(), reverse)};
+    // Lines that do not lie side by side, the first of them `line`.
+    auto abreast = [&](auto lines, int64_t line) {
+      constexpr int64_t count = decltype(lines)::value;
+      const T *a[count], *b[count];
+      T* o[count];
+      A held[count];
+      for (int64_t k = 0; k < count; ++k) {
+        a[k] = x[0] + in[0].start(line + k) + from[0].first;
+        b[k] = x[1] + in.back().start(line + k) + from[1].first;
+        o[k] = y + out.start(line + k) + to.first;
+        *o[k] = T(held[k] = start(A(*a[k]), A(*b[k])));
+      }
+      for (int64_t i = 1; i < n; ++i)
+        for (int64_t k = 0; k < count; ++k) {
+          held[k] = next(held[k], A(a[k][i * from[0].step]), A(b[k][i * from[1].step]));
+          o[k][i * to.step] = T(held[k]);
+        }
+    };
     parallel_for(out.count() / run * groups, std::max<int64_t>(1, kGrain / (n * std::min(run, kTogether))),
                  [&](int64_t begin, int64_t end) {
                    A held[kTogether];
                    for (int64_t g = begin; g < end; ++g) {
-                     if (run == 1 && g + kAbreast <= end) {
-                       const T *a[kAbreast], *b[kAbreast];
-                       T* o[kAbreast];
-                       for (int64_t k = 0; k < kAbreast; ++k) {
-                         a[k] = x[0] + in[0].start(g + k) + from[0].first;
-                         b[k] = x[1] + in.back().start(g + k) + from[1].first;
-                         o[k] = y + out.start(g + k) + to.first;
-                         *o[k] = T(held[k] = start(A(*a[k]), A(*b[k])));
+                     if (run == 1) {
+                       if (g + kAbreast <= end) {
+                         abreast(std::integral_constant<int64_t, kAbreast>(), g);
+                         g += kAbreast - 1;
+                       } else {
+                         abreast(std::integral_constant<int64_t, 1>(), g);
                        }
-                       for (int64_t i = 1; i < n; ++i)
-                         for (int64_t k = 0; k < kAbreast; ++k) {
-                           held[k] = next(held[k], A(a[k][i * from[0].step]), A(b[k][i * from[1].step]));
-                           o[k][i * to.step] = T(held[k]);
-                         }
-                       g += kAbreast - 1;
                        continue;
                      }
                      int64_t column = g % groups * kTogether, line = g / groups * run + column;
@@ -94,15 +104,6 @@ std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Sta
                      const T* a = x[0] + in[0].start(line) + from[0].first;
                      const T* b = x[1] + in.back().start(line) + from[1].first;
                      T* o = y + out.start(line) + to.first;
-                     if (group == 1) {
-                       A total = start(A(*a), A(*b));
-                       *o = T(total);
-                       for (int64_t i = 1; i < n; ++i) {
-                         total = next(total, A(a[i * from[0].step]), A(b[i * from[1].step]));
-                         o[i * to.step] = T(total);
-                       }
-                       continue;
-                     }
                      for (int64_t k = 0; k < group; ++k) {
                        held[k] = start(A(a[k]), A(b[k]));
                        o[k] = T(held[k]);

@@ -1,7 +1,6 @@
 // The kernel of dot: tiles of the product shared among threads in a way that only the shape decides, each computed by
 // our own tile kernel (gemm.h) or, for complex numbers and vectors, by the BLAS. An epilogue finds its rows in cache.
 #include <algorithm>
-#include <atomic>
 #include <climits>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/pieces_left.h"
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -156,14 +156,6 @@ template <class T>
 constexpr bool is_half_type = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
 
 template <class T>
-const HalfGemm<T>& half_gemm(const GemmTable& table) {
-  if constexpr (std::is_same_v<T, float16_t>)
-    return table.f16;
-  else
-    return table.bf16;
-}
-
-template <class T>
 class DotKernel final : public HostKernel {
   using Sum = std::conditional_t<is_half_type<T>, float, T>;
 
@@ -203,11 +195,9 @@ class DotKernel final : public HostKernel {
       return;
     }
     // The last piece of a row of tiles adds up its parts and runs the epilogue over the finished rows.
-    std::unique_ptr<std::atomic<int32_t>[]> left;
-    if (stripe_pieces > 1 && (epilogue_ || p_.depth_blocks > 1)) {
-      left.reset(new std::atomic<int32_t>[size_t(stripes)]);
-      for (int64_t i = 0; i < stripes; ++i) left[size_t(i)] = int32_t(stripe_pieces);
-    }
+    const bool goes_on = epilogue_ || p_.depth_blocks > 1;
+    PiecesLeft left;
+    if (goes_on) left.start(stripes, stripe_pieces);
     parallel_for(stripes * stripe_pieces, 1, [&](int64_t begin, int64_t end) {
       std::byte* room = room_ ? panels.get(room_) : nullptr;
       for (int64_t i = begin; i < end; ++i) {
@@ -225,7 +215,7 @@ class DotKernel final : public HostKernel {
           multiply(rows, columns, depth, left_operand, right_operand, parts + part * count() + at_c + column, room);
         else
           multiply(rows, columns, depth, left_operand, right_operand, c + at_c + column, room);
-        if (left && left[size_t(stripe)].fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
+        if (!goes_on || !left.last(stripe)) continue;
         if (p_.depth_blocks > 1) add_parts(parts + at_c, rows * p_.n, c + at_c);
         if (epilogue_) epilogue_->run_range(rest, at_c, at_c + rows * p_.n);
       }
@@ -260,17 +250,14 @@ class DotKernel final : public HostKernel {
       }
     }
     MatrixView<T> va{a, p_.a.row, p_.a.column}, vb{b, p_.b.row, p_.b.column};
-    if (table_) {
-      if constexpr (is_half_type<T>) {
-        const HalfGemm<T>& table = half_gemm<T>(*table_);
-        if constexpr (std::is_same_v<C, float>)
-          return table.wide(rows, columns, depth, va, vb, c, p_.n, room);
+    if constexpr (!std::is_same_v<T, complex64_t>) {
+      if (table_) {
+        if constexpr (std::is_same_v<C, T>)
+          return gemm_for<T>(*table_)(rows, columns, depth, va, vb, c, p_.n, room);
+        else if constexpr (std::is_same_v<T, float16_t>)
+          return table_->f16.wide(rows, columns, depth, va, vb, c, p_.n, room);
         else
-          return table.rounded(rows, columns, depth, va, vb, c, p_.n, room);
-      } else if constexpr (std::is_same_v<T, float>) {
-        return table_->f32(rows, columns, depth, va, vb, c, p_.n, room);
-      } else if constexpr (std::is_same_v<T, double>) {
-        return table_->f64(rows, columns, depth, va, vb, c, p_.n, room);
+          return table_->bf16.wide(rows, columns, depth, va, vb, c, p_.n, room);
       }
     }
     if constexpr (is_half_type<T>) {
@@ -357,20 +344,10 @@ std::unique_ptr<Kernel> make_dot(const Primitive&, std::span<const Layout> input
   for (const Layout& l : inputs)
     for (int64_t d : l.shape)
       if (d > INT_MAX) throw ValueError(cat("dot: an axis of length ", d, " is too long"));
-  switch (a.dtype) {
-    case Dtype::float16:
-      return std::make_unique<DotKernel<float16_t>>(a, b, epilogue);
-    case Dtype::bfloat16:
-      return std::make_unique<DotKernel<bfloat16_t>>(a, b, epilogue);
-    case Dtype::float32:
-      return std::make_unique<DotKernel<float>>(a, b, epilogue);
-    case Dtype::float64:
-      return std::make_unique<DotKernel<double>>(a, b, epilogue);
-    case Dtype::complex64:
-      return std::make_unique<DotKernel<complex64_t>>(a, b, epilogue);
-    default:
-      throw Error(cat("dot: no kernel for ", a.dtype));
-  }
+  if (a.dtype == Dtype::complex64) return std::make_unique<DotKernel<complex64_t>>(a, b, epilogue);
+  return for_float(a.dtype, "dot", [&](auto tag) -> std::unique_ptr<Kernel> {
+    return std::make_unique<DotKernel<typename decltype(tag)::type>>(a, b, epilogue);
+  });
 }
 
 const RegisterKernel dot_kernel("dot", make_dot, true);

@@ -157,15 +157,15 @@ class ScatterDotKernel final : public HostKernel {
   int64_t count_;
 };
 
-std::unique_ptr<Kernel> make_gather_dot(const Primitive&, std::span<const Layout> in, std::span<const Layout>,
+std::unique_ptr<Kernel> make_gather_dot(const Primitive& primitive, std::span<const Layout> in, std::span<const Layout>,
                                         const KernelProgram*) {
-  return visit_real(in[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+  return for_float(in[0].dtype, primitive.name(), [&](auto tag) -> std::unique_ptr<Kernel> {
     return std::make_unique<GatherDotKernel<typename decltype(tag)::type>>(in);
   });
 }
-std::unique_ptr<Kernel> make_scatter_dot(const Primitive&, std::span<const Layout> in, std::span<const Layout> out,
-                                         const KernelProgram*) {
-  return visit_real(in[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+std::unique_ptr<Kernel> make_scatter_dot(const Primitive& primitive, std::span<const Layout> in,
+                                         std::span<const Layout> out, const KernelProgram*) {
+  return for_float(in[0].dtype, primitive.name(), [&](auto tag) -> std::unique_ptr<Kernel> {
     return std::make_unique<ScatterDotKernel<typename decltype(tag)::type>>(in, out[0]);
   });
 }

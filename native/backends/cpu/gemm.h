@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/half.h"
 
@@ -36,6 +37,19 @@ struct GemmTable {
   HalfGemm<float16_t> f16;
   HalfGemm<bfloat16_t> bf16;
 };
+
+// The product of matrices of T into one of T.
+template <class T>
+Gemm<T> gemm_for(const GemmTable& table) {
+  if constexpr (std::is_same_v<T, float>)
+    return table.f32;
+  else if constexpr (std::is_same_v<T, double>)
+    return table.f64;
+  else if constexpr (std::is_same_v<T, float16_t>)
+    return table.f16.rounded;
+  else
+    return table.bf16.rounded;
+}
 
 // Bytes of scratch memory a product of this size needs.
 size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item);

@@ -45,7 +45,7 @@ std::unique_ptr<Kernel> make_hadamard(const Primitive& primitive, std::span<cons
       uint32_t negative = hadamard_signs(m, op.transposed() ? j : i) >> (op.transposed() ? i : j) & 1;
       signs[size_t(i)] |= negative << j;
     }
-  return visit_real(in[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+  return for_float(in[0].dtype, primitive.name(), [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
     using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
     int64_t n = in[0].shape.back(), rows = element_count(in[0].shape) / n;

@@ -44,18 +44,18 @@ std::unique_ptr<Kernel> make_kernel(F f) {
   return std::make_unique<FunctionKernel<F>>(std::move(f));
 }
 
-// make(a value of the C++ type) for a dtype of floats; `op` has no kernel for others.
+// make(TypeTag<T>) for a dtype of floats; `op` has no kernel for others.
 template <class F>
 std::unique_ptr<Kernel> for_float(Dtype dtype, std::string_view op, F&& make) {
   switch (dtype) {
     case Dtype::float16:
-      return make(float16_t());
+      return make(TypeTag<float16_t>{});
     case Dtype::bfloat16:
-      return make(bfloat16_t());
+      return make(TypeTag<bfloat16_t>{});
     case Dtype::float32:
-      return make(float());
+      return make(TypeTag<float>{});
     case Dtype::float64:
-      return make(double());
+      return make(TypeTag<double>{});
     default:
       throw Error(cat(op, ": no kernel for ", dtype));
   }

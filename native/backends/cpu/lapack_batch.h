@@ -101,4 +101,14 @@ decltype(auto) visit_lapack_dtype(Dtype dtype, F&& f) {
   return f(TypeTag<float>{});
 }
 
+// The elements of an operand.
+template <class T>
+const T* in(std::byte* at) {
+  return reinterpret_cast<const T*>(at);
+}
+template <class T>
+T* out(std::byte* at) {
+  return reinterpret_cast<T*>(at);
+}
+
 }  // namespace funcnn::cpu

@@ -16,15 +16,6 @@ double cube(double n) { return n * n * n; }
 
 const MatrixPrimitive& of(const Primitive& p) { return static_cast<const MatrixPrimitive&>(p); }
 
-template <class T>
-const T* in(std::byte* at) {
-  return reinterpret_cast<const T*>(at);
-}
-template <class T>
-T* out(std::byte* at) {
-  return reinterpret_cast<T*>(at);
-}
-
 // ---- Cholesky
 
 std::unique_ptr<Kernel> make_cholesky(const Primitive& primitive, std::span<const Layout> inputs,

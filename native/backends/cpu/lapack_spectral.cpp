@@ -11,15 +11,6 @@ namespace {
 
 using lapack::Int;
 
-template <class T>
-const T* in(std::byte* at) {
-  return reinterpret_cast<const T*>(at);
-}
-template <class T>
-T* out(std::byte* at) {
-  return reinterpret_cast<T*>(at);
-}
-
 // ---- symmetric matrices
 
 std::unique_ptr<Kernel> make_eigh(const Primitive& primitive, std::span<const Layout> inputs, std::span<const Layout>,

@@ -303,22 +303,12 @@ class PlainQuantizedDot final : public HostKernel {
 std::unique_ptr<Kernel> make_quantized_dot(const Primitive& primitive, std::span<const Layout> inputs,
                                            std::span<const Layout> outputs, const KernelProgram*) {
   const auto& op = static_cast<const QuantizedDot&>(primitive);
-  auto make = [&](auto tag) -> std::unique_ptr<Kernel> {
+  return for_float(inputs[0].dtype, "quantized_dot", [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
     if constexpr (!std::is_same_v<T, double>)
       if (quant_dot_table()) return std::make_unique<QuantizedDotKernel<T>>(op, inputs, outputs[0]);
     return std::make_unique<PlainQuantizedDot<T>>(op, inputs, outputs[0]);
-  };
-  switch (inputs[0].dtype) {
-    case Dtype::float16:
-      return make(TypeTag<float16_t>{});
-    case Dtype::bfloat16:
-      return make(TypeTag<bfloat16_t>{});
-    case Dtype::float64:
-      return make(TypeTag<double>{});
-    default:
-      return make(TypeTag<float>{});
-  }
+  });
 }
 
 const RegisterKernel registered("quantized_dot", make_quantized_dot);

@@ -4,6 +4,7 @@
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/positions.h"
+#include "backends/cpu/prefetch.h"
 #include "backends/cpu/strided.h"
 #include "base/inline.h"
 #include "base/thread_pool.h"
@@ -178,8 +179,9 @@ class ScatterKernel final : public HostKernel {
         }
         // Rows come in any order: the next ones are asked for while one is written.
         if (constexpr int64_t ahead = 6; i + ahead < chosen) {
-          ask_for(out + offsets[i + ahead] + columns.begin, columns.end - columns.begin);
-          ask_for(updates + sources[i + ahead] + columns.begin, columns.end - columns.begin);
+          const int64_t length = std::min(columns.end - columns.begin, 512 / int64_t(sizeof(T)));
+          prefetch_rows(out + offsets[i + ahead] + columns.begin, 1, length, 0);
+          prefetch_rows(updates + sources[i + ahead] + columns.begin, 1, length, 0);
         }
         block(out + offsets[i], updates + sources[i], 0, columns);
       }
@@ -205,15 +207,6 @@ class ScatterKernel final : public HostKernel {
   void combine_row(T* FUNCNN_RESTRICT into, const T* FUNCNN_RESTRICT values, int64_t n) const {
     if (combination_ && n >= 8) return combination_(into, values, 1, n, n);
     for (int64_t i = 0; i < n; ++i) into[i] = combined<mode>(into[i], values[i]);
-  }
-
-  static void ask_for(const T* row, int64_t n) {
-#if defined(__GNUC__)
-    for (int64_t byte = 0; byte < std::min<int64_t>(n * int64_t(sizeof(T)), 512); byte += 64)
-      __builtin_prefetch(reinterpret_cast<const std::byte*>(row) + byte);
-#else
-    (void)row, (void)n;
-#endif
   }
 
   StridedCopy copy_;

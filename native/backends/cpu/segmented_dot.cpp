@@ -19,9 +19,9 @@ struct Segment {
       : first(std::clamp<int64_t>(bounds[0], 0, inner)), length(std::clamp<int64_t>(bounds[1], first, inner) - first) {}
 };
 
-std::unique_ptr<Kernel> make_segmented(const Primitive&, std::span<const Layout> in, std::span<const Layout> out,
-                                       const KernelProgram*) {
-  return visit_real(in[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+std::unique_ptr<Kernel> make_segmented(const Primitive& primitive, std::span<const Layout> in,
+                                       std::span<const Layout> out, const KernelProgram*) {
+  return for_float(in[0].dtype, primitive.name(), [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
     size_t r = in[0].shape.size();
     int64_t m = in[0].shape[r - 2], k = in[0].shape[r - 1], n = in[1].shape[r - 1], segments = in[2].shape[r - 2];
@@ -40,9 +40,9 @@ std::unique_ptr<Kernel> make_segmented(const Primitive&, std::span<const Layout>
   });
 }
 
-std::unique_ptr<Kernel> make_spread(const Primitive&, std::span<const Layout> in, std::span<const Layout> out,
+std::unique_ptr<Kernel> make_spread(const Primitive& primitive, std::span<const Layout> in, std::span<const Layout> out,
                                     const KernelProgram*) {
-  return visit_real(in[1].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+  return for_float(in[1].dtype, primitive.name(), [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
     using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
     size_t r = in[1].shape.size();

@@ -34,30 +34,7 @@ void product(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, 
       }
     return;
   }
-  std::byte* room = product_room().get(gemm_room(m, n, k, sizeof(T)));
-  if constexpr (std::is_same_v<T, float>)
-    table->f32(m, n, k, a, b, c, leading, room);
-  else if constexpr (std::is_same_v<T, double>)
-    table->f64(m, n, k, a, b, c, leading, room);
-  else if constexpr (std::is_same_v<T, float16_t>)
-    table->f16.rounded(m, n, k, a, b, c, leading, room);
-  else
-    table->bf16.rounded(m, n, k, a, b, c, leading, room);
-}
-
-// Call f(TypeTag<T>) for a real floating-point dtype.
-template <class F>
-decltype(auto) visit_real(Dtype dtype, F&& f) {
-  switch (dtype) {
-    case Dtype::float16:
-      return f(TypeTag<float16_t>{});
-    case Dtype::bfloat16:
-      return f(TypeTag<bfloat16_t>{});
-    case Dtype::float64:
-      return f(TypeTag<double>{});
-    default:
-      return f(TypeTag<float>{});
-  }
+  gemm_for<T> (*table)(m, n, k, a, b, c, leading, product_room().get(gemm_room(m, n, k, sizeof(T))));
 }
 
 }  // namespace funcnn::cpu
