@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import training
 from .case import Case, losses
 
 ROWS = {"checkpoint_train": "ms", "no_checkpoint_train": "ms"}
@@ -159,17 +160,7 @@ def _torch(checkpointed, compiled=False):
             x = checkpoint(block, x, *p, use_reentrant=False) if checkpointed else block(x, *p)
         return torch.square(x - y).mean()
 
-    if compiled:
-        loss_fn = torch.compile(loss_fn)
-
-    def step():
-        opt.zero_grad()
-        loss = loss_fn(x, y)
-        loss.backward()
-        opt.step()
-        return loss.detach()
-
-    return step
+    return training.torch(loss_fn, opt, x, y, compiled=compiled)
 
 
 def _torch_compile(checkpointed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import lm
+from . import lm, training
 from .case import Case, losses
 
 ROWS = {"lm_train": "ms"}
@@ -23,59 +23,32 @@ def _funcnn():
     params = lm.convert(lm.parameters(), fn.array)
     data = fn.array(lm.batch(SEQUENCES))
     opt = optim.adamw(RATE, weight_decay=DECAY)
-    state = opt.init(params)
 
     def attend(i, q, k, v):
         return fn.fast.scaled_dot_product_attention(q, k, v, scale=lm.HEAD**-0.5, mask="causal")
 
-    def loss_fn(params, x, y):
-        logits = lm.funcnn_model(params, x, attend, params["places"])
-        return nn.losses.cross_entropy(logits, y).mean()
+    def loss_fn(params, data):
+        logits = lm.funcnn_model(params, data[:, :-1], attend, params["places"])
+        return nn.losses.cross_entropy(logits, data[:, 1:]).mean()
 
-    @fn.compile(donate=("params", "state"))
-    def train(params, state, data):
-        loss, grads = fn.value_and_grad(loss_fn)(params, data[:, :-1], data[:, 1:])
-        delta, state = opt.update(grads, state, params)
-        return optim.apply_updates(params, delta), state, loss
-
-    def step():
-        nonlocal params, state
-        params, state, loss = train(params, state, data)
-        fn.eval(params, state, loss)
-        return loss
-
-    return step
+    return training.funcnn(loss_fn, params, opt, data)
 
 
 def _jax():
-    import functools
-
-    import jax
     import jax.numpy as jnp
     import optax
 
     params = lm.convert(lm.parameters(), jnp.asarray)
     data = jnp.asarray(lm.batch(SEQUENCES))
     opt = optax.adamw(RATE, weight_decay=DECAY)
-    state = opt.init(params)
 
-    def loss_fn(params, x, y):
+    def loss_fn(params, data):
+        x, y = data[:, :-1], data[:, 1:]
         mask = jnp.tri(x.shape[1], dtype=bool)
         logits = lm.jax_model(params, x, lambda i, q, k, v: lm.jax_attend(q, k, v, mask), params["places"])
         return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def train(params, state, data):
-        loss, grads = jax.value_and_grad(loss_fn)(params, data[:, :-1], data[:, 1:])
-        delta, state = opt.update(grads, state, params)
-        return optax.apply_updates(params, delta), state, loss
-
-    def step():
-        nonlocal params, state
-        params, state, loss = jax.block_until_ready(train(params, state, data))
-        return loss
-
-    return step
+    return training.jax(loss_fn, params, opt, data)
 
 
 def _mlx():
@@ -130,17 +103,7 @@ def _torch(compiled=False):
         logits = lm.torch_model(params, x, attend, params["places"])
         return F.cross_entropy(logits.view(-1, lm.VOCABULARY), y.reshape(-1))
 
-    if compiled:
-        loss_fn = torch.compile(loss_fn)
-
-    def step():
-        opt.zero_grad()
-        loss = loss_fn(params, data[:, :-1], data[:, 1:])
-        loss.backward()
-        opt.step()
-        return loss.detach()
-
-    return step
+    return training.torch(loss_fn, opt, params, data[:, :-1], data[:, 1:], compiled=compiled)
 
 
 def _torch_compile():

@@ -66,8 +66,9 @@ def max_pool1d(x: fn.array, kernel_size: Integers, stride: Integers | None = Non
         padding: How many elements that are less than all others are put at both ends of each spatial axis.
 
     Returns:
-        An array (N, L', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. The dtype is kept. Where several elements of a
-        window are the largest, they share its gradient evenly, as in MLX.
+        An array (N, L', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows.
+        The dtype is kept. Where several elements of a window are the largest, they share its gradient evenly, as in
+        MLX.
 
     Raises:
         ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
@@ -91,8 +92,9 @@ def max_pool2d(x: fn.array, kernel_size: Integers, stride: Integers | None = Non
         padding: How many elements that are less than all others are put at both ends of each spatial axis.
 
     Returns:
-        An array (N, H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. The dtype is kept. Where several elements of a
-        window are the largest, they share its gradient evenly, as in MLX.
+        An array (N, H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows.
+        The dtype is kept. Where several elements of a window are the largest, they share its gradient evenly, as in
+        MLX.
 
     Raises:
         ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
@@ -116,8 +118,9 @@ def max_pool3d(x: fn.array, kernel_size: Integers, stride: Integers | None = Non
         padding: How many elements that are less than all others are put at both ends of each spatial axis.
 
     Returns:
-        An array (N, D', H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. The dtype is kept. Where several elements of a
-        window are the largest, they share its gradient evenly, as in MLX.
+        An array (N, D', H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows.
+        The dtype is kept. Where several elements of a window are the largest, they share its gradient evenly, as in
+        MLX.
 
     Raises:
         ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
@@ -141,8 +144,8 @@ def avg_pool1d(x: fn.array, kernel_size: Integers, stride: Integers | None = Non
         padding: How many zeros, which count in the mean, are put at both ends of each spatial axis.
 
     Returns:
-        An array (N, L', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. Integers give float32; 16-bit floats are
-        added up in float32.
+        An array (N, L', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows.
+        Integers give float32; 16-bit floats are added up in float32.
 
     Raises:
         ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
@@ -166,8 +169,8 @@ def avg_pool2d(x: fn.array, kernel_size: Integers, stride: Integers | None = Non
         padding: How many zeros, which count in the mean, are put at both ends of each spatial axis.
 
     Returns:
-        An array (N, H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. Integers give float32; 16-bit floats are
-        added up in float32.
+        An array (N, H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows.
+        Integers give float32; 16-bit floats are added up in float32.
 
     Raises:
         ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
@@ -191,8 +194,8 @@ def avg_pool3d(x: fn.array, kernel_size: Integers, stride: Integers | None = Non
         padding: How many zeros, which count in the mean, are put at both ends of each spatial axis.
 
     Returns:
-        An array (N, D', H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows. Integers give float32; 16-bit floats are
-        added up in float32.
+        An array (N, D', H', W', C); an axis of length L has (L + 2 * padding - kernel_size) // stride + 1 windows.
+        Integers give float32; 16-bit floats are added up in float32.
 
     Raises:
         ValueError: The array has other axes, the window reaches beyond the padded array, or a number is out of range.
