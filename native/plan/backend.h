@@ -88,6 +88,9 @@ class Backend {
   // of it, and whose other operands follow the kernel's own; it covers the output's elements as one row.
   virtual std::unique_ptr<Kernel> make_primitive(const Primitive& primitive, std::span<const Layout> inputs,
                                                  std::span<const Layout> outputs, const KernelProgram* epilogue) = 0;
+  // Several fused kernels of this back end as one, which takes the operands of each in a row. None of them reads or
+  // overwrites what another writes. Null: they run one by one.
+  virtual std::unique_ptr<Kernel> make_joint(std::span<const std::shared_ptr<Kernel>> /*kernels*/) { return nullptr; }
   // Copy elements between layouts of one shape and dtype.
   virtual std::unique_ptr<Kernel> make_copy(const Layout& from, const Layout& to) = 0;
   // Whether make_primitive takes this epilogue for this primitive, whose first output has this dtype.

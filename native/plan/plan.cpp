@@ -74,6 +74,7 @@ class Plan::Builder {
       if (!joined_[size_t(u)]) add_step(size_t(u));
     place_results();
     finish();
+    plan_.join_steps(footprints_);
     if (outline) decision_cache().keep(*outline, std::move(partition_));
   }
 
@@ -171,7 +172,9 @@ class Plan::Builder {
                              "; convert with astype or move the array with fn.device_put"));
     // What the step itself asks for while it runs.
     size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
+    size_t before = account_of(*step.backend).in_use;
     place_writes(step, PlannedStep{&w, op, &emitted_[u], epilogue});
+    footprints_.push_back({before, account_of(*step.backend).in_use - before});
     if (scratch) {
       int slot = plan_.slot_count_++;
       step.operands.push_back({slot, 0});
@@ -360,6 +363,7 @@ class Plan::Builder {
   std::vector<Giver> givers_;
   std::vector<char> given_;  // values whose memory a result has taken over
   std::vector<Account> accounts_;
+  std::vector<Footprint> footprints_;  // of the steps
 };
 
 Plan::Plan(const Capture& capture, bool fusion) { Builder(*this, build_ir(capture), fusion).build(); }
@@ -391,28 +395,37 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
   }
   check_memory();
   SmallVector<Operand, 16> operands;
-  for (const Step& step : steps_) {
-    for (const Fresh& fresh : step.fresh) {
-      size_t slot = size_t(fresh.slot);
-      if (fresh.takes_over >= 0) {
-        buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
-        if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
-      } else {
-        buffers[slot] = Buffer::allocate(step.backend->memory(), fresh.bytes);
-      }
-      places[slot] = {buffers[slot].get()};
-    }
+  for (size_t next = 0; next < steps_.size();) {
+    std::span<const Step> launch(&steps_[next], steps_[next].launched);
+    next += launch.size();
+    const Step& first = launch[0];
     operands.clear();
-    for (auto [slot, offset] : step.operands) operands.push_back(shifted(places[size_t(slot)], offset));
-    if (step.source)
-      transfer(step, operands[0], operands[1]);
-    else if (!step.idle)
-      step.kernel->encode(step.backend->queue(), operands);
-    if ((effort_so_far += step.effort.bytes + step.effort.flops / 16 + 1000) > kEffort) {
+    double effort = 0;
+    for (const Step& step : launch) {
+      for (const Fresh& fresh : step.fresh) {
+        size_t slot = size_t(fresh.slot);
+        if (fresh.takes_over >= 0) {
+          buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
+          if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
+        } else {
+          buffers[slot] = Buffer::allocate(step.backend->memory(), fresh.bytes);
+        }
+        places[slot] = {buffers[slot].get()};
+      }
+      if (step.idle) continue;
+      for (auto [slot, offset] : step.operands) operands.push_back(shifted(places[size_t(slot)], offset));
+      effort += step.effort.bytes + step.effort.flops / 16 + 1000;
+    }
+    if (first.source && !first.idle)
+      transfer(first, operands[0], operands[1]);
+    else if (!first.idle)
+      (first.joint ? *first.joint : *first.kernel).encode(first.backend->queue(), operands);
+    if ((effort_so_far += effort) > kEffort) {
       effort_so_far = 0;
       check_interrupt();
     }
-    for (int slot : step.released) buffers[size_t(slot)] = nullptr;
+    for (const Step& step : launch)
+      for (int slot : step.released) buffers[size_t(slot)] = nullptr;
   }
   results.resize(results_.size());
   for (size_t r = 0; r < results_.size(); ++r) {
@@ -450,7 +463,6 @@ void Plan::run(std::span<const Storage* const> leaves, Results& results, std::ve
 
 void Plan::transfer(const Step& step, const Operand& from, const Operand& to) const {
   size_t bytes = size_t(element_count(step.inputs[0].shape)) * item_size(step.inputs[0].dtype);
-  if (bytes == 0) return;
   if (Ref<Event> ready = step.source->queue().record()) ready->wait();
   DeviceMemory &source = from.buffer->memory(), &target = to.buffer->memory();
   if (const std::byte* host = from.buffer->host())

@@ -32,6 +32,8 @@ class Plan {
   // How the (first) value of a captured result lies in memory.
   const Strides& result_strides(size_t result) const { return results_[result][0].strides; }
   size_t kernel_count() const { return steps_.size(); }
+  // Fewer than kernels where some run together.
+  size_t launch_count() const;
   // About what the plan itself takes.
   size_t own_bytes() const { return own_bytes_; }
   // What it moves and does.
@@ -59,6 +61,9 @@ class Plan {
     std::vector<Layout> inputs, outputs;
     std::unique_ptr<KernelProgram> program;
     Effort effort;
+    // This step and those after it run as one kernel, if there are more.
+    size_t launched = 1;
+    std::unique_ptr<Kernel> joint;
     std::string title() const;
   };
   struct Place {
@@ -80,6 +85,13 @@ class Plan {
     std::vector<Large> largest;
   };
   class Builder;
+
+  // What a step does to the memory of its device: in use before it, and what it asks for.
+  struct Footprint {
+    size_t before, taken;
+  };
+  // Let neighbours that are independent run together where that takes no more memory than the plan does anyway.
+  void join_steps(const std::vector<Footprint>& footprints);
 
   void check_memory() const;
   void transfer(const Step& step, const Operand& from, const Operand& to) const;

@@ -21,11 +21,36 @@ std::map<std::string_view, Entry>& registry() {
 
 class FusedKernel final : public HostKernel {
  public:
-  explicit FusedKernel(const KernelProgram& program) : program_(program) {}
+  explicit FusedKernel(const KernelProgram& program)
+      : program_(program), operand_count_(size_t(program.operand_count)) {}
   void run(std::span<std::byte* const> operands) override { program_.run(operands); }
+  const PreparedProgram& program() const { return program_; }
+  size_t operand_count() const { return operand_count_; }
 
  private:
   PreparedProgram program_;
+  size_t operand_count_;
+};
+
+class JointKernel final : public HostKernel {
+ public:
+  explicit JointKernel(std::span<const std::shared_ptr<Kernel>> kernels) : kernels_(kernels.begin(), kernels.end()) {
+    for (const auto& kernel : kernels_) programs_.push_back(&static_cast<FusedKernel&>(*kernel).program());
+  }
+  void run(std::span<std::byte* const> operands) override {
+    std::vector<std::span<std::byte* const>> each;
+    each.reserve(kernels_.size());
+    for (const auto& kernel : kernels_) {
+      size_t count = static_cast<FusedKernel&>(*kernel).operand_count();
+      each.push_back(operands.first(count));
+      operands = operands.subspan(count);
+    }
+    PreparedProgram::run_all(programs_, each);
+  }
+
+ private:
+  std::vector<std::shared_ptr<Kernel>> kernels_;
+  std::vector<const PreparedProgram*> programs_;
 };
 
 // Kernels run while they are encoded.
@@ -49,6 +74,9 @@ class CpuBackend final : public Backend {
     auto it = registry().find(primitive.name());
     if (it == registry().end()) throw Error(cat(primitive.name(), ": has no kernel on the CPU"));
     return it->second.factory(primitive, inputs, outputs, epilogue);
+  }
+  std::unique_ptr<Kernel> make_joint(std::span<const std::shared_ptr<Kernel>> kernels) override {
+    return std::make_unique<JointKernel>(kernels);
   }
   std::unique_ptr<Kernel> make_copy(const Layout& from, const Layout& to) override {
     return make_kernel([copy = StridedCopy(from.shape, from.strides, to.strides, item_size(from.dtype))](

@@ -19,8 +19,11 @@ constexpr double kGrain = 65536;
 // Column reductions: so many elements at least make a chunk with accumulators of its own.
 constexpr int64_t kChunkElements = 65536, kMostChunks = 32;
 
-// Memory of this thread for registers.
-thread_local Arena arena;
+// Threads keep at most so much for what runs of many programs keep.
+constexpr size_t kMostKept = 1 << 22;
+
+// Memory of this thread for registers, and for what runs of many programs keep.
+thread_local Arena arena, run_arena;
 
 // Memory of one run: on the stack where it is little.
 template <class T, size_t kInside>
@@ -206,11 +209,12 @@ struct PreparedProgram::Impl {
     return space == Space::element ? tile.begin : space == Space::row ? tile.row : 0;
   }
 
-  // What a thread needs to execute tiles: its copy of the pointers and its registers.
+  // What a thread needs to execute tiles of a run: its copy of the pointers and its registers.
   struct Worker {
     Temporary<std::byte*, 96> pointers;
-    std::byte* registers;
-    Worker(const Impl& impl, Pointers shared) : pointers(impl.t.slots.size()), registers(nullptr) {
+    std::byte* registers = nullptr;
+    explicit Worker(size_t slots) : pointers(slots) {}
+    void begin(const Impl& impl, Pointers shared) {
       std::copy(shared, shared + impl.t.slots.size(), pointers.data());
       registers = arena.get(impl.register_bytes);
     }
@@ -226,101 +230,182 @@ struct PreparedProgram::Impl {
     execute(routine.scalars, p, operands, Tile{});
   }
 
-  void run(std::span<std::byte* const> operands) const {
-    Temporary<std::byte, 1024> run(static_cast<size_t>(routine.run_bytes));
-    Temporary<std::byte*, 96> shared(t.slots.size());
-    start(shared.data(), operands, run.data());
-    if (routine.form == Form::phases)
-      run_phases(operands, shared.data(), run.data());
-    else if (routine.col_reductions)
-      run_columns(operands, shared.data(), run.data());
-    else if (!routine.code[0].steps.empty())
-      run_code(routine.code[0], operands, shared.data(), run.data(), {});
+  // Rows are reduced within a tile, by phases, or not at all; or columns are.
+  bool by_phases() const { return routine.form == Form::phases; }
+  size_t rounds() const { return by_phases() ? routine.code.size() : 1; }
+  // A band of rows that is one chunk is finished where it is computed.
+  bool whole_bands() const { return chunks == 1 && t.rows > 0; }
+  size_t accumulator_place(size_t r) const {
+    size_t place = 0;
+    for (size_t i = 0; i < r; ++i) place += accumulator_bytes(i);
+    return place;
+  }
+  size_t accumulator_bytes(size_t r) const {
+    return aligned(size_t(whole_bands() ? t.tile_cols : t.cols) * item_size(routine.reductions[r].dtype));
   }
 
-  void run_code(const Code& code, std::span<std::byte* const> operands, Pointers shared, const std::byte* run,
-                Partial partial) const {
-    parallel_for(row_tiles * col_tiles, grain, [&](int64_t begin, int64_t end) {
-      Worker w(*this, shared);
-      for (int64_t i = begin; i < end; ++i) {
-        Tile tile = tile_at(i);
-        bind(code, w.pointers.data(), operands, run, w.registers, tile);
-        execute(code, w.pointers.data(), operands, tile, partial);
+  // The memory of a run: kept values, pointers, and what reductions leave for the end of a round.
+  static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+  size_t pointers_at() const { return aligned(size_t(routine.run_bytes)); }
+  size_t bases_at() const { return pointers_at() + aligned(t.slots.size() * sizeof(std::byte*)); }
+  size_t partials_at() const { return bases_at() + aligned(routine.reductions.size() * sizeof(std::byte*)); }
+  size_t memory_bytes() const {
+    size_t partials = 0;
+    if (by_phases())
+      for (const auto& reductions : routine.phase_reductions)
+        partials = std::max(partials, reductions.size() * size_t(t.rows * col_tiles) * 8);
+    else if (routine.col_reductions && !whole_bands())
+      partials = accumulator_place(routine.reductions.size()) * size_t(chunks * t.bands);
+    return partials_at() + aligned(partials);
+  }
+
+  // A run: rounds of tasks that are independent, with work of the calling thread before and after each round.
+  class Run {
+   public:
+    Run(const Impl& impl, std::span<std::byte* const> operands, std::byte* memory)
+        : impl_(&impl), operands_(operands), memory_(memory) {
+      impl.start(shared(), operands, memory);
+    }
+
+    const Impl& impl() const { return *impl_; }
+    Pointers shared() const { return reinterpret_cast<Pointers>(memory_ + impl_->pointers_at()); }
+
+    // The number of tasks of the round.
+    int64_t begin_round(size_t round) {
+      const Routine& routine = impl_->routine;
+      if (impl_->by_phases()) {
+        whole_domain(routine.rows_of[round]);
+        const std::vector<int>& reductions = routine.phase_reductions[round];
+        for (size_t i = 0; i < reductions.size(); ++i)
+          bases()[size_t(reductions[i])] = partials() + i * size_t(impl_->t.rows * impl_->col_tiles) * 8;
+      } else if (routine.col_reductions) {
+        if (impl_->t.rows == 0)
+          for (size_t r = 0; r < routine.reductions.size(); ++r)
+            routine.reductions[r].row_fn(accumulator(0, r), accumulator(0, r), impl_->t.cols, 0, 0);
+        return impl_->t.rows ? impl_->t.bands * impl_->chunks * impl_->col_tiles : 0;
       }
-    });
-  }
-
-  void run_phases(std::span<std::byte* const> operands, Pointers shared, std::byte* run) const {
-    Tile all;
-    all.rows = t.rows;
-    for (size_t phase = 0; phase < routine.code.size(); ++phase) {
-      bind(routine.rows_of[phase], shared, operands, run, nullptr, all);
-      execute(routine.rows_of[phase], shared, operands, all);
-      if (routine.code[phase].steps.empty()) continue;
-      const std::vector<int>& reductions = routine.phase_reductions[phase];
-      std::vector<std::byte*> base(routine.reductions.size());
-      int64_t count = t.rows * col_tiles;
-      Temporary<std::byte, 1024> partials(reductions.size() * size_t(count) * 8);
-      for (size_t i = 0; i < reductions.size(); ++i)
-        base[size_t(reductions[i])] = partials.data() + i * size_t(count) * 8;
-      run_code(routine.code[phase], operands, shared, run, {base.data(), false});
-      for (int r : reductions) {
-        const Reduction& red = routine.reductions[size_t(r)];
-        red.row_fn(run + t.slots[size_t(red.slot)].offset, base[size_t(r)], t.rows, col_tiles, col_tiles);
+      return routine.code[round].steps.empty() ? 0 : impl_->row_tiles * impl_->col_tiles;
+    }
+    // So many tasks are worth handing to another thread.
+    int64_t task_grain() const {
+      return impl_->routine.col_reductions ? std::max<int64_t>(1, impl_->grain / impl_->chunk_tiles) : impl_->grain;
+    }
+    void work(size_t round, int64_t begin, int64_t end, Worker& w) const {
+      w.begin(*impl_, shared());
+      if (impl_->routine.col_reductions) return columns(begin, end, w);
+      for (int64_t i = begin; i < end; ++i) tile(impl_->routine.code[round], impl_->tile_at(i), w, {bases(), false});
+    }
+    void end_round(size_t round) const {
+      const Routine& routine = impl_->routine;
+      if (impl_->by_phases()) {
+        if (routine.code[round].steps.empty()) return;
+        for (int r : routine.phase_reductions[round]) {
+          const Reduction& red = routine.reductions[size_t(r)];
+          red.row_fn(memory_ + impl_->t.slots[size_t(red.slot)].offset, bases()[r], impl_->t.rows, impl_->col_tiles,
+                     impl_->col_tiles);
+        }
+      } else if (routine.col_reductions && !impl_->whole_bands()) {
+        combine_chunks();
       }
     }
-  }
 
-  // Chunks of the rows of a band have accumulators of their own, combined pairwise at the end; a band that is one chunk
-  // is finished where it is computed. With row reductions a chunk spans all columns; without, columns are cut too.
-  void run_columns(std::span<std::byte* const> operands, Pointers shared, std::byte* run) const {
-    const Code& code = routine.code[0];
-    const bool whole = chunks == 1 && t.rows > 0;
-    const size_t count = routine.reductions.size();
-    std::vector<int64_t> place(count);
-    int64_t total = 0;
-    for (size_t r = 0; r < count; ++r) {
-      place[r] = total;
-      total += ((whole ? t.tile_cols : t.cols) * int64_t(item_size(routine.reductions[r].dtype)) + 63) / 64 * 64;
+   private:
+    std::byte** bases() const { return reinterpret_cast<std::byte**>(memory_ + impl_->bases_at()); }
+    std::byte* partials() const { return memory_ + impl_->partials_at(); }
+    std::byte* accumulator(int64_t chunk, size_t r) const {
+      size_t chunk_bytes = impl_->accumulator_place(impl_->routine.reductions.size());
+      return partials() + size_t(chunk) * chunk_bytes + impl_->accumulator_place(r);
     }
-    Temporary<std::byte, 4096> accumulators(whole ? 0 : size_t(total * chunks * t.bands));
-    auto accumulator = [&](int64_t chunk, size_t r) { return accumulators.data() + chunk * total + place[r]; };
-    auto store = [&](size_t r, const std::byte* from, int64_t begin, int64_t n) {
-      const AccessPath& w = t.paths[size_t(routine.reductions[r].path)];
-      w.store(operands[size_t(w.operand())], from, begin, n);
-    };
-    if (t.rows == 0)
-      for (size_t r = 0; r < count; ++r)
-        routine.reductions[r].row_fn(accumulator(0, r), accumulator(0, r), t.cols, 0, 0);
-    int64_t tasks = t.rows ? t.bands * chunks * col_tiles : 0;
-    int64_t task_grain = std::max<int64_t>(1, grain / chunk_tiles);
-    parallel_for(tasks, task_grain, [&](int64_t begin, int64_t end) {
-      Worker w(*this, shared);
-      Temporary<std::byte, 4096> own(whole ? size_t(total) : 0);
+
+    void whole_domain(const Code& code) const {
+      Tile all;
+      all.rows = impl_->t.rows;
+      impl_->bind(code, shared(), operands_, memory_, nullptr, all);
+      impl_->execute(code, shared(), operands_, all);
+    }
+    void tile(const Code& code, const Tile& tile, Worker& w, Partial partial) const {
+      impl_->bind(code, w.pointers.data(), operands_, memory_, w.registers, tile);
+      impl_->execute(code, w.pointers.data(), operands_, tile, partial);
+    }
+    void store(size_t r, const std::byte* from, int64_t begin, int64_t n) const {
+      const AccessPath& path = impl_->t.paths[size_t(impl_->routine.reductions[r].path)];
+      path.store(operands_[size_t(path.operand())], from, begin, n);
+    }
+
+    // Chunks of the rows of a band have accumulators of their own, combined pairwise at the end. With row reductions a
+    // chunk spans all columns; without, columns are cut too.
+    void columns(int64_t begin, int64_t end, Worker& w) const {
+      const Translation& t = impl_->t;
+      const Code& code = impl_->routine.code[0];
+      const bool whole = impl_->whole_bands();
+      const size_t count = impl_->routine.reductions.size();
+      const int64_t chunks = impl_->chunks, col_tiles = impl_->col_tiles;
+      Temporary<std::byte, 4096> own(whole ? impl_->accumulator_place(count) : 0);
       SmallVector<std::byte*, 8> base(count);
       for (int64_t task = begin; task < end; ++task) {
         int64_t j = task % col_tiles, numbered = task / col_tiles, band = numbered / chunks, chunk = numbered % chunks;
-        for (size_t r = 0; r < count; ++r) base[r] = whole ? own.data() + place[r] : accumulator(numbered, r);
-        const int64_t first = chunk * chunk_tiles, last = std::min(row_tiles, first + chunk_tiles);
+        for (size_t r = 0; r < count; ++r)
+          base[r] = whole ? own.data() + impl_->accumulator_place(r) : accumulator(numbered, r);
+        const int64_t first = chunk * impl_->chunk_tiles, last = std::min(impl_->row_tiles, first + impl_->chunk_tiles);
         for (int64_t i = first; i < last; ++i) {
-          Tile tile = tile_at(band, i, j);
-          bind(code, w.pointers.data(), operands, run, w.registers, tile);
-          execute(code, w.pointers.data(), operands, tile, {base.data(), i == first, whole ? tile.col : 0});
+          Tile at = impl_->tile_at(band, i, j);
+          tile(code, at, w, {base.data(), i == first, whole ? at.col : 0});
         }
         if (!whole) continue;
         int64_t col = j * t.tile_cols;
         for (size_t r = 0; r < count; ++r) store(r, base[r], band * t.cols + col, std::min(t.tile_cols, t.cols - col));
       }
-    });
-    if (whole) return;
-    for (int64_t band = 0; band < t.bands; ++band)
-      for (size_t r = 0; r < count; ++r) {
-        auto of = [&](int64_t chunk) { return accumulator(band * chunks + chunk, r); };
-        for (int64_t step = 1; step < chunks; step *= 2)
-          for (int64_t i = 0; i + step < chunks; i += 2 * step)
-            routine.reductions[r].col_fn(of(i), of(i + step), 1, t.cols, t.cols);
-        store(r, of(0), band * t.cols, t.cols);
+    }
+
+    void combine_chunks() const {
+      const int64_t chunks = impl_->chunks, cols = impl_->t.cols;
+      for (int64_t band = 0; band < impl_->t.bands; ++band)
+        for (size_t r = 0; r < impl_->routine.reductions.size(); ++r) {
+          auto of = [&](int64_t chunk) { return accumulator(band * chunks + chunk, r); };
+          for (int64_t step = 1; step < chunks; step *= 2)
+            for (int64_t i = 0; i + step < chunks; i += 2 * step)
+              impl_->routine.reductions[r].col_fn(of(i), of(i + step), 1, cols, cols);
+          store(r, of(0), band * cols, cols);
+        }
+    }
+
+    const Impl* impl_;
+    std::span<std::byte* const> operands_;
+    std::byte* memory_;
+  };
+
+  // Runs of several programs, round by round: the tasks of a round are one loop.
+  static void run(std::span<Run> runs) {
+    size_t rounds = 0, slots = 0;
+    for (const Run& run : runs) {
+      rounds = std::max(rounds, run.impl().rounds());
+      slots = std::max(slots, run.impl().t.slots.size());
+    }
+    SmallVector<int64_t, 4> ends(runs.size());
+    for (size_t round = 0; round < rounds; ++round) {
+      int64_t total = 0;
+      double grains = 0;
+      for (size_t i = 0; i < runs.size(); ++i) {
+        if (round < runs[i].impl().rounds()) {
+          int64_t tasks = runs[i].begin_round(round);
+          grains += double(tasks) / double(runs[i].task_grain());
+          total += tasks;
+        }
+        ends[i] = total;
       }
+      if (total)
+        parallel_for(total, std::max<int64_t>(1, int64_t(double(total) / grains)), [&](int64_t begin, int64_t end) {
+          Worker w(slots);
+          size_t i = size_t(std::upper_bound(ends.begin(), ends.end(), begin) - ends.begin());
+          for (; begin < end; ++i) {
+            int64_t first = i ? ends[i - 1] : 0, last = std::min(end, ends[i]);
+            if (begin < last) runs[i].work(round, begin - first, last - first, w);
+            begin = std::max(begin, last);
+          }
+        });
+      for (Run& run : runs)
+        if (round < run.impl().rounds()) run.end_round(round);
+    }
   }
 
   void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const {
@@ -352,7 +437,27 @@ PreparedProgram::PreparedProgram(const KernelProgram& program) : impl_(new Impl(
 PreparedProgram::~PreparedProgram() = default;
 PreparedProgram::PreparedProgram(PreparedProgram&&) noexcept = default;
 
-void PreparedProgram::run(std::span<std::byte* const> operands) const { impl_->run(operands); }
+void PreparedProgram::run(std::span<std::byte* const> operands) const {
+  Temporary<std::byte, 4096> memory(impl_->memory_bytes());
+  Impl::Run run(*impl_, operands, memory.data());
+  Impl::run({&run, 1});
+}
+
+void PreparedProgram::run_all(std::span<const PreparedProgram* const> programs,
+                              std::span<const std::span<std::byte* const>> operands) {
+  size_t bytes = 0;
+  for (const PreparedProgram* program : programs) bytes += program->impl_->memory_bytes();
+  Temporary<std::byte, 64> once(bytes > kMostKept ? bytes : 0);
+  std::byte* at = bytes > kMostKept ? once.data() : run_arena.get(bytes);
+  std::vector<Impl::Run> runs;
+  runs.reserve(programs.size());
+  for (size_t i = 0; i < programs.size(); ++i) {
+    runs.emplace_back(*programs[i]->impl_, operands[i], at);
+    at += programs[i]->impl_->memory_bytes();
+  }
+  Impl::run(runs);
+}
+
 void PreparedProgram::run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const {
   impl_->run_range(operands, begin, end);
 }

@@ -19,6 +19,9 @@ class PreparedProgram {
 
   // The whole domain, on as many threads as pay off; bit-identical for any number of threads.
   void run(std::span<std::byte* const> operands) const;
+  // Several programs on operands of their own, none of which reads or overwrites what another writes, as one loop.
+  static void run_all(std::span<const PreparedProgram* const> programs,
+                      std::span<const std::span<std::byte* const>> operands);
   // Elements [begin, end) of a program without reductions, on the calling thread.
   void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const;
 
