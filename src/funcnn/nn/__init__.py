@@ -70,6 +70,7 @@ from ._layer import Layer, Params
 from ._linear import Identity, Linear
 from ._norm import BatchNorm, LayerNorm, RMSNorm
 from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
+from ._replace import replace
 from ._tie import Tied, Trainable, tie, trainable
 from ._view import View
 
@@ -137,6 +138,7 @@ __all__ = [
     "relu",
     "relu2",
     "relu6",
+    "replace",
     "selu",
     "sigmoid",
     "silu",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,9 +32,11 @@ Params = Any
 def _freeze(value: Any) -> Any:
     """Make the value of a field immutable and refuse arrays."""
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return tuple(_freeze(item) for item in value)
+        items = tuple(map(_freeze, value))
+        return value if type(value) is tuple and all(map(operator.is_, items, value)) else items
     if isinstance(value, (dict, frozendict)):
-        return frozendict({key: _freeze(item) for key, item in value.items()})
+        frozen = frozendict({key: _freeze(item) for key, item in value.items()})
+        return value if type(value) is frozendict and all(frozen[key] is value[key] for key in value) else frozen
     value = plain(value)
     if isinstance(value, fn.array) or hasattr(value, "__array_interface__"):
         raise TypeError("a layer holds no arrays: return them from init, which draws the parameters")
@@ -44,9 +47,15 @@ def _frozen_fields(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.
     return [field if field.converter else field.evolve(converter=_freeze) for field in fields]
 
 
-def _fields(layer: Layer) -> tuple[attrs.Attribute[Any], ...]:
+def fields_of(layer: Layer) -> tuple[attrs.Attribute[Any], ...]:
+    """The fields of a layer."""
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(layer))  # type: ignore[arg-type]
     return fields
+
+
+def place_of(layer: Layer, field: str, keys: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The keys that lead to the parameters of what a field holds, from those of the layer's own."""
+    return keys if field == type(layer)._wraps else (*keys, field)
 
 
 def _located(error: Exception, layer: Layer, path: str) -> Exception | None:
@@ -164,6 +173,9 @@ class Layer:
     # Names of the arrays that are not trained: statistics, which are changed by updates.
     buffers: ClassVar[tuple[str, ...]] = ()
 
+    # The field whose layer has its parameters where this layer has its own, without a name between.
+    _wraps: ClassVar[str | None] = None
+
     if TYPE_CHECKING:
         __call__: Callable[..., Any]
 
@@ -187,7 +199,7 @@ class Layer:
             A frozendict of arrays, frozendicts and tuples.
         """
         _check_key(key)
-        values = {field.name: getattr(self, field.name) for field in _fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields_of(self)}
         return frozendict({name: _init(value, key, name) for name, value in values.items() if has_layers(value)})
 
     def apply(
@@ -224,13 +236,13 @@ class Layer:
     def _layers(self, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Layer]]:
         """This layer and all below it, with the paths of their parameters."""
         yield path, self
-        for field in _fields(self):
-            yield from _walk(getattr(self, field.name), (*path, field.name))
+        for field in fields_of(self):
+            yield from _walk(getattr(self, field.name), place_of(self, field.name, path))
 
     def _arguments(self) -> list[tuple[str | None, Any]]:
         """The arguments to print, with the names of those that are given by name."""
         found: list[tuple[str | None, Any]] = []
-        for field in _fields(self):
+        for field in fields_of(self):
             value = getattr(self, field.name)
             if field.default is attrs.NOTHING:
                 found.append((field.alias if field.kw_only else None, value))

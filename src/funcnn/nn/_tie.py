@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -33,6 +33,8 @@ def _place(params: Any, path: str) -> tuple[Any, ...]:
 
 class Tied(Layer):
     """A layer some of whose parameters are others of its parameters; see ``nn.tie``."""
+
+    _wraps = "layer"
 
     layer: Layer
     ties: Mapping[str, str]
@@ -73,9 +75,6 @@ class Tied(Layer):
             node = tree.get(params, parent)
             params = tree.set(params, parent, frozendict({**node, name: tree.get(params, source)}))
         return params
-
-    def _layers(self, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Layer]]:
-        yield from self.layer._layers(path)
 
     def __repr__(self) -> str:
         return f"tie({self.layer!r}, {dict(self.ties)!r})"
