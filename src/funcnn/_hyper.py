@@ -42,6 +42,12 @@ def whole(low: int | None = None) -> Validator:
     return check
 
 
+def flag(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A validator: True or False."""
+    if not isinstance(value, bool):
+        _refuse(instance, attribute, "True or False", value, TypeError)
+
+
 def _range(low: float, below: float, above: bool) -> str:
     bounds = [] if low == -math.inf else [f"above {low:g}" if above else f"of at least {low:g}"]
     bounds += [] if below == math.inf else [f"below {below:g}"]

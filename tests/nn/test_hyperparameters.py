@@ -36,7 +36,7 @@ KEY = random.key(0)
         (lambda: nn.Dropout(1.0), ValueError, "Dropout: p must be a number of at least 0 and below 1, got 1.0"),
         (lambda: nn.Dropout(math.nan), ValueError, "Dropout: p"),
         (lambda: nn.PReLU(0), ValueError, "PReLU: num_parameters must be an integer of at least 1"),
-        (lambda: nn.PReLU(1, initial=None), TypeError, "PReLU: initial"),
+        (lambda: nn.PReLU(1, init=None), TypeError, "PReLU: initial"),
         (lambda: nn.LeakyReLU("0.1"), TypeError, "LeakyReLU: negative_slope"),
         (lambda: nn.ELU([1.0]), TypeError, "ELU: alpha"),
         (lambda: nn.Softshrink(-1.0), ValueError, "Softshrink: lambd"),

@@ -60,7 +60,7 @@ class PReLU(Layer):
 
     Args:
         num_parameters: How many slopes: 1, or one for each feature of the last axis. The parameter ``weight`` holds them.
-        initial: Their initial value.
+        init: Their initial value; the attribute is ``initial``.
 
     >>> import funcnn as fn
     >>> from funcnn import nn, random
@@ -70,7 +70,8 @@ class PReLU(Layer):
     """
 
     num_parameters: int = attrs.field(default=1, validator=whole(1))
-    initial: float = attrs.field(default=0.25, validator=number())
+    # `init` draws the parameters; as an argument it is MLX's name.
+    initial: float = attrs.field(default=0.25, alias="init", validator=number())
 
     def init(self, key: fn.array) -> frozendict[str, fn.array]:
         """Make ``weight``."""

@@ -53,11 +53,10 @@ ROWS = [
     row(nn.LeakyReLU(0.2), lambda x: np.where(x > 0, x, 0.2 * x), kinks=True),
     row(nn.PReLU(), lambda x, a: np.where(x > 0, x, a * x), kinks=True),
     row(
-        nn.PReLU(6, initial=0.5),
+        nn.PReLU(6, init=0.5),
         lambda x, a: np.where(x > 0, x, a * x),
         "PReLU-each",
         kinks=True,
-        mlx=lambda m: m.PReLU(6, init=0.5),
     ),
     row(nn.ELU(0.5), lambda x: elu(x, 0.5), kinks=True),
     row(nn.CELU(0.5), lambda x: elu(x / 0.5) * 0.5, kinks=True),
