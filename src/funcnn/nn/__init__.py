@@ -63,15 +63,20 @@ from ._activations import (
     step,
     tanh,
 )
-from ._containers import Sequential
-from ._dropout import Dropout
+from ._containers import Flatten, Lambda, Residual, Sequential
+from ._convolution import Conv1d, Conv2d, Conv3d
+from ._convolution_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from ._dropout import Dropout, Dropout2d, Dropout3d
 from ._embedding import Embedding
+from ._group_norm import GroupNorm, InstanceNorm
 from ._layer import Layer, Params
-from ._linear import Identity, Linear
+from ._linear import Bilinear, Identity, Linear
 from ._norm import BatchNorm, LayerNorm, RMSNorm
 from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from ._replace import replace
+from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._tie import Tied, Trainable, tie, trainable
+from ._upsample import Upsample
 from ._view import View
 
 __all__ = [
@@ -80,19 +85,38 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
     "BatchNorm",
+    "Bilinear",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "Dropout",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "Flatten",
+    "GroupNorm",
     "HardShrink",
     "HardTanh",
     "Hardswish",
     "Identity",
+    "InstanceNorm",
+    "Lambda",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
     "Mish",
     "PReLU",
     "Params",
@@ -100,6 +124,7 @@ __all__ = [
     "ReLU",
     "ReLU2",
     "ReLU6",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -112,6 +137,7 @@ __all__ = [
     "Tanh",
     "Tied",
     "Trainable",
+    "Upsample",
     "View",
     "avg_pool1d",
     "avg_pool2d",

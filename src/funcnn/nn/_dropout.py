@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 import funcnn as fn
@@ -9,6 +11,11 @@ from funcnn import random
 from funcnn._hyper import number
 
 from ._layer import Layer, Params, as_input
+
+
+def _dropped(x: fn.array, p: float, key: fn.array, shape: tuple[int, ...]) -> fn.array:
+    keep = random.bernoulli(key, 1.0 - p, shape)
+    return fn.where(keep, x * (1.0 / (1.0 - p)), 0.0)
 
 
 class Dropout(Layer):
@@ -38,5 +45,69 @@ class Dropout(Layer):
         if self.p == 0.0 or not params.training:
             return x
         x = as_input(x)
-        keep = random.bernoulli(params.next_key(), 1.0 - self.p, x.shape)
-        return fn.where(keep, x * (1.0 / (1.0 - self.p)), 0.0)
+        return _dropped(x, self.p, params.next_key(), x.shape)
+
+
+def _drop_channels(p: float, params: Params, given: Any, axes: str) -> fn.array:
+    spatial = axes.count(",") + 1
+    x = as_input(given)
+    if x.ndim not in (spatial + 1, spatial + 2):
+        raise ValueError(f"expected (N, {axes}, C) or ({axes}, C), got {x.shape}")
+    if p == 0.0 or not params.training:
+        return x
+    shape = (*x.shape[: -spatial - 1], *(1,) * spatial, x.shape[-1])
+    return _dropped(x, p, params.next_key(), shape)
+
+
+class Dropout2d(Layer):
+    """Set whole channels of images to zero with probability `p` in training, and scale the others by ``1 / (1 - p)``.
+
+    The input is ``(N, H, W, C)`` or ``(H, W, C)``; the channels of each sample are drawn independently. Keys and inference are
+    as in ``Dropout``. Neighbouring elements of a channel tell nearly the same, so dropping some of them hides little.
+
+    Args:
+        p: Probability of a channel to become zero, in ``[0, 1)``.
+
+    Raises:
+        ValueError: The input has other axes; or in training, if ``apply`` got no key.
+
+    Reference: J. Tompson et al., "Efficient object localization using convolutional networks", 2015.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn, random
+    >>> y, _ = nn.Dropout2d(0.5).apply({}, fn.ones((2, 8, 8, 100)), training=True, key=random.key(0))
+    >>> sorted(set(fn.sum(y, axis=(1, 2)).flatten().tolist()))
+    [0.0, 128.0]
+    """
+
+    p: float = attrs.field(default=0.5, validator=number(0.0, 1.0))
+
+    def __call__(self, params: Params, x: fn.array) -> fn.array:
+        return _drop_channels(self.p, params, x, "H, W")
+
+
+class Dropout3d(Layer):
+    """Set whole channels of volumes to zero with probability `p` in training, and scale the others by ``1 / (1 - p)``.
+
+    The input is ``(N, D, H, W, C)`` or ``(D, H, W, C)``; the channels of each sample are drawn independently. Keys and
+    inference are as in ``Dropout``.
+
+    Args:
+        p: Probability of a channel to become zero, in ``[0, 1)``.
+
+    Raises:
+        ValueError: The input has other axes; or in training, if ``apply`` got no key.
+
+    Reference: J. Tompson et al., "Efficient object localization using convolutional networks", 2015.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn, random
+    >>> y, _ = nn.Dropout3d(0.5).apply({}, fn.ones((2, 4, 4, 4, 100)), training=True, key=random.key(0))
+    >>> sorted(set(fn.sum(y, axis=(1, 2, 3)).flatten().tolist()))
+    [0.0, 128.0]
+    """
+
+    p: float = attrs.field(default=0.5, validator=number(0.0, 1.0))
+
+    def __call__(self, params: Params, x: fn.array) -> fn.array:
+        return _drop_channels(self.p, params, x, "D, H, W")

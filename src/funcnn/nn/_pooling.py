@@ -7,20 +7,10 @@ from typing import Any
 
 import funcnn as fn
 
-from .._arguments import Integers, integers
+from .._arguments import Integers
 from .._core import _reduce_windows
 from ._activations import _array
-
-
-def _numbers(name: str, what: str, given: Any, spatial: int, least: int) -> tuple[int, ...]:
-    found = integers(given, f"{name}: {what}")
-    found = found * spatial if len(found) == 1 else found
-    if len(found) != spatial:
-        raise ValueError(f"{name}: expected {what} for {spatial} spatial axes, got {len(found)} numbers")
-    for number in found:
-        if number < least:
-            raise ValueError(f"{name}: {what} must be at least {least}, got {number}")
-    return found
+from ._spatial import per_axis
 
 
 def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, *, largest: bool) -> fn.array:
@@ -28,9 +18,9 @@ def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, *, lar
     x = _array(name, x)
     if x.dtype == fn.complex64:
         raise ValueError(f"{name}: is not defined for complex64")
-    window = _numbers(name, "kernel_size", kernel_size, spatial, 1)
-    step = window if stride is None else _numbers(name, "stride", stride, spatial, 1)
-    margin = _numbers(name, "padding", padding, spatial, 0)
+    window = per_axis(name, "kernel_size", kernel_size, spatial, 1)
+    step = window if stride is None else per_axis(name, "stride", stride, spatial, 1)
+    margin = per_axis(name, "padding", padding, spatial, 0)
     if x.ndim != spatial + 2:
         axes = "spatial axis" if spatial == 1 else "spatial axes"
         raise ValueError(f"{name}: expected (N, spatial..., C) with {spatial} {axes}, got shape {x.shape}")

@@ -1,5 +1,7 @@
 """Affine maps and tables."""
 
+import numpy as np
+
 from funcnn import nn
 
 from .rows import LayerSpec, integers
@@ -12,6 +14,10 @@ def affine(params, x):
 def mirrored(params, x):
     rows = params["layers"][0]["weight"]
     return rows[x] @ rows.T + params["layers"][1]["bias"]
+
+
+def bilinear(params, x1, x2):
+    return np.einsum("...i,oji,...j->...o", x1, params["weight"], x2) + params.get("bias", 0.0)
 
 
 ROWS = [
@@ -30,6 +36,20 @@ ROWS = [
         inputs=(integers(0, 5, 2),),
         oracle=lambda params, x: params["weight"][x],
         mlx=lambda m: m.Embedding(5, 3),
+    ),
+    LayerSpec(
+        name="Bilinear",
+        layer=nn.Bilinear(3, 4, 2),
+        inputs=((3,), (4,)),
+        oracle=bilinear,
+        mlx=lambda m: m.Bilinear(3, 4, 2),
+    ),
+    LayerSpec(
+        name="Bilinear-no-bias",
+        layer=nn.Bilinear(3, 4, 2, bias=False),
+        inputs=((2, 3), (2, 4)),
+        oracle=bilinear,
+        mlx=lambda m: m.Bilinear(3, 4, 2, bias=False),
     ),
     LayerSpec(
         name="Tied",

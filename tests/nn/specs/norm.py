@@ -80,4 +80,20 @@ ROWS = [
         mlx=lambda m: m.Dropout(0.25),
         needs_key=True,
     ),
+    LayerSpec(
+        name="Dropout2d",
+        layer=nn.Dropout2d(0.25),
+        inputs=((2, 2, 8),),
+        oracle=lambda params, x: x,
+        mlx=lambda m: m.Dropout2d(0.25),
+        needs_key=True,
+    ),
+    LayerSpec(
+        name="Dropout3d",
+        layer=nn.Dropout3d(0.25),
+        inputs=((2, 1, 2, 8),),
+        oracle=lambda params, x: x,
+        mlx=lambda m: m.Dropout3d(0.25),
+        needs_key=True,
+    ),
 ]

@@ -1,0 +1,204 @@
+"""Resampling of spatial axes."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+import funcnn as fn
+from funcnn._hyper import flag
+
+from ._layer import Layer, Params, as_input
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+# For each element of the result: which element of the input, and its weight. A result is the sum of several such.
+Tap: TypeAlias = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+
+
+def _positions(size: int, count: int, scale: float, align_corners: bool) -> Floats:
+    """Where the elements of the result lie among those of the input, whose first is at 0."""
+    steps = np.arange(count, dtype=np.float64)
+    if align_corners:
+        return steps * ((size - 1) / max(count - 1, 1))
+    return steps / scale - ((count - 1) / scale - size + 1) / 2
+
+
+def _cubic(a: float) -> Callable[[Floats], Floats]:
+    """The kernel of cubic convolution (Keys 1981) by distance."""
+
+    def kernel(d: Floats) -> Floats:
+        near = ((a + 2) * d - (a + 3)) * d * d + 1
+        far = (((d - 5) * d + 8) * d - 4) * a
+        return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+
+    return kernel
+
+
+def _linear(d: Floats) -> Floats:
+    return np.maximum(1 - d, 0.0)
+
+
+@functools.lru_cache(maxsize=64)
+def _taps(size: int, count: int, scale: float, mode: str, align_corners: bool, antialias: bool) -> tuple[Tap, ...]:
+    positions = _positions(size, count, scale, align_corners)
+    reach, kernel = (1, _linear) if mode == "linear" else (2, _cubic(-0.5 if antialias else -0.75))
+    if mode == "linear" and not antialias:
+        positions = np.clip(positions, 0, max(size - 1, 0))
+    # To let nothing fall between the elements of a smaller result, the kernel is stretched.
+    stretch = max(1 / scale, 1.0) if antialias else 1.0
+    first = np.floor(positions)
+    span = math.ceil(reach * stretch)
+    places = [first + k for k in range(1 - span - antialias, span + 1)]
+    weights = [kernel(np.abs(positions - place) / stretch) for place in places]
+    if antialias:
+        weights = [np.where((place >= 0) & (place < size), w, 0.0) for place, w in zip(places, weights, strict=True)]
+        total = sum(weights)
+        weights = [w / total for w in weights]
+    taps = zip(places, weights, strict=True)
+    return tuple(
+        (np.clip(place, 0, max(size - 1, 0)).astype(np.int32), w.astype(np.float32)) for place, w in taps if w.any()
+    )
+
+
+def _nearest(size: int, count: int) -> npt.NDArray[np.int32]:
+    steps = np.arange(count, dtype=np.int64)
+    if count <= size:
+        return (steps * size // count).astype(np.int32)
+    # (steps + 1/2) * size / count - 1/2 rounded, halves to even.
+    numerator, denominator = (2 * steps + 1) * size - count, 2 * count
+    low, rest = np.divmod(numerator, denominator)
+    up = (2 * rest > denominator) | ((2 * rest == denominator) & (low % 2 == 1))
+    rounded: npt.NDArray[np.int64] = low + up
+    return rounded.astype(np.int32)
+
+
+def _repeated(x: fn.array, scales: Sequence[float]) -> fn.array:
+    """Every element repeated along spatial axes, by whole numbers."""
+    once, wide, shape = [x.shape[0]], [x.shape[0]], [x.shape[0]]
+    for size, scale in zip(x.shape[1:-1], scales, strict=True):
+        once += [size, 1]
+        wide += [size, int(scale)]
+        shape.append(size * int(scale))
+    y = fn.broadcast_to(fn.reshape(x, (*once, x.shape[-1])), (*wide, x.shape[-1]))
+    return fn.reshape(y, (*shape, x.shape[-1]))
+
+
+def _along(axis: int, ndim: int, values: Any) -> fn.array:
+    shape = [1] * ndim
+    shape[axis] = -1
+    return fn.reshape(fn.array(values), shape)
+
+
+def _resampled(x: fn.array, axis: int, taps: Sequence[Tap]) -> fn.array:
+    total: Any = 0
+    for places, weights in taps:
+        part = fn.take(x, fn.array(places), axis=axis)
+        weighted = part * _along(axis, x.ndim, weights).astype(part.dtype)
+        # An infinite neighbour with no share counts for nothing.
+        if not weights.all():
+            weighted = fn.where(_along(axis, x.ndim, weights != 0), weighted, 0.0)
+        total = total + weighted
+    resampled: fn.array = total
+    return resampled
+
+
+def _check_scale(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    scales = value if isinstance(value, tuple) else (value,)
+    for scale in scales:
+        if not isinstance(scale, (int, float)) or isinstance(scale, bool):
+            raise TypeError(f"Upsample: scale_factor must be a number or one for each spatial axis, got {value!r}")
+        if not 0 < scale < math.inf:
+            raise ValueError(f"Upsample: scale_factor must be above 0 and finite, got {value!r}")
+    if not scales:
+        raise ValueError("Upsample: scale_factor must be a number or one for each spatial axis, got ()")
+
+
+class Upsample(Layer):
+    """Resample the spatial axes of ``(N, spatial..., C)`` to ``int(scale_factor * size)`` elements each.
+
+    There may be any number of spatial axes. The modes are
+
+    - ``"nearest"``: each element of the result is one of the input, of any dtype.
+    - ``"linear"``: interpolate between the two neighbours along each axis (bilinear, trilinear).
+    - ``"cubic"``: cubic convolution of four neighbours along each axis, with a = -0.75 as in OpenCV and PyTorch; it may
+      overshoot.
+
+    Elements beyond the ends are those at the ends. The grids of both are centred on each other; with `align_corners` the first
+    and last elements of both lie on each other. (Where ``scale_factor * size`` is no whole number, PyTorch aligns the grids at
+    their beginnings instead; results differ there.) Positions and weights are computed in float64. Linear and cubic results
+    have the floating dtype of the input, float32 for integers; half precision is computed in float32.
+
+    Args:
+        scale_factor: By what the sizes are multiplied, above 0: a number for all spatial axes, or one for each.
+        mode: ``"nearest"``, ``"linear"`` or ``"cubic"``.
+        align_corners: Whether corners lie on corners, for linear and cubic.
+        antialias: Whether to stretch the kernel where `scale_factor` is below 1, so that every element of the input counts;
+            for linear and cubic without `align_corners`. Cubic then has a = -0.5, as in Pillow.
+
+    Raises:
+        ValueError: The input has no spatial axis or not as many as there are factors; nothing would be left of an axis; or
+            the options do not go together.
+
+    Reference: R. G. Keys, "Cubic convolution interpolation for digital image processing", 1981.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> x = fn.array([[[1.0], [2.0]]])
+    >>> fn.flatten(nn.Upsample(2)({}, x)).tolist()
+    [1.0, 1.0, 2.0, 2.0]
+    >>> fn.flatten(nn.Upsample(2, "linear")({}, x)).tolist()
+    [1.0, 1.25, 1.75, 2.0]
+    """
+
+    scale_factor: float | tuple[float, ...] = attrs.field(validator=_check_scale)
+    mode: Literal["nearest", "linear", "cubic"] = attrs.field(default="nearest")
+    align_corners: bool = attrs.field(default=False, validator=flag)
+    antialias: bool = attrs.field(default=False, validator=flag)
+
+    def __attrs_post_init__(self) -> None:
+        if self.mode not in ("nearest", "linear", "cubic"):
+            raise ValueError(f"Upsample: mode must be 'nearest', 'linear' or 'cubic', got {self.mode!r}")
+        for option in ("align_corners", "antialias"):
+            if getattr(self, option) and self.mode == "nearest":
+                raise ValueError(f"Upsample: {option} is for the modes 'linear' and 'cubic'")
+        if self.align_corners and self.antialias:
+            raise ValueError("Upsample: antialias does not go with align_corners")
+
+    def __call__(self, params: Params, x: fn.array) -> fn.array:
+        x = as_input(x)
+        spatial = x.ndim - 2
+        scales = self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * max(spatial, 1)
+        if spatial != len(scales):
+            wanted = len(scales) if isinstance(self.scale_factor, tuple) else "one or more"
+            raise ValueError(f"expected (N, spatial..., C) with {wanted} spatial axes, got {x.shape}")
+        counts = [self._count(size, scale) for size, scale in zip(x.shape[1:-1], scales, strict=True)]
+        if self.mode == "nearest":
+            return self._nearest(x, scales, counts)
+        dtype = x.dtype if fn.isdtype(x.dtype, ("real floating", "complex floating")) else fn.float32
+        y = x.astype(fn.promote_types(dtype, fn.float32))
+        for axis, (size, count, scale) in enumerate(zip(x.shape[1:-1], counts, scales, strict=True), 1):
+            if scale != 1:
+                taps = _taps(size, count, float(scale), self.mode, self.align_corners, self.antialias)
+                y = _resampled(y, axis, taps)
+        return y.astype(dtype)
+
+    @staticmethod
+    def _count(size: int, scale: float) -> int:
+        count = int(scale * size)
+        if size and not count:
+            raise ValueError(f"nothing is left of an axis of size {size} scaled by {scale}")
+        return count
+
+    @staticmethod
+    def _nearest(x: fn.array, scales: Sequence[float], counts: Sequence[int]) -> fn.array:
+        whole = [scale if scale == int(scale) else 1 for scale in scales]
+        for axis, (scale, count) in enumerate(zip(scales, counts, strict=True), 1):
+            if scale != int(scale):
+                x = fn.take(x, fn.array(_nearest(x.shape[axis], count)), axis=axis)
+        return _repeated(x, whole) if any(scale != 1 for scale in whole) else x
