@@ -127,7 +127,12 @@ _HINTS = {
         "SGD": "use fn.optim.sgd",
         "clip_grad_norm": "use fn.optim.clip_by_global_norm",
         "clip_grad_norm_": "use fn.optim.clip_by_global_norm",
+        "cosine_decay": "use fn.optim.schedules.cosine_decay",
+        "exponential_decay": "use fn.optim.schedules.exponential_decay",
+        "join_schedules": "use fn.optim.schedules.join_schedules",
+        "linear_schedule": "use fn.optim.schedules.linear_schedule",
         "lr_scheduler": "use fn.optim.schedules",
+        "step_decay": "use fn.optim.schedules.step_decay",
     },
     "funcnn.random": {
         "Generator": "there is no global random state; pass keys made by fn.random.key",

@@ -94,17 +94,24 @@ def test_steps(name, compiled):
 
 SCHEDULES = {
     "constant": (optim.schedules.constant(0.3), optax.constant_schedule(0.3)),
-    "linear": (optim.schedules.linear(0.1, 0.9, 7), optax.linear_schedule(0.1, 0.9, 7)),
-    "cosine": (optim.schedules.cosine(0.5, 8, 0.1), optax.cosine_decay_schedule(0.5, 8, alpha=0.2)),
-    "exponential": (optim.schedules.exponential(0.5, 0.7, 3), optax.exponential_decay(0.5, 3, 0.7)),
-    "step": (optim.schedules.step(0.5, 0.7, 3), optax.exponential_decay(0.5, 3, 0.7, staircase=True)),
+    "linear": (optim.schedules.linear_schedule(0.1, 0.9, 7), optax.linear_schedule(0.1, 0.9, 7)),
+    "cosine": (optim.schedules.cosine_decay(0.5, 8, 0.1), optax.cosine_decay_schedule(0.5, 8, alpha=0.2)),
+    "exponential": (optim.schedules.exponential_decay(0.5, 0.7), optax.exponential_decay(0.5, 1, 0.7)),
+    "step": (optim.schedules.step_decay(0.5, 0.7, 3), optax.exponential_decay(0.5, 3, 0.7, staircase=True)),
+    "one_cycle": (optim.schedules.one_cycle(0.5, 15), optax.cosine_onecycle_schedule(15, 0.5)),
+    "one_cycle options": (
+        optim.schedules.one_cycle(0.5, 12, 0.4, 10.0, 20.0),
+        optax.cosine_onecycle_schedule(12, 0.5, 0.4, 10.0, 20.0),
+    ),
     "warmup": (
         optim.schedules.warmup(0.4, 5),
         optax.join_schedules([optax.linear_schedule(0.0, 0.4, 5), optax.constant_schedule(0.4)], [5]),
     ),
     "warmup_cosine": (schedule(), optax_schedule()),
     "join": (
-        optim.schedules.join([optim.schedules.constant(1.0), optim.schedules.linear(0.0, 1.0, 4)], [6]),
+        optim.schedules.join_schedules(
+            [optim.schedules.constant(1.0), optim.schedules.linear_schedule(0.0, 1.0, 4)], [6]
+        ),
         optax.join_schedules([optax.constant_schedule(1.0), optax.linear_schedule(0.0, 1.0, 4)], [6]),
     ),
 }

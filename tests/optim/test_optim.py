@@ -11,7 +11,7 @@ ALL = [
     optim.sgd(0.1, momentum=0.9),
     optim.adam(0.1),
     optim.adamw(0.1),
-    optim.chain(optim.clip_by_global_norm(1.0), optim.adam(optim.schedules.cosine(0.1, 200))),
+    optim.chain(optim.clip_by_global_norm(1.0), optim.adam(optim.schedules.cosine_decay(0.1, 200))),
 ]
 
 
@@ -39,9 +39,8 @@ def test_they_find_the_minimum(opt):
 def test_they_are_values(opt):
     assert opt == attrs.evolve(opt) if not isinstance(opt, optim.chain) else opt == optim.chain(*opt.transforms)
     assert hash(opt) == hash(opt)
-    assert repr(eval(repr(opt).replace("cosine", "optim.schedules.cosine"), {**vars(optim), "optim": optim})) == repr(
-        opt
-    )
+    names = {**vars(optim), **vars(optim.schedules)}
+    assert repr(eval(repr(opt), names)) == repr(opt)
 
 
 def test_frozen_parameters_are_left_alone():
@@ -75,9 +74,9 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match="states of 2 optimisers, got 1"):
         chain.update(params, ({},), params)
     with pytest.raises(ValueError, match="boundaries"):
-        optim.schedules.join([optim.schedules.constant(1.0)], [3])
+        optim.schedules.join_schedules([optim.schedules.constant(1.0)], [3])
     with pytest.raises(ValueError):
-        optim.schedules.cosine(1.0, 0)
+        optim.schedules.cosine_decay(1.0, 0)
     adam = optim.adam(0.1)
     with pytest.raises(ValueError, match="b"):
         adam.update({"a": fn.ones(1)}, adam.init({"b": fn.ones(1)}))

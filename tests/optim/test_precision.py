@@ -14,9 +14,9 @@ OPTIMIZERS = {
     "momentum": optim.sgd(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
     "adam": optim.adam(0.1),
     "adamw": optim.adamw(0.1, weight_decay=0.1),
-    "chain": optim.chain(optim.clip_by_global_norm(1.0), optim.adam(schedules.cosine(0.1, 200))),
+    "chain": optim.chain(optim.clip_by_global_norm(1.0), optim.adam(schedules.cosine_decay(0.1, 200))),
     "decay": optim.chain(optim.add_decayed_weights(0.1), optim.scale(-0.1)),
-    "schedule": optim.scale(schedules.linear(-0.1, -0.2, 10)),
+    "schedule": optim.scale(schedules.linear_schedule(-0.1, -0.2, 10)),
 }
 
 
@@ -195,7 +195,12 @@ def test_clipping_of_gradients_whose_norm_is_out_of_range():
 
 
 @pytest.mark.parametrize(
-    "opt", [optim.adam(0.1), optim.sgd(schedules.linear(0.1, 0.2, 3)), optim.scale(schedules.step(1.0, 0.5, 3))]
+    "opt",
+    [
+        optim.adam(0.1),
+        optim.sgd(schedules.linear_schedule(0.1, 0.2, 3)),
+        optim.scale(schedules.step_decay(1.0, 0.5, 3)),
+    ],
 )
 def test_the_count_of_steps_does_not_wrap_around(opt):
     params = {"w": fn.ones(2)}
@@ -216,70 +221,82 @@ class TestSchedules:
         exact = np.float32(end).item()
         for init in (0.1, 1.0, 3e-4):
             for schedule in (
-                schedules.linear(init, end, steps),
-                schedules.cosine(init, steps, end),
+                schedules.linear_schedule(init, end, steps),
+                schedules.cosine_decay(init, steps, end),
                 schedules.warmup_cosine(init, 2, steps + 2, end),
-                schedules.warmup(schedules.linear(init, end, steps), 2),
-                schedules.join([schedules.constant(5.0), schedules.linear(init, end, steps)], [2]),
+                schedules.warmup(schedules.linear_schedule(init, end, steps), 2),
+                schedules.join_schedules([schedules.constant(5.0), schedules.linear_schedule(init, end, steps)], [2]),
             ):
-                shift = 0 if isinstance(schedule, (schedules.linear, schedules.cosine)) else 2
+                shift = 0 if isinstance(schedule, (schedules.linear_schedule, schedules.cosine_decay)) else 2
                 for call in (schedule, fn.compile(schedule)):
                     assert call(fn.array(shift)).item() == np.float32(init).item()
                     for count in (steps + shift, steps + shift + 1, 2**31 - 1):
                         assert call(fn.array(count)).item() == exact
 
     def test_lines_never_overshoot(self):
-        rate = schedules.linear(0.1, 0.3, 7)
+        rate = schedules.linear_schedule(0.1, 0.3, 7)
         values = [rate(i).item() for i in range(9)]
         assert values == sorted(values) and values[-1] == values[-2] == np.float32(0.3).item()
 
     @pytest.mark.parametrize("steps", [1, 7, 99_991, 2**24 + 1])
     def test_staircases_fall_at_the_exact_step(self, steps):
         """Also where float32 does not hold the count."""
-        for schedule in (schedules.step(1.0, 0.5, steps), schedules.exponential(1.0, 0.5, steps, staircase=True)):
-            compiled = fn.compile(schedule)
-            for stair in range(1, min(100, 2**31 // steps)):
-                assert compiled(fn.array(stair * steps)).item() == 0.5**stair
-                assert compiled(fn.array(stair * steps - 1)).item() == 0.5 ** (stair - 1)
+        compiled = fn.compile(schedules.step_decay(1.0, 0.5, steps))
+        for stair in range(1, min(100, 2**31 // steps)):
+            assert compiled(fn.array(stair * steps)).item() == 0.5**stair
+            assert compiled(fn.array(stair * steps - 1)).item() == 0.5 ** (stair - 1)
 
     def test_rates_near_1_keep_their_digits(self):
         for rate in (0.9999, 0.999999, 1.000001):
             for count in (1, 1000, 1_000_000):
-                assert schedules.exponential(0.1, rate)(count).item() == pytest.approx(
+                assert schedules.exponential_decay(0.1, rate)(count).item() == pytest.approx(
                     0.1 * rate**count, rel=2e-5, abs=1e-38
                 )
-        assert schedules.exponential(1.0, 0.0)(0).item() == 1.0 and schedules.exponential(1.0, 0.0)(1).item() == 0.0
+        assert (
+            schedules.exponential_decay(1.0, 0.0)(0).item() == 1.0
+            and schedules.exponential_decay(1.0, 0.0)(1).item() == 0.0
+        )
 
     @pytest.mark.parametrize("dtype", ["int8", "uint8", "uint32", "int64", "uint64", "float32", "bool_"])
     def test_counts_of_any_dtype(self, dtype):
         count = fn.array(1, dtype=getattr(fn, dtype))
         for schedule in (
-            schedules.linear(0.0, 1.0, 1000),
+            schedules.linear_schedule(0.0, 1.0, 1000),
             schedules.warmup_cosine(1.0, 300, 500),
-            schedules.join([schedules.constant(0.5), schedules.linear(0.0, 1.0, 4)], [300]),
-            schedules.step(1.0, 0.5, 300),
+            schedules.join_schedules([schedules.constant(0.5), schedules.linear_schedule(0.0, 1.0, 4)], [300]),
+            schedules.step_decay(1.0, 0.5, 300),
         ):
             assert schedule(count).item() == schedule(1).item() == fn.compile(schedule)(count).item()
 
     def test_counts_below_zero_are_the_start(self):
-        for schedule in (schedules.linear(0.1, 0.2, 3), schedules.cosine(0.1, 3), schedules.warmup_cosine(1.0, 2, 5)):
+        for schedule in (
+            schedules.linear_schedule(0.1, 0.2, 3),
+            schedules.cosine_decay(0.1, 3),
+            schedules.warmup_cosine(1.0, 2, 5),
+        ):
             assert schedule(-5).item() == schedule(0).item()
 
     def test_numbers_in_a_row(self):
-        rate = schedules.join([0.5, schedules.linear(0.0, 1.0, 2), np.float32(2.0)], [1, 3])
+        rate = schedules.join_schedules([0.5, schedules.linear_schedule(0.0, 1.0, 2), np.float32(2.0)], [1, 3])
         assert [rate(i).item() for i in range(5)] == [0.5, 0.0, 0.5, 2.0, 2.0]
 
     @pytest.mark.parametrize(
         ("make", "message"),
         [
             (
-                lambda: schedules.join([1.0, 2.0], [1.5]),
-                "join: boundaries must be an integer or a sequence of integers",
+                lambda: schedules.join_schedules([1.0, 2.0], [1.5]),
+                "join_schedules: boundaries must be an integer or a sequence of integers",
             ),
-            (lambda: schedules.join(3, []), "join: schedules must be a list of schedules, got 3"),
-            (lambda: schedules.join(["a"], []), "join: schedules must be numbers or functions .* got 'a'"),
+            (lambda: schedules.join_schedules(3, []), "join_schedules: schedules must be a list of schedules, got 3"),
+            (
+                lambda: schedules.join_schedules(["a"], []),
+                "join_schedules: schedules must be numbers or functions .* got 'a'",
+            ),
             (lambda: schedules.warmup_cosine(1.0, "a", 3), "warmup_cosine: warmup_steps must be a number, got 'a'"),
-            (lambda: schedules.linear(0.0, 1.0, 3)("a"), "linear: the count of steps must be a number, got 'a'"),
+            (
+                lambda: schedules.linear_schedule(0.0, 1.0, 3)("a"),
+                "linear_schedule: the count of steps must be a number, got 'a'",
+            ),
             (
                 lambda: optim.sgd(lambda count: "a").update(fn.ones(1), {"count": fn.array(0)}),
                 "sgd: a schedule must return a number",
@@ -311,16 +328,31 @@ class TestSchedules:
     @pytest.mark.parametrize(
         ("make", "message"),
         [
-            (lambda: schedules.linear(0.0, 1.0, 0), "linear: steps must be a number of at least 1, got 0"),
-            (lambda: schedules.cosine(1.0, -5), "cosine: steps must be a number of at least 1, got -5"),
-            (lambda: schedules.exponential(1.0, 0.5, 0), "exponential: steps"),
-            (lambda: schedules.exponential(1.0, -0.5), "exponential: rate must be a number of at least 0"),
-            (lambda: schedules.step(1.0, 0.5, 0), "step: steps"),
+            (
+                lambda: schedules.linear_schedule(0.0, 1.0, 0),
+                "linear_schedule: steps must be a number of at least 1, got 0",
+            ),
+            (
+                lambda: schedules.cosine_decay(1.0, -5),
+                "cosine_decay: decay_steps must be a number of at least 1, got -5",
+            ),
+            (
+                lambda: schedules.exponential_decay(1.0, -0.5),
+                "exponential_decay: decay_rate must be a number of at least 0",
+            ),
+            (lambda: schedules.step_decay(1.0, 0.5, 0), "step_decay: step_size"),
             (lambda: schedules.warmup(1.0, -1), "warmup: steps must be a number of at least 0"),
             (lambda: schedules.warmup_cosine(1.0, 10, 10), "warmup_steps=10 and steps=10"),
             (lambda: schedules.warmup_cosine(1.0, -1, 10), "warmup_steps=-1"),
-            (lambda: schedules.join([schedules.constant(1.0)] * 3, [5, 2]), "boundaries in increasing order"),
-            (lambda: schedules.join([1.0, 2.0], [-1]), r"join: boundaries must be at least 0, got \[-1\]"),
+            (lambda: schedules.join_schedules([schedules.constant(1.0)] * 3, [5, 2]), "boundaries in increasing order"),
+            (
+                lambda: schedules.join_schedules([1.0, 2.0], [-1]),
+                r"join_schedules: boundaries must be at least 0, got \[-1\]",
+            ),
+            (lambda: schedules.join_schedules([], []), "join_schedules: schedules must be a list of at least one"),
+            (lambda: schedules.one_cycle(1.0, 0), "one_cycle: steps must be a number of at least 1"),
+            (lambda: schedules.one_cycle(1.0, 10, 1.0), "one_cycle: pct_start must be .* below 1, got 1.0"),
+            (lambda: schedules.one_cycle(1.0, 10, div_factor=0.0), "one_cycle: div_factor must be a number above 0"),
             (lambda: schedules.constant(float("nan")), "constant: value must be a number, got nan"),
         ],
     )
@@ -328,9 +360,19 @@ class TestSchedules:
         with pytest.raises(ValueError, match=message):
             make()
 
+    def test_one_cycle(self):
+        rate = schedules.one_cycle(0.4, 50, 0.2, 20.0, 100.0)
+        for call in (rate, fn.compile(rate)):
+            assert call(fn.array(0)).item() == pytest.approx(0.02) == call(fn.array(-1)).item()
+            assert call(fn.array(10)).item() == np.float32(0.4).item()
+            for count in (50, 51, 2**31 - 1):
+                assert call(fn.array(count)).item() == np.float32(0.4 / 20 / 100).item()
+        # No room for a rise: it starts at the peak.
+        assert schedules.one_cycle(1.0, 3, 0.1)(0).item() == 1.0
+
     def test_lengths_of_zero_that_do(self):
         assert schedules.warmup(0.5, 0)(0).item() == 0.5
-        assert schedules.join([schedules.constant(1.0), schedules.constant(2.0)], [0])(0).item() == 2.0
+        assert schedules.join_schedules([schedules.constant(1.0), schedules.constant(2.0)], [0])(0).item() == 2.0
 
 
 class TestHyperparameters:
@@ -340,7 +382,7 @@ class TestHyperparameters:
         assert repr(opt) == repr(optim.adamw(0.5, b1=0.5, eps=1.0, weight_decay=2)) and hash(opt)
         rate = schedules.warmup_cosine(np.float32(0.5), np.int64(2), np.int32(5), np.float64(0.25))
         assert rate == schedules.warmup_cosine(0.5, 2, 5, 0.25)
-        assert schedules.join([schedules.constant(1)] * 2, [np.int64(3)]).boundaries == (3,)
+        assert schedules.join_schedules([schedules.constant(1)] * 2, [np.int64(3)]).boundaries == (3,)
         params = {"w": fn.ones(2, dtype=fn.bfloat16)}
         for made in (optim.sgd(np.float64(0.1), momentum=np.float32(0.5)), optim.scale(np.float64(2.0)), opt):
             delta, _ = made.update(params, made.init(params), params)
@@ -365,7 +407,7 @@ class TestHyperparameters:
             (lambda: optim.clip_by_global_norm(-1.0), ValueError, "clip_by_global_norm: max_norm must be"),
             (lambda: optim.clip(np.array([1.0])), TypeError, "clip: max_delta must be"),
             (lambda: optim.scale([1.0]), TypeError, "scale: factor must be"),
-            (lambda: schedules.linear(0.0, 1.0, "3"), TypeError, "linear: steps must be"),
+            (lambda: schedules.linear_schedule(0.0, 1.0, "3"), TypeError, "linear_schedule: steps must be"),
         ],
     )
     def test_refusals(self, make, error, message):

@@ -15,7 +15,17 @@ import funcnn as fn
 from funcnn._arguments import integers
 from funcnn._hyper import number, plain, plain_fields
 
-__all__ = ["constant", "cosine", "exponential", "join", "linear", "step", "warmup", "warmup_cosine"]
+__all__ = [
+    "constant",
+    "cosine_decay",
+    "exponential_decay",
+    "join_schedules",
+    "linear_schedule",
+    "one_cycle",
+    "step_decay",
+    "warmup",
+    "warmup_cosine",
+]
 
 
 def _count(name: str, count: Any) -> fn.array:
@@ -51,104 +61,108 @@ class constant:
 
 
 @attrs.frozen(field_transformer=plain_fields)
-class linear:
-    """A straight line from `init_value` to `end_value` over `steps` steps, and `end_value` after them.
+class linear_schedule:
+    """A straight line from `init` to `end` over `steps` steps, and `end` after them.
 
     >>> from funcnn.optim import schedules
-    >>> [schedules.linear(0.0, 1.0, 4)(i).item() for i in (0, 1, 4, 9)]
+    >>> [schedules.linear_schedule(0.0, 1.0, 4)(i).item() for i in (0, 1, 4, 9)]
     [0.0, 0.25, 1.0, 1.0]
     """
 
-    init_value: float = attrs.field(validator=number())
-    end_value: float = attrs.field(validator=number())
+    init: float = attrs.field(validator=number())
+    end: float = attrs.field(validator=number())
     steps: int = attrs.field(validator=number(1))
 
     def __call__(self, count: Any) -> fn.array:
-        done = _done("linear", count, self.steps)
-        line = self.init_value + (self.end_value - self.init_value) * done
-        return fn.where(done < 1.0, line, self.end_value)
+        done = _done("linear_schedule", count, self.steps)
+        return fn.where(done < 1.0, self.init + (self.end - self.init) * done, self.end)
 
 
 @attrs.frozen(field_transformer=plain_fields)
-class cosine:
-    """Half a cosine wave from `init_value` to `end_value` over `steps` steps, and `end_value` after them.
+class cosine_decay:
+    """Half a cosine wave from `init` to `end` over `decay_steps` steps, and `end` after them.
 
     Reference: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
 
     >>> from funcnn.optim import schedules
-    >>> [round(schedules.cosine(1.0, 4)(i).item(), 4) for i in (0, 2, 4, 9)]
+    >>> [round(schedules.cosine_decay(1.0, 4)(i).item(), 4) for i in (0, 2, 4, 9)]
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    init_value: float = attrs.field(validator=number())
-    steps: int = attrs.field(validator=number(1))
-    end_value: float = attrs.field(default=0.0, validator=number())
+    init: float = attrs.field(validator=number())
+    decay_steps: int = attrs.field(validator=number(1))
+    end: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, count: Any) -> fn.array:
-        done = _done("cosine", count, self.steps)
+        done = _done("cosine_decay", count, self.decay_steps)
         fallen = fn.square(fn.sin(0.5 * math.pi * done))  # (1 - cos(pi * done)) / 2
-        return fn.where(done < 1.0, self.init_value + (self.end_value - self.init_value) * fallen, self.end_value)
+        return fn.where(done < 1.0, self.init + (self.end - self.init) * fallen, self.end)
+
+
+def _power(rate: Any, exponent: fn.array) -> fn.array:
+    if isinstance(rate, (int, float)) and rate > 0.0:
+        # float32 holds few digits of a rate near 1, which many steps multiply; its logarithm has them all.
+        return fn.power(fn.array(2.0, dtype=fn.float32), exponent * math.log2(rate))
+    return fn.power(fn.asarray(rate).astype(fn.float32), exponent)
 
 
 @attrs.frozen(field_transformer=plain_fields)
-class exponential:
-    """``init_value * rate ** (count / steps)``; with `staircase` the exponent is rounded down.
+class exponential_decay:
+    """``init * decay_rate ** count``.
+
+    To decay by a factor over many steps, give its root: ``exponential_decay(1e-3, 0.1 ** (1 / 1000))`` divides by ten in a
+    thousand steps.
 
     >>> from funcnn.optim import schedules
-    >>> [schedules.exponential(1.0, 0.5, 2)(i).item() for i in (0, 2, 4)]
+    >>> [schedules.exponential_decay(1.0, 0.5)(i).item() for i in (0, 1, 2)]
     [1.0, 0.5, 0.25]
     """
 
-    init_value: float = attrs.field(validator=number())
-    rate: float = attrs.field(validator=number(0.0))
-    steps: int = attrs.field(default=1, validator=number(1))
-    staircase: bool = False
+    init: float = attrs.field(validator=number())
+    decay_rate: float = attrs.field(validator=number(0.0))
 
     def __call__(self, count: Any) -> fn.array:
-        count = _count("exponential", count)
-        if self.staircase and fn.isdtype(count.dtype, "integral") and isinstance(self.steps, int):
-            done = (count // self.steps).astype(fn.float32)  # exact where float32 does not hold the count
-        else:
-            done = count.astype(fn.float32) / self.steps
-            done = fn.floor(done) if self.staircase else done
-        rate: Any = self.rate
-        if isinstance(rate, (int, float)) and rate > 0.0:
-            # float32 holds few digits of a rate near 1, which many steps multiply; its logarithm has them all.
-            return self.init_value * fn.power(fn.array(2.0, dtype=fn.float32), done * math.log2(rate))
-        return self.init_value * fn.power(fn.asarray(rate).astype(fn.float32), done)
+        return self.init * _power(self.decay_rate, _count("exponential_decay", count).astype(fn.float32))
 
 
 @attrs.frozen(field_transformer=plain_fields)
-class step:
-    """``init_value``, multiplied by `rate` after every `steps` steps.
+class step_decay:
+    """``init``, multiplied by `decay_rate` after every `step_size` steps.
 
     >>> from funcnn.optim import schedules
-    >>> [schedules.step(1.0, 0.5, 10)(i).item() for i in (0, 9, 10, 20)]
+    >>> [schedules.step_decay(1.0, 0.5, 10)(i).item() for i in (0, 9, 10, 20)]
     [1.0, 1.0, 0.5, 0.25]
     """
 
-    init_value: float = attrs.field(validator=number())
-    rate: float = attrs.field(validator=number(0.0))
-    steps: int = attrs.field(validator=number(1))
+    init: float = attrs.field(validator=number())
+    decay_rate: float = attrs.field(validator=number(0.0))
+    step_size: int = attrs.field(validator=number(1))
 
     def __call__(self, count: Any) -> fn.array:
-        return exponential(self.init_value, self.rate, self.steps, staircase=True)(count)
+        count = _count("step_decay", count)
+        if fn.isdtype(count.dtype, "integral") and isinstance(self.step_size, int):
+            stairs = (count // self.step_size).astype(fn.float32)  # exact where float32 does not hold the count
+        else:
+            stairs = fn.floor(count.astype(fn.float32) / self.step_size)
+        return self.init * _power(self.decay_rate, stairs)
 
 
 def _functions(schedules: Any) -> tuple[Any, ...]:
     if not isinstance(schedules, Iterable):
-        raise TypeError(f"join: schedules must be a list of schedules, got {schedules!r}")
+        raise TypeError(f"join_schedules: schedules must be a list of schedules, got {schedules!r}")
     made = tuple(map(plain, schedules))
     for schedule in made:
         if not callable(schedule) and (not isinstance(schedule, (int, float)) or isinstance(schedule, bool)):
-            raise TypeError(f"join: schedules must be numbers or functions of the count of steps, got {schedule!r}")
+            raise TypeError(
+                f"join_schedules: schedules must be numbers or functions of the count of steps, got {schedule!r}"
+            )
     return made
 
 
 def _boundaries(counts: Any) -> tuple[int, ...]:
-    found = integers(counts, "join: boundaries")
+    found = integers(counts, "join_schedules: boundaries")
     if any(count < 0 for count in found):
-        raise ValueError(f"join: boundaries must be at least 0, got {list(found)}")
+        raise ValueError(f"join_schedules: boundaries must be at least 0, got {list(found)}")
     return found
 
 
@@ -157,7 +171,7 @@ def _value(schedule: Any, count: fn.array) -> Any:
 
 
 @attrs.frozen(field_transformer=plain_fields)
-class join:
+class join_schedules:
     """Several schedules in a row, each counting from the boundary where it begins.
 
     Args:
@@ -168,7 +182,7 @@ class join:
         ValueError: The boundaries are not in order, or not one fewer than the schedules.
 
     >>> from funcnn.optim import schedules
-    >>> rate = schedules.join([schedules.linear(0.0, 1.0, 2), schedules.constant(0.5)], [2])
+    >>> rate = schedules.join_schedules([schedules.linear_schedule(0.0, 1.0, 2), schedules.constant(0.5)], [2])
     >>> [rate(i).item() for i in (0, 1, 2, 3)]
     [0.0, 0.5, 0.5, 0.5]
     """
@@ -177,14 +191,17 @@ class join:
     boundaries: Sequence[int] = attrs.field(converter=_boundaries)
 
     def __attrs_post_init__(self) -> None:
-        if len(self.boundaries) != len(self.schedules) - 1 or list(self.boundaries) != sorted(self.boundaries):
+        if not self.schedules:
+            raise ValueError("join_schedules: schedules must be a list of at least one")
+        needed = len(self.schedules) - 1
+        if len(self.boundaries) != needed or list(self.boundaries) != sorted(self.boundaries):
             raise ValueError(
-                f"join: {len(self.schedules)} schedules need {len(self.schedules) - 1} boundaries in increasing order, "
-                f"got {list(self.boundaries)}"
+                f"join_schedules: {needed + 1} schedules need {needed} boundaries in increasing order, got "
+                f"{list(self.boundaries)}"
             )
 
     def __call__(self, count: Any) -> fn.array:
-        count = _count("join", count)
+        count = _count("join_schedules", count)
         value = fn.asarray(_value(self.schedules[0], count))
         for boundary, schedule in zip(self.boundaries, self.schedules[1:], strict=True):
             value = fn.where(count < boundary, value, _value(schedule, count - boundary))
@@ -193,22 +210,22 @@ class join:
 
 @attrs.frozen(field_transformer=plain_fields)
 class warmup:
-    """A linear rise from `init_value` over `steps` steps to the start of another schedule, which then begins.
+    """A linear rise from `init` over `steps` steps to the start of another schedule, which then begins.
 
     Args:
         schedule: What follows: a schedule or a number.
         steps: How long the rise takes.
-        init_value: Where it starts.
+        init: Where it starts.
 
     >>> from funcnn.optim import schedules
-    >>> rate = schedules.warmup(schedules.cosine(1.0, 100), 4)
+    >>> rate = schedules.warmup(schedules.cosine_decay(1.0, 100), 4)
     >>> [round(rate(i).item(), 4) for i in (0, 1, 4, 54)]
     [0.0, 0.25, 1.0, 0.5]
     """
 
     schedule: Callable[[Any], Any] | float = attrs.field(validator=number(schedule=True))
     steps: int = attrs.field(validator=number(0))
-    init_value: float = attrs.field(default=0.0, validator=number())
+    init: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, count: Any) -> fn.array:
         count = _count("warmup", count)
@@ -216,12 +233,12 @@ class warmup:
         if self.steps == 0:
             return fn.asarray(after(count))
         done = _done("warmup", count, self.steps)
-        rise = self.init_value + (after(fn.zeros_like(count)) - self.init_value) * done
+        rise = self.init + (after(fn.zeros_like(count)) - self.init) * done
         return fn.where(count < self.steps, rise, after(count - self.steps))
 
 
-def warmup_cosine(peak_value: float, warmup_steps: int, steps: int, end_value: float = 0.0) -> warmup:
-    """A linear rise to `peak_value`, then half a cosine wave down to `end_value` at `steps` steps in all.
+def warmup_cosine(peak: float, warmup_steps: int, steps: int, end: float = 0.0) -> warmup:
+    """A linear rise to `peak`, then half a cosine wave down to `end` at `steps` steps in all.
 
     >>> from funcnn.optim import schedules
     >>> rate = schedules.warmup_cosine(1.0, 10, 110)
@@ -236,4 +253,46 @@ def warmup_cosine(peak_value: float, warmup_steps: int, steps: int, end_value: f
             f"warmup_cosine: steps counts those of the warmup too, so warmup_steps must be at least 0 and below it, got "
             f"warmup_steps={warmup_steps} and steps={steps}"
         )
-    return warmup(cosine(peak_value, steps - warmup_steps, end_value), warmup_steps)
+    return warmup(cosine_decay(peak, steps - warmup_steps, end), warmup_steps)
+
+
+@attrs.frozen(field_transformer=plain_fields)
+class one_cycle:
+    """A rise to `peak`, and a longer fall to almost nothing, each half a cosine wave.
+
+    The rise starts from ``peak / div_factor`` and takes the first `pct_start` of all steps, rounded down; the fall ends at
+    ``peak / (div_factor * final_div_factor)``, which is what comes after `steps` steps.
+
+    Args:
+        peak: The largest value.
+        steps: How long the whole cycle takes.
+        pct_start: Which part of it is the rise.
+        div_factor: How much smaller than the peak the first value is.
+        final_div_factor: How much smaller than the first value the last one is.
+
+    Reference: L. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018.
+
+    >>> from funcnn.optim import schedules
+    >>> rate = schedules.one_cycle(1.0, 100)
+    >>> [round(rate(i).item(), 4) for i in (0, 15, 30, 65, 100)]
+    [0.04, 0.52, 1.0, 0.5, 0.0]
+    """
+
+    peak: float = attrs.field(validator=number())
+    steps: int = attrs.field(validator=number(1))
+    pct_start: float = attrs.field(default=0.3, validator=number(0.0, 1.0))
+    div_factor: float = attrs.field(default=25.0, validator=number(0.0, above=True))
+    final_div_factor: float = attrs.field(default=1e4, validator=number(0.0, above=True))
+
+    def __attrs_post_init__(self) -> None:
+        for what in ("steps", "pct_start"):
+            if isinstance(getattr(self, what), fn.array):
+                raise TypeError(f"one_cycle: {what} must be a Python number, got an array")
+
+    def __call__(self, count: Any) -> fn.array:
+        first = self.peak / self.div_factor
+        rise = int(self.pct_start * self.steps)
+        fall = cosine_decay(self.peak, self.steps - rise, first / self.final_div_factor)
+        if rise == 0:
+            return fall(_count("one_cycle", count))
+        return join_schedules([cosine_decay(first, rise, self.peak), fall], [rise])(_count("one_cycle", count))
