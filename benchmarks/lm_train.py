@@ -22,7 +22,7 @@ def _funcnn():
 
     params = lm.convert(lm.parameters(), fn.array)
     data = fn.array(lm.batch(SEQUENCES))
-    opt = optim.adamw(RATE, weight_decay=DECAY)
+    opt = optim.adamw(RATE, weight_decay=DECAY, bias_correction=True)
 
     def attend(i, q, k, v):
         return fn.fast.scaled_dot_product_attention(q, k, v, scale=lm.HEAD**-0.5, mask="causal")

@@ -34,7 +34,7 @@ def _funcnn():
     params, x, y = data()
     params = {name: fn.array(value) for name, value in params.items()}
     x, y = fn.array(x), fn.array(y)
-    opt = optim.adam(RATE)
+    opt = optim.adam(RATE, bias_correction=True)
 
     def loss_fn(params, x, y):
         def step(carry, gates):

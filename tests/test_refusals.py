@@ -108,7 +108,7 @@ def test_methods_too(name):
         optim.clip(1.0),
         optim.clip_by_global_norm(1.0),
         optim.scale(2.0),
-        optim.scale(schedules.constant(0.1)),
+        optim.scale_by_schedule(schedules.constant(0.1)),
         optim.add_decayed_weights(0.1),
         optim.chain(optim.clip(1.0), optim.sgd(0.1)),
     ],

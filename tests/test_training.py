@@ -23,7 +23,8 @@ model = nn.Sequential(
     nn.Linear(32, CLASSES),
 )
 opt = optim.chain(
-    optim.clip_by_global_norm(1.0), optim.adamw(optim.schedules.warmup_cosine(1e-2, 10, 60), weight_decay=1e-2)
+    optim.clip_by_global_norm(1.0),
+    optim.adamw(optim.schedules.warmup_cosine(1e-2, 10, 60), weight_decay=1e-2, bias_correction=True),
 )
 
 

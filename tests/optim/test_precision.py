@@ -12,11 +12,13 @@ from funcnn.optim import schedules
 OPTIMIZERS = {
     "sgd": optim.sgd(0.1),
     "momentum": optim.sgd(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
-    "adam": optim.adam(0.1),
-    "adamw": optim.adamw(0.1, weight_decay=0.1),
-    "chain": optim.chain(optim.clip_by_global_norm(1.0), optim.adam(schedules.cosine_decay(0.1, 200))),
+    "adam": optim.adam(0.1, bias_correction=True),
+    "adamw": optim.adamw(0.1, weight_decay=0.1, bias_correction=True),
+    "chain": optim.chain(
+        optim.clip_by_global_norm(1.0), optim.adam(schedules.cosine_decay(0.1, 200), bias_correction=True)
+    ),
     "decay": optim.chain(optim.add_decayed_weights(0.1), optim.scale(-0.1)),
-    "schedule": optim.scale(schedules.linear_schedule(-0.1, -0.2, 10)),
+    "schedule": optim.scale_by_schedule(schedules.linear_schedule(-0.1, -0.2, 10)),
 }
 
 
@@ -69,7 +71,7 @@ class TestAdam:
         for g in (0.0, 1e-7, 1e-5):
             grads = [{"w": fn.full((3,), g, dtype=dtype)}] * 3
             expected = adam64(np.ones(3), [np.asarray(grads[0]["w"].astype(fn.float64))] * 3, rate=0.1)
-            got, state = run(optim.adam(0.1), params, grads, compiled)
+            got, state = run(optim.adam(0.1, bias_correction=True), params, grads, compiled)
             np.testing.assert_allclose(np.asarray(got["w"].astype(fn.float64)), expected, rtol=1e-2)
             assert tree.all(tree.map(lambda x: bool(fn.all(fn.isfinite(x)).item()), state["mu"]))
 
@@ -79,7 +81,7 @@ class TestAdam:
         grads = [rng.normal(size=4) for _ in range(60)]
         given = [{"w": fn.array(g).astype(fn.bfloat16)} for g in grads]
         grads = [np.asarray(g["w"].astype(fn.float64)) for g in given]
-        _, state = run(optim.adam(1e-3), {"w": fn.zeros(4, dtype=fn.bfloat16)}, given, compiled)
+        _, state = run(optim.adam(1e-3, bias_correction=True), {"w": fn.zeros(4, dtype=fn.bfloat16)}, given, compiled)
         v = np.zeros(4)
         for g in grads:
             v = 0.999 * v + 0.001 * g**2
@@ -89,26 +91,41 @@ class TestAdam:
         rng = np.random.default_rng(0)
         p, grads = rng.normal(size=5), rng.normal(size=(20, 5))
         given = [{"w": fn.array(g, dtype=fn.float64)} for g in grads]
-        for opt, decay in [(optim.adam(1e-3), 0.0), (optim.adamw(1e-3, weight_decay=0.1), 0.1)]:
+        for opt, decay in [
+            (optim.adam(1e-3, bias_correction=True), 0.0),
+            (optim.adamw(1e-3, weight_decay=0.1, bias_correction=True), 0.1),
+        ]:
             got, _ = run(opt, {"w": fn.array(p, dtype=fn.float64)}, given, compiled)
             np.testing.assert_allclose(np.asarray(got["w"]), adam64(p, grads, decay=decay), rtol=1e-13, atol=1e-15)
 
     def test_the_first_step_in_float32(self, compiled):
         """1 - 0.999 in float32 is off by 1e-5 of itself if computed as it is written."""
         for b2 in (0.999, 0.99999, 0.9999999):
-            got, _ = run(optim.adam(1.0, b2=b2, eps=0.0), {"w": fn.zeros(1)}, [{"w": fn.array([3.0])}], compiled)
+            got, _ = run(
+                optim.adam(1.0, (0.9, b2), 0.0, bias_correction=True),
+                {"w": fn.zeros(1)},
+                [{"w": fn.array([3.0])}],
+                compiled,
+            )
             assert got["w"].item() == pytest.approx(-1.0, rel=1e-6)
 
     def test_complex_gradients(self, compiled):
         rng = np.random.default_rng(0)
         p, *grads = rng.normal(size=(6, 3)) + 1j * rng.normal(size=(6, 3))
         given = [{"w": fn.array(g.astype(np.complex64))} for g in grads]
-        got, state = run(optim.adam(0.1), {"w": fn.array(p.astype(np.complex64))}, given, compiled)
+        got, state = run(
+            optim.adam(0.1, bias_correction=True), {"w": fn.array(p.astype(np.complex64))}, given, compiled
+        )
         np.testing.assert_allclose(np.asarray(got["w"]), adam64(p, grads, rate=0.1), rtol=1e-5)
         assert state["nu"]["w"].dtype == fn.float32 and state["mu"]["w"].dtype == fn.complex64
 
     def test_decays_of_zero(self, compiled):
-        got, _ = run(optim.adam(0.1, b1=0.0, b2=0.0), {"w": fn.zeros(2)}, [{"w": fn.array([3.0, -2.0])}] * 2, compiled)
+        got, _ = run(
+            optim.adam(0.1, (0.0, 0.0), bias_correction=True),
+            {"w": fn.zeros(2)},
+            [{"w": fn.array([3.0, -2.0])}] * 2,
+            compiled,
+        )
         np.testing.assert_allclose(np.asarray(got["w"]), [-0.2, 0.2], rtol=1e-6)
 
 
@@ -197,9 +214,9 @@ def test_clipping_of_gradients_whose_norm_is_out_of_range():
 @pytest.mark.parametrize(
     "opt",
     [
-        optim.adam(0.1),
+        optim.adam(0.1, bias_correction=True),
         optim.sgd(schedules.linear_schedule(0.1, 0.2, 3)),
-        optim.scale(schedules.step_decay(1.0, 0.5, 3)),
+        optim.scale_by_schedule(schedules.step_decay(1.0, 0.5, 3)),
     ],
 )
 def test_the_count_of_steps_does_not_wrap_around(opt):
@@ -302,11 +319,11 @@ class TestSchedules:
                 "sgd: a schedule must return a number",
             ),
             (
-                lambda: optim.scale(lambda count: fn.ones(2)).update(fn.ones(2), {"count": fn.array(0)}),
+                lambda: optim.scale_by_schedule(lambda count: fn.ones(2)).update(fn.ones(2), {"count": fn.array(0)}),
                 r"an array of shape \(2,\)",
             ),
             (
-                lambda: optim.adam(0.1).update(fn.ones(1), {}),
+                lambda: optim.adam(0.1, bias_correction=True).update(fn.ones(1), {}),
                 r"adam: the state must be what init .* 'count', got a dict of \[\]",
             ),
             (
@@ -377,9 +394,9 @@ class TestSchedules:
 
 class TestHyperparameters:
     def test_numpy_scalars(self):
-        opt = optim.adamw(np.float32(0.5), b1=np.float64(0.5), eps=np.float16(1.0), weight_decay=np.int64(2))
-        assert opt == optim.adamw(0.5, b1=0.5, eps=1.0, weight_decay=2)
-        assert repr(opt) == repr(optim.adamw(0.5, b1=0.5, eps=1.0, weight_decay=2)) and hash(opt)
+        opt = optim.adamw(np.float32(0.5), [np.float64(0.5), 0.25], eps=np.float16(1.0), weight_decay=np.int64(2))
+        assert opt == optim.adamw(0.5, (0.5, 0.25), eps=1.0, weight_decay=2)
+        assert repr(opt) == repr(optim.adamw(0.5, (0.5, 0.25), eps=1.0, weight_decay=2)) and hash(opt)
         rate = schedules.warmup_cosine(np.float32(0.5), np.int64(2), np.int32(5), np.float64(0.25))
         assert rate == schedules.warmup_cosine(0.5, 2, 5, 0.25)
         assert schedules.join_schedules([schedules.constant(1)] * 2, [np.int64(3)]).boundaries == (3,)
@@ -393,10 +410,15 @@ class TestHyperparameters:
         [
             (lambda: optim.adam("fast"), TypeError, "adam: learning_rate must be a number or a function of the count"),
             (lambda: optim.adam(None), TypeError, "adam: learning_rate"),
+            (lambda: optim.adam(1e-3, 0.9), TypeError, "adam: betas must be a pair of numbers, got 0.9"),
             (lambda: optim.adam(True), TypeError, "adam: learning_rate"),
-            (lambda: optim.adam(b1=1.0), ValueError, "adam: b1 must be a number of at least 0 and below 1, got 1.0"),
-            (lambda: optim.adamw(b2=-0.1), ValueError, "adamw: b2 must be"),
-            (lambda: optim.adam(eps=-1e-8), ValueError, "adam: eps must be a number of at least 0"),
+            (
+                lambda: optim.adam(0.1, (1.0, 0.9)),
+                ValueError,
+                r"adam: betas\[0\] must be a number of at least 0 and below 1, got 1.0",
+            ),
+            (lambda: optim.adamw(0.1, betas=(0.9, -0.1)), ValueError, r"adamw: betas\[1\] must be"),
+            (lambda: optim.adam(0.1, eps=-1e-8), ValueError, "adam: eps must be a number of at least 0"),
             (lambda: optim.sgd(0.1, momentum=-1), ValueError, "sgd: momentum must be"),
             (lambda: optim.sgd(float("nan")), ValueError, "sgd: learning_rate must be"),
             (
@@ -407,6 +429,10 @@ class TestHyperparameters:
             (lambda: optim.clip_by_global_norm(-1.0), ValueError, "clip_by_global_norm: max_norm must be"),
             (lambda: optim.clip(np.array([1.0])), TypeError, "clip: max_delta must be"),
             (lambda: optim.scale([1.0]), TypeError, "scale: factor must be"),
+            (lambda: optim.scale(schedules.constant(1.0)), TypeError, "scale: factor must be a number, got constant"),
+            (lambda: optim.scale_by_schedule(0.5), TypeError, "scale_by_schedule: schedule must be a function"),
+            (lambda: optim.sgd(0.1, dampening=0.1), ValueError, "sgd: dampening holds back"),
+            (lambda: optim.sgd(0.1, 0.9, 0.0, 0.1, True), ValueError, "sgd: nesterov needs a dampening of 0"),
             (lambda: schedules.linear_schedule(0.0, 1.0, "3"), TypeError, "linear_schedule: steps must be"),
         ],
     )
@@ -443,7 +469,9 @@ class TestHyperparameters:
     def test_rates_may_be_arrays(self):
         @fn.compile
         def step(rate, params):
-            opt = optim.chain(optim.add_decayed_weights(rate), optim.adamw(rate, weight_decay=rate))
+            opt = optim.chain(
+                optim.add_decayed_weights(rate), optim.adamw(rate, weight_decay=rate, bias_correction=True)
+            )
             return opt.update(params, opt.init(params), params)[0]
 
         assert step(fn.array(0.5), {"w": fn.ones(1)})["w"].item() == pytest.approx(-0.75)

@@ -2,7 +2,7 @@
 
 >>> import funcnn as fn
 >>> from funcnn import optim
->>> opt = optim.chain(optim.clip_by_global_norm(1.0), optim.adamw(1e-3))
+>>> opt = optim.chain(optim.clip_by_global_norm(1.0), optim.adamw(1e-3, bias_correction=True))
 >>> params = {"w": fn.array([1.0, 2.0])}
 >>> state = opt.init(params)
 >>> grads = fn.grad(lambda p: fn.sum(p["w"] * p["w"]))(params)
@@ -17,7 +17,7 @@ from . import schedules
 from ._adam import adam, adamw
 from ._protocol import Optimizer, ScalarOrSchedule, Schedule, apply_updates
 from ._sgd import sgd
-from ._transforms import add_decayed_weights, chain, clip, clip_by_global_norm, global_norm, scale
+from ._transforms import add_decayed_weights, chain, clip, clip_by_global_norm, global_norm, scale, scale_by_schedule
 
 __all__ = [
     "Optimizer",
@@ -32,6 +32,7 @@ __all__ = [
     "clip_by_global_norm",
     "global_norm",
     "scale",
+    "scale_by_schedule",
     "schedules",
     "sgd",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -54,29 +55,43 @@ def apply_updates(params: Any, delta: Any) -> Any:
     return tree.merge(params, combine("apply_updates", lambda d, p: (p + d).astype(p.dtype), delta, params))
 
 
-def combine(name: str, f: Callable[..., fn.array], grads: Any, other: Any) -> Any:
+def combine(name: str, f: Callable[..., fn.array], grads: Any, *others: Any) -> Any:
     """Map over gradients (or steps) and what belongs to them, whose structure and shapes must be the same."""
     leaf = -1
 
-    def checked(g: fn.array, x: fn.array) -> fn.array:
+    def checked(g: fn.array, *xs: fn.array) -> fn.array:
         nonlocal leaf
         leaf += 1
-        ours, theirs = getattr(g, "shape", None), getattr(x, "shape", None)
-        if ours is None or ours != theirs:
-            path = tree.paths(grads)[leaf] or "the root"
-            if ours is None:
-                raise TypeError(f"{name}: expected arrays, but {path} is a {type(g).__name__}")
-            other = theirs if theirs is not None else f"a {type(x).__name__}"
-            raise ValueError(f"{name}: at {path} there are shapes {ours} and {other}, which must be the same")
-        return f(g, x)
+        ours = getattr(g, "shape", None)
+        for x in xs:
+            theirs = getattr(x, "shape", None)
+            if ours is None or ours != theirs:
+                path = tree.paths(grads)[leaf] or "the root"
+                if ours is None:
+                    raise TypeError(f"{name}: expected arrays, but {path} is a {type(g).__name__}")
+                other = theirs if theirs is not None else f"a {type(x).__name__}"
+                raise ValueError(f"{name}: at {path} there are shapes {ours} and {other}, which must be the same")
+        return f(g, *xs)
 
     try:
-        return tree.map(checked, grads, other)
+        return tree.map(checked, grads, *others)
     except ValueError as error:
         if not str(error).startswith("tree.map"):
             raise
         text = str(error).partition(": ")[2]
         raise ValueError(f"{name}: gradients, state and parameters belong to different trees: {text}") from None
+
+
+def combine_many(name: str, parts: int, f: Callable[..., tuple[Any, ...]], grads: Any, *others: Any) -> tuple[Any, ...]:
+    """``combine`` for a function that returns several arrays: as many trees."""
+    results: list[tuple[Any, ...]] = []
+
+    def note(g: fn.array, *xs: fn.array) -> fn.array:
+        results.append(f(g, *xs))
+        return g
+
+    treedef = tree.structure(combine(name, note, grads, *others))
+    return tuple(treedef.unflatten([result[part] for result in results]) for part in range(parts))
 
 
 def each(name: str, f: Callable[[fn.array], fn.array], arrays: Any) -> Any:
@@ -127,17 +142,69 @@ def wide_zeros(x: fn.array) -> fn.array:
     return fn.zeros_like(x, dtype=fn.promote_types(x.dtype, fn.float32))
 
 
+def real_zeros(x: fn.array) -> fn.array:
+    """Zeros for absolute values, which are real for complex numbers too."""
+    return wide_zeros(x.real if fn.isdtype(x.dtype, "complex floating") else x)
+
+
 def scaled(rate: Any, x: fn.array) -> fn.array:
     """``rate * x`` in the dtype of updates, also for a rate that is a float32 array."""
     x = wide(x)
     return x * (rate.astype(x.dtype) if isinstance(rate, fn.array) else rate)
 
 
+def like(value: Any, x: fn.array) -> Any:
+    """A hyperparameter as it is used beside an array: one that is an array itself takes its precision."""
+    if not isinstance(value, fn.array):
+        return value
+    return value.astype(fn.float32 if fn.isdtype(x.dtype, "complex floating") else x.dtype)
+
+
+def off(value: Any) -> bool:
+    """Whether a hyperparameter is the number 0; an array is not known to be."""
+    return not isinstance(value, fn.array) and value == 0
+
+
+def rate_and_count(name: str, rate: ScalarOrSchedule, state: Any) -> tuple[Any, dict[str, Any]]:
+    """The learning rate of a step, and the count of steps that the next state holds if the rate is a schedule."""
+    if not callable(rate):
+        return rate, {}
+    count = part_of(name, state, "count")
+    return value_at(name, rate, count), {"count": next_count(count)}
+
+
+def correction(decay: Any, steps: fn.array) -> fn.array:
+    """``1 / (1 - decay**steps)``, without the cancellation."""
+    if isinstance(decay, fn.array):
+        logarithm: Any = fn.log(decay.astype(steps.dtype))
+    else:
+        logarithm = math.log(decay) if decay else -math.inf
+    return -1.0 / fn.expm1(steps * logarithm)
+
+
 def decayed(g: fn.array, weight_decay: Any, p: fn.array) -> fn.array:
     """A gradient with weight decay, in the dtype of updates."""
     g = wide(g)
-    sum_: fn.array = g + weight_decay * p.astype(g.dtype)
+    sum_: fn.array = g + like(weight_decay, g) * p.astype(g.dtype)
     return sum_
+
+
+def split(where: Any, grads: Any, params: Any) -> tuple[Any, Any]:
+    """Gradients of the parameters that are meant, and the others; predicates get the parameters where there are any."""
+    if not callable(where) or params is None:
+        return tree.partition(grads, where)
+    chosen = {path for path, leaf in tree.leaves_with_path(params) if where(path, leaf)}
+    return tree.partition(grads, lambda path, leaf: path in chosen)
+
+
+def with_decay(name: str, grads: Any, weight_decay: Any, mask: Any, params: Any) -> Any:
+    """Gradients (or directions) with weight decay of the parameters that a mask means, all if it is None."""
+    if off(weight_decay):
+        return grads
+    needs_params(name, params)
+    chosen, rest = (grads, None) if mask is None else split(mask, grads, params)
+    chosen = combine(name, lambda g, p: decayed(g, weight_decay, p), chosen, params)
+    return tree.merge(chosen, rest)
 
 
 def squared_size(x: fn.array) -> fn.array:
@@ -145,7 +212,14 @@ def squared_size(x: fn.array) -> fn.array:
     return fn.square(x.real) + fn.square(x.imag) if fn.isdtype(x.dtype, "complex floating") else x * x
 
 
-def needs_params(name: str, params: Any) -> None:
+def needs_params(name: str, params: Any, what: str = "weight decay needs") -> None:
     """Raise if the parameters were left out."""
     if params is None:
-        raise ValueError(f"{name}: weight decay needs the parameters: call update(grads, state, params)")
+        raise ValueError(f"{name}: {what} the parameters: call update(grads, state, params)")
+
+
+def refuse_complex(name: str, arrays: Any, why: str) -> None:
+    """Raise if there are complex numbers in a tree of arrays."""
+    for i, x in enumerate(tree.leaves(arrays)):
+        if isinstance(x, fn.array) and fn.isdtype(x.dtype, "complex floating"):
+            raise TypeError(f"{name}: {tree.paths(arrays)[i] or 'the root'} is {x.dtype}: {why}")

@@ -10,19 +10,20 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from ._fields import rate
 from ._protocol import (
     ScalarOrSchedule,
     combine,
-    decayed,
     each,
     first_count,
-    needs_params,
-    next_count,
+    like,
+    off,
     part_of,
+    rate_and_count,
     scaled,
-    value_at,
     wide,
     wide_zeros,
+    with_decay,
 )
 
 
@@ -30,8 +31,9 @@ from ._protocol import (
 class sgd:
     """Descend along the gradient, with momentum if asked for.
 
-    ``trace = grad + momentum * trace`` and the step is ``-learning_rate * trace``; with Nesterov's variant
-    ``-learning_rate * (grad + momentum * trace)``. Weight decay adds ``weight_decay * param`` to the gradient first.
+    ``trace = momentum * trace + (1 - dampening) * grad`` and the step is ``-learning_rate * trace``; with Nesterov's variant
+    ``-learning_rate * (grad + momentum * trace)``. Weight decay adds ``weight_decay * param`` to the gradient first. The trace
+    starts at zero, so that dampening holds for the first step too, as in MLX; PyTorch exempts it.
 
     Traces and steps of float16 and bfloat16 parameters are float32. Parameters whose gradients are ``absent`` get no step and
     keep their traces.
@@ -39,11 +41,13 @@ class sgd:
     Args:
         learning_rate: A number, or a function from the count of steps (0 in the first) to one.
         momentum: How much of the last steps' direction is kept.
-        nesterov: Whether to look ahead along the momentum.
         weight_decay: L2 regularisation. It needs ``update(grads, state, params)``.
+        dampening: How much less of the gradient enters the trace.
+        nesterov: Whether to look ahead along the momentum.
 
     Raises:
-        ValueError: `nesterov` is asked for without momentum, or ``update`` gets no parameters for `weight_decay`.
+        ValueError: `nesterov` or `dampening` is asked for without momentum, or both at once; or ``update`` gets no parameters
+            for `weight_decay`.
 
     Reference: I. Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
 
@@ -56,39 +60,45 @@ class sgd:
     -0.2
     """
 
-    learning_rate: ScalarOrSchedule = attrs.field(validator=number(schedule=True))
+    learning_rate: ScalarOrSchedule = attrs.field(validator=rate)
     momentum: float = attrs.field(default=0.0, validator=number(0.0))
-    nesterov: bool = False
     weight_decay: float = attrs.field(default=0.0, validator=number())
+    dampening: float = attrs.field(default=0.0, validator=number(0.0))
+    nesterov: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if self.nesterov and not isinstance(self.momentum, fn.array) and self.momentum == 0:
+        if self.nesterov and off(self.momentum):
             raise ValueError("sgd: nesterov looks ahead along the momentum, which is 0")
+        if self.nesterov and not off(self.dampening):
+            raise ValueError(f"sgd: nesterov needs a dampening of 0, got {self.dampening!r}")
+        if off(self.momentum) and not off(self.dampening):
+            raise ValueError("sgd: dampening holds back what enters the momentum, which is 0")
 
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` if the learning rate is a schedule, ``trace`` with momentum."""
         state: dict[str, Any] = {}
         if callable(self.learning_rate):
             state["count"] = first_count()
-        if self.momentum:
+        if not off(self.momentum):
             state["trace"] = each("sgd", wide_zeros, params)
         return state
 
     def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
         """Return what to add to the parameters, and the next state."""
-        new: dict[str, Any] = {}
-        rate: Any = self.learning_rate
-        if callable(rate):
-            count = part_of("sgd", state, "count")
-            rate, new["count"] = value_at("sgd", rate, count), next_count(count)
-        if self.weight_decay:
-            needs_params("sgd", params)
-            grads = combine("sgd", lambda g, p: decayed(g, self.weight_decay, p), grads, params)
-        steps = grads
-        if self.momentum:
+        factor, new = rate_and_count("sgd", self.learning_rate, state)
+        steps = grads = with_decay("sgd", grads, self.weight_decay, None, params)
+        if not off(self.momentum):
             trace = part_of("sgd", state, "trace")
-            steps = combine("sgd", lambda g, t: wide(g) + self.momentum * t, grads, trace)
+            steps = combine("sgd", self._traced, grads, trace)
             new["trace"] = tree.merge(trace, steps)  # what has no gradient keeps its own
             if self.nesterov:
-                steps = tree.map(lambda g, t: wide(g) + self.momentum * t, grads, steps)
-        return each("sgd", lambda step: scaled(-rate, step), steps), new
+                steps = tree.map(self._traced, grads, steps)
+        return each("sgd", lambda step: scaled(-factor, step), steps), new
+
+    def _traced(self, g: fn.array, t: fn.array) -> fn.array:
+        """``momentum * t`` and what enters it of the gradient."""
+        g = wide(g)
+        if not off(self.dampening):
+            g = (1.0 - like(self.dampening, t)) * g
+        sum_: fn.array = g + like(self.momentum, t) * t
+        return sum_

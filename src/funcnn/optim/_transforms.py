@@ -11,20 +11,18 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from ._fields import check_optimizer, hashable
 from ._protocol import (
     Optimizer,
-    ScalarOrSchedule,
-    combine,
-    decayed,
+    Schedule,
     each,
     first_count,
     needs_params,
-    next_count,
-    part_of,
+    rate_and_count,
     scaled,
     squared_size,
-    value_at,
     wide,
+    with_decay,
 )
 
 
@@ -36,17 +34,15 @@ class chain:
         transforms: The optimisers.
 
     >>> from funcnn import optim
-    >>> optim.chain(optim.clip_by_global_norm(1.0), optim.sgd(0.1))
-    chain(clip_by_global_norm(max_norm=1.0), sgd(learning_rate=0.1, momentum=0.0, nesterov=False, weight_decay=0.0))
+    >>> optim.chain(optim.clip_by_global_norm(1.0), optim.scale(-0.1))
+    chain(clip_by_global_norm(max_norm=1.0), scale(factor=-0.1))
     """
 
     transforms: tuple[Optimizer, ...]
 
     def __init__(self, *transforms: Optimizer) -> None:
         for transform in transforms:
-            if isinstance(transform, type) or not isinstance(transform, Optimizer):
-                got = f"the class {transform.__name__}: call it" if isinstance(transform, type) else repr(transform)
-                raise TypeError(f"chain: expected optimisers, which have init and update, got {got}")
+            check_optimizer("chain", transform)
         self.__attrs_init__(transforms)
 
     def init(self, params: Any) -> tuple[Any, ...]:
@@ -182,10 +178,10 @@ class clip:
 
 @attrs.frozen(field_transformer=plain_fields)
 class scale:
-    """Multiply by a number, or by a schedule's value at the count of steps.
+    """Multiply by a number.
 
     Args:
-        factor: A number, or a function from the count of steps (0 in the first) to one.
+        factor: The number.
 
     >>> import funcnn as fn
     >>> from funcnn import optim
@@ -193,19 +189,49 @@ class scale:
     [-1.0]
     """
 
-    factor: ScalarOrSchedule = attrs.field(validator=number(schedule=True))
+    factor: float = attrs.field(validator=number())
 
-    def init(self, params: Any) -> Any:
-        """Return the count of steps if the factor is a schedule."""
-        return {"count": first_count()} if callable(self.factor) else ()
+    def init(self, params: Any) -> tuple[()]:
+        """Return an empty state."""
+        return ()
 
-    def update(self, grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(self, grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, tuple[()]]:
         """Return the scaled gradients."""
-        if not callable(self.factor):
-            return each("scale", lambda g: scaled(self.factor, g), grads), state
-        count = part_of("scale", state, "count")
-        factor = value_at("scale", self.factor, count)
-        return each("scale", lambda g: scaled(factor, g), grads), {"count": next_count(count)}
+        return each("scale", lambda g: scaled(self.factor, g), grads), state
+
+
+def _schedule(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not callable(value):
+        raise TypeError(f"scale_by_schedule: schedule must be a function of the count of steps, got {value!r}")
+
+
+@attrs.frozen(field_transformer=plain_fields)
+class scale_by_schedule:
+    """Multiply by a schedule's value at the count of steps.
+
+    Args:
+        schedule: A function from the count of steps (0 in the first) to a number.
+
+    >>> import funcnn as fn
+    >>> from funcnn import optim
+    >>> opt = optim.scale_by_schedule(optim.schedules.step_decay(-1.0, 0.5, 1))
+    >>> state = opt.init(())
+    >>> for _ in range(3):
+    ...     delta, state = opt.update(fn.array([2.0]), state)
+    >>> delta.tolist()
+    [-0.5]
+    """
+
+    schedule: Schedule = attrs.field(validator=_schedule)
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """Return the count of steps."""
+        return {"count": first_count()}
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Return the scaled gradients."""
+        factor, new = rate_and_count("scale_by_schedule", self.schedule, state)
+        return each("scale_by_schedule", lambda g: scaled(factor, g), grads), new
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -230,7 +256,7 @@ class add_decayed_weights:
     """
 
     weight_decay: float = attrs.field(validator=number())
-    mask: Any = None
+    mask: Any = attrs.field(default=None, converter=hashable)
 
     def init(self, params: Any) -> tuple[()]:
         """Return an empty state."""
@@ -239,8 +265,4 @@ class add_decayed_weights:
     def update(self, grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, tuple[()]]:
         """Return the gradients with decay."""
         needs_params("add_decayed_weights", params)
-        if self.mask is None:
-            return combine("add_decayed_weights", lambda g, p: decayed(g, self.weight_decay, p), grads, params), state
-        chosen, rest = tree.partition(grads, self.mask)
-        chosen = combine("add_decayed_weights", lambda g, p: decayed(g, self.weight_decay, p), chosen, params)
-        return tree.merge(chosen, rest), state
+        return with_decay("add_decayed_weights", grads, self.weight_decay, self.mask, params), state
