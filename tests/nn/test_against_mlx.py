@@ -267,4 +267,4 @@ def test_dropout_keeps_the_mean():
 
 def test_names_are_those_of_mlx():
     missing = [name for name in nn.__all__ if name[0].isupper() and not hasattr(mlx_nn, name)]
-    assert sorted(missing) == ["Flatten", "Lambda", "Layer", "Params", "Residual", "Tied", "Trainable", "View"]
+    assert sorted(missing) == ["Bidirectional", "Flatten", "Lambda", "Layer", "Params", "Residual", "Tied", "Trainable", "View"]

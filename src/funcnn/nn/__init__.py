@@ -75,6 +75,7 @@ from ._norm import BatchNorm, LayerNorm, RMSNorm
 from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from ._replace import replace
 from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from ._recurrent import GRU, LSTM, RNN, Bidirectional
 from ._tie import Tied, Trainable, tie, trainable
 from ._upsample import Upsample
 from ._view import View
@@ -84,6 +85,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AvgPool1d",
     "AvgPool2d",
@@ -96,6 +100,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "Bidirectional",
     "Dropout",
     "Dropout2d",
     "Dropout3d",

@@ -1,0 +1,94 @@
+"""Recurrent layers, attention, transformers, positions and quantised layers against MLX, where it is installed."""
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+from funcnn import nn, random, tree
+
+mx = pytest.importorskip("mlx.core")
+mlx_nn = pytest.importorskip("mlx.nn")
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def thaw(params):
+    """Dicts and lists, which MLX expects."""
+    if isinstance(params, (dict, fn.frozendict)):
+        return {key: thaw(value) for key, value in params.items()}
+    if isinstance(params, tuple):
+        return [thaw(value) for value in params]
+    return mx.array(np.asarray(params))
+
+
+def close(a, b, tolerance=1e-5):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=tolerance, atol=tolerance)
+
+
+def outputs(y):
+    return y if isinstance(y, tuple) else (y,)
+
+
+def weighted(y, total):
+    """A number that depends on every element of what a layer returns."""
+    return sum(total(part * (i + 1.5) * part) for i, part in enumerate(outputs(y)))
+
+
+def compare(ours, theirs, *args):
+    """Values and gradients by parameters and arguments, with the same weights; None and text are passed as they are."""
+    params = ours.init(random.key(0))
+    from mlx.utils import tree_flatten
+
+    assert sorted(k for k, _ in tree_flatten(theirs.parameters())) == sorted(tree.paths(params))
+    theirs.update(thaw(params))
+    numeric = [i for i, x in enumerate(args) if isinstance(x, np.ndarray) and x.dtype == np.float32]
+
+    def given(make, some):
+        found = [make(x) if isinstance(x, np.ndarray) else x for x in args]
+        for i, x in zip(numeric, some, strict=True):
+            found[i] = x
+        return found
+
+    def our_loss(params, *some):
+        return weighted(ours(params, *given(fn.array, some)), fn.sum)
+
+    def their_loss(params, *some):
+        theirs.update(params)
+        return weighted(theirs(*given(mx.array, some)), mx.sum)
+
+    xs = [args[i] for i in numeric]
+    for a, b in zip(
+        outputs(ours(params, *given(fn.array, map(fn.array, xs)))),
+        outputs(theirs(*given(mx.array, map(mx.array, xs)))),
+        strict=True,
+    ):
+        close(a, b)
+    which = tuple(range(len(xs) + 1))
+    g = fn.grad(our_loss, argnums=which)(params, *map(fn.array, xs))
+    h = mx.grad(their_loss, argnums=which)(thaw(params), *map(mx.array, xs))
+    for path, value in tree_flatten(h[0]):
+        scale = max(1.0, float(np.abs(np.asarray(value)).max(initial=0)))
+        close(np.asarray(tree.get(g[0], path)) / scale, np.asarray(value) / scale)
+    for a, b in zip(g[1:], h[1:], strict=True):
+        scale = max(1.0, float(np.abs(np.asarray(b)).max(initial=0)))
+        close(np.asarray(a) / scale, np.asarray(b) / scale)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2, 5, 3)], ids=str)
+@pytest.mark.parametrize("given", [0, 1, 2])
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+def test_recurrent(name, given, shape):
+    if given > 1 and name != "LSTM":
+        return
+    states = [normal(*shape[:-2], 4) for _ in range(given)]
+    for bias in (True, False):
+        compare(getattr(nn, name)(3, 4, bias), getattr(mlx_nn, name)(3, 4, bias), normal(*shape), *states)
+
+
+def test_recurrent_options():
+    compare(nn.RNN(3, 4, nonlinearity=nn.relu), mlx_nn.RNN(3, 4, nonlinearity=mlx_nn.relu), normal(2, 5, 3))
+    compare(nn.LSTM(3, 4), mlx_nn.LSTM(3, 4), normal(2, 5, 3), None, normal(2, 4))
