@@ -174,3 +174,37 @@ def test_equal_of_arrays():
     assert tree.equal({"z": fn.zeros(0)}, {"z": fn.zeros(0)})
     with pytest.raises(fn.TracedValueError, match=r"tree\.equal.*fn\.array_equal"):
         fn.compile(lambda x: x if tree.equal(x, x + 0) else -x)(fn.zeros(2))
+
+
+def test_where_chooses_whole_trees_and_keeps_dtypes():
+    a = {"x": fn.ones((2,), fn.float16), "y": (fn.array(1), None)}
+    b = {"x": fn.zeros((2,), fn.float16), "y": (fn.array(0), None)}
+    for pick in (tree.where, fn.compile(tree.where)):
+        assert tree.equal(pick(fn.array(True), a, b), a) and tree.equal(pick(fn.array(False), a, b), b)
+    rows = fn.vmap(lambda c: tree.where(c, a, b))(fn.array([True, False]))
+    np.testing.assert_array_equal(rows["y"][0], [1, 0])
+    skipped = tree.where(fn.array(False), {"x": fn.array(float("nan"))}, {"x": fn.array(2.0)})
+    assert skipped["x"].item() == 2.0
+    with pytest.raises(
+        ValueError, match=r"where: the leaves at x are float16 of shape \(2,\) and float16 of shape \(1,\)"
+    ):
+        tree.where(True, a, tree.set(b, "x", fn.zeros((1,), fn.float16)))
+    with pytest.raises(TypeError, match="at x are float16 of shape .* and float32"):
+        tree.where(True, a, tree.set(b, "x", fn.zeros((2,))))
+    with pytest.raises(ValueError, match=r"condition must be 0-d, got shape \(1,\)"):
+        tree.where(fn.array([True]), a, b)
+    with pytest.raises(ValueError, match="tree"):
+        tree.where(True, a, {"x": a["x"]})
+
+
+def test_all_finite_of_every_dtype():
+    assert tree.all_finite(()).item() is True
+    assert tree.all_finite({"i": fn.array([1]), "b": True, "u": fn.array([2**32 - 1], fn.uint32)}).item() is True
+    for dtype in (fn.float16, fn.bfloat16, fn.float32, fn.float64, fn.complex64):
+        x = fn.ones((5,), dtype)
+        assert tree.all_finite([x, fn.finfo(fn.float32).max]).item() is True
+        for bad in (float("nan"), float("inf"), -float("inf")):
+            assert fn.compile(tree.all_finite)([x, x.at[3].set(bad)]).item() is False
+    assert tree.all_finite(fn.array(complex(1, float("nan")))).item() is False
+    with pytest.raises(TypeError, match="all_finite"):
+        tree.all_finite({"a": "text"})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _hints
 from .._core import PyTreeDef
-from ._arrays import equal, ones_like, ravel, stack, unstack, zeros_like
+from ._arrays import all_finite, equal, ones_like, ravel, stack, unstack, where, zeros_like
 from ._basic import (
     absent,
     all,
@@ -42,6 +42,7 @@ __all__ = [
     "PyTreeDef",
     "absent",
     "all",
+    "all_finite",
     "allclose",
     "broadcast_prefix",
     "count",
@@ -73,6 +74,7 @@ __all__ = [
     "transpose",
     "unflatten",
     "unstack",
+    "where",
     "zeros_like",
 ]
 

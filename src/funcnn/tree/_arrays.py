@@ -189,6 +189,65 @@ def equal(a: Any, b: Any) -> bool:
     return all(x is y or _equal(x, y) for x, y in zip(leaves(a), leaves(b), strict=True))
 
 
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """Choose between two trees by a condition that may be traced: each leaf is that of `a` where it holds, else that of `b`.
+
+    Args:
+        condition: A 0-d array or a bool.
+        a, b: Trees of arrays and numbers with the same structure, shapes and dtypes.
+
+    Raises:
+        ValueError: The condition is not 0-d, or structures or shapes differ; the message names the path.
+        TypeError: Dtypes differ, or a leaf is not an array.
+
+    >>> import funcnn as fn
+    >>> from funcnn import tree
+    >>> tree.where(fn.array(False), {"w": fn.array([1.0])}, {"w": fn.array([2.0])})
+    {'w': array([2.], dtype=float32)}
+    """
+    chosen = _array("tree.where", condition)
+    if chosen.shape != ():
+        raise ValueError(f"tree.where: the condition must be 0-d, got shape {chosen.shape}; use fn.where for arrays")
+    paths = iter(structure(a).paths())
+
+    def pick(x: Any, y: Any) -> Any:
+        path = next(paths)
+        x, y = _array("tree.where", x, path), _array("tree.where", y, path)
+        if x.shape != y.shape or x.dtype != y.dtype:
+            kind = ValueError if x.shape != y.shape else TypeError
+            raise kind(
+                f"tree.where: the leaves at {path or 'the root'} are {x.dtype} of shape {x.shape} and {y.dtype} of shape "
+                f"{y.shape}, and must be alike"
+            )
+        return _core.where(chosen, x, y)
+
+    return map(pick, a, b)
+
+
+def all_finite(tree: Any) -> Any:
+    """Say whether a tree of arrays holds no NaN and no infinity.
+
+    Args:
+        tree: A tree of arrays and numbers; they may be traced.
+
+    Returns:
+        A 0-d bool array, true for a tree without leaves.
+
+    Raises:
+        TypeError: A leaf is not an array.
+
+    >>> import funcnn as fn
+    >>> from funcnn import tree
+    >>> tree.all_finite({"w": fn.array([1.0, float("inf")]), "b": fn.array(0)}).item()
+    False
+    """
+    found = _core.array(True)
+    for x in _arrays("tree.all_finite", tree):
+        if _core.isdtype(x.dtype, ("real floating", "complex floating")):
+            found = _core.logical_and(found, _core.all(_core.isfinite(x)))
+    return found
+
+
 def _filled(name: str, make: Any, tree: Any, dtype: Any) -> Any:
     like = _arrays(name, tree)
     return structure(tree).unflatten([make(x.shape, x.dtype if dtype is None else dtype) for x in like])
