@@ -76,6 +76,11 @@ from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d
 from ._replace import replace
 from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._recurrent import GRU, LSTM, RNN, Bidirectional
+from ._linear import Identity, Linear
+from ._loss_scale import DynamicLossScale, LossScale, StaticLossScale
+from ._norm import BatchNorm, LayerNorm, RMSNorm
+from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
+from ._precision import MixedPrecision, Precision, mixed_precision
 from ._tie import Tied, Trainable, tie, trainable
 from ._upsample import Upsample
 from ._view import View
@@ -104,6 +109,7 @@ __all__ = [
     "Dropout",
     "Dropout2d",
     "Dropout3d",
+    "DynamicLossScale",
     "Embedding",
     "Flatten",
     "GroupNorm",
@@ -122,9 +128,12 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "LossScale",
     "Mish",
+    "MixedPrecision",
     "PReLU",
     "Params",
+    "Precision",
     "RMSNorm",
     "ReLU",
     "ReLU2",
@@ -138,6 +147,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "StaticLossScale",
     "Step",
     "Tanh",
     "Tied",
@@ -165,6 +175,7 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
     "mish",
+    "mixed_precision",
     "prelu",
     "relu",
     "relu2",

@@ -78,6 +78,8 @@ def _with_context(call: Callable[..., Any]) -> Callable[..., Any]:
     def __call__(self: Layer, params: Params, /, *args: Any, **kwargs: Any) -> Any:
         view = params if type(params) is View else View(params)
         try:
+            if view._context.precision is not None:
+                return view._context.precision.call(functools.partial(call, self), self, view, args, kwargs)
             return call(self, view, *args, **kwargs)
         except Exception as error:
             located = _located(error, self, view.path)
@@ -230,6 +232,7 @@ class Layer:
             _check_key(key)
         context = Context(training, key, {})
         view = params if type(params) is View else View(params)
+        context.precision = view._context.precision
         y = self(View(view._params, view._keys, context), *args, **kwargs)
         return y, nested(view.updates_of(context))
 

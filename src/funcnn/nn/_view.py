@@ -29,7 +29,7 @@ def _holds_parameters(value: Any) -> bool:
 class Context:
     """What all views of one call of ``apply`` share."""
 
-    __slots__ = ("draws", "key", "ties", "trace", "training", "updates")
+    __slots__ = ("draws", "key", "precision", "ties", "trace", "training", "updates")
 
     def __init__(self, training: bool, key: fn.array | None, updates: dict[Keys, tuple[Any, Any]] | None) -> None:
         self.training = training
@@ -41,11 +41,13 @@ class Context:
         self.trace = fn._core.transforms.current_trace()
         # Places that are read from elsewhere, and where: updates go there too.
         self.ties: dict[Keys, Keys] = {}
+        # In which dtypes the layers compute (see _precision.py); None: as their parameters are.
+        self.precision: Any = None
 
     def like(self, **others: Any) -> Context:
         """A context that shares everything with this one but what is given."""
         context = Context(self.training, self.key, self.updates)
-        for name in ("draws", "ties", "trace"):
+        for name in ("draws", "precision", "ties", "trace"):
             setattr(context, name, getattr(self, name))
         for name, value in others.items():
             setattr(context, name, value)
@@ -154,7 +156,13 @@ class View(Carrier):
             ours, theirs = getattr(value, what, None), getattr(old, what, None)
             if ours != theirs:
                 raise ValueError(f"an update of {name!r} must keep its {what} {theirs}, got {ours}")
+        if context.precision is not None:
+            value = value.astype(at(self._params, (name,)).dtype)
         self.report({(name,): value})
+
+    def with_precision(self, precision: Any) -> View:
+        """Return the same view for layers that compute in other dtypes."""
+        return View(self._params, self._keys, self._context.like(precision=precision))
 
     def replace(self, params: Any) -> View:
         """Return a view of other parameters at the same place, in the same context."""
@@ -187,6 +195,7 @@ class View(Carrier):
         outer = self._context
         context = Context(outer.training, outer.key, None if outer.updates is None else {})
         context.draws, context.ties = outer.draws, outer.ties_below(self._keys)
+        context.precision = outer.precision
         depth = len(self._keys)
         for place, source in context.ties.items():  # one array again, which a transformation has made two of
             contents = tree.set(contents, tree.join_path(place[depth:]), at(contents, source[depth:]))
@@ -249,7 +258,9 @@ class View(Carrier):
         if context.updates:
             old, new = context.updates.get(context.ties.get(place, place), (None, None))
             if old is child:
-                return new
+                child = new
+        if context.precision is not None:
+            return context.precision.parameter(place, child)
         return child
 
     def _missing(self, name: Any) -> str:
