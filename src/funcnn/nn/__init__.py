@@ -71,16 +71,13 @@ from ._embedding import Embedding
 from ._group_norm import GroupNorm, InstanceNorm
 from ._layer import Layer, Params
 from ._linear import Bilinear, Identity, Linear
-from ._norm import BatchNorm, LayerNorm, RMSNorm
-from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
-from ._replace import replace
-from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
-from ._recurrent import GRU, LSTM, RNN, Bidirectional
-from ._linear import Identity, Linear
 from ._loss_scale import DynamicLossScale, LossScale, StaticLossScale
 from ._norm import BatchNorm, LayerNorm, RMSNorm
 from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
+from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._precision import MixedPrecision, Precision, mixed_precision
+from ._recurrent import GRU, LSTM, RNN, Bidirectional
+from ._replace import replace
 from ._tie import Tied, Trainable, tie, trainable
 from ._upsample import Upsample
 from ._view import View
