@@ -78,9 +78,11 @@ from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool
 from ._precision import MixedPrecision, Precision, mixed_precision
 from ._recurrent import GRU, LSTM, RNN, Bidirectional
 from ._replace import replace
+from ._stacking import stack, unstack
 from ._tie import Tied, Trainable, tie, trainable
 from ._upsample import Upsample
 from ._view import View
+from ._wrappers import Checkpointed, Mapped, Scanned, checkpoint, scan_layers, vmap
 
 __all__ = [
     "CELU",
@@ -103,6 +105,7 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "Bidirectional",
+    "Checkpointed",
     "Dropout",
     "Dropout2d",
     "Dropout3d",
@@ -120,6 +123,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "Mapped",
     "LogSigmoid",
     "LogSoftmax",
     "MaxPool1d",
@@ -136,6 +140,7 @@ __all__ = [
     "ReLU2",
     "ReLU6",
     "Residual",
+    "Scanned",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -155,6 +160,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "celu",
+    "checkpoint",
     "elu",
     "gelu",
     "gelu_approx",
@@ -178,6 +184,7 @@ __all__ = [
     "relu2",
     "relu6",
     "replace",
+    "scan_layers",
     "selu",
     "sigmoid",
     "silu",
@@ -186,10 +193,13 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "stack",
     "step",
     "tanh",
     "tie",
     "trainable",
+    "unstack",
+    "vmap",
 ]
 
 
