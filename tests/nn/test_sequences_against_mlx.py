@@ -92,3 +92,41 @@ def test_recurrent(name, given, shape):
 def test_recurrent_options():
     compare(nn.RNN(3, 4, nonlinearity=nn.relu), mlx_nn.RNN(3, 4, nonlinearity=mlx_nn.relu), normal(2, 5, 3))
     compare(nn.LSTM(3, 4), mlx_nn.LSTM(3, 4), normal(2, 5, 3), None, normal(2, 4))
+
+
+# ---- attention and transformers
+
+CAUSAL = np.triu(np.full((5, 5), -1e9, np.float32), 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": True}], ids=str)
+def test_attention(options):
+    ours, theirs = nn.MultiHeadAttention(8, 2, **options), mlx_nn.MultiHeadAttention(8, 2, **options)
+    for mask in (None, CAUSAL, normal(2, 2, 5, 5)):
+        compare(ours, theirs, *(normal(2, 5, 8) for _ in range(3)), mask)
+    sizes = (8, 2, 3, 5, 7, 4, 6)
+    inputs = normal(2, 4, 3), normal(2, 5, 5), normal(2, 5, 7)
+    compare(nn.MultiHeadAttention(*sizes), mlx_nn.MultiHeadAttention(*sizes), *inputs)
+    for dtype in ("float32", "float16", "bfloat16"):
+        mask = theirs.create_additive_causal_mask(4, getattr(mx, dtype)).astype(mx.float32)
+        close(ours.create_additive_causal_mask(4, getattr(fn, dtype)).astype(fn.float32), mask)
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_transformers(norm_first):
+    x, memory = normal(2, 5, 8), normal(2, 3, 8)
+    options = {"mlp_dims": 6, "norm_first": norm_first}
+    for name, count, args in [
+        ("TransformerEncoderLayer", (), (x, CAUSAL)),
+        ("TransformerDecoderLayer", (), (x, memory, CAUSAL, None)),
+        ("TransformerEncoder", (2,), (x, CAUSAL)),
+        ("TransformerDecoder", (2,), (x, memory, CAUSAL, None)),
+    ]:
+        ours, theirs = (getattr(m, name)(*count, 8, 2, **options, activation=m.gelu) for m in (nn, mlx_nn))
+        compare(ours, theirs, *args)
+
+
+@pytest.mark.parametrize("options", [{}, {"norm_first": False}, {"checkpoint": True}], ids=str)
+def test_transformer(options):
+    ours, theirs = (m.Transformer(8, 2, 1, 2, **options) for m in (nn, mlx_nn))
+    compare(ours, theirs, normal(2, 3, 8), normal(2, 5, 8), None, CAUSAL, None)

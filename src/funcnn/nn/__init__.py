@@ -67,6 +67,10 @@ from ._containers import Flatten, Lambda, Residual, Sequential
 from ._convolution import Conv1d, Conv2d, Conv3d
 from ._convolution_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._dropout import Dropout, Dropout2d, Dropout3d
+from ._attention import MultiHeadAttention
+from ._cache import KVCache
+from ._containers import Sequential
+from ._dropout import Dropout
 from ._embedding import Embedding
 from ._group_norm import GroupNorm, InstanceNorm
 from ._layer import Layer, Params
@@ -81,6 +85,13 @@ from ._replace import replace
 from ._stacking import stack, unstack
 from ._tie import Tied, Trainable, tie, trainable
 from ._upsample import Upsample
+from ._transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from ._view import View
 from ._wrappers import Checkpointed, Mapped, Scanned, checkpoint, scan_layers, vmap
 
@@ -119,6 +130,7 @@ __all__ = [
     "Identity",
     "InstanceNorm",
     "Lambda",
+    "KVCache",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -132,6 +144,7 @@ __all__ = [
     "LossScale",
     "Mish",
     "MixedPrecision",
+    "MultiHeadAttention",
     "PReLU",
     "Params",
     "Precision",
@@ -155,6 +168,11 @@ __all__ = [
     "Tied",
     "Trainable",
     "Upsample",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "View",
     "avg_pool1d",
     "avg_pool2d",

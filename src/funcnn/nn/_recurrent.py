@@ -16,6 +16,7 @@ from funcnn.tree import frozendict
 from ._activations import tanh
 from ._calling import call, function
 from ._layer import Layer, Params, as_input
+from ._parts import is_layer
 
 
 def _check(x: fn.array, size: int) -> None:
@@ -270,11 +271,6 @@ class LSTM(_Recurrent):
         return found
 
 
-def _layer(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, Layer):
-        raise TypeError(f"{type(instance).__name__}: {attribute.name} must be a layer, got {value!r}")
-
-
 def _like_forward(layer: Layer | None, self: Any) -> Layer:
     found: Layer = self.forward if layer is None else layer
     return found
@@ -308,9 +304,9 @@ class Bidirectional(Layer):
     (7, 10)
     """
 
-    forward: Layer = attrs.field(validator=_layer)
+    forward: Layer = attrs.field(validator=is_layer)
     backward: Layer = attrs.field(
-        default=None, converter=attrs.Converter(_like_forward, takes_self=True), validator=_layer
+        default=None, converter=attrs.Converter(_like_forward, takes_self=True), validator=is_layer
     )
 
     def __call__(self, params: Params, x: fn.array, *states: Any, **named: Any) -> Any:
