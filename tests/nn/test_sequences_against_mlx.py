@@ -130,3 +130,30 @@ def test_transformers(norm_first):
 def test_transformer(options):
     ours, theirs = (m.Transformer(8, 2, 1, 2, **options) for m in (nn, mlx_nn))
     compare(ours, theirs, normal(2, 3, 8), normal(2, 5, 8), None, CAUSAL, None)
+
+
+# ---- positions
+
+
+def test_rope():
+    x = normal(2, 3, 5, 8)
+    for options in ({}, {"traditional": True, "base": 100, "scale": 0.5}):
+        for offset in (0, 7):
+            compare(nn.RoPE(6, **options), mlx_nn.RoPE(6, **options), x, offset)
+
+
+def test_sinusoidal():
+    x = np.arange(20, dtype=np.float32) / 4
+    for options in ({}, {"cos_first": True, "scale": 1.0}, {"full_turns": True, "min_freq": 0.01, "max_freq": 3.0}):
+        for dims in (2, 4, 10):
+            ours, theirs = (m.SinusoidalPositionalEncoding(dims, **options) for m in (nn, mlx_nn))
+            close(ours({}, fn.array(x)), theirs(mx.array(x)), 2e-5)
+    close(ours({}, fn.array([1, 2])), theirs(mx.array([1, 2])), 2e-5)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 6, 8, 12, 20])
+def test_alibi(heads):
+    ours, theirs = nn.ALiBi(), mlx_nn.ALiBi()
+    compare(ours, theirs, normal(2, heads, 3, 7), 4, normal(3, 7))
+    close(ours.create_alibi_slope(heads), theirs.create_alibi_slope(heads))
+    close(ours.create_alibi_matrix(5, 4, heads, 2), theirs.create_alibi_matrix(5, 4, heads, 2))

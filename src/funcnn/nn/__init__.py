@@ -80,6 +80,7 @@ from ._norm import BatchNorm, LayerNorm, RMSNorm
 from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._precision import MixedPrecision, Precision, mixed_precision
+from ._positions import ALiBi, RoPE, SinusoidalPositionalEncoding
 from ._recurrent import GRU, LSTM, RNN, Bidirectional
 from ._replace import replace
 from ._stacking import stack, unstack
@@ -96,6 +97,7 @@ from ._view import View
 from ._wrappers import Checkpointed, Mapped, Scanned, checkpoint, scan_layers, vmap
 
 __all__ = [
+    "ALiBi",
     "CELU",
     "ELU",
     "GELU",
@@ -154,9 +156,11 @@ __all__ = [
     "ReLU6",
     "Residual",
     "Scanned",
+    "RoPE",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositionalEncoding",
     "Softmax",
     "Softmin",
     "Softplus",
