@@ -11,12 +11,28 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
+import attrs
+
 from . import _core, tree
 from ._abstract import eval_shape
 from ._arguments import is_integer
 
 Function = Callable[..., Any]
 Reports = dict[tuple[Any, ...], Any]
+
+
+@attrs.frozen
+class Output:
+    """The last key of a report that is no new value of the contents but something computed: an array of an output.
+
+    Mapped calls and the steps of a loop give one each, stacked along a new first axis.
+    """
+
+    watch: int
+    call: int
+    leaf: int
+    treedef: _core.PyTreeDef
+    rest: Any = attrs.field(eq=False)
 
 
 class Carrier(abc.ABC):
@@ -96,7 +112,7 @@ class Lifted:
             axes = 0 if isinstance(place, str) else in_axes[place] if isinstance(in_axes, (tuple, list)) else in_axes
             moved = []
             for name, varies, x in zip(names, mapped, found, strict=True):
-                axis = _at(axes, name)
+                axis = 0 if isinstance(name[-1], Output) else _at(axes, name)
                 if axis is not None:
                     moved.append(_core.moveaxis(x, 0, axis))
                 elif not varies:
@@ -136,7 +152,7 @@ def cond(call: Function, pred: Any, true_fun: Function, false_fun: Function, ope
             reported = [dict(zip(keys, values, strict=True)) for keys, values in zip(side.names, found, strict=True)]
             contents = [args[place] for place in side.carriers if isinstance(place, int)]
             return output, [
-                [there[name] if name in there else tree.get(tree_of, _core.tree_join_path(name)) for name in wanted]
+                [there[name] if name in there else _as_before(tree_of, name) for name in wanted]
                 for wanted, there, tree_of in zip(names, reported, contents, strict=True)
             ]
 
@@ -146,6 +162,14 @@ def cond(call: Function, pred: Any, true_fun: Function, false_fun: Function, ope
     sides[0].names = names
     sides[0].report(values)
     return output
+
+
+def _as_before(contents: Any, name: tuple[Any, ...]) -> Any:
+    """What there is where one branch reports something and the other nothing."""
+    if isinstance(name[-1], Output):
+        what = repr(_core.tree_join_path(name[:-1])) if name[:-1] else "the view itself"
+        raise ValueError(f"cond: the output of the layer at {what} is wanted, but only one branch has such an output")
+    return tree.get(contents, _core.tree_join_path(name))
 
 
 def scan(call: Function, f: Function, init: Any, xs: Any, length: int | None, reverse: bool) -> tuple[Any, Any]:

@@ -63,6 +63,9 @@ from ._activations import (
     step,
     tanh,
 )
+from ._attention import MultiHeadAttention
+from ._cache import KVCache
+from ._capture import capture
 from ._containers import Flatten, Lambda, Residual, Sequential
 from ._convolution import Conv1d, Conv2d, Conv3d
 from ._convolution_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -181,6 +184,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "capture",
     "celu",
     "checkpoint",
     "elu",

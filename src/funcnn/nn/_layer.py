@@ -78,8 +78,8 @@ def _with_context(call: Callable[..., Any]) -> Callable[..., Any]:
     def __call__(self: Layer, params: Params, /, *args: Any, **kwargs: Any) -> Any:
         view = params if type(params) is View else View(params)
         try:
-            if view._context.precision is not None:
-                return view._context.precision.call(functools.partial(call, self), self, view, args, kwargs)
+            if view._context.observed:
+                return _observed(call, self, view, args, kwargs)
             return call(self, view, *args, **kwargs)
         except Exception as error:
             located = _located(error, self, view.path)
@@ -88,6 +88,19 @@ def _with_context(call: Callable[..., Any]) -> Callable[..., Any]:
             raise located from error
 
     return __call__
+
+
+def _observed(call: Callable[..., Any], layer: Layer, view: View, args: Any, kwargs: Any) -> Any:
+    """Call a layer whose context has a say in it."""
+    run: Callable[..., Any] = functools.partial(call, layer)
+    context = view._context
+    for observer in context.watches if context.precision is None else (context.precision, *context.watches):
+        run = functools.partial(_told, observer, run, layer)
+    return run(view, *args, **kwargs)
+
+
+def _told(observer: Any, run: Callable[..., Any], layer: Layer, view: View, /, *args: Any, **kwargs: Any) -> Any:
+    return observer.call(run, layer, view, args, kwargs)
 
 
 def as_input(x: Any) -> fn.array:
@@ -178,6 +191,9 @@ class Layer:
     # The field whose layer has its parameters where this layer has its own, without a name between.
     _wraps: ClassVar[str | None] = None
 
+    # Whether it calls that layer in a loop, or several at once.
+    _repeats: ClassVar[bool] = False
+
     if TYPE_CHECKING:
         __call__: Callable[..., Any]
 
@@ -230,9 +246,8 @@ class Layer:
         """
         if key is not None:
             _check_key(key)
-        context = Context(training, key, {})
         view = params if type(params) is View else View(params)
-        context.precision = view._context.precision
+        context = Context(training, key, {}, view._context)
         y = self(View(view._params, view._keys, context), *args, **kwargs)
         return y, nested(view.updates_of(context))
 

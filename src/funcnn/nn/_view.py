@@ -8,7 +8,7 @@ from typing import Any
 
 import funcnn as fn
 from funcnn import random, tree
-from funcnn._carriers import Carrier, Reports
+from funcnn._carriers import Carrier, Output, Reports
 from funcnn.tree import frozendict
 
 from ._keys import fold_text
@@ -29,9 +29,15 @@ def _holds_parameters(value: Any) -> bool:
 class Context:
     """What all views of one call of ``apply`` share."""
 
-    __slots__ = ("draws", "key", "precision", "ties", "trace", "training", "updates")
+    __slots__ = ("draws", "key", "observed", "precision", "ties", "trace", "training", "updates", "watches")
 
-    def __init__(self, training: bool, key: fn.array | None, updates: dict[Keys, tuple[Any, Any]] | None) -> None:
+    def __init__(
+        self,
+        training: bool,
+        key: fn.array | None,
+        updates: dict[Keys, tuple[Any, Any]] | None,
+        above: Context | None = None,
+    ) -> None:
         self.training = training
         self.key = key
         # By place: the array as it was given, and the new one. None: there is nobody to report to.
@@ -42,15 +48,19 @@ class Context:
         # Places that are read from elsewhere, and where: updates go there too.
         self.ties: dict[Keys, Keys] = {}
         # In which dtypes the layers compute (see _precision.py); None: as their parameters are.
-        self.precision: Any = None
+        self.precision: Any = None if above is None else above.precision
+        # Who is told of every call of a layer (see _capture.py).
+        self.watches: tuple[Any, ...] = () if above is None else above.watches
+        self.observed = self.precision is not None or bool(self.watches)
 
     def like(self, **others: Any) -> Context:
         """A context that shares everything with this one but what is given."""
-        context = Context(self.training, self.key, self.updates)
-        for name in ("draws", "precision", "ties", "trace"):
+        context = Context(self.training, self.key, self.updates, self)
+        for name in ("draws", "ties", "trace"):
             setattr(context, name, getattr(self, name))
         for name, value in others.items():
             setattr(context, name, value)
+        context.observed = context.precision is not None or bool(context.watches)
         return context
 
     def ties_below(self, keys: Keys) -> dict[Keys, Keys]:
@@ -193,10 +203,10 @@ class View(Carrier):
     def entered(self, contents: Any) -> View:
         """The view inside a transformation."""
         outer = self._context
-        context = Context(outer.training, outer.key, None if outer.updates is None else {})
+        context = Context(outer.training, outer.key, None if outer.updates is None else {}, outer)
         context.draws, context.ties = outer.draws, outer.ties_below(self._keys)
-        context.precision = outer.precision
         depth = len(self._keys)
+        context.watches = tuple([watch.entered() for watch in outer.watches])
         for place, source in context.ties.items():  # one array again, which a transformation has made two of
             contents = tree.set(contents, tree.join_path(place[depth:]), at(contents, source[depth:]))
         return View(contents, self._keys, context)
@@ -211,14 +221,25 @@ class View(Carrier):
         )
 
     def reports(self) -> Reports:
-        """The updates reported inside, by path below this view."""
+        """The updates reported inside, by path below this view, and what watches have seen."""
+        reports = self._updates()
+        for i, watch in enumerate(self._context.watches):
+            reports |= watch.reports(i, len(self._keys))
+        return reports
+
+    def _updates(self) -> Reports:
         depth = len(self._keys)
         return {keys[depth:]: new for keys, (_, new) in (self._context.updates or {}).items()}
 
     def report(self, reports: Reports) -> None:
         """Add updates by path below this view."""
         context = self._context
+        outputs = {below: value for below, value in reports.items() if isinstance(below[-1], Output)}
+        for i, watch in enumerate(context.watches):
+            watch.report(self._keys, {below: value for below, value in outputs.items() if below[-1].watch == i})
         for below, value in reports.items():
+            if below in outputs:
+                continue
             if fn._core.transforms.trace_of(value) > context.trace:
                 raise ValueError(
                     f"an update of {tree.join_path(below)!r} was computed inside a transformed function (vmap, "
@@ -233,7 +254,7 @@ class View(Carrier):
 
     def updates_of(self, context: Context) -> Reports:
         """The updates that a call with this view reported, by path below it, checked against what they replace."""
-        found = View(self._params, self._keys, context).reports()
+        found = View(self._params, self._keys, context)._updates()
         for below, value in found.items():
             ours, theirs = at(self._params, below), value
             if getattr(ours, "shape", None) != getattr(theirs, "shape", None):

@@ -94,6 +94,8 @@ def checkpoint(layer: Layer, policy: Policy | None = None) -> Layer:
 class _Stacked(_Wrapper):
     """What has the parameters of several equal layers, stacked along a new first axis."""
 
+    _repeats = True
+
     n: int = attrs.field(validator=whole(0))
 
     def init(self, key: fn.array) -> frozendict[str, Any]:
