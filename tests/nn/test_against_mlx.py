@@ -243,28 +243,6 @@ def test_initialisers_have_the_same_spread(name, options, shape):
         close(np.abs(x).max(), np.abs(y).max(), 1e-2)
 
 
-def test_simple_initialisers():
-    assert nn.init.zeros(None, (2, 3)).tolist() == [[0.0] * 3] * 2
-    assert nn.init.ones(None, (2,), fn.int32).tolist() == [1, 1]
-    assert nn.init.constant(None, (2,), value=3.0).tolist() == [3.0, 3.0]
-    assert nn.init.identity(None, (2, 2)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
-    assert nn.init.normal(random.key(0), (2,), fn.float16).dtype == fn.float16
-    with pytest.raises(ValueError, match="square"):
-        nn.init.identity(None, (2, 3))
-    with pytest.raises(ValueError, match="fans"):
-        nn.init.glorot_normal(random.key(0), (3,))
-    with pytest.raises(ValueError, match="fan_in"):
-        nn.init.he_normal(random.key(0), (3, 3), mode="fan")
-
-
-def test_dropout_keeps_the_mean():
-    y, _ = nn.Dropout(0.3).apply({}, fn.ones((100, 1000)), training=True, key=random.key(0))
-    values = np.asarray(y)
-    assert abs(values.mean() - 1.0) < 0.01
-    assert abs((values == 0).mean() - 0.3) < 0.01
-    assert nn.Dropout(0.3)({}, y) is y or tree.allclose(nn.Dropout(0.3)({}, y), y)
-
-
 # Names of types that MLX does not have.
 OURS = {
     "Bidirectional",

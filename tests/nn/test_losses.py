@@ -449,6 +449,15 @@ class TestDistances:
         small = losses.smooth_l1_loss(fn.array([1e-30]), fn.array([0.0]), beta=1e-30)
         assert small.item() == pytest.approx(0.5e-30)
 
+    def test_equal_scores_part(self):
+        x, t = fn.zeros(3), fn.array([1.0, -1.0, 1.0])
+        loss = lambda a, b: losses.margin_ranking_loss(a, b, t)  # noqa: E731
+        assert gradient(loss, x, x).tolist() == [-1.0, 1.0, -1.0] and gradient(loss, x, x, at=1).tolist() == [1, -1, 1]
+
+    def test_squares_beyond_the_largest_number(self):
+        x, y = fn.array([1e19]), fn.array([-1e19])
+        assert losses.gaussian_nll_loss(x, y, fn.array([1.0])).item() == pytest.approx(2e38)
+
     def test_zero_vectors(self):
         zero, y = fn.zeros((1, 3)), fn.array([[1.0, 2.0, 2.0]])
         for a, b in [(zero, y), (y, zero), (zero, zero)]:

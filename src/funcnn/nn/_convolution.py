@@ -65,7 +65,7 @@ class Conv1d(Convolution):
 
     Parameters are ``weight`` of shape ``(out_channels, kernel_size, in_channels / groups)``, drawn uniformly from
     ``±1 / sqrt(kernel_size * in_channels / groups)``, and ``bias`` of shape ``(out_channels,)``, zeros. The input is
-    ``(N, L, in_channels)`` of a floating dtype, the output ``(N, L', out_channels)`` of the common dtype with the parameters,
+    ``(N, L, in_channels)``, the output ``(N, L', out_channels)`` of the common dtype of both,
     ``L' = (L + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1``. 16-bit floats are accumulated in float32.
 
     Args:
@@ -103,8 +103,8 @@ class Conv2d(Convolution):
 
     Each output is the sum of products of the kernel, as it lies, with a window of the input (a cross-correlation), and a bias.
     Parameters are ``weight`` of shape ``(out_channels, kh, kw, in_channels / groups)``, drawn uniformly from
-    ``±1 / sqrt(kh * kw * in_channels / groups)``, and ``bias`` of shape ``(out_channels,)``, zeros. The input has a floating
-    dtype, the output ``(N, H', W', out_channels)`` the common dtype with the parameters,
+    ``±1 / sqrt(kh * kw * in_channels / groups)``, and ``bias`` of shape ``(out_channels,)``, zeros. The output is
+    ``(N, H', W', out_channels)`` of the common dtype of input and parameters,
     ``H' = (H + 2 * padding - dilation * (kh - 1) - 1) // stride + 1``. 16-bit floats are accumulated in float32.
 
     Args:
@@ -145,9 +145,9 @@ class Conv3d(Convolution):
 
     Each output is the sum of products of the kernel, as it lies, with a window of the input (a cross-correlation), and a bias.
     Parameters are ``weight`` of shape ``(out_channels, kd, kh, kw, in_channels / groups)``, drawn uniformly from
-    ``±1 / sqrt(kd * kh * kw * in_channels / groups)``, and ``bias`` of shape ``(out_channels,)``, zeros. The input has a
-    floating dtype, the output ``(N, D', H', W', out_channels)`` the common dtype with the parameters; sizes are those of
-    ``Conv2d``. 16-bit floats are accumulated in float32.
+    ``±1 / sqrt(kd * kh * kw * in_channels / groups)``, and ``bias`` of shape ``(out_channels,)``, zeros. The output is
+    ``(N, D', H', W', out_channels)`` of the common dtype of input and parameters; sizes are those of ``Conv2d``. 16-bit floats
+    are accumulated in float32.
 
     Args:
         in_channels: Size of the last axis of the input.

@@ -27,7 +27,7 @@ class ConvTranspose1d(ConvolutionTranspose):
     It does to sequences what ``Conv1d`` with these arguments does to gradients. Parameters are ``weight`` of shape
     ``(out_channels, kernel_size, in_channels / groups)``, drawn uniformly from
     ``±1 / sqrt(kernel_size * in_channels / groups)``, and ``bias`` of shape ``(out_channels,)``, zeros. The input is
-    ``(N, L, in_channels)`` of a floating dtype, the output ``(N, L', out_channels)`` of the common dtype with the parameters,
+    ``(N, L, in_channels)``, the output ``(N, L', out_channels)`` of the common dtype of both,
     ``L' = (L - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1``.
 
     Args:
@@ -66,8 +66,8 @@ class ConvTranspose2d(ConvolutionTranspose):
 
     It does to images what ``Conv2d`` with these arguments does to gradients. Parameters are ``weight`` of shape
     ``(out_channels, kh, kw, in_channels / groups)``, drawn uniformly from ``±1 / sqrt(kh * kw * in_channels / groups)``, and
-    ``bias`` of shape ``(out_channels,)``, zeros. The input is ``(N, H, W, in_channels)`` of a floating dtype, the output
-    ``(N, H', W', out_channels)`` of the common dtype with the parameters,
+    ``bias`` of shape ``(out_channels,)``, zeros. The input is ``(N, H, W, in_channels)``, the output
+    ``(N, H', W', out_channels)`` of the common dtype of both,
     ``H' = (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1``.
 
     Args:
@@ -107,8 +107,8 @@ class ConvTranspose3d(ConvolutionTranspose):
     It does to volumes what ``Conv3d`` with these arguments does to gradients. Parameters are ``weight`` of shape
     ``(out_channels, kd, kh, kw, in_channels / groups)``, drawn uniformly from
     ``±1 / sqrt(kd * kh * kw * in_channels / groups)``, and ``bias`` of shape ``(out_channels,)``, zeros. The input is
-    ``(N, D, H, W, in_channels)`` of a floating dtype, the output ``(N, D', H', W', out_channels)`` of the common dtype with
-    the parameters; sizes are those of ``ConvTranspose2d``.
+    ``(N, D, H, W, in_channels)``, the output ``(N, D', H', W', out_channels)`` of the common dtype of both; sizes are those of
+    ``ConvTranspose2d``.
 
     Args:
         in_channels: Size of the last axis of the input.

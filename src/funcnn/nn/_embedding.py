@@ -11,7 +11,7 @@ from funcnn import random
 from funcnn._hyper import whole
 from funcnn.tree import frozendict
 
-from ._layer import Layer, Params, as_input
+from ._layer import Layer, Params, _with_context, as_input
 
 
 class Embedding(Layer):
@@ -23,6 +23,9 @@ class Embedding(Layer):
     Args:
         num_embeddings: How many rows there are.
         dims: Size of a row.
+
+    Raises:
+        TypeError: The input holds no integers.
 
     >>> import funcnn as fn
     >>> from funcnn import nn, random
@@ -45,8 +48,26 @@ class Embedding(Layer):
             raise TypeError(f"expected integers, got {x.dtype}")
         return fn.take(params["weight"], x, axis=0)
 
+    @_with_context
     def as_linear(self, params: Params, x: fn.array) -> fn.array:
-        """Multiply by the table, ``x @ weight.T``: scores for every row, as for tied output projections."""
+        """Multiply by the table, ``x @ weight.T``: scores for every row, for an output projection tied to the input.
+
+        Args:
+            params: The parameters of this layer.
+            x: Vectors ``(..., dims)``.
+
+        Returns:
+            Scores ``(..., num_embeddings)`` in the common dtype.
+
+        Raises:
+            ValueError: The last axis of `x` has another size.
+
+        >>> import funcnn as fn
+        >>> from funcnn import nn, random
+        >>> layer = nn.Embedding(10, 4)
+        >>> layer.as_linear(layer.init(random.key(0)), fn.ones((3, 4))).shape
+        (3, 10)
+        """
         x = as_input(x)
         if x.ndim == 0 or x.shape[-1] != self.dims:
             raise ValueError(f"expected (..., {self.dims}), got {x.shape}")

@@ -17,6 +17,8 @@ AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
 def per_axis(name: str, what: str, given: Any, spatial: int, least: int) -> tuple[int, ...]:
     """The number for each spatial axis, from one for all or one for each."""
     found = integers(given, f"{name}: {what}")
+    if isinstance(given, bool):
+        raise TypeError(f"{name}: {what} must be an integer or a sequence of integers, got {given}")
     found = found * spatial if len(found) == 1 else found
     if len(found) != spatial:
         axes = "spatial axis" if spatial == 1 else "spatial axes"

@@ -18,7 +18,7 @@ from ._layer import Layer, Params, as_input
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 # For each element of the result: which element of the input, and its weight. A result is the sum of several such.
-Tap: TypeAlias = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+Tap: TypeAlias = tuple[npt.NDArray[np.int32], Floats]
 
 
 def _positions(size: int, count: int, scale: float, align_corners: bool) -> Floats:
@@ -61,9 +61,7 @@ def _taps(size: int, count: int, scale: float, mode: str, align_corners: bool, a
         total = sum(weights)
         weights = [w / total for w in weights]
     taps = zip(places, weights, strict=True)
-    return tuple(
-        (np.clip(place, 0, max(size - 1, 0)).astype(np.int32), w.astype(np.float32)) for place, w in taps if w.any()
-    )
+    return tuple((np.clip(place, 0, max(size - 1, 0)).astype(np.int32), w) for place, w in taps if w.any() or not count)
 
 
 def _nearest(size: int, count: int) -> npt.NDArray[np.int32]:
@@ -89,20 +87,21 @@ def _repeated(x: fn.array, scales: Sequence[float]) -> fn.array:
     return fn.reshape(y, (*shape, x.shape[-1]))
 
 
-def _along(axis: int, ndim: int, values: Any) -> fn.array:
+def _along(axis: int, ndim: int, values: Any, dtype: fn.Dtype) -> fn.array:
     shape = [1] * ndim
     shape[axis] = -1
-    return fn.reshape(fn.array(values), shape)
+    return fn.reshape(fn.array(values, dtype), shape)
 
 
 def _resampled(x: fn.array, axis: int, taps: Sequence[Tap]) -> fn.array:
     total: Any = 0
+    dtype = fn.float64 if x.dtype == fn.float64 else fn.float32
     for places, weights in taps:
         part = fn.take(x, fn.array(places), axis=axis)
-        weighted = part * _along(axis, x.ndim, weights).astype(part.dtype)
+        weighted = part * _along(axis, x.ndim, weights, dtype)
         # An infinite neighbour with no share counts for nothing.
         if not weights.all():
-            weighted = fn.where(_along(axis, x.ndim, weights != 0), weighted, 0.0)
+            weighted = fn.where(_along(axis, x.ndim, weights != 0, fn.bool_), weighted, 0.0)
         total = total + weighted
     resampled: fn.array = total
     return resampled
@@ -193,6 +192,8 @@ class Upsample(Layer):
         count = int(scale * size)
         if size and not count:
             raise ValueError(f"nothing is left of an axis of size {size} scaled by {scale}")
+        if count > np.iinfo(np.int32).max:
+            raise ValueError(f"an axis of size {size} scaled by {scale} would have more than 2**31 - 1 elements")
         return count
 
     @staticmethod

@@ -98,6 +98,13 @@ def normal(
     return random.normal(key, shape, dtype, loc=mean, scale=std)
 
 
+def _wide(name: str, dtype: fn.Dtype) -> fn.Dtype:
+    """The dtype to compute numbers of a floating dtype in: float32 for halves."""
+    if not fn.isdtype(dtype, "real floating"):
+        raise ValueError(f"{name}: dtype must be a floating point type, got {dtype}")
+    return fn.promote_types(dtype, fn.float32)
+
+
 def truncated_normal(
     key: fn.array,
     shape: Shape,
@@ -124,8 +131,7 @@ def truncated_normal(
     low, high = checked("truncated_normal", "lower", lower), checked("truncated_normal", "upper", upper)
     if not low < high:
         raise ValueError(f"truncated_normal: lower must be below upper, got {lower} and {upper}")
-    wide = fn.promote_types(dtype, fn.float32)
-    drawn = random.truncated_normal(key, low, high, shape, wide)
+    drawn = random.truncated_normal(key, low, high, shape, _wide("truncated_normal", dtype))
     return (drawn * std + mean).astype(dtype)
 
 
@@ -317,7 +323,7 @@ def orthogonal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gai
             f"orthogonal: expected the shape of a weight of at least two axes, (out, ..., in), got {shape}"
         )
     rows, columns = shape[0], math.prod(shape[1:])
-    wide = fn.promote_types(dtype, fn.float32)
+    wide = _wide("orthogonal", dtype)
     if rows * columns == 0:
         return fn.zeros(shape, dtype=dtype)
     q, r = fn.linalg.qr(random.normal(key, (max(rows, columns), min(rows, columns)), wide))

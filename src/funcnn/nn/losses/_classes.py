@@ -53,7 +53,7 @@ def cross_entropy(
     """Compute the cross entropy of targets and the softmax of logits.
 
     A logit of minus infinity rules its class out: it costs nothing where the target gives the class no probability, or
-    `class_weights` no weight.
+    `class_weights` no weight. (Label smoothing gives every class some: the loss is infinite then, its gradient finite.)
 
     Args:
         logits: Scores of the classes along `axis`.

@@ -85,7 +85,7 @@ def gaussian_nll_loss(
     dtype, (inputs, targets, vars) = floats(name, inputs=inputs, targets=targets, vars=vars)
     vars = fn.maximum(vars, number(name, "eps", eps, 0.0, above=True))
     error = targets - inputs
-    loss = 0.5 * (fn.log(vars) + error * (error / vars))
+    loss = 0.5 * fn.log(vars) + 0.5 * error * (error / vars)
     return reduce(name, loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction, dtype)
 
 
@@ -328,4 +328,5 @@ def margin_ranking_loss(
     margin = number(name, "margin", margin)
     same_shapes(name, inputs1=inputs1, inputs2=inputs2, targets=targets)
     dtype, (first, second, targets) = floats(name, inputs1=inputs1, inputs2=inputs2, targets=targets)
-    return reduce(name, fn.maximum(margin - targets * (first - second), 0.0), reduction, dtype)
+    # At equality the second argument gets the gradient: equal scores and no margin, as at the start, must part.
+    return reduce(name, fn.maximum(0.0, margin - targets * (first - second)), reduction, dtype)
