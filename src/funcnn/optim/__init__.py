@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _hints
 from . import schedules
+from ._adafactor import adafactor
 from ._adam import adam, adamw
+from ._adaptive import adadelta, adagrad, adamax, rmsprop
+from ._lamb import lamb
+from ._lion import lion
+from ._muon import muon
 from ._protocol import Optimizer, ScalarOrSchedule, Schedule, apply_updates
 from ._sgd import sgd
 from ._transforms import add_decayed_weights, chain, clip, clip_by_global_norm, global_norm, scale, scale_by_schedule
@@ -23,7 +28,11 @@ __all__ = [
     "Optimizer",
     "ScalarOrSchedule",
     "Schedule",
+    "adadelta",
+    "adafactor",
+    "adagrad",
     "adam",
+    "adamax",
     "adamw",
     "add_decayed_weights",
     "apply_updates",
@@ -31,6 +40,10 @@ __all__ = [
     "clip",
     "clip_by_global_norm",
     "global_norm",
+    "lamb",
+    "lion",
+    "muon",
+    "rmsprop",
     "scale",
     "scale_by_schedule",
     "schedules",

@@ -32,7 +32,9 @@ from ._protocol import (
 
 
 @attrs.frozen(field_transformer=plain_fields)
-class _Adam:
+class Adam:
+    """The moments, and what is made of them."""
+
     learning_rate: ScalarOrSchedule = attrs.field(validator=rate)
     betas: tuple[float, float] = attrs.field(default=(0.9, 0.999), converter=plain_pair, validator=pair(1.0))
     eps: float = attrs.field(default=1e-8, validator=number(0.0))
@@ -83,7 +85,7 @@ class _Adam:
 
 
 @attrs.frozen(field_transformer=plain_fields)
-class adam(_Adam):
+class adam(Adam):
     """Scale every element's step by running averages of gradient and squared gradient.
 
     With ``mu = b1 * mu + (1 - b1) * grad`` and ``nu = b2 * nu + (1 - b2) * grad**2`` the step is
@@ -122,7 +124,7 @@ class adam(_Adam):
 
 
 @attrs.frozen(field_transformer=plain_fields)
-class adamw(_Adam):
+class adamw(Adam):
     """Adam with weight decay that does not pass through the moments: the step gains ``-learning_rate * weight_decay * param``.
 
     Args:
