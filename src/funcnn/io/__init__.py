@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import funcnn as fn
 from funcnn import _hints
 
+from ._checkpoints import Checkpoint, CheckpointManager
 from ._gguf import read_gguf
 from ._gguf_write import metadata_of, write_gguf
 from ._numpy import read_npy, read_npz, write_npy, write_npz
@@ -27,6 +28,8 @@ if not TYPE_CHECKING:
 
 
 __all__ = [
+    "Checkpoint",
+    "CheckpointManager",
     "load",
     "load_metadata",
     "save",

@@ -33,6 +33,19 @@ def replace(path: str, write: Callable[[str], None]) -> None:
         with open(written, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(written, target)
+        sync_folder(os.path.dirname(target))
+
+
+def sync_folder(folder: str) -> None:
+    """Bring the names in a folder to the disk, where that is a thing of its own."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
