@@ -332,7 +332,7 @@ def test_a_person_can_open_the_files(tmp_path):
 def trained(folder, stop):
     """Train for `stop` steps, from the last checkpoint if there is one."""
     model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm(8), nn.Dropout(0.2), nn.Linear(8, 1))
-    opt = optim.chain(optim.clip_by_global_norm(1.0), optim.adam(optim.schedules.cosine(1e-2, steps=20)))
+    opt = optim.chain(optim.clip_by_global_norm(1.0), optim.adam(optim.schedules.cosine_decay(1e-2, 20)))
     data = np.random.default_rng(0).normal(size=(40, 3)).astype("f")
 
     @fn.compile(donate=("params", "opt_state"))

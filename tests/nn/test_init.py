@@ -55,7 +55,7 @@ def test_distributions(f, options, law):
         assert y.dtype == dtype and np.all(np.isfinite(np.asarray(y.astype(fn.float32))))
 
 
-@pytest.mark.parametrize("f", DRAWING, ids=lambda f: getattr(f, "__name__", repr(f)))
+@pytest.mark.parametrize("f", DRAWING, ids=lambda f: getattr(f, "func", f).__name__)
 def test_draws_follow_from_the_key(f):
     x = f(KEY, (6, 4))
     assert f(KEY, (6, 4)).tolist() == x.tolist() == fn.compile(lambda k: f(k, (6, 4)))(KEY).tolist()

@@ -70,10 +70,6 @@ from ._containers import Flatten, Lambda, Residual, Sequential
 from ._convolution import Conv1d, Conv2d, Conv3d
 from ._convolution_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._dropout import Dropout, Dropout2d, Dropout3d
-from ._attention import MultiHeadAttention
-from ._cache import KVCache
-from ._containers import Sequential
-from ._dropout import Dropout
 from ._embedding import Embedding
 from ._group_norm import GroupNorm, InstanceNorm
 from ._layer import Layer, Params
@@ -82,13 +78,12 @@ from ._loss_scale import DynamicLossScale, LossScale, StaticLossScale
 from ._norm import BatchNorm, LayerNorm, RMSNorm
 from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
-from ._precision import MixedPrecision, Precision, mixed_precision
 from ._positions import ALiBi, RoPE, SinusoidalPositionalEncoding
+from ._precision import MixedPrecision, Precision, mixed_precision
 from ._recurrent import GRU, LSTM, RNN, Bidirectional
 from ._replace import replace
 from ._stacking import stack, unstack
 from ._tie import Tied, Trainable, tie, trainable
-from ._upsample import Upsample
 from ._transformer import (
     Transformer,
     TransformerDecoder,
@@ -96,6 +91,7 @@ from ._transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from ._upsample import Upsample
 from ._view import View
 from ._wrappers import Checkpointed, Mapped, Scanned, checkpoint, scan_layers, vmap
 
