@@ -128,3 +128,29 @@ def muon(p, grads, rate, momentum=0.95, decay=0.01, nesterov=True, steps=5):
             u = x.reshape(p.shape) * max(1.0, p.shape[-2] / p.shape[-1]) ** 0.5
         p = p - at(rate, t) * u
     return p
+
+
+def lookahead(p, grads, rate, momentum, period, part, reset=False):
+    """Lookahead over gradient descent with momentum."""
+    slow, trace = p, np.zeros_like(p)
+    for t, g in enumerate(grads, 1):
+        trace = momentum * trace + g
+        p = p - rate * trace
+        if t % period == 0:
+            p = slow = slow + part * (p - slow)
+            trace = np.zeros_like(p) if reset else trace
+    return p
+
+
+def ema(grads, decay, debias=True):
+    average = np.zeros_like(grads[0])
+    for t, g in enumerate(grads, 1):
+        average = decay * average + (1 - decay) * g
+        yield average / (1 - decay**t) if debias else average
+
+
+def clipped(grads, limit):
+    """Gradients by path, each scaled down to a norm."""
+    for g in grads:
+        norm = np.sqrt(sum((np.abs(x) ** 2).sum() for x in g.values()))
+        yield {path: x * min(1.0, limit / norm) for path, x in g.items()}

@@ -17,17 +17,22 @@ from . import schedules
 from ._adafactor import adafactor
 from ._adam import adam, adamw
 from ._adaptive import adadelta, adagrad, adamax, rmsprop
+from ._ema import ema
+from ._groups import masked, partitioned, skip_frozen
+from ._inject import inject
 from ._lamb import lamb
 from ._lion import lion
 from ._muon import muon
 from ._protocol import Optimizer, ScalarOrSchedule, Schedule, apply_updates
 from ._sgd import sgd
 from ._transforms import add_decayed_weights, chain, clip, clip_by_global_norm, global_norm, scale, scale_by_schedule
+from ._wrappers import accumulate, apply_if_finite, lookahead
 
 __all__ = [
     "Optimizer",
     "ScalarOrSchedule",
     "Schedule",
+    "accumulate",
     "adadelta",
     "adafactor",
     "adagrad",
@@ -35,19 +40,26 @@ __all__ = [
     "adamax",
     "adamw",
     "add_decayed_weights",
+    "apply_if_finite",
     "apply_updates",
     "chain",
     "clip",
     "clip_by_global_norm",
+    "ema",
     "global_norm",
+    "inject",
     "lamb",
     "lion",
+    "lookahead",
+    "masked",
     "muon",
+    "partitioned",
     "rmsprop",
     "scale",
     "scale_by_schedule",
     "schedules",
     "sgd",
+    "skip_frozen",
 ]
 
 if not TYPE_CHECKING:
