@@ -29,8 +29,9 @@ LAYERS = [
     ["_core", "_dll", "_arguments", "_hints"],
     ["tree", "checkpoint_policies"],
     ["__init__"],
-    ["random", "linalg", "fft", "fast", "testing", "io", "debug"],
+    ["random", "linalg", "fft", "fast", "io", "debug"],
     ["nn", "optim"],
+    ["testing"],
     ["compat"],
 ]
 

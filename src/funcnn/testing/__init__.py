@@ -1,0 +1,36 @@
+"""Property tests: Hypothesis strategies, and checks of derivatives, batching and trees.
+
+The strategies and ``check_tree_laws`` need the package ``hypothesis`` (``pip install 'funcnn[test]'``), the other checks do
+not.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .. import _hints
+from ._arrays import arrays, dtypes, mutually_broadcastable_shapes, shapes
+from ._batching import check_vmap
+from ._closeness import assert_trees_close, assert_trees_equal
+from ._derivatives import check_grads
+from ._laws import check_tree_laws
+from ._trees import keys, treedefs, trees, trees_like
+
+__all__ = [
+    "arrays",
+    "assert_trees_close",
+    "assert_trees_equal",
+    "check_grads",
+    "check_tree_laws",
+    "check_vmap",
+    "dtypes",
+    "keys",
+    "mutually_broadcastable_shapes",
+    "shapes",
+    "treedefs",
+    "trees",
+    "trees_like",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise _hints.missing(__name__, name)
