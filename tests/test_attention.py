@@ -164,6 +164,8 @@ def test_a_query_that_sees_nothing_gets_zeros_and_no_gradient(kind: str) -> None
     assert (np.asarray(moved)[:, :, 2] == 0).all()
     hessian = fn.grad(lambda q: (fn.grad(lambda q: (attend(q, k, v, **options) ** 2).sum())(q) ** 2).sum())(q)
     assert np.isfinite(np.asarray(hessian)).all()
+    turned = fn.grad(lambda q: fn.jvp(lambda q: (attend(q, k, v, **options) ** 2).sum(), (q,), (q,))[1])(q)
+    assert (np.asarray(turned)[:, :, 2] == 0).all() and np.isfinite(np.asarray(turned)).all()
 
 
 def test_queries_before_the_first_key_of_a_causal_mask_see_nothing() -> None:

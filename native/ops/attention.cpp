@@ -67,8 +67,10 @@ struct Normaliser {
 
   Normaliser(const Grouped& g, const Array& largest, const Array& sums) {
     Array zero = constant(0, g.dtype), m = g.rows(largest), l = g.rows(sums);
-    most = where(equal(l, zero), zero, m);
-    inverse = where(equal(l, zero), zero, reciprocal(l));
+    Array nothing = equal(l, zero);
+    most = where(nothing, zero, m);
+    // The derivative of a reciprocal is infinite at 0, also where it is not chosen.
+    inverse = where(nothing, zero, reciprocal(where(nothing, constant(1, g.dtype), l)));
   }
   // exp(scores - most) / sum.
   Array probabilities(const Array& scores) const {
