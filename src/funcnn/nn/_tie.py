@@ -20,7 +20,7 @@ def _parent(path: str) -> tuple[str, str]:
     return tree.join_path(parents), name
 
 
-def _place(params: Any, path: str) -> tuple[Any, ...]:
+def place_at(params: Any, path: str) -> tuple[Any, ...]:
     """The keys that a path names in parameters: integers for items of sequences, what dicts are keyed with."""
     keys: list[Any] = []
     for name in tree.split_path(path):
@@ -65,7 +65,9 @@ class Tied(Layer):
         return params
 
     def __call__(self, params: Params, *args: Any, **kwargs: Any) -> Any:
-        places = {_place(params._params, path): _place(params._params, source) for path, source in self.ties.items()}
+        places = {
+            place_at(params._params, path): place_at(params._params, source) for path, source in self.ties.items()
+        }
         return self.layer(params.tied(self.untie(params._params), places), *args, **kwargs)
 
     def untie(self, params: Any) -> Any:
