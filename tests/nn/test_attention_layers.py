@@ -1,10 +1,12 @@
-"""MultiHeadAttention, caches and transformers: formulas in NumPy, and token by token beside the whole sequence."""
+"""MultiHeadAttention, caches and transformers beside what the table of layers tests."""
 
 import numpy as np
 import pytest
 
 import funcnn as fn
 from funcnn import nn, random, tree
+from nn.specs.attention import attention
+from nn.specs.rows import wide
 
 NEVER = np.float64(-np.inf)
 
@@ -19,23 +21,6 @@ def close(a, b, tolerance=1e-5):
 
 def double(x):
     return np.asarray(x, np.float64)
-
-
-def attention(p, q, k, v, heads, mask):
-    """In float64, one head and one query after another; `mask[b, h, t, s]` is added to the scores."""
-    q, k, v = (double(x) @ double(p[f"{n}_proj"]["weight"]).T for n, x in (("query", q), ("key", k), ("value", v)))
-    y = np.zeros((*q.shape[:2], v.shape[2]))
-    for b in range(q.shape[0]):
-        for h in range(heads):
-            qh, kh, vh = (np.split(x[b], heads, axis=-1)[h] for x in (q, k, v))
-            columns = slice(h * vh.shape[1], (h + 1) * vh.shape[1])
-            for t in range(len(qh)):
-                scores = kh @ qh[t] / np.sqrt(qh.shape[1]) + mask[b, h, t]
-                if np.all(scores == NEVER):
-                    continue
-                weights = np.exp(scores - scores.max())
-                y[b, t, columns] = weights @ vh / weights.sum()
-    return y @ double(p["out_proj"]["weight"]).T
 
 
 @pytest.mark.parametrize("kind", ["none", "causal", "bool", "numbers", "one head", "nothing seen"])
@@ -58,7 +43,7 @@ def test_formula(kind):
     added = double(mask) if added is None else added
     y = layer(params, q, k, v, mask)
     assert y.shape == (2, 3, 6)
-    close(y, attention(params, q, k, v, 2, added))
+    close(y, attention(wide(params), double(q), double(k), double(v), added))
     grads = fn.grad(lambda p, *x: fn.sum(fn.square(layer(p, *x, mask))), argnums=(0, 1, 2, 3))(params, q, k, v)
     assert all(fn.all(fn.isfinite(g)).item() for g in tree.leaves(grads))
 
