@@ -29,13 +29,13 @@ int64_t Matrices::at(int64_t index) const {
   return offset;
 }
 
-bool Faults::note(int64_t index, Fault fault, int64_t place) {
-  if (fault == Fault::none) return false;
+bool Faults::note(int64_t index, Verdict verdict) {
+  if (!verdict.refused()) return false;
   std::lock_guard lock(mutex_);
   if (fault_ == Fault::none || index < index_) {
     index_ = index;
-    fault_ = fault;
-    place_ = place;
+    fault_ = verdict.fault;
+    place_ = verdict.place;
   }
   return true;
 }

@@ -38,12 +38,21 @@ struct Matrices {
 // Why a matrix is refused.
 enum class Fault : uint8_t { none, not_finite, singular, not_positive, not_converged };
 
+// What is said of a matrix: nothing, or why it is refused and at which row, counted from 0.
+struct Verdict {
+  Verdict(Fault fault, int64_t place = -1) : fault(fault), place(place) {}  // NOLINT: a fault is one
+  bool refused() const { return fault != Fault::none; }
+
+  Fault fault;
+  int64_t place;
+};
+
 // The first fault of a batch.
 class Faults {
  public:
-  // The fault of a matrix; false if it is none.
-  bool note(int64_t index, Fault fault, int64_t place = -1);
-  // Raise LinAlgError if there was one: `op` names the function, `a` are its matrices, `place` counts rows from 0.
+  // What is said of a matrix; whether it is refused.
+  bool note(int64_t index, Verdict verdict);
+  // Raise LinAlgError if one was: `op` names the function, `a` are its matrices.
   void raise(const std::string& op, const Matrices& a) const;
 
  private:
@@ -92,6 +101,23 @@ void over_batch(int64_t count, double flops, Body&& body) {
   else
     parallel_for(count, std::max<int64_t>(1, int64_t(kGrain / std::max(flops, 1.0))), body);
 }
+
+// Run body(index, room), which gives a Verdict, for the matrices of a batch; `room()` makes what a thread needs for it.
+// Raises LinAlgError for the first that is refused.
+template <class MakeRoom, class Body>
+void each_matrix(const std::string& op, const Matrices& a, double flops, MakeRoom&& room, Body&& body) {
+  Faults faults;
+  over_batch(a.count, flops, [&](int64_t begin, int64_t end) {
+    auto mine = room();
+    for (int64_t i = begin; i < end; ++i)
+      if (faults.note(i, body(i, mine))) return;
+  });
+  faults.raise(op, a);
+}
+
+// Of what needs no room.
+struct NoRoom {};
+inline NoRoom no_room() { return {}; }
 
 // The three dtypes that LAPACK has here.
 template <class F>

@@ -1,5 +1,6 @@
 // Factorisations by LAPACK and what is solved by them, matrix by matrix.
 #include <type_traits>
+#include <utility>
 
 #include "backends/cpu/blas.h"
 #include "backends/cpu/kernels.h"
@@ -24,19 +25,15 @@ std::unique_ptr<Kernel> make_cholesky(const Primitive& primitive, std::span<cons
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = of(primitive).op()](std::span<std::byte* const> at) {
       int64_t n = a.rows;
-      Faults faults;
-      over_batch(a.count, cube(double(n)) / 3, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end && n > 0; ++i) {
-          // The rows of L are the columns of an upper factor of the same (conjugated) matrix.
-          T* l = out<T>(at[1]) + i * n * n;
-          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::lower, l, n, 1);
-          for (int64_t r = 0; r < n; ++r) std::fill(l + r * n + r + 1, l + (r + 1) * n, T(0));
-          if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-          Int info = lapack::potrf('U', Int(n), l, Int(n));
-          if (info && faults.note(i, Fault::not_positive, info - 1)) return;
-        }
+      if (n == 0) return;
+      each_matrix(op, a, cube(double(n)) / 3, no_room, [&](int64_t i, NoRoom) -> Verdict {
+        // The rows of L are the columns of an upper factor of the same (conjugated) matrix.
+        T* l = out<T>(at[1]) + i * n * n;
+        if (!load(in<T>(at[0]) + a.at(i), a, Part::lower, l, n, 1)) return Fault::not_finite;
+        for (int64_t r = 0; r < n; ++r) std::fill(l + r * n + r + 1, l + (r + 1) * n, T(0));
+        Int info = lapack::potrf('U', Int(n), l, Int(n));
+        return info ? Verdict(Fault::not_positive, info - 1) : Fault::none;
       });
-      faults.raise(op, a);
     });
   });
 }
@@ -71,23 +68,19 @@ std::unique_ptr<Kernel> make_triangular_solve(const Primitive& primitive, std::s
       if (n == 1) rows = true;
       int64_t lda = n == 1 ? 1 : rows ? a.row_step : columns ? a.column_step : n;
       Part part = upper ? Part::upper : Part::lower;
-      Faults faults;
-      over_batch(a.count, double(n) * double(n) * double(k), [&](int64_t begin, int64_t end) {
-        Room<T> dense(rows || columns ? 0 : n * n);
-        for (int64_t i = begin; i < end; ++i) {
-          const T* m = in<T>(at[0]) + a.at(i);
-          bool fine = rows || columns ? finite(m, a, part) : load(m, a, part, dense.get(), n, 1);
-          if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-          for (int64_t d = 0; d < n && !unit; ++d)
-            if (m[d * (a.row_step + a.column_step)] == T(0) && faults.note(i, Fault::singular, d)) return;
-          T* x = out<T>(at[2]) + i * n * k;
-          load(in<T>(at[1]) + b.at(i), b, Part::all, x, k, 1);
-          bool turned = columns && !rows;
-          solve_columns(turned ? !upper : upper, turned ? blas::Transposition::transposed : blas::Transposition::none,
-                        unit, n, k, rows || columns ? m : dense.get(), lda, x);
-        }
+      auto room = [&] { return Room<T>(rows || columns ? 0 : n * n); };
+      each_matrix(op, a, double(n) * double(n) * double(k), room, [&](int64_t i, T* dense) -> Verdict {
+        const T* m = in<T>(at[0]) + a.at(i);
+        if (!(rows || columns ? finite(m, a, part) : load(m, a, part, dense, n, 1))) return Fault::not_finite;
+        for (int64_t d = 0; d < n && !unit; ++d)
+          if (m[d * (a.row_step + a.column_step)] == T(0)) return {Fault::singular, d};
+        T* x = out<T>(at[2]) + i * n * k;
+        load(in<T>(at[1]) + b.at(i), b, Part::all, x, k, 1);
+        bool turned = columns && !rows;
+        solve_columns(turned ? !upper : upper, turned ? blas::Transposition::transposed : blas::Transposition::none,
+                      unit, n, k, rows || columns ? m : dense, lda, x);
+        return Fault::none;
       });
-      faults.raise(op, a);
     });
   });
 }
@@ -109,19 +102,16 @@ std::unique_ptr<Kernel> make_lu_factor(const Primitive& primitive, std::span<con
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = of(primitive).op()](std::span<std::byte* const> at) {
       int64_t m = a.rows, n = a.columns, k = std::min(m, n), ld = apart(m);
-      Faults faults;
-      over_batch(a.count, double(m) * double(n) * double(k), [&](int64_t begin, int64_t end) {
-        Room<T> columns(ld * n);
-        Room<Int> pivots(k);
-        for (int64_t i = begin; i < end; ++i) {
-          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, columns.get(), 1, ld);
-          if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-          if (k > 0) lapack::getrf_shared(Int(m), Int(n), columns.get(), Int(ld), pivots.get());
-          store_rows(columns.get(), ld, m, n, out<T>(at[1]) + i * m * n);
-          order_of(pivots, m, k, out<uint32_t>(at[2]) + i * k, out<uint32_t>(at[3]) + i * m);
-        }
+      auto room = [&] { return std::pair(Room<T>(ld * n), Room<Int>(k)); };
+      each_matrix(op, a, double(m) * double(n) * double(k), room, [&](int64_t i, auto& mine) -> Verdict {
+        T* columns = mine.first;
+        Int* pivots = mine.second;
+        if (!load(in<T>(at[0]) + a.at(i), a, Part::all, columns, 1, ld)) return Fault::not_finite;
+        if (k > 0) lapack::getrf_shared(Int(m), Int(n), columns, Int(ld), pivots);
+        store_rows(columns, ld, m, n, out<T>(at[1]) + i * m * n);
+        order_of(pivots, m, k, out<uint32_t>(at[2]) + i * k, out<uint32_t>(at[3]) + i * m);
+        return Fault::none;
       });
-      faults.raise(op, a);
     });
   });
 }
@@ -139,38 +129,36 @@ std::unique_ptr<Kernel> make_lu_solve(const Primitive& primitive, std::span<cons
       int64_t n = lu.rows, k = b.columns;
       if (n == 0) return;
       bool in_place = lu.column_step == 1 && lu.row_step >= n;
-      Faults faults;
-      over_batch(lu.count, 2 * double(n) * double(n) * double(k), [&](int64_t begin, int64_t end) {
-        Room<T> dense(in_place ? 0 : n * n), turned(transposed ? n * k : 0);
-        for (int64_t i = begin; i < end; ++i) {
-          const T* m = in<T>(at[2]) + lu.at(i);
-          const uint32_t* row = in<uint32_t>(at[3]) + order.at(i);
-          for (int64_t d = 0; d < n; ++d)
-            if (m[d * (lu.row_step + lu.column_step)] == T(0) && faults.note(i, Fault::singular, d)) return;
-          int64_t ld = in_place ? lu.row_step : n;
-          if (!in_place) {
-            load(m, lu, Part::all, dense.get(), n, 1);
-            m = dense;
-          }
-          const T* rhs = in<T>(at[1]) + b.at(i);
-          T *x = out<T>(at[4]) + i * n * k, *work = transposed ? turned.get() : x;
-          auto copy = [&](const T* from, int64_t step, T* to) {
-            for (int64_t j = 0; j < k; ++j) to[j] = from[j * step];
-          };
-          auto source = [&](int64_t r) { return transposed ? r : int64_t(row[r * order.row_step]); };
-          for (int64_t r = 0; r < n; ++r) copy(rhs + source(r) * b.row_step, b.column_step, work + r * k);
-          using blas::Transposition;
-          if (!transposed) {
-            solve_columns(false, Transposition::none, true, n, k, m, ld, work);
-            solve_columns(true, Transposition::none, false, n, k, m, ld, work);
-          } else {
-            solve_columns(true, Transposition::conjugated, false, n, k, m, ld, work);
-            solve_columns(false, Transposition::conjugated, true, n, k, m, ld, work);
-            for (int64_t r = 0; r < n; ++r) copy(work + r * k, 1, x + int64_t(row[r * order.row_step]) * k);
-          }
+      auto room = [&] { return std::pair(Room<T>(in_place ? 0 : n * n), Room<T>(transposed ? n * k : 0)); };
+      each_matrix(op, lu, 2 * double(n) * double(n) * double(k), room, [&](int64_t i, auto& mine) -> Verdict {
+        T *dense = mine.first, *turned = mine.second;
+        const T* m = in<T>(at[2]) + lu.at(i);
+        const uint32_t* row = in<uint32_t>(at[3]) + order.at(i);
+        for (int64_t d = 0; d < n; ++d)
+          if (m[d * (lu.row_step + lu.column_step)] == T(0)) return {Fault::singular, d};
+        int64_t ld = in_place ? lu.row_step : n;
+        if (!in_place) {
+          load(m, lu, Part::all, dense, n, 1);
+          m = dense;
         }
+        const T* rhs = in<T>(at[1]) + b.at(i);
+        T *x = out<T>(at[4]) + i * n * k, *work = transposed ? turned : x;
+        auto copy = [&](const T* from, int64_t step, T* to) {
+          for (int64_t j = 0; j < k; ++j) to[j] = from[j * step];
+        };
+        auto source = [&](int64_t r) { return transposed ? r : int64_t(row[r * order.row_step]); };
+        for (int64_t r = 0; r < n; ++r) copy(rhs + source(r) * b.row_step, b.column_step, work + r * k);
+        using blas::Transposition;
+        if (!transposed) {
+          solve_columns(false, Transposition::none, true, n, k, m, ld, work);
+          solve_columns(true, Transposition::none, false, n, k, m, ld, work);
+        } else {
+          solve_columns(true, Transposition::conjugated, false, n, k, m, ld, work);
+          solve_columns(false, Transposition::conjugated, true, n, k, m, ld, work);
+          for (int64_t r = 0; r < n; ++r) copy(work + r * k, 1, x + int64_t(row[r * order.row_step]) * k);
+        }
+        return Fault::none;
       });
-      faults.raise(op, lu);
     });
   });
 }
@@ -245,16 +233,12 @@ std::unique_ptr<Kernel> make_adjugate(const Primitive& primitive, std::span<cons
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = of(primitive).op()](std::span<std::byte* const> at) {
       int64_t n = a.rows;
-      Faults faults;
-      over_batch(a.count, 2 * cube(double(n)), [&](int64_t begin, int64_t end) {
-        Room<T> columns(n * n);
-        for (int64_t i = begin; i < end && n > 0; ++i) {
-          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, columns.get(), 1, n);
-          Fault fault = fine ? adjugate(columns.get(), n, out<T>(at[1]) + i * n * n) : Fault::not_finite;
-          if (faults.note(i, fault)) return;
-        }
+      if (n == 0) return;
+      auto room = [&] { return Room<T>(n * n); };
+      each_matrix(op, a, 2 * cube(double(n)), room, [&](int64_t i, T* columns) -> Verdict {
+        if (!load(in<T>(at[0]) + a.at(i), a, Part::all, columns, 1, n)) return Fault::not_finite;
+        return adjugate(columns, n, out<T>(at[1]) + i * n * n);
       });
-      faults.raise(op, a);
     });
   });
 }
@@ -268,23 +252,20 @@ std::unique_ptr<Kernel> make_qr(const Primitive& primitive, std::span<const Layo
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = p.op(), complete = p.complete()](std::span<std::byte* const> at) {
       int64_t m = a.rows, n = a.columns, k = std::min(m, n), width = complete ? m : k, ld = apart(m);
-      Faults faults;
-      over_batch(a.count, 4 * double(m) * double(n) * double(k), [&](int64_t begin, int64_t end) {
-        Room<T> columns(ld * std::max(n, width)), tau(k);
-        for (int64_t i = begin; i < end; ++i) {
-          T *q = out<T>(at[1]) + i * m * width, *r = out<T>(at[2]) + i * width * n;
-          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, columns.get(), 1, ld);
-          if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-          if (k > 0) lapack::geqrf_shared(Int(m), Int(n), columns.get(), Int(ld), tau.get());
-          for (int64_t row = 0; row < width; ++row)
-            for (int64_t j = 0; j < n; ++j) r[row * n + j] = j >= row ? columns[j * ld + row] : T(0);
-          if (width == 0) continue;
-          if (width > n) std::fill(columns.get() + n * ld, columns.get() + width * ld, T(0));
-          lapack::orgqr_shared(Int(m), Int(width), Int(k), columns.get(), Int(ld), tau.get());
-          store_rows(columns.get(), ld, m, width, q);
-        }
+      auto room = [&] { return std::pair(Room<T>(ld * std::max(n, width)), Room<T>(k)); };
+      each_matrix(op, a, 4 * double(m) * double(n) * double(k), room, [&](int64_t i, auto& mine) -> Verdict {
+        T *columns = mine.first, *tau = mine.second;
+        T *q = out<T>(at[1]) + i * m * width, *r = out<T>(at[2]) + i * width * n;
+        if (!load(in<T>(at[0]) + a.at(i), a, Part::all, columns, 1, ld)) return Fault::not_finite;
+        if (k > 0) lapack::geqrf_shared(Int(m), Int(n), columns, Int(ld), tau);
+        for (int64_t row = 0; row < width; ++row)
+          for (int64_t j = 0; j < n; ++j) r[row * n + j] = j >= row ? columns[j * ld + row] : T(0);
+        if (width == 0) return Fault::none;
+        if (width > n) std::fill(columns + n * ld, columns + width * ld, T(0));
+        lapack::orgqr_shared(Int(m), Int(width), Int(k), columns, Int(ld), tau);
+        store_rows(columns, ld, m, width, q);
+        return Fault::none;
       });
-      faults.raise(op, a);
     });
   });
 }

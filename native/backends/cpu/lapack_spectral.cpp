@@ -1,5 +1,6 @@
 // Eigenvalues and singular values by LAPACK, matrix by matrix.
 #include <type_traits>
+#include <utility>
 
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lapack.h"
@@ -21,18 +22,15 @@ std::unique_ptr<Kernel> make_eigh(const Primitive& primitive, std::span<const La
     using R = lapack::Real<T>;
     return make_kernel([a = Matrices(inputs[0]), op = p.op(), vectors = p.vectors()](std::span<std::byte* const> at) {
       int64_t n = a.rows;
-      Faults faults;
-      over_batch(a.count, 9 * double(n) * double(n) * double(n), [&](int64_t begin, int64_t end) {
-        Room<T> columns(n * n);
-        for (int64_t i = begin; i < end && n > 0; ++i) {
-          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::lower, columns.get(), 1, n);
-          if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-          Int info = lapack::syevd(vectors ? 'V' : 'N', 'L', Int(n), columns.get(), Int(n), out<R>(at[1]) + i * n);
-          if (info && faults.note(i, Fault::not_converged)) return;
-          if (vectors) store_rows(columns.get(), n, n, n, out<T>(at[2]) + i * n * n);
-        }
+      if (n == 0) return;
+      auto room = [&] { return Room<T>(n * n); };
+      each_matrix(op, a, 9 * double(n) * double(n) * double(n), room, [&](int64_t i, T* columns) -> Verdict {
+        if (!load(in<T>(at[0]) + a.at(i), a, Part::lower, columns, 1, n)) return Fault::not_finite;
+        Int info = lapack::syevd(vectors ? 'V' : 'N', 'L', Int(n), columns, Int(n), out<R>(at[1]) + i * n);
+        if (info) return Fault::not_converged;
+        if (vectors) store_rows(columns, n, n, n, out<T>(at[2]) + i * n * n);
+        return Fault::none;
       });
-      faults.raise(op, a);
     });
   });
 }
@@ -47,24 +45,22 @@ std::unique_ptr<Kernel> make_eig(const Primitive& primitive, std::span<const Lay
     using C = std::complex<lapack::Real<T>>;
     return make_kernel([a = Matrices(inputs[0]), op = p.op(), vectors = p.vectors()](std::span<std::byte* const> at) {
       int64_t n = a.rows;
-      Faults faults;
-      over_batch(a.count, 25 * double(n) * double(n) * double(n), [&](int64_t begin, int64_t end) {
-        Room<T> columns(n * n);
-        Room<C> w(n), v(vectors ? n * n : 0);
-        for (int64_t i = begin; i < end && n > 0; ++i) {
-          bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, columns.get(), 1, n);
-          if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-          Int info = lapack::geev(Int(n), columns.get(), Int(n), w.get(), vectors ? v.get() : nullptr);
-          if (info && faults.note(i, Fault::not_converged)) return;
-          complex64_t* values = out<complex64_t>(at[1]) + i * n;
-          for (int64_t j = 0; j < n; ++j) values[j] = complex64_t(w[j]);
-          if (!vectors) continue;
-          complex64_t* rows = out<complex64_t>(at[2]) + i * n * n;
-          for (int64_t r = 0; r < n; ++r)
-            for (int64_t j = 0; j < n; ++j) rows[r * n + j] = complex64_t(v[j * n + r]);
-        }
+      if (n == 0) return;
+      // The matrix; values and vectors.
+      auto room = [&] { return std::pair(Room<T>(n * n), Room<C>(n + (vectors ? n * n : 0))); };
+      each_matrix(op, a, 25 * double(n) * double(n) * double(n), room, [&](int64_t i, auto& mine) -> Verdict {
+        T* columns = mine.first;
+        C *w = mine.second, *v = w + n;
+        if (!load(in<T>(at[0]) + a.at(i), a, Part::all, columns, 1, n)) return Fault::not_finite;
+        if (lapack::geev(Int(n), columns, Int(n), w, vectors ? v : nullptr)) return Fault::not_converged;
+        complex64_t* values = out<complex64_t>(at[1]) + i * n;
+        for (int64_t j = 0; j < n; ++j) values[j] = complex64_t(w[j]);
+        if (!vectors) return Fault::none;
+        complex64_t* rows = out<complex64_t>(at[2]) + i * n * n;
+        for (int64_t r = 0; r < n; ++r)
+          for (int64_t j = 0; j < n; ++j) rows[r * n + j] = complex64_t(v[j * n + r]);
+        return Fault::none;
       });
-      faults.raise(op, a);
     });
   });
 }
@@ -86,30 +82,23 @@ std::unique_ptr<Kernel> make_svd(const Primitive& primitive, std::span<const Lay
             std::fill(to, to + side * side, T(0));
             for (int64_t d = 0; d < side; ++d) to[d * side + d] = T(1);
           };
-          Faults faults;
-          over_batch(a.count, 20 * double(m) * double(n) * double(k), [&](int64_t begin, int64_t end) {
-            Room<T> rows(m * n);
-            for (int64_t i = begin; i < end; ++i) {
-              T* u = vectors ? out<T>(at[1]) + i * m * width : nullptr;
-              R* s = out<R>(at[vectors ? 2 : 1]) + i * k;
-              T* vh = vectors ? out<T>(at[3]) + i * height * n : nullptr;
-              if (k == 0) {
-                if (vectors && full) {
-                  identity(u, m);
-                  identity(vh, n);
-                }
-                continue;
+          auto room = [&] { return Room<T>(m * n); };
+          const char job = !vectors ? 'N' : full ? 'A' : 'S';
+          each_matrix(op, a, 20 * double(m) * double(n) * double(k), room, [&](int64_t i, T* rows) -> Verdict {
+            T* u = vectors ? out<T>(at[1]) + i * m * width : nullptr;
+            R* s = out<R>(at[vectors ? 2 : 1]) + i * k;
+            T* vh = vectors ? out<T>(at[3]) + i * height * n : nullptr;
+            if (k == 0) {
+              if (vectors && full) {
+                identity(u, m);
+                identity(vh, n);
               }
-              bool fine = load(in<T>(at[0]) + a.at(i), a, Part::all, rows.get(), n, 1);
-              if (faults.note(i, fine ? Fault::none : Fault::not_finite)) return;
-              Int info = lapack::gesdd(!vectors ? 'N'
-                                       : full   ? 'A'
-                                                : 'S',
-                                       Int(n), Int(m), rows.get(), Int(n), s, vh, Int(n), u, Int(vectors ? width : 1));
-              if (info && faults.note(i, Fault::not_converged)) return;
+              return Fault::none;
             }
+            if (!load(in<T>(at[0]) + a.at(i), a, Part::all, rows, n, 1)) return Fault::not_finite;
+            Int info = lapack::gesdd(job, Int(n), Int(m), rows, Int(n), s, vh, Int(n), u, Int(vectors ? width : 1));
+            return info ? Fault::not_converged : Fault::none;
           });
-          faults.raise(op, a);
         });
   });
 }
