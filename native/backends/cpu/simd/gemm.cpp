@@ -14,7 +14,7 @@ namespace {
 
 // Elements of S, multiplied and accumulated as T.
 template <class T, class S>
-struct Plain {
+struct Plain : TileKernel<T> {
   using Source = S;
   using Word = T;
   using Sum = T;
@@ -24,10 +24,6 @@ struct Plain {
   static void pack_a(MatrixView<S> a, int64_t rows, int64_t k, T* out) { cpu::pack_a(a, rows, k, out); }
   static void pack_b_panel(MatrixView<S> b, int64_t k, int64_t columns, T* out) {
     cpu::pack_b_panel(b, k, columns, out);
-  }
-  template <int vectors, int rows>
-  static void tile(int64_t k, const T* a, const T* b, int64_t step, T* c, int64_t leading, bool add) {
-    cpu::tile<T, vectors, rows>(k, a, b, step, c, leading, add);
   }
 
   template <int rows, int columns>

@@ -15,13 +15,6 @@
 namespace funcnn::cpu {
 namespace {
 
-template <class Steps, int vectors, int... rows>
-auto pick_tile(int64_t count, std::integer_sequence<int, rows...>) {
-  using Run = decltype(&Steps::template tile<vectors, 1>);
-  static constexpr Run table[] = {&Steps::template tile<vectors, rows + 1>...};
-  return table[count - 1];
-}
-
 template <class Steps, int... at>
 auto pick_dots(int64_t rows, int64_t columns, std::integer_sequence<int, at...>) {
   using Run = decltype(&Steps::template dots<1, 1>);
@@ -91,8 +84,7 @@ void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source
           }
           for (int64_t p = 0, row = m0; p < panels.count; ++p) {
             int64_t count = panels.rows(p);
-            constexpr auto sizes = std::make_integer_sequence<int, kRows>();
-            auto run = width <= lanes ? pick_tile<Steps, 1>(count, sizes) : pick_tile<Steps, kVectors>(count, sizes);
+            auto run = width <= lanes ? pick_tile<Steps, 1>(count) : pick_tile<Steps, kVectors>(count);
             Sum* out = c + row * leading + n0 + j;
             const Word* left = packed_a + p * words * kRows;
             if (width == panel) {

@@ -40,48 +40,55 @@ inline double widen(double x) { return x; }
 inline float widen(bfloat16_t x) { return bfloat16_bits_to_float(x.bits); }
 inline float widen(float16_t x) { return float16_bits_to_float(x.bits); }
 
-// `rows` x panel elements of C from k steps of a packed panel of A (kRows apart) and a panel of B (`step` apart).
-template <class T, int vectors, int rows>
-void tile(int64_t k, const T* __restrict a, const T* __restrict b, int64_t step, T* __restrict c, int64_t leading,
-          bool add) {
-  using V = typename Simd<T>::Vector;
-  using L = typename Simd<T>::Loose;
-  constexpr int lanes = Simd<T>::lanes;
-  V sum[rows][vectors];
-  FUNCNN_UNROLL
-  for (int i = 0; i < rows; ++i) {
-    FUNCNN_UNROLL
-    for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
-  }
-  for (int64_t p = 0; p < k; ++p) {
-    V x[vectors];
-    FUNCNN_UNROLL
-    for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
+// The tile kernel of one type.
+template <class T>
+struct TileKernel {
+  // `rows` x panel elements of C from k steps of a packed panel of A (kRows apart) and a panel of B (`step` apart).
+  template <int vectors, int rows>
+  static void tile(int64_t k, const T* __restrict a, const T* __restrict b, int64_t step, T* __restrict c,
+                   int64_t leading, bool add) {
+    using V = typename Simd<T>::Vector;
+    using L = typename Simd<T>::Loose;
+    constexpr int lanes = Simd<T>::lanes;
+    V sum[rows][vectors];
     FUNCNN_UNROLL
     for (int i = 0; i < rows; ++i) {
       FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(simd::repeat(a[i]), x[j], sum[i][j]);
+      for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
     }
-    a += kRows;
-    b += step;
-  }
-  FUNCNN_UNROLL
-  for (int i = 0; i < rows; ++i) {
+    for (int64_t p = 0; p < k; ++p) {
+      V x[vectors];
+      FUNCNN_UNROLL
+      for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
+      FUNCNN_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        FUNCNN_UNROLL
+        for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(simd::repeat(a[i]), x[j], sum[i][j]);
+      }
+      a += kRows;
+      b += step;
+    }
     FUNCNN_UNROLL
-    for (int j = 0; j < vectors; ++j) {
-      L* out = reinterpret_cast<L*>(c + i * leading + j * lanes);
-      *out = add ? *out + sum[i][j] : sum[i][j];
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
+      for (int j = 0; j < vectors; ++j) {
+        L* out = reinterpret_cast<L*>(c + i * leading + j * lanes);
+        *out = add ? *out + sum[i][j] : sum[i][j];
+      }
     }
   }
-}
+};
 
-template <class T>
-using Tile = void (*)(int64_t, const T*, const T*, int64_t, T*, int64_t, bool);
-
-template <class T, int vectors, int... rows>
-constexpr Tile<T> pick(int count, std::integer_sequence<int, rows...>) {
-  constexpr Tile<T> table[] = {tile<T, vectors, rows + 1>...};
+// The tile of Steps (`tile<vectors, rows>`) for so many rows.
+template <class Steps, int vectors, int... rows>
+auto pick_tile(int64_t count, std::integer_sequence<int, rows...>) {
+  using Run = decltype(&Steps::template tile<vectors, 1>);
+  static constexpr Run table[] = {&Steps::template tile<vectors, rows + 1>...};
   return table[count - 1];
+}
+template <class Steps, int vectors>
+auto pick_tile(int64_t count) {
+  return pick_tile<Steps, vectors>(count, std::make_integer_sequence<int, kRows>());
 }
 
 // Rows of A in panels of at most kRows, as even as they come.
