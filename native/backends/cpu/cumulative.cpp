@@ -6,6 +6,7 @@
 
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lines.h"
+#include "base/inline.h"
 #include "base/thread_pool.h"
 
 namespace funcnn::cpu {
@@ -50,9 +51,26 @@ Course course(const Lines& lines, bool reverse) {
   return reverse ? Course{-lines.step(), (lines.length() - 1) * lines.step()} : Course{lines.step(), 0};
 }
 
-constexpr int64_t kTogether = 64;  // neighbouring lines advanced in step
-constexpr int64_t kAbreast = 4;    // lines apart from each other: what waits for the element before takes turns
+constexpr int64_t kTogether = 1024;  // neighbouring lines advanced in step: as much of a row at once
+constexpr int64_t kLeastTogether = 64;
+constexpr int64_t kAbreast = 4;  // lines apart from each other: what waits for the element before takes turns
 constexpr int64_t kGrain = 16384;
+
+// Of lines side by side, the next element of each.
+template <class T, class Next>
+void advance(const T* FUNCNN_RESTRICT before, const T* FUNCNN_RESTRICT a, const T* FUNCNN_RESTRICT b,
+             T* FUNCNN_RESTRICT o, int64_t count, Next next) {
+  for (int64_t k = 0; k < count; ++k) o[k] = next(before[k], a[k], b[k]);
+}
+// The same where what is accumulated has another type.
+template <class T, class A, class Next>
+void advance(A* FUNCNN_RESTRICT held, const T* FUNCNN_RESTRICT a, const T* FUNCNN_RESTRICT b, T* FUNCNN_RESTRICT o,
+             int64_t count, Next next) {
+  for (int64_t k = 0; k < count; ++k) {
+    held[k] = next(held[k], A(a[k]), A(b[k]));
+    o[k] = T(held[k]);
+  }
+}
 
 // Each element of `out` from its predecessor and the elements of the inputs at the same place.
 template <class T, class Start, class Next>
@@ -61,10 +79,13 @@ std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Sta
   // Lines that lie side by side in all operands advance together, a group at a time.
   int64_t run = out.side_by_side();
   for (const Lines& lines : in) run = std::min(run, lines.side_by_side());
-  int64_t groups = (run + kTogether - 1) / kTogether;
   return make_kernel([=](std::span<std::byte* const> at) {
     int64_t n = out.length();
     if (n == 0) return;
+    // A few groups for each thread.
+    int64_t wanted = out.count() / (2 * thread_count());
+    int64_t together = thread_count() == 1 ? kTogether : std::clamp(wanted / 16 * 16, kLeastTogether, kTogether);
+    int64_t groups = (run + together - 1) / together;
     const T* x[2] = {reinterpret_cast<const T*>(at[0]), reinterpret_cast<const T*>(at[in.size() - 1])};
     T* y = reinterpret_cast<T*>(at.back());
     Course to = course(out, reverse), from[2] = {course(in[0], reverse), course(in.back(), reverse)};
@@ -86,7 +107,7 @@ std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Sta
           o[k][i * to.step] = T(held[k]);
         }
     };
-    parallel_for(out.count() / run * groups, std::max<int64_t>(1, kGrain / (n * std::min(run, kTogether))),
+    parallel_for(out.count() / run * groups, std::max<int64_t>(1, kGrain / (n * std::min(run, together))),
                  [&](int64_t begin, int64_t end) {
                    A held[kTogether];
                    for (int64_t g = begin; g < end; ++g) {
@@ -99,8 +120,8 @@ std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Sta
                        }
                        continue;
                      }
-                     int64_t column = g % groups * kTogether, line = g / groups * run + column;
-                     int64_t group = std::min(kTogether, run - column);
+                     int64_t column = g % groups * together, line = g / groups * run + column;
+                     int64_t group = std::min(together, run - column);
                      const T* a = x[0] + in[0].start(line) + from[0].first;
                      const T* b = x[1] + in.back().start(line) + from[1].first;
                      T* o = y + out.start(line) + to.first;
@@ -109,13 +130,14 @@ std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Sta
                        o[k] = T(held[k]);
                      }
                      for (int64_t i = 1; i < n; ++i) {
+                       const T* before = o;
                        a += from[0].step;
                        b += from[1].step;
                        o += to.step;
-                       for (int64_t k = 0; k < group; ++k) {
-                         held[k] = next(held[k], A(a[k]), A(b[k]));
-                         o[k] = T(held[k]);
-                       }
+                       if constexpr (std::is_same_v<A, T>)
+                         advance(before, a, b, o, group, next);
+                       else
+                         advance(held, a, b, o, group, next);
                      }
                    }
                  });
