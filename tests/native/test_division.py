@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from program import binary, supported
+from program import binary, supported, unary
 
 import funcnn as fn
 from funcnn import _core
@@ -26,16 +28,20 @@ def pairs() -> Iterator[np.ndarray]:
     yield np.stack([divisor * rng.integers(-3000, 3000, n).astype(np.float32), divisor])
 
 
-def results(name: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+def everywhere(run: Callable[[], np.ndarray]) -> list[np.ndarray]:
     """With every instruction set, the baseline first."""
     best, out = _core._instruction_set(), []
     try:
         for which in supported():
             _core._set_instruction_set(which)
-            out.append(binary(name, a, b))
+            out.append(run())
     finally:
         _core._set_instruction_set(best)
     return out
+
+
+def results(name: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+    return everywhere(lambda: binary(name, a, b))
 
 
 def same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -105,3 +111,36 @@ def test_the_place_of_the_best_is_the_first(dtype, n):
         x[3, n // 2 :] = 0.0
         for name in ("argmax", "argmin"):
             np.testing.assert_array_equal(np.asarray(getattr(fn, name)(fn.array(x), axis=1)), getattr(np, name)(x, 1))
+
+
+def test_exponentials_of_complex_numbers():
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-104, 104, 4000).astype(np.float32)
+    y = (rng.uniform(-1, 1, 4000) * 10.0 ** rng.uniform(-8, 6.5, 4000)).astype(np.float32)
+    x[:700:7], y[:700:5] = 88.9, -0.0
+    x[2000:2010], y[2005:2015] = np.inf, np.nan
+    z = x + 1j * y
+    z.real, z.imag = x, y
+    with np.errstate(all="ignore"):
+        wanted = np.exp(z.astype(np.complex128)).astype(np.complex64)
+    for other in everywhere(lambda: unary("exp", z)):
+        assert np.all(np.isnan(other.real) == np.isnan(wanted.real))
+        finite = np.isfinite(wanted.real) & np.isfinite(wanted.imag)
+        np.testing.assert_allclose(other.real[finite], wanted.real[finite], rtol=3e-7, atol=1e-44)
+        np.testing.assert_allclose(other.imag[finite], wanted.imag[finite], rtol=3e-7, atol=1e-44)
+        np.testing.assert_array_equal(np.signbit(other.imag[finite]), np.signbit(wanted.imag[finite]))
+        np.testing.assert_array_equal(np.isinf(other.real), np.isinf(wanted.real))
+
+
+def test_quotients_beside_whole_numbers():
+    """The floor of the exact quotient, where the rounded one has reached the next number."""
+    rng = np.random.default_rng(4)
+    b = rng.uniform(0.1, 10, 20000).astype(np.float32)
+    n = rng.integers(-(1 << 21), 1 << 21, b.size)
+    a = np.nextafter((n * b.astype(np.float64)).astype(np.float32), np.float32(-np.inf))
+    a[:50], b[50:60] = -1e-40, 1e-42
+    a[60:70] = np.float32(3e38)
+    exact = np.array([math.floor(Fraction(float(p)) / Fraction(float(q))) for p, q in zip(a, b, strict=True)])
+    for sign in (1, -1):
+        for got in results("floor_divide", sign * a, sign * b):
+            np.testing.assert_array_equal(got, exact.astype(np.float32))

@@ -1,8 +1,45 @@
-// Products of complex numbers. Where one has NaN in it, the scalar function decides (C's Annex G).
-#include "backends/cpu/simd/loops.h"
+// Products and exponentials of complex numbers. Where one has NaN in it, the scalar function decides (C's Annex G).
+#include <cmath>
+
+#include "backends/cpu/simd/angle.h"
 
 namespace funcnn::cpu::simd {
 namespace {
+
+ComputeFn scalar_exp;  // the entry that was there before
+
+// exp(x) cos(y) + i exp(x) sin(y) in double, which holds exp(x) where the product alone is in range.
+void exp_loop(void* out, const void* a, const void*, const void*, int64_t n) {
+  constexpr int64_t kBlock = 64;
+  const float* z = static_cast<const float*>(a);
+  float* o = static_cast<float*>(out);
+  for (int64_t begin = 0; begin < n; begin += kBlock, z += 2 * kBlock, o += 2 * kBlock) {
+    int64_t count = n - begin < kBlock ? n - begin : kBlock;
+    float x[kBlock], y[kBlock], re[kBlock], im[kBlock];
+    for (int64_t i = 0; i < count; ++i) {
+      x[i] = z[2 * i];
+      y[i] = z[2 * i + 1];
+    }
+    int32_t usual = 1;
+    for (int64_t i = 0; i < count; ++i)
+      usual &= int32_t(std::fabs(x[i]) <= 700.0f) & int32_t(std::fabs(y[i]) <= kLargeAngle);
+    if (!usual) {
+      scalar_exp(o, z, nullptr, nullptr, count);
+      continue;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      double size = exp_inner(x[i]);
+      Angle angle = reduce_angle(y[i]);
+      re[i] = float(size * cos_of(angle));
+      float s = float(size * sin_of(angle));
+      im[i] = y[i] == 0.0f ? y[i] : s;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      o[2 * i] = re[i];
+      o[2 * i + 1] = im[i];
+    }
+  }
+}
 
 #if defined(FUNCNN_VECTORS)
 ComputeFn scalar_multiply;  // the entry that was there before
@@ -72,7 +109,10 @@ void multiply_loop(void* out, const void* a, const void* b, const void*, int64_t
 
 namespace FUNCNN_ISA {
 
-void add_complex([[maybe_unused]] Table& t) {
+void add_complex(Table& t) {
+  ComputeFn& exponential = t.compute[int(Opcode::exp)][int(Dtype::complex64)][0];
+  scalar_exp = exponential;
+  exponential = exp_loop;
 #if defined(FUNCNN_VECTORS)
   ComputeFn* entry = t.compute[int(Opcode::multiply)][int(Dtype::complex64)];
   scalar_multiply = entry[0];

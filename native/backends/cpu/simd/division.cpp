@@ -1,6 +1,5 @@
-// Quotients and remainders that round towards minus infinity, through double: exact where the quotient is small enough
-// for its product with the divisor to be. The rest, infinities, NaN and division by zero among it, is left to the
-// scalar functions.
+// Quotients and remainders that round towards minus infinity: exact where the quotient is small enough for its product
+// with the divisor to be. The rest, infinities, NaN and division by zero among it, is left to the scalar functions.
 #include <cmath>
 
 #include "backends/cpu/simd/loops.h"
@@ -29,8 +28,17 @@ FUNCNN_INLINE Quotient divide(float a, float b) {
   return {q + towards, r, std::fabs(q) < double(1 << 29) ? int(r == r) : 0};
 }
 
+// In float: a quotient below 2^22 that was rounded is in the right interval or has reached the end of it, and then the
+// remainder, of which one rounding keeps the sign, is on the wrong side.
 struct FloorDivide {
   static FUNCNN_INLINE float apply(float a, float b, int& exact) {
+    float floor = std::floor(a / b), rest = fma(-floor, b, a);
+    exact &= std::fabs(floor) < float(1 << 22) ? int(rest == rest) : 0;
+    floor -= rest != 0 && (rest < 0) != (b < 0) ? 1.0f : 0.0f;
+    float zero = with_sign(0.0f, from_bits(bits(a) ^ bits(b)));
+    return floor == 0 ? zero : floor;
+  }
+  static FUNCNN_INLINE float wide(float a, float b, int& exact) {
     Quotient q = divide(a, b);
     exact &= q.exact;
     double floor = q.whole - (q.rest != 0 && (q.rest < 0) != (b < 0) ? 1.0 : 0.0);
@@ -40,7 +48,8 @@ struct FloorDivide {
 };
 
 struct Remainder {
-  static FUNCNN_INLINE float apply(float a, float b, int& exact) {
+  static FUNCNN_INLINE float apply(float a, float b, int& exact) { return wide(a, b, exact); }
+  static FUNCNN_INLINE float wide(float a, float b, int& exact) {
     Quotient q = divide(a, b);
     exact &= q.exact;
     float r = float(q.rest);
@@ -65,7 +74,7 @@ void float_loop(void* out, const void* a, const void* b, const void*, int64_t n)
       for (int64_t k = 0; k < count; ++k) {
         const float *left = mask == 1 ? x : x + i + k, *right = mask == 2 ? y : y + i + k;
         int one = 1;
-        Op::apply(*left, *right, one);
+        result[k] = Op::wide(*left, *right, one);
         if (!one) scalar_entry(op, mask)(result + k, left, right, nullptr, 1);
       }
     }
