@@ -373,3 +373,13 @@ def test_gradients_of_pooling(name, window, stride):
     numeric = (np.asarray(f(x + 1e-3 * t)) - np.asarray(f(x - 1e-3 * t))) / 2e-3
     assert np.sum(np.asarray(pull(ct)[0]) * np.asarray(t)) == pytest.approx(np.sum(np.asarray(ct) * numeric), rel=1e-6)
     np.testing.assert_allclose(np.asarray(fn.jvp(f, (x,), (t,))[1]), numeric, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("channels", [64, 72, 40])
+def test_results_larger_than_caches(channels):
+    """They are written past the caches where their rows lie in whole lines."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 300, 301, 8)).astype(np.float32)
+    weight = rng.normal(size=(channels, 1, 1, 8)).astype(np.float32)
+    out = fn.conv2d(fn.array(x), fn.array(weight))
+    np.testing.assert_allclose(out, x @ weight[:, 0, 0].T, rtol=1e-4, atol=1e-5)

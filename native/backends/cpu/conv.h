@@ -71,8 +71,9 @@ struct ConvLoops {
   int rows, panel, lanes;
   // C (rows x columns, `columns` at most `panel`) = the sum over runs of products of A and B. In run r, element (i, p)
   // of A is a[shift + i * step + p]; row p of B is b + p * panel.
+  // `past`: C goes to memory past the caches where it can.
   void (*along)(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
-                int64_t step, T* c, int64_t leading);
+                int64_t step, T* c, int64_t leading, bool past);
   // C += the same with element (i, p) of A at a[shift + p * step + i], in rows of `panel`.
   void (*across)(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
                  int64_t step, T* c);

@@ -1,4 +1,6 @@
 // Convolutions by tiles: positions of a row of the output by a panel of its channels.
+#include <atomic>
+
 #include "backends/cpu/conv_input.h"
 #include "backends/cpu/conv_kernels.h"
 #include "backends/cpu/conv_taps.h"
@@ -43,6 +45,9 @@ class TiledConv final : public HostKernel {
     int64_t cuts = std::clamp<int64_t>(ceil_div(wanted_pieces(p_.work()), items), 1, panels_);
     panels_each_ = ceil_div(panels_, cuts);
     cuts_ = ceil_div(panels_, panels_each_);
+    // What the caches do not hold until somebody reads it.
+    constexpr int64_t kLarge = 16 << 20;
+    past_ = !epilogue && p_.rows() * p_.axes[2].out * p_.groups * p_.out_channels * int64_t(sizeof(S)) >= kLarge;
   }
 
   // The weight in panels.
@@ -76,6 +81,8 @@ class TiledConv final : public HostKernel {
                     y + group * p_.out_channels + j * loops_.panel);
         if (epilogue_.finished(part)) epilogue_.run(p_, results, first, last, block);
       }
+      // Stores past the caches are in no order with others.
+      if (past_) std::atomic_thread_fence(std::memory_order_seq_cst);
     });
   }
 
@@ -147,17 +154,18 @@ class TiledConv final : public HostKernel {
           int64_t width = std::min<int64_t>(loops_.panel, columns - channel);
           S* to = out + first * leading + channel;
           // The next tile's rows are too many for the processor to foresee: stores that miss would hold it up.
-          prefetch_rows(to + count * leading, more, width, leading);
+          if (!past_) prefetch_rows(to + count * leading, more, width, leading);
           if (fresh && channel == 0 && input.in_place() && along.length >= 128)
             for (const ConvRun<T>& run : runs) prefetch_rows(run.a + next * step, more, along.length, step);
-          auto tile = [&](T* c, int64_t pitch) {
-            loops_.along(count, width, runs.data(), int64_t(runs.size()), along.length, first * step, step, c, pitch);
+          auto tile = [&](T* c, int64_t pitch, bool past) {
+            loops_.along(count, width, runs.data(), int64_t(runs.size()), along.length, first * step, step, c, pitch,
+                         past);
           };
           if constexpr (std::is_same_v<S, T>) {
-            tile(to, leading);
+            tile(to, leading, past_);
           } else {
             alignas(64) T sums[kMostConvRows * 64];
-            tile(sums, 64);
+            tile(sums, 64, false);
             narrow_rows(sums, count, width, 64, to, leading);
           }
           for (ConvRun<T>& run : runs) run.b += panel_size();
@@ -174,6 +182,7 @@ class TiledConv final : public HostKernel {
   ConvTaps taps_;
   ConvStrips strips_;
   int64_t panels_, panels_each_, cuts_;
+  bool past_;  // the result goes past the caches
   ConvEpilogue epilogue_;
 };
 

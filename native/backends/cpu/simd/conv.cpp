@@ -67,12 +67,37 @@ void accumulate(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t s
   }
 }
 
+// A vector to memory past the caches, which then need not read the line first. `to`: aligned.
+template <class T>
+void store_past(T* to, typename Simd<T>::Vector v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    _mm512_stream_ps(to, v);
+  else
+    _mm512_stream_pd(to, v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    _mm256_stream_ps(to, v);
+  else
+    _mm256_stream_pd(to, v);
+#else
+  *reinterpret_cast<typename Simd<T>::Loose*>(to) = v;
+#endif
+}
+
 template <class T, int vectors, int rows>
 void along_tile(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step, T* c,
-                int64_t leading) {
+                int64_t leading, bool past) {
   using L = typename Simd<T>::Loose;
   typename Simd<T>::Vector sum[rows][vectors] = {};
   accumulate<T, vectors, rows, false>(runs, count, length, shift, step, sum);
+  if (past && (reinterpret_cast<uintptr_t>(c) | uintptr_t(leading) * sizeof(T)) % kBytes == 0) {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) store_past<T>(c + i * leading + j * Simd<T>::lanes, sum[i][j]);
+    return;
+  }
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
@@ -123,14 +148,14 @@ void each_across_tile(const T* const* a, const T* __restrict b, int64_t length, 
 
 template <class T, int... at>
 void along(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
-           int64_t step, T* c, int64_t leading, std::integer_sequence<int, at...>) {
+           int64_t step, T* c, int64_t leading, bool past, std::integer_sequence<int, at...>) {
   constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel;
-  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, int64_t, T*, int64_t);
+  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, int64_t, T*, int64_t, bool);
   static constexpr Tile narrow[] = {along_tile<T, 1, at + 1>...}, wide[] = {along_tile<T, kVectors, at + 1>...};
   Tile tile = columns <= lanes ? narrow[rows - 1] : wide[rows - 1];
-  if (columns == panel || columns == lanes) return tile(runs, count, length, shift, step, c, leading);
+  if (columns == panel || columns == lanes) return tile(runs, count, length, shift, step, c, leading, past);
   alignas(64) T edge[kConvRows * panel];
-  tile(runs, count, length, shift, step, edge, panel);
+  tile(runs, count, length, shift, step, edge, panel, false);
   for (int i = 0; i < rows; ++i) std::copy_n(edge + i * panel, columns, c + i * leading);
 }
 
@@ -161,19 +186,19 @@ void each_across(int taps, const T* const* a, const T* b, int64_t length, int64_
 template <class T>
 constexpr ConvLoops<T> loops() {
   using Counts = std::make_integer_sequence<int, kConvRows>;
-  return {
-      kConvRows,
-      Simd<T>::panel,
-      Simd<T>::lanes,
-      [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step,
-         T* c, int64_t leading) { along(rows, columns, runs, count, length, shift, step, c, leading, Counts()); },
-      [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step,
-         T* c) { across(rows, columns, runs, count, length, shift, step, c, Counts()); },
-      [](int rows, const ConvRun<T>* runs, int64_t count, int64_t first, int64_t shift, int64_t step, T* c,
-         int64_t leading) { each(rows, runs, count, first, shift, step, c, leading, Counts()); },
-      [](int taps, const T* const* a, const T* b, int64_t length, int64_t step_a, int64_t step_b, T* c) {
-        each_across(taps, a, b, length, step_a, step_b, c, Counts());
-      }};
+  return {kConvRows,
+          Simd<T>::panel,
+          Simd<T>::lanes,
+          [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
+             int64_t step, T* c, int64_t leading,
+             bool past) { along(rows, columns, runs, count, length, shift, step, c, leading, past, Counts()); },
+          [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
+             int64_t step, T* c) { across(rows, columns, runs, count, length, shift, step, c, Counts()); },
+          [](int rows, const ConvRun<T>* runs, int64_t count, int64_t first, int64_t shift, int64_t step, T* c,
+             int64_t leading) { each(rows, runs, count, first, shift, step, c, leading, Counts()); },
+          [](int taps, const T* const* a, const T* b, int64_t length, int64_t step_a, int64_t step_b, T* c) {
+            each_across(taps, a, b, length, step_a, step_b, c, Counts());
+          }};
 }
 
 template <class T, class S>
