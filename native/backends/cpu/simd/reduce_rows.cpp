@@ -139,12 +139,45 @@ void rows_loop(void* out, const void* in, int64_t rows, int64_t cols, int64_t st
   for (int64_t r = 0; r < rows; ++r) o[r] = reduce_line<T, Op, Plain>(x + r * stride, cols, {});
 }
 
+// As reduce_block sums rows without a vector in them.
+template <class T, int cols, bool shifted>
+void short_squares(T* FUNCNN_RESTRICT o, const T* FUNCNN_RESTRICT x, const T* FUNCNN_RESTRICT shift, int64_t rows,
+                   int64_t stride) {
+  for (int64_t r = 0; r < rows; ++r) {
+    T s = 0, a = 0;
+    if constexpr (shifted) s = shift[r];
+    for (int c = 0; c < cols; ++c) {
+      T d = x[r * stride + c] - s;
+      a = fma(d, d, a);
+    }
+    o[r] = a;
+  }
+}
+template <class T, int cols>
+void short_squares(T* o, const T* x, const T* shift, int64_t rows, int64_t stride) {
+  // A choice inside the loop would become masked reads of no address, which processors are slow at.
+  (shift ? short_squares<T, cols, true> : short_squares<T, cols, false>)(o, x, shift, rows, stride);
+}
+
 template <class T>
 void sum_squares(void* out, const void* in, const void* shift, int64_t rows, int64_t cols, int64_t stride) {
   T* o = static_cast<T*>(out);
   const T* x = static_cast<const T*>(in);
+  const T* s = static_cast<const T*>(shift);
+  switch (cols) {
+    case 2:
+      return short_squares<T, 2>(o, x, s, rows, stride);
+    case 3:
+      return short_squares<T, 3>(o, x, s, rows, stride);
+    case 4:
+      return short_squares<T, 4>(o, x, s, rows, stride);
+    case 8:
+      return short_squares<T, 8>(o, x, s, rows, stride);
+    default:
+      break;
+  }
   for (int64_t r = 0; r < rows; ++r) {
-    SquaredDifference<T> map{shift ? static_cast<const T*>(shift)[r] : T(0)};
+    SquaredDifference<T> map{shift ? s[r] : T(0)};
     o[r] = reduce_line<T, SumOp<T>, SquaredDifference<T>>(x + r * stride, cols, map);
   }
 }
