@@ -425,3 +425,36 @@ def test_a_reduction_over_an_axis_between_others_goes_along_memory():
     assert "1024 rows x 64 cols in 16 bands" in plan
     # Elements that follow each other along the reduced axis stay rows.
     assert "bands" not in fn.explain(lambda x: fn.swapaxes(x, 1, 2).sum(1))(fn.ones((16, 64, 64))).plan
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("columns", [(2,), (8,), (3, 5), (2, 64), (31,)])
+def test_operands_that_repeat_all_along(columns, threads):
+    """They are laid out once, and the tiles begin where they begin."""
+    rng = np.random.default_rng(sum(columns))
+    x = rng.normal(size=(2501, *columns)).astype(np.float32)
+    a, b = (rng.normal(size=columns).astype(np.float32) for _ in range(2))
+    last = rng.normal(size=columns[-1]).astype(np.float32)
+    before = fn.get_num_threads()
+    fn.set_num_threads(threads)
+    try:
+        x_, a_, b_, last_ = map(fn.array, (x, a, b, last))
+        np.testing.assert_array_equal(x_ * a_, x * a)
+        np.testing.assert_allclose((x_ - a_) * b_ + fn.abs(last_), (x - a) * b + abs(last), rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(fn.maximum(x_, a_).T, np.maximum(x, a).T)
+        np.testing.assert_allclose(((x_ - a_) ** 2).sum(-1), ((x - a) ** 2).sum(-1), rtol=1e-5)
+        np.testing.assert_allclose((x_ * a_).sum(0), (x.astype(np.float64) * a).sum(0), rtol=1e-3, atol=1e-2)
+        points = fn.array(x[:100].reshape(-1, columns[-1]))
+        centres = fn.array(rng.normal(size=(64, columns[-1])).astype(np.float32))
+        wanted = ((np.asarray(points)[:, None] - np.asarray(centres)) ** 2).sum(-1)
+        np.testing.assert_allclose(((points[:, None] - centres) ** 2).sum(-1), wanted, rtol=1e-4, atol=1e-6)
+    finally:
+        fn.set_num_threads(before)
+
+
+def test_a_result_takes_over_what_repeats():
+    step = fn.compile(lambda x, a: (x * a, a * 2), donate=("x", "a"))
+    x, a = np.arange(30000, dtype=np.float32).reshape(-1, 3), np.float32([1, 2, 3])
+    product, double = step(fn.array(x), fn.array(a))
+    np.testing.assert_array_equal(product, x * a)
+    np.testing.assert_array_equal(double, a * 2)

@@ -60,6 +60,14 @@ int64_t AccessPath::natural_columns() const {
   return repeats_row(cols) || repeats_value(cols) ? cols : 0;
 }
 
+int64_t AccessPath::period() const { return same_ && lengths_.size() >= 2 && strides_[0] == 0 ? blocks_[0] : 0; }
+
+int64_t AccessPath::stretch(int64_t most) const {
+  for (int64_t block : blocks_)
+    if (block > 1 && block <= most) return block;
+  return 1;
+}
+
 int64_t AccessPath::turned_columns() const {
   size_t rank = lengths_.size();
   bool turned = same_ && rank >= 2 && strides_[rank - 2] == 1 && strides_[rank - 1] > 1;

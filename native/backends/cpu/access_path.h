@@ -22,6 +22,11 @@ class AccessPath {
   // The number of columns of the two cases above, or 0.
   int64_t natural_columns() const;
 
+  // After how many elements it repeats, or 0.
+  int64_t period() const;
+  // The longest stretch of its inner axes of at most so many elements.
+  int64_t stretch(int64_t most) const;
+
   // The number of columns where it is the transpose of a matrix whose rows lie densely, or 0.
   int64_t turned_columns() const;
 

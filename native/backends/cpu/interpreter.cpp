@@ -134,10 +134,11 @@ struct PreparedProgram::Impl {
     }
   }
 
+  // `anew`: what is kept from tile to tile has to be loaded.
   void execute(const Code& code, Pointers p, std::span<std::byte* const> operands, const Tile& tile,
-               Partial partial = {}) const {
+               Partial partial = {}, bool anew = true) const {
     const int64_t elements = tile.elements();
-    for (const Step& s : code.steps) {
+    for (const Step& s : std::span(code.steps).subspan(anew ? 0 : size_t(code.kept))) {
       const int64_t n = s.space == Space::element ? elements : s.space == Space::row ? tile.rows : 1;
       if (n == 0 && s.kind != Step::reduce_row && s.kind != Step::sum_squares) continue;
       switch (s.kind) {
@@ -293,7 +294,8 @@ struct PreparedProgram::Impl {
     void work(size_t round, int64_t begin, int64_t end, Worker& w) const {
       w.begin(*impl_, shared());
       if (impl_->routine.col_reductions) return columns(begin, end, w);
-      for (int64_t i = begin; i < end; ++i) tile(impl_->routine.code[round], impl_->tile_at(i), w, {bases(), false});
+      for (int64_t i = begin; i < end; ++i)
+        tile(impl_->routine.code[round], impl_->tile_at(i), w, {bases(), false}, i == begin);
     }
     void end_round(size_t round) const {
       const Routine& routine = impl_->routine;
@@ -323,9 +325,9 @@ struct PreparedProgram::Impl {
       impl_->bind(code, shared(), operands_, memory_, nullptr, all);
       impl_->execute(code, shared(), operands_, all);
     }
-    void tile(const Code& code, const Tile& tile, Worker& w, Partial partial) const {
+    void tile(const Code& code, const Tile& tile, Worker& w, Partial partial, bool anew) const {
       impl_->bind(code, w.pointers.data(), operands_, memory_, w.registers, tile);
-      impl_->execute(code, w.pointers.data(), operands_, tile, partial);
+      impl_->execute(code, w.pointers.data(), operands_, tile, partial, anew);
     }
     void store(size_t r, const std::byte* from, int64_t begin, int64_t n) const {
       const AccessPath& path = impl_->t.paths[size_t(impl_->routine.reductions[r].path)];
@@ -342,6 +344,7 @@ struct PreparedProgram::Impl {
       const int64_t chunks = impl_->chunks, col_tiles = impl_->col_tiles;
       Temporary<std::byte, 4096> own(whole ? impl_->accumulator_place(count) : 0);
       SmallVector<std::byte*, 8> base(count);
+      bool anew = true;
       for (int64_t task = begin; task < end; ++task) {
         int64_t j = task % col_tiles, numbered = task / col_tiles, band = numbered / chunks, chunk = numbered % chunks;
         for (size_t r = 0; r < count; ++r)
@@ -349,7 +352,8 @@ struct PreparedProgram::Impl {
         const int64_t first = chunk * impl_->chunk_tiles, last = std::min(impl_->row_tiles, first + impl_->chunk_tiles);
         for (int64_t i = first; i < last; ++i) {
           Tile at = impl_->tile_at(band, i, j);
-          tile(code, at, w, {base.data(), i == first, whole ? at.col : 0});
+          tile(code, at, w, {base.data(), i == first, whole ? at.col : 0}, anew);
+          anew = false;
         }
         if (!whole) continue;
         int64_t col = j * t.tile_cols;

@@ -154,6 +154,9 @@ class Translator {
     return slot;
   }
 
+  bool is_kept(const Instruction& i) const {
+    return i.kind == InstructionKind::load && i.space == Space::element && domain_.kept[size_t(i.access)];
+  }
   bool rows_repeat_cheaply() const { return domain_.cols >= kShortRow; }
 
   // ---- code
@@ -176,8 +179,16 @@ class Translator {
       for (int a : ops_[n].in.args)
         if (a >= 0) last[size_t(a)] = int(n);
     }
+    // What is kept comes first, in registers of its own.
+    auto kept = [&](size_t n) { return mine[n] && keeps_ && is_kept(ops_[n].in); };
+    for (size_t n = 0; n < ops_.size(); ++n)
+      if (kept(n)) {
+        last[n] = -1;
+        emit(int(n), last, final);
+      }
+    code.kept = int(code.steps.size());
     for (size_t n = 0; n < ops_.size(); ++n) {
-      if (!mine[n]) continue;
+      if (!mine[n] || kept(n)) continue;
       emit(int(n), last, final);
       for (int a : ops_[n].in.args) {
         if (a < 0 || last[size_t(a)] != int(n)) continue;
@@ -398,6 +409,7 @@ class Translator {
   void tiles() {
     r_.form = Form::tiles;
     r_.code.resize(1);
+    keeps_ = true;
     generate(r_.code[0], [&](int n) { return ops_[size_t(n)].in.space != Space::scalar || is_col(n); }, false);
   }
   bool is_col(int n) const { return ops_[size_t(n)].in.kind == InstructionKind::reduce_col; }
@@ -455,7 +467,7 @@ class Translator {
   std::vector<int> free_elements_, free_rows_;
   std::vector<int> register_slots_[2];  // of elements, of rows
   Code* code_ = nullptr;
-  bool whole_run_ = false;
+  bool whole_run_ = false, keeps_ = false;
 };
 
 void choose_tile(const Routine& r, Translation& t) {
@@ -480,11 +492,16 @@ void choose_tile(const Routine& r, Translation& t) {
       size = std::max(size, std::clamp<int64_t>(kTurnedTile / columns, 1, kTurnedRows) * columns);
   int64_t cols = std::max<int64_t>(t.cols, 1);
   if (cols <= size) {
+    int64_t rows = size / cols, together = std::max<int64_t>(1, t.period / cols);
     t.tile_cols = cols;
-    t.tile_rows = std::max<int64_t>(1, std::min(size / cols, t.rows / t.bands));
+    t.tile_rows = std::max<int64_t>(1, std::min(std::max(rows / together, int64_t(1)) * together, t.rows / t.bands));
   } else {
+    // Tiles begin where operands begin anew.
+    int64_t stretch = t.period;
+    if (t.period == 1)
+      for (const AccessPath& path : t.paths) stretch = std::max(stretch, path.stretch(size));
     t.tile_rows = 1;
-    t.tile_cols = size;
+    t.tile_cols = (size + stretch / 2) / stretch * stretch;
   }
 }
 
@@ -498,7 +515,7 @@ Hash key_of(const KernelProgram& program, const Domain& domain, const simd::Tabl
   for (size_t a = 0; a < domain.paths.size(); ++a) {
     const AccessPath& path = domain.paths[a];
     h.add(uint64_t(uint32_t(path.operand())) << 32 | uint64_t(program.accesses[a].dtype) << 8 | uint64_t(path.dense()) |
-          uint64_t(path.repeats_row(domain.cols)) << 1);
+          uint64_t(path.repeats_row(domain.cols)) << 1 | uint64_t(domain.kept[a]) << 2);
   }
   return h.finish();
 }
@@ -553,6 +570,7 @@ Translation translate(const KernelProgram& program, const simd::Table& table) {
                                 : routines().get(key_of(program, domain, table), make);
   t.rows = domain.rows;
   t.cols = domain.cols;
+  t.period = domain.period;
   if (domain.col_reductions) t.bands = program.bands;
   t.paths = std::move(domain.paths);
   t.slots = t.routine->slots;

@@ -58,6 +58,7 @@ struct Code {
   std::vector<Step> steps;
   std::vector<int> slots;  // those that change from tile to tile or from thread to thread
   int element_registers = 0, row_registers = 0;
+  int kept = 0;  // so many steps, the first ones, load what is the same for every tile
 };
 
 // A row reduction by phases or a column reduction.
@@ -91,6 +92,7 @@ struct Translation {
   int64_t rows = 1, cols = 1;            // perhaps not those of the program: a flat domain may be seen as rows
   int64_t bands = 1;                     // of column reductions; tiles do not reach across
   int64_t tile_rows = 1, tile_cols = 1;  // tile_cols < cols: parts of a row
+  int64_t period = 1;                    // of what is kept from tile to tile
   std::vector<AccessPath> paths;
   std::vector<Slot> slots;
 };

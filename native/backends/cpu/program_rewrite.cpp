@@ -1,6 +1,7 @@
 #include "backends/cpu/program_rewrite.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace funcnn::cpu {
@@ -29,6 +30,23 @@ void see_rows(const KernelProgram& program, Domain& out) {
     if (!w.repeats_value(out.cols)) continue;
     w = w.without_columns();
     out.row_loads.push_back(int(n));
+  }
+}
+
+// Short operands that repeat all along the domain, where tiles follow each other without a gap.
+void find_kept(const KernelProgram& program, Domain& out) {
+  constexpr int64_t longest = 512;
+  out.kept.assign(out.paths.size(), 0);
+  bool flat = out.rows == 1 || out.cols < kShortRow;
+  if (!flat || (out.col_reductions && program.bands > 1)) return;
+  for (const Instruction& i : program.code) {
+    if (i.kind != InstructionKind::load || i.space != Space::element) continue;
+    int64_t period = out.paths[size_t(i.access)].period();
+    if (period == 0 || period > longest || (out.rows > 1 && period % out.cols != 0)) continue;
+    int64_t both = std::lcm(out.period, period);
+    if (both > longest) continue;
+    out.period = both;
+    out.kept[size_t(i.access)] = 1;
   }
 }
 
@@ -163,6 +181,7 @@ Domain lay_out(const KernelProgram& program, const simd::Table& table) {
   out.paths.reserve(values.size());
   for (size_t a = 0; a < values.size(); ++a) out.paths.emplace_back(program.accesses[a], values[a], table);
   see_rows(program, out);
+  find_kept(program, out);
   return out;
 }
 

@@ -25,6 +25,9 @@ struct Domain {
   int64_t rows = 1, cols = 1;     // perhaps not those of the program: a flat domain may be seen as rows
   std::vector<int> row_loads;     // instructions that load one value a row then, instead of elements
   bool row_reductions = false, col_reductions = false;
+  // Operands that are the same for every tile, by access; tiles are a multiple of `period` then.
+  std::vector<char> kept;
+  int64_t period = 1;
 };
 
 Domain lay_out(const KernelProgram& program, const simd::Table& table);
