@@ -700,3 +700,28 @@ def test_tolerances_of_ranks():
     np.testing.assert_allclose(linalg.pinv(a, rtol=array([1e-2, 1e-4]))[:, 1, 1], [0, 1])
     with pytest.raises(ValueError, match="matrix_rank: a tolerance must be real"):
         linalg.matrix_rank(a, rtol=1j)
+
+
+def test_the_imaginary_part_of_a_diagonal_is_positive_zero():
+    a = array(np.complex64([[2, 1j], [-1j, 2]]))
+    for upper in (False, True):
+        factor = np.asarray(linalg.cholesky(a, upper=upper))
+        assert not np.signbit(np.diag(factor).imag).any()
+        other = factor if upper else factor.conj().T
+        np.testing.assert_allclose(other.conj().T @ other, np.asarray(a), atol=1e-6)
+
+
+def test_sums_keep_the_dtype_asked_for():
+    square = fn.array(np.int32([[250, 0], [0, 10]]))
+    assert fn.trace(square, dtype=fn.uint8).dtype == linalg.trace(square, dtype=fn.uint8).dtype == fn.uint8
+    assert fn.trace(square, dtype=fn.uint8).item() == 4
+    assert fn.trace(square.astype(fn.uint8)).dtype == fn.uint32
+
+
+@pytest.mark.parametrize("op", ["dot", "inner", "tensordot", "matmul"])
+def test_products_of_integers_name_the_function(op):
+    x = fn.array([[1, 2], [3, 4]])
+    with pytest.raises(
+        ValueError, match=f"^{op}: is defined for floating-point and complex arrays, got int32 and int32"
+    ):
+        getattr(fn, op)(x, x)

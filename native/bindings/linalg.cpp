@@ -6,6 +6,7 @@
 #include "bindings/array.h"
 #include "ops/linalg.h"
 #include "ops/linalg_rules.h"
+#include "ops/views.h"
 
 namespace funcnn {
 
@@ -16,7 +17,9 @@ void bind_factorisations(nb::module_& m) {
   define("_cholesky", [=](Name op, nb::handle a, bool upper) {
     Array x = matrix(op, a);
     check_square(op, x);  // before anything is turned
-    return wrap_object(upper ? adjoint(cholesky(op, adjoint(x))) : cholesky(op, x));
+    // The transpose of a Hermitian matrix is its conjugate, and so are their factors.
+    auto turned = [](const Array& y) { return swapaxes(y, -1, -2); };
+    return wrap_object(upper ? turned(cholesky(op, turned(x))) : cholesky(op, x));
   });
   define("_solve_triangular", [=](Name op, nb::handle a, nb::handle b, bool upper) {
     auto [x, y] = as_operands(a, b, op.c_str());

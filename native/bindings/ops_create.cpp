@@ -240,8 +240,10 @@ void bind_create(nb::module_& m) {
       m, "trace",
       [](nb::handle x, int64_t offset, int64_t axis1, int64_t axis2, nb::handle dtype) {
         Array a = as_array(x, "trace");
-        if (auto to = optional_dtype(dtype)) a = astype(a, *to);
-        return wrap_object(trace(a, offset, axis1, axis2));
+        auto to = optional_dtype(dtype);
+        if (to) a = astype(a, *to);
+        Array total = trace(a, offset, axis1, axis2);
+        return wrap_object(to ? astype(total, *to) : total);
       },
       {"offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Dtype | None = None",
        example("trace", "Add up the diagonal of two axes.", "", "fn.array([[1, 2], [3, 4]])", "array(5, dtype=int32)")},

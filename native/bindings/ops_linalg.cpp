@@ -21,7 +21,7 @@ Array dot_product(const Array& a, const Array& b) {
                          at == -1 ? "last" : "second-to-last", " axis of the second (size ", b.dim(int(at)),
                          "); shapes ", a.shape(), " and ", b.shape()));
   const int64_t of_a[] = {-1}, of_b[] = {at};
-  return tensordot(a, b, of_a, of_b);
+  return tensordot(a, b, of_a, of_b, "dot");
 }
 
 // (a, b) functions without further arguments.

@@ -171,17 +171,16 @@ Array addmm(const Array& c, const Array& a, const Array& b, double alpha, double
 }
 
 Array tensordot(const Array& first, const Array& second, std::span<const int64_t> axes_a,
-                std::span<const int64_t> axes_b) {
+                std::span<const int64_t> axes_b, const char* op) {
   if (axes_a.size() != axes_b.size())
-    throw ValueError(cat("tensordot: expected as many axes of the first argument as of the second, got ", axes_a.size(),
+    throw ValueError(cat(op, ": expected as many axes of the first argument as of the second, got ", axes_a.size(),
                          " and ", axes_b.size()));
   Shape contract_a, contract_b, free_a, free_b, shape;
   for (size_t i = 0; i < axes_a.size(); ++i) {
-    int x = normalize_axis("tensordot", axes_a[i], first.ndim()),
-        y = normalize_axis("tensordot", axes_b[i], second.ndim());
+    int x = normalize_axis(op, axes_a[i], first.ndim()), y = normalize_axis(op, axes_b[i], second.ndim());
     if (first.dim(x) != second.dim(y))
-      throw ValueError(cat("tensordot: axis ", x, " of the first argument (size ", first.dim(x), ") must match axis ",
-                           y, " of the second (size ", second.dim(y), "); shapes ", first.shape(), " and ",
+      throw ValueError(cat(op, ": axis ", x, " of the first argument (size ", first.dim(x), ") must match axis ", y,
+                           " of the second (size ", second.dim(y), "); shapes ", first.shape(), " and ",
                            second.shape()));
     contract_a.push_back(x);
     contract_b.push_back(y);
@@ -192,7 +191,7 @@ Array tensordot(const Array& first, const Array& second, std::span<const int64_t
       free.push_back(i);
       shape.push_back(x.shape()[size_t(i)]);
     }
-    if (free.size() + used.size() != x.ndim()) throw ValueError("tensordot: an axis is named twice");
+    if (free.size() + used.size() != x.ndim()) throw ValueError(cat(op, ": an axis is named twice"));
   };
   rest(first, contract_a, free_a);
   rest(second, contract_b, free_b);
@@ -200,7 +199,7 @@ Array tensordot(const Array& first, const Array& second, std::span<const int64_t
     Array rows = as_matrix(first, free_a, contract_a), columns = as_matrix(second, contract_b, free_b);
     return reshape(multiply(rows, columns), shape);
   }
-  auto [a, b] = promoted("tensordot", first, second);
+  auto [a, b] = promoted(op, first, second);
   return reshape(dot(as_matrix(a, free_a, contract_a), as_matrix(b, contract_b, free_b)), shape);
 }
 
@@ -221,8 +220,7 @@ Array inner(const Array& a, const Array& b) {
   if (a.dim(-1) != b.dim(-1))
     throw ValueError(cat("inner: the last axes must match, got shapes ", a.shape(), " and ", b.shape()));
   const int64_t last_a[] = {int64_t(a.ndim()) - 1}, last_b[] = {int64_t(b.ndim()) - 1};
-  auto [x, y] = promoted("inner", a, b);
-  return tensordot(x, y, last_a, last_b);
+  return tensordot(a, b, last_a, last_b, "inner");
 }
 
 Array outer(const Array& a, const Array& b) { return multiply(reshape(a, {a.size(), 1}), reshape(b, {1, b.size()})); }

@@ -20,7 +20,9 @@ Array inner(const Array& a, const Array& b);
 Array outer(const Array& a, const Array& b);
 // Sums of products along one axis, the rest broadcast.
 Array vecdot(const Array& a, const Array& b, int64_t axis);
-Array tensordot(const Array& a, const Array& b, std::span<const int64_t> axes_a, std::span<const int64_t> axes_b);
+// `op` is what errors name.
+Array tensordot(const Array& a, const Array& b, std::span<const int64_t> axes_a, std::span<const int64_t> axes_b,
+                const char* op = "tensordot");
 Array tensordot(const Array& a, const Array& b, int64_t axes);  // the last of a with the first of b
 Array kron(const Array& a, const Array& b);
 
