@@ -234,6 +234,7 @@ def raises(exception, call):
 
 
 X = fn.array([3.0, 1.0, 2.0])
+INTEGERS = fn.array([1, 2], dtype=fn.uint8)
 
 # What is documented to differ, each with the proof that it does.
 DIFFERS = {
@@ -243,8 +244,17 @@ DIFFERS = {
     ),
     "`complex128`": lambda: not hasattr(fn, "complex128"),
     "Positions": lambda: [f(X).dtype for f in (fn.argmax, fn.argmin, fn.argsort)] == [fn.uint32] * 3,
-    "Integers in `matmul`": lambda: raises(ValueError, lambda: fn.matmul(fn.array([1]), fn.array([1]))),
+    "Integers in `matmul` and `tensordot`": lambda: (
+        all(raises(ValueError, lambda f=f: f(INTEGERS, INTEGERS)) for f in (fn.matmul, fn.linalg.matmul))
+        and all(
+            raises(ValueError, lambda f=f: f(INTEGERS, INTEGERS, axes=1)) for f in (fn.tensordot, fn.linalg.tensordot)
+        )
+        and fn.vecdot(INTEGERS, INTEGERS).dtype == fn.uint32
+    ),
     "`meshgrid`": lambda: type(fn.meshgrid(X)) is tuple,
+    '`capabilities()["max dimensions"]`': lambda: (
+        fn.__array_namespace_info__().capabilities()["max dimensions"] is None
+    ),
     "Promotion": lambda: (
         fn.promote_types(fn.uint64, fn.int8) == fn.float32 and (fn.array([1]) + fn.array([1.0])).dtype == fn.float32
     ),
