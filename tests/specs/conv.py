@@ -144,7 +144,7 @@ def _pool(name: str, x: tuple[int, ...], window: Any, stride: Any = None, paddin
             (lambda: function(short[0], 2), ValueError, rf"{name}: expected \(N, spatial..., C\)"),
             (lambda: function(short, 2, 0), ValueError, f"{name}: stride must be at least 1"),
             (lambda: function(short, 2.5), TypeError, f"{name}: kernel_size"),
-            (lambda: function(short, [1] * 4), ValueError, f"{name}: expected kernel_size for {spatial} spatial axes"),
+            (lambda: function(short, [1] * 4), ValueError, f"{name}: expected kernel_size for {spatial} spatial ax"),
             (lambda: function(short, 1, padding=-1), ValueError, f"{name}: padding must be at least 0"),
         ),
     )
