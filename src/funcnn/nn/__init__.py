@@ -63,6 +63,7 @@ from ._activations import (
     step,
     tanh,
 )
+from ._adapt import dora, lora, merge_lora
 from ._attention import MultiHeadAttention
 from ._cache import KVCache
 from ._capture import capture
@@ -74,8 +75,10 @@ from ._embedding import Embedding
 from ._group_norm import GroupNorm, InstanceNorm
 from ._layer import Layer, Params
 from ._linear import Bilinear, Identity, Linear
+from ._lora import DoRAEmbedding, DoRALinear, LoRAEmbedding, LoRALinear
 from ._loss_scale import DynamicLossScale, LossScale, StaticLossScale
 from ._norm import BatchNorm, LayerNorm, RMSNorm
+from ._parameters import cast, count
 from ._pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from ._pooling_layers import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._positions import ALiBi, RoPE, SinusoidalPositionalEncoding
@@ -98,6 +101,16 @@ from ._view import View
 from ._wrappers import Checkpointed, Mapped, Scanned, checkpoint, scan_layers, vmap
 
 __all__ = [
+    "dora",
+    "lora",
+    "merge_lora",
+    "DoRAEmbedding",
+    "DoRALinear",
+    "LoRAEmbedding",
+    "LoRALinear",
+    "cast",
+    "count",
+    "ALiBi",
     "CELU",
     "ELU",
     "GELU",
@@ -106,7 +119,6 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
-    "ALiBi",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",

@@ -188,6 +188,9 @@ class Layer:
     # Names of the arrays that are not trained: statistics, which are changed by updates.
     buffers: ClassVar[tuple[str, ...]] = ()
 
+    # Names of the arrays that are trained in the place of all others.
+    _adapters: ClassVar[tuple[str, ...]] = ()
+
     # The field whose layer has its parameters where this layer has its own, without a name between.
     _wraps: ClassVar[str | None] = None
 

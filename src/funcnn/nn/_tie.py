@@ -124,15 +124,17 @@ class Trainable:
     """Whether the array at a path is trained; see ``nn.trainable``."""
 
     buffers: frozenset[str]
+    adapters: frozenset[str] = frozenset()
 
     def __call__(self, path: str, leaf: Any) -> bool:
-        return path not in self.buffers
+        return path in self.adapters if self.adapters else path not in self.buffers
 
 
 def trainable(layer: Layer) -> Trainable:
     """Return a predicate on path and leaf that excludes the buffers of a model, such as the statistics of batch norm.
 
-    For ``tree.partition`` and the argument `where` of ``fn.grad``.
+    For ``tree.partition`` and the argument `where` of ``fn.grad``. In a model with adapters (``nn.lora``, ``nn.dora``) their
+    arrays alone are trained.
 
     >>> from funcnn import nn, random, tree
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm(2))
@@ -142,5 +144,7 @@ def trainable(layer: Layer) -> Trainable:
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"trainable: layer must be a layer, got {layer!r}")
-    found = [tree.join_path((*path, name)) for path, part in layer._layers() for name in part.buffers]
-    return Trainable(frozenset(found))
+    parts = list(layer._layers())
+    buffers = [tree.join_path((*path, name)) for path, part in parts for name in part.buffers]
+    adapters = [tree.join_path((*path, name)) for path, part in parts for name in part._adapters]
+    return Trainable(frozenset(buffers), frozenset(adapters))
