@@ -15,38 +15,82 @@ from ._layer import Layer, Params, as_input
 
 
 class Sigmoid(Layer):
-    """Apply ``nn.sigmoid``."""
+    """Compute ``1 / (1 + exp(-x))`` of each element.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.sigmoid``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Sigmoid()({}, fn.array(0.0)).item()
+    0.5
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.sigmoid(x)
 
 
 class ReLU(Layer):
-    """Apply ``nn.relu``."""
+    """Compute ``max(x, 0)`` of each element.
+
+    Any shape; floating dtypes and integers are kept. The function is ``nn.relu``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.ReLU()({}, fn.array([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.relu(x)
 
 
 class ReLU2(Layer):
-    """Apply ``nn.relu2``."""
+    """Compute ``max(x, 0)**2`` of each element.
+
+    Any shape; floating dtypes and integers are kept. The function is ``nn.relu2``.
+
+    Reference: D. R. So et al., "Primer: searching for efficient transformers for language modeling", 2021.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.ReLU2()({}, fn.array([-1.0, 2.0])).tolist()
+    [0.0, 4.0]
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.relu2(x)
 
 
 class ReLU6(Layer):
-    """Apply ``nn.relu6``."""
+    """Compute ``min(max(x, 0), 6)`` of each element.
+
+    Any shape; floating dtypes and integers are kept. The function is ``nn.relu6``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.ReLU6()({}, fn.array([-1.0, 8.0])).tolist()
+    [0.0, 6.0]
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.relu6(x)
 
 
 class LeakyReLU(Layer):
-    """Apply ``nn.leaky_relu``.
+    """Compute ``x`` where it is not negative and ``negative_slope * x`` elsewhere.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.leaky_relu``.
 
     Args:
         negative_slope: The slope for negative numbers.
+
+    Reference: A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models",
+    2013.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.LeakyReLU(0.5)({}, fn.array([-4.0, 2.0])).tolist()
+    [-2.0, 2.0]
     """
 
     negative_slope: float = attrs.field(default=0.01, validator=number())
@@ -56,11 +100,18 @@ class LeakyReLU(Layer):
 
 
 class PReLU(Layer):
-    """Apply ``nn.prelu`` with a trained slope.
+    """Compute ``x`` where it is not negative and ``weight * x`` elsewhere, with a trained slope.
+
+    Any shape, whose last axis has `num_parameters` elements if that is more than 1. The function is ``nn.prelu``.
 
     Args:
         num_parameters: How many slopes: 1, or one for each feature of the last axis. The parameter ``weight`` holds them.
         init: Their initial value; the attribute is ``initial``.
+
+    Raises:
+        ValueError: The last axis of the input has another size.
+
+    Reference: K. He et al., "Delving deep into rectifiers", 2015.
 
     >>> import funcnn as fn
     >>> from funcnn import nn, random
@@ -85,10 +136,19 @@ class PReLU(Layer):
 
 
 class ELU(Layer):
-    """Apply ``nn.elu``.
+    """Compute ``x`` where it is positive and ``alpha * (exp(x) - 1)`` elsewhere.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.elu``.
 
     Args:
         alpha: Minus the limit for negative numbers.
+
+    Reference: D.-A. Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2015.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.ELU()({}, fn.array([0.0, 2.0])).tolist()
+    [0.0, 2.0]
     """
 
     alpha: float = attrs.field(default=1.0, validator=number())
@@ -98,10 +158,19 @@ class ELU(Layer):
 
 
 class CELU(Layer):
-    """Apply ``nn.celu``.
+    """Compute ``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)`` of each element.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.celu``.
 
     Args:
         alpha: Minus the limit for negative numbers.
+
+    Reference: J. T. Barron, "Continuously differentiable exponential linear units", 2017.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.CELU()({}, fn.array([0.0, 2.0])).tolist()
+    [0.0, 2.0]
     """
 
     alpha: float = attrs.field(default=1.0, validator=number())
@@ -111,25 +180,53 @@ class CELU(Layer):
 
 
 class SELU(Layer):
-    """Apply ``nn.selu``."""
+    """Compute ``1.0507 * x`` where it is positive and ``1.7581 * (exp(x) - 1)`` elsewhere.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.selu``.
+
+    Reference: G. Klambauer et al., "Self-normalizing neural networks", 2017.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.SELU()({}, fn.array(0.0)).item()
+    0.0
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.selu(x)
 
 
 class SiLU(Layer):
-    """Apply ``nn.silu``."""
+    """Compute ``x * sigmoid(x)`` of each element, also known as swish.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.silu``.
+
+    Reference: S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function
+    approximation", 2017.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.SiLU()({}, fn.array(0.0)).item()
+    0.0
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.silu(x)
 
 
 class GELU(Layer):
-    """Apply ``nn.gelu`` or an approximation.
+    """Compute ``x * Phi(x)`` of each element, with the distribution function of the normal distribution, or approximate it.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32.
 
     Args:
-        approx: ``"none"`` for ``nn.gelu``, ``"precise"`` (or ``"tanh"``) for ``nn.gelu_approx``, ``"fast"`` for
-            ``nn.gelu_fast_approx``.
+        approx: ``"none"`` for ``nn.gelu``, which is exact; ``"precise"`` or, as in PyTorch, ``"tanh"`` for ``nn.gelu_approx``,
+            within 0.0005; ``"fast"`` for ``nn.gelu_fast_approx``, within 0.021.
+
+    Raises:
+        ValueError: `approx` is something else.
+
+    Reference: D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
 
     >>> import funcnn as fn
     >>> from funcnn import nn
@@ -148,10 +245,23 @@ class GELU(Layer):
 
 
 class GLU(Layer):
-    """Apply ``nn.glu``.
+    """Split an axis into halves ``a`` and ``b`` and compute ``a * sigmoid(b)``.
+
+    The axis becomes half as long; floating dtypes are kept. The function is ``nn.glu``.
 
     Args:
         axis: The axis to split.
+
+    Raises:
+        ValueError: The length of the axis is odd.
+        AxisError: There is no such axis.
+
+    Reference: Y. N. Dauphin et al., "Language modeling with gated convolutional networks", 2017.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.GLU()({}, fn.array([4.0, 0.0])).tolist()
+    [2.0]
     """
 
     axis: int = attrs.field(default=-1, validator=whole())
@@ -161,31 +271,62 @@ class GLU(Layer):
 
 
 class Tanh(Layer):
-    """Apply ``nn.tanh``."""
+    """Compute the hyperbolic tangent of each element.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.tanh``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Tanh()({}, fn.array(0.0)).item()
+    0.0
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.tanh(x)
 
 
 class Softplus(Layer):
-    """Apply ``nn.softplus``."""
+    """Compute ``log(1 + exp(x))`` of each element, which does not overflow.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.softplus``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Softplus()({}, fn.array(100.0)).item()
+    100.0
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.softplus(x)
 
 
 class Softsign(Layer):
-    """Apply ``nn.softsign``."""
+    """Compute ``x / (1 + abs(x))`` of each element.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.softsign``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Softsign()({}, fn.array([-1.0, 3.0])).tolist()
+    [-0.5, 0.75]
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.softsign(x)
 
 
 class Softshrink(Layer):
-    """Apply ``nn.softshrink``.
+    """Move each element towards zero by `lambd`, as far as zero.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.softshrink``.
 
     Args:
         lambd: How far to move numbers towards zero.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Softshrink()({}, fn.array([-2.0, 0.25, 1.0])).tolist()
+    [-1.5, 0.0, 0.5]
     """
 
     lambd: float = attrs.field(default=0.5, validator=number(0.0))
@@ -195,10 +336,17 @@ class Softshrink(Layer):
 
 
 class HardShrink(Layer):
-    """Apply ``nn.hard_shrink``.
+    """Set to zero what is not larger than `lambd` in absolute value.
+
+    Any shape; floating dtypes and integers are kept. The function is ``nn.hard_shrink``.
 
     Args:
         lambd: Up to which absolute value numbers become zero.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.HardShrink()({}, fn.array([-2.0, 0.25, 1.0])).tolist()
+    [-2.0, 0.0, 1.0]
     """
 
     lambd: float = attrs.field(default=0.5, validator=number(0.0))
@@ -208,31 +356,67 @@ class HardShrink(Layer):
 
 
 class HardTanh(Layer):
-    """Apply ``nn.hard_tanh``."""
+    """Compute ``min(max(x, -1), 1)`` of each element.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function, which takes other bounds,
+    is ``nn.hard_tanh``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.HardTanh()({}, fn.array([-2.0, 0.25, 1.5])).tolist()
+    [-1.0, 0.25, 1.0]
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.hard_tanh(x)
 
 
 class Hardswish(Layer):
-    """Apply ``nn.hardswish``."""
+    """Compute ``x * min(max(x + 3, 0), 6) / 6`` of each element.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.hardswish``.
+
+    Reference: A. Howard et al., "Searching for MobileNetV3", 2019.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Hardswish()({}, fn.array(3.0)).item()
+    3.0
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.hardswish(x)
 
 
 class Mish(Layer):
-    """Apply ``nn.mish``."""
+    """Compute ``x * tanh(log(1 + exp(x)))`` of each element.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.mish``.
+
+    Reference: D. Misra, "Mish: a self regularized non-monotonic activation function", 2019.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Mish()({}, fn.array(0.0)).item()
+    0.0
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.mish(x)
 
 
 class Step(Layer):
-    """Apply ``nn.step``.
+    """Return 1 where an element is at least `threshold` and 0 elsewhere.
+
+    Any shape and real dtype; the result is int32 and has no derivative. The function is ``nn.step``.
 
     Args:
         threshold: The smallest number that becomes 1.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Step()({}, fn.array([-1.0, 0.0, 2.0])).tolist()
+    [0, 1, 1]
     """
 
     threshold: float = attrs.field(default=0.0, validator=number())
@@ -242,28 +426,63 @@ class Step(Layer):
 
 
 class LogSigmoid(Layer):
-    """Apply ``nn.log_sigmoid``."""
+    """Compute ``log(1 / (1 + exp(-x)))`` of each element, which does not underflow.
+
+    Any shape; floating dtypes are kept, integers and bools computed in float32. The function is ``nn.log_sigmoid``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.LogSigmoid()({}, fn.array(-100.0)).item()
+    -100.0
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.log_sigmoid(x)
 
 
 class Softmax(Layer):
-    """Apply ``nn.softmax`` along the last axis."""
+    """Compute ``exp(x) / sum(exp(x))`` along the last axis.
+
+    Any shape with an axis; floating dtypes are kept, integers and bools computed in float32. The function, which takes
+    an axis, is ``nn.softmax``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Softmax()({}, fn.array([1.0, 1.0])).tolist()
+    [0.5, 0.5]
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.softmax(x)
 
 
 class Softmin(Layer):
-    """Apply ``nn.softmin`` along the last axis."""
+    """Compute ``exp(-x) / sum(exp(-x))`` along the last axis.
+
+    Any shape with an axis; floating dtypes are kept, integers and bools computed in float32. The function, which takes
+    an axis, is ``nn.softmin``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.Softmin()({}, fn.array([1.0, 1.0])).tolist()
+    [0.5, 0.5]
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.softmin(x)
 
 
 class LogSoftmax(Layer):
-    """Apply ``nn.log_softmax`` along the last axis."""
+    """Compute ``x - log(sum(exp(x)))`` along the last axis, small probabilities not rounded to zero.
+
+    Any shape with an axis; floating dtypes are kept, integers and bools computed in float32. The function, which takes
+    an axis, is ``nn.log_softmax``.
+
+    >>> import funcnn as fn
+    >>> from funcnn import nn
+    >>> nn.LogSoftmax()({}, fn.array([0.0, 1000.0])).tolist()
+    [-1000.0, 0.0]
+    """
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
         return functions.log_softmax(x)
