@@ -12,11 +12,7 @@ from funcnn._hyper import number, plain_fields
 from ._adam import Adam
 from ._fields import hashable
 from ._protocol import combine, needs_params, with_decay
-
-
-def _norm(x: fn.array) -> fn.array:
-    norm: fn.array = fn.linalg.norm(fn.reshape(x, (-1,)))
-    return norm
+from ._transforms import global_norm
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -61,7 +57,7 @@ class lamb(Adam):
         directions = with_decay("lamb", directions, self.weight_decay, self.mask, params)
 
         def trusted(u: fn.array, p: fn.array) -> fn.array:
-            ours, theirs = _norm(p.astype(u.dtype)), _norm(u)
+            ours, theirs = global_norm(p.astype(u.dtype)), global_norm(u)
             ratio = ours / fn.where(theirs == 0, 1.0, theirs)
             result: fn.array = u * fn.where((ours == 0) | (theirs == 0), 1.0, ratio)
             return result

@@ -25,6 +25,7 @@ from ._protocol import (
     wide_zeros,
     with_decay,
 )
+from ._transforms import global_norm
 
 # Chosen by K. Jordan so that small singular values grow fast; they end between 0.7 and 1.2, not at 1.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -35,7 +36,7 @@ def _orthogonal(x: fn.array, steps: int) -> fn.array:
     """A matrix with the singular vectors of another, and singular values near 1, by Newton-Schulz iterations."""
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
-    x = x / (fn.linalg.norm(x) + 1e-7)
+    x = x / (global_norm(x) + 1e-7)
     for _ in range(steps):
         square = x @ x.T
         x = _A * x + (_B * square + _C * (square @ square)) @ x
