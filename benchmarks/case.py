@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# In the order of the table's columns. torch.compile is torch with Inductor, where that works; optree has trees only, NumPy
-# and SciPy are asked where a workload names them.
-FRAMEWORKS = ("funcnn", "torch", "torch.compile", "jax", "mlx", "numpy", "scipy", "optree")
+# In the order of the table's columns. torch.compile is torch with Inductor, where that works, funcnn.nn is funcnn with the
+# model written in layers instead of plain operations; optree has trees only, NumPy and SciPy are asked where a workload names
+# them.
+FRAMEWORKS = ("funcnn", "funcnn.nn", "torch", "torch.compile", "jax", "mlx", "numpy", "scipy", "optree")
+# Those that are asked where a workload does not say.
+ARRAYS = tuple(f for f in FRAMEWORKS if f not in ("funcnn.nn", "numpy", "scipy", "optree"))
 
 
 @dataclass(frozen=True)

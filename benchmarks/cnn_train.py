@@ -8,9 +8,10 @@ import itertools
 import numpy as np
 
 from . import training
-from .case import Case, losses
+from .case import ARRAYS, Case, losses
 
 ROWS = {"cnn_train": "ms"}
+FRAMEWORKS = ("funcnn.nn", *ARRAYS)
 CHANNELS = (3, 32, 64, 128)
 RATE, MOMENTUM = 0.01, 0.9
 
@@ -27,7 +28,15 @@ def data():
 
 
 def build(row: str, framework: str) -> Case:
-    step = {"funcnn": _funcnn, "jax": _jax, "mlx": _mlx, "torch": _torch, "torch.compile": _torch_compile}[framework]()
+    make = {
+        "funcnn": _funcnn,
+        "funcnn.nn": _funcnn_nn,
+        "jax": _jax,
+        "mlx": _mlx,
+        "torch": _torch,
+        "torch.compile": _torch_compile,
+    }
+    step = make[framework]()
     return Case(step, losses(step))
 
 
@@ -47,6 +56,29 @@ def _funcnn():
                 x = nn.max_pool2d(x, 2)
         logits = x.reshape(x.shape[0], -1) @ params[-1]["weight"].T + params[-1]["bias"]
         return nn.losses.cross_entropy(logits, y).mean()
+
+    return training.funcnn(loss_fn, params, opt, x, y)
+
+
+def _funcnn_nn():
+    import funcnn as fn
+    from funcnn import nn, optim
+
+    weights, x, y = data()
+    x, y = fn.array(x), fn.array(y)
+    first, second, third = (nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(CHANNELS))
+    model = nn.Sequential(
+        *(first, nn.ReLU()),
+        *(second, nn.ReLU(), nn.MaxPool2d(2)),
+        *(third, nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(8 * 8 * CHANNELS[-1], 10)),
+    )
+    given = iter({"weight": fn.array(w), "bias": fn.zeros(w.shape[0])} for w in weights)
+    params = {"layers": tuple(next(given) if isinstance(m, (nn.Conv2d, nn.Linear)) else {} for m in model.layers)}
+    opt = optim.sgd(RATE, momentum=MOMENTUM)
+
+    def loss_fn(params, x, y):
+        return nn.losses.cross_entropy(model(params, x), y).mean()
 
     return training.funcnn(loss_fn, params, opt, x, y)
 

@@ -78,6 +78,53 @@ def funcnn_model(params, tokens, attend, places):
     return norm(x, params["norm"]) @ params["head"]
 
 
+def funcnn_layers(given):
+    """The model written in layers, and its parameters from those of `parameters`."""
+    import funcnn as fn
+    from funcnn import nn
+
+    up, down = nn.Linear(WIDTH, HIDDEN, bias=False), nn.Linear(HIDDEN, WIDTH, bias=False)
+    layer = nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, activation=nn.gelu, linear1=up, linear2=down)
+
+    class Model(nn.Layer):
+        tokens: nn.Layer = nn.Embedding(VOCABULARY, WIDTH)
+        body: nn.Layer = nn.TransformerEncoder(
+            LAYERS, WIDTH, HEADS, HIDDEN, activation=nn.gelu, layers=(layer,) * LAYERS
+        )
+        head: nn.Layer = nn.Linear(WIDTH, VOCABULARY, bias=False)
+
+        def __call__(self, params, tokens):
+            x = self.tokens(params["tokens"], tokens) + params["places"][: tokens.shape[1]]
+            return self.head(params["head"], self.body(params["body"], x, "causal"))
+
+    def matrix(w):
+        return {"weight": fn.transpose(w)}
+
+    def norm(p):
+        return {"weight": p["gain"], "bias": p["bias"]}
+
+    def block(p):
+        q, k, v = fn.split(p["qkv"], 3, axis=1)
+        attention = {
+            "query_proj": matrix(q),
+            "key_proj": matrix(k),
+            "value_proj": matrix(v),
+            "out_proj": matrix(p["out"]),
+        }
+        maps = {"linear1": matrix(p["up"]), "linear2": matrix(p["down"])}
+        norms = {"ln1": norm(p["norm1"]), "ln2": norm(p["norm2"])}
+        return {"attention": attention, **maps, **norms, "dropout1": {}, "dropout2": {}}
+
+    body = {"layers": tuple(block(p) for p in given["layers"]), "ln": norm(given["norm"])}
+    params = {
+        "tokens": {"weight": given["tokens"]},
+        "places": given["places"],
+        "body": body,
+        "head": matrix(given["head"]),
+    }
+    return Model(), params
+
+
 def jax_model(params, tokens, attend, places):
     import jax
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from . import lm, training
-from .case import Case, losses
+from .case import ARRAYS, Case, losses
 
 ROWS = {"lm_train": "ms"}
+FRAMEWORKS = ("funcnn.nn", *ARRAYS)
 PEAK_MEMORY = True
 RATE, DECAY, SEQUENCES = 1e-3, 0.01, 8
 
 
 def build(row: str, framework: str) -> Case:
-    make = {"funcnn": _funcnn, "jax": _jax, "mlx": _mlx, "torch": _torch, "torch.compile": _torch_compile}[framework]
-    step = make()
+    make = {
+        "funcnn": _funcnn,
+        "funcnn.nn": _funcnn_nn,
+        "jax": _jax,
+        "mlx": _mlx,
+        "torch": _torch,
+        "torch.compile": _torch_compile,
+    }
+    step = make[framework]()
     return Case(step, losses(step, 3))
 
 
@@ -30,6 +38,20 @@ def _funcnn():
     def loss_fn(params, data):
         logits = lm.funcnn_model(params, data[:, :-1], attend, params["places"])
         return nn.losses.cross_entropy(logits, data[:, 1:]).mean()
+
+    return training.funcnn(loss_fn, params, opt, data)
+
+
+def _funcnn_nn():
+    import funcnn as fn
+    from funcnn import nn, optim
+
+    model, params = lm.funcnn_layers(lm.convert(lm.parameters(), fn.array))
+    data = fn.array(lm.batch(SEQUENCES))
+    opt = optim.adamw(RATE, weight_decay=DECAY, bias_correction=True)
+
+    def loss_fn(params, data):
+        return nn.losses.cross_entropy(model(params, data[:, :-1]), data[:, 1:]).mean()
 
     return training.funcnn(loss_fn, params, opt, data)
 

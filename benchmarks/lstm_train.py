@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from . import training
-from .case import Case, losses
+from .case import ARRAYS, Case, losses
 
 ROWS = {"lstm_train": "ms"}
+FRAMEWORKS = ("funcnn.nn", *ARRAYS)
 INPUTS, UNITS, CLASSES, BATCH, STEPS = 128, 256, 10, 32, 64
 RATE = 1e-3
 
@@ -23,7 +24,15 @@ def data():
 
 
 def build(row: str, framework: str) -> Case:
-    step = {"funcnn": _funcnn, "jax": _jax, "mlx": _mlx, "torch": _torch, "torch.compile": _torch_compile}[framework]()
+    make = {
+        "funcnn": _funcnn,
+        "funcnn.nn": _funcnn_nn,
+        "jax": _jax,
+        "mlx": _mlx,
+        "torch": _torch,
+        "torch.compile": _torch_compile,
+    }
+    step = make[framework]()
     return Case(step, losses(step))
 
 
@@ -47,6 +56,30 @@ def _funcnn():
         gates = fn.swapaxes(x, 0, 1) @ params["Wx"].T + params["bias"]
         (h, _), _ = fn.scan(step, (zero, zero), gates)
         return nn.losses.cross_entropy(h @ params["head"].T, y).mean()
+
+    return training.funcnn(loss_fn, params, opt, x, y)
+
+
+def _funcnn_nn():
+    import funcnn as fn
+    from funcnn import nn, optim
+
+    class Model(nn.Layer):
+        lstm: nn.Layer = nn.LSTM(INPUTS, UNITS)
+        head: nn.Layer = nn.Linear(UNITS, CLASSES, bias=False)
+
+        def __call__(self, params, x):
+            hidden, _ = self.lstm(params["lstm"], x)
+            return self.head(params["head"], hidden[:, -1])
+
+    given, x, y = data()
+    given = {name: fn.array(value) for name, value in given.items()}
+    params = {"head": {"weight": given.pop("head")}, "lstm": given}
+    x, y = fn.array(x), fn.array(y)
+    model, opt = Model(), optim.adam(RATE, bias_correction=True)
+
+    def loss_fn(params, x, y):
+        return nn.losses.cross_entropy(model(params, x), y).mean()
 
     return training.funcnn(loss_fn, params, opt, x, y)
 

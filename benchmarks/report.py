@@ -13,7 +13,7 @@ SCALE = {"ms": 1e3, "us": 1e6}
 def ratio(row: Row, statistic: str = "median") -> float | None:
     """Best peer / funcnn: above 1 where funcnn is faster."""
     ours = row.measurements.get("funcnn")
-    peers = [getattr(m, statistic) for f, m in row.measurements.items() if f != "funcnn"]
+    peers = [getattr(m, statistic) for f, m in row.measurements.items() if f not in ("funcnn", "funcnn.nn")]
     return min(peers) / getattr(ours, statistic) if ours and peers else None
 
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from .case import FRAMEWORKS, Case
+from .case import ARRAYS, Case
 
 
 def serve(connection: Connection, framework: str, threads: int) -> None:
@@ -35,11 +35,9 @@ class Worker:
     def start(self) -> str:
         """Import the framework and set its threads; returns its version."""
         module = importlib.import_module(
-            {"mlx": "mlx.core", "torch.compile": "torch"}.get(self.framework, self.framework)
+            {"mlx": "mlx.core", "torch.compile": "torch", "funcnn.nn": "funcnn"}.get(self.framework, self.framework)
         )
-        if self.framework == "funcnn":
-            module.set_num_threads(self.threads)
-        if module.__name__ == "torch":
+        if module.__name__ in ("funcnn", "torch"):
             module.set_num_threads(self.threads)
         return getattr(module, "__version__", "")
 
@@ -48,8 +46,7 @@ class Worker:
         gc.collect()
         start = time.perf_counter()
         module = importlib.import_module(f"benchmarks.{workload}")
-        arrays = tuple(f for f in FRAMEWORKS if f not in ("numpy", "scipy", "optree"))
-        if self.framework not in getattr(module, "FRAMEWORKS", arrays):
+        if self.framework not in getattr(module, "FRAMEWORKS", ARRAYS):
             return None
         self.case = module.build(row, self.framework)
         if self.case is None:
@@ -99,7 +96,7 @@ class Worker:
 
 def _counter(framework):
     """The framework's own count of peak bytes from now on, where it has one."""
-    if framework == "funcnn":
+    if framework in ("funcnn", "funcnn.nn"):
         import funcnn as fn
 
         fn.reset_peak_memory()
