@@ -126,7 +126,7 @@ class ALiBi(Layer):
     >>> import funcnn as fn
     >>> from funcnn import nn
     >>> nn.ALiBi()({}, fn.zeros((1, 8, 3, 3)))[0, 0].tolist()
-    [[-0.0, -0.5, -1.0], [-0.5, -0.0, -0.5], [-1.0, -0.5, -0.0]]
+    [[0.0, -0.5, -1.0], [-0.5, 0.0, -0.5], [-1.0, -0.5, 0.0]]
     """
 
     @staticmethod
