@@ -36,6 +36,7 @@ void bind_explain(nb::module_& m);
 void bind_control(nb::module_& m);
 void bind_program(nb::module_& m);
 void bind_structure(nb::module_& m);
+void bind_record(nb::module_& m);
 void bind_callback(nb::module_& m);
 void bind_calls(nb::module_& m);  // last: it looks at what the others have made
 

@@ -14,6 +14,7 @@
 #include "bindings/held.h"
 #include "bindings/trace.h"
 #include "bindings/typed.h"
+#include "graph/record.h"
 #include "plan/compiled_graph.h"
 #include "plan/eval.h"
 #include "plan/log.h"
@@ -56,6 +57,8 @@ class Compiled {
         byte_capacity_(byte_capacity) {}
 
   nb::object call(nb::handle args, nb::handle kwargs) {
+    // Whoever looks for an operation wants to see all of them, and where they stand in the program.
+    if (Recording::current()) return called(args, kwargs);
     Call c = split(args, kwargs);
     pytree::Leaves leaves;
     c.tree = pytree::flatten(c.dynamic, leaves);
@@ -220,6 +223,15 @@ class Compiled {
     for (auto [key, value] : nb::borrow<nb::dict>(c.kwargs))
       if (is_static(nb::cast<std::string>(key))) kwargs[key] = value;
     return function_(*nb::tuple(args), **kwargs);
+  }
+
+  // The Python function as it is.
+  nb::object called(nb::handle args, nb::handle kwargs) const {
+    if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
+    nb::object result =
+        nb::steal(PyObject_Call(function_.ptr(), args.ptr(), kwargs.is_valid() ? kwargs.ptr() : nullptr));
+    if (!result.is_valid()) throw nb::python_error();
+    return result;
   }
 
   void hash(Call& c) const {

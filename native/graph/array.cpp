@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/to_integer.h"
 #include "graph/primitive.h"
+#include "graph/record.h"
 #include "graph/trace.h"
 
 namespace funcnn {
@@ -33,6 +34,7 @@ NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
     node->device = from->device;
   }
   node->device = node->primitive->device(node->device);
+  record(*node);
   return node;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "graph/record.h"
 #include "graph/trace.h"
 
 namespace funcnn {
@@ -28,6 +29,7 @@ void rebuild(std::vector<Node*> order, NodeMap<Array>& map) {
       if (replaced && replaced->node() != input.get()) changed = true;
       inputs.push_back(replaced ? *replaced : Array(input));
     }
+    OriginScope origin(*node, OriginScope::Rule::copy);
     map[node] = changed || node->from_nothing ? Array(remake_node(*node, inputs)) : Array(NodeRef(node));
   }
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "graph/primitive.h"
+#include "graph/record.h"
 #include "graph/trace.h"
 #include "ops/annotate.h"
 #include "ops/rules.h"
@@ -129,6 +130,7 @@ class Checkpoint final : public Primitive {
         const Array* value = values.find(input.get());
         in.push_back(value ? *value : Array(input));
       }
+      OriginScope origin(*node, OriginScope::Rule::copy);
       values[node] = Array(remake_node(*node, in));
     }
   }

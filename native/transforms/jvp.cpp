@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "graph/record.h"
 #include "graph/trace.h"
 #include "transforms/vjp.h"
 #include "transforms/walk.h"
@@ -81,6 +82,7 @@ Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id) {
       for (size_t k = 0; k < node.outputs->size(); ++k) out.push_back(make_output(self, int(k)));
     else
       out.emplace_back(self);
+    OriginScope origin(node, OriginScope::Rule::derivative);
     std::optional<Arrays> rule = node.primitive->jvp(in, moving, out);
     Arrays to = rule ? std::move(*rule) : jvp_by_transposition(*node.primitive, in, moving, out);
     for (size_t k = 0; k < to.size(); ++k) {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "graph/primitive.h"
+#include "graph/record.h"
 #include "graph/trace.h"
 #include "ops/rules.h"
 #include "transforms/jvp.h"
@@ -73,6 +74,7 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
       for (size_t k = 0; k < node.outputs->size(); ++k) out.push_back(make_output(self.ref(), int(k)));
     else
       out.push_back(self);
+    OriginScope origin(node, OriginScope::Rule::derivative);
     Arrays to = node.primitive->vjp({in, out, from, needed});
     for (size_t k = 0; k < to.size(); ++k) {
       if (!to[k] || !needed[k]) continue;

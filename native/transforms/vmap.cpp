@@ -1,6 +1,7 @@
 #include "transforms/vmap.h"
 
 #include "base/error.h"
+#include "graph/record.h"
 #include "graph/trace.h"
 #include "ops/rules.h"
 #include "transforms/walk.h"
@@ -56,6 +57,7 @@ Batched map_batch(Span inputs, Span outputs, Span values, int64_t size, TraceId 
       any |= batched.back();
     }
     Batched mapped;
+    OriginScope origin(node, OriginScope::Rule::copy);
     if (any) {
       mapped = node.primitive->batch(in, batched, size);
       check_rule(node, mapped, size);

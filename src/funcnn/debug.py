@@ -1,4 +1,4 @@
-"""Looking into functions that are only traced: inside `compile`, `vmap` and loops."""
+"""Looking into functions, also those that are only traced: inside `compile`, `vmap` and loops; finding NaN."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 from . import _core
 from ._callback import split
+from ._nan_origin import NanOrigin, Place, check_finite, nan_origin
 
-__all__ = ["callback", "print"]
+__all__ = ["NanOrigin", "Place", "callback", "check_finite", "nan_origin", "print"]
 
 
 def callback(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
