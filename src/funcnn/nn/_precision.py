@@ -11,6 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn.tree import frozendict
 
+from ._containers import is_layer
 from ._layer import Layer, Params
 from ._view import Keys, View
 
@@ -221,7 +222,7 @@ class MixedPrecision(Layer):
 
     _wraps = "layer"
 
-    layer: Layer
+    layer: Layer = attrs.field(validator=is_layer)
     compute_dtype: Any = attrs.field(default=fn.bfloat16, converter=_converted)
     output_dtype: Any = attrs.field(default=fn.float32, converter=_converted)
     param_dtype: Any = attrs.field(default=None, converter=_converted)

@@ -12,7 +12,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import tree
-from funcnn._arguments import integer
+from funcnn._arguments import function, integer
 from funcnn.tree import frozendict
 
 from ._arrays import arrays, shapes
@@ -324,4 +324,6 @@ def trees_like(like: Any, leaves: Callable[[Any], Any] | None = None) -> SearchS
         raise TypeError(f"trees_like: say by `leaves` what may stand in the place of a {type(leaf).__name__}")
 
     found, treedef = tree.flatten(like)
-    return st.tuples(*map(of if leaves is None else leaves, found)).map(treedef.unflatten)
+    return st.tuples(*map(of if leaves is None else function(leaves, "trees_like: leaves"), found)).map(
+        treedef.unflatten
+    )

@@ -7,6 +7,8 @@ from funcnn import nn
 from .rows import LayerSpec
 
 BLOCK = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm(3), nn.Tanh(), nn.Dropout(0.25))
+# Numerical derivatives need more digits than bfloat16 has; what comes out has the dtype asked for.
+IN_HALF = {"differentiable": False, "halves": False}
 UPDATES = ("layers.1.running_mean", "layers.1.running_var")
 
 
@@ -51,4 +53,5 @@ ROWS = [
         lambda params, x: np.stack([block(part(params, i), x) for i in range(2)], axis=1),
     ),
     row("checkpoint-scan_layers", nn.scan_layers(nn.checkpoint(BLOCK), 3), repeated),
+    row("mixed_precision", nn.mixed_precision(BLOCK, "bfloat16"), block, tolerance=3e-2, **IN_HALF),
 ]
