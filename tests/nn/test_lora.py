@@ -183,6 +183,27 @@ def test_dropout_acts_on_the_adapter_in_training_only(adapt):
         adapted.apply(trained, X, training=True)
 
 
+@both
+@pytest.mark.parametrize("mode", ["affine", "mxfp8"])
+def test_quantized_weights(adapt, mode):
+    model = nn.Sequential(nn.Embedding(7, 64), nn.scan_layers(nn.Linear(64, 64), 2), nn.Linear(64, 3))
+    params, x = model.init(KEY), fn.array([[1, 2, 6]])
+    small, packed = nn.quantize(model, params, bits=8, mode=mode)
+    adapted, wider = adapt(small, packed, "**", 2, scale=0.5)
+    assert close(adapted(wider, x), small(packed, x), 1e-3)
+    assert not [path for path in tree.paths(tree.filter(wider, nn.trainable(adapted))) if "scales" in path]
+    trained = moved(wider, nn.trainable(adapted), 0.1)
+    merged, weights = nn.merge_lora(adapted, trained)
+    assert merged == model and tree.structure(weights) == tree.structure(params)
+    assert {leaf.dtype for leaf in tree.leaves(weights)} == {fn.float32}
+    # Nothing of what was learned is lost in rounding.
+    assert close(merged(weights, x), adapted(trained, x), 1e-3)
+    # The other order packs the frozen weights of an adapted model.
+    later, mixed = nn.quantize(*adapt(model, params, "**", 2, scale=0.5), bits=8, mode=mode)
+    assert later == adapted and tree.structure(mixed) == tree.structure(wider)
+    assert nn.quantize(later, mixed)[0] == later
+
+
 def test_mixed_precision_and_capture():
     model = nn.mixed_precision(nn.Sequential(nn.Linear(4, 5), nn.Tanh()))
     adapted, params = nn.lora(model, model.init(KEY), "**", 2)

@@ -9,7 +9,7 @@ from funcnn import random, tree
 from funcnn.tree import frozendict
 
 from ._layer import Layer
-from ._lora import DORA, LORA, Adapter
+from ._lora import DORA, LORA, Adapter, dense, dense_dtype
 from ._replace import Which, check_layer, described, rebuilt, selection
 from ._tie import Tied
 from ._view import Keys, at, nested
@@ -35,8 +35,8 @@ def lora(
         model: Any layer. Layers within ``scan_layers``, ``vmap`` and ``tie`` are adapted too, each of several with an
             adapter of its own.
         params: Its parameters.
-        where: Which layers: a glob over paths, or a predicate on path and layer. Of those that it means, ``Linear``
-            and ``Embedding`` are adapted.
+        where: Which layers: a glob over paths, or a predicate on path and layer. Of those that it means, ``Linear``,
+            ``Embedding`` and their quantized forms are adapted.
         rank: The rank of what is learned.
         scale: What the product of the two factors is multiplied by.
         dropout: Probability that an input of an adapter is dropped in training.
@@ -107,7 +107,7 @@ def _adapted(
     name: str, adapters: dict[type[Layer], type[Adapter]], model: Layer, params: Any, where: Any, options: Any, key: Any
 ) -> tuple[Layer, Any]:
     check_layer(name, model)
-    chosen = selection(name, model, where)
+    chosen = selection(name, model, where, within=True)
     found: dict[Keys, Adapter] = {}
 
     def change(keys: Keys, old: Layer, same: Layer) -> Layer:
@@ -165,7 +165,8 @@ def merge_lora(model: Layer, params: Any) -> tuple[Layer, Any]:
     """Put what adapters have learned into the weights, and take the adapters away.
 
     The result computes what the model does in inference, up to rounding; it has the layers and parameters that were there
-    before ``nn.lora`` or ``nn.dora``.
+    before ``nn.lora`` or ``nn.dora``. Quantized layers become plain ones: rounding to a few bits again would lose the little
+    that was learned. ``nn.quantize`` packs them.
 
     Args:
         model: A model with adapters.
@@ -199,8 +200,7 @@ def merge_lora(model: Layer, params: Any) -> tuple[Layer, Any]:
                 "first: nn.merge_lora(model.layer, model.untie(params)) where the model is tied as a whole"
             )
         found[keys] = old
-        base: Layer = old.layer
-        return base
+        return dense(old.layer)
 
     new = rebuilt(model, change)
     if not found:
@@ -208,7 +208,8 @@ def merge_lora(model: Layer, params: Any) -> tuple[Layer, Any]:
     for keys, layer in found.items():
         path = tree.join_path(keys)
         old = tree.get(params, path)
-        kept = {name: x for name, x in old.items() if name not in layer._adapters}
-        merged = {**kept, "weight": layer.merged(old).astype(old["weight"].dtype)}
+        gone = layer._adapters if dense(layer.layer) is layer.layer else (*layer._adapters, "scales", "biases")
+        kept = {name: x for name, x in old.items() if name not in gone}
+        merged = {**kept, "weight": layer.merged(old).astype(dense_dtype(layer.layer, old))}
         params = tree.set(params, path, dict(merged) if type(old) is dict else frozendict(merged))
     return new, params

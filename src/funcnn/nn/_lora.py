@@ -17,12 +17,16 @@ from ._embedding import Embedding
 from ._keys import fold_text
 from ._layer import Layer, Params, as_input
 from ._linear import Linear
+from ._quantized import QuantizedEmbedding, QuantizedLinear
 from ._view import View
 
 
 def dense_weight(layer: Layer, params: Any) -> fn.array:
-    """The matrix of a linear layer or an embedding, at least in float32; stacked ones keep their axes."""
+    """The matrix of a linear layer or an embedding, unpacked and at least in float32; stacked ones keep their axes."""
     weight: fn.array = params["weight"]
+    if isinstance(layer, (QuantizedLinear, QuantizedEmbedding)):
+        packed: dict[str, Any] = {"group_size": layer.group_size, "bits": layer.bits, "mode": layer.mode}
+        weight = fn.dequantize(weight, params["scales"], params.get("biases"), **packed)
     return weight.astype(fn.promote_types(weight.dtype, fn.float32))
 
 
@@ -84,9 +88,20 @@ class Adapter(Layer):
         """The matrix that does what layer and adapter do together."""
         return dense_weight(self.layer, params) + self._delta(params)
 
+    def to_quantized(
+        self, params: Any, group_size: int | None = None, bits: int | None = None, mode: str = "affine"
+    ) -> tuple[Adapter, Any]:
+        """Pack the matrix of the layer, for ``nn.quantize``; the adapter stays as it is."""
+        if isinstance(self.layer, (QuantizedLinear, QuantizedEmbedding)):
+            return self, params
+        make: Any = QuantizedLinear.from_linear if isinstance(self.layer, Linear) else QuantizedEmbedding.from_embedding
+        layer, packed = make(self.layer, params, group_size, bits, mode)
+        adapter: Adapter = attrs.evolve(self, layer=layer)  # type: ignore[misc]
+        return adapter, packed | {name: params[name] for name in self._adapters}
+
 
 class _Linear(Adapter):
-    _of = (Linear,)
+    _of = (Linear, QuantizedLinear)
 
     def _sizes(self) -> tuple[int, int]:
         return self.layer.input_dims, self.layer.output_dims
@@ -107,7 +122,7 @@ class LoRALinear(_Linear):
     into models.
 
     Args:
-        layer: An ``nn.Linear``.
+        layer: An ``nn.Linear`` or ``nn.QuantizedLinear``.
         rank: The rank of what is learned.
         scale: What the product is multiplied by.
         dropout: Probability that an input of the adapter is dropped in training.
@@ -131,7 +146,7 @@ class LoRALinear(_Linear):
 
 
 class _Embedding(Adapter):
-    _of = (Embedding,)
+    _of = (Embedding, QuantizedEmbedding)
 
     def _sizes(self) -> tuple[int, int]:
         return self.layer.num_embeddings, self.layer.dims
@@ -156,7 +171,7 @@ class LoRAEmbedding(_Embedding):
     drawn uniformly from ``±1 / sqrt(num_embeddings)``, and ``lora_b`` of shape ``(rank, dims)``, zero.
 
     Args:
-        layer: An ``nn.Embedding``.
+        layer: An ``nn.Embedding`` or ``nn.QuantizedEmbedding``.
         rank: The rank of what is learned.
         scale: What the product is multiplied by.
         dropout: Probability that an element of the adapter's output is dropped in training.
@@ -209,7 +224,7 @@ class DoRALinear(_DoRA, _Linear):
     has no direction, stays zero.
 
     Args:
-        layer: An ``nn.Linear``.
+        layer: An ``nn.Linear`` or ``nn.QuantizedLinear``.
         rank: The rank of what is learned.
         scale: What the product is multiplied by.
         dropout: Probability that an input of the adapter is dropped in training.
@@ -237,7 +252,7 @@ class DoRAEmbedding(_DoRA, _Embedding):
     ``(num_embeddings,)``, at first the norms of the rows of ``weight``.
 
     Args:
-        layer: An ``nn.Embedding``.
+        layer: An ``nn.Embedding`` or ``nn.QuantizedEmbedding``.
         rank: The rank of what is learned.
         scale: What the product is multiplied by.
         dropout: Probability that an element of the adapter's output is dropped in training.
@@ -270,9 +285,30 @@ class DoRAEmbedding(_DoRA, _Embedding):
 
 LORA: dict[type[Layer], type[Adapter]] = {
     Linear: LoRALinear,
+    QuantizedLinear: LoRALinear,
     Embedding: LoRAEmbedding,
+    QuantizedEmbedding: LoRAEmbedding,
 }
 DORA: dict[type[Layer], type[Adapter]] = {
     Linear: DoRALinear,
+    QuantizedLinear: DoRALinear,
     Embedding: DoRAEmbedding,
+    QuantizedEmbedding: DoRAEmbedding,
 }
+
+
+def dense(layer: Layer) -> Layer:
+    """The layer with a matrix that is not packed."""
+    if isinstance(layer, QuantizedLinear):
+        return Linear(layer.input_dims, layer.output_dims, layer.bias)
+    if isinstance(layer, QuantizedEmbedding):
+        return Embedding(layer.num_embeddings, layer.dims)
+    return layer
+
+
+def dense_dtype(layer: Layer, params: Any) -> fn.Dtype:
+    """The dtype of a matrix once it is not packed: that of what it was packed of, where this is known."""
+    if dense(layer) is layer:
+        return params["weight"].dtype  # type: ignore[no-any-return]
+    scales: fn.Dtype = params["scales"].dtype
+    return scales if fn.isdtype(scales, "real floating") else getattr(layer, "dtype", None) or fn.float32

@@ -53,7 +53,7 @@ def _chosen(model: Layer, predicate: Predicate, options: dict[str, Any]) -> Call
     if predicate is None:
         return lambda keys, layer: options if _can_be(layer) else None
     if isinstance(predicate, str):
-        within = selection("quantize", model, predicate)
+        within = selection("quantize", model, predicate, within=True)
         return lambda keys, layer: options if _can_be(layer) and within(keys, layer) else None
     if not callable(predicate):
         raise TypeError(f"quantize: predicate must be a glob or a function of path and layer, got {predicate!r}")

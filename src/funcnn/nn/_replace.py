@@ -72,13 +72,15 @@ def matching(places: Iterable[Keys], glob: str) -> set[Keys]:
     return found
 
 
-def selection(name: str, model: Layer, which: Which) -> Callable[[Keys, Layer], bool]:
-    """Make the predicate on keys and layer that a glob or a predicate on path and layer is."""
+def selection(name: str, model: Layer, which: Which, *, within: bool = False) -> Callable[[Keys, Layer], bool]:
+    """Make the predicate on keys and layer that a glob or a predicate on path and layer is.
+
+    Where one layer wraps another without a name of its own, a path is that of the outer one, or of both if `within`.
+    """
     if isinstance(which, str):
-        # Where one layer wraps another without a name of its own, the path is the outer one's.
         outermost = {keys: layer for keys, layer in reversed(list(model._layers()))}
         chosen = matching(outermost, which)
-        return lambda keys, layer: keys in chosen and outermost[keys] is layer
+        return lambda keys, layer: keys in chosen and (within or outermost[keys] is layer)
     if not callable(which):
         raise TypeError(f"{name}: expected a glob over paths or a predicate on path and layer, got {which!r}")
     return lambda keys, layer: bool(which(tree.join_path(keys), layer))
