@@ -12,7 +12,7 @@ from funcnn import frozendict, optim, tree
 
 STEPS = 20
 SHAPES = frozendict(
-    layers=(frozendict(weight=(4, 2, 1, 3), bias=(4,)), frozendict(weight=(2, 5)), frozendict(weight=(6, 3))), scale=()
+    layers=(frozendict(weight=(4, 1, 3, 2), bias=(4,)), frozendict(weight=(2, 5)), frozendict(weight=(6, 3))), scale=()
 )
 
 every = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)

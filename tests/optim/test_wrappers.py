@@ -58,6 +58,30 @@ class TestInject:
         delta, _ = fn.vmap(opt.update)(tree.stack([constant(1.0)] * 3), state, params)
         assert delta["b"].reshape(-1).tolist() == [-1.0, -2.0, -3.0]
 
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
+    def test_dtypes_are_those_without(self, dtype):
+        params = tree.map(lambda x: x.astype(getattr(fn, dtype)), PARAMS)
+        for opt, names in [
+            (optim.adamw(0.1, weight_decay=0.1), ("learning_rate", "weight_decay", "betas", "eps")),
+            (optim.adafactor(0.1, relative_step=False, weight_decay=0.1, beta_1=0.5),
+             ("learning_rate", "eps", "clip_threshold", "decay_rate", "weight_decay", "beta_1")),
+            (optim.lamb(0.1, weight_decay=0.1), ("learning_rate", "weight_decay", "betas", "eps")),
+            (optim.muon(0.1), ("learning_rate", "momentum", "weight_decay")),
+            (optim.clip(0.5), ("max_delta",)),
+            (optim.clip_by_global_norm(0.5), ("max_norm",)),
+            (optim.scale(0.5), ("factor",)),
+            (optim.add_decayed_weights(0.5), ("weight_decay",)),
+            (optim.ema(0.5), ("decay",)),
+            (optim.lookahead(optim.sgd(0.1), 2, 0.5), ("slow_step_size",)),
+        ]:  # fmt: skip
+            plain, _, _ = steps(opt, [params] * 2, params)
+            injected, _, _ = steps(optim.inject(opt, *names), [params] * 2, params)
+            for a, b in zip(tree.leaves(plain), tree.leaves(injected), strict=True):
+                assert a.dtype == b.dtype, opt
+                wide = [np.asarray(x.astype(fn.float64)) for x in (a, b)]
+                np.testing.assert_allclose(*wide, rtol=1e-2 if a.dtype == fn.bfloat16 else 1e-3 if a.dtype == fn.float16
+                                           else 2e-5 if a.dtype == fn.float32 else 1e-13)  # fmt: skip
+
     def test_derivatives_by_a_hyperparameter(self):
         opt = optim.inject(optim.sgd(0.5))
 
@@ -237,12 +261,12 @@ class TestGroups:
         assert optim.apply_updates(PARAMS, delta)["b"] is PARAMS["b"]
 
     def test_labels(self):
-        opts = {"x": optim.scale(2.0), 3: optim.scale(3.0), "off": None}
+        opts = {"x": optim.scale(2.0), "y": optim.scale(3.0), "off": None}
         params = {"a": {"u": fn.ones(1), "v": fn.ones(1)}, "b": fn.ones(1), "c": fn.ones(1)}
-        opt = optim.partitioned(opts, {"a": "x", "b": 3, "c": "off"})
+        opt = optim.partitioned(opts, {"a": "x", "b": "y", "c": "off"})
         delta, state = opt.update(params, opt.init(params), params)
         assert {path: x.item() for path, x in tree.leaves_with_path(delta)} == {"a.u": 2.0, "a.v": 2.0, "b": 3.0}
-        assert set(state) == {"x", 3, "off"}
+        assert set(state) == {"x", "y", "off"}
 
     @pytest.mark.parametrize(
         ("make", "error", "message"),
@@ -250,6 +274,7 @@ class TestGroups:
             (lambda: optim.partitioned([optim.sgd(0.1)] * 2, []), ValueError, "where must be a list of 1 for 2"),
             (lambda: optim.partitioned([optim.sgd(0.1)] * 2, "**"), ValueError, "where must be a list of 1 .* got '\\*\\*'"),
             (lambda: optim.partitioned([optim.sgd(0.1), 3], ["a"]), TypeError, "partitioned: expected optimisers"),
+            (lambda: optim.partitioned({"x": None, 3: None}, "x"), TypeError, r"have to be of one kind, got \['x', 3\]"),
             (lambda: optim.partitioned(3, []), TypeError, "optimizers must be a list or a dict of optimisers, got 3"),
             (lambda: optim.partitioned({"x": optim.sgd(0.1)}, lambda path, x: "y").init(PARAMS), ValueError,
              r"the label of a must be one of \['x'\], got 'y'"),

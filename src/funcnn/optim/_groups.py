@@ -140,7 +140,14 @@ class partitioned:
         for inner in self._groups().values():
             if inner is not None:
                 check_optimizer("partitioned", inner)
-        if isinstance(self.optimizers, tuple):
+        if not isinstance(self.optimizers, tuple):
+            try:
+                sorted(self.optimizers)
+            except TypeError:
+                raise TypeError(
+                    f"partitioned: labels are keys of the state and have to be of one kind, got {list(self.optimizers)}"
+                ) from None
+        else:
             needed = len(self.optimizers) - 1
             if not isinstance(self.where, tuple) or len(self.where) != needed:
                 got = len(self.where) if isinstance(self.where, tuple) else repr(self.where)

@@ -17,6 +17,7 @@ from ._protocol import (
     Schedule,
     each,
     first_count,
+    like,
     needs_params,
     rate_and_count,
     scaled,
@@ -171,7 +172,8 @@ class clip:
         def clipped(g: fn.array) -> fn.array:
             if fn.isdtype(g.dtype, "complex floating"):
                 raise TypeError("clip: complex gradients have no order; use clip_by_global_norm")
-            return fn.clip(g, -self.max_delta, self.max_delta)
+            limit = like(self.max_delta, g)
+            return fn.clip(g, -limit, limit)
 
         return each("clip", clipped, grads), state
 
