@@ -1,5 +1,7 @@
 """What every row of optimizer_specs.py owes: values, dtypes, odd trees, resuming, batching, purity."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -210,7 +212,8 @@ def test_it_is_a_value(spec):
     names = {**vars(optimizer_specs), **vars(optim), **vars(optim.schedules), "frozendict": frozendict}
     text = re.sub(r"<function (\w+) at \w+>", r"\1", repr(spec.optimizer))
     again = eval(text, {name: value for name, value in names.items() if not name.startswith("__")})
-    assert again == spec.optimizer and hash(again) == hash(spec.optimizer)
+    for other in (again, pickle.loads(pickle.dumps(spec.optimizer)), copy.deepcopy(spec.optimizer)):
+        assert other == spec.optimizer and hash(other) == hash(spec.optimizer)
     assert isinstance(spec.optimizer, optim.Optimizer)
 
 

@@ -419,6 +419,12 @@ class TestHyperparameters:
             ),
             (lambda: optim.adamw(0.1, betas=(0.9, -0.1)), ValueError, r"adamw: betas\[1\] must be"),
             (lambda: optim.adam(0.1, eps=-1e-8), ValueError, "adam: eps must be a number of at least 0"),
+            (
+                lambda: optim.adam(0.1, (0.9, 0.99), 1e-8, 1),
+                TypeError,
+                "adam: bias_correction must be True or False, got 1",
+            ),
+            (lambda: optim.sgd(0.1, 0.9, nesterov="no"), TypeError, "sgd: nesterov must be True or False"),
             (lambda: optim.sgd(0.1, momentum=-1), ValueError, "sgd: momentum must be"),
             (lambda: optim.sgd(float("nan")), ValueError, "sgd: learning_rate must be"),
             (

@@ -12,7 +12,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain, plain_fields
 
-from ._fields import pair, plain_pair, rate
+from ._fields import flag, pair, plain_pair, rate
 from ._protocol import (
     Schedule,
     combine,
@@ -92,9 +92,9 @@ class adafactor:
         default=None, converter=plain, validator=attrs.validators.optional(number(0.0, 1.0))
     )
     weight_decay: float = attrs.field(default=0.0, validator=number())
-    scale_parameter: bool = True
-    relative_step: bool = True
-    warmup_init: bool = False
+    scale_parameter: bool = attrs.field(default=True, validator=flag)
+    relative_step: bool = attrs.field(default=True, validator=flag)
+    warmup_init: bool = attrs.field(default=False, validator=flag)
 
     def __attrs_post_init__(self) -> None:
         if self.relative_step and self.learning_rate is not None:

@@ -11,7 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
-from ._fields import hashable, pair, plain_pair, rate
+from ._fields import flag, hashable, pair, plain_pair, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine,
@@ -114,7 +114,7 @@ class adam(Adam):
     (-0.1, 1)
     """
 
-    bias_correction: bool = False
+    bias_correction: bool = attrs.field(default=False, validator=flag)
     eps_root: float = attrs.field(default=0.0, validator=number(0.0), kw_only=True)
 
     def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -151,7 +151,7 @@ class adamw(Adam):
     """
 
     weight_decay: float = attrs.field(default=0.01, validator=number())
-    bias_correction: bool = False
+    bias_correction: bool = attrs.field(default=False, validator=flag)
     eps_root: float = attrs.field(default=0.0, validator=number(0.0), kw_only=True)
     mask: Any = attrs.field(default=None, converter=hashable, kw_only=True)
 

@@ -11,7 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
-from ._fields import pair, plain_pair, rate
+from ._fields import flag, pair, plain_pair, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine_many,
@@ -199,7 +199,7 @@ class adamax:
     learning_rate: ScalarOrSchedule = attrs.field(validator=rate)
     betas: tuple[float, float] = attrs.field(default=(0.9, 0.999), converter=plain_pair, validator=pair(1.0))
     eps: float = attrs.field(default=1e-8, validator=number(0.0))
-    bias_correction: bool = attrs.field(default=False, kw_only=True)
+    bias_correction: bool = attrs.field(default=False, validator=flag, kw_only=True)
 
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` of steps, averages ``mu`` and maxima ``nu``."""

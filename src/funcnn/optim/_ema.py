@@ -11,6 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from ._fields import flag
 from ._protocol import combine, correction, each, first_count, like, next_count, part_of, wide, wide_zeros
 
 
@@ -37,7 +38,7 @@ class ema:
     """
 
     decay: float = attrs.field(validator=number(0.0, 1.0))
-    debias: bool = True
+    debias: bool = attrs.field(default=True, validator=flag)
 
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` of values, and their average ``ema`` without debiasing."""

@@ -15,6 +15,12 @@ from ._protocol import Optimizer
 rate = number(schedule=True)
 
 
+def flag(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A validator: true or false, since a number there is one that was meant for another argument."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{type(instance).__name__}: {attribute.name} must be True or False, got {value!r}")
+
+
 def plain_pair(value: Any) -> Any:
     """A tuple of Python numbers, of a list of them or of NumPy's."""
     return tuple(map(plain, value)) if isinstance(value, (list, tuple)) else value

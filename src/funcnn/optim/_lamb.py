@@ -10,7 +10,7 @@ import funcnn as fn
 from funcnn._hyper import number, plain_fields
 
 from ._adam import Adam
-from ._fields import hashable
+from ._fields import flag, hashable
 from ._protocol import combine, needs_params, with_decay
 from ._transforms import global_norm
 
@@ -47,7 +47,7 @@ class lamb(Adam):
 
     eps: float = attrs.field(default=1e-6, validator=number(0.0))
     weight_decay: float = attrs.field(default=0.0, validator=number())
-    bias_correction: bool = True
+    bias_correction: bool = attrs.field(default=True, validator=flag)
     mask: Any = attrs.field(default=None, converter=hashable, kw_only=True)
 
     def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:

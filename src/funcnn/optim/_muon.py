@@ -10,7 +10,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields, whole
 
-from ._fields import rate
+from ._fields import flag, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine,
@@ -82,7 +82,7 @@ class muon:
     learning_rate: ScalarOrSchedule = attrs.field(validator=rate)
     momentum: float = attrs.field(default=0.95, validator=number(0.0, 1.0))
     weight_decay: float = attrs.field(default=0.01, validator=number())
-    nesterov: bool = True
+    nesterov: bool = attrs.field(default=True, validator=flag)
     ns_steps: int = attrs.field(default=5, validator=whole(0))
 
     def init(self, params: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
-from ._fields import rate
+from ._fields import flag, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine,
@@ -64,7 +64,7 @@ class sgd:
     momentum: float = attrs.field(default=0.0, validator=number(0.0))
     weight_decay: float = attrs.field(default=0.0, validator=number())
     dampening: float = attrs.field(default=0.0, validator=number(0.0))
-    nesterov: bool = False
+    nesterov: bool = attrs.field(default=False, validator=flag)
 
     def __attrs_post_init__(self) -> None:
         if self.nesterov and off(self.momentum):

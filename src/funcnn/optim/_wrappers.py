@@ -11,7 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields, whole
 
-from ._fields import optimizer
+from ._fields import flag, optimizer
 from ._protocol import (
     Optimizer,
     combine,
@@ -177,7 +177,7 @@ class lookahead:
     optimizer: Optimizer = attrs.field(validator=optimizer)
     sync_period: int = attrs.field(validator=whole(1))
     slow_step_size: float = attrs.field(validator=number(0.0))
-    reset_state: bool = attrs.field(default=False, kw_only=True)
+    reset_state: bool = attrs.field(default=False, validator=flag, kw_only=True)
 
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` of steps since the last meeting, ``slow`` parameters, and ``inner``."""
