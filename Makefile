@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo test test-reference test-wheel sanitize sanitize-thread stubs clean
+.PHONY: build demo docs test test-reference test-wheel sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -23,6 +23,11 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
+
+# The site, in build/docs. A warning, a broken link or a name that the library does not have fails.
+docs: $(VENV)/.docs-requirements
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html docs build/docs
+	$(BIN)/python tools/check_links.py build/docs
 
 # The tests of ops and transformations on the device that takes nothing of the CPU for granted.
 ON_REFERENCE := tests/test_ops.py tests/ops tests/test_transforms.py tests/test_transforms_errors.py \
@@ -59,6 +64,10 @@ $(VENV)/.created:
 
 $(VENV)/.build-requirements: pyproject.toml tools/install_build_requirements.py | $(VENV)/.created
 	$(BIN)/python tools/install_build_requirements.py
+	@touch $@
+
+$(VENV)/.docs-requirements: pyproject.toml $(STAMP)
+	$(BIN)/python tools/install_build_requirements.py docs
 	@touch $@
 
 $(STAMP): $(VENV)/.build-requirements pyproject.toml $(NATIVE)

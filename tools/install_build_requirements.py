@@ -1,8 +1,10 @@
-"""Install what the build back end asks for into the environment of this interpreter.
+"""Install what the build back end asks for, or an optional group of requirements, into the environment of this interpreter.
 
 An incremental build needs a build environment that stays where it is, so pip's own throw-away one is of no use; this
 does what pip would have done for it: the static requirements of pyproject.toml first, then those that the back end adds
 on this machine (CMake and Ninja, where they are missing or too old).
+
+With the name of an extra of pyproject.toml, such as docs, its requirements are installed and nothing is built.
 """
 
 import importlib
@@ -25,7 +27,12 @@ def install(requirements: list[str]) -> None:
 
 
 def main() -> None:
-    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    if extras := sys.argv[1:]:
+        for extra in extras:
+            install(pyproject["project"]["optional-dependencies"][extra])
+        return
+    build = pyproject["build-system"]
     install(build["requires"])
     importlib.invalidate_caches()
     backend = importlib.import_module(build["build-backend"])
