@@ -11,6 +11,7 @@ import funcnn as fn
 from funcnn import random
 
 from .numpy_interpreter import elements, slices
+from .numpy_matrices import packed
 from .numpy_values import INEXACT, storage
 from .recipe import Body, Const, Input, Recipe, Step
 
@@ -87,6 +88,26 @@ def vmap(*args: Any, body: Body, mapped: int) -> list[Any]:
     return list(fn.vmap(lambda *a: tuple(run_body(body, list(a))), in_axes=axes)(*args))
 
 
+def linalg(x: Any, *others: Any, name: str) -> Any:
+    x = fn.where(fn.isnan(x), 0.0, fn.tanh(x))
+    if name in ("cholesky", "eigvalsh"):
+        x = (x + fn.swapaxes(x, -1, -2)) / 2
+    a = x + 2 * x.shape[-1] * fn.eye(x.shape[-1])
+    if name == "slogdet":
+        return fn.linalg.slogdet(a).logabsdet
+    return getattr(fn.linalg, name)(a, *(fn.where(fn.isfinite(b), b, 0.0) for b in others))
+
+
+def quantized_matmul(x: Any, seed: int, rows: int, mode: str, bits: int, transpose: bool) -> Any:
+    length = x.shape[-1]
+    shape = (rows, length) if transpose else (length, rows)
+    words, scales, *biases = map(fn.array, packed(seed, *shape, mode, bits))
+    if mode == "affine":
+        scales, biases = scales.astype(x.dtype), [biases[0].astype(x.dtype)]
+    form = {"mode": mode, "bits": bits, "group_size": 32, "transpose": transpose}
+    return fn.quantized_matmul(x, words, scales, *biases, **form)
+
+
 OPS: dict[str, Callable[..., Any]] = {
     "where": fn.where,
     "astype": lambda x, dtype: x.astype(dtype_of(dtype)),
@@ -104,6 +125,8 @@ OPS: dict[str, Callable[..., Any]] = {
     "logcumsumexp": lambda x, axis, reverse, inclusive: fn.logcumsumexp(x, axis, reverse=reverse, inclusive=inclusive),
     "einsum": lambda a, b, spec: fn.einsum(spec, a, b),
     "attention": attention,
+    "linalg": linalg,
+    "quantized_matmul": quantized_matmul,
     "fourier": lambda x, name, axis: getattr(fn.fft, name)(x, axis=axis),
     "searchsorted": lambda s, v, side: fn.searchsorted(s, v, side=side),
     "at_index": lambda x, i, v, mode, axis: at(x, (slice(None),) * axis + (i,), mode, v),

@@ -10,6 +10,7 @@ import numpy as np
 from .builder import Builder, Rejected, is_float
 from .loops import call, cond, mapped, scan, while_loop
 from .motifs_elementwise import any_binary, any_unary, cast, constant, masked, partner, round_trip, where
+from .motifs_matrices import linalg, quantized
 from .motifs_places import (
     broadcast,
     concatenate,
@@ -344,6 +345,7 @@ SMOOTH: tuple[Callable[[Builder], int], ...] = (
     softmax, normalise, back_to_elements, chain, scan, scan, cond, call, call, mapped,
 )  # fmt: skip
 ALL: tuple[Callable[[Builder], int], ...] = (
-    *SMOOTH, any_binary, cast, cast, round_trip, argreduce, searchsorted, draw, source, optimiser, complex_numbers, fourier, stop,
+    *SMOOTH, any_binary, cast, cast, round_trip, argreduce, searchsorted, draw, source, optimiser, complex_numbers, fourier, stop, linalg,
+    quantized,
     while_loop, scan, scatter, reduce, chain,
 )  # fmt: skip

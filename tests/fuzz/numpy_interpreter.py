@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import numpy_elementwise as el
+from . import numpy_matrices as matrices
 from . import numpy_reduce as red
 from .numpy_values import (
     HALVES,
@@ -418,6 +419,8 @@ OPS: dict[str, Op] = {
     "gather_mm": red.gather_mm,
     "hadamard_transform": red.hadamard_transform,
     "fourier": red.fourier,
+    "linalg": lambda *args, name: matrices.linalg(name, *args),
+    "quantized_matmul": matrices.quantized_matmul,
     "take": take,
     "take_along_axis": take_along,
     "at_index": lambda x, i, v, mode, axis: put(x, i, mode, v, axis),
