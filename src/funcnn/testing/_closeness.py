@@ -176,7 +176,7 @@ def _distance(x: Any, y: Any, rtol: float, atol: float) -> str | None:
     # A difference that is no number is the worst.
     size = np.where(good, -1.0, np.where(error != error, np.inf, error).astype(np.float64))
     worst = np.unravel_index(int(np.argmax(size)), size.shape)
-    pair = f"{ours[worst].item()} should be {theirs[worst].item()}"
+    pair = f"{ours.tolist() if ours.ndim == 0 else ours[worst].item()} should be {theirs.tolist() if ours.ndim == 0 else theirs[worst].item()}"
     if ours.ndim == 0:
         return f"{pair}; the error is {_short(error[worst])}"
     where = [int(i) for i in worst]
