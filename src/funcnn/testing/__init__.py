@@ -12,6 +12,7 @@ from ._batching import check_vmap
 from ._closeness import assert_trees_close, assert_trees_equal
 from ._derivatives import check_grads
 from ._laws import check_tree_laws
+from ._models import layers, optimizers, params_for
 from ._trees import keys, treedefs, trees, trees_like
 
 __all__ = [
@@ -23,7 +24,10 @@ __all__ = [
     "check_vmap",
     "dtypes",
     "keys",
+    "layers",
     "mutually_broadcastable_shapes",
+    "optimizers",
+    "params_for",
     "shapes",
     "treedefs",
     "trees",
