@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import attrs
@@ -29,11 +28,6 @@ def _gain_and_bias(dims: int) -> frozendict[str, fn.array]:
 
 def _scaled(params: Params, y: fn.array, affine: bool, dtype: fn.Dtype) -> fn.array:
     return (y * params["weight"] + params["bias"] if affine else y).astype(dtype)
-
-
-def _normalised(x: fn.array, axis: int | tuple[int, ...], eps: float) -> fn.array:
-    x = x - fn.mean(x, axis=axis, keepdims=True)
-    return x * fn.rsqrt(fn.mean(fn.square(x), axis=axis, keepdims=True) + eps)
 
 
 class GroupNorm(Layer):
@@ -80,14 +74,18 @@ class GroupNorm(Layer):
         if x.ndim < 2 or x.shape[-1] != self.dims:
             raise ValueError(f"expected (N, ..., {self.dims}), got {x.shape}")
         y, dtype = _computed(x)
-        size, places = self.dims // self.num_groups, math.prod(x.shape[1:-1])
-        if self.pytorch_compatible:
-            y = fn.reshape(y, (x.shape[0], places, self.num_groups, size))
-            y = _normalised(y, (1, 3), self.eps)
-        else:
-            y = fn.reshape(y, (x.shape[0], places * size, self.num_groups))
-            y = _normalised(y, 1, self.eps)
-        return _scaled(params, fn.reshape(y, x.shape), self.affine, dtype)
+        axes = tuple(range(1, x.ndim - 1))
+        # Features first, with the channels as they lie, then the few numbers of each group.
+        y = y - self._of_group(fn.mean(y, axis=axes, keepdims=True))
+        y = y * fn.rsqrt(self._of_group(fn.mean(fn.square(y), axis=axes, keepdims=True)) + self.eps)
+        return _scaled(params, y, self.affine, dtype)
+
+    def _of_group(self, means: fn.array) -> fn.array:
+        """The mean of its group for every feature."""
+        groups, size = self.num_groups, self.dims // self.num_groups
+        parts, axis = ((groups, size), -1) if self.pytorch_compatible else ((size, groups), -2)
+        split = fn.reshape(means, (*means.shape[:-1], *parts))
+        return fn.reshape(fn.broadcast_to(fn.mean(split, axis=axis, keepdims=True), split.shape), means.shape)
 
 
 class InstanceNorm(Layer):
@@ -129,4 +127,7 @@ class InstanceNorm(Layer):
         if x.ndim < 3 or x.shape[-1] != self.dims:
             raise ValueError(f"expected (N, ..., {self.dims}) with at least 3 axes, got {x.shape}")
         y, dtype = _computed(x)
-        return _scaled(params, _normalised(y, tuple(range(1, x.ndim - 1)), self.eps), self.affine, dtype)
+        axes = tuple(range(1, x.ndim - 1))
+        y = y - fn.mean(y, axis=axes, keepdims=True)
+        y = y * fn.rsqrt(fn.mean(fn.square(y), axis=axes, keepdims=True) + self.eps)
+        return _scaled(params, y, self.affine, dtype)

@@ -64,7 +64,9 @@ def _taps(size: int, count: int, scale: float, mode: str, align_corners: bool, a
     return tuple((np.clip(place, 0, max(size - 1, 0)).astype(np.int32), w) for place, w in taps if w.any() or not count)
 
 
+@functools.lru_cache(maxsize=64)
 def _nearest(size: int, count: int) -> npt.NDArray[np.int32]:
+    """Which element of the input each of the result is."""
     steps = np.arange(count, dtype=np.int64)
     if count <= size:
         return (steps * size // count).astype(np.int32)
@@ -74,17 +76,6 @@ def _nearest(size: int, count: int) -> npt.NDArray[np.int32]:
     up = (2 * rest > denominator) | ((2 * rest == denominator) & (low % 2 == 1))
     rounded: npt.NDArray[np.int64] = low + up
     return rounded.astype(np.int32)
-
-
-def _repeated(x: fn.array, scales: Sequence[float]) -> fn.array:
-    """Every element repeated along spatial axes, by whole numbers."""
-    once, wide, shape = [x.shape[0]], [x.shape[0]], [x.shape[0]]
-    for size, scale in zip(x.shape[1:-1], scales, strict=True):
-        once += [size, 1]
-        wide += [size, int(scale)]
-        shape.append(size * int(scale))
-    y = fn.broadcast_to(fn.reshape(x, (*once, x.shape[-1])), (*wide, x.shape[-1]))
-    return fn.reshape(y, (*shape, x.shape[-1]))
 
 
 def _along(axis: int, ndim: int, values: Any, dtype: fn.Dtype) -> fn.array:
@@ -178,7 +169,9 @@ class Upsample(Layer):
             raise ValueError(f"expected (N, spatial..., C) with {wanted} spatial axes, got {x.shape}")
         counts = [self._count(size, scale) for size, scale in zip(x.shape[1:-1], scales, strict=True)]
         if self.mode == "nearest":
-            return self._nearest(x, scales, counts)
+            for axis, (count, scale) in enumerate(zip(counts, scales, strict=True), 1):
+                x = x if scale == 1 else fn.take(x, fn.array(_nearest(x.shape[axis], count)), axis=axis)
+            return x
         dtype = x.dtype if fn.isdtype(x.dtype, ("real floating", "complex floating")) else fn.float32
         y = x.astype(fn.promote_types(dtype, fn.float32))
         for axis, (size, count, scale) in enumerate(zip(x.shape[1:-1], counts, scales, strict=True), 1):
@@ -195,11 +188,3 @@ class Upsample(Layer):
         if count > np.iinfo(np.int32).max:
             raise ValueError(f"an axis of size {size} scaled by {scale} would have more than 2**31 - 1 elements")
         return count
-
-    @staticmethod
-    def _nearest(x: fn.array, scales: Sequence[float], counts: Sequence[int]) -> fn.array:
-        whole = [scale if scale == int(scale) else 1 for scale in scales]
-        for axis, (scale, count) in enumerate(zip(scales, counts, strict=True), 1):
-            if scale != int(scale):
-                x = fn.take(x, fn.array(_nearest(x.shape[axis], count)), axis=axis)
-        return _repeated(x, whole) if any(scale != 1 for scale in whole) else x
