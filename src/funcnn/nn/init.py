@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import funcnn as fn
-from funcnn import random
+from funcnn import _hints, random
 from funcnn._arguments import integers
 from funcnn._hyper import checked
 
@@ -330,3 +330,9 @@ def orthogonal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gai
     # The signs of a QR decomposition are arbitrary; these make the distribution uniform.
     q = q * fn.where(fn.diagonal(r) < 0, -1.0, 1.0)
     return fn.reshape((q if rows >= columns else q.T) * gain, shape).astype(dtype)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise _hints.missing(__name__, name)
