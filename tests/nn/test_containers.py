@@ -62,6 +62,15 @@ def test_bilinear_is_one_product_for_each_output():
     assert call(nn.Bilinear(0, 4, 2), fn.ones((5, 0)), fn.ones((5, 4))).shape == (5, 2)
 
 
+def test_integers_beyond_the_table():
+    layer = nn.Embedding(5, 3)
+    params = layer.init(KEY)
+    x = fn.array([4, -1, 5, -6])
+    assert layer(params, x).tolist() == [params["weight"].tolist()[4]] * 2 + [[0.0] * 3] * 2
+    grads = fn.grad(lambda p: fn.sum(layer(p, x)))(params)
+    assert grads["weight"].tolist() == [[0.0] * 3] * 4 + [[2.0] * 3]
+
+
 class Tokens(nn.Layer):
     """The same table in and out."""
 

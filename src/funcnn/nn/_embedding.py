@@ -17,6 +17,9 @@ from ._layer import Layer, Params, _with_context, as_input
 class Embedding(Layer):
     """Replace integers by rows of a table: ``weight[x]``.
 
+    An input of any shape ``(...)`` gives ``(..., dims)`` in the dtype of the table. Negative integers count from the end of the
+    table; those out of its range give rows of zeros and have no gradient.
+
     The parameter ``weight`` of shape ``(num_embeddings, dims)`` is drawn from a normal distribution of variance
     ``1 / dims``.
 
