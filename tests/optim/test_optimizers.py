@@ -174,6 +174,29 @@ def test_ensembles(spec):
 
 
 @every
+def test_steps_inside_scan(spec):
+    """State and parameters are a carry: they keep structure, shapes and dtypes."""
+    grads = [draw(seed) for seed in range(1, 5)]
+    step = stepper(spec.optimizer)
+    (got, _), _ = fn.scan(
+        lambda carry, g: (step(*carry, g), None), (draw(0), spec.optimizer.init(draw(0))), tree.stack(grads)
+    )
+    compare(flat(got), flat(run(spec.optimizer, draw(0), grads)[0]), 2e-5)
+
+
+@every
+def test_derivatives_through_a_step(spec):
+    """By the parameters, through gradient, first state and step: finite."""
+
+    def after(params):
+        grads = fn.grad(lambda p: sum(fn.sum(fn.square(x)) for x in tree.leaves(p)))(params)
+        delta, _ = spec.optimizer.update(grads, spec.optimizer.init(params), params)
+        return sum(fn.sum(x) for x in tree.leaves(optim.apply_updates(params, delta)))
+
+    assert all(np.isfinite(x).all() for x in flat(fn.grad(after)(draw(0))).values())
+
+
+@every
 def test_purity(spec):
     """No call changes its arguments, plain dicts among them, and equal arguments give equal results."""
     plain = {"a": [draw(0)["scale"], fn.ones((2, 2))], "b": {"c": fn.ones(3)}}
