@@ -205,6 +205,10 @@ def test_refusals():
         layer(params, x, x, x, None, (x, x))
     with pytest.raises(ValueError, match=r"cache: keys of shape \(3, 2, 8, 4\) are followed by \(3, 2, 5, 4\), got"):
         layer(params, x, x, x, None, layer.init_cache(3, 8))
+    with pytest.raises(ValueError, match="dtype must be one of real floating-point numbers, got int32"):
+        layer.init_cache(3, 8, fn.int32)
+    with pytest.raises(ValueError, match="sizes must not be negative"):
+        layer.init_cache(3, -1)
     model = nn.TransformerEncoder(2, 8, 2)
     with pytest.raises(ValueError, match="expected a cache for each of 2 layers, got 1"):
         model(model.init(random.key(0)), x, None, model.init_cache(2, 8)[:1])

@@ -130,6 +130,20 @@ def test_formats_are_checked_where_they_are_given():
         nn.QuantizedLinear.from_linear(nn.Linear(64, 5), nn.Linear(64, 4).init(random.key(0)))
 
 
+def test_codes_of_another_format_are_refused():
+    linear, table = nn.QuantizedLinear(64, 3, True, 32, 8), nn.QuantizedEmbedding(5, 64, 32, 8)
+    params, rows = linear.init(random.key(0)), table.init(random.key(0))
+    for layer in (nn.QuantizedLinear(64, 3), nn.QuantizedLinear(128, 3), nn.QuantizedLinear(64, 2, True, 32, 8)):
+        with pytest.raises(
+            ValueError, match=r"in QuantizedLinear: expected weight of uint32 and shape .* got uint32 of"
+        ):
+            layer(params, fn.ones(layer.input_dims))
+    with pytest.raises(ValueError, match=r"shape \(5, 8\), 64 codes of 4 bits in a row, got uint32 of shape \(5, 16\)"):
+        nn.QuantizedEmbedding(5, 64)(rows, fn.array([1]))
+    with pytest.raises(ValueError, match="in QQLinear: expected weight of uint32"):
+        nn.QQLinear(32, 3, quantized=True)(nn.QQLinear(32, 3).init(random.key(0)), fn.ones(32))
+
+
 # ---- whole models
 
 

@@ -49,6 +49,12 @@ class KVCache(NamedTuple):
         sizes = {"batch": batch, "heads": heads, "places": places, "dims": dims}
         batch, heads, places, dims = (integer(size, f"KVCache.empty: {name}") for name, size in sizes.items())
         value_dims = dims if value_dims is None else integer(value_dims, "KVCache.empty: value_dims")
+        if min(batch, heads, places, dims, value_dims) < 0:
+            raise ValueError(
+                f"KVCache.empty: sizes must not be negative, got {(batch, heads, places, dims, value_dims)}"
+            )
+        if not fn.isdtype(dtype, "real floating"):
+            raise ValueError(f"KVCache.empty: dtype must be one of real floating-point numbers, got {dtype}")
         shape = (batch, heads, places)
         return KVCache(fn.zeros((*shape, dims), dtype), fn.zeros((*shape, value_dims), dtype), fn.array(0, fn.int32))
 

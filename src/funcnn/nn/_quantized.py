@@ -44,8 +44,16 @@ def _packed(layer: Any, weight: fn.array) -> dict[str, fn.array]:
     return dict(zip(_NAMES, fn.quantize(weight, **_format(layer)), strict=False))
 
 
-def _parts(params: Params) -> tuple[fn.array, fn.array, fn.array | None]:
-    return params["weight"], params["scales"], params.get("biases")
+def _parts(layer: Any, params: Params, rows: int, columns: int) -> tuple[fn.array, fn.array, fn.array | None]:
+    """Codes, scales and biases, checked: codes of another format would stand for a matrix of another shape."""
+    weight = params["weight"]
+    shape = (rows, columns * layer.bits // 32)
+    if weight.dtype != fn.uint32 or weight.shape != shape:
+        raise ValueError(
+            f"expected weight of uint32 and shape {shape}, {columns} codes of {layer.bits} bits in a row, got "
+            f"{weight.dtype} of shape {weight.shape}"
+        )
+    return weight, params["scales"], params.get("biases")
 
 
 def _weight(params: Any, shape: tuple[int, int]) -> fn.array:
@@ -143,8 +151,11 @@ class QuantizedLinear(Layer):
         return frozendict({**params, "bias": fn.zeros((self.output_dims,))} if self.bias else params)
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
-        y = _like(fn.quantized_matmul(_rows(x, self.input_dims), *_parts(params), **_format(self)), x)
+        y = _like(fn.quantized_matmul(_rows(x, self.input_dims), *self._matrix(params), **_format(self)), x)
         return y + params["bias"] if self.bias else y
+
+    def _matrix(self, params: Params) -> tuple[fn.array, fn.array, fn.array | None]:
+        return _parts(self, params, self.output_dims, self.input_dims)
 
 
 class QuantizedEmbedding(Layer):
@@ -217,7 +228,7 @@ class QuantizedEmbedding(Layer):
         if not fn.isdtype(x.dtype, "integral"):
             raise TypeError(f"expected integers, got {x.dtype}")
         chosen = x if x.ndim else x[None]
-        weight, scales, biases = _parts(params)
+        weight, scales, biases = self._table(params)
         weight, scales = fn.take(weight, chosen, axis=0), fn.take(scales, chosen, axis=0)
         biases = None if biases is None else fn.take(biases, chosen, axis=0)
         y: fn.array = fn.dequantize(weight, scales, biases, **{**_format(self), "dtype": self.dtype})
@@ -225,7 +236,10 @@ class QuantizedEmbedding(Layer):
 
     def as_linear(self, params: Params, x: fn.array) -> fn.array:
         """Multiply by the table, ``x @ weight.T``: scores for every row, as for tied output projections."""
-        return _like(fn.quantized_matmul(_rows(x, self.dims), *_parts(params), **_format(self)), x)
+        return _like(fn.quantized_matmul(_rows(x, self.dims), *self._table(params), **_format(self)), x)
+
+    def _table(self, params: Params) -> tuple[fn.array, fn.array, fn.array | None]:
+        return _parts(self, params, self.num_embeddings, self.dims)
 
 
 class QQLinear(Layer):
@@ -321,5 +335,9 @@ class QQLinear(Layer):
         return frozendict(_packed(self, params["weight"])) if self.quantized else params
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
-        weight, scales = params["weight"], params["scales"] if self.quantized else None
+        scales = None
+        if self.quantized:
+            weight, scales, _ = _parts(self, params, self.output_dims, self.input_dims)
+        else:
+            weight = _weight(params, (self.output_dims, self.input_dims))
         return _like(fn.qqmm(_rows(x, self.input_dims), weight, scales, **_format(self)), x)
