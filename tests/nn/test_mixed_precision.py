@@ -527,3 +527,26 @@ def test_training_in_float16_fails_without_a_loss_scale_and_works_with_one():
     # A scale that is too high for good lets no step through, and the weights stay whole.
     stuck, _, skipped = regression("float16", nn.StaticLossScale(2.0**60), steps=5)
     assert skipped == 5 and len(set(stuck)) == 1
+
+
+def test_repeated_layers_keep_the_dtype_of_what_they_pass_on():
+    class Block(nn.Layer):
+        body: nn.Layer = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+        norm: nn.Layer = nn.LayerNorm(4)
+
+        def __call__(self, params, x):
+            return self.norm(params["norm"], x + self.body(params["body"], x))
+
+    for overrides in ({}, {nn.LayerNorm: "float32"}):
+        mixed = nn.mixed_precision(nn.scan_layers(Block(), 3), output_dtype=None, overrides=overrides)
+        plain = nn.mixed_precision(nn.Sequential(Block(), Block(), Block()), output_dtype=None, overrides=overrides)
+        params = mixed.init(KEY)
+        for dtype in (fn.float32, fn.bfloat16):
+            x = random.normal(random.key(1), (2, 4)).astype(dtype)
+            y = fn.compile(mixed)(params, x)
+            assert y.dtype == dtype
+            np.testing.assert_allclose(
+                y.astype(fn.float32), plain({"layers": tree.unstack(params)}, x).astype(fn.float32), atol=0.03
+            )
+            grads = fn.grad(lambda params: fn.sum(mixed(params, x).astype(fn.float32)))(params)  # noqa: B023
+            assert dtypes(grads) == {"float32"}

@@ -14,6 +14,7 @@ from funcnn.tree import frozendict
 
 from ._keys import fold_items
 from ._layer import Layer, Params, as_input
+from ._precision import as_given
 
 
 def _a_layer(wrapper: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -134,10 +135,10 @@ class Scanned(_Stacked):
                 view, x, *(a if axis is None else next(rest) for a, axis in zip(args, axes, strict=True)), **kwargs
             )
             if not self.has_aux:
-                return y, None
+                return as_given(view, x, y), None
             if not isinstance(y, (tuple, list)) or len(y) != 2:
                 raise TypeError(f"scan_layers: with has_aux the layer must return (x, aux), got {type(y).__name__}")
-            return y[0], y[1]
+            return as_given(view, x, y[0]), y[1]
 
         slices = [a for a, axis in zip(args, axes, strict=True) if axis is not None]
         numbers = isinstance(x, list) and not any(hasattr(leaf, "shape") for leaf in tree.leaves(x))
