@@ -255,6 +255,7 @@ DIFFERS = {
     '`capabilities()["max dimensions"]`': lambda: (
         fn.__array_namespace_info__().capabilities()["max dimensions"] is None
     ),
+    "Masks of length 0": lambda: raises(IndexError, lambda: fn.ones(1)[fn.zeros(0, dtype=fn.bool_)]),
     "Promotion": lambda: (
         fn.promote_types(fn.uint64, fn.int8) == fn.float32 and (fn.array([1]) + fn.array([1.0])).dtype == fn.float32
     ),
