@@ -38,7 +38,7 @@ def _funcnn():
     from funcnn import optim
 
     params, grads = ({f"p{i}": fn.array(leaf) for i, leaf in enumerate(tree)} for tree in data())
-    opt = optim.adamw(RATE, weight_decay=DECAY, bias_correction=True)
+    opt = optim.adamw(RATE, weight_decay=DECAY)
     state = opt.init(params)
 
     @fn.compile(donate=("params", "state"))

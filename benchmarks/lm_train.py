@@ -30,7 +30,7 @@ def _funcnn():
 
     params = lm.convert(lm.parameters(), fn.array)
     data = fn.array(lm.batch(SEQUENCES))
-    opt = optim.adamw(RATE, weight_decay=DECAY, bias_correction=True)
+    opt = optim.adamw(RATE, weight_decay=DECAY)
 
     def attend(i, q, k, v):
         return fn.fast.scaled_dot_product_attention(q, k, v, scale=lm.HEAD**-0.5, mask="causal")
@@ -48,7 +48,7 @@ def _funcnn_nn():
 
     model, params = lm.funcnn_layers(lm.convert(lm.parameters(), fn.array))
     data = fn.array(lm.batch(SEQUENCES))
-    opt = optim.adamw(RATE, weight_decay=DECAY, bias_correction=True)
+    opt = optim.adamw(RATE, weight_decay=DECAY)
 
     def loss_fn(params, data):
         return nn.losses.cross_entropy(model(params, data[:, :-1]), data[:, 1:]).mean()

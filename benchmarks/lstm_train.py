@@ -43,7 +43,7 @@ def _funcnn():
     params, x, y = data()
     params = {name: fn.array(value) for name, value in params.items()}
     x, y = fn.array(x), fn.array(y)
-    opt = optim.adam(RATE, bias_correction=True)
+    opt = optim.adam(RATE)
 
     def loss_fn(params, x, y):
         def step(carry, gates):
@@ -76,7 +76,7 @@ def _funcnn_nn():
     given = {name: fn.array(value) for name, value in given.items()}
     params = {"head": {"weight": given.pop("head")}, "lstm": given}
     x, y = fn.array(x), fn.array(y)
-    model, opt = Model(), optim.adam(RATE, bias_correction=True)
+    model, opt = Model(), optim.adam(RATE)
 
     def loss_fn(params, x, y):
         return nn.losses.cross_entropy(model(params, x), y).mean()

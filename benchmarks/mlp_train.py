@@ -40,7 +40,7 @@ def _funcnn():
         params += [{"weight": fn.array(weight), "bias": fn.zeros(weight.shape[0])}, {}]
     model = nn.Sequential(*layers[:-1])
     params = {"layers": tuple(params[:-1])}
-    opt = optim.adam(RATE, bias_correction=True)
+    opt = optim.adam(RATE)
 
     def loss_fn(params, x, y):
         return nn.losses.cross_entropy(model(params, x), y).mean()

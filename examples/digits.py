@@ -62,9 +62,7 @@ def batches(rng, x, y, size):
 def train(x, y, epochs, batch_size, seed):
     steps = epochs * (len(x) // batch_size)
     rate = optim.schedules.warmup_cosine(3e-3, warmup_steps=steps // 20, steps=steps)
-    opt = optim.chain(
-        optim.clip_by_global_norm(1.0), optim.adamw(rate, weight_decay=1e-2, bias_correction=True, mask="**.weight")
-    )
+    opt = optim.chain(optim.clip_by_global_norm(1.0), optim.adamw(rate, weight_decay=1e-2, mask="**.weight"))
     step = make_step(opt)
     init_key, dropout_key = random.split(random.key(seed))
     params = model.init(init_key)

@@ -232,7 +232,7 @@ def test_interchange_copies_what_the_host_cannot_see():
 
 def test_training_gives_the_same_on_both():
     model = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3))
-    opt = optim.adamw(1e-2, bias_correction=True)
+    opt = optim.adamw(1e-2)
     params = model.init(random.key(0))
     x, y = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32), np.arange(16) % 3
 

@@ -230,7 +230,7 @@ def test_what_is_made_from_nothing_is_not_captured(name: str) -> None:
 
 def test_a_training_step_holds_no_arguments() -> None:
     model = nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10))
-    opt = optim.adam(1e-3, bias_correction=True)
+    opt = optim.adam(1e-3)
 
     @fn.compile(donate=("params", "state"))
     def step(params: object, state: object, x: fn.array, y: fn.array) -> tuple[object, object, fn.array]:

@@ -238,7 +238,7 @@ def test_donated_arguments_on_several_threads() -> None:
 
 def test_training_on_several_threads() -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
-    opt = optim.adam(1e-2, bias_correction=True)
+    opt = optim.adam(1e-2)
 
     @fn.compile
     def step(params: object, state: object, x: fn.array, y: fn.array) -> tuple[object, object, fn.array]:

@@ -24,7 +24,7 @@ model = nn.Sequential(
 )
 opt = optim.chain(
     optim.clip_by_global_norm(1.0),
-    optim.adamw(optim.schedules.warmup_cosine(1e-2, 10, 60), weight_decay=1e-2, bias_correction=True),
+    optim.adamw(optim.schedules.warmup_cosine(1e-2, 10, 60), weight_decay=1e-2),
 )
 
 

@@ -29,7 +29,7 @@ def adam_directions(p, grads, b1, b2, eps, corrected, root=0.0):
         yield t - 1, m / c1 / (np.sqrt(v / c2 + root) + eps)
 
 
-def adam(p, grads, rate, b1=0.9, b2=0.999, eps=1e-8, decay=0.0, corrected=False):
+def adam(p, grads, rate, b1=0.9, b2=0.999, eps=1e-8, decay=0.0, corrected=True):
     for t, d in adam_directions(p, grads, b1, b2, eps, corrected):
         p = p - at(rate, t) * (d + decay * p)
     return p
@@ -43,7 +43,7 @@ def lamb(p, grads, rate, b1=0.9, b2=0.999, eps=1e-6, decay=0.0, corrected=True):
     return p
 
 
-def adamax(p, grads, rate, b1=0.9, b2=0.999, eps=1e-8, corrected=False):
+def adamax(p, grads, rate, b1=0.9, b2=0.999, eps=1e-8, corrected=True):
     m, v = np.zeros_like(p), np.zeros(p.shape)
     for t, g in enumerate(grads, 1):
         m = b1 * m + (1 - b1) * g

@@ -40,21 +40,19 @@ PAIRS = {
         lambda: optax.chain(optax.add_decayed_weights(0.01), optax.sgd(0.1, momentum=0.9)),
     ),
     "sgd schedule": (lambda: optim.sgd(schedule()), lambda: optax.sgd(optax_schedule())),
-    "adam": (lambda: optim.adam(0.01, bias_correction=True), lambda: optax.adam(0.01)),
+    "adam": (lambda: optim.adam(0.01), lambda: optax.adam(0.01)),
     "adam options": (
         lambda: optim.adam(0.01, (0.8, 0.95), 1e-3, True, eps_root=1e-4),
         lambda: optax.adam(0.01, b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-4),
     ),
-    "adam schedule": (lambda: optim.adam(schedule(), bias_correction=True), lambda: optax.adam(optax_schedule())),
-    "adamw": (lambda: optim.adamw(0.01, bias_correction=True), lambda: optax.adamw(0.01, weight_decay=0.01)),
+    "adam schedule": (lambda: optim.adam(schedule()), lambda: optax.adam(optax_schedule())),
+    "adamw": (lambda: optim.adamw(0.01), lambda: optax.adamw(0.01, weight_decay=0.01)),
     "adamw mask": (
-        lambda: optim.adamw(0.01, weight_decay=0.1, bias_correction=True, mask="**.weight"),
+        lambda: optim.adamw(0.01, weight_decay=0.1, mask="**.weight"),
         lambda: optax.adamw(0.01, weight_decay=0.1, mask=ONLY_WEIGHTS),
     ),
     "chain": (
-        lambda: optim.chain(
-            optim.clip_by_global_norm(1.0), optim.adamw(schedule(), weight_decay=0.1, bias_correction=True)
-        ),
+        lambda: optim.chain(optim.clip_by_global_norm(1.0), optim.adamw(schedule(), weight_decay=0.1)),
         lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax_schedule(), weight_decay=0.1)),
     ),
     "clip": (

@@ -9,11 +9,9 @@ from funcnn import nn, optim, random, tree
 ALL = [
     optim.sgd(0.1),
     optim.sgd(0.1, momentum=0.9),
-    optim.adam(0.1, bias_correction=True),
-    optim.adamw(0.1, bias_correction=True),
-    optim.chain(
-        optim.clip_by_global_norm(1.0), optim.adam(optim.schedules.cosine_decay(0.1, 200), bias_correction=True)
-    ),
+    optim.adam(0.1),
+    optim.adamw(0.1),
+    optim.chain(optim.clip_by_global_norm(1.0), optim.adam(optim.schedules.cosine_decay(0.1, 200))),
 ]
 
 
@@ -79,6 +77,6 @@ def test_wrong_arguments():
         optim.schedules.join_schedules([optim.schedules.constant(1.0)], [3])
     with pytest.raises(ValueError):
         optim.schedules.cosine_decay(1.0, 0)
-    adam = optim.adam(0.1, bias_correction=True)
+    adam = optim.adam(0.1)
     with pytest.raises(ValueError, match="b"):
         adam.update({"a": fn.ones(1)}, adam.init({"b": fn.ones(1)}))

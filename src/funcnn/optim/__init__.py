@@ -2,7 +2,7 @@
 
 >>> import funcnn as fn
 >>> from funcnn import optim
->>> opt = optim.chain(optim.clip_by_global_norm(1.0), optim.adamw(1e-3, bias_correction=True))
+>>> opt = optim.chain(optim.clip_by_global_norm(1.0), optim.adamw(1e-3))
 >>> params = {"w": fn.array([1.0, 2.0])}
 >>> state = opt.init(params)
 >>> grads = fn.grad(lambda p: fn.sum(p["w"] * p["w"]))(params)

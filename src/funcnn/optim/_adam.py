@@ -90,7 +90,8 @@ class adam(Adam):
 
     With ``mu = b1 * mu + (1 - b1) * grad`` and ``nu = b2 * nu + (1 - b2) * grad**2`` the step is
     ``-learning_rate * mu / (sqrt(nu + eps_root) + eps)``. Both start at zero and are too small in the first steps; the paper,
-    PyTorch and Optax divide them by ``1 - b**count`` to make up for it. Here, as in MLX, `bias_correction` has to ask for that.
+    PyTorch and Optax divide them by ``1 - b**count`` to make up for it, and so does this. ``bias_correction=False`` is the default
+    of MLX, whose first steps are larger.
     Of complex gradients the square is that of the absolute value.
 
     Moments and steps of float16 and bfloat16 parameters are float32. Parameters whose gradients are ``absent`` get no step and
@@ -100,21 +101,21 @@ class adam(Adam):
         learning_rate: A number, or a function from the count of steps (0 in the first) to one.
         betas: The decays of the two moments.
         eps: Added outside the root.
-        bias_correction: Whether to divide the moments by ``1 - b**count``, as the paper does.
+        bias_correction: Whether to divide the moments by ``1 - b**count``, as the paper does. MLX does not unless asked to.
         eps_root: Added inside the root, for derivatives through the optimiser.
 
     Reference: D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", 2015.
 
     >>> import funcnn as fn
     >>> from funcnn import optim
-    >>> opt = optim.adam(0.1, bias_correction=True)
+    >>> opt = optim.adam(0.1)
     >>> params = {"w": fn.array([1.0])}
     >>> delta, state = opt.update({"w": fn.array([2.0])}, opt.init(params))
     >>> round(delta["w"].item(), 4), state["count"].item()
     (-0.1, 1)
     """
 
-    bias_correction: bool = attrs.field(default=False, validator=flag)
+    bias_correction: bool = attrs.field(default=True, validator=flag)
     eps_root: float = attrs.field(default=0.0, validator=number(0.0), kw_only=True)
 
     def update(self, grads: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -132,7 +133,7 @@ class adamw(Adam):
         betas: The decays of the two moments.
         eps: Added outside the root.
         weight_decay: The factor of the parameters.
-        bias_correction: Whether to divide the moments by ``1 - b**count``, as the paper does, and MLX only if asked to.
+        bias_correction: Whether to divide the moments by ``1 - b**count``, as the paper does. MLX does not unless asked to.
         eps_root: Added inside the root.
         mask: Which parameters decay, as in ``add_decayed_weights``. All by default.
 
@@ -143,7 +144,7 @@ class adamw(Adam):
 
     >>> import funcnn as fn
     >>> from funcnn import optim
-    >>> opt = optim.adamw(0.1, weight_decay=0.5, bias_correction=True)
+    >>> opt = optim.adamw(0.1, weight_decay=0.5)
     >>> params = {"w": fn.array([1.0])}
     >>> delta, _ = opt.update({"w": fn.array([2.0])}, opt.init(params), params)
     >>> round(delta["w"].item(), 4)
@@ -151,7 +152,7 @@ class adamw(Adam):
     """
 
     weight_decay: float = attrs.field(default=0.01, validator=number())
-    bias_correction: bool = attrs.field(default=False, validator=flag)
+    bias_correction: bool = attrs.field(default=True, validator=flag)
     eps_root: float = attrs.field(default=0.0, validator=number(0.0), kw_only=True)
     mask: Any = attrs.field(default=None, converter=hashable, kw_only=True)
 

@@ -175,8 +175,8 @@ class adadelta:
 class adamax:
     """Adam with the largest gradient of the past, slowly forgotten, in the place of the root of the second moment.
 
-    ``mu = b1 * mu + (1 - b1) * grad``; ``nu = max(b2 * nu, |grad|)``; the step is ``-learning_rate * mu / (nu + eps)``. In the
-    paper `mu` is divided by ``1 - b1**count``; here, as in MLX, `bias_correction` has to ask for that. Moments and steps of
+    ``mu = b1 * mu + (1 - b1) * grad``; ``nu = max(b2 * nu, |grad|)``; the step is ``-learning_rate * mu / (nu + eps)``. `mu`
+    starts at zero and is divided by ``1 - b1**count`` to make up for it, as in the paper; MLX does not. Moments and steps of
     float16 and bfloat16 parameters are float32.
 
     Args:
@@ -189,7 +189,7 @@ class adamax:
 
     >>> import funcnn as fn
     >>> from funcnn import optim
-    >>> opt = optim.adamax(0.1, bias_correction=True)
+    >>> opt = optim.adamax(0.1)
     >>> params = {"w": fn.array([1.0])}
     >>> delta, state = opt.update({"w": fn.array([2.0])}, opt.init(params))
     >>> round(delta["w"].item(), 4), state["nu"]["w"].tolist()
@@ -199,7 +199,7 @@ class adamax:
     learning_rate: ScalarOrSchedule = attrs.field(validator=rate)
     betas: tuple[float, float] = attrs.field(default=(0.9, 0.999), converter=plain_pair, validator=pair(1.0))
     eps: float = attrs.field(default=1e-8, validator=number(0.0))
-    bias_correction: bool = attrs.field(default=False, validator=flag, kw_only=True)
+    bias_correction: bool = attrs.field(default=True, validator=flag, kw_only=True)
 
     def init(self, params: Any) -> dict[str, Any]:
         """Make the state: ``count`` of steps, averages ``mu`` and maxima ``nu``."""
