@@ -342,7 +342,7 @@ def test_static_data_that_cannot_be_compared():
     def make():
         return tree.structure({"a": Block(1, 2, np.arange(3))})
 
-    message = r"the static data of <class 'strategies.Block'> .* must be hashable and comparable: "
+    message = r"the static data of <class 'funcnn.testing._nodes.Block'> .* must be hashable and comparable: "
     with pytest.raises(TypeError, match=message + "The truth value"):
         assert make() != make()
     with pytest.raises(TypeError, match=message + "unhashable type: 'numpy.ndarray'"):

@@ -111,6 +111,8 @@ def test_apply_is_deterministic_and_inference_is_the_function(spec):
     if spec.needs_key:
         with pytest.raises(ValueError, match=r"key=random.key"):
             trained(spec, params, args, keywords, None)
+    else:
+        assert bits(trained(spec, params, args, keywords, None)) == bits((first, updates))
 
 
 @each([spec for spec in SPECS if spec.oracle])

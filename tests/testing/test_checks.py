@@ -47,6 +47,25 @@ def test_wrong_derivatives_are_found():
         testing.check_grads(wrong_second, (x,), order=2)
 
 
+def test_errors_beside_inputs_of_more_weight():
+    x, y = fn.array([0.5, 1.0]), fn.array([2.0, 3.0])
+    testing.check_grads(lambda x, y: 1e6 * fn.sin(x) + 0.1 * fn.cos(y), (x, y), order=1)
+    for modes in ("fwd", "rev"):
+        with pytest.raises(AssertionError, match="mode"):
+            testing.check_grads(lambda x, y: 1e6 * fn.sin(x) + wrong(y), (x, y), order=1, modes=modes)
+
+
+def test_check_vmap_compares_integers_exactly():
+    def last(x):
+        try:
+            return x + (0 if x.item() < 0 else 1)
+        except fn.TracedValueError:
+            return x
+
+    with pytest.raises(AssertionError, match="vmap differs from a loop in the output: 2 of 2 elements"):
+        testing.check_vmap(last, (fn.array([10**7, 10**8]),))
+
+
 def test_check_vmap():
     testing.check_vmap(
         lambda p, x: {"y": p["w"] @ x, "z": x}, ({"w": fn.ones((2, 3))}, fn.ones((3, 4))), in_axes=(None, 1)

@@ -80,7 +80,8 @@ def check_grads(
         modes: ``"fwd"``, ``"rev"`` or both, in any combination for higher orders.
         argnums: By which arguments to differentiate, by position; the others are held constant as they are. All by default.
         eps: The step.
-        rtol, atol: Tolerances, relative to the largest element and absolute.
+        rtol, atol: Tolerances, absolute and relative to the largest element (to 1 if all are smaller). Inputs that change
+            the outputs a thousand times less than others are checked once more by themselves.
         seed: Of the random directions.
 
     Raises:
@@ -195,6 +196,7 @@ def _check(
                 return not abs(got - wanted) <= rtol * size
 
             raise AssertionError(f"{above}reverse mode: <w J, v> is {got}, but <w, J v> is {wanted}" + rounding(wrong))
+    _check_small(f, x, v, modes, rng, above, tolerances)
     if order > 1:
         if "fwd" in modes:
             _check(
@@ -216,3 +218,45 @@ def _check(
                 f"{above}reverse mode, then ",
                 tolerances,
             )
+
+
+# Beside an input that changes the outputs so many times more, errors of another are lost in the tolerance.
+_SMALL = 1e-3
+
+
+def _check_small(
+    f: Callable[..., list[fn.array]],
+    x: list[fn.array],
+    v: list[fn.array],
+    modes: tuple[str, ...],
+    rng: np.random.Generator,
+    above: str,
+    tolerances: dict[str, float],
+) -> None:
+    """Check the derivatives by the inputs whose part is small once more, by themselves."""
+    import numpy as np
+
+    if len(x) < 2:
+        return
+
+    def total(parts: Sequence[fn.array]) -> float:
+        return float(sum(np.sum(np.abs(np.asarray(part))) for part in parts))
+
+    if "rev" in modes:
+        y, pull = fn.vjp(f, *x)
+        cotangents = pull([fn.ones_like(a) for a in y])
+        shares = [total([c * d]) for c, d in zip(cotangents, v, strict=True)]
+    else:
+        shares = [
+            total(fn.jvp(f, tuple(x), tuple(d if i == j else fn.zeros_like(d) for j, d in enumerate(v)))[1])
+            for i in range(len(x))
+        ]
+    small = [i for i, share in enumerate(shares) if share < _SMALL * max(shares)]
+    if not small:
+        return
+
+    def of_small(*inputs: fn.array) -> list[fn.array]:
+        given = dict(zip(small, inputs, strict=True))
+        return f(*(given.get(i, a) for i, a in enumerate(x)))
+
+    _check(of_small, [x[i] for i in small], 1, modes, rng, above, tolerances)
