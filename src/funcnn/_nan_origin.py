@@ -117,9 +117,8 @@ class _Places:
         layer: str | None = None
         while frame is not None and frame.f_code is not _RUN:
             module = frame.f_globals.get("__name__", "")
-            if module == "funcnn.nn._layer" and layer is None and "view" in frame.f_locals:
-                owner = frame.f_locals.get("self", frame.f_locals.get("layer"))
-                view = frame.f_locals["view"]
+            if layer is None and module == "funcnn.nn._layer" and frame.f_code.co_name == "__call__":
+                owner, view = frame.f_locals["self"], frame.f_locals["view"]
                 layer = f"{view.path or 'the root'} ({type(owner).__name__})"
             elif position is None and module != "funcnn" and not module.startswith("funcnn."):
                 position = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
