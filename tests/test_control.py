@@ -361,3 +361,20 @@ class TestEveryRowItsOwnBranch:
             assert run(fn.array(starts, fn.int32)).tolist() == [max(3, n) for n in starts]
         nested = fn.vmap(fn.vmap(f))(fn.array([starts, starts], fn.int32))
         assert nested.tolist() == [[max(3, n) for n in starts]] * 2
+
+
+def test_a_carry_of_nothing():
+    """None is an empty tree."""
+
+    def run(x):
+        return fn.scan(lambda carry, x: (carry, 2 * x), None, x)
+
+    x = fn.array([1.0, 2.0])
+    for f in (run, fn.compile(run), lambda x: fn.scan(lambda c, x: (c, 2 * x), None, x, unroll=2)):
+        carry, doubled = f(x)
+        assert carry is None
+        assert doubled.tolist() == [2.0, 4.0]
+    assert fn.grad(lambda x: run(x)[1].sum())(x).tolist() == [2.0, 2.0]
+    assert fn.vmap(lambda x: run(x)[1])(fn.ones((2, 3))).tolist() == [[2.0] * 3] * 2
+    with pytest.raises(TypeError, match=r"the carry came back as .*, expected .*None.*; return the structure"):
+        fn.scan(lambda carry, x: (x, x), None, x)
