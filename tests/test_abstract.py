@@ -81,3 +81,14 @@ def test_errors():
     fn.eval_shape(leaked.append, fn.zeros(2))
     with pytest.raises(fn.TracedValueError, match="leaked from eval_shape"):
         leaked[0].tolist()
+
+
+def test_effects_are_no_outputs():
+    ran = []
+
+    def f(x):
+        fn.debug.callback(ran.append, x)
+        return x + 1
+
+    assert fn.eval_shape(f, fn.ones(3)) == fn.ShapeDtypeStruct((3,), fn.float32)
+    assert not ran

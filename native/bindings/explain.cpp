@@ -21,18 +21,25 @@ Traced trace_call(nb::handle function, nb::tuple args, nb::dict kwargs, const ch
   });
 }
 
-// `make(shape, dtype)` of each output, in the structure of the result of `function(arrays)`.
-nb::object shapes_of_outputs(nb::handle function, nb::handle shapes, nb::handle dtypes, nb::handle make) {
+// `function(arrays)` of arrays that are not there.
+Traced trace_shapes(nb::handle function, nb::handle shapes, nb::handle dtypes) {
   std::vector<Argument> arguments;
   for (size_t i = 0, n = nb::len(shapes); i < n; ++i)
     arguments.push_back({Aval{shape_of(nb::object(shapes[i]), "eval_shape"), dtype_of(nb::object(dtypes[i]))}});
-  Traced traced = trace_abstract(arguments, "eval_shape", [&](Span placeholders) {
+  return trace_abstract(arguments, "eval_shape", [&](Span placeholders) {
     nb::list arrays;
     for (const Array& x : placeholders) arrays.append(wrap_object(x));
     return nb::object(function(arrays));
   });
+}
+
+// `make(shape, dtype)` of each output, in the structure of the result of `function(arrays)`.
+nb::object shapes_of_outputs(nb::handle function, nb::handle shapes, nb::handle dtypes, nb::handle make) {
+  Traced traced = trace_shapes(function, shapes, dtypes);
   pytree::Leaves made;
-  for (const Array& x : traced.graph.outputs) made.push_back(make(shape_tuple(x.shape()), x.dtype()));
+  // Effects are ordered by an output more.
+  for (const Array& x : Span(traced.graph.outputs).first(traced.outputs.num_leaves()))
+    made.push_back(make(shape_tuple(x.shape()), x.dtype()));
   return pytree::unflatten(traced.outputs, made);
 }
 
@@ -45,7 +52,7 @@ void bind_explain(nb::module_& m) {
         Traced traced = trace_call(function, args, kwargs, "explain");
         std::string listing = list_graph(traced.graph);
         CompiledGraph compiled(std::move(traced.graph));
-        auto [text, bytes] = [&] {
+        auto [text, bytes, effort] = [&] {
           Unlocked unlocked;
           return compiled.describe();
         }();
@@ -61,6 +68,17 @@ void bind_explain(nb::module_& m) {
       nb::sig("def _to_dot(function: object, args: tuple[object, ...], kwargs: dict[str, object]) -> str"));
   m.def("_eval_shape", &shapes_of_outputs,
         nb::sig("def _eval_shape(function: object, shapes: object, dtypes: object, make: object) -> Any"));
+  m.def(
+      "_effort",
+      [](nb::handle function, nb::handle shapes, nb::handle dtypes) {
+        CompiledGraph compiled(std::move(trace_shapes(function, shapes, dtypes).graph));
+        Effort effort = [&] {
+          Unlocked unlocked;
+          return compiled.describe().effort;
+        }();
+        return nb::make_tuple(effort.flops, effort.bytes);
+      },
+      nb::sig("def _effort(function: object, shapes: object, dtypes: object) -> tuple[float, float]"));
 }
 
 }  // namespace funcnn

@@ -176,7 +176,7 @@ size_t CompiledGraph::own_bytes() const { return graph_bytes_ + plans_->bytes();
 PlanSummary CompiledGraph::describe() const {
   auto lock = evaluation_lock();
   Plan plan(capture_graph(graph_, dense_inputs(graph_)), fusion_on());
-  return {plan.describe(), plan.peak_bytes()};
+  return {plan.describe(), plan.peak_bytes(), plan.effort()};
 }
 
 size_t planned_peak_bytes(const Graph& graph) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "plan/backend.h"
 
 namespace funcnn {
 
@@ -13,6 +14,7 @@ namespace funcnn {
 struct PlanSummary {
   std::string text;   // the kernels
   size_t peak_bytes;  // the most it allocates, arguments excluded, results included
+  Effort effort;      // what it moves and does
 };
 
 // A closed graph made ready to run again and again.

@@ -45,8 +45,8 @@ class Carrier(abc.ABC):
         """The tree of arrays that the function reads from the carrier."""
 
     @abc.abstractmethod
-    def entered(self, contents: Any) -> Carrier:
-        """The same carrier with other contents, collecting for itself alone."""
+    def entered(self, contents: Any, rehearsal: bool = False) -> Carrier:
+        """The same carrier with other contents, collecting for itself alone; in a rehearsal, to know what there will be."""
 
     @abc.abstractmethod
     def at_step(self, step: Any) -> Carrier:
@@ -74,6 +74,7 @@ class Lifted:
 
     def __init__(self, fun: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.fun = fun
+        self.rehearsal = False
         self.carriers: dict[int | str, Carrier] = {place: x for place, x in enumerate(args) if isinstance(x, Carrier)}
         self.carriers.update({name: x for name, x in kwargs.items() if isinstance(x, Carrier)})
         self.args = tuple(self.carriers[i].contents() if i in self.carriers else x for i, x in enumerate(args))
@@ -89,7 +90,7 @@ class Lifted:
         def enter(place: int | str, x: Any) -> Any:
             if place not in self.carriers:
                 return x
-            inner.append(self.carriers[place].entered(x))
+            inner.append(self.carriers[place].entered(x, self.rehearsal))
             return inner[-1]
 
         args = tuple(enter(i, x) for i, x in enumerate(args))
@@ -143,7 +144,9 @@ def cond(call: Function, pred: Any, true_fun: Function, false_fun: Function, ope
         return call(pred, true_fun, false_fun, operands)
     sides = [Lifted(fun, operands, {}) for fun in (true_fun, false_fun)]
     for side in sides:
+        side.rehearsal = True
         eval_shape(side, *side.args)  # to know what it reports
+        side.rehearsal = False
     names = [list(dict.fromkeys(mine + other)) for mine, other in zip(sides[0].names, sides[1].names, strict=True)]
 
     def branch(side: Lifted) -> Function:

@@ -88,6 +88,7 @@ from ._quantized import QQLinear, QuantizedEmbedding, QuantizedLinear
 from ._recurrent import GRU, LSTM, RNN, Bidirectional
 from ._replace import replace
 from ._stacking import stack, unstack
+from ._tabulate import tabulate
 from ._tie import Tied, Trainable, tie, trainable
 from ._transformer import (
     Transformer,
@@ -101,6 +102,7 @@ from ._view import View
 from ._wrappers import Checkpointed, Mapped, Scanned, checkpoint, scan_layers, vmap
 
 __all__ = [
+    "tabulate",
     "dora",
     "lora",
     "merge_lora",

@@ -55,7 +55,7 @@ class _Watch:
                 )
         self.found.setdefault(keys, []).append(y)
 
-    def entered(self) -> _Watch:
+    def entered(self, outside: Any, inside: Any, rehearsal: bool) -> _Watch:
         """The same inside a transformation."""
         return _Watch(self.wanted, self.seen, self.active)
 

@@ -17,13 +17,12 @@ _DICTS = (dict, frozendict, collections.OrderedDict, collections.defaultdict)
 Keys = tuple[Any, ...]
 
 
+_CONTAINERS = frozenset({*_DICTS, tuple, list})
+
+
 def _holds_parameters(value: Any) -> bool:
     """Whether a value is a container whose items are parameters; subclasses of these are leaves of a tree."""
-    return (
-        type(value) in _DICTS
-        or type(value) in (tuple, list)
-        or (isinstance(value, tuple) and hasattr(value, "_fields"))
-    )
+    return type(value) in _CONTAINERS or (isinstance(value, tuple) and hasattr(value, "_fields"))
 
 
 class Context:
@@ -200,13 +199,13 @@ class View(Carrier):
                     params = tree.set(params, tree.join_path(below), new)
         return params
 
-    def entered(self, contents: Any) -> View:
+    def entered(self, contents: Any, rehearsal: bool = False) -> View:
         """The view inside a transformation."""
         outer = self._context
         context = Context(outer.training, outer.key, None if outer.updates is None else {}, outer)
         context.draws, context.ties = outer.draws, outer.ties_below(self._keys)
         depth = len(self._keys)
-        context.watches = tuple([watch.entered() for watch in outer.watches])
+        context.watches = tuple([watch.entered(self._params, contents, rehearsal) for watch in outer.watches])
         for place, source in context.ties.items():  # one array again, which a transformation has made two of
             contents = tree.set(contents, tree.join_path(place[depth:]), at(contents, source[depth:]))
         return View(contents, self._keys, context)
@@ -269,13 +268,15 @@ class View(Carrier):
             child = self._params[name]
         except (LookupError, TypeError):
             raise KeyError(self._missing(name)) from None
+        context = self._context
+        if type(child) is fn.array and not context.updates and context.precision is None:
+            return child
         if isinstance(name, int) and not isinstance(self._params, _DICTS):
             name = range(len(self._params))[name]
             name = getattr(self._params, "_fields", range(len(self._params)))[name]
         place = (*self._keys, name)
         if _holds_parameters(child):
-            return View(child, place, self._context)
-        context = self._context
+            return View(child, place, context)
         if context.updates:
             old, new = context.updates.get(context.ties.get(place, place), (None, None))
             if old is child:
