@@ -133,7 +133,7 @@ def test_formats_are_checked_where_they_are_given():
 def test_codes_of_another_format_are_refused():
     linear, table = nn.QuantizedLinear(64, 3, True, 32, 8), nn.QuantizedEmbedding(5, 64, 32, 8)
     params, rows = linear.init(random.key(0)), table.init(random.key(0))
-    for layer in (nn.QuantizedLinear(64, 3), nn.QuantizedLinear(128, 3), nn.QuantizedLinear(64, 2, True, 32, 8)):
+    for layer in (nn.QuantizedLinear(64, 3), nn.QuantizedLinear(256, 3), nn.QuantizedLinear(64, 2, True, 32, 8)):
         with pytest.raises(
             ValueError, match=r"in QuantizedLinear: expected weight of uint32 and shape .* got uint32 of"
         ):
