@@ -39,15 +39,18 @@ def _state(name: str, state: Any, x: fn.array, size: int) -> fn.array | None:
     return found
 
 
+def _steps_first(x: fn.array) -> fn.array:
+    # Steps are fastest where each lies in one piece; the input has mostly fewer features to move than the gates.
+    return fn.moveaxis(x, -2, 0)
+
+
 def _over_time(
     step: Callable[..., Any], gates: fn.array, states: tuple[fn.array | None, ...], size: int, *weights: fn.array | None
 ) -> Any:
-    """Scan over the second-to-last axis; a state that is None is zero. Returns the states after every step.
+    """Scan over the first axis; a state that is None is zero. Returns the states after every step, along axis -2.
 
     The states have one dtype throughout, that which everything promotes to.
     """
-    # Steps are fastest where each lies in one piece.
-    gates = fn.moveaxis(gates, -2, 0)
     dtype = gates.dtype
     for other in (*states, *weights):
         dtype = dtype if other is None else fn.promote_types(dtype, other.dtype)
@@ -132,7 +135,7 @@ class RNN(_Recurrent):
     def __call__(self, params: Params, x: fn.array, hidden: fn.array | None = None) -> fn.array:
         x = as_input(x)
         _check(x, self.input_size)
-        gates = x @ params["Wxh"].T
+        gates = _steps_first(x) @ params["Wxh"].T
         if self.bias:
             gates = gates + params["bias"]
         weight = params["Whh"].T
@@ -189,7 +192,7 @@ class GRU(_Recurrent):
     def __call__(self, params: Params, x: fn.array, hidden: fn.array | None = None) -> fn.array:
         x = as_input(x)
         _check(x, self.input_size)
-        gates = x @ params["Wx"].T
+        gates = _steps_first(x) @ params["Wx"].T
         if self.bias:
             gates = gates + params["b"]
         weight, size = params["Wh"].T, self.hidden_size
@@ -255,7 +258,7 @@ class LSTM(_Recurrent):
     ) -> tuple[fn.array, fn.array]:
         x = as_input(x)
         _check(x, self.input_size)
-        gates = x @ params["Wx"].T
+        gates = _steps_first(x) @ params["Wx"].T
         if self.bias:
             gates = gates + params["bias"]
         weight, size = params["Wh"].T, self.hidden_size
