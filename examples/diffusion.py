@@ -132,7 +132,7 @@ def train(images, labels, steps, seed, checkpoints):
         state, loss = step(state, images, labels, random.fold_in(train_key, i))
         if i % 50 == 0:
             progress.set_postfix(loss=f"{loss.item():.3f}")
-        if (i + 1) % 500 == 0 or i + 1 == steps:
+        if (i + 1) % max(1, steps // 10) == 0 or i + 1 == steps:
             checkpoints.save(i + 1, state)
     return state["average"]
 
@@ -147,16 +147,16 @@ def draw(path, drawn, way):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure = plt.figure(figsize=(11, 6), layout="constrained")
-    left, right = figure.subfigures(1, 2)
-    left.suptitle("Ten drawings of every digit")
-    right.suptitle("From noise to digit")
     stages = np.linspace(TIMES - 1, 0, 10).round().astype(int)
-    for half, rows in [(left, drawn.reshape(10, 10, 64)), (right, way[stages, ::10].swapaxes(0, 1))]:
-        for panels, images in zip(half.subplots(10, 10), rows, strict=True):
-            for panel, image in zip(panels, images, strict=True):
-                panel.imshow(image.reshape(8, 8), cmap="gray_r", vmin=-1, vmax=1)
-                panel.axis("off")
+    figure, panels = plt.subplots(1, 2, figsize=(11, 5.7), layout="constrained")
+    for panel, title, images in [
+        (panels[0], "Ten drawings of every digit", drawn.reshape(10, 10, 8, 8)),
+        (panels[1], "From noise to digit", way[stages, ::10].swapaxes(0, 1).reshape(10, 10, 8, 8)),
+    ]:
+        framed = np.pad(images, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-1)
+        panel.imshow(framed.swapaxes(1, 2).reshape(100, 100), cmap="gray_r", vmin=-1, vmax=1)
+        panel.set_title(title)
+        panel.axis("off")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -172,7 +172,7 @@ def main(arguments=None):
     images = (digits.data / 8.0 - 1.0).astype(np.float32)
     labels = digits.target.astype(np.int32)
     print(f"{tree.count(fn.eval_shape(model.init, random.key(0))):,} parameters")
-    checkpoints = fn.io.CheckpointManager(args.out / "checkpoints", keep_last=2)
+    checkpoints = fn.io.CheckpointManager(args.out / f"checkpoints-{args.steps}-{args.seed}", keep_last=2)
     params = train(fn.array(images), fn.array(labels), args.steps, args.seed, checkpoints)
 
     asked = np.arange(10).repeat(10).astype(np.int32)

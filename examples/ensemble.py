@@ -76,7 +76,7 @@ def train(images, labels, members, steps, seed, checkpoints):
         state = {"params": params, "opt": opt_state}
         if i % 50 == 0:
             progress.set_postfix(loss=f"{loss.mean().item():.4f}")
-        if (i + 1) % 500 == 0 or i + 1 == steps:
+        if (i + 1) % max(1, steps // 10) == 0 or i + 1 == steps:
             checkpoints.save(i + 1, state)
     return state["params"]
 
@@ -137,7 +137,7 @@ def main(arguments=None):
     held_out, truth = images[300:], labels[300:]
     noisy = (held_out + NOISE * rng.standard_normal(held_out.shape)).astype(np.float32)
 
-    checkpoints = fn.io.CheckpointManager(args.out / "checkpoints", keep_last=2)
+    checkpoints = fn.io.CheckpointManager(args.out / f"checkpoints-{args.steps}-{args.seed}", keep_last=2)
     params = train(fn.array(images[:300]), fn.array(labels[:300]), args.members, args.steps, args.seed, checkpoints)
     print(f"{args.members} networks, {tree.count(params):,} parameters")
 

@@ -96,7 +96,8 @@ def mislabelled_digits(examples, wrong, seed):
     flipped = np.zeros(examples, bool)
     flipped[rng.choice(examples, wrong, replace=False)] = True
     given = np.where(flipped, (labels[:examples] + rng.integers(1, 10, examples)) % 10, labels[:examples])
-    return (images[:examples], given.astype(np.int32)), flipped, (images[examples:], labels[examples:])
+    others = slice(examples, 2 * examples)
+    return (images[:examples], given.astype(np.int32)), flipped, (images[others], labels[others])
 
 
 def train(data, steps, checkpoints):
@@ -104,12 +105,12 @@ def train(data, steps, checkpoints):
     weights = fn.ones(len(data[0]))
     start = checkpoints.latest() or 0
     if start:
-        theta = checkpoints.restore(theta).tree
+        theta = checkpoints.restore({"theta": theta}).tree["theta"]
     progress = tqdm(range(start, steps), desc="Newton's method", unit="step", initial=start, total=steps)
     for i in progress:
         theta, norm = newton(theta, *data, weights)
         progress.set_postfix(gradient=f"{norm.item():.1e}")
-        checkpoints.save(i + 1, theta)
+        checkpoints.save(i + 1, {"theta": theta})
     return theta
 
 
@@ -158,7 +159,9 @@ def main(arguments=None):
 
     train_set, flipped, held_out = mislabelled_digits(args.examples, args.examples // 10, args.seed)
     data, others = ([fn.array(part) for part in parts] for parts in (train_set, held_out))
-    theta = train(data, args.steps, fn.io.CheckpointManager(args.out / "checkpoints", keep_last=2))
+    theta = train(
+        data, args.steps, fn.io.CheckpointManager(args.out / f"checkpoints-{args.steps}-{args.seed}", keep_last=2)
+    )
     logits = model(unravel(theta), others[0])
     taken_for = np.asarray(fn.argmax(logits, axis=-1))
     print(f"accuracy on held-out digits: {np.mean(taken_for == held_out[1]):.3f}")
