@@ -25,7 +25,7 @@ INCLUDED = {
     "project/changelog": "CHANGELOG.md",
     "project/examples": "examples/README.md",
 }
-TARGET = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+TARGET = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 NAME = re.compile(r"(?:fn|funcnn|nn|optim|tree|random|fast|linalg|fft|io|losses|schedules)(?:\.[A-Za-z]\w*)+")
 SHORT = {"fn": "", "losses": "nn.losses.", "schedules": "optim.schedules."}
 
@@ -45,12 +45,12 @@ def relink(text, file, app, docname):
     pages = {ROOT / target: page for page, target in INCLUDED.items()}
 
     def replace(match):
-        label, target, anchor = match[1], match[2], match[3] or ""
+        image, label, target, anchor = match[1], match[2], match[3], match[4] or ""
         path = (file.parent / target).resolve()
         if path in pages:
             return f"[{label}](/{pages[path]}.md{anchor})"
         if path.is_relative_to(ROOT / "docs"):
-            return f"[{label}](/{path.relative_to(ROOT / 'docs')}{anchor})"
+            return f"{image}[{label}](/{path.relative_to(ROOT / 'docs')}{anchor})"
         if not path.exists():
             logger.warning("%s does not exist", target, location=docname)
         return label
@@ -64,6 +64,7 @@ def read(app, docname, source):
     file = ROOT / INCLUDED.get(docname, f"docs/{docname}.md")
     text = file.read_text(encoding="utf-8")
     text = relink(text, file, app, docname)
+    text = text.replace("\n\n```\n", "\n```\n")  # doctest wants the empty line
     source[0] = navigation(text) if docname in ("index", "reference/index") else text
 
 

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import re
 import types
+import typing
 
 import attrs
 from docutils import nodes
@@ -38,7 +39,7 @@ def public_names(module):
 
 
 def kind_of(value):
-    if isinstance(value, CONSTANTS):
+    if isinstance(value, CONSTANTS) or typing.get_origin(value) is not None:
         return "data"
     return "class" if inspect.isclass(value) else "function"
 
@@ -48,8 +49,14 @@ def heading_of(value):
     if kind == "class":
         from funcnn import nn
 
+        if is_optimizer(value):
+            return "Optimisers"
         return "Layers" if issubclass(value, nn.Layer) and value is not nn.Layer else "Classes"
     return {"data": "Constants", "function": "Functions"}[kind]
+
+
+def is_optimizer(cls):
+    return cls.__module__.startswith("funcnn.optim.") and attrs.has(cls) and hasattr(cls, "update")
 
 
 def shortened(annotation):
@@ -128,11 +135,14 @@ def constructor(cls):
 
 
 def members(cls):
-    """The methods and properties to document: public, with a docstring, and not those that every layer has."""
+    """The methods and properties to document: public, with a docstring, and not those that every layer or optimiser has."""
     from funcnn import nn
 
-    inherited = set() if cls is nn.Layer else {"init", "apply"}
-    inherited = inherited if issubclass(cls, nn.Layer) else set()
+    inherited = set()
+    if issubclass(cls, nn.Layer) and cls is not nn.Layer:
+        inherited = {"init", "apply"}
+    elif is_optimizer(cls):
+        inherited = {"init", "update"}
     for name, value in sorted(vars(cls).items()):
         if name.startswith("_") or name in inherited or issubclass(cls, enum.Enum):
             continue
@@ -153,7 +163,7 @@ def described(name, value, kind, indent=""):
     else:
         lines = [(lead if i == 0 else " " * len(lead)) + prefix + text for i, text in enumerate(shown)]
     if kind == "data":
-        lines.append(f"{indent}   :value: {value!r}")
+        lines.append(f"{indent}   :value: {shortened(repr(value)) if typing.get_origin(value) else repr(value)}")
     lines.append("")
     doc = ABSOLUTE_VALUE.sub(r"\\|\1\\|", doc)
     body = str(GoogleDocstring(doc, NAPOLEON, what=kind)).splitlines()
@@ -187,7 +197,7 @@ class Public(Directive):
                 logger.warning("%s.%s is shown twice", module.__name__, name, location=env.docname)
             shown[name] = env.docname
             groups.setdefault(heading_of(getattr(module, name)) if not self.content else "", []).append(name)
-        for heading in sorted(groups, key=["", "Layers", "Functions", "Classes", "Constants"].index):
+        for heading in sorted(groups, key=["", "Layers", "Optimisers", "Functions", "Classes", "Constants"].index):
             if len(groups) > 1:
                 lines += [heading, "-" * len(heading), ""]
             for name in groups[heading]:
