@@ -148,7 +148,7 @@ def draw(path, drawn, way):
     from matplotlib import pyplot as plt
 
     stages = np.linspace(TIMES - 1, 0, 10).round().astype(int)
-    figure, panels = plt.subplots(1, 2, figsize=(11, 5.7), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(11, 6), layout="constrained")
     for panel, title, images in [
         (panels[0], "Ten drawings of every digit", drawn.reshape(10, 10, 8, 8)),
         (panels[1], "From noise to digit", way[stages, ::10].swapaxes(0, 1).reshape(10, 10, 8, 8)),

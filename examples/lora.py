@@ -1,4 +1,4 @@
-"""Teach the transformer of `chars.py` to write Python instead of English, by training 3 % of it.
+"""Teach the transformer of `chars.py` to write Python instead of English, by training 5 % of it.
 
     python examples/chars.py    # once: the model to start from
     python examples/lora.py
@@ -95,7 +95,16 @@ def draw(path, losses, samples):
     for panel, (name, text) in zip(panels[1:], samples.items(), strict=True):
         panel.axis("off")
         panel.set_title(name, loc="left")
-        panel.text(0, 0.97, text, va="top", family="monospace", fontsize=8, transform=panel.transAxes, clip_on=True)
+        panel.text(
+            0,
+            0.97,
+            chars.wrapped(text, 58),
+            va="top",
+            family="monospace",
+            fontsize=8,
+            transform=panel.transAxes,
+            clip_on=True,
+        )
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -131,7 +140,7 @@ def main(arguments=None):
     for name, weights in [("Before", base), ("After", merged)]:
         written = [
             chars.decode(np.asarray(chars.write(weights, fn.array(chars.encode(prompt)), random.key(7)[None], 0.5))[0])
-            for prompt in ("\ndef ", "\nclass ", "\nif ")
+            for prompt in ("\ndef ", "\nclass ", "\n    if ", "\n    return ", "\nimport ", "\n# ")
         ]
         samples[name] = "\n[...]\n".join(piece.strip() for piece in written)
         print(f"\n{name}:\n{samples[name]}")
