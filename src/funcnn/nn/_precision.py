@@ -13,6 +13,7 @@ from funcnn.tree import frozendict
 
 from ._containers import is_layer
 from ._layer import Layer, Params
+from ._replace import matching
 from ._view import Keys, View
 
 # How a layer is named: a glob over paths, or its class.
@@ -111,14 +112,6 @@ def _is_view(x: Any) -> bool:
     return isinstance(x, View)
 
 
-def _matches(glob: str, keys: Keys) -> bool:
-    """Whether a glob means the place."""
-    nest: Any = 0
-    for key in reversed(keys):
-        nest = {fn._core.tree_key_text(key): nest}
-    return bool(fn._core.tree_match_glob(tree.structure(nest), glob)[0])
-
-
 class _Rules:
     """The dtypes of the places of a model, by keys from where `MixedPrecision` stands."""
 
@@ -130,11 +123,11 @@ class _Rules:
         self.named: dict[Keys, Precision] = {}
         self.unused: list[str] = []  # globs that mean no layer: they may mean parameters
         for which, precision in self.overrides:
-            found = [
-                keys
-                for keys, part in parts
-                if (_matches(which, keys) if isinstance(which, str) else isinstance(part, which))
-            ]
+            found = (
+                matching((keys for keys, _ in parts), which)
+                if isinstance(which, str)
+                else {keys for keys, part in parts if isinstance(part, which)}
+            )
             self.named.update(dict.fromkeys(found, precision))
             if not found and isinstance(which, str):
                 self.unused.append(which)
@@ -154,7 +147,7 @@ class _Rules:
     def of_parameter(self, keys: Keys) -> Precision:
         """What holds for an array: what is said of it, or of its layer."""
         for which, precision in reversed(self.overrides):
-            if isinstance(which, str) and _matches(which, keys):
+            if isinstance(which, str) and matching([keys], which):
                 return precision
         return self.of_layer(keys[:-1])
 
