@@ -169,7 +169,7 @@ def draw(path, losses, samples):
     left.legend(frameon=False)
     right.axis("off")
     text = "\n\n".join(f"temperature {temperature}:\n\n{wrapped(sample)}" for temperature, sample in samples)
-    right.text(0, 1, text, va="top", family="monospace", fontsize=8.5, transform=right.transAxes)
+    right.text(0, 1, text, va="top", family="monospace", fontsize=8.5, transform=right.transAxes, parse_math=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
