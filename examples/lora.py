@@ -103,6 +103,7 @@ def draw(path, losses, samples):
             family="monospace",
             fontsize=8,
             transform=panel.transAxes,
+            parse_math=False,
             clip_on=True,
         )
     figure.savefig(path, dpi=120)
