@@ -183,3 +183,11 @@ def test_paths_are_strings():
     for call in [tree.split_path, lambda path: tree.get({}, path), lambda path: tree.set({}, path, 1)]:
         with pytest.raises(TypeError, match="a path is a string, got 5"):
             call(5)
+
+
+def test_a_path_that_stands_for_two_keys_is_refused():
+    mixed = collections.OrderedDict([(1, "a"), ("1", "b")])
+    assert tree.paths(mixed) == ["1", "1"]
+    for use in (lambda t: tree.get(t, "0.1"), lambda t: tree.set(t, "0.1", "c")):
+        with pytest.raises(ValueError, match=r"'1' at 0 of the tree stands for two keys: 1, '1'"):
+            use([mixed])

@@ -11,8 +11,8 @@ from ._basic import absent
 from ._frozendict import frozendict
 from ._paths import join_path, split_path
 
-# Where a key can be looked up; other classes with these methods are leaves.
-_DICTS = (dict, frozendict, collections.OrderedDict, collections.defaultdict)
+# Where a key can be looked up, for all have one type; other classes with these methods are leaves.
+_DICTS = (dict, frozendict, collections.defaultdict)
 
 
 def _find(node: Any, name: str, above: Sequence[str]) -> tuple[Any, Any]:
@@ -21,9 +21,14 @@ def _find(node: Any, name: str, above: Sequence[str]) -> tuple[Any, Any]:
         return name, node[name]
     opened = _core.tree_children(node)
     keys, children = opened if opened is not None else ([], [])
-    for key, child in zip(keys, children, strict=True):
-        if _core.tree_key_text(key) == name:
-            return key, child
+    found = [(key, child) for key, child in zip(keys, children, strict=True) if _core.tree_key_text(key) == name]
+    where = f"at {join_path(above)}" if above else "at the root"
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(
+            f"{name!r} {where} of the tree stands for two keys: {', '.join(repr(key) for key, _ in found)}"
+        )
     what = (
         f"there are {keys}"
         if keys
@@ -31,7 +36,6 @@ def _find(node: Any, name: str, above: Sequence[str]) -> tuple[Any, Any]:
         if opened is None
         else f"it is {node!r}"
     )
-    where = f"at {join_path(above)}" if above else "at the root"
     raise KeyError(f"no {name!r} {where} of the tree: {what}")
 
 
@@ -52,7 +56,7 @@ def get(tree: Any, path: str) -> Any:
 
     Raises:
         KeyError: There is nothing at this path; the message says how far it leads and what is there.
-        ValueError: The path is malformed (see ``split_path``).
+        ValueError: The path is malformed (see ``split_path``), or stands for two keys, as 1 and "1" of an OrderedDict.
 
     >>> from funcnn import tree
     >>> tree.get({"layers": ({"weight": 1}, {})}, "layers.0.weight")
@@ -74,7 +78,7 @@ def set(tree: Any, path: str, value: Any) -> Any:
 
     Raises:
         KeyError: There is nothing at this path.
-        ValueError: The path is malformed (see ``split_path``).
+        ValueError: The path is malformed (see ``split_path``), or stands for two keys, as 1 and "1" of an OrderedDict.
 
     >>> from funcnn import tree
     >>> tree.set({"layers": ({"weight": 1}, {})}, "layers.0.weight", 2)
