@@ -20,8 +20,9 @@ _ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.GELU, nn.Softplus, nn.
 def layers(input_dims: int = 4, output_dims: int | None = None, *, max_layers: int = 4) -> SearchStrategy[nn.Layer]:
     """Draw layers that map the last axis of an array of shape ``(N, input_dims)``.
 
-    Affine maps, activations, normalisation, dropout and sequences of these, in sequences; among them layers without
-    parameters, with statistics that training changes, and that need a key in training.
+    Affine maps, activations, normalisation and dropout, in sequences, residual connections, stacks that are scanned over
+    and checkpoints; among them layers without parameters, with statistics that training changes, and that need a key in
+    training.
 
     Args:
         input_dims: Size of the last axis of the input.
@@ -47,7 +48,7 @@ def layers(input_dims: int = 4, output_dims: int | None = None, *, max_layers: i
     @st.composite
     def kept(draw: Any, dims: int, depth: int) -> nn.Layer:
         """A layer that keeps the size."""
-        kind = draw(st.integers(0, 8 if depth < 2 else 7))
+        kind = draw(st.integers(0, 11 if depth < 2 else 7))
         if kind <= 1:
             return nn.Linear(dims, dims, draw(st.booleans()))
         if kind == 2:
@@ -59,10 +60,14 @@ def layers(input_dims: int = 4, output_dims: int | None = None, *, max_layers: i
         if kind == 5:
             return nn.Dropout(draw(st.sampled_from([0.0, 0.25, 0.5])))
         if kind == 6:
-            return draw(st.sampled_from([nn.RMSNorm(dims), nn.PReLU(), nn.PReLU(dims), nn.LeakyReLU(0.2)]))  # type: ignore[no-any-return]
+            groups = draw(st.sampled_from([n for n in (1, 2, dims) if dims % n == 0]))
+            others = [nn.RMSNorm(dims), nn.PReLU(), nn.PReLU(dims), nn.LeakyReLU(0.2), nn.GroupNorm(groups, dims)]
+            return draw(st.sampled_from(others))  # type: ignore[no-any-return]
         if kind == 7:
             return nn.Identity()
-        return draw(sequence(dims, dims, depth + 1))  # type: ignore[no-any-return]
+        inner = draw(sequence(dims, dims, depth + 1))
+        wrapped: list[nn.Layer] = [inner, nn.Residual(inner), nn.checkpoint(inner), nn.scan_layers(inner, 2)]
+        return wrapped[kind - 8]
 
     @st.composite
     def sequence(draw: Any, dims: int, out: int, depth: int) -> nn.Layer:
@@ -125,7 +130,9 @@ def params_for(
 
 
 def optimizers(*, max_rate: float = 0.1) -> SearchStrategy[optim.Optimizer]:
-    """Draw optimisers: of one kind, or a chain with clipping, weight decay and a schedule of the rate.
+    """Draw optimisers: of one kind, with a rate or a schedule of it; chains with clipping and weight decay; wrapped ones.
+
+    They are for trees of real arrays. Some do nothing at some steps, as ``optim.accumulate`` and a rate of 0.
 
     Args:
         max_rate: The largest learning rate.
@@ -154,9 +161,17 @@ def optimizers(*, max_rate: float = 0.1) -> SearchStrategy[optim.Optimizer]:
         st.builds(optim.adamw, rate),
         *(
             st.builds(getattr(optim, name), rate)
-            for name in ("adamax", "adagrad", "adadelta", "rmsprop", "lion", "lamb")
-            if name in optim.__all__
+            for name in ("adamax", "adagrad", "adadelta", "rmsprop", "lion", "lamb", "muon")
         ),
+        st.builds(optim.adafactor, rate, relative_step=st.just(False)),
     ]
     before = st.sampled_from([optim.clip_by_global_norm(1.0), optim.clip(0.5), optim.add_decayed_weights(0.01)])
-    return st.one_of(*kinds, st.builds(optim.chain, before, st.one_of(*kinds)))
+    plain = st.one_of(*kinds)
+    wrapped = [
+        st.builds(optim.accumulate, plain, st.integers(1, 3)),
+        st.builds(optim.lookahead, plain, st.integers(1, 3), st.sampled_from([0.5, 1.0])),
+        st.builds(optim.apply_if_finite, plain, st.integers(0, 3)),
+        st.builds(optim.chain, plain, st.builds(optim.ema, st.sampled_from([0.0, 0.9]))),
+        st.builds(optim.masked, plain, st.sampled_from(["**", "**.bias"])),
+    ]
+    return st.one_of(*kinds, st.builds(optim.chain, before, plain), *wrapped)
