@@ -67,7 +67,7 @@ def layers(input_dims: int = 4, output_dims: int | None = None, *, max_layers: i
             return nn.Identity()
         inner = draw(sequence(dims, dims, depth + 1))
         wrapped: list[nn.Layer] = [inner, nn.Residual(inner), nn.checkpoint(inner), nn.scan_layers(inner, 2)]
-        return wrapped[kind - 8]
+        return wrapped[kind - 8]  # type: ignore[no-any-return]
 
     @st.composite
     def sequence(draw: Any, dims: int, out: int, depth: int) -> nn.Layer:
@@ -167,7 +167,7 @@ def optimizers(*, max_rate: float = 0.1) -> SearchStrategy[optim.Optimizer]:
     ]
     before = st.sampled_from([optim.clip_by_global_norm(1.0), optim.clip(0.5), optim.add_decayed_weights(0.01)])
     plain = st.one_of(*kinds)
-    wrapped = [
+    wrapped: list[SearchStrategy[Any]] = [
         st.builds(optim.accumulate, plain, st.integers(1, 3)),
         st.builds(optim.lookahead, plain, st.integers(1, 3), st.sampled_from([0.5, 1.0])),
         st.builds(optim.apply_if_finite, plain, st.integers(0, 3)),
