@@ -427,6 +427,47 @@ def test_a_reduction_over_an_axis_between_others_goes_along_memory():
     assert "bands" not in fn.explain(lambda x: fn.swapaxes(x, 1, 2).sum(1))(fn.ones((16, 64, 64))).plan
 
 
+@pytest.mark.parametrize(
+    "shape, axes",
+    [
+        ((3, 8, 2, 9, 2, 16), (2, 4)),
+        ((16, 5, 16, 8), (0, 2)),
+        ((2, 3, 4, 5, 6, 7), (0, 2, 4)),
+        ((4, 1, 6, 1, 5, 64), (-2, 0, 1)),
+        ((8, 4, 3, 33), (2, 0)),
+        ((8, 3, 40), (0, 2)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.complex64, np.float16])
+def test_reductions_over_axes_with_others_between(shape, axes, dtype):
+    """Where the last axis is kept, one after the other: elements are read in order, and results are those of one."""
+    rng = np.random.default_rng(len(shape))
+    a = (4 * rng.normal(size=shape)).astype(dtype)
+    x = fn.array(a, dtype=a.dtype.name)
+    wide = a.astype(np.float32) if dtype == np.float16 else a
+    tolerance = 2e-3 if dtype == np.float16 else 1e-5
+    np.testing.assert_allclose(fn.sum(x, axis=axes), wide.sum(axes), rtol=tolerance, atol=100 * tolerance)
+    np.testing.assert_allclose(
+        fn.mean(x * 2, axis=axes, keepdims=True), (wide * 2).mean(axes, keepdims=True), rtol=tolerance, atol=tolerance
+    )
+    np.testing.assert_array_equal(fn.any(x == 0, axis=axes), (a == 0).any(axes))
+    if dtype != np.complex64:
+        np.testing.assert_array_equal(fn.max(x, axis=axes), a.max(axes))
+        both = fn.compile(lambda x: (fn.min(x, axis=axes), fn.transpose(x).sum(), fn.min(x, axis=axes) + 1))(x)
+        np.testing.assert_array_equal(both[0], a.min(axes))
+        np.testing.assert_array_equal(both[2], a.min(axes) + 1)
+    if dtype == np.float64:
+        # Ties share the gradient alike, however they are found.
+        ones = fn.grad(lambda x: fn.max(x, axis=axes).sum())(fn.ones(shape, fn.float64))
+        count = np.prod([shape[i] for i in axes])
+        np.testing.assert_allclose(ones, np.full(shape, 1 / count), rtol=1e-12)
+
+
+def test_pooling_by_reshaping_reads_in_order():
+    plan = fn.explain(lambda x: x.reshape(4, 8, 2, 8, 2, 32).sum((2, 4)))(fn.ones((4, 16, 16, 32))).plan
+    assert "in 32 bands" in plan and plan.splitlines()[-1].startswith("2 kernels")
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("columns", [(2,), (8,), (3, 5), (2, 64), (31,)])
 def test_operands_that_repeat_all_along(columns, threads):

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "graph/control.h"
 #include "graph/transfer.h"
+#include "plan/reduce_form.h"
 
 namespace funcnn {
 namespace {
@@ -289,6 +290,7 @@ class Builder {
     if (value.kind == ValueKind::leaf || value.sequence <= sequence) return;
     value.sequence = sequence;
     if (value.view.base != id) keep_earliest(value.view.base, sequence);
+    if (value.kind == ValueKind::reduce) keep_earliest(value.inputs[0], sequence);  // the first part of a reduction
   }
 
   int compute(const Node& node, Kind kind, const Placed& at) {
@@ -307,8 +309,27 @@ class Builder {
     if (kind == Kind::reduce) {
       value.reduce = node.primitive->reduce_op();
       for (int axis : node.primitive->reduce_axes()) value.axes.push_back(axis);
+      split_reduction(value);
     }
     return push(std::move(value));
+  }
+
+  // Several reductions where one would not read in order. Short floats would be rounded in between.
+  void split_reduction(Value& value) {
+    if (is_half(value.dtype)) return;
+    std::sort(value.axes.begin(), value.axes.end());
+    while (size_t first = axes_in_order(ir_.values[size_t(value.inputs[0])], value.axes)) {
+      Value part = value;
+      part.axes.resize(first);
+      part.shape.clear();
+      const Shape& shape = ir_.values[size_t(value.inputs[0])].shape;
+      for (size_t i = 0; i < shape.size(); ++i)
+        if (std::find(part.axes.begin(), part.axes.end(), int(i)) == part.axes.end()) part.shape.push_back(shape[i]);
+      SmallVector<int, 4> rest;
+      for (size_t i = first; i < value.axes.size(); ++i) rest.push_back(value.axes[i] - int(first));
+      value.axes = std::move(rest);
+      value.inputs[0] = push(std::move(part));
+    }
   }
 
   static bool reduces_nothing(const Node& node) {

@@ -15,6 +15,10 @@ struct ReduceForm {
 };
 ReduceForm reduce_form(const Ir& ir, const Value& reduce);
 
+// Reduced axes with kept ones between them and one behind: over so many of the first, and then over the rest, elements
+// are read in the order of memory. 0: all at once.
+size_t axes_in_order(const Value& input, std::span<const int> axes);
+
 // The view covers its elements densely from the start.
 bool is_flat(const View& view, const Shape& shape);
 // The view repeats each of `rows` dense elements `cols` times; finds cols.
