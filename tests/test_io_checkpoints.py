@@ -379,6 +379,21 @@ def test_a_training_goes_on_bit_by_bit(tmp_path):
 # ---- others, and the end of the process
 
 
+def test_a_file_that_is_deleted_while_it_is_opened_is_not_there(tmp_path, monkeypatch):
+    """Not damaged: another manager has deleted it."""
+    manager = fn.io.CheckpointManager(tmp_path)
+    manager.save(1, {"w": fn.ones(3)})
+    opened = safetensors.safe_open
+
+    def late(path, **options):
+        os.unlink(path)
+        return opened(path, **options)
+
+    monkeypatch.setattr(safetensors, "safe_open", late)
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint of step 1"):
+        manager.restore({"w": fn.ones(3)}, 1)
+
+
 def test_managers_of_several_threads_in_one_folder(tmp_path):
     problems = []
     template = {"w": fn.zeros((100,), fn.int32)}

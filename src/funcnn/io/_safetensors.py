@@ -62,6 +62,8 @@ def opened_safetensors(path: str) -> Iterator[tuple[BinaryIO, Any, int]]:
         with open(path, "rb") as file:
             try:
                 handle = safetensors.safe_open(path, framework="numpy")
+            except FileNotFoundError:  # deleted since it was opened
+                raise
             except (safetensors.SafetensorError, OSError) as error:
                 raise _malformed(path, f"{error}{_suspect(file)}") from error
             with handle:
