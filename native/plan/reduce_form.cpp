@@ -55,31 +55,23 @@ bool in_bands(const Value& input, int first_reduced, int last_reduced, F&& is_re
 }  // namespace
 
 size_t axes_in_order(const Value& input, std::span<const int> axes) {
-  // The first of them, with those that only axes of length 1 lie between.
-  size_t count = 0;
-  int64_t before = 1, between = 1;
-  int at = 0;
-  auto pass = [&](int axis, int64_t& lengths) {
-    for (; at < axis; ++at) lengths *= input.shape[size_t(at)];
-  };
-  for (; count < axes.size(); ++count) {
-    int64_t kept = 1;
-    pass(axes[count], between == 1 ? before : kept);
-    if (kept != 1) break;
-    between *= input.shape[size_t(axes[count])];
-    ++at;
-  }
-  bool others = std::any_of(axes.begin() + ptrdiff_t(count), axes.end(),
-                            [&](int axis) { return input.shape[size_t(axis)] != 1; });
-  if (!others) return 0;
-  // The last axis is kept, and elements follow each other along it.
-  for (int i = int(input.shape.size()) - 1; i >= 0; --i) {
+  if (input.size() == 0) return 0;
+  int64_t before = 1;  // elements of the axes in front of the first reduced one
+  size_t groups = 0, first = 0, seen = 0;
+  int last = -1;
+  bool inside = false;
+  for (int i = 0; i < int(input.shape.size()); ++i) {
+    bool reduced = seen < axes.size() && axes[seen] == i;
+    seen += reduced;
     if (input.shape[size_t(i)] == 1) continue;
-    if (i == axes.back() || input.view.strides[size_t(i)] != 1) return 0;
-    break;
+    groups += reduced && !inside;
+    if (groups == 0) before *= input.shape[size_t(i)];
+    if (groups == 1 && reduced) first = seen;
+    inside = reduced;
+    last = i;
   }
-  int64_t band = before ? input.size() / before : 0;
-  return between > 1 && band >= kLeastBand ? count : 0;
+  bool in_order = groups > 1 && !inside && input.view.strides[size_t(last)] == 1;
+  return in_order && input.size() / before >= kLeastBand ? first : 0;
 }
 
 ReduceForm reduce_form(const Ir& ir, const Value& reduce) {

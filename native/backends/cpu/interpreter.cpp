@@ -69,6 +69,9 @@ struct PreparedProgram::Impl {
   int64_t row_tiles = 1, col_tiles = 1, grain = 1;
   int64_t band_rows = 1;                // row_tiles are of a band
   int64_t chunk_tiles = 1, chunks = 1;  // column reductions: rows of tiles in a chunk, chunks in a band
+  std::vector<size_t> accumulator_at;   // and where accumulators lie in those of a chunk; last, their bytes
+  // The memory of a run: kept values, pointers, and what reductions leave for the end of a round.
+  size_t pointers_at = 0, bases_at = 0, partials_at = 0, memory_bytes = 0;
 
   explicit Impl(const KernelProgram& program) : t(translate(program, active_table())), routine(*t.routine) {
     // A little more than the tile keeps equal places of different registers apart in the cache.
@@ -86,7 +89,21 @@ struct PreparedProgram::Impl {
       if (t.bands >= 16 || (!routine.row_reductions && t.bands * col_tiles >= 16)) chunks = 1;
       chunk_tiles = std::max<int64_t>(1, (row_tiles + chunks - 1) / chunks);
       chunks = row_tiles ? (row_tiles + chunk_tiles - 1) / chunk_tiles : 1;
+      accumulator_at.push_back(0);
+      for (const Reduction& r : routine.reductions)
+        accumulator_at.push_back(accumulator_at.back() +
+                                 aligned(size_t(whole_bands() ? t.tile_cols : t.cols) * item_size(r.dtype)));
     }
+    pointers_at = aligned(size_t(routine.run_bytes));
+    bases_at = pointers_at + aligned(t.slots.size() * sizeof(std::byte*));
+    partials_at = bases_at + aligned(routine.reductions.size() * sizeof(std::byte*));
+    size_t partials = 0;
+    if (by_phases())
+      for (const auto& reductions : routine.phase_reductions)
+        partials = std::max(partials, reductions.size() * size_t(t.rows * col_tiles) * 8);
+    else if (routine.col_reductions && !whole_bands())
+      partials = accumulator_at.back() * size_t(chunks * t.bands);
+    memory_bytes = partials_at + aligned(partials);
   }
 
   Tile tile_at(int64_t number) const { return tile_at(0, number / col_tiles, number % col_tiles); }
@@ -236,29 +253,7 @@ struct PreparedProgram::Impl {
   size_t rounds() const { return by_phases() ? routine.code.size() : 1; }
   // A band of rows that is one chunk is finished where it is computed.
   bool whole_bands() const { return chunks == 1 && t.rows > 0; }
-  size_t accumulator_place(size_t r) const {
-    size_t place = 0;
-    for (size_t i = 0; i < r; ++i) place += accumulator_bytes(i);
-    return place;
-  }
-  size_t accumulator_bytes(size_t r) const {
-    return aligned(size_t(whole_bands() ? t.tile_cols : t.cols) * item_size(routine.reductions[r].dtype));
-  }
-
-  // The memory of a run: kept values, pointers, and what reductions leave for the end of a round.
   static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
-  size_t pointers_at() const { return aligned(size_t(routine.run_bytes)); }
-  size_t bases_at() const { return pointers_at() + aligned(t.slots.size() * sizeof(std::byte*)); }
-  size_t partials_at() const { return bases_at() + aligned(routine.reductions.size() * sizeof(std::byte*)); }
-  size_t memory_bytes() const {
-    size_t partials = 0;
-    if (by_phases())
-      for (const auto& reductions : routine.phase_reductions)
-        partials = std::max(partials, reductions.size() * size_t(t.rows * col_tiles) * 8);
-    else if (routine.col_reductions && !whole_bands())
-      partials = accumulator_place(routine.reductions.size()) * size_t(chunks * t.bands);
-    return partials_at() + aligned(partials);
-  }
 
   // A run: rounds of tasks that are independent, with work of the calling thread before and after each round.
   class Run {
@@ -269,7 +264,7 @@ struct PreparedProgram::Impl {
     }
 
     const Impl& impl() const { return *impl_; }
-    Pointers shared() const { return reinterpret_cast<Pointers>(memory_ + impl_->pointers_at()); }
+    Pointers shared() const { return reinterpret_cast<Pointers>(memory_ + impl_->pointers_at); }
 
     // The number of tasks of the round.
     int64_t begin_round(size_t round) {
@@ -312,11 +307,10 @@ struct PreparedProgram::Impl {
     }
 
    private:
-    std::byte** bases() const { return reinterpret_cast<std::byte**>(memory_ + impl_->bases_at()); }
-    std::byte* partials() const { return memory_ + impl_->partials_at(); }
+    std::byte** bases() const { return reinterpret_cast<std::byte**>(memory_ + impl_->bases_at); }
+    std::byte* partials() const { return memory_ + impl_->partials_at; }
     std::byte* accumulator(int64_t chunk, size_t r) const {
-      size_t chunk_bytes = impl_->accumulator_place(impl_->routine.reductions.size());
-      return partials() + size_t(chunk) * chunk_bytes + impl_->accumulator_place(r);
+      return partials() + size_t(chunk) * impl_->accumulator_at.back() + impl_->accumulator_at[r];
     }
 
     void whole_domain(const Code& code) const {
@@ -342,13 +336,13 @@ struct PreparedProgram::Impl {
       const bool whole = impl_->whole_bands();
       const size_t count = impl_->routine.reductions.size();
       const int64_t chunks = impl_->chunks, col_tiles = impl_->col_tiles;
-      Temporary<std::byte, 4096> own(whole ? impl_->accumulator_place(count) : 0);
+      Temporary<std::byte, 4096> own(whole ? impl_->accumulator_at.back() : 0);
       SmallVector<std::byte*, 8> base(count);
       bool anew = true;
       for (int64_t task = begin; task < end; ++task) {
         int64_t j = task % col_tiles, numbered = task / col_tiles, band = numbered / chunks, chunk = numbered % chunks;
         for (size_t r = 0; r < count; ++r)
-          base[r] = whole ? own.data() + impl_->accumulator_place(r) : accumulator(numbered, r);
+          base[r] = whole ? own.data() + impl_->accumulator_at[r] : accumulator(numbered, r);
         const int64_t first = chunk * impl_->chunk_tiles, last = std::min(impl_->row_tiles, first + impl_->chunk_tiles);
         for (int64_t i = first; i < last; ++i) {
           Tile at = impl_->tile_at(band, i, j);
@@ -442,7 +436,7 @@ PreparedProgram::~PreparedProgram() = default;
 PreparedProgram::PreparedProgram(PreparedProgram&&) noexcept = default;
 
 void PreparedProgram::run(std::span<std::byte* const> operands) const {
-  Temporary<std::byte, 4096> memory(impl_->memory_bytes());
+  Temporary<std::byte, 4096> memory(impl_->memory_bytes);
   Impl::Run run(*impl_, operands, memory.data());
   Impl::run({&run, 1});
 }
@@ -450,14 +444,14 @@ void PreparedProgram::run(std::span<std::byte* const> operands) const {
 void PreparedProgram::run_all(std::span<const PreparedProgram* const> programs,
                               std::span<const std::span<std::byte* const>> operands) {
   size_t bytes = 0;
-  for (const PreparedProgram* program : programs) bytes += program->impl_->memory_bytes();
+  for (const PreparedProgram* program : programs) bytes += program->impl_->memory_bytes;
   Temporary<std::byte, 64> once(bytes > kMostKept ? bytes : 0);
   std::byte* at = bytes > kMostKept ? once.data() : run_arena.get(bytes);
   std::vector<Impl::Run> runs;
   runs.reserve(programs.size());
   for (size_t i = 0; i < programs.size(); ++i) {
     runs.emplace_back(*programs[i]->impl_, operands[i], at);
-    at += programs[i]->impl_->memory_bytes();
+    at += programs[i]->impl_->memory_bytes;
   }
   Impl::run(runs);
 }
