@@ -8,9 +8,9 @@ import funcnn as fn
 from funcnn import random, tree
 from funcnn.tree import frozendict
 
-from ._layer import Layer
+from ._layer import Layer, a_layer
 from ._lora import DORA, LORA, Adapter, dense, dense_dtype
-from ._replace import Which, check_layer, described, rebuilt, selection
+from ._replace import Which, described, rebuilt, selection
 from ._tie import Tied
 from ._view import Keys, at, nested
 
@@ -106,7 +106,7 @@ def dora(
 def _adapted(
     name: str, adapters: dict[type[Layer], type[Adapter]], model: Layer, params: Any, where: Any, options: Any, key: Any
 ) -> tuple[Layer, Any]:
-    check_layer(name, model)
+    a_layer(model, f"{name}: model")
     chosen = selection(name, model, where, within=True)
     found: dict[Keys, Adapter] = {}
 
@@ -186,7 +186,7 @@ def merge_lora(model: Layer, params: Any) -> tuple[Layer, Any]:
     >>> merged == model, sorted(weights["layers"][0])
     (True, ['bias', 'weight'])
     """
-    check_layer("merge_lora", model)
+    a_layer(model, "merge_lora: model")
     shared = _tied(model)
     found: dict[Keys, Adapter] = {}
 

@@ -63,7 +63,7 @@ class Sequential(Layer):
         return [(None, layer) for layer in self.layers]
 
 
-def is_layer(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _is_layer(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, Layer):
         raise TypeError(
             f"{type(instance).__name__}: {attribute.name} must be a layer, got {value!r}; nn.Lambda makes one of a function"
@@ -90,7 +90,7 @@ class Residual(Layer):
     (5, 4)
     """
 
-    body: Layer = attrs.field(validator=is_layer)
+    body: Layer = attrs.field(validator=_is_layer)
 
     def __call__(self, params: Params, x: Any, *args: Any, **kwargs: Any) -> fn.array:
         x = as_input(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import attrs
@@ -32,6 +33,7 @@ class Convolution(Layer):
     """What all convolutions share."""
 
     _spatial: ClassVar[int]
+    _convolve: ClassVar[Callable[..., fn.array]]
 
     in_channels: int = attrs.field(validator=whole(0))
     out_channels: int = attrs.field(validator=whole(0))
@@ -39,6 +41,10 @@ class Convolution(Layer):
     stride: Integers = attrs.field(default=1, validator=each(1))
     padding: Integers = attrs.field(default=0, validator=each(0))
     dilation: Integers = attrs.field(default=1, validator=each(1))
+
+    def _options(self) -> dict[str, Any]:
+        groups: int = self.groups  # type: ignore[attr-defined]
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": groups}
 
     def init(self, key: fn.array) -> frozendict[str, fn.array]:
         """Draw ``weight``; ``bias`` is zero."""
@@ -51,12 +57,10 @@ class Convolution(Layer):
             return frozendict(weight=weight)
         return frozendict(weight=weight, bias=fn.zeros((self.out_channels,)))
 
-    def _convolved(self, params: Params, x: Any, convolve: Any, **options: Any) -> fn.array:
+    def __call__(self, params: Params, x: fn.array) -> fn.array:
         x = as_input(x)
         check_input(x, self._spatial, self.in_channels)
-        y: fn.array = convolve(
-            x, params["weight"], stride=self.stride, padding=self.padding, dilation=self.dilation, **options
-        )
+        y = type(self)._convolve(x, params["weight"], **self._options())
         return y + params["bias"] if self.bias else y  # type: ignore[attr-defined]
 
 
@@ -90,12 +94,10 @@ class Conv1d(Convolution):
     """
 
     _spatial = 1
+    _convolve = fn.conv1d
 
     groups: int = attrs.field(default=1, validator=divides_channels)
     bias: bool = attrs.field(default=True, validator=flag)
-
-    def __call__(self, params: Params, x: fn.array) -> fn.array:
-        return self._convolved(params, x, fn.conv1d, groups=self.groups)
 
 
 class Conv2d(Convolution):
@@ -132,12 +134,10 @@ class Conv2d(Convolution):
     """
 
     _spatial = 2
+    _convolve = fn.conv2d
 
     groups: int = attrs.field(default=1, validator=divides_channels)
     bias: bool = attrs.field(default=True, validator=flag)
-
-    def __call__(self, params: Params, x: fn.array) -> fn.array:
-        return self._convolved(params, x, fn.conv2d, groups=self.groups)
 
 
 class Conv3d(Convolution):
@@ -172,9 +172,7 @@ class Conv3d(Convolution):
     """
 
     _spatial = 3
+    _convolve = fn.conv3d
 
     bias: bool = attrs.field(default=True, validator=flag)
     groups: int = attrs.field(default=1, validator=divides_channels, kw_only=True)
-
-    def __call__(self, params: Params, x: fn.array) -> fn.array:
-        return self._convolved(params, x, fn.conv3d, groups=self.groups)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 import funcnn as fn
@@ -9,7 +11,6 @@ from funcnn._arguments import Integers
 from funcnn._hyper import flag
 
 from ._convolution import Convolution, divides_channels
-from ._layer import Params
 from ._spatial import each
 
 
@@ -19,6 +20,9 @@ class ConvolutionTranspose(Convolution):
     output_padding: Integers = attrs.field(default=0, validator=each(0))
     bias: bool = attrs.field(default=True, validator=flag)
     groups: int = attrs.field(default=1, validator=divides_channels, kw_only=True)
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "output_padding": self.output_padding}
 
 
 class ConvTranspose1d(ConvolutionTranspose):
@@ -56,9 +60,7 @@ class ConvTranspose1d(ConvolutionTranspose):
     """
 
     _spatial = 1
-
-    def __call__(self, params: Params, x: fn.array) -> fn.array:
-        return self._convolved(params, x, fn.conv_transpose1d, output_padding=self.output_padding, groups=self.groups)
+    _convolve = fn.conv_transpose1d
 
 
 class ConvTranspose2d(ConvolutionTranspose):
@@ -96,9 +98,7 @@ class ConvTranspose2d(ConvolutionTranspose):
     """
 
     _spatial = 2
-
-    def __call__(self, params: Params, x: fn.array) -> fn.array:
-        return self._convolved(params, x, fn.conv_transpose2d, output_padding=self.output_padding, groups=self.groups)
+    _convolve = fn.conv_transpose2d
 
 
 class ConvTranspose3d(ConvolutionTranspose):
@@ -135,6 +135,4 @@ class ConvTranspose3d(ConvolutionTranspose):
     """
 
     _spatial = 3
-
-    def __call__(self, params: Params, x: fn.array) -> fn.array:
-        return self._convolved(params, x, fn.conv_transpose3d, output_padding=self.output_padding, groups=self.groups)
+    _convolve = fn.conv_transpose3d

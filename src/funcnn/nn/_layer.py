@@ -113,6 +113,18 @@ def as_input(x: Any) -> fn.array:
         raise TypeError(f"expected an array, got a {type(x).__name__}") from None
 
 
+def a_layer(value: Any, what: str) -> Layer:
+    """Return the layer that a value is; `what` starts the error."""
+    if not isinstance(value, Layer):
+        raise TypeError(f"{what} must be a layer, got {value!r}")
+    return value
+
+
+def is_layer(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A validator: a layer."""
+    a_layer(value, f"{type(instance).__name__}: {attribute.name}")
+
+
 def has_layers(value: Any) -> bool:
     """Say whether a field's value is a layer or a nest of dicts and tuples with a layer in it."""
     if isinstance(value, tuple):

@@ -13,12 +13,6 @@ from funcnn.tree import frozendict
 from ._layer import Layer
 
 
-def is_layer(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """A validator: a layer."""
-    if not isinstance(value, Layer):
-        raise TypeError(f"{type(instance).__name__}: {attribute.name} must be a layer, got {value!r}")
-
-
 def part(make: Callable[[Any], Any]) -> Any:
     """A field for a sub-layer, or a tuple of some, made of the other fields; it can be given by name as well."""
     return attrs.field(kw_only=True, default=attrs.Factory(make, takes_self=True))

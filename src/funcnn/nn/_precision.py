@@ -11,8 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn.tree import frozendict
 
-from ._containers import is_layer
-from ._layer import Layer, Params
+from ._layer import Layer, Params, a_layer, is_layer
 from ._replace import matching
 from ._view import Keys, View
 
@@ -340,6 +339,5 @@ def mixed_precision(
     >>> grads["layers"][0]["weight"].dtype
     float32
     """
-    if not isinstance(layer, Layer):
-        raise TypeError(f"mixed_precision: layer must be a layer, got {layer!r}")
+    a_layer(layer, "mixed_precision: layer")
     return MixedPrecision(layer, compute_dtype, output_dtype, param_dtype, {} if overrides is None else overrides)

@@ -9,10 +9,10 @@ from funcnn import tree
 from funcnn.tree import frozendict
 
 from ._embedding import Embedding
-from ._layer import Layer
+from ._layer import Layer, a_layer
 from ._linear import Linear
 from ._quantized import QQLinear, QuantizedEmbedding, QuantizedLinear
-from ._replace import Keys, check_layer, described, rebuilt, selection
+from ._replace import Keys, described, rebuilt, selection
 from ._tie import Tied, place_at
 from ._view import at
 
@@ -167,7 +167,7 @@ def quantize(
     >>> fn.allclose(small(packed, fn.ones(64)), model(params, fn.ones(64)), atol=1e-2).item()
     True
     """
-    check_layer("quantize", model)
+    a_layer(model, "quantize: model")
     options = {"group_size": group_size, "bits": bits, "mode": mode, "quantize_input": quantize_input}
     decided = _decided(model, _chosen(model, predicate, options))
     if not decided:

@@ -15,8 +15,7 @@ from funcnn.tree import frozendict
 
 from ._activations import tanh
 from ._calling import call, function
-from ._layer import Layer, Params, as_input
-from ._parts import is_layer
+from ._layer import Layer, Params, as_input, is_layer
 
 
 def _check(x: fn.array, size: int) -> None:

@@ -9,7 +9,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn.tree import frozendict
 
-from ._layer import Layer, fields_of, place_of
+from ._layer import Layer, a_layer, fields_of, place_of
 
 Keys = tuple[Any, ...]
 
@@ -92,12 +92,6 @@ def described(layers: Iterator[tuple[Keys, Layer]]) -> str:
     return ", ".join(found[:20]) + (f" and {len(found) - 20} more" if len(found) > 20 else "")
 
 
-def check_layer(name: str, model: Any) -> None:
-    """Raise if what is given for a model is no layer."""
-    if not isinstance(model, Layer):
-        raise TypeError(f"{name}: model must be a layer, got {model!r}")
-
-
 def replace(model: Layer, path_or_predicate: Which, new_layer: Layer | Callable[[Layer], Layer]) -> Layer:
     """Make a model with other layers in some places.
 
@@ -127,7 +121,7 @@ def replace(model: Layer, path_or_predicate: Which, new_layer: Layer | Callable[
     >>> nn.replace(model, "**.2.**", lambda old: nn.Dropout(0.1) if old == nn.ReLU() else old)
     Sequential(Linear(4, 8), ReLU(), Sequential(Linear(8, 8), Dropout(p=0.1)))
     """
-    check_layer("replace", model)
+    a_layer(model, "replace: model")
     if not callable(new_layer):
         raise TypeError(f"replace: new_layer must be a layer or a function from layer to layer, got {new_layer!r}")
     chosen = selection("replace", model, path_or_predicate)

@@ -8,8 +8,7 @@ from typing import Any
 from funcnn import tree
 from funcnn.tree import frozendict
 
-from ._layer import Layer, fields_of, has_layers, place_of
-from ._replace import check_layer
+from ._layer import Layer, a_layer, fields_of, has_layers, place_of
 from ._wrappers import Mapped, Scanned
 
 Keys = tuple[Any, ...]
@@ -78,7 +77,7 @@ def stack(model: Layer, params: Any) -> Any:
         except ValueError as error:
             raise ValueError(f"stack: the layers at {_named(keys)} differ: {error}") from None
 
-    check_layer("stack", model)
+    a_layer(model, "stack: model")
     return _walk(model, params, convert)
 
 
@@ -104,7 +103,7 @@ def unstack(model: Layer, params: Any) -> Any:
             raise ValueError(f"unstack: expected {layer.n} layers at {_named(keys)}, got {len(parts)}")
         return tuple(_walk(layer.layer, part, convert, (*keys, i), axis) for i, part in enumerate(parts))
 
-    check_layer("unstack", model)
+    a_layer(model, "unstack: model")
     return _walk(model, params, convert)
 
 

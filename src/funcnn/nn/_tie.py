@@ -11,7 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn.tree import frozendict
 
-from ._layer import Layer, Params
+from ._layer import Layer, Params, a_layer
 from ._view import at
 
 
@@ -109,8 +109,7 @@ def tie(layer: Layer, ties: Mapping[str, str]) -> Layer:
     >>> sorted(model.init(random.key(0))["second"])
     ['bias']
     """
-    if not isinstance(layer, Layer):
-        raise TypeError(f"tie: layer must be a layer, got {layer!r}")
+    a_layer(layer, "tie: layer")
     if not isinstance(ties, Mapping):
         raise TypeError(f"tie: ties must be a dict from paths to paths, got {ties!r}")
     for path, source in ties.items():
@@ -142,8 +141,7 @@ def trainable(layer: Layer) -> Trainable:
     >>> tree.paths(buffers)
     ['layers.1.running_mean', 'layers.1.running_var']
     """
-    if not isinstance(layer, Layer):
-        raise TypeError(f"trainable: layer must be a layer, got {layer!r}")
+    a_layer(layer, "trainable: layer")
     parts = list(layer._layers())
     buffers = [tree.join_path((*path, name)) for path, part in parts for name in part.buffers]
     adapters = [tree.join_path((*path, name)) for path, part in parts for name in part._adapters]

@@ -15,7 +15,7 @@ from ._attention import MultiHeadAttention
 from ._cache import KVCache
 from ._calling import call, function
 from ._dropout import Dropout
-from ._layer import Layer, Params, as_input
+from ._layer import Layer, Params, a_layer, as_input
 from ._linear import Linear
 from ._norm import LayerNorm
 from ._parts import Composed, part
@@ -57,7 +57,24 @@ class _Attended:
         return found
 
 
-class TransformerEncoderLayer(Composed):
+class _Block(Composed):
+    """What the layers of encoders and decoders share."""
+
+    dims: int = attrs.field(validator=whole(1))
+    num_heads: int = attrs.field(validator=whole(1))
+    mlp_dims: int | None = attrs.field(default=None, validator=_size)
+    dropout: float = attrs.field(default=0.0, validator=number(0.0, 1.0))
+    activation: Callable[[Any], Any] | Layer = attrs.field(default=relu, validator=function)
+    norm_first: bool = True
+    ln1: Layer = part(lambda self: LayerNorm(self.dims))
+    ln2: Layer = part(lambda self: LayerNorm(self.dims))
+    linear1: Layer = part(lambda self: Linear(self.dims, self.mlp_dims or 4 * self.dims))
+    linear2: Layer = part(lambda self: Linear(self.mlp_dims or 4 * self.dims, self.dims))
+    dropout1: Layer = part(lambda self: Dropout(self.dropout))
+    dropout2: Layer = part(lambda self: Dropout(self.dropout))
+
+
+class TransformerEncoderLayer(_Block):
     """Attend within a sequence, then apply a perceptron at each place, both added to their input.
 
     The sub-layers are ``attention``, ``linear1``, ``linear2``, ``ln1``, ``ln2``, ``dropout1`` and ``dropout2``.
@@ -84,19 +101,7 @@ class TransformerEncoderLayer(Composed):
     (2, 5, 16)
     """
 
-    dims: int = attrs.field(validator=whole(1))
-    num_heads: int = attrs.field(validator=whole(1))
-    mlp_dims: int | None = attrs.field(default=None, validator=_size)
-    dropout: float = attrs.field(default=0.0, validator=number(0.0, 1.0))
-    activation: Callable[[Any], Any] | Layer = attrs.field(default=relu, validator=function)
-    norm_first: bool = True
     attention: Layer = part(lambda self: MultiHeadAttention(self.dims, self.num_heads))
-    ln1: Layer = part(lambda self: LayerNorm(self.dims))
-    ln2: Layer = part(lambda self: LayerNorm(self.dims))
-    linear1: Layer = part(lambda self: Linear(self.dims, self.mlp_dims or 4 * self.dims))
-    linear2: Layer = part(lambda self: Linear(self.mlp_dims or 4 * self.dims, self.dims))
-    dropout1: Layer = part(lambda self: Dropout(self.dropout))
-    dropout2: Layer = part(lambda self: Dropout(self.dropout))
 
     def init_cache(self, batch: int, places: int, dtype: fn.Dtype = fn.float32) -> KVCache:
         """Make an empty cache for a batch of sequences of up to `places` tokens."""
@@ -110,7 +115,7 @@ class TransformerEncoderLayer(Composed):
         return x if cache is None else (x, attend.cache)
 
 
-class TransformerDecoderLayer(Composed):
+class TransformerDecoderLayer(_Block):
     """Attend within a sequence, then to a memory, then apply a perceptron at each place, each added to its input.
 
     The sub-layers are ``self_attention``, ``cross_attention``, ``linear1``, ``linear2``, ``ln1`` to ``ln3`` and ``dropout1`` to
@@ -137,21 +142,9 @@ class TransformerDecoderLayer(Composed):
     (2, 5, 16)
     """
 
-    dims: int = attrs.field(validator=whole(1))
-    num_heads: int = attrs.field(validator=whole(1))
-    mlp_dims: int | None = attrs.field(default=None, validator=_size)
-    dropout: float = attrs.field(default=0.0, validator=number(0.0, 1.0))
-    activation: Callable[[Any], Any] | Layer = attrs.field(default=relu, validator=function)
-    norm_first: bool = True
     self_attention: Layer = part(lambda self: MultiHeadAttention(self.dims, self.num_heads))
     cross_attention: Layer = part(lambda self: MultiHeadAttention(self.dims, self.num_heads))
-    ln1: Layer = part(lambda self: LayerNorm(self.dims))
-    ln2: Layer = part(lambda self: LayerNorm(self.dims))
     ln3: Layer = part(lambda self: LayerNorm(self.dims))
-    linear1: Layer = part(lambda self: Linear(self.dims, self.mlp_dims or 4 * self.dims))
-    linear2: Layer = part(lambda self: Linear(self.mlp_dims or 4 * self.dims, self.dims))
-    dropout1: Layer = part(lambda self: Dropout(self.dropout))
-    dropout2: Layer = part(lambda self: Dropout(self.dropout))
     dropout3: Layer = part(lambda self: Dropout(self.dropout))
 
     def init_cache(self, batch: int, places: int, dtype: fn.Dtype = fn.float32) -> KVCache:
@@ -341,8 +334,8 @@ class Transformer(Composed):
             value = getattr(self, name)
             if value is None:
                 object.__setattr__(self, name, self._standard(name))
-            elif not isinstance(value, Layer):
-                raise TypeError(f"Transformer: custom_{name} must be a layer, got {value!r}")
+            else:
+                a_layer(value, f"Transformer: custom_{name}")
 
     def _standard(self, name: str) -> Layer:
         """The encoder or decoder that the hyperparameters describe."""

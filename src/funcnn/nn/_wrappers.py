@@ -13,13 +13,12 @@ from funcnn.checkpoint_policies import Policy
 from funcnn.tree import frozendict
 
 from ._keys import fold_items
-from ._layer import Layer, Params, as_input
+from ._layer import Layer, Params, a_layer, as_input
 from ._precision import as_given
 
 
-def _a_layer(wrapper: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, Layer):
-        raise TypeError(f"{type(wrapper)._name}: {attribute.name} must be a layer, got {value!r}")
+def _is_layer(wrapper: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    a_layer(value, f"{type(wrapper)._name}: {attribute.name}")
 
 
 def _a_policy(wrapper: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -40,7 +39,7 @@ class _Wrapper(Layer):
     _wraps = "layer"
     _name = ""
 
-    layer: Layer = attrs.field(validator=_a_layer)
+    layer: Layer = attrs.field(validator=_is_layer)
 
     def __repr__(self) -> str:
         return self._name + super().__repr__()[len(type(self).__name__) :]
