@@ -1,0 +1,1 @@
+"""The layers of ``mlx.nn``, in files called as in MLX."""

@@ -1,0 +1,1 @@
+"""The names of ``mlx.utils``: trees in MLX's order."""
