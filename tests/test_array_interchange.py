@@ -88,7 +88,7 @@ class TestOut:
         assert a.tolist() == b.tolist() == [2, 3]
 
     def test_a_rebound_handle_leaves_views_alone(self) -> None:
-        x = fn._core._rebindable(fn.array([1, 2]))
+        x = fn._core._mutable(fn.array([1, 2]))
         a = np.asarray(x)
         x += 1
         assert (a.tolist(), x.tolist()) == ([1, 2], [2, 3])

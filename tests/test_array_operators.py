@@ -161,7 +161,7 @@ class TestRebindableHandles:
     @pytest.mark.parametrize("f", [*IN_PLACE, operator.imatmul], ids=lambda f: f.__name__)
     def test_in_place_operators_point_the_handle_at_the_result(self, f: object) -> None:
         a = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
-        x = fn._core._rebindable(fn.array(a))
+        x = fn._core._mutable(fn.array(a))
         same, before = x, x * 1
         x = f(x, fn.array(a))
         assert x is same
@@ -170,12 +170,12 @@ class TestRebindableHandles:
 
     @pytest.mark.parametrize("f", IN_PLACE_BITWISE, ids=lambda f: f.__name__)
     def test_bits(self, f: object) -> None:
-        x = same = fn._core._rebindable(fn.array([6, 9]))
+        x = same = fn._core._mutable(fn.array([6, 9]))
         x = f(x, 1)
         assert x is same
 
     def test_assignment(self) -> None:
-        x = fn._core._rebindable(fn.array([1, 2, 3]))
+        x = fn._core._mutable(fn.array([1, 2, 3]))
         doubled = x * 2
         x[0] = 7
         x[x > 2] = 0
@@ -184,11 +184,45 @@ class TestRebindableHandles:
         assert doubled.tolist() == [2, 4, 6]
 
     def test_the_bit_spreads_to_results(self) -> None:
-        x = fn._core._rebindable(fn.zeros(2))
-        for same in (x + 1, fn.ones(2) * x, x.sum(), x[0], x.reshape(2, 1), fn.stack([fn.ones(2), x]), fn.array(x)):
+        x = fn._core._mutable(fn.zeros(2))
+        for same in (x + 1, fn.ones(2) * x, x.sum(), x[0], x.reshape(2, 1), fn.stack([fn.ones(2), x])):
             y = same
             y += 1
             assert y is same
         z = before = fn.ones(2) + 1
         z += 1
         assert z is not before
+        assert type(fn.array(x)) is fn.array and isinstance(x, fn.array)
+
+    def test_it_crosses_transformations(self) -> None:
+        def f(v: fn.array) -> fn.array:
+            w = v * 1
+            w[0] = 5
+            return w * v
+
+        x = fn._core._mutable(fn.array([1.0, 2.0]))
+        for made, expected in (
+            (fn.compile(f)(x), [5, 4]),
+            (fn.grad(lambda v: f(v).sum())(x), [5, 4]),
+            (fn.checkpoint(f)(x), [5, 4]),
+            (fn.vmap(f)(x[None])[0], [5, 4]),
+            (fn.jvp(f, (x,), (x,))[1], [5, 8]),
+        ):
+            assert type(made) is fn._core.mutable_array
+            assert made.tolist() == expected
+        g = fn.compile(lambda v: v + 1)
+        for v in (x, fn.array([1.0, 2.0])):
+            assert type(g(v)) is type(v)
+
+    def test_functions_that_open_what_they_make(self) -> None:
+        zeros, split = (fn._core._shim(f, f.__name__, "some.module") for f in (fn.zeros, fn.split))
+        made = zeros((2,), stream=fn.cpu)
+        made[0] = 1
+        assert made.tolist() == [1, 0] and fn.zeros((2,)).tolist() == [0, 0]
+        parts = split(fn.ones(4), 2)
+        assert {type(part) for part in parts} == {fn._core.mutable_array}
+        assert (zeros.__name__, zeros.__module__, zeros.__wrapped__) == ("zeros", "some.module", fn.zeros)
+        with pytest.raises(TypeError, match="stream"):
+            zeros((2,), stream=3)
+        with pytest.raises(TypeError, match="other"):
+            zeros((2,), stream=None, other=3)

@@ -137,13 +137,13 @@ def test_imports_run_downward(path):
 
 
 def test_only_compat_creates_rebindable_arrays():
-    """The mutable API is the shim's alone: one native function sets the bit, and nothing else of the package calls it."""
-    sets = re.compile(r"\brebindable\s*=(?!=)")
-    setters = {path.relative_to(NATIVE).as_posix() for path in NATIVE_FILES if sets.search(path.read_text())}
-    assert setters == {"graph/node.h", "bindings/array.cpp"}
+    """The mutable API is the shim's alone: what opens a handle is called by nothing else of the package."""
+    opens = re.compile(r"with_rebindable\(.*, true\)")
+    openers = {path.relative_to(NATIVE).as_posix() for path in NATIVE_FILES if opens.search(path.read_text())}
+    assert openers == {"bindings/mutable.cpp", "bindings/shim.cpp", "bindings/compile.cpp"}
     for path in PYTHON_FILES:
         if module_of(path) != "compat":
-            assert "_rebindable" not in path.read_text(), name(path)
+            assert not re.search(r"_core\.(_mutable|_shim|_point|mutable_array)\b", path.read_text()), name(path)
 
 
 @pytest.mark.parametrize("path", NATIVE_FILES, ids=name)

@@ -9,7 +9,6 @@
 #include "bindings/gil.h"
 #include "bindings/interchange.h"
 #include "graph/graph.h"
-#include "graph/identity.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "ops/views.h"
@@ -18,9 +17,11 @@
 namespace funcnn {
 
 PyTypeObject* array_type = nullptr;
+PyTypeObject* mutable_array_type = nullptr;
 
 nb::object wrap_object(Array array) {
-  nb::object made = nb::inst_alloc(nb::handle(reinterpret_cast<PyObject*>(array_type)));
+  PyTypeObject* type = array.node()->rebindable ? mutable_array_type : array_type;
+  nb::object made = nb::inst_alloc(nb::handle(reinterpret_cast<PyObject*>(type)));
   new (nb::inst_ptr<Array>(made)) Array(std::move(array));
   nb::inst_mark_ready(made);
   return made;
@@ -167,14 +168,6 @@ Array matrix_transpose_of(const Array& x) {
   return swapaxes(x, -1, -2);
 }
 
-// A handle on the same value that may be pointed at others.
-nb::object rebindable(const Array& x) {
-  Array made = make_node(Ref<const Primitive>(new Identity), Span(&x, 1), x.shape(), x.dtype());
-  made.node()->rebindable = true;
-  made.node()->from_nothing = 0;
-  return wrap_object(std::move(made));
-}
-
 }  // namespace
 
 void bind_array(nb::module_& m) {
@@ -205,7 +198,7 @@ Example:
   cls.def(
          "__init__",
          [](Array* self, nb::handle obj, nb::handle dtype) {
-           new (self) Array(on_default_device(convert(obj, optional_dtype(dtype), "array")));
+           new (self) Array(with_rebindable(on_default_device(convert(obj, optional_dtype(dtype), "array")), false));
          },
          nb::arg("obj").none(), nb::arg("dtype").none() = nb::none(),
          nb::sig("def __init__(self, obj: ArrayLike, dtype: Dtype | None = None) -> None"))
@@ -374,7 +367,6 @@ Example:
       },
       nb::arg("x"), nb::arg("what"), nb::arg("advice"),
       nb::sig("def _require_values(x: array, what: str, advice: str) -> None"));
-  m.def("_rebindable", &rebindable, nb::arg("x"), nb::sig("def _rebindable(x: array) -> array"));
 }
 
 }  // namespace funcnn

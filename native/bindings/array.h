@@ -11,14 +11,20 @@
 
 namespace funcnn {
 
-// The class itself; final, so that its instances are told by their exact type.
-extern PyTypeObject* array_type;
+// A handle that may be pointed at another value: what funcnn.compat calls an array. Handles of this class, and no
+// others, are on rebindable nodes.
+struct MutableArray : Array {};
 
-inline bool is_array(PyObject* object) { return Py_TYPE(object) == array_type; }
+// The classes; final, so that their instances are told by their exact types.
+extern PyTypeObject *array_type, *mutable_array_type;
+
+inline bool is_mutable(PyObject* object) { return Py_TYPE(object) == mutable_array_type; }
+inline bool is_array(PyObject* object) { return Py_TYPE(object) == array_type || is_mutable(object); }
 // The handle inside an instance; only where is_array holds.
 inline Array& array_of(PyObject* object) { return *nb::inst_ptr<Array>(nb::handle(object)); }
 
-// A new instance. The object is returned for functions, the pointer (a new reference) for slots.
+// A new instance, of the class that the node asks for. The object is returned for functions, the pointer (a new
+// reference) for slots.
 nb::object wrap_object(Array array);
 PyObject* wrap(Array array);
 
@@ -74,6 +80,9 @@ void def_method(const char* name, F&& function, const Extra&... extra) {
                        nb::name(name), nb::is_method(), extra...);
 }
 
+// Point a mutable handle at a value.
+void point(PyObject* handle, Array at);
+
 // The slots of the class that live in files of their own.
 PyObject* get_item(PyObject* self, PyObject* index);
 PyObject* get_row(PyObject* self, Py_ssize_t index);
@@ -83,3 +92,11 @@ extern const PyType_Slot operator_slots[];
 extern const size_t operator_slot_count;
 
 }  // namespace funcnn
+
+// Functions that return an Array make an instance of the class that its node asks for.
+template <>
+struct nanobind::detail::type_hook<funcnn::Array> {
+  static const std::type_info* get(const funcnn::Array* array) {
+    return array && *array && array->node()->rebindable ? &typeid(funcnn::MutableArray) : &typeid(funcnn::Array);
+  }
+};

@@ -13,6 +13,8 @@ namespace funcnn {
 void bind_errors(nb::module_& m);
 void bind_dtype(nb::module_& m);
 void bind_array(nb::module_& m);
+void bind_mutable(nb::module_& m);
+void bind_shim(nb::module_& m);
 void bind_interchange(nb::module_& m);
 void bind_indexing(nb::module_& m);
 void bind_elementwise(nb::module_& m);

@@ -28,7 +28,8 @@ struct Entry {
   pytree::TreeDef inputs;
   std::vector<Argument> arguments;
   pytree::TreeDef outputs;
-  std::vector<bool> weak;  // outputs that stand for Python numbers
+  std::vector<bool> weak;        // outputs that stand for Python numbers
+  std::vector<bool> rebindable;  // outputs that are
   std::unique_ptr<CompiledGraph> graph;
   Arrays captured;
   bool holds_python = false;  // in the graph
@@ -36,8 +37,10 @@ struct Entry {
 
   // What a call gives, from the outputs of the graph without the token of its effects.
   nb::object result(Arrays arrays) const {
-    for (size_t i = 0; i < arrays.size(); ++i)
-      if (weak[i]) arrays[i] = with_weakness(arrays[i], true);
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      if (weak[i]) arrays[i] = with_weakness(std::move(arrays[i]), true);
+      if (rebindable[i]) arrays[i] = with_rebindable(std::move(arrays[i]), true);
+    }
     return unflatten_arrays(outputs, arrays);
   }
 };
@@ -238,7 +241,7 @@ class Compiled {
     Hasher h;
     h.add(int64_t(c.tree.hash()));
     for (const Array& a : c.arrays) {
-      h.add(int(a.dtype()) << 1 | int(a.node()->weak));
+      h.add(int(a.dtype()) << 2 | int(a.node()->weak) << 1 | int(a.node()->rebindable));
       h.add(a.shape());
     }
     if (c.statics.is_valid()) {
@@ -278,7 +281,9 @@ class Compiled {
     for (size_t i = 0; i < e.arguments.size(); ++i) {
       const Argument& known = e.arguments[i];
       const Array& a = c.arrays[i];
-      if (a.dtype() != known.aval.dtype || a.node()->weak != known.weak || a.shape() != known.aval.shape) return false;
+      if (a.dtype() != known.aval.dtype || a.node()->weak != known.weak || a.node()->rebindable != known.rebindable ||
+          a.shape() != known.aval.shape)
+        return false;
     }
     return same_structure(e.inputs, c.tree) && (!c.statics.is_valid() || same_value(c.statics, e.statics));
   }
@@ -292,6 +297,7 @@ class Compiled {
         trace_abstract(entry->arguments, "compile of " + name_, [&](Span arrays) { return invoke(c, arrays); });
     entry->outputs = traced.outputs;
     entry->weak = std::move(traced.weak);
+    entry->rebindable = std::move(traced.rebindable);
     entry->holds_python = holds_python({traced.graph});
     entry->captured = std::move(traced.captured);
     entry->effects = traced.effects;

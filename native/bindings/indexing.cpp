@@ -204,12 +204,12 @@ int set_item(PyObject* self, PyObject* key, PyObject* value) {
   return guarded(
       [&]() -> int {
         if (!value) throw TypeError("elements of an array cannot be deleted");
-        if (!array_of(self).node()->rebindable)
+        if (!is_mutable(self))
           throw TypeError(
               "arrays are immutable: x[index] = value is not possible; use y = x.at[index].set(value), or .add, "
               ".multiply, .maximum, ...");
         Array result = update(UpdateMode::set, array_of(self), index_items(key), value);
-        array_of(self) = std::move(result);
+        point(self, std::move(result));
         return 0;
       },
       -1);

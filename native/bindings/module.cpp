@@ -7,6 +7,8 @@ NB_MODULE(_core, m) {
   funcnn::bind_errors(m);
   funcnn::bind_dtype(m);
   funcnn::bind_array(m);
+  funcnn::bind_mutable(m);
+  funcnn::bind_shim(m);
   funcnn::bind_interchange(m);
   funcnn::bind_indexing(m);
   funcnn::bind_elementwise(m);

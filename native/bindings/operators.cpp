@@ -91,8 +91,8 @@ PyObject* in_place_slot(PyObject* a, PyObject* b) {
     Operands operands;
     if (!operands.read(a, b)) return not_implemented();
     Array result = function(*operands.x, *operands.y);
-    if (!array_of(a).node()->rebindable) return wrap(std::move(result));
-    array_of(a) = std::move(result);
+    if (!is_mutable(a)) return wrap(std::move(result));
+    point(a, std::move(result));
     return nb::handle(a).inc_ref().ptr();
   });
 }

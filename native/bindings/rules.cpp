@@ -162,6 +162,7 @@ Arrays used_by_rule(nb::handle owner, const std::string& name, Span like, F&& ru
   for (const Array& x : like) {
     given.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.id()));
     given.back().node()->weak = x.node()->weak;
+    given.back().node()->rebindable = x.node()->rebindable;
   }
   Arrays made;
   try {

@@ -18,7 +18,7 @@ FunctionTrace::~FunctionTrace() {
   cut_past(nodes);
 }
 
-Argument argument_of(const Array& x) { return {x.aval(), x.node()->weak}; }
+Argument argument_of(const Array& x) { return {x.aval(), x.node()->weak, x.node()->rebindable}; }
 
 std::vector<Argument> arguments_of(Span arrays) {
   std::vector<Argument> arguments;
@@ -73,7 +73,10 @@ Traced finish_trace(Span placeholders, nb::handle result, EffectScope& effects, 
   pytree::Leaves leaves;
   traced.outputs = pytree::flatten(result, leaves);
   Arrays outputs = arrays_of_leaves(leaves, traced.outputs, what.c_str(), "; return arrays only");
-  for (const Array& x : outputs) traced.weak.push_back(x.node()->weak);
+  for (const Array& x : outputs) {
+    traced.weak.push_back(x.node()->weak);
+    traced.rebindable.push_back(x.node()->rebindable);
+  }
   Arrays inputs(placeholders.begin(), placeholders.end());
   if (Array token = effects.end()) {
     traced.effects = true;

@@ -30,7 +30,8 @@ class FunctionTrace {
 // What is known of an argument while a function is traced.
 struct Argument {
   Aval aval;
-  bool weak = false;  // it stands for a Python number
+  bool weak = false;        // it stands for a Python number
+  bool rebindable = false;  // see Node
   bool operator==(const Argument&) const = default;
 };
 Argument argument_of(const Array& x);
@@ -42,7 +43,8 @@ struct Traced {
   Graph graph;
   Arrays captured;  // without the token
   pytree::TreeDef outputs;
-  std::vector<bool> weak;  // which outputs stand for Python numbers
+  std::vector<bool> weak;        // which outputs stand for Python numbers
+  std::vector<bool> rebindable;  // which outputs are
   bool effects = false;
 };
 
@@ -76,6 +78,7 @@ Traced trace_abstract(const std::vector<Argument>& arguments, const std::string&
   for (const Argument& a : arguments) {
     placeholders.push_back(make_placeholder(a.aval.shape, a.aval.dtype, trace, scope.id()));
     placeholders.back().node()->weak = a.weak;
+    placeholders.back().node()->rebindable = a.rebindable;
     given.push_back(as_number(placeholders.back()));
   }
   EffectScope effects(trace, scope.id());

@@ -33,7 +33,9 @@ bool leaf_as_array(nb::handle leaf, std::optional<Dtype> like, Array& out) {
 }
 
 nb::object Flat::with(Span replacements) const {
-  auto wrapped = [&](size_t i) { return wrap_object(with_weakness(replacements[i], weak[i])); };
+  auto wrapped = [&](size_t i) {
+    return wrap_object(with_rebindable(with_weakness(replacements[i], weak[i]), rebindable[i]));
+  };
   if (at.size() == leaves.size() && treedef.is_leaf()) return wrapped(0);
   Leaves all = leaves;
   for (size_t i = 0; i < at.size(); ++i) all[at[i]] = wrapped(i);
@@ -55,6 +57,7 @@ Flat flatten_arrays(nb::handle tree, Others others, const std::string& what) {
       throw TypeError(cat(what, at_path(flat.treedef, i), ": expected an array, got ", nb::inst_name(leaf).c_str()));
     }
     flat.weak.push_back(x.node()->weak);
+    flat.rebindable.push_back(x.node()->rebindable);
     flat.arrays.push_back(std::move(x));
     flat.at.push_back(uint32_t(i));
     leaf = nb::object();

@@ -18,11 +18,12 @@ namespace funcnn {
 struct Flat {
   pytree::TreeDef treedef;
   Arrays arrays;
-  pytree::Leaves leaves;     // by leaf; null where there is an array
-  std::vector<uint32_t> at;  // leaf of each array
-  std::vector<bool> weak;    // by array: whether it stands for a Python number
+  pytree::Leaves leaves;         // by leaf; null where there is an array
+  std::vector<uint32_t> at;      // leaf of each array
+  std::vector<bool> weak;        // by array: whether it stands for a Python number
+  std::vector<bool> rebindable;  // by array
 
-  // The same tree with other arrays, as weak as those.
+  // The same tree with other arrays, as weak as those and in handles of the same classes.
   nb::object with(Span arrays) const;
 };
 

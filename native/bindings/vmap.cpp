@@ -70,6 +70,7 @@ class MappedCall {
       found_.push_back({std::move(where), x.shape()[0], axis[i], x.shape()});
       Shape inner(x.shape().begin() + 1, x.shape().end());
       inputs_.push_back(make_placeholder(std::move(inner), x.dtype(), trace_, id_));
+      inputs_.back().node()->rebindable = x.node()->rebindable;
       values_.push_back(std::move(x));
       leaves[i] = wrap_object(inputs_.back());
     }

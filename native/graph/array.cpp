@@ -57,7 +57,7 @@ uint8_t from_nothing(const Node& node) {
   bool fits = node.inputs.empty() ? kind == Kind::index
                                   : kind == Kind::elementwise || kind == Kind::view || kind == Kind::alias ||
                                         (kind == Kind::opaque && node.primitive->only_moves());
-  return fits && operations < kMost && !node.rebindable && !is_dear(node) ? uint8_t(operations) : uint8_t(0);
+  return fits && operations < kMost && !is_dear(node) ? uint8_t(operations) : uint8_t(0);
 }
 
 Ref<const Primitive> output_primitive(int index) {

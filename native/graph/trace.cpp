@@ -108,6 +108,22 @@ const Placeholder* placeholder_of(const Array& x) {
   return found;
 }
 
+// A node with the value of `x` that nobody else holds.
+Array unshared(Array x) {
+  const Node& node = *x.node();
+  if (node.use_count() == 1) return x;
+  Array made;
+  if (!node.available() || may_last(node.trace)) {
+    made = alias_of(x);
+  } else {
+    made = node.is_scalar() ? scalar_array(node.storage.scalar, node.dtype)
+                            : from_storage(node.storage, node.shape, node.dtype);
+    made.node()->weak = node.weak;
+    made.node()->rebindable = node.rebindable;
+  }
+  return made;
+}
+
 }  // namespace
 
 TraceScope::TraceScope(Nodes nodes) : nodes_(nodes) {
@@ -225,21 +241,17 @@ Array alias_of(const Array& x) {
 }
 
 Array with_weakness(Array x, bool weak) {
-  Node& node = *x.node();
-  if (node.weak == weak) return x;
-  if (node.use_count() == 1) {  // nobody else has it yet
-    node.weak = weak;
-    return x;
-  }
-  Array made;
-  if (!node.available() || may_last(node.trace))
-    made = alias_of(x);
-  else if (node.is_scalar())
-    made = scalar_array(node.storage.scalar, node.dtype);
-  else
-    made = from_storage(node.storage, node.shape, node.dtype);
-  made.node()->weak = weak;
-  return made;
+  if (x.node()->weak == weak) return x;
+  x = unshared(std::move(x));
+  x.node()->weak = weak;
+  return x;
+}
+
+Array with_rebindable(Array x, bool rebindable) {
+  if (x.node()->rebindable == rebindable) return x;
+  x = unshared(std::move(x));
+  x.node()->rebindable = rebindable;
+  return x;
 }
 
 bool leaked(const Array& x) {

@@ -64,6 +64,8 @@ Array trace_input(const Array& x, TraceId id);
 Array alias_of(const Array& x);
 // `x` as a value that stands for a Python number (`weak`), or as one that does not.
 Array with_weakness(Array x, bool weak);
+// `x` as a value whose handles may be pointed at others, or may not.
+Array with_rebindable(Array x, bool rebindable);
 
 // Whether a value depends on a placeholder whose trace has ended.
 bool leaked(const Array& x);
