@@ -1,0 +1,64 @@
+"""Reductions and cumulative functions."""
+
+from __future__ import annotations
+
+import funcnn as fn
+
+from ._wrap import shim
+
+all = shim(fn.all, "all")
+allclose = shim(fn.allclose, "allclose")
+any = shim(fn.any, "any")
+argmax = shim(fn.argmax, "argmax")
+argmin = shim(fn.argmin, "argmin")
+array_equal = shim(fn.array_equal, "array_equal")
+count_nonzero = shim(fn.count_nonzero, "count_nonzero")
+cummax = shim(fn.cummax, "cummax")
+cummin = shim(fn.cummin, "cummin")
+cumprod = shim(fn.cumprod, "cumprod")
+cumsum = shim(fn.cumsum, "cumsum")
+logcumsumexp = shim(fn.logcumsumexp, "logcumsumexp")
+logsumexp = shim(fn.logsumexp, "logsumexp")
+max = shim(fn.max, "max")
+mean = shim(fn.mean, "mean")
+median = shim(fn.median, "median")
+min = shim(fn.min, "min")
+minmax = shim(fn.minmax, "minmax")
+prod = shim(fn.prod, "prod")
+softmax = shim(fn.softmax, "softmax")
+std = shim(fn.std, "std")
+sum = shim(fn.sum, "sum")
+var = shim(fn.var, "var")
+diff = shim(fn.diff, "diff")
+
+cumulative_prod = cumprod
+cumulative_sum = cumsum
+
+__all__ = [
+    "all",
+    "allclose",
+    "any",
+    "argmax",
+    "argmin",
+    "array_equal",
+    "count_nonzero",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
+    "diff",
+    "logcumsumexp",
+    "logsumexp",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "minmax",
+    "prod",
+    "softmax",
+    "std",
+    "sum",
+    "var",
+]

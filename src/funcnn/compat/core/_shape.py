@@ -1,0 +1,87 @@
+"""Functions that move elements."""
+
+from __future__ import annotations
+
+import funcnn as fn
+
+from ._wrap import shim
+
+as_strided = shim(fn.as_strided, "as_strided")
+atleast_1d = shim(fn.atleast_1d, "atleast_1d")
+atleast_2d = shim(fn.atleast_2d, "atleast_2d")
+atleast_3d = shim(fn.atleast_3d, "atleast_3d")
+broadcast_arrays = shim(fn.broadcast_arrays, "broadcast_arrays")
+broadcast_to = shim(fn.broadcast_to, "broadcast_to")
+concatenate = shim(fn.concatenate, "concatenate")
+contiguous = shim(fn.contiguous, "contiguous")
+depends = shim(fn.depends, "depends")
+diag = shim(fn.diag, "diag")
+diagonal = shim(fn.diagonal, "diagonal")
+expand_dims = shim(fn.expand_dims, "expand_dims")
+flatten = shim(fn.flatten, "flatten")
+flip = shim(fn.flip, "flip")
+matrix_transpose = shim(fn.matrix_transpose, "matrix_transpose")
+meshgrid = shim(fn.meshgrid, "meshgrid")
+moveaxis = shim(fn.moveaxis, "moveaxis")
+pad = shim(fn.pad, "pad")
+permute_dims = shim(fn.permute_dims, "permute_dims")
+put_along_axis = shim(fn.put_along_axis, "put_along_axis")
+repeat = shim(fn.repeat, "repeat")
+reshape = shim(fn.reshape, "reshape")
+roll = shim(fn.roll, "roll")
+slice = shim(fn.slice, "slice")
+slice_update = shim(fn.slice_update, "slice_update")
+split = shim(fn.split, "split")
+squeeze = shim(fn.squeeze, "squeeze")
+stack = shim(fn.stack, "stack")
+swapaxes = shim(fn.swapaxes, "swapaxes")
+take = shim(fn.take, "take")
+take_along_axis = shim(fn.take_along_axis, "take_along_axis")
+tile = shim(fn.tile, "tile")
+transpose = shim(fn.transpose, "transpose")
+tril = shim(fn.tril, "tril")
+triu = shim(fn.triu, "triu")
+unflatten = shim(fn.unflatten, "unflatten")
+unstack = shim(fn.unstack, "unstack")
+concat = shim(fn.concatenate, "concat")
+
+__all__ = [
+    "as_strided",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "broadcast_arrays",
+    "broadcast_to",
+    "concat",
+    "concatenate",
+    "contiguous",
+    "depends",
+    "diag",
+    "diagonal",
+    "expand_dims",
+    "flatten",
+    "flip",
+    "matrix_transpose",
+    "meshgrid",
+    "moveaxis",
+    "pad",
+    "permute_dims",
+    "put_along_axis",
+    "repeat",
+    "reshape",
+    "roll",
+    "slice",
+    "slice_update",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "take",
+    "take_along_axis",
+    "tile",
+    "transpose",
+    "tril",
+    "triu",
+    "unflatten",
+    "unstack",
+]

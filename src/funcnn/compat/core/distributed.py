@@ -1,0 +1,76 @@
+"""The names of ``mlx.core.distributed``, on a group of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+from ... import _core
+from ..._core import Dtype, array
+from ._wrap import shim as _shim
+
+_BACKENDS = ("any", "mpi", "nccl", "jaccl", "ring")
+
+
+@final
+class Group:
+    """Processes that work together. `init` makes groups; there is one process in each."""
+
+    def rank(self) -> int:
+        """Which of the processes this is: 0."""
+        return 0
+
+    def size(self) -> int:
+        """How many processes there are: 1."""
+        return 1
+
+    def split(self, color: int, key: int = -1) -> Group:
+        """Make groups of those with the same color: a group of one is not split, which raises RuntimeError."""
+        raise RuntimeError("Cannot split the distributed group further.")
+
+
+def is_available(backend: str = "any") -> bool:
+    """Say whether processes can work together through a back end. `ring` needs nothing else, so it counts as there."""
+    return backend in ("any", "ring")
+
+
+def init(strict: bool = False, backend: str = "any", *, all_gather_factory: Callable[..., Any] | None = None) -> Group:
+    """Return the group of all processes: this one.
+
+    Raises:
+        RuntimeError: `strict` demands more than one.
+        ValueError: `backend` is none that MLX knows.
+    """
+    if backend not in _BACKENDS:
+        raise ValueError(f"[distributed] backend must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+    if strict:
+        raise RuntimeError("[distributed] no back end could be started: processes do not work together here yet")
+    return Group()
+
+
+def _all(x: array, *, group: Group | None = None) -> array:
+    return _core.asarray(x)
+
+
+all_sum = _shim(_all, "all_sum")
+all_gather = _shim(_all, "all_gather")
+all_max = _shim(_all, "all_max")
+all_min = _shim(_all, "all_min")
+sum_scatter = _shim(_all, "sum_scatter")
+
+
+def _send(x: array, dst: int, *, group: Group | None = None) -> array:
+    raise ValueError("Cannot send to a singleton group")
+
+
+def _recv(shape: Sequence[int], dtype: Dtype, src: int, *, group: Group | None = None) -> array:
+    raise ValueError("Cannot recv from a singleton group")
+
+
+def _recv_like(x: array, src: int, *, group: Group | None = None) -> array:
+    raise ValueError("Cannot recv from a singleton group")
+
+
+send = _shim(_send, "send")
+recv = _shim(_recv, "recv")
+recv_like = _shim(_recv_like, "recv_like")

@@ -1,0 +1,67 @@
+"""The names of ``mlx.core.fast``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ... import fast as _fast
+from ..._core import array
+from ._wrap import shim as _shim
+
+rms_norm = _shim(_fast.rms_norm, "rms_norm")
+layer_norm = _shim(_fast.layer_norm, "layer_norm")
+rope = _shim(_fast.rope, "rope")
+scaled_dot_product_attention = _shim(_fast.scaled_dot_product_attention, "scaled_dot_product_attention")
+cross_entropy = _shim(_fast.cross_entropy, "cross_entropy")
+
+
+def _gated_delta_update(
+    q: array,
+    k: array,
+    v: array,
+    gamma: array,
+    beta: array,
+    initial_state: array | None = None,
+    mask: array | None = None,
+) -> list[array]:
+    return list(_fast.gated_delta_update(q, k, v, gamma, beta, initial_state, mask))
+
+
+gated_delta_update = _shim(_gated_delta_update, "gated_delta_update")
+
+
+def metal_kernel(
+    name: str,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    source: str,
+    header: str = "",
+    ensure_row_contiguous: bool = True,
+    atomic_outputs: bool = False,
+    compile_options: Any = None,
+) -> Any:
+    """Make a kernel from source text in Metal's language. It can be made anywhere; calling it raises, as without Metal in MLX."""
+
+    def kernel(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError("[metal_kernel] Only supports the GPU.")
+
+    return kernel
+
+
+def cuda_kernel(
+    name: str,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    source: str,
+    header: str = "",
+    ensure_row_contiguous: bool = True,
+    shared_memory: int = 0,
+) -> Any:
+    """Make a kernel from source text in CUDA's language: raises RuntimeError, as MLX does without CUDA."""
+    raise RuntimeError("[cuda_kernel] there is no CUDA back end")
+
+
+def precompiled_cuda_kernel(**kwargs: Any) -> list[array]:
+    """Run a compiled CUDA kernel: raises RuntimeError, as MLX does without CUDA."""
+    raise RuntimeError("[precompiled_cuda_kernel] there is no CUDA back end")

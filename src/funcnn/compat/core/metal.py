@@ -1,0 +1,63 @@
+"""The names of ``mlx.core.metal``. There is no Metal back end yet: they answer as MLX does where there is none."""
+
+from __future__ import annotations
+
+from ... import _core, _memory
+
+
+def is_available() -> bool:
+    """Say whether there is a Metal back end: False."""
+    return False
+
+
+def device_info() -> dict[str, str | int]:
+    """Describe the GPU: there is none, so nothing."""
+    return {}
+
+
+def start_capture(path: str) -> None:
+    """Record what the GPU does: nothing, so nothing is written."""
+
+
+def stop_capture() -> None:
+    """End what `start_capture` began."""
+
+
+def clear_cache() -> None:
+    """Former name of ``mx.clear_cache``."""
+    _core.clear_cache()
+
+
+def get_active_memory() -> int:
+    """Former name of ``mx.get_active_memory``."""
+    return _core.get_active_memory()
+
+
+def get_cache_memory() -> int:
+    """Former name of ``mx.get_cache_memory``."""
+    return _core.get_cache_memory()
+
+
+def get_peak_memory() -> int:
+    """Former name of ``mx.get_peak_memory``."""
+    return _core.get_peak_memory()
+
+
+def reset_peak_memory() -> None:
+    """Former name of ``mx.reset_peak_memory``."""
+    _core.reset_peak_memory()
+
+
+def set_cache_limit(limit: int) -> int:
+    """Former name of ``mx.set_cache_limit``."""
+    return _core.set_cache_limit(limit)
+
+
+def set_memory_limit(limit: int) -> int:
+    """Former name of ``mx.set_memory_limit``."""
+    return _core.set_memory_limit(limit)
+
+
+def set_wired_limit(limit: int) -> int:
+    """Former name of ``mx.set_wired_limit``."""
+    return _memory.set_wired_limit(limit)
