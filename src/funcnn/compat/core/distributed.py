@@ -52,11 +52,11 @@ def _all(x: array, *, group: Group | None = None) -> array:
     return _core.asarray(x)
 
 
-all_sum = _shim(_all, "all_sum")
-all_gather = _shim(_all, "all_gather")
-all_max = _shim(_all, "all_max")
-all_min = _shim(_all, "all_min")
-sum_scatter = _shim(_all, "sum_scatter")
+all_sum = _shim(_all, "all_sum", "distributed")
+all_gather = _shim(_all, "all_gather", "distributed")
+all_max = _shim(_all, "all_max", "distributed")
+all_min = _shim(_all, "all_min", "distributed")
+sum_scatter = _shim(_all, "sum_scatter", "distributed")
 
 
 def _send(x: array, dst: int, *, group: Group | None = None) -> array:
@@ -71,6 +71,6 @@ def _recv_like(x: array, src: int, *, group: Group | None = None) -> array:
     raise ValueError("Cannot recv from a singleton group")
 
 
-send = _shim(_send, "send")
-recv = _shim(_recv, "recv")
-recv_like = _shim(_recv_like, "recv_like")
+send = _shim(_send, "send", "distributed")
+recv = _shim(_recv, "recv", "distributed")
+recv_like = _shim(_recv_like, "recv_like", "distributed")

@@ -9,11 +9,11 @@ from ... import fast as _fast
 from ..._core import array
 from ._wrap import shim as _shim
 
-rms_norm = _shim(_fast.rms_norm, "rms_norm")
-layer_norm = _shim(_fast.layer_norm, "layer_norm")
-rope = _shim(_fast.rope, "rope")
-scaled_dot_product_attention = _shim(_fast.scaled_dot_product_attention, "scaled_dot_product_attention")
-cross_entropy = _shim(_fast.cross_entropy, "cross_entropy")
+rms_norm = _shim(_fast.rms_norm, "rms_norm", "fast")
+layer_norm = _shim(_fast.layer_norm, "layer_norm", "fast")
+rope = _shim(_fast.rope, "rope", "fast")
+scaled_dot_product_attention = _shim(_fast.scaled_dot_product_attention, "scaled_dot_product_attention", "fast")
+cross_entropy = _shim(_fast.cross_entropy, "cross_entropy", "fast")
 
 
 def _gated_delta_update(
@@ -28,7 +28,7 @@ def _gated_delta_update(
     return list(_fast.gated_delta_update(q, k, v, gamma, beta, initial_state, mask))
 
 
-gated_delta_update = _shim(_gated_delta_update, "gated_delta_update")
+gated_delta_update = _shim(_gated_delta_update, "gated_delta_update", "fast")
 
 
 def metal_kernel(

@@ -145,17 +145,17 @@ def _permutation(x: int | array, axis: int = 0, key: array | None = None) -> arr
     return _random.permutation(_next_key() if key is None else key, x, axis)
 
 
-split = _shim(_split, "split")
-uniform = _shim(_uniform, "uniform")
-normal = _shim(_normal, "normal")
-multivariate_normal = _shim(_multivariate_normal, "multivariate_normal")
-randint = _shim(_randint, "randint")
-bernoulli = _shim(_bernoulli, "bernoulli")
-truncated_normal = _shim(_truncated_normal, "truncated_normal")
-gumbel = _shim(_gumbel, "gumbel")
-laplace = _shim(_laplace, "laplace")
-categorical = _shim(_categorical, "categorical")
-permutation = _shim(_permutation, "permutation")
+split = _shim(_split, "split", "random")
+uniform = _shim(_uniform, "uniform", "random")
+normal = _shim(_normal, "normal", "random")
+multivariate_normal = _shim(_multivariate_normal, "multivariate_normal", "random")
+randint = _shim(_randint, "randint", "random")
+bernoulli = _shim(_bernoulli, "bernoulli", "random")
+truncated_normal = _shim(_truncated_normal, "truncated_normal", "random")
+gumbel = _shim(_gumbel, "gumbel", "random")
+laplace = _shim(_laplace, "laplace", "random")
+categorical = _shim(_categorical, "categorical", "random")
+permutation = _shim(_permutation, "permutation", "random")
 
 
 def __getattr__(name: str) -> Any:
