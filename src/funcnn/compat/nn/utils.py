@@ -1,0 +1,136 @@
+"""Transformations of functions that use a module, and averages of gradients: the names of ``mlx.nn.utils``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .. import core as mx
+from ..utils import tree_flatten, tree_map, tree_reduce, tree_unflatten
+from .layers.base import Module
+
+__all__ = ["average_gradients", "checkpoint", "clip_grad_norm_sharded", "value_and_grad"]
+
+
+def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that returns what ``fn`` returns and its gradients by the model's trainable parameters.
+
+    ``fn`` uses ``model`` as it likes and returns a scalar array, or a tuple whose first item is one. The gradients are a
+    tree like ``model.trainable_parameters()``. Raises ValueError where nothing is trainable.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> model = nn.Module()
+    >>> model.scale = mx.array([1.0, 2.0])
+    >>> loss, grads = nn.value_and_grad(model, lambda x: (model.scale * x).sum())(mx.array([3.0, 4.0]))
+    >>> loss.item(), grads["scale"].tolist()
+    (11.0, [3.0, 4.0])
+    """
+
+    def call(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+        model.update(parameters)
+        return fn(*args, **kwargs)
+
+    transformed = mx.value_and_grad(call)
+
+    @functools.wraps(fn)
+    def value_and_gradients(*args: Any, **kwargs: Any) -> Any:
+        return transformed(model.trainable_parameters(), *args, **kwargs)
+
+    return value_and_gradients
+
+
+def checkpoint(module: Module, fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """Return ``fn``, by default the module, so that the backward pass computes it again instead of keeping its inside.
+
+    Gradients flow to the arguments and to the module's trainable parameters.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> from funcnn.compat.nn.utils import checkpoint
+    >>> layer = nn.Module()
+    >>> layer.scale = mx.array(2.0)
+    >>> mx.grad(checkpoint(layer, lambda x: mx.exp(layer.scale * x)))(mx.array(0.0)).item()
+    2.0
+    """
+    function: Callable[..., Any] = module if fn is None else fn
+
+    def call(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+        module.update(parameters)
+        return function(*args, **kwargs)
+
+    recomputed = mx.checkpoint(call)
+
+    @functools.wraps(function)
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        return recomputed(module.trainable_parameters(), *args, **kwargs)
+
+    return checkpointed
+
+
+def average_gradients(
+    gradients: Any,
+    group: mx.distributed.Group | None = None,
+    all_reduce_size: int = 32 * 1024**2,
+    communication_stream: mx.Stream | None = None,
+) -> Any:
+    """Return ``gradients`` averaged over the processes of a group, by default of all.
+
+    Arrays of the same dtype travel together until they fill ``all_reduce_size`` bytes; 0 or less sends each alone.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.average_gradients({"w": mx.array([1.0, 2.0])})["w"].tolist()
+    [1.0, 2.0]
+    """
+    group = group or mx.distributed.init()
+    members = group.size()
+    if members == 1:
+        return gradients
+
+    def average(x: mx.array) -> mx.array:
+        return mx.distributed.all_sum(x, group=group, stream=communication_stream) / members
+
+    if all_reduce_size <= 0:
+        return tree_map(average, gradients)
+    flat: Any = tree_flatten(gradients)
+    averaged: dict[str, mx.array] = {}
+    for batch in _batches(flat, all_reduce_size):
+        together = average(mx.concatenate([x.reshape(-1) for _, x in batch]))
+        start = 0
+        for path, x in batch:
+            averaged[path] = together[start : start + x.size].reshape(x.shape)
+            start += x.size
+    return tree_unflatten([(path, averaged[path]) for path, _ in flat])
+
+
+def _batches(flat: list[tuple[str, mx.array]], size: int) -> Iterator[list[tuple[str, mx.array]]]:
+    """What travels together: of one dtype, and no more than fills ``size`` bytes."""
+    open_batches: dict[Any, tuple[int, list[tuple[str, mx.array]]]] = {}
+    for path, x in flat:
+        filled, batch = open_batches.get(x.dtype, (0, []))
+        batch.append((path, x))
+        filled += x.nbytes
+        if filled >= size:
+            open_batches.pop(x.dtype, None)
+            yield batch
+        else:
+            open_batches[x.dtype] = filled, batch
+    for _, batch in open_batches.values():
+        yield batch
+
+
+def clip_grad_norm_sharded(
+    gradients: Any, max_norm: float, group: mx.distributed.Group | None = None
+) -> tuple[Any, mx.array]:
+    """Return gradients of which each process holds a part, scaled down to ``max_norm`` together, and their norm.
+
+    >>> import funcnn.compat.core as mx
+    >>> from funcnn.compat.nn.utils import clip_grad_norm_sharded
+    >>> clipped, norm = clip_grad_norm_sharded({"w": mx.array([3.0, 4.0])}, 1.0)
+    >>> norm.item(), mx.round(clipped["w"], 3).tolist()
+    (5.0, [0.6000000238418579, 0.800000011920929])
+    """
+    group = group or mx.distributed.init()
+    own: Any = tree_reduce(lambda total, x: total + mx.square(x).sum(), gradients, mx.array(0.0))
+    norm = mx.sqrt(mx.distributed.all_sum(own, group=group))
+    factor = mx.minimum(max_norm / (norm + 1e-6), 1.0)
+    return tree_map(lambda x: x * factor, gradients), norm
