@@ -12,6 +12,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain, plain_fields
 
+from . import _rules as rules
 from ._fields import flag, pair, plain_pair, rate
 from ._protocol import (
     Schedule,
@@ -21,7 +22,6 @@ from ._protocol import (
     like,
     needs_params,
     next_count,
-    off,
     part_of,
     refuse_complex,
     value_at,
@@ -31,10 +31,6 @@ from ._protocol import (
 
 Steps = Callable[[fn.Dtype], Any]
 _WHY = "factored moments of complex numbers are not defined; optimise real and imaginary parts"
-
-
-def _rms(x: fn.array) -> fn.array:
-    return fn.sqrt(fn.mean(fn.square(x)))
 
 
 def _is_matrix(path: str, x: Any) -> bool:
@@ -125,7 +121,7 @@ class adafactor:
         refuse_complex("adafactor", grads, _WHY)
         if self.scale_parameter:
             needs_params("adafactor", params, "scale_parameter needs")
-        elif not off(self.weight_decay):
+        elif not rules.off(self.weight_decay):
             needs_params("adafactor", params)
         before, row, col, full = (part_of("adafactor", state, key) for key in ("count", "row", "col", "full"))
         new: dict[str, Any] = {"count": next_count(before)}
@@ -137,10 +133,10 @@ class adafactor:
             _combine(lambda s, a, axis=axis: self._average(steps, a, s, axis), squares, factor, axis)
             for factor, axis in ((row, -1), (col, -2))
         )
-        directions = tree.map(_over_factors, matrices, new_row, new_col)
+        directions = tree.map(rules.over_factors, matrices, new_row, new_col)
         squares = tree.map(lambda g: fn.square(g) + like(self.eps[0], g), rest)
         new_full = combine("adafactor", lambda s, v: self._average(steps, v, s), squares, full)
-        directions = tree.merge(directions, tree.map(lambda g, v: fn.rsqrt(v) * g if g.size else g, rest, new_full))
+        directions = tree.merge(directions, tree.map(rules.over_full, rest, new_full))
         new |= {"row": tree.merge(row, new_row), "col": tree.merge(col, new_col), "full": tree.merge(full, new_full)}
 
         rate = self._rate(before, steps)
@@ -150,9 +146,9 @@ class adafactor:
             moves = combine("adafactor", lambda d, p: self._move(rate, d, p), directions, params)
         if self.beta_1 is not None:
             mu, b1 = part_of("adafactor", state, "mu"), self.beta_1
-            moves = combine("adafactor", lambda d, m: like(b1, m) * m + (1.0 - like(b1, m)) * d, moves, mu)
+            moves = combine("adafactor", lambda d, m: rules.averaged(m, d, like(b1, m)), moves, mu)
             new["mu"] = tree.merge(mu, moves)
-        if off(self.weight_decay):
+        if rules.off(self.weight_decay):
             return tree.map(fn.negative, moves), new
 
         def decayed(d: fn.array, p: fn.array) -> fn.array:
@@ -163,11 +159,8 @@ class adafactor:
         return tree.map(fn.negative, combine("adafactor", decayed, moves, params)), new
 
     def _average(self, steps: Steps, average: fn.array, square: fn.array, axis: int | None = None) -> fn.array:
-        if square.size == 0:  # which has no mean
-            return average
         forget = fn.power(steps(average.dtype), like(self.decay_rate, average))
-        mixed: fn.array = (1.0 - forget) * average + forget * (square if axis is None else fn.mean(square, axis=axis))
-        return mixed
+        return rules.forgetting(average, square, forget, axis)
 
     def _rate(self, before: fn.array, steps: Steps) -> Steps:
         """The learning rate in any dtype."""
@@ -175,36 +168,22 @@ class adafactor:
             rate = value_at("adafactor", self.learning_rate, before)
             return lambda dtype: rate.astype(dtype) if isinstance(rate, fn.array) else rate
 
-        @functools.cache
-        def relative(dtype: fn.Dtype) -> Any:
-            t = steps(dtype)
-            return fn.minimum(1e-6 * t if self.warmup_init else 1e-2, fn.rsqrt(t))
-
-        return relative
+        return functools.cache(lambda dtype: rules.relative_rate(steps(dtype), self.warmup_init))
 
     def _size(self, rate: Steps, p: fn.array) -> Any:
         """The learning rate for a parameter, which is in the dtype of updates."""
         if not self.scale_parameter:
             return rate(p.dtype)
-        return fn.maximum(_rms(p), like(self.eps[1], p)) * rate(p.dtype)
+        return rules.sized(rate(p.dtype), p, like(self.eps[1], p))
 
     def _move(self, rate: Steps, d: fn.array, p: fn.array | None) -> fn.array:
         """The direction, clipped and scaled."""
         if d.size == 0:
             return d
-        d = d / fn.maximum(_rms(d) / like(self.clip_threshold, d), 1.0)
+        d = rules.limited(d, like(self.clip_threshold, d))
         size = self._size(rate, p.astype(d.dtype)) if p is not None else rate(d.dtype)
         move: fn.array = size * d
         return move
-
-
-def _over_factors(g: fn.array, row: fn.array, col: fn.array) -> fn.array:
-    """A gradient over the root of its second moment, whose row and column are known."""
-    if g.size == 0:
-        return g
-    rows = fn.rsqrt(row / fn.mean(row, axis=-1, keepdims=True))
-    direction: fn.array = fn.expand_dims(rows, -1) * fn.expand_dims(fn.rsqrt(col), -2) * g
-    return direction
 
 
 def _combine(f: Any, squares: Any, factors: Any, axis: int) -> Any:

@@ -11,11 +11,11 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from . import _rules as rules
 from ._fields import flag, hashable, pair, plain_pair, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine,
-    correction,
     each,
     first_count,
     like,
@@ -23,7 +23,6 @@ from ._protocol import (
     part_of,
     real_zeros,
     scaled,
-    squared_size,
     value_at,
     wide,
     wide_zeros,
@@ -54,24 +53,22 @@ class Adam:
         b1, b2 = self.betas
         name = type(self).__name__
         before, old_mu, old_nu = (part_of(name, state, key) for key in ("count", "mu", "nu"))
-        mu = combine(name, lambda g, m: like(b1, m) * m + (1.0 - like(b1, m)) * wide(g), grads, old_mu)
-        nu = combine(name, lambda g, v: like(b2, v) * v + (1.0 - like(b2, v)) * squared_size(wide(g)), grads, old_nu)
+        mu = combine(name, lambda g, m: rules.averaged(m, wide(g), like(b1, m)), grads, old_mu)
+        nu = combine(name, lambda g, v: rules.averaged(v, rules.squared_size(wide(g)), like(b2, v)), grads, old_nu)
         count = next_count(before)
 
         # Scalars of a step, computed once for each dtype and shared by all parameters.
         @functools.cache
         def corrections(dtype: fn.Dtype) -> tuple[fn.array, fn.array]:
             steps = count.astype(dtype)
-            return correction(b1, steps), correction(b2, steps)
+            return rules.correction(b1, steps), rules.correction(b2, steps)
 
         def direction(m: fn.array, v: fn.array) -> fn.array:
             eps, root = like(self.eps, v), like(eps_root, v)
             if not corrected:
-                plain: fn.array = m / (fn.sqrt(v + root) + eps)
-                return plain
+                return rules.over_root(m, v, eps, root)
             first, second = corrections(v.dtype)
-            scaled_moment: fn.array = m * first / (fn.sqrt(v * second + root) + eps)
-            return scaled_moment
+            return rules.over_root(m * first, v * second, eps, root)
 
         # What has no gradient keeps its moments.
         new = {"count": count, "mu": tree.merge(old_mu, mu), "nu": tree.merge(old_nu, nu)}

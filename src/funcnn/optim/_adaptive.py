@@ -11,11 +11,11 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from . import _rules as rules
 from ._fields import flag, pair, plain_pair, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine_many,
-    correction,
     each,
     first_count,
     like,
@@ -24,7 +24,6 @@ from ._protocol import (
     rate_and_count,
     real_zeros,
     scaled,
-    squared_size,
     value_at,
     wide,
     wide_zeros,
@@ -70,8 +69,8 @@ class adagrad:
 
         def step(g: fn.array, v: fn.array) -> tuple[Any, ...]:
             g = wide(g)
-            v = v + squared_size(g)
-            return scaled(-factor, g / (fn.sqrt(v) + like(self.eps, v))), v
+            v = v + rules.squared_size(g)
+            return scaled(-factor, rules.over_root(g, v, like(self.eps, v))), v
 
         old = part_of("adagrad", state, "nu")
         delta, nu = combine_many("adagrad", 2, step, grads, old)
@@ -114,9 +113,9 @@ class rmsprop:
         factor, new = rate_and_count("rmsprop", self.learning_rate, state)
 
         def step(g: fn.array, v: fn.array) -> tuple[Any, ...]:
-            g, alpha = wide(g), like(self.alpha, v)
-            v = alpha * v + (1.0 - alpha) * squared_size(g)
-            return scaled(-factor, g / (fn.sqrt(v) + like(self.eps, v))), v
+            g = wide(g)
+            v = rules.averaged(v, rules.squared_size(g), like(self.alpha, v))
+            return scaled(-factor, rules.over_root(g, v, like(self.eps, v))), v
 
         old = part_of("rmsprop", state, "nu")
         delta, nu = combine_many("rmsprop", 2, step, grads, old)
@@ -161,10 +160,8 @@ class adadelta:
         factor, new = rate_and_count("adadelta", self.learning_rate, state)
 
         def step(g: fn.array, v: fn.array, u: fn.array) -> tuple[Any, ...]:
-            g, rho, eps = wide(g), like(self.rho, v), like(self.eps, v)
-            v = rho * v + (1.0 - rho) * squared_size(g)
-            d = fn.sqrt(u + eps) / fn.sqrt(v + eps) * g
-            return scaled(-factor, d), v, rho * u + (1.0 - rho) * squared_size(d)
+            d, v, u = rules.adadelta(wide(g), v, u, like(self.rho, v), like(self.eps, v))
+            return scaled(-factor, d), v, u
 
         old = [part_of("adadelta", state, key) for key in ("nu", "size")]
         delta, nu, size = combine_many("adadelta", 3, step, grads, *old)
@@ -214,13 +211,10 @@ class adamax:
 
         @functools.cache
         def corrected(dtype: fn.Dtype) -> fn.array:
-            return correction(b1, count.astype(dtype))
+            return rules.correction(b1, count.astype(dtype))
 
         def step(g: fn.array, m: fn.array, v: fn.array) -> tuple[Any, ...]:
-            g = wide(g)
-            m = like(b1, m) * m + (1.0 - like(b1, m)) * g
-            v = fn.maximum(like(b2, v) * v, fn.abs(g))
-            direction = m / (v + like(self.eps, v))
+            direction, m, v = rules.adamax(wide(g), m, v, like(b1, m), like(b2, v), like(self.eps, v))
             if self.bias_correction:
                 direction = direction * corrected(v.dtype)
             return scaled(-factor, direction), m, v

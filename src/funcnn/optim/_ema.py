@@ -11,8 +11,9 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from . import _rules as rules
 from ._fields import flag
-from ._protocol import combine, correction, each, first_count, like, next_count, part_of, wide, wide_zeros
+from ._protocol import combine, each, first_count, like, next_count, part_of, wide, wide_zeros
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -50,13 +51,11 @@ class ema:
         count = next_count(before)
 
         def averaged(x: fn.array, average: fn.array) -> fn.array:
-            decay = like(self.decay, average)
-            mixed: fn.array = decay * average + (1.0 - decay) * wide(x)
-            return mixed
+            return rules.averaged(average, wide(x), like(self.decay, average))
 
         @functools.cache
         def factor(dtype: fn.Dtype) -> fn.array:
-            return correction(self.decay, count.astype(dtype))
+            return rules.correction(self.decay, count.astype(dtype))
 
         new = combine("ema", averaged, grads, old)
         state = {"count": count, "ema": tree.merge(old, new)}

@@ -10,6 +10,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from . import _rules as rules
 from ._fields import hashable, pair, plain_pair, rate
 from ._protocol import (
     ScalarOrSchedule,
@@ -76,9 +77,7 @@ class lion:
         b1, b2 = self.betas
 
         def direction(g: fn.array, m: fn.array) -> tuple[Any, ...]:
-            g = wide(g)
-            first, second = like(b1, m), like(b2, m)
-            return fn.sign(first * m + (1.0 - first) * g), second * m + (1.0 - second) * g
+            return rules.lion(wide(g), m, like(b1, m), like(b2, m))
 
         old = part_of("lion", state, "mu")
         directions, mu = combine_many("lion", 2, direction, grads, old)

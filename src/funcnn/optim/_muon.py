@@ -10,6 +10,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields, whole
 
+from . import _rules as rules
 from ._fields import flag, rate
 from ._protocol import (
     ScalarOrSchedule,
@@ -27,20 +28,7 @@ from ._protocol import (
 )
 from ._transforms import global_norm
 
-# Chosen by K. Jordan so that small singular values grow fast; they end between 0.7 and 1.2, not at 1.
-_A, _B, _C = 3.4445, -4.7750, 2.0315
 _WHY = "muon is for real matrices; optimise real and imaginary parts"
-
-
-def _orthogonal(x: fn.array, steps: int) -> fn.array:
-    """A matrix with the singular vectors of another, and singular values near 1, by Newton-Schulz iterations."""
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (global_norm(x) + 1e-7)
-    for _ in range(steps):
-        square = x @ x.T
-        x = _A * x + (_B * square + _C * (square @ square)) @ x
-    return x.T if tall else x
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -98,20 +86,11 @@ class muon:
         grads = with_decay("muon", grads, self.weight_decay, None, params)
 
         def averaged(g: fn.array, m: fn.array) -> fn.array:
-            momentum = like(self.momentum, m)
-            average: fn.array = momentum * m + (1.0 - momentum) * wide(g)
-            return average
+            return rules.averaged(m, wide(g), like(self.momentum, m))
 
         old = part_of("muon", state, "mu")
         mu = moves = combine("muon", averaged, grads, old)
         if self.nesterov:
             moves = tree.map(averaged, grads, mu)
-        delta = tree.map(lambda x: scaled(-factor, self._matrix(x)), moves)
+        delta = tree.map(lambda x: scaled(-factor, rules.orthogonal_step(x, global_norm, self.ns_steps)), moves)
         return delta, {**new, "mu": tree.merge(old, mu)}
-
-    def _matrix(self, x: fn.array) -> fn.array:
-        if x.ndim < 2 or x.size == 0:
-            return x
-        matrix = _orthogonal(fn.reshape(x, (x.shape[0], -1)), self.ns_steps)
-        result: fn.array = fn.reshape(matrix, x.shape) * max(1.0, x.shape[-2] / x.shape[-1]) ** 0.5
-        return result

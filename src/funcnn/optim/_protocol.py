@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import plain
+
+from . import _rules as rules
 
 # A learning rate: a number, or a function from the count of steps taken so far (an int32 array) to one.
 Schedule = Callable[[fn.array], Any]
@@ -160,33 +161,12 @@ def like(value: Any, x: fn.array) -> Any:
     return value.astype(fn.float32 if fn.isdtype(x.dtype, "complex floating") else x.dtype)
 
 
-def off(value: Any) -> bool:
-    """Whether a hyperparameter is the number 0; an array is not known to be."""
-    return not isinstance(value, fn.array) and value == 0
-
-
 def rate_and_count(name: str, rate: ScalarOrSchedule, state: Any) -> tuple[Any, dict[str, Any]]:
     """The learning rate of a step, and the count of steps that the next state holds if the rate is a schedule."""
     if not callable(rate):
         return rate, {}
     count = part_of(name, state, "count")
     return value_at(name, rate, count), {"count": next_count(count)}
-
-
-def correction(decay: Any, steps: fn.array) -> fn.array:
-    """``1 / (1 - decay**steps)``, without the cancellation."""
-    if isinstance(decay, fn.array):
-        logarithm: Any = fn.log(decay.astype(steps.dtype))
-    else:
-        logarithm = math.log(decay) if decay else -math.inf
-    return -1.0 / fn.expm1(steps * logarithm)
-
-
-def decayed(g: fn.array, weight_decay: Any, p: fn.array) -> fn.array:
-    """A gradient with weight decay, in the dtype of updates."""
-    g = wide(g)
-    sum_: fn.array = g + like(weight_decay, g) * p.astype(g.dtype)
-    return sum_
 
 
 def split(where: Any, grads: Any, params: Any) -> tuple[Any, Any]:
@@ -199,17 +179,17 @@ def split(where: Any, grads: Any, params: Any) -> tuple[Any, Any]:
 
 def with_decay(name: str, grads: Any, weight_decay: Any, mask: Any, params: Any) -> Any:
     """Gradients (or directions) with weight decay of the parameters that a mask means, all if it is None."""
-    if off(weight_decay):
+    if rules.off(weight_decay):
         return grads
     needs_params(name, params)
     chosen, rest = (grads, None) if mask is None else split(mask, grads, params)
-    chosen = combine(name, lambda g, p: decayed(g, weight_decay, p), chosen, params)
+
+    def decayed(g: fn.array, p: fn.array) -> fn.array:
+        g = wide(g)
+        return rules.decayed(g, like(weight_decay, g), p.astype(g.dtype))
+
+    chosen = combine(name, decayed, chosen, params)
     return tree.merge(chosen, rest)
-
-
-def squared_size(x: fn.array) -> fn.array:
-    """``|x|**2``, which is real for complex numbers too."""
-    return fn.square(x.real) + fn.square(x.imag) if fn.isdtype(x.dtype, "complex floating") else x * x
 
 
 def needs_params(name: str, params: Any, what: str = "weight decay needs") -> None:

@@ -10,6 +10,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from . import _rules as rules
 from ._fields import flag, rate
 from ._protocol import (
     ScalarOrSchedule,
@@ -17,7 +18,6 @@ from ._protocol import (
     each,
     first_count,
     like,
-    off,
     part_of,
     rate_and_count,
     scaled,
@@ -67,11 +67,11 @@ class sgd:
     nesterov: bool = attrs.field(default=False, validator=flag)
 
     def __attrs_post_init__(self) -> None:
-        if self.nesterov and off(self.momentum):
+        if self.nesterov and rules.off(self.momentum):
             raise ValueError("sgd: nesterov looks ahead along the momentum, which is 0")
-        if self.nesterov and not off(self.dampening):
+        if self.nesterov and not rules.off(self.dampening):
             raise ValueError(f"sgd: nesterov needs a dampening of 0, got {self.dampening!r}")
-        if off(self.momentum) and not off(self.dampening):
+        if rules.off(self.momentum) and not rules.off(self.dampening):
             raise ValueError("sgd: dampening holds back what enters the momentum, which is 0")
 
     def init(self, params: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class sgd:
         state: dict[str, Any] = {}
         if callable(self.learning_rate):
             state["count"] = first_count()
-        if not off(self.momentum):
+        if not rules.off(self.momentum):
             state["trace"] = each("sgd", wide_zeros, params)
         return state
 
@@ -87,7 +87,7 @@ class sgd:
         """Return what to add to the parameters, and the next state."""
         factor, new = rate_and_count("sgd", self.learning_rate, state)
         steps = grads = with_decay("sgd", grads, self.weight_decay, None, params)
-        if not off(self.momentum):
+        if not rules.off(self.momentum):
             trace = part_of("sgd", state, "trace")
             steps = combine("sgd", self._traced, grads, trace)
             new["trace"] = tree.merge(trace, steps)  # what has no gradient keeps its own
@@ -96,9 +96,4 @@ class sgd:
         return each("sgd", lambda step: scaled(-factor, step), steps), new
 
     def _traced(self, g: fn.array, t: fn.array) -> fn.array:
-        """``momentum * t`` and what enters it of the gradient."""
-        g = wide(g)
-        if not off(self.dampening):
-            g = (1.0 - like(self.dampening, t)) * g
-        sum_: fn.array = g + like(self.momentum, t) * t
-        return sum_
+        return rules.traced(wide(g), t, like(self.momentum, t), like(self.dampening, t))

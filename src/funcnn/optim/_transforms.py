@@ -11,6 +11,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._hyper import number, plain_fields
 
+from . import _rules as rules
 from ._fields import check_optimizer, hashable
 from ._protocol import (
     Optimizer,
@@ -21,7 +22,6 @@ from ._protocol import (
     needs_params,
     rate_and_count,
     scaled,
-    squared_size,
     wide,
     with_decay,
 )
@@ -70,7 +70,7 @@ def _sum(numbers: list[fn.array]) -> fn.array:
     return functools.reduce(lambda a, b: a + b, numbers)
 
 
-def _norm(name: str, grads: Any, *, tiny: bool) -> tuple[fn.array, fn.array] | None:
+def norm_and_scale(name: str, grads: Any, *, tiny: bool) -> tuple[fn.array, fn.array] | None:
     """The norm as a quotient: a number whose square is in range, and a power of two. None if there are no arrays.
 
     Squares that overflow are summed again, scaled; those that round to zero if `tiny` asks for it, which costs another pass.
@@ -78,12 +78,12 @@ def _norm(name: str, grads: Any, *, tiny: bool) -> tuple[fn.array, fn.array] | N
     arrays = tree.leaves(each(name, wide, grads))
     if not arrays:
         return None
-    total = _sum([fn.sum(squared_size(x)) for x in arrays])
+    total = _sum([fn.sum(rules.squared_size(x)) for x in arrays])
     down, least, up = (-600, -500, 570) if total.dtype == fn.float64 else (-100, -62, 86)
 
     def total_of(scale: Any) -> fn.array:
         scaled_down = [x.astype(fn.promote_types(x.dtype, total.dtype)) * scale for x in arrays]
-        return _sum([fn.sum(squared_size(x)) for x in scaled_down])
+        return _sum([fn.sum(rules.squared_size(x)) for x in scaled_down])
 
     def power(exponent: int) -> fn.array:
         return fn.array(2.0**exponent, dtype=total.dtype)
@@ -110,7 +110,7 @@ def global_norm(grads: Any) -> fn.array:
     >>> optim.global_norm(fn.array([3 + 4j])).item()
     5.0
     """
-    norm = _norm("global_norm", grads, tiny=True)
+    norm = norm_and_scale("global_norm", grads, tiny=True)
     return fn.array(0.0) if norm is None else norm[0] / norm[1]
 
 
@@ -139,7 +139,7 @@ class clip_by_global_norm:
 
     def update(self, grads: Any, state: tuple[()], params: Any = None) -> tuple[Any, tuple[()]]:
         """Return the clipped gradients."""
-        norm = _norm("clip_by_global_norm", grads, tiny=False)
+        norm = norm_and_scale("clip_by_global_norm", grads, tiny=False)
         if norm is None:
             return grads, state
         root, scale = norm  # the quotient may be too large for the dtype

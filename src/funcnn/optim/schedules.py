@@ -5,7 +5,6 @@ The count is an array, so a step compiled once serves all counts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,6 +13,8 @@ import attrs
 import funcnn as fn
 from funcnn._arguments import integers
 from funcnn._hyper import number, plain, plain_fields
+
+from . import _curves as curves
 
 __all__ = [
     "constant",
@@ -26,23 +27,6 @@ __all__ = [
     "warmup",
     "warmup_cosine",
 ]
-
-
-def _count(name: str, count: Any) -> fn.array:
-    try:
-        given = fn.asarray(count)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: the count of steps must be a number, got {count!r}") from None
-    if not fn.isdtype(given.dtype, ("bool", "integral")):
-        return given
-    # Signed and wide enough for what steps and boundaries are compared with and subtracted.
-    wide: fn.array = given.astype(fn.int64 if given.dtype.itemsize == 8 or given.dtype == fn.uint32 else fn.int32)
-    return wide
-
-
-def _done(name: str, count: Any, steps: Any) -> fn.array:
-    """Which part of the steps has been taken, from 0 to 1."""
-    return fn.clip(_count(name, count).astype(fn.float32) / steps, 0.0, 1.0)
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -74,8 +58,7 @@ class linear_schedule:
     steps: int = attrs.field(validator=number(1))
 
     def __call__(self, count: Any) -> fn.array:
-        done = _done("linear_schedule", count, self.steps)
-        return fn.where(done < 1.0, self.init + (self.end - self.init) * done, self.end)
+        return curves.line("linear_schedule", self.init, self.end, count, self.steps)
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -94,16 +77,7 @@ class cosine_decay:
     end: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, count: Any) -> fn.array:
-        done = _done("cosine_decay", count, self.decay_steps)
-        fallen = fn.square(fn.sin(0.5 * math.pi * done))  # (1 - cos(pi * done)) / 2
-        return fn.where(done < 1.0, self.init + (self.end - self.init) * fallen, self.end)
-
-
-def _power(rate: Any, exponent: fn.array) -> fn.array:
-    if isinstance(rate, (int, float)) and rate > 0.0:
-        # float32 holds few digits of a rate near 1, which many steps multiply; its logarithm has them all.
-        return fn.power(fn.array(2.0, dtype=fn.float32), exponent * math.log2(rate))
-    return fn.power(fn.asarray(rate).astype(fn.float32), exponent)
+        return curves.wave("cosine_decay", self.init, self.end, count, self.decay_steps)
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -122,7 +96,8 @@ class exponential_decay:
     decay_rate: float = attrs.field(validator=number(0.0))
 
     def __call__(self, count: Any) -> fn.array:
-        return self.init * _power(self.decay_rate, _count("exponential_decay", count).astype(fn.float32))
+        value: fn.array = curves.decay(self.init, self.decay_rate, curves.count_of("exponential_decay", count))
+        return value
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -139,12 +114,9 @@ class step_decay:
     step_size: int = attrs.field(validator=number(1))
 
     def __call__(self, count: Any) -> fn.array:
-        count = _count("step_decay", count)
-        if fn.isdtype(count.dtype, "integral") and isinstance(self.step_size, int):
-            stairs = (count // self.step_size).astype(fn.float32)  # exact where float32 does not hold the count
-        else:
-            stairs = fn.floor(count.astype(fn.float32) / self.step_size)
-        return self.init * _power(self.decay_rate, stairs)
+        count = curves.count_of("step_decay", count)
+        value: fn.array = curves.stairs(self.init, self.decay_rate, count, self.step_size)
+        return value
 
 
 def _functions(schedules: Any) -> tuple[Any, ...]:
@@ -166,8 +138,8 @@ def _boundaries(counts: Any) -> tuple[int, ...]:
     return found
 
 
-def _value(schedule: Any, count: fn.array) -> Any:
-    return schedule(count) if callable(schedule) else schedule
+def _function(schedule: Any) -> Callable[[Any], Any]:
+    return schedule if callable(schedule) else lambda count: schedule
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -201,10 +173,9 @@ class join_schedules:
             )
 
     def __call__(self, count: Any) -> fn.array:
-        count = _count("join_schedules", count)
-        value = fn.asarray(_value(self.schedules[0], count))
-        for boundary, schedule in zip(self.boundaries, self.schedules[1:], strict=True):
-            value = fn.where(count < boundary, value, _value(schedule, count - boundary))
+        count = curves.count_of("join_schedules", count)
+        first, *rest = map(_function, self.schedules)
+        value: fn.array = curves.joined(count, first(count), self.boundaries, rest)
         return value
 
 
@@ -228,11 +199,11 @@ class warmup:
     init: float = attrs.field(default=0.0, validator=number())
 
     def __call__(self, count: Any) -> fn.array:
-        count = _count("warmup", count)
+        count = curves.count_of("warmup", count)
         after = self.schedule if callable(self.schedule) else constant(self.schedule)
         if self.steps == 0:
             return fn.asarray(after(count))
-        done = _done("warmup", count, self.steps)
+        done = curves.done("warmup", count, self.steps)
         rise = self.init + (after(fn.zeros_like(count)) - self.init) * done
         return fn.where(count < self.steps, rise, after(count - self.steps))
 
@@ -294,5 +265,5 @@ class one_cycle:
         rise = int(self.pct_start * self.steps)
         fall = cosine_decay(self.peak, self.steps - rise, first / self.final_div_factor)
         if rise == 0:
-            return fall(_count("one_cycle", count))
-        return join_schedules([cosine_decay(first, rise, self.peak), fall], [rise])(_count("one_cycle", count))
+            return fall(curves.count_of("one_cycle", count))
+        return join_schedules([cosine_decay(first, rise, self.peak), fall], [rise])(curves.count_of("one_cycle", count))
