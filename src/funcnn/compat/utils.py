@@ -6,7 +6,7 @@ Everything that is no dict, list or tuple is a leaf, ``None`` too. A `funcnn.com
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, overload
 
 __all__ = ["tree_flatten", "tree_map", "tree_map_with_path", "tree_merge", "tree_reduce", "tree_unflatten"]
 
@@ -28,9 +28,7 @@ def tree_map(fn: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[A
     if is_leaf is not None and is_leaf(tree):
         return fn(tree, *rest)
     if isinstance(tree, (list, tuple)):
-        return _like(
-            tree, [tree_map(fn, item, *[r[i] for r in rest], is_leaf=is_leaf) for i, item in enumerate(tree)]
-        )
+        return _like(tree, [tree_map(fn, item, *[r[i] for r in rest], is_leaf=is_leaf) for i, item in enumerate(tree)])
     if isinstance(tree, dict):
         return {key: tree_map(fn, item, *[r[key] for r in rest], is_leaf=is_leaf) for key, item in tree.items()}
     return fn(tree, *rest)
@@ -66,6 +64,32 @@ def tree_map_with_path(
             for key, item in tree.items()
         }
     return fn(path, tree, *rest)
+
+
+@overload
+def tree_flatten(
+    tree: Any, prefix: str = "", is_leaf: Callable[[Any], bool] | None = None, destination: None = None
+) -> list[tuple[str, Any]]: ...
+
+
+@overload
+def tree_flatten(
+    tree: Any,
+    prefix: str = "",
+    is_leaf: Callable[[Any], bool] | None = None,
+    *,
+    destination: dict[str, Any],
+) -> dict[str, Any]: ...
+
+
+@overload
+def tree_flatten(
+    tree: Any,
+    prefix: str = "",
+    is_leaf: Callable[[Any], bool] | None = None,
+    *,
+    destination: list[tuple[str, Any]],
+) -> list[tuple[str, Any]]: ...
 
 
 def tree_flatten(
@@ -125,7 +149,7 @@ def tree_unflatten(tree: list[tuple[str, Any]] | dict[str, Any]) -> Any:
     items: list[Any] = []
     for position, head in positions:
         if position - len(items) > LARGEST_GAP:
-            raise ValueError(f"tree_unflatten: index {position} lies more than {LARGEST_GAP} behind the one before")
+            raise ValueError(f"tree_unflatten: index {position} leaves a gap of more than {LARGEST_GAP}")
         items.extend({} for _ in range(position - len(items)))
         items.append(tree_unflatten(branches[head]))
     return items
@@ -186,7 +210,9 @@ def tree_merge(tree_a: Any, tree_b: Any, merge_fn: Callable[[Any, Any], Any] | N
     if isinstance(a, dict) and isinstance(b, dict):
         return {key: tree_merge(a.get(key), b.get(key), merge_fn) for key in {**a, **b}}
     if merge_fn is None:
-        raise ValueError("tree_merge: both trees hold a leaf in the same place, and no merge_fn was given to merge them")
+        raise ValueError(
+            "tree_merge: both trees hold a leaf in the same place, and no merge_fn was given to merge them"
+        )
     return merge_fn(a, b)
 
 

@@ -91,7 +91,7 @@ def average_gradients(
 
     if all_reduce_size <= 0:
         return tree_map(average, gradients)
-    flat: Any = tree_flatten(gradients)
+    flat = tree_flatten(gradients)
     averaged: dict[str, mx.array] = {}
     for batch in _batches(flat, all_reduce_size):
         together = average(mx.concatenate([x.reshape(-1) for _, x in batch]))

@@ -59,7 +59,7 @@ class Module(dict[str, Any]):
         return ""
 
     def __repr__(self) -> str:
-        children: Any = tree_flatten(self.children(), is_leaf=self.is_module)
+        children = tree_flatten(self.children(), is_leaf=self.is_module)
         head = f"{type(self).__name__}({self._extra_repr()}"
         lines = [textwrap.indent(f"({name}): {child!r}", "  ") for name, child in children]
         return "\n".join([head, *lines, ")"]) if lines else head + ")"
@@ -117,7 +117,7 @@ class Module(dict[str, Any]):
         return self
 
     def _check_weights(self, given: dict[str, Any]) -> None:
-        own: Any = tree_flatten(self.parameters(), destination={})
+        own = tree_flatten(self.parameters(), destination={})
         for problem, names in (
             ("Received {} parameters not in model", given.keys() - own.keys()),
             ("Missing {} parameters", own.keys() - given.keys()),
@@ -129,11 +129,13 @@ class Module(dict[str, Any]):
             if not isinstance(value, mx.array):
                 raise ValueError(f"Expected mx.array but received {type(value)} for parameter {name}")
             if value.shape != current.shape:
-                raise ValueError(f"Expected shape {current.shape} but received shape {value.shape} for parameter {name}")
+                raise ValueError(
+                    f"Expected shape {current.shape} but received shape {value.shape} for parameter {name}"
+                )
 
     def save_weights(self, file: str) -> None:
         """Write all parameters to a file whose name ends in ``.npz`` or ``.safetensors``; another one is a ValueError."""
-        weights: Any = tree_flatten(self.parameters(), destination={})
+        weights = tree_flatten(self.parameters(), destination={})
         if file.endswith(".npz"):
             mx.savez(file, **weights)
         elif file.endswith(".safetensors"):
@@ -260,8 +262,7 @@ class Module(dict[str, Any]):
             path, module = stack.pop()
             yield path, module
             prefix = f".{path}" if path else ""
-            below: Any = tree_flatten(module.children(), prefix=prefix, is_leaf=self.is_module)
-            stack.extend(below)
+            stack.extend(tree_flatten(module.children(), prefix=prefix, is_leaf=self.is_module))
 
     def apply_to_modules(self, apply_fn: Callable[[str, Module], Any]) -> Module:
         """Call ``apply_fn(path, module)`` for this module (with path ``""``) and all below it. Returns the module."""
@@ -309,7 +310,7 @@ class Module(dict[str, Any]):
         def freeze(_: str, module: Module) -> None:
             names = keys
             if names is None:
-                own: Any = tree_flatten(
+                own = tree_flatten(
                     module.filter_and_map(
                         lambda m, k, v: not isinstance(v, Module) and module.valid_parameter_filter(m, k, v)
                     )

@@ -1,0 +1,258 @@
+"""Layers whose weights are packed in a few bits, and `quantize`, which puts them in the places of others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ... import core as mx
+from ...utils import tree_map_with_path
+from .base import Module
+
+__all__ = ["QQLinear", "QuantizedEmbedding", "QuantizedLinear", "quantize"]
+
+# group_size and bits by mode
+DEFAULTS = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}
+
+
+def _defaults_for_mode(mode: str, group_size: int | None, bits: int | None) -> tuple[int, int]:
+    if mode not in DEFAULTS:
+        raise ValueError(f"Invalid quantization mode '{mode}'. Valid modes are: {', '.join(DEFAULTS)}.")
+    default_group_size, default_bits = DEFAULTS[mode]
+    return group_size or default_group_size, bits or default_bits
+
+
+def quantize(
+    model: Module,
+    group_size: int | None = None,
+    bits: int | None = None,
+    *,
+    mode: str = "affine",
+    quantize_input: bool = False,
+    class_predicate: Callable[[str, Module], bool | dict[str, Any]] | None = None,
+) -> None:
+    """Replace, in place, the modules below ``model`` that hold no others by their quantised forms.
+
+    ``class_predicate(path, module)`` says which: True, or a dict of the arguments of the module's ``to_quantized``, or
+    False. By default those that have that method, as `Linear` and `Embedding`. Raises ValueError for a mode that does not
+    exist, a module without the method, an answer of another class, and sizes that ``group_size`` does not divide; the
+    model is then as it was.
+    """
+
+    def chosen(path: str, module: Any) -> Any:
+        answer: Any = hasattr(module, "to_quantized") if class_predicate is None else class_predicate(path, module)
+        if not answer:
+            return module
+        if not hasattr(module, "to_quantized"):
+            raise ValueError(f"Unable to quantize model of type {type(module)}")
+        if isinstance(answer, dict):
+            return module.to_quantized(**answer)
+        if not isinstance(answer, bool):
+            raise ValueError("class_predicate must return a bool or a dict of parameters to pass to to_quantized")
+        options: dict[str, Any] = {"group_size": group_size, "bits": bits, "mode": mode}
+        if quantize_input:
+            options["quantize_input"] = True
+        return module.to_quantized(**options)
+
+    model.update_modules(tree_map_with_path(chosen, model.leaf_modules(), is_leaf=Module.is_module))
+
+
+class _Packed(Module):
+    """What the layers with a packed matrix have in common."""
+
+    group_size: int
+    bits: int
+    mode: str
+    weight: mx.array
+    scales: mx.array
+
+    def _set_format(self, mode: str, group_size: int | None, bits: int | None) -> None:
+        self.group_size, self.bits = _defaults_for_mode(mode, group_size, bits)
+        self.mode = mode
+
+    def _format(self) -> dict[str, Any]:
+        return {"group_size": self.group_size, "bits": self.bits, "mode": self.mode}
+
+    def _pack(self, weight: mx.array) -> None:
+        self.weight, self.scales, *biases = mx.quantize(weight, **self._format())
+        self.biases = biases[0] if biases else None
+
+    def _product(self, x: mx.array) -> mx.array:
+        return mx.quantized_matmul(
+            x, self["weight"], scales=self["scales"], biases=self.get("biases"), transpose=True, **self._format()
+        )
+
+    def _dims(self) -> tuple[int, int]:
+        """Rows and columns of the matrix that is packed."""
+        rows, words = self.weight.shape
+        return rows, words * 32 // self.bits
+
+
+class QuantizedEmbedding(_Packed):
+    """`Embedding` with a packed table, which is frozen.
+
+    The parameters ``weight``, ``scales`` and, of mode ``affine``, ``biases`` are what ``mx.quantize`` returns for a table of
+    ``(num_embeddings, dims)``.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        dims: int,
+        group_size: int | None = None,
+        bits: int | None = None,
+        mode: str = "affine",
+    ) -> None:
+        super().__init__()
+        self._set_format(mode, group_size, bits)
+        self._pack(mx.random.normal(shape=(num_embeddings, dims), scale=math.sqrt(1 / dims)))
+        self.num_embeddings = num_embeddings
+        self.dims = dims
+        self.freeze()
+
+    def __call__(self, x: mx.array) -> mx.array:
+        biases = self.get("biases")
+        return mx.dequantize(
+            self["weight"][x],
+            scales=self["scales"][x],
+            biases=None if biases is None else biases[x],
+            **self._format(),
+        )
+
+    def as_linear(self, x: mx.array) -> mx.array:
+        """Return ``x @ table.T``, as for an output projection that shares the table."""
+        return self._product(x)
+
+    def _extra_repr(self) -> str:
+        return f"{self.num_embeddings}, {self.dims}, group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
+
+    @classmethod
+    def from_embedding(
+        cls,
+        embedding_layer: Module,
+        group_size: int | None = None,
+        bits: int | None = None,
+        mode: str = "affine",
+    ) -> QuantizedEmbedding:
+        """Return the layer whose table is that of ``embedding_layer``, packed."""
+        num_embeddings, dims = embedding_layer.weight.shape
+        layer = cls(num_embeddings, dims, group_size, bits, mode=mode)
+        layer._pack(embedding_layer.weight)
+        return layer
+
+
+class QuantizedLinear(_Packed):
+    """`Linear` with a packed matrix. All its parameters are frozen when it is made.
+
+    ``weight``, ``scales`` and, of mode ``affine``, ``biases`` are what ``mx.quantize`` returns for a matrix of
+    ``(output_dims, input_dims)``; ``bias`` has the shape ``(output_dims,)``.
+    """
+
+    def __init__(
+        self,
+        input_dims: int,
+        output_dims: int,
+        bias: bool = True,
+        group_size: int | None = None,
+        bits: int | None = None,
+        mode: str = "affine",
+    ) -> None:
+        super().__init__()
+        self._set_format(mode, group_size, bits)
+        self._pack(_uniform(input_dims, output_dims))
+        if bias:
+            self.bias = mx.zeros((output_dims,))
+        self.freeze()
+
+    def _extra_repr(self) -> str:
+        rows, columns = self._dims()
+        return (
+            f"input_dims={columns}, output_dims={rows}, bias={'bias' in self}, "
+            f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
+        )
+
+    def __call__(self, x: mx.array) -> mx.array:
+        y = self._product(x)
+        return y + self["bias"] if "bias" in self else y
+
+    @classmethod
+    def from_linear(
+        cls, linear_layer: Module, group_size: int | None = None, bits: int | None = None, mode: str = "affine"
+    ) -> QuantizedLinear:
+        """Return the layer whose matrix is that of ``linear_layer``, packed; a bias is taken over and is trainable."""
+        output_dims, input_dims = linear_layer.weight.shape
+        layer = cls(input_dims, output_dims, False, group_size, bits, mode=mode)
+        layer._pack(linear_layer.weight)
+        if "bias" in linear_layer:
+            layer.bias = linear_layer.bias
+        return layer
+
+
+class QQLinear(_Packed):
+    """A `Linear` without bias that rounds its input and its matrix to a few bits.
+
+    In training mode ``weight`` is the matrix itself, which is rounded in every call and has a gradient; in evaluation mode
+    ``weight`` and ``scales`` are its packed form. `train` and `eval` go from one to the other.
+    """
+
+    def __init__(
+        self,
+        input_dims: int,
+        output_dims: int,
+        group_size: int | None = None,
+        bits: int | None = None,
+        mode: str = "nvfp4",
+    ) -> None:
+        super().__init__()
+        self._set_format(mode, group_size, bits)
+        self.weight = _uniform(input_dims, output_dims)
+        self._quantized = False
+
+    def _extra_repr(self) -> str:
+        rows, columns = self._dims() if self._quantized else self.weight.shape
+        return (
+            f"input_dims={columns}, output_dims={rows}, "
+            f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
+        )
+
+    def quantize(self) -> None:
+        """Pack the matrix, if it is not packed."""
+        if not self._quantized:
+            self.weight, self.scales = mx.quantize(self.weight, **self._format())
+            self._quantized = True
+
+    def dequantize(self) -> None:
+        """Unpack the matrix, if it is packed."""
+        if self._quantized:
+            self.weight = mx.dequantize(self.weight, scales=self.scales, **self._format())
+            del self.scales
+            self._quantized = False
+
+    def _set_training_mode(self, mode: bool) -> None:
+        super()._set_training_mode(mode)
+        if self._training:
+            self.dequantize()
+        else:
+            self.quantize()
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return mx.qqmm(x, self["weight"], scales=self.get("scales"), **self._format())
+
+    @classmethod
+    def from_linear(
+        cls, linear_layer: Module, group_size: int | None = None, bits: int | None = None, mode: str = "nvfp4"
+    ) -> QQLinear:
+        """Return the layer with the matrix and the mode of ``linear_layer``; one with a bias is a NotImplementedError."""
+        if "bias" in linear_layer:
+            raise NotImplementedError("QQLinear does not support bias yet.")
+        output_dims, input_dims = linear_layer.weight.shape
+        layer = cls(input_dims, output_dims, group_size, bits, mode=mode)
+        layer.weight = linear_layer.weight
+        layer.train(linear_layer.training)
+        return layer
+
+
+def _uniform(input_dims: int, output_dims: int) -> mx.array:
+    scale = math.sqrt(1 / input_dims)
+    return mx.random.uniform(low=-scale, high=scale, shape=(output_dims, input_dims))
