@@ -67,9 +67,7 @@ def adamax(
     return first / (largest + eps), first, largest
 
 
-def adadelta(
-    g: fn.array, square: fn.array, size: fn.array, rho: Any, eps: Any
-) -> tuple[fn.array, fn.array, fn.array]:
+def adadelta(g: fn.array, square: fn.array, size: fn.array, rho: Any, eps: Any) -> tuple[fn.array, fn.array, fn.array]:
     """The direction, the averages of squared gradients and of squared directions."""
     square = averaged(square, squared_size(g), rho)
     direction = fn.sqrt(size + eps) / fn.sqrt(square + eps) * g

@@ -124,4 +124,3 @@ def _grow(parameters: Any, state: Any) -> Any:
 
 def _empty(parameters: Any) -> Any:
     return tree_map(lambda _: {}, parameters)
-

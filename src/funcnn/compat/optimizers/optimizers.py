@@ -196,7 +196,7 @@ class Adam(Optimizer):
     def __init__(
         self,
         learning_rate: Any = 1e-3,
-        betas: Sequence[float] = [0.9, 0.999],  # noqa: B006, a list as in MLX
+        betas: Sequence[float] = [0.9, 0.999],
         eps: float = 1e-8,
         bias_correction: bool = False,
     ) -> None:
@@ -236,7 +236,7 @@ class AdamW(Adam):
     def __init__(
         self,
         learning_rate: Any = 1e-3,
-        betas: Sequence[float] = [0.9, 0.999],  # noqa: B006, a list as in MLX
+        betas: Sequence[float] = [0.9, 0.999],
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         bias_correction: bool = False,
@@ -259,7 +259,7 @@ class Adamax(Adam):
     def __init__(
         self,
         learning_rate: Any = 1e-3,
-        betas: Sequence[float] = [0.9, 0.999],  # noqa: B006, a list as in MLX
+        betas: Sequence[float] = [0.9, 0.999],
         eps: float = 1e-8,
     ) -> None:
         super().__init__(learning_rate, betas, eps)
@@ -284,7 +284,7 @@ class Lion(Optimizer):
     def __init__(
         self,
         learning_rate: Any = 1e-4,
-        betas: Sequence[float] = [0.9, 0.99],  # noqa: B006, a list as in MLX
+        betas: Sequence[float] = [0.9, 0.99],
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__()
