@@ -121,7 +121,8 @@ def limited(direction: fn.array, threshold: Any) -> fn.array:
 
 def sized(rate: Any, p: fn.array, least: Any) -> fn.array:
     """A learning rate in proportion to a parameter, which counts as no smaller than `least`."""
-    return fn.maximum(rms(p), least) * rate
+    size: fn.array = fn.maximum(rms(p), least) * rate
+    return size
 
 
 def orthogonal(x: fn.array, norm: Callable[[fn.array], fn.array], steps: int) -> fn.array:

@@ -43,7 +43,12 @@ class Optimizer:
     def init(self, parameters: Any) -> None:
         """Make the state of all parameters that have none yet. The first update does it where this was not called."""
         _grow(parameters, self._state)
-        tree_map(lambda p, s: s or self.init_single(p, s), parameters, self._state)
+
+        def fill(parameter: Any, state: Any) -> None:
+            if not state:
+                self.init_single(parameter, state)
+
+        tree_map(fill, parameters, self._state)
         self._initialized = True
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
@@ -59,7 +64,7 @@ class Optimizer:
         if not self._initialized:
             self.init(gradients)
         for name, schedule in self._schedulers.items():
-            self.state[name] = schedule(self.step)
+            self.state[name] = self._scheduled(schedule)
         self.state["step"] = self.step + 1
         return tree_map(self.apply_single, gradients, parameters, self.state)
 
@@ -100,11 +105,16 @@ class Optimizer:
     def learning_rate(self, learning_rate: Any) -> None:
         self.state["learning_rate"] = mx.array(learning_rate)
 
+    def _scheduled(self, schedule: Callable[[Any], Any]) -> Any:
+        """The value of a schedule; a Python number becomes an array, which is what the state holds."""
+        value = schedule(self.step)
+        return value if isinstance(value, mx.array) else mx.array(value)
+
     def _maybe_schedule(self, name: str, param: Any) -> None:
         """Keep a hyperparameter in the state: a number, or a function from the count of steps to one."""
         if callable(param):
             self._schedulers[name] = param
-            self.state[name] = param(self.step)
+            self.state[name] = self._scheduled(param)
         else:
             self.state[name] = mx.array(param)
 

@@ -34,7 +34,8 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     """
     if max_norm < 0:
         raise ValueError(f"max_norm should be >=0, got {max_norm}")
-    arrays = [leaf for _, leaf in tree_flatten(grads)]
+    flat: Any = tree_flatten(grads)
+    arrays = [leaf for _, leaf in flat]
     parts = norm_and_scale("clip_grad_norm", arrays, tiny=False)
     if parts is None:
         return tree_map(lambda g: g, grads), mx.array(0.0)

@@ -55,7 +55,8 @@ class MultiOptimizer(Optimizer):
         if self.filters[0] is _rest:
             return [gradients]
         parts: list[list[tuple[str, Any]]] = [[] for _ in self.optimizers]
-        for path, leaf in tree_flatten(gradients):
+        flat: Any = tree_flatten(gradients)
+        for path, leaf in flat:
             chosen = next((part for part, means in zip(parts, self.filters, strict=True) if means(path, leaf)), None)
             if chosen is None:
                 raise ValueError(f"MultiOptimizer: {path} has no optimizer: it begins with none of the prefixes given")
@@ -110,15 +111,15 @@ def _by_prefix(optimizers: dict[str, Any], model: Any) -> tuple[list[Any], list[
     unique = list({id(optimizer): optimizer for optimizer in optimizers.values()}.values())
 
     def filter_of(optimizer: Any) -> Filter:
-        return lambda path, weight: optimizers.get(prefix_of(path)) is optimizer
+        return lambda path, weight: (prefix := prefix_of(path)) is not None and optimizers[prefix] is optimizer
 
     if model:
-        trainable = getattr(model, "trainable_parameters", lambda: model)()
-        everything = getattr(model, "parameters", lambda: model)()
-        bare = [path for path, _ in tree_flatten(trainable) if prefix_of(path) is None]
+        trainable: Any = tree_flatten(getattr(model, "trainable_parameters", lambda: model)())
+        everything: Any = tree_flatten(getattr(model, "parameters", lambda: model)())
+        bare = [path for path, _ in trainable if prefix_of(path) is None]
         if bare:
             raise ValueError(f"MultiOptimizer: {bare[0]} has no optimizer: the prefixes are {list(optimizers)}")
-        met = {prefix_of(path) for path, _ in tree_flatten(everything)}
+        met = {prefix_of(path) for path, _ in everything}
         unmet = [prefix for prefix in optimizers if prefix not in met]
         if unmet:
             raise ValueError(f"MultiOptimizer: no parameter of the model begins with {unmet[0]!r}")
