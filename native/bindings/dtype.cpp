@@ -1,6 +1,9 @@
 #include "bindings/dtype.h"
 
+#include <cstdio>
 #include <limits>
+
+#include <nanobind/stl/string.h>
 
 #include "base/half.h"
 #include "bindings/array.h"
@@ -266,7 +269,12 @@ Example:
       .def_ro("max", &FloatInfo::max, "The largest finite number.")
       .def_ro("eps", &FloatInfo::eps, "The distance from 1 to the next number.")
       .def_ro("smallest_normal", &FloatInfo::smallest_normal, "The smallest positive number of full precision.")
-      .def_ro("bits", &FloatInfo::bits, "Bits a number takes.");
+      .def_ro("bits", &FloatInfo::bits, "Bits a number takes.")
+      .def("__repr__", [](const FloatInfo& info) {
+        char text[96];
+        std::snprintf(text, sizeof text, "finfo(min=%g, max=%g, dtype=", info.min, info.max);
+        return cat(text, info.dtype, ")");
+      });
   nb::class_<IntegerInfo>(m, "iinfo", "The limits of an integer dtype, or of that of an array.")
       .def(
           "__init__",
@@ -275,7 +283,10 @@ Example:
       .def_ro("dtype", &IntegerInfo::dtype, "The dtype described.")
       .def_ro("min", &IntegerInfo::min, "The smallest number.")
       .def_ro("max", &IntegerInfo::max, "The largest number.")
-      .def_ro("bits", &IntegerInfo::bits, "Bits a number takes.");
+      .def_ro("bits", &IntegerInfo::bits, "Bits a number takes.")
+      .def("__repr__", [](const IntegerInfo& info) {
+        return cat("iinfo(min=", info.min, ", max=", info.max, ", dtype=", info.dtype, ")");
+      });
 }
 
 }  // namespace funcnn

@@ -13,6 +13,7 @@ struct Shim {
   PyObject_HEAD;
   vectorcallfunc enter;
   PyObject *function, *name, *module, *doc;
+  PyObject* otherwise;  // what is called where `function` raises a ValueError or a TypeError; or null
 };
 
 Shim* shim_of(PyObject* self) { return reinterpret_cast<Shim*>(self); }
@@ -75,8 +76,27 @@ PyObject* opened(PyObject* result) {
   return result;
 }
 
+// What the function of the shim gives, or what is done otherwise.
+PyObject* called(Shim* shim, PyObject* const* args, size_t nargsf, PyObject* names) {
+  PyObject* result = PyObject_Vectorcall(shim->function, args, nargsf, names);
+  if (result || !shim->otherwise) return result;
+  if (!PyErr_ExceptionMatches(PyExc_ValueError) && !PyErr_ExceptionMatches(PyExc_TypeError)) return nullptr;
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  PyErr_NormalizeException(&type, &error, &traceback);
+  if (traceback) PyException_SetTraceback(error, traceback);
+  size_t positional = size_t(PyVectorcall_NARGS(nargsf)), named = names ? size_t(PyTuple_Size(names)) : 0;
+  std::vector<PyObject*> with_error{error};
+  with_error.insert(with_error.end(), args, args + positional + named);
+  result = PyObject_Vectorcall(shim->otherwise, with_error.data(), positional + 1, names);
+  Py_XDECREF(type);
+  Py_XDECREF(error);
+  Py_XDECREF(traceback);
+  return result;
+}
+
 // The call with the stream taken out, on the stream's device.
-PyObject* call_on_stream(PyObject* function, PyObject* const* args, size_t positional, PyObject* names, Py_ssize_t at) {
+PyObject* call_on_stream(Shim* shim, PyObject* const* args, size_t positional, PyObject* names, Py_ssize_t at) {
   Py_ssize_t named = PyTuple_Size(names);
   PyObject* stream = args[positional + size_t(at)];
   nb::object others = nb::steal(PyTuple_New(named - 1));
@@ -90,11 +110,11 @@ PyObject* call_on_stream(PyObject* function, PyObject* const* args, size_t posit
     rest.push_back(args[positional + size_t(i)]);
   }
   PyObject* rest_names = named > 1 ? others.ptr() : nullptr;
-  if (stream == Py_None) return PyObject_Vectorcall(function, rest.data(), positional, rest_names);
+  if (stream == Py_None) return called(shim, rest.data(), positional, rest_names);
   return guarded([&]() -> PyObject* {
-    nb::object scope = nb::module_::import_("funcnn._streams").attr("stream")(nb::handle(stream));
+    nb::object scope = nb::module_::import_("funcnn.compat.core._streams").attr("Scope")(nb::handle(stream));
     nb::object outer = scope.attr("__enter__")();
-    PyObject* result = PyObject_Vectorcall(function, rest.data(), positional, rest_names);
+    PyObject* result = called(shim, rest.data(), positional, rest_names);
     PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
     if (!result) PyErr_Fetch(&type, &value, &traceback);
     scope.attr("__exit__")(nb::none(), nb::none(), nb::none());
@@ -104,19 +124,19 @@ PyObject* call_on_stream(PyObject* function, PyObject* const* args, size_t posit
 }
 
 PyObject* enter(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* names) {
-  PyObject* function = shim_of(self)->function;
+  Shim* shim = shim_of(self);
   Py_ssize_t named = names ? PyTuple_Size(names) : 0;
   for (Py_ssize_t i = 0; i < named; ++i) {
     PyObject* name = PyTuple_GetItem(names, i);
     if (name == stream_name || PyUnicode_Compare(name, stream_name) == 0)
-      return opened(call_on_stream(function, args, size_t(PyVectorcall_NARGS(nargsf)), names, i));
+      return opened(call_on_stream(shim, args, size_t(PyVectorcall_NARGS(nargsf)), names, i));
   }
-  return opened(PyObject_Vectorcall(function, args, nargsf, names));
+  return opened(called(shim, args, nargsf, names));
 }
 
 PyObject* make(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  PyObject *function, *name, *module;
-  if ((kwargs && PyDict_Size(kwargs)) || !PyArg_ParseTuple(args, "OUU", &function, &name, &module)) {
+  PyObject *function, *name, *module, *otherwise = Py_None;
+  if ((kwargs && PyDict_Size(kwargs)) || !PyArg_ParseTuple(args, "OUU|O", &function, &name, &module, &otherwise)) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "_shim: takes no keyword arguments");
     return nullptr;
   }
@@ -128,6 +148,7 @@ PyObject* make(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   shim->function = nb::handle(function).inc_ref().ptr();
   shim->name = nb::handle(name).inc_ref().ptr();
   shim->module = nb::handle(module).inc_ref().ptr();
+  shim->otherwise = otherwise == Py_None ? nullptr : nb::handle(otherwise).inc_ref().ptr();
   shim->doc = PyObject_GetAttrString(function, "__doc__");
   if (!shim->doc) {
     PyErr_Clear();
@@ -139,10 +160,12 @@ PyObject* make(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(shim_of(self)->function);
+  Py_VISIT(shim_of(self)->otherwise);
   return 0;
 }
 int clear(PyObject* self) {
   Py_CLEAR(shim_of(self)->function);
+  Py_CLEAR(shim_of(self)->otherwise);
   return 0;
 }
 void deallocate(PyObject* self) {
@@ -153,6 +176,7 @@ void deallocate(PyObject* self) {
   Py_CLEAR(shim->name);
   Py_CLEAR(shim->module);
   Py_CLEAR(shim->doc);
+  Py_CLEAR(shim->otherwise);
   reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
   Py_DECREF(type);
 }

@@ -10,29 +10,20 @@ from . import metal as metal
 from . import random as random
 from ._basics import *
 from ._create import *
+from ._einsum import einsum_path as einsum_path
 from ._elementwise import *
 from ._io import *
+from ._memory import *
+from ._namespace import *
 from ._order import *
+from ._printing import *
 from ._products import *
 from ._reduce import *
 from ._shape import *
+
+# Until arrays, transformations and compilation have files of their own.
+from ._stand_in import *
 from ._streams import *
-
-# Stand-ins for what has files of its own: arrays (_array.py), transformations and compilation.
-try:
-    from ._array import *  # type: ignore[import-not-found, unused-ignore]
-except ImportError:
-    from ._stand_in import ArrayAt, array  # noqa: F401
-
-try:
-    from ._transforms import *  # type: ignore[import-not-found, unused-ignore]
-except ImportError:
-    from ... import checkpoint, grad, jvp, value_and_grad, vjp, vmap  # noqa: F401
-
-try:
-    from ._compile import *  # type: ignore[import-not-found, unused-ignore]
-except ImportError:
-    from ... import compile  # noqa: F401
 
 __version__ = "0.32.4"
 matrix_norm = linalg.norm

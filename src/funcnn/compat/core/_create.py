@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import funcnn as fn
 
 from ._wrap import shim
 
-arange = shim(fn.arange, "arange")
+# The dtypes that hold a number of Python's, whatever was asked for.
+_KINDS = {bool: "bool", int: "integral", float: "real floating", complex: "complex floating"}
+_ORDER = ["bool", "integral", "real floating", "complex floating"]
+
+
+def _full(shape: Any, vals: Any, dtype: Any = None) -> Any:
+    # MLX's dtype is a wish: arrays keep theirs, and a number that it cannot hold has a dtype of its own.
+    if isinstance(vals, fn.array):
+        return fn.full(shape, vals)
+    if dtype is not None and type(vals) in _KINDS:
+        held = next(kind for kind in _ORDER if fn.isdtype(dtype, kind))
+        if _ORDER.index(held) < _ORDER.index(_KINDS[type(vals)]):
+            dtype = None
+    return fn.full(shape, vals, dtype)
+
+
+def _arange(error: Exception, *args: Any, **kwargs: Any) -> Any:
+    if not args and "stop" in kwargs and "start" not in kwargs:
+        return fn.arange(0, **kwargs)
+    raise error
+
+
+def _linspace(error: Exception, start: Any, stop: Any, *args: Any, **kwargs: Any) -> Any:
+    if isinstance(error, TypeError) and (isinstance(start, fn.array) or isinstance(stop, fn.array)):
+        return fn.linspace(float(start), float(stop), *args, **kwargs)
+    raise error
+
+
+arange = shim(fn.arange, "arange", otherwise=_arange)
 bartlett = shim(fn.bartlett, "bartlett")
 blackman = shim(fn.blackman, "blackman")
 eye = shim(fn.eye, "eye")
-full = shim(fn.full, "full")
+full = shim(_full, "full")
 full_like = shim(fn.full_like, "full_like")
 hamming = shim(fn.hamming, "hamming")
 hanning = shim(fn.hanning, "hanning")
 identity = shim(fn.identity, "identity")
-linspace = shim(fn.linspace, "linspace")
+linspace = shim(fn.linspace, "linspace", otherwise=_linspace)
 ones = shim(fn.ones, "ones")
 ones_like = shim(fn.ones_like, "ones_like")
 tri = shim(fn.tri, "tri")

@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import funcnn as fn
 
+from . import _complex
 from ._wrap import shim
+
+
+def _dtypes(args: tuple[Any, ...]) -> list[Any]:
+    return [fn.asarray(x).dtype for x in args]
+
+
+def _not_whole(error: Exception, *args: Any) -> Any:
+    """Bitwise operations on numbers that are not whole: MLX raises RuntimeError."""
+    if isinstance(error, ValueError) and not fn.isdtype(fn.result_type(*_dtypes(args)), ("bool", "integral")):
+        raise RuntimeError(str(error)) from None
+    raise error
+
+
+def _shifted(function: Callable[..., Any]) -> Callable[..., Any]:
+    def otherwise(error: Exception, *args: Any) -> Any:
+        if isinstance(error, ValueError) and all_bool(args):
+            return function(*(fn.asarray(x).astype(fn.uint8) for x in args))
+        return _not_whole(error, *args)
+
+    def all_bool(args: tuple[Any, ...]) -> bool:
+        return {*_dtypes(args)} == {fn.bool_}
+
+    return otherwise
+
+
+def _power_of_bools(error: Exception, *args: Any) -> Any:
+    if isinstance(error, ValueError) and {*_dtypes(args)} == {fn.bool_}:
+        return fn.logical_or(args[0], fn.logical_not(args[1]))
+    raise error
+
+
+def _divmod(a: Any, b: Any) -> list[Any]:
+    return list(fn.divmod(a, b))
+
 
 abs = shim(fn.abs, "abs")
 add = shim(fn.add, "add")
@@ -15,18 +53,18 @@ arcsinh = shim(fn.arcsinh, "arcsinh")
 arctan = shim(fn.arctan, "arctan")
 arctan2 = shim(fn.arctan2, "arctan2")
 arctanh = shim(fn.arctanh, "arctanh")
-bitwise_and = shim(fn.bitwise_and, "bitwise_and")
-bitwise_invert = shim(fn.bitwise_invert, "bitwise_invert")
-bitwise_or = shim(fn.bitwise_or, "bitwise_or")
-bitwise_xor = shim(fn.bitwise_xor, "bitwise_xor")
+bitwise_and = shim(fn.bitwise_and, "bitwise_and", otherwise=_not_whole)
+bitwise_invert = shim(fn.bitwise_invert, "bitwise_invert", otherwise=_not_whole)
+bitwise_or = shim(fn.bitwise_or, "bitwise_or", otherwise=_not_whole)
+bitwise_xor = shim(fn.bitwise_xor, "bitwise_xor", otherwise=_not_whole)
 ceil = shim(fn.ceil, "ceil")
-clip = shim(fn.clip, "clip")
+clip = shim(fn.clip, "clip", otherwise=_complex.clip)
 conjugate = shim(fn.conjugate, "conjugate")
 cos = shim(fn.cos, "cos")
 cosh = shim(fn.cosh, "cosh")
 degrees = shim(fn.degrees, "degrees")
 divide = shim(fn.divide, "divide")
-divmod = shim(fn.divmod, "divmod")
+divmod = shim(_divmod, "divmod")
 equal = shim(fn.equal, "equal")
 erf = shim(fn.erf, "erf")
 erfinv = shim(fn.erfinv, "erfinv")
@@ -34,8 +72,8 @@ exp = shim(fn.exp, "exp")
 expm1 = shim(fn.expm1, "expm1")
 floor = shim(fn.floor, "floor")
 floor_divide = shim(fn.floor_divide, "floor_divide")
-greater = shim(fn.greater, "greater")
-greater_equal = shim(fn.greater_equal, "greater_equal")
+greater = shim(fn.greater, "greater", otherwise=_complex.greater)
+greater_equal = shim(fn.greater_equal, "greater_equal", otherwise=_complex.greater_equal)
 imag = shim(fn.imag, "imag")
 isclose = shim(fn.isclose, "isclose")
 isfinite = shim(fn.isfinite, "isfinite")
@@ -43,9 +81,9 @@ isinf = shim(fn.isinf, "isinf")
 isnan = shim(fn.isnan, "isnan")
 isneginf = shim(fn.isneginf, "isneginf")
 isposinf = shim(fn.isposinf, "isposinf")
-left_shift = shim(fn.left_shift, "left_shift")
-less = shim(fn.less, "less")
-less_equal = shim(fn.less_equal, "less_equal")
+left_shift = shim(fn.left_shift, "left_shift", otherwise=_shifted(fn.left_shift))
+less = shim(fn.less, "less", otherwise=_complex.less)
+less_equal = shim(fn.less_equal, "less_equal", otherwise=_complex.less_equal)
 log = shim(fn.log, "log")
 log10 = shim(fn.log10, "log10")
 log1p = shim(fn.log1p, "log1p")
@@ -55,19 +93,19 @@ logical_and = shim(fn.logical_and, "logical_and")
 logical_not = shim(fn.logical_not, "logical_not")
 logical_or = shim(fn.logical_or, "logical_or")
 logical_xor = shim(fn.logical_xor, "logical_xor")
-maximum = shim(fn.maximum, "maximum")
-minimum = shim(fn.minimum, "minimum")
+maximum = shim(fn.maximum, "maximum", otherwise=_complex.maximum)
+minimum = shim(fn.minimum, "minimum", otherwise=_complex.minimum)
 multiply = shim(fn.multiply, "multiply")
 nan_to_num = shim(fn.nan_to_num, "nan_to_num")
 negative = shim(fn.negative, "negative")
 not_equal = shim(fn.not_equal, "not_equal")
 positive = shim(fn.positive, "positive")
-power = shim(fn.power, "power")
+power = shim(fn.power, "power", otherwise=_power_of_bools)
 radians = shim(fn.radians, "radians")
 real = shim(fn.real, "real")
 reciprocal = shim(fn.reciprocal, "reciprocal")
 remainder = shim(fn.remainder, "remainder")
-right_shift = shim(fn.right_shift, "right_shift")
+right_shift = shim(fn.right_shift, "right_shift", otherwise=_shifted(fn.right_shift))
 round = shim(fn.round, "round")
 rsqrt = shim(fn.rsqrt, "rsqrt")
 sigmoid = shim(fn.sigmoid, "sigmoid")

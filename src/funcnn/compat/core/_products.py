@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import funcnn as fn
 
 from ._wrap import shim
+
+
+def _quantize(*args: Any, **kwargs: Any) -> list[Any]:
+    return list(fn.quantize(*args, **kwargs))
+
 
 addmm = shim(fn.addmm, "addmm")
 block_masked_mm = shim(fn.block_masked_mm, "block_masked_mm")
@@ -27,7 +34,7 @@ kron = shim(fn.kron, "kron")
 matmul = shim(fn.matmul, "matmul")
 outer = shim(fn.outer, "outer")
 qqmm = shim(fn.qqmm, "qqmm")
-quantize = shim(fn.quantize, "quantize")
+quantize = shim(_quantize, "quantize")
 quantized_matmul = shim(fn.quantized_matmul, "quantized_matmul")
 segmented_mm = shim(fn.segmented_mm, "segmented_mm")
 tensordot = shim(fn.tensordot, "tensordot")

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import funcnn as fn
 
+from . import _complex
 from ._wrap import shim
+
+
+def _count_nonzero(a: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
+    return fn.count_nonzero(a, axis=axis, keepdims=keepdims)
+
 
 all = shim(fn.all, "all")
 allclose = shim(fn.allclose, "allclose")
@@ -12,18 +20,18 @@ any = shim(fn.any, "any")
 argmax = shim(fn.argmax, "argmax")
 argmin = shim(fn.argmin, "argmin")
 array_equal = shim(fn.array_equal, "array_equal")
-count_nonzero = shim(fn.count_nonzero, "count_nonzero")
+count_nonzero = shim(_count_nonzero, "count_nonzero")
 cummax = shim(fn.cummax, "cummax")
 cummin = shim(fn.cummin, "cummin")
 cumprod = shim(fn.cumprod, "cumprod")
 cumsum = shim(fn.cumsum, "cumsum")
 logcumsumexp = shim(fn.logcumsumexp, "logcumsumexp")
 logsumexp = shim(fn.logsumexp, "logsumexp")
-max = shim(fn.max, "max")
+max = shim(fn.max, "max", otherwise=_complex.max)
 mean = shim(fn.mean, "mean")
 median = shim(fn.median, "median")
-min = shim(fn.min, "min")
-minmax = shim(fn.minmax, "minmax")
+min = shim(fn.min, "min", otherwise=_complex.min)
+minmax = shim(fn.minmax, "minmax", otherwise=_complex.minmax)
 prod = shim(fn.prod, "prod")
 softmax = shim(fn.softmax, "softmax")
 std = shim(fn.std, "std")

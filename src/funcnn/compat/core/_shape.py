@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import funcnn as fn
 
+from ._pad import pad as _pad
 from ._wrap import shim
+
+
+def _stack(error: Exception, arrays: Any, axis: Any = 0) -> Any:
+    if axis is None:
+        return fn.stack(arrays, 0)
+    raise error
+
+
+def _flatten(error: Exception, a: Any, /, start_axis: int = 0, end_axis: int = -1) -> Any:
+    """MLX moves axes beyond the ends to the ends."""
+    if not isinstance(error, ValueError) or not isinstance(a, fn.array):
+        raise error
+    first, last = (axis + a.ndim if axis < 0 else axis for axis in (start_axis, end_axis))
+    first, last = max(first, 0), min(last, a.ndim - 1)
+    if (first, last) == (start_axis, end_axis):
+        raise error
+    return fn.flatten(a, first, last)
+
+
+def _flip(error: Exception, a: Any, /, axis: Any = None) -> Any:
+    """MLX flips an axis that is given twice once."""
+    if isinstance(error, ValueError) and isinstance(a, fn.array) and isinstance(axis, (list, tuple)):
+        axes = [n + a.ndim if n < 0 else n for n in axis]
+        if all(0 <= n < a.ndim for n in axes):
+            return fn.flip(a, sorted({*axes}))
+    raise error
+
 
 as_strided = shim(fn.as_strided, "as_strided")
 atleast_1d = shim(fn.atleast_1d, "atleast_1d")
@@ -18,12 +48,12 @@ depends = shim(fn.depends, "depends")
 diag = shim(fn.diag, "diag")
 diagonal = shim(fn.diagonal, "diagonal")
 expand_dims = shim(fn.expand_dims, "expand_dims")
-flatten = shim(fn.flatten, "flatten")
-flip = shim(fn.flip, "flip")
+flatten = shim(fn.flatten, "flatten", otherwise=_flatten)
+flip = shim(fn.flip, "flip", otherwise=_flip)
 matrix_transpose = shim(fn.matrix_transpose, "matrix_transpose")
 meshgrid = shim(fn.meshgrid, "meshgrid")
 moveaxis = shim(fn.moveaxis, "moveaxis")
-pad = shim(fn.pad, "pad")
+pad = shim(fn.pad, "pad", otherwise=_pad)
 permute_dims = shim(fn.permute_dims, "permute_dims")
 put_along_axis = shim(fn.put_along_axis, "put_along_axis")
 repeat = shim(fn.repeat, "repeat")
@@ -33,7 +63,7 @@ slice = shim(fn.slice, "slice")
 slice_update = shim(fn.slice_update, "slice_update")
 split = shim(fn.split, "split")
 squeeze = shim(fn.squeeze, "squeeze")
-stack = shim(fn.stack, "stack")
+stack = shim(fn.stack, "stack", otherwise=_stack)
 swapaxes = shim(fn.swapaxes, "swapaxes")
 take = shim(fn.take, "take")
 take_along_axis = shim(fn.take_along_axis, "take_along_axis")

@@ -1,6 +1,8 @@
-"""The class of arrays, until it has a file of its own."""
+"""What is to have files of its own: arrays, transformations, compilation."""
 
-from ... import _core
+from ... import _core, checkpoint, compile, grad, jvp, value_and_grad, vjp, vmap
 
-array = getattr(_core, "mutable_array", _core.array)
+array = _core.mutable_array
 ArrayAt = _core.ArrayAt
+
+__all__ = ["ArrayAt", "array", "checkpoint", "compile", "grad", "jvp", "value_and_grad", "vjp", "vmap"]

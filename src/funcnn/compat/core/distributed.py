@@ -16,6 +16,9 @@ _BACKENDS = ("any", "mpi", "nccl", "jaccl", "ring")
 class Group:
     """Processes that work together. `init` makes groups; there is one process in each."""
 
+    def __init__(self) -> None:
+        raise TypeError("Group: there is no constructor; use mx.distributed.init")
+
     def rank(self) -> int:
         """Which of the processes this is: 0."""
         return 0
@@ -31,7 +34,13 @@ class Group:
 
 def is_available(backend: str = "any") -> bool:
     """Say whether processes can work together through a back end. `ring` needs nothing else, so it counts as there."""
+    _text(backend, "is_available")
     return backend in ("any", "ring")
+
+
+def _text(backend: Any, name: str) -> None:
+    if not isinstance(backend, str):
+        raise TypeError(f"{name}: backend must be a text, got {type(backend).__name__}")
 
 
 def init(strict: bool = False, backend: str = "any", *, all_gather_factory: Callable[..., Any] | None = None) -> Group:
@@ -41,15 +50,24 @@ def init(strict: bool = False, backend: str = "any", *, all_gather_factory: Call
         RuntimeError: `strict` demands more than one.
         ValueError: `backend` is none that MLX knows.
     """
+    _text(backend, "init")
+    if not isinstance(strict, bool):
+        raise TypeError(f"init: strict must be a bool, got {type(strict).__name__}")
     if backend not in _BACKENDS:
         raise ValueError(f"[distributed] backend must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
     if strict:
         raise RuntimeError("[distributed] no back end could be started: processes do not work together here yet")
-    return Group()
+    return object.__new__(Group)
+
+
+def _checked(group: Any) -> None:
+    if group is not None and not isinstance(group, Group):
+        raise TypeError(f"expected a Group, got {type(group).__name__}")
 
 
 def _all(x: array, *, group: Group | None = None) -> array:
-    return _core.asarray(x)
+    _checked(group)
+    return _core.array(x)
 
 
 all_sum = _shim(_all, "all_sum", "distributed")
@@ -59,15 +77,28 @@ all_min = _shim(_all, "all_min", "distributed")
 sum_scatter = _shim(_all, "sum_scatter", "distributed")
 
 
+def _integer(x: Any, what: str) -> None:
+    if not isinstance(x, int):
+        raise TypeError(f"{what} must be the number of a process, got {type(x).__name__}")
+
+
 def _send(x: array, dst: int, *, group: Group | None = None) -> array:
+    _integer(dst, "send: dst")
+    _checked(group)
     raise ValueError("Cannot send to a singleton group")
 
 
 def _recv(shape: Sequence[int], dtype: Dtype, src: int, *, group: Group | None = None) -> array:
+    if not isinstance(shape, Sequence):
+        raise TypeError(f"recv: shape must be a sequence of integers, got {type(shape).__name__}")
+    _integer(src, "recv: src")
+    _checked(group)
     raise ValueError("Cannot recv from a singleton group")
 
 
 def _recv_like(x: array, src: int, *, group: Group | None = None) -> array:
+    _integer(src, "recv_like: src")
+    _checked(group)
     raise ValueError("Cannot recv from a singleton group")
 
 

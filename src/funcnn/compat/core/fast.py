@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import fast as _fast
-from ..._core import array
+from ..._core import Dtype, array
 from ._wrap import shim as _shim
 
 rms_norm = _shim(_fast.rms_norm, "rms_norm", "fast")
@@ -41,10 +41,25 @@ def metal_kernel(
     atomic_outputs: bool = False,
     compile_options: Any = None,
 ) -> Any:
-    """Make a kernel from source text in Metal's language. It can be made anywhere; calling it raises, as without Metal in MLX."""
+    """Make a kernel from source text in Metal's language. It can be made anywhere; calling it raises RuntimeError, as in MLX
+    where there is no Metal."""
+    for what, text in (("name", name), ("source", source), ("header", header)):
+        if not isinstance(text, str):
+            raise TypeError(f"metal_kernel: {what} must be a text, got {type(text).__name__}")
 
-    def kernel(*args: Any, **kwargs: Any) -> Any:
-        raise ValueError("[metal_kernel] Only supports the GPU.")
+    def kernel(
+        *,
+        inputs: Sequence[Any],
+        output_shapes: Sequence[Sequence[int]],
+        output_dtypes: Sequence[Dtype],
+        grid: tuple[int, int, int],
+        threadgroup: tuple[int, int, int],
+        template: Sequence[tuple[str, Any]] | None = None,
+        init_value: float | None = None,
+        verbose: bool = False,
+        stream: Any = None,
+    ) -> list[array]:
+        raise RuntimeError("[metal_kernel] there is no Metal back end")
 
     return kernel
 

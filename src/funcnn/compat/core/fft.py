@@ -2,8 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ... import fft as _fft
+from ..._core import array, isdtype, real
+from ._pad import pad as _pad
 from ._wrap import shim as _shim
+
+
+def _of_real(function: Callable[..., array]) -> Callable[..., array]:
+    """MLX drops the imaginary parts of what a real transform is given."""
+
+    def otherwise(error: Exception, a: Any, *args: Any, **kwargs: Any) -> array:
+        if isinstance(a, array) and isdtype(a.dtype, "complex floating"):
+            return function(real(a), *args, **kwargs)
+        raise error
+
+    return otherwise
+
+
+def _stft(
+    x: array,
+    n_fft: int = 2048,
+    hop_length: int | None = None,
+    win_length: int | None = None,
+    window: array | None = None,
+    center: bool = True,
+    pad_mode: str = "reflect",
+    norm: str = "backward",
+    onesided: bool | None = None,
+) -> array:
+    # MLX reflects as often as it takes where the signal is shorter than the padding.
+    if center and pad_mode == "reflect" and isinstance(x, array) and x.ndim and x.shape[-1] <= n_fft // 2:
+        x = _pad(ValueError(), x, [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)], "reflect")
+        center = False
+    return _fft.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, norm, onesided)
+
+
+def _istft(*args: Any, **kwargs: Any) -> array:
+    signal = _fft.istft(*args, **kwargs)
+    return real(signal) if isdtype(signal.dtype, "complex floating") else signal
+
 
 fft = _shim(_fft.fft, "fft", "fft")
 fft2 = _shim(_fft.fft2, "fft2", "fft")
@@ -17,9 +57,9 @@ ifftshift = _shim(_fft.ifftshift, "ifftshift", "fft")
 irfft = _shim(_fft.irfft, "irfft", "fft")
 irfft2 = _shim(_fft.irfft2, "irfft2", "fft")
 irfftn = _shim(_fft.irfftn, "irfftn", "fft")
-istft = _shim(_fft.istft, "istft", "fft")
-rfft = _shim(_fft.rfft, "rfft", "fft")
-rfft2 = _shim(_fft.rfft2, "rfft2", "fft")
+istft = _shim(_istft, "istft", "fft")
+rfft = _shim(_fft.rfft, "rfft", "fft", _of_real(_fft.rfft))
+rfft2 = _shim(_fft.rfft2, "rfft2", "fft", _of_real(_fft.rfft2))
 rfftfreq = _shim(_fft.rfftfreq, "rfftfreq", "fft")
-rfftn = _shim(_fft.rfftn, "rfftn", "fft")
-stft = _shim(_fft.stft, "stft", "fft")
+rfftn = _shim(_fft.rfftn, "rfftn", "fft", _of_real(_fft.rfftn))
+stft = _shim(_stft, "stft", "fft")

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ... import linalg as _linalg
 from ._wrap import shim as _shim
+
+
+def _norm(a: Any, /, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    return _linalg.norm(a, "fro" if ord == "f" else ord, axis, keepdims)
+
 
 cholesky = _shim(_linalg.cholesky, "cholesky", "linalg")
 cholesky_inv = _shim(_linalg.cholesky_inv, "cholesky_inv", "linalg")
@@ -16,7 +23,7 @@ eigvalsh = _shim(_linalg.eigvalsh, "eigvalsh", "linalg")
 inv = _shim(_linalg.inv, "inv", "linalg")
 lu = _shim(_linalg.lu, "lu", "linalg")
 lu_factor = _shim(_linalg.lu_factor, "lu_factor", "linalg")
-norm = _shim(_linalg.norm, "norm", "linalg")
+norm = _shim(_norm, "norm", "linalg")
 pinv = _shim(_linalg.pinv, "pinv", "linalg")
 qr = _shim(_linalg.qr, "qr", "linalg")
 slogdet = _shim(_linalg.slogdet, "slogdet", "linalg")

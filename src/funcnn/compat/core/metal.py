@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ... import _core, _memory
+from . import _memory
 
 
 def is_available() -> bool:
@@ -25,37 +25,37 @@ def stop_capture() -> None:
 
 def clear_cache() -> None:
     """Former name of ``mx.clear_cache``."""
-    _core.clear_cache()
+    _memory.clear_cache()
 
 
 def get_active_memory() -> int:
     """Former name of ``mx.get_active_memory``."""
-    return _core.get_active_memory()
+    return _memory.get_active_memory()
 
 
 def get_cache_memory() -> int:
     """Former name of ``mx.get_cache_memory``."""
-    return _core.get_cache_memory()
+    return _memory.get_cache_memory()
 
 
 def get_peak_memory() -> int:
     """Former name of ``mx.get_peak_memory``."""
-    return _core.get_peak_memory()
+    return _memory.get_peak_memory()
 
 
 def reset_peak_memory() -> None:
     """Former name of ``mx.reset_peak_memory``."""
-    _core.reset_peak_memory()
+    _memory.reset_peak_memory()
 
 
 def set_cache_limit(limit: int) -> int:
     """Former name of ``mx.set_cache_limit``."""
-    return _core.set_cache_limit(limit)
+    return _memory.set_cache_limit(limit)
 
 
 def set_memory_limit(limit: int) -> int:
     """Former name of ``mx.set_memory_limit``."""
-    return _core.set_memory_limit(limit)
+    return _memory.set_memory_limit(limit)
 
 
 def set_wired_limit(limit: int) -> int:

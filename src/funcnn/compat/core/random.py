@@ -6,6 +6,7 @@ time, on each thread; ``seed`` sets that of the thread that calls it.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,16 +14,18 @@ from typing import Any
 
 from ... import _core
 from ... import random as _random
-from ..._core import Dtype, array, float32, int32
+from ..._core import Dtype, array, complex64, float32, int32
 from ._wrap import mutable as _mutable
 from ._wrap import shim as _shim
 
+_first_seed = time.time_ns() // 1_000_000
+
 
 class _RandomState(threading.local):
-    """The state of each thread: a sequence of one key."""
+    """The state of each thread: a sequence of one key. All threads start with the same."""
 
     def __init__(self) -> None:
-        self._keys = [_mutable(_random.key(time.time_ns() // 1_000_000))]
+        self._keys: list[array] = [_mutable(_random.key(_first_seed))]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -31,6 +34,8 @@ class _RandomState(threading.local):
         return iter(self._keys)
 
     def __getitem__(self, index: int) -> array:
+        if not isinstance(index, int):
+            raise TypeError(f"random.state: the index must be an integer, got {type(index).__name__}")
         return self._keys[index]
 
     __hash__ = object.__hash__
@@ -45,6 +50,11 @@ def _next_key() -> array:
     return keys[1]
 
 
+def _forget_state() -> None:
+    """Let the state of this thread start again where it first did."""
+    _state._keys[0] = _mutable(_random.key(_first_seed))
+
+
 def seed(seed: int) -> None:
     """Set the state of this thread from a number below 2**64."""
     _state._keys[0] = key(seed)
@@ -52,7 +62,9 @@ def seed(seed: int) -> None:
 
 def key(seed: int) -> array:
     """Make a key from a number below 2**64."""
-    if not isinstance(seed, int) and not hasattr(seed, "__index__"):
+    if isinstance(seed, array) and not _core.isdtype(seed.dtype, "real floating") and not seed.ndim:
+        seed = seed.item()
+    if not hasattr(type(seed), "__index__"):
         raise TypeError(f"key: the seed must be an integer, got {type(seed).__name__}")
     if not 0 <= seed < 2**64:
         raise TypeError(f"key: the seed must be between 0 and 2**64 - 1, got {seed}")
@@ -80,7 +92,13 @@ def _normal(
     scale: Any = None,
     key: array | None = None,
 ) -> array:
-    return _random.normal(_next_key() if key is None else key, shape, dtype or float32, loc, scale)
+    key = _next_key() if key is None else key
+    if dtype == complex64:
+        parts = _random.normal(key, (*shape, 2)) * math.sqrt(0.5)
+        drawn = _core.view(parts, complex64)[..., 0]
+        drawn = drawn if scale is None else drawn * scale
+        return drawn if loc is None else drawn + loc
+    return _random.normal(key, shape, dtype or float32, loc, scale)
 
 
 def _multivariate_normal(
@@ -100,7 +118,20 @@ def _randint(
     dtype: Dtype | None = int32,
     key: array | None = None,
 ) -> array:
-    return _random.randint(_next_key() if key is None else key, low, high, shape, dtype or int32)
+    key = _next_key() if key is None else key
+    dtype = dtype or int32
+    if not (_is_fractional(low) or _is_fractional(high)):
+        return _random.randint(key, low, high, shape, dtype)
+    if not _core.isdtype(dtype, "integral"):
+        raise ValueError(f"randint: the dtype must be one of integers, got {dtype}")
+    drawn = _core.floor(_random.uniform(key, shape, float32, low, high)).astype(dtype)
+    drawn = _core.minimum(drawn, _core.array(high).astype(dtype) - 1)
+    return _core.maximum(drawn, _core.array(low).astype(dtype))
+
+
+def _is_fractional(x: Any) -> bool:
+    """Whether a bound is a number, or an array of numbers, with a point."""
+    return isinstance(x, float) or (isinstance(x, array) and _core.isdtype(x.dtype, "real floating"))
 
 
 def _bernoulli(p: Any = 0.5, shape: Sequence[int] | None = None, key: array | None = None) -> array:
