@@ -38,6 +38,7 @@ def main() -> None:
     print(f"{arguments.threads} threads; copy bandwidth {bandwidth / 1e9:.1f} GB/s\n")
     parts = [
         report.table(rows, arguments.statistic),
+        report.shim_table(rows, arguments.statistic),
         report.peak_table(rows),
         report.bandwidth_table(rows, bandwidth),
         report.problems(rows),

@@ -8,11 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 
 # In the order of the table's columns. torch.compile is torch with Inductor, where that works, funcnn.nn is funcnn with the
-# model written in layers instead of plain operations; optree has trees only, NumPy and SciPy are asked where a workload names
-# them.
-FRAMEWORKS = ("funcnn", "funcnn.nn", "torch", "torch.compile", "jax", "mlx", "numpy", "scipy", "optree")
+# model written in layers instead of plain operations, funcnn.compat the shim of MLX running MLX's program; optree has trees only,
+# NumPy, SciPy and MLX with OpenBLAS preloaded are asked where a workload names them.
+FRAMEWORKS = (
+    "funcnn",
+    "funcnn.nn",
+    "funcnn.compat",
+    "torch",
+    "torch.compile",
+    "jax",
+    "mlx",
+    "mlx+openblas",
+    "numpy",
+    "scipy",
+    "optree",
+)
+OURS = ("funcnn", "funcnn.nn", "funcnn.compat")
 # Those that are asked where a workload does not say.
-ARRAYS = tuple(f for f in FRAMEWORKS if f not in ("funcnn.nn", "numpy", "scipy", "optree"))
+ARRAYS = ("funcnn", "torch", "torch.compile", "jax", "mlx")
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,19 @@ rounds of one run.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import multiprocessing
 import os
+import re
 import statistics
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from . import openblas
 from .case import FRAMEWORKS
 from .worker import serve
 
@@ -55,7 +58,8 @@ class Process:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, framework, threads), daemon=True)
-        self.process.start()
+        with _preloaded(openblas.library() if framework.endswith("+openblas") else None):
+            self.process.start()
         theirs.close()
 
     def __call__(self, *request):
@@ -75,8 +79,22 @@ class Process:
         self.process.kill()
 
 
+@contextlib.contextmanager
+def _preloaded(library: str | None):
+    """Processes started meanwhile load a library before all others."""
+    if library:
+        os.environ["LD_PRELOAD"] = library
+    try:
+        yield
+    finally:
+        if library:
+            del os.environ["LD_PRELOAD"]
+
+
 def installed(frameworks) -> list[str]:
-    return [f for f in FRAMEWORKS if f in frameworks and importlib.util.find_spec(f.split(".")[0]) is not None]
+    """Those of the frameworks that are there."""
+    found = [f for f in FRAMEWORKS if f in frameworks and importlib.util.find_spec(re.split("[.+]", f)[0]) is not None]
+    return [f for f in found if not f.endswith("+openblas") or openblas.library()]
 
 
 def confine(threads: int) -> None:
@@ -125,6 +143,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "lm_train",
         "lm_infer",
         "lm_decode",
+        "mlx_programs",
     ):
         rows = importlib.import_module(f"benchmarks.{module}").ROWS
         found += [(module, row, unit) for row, unit in rows.items() if not names or module in names or row in names]

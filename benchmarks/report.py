@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .case import FRAMEWORKS
+from .case import FRAMEWORKS, OURS
 from .harness import Row
 
 SCALE = {"ms": 1e3, "us": 1e6}
@@ -13,7 +13,7 @@ SCALE = {"ms": 1e3, "us": 1e6}
 def ratio(row: Row, statistic: str = "median") -> float | None:
     """Best peer / funcnn: above 1 where funcnn is faster."""
     ours = row.measurements.get("funcnn")
-    peers = [getattr(m, statistic) for f, m in row.measurements.items() if f not in ("funcnn", "funcnn.nn")]
+    peers = [getattr(m, statistic) for f, m in row.measurements.items() if f not in OURS]
     return min(peers) / getattr(ours, statistic) if ours and peers else None
 
 
@@ -32,6 +32,21 @@ def table(rows: list[Row], statistic: str = "median") -> str:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         lines.append(["geometric mean", "", *([""] * len(columns)), f"{mean:.2f}"])
     return _markdown(lines)
+
+
+def shim_table(rows: list[Row], statistic: str = "median") -> str:
+    """What the shim of MLX is worth, and what it costs: ratios of times to its own, or to those of the functional API."""
+    rows = [row for row in rows if "funcnn.compat" in row.measurements]
+
+    def times(row: Row, framework: str) -> float:
+        return getattr(row.measurements[framework], statistic) if framework in row.measurements else math.nan
+
+    lines = [["MLX's program under the shim", "mlx / shim", "mlx+openblas / shim", "shim / funcnn"]]
+    for row in rows:
+        shim = times(row, "funcnn.compat")
+        ratios = [times(row, "mlx") / shim, times(row, "mlx+openblas") / shim, shim / times(row, "funcnn")]
+        lines.append([row.name, *("-" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios)])
+    return _markdown(lines) if rows else ""
 
 
 def peak_table(rows: list[Row]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import re
 import statistics
 import time
 import traceback
@@ -12,7 +13,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from .case import ARRAYS, Case
+from .case import ARRAYS, OURS, Case
 
 
 def serve(connection: Connection, framework: str, threads: int) -> None:
@@ -34,9 +35,10 @@ class Worker:
 
     def start(self) -> str:
         """Import the framework and set its threads; returns its version."""
-        module = importlib.import_module(
-            {"mlx": "mlx.core", "torch.compile": "torch", "funcnn.nn": "funcnn"}.get(self.framework, self.framework)
-        )
+        name = re.split("[.+]", self.framework)[0]
+        module = importlib.import_module("mlx.core" if name == "mlx" else name)
+        if self.framework == "funcnn.compat":
+            importlib.import_module("funcnn.compat").install()
         if module.__name__ in ("funcnn", "torch"):
             module.set_num_threads(self.threads)
         return getattr(module, "__version__", "")
@@ -96,12 +98,12 @@ class Worker:
 
 def _counter(framework):
     """The framework's own count of peak bytes from now on, where it has one."""
-    if framework in ("funcnn", "funcnn.nn"):
+    if framework in OURS:
         import funcnn as fn
 
         fn.reset_peak_memory()
         return fn.get_peak_memory
-    if framework == "mlx":
+    if framework.startswith("mlx"):
         import mlx.core as mx
 
         mx.reset_peak_memory()

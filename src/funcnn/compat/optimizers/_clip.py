@@ -36,6 +36,7 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
         raise ValueError(f"max_norm should be >=0, got {max_norm}")
     flat: Any = tree_flatten(grads)
     arrays = [leaf for _, leaf in flat]
+    narrow = bool(arrays) and all(g.dtype == mx.bfloat16 for g in arrays)
     parts = norm_and_scale("clip_grad_norm", arrays, tiny=False)
     if parts is None:
         return tree_map(lambda g: g, grads), mx.array(0.0)
@@ -46,5 +47,4 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
         wide = g * factor
         return wide.astype(g.dtype) if mx.issubdtype(g.dtype, mx.floating) else wide
 
-    narrow = all(g.dtype == mx.bfloat16 for g in arrays)
     return tree_map(scaled, grads), total.astype(mx.bfloat16) if narrow else total

@@ -354,8 +354,9 @@ class Adafactor(Optimizer):
         """Return one updated parameter."""
         if parameter.size == 0:
             return parameter
+        dtype = parameter.dtype if mx.issubdtype(parameter.dtype, mx.inexact) else mx.float32
         steps = self.step.astype(mx.float32)
-        forget = fn.power(steps, self.decay_rate).astype(parameter.dtype)
+        forget = fn.power(steps, self.decay_rate).astype(dtype)
         square = rules.squared_size(gradient) + self.eps[0]
         if gradient.ndim >= 2:
             row = rules.forgetting(state["exp_avg_sq_row"], square, forget, -1)
@@ -366,7 +367,7 @@ class Adafactor(Optimizer):
             state["exp_avg_sq"] = full = rules.forgetting(state["exp_avg_sq"], square, forget)
             direction = rules.over_full(gradient, full)
         rate = rules.relative_rate(steps, self.warmup_init) if self.relative_step else self.learning_rate
-        rate = rate.astype(parameter.dtype)
+        rate = rate.astype(dtype)
         if self.scale_parameter:
             rate = rules.sized(rate, parameter, self.eps[1])
         step = rate * rules.limited(direction, self.clip_threshold)
