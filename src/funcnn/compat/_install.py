@@ -23,6 +23,9 @@ _OURS = __package__
 _OF_MLX = {"core", "nn", "optimizers", "utils", "extension"}
 
 _lock = threading.RLock()
+# Held while the shim's modules are imported for names of mlx: threads that come by different names would otherwise wait for
+# each other's module locks in a ring, which the import system does not always notice.
+_imports = threading.RLock()
 
 
 def _renamed(name: str) -> str:
@@ -40,7 +43,8 @@ class _Alias(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system hands out what stands in sys.modules once this is over, so the shim's module keeps its own spec.
-        sys.modules[module.__name__] = importlib.import_module(self._spec.name)
+        with _imports:
+            sys.modules[module.__name__] = importlib.import_module(self._spec.name)
 
     # What pkgutil, inspect and runpy ask loaders, who know their module by its own name only.
 
@@ -87,7 +91,8 @@ class _Finder(MetaPathFinder):
         if below and below[0] not in _OF_MLX and not below[0].startswith("_"):
             return self._other_distribution(fullname, path)
         try:
-            found = importlib.util.find_spec(_renamed(fullname))
+            with _imports:
+                found = importlib.util.find_spec(_renamed(fullname))
         except ModuleNotFoundError:
             return None
         if found is None:
