@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import pathlib
 import sys
@@ -30,6 +29,21 @@ _imports = threading.RLock()
 
 def _renamed(name: str) -> str:
     return _OURS + name[len("mlx") :]
+
+
+def _spec_of(name: str) -> ModuleSpec | None:
+    """The spec of a module of the shim. Imports nothing, since finders may be asked under the lock of all imports."""
+    ours = sys.modules[_OURS]
+    if name == _OURS:
+        return ours.__spec__
+    found, path = None, ours.__path__
+    parts = name[len(_OURS) + 1 :].split(".")
+    for i in range(len(parts)):
+        if path is None:
+            return None
+        found = PathFinder.find_spec(".".join([_OURS, *parts[: i + 1]]), path)
+        path = found.submodule_search_locations if found else None
+    return found
 
 
 class _Alias(Loader):
@@ -90,11 +104,7 @@ class _Finder(MetaPathFinder):
         below = fullname.split(".")[1:]
         if below and below[0] not in _OF_MLX and not below[0].startswith("_"):
             return self._other_distribution(fullname, path)
-        try:
-            with _imports:
-                found = importlib.util.find_spec(_renamed(fullname))
-        except ModuleNotFoundError:
-            return None
+        found = _spec_of(_renamed(fullname))
         if found is None:
             return None
         spec = ModuleSpec(fullname, _Alias(found), origin=found.origin)
