@@ -34,6 +34,10 @@ void bind_mutable(nb::module_& m) {
       },
       nb::arg("handle"), nb::arg("x"), nb::sig("def _point(handle: mutable_array, x: array) -> None"),
       "Let a mutable handle stand for the value of `x` from now on.");
+  m.def(
+      "_same", [](const Array& x, const Array& y) { return x.node() == y.node(); }, nb::arg("x"), nb::arg("y"),
+      nb::sig("def _same(x: array, y: array) -> bool"),
+      "Whether two handles stand for one value, rather than for equal ones.");
 }
 
 }  // namespace funcnn

@@ -272,6 +272,10 @@ class Layer:
         for field in fields_of(self):
             yield from _walk(getattr(self, field.name), place_of(self, field.name, path))
 
+    def _buffers(self) -> tuple[tuple[Any, ...], ...]:
+        """The paths, from this layer's own parameters, of arrays that are not trained."""
+        return tuple((name,) for name in self.buffers)
+
     def _arguments(self) -> list[tuple[str | None, Any]]:
         """The arguments to print, with the names of those that are given by name."""
         found: list[tuple[str | None, Any]] = []

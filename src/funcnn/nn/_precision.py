@@ -118,7 +118,7 @@ class _Rules:
         parts = list(wrapper.layer._layers())
         self.everywhere = Precision(wrapper.compute_dtype, None, wrapper.param_dtype)
         self.overrides: list[tuple[Which, Precision]] = list(wrapper.overrides.items())
-        self.buffers = {(*keys, name) for keys, part in parts for name in part.buffers}
+        self.buffers = {(*keys, *below) for keys, part in parts for below in part._buffers()}
         self.named: dict[Keys, Precision] = {}
         self.unused: list[str] = []  # globs that mean no layer: they may mean parameters
         for which, precision in self.overrides:

@@ -143,6 +143,6 @@ def trainable(layer: Layer) -> Trainable:
     """
     a_layer(layer, "trainable: layer")
     parts = list(layer._layers())
-    buffers = [tree.join_path((*path, name)) for path, part in parts for name in part.buffers]
+    buffers = [tree.join_path((*path, *below)) for path, part in parts for below in part._buffers()]
     adapters = [tree.join_path((*path, name)) for path, part in parts for name in part._adapters]
     return Trainable(frozenset(buffers), frozenset(adapters))
