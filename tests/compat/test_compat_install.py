@@ -6,11 +6,13 @@ import importlib.util
 import inspect
 import multiprocessing.spawn
 import os
+import pickle
 import pkgutil
 import subprocess
 import sys
 import textwrap
 import types
+import typing
 
 import pytest
 from tests.compat.library import REAL
@@ -19,7 +21,7 @@ from funcnn import compat
 
 pytestmark = pytest.mark.skipif(REAL, reason="the shim's own")
 
-MODULES = ["core", "nn", "nn.layers", "optimizers", "utils"]
+MODULES = ["core", "core.random", "core.linalg", "core.fft", "core.fast", "nn", "nn.layers.base", "optimizers", "utils"]
 
 
 @pytest.fixture
@@ -59,11 +61,15 @@ def test_statements(installed):
     import mlx
     import mlx.core as mx
     import mlx.nn as nn
+    import mlx.nn.layers.base
     import mlx.optimizers as optim
     from mlx import utils
+    from mlx.core import fast
+    from mlx.utils import tree_flatten
 
     assert mlx is compat and mlx.core is mx is compat.core and mlx.nn is nn and utils is compat.utils
-    assert optim is compat.optimizers
+    assert optim is compat.optimizers and fast is mx.fast and tree_flatten is utils.tree_flatten
+    assert mlx.nn.layers.base.Module is nn.Module
     with pytest.raises(ModuleNotFoundError, match="No module named 'mlx.extension'"):
         import mlx.extension
     with pytest.raises(ModuleNotFoundError, match="mlx.core.nothing"):
@@ -85,11 +91,27 @@ def test_asking_without_importing(installed):
 
 
 def test_version(installed):
-    assert importlib.metadata.version("mlx") == importlib.metadata.version("MLX") == "0.32.4"
+    import mlx.core as mx
+
+    assert importlib.metadata.version("mlx") == importlib.metadata.version("MLX") == mx.__version__ == "0.32.4"
     found = importlib.metadata.distribution("mlx")
     assert found.metadata["Name"] == "mlx" and not found.requires and not found.files
     assert "mlx" in {one.metadata["Name"] for one in importlib.metadata.distributions()}
     assert importlib.metadata.version("numpy")
+
+
+def test_classes_by_name(installed):
+    import mlx.core as mx
+    import mlx.nn as nn
+
+    # What pickles that MLX wrote name.
+    assert pickle.loads(b"cmlx.core\narray\n.") is mx.array
+    assert pickle.loads(b"cmlx.nn.layers.base\nModule\n.") is nn.Module
+
+    def f(x: "mx.array", layer: "nn.Module") -> "mx.array": ...
+
+    hints = typing.get_type_hints(f, {"mx": mx, "nn": nn})
+    assert hints == {"x": mx.array, "layer": nn.Module, "return": mx.array}
 
 
 def test_twice_and_back():
@@ -111,12 +133,12 @@ def test_threads():
     program = """
     import importlib, sys, threading
     from funcnn import compat
-    names = ["mlx.core", "mlx.utils", "mlx.nn", "mlx.optimizers", "mlx.nn.layers", "mlx"]
+    names = ["mlx.core", "mlx.utils", "mlx.nn", "mlx.optimizers", "mlx.nn.layers.base", "mlx", "mlx.core.random"]
     start, seen = threading.Barrier(8), []
     def work(turn):
         start.wait()
         compat.install()
-        for name in names[turn % 6:] + names[:turn % 6]:
+        for name in names[turn % 7:] + names[:turn % 7]:
             seen.append(importlib.import_module(name) is sys.modules[name.replace("mlx", "funcnn.compat")])
     threads = [threading.Thread(target=work, args=(turn,)) for turn in range(8)]
     for t in threads: t.start()
@@ -124,7 +146,7 @@ def test_threads():
     print(len(seen), all(seen), sum(type(f).__module__ == "funcnn.compat._install" for f in sys.meta_path))
     """
     done = python("-c", textwrap.dedent(program))
-    assert done.stdout == "48 True 1\n", done.stderr
+    assert done.stdout == "56 True 1\n", done.stderr
 
 
 def test_imported_already(tmp_path):
@@ -185,16 +207,17 @@ import multiprocessing
 import sys
 
 import mlx.core as mx
+import mlx.nn as nn
 
 
-class Work:
+class Work(nn.Module):
     pass
 
 
 def work(layer):
     import mlx.utils
 
-    return mx.__name__, type(layer) is Work, sys.modules["mlx"].__name__
+    return mx.__name__, type(layer).__mro__[1] is nn.Module, sys.modules["mlx"].__name__
 
 
 if __name__ == "__main__":

@@ -22,28 +22,10 @@ _OURS = __package__
 _OF_MLX = {"core", "nn", "optimizers", "utils", "extension"}
 
 _lock = threading.RLock()
-# Held while the shim's modules are imported for names of mlx: threads that come by different names would otherwise wait for
-# each other's module locks in a ring, which the import system does not always notice.
-_imports = threading.RLock()
 
 
 def _renamed(name: str) -> str:
     return _OURS + name[len("mlx") :]
-
-
-def _spec_of(name: str) -> ModuleSpec | None:
-    """The spec of a module of the shim. Imports nothing, since finders may be asked under the lock of all imports."""
-    ours = sys.modules[_OURS]
-    if name == _OURS:
-        return ours.__spec__
-    found, path = None, ours.__path__
-    parts = name[len(_OURS) + 1 :].split(".")
-    for i in range(len(parts)):
-        if path is None:
-            return None
-        found = PathFinder.find_spec(".".join([_OURS, *parts[: i + 1]]), path)
-        path = found.submodule_search_locations if found else None
-    return found
 
 
 class _Alias(Loader):
@@ -57,7 +39,8 @@ class _Alias(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system hands out what stands in sys.modules once this is over, so the shim's module keeps its own spec.
-        with _imports:
+        # One at a time: CPython reports a deadlock where one thread imports a.b while another imports a, which imports a.b.
+        with _lock:
             sys.modules[module.__name__] = importlib.import_module(self._spec.name)
 
     # What pkgutil, inspect and runpy ask loaders, who know their module by its own name only.
@@ -104,13 +87,22 @@ class _Finder(MetaPathFinder):
         below = fullname.split(".")[1:]
         if below and below[0] not in _OF_MLX and not below[0].startswith("_"):
             return self._other_distribution(fullname, path)
-        found = _spec_of(_renamed(fullname))
+        found = self._ours(_renamed(fullname), path)
         if found is None:
             return None
         spec = ModuleSpec(fullname, _Alias(found), origin=found.origin)
         spec.has_location = found.has_location
         spec.submodule_search_locations = found.submodule_search_locations
         return spec
+
+    def _ours(self, name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+        # Not importlib.util.find_spec, which imports the parent: finders are asked below a lock that all imports need.
+        if name in sys.modules:
+            return sys.modules[name].__spec__
+        for finder in sys.meta_path:
+            if finder is not self and (spec := finder.find_spec(name, path, None)):
+                return spec
+        return None
 
     @staticmethod
     def _other_distribution(fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
