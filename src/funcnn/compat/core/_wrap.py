@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from ... import _core
+from ..._core import array, mutable_array
 
 __all__ = ["immutable", "mutable", "point", "shim"]
 
@@ -14,11 +15,25 @@ immutable = _core._immutable
 point = _core._point
 
 
+_Otherwise = Callable[..., Any] | None
+
+
+# What type checkers are told: the results are mutable. Arguments are not told apart, since no type says "and stream=".
+@overload
+def shim(
+    function: Callable[..., array], name: str, module: str = "", otherwise: _Otherwise = None
+) -> Callable[..., mutable_array]: ...
+@overload
+def shim(
+    function: Callable[..., list[array]], name: str, module: str = "", otherwise: _Otherwise = None
+) -> Callable[..., list[mutable_array]]: ...
+@overload
+def shim(function: Callable[..., Any], name: str, module: str = "", otherwise: _Otherwise = None) -> Any: ...
 def shim(
     function: Callable[..., Any],
     name: str,
     module: str = "",
-    otherwise: Callable[..., Any] | None = None,
+    otherwise: _Otherwise = None,
 ) -> Any:
     """The function of MLX called so, in ``mlx.core`` or the sub-module of that name, made from one of funcnn.
 

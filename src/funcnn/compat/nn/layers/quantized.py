@@ -255,4 +255,5 @@ class QQLinear(_Packed):
 
 def _uniform(input_dims: int, output_dims: int) -> mx.array:
     scale = math.sqrt(1 / input_dims)
-    return mx.random.uniform(low=-scale, high=scale, shape=(output_dims, input_dims))
+    weight: mx.array = mx.random.uniform(low=-scale, high=scale, shape=(output_dims, input_dims))
+    return weight
