@@ -10,6 +10,10 @@ from ._pad import pad as _pad
 from ._wrap import shim
 
 
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    return fn.diagonal(a, offset, axis1, axis2)
+
+
 def _stack(error: Exception, arrays: Any, axis: Any = 0) -> Any:
     if axis is None:
         return fn.stack(arrays, 0)
@@ -46,7 +50,7 @@ concatenate = shim(fn.concatenate, "concatenate")
 contiguous = shim(fn.contiguous, "contiguous")
 depends = shim(fn.depends, "depends")
 diag = shim(fn.diag, "diag")
-diagonal = shim(fn.diagonal, "diagonal")
+diagonal = shim(_diagonal, "diagonal")
 expand_dims = shim(fn.expand_dims, "expand_dims")
 flatten = shim(fn.flatten, "flatten", otherwise=_flatten)
 flip = shim(fn.flip, "flip", otherwise=_flip)
