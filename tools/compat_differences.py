@@ -1,0 +1,65 @@
+"""What differs between the shim and MLX, by the name: how, and why. `compat_page.py` makes a table of it."""
+
+from __future__ import annotations
+
+_DEVICE = "What a device of its own would do is not there yet; answers as MLX does without one."
+_COMPLEX = "Complex numbers are refused with ValueError; MLX takes them."
+
+DIFFERENCES: dict[str, str] = {
+    "core.sign": "The sign of NaN is NaN, where MLX gives 0: a NaN is not to be hidden.",
+    "core.softmax": "Of whole numbers it is one of float32; that of MLX stays in their dtype, which overflows.",
+    "core.logsumexp": "Of whole numbers it is computed in float32; MLX takes differences in their dtype, which overflow. "
+    "Of no numbers it is -inf; MLX refuses them.",
+    "core.logaddexp": _COMPLEX,
+    "core.logcumsumexp": _COMPLEX,
+    "core.cummax": _COMPLEX,
+    "core.cummin": _COMPLEX,
+    "core.median": _COMPLEX,
+    "core.floor_divide": _COMPLEX + " An integer divided by zero is 0, where MLX stops the process.",
+    "core.remainder": "An integer divided by zero is 0, where MLX stops the process.",
+    "core.divmod": "An integer divided by zero is 0, where MLX stops the process.",
+    "core.expm1": "Takes complex numbers, too.",
+    "core.sigmoid": "Takes complex numbers, too.",
+    "core.partition": "Elements on one side of the partition may stand in another order.",
+    "core.argpartition": "Elements on one side of the partition may stand in another order.",
+    "core.topk": "The elements may stand in another order.",
+    "core.broadcast_shapes": "Negative sizes are refused.",
+    "core.argmax": "Along an axis beside an empty one it gives an empty array; MLX refuses empty arrays.",
+    "core.argmin": "Along an axis beside an empty one it gives an empty array; MLX refuses empty arrays.",
+    "core.take": "Never reads out of bounds. What MLX returns there is what lies in memory.",
+    "core.take_along_axis": "Never reads out of bounds; fractional indices are refused.",
+    "core.put_along_axis": "Never writes out of bounds; fractional indices are refused.",
+    "core.slice": "A start beyond the end is moved to the last that fits; MLX reads out of bounds.",
+    "core.slice_update": "A start beyond the end is moved to the last that fits; MLX writes nothing, or out of bounds.",
+    "core.segmented_mm": "Shapes that do not fit are refused; MLX reads out of bounds.",
+    "core.set_memory_limit": "The limit is remembered and returned; nothing waits for it, as memory is planned before a "
+    "graph runs. `funcnn.set_memory_limit` sets one that is kept.",
+    "core.get_memory_limit": "See `set_memory_limit`.",
+    "core.set_cache_limit": "The limit is 1 GiB at first.",
+    "core.DtypeCategory": "The values of the members are their names; numbers in MLX.",
+    "core.Dtype": "Prints as `float32`, equals its name, and can be pickled; MLX's prints as `mlx.core.float32`.",
+    "core.linalg.cholesky": "A matrix that is not positive definite raises; MLX returns the input's elements.",
+    "core.linalg.solve": "A singular matrix raises; MLX returns zeros or infinities.",
+    "core.linalg.eigh": "UPLO must be 'L' or 'U'.",
+    "core.linalg.eigvalsh": "UPLO must be 'L' or 'U'.",
+    "core.fft.fft2": "A transform over no axes is complex; MLX returns the input.",
+    "core.fft.ifft2": "A transform over no axes is complex; MLX returns the input.",
+    "core.fft.fftn": "A transform over no axes is complex; MLX returns the input. `s` without `axes` means the last axes.",
+    "core.fft.ifftn": "A transform over no axes is complex; MLX returns the input. `s` without `axes` means the last axes.",
+    "core.fft.rfft2": "A transform over no axes is refused; MLX returns the input.",
+    "core.fft.rfftn": "A transform over no axes is refused; MLX returns the input. `s` without `axes` means the last axes.",
+    "core.fft.irfftn": "`s` without `axes` means the last axes; MLX refuses it.",
+    "core.fast.cross_entropy": "float16 logits are computed with in float32 and rounded once.",
+    "core.fast.scaled_dot_product_attention": "A query that sees no key gets zeros; in MLX the mean of the values or NaN, "
+    "depending on mask and device.",
+    "core.fast.metal_kernel": _DEVICE,
+    "core.fast.cuda_kernel": _DEVICE,
+    "core.fast.precompiled_cuda_kernel": _DEVICE,
+    "core.random.randint": "Bounds that the dtype cannot hold are refused; MLX wraps them.",
+    "core.random.bernoulli": "Takes whole numbers and bools for `p`, too.",
+    "core.random.uniform": "Draws float64, too.",
+    "core.distributed.init": "There is one process in a group: `strict=True` raises, as in MLX where no back end starts.",
+    "core.new_stream": "A device does the work of its streams in order; two never run at the same time.",
+    "core.default_stream": "Arrays and streams may be used on any thread; MLX refuses those of another.",
+    "core.metal.device_info": "Prints no warning that the name is old.",
+}
