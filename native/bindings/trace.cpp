@@ -68,11 +68,14 @@ nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays) {
   return pytree::unflatten(tree, leaves);
 }
 
-Traced finish_trace(Span placeholders, nb::handle result, EffectScope& effects, TraceId id, const std::string& what) {
-  Traced traced;
+Arrays arrays_of_result(nb::handle result, const std::string& what, pytree::TreeDef& tree) {
   pytree::Leaves leaves;
-  traced.outputs = pytree::flatten(result, leaves);
-  Arrays outputs = arrays_of_leaves(leaves, traced.outputs, what.c_str(), "; return arrays only");
+  tree = pytree::flatten(result, leaves);
+  return arrays_of_leaves(leaves, tree, what.c_str(), "; return arrays only");
+}
+
+Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, TraceId id, const std::string& what) {
+  Traced traced;
   for (const Array& x : outputs) {
     traced.weak.push_back(x.node()->weak);
     traced.rebindable.push_back(x.node()->rebindable);

@@ -51,6 +51,9 @@ struct Traced {
 // Call `call(placeholders)` with abstract arrays. `what` names the trace in errors.
 template <class F>
 Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call);
+// The same for a `call` that gives arrays; `outputs` is left empty.
+template <class F>
+Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& what, F&& call);
 
 // A number as an array that stands for it; false if `object` is none.
 bool weak_array(nb::handle object, Array& out);
@@ -63,10 +66,12 @@ nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays);
 
 // ---- implementation
 
-Traced finish_trace(Span placeholders, nb::handle result, EffectScope& effects, TraceId id, const std::string& what);
+// The arrays that `result` consists of.
+Arrays arrays_of_result(nb::handle result, const std::string& what, pytree::TreeDef& tree);
+Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, TraceId id, const std::string& what);
 
 template <class F>
-Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call) {
+Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& what, F&& call) {
   Ref<Placeholder::Trace> trace(new Placeholder::Trace(what));
   struct End {
     Placeholder::Trace& trace;
@@ -82,8 +87,15 @@ Traced trace_abstract(const std::vector<Argument>& arguments, const std::string&
     given.push_back(as_number(placeholders.back()));
   }
   EffectScope effects(trace, scope.id());
-  nb::object result = call(Span(given));
-  return finish_trace(placeholders, result, effects, scope.id(), what);
+  return finish_trace(placeholders, call(Span(given)), effects, scope.id(), what);
+}
+
+template <class F>
+Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call) {
+  pytree::TreeDef tree;
+  Traced traced = trace_arrays(arguments, what, [&](Span given) { return arrays_of_result(call(given), what, tree); });
+  traced.outputs = std::move(tree);
+  return traced;
 }
 
 }  // namespace funcnn

@@ -1,6 +1,7 @@
 #include "ops/argreduce.h"
 
 #include "base/error.h"
+#include "graph/integers.h"
 #include "ops/views.h"
 
 namespace funcnn {
@@ -25,7 +26,7 @@ Array arg_reduce(bool largest, const Array& x, MaybeAxis axis, bool keepdims) {
 
 }  // namespace
 
-Arrays ArgReduce::vjp(const VjpContext&) const { throw_not_differentiable(*this, "wrap the indices in stop_gradient"); }
+Arrays ArgReduce::vjp(const VjpContext&) const { return derivative_of_indices(*this, 1); }
 std::optional<Arrays> ArgReduce::jvp(Span, Span, Span) const { return Arrays{Array()}; }
 Batched ArgReduce::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{arg_reduce(largest_, inputs[0], axis_ + 1, false)}, {true}};

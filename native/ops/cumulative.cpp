@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "ops/annotate.h"
 #include "ops/create.h"
 #include "ops/elementwise.h"
 #include "ops/gather.h"
@@ -90,7 +91,8 @@ Arrays Cumulative::vjp(const VjpContext& v) const {
     }
     case CumulativeOp::max:
     case CumulativeOp::min:
-      return {put_along_axis(zeros_like(ct), sources(x, out, axis_, reverse_), ct, axis_, ScatterMode::add)};
+      return {
+          put_along_axis(zeros_like(ct), stop_gradient(sources(x, out, axis_, reverse_)), ct, axis_, ScatterMode::add)};
     case CumulativeOp::logaddexp:
       break;
   }
@@ -112,7 +114,7 @@ std::optional<Arrays> Cumulative::jvp(Span inputs, Span tangents, Span outputs) 
     }
     case CumulativeOp::max:
     case CumulativeOp::min:
-      return Arrays{take_along_axis(t, sources(x, out, axis_, reverse_), axis_)};
+      return Arrays{take_along_axis(t, stop_gradient(sources(x, out, axis_, reverse_)), axis_)};
     case CumulativeOp::logaddexp:
       break;
   }

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "graph/integers.h"
 #include "graph/primitive.h"
 #include "ops/rules.h"
 #include "ops/views.h"
@@ -297,11 +298,11 @@ class Convert final : public Primitive {
   void hash(Hasher& h) const override { h.add(int(to_)); }
   std::string parameters() const override { return std::string(dtype_name(to_)); }
   Arrays vjp(const VjpContext& v) const override {
-    if (!is_inexact(v.inputs[0].dtype())) return {Array()};
+    if (!has_derivative(v.inputs[0].dtype())) return {Array()};
     return {cotangent_for(v.cotangents[0], v.inputs[0])};
   }
   std::optional<Arrays> jvp(Span, Span tangents, Span) const override {
-    if (!tangents[0] || !is_inexact(to_)) return Arrays{Array()};
+    if (!tangents[0] || !has_derivative(to_)) return Arrays{Array()};
     return Arrays{astype(tangents[0], to_)};
   }
   Batched batch(Span inputs, std::span<const bool>, int64_t) const override {

@@ -1,6 +1,7 @@
 #include "ops/sort.h"
 
 #include "base/error.h"
+#include "graph/integers.h"
 #include "graph/primitive.h"
 #include "ops/annotate.h"
 #include "ops/elementwise.h"
@@ -51,7 +52,7 @@ Batched TopK::batch(Span inputs, std::span<const bool>, int64_t) const {
 
 // ---- positions in order
 
-Arrays ArgSort::vjp(const VjpContext&) const { throw_not_differentiable(*this, "wrap the indices in stop_gradient"); }
+Arrays ArgSort::vjp(const VjpContext&) const { return derivative_of_indices(*this, 1); }
 std::optional<Arrays> ArgSort::jvp(Span, Span, Span) const { return Arrays{Array()}; }
 Batched ArgSort::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{argsort(inputs[0], axis_ + 1)}, {true}};
@@ -68,9 +69,7 @@ Array searchsorted_batched(const Array& sorted, const Array& values, bool right)
 
 }  // namespace
 
-Arrays SearchSorted::vjp(const VjpContext&) const {
-  throw_not_differentiable(*this, "wrap the indices in stop_gradient");
-}
+Arrays SearchSorted::vjp(const VjpContext&) const { return derivative_of_indices(*this, 2); }
 std::optional<Arrays> SearchSorted::jvp(Span, Span, Span) const { return Arrays{Array()}; }
 Batched SearchSorted::batch(Span inputs, std::span<const bool> batched, int64_t size) const {
   return {{searchsorted_batched(with_batch_axis(inputs[0], batched[0], size),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "base/error.h"
 #include "plan/eval.h"
@@ -29,9 +30,9 @@ struct Donation {
 };
 
 // An array given twice cannot be overwritten for one of them; given elsewhere undonated, it stays.
-Donation donation_of(Span arguments, const std::vector<bool>& donated) {
-  if (std::find(donated.begin(), donated.end(), true) == donated.end()) return {};
-  Donation out{std::vector<char>(arguments.size(), 0), std::vector<char>(donated.begin(), donated.end())};
+Donation donation_of(Span arguments, std::vector<char> donated) {
+  if (std::find(donated.begin(), donated.end(), 1) == donated.end()) return {};
+  Donation out{std::vector<char>(arguments.size(), 0), donated};
   NodeMap<std::pair<int, int>> times(arguments.size());  // in all, undonated
   for (size_t i = 0; i < arguments.size(); ++i) {
     auto& [all, undonated] = times[arguments[i].node()];
@@ -138,12 +139,16 @@ CompiledGraph::~CompiledGraph() = default;
 CompiledGraph::CompiledGraph(CompiledGraph&&) noexcept = default;
 CompiledGraph& CompiledGraph::operator=(CompiledGraph&&) noexcept = default;
 
-Arrays CompiledGraph::run(Span arguments) const {
+Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) const {
   if (arguments.size() != graph_.inputs.size())
     throw Error(cat("a compiled graph of ", graph_.inputs.size(), " inputs was given ", arguments.size()));
   eval(arguments);
+  std::optional<Uninterrupted> uninterrupted;
+  if (!disposable.empty()) uninterrupted.emplace();
   auto lock = interruptible_evaluation_lock();
-  Donation donation = donation_of(arguments, donated_);
+  std::vector<char> donated(donated_.begin(), donated_.end());
+  for (size_t i = 0; i < disposable.size(); ++i) donated[i] |= disposable[i];
+  Donation donation = donation_of(arguments, std::move(donated));
   std::shared_ptr<const Plans::Entry> entry = plans_->get(graph_, arguments, donation.disposable);
   const Capture& capture = entry->capture;
   SmallVector<Node*, 16> leaves;

@@ -26,8 +26,9 @@ class CompiledGraph {
   CompiledGraph(CompiledGraph&&) noexcept;
   CompiledGraph& operator=(CompiledGraph&&) noexcept;
 
-  // Evaluates arguments that are not yet computed; returns computed arrays.
-  Arrays run(Span arguments) const;
+  // Evaluates arguments that are not yet computed; returns computed arrays. Those marked in `disposable` (one for each
+  // argument, or none) are donated too; since the caller has not said so, the run is then not interrupted.
+  Arrays run(Span arguments, std::span<const char> disposable = {}) const;
   const Graph& graph() const { return graph_; }
   // About what the graph and its plans take.
   size_t own_bytes() const;

@@ -21,6 +21,17 @@ std::recursive_timed_mutex& evaluation_mutex();
 // In the child of a fork: the lock belongs to a thread that it does not have.
 void renew_evaluation_mutex();
 
+// While alive, what this thread computes is not interrupted.
+class Uninterrupted {
+ public:
+  Uninterrupted();
+  ~Uninterrupted();
+  Uninterrupted(const Uninterrupted&) = delete;
+
+ private:
+  bool before_;
+};
+
 bool fusion_on();
 
 // Run a plan on computed leaves. Those that were overwritten by the time a kernel raises are lost.

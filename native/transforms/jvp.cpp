@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "graph/integers.h"
 #include "graph/record.h"
 #include "graph/trace.h"
 #include "transforms/vjp.h"
@@ -35,7 +36,7 @@ Arrays jvp_by_transposition(const Primitive& primitive, Span inputs, Span tangen
   Arrays stand_ins, given;
   for (const Array& x : outputs) {
     stand_ins.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.id()));
-    given.push_back(is_inexact(x.dtype()) ? stand_ins.back() : Array());
+    given.push_back(has_derivative(x.dtype()) ? stand_ins.back() : Array());
   }
   SmallVector<bool, 8> needed;
   for (const Array& t : tangents) needed.push_back(bool(t));
@@ -52,10 +53,12 @@ Arrays jvp_by_transposition(const Primitive& primitive, Span inputs, Span tangen
 Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id) {
   Walk walk = walk_between(inputs, outputs, id, false);
   std::vector<char> wanted = on_the_way(walk, outputs);
+  std::vector<char> moves;
+  if (IntegersMove::now()) moves = moving_values(walk, inputs);
   Arrays tangent(walk.size());
   std::vector<Arrays> shared;
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (is_inexact(inputs[i].dtype())) tangent[i] = tangents[i];
+    if (has_derivative(inputs[i].dtype())) tangent[i] = tangents[i];
   Arrays in, moving, out;
   for (size_t i = 0; i < walk.nodes.size(); ++i) {
     Node& node = *walk.nodes[i];
@@ -75,7 +78,15 @@ Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id) {
       moving.push_back(from ? tangent[*from] : Array());
       any |= bool(moving.back());
     }
-    if (!any || (!node.multi() && !is_inexact(node.dtype))) continue;
+    if (IntegersMove::now()) {
+      SmallVector<bool, 8> through;
+      for (const NodeRef& input : node.inputs) {
+        const uint32_t* from = walk.find(input.get());
+        through.push_back(from && moves[*from]);
+      }
+      check_indices(*node.primitive, through, "jvp");
+    }
+    if (!any || (!node.multi() && !has_derivative(node.dtype))) continue;
     out.clear();
     NodeRef self(&node);
     if (node.multi())
@@ -87,7 +98,7 @@ Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id) {
     Arrays to = rule ? std::move(*rule) : jvp_by_transposition(*node.primitive, in, moving, out);
     for (size_t k = 0; k < to.size(); ++k) {
       if (!to[k]) continue;
-      if (!is_inexact(out[k].dtype())) {
+      if (!has_derivative(out[k].dtype())) {
         to[k] = {};
         continue;
       }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "graph/integers.h"
 #include "graph/primitive.h"
 #include "graph/record.h"
 #include "graph/trace.h"
@@ -32,7 +33,7 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
     return replaced ? *replaced : Array(node);
   };
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (!cotangents[i] || !is_inexact(outputs[i].dtype())) continue;
+    if (!cotangents[i] || !has_derivative(outputs[i].dtype())) continue;
     if (const uint32_t* slot = walk.find(outputs[i].node())) ct[*slot] = add_or_null(ct[*slot], cotangents[i]);
   }
   Arrays in, out, from;
@@ -68,6 +69,7 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
       any |= needed.back();
     }
     if (!any) continue;
+    check_indices(*node.primitive, needed, "vjp");
     out.clear();
     Array self = value(NodeRef(&node));
     if (node.multi())
@@ -97,7 +99,7 @@ Graph vjp_graph(const Graph& graph, const std::vector<bool>& wanted) {
   Arrays cotangents;
   for (const Array& x : graph.outputs) {
     made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, id));
-    cotangents.push_back(is_inexact(x.dtype()) ? made.inputs.back() : Array());
+    cotangents.push_back(has_derivative(x.dtype()) ? made.inputs.back() : Array());
   }
   Arrays by;
   for (size_t i = 0; i < graph.inputs.size(); ++i)

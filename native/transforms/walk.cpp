@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/integers.h"
 #include "ops/rules.h"
 
 namespace funcnn {
@@ -35,10 +36,10 @@ Walk walk_between(Span inputs, Span outputs, TraceId id, bool abstract) {
 std::vector<char> moving_values(const Walk& walk, Span inputs) {
   std::vector<char> moving(walk.size());
   for (const Array& x : inputs)
-    if (is_inexact(x.dtype())) moving[*walk.find(x.node())] = 1;
+    if (has_derivative(x.dtype())) moving[*walk.find(x.node())] = 1;
   for (size_t i = 0; i < walk.nodes.size(); ++i) {
     const Node& node = *walk.nodes[i];
-    if (!node.multi() && !is_inexact(node.dtype)) continue;
+    if (!node.multi() && !has_derivative(node.dtype)) continue;
     int limit = node.primitive->derivative_inputs();
     size_t count = limit < 0 ? node.inputs.size() : size_t(limit);
     for (size_t k = 0; k < count; ++k)

@@ -1,0 +1,377 @@
+// compile as MLX has it: containers named in `inputs` and `outputs` are arguments and results beside those of the
+// function, taken from where they are and filled in there; constants among the arguments belong to the trace.
+#include <algorithm>
+#include <atomic>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include <nanobind/stl/string.h>
+
+#include "base/error.h"
+#include "bindings/gil.h"
+#include "bindings/held.h"
+#include "bindings/shim.h"
+#include "bindings/trace.h"
+#include "graph/record.h"
+#include "plan/compiled_graph.h"
+#include "plan/eval.h"
+#include "plan/log.h"
+
+namespace funcnn {
+namespace {
+
+using containers::Outline;
+using containers::Place;
+using containers::Snapshot;
+
+std::atomic<bool> disabled{false};
+
+// How many traces of one function are kept.
+constexpr size_t kMostEntries = 256;
+
+// What a call is told by: its arguments and the containers beside them, without their values.
+struct Signature {
+  Outline outline;  // arguments, then inputs, then outputs where they are others
+  std::vector<Argument> arguments;
+  uint64_t hash = 0;
+
+  bool operator==(const Signature& other) const {
+    return hash == other.hash && arguments == other.arguments && outline == other.outline;
+  }
+};
+
+struct Entry {
+  Signature signature;
+  Outline result;
+  size_t results = 0;  // arrays of the result; those for `outputs` follow
+  std::unique_ptr<CompiledGraph> graph;
+  Arrays captured;
+  std::vector<bool> in_tuples;  // by array of the signature
+  bool effects = false, holds_python = false;
+};
+
+// Which arrays are in a tuple, which others may hold: it is replaced, not filled in.
+void mark_tuples(const Outline& outline, size_t& at, bool inside, std::vector<bool>& out) {
+  const containers::Token& token = outline.tokens[at++];
+  if (token.mark == containers::Mark::array) out.push_back(inside);
+  inside |= token.mark == containers::Mark::tuple;
+  for (uint32_t i = 0; i < token.count; ++i) {
+    if (token.mark == containers::Mark::dict) ++at;
+    mark_tuples(outline, at, inside, out);
+  }
+}
+std::vector<bool> arrays_in_tuples(const Outline& outline) {
+  std::vector<bool> out;
+  for (size_t at = 0; at < outline.tokens.size();) mark_tuples(outline, at, false, out);
+  return out;
+}
+
+class ShimCompiled {
+ public:
+  ShimCompiled(nb::object function, std::string name, nb::object inputs, nb::object outputs)
+      : function_(std::move(function)),
+        name_(std::move(name)),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)) {}
+
+  nb::object call(nb::handle args, nb::handle kwargs) {
+    if (disabled.load(std::memory_order_relaxed) || Recording::current()) return called(args, kwargs);
+    Call c = taken(args, kwargs);
+    if (std::shared_ptr<Entry> entry = find(c.signature))
+      return run(*entry, c, std::any_of(c.arrays.begin(), c.arrays.end(), is_traced));
+    return trace(c);
+  }
+
+  nb::object function() const { return function_.is_valid() ? function_ : nb::none(); }
+  const std::string& name() const { return name_; }
+
+  int traverse(visitproc visit, void* arg) {
+    for (const nb::object* object : {&function_, &inputs_, &outputs_})
+      if (int stop = visit_object(*object, visit, arg)) return stop;
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return 0;  // in use
+    for (const auto& [hash, entry] : recent_) {
+      if (entry.use_count() > 1) continue;  // running
+      if (int stop = entry->signature.outline.traverse(visit, arg)) return stop;
+      if (int stop = entry->result.traverse(visit, arg)) return stop;
+      if (entry->holds_python)
+        if (int stop = visit_graph({entry->graph->graph()}, visit, arg)) return stop;
+    }
+    return 0;
+  }
+  void drop() {
+    Recent dropped;
+    {
+      std::lock_guard lock(mutex_);
+      entries_.clear();
+      dropped.swap(recent_);
+    }
+    nb::object function = std::move(function_), inputs = std::move(inputs_), outputs = std::move(outputs_);
+  }
+
+ private:
+  using Recent = std::list<std::pair<uint64_t, std::shared_ptr<Entry>>>;
+
+  struct Call {
+    nb::handle args, kwargs;
+    Signature signature;
+    size_t given = 0;                 // arrays among the arguments; those of `inputs` follow
+    std::vector<PyObject*> leaves;    // of both
+    std::vector<PyObject*> replaced;  // arrays in `outputs`
+    Outline outputs;                  // their containers, where the call is traced
+    Arrays arrays;
+  };
+
+  bool same_containers() const { return outputs_.is(inputs_); }
+
+  Call taken(nb::handle args, nb::handle kwargs) const {
+    Call c;
+    c.args = args;
+    c.kwargs = kwargs;
+    Outline& outline = c.signature.outline;
+    containers::take_apart(args, containers::Others::compare, "compile", outline, c.leaves);
+    if (kwargs.is_valid()) containers::take_apart(kwargs, containers::Others::compare, "compile", outline, c.leaves);
+    c.given = c.leaves.size();
+    if (!inputs_.is_none()) containers::take_apart(inputs_, containers::Others::ignore, "compile", outline, c.leaves);
+    if (!outputs_.is_none() && !same_containers())
+      containers::take_apart(outputs_, containers::Others::ignore, "compile", outline, c.replaced);
+    uint64_t hash = outline.hash;
+    c.arrays.reserve(c.leaves.size());
+    c.signature.arguments.reserve(c.leaves.size());
+    for (PyObject* leaf : c.leaves) {
+      const Array& x = array_of(leaf);
+      c.arrays.push_back(x);
+      c.signature.arguments.push_back({x.aval(), false, true});
+      hash = (hash ^ uint64_t(x.dtype())) * 0x9e3779b97f4a7c15ull;
+      for (int64_t size : x.shape()) hash = ((hash ^ uint64_t(size)) * 0x9e3779b97f4a7c15ull) ^ (hash >> 31);
+    }
+    c.signature.hash = hash;
+    return c;
+  }
+
+  // The Python function as it is.
+  nb::object called(nb::handle args, nb::handle kwargs) const {
+    if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
+    nb::object result =
+        nb::steal(PyObject_Call(function_.ptr(), args.ptr(), kwargs.is_valid() ? kwargs.ptr() : nullptr));
+    if (!result.is_valid()) throw nb::python_error();
+    return result;
+  }
+
+  std::shared_ptr<Entry> find(const Signature& signature) {
+    SmallVector<std::shared_ptr<Entry>, 2> candidates;
+    {
+      std::lock_guard lock(mutex_);
+      auto [first, last] = entries_.equal_range(signature.hash);
+      for (auto it = first; it != last; ++it) candidates.push_back(it->second->second);
+    }
+    for (auto& entry : candidates) {
+      // Keys are compared, which may run Python code: not under the lock.
+      if (!(signature == entry->signature)) continue;
+      std::lock_guard lock(mutex_);
+      auto [first, last] = entries_.equal_range(signature.hash);
+      for (auto it = first; it != last; ++it)
+        if (it->second->second == entry) recent_.splice(recent_.begin(), recent_, it->second);
+      return entry;
+    }
+    return nullptr;
+  }
+
+  void remember(const std::shared_ptr<Entry>& entry) {
+    std::shared_ptr<Entry> dropped;  // outside the lock: it owns Python objects
+    std::lock_guard lock(mutex_);
+    recent_.emplace_front(entry->signature.hash, entry);
+    entries_.emplace(entry->signature.hash, recent_.begin());
+    if (recent_.size() <= kMostEntries) return;
+    auto last = std::prev(recent_.end());
+    auto [first, end] = entries_.equal_range(last->first);
+    for (auto it = first; it != end; ++it)
+      if (it->second == last) {
+        entries_.erase(it);
+        break;
+      }
+    dropped = last->second;
+    recent_.pop_back();
+  }
+
+  // Which arrays nobody will see once the call is over: those in `outputs` that are found nowhere else.
+  std::vector<char> unseen(const Call& c, const Entry& entry) const {
+    std::vector<char> mask;
+    if (outputs_.is_none() || inputs_.is_none()) return mask;
+    std::vector<PyObject*> replaced = c.replaced;
+    if (!same_containers()) std::sort(replaced.begin(), replaced.end());
+    for (size_t i = c.given; i < c.leaves.size(); ++i) {
+      PyObject* leaf = c.leaves[i];
+      if (Py_REFCNT(leaf) != 1 || entry.in_tuples[i]) continue;
+      if (!same_containers() && !std::binary_search(replaced.begin(), replaced.end(), leaf)) continue;
+      if (mask.empty()) mask.resize(c.leaves.size());
+      mask[i] = 1;
+    }
+    return mask;
+  }
+
+  // `traced`: whether some value depends on a running transformation, so that the call becomes part of its graph.
+  nb::object run(const Entry& entry, Call& c, bool traced) {
+    std::vector<char> donated;
+    if (!traced) donated = unseen(c, entry);
+    Arrays arguments = std::move(c.arrays);
+    arguments.insert(arguments.end(), entry.captured.begin(), entry.captured.end());
+    if (entry.effects) {
+      arguments.push_back(EffectScope::token());
+      traced = traced || is_traced(arguments.back());
+    }
+    Arrays outputs;
+    if (traced) {
+      outputs = substitute(entry.graph->graph(), arguments);
+      if (entry.effects) EffectScope::advance(outputs.back());
+    } else {
+      if (!donated.empty()) donated.resize(arguments.size());
+      Unlocked release;
+      outputs = entry.graph->run(arguments, donated);
+    }
+    if (entry.effects) outputs.pop_back();
+    arguments.clear();
+    nb::object result = built(entry.result, Span(outputs).first(entry.results));
+    if (outputs_.is_none()) return result;
+    size_t next = entry.results;
+    containers::fill(outputs_, [&](nb::handle) { return wrap_mutable(std::move(outputs[next++])); });
+    return result;
+  }
+
+  nb::object trace(Call& c) {
+    auto entry = std::make_shared<Entry>();
+    entry->signature = std::move(c.signature);
+    Snapshot before;
+    before.add(inputs_);
+    before.add(outputs_);
+    bool finished = false;
+    struct Restore {
+      const Snapshot& before;
+      const bool& finished;
+      ~Restore() {
+        if (finished) return;
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        try {
+          before.restore();
+        } catch (...) {
+          PyErr_Clear();
+        }
+        PyErr_Restore(type, value, traceback);
+      }
+    } restore{before, finished};
+    std::vector<nb::object> alive;  // the function may take the arrays out of the containers
+    for (PyObject* leaf : c.leaves) alive.push_back(nb::borrow(leaf));
+
+    Outline left;  // the containers as the function has left them
+    Traced traced = trace_arrays(entry->signature.arguments, "compile of " + name_,
+                                 [&](Span given) { return outputs_of(c, given, *entry, left); });
+    entry->holds_python = holds_python({traced.graph});
+    entry->captured = std::move(traced.captured);
+    entry->effects = traced.effects;
+    bool once = std::any_of(entry->captured.begin(), entry->captured.end(), is_traced);
+    if (!once) {
+      Unlocked release;
+      eval(entry->captured);
+    }
+    entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph));
+    // What the function has built or taken down in the containers is not in the graph.
+    bool rebuilt = !outputs_.is_none() && !(left == c.outputs);
+    report(*entry, once, rebuilt);
+    entry->in_tuples = arrays_in_tuples(entry->signature.outline);
+    nb::object result = run(*entry, c, once || std::any_of(c.arrays.begin(), c.arrays.end(), is_traced));
+    finished = true;
+    if (!once && !rebuilt) remember(entry);
+    return result;
+  }
+
+  // Call the function on what stands for the arrays of the call.
+  Arrays outputs_of(Call& c, Span given, Entry& entry, Outline& left) {
+    if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
+    size_t next = 0;
+    containers::Builder builder(entry.signature.outline);
+    auto handle = [&] { return wrap_object(given[next++]); };
+    nb::object args = builder.build(handle);
+    nb::object kwargs = c.kwargs.is_valid() ? builder.build(handle) : nb::object();
+    std::vector<Place> places;
+    if (!outputs_.is_none()) {
+      std::vector<PyObject*> ignored;
+      containers::take_apart(outputs_, containers::Others::ignore, "compile", c.outputs, ignored);
+    }
+    containers::fill(inputs_, [&](nb::handle) { return handle(); }, &places);
+    nb::object result = called(args, kwargs);
+    args.reset();
+    kwargs.reset();
+    std::vector<PyObject*> leaves;
+    containers::take_apart(result, containers::Others::keep, "compile", entry.result, leaves);
+    entry.results = leaves.size();
+    if (!outputs_.is_none()) containers::take_apart(outputs_, containers::Others::ignore, "compile", left, leaves);
+    Arrays outputs;
+    for (PyObject* leaf : leaves) outputs.push_back(array_of(leaf));
+    for (auto place = places.rbegin(); place != places.rend(); ++place)
+      if (place->now().is(place->after)) place->set(place->before);
+    return outputs;
+  }
+
+  void report(const Entry& entry, bool once, bool rebuilt) {
+    const char* why = once ? "it reads a value of the transformation around it, so the trace serves this call alone"
+                      : rebuilt ? "it changes the structure of its outputs, so the trace serves this call alone"
+                                : "a new signature";
+    if (!log_enabled("compile")) return;
+    std::string arguments;
+    for (const Argument& a : entry.signature.arguments)
+      arguments += cat(arguments.empty() ? "" : ", ", a.aval.dtype, a.aval.shape);
+    log_line("compile", cat("traced ", name_, "(", arguments, "): ", why));
+  }
+
+  nb::object function_;
+  std::string name_;
+  nb::object inputs_, outputs_;  // None or trees
+  std::mutex mutex_;
+  Recent recent_;
+  std::unordered_multimap<uint64_t, Recent::iterator> entries_;
+};
+
+PyObject* call_compiled(PyObject* self, PyObject* args, PyObject* kwargs) {
+  return guarded([&] { return nb::inst_ptr<ShimCompiled>(nb::handle(self))->call(args, kwargs).release().ptr(); });
+}
+
+// Where instances keep their __dict__.
+Py_ssize_t dict_offset = 0;
+PyObject*& dict_of(PyObject* self) {
+  return *reinterpret_cast<PyObject**>(reinterpret_cast<std::byte*>(self) + dict_offset);
+}
+
+int traverse_compiled(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (dict_offset) Py_VISIT(dict_of(self));
+  return nb::inst_ready(self) ? nb::inst_ptr<ShimCompiled>(nb::handle(self))->traverse(visit, arg) : 0;
+}
+
+int clear_compiled(PyObject* self) {
+  if (dict_offset) Py_CLEAR(dict_of(self));
+  if (nb::inst_ready(self)) nb::inst_ptr<ShimCompiled>(nb::handle(self))->drop();
+  return 0;
+}
+
+PyType_Slot compiled_slots[] = {{Py_tp_call, reinterpret_cast<void*>(call_compiled)},
+                                {Py_tp_traverse, reinterpret_cast<void*>(traverse_compiled)},
+                                {Py_tp_clear, reinterpret_cast<void*>(clear_compiled)},
+                                {0, nullptr}};
+
+}  // namespace
+
+void bind_shim_compile(nb::module_& m) {
+  nb::class_<ShimCompiled> cls(m, "CompiledFunction", nb::type_slots(compiled_slots), nb::dynamic_attr(),
+                               nb::is_weak_referenceable(), "A function that runs from cached traces.");
+  dict_offset = nb::cast<Py_ssize_t>(cls.attr("__dictoffset__"));
+  cls.def(nb::init<nb::object, std::string, nb::object, nb::object>(), nb::arg(), nb::arg(), nb::arg().none(),
+          nb::arg().none())
+      .def_prop_ro("__wrapped__", &ShimCompiled::function)
+      .def("__repr__", [](const ShimCompiled& c) { return "<compiled function " + c.name() + ">"; });
+  m.def("disable_compile", [](bool off) { disabled = off; });
+}
+
+}  // namespace funcnn
