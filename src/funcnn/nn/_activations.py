@@ -342,7 +342,10 @@ def softshrink(x: fn.array, lambd: float = 0.5) -> fn.array:
     >>> nn.softshrink(fn.array([-2.0, 0.25, 1.0])).tolist()
     [-1.5, 0.0, 0.5]
     """
-    x, lambd = _floats("softshrink", x), number("softshrink", "lambd", lambd, 0.0)
+    return _soft_shrunk(_floats("softshrink", x), number("softshrink", "lambd", lambd, 0.0))
+
+
+def _soft_shrunk(x: fn.array, lambd: Any) -> fn.array:
     return fn.where(fn.abs(x) <= lambd, 0, x - fn.sign(x) * lambd)
 
 
@@ -358,7 +361,10 @@ def hard_shrink(x: fn.array, lambd: float = 0.5) -> fn.array:
     >>> nn.hard_shrink(fn.array([-2.0, 0.25, 1.0])).tolist()
     [-2.0, 0.0, 1.0]
     """
-    x, lambd = _real("hard_shrink", x), number("hard_shrink", "lambd", lambd, 0.0)
+    return _hard_shrunk(_real("hard_shrink", x), number("hard_shrink", "lambd", lambd, 0.0))
+
+
+def _hard_shrunk(x: fn.array, lambd: Any) -> fn.array:
     return fn.where((x >= -lambd) & (x <= lambd), 0, x)
 
 
@@ -382,6 +388,10 @@ def hard_tanh(x: fn.array, min_val: float = -1.0, max_val: float = 1.0) -> fn.ar
     low, high = number("hard_tanh", "min_val", min_val), number("hard_tanh", "max_val", max_val)
     if not isinstance(low, fn.array) and not isinstance(high, fn.array) and low > high:
         raise ValueError(f"hard_tanh: min_val must be at most max_val, got {low} and {high}")
+    return _limited(x, low, high)
+
+
+def _limited(x: fn.array, low: Any, high: Any) -> fn.array:
     return fn.minimum(fn.maximum(x, low), high)
 
 

@@ -19,6 +19,18 @@ from ._parts import Composed, part
 _size = attrs.validators.optional(whole(1))
 
 
+def in_heads(x: fn.array, heads: int) -> fn.array:
+    """Features of shape (B, T, H * D) as (B, H, T, D)."""
+    return fn.transpose(fn.reshape(x, (*x.shape[:2], heads, x.shape[2] // heads)), (0, 2, 1, 3))
+
+
+def attend(q: fn.array, k: fn.array, v: fn.array, mask: fn.array | str | None) -> fn.array:
+    """Attention of queries of shape (B, H, T, D) with the usual scale; the heads of the result lie side by side."""
+    scale = 1.0 / math.sqrt(q.shape[3])
+    y = fn.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask)
+    return fn.transpose(y, (0, 2, 1, 3)).reshape(y.shape[0], y.shape[2], y.shape[1] * y.shape[3])
+
+
 class MultiHeadAttention(Composed):
     """Let queries gather values by the similarity of their keys, in several heads, between linear maps.
 
@@ -117,10 +129,7 @@ class MultiHeadAttention(Composed):
                 raise TypeError(f"cache must be a KVCache, as init_cache makes it, got a {type(cache).__name__}")
             cache = cache.append(k, v)
             k, v, mask = cache.keys, cache.values, cache.mask(q.shape[2], mask)
-        scale = 1.0 / math.sqrt(q.shape[3])
-        y = fn.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=mask).astype(dtype)
-        y = fn.transpose(y, (0, 2, 1, 3)).reshape(y.shape[0], y.shape[2], y.shape[1] * y.shape[3])
-        y = self.out_proj(params["out_proj"], y)
+        y = self.out_proj(params["out_proj"], attend(q, k, v, mask).astype(dtype))
         return y if cache is None else (y, cache)
 
     def _projected(self, params: Params, name: str, x: fn.array) -> fn.array:
@@ -133,8 +142,7 @@ class MultiHeadAttention(Composed):
         size = (self.value_dims or self.dims) if name == "value" else self.dims
         if y.shape != (*x.shape[:2], size):
             raise ValueError(f"{name}_proj must map {x.shape} to {(*x.shape[:2], size)}, got {y.shape}")
-        heads = y.reshape(*y.shape[:2], self.num_heads, size // self.num_heads)
-        return fn.transpose(heads, (0, 2, 1, 3))
+        return in_heads(y, self.num_heads)
 
     @staticmethod
     def create_additive_causal_mask(N: int, dtype: fn.Dtype = fn.float32) -> fn.array:

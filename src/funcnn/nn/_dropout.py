@@ -13,9 +13,15 @@ from funcnn._hyper import number
 from ._layer import Layer, Params, as_input
 
 
-def _dropped(x: fn.array, p: float, key: fn.array, shape: tuple[int, ...]) -> fn.array:
-    keep = random.bernoulli(key, 1.0 - p, shape)
-    return fn.where(keep, x * (1.0 / (1.0 - p)), 0.0)
+def dropped(x: fn.array, kept: float, key: fn.array, shape: tuple[int, ...]) -> fn.array:
+    """Keep elements with probability `kept`, and scale them; the draws, of `shape`, are broadcast."""
+    keep = random.bernoulli(key, kept, shape)
+    return fn.where(keep, x * (1.0 / kept), 0.0)
+
+
+def channel_shape(x: fn.array, spatial: int) -> tuple[int, ...]:
+    """The shape of one draw for each channel of each sample."""
+    return (*x.shape[: -spatial - 1], *(1,) * spatial, x.shape[-1])
 
 
 class Dropout(Layer):
@@ -45,7 +51,7 @@ class Dropout(Layer):
         if self.p == 0.0 or not params.training:
             return x
         x = as_input(x)
-        return _dropped(x, self.p, params.next_key(), x.shape)
+        return dropped(x, 1.0 - self.p, params.next_key(), x.shape)
 
 
 def _drop_channels(p: float, params: Params, given: Any, axes: str) -> fn.array:
@@ -55,8 +61,7 @@ def _drop_channels(p: float, params: Params, given: Any, axes: str) -> fn.array:
         raise ValueError(f"expected (N, {axes}, C) or ({axes}, C), got {x.shape}")
     if p == 0.0 or not params.training:
         return x
-    shape = (*x.shape[: -spatial - 1], *(1,) * spatial, x.shape[-1])
-    return _dropped(x, p, params.next_key(), shape)
+    return dropped(x, 1.0 - p, params.next_key(), channel_shape(x, spatial))
 
 
 class Dropout2d(Layer):

@@ -30,6 +30,29 @@ def _scaled(params: Params, y: fn.array, affine: bool, dtype: fn.Dtype) -> fn.ar
     return (y * params["weight"] + params["bias"] if affine else y).astype(dtype)
 
 
+def group_normalised(x: fn.array, groups: int, eps: Any, *, neighbours: bool) -> fn.array:
+    """Normalise groups of features, neighbours or those `groups` apart."""
+    size = x.shape[-1] // groups
+    parts, axis = ((groups, size), -1) if neighbours else ((size, groups), -2)
+
+    def of_group(means: fn.array) -> fn.array:
+        """The mean of its group for every feature."""
+        split = fn.reshape(means, (*means.shape[:-1], *parts))
+        return fn.reshape(fn.broadcast_to(fn.mean(split, axis=axis, keepdims=True), split.shape), means.shape)
+
+    axes = tuple(range(1, x.ndim - 1))
+    # Features first, with the channels as they lie, then the few numbers of each group.
+    y = x - of_group(fn.mean(x, axis=axes, keepdims=True))
+    return y * fn.rsqrt(of_group(fn.mean(fn.square(y), axis=axes, keepdims=True)) + eps)
+
+
+def instance_normalised(x: fn.array, eps: Any) -> fn.array:
+    """Normalise each feature of each sample."""
+    axes = tuple(range(1, x.ndim - 1))
+    y = x - fn.mean(x, axis=axes, keepdims=True)
+    return y * fn.rsqrt(fn.mean(fn.square(y), axis=axes, keepdims=True) + eps)
+
+
 class GroupNorm(Layer):
     """Normalise groups of features over all axes but the first: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
@@ -74,18 +97,8 @@ class GroupNorm(Layer):
         if x.ndim < 2 or x.shape[-1] != self.dims:
             raise ValueError(f"expected (N, ..., {self.dims}), got {x.shape}")
         y, dtype = _computed(x)
-        axes = tuple(range(1, x.ndim - 1))
-        # Features first, with the channels as they lie, then the few numbers of each group.
-        y = y - self._of_group(fn.mean(y, axis=axes, keepdims=True))
-        y = y * fn.rsqrt(self._of_group(fn.mean(fn.square(y), axis=axes, keepdims=True)) + self.eps)
+        y = group_normalised(y, self.num_groups, self.eps, neighbours=self.pytorch_compatible)
         return _scaled(params, y, self.affine, dtype)
-
-    def _of_group(self, means: fn.array) -> fn.array:
-        """The mean of its group for every feature."""
-        groups, size = self.num_groups, self.dims // self.num_groups
-        parts, axis = ((groups, size), -1) if self.pytorch_compatible else ((size, groups), -2)
-        split = fn.reshape(means, (*means.shape[:-1], *parts))
-        return fn.reshape(fn.broadcast_to(fn.mean(split, axis=axis, keepdims=True), split.shape), means.shape)
 
 
 class InstanceNorm(Layer):
@@ -127,7 +140,4 @@ class InstanceNorm(Layer):
         if x.ndim < 3 or x.shape[-1] != self.dims:
             raise ValueError(f"expected (N, ..., {self.dims}) with at least 3 axes, got {x.shape}")
         y, dtype = _computed(x)
-        axes = tuple(range(1, x.ndim - 1))
-        y = y - fn.mean(y, axis=axes, keepdims=True)
-        y = y * fn.rsqrt(fn.mean(fn.square(y), axis=axes, keepdims=True) + self.eps)
-        return _scaled(params, y, self.affine, dtype)
+        return _scaled(params, instance_normalised(y, self.eps), self.affine, dtype)

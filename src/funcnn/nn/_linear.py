@@ -14,6 +14,21 @@ from funcnn.tree import frozendict
 from ._layer import Layer, Params, as_input
 
 
+def affine(x: fn.array, weight: fn.array, bias: fn.array | None) -> fn.array:
+    """Multiply by the transposed weight and add a bias, if there is one."""
+    y: fn.array = x @ weight.T
+    return y if bias is None else y + bias
+
+
+def bilinear(x1: fn.array, x2: fn.array, weight: fn.array, bias: fn.array | None) -> fn.array:
+    """Map two vectors of the same leading axes."""
+    outputs, second, first = weight.shape
+    # One product for all outputs, then one small one for each sample.
+    y = fn.reshape(x1 @ fn.reshape(weight, (outputs * second, first)).T, (*x1.shape[:-1], outputs, second))
+    y = fn.squeeze(y @ fn.expand_dims(x2, -1), -1)
+    return y if bias is None else y + bias
+
+
 class Identity(Layer):
     """Return the input.
 
@@ -64,8 +79,7 @@ class Linear(Layer):
         x = as_input(x)
         if x.ndim == 0 or x.shape[-1] != self.input_dims:
             raise ValueError(f"expected (..., {self.input_dims}), got {x.shape}")
-        y: fn.array = x @ params["weight"].T
-        return y + params["bias"] if self.bias else y
+        return affine(x, params["weight"], params["bias"] if self.bias else None)
 
 
 class Bilinear(Layer):
@@ -114,9 +128,4 @@ class Bilinear(Layer):
                 f"expected (..., {self.input1_dims}) and (..., {self.input2_dims}) with the same leading axes, got "
                 f"{x1.shape} and {x2.shape}"
             )
-        weight, leading = params["weight"], x1.shape[:-1]
-        flat = fn.reshape(weight, (self.output_dims * self.input2_dims, self.input1_dims))
-        # One product for all outputs, then one small one for each sample.
-        y = fn.reshape(x1 @ flat.T, (*leading, self.output_dims, self.input2_dims))
-        y = fn.squeeze(y @ fn.expand_dims(x2, -1), -1)
-        return y + params["bias"] if self.bias else y
+        return bilinear(x1, x2, params["weight"], params["bias"] if self.bias else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 
@@ -25,6 +26,29 @@ def _computed(x: fn.array) -> tuple[fn.array, fn.Dtype]:
     if fn.isdtype(x.dtype, "real floating"):
         return x.astype(fn.promote_types(x.dtype, fn.float32)), x.dtype
     return x.astype(fn.float32), fn.float32
+
+
+def batch_statistics(x: fn.array) -> tuple[fn.array, fn.array]:
+    """The mean and the (biased) variance of each feature."""
+    axes = tuple(range(x.ndim - 1))
+    mean = fn.mean(x, axis=axes)
+    return mean, fn.mean(fn.square(x - mean), axis=axes)
+
+
+def normalised(x: fn.array, mean: fn.array, var: fn.array, eps: Any) -> fn.array:
+    """What the statistics make of the input."""
+    return (x - mean) * fn.rsqrt(var + eps)
+
+
+def next_statistics(
+    running: tuple[fn.array, fn.array], batch: tuple[fn.array, fn.array], momentum: Any, count: int
+) -> tuple[fn.array, fn.array]:
+    """The running mean and variance after a batch of `count` values a feature, whose variance is made unbiased."""
+    unbiased = (batch[0], batch[1] * (count / (count - 1)))
+    mean, var = (
+        (1.0 - momentum) * old + momentum * fn.stop_gradient(new) for old, new in zip(running, unbiased, strict=True)
+    )
+    return mean, var
 
 
 class LayerNorm(Layer):
@@ -154,14 +178,12 @@ class BatchNorm(Layer):
             raise ValueError(f"expected (N, ..., {self.num_features}) with 2 to 5 axes, got {x.shape}")
         y, dtype = _computed(x)
         if params.training or not self.track_running_stats:
-            axes = tuple(range(x.ndim - 1))
-            mean = fn.mean(y, axis=axes)
-            var = fn.mean(fn.square(y - mean), axis=axes)
+            mean, var = batch_statistics(y)
             if params.training and self.track_running_stats:
                 self._update(params, mean, var, math.prod(x.shape[:-1]))
         else:
             mean, var = params["running_mean"], params["running_var"]
-        y = (y - mean) * fn.rsqrt(var + self.eps)
+        y = normalised(y, mean, var, self.eps)
         if self.affine:
             y = y * params["weight"] + params["bias"]
         return y.astype(dtype)
@@ -169,7 +191,7 @@ class BatchNorm(Layer):
     def _update(self, params: Params, mean: fn.array, var: fn.array, count: int) -> None:
         if count < 2:
             raise ValueError("training needs more than one value a feature: the variance of one value is undefined")
-        for name, batch in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
-            running = params[name]
-            new = (1.0 - self.momentum) * running + self.momentum * fn.stop_gradient(batch)
-            params.update(name, new.astype(running.dtype))
+        running = (params["running_mean"], params["running_var"])
+        new = next_statistics(running, (mean, var), self.momentum, count)
+        for name, old, statistic in zip(("running_mean", "running_var"), running, new, strict=True):
+            params.update(name, statistic.astype(old.dtype))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import attrs
 
@@ -55,10 +56,18 @@ class RoPE(Layer):
 
 
 @functools.lru_cache(maxsize=64)
-def _frequencies(half: int, low: float, high: float, factor: float) -> tuple[float, ...]:
+def frequencies_between(half: int, low: float, high: float, factor: float) -> tuple[float, ...]:
     """From the highest to the lowest, equal ratios apart."""
     ratio = math.log(low / high) / max(half - 1, 1)
     return tuple(factor * high * math.exp(ratio * i) for i in range(half))
+
+
+def waves(x: fn.array, frequencies: fn.array, scale: Any, *, cos_first: bool) -> fn.array:
+    """Sines and cosines of numbers times frequencies, side by side along a last axis."""
+    angles = x[..., None] * frequencies
+    parts = [fn.sin(angles), fn.cos(angles)]
+    encoded: fn.array = fn.concatenate(parts[::-1] if cos_first else parts, axis=-1) * scale
+    return encoded
 
 
 class SinusoidalPositionalEncoding(Layer):
@@ -97,11 +106,9 @@ class SinusoidalPositionalEncoding(Layer):
             raise TypeError(f"expected real numbers, got {x.dtype}")
         dtype = fn.promote_types(x.dtype, fn.float32)
         factor = 2.0 * math.pi if self.full_turns else 1.0
-        frequencies = fn.array(_frequencies(self.dims // 2, self.min_freq, self.max_freq, factor), dtype)
-        angles = x[..., None].astype(dtype) * frequencies
-        waves = [fn.sin(angles), fn.cos(angles)]
-        y = fn.concatenate(waves[::-1] if self.cos_first else waves, axis=-1)
-        return y * (math.sqrt(2.0 / self.dims) if self.scale is None else self.scale)
+        frequencies = fn.array(frequencies_between(self.dims // 2, self.min_freq, self.max_freq, factor), dtype)
+        scale = math.sqrt(2.0 / self.dims) if self.scale is None else self.scale
+        return waves(x.astype(dtype), frequencies, scale, cos_first=self.cos_first)
 
 
 def _slopes(heads: int) -> list[float]:
@@ -162,7 +169,7 @@ class ALiBi(Layer):
             raise ValueError(
                 f"create_alibi_matrix: offset must lie between 0 and {last} (q_sequence_length), got {first}"
             )
-        return _biases(fn.arange(first, last), keys, num_heads, dtype)
+        return alibi_biases(fn.arange(first, last), keys, num_heads, dtype)
 
     def __call__(
         self,
@@ -181,7 +188,7 @@ class ALiBi(Layer):
                 raise ValueError(f"offset must be an integer, got {offset.dtype} of shape {offset.shape}")
         else:
             offset = integer(offset, "offset")
-        biases = _biases(fn.arange(scores.shape[2]) + offset, scores.shape[3], scores.shape[1], scores.dtype)
+        biases = alibi_biases(fn.arange(scores.shape[2]) + offset, scores.shape[3], scores.shape[1], scores.dtype)
         if mask is None:
             return scores + biases
         mask = as_input(mask)
@@ -190,7 +197,7 @@ class ALiBi(Layer):
         return scores + (biases + mask)
 
 
-def _biases(places: fn.array, keys: int, heads: int, dtype: fn.Dtype) -> fn.array:
+def alibi_biases(places: fn.array, keys: int, heads: int, dtype: fn.Dtype) -> fn.array:
     wide = fn.promote_types(dtype, fn.float32)
     distances = fn.abs(places[:, None] - fn.arange(keys)).astype(wide)
     return (-distances * ALiBi.create_alibi_slope(heads, wide)).astype(dtype)[None]

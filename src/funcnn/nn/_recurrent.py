@@ -44,11 +44,17 @@ def _steps_first(x: fn.array) -> fn.array:
 
 
 def _over_time(
-    step: Callable[..., Any], gates: fn.array, states: tuple[fn.array | None, ...], size: int, *weights: fn.array | None
+    step: Callable[..., Any],
+    gates: fn.array,
+    states: tuple[fn.array | None, ...],
+    size: int,
+    *weights: fn.array | None,
+    unrolled: bool = False,
 ) -> Any:
     """Scan over the first axis; a state that is None is zero. Returns the states after every step, along axis -2.
 
-    The states have one dtype throughout, that which everything promotes to.
+    The states have one dtype throughout, that which everything promotes to. Unrolled, `step` is called with values, once for
+    each element.
     """
     dtype = gates.dtype
     for other in (*states, *weights):
@@ -61,8 +67,82 @@ def _over_time(
         carry = tuple(new.astype(dtype) for new in step(carry, x))
         return carry, carry
 
-    _, made = fn.scan(run, carry, gates)
+    if unrolled and gates.shape[0]:
+        after = []
+        for i in range(gates.shape[0]):
+            carry, _ = run(carry, gates[i])
+            after.append(carry)
+        made = tuple(fn.stack(states) for states in zip(*after, strict=True))
+    else:
+        _, made = fn.scan(run, carry, gates)
     return tuple(fn.moveaxis(states, 0, -2) for states in made)
+
+
+def _gates(x: fn.array, weight: fn.array, bias: fn.array | None) -> fn.array:
+    gates: fn.array = _steps_first(x) @ weight.T
+    return gates if bias is None else gates + bias
+
+
+def rnn(
+    x: fn.array,
+    weights: tuple[fn.array, fn.array],
+    bias: fn.array | None,
+    hidden: fn.array | None,
+    nonlinearity: Callable[[fn.array], fn.array],
+    *,
+    unrolled: bool = False,
+) -> fn.array:
+    """The states of an Elman network with weights ``Wxh`` and ``Whh``."""
+    weight = weights[1].T
+
+    def step(carry: tuple[fn.array], gates: fn.array) -> tuple[fn.array]:
+        return (nonlinearity(gates + carry[0] @ weight),)
+
+    gates = _gates(x, weights[0], bias)
+    found: fn.array = _over_time(step, gates, (hidden,), weights[1].shape[0], weight, unrolled=unrolled)[0]
+    return found
+
+
+def gru(
+    x: fn.array,
+    weights: tuple[fn.array, fn.array],
+    bias: fn.array | None,
+    hidden_bias: fn.array | None,
+    hidden: fn.array | None,
+) -> fn.array:
+    """The states of a gated recurrent unit with weights ``Wx`` and ``Wh`` and biases ``b`` and ``bhn``."""
+    weight, size = weights[1].T, weights[1].shape[0] // 3
+
+    def step(carry: tuple[fn.array], gates: fn.array) -> tuple[fn.array]:
+        (h,) = carry
+        own = h @ weight
+        r, z = fn.split(fn.sigmoid(gates[..., : 2 * size] + own[..., : 2 * size]), 2, axis=-1)
+        candidate = own[..., 2 * size :]
+        n = fn.tanh(gates[..., 2 * size :] + r * (candidate if hidden_bias is None else candidate + hidden_bias))
+        return ((1 - z) * n + z * h,)
+
+    found: fn.array = _over_time(step, _gates(x, weights[0], bias), (hidden,), size, weight, hidden_bias)[0]
+    return found
+
+
+def lstm(
+    x: fn.array,
+    weights: tuple[fn.array, fn.array],
+    bias: fn.array | None,
+    hidden: fn.array | None,
+    cell: fn.array | None,
+) -> tuple[fn.array, fn.array]:
+    """The hidden and cell states of a long short-term memory with weights ``Wx`` and ``Wh``."""
+    weight, size = weights[1].T, weights[1].shape[0] // 4
+
+    def step(carry: tuple[fn.array, fn.array], gates: fn.array) -> tuple[fn.array, fn.array]:
+        h, c = carry
+        i, f, g, o = fn.split(gates + h @ weight, 4, axis=-1)
+        c = fn.sigmoid(f) * c + fn.sigmoid(i) * fn.tanh(g)
+        return fn.sigmoid(o) * fn.tanh(c), c
+
+    found: tuple[fn.array, fn.array] = _over_time(step, _gates(x, weights[0], bias), (hidden, cell), size, weight)
+    return found
 
 
 class _Recurrent(Layer):
@@ -134,17 +214,10 @@ class RNN(_Recurrent):
     def __call__(self, params: Params, x: fn.array, hidden: fn.array | None = None) -> fn.array:
         x = as_input(x)
         _check(x, self.input_size)
-        gates = _steps_first(x) @ params["Wxh"].T
-        if self.bias:
-            gates = gates + params["bias"]
-        weight = params["Whh"].T
-
-        def step(carry: tuple[fn.array], gates: fn.array) -> tuple[fn.array]:
-            return (call(self.nonlinearity, params, "nonlinearity", gates + carry[0] @ weight),)
-
-        size = self.hidden_size
-        found: fn.array = _over_time(step, gates, (_state("hidden", hidden, x, size),), size, weight)[0]
-        return found
+        bias = params["bias"] if self.bias else None
+        hidden = _state("hidden", hidden, x, self.hidden_size)
+        weights = (params["Wxh"], params["Whh"])
+        return rnn(x, weights, bias, hidden, lambda y: call(self.nonlinearity, params, "nonlinearity", y))
 
 
 class GRU(_Recurrent):
@@ -191,22 +264,9 @@ class GRU(_Recurrent):
     def __call__(self, params: Params, x: fn.array, hidden: fn.array | None = None) -> fn.array:
         x = as_input(x)
         _check(x, self.input_size)
-        gates = _steps_first(x) @ params["Wx"].T
-        if self.bias:
-            gates = gates + params["b"]
-        weight, size = params["Wh"].T, self.hidden_size
-        bias = params["bhn"] if self.bias else None
-
-        def step(carry: tuple[fn.array], gates: fn.array) -> tuple[fn.array]:
-            (h,) = carry
-            own = h @ weight
-            r, z = fn.split(fn.sigmoid(gates[..., : 2 * size] + own[..., : 2 * size]), 2, axis=-1)
-            candidate = own[..., 2 * size :]
-            n = fn.tanh(gates[..., 2 * size :] + r * (candidate if bias is None else candidate + bias))
-            return ((1 - z) * n + z * h,)
-
-        found: fn.array = _over_time(step, gates, (_state("hidden", hidden, x, size),), size, weight, bias)[0]
-        return found
+        bias, hidden_bias = (params["b"], params["bhn"]) if self.bias else (None, None)
+        hidden = _state("hidden", hidden, x, self.hidden_size)
+        return gru(x, (params["Wx"], params["Wh"]), bias, hidden_bias, hidden)
 
 
 class LSTM(_Recurrent):
@@ -257,20 +317,8 @@ class LSTM(_Recurrent):
     ) -> tuple[fn.array, fn.array]:
         x = as_input(x)
         _check(x, self.input_size)
-        gates = _steps_first(x) @ params["Wx"].T
-        if self.bias:
-            gates = gates + params["bias"]
-        weight, size = params["Wh"].T, self.hidden_size
-
-        def step(carry: tuple[fn.array, fn.array], gates: fn.array) -> tuple[fn.array, fn.array]:
-            h, c = carry
-            i, f, g, o = fn.split(gates + h @ weight, 4, axis=-1)
-            c = fn.sigmoid(f) * c + fn.sigmoid(i) * fn.tanh(g)
-            return fn.sigmoid(o) * fn.tanh(c), c
-
-        states = (_state("hidden", hidden, x, size), _state("cell", cell, x, size))
-        found: tuple[fn.array, fn.array] = _over_time(step, gates, states, size, weight)
-        return found
+        hidden, cell = (_state(name, x_, x, self.hidden_size) for name, x_ in (("hidden", hidden), ("cell", cell)))
+        return lstm(x, (params["Wx"], params["Wh"]), params["bias"] if self.bias else None, hidden, cell)
 
 
 def _like_forward(layer: Layer | None, self: Any) -> Layer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,20 +25,32 @@ Mask = fn.array | str | None
 _size = attrs.validators.optional(whole(1))
 
 
-def _residual(layer: Any, params: Params, x: fn.array, norm: str, block: Callable[[fn.array], fn.array]) -> fn.array:
+def residual(x: fn.array, normalise: Any, block: Any, *, norm_first: bool) -> fn.array:
     """Add what a block makes of the stream: of the normalised stream, or normalised afterwards."""
-    normalise = getattr(layer, norm)
-    if layer.norm_first:
-        return x + block(normalise(params[norm], x))
-    normalised: fn.array = normalise(params[norm], x + block(x))
-    return normalised
+    found: fn.array = x + block(normalise(x)) if norm_first else normalise(x + block(x))
+    return found
+
+
+def _residual(layer: Any, params: Params, x: fn.array, norm: str, block: Callable[[fn.array], fn.array]) -> fn.array:
+    normalise = functools.partial(getattr(layer, norm), params[norm])
+    return residual(x, normalise, block, norm_first=layer.norm_first)
+
+
+def perceptron(x: fn.array, *steps: Any) -> fn.array:
+    """A linear map, an activation, dropout and another linear map."""
+    for step in steps:
+        x = step(x)
+    return x
 
 
 def _perceptron(layer: Any, params: Params, dropout: str, x: fn.array) -> fn.array:
-    y = call(layer.activation, params, "activation", layer.linear1(params["linear1"], x))
-    y = getattr(layer, dropout)(params[dropout], y)
-    found: fn.array = layer.linear2(params["linear2"], y)
-    return found
+    return perceptron(
+        x,
+        functools.partial(layer.linear1, params["linear1"]),
+        lambda y: call(layer.activation, params, "activation", y),
+        functools.partial(getattr(layer, dropout), params[dropout]),
+        functools.partial(layer.linear2, params["linear2"]),
+    )
 
 
 class _Attended:

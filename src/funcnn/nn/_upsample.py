@@ -98,6 +98,35 @@ def _resampled(x: fn.array, axis: int, taps: Sequence[Tap]) -> fn.array:
     return resampled
 
 
+def _counts(x: fn.array, scales: Sequence[float]) -> list[int]:
+    """How many elements the spatial axes get."""
+    counts = []
+    for size, scale in zip(x.shape[1:-1], scales, strict=True):
+        count = int(scale * size)
+        if size and not count:
+            raise ValueError(f"nothing is left of an axis of size {size} scaled by {scale}")
+        if count > np.iinfo(np.int32).max:
+            raise ValueError(f"an axis of size {size} scaled by {scale} would have more than 2**31 - 1 elements")
+        counts.append(count)
+    return counts
+
+
+def nearest(x: fn.array, scales: Sequence[float]) -> fn.array:
+    """Resample spatial axes by taking elements."""
+    for axis, (count, scale) in enumerate(zip(_counts(x, scales), scales, strict=True), 1):
+        x = x if scale == 1 else fn.take(x, fn.array(_nearest(x.shape[axis], count)), axis=axis)
+    return x
+
+
+def interpolated(x: fn.array, scales: Sequence[float], mode: str, *, align_corners: bool, antialias: bool) -> fn.array:
+    """Resample spatial axes by weighing elements, in float32 at least."""
+    y = x.astype(fn.promote_types(x.dtype, fn.float32))
+    for axis, (size, count, scale) in enumerate(zip(x.shape[1:-1], _counts(x, scales), scales, strict=True), 1):
+        if scale != 1:
+            y = _resampled(y, axis, _taps(size, count, float(scale), mode, align_corners, antialias))
+    return y
+
+
 def _check_scale(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     scales = value if isinstance(value, tuple) else (value,)
     for scale in scales:
@@ -167,24 +196,9 @@ class Upsample(Layer):
         if spatial != len(scales):
             wanted = len(scales) if isinstance(self.scale_factor, tuple) else "one or more"
             raise ValueError(f"expected (N, spatial..., C) with {wanted} spatial axes, got {x.shape}")
-        counts = [self._count(size, scale) for size, scale in zip(x.shape[1:-1], scales, strict=True)]
         if self.mode == "nearest":
-            for axis, (count, scale) in enumerate(zip(counts, scales, strict=True), 1):
-                x = x if scale == 1 else fn.take(x, fn.array(_nearest(x.shape[axis], count)), axis=axis)
-            return x
+            return nearest(x, scales)
         dtype = x.dtype if fn.isdtype(x.dtype, ("real floating", "complex floating")) else fn.float32
-        y = x.astype(fn.promote_types(dtype, fn.float32))
-        for axis, (size, count, scale) in enumerate(zip(x.shape[1:-1], counts, scales, strict=True), 1):
-            if scale != 1:
-                taps = _taps(size, count, float(scale), self.mode, self.align_corners, self.antialias)
-                y = _resampled(y, axis, taps)
-        return y.astype(dtype)
-
-    @staticmethod
-    def _count(size: int, scale: float) -> int:
-        count = int(scale * size)
-        if size and not count:
-            raise ValueError(f"nothing is left of an axis of size {size} scaled by {scale}")
-        if count > np.iinfo(np.int32).max:
-            raise ValueError(f"an axis of size {size} scaled by {scale} would have more than 2**31 - 1 elements")
-        return count
+        return interpolated(x, scales, self.mode, align_corners=self.align_corners, antialias=self.antialias).astype(
+            dtype
+        )

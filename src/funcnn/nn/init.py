@@ -291,9 +291,21 @@ def sparse(
     # 0.07 * 100 is a little more than 7.
     zeros = math.ceil(round(part * shape[1], 6))
     for_values, for_places = random.split(key)
-    order = fn.argsort(random.uniform(for_places, shape), axis=1)
-    places = fn.argsort(order, axis=1)
-    return fn.where(places < zeros, 0.0, normal(for_values, shape, dtype, mean=mean, std=std)).astype(dtype)
+    return _thinned(normal(for_values, shape, dtype, mean=mean, std=std), random.uniform(for_places, shape), zeros)
+
+
+def _thinned(values: fn.array, draws: fn.array, zeros: int) -> fn.array:
+    """Set to zero, in each row, the elements with the least draws."""
+    places = fn.argsort(fn.argsort(draws, axis=1), axis=1)
+    return fn.where(places < zeros, 0.0, values).astype(values.dtype)
+
+
+def _orthonormal(draws: fn.array) -> fn.array:
+    """The columns of a matrix, of normal draws, made orthonormal."""
+    q, r = fn.linalg.qr(draws)
+    # The signs of a QR decomposition are arbitrary; these make the distribution uniform.
+    found: fn.array = q * fn.where(fn.diagonal(r) < 0, -1.0, 1.0)
+    return found
 
 
 def orthogonal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gain: float = 1.0) -> fn.array:
@@ -326,9 +338,7 @@ def orthogonal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gai
     wide = _wide("orthogonal", dtype)
     if rows * columns == 0:
         return fn.zeros(shape, dtype=dtype)
-    q, r = fn.linalg.qr(random.normal(key, (max(rows, columns), min(rows, columns)), wide))
-    # The signs of a QR decomposition are arbitrary; these make the distribution uniform.
-    q = q * fn.where(fn.diagonal(r) < 0, -1.0, 1.0)
+    q = _orthonormal(random.normal(key, (max(rows, columns), min(rows, columns)), wide))
     return fn.reshape((q if rows >= columns else q.T) * gain, shape).astype(dtype)
 
 

@@ -109,14 +109,14 @@ def cross_entropy(
             raise ValueError(f"{name}: ignore_index is for class indices, but the targets are probabilities")
         given, (targets,) = floats(name, targets=targets)
         dtype, wide = fn.promote_types(dtype, given), fn.promote_types(logits.dtype, targets.dtype)
-        loss = _of_probabilities(logits.astype(wide), targets.astype(wide), class_weights, axis, smoothing)
+        loss = of_probabilities(logits.astype(wide), targets.astype(wide), class_weights, axis, smoothing)
         return reduce(name, weighted(name, loss, weights), reduction, dtype)
     ignore = None if ignore_index is None else integer(ignore_index, f"{name}: ignore_index")
     targets = fn.expand_dims(_class_indices(name, targets, count, ignore), axis)
     ignored = None if ignore is None else targets == ignore
     if ignored is not None:  # what stands there may be anything
         logits = fn.where(ignored, 0.0, logits)
-    loss, weight = _of_indices(logits, targets, class_weights, axis, smoothing)
+    loss, weight = of_classes(logits, targets, class_weights, axis, smoothing)
     loss = fn.where((targets < 0) | (targets >= count), float("nan"), loss)
     if ignored is not None:
         loss, weight = fn.where(ignored, 0.0, loss), fn.where(ignored, 0.0, weight)
@@ -124,10 +124,10 @@ def cross_entropy(
     return reduce(name, weighted(name, fn.squeeze(loss, axis), weights), reduction, dtype, total)
 
 
-def _of_indices(
+def of_classes(
     logits: fn.array, targets: fn.array, class_weights: Any, axis: int, smoothing: float
 ) -> tuple[fn.array, fn.array]:
-    """Losses and weights of samples; the classes' axis has size 1."""
+    """Losses and weights of samples; the classes' axis has size 1. An index of no class gives some finite loss."""
     shifted, chosen, normaliser, loss = of_indices(logits, targets, axis)
     weight = fn.ones_like(loss)
     if class_weights is not None:
@@ -141,7 +141,16 @@ def _of_indices(
     return loss, weight
 
 
-def _of_probabilities(logits: fn.array, targets: fn.array, class_weights: Any, axis: int, smoothing: float) -> fn.array:
+def of_probabilities(
+    logits: fn.array,
+    targets: fn.array,
+    class_weights: Any,
+    axis: int,
+    smoothing: float,
+    *,
+    assume_unit_sum: bool = False,
+) -> fn.array:
+    """Losses of samples; those of probabilities that do not sum to 1 may be computed as if they did, as MLX does."""
     if smoothing:
         targets = (1.0 - smoothing) * targets + smoothing / logits.shape[axis]
     shifted = logits - fn.stop_gradient(fn.max(logits, axis=axis, keepdims=True))
@@ -149,6 +158,8 @@ def _of_probabilities(logits: fn.array, targets: fn.array, class_weights: Any, a
     if class_weights is not None:
         targets = class_weights * targets
     ruled_out = (targets == 0) & (shifted == float("-inf"))
+    if assume_unit_sum:
+        return fn.squeeze(normaliser, axis) - fn.sum(targets * fn.where(ruled_out, 0.0, shifted), axis=axis)
     return fn.sum(targets * (normaliser - fn.where(ruled_out, 0.0, shifted)), axis=axis)
 
 
@@ -204,6 +215,11 @@ def _bounded_log(x: fn.array, log: Any, least: float) -> fn.array:
     return fn.where(steep, flat, log(fn.where(steep, 0.5 if log is fn.log else -0.5, x)))
 
 
+def minus_chosen(inputs: fn.array, targets: fn.array, axis: int) -> fn.array:
+    """Minus the elements along an axis that class indices choose."""
+    return -fn.squeeze(fn.take_along_axis(inputs, fn.expand_dims(targets, axis), axis), axis)
+
+
 def nll_loss(
     inputs: fn.array,
     targets: fn.array,
@@ -253,7 +269,7 @@ def nll_loss(
         safe = fn.zeros_like(targets)
     else:
         safe = fn.where(invalid, 0, targets)
-        loss = -fn.squeeze(fn.take_along_axis(inputs, fn.expand_dims(safe, axis), axis), axis)
+        loss = minus_chosen(inputs, safe, axis)
     weight = fn.ones_like(loss)
     if class_weights is not None:
         weight = fn.take(class_weight(name, class_weights, count, inputs.dtype), safe, axis=0)

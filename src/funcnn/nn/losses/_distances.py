@@ -83,10 +83,16 @@ def gaussian_nll_loss(
     flag(full, f"{name}: full")
     same_shapes(name, inputs=inputs, targets=targets, vars=vars)
     dtype, (inputs, targets, vars) = floats(name, inputs=inputs, targets=targets, vars=vars)
-    vars = fn.maximum(vars, number(name, "eps", eps, 0.0, above=True))
+    loss = gaussian_nll(inputs, targets, vars, number(name, "eps", eps, 0.0, above=True), full=full)
+    return reduce(name, loss, reduction, dtype)
+
+
+def gaussian_nll(inputs: fn.array, targets: fn.array, vars: fn.array, eps: Any, *, full: bool) -> fn.array:
+    """The loss of each sample."""
+    vars = fn.maximum(vars, eps)
     error = targets - inputs
-    loss = 0.5 * fn.log(vars) + 0.5 * error * (error / vars)
-    return reduce(name, loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction, dtype)
+    loss: fn.array = 0.5 * fn.log(vars) + 0.5 * error * (error / vars)
+    return loss + 0.5 * math.log(2 * math.pi) if full else loss
 
 
 def _bend(error: fn.array, delta: float) -> tuple[fn.array, fn.array]:
@@ -291,7 +297,11 @@ def cosine_similarity_loss(
     eps = number(name, "eps", eps, 0.0, above=True)
     same_shapes(name, x1=x1, x2=x2)
     dtype, (a, b) = floats(name, x1=x1, x2=x2)
-    axis = position(name, axis, a.ndim)
+    return reduce(name, cosine_similarity(a, b, position(name, axis, a.ndim), eps), reduction, dtype)
+
+
+def cosine_similarity(a: fn.array, b: fn.array, axis: int, eps: Any) -> fn.array:
+    """The cosines of the angles between vectors."""
 
     def scaled(x: fn.array) -> tuple[fn.array, fn.array, fn.array]:
         scale = _scale(x, axis, 0.0)
@@ -301,7 +311,7 @@ def cosine_similarity_loss(
     (a, norm_a, scale_a), (b, norm_b, scale_b) = scaled(a), scaled(b)
     least: Any = eps / scale_a / scale_b
     cosine = fn.sum(a * b, axis=axis, keepdims=True) / fn.maximum(norm_a * norm_b, least)
-    return reduce(name, fn.squeeze(cosine, axis), reduction, dtype)
+    return fn.squeeze(cosine, axis)
 
 
 def margin_ranking_loss(
