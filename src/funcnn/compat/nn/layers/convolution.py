@@ -1,0 +1,146 @@
+"""Convolutions, channels last."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ... import core as mx
+from .base import Module
+from .linear import _drawn
+
+
+def _each(value: Any, spatial: int) -> Any:
+    return (value,) * spatial if isinstance(value, int) else value
+
+
+class _Convolution(Module):
+    """What all convolutions share."""
+
+    weight: mx.array
+    bias: mx.array
+    stride: Any
+    padding: Any
+    dilation: Any
+
+    def _draw(self, inputs: int, outputs: int, kernel: tuple[int, ...], bias: bool) -> None:
+        """Draw the weight uniformly from one over the root of the inputs of an output; the bias is zero."""
+        scale = math.sqrt(1 / (inputs * math.prod(kernel)))
+        self.weight = _drawn(scale, outputs, *kernel, inputs)
+        if bias:
+            self.bias = mx.zeros((outputs,))
+
+    def _describe(self, channels: int, *names: str) -> str:
+        kernel = self.weight.shape[1:-1]
+        options = "".join(f", {name}={getattr(self, name)}" for name in ("stride", "padding", "dilation", *names))
+        return (
+            f"{channels}, {self.weight.shape[0]}, kernel_size={kernel[0] if len(kernel) == 1 else kernel}{options}, "
+            f"bias={'bias' in self}"
+        )
+
+    def _biased(self, y: mx.array) -> mx.array:
+        return y + self["bias"] if "bias" in self else y
+
+
+def _check_groups(channels: int, groups: int) -> None:
+    if channels % groups:
+        raise ValueError(
+            f"The number of input channels ({channels}) must be divisible by the number of groups ({groups})"
+        )
+
+
+class Conv1d(_Convolution):
+    """Convolve sequences, ``(N, L, in_channels)``, with a ``weight`` of shape ``(out_channels, kernel_size, in_channels / groups)``.
+
+    The weight is drawn uniformly from ``±1 / sqrt(kernel_size * in_channels / groups)``, the ``bias`` is zero.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ):
+        super().__init__()
+        _check_groups(in_channels, groups)
+        self._draw(in_channels // groups, out_channels, (kernel_size,), bias)
+        self.padding = padding
+        self.dilation = dilation
+        self.stride = stride
+        self.groups = groups
+
+    def _extra_repr(self) -> str:
+        return self._describe(self.weight.shape[-1] * self.groups, "groups")
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._biased(mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
+
+
+class Conv2d(_Convolution):
+    """Convolve images, ``(N, H, W, in_channels)``, with a ``weight`` of shape ``(out_channels, kh, kw, in_channels / groups)``.
+
+    The weight is drawn uniformly from ``±1 / sqrt(kh * kw * in_channels / groups)``, the ``bias`` is zero.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.Conv2d(3, 8, kernel_size=3, stride=2, padding=1)(mx.ones((2, 32, 32, 3))).shape
+    (2, 16, 16, 8)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ):
+        super().__init__()
+        _check_groups(in_channels, groups)
+        self._draw(in_channels // groups, out_channels, _each(kernel_size, 2), bias)
+        self.padding = _each(padding, 2)
+        self.stride = _each(stride, 2)
+        self.dilation = dilation
+        self.groups = groups
+
+    def _extra_repr(self) -> str:
+        return self._describe(self.weight.shape[-1] * self.groups, "groups")
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._biased(mx.conv2d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
+
+
+class Conv3d(_Convolution):
+    """Convolve volumes, ``(N, D, H, W, in_channels)``, with a ``weight`` of shape ``(out_channels, kd, kh, kw, in_channels)``.
+
+    The weight is drawn uniformly from ``±1 / sqrt(kd * kh * kw * in_channels)``, the ``bias`` is zero.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int, int],
+        stride: int | tuple[int, int, int] = 1,
+        padding: int | tuple[int, int, int] = 0,
+        dilation: int | tuple[int, int, int] = 1,
+        bias: bool = True,
+    ):
+        super().__init__()
+        self._draw(in_channels, out_channels, _each(kernel_size, 3), bias)
+        self.padding = _each(padding, 3)
+        self.stride = _each(stride, 3)
+        self.dilation = dilation
+
+    def _extra_repr(self) -> str:
+        return self._describe(self.weight.shape[-1])
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._biased(mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation))

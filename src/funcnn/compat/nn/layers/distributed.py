@@ -1,0 +1,422 @@
+"""Layers whose parameters are shared out over a group of processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from ....nn._linear import affine
+from ... import core as mx
+from ...utils import tree_flatten, tree_map_with_path, tree_unflatten
+from .base import Module
+from .linear import Linear, _drawn
+
+Group: TypeAlias = Any
+Segments: TypeAlias = int | list[Any]
+# Given the path and the array of a parameter: the axis to share out, with the segments it consists of, or None.
+Sharding: TypeAlias = Callable[[str, mx.array], Any]
+
+
+@lru_cache
+def sum_gradients(group: Group) -> Callable[[mx.array], mx.array]:
+    """Make the identity whose gradient is summed over a group."""
+    if group.size() == 1:
+        return lambda x: x
+
+    def same(x: mx.array) -> mx.array:
+        return x
+
+    identity: Any = mx.custom_function(same)
+
+    @identity.vjp
+    def rule(x: mx.array, cotangent: mx.array, _: mx.array) -> mx.array:
+        return mx.distributed.all_sum(cotangent, group=group)
+
+    wrapped: Callable[[mx.array], mx.array] = identity
+    return wrapped
+
+
+def _split(weight: mx.array, segments: Segments, axis: int) -> list[mx.array]:
+    """Split as ``mx.split`` does; places may be fractions of the length."""
+    if not isinstance(segments, int) and not isinstance(segments[0], int):
+        segments = [int(place * weight.shape[axis]) for place in segments]
+    parts: list[mx.array] = mx.split(weight, segments, axis=axis)
+    return parts
+
+
+def _shard(parameters: Any, sharding: Sharding, group: Group | None = None) -> Any:
+    """A tree of the parts of parameters that this process holds."""
+    group = group or mx.distributed.init()
+    size, rank = group.size(), group.rank()
+
+    def part(path: str, weight: Any) -> Any:
+        if not isinstance(weight, mx.array):
+            return weight
+        found = sharding(path, weight)
+        if found is None:
+            return weight
+        if isinstance(found, int):
+            found = (found, 1)
+        if not isinstance(found, tuple):
+            raise ValueError("The sharding function should return int or tuple[int, list]")
+        axis, segments = found
+        parts = [_split(segment, size, axis)[rank] for segment in _split(weight, segments, axis)]
+        return mx.contiguous(mx.concatenate(parts, axis=axis))
+
+    return tree_map_with_path(part, parameters)
+
+
+def _all_to_sharded(segments: Segments) -> Sharding:
+    """Share out the outputs of linear layers."""
+    return lambda path, weight: (-1 if path.endswith("bias") else max(weight.ndim - 2, 0), segments)
+
+
+def _sharded_to_all(segments: Segments) -> Sharding:
+    """Share out the inputs of linear layers."""
+    return lambda path, weight: None if path.endswith("bias") else (-1, segments)
+
+
+_SHARDINGS = {"all-to-sharded": _all_to_sharded, "sharded-to-all": _sharded_to_all}
+
+
+def _check_sharding(sharding: str) -> None:
+    if sharding not in _SHARDINGS:
+        raise ValueError(f"Sharding type {sharding=} not supported, choose one of 'all-to-sharded' or 'sharded-to-all'")
+
+
+def shard_inplace(
+    module: Module, sharding: str | Sharding, *, segments: Segments = 1, group: Group | None = None
+) -> None:
+    """Replace the parameters of a module by the parts that this process holds.
+
+    Args:
+        module: The module. It has to communicate by itself.
+        sharding: ``"all-to-sharded"``, ``"sharded-to-all"``, or a function of path and array that returns the axis to share
+            out, or a tuple of it and the segments, or None.
+        segments: How many parts that are shared out one by one a weight consists of (3 for queries, keys and values in
+            one), or where they end.
+        group: The processes; all by default.
+    """
+    if isinstance(sharding, str):
+        _check_sharding(sharding)
+        sharding = _SHARDINGS[sharding](segments)
+    module.update(_shard(module.parameters(), sharding, group))
+
+
+def shard_linear(module: Module, sharding: str, *, segments: Segments = 1, group: Group | None = None) -> Module:
+    """Make a layer that holds a part of the parameters of a linear one, quantised or not, and communicates.
+
+    Args:
+        module: The linear layer, which stays as it is.
+        sharding: ``"all-to-sharded"`` or ``"sharded-to-all"``.
+        segments: As for `shard_inplace`.
+        group: The processes; all by default.
+
+    >>> import funcnn.compat.nn as nn
+    >>> from funcnn.compat.nn.layers.distributed import shard_linear
+    >>> shard_linear(nn.Linear(4, 8), "all-to-sharded")
+    AllToShardedLinear(input_dims=4, output_dims=8, bias=True)
+    """
+    _check_sharding(sharding)
+    there = sharding == "all-to-sharded"
+    made: Module
+    if isinstance(module, Linear):
+        plain = AllToShardedLinear if there else ShardedToAllLinear
+        made = plain.from_linear(module, segments=segments, group=group)
+    else:
+        quantized = QuantizedAllToShardedLinear if there else QuantizedShardedToAllLinear
+        made = quantized.from_quantized_linear(module, segments=segments, group=group)
+    return made
+
+
+def _outputs_of_each(outputs: int, group: Group) -> int:
+    if outputs % group.size():
+        raise ValueError(f"Cannot shard the output of size {outputs} across {group.size()} devices.")
+    return int(outputs // group.size())
+
+
+def _inputs_of_each(inputs: int, group: Group) -> int:
+    if inputs % group.size():
+        raise ValueError(f"The input of size {inputs} cannot be sharded across {group.size()} devices.")
+    return int(inputs // group.size())
+
+
+class _Sharded(Module):
+    """What the layers that are not quantised share."""
+
+    weight: mx.array
+    bias: mx.array
+
+    def _draw(self, scale: float, shape: tuple[int, int], bias: bool) -> None:
+        self.weight = _drawn(scale, *shape)
+        if bias:
+            self.bias = _drawn(scale, shape[0])
+
+    def _describe(self, outputs: int, inputs: int) -> str:
+        return f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}"
+
+    @classmethod
+    def from_linear(cls, linear_layer: Module, *, segments: Segments = 1, group: Group | None = None) -> Any:
+        """Make a layer of the part of a linear one that this process holds."""
+        group = group or mx.distributed.init()
+        outputs, inputs = linear_layer.weight.shape
+        made = cls(inputs, outputs, hasattr(linear_layer, "bias"), group)  # type: ignore[call-arg]
+        made.update(_shard(linear_layer.parameters(), cls._sharding(segments), group))
+        return made
+
+    _sharding: Callable[[Segments], Sharding]
+
+
+class AllToShardedLinear(_Sharded):
+    """A linear layer of which every process holds a part of the outputs.
+
+    Drawn as `Linear`. ValueError if the size of the group does not divide `output_dims`.
+    """
+
+    _sharding = staticmethod(_all_to_sharded)
+
+    def __init__(self, input_dims: int, output_dims: int, bias: bool = True, group: Group | None = None):
+        super().__init__()
+        self.group = group or mx.distributed.init()
+        self._draw(math.sqrt(1.0 / input_dims), (_outputs_of_each(output_dims, self.group), input_dims), bias)
+
+    def _extra_repr(self) -> str:
+        return self._describe(self.weight.shape[0] * self.group.size(), self.weight.shape[1])
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return affine(sum_gradients(self.group)(x), self["weight"], self.get("bias"))
+
+
+class ShardedToAllLinear(_Sharded):
+    """A linear layer of which every process holds a part of the inputs; the results are summed.
+
+    Drawn as `Linear`. ValueError if the size of the group does not divide `input_dims`.
+    """
+
+    _sharding = staticmethod(_sharded_to_all)
+
+    def __init__(self, input_dims: int, output_dims: int, bias: bool = True, group: Group | None = None):
+        super().__init__()
+        self.group = group or mx.distributed.init()
+        self._draw(math.sqrt(1.0 / input_dims), (output_dims, _inputs_of_each(input_dims, self.group)), bias)
+
+    def _extra_repr(self) -> str:
+        return self._describe(self.weight.shape[0], self.weight.shape[1] * self.group.size())
+
+    def __call__(self, x: mx.array) -> mx.array:
+        y = mx.distributed.all_sum(affine(x, self["weight"], None), group=self.group)
+        return y + self["bias"] if "bias" in self else y
+
+
+class _QuantizedSharded(Module):
+    """What the quantised layers share. Their parameters are never trained."""
+
+    _sharding: Callable[[Segments], Sharding]
+
+    def __init__(
+        self,
+        input_dims: int,
+        output_dims: int,
+        bias: bool = True,
+        group_size: int = 64,
+        bits: int = 4,
+        mode: str = "affine",
+        group: Group | None = None,
+    ):
+        super().__init__()
+        self.group_size = group_size
+        self.bits = bits
+        self.mode = mode
+        self.group = group or mx.distributed.init()
+        outputs, inputs = self._shape(output_dims, input_dims)
+        weight = _drawn(math.sqrt(1.0 / input_dims), outputs, inputs)
+        self.weight, self.scales, *biases = mx.quantize(weight, group_size, bits, mode=mode)
+        self.biases = biases[0] if biases else None
+        if bias:
+            self.bias = mx.zeros((outputs,))
+        self.freeze()
+
+    def _shape(self, outputs: int, inputs: int) -> tuple[int, int]:
+        """The shape of the part of the weight that this process holds."""
+        raise NotImplementedError
+
+    def unfreeze(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        """Unfreeze what further modules there are inside; the layer's own parameters stay frozen."""
+        super().unfreeze(*args, **kwargs)
+        self.freeze(recurse=False)
+
+    def _describe(self, outputs: int, inputs: int) -> str:
+        return (
+            f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}, group_size={self.group_size}, "
+            f"bits={self.bits}, mode={self.mode}"
+        )
+
+    def _product(self, x: mx.array) -> mx.array:
+        return mx.quantized_matmul(
+            x,
+            self["weight"],
+            scales=self["scales"],
+            biases=self.get("biases"),
+            transpose=True,
+            group_size=self.group_size,
+            bits=self.bits,
+            mode=self.mode,
+        )
+
+    @classmethod
+    def from_quantized_linear(
+        cls, quantized_linear_layer: Module, *, segments: Segments = 1, group: Group | None = None
+    ) -> Any:
+        """Make a layer of the part of a quantised linear one that this process holds."""
+        layer, group = quantized_linear_layer, group or mx.distributed.init()
+        outputs, packed = layer.weight.shape
+        made = cls(
+            packed * 32 // layer.bits,
+            outputs,
+            hasattr(layer, "bias"),
+            group_size=layer.group_size,
+            bits=layer.bits,
+            mode=getattr(layer, "mode", "affine"),
+            group=group,
+        )
+        made.update(_shard(layer.parameters(), cls._sharding(segments), group))
+        return made
+
+
+class QuantizedAllToShardedLinear(_QuantizedSharded):
+    """`AllToShardedLinear` with a quantised weight, as ``QuantizedLinear`` has it."""
+
+    _sharding = staticmethod(_all_to_sharded)
+
+    def _shape(self, outputs: int, inputs: int) -> tuple[int, int]:
+        return _outputs_of_each(outputs, self.group), inputs
+
+    def _extra_repr(self) -> str:
+        outputs, packed = self.weight.shape
+        return self._describe(outputs * self.group.size(), packed * 32 // self.bits)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        y = self._product(sum_gradients(self.group)(x))
+        return y + self["bias"] if "bias" in self else y
+
+
+class QuantizedShardedToAllLinear(_QuantizedSharded):
+    """`ShardedToAllLinear` with a quantised weight, as ``QuantizedLinear`` has it."""
+
+    _sharding = staticmethod(_sharded_to_all)
+
+    def _shape(self, outputs: int, inputs: int) -> tuple[int, int]:
+        return outputs, _inputs_of_each(inputs, self.group)
+
+    def _extra_repr(self) -> str:
+        outputs, packed = self.weight.shape
+        return self._describe(outputs, packed * 32 // self.bits * self.group.size())
+
+    def __call__(self, x: mx.array) -> mx.array:
+        y = mx.distributed.all_sum(self._product(x), group=self.group)
+        return y + self["bias"] if "bias" in self else y
+
+
+def _gathering(group: Group, shapes: list[tuple[int, ...]], compute_dtype: mx.Dtype | None) -> Callable[..., Any]:
+    """Make the function from parts to whole arrays; its gradients are those of the mean over the group, in parts."""
+    size = group.size()
+
+    def cast(x: mx.array, dtype: mx.Dtype | None) -> mx.array:
+        return x if dtype is None or x.dtype == dtype else x.astype(dtype)
+
+    def ends(sizes: list[int]) -> list[int]:
+        return [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
+
+    places = ends([math.prod(shape) // size for shape in shapes])
+
+    def gather(parts: list[mx.array]) -> list[mx.array]:
+        flat = mx.concatenate([cast(part.reshape(1, -1), compute_dtype) for part in parts], axis=1)
+        whole = mx.split(mx.distributed.all_gather(flat, group=group), places, axis=1)
+        return [x.reshape(shape) for x, shape in zip(whole, shapes, strict=True)]
+
+    if size == 1:
+        return gather
+    whole_arrays: Any = mx.custom_function(gather)
+
+    @whole_arrays.vjp
+    def rule(parts: list[mx.array], cotangents: list[mx.array], _: Any) -> list[mx.array]:
+        flat = mx.concatenate([c.reshape(size, -1) for c in cotangents], axis=1)
+        own = mx.split(mx.distributed.sum_scatter(flat, group=group) / size, places, axis=1)
+        return [cast(x.reshape(part.shape), part.dtype) for x, part in zip(own, parts, strict=True)]
+
+    wrapped: Callable[..., Any] = whole_arrays
+    return wrapped
+
+
+def _not_sharded_yet(module: Module, key: str, value: Any) -> bool:
+    return not isinstance(value, FullyShardedModule) and Module.valid_parameter_filter(module, key, value)
+
+
+class FullyShardedModule(Module):
+    """A module of whose parameters every process holds a part, along their first axes; they are gathered for each call.
+
+    Args:
+        module: The module, whose parameters are replaced by parts.
+        group: The processes; all by default.
+        compute_dtype: The dtype in which parameters are gathered; their own by default.
+
+    Raises:
+        ValueError: A parameter is a scalar, or the size of the group does not divide its first axis.
+    """
+
+    def __init__(self, module: Module, group: Group | None = None, compute_dtype: mx.Dtype | None = None):
+        super().__init__()
+        group = group or mx.distributed.init()
+        parameters = module.filter_and_map(_not_sharded_yet)
+        flat: Any = tree_flatten(parameters)
+        for path, x in flat:
+            if x.ndim == 0:
+                raise ValueError(f"Cannot shard parameter '{path}' because it is a scalar.")
+            if x.shape[0] % group.size():
+                raise ValueError(
+                    f"Cannot shard parameter '{path}' with shape {x.shape} across {group.size()} devices: axis 0 must be "
+                    f"divisible by {group.size()}."
+                )
+        # An ordinary attribute, so that it is no entry of the module.
+        object.__setattr__(self, "_paths", [path for path, _ in flat])
+        shapes = [x.shape for _, x in flat]
+        module.update(_shard(parameters, lambda path, weight: 0, group))
+        self.module = module
+        self._gather_fn = _gathering(group, shapes, compute_dtype)
+
+    def _extra_repr(self) -> str:
+        return f"num_sharded_params={len(self._paths)}"
+
+    def _with_whole_parameters(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        parts = self.module.filter_and_map(_not_sharded_yet)
+        flat: Any = tree_flatten(parts)
+        whole = self._gather_fn([x for _, x in flat])
+        self.module.update(tree_unflatten(list(zip(self._paths, whole, strict=True))))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.module.update(parts)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._with_whole_parameters(self.module, *args, **kwargs)
+
+    def as_linear(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the module's ``as_linear``."""
+        return self._with_whole_parameters(self.module.as_linear, *args, **kwargs)
+
+
+def fully_shard(module: Module, *, group: Group | None = None, compute_dtype: mx.Dtype | None = None) -> Module:
+    """Wrap a module in a `FullyShardedModule`, unless it is one, has no parameters or there is only one process.
+
+    >>> import funcnn.compat.nn as nn
+    >>> layer = nn.Linear(4, 8)
+    >>> nn.fully_shard(layer) is layer
+    True
+    """
+    group = group or mx.distributed.init()
+    if group.size() == 1 or isinstance(module, FullyShardedModule):
+        return module
+    wrapped = FullyShardedModule(module, group=group, compute_dtype=compute_dtype)
+    return wrapped if wrapped._paths else module

@@ -1,0 +1,58 @@
+"""Random masking in training."""
+
+from __future__ import annotations
+
+from ....nn._dropout import channel_shape, dropped
+from ... import core as mx
+from ...core.random import _next_key
+from .base import Module
+
+
+class _Dropout(Module):
+    """What the layers share: the probability to keep an element, and drawing in training."""
+
+    def __init__(self, p: float = 0.5):
+        super().__init__()
+        if p < 0 or p >= 1:
+            raise ValueError(f"The dropout probability {p} is not in [0, 1)")
+        self._p_1 = 1 - p
+
+    def _extra_repr(self) -> str:
+        return f"p={1 - self._p_1}"
+
+    def _channels(self, x: mx.array, spatial: int) -> mx.array:
+        axes = (spatial + 1, spatial + 2)
+        if x.ndim not in axes:
+            raise ValueError(f"Received input with {x.ndim} dimensions. Expected {axes[0]} or {axes[1]} dimensions.")
+        if self._p_1 == 1 or not self.training:
+            return x
+        return dropped(x, self._p_1, _next_key(), channel_shape(x, spatial))
+
+
+class Dropout(_Dropout):
+    """Set elements to zero with probability `p` in training, and scale the others by ``1 / (1 - p)``.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> layer = nn.Dropout(0.5)
+    >>> sorted(set(layer(mx.ones(1000)).tolist())), sorted(set(layer.eval()(mx.ones(1000)).tolist()))
+    ([0.0, 2.0], [1.0])
+    """
+
+    def __call__(self, x: mx.array) -> mx.array:
+        if self._p_1 == 1 or not self.training:
+            return x
+        return dropped(x, self._p_1, _next_key(), x.shape)
+
+
+class Dropout2d(_Dropout):
+    """Set whole channels of images, ``(N, H, W, C)`` or ``(H, W, C)``, to zero with probability `p` in training."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._channels(x, 2)
+
+
+class Dropout3d(_Dropout):
+    """Set whole channels of volumes, ``(N, D, H, W, C)`` or ``(D, H, W, C)``, to zero with probability `p` in training."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._channels(x, 3)

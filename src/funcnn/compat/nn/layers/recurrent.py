@@ -1,0 +1,138 @@
+"""Recurrent layers: they run along axis -2 of ``(..., L, input_size)`` and return the states after each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ....nn._recurrent import gru, lstm, rnn
+from ... import core as mx
+from . import activations
+from .base import Module
+from .linear import _drawn
+
+
+def _nonlinearity(given: Any) -> Callable[[Any], Any]:
+    """A function, given as such or by the name of one of ``nn``'s."""
+    found = given if given is not None else activations.tanh
+    if isinstance(found, str):
+        found = next((f for f in activations.PURE if getattr(f, "__name__", None) == found), None)
+    if not callable(found):
+        raise ValueError(f"Nonlinearity must be callable. Current value: {given}.")
+    return found
+
+
+def _is_pure(function: Any) -> bool:
+    return type(function) in activations.PURE or (
+        getattr(function, "__hash__", None) is not None and function in activations.PURE
+    )
+
+
+def _joined(x: mx.array, *states: mx.array | None) -> tuple[Any, ...]:
+    """Broadcast the leading axes of a sequence and its first states against each other."""
+    if x.ndim < 2:
+        raise ValueError(f"expected a sequence (..., L, input_size), got {x.shape}")
+    if all(state is None or state.shape[:-1] == x.shape[:-2] for state in states):
+        return (x, *states)
+    leading = mx.broadcast_shapes(x.shape[:-2], *(state.shape[:-1] for state in states if state is not None))
+    return (
+        mx.broadcast_to(x, (*leading, *x.shape[-2:])),
+        *(None if state is None else mx.broadcast_to(state, (*leading, state.shape[-1])) for state in states),
+    )
+
+
+class RNN(Module):
+    """An Elman network: ``h = nonlinearity(Wxh @ x + Whh @ h + bias)``.
+
+    ``Wxh`` of shape ``(hidden_size, input_size)``, ``Whh`` of ``(hidden_size, hidden_size)`` and ``bias`` are drawn uniformly from
+    ``±1 / sqrt(hidden_size)``. The nonlinearity is a function, by default ``nn.tanh``; the name of one of ``nn``'s does as well.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.RNN(3, 5)(mx.ones((2, 7, 3))).shape
+    (2, 7, 5)
+    """
+
+    bias: mx.array | None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: Callable[[Any], Any] | str | None = None,
+    ):
+        super().__init__()
+        self.nonlinearity = _nonlinearity(nonlinearity)
+        scale = 1.0 / math.sqrt(hidden_size)
+        self.hidden_size = hidden_size
+        self.Wxh = _drawn(scale, hidden_size, input_size)
+        self.Whh = _drawn(scale, hidden_size, hidden_size)
+        self.bias = _drawn(scale, hidden_size) if bias else None
+
+    def _extra_repr(self) -> str:
+        return (
+            f"input_dims={self.Wxh.shape[1]}, hidden_size={self.hidden_size}, nonlinearity={self.nonlinearity}, "
+            f"bias={self.bias is not None}"
+        )
+
+    def __call__(self, x: mx.array, hidden: mx.array | None = None) -> mx.array:
+        x, hidden = _joined(x, hidden)
+        # A function that is not known may look at values, or draw numbers: it is called once for each step.
+        unrolled = not _is_pure(self.nonlinearity)
+        return rnn(x, (self.Wxh, self.Whh), self.bias, hidden, self.nonlinearity, unrolled=unrolled)
+
+
+class GRU(Module):
+    """A gated recurrent unit, its rows of ``Wx``, ``Wh`` and ``b`` in three parts: reset gate, update gate, candidate.
+
+    ``Wx`` of shape ``(3 * hidden_size, input_size)``, ``Wh`` of ``(3 * hidden_size, hidden_size)``, ``b`` of ``(3 * hidden_size,)`` and
+    ``bhn``, added to the candidate's part of the product with the state, of ``(hidden_size,)`` are drawn uniformly from
+    ``±1 / sqrt(hidden_size)``.
+    """
+
+    b: mx.array | None
+    bhn: mx.array | None
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
+        super().__init__()
+        self.hidden_size = hidden_size
+        scale = 1.0 / math.sqrt(hidden_size)
+        self.Wx = _drawn(scale, 3 * hidden_size, input_size)
+        self.Wh = _drawn(scale, 3 * hidden_size, hidden_size)
+        self.b = _drawn(scale, 3 * hidden_size) if bias else None
+        self.bhn = _drawn(scale, hidden_size) if bias else None
+
+    def _extra_repr(self) -> str:
+        return f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, bias={self.b is not None}"
+
+    def __call__(self, x: mx.array, hidden: mx.array | None = None) -> mx.array:
+        x, hidden = _joined(x, hidden)
+        return gru(x, (self.Wx, self.Wh), self.b, self.bhn, hidden)
+
+
+class LSTM(Module):
+    """A long short-term memory, its rows in four parts: input gate, forget gate, candidate, output gate.
+
+    ``Wx`` of shape ``(4 * hidden_size, input_size)``, ``Wh`` of ``(4 * hidden_size, hidden_size)`` and ``bias`` are drawn uniformly
+    from ``±1 / sqrt(hidden_size)``. Returns hidden and cell states after each step.
+    """
+
+    bias: mx.array | None
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
+        super().__init__()
+        self.hidden_size = hidden_size
+        scale = 1.0 / math.sqrt(hidden_size)
+        self.Wx = _drawn(scale, 4 * hidden_size, input_size)
+        self.Wh = _drawn(scale, 4 * hidden_size, hidden_size)
+        self.bias = _drawn(scale, 4 * hidden_size) if bias else None
+
+    def _extra_repr(self) -> str:
+        return f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, bias={self.bias is not None}"
+
+    def __call__(
+        self, x: mx.array, hidden: mx.array | None = None, cell: mx.array | None = None
+    ) -> tuple[mx.array, mx.array]:
+        x, hidden, cell = _joined(x, hidden, cell)
+        return lstm(x, (self.Wx, self.Wh), self.bias, hidden, cell)

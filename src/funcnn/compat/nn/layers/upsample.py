@@ -1,0 +1,99 @@
+"""Resampling of spatial axes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ....nn._upsample import interpolated, nearest
+from ... import core as mx
+from .base import Module
+
+
+def _check_scales(x: mx.array, scale_factor: tuple[float, ...]) -> None:
+    if x.ndim - 2 != len(scale_factor):
+        raise ValueError("A scale needs to be provided for each spatial dimension")
+
+
+def _check_options(align_corners: bool, antialias: bool) -> None:
+    if antialias and align_corners:
+        raise ValueError(
+            "[Upsample] antialias=True with align_corners=True is not supported. Use align_corners=False for antialiased "
+            "interpolation."
+        )
+
+
+def upsample_nearest(x: mx.array, scale_factor: tuple[float, ...]) -> mx.array:
+    """Resample the spatial axes of ``(N, ..., C)`` by taking elements."""
+    _check_scales(x, scale_factor)
+    return nearest(x, scale_factor)
+
+
+def upsample_linear(
+    x: mx.array, scale_factor: tuple[float, ...], align_corners: bool = False, antialias: bool = False
+) -> mx.array:
+    """Resample the spatial axes of ``(N, ..., C)`` by interpolation, in float32."""
+    _check_options(align_corners, antialias)
+    _check_scales(x, scale_factor)
+    return interpolated(x, scale_factor, "linear", align_corners=align_corners, antialias=antialias)
+
+
+def upsample_cubic(
+    x: mx.array, scale_factor: tuple[float, ...], align_corners: bool = False, antialias: bool = False
+) -> mx.array:
+    """Resample the spatial axes of ``(N, ..., C)`` by cubic convolution, in float32."""
+    _check_options(align_corners, antialias)
+    _check_scales(x, scale_factor)
+    return interpolated(x, scale_factor, "cubic", align_corners=align_corners, antialias=antialias)
+
+
+class Upsample(Module):
+    """Resample the spatial axes of ``(N, ..., C)`` to ``int(scale_factor * size)`` elements each.
+
+    The mode is ``"nearest"``, which keeps the dtype, ``"linear"`` or ``"cubic"``, which give float32. With `align_corners` the
+    first and last elements stay first and last; with `antialias` the kernel is stretched where sizes shrink.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.Upsample(2, mode="linear")(mx.array([[[1.0], [2.0]]])).flatten().tolist()
+    [1.0, 1.25, 1.75, 2.0]
+    """
+
+    def __init__(
+        self,
+        scale_factor: float | tuple[float, ...],
+        mode: Literal["nearest", "linear", "cubic"] = "nearest",
+        align_corners: bool = False,
+        antialias: bool = False,
+    ):
+        super().__init__()
+        if mode not in ("nearest", "linear", "cubic"):
+            raise ValueError(f"[Upsample] Got unsupported upsampling algorithm: {mode}")
+        if antialias and mode == "nearest":
+            raise ValueError("[Upsample] Antialiasing is not supported for nearest neighbor upsampling")
+        _check_options(align_corners, antialias)
+        several = isinstance(scale_factor, (list, tuple))
+        self.scale_factor: Any = tuple(map(float, scale_factor)) if several else float(scale_factor)  # type: ignore
+        self.mode = mode
+        self.align_corners = align_corners
+        self.antialias = antialias
+
+    def _extra_repr(self) -> str:
+        described = f"scale_factor={self.scale_factor}, mode={self.mode!r}, align_corners={self.align_corners}"
+        return f"{described}, antialias=True" if self.antialias else described
+
+    def __call__(self, x: mx.array) -> mx.array:
+        spatial = x.ndim - 2
+        if spatial <= 0:
+            raise ValueError(
+                f"[Upsample] The input should have at least 1 spatial dimension which means it should be at least 3D but "
+                f"{x.ndim}D was provided"
+            )
+        scales = self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * spatial
+        if len(scales) != spatial:
+            raise ValueError(
+                f"[Upsample] One scale per spatial dimension is required but scale_factor={scales} and the number of "
+                f"spatial dimensions were {spatial}"
+            )
+        if self.mode == "nearest":
+            return upsample_nearest(x, scales)
+        resample = upsample_linear if self.mode == "linear" else upsample_cubic
+        return resample(x, scales, self.align_corners, self.antialias)
