@@ -9,23 +9,23 @@ import mlx.optimizers as optim
 from . import draws, mlx_training
 
 
-class MLP(nn.Module):
-    def __init__(self, num_layers: int, input_dim: int, hidden_dim: int, output_dim: int):
+class Perceptron(nn.Module):
+    def __init__(self, *sizes):
         super().__init__()
-        layer_sizes = [input_dim] + [hidden_dim] * num_layers + [output_dim]
-        self.layers = [nn.Linear(idim, odim) for idim, odim in pairwise(layer_sizes)]
+        self.layers = [nn.Linear(*pair) for pair in pairwise(sizes)]
 
     def __call__(self, x):
-        for l in self.layers[:-1]:
-            x = mx.maximum(l(x), 0.0)
-        return self.layers[-1](x)
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = mx.maximum(layer(x), 0.0)
+        return last(x)
 
 
-def loss_fn(model, X, y):
-    return mx.mean(nn.losses.cross_entropy(model(X), y))
+def loss_fn(model, x, y):
+    return mx.mean(nn.losses.cross_entropy(model(x), y))
 
 
 def program():
-    model = MLP(2, 784, 512, 10)
+    model = Perceptron(784, 512, 512, 10)
     mlx_training.draw(model)
     return model, optim.Adam(learning_rate=1e-3), loss_fn, *draws.examples(128, (784,), 10)

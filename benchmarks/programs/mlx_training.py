@@ -34,8 +34,7 @@ def compiled(model, optimizer, loss_fn, inputs, targets):
 
     @partial(mx.compile, inputs=state, outputs=state)
     def train(x, y):
-        loss_and_grad_fn = nn.value_and_grad(model, loss_fn)
-        loss, grads = loss_and_grad_fn(model, x, y)
+        loss, grads = nn.value_and_grad(model, loss_fn)(model, x, y)
         optimizer.update(model, grads)
         return loss
 

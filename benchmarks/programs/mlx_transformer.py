@@ -7,32 +7,27 @@ import mlx.optimizers as optim
 from . import draws, mlx_training
 
 
-class TransformerLM(nn.Module):
-    def __init__(self, vocab_size: int, num_layers: int, dims: int, num_heads: int):
+class LanguageModel(nn.Module):
+    def __init__(self, vocabulary, layers, dims, heads):
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, dims)
+        self.embedding = nn.Embedding(vocabulary, dims)
         self.pe = nn.SinusoidalPositionalEncoding(dims)
-        self.transformer = nn.TransformerEncoder(num_layers, dims, num_heads, norm_first=True)
-        self.out_proj = nn.Linear(dims, vocab_size)
+        self.transformer = nn.TransformerEncoder(layers, dims, heads)
+        self.out_proj = nn.Linear(dims, vocabulary)
 
-    def __call__(self, x):
-        L = x.shape[1]
-        mask = nn.MultiHeadAttention.create_additive_causal_mask(L)
-        x = self.embedding(x)
-        x = x + self.pe(mx.arange(L))
-        x = self.transformer(x, mask)
-        return self.out_proj(x)
+    def __call__(self, tokens):
+        length = tokens.shape[1]
+        mask = nn.MultiHeadAttention.create_additive_causal_mask(length)
+        x = self.embedding(tokens) + self.pe(mx.arange(length))
+        return self.out_proj(self.transformer(x, mask))
 
 
-def loss_fn(model, x, y, reduce=True):
-    logits = model(x)
-    losses = nn.losses.cross_entropy(logits, y)
-    return mx.mean(losses) if reduce else mx.mean(losses, axis=(-1, -2))
+def loss_fn(model, tokens, targets):
+    return nn.losses.cross_entropy(model(tokens), targets).mean()
 
 
 def program():
-    model = TransformerLM(1000, 4, 256, 8)
+    model = LanguageModel(1000, 4, 256, 8)
     mlx_training.draw(model)
-    warmup = optim.linear_schedule(1e-5, 1e-3, 5)
-    optimizer = optim.AdamW(learning_rate=warmup, weight_decay=0.01)
+    optimizer = optim.AdamW(learning_rate=optim.linear_schedule(1e-5, 1e-3, 5), weight_decay=0.01)
     return model, optimizer, loss_fn, *draws.tokens(8, 128, 1000)
