@@ -269,7 +269,7 @@ Array copied(const Array& array) {
   evaluate(array, "copy()");
   // Nobody else has memory that the host does not see.
   const Ref<Buffer>& buffer = array.node()->storage.buffer;
-  return buffer && buffer->host() ? private_copy(array) : array;
+  return buffer && buffer->host() ? with_rebindable(private_copy(array), array.node()->rebindable) : array;
 }
 
 Array unshared(const Array& array) {
