@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import _core
 from ... import random as _random
-from ..._core import Dtype, array, complex64, float32, int32
+from ..._core import Dtype, array, complex64, float32, int32, uint32
 from ._wrap import mutable as _mutable
 from ._wrap import shim as _shim
 
@@ -169,7 +169,16 @@ def _categorical(
     num_samples: int | None = None,
     key: array | None = None,
 ) -> array:
-    return _random.categorical(_next_key() if key is None else key, logits, axis, shape, num_samples)
+    key = _next_key() if key is None else key
+    drawn = _random.categorical(key, logits, axis, shape, num_samples)
+    logits = _core.asarray(logits)
+    if drawn.ndim == 0 or logits.size != logits.shape[axis]:
+        return drawn
+    # Of a single distribution MLX finds the place of uniform numbers among the sums of the probabilities.
+    flat = logits.reshape(-1).astype(float32)
+    sums = _core.cumsum(_core.exp(flat - _core.max(flat)))
+    place = _core.searchsorted(sums, _random.uniform(key, drawn.shape) * sums[-1], side="right")
+    return _core.minimum(place, flat.size - 1).astype(uint32)
 
 
 def _permutation(x: int | array, axis: int = 0, key: array | None = None) -> array:
