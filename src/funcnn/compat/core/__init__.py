@@ -9,6 +9,7 @@ from . import linalg as linalg
 from . import metal as metal
 from . import random as random
 from ._basics import *
+from ._compile import *
 from ._create import *
 from ._einsum import einsum_path as einsum_path
 from ._elementwise import *
@@ -20,10 +21,9 @@ from ._printing import *
 from ._products import *
 from ._reduce import *
 from ._shape import *
-
-# Until arrays, transformations and compilation have files of their own.
 from ._stand_in import *
 from ._streams import *
+from ._transforms import *
 
 __version__ = "0.32.4"
 matrix_norm = linalg.norm

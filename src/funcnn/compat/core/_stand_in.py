@@ -1,8 +1,8 @@
-"""What is to have files of its own: arrays, transformations, compilation."""
+"""The class of arrays."""
 
-from ... import _core, checkpoint, compile, grad, jvp, value_and_grad, vjp, vmap
+from ... import _core
 
 array = _core.mutable_array
 ArrayAt = _core.ArrayAt
 
-__all__ = ["ArrayAt", "array", "checkpoint", "compile", "grad", "jvp", "value_and_grad", "vjp", "vmap"]
+__all__ = ["ArrayAt", "array"]
