@@ -56,7 +56,7 @@ def identity(dtype: mx.Dtype = mx.float32) -> Callable[[Like], mx.array]:
     return initializer
 
 
-def _glorot(draw: Any, dtype: mx.Dtype) -> Callable[..., mx.array]:
+def _glorot(draw: Callable[..., mx.array], dtype: mx.Dtype) -> Callable[..., mx.array]:
     def initializer(a: Like, gain: float = 1.0) -> mx.array:
         shape = _shape(a)
         _check_fans(shape)
@@ -75,7 +75,7 @@ def glorot_uniform(dtype: mx.Dtype = mx.float32) -> Callable[..., mx.array]:
     return _glorot(_init.glorot_uniform, dtype)
 
 
-def _he(draw: Any, dtype: mx.Dtype) -> Callable[..., mx.array]:
+def _he(draw: Callable[..., mx.array], dtype: mx.Dtype) -> Callable[..., mx.array]:
     def initializer(a: Like, mode: Literal["fan_in", "fan_out"] = "fan_in", gain: float = 1.0) -> mx.array:
         shape = _shape(a)
         _check_fans(shape)

@@ -159,7 +159,7 @@ def tanh(x: mx.array) -> mx.array:
 class _Activation(Module):
     """A layer that is one of the functions above."""
 
-    _function: Callable[[Any], Any]
+    _function: Callable[[Any], mx.array]
 
     def __call__(self, x: mx.array) -> mx.array:
         return self._function(x)

@@ -31,7 +31,8 @@ class Embedding(Module):
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
 
     def __call__(self, x: Any) -> mx.array:
-        return self["weight"][x]
+        found: mx.array = self["weight"][x]
+        return found
 
     def as_linear(self, x: mx.array) -> mx.array:
         """Multiply by the table, ``x @ weight.T``: scores for every row, for an output projection tied to the input."""

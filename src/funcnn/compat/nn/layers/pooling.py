@@ -14,7 +14,7 @@ class _Pool(Module):
     """What all pooling layers share."""
 
     _spatial: ClassVar[int]
-    _pool: ClassVar[Callable[..., Any]]
+    _pool: ClassVar[Callable[..., mx.array]]
 
     def __init__(
         self,
