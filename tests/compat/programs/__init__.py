@@ -1,0 +1,1 @@
+"""Small programs as users of MLX write them, after the kinds of MLX's examples; they know mlx only."""
