@@ -17,8 +17,10 @@ __all__ = ["load", "save", "save_gguf", "save_safetensors", "savez", "savez_comp
 _FORMATS = ("npy", "npz", "safetensors", "gguf")
 
 
-def _path(file: Any) -> str | None:
+def _path(function: str, file: Any) -> str | None:
     """The name of a file, or None of what is none."""
+    if file is None:
+        raise TypeError(f"{function}: expected a file, got None")
     return os.fspath(file) if isinstance(file, (str, os.PathLike)) else None
 
 
@@ -37,7 +39,7 @@ def _load(file: Any, /, format: str | None = None, return_metadata: bool = False
         RuntimeError: There is no npy or safetensors file of the name.
         ValueError: The format is unknown, the file is none of it, or the format holds no metadata.
     """
-    path = _path(file)
+    path = _path("load", file)
     if path is None and not hasattr(file, "read"):
         raise ValueError(f"load: expected a name or a file open in binary mode, got {type(file).__name__}")
     if format is None:
@@ -55,27 +57,17 @@ def _load(file: Any, /, format: str | None = None, return_metadata: bool = False
             raise _error_of(format)(f"load: cannot open {path}: {error.strerror or error}") from None
     if format == "gguf":
         raise ValueError("load: a gguf file is given by its name")
-    start = file.tell()
     data = file.read()
     if not isinstance(data, bytes):
         raise ValueError("load: expected a file open in binary mode")
     with _temporary() as written:
         with open(written, "wb") as copy:
             copy.write(data)
-        loaded = io.load(written, format=format, return_metadata=return_metadata)
-    if format == "npy":
-        file.seek(start + _npy_header(data) + loaded.nbytes)
-    return loaded
+        return io.load(written, format=format, return_metadata=return_metadata)
 
 
 def _error_of(format: str) -> type[Exception]:
     return RuntimeError if format in ("npy", "safetensors") else ValueError
-
-
-def _npy_header(data: bytes) -> int:
-    """How many bytes stand before the elements of an npy file."""
-    width = 2 if data[6] == 1 else 4
-    return 8 + width + int.from_bytes(data[8 : 8 + width], "little")
 
 
 @contextmanager
@@ -92,7 +84,7 @@ def _temporary(suffix: str = "") -> Iterator[str]:
 
 def _write(function: str, file: Any, suffix: str, write: Callable[[str], None]) -> None:
     """Let `write` write to a file given by its name, to which the suffix is added, or to an open one."""
-    path = _path(file)
+    path = _path(function, file)
     if path is not None:
         path = path if path.endswith(suffix) else path + suffix
         try:

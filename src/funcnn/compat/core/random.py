@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import _core
 from ... import random as _random
-from ..._core import Dtype, array, complex64, float32, int32, uint32
+from ..._core import Dtype, array, complex64, float32, float64, int32, uint32
 from ._wrap import mutable as _mutable
 from ._wrap import shim as _shim
 
@@ -96,6 +96,10 @@ def _normal(
     if dtype == complex64:
         parts = _random.normal(key, (*shape, 2)) * math.sqrt(0.5)
         drawn = _core.view(parts, complex64)[..., 0]
+        drawn = drawn if scale is None else drawn * scale
+        return drawn if loc is None else drawn + loc
+    if dtype == float64:  # MLX draws in float32 and converts
+        drawn = _random.normal(key, shape).astype(float64)
         drawn = drawn if scale is None else drawn * scale
         return drawn if loc is None else drawn + loc
     return _random.normal(key, shape, dtype or float32, loc, scale)
