@@ -112,13 +112,13 @@ PyObject* call_on_stream(Shim* shim, PyObject* const* args, size_t positional, P
   PyObject* rest_names = named > 1 ? others.ptr() : nullptr;
   if (stream == Py_None) return called(shim, rest.data(), positional, rest_names);
   return guarded([&]() -> PyObject* {
-    nb::object scope = nb::module_::import_("funcnn.compat.core._streams").attr("Scope")(nb::handle(stream));
-    nb::object outer = scope.attr("__enter__")();
+    static PyObject* device_of =
+        nb::object(nb::module_::import_("funcnn.compat.core._streams").attr("device_of")).release().ptr();
+    nb::object device = nb::steal(PyObject_CallFunctionObjArgs(device_of, stream, nullptr));
+    if (!device.is_valid()) return nullptr;
+    Device before = set_thread_device(nb::cast<Device>(device));
     PyObject* result = called(shim, rest.data(), positional, rest_names);
-    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
-    if (!result) PyErr_Fetch(&type, &value, &traceback);
-    scope.attr("__exit__")(nb::none(), nb::none(), nb::none());
-    if (!result) PyErr_Restore(type, value, traceback);
+    set_thread_device(before);
     return result;
   });
 }

@@ -52,6 +52,7 @@ class DeviceType(enum.Enum):
 
 
 cpu, gpu = DeviceType.cpu, DeviceType.gpu
+_CPU = _core.Device("cpu")
 
 
 @final
@@ -90,9 +91,10 @@ class Device:
 class Stream:
     """A stream of work on a device. `new_stream` and `default_stream` make streams."""
 
-    __slots__ = ("_index", "device")
+    __slots__ = ("_index", "_place", "device")
     device: Device
     _index: int
+    _place: _core.Device
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("Stream: there is no constructor; use mx.new_stream or mx.default_stream")
@@ -122,6 +124,10 @@ class ThreadLocalStream:
         return f"ThreadLocalStream({self.device!r}, {self._index})"
 
 
+def _functional_device(device: Device) -> _core.Device:
+    return _core.Device(device.type.name, device._index)
+
+
 class _Thread(threading.local):
     """What belongs to a thread: its default streams, and its streams for the thread-local ones."""
 
@@ -136,7 +142,7 @@ class _Thread(threading.local):
 
 def _made(device: Device, index: int) -> Stream:
     made = Stream.__new__(Stream)
-    made.device, made._index = device, index
+    made.device, made._index, made._place = device, index, _functional_device(device)
     return made
 
 
@@ -158,10 +164,6 @@ def _there(device: Any, name: str) -> Device:
     if not is_available(found):
         raise ValueError(f"[{name}] there is no {found!r} on this machine")
     return found
-
-
-def _functional_device(device: Device) -> _core.Device:
-    return _core.Device(device.type.name, device._index)
 
 
 def default_device() -> Device:
@@ -199,9 +201,9 @@ def device_info(d: Device | DeviceType | None = None) -> dict[str, str | int]:
 
 def default_stream(device: Device | DeviceType) -> Stream:
     """Return the stream of this thread that a device works on by default."""
-    found = _there(device, "default_stream")
+    found = _device(device, "default_stream")
     if found not in _thread.defaults:
-        _thread.defaults[found] = _made(found, next(_indices))
+        _thread.defaults[found] = _made(_there(found, "default_stream"), next(_indices))
     return _thread.defaults[found]
 
 
@@ -264,7 +266,7 @@ class StreamContext:
 
     def __enter__(self) -> None:
         chosen = _stream(self._of, "stream")
-        before = _core._set_thread_device(_functional_device(chosen.device)), _thread.defaults.get(chosen.device)
+        before = _core._set_thread_device(chosen._place), _thread.defaults.get(chosen.device)
         _thread.defaults[chosen.device] = chosen
         self._entered.append(before)
 
@@ -285,19 +287,9 @@ def stream(s: Stream | ThreadLocalStream | Device | DeviceType) -> StreamContext
     return StreamContext(s)
 
 
-class Scope:
-    """The device of ``stream=s`` while a function runs: what the functions of the shim enter."""
-
-    __slots__ = ("_before", "_device")
-
-    def __init__(self, s: Any) -> None:
-        self._device = _functional_device(_stream(s, "stream").device)
-
-    def __enter__(self) -> None:
-        self._before = _core._set_thread_device(self._device)
-
-    def __exit__(self, *error: object) -> None:
-        _core._set_thread_device(self._before)
+def device_of(s: Any) -> _core.Device:
+    """Where an operation with ``stream=s`` runs: what the functions of the shim ask."""
+    return _CPU if s is cpu else _stream(s, "stream")._place
 
 
 def synchronize(stream: Stream | ThreadLocalStream | Device | DeviceType | None = None) -> None:
