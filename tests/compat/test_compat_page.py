@@ -34,10 +34,18 @@ def test_page_is_up_to_date(frozen):
     assert compat_page.PAGE.read_text() == compat_page.page(frozen), "run: .venv/bin/python tools/compat_page.py"
 
 
+# What is still to be built.
+PENDING = {
+    *("core.ArrayIterator", "core.ArrayLike", "core.FunctionExporter", "core.export_function", "core.export_to_dot"),
+    *("core.custom_function", "core.exporter", "core.import_function"),
+    *("core.array.__bytes__", "core.array.__div__", "core.array.__rdiv__", "core.array.__setstate__"),
+    "optimizers.Module",
+}
+
+
 def test_names_are_there(frozen):
-    """Of the modules that are whole."""
-    core = {group: names for group, names in frozen.items() if group.startswith("core.") and group != "core.array"}
-    assert tool("compat_page").missing(core) == []
+    names = {group: members for group, members in frozen.items() if group != "version"}
+    assert {*tool("compat_page").missing(names)} <= PENDING
 
 
 def test_names_are_those_of_mlx(frozen):

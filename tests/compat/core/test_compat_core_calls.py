@@ -34,22 +34,16 @@ def test_answers_are_those_of_mlx(ours):
     assert not wrong
 
 
-def test_what_is_refused_in_mlx_only_works_and_otherwise_raises_another_error(ours):
-    refused = {text for text, answer in ours.items() if failed(answer)}
-    assert not refused & {*FROZEN["wider"]}
-    assert refused >= {*FROZEN["error"]}
-
-
 def test_against_mlx(ours):
-    """All calls, and every difference that is listed is there."""
+    """All calls; what is refused in one library only is listed, and every difference that is explained is there."""
     mlx = pytest.importorskip("mlx.core")
     if mlx.__version__ != FROZEN["mlx"]:
         pytest.skip(f"the answers are those of mlx {FROZEN['mlx']}")
     theirs = outcomes(mlx)
     found = {text: kind(theirs[text], ours[text]) for text in theirs}
     assert not [text for text in found if found[text] == "other" and reason(text) is None]
-    assert [text for text in found if found[text] == "wider"] == FROZEN["wider"]
-    assert [text for text in found if found[text] == "error"] == FROZEN["error"]
+    for sort in ("wider", "error"):
+        assert {text for text in found if found[text] == sort} <= {*FROZEN[sort]}
     used = {reason(text) for text in found if found[text] == "other"}
     assert used == {*DIFFERENT.values()}
 
@@ -62,4 +56,5 @@ def test_names_of_arguments():
     for text in keyword_calls(mlx):
         if not failed(outcome(mlx, theirs, text)) and reason(text) is None and failed(outcome(mx, ours, text)):
             refused.append(text)
+    mx.set_printoptions()
     assert not refused
