@@ -135,3 +135,14 @@ def test_seeds_are_64_bits():
             mx.random.seed(seed)
         with pytest.raises(TypeError):
             mx.random.key(seed)
+
+
+def test_random_inside_of_compile_draws_what_the_state_says():
+    def draw(n):
+        return mx.random.uniform(shape=(n,))
+
+    compiled = mx.compile(draw, inputs=mx.random.state, outputs=mx.random.state)
+    mx.random.seed(2)
+    expected = [draw(3).tolist() for _ in range(3)]
+    mx.random.seed(2)
+    assert [compiled(3).tolist() for _ in range(3)] == expected
