@@ -61,7 +61,7 @@ def _extreme(place: Callable[..., fn.array], error: Exception, a: Any, axis: Any
         return a
     rest = [n for n in range(a.ndim) if n not in axes]
     flat = fn.transpose(a, rest + axes).reshape(*(a.shape[n] for n in rest), -1)
-    found = fn.take_along_axis(flat, place(flat, -1, keepdims=True), -1)[..., 0]
+    found = fn.take_along_axis(flat, place(fn.stop_gradient(flat), -1, keepdims=True), -1)[..., 0]
     return found.reshape(*(1 if n in axes else a.shape[n] for n in range(a.ndim))) if keepdims else found
 
 
