@@ -178,7 +178,7 @@ class Twins(RuleBasedStateMachine):
 
         self.both(operation)
 
-    @rule(dtype=st.sampled_from(["float16", "float32"]), all_of_them=st.booleans())
+    @rule(dtype=st.sampled_from(["float16", "float32", "int32"]), all_of_them=st.booleans())
     def set_dtype(self, dtype, all_of_them):
         def operation(side):
             options = (None,) if all_of_them else ()
@@ -218,16 +218,19 @@ class Twins(RuleBasedStateMachine):
             def loss(scale):
                 flat = [x for _, x in side.lib.utils.tree_flatten(side.model.parameters())]
                 total = sum((core.square(x.astype(core.float32)).sum() for x in flat), core.array(0.0)) * scale
-                if moves:
+                if moves and not fails:
                     side.model.moved = total * 2
                 if fails:
                     raise KeyError("inside")
                 return total
 
             value, grads = side.lib.nn.value_and_grad(side.model, loss)(core.array(2.0))
-            return value, sorted(map(str, seen(side.lib.utils.tree_flatten(grads), side.lib)))
+            return value, grads
 
         self.both(operation)
+        if fails:
+            # The shim puts back the very arrays, MLX others of the same values.
+            self.both(lambda side: side.model.apply(lambda x: x + 0))
 
     @rule(deep=st.booleans())
     def copy(self, deep):

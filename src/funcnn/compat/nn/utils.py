@@ -6,7 +6,9 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ... import _core
 from .. import core as mx
+from .._arrays import mutable
 from ..utils import tree_flatten, tree_map, tree_reduce, tree_unflatten
 from .layers.base import Module
 
@@ -17,7 +19,8 @@ def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that returns what ``fn`` returns and its gradients by the model's trainable parameters.
 
     ``fn`` uses ``model`` as it likes and returns a scalar array, or a tuple whose first item is one. The gradients are a
-    tree like ``model.trainable_parameters()``. Raises ValueError where nothing is trainable.
+    tree like ``model.trainable_parameters()``. Raises ValueError where nothing is trainable. When ``fn`` raises, the model has
+    the parameters that it had.
 
     >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
     >>> model = nn.Module()
@@ -27,17 +30,7 @@ def value_and_grad(model: Module, fn: Callable[..., Any]) -> Callable[..., Any]:
     (11.0, [3.0, 4.0])
     """
 
-    def call(parameters: Any, *args: Any, **kwargs: Any) -> Any:
-        model.update(parameters)
-        return fn(*args, **kwargs)
-
-    transformed = mx.value_and_grad(call)
-
-    @functools.wraps(fn)
-    def value_and_gradients(*args: Any, **kwargs: Any) -> Any:
-        return transformed(model.trainable_parameters(), *args, **kwargs)
-
-    return value_and_gradients
+    return _with_parameters(model, fn, mx.value_and_grad)
 
 
 def checkpoint(module: Module, fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -52,19 +45,76 @@ def checkpoint(module: Module, fn: Callable[..., Any] | None = None) -> Callable
     >>> mx.grad(checkpoint(layer, lambda x: mx.exp(layer.scale * x)))(mx.array(0.0)).item()
     2.0
     """
-    function: Callable[..., Any] = module if fn is None else fn
+
+    def transform(call: Callable[..., Any]) -> Callable[..., Any]:
+        transformed = mx.checkpoint(call)
+        # New handles, as other transformations make: what is assigned to those of the module stays its own.
+        return lambda parameters, *args, **kwargs: transformed(mutable(parameters), *args, **kwargs)
+
+    return _with_parameters(module, module if fn is None else fn, transform)
+
+
+def _with_parameters(
+    model: Module, fn: Callable[..., Any], transform: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Callable[..., Any]:
+    """``fn`` as a function of the model's trainable parameters too, transformed, and called with them."""
 
     def call(parameters: Any, *args: Any, **kwargs: Any) -> Any:
-        module.update(parameters)
-        return function(*args, **kwargs)
+        model.update(parameters)
+        return fn(*args, **kwargs)
 
-    recomputed = mx.checkpoint(call)
+    transformed = transform(call)
 
-    @functools.wraps(function)
-    def checkpointed(*args: Any, **kwargs: Any) -> Any:
-        return recomputed(module.trainable_parameters(), *args, **kwargs)
+    @functools.wraps(fn)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        parameters = model.trainable_parameters()
+        lent: list[Any] = []
 
-    return checkpointed
+        def call_and_note(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+            lent.append(mutable(parameters))
+            return call(parameters, *args, **kwargs)
+
+        traced = _is_traced(parameters)
+        try:
+            result = (transform(call_and_note) if traced else transformed)(parameters, *args, **kwargs)
+        except BaseException:
+            model.update(parameters, strict=False)
+            raise
+        # What was lent has no value after an outer trace has ended. Without one it has, and stays as in MLX.
+        for values in lent:
+            _put_back(model, values, parameters)
+        return result
+
+    return called
+
+
+def _is_traced(tree: Any) -> bool:
+    """Whether a tree of parameters belongs to a trace, such as that of compile: its first array tells."""
+    first = _first(tree)
+    return first is not None and bool(_core.transforms.is_traced(first))
+
+
+def _first(tree: Any) -> Any:
+    if isinstance(tree, (dict, list)):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            if (found := _first(item)) is not None:
+                return found
+        return None
+    return tree
+
+
+def _put_back(target: Any, lent: Any, before: Any) -> None:
+    """Where the target still has what was lent, put what was there before."""
+    for place, value in lent.items() if isinstance(lent, dict) else enumerate(lent):
+        try:
+            current = target[place]
+        except LookupError:
+            continue
+        if isinstance(value, (dict, list)):
+            if isinstance(current, (dict, list)):
+                _put_back(current, value, before[place])
+        elif isinstance(current, mx.array) and (_core._same(current, value) or _core._same(current, before[place])):
+            target[place] = before[place]
 
 
 def average_gradients(
