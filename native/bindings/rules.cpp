@@ -7,6 +7,7 @@
 #include "bindings/effects.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
+#include "bindings/rules.h"
 #include "bindings/transforms.h"
 #include "graph/trace.h"
 #include "ops/annotate.h"
@@ -16,6 +17,100 @@
 #include "transforms/custom.h"
 
 namespace funcnn {
+
+bool no_trace_sees(Span arguments) {
+  return current_trace() == 0 && std::none_of(arguments.begin(), arguments.end(), is_traced);
+}
+
+std::string name_of(nb::handle function) {
+  nb::object name = nb::getattr(function, "__name__", nb::none());
+  return name.is_none() ? std::string("the function") : nb::cast<std::string>(nb::str(name));
+}
+
+namespace {
+
+// A function whose rule is being tried out on this thread: calls of it inside say nothing new.
+thread_local std::vector<PyObject*> on_trial;
+
+}  // namespace
+
+bool tried_now(nb::handle owner) { return std::find(on_trial.begin(), on_trial.end(), owner.ptr()) != on_trial.end(); }
+
+// Whether a function can reach no array but through its arguments. Those that it finds as globals outlive any trace.
+bool closes_over_nothing(nb::handle function) {
+  static PyObject* partial = nb::object(nb::module_::import_("functools").attr("partial")).release().ptr();
+  static PyObject* plain = nb::object(nb::module_::import_("types").attr("FunctionType")).release().ptr();
+  if (nb::handle(Py_TYPE(function.ptr())).is(partial)) return closes_over_nothing(function.attr("func"));
+  if (!nb::handle(Py_TYPE(function.ptr())).is(plain)) return false;
+  for (const char* name : {"__closure__", "__defaults__", "__kwdefaults__"})
+    if (!function.attr(name).is_none()) return false;
+  return true;
+}
+
+Arrays used_by_rule(nb::handle owner, const std::string& name, Span like, const std::function<Arrays(Span)>& rule) {
+  struct Trial {
+    explicit Trial(PyObject* owner) { on_trial.push_back(owner); }
+    ~Trial() { on_trial.pop_back(); }
+  } trial(owner.ptr());
+  FunctionTrace scope;
+  uint64_t since = next_node_sequence();
+  Ref<Placeholder::Trace> trace(new Placeholder::Trace("the rule of " + name));
+  EffectScope effects(trace, scope.id());  // of a trial: nobody asks for them
+  Arrays given;
+  for (const Array& x : like) {
+    given.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.id()));
+    given.back().node()->weak = x.node()->weak;
+    given.back().node()->rebindable = x.node()->rebindable;
+  }
+  Arrays made;
+  try {
+    for (Array& x : rule(Span(given)))
+      if (x) made.push_back(std::move(x));
+  } catch (nb::python_error& error) {
+    if (!error.matches(PyExc_Exception)) throw;
+    return {};
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const PendingError&) {
+    PyErr_Clear();
+    return {};
+  } catch (const std::exception&) {
+    return {};
+  }
+  trace->ended = true;
+  return used_from_outside(made, given, since);
+}
+
+Arrays run_rule(const std::string& name, const char* which, const Arrays& used, Span now, Span given,
+                const std::function<Arrays()>& rule) {
+  uint64_t since = next_node_sequence();
+  Arrays made = rule(), some;
+  for (const Array& x : made)
+    if (x) some.push_back(x);
+  Arrays known(given.begin(), given.end());
+  known.insert(known.end(), used.begin(), used.end());
+  known.insert(known.end(), now.begin(), now.end());
+  for (const Array& x : used_from_outside(some, known, since))
+    if (leaked(x))
+      throw TracedValueError(cat(name, ": ", which, " uses a value of shape ", x.shape(), " and dtype ", x.dtype(),
+                                 " that belongs to a transformation which has ended; pass it to the function as an "
+                                 "argument"));
+  if (std::equal(used.begin(), used.end(), now.begin(), now.end())) return made;
+  Arrays replaced = replace(some, used, now);
+  size_t next = 0;
+  for (Array& x : made)
+    if (x) x = replaced[next++];
+  return made;
+}
+
+bool must_try(nb::handle rule) { return (rebuilds_nodes() || current_trace() == 0) && !closes_over_nothing(rule); }
+
+Arrays joined(Span a, Span b) {
+  Arrays all(a.begin(), a.end());
+  all.insert(all.end(), b.begin(), b.end());
+  return all;
+}
+
 namespace {
 
 // A Python function and the structures of the trees that it takes; graphs keep it for their rules.
@@ -82,10 +177,6 @@ void append_matching(const Flat& like, nb::handle tree, const std::string& what,
   }
 }
 
-bool no_trace_sees(Span arguments) {
-  return current_trace() == 0 && std::none_of(arguments.begin(), arguments.end(), is_traced);
-}
-
 // ---- checkpoint
 
 CheckpointPolicy policy_of(const std::string& keep, std::set<std::string> names, size_t budget) {
@@ -124,88 +215,6 @@ nb::object checkpoint_call(nb::handle fun, const std::string& keep, std::set<std
 
 // ---- rules of the user's own
 
-std::string name_of(nb::handle function) {
-  nb::object name = nb::getattr(function, "__name__", nb::none());
-  return name.is_none() ? std::string("the function") : nb::cast<std::string>(nb::str(name));
-}
-
-// A function whose rule is being tried out on this thread: calls of it inside say nothing new.
-thread_local std::vector<PyObject*> on_trial;
-
-bool tried_now(nb::handle owner) { return std::find(on_trial.begin(), on_trial.end(), owner.ptr()) != on_trial.end(); }
-
-// Whether a function can reach no array but through its arguments. Those that it finds as globals outlive any trace.
-bool closes_over_nothing(nb::handle function) {
-  static PyObject* partial = nb::object(nb::module_::import_("functools").attr("partial")).release().ptr();
-  static PyObject* plain = nb::object(nb::module_::import_("types").attr("FunctionType")).release().ptr();
-  if (nb::handle(Py_TYPE(function.ptr())).is(partial)) return closes_over_nothing(function.attr("func"));
-  if (!nb::handle(Py_TYPE(function.ptr())).is(plain)) return false;
-  for (const char* name : {"__closure__", "__defaults__", "__kwdefaults__"})
-    if (!function.attr(name).is_none()) return false;
-  return true;
-}
-
-// Traced values that a rule uses beside what it is given. When the graph around is rebuilt over other inputs, they must
-// be too, so the rule is tried out while they are there. A rule that fails uses nothing: it will fail again when
-// somebody needs it.
-template <class F>
-Arrays used_by_rule(nb::handle owner, const std::string& name, Span like, F&& rule) {
-  struct Trial {
-    explicit Trial(PyObject* owner) { on_trial.push_back(owner); }
-    ~Trial() { on_trial.pop_back(); }
-  } trial(owner.ptr());
-  FunctionTrace scope;
-  uint64_t since = next_node_sequence();
-  Ref<Placeholder::Trace> trace(new Placeholder::Trace("the rule of " + name));
-  EffectScope effects(trace, scope.id());  // of a trial: nobody asks for them
-  Arrays given;
-  for (const Array& x : like) {
-    given.push_back(make_placeholder(x.shape(), x.dtype(), trace, scope.id()));
-    given.back().node()->weak = x.node()->weak;
-    given.back().node()->rebindable = x.node()->rebindable;
-  }
-  Arrays made;
-  try {
-    for (Array& x : rule(Span(given)))
-      if (x) made.push_back(std::move(x));
-  } catch (nb::python_error& error) {
-    if (!error.matches(PyExc_Exception)) throw;
-    return {};
-  } catch (const Interrupted&) {
-    throw;
-  } catch (const PendingError&) {
-    PyErr_Clear();
-    return {};
-  } catch (const std::exception&) {
-    return {};
-  }
-  trace->ended = true;
-  return used_from_outside(made, given, since);
-}
-
-// Runs a rule of the user's own where `used` may have become `now`.
-template <class F>
-Arrays run_rule(const std::string& name, const char* which, const Arrays& used, Span now, Span given, F&& rule) {
-  uint64_t since = next_node_sequence();
-  Arrays made = rule(), some;
-  for (const Array& x : made)
-    if (x) some.push_back(x);
-  Arrays known(given.begin(), given.end());
-  known.insert(known.end(), used.begin(), used.end());
-  known.insert(known.end(), now.begin(), now.end());
-  for (const Array& x : used_from_outside(some, known, since))
-    if (leaked(x))
-      throw TracedValueError(cat(name, ": ", which, " uses a value of shape ", x.shape(), " and dtype ", x.dtype(),
-                                 " that belongs to a transformation which has ended; pass it to the function as an "
-                                 "argument"));
-  if (std::equal(used.begin(), used.end(), now.begin(), now.end())) return made;
-  Arrays replaced = replace(some, used, now);
-  size_t next = 0;
-  for (Array& x : made)
-    if (x) x = replaced[next++];
-  return made;
-}
-
 // The tree of `flat`, each array as a node of its own: what reaches the result in another way is used from outside.
 struct Fresh {
   Arrays arrays;
@@ -215,15 +224,6 @@ Fresh fresh(Span arrays) {
   Fresh made;
   for (const Array& x : arrays) made.arrays.push_back(alias_of(x));
   return made;
-}
-
-// Only graphs that may be rebuilt need to know what a rule uses; without a trace of our own nobody knows.
-bool must_try(nb::handle rule) { return (rebuilds_nodes() || current_trace() == 0) && !closes_over_nothing(rule); }
-
-Arrays joined(Span a, Span b) {
-  Arrays all(a.begin(), a.end());
-  all.insert(all.end(), b.begin(), b.end());
-  return all;
 }
 
 nb::object custom_vjp_call(nb::handle owner, nb::handle fun, nb::handle forward, nb::handle backward, nb::tuple args) {

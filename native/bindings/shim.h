@@ -13,6 +13,8 @@ nb::object wrap_mutable(Array x);
 nb::object built(const containers::Outline& outline, Span arrays);
 
 void bind_shim_transforms(nb::module_& m);
-void bind_shim_compile(nb::module_& m);  // to the submodule
+// To its submodule.
+void bind_shim_compile(nb::module_& m);
+void bind_shim_custom(nb::module_& m);
 
 }  // namespace funcnn

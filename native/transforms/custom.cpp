@@ -7,6 +7,7 @@
 #include "graph/trace.h"
 #include "ops/reduce.h"
 #include "ops/rules.h"
+#include "transforms/jvp.h"
 #include "transforms/vjp.h"
 #include "transforms/vmap.h"
 #include "transforms/walk.h"
@@ -231,6 +232,114 @@ class CustomJvp final : public Custom {
   std::shared_ptr<const ForwardRule> rule_;
 };
 
+class CustomFunction final : public Custom {
+ public:
+  CustomFunction(std::shared_ptr<const FunctionRules> rules, Graph graph, const RuleCall& call)
+      : Custom(call), rules_(std::move(rules)), graph_(std::move(graph)) {}
+  std::string_view name() const override { return "custom_function"; }
+  const Held* held(bool* alone) const override { return held_by(rules_, alone); }
+  std::vector<const Graph*> graphs() const override { return {&graph_}; }
+
+  Arrays vjp(const VjpContext& v) const override {
+    Arrays to;
+    if (rules_->vjp) {
+      Arrays cotangents;
+      for (size_t i = 0; i < outputs_; ++i) cotangents.push_back(or_zeros(v.cotangents[i], v.outputs[i].aval()));
+      to = rules_->vjp(v.inputs.first(arguments_), cotangents, v.outputs, v.inputs.subspan(first_saved()));
+      for (size_t i = 0; i < arguments_; ++i)
+        if (v.needed[i]) check(rules_->name + ": the vjp rule", "cotangent", i, to[i], v.inputs[i].aval());
+    } else {
+      TraceScope scope;
+      Arrays arguments, outputs = traced(v.inputs, scope.id(), arguments);
+      to = pull_back(arguments, outputs, v.cotangents, scope.id());
+    }
+    to.resize(v.inputs.size());
+    return to;
+  }
+
+  std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override {
+    if (!rules_->jvp) {
+      TraceScope scope;
+      Arrays arguments, made = traced(inputs, scope.id(), arguments);
+      return push_forward(arguments, made, tangents.first(arguments_), scope.id());
+    }
+    Arrays to = rules_->jvp(inputs.first(arguments_), tangents.first(arguments_), inputs.subspan(first_saved()));
+    for (size_t i = 0; i < outputs_; ++i)
+      check(rules_->name + ": the jvp rule", "tangent", i, to[i], outputs[i].aval());
+    return to;
+  }
+
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override {
+    if (rules_->batch)
+      return rules_->batch(inputs.first(arguments_), batched.first(arguments_), size, inputs.subspan(first_saved()));
+    std::vector<bool> moving = flags(batched, 0, first_output()), all(outputs_, true);
+    std::vector<bool> arguments = flags(batched, 0, arguments_),
+                      saved = flags(batched, first_saved(), inputs.size() - first_saved());
+    Graph graph = batch_graph(graph_, moving, size, all);
+    auto mapped = std::make_shared<FunctionRules>(FunctionRules{{}, {}, {}, rules_->name, {}, rules_});
+    const FunctionRules* rules = rules_.get();
+    size_t count = arguments_, outputs = outputs_;
+    if (rules->vjp) {
+      std::vector<bool> axes = arguments;
+      axes.resize(count + 2 * outputs, true);
+      axes.insert(axes.end(), saved.begin(), saved.end());
+      mapped->vjp = [=](Span given, Span cotangents, Span made, Span values) {
+        Batched to = map_function(
+            [&](Span x) {
+              return rules->vjp(x.first(count), part(x, count, outputs), part(x, count + outputs, outputs),
+                                x.subspan(count + 2 * outputs));
+            },
+            joined<Array>({given, cotangents, made, values}), axes, size);
+        for (size_t i = 0; i < to.outputs.size(); ++i) {
+          Array& x = to.outputs[i];
+          if (!x) continue;
+          x = with_batch_axis(x, to.batched[i], size);
+          const int first[] = {0};
+          if (!arguments[i]) x = reduce(ReduceOp::sum, x, first, false);
+        }
+        return to.outputs;
+      };
+    }
+    if (rules->jvp) {
+      mapped->jvp = [=](Span given, Span tangents, Span values) {
+        std::vector<bool> axes = arguments;
+        Arrays moved;
+        for (size_t i = 0; i < count; ++i) {
+          if (!tangents[i]) continue;
+          moved.push_back(tangents[i]);
+          axes.push_back(arguments[i]);
+        }
+        axes.insert(axes.end(), saved.begin(), saved.end());
+        Batched to = map_function(
+            [&](Span x) {
+              Arrays along;
+              for (size_t i = 0, next = count; i < count; ++i) along.push_back(tangents[i] ? x[next++] : Array());
+              return rules->jvp(x.first(count), along, x.subspan(count + moved.size()));
+            },
+            joined<Array>({given, moved, values}), axes, size);
+        for (size_t i = 0; i < to.outputs.size(); ++i)
+          if (to.outputs[i]) to.outputs[i] = with_batch_axis(to.outputs[i], to.batched[i], size);
+        return to.outputs;
+      };
+    }
+    Batched result{with_function_rules(std::move(mapped), std::move(graph), mapped_call(inputs, batched, size)), {}};
+    for (size_t i = 0; i < outputs_; ++i) result.batched.push_back(true);
+    return result;
+  }
+
+ private:
+  // The outputs made again of traced arguments.
+  Arrays traced(Span inputs, TraceId id, Arrays& arguments) const {
+    for (size_t i = 0; i < arguments_; ++i) arguments.push_back(trace_input(inputs[i], id));
+    Arrays all = arguments;
+    all.insert(all.end(), inputs.begin() + std::ptrdiff_t(arguments_), inputs.begin() + std::ptrdiff_t(first_output()));
+    return substitute(graph_, all);
+  }
+
+  std::shared_ptr<const FunctionRules> rules_;
+  Graph graph_;
+};
+
 Arrays inputs_of(const RuleCall& call) {
   return joined<Array>({call.arguments, call.outside, call.outputs, call.saved});
 }
@@ -244,6 +353,11 @@ Arrays with_backward_rule(std::shared_ptr<const BackwardRule> rule, const RuleCa
 
 Arrays with_forward_rule(std::shared_ptr<const ForwardRule> rule, const RuleCall& call) {
   return make_nodes(Ref<const Primitive>(new CustomJvp(std::move(rule), call)), inputs_of(call),
+                    avals_of(call.outputs));
+}
+
+Arrays with_function_rules(std::shared_ptr<const FunctionRules> rules, Graph graph, const RuleCall& call) {
+  return make_nodes(Ref<const Primitive>(new CustomFunction(std::move(rules), std::move(graph), call)), inputs_of(call),
                     avals_of(call.outputs));
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "graph/array.h"
+#include "graph/graph.h"
 #include "graph/primitive.h"
 
 namespace funcnn {
@@ -25,6 +26,19 @@ struct ForwardRule {
   std::shared_ptr<const ForwardRule> inner;
 };
 
+// Rules that may be there or not: the derivatives of the function itself stand in for those that are not.
+struct FunctionRules {
+  // (arguments, cotangents of the outputs, outputs, saved values) -> cotangents of the arguments, null where zero.
+  std::function<Arrays(Span arguments, Span cotangents, Span outputs, Span saved)> vjp;
+  // (arguments, their tangents, null where zero, saved values) -> tangents of the outputs, null where zero.
+  std::function<Arrays(Span arguments, Span tangents, Span saved)> jvp;
+  // (arguments, those that have the batch axis in front, its length, saved values) -> the outputs.
+  std::function<Batched(Span arguments, std::span<const bool> batched, int64_t size, Span saved)> batch;
+  std::string name;
+  std::shared_ptr<const Held> held;
+  std::shared_ptr<const FunctionRules> inner;  // the rules that these map
+};
+
 // What a function that has a rule was called with and what came out.
 struct RuleCall {
   Arrays arguments;
@@ -38,5 +52,9 @@ struct RuleCall {
 Arrays with_backward_rule(std::shared_ptr<const BackwardRule> rule, const RuleCall& call);
 // The same from a rule for tangents, which must be linear in them. Under vjp it is transposed.
 Arrays with_forward_rule(std::shared_ptr<const ForwardRule> rule, const RuleCall& call);
+
+// The outputs with the rules of `rules`, and else as `graph` makes them of the arguments and of the values from
+// outside. The latter are constants.
+Arrays with_function_rules(std::shared_ptr<const FunctionRules> rules, Graph graph, const RuleCall& call);
 
 }  // namespace funcnn

@@ -11,6 +11,7 @@ from . import random as random
 from ._basics import *
 from ._compile import *
 from ._create import *
+from ._custom import *
 from ._einsum import einsum_path as einsum_path
 from ._elementwise import *
 from ._io import *
