@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ...nn import losses as _losses
 from ...nn.losses import _classes, _distances
 from ...nn.losses._common import floats as _floats
+from ...nn.losses._common import position as _position
 from .. import core as mx
 
 Reduction = Literal["none", "mean", "sum"]
@@ -191,7 +192,10 @@ def hinge_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none
 
 def huber_loss(inputs: mx.array, targets: mx.array, delta: float = 1.0, reduction: Reduction = "none") -> mx.array:
     """Compute ``d**2 / 2`` of the absolute difference ``d`` up to `delta`, beyond ``delta * (d - delta / 2)``."""
-    return _of_numbers(_losses.huber_loss, (inputs, targets), reduction, delta=delta)
+    if delta < 0:
+        raise ValueError(f"[huber_loss] delta must not be negative, got {delta}.")
+    dtype, (predictions, wanted) = _floats("huber_loss", inputs=inputs, targets=targets)
+    return _reduce(_distances.bent(predictions - wanted, delta).astype(dtype), reduction)
 
 
 def log_cosh_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none") -> mx.array:
@@ -206,7 +210,8 @@ def cosine_similarity_loss(
 
     def cosine(a: mx.array, b: mx.array, reduction: str) -> mx.array:
         dtype, (a, b) = _floats("cosine_similarity_loss", x1=a, x2=b)
-        return _distances.cosine_similarity(a, b, axis % a.ndim, eps).astype(dtype)
+        along = _position("cosine_similarity_loss", axis, a.ndim)
+        return _distances.cosine_similarity(a, b, along, eps).astype(dtype)
 
     return _of_numbers(cosine, (x1, x2), reduction)
 

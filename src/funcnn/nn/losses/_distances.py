@@ -151,8 +151,14 @@ def huber_loss(inputs: fn.array, targets: fn.array, delta: float = 1.0, reductio
     delta = number(name, "delta", delta, 0.0, above=True)
     same_shapes(name, inputs=inputs, targets=targets)
     dtype, (inputs, targets) = floats(name, inputs=inputs, targets=targets)
-    near, beyond = _bend(inputs - targets, delta)
-    return reduce(name, 0.5 * fn.square(near) + delta * beyond, reduction, dtype)
+    return reduce(name, bent(inputs - targets, delta), reduction, dtype)
+
+
+def bent(error: fn.array, delta: float) -> fn.array:
+    """Half the square of an error up to `delta`, a line beyond."""
+    near, beyond = _bend(error, delta)
+    loss: fn.array = 0.5 * fn.square(near) + delta * beyond
+    return loss
 
 
 def log_cosh_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "none") -> fn.array:

@@ -42,8 +42,12 @@ def relu6(x: mx.array) -> mx.array:
 
 
 def leaky_relu(x: mx.array, negative_slope: float = 0.01) -> mx.array:
-    """Compute ``x`` where it is not negative and ``negative_slope * x`` elsewhere."""
-    return _nn.leaky_relu(_array(x), negative_slope)
+    """Compute ``max(negative_slope * x, x)``."""
+    x = _array(x)
+    if isinstance(negative_slope, (int, float)) and negative_slope <= 1:
+        return _nn.leaky_relu(x, negative_slope)
+    # A steeper slope, or one that is not known, is for whichever numbers it makes larger.
+    return mx.maximum(negative_slope * x, x)
 
 
 def log_softmax(x: mx.array, axis: int = -1) -> mx.array:

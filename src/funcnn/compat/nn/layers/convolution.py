@@ -14,6 +14,15 @@ def _each(value: Any, spatial: int) -> Any:
     return (value,) * spatial if isinstance(value, int) else value
 
 
+def _kernel(layer: Module, size: Any, spatial: int) -> tuple[int, ...]:
+    sizes = tuple(_each(size, spatial))
+    if len(sizes) != spatial:
+        raise ValueError(
+            f"[{type(layer).__name__}] 'kernel_size' must be an integer or {spatial} integers, got {size}."
+        )
+    return sizes
+
+
 class _Convolution(Module):
     """What all convolutions share."""
 
@@ -104,7 +113,7 @@ class Conv2d(_Convolution):
     ):
         super().__init__()
         _check_groups(in_channels, groups)
-        self._draw(in_channels // groups, out_channels, _each(kernel_size, 2), bias)
+        self._draw(in_channels // groups, out_channels, _kernel(self, kernel_size, 2), bias)
         self.padding = _each(padding, 2)
         self.stride = _each(stride, 2)
         self.dilation = dilation
@@ -134,7 +143,7 @@ class Conv3d(_Convolution):
         bias: bool = True,
     ):
         super().__init__()
-        self._draw(in_channels, out_channels, _each(kernel_size, 3), bias)
+        self._draw(in_channels, out_channels, _kernel(self, kernel_size, 3), bias)
         self.padding = _each(padding, 3)
         self.stride = _each(stride, 3)
         self.dilation = dilation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import core as mx
-from .convolution import _Convolution, _each
+from .convolution import _Convolution, _each, _kernel
 
 
 class _ConvolutionTranspose(_Convolution):
@@ -64,7 +64,7 @@ class ConvTranspose2d(_ConvolutionTranspose):
         bias: bool = True,
     ):
         super().__init__()
-        self._draw(in_channels, out_channels, _each(kernel_size, 2), bias)
+        self._draw(in_channels, out_channels, _kernel(self, kernel_size, 2), bias)
         self.padding = _each(padding, 2)
         self.stride = _each(stride, 2)
         self.dilation = dilation
@@ -91,7 +91,7 @@ class ConvTranspose3d(_ConvolutionTranspose):
         bias: bool = True,
     ):
         super().__init__()
-        self._draw(in_channels, out_channels, _each(kernel_size, 3), bias)
+        self._draw(in_channels, out_channels, _kernel(self, kernel_size, 3), bias)
         self.padding = _each(padding, 3)
         self.stride = _each(stride, 3)
         self.dilation = dilation

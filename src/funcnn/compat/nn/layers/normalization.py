@@ -17,9 +17,20 @@ def _check_eps(layer: Module, eps: float) -> None:
         raise ValueError(f"[{type(layer).__name__}] 'eps' must be positive but got {eps}.")
 
 
-def _wide(x: mx.array) -> mx.array:
-    """The input in float32 if it is in half precision, to compute with."""
-    return x.astype(mx.float32) if x.dtype in (mx.float16, mx.bfloat16) else x
+_HALF = (mx.float16, mx.bfloat16)
+
+
+def _computed(x: mx.array) -> tuple[mx.array, mx.Dtype]:
+    """The input in the dtype to compute with, float32 for all that is narrower or integer; the dtype of the output."""
+    if x.dtype == mx.float32:
+        return x, mx.float32
+    floats = mx.issubdtype(x.dtype, mx.inexact)
+    return x.astype(mx.float32) if x.dtype in _HALF or not floats else x, x.dtype if floats else mx.float32
+
+
+def _check_floats(layer: Module, x: mx.array) -> None:
+    if not mx.issubdtype(x.dtype, mx.floating):
+        raise ValueError(f"[{type(layer).__name__}] Received unsupported type {x.dtype}.")
 
 
 def _scaled(layer: Module, x: mx.array) -> mx.array:
@@ -49,7 +60,9 @@ class InstanceNorm(Module):
             raise ValueError(
                 f"InstanceNorm expects inputs with at least 3 dimensions (N, ..., C) but the input has {x.ndim} dimensions."
             )
-        return _scaled(self, instance_normalised(_wide(x), self.eps).astype(x.dtype))
+        _check_floats(self, x)
+        y, dtype = _computed(x)
+        return _scaled(self, instance_normalised(y, self.eps).astype(dtype))
 
 
 class LayerNorm(Module):
@@ -133,8 +146,13 @@ class GroupNorm(Module):
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = group_normalised(_wide(x), self.num_groups, self.eps, neighbours=self.pytorch_compatible)
-        return _scaled(self, y.astype(x.dtype))
+        if x.ndim < 2:
+            raise ValueError(f"GroupNorm expects inputs (N, ..., C) but the input has {x.ndim} dimensions.")
+        if self.pytorch_compatible:
+            _check_floats(self, x)
+        y, dtype = _computed(x)
+        y = group_normalised(y, self.num_groups, self.eps, neighbours=self.pytorch_compatible)
+        return _scaled(self, y.astype(dtype))
 
 
 class BatchNorm(Module):
@@ -192,7 +210,7 @@ class BatchNorm(Module):
         count = math.prod(x.shape[:-1])
         if self.training and count == 1:
             raise ValueError("BatchNorm training requires more than one value per channel.")
-        dtype, y = x.dtype, _wide(x)
+        y, dtype = _computed(x)
         if self.training or not self.track_running_stats:
             statistics = batch_statistics(y)
             if self.training and self.track_running_stats:

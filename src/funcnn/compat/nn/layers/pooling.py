@@ -47,7 +47,17 @@ class _Pool(Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         padding = [before for before, _ in self._padding]
-        return type(self)._pool(x, self._kernel_size, self._stride, padding)
+        try:
+            return type(self)._pool(x, self._kernel_size, self._stride, padding)
+        except ValueError:
+            if x.ndim != self._spatial + 2:
+                raise
+            sizes = zip(x.shape[1:-1], padding, self._kernel_size, self._stride, strict=True)
+            counts = [(n + 2 * p - w) // step + 1 for n, p, w, step in sizes]
+            if min(counts) != 0:
+                raise
+        # One window too many: there is none.
+        return mx.zeros((x.shape[0], *counts, x.shape[-1]), x.dtype)
 
 
 class MaxPool1d(_Pool):

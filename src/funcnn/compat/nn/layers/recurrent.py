@@ -31,8 +31,8 @@ def _is_pure(function: Any) -> bool:
 
 def _joined(x: mx.array, *states: mx.array | None) -> tuple[Any, ...]:
     """Broadcast the leading axes of a sequence and its first states against each other."""
-    if x.ndim < 2:
-        raise ValueError(f"expected a sequence (..., L, input_size), got {x.shape}")
+    if x.shape[-2] == 0:
+        raise ValueError(f"expected a sequence (..., L, input_size) of at least one element, got {x.shape}")
     if all(state is None or state.shape[:-1] == x.shape[:-2] for state in states):
         return (x, *states)
     leading = mx.broadcast_shapes(x.shape[:-2], *(state.shape[:-1] for state in states if state is not None))

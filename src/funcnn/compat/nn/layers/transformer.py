@@ -57,11 +57,11 @@ class MultiHeadAttention(Module):
         self.out_proj = Linear(value_dims, value_output_dims or dims, bias=bias)
 
     def __call__(self, queries: mx.array, keys: mx.array, values: mx.array, mask: Mask = None) -> mx.array:
+        q, k, v = self.query_proj(queries), self.key_proj(keys), self.value_proj(values)
+        if not q.ndim == k.ndim == v.ndim == 3:
+            raise ValueError(f"expected queries, keys and values (B, L, D), got {q.shape}, {k.shape} and {v.shape}")
         heads = self.num_heads
-        q = in_heads(self.query_proj(queries), heads)
-        k = in_heads(self.key_proj(keys), heads)
-        v = in_heads(self.value_proj(values), heads)
-        return self.out_proj(attend(q, k, v, mask))
+        return self.out_proj(attend(in_heads(q, heads), in_heads(k, heads), in_heads(v, heads), mask))
 
     @staticmethod
     def create_additive_causal_mask(N: int, dtype: mx.Dtype = mx.float32) -> mx.array:

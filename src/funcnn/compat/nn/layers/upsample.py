@@ -9,9 +9,14 @@ from ... import core as mx
 from .base import Module
 
 
-def _check_scales(x: mx.array, scale_factor: tuple[float, ...]) -> None:
+def _empty(x: mx.array, scale_factor: tuple[float, ...], dtype: mx.Dtype) -> mx.array | None:
+    """The result if it has no elements; None if it has some."""
     if x.ndim - 2 != len(scale_factor):
         raise ValueError("A scale needs to be provided for each spatial dimension")
+    if min(scale_factor) < 0:
+        raise ValueError(f"[Upsample] 'scale_factor' must not be negative, got {scale_factor}")
+    counts = [int(scale * size) for scale, size in zip(scale_factor, x.shape[1:-1], strict=True)]
+    return None if all(counts) else mx.zeros((x.shape[0], *counts, x.shape[-1]), dtype)
 
 
 def _check_options(align_corners: bool, antialias: bool) -> None:
@@ -24,26 +29,32 @@ def _check_options(align_corners: bool, antialias: bool) -> None:
 
 def upsample_nearest(x: mx.array, scale_factor: tuple[float, ...]) -> mx.array:
     """Resample the spatial axes of ``(N, ..., C)`` by taking elements."""
-    _check_scales(x, scale_factor)
-    return nearest(x, scale_factor)
+    empty = _empty(x, scale_factor, x.dtype)
+    return nearest(x, scale_factor) if empty is None else empty
 
 
 def upsample_linear(
     x: mx.array, scale_factor: tuple[float, ...], align_corners: bool = False, antialias: bool = False
 ) -> mx.array:
     """Resample the spatial axes of ``(N, ..., C)`` by interpolation, in float32."""
-    _check_options(align_corners, antialias)
-    _check_scales(x, scale_factor)
-    return interpolated(x, scale_factor, "linear", align_corners=align_corners, antialias=antialias)
+    return _interpolated(x, scale_factor, "linear", align_corners, antialias)
 
 
 def upsample_cubic(
     x: mx.array, scale_factor: tuple[float, ...], align_corners: bool = False, antialias: bool = False
 ) -> mx.array:
     """Resample the spatial axes of ``(N, ..., C)`` by cubic convolution, in float32."""
+    return _interpolated(x, scale_factor, "cubic", align_corners, antialias)
+
+
+def _interpolated(
+    x: mx.array, scale_factor: tuple[float, ...], mode: str, align_corners: bool, antialias: bool
+) -> mx.array:
     _check_options(align_corners, antialias)
-    _check_scales(x, scale_factor)
-    return interpolated(x, scale_factor, "cubic", align_corners=align_corners, antialias=antialias)
+    empty = _empty(x, scale_factor, mx.float32)
+    if empty is not None:
+        return empty
+    return interpolated(x, scale_factor, mode, align_corners=align_corners, antialias=antialias)
 
 
 class Upsample(Module):
