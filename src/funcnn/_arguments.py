@@ -54,7 +54,7 @@ def flag(x: Any, what: str) -> bool:
 
 def integers(x: Any, what: str) -> tuple[int, ...]:
     """Return the integers that `x` is, one or several."""
-    if is_integer(x):
+    if not isinstance(x, (tuple, list)) and is_integer(x):
         return (operator.index(x),)
     try:
         items = tuple(x)

@@ -48,6 +48,8 @@ def _of_numbers(loss: Callable[..., Any], arrays: tuple[mx.array, ...], reductio
 
 def _whole(x: mx.array, *arrays: mx.array) -> mx.array:
     """The losses of integers as integers."""
+    if arrays[0].dtype == mx.float32:
+        return x
     dtype = mx.result_type(*(x.dtype for x in arrays))
     return x if mx.issubdtype(dtype, mx.inexact) else x.astype(dtype)
 

@@ -321,7 +321,7 @@ class PReLU(Module):
         self.weight = mx.full([num_parameters], init)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return prelu(x, self.weight)
+        return prelu(x, self["weight"])
 
 
 class GELU(Module):

@@ -34,7 +34,7 @@ def _check_floats(layer: Module, x: mx.array) -> None:
 
 
 def _scaled(layer: Module, x: mx.array) -> mx.array:
-    return layer.weight * x + layer.bias if "weight" in layer else x
+    return layer["weight"] * x + layer["bias"] if "weight" in layer else x
 
 
 class InstanceNorm(Module):
@@ -216,12 +216,13 @@ class BatchNorm(Module):
             if self.training and self.track_running_stats:
                 self._update(statistics, count, dtype)
         else:
-            statistics = (self.running_mean, self.running_var)
-            dtype = mx.result_type(dtype, *(x.dtype for x in statistics))
+            statistics = (self["running_mean"], self["running_var"])
+            if not dtype == statistics[0].dtype == statistics[1].dtype:
+                dtype = mx.result_type(dtype, *(x.dtype for x in statistics))
         return _scaled(self, normalised(y, *statistics, self.eps).astype(dtype))
 
     def _update(self, statistics: tuple[mx.array, mx.array], count: int, dtype: mx.Dtype) -> None:
-        running = (self.running_mean, self.running_var)
+        running = (self["running_mean"], self["running_var"])
         new = next_statistics(running, statistics, self.momentum, count)
         self.running_mean, self.running_var = (
             y.astype(mx.result_type(dtype, old.dtype)) for y, old in zip(new, running, strict=True)

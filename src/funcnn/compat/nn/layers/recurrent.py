@@ -80,7 +80,7 @@ class RNN(Module):
         x, hidden = _joined(x, hidden)
         # A function that is not known may look at values, or draw numbers: it is called once for each step.
         unrolled = not _is_pure(self.nonlinearity)
-        return rnn(x, (self.Wxh, self.Whh), self.bias, hidden, self.nonlinearity, unrolled=unrolled)
+        return rnn(x, (self["Wxh"], self["Whh"]), self.get("bias"), hidden, self.nonlinearity, unrolled=unrolled)
 
 
 class GRU(Module):
@@ -108,7 +108,7 @@ class GRU(Module):
 
     def __call__(self, x: mx.array, hidden: mx.array | None = None) -> mx.array:
         x, hidden = _joined(x, hidden)
-        return gru(x, (self.Wx, self.Wh), self.b, self.bhn, hidden)
+        return gru(x, (self["Wx"], self["Wh"]), self.get("b"), self.get("bhn"), hidden)
 
 
 class LSTM(Module):
@@ -135,4 +135,4 @@ class LSTM(Module):
         self, x: mx.array, hidden: mx.array | None = None, cell: mx.array | None = None
     ) -> tuple[mx.array, mx.array]:
         x, hidden, cell = _joined(x, hidden, cell)
-        return lstm(x, (self.Wx, self.Wh), self.bias, hidden, cell)
+        return lstm(x, (self["Wx"], self["Wh"]), self.get("bias"), hidden, cell)
