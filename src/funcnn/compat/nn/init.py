@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from ...nn import init as _init
 from .. import core as mx
 from ..core.random import _next_key
+from ._functional import nn as _nn
+
+_init = _nn.init
 
 Like: TypeAlias = mx.array | tuple[int, ...] | list[int]
 

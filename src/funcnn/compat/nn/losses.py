@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ...nn import losses as _losses
-from ...nn.losses import _classes, _distances
-from ...nn.losses._common import floats as _floats
-from ...nn.losses._common import position as _position
 from .. import core as mx
+from ._functional import loss_arguments as _arguments
+from ._functional import losses_of_classes as _classes
+from ._functional import losses_of_numbers as _distances
 
 Reduction = Literal["none", "mean", "sum"]
 
@@ -94,10 +93,10 @@ def cross_entropy(
     probabilities = targets.ndim == logits.ndim
     if targets.shape != (logits.shape if probabilities else tuple(places)):
         raise ValueError(f"Targets shape {targets.shape} does not match logits shape {logits.shape}.")
-    dtype, (scores,) = _floats("cross_entropy", logits=logits)
+    dtype, (scores,) = _arguments.floats("cross_entropy", logits=logits)
     axis %= logits.ndim
     if probabilities:
-        given, (wide,) = _floats("cross_entropy", targets=targets)
+        given, (wide,) = _arguments.floats("cross_entropy", targets=targets)
         dtype = mx.result_type(dtype, given) if mx.issubdtype(targets.dtype, mx.inexact) else dtype
         loss = _classes.of_probabilities(scores, wide, None, axis, label_smoothing, assume_unit_sum=True)
     else:
@@ -117,14 +116,14 @@ def binary_cross_entropy(
 ) -> mx.array:
     """Compute the cross entropy of targets in ``[0, 1]`` and logits, or probabilities if `with_logits` is false."""
     _same_shapes(inputs=inputs, targets=targets)
-    loss = _losses.binary_cross_entropy(inputs, targets, None, bool(with_logits), "none")
+    loss = _classes.binary_cross_entropy(inputs, targets, None, bool(with_logits), "none")
     return _reduce(_weighted(loss, weights), reduction)
 
 
 def l1_loss(predictions: mx.array, targets: mx.array, reduction: Reduction = "mean") -> mx.array:
     """Compute the absolute difference."""
     _same_shapes(predictions=predictions, targets=targets)
-    return _reduce(_whole(_losses.l1_loss(predictions, targets, "none"), predictions, targets), reduction)
+    return _reduce(_whole(_distances.l1_loss(predictions, targets, "none"), predictions, targets), reduction)
 
 
 def mse_loss(predictions: mx.array, targets: mx.array, reduction: Reduction = "mean") -> mx.array:
@@ -135,7 +134,7 @@ def mse_loss(predictions: mx.array, targets: mx.array, reduction: Reduction = "m
     5.0
     """
     _same_shapes(predictions=predictions, targets=targets)
-    return _reduce(_whole(_losses.mse_loss(predictions, targets, "none"), predictions, targets), reduction)
+    return _reduce(_whole(_distances.mse_loss(predictions, targets, "none"), predictions, targets), reduction)
 
 
 def nll_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Reduction = "none") -> mx.array:
@@ -155,13 +154,15 @@ def gaussian_nll_loss(
     """Return minus the log density of targets under normal distributions with means `inputs` and variances `vars`."""
     _same_shapes(inputs=inputs, targets=targets)
     _same_shapes(inputs=inputs, vars=vars)
-    dtype, (means, samples, variances) = _floats("gaussian_nll_loss", inputs=inputs, targets=targets, vars=vars)
+    dtype, (means, samples, variances) = _arguments.floats(
+        "gaussian_nll_loss", inputs=inputs, targets=targets, vars=vars
+    )
     return _reduce(_distances.gaussian_nll(means, samples, variances, eps, full=full).astype(dtype), reduction)
 
 
 def kl_div_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Reduction = "none") -> mx.array:
     """Compute the Kullback-Leibler divergence of log probabilities, ``sum(exp(targets) * (targets - inputs))``."""
-    return _of_numbers(_losses.kl_div_loss, (inputs, targets), reduction, axis=axis)
+    return _of_numbers(_classes.kl_div_loss, (inputs, targets), reduction, axis=axis)
 
 
 def smooth_l1_loss(
@@ -169,7 +170,7 @@ def smooth_l1_loss(
 ) -> mx.array:
     """Compute ``d**2 / (2 * beta)`` of the absolute difference ``d`` where it is below `beta`, else ``d - beta / 2``."""
     _same_shapes(predictions=predictions, targets=targets)
-    return _reduce(_losses.smooth_l1_loss(predictions, targets, beta, "none"), reduction)
+    return _reduce(_distances.smooth_l1_loss(predictions, targets, beta, "none"), reduction)
 
 
 def triplet_loss(
@@ -184,25 +185,25 @@ def triplet_loss(
 ) -> mx.array:
     """Compute ``max(0, d(anchors, positives) - d(anchors, negatives) + margin)`` with the distance of the p-norm."""
     arrays = (anchors, positives, negatives)
-    return _of_numbers(_losses.triplet_loss, arrays, reduction, axis=axis, p=p, margin=margin, eps=eps)
+    return _of_numbers(_distances.triplet_loss, arrays, reduction, axis=axis, p=p, margin=margin, eps=eps)
 
 
 def hinge_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none") -> mx.array:
     """Compute ``max(0, 1 - inputs * targets)`` for targets of -1 and 1."""
-    return _reduce(_whole(_of_numbers(_losses.hinge_loss, (inputs, targets), "none"), inputs, targets), reduction)
+    return _reduce(_whole(_of_numbers(_distances.hinge_loss, (inputs, targets), "none"), inputs, targets), reduction)
 
 
 def huber_loss(inputs: mx.array, targets: mx.array, delta: float = 1.0, reduction: Reduction = "none") -> mx.array:
     """Compute ``d**2 / 2`` of the absolute difference ``d`` up to `delta`, beyond ``delta * (d - delta / 2)``."""
     if delta < 0:
         raise ValueError(f"[huber_loss] delta must not be negative, got {delta}.")
-    dtype, (predictions, wanted) = _floats("huber_loss", inputs=inputs, targets=targets)
+    dtype, (predictions, wanted) = _arguments.floats("huber_loss", inputs=inputs, targets=targets)
     return _reduce(_distances.bent(predictions - wanted, delta).astype(dtype), reduction)
 
 
 def log_cosh_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none") -> mx.array:
     """Compute ``log(cosh(inputs - targets))``."""
-    return _of_numbers(_losses.log_cosh_loss, (inputs, targets), reduction)
+    return _of_numbers(_distances.log_cosh_loss, (inputs, targets), reduction)
 
 
 def cosine_similarity_loss(
@@ -211,8 +212,8 @@ def cosine_similarity_loss(
     """Compute the cosine of the angle between vectors: the scalar product over the product of norms, at least `eps`."""
 
     def cosine(a: mx.array, b: mx.array, reduction: str) -> mx.array:
-        dtype, (a, b) = _floats("cosine_similarity_loss", x1=a, x2=b)
-        along = _position("cosine_similarity_loss", axis, a.ndim)
+        dtype, (a, b) = _arguments.floats("cosine_similarity_loss", x1=a, x2=b)
+        along = _arguments.position("cosine_similarity_loss", axis, a.ndim)
         return _distances.cosine_similarity(a, b, along, eps).astype(dtype)
 
     return _of_numbers(cosine, (x1, x2), reduction)
@@ -227,4 +228,4 @@ def margin_ranking_loss(
             f"The shapes of the arguments do not match. The provided shapes are inputs1.shape={inputs1.shape}, "
             f"inputs2.shape={inputs2.shape}, and targets.shape={targets.shape}."
         )
-    return _reduce(_losses.margin_ranking_loss(inputs1, inputs2, targets, margin, "none"), reduction)
+    return _reduce(_distances.margin_ranking_loss(inputs1, inputs2, targets, margin, "none"), reduction)

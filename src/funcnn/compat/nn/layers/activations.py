@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .... import nn as _nn
-from ....nn import _activations as _formulas
 from ... import core as mx
+from .._functional import activations as _formulas
+from .._functional import nn as _nn
 from .base import Module
 
 

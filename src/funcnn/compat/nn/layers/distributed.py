@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from ....nn._linear import affine
 from ... import core as mx
 from ...utils import tree_flatten, tree_map_with_path, tree_unflatten
+from .._functional import linear as _linear
 from .base import Module
 from .linear import Linear, _drawn
 
@@ -186,7 +186,7 @@ class AllToShardedLinear(_Sharded):
         return self._describe(self.weight.shape[0] * self.group.size(), self.weight.shape[1])
 
     def __call__(self, x: mx.array) -> mx.array:
-        return affine(sum_gradients(self.group)(x), self["weight"], self.get("bias"))
+        return _linear.affine(sum_gradients(self.group)(x), self["weight"], self.get("bias"))
 
 
 class ShardedToAllLinear(_Sharded):
@@ -206,7 +206,7 @@ class ShardedToAllLinear(_Sharded):
         return self._describe(self.weight.shape[0], self.weight.shape[1] * self.group.size())
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = mx.distributed.all_sum(affine(x, self["weight"], None), group=self.group)
+        y = mx.distributed.all_sum(_linear.affine(x, self["weight"], None), group=self.group)
         return y + self["bias"] if "bias" in self else y
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ....nn._dropout import channel_shape, dropped
 from ... import core as mx
 from ...core.random import _next_key
+from .._functional import dropout as _dropout
 from .base import Module
 
 
@@ -26,7 +26,7 @@ class _Dropout(Module):
             raise ValueError(f"Received input with {x.ndim} dimensions. Expected {axes[0]} or {axes[1]} dimensions.")
         if self._p_1 == 1 or not self.training:
             return x
-        return dropped(x, self._p_1, _next_key(), channel_shape(x, spatial))
+        return _dropout.dropped(x, self._p_1, _next_key(), _dropout.channel_shape(x, spatial))
 
 
 class Dropout(_Dropout):
@@ -41,7 +41,7 @@ class Dropout(_Dropout):
     def __call__(self, x: mx.array) -> mx.array:
         if self._p_1 == 1 or not self.training:
             return x
-        return dropped(x, self._p_1, _next_key(), x.shape)
+        return _dropout.dropped(x, self._p_1, _next_key(), x.shape)
 
 
 class Dropout2d(_Dropout):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ....nn._linear import affine
 from ... import core as mx
+from .._functional import linear as _linear
 from .base import Module
 from .quantized import QuantizedEmbedding
 
@@ -36,7 +36,7 @@ class Embedding(Module):
 
     def as_linear(self, x: mx.array) -> mx.array:
         """Multiply by the table, ``x @ weight.T``: scores for every row, for an output projection tied to the input."""
-        return affine(x, self["weight"], None)
+        return _linear.affine(x, self["weight"], None)
 
     def to_quantized(
         self,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ....nn._linear import affine, bilinear
 from ... import core as mx
+from .._functional import linear as _linear
 from .base import Module
 from .quantized import QQLinear, QuantizedLinear
 
@@ -51,7 +51,7 @@ class Linear(Module):
         return f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}"
 
     def __call__(self, x: mx.array) -> mx.array:
-        return affine(x, self["weight"], self.get("bias"))
+        return _linear.affine(x, self["weight"], self.get("bias"))
 
     def to_quantized(
         self,
@@ -92,4 +92,4 @@ class Bilinear(Module):
     def __call__(self, x1: mx.array, x2: mx.array) -> mx.array:
         # The leading axes are those of the first; the second need only have as many elements.
         x2 = x2.reshape(*x1.shape[:-1], self.weight.shape[1])
-        return bilinear(x1, x2, self.weight, self.get("bias"))
+        return _linear.bilinear(x1, x2, self.weight, self.get("bias"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .... import fast as _fast
-from ....nn._group_norm import group_normalised, instance_normalised
-from ....nn._norm import batch_statistics, next_statistics, normalised
 from ... import core as mx
+from .._functional import fast as _fast
+from .._functional import group_norm as _group_norm
+from .._functional import norm as _norm
 from .base import Module
 
 
@@ -62,7 +62,7 @@ class InstanceNorm(Module):
             )
         _check_floats(self, x)
         y, dtype = _computed(x)
-        return _scaled(self, instance_normalised(y, self.eps).astype(dtype))
+        return _scaled(self, _group_norm.instance_normalised(y, self.eps).astype(dtype))
 
 
 class LayerNorm(Module):
@@ -151,7 +151,7 @@ class GroupNorm(Module):
         if self.pytorch_compatible:
             _check_floats(self, x)
         y, dtype = _computed(x)
-        y = group_normalised(y, self.num_groups, self.eps, neighbours=self.pytorch_compatible)
+        y = _group_norm.group_normalised(y, self.num_groups, self.eps, neighbours=self.pytorch_compatible)
         return _scaled(self, y.astype(dtype))
 
 
@@ -212,18 +212,18 @@ class BatchNorm(Module):
             raise ValueError("BatchNorm training requires more than one value per channel.")
         y, dtype = _computed(x)
         if self.training or not self.track_running_stats:
-            statistics = batch_statistics(y)
+            statistics = _norm.batch_statistics(y)
             if self.training and self.track_running_stats:
                 self._update(statistics, count, dtype)
         else:
             statistics = (self["running_mean"], self["running_var"])
             if not dtype == statistics[0].dtype == statistics[1].dtype:
                 dtype = mx.result_type(dtype, *(x.dtype for x in statistics))
-        return _scaled(self, normalised(y, *statistics, self.eps).astype(dtype))
+        return _scaled(self, _norm.normalised(y, *statistics, self.eps).astype(dtype))
 
     def _update(self, statistics: tuple[mx.array, mx.array], count: int, dtype: mx.Dtype) -> None:
         running = (self["running_mean"], self["running_var"])
-        new = next_statistics(running, statistics, self.momentum, count)
+        new = _norm.next_statistics(running, statistics, self.momentum, count)
         self.running_mean, self.running_var = (
             y.astype(mx.result_type(dtype, old.dtype)) for y, old in zip(new, running, strict=True)
         )

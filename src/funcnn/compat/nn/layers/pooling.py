@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .... import nn as _nn
 from ... import core as mx
+from .._functional import nn as _nn
 from .base import Module
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from .... import fast as _fast
-from ....nn import ALiBi as _ALiBi
-from ....nn._positions import alibi_biases, frequencies_between, waves
 from ... import core as mx
 from ...core._wrap import mutable
+from .._functional import fast as _fast
+from .._functional import positions as _positions
 from .base import Module
 
 
@@ -58,12 +57,12 @@ class SinusoidalPositionalEncoding(Module):
         if dims <= 0 or dims % 2:
             raise ValueError(f"[SinusoidalPositionalEncoding] dims must be positive and even but got {dims}.")
         factor = 2.0 * math.pi if full_turns else 1.0
-        self._sigmas = mx.array(frequencies_between(dims // 2, min_freq, max_freq, factor))
+        self._sigmas = mx.array(_positions.frequencies_between(dims // 2, min_freq, max_freq, factor))
         self.scale = math.sqrt(2.0 / dims) if scale is None else scale
         self.cos_first = cos_first
 
     def __call__(self, x: mx.array) -> mx.array:
-        return waves(x, self._sigmas, self.scale, cos_first=self.cos_first)
+        return _positions.waves(x, self._sigmas, self.scale, cos_first=self.cos_first)
 
 
 class ALiBi(Module):
@@ -78,12 +77,14 @@ class ALiBi(Module):
         dtype: mx.Dtype = mx.float32,
     ) -> mx.array:
         """Make biases of shape ``(1, num_heads, q_sequence_length - offset, k_sequence_length)``."""
-        return mutable(alibi_biases(mx.arange(offset, q_sequence_length), k_sequence_length, num_heads, dtype))
+        return mutable(
+            _positions.alibi_biases(mx.arange(offset, q_sequence_length), k_sequence_length, num_heads, dtype)
+        )
 
     @staticmethod
     def create_alibi_slope(num_heads: int, dtype: mx.Dtype = mx.float32) -> mx.array:
         """Make the slope of each head, an array of shape ``(num_heads, 1, 1)``."""
-        return mutable(_ALiBi.create_alibi_slope(num_heads, dtype))
+        return mutable(_positions.ALiBi.create_alibi_slope(num_heads, dtype))
 
     def __call__(self, attention_scores: mx.array, offset: int = 0, mask: mx.array | None = None) -> mx.array:
         biases = self.create_alibi_matrix(

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ....nn._recurrent import gru, lstm, rnn
 from ... import core as mx
+from .._functional import recurrent as _recurrent
 from . import activations
 from .base import Module
 from .linear import _drawn
@@ -80,7 +80,9 @@ class RNN(Module):
         x, hidden = _joined(x, hidden)
         # A function that is not known may look at values, or draw numbers: it is called once for each step.
         unrolled = not _is_pure(self.nonlinearity)
-        return rnn(x, (self["Wxh"], self["Whh"]), self.get("bias"), hidden, self.nonlinearity, unrolled=unrolled)
+        return _recurrent.rnn(
+            x, (self["Wxh"], self["Whh"]), self.get("bias"), hidden, self.nonlinearity, unrolled=unrolled
+        )
 
 
 class GRU(Module):
@@ -108,7 +110,7 @@ class GRU(Module):
 
     def __call__(self, x: mx.array, hidden: mx.array | None = None) -> mx.array:
         x, hidden = _joined(x, hidden)
-        return gru(x, (self["Wx"], self["Wh"]), self.get("b"), self.get("bhn"), hidden)
+        return _recurrent.gru(x, (self["Wx"], self["Wh"]), self.get("b"), self.get("bhn"), hidden)
 
 
 class LSTM(Module):
@@ -135,4 +137,4 @@ class LSTM(Module):
         self, x: mx.array, hidden: mx.array | None = None, cell: mx.array | None = None
     ) -> tuple[mx.array, mx.array]:
         x, hidden, cell = _joined(x, hidden, cell)
-        return lstm(x, (self["Wx"], self["Wh"]), self.get("bias"), hidden, cell)
+        return _recurrent.lstm(x, (self["Wx"], self["Wh"]), self.get("bias"), hidden, cell)

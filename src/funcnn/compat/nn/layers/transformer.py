@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ....nn import MultiHeadAttention as _MultiHeadAttention
-from ....nn._attention import attend, in_heads
-from ....nn._transformer import perceptron, residual
 from ... import core as mx
 from ...core._wrap import mutable
+from .._functional import attention as _attention
+from .._functional import transformer as _transformer
 from ..utils import checkpoint as _checkpoint
 from .activations import relu
 from .base import Module
@@ -61,12 +60,12 @@ class MultiHeadAttention(Module):
         if not q.ndim == k.ndim == v.ndim == 3:
             raise ValueError(f"expected queries, keys and values (B, L, D), got {q.shape}, {k.shape} and {v.shape}")
         heads = self.num_heads
-        return self.out_proj(attend(in_heads(q, heads), in_heads(k, heads), in_heads(v, heads), mask))
+        return self.out_proj(_attention.attend(*(_attention.in_heads(x, heads) for x in (q, k, v)), mask))
 
     @staticmethod
     def create_additive_causal_mask(N: int, dtype: mx.Dtype = mx.float32) -> mx.array:
         """Make a mask of shape ``(N, N)`` with the least finite number of `dtype` where a key comes after the query, 0 elsewhere."""
-        return mutable(_MultiHeadAttention.create_additive_causal_mask(N, dtype))
+        return mutable(_attention.MultiHeadAttention.create_additive_causal_mask(N, dtype))
 
 
 class TransformerEncoderLayer(Module):
@@ -95,11 +94,11 @@ class TransformerEncoderLayer(Module):
 
     def __call__(self, x: mx.array, mask: Mask) -> mx.array:
         first = self.norm_first
-        x = residual(x, self.ln1, lambda y: self.dropout1(self.attention(y, y, y, mask)), norm_first=first)
-        return residual(x, self.ln2, self._perceptron, norm_first=first)
+        x = _transformer.residual(x, self.ln1, lambda y: self.dropout1(self.attention(y, y, y, mask)), norm_first=first)
+        return _transformer.residual(x, self.ln2, self._perceptron, norm_first=first)
 
     def _perceptron(self, x: mx.array) -> mx.array:
-        return perceptron(x, self.linear1, self.activation, self.dropout2, self.linear2)
+        return _transformer.perceptron(x, self.linear1, self.activation, self.dropout2, self.linear2)
 
 
 class TransformerEncoder(Module):
@@ -162,17 +161,19 @@ class TransformerDecoderLayer(Module):
 
     def __call__(self, x: mx.array, memory: mx.array, x_mask: Mask, memory_mask: Mask) -> mx.array:
         first = self.norm_first
-        x = residual(x, self.ln1, lambda y: self.dropout1(self.self_attention(y, y, y, x_mask)), norm_first=first)
-        x = residual(
+        x = _transformer.residual(
+            x, self.ln1, lambda y: self.dropout1(self.self_attention(y, y, y, x_mask)), norm_first=first
+        )
+        x = _transformer.residual(
             x,
             self.ln2,
             lambda y: self.dropout2(self.cross_attention(y, memory, memory, memory_mask)),
             norm_first=first,
         )
-        return residual(x, self.ln3, self._perceptron, norm_first=first)
+        return _transformer.residual(x, self.ln3, self._perceptron, norm_first=first)
 
     def _perceptron(self, x: mx.array) -> mx.array:
-        return perceptron(x, self.linear1, self.activation, self.dropout3, self.linear2)
+        return _transformer.perceptron(x, self.linear1, self.activation, self.dropout3, self.linear2)
 
 
 class TransformerDecoder(Module):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ....nn._upsample import interpolated, nearest
 from ... import core as mx
+from .._functional import upsample as _upsample
 from .base import Module
 
 
@@ -30,7 +30,7 @@ def _check_options(align_corners: bool, antialias: bool) -> None:
 def upsample_nearest(x: mx.array, scale_factor: tuple[float, ...]) -> mx.array:
     """Resample the spatial axes of ``(N, ..., C)`` by taking elements."""
     empty = _empty(x, scale_factor, x.dtype)
-    return nearest(x, scale_factor) if empty is None else empty
+    return _upsample.nearest(x, scale_factor) if empty is None else empty
 
 
 def upsample_linear(
@@ -54,7 +54,7 @@ def _interpolated(
     empty = _empty(x, scale_factor, mx.float32)
     if empty is not None:
         return empty
-    return interpolated(x, scale_factor, mode, align_corners=align_corners, antialias=antialias)
+    return _upsample.interpolated(x, scale_factor, mode, align_corners=align_corners, antialias=antialias)
 
 
 class Upsample(Module):
