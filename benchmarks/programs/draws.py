@@ -6,9 +6,9 @@ import numpy as np
 
 
 def weight(name, shape):
-    """The weight of this name: normal for matrices, scaled to what they sum over; ones and zeros for norms and biases."""
-    if len(shape) < 2:
-        return (np.zeros if name.endswith("bias") else np.ones)(shape, np.float32)
+    """The weight of this name: normal for matrices, scaled to what they sum over; ones for norms; zeros for biases and adapters."""
+    if len(shape) < 2 or name.endswith("lora_b"):
+        return (np.zeros if name.endswith(("bias", "lora_b")) else np.ones)(shape, np.float32)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     return rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape).astype(np.float32)
 
