@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-
 from tests.compat.library import REAL, mx
 
 

@@ -1,5 +1,6 @@
 """mlx.optimizers as its users know it: states, trees, hyperparameters, subclasses, errors; in either library."""
 
+import functools
 import inspect
 
 import numpy as np
@@ -430,6 +431,49 @@ def test_update_of_a_model_by_several_optimizers():
     np.testing.assert_allclose(numbers(model.layers[1].bias), np.array(moved) - 0.5, rtol=1e-6)
 
 
+@pytest.mark.parametrize("first", ["before", "inside"])
+def test_compiled_training(first):
+    """The state may be made before the first call, or in it."""
+
+    def learn(compiled):
+        mx.random.seed(3)
+        model = Affine(3, 2)
+        optimizer = optim.AdamW(optim.cosine_decay(0.1, 10), bias_correction=True)
+        if first == "before":
+            optimizer.init(model.trainable_parameters())
+        state = [model.state, optimizer.state]
+        x, y = mx.array([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]]), mx.array([[1.0, -1.0], [0.0, 2.0]])
+
+        def step(x, y):
+            loss, grads = nn.value_and_grad(model, lambda model, x, y: nn.losses.mse_loss(model(x), y))(model, x, y)
+            optimizer.update(model, grads)
+            return loss
+
+        run = mx.compile(step, inputs=state, outputs=state) if compiled else step
+        losses = [run(x, y) for _ in range(5)]
+        mx.eval(state, losses)
+        assert optimizer.step.item() == 5
+        return np.array([*map(float, losses), *np.array(model.weight).ravel()])
+
+    np.testing.assert_allclose(learn(True), learn(False), rtol=1e-5, atol=1e-6)
+
+
+def test_compiled_update_sees_a_new_learning_rate():
+    optimizer = optim.SGD(0.5)
+    params = {"w": mx.zeros(2)}
+    optimizer.init(params)
+
+    @functools.partial(mx.compile, inputs=optimizer.state, outputs=optimizer.state)
+    def step(params, grads):
+        return optimizer.apply_gradients(grads, params)
+
+    params = step(params, {"w": mx.ones(2)})
+    optimizer.learning_rate = 0.25
+    params = step(params, {"w": mx.ones(2)})
+    assert numbers(params["w"]) == [-0.75, -0.75]
+    assert optimizer.step.item() == 2
+
+
 def test_state_survives_a_file(tmp_path):
     optimizer = optimizer_of(optim, "adam_corrected")
     params = trained(mx, optimizer, made(mx, 0), range(3))
@@ -455,6 +499,26 @@ def test_state_of_layers_without_parameters_survives_a_file(tmp_path):
     other.state = utils.tree_unflatten(list(mx.load(str(tmp_path / "state.safetensors")).items()))
     mine, expected = (o.apply_gradients(grads, params) for o in (other, optimizer))
     assert [numbers(x) for x in leaves(mine)] == [numbers(x) for x in leaves(expected)] == [[0.5], [0.5]]
+
+
+def test_handles_stay_apart():
+    """What changes in place changes no array that the optimiser was given or gave."""
+    rate, grads, params = mx.array(0.25), {"w": mx.ones(2)}, {"w": mx.ones(2)}
+    optimizer = optim.SGD(rate, momentum=0.5)
+    rate += 1
+    assert optimizer.learning_rate.item() == 0.25
+    new = optimizer.apply_gradients(grads, params)
+    new["w"] += 1
+    optimizer.state["w"]["v"] += 1
+    clipped, _ = optim.clip_grad_norm(grads, 100.0)
+    clipped["w"] += 1
+    assert [numbers(tree["w"]) for tree in (new, grads, params)] == [[1.75, 1.75], [1.0, 1.0], [1.0, 1.0]]
+    before = optimizer.step
+    optimizer.apply_gradients(grads, params)
+    assert (before.item(), optimizer.step.item()) == (1, 2)
+    handle = optimizer.learning_rate
+    handle += 1  # the state's own array
+    assert optimizer.learning_rate.item() == 1.25
 
 
 @pytest.mark.skipif(REAL, reason="MLX fails in the first update")
