@@ -446,6 +446,7 @@ void bind_shim_transforms(nb::module_& core) {
   m.def("stop_gradient", [](const Array& a) { return stop_gradient(a); }, nb::arg("a"));
   bind_shim_compile(m);
   bind_shim_custom(m);
+  bind_shim_eval(m);
   m.def("set_stand_in", [](nb::handle type, const std::string& name) { containers::set_stand_in(type, name.c_str()); });
 }
 

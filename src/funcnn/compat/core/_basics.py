@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import funcnn as fn
+from typing import Any
+
 from funcnn import (
     Dtype,
     DtypeCategory,
@@ -43,8 +44,35 @@ from funcnn import (
     unsignedinteger,
 )
 
-async_eval = fn.async_eval
-eval = fn.eval
+from ... import _core
+
+_native: Any = _core.compat
+
+
+def eval(*args: Any) -> None:
+    """Compute arrays now: the arguments, and those in lists, tuples, dicts and modules. Other leaves are ignored.
+
+    Raises:
+        ValueError: A function is being compiled or mapped, where there are no values.
+
+    >>> import funcnn.compat.core as mx
+    >>> x = mx.array([1.0]) + 1
+    >>> mx.eval({"x": [x]}, None)
+    """
+    _native.eval(*args)
+
+
+def async_eval(*args: Any) -> None:
+    """Start to compute what ``eval`` would compute; looking at a value waits for it.
+
+    >>> import funcnn.compat.core as mx
+    >>> x = mx.array([1.0]) + 1
+    >>> mx.async_eval(x)
+    >>> x.item()
+    2.0
+    """
+    _native.async_eval(*args)
+
 
 __all__ = [
     "Dtype",
