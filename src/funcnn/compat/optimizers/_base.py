@@ -25,10 +25,9 @@ class Optimizer:
     ...         state["last"] = mx.sign(gradient)
     ...         return parameter - 0.5 * state["last"]
     >>> optimizer = Signs()
-    >>> optimizer.apply_gradients({"w": mx.array([3.0, -4.0])}, {"w": mx.array([1.0, 1.0])})
-    {'w': array([0.5, 1.5], dtype=float32)}
-    >>> optimizer.state
-    {'step': array(1, dtype=uint64), 'w': {'last': array([1, -1], dtype=float32)}}
+    >>> new = optimizer.apply_gradients({"w": mx.array([3.0, -4.0])}, {"w": mx.array([1.0, 1.0])})
+    >>> new["w"].tolist(), optimizer.step.item(), optimizer.state["w"]["last"].tolist()
+    ([0.5, 1.5], 1, [1.0, -1.0])
     """
 
     def __init__(self, schedulers: dict[str, Callable[[Any], Any]] | None = None) -> None:
