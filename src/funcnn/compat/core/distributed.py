@@ -9,6 +9,20 @@ from ... import _core
 from ..._core import Dtype, array
 from ._wrap import shim as _shim
 
+__all__ = [
+    "Group",
+    "all_gather",
+    "all_max",
+    "all_min",
+    "all_sum",
+    "init",
+    "is_available",
+    "recv",
+    "recv_like",
+    "send",
+    "sum_scatter",
+]
+
 _BACKENDS = ("any", "mpi", "nccl", "jaccl", "ring")
 
 

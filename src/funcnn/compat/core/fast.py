@@ -9,6 +9,18 @@ from ... import fast as _fast
 from ..._core import Dtype, array
 from ._wrap import shim as _shim
 
+__all__ = [
+    "cross_entropy",
+    "cuda_kernel",
+    "gated_delta_update",
+    "layer_norm",
+    "metal_kernel",
+    "precompiled_cuda_kernel",
+    "rms_norm",
+    "rope",
+    "scaled_dot_product_attention",
+]
+
 rms_norm = _shim(_fast.rms_norm, "rms_norm", "fast")
 layer_norm = _shim(_fast.layer_norm, "layer_norm", "fast")
 rope = _shim(_fast.rope, "rope", "fast")

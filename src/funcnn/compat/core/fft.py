@@ -10,6 +10,27 @@ from ..._core import array, isdtype, real
 from ._pad import pad as _pad
 from ._wrap import shim as _shim
 
+__all__ = [
+    "fft",
+    "fft2",
+    "fftfreq",
+    "fftn",
+    "fftshift",
+    "ifft",
+    "ifft2",
+    "ifftn",
+    "ifftshift",
+    "irfft",
+    "irfft2",
+    "irfftn",
+    "istft",
+    "rfft",
+    "rfft2",
+    "rfftfreq",
+    "rfftn",
+    "stft",
+]
+
 
 def _of_real(function: Callable[..., array]) -> Callable[..., array]:
     """MLX drops the imaginary parts of what a real transform is given."""

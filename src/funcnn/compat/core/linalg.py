@@ -7,6 +7,28 @@ from typing import Any
 from ... import linalg as _linalg
 from ._wrap import shim as _shim
 
+__all__ = [
+    "cholesky",
+    "cholesky_inv",
+    "cross",
+    "det",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "inv",
+    "lu",
+    "lu_factor",
+    "norm",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "svd",
+    "tri_inv",
+]
+
 
 def _norm(a: Any, /, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     return _linalg.norm(a, "fro" if ord == "f" else ord, axis, keepdims)

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from . import _memory
 
+__all__ = [
+    "clear_cache",
+    "device_info",
+    "get_active_memory",
+    "get_cache_memory",
+    "get_peak_memory",
+    "is_available",
+    "reset_peak_memory",
+    "set_cache_limit",
+    "set_memory_limit",
+    "set_wired_limit",
+    "start_capture",
+    "stop_capture",
+]
+
 
 def is_available() -> bool:
     """Say whether there is a Metal back end: False."""

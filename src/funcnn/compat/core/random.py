@@ -18,6 +18,22 @@ from ..._core import Dtype, array, complex64, float32, float64, int32, uint32
 from ._wrap import mutable as _mutable
 from ._wrap import shim as _shim
 
+__all__ = [
+    "bernoulli",
+    "categorical",
+    "gumbel",
+    "key",
+    "laplace",
+    "multivariate_normal",
+    "normal",
+    "permutation",
+    "randint",
+    "seed",
+    "split",
+    "truncated_normal",
+    "uniform",
+]
+
 _first_seed = time.time_ns() // 1_000_000
 
 
