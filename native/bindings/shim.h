@@ -16,7 +16,6 @@ void bind_shim_transforms(nb::module_& m);
 // To its submodule.
 void bind_shim_compile(nb::module_& m);
 void bind_shim_custom(nb::module_& m);
-void bind_shim_compile(nb::module_& m);
 void bind_shim_eval(nb::module_& m);
 
 }  // namespace funcnn
