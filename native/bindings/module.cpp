@@ -1,5 +1,6 @@
 // The extension module: every file of this folder adds its part.
 #include "bindings/shim.h"
+#include "bindings/shim_trees.h"
 
 NB_MODULE(_core, m) {
   nb::set_leak_warnings(false);  // what modules and threads of the interpreter keep to its end is no leak of ours
@@ -29,6 +30,8 @@ NB_MODULE(_core, m) {
   funcnn::bind_transforms(m);
   funcnn::bind_compile(m);
   funcnn::bind_shim_transforms(m);
+  funcnn::bind_shim_trees(m);
+  funcnn::bind_shim_modules(m);
   funcnn::bind_explain(m);
   funcnn::bind_control(m);
   funcnn::bind_program(m);

@@ -201,6 +201,20 @@ def test_names_of_the_class_cannot_become_entries():
         setattr(model, 3, one())
 
 
+def test_the_class_takes_no_names_that_modules_may_want():
+    own = set(vars(nn.Module)) - set(dir(dict)) - {"__module__", "__dict__", "__weakref__", "__annotations__"}
+    public = {
+        *("training", "state", "load_weights", "save_weights", "is_module", "valid_child_filter", "update", "apply"),
+        *("valid_parameter_filter", "trainable_parameter_filter", "filter_and_map", "parameters", "children", "freeze"),
+        *("trainable_parameters", "leaf_modules", "update_modules", "apply_to_modules", "modules", "named_modules"),
+        *("unfreeze", "train", "eval", "set_dtype"),
+    }
+    private = {"_extra_repr", "_validate_keys", "_validate_keys_recursive", "_set_training_mode", "__getattr__"}
+    assert own == (public | private) - {"update"}
+    layer = nn.QuantizedLinear(64, 8)
+    assert set(dir(layer)) == {*dir(nn.Module), *vars(layer), "from_linear", "__call__"}
+
+
 def test_the_error_of_a_property_is_kept():
     class Broken(nn.Module):
         @property

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
+from .. import _core
+
 __all__ = ["tree_flatten", "tree_map", "tree_map_with_path", "tree_merge", "tree_reduce", "tree_unflatten"]
 
 # A path may ask for any index of a list; what lies between is filled, so a typing error must not fill the memory.
@@ -25,13 +27,7 @@ def tree_map(fn: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[A
     >>> tree_map(lambda a, b: a + b, {"w": [1, 2], "b": 3}, {"w": [10, 20], "b": 30, "more": 0})
     {'w': [11, 22], 'b': 33}
     """
-    if is_leaf is not None and is_leaf(tree):
-        return fn(tree, *rest)
-    if isinstance(tree, (list, tuple)):
-        return _like(tree, [tree_map(fn, item, *[r[i] for r in rest], is_leaf=is_leaf) for i, item in enumerate(tree)])
-    if isinstance(tree, dict):
-        return {key: tree_map(fn, item, *[r[key] for r in rest], is_leaf=is_leaf) for key, item in tree.items()}
-    return fn(tree, *rest)
+    return _core._tree_map(fn, is_leaf, tree, *rest)
 
 
 def tree_map_with_path(
@@ -49,21 +45,7 @@ def tree_map_with_path(
     >>> tree_map_with_path(lambda path, leaf: f"{path}={leaf}", {"a": [1, 2]})
     {'a': ['a.0=1', 'a.1=2']}
     """
-    if is_leaf is not None and is_leaf(tree):
-        return fn(path, tree, *rest)
-    prefix = f"{path}." if path else ""
-    if isinstance(tree, (list, tuple)):
-        items = [
-            tree_map_with_path(fn, item, *[r[i] for r in rest], is_leaf=is_leaf, path=f"{prefix}{i}")
-            for i, item in enumerate(tree)
-        ]
-        return _like(tree, items)
-    if isinstance(tree, dict):
-        return {
-            key: tree_map_with_path(fn, item, *[r[key] for r in rest], is_leaf=is_leaf, path=f"{prefix}{key}")
-            for key, item in tree.items()
-        }
-    return fn(path, tree, *rest)
+    return _core._tree_map_with_path(path, fn, is_leaf, tree, *rest)
 
 
 @overload
@@ -112,13 +94,9 @@ def tree_flatten(
     """
     if destination is None:
         destination = []
-    if isinstance(destination, list):
-        append = destination.append
-        _walk(tree, prefix, is_leaf, lambda path, leaf: append((path, leaf)))
-    elif isinstance(destination, dict):
-        _walk(tree, prefix, is_leaf, destination.__setitem__)
-    else:
+    elif not isinstance(destination, (list, dict)):
         raise ValueError(f"tree_flatten: destination must be a list, a dict or None, got {type(destination).__name__}")
+    _core._tree_flatten_into(destination, tree, f"{prefix}", is_leaf)
     return destination
 
 
@@ -220,19 +198,6 @@ def _like(sequence: list[Any] | tuple[Any, ...], items: list[Any]) -> Any:
     """``items`` in the class of ``sequence``; named tuples take them one by one."""
     kind: Any = type(sequence)
     return kind(*items) if hasattr(sequence, "_fields") else kind(items)
-
-
-def _walk(tree: Any, prefix: str, is_leaf: Callable[[Any], bool] | None, add: Callable[[str, Any], Any]) -> None:
-    if is_leaf is None or not is_leaf(tree):
-        if isinstance(tree, (list, tuple)):
-            for i, item in enumerate(tree):
-                _walk(item, f"{prefix}.{i}", is_leaf, add)
-            return
-        if isinstance(tree, dict):
-            for key, item in tree.items():
-                _walk(item, f"{prefix}.{key}", is_leaf, add)
-            return
-    add(prefix[1:], tree)
 
 
 def _positions(heads: Iterable[str]) -> list[tuple[int, str]] | None:

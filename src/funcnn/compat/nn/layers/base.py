@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .... import _core
 from ... import core as mx
 from ...utils import tree_flatten, tree_unflatten
 
@@ -14,7 +15,13 @@ __all__ = ["Module"]
 Filter = Callable[["Module", str, Any], bool]
 
 
-class Module(dict[str, Any]):
+if TYPE_CHECKING:
+    Entries = dict[str, Any]
+else:
+    Entries = dict
+
+
+class Module(Entries):
     """The base of all layers and models.
 
     Arrays, modules, lists, dicts and tuples that are set as attributes become entries of the module, which is a dict;
@@ -66,24 +73,17 @@ class Module(dict[str, Any]):
 
     # Attributes
 
-    def __getattr__(self, key: str) -> Any:
-        if (value := self.get(key)) is not None:
-            return value
-        if key == "_no_grad":  # a subclass has not called __init__
-            object.__setattr__(self, key, set())
-        elif key == "_training":
-            object.__setattr__(self, key, True)
-        return object.__getattribute__(self, key)
+    if TYPE_CHECKING:
 
-    def __setattr__(self, key: str, val: Any) -> None:
-        if isinstance(val, (mx.array, dict, list, tuple)):
-            # An ordinary attribute would hide the entry.
-            if key not in self and hasattr(self, key):
-                object.__delattr__(self, key)
-            self[key] = val
-        else:
-            object.__setattr__(self, key, val)
-            self.pop(key, None)
+        def __getattr__(self, key: str) -> Any: ...
+
+        def __setattr__(self, key: str, val: Any) -> None: ...
+
+    else:
+        # An entry that is not None is an attribute. Setting makes arrays, modules and containers entries (raising
+        # AttributeError where the class has the name) and all else ordinary attributes, in the place of one another.
+        __getattr__ = _core._module_getattr
+        __setattr__ = _core._module_setattr
 
     def __delattr__(self, name: str) -> None:
         if self.get(name) is not None:
@@ -111,27 +111,10 @@ class Module(dict[str, Any]):
             loaded: Any = mx.load(given)
             given = list(loaded.items())
         if strict:
-            self._check_weights(dict(given))
+            _check_weights(self, dict(given))
         if len(given) > 0:
             self.update(tree_unflatten(given), strict=False)
         return self
-
-    def _check_weights(self, given: dict[str, Any]) -> None:
-        own = tree_flatten(self.parameters(), destination={})
-        for problem, names in (
-            ("Received {} parameters not in model", given.keys() - own.keys()),
-            ("Missing {} parameters", own.keys() - given.keys()),
-        ):
-            if names:
-                raise ValueError(problem.format(len(names)) + ": \n" + ",\n".join(sorted(names)) + ".")
-        for name, current in own.items():
-            value = given[name]
-            if not isinstance(value, mx.array):
-                raise ValueError(f"Expected mx.array but received {type(value)} for parameter {name}")
-            if value.shape != current.shape:
-                raise ValueError(
-                    f"Expected shape {current.shape} but received shape {value.shape} for parameter {name}"
-                )
 
     def save_weights(self, file: str) -> None:
         """Write all parameters to a file whose name ends in ``.npz`` or ``.safetensors``; another one is a ValueError."""
@@ -179,41 +162,18 @@ class Module(dict[str, Any]):
         through ``map_fn``. Raises RuntimeError where something else than these is no leaf.
         """
         return {
-            key: self._filtered(key, value, filter_fn, map_fn, is_leaf_fn)
+            key: _filtered(self, key, value, filter_fn, map_fn, is_leaf_fn)
             for key, value in self.items()
             if filter_fn(self, key, value)
         }
 
-    def _filtered(self, path: str, value: Any, keep: Filter, map_fn: Any, is_leaf: Filter | None) -> Any:
-        if not isinstance(value, (dict, list)) if is_leaf is None else is_leaf(self, path, value):
-            return value if map_fn is None else map_fn(value)
-        if isinstance(value, Module):
-            return {
-                key: value._filtered(key, item, keep, map_fn, is_leaf)
-                for key, item in value.items()
-                if keep(value, key, item)
-            }
-        if isinstance(value, dict):
-            return {
-                key: self._filtered(inner, item, keep, map_fn, is_leaf)
-                if keep(self, inner := f"{path}.{key}", item)
-                else {}
-                for key, item in value.items()
-            }
-        if isinstance(value, list):
-            return [
-                self._filtered(inner, item, keep, map_fn, is_leaf) if keep(self, inner := f"{path}.{i}", item) else {}
-                for i, item in enumerate(value)
-            ]
-        raise RuntimeError("Unexpected leaf found while traversing the module")
-
     def parameters(self) -> dict[str, Any]:
         """Return all arrays, frozen ones too, as a tree of dicts and lists."""
-        return self.filter_and_map(self.valid_parameter_filter)
+        return _parameters(self, False)
 
     def trainable_parameters(self) -> dict[str, Any]:
         """Return all arrays that are not frozen, as a tree of dicts and lists."""
-        return self.filter_and_map(self.trainable_parameter_filter)
+        return _parameters(self, True)
 
     def children(self) -> dict[str, Any]:
         """Return the modules that this one holds itself, as a tree of dicts and lists."""
@@ -241,7 +201,7 @@ class Module(dict[str, Any]):
         >>> [scale.item() for scale in layer.update({"scales": [mx.ones((1,))]}).scales]
         [1.0, 0.0]
         """
-        _update(self, parameters, strict)
+        _core._module_update(self, parameters, strict)
         return self
 
     def apply(self, map_fn: Callable[[mx.array], mx.array], filter_fn: Filter | None = None) -> Module:
@@ -255,18 +215,9 @@ class Module(dict[str, Any]):
 
     # Walks
 
-    def _walk(self) -> Iterator[tuple[str, Module]]:
-        """All modules with their paths: this one, then what its last child holds, down to its first."""
-        stack = [("", self)]
-        while stack:
-            path, module = stack.pop()
-            yield path, module
-            prefix = f".{path}" if path else ""
-            stack.extend(tree_flatten(module.children(), prefix=prefix, is_leaf=self.is_module))
-
     def apply_to_modules(self, apply_fn: Callable[[str, Module], Any]) -> Module:
         """Call ``apply_fn(path, module)`` for this module (with path ``""``) and all below it. Returns the module."""
-        for path, module in self._walk():
+        for path, module in _walk(self):
             apply_fn(path, module)
         return self
 
@@ -305,7 +256,7 @@ class Module(dict[str, Any]):
         does not occur raises KeyError. Returns the module.
         """
 
-        each_checks = self._prepare_keys(recurse, keys, strict)
+        each_checks = _prepare_keys(self, recurse, keys, strict)
 
         def freeze(_: str, module: Module) -> None:
             names = keys
@@ -324,7 +275,7 @@ class Module(dict[str, Any]):
     def unfreeze(self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False) -> Module:
         """Undo `freeze`, for all parameters or those called ``keys``. Returns the module."""
 
-        each_checks = self._prepare_keys(recurse, keys, strict)
+        each_checks = _prepare_keys(self, recurse, keys, strict)
 
         def unfreeze(_: str, module: Module) -> None:
             if keys is None:
@@ -334,13 +285,6 @@ class Module(dict[str, Any]):
 
         self.apply_to_modules(unfreeze) if recurse else unfreeze("", self)
         return self
-
-    def _prepare_keys(self, recurse: bool, keys: Any, strict: bool) -> bool:
-        """Check keys that need to occur in some module only; return whether each module is to check its own."""
-        if recurse and strict and keys is not None:
-            self._validate_keys_recursive(keys)
-            return False
-        return strict
 
     # Modes
 
@@ -364,41 +308,96 @@ class Module(dict[str, Any]):
         self.apply(lambda x: x.astype(dtype) if predicate is None or predicate(x.dtype) else x)
 
 
-def _places(target: Any, source: Any, strict: bool, kind: str) -> Iterator[Any]:
-    """The keys or indices that both have, refusing the rest where it is to be refused."""
+def _check_weights(module: Module, given: dict[str, Any]) -> None:
+    own = tree_flatten(module.parameters(), destination={})
+    for problem, names in (
+        ("Received {} parameters not in model", given.keys() - own.keys()),
+        ("Missing {} parameters", own.keys() - given.keys()),
+    ):
+        if names:
+            raise ValueError(problem.format(len(names)) + ": \n" + ",\n".join(sorted(names)) + ".")
+    for name, current in own.items():
+        value = given[name]
+        if not isinstance(value, mx.array):
+            raise ValueError(f"Expected mx.array but received {type(value)} for parameter {name}")
+        if value.shape != current.shape:
+            raise ValueError(f"Expected shape {current.shape} but received shape {value.shape} for parameter {name}")
+
+
+def _filtered(module: Module, path: str, value: Any, keep: Filter, map_fn: Any, is_leaf: Filter | None) -> Any:
+    if not isinstance(value, (dict, list)) if is_leaf is None else is_leaf(module, path, value):
+        return value if map_fn is None else map_fn(value)
+    if isinstance(value, Module):
+        return {
+            key: _filtered(value, key, item, keep, map_fn, is_leaf)
+            for key, item in value.items()
+            if keep(value, key, item)
+        }
+    if isinstance(value, dict):
+        return {
+            key: _filtered(module, inner, item, keep, map_fn, is_leaf)
+            if keep(module, inner := f"{path}.{key}", item)
+            else {}
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _filtered(module, inner, item, keep, map_fn, is_leaf) if keep(module, inner := f"{path}.{i}", item) else {}
+            for i, item in enumerate(value)
+        ]
+    raise RuntimeError("Unexpected leaf found while traversing the module")
+
+
+def _parameters(module: Module, trainable: bool) -> dict[str, Any]:
+    """What the filter lets through: found without asking it, unless a subclass has another."""
+    names = "trainable_parameter_filter" if trainable else "valid_parameter_filter"
+    keep = getattr(module, names)
+    if keep is getattr(Module, names) and type(module).filter_and_map is Module.filter_and_map:
+        found: dict[str, Any] = _core._module_parameters(Module, module, trainable)
+        return found
+    return module.filter_and_map(keep)
+
+
+def _walk(root: Module) -> Iterator[tuple[str, Module]]:
+    """All modules with their paths: this one, then what its last child holds, down to its first."""
+    stack = [("", root)]
+    while stack:
+        path, module = stack.pop()
+        yield path, module
+        prefix = f".{path}" if path else ""
+        stack.extend(tree_flatten(module.children(), prefix=prefix, is_leaf=root.is_module))
+
+
+def _prepare_keys(module: Module, recurse: bool, keys: Any, strict: bool) -> bool:
+    """Check keys that need to occur in some module only; return whether each module is to check its own."""
+    if recurse and strict and keys is not None:
+        module._validate_keys_recursive(keys)
+        return False
+    return strict
+
+
+def _update_modules(target: Any, source: Any, strict: bool) -> None:
     if isinstance(source, dict):
-        for key in source:
-            if key in target:
-                yield key
+        for place in source:
+            if place in target:
+                _replace_module(target, place, source[place], strict)
             elif strict:
-                raise ValueError(f'Module does not have {kind} named "{key}".')
+                raise ValueError(f'Module does not have sub-module named "{place}".')
     elif isinstance(source, list):
-        for i in range(len(source)):
+        for i, item in enumerate(source):
             if i < len(target):
-                yield i
+                _replace_module(target, i, item, strict)
             elif strict:
                 raise ValueError(f"List index {i} is out of bounds for destination of length {len(target)}.")
     elif strict:
         raise ValueError(f"Received invalid type: {type(source).__name__}.")
 
 
-def _update(target: Any, source: Any, strict: bool) -> None:
-    for place in _places(target, source, strict, "parameter"):
-        new = source[place]
-        if isinstance(current := target[place], mx.array):
-            if strict and not isinstance(new, mx.array):
-                raise ValueError(f"Received invalid type: {type(new).__name__}.")
-            target[place] = new
-        else:
-            _update(current, new, strict)
-
-
-def _update_modules(target: Any, source: Any, strict: bool) -> None:
-    for place in _places(target, source, strict, "sub-module"):
-        current, new = target[place], source[place]
-        if Module.is_module(current) and Module.is_module(new):
-            target[place] = new
-        elif isinstance(current, (dict, list)):
-            _update_modules(current, new, strict)
-        elif strict and new != {}:
-            raise ValueError(f"Received invalid type: {type(new).__name__}.")
+def _replace_module(target: Any, place: Any, new: Any, strict: bool) -> None:
+    current = target[place]
+    if Module.is_module(current) and Module.is_module(new):
+        target[place] = new
+    elif isinstance(current, (dict, list)):
+        _update_modules(current, new, strict)
+    elif strict and new != {}:
+        raise ValueError(f"Received invalid type: {type(new).__name__}.")

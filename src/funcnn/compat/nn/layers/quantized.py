@@ -58,38 +58,36 @@ def quantize(
     model.update_modules(tree_map_with_path(chosen, model.leaf_modules(), is_leaf=Module.is_module))
 
 
-class _Packed(Module):
-    """What the layers with a packed matrix have in common."""
-
-    group_size: int
-    bits: int
-    mode: str
-    weight: mx.array
-    scales: mx.array
-
-    def _set_format(self, mode: str, group_size: int | None, bits: int | None) -> None:
-        self.group_size, self.bits = _defaults_for_mode(mode, group_size, bits)
-        self.mode = mode
-
-    def _format(self) -> dict[str, Any]:
-        return {"group_size": self.group_size, "bits": self.bits, "mode": self.mode}
-
-    def _pack(self, weight: mx.array) -> None:
-        self.weight, self.scales, *biases = mx.quantize(weight, **self._format())
-        self.biases = biases[0] if biases else None
-
-    def _product(self, x: mx.array) -> mx.array:
-        return mx.quantized_matmul(
-            x, self["weight"], scales=self["scales"], biases=self.get("biases"), transpose=True, **self._format()
-        )
-
-    def _dims(self) -> tuple[int, int]:
-        """Rows and columns of the matrix that is packed."""
-        rows, words = self.weight.shape
-        return rows, words * 32 // self.bits
+# What the layers with a packed matrix have in common: functions, since a name of the class could not become an entry.
 
 
-class QuantizedEmbedding(_Packed):
+def _set_format(layer: Module, mode: str, group_size: int | None, bits: int | None) -> None:
+    layer.group_size, layer.bits = _defaults_for_mode(mode, group_size, bits)
+    layer.mode = mode
+
+
+def _format(layer: Module) -> dict[str, Any]:
+    return {"group_size": layer.group_size, "bits": layer.bits, "mode": layer.mode}
+
+
+def _pack(layer: Module, weight: mx.array) -> None:
+    layer.weight, layer.scales, *biases = mx.quantize(weight, **_format(layer))
+    layer.biases = biases[0] if biases else None
+
+
+def _product(layer: Module, x: mx.array) -> mx.array:
+    return mx.quantized_matmul(
+        x, layer["weight"], scales=layer["scales"], biases=layer.get("biases"), transpose=True, **_format(layer)
+    )
+
+
+def _dims(layer: Module) -> tuple[int, int]:
+    """Rows and columns of the matrix that is packed."""
+    rows, words = layer.weight.shape
+    return rows, words * 32 // layer.bits
+
+
+class QuantizedEmbedding(Module):
     """`Embedding` with a packed table, which is frozen.
 
     The parameters ``weight``, ``scales`` and, of mode ``affine``, ``biases`` are what ``mx.quantize`` returns for a table of
@@ -105,8 +103,8 @@ class QuantizedEmbedding(_Packed):
         mode: str = "affine",
     ) -> None:
         super().__init__()
-        self._set_format(mode, group_size, bits)
-        self._pack(mx.random.normal(shape=(num_embeddings, dims), scale=math.sqrt(1 / dims)))
+        _set_format(self, mode, group_size, bits)
+        _pack(self, mx.random.normal(shape=(num_embeddings, dims), scale=math.sqrt(1 / dims)))
         self.num_embeddings = num_embeddings
         self.dims = dims
         self.freeze()
@@ -117,12 +115,12 @@ class QuantizedEmbedding(_Packed):
             self["weight"][x],
             scales=self["scales"][x],
             biases=None if biases is None else biases[x],
-            **self._format(),
+            **_format(self),
         )
 
     def as_linear(self, x: mx.array) -> mx.array:
         """Return ``x @ table.T``, as for an output projection that shares the table."""
-        return self._product(x)
+        return _product(self, x)
 
     def _extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.dims}, group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
@@ -138,11 +136,11 @@ class QuantizedEmbedding(_Packed):
         """Return the layer whose table is that of ``embedding_layer``, packed."""
         num_embeddings, dims = embedding_layer.weight.shape
         layer = cls(num_embeddings, dims, group_size, bits, mode=mode)
-        layer._pack(embedding_layer.weight)
+        _pack(layer, embedding_layer.weight)
         return layer
 
 
-class QuantizedLinear(_Packed):
+class QuantizedLinear(Module):
     """`Linear` with a packed matrix. All its parameters are frozen when it is made.
 
     ``weight``, ``scales`` and, of mode ``affine``, ``biases`` are what ``mx.quantize`` returns for a matrix of
@@ -159,21 +157,21 @@ class QuantizedLinear(_Packed):
         mode: str = "affine",
     ) -> None:
         super().__init__()
-        self._set_format(mode, group_size, bits)
-        self._pack(_uniform(input_dims, output_dims))
+        _set_format(self, mode, group_size, bits)
+        _pack(self, _uniform(input_dims, output_dims))
         if bias:
             self.bias = mx.zeros((output_dims,))
         self.freeze()
 
     def _extra_repr(self) -> str:
-        rows, columns = self._dims()
+        rows, columns = _dims(self)
         return (
             f"input_dims={columns}, output_dims={rows}, bias={'bias' in self}, "
             f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = self._product(x)
+        y = _product(self, x)
         return y + self["bias"] if "bias" in self else y
 
     @classmethod
@@ -183,13 +181,13 @@ class QuantizedLinear(_Packed):
         """Return the layer whose matrix is that of ``linear_layer``, packed; a bias is taken over and is trainable."""
         output_dims, input_dims = linear_layer.weight.shape
         layer = cls(input_dims, output_dims, False, group_size, bits, mode=mode)
-        layer._pack(linear_layer.weight)
+        _pack(layer, linear_layer.weight)
         if "bias" in linear_layer:
             layer.bias = linear_layer.bias
         return layer
 
 
-class QQLinear(_Packed):
+class QQLinear(Module):
     """A `Linear` without bias that rounds its input and its matrix to a few bits.
 
     In training mode ``weight`` is the matrix itself, which is rounded in every call and has a gradient; in evaluation mode
@@ -205,12 +203,12 @@ class QQLinear(_Packed):
         mode: str = "nvfp4",
     ) -> None:
         super().__init__()
-        self._set_format(mode, group_size, bits)
+        _set_format(self, mode, group_size, bits)
         self.weight = _uniform(input_dims, output_dims)
         self._quantized = False
 
     def _extra_repr(self) -> str:
-        rows, columns = self._dims() if self._quantized else self.weight.shape
+        rows, columns = _dims(self) if self._quantized else self.weight.shape
         return (
             f"input_dims={columns}, output_dims={rows}, "
             f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
@@ -219,13 +217,13 @@ class QQLinear(_Packed):
     def quantize(self) -> None:
         """Pack the matrix, if it is not packed."""
         if not self._quantized:
-            self.weight, self.scales = mx.quantize(self.weight, **self._format())
+            self.weight, self.scales = mx.quantize(self.weight, **_format(self))
             self._quantized = True
 
     def dequantize(self) -> None:
         """Unpack the matrix, if it is packed."""
         if self._quantized:
-            self.weight = mx.dequantize(self.weight, scales=self.scales, **self._format())
+            self.weight = mx.dequantize(self.weight, scales=self.scales, **_format(self))
             del self.scales
             self._quantized = False
 
@@ -237,7 +235,7 @@ class QQLinear(_Packed):
             self.quantize()
 
     def __call__(self, x: mx.array) -> mx.array:
-        return mx.qqmm(x, self["weight"], scales=self.get("scales"), **self._format())
+        return mx.qqmm(x, self["weight"], scales=self.get("scales"), **_format(self))
 
     @classmethod
     def from_linear(
