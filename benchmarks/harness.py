@@ -144,6 +144,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "lm_infer",
         "lm_decode",
         "mlx_programs",
+        "mlx_modules",
     ):
         rows = importlib.import_module(f"benchmarks.{module}").ROWS
         found += [(module, row, unit) for row, unit in rows.items() if not names or module in names or row in names]

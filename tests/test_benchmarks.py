@@ -23,6 +23,13 @@ def test_small_rows_run(module, row):
     assert 0 < least <= median and per >= 1
 
 
+@pytest.mark.parametrize("row", [row for _, row, _ in harness.workloads(["mlx_modules"])])
+def test_rows_of_the_shim_run(row):
+    worker = Worker("funcnn.compat", threads=2)
+    result, *_ = worker.build("mlx_modules", row)
+    assert np.isfinite(result[0])
+
+
 def test_names_select_workloads_and_rows():
     everything = harness.workloads([])
     assert [row for _, row, _ in harness.workloads(["gelu"])] == ["gelu"]

@@ -85,6 +85,62 @@ def test_is_leaf_is_asked_from_the_root_on():
     assert utils.tree_flatten([1], is_leaf=lambda x: True) == [("", [1])]
 
 
+def test_walks_that_do_not_end_raise():
+    deep, endless = [], []
+    for _ in range(100_000):
+        deep = [deep]
+    endless.append(endless)
+    for tree in (deep, endless):
+        for walk in (
+            lambda tree: utils.tree_map(inc, tree),
+            lambda tree: utils.tree_map_with_path(args, tree),
+            utils.tree_flatten,
+            lambda tree: utils.tree_reduce(pair, tree),
+            lambda tree: utils.tree_merge(tree, tree),
+        ):
+            with pytest.raises(RecursionError):
+                walk(tree)
+
+
+def test_containers_that_change_during_the_walk():
+    growing, shrinking = {"a": 1}, [1, 2, 3]
+    with pytest.raises(RuntimeError, match="changed size"):
+        utils.tree_map(lambda x: growing.update({str(len(growing)): 1}), growing)
+    assert utils.tree_map(lambda x: shrinking.pop(), shrinking) == [3, 2]
+
+
+def test_containers_with_an_order_of_their_own():
+    class Other(list):
+        def __iter__(self):
+            return iter([7, 8])
+
+    ordered = collections.OrderedDict(a=1, b=2)
+    ordered.move_to_end("a")
+    assert list(utils.tree_map(inc, ordered)) == ["b", "a"]
+    assert utils.tree_flatten(ordered) == [("b", 2), ("a", 1)]
+    assert list.__len__(utils.tree_map(inc, Other([1, 2, 3]))) == 2
+    assert utils.tree_flatten(Other([1, 2, 3])) == [("0", 7), ("1", 8)]
+
+
+def test_errors_of_callbacks_pass_through():
+    def fail(*leaves):
+        raise ZeroDivisionError
+
+    for walk in (utils.tree_map, utils.tree_map_with_path, utils.tree_reduce):
+        with pytest.raises(ZeroDivisionError):
+            walk(fail, [1, 2])
+        with pytest.raises(ZeroDivisionError):
+            walk(pair, [1, 2], is_leaf=fail)
+    with pytest.raises(ZeroDivisionError):
+        utils.tree_flatten([1], is_leaf=fail)
+    with pytest.raises(TypeError):
+        utils.tree_map(3, [1])
+
+
+def test_any_number_of_trees():
+    assert utils.tree_map(args, [0], *[[i] for i in range(1, 30)]) == [tuple(range(30))]
+
+
 def test_paths():
     assert utils.tree_map_with_path(args, [1, (2,), {"a": 3, 4: 5}]) == [
         ("0", 1),
