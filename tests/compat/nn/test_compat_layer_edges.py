@@ -518,6 +518,46 @@ def test_sharding_on_a_group_of_one():
     close(outer(ones(2, 4)), model(ones(2, 4)))
 
 
+def test_full_sharding_over_two(monkeypatch):
+    x, whole = mx.random.normal((3, 4)), nn.Linear(4, 6)
+    parts = [nn.FullyShardedModule(copy.deepcopy(whole), group=Group(2, rank)) for rank in (0, 1)]
+    flat = [
+        mx.concatenate([p.reshape(1, -1) for _, p in utils.tree_flatten(part.module.parameters())], 1) for part in parts
+    ]
+    monkeypatch.setattr(mx.distributed, "all_gather", lambda x, group: mx.concatenate([x, flat[1]]))
+    # The same gradient comes from both.
+    monkeypatch.setattr(mx.distributed, "sum_scatter", lambda x, group: 2 * x[:1])
+
+    def loss(model):
+        return lambda x: (model(x) ** 2).sum()
+
+    value, gradients = nn.value_and_grad(parts[0], loss(parts[0]))(x)
+    wanted, all_gradients = nn.value_and_grad(whole, loss(whole))(x)
+    close(value, wanted, 1e-4)
+    close(gradients["module"]["weight"], all_gradients["weight"][:3], 1e-4)
+    close(gradients["module"]["bias"], all_gradients["bias"][:3], 1e-4)
+    assert parts[0].module.weight.shape == (3, 4)
+    # An error leaves the parts where they were.
+    with pytest.raises(ValueError):
+        parts[0](ones(3, 5))
+    assert parts[0].module.weight.shape == (3, 4)
+    assert nn.fully_shard(nn.ReLU(), group=Group(2)).parameters() == {}
+    assert nn.fully_shard(parts[0], group=Group(2)) is parts[0]
+    assert type(nn.fully_shard(nn.Linear(4, 6), group=Group(2))) is nn.FullyShardedModule
+
+
+def test_sharding_over_two(monkeypatch):
+    x, whole = mx.random.normal((3, 4)), nn.Linear(4, 6)
+    parts = [distributed.shard_linear(whole, "all-to-sharded", group=Group(2, rank)) for rank in (0, 1)]
+    close(mx.concatenate([part(x) for part in parts], axis=-1), whole(x))
+    monkeypatch.setattr(mx.distributed, "all_sum", lambda x, group: 2 * x)
+    gradients = [mx.grad(lambda x, part=part: part(x).sum())(x) for part in parts]
+    close(gradients[0] / 2 + gradients[1] / 2, mx.grad(lambda x: whole(x).sum())(x))
+    parts = [distributed.shard_linear(whole, "sharded-to-all", group=Group(2, rank)) for rank in (0, 1)]
+    monkeypatch.setattr(mx.distributed, "all_sum", lambda x, group: x + x[..., :0].sum())
+    close(parts[0](x[:, :2]) + parts[1](x[:, 2:]) - whole.bias, whole(x))
+
+
 def test_layers_copy_and_pickle():
     layer = nn.Sequential(nn.Linear(3, 4), nn.GELU("fast"), nn.BatchNorm(4), nn.Dropout(0.0))
     layer(mx.random.normal((5, 3)))

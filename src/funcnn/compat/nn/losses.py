@@ -36,7 +36,9 @@ def _same_shapes(**arrays: mx.array) -> None:
             raise ValueError(f"{first.capitalize()} shape {x.shape} does not match {name.rstrip('_')} shape {y.shape}.")
 
 
-def _of_numbers(loss: Callable[..., Any], arrays: tuple[mx.array, ...], reduction: Reduction, **options: Any) -> mx.array:
+def _of_numbers(
+    loss: Callable[..., Any], arrays: tuple[mx.array, ...], reduction: Reduction, **options: Any
+) -> mx.array:
     """Call a loss that broadcasts, and that keeps integers where all arguments are such."""
     shape = arrays[0].shape
     if any(x.shape != shape for x in arrays):

@@ -28,12 +28,11 @@ def sum_gradients(group: Group) -> Callable[[mx.array], mx.array]:
     def same(x: mx.array) -> mx.array:
         return x
 
-    identity: Any = mx.custom_function(same)
-
-    @identity.vjp
     def rule(x: mx.array, cotangent: mx.array, _: mx.array) -> mx.array:
         return mx.distributed.all_sum(cotangent, group=group)
 
+    identity: Any = mx.custom_function(same)
+    identity.vjp(rule)
     wrapped: Callable[[mx.array], mx.array] = identity
     return wrapped
 
@@ -338,15 +337,15 @@ def _gathering(group: Group, shapes: list[tuple[int, ...]], compute_dtype: mx.Dt
 
     if size == 1:
         return gather
-    whole_arrays: Any = mx.custom_function(gather)
 
-    @whole_arrays.vjp
     def rule(parts: list[mx.array], cotangents: list[mx.array], _: Any) -> list[mx.array]:
         flat = mx.concatenate([c.reshape(size, -1) for c in cotangents], axis=1)
         own = mx.split(mx.distributed.sum_scatter(flat, group=group) / size, places, axis=1)
         return [cast(x.reshape(part.shape), part.dtype) for x, part in zip(own, parts, strict=True)]
 
-    wrapped: Callable[..., Any] = whole_arrays
+    made: Any = mx.custom_function(gather)
+    made.vjp(rule)
+    wrapped: Callable[..., Any] = made
     return wrapped
 
 
