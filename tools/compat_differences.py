@@ -7,6 +7,8 @@ _COMPLEX = "Complex numbers are refused with ValueError; MLX takes them."
 _INFINITY = "Has its limits at infinity, where MLX gives NaN."
 _SHAPE = "Its initialisers also take a shape in the place of an array."
 _ARGUMENTS = "Has the arguments of PyTorch's, too; without them it is MLX's."
+_SQUARES = "Of complex gradients the squares are those of absolute values."
+_CORRECTION = " The bias is corrected without cancellation."
 
 DIFFERENCES: dict[str, str] = {
     "core.sign": "The sign of NaN is NaN, where MLX gives 0: a NaN is not to be hidden.",
@@ -138,4 +140,20 @@ DIFFERENCES: dict[str, str] = {
     "nn.init.orthogonal": _SHAPE,
     "nn.init.sparse": _SHAPE,
     "nn.init.uniform": _SHAPE,
+    "optimizers.RMSprop": _SQUARES,
+    "optimizers.Adagrad": _SQUARES,
+    "optimizers.AdaDelta": _SQUARES,
+    "optimizers.Adam": _SQUARES + _CORRECTION,
+    "optimizers.AdamW": _SQUARES + _CORRECTION,
+    "optimizers.Adamax": _COMPLEX,
+    "optimizers.Lion": "A NaN stays one, see `sign`.",
+    "optimizers.Adafactor": _COMPLEX,
+    "optimizers.Muon": "Matrices without columns stay as they are; MLX divides by zero.",
+    "optimizers.MultiOptimizer": "Also takes a dict from prefixes of paths to optimizers, and the model.",
+    "optimizers.clip_grad_norm": "The norm is right where squares leave the range of the dtype, and for complex numbers.",
+    "optimizers.exponential_decay": "Also takes `decay_steps`, in which it decays once. Computed without the error of powers of "
+    "rates near 1.",
+    "optimizers.step_decay": "See `exponential_decay`.",
+    "optimizers.cosine_decay": "Counts below 0 are 0.",
+    "optimizers.linear_schedule": "Counts below 0 are 0.",
 }

@@ -39,7 +39,6 @@ PENDING = {
     *("core.ArrayIterator", "core.ArrayLike", "core.FunctionExporter", "core.export_function", "core.export_to_dot"),
     *("core.custom_function", "core.exporter", "core.import_function"),
     *("core.array.__bytes__", "core.array.__div__", "core.array.__rdiv__", "core.array.__setstate__"),
-    "optimizers.Module",
 }
 
 

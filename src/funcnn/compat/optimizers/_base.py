@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import core as mx
+from ..nn.layers.base import Module
 from ..utils import tree_map
 
 
@@ -35,7 +36,7 @@ class Optimizer:
         self._state: Any = {"step": mx.array(0, mx.uint64)}
         self._schedulers = dict(schedulers or {})
 
-    def update(self, model: Any, gradients: Any) -> None:
+    def update(self, model: Module, gradients: Any) -> None:
         """Update a model by the gradients of its parameters, or of some of them."""
         model.update(self.apply_gradients(gradients, model))
 

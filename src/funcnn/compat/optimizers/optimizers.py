@@ -10,6 +10,7 @@ import funcnn as fn
 
 from ...optim import _rules as rules
 from .. import core as mx
+from ..nn.layers.base import Module
 from ..utils import tree_flatten, tree_map, tree_merge, tree_reduce, tree_unflatten
 from ._base import Optimizer
 from ._clip import clip_grad_norm
@@ -24,6 +25,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Lion",
+    "Module",
     "MultiOptimizer",
     "Muon",
     "Optimizer",
