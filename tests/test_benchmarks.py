@@ -1,6 +1,7 @@
 """The benchmarks still run: funcnn's half of the small rows, and the table."""
 
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -50,3 +51,14 @@ def test_ratio_is_best_peer_over_funcnn():
     row = harness.Row("row", "ms", measurements={f: harness.Measurement([t]) for f, t in times.items()})
     assert report.ratio(row) == 2
     assert "2.00" in report.table([row])
+
+
+def test_programs_of_mlx_agree_with_those_of_funcnn():
+    """The same work in the shim and in funcnn; in processes of their own, since the shim takes the name of mlx there."""
+    rows = ["mlp_eager", "mlp_compiled", "lora_compiled"]
+    command = [sys.executable, "-m", "benchmarks", *rows, "--peers", "funcnn.compat", "--rounds", "1", "--seconds", "0.01"]
+    root = pathlib.Path(__file__).resolve().parent.parent
+    printed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300).stdout
+    (_, *lines) = printed.partition("MLX's program under the shim")[2].strip().splitlines()
+    assert [line.split()[1] for line in lines[1 : 1 + len(rows)]] == rows
+    assert lines[1 + len(rows) :] == []  # no row has a problem to tell of
