@@ -7,7 +7,9 @@ import importlib
 
 from .case import Case, losses
 
-ROWS = {f"{name}_{way}": "ms" for name in ("mlp", "cnn", "transformer", "lora") for way in ("eager", "compiled")}
+ROWS = {
+    f"{name}_{way}": "ms" for name in ("tiny", "mlp", "cnn", "transformer", "lora") for way in ("eager", "compiled")
+}
 FRAMEWORKS = ("funcnn", "funcnn.compat", "mlx", "mlx+openblas")
 
 

@@ -18,11 +18,16 @@ class MLP(nn.Layer):
         return last[0](last[1], x)
 
 
-def program():
-    model = MLP(tuple(nn.Linear(i, o) for i, o in itertools.pairwise([784, 512, 512, 10])))
+def perceptron(sizes, batch):
+    """Everything that a training loop takes."""
+    model = MLP(tuple(nn.Linear(i, o) for i, o in itertools.pairwise(sizes)))
 
     def loss_fn(params, x, y):
         return fn.mean(nn.losses.cross_entropy(model(params, x), y))
 
     opt = optim.adam(1e-3, bias_correction=False)
-    return fn_training.drawn(model), opt, loss_fn, *draws.examples(128, (784,), 10)
+    return fn_training.drawn(model), opt, loss_fn, *draws.examples(batch, sizes[:1], sizes[-1])
+
+
+def program():
+    return perceptron([784, 512, 512, 10], 128)
