@@ -145,6 +145,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
         "lm_decode",
         "mlx_programs",
         "mlx_modules",
+        "mlx_lm_decode",
     ):
         rows = importlib.import_module(f"benchmarks.{module}").ROWS
         found += [(module, row, unit) for row, unit in rows.items() if not names or module in names or row in names]
