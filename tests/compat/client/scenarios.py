@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> None:
         import funcnn.compat
 
         funcnn.compat.install()
-    from tests.compat.client import chatting, generation, quantising, serving, tuning  # noqa: F401  they fill the table
+    from tests.compat.client import chatting, generation, learning, quantising, serving, tuning  # noqa: F401  they fill the table
 
     results: dict[str, Any] = {}
     for name in arguments[2:] or SCENARIOS:
