@@ -10,6 +10,7 @@ import re
 import pytest
 
 import funcnn as fn
+from funcnn import compat
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,8 +34,15 @@ def run_examples(text, name, filename, line, namespace):
     assert not runner.failures, "".join(report)
 
 
+@pytest.fixture
+def names_of_mlx():
+    """A page may install the shim; the tests after it do without."""
+    yield
+    compat.uninstall()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page(page, tmp_path, monkeypatch, capsys):
+def test_page(page, tmp_path, monkeypatch, capsys, names_of_mlx):
     """The Python blocks of a page run in order and share their names; a text block after one is what it prints."""
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}

@@ -5,6 +5,7 @@ docs/ lead to the pages that show them, or to nothing but their name. `fn.vmap` 
 """
 
 import pathlib
+import pkgutil
 import re
 
 from docutils import nodes
@@ -92,11 +93,10 @@ class Names(SphinxPostTransform):
 
 
 def exists(name):
-    value = fn
-    for part in name.split(".")[1:]:
-        if not hasattr(value, part):
-            return False
-        value = getattr(value, part)
+    try:
+        pkgutil.resolve_name(name)
+    except (AttributeError, ImportError, ValueError):
+        return False
     return True
 
 
