@@ -64,7 +64,7 @@ def test_linear_discriminant_analysis():
         with sklearn.config_context(array_api_dispatch=True):
             ours = LinearDiscriminantAnalysis().fit(a, b)
             chances, found = ours.predict_proba(a), ours.predict(a)
-        assert type(chances) is fn.array and type(found) is fn.array
+        assert isinstance(chances, fn.array) and isinstance(found, fn.array)
         np.testing.assert_allclose(chances, plain.predict_proba(X), atol=1e-3)
         np.testing.assert_array_equal(found, plain.predict(X))
     """)
