@@ -158,8 +158,8 @@ std::vector<PyType_Slot> all_slots() {
                {slot(Py_tp_repr, repr_slot), slot(Py_tp_str, repr_slot), slot(Py_tp_iter, iterator_slot),
                 slot(Py_nb_bool, bool_slot), slot(Py_nb_int, int_slot), slot(Py_nb_float, float_slot),
                 slot(Py_nb_index, index_slot), slot(Py_mp_length, length_slot), slot(Py_mp_subscript, get_item),
-                slot(Py_mp_ass_subscript, set_item), slot(Py_sq_item, get_row), slot(Py_bf_getbuffer, get_buffer),
-                slot(Py_bf_releasebuffer, release_buffer), PyType_Slot{0, nullptr}});
+                slot(Py_mp_ass_subscript, set_item), slot(Py_sq_item, get_row), slot(Py_sq_length, length_slot),
+                slot(Py_bf_getbuffer, get_buffer), slot(Py_bf_releasebuffer, release_buffer), PyType_Slot{0, nullptr}});
   return slots;
 }
 

@@ -33,6 +33,10 @@ PyObject* wrap(Array array);
 Array as_array(nb::handle object, const char* name);
 // What stands beside an array of dtype `like`: a Python number takes it, the rest is as for as_array.
 Array as_operand(nb::handle object, Dtype like, const char* name);
+// What stands beside `x`: the same, but beside a mutable array what other libraries hold takes its dtype too.
+Array beside_array(nb::handle object, const Array& x, const char* name);
+// Whether it is a number of Python's.
+bool is_number(PyObject* object);
 // The same for a value that stands for a Python number (see Node::weak).
 Array beside(const Array& x, Dtype like);
 Dtype weak_dtype(Dtype own, Dtype like);

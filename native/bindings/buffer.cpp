@@ -90,6 +90,47 @@ std::optional<Foreign> open_buffer(nb::handle object) {
   return out;
 }
 
+bool can_export(Dtype dtype) {
+  if (buffer_format(dtype)) return true;
+  PyErr_SetString(PyExc_BufferError, "the buffer protocol has no name for bfloat16; convert with astype");
+  return false;
+}
+
+int fill_buffer(PyObject* self, const Array& array, Py_buffer* view, int flags, bool readonly) {
+  auto asks = [&](int what) { return (flags & what) == what; };
+  bool strided = asks(PyBUF_STRIDES);
+  auto kept = std::make_unique<Exported>();
+  kept->array = array;
+  if (asks(PyBUF_F_CONTIGUOUS)) {
+    if (!is_column_major(*kept->array.node())) {
+      PyErr_SetString(PyExc_BufferError, "the array is not in column-major order");
+      return -1;
+    }
+  } else if (!strided || asks(PyBUF_C_CONTIGUOUS) || asks(PyBUF_ANY_CONTIGUOUS)) {
+    kept->array = dense(kept->array);
+  }
+  const Node& node = *kept->array.node();
+  HostElements elements = host_elements(kept->array);
+  kept->buffer = elements.buffer;
+  Py_ssize_t itemsize = Py_ssize_t(item_size(node.dtype));
+  for (size_t i = 0; i < node.shape.size(); ++i) {
+    kept->shape.push_back(Py_ssize_t(node.shape[i]));
+    kept->strides.push_back(Py_ssize_t(elements.strides[i]) * itemsize);
+  }
+  view->buf = const_cast<std::byte*>(elements.data);
+  view->len = Py_ssize_t(kept->array.nbytes());
+  view->itemsize = itemsize;
+  view->readonly = readonly;
+  view->ndim = int(node.shape.size());
+  view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(buffer_format(node.dtype)) : nullptr;
+  view->shape = (flags & PyBUF_ND) ? kept->shape.data() : nullptr;
+  view->strides = strided ? kept->strides.data() : nullptr;
+  view->suboffsets = nullptr;
+  view->internal = kept.release();
+  view->obj = nb::handle(self).inc_ref().ptr();
+  return 0;
+}
+
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->obj = nullptr;
   return guarded(
@@ -99,44 +140,9 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
           PyErr_SetString(PyExc_BufferError, "arrays are immutable: their memory cannot be written");
           return -1;
         }
-        const char* format = buffer_format(array.dtype());
-        if (!format) {
-          PyErr_SetString(PyExc_BufferError, "the buffer protocol has no name for bfloat16; convert with astype");
-          return -1;
-        }
+        if (!can_export(array.dtype())) return -1;
         evaluate(array, "the buffer protocol");
-        auto asks = [&](int what) { return (flags & what) == what; };
-        bool strided = asks(PyBUF_STRIDES);
-        auto kept = std::make_unique<Exported>();
-        kept->array = shareable(array);
-        if (asks(PyBUF_F_CONTIGUOUS)) {
-          if (!is_column_major(*kept->array.node())) {
-            PyErr_SetString(PyExc_BufferError, "the array is not in column-major order");
-            return -1;
-          }
-        } else if (!strided || asks(PyBUF_C_CONTIGUOUS) || asks(PyBUF_ANY_CONTIGUOUS)) {
-          kept->array = dense(kept->array);
-        }
-        const Node& node = *kept->array.node();
-        HostElements elements = host_elements(kept->array);
-        kept->buffer = elements.buffer;
-        Py_ssize_t itemsize = Py_ssize_t(item_size(node.dtype));
-        for (size_t i = 0; i < node.shape.size(); ++i) {
-          kept->shape.push_back(Py_ssize_t(node.shape[i]));
-          kept->strides.push_back(Py_ssize_t(elements.strides[i]) * itemsize);
-        }
-        view->buf = const_cast<std::byte*>(elements.data);
-        view->len = Py_ssize_t(kept->array.nbytes());
-        view->itemsize = itemsize;
-        view->readonly = 1;
-        view->ndim = int(node.shape.size());
-        view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(format) : nullptr;
-        view->shape = (flags & PyBUF_ND) ? kept->shape.data() : nullptr;
-        view->strides = strided ? kept->strides.data() : nullptr;
-        view->suboffsets = nullptr;
-        view->internal = kept.release();
-        view->obj = nb::handle(self).inc_ref().ptr();
-        return 0;
+        return fill_buffer(self, shareable(array), view, flags, true);
       },
       -1);
 }

@@ -274,6 +274,17 @@ Array beside(const Array& x, Dtype like) {
   return with_weakness(astype(dtype == Dtype::float64 ? with_all_digits(x) : x, dtype), false);
 }
 
+bool is_number(PyObject* o) { return PyFloat_Check(o) || PyLong_Check(o) || PyComplex_Check(o); }
+
+Array beside_array(nb::handle object, const Array& x, const char* name) {
+  PyObject* o = object.ptr();
+  // What other libraries hold takes the dtype of MLX's arrays, as Python's numbers do.
+  if (x.node()->rebindable && !is_array(o) && !is_number(o) && !PyList_Check(o) && !PyTuple_Check(o) && !is_text(o) &&
+      is_foreign(o) && !nb::hasattr(object, "__mlx_array__"))
+    return as_follower(object, x.dtype(), name);
+  return as_operand(object, x.dtype(), name);
+}
+
 Array as_operand(nb::handle object, Dtype like, const char* name) {
   if (is_array(object.ptr())) return beside(array_of(object.ptr()), like);
   Array made;
@@ -291,11 +302,11 @@ std::pair<Array, Array> as_operands(nb::handle a, nb::handle b, const char* name
   }
   if (is_array(a.ptr())) {
     const Array& x = array_of(a.ptr());
-    return {x, as_operand(b, x.dtype(), name)};
+    return {x, beside_array(b, x, name)};
   }
   if (is_array(b.ptr())) {
     const Array& y = array_of(b.ptr());
-    return {as_operand(a, y.dtype(), name), y};
+    return {beside_array(a, y, name), y};
   }
   return {as_array(a, name), as_array(b, name)};
 }

@@ -169,7 +169,7 @@ std::optional<Foreign> open_dlpack(nb::handle object) {
   throw TypeError("__dlpack__ returned something that is not a DLPack capsule");
 }
 
-nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle device, nb::handle copy) {
+nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle device, nb::handle copy, bool readonly) {
   std::pair<int, int> wanted{kDlCpu, 0};
   if (!device.is_none() && !nb::try_cast(device, wanted))
     throw TypeError("__dlpack__: dl_device is a device type and a number");
@@ -186,7 +186,7 @@ nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle devi
     auto* managed = export_tensor<DLManagedTensorVersioned>(source);
     managed->major = 1;
     managed->minor = 0;
-    managed->flags = copied ? kIsCopied : kReadOnly;
+    managed->flags = copied ? kIsCopied : readonly ? kReadOnly : 0;
     capsule = PyCapsule_New(managed, kVersioned,
                             [](PyObject* c) { destroy_capsule<DLManagedTensorVersioned>(c, kVersioned); });
   } else {

@@ -11,12 +11,13 @@
 namespace funcnn {
 namespace {
 
-// What Python holds, one object for each dtype.
+// What Python holds, one object for each dtype, and one more for those of mutable arrays, which print as MLX's.
 struct DtypeObject {
   Dtype dtype;
+  bool of_mutable = false;
 };
 
-PyObject* objects[kDtypeCount];  // kept alive by the module
+PyObject* objects[2][kDtypeCount];  // kept alive by the module
 PyTypeObject* dtype_type = nullptr;
 
 std::optional<Dtype> dtype_named(std::string_view name) {
@@ -148,7 +149,9 @@ PyType_Slot dtype_slots[] = {{Py_tp_richcompare, reinterpret_cast<void*>(compare
 
 }  // namespace
 
-PyObject* dtype_object(Dtype dtype) { return objects[size_t(dtype)]; }
+PyObject* dtype_object(Dtype dtype, bool of_mutable) { return objects[of_mutable][size_t(dtype)]; }
+
+nb::handle dtype_class() { return reinterpret_cast<PyObject*>(dtype_type); }
 
 Dtype dtype_of(nb::handle object) {
   if (auto found = find_dtype(object)) return *found;
@@ -190,17 +193,29 @@ Example:
           nb::sig("def __numpy_dtype__(self) -> numpy.dtype[Any]"), "The same dtype in NumPy.")
       .def(
           "__repr__",
-          [](const DtypeObject& d) { return nb::str(dtype_name(d.dtype).data(), dtype_name(d.dtype).size()); },
+          [](const DtypeObject& d) {
+            return nb::str(cat(d.of_mutable ? "mlx.core." : "", dtype_name(d.dtype)).c_str());
+          },
           nb::sig("def __repr__(self) -> str"))
       .def(
-          "__reduce__", [](const DtypeObject& d) { return nb::str(public_name(d.dtype).c_str()); },
-          nb::sig("def __reduce__(self) -> str"));
+          "__reduce__",
+          [](const DtypeObject& d) -> nb::object {
+            if (!d.of_mutable) return nb::str(public_name(d.dtype).c_str());
+            nb::object like = nb::module_::import_("funcnn._core").attr("_mutable_dtype");
+            return nb::make_tuple(like, nb::make_tuple(nb::handle(dtype_object(d.dtype))));
+          },
+          nb::sig("def __reduce__(self) -> Any"));
   dtype_type = reinterpret_cast<PyTypeObject*>(type.ptr());
   for (int i = 0; i < kDtypeCount; ++i) {
     nb::object made = nb::cast(DtypeObject{Dtype(i)});
-    objects[i] = made.ptr();
+    objects[0][i] = made.ptr();
     m.attr(public_name(Dtype(i)).c_str()) = made;
+    objects[1][i] = nb::cast(DtypeObject{Dtype(i), true}).release().ptr();
   }
+  m.def(
+      "_mutable_dtype", [](nb::handle dtype) { return nb::handle(dtype_object(dtype_of(dtype), true)); },
+      nb::arg("dtype"), nb::sig("def _mutable_dtype(dtype: Dtype) -> Dtype"),
+      "The dtype as mutable arrays have it: equal, but printed as MLX's.");
 
   m.def("promote_types", &promote_types, nb::arg("a"), nb::arg("b"),
         nb::sig("def promote_types(a: Dtype, b: Dtype) -> Dtype"),

@@ -8,8 +8,10 @@
 
 namespace funcnn {
 
-// The object of a dtype (borrowed; one for each, alive as long as the module).
-PyObject* dtype_object(Dtype dtype);
+// The object of a dtype (borrowed; one for each, alive as long as the module), or the one that mutable arrays have.
+PyObject* dtype_object(Dtype dtype, bool of_mutable = false);
+// The class of these objects.
+nb::handle dtype_class();
 // The dtype of a Dtype object, a NumPy dtype or scalar type, or bool, int, float, complex; TypeError for the rest.
 Dtype dtype_of(nb::handle object);
 // The same, with None for none.

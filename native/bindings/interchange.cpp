@@ -145,6 +145,7 @@ nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_o
   PyObject* o = object.ptr();
   bool nested = PyList_Check(o) || PyTuple_Check(o);
   if (!is_array(o) && !nested && is_foreign(o)) {
+    if (std::optional<Array> own = open_own(object)) return asarray(wrap_object(*own), dtype_object, copy_object, name);
     if (std::optional<Foreign> f = open_foreign(object)) {
       bool converts = dtype && *dtype != f->dtype;
       if (!converts && !copy.value_or(false))
@@ -185,7 +186,8 @@ nb::object restore(nb::handle bytes, nb::handle shape_object, Dtype dtype) {
 
 bool is_foreign(PyObject* o) {
   if (PyObject_CheckBuffer(o)) return true;
-  return !PyType_Check(o) && (PyObject_HasAttrString(o, "__dlpack__") || PyObject_HasAttrString(o, "__array__"));
+  return !PyType_Check(o) && (PyObject_HasAttrString(o, "__dlpack__") || PyObject_HasAttrString(o, "__array__") ||
+                              PyObject_HasAttrString(o, "__mlx_array__"));
 }
 
 namespace {
@@ -202,6 +204,13 @@ void refuse_masked(nb::handle object) {
 }
 
 }  // namespace
+
+std::optional<Array> open_own(nb::handle object) {
+  if (PyObject_CheckBuffer(object.ptr()) || !nb::hasattr(object, "__mlx_array__")) return std::nullopt;
+  nb::object made = object.attr("__mlx_array__")();
+  if (!is_array(made.ptr())) throw TypeError(cat("__mlx_array__: expected an array, got ", python_type(made)));
+  return with_weakness(array_of(made.ptr()), false);
+}
 
 std::optional<Foreign> open_foreign(nb::handle object) {
   refuse_masked(object);
@@ -225,6 +234,7 @@ std::optional<Foreign> open_foreign(nb::handle object) {
 
 std::optional<Array> copy_foreign(nb::handle object, std::optional<Dtype> dtype) {
   if (!is_foreign(object.ptr())) return std::nullopt;
+  if (std::optional<Array> own = open_own(object)) return dtype ? astype(*own, *dtype) : *own;
   std::optional<Foreign> f = open_foreign(object);
   if (!f) return std::nullopt;
   return copy_as(*f, dtype.value_or(f->dtype == Dtype::float64 ? Dtype::float32 : f->dtype));

@@ -19,6 +19,8 @@ struct Foreign {
   std::shared_ptr<void> owner;  // keeps `data` alive
 };
 
+// The array that an object gives for itself (`__mlx_array__`), if it does.
+std::optional<Array> open_own(nb::handle object);
 // Whether the object speaks one of the protocols.
 bool is_foreign(PyObject* object);
 // Its elements, or nothing if it speaks none. Raises what the object's own methods raise.
@@ -32,7 +34,12 @@ std::optional<Array> copy_foreign(nb::handle object, std::optional<Dtype> dtype)
 // Slots of the class `array`.
 int get_buffer(PyObject* self, Py_buffer* view, int flags);
 void release_buffer(PyObject* self, Py_buffer* view);
-nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle device, nb::handle copy);
+// Describe the memory of a computed array to another library.
+int fill_buffer(PyObject* self, const Array& array, Py_buffer* view, int flags, bool readonly);
+// Whether the protocol has a name for the dtype; if not, the error is set.
+bool can_export(Dtype dtype);
+nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle device, nb::handle copy,
+                     bool readonly = true);
 nb::object reduce_for_pickle(nb::handle self, int protocol);
 
 // An array of the same elements that shares no memory with another library.

@@ -28,11 +28,11 @@ class Operands {
     if (first) {
       x = &array_of(a);
       y = &made_;
-      return convert_other(b, x->dtype());
+      return convert_other(b, *x);
     }
     x = &made_;
     y = &array_of(b);
-    return convert_other(a, y->dtype());
+    return convert_other(a, *y);
   }
   // Python adds bools as ints.
   void count_bools() {
@@ -47,13 +47,13 @@ class Operands {
   bool weak = false;  // both stand for Python numbers, and so does the result
 
  private:
-  bool convert_other(PyObject* other, Dtype like) {
-    if (convert_scalar(other, like, made_)) {
-      weak = (x == &made_ ? y : x)->node()->weak;
+  bool convert_other(PyObject* other, const Array& array) {
+    if ((!array.node()->rebindable || is_number(other)) && convert_scalar(other, array.dtype(), made_)) {
+      weak = array.node()->weak;
       return true;
     }
     if (PyBytes_Check(other) || PyByteArray_Check(other) || !is_foreign(other)) return false;
-    made_ = as_operand(other, like, "array");
+    made_ = beside_array(other, array, "array");
     return true;
   }
   Array made_, other_;

@@ -57,23 +57,35 @@ bool takes_mask(std::span<const IndexItem> items);
 // Whether update_at, given these items, must count the true elements of their mask.
 bool counts_mask(const Array& x, std::span<const IndexItem> items, const Array& values);
 
-[[noreturn]] void throw_mask_count(int64_t given, int64_t count);
+// x with its elements under the mask, which covers the first axes of x, replaced by `rows`, the first row first. `rows`
+// has x's dtype and one axis besides those that broadcast to the last axes of x. Where there are too few rows,
+// computing the result raises an error; where there are more than are needed, the rest is left.
+Array fill_masked(const Array& x, const Array& mask, const Array& rows);
 
-// The number of true elements before each element of a mask, as int32, raising ValueError where there are not `count`
-// of them in all. Input: bool (batch..., n); every row is counted alone.
+[[noreturn]] void throw_mask_count(int64_t given, int64_t count);
+// The same where `count` true elements are not the `given` ones, or (`at_most`) more.
+void check_mask_count(int64_t given, bool at_most, int64_t count);
+
+// The number of true elements before each element of a mask, as int32, raising an error where there are not `count` of
+// them in all, or (`at_most`) more. Input: bool (batch..., n); every row is counted alone.
 class MaskOrder final : public Primitive {
  public:
-  explicit MaskOrder(int64_t count) : count_(count) {}
+  explicit MaskOrder(int64_t count, bool at_most = false) : count_(count), at_most_(at_most) {}
   std::string_view name() const override { return "mask_order"; }
-  void hash(Hasher& h) const override { h.add(count_); }
-  std::string parameters() const override { return "count=" + std::to_string(count_); }
+  void hash(Hasher& h) const override {
+    h.add(count_);
+    h.add(at_most_);
+  }
+  std::string parameters() const override { return (at_most_ ? "at_most=" : "count=") + std::to_string(count_); }
   Arrays vjp(const VjpContext&) const override { return {Array()}; }
   std::optional<Arrays> jvp(Span, Span, Span) const override { return Arrays{Array()}; }
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
   int64_t count() const { return count_; }
+  bool at_most() const { return at_most_; }
 
  private:
   int64_t count_;
+  bool at_most_;
 };
 
 }  // namespace funcnn

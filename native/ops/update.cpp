@@ -215,8 +215,29 @@ void throw_mask_count(int64_t given, int64_t count) {
                        " of the mask; expected as many, or values that broadcast"));
 }
 
+void check_mask_count(int64_t given, bool at_most, int64_t count) {
+  if (!at_most && count != given) throw_mask_count(given, count);
+  if (at_most && count > given)
+    throw Error(cat("x[mask] = values: ", given, " values for the ", count, " true elements of the mask"));
+}
+
 Batched MaskOrder::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{make_node(Ref<const Primitive>(this), inputs, inputs[0].shape(), Dtype::int32)}, {true}};
+}
+
+Array fill_masked(const Array& x, const Array& mask, const Array& rows) {
+  Shape aligned = mask.shape(), flat{-1};
+  for (size_t i = mask.ndim(); i < x.ndim(); ++i) {
+    int64_t given = rows.shape()[i - mask.ndim() + 1];
+    if (given != 1 && given != x.shape()[i])
+      throw ValueError(cat("x[mask] = values: values of shape ", rows.shape(), " do not broadcast to the last ",
+                           x.ndim() - mask.ndim(), " axes of shape ", x.shape()));
+    aligned.push_back(1);
+  }
+  Array row = reshape(mask, flat);
+  Array order =
+      make_node(Ref<const Primitive>(new MaskOrder(rows.dim(0), true)), Span(&row, 1), row.shape(), Dtype::int32);
+  return where(reshape(mask, aligned), take(rows, reshape(order, mask.shape()), 0), x);
 }
 
 bool counts_mask(const Array& x, std::span<const IndexItem> items, const Array& values) {

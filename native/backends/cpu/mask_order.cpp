@@ -9,7 +9,8 @@ namespace {
 
 std::unique_ptr<Kernel> make_mask_order(const Primitive& primitive, std::span<const Layout> inputs,
                                         std::span<const Layout>, const KernelProgram*) {
-  return make_kernel([given = static_cast<const MaskOrder&>(primitive).count(), in = inputs[0]](auto at) {
+  const auto& order = static_cast<const MaskOrder&>(primitive);
+  return make_kernel([given = order.count(), at_most = order.at_most(), in = inputs[0]](auto at) {
     const bool* mask = reinterpret_cast<const bool*>(at[0]);
     int32_t* out = reinterpret_cast<int32_t*>(at[1]);
     size_t lead = in.shape.size() - 1;
@@ -23,7 +24,7 @@ std::unique_ptr<Kernel> make_mask_order(const Primitive& primitive, std::span<co
         *out++ = count;
         count += from[i * step];
       }
-      if (count != given) throw_mask_count(given, count);
+      check_mask_count(given, at_most, count);
     }
   });
 }

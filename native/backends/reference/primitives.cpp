@@ -366,7 +366,7 @@ void searchsorted(const Primitive& primitive, Layouts in, Layouts, Pointers at) 
 }
 
 void mask_order(const Primitive& primitive, Layouts in, Layouts, Pointers at) {
-  int64_t given = static_cast<const MaskOrder&>(primitive).count();
+  const auto& order = static_cast<const MaskOrder&>(primitive);
   Elements<bool> mask = elements<bool>(in, at, 0);
   auto* out = reinterpret_cast<int32_t*>(at[1]);
   int64_t length = in[0].shape.back();
@@ -376,7 +376,7 @@ void mask_order(const Primitive& primitive, Layouts in, Layouts, Pointers at) {
       *out++ = count;
       count += mask.flat(row * length + i);
     }
-    if (count != given) throw_mask_count(given, count);
+    check_mask_count(order.count(), order.at_most(), count);
   }
 }
 

@@ -8,10 +8,12 @@ from . import fft as fft
 from . import linalg as linalg
 from . import metal as metal
 from . import random as random
+from ._array import *
 from ._basics import *
 from ._compile import *
 from ._create import *
 from ._custom import *
+from ._dtypes import *
 from ._einsum import einsum_path as einsum_path
 from ._elementwise import *
 from ._io import *
@@ -22,7 +24,6 @@ from ._printing import *
 from ._products import *
 from ._reduce import *
 from ._shape import *
-from ._stand_in import *
 from ._streams import *
 from ._transforms import *
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import funcnn as fn
 
+from ... import _core
 from ._wrap import shim
 
 # The dtypes that hold a number of Python's, whatever was asked for.
@@ -36,6 +37,15 @@ def _linspace(error: Exception, start: Any, stop: Any, *args: Any, **kwargs: Any
     raise error
 
 
+def _asarray(a: Any, dtype: Any = None, *, copy: bool | None = None) -> Any:
+    # Memory is shared where that is asked for only.
+    return fn.asarray(a, dtype, copy=False) if copy is False else _core.mutable_array(a, dtype)
+
+
+def _from_dlpack(x: Any, /, *, copy: bool | None = None) -> Any:
+    return fn.from_dlpack(x, copy=True if copy is None else copy)
+
+
 arange = shim(fn.arange, "arange", otherwise=_arange)
 bartlett = shim(fn.bartlett, "bartlett")
 blackman = shim(fn.blackman, "blackman")
@@ -51,8 +61,8 @@ ones_like = shim(fn.ones_like, "ones_like")
 tri = shim(fn.tri, "tri")
 zeros = shim(fn.zeros, "zeros")
 zeros_like = shim(fn.zeros_like, "zeros_like")
-from_dlpack = shim(fn.from_dlpack, "from_dlpack")
-asarray = shim(fn.asarray, "asarray")
+from_dlpack = shim(_from_dlpack, "from_dlpack")
+asarray = shim(_asarray, "asarray")
 
 empty = zeros
 empty_like = zeros_like

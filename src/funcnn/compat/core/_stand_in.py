@@ -1,8 +1,0 @@
-"""The class of arrays."""
-
-from ... import _core
-
-array = _core.mutable_array
-ArrayAt = _core.ArrayAt
-
-__all__ = ["ArrayAt", "array"]
