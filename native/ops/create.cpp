@@ -85,13 +85,12 @@ Array arange(double start, double stop, double step, Dtype dtype) {
   if (std::isnan(start) || std::isnan(stop) || std::isnan(step))
     throw ValueError("arange: a bound or the step is not a number");
   if (step == 0) throw ValueError("arange: the step must not be zero");
-  if (is_integer(dtype)) {
-    // Whole numbers throughout, as the elements will be.
-    start = std::trunc(start);
-    step = std::trunc(step) == 0 ? step : std::trunc(step);
-  }
   int64_t count = arange_count(start, stop, step);
   if (!is_integer(dtype)) return arange_of(count, start, step, dtype);
+  // The first two elements are rounded towards zero, and the others follow in steps of their difference, as in NumPy and MLX.
+  double second = std::trunc(start + step);
+  start = std::trunc(start);
+  step = second - start;
   for (double end : {start, start + double(count - 1) * step})
     if (count > 0 && std::abs(end) >= 0x1p63)
       throw ValueError(cat("arange: the element ", end, " does not fit int64, in which elements are counted"));

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 def fixtures(mx: Any) -> dict[str, Any]:
     """Arrays by short names: one for each dtype, and shapes that operations treat in ways of their own."""
@@ -12,6 +14,7 @@ def fixtures(mx: Any) -> dict[str, Any]:
     i = mx.array([[3, -1, 2], [0, 7, -5]])
     names = {
         "mx": mx,
+        "np": np,
         "f": f,
         "g": g,
         "i": i,

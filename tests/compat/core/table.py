@@ -12,17 +12,26 @@ from tests.compat.core.calls_modules import CUDA, DISTRIBUTED, FAST, FFT, LINALG
 from tests.compat.core.calls_others import OTHERS
 from tests.compat.core.calls_products import PRODUCTS
 
-TABLE: dict[str, list[str]] = {
-    **FAMILIES,
-    **OTHERS,
-    **PRODUCTS,
-    **DEVICES,
-    "matrix_norm": LINALG["norm"],
-    **{f"linalg.{name}": calls for name, calls in LINALG.items()},
-    **{f"fft.{name}": calls for name, calls in FFT.items()},
-    **{f"fast.{name}": calls for name, calls in FAST.items()},
-    **{f"random.{name}": calls for name, calls in RANDOM.items()},
-    **{f"distributed.{name}": calls for name, calls in DISTRIBUTED.items()},
-    **{f"metal.{name}": calls for name, calls in METAL.items()},
-    **{f"cuda.{name}": calls for name, calls in CUDA.items()},
-}
+_PARTS: list[dict[str, list[str]]] = [
+    FAMILIES,
+    OTHERS,
+    PRODUCTS,
+    DEVICES,
+    {"matrix_norm": LINALG["norm"]},
+    *(
+        {f"{module}.{name}": calls for name, calls in part.items()}
+        for module, part in {
+            "linalg": LINALG,
+            "fft": FFT,
+            "fast": FAST,
+            "random": RANDOM,
+            "distributed": DISTRIBUTED,
+            "metal": METAL,
+            "cuda": CUDA,
+        }.items()
+    ),
+]
+TABLE: dict[str, list[str]] = {}
+for _part in _PARTS:
+    for _name, _calls in _part.items():
+        TABLE[_name] = [*TABLE.get(_name, []), *_calls]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 
 import pytest
 from tests.compat.core.differences import DIFFERENT, reason
@@ -10,6 +11,7 @@ from tests.compat.core.fixtures import fixtures
 from tests.compat.core.freeze import PATH, kind
 from tests.compat.core.keywords import keyword_calls
 from tests.compat.core.outcome import outcome, outcomes, same
+from tests.compat.core.table import TABLE
 
 import funcnn.compat.core as mx
 
@@ -58,3 +60,47 @@ def test_names_of_arguments():
             refused.append(text)
     mx.set_printoptions()
     assert not refused
+
+
+# Classes, transformations and files have tests of their own; the others are old names, and modules.
+ELSEWHERE = {
+    *(
+        "ArrayAt",
+        "ArrayIterator",
+        "ArrayLike",
+        "Dtype",
+        "FunctionExporter",
+        "Stream",
+        "StreamContext",
+        "ThreadLocalStream",
+    ),
+    *("array", "distributed.Group", "checkpoint", "compile", "custom_function", "disable_compile", "enable_compile"),
+    *(
+        "export_function",
+        "export_to_dot",
+        "exporter",
+        "import_function",
+        "grad",
+        "jvp",
+        "value_and_grad",
+        "vjp",
+        "vmap",
+    ),
+    *("load", "save", "save_gguf", "save_safetensors", "savez", "savez_compressed", "clear_streams"),
+    *("cuda", "distributed", "fast", "fft", "linalg", "metal", "random"),
+}
+
+
+def test_every_function_is_called():
+    path = pathlib.Path(__file__).resolve().parents[3] / "tools" / "compat_names.json"
+    if not path.exists():
+        pytest.skip("the names are in the repository only")
+    names = json.loads(path.read_text())
+    found = {
+        f"{group.removeprefix('core').removeprefix('.')}.{name}".removeprefix(".")
+        for group, members in names.items()
+        if group == "core" or (group.startswith("core.") and group.islower() and group != "core.array")
+        for name in members
+    }
+    old = {f"metal.{name}" for name in names["core.metal"] if name in names["core"]} - {"metal.device_info"}
+    assert found - {*TABLE} - ELSEWHERE - old == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import linalg as _linalg
+from ..._core import array, complex64, isdtype
 from ._wrap import shim as _shim
 
 __all__ = [
@@ -31,7 +32,12 @@ __all__ = [
 
 
 def _norm(a: Any, /, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    return _linalg.norm(a, "fro" if ord == "f" else ord, axis, keepdims)
+    found = _linalg.norm(a, "fro" if ord == "f" else ord, axis, keepdims)
+    if ord is None or isinstance(ord, str) or not isinstance(a, array) or not isdtype(a.dtype, "complex floating"):
+        return found
+    # Of complex numbers MLX gives complex ones, except by sums of squares.
+    euclidean = ord == 2 and (isinstance(axis, int) or (axis is not None and len(axis) == 1))
+    return found if euclidean else found.astype(complex64)
 
 
 cholesky = _shim(_linalg.cholesky, "cholesky", "linalg")
