@@ -11,7 +11,6 @@ import mlx_lm
 import numpy as np
 from mlx.utils import tree_flatten
 from mlx_lm.quant import awq, dwq, dynamic_quant, gptq
-
 from tests.compat.client import tiny_model
 from tests.compat.client.scenarios import scenario
 
