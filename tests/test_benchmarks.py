@@ -56,7 +56,18 @@ def test_ratio_is_best_peer_over_funcnn():
 def test_programs_of_mlx_agree_with_those_of_funcnn():
     """The same work in the shim and in funcnn; in processes of their own, since the shim takes the name of mlx there."""
     rows = ["mlp_eager", "mlp_compiled", "lora_compiled"]
-    command = [sys.executable, "-m", "benchmarks", *rows, "--peers", "funcnn.compat", "--rounds", "1", "--seconds", "0.01"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        *rows,
+        "--peers",
+        "funcnn.compat",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.01",
+    ]
     root = pathlib.Path(__file__).resolve().parent.parent
     printed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300).stdout
     (_, *lines) = printed.partition("MLX's program under the shim")[2].strip().splitlines()

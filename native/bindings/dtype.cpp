@@ -130,7 +130,9 @@ PyObject* compare_dtypes(PyObject* self, PyObject* other, int comparison) {
   return guarded([&] {
     if (comparison != Py_EQ && comparison != Py_NE) return nb::handle(Py_NotImplemented).inc_ref().ptr();
     bool equal = self == other;
-    if (!equal && Py_TYPE(other) != dtype_type) {
+    if (!equal && Py_TYPE(other) == dtype_type) {
+      equal = nb::inst_ptr<DtypeObject>(nb::handle(self))->dtype == nb::inst_ptr<DtypeObject>(nb::handle(other))->dtype;
+    } else if (!equal) {
       std::optional<Dtype> found = find_dtype(other);
       // Another byte order is another dtype.
       bool native = !found || PyUnicode_Check(other) || PyType_Check(other) ||

@@ -371,7 +371,7 @@ def _difference(wanted: Any, found: Any) -> str:
         what
         for what, differs in (
             ("shape", tuple(wanted.shape) != tuple(found.shape)),
-            ("dtype", str(wanted.dtype) != str(found.dtype)),
+            ("dtype", wanted.dtype.name != found.dtype.name),
         )
         if differs
     ]

@@ -43,7 +43,7 @@ def write_safetensors(path: str, arrays: dict[str, fn.array], metadata: dict[str
     contents = {name: np.frombuffer(raw(x), np.uint8) for name, x in arrays.items()}
     tensors = {
         name: safetensors.TensorSpec(
-            dtype=str(x.dtype), shape=x.shape, data_ptr=contents[name].ctypes.data, data_len=x.nbytes
+            dtype=x.dtype.name, shape=x.shape, data_ptr=contents[name].ctypes.data, data_len=x.nbytes
         )
         for name, x in arrays.items()
     }

@@ -82,7 +82,7 @@ def restored(path: str, arrays: dict[str, fn.array], like: Any) -> Any:
         found = arrays.get(name)
         if found is None:
             problems.append(f"{name}: missing in the file")
-        elif tuple(found.shape) != tuple(wanted.shape) or str(found.dtype) != str(wanted.dtype):
+        elif tuple(found.shape) != tuple(wanted.shape) or found.dtype.name != wanted.dtype.name:
             problems.append(
                 f"{name}: expected {wanted.dtype}{list(wanted.shape)}, the file has {found.dtype}{list(found.shape)}"
             )

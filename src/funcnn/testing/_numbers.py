@@ -54,7 +54,7 @@ def unsigned(dtype: fn.Dtype) -> str:
     """The name of the NumPy dtype that holds what ``elements`` draws, or its parts."""
     if fn.isdtype(dtype, "complex floating"):
         return "uint32"
-    return f"uint{_WIDTH[str(dtype)]}" if fn.isdtype(dtype, "real floating") else str(dtype).rstrip("_")
+    return f"uint{_WIDTH[dtype.name]}" if fn.isdtype(dtype, "real floating") else dtype.name.rstrip("_")
 
 
 def _integers(dtype: fn.Dtype, allowed: Range) -> SearchStrategy[int]:
@@ -81,7 +81,7 @@ def _floats(dtype: fn.Dtype, allowed: Range) -> SearchStrategy[int]:
     """Draw the bits of a float."""
     from hypothesis import strategies as st
 
-    name = str(dtype)
+    name = dtype.name
     mantissa, width = _MANTISSA[name], _WIDTH[name]
     sign = 1 << (width - 1)
     infinity = sign - (1 << mantissa)
@@ -126,7 +126,7 @@ def bits_of(dtype: fn.Dtype, x: float) -> int:
 
     if dtype == fn.bfloat16:
         return int(np.float32(x).view(np.uint32)) >> 16
-    return int(np.array(x, str(dtype)).view(unsigned(dtype)))
+    return int(np.array(x, dtype.name).view(unsigned(dtype)))
 
 
 def _bounded(dtype: fn.Dtype, allowed: Range) -> SearchStrategy[float]:
