@@ -85,6 +85,16 @@ def test_an_exception_leaves_the_parameters_as_they_were():
     assert plain(model.weight) == [[2, 2], [2, 2]]
 
 
+def test_arrays_that_are_frozen_by_the_name_of_their_container():
+    model = Nothing()
+    model.a = [{"x": mx.ones((1,))}, mx.zeros((1,))]
+    model.freeze(recurse=False)
+    model.b = mx.ones((1,))
+    with pytest.raises(ValueError, match="dict"):  # {} stands in the place of what is frozen, and is no array
+        nn.value_and_grad(model, lambda: (model.b * model.a[0]["x"]).sum())()
+    assert plain(dict(model)) == {"a": [{"x": [1]}, [0]], "b": [1]}
+
+
 @pytest.mark.skipif(REAL, reason="MLX leaves what the function has set, and what an outer trace has lent")
 def test_an_exception_leaves_the_very_arrays():
     model = Affine()

@@ -78,7 +78,7 @@ def _with_parameters(
         try:
             result = (transform(call_and_note) if traced else transformed)(parameters, *args, **kwargs)
         except BaseException:
-            model.update(parameters, strict=False)
+            _put_back(model, None, parameters)
             raise
         # What was lent has no value after an outer trace has ended. Without one it has, and stays as in MLX.
         for values in lent:
@@ -104,17 +104,20 @@ def _first(tree: Any) -> Any:
 
 
 def _put_back(target: Any, lent: Any, before: Any) -> None:
-    """Where the target still has what was lent, put what was there before."""
-    for place, value in lent.items() if isinstance(lent, dict) else enumerate(lent):
+    """Put what was there before, where the target still has what was lent; everywhere, if nothing is said to be lent."""
+    for place, value in before.items() if isinstance(before, dict) else enumerate(before):
         try:
             current = target[place]
         except LookupError:
             continue
+        there = None if lent is None else lent[place]
         if isinstance(value, (dict, list)):
             if isinstance(current, (dict, list)):
-                _put_back(current, value, before[place])
-        elif isinstance(current, mx.array) and (_core._same(current, value) or _core._same(current, before[place])):
-            target[place] = before[place]
+                _put_back(current, there, value)
+        elif there is None or (
+            isinstance(current, mx.array) and (_core._same(current, there) or _core._same(current, value))
+        ):
+            target[place] = value
 
 
 def average_gradients(
