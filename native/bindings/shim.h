@@ -17,5 +17,6 @@ void bind_shim_transforms(nb::module_& m);
 void bind_shim_compile(nb::module_& m);
 void bind_shim_custom(nb::module_& m);
 void bind_shim_eval(nb::module_& m);
+void bind_shim_export(nb::module_& m);
 
 }  // namespace funcnn

@@ -18,6 +18,7 @@
 #include "plan/compiled_graph.h"
 #include "plan/eval.h"
 #include "plan/log.h"
+#include "transforms/written.h"
 
 namespace funcnn {
 namespace {
@@ -35,10 +36,18 @@ constexpr size_t kMostEntries = 256;
 struct Signature {
   Outline outline;  // arguments, then inputs, then outputs where they are others
   std::vector<Argument> arguments;
-  uint64_t hash = 0;
+  uint64_t hash = 0, general = 0;  // general: without sizes
 
   bool operator==(const Signature& other) const {
     return hash == other.hash && arguments == other.arguments && outline == other.outline;
+  }
+  // The same but for sizes of axes.
+  bool is_like(const Signature& other) const {
+    auto alike = [](const Argument& a, const Argument& b) {
+      return a.aval.dtype == b.aval.dtype && a.aval.shape.size() == b.aval.shape.size();
+    };
+    return general == other.general && arguments.size() == other.arguments.size() &&
+           std::equal(arguments.begin(), arguments.end(), other.arguments.begin(), alike) && outline == other.outline;
   }
 };
 
@@ -50,6 +59,7 @@ struct Entry {
   Arrays captured;
   std::vector<bool> in_tuples;  // by array of the signature
   bool effects = false, holds_python = false;
+  bool own = true;  // what the function was traced to, not what was made of a trace for other shapes
 };
 
 // Which arrays are in a tuple, which others may hold: it is replaced, not filled in.
@@ -70,17 +80,21 @@ std::vector<bool> arrays_in_tuples(const Outline& outline) {
 
 class ShimCompiled {
  public:
-  ShimCompiled(nb::object function, std::string name, nb::object inputs, nb::object outputs)
+  ShimCompiled(nb::object function, std::string name, nb::object inputs, nb::object outputs, bool shapeless)
       : function_(std::move(function)),
         name_(std::move(name)),
         inputs_(std::move(inputs)),
-        outputs_(std::move(outputs)) {}
+        outputs_(std::move(outputs)),
+        shapeless_(shapeless) {}
 
   nb::object call(nb::handle args, nb::handle kwargs) {
     if (disabled.load(std::memory_order_relaxed) || Recording::current()) return called(args, kwargs);
     Call c = taken(args, kwargs);
     if (std::shared_ptr<Entry> entry = find(c.signature))
       return run(*entry, c, std::any_of(c.arrays.begin(), c.arrays.end(), is_traced));
+    if (shapeless_)
+      if (std::shared_ptr<Entry> entry = resized_entry(c))
+        return run(*entry, c, std::any_of(c.arrays.begin(), c.arrays.end(), is_traced));
     return trace(c);
   }
 
@@ -137,7 +151,7 @@ class ShimCompiled {
     if (!inputs_.is_none()) containers::take_apart(inputs_, containers::Others::ignore, "compile", outline, c.leaves);
     if (!outputs_.is_none() && !same_containers())
       containers::take_apart(outputs_, containers::Others::ignore, "compile", outline, c.replaced);
-    uint64_t hash = outline.hash;
+    uint64_t hash = outline.hash, general = hash;
     c.arrays.reserve(c.leaves.size());
     c.signature.arguments.reserve(c.leaves.size());
     for (PyObject* leaf : c.leaves) {
@@ -145,9 +159,11 @@ class ShimCompiled {
       c.arrays.push_back(x);
       c.signature.arguments.push_back({x.aval(), false, true});
       hash = (hash ^ uint64_t(x.dtype())) * 0x9e3779b97f4a7c15ull;
+      general = ((general ^ (uint64_t(x.dtype()) << 8 | x.ndim())) * 0x9e3779b97f4a7c15ull) ^ (general >> 31);
       for (int64_t size : x.shape()) hash = ((hash ^ uint64_t(size)) * 0x9e3779b97f4a7c15ull) ^ (hash >> 31);
     }
     c.signature.hash = hash;
+    c.signature.general = general;
     return c;
   }
 
@@ -174,6 +190,46 @@ class ShimCompiled {
       auto [first, last] = entries_.equal_range(signature.hash);
       for (auto it = first; it != last; ++it)
         if (it->second->second == entry) recent_.splice(recent_.begin(), recent_, it->second);
+      return entry;
+    }
+    return nullptr;
+  }
+
+  // A trace for the shapes of this call made from one for others; null where the function has to be asked.
+  std::shared_ptr<Entry> resized_entry(const Call& c) {
+    std::vector<std::shared_ptr<Entry>> candidates;
+    {
+      std::lock_guard lock(mutex_);
+      for (const auto& [hash, entry] : recent_)
+        if (entry->signature.general == c.signature.general && entry->own && !entry->effects)
+          candidates.push_back(entry);
+    }
+    for (auto& base : candidates) {
+      if (!c.signature.is_like(base->signature)) continue;
+      auto entry = std::make_shared<Entry>();
+      bool fits = true;
+      try {
+        Traced traced = trace_arrays(c.signature.arguments, "compile of " + name_, [&](Span given) {
+          Arrays all(given.begin(), given.end());
+          all.insert(all.end(), base->captured.begin(), base->captured.end());
+          std::optional<Arrays> made = resized(base->graph->graph(), all);
+          fits = made.has_value();
+          return made ? std::move(*made) : Arrays(given.begin(), given.end());
+        });
+        if (!fits) return nullptr;
+        entry->captured = std::move(traced.captured);
+        entry->holds_python = holds_python({traced.graph});
+        entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph));
+      } catch (const ValueError&) {
+        return nullptr;  // the function itself says what does not go together
+      }
+      entry->signature = c.signature;
+      entry->result = base->result;
+      entry->results = base->results;
+      entry->in_tuples = base->in_tuples;
+      entry->own = false;
+      if (log_enabled("compile")) log_line("compile", cat("took the trace of ", name_, " for other shapes"));
+      remember(entry);
       return entry;
     }
     return nullptr;
@@ -329,6 +385,7 @@ class ShimCompiled {
   nb::object function_;
   std::string name_;
   nb::object inputs_, outputs_;  // None or trees
+  bool shapeless_;
   std::mutex mutex_;
   Recent recent_;
   std::unordered_multimap<uint64_t, Recent::iterator> entries_;
@@ -367,8 +424,8 @@ void bind_shim_compile(nb::module_& m) {
   nb::class_<ShimCompiled> cls(m, "CompiledFunction", nb::type_slots(compiled_slots), nb::dynamic_attr(),
                                nb::is_weak_referenceable(), "A function that runs from cached traces.");
   dict_offset = nb::cast<Py_ssize_t>(cls.attr("__dictoffset__"));
-  cls.def(nb::init<nb::object, std::string, nb::object, nb::object>(), nb::arg(), nb::arg(), nb::arg().none(),
-          nb::arg().none())
+  cls.def(nb::init<nb::object, std::string, nb::object, nb::object, bool>(), nb::arg(), nb::arg(), nb::arg().none(),
+          nb::arg().none(), nb::arg())
       .def_prop_ro("__wrapped__", &ShimCompiled::function)
       .def("__repr__", [](const ShimCompiled& c) { return "<compiled function " + c.name() + ">"; });
   m.def("disable_compile", [](bool off) { disabled = off; });

@@ -447,6 +447,7 @@ void bind_shim_transforms(nb::module_& core) {
   bind_shim_compile(m);
   bind_shim_custom(m);
   bind_shim_eval(m);
+  bind_shim_export(m);
   m.def("set_stand_in", [](nb::handle type, const std::string& name) { containers::set_stand_in(type, name.c_str()); });
 }
 

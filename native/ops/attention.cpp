@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "ops/create.h"
 #include "ops/dot.h"
 #include "ops/elementwise.h"
@@ -156,7 +157,7 @@ void AttentionScores::hash(Hasher& h) const {
 }
 
 std::string AttentionScores::parameters() const {
-  return cat("scale=", scale, causal ? ", causal=True" : "", mask ? ", mask" : "", sinks ? ", sinks" : "");
+  return cat("scale=", number_text(scale), causal ? ", causal=True" : "", mask ? ", mask" : "", sinks ? ", sinks" : "");
 }
 
 double AttentionScores::flops(const Shape& q, int with_queries, int with_values) const {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "ops/create.h"
 #include "ops/elementwise.h"
 #include "ops/pad.h"
@@ -60,7 +61,7 @@ void Fft::hash(Hasher& h) const {
 std::string Fft::parameters() const {
   constexpr std::string_view kinds[] = {"complex", "real to half", "half to real"};
   return cat("kind=", kinds[int(kind_)], inverse_ ? ", inverse" : "", ", length=", length_, ", axis=", axis_,
-             ", scale=", scale_);
+             ", scale=", number_text(scale_));
 }
 
 // The matrix of a transform is symmetric and its conjugate is that of the inverse. Of real lines, the elements that

@@ -16,6 +16,7 @@ from ._custom import *
 from ._dtypes import *
 from ._einsum import einsum_path as einsum_path
 from ._elementwise import *
+from ._export import *
 from ._io import *
 from ._memory import *
 from ._namespace import *

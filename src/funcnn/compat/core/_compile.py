@@ -31,7 +31,9 @@ def compile(
             outside its arguments is a constant.
         outputs: Lists and dicts that it writes. A call leaves them as the function would. Arrays that nothing but these
             containers has make room for the new ones.
-        shapeless: Do not trace again for other shapes where MLX would not, see the guide.
+        shapeless: Use a trace for other shapes too, where the function consists of elementwise operations, or of these without
+            numbers and reductions, sorts, products and the like. Numbers that it computes from shapes are then those of the
+            first call. Elsewhere, and for axes with one element or none, it is traced again.
 
     Raises:
         ValueError: An argument is something else, or the function looks at the value of an array.
@@ -41,12 +43,14 @@ def compile(
     >>> def add(x):
     ...     state["total"] = state["total"] + x
     >>> step = mx.compile(add, inputs=state, outputs=state)
-    >>> step(mx.array(2.0)), step(mx.array(3.0)), state
-    (None, None, {'total': array(5, dtype=float32)})
+    >>> step(mx.array(2.0))
+    >>> step(mx.array(3.0))
+    >>> state["total"].item()
+    5.0
     """
     check_function("compile", fun)
     name = getattr(fun, "__name__", type(fun).__name__)
-    compiled: Callable[..., Any] = _native.CompiledFunction(fun, name, inputs, outputs)
+    compiled: Callable[..., Any] = _native.CompiledFunction(fun, name, inputs, outputs, bool(shapeless))
     copy_names(fun, compiled)
     return compiled
 

@@ -1,0 +1,218 @@
+// Functions written to files and read again, and pictures of graphs, for funcnn.compat.
+#include <sstream>
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "base/error.h"
+#include "bindings/gil.h"
+#include "bindings/shim.h"
+#include "bindings/trace.h"
+#include "bindings/transforms.h"
+#include "plan/eval.h"
+#include "transforms/written.h"
+
+namespace funcnn {
+namespace {
+
+std::vector<Argument> arguments_of_avals(const std::vector<Aval>& avals) {
+  std::vector<Argument> arguments;
+  for (const Aval& a : avals) arguments.push_back({a, false, true});
+  return arguments;
+}
+
+// A function of arrays as a list of operations.
+class WrittenFunction {
+ public:
+  WrittenFunction(WrittenGraph graph, bool shapeless) : graph_(std::move(graph)), shapeless_(shapeless) {
+    base_ = trace_arrays(arguments_of_avals(graph_.inputs), "an imported function",
+                         [&](Span given) { return read_graph(graph_, given); });
+    if (!shapeless_) return;
+    // Whether other shapes can do at all is found out at once.
+    std::vector<Aval> larger = graph_.inputs;
+    for (Aval& a : larger)
+      for (int64_t& n : a.shape) n += n > 1;
+    bool fits = true;
+    try {
+      trace_arrays(arguments_of_avals(larger), "an imported function", [&](Span given) {
+        std::optional<Arrays> made = resized(base_.graph, with_captured(given));
+        fits = made.has_value();
+        return made ? std::move(*made) : Arrays(given.begin(), given.end());
+      });
+    } catch (const std::exception&) {
+      // The sizes do not go together; others may.
+    }
+    if (!fits) throw ValueError("the function depends on the shapes of its arguments and cannot be shapeless");
+  }
+
+  nb::object operator()(nb::args arrays) const {
+    Arrays given;
+    for (nb::handle x : arrays) given.push_back(array_of(x.ptr()));
+    bool same = given.size() == graph_.inputs.size();
+    for (size_t i = 0; same && i < given.size(); ++i) same = given[i].aval() == graph_.inputs[i];
+    Arrays outputs;
+    if (same) {
+      outputs = read_graph(graph_, given);
+    } else {
+      std::optional<Arrays> made;
+      if (shapeless_ && given.size() == graph_.inputs.size()) made = resized(base_.graph, with_captured(given));
+      if (!made) throw ValueError("import_function: the function cannot be called with arrays of these shapes");
+      outputs = std::move(*made);
+    }
+    nb::object result = nb::steal(PyTuple_New(Py_ssize_t(outputs.size())));
+    for (size_t i = 0; i < outputs.size(); ++i)
+      PyTuple_SetItem(result.ptr(), Py_ssize_t(i), wrap_mutable(outputs[i]).release().ptr());
+    return result;
+  }
+
+  // (inputs, nodes, outputs) of numbers, texts, shapes and dtypes; and the constants.
+  nb::object contents() const {
+    auto aval = [](const Aval& a) { return nb::make_tuple(shape_tuple(a.shape), std::string(dtype_name(a.dtype))); };
+    nb::list inputs, nodes, constants;
+    for (const Aval& a : graph_.inputs) inputs.append(aval(a));
+    for (const WrittenNode& n : graph_.nodes) {
+      nb::list outputs;
+      for (const Aval& a : n.outputs) outputs.append(aval(a));
+      nodes.append(nb::make_tuple(n.name, n.parameters, n.inputs, outputs));
+    }
+    for (const Array& x : graph_.constants) constants.append(wrap_object(x));
+    return nb::make_tuple(inputs, nodes, graph_.outputs, constants);
+  }
+
+ private:
+  Arrays with_captured(Span given) const {
+    Arrays all(given.begin(), given.end());
+    all.insert(all.end(), base_.captured.begin(), base_.captured.end());
+    return all;
+  }
+
+  WrittenGraph graph_;
+  bool shapeless_;
+  Traced base_;
+};
+
+Aval aval_of(nb::handle pair) {
+  return {shape_of(nb::object(pair[0]), "import_function"), dtype_of(nb::object(pair[1]))};
+}
+
+// The function of a list of arrays that returns one, traced for arrays like `examples`.
+WrittenFunction write_function(nb::handle fun, nb::handle examples, bool shapeless) {
+  std::vector<Aval> avals;
+  for (nb::handle x : examples) avals.push_back(array_of(x.ptr()).aval());
+  Traced traced = trace_arrays(arguments_of_avals(avals), "export_function", [&](Span given) {
+    nb::list arrays;
+    for (const Array& x : given) arrays.append(wrap_object(x));
+    Arrays outputs;
+    for (nb::handle x : call(fun, nb::make_tuple(arrays))) outputs.push_back(array_of(x.ptr()));
+    return outputs;
+  });
+  if (traced.effects) throw ValueError("export_function: a function with effects cannot be written to a file");
+  {
+    Unlocked release;
+    eval(traced.captured);
+  }
+  WrittenGraph written = write_graph(traced.graph);
+  // Inputs beyond the arguments are what it has captured: constants that keep their numbers.
+  Arrays constants = traced.captured;
+  constants.insert(constants.end(), written.constants.begin(), written.constants.end());
+  written.constants = std::move(constants);
+  written.inputs.resize(avals.size());
+  return WrittenFunction(std::move(written), shapeless);
+}
+
+WrittenFunction read_function(nb::handle inputs, nb::handle nodes, std::vector<int> outputs, nb::handle constants,
+                              bool shapeless) {
+  WrittenGraph graph;
+  for (nb::handle pair : inputs) graph.inputs.push_back(aval_of(pair));
+  for (nb::handle x : constants) graph.constants.push_back(array_of(x.ptr()));
+  for (nb::handle n : nodes) {
+    WrittenNode made{nb::cast<std::string>(nb::object(n[0])),
+                     nb::cast<std::string>(nb::object(n[1])),
+                     nb::cast<std::vector<int>>(nb::object(n[2])),
+                     {}};
+    for (nb::handle pair : nb::object(n[3])) made.outputs.push_back(aval_of(pair));
+    graph.nodes.push_back(std::move(made));
+  }
+  graph.outputs = std::move(outputs);
+  return WrittenFunction(std::move(graph), shapeless);
+}
+
+// ---- pictures
+
+std::string letters(size_t number) {
+  std::string name;
+  for (++number; number > 0; number = (number - 1) / 26) name.insert(name.begin(), char('A' + (number - 1) % 26));
+  return name;
+}
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+// What arrays that are not computed yet depend on, in the DOT language: operations in boxes between their operands and
+// results. Arrays have the names that they are given, the others letters.
+std::string dot(nb::handle arrays, nb::dict names) {
+  Arrays outputs;
+  for (nb::handle x : arrays) outputs.push_back(array_of(x.ptr()));
+  NodeMap<std::string> name;
+  for (auto [key, value] : names) name[array_of(value.ptr()).node()] = nb::cast<std::string>(key);
+  size_t next = 0;
+  auto name_of = [&](const Node* node) -> const std::string& {
+    std::string& found = name[node];
+    if (found.empty()) found = letters(next++);
+    return found;
+  };
+  auto is_data = [](const Node& n) { return !n.primitive || n.available(); };
+  std::ostringstream out;
+  out << "digraph {\n";
+  NodeMap<char> sources, results;
+  for (const Array& x : outputs) results[x.node()] = 1;
+  auto order = topological_order(outputs, [](Node&) { return true; });
+  size_t box = 0;
+  NodeMap<std::string> boxes;
+  auto result = [&](const Node* n) {
+    std::string text = quoted(name_of(n));
+    out << (results.contains(n) ? "{ rank=sink; " : "{ ") << text << "; }\n";
+    return text;
+  };
+  for (const Node* n : order) {
+    if (is_data(*n)) {
+      out << "{ rank=source; " << quoted(name_of(n)) << "; }\n";
+      continue;
+    }
+    if (n->output >= 0) {
+      const std::string* from = boxes.find(n->inputs[0].get());
+      std::string text = result(n);
+      out << (from ? *from : quoted(name_of(n->inputs[0].get()))) << " -> " << text << "\n";
+      continue;
+    }
+    std::string id = std::to_string(++box);
+    boxes[n] = id;
+    out << "{ " << id << " [label =" << quoted(std::string(n->primitive->name())) << ", shape=rectangle]; }\n";
+    for (const NodeRef& input : n->inputs) out << quoted(name_of(input.get())) << " -> " << id << "\n";
+    if (!n->multi()) {
+      std::string text = result(n);
+      out << id << " -> " << text << "\n";
+    }
+  }
+  out << "}\n";
+  return out.str();
+}
+
+}  // namespace
+
+void bind_shim_export(nb::module_& m) {
+  nb::class_<WrittenFunction>(m, "WrittenFunction", "A function of arrays as a list of operations.")
+      .def("__call__", &WrittenFunction::operator())
+      .def("contents", &WrittenFunction::contents);
+  m.def("write_function", &write_function);
+  m.def("read_function", &read_function);
+  m.def("dot", &dot);
+}
+
+}  // namespace funcnn

@@ -1,0 +1,405 @@
+"""Functions in files, and pictures of graphs.
+
+A file has a list of operations for each trace of a function, and the arrays that it captured: it can be called without the
+code that made it. Its format is funcnn's own, not MLX's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ... import _core
+from ...io._replace import replace
+from ._compile import compile
+from ._transforms import check_function
+from ._wrap import mutable
+
+__all__ = ["FunctionExporter", "export_function", "export_to_dot", "exporter", "import_function"]
+
+_native: Any = _core.compat
+# Then the length of the header in 8 bytes, the header as JSON, and the constants, each at a multiple of 64 bytes.
+_MAGIC = b"\x89fnfun\r\n"
+_VERSION = 1
+_ALIGNMENT = 64
+
+
+def _arrays(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[list[Any], dict[str, Any]]:
+    """The positional and the named arrays of a call: given as such, or in a tuple or list, a dict, or both."""
+    if not kwargs and 1 <= len(args) <= 2 and isinstance(args[-1], dict):
+        *given, kwargs = args
+        args = tuple(given[0]) if given and isinstance(given[0], (tuple, list)) else tuple(given)
+    elif not kwargs and len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = tuple(args[0])
+    strings = all(isinstance(key, str) for key in kwargs)
+    if not strings or not all(isinstance(x, _core.array) for x in (*args, *kwargs.values())):
+        raise ValueError(
+            f"{name}: arguments must be arrays, by position and by name, or a single tuple or list and a dict of them"
+        )
+    return list(args), {key: kwargs[key] for key in sorted(kwargs)}
+
+
+class _Trace:
+    """What the function is for one kind of arguments."""
+
+    def __init__(self, written: Any, positional: int, keywords: list[str], shapeless: bool) -> None:
+        self.written, self.positional, self.keywords = written, positional, keywords
+        inputs, self.nodes, self.outputs, self.constants = written.contents()
+        self.inputs = [(tuple(shape), dtype) for shape, dtype in inputs]
+        self.signature = (
+            positional,
+            tuple(keywords),
+            tuple((len(shape) if shapeless else shape, dtype) for shape, dtype in self.inputs),
+        )
+
+    def __str__(self) -> str:
+        kinds = [f"{dtype}{shape}" for shape, dtype in self.inputs]
+        named = [f"{key}={kind}" for key, kind in zip(self.keywords, kinds[self.positional :], strict=True)]
+        return f"({', '.join([*kinds[: self.positional], *named])})"
+
+
+def _traced(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], shapeless: bool) -> _Trace:
+    positional, named = _arrays(args, kwargs, "export_function")
+
+    def flat(arrays: list[Any]) -> Any:
+        result = fun(*arrays[: len(positional)], **dict(zip(named, arrays[len(positional) :], strict=True)))
+        results = [result] if isinstance(result, _core.array) else result
+        if not isinstance(results, (tuple, list)) or not all(isinstance(x, _core.array) for x in results):
+            raise ValueError("export_function: the function must return an array, or a tuple or list of arrays")
+        return results
+
+    written = _native.write_function(flat, [*positional, *named.values()], shapeless)
+    return _Trace(written, len(positional), list(named), shapeless)
+
+
+def _bytes(x: Any) -> bytes:
+    if x.dtype == _core.bfloat16:
+        x = _core.view(x, _core.uint16)
+    return np.ascontiguousarray(np.asarray(x)).tobytes()
+
+
+class FunctionExporter:
+    """What ``exporter`` returns: each call adds a trace, and closing it writes the file. A context manager."""
+
+    def __init__(self, file: str, fun: Callable[..., Any], shapeless: bool, metadata: str | None) -> None:
+        self._file, self._fun, self._shapeless, self._metadata = file, fun, shapeless, metadata
+        self._traces: list[_Trace] = []
+        self._closed = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Add the trace for arguments like these."""
+        if self._closed:
+            raise RuntimeError("export_function: the exporter is closed")
+        trace = _traced(self._fun, args, kwargs, self._shapeless)
+        if any(trace.signature == known.signature for known in self._traces):
+            raise RuntimeError(f"export_function: there is a trace for {trace} already")
+        self._traces.append(trace)
+
+    def close(self) -> None:
+        """Write the file."""
+        if self._closed:
+            return
+        self._closed = True
+        constants: list[dict[str, Any]] = []
+        parts: list[bytes] = []
+        known: dict[tuple[Any, ...], int] = {}
+        offset = 0
+        traces = []
+        for trace in self._traces:
+            places = []
+            for x in trace.constants:
+                data, dtype = _bytes(x), x.dtype.name
+                key = (dtype, x.shape, hashlib.sha256(data).digest())
+                if key not in known:
+                    known[key] = len(constants)
+                    constants.append({"dtype": dtype, "shape": x.shape, "offset": offset, "bytes": len(data)})
+                    padding = -len(data) % _ALIGNMENT
+                    parts += [data, bytes(padding)]
+                    offset += len(data) + padding
+                places.append(known[key])
+            traces.append(
+                {
+                    "positional": trace.positional,
+                    "keywords": trace.keywords,
+                    "inputs": trace.inputs,
+                    "nodes": trace.nodes,
+                    "outputs": trace.outputs,
+                    "constants": places,
+                }
+            )
+        header = json.dumps(
+            {
+                "version": _VERSION,
+                "metadata": self._metadata or "",
+                "shapeless": self._shapeless,
+                "constants": constants,
+                "traces": traces,
+            }
+        ).encode()
+        start = len(_MAGIC) + 8
+        header += b" " * (-(start + len(header)) % _ALIGNMENT)
+
+        def write(path: str) -> None:
+            with open(path, "wb") as stream:
+                stream.write(_MAGIC + len(header).to_bytes(8, "little") + header)
+                for part in parts:
+                    stream.write(part)
+
+        replace(self._file, write)
+
+    def __enter__(self) -> FunctionExporter:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+
+def exporter(
+    file: str, fun: Callable[..., Any], *, shapeless: bool = False, metadata: str | None = None
+) -> FunctionExporter:
+    """Return what writes several traces of a function to a file: call it with examples of the arguments.
+
+    Args:
+        file: The path.
+        fun: A function of arrays, by position or name, that returns an array, or a tuple or list of them.
+        shapeless: Let arguments of an imported function have other sizes than the examples.
+        metadata: A text to keep with it.
+
+    Raises:
+        RuntimeError: There is a trace for such arguments, or the exporter is closed.
+        ValueError: An argument or a result is no array; the function has an operation that cannot be written; or it is to be
+            shapeless and depends on shapes, as a mean does.
+
+    >>> import os, tempfile
+    >>> import funcnn.compat.core as mx
+    >>> path = os.path.join(tempfile.mkdtemp(), "sum.mlxfn")
+    >>> with mx.exporter(path, lambda *args: sum(args)) as export:
+    ...     export(mx.array(1))
+    ...     export(mx.array(1), mx.array(2))
+    >>> [x.item() for x in mx.import_function(path)(mx.array(3), mx.array(4))]
+    [7]
+    """
+    check_function("exporter", fun)
+    return FunctionExporter(_path(file, "exporter"), fun, bool(shapeless), metadata)
+
+
+def _path(file: Any, name: str) -> str:
+    if not isinstance(file, (str, os.PathLike)):
+        raise TypeError(f"{name}: expected the path of a file, got {type(file).__name__}")
+    return os.fspath(file)
+
+
+def export_function(
+    file_or_callback: str | Callable[[dict[str, Any]], Any],
+    fun: Callable[..., Any],
+    *args: Any,
+    shapeless: bool = False,
+    metadata: str | None = None,
+    **kwargs: Any,
+) -> None:
+    """Write a function to a file, for arguments like those given; see ``exporter``.
+
+    A callback gets dicts instead, which describe inputs, outputs, constants and then each operation; its arguments are a list
+    with the text that ``fn.explain`` shows, if there is any.
+
+    >>> import funcnn.compat.core as mx
+    >>> mx.export_function(lambda part: print(part["type"], part.get("name", "")), lambda x: mx.exp(x), mx.array(1.0))
+    inputs
+    keyword_inputs
+    outputs
+    constants
+    primitive exp
+    """
+    check_function("export_function", fun)
+    if callable(file_or_callback):
+        if metadata is not None:
+            raise ValueError("export_function: metadata is for files, not for callbacks")
+        _describe(_traced(fun, args, kwargs, bool(shapeless)), file_or_callback)
+        return
+    with_traces = FunctionExporter(_path(file_or_callback, "export_function"), fun, bool(shapeless), metadata)
+    with_traces(*args, **kwargs)
+    with_traces.close()
+
+
+def _letters(number: int) -> str:
+    name = ""
+    number += 1
+    while number:
+        number, letter = divmod(number - 1, 26)
+        name = chr(ord("A") + letter) + name
+    return name
+
+
+def _describe(trace: _Trace, callback: Callable[[dict[str, Any]], Any]) -> None:
+    def value(number: int, kind: Any) -> tuple[str, tuple[int, ...], Any]:
+        shape, dtype = kind
+        return _letters(number), tuple(shape), _dtype(dtype)
+
+    kinds = list(trace.inputs) + [(x.shape, x.dtype.name) for x in trace.constants]
+    for node in trace.nodes:
+        kinds += node[3]
+    values = [value(i, kind) for i, kind in enumerate(kinds)]
+    count, first = len(trace.inputs), len(trace.inputs) + len(trace.constants)
+    callback({"type": "inputs", "inputs": values[:count]})
+    names = [(key, values[trace.positional + i][0]) for i, key in enumerate(trace.keywords)]
+    callback({"type": "keyword_inputs", "keywords": names})
+    callback({"type": "outputs", "outputs": [values[i] for i in trace.outputs]})
+    constants = [(_letters(count + i), mutable(x)) for i, x in enumerate(trace.constants)]
+    callback({"type": "constants", "constants": constants})
+    for name, parameters, inputs, outputs in trace.nodes:
+        callback(
+            {
+                "type": "primitive",
+                "name": name,
+                "inputs": [values[i] for i in inputs],
+                "outputs": values[first : first + len(outputs)],
+                "arguments": [parameters] if parameters else [],
+            }
+        )
+        first += len(outputs)
+
+
+class _Imported:
+    """A function from a file."""
+
+    def __init__(self, traces: list[_Trace], shapeless: bool) -> None:
+        self._shapeless = shapeless
+        self._traces = traces
+        self._functions = {trace.signature: compile(trace.written) for trace in traces}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Call the trace for such arguments."""
+        positional, named = _arrays(args, kwargs, "import_function")
+        arrays = [*positional, *named.values()]
+        kinds = tuple((x.ndim if self._shapeless else x.shape, x.dtype.name) for x in arrays)
+        function = self._functions.get((len(positional), tuple(named), kinds))
+        if function is None:
+            raise ValueError(
+                f"import_function: the function was not exported for {len(positional)} positional and {len(named)} named "
+                f"arguments like ({', '.join(f'{dtype}{shape}' for shape, dtype in kinds)}); there is "
+                + ", ".join(map(str, self._traces))
+            )
+        result: tuple[Any, ...] = function(*arrays)
+        return result
+
+
+def import_function(file: str, return_metadata: bool = False) -> Any:
+    """Read a function from a file that ``export_function`` or ``exporter`` has written; and its metadata if asked for.
+
+    It takes arrays by position and name, or a tuple or list and a dict of them, and returns a tuple of arrays.
+
+    Raises:
+        RuntimeError: The file cannot be opened, or is none of funcnn's.
+    """
+    path = _path(file, "import_function")
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+    except OSError as error:
+        raise RuntimeError(f"import_function: cannot open {path}: {error.strerror}") from error
+    try:
+        traces, shapeless, metadata = _read(data)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise RuntimeError(f"import_function: {path} is damaged or no function of funcnn's: {error}") from error
+    function = _Imported(traces, shapeless)
+    return (function, metadata) if return_metadata else function
+
+
+def _read(data: bytes) -> tuple[list[_Trace], bool, str]:
+    start = len(_MAGIC) + 8
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise ValueError("it does not begin as one")
+    length = int.from_bytes(data[len(_MAGIC) : start], "little")
+    if length > len(data) - start:
+        raise ValueError("it ends early")
+    header = json.loads(data[start : start + length].decode())
+    if header["version"] != _VERSION:
+        raise ValueError(f"it has version {header['version']!r}, and this funcnn reads {_VERSION}")
+    body = memoryview(data)[start + length :]
+    constants = [_constant(entry, body) for entry in header["constants"]]
+    shapeless, metadata = header["shapeless"], header["metadata"]
+    if not isinstance(shapeless, bool) or not isinstance(metadata, str):
+        raise ValueError("it has a malformed header")
+    traces = []
+    for trace in header["traces"]:
+        picked = [constants[i] for i in trace["constants"]]
+        nodes = [(name, text, inputs, _kinds(outputs)) for name, text, inputs, outputs in trace["nodes"]]
+        written = _native.read_function(_kinds(trace["inputs"]), nodes, trace["outputs"], picked, shapeless)
+        positional, keywords = trace["positional"], trace["keywords"]
+        if positional + len(keywords) != len(trace["inputs"]):
+            raise ValueError("it has a malformed header")
+        traces.append(_Trace(written, positional, keywords, shapeless))
+    return traces, shapeless, metadata
+
+
+_NUMPY = {"bfloat16": "uint16", "bool": "bool_"}
+
+
+def _dtype(name: str) -> Any:
+    if name not in _DTYPES:
+        raise ValueError(f"there is no dtype {name!r}")
+    return getattr(_core, "bool_" if name == "bool" else name)
+
+
+_DTYPES = frozenset(
+    ["bool", "bfloat16", "float16", "float32", "float64", "complex64"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+)
+
+
+def _kinds(pairs: list[Any]) -> list[tuple[Any, Any]]:
+    return [(tuple(shape), _dtype(dtype)) for shape, dtype in pairs]
+
+
+def _constant(entry: dict[str, Any], body: memoryview) -> Any:
+    dtype, shape, offset, count = entry["dtype"], entry["shape"], entry["offset"], entry["bytes"]
+    if not all(isinstance(n, int) and n >= 0 for n in (*shape, offset, count)):
+        raise ValueError("it has a malformed constant")
+    kind = np.dtype(_NUMPY.get(_dtype(dtype).name, dtype))
+    if offset + count > len(body) or math.prod(shape) * kind.itemsize != count:
+        raise ValueError("it ends early")
+    elements = np.frombuffer(body[offset : offset + count], kind).reshape(shape)
+    made = _core.array(elements, _dtype("uint16" if dtype == "bfloat16" else dtype))
+    return _core.view(made, _core.bfloat16) if dtype == "bfloat16" else made
+
+
+def export_to_dot(file: Any, *args: Any, **kwargs: Any) -> None:
+    """Draw what arrays that are not computed yet depend on, in the DOT language of Graphviz.
+
+    Args:
+        file: The path of a file, or what has a ``write`` method.
+        args: The arrays, or trees of them.
+        kwargs: Names for arrays in the graph.
+
+    >>> import sys
+    >>> import funcnn.compat.core as mx
+    >>> a, b = mx.array(1.0), mx.array(2.0)
+    >>> mx.export_to_dot(sys.stdout, a + b, a=a, b=b)
+    digraph {
+    { rank=source; "a"; }
+    { rank=source; "b"; }
+    { 1 [label ="add", shape=rectangle]; }
+    "a" -> 1
+    "b" -> 1
+    { rank=sink; "A"; }
+    1 -> "A"
+    }
+    """
+    arrays, _ = _native.take_apart(args, "export_to_dot", "refuse")
+    for name, x in kwargs.items():
+        if not isinstance(x, _core.array):
+            raise ValueError(f"export_to_dot: {name} must be an array, got {type(x).__name__}")
+    text = _native.dot(arrays, kwargs)
+    if isinstance(file, (str, os.PathLike)):
+        with open(file, "w") as stream:
+            stream.write(text)
+    elif hasattr(file, "write"):
+        file.write(text)
+    else:
+        raise ValueError(f"export_to_dot: expected a path or a file to write to, got {type(file).__name__}")
