@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import re
 import zlib
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -133,6 +134,7 @@ LAYERS: dict[str, Call] = {
     "RNN": _c(lambda nn, mx: nn.RNN(3, 4), (2, 5, 3)),
     "RNN from a state": _c(lambda nn, mx: nn.RNN(3, 4, bias=False, nonlinearity=nn.relu), (5, 3), (4,)),
     "RNN with a function": _c(lambda nn, mx: nn.RNN(3, 4, nonlinearity=lambda x: mx.sin(x)), (2, 2, 5, 3), (2, 2, 4)),
+    "RNN with a layer": _c(lambda nn, mx: nn.RNN(3, 4, nonlinearity=nn.PReLU()), (2, 5, 3)),
     "GRU": _c(lambda nn, mx: nn.GRU(3, 4), (2, 5, 3)),
     "GRU from a state": _c(lambda nn, mx: nn.GRU(3, 4), (2, 5, 3), (2, 4)),
     "GRU without bias": _c(lambda nn, mx: nn.GRU(3, 4, bias=False), (5, 3), (4,)),
@@ -415,7 +417,7 @@ def figures(name: str, results: dict[str, Any], lib: Library) -> dict[str, Any]:
         if half and (isinstance(x, str) or what.startswith("parameter")):  # as in float32
             continue
         if isinstance(x, str):
-            found[what] = x
+            found[what] = re.sub(r"<.* at 0x\w+>", "<function>", x)
             continue
         values = numbers(x, lib).astype(np.float64).reshape(-1)
         steps = np.arange(values.size)

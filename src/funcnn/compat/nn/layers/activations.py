@@ -405,4 +405,4 @@ Hardtanh = HardTanh
 # Functions of their argument alone, without state or randomness.
 PURE = frozenset(
     value for value in list(globals().values()) if callable(value) and getattr(value, "__module__", "") == __name__
-)
+) | {mx.sigmoid, mx.tanh}

@@ -17,7 +17,8 @@ def _nonlinearity(given: Any) -> Callable[[Any], Any]:
     """A function, given as such or by the name of one of ``nn``'s."""
     found = given if given is not None else activations.tanh
     if isinstance(found, str):
-        found = next((f for f in activations.PURE if getattr(f, "__name__", None) == found), None)
+        found = getattr(activations, found, None)
+        found = found if found in activations.PURE and not isinstance(found, type) else None
     if not callable(found):
         raise ValueError(f"Nonlinearity must be callable. Current value: {given}.")
     return found
