@@ -99,7 +99,7 @@ def dynamic_update_slice(
             if isinstance(index[axis], _slice):
                 index[axis] = _core.arange(index[axis].start, index[axis].stop)
             index[axis] = index[axis].reshape(*(-1 if i == axis else 1 for i in range(first, last + 1)))
-    return x.at[tuple(index)].set(values) if index else values.astype(x.dtype)
+    return _core._immutable(x).at[tuple(index)].set(values) if index else values.astype(x.dtype)
 
 
 def slice(a: ArrayLike, start_indices: ArrayLike | Sequence[ArrayLike], axes: Integers, slice_size: Integers) -> array:
