@@ -45,6 +45,9 @@ ADDRESS = Kind(
         # Layers and optimisers are Python on operations that have tests of their own; views are carried by the core.
         *(f"--ignore=tests/{name}" for name in ("optim", "testing", "test_purity.py", "test_io_checkpoints.py")),
         "--ignore-glob=tests/nn/test_[!v]*",
+        # Of the shim of MLX its arrays, transformations, trees and modules.
+        *(f"--ignore=tests/compat/{name}" for name in ("client", "docs", "nn")),
+        "--ignore-glob=tests/compat/test_compat_[!mu]*",
         # An eighth of the random programs: the rest of them takes minutes even without.
         *(
             f"--deselect=tests/fuzz/test_recipes.py::test_seeded_recipes_agree_with_numpy[{part}]"
