@@ -7,7 +7,7 @@ from tests.compat.library import REAL, mx
 from tests.compat.library import nn as mnn
 
 import funcnn as fn
-from funcnn import _core, compat, nn, random, tree
+from funcnn import compat, nn, random, tree
 
 pytestmark = pytest.mark.skipif(REAL, reason="of funcnn alone")
 
@@ -45,8 +45,8 @@ class Noisy(mnn.Module):
 
 
 def data(x):
-    # A mutable array hands out memory that may be written to, its own.
-    return np.asarray(_core._immutable(x)).__array_interface__["data"][0]
+    # NumPy gets memory of its own from a mutable array, since it may write there.
+    return np.asarray(fn._core._immutable(x)).__array_interface__["data"][0]
 
 
 def same(a, b):

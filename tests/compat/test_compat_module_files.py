@@ -1,6 +1,7 @@
 """Weights of modules in files, printing, copies and comparison. Every test holds on MLX too."""
 
 import copy
+import pickle
 
 import pytest
 from tests.compat.compat_models import Affine, Everything, Nothing, plain
@@ -105,7 +106,7 @@ def test_comparison_is_that_of_dicts():
         assert Affine() == Affine()  # more than one element has no truth
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_deep_copies_share_nothing(copied):
     model = Everything().freeze(keys="bias").eval()
     twin = copied(model)
