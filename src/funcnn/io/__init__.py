@@ -73,7 +73,7 @@ def save(path: Path, tree: Any, metadata: Mapping[str, Any] | None = None) -> No
     if suffix == ".npy":
         if metadata:
             raise ValueError(f"{name}: an npy file holds no metadata; save as .safetensors")
-        x = tree if isinstance(tree, fn.array) else array_of("save", tree)
+        x = fn._core._immutable(tree) if isinstance(tree, fn.array) else array_of("save", tree)
         _require_value("save", "the array", x)
         replace(name, lambda written: write_npy(written, x))
     else:
@@ -323,10 +323,13 @@ def _save(
     else:
         texts = _texts(function, metadata or {})
         write = lambda written: write_safetensors(written, arrays, texts)  # noqa: E731
+    given = list(arrays.values())
+    # Mutable arrays print and share their memory as MLX's do.
+    arrays = {name: fn._core._immutable(x) for name, x in arrays.items()}
     for name, x in arrays.items():
         check_name(name, suffix, x)
         fn._core._require_values(x, f"{function}: {name}", "return it from the function and save it outside")
-    fn.eval(arrays)
+    fn.eval(given, arrays)
     replace(path, write)
 
 

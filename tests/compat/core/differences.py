@@ -21,7 +21,6 @@ DIFFERENT: dict[str, str] = {
     r"mx\.fast\.cross_entropy\(h, ix\)": "float16 logits are computed with in float32",
     r"mx\.float32 == 'float32'": "a dtype equals its name",
     r"mx\.\w+\.value|mx\.DtypeCategory\(0\)": "the values of the categories of dtypes are their names; numbers in MLX",
-    r"mx\.random\.split\(k, 2, mx\.cpu\)": "the stream is an argument by name only",
     r"mx\.random\.randint\((low=)?-1, (high=)?300, (shape=)?\(4,\), (dtype=)?mx\.uint8, (key=)?k\)": "bounds that the dtype cannot hold are refused; MLX wraps them",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.compat.core.calls_devices import DEVICES
 from tests.compat.core.calls_families import FAMILIES
 from tests.compat.core.calls_modules import CUDA, DISTRIBUTED, FAST, FFT, LINALG, METAL, RANDOM
+from tests.compat.core.calls_numbers import NUMBERS
 from tests.compat.core.calls_others import OTHERS
 from tests.compat.core.calls_products import PRODUCTS
 
@@ -30,6 +31,7 @@ _PARTS: list[dict[str, list[str]]] = [
             "cuda": CUDA,
         }.items()
     ),
+    NUMBERS,
 ]
 TABLE: dict[str, list[str]] = {}
 for _part in _PARTS:

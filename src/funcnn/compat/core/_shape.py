@@ -7,11 +7,15 @@ from typing import Any
 import funcnn as fn
 
 from ._pad import pad as _pad
-from ._wrap import shim
+from ._wrap import immutable, shim
 
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return fn.diagonal(a, offset, axis1, axis2)
+
+
+def _slice_update(a: Any, update: Any, start_indices: Any, axes: Any) -> Any:
+    return fn.slice_update(immutable(a), update, start_indices, axes)
 
 
 def _stack(error: Exception, arrays: Any, axis: Any = 0) -> Any:
@@ -50,7 +54,7 @@ concatenate = shim(fn.concatenate, "concatenate")
 contiguous = shim(fn.contiguous, "contiguous")
 depends = shim(fn.depends, "depends")
 diag = shim(fn.diag, "diag")
-diagonal = shim(_diagonal, "diagonal")
+diagonal = shim(_diagonal, "diagonal", stream_at=4)
 expand_dims = shim(fn.expand_dims, "expand_dims")
 flatten = shim(fn.flatten, "flatten", otherwise=_flatten)
 flip = shim(fn.flip, "flip", otherwise=_flip)
@@ -64,7 +68,7 @@ repeat = shim(fn.repeat, "repeat")
 reshape = shim(fn.reshape, "reshape")
 roll = shim(fn.roll, "roll")
 slice = shim(fn.slice, "slice")
-slice_update = shim(fn.slice_update, "slice_update")
+slice_update = shim(_slice_update, "slice_update")
 split = shim(fn.split, "split")
 squeeze = shim(fn.squeeze, "squeeze")
 stack = shim(fn.stack, "stack", otherwise=_stack)

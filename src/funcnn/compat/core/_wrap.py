@@ -18,15 +18,31 @@ _Result = TypeVar("_Result")
 
 
 def shim(
-    function: Callable[..., _Result],
+    function: Callable[..., Any],
     name: str,
     module: str = "",
     otherwise: Callable[..., Any] | None = None,
-) -> Callable[..., _Result]:
+    stream_at: int | None = None,
+) -> Any:
     """The function of MLX called so, in ``mlx.core`` or the sub-module of that name, made from one of funcnn.
 
     It also takes ``stream=``, and its results are mutable. Where a call of `function` raises a ValueError or a TypeError,
-    `otherwise` is called with the error and the arguments: it does what MLX does with them, or raises.
+    `otherwise` is called with the error and the arguments: it does what MLX does with them, or raises. `stream_at` is the place
+    of the stream among the arguments, where MLX takes it by place, too.
     """
-    made: Callable[..., _Result] = _core._shim(function, name, f"funcnn.compat.core{module and '.'}{module}", otherwise)
+    if stream_at is None:
+        return _core._shim(function, name, _home(module), otherwise)
+
+    def by_place(error: Exception, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(error, TypeError) and len(args) == stream_at + 1:
+            return made(*args[:-1], stream=args[-1], **kwargs)
+        if otherwise is not None:
+            return otherwise(error, *args, **kwargs)
+        raise error
+
+    made = _core._shim(function, name, _home(module), by_place)
     return made
+
+
+def _home(module: str) -> str:
+    return f"funcnn.compat.core{module and '.'}{module}"

@@ -40,7 +40,7 @@ def _gated_delta_update(
     return list(_fast.gated_delta_update(q, k, v, gamma, beta, initial_state, mask))
 
 
-gated_delta_update = _shim(_gated_delta_update, "gated_delta_update", "fast")
+gated_delta_update = _shim(_gated_delta_update, "gated_delta_update", "fast", stream_at=7)
 
 
 def metal_kernel(

@@ -205,17 +205,17 @@ def _permutation(x: int | array, axis: int = 0, key: array | None = None) -> arr
     return _random.permutation(_next_key() if key is None else key, x, axis)
 
 
-split = _shim(_split, "split", "random")
-uniform = _shim(_uniform, "uniform", "random")
-normal = _shim(_normal, "normal", "random")
-multivariate_normal = _shim(_multivariate_normal, "multivariate_normal", "random")
-randint = _shim(_randint, "randint", "random")
-bernoulli = _shim(_bernoulli, "bernoulli", "random")
-truncated_normal = _shim(_truncated_normal, "truncated_normal", "random")
-gumbel = _shim(_gumbel, "gumbel", "random")
-laplace = _shim(_laplace, "laplace", "random")
-categorical = _shim(_categorical, "categorical", "random")
-permutation = _shim(_permutation, "permutation", "random")
+split = _shim(_split, "split", "random", stream_at=2)
+uniform = _shim(_uniform, "uniform", "random", stream_at=5)
+normal = _shim(_normal, "normal", "random", stream_at=5)
+multivariate_normal = _shim(_multivariate_normal, "multivariate_normal", "random", stream_at=5)
+randint = _shim(_randint, "randint", "random", stream_at=5)
+bernoulli = _shim(_bernoulli, "bernoulli", "random", stream_at=3)
+truncated_normal = _shim(_truncated_normal, "truncated_normal", "random", stream_at=5)
+gumbel = _shim(_gumbel, "gumbel", "random", stream_at=3)
+laplace = _shim(_laplace, "laplace", "random", stream_at=5)
+categorical = _shim(_categorical, "categorical", "random", stream_at=5)
+permutation = _shim(_permutation, "permutation", "random", stream_at=3)
 
 
 def __getattr__(name: str) -> Any:
