@@ -54,7 +54,10 @@ def flag(x: Any, what: str) -> bool:
 
 def integers(x: Any, what: str) -> tuple[int, ...]:
     """Return the integers that `x` is, one or several."""
-    if not isinstance(x, (tuple, list)) and is_integer(x):
+    if isinstance(x, (tuple, list)):
+        if all(type(i) is int for i in x):
+            return tuple(x)
+    elif is_integer(x):
         return (operator.index(x),)
     try:
         items = tuple(x)

@@ -340,6 +340,28 @@ def test_pools_without_windows():
     assert nn.AvgPool2d(4, stride=1)(ones(2, 3, 5, 1)).shape == (2, 0, 2, 1)
 
 
+def test_pools_by_other_functions():
+    pooling = importlib.import_module(f"{PACKAGE}.layers.pooling")
+    x = mx.random.normal((2, 5, 4, 3))
+    total = pooling._Pool2d(mx.sum, 0, (2, 3), (2, 1), (1, 0))
+    close(total(x), nn.AvgPool2d((2, 3), (2, 1), (1, 0))(x) * 6)
+    least = pooling._Pool1d(mx.min, float("inf"), 3, padding=1)
+    close(least(x[0]), -nn.MaxPool1d(3, padding=1)(-x[0]))
+    close(mx.grad(lambda x: total(x).sum())(x), mx.grad(lambda x: 6 * nn.AvgPool2d((2, 3), (2, 1), (1, 0))(x).sum())(x))
+    # What a layer has is used: the function, the number to pad with, and different margins.
+    layer = nn.MaxPool1d(2)
+    layer._pooling_function = mx.sum
+    layer._padding, layer._padding_value = [(1, 0)], 10.0
+    assert values(layer(mx.array([[[1.0], [2.0], [4.0]]]))) == [[[11.0], [6.0]]]
+    layer = nn.MaxPool1d(2)
+    layer._padding_value, layer._padding = 5.0, [(1, 1)]
+    assert values(layer(mx.array([[[1.0], [2.0], [4.0]]]))) == [[[5.0], [4.0]]]
+    assert pooling._sliding_windows(x, (2, 2), (3, 1)).shape == (2, 2, 3, 2, 2, 3)
+    for shape, window in (((2, 3), (2,)), ((2, 3, 4), (2, 2))):
+        with pytest.raises(ValueError):
+            pooling._sliding_windows(ones(*shape), window, window)
+
+
 def test_pools_of_integers():
     x = mx.array([[[1], [2], [4]]])
     assert values(nn.MaxPool1d(2)(x)) == [[[2]]] and nn.MaxPool1d(2)(x).dtype == mx.int32
@@ -585,6 +607,7 @@ def test_parameters_in_order():
         (nn.BatchNorm(2), ["weight", "bias", "running_mean", "running_var"]),
         (nn.GRU(3, 2), ["Wx", "Wh", "b", "bhn"]),
         (nn.SinusoidalPositionalEncoding(4), ["_sigmas"]),
+        (nn.MaxPool2d(3), ["_kernel_size", "_stride", "_padding", "_axes"]),
     ):
         assert list(layer) == names
 

@@ -2,55 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 from ... import core as mx
 from .._functional import nn as _nn
 from .base import Module
 
+Sizes: TypeAlias = int | tuple[int, ...] | list[int]
+_LOWEST = -math.inf
+
+
+def _sliding_windows(x: mx.array, window_shape: Sequence[int], window_strides: Sequence[int]) -> mx.array:
+    """The windows of the spatial axes of ``(N, ..., C)``: ``(N, windows..., elements of a window..., C)``."""
+    if x.ndim < 3:
+        raise ValueError(f"windows need at least one spatial axis between two others, but the input has {x.ndim} axes")
+    sizes = x.shape[1:-1]
+    if not len(sizes) == len(window_shape) == len(window_strides):
+        raise ValueError(
+            f"there must be a length and a stride of the window for each spatial axis, but the input has {len(sizes)}, and "
+            f"there are {len(window_shape)} lengths and {len(window_strides)} strides"
+        )
+    counts = [(n - w) // step + 1 for n, w, step in zip(sizes, window_shape, window_strides, strict=True)]
+    steps = [math.prod(x.shape[axis + 1 :]) for axis in range(x.ndim)]
+    apart = [step * stride for step, stride in zip(steps[1:-1], window_strides, strict=True)]
+    shape = (x.shape[0], *counts, *window_shape, x.shape[-1])
+    return mx.as_strided(x, shape, (steps[0], *apart, *steps[1:-1], steps[-1]))
+
 
 class _Pool(Module):
-    """What all pooling layers share."""
-
-    _spatial: ClassVar[int]
-    _pool: ClassVar[Callable[..., mx.array]]
+    """Windows reduced by a function of an array and axes, such as ``mx.max``."""
 
     def __init__(
         self,
-        kernel_size: int | tuple[int, ...],
-        stride: int | tuple[int, ...] | None = None,
-        padding: int | tuple[int, ...] = 0,
+        pooling_function: Callable[[mx.array, tuple[int, ...]], mx.array],
+        kernel_size: list[int],
+        stride: list[int],
+        padding: list[tuple[int, int]],
+        padding_value: float,
     ):
         super().__init__()
-        self._kernel_size = self._each("kernel_size", kernel_size, 1)
-        self._stride = self._kernel_size if stride is None else self._each("stride", stride, 1)
-        self._padding = [(p, p) for p in self._each("padding", padding, 0)]
-
-    def _each(self, what: str, given: Any, least: int) -> list[int]:
-        """The number for each spatial axis."""
-        name, count = type(self).__name__, self._spatial
-        if not isinstance(given, int if not isinstance(given, (list, tuple)) else (list, tuple)) or (
-            isinstance(given, (list, tuple)) and len(given) != count
-        ):
-            several = f"{count} integers" if count > 1 else "1 integer"
-            raise ValueError(f"[{name}] '{what}' must be an integer or a tuple containing {several}")
-        found = list(given) if isinstance(given, (list, tuple)) else [given] * count
-        if any(number < least for number in found):
-            kind = "positive" if least else "non-negative"
-            raise ValueError(f"[{name}] '{what}' must be {kind} but got {tuple(found)}.")
-        return found
+        for what, numbers in (("kernel_size", kernel_size), ("stride", stride)):
+            if any(number <= 0 for number in numbers):
+                raise ValueError(f"[{type(self).__name__}] '{what}' must be positive but got {tuple(numbers)}.")
+        befores = tuple(before for before, _ in padding)
+        if any(before < 0 for before in befores):
+            raise ValueError(f"[{type(self).__name__}] 'padding' must be non-negative but got {befores}.")
+        self._pooling_function = pooling_function
+        self._kernel_size = kernel_size
+        self._stride = stride
+        self._padding = padding
+        self._padding_value = padding_value
+        self._axes = tuple(range(-len(kernel_size) - 1, -1))
 
     def _extra_repr(self) -> str:
         padding = tuple(before for before, _ in self._padding)
         return f"kernel_size={tuple(self._kernel_size)}, stride={tuple(self._stride)}, padding={padding}"
 
     def __call__(self, x: mx.array) -> mx.array:
-        padding = [before for before, _ in self._padding]
+        padding: Any = self._padding
+        pool = _POOLS.get((self._pooling_function, len(self._kernel_size)))
+        if pool is not None and self._padding_value == (_LOWEST if self._pooling_function is mx.max else 0):
+            befores = [before for before, _ in padding]
+            if befores == [after for _, after in padding]:
+                return self._pooled(pool, x, befores)
+        if any(map(any, padding)):
+            x = mx.pad(x, [(0, 0), *padding, (0, 0)], constant_values=self._padding_value)
+        return self._pooling_function(_sliding_windows(x, self._kernel_size, self._stride), self._axes)
+
+    def _pooled(self, pool: Callable[..., Any], x: mx.array, padding: list[int]) -> mx.array:
         try:
-            return type(self)._pool(x, self._kernel_size, self._stride, padding)
+            return pool(x, self._kernel_size, self._stride, padding)
         except ValueError:
-            if x.ndim != self._spatial + 2:
+            if x.ndim != len(padding) + 2:
                 raise
             sizes = zip(x.shape[1:-1], padding, self._kernel_size, self._stride, strict=True)
             counts = [(n + 2 * p - w) // step + 1 for n, p, w, step in sizes]
@@ -60,19 +85,66 @@ class _Pool(Module):
         return mx.zeros((x.shape[0], *counts, x.shape[-1]), x.dtype)
 
 
-class MaxPool1d(_Pool):
+_POOLS: dict[tuple[Any, int], Callable[..., Any]] = {
+    (function, spatial): getattr(_nn, f"{kind}_pool{spatial}d")
+    for function, kind in ((mx.max, "max"), (mx.mean, "avg"))
+    for spatial in (1, 2, 3)
+}
+
+
+class _PoolOfAxes(_Pool):
+    """Takes one number for all spatial axes, or one for each."""
+
+    _spatial: ClassVar[int]
+
+    def __init__(
+        self,
+        pooling_function: Callable[[mx.array, tuple[int, ...]], mx.array],
+        padding_value: float,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+    ):
+        window = self._each("kernel_size", kernel_size)
+        step = window if stride is None else self._each("stride", stride)
+        margin = [(p, p) for p in self._each("padding", padding)]
+        super().__init__(pooling_function, window, step, margin, padding_value)
+
+    def _each(self, what: str, given: Any) -> list[int]:
+        several = isinstance(given, (list, tuple))
+        if len(given) != self._spatial if several else not isinstance(given, int):
+            integers = "1 integer" if self._spatial == 1 else f"{self._spatial} integers"
+            raise ValueError(f"[{type(self).__name__}] '{what}' must be an integer or a tuple containing {integers}")
+        return list(given) if several else [given] * self._spatial
+
+
+class _Pool1d(_PoolOfAxes):
+    _spatial = 1
+
+
+class _Pool2d(_PoolOfAxes):
+    _spatial = 2
+
+
+class _Pool3d(_PoolOfAxes):
+    _spatial = 3
+
+
+class MaxPool1d(_Pool1d):
     """Take the largest element of each window of ``(N, L, C)``; windows are `kernel_size` apart if `stride` is None."""
 
-    _spatial, _pool = 1, _nn.max_pool1d
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
+        super().__init__(mx.max, _LOWEST, kernel_size, stride, padding)
 
 
-class AvgPool1d(_Pool):
+class AvgPool1d(_Pool1d):
     """Take the mean of each window of ``(N, L, C)``; zeros of the padding count."""
 
-    _spatial, _pool = 1, _nn.avg_pool1d
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
+        super().__init__(mx.mean, 0, kernel_size, stride, padding)
 
 
-class MaxPool2d(_Pool):
+class MaxPool2d(_Pool2d):
     """Take the largest element of each window of ``(N, H, W, C)``.
 
     >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
@@ -80,22 +152,26 @@ class MaxPool2d(_Pool):
     (8, 16, 16, 4)
     """
 
-    _spatial, _pool = 2, _nn.max_pool2d
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
+        super().__init__(mx.max, _LOWEST, kernel_size, stride, padding)
 
 
-class AvgPool2d(_Pool):
+class AvgPool2d(_Pool2d):
     """Take the mean of each window of ``(N, H, W, C)``; zeros of the padding count."""
 
-    _spatial, _pool = 2, _nn.avg_pool2d
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
+        super().__init__(mx.mean, 0, kernel_size, stride, padding)
 
 
-class MaxPool3d(_Pool):
+class MaxPool3d(_Pool3d):
     """Take the largest element of each window of ``(N, D, H, W, C)``."""
 
-    _spatial, _pool = 3, _nn.max_pool3d
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
+        super().__init__(mx.max, _LOWEST, kernel_size, stride, padding)
 
 
-class AvgPool3d(_Pool):
+class AvgPool3d(_Pool3d):
     """Take the mean of each window of ``(N, D, H, W, C)``; zeros of the padding count."""
 
-    _spatial, _pool = 3, _nn.avg_pool3d
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
+        super().__init__(mx.mean, 0, kernel_size, stride, padding)
