@@ -121,6 +121,11 @@ DIFFERENCES: dict[str, str] = {
     "nn.Dropout": "An infinity that is dropped becomes 0, where MLX gives NaN.",
     "nn.Dropout2d": "See `Dropout`.",
     "nn.Dropout3d": "See `Dropout`.",
+    "nn.utils.checkpoint": "Random draws, as dropout makes them, are repeated as they were; MLX draws others while it computes "
+    "again, so that gradients are those of another function.",
+    "nn.TransformerEncoder": "With `checkpoint` and dropout, see `nn.utils.checkpoint`.",
+    "nn.TransformerDecoder": "With `checkpoint` and dropout, see `nn.utils.checkpoint`.",
+    "nn.Transformer": "With `checkpoint` and dropout, see `nn.utils.checkpoint`.",
     "nn.MultiHeadAttention": "A query that sees no key gets zeros, see `scaled_dot_product_attention`.",
     "nn.Embedding": "An index out of range gives zeros and has no gradient; MLX reads out of bounds.",
     "nn.MaxPool1d": "Whole numbers are padded with the least of their dtype; in MLX with what minus infinity becomes in it.",

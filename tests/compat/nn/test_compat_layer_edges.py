@@ -298,6 +298,18 @@ def test_encoders_take_their_parts_at_the_call():
     close(custom(x, x, None, None, None), 3 * x)
 
 
+@pytest.mark.skipif(REAL, reason="MLX draws other numbers when it computes a layer again")
+def test_checkpoints_repeat_their_draws():
+    x, weights = mx.random.normal((2, 3, 8)), mx.random.normal((2, 3, 8))
+    encoder, found = nn.TransformerEncoder(2, 8, 2, dropout=0.5), []
+    for encoder.checkpoint in (False, True):
+        mx.random.seed(9)
+        loss, gradients = nn.value_and_grad(encoder, lambda x: (encoder(x, None) * weights).sum())(x)
+        found.append([loss, *(g for _, g in utils.tree_flatten(gradients)), mx.random.uniform()])
+    for plain, again in zip(*found, strict=True):
+        close(plain, again, 1e-4)
+
+
 def test_batch_norm_statistics():
     layer = nn.BatchNorm(2, momentum=0.5)
     assert sorted(layer.trainable_parameters()) == ["bias", "weight"]
