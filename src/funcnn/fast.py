@@ -86,7 +86,8 @@ def scaled_dot_product_attention(
 
 
 def _number(x: Any, what: str) -> float:
-    if not isinstance(x, SupportsFloat):
+    # A protocol is slow to ask.
+    if not isinstance(x, (float, int)) and not isinstance(x, SupportsFloat):
         raise TypeError(f"{what} must be a number, got {x!r} ({type(x).__name__})")
     return float(x)
 
