@@ -57,11 +57,11 @@ def _whole(x: mx.array, *arrays: mx.array) -> mx.array:
 
 def _counted(targets: mx.array, count: int, name: str) -> mx.array:
     """Class indices, those below 0 counted from the end. Others that are of no class are not looked for."""
-    if not mx.issubdtype(targets.dtype, mx.integer):
-        raise ValueError(f"[{name}] targets must be indices of classes, which are integers, got {targets.dtype}.")
-    return (
-        mx.where(targets < 0, targets + count, targets) if mx.issubdtype(targets.dtype, mx.signedinteger) else targets
-    )
+    dtype = targets.dtype
+    signed = dtype == mx.int32 or mx.issubdtype(dtype, mx.signedinteger)
+    if not signed and not mx.issubdtype(dtype, mx.integer):
+        raise ValueError(f"[{name}] targets must be indices of classes, which are integers, got {dtype}.")
+    return mx.where(targets < 0, targets + count, targets) if signed else targets
 
 
 def cross_entropy(

@@ -38,7 +38,7 @@ def relu2(x: mx.array) -> mx.array:
 def relu6(x: mx.array) -> mx.array:
     """Compute ``min(max(x, 0), 6)``; integers give float32."""
     x = _nn.relu6(_array(x))
-    return x if mx.issubdtype(x.dtype, mx.inexact) else x.astype(mx.float32)
+    return x if x.dtype == mx.float32 or mx.issubdtype(x.dtype, mx.inexact) else x.astype(mx.float32)
 
 
 def leaky_relu(x: mx.array, negative_slope: float = 0.01) -> mx.array:
