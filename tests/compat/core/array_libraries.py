@@ -16,6 +16,8 @@ Index = tuple[Any, ...]
 class Library:
     """A library with MLX's arrays."""
 
+    evaluates = True
+
     def __init__(self, mx: Any) -> None:
         self.mx = mx
 
