@@ -7,15 +7,11 @@ from typing import Any
 import funcnn as fn
 
 from ._pad import pad as _pad
-from ._wrap import immutable, shim
+from ._wrap import shim
 
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return fn.diagonal(a, offset, axis1, axis2)
-
-
-def _slice_update(a: Any, update: Any, start_indices: Any, axes: Any) -> Any:
-    return fn.slice_update(immutable(a), update, start_indices, axes)
 
 
 def _stack(error: Exception, arrays: Any, axis: Any = 0) -> Any:
@@ -68,7 +64,7 @@ repeat = shim(fn.repeat, "repeat")
 reshape = shim(fn.reshape, "reshape")
 roll = shim(fn.roll, "roll")
 slice = shim(fn.slice, "slice")
-slice_update = shim(_slice_update, "slice_update")
+slice_update = shim(fn.slice_update, "slice_update")
 split = shim(fn.split, "split")
 squeeze = shim(fn.squeeze, "squeeze")
 stack = shim(fn.stack, "stack", otherwise=_stack)
