@@ -55,6 +55,13 @@ DIFFERENCES: dict[str, str] = {
     "core.slice": "A start beyond the end is moved to the last that fits; MLX reads out of bounds.",
     "core.slice_update": "A start beyond the end is moved to the last that fits; MLX writes nothing, or out of bounds.",
     "core.segmented_mm": "Shapes that do not fit are refused; MLX reads out of bounds.",
+    "core.load": "A gguf file may be written in any packed type, through the package `gguf`; bfloat16 in it stays bfloat16, where "
+    "MLX makes float16.",
+    "core.save": "Complete or unchanged: a file is written beside the old one, and replaces it.",
+    "core.savez": "See `save`.",
+    "core.savez_compressed": "See `save`.",
+    "core.save_safetensors": "See `save`.",
+    "core.save_gguf": "See `save`. Takes bfloat16, too.",
     "core.set_memory_limit": "The limit is remembered and returned; nothing waits for it, as memory is planned before a "
     "graph runs. `funcnn.set_memory_limit` sets one that is kept.",
     "core.get_memory_limit": "See `set_memory_limit`.",

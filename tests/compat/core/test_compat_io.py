@@ -170,6 +170,15 @@ class TestRefusals:
             with pytest.raises(error):
                 mx.load(str(tmp_path / f"none.{suffix}"))
 
+    @pytest.mark.parametrize("contents", [b"", b"nonsense" * 4])
+    def test_malformed(self, tmp_path, contents):
+        for suffix, error in (("npy", RuntimeError), ("safetensors", RuntimeError), ("npz", ValueError)):
+            (tmp_path / f"x.{suffix}").write_bytes(contents)
+            with pytest.raises(error):
+                mx.load(tmp_path / f"x.{suffix}")
+            with open(tmp_path / f"x.{suffix}", "rb") as file, pytest.raises(error):
+                mx.load(file)
+
     def test_no_such_folder(self, tmp_path):
         with pytest.raises(RuntimeError):
             mx.save(str(tmp_path / "none" / "x.npy"), mx.array([1]))

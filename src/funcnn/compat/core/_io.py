@@ -36,8 +36,9 @@ def _load(file: Any, /, format: str | None = None, return_metadata: bool = False
         The array of an npy file; of others a dict from names to arrays, or a pair of it and the metadata.
 
     Raises:
-        RuntimeError: There is no npy or safetensors file of the name.
-        ValueError: The format is unknown, the file is none of it, or the format holds no metadata.
+        RuntimeError: There is no npy or safetensors file of the name, or what a file of another format than npz holds is malformed.
+        ValueError: There is no npz or gguf file of the name, an npz file is malformed, or the format is unknown or holds no
+            metadata.
     """
     path = _path("load", file)
     if path is None and not hasattr(file, "read"):
@@ -52,7 +53,7 @@ def _load(file: Any, /, format: str | None = None, return_metadata: bool = False
         raise ValueError(f"load: the format {format} holds no metadata")
     if path is not None:
         try:
-            return io.load(path, format=format, return_metadata=return_metadata)
+            return _read(path, format, return_metadata)
         except OSError as error:
             raise _error_of(format)(f"load: cannot open {path}: {error.strerror or error}") from None
     if format == "gguf":
@@ -63,7 +64,14 @@ def _load(file: Any, /, format: str | None = None, return_metadata: bool = False
     with _temporary() as written:
         with open(written, "wb") as copy:
             copy.write(data)
-        return io.load(written, format=format, return_metadata=return_metadata)
+        return _read(written, format, return_metadata)
+
+
+def _read(path: str, format: str, return_metadata: bool) -> Any:
+    try:
+        return io.load(path, format=format, return_metadata=return_metadata)
+    except ValueError as error:
+        raise (ValueError if format == "npz" else RuntimeError)(str(error)) from None
 
 
 def _error_of(format: str) -> type[Exception]:
