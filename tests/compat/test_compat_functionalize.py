@@ -1,10 +1,15 @@
 """From modules to the functional API."""
 
+import functools
+
 import numpy as np
 import pytest
 from tests.compat.compat_models import Affine, Everything, Nothing, plain
 from tests.compat.library import REAL, mx
 from tests.compat.library import nn as mnn
+
+if not REAL:
+    from funcnn.compat.nn.utils import checkpoint
 
 import funcnn as fn
 from funcnn import compat, nn, random, tree
@@ -236,6 +241,58 @@ def test_there_and_back():
     assert model.inner._no_grad == {"bias"}
     doubled = compat.modulize(f, tree.map(lambda p: 2 * p, params))
     assert plain(doubled.parts[4]["r"]) == [2]
+
+
+class Bound(mnn.Module):
+    """Attributes that are made of the module itself."""
+
+    def __init__(self, **attributes):
+        super().__init__()
+        self.inner = Affine()
+        for name, make in attributes.items():
+            setattr(self, name, make(self))
+
+    def twice(self, factor, x):
+        return self.inner(x) * factor
+
+    def __call__(self, x):
+        return self.call(x)
+
+
+def test_methods_in_attributes_become_those_of_the_copy():
+    for make in (
+        lambda self: self.inner.__call__,
+        lambda self: functools.partial(self.twice, 1.0),
+        lambda self: functools.partial(functools.partial(Bound.twice, self), 1.0),
+    ):
+        f, params = compat.functionalize(Bound(call=make))
+        assert same(f(params, X), Affine()(compat._arrays.mutable(X)))
+        assert same(f(tree.map(lambda p: 0 * p, params), X), fn.zeros((3, 2)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda self: mx.compile(self.inner.__call__),
+        lambda self: mx.compile(lambda x: self.inner(x)),
+        lambda self: checkpoint(self.inner),
+        lambda self: lambda x: self.inner(x),
+        lambda self: functools.partial(lambda x, of: of[0](x), of=[self.inner]),
+        lambda self: mx.vmap(self.inner),
+    ],
+)
+def test_functions_of_the_module_in_attributes_are_refused(make):
+    with pytest.raises(ValueError, match="'call'"):
+        compat.functionalize(Bound(call=make))
+    outer = Nothing()
+    outer.below = [Bound(call=make)]
+    with pytest.raises(ValueError, match=r"'below\.0\.call'"):
+        compat.functionalize(outer)
+
+
+def test_functions_of_nothing_in_particular_are_kept():
+    f, params = compat.functionalize(Bound(call=lambda self: mx.compile(lambda x: x * 2)))
+    assert same(f(params, X), 2 * X)
 
 
 def test_it_is_a_layer_among_layers():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +13,10 @@ from ..tree import frozendict
 from ._arrays import immutable, mutable
 from ._draws import drawing_from
 from ._modulize import original
+from ._replicas import check_closed, replica
 from .nn.layers.base import Module
 
 Path = tuple[Any, ...]
-_CONTAINERS = (dict, list, tuple)
 
 
 @attrs.frozen(eq=False)
@@ -48,14 +47,13 @@ class Template:
         """A new module, and the slots with the containers and keys where their arrays stand in it."""
         places: list[tuple[Slot, Any, Any]] = []
 
-        def leaf(container: Any, key: Any, value: Any) -> Any:
+        def leaf(_: Any, container: Any, key: Any, value: Any) -> Any:
             if isinstance(value, Slot):
                 places.append((value, container, key))
                 return array_of(value)
             return _core._mutable(value) if isinstance(value, _core.array) else value
 
-        made: Module = _rebuilt(self.module, lambda _, *where: leaf(*where), {})
-        return made, places
+        return replica(self.module, leaf), places
 
 
 class Functional(nn.Layer):
@@ -111,6 +109,7 @@ def functionalize(module: Module) -> tuple[nn.Layer, Any]:
 
     Raises:
         TypeError: It is no module.
+        ValueError: An attribute of it is made of a function that refers to it, such as ``mx.compile(self.step)``.
         ValueError: In a call: an array is missing, or random numbers are needed and ``apply`` got no key.
 
     >>> import funcnn as fn
@@ -141,8 +140,9 @@ def functionalize(module: Module) -> tuple[nn.Layer, Any]:
             return slot
         return _core._mutable(value) if isinstance(value, _core.array) else value
 
-    template = Template(_rebuilt(module, leaf, {}), tuple(found.values()))
-    return Functional(template), params
+    made = replica(module, leaf)
+    check_closed(made, module)
+    return Functional(Template(made, tuple(found.values()))), params
 
 
 def _visible(root: Module, found: dict[tuple[int, Any], Slot]) -> Any:
@@ -172,38 +172,6 @@ def _visible(root: Module, found: dict[tuple[int, Any], Slot]) -> Any:
         return tuple(kept.values()) if isinstance(holder, list) else frozendict(kept)
 
     return walk(root, root, "", (), False)
-
-
-def _rebuilt(value: Any, leaf: Callable[[Any, Any, Any, Any], Any], made: dict[int, Any]) -> Any:
-    """A copy of modules and containers to any depth, shared where they are; ``leaf`` says what stands for the rest."""
-    if id(value) in made:
-        return made[id(value)]
-    if isinstance(value, tuple):
-        items = [_item(value, value, i, item, leaf, made) for i, item in enumerate(value)]
-        result: Any = type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-        made[id(value)] = result
-        return result
-    if isinstance(value, Module):
-        result = type(value).__new__(type(value))
-        vars(result).update({k: set(v) if isinstance(v, set) else v for k, v in vars(value).items()})
-        pairs: Any = dict.items(value)
-    elif isinstance(value, dict):
-        result = {} if type(value) is dict else copy.copy(value)
-        pairs = value.items()
-    else:
-        result = [None] * len(value) if type(value) is list else copy.copy(value)
-        pairs = enumerate(value)
-    made[id(value)] = result
-    for key, item in pairs:
-        new = _item(value, result, key, item, leaf, made)
-        dict.__setitem__(result, key, new) if isinstance(result, Module) else result.__setitem__(key, new)
-    return result
-
-
-def _item(source: Any, result: Any, key: Any, item: Any, leaf: Any, made: dict[int, Any]) -> Any:
-    if isinstance(item, _CONTAINERS):
-        return _rebuilt(item, leaf, made)
-    return leaf(source, result, key, item)
 
 
 def _array_at(params: Any, slot: Slot) -> Any:
