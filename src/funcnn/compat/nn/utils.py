@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ... import _core
+from ... import _core, optim
 from .. import core as mx
 from .._arrays import mutable
-from ..utils import tree_flatten, tree_map, tree_reduce, tree_unflatten
+from ..utils import tree_flatten, tree_map, tree_unflatten
 from .layers.base import Module
 
 __all__ = ["average_gradients", "checkpoint", "clip_grad_norm_sharded", "value_and_grad"]
@@ -176,6 +176,8 @@ def clip_grad_norm_sharded(
 ) -> tuple[Any, mx.array]:
     """Return gradients of which each process holds a part, scaled down to ``max_norm`` together, and their norm.
 
+    The norm is right also where squares leave the range of the dtype.
+
     >>> import funcnn.compat.core as mx
     >>> from funcnn.compat.nn.utils import clip_grad_norm_sharded
     >>> clipped, norm = clip_grad_norm_sharded({"w": mx.array([3.0, 4.0])}, 1.0)
@@ -183,7 +185,11 @@ def clip_grad_norm_sharded(
     (5.0, [0.6000000238418579, 0.800000011920929])
     """
     group = group or mx.distributed.init()
-    own: Any = tree_reduce(lambda total, x: total + mx.square(x).sum(), gradients, mx.array(0.0))
-    norm = mx.sqrt(mx.distributed.all_sum(own, group=group))
+    arrays = [x for _, x in tree_flatten(gradients)]
+    norm: mx.array = mutable(optim.global_norm(arrays))
+    if group.size() > 1:
+        norm = mx.sqrt(mx.distributed.all_sum(mx.square(norm), group=group))
     factor = mx.minimum(max_norm / (norm + 1e-6), 1.0)
-    return tree_map(lambda x: x * factor, gradients), norm
+    if arrays and mx.issubdtype(common := mx.result_type(*arrays), mx.floating):
+        norm = norm.astype(common)
+    return tree_map(lambda x: (x * factor).astype(mx.result_type(x, norm)), gradients), norm
