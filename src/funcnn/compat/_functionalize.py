@@ -13,7 +13,7 @@ from ..tree import frozendict
 from ._arrays import immutable, mutable
 from ._draws import drawing_from
 from ._modulize import original
-from ._replicas import check_closed, replica
+from ._replicas import check_closed, has_bound, replica
 from .nn.layers.base import Module
 
 Path = tuple[Any, ...]
@@ -39,6 +39,7 @@ class Template:
 
     module: Module
     slots: tuple[Slot, ...]
+    bound: bool
 
     def __repr__(self) -> str:
         return repr(self.module)
@@ -53,7 +54,7 @@ class Template:
                 return array_of(value)
             return _core._mutable(value) if isinstance(value, _core.array) else value
 
-        return replica(self.module, leaf), places
+        return replica(self.module, leaf, self.bound), places
 
 
 class Functional(nn.Layer):
@@ -142,7 +143,7 @@ def functionalize(module: Module) -> tuple[nn.Layer, Any]:
 
     made = replica(module, leaf)
     check_closed(made, module)
-    return Functional(Template(made, tuple(found.values()))), params
+    return Functional(Template(made, tuple(found.values()), has_bound(made))), params
 
 
 def _visible(root: Module, found: dict[tuple[int, Any], Slot]) -> Any:

@@ -44,10 +44,11 @@ class Modulized(Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         context: Context = GlobalContext(self.training, None, {})
-        modes = _modes(self, (), {})
-        if any(mode is not self.training for mode in modes.values()):
-            context = context.like(watches=(_Modes(modes),), key=context.key)
-        view = View(_tree(self, (), self._origin), (), context)
+        if not _in_one_mode(self, self.training):
+            context = context.like(watches=(_Modes(_modes(self, (), {})),), key=context.key)
+        origin = self._origin
+        params = _tree(self, (), origin) if origin and origin.containers else _frozen(self)
+        view = View(params, (), context)
         output = self._layer(view, *immutable(args), **immutable(kwargs))
         for path, value in view.updates_of(context).items():
             holder: Any = self
@@ -162,6 +163,24 @@ def _tree(value: Any, path: Path, origin: Origin | None) -> Any:
         parts = [_tree(item, (*path, i), origin) for i, item in enumerate(value)]
         return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
     return _core._immutable(value) if isinstance(value, _core.array) else value
+
+
+def _frozen(value: Any) -> Any:
+    """The parameters in a module, as frozendicts and tuples."""
+    if isinstance(value, _core.array):
+        return _core._immutable(value)
+    if isinstance(value, dict):
+        return frozendict({key: _frozen(item) for key, item in value.items()})
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _in_one_mode(value: Any, training: bool) -> bool:
+    if isinstance(value, Module) and value.training is not training:
+        return False
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, (dict, list)) and not _in_one_mode(item, training):
+            return False
+    return True
 
 
 def _modes(value: Any, path: Path, modes: dict[Path, bool]) -> dict[Path, bool]:

@@ -6,7 +6,7 @@ import copy
 import functools
 import gc
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .. import _core
@@ -18,20 +18,31 @@ _CONTAINERS = (dict, list, tuple)
 Leaf = Callable[[Any, Any, Any, Any], Any]
 
 
-def replica(module: Module, leaf: Leaf) -> Module:
+def replica(module: Module, leaf: Leaf, bound: bool = True) -> Module:
     """A copy of a module and of the modules and containers in it, shared where they are.
 
     Attributes are shared with the module, but for sets, which are copied, and methods of the modules, which become those of
-    their copies.
+    their copies, if there are any: `bound`.
     """
     made: dict[int, Any] = {}
     result: Module = _rebuilt(module, leaf, made)
-    for new in made.values():
-        if isinstance(new, Module):
-            for name, value in vars(new).items():
-                if isinstance(value, (types.MethodType, functools.partial)):
-                    vars(new)[name] = _rebound(value, made)
+    if bound:
+        for attributes, name, value in list(_bound(made.values())):
+            attributes[name] = _rebound(value, made)
     return result
+
+
+def has_bound(module: Module) -> bool:
+    """Whether methods, or what may be made of them, stand in attributes."""
+    return any(True for _ in _bound(module.modules()))
+
+
+def _bound(values: Iterable[Any]) -> Iterator[tuple[dict[str, Any], str, Any]]:
+    for value in values:
+        if isinstance(value, Module):
+            for name, attribute in vars(value).items():
+                if isinstance(attribute, (types.MethodType, functools.partial)):
+                    yield vars(value), name, attribute
 
 
 def _rebuilt(value: Any, leaf: Leaf, made: dict[int, Any]) -> Any:
@@ -44,7 +55,11 @@ def _rebuilt(value: Any, leaf: Leaf, made: dict[int, Any]) -> Any:
         return result
     if isinstance(value, Module):
         result = dict.__new__(type(value))
-        vars(result).update({k: set(v) if isinstance(v, set) else v for k, v in vars(value).items()})
+        attributes = vars(result)
+        attributes.update(vars(value))
+        for name, attribute in attributes.items():
+            if isinstance(attribute, set):
+                attributes[name] = set(attribute)
         pairs: Any = dict.items(value)
     elif isinstance(value, dict):
         result = {} if type(value) is dict else copy.copy(value)
@@ -53,9 +68,9 @@ def _rebuilt(value: Any, leaf: Leaf, made: dict[int, Any]) -> Any:
         result = [None] * len(value) if type(value) is list else copy.copy(value)
         pairs = enumerate(value)
     made[id(value)] = result
+    put = dict.__setitem__ if isinstance(result, Module) else type(result).__setitem__
     for key, item in pairs:
-        new = _item(value, result, key, item, leaf, made)
-        dict.__setitem__(result, key, new) if isinstance(result, Module) else result.__setitem__(key, new)
+        put(result, key, _item(value, result, key, item, leaf, made))
     return result
 
 
