@@ -130,6 +130,13 @@ DIFFERENCES: dict[str, str] = {
     "nn.Softplus": _ARGUMENTS,
     "nn.HardTanh": _ARGUMENTS,
     "nn.RNN": "The nonlinearity may be given by its name, too. A function that is none of `mlx.nn`'s is called step by step; all else is one scan.",
+    "nn.Module": "A module whose class does not call `Module.__init__` can be frozen, differentiated and asked for its mode, too.",
+    "nn.value_and_grad": "When the function raises, the model has the arrays that it had, also within `compile`, where MLX leaves "
+    "arrays without values.",
+    "nn.QQLinear": "Its products work on the CPU, too.",
+    "utils.tree_merge": "Keys come in the order of the first tree, then of the second; in MLX their order is random.",
+    "utils.tree_unflatten": "A path that occurs twice is a ValueError, where MLX runs into a RecursionError; so is a gap of more "
+    "than 16 million items.",
     "nn.BatchNorm": "Running statistics are not differentiated through.",
     "nn.Dropout": "An infinity that is dropped becomes 0, where MLX gives NaN.",
     "nn.Dropout2d": "See `Dropout`.",

@@ -10,6 +10,7 @@ from ... import _core, optim
 from .. import core as mx
 from .._arrays import mutable
 from ..utils import tree_flatten, tree_map, tree_unflatten
+from ..utils import tree_reduce as tree_reduce  # programs find it here, too
 from .layers.base import Module
 
 __all__ = ["average_gradients", "checkpoint", "clip_grad_norm_sharded", "value_and_grad"]
