@@ -40,7 +40,26 @@ DIFFERENCES: dict[str, str] = {
     "core.conv_transpose2d": "See `conv_transpose1d`.",
     "core.conv_transpose3d": "See `conv_transpose1d`.",
     "core.from_dlpack": "Differentiable where it is given an array of the library.",
-    "core.vmap": "Every function can be mapped over. MLX refuses some, and maps bitwise operations over the wrong axis.",
+    "core.grad": "Whatever a container holds that the function was given is there again afterwards, also where it raises or adds "
+    "entries; MLX leaves its own arrays there, or crashes. Values of the inner function beside the loss have a derivative, "
+    "which in MLX is 0.",
+    "core.value_and_grad": "See `grad`.",
+    "core.vjp": "An output that is neither an array nor a list or tuple of them raises TypeError; RuntimeError in MLX.",
+    "core.jvp": "See `vjp`.",
+    "core.vmap": "Every function can be mapped over. MLX refuses some, and maps bitwise operations and assignments over the wrong "
+    "axis. Each output has the axis that stands for it in `out_axes`; MLX takes that of another. Lists of axes are taken as tuples are.",
+    "core.checkpoint": "What the function reads from outside its arguments has its derivative; in MLX it is a constant.",
+    "core.compile": "Computes its results when it is called. What the function reads of a transformation around it, and an array that "
+    "it returns as it found it, needs no capturing; MLX refuses them. Constants are told by type and value (1, 1.0 and True, 0.0 "
+    "and -0.0 differ), and lists from tuples. Captured containers hold what they did if the function raises. `shapeless` traces "
+    "again where MLX refuses a function or gives values of other shapes: see its docstring.",
+    "core.custom_function": "The rules of a mapped function are kept, and what a rule leaves out is zero; MLX forgets them, or takes "
+    "another value. A cotangent of the wrong shape is refused.",
+    "core.export_function": "Files are funcnn's own. A function that depends on shapes (a mean, a reshape) is not shapeless. "
+    "Functions with `checkpoint` can be written. Operations have funcnn's names.",
+    "core.exporter": "See `export_function`.",
+    "core.import_function": "See `export_function`. Paths may be `pathlib`'s.",
+    "core.export_to_dot": "Operations have funcnn's names.",
     "core.expm1": "Takes complex numbers, too.",
     "core.sigmoid": "Takes complex numbers, too.",
     "core.partition": "Elements on one side of the partition may stand in another order.",

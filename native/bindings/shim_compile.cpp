@@ -78,6 +78,41 @@ std::vector<bool> arrays_in_tuples(const Outline& outline) {
   return out;
 }
 
+// A value whose memory is gone: those who look at it are told so.
+const Array& lost_array() {
+  static const auto* lost = [] {
+    float zero = 0;
+    auto* made = new Array(mutable_array(scalar_array(&zero, Dtype::float32)));
+    made->node()->lose();
+    return made;
+  }();
+  return *lost;
+}
+
+// While alive, other threads that take an array from its container, where its memory is being written to, are refused.
+class Hidden {
+ public:
+  Hidden(const std::vector<PyObject*>& leaves, const std::vector<char>& donated) {
+    for (size_t i = 0; i < donated.size(); ++i) {
+      if (!donated[i]) continue;
+      handles_.push_back(nb::borrow(leaves[i]));
+      nodes_.push_back(array_of(leaves[i]).node());
+      array_of(leaves[i]) = lost_array();
+    }
+  }
+  // New handles take the place of these.
+  void forget() { handles_.clear(); }
+  // The call has failed: what was not written to is there again.
+  ~Hidden() {
+    for (size_t i = 0; i < handles_.size(); ++i) array_of(handles_[i].ptr()) = Array(NodeRef(nodes_[i]));
+  }
+  Hidden(const Hidden&) = delete;
+
+ private:
+  std::vector<nb::object> handles_;
+  std::vector<Node*> nodes_;  // the arguments of the call hold them
+};
+
 class ShimCompiled {
  public:
   ShimCompiled(nb::object function, std::string name, nb::object inputs, nb::object outputs, bool shapeless)
@@ -283,16 +318,23 @@ class ShimCompiled {
       outputs = substitute(entry.graph->graph(), arguments);
       if (entry.effects) EffectScope::advance(outputs.back());
     } else {
-      if (!donated.empty()) donated.resize(arguments.size());
-      Unlocked release;
-      outputs = entry.graph->run(arguments, donated);
+      Hidden hidden(c.leaves, donated);
+      donated.resize(donated.empty() ? 0 : arguments.size());
+      {
+        Unlocked release;
+        outputs = entry.graph->run(arguments, donated);
+      }
+      hidden.forget();
     }
     if (entry.effects) outputs.pop_back();
     arguments.clear();
     nb::object result = built(entry.result, Span(outputs).first(entry.results));
     if (outputs_.is_none()) return result;
     size_t next = entry.results;
-    containers::fill(outputs_, [&](nb::handle) { return wrap_mutable(std::move(outputs[next++])); });
+    containers::fill(outputs_, [&](nb::handle) {
+      if (next == outputs.size()) throw ValueError("compile: another thread has changed the outputs during the call");
+      return wrap_mutable(std::move(outputs[next++]));
+    });
     return result;
   }
 

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "graph/integers.h"
 #include "ops/create.h"
 #include "ops/elementwise.h"
 #include "ops/gather.h"
@@ -100,14 +101,14 @@ Array view_as(const Array& x, Dtype dtype) {
 
 Arrays ViewAs::vjp(const VjpContext& v) const {
   Dtype from = v.inputs[0].dtype();
-  if (!is_inexact(from) || !is_inexact(dtype_)) return {Array()};
+  if (!has_derivative(from) || !has_derivative(dtype_)) return {Array()};
   if (!linear(from, dtype_)) throw_not_differentiable(*this, "the bits of a number have no slope");
   return {view_as(v.cotangents[0], from)};
 }
 
 std::optional<Arrays> ViewAs::jvp(Span inputs, Span tangents, Span) const {
   Dtype from = inputs[0].dtype();
-  if (!tangents[0] || !is_inexact(from) || !is_inexact(dtype_)) return Arrays{Array()};
+  if (!tangents[0] || !has_derivative(from) || !has_derivative(dtype_)) return Arrays{Array()};
   if (!linear(from, dtype_)) throw_not_differentiable(*this, "the bits of a number have no slope");
   return Arrays{view_as(tangents[0], dtype_)};
 }

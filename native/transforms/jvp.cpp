@@ -6,6 +6,7 @@
 #include "graph/integers.h"
 #include "graph/record.h"
 #include "graph/trace.h"
+#include "ops/elementwise.h"
 #include "transforms/vjp.h"
 #include "transforms/walk.h"
 
@@ -102,6 +103,7 @@ Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id) {
         to[k] = {};
         continue;
       }
+      if (IntegersMove::now() && to[k].dtype() != out[k].dtype()) to[k] = astype(to[k], out[k].dtype());
       if (to[k].shape() != out[k].shape() || to[k].dtype() != out[k].dtype())
         throw Error(cat("the jvp rule of ", node.primitive->name(), " gave a tangent of shape ", to[k].shape(),
                         " and dtype ", to[k].dtype(), " for an output of shape ", out[k].shape(), " and dtype ",

@@ -7,6 +7,7 @@
 #include "graph/primitive.h"
 #include "graph/record.h"
 #include "graph/trace.h"
+#include "ops/elementwise.h"
 #include "ops/rules.h"
 #include "transforms/jvp.h"
 #include "transforms/walk.h"
@@ -80,6 +81,8 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
     Arrays to = node.primitive->vjp({in, out, from, needed});
     for (size_t k = 0; k < to.size(); ++k) {
       if (!to[k] || !needed[k]) continue;
+      // Rules for floats may leave the integers that they are asked about.
+      if (IntegersMove::now() && to[k].dtype() != in[k].dtype()) to[k] = astype(to[k], in[k].dtype());
       check_rule(*node.primitive, to[k], in[k]);
       Array& mine = ct[*walk.find(node.inputs[k].get())];
       mine = add_or_null(mine, to[k]);

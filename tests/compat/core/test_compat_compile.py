@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from tests.compat.library import REAL, mx
 
+ours = pytest.mark.skipif(REAL, reason="MLX does otherwise")
+
 Pair = collections.namedtuple("Pair", "a b")
 
 
@@ -593,3 +595,74 @@ def test_threads():
     for w in workers:
         w.join()
     assert not failed
+
+
+@ours
+def test_threads_that_look_at_state_meanwhile():
+    state = {"w": mx.zeros((700, 700))}
+
+    def add(a):
+        for _ in range(8):
+            state["w"] = mx.sin(state["w"]) * 0 + state["w"].max() + a
+
+    compiled = mx.compile(add, inputs=state, outputs=state)
+    compiled(mx.array(1.0))
+    stop, torn = threading.Event(), []
+
+    def look():
+        while not stop.is_set():
+            try:
+                w = np.array(state["w"])
+            except ValueError:  # its memory is being written to
+                continue
+            if w.min() != w.max():
+                torn.append((w.min(), w.max()))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for _ in range(30):
+        compiled(mx.array(1.0))
+    stop.set()
+    watcher.join()
+    assert not torn
+    assert state["w"][0, 0].item() == 31 * 8
+
+
+@ours
+def test_state_after_running_out_of_memory():
+    state = {"w": mx.ones((10,)), "v": mx.ones((10,))}
+
+    def grow(a):
+        state["v"] = state["v"] + a
+        state["w"] = state["w"] + mx.cumsum(mx.broadcast_to(a, (1 << 41,))).max()
+
+    compiled = mx.compile(grow, inputs=state, outputs=state)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            compiled(mx.array(1.0))
+        assert state["w"].tolist() == [1] * 10
+    small = mx.compile(lambda a: state.update(w=state["w"] + a, v=state["v"] + a), inputs=state, outputs=state)
+    for n in range(3):
+        small(mx.array(1.0))
+        assert (state["w"][0].item(), state["v"][0].item()) == (2 + n, 2 + n)
+
+
+def test_samplers_of_other_threads():
+    """The state of a draw is that of the thread that draws, whichever has compiled the function."""
+
+    @functools.partial(mx.compile, inputs=mx.random.state, outputs=mx.random.state)
+    def sample(logits, temperature):
+        return mx.random.categorical(logits * (1 / temperature))
+
+    def draw():
+        mx.random.seed(5)
+        drawn.append([sample(mx.zeros((1000,)), 0.9).item() for _ in range(4)])
+
+    drawn = []
+    draw()
+    thread = threading.Thread(target=draw)
+    thread.start()
+    thread.join()
+    if not REAL:  # where the thread draws the same all over
+        assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) > 1
