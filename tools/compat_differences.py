@@ -49,7 +49,7 @@ DIFFERENCES: dict[str, str] = {
     "core.vmap": "Every function can be mapped over. MLX refuses some, and maps bitwise operations and assignments over the wrong "
     "axis. Each output has the axis that stands for it in `out_axes`; MLX takes that of another. Lists of axes are taken as tuples are.",
     "core.checkpoint": "What the function reads from outside its arguments has its derivative; in MLX it is a constant.",
-    "core.compile": "Computes its results when it is called. What the function reads of a transformation around it, and an array that "
+    "core.compile": "Computes its results when it is called, unless the function is small. What the function reads of a transformation around it, and an array that "
     "it returns as it found it, needs no capturing; MLX refuses them. Constants are told by type and value (1, 1.0 and True, 0.0 "
     "and -0.0 differ), and lists from tuples. Captured containers hold what they did if the function raises. `shapeless` traces "
     "again where MLX refuses a function or gives values of other shapes: see its docstring.",

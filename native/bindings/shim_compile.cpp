@@ -31,6 +31,8 @@ std::atomic<bool> disabled{false};
 
 // How many traces of one function are kept.
 constexpr size_t kMostEntries = 256;
+// A graph of no more nodes than these joins the graph of arguments that are not computed yet, to be computed with it.
+constexpr size_t kSmallGraph = 64;
 
 // What a call is told by: its arguments and the containers beside them, without their values.
 struct Signature {
@@ -59,8 +61,13 @@ struct Entry {
   Arrays captured;
   std::vector<bool> in_tuples;  // by array of the signature
   bool effects = false, holds_python = false;
-  bool own = true;  // what the function was traced to, not what was made of a trace for other shapes
+  bool small = false;  // see kSmallGraph
+  bool own = true;     // what the function was traced to, not what was made of a trace for other shapes
 };
+
+bool is_small(const Graph& graph) {
+  return topological_order(graph.outputs, [](Node&) { return true; }).size() <= kSmallGraph + graph.inputs.size();
+}
 
 // Which arrays are in a tuple, which others may hold: it is replaced, not filled in.
 void mark_tuples(const Outline& outline, size_t& at, bool inside, std::vector<bool>& out) {
@@ -254,6 +261,7 @@ class ShimCompiled {
         if (!fits) return nullptr;
         entry->captured = std::move(traced.captured);
         entry->holds_python = holds_python({traced.graph});
+        entry->small = is_small(traced.graph) && !traced.effects;
         entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph));
       } catch (const ValueError&) {
         return nullptr;  // the function itself says what does not go together
@@ -314,7 +322,9 @@ class ShimCompiled {
       traced = traced || is_traced(arguments.back());
     }
     Arrays outputs;
-    if (traced) {
+    // Small functions are called in the middle of others, which are to be computed as a whole.
+    auto is_pending = [](const Array& x) { return !x.node()->available() && !x.node()->lost(); };
+    if (traced || (entry.small && std::any_of(arguments.begin(), arguments.end(), is_pending))) {
       outputs = substitute(entry.graph->graph(), arguments);
       if (entry.effects) EffectScope::advance(outputs.back());
     } else {
@@ -374,6 +384,7 @@ class ShimCompiled {
       Unlocked release;
       eval(entry->captured);
     }
+    entry->small = is_small(traced.graph) && !traced.effects;
     entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph));
     // What the function has built or taken down in the containers is not in the graph.
     bool rebuilt = !outputs_.is_none() && !(left == c.outputs);
