@@ -6,6 +6,7 @@ code that made it. Its format is funcnn's own, not MLX's.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -58,6 +59,11 @@ class _Trace:
             tuple((len(shape) if shapeless else shape, dtype) for shape, dtype in self.inputs),
         )
 
+    def fits(self, shapes: tuple[tuple[int, ...], ...]) -> bool:
+        """Whether these have one element along the axes where the examples have."""
+        own = (n == 1 for shape, _ in self.inputs for n in shape)
+        return all(one == (n == 1) for one, n in zip(own, (n for shape in shapes for n in shape), strict=True))
+
     def __str__(self) -> str:
         kinds = [f"{dtype}{shape}" for shape, dtype in self.inputs]
         named = [f"{key}={kind}" for key, kind in zip(self.keywords, kinds[self.positional :], strict=True)]
@@ -76,6 +82,16 @@ def _traced(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
 
     written = _native.write_function(flat, [*positional, *named.values()], shapeless)
     return _Trace(written, len(positional), list(named), shapeless)
+
+
+def _longer(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with two elements along axes with one."""
+    positional, named = _arrays(args, kwargs, "export_function")
+
+    def longer(x: Any) -> Any:
+        return mutable(_core.broadcast_to(x, tuple(2 if n == 1 else n for n in x.shape)))
+
+    return tuple(map(longer, positional)), {key: longer(x) for key, x in named.items()}
 
 
 def _bytes(x: Any) -> bytes:
@@ -100,6 +116,11 @@ class FunctionExporter:
         if any(trace.signature == known.signature for known in self._traces):
             raise RuntimeError(f"export_function: there is a trace for {trace} already")
         self._traces.append(trace)
+        if self._shapeless and not all(n != 1 for shape, _ in trace.inputs for n in shape):
+            # Axes with one element are a matter of their own: operations may leave them alone. So that examples with such
+            # axes stand for longer ones too, there is another trace, if the function takes those.
+            with contextlib.suppress(ValueError, TypeError, IndexError):
+                self._traces.append(_traced(self._fun, *_longer(args, kwargs), self._shapeless))
 
     def close(self) -> None:
         """Write the file."""
@@ -271,20 +292,24 @@ class _Imported:
     def __init__(self, traces: list[_Trace], shapeless: bool) -> None:
         self._shapeless = shapeless
         self._traces = traces
-        self._functions = {trace.signature: compile(trace.written) for trace in traces}
+        self._functions: dict[Any, list[tuple[_Trace, Callable[..., Any]]]] = {}
+        for trace in traces:
+            self._functions.setdefault(trace.signature, []).append((trace, compile(trace.written)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Call the trace for such arguments."""
         positional, named = _arrays(args, kwargs, "import_function")
         arrays = [*positional, *named.values()]
         kinds = tuple((x.ndim if self._shapeless else x.shape, x.dtype.name) for x in arrays)
-        function = self._functions.get((len(positional), tuple(named), kinds))
-        if function is None:
+        functions = self._functions.get((len(positional), tuple(named), kinds))
+        if functions is None:
             raise ValueError(
                 f"import_function: the function was not exported for {len(positional)} positional and {len(named)} named "
                 f"arguments like ({', '.join(f'{dtype}{shape}' for shape, dtype in kinds)}); there is "
                 + ", ".join(map(str, self._traces))
             )
+        shapes = tuple(x.shape for x in arrays)
+        _, function = next((pair for pair in functions if pair[0].fits(shapes)), functions[0])
         result: tuple[Any, ...] = function(*arrays)
         return result
 
