@@ -92,7 +92,6 @@ DIFFERENCES: dict[str, str] = {
     "Complex numbers are not assigned to real ones; MLX drops their imaginary parts. NumPy makes float32 of bfloat16, which MLX "
     "refuses. Memory that NumPy or PyTorch may write to is the array's own: values computed before do not change with it.",
     "core.ArrayAt": "Integers are divided exactly; MLX multiplies them by the reciprocal, which is 0. Masks are taken, too.",
-    "core.Dtype": "Equals its name, too, and can be pickled and copied.",
     "core.linalg.cholesky": "Differentiable, as all of `linalg`. A matrix that is not positive definite raises; MLX returns the input's elements.",
     "core.linalg.solve": "A singular matrix raises; MLX returns zeros or infinities.",
     "core.linalg.eigh": "UPLO must be 'L' or 'U'.",

@@ -87,7 +87,8 @@ Array arange(double start, double stop, double step, Dtype dtype) {
   if (step == 0) throw ValueError("arange: the step must not be zero");
   int64_t count = arange_count(start, stop, step);
   if (!is_integer(dtype)) return arange_of(count, start, step, dtype);
-  // The first two elements are rounded towards zero, and the others follow in steps of their difference, as in NumPy and MLX.
+  // The first two elements are rounded towards zero, and the others follow in steps of their difference, as in NumPy
+  // and MLX.
   double second = std::trunc(start + step);
   start = std::trunc(start);
   step = second - start;

@@ -90,7 +90,7 @@ def _astype(error: Exception, self: array, *args: Any) -> Any:
     # MLX's stream has a place of its own here.
     if len(args) != 2:
         raise error
-    return self.astype(args[0], stream=args[1])
+    return self.astype(args[0], stream=args[1])  # type: ignore[call-arg]
 
 
 def _method(name: str) -> Any:
