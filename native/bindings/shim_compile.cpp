@@ -181,6 +181,8 @@ class ShimCompiled {
   };
 
   bool same_containers() const { return outputs_.is(inputs_); }
+  // What computes a state is to fail at the call; the state of random draws cannot.
+  bool may_wait() const { return outputs_.is_none() || containers::is_stand_in(outputs_.ptr()); }
 
   Call taken(nb::handle args, nb::handle kwargs) const {
     Call c;
@@ -261,7 +263,7 @@ class ShimCompiled {
         if (!fits) return nullptr;
         entry->captured = std::move(traced.captured);
         entry->holds_python = holds_python({traced.graph});
-        entry->small = is_small(traced.graph) && !traced.effects;
+        entry->small = may_wait() && is_small(traced.graph) && !traced.effects;
         entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph));
       } catch (const ValueError&) {
         return nullptr;  // the function itself says what does not go together
@@ -384,7 +386,7 @@ class ShimCompiled {
       Unlocked release;
       eval(entry->captured);
     }
-    entry->small = is_small(traced.graph) && !traced.effects;
+    entry->small = may_wait() && is_small(traced.graph) && !traced.effects;
     entry->graph = std::make_unique<CompiledGraph>(std::move(traced.graph));
     // What the function has built or taken down in the containers is not in the graph.
     bool rebuilt = !outputs_.is_none() && !(left == c.outputs);

@@ -23,7 +23,7 @@ def compile(
 
     Arguments are trees of arrays and of constants: numbers, strings and None, which are what they are while the function is
     traced, and for other values of which it is traced again. What it returns may hold anything beside arrays. A call computes
-    its results at once, unless the function is small and is called with arrays that are not computed yet: then it becomes part of
+    its results at once, unless the function is small, writes no outputs and is called with arrays that are not computed yet: then it becomes part of
     what those wait for.
 
     Args:
