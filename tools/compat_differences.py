@@ -89,8 +89,8 @@ DIFFERENCES: dict[str, str] = {
     "core.Dtype": "Equals its name, and can be pickled.",
     "core.array": "Never reads or writes out of bounds: an integer out of range reads zeros and writes nothing, where MLX "
     "reads what lies in memory. Masks may stand in a tuple, and a part of one element takes an array of one; MLX refuses both. "
-    "Complex numbers are not assigned to real ones; MLX drops their imaginary parts. NumPy makes float32 of bfloat16, which MLX "
-    "refuses. Memory that NumPy or PyTorch may write to is the array's own: values computed before do not change with it.",
+    "Complex numbers are not assigned to real ones; MLX drops their imaginary parts. Memory "
+    "that NumPy or PyTorch may write to is the array's own: values computed before do not change with it.",
     "core.ArrayAt": "Integers are divided exactly; MLX multiplies them by the reciprocal, which is 0. Masks are taken, too.",
     "core.linalg.cholesky": "Differentiable, as all of `linalg`. A matrix that is not positive definite raises; MLX returns the input's elements.",
     "core.linalg.solve": "A singular matrix raises; MLX returns zeros or infinities.",

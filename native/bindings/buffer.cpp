@@ -8,10 +8,10 @@
 namespace funcnn {
 namespace {
 
-// struct-module codes of dtypes; bfloat16 has none.
+// struct-module codes of dtypes; bfloat16 has none, so it is shown by its name, as MLX does, or not at all.
 const char* buffer_format(Dtype dtype) {
-  constexpr const char* formats[kDtypeCount] = {"?", "B", "H", "I",     "Q", "b", "h",
-                                                "i", "q", "e", nullptr, "f", "d", "Zf"};
+  constexpr const char* formats[kDtypeCount] = {"?", "B", "H", "I",        "Q", "b", "h",
+                                                "i", "q", "e", "bfloat16", "f", "d", "Zf"};
   return formats[int(dtype)];
 }
 
@@ -91,7 +91,7 @@ std::optional<Foreign> open_buffer(nb::handle object) {
 }
 
 bool can_export(Dtype dtype) {
-  if (buffer_format(dtype)) return true;
+  if (dtype != Dtype::bfloat16) return true;
   PyErr_SetString(PyExc_BufferError, "the buffer protocol has no name for bfloat16; convert with astype");
   return false;
 }

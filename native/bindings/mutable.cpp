@@ -16,6 +16,7 @@ namespace {
 // ValueError.
 Array made_of(nb::handle object, nb::handle dtype_object) {
   PyObject* o = object.ptr();
+  if (dtype_object.is_none() && is_number(o)) return convert(object, std::nullopt, "array");
   if (o == Py_None) throw TypeError("array: expected a number, nested lists or an array, got None");
   if (!dtype_object.is_none() && dtype_object.type().ptr() != dtype_class().ptr())
     throw TypeError(cat("array: dtype must be a dtype such as mx.float32, got ", nb::repr(dtype_object).c_str()));

@@ -76,10 +76,9 @@ IndexItem item_of(PyObject* o, bool within) {
   refuse(o);
 }
 
-// The items of an index, and the axis of x at which each stands.
+// The items of an index.
 struct Index {
   Items items;
-  std::vector<size_t> axes;
   bool arrays = false, masks = false, integers = false;
 
   Index(const Array& x, PyObject* key) {
@@ -104,12 +103,6 @@ struct Index {
     // An ellipsis for no axes does not keep arrays apart.
     if (ellipses && covered == x.ndim())
       std::erase_if(items, [](const IndexItem& item) { return item.kind == Kind::ellipsis; });
-    axes.reserve(items.size());
-    size_t at = 0;
-    for (const IndexItem& item : items) {
-      axes.push_back(at);
-      at += item.kind == Kind::ellipsis ? x.ndim() - covered : axes_of(item);
-    }
   }
 
   static size_t axes_of(const IndexItem& item) {
@@ -117,9 +110,20 @@ struct Index {
     return item.kind == Kind::mask ? item.array.ndim() : 1;
   }
 
+  // The axis of x at which an item stands.
+  size_t axis_of(const Array& x, size_t i) const {
+    size_t before = 0, behind = 0;
+    bool ellipsis = false;
+    for (size_t k = 0; k < items.size(); ++k) {
+      (k < i ? before : behind) += axes_of(items[k]);
+      ellipsis |= k < i && items[k].kind == Kind::ellipsis;
+    }
+    return ellipsis ? x.ndim() - behind : before;
+  }
+
   bool outside(const Array& x, size_t i) const {
     if (items[i].kind != Kind::integer) return false;
-    int64_t length = x.shape()[axes[i]];
+    int64_t length = x.shape()[axis_of(x, i)];
     return items[i].value < -length || items[i].value >= length;
   }
 };

@@ -51,8 +51,7 @@ def _to_numpy(self: array, dtype: Any = None, copy: bool | None = None) -> Any:
 
 def _bytes(self: array) -> bytes:
     """Return the elements as they lie in memory, in row-major order."""
-    plain = self.view(_core.uint16) if self.dtype == _core.bfloat16 else self
-    return memoryview(_core._immutable(plain)).tobytes()
+    return memoryview(self).tobytes()
 
 
 def _array_namespace(self: array, api_version: str | None = None) -> Any:
