@@ -145,6 +145,24 @@ def test_a_module_that_has_been_changed_is_not_its_layer_any_more(params):
         assert not set(frozen) & set(given)
 
 
+def test_parts_cannot_be_replaced(params):
+    for change in (
+        lambda module: module.update_modules({"layers": [{}, {}, mnn.GELU()]}),
+        lambda module: module.update_modules({"layers": [{}, {}, compat.modulize(nn.GELU(), {})]}),
+        lambda module: module.update_modules({"layers": [compat.modulize(nn.Linear(3, 4, bias=False), {})]}),
+        lambda module: setattr(module, "more", mnn.ReLU()),
+        lambda module: module.layers.pop(),
+        lambda module: module.layers.append({"deep": [mnn.ReLU()]}),
+    ):
+        module = compat.modulize(LAYER, params)
+        change(module)
+        with pytest.raises(ValueError, match="below Sequential was added, removed or replaced"):
+            call(module)
+        f, arrays = compat.functionalize(module)
+        with pytest.raises(ValueError, match="replaced"):
+            f(arrays, X)
+
+
 def test_copies(params):
     module = compat.modulize(LAYER, params)
     twin = copy.deepcopy(module)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -27,11 +27,29 @@ class Origin:
     containers: dict[Path, Any]
 
 
+@attrs.frozen(eq=False)
+class Parts:
+    """The layers of a module and of those below it, which its layer calls itself."""
+
+    layers: list[nn.Layer]
+
+    def check(self, modules: list[Module]) -> None:
+        """Refuse modules that are others than the layer calls: it would go on to compute without them."""
+        layers = [module._layer if type(module) is Modulized else module for module in modules]
+        if len(layers) == len(self.layers) and all(a is b or a == b for a, b in zip(layers, self.layers, strict=True)):
+            return
+        raise ValueError(
+            f"a module below {type(modules[0]._layer).__name__} was added, removed or replaced, but the layer that it was "
+            "made of calls its parts itself; change the layer, and modulize that"
+        )
+
+
 class Modulized(Module):
     """A layer of the functional API with its parameters in it: ``modulize`` makes it."""
 
     _layer: nn.Layer
     _origin: Origin | None
+    _parts: Parts
 
     def __init__(self, layer: nn.Layer, origin: Origin | None = None) -> None:
         super().__init__()
@@ -44,7 +62,9 @@ class Modulized(Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         context: Context = GlobalContext(self.training, None, {})
-        if not _in_one_mode(self, self.training):
+        modules = list(_modules(self))
+        self._parts.check(modules)
+        if any(module.training is not self.training for module in modules):
             context = context.like(watches=(_Modes(_modes(self, (), {})),), key=context.key)
         origin = self._origin
         params = _tree(self, (), origin) if origin and origin.containers else _frozen(self)
@@ -95,6 +115,7 @@ def modulize(layer: nn.Layer, params: Any) -> Module:
 
     Raises:
         TypeError: It is no layer, or the parameters are no dict.
+        ValueError: In a call: a module below has been replaced, which the layer would not call.
         ValueError: The parameters lack an array of a functionalized module.
 
     >>> import funcnn as fn
@@ -142,6 +163,7 @@ def _built(value: Any, path: Path, origin: Origin) -> Any:
         for key, item in items.items():
             module[key] = item
         module._no_grad.update(origin.buffers.get(path, ()))
+        module._parts = Parts([below._layer for below in _modules(module)])
         return module
     if isinstance(value, (tuple, list)):
         if type(value) is not tuple:
@@ -174,13 +196,13 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def _in_one_mode(value: Any, training: bool) -> bool:
-    if isinstance(value, Module) and value.training is not training:
-        return False
+def _modules(value: Any) -> Iterator[Module]:
+    """A module and those below it, in the order of their entries."""
+    if isinstance(value, Module):
+        yield value
     for item in value.values() if isinstance(value, dict) else value:
-        if isinstance(item, (dict, list)) and not _in_one_mode(item, training):
-            return False
-    return True
+        if isinstance(item, (dict, list)):
+            yield from _modules(item)
 
 
 def _modes(value: Any, path: Path, modes: dict[Path, bool]) -> dict[Path, bool]:
