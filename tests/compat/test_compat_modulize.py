@@ -210,6 +210,8 @@ def test_modules_of_both_kinds_go_together(params):
         (nn.MultiHeadAttention(8, 2), None),
         (nn.tie(nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)), {"layers.1.weight": "layers.0.weight"}), (2, 3)),
         (nn.QuantizedLinear(64, 8), (2, 64)),
+        (nn.mixed_precision(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm(3)), "bfloat16"), (2, 3)),
+        (nn.scan_layers(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm(3)), 2), (2, 3)),
         (nn.TransformerEncoder(2, 8, 2), (1, 4, 8)),
     ],
 )
@@ -224,6 +226,16 @@ def test_layers_of_all_kinds(layer, shape):
     back, again = compat.functionalize(module)
     assert back is layer
     assert same(again, params)
+
+
+def test_adapters(params):
+    layer, with_adapters = nn.lora(LAYER, params, "layers.0", rank=1, key=random.key(4))
+    module = compat.modulize(layer, with_adapters)
+    trainable = [path for path, _ in compat.utils.tree_flatten(module.trainable_parameters())]
+    assert sorted(trainable) == sorted(tree.paths(tree.filter(with_adapters, nn.trainable(layer))))
+    assert all("lora" in path for path in trainable)
+    assert same(call(module.eval()), layer(with_adapters, X))
+    assert compat.functionalize(module)[0] is layer
 
 
 def test_what_it_refuses(params):

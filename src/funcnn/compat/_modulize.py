@@ -19,10 +19,10 @@ Path = tuple[Any, ...]
 
 @attrs.frozen(eq=False)
 class Origin:
-    """What a module was made of: its layers by path, the structure of the parameters, and their containers by path."""
+    """What a module was made of: layers, names of what is frozen and containers by path, and the structure of the parameters."""
 
     layers: dict[Path, nn.Layer]
-    buffers: dict[Path, frozenset[str]]
+    frozen: dict[Path, frozenset[str]]
     structure: Any
     containers: dict[Path, Any]
 
@@ -104,7 +104,7 @@ def modulize(layer: nn.Layer, params: Any) -> Module:
     """Return a module that holds parameters and calls a layer of the functional API with them.
 
     The module and the modules below it are those of the layer: their names, paths and parameters are the same, and
-    buffers such as the statistics of batch norm are frozen. It takes and returns mutable arrays; `train` and `eval` set the
+    what ``nn.trainable(layer)`` leaves out, such as the statistics of batch norm, is frozen. It takes and returns mutable arrays; `train` and `eval` set the
     mode, random draws come from the global stream, and updates are put in when a call returns. ``compat.functionalize``
     returns the layer and the parameters again.
 
@@ -139,36 +139,41 @@ def modulize(layer: nn.Layer, params: Any) -> Module:
         return restored(params)
     if not isinstance(params, (dict, frozendict)):
         raise TypeError(f"modulize: expected a dict of parameters, got {type(params).__name__}")
-    layers: dict[Path, nn.Layer] = {}
-    buffers: dict[Path, frozenset[str]] = {}
+    layers: dict[Path, nn.Layer] = {(): layer}
     for path, part in layer._layers():
         layers.setdefault(path, part)
-        for *above, name in part._buffers():
-            owner = (*path, *above)
-            buffers[owner] = buffers.get(owner, frozenset()) | {name}
-    origin = Origin(layers, buffers, tree.structure(params), {})
-    made: Module = _built(params, (), origin)
+    origin = Origin(layers, {}, tree.structure(params), {})
+    made: Module = _built(params, tree.map_with_path(nn.trainable(layer), params), (), set(), "", origin)
     return made
 
 
-def _built(value: Any, path: Path, origin: Origin) -> Any:
+def _built(value: Any, trained: Any, path: Path, frozen: set[str], prefix: str, origin: Origin) -> Any:
+    """What stands for parameters at a path; ``frozen`` takes the names of arrays that are not trained, from the module."""
     if isinstance(value, (dict, frozendict)):
         if type(value) is not frozendict:
             origin.containers[path] = type(value)
         layer = origin.layers.get(path)
-        items = {key: _built(item, (*path, key), origin) for key, item in value.items()}
+        if layer is not None:
+            frozen, prefix = set(), ""
+        items = {
+            key: _built(item, trained[key], (*path, key), frozen, f"{prefix}.{key}" if prefix else f"{key}", origin)
+            for key, item in value.items()
+        }
         if layer is None:
             return items
         module = Modulized(layer, None if path else origin)
         for key, item in items.items():
             module[key] = item
-        module._no_grad.update(origin.buffers.get(path, ()))
+        origin.frozen[path] = frozenset(frozen)
+        module._no_grad.update(frozen)
         module._parts = Parts([below._layer for below in _modules(module)])
         return module
     if isinstance(value, (tuple, list)):
         if type(value) is not tuple:
             origin.containers[path] = type(value)
-        return [_built(item, (*path, i), origin) for i, item in enumerate(value)]
+        return [_built(item, trained[i], (*path, i), frozen, f"{prefix}.{i}", origin) for i, item in enumerate(value)]
+    if not trained:
+        frozen.add(prefix)
     if isinstance(value, _core.array):
         return _core._mutable(value)
     return _core._mutable(asarray(value)) if hasattr(value, "__array_interface__") else value
@@ -230,7 +235,7 @@ def _is_as_made(value: Any, path: Path, origin: Origin) -> bool:
     """Whether the layers stand where they stood, and the same arrays are frozen."""
     if isinstance(value, Module):
         same = type(value) is Modulized and value._layer is origin.layers.get(path)
-        if not same or value._no_grad != origin.buffers.get(path, frozenset()):
+        if not same or value._no_grad != origin.frozen.get(path, frozenset()):
             return False
     elif path in origin.layers:
         return False
