@@ -85,7 +85,7 @@ void each_entry(nb::handle module, Visit visit) {
   if (items.ptr() != dict_items) return each_item(module, visit);
   PyObject *key, *value;
   Py_ssize_t at = 0;
-  while (PyDict_Next(module.ptr(), &at, &key, &value)) visit(nb::handle(key), nb::handle(value));
+  while (PyDict_Next(module.ptr(), &at, &key, &value)) visit(nb::borrow(key), nb::borrow(value));
 }
 
 struct Parameters {

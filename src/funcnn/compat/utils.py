@@ -118,19 +118,28 @@ def tree_unflatten(tree: list[tuple[str, Any]] | dict[str, Any]) -> Any:
     branches: dict[str, list[tuple[str, Any]]] = {}
     for path, leaf in pairs:
         head, _, tail = path.partition(".")
-        branches.setdefault(head, []).append((tail, leaf))
+        branch = branches.get(head)
+        if branch is None:
+            branches[head] = [(tail, leaf)]
+        else:
+            branch.append((tail, leaf))
     if len(branches) == 1 and len(pairs) > 1 and "" in branches and all(path == "" for path, _ in pairs):
         raise ValueError(f"tree_unflatten: a path occurs {len(pairs)} times")
     positions = _positions(branches)
     if positions is None:
-        return {head: tree_unflatten(branch) for head, branch in branches.items()}
+        return {head: _branch(branch) for head, branch in branches.items()}
     items: list[Any] = []
     for position, head in positions:
         if position - len(items) > LARGEST_GAP:
             raise ValueError(f"tree_unflatten: index {position} leaves a gap of more than {LARGEST_GAP}")
         items.extend({} for _ in range(position - len(items)))
-        items.append(tree_unflatten(branches[head]))
+        items.append(_branch(branches[head]))
     return items
+
+
+def _branch(pairs: list[tuple[str, Any]]) -> Any:
+    path, leaf = pairs[0]
+    return leaf if path == "" and len(pairs) == 1 else tree_unflatten(pairs)
 
 
 def tree_reduce(
@@ -202,6 +211,8 @@ def _like(sequence: list[Any] | tuple[Any, ...], items: list[Any]) -> Any:
 
 def _positions(heads: Iterable[str]) -> list[tuple[int, str]] | None:
     """The heads in the order of a list, or None where they are not different whole numbers."""
+    if next(iter(heads), "0").isidentifier():
+        return None
     try:
         positions = sorted((int(head), head) for head in heads)
     except ValueError:
