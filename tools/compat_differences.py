@@ -48,7 +48,8 @@ DIFFERENCES: dict[str, str] = {
     "core.jvp": "See `vjp`.",
     "core.vmap": "Every function can be mapped over. MLX refuses some, and maps bitwise operations and assignments over the wrong "
     "axis. Each output has the axis that stands for it in `out_axes`; MLX takes that of another. Lists of axes are taken as tuples are.",
-    "core.checkpoint": "What the function reads from outside its arguments has its derivative; in MLX it is a constant.",
+    "core.checkpoint": "What the function reads from outside its arguments has its derivative; in MLX it is a constant. A function is "
+    "called once, so that the derivative belongs to the numbers that it drew from the state; MLX calls it again, which draws others.",
     "core.compile": "Computes its results when it is called, unless the function is small. What the function reads of a transformation around it, and an array that "
     "it returns as it found it, needs no capturing; MLX refuses them. Constants are told by type and value (1, 1.0 and True, 0.0 "
     "and -0.0 differ), and lists from tuples. Captured containers hold what they did if the function raises. `shapeless` traces "
@@ -60,8 +61,6 @@ DIFFERENCES: dict[str, str] = {
     "core.exporter": "See `export_function`.",
     "core.import_function": "See `export_function`. Paths may be `pathlib`'s.",
     "core.export_to_dot": "Operations have funcnn's names.",
-    "core.checkpoint": "A function is called once, so that the derivative belongs to the numbers that it drew from the state; MLX "
-    "calls it again for the derivative, which draws others.",
     "core.vmap": "Every function can be mapped over. MLX refuses some, and maps bitwise operations over the wrong axis.",
     "core.expm1": "Takes complex numbers, too.",
     "core.sigmoid": "Takes complex numbers, too.",
