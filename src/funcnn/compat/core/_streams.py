@@ -162,7 +162,7 @@ def _device(device: Any, name: str) -> Device:
 def _there(device: Any, name: str) -> Device:
     found = _device(device, name)
     if not is_available(found):
-        raise ValueError(f"[{name}] there is no {found!r} on this machine")
+        raise ValueError(f"{name}: there is no {found!r} on this machine")
     return found
 
 

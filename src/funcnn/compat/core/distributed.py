@@ -43,7 +43,7 @@ class Group:
 
     def split(self, color: int, key: int = -1) -> Group:
         """Make groups of those with the same color: a group of one is not split, which raises RuntimeError."""
-        raise RuntimeError("Cannot split the distributed group further.")
+        raise RuntimeError("Group.split: this process is the only one of the group, which cannot be split")
 
 
 def is_available(backend: str = "any") -> bool:
@@ -68,9 +68,9 @@ def init(strict: bool = False, backend: str = "any", *, all_gather_factory: Call
     if not isinstance(strict, bool):
         raise TypeError(f"init: strict must be a bool, got {type(strict).__name__}")
     if backend not in _BACKENDS:
-        raise ValueError(f"[distributed] backend must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+        raise ValueError(f"init: backend must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
     if strict:
-        raise RuntimeError("[distributed] no back end could be started: processes do not work together here yet")
+        raise RuntimeError("init: no back end could be started: processes do not work together here yet")
     return object.__new__(Group)
 
 
@@ -99,7 +99,7 @@ def _integer(x: Any, what: str) -> None:
 def _send(x: array, dst: int, *, group: Group | None = None) -> array:
     _integer(dst, "send: dst")
     _checked(group)
-    raise ValueError("Cannot send to a singleton group")
+    raise ValueError("send: this process is the only one of the group, so there is none to send to")
 
 
 def _recv(shape: Sequence[int], dtype: Dtype, src: int, *, group: Group | None = None) -> array:
@@ -107,13 +107,13 @@ def _recv(shape: Sequence[int], dtype: Dtype, src: int, *, group: Group | None =
         raise TypeError(f"recv: shape must be a sequence of integers, got {type(shape).__name__}")
     _integer(src, "recv: src")
     _checked(group)
-    raise ValueError("Cannot recv from a singleton group")
+    raise ValueError("recv: this process is the only one of the group, so there is none to receive from")
 
 
 def _recv_like(x: array, src: int, *, group: Group | None = None) -> array:
     _integer(src, "recv_like: src")
     _checked(group)
-    raise ValueError("Cannot recv from a singleton group")
+    raise ValueError("recv_like: this process is the only one of the group, so there is none to receive from")
 
 
 send = _shim(_send, "send", "distributed")

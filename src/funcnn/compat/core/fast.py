@@ -71,7 +71,7 @@ def metal_kernel(
         verbose: bool = False,
         stream: Any = None,
     ) -> list[array]:
-        raise RuntimeError("[metal_kernel] there is no Metal back end")
+        raise RuntimeError("metal_kernel: there is no Metal back end")
 
     return kernel
 
@@ -86,9 +86,9 @@ def cuda_kernel(
     shared_memory: int = 0,
 ) -> Any:
     """Make a kernel from source text in CUDA's language: raises RuntimeError, as MLX does without CUDA."""
-    raise RuntimeError("[cuda_kernel] there is no CUDA back end")
+    raise RuntimeError("cuda_kernel: there is no CUDA back end")
 
 
 def precompiled_cuda_kernel(**kwargs: Any) -> list[array]:
     """Run a compiled CUDA kernel: raises RuntimeError, as MLX does without CUDA."""
-    raise RuntimeError("[precompiled_cuda_kernel] there is no CUDA back end")
+    raise RuntimeError("precompiled_cuda_kernel: there is no CUDA back end")

@@ -17,23 +17,23 @@ def _reduce(loss: mx.array, reduction: Reduction) -> mx.array:
     if reduction == "none":
         return loss
     if reduction not in ("mean", "sum"):
-        raise ValueError("Invalid reduction. Must be one of ('none', 'mean', 'sum').")
-    return mx.mean(loss) if reduction == "mean" else mx.sum(loss)
+        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+    combined: mx.array = getattr(loss, reduction)()
+    return combined
 
 
 def _weighted(loss: mx.array, weights: mx.array | None) -> mx.array:
     if weights is None:
         return loss
     if weights.shape != loss.shape:
-        raise ValueError(f"Weights with shape {weights.shape} is not the same as output loss with shape {loss.shape}.")
+        raise ValueError(f"weights must have the shape of the losses, {loss.shape}, got {weights.shape}")
     return loss * weights
 
 
-def _same_shapes(**arrays: mx.array) -> None:
-    (first, x), *rest = arrays.items()
-    for name, y in rest:
-        if y.shape != x.shape:
-            raise ValueError(f"{first.capitalize()} shape {x.shape} does not match {name.rstrip('_')} shape {y.shape}.")
+def _same_shapes(loss: str, **arrays: mx.array) -> None:
+    if len({x.shape for x in arrays.values()}) > 1:
+        shapes = ", ".join(f"{name} {x.shape}" for name, x in arrays.items())
+        raise ValueError(f"{loss}: the arguments must have one shape, got {shapes}")
 
 
 def _of_numbers(
@@ -60,7 +60,7 @@ def _counted(targets: mx.array, count: int, name: str) -> mx.array:
     dtype = targets.dtype
     signed = dtype == mx.int32 or mx.issubdtype(dtype, mx.signedinteger)
     if not signed and not mx.issubdtype(dtype, mx.integer):
-        raise ValueError(f"[{name}] targets must be indices of classes, which are integers, got {dtype}.")
+        raise ValueError(f"{name}: targets must be indices of classes, which are integers, got {dtype}")
     return mx.where(targets < 0, targets + count, targets) if signed else targets
 
 
@@ -89,12 +89,15 @@ def cross_entropy(
     0.0486
     """
     if not 0 <= label_smoothing < 1:
-        raise ValueError(f"Label smoothing must be in [0, 1), got {label_smoothing}.")
+        raise ValueError(f"cross_entropy: label_smoothing must be at least 0 and below 1, got {label_smoothing}")
     places = list(logits.shape)
     count = places.pop(axis)
     probabilities = targets.ndim == logits.ndim
     if targets.shape != (logits.shape if probabilities else tuple(places)):
-        raise ValueError(f"Targets shape {targets.shape} does not match logits shape {logits.shape}.")
+        raise ValueError(
+            f"cross_entropy: targets must have the shape of logits {logits.shape}, or {tuple(places)} if they are indices, got "
+            f"{targets.shape}"
+        )
     dtype, (scores,) = _arguments.floats("cross_entropy", logits=logits)
     axis %= logits.ndim
     if probabilities:
@@ -117,14 +120,14 @@ def binary_cross_entropy(
     reduction: Reduction = "mean",
 ) -> mx.array:
     """Compute the cross entropy of targets in ``[0, 1]`` and logits, or probabilities if `with_logits` is false."""
-    _same_shapes(inputs=inputs, targets=targets)
+    _same_shapes("binary_cross_entropy", inputs=inputs, targets=targets)
     loss = _classes.binary_cross_entropy(inputs, targets, None, bool(with_logits), "none")
     return _reduce(_weighted(loss, weights), reduction)
 
 
 def l1_loss(predictions: mx.array, targets: mx.array, reduction: Reduction = "mean") -> mx.array:
     """Compute the absolute difference."""
-    _same_shapes(predictions=predictions, targets=targets)
+    _same_shapes("l1_loss", predictions=predictions, targets=targets)
     return _reduce(_whole(_distances.l1_loss(predictions, targets, "none"), predictions, targets), reduction)
 
 
@@ -135,7 +138,7 @@ def mse_loss(predictions: mx.array, targets: mx.array, reduction: Reduction = "m
     >>> nn.losses.mse_loss(mx.array([1.0, 5.0]), mx.array([2.0, 2.0])).item()
     5.0
     """
-    _same_shapes(predictions=predictions, targets=targets)
+    _same_shapes("mse_loss", predictions=predictions, targets=targets)
     return _reduce(_whole(_distances.mse_loss(predictions, targets, "none"), predictions, targets), reduction)
 
 
@@ -154,8 +157,7 @@ def gaussian_nll_loss(
     reduction: Reduction = "mean",
 ) -> mx.array:
     """Return minus the log density of targets under normal distributions with means `inputs` and variances `vars`."""
-    _same_shapes(inputs=inputs, targets=targets)
-    _same_shapes(inputs=inputs, vars=vars)
+    _same_shapes("gaussian_nll_loss", inputs=inputs, targets=targets, vars=vars)
     dtype, (means, samples, variances) = _arguments.floats(
         "gaussian_nll_loss", inputs=inputs, targets=targets, vars=vars
     )
@@ -171,7 +173,7 @@ def smooth_l1_loss(
     predictions: mx.array, targets: mx.array, beta: float = 1.0, reduction: Reduction = "mean"
 ) -> mx.array:
     """Compute ``d**2 / (2 * beta)`` of the absolute difference ``d`` where it is below `beta`, else ``d - beta / 2``."""
-    _same_shapes(predictions=predictions, targets=targets)
+    _same_shapes("smooth_l1_loss", predictions=predictions, targets=targets)
     return _reduce(_distances.smooth_l1_loss(predictions, targets, beta, "none"), reduction)
 
 
@@ -198,7 +200,7 @@ def hinge_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none
 def huber_loss(inputs: mx.array, targets: mx.array, delta: float = 1.0, reduction: Reduction = "none") -> mx.array:
     """Compute ``d**2 / 2`` of the absolute difference ``d`` up to `delta`, beyond ``delta * (d - delta / 2)``."""
     if delta < 0:
-        raise ValueError(f"[huber_loss] delta must not be negative, got {delta}.")
+        raise ValueError(f"huber_loss: delta must not be negative, got {delta}")
     dtype, (predictions, wanted) = _arguments.floats("huber_loss", inputs=inputs, targets=targets)
     return _reduce(_distances.bent(predictions - wanted, delta).astype(dtype), reduction)
 
@@ -225,9 +227,5 @@ def margin_ranking_loss(
     inputs1: mx.array, inputs2: mx.array, targets: mx.array, margin: float = 0.0, reduction: Reduction = "none"
 ) -> mx.array:
     """Compute ``max(0, margin - targets * (inputs1 - inputs2))``: a target of 1 wants the first ranked higher, -1 the second."""
-    if not inputs1.shape == inputs2.shape == targets.shape:
-        raise ValueError(
-            f"The shapes of the arguments do not match. The provided shapes are inputs1.shape={inputs1.shape}, "
-            f"inputs2.shape={inputs2.shape}, and targets.shape={targets.shape}."
-        )
+    _same_shapes("margin_ranking_loss", inputs1=inputs1, inputs2=inputs2, targets=targets)
     return _reduce(_distances.margin_ranking_loss(inputs1, inputs2, targets, margin, "none"), reduction)

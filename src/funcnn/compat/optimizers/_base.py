@@ -60,13 +60,12 @@ class Optimizer:
 
         What ``clip_grad_norm`` returns, gradients and their norm, stands for the gradients.
         """
-        gradients = self._gradients(gradients, parameters)
+        tree = self._gradients(gradients, parameters)
         if not self._initialized:
-            self.init(gradients)
-        for name, schedule in self._schedulers.items():
-            self.state[name] = self._scheduled(schedule)
-        self.state["step"] = self.step + 1
-        return tree_map(self.apply_single, gradients, parameters, self.state)
+            self.init(tree)
+        scheduled = {name: self._scheduled(schedule) for name, schedule in self._schedulers.items()}
+        self.state.update(scheduled, step=self.step + 1)
+        return tree_map(self.apply_single, tree, parameters, self.state)
 
     @staticmethod
     def _gradients(gradients: Any, parameters: Any) -> Any:
@@ -114,9 +113,7 @@ class Optimizer:
         """Keep a hyperparameter in the state: a number, or a function from the count of steps to one."""
         if callable(param):
             self._schedulers[name] = param
-            self.state[name] = self._scheduled(param)
-        else:
-            self.state[name] = mx.array(param)
+        self.state[name] = self._scheduled(param) if callable(param) else mx.array(param)
 
 
 def _grow(parameters: Any, state: Any) -> Any:

@@ -33,7 +33,7 @@ def clip_grad_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     ([0.6, 0.8], 5.0)
     """
     if max_norm < 0:
-        raise ValueError(f"max_norm should be >=0, got {max_norm}")
+        raise ValueError(f"clip_grad_norm: max_norm must not be negative, got {max_norm}")
     flat: Any = tree_flatten(grads)
     arrays = [leaf for _, leaf in flat]
     narrow = bool(arrays) and all(g.dtype == mx.bfloat16 for g in arrays)

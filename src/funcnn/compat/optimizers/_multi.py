@@ -46,10 +46,11 @@ class MultiOptimizer(Optimizer):
         if isinstance(optimizers, dict):
             self.optimizers, self.filters = _by_prefix(optimizers, filters)
             return
-        if len(filters) != len(optimizers) - 1:
-            raise ValueError(f"{len(optimizers)} optimizers need {len(optimizers) - 1} filters, got {len(filters)}")
-        self.optimizers = optimizers
-        self.filters = [*filters, _rest]
+        self.optimizers, self.filters = optimizers, [*filters, _rest]
+        if len(self.filters) != len(optimizers):
+            raise ValueError(
+                f"MultiOptimizer: {len(optimizers)} optimizers need {len(optimizers) - 1} filters, got {len(filters)}"
+            )
 
     def _split_dictionary(self, gradients: Any) -> list[Any]:
         """The tree of each optimiser."""
@@ -84,10 +85,13 @@ class MultiOptimizer(Optimizer):
 
     @state.setter
     def state(self, state: Any) -> None:
-        if "states" not in state or len(state["states"]) != len(self.optimizers):
-            raise ValueError(f'the state must be {{"states": [...]}} with those of {len(self.optimizers)} optimizers')
-        for optimizer, part in zip(self.optimizers, state["states"], strict=True):
-            optimizer.state = part
+        states = dict(state).get("states")
+        if states is None or len(states) != len(self.optimizers):
+            raise ValueError(
+                f'MultiOptimizer: the state must be {{"states": [...]}} with those of {len(self.optimizers)} optimizers'
+            )
+        for optimizer, own in zip(self.optimizers, states, strict=True):
+            optimizer.state = own
 
     @property
     def learning_rate(self) -> Any:

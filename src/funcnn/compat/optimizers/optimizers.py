@@ -42,15 +42,30 @@ __all__ = [
 def _check_betas(name: str, betas: Sequence[float]) -> None:
     for place, beta in enumerate(betas, 1):
         if not 0.0 <= beta < 1.0:
-            raise ValueError(f"{name} beta{place} should be in [0, 1), got {beta}")
+            raise ValueError(f"{name}: beta {place} must be at least 0 and below 1, got {beta}")
 
 
 def _check_at_least(name: str, what: str, value: float, *, above: bool = False) -> None:
     if value < 0.0 or (above and value == 0.0) or math.isnan(value):
-        raise ValueError(f"{name} {what} should be {'>' if above else '>='}0, got {value}")
+        raise ValueError(f"{name}: {what} must be {'above' if above else 'at least'} 0, got {value}")
 
 
-class SGD(Optimizer):
+class _Hyper(Optimizer):
+    """An optimiser that keeps its options as attributes, and in the state the learning rate if it has one."""
+
+    def __init__(self, *learning_rate: Any, **options: Any) -> None:
+        super().__init__()
+        for name, value in options.items():
+            setattr(self, name, value)
+        for rate in learning_rate:
+            self._maybe_schedule("learning_rate", rate)
+
+
+def _zeros(state: dict[str, Any], parameter: Any, *names: str) -> None:
+    state.update({name: mx.zeros_like(parameter) for name in names})
+
+
+class SGD(_Hyper):
     """Descend along the gradient, with momentum, weight decay, dampening and Nesterov's variant as asked for.
 
     The arithmetic is that of ``fn.optim.sgd``. The state of a parameter is ``v``, the momentum.
@@ -58,6 +73,11 @@ class SGD(Optimizer):
     Raises:
         ValueError: `nesterov` without momentum, or with dampening.
     """
+
+    momentum: float
+    weight_decay: float
+    dampening: float
+    nesterov: bool
 
     def __init__(
         self,
@@ -67,18 +87,17 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("Nesterov's variant needs a momentum above 0 and no dampening")
-        super().__init__()
-        self._maybe_schedule("learning_rate", learning_rate)
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.dampening = dampening
-        self.nesterov = nesterov
+        if nesterov and not (momentum > 0 and dampening == 0):
+            raise ValueError(
+                f"SGD: nesterov=True needs a momentum above 0 and no dampening, got momentum={momentum}, dampening={dampening}"
+            )
+        super().__init__(
+            learning_rate, momentum=momentum, weight_decay=weight_decay, dampening=dampening, nesterov=nesterov
+        )
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
         """Make the state of one parameter."""
-        state["v"] = mx.zeros_like(parameter)
+        _zeros(state, parameter, "v")
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
@@ -93,7 +112,7 @@ class SGD(Optimizer):
         return parameter - self.learning_rate.astype(gradient.dtype) * step
 
 
-class RMSprop(Optimizer):
+class RMSprop(_Hyper):
     """Divide gradients by the root of a running average of their squares, as ``fn.optim.rmsprop`` does.
 
     The state of a parameter is ``v``, the average.
@@ -102,17 +121,17 @@ class RMSprop(Optimizer):
         ValueError: `alpha` is below 0, or `eps` not above it.
     """
 
+    alpha: float
+    eps: float
+
     def __init__(self, learning_rate: Any = 0.01, alpha: float = 0.99, eps: float = 1e-8) -> None:
-        super().__init__()
-        self._maybe_schedule("learning_rate", learning_rate)
-        self.alpha = alpha
-        self.eps = eps
         _check_at_least("RMSprop", "alpha", alpha)
-        _check_at_least("RMSprop", "epsilon", eps, above=True)
+        _check_at_least("RMSprop", "eps", eps, above=True)
+        super().__init__(learning_rate, alpha=alpha, eps=eps)
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
         """Make the state of one parameter."""
-        state["v"] = mx.zeros_like(parameter)
+        _zeros(state, parameter, "v")
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
@@ -121,7 +140,7 @@ class RMSprop(Optimizer):
         return parameter - rules.over_root(rate * gradient, v, self.eps)
 
 
-class Adagrad(Optimizer):
+class Adagrad(_Hyper):
     """Divide gradients by the root of the sum of all their squares, as ``fn.optim.adagrad`` does.
 
     The state of a parameter is ``v``, the sum.
@@ -130,15 +149,15 @@ class Adagrad(Optimizer):
         ValueError: `eps` is not above 0.
     """
 
+    eps: float
+
     def __init__(self, learning_rate: Any = 0.01, eps: float = 1e-8) -> None:
-        super().__init__()
-        self._maybe_schedule("learning_rate", learning_rate)
-        self.eps = eps
-        _check_at_least("Adagrad", "epsilon", eps, above=True)
+        _check_at_least("Adagrad", "eps", eps, above=True)
+        super().__init__(learning_rate, eps=eps)
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
         """Make the state of one parameter."""
-        state["v"] = mx.zeros_like(parameter)
+        _zeros(state, parameter, "v")
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
@@ -147,7 +166,7 @@ class Adagrad(Optimizer):
         return parameter - rules.over_root(rate * gradient, v, self.eps)
 
 
-class AdaDelta(Optimizer):
+class AdaDelta(_Hyper):
     """Scale gradients so that steps have the size that steps had before, as ``fn.optim.adadelta`` does.
 
     The state of a parameter is ``v``, the average of squared gradients, and ``u``, that of squared steps.
@@ -156,18 +175,17 @@ class AdaDelta(Optimizer):
         ValueError: `rho` is below 0, or `eps` not above it.
     """
 
+    rho: float
+    eps: float
+
     def __init__(self, learning_rate: Any = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
-        super().__init__()
-        self._maybe_schedule("learning_rate", learning_rate)
-        self.rho = rho
-        self.eps = eps
         _check_at_least("AdaDelta", "rho", rho)
-        _check_at_least("AdaDelta", "epsilon", eps, above=True)
+        _check_at_least("AdaDelta", "eps", eps, above=True)
+        super().__init__(learning_rate, rho=rho, eps=eps)
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
         """Make the state of one parameter."""
-        state["v"] = mx.zeros_like(parameter)
-        state["u"] = mx.zeros_like(parameter)
+        _zeros(state, parameter, "v", "u")
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
@@ -177,7 +195,7 @@ class AdaDelta(Optimizer):
         return parameter - rate * direction
 
 
-class Adam(Optimizer):
+class Adam(_Hyper):
     """Scale every element's step by running averages of gradient and squared gradient, as ``fn.optim.adam`` does.
 
     Averages are not corrected for their start at zero unless `bias_correction` asks for it. The state of a parameter is
@@ -196,6 +214,10 @@ class Adam(Optimizer):
     -0.5811
     """
 
+    betas: Sequence[float]
+    eps: float
+    bias_correction: bool
+
     def __init__(
         self,
         learning_rate: Any = 1e-3,
@@ -203,18 +225,14 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         bias_correction: bool = False,
     ) -> None:
-        super().__init__()
-        _check_betas("Adam", betas)
-        _check_at_least("Adam", "epsilon", eps)
-        self._maybe_schedule("learning_rate", learning_rate)
-        self.betas = betas
-        self.eps = eps
-        self.bias_correction = bias_correction
+        name = type(self).__name__
+        _check_betas(name, betas)
+        _check_at_least(name, "eps", eps)
+        super().__init__(learning_rate, betas=betas, eps=eps, bias_correction=bias_correction)
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
         """Make the state of one parameter."""
-        state["m"] = mx.zeros_like(parameter)
-        state["v"] = mx.zeros_like(parameter)
+        _zeros(state, parameter, "m", "v")
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
@@ -275,7 +293,7 @@ class Adamax(Adam):
         return parameter - rate * direction
 
 
-class Lion(Optimizer):
+class Lion(_Hyper):
     """Move every element by the learning rate, in the direction of the sign of a momentum, as ``fn.optim.lion`` does.
 
     The state of a parameter is ``m``, the momentum.
@@ -284,21 +302,21 @@ class Lion(Optimizer):
         ValueError: A beta is not in [0, 1).
     """
 
+    betas: Sequence[float]
+    weight_decay: float
+
     def __init__(
         self,
         learning_rate: Any = 1e-4,
         betas: Sequence[float] = [0.9, 0.99],
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__()
         _check_betas("Lion", betas)
-        self._maybe_schedule("learning_rate", learning_rate)
-        self.betas = betas
-        self.weight_decay = weight_decay
+        super().__init__(learning_rate, betas=betas, weight_decay=weight_decay)
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
         """Make the state of one parameter."""
-        state["m"] = mx.zeros_like(parameter)
+        _zeros(state, parameter, "m")
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
@@ -310,13 +328,22 @@ class Lion(Optimizer):
         return parameter - rate * direction
 
 
-class Adafactor(Optimizer):
+class Adafactor(_Hyper):
     """Divide gradients by the root of a running average of their squares, kept as one row and one column of each matrix.
 
     The arithmetic is that of ``fn.optim.adafactor``. The state of a parameter is ``exp_avg_sq_row`` and ``exp_avg_sq_col``, or
     ``exp_avg_sq`` where it has fewer than two axes, and ``exp_avg`` with `beta_1`. With `relative_step` the learning rate is not
     used.
     """
+
+    eps: tuple[float, float]
+    clip_threshold: float
+    decay_rate: float
+    weight_decay: float
+    beta_1: float | None
+    scale_parameter: bool
+    relative_step: bool
+    warmup_init: bool
 
     def __init__(
         self,
@@ -330,28 +357,28 @@ class Adafactor(Optimizer):
         relative_step: bool = True,
         warmup_init: bool = False,
     ) -> None:
-        super().__init__()
-        if learning_rate is not None:
-            self._maybe_schedule("learning_rate", learning_rate)
-        self.eps = eps
-        self.clip_threshold = clip_threshold
-        self.decay_rate = decay_rate
-        self.beta_1 = beta_1
-        self.weight_decay = weight_decay
-        self.scale_parameter = scale_parameter
-        self.relative_step = relative_step
-        self.warmup_init = warmup_init
+        super().__init__(
+            *([] if learning_rate is None else [learning_rate]),
+            eps=eps,
+            beta_1=beta_1,
+            decay_rate=decay_rate,
+            clip_threshold=clip_threshold,
+            weight_decay=weight_decay,
+            relative_step=relative_step,
+            scale_parameter=scale_parameter,
+            warmup_init=warmup_init,
+        )
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
         """Make the state of one parameter."""
-        if parameter.ndim >= 2:
-            *rows, columns = parameter.shape
-            state["exp_avg_sq_row"] = mx.zeros(rows, dtype=parameter.dtype)
-            state["exp_avg_sq_col"] = mx.zeros([*rows[:-1], columns], dtype=parameter.dtype)
+        if parameter.ndim < 2:
+            _zeros(state, parameter, "exp_avg_sq")
         else:
-            state["exp_avg_sq"] = mx.zeros_like(parameter)
+            *batch, rows, columns = parameter.shape
+            for name, kept in (("exp_avg_sq_row", rows), ("exp_avg_sq_col", columns)):
+                state[name] = mx.zeros([*batch, kept], parameter.dtype)
         if self.beta_1 is not None:
-            state["exp_avg"] = mx.zeros_like(parameter)
+            _zeros(state, parameter, "exp_avg")
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
@@ -381,12 +408,17 @@ class Adafactor(Optimizer):
         return parameter - step
 
 
-class Muon(Optimizer):
+class Muon(_Hyper):
     """Make the momentum of matrices orthogonal, so that a step changes all directions alike, as ``fn.optim.muon`` does.
 
     Arrays of more than two axes are matrices whose rows belong to the first axis; vectors and scalars take the momentum as it is.
     The state of a parameter is ``v``, the momentum.
     """
+
+    momentum: float
+    weight_decay: float
+    nesterov: bool
+    ns_steps: int
 
     def __init__(
         self,
@@ -396,16 +428,13 @@ class Muon(Optimizer):
         nesterov: bool = True,
         ns_steps: int = 5,
     ) -> None:
-        super().__init__()
-        self._maybe_schedule("learning_rate", learning_rate)
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.nesterov = nesterov
-        self.ns_steps = ns_steps
+        super().__init__(
+            learning_rate, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, ns_steps=ns_steps
+        )
 
     def init_single(self, parameter: Any, state: dict[str, Any]) -> None:
         """Make the state of one parameter."""
-        state["v"] = mx.zeros_like(parameter)
+        _zeros(state, parameter, "v")
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""

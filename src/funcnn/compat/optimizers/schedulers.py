@@ -17,9 +17,9 @@ def _array(step: Any) -> Any:
     return step if isinstance(step, mx.array) else mx.array(step)
 
 
-def _check_steps(what: str, value: Any) -> None:
+def _check_steps(schedule: str, what: str, value: Any) -> None:
     if value < 1:
-        raise ValueError(f"{what} must be at least 1, got {value}")
+        raise ValueError(f"{schedule}: {what} must be at least 1, got {value}")
 
 
 def exponential_decay(init: float, decay_rate: float, decay_steps: float = 1) -> Schedule:
@@ -30,7 +30,7 @@ def exponential_decay(init: float, decay_rate: float, decay_steps: float = 1) ->
     0.25
     """
     if not decay_steps > 0:
-        raise ValueError(f"decay_steps must be above 0, got {decay_steps}")
+        raise ValueError(f"exponential_decay: decay_steps must be above 0, got {decay_steps}")
 
     def schedule(step: Any) -> Any:
         return curves.decay(init, decay_rate, step if decay_steps == 1 else step / decay_steps)
@@ -45,7 +45,7 @@ def step_decay(init: float, decay_rate: float, step_size: int) -> Schedule:
     >>> optim.step_decay(1.0, 0.5, 10)(25)
     0.25
     """
-    _check_steps("step_size", step_size)
+    _check_steps("step_decay", "step_size", step_size)
 
     def schedule(step: Any) -> Any:
         return curves.stairs(init, decay_rate, step, step_size)
@@ -60,7 +60,7 @@ def cosine_decay(init: float, decay_steps: int, end: float = 0.0) -> Schedule:
     >>> optim.cosine_decay(1.0, 4)(2)
     array(0.5, dtype=float32)
     """
-    _check_steps("decay_steps", decay_steps)
+    _check_steps("cosine_decay", "decay_steps", decay_steps)
 
     def schedule(step: Any) -> Any:
         return curves.wave("cosine_decay", init, end, _array(step), decay_steps)
@@ -75,7 +75,7 @@ def linear_schedule(init: float, end: float, steps: int) -> Schedule:
     >>> optim.linear_schedule(0.0, 1.0, 4)(3)
     array(0.75, dtype=float32)
     """
-    _check_steps("steps", steps)
+    _check_steps("linear_schedule", "steps", steps)
 
     def schedule(step: Any) -> Any:
         return curves.line("linear_schedule", init, end, _array(step), steps)
@@ -94,10 +94,11 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
     >>> rate(3), rate(6)
     (array(0.75, dtype=float32), array(0.5, dtype=float32))
     """
-    if len(schedules) == 0:
-        raise ValueError("join_schedules: expected at least one schedule")
-    if len(schedules) != len(boundaries) + 1:
-        raise ValueError(f"{len(schedules)} schedules need {len(schedules) - 1} boundaries, got {len(boundaries)}")
+    if len(schedules) - len(boundaries) != 1:
+        raise ValueError(
+            f"join_schedules: expected at least one schedule, and a boundary between each and the next, got {len(schedules)} "
+            f"schedules and {len(boundaries)} boundaries"
+        )
     first, *rest = schedules
 
     def schedule(step: Any) -> Any:

@@ -44,10 +44,10 @@ def relu6(x: mx.array) -> mx.array:
 def leaky_relu(x: mx.array, negative_slope: float = 0.01) -> mx.array:
     """Compute ``max(negative_slope * x, x)``."""
     x = _array(x)
-    if isinstance(negative_slope, (int, float)) and negative_slope <= 1:
-        return _nn.leaky_relu(x, negative_slope)
-    # A steeper slope, or one that is not known, is for whichever numbers it makes larger.
-    return mx.maximum(negative_slope * x, x)
+    if not (isinstance(negative_slope, (int, float)) and negative_slope <= 1):
+        # A steeper slope, or one that is not known, is for whichever numbers it makes larger.
+        return mx.maximum(x, x * negative_slope)
+    return _nn.leaky_relu(x, negative_slope)
 
 
 def log_softmax(x: mx.array, axis: int = -1) -> mx.array:
@@ -255,7 +255,7 @@ class Softplus(Module):
     def __init__(self, beta: float = 1.0, threshold: float | None = None):
         super().__init__()
         if not beta > 0:
-            raise ValueError(f"[Softplus] 'beta' must be positive but got {beta}.")
+            raise ValueError(f"Softplus: beta must be above 0, got {beta}")
         self._beta = beta
         self._threshold = threshold
 
@@ -330,7 +330,7 @@ class GELU(Module):
     def __init__(self, approx: str = "none"):
         super().__init__()
         if approx not in _GELUS:
-            raise ValueError(f"The approximation should be in {list(_GELUS)} but '{approx}' was given")
+            raise ValueError(f"GELU: approx must be one of {', '.join(map(repr, _GELUS))}, got {approx!r}")
         self._approx = approx
 
     def __call__(self, x: mx.array) -> mx.array:

@@ -17,9 +17,7 @@ def _each(value: Any, spatial: int) -> Any:
 def _kernel(layer: Module, size: Any, spatial: int) -> tuple[int, ...]:
     sizes = tuple(_each(size, spatial))
     if len(sizes) != spatial:
-        raise ValueError(
-            f"[{type(layer).__name__}] 'kernel_size' must be an integer or {spatial} integers, got {size}."
-        )
+        raise ValueError(f"{type(layer).__name__}: kernel_size must be an integer or {spatial} integers, got {size}")
     return sizes
 
 
@@ -51,11 +49,10 @@ class _Convolution(Module):
         return y + self["bias"] if "bias" in self else y
 
 
-def _check_groups(channels: int, groups: int) -> None:
+def _channels_of_group(layer: Module, channels: int, groups: int) -> int:
     if channels % groups:
-        raise ValueError(
-            f"The number of input channels ({channels}) must be divisible by the number of groups ({groups})"
-        )
+        raise ValueError(f"{type(layer).__name__}: groups must divide in_channels={channels}, got {groups}")
+    return channels // groups
 
 
 class Conv1d(_Convolution):
@@ -76,8 +73,7 @@ class Conv1d(_Convolution):
         bias: bool = True,
     ):
         super().__init__()
-        _check_groups(in_channels, groups)
-        self._draw(in_channels // groups, out_channels, (kernel_size,), bias)
+        self._draw(_channels_of_group(self, in_channels, groups), out_channels, (kernel_size,), bias)
         self.padding = padding
         self.dilation = dilation
         self.stride = stride
@@ -112,8 +108,7 @@ class Conv2d(_Convolution):
         bias: bool = True,
     ):
         super().__init__()
-        _check_groups(in_channels, groups)
-        self._draw(in_channels // groups, out_channels, _kernel(self, kernel_size, 2), bias)
+        self._draw(_channels_of_group(self, in_channels, groups), out_channels, _kernel(self, kernel_size, 2), bias)
         self.padding = _each(padding, 2)
         self.stride = _each(stride, 2)
         self.dilation = dilation

@@ -25,44 +25,41 @@ def sum_gradients(group: Group) -> Callable[[mx.array], mx.array]:
     if group.size() == 1:
         return lambda x: x
 
-    def same(x: mx.array) -> mx.array:
-        return x
+    return _with_gradient(lambda x: x, lambda x, cotangent, y: mx.distributed.all_sum(cotangent, group=group))
 
-    def rule(x: mx.array, cotangent: mx.array, _: mx.array) -> mx.array:
-        return mx.distributed.all_sum(cotangent, group=group)
 
-    identity: Any = mx.custom_function(same)
-    identity.vjp(rule)
-    wrapped: Callable[[mx.array], mx.array] = identity
+def _with_gradient(function: Callable[..., Any], rule: Callable[..., Any]) -> Callable[..., Any]:
+    made: Any = mx.custom_function(function)
+    made.vjp(rule)
+    wrapped: Callable[..., Any] = made
     return wrapped
 
 
 def _split(weight: mx.array, segments: Segments, axis: int) -> list[mx.array]:
     """Split as ``mx.split`` does; places may be fractions of the length."""
-    if not isinstance(segments, int) and not isinstance(segments[0], int):
-        segments = [int(place * weight.shape[axis]) for place in segments]
-    parts: list[mx.array] = mx.split(weight, segments, axis=axis)
+    fractions = not isinstance(segments, int) and not isinstance(segments[0], int)
+    places: Any = [int(place * weight.shape[axis]) for place in segments] if fractions else segments  # type: ignore
+    parts: list[mx.array] = mx.split(weight, places, axis=axis)
     return parts
 
 
 def _shard(parameters: Any, sharding: Sharding, group: Group | None = None) -> Any:
     """A tree of the parts of parameters that this process holds."""
-    group = group or mx.distributed.init()
-    size, rank = group.size(), group.rank()
+    members = group or mx.distributed.init()
+
+    def own(weight: mx.array, axis: int, segments: Segments = 1) -> mx.array:
+        parts = [_split(x, members.size(), axis)[members.rank()] for x in _split(weight, segments, axis)]
+        return mx.contiguous(mx.concatenate(parts, axis=axis))
 
     def part(path: str, weight: Any) -> Any:
-        if not isinstance(weight, mx.array):
-            return weight
-        found = sharding(path, weight)
+        found = sharding(path, weight) if isinstance(weight, mx.array) else None
         if found is None:
             return weight
-        if isinstance(found, int):
-            found = (found, 1)
-        if not isinstance(found, tuple):
-            raise ValueError("The sharding function should return int or tuple[int, list]")
-        axis, segments = found
-        parts = [_split(segment, size, axis)[rank] for segment in _split(weight, segments, axis)]
-        return mx.contiguous(mx.concatenate(parts, axis=axis))
+        if not isinstance(found, (int, tuple)):
+            raise ValueError(
+                f"shard: the function must return an axis, a tuple of axis and segments, or None, got {found!r} for {path}"
+            )
+        return own(weight, *found) if isinstance(found, tuple) else own(weight, found)
 
     return tree_map_with_path(part, parameters)
 
@@ -80,9 +77,11 @@ def _sharded_to_all(segments: Segments) -> Sharding:
 _SHARDINGS = {"all-to-sharded": _all_to_sharded, "sharded-to-all": _sharded_to_all}
 
 
-def _check_sharding(sharding: str) -> None:
-    if sharding not in _SHARDINGS:
-        raise ValueError(f"Sharding type {sharding=} not supported, choose one of 'all-to-sharded' or 'sharded-to-all'")
+def _named(sharding: str) -> Callable[[Segments], Sharding]:
+    found = _SHARDINGS.get(sharding)
+    if found is None:
+        raise ValueError(f"shard: sharding must be one of {', '.join(map(repr, _SHARDINGS))}, got {sharding!r}")
+    return found
 
 
 def shard_inplace(
@@ -98,10 +97,8 @@ def shard_inplace(
             one), or where they end.
         group: The processes; all by default.
     """
-    if isinstance(sharding, str):
-        _check_sharding(sharding)
-        sharding = _SHARDINGS[sharding](segments)
-    module.update(_shard(module.parameters(), sharding, group))
+    of_each = _named(sharding)(segments) if isinstance(sharding, str) else sharding
+    module.update(_shard(module.parameters(), of_each, group))
 
 
 def shard_linear(module: Module, sharding: str, *, segments: Segments = 1, group: Group | None = None) -> Module:
@@ -118,8 +115,7 @@ def shard_linear(module: Module, sharding: str, *, segments: Segments = 1, group
     >>> shard_linear(nn.Linear(4, 8), "all-to-sharded")
     AllToShardedLinear(input_dims=4, output_dims=8, bias=True)
     """
-    _check_sharding(sharding)
-    there = sharding == "all-to-sharded"
+    there = _named(sharding) is _all_to_sharded
     made: Module
     if isinstance(module, Linear):
         plain = AllToShardedLinear if there else ShardedToAllLinear
@@ -130,16 +126,12 @@ def shard_linear(module: Module, sharding: str, *, segments: Segments = 1, group
     return made
 
 
-def _outputs_of_each(outputs: int, group: Group) -> int:
-    if outputs % group.size():
-        raise ValueError(f"Cannot shard the output of size {outputs} across {group.size()} devices.")
-    return int(outputs // group.size())
-
-
-def _inputs_of_each(inputs: int, group: Group) -> int:
-    if inputs % group.size():
-        raise ValueError(f"The input of size {inputs} cannot be sharded across {group.size()} devices.")
-    return int(inputs // group.size())
+def _of_each(layer: Module, what: str, size: int, group: Group) -> int:
+    """The part of a size that each process of a group holds."""
+    share, rest = divmod(size, group.size())
+    if rest:
+        raise ValueError(f"{type(layer).__name__}: {what}={size} must be divisible by the {group.size()} processes")
+    return int(share)
 
 
 class _Sharded(Module):
@@ -179,7 +171,9 @@ class AllToShardedLinear(_Sharded):
     def __init__(self, input_dims: int, output_dims: int, bias: bool = True, group: Group | None = None):
         super().__init__()
         self.group = group or mx.distributed.init()
-        self._draw(math.sqrt(1.0 / input_dims), (_outputs_of_each(output_dims, self.group), input_dims), bias)
+        self._draw(
+            math.sqrt(1.0 / input_dims), (_of_each(self, "output_dims", output_dims, self.group), input_dims), bias
+        )
 
     def _extra_repr(self) -> str:
         return self._describe(self.weight.shape[0] * self.group.size(), self.weight.shape[1])
@@ -199,7 +193,9 @@ class ShardedToAllLinear(_Sharded):
     def __init__(self, input_dims: int, output_dims: int, bias: bool = True, group: Group | None = None):
         super().__init__()
         self.group = group or mx.distributed.init()
-        self._draw(math.sqrt(1.0 / input_dims), (output_dims, _inputs_of_each(input_dims, self.group)), bias)
+        self._draw(
+            math.sqrt(1.0 / input_dims), (output_dims, _of_each(self, "input_dims", input_dims, self.group)), bias
+        )
 
     def _extra_repr(self) -> str:
         return self._describe(self.weight.shape[0], self.weight.shape[1] * self.group.size())
@@ -231,8 +227,8 @@ class _QuantizedSharded(Module):
         self.group = group or mx.distributed.init()
         outputs, inputs = self._shape(output_dims, input_dims)
         weight = _drawn(math.sqrt(1.0 / input_dims), outputs, inputs)
-        self.weight, self.scales, *biases = mx.quantize(weight, group_size, bits, mode=mode)
-        self.biases = biases[0] if biases else None
+        packed = mx.quantize(weight, group_size, bits, mode=mode)
+        self.weight, self.scales, self.biases = (*packed, None)[:3]
         if bias:
             self.bias = mx.zeros((outputs,))
         self.freeze()
@@ -290,7 +286,7 @@ class QuantizedAllToShardedLinear(_QuantizedSharded):
     _sharding = staticmethod(_all_to_sharded)
 
     def _shape(self, outputs: int, inputs: int) -> tuple[int, int]:
-        return _outputs_of_each(outputs, self.group), inputs
+        return _of_each(self, "output_dims", outputs, self.group), inputs
 
     def _extra_repr(self) -> str:
         outputs, packed = self.weight.shape
@@ -307,7 +303,7 @@ class QuantizedShardedToAllLinear(_QuantizedSharded):
     _sharding = staticmethod(_sharded_to_all)
 
     def _shape(self, outputs: int, inputs: int) -> tuple[int, int]:
-        return outputs, _inputs_of_each(inputs, self.group)
+        return outputs, _of_each(self, "input_dims", inputs, self.group)
 
     def _extra_repr(self) -> str:
         outputs, packed = self.weight.shape
@@ -343,10 +339,7 @@ def _gathering(group: Group, shapes: list[tuple[int, ...]], compute_dtype: mx.Dt
         own = mx.split(mx.distributed.sum_scatter(flat, group=group) / size, places, axis=1)
         return [cast(x.reshape(part.shape), part.dtype) for x, part in zip(own, parts, strict=True)]
 
-    made: Any = mx.custom_function(gather)
-    made.vjp(rule)
-    wrapped: Callable[..., Any] = made
-    return wrapped
+    return _with_gradient(gather, rule)
 
 
 def _not_sharded_yet(module: Module, key: str, value: Any) -> bool:
@@ -367,23 +360,22 @@ class FullyShardedModule(Module):
 
     def __init__(self, module: Module, group: Group | None = None, compute_dtype: mx.Dtype | None = None):
         super().__init__()
-        group = group or mx.distributed.init()
+        members = group or mx.distributed.init()
         parameters = module.filter_and_map(_not_sharded_yet)
+        shapes: dict[str, tuple[int, ...]] = {}
         flat: Any = tree_flatten(parameters)
         for path, x in flat:
-            if x.ndim == 0:
-                raise ValueError(f"Cannot shard parameter '{path}' because it is a scalar.")
-            if x.shape[0] % group.size():
+            if x.ndim == 0 or x.shape[0] % members.size():
                 raise ValueError(
-                    f"Cannot shard parameter '{path}' with shape {x.shape} across {group.size()} devices: axis 0 must be "
-                    f"divisible by {group.size()}."
+                    f"FullyShardedModule: the first axis of {path} must be divisible by the {members.size()} processes, got shape "
+                    f"{x.shape}"
                 )
+            shapes[path] = x.shape
         # An ordinary attribute, so that it is no entry of the module.
-        object.__setattr__(self, "_paths", [path for path, _ in flat])
-        shapes = [x.shape for _, x in flat]
-        module.update(_shard(parameters, lambda path, weight: 0, group))
+        object.__setattr__(self, "_paths", list(shapes))
+        self._gather_fn = _gathering(members, list(shapes.values()), compute_dtype)
+        module.update(_shard(parameters, lambda path, weight: 0, members))
         self.module = module
-        self._gather_fn = _gathering(group, shapes, compute_dtype)
 
     def _extra_repr(self) -> str:
         return f"num_sharded_params={len(self._paths)}"
@@ -414,8 +406,9 @@ def fully_shard(module: Module, *, group: Group | None = None, compute_dtype: mx
     >>> nn.fully_shard(layer) is layer
     True
     """
-    group = group or mx.distributed.init()
-    if group.size() == 1 or isinstance(module, FullyShardedModule):
-        return module
-    wrapped = FullyShardedModule(module, group=group, compute_dtype=compute_dtype)
-    return wrapped if wrapped._paths else module
+    members = group or mx.distributed.init()
+    if not isinstance(module, FullyShardedModule) and members.size() > 1:
+        sharded = FullyShardedModule(module, members, compute_dtype)
+        if sharded._paths:
+            return sharded
+    return module

@@ -14,7 +14,7 @@ class _Dropout(Module):
     def __init__(self, p: float = 0.5):
         super().__init__()
         if p < 0 or p >= 1:
-            raise ValueError(f"The dropout probability {p} is not in [0, 1)")
+            raise ValueError(f"{type(self).__name__}: p must be at least 0 and below 1, got {p}")
         self._p_1 = 1 - p
 
     def _extra_repr(self) -> str:
@@ -23,10 +23,11 @@ class _Dropout(Module):
     def _channels(self, x: mx.array, spatial: int) -> mx.array:
         axes = (spatial + 1, spatial + 2)
         if x.ndim not in axes:
-            raise ValueError(f"Received input with {x.ndim} dimensions. Expected {axes[0]} or {axes[1]} dimensions.")
-        if self._p_1 == 1 or not self.training:
-            return x
-        return _dropout.dropped(x, self._p_1, _next_key(), _dropout.channel_shape(x, spatial))
+            raise ValueError(f"{type(self).__name__}: expected an array of {axes[0]} or {axes[1]} axes, got {x.shape}")
+        return self._dropped(x, _dropout.channel_shape(x, spatial))
+
+    def _dropped(self, x: mx.array, shape: tuple[int, ...]) -> mx.array:
+        return _dropout.dropped(x, self._p_1, _next_key(), shape) if self.training and self._p_1 != 1 else x
 
 
 class Dropout(_Dropout):
@@ -39,20 +40,26 @@ class Dropout(_Dropout):
     """
 
     def __call__(self, x: mx.array) -> mx.array:
-        if self._p_1 == 1 or not self.training:
-            return x
-        return _dropout.dropped(x, self._p_1, _next_key(), x.shape)
+        return self._dropped(x, x.shape)
 
 
 class Dropout2d(_Dropout):
-    """Set whole channels of images, ``(N, H, W, C)`` or ``(H, W, C)``, to zero with probability `p` in training."""
+    """Set whole channels of images, ``(N, H, W, C)`` or ``(H, W, C)``, to zero with probability `p` in training.
+
+    The other channels are scaled by ``1 / (1 - p)``; the same draw holds for all places of a channel.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> y = nn.Dropout2d(0.5)(mx.ones((2, 8, 8, 3)))
+    >>> mx.all(y == y[:, :1, :1, :]).item()
+    True
+    """
 
     def __call__(self, x: mx.array) -> mx.array:
         return self._channels(x, 2)
 
 
 class Dropout3d(_Dropout):
-    """Set whole channels of volumes, ``(N, D, H, W, C)`` or ``(D, H, W, C)``, to zero with probability `p` in training."""
+    """Set whole channels of volumes, ``(N, D, H, W, C)`` or ``(D, H, W, C)``, as `Dropout2d` does those of images."""
 
     def __call__(self, x: mx.array) -> mx.array:
         return self._channels(x, 3)

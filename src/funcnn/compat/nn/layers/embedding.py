@@ -28,7 +28,7 @@ class Embedding(Module):
         self.weight = mx.random.normal(shape=(num_embeddings, dims), scale=math.sqrt(1 / dims))
 
     def _extra_repr(self) -> str:
-        return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
+        return ", ".join(map(str, self.weight.shape[:2]))
 
     def __call__(self, x: Any) -> mx.array:
         found: mx.array = self["weight"][x]
@@ -47,5 +47,7 @@ class Embedding(Module):
     ) -> QuantizedEmbedding:
         """Return a layer whose table is quantised."""
         if quantize_input:
-            raise ValueError("Quantized input is not supported.")
-        return QuantizedEmbedding.from_embedding(self, group_size, bits, mode)
+            raise ValueError(
+                "Embedding.to_quantized: the inputs are indices, which quantize_input=True cannot quantise"
+            )
+        return QuantizedEmbedding.from_embedding(self, group_size=group_size, bits=bits, mode=mode)

@@ -15,6 +15,14 @@ def _drawn(scale: float, *shape: int) -> mx.array:
     return mx.random.uniform(low=-scale, high=scale, shape=shape)
 
 
+def _draw(layer: Module, inputs: int, bias: bool, *shape: int) -> None:
+    """Draw the weight of a layer, and the bias if it has one, from ``±1 / sqrt(inputs)``."""
+    scale = math.sqrt(1 / inputs)
+    layer.weight = _drawn(scale, *shape)
+    if bias:
+        layer.bias = _drawn(scale, shape[0])
+
+
 class Identity(Module):
     """Return the input. Arguments are taken and not used."""
 
@@ -41,10 +49,7 @@ class Linear(Module):
 
     def __init__(self, input_dims: int, output_dims: int, bias: bool = True) -> None:
         super().__init__()
-        scale = math.sqrt(1.0 / input_dims)
-        self.weight = _drawn(scale, output_dims, input_dims)
-        if bias:
-            self.bias = _drawn(scale, output_dims)
+        _draw(self, input_dims, bias, output_dims, input_dims)
 
     def _extra_repr(self) -> str:
         outputs, inputs = self.weight.shape
@@ -61,18 +66,25 @@ class Linear(Module):
         quantize_input: bool = False,
     ) -> QuantizedLinear | QQLinear:
         """Return a layer with quantised weights; with `quantize_input`, in the modes "nvfp4" and "mxfp8", also inputs."""
-        if not quantize_input:
-            return QuantizedLinear.from_linear(self, group_size, bits, mode)
-        if mode not in ("nvfp4", "mxfp8"):
-            raise ValueError(f"Quantized activations are only supported for 'nvfp4' and 'mxfp8' modes, got {mode}.")
-        return QQLinear.from_linear(self, group_size, bits, mode)
+        if quantize_input and mode not in ("nvfp4", "mxfp8"):
+            raise ValueError(
+                f"Linear.to_quantized: quantize_input=True needs the mode 'nvfp4' or 'mxfp8', whose products take quantised "
+                f"inputs, got {mode!r}"
+            )
+        kind: Any = QQLinear if quantize_input else QuantizedLinear
+        layer: QuantizedLinear | QQLinear = kind.from_linear(self, group_size=group_size, bits=bits, mode=mode)
+        return layer
 
 
 class Bilinear(Module):
     """Map two vectors bilinearly: ``y[o] = x2 @ weight[o] @ x1 + bias[o]``.
 
     ``weight`` of shape ``(output_dims, input2_dims, input1_dims)`` and ``bias`` of shape ``(output_dims,)`` are drawn uniformly
-    from ``±1 / sqrt(input1_dims)``.
+    from ``±1 / sqrt(input1_dims)``. The arrays are ``(..., input1_dims)`` and ``(..., input2_dims)``.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.Bilinear(3, 4, 2)(mx.ones((5, 3)), mx.ones((5, 4))).shape
+    (5, 2)
     """
 
     weight: mx.array
@@ -80,10 +92,7 @@ class Bilinear(Module):
 
     def __init__(self, input1_dims: int, input2_dims: int, output_dims: int, bias: bool = True) -> None:
         super().__init__()
-        scale = math.sqrt(1.0 / input1_dims)
-        self.weight = _drawn(scale, output_dims, input2_dims, input1_dims)
-        if bias:
-            self.bias = _drawn(scale, output_dims)
+        _draw(self, input1_dims, bias, output_dims, input2_dims, input1_dims)
 
     def _extra_repr(self) -> str:
         outputs, second, first = self.weight.shape

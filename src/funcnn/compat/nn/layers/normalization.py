@@ -11,13 +11,8 @@ from .._functional import group_norm as _group_norm
 from .._functional import norm as _norm
 from .base import Module
 
-
-def _check_eps(layer: Module, eps: float) -> None:
-    if eps <= 0.0:
-        raise ValueError(f"[{type(layer).__name__}] 'eps' must be positive but got {eps}.")
-
-
 _HALF = (mx.float16, mx.bfloat16)
+_STATISTICS = ["running_mean", "running_var"]
 
 
 def _computed(x: mx.array) -> tuple[mx.array, mx.Dtype]:
@@ -30,42 +25,59 @@ def _computed(x: mx.array) -> tuple[mx.array, mx.Dtype]:
 
 def _check_floats(layer: Module, x: mx.array) -> None:
     if not mx.issubdtype(x.dtype, mx.floating):
-        raise ValueError(f"[{type(layer).__name__}] Received unsupported type {x.dtype}.")
+        raise ValueError(
+            f"{type(layer).__name__}: expected real floating-point numbers, got {x.dtype}; cast with astype"
+        )
 
 
 def _scaled(layer: Module, x: mx.array) -> mx.array:
     return layer["weight"] * x + layer["bias"] if "weight" in layer else x
 
 
-class InstanceNorm(Module):
+class _Normalisation(Module):
+    """What the layers share: a number added to variances, and arrays with an element for each feature."""
+
+    def __init__(self, eps: float, features: int, *names: str):
+        super().__init__()
+        if eps <= 0:
+            raise ValueError(f"{type(self).__name__}: eps must be above 0, got {eps}")
+        self.eps = eps
+        for name in names:
+            setattr(self, name, (mx.ones if name in ("weight", "running_var") else mx.zeros)((features,)))
+
+    def _described(self, *features: int) -> str:
+        return f"{', '.join(map(str, features))}, eps={self.eps}"
+
+    def _affine(self) -> str:
+        return f"affine={'weight' in self}"
+
+
+class InstanceNorm(_Normalisation):
     """Normalise each feature of each sample over the spatial axes of ``(N, ..., dims)``.
 
     With `affine` there are a ``weight`` of ones and a ``bias`` of zeros.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.InstanceNorm(1)(mx.array([[[1.0], [3.0]]])).round(3).flatten().tolist()
+    [-1.0, 1.0]
     """
 
     def __init__(self, dims: int, eps: float = 1e-5, affine: bool = False):
-        super().__init__()
-        _check_eps(self, eps)
-        if affine:
-            self.weight = mx.ones((dims,))
-            self.bias = mx.zeros((dims,))
+        super().__init__(eps, dims, *(("weight", "bias") if affine else ()))
         self.dims = dims
-        self.eps = eps
 
     def _extra_repr(self) -> str:
-        return f"{self.dims}, eps={self.eps}, affine={'weight' in self}"
+        return f"{self._described(self.dims)}, {self._affine()}"
 
     def __call__(self, x: mx.array) -> mx.array:
         if x.ndim < 3:
-            raise ValueError(
-                f"InstanceNorm expects inputs with at least 3 dimensions (N, ..., C) but the input has {x.ndim} dimensions."
-            )
+            raise ValueError(f"InstanceNorm: expected (N, ..., {self.dims}) with at least 3 axes, got {x.shape}")
         _check_floats(self, x)
         y, dtype = _computed(x)
         return _scaled(self, _group_norm.instance_normalised(y, self.eps).astype(dtype))
 
 
-class LayerNorm(Module):
+class LayerNorm(_Normalisation):
     """Normalise the last axis to mean 0 and variance 1, then multiply by ``weight`` and add ``bias``.
 
     >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
@@ -74,44 +86,41 @@ class LayerNorm(Module):
     """
 
     def __init__(self, dims: int, eps: float = 1e-5, affine: bool = True, bias: bool = True):
-        super().__init__()
-        _check_eps(self, eps)
-        if affine:
-            self.weight = mx.ones((dims,))
-            if bias:
-                self.bias = mx.zeros((dims,))
-        self.eps = eps
+        super().__init__(eps, dims, *(("weight", "bias")[: 1 + bool(bias)] if affine else ()))
         self.dims = dims
 
     def _extra_repr(self) -> str:
-        return f"{self.dims}, eps={self.eps}, affine={'weight' in self}"
+        return f"{self._described(self.dims)}, {self._affine()}"
 
     def __call__(self, x: mx.array) -> mx.array:
         return _fast.layer_norm(x, self.get("weight"), self.get("bias"), self.eps)
 
 
-class RMSNorm(Module):
-    """Divide by the root of the mean square of the last axis, then multiply by ``weight``."""
+class RMSNorm(_Normalisation):
+    """Divide by the root of the mean square of the last axis, ``(..., dims)``, then multiply by ``weight``, ones at first."""
 
     weight: mx.array
 
     def __init__(self, dims: int, eps: float = 1e-5):
-        super().__init__()
-        _check_eps(self, eps)
-        self.weight = mx.ones((dims,))
-        self.eps = eps
+        super().__init__(eps, dims, "weight")
 
     def _extra_repr(self) -> str:
-        return f"{self.weight.shape[0]}, eps={self.eps}"
+        return self._described(self.weight.shape[0])
 
     def __call__(self, x: mx.array) -> mx.array:
         return _fast.rms_norm(x, self["weight"], self.eps)
 
 
-class GroupNorm(Module):
-    """Normalise groups of features over all axes but the first.
+class GroupNorm(_Normalisation):
+    """Normalise groups of features over all axes of ``(N, ..., dims)`` but the first.
 
-    Features of a group are neighbours if `pytorch_compatible`, else those `num_groups` apart.
+    Features of a group are neighbours if `pytorch_compatible`, else those `num_groups` apart. With `affine` there are a
+    ``weight`` of ones and a ``bias`` of zeros for the features.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> x = mx.array([[1.0, 3.0, 10.0, 20.0]])
+    >>> nn.GroupNorm(2, 4, pytorch_compatible=True)(x).round(3).tolist()
+    [[-1.0, 1.0, -1.0, 1.0]]
     """
 
     def __init__(
@@ -122,32 +131,21 @@ class GroupNorm(Module):
         affine: bool = True,
         pytorch_compatible: bool = False,
     ):
-        super().__init__()
-        _check_eps(self, eps)
-        for what, number in (("groups", num_groups), ("features", dims)):
-            if number <= 0:
-                raise ValueError(f"The number of {what} ({number}) must be a positive integer.")
-        if dims % num_groups:
+        if min(num_groups, dims) <= 0 or dims % num_groups:
             raise ValueError(
-                f"The number of features ({dims}) must be evenly divisible by the number of groups ({num_groups})."
+                f"GroupNorm: num_groups must be a positive divisor of dims, which are positive, got {num_groups} and {dims}"
             )
-        if affine:
-            self.bias = mx.zeros((dims,))
-            self.weight = mx.ones((dims,))
-        self.num_groups = num_groups
-        self.dims = dims
-        self.eps = eps
+        super().__init__(eps, dims, *(("bias", "weight") if affine else ()))
         self.pytorch_compatible = pytorch_compatible
+        self.num_groups, self.dims = num_groups, dims
 
     def _extra_repr(self) -> str:
-        return (
-            f"{self.num_groups}, {self.dims}, eps={self.eps}, affine={'weight' in self}, "
-            f"pytorch_compatible={self.pytorch_compatible}"
-        )
+        described = self._described(self.num_groups, self.dims)
+        return f"{described}, {self._affine()}, pytorch_compatible={self.pytorch_compatible}"
 
     def __call__(self, x: mx.array) -> mx.array:
         if x.ndim < 2:
-            raise ValueError(f"GroupNorm expects inputs (N, ..., C) but the input has {x.ndim} dimensions.")
+            raise ValueError(f"GroupNorm: expected (N, ..., {self.dims}), got {x.shape}")
         if self.pytorch_compatible:
             _check_floats(self, x)
         y, dtype = _computed(x)
@@ -155,7 +153,7 @@ class GroupNorm(Module):
         return _scaled(self, y.astype(dtype))
 
 
-class BatchNorm(Module):
+class BatchNorm(_Normalisation):
     """Normalise each feature over the batch and all axes but the last, 2 to 4 in all.
 
     In training the statistics are those of the batch, and ``running_mean`` and ``running_var``, which are never trained,
@@ -176,44 +174,34 @@ class BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
     ):
-        super().__init__()
-        _check_eps(self, eps)
-        self.num_features = num_features
-        self.eps = eps
-        self.momentum = momentum
+        names = ("weight", "bias") if affine else ()
+        super().__init__(eps, num_features, *names, *(_STATISTICS if track_running_stats else ()))
+        self.num_features, self.momentum = num_features, momentum
         self.track_running_stats = track_running_stats
-        if affine:
-            self.weight = mx.ones((num_features,))
-            self.bias = mx.zeros((num_features,))
-        if self.track_running_stats:
-            self.running_mean = mx.zeros((num_features,))
-            self.running_var = mx.ones((num_features,))
-            self._freeze_statistics()
-
-    def _freeze_statistics(self) -> None:
-        self.freeze(keys=["running_mean", "running_var"], recurse=False)
+        if track_running_stats:
+            self.freeze(recurse=False, keys=_STATISTICS)
 
     def unfreeze(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Unfreeze all but the running statistics."""
         super().unfreeze(*args, **kwargs)
-        self._freeze_statistics()
+        self.freeze(recurse=False, keys=_STATISTICS)
 
     def _extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={'weight' in self}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
+        described = f"{self._described(self.num_features)}, momentum={self.momentum}, {self._affine()}"
+        return f"{described}, track_running_stats={self.track_running_stats}"
 
     def __call__(self, x: mx.array) -> mx.array:
         if not 2 <= x.ndim <= 4:
-            raise ValueError(f"Expected input tensor to have 2, 3 or 4 dimensions, but got {x.ndim}")
+            raise ValueError(f"BatchNorm: expected (N, ..., {self.num_features}) with 2 to 4 axes, got {x.shape}")
         count = math.prod(x.shape[:-1])
         if self.training and count == 1:
-            raise ValueError("BatchNorm training requires more than one value per channel.")
+            raise ValueError(
+                f"BatchNorm: one value a feature, as in {x.shape}, has no variance; use a larger batch, or layer.eval()"
+            )
         y, dtype = _computed(x)
         if self.training or not self.track_running_stats:
             statistics = _norm.batch_statistics(y)
-            if self.training and self.track_running_stats:
+            if self.track_running_stats and self.training:
                 self._update(statistics, count, dtype)
         else:
             statistics = (self["running_mean"], self["running_var"])

@@ -43,22 +43,21 @@ class _Pool(Module):
         padding_value: float,
     ):
         super().__init__()
-        for what, numbers in (("kernel_size", kernel_size), ("stride", stride)):
-            if any(number <= 0 for number in numbers):
-                raise ValueError(f"[{type(self).__name__}] '{what}' must be positive but got {tuple(numbers)}.")
-        befores = tuple(before for before, _ in padding)
-        if any(before < 0 for before in befores):
-            raise ValueError(f"[{type(self).__name__}] 'padding' must be non-negative but got {befores}.")
-        self._pooling_function = pooling_function
-        self._kernel_size = kernel_size
-        self._stride = stride
-        self._padding = padding
-        self._padding_value = padding_value
-        self._axes = tuple(range(-len(kernel_size) - 1, -1))
+        self._kernel_size, self._stride, self._padding = kernel_size, stride, padding
+        for what, least in (("kernel_size", 1), ("stride", 1), ("padding", 0)):
+            given = self._given(what)
+            if given and min(given) < least:
+                raise ValueError(f"{type(self).__name__}: {what} must be at least {least}, got {given}")
+        self._pooling_function, self._padding_value = pooling_function, padding_value
+        self._axes = tuple(axis - 1 for axis in range(-len(kernel_size), 0))
+
+    def _given(self, what: str) -> tuple[int, ...]:
+        """An option, one number for each spatial axis."""
+        numbers: Any = getattr(self, f"_{what}")
+        return tuple(before for before, _ in numbers) if what == "padding" else tuple(numbers)
 
     def _extra_repr(self) -> str:
-        padding = tuple(before for before, _ in self._padding)
-        return f"kernel_size={tuple(self._kernel_size)}, stride={tuple(self._stride)}, padding={padding}"
+        return ", ".join(f"{what}={self._given(what)}" for what in ("kernel_size", "stride", "padding"))
 
     def __call__(self, x: mx.array) -> mx.array:
         padding: Any = self._padding
@@ -113,8 +112,10 @@ class _PoolOfAxes(_Pool):
     def _each(self, what: str, given: Any) -> list[int]:
         several = isinstance(given, (list, tuple))
         if len(given) != self._spatial if several else not isinstance(given, int):
-            integers = "1 integer" if self._spatial == 1 else f"{self._spatial} integers"
-            raise ValueError(f"[{type(self).__name__}] '{what}' must be an integer or a tuple containing {integers}")
+            raise ValueError(
+                f"{type(self).__name__}: {what} must be an integer, or a tuple with one for each of the {self._spatial} spatial "
+                f"axes, got {given!r}"
+            )
         return list(given) if several else [given] * self._spatial
 
 

@@ -16,14 +16,19 @@ class RoPE(Module):
 
     Pairs are features ``2 * i`` and ``2 * i + 1`` if `traditional`, else ``i`` and ``i + dims / 2``; places are multiplied by
     `scale`, the frequencies are powers of `base`. See ``mx.fast.rope``.
+
+    Called with ``(B, ..., T, D)`` of at least `dims` features, of which those after `dims` stay as they are, and an offset, also
+    an array of one for each of the B sequences.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.RoPE(2)(mx.array([[[1.0, 0.0], [1.0, 0.0]]])).round(3).tolist()
+    [[[1.0, 0.0], [0.5400000214576721, 0.8410000205039978]]]
     """
 
     def __init__(self, dims: int, traditional: bool = False, base: float = 10000, scale: float = 1.0):
         super().__init__()
-        self.dims = dims
-        self.traditional = traditional
-        self.base = base
-        self.scale = scale
+        self.dims, self.traditional = dims, traditional
+        self.base, self.scale = base, scale
 
     def _extra_repr(self) -> str:
         return f"{self.dims}, traditional={self.traditional}"
@@ -55,7 +60,7 @@ class SinusoidalPositionalEncoding(Module):
     ):
         super().__init__()
         if dims <= 0 or dims % 2:
-            raise ValueError(f"[SinusoidalPositionalEncoding] dims must be positive and even but got {dims}.")
+            raise ValueError(f"SinusoidalPositionalEncoding: dims must be an even number above 0, got {dims}")
         factor = 2.0 * math.pi if full_turns else 1.0
         self._sigmas = mx.array(_positions.frequencies_between(dims // 2, min_freq, max_freq, factor))
         self.scale = math.sqrt(2.0 / dims) if scale is None else scale
@@ -66,7 +71,12 @@ class SinusoidalPositionalEncoding(Module):
 
 
 class ALiBi(Module):
-    """Add biases to scores of attention that fall linearly with the distance between query and key."""
+    """Add biases to scores of attention, ``(B, num_heads, T, S)``, that fall linearly with the distance between query and key.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.ALiBi()(mx.zeros((1, 1, 2, 2)))[0, 0].tolist()
+    [[0.0, -0.00390625], [-0.00390625, 0.0]]
+    """
 
     @staticmethod
     def create_alibi_matrix(

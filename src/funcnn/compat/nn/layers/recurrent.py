@@ -20,7 +20,7 @@ def _nonlinearity(given: Any) -> Callable[[Any], Any]:
         found = getattr(activations, found, None)
         found = found if found in activations.PURE and not isinstance(found, type) else None
     if not callable(found):
-        raise ValueError(f"Nonlinearity must be callable. Current value: {given}.")
+        raise ValueError(f"RNN: nonlinearity must be a function, or the name of one in nn, got {given!r}")
     return found
 
 
@@ -43,7 +43,23 @@ def _joined(x: mx.array, *states: mx.array | None) -> tuple[Any, ...]:
     )
 
 
-class RNN(Module):
+class _Recurrent(Module):
+    """What the layers share: parameters drawn by the size of the state."""
+
+    def _draw(self, hidden_size: int, **shapes: tuple[int, ...] | None) -> None:
+        """Draw parameters uniformly from ``±1 / sqrt(hidden_size)``; those that have no shape are None."""
+        self.hidden_size = hidden_size
+        bound = 1 / math.sqrt(hidden_size)
+        for name, shape in shapes.items():
+            setattr(self, name, None if shape is None else _drawn(bound, *shape))
+
+    def _described(self, weight: str, bias: str, **more: Any) -> str:
+        known = {"input_dims": self[weight].shape[1], "hidden_size": self.hidden_size, **more}
+        known["bias"] = getattr(self, bias) is not None
+        return ", ".join(f"{name}={value}" for name, value in known.items())
+
+
+class RNN(_Recurrent):
     """An Elman network: ``h = nonlinearity(Wxh @ x + Whh @ h + bias)``.
 
     ``Wxh`` of shape ``(hidden_size, input_size)``, ``Whh`` of ``(hidden_size, hidden_size)`` and ``bias`` are drawn uniformly from
@@ -65,17 +81,11 @@ class RNN(Module):
     ):
         super().__init__()
         self.nonlinearity = _nonlinearity(nonlinearity)
-        scale = 1.0 / math.sqrt(hidden_size)
-        self.hidden_size = hidden_size
-        self.Wxh = _drawn(scale, hidden_size, input_size)
-        self.Whh = _drawn(scale, hidden_size, hidden_size)
-        self.bias = _drawn(scale, hidden_size) if bias else None
+        n = hidden_size
+        self._draw(n, Wxh=(n, input_size), Whh=(n, n), bias=(n,) if bias else None)
 
     def _extra_repr(self) -> str:
-        return (
-            f"input_dims={self.Wxh.shape[1]}, hidden_size={self.hidden_size}, nonlinearity={self.nonlinearity}, "
-            f"bias={self.bias is not None}"
-        )
+        return self._described("Wxh", "bias", nonlinearity=self.nonlinearity)
 
     def __call__(self, x: mx.array, hidden: mx.array | None = None) -> mx.array:
         x, hidden = _joined(x, hidden)
@@ -86,12 +96,16 @@ class RNN(Module):
         )
 
 
-class GRU(Module):
+class GRU(_Recurrent):
     """A gated recurrent unit, its rows of ``Wx``, ``Wh`` and ``b`` in three parts: reset gate, update gate, candidate.
 
     ``Wx`` of shape ``(3 * hidden_size, input_size)``, ``Wh`` of ``(3 * hidden_size, hidden_size)``, ``b`` of ``(3 * hidden_size,)`` and
     ``bhn``, added to the candidate's part of the product with the state, of ``(hidden_size,)`` are drawn uniformly from
-    ``±1 / sqrt(hidden_size)``.
+    ``±1 / sqrt(hidden_size)``. Returns the states after each step.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.GRU(3, 5)(mx.ones((2, 7, 3))).shape
+    (2, 7, 5)
     """
 
     b: mx.array | None
@@ -99,40 +113,39 @@ class GRU(Module):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
         super().__init__()
-        self.hidden_size = hidden_size
-        scale = 1.0 / math.sqrt(hidden_size)
-        self.Wx = _drawn(scale, 3 * hidden_size, input_size)
-        self.Wh = _drawn(scale, 3 * hidden_size, hidden_size)
-        self.b = _drawn(scale, 3 * hidden_size) if bias else None
-        self.bhn = _drawn(scale, hidden_size) if bias else None
+        n = hidden_size
+        biases = ((3 * n,), (n,)) if bias else (None, None)
+        self._draw(n, Wx=(3 * n, input_size), Wh=(3 * n, n), b=biases[0], bhn=biases[1])
 
     def _extra_repr(self) -> str:
-        return f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, bias={self.b is not None}"
+        return self._described("Wx", "b")
 
     def __call__(self, x: mx.array, hidden: mx.array | None = None) -> mx.array:
         x, hidden = _joined(x, hidden)
         return _recurrent.gru(x, (self["Wx"], self["Wh"]), self.get("b"), self.get("bhn"), hidden)
 
 
-class LSTM(Module):
+class LSTM(_Recurrent):
     """A long short-term memory, its rows in four parts: input gate, forget gate, candidate, output gate.
 
     ``Wx`` of shape ``(4 * hidden_size, input_size)``, ``Wh`` of ``(4 * hidden_size, hidden_size)`` and ``bias`` are drawn uniformly
     from ``±1 / sqrt(hidden_size)``. Returns hidden and cell states after each step.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> hidden, cell = nn.LSTM(3, 5)(mx.ones((2, 7, 3)))
+    >>> hidden.shape, cell.shape
+    ((2, 7, 5), (2, 7, 5))
     """
 
     bias: mx.array | None
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
         super().__init__()
-        self.hidden_size = hidden_size
-        scale = 1.0 / math.sqrt(hidden_size)
-        self.Wx = _drawn(scale, 4 * hidden_size, input_size)
-        self.Wh = _drawn(scale, 4 * hidden_size, hidden_size)
-        self.bias = _drawn(scale, 4 * hidden_size) if bias else None
+        n = hidden_size
+        self._draw(n, Wx=(4 * n, input_size), Wh=(4 * n, n), bias=(4 * n,) if bias else None)
 
     def _extra_repr(self) -> str:
-        return f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, bias={self.bias is not None}"
+        return self._described("Wx", "bias")
 
     def __call__(
         self, x: mx.array, hidden: mx.array | None = None, cell: mx.array | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ... import core as mx
@@ -44,21 +44,24 @@ class MultiHeadAttention(Module):
     ):
         super().__init__()
         if dims % num_heads:
-            raise ValueError(
-                f"The input feature dimensions should be divisible by the number of heads ({dims} % {num_heads}) != 0"
-            )
-        key_input_dims = key_input_dims or dims
-        value_dims = value_dims or dims
+            raise ValueError(f"MultiHeadAttention: num_heads must divide dims={dims}, got {num_heads}")
+        of_keys, of_values = key_input_dims or dims, value_dims or dims
+        maps = {
+            "query": (query_input_dims or dims, dims),
+            "key": (of_keys, dims),
+            "value": (value_input_dims or of_keys, of_values),
+            "out": (of_values, value_output_dims or dims),
+        }
+        for name, sizes in maps.items():
+            setattr(self, f"{name}_proj", Linear(*sizes, bias))
         self.num_heads = num_heads
-        self.query_proj = Linear(query_input_dims or dims, dims, bias=bias)
-        self.key_proj = Linear(key_input_dims, dims, bias=bias)
-        self.value_proj = Linear(value_input_dims or key_input_dims, value_dims, bias=bias)
-        self.out_proj = Linear(value_dims, value_output_dims or dims, bias=bias)
 
     def __call__(self, queries: mx.array, keys: mx.array, values: mx.array, mask: Mask = None) -> mx.array:
         q, k, v = self.query_proj(queries), self.key_proj(keys), self.value_proj(values)
         if not q.ndim == k.ndim == v.ndim == 3:
-            raise ValueError(f"expected queries, keys and values (B, L, D), got {q.shape}, {k.shape} and {v.shape}")
+            raise ValueError(
+                f"MultiHeadAttention: expected queries, keys and values (B, L, D), got {q.shape}, {k.shape} and {v.shape}"
+            )
         heads = self.num_heads
         return self.out_proj(_attention.attend(*(_attention.in_heads(x, heads) for x in (q, k, v)), mask))
 
@@ -68,8 +71,61 @@ class MultiHeadAttention(Module):
         return mutable(_attention.MultiHeadAttention.create_additive_causal_mask(N, dtype))
 
 
-class TransformerEncoderLayer(Module):
-    """Attend within a sequence, then apply a perceptron at each place, both added to their input."""
+class _TransformerLayer(Module):
+    """What the layers share: attentions, then a perceptron, and a normalisation and a dropout for each of them."""
+
+    def __init__(
+        self,
+        attentions: tuple[str, ...],
+        dims: int,
+        num_heads: int,
+        mlp_dims: int | None,
+        dropout: float,
+        activation: Callable[[Any], Any],
+        norm_first: bool,
+    ):
+        super().__init__()
+        hidden, count = mlp_dims or 4 * dims, len(attentions) + 1
+        parts: list[tuple[str, Module]] = [
+            *((name, MultiHeadAttention(dims, num_heads)) for name in attentions),
+            *((f"ln{place}", LayerNorm(dims)) for place in range(1, count + 1)),
+            ("linear1", Linear(dims, hidden)),
+            ("linear2", Linear(hidden, dims)),
+            *((f"dropout{place}", Dropout(dropout)) for place in range(1, count + 1)),
+        ]
+        for name, part in parts:
+            setattr(self, name, part)
+        self.activation, self.norm_first = activation, norm_first
+
+    def _attended(self, x: mx.array, place: int, attention: Module, memory: mx.array | None, mask: Mask) -> mx.array:
+        """Attend to a memory, or within the sequence where there is none, and add the input."""
+
+        def inner(y: mx.array) -> mx.array:
+            keys = y if memory is None else memory
+            found: mx.array = self[f"dropout{place}"](attention(y, keys, keys, mask))
+            return found
+
+        return _transformer.residual(x, self[f"ln{place}"], inner, norm_first=self.norm_first)
+
+    def _perceived(self, x: mx.array, place: int) -> mx.array:
+        """Apply the perceptron and add the input."""
+
+        def inner(y: mx.array) -> mx.array:
+            return _transformer.perceptron(y, self.linear1, self.activation, self[f"dropout{place}"], self.linear2)
+
+        return _transformer.residual(x, self[f"ln{place}"], inner, norm_first=self.norm_first)
+
+
+class TransformerEncoderLayer(_TransformerLayer):
+    """Attend within a sequence ``(B, L, dims)``, then apply a perceptron at each place, both added to their input.
+
+    The perceptron is ``linear2(dropout(activation(linear1(x))))`` with `mlp_dims` numbers inside, ``4 * dims`` if None. With
+    `norm_first` the inputs of both are normalised, else the sums.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.TransformerEncoderLayer(16, 4)(mx.ones((2, 5, 16)), mask="causal").shape
+    (2, 5, 16)
+    """
 
     def __init__(
         self,
@@ -80,31 +136,59 @@ class TransformerEncoderLayer(Module):
         activation: Callable[[Any], Any] = relu,
         norm_first: bool = True,
     ):
-        super().__init__()
-        mlp_dims = mlp_dims or dims * 4
-        self.attention = MultiHeadAttention(dims, num_heads)
-        self.ln1 = LayerNorm(dims)
-        self.ln2 = LayerNorm(dims)
-        self.linear1 = Linear(dims, mlp_dims)
-        self.linear2 = Linear(mlp_dims, dims)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.activation = activation
-        self.norm_first = norm_first
+        super().__init__(("attention",), dims, num_heads, mlp_dims, dropout, activation, norm_first)
 
     def __call__(self, x: mx.array, mask: Mask) -> mx.array:
-        first = self.norm_first
-        x = _transformer.residual(x, self.ln1, lambda y: self.dropout1(self.attention(y, y, y, mask)), norm_first=first)
-        return _transformer.residual(x, self.ln2, self._perceptron, norm_first=first)
-
-    def _perceptron(self, x: mx.array) -> mx.array:
-        return _transformer.perceptron(x, self.linear1, self.activation, self.dropout2, self.linear2)
+        return self._perceived(self._attended(x, 1, self.attention, None, mask), 2)
 
 
-class TransformerEncoder(Module):
+class TransformerDecoderLayer(_TransformerLayer):
+    """Attend within a sequence, then to a memory, then apply a perceptron at each place, each added to its input.
+
+    Arguments are those of `TransformerEncoderLayer`. Called with ``(B, L, dims)``, a memory ``(B, S, dims)`` and a mask for each.
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        num_heads: int,
+        mlp_dims: int | None = None,
+        dropout: float = 0.0,
+        activation: Callable[[Any], Any] = relu,
+        norm_first: bool = True,
+    ):
+        attentions = ("self_attention", "cross_attention")
+        super().__init__(attentions, dims, num_heads, mlp_dims, dropout, activation, norm_first)
+
+    def __call__(self, x: mx.array, memory: mx.array, x_mask: Mask, memory_mask: Mask) -> mx.array:
+        x = self._attended(x, 1, self.self_attention, None, x_mask)
+        return self._perceived(self._attended(x, 2, self.cross_attention, memory, memory_mask), 3)
+
+
+class _Stack(Module):
+    """Layers, the list ``layers``, and a normalisation ``ln`` after them."""
+
+    def __init__(self, layers: Iterator[Module], dims: int, checkpoint: bool):
+        super().__init__()
+        self.layers = list(layers)
+        self.ln = LayerNorm(dims)
+        self.checkpoint = checkpoint
+
+    def _through(self, x: mx.array, *others: Any) -> mx.array:
+        for layer in self.layers:
+            x = (_checkpoint(layer) if self.checkpoint else layer)(x, *others)
+        normalised: mx.array = self.ln(x)
+        return normalised
+
+
+class TransformerEncoder(_Stack):
     """Several `TransformerEncoderLayer`, the list ``layers``, then a normalisation ``ln``.
 
     With `checkpoint` the backward pass computes each layer again instead of keeping what it computed.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.TransformerEncoder(2, 16, 4)(mx.ones((2, 5, 16)), None).shape
+    (2, 5, 16)
     """
 
     def __init__(
@@ -118,68 +202,21 @@ class TransformerEncoder(Module):
         norm_first: bool = True,
         checkpoint: bool = False,
     ):
-        super().__init__()
-        self.layers = [
-            TransformerEncoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first)
-            for _ in range(num_layers)
-        ]
-        self.ln = LayerNorm(dims)
-        self.checkpoint = checkpoint
+        options = (dims, num_heads, mlp_dims, dropout, activation, norm_first)
+        super().__init__((TransformerEncoderLayer(*options) for _ in range(num_layers)), dims, checkpoint)
 
     def __call__(self, x: mx.array, mask: Mask) -> mx.array:
-        for layer in self.layers:
-            x = (_checkpoint(layer) if self.checkpoint else layer)(x, mask)
-        return self.ln(x)
+        return self._through(x, mask)
 
 
-class TransformerDecoderLayer(Module):
-    """Attend within a sequence, then to a memory, then apply a perceptron at each place, each added to its input."""
-
-    def __init__(
-        self,
-        dims: int,
-        num_heads: int,
-        mlp_dims: int | None = None,
-        dropout: float = 0.0,
-        activation: Callable[[Any], Any] = relu,
-        norm_first: bool = True,
-    ):
-        super().__init__()
-        mlp_dims = mlp_dims or dims * 4
-        self.self_attention = MultiHeadAttention(dims, num_heads)
-        self.cross_attention = MultiHeadAttention(dims, num_heads)
-        self.ln1 = LayerNorm(dims)
-        self.ln2 = LayerNorm(dims)
-        self.ln3 = LayerNorm(dims)
-        self.linear1 = Linear(dims, mlp_dims)
-        self.linear2 = Linear(mlp_dims, dims)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.dropout3 = Dropout(dropout)
-        self.activation = activation
-        self.norm_first = norm_first
-
-    def __call__(self, x: mx.array, memory: mx.array, x_mask: Mask, memory_mask: Mask) -> mx.array:
-        first = self.norm_first
-        x = _transformer.residual(
-            x, self.ln1, lambda y: self.dropout1(self.self_attention(y, y, y, x_mask)), norm_first=first
-        )
-        x = _transformer.residual(
-            x,
-            self.ln2,
-            lambda y: self.dropout2(self.cross_attention(y, memory, memory, memory_mask)),
-            norm_first=first,
-        )
-        return _transformer.residual(x, self.ln3, self._perceptron, norm_first=first)
-
-    def _perceptron(self, x: mx.array) -> mx.array:
-        return _transformer.perceptron(x, self.linear1, self.activation, self.dropout3, self.linear2)
-
-
-class TransformerDecoder(Module):
+class TransformerDecoder(_Stack):
     """Several `TransformerDecoderLayer`, the list ``layers``, then a normalisation ``ln``.
 
     With `checkpoint` the backward pass computes each layer again instead of keeping what it computed.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.TransformerDecoder(2, 16, 4)(mx.ones((2, 5, 16)), mx.ones((2, 7, 16)), "causal", None).shape
+    (2, 5, 16)
     """
 
     def __init__(
@@ -193,18 +230,11 @@ class TransformerDecoder(Module):
         norm_first: bool = True,
         checkpoint: bool = False,
     ):
-        super().__init__()
-        self.layers = [
-            TransformerDecoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first)
-            for _ in range(num_layers)
-        ]
-        self.ln = LayerNorm(dims)
-        self.checkpoint = checkpoint
+        options = (dims, num_heads, mlp_dims, dropout, activation, norm_first)
+        super().__init__((TransformerDecoderLayer(*options) for _ in range(num_layers)), dims, checkpoint)
 
     def __call__(self, x: mx.array, memory: mx.array, x_mask: Mask, memory_mask: Mask) -> mx.array:
-        for layer in self.layers:
-            x = (_checkpoint(layer) if self.checkpoint else layer)(x, memory, x_mask, memory_mask)
-        return self.ln(x)
+        return self._through(x, memory, x_mask, memory_mask)
 
 
 class Transformer(Module):

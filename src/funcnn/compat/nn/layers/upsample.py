@@ -12,19 +12,18 @@ from .base import Module
 def _empty(x: mx.array, scale_factor: tuple[float, ...], dtype: mx.Dtype) -> mx.array | None:
     """The result if it has no elements; None if it has some."""
     if x.ndim - 2 != len(scale_factor):
-        raise ValueError("A scale needs to be provided for each spatial dimension")
+        raise ValueError(
+            f"upsample: there must be a scale for each of the {x.ndim - 2} spatial axes, got {scale_factor}"
+        )
     if min(scale_factor) < 0:
-        raise ValueError(f"[Upsample] 'scale_factor' must not be negative, got {scale_factor}")
+        raise ValueError(f"upsample: scale_factor must not be negative, got {scale_factor}")
     counts = [int(scale * size) for scale, size in zip(scale_factor, x.shape[1:-1], strict=True)]
     return None if all(counts) else mx.zeros((x.shape[0], *counts, x.shape[-1]), dtype)
 
 
 def _check_options(align_corners: bool, antialias: bool) -> None:
     if antialias and align_corners:
-        raise ValueError(
-            "[Upsample] antialias=True with align_corners=True is not supported. Use align_corners=False for antialiased "
-            "interpolation."
-        )
+        raise ValueError("upsample: antialias=True does not go with align_corners=True; leave one of them out")
 
 
 def upsample_nearest(x: mx.array, scale_factor: tuple[float, ...]) -> mx.array:
@@ -75,36 +74,25 @@ class Upsample(Module):
         align_corners: bool = False,
         antialias: bool = False,
     ):
-        super().__init__()
-        if mode not in ("nearest", "linear", "cubic"):
-            raise ValueError(f"[Upsample] Got unsupported upsampling algorithm: {mode}")
-        if antialias and mode == "nearest":
-            raise ValueError("[Upsample] Antialiasing is not supported for nearest neighbor upsampling")
         _check_options(align_corners, antialias)
+        if mode == "nearest":
+            if antialias:
+                raise ValueError("Upsample: antialias=True is for the modes 'linear' and 'cubic', not for 'nearest'")
+        elif mode not in ("linear", "cubic"):
+            raise ValueError(f"Upsample: mode must be 'nearest', 'linear' or 'cubic', got {mode!r}")
+        super().__init__()
         several = isinstance(scale_factor, (list, tuple))
         self.scale_factor: Any = tuple(map(float, scale_factor)) if several else float(scale_factor)  # type: ignore
-        self.mode = mode
-        self.align_corners = align_corners
-        self.antialias = antialias
+        self.mode, self.align_corners, self.antialias = mode, align_corners, antialias
 
     def _extra_repr(self) -> str:
         described = f"scale_factor={self.scale_factor}, mode={self.mode!r}, align_corners={self.align_corners}"
         return f"{described}, antialias=True" if self.antialias else described
 
     def __call__(self, x: mx.array) -> mx.array:
-        spatial = x.ndim - 2
-        if spatial <= 0:
-            raise ValueError(
-                f"[Upsample] The input should have at least 1 spatial dimension which means it should be at least 3D but "
-                f"{x.ndim}D was provided"
-            )
-        scales = self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * spatial
-        if len(scales) != spatial:
-            raise ValueError(
-                f"[Upsample] One scale per spatial dimension is required but scale_factor={scales} and the number of "
-                f"spatial dimensions were {spatial}"
-            )
+        if x.ndim < 3:
+            raise ValueError(f"Upsample: expected (N, ..., C) with at least one spatial axis, got {x.shape}")
+        scales = self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * (x.ndim - 2)
         if self.mode == "nearest":
             return upsample_nearest(x, scales)
-        resample = upsample_linear if self.mode == "linear" else upsample_cubic
-        return resample(x, scales, self.align_corners, self.antialias)
+        return _interpolated(x, scales, self.mode, self.align_corners, self.antialias)
