@@ -30,11 +30,15 @@ nb::object wrap_object(Array array) {
 PyObject* wrap(Array array) { return wrap_object(std::move(array)).release().ptr(); }
 
 void evaluate(const Array& array, const char* what) {
-  const Node& node = *array.node();
-  if (node.abstract) throw_traced_value(node, what);
-  if (node.available()) return;
-  Unlocked unlocked;
-  eval(Span(&array, 1));
+  for (;;) {
+    const Node& node = *array.node();
+    if (node.abstract) throw_traced_value(node, what);
+    if (node.available()) return;
+    // While the lock is released, another thread may point a mutable handle elsewhere.
+    Array kept = array;
+    Unlocked unlocked;
+    eval(Span(&kept, 1));
+  }
 }
 
 PyObject* element(const std::byte* data, Dtype dtype) {

@@ -228,3 +228,31 @@ def test_copying() -> None:
     assert x.tolist() == [9, 1, 2] and z.tolist() == [0, 1, 2]
     both = copy.deepcopy([x, x])
     assert both[0] is both[1] is not x
+
+
+def test_threads_that_read_and_point_one_array() -> None:
+    import threading
+
+    x = mx.arange(1000)
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for _ in range(100):
+                first = x[0].item()
+                assert first <= x.max().item() - 999 + 300
+                x.tolist()
+                np.array(x)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    if REAL:  # which ends the process
+        pytest.skip("MLX is not made for this")
+    for thread in threads:
+        thread.start()
+    for _ in range(300):
+        x += 1
+    for thread in threads:
+        thread.join()
+    assert not failures and x.tolist() == list(range(300, 1300))
