@@ -257,3 +257,50 @@ def test_errors_leave_arrays_as_they_were() -> None:
         with pytest.raises(ValueError):
             exec(program, {"mx": mx, "x": x})
         assert x.tolist() == [1, 2, 3]
+
+
+def test_traced_indices() -> None:
+    def assign(x: Any, i: Any) -> Any:
+        y = x * 1
+        y[i] = x[i] * 10
+        y[mx.stack([i])] += 1
+        return y
+
+    x, i = point(), mx.array(1)
+    assert mx.compile(assign)(x, i).tolist() == [1, 21, 3] == assign(x, i).tolist()
+    assert mx.compile(assign)(x, mx.array(-1)).tolist() == [1, 2, 31]
+    rows = mx.vmap(lambda x, i: x[i])(mx.stack([x, x * 2]), mx.array([2, 0]))
+    assert rows.tolist() == [3, 2]
+    gradient = mx.grad(lambda x: (assign(x, i) * mx.array([1.0, 2.0, 3.0])).sum())(x)
+    assert gradient.tolist() == [1, 20, 3]
+
+
+def test_state_of_compiled_functions() -> None:
+    state = [mx.zeros(3), mx.array(0)]
+    alias = state[0]
+
+    def step(x: Any) -> Any:
+        state[0][0] += x[0]
+        state[1] += 1
+        return state[0] * 2
+
+    compiled = mx.compile(step, inputs=state, outputs=state)
+    for n in range(1, 4):
+        assert compiled(point()).tolist() == [2 * n, 0, 0]
+        assert state[0].tolist() == [n, 0, 0] and state[1].item() == n
+    assert type(state[0]) is mx.array
+    state[0][1] = 5.0
+    assert compiled(point()).tolist() == [8, 10, 0]
+    assert alias.shape == (3,)
+
+
+def test_placeholders_know_their_shape_only() -> None:
+    def f(x: Any) -> Any:
+        assert len(x) == 3 and x.shape == (3,) and x.ndim == 1 and x.dtype == mx.float32
+        return mx.stack([row * (n + 1) for n, row in enumerate(x)])
+
+    assert mx.compile(f)(point()).tolist() == [1, 4, 9]
+    assert mx.vmap(f)(mx.stack([point()])).tolist() == [[1, 4, 9]]
+    for look in (lambda x: x[0].item(), lambda x: bool(x[0] > 1), lambda x: x.tolist(), lambda x: float(x[0])):
+        with pytest.raises(ValueError):
+            mx.compile(lambda x, look=look: look(x) and x)(point())
