@@ -58,7 +58,7 @@ def _attribute(path: str) -> Any:
 
 
 def _is_public(module: Any, name: str) -> bool:
-    """Whether a name of a module is MLX's own, not one that it imports from elsewhere."""
+    """Whether a name of a module is its own, not one that it imports from elsewhere."""
     if name in ("__version__", "__array_namespace_info__"):
         return True
     value = getattr(module, name)
@@ -67,7 +67,7 @@ def _is_public(module: Any, name: str) -> bool:
     if isinstance(value, types.ModuleType):
         return value.__name__.startswith("mlx")
     home = getattr(value, "__module__", None)
-    return home is None or home.startswith("mlx") or module.__name__.startswith("mlx.core")
+    return home is None or home.startswith(module.__name__) or module.__name__.startswith("mlx.core")
 
 
 def main() -> None:
