@@ -61,7 +61,6 @@ DIFFERENCES: dict[str, str] = {
     "core.exporter": "See `export_function`.",
     "core.import_function": "See `export_function`. Paths may be `pathlib`'s.",
     "core.export_to_dot": "Operations have funcnn's names.",
-    "core.vmap": "Every function can be mapped over. MLX refuses some, and maps bitwise operations over the wrong axis.",
     "core.expm1": "Takes complex numbers, too.",
     "core.sigmoid": "Takes complex numbers, too.",
     "core.partition": "Elements on one side of the partition may stand in another order.",

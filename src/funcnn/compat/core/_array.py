@@ -13,10 +13,11 @@ from ..._array import to_numpy
 from ._array_printing import describe
 from ._wrap import shim
 
-__all__ = ["ArrayAt", "ArrayLike", "array"]
+__all__ = ["ArrayAt", "ArrayIterator", "ArrayLike", "array"]
 
 array = _core.mutable_array
 ArrayAt = _core.mutable_array_at
+ArrayIterator = type(iter(array([0])))
 
 
 @runtime_checkable
@@ -151,6 +152,9 @@ _CLASS: dict[str, Any] = {
     # NumPy's operators take arrays as their own and give NumPy arrays, as beside MLX's.
     "__array_priority__": -1_000_001.0,
     "__bytes__": _bytes,
+    # What Python 2 called true division; MLX still has it.
+    "__div__": array.__truediv__,
+    "__rdiv__": array.__rtruediv__,
     "__array_namespace__": _array_namespace,
     "__reduce_ex__": _reduce,
     "__setstate__": _set_state,
