@@ -11,6 +11,12 @@ _SQUARES = "Of complex gradients the squares are those of absolute values."
 _CORRECTION = " The bias is corrected without cancellation."
 
 DIFFERENCES: dict[str, str] = {
+    "core.astype": "Numbers beyond a dtype of whole numbers become its smallest or largest, and NaN 0; what MLX gives depends on the "
+    "machine.",
+    "core.mean": "Of 16-bit numbers, and of whole ones, it is summed in float32; MLX's sums overflow.",
+    "core.left_shift": "Bits shifted beyond the width are gone; what MLX gives depends on the machine.",
+    "core.bitwise_left_shift": "See `left_shift`.",
+    "core.convolve": "Arrays of different dtypes are promoted; MLX refuses them.",
     "core.sign": "The sign of NaN is NaN, where MLX gives 0: a NaN is not to be hidden.",
     "core.softmax": "Of whole numbers it is one of float32; that of MLX stays in their dtype, which overflows.",
     "core.logsumexp": "Of whole numbers it is computed in float32; MLX takes differences in their dtype, which overflow. "

@@ -7,6 +7,7 @@ where they should not, are not among them.
 from __future__ import annotations
 
 from tests.compat.core.calls_devices import DEVICES
+from tests.compat.core.calls_edges import EDGES
 from tests.compat.core.calls_families import FAMILIES
 from tests.compat.core.calls_modules import CUDA, DISTRIBUTED, FAST, FFT, LINALG, METAL, RANDOM
 from tests.compat.core.calls_numbers import NUMBERS
@@ -32,6 +33,7 @@ _PARTS: list[dict[str, list[str]]] = [
         }.items()
     ),
     NUMBERS,
+    EDGES,
 ]
 TABLE: dict[str, list[str]] = {}
 for _part in _PARTS:
