@@ -21,12 +21,8 @@ DIFFERENCES: dict[str, str] = {
     "core.softmax": "Of whole numbers it is one of float32; that of MLX stays in their dtype, which overflows.",
     "core.logsumexp": "Of whole numbers it is computed in float32; MLX takes differences in their dtype, which overflow. "
     "Of no numbers it is -inf; MLX refuses them.",
-    "core.logaddexp": _COMPLEX,
-    "core.logcumsumexp": _COMPLEX,
-    "core.cummax": _COMPLEX,
-    "core.cummin": _COMPLEX,
-    "core.median": _COMPLEX + " Of equal elements in the middle one takes the cotangent; in MLX they share it.",
-    "core.floor_divide": _COMPLEX + " An integer divided by zero is 0, where MLX stops the process.",
+    "core.median": "Of equal elements in the middle one takes the cotangent; in MLX they share it.",
+    "core.floor_divide": "An integer divided by zero is 0, where MLX stops the process.",
     "core.remainder": "An integer divided by zero is 0, where MLX stops the process.",
     "core.divmod": "Has a derivative, which in MLX is 0. An integer divided by zero is 0, where MLX stops the process.",
     "core.power": "0 to the power of 0 has the derivative 0, where MLX's is NaN or infinite. The derivative by complex numbers "

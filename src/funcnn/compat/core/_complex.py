@@ -1,4 +1,4 @@
-"""Comparisons of complex numbers: by real parts, and by imaginary parts where those are equal, as MLX compares them.
+"""Complex numbers where they are ordered: by real parts, and by imaginary parts where those are equal, as MLX orders them.
 
 Each function is the ``otherwise`` of the one of its name, which takes real numbers only.
 """
@@ -52,17 +52,28 @@ def clip(error: Exception, a: Any, /, a_min: Any = None, a_max: Any = None) -> f
     return a if a_max is None else minimum(error, a, a_max)
 
 
-def _extreme(place: Callable[..., fn.array], error: Exception, a: Any, axis: Any, keepdims: bool) -> fn.array:
+def _flattened(error: Exception, a: Any, axis: Any) -> tuple[fn.array, list[int]]:
+    """The array with the axes named as the last one."""
     if not isinstance(a, fn.array) or not _is_complex(a):
         raise error
     axes = list(range(a.ndim)) if axis is None else [axis] if isinstance(axis, int) else list(axis)
     axes = [n + a.ndim if n < 0 else n for n in axes]
-    if not axes:
-        return a
+    if not all(0 <= n < a.ndim for n in axes):
+        raise error
     rest = [n for n in range(a.ndim) if n not in axes]
-    flat = fn.transpose(a, rest + axes).reshape(*(a.shape[n] for n in rest), -1)
-    found = fn.take_along_axis(flat, place(fn.stop_gradient(flat), -1, keepdims=True), -1)[..., 0]
+    return fn.transpose(a, rest + axes).reshape(*(a.shape[n] for n in rest), -1), axes
+
+
+def _restored(found: fn.array, a: fn.array, axes: list[int], keepdims: bool) -> fn.array:
     return found.reshape(*(1 if n in axes else a.shape[n] for n in range(a.ndim))) if keepdims else found
+
+
+def _extreme(place: Callable[..., fn.array], error: Exception, a: Any, axis: Any, keepdims: bool) -> fn.array:
+    flat, axes = _flattened(error, a, axis)
+    if not axes:
+        return fn.asarray(a)
+    places = place(fn.stop_gradient(flat), -1, keepdims=True)
+    return _restored(fn.take_along_axis(flat, places, -1)[..., 0], a, axes, keepdims)
 
 
 def max(error: Exception, a: Any, /, axis: Any = None, keepdims: bool = False) -> fn.array:
@@ -75,3 +86,51 @@ def min(error: Exception, a: Any, /, axis: Any = None, keepdims: bool = False) -
 
 def minmax(error: Exception, a: Any, /, axis: Any = None, keepdims: bool = False) -> tuple[fn.array, fn.array]:
     return min(error, a, axis, keepdims), max(error, a, axis, keepdims)
+
+
+def _added(a: Any, b: Any) -> fn.array:
+    """log(exp(a) + exp(b))"""
+    larger = fn.where(_less(b, a), a, b)
+    smaller = fn.where(_less(b, a), b, a)
+    nothing = fn.real(larger) == -fn.inf
+    grown = larger + fn.log(1 + fn.exp(smaller - fn.where(nothing, 0, larger)))
+    return fn.where(nothing, larger, grown)
+
+
+logaddexp = _compare(_added)
+floor_divide = _compare(fn.divide)
+
+
+def _cumulative(combine: Callable[[Any, Any], fn.array], nothing: complex) -> Callable[..., fn.array]:
+    def otherwise(
+        error: Exception, a: Any, /, axis: Any = None, *, reverse: bool = False, inclusive: bool = True
+    ) -> fn.array:
+        if not _is_complex(a) or not isinstance(a, fn.array):
+            raise error
+        if axis is None:
+            a, axis = a.reshape(-1), 0
+        if not isinstance(axis, int) or not -a.ndim <= axis < a.ndim:
+            raise error
+        found = fn.associative_scan(combine, a, reverse=reverse, axis=axis)
+        if inclusive or not a.shape[axis]:
+            return found
+        first = fn.full([1 if n == axis % a.ndim else size for n, size in enumerate(a.shape)], nothing, fn.complex64)
+        kept = fn.take(found, fn.arange(1, a.shape[axis]) if reverse else fn.arange(a.shape[axis] - 1), axis)
+        return fn.concatenate([kept, first] if reverse else [first, kept], axis)
+
+    return otherwise
+
+
+cummax = _cumulative(lambda a, b: fn.where(_less(a, b), b, a), complex(-fn.inf, -fn.inf))
+cummin = _cumulative(lambda a, b: fn.where(_less(b, a), b, a), complex(fn.inf, fn.inf))
+logcumsumexp = _cumulative(_added, complex(-fn.inf, 0))
+
+
+def median(error: Exception, a: Any, /, axis: Any = None, keepdims: bool = False) -> fn.array:
+    flat, axes = _flattened(error, a, axis)
+    count = flat.shape[-1]
+    if not axes or not count:
+        raise error
+    order = fn.argsort(fn.stop_gradient(flat), -1)
+    middle = fn.take_along_axis(flat, order[..., (count - 1) // 2 : count // 2 + 1], -1)
+    return _restored(fn.mean(middle, -1), a, axes, keepdims)
