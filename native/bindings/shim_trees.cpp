@@ -128,6 +128,26 @@ struct Flatten {
   }
 };
 
+struct Reduce {
+  nb::handle function, is_leaf;
+  nb::object total;
+
+  void operator()(nb::handle tree) {
+    bool leaf = !is_leaf.is_none() && truth(PyObject_IsTrue(is_leaf(tree).ptr()));
+    bool sequence = is_sequence(tree);
+    if (leaf || (!sequence && !PyDict_Check(tree.ptr()))) {
+      PyObject* args[] = {total.ptr(), tree.ptr()};
+      total = total.is_none() ? nb::borrow(tree) : checked(PyObject_Vectorcall(function.ptr(), args, 2, nullptr));
+      return;
+    }
+    Level level;
+    if (sequence)
+      each_element(tree, [&](Py_ssize_t, nb::handle child) { (*this)(child); });
+    else
+      each_item(tree, [&](nb::handle, nb::handle child) { (*this)(child); });
+  }
+};
+
 }  // namespace
 
 void bind_shim_trees(nb::module_& m) {
@@ -136,14 +156,14 @@ void bind_shim_trees(nb::module_& m) {
       [](nb::handle function, nb::handle is_leaf, nb::args trees) {
         return map(false, nb::none(), function, is_leaf, trees);
       },
-      nb::arg("function"), nb::arg("is_leaf").none(), nb::arg("trees"),
+      nb::arg("function").none(), nb::arg("is_leaf").none(), nb::arg("trees"),
       nb::sig("def _tree_map(function: object, is_leaf: object, *trees: object) -> object"));
   m.def(
       "_tree_map_with_path",
       [](nb::handle path, nb::handle function, nb::handle is_leaf, nb::args trees) {
         return map(true, path, function, is_leaf, trees);
       },
-      nb::arg("path").none(), nb::arg("function"), nb::arg("is_leaf").none(), nb::arg("trees"),
+      nb::arg("path").none(), nb::arg("function").none(), nb::arg("is_leaf").none(), nb::arg("trees"),
       nb::sig("def _tree_map_with_path(path: object, function: object, is_leaf: object, *trees: object) "
               "-> object"));
   m.def(
@@ -155,6 +175,15 @@ void bind_shim_trees(nb::module_& m) {
       },
       nb::arg("destination"), nb::arg("tree").none(), nb::arg("prefix"), nb::arg("is_leaf").none(),
       nb::sig("def _tree_flatten_into(destination: object, tree: object, prefix: str, is_leaf: object) -> None"));
+  m.def(
+      "_tree_reduce",
+      [](nb::handle function, nb::handle tree, nb::object initializer, nb::handle is_leaf) {
+        Reduce reduce{function, is_leaf, std::move(initializer)};
+        reduce(tree);
+        return reduce.total;
+      },
+      nb::arg("function").none(), nb::arg("tree").none(), nb::arg("initializer").none(), nb::arg("is_leaf").none(),
+      nb::sig("def _tree_reduce(function: object, tree: object, initializer: object, is_leaf: object) -> object"));
 }
 
 }  // namespace funcnn

@@ -133,8 +133,10 @@ def test_errors_of_callbacks_pass_through():
             walk(pair, [1, 2], is_leaf=fail)
     with pytest.raises(ZeroDivisionError):
         utils.tree_flatten([1], is_leaf=fail)
-    with pytest.raises(TypeError):
-        utils.tree_map(3, [1])
+    for function in (3, None):
+        assert utils.tree_map(function, [[], {}]) == [[], {}]
+        with pytest.raises(TypeError):
+            utils.tree_map(function, [1])
 
 
 def test_any_number_of_trees():

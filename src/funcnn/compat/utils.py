@@ -153,17 +153,7 @@ def tree_reduce(
     >>> tree_reduce(lambda total, leaf: total + leaf, {"a": [1, 2, 3], "b": [4, 5]}, 0)
     15
     """
-    if is_leaf is None or not is_leaf(tree):
-        children: Iterable[Any] | None = None
-        if isinstance(tree, (list, tuple)):
-            children = tree
-        elif isinstance(tree, dict):
-            children = tree.values()
-        if children is not None:
-            for child in children:
-                initializer = tree_reduce(fn, child, initializer, is_leaf)
-            return initializer
-    return tree if initializer is None else fn(initializer, tree)
+    return _core._tree_reduce(fn, tree, initializer, is_leaf)
 
 
 def tree_merge(tree_a: Any, tree_b: Any, merge_fn: Callable[[Any, Any], Any] | None = None) -> Any:
