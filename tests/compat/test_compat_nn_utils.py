@@ -208,6 +208,27 @@ def test_average_gradients():
         nn.average_gradients(grads, group=3)
 
 
+@pytest.mark.skipif(REAL, reason="the shim's own grouping")
+@pytest.mark.parametrize("size, calls", [(1 << 20, 2), (16, 3), (0, 4)])
+def test_small_gradients_travel_together(monkeypatch, size, calls):
+    class Pair:
+        def size(self):
+            return 2
+
+    seen = []
+
+    def all_sum(x, group, stream):
+        seen.append((x.shape, x.dtype))
+        return x * 2 + 2
+
+    monkeypatch.setattr(mx.distributed, "all_sum", all_sum)
+    grads = {"a": mx.ones((2, 2)), "b": [mx.zeros((3,), mx.float16), mx.arange(3.0)], "c": mx.array(5.0)}
+    averaged = nn.average_gradients(grads, Pair(), size)
+    assert plain(averaged) == {"a": [[2, 2], [2, 2]], "b": [[1, 1, 1], [1, 2, 3]], "c": 6}
+    assert averaged["b"][0].dtype == mx.float16
+    assert len(seen) == calls
+
+
 def test_clip_grad_norm_sharded():
     grads = {"a": mx.array([3.0]), "b": [mx.array([4.0])]}
     clipped, norm = clip_grad_norm_sharded(grads, 1.0)
