@@ -39,10 +39,6 @@ def library(core, nn, utils):
             self.a = Leaf(3.0)
             self.layers = [Leaf(), {"x": core.ones((1,)), "y": Leaf(2.0)}]
 
-    class Bare(nn.Module):
-        def __init__(self):
-            self.b = core.ones((2,))
-
     return types.SimpleNamespace(core=core, nn=nn, utils=utils, classes=(Leaf, Branch), Branch=Branch)
 
 
@@ -231,6 +227,20 @@ class Twins(RuleBasedStateMachine):
         if self.both(operation):
             # The shim puts back the very arrays, MLX others of the same values.
             self.both(lambda side: side.model.apply(lambda x: x + 0))
+
+    @rule(moves=st.booleans())
+    def compiled(self, moves):
+        def operation(side):
+            def step(x):
+                if moves:
+                    side.model.apply(lambda p: p * 2)
+                flat = [p for _, p in side.lib.utils.tree_flatten(side.model.parameters())]
+                return sum((p.astype(side.lib.core.float32).sum() for p in flat), x)
+
+            state = side.model.state
+            return side.lib.core.compile(step, inputs=state, outputs=state)(side.lib.core.array(1.0))
+
+        self.both(operation)
 
     @rule(deep=st.booleans())
     def copy(self, deep):
