@@ -18,6 +18,7 @@
 #include "ops/elementwise.h"
 #include "ops/fft.h"
 #include "ops/gather.h"
+#include "ops/gather_dot.h"
 #include "ops/join.h"
 #include "ops/pad.h"
 #include "ops/quantize.h"
@@ -172,6 +173,16 @@ Arrays scalar_operation(const OpcodeInfo& info, Span in, Dtype dtype) {
     require(in[i].dtype() == (selects && i == 0 ? Dtype::bool_ : operands), info.name.data());
   require(dtype == result && (info.complex || !is_complex(operands)), info.name.data());
   return {elementwise(info.op, in, dtype)};
+}
+
+// Rows of matrices, and as many numbers of them.
+bool matrices(const Array& a, const Array& b) {
+  return a.ndim() == 3 && b.ndim() == 3 && a.dtype() == b.dtype() && is_inexact(a.dtype());
+}
+bool numbers(Span arrays) {
+  return std::all_of(arrays.begin(), arrays.end(), [&](const Array& x) {
+    return x.ndim() == 1 && x.dtype() == Dtype::int64 && x.shape() == arrays[0].shape();
+  });
 }
 
 bool is_key(const Array& x) { return x.ndim() > 0 && x.dtype() == Dtype::uint32 && x.dim(-1) == 2; }
@@ -350,6 +361,17 @@ std::map<std::string_view, Maker> table() {
             "dot");
     require(std::equal(in[0].shape().begin(), in[0].shape().end() - 2, in[1].shape().begin()), "dot");
     return Arrays{dot(in[0], in[1])};
+  };
+  t["gather_dot"] = [](const Parameters&, Span in, const Avals&) {
+    require(in.size() == 4 && matrices(in[0], in[1]) && numbers(in.subspan(2)) && in[0].dim(2) == in[1].dim(1),
+            "gather_dot");
+    return Arrays{gather_dot(in[0], in[1], in[2], in[3])};
+  };
+  t["scatter_dot"] = [](const Parameters&, Span in, const Avals& out) {
+    require(in.size() == 5 && matrices(in[0], in[1]) && numbers(in.subspan(2)) && in[0].dim(1) == in[1].dim(1) &&
+                out[0].shape.size() == 3,
+            "scatter_dot");
+    return Arrays{scatter_dot(in[0], in[1], in[2], in[3], in[4], out[0].shape[0])};
   };
   t["conv_general"] = convolution;
   t["conv_weight_gradient"] = convolution_gradient;

@@ -202,6 +202,8 @@ def test_random_keys(path):
         lambda x, i: mx.grad(lambda y: (mx.conv1d(y[None], mx.ones((2, 2, 4))) ** 2).sum() + mx.sort(y).max())(x),
         lambda x, i: mx.quantized_matmul(mx.ones((2, 32)), *mx.quantize(mx.arange(64, dtype=mx.float32).reshape(2, 32), 32, 4), group_size=32, bits=4),
         lambda x, i: (x @ x.T, mx.einsum("ij,kj->ik", x, x), mx.broadcast_to(x[0], (2, 4)), mx.as_strided(x, (2, 2), (4, 1))),
+        lambda x, i: mx.gather_mm(mx.ones((3, 1, 4)), mx.stack([x.T, x.T * 2]), rhs_indices=mx.minimum(i, 1)),
+        lambda x, i: (nn.MaxPool1d(2)(x[None]), nn.AvgPool1d(2, 1)(x[None])),
         lambda x, i: (mx.logical_and(x > 0, x < 2), i & 3, i << 1, mx.floor_divide(x, 2), mx.power(x, 3), x.view(mx.int32)),
     ],
 )  # fmt: skip
