@@ -1,6 +1,7 @@
 // grad, vjp, jvp and vmap as MLX has them: trees of lists, tuples and dicts, in which the function finds what is
 // traced, and which hold what they did again afterwards.
 #include <algorithm>
+#include <unordered_set>
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -60,16 +61,20 @@ class Given {
         },
         &places_);
   }
-  // Entries that the function has not written to hold what they did, and handles that it has kept stand for what they
-  // were made from.
+  // Entries that the function has not written to, nor changed in place, hold what they did, and handles that it has
+  // kept stand for what they were made from.
   void leave() {
+    std::unordered_set<PyObject*> changed;
     for (Handle& handle : handles_) {
       Array& now = array_of(handle.object.ptr());
-      if (now == handle.given) now = mutable_array(handle.from);
+      if (now == handle.given)
+        now = mutable_array(handle.from);
+      else
+        changed.insert(handle.object.ptr());
     }
-    handles_.clear();
     for (auto place = places_.rbegin(); place != places_.rend(); ++place)
-      if (place->now().is(place->after)) place->set(place->before);
+      if (place->now().is(place->after) && !changed.contains(place->after.ptr())) place->set(place->before);
+    handles_.clear();
     places_.clear();
   }
   ~Given() {

@@ -188,7 +188,8 @@ def checkpoint(fun: Callable[..., Any]) -> Callable[..., Any]:
 
         def flat(*inputs: Any) -> Any:
             nonlocal output
-            given, named = arguments.build(inputs)
+            # New handles: what is changed in place inside is not the caller's.
+            given, named = arguments.build([_core._mutable(x) for x in inputs])
             outputs, output = _native.take_apart(fun(*given, **named), "checkpoint", "keep")
             return outputs
 
