@@ -26,6 +26,8 @@ INCLUDED = {
 }
 TARGET = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 NAME = re.compile(r"(?:fn|funcnn|nn|optim|tree|random|fast|linalg|fft|io|losses|schedules)(?:\.[A-Za-z]\w*)+")
+# Pages on which `nn` and `optim` are MLX's.
+OF_MLX = {"compat", "mlx", "mlx_lm", "mlx_training"}
 SHORT = {"fn": "", "losses": "nn.losses.", "schedules": "optim.schedules."}
 
 
@@ -79,6 +81,8 @@ class Names(SphinxPostTransform):
             if not match or isinstance(literal.parent, (nodes.reference, addnodes.pending_xref)):
                 continue
             first, _, rest = match[0].partition(".")
+            if self.env.docname in OF_MLX and first not in ("fn", "funcnn"):
+                continue
             full = "funcnn." + (SHORT.get(first, f"{first}.") + rest if first != "funcnn" else rest)
             if not exists(full):
                 logger.warning("there is no %s", full, location=literal)
