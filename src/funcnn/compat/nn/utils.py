@@ -68,7 +68,8 @@ def _with_parameters(
 
     @functools.wraps(fn)
     def called(*args: Any, **kwargs: Any) -> Any:
-        parameters = model.trainable_parameters()
+        # What is changed in place inside changes the containers that are handed over.
+        parameters, before = model.trainable_parameters(), model.trainable_parameters()
         lent: list[Any] = []
 
         def call_and_note(parameters: Any, *args: Any, **kwargs: Any) -> Any:
@@ -79,11 +80,11 @@ def _with_parameters(
         try:
             result = (transform(call_and_note) if traced else transformed)(parameters, *args, **kwargs)
         except BaseException:
-            _put_back(model, None, parameters)
+            _put_back(model, None, before)
             raise
         # What was lent has no value after an outer trace has ended. Without one it has, and stays as in MLX.
         for values in lent:
-            _put_back(model, values, parameters)
+            _put_back(model, values, before)
         return result
 
     return called
