@@ -30,6 +30,7 @@ DIFFERENCES: dict[str, str] = {
     "core.pow": "See `power`.",
     "core.cumprod": "The derivative by complex numbers is right; MLX leaves out a conjugation.",
     "core.cumulative_prod": "See `cumprod`.",
+    "core.logcumsumexp": "See `cumprod`.",
     "core.full": "The derivative by the value is right; MLX multiplies it by the value.",
     "core.full_like": "See `full`.",
     "core.pad": "The derivative by the constant is right; that of MLX has the shape of the result.",

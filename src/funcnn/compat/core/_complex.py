@@ -111,7 +111,7 @@ def _cumulative(combine: Callable[[Any, Any], fn.array], nothing: complex) -> Ca
             a, axis = a.reshape(-1), 0
         if not isinstance(axis, int) or not -a.ndim <= axis < a.ndim:
             raise error
-        found = fn.associative_scan(combine, a, reverse=reverse, axis=axis)
+        found: fn.array = fn.associative_scan(combine, a, reverse=reverse, axis=axis)
         if inclusive or not a.shape[axis]:
             return found
         first = fn.full([1 if n == axis % a.ndim else size for n, size in enumerate(a.shape)], nothing, fn.complex64)
