@@ -176,6 +176,38 @@ def test_draws_come_from_the_key():
     assert same(f.apply(params, X)[0], X)
 
 
+def test_draws_of_compiled_functions_come_from_the_key_too():
+    @functools.partial(mx.compile, inputs=mx.random.state, outputs=mx.random.state)
+    def noisy(x):
+        return x + mx.random.normal(x.shape)
+
+    class Compiled(Noisy):
+        def __call__(self, x):
+            return noisy(x * self.scale) + noisy(x) if self.training else x
+
+    f, params = compat.functionalize(Compiled())
+    before = mx.random.state[0].tolist()
+    for _ in range(2):
+        first, second, third = (f.apply(params, X, training=True, key=random.key(k))[0] for k in (0, 0, 1))
+        assert same(first, second)
+        assert not same(first, third)
+        with pytest.raises(ValueError, match="key=random.key"):
+            f(params, X)
+    assert mx.random.state[0].tolist() == before
+
+
+def test_a_module_may_set_the_key_itself():
+    class Seeded(Noisy):
+        def __call__(self, x):
+            mx.random.seed(7)
+            return super().__call__(x)
+
+    f, params = compat.functionalize(Seeded())
+    before = mx.random.state[0].tolist()
+    assert same(f(params, X), f.apply(params, X, training=True, key=random.key(1))[0])
+    assert mx.random.state[0].tolist() == before
+
+
 def test_arguments_stay_as_they_are():
     class Changing(mnn.Module):
         def __init__(self):

@@ -7,35 +7,29 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import _core
-from ..nn._view import Context
+from ..nn._view import Context, View
 from .core import random as _random
 
 
-class _FirstDraw:
-    """A random state whose key is asked for when the first draw is made."""
+class _NoKey(list[Any]):
+    """A random state without a key: asking for it raises, unless the program sets one."""
 
-    def __init__(self, key: Callable[[], Any]) -> None:
-        self._key = key
-        self._state: Any = None
+    def __init__(self, refuse: Callable[[], Any]) -> None:
+        super().__init__([None])
+        self._refuse = refuse
 
-    def __getitem__(self, index: int) -> Any:
-        if self._state is None:
-            self._state = _core._mutable(self._key())
-        return self._state
-
-    def __setitem__(self, index: int, state: Any) -> None:
-        self._state = state
-
-    def __len__(self) -> int:
-        return 1
+    def __getitem__(self, index: Any) -> Any:
+        state = super().__getitem__(index)
+        return self._refuse() if state is None else state
 
 
 @contextlib.contextmanager
-def drawing_from(key: Callable[[], Any]) -> Iterator[None]:
-    """Let draws without a key, on this thread, come from a key of their own instead of from the global stream."""
+def drawing_from(view: View) -> Iterator[None]:
+    """Let draws without a key, on this thread, come from that of a view instead of from the global stream."""
     state: Any = _random._state
     before = state._keys
-    state._keys = _FirstDraw(key)
+    # A list itself, since compile looks into it.
+    state._keys = _NoKey(view.next_key) if view._context.key is None else [_core._mutable(view.next_key())]
     try:
         yield
     finally:

@@ -79,7 +79,7 @@ class Functional(nn.Layer):
         if params._context is not INFERENCE or params._keys:
             _set_mode(module, params.training)
         before = [_value(place) for place in places]
-        with drawing_from(params.next_key):
+        with drawing_from(params):
             output = immutable(module(*mutable(args), **mutable(kwargs)))
         if params._context.updates is not None:
             for place, old in zip(places, before, strict=True):
