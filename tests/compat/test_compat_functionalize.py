@@ -1,6 +1,8 @@
 """From modules to the functional API."""
 
+import copy
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -336,6 +338,29 @@ def test_it_is_a_layer_among_layers():
     assert not same(y, model(all_params, X))
     with pytest.raises(TypeError, match="functionalize"):
         model.init(random.key(0))
+
+
+def test_it_computes_in_the_dtypes_that_are_asked_for():
+    class Told(Noisy):
+        def __call__(self, x):
+            dtypes.append((self.scale.dtype, x.dtype))
+            self.scale = self.scale * 2
+            return x * self.scale
+
+    dtypes = []
+    f, params = compat.functionalize(Told())
+    y, updates = nn.mixed_precision(f, "bfloat16").apply(params, X, training=True)
+    assert dtypes == [(fn.bfloat16, fn.bfloat16)]
+    assert (y.dtype, updates["scale"].dtype) == (fn.float32, fn.float32)
+
+
+def test_copies_of_the_function():
+    f, params = compat.functionalize(Net().eval())
+    assert same(copy.deepcopy(f)(params, X), f(params, X))
+    g, params = compat.functionalize(mnn.Sequential(mnn.Linear(2, 3), mnn.BatchNorm(3)))
+    again = pickle.loads(pickle.dumps(g))
+    assert same(again(params, X), g(params, X))
+    assert nn.trainable(again) == nn.trainable(g)
 
 
 def test_errors_tell_the_array_and_the_module():

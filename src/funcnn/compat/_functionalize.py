@@ -75,7 +75,9 @@ class Functional(nn.Layer):
 
     def __call__(self, params: Any, *args: Any, **kwargs: Any) -> Any:
         contents = params.params
-        module, places = self.template.filled(lambda slot: _core._mutable(_array_at(contents, slot)))
+        # A context that computes in other dtypes has them ready, array by array.
+        precise = params if params._context.precision is not None else None
+        module, places = self.template.filled(lambda slot: _core._mutable(_array_at(contents, slot, precise)))
         if params._context is not INFERENCE or params._keys:
             _set_mode(module, params.training)
         before = [_value(place) for place in places]
@@ -175,10 +177,14 @@ def _visible(root: Module, found: dict[tuple[int, Any], Slot]) -> Any:
     return walk(root, root, "", (), False)
 
 
-def _array_at(params: Any, slot: Slot) -> Any:
+def _array_at(params: Any, slot: Slot, view: Any = None) -> Any:
     array = at(params, slot.path)
     if array is None or isinstance(array, (dict, frozendict, tuple, list)):
         raise ValueError(f"no array {tree.join_path(slot.path)!r} in the parameters")
+    if view is not None:
+        for key in slot.path:
+            view = view[key]
+        array = view
     return array if isinstance(array, _core.array) else asarray(array)
 
 
