@@ -133,6 +133,13 @@ def test_frozen_arrays_are_no_trainable_ones():
     assert nn.count(params, nn.trainable(f)) == 4
 
 
+def test_integers_are_no_trainable_ones():
+    layer = mnn.QQLinear(64, 8).eval()
+    f, params = compat.functionalize(layer)
+    assert tree.paths(tree.filter(params, nn.trainable(f))) == []
+    assert compat.modulize(f, params)._no_grad == set()
+
+
 def test_gradients_are_those_of_nn_value_and_grad():
     net = Net()
     f, params = compat.functionalize(net)

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from .. import _core, asarray, nn, tree
+from .. import _core, asarray, isdtype, nn, tree
 from ..nn._view import INFERENCE, at
 from ..tree import frozendict
 from ._arrays import immutable, mutable
@@ -26,7 +26,7 @@ class Slot:
     path: Path
     shape: tuple[int, ...]
     dtype: Any
-    frozen: bool
+    frozen: bool  # or of integers, which have no gradient
 
     @property
     def ndim(self) -> int:
@@ -106,7 +106,7 @@ def functionalize(module: Module) -> tuple[nn.Layer, Any]:
     Returns:
         ``(f, params)``. ``params`` is a frozendict with tuples for lists, whose paths are those of ``module.parameters()``,
         and whose arrays share the memory of the module's. A module that stands in several places has its arrays at the
-        first. ``nn.trainable(f)`` tells the arrays that are trained from those that are frozen. Arrays that are no
+        first. ``nn.trainable(f)`` leaves out those that are frozen or hold integers. Arrays that are no
         parameters, such as those with private names, are constants of the function. What else a call changes in the
         module, private names for instance, is lost with the call.
 
@@ -170,7 +170,8 @@ def _visible(root: Module, found: dict[tuple[int, Any], Slot]) -> Any:
             elif isinstance(value, (dict, list)):
                 kept[key] = walk(value, module, name, here, is_frozen)
             else:
-                found[id(holder), key] = Slot(here, value.shape, value.dtype, is_frozen)
+                whole = not isdtype(value.dtype, ("real floating", "complex floating"))
+                found[id(holder), key] = Slot(here, value.shape, value.dtype, is_frozen or whole)
                 kept[key] = _core._immutable(value)
         return tuple(kept.values()) if isinstance(holder, list) else frozendict(kept)
 
