@@ -3,10 +3,19 @@
 
 #include <vector>
 
+#include "pytree/frozendict.h"
+
 namespace funcnn {
 namespace {
 
 using Rest = std::vector<nb::object>;
+
+// Trees of the functional API are walked too.
+bool is_table(nb::handle x) { return PyDict_Check(x.ptr()) || pytree::is_frozendict(x.ptr()); }
+
+nb::handle table_of(nb::handle x) {
+  return pytree::is_frozendict(x.ptr()) ? nb::handle(pytree::frozendict_dict(x.ptr())) : x;
+}
 
 bool is_sequence(nb::handle x) { return PyList_Check(x.ptr()) || PyTuple_Check(x.ptr()); }
 
@@ -62,7 +71,7 @@ struct Map {
   nb::object operator()(nb::handle path, nb::handle tree, const Rest& rest) const {
     if (!is_leaf.is_none() && truth(PyObject_IsTrue(is_leaf(tree).ptr()))) return leaf(path, tree, rest);
     bool sequence = is_sequence(tree);
-    if (!sequence && !PyDict_Check(tree.ptr())) return leaf(path, tree, rest);
+    if (!sequence && !is_table(tree)) return leaf(path, tree, rest);
     Level level;
     Rest others(rest.size());
     auto mapped = [&](nb::handle key, nb::handle child) {
@@ -79,7 +88,7 @@ struct Map {
       return like(tree, items);
     }
     nb::object made = checked(PyDict_New());
-    each_item(tree, [&](nb::handle key, nb::handle child) {
+    each_item(table_of(tree), [&](nb::handle key, nb::handle child) {
       check(PyDict_SetItem(made.ptr(), key.ptr(), mapped(key, child).ptr()));
     });
     return made;
@@ -111,7 +120,7 @@ struct Flatten {
   void operator()(nb::handle path, nb::handle tree, bool root) const {
     bool leaf = !is_leaf.is_none() && truth(PyObject_IsTrue(is_leaf(tree).ptr()));
     bool sequence = is_sequence(tree);
-    if (leaf || (!sequence && !PyDict_Check(tree.ptr()))) return add(path, tree);
+    if (leaf || (!sequence && !is_table(tree))) return add(path, tree);
     Level level;
     if (sequence) {
       each_element(tree, [&](Py_ssize_t i, nb::handle child) {
@@ -120,7 +129,7 @@ struct Flatten {
         (*this)(below, child, false);
       });
     } else {
-      each_item(tree, [&](nb::handle key, nb::handle child) {
+      each_item(table_of(tree), [&](nb::handle key, nb::handle child) {
         nb::object below = root ? text_of(key) : checked(PyUnicode_FromFormat("%U.%S", path.ptr(), key.ptr()));
         (*this)(below, child, false);
       });
@@ -135,7 +144,7 @@ struct Reduce {
   void operator()(nb::handle tree) {
     bool leaf = !is_leaf.is_none() && truth(PyObject_IsTrue(is_leaf(tree).ptr()));
     bool sequence = is_sequence(tree);
-    if (leaf || (!sequence && !PyDict_Check(tree.ptr()))) {
+    if (leaf || (!sequence && !is_table(tree))) {
       PyObject* args[] = {total.ptr(), tree.ptr()};
       total = total.is_none() ? nb::borrow(tree) : checked(PyObject_Vectorcall(function.ptr(), args, 2, nullptr));
       return;
@@ -144,7 +153,7 @@ struct Reduce {
     if (sequence)
       each_element(tree, [&](Py_ssize_t, nb::handle child) { (*this)(child); });
     else
-      each_item(tree, [&](nb::handle, nb::handle child) { (*this)(child); });
+      each_item(table_of(tree), [&](nb::handle, nb::handle child) { (*this)(child); });
   }
 };
 

@@ -3,7 +3,7 @@
 import collections
 
 import pytest
-from tests.compat.library import utils
+from tests.compat.library import REAL, utils
 
 Pair = collections.namedtuple("Pair", "x y")
 
@@ -137,6 +137,20 @@ def test_errors_of_callbacks_pass_through():
         assert utils.tree_map(function, [[], {}]) == [[], {}]
         with pytest.raises(TypeError):
             utils.tree_map(function, [1])
+
+
+@pytest.mark.skipif(REAL, reason="of funcnn alone")
+def test_trees_of_the_functional_api():
+    from funcnn.tree import frozendict
+
+    tree = frozendict({"b": (1, frozendict()), "a": frozendict({"c": 2})})
+    assert utils.tree_flatten(tree) == [("b.0", 1), ("a.c", 2)]
+    assert utils.tree_map(args, tree, {"b": [3, {}], "a": {"c": 4}}) == {"b": ((1, 3), {}), "a": {"c": (2, 4)}}
+    assert type(utils.tree_map(inc, tree)) is dict
+    assert utils.tree_map_with_path(args, tree)["a"] == {"c": ("a.c", 2)}
+    assert utils.tree_reduce(pair, tree) == (1, 2)
+    assert utils.tree_merge(tree, {"b": [None, 5]}) == {"b": (1, 5), "a": {"c": 2}}
+    assert utils.tree_unflatten(frozendict({"a.b": 1})) == {"a": {"b": 1}}
 
 
 def test_any_number_of_trees():

@@ -1,6 +1,7 @@
 """The names of ``mlx.utils``: trees of dicts, lists and tuples, walked in the order in which they hold their items.
 
-Everything that is no dict, list or tuple is a leaf, ``None`` too. A `funcnn.compat.nn.Module` is a dict.
+Everything that is no dict, list or tuple is a leaf, ``None`` too. A `funcnn.compat.nn.Module` is a dict, and so, here, is a
+frozendict of the functional API, in whose place a dict comes.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 from .. import _core
+from ..tree import frozendict
 
 __all__ = ["tree_flatten", "tree_map", "tree_map_with_path", "tree_merge", "tree_reduce", "tree_unflatten"]
 
 # A path may ask for any index of a list; what lies between is filled, so a typing error must not fill the memory.
 LARGEST_GAP = 1 << 24
+
+_TABLES = (dict, frozendict)
 
 
 def tree_map(fn: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
@@ -110,7 +114,7 @@ def tree_unflatten(tree: list[tuple[str, Any]] | dict[str, Any]) -> Any:
     >>> tree_unflatten([("layers.0.w", 1), ("layers.2.w", 2)])
     {'layers': [{'w': 1}, {}, {'w': 2}]}
     """
-    pairs: Any = tree.items() if isinstance(tree, dict) else tree
+    pairs: Any = tree.items() if isinstance(tree, _TABLES) else tree
     if len(pairs) == 1:
         ((path, leaf),) = pairs
         if path == "":
@@ -184,7 +188,7 @@ def tree_merge(tree_a: Any, tree_b: Any, merge_fn: Callable[[Any, Any], Any] | N
         items += [tree_merge(x, None, merge_fn) for x in a[common:]]
         items += [tree_merge(None, y, merge_fn) for y in b[common:]]
         return _like(a, items)
-    if isinstance(a, dict) and isinstance(b, dict):
+    if isinstance(a, _TABLES) and isinstance(b, _TABLES):
         return {key: tree_merge(a.get(key), b.get(key), merge_fn) for key in {**a, **b}}
     if merge_fn is None:
         raise ValueError(
@@ -212,4 +216,4 @@ def _positions(heads: Iterable[str]) -> list[tuple[int, str]] | None:
 
 
 def _is_empty(tree: Any) -> bool:
-    return isinstance(tree, (dict, list, tuple)) and not tree
+    return isinstance(tree, (*_TABLES, list, tuple)) and not tree
