@@ -92,6 +92,9 @@ Example:
       .def_prop_ro(
           "dtype", [](const Array& x) { return nb::handle(dtype_object(x.dtype(), true)); },
           nb::sig("def dtype(self) -> Dtype"), "The type of the elements.")
+      .def_prop_ro(
+          "imag", [](const Array& x) { return with_rebindable(imag(x), true); }, nb::sig("def imag(self) -> array"),
+          "The imaginary part.")
       .def(
           "__dlpack__",
           [](nb::handle self, nb::handle, nb::handle max_version, nb::handle device, nb::handle copy) {

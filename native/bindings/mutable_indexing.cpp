@@ -143,8 +143,7 @@ Array row(const Array& x, int64_t at) {
   }
   if (length == 0) throw ValueError(cat("index: nothing can be taken from an axis of length 0, shape ", x.shape()));
   if (at != int32_t(at)) throw ValueError(cat("index: the integer ", at, " does not fit 32 bits"));
-  Array zeros = full(Shape(x.shape().begin() + 1, x.shape().end()), constant(int64_t(0), x.dtype()));
-  return with_rebindable(std::move(zeros), true);
+  return full(Shape(x.shape().begin() + 1, x.shape().end()), constant(int64_t(0), x.dtype()));
 }
 
 // What is assigned, of x's dtype where it is no array.
@@ -318,7 +317,7 @@ Array updated_part(UpdateMode mode, const Array& x, PyObject* key, nb::handle va
 }
 
 PyObject* get_mutable_item(PyObject* self, PyObject* key) {
-  return guarded([&] { return wrap(read_part(array_of(self), key)); });
+  return guarded([&] { return wrap(with_rebindable(read_part(array_of(self), key), true)); });
 }
 
 int set_mutable_item(PyObject* self, PyObject* key, PyObject* value) {
@@ -366,7 +365,7 @@ Example:
         method.name,
         [mode = method.mode](const MutableAt& self, nb::handle value) {
           if (!self.index.is_valid()) throw ValueError("x.at: say which part: x.at[index]");
-          return updated_part(mode, self.array, self.index.ptr(), value);
+          return with_rebindable(updated_part(mode, self.array, self.index.ptr(), value), true);
         },
         nb::arg("value").none(), nb::sig(cat("def ", method.name, "(self, value: ArrayLike) -> mutable_array").c_str()),
         method.summary);

@@ -4,8 +4,10 @@
 #include <array>
 #include <iterator>
 
+#include "bindings/interchange.h"
 #include "bindings/mutable.h"
 #include "bindings/sequence.h"
+#include "graph/trace.h"
 #include "ops/elementwise.h"
 
 namespace funcnn {
@@ -23,8 +25,15 @@ void* operator_slot(int id) {
   throw ValueError(message);
 }
 
+// What depends on no elements (x ** 0) is as mutable as the rest. Takes the reference.
+PyObject* opened(PyObject* result) {
+  if (!result || !is_array(result) || is_mutable(result)) return result;
+  nb::object made = nb::steal(result);
+  return guarded([&] { return wrap(with_rebindable(array_of(result), true)); });
+}
+
 PyObject* checked(PyObject* result, PyObject* a, PyObject* b, const char* what) {
-  if (result != Py_NotImplemented) return result;
+  if (result != Py_NotImplemented) return opened(result);
   Py_DECREF(result);
   return guarded([&]() -> PyObject* { refuse(a, b, what); });
 }
@@ -57,7 +66,7 @@ constexpr Named kBinary[] = {{Py_nb_add, "x + y"},
                              {Py_nb_inplace_rshift, "x >>= y"}};
 constexpr size_t kBinaryCount = std::size(kBinary);
 
-binaryfunc base_binary[kBinaryCount];
+binaryfunc base_binary[kBinaryCount], base_matmul;
 ternaryfunc base_power, base_in_place_power;
 richcmpfunc base_compare;
 
@@ -98,10 +107,12 @@ PyObject* compare_complex(PyObject* a, PyObject* b, int comparison) {
   });
 }
 
+PyObject* opened_matmul(PyObject* a, PyObject* b) { return opened(base_matmul(a, b)); }
+
 // What is no operand is not equal to an array, but it has no order beside one.
 PyObject* compare(PyObject* a, PyObject* b, int comparison) {
   bool ordered = comparison != Py_EQ && comparison != Py_NE;
-  if (ordered && (holds_complex(a) || holds_complex(b)) && (is_array(b) || is_number(b)))
+  if (ordered && (holds_complex(a) || holds_complex(b)) && (is_array(b) || is_number(b) || is_foreign(b)))
     return compare_complex(a, b, comparison);
   PyObject* made = base_compare(a, b, comparison);
   if (made != Py_NotImplemented || b == Py_None || ordered) return checked(made, a, b, "comparison");
@@ -129,8 +140,10 @@ std::vector<PyType_Slot> mutable_operator_slots() {
   base_power = reinterpret_cast<ternaryfunc>(operator_slot(Py_nb_power));
   base_in_place_power = reinterpret_cast<ternaryfunc>(operator_slot(Py_nb_inplace_power));
   base_compare = reinterpret_cast<richcmpfunc>(operator_slot(Py_tp_richcompare));
-  slots.insert(slots.end(), {slot(Py_nb_power, checked_power), slot(Py_nb_inplace_power, in_place_power),
-                             slot(Py_tp_richcompare, compare), PyType_Slot{Py_tp_hash, operator_slot(Py_tp_hash)}});
+  base_matmul = reinterpret_cast<binaryfunc>(operator_slot(Py_nb_matrix_multiply));
+  slots.insert(slots.end(), {slot(Py_nb_matrix_multiply, opened_matmul), slot(Py_nb_power, checked_power),
+                             slot(Py_nb_inplace_power, in_place_power), slot(Py_tp_richcompare, compare),
+                             PyType_Slot{Py_tp_hash, operator_slot(Py_tp_hash)}});
   return slots;
 }
 

@@ -187,10 +187,11 @@ def test_checkpointed(f: Any) -> None:
     assert mx.grad(weighted(mx.checkpoint(f)))(point()).tolist() == CASES[f][1]
 
 
-def test_arguments_of_compiled_functions_do_not_change() -> None:
+@pytest.mark.parametrize("transform", [mx.compile, mx.checkpoint, lambda f: lambda x: mx.vjp(f, [x], [x])[0][0]])
+def test_arguments_do_not_change(transform: Any) -> None:
     x = point()
-    y = mx.compile(in_place)(x)
-    assert y.tolist() == [4, 8, 12] and x.tolist() == [1, 2, 3]
+    y = transform(in_place)(x)
+    assert y.tolist() == [4, 8, 12] and x.tolist() == [1, 2, 3] and y is not x
 
 
 def test_what_a_function_assigns_to_captured_arrays() -> None:
