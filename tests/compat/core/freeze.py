@@ -10,6 +10,7 @@ import pathlib
 from typing import Any
 
 from tests.compat.core.differences import reason
+from tests.compat.core.expressions import EXPRESSIONS
 from tests.compat.core.outcome import outcomes, same
 from tests.compat.core.table import TABLE
 
@@ -26,8 +27,8 @@ def kind(theirs: Any, ours: Any) -> str | None:
 
 
 def chosen() -> list[str]:
-    """The calls whose answers are frozen: every fifth of each function, from the first on."""
-    return [f"mx.{name}{call}" for name, calls in TABLE.items() for call in calls[::5]]
+    """The calls whose answers are frozen: every fifth of each function, from the first on, and all other expressions."""
+    return [*(f"mx.{name}{call}" for name, calls in TABLE.items() for call in calls[::5]), *EXPRESSIONS]
 
 
 def main() -> None:

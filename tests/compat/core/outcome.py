@@ -7,12 +7,13 @@ import math
 from typing import Any
 
 import numpy as np
+from tests.compat.core.expressions import EXPRESSIONS
 from tests.compat.core.fixtures import fixtures
 from tests.compat.core.table import TABLE
 
 
 def outcomes(mx: Any) -> dict[str, Any]:
-    """What every call of the table gives in a library, by the text of the call."""
+    """What every call of the table, and every other expression, gives in a library, by its text."""
     found = {}
     for name, calls in TABLE.items():
         mx.random.seed(7)
@@ -20,7 +21,8 @@ def outcomes(mx: Any) -> dict[str, Any]:
         for call in calls:
             found[f"mx.{name}{call}"] = outcome(mx, names, f"mx.{name}{call}")
     mx.set_printoptions()
-    return found
+    names = fixtures(mx)
+    return {**found, **{text: outcome(mx, names, text) for text in EXPRESSIONS}}
 
 
 def outcome(mx: Any, names: dict[str, Any], text: str) -> Any:
@@ -52,6 +54,8 @@ def _described(mx: Any, x: Any) -> Any:
         return {"enum": repr(x)}
     if x is None or isinstance(x, (bool, int, str)):
         return x
+    if isinstance(x, type):
+        return {"class": x.__name__}
     if isinstance(x, float):
         return _plain(x)
     if isinstance(x, mx.Dtype):
