@@ -21,6 +21,22 @@ std::vector<Argument> arguments_of_avals(const std::vector<Aval>& avals) {
   return arguments;
 }
 
+// (inputs, nodes, outputs) of numbers, texts, shapes and dtypes, and the constants. A node: (name, parameters, inputs,
+// outputs, graphs).
+nb::object contents_of(const WrittenGraph& graph) {
+  auto aval = [](const Aval& a) { return nb::make_tuple(shape_tuple(a.shape), std::string(dtype_name(a.dtype))); };
+  nb::list inputs, nodes, constants;
+  for (const Aval& a : graph.inputs) inputs.append(aval(a));
+  for (const WrittenNode& n : graph.nodes) {
+    nb::list outputs, graphs;
+    for (const Aval& a : n.outputs) outputs.append(aval(a));
+    for (const WrittenGraph& g : n.graphs) graphs.append(contents_of(g));
+    nodes.append(nb::make_tuple(n.name, n.parameters, n.inputs, outputs, graphs));
+  }
+  for (const Array& x : graph.constants) constants.append(wrap_object(x));
+  return nb::make_tuple(inputs, nodes, graph.outputs, constants);
+}
+
 // A function of arrays as a list of operations.
 class WrittenFunction {
  public:
@@ -65,19 +81,7 @@ class WrittenFunction {
     return result;
   }
 
-  // (inputs, nodes, outputs) of numbers, texts, shapes and dtypes; and the constants.
-  nb::object contents() const {
-    auto aval = [](const Aval& a) { return nb::make_tuple(shape_tuple(a.shape), std::string(dtype_name(a.dtype))); };
-    nb::list inputs, nodes, constants;
-    for (const Aval& a : graph_.inputs) inputs.append(aval(a));
-    for (const WrittenNode& n : graph_.nodes) {
-      nb::list outputs;
-      for (const Aval& a : n.outputs) outputs.append(aval(a));
-      nodes.append(nb::make_tuple(n.name, n.parameters, n.inputs, outputs));
-    }
-    for (const Array& x : graph_.constants) constants.append(wrap_object(x));
-    return nb::make_tuple(inputs, nodes, graph_.outputs, constants);
-  }
+  nb::object contents() const { return contents_of(graph_); }
 
  private:
   Arrays with_captured(Span given) const {
@@ -120,21 +124,28 @@ WrittenFunction write_function(nb::handle fun, nb::handle examples, bool shapele
   return WrittenFunction(std::move(written), shapeless);
 }
 
-WrittenFunction read_function(nb::handle inputs, nb::handle nodes, std::vector<int> outputs, nb::handle constants,
-                              bool shapeless) {
+// Of what contents_of gives, with dtypes in the place of their names.
+WrittenGraph graph_of(nb::handle contents) {
+  pytree::RecursionGuard guard;
   WrittenGraph graph;
-  for (nb::handle pair : inputs) graph.inputs.push_back(aval_of(pair));
-  for (nb::handle x : constants) graph.constants.push_back(array_of(x.ptr()));
-  for (nb::handle n : nodes) {
+  for (nb::handle pair : nb::object(contents[0])) graph.inputs.push_back(aval_of(pair));
+  for (nb::handle n : nb::object(contents[1])) {
     WrittenNode made{nb::cast<std::string>(nb::object(n[0])),
                      nb::cast<std::string>(nb::object(n[1])),
                      nb::cast<std::vector<int>>(nb::object(n[2])),
+                     {},
                      {}};
     for (nb::handle pair : nb::object(n[3])) made.outputs.push_back(aval_of(pair));
+    for (nb::handle g : nb::object(n[4])) made.graphs.push_back(graph_of(g));
     graph.nodes.push_back(std::move(made));
   }
-  graph.outputs = std::move(outputs);
-  return WrittenFunction(std::move(graph), shapeless);
+  graph.outputs = nb::cast<std::vector<int>>(nb::object(contents[2]));
+  for (nb::handle x : nb::object(contents[3])) graph.constants.push_back(array_of(x.ptr()));
+  return graph;
+}
+
+WrittenFunction read_function(nb::handle contents, bool shapeless) {
+  return WrittenFunction(graph_of(contents), shapeless);
 }
 
 // ---- pictures

@@ -9,10 +9,13 @@
 
 namespace funcnn {
 
+struct WrittenGraph;
+
 struct WrittenNode {
   std::string name, parameters;
   std::vector<int> inputs;  // numbers of values
   std::vector<Aval> outputs;
+  std::vector<WrittenGraph> graphs;  // of control flow
 };
 
 // Values are numbered: inputs first, then constants, then the outputs of each node.

@@ -9,6 +9,8 @@ import sys
 import pytest
 from tests.compat.library import REAL, mx, nn
 
+import funcnn as fn
+
 ours = pytest.mark.skipif(REAL, reason="the format, and what it holds, are funcnn's")
 
 
@@ -220,6 +222,30 @@ def test_operations(path, f):
             if a.ndim < 2
             else mx.allclose(a, b, equal_nan=True).item()
         )
+
+
+@ours
+def test_loops(path):
+    x = mx.arange(24, dtype=mx.float32).reshape(2, 3, 4) / 24
+    for layer in (nn.LSTM(4, 5), nn.GRU(4, 5), nn.RNN(4, 5)):
+        mx.export_function(path, layer, x)
+        result = layer(x)
+        for a, b in zip(mx.import_function(path)(x), result if isinstance(result, tuple) else (result,), strict=True):
+            assert mx.allclose(a, b, atol=1e-6).item()
+        total = mx.grad(lambda y, layer=layer: mx.sin(layer(y)[0]).sum())
+        mx.export_function(path, total, x)
+        assert mx.allclose(mx.import_function(path)(x)[0], total(x), atol=1e-6).item()
+
+    def branch(a):
+        return fn.cond(a.sum() > 0, lambda b: b * 2, lambda b: b - 1, a)
+
+    def count(a):
+        return fn.while_loop(lambda c: c.sum() < 90, lambda c: c * 2 + 1, a)
+
+    for f in (branch, count):
+        mx.export_function(path, f, vector())
+        for v in (vector(), vector() - 2.5):
+            assert lists(mx.import_function(path)(v)) == [f(v).tolist()]
 
 
 @ours

@@ -51,7 +51,8 @@ class _Trace:
 
     def __init__(self, written: Any, positional: int, keywords: list[str], shapeless: bool) -> None:
         self.written, self.positional, self.keywords = written, positional, keywords
-        inputs, self.nodes, self.outputs, self.constants = written.contents()
+        self.contents = written.contents()
+        inputs, self.nodes, self.outputs, self.constants = self.contents
         self.inputs = [(tuple(shape), dtype) for shape, dtype in inputs]
         self.signature = (
             positional,
@@ -100,6 +101,42 @@ def _bytes(x: Any) -> bytes:
     return np.ascontiguousarray(np.asarray(x)).tobytes()
 
 
+class _Constants:
+    """The arrays of a file, each once."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.parts: list[bytes] = []
+        self._places: dict[tuple[Any, ...], int] = {}
+        self._end = 0
+
+    def _place(self, x: Any) -> int:
+        data, dtype = _bytes(x), x.dtype.name
+        key = (dtype, x.shape, hashlib.sha256(data).digest())
+        if key not in self._places:
+            self._places[key] = len(self.entries)
+            self.entries.append({"dtype": dtype, "shape": x.shape, "offset": self._end, "bytes": len(data)})
+            padding = -len(data) % _ALIGNMENT
+            self.parts += [data, bytes(padding)]
+            self._end += len(data) + padding
+        return self._places[key]
+
+    def stored(self, contents: Any) -> list[Any]:
+        """A graph with numbers in the place of its constants."""
+        inputs, nodes, outputs, constants = contents
+        nodes = [[*node[:4], [self.stored(graph) for graph in node[4]]] for node in nodes]
+        return [inputs, nodes, outputs, [self._place(x) for x in constants]]
+
+
+def _loaded(stored: Any, constants: list[Any]) -> tuple[Any, ...]:
+    inputs, nodes, outputs, places = stored
+    nodes = [
+        (name, text, operands, _kinds(results), [_loaded(graph, constants) for graph in graphs])
+        for name, text, operands, results, graphs in nodes
+    ]
+    return _kinds(inputs), nodes, outputs, [constants[i] for i in places]
+
+
 class FunctionExporter:
     """What ``exporter`` returns: each call adds a trace, and closing it writes the file. A context manager."""
 
@@ -127,39 +164,17 @@ class FunctionExporter:
         if self._closed:
             return
         self._closed = True
-        constants: list[dict[str, Any]] = []
-        parts: list[bytes] = []
-        known: dict[tuple[Any, ...], int] = {}
-        offset = 0
-        traces = []
-        for trace in self._traces:
-            places = []
-            for x in trace.constants:
-                data, dtype = _bytes(x), x.dtype.name
-                key = (dtype, x.shape, hashlib.sha256(data).digest())
-                if key not in known:
-                    known[key] = len(constants)
-                    constants.append({"dtype": dtype, "shape": x.shape, "offset": offset, "bytes": len(data)})
-                    padding = -len(data) % _ALIGNMENT
-                    parts += [data, bytes(padding)]
-                    offset += len(data) + padding
-                places.append(known[key])
-            traces.append(
-                {
-                    "positional": trace.positional,
-                    "keywords": trace.keywords,
-                    "inputs": trace.inputs,
-                    "nodes": trace.nodes,
-                    "outputs": trace.outputs,
-                    "constants": places,
-                }
-            )
+        store = _Constants()
+        traces = [
+            {"positional": t.positional, "keywords": t.keywords, "graph": store.stored(t.contents)}
+            for t in self._traces
+        ]
         header = json.dumps(
             {
                 "version": _VERSION,
                 "metadata": self._metadata or "",
                 "shapeless": self._shapeless,
-                "constants": constants,
+                "constants": store.entries,
                 "traces": traces,
             }
         ).encode()
@@ -169,7 +184,7 @@ class FunctionExporter:
         def write(path: str) -> None:
             with open(path, "wb") as stream:
                 stream.write(_MAGIC + len(header).to_bytes(8, "little") + header)
-                for part in parts:
+                for part in store.parts:
                     stream.write(part)
 
         replace(self._file, write)
@@ -273,7 +288,7 @@ def _describe(trace: _Trace, callback: Callable[[dict[str, Any]], Any]) -> None:
     callback({"type": "outputs", "outputs": [values[i] for i in trace.outputs]})
     constants = [(_letters(count + i), mutable(x)) for i, x in enumerate(trace.constants)]
     callback({"type": "constants", "constants": constants})
-    for name, parameters, inputs, outputs in trace.nodes:
+    for name, parameters, inputs, outputs, _ in trace.nodes:
         callback(
             {
                 "type": "primitive",
@@ -353,11 +368,9 @@ def _read(data: bytes) -> tuple[list[_Trace], bool, str]:
         raise ValueError("it has a malformed header")
     traces = []
     for trace in header["traces"]:
-        picked = [constants[i] for i in trace["constants"]]
-        nodes = [(name, text, inputs, _kinds(outputs)) for name, text, inputs, outputs in trace["nodes"]]
-        written = _native.read_function(_kinds(trace["inputs"]), nodes, trace["outputs"], picked, shapeless)
+        written = _native.read_function(_loaded(trace["graph"], constants), shapeless)
         positional, keywords = trace["positional"], trace["keywords"]
-        if positional + len(keywords) != len(trace["inputs"]):
+        if positional + len(keywords) != len(trace["graph"][0]):
             raise ValueError("it has a malformed header")
         traces.append(_Trace(written, positional, keywords, shapeless))
     return traces, shapeless, metadata
