@@ -23,6 +23,14 @@ pytestmark = pytest.mark.skipif(REAL, reason="the shim's own")
 
 MODULES = ["core", "core.random", "core.linalg", "core.fft", "core.fast", "nn", "nn.layers.base", "optimizers", "utils"]
 
+# pickle.dumps((mx.array([1.5, 2.5], dtype=mx.bfloat16),)) of mlx 0.32.4
+WRITTEN_BY_MLX = (
+    b"\x80\x04\x95\xac\x00\x00\x00\x00\x00\x00\x00\x8c\x08mlx.core\x94\x8c\x05array\x94\x93\x94)\x81\x94\x8c\x16numpy._core.multiarray\x94"
+    b"\x8c\x0c_reconstruct\x94\x93\x94\x8c\x05numpy\x94\x8c\x07ndarray\x94\x93\x94K\x00\x85\x94C\x01b\x94\x87\x94R\x94(K\x01K\x02\x85\x94h\x07\x8c\x05"
+    b"dtype\x94\x93\x94\x8c\x02u2\x94\x89\x88\x87\x94R\x94(K\x03\x8c\x01<\x94NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94b\x89C\x04\xc0? @\x94t\x94bK\x0c\x86\x94b"
+    b"\x85\x94."
+)
+
 
 @pytest.fixture
 def installed():
@@ -107,6 +115,9 @@ def test_classes_by_name(installed):
     # What pickles that MLX wrote name.
     assert pickle.loads(b"cmlx.core\narray\n.") is mx.array
     assert pickle.loads(b"cmlx.nn.layers.base\nModule\n.") is nn.Module
+
+    (array,) = pickle.loads(WRITTEN_BY_MLX)
+    assert type(array) is mx.array and array.dtype == mx.bfloat16 and array.tolist() == [1.5, 2.5]
 
     def f(x: "mx.array", layer: "nn.Module") -> "mx.array": ...
 
@@ -211,13 +222,15 @@ import mlx.nn as nn
 
 
 class Work(nn.Module):
-    pass
+    def __init__(self):
+        super().__init__()
+        self.weight = mx.arange(4.0)
 
 
 def work(layer):
     import mlx.utils
 
-    return mx.__name__, type(layer).__mro__[1] is nn.Module, sys.modules["mlx"].__name__
+    return mx.__name__, isinstance(layer, nn.Module), (layer.weight + 1).sum().item(), sys.modules["mlx"].__name__
 
 
 if __name__ == "__main__":
@@ -231,7 +244,7 @@ def test_processes(beside_real, tmp_path):
     script = tmp_path / "spawning.py"
     script.write_text(SPAWNING)
     done = python("-m", "funcnn.compat", str(script), env=beside_real)
-    expected = "('funcnn.compat.core', True, 'funcnn.compat')"
+    expected = "('funcnn.compat.core', True, 10.0, 'funcnn.compat')"
     methods = multiprocessing.get_all_start_methods()
     assert done.stdout.splitlines() == [f"{method} {expected}" for method in methods], done.stderr
 
