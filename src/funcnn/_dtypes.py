@@ -32,6 +32,8 @@ class DtypeCategory(enum.Enum):
     number = "number"
     generic = "generic"
 
+    _held: frozenset[Any]  # the category itself, the dtypes in it and the categories below it
+
     def __repr__(self) -> str:
         return f"DtypeCategory.{self.name}"
 
@@ -56,6 +58,22 @@ _KINDS = {
     "unsigned integer": unsignedinteger,
     "bool": generic,
 }
+
+
+def _hold() -> None:
+    dtypes = [x for x in vars(_core).values() if isinstance(x, _core.Dtype)]
+    above: dict[Any, set[Any]] = {
+        dtype: {category for kind, category in _KINDS.items() if _core.isdtype(dtype, kind)} for dtype in dtypes
+    }
+    above |= {category: {category} for category in DtypeCategory}
+    for found in above.values():
+        while further := {_ABOVE[category] for category in found if category in _ABOVE} - found:
+            found |= further
+    for category in DtypeCategory:
+        category._held = frozenset(x for x, found in above.items() if category in found)
+
+
+_hold()
 
 
 def _dtype(x: Any) -> Dtype:
@@ -84,14 +102,7 @@ def issubdtype(arg1: Dtype | DtypeCategory, arg2: Dtype | DtypeCategory) -> bool
     """
     if not isinstance(arg2, DtypeCategory):
         return not isinstance(arg1, DtypeCategory) and _dtype(arg1) == _dtype(arg2)
-    if isinstance(arg1, DtypeCategory):
-        category: DtypeCategory | None = arg1
-    else:
-        own = _dtype(arg1)
-        category = next(found for kind, found in _KINDS.items() if _core.isdtype(own, kind))
-    while category is not None and category is not arg2:
-        category = _ABOVE.get(category)
-    return category is arg2
+    return (arg1 if isinstance(arg1, (_core.Dtype, DtypeCategory)) else _dtype(arg1)) in arg2._held
 
 
 __all__ = [

@@ -6,6 +6,7 @@ that the planner fuses by itself, forward and backward: the functions save writi
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
@@ -17,7 +18,7 @@ from ._cross_entropy import of_indices
 from ._transforms_rules import checkpoint
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike, Dtype
+    from ._core import ArrayLike, Device, Dtype
 
 __all__ = [
     "cross_entropy",
@@ -97,20 +98,25 @@ def _normalised(name: str, x: ArrayLike, **parameters: ArrayLike | None) -> tupl
     x = _core.asarray(x)
     if x.ndim == 0:
         raise ValueError(f"{name}: expected at least one axis, got shape {x.shape}")
-    given = {key: None if p is None else _core.asarray(p) for key, p in parameters.items()}
     dtype = x.dtype
-    for key, p in given.items():
-        if p is None:
-            continue
-        if p.shape != x.shape[-1:]:
-            raise ValueError(f"{name}: {key} must have shape {x.shape[-1:]}, that of the last axis of x, got {p.shape}")
-        dtype = _core.promote_types(dtype, p.dtype)
-    if _core.isdtype(dtype, "complex floating"):
-        raise ValueError(f"{name}: is defined for real numbers, got {dtype}")
-    if not _core.isdtype(dtype, "real floating"):
-        dtype = _core.float32
-    wide = _core.promote_types(dtype, _core.float32)
-    return x.astype(wide), [None if p is None else p.astype(wide) for p in given.values()], dtype
+    arrays: list[array | None] = []
+    for key, given in parameters.items():
+        p = None if given is None else _core.asarray(given)
+        if p is not None:
+            if p.shape != x.shape[-1:]:
+                raise ValueError(
+                    f"{name}: {key} must have shape {x.shape[-1:]}, that of the last axis of x, got {p.shape}"
+                )
+            dtype = _core.promote_types(dtype, p.dtype)
+        arrays.append(p)
+    wide = dtype
+    if dtype != _core.float32:
+        if _core.isdtype(dtype, "complex floating"):
+            raise ValueError(f"{name}: is defined for real numbers, got {dtype}")
+        if not _core.isdtype(dtype, "real floating"):
+            dtype = _core.float32
+        wide = _core.promote_types(dtype, _core.float32)
+    return x.astype(wide), [None if p is None else p.astype(wide) for p in arrays], dtype
 
 
 def rms_norm(x: ArrayLike, weight: ArrayLike | None, eps: float) -> array:
@@ -211,33 +217,40 @@ def rope(
     """
     name = "rope"
     x = _core.asarray(a)
-    dims = integer(dims, f"{name}: dims")
-    traditional = flag(traditional, f"{name}: traditional")
-    if x.ndim < 3:
-        raise ValueError(f"{name}: expected at least three axes (batch, ..., places, features), got shape {x.shape}")
-    if not _core.isdtype(x.dtype, "real floating"):
-        raise ValueError(f"{name}: is defined for real floating-point arrays, got {x.dtype}; convert it with astype")
-    if dims <= 0 or dims % 2 or dims > x.shape[-1]:
+    shape, dtype = x.shape, x.dtype
+    if type(dims) is not int:
+        dims = integer(dims, f"{name}: dims")
+    if type(traditional) is not bool:
+        traditional = flag(traditional, f"{name}: traditional")
+    if len(shape) < 3:
+        raise ValueError(f"{name}: expected at least three axes (batch, ..., places, features), got shape {shape}")
+    if dtype != _core.float32 and not _core.isdtype(dtype, "real floating"):
+        raise ValueError(f"{name}: is defined for real floating-point arrays, got {dtype}; convert it with astype")
+    if dims <= 0 or dims % 2 or dims > shape[-1]:
         raise ValueError(
-            f"{name}: dims must be a positive even number up to {x.shape[-1]}, the last axis of a, got {dims}"
+            f"{name}: dims must be a positive even number up to {shape[-1]}, the last axis of a, got {dims}"
         )
-    wide = _core.promote_types(x.dtype, _core.float32)
+    wide = _core.float64 if dtype == _core.float64 else _core.float32
     half = dims // 2
-    angles = _places(name, offset, x.shape).astype(wide) * scale * _frequencies(name, base, freqs, half, wide)
     # Both features of a pair stand beside each other along an axis of their own, which the rotation reads in both directions.
-    pair = -1 if traditional else -2
-    rotated = x if dims == x.shape[-1] else x[..., :dims]
-    pairs = rotated.reshape(*rotated.shape[:-1], *((half, 2) if traditional else (2, half))).astype(wide)
-    sign = _core.array([-1.0, 1.0], wide)
-    sine = _core.expand_dims(_core.sin(angles), pair) * (sign if traditional else sign[:, None])
-    y = pairs * _core.expand_dims(_core.cos(angles), pair) + _core.flip(pairs, pair) * sine
-    y = y.astype(x.dtype).reshape(*rotated.shape)
-    return y if dims == x.shape[-1] else _core.concatenate([y, x[..., dims:]], axis=-1)
+    pair, paired = (-1, (half, 2)) if traditional else (-2, (2, half))
+    frequencies, signs = _frequencies(name, base, freqs, half, wide, pair, x)
+    if shape[-2] == 1 and type(offset) is int and abs(offset) < 1 << 31 and type(scale) is float and scale == 1:
+        angles = frequencies * offset
+    else:
+        angles = _places(name, offset, shape).astype(wide) * scale * frequencies
+    rotated = x if dims == shape[-1] else x[..., :dims]
+    pairs = rotated.reshape(*shape[:-1], *paired)
+    if dtype != wide:
+        pairs = pairs.astype(wide)
+    y = pairs * _core.cos(angles) + _core.flip(pairs, pair) * (_core.sin(angles) * signs)
+    y = (y if dtype == wide else y.astype(dtype)).reshape(*shape[:-1], dims)
+    return y if dims == shape[-1] else _core.concatenate([y, x[..., dims:]], axis=-1)
 
 
 def _places(name: str, offset: Any, shape: tuple[int, ...]) -> array:
-    """The places along the second-to-last axis, of shape (T, 1) or, beside the axes of `shape`, (B, 1, ..., T, 1)."""
-    places = _core.arange(shape[-2])[:, None]
+    """The places along the second-to-last axis, of shape (T, 1, 1) or, beside the axes of `shape`, (B, 1, ..., T, 1, 1)."""
+    places = _core.arange(shape[-2]).reshape(-1, 1, 1)
     if not isinstance(offset, array) and not getattr(offset, "ndim", 0) and not isinstance(offset, (list, tuple)):
         return places + integer(offset, f"{name}: offset")
     first = _core.asarray(offset)
@@ -247,22 +260,35 @@ def _places(name: str, offset: Any, shape: tuple[int, ...]) -> array:
         raise ValueError(
             f"{name}: offset must be one integer or {shape[0]}, one for each element of the batch, got shape {first.shape}"
         )
-    first = first.astype(_core.int32).reshape(-1, *(1,) * (len(shape) - 1))
-    return places + (first if first.shape[0] > 1 else first.reshape(1, 1))
+    first = first.astype(_core.int32)
+    return places + (first.reshape(-1, *(1,) * len(shape)) if first.size > 1 else first.reshape(1, 1, 1))
 
 
-def _frequencies(name: str, base: float | None, freqs: ArrayLike | None, half: int, wide: Dtype) -> array:
+def _frequencies(
+    name: str, base: float | None, freqs: ArrayLike | None, half: int, wide: Dtype, pair: int, x: array
+) -> tuple[array, array]:
+    """The frequencies of pairs, and the signs of their sines: both broadcast to pairs along axis `pair`."""
     if (base is None) == (freqs is None):
         given = "neither" if base is None else "both"
         raise ValueError(f"{name}: expected one of base and freqs, got {given}")
     if freqs is None:
         assert base is not None
-        steps = _core.arange(half).astype(wide)
-        return _core.exp(steps * (-math.log(base) / half))
+        return _falling(-math.log(base) / half, half, wide, pair, x.device)
     given_freqs = _core.asarray(freqs)
     if given_freqs.shape != (half,):
         raise ValueError(f"{name}: freqs must have shape {(half,)}, one for each pair, got {given_freqs.shape}")
-    return 1.0 / given_freqs.astype(wide)
+    inverse = 1.0 / given_freqs.astype(wide)
+    return inverse[:, None] if pair == -1 else inverse, _falling(0.0, half, wide, pair, x.device)[1]
+
+
+@functools.lru_cache(maxsize=64)
+def _falling(rate: float, half: int, wide: Dtype, pair: int, device: Device) -> tuple[array, array]:
+    """What depends on options only, computed once: frequencies that fall at a rate, and signs."""
+    steps = _core.arange(half, device=device).astype(wide)
+    frequencies, signs = _core.exp(steps * rate), _core.arange(-1.0, 2.0, 2.0, wide, device=device)
+    found = (frequencies[:, None], signs) if pair == -1 else (frequencies, signs[:, None])
+    _core.eval(*found)
+    return found
 
 
 def cross_entropy(logits: ArrayLike, targets: ArrayLike) -> array:

@@ -36,6 +36,8 @@ def result_type(*arrays_and_dtypes: Any) -> Dtype:
 
 def issubdtype(arg1: Dtype | fn.DtypeCategory, arg2: Dtype | fn.DtypeCategory) -> bool:
     """Tell whether a dtype or category is another one, or of it."""
+    if isinstance(arg1, Dtype) and isinstance(arg2, fn.DtypeCategory):  # by far the most frequent
+        return arg1 in arg2._held
     for x in (arg1, arg2):
         if not isinstance(x, (Dtype, fn.DtypeCategory)):
             raise ValueError(f"issubdtype: expected dtypes and their categories, got {type(x).__name__}")
