@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from ... import core as mx
 from .base import Module
 from .linear import _drawn
 
 
-def _each(value: Any, spatial: int) -> Any:
-    return (value,) * spatial if isinstance(value, int) else value
-
-
-def _kernel(layer: Module, size: Any, spatial: int) -> tuple[int, ...]:
-    sizes = tuple(_each(size, spatial))
-    if len(sizes) != spatial:
-        raise ValueError(f"{type(layer).__name__}: kernel_size must be an integer or {spatial} integers, got {size}")
-    return sizes
-
-
 class _Convolution(Module):
-    """What all convolutions share."""
+    """What all convolutions share. Their options are one number for all spatial axes, or one for each."""
 
     weight: mx.array
     bias: mx.array
@@ -30,12 +19,25 @@ class _Convolution(Module):
     padding: Any
     dilation: Any
 
-    def _draw(self, inputs: int, outputs: int, kernel: tuple[int, ...], bias: bool) -> None:
+    _spatial: ClassVar[int]
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: Any, bias: bool, dilation: Any, **options: Any):
         """Draw the weight uniformly from one over the root of the inputs of an output; the bias is zero."""
-        scale = math.sqrt(1 / (inputs * math.prod(kernel)))
-        self.weight = _drawn(scale, outputs, *kernel, inputs)
+        super().__init__()
+        kernel = tuple(self._each(kernel_size)) if self._spatial > 1 else (kernel_size,)
+        if len(kernel) != self._spatial:
+            raise ValueError(
+                f"{type(self).__name__}: kernel_size must be an integer or {self._spatial} integers, got {kernel_size}"
+            )
+        self.weight = _drawn(math.sqrt(1 / (inputs * math.prod(kernel))), outputs, *kernel, inputs)
         if bias:
             self.bias = mx.zeros((outputs,))
+        self.dilation = dilation
+        for name, value in options.items():
+            setattr(self, name, self._each(value))
+
+    def _each(self, value: Any) -> Any:
+        return (value,) * self._spatial if self._spatial > 1 and isinstance(value, int) else value
 
     def _describe(self, channels: int, *names: str) -> str:
         kernel = self.weight.shape[1:-1]
@@ -59,7 +61,13 @@ class Conv1d(_Convolution):
     """Convolve sequences, ``(N, L, in_channels)``, with a ``weight`` of shape ``(out_channels, kernel_size, in_channels / groups)``.
 
     The weight is drawn uniformly from ``±1 / sqrt(kernel_size * in_channels / groups)``, the ``bias`` is zero.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.Conv1d(3, 8, kernel_size=3)(mx.ones((2, 10, 3))).shape
+    (2, 8, 8)
     """
+
+    _spatial = 1
 
     def __init__(
         self,
@@ -72,11 +80,8 @@ class Conv1d(_Convolution):
         groups: int = 1,
         bias: bool = True,
     ):
-        super().__init__()
-        self._draw(_channels_of_group(self, in_channels, groups), out_channels, (kernel_size,), bias)
-        self.padding = padding
-        self.dilation = dilation
-        self.stride = stride
+        inputs = _channels_of_group(self, in_channels, groups)
+        super().__init__(inputs, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
         self.groups = groups
 
     def _extra_repr(self) -> str:
@@ -96,6 +101,8 @@ class Conv2d(_Convolution):
     (2, 16, 16, 8)
     """
 
+    _spatial = 2
+
     def __init__(
         self,
         in_channels: int,
@@ -107,11 +114,8 @@ class Conv2d(_Convolution):
         groups: int = 1,
         bias: bool = True,
     ):
-        super().__init__()
-        self._draw(_channels_of_group(self, in_channels, groups), out_channels, _kernel(self, kernel_size, 2), bias)
-        self.padding = _each(padding, 2)
-        self.stride = _each(stride, 2)
-        self.dilation = dilation
+        inputs = _channels_of_group(self, in_channels, groups)
+        super().__init__(inputs, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
         self.groups = groups
 
     def _extra_repr(self) -> str:
@@ -125,7 +129,13 @@ class Conv3d(_Convolution):
     """Convolve volumes, ``(N, D, H, W, in_channels)``, with a ``weight`` of shape ``(out_channels, kd, kh, kw, in_channels)``.
 
     The weight is drawn uniformly from ``±1 / sqrt(kd * kh * kw * in_channels)``, the ``bias`` is zero.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.Conv3d(2, 4, kernel_size=2)(mx.ones((1, 4, 4, 4, 2))).shape
+    (1, 3, 3, 3, 4)
     """
+
+    _spatial = 3
 
     def __init__(
         self,
@@ -137,11 +147,7 @@ class Conv3d(_Convolution):
         dilation: int | tuple[int, int, int] = 1,
         bias: bool = True,
     ):
-        super().__init__()
-        self._draw(in_channels, out_channels, _kernel(self, kernel_size, 3), bias)
-        self.padding = _each(padding, 3)
-        self.stride = _each(stride, 3)
-        self.dilation = dilation
+        super().__init__(in_channels, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
 
     def _extra_repr(self) -> str:
         return self._describe(self.weight.shape[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import core as mx
-from .convolution import _Convolution, _each, _kernel
+from .convolution import _Convolution
 
 
 class _ConvolutionTranspose(_Convolution):
@@ -18,7 +18,13 @@ class ConvTranspose1d(_ConvolutionTranspose):
 
     It does to ``(N, L, in_channels)`` what `Conv1d` does to gradients. The weight is drawn uniformly from
     ``±1 / sqrt(kernel_size * in_channels)``, the ``bias`` is zero.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.ConvTranspose1d(8, 3, kernel_size=4, stride=2)(mx.ones((2, 10, 8))).shape
+    (2, 22, 3)
     """
+
+    _spatial = 1
 
     def __init__(
         self,
@@ -31,12 +37,8 @@ class ConvTranspose1d(_ConvolutionTranspose):
         output_padding: int = 0,
         bias: bool = True,
     ):
-        super().__init__()
-        self._draw(in_channels, out_channels, (kernel_size,), bias)
-        self.padding = padding
-        self.dilation = dilation
-        self.stride = stride
-        self.output_padding = output_padding
+        options = {"padding": padding, "stride": stride, "output_padding": output_padding}
+        super().__init__(in_channels, out_channels, kernel_size, bias, dilation, **options)
 
     def __call__(self, x: mx.array) -> mx.array:
         return self._biased(
@@ -52,6 +54,8 @@ class ConvTranspose2d(_ConvolutionTranspose):
     (2, 32, 32, 3)
     """
 
+    _spatial = 2
+
     def __init__(
         self,
         in_channels: int,
@@ -63,12 +67,8 @@ class ConvTranspose2d(_ConvolutionTranspose):
         output_padding: int | tuple[int, int] = 0,
         bias: bool = True,
     ):
-        super().__init__()
-        self._draw(in_channels, out_channels, _kernel(self, kernel_size, 2), bias)
-        self.padding = _each(padding, 2)
-        self.stride = _each(stride, 2)
-        self.dilation = dilation
-        self.output_padding = _each(output_padding, 2)
+        options = {"padding": padding, "stride": stride, "output_padding": output_padding}
+        super().__init__(in_channels, out_channels, kernel_size, bias, dilation, **options)
 
     def __call__(self, x: mx.array) -> mx.array:
         return self._biased(
@@ -77,7 +77,14 @@ class ConvTranspose2d(_ConvolutionTranspose):
 
 
 class ConvTranspose3d(_ConvolutionTranspose):
-    """Convolve volumes transposed, with a ``weight`` of shape ``(out_channels, kd, kh, kw, in_channels)``."""
+    """Convolve volumes transposed, with a ``weight`` of shape ``(out_channels, kd, kh, kw, in_channels)``.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.ConvTranspose3d(4, 2, kernel_size=2, stride=2)(mx.ones((1, 3, 3, 3, 4))).shape
+    (1, 6, 6, 6, 2)
+    """
+
+    _spatial = 3
 
     def __init__(
         self,
@@ -90,12 +97,8 @@ class ConvTranspose3d(_ConvolutionTranspose):
         output_padding: int | tuple[int, int, int] = 0,
         bias: bool = True,
     ):
-        super().__init__()
-        self._draw(in_channels, out_channels, _kernel(self, kernel_size, 3), bias)
-        self.padding = _each(padding, 3)
-        self.stride = _each(stride, 3)
-        self.dilation = dilation
-        self.output_padding = _each(output_padding, 3)
+        options = {"padding": padding, "stride": stride, "output_padding": output_padding}
+        super().__init__(in_channels, out_channels, kernel_size, bias, dilation, **options)
 
     def __call__(self, x: mx.array) -> mx.array:
         return self._biased(
