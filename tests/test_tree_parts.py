@@ -243,6 +243,7 @@ class TestNumbers:
             "0: int64[3] with other elements, at 1 of 3 places"
         )
         assert tree.diff(Block(1, 2, "a"), Block(1, 2, "b"))[0].path == ""
+        assert [str(d) for d in tree.diff({"a": {"a": tree.absent}}, {"a": {}})] == ["a: {'a': absent} != {}"]
         assert tree.diff(1, 1) == [] and str(tree.diff(1, 2)[0]) == "the root: 1 != 2"
         assert tree.diff({"x": np.array([np.nan])}, {"x": np.array([np.nan])}) == []
         assert attrs.asdict(tree.diff([1], [2])[0]) == {"path": "0", "left": 1, "right": 2}

@@ -111,7 +111,7 @@ def _diff(a: Any, b: Any, path: tuple[Any, ...], found: list[Difference]) -> Non
 
 
 def _differ_below(left: dict[Any, Any], right: dict[Any, Any]) -> bool:
-    return any(structure(left[key]) != structure(right[key]) for key in left)
+    return any(structure(left.get(key, absent)) != structure(right.get(key, absent)) for key in {**left, **right})
 
 
 def _equal(a: Any, b: Any) -> bool:
