@@ -1,53 +1,88 @@
-"""Expressions about the types of results, the dtypes of results, and how dtypes and classes behave; see `outcome.py`."""
+"""Programs of a line and what they come to, the same on funcnn.compat and on MLX.
 
-from __future__ import annotations
+A case is ``program -> outcome``: statements separated by ``; ``, the last an expression. The outcomes were printed by MLX,
 
-# fmt: off
-EXPRESSIONS: list[str] = [
-    "type(mx.split(f,3,1))", "type(mx.broadcast_arrays(f,v))", "type(mx.meshgrid(v,w))", "type(mx.unstack(f))",
-    "type(mx.atleast_1d(s,v))", "type(mx.quantize(x64))", "type(mx.linalg.svd(sq,stream=mx.cpu))",
-    "type(mx.linalg.qr(sq,stream=mx.cpu))", "type(mx.linalg.eigh(sq,stream=mx.cpu))",
-    "type(mx.linalg.lu(sq,stream=mx.cpu))", "type(mx.linalg.slogdet(sq))", "type(mx.minmax(f))",
-    "type(mx.divmod(f,g))", "type(mx.unique(vi,3,True))",
-    "type(mx.fast.gated_delta_update(q,q,q,mx.ones((1,4,3)),mx.ones((1,4,3))))", "type(mx.depends([f],[g]))",
-    "type(mx.depends((f,),g))", "type(mx.depends(f,g)).__name__", "type(mx.broadcast_shapes((1,),(2,)))",
-    "type(mx.random.split(k)).__name__", "type(mx.device_info())", "type(mx.get_active_memory())",
-    "mx.array([1,2]).shape", "type(mx.array([1,2]).shape)", "mx.finfo(mx.float32).max",
-    "type(mx.finfo(mx.float32).max)", "type(mx.finfo(mx.float32).bits)", "type(mx.iinfo(mx.int8).max)",
-    "isinstance(mx.float32, mx.Dtype)", "mx.float32.size", "isinstance(f, mx.array)", "isinstance(f, mx.ArrayLike)",
-    "isinstance(1.0, mx.ArrayLike)", "isinstance(mx.cpu, mx.DeviceType)",
-    "isinstance(mx.default_device(), mx.Device)", "isinstance(mx.default_stream(mx.cpu), mx.Stream)",
-    "isinstance(mx.stream(mx.cpu), mx.StreamContext)", "isinstance(mx.floating, mx.DtypeCategory)",
-    "mx.issubdtype(f.dtype, mx.floating)", "mx.newaxis is None", "mx.pi == 3.141592653589793", "mx.inf", "mx.e",
-    "mx.euler_gamma", "callable(mx.checkpoint)", "mx.add(f, g).dtype == mx.float32",
-    "hash(mx.float32) == hash(mx.float32)", "{mx.float32: 1}[f.dtype]", "f.dtype in (mx.float16, mx.float32)",
-    "f.dtype in [mx.float16]", "str(f.dtype)", "repr(f.dtype)", "f\"{f.dtype}\"",
-    "getattr(mx, str(f.dtype).split('.')[-1]) == f.dtype", "mx.array(1, mx.int8).dtype.size",
-    "mx.zeros((2,)).itemsize", "mx.eval(f) is None", "mx.eval([]) is None", "mx.concatenate([f]).shape",
-    "mx.stack([s]).shape", "(lambda a: (a.shape, a.tolist()))(mx.concatenate((v, w), axis=-1))",
-    "mx.einsum('ij,jk', f, m).tolist()", "mx.tensordot(f, g, axes=([0, 1], [0, 1])).item()",
-    "mx.where(True, 1, 2).dtype", "mx.where(t, 1.0, 2).dtype", "mx.where(t, h, 2).dtype", "mx.where(t, h, 2.0).dtype",
-    "mx.where(t, h, mx.array(2.0)).dtype", "mx.where(t, i8, 2).dtype", "mx.where(t, i8, 2.5).dtype",
-    "mx.maximum(i8, 2).dtype", "mx.maximum(i8, 2.5).dtype", "mx.clip(i8, 0, 2.5).dtype", "mx.clip(h, 0, 2.5).dtype",
-    "mx.clip(bf, mx.array(0.0), 1).dtype", "mx.pad(h, 1, constant_values=2.5).dtype",
-    "mx.pad(i8, 1, constant_values=2.5).dtype", "mx.full((2,), h[0,0]).dtype", "mx.full_like(h, 2.5).dtype",
-    "mx.linspace(0, 1, 3, dtype=mx.bfloat16).dtype", "mx.random.uniform(0, 1, (2,), mx.bfloat16).dtype",
-    "mx.random.normal((2,), mx.bfloat16).dtype", "mx.var(h).dtype", "mx.var(i).dtype", "mx.mean(bf).dtype",
-    "mx.mean(t).dtype", "mx.sum(t).dtype", "mx.prod(t).dtype", "mx.cumsum(t).dtype", "mx.linalg.norm(i).dtype",
-    "mx.softmax(bf).dtype", "mx.logsumexp(h).dtype", "mx.sigmoid(i).dtype", "mx.exp(i8).dtype", "mx.exp(h).dtype",
-    "mx.sqrt(t).dtype", "mx.abs(c).dtype", "mx.real(c).dtype", "mx.square(t).dtype", "mx.sign(t).dtype",
-    "mx.round(i).dtype", "mx.floor(i).dtype", "mx.ceil(t).dtype", "mx.negative(u8).dtype", "mx.reciprocal(i).dtype",
-    "mx.power(i, 2.0).dtype", "mx.power(2.0, i).dtype", "mx.power(i, j).dtype", "mx.divide(i8, i8).dtype",
-    "mx.divide(h, i8).dtype", "mx.arctan2(i, i).dtype", "mx.isnan(i).dtype", "mx.equal(i, i).dtype",
-    "mx.logical_and(f, f).dtype", "mx.count_nonzero(f).dtype", "mx.searchsorted(v, v).dtype", "mx.topk(h, 1).dtype",
-    "mx.take(h, ix, 1).dtype", "mx.outer(i, h).dtype", "mx.inner(vi, vi).dtype", "mx.matmul(h, h.T).dtype",
-    "mx.addmm(s, h, h.T).dtype", "mx.fft.fft(h).dtype", "mx.fft.rfft(i).dtype",
-    "mx.fast.rms_norm(h, None, 1e-5).dtype", "mx.fast.rms_norm(h, v, 1e-5).dtype",
-    "mx.fast.layer_norm(bf, v, None, 1e-5).dtype", "mx.conv1d(x3.astype(mx.float16), mx.ones((2,2,4))).dtype",
-    "mx.conv1d(x3.astype(mx.float16), mx.ones((2,2,4)).astype(mx.bfloat16)).dtype",
-    "mx.dequantize(*mx.quantize(x64.astype(mx.bfloat16))).dtype",
-    "mx.quantized_matmul(x64.astype(mx.bfloat16), *mx.quantize(mx.ones((8,64)).astype(mx.bfloat16))).dtype",
-    "mx.hadamard_transform(mx.ones((4,)).astype(mx.float16)).dtype", "mx.trace(h).dtype", "mx.median(h).dtype",
-    "mx.diff(u8).dtype", "mx.kron(h, i).dtype", "mx.arange(3).dtype", "mx.arange(3.0).dtype",
-    "mx.arange(0, 3, 0.5).dtype", "mx.arange(3, dtype=mx.uint8).dtype", "mx.arange(True, 3).dtype",
-]
+    FUNCNN_COMPAT_LIBRARY=mlx python -m tests.compat.core.expressions < PROGRAMS
+
+and are compared with what the library under test gives: dtype, shape and elements of arrays, `repr` of anything else, the
+class of an error.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+from tests.compat.library import mx
+
+ERROR = "!"
+
+
+def namespace() -> dict[str, Any]:
+    return {
+        "mx": mx,
+        "np": np,
+        "x": mx.arange(6).reshape(2, 3),
+        "y": mx.arange(24).reshape(2, 3, 4),
+        "v": mx.arange(5),
+        "f": mx.array([1.0, 2.0, 3.0]),
+        "s": mx.array(3),
+        "b": mx.array([True, False]),
+        "u": mx.array([1, 2], mx.uint8),
+        "h": mx.array([1, 2], mx.float16),
+        "c": mx.array([1 + 2j]),
+        "e": mx.zeros((0, 3)),
+    }
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, mx.array):
+        assert type(value) is mx.array
+        return f"{str(value.dtype).rpartition('.')[2]} {list(value.shape)} {value.tolist()}"
+    if type(value) in (tuple, list):
+        inner = ", ".join(shown(item) for item in value)
+        return f"[{inner}]" if type(value) is list else f"({inner},)"
+    return repr(value).replace("\n", "\\n")
+
+
+def run(program: str) -> Any:
+    *statements, expression = program.split("; ")
+    names = namespace()
+    exec("\n".join(statements), names)
+    value = eval(expression, names)
+    if isinstance(value, mx.array):
+        mx.eval(value)
+    return value
+
+
+def outcome(program: str) -> tuple[str, BaseException | None]:
+    try:
+        return shown(run(program)), None
+    except Exception as error:
+        return f"{ERROR} {type(error).__name__}", error
+
+
+def cases(text: str) -> list[tuple[str, str]]:
+    """Read the cases of a table."""
+    found = []
+    for line in text.strip().splitlines():
+        program, arrow, expected = line.partition(" -> ")
+        assert arrow, line
+        found.append((program.strip(), expected.strip()))
+    assert len({program for program, _ in found}) == len(found)
+    return found
+
+
+def check(program: str, expected: str) -> None:
+    got, error = outcome(program)
+    if not expected.startswith(ERROR):
+        assert got == expected, f"{program} -> {got}, expected {expected}" + (f" ({error!r})" if error else "")
+        return
+    # An error may be of a class that derives from MLX's.
+    names = [cls.__name__ for cls in type(error).__mro__]
+    assert expected[len(ERROR) :].strip() in names, f"{program} -> {got}, expected {expected} ({error!r})"
+
+
+if __name__ == "__main__":
+    for line in sys.stdin.read().splitlines():
+        if program := line.partition(" -> ")[0].strip():
+            print(f"{program} -> {outcome(program)[0]}")

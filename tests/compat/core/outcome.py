@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
-from tests.compat.core.expressions import EXPRESSIONS
+from tests.compat.core.calls_expressions import EXPRESSIONS
 from tests.compat.core.fixtures import fixtures
 from tests.compat.core.table import TABLE
 
