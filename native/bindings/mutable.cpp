@@ -33,6 +33,10 @@ Array made_of(nb::handle object, nb::handle dtype_object) {
   } catch (const ValueError&) {
     if (!dtype || !is_integer(*dtype) || !(nested || integer)) throw;
     return astype(convert(object, std::nullopt, "array"), *dtype);
+  } catch (const nb::python_error& e) {
+    // A tensor of PyTorch that is part of its own graph: MLX takes the values.
+    if (!e.matches(PyExc_BufferError) || !nb::hasattr(object, "detach")) throw;
+    return made_of(object.attr("detach")(), dtype_object);
   }
 }
 
