@@ -290,6 +290,8 @@ struct Method {
 Array read_part(const Array& x, PyObject* key) {
   return with_value_errors([&] {
     if (PyLong_CheckExact(key)) return row(x, integer_of(key, "index"));
+    const IndexItem whole[] = {IndexItem::newaxis()};
+    if (key == Py_None) return index(x, whole);
     Index parsed(x, key);
     refuse_masks(parsed);
     // Beside arrays, an integer out of range is like an element of theirs that is.
@@ -317,7 +319,10 @@ Array updated_part(UpdateMode mode, const Array& x, PyObject* key, nb::handle va
 }
 
 PyObject* get_mutable_item(PyObject* self, PyObject* key) {
-  return guarded([&] { return wrap(with_rebindable(read_part(array_of(self), key), true)); });
+  return guarded([&] {
+    Array part = read_part(array_of(self), key);
+    return wrap(part.node()->rebindable ? std::move(part) : with_rebindable(std::move(part), true));
+  });
 }
 
 int set_mutable_item(PyObject* self, PyObject* key, PyObject* value) {
