@@ -9,8 +9,8 @@ import json
 import pathlib
 from typing import Any
 
-from tests.compat.core.differences import reason
 from tests.compat.core.calls_expressions import EXPRESSIONS
+from tests.compat.core.differences import reason
 from tests.compat.core.outcome import outcomes, same
 from tests.compat.core.table import TABLE
 
