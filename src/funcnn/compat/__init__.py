@@ -5,25 +5,26 @@
 ``functionalize`` and ``modulize`` lead from modules to the functional API and back.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
-
-from ._install import install, uninstall
 
 if TYPE_CHECKING:
     from ._functionalize import functionalize
+    from ._install import install, uninstall
     from ._modulize import modulize
 
 __all__ = ["functionalize", "install", "modulize", "uninstall"]
 
+# What programs that import the shim by its own name may do without is loaded when it is asked for.
+_HOMES = {
+    "functionalize": "_functionalize",
+    "install": "_install",
+    "modulize": "_modulize",
+    "uninstall": "_install",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # What needs the whole shim is loaded when it is asked for.
-    if name == "functionalize":
-        from ._functionalize import functionalize
-
-        return functionalize
-    if name == "modulize":
-        from ._modulize import modulize
-
-        return modulize
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

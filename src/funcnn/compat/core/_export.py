@@ -14,8 +14,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ... import _core
 from ...io._replace import replace
 from ._compile import compile
@@ -98,6 +96,8 @@ def _longer(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, .
 def _bytes(x: Any) -> bytes:
     if x.dtype == _core.bfloat16:
         x = _core.view(x, _core.uint16)
+    import numpy as np
+
     return np.ascontiguousarray(np.asarray(x)).tobytes()
 
 
@@ -399,6 +399,8 @@ def _constant(entry: dict[str, Any], body: memoryview) -> Any:
     dtype, shape, offset, count = entry["dtype"], entry["shape"], entry["offset"], entry["bytes"]
     if not all(isinstance(n, int) and n >= 0 for n in (*shape, offset, count)):
         raise ValueError("it has a malformed constant")
+    import numpy as np
+
     kind = np.dtype(_NUMPY.get(_dtype(dtype).name, dtype))
     if offset + count > len(body) or math.prod(shape) * kind.itemsize != count:
         raise ValueError("it ends early")
