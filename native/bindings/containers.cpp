@@ -38,6 +38,11 @@ bool comparable(nb::handle leaf, uint64_t& bits) {
   return true;
 }
 
+// Python code that hashes keys may do anything.
+void check_walk(bool whole) {
+  if (!whole) throw ValueError("a container has changed while it was walked");
+}
+
 // By type and value; floats by their bits.
 bool same_constant(nb::handle a, nb::handle b) {
   if (a.is(b)) return true;
@@ -88,9 +93,10 @@ void take_apart(nb::handle tree, Others others, const char* what, Outline& outli
   }
   pytree::RecursionGuard guard;
   if (PyList_Check(object)) {
-    outline.add(Mark::list, uint32_t(PyList_Size(object)));
-    for (Py_ssize_t i = 0; i < PyList_Size(object); ++i)
-      take_apart(PyList_GetItem(object, i), others, what, outline, arrays);
+    Py_ssize_t count = PyList_Size(object), seen = 0;
+    outline.add(Mark::list, uint32_t(count));
+    for (; seen < PyList_Size(object); ++seen) take_apart(PyList_GetItem(object, seen), others, what, outline, arrays);
+    check_walk(seen == count);
   } else if (PyTuple_Check(object)) {
     Py_ssize_t count = PyTuple_Size(object);
     nb::object type = PyTuple_CheckExact(object) ? nb::object() : nb::borrow(nb::handle(Py_TYPE(object)));
@@ -98,15 +104,17 @@ void take_apart(nb::handle tree, Others others, const char* what, Outline& outli
     outline.add(Mark::tuple, uint32_t(count), std::move(type), bits);
     for (Py_ssize_t i = 0; i < count; ++i) take_apart(PyTuple_GetItem(object, i), others, what, outline, arrays);
   } else if (PyDict_Check(object)) {
-    outline.add(Mark::dict, uint32_t(PyDict_Size(object)));
+    Py_ssize_t count = PyDict_Size(object), seen = 0;
+    outline.add(Mark::dict, uint32_t(count));
     PyObject *key, *value;
     Py_ssize_t position = 0;
-    while (PyDict_Next(object, &position, &key, &value)) {
+    for (; PyDict_Next(object, &position, &key, &value); ++seen) {
       nb::object kept = nb::borrow(key), child = nb::borrow(value);
       uint64_t bits = hash_of(kept);
       outline.add(Mark::key, 0, std::move(kept), bits);
       take_apart(child, others, what, outline, arrays);
     }
+    check_walk(seen == count);
   } else if (others == Others::ignore) {
     if (is_stand_in(object))
       take_apart(opened(tree), others, what, outline, arrays);

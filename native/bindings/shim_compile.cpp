@@ -403,7 +403,10 @@ class ShimCompiled {
     if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
     size_t next = 0;
     containers::Builder builder(entry.signature.outline);
-    auto handle = [&] { return wrap_object(given[next++]); };
+    auto handle = [&] {
+      if (next == given.size()) throw ValueError("compile: a container has changed while it was walked");
+      return wrap_object(given[next++]);
+    };
     nb::object args = builder.build(handle);
     nb::object kwargs = c.kwargs.is_valid() ? builder.build(handle) : nb::object();
     std::vector<Place> places;

@@ -54,6 +54,7 @@ class Given {
     return containers::fill(
         tree,
         [&](nb::handle leaf) {
+          if (next == arrays.size()) throw ValueError("a container has changed while it was walked");
           const Array& x = arrays[next++];
           nb::object handle = wrap_object(x);
           handles_.push_back({handle, x, array_of(leaf.ptr())});

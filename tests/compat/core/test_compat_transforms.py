@@ -1,6 +1,7 @@
 """grad, value_and_grad, vjp, jvp, vmap, checkpoint and stop_gradient of mlx.core."""
 
 import collections
+import contextlib
 
 import pytest
 from tests.compat.library import REAL, mx
@@ -643,3 +644,56 @@ def test_stop_gradient():
     for wrong in ([scalar()], 3.0):
         with pytest.raises(TypeError):
             mx.stop_gradient(wrong)
+
+
+class Restless:
+    """A key that changes its dict when it is hashed."""
+
+    def __init__(self, tree, grow):
+        self.tree, self.grow = tree, grow
+
+    def __hash__(self):
+        if self.grow and len(self.tree) < 20:
+            self.tree[len(self.tree)] = mx.array(1.0)
+        elif not self.grow and len(self.tree) > 1:
+            self.tree.popitem()
+        return 7
+
+
+@pytest.mark.skipif(REAL, reason="MLX crashes")
+@pytest.mark.parametrize("grow", [True, False])
+def test_containers_that_change_while_they_are_walked(grow):
+    def tree():
+        made = {}
+        key = Restless({}, grow)
+        made[key] = mx.array(1.0)
+        for i in range(5):
+            made[str(i)] = mx.array(1.0)
+        key.tree = made
+        return made
+
+    d = tree()
+    for call in (
+        lambda: mx.grad(lambda p: mx.array(1.0))(tree()),
+        lambda: mx.compile(lambda p: p)(tree()),
+        lambda: mx.compile(lambda a: a, inputs=d, outputs=d)(mx.array(1.0)),
+        lambda: mx.vmap(lambda p: p)(tree()),
+    ):
+        for _ in range(2):
+            with contextlib.suppress(ValueError, IndexError, RuntimeError):
+                call()
+
+
+@pytest.mark.skipif(REAL, reason="MLX crashes")
+def test_containers_that_hold_themselves():
+    tree = []
+    tree.append(tree)
+    for call in (
+        lambda: mx.grad(lambda p: mx.array(1.0))(tree),
+        lambda: mx.compile(lambda p: mx.array(1.0))(tree),
+        lambda: mx.compile(lambda a: a, inputs=tree, outputs=tree)(mx.array(1.0)),
+        lambda: mx.vmap(lambda p: p)(tree),
+        lambda: mx.custom_function(lambda p: p)(tree),
+    ):
+        with pytest.raises(RecursionError):
+            call()
