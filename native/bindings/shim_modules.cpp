@@ -161,7 +161,8 @@ void update(nb::handle target, nb::handle source, bool strict);
 void replace(nb::handle target, nb::handle place, nb::handle value, bool strict) {
   nb::object current = checked(PyObject_GetItem(target.ptr(), place.ptr()));
   if (!is_mutable(current.ptr())) return update(current, value, strict);
-  if (strict && !is_mutable(value.ptr())) refuse("Received invalid type: %S.", value.type().attr("__name__"));
+  if (strict && !is_mutable(value.ptr()))
+    refuse("update: expected an array, to replace one, got %S", value.type().attr("__name__"));
   check(PyObject_SetItem(target.ptr(), place.ptr(), value.ptr()));
 }
 
@@ -172,7 +173,7 @@ void update(nb::handle target, nb::handle source, bool strict) {
       if (truth(PySequence_Contains(target.ptr(), key.ptr())))
         replace(target, key, value, strict);
       else if (strict)
-        refuse("Module does not have parameter named \"%S\".", key);
+        refuse("update: there is nothing called %S to replace", key);
     });
   } else if (PyList_Check(source.ptr())) {
     each_element(source, [&](Py_ssize_t i, nb::handle value) {
@@ -181,12 +182,13 @@ void update(nb::handle target, nb::handle source, bool strict) {
       if (i < size) {
         replace(target, nb::int_(i), value, strict);
       } else if (strict) {
-        PyErr_Format(PyExc_ValueError, "List index %zd is out of bounds for destination of length %zd.", i, size);
+        PyErr_Format(PyExc_ValueError, "update: there is nothing at index %zd of a list of length %zd to replace", i,
+                     size);
         throw nb::python_error();
       }
     });
   } else if (strict) {
-    refuse("Received invalid type: %S.", source.type().attr("__name__"));
+    refuse("update: expected arrays in a dict or a list, got %S", source.type().attr("__name__"));
   }
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .... import _core
@@ -66,10 +66,9 @@ class Module(Entries):
         return ""
 
     def __repr__(self) -> str:
-        children = tree_flatten(self.children(), is_leaf=self.is_module)
         head = f"{type(self).__name__}({self._extra_repr()}"
-        lines = [textwrap.indent(f"({name}): {child!r}", "  ") for name, child in children]
-        return "\n".join([head, *lines, ")"]) if lines else head + ")"
+        held = [f"({name}): {child!r}" for name, child in tree_flatten(self.children(), is_leaf=self.is_module)]
+        return "\n".join([head, textwrap.indent("\n".join(held), "  "), ")"]) if held else head + ")"
 
     # Attributes
 
@@ -118,13 +117,12 @@ class Module(Entries):
 
     def save_weights(self, file: str) -> None:
         """Write all parameters to a file whose name ends in ``.npz`` or ``.safetensors``; another one is a ValueError."""
-        weights = tree_flatten(self.parameters(), destination={})
-        if file.endswith(".npz"):
-            mx.savez(file, **weights)
-        elif file.endswith(".safetensors"):
-            mx.save_safetensors(file, weights)
-        else:
-            raise ValueError(f"Unsupported file extension for {file}. Use '.npz' or '.safetensors'.")
+        arrays = tree_flatten(self.parameters(), destination={})
+        if file.endswith(".safetensors"):
+            return mx.save_safetensors(file, arrays)
+        if not file.endswith(".npz"):
+            raise ValueError(f"save_weights: the name of the file must end in .npz or .safetensors, got {file!r}")
+        mx.savez(file, **arrays)
 
     # What a module holds
 
@@ -161,11 +159,7 @@ class Module(Entries):
         that is what ``is_leaf_fn(module, key, value)`` says (by default: all but modules, dicts and lists), are passed
         through ``map_fn``. Raises RuntimeError where something else than these is no leaf.
         """
-        return {
-            key: _filtered(self, key, value, filter_fn, map_fn, is_leaf_fn)
-            for key, value in self.items()
-            if filter_fn(self, key, value)
-        }
+        return _entries(self, filter_fn, map_fn, is_leaf_fn)
 
     def parameters(self) -> dict[str, Any]:
         """Return all arrays, frozen ones too, as a tree of dicts and lists."""
@@ -182,10 +176,10 @@ class Module(Entries):
     def leaf_modules(self) -> dict[str, Any]:
         """Return the modules that hold no others, as a tree of dicts and lists."""
 
-        def is_leaf_module(_: Module, __: str, value: Any) -> bool:
-            return isinstance(value, Module) and not tree_flatten(value.children())
-
-        return self.filter_and_map(self.valid_child_filter, is_leaf_fn=is_leaf_module)
+        return self.filter_and_map(
+            self.valid_child_filter,
+            is_leaf_fn=lambda _, __, value: isinstance(value, Module) and tree_flatten(value.children()) == [],
+        )
 
     # Replacing it
 
@@ -236,18 +230,10 @@ class Module(Entries):
     # Freezing
 
     def _validate_keys(self, keys: Any, strict: bool) -> Any:
-        keys = keys if isinstance(keys, list) else [keys]
-        if strict:
-            for key in keys:
-                if key not in self:
-                    raise KeyError(f"Module doesn't contain member {key}.")
-        return keys
+        return _known(keys, self) if strict else _listed(keys)
 
     def _validate_keys_recursive(self, keys: Any) -> None:
-        known = {key for module in self.modules() for key in module}
-        for key in keys if isinstance(keys, list) else [keys]:
-            if key not in known:
-                raise KeyError(f"Module doesn't contain member {key}.")
+        _known(keys, {key for module in self.modules() for key in module})
 
     def freeze(self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False) -> Module:
         """Exclude parameters from `trainable_parameters`, hence from what `value_and_grad` differentiates.
@@ -256,35 +242,19 @@ class Module(Entries):
         does not occur raises KeyError. Returns the module.
         """
 
-        each_checks = _prepare_keys(self, recurse, keys, strict)
+        def freeze(module: Module, names: Any, strict: bool) -> None:
+            module._no_grad.update(module._validate_keys(_own_parameters(module) if names is None else names, strict))
 
-        def freeze(_: str, module: Module) -> None:
-            names = keys
-            if names is None:
-                own = tree_flatten(
-                    module.filter_and_map(
-                        lambda m, k, v: not isinstance(v, Module) and module.valid_parameter_filter(m, k, v)
-                    )
-                )
-                names = [name for name, _ in own]
-            module._no_grad.update(module._validate_keys(names, each_checks))
-
-        self.apply_to_modules(freeze) if recurse else freeze("", self)
-        return self
+        return _of_each(self, freeze, recurse, keys, strict)
 
     def unfreeze(self, *, recurse: bool = True, keys: str | list[str] | None = None, strict: bool = False) -> Module:
         """Undo `freeze`, for all parameters or those called ``keys``. Returns the module."""
 
-        each_checks = _prepare_keys(self, recurse, keys, strict)
+        def unfreeze(module: Module, names: Any, strict: bool) -> None:
+            frozen = module._no_grad
+            frozen.difference_update(set(frozen) if names is None else module._validate_keys(names, strict))
 
-        def unfreeze(_: str, module: Module) -> None:
-            if keys is None:
-                module._no_grad.clear()
-            else:
-                module._no_grad.difference_update(module._validate_keys(keys, each_checks))
-
-        self.apply_to_modules(unfreeze) if recurse else unfreeze("", self)
-        return self
+        return _of_each(self, unfreeze, recurse, keys, strict)
 
     # Modes
 
@@ -311,41 +281,47 @@ class Module(Entries):
 def _check_weights(module: Module, given: dict[str, Any]) -> None:
     own = tree_flatten(module.parameters(), destination={})
     for problem, names in (
-        ("Received {} parameters not in model", given.keys() - own.keys()),
-        ("Missing {} parameters", own.keys() - given.keys()),
+        ("arrays that the model has no parameters for", given.keys() - own.keys()),
+        ("parameters of the model have no array", own.keys() - given.keys()),
     ):
         if names:
-            raise ValueError(problem.format(len(names)) + ": \n" + ",\n".join(sorted(names)) + ".")
+            raise ValueError(
+                f"load_weights: {len(names)} {problem}: {', '.join(sorted(names))}; strict=False passes over them"
+            )
     for name, current in own.items():
         value = given[name]
         if not isinstance(value, mx.array):
-            raise ValueError(f"Expected mx.array but received {type(value)} for parameter {name}")
+            raise ValueError(f"load_weights: {name} must be an array, got {type(value).__name__}")
         if value.shape != current.shape:
-            raise ValueError(f"Expected shape {current.shape} but received shape {value.shape} for parameter {name}")
+            raise ValueError(f"load_weights: {name} must have the shape {current.shape}, got {value.shape}")
+
+
+def _entries(module: Module, keep: Filter, map_fn: Any, is_leaf: Filter | None) -> dict[str, Any]:
+    return {
+        key: _filtered(module, key, value, keep, map_fn, is_leaf)
+        for key, value in module.items()
+        if keep(module, key, value)
+    }
 
 
 def _filtered(module: Module, path: str, value: Any, keep: Filter, map_fn: Any, is_leaf: Filter | None) -> Any:
     if not isinstance(value, (dict, list)) if is_leaf is None else is_leaf(module, path, value):
         return value if map_fn is None else map_fn(value)
     if isinstance(value, Module):
-        return {
-            key: _filtered(value, key, item, keep, map_fn, is_leaf)
-            for key, item in value.items()
-            if keep(value, key, item)
-        }
-    if isinstance(value, dict):
-        return {
-            key: _filtered(module, inner, item, keep, map_fn, is_leaf)
-            if keep(module, inner := f"{path}.{key}", item)
-            else {}
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [
-            _filtered(module, inner, item, keep, map_fn, is_leaf) if keep(module, inner := f"{path}.{i}", item) else {}
-            for i, item in enumerate(value)
-        ]
-    raise RuntimeError("Unexpected leaf found while traversing the module")
+        return _entries(value, keep, map_fn, is_leaf)
+    if not isinstance(value, (dict, list)):
+        raise RuntimeError(f"filter_and_map: {path} is no module, dict or list, so it must be a leaf, got {value!r}")
+    found = {
+        place: _filtered(module, inner, item, keep, map_fn, is_leaf)
+        if keep(module, inner := f"{path}.{place}", item)
+        else {}
+        for place, item in _places(value)
+    }
+    return found if isinstance(value, dict) else list(found.values())
+
+
+def _places(tree: Any) -> Iterable[tuple[Any, Any]]:
+    return tree.items() if isinstance(tree, dict) else enumerate(tree)
 
 
 def _parameters(module: Module, trainable: bool) -> dict[str, Any]:
@@ -368,29 +344,49 @@ def _walk(root: Module) -> Iterator[tuple[str, Module]]:
         stack.extend(tree_flatten(module.children(), prefix=prefix, is_leaf=root.is_module))
 
 
-def _prepare_keys(module: Module, recurse: bool, keys: Any, strict: bool) -> bool:
-    """Check keys that need to occur in some module only; return whether each module is to check its own."""
-    if recurse and strict and keys is not None:
+def _listed(keys: Any) -> list[Any]:
+    return keys if isinstance(keys, list) else [keys]
+
+
+def _known(keys: Any, known: Collection[Any]) -> list[Any]:
+    """The keys as a list; KeyError if one of them is not known."""
+    found = _listed(keys)
+    for key in found:
+        if key not in known:
+            raise KeyError(f"there is nothing called {key} in the module; strict=False passes over it")
+    return found
+
+
+def _own_parameters(module: Module) -> list[str]:
+    """The names of the parameters that a module holds itself."""
+    own = module.filter_and_map(lambda m, k, v: not isinstance(v, Module) and module.valid_parameter_filter(m, k, v))
+    return [name for name, _ in tree_flatten(own)]
+
+
+def _of_each(
+    module: Module, change: Callable[[Module, Any, bool], None], recurse: bool, keys: Any, strict: bool
+) -> Module:
+    """Change a module, or all below it, too: then keys need to occur in one of them only."""
+    if not recurse:
+        change(module, keys, strict)
+        return module
+    if strict and keys is not None:
         module._validate_keys_recursive(keys)
-        return False
-    return strict
+        strict = False
+    return module.apply_to_modules(lambda _, each: change(each, keys, strict))
 
 
 def _update_modules(target: Any, source: Any, strict: bool) -> None:
-    if isinstance(source, dict):
-        for place in source:
-            if place in target:
-                _replace_module(target, place, source[place], strict)
-            elif strict:
-                raise ValueError(f'Module does not have sub-module named "{place}".')
-    elif isinstance(source, list):
-        for i, item in enumerate(source):
-            if i < len(target):
-                _replace_module(target, i, item, strict)
-            elif strict:
-                raise ValueError(f"List index {i} is out of bounds for destination of length {len(target)}.")
-    elif strict:
-        raise ValueError(f"Received invalid type: {type(source).__name__}.")
+    if not isinstance(source, (dict, list)):
+        if strict:
+            raise ValueError(f"update_modules: expected modules in a dict or a list, got {type(source).__name__}")
+        return
+    for place, new in _places(source):
+        if place in target if isinstance(source, dict) else place < len(target):
+            _replace_module(target, place, new, strict)
+        elif strict:
+            what = "module called" if isinstance(source, dict) else "item at index"
+            raise ValueError(f"update_modules: there is no {what} {place} to replace")
 
 
 def _replace_module(target: Any, place: Any, new: Any, strict: bool) -> None:
@@ -400,4 +396,4 @@ def _replace_module(target: Any, place: Any, new: Any, strict: bool) -> None:
     elif isinstance(current, (dict, list)):
         _update_modules(current, new, strict)
     elif strict and new != {}:
-        raise ValueError(f"Received invalid type: {type(new).__name__}.")
+        raise ValueError(f"update_modules: expected a module for {place}, to replace one, got {type(new).__name__}")

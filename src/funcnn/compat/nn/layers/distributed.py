@@ -12,6 +12,7 @@ from ...utils import tree_flatten, tree_map_with_path, tree_unflatten
 from .._functional import linear as _linear
 from .base import Module
 from .linear import Linear, _drawn
+from .quantized import _described, _dims, _pack, _product
 
 Group: TypeAlias = Any
 Segments: TypeAlias = int | list[Any]
@@ -227,8 +228,7 @@ class _QuantizedSharded(Module):
         self.group = group or mx.distributed.init()
         outputs, inputs = self._shape(output_dims, input_dims)
         weight = _drawn(math.sqrt(1.0 / input_dims), outputs, inputs)
-        packed = mx.quantize(weight, group_size, bits, mode=mode)
-        self.weight, self.scales, self.biases = (*packed, None)[:3]
+        _pack(self, weight)
         if bias:
             self.bias = mx.zeros((outputs,))
         self.freeze()
@@ -243,22 +243,7 @@ class _QuantizedSharded(Module):
         self.freeze(recurse=False)
 
     def _describe(self, outputs: int, inputs: int) -> str:
-        return (
-            f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}, group_size={self.group_size}, "
-            f"bits={self.bits}, mode={self.mode}"
-        )
-
-    def _product(self, x: mx.array) -> mx.array:
-        return mx.quantized_matmul(
-            x,
-            self["weight"],
-            scales=self["scales"],
-            biases=self.get("biases"),
-            transpose=True,
-            group_size=self.group_size,
-            bits=self.bits,
-            mode=self.mode,
-        )
+        return f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}, {_described(self)}"
 
     @classmethod
     def from_quantized_linear(
@@ -266,9 +251,9 @@ class _QuantizedSharded(Module):
     ) -> Any:
         """Make a layer of the part of a quantised linear one that this process holds."""
         layer, group = quantized_linear_layer, group or mx.distributed.init()
-        outputs, packed = layer.weight.shape
+        outputs, inputs = _dims(layer)
         made = cls(
-            packed * 32 // layer.bits,
+            inputs,
             outputs,
             hasattr(layer, "bias"),
             group_size=layer.group_size,
@@ -289,11 +274,11 @@ class QuantizedAllToShardedLinear(_QuantizedSharded):
         return _of_each(self, "output_dims", outputs, self.group), inputs
 
     def _extra_repr(self) -> str:
-        outputs, packed = self.weight.shape
-        return self._describe(outputs * self.group.size(), packed * 32 // self.bits)
+        outputs, inputs = _dims(self)
+        return self._describe(outputs * self.group.size(), inputs)
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = self._product(sum_gradients(self.group)(x))
+        y = _product(self, sum_gradients(self.group)(x))
         return y + self["bias"] if "bias" in self else y
 
 
@@ -306,11 +291,11 @@ class QuantizedShardedToAllLinear(_QuantizedSharded):
         return outputs, _of_each(self, "input_dims", inputs, self.group)
 
     def _extra_repr(self) -> str:
-        outputs, packed = self.weight.shape
-        return self._describe(outputs, packed * 32 // self.bits * self.group.size())
+        outputs, inputs = _dims(self)
+        return self._describe(outputs, inputs * self.group.size())
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = mx.distributed.all_sum(self._product(x), group=self.group)
+        y = mx.distributed.all_sum(_product(self, x), group=self.group)
         return y + self["bias"] if "bias" in self else y
 
 

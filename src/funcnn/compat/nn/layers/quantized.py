@@ -18,9 +18,9 @@ DEFAULTS = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32,
 
 def _defaults_for_mode(mode: str, group_size: int | None, bits: int | None) -> tuple[int, int]:
     if mode not in DEFAULTS:
-        raise ValueError(f"Invalid quantization mode '{mode}'. Valid modes are: {', '.join(DEFAULTS)}.")
-    default_group_size, default_bits = DEFAULTS[mode]
-    return group_size or default_group_size, bits or default_bits
+        raise ValueError(f"quantize: mode must be one of {', '.join(map(repr, DEFAULTS))}, got {mode!r}")
+    usual = DEFAULTS[mode]
+    return group_size or usual[0], bits or usual[1]
 
 
 def quantize(
@@ -45,11 +45,15 @@ def quantize(
         if not answer:
             return module
         if not hasattr(module, "to_quantized"):
-            raise ValueError(f"Unable to quantize model of type {type(module)}")
+            raise ValueError(
+                f"quantize: {path} ({type(module).__name__}) has no method to_quantized, so it cannot be chosen"
+            )
         if isinstance(answer, dict):
             return module.to_quantized(**answer)
         if not isinstance(answer, bool):
-            raise ValueError("class_predicate must return a bool or a dict of parameters to pass to to_quantized")
+            raise ValueError(
+                f"quantize: class_predicate must return a bool, or a dict of arguments of to_quantized, got {answer!r} for {path}"
+            )
         options: dict[str, Any] = {"group_size": group_size, "bits": bits, "mode": mode}
         if quantize_input:
             options["quantize_input"] = True
@@ -79,6 +83,10 @@ def _product(layer: Module, x: mx.array) -> mx.array:
     return mx.quantized_matmul(
         x, layer["weight"], scales=layer["scales"], biases=layer.get("biases"), transpose=True, **_format(layer)
     )
+
+
+def _described(layer: Module) -> str:
+    return ", ".join(f"{name}={value}" for name, value in _format(layer).items())
 
 
 def _dims(layer: Module) -> tuple[int, int]:
@@ -123,7 +131,7 @@ class QuantizedEmbedding(Module):
         return _product(self, x)
 
     def _extra_repr(self) -> str:
-        return f"{self.num_embeddings}, {self.dims}, group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
+        return f"{self.num_embeddings}, {self.dims}, {_described(self)}"
 
     @classmethod
     def from_embedding(
@@ -134,8 +142,8 @@ class QuantizedEmbedding(Module):
         mode: str = "affine",
     ) -> QuantizedEmbedding:
         """Return the layer whose table is that of ``embedding_layer``, packed."""
-        num_embeddings, dims = embedding_layer.weight.shape
-        layer = cls(num_embeddings, dims, group_size, bits, mode=mode)
+        rows, columns = embedding_layer.weight.shape
+        layer = cls(rows, columns, group_size, bits, mode)
         _pack(layer, embedding_layer.weight)
         return layer
 
@@ -165,10 +173,7 @@ class QuantizedLinear(Module):
 
     def _extra_repr(self) -> str:
         rows, columns = _dims(self)
-        return (
-            f"input_dims={columns}, output_dims={rows}, bias={'bias' in self}, "
-            f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
-        )
+        return f"input_dims={columns}, output_dims={rows}, bias={'bias' in self}, {_described(self)}"
 
     def __call__(self, x: mx.array) -> mx.array:
         y = _product(self, x)
@@ -179,8 +184,8 @@ class QuantizedLinear(Module):
         cls, linear_layer: Module, group_size: int | None = None, bits: int | None = None, mode: str = "affine"
     ) -> QuantizedLinear:
         """Return the layer whose matrix is that of ``linear_layer``, packed; a bias is taken over and is trainable."""
-        output_dims, input_dims = linear_layer.weight.shape
-        layer = cls(input_dims, output_dims, False, group_size, bits, mode=mode)
+        rows, columns = linear_layer.weight.shape
+        layer = cls(columns, rows, False, group_size, bits, mode)
         _pack(layer, linear_layer.weight)
         if "bias" in linear_layer:
             layer.bias = linear_layer.bias
@@ -209,10 +214,7 @@ class QQLinear(Module):
 
     def _extra_repr(self) -> str:
         rows, columns = _dims(self) if self._quantized else self.weight.shape
-        return (
-            f"input_dims={columns}, output_dims={rows}, "
-            f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
-        )
+        return f"input_dims={columns}, output_dims={rows}, {_described(self)}"
 
     def quantize(self) -> None:
         """Pack the matrix, if it is not packed."""
@@ -229,10 +231,8 @@ class QQLinear(Module):
 
     def _set_training_mode(self, mode: bool) -> None:
         super()._set_training_mode(mode)
-        if self._training:
-            self.dequantize()
-        else:
-            self.quantize()
+        change = self.dequantize if self._training else self.quantize
+        change()
 
     def __call__(self, x: mx.array) -> mx.array:
         return mx.qqmm(x, self["weight"], scales=self.get("scales"), **_format(self))
@@ -242,13 +242,13 @@ class QQLinear(Module):
         cls, linear_layer: Module, group_size: int | None = None, bits: int | None = None, mode: str = "nvfp4"
     ) -> QQLinear:
         """Return the layer with the matrix and the mode of ``linear_layer``; one with a bias is a NotImplementedError."""
-        if "bias" in linear_layer:
-            raise NotImplementedError("QQLinear does not support bias yet.")
-        output_dims, input_dims = linear_layer.weight.shape
-        layer = cls(input_dims, output_dims, group_size, bits, mode=mode)
-        layer.weight = linear_layer.weight
-        layer.train(linear_layer.training)
-        return layer
+        if linear_layer.get("bias") is not None:
+            raise NotImplementedError("QQLinear.from_linear: the layer has a bias, which its product cannot add")
+        rows, columns = linear_layer.weight.shape
+        made = cls(columns, rows, group_size, bits, mode)
+        made.weight = linear_layer.weight
+        made.train(linear_layer.training)
+        return made
 
 
 def _uniform(input_dims: int, output_dims: int) -> mx.array:
