@@ -119,7 +119,13 @@ def binary_cross_entropy(
     with_logits: bool = True,
     reduction: Reduction = "mean",
 ) -> mx.array:
-    """Compute the cross entropy of targets in ``[0, 1]`` and logits, or probabilities if `with_logits` is false."""
+    """Compute the cross entropy of targets in ``[0, 1]`` and logits, or probabilities if `with_logits` is false.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> loss = nn.losses.binary_cross_entropy(mx.array([0.0, 2.0]), mx.array([1.0, 1.0]))
+    >>> round(loss.item(), 4)
+    0.41
+    """
     _same_shapes("binary_cross_entropy", inputs=inputs, targets=targets)
     loss = _classes.binary_cross_entropy(inputs, targets, None, bool(with_logits), "none")
     return _reduce(_weighted(loss, weights), reduction)
@@ -143,7 +149,12 @@ def mse_loss(predictions: mx.array, targets: mx.array, reduction: Reduction = "m
 
 
 def nll_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Reduction = "none") -> mx.array:
-    """Return minus the log probability, in `inputs`, of the target classes."""
+    """Return minus the log probability, in `inputs`, of the target classes.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.losses.nll_loss(mx.array([[-0.5, -1.0], [-2.0, -0.25]]), mx.array([0, 1])).tolist()
+    [0.5, 0.25]
+    """
     indices = _counted(targets, inputs.shape[axis], "nll_loss")
     return _reduce(_classes.minus_chosen(inputs, indices, axis), reduction)
 
@@ -156,7 +167,13 @@ def gaussian_nll_loss(
     eps: float = 1e-6,
     reduction: Reduction = "mean",
 ) -> mx.array:
-    """Return minus the log density of targets under normal distributions with means `inputs` and variances `vars`."""
+    """Return minus the log density of targets under normal distributions with means `inputs` and variances `vars`.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> x = mx.array([1.0, 3.0])
+    >>> nn.losses.gaussian_nll_loss(x, x + 1, mx.ones(2)).item()
+    0.5
+    """
     _same_shapes("gaussian_nll_loss", inputs=inputs, targets=targets, vars=vars)
     dtype, (means, samples, variances) = _arguments.floats(
         "gaussian_nll_loss", inputs=inputs, targets=targets, vars=vars
@@ -165,7 +182,13 @@ def gaussian_nll_loss(
 
 
 def kl_div_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Reduction = "none") -> mx.array:
-    """Compute the Kullback-Leibler divergence of log probabilities, ``sum(exp(targets) * (targets - inputs))``."""
+    """Compute the Kullback-Leibler divergence of log probabilities, ``sum(exp(targets) * (targets - inputs))``.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> p = mx.log(mx.array([0.5, 0.5]))
+    >>> nn.losses.kl_div_loss(p, p).item()
+    0.0
+    """
     return _of_numbers(_classes.kl_div_loss, (inputs, targets), reduction, axis=axis)
 
 
@@ -187,7 +210,13 @@ def triplet_loss(
     eps: float = 1e-6,
     reduction: Reduction = "none",
 ) -> mx.array:
-    """Compute ``max(0, d(anchors, positives) - d(anchors, negatives) + margin)`` with the distance of the p-norm."""
+    """Compute ``max(0, d(anchors, positives) - d(anchors, negatives) + margin)`` with the distance of the p-norm.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> a = mx.array([[0.0, 0.0]])
+    >>> nn.losses.triplet_loss(a, a + 3.0, a, p=1).round(3).tolist()
+    [7.0]
+    """
     arrays = (anchors, positives, negatives)
     return _of_numbers(_distances.triplet_loss, arrays, reduction, axis=axis, p=p, margin=margin, eps=eps)
 
@@ -213,7 +242,12 @@ def log_cosh_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "n
 def cosine_similarity_loss(
     x1: mx.array, x2: mx.array, axis: int = 1, eps: float = 1e-8, reduction: Reduction = "none"
 ) -> mx.array:
-    """Compute the cosine of the angle between vectors: the scalar product over the product of norms, at least `eps`."""
+    """Compute the cosine of the angle between vectors: the scalar product over the product of norms, at least `eps`.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.losses.cosine_similarity_loss(mx.array([[1.0, 0.0]]), mx.array([[0.0, 2.0]])).tolist()
+    [0.0]
+    """
 
     def cosine(a: mx.array, b: mx.array, reduction: str) -> mx.array:
         dtype, (a, b) = _arguments.floats("cosine_similarity_loss", x1=a, x2=b)
@@ -226,6 +260,11 @@ def cosine_similarity_loss(
 def margin_ranking_loss(
     inputs1: mx.array, inputs2: mx.array, targets: mx.array, margin: float = 0.0, reduction: Reduction = "none"
 ) -> mx.array:
-    """Compute ``max(0, margin - targets * (inputs1 - inputs2))``: a target of 1 wants the first ranked higher, -1 the second."""
+    """Compute ``max(0, margin - targets * (inputs1 - inputs2))``: a target of 1 wants the first ranked higher, -1 the second.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.losses.margin_ranking_loss(mx.array([2.0]), mx.array([5.0]), mx.array([1.0])).tolist()
+    [3.0]
+    """
     _same_shapes("margin_ranking_loss", inputs1=inputs1, inputs2=inputs2, targets=targets)
     return _reduce(_distances.margin_ranking_loss(inputs1, inputs2, targets, margin, "none"), reduction)

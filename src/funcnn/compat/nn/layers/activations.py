@@ -314,7 +314,12 @@ class LogSigmoid(_Activation):
 
 
 class PReLU(Module):
-    """`prelu` with a trained slope, or one for each feature: ``weight`` of shape ``(num_parameters,)``."""
+    """`prelu` with a trained slope, or one for each feature: ``weight`` of shape ``(num_parameters,)``.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.PReLU(2)(mx.array([[-4.0, 4.0]])).tolist()
+    [[-1.0, 4.0]]
+    """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25):
         super().__init__()
@@ -325,7 +330,12 @@ class PReLU(Module):
 
 
 class GELU(Module):
-    """`gelu`, or an approximation: ``"precise"`` (or ``"tanh"``) is `gelu_approx`, ``"fast"`` `gelu_fast_approx`."""
+    """`gelu`, or an approximation: ``"precise"`` (or ``"tanh"``) is `gelu_approx`, ``"fast"`` `gelu_fast_approx`.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.GELU("tanh")(mx.array([-1.0, 0.0, 1.0])).round(3).tolist()
+    [-0.1589999943971634, 0.0, 0.8410000205039978]
+    """
 
     def __init__(self, approx: str = "none"):
         super().__init__()

@@ -165,6 +165,10 @@ class AllToShardedLinear(_Sharded):
     """A linear layer of which every process holds a part of the outputs.
 
     Drawn as `Linear`. ValueError if the size of the group does not divide `output_dims`.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.AllToShardedLinear(4, 8)(mx.ones((2, 4))).shape  # the outputs of one process, which are all
+    (2, 8)
     """
 
     _sharding = staticmethod(_all_to_sharded)
@@ -187,6 +191,10 @@ class ShardedToAllLinear(_Sharded):
     """A linear layer of which every process holds a part of the inputs; the results are summed.
 
     Drawn as `Linear`. ValueError if the size of the group does not divide `input_dims`.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.ShardedToAllLinear(4, 8)(mx.ones((2, 4))).shape
+    (2, 8)
     """
 
     _sharding = staticmethod(_sharded_to_all)

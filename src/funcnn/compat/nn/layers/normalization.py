@@ -97,7 +97,12 @@ class LayerNorm(_Normalisation):
 
 
 class RMSNorm(_Normalisation):
-    """Divide by the root of the mean square of the last axis, ``(..., dims)``, then multiply by ``weight``, ones at first."""
+    """Divide by the root of the mean square of the last axis, ``(..., dims)``, then multiply by ``weight``, ones at first.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.RMSNorm(2)(mx.array([3.0, -3.0])).round(3).tolist()
+    [1.0, -1.0]
+    """
 
     weight: mx.array
 

@@ -158,7 +158,12 @@ class MaxPool2d(_Pool2d):
 
 
 class AvgPool2d(_Pool2d):
-    """Take the mean of each window of ``(N, H, W, C)``; zeros of the padding count."""
+    """Take the mean of each window of ``(N, H, W, C)``; zeros of the padding count.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.AvgPool2d(2)(mx.array([[[[1.0], [2.0]], [[3.0], [4.0]]]])).item()
+    2.5
+    """
 
     def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0):
         super().__init__(mx.mean, 0, kernel_size, stride, padding)

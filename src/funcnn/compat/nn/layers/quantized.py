@@ -38,6 +38,12 @@ def quantize(
     False. By default those that have that method, as `Linear` and `Embedding`. Raises ValueError for a mode that does not
     exist, a module without the method, an answer of another class, and sizes that ``group_size`` does not divide; the
     model is then as it was.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> model = nn.Sequential(nn.Linear(64, 64), nn.ReLU())
+    >>> nn.quantize(model, bits=8)
+    >>> model.layers[0]
+    QuantizedLinear(input_dims=64, output_dims=64, bias=True, group_size=64, bits=8, mode=affine)
     """
 
     def chosen(path: str, module: Any) -> Any:
@@ -100,6 +106,10 @@ class QuantizedEmbedding(Module):
 
     The parameters ``weight``, ``scales`` and, of mode ``affine``, ``biases`` are what ``mx.quantize`` returns for a table of
     ``(num_embeddings, dims)``.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> nn.QuantizedEmbedding(10, 64)(mx.array([[1, 2, 3]])).shape
+    (1, 3, 64)
     """
 
     def __init__(
@@ -153,6 +163,11 @@ class QuantizedLinear(Module):
 
     ``weight``, ``scales`` and, of mode ``affine``, ``biases`` are what ``mx.quantize`` returns for a matrix of
     ``(output_dims, input_dims)``; ``bias`` has the shape ``(output_dims,)``.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> layer = nn.QuantizedLinear.from_linear(nn.Linear(64, 8))
+    >>> layer, layer(mx.ones((2, 64))).shape
+    (QuantizedLinear(input_dims=64, output_dims=8, bias=True, group_size=64, bits=4, mode=affine), (2, 8))
     """
 
     def __init__(
@@ -184,8 +199,7 @@ class QuantizedLinear(Module):
         cls, linear_layer: Module, group_size: int | None = None, bits: int | None = None, mode: str = "affine"
     ) -> QuantizedLinear:
         """Return the layer whose matrix is that of ``linear_layer``, packed; a bias is taken over and is trainable."""
-        rows, columns = linear_layer.weight.shape
-        layer = cls(columns, rows, False, group_size, bits, mode)
+        layer = cls(*reversed(linear_layer.weight.shape), bias=False, group_size=group_size, bits=bits, mode=mode)
         _pack(layer, linear_layer.weight)
         if "bias" in linear_layer:
             layer.bias = linear_layer.bias
@@ -197,6 +211,11 @@ class QQLinear(Module):
 
     In training mode ``weight`` is the matrix itself, which is rounded in every call and has a gradient; in evaluation mode
     ``weight`` and ``scales`` are its packed form. `train` and `eval` go from one to the other.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> layer = nn.QQLinear(32, 16, mode="mxfp8")
+    >>> layer.weight.shape, layer.eval().weight.shape
+    ((16, 32), (16, 8))
     """
 
     def __init__(
@@ -244,9 +263,9 @@ class QQLinear(Module):
         """Return the layer with the matrix and the mode of ``linear_layer``; one with a bias is a NotImplementedError."""
         if linear_layer.get("bias") is not None:
             raise NotImplementedError("QQLinear.from_linear: the layer has a bias, which its product cannot add")
-        rows, columns = linear_layer.weight.shape
-        made = cls(columns, rows, group_size, bits, mode)
-        made.weight = linear_layer.weight
+        weight = linear_layer.weight
+        made = cls(*reversed(weight.shape), group_size=group_size, bits=bits, mode=mode)
+        made.weight = weight
         made.train(linear_layer.training)
         return made
 

@@ -146,6 +146,11 @@ class TransformerDecoderLayer(_TransformerLayer):
     """Attend within a sequence, then to a memory, then apply a perceptron at each place, each added to its input.
 
     Arguments are those of `TransformerEncoderLayer`. Called with ``(B, L, dims)``, a memory ``(B, S, dims)`` and a mask for each.
+
+    >>> import funcnn.compat.core as mx, funcnn.compat.nn as nn
+    >>> layer = nn.TransformerDecoderLayer(16, 4)
+    >>> layer(mx.ones((2, 5, 16)), mx.ones((2, 7, 16)), "causal", None).shape
+    (2, 5, 16)
     """
 
     def __init__(
