@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include <nanobind/stl/string.h>
 
@@ -103,21 +104,20 @@ class Hidden {
     for (size_t i = 0; i < donated.size(); ++i) {
       if (!donated[i]) continue;
       handles_.push_back(nb::borrow(leaves[i]));
-      nodes_.push_back(array_of(leaves[i]).node());
-      array_of(leaves[i]) = lost_array();
+      values_.push_back(std::exchange(array_of(leaves[i]), lost_array()));
     }
   }
   // New handles take the place of these.
   void forget() { handles_.clear(); }
   // The call has failed: what was not written to is there again.
   ~Hidden() {
-    for (size_t i = 0; i < handles_.size(); ++i) array_of(handles_[i].ptr()) = Array(NodeRef(nodes_[i]));
+    for (size_t i = 0; i < handles_.size(); ++i) array_of(handles_[i].ptr()) = std::move(values_[i]);
   }
   Hidden(const Hidden&) = delete;
 
  private:
   std::vector<nb::object> handles_;
-  std::vector<Node*> nodes_;  // the arguments of the call hold them
+  Arrays values_;  // counted as the handles were: a node that others hold too is not written to
 };
 
 class ShimCompiled {
