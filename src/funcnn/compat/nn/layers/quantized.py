@@ -199,7 +199,8 @@ class QuantizedLinear(Module):
         cls, linear_layer: Module, group_size: int | None = None, bits: int | None = None, mode: str = "affine"
     ) -> QuantizedLinear:
         """Return the layer whose matrix is that of ``linear_layer``, packed; a bias is taken over and is trainable."""
-        layer = cls(*reversed(linear_layer.weight.shape), bias=False, group_size=group_size, bits=bits, mode=mode)
+        rows, columns = linear_layer.weight.shape
+        layer = cls(columns, rows, bias=False, group_size=group_size, bits=bits, mode=mode)
         _pack(layer, linear_layer.weight)
         if "bias" in linear_layer:
             layer.bias = linear_layer.bias
@@ -264,7 +265,8 @@ class QQLinear(Module):
         if linear_layer.get("bias") is not None:
             raise NotImplementedError("QQLinear.from_linear: the layer has a bias, which its product cannot add")
         weight = linear_layer.weight
-        made = cls(*reversed(weight.shape), group_size=group_size, bits=bits, mode=mode)
+        rows, columns = weight.shape
+        made = cls(columns, rows, group_size=group_size, bits=bits, mode=mode)
         made.weight = weight
         made.train(linear_layer.training)
         return made
