@@ -264,10 +264,9 @@ class QQLinear(Module):
         """Return the layer with the matrix and the mode of ``linear_layer``; one with a bias is a NotImplementedError."""
         if linear_layer.get("bias") is not None:
             raise NotImplementedError("QQLinear.from_linear: the layer has a bias, which its product cannot add")
-        weight = linear_layer.weight
-        rows, columns = weight.shape
+        rows, columns = linear_layer.weight.shape
         made = cls(columns, rows, group_size=group_size, bits=bits, mode=mode)
-        made.weight = weight
+        made.weight = linear_layer.weight
         made.train(linear_layer.training)
         return made
 
