@@ -250,9 +250,8 @@ def rope(
 
 def _places(name: str, offset: Any, shape: tuple[int, ...]) -> array:
     """The places along the second-to-last axis, of shape (T, 1, 1) or, beside the axes of `shape`, (B, 1, ..., T, 1, 1)."""
-    places = _core.arange(shape[-2]).reshape(-1, 1, 1)
     if not isinstance(offset, array) and not getattr(offset, "ndim", 0) and not isinstance(offset, (list, tuple)):
-        return places + integer(offset, f"{name}: offset")
+        return _core.arange(shape[-2]).reshape(-1, 1, 1) + integer(offset, f"{name}: offset")
     first = _core.asarray(offset)
     if not _core.isdtype(first.dtype, "integral"):
         raise ValueError(f"{name}: offset must be of integers, got {first.dtype}")
@@ -261,7 +260,8 @@ def _places(name: str, offset: Any, shape: tuple[int, ...]) -> array:
             f"{name}: offset must be one integer or {shape[0]}, one for each element of the batch, got shape {first.shape}"
         )
     first = first.astype(_core.int32)
-    return places + (first.reshape(-1, *(1,) * len(shape)) if first.size > 1 else first.reshape(1, 1, 1))
+    first = first.reshape(-1, *(1,) * len(shape)) if first.size > 1 else first.reshape(1, 1, 1)
+    return first if shape[-2] == 1 else _core.arange(shape[-2]).reshape(-1, 1, 1) + first
 
 
 def _frequencies(
