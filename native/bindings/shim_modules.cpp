@@ -49,7 +49,9 @@ int set(PyObject* self, PyObject* name, PyObject* value) {
   if (contained < 0) return -1;
   if (!is_entry(value)) {
     if (PyObject_GenericSetAttr(self, name, value) < 0) return -1;
-    return contained ? PyDict_DelItem(self, name) : 0;
+    // A property may have taken the entry out.
+    if (contained) contained = PyDict_Contains(self, name);
+    return contained > 0 ? PyDict_DelItem(self, name) : contained;
   }
   if (!contained) {
     // An ordinary attribute would hide the entry.

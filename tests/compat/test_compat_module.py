@@ -493,3 +493,21 @@ def test_modes_are_set_by_a_method_of_each_module():
     model.a = Counting()
     model.eval().train()
     assert model.a.calls == 2
+
+
+def test_a_property_that_takes_the_entry_out():
+    class Renamed(nn.Module):
+        @property
+        def old(self):
+            return self.new
+
+        @old.setter
+        def old(self, value):
+            self.pop("old", None)
+            self.new = value
+
+    model = Renamed()
+    model["old"] = one()
+    model.old = 3
+    assert model.new == 3
+    assert not model

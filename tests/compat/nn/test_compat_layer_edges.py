@@ -347,6 +347,46 @@ def test_group_norm_of_integers():
     close(nn.GroupNorm(2, 4, eps=1e-12)(mx.array([[1, 2, 3, 4]])), [[-1.0, -1.0, 1.0, 1.0]])
 
 
+LAYERS = {
+    "activation": (lambda: nn.ReLU(), (2, 3)),
+    "convolution": (lambda: nn.Conv1d(3, 4, 2), (2, 5, 3)),
+    "transposed": (lambda: nn.ConvTranspose1d(3, 4, 2), (2, 5, 3)),
+    "dropout": (lambda: nn.Dropout2d(), (2, 3, 3, 1)),
+    "norm": (lambda: nn.BatchNorm(3), (2, 3)),
+    "pool": (lambda: nn.MaxPool1d(2), (2, 4, 3)),
+    "recurrent": (lambda: nn.GRU(3, 4), (2, 3)),
+    "sharded": (lambda: nn.AllToShardedLinear(3, 4), (2, 3)),
+    "quantised": (lambda: nn.QuantizedAllToShardedLinear(64, 32), (2, 64)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_names_of_the_users_own(name):
+    make, shape = LAYERS[name]
+    layer = make()
+    own = [
+        "function",
+        "each",
+        "describe",
+        "described",
+        "biased",
+        "channels",
+        "dropped",
+        "draw",
+        "given",
+        "pooled",
+        "update",
+        "affine",
+        "product",
+        "whole",
+    ]
+    for word in own:
+        setattr(layer, f"_{word}", mx.array(1.0))
+    assert layer(ones(*shape)).shape == make()(ones(*shape)).shape
+    assert f"{type(layer).__name__}(" in repr(layer)
+    assert set(layer) >= {f"_{word}" for word in own}
+
+
 def test_pools_without_windows():
     assert nn.MaxPool1d(4)(ones(2, 3, 1)).shape == (2, 0, 1)
     assert nn.AvgPool2d(4, stride=1)(ones(2, 3, 5, 1)).shape == (2, 0, 2, 1)

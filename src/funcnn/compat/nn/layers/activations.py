@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ... import core as mx
@@ -160,15 +159,6 @@ def tanh(x: mx.array) -> mx.array:
     return mx.tanh(x)
 
 
-class _Activation(Module):
-    """A layer that is one of the functions above."""
-
-    _function: Callable[[Any], mx.array]
-
-    def __call__(self, x: mx.array) -> mx.array:
-        return self._function(x)
-
-
 class GLU(Module):
     """`glu` along an axis."""
 
@@ -180,19 +170,21 @@ class GLU(Module):
         return glu(x, self.axis)
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Module):
     """`sigmoid` as a layer."""
 
-    _function = staticmethod(sigmoid)
+    def __call__(self, x: mx.array) -> mx.array:
+        return sigmoid(x)
 
 
-class Mish(_Activation):
+class Mish(Module):
     """`mish` as a layer."""
 
-    _function = staticmethod(mish)
+    def __call__(self, x: mx.array) -> mx.array:
+        return mish(x)
 
 
-class ReLU(_Activation):
+class ReLU(Module):
     """`relu` as a layer.
 
     >>> import funcnn.compat.nn as nn
@@ -203,19 +195,22 @@ class ReLU(_Activation):
     )
     """
 
-    _function = staticmethod(relu)
+    def __call__(self, x: mx.array) -> mx.array:
+        return relu(x)
 
 
-class ReLU2(_Activation):
+class ReLU2(Module):
     """`relu2` as a layer."""
 
-    _function = staticmethod(relu2)
+    def __call__(self, x: mx.array) -> mx.array:
+        return relu2(x)
 
 
-class ReLU6(_Activation):
+class ReLU6(Module):
     """`relu6` as a layer."""
 
-    _function = staticmethod(relu6)
+    def __call__(self, x: mx.array) -> mx.array:
+        return relu6(x)
 
 
 class LeakyReLU(Module):
@@ -240,10 +235,11 @@ class ELU(Module):
         return elu(x, self._alpha)
 
 
-class Softmax(_Activation):
+class Softmax(Module):
     """`softmax` along the last axis."""
 
-    _function = staticmethod(softmax)
+    def __call__(self, x: mx.array) -> mx.array:
+        return softmax(x)
 
 
 class Softplus(Module):
@@ -267,10 +263,11 @@ class Softplus(Module):
         return y if self._threshold is None else mx.where(scaled > self._threshold, x, y)
 
 
-class Softsign(_Activation):
+class Softsign(Module):
     """`softsign` as a layer."""
 
-    _function = staticmethod(softsign)
+    def __call__(self, x: mx.array) -> mx.array:
+        return softsign(x)
 
 
 class Softshrink(Module):
@@ -295,22 +292,25 @@ class CELU(Module):
         return celu(x, self._alpha)
 
 
-class SiLU(_Activation):
+class SiLU(Module):
     """`silu` as a layer."""
 
-    _function = staticmethod(silu)
+    def __call__(self, x: mx.array) -> mx.array:
+        return silu(x)
 
 
-class LogSoftmax(_Activation):
+class LogSoftmax(Module):
     """`log_softmax` along the last axis."""
 
-    _function = staticmethod(log_softmax)
+    def __call__(self, x: mx.array) -> mx.array:
+        return log_softmax(x)
 
 
-class LogSigmoid(_Activation):
+class LogSigmoid(Module):
     """`log_sigmoid` as a layer."""
 
-    _function = staticmethod(log_sigmoid)
+    def __call__(self, x: mx.array) -> mx.array:
+        return log_sigmoid(x)
 
 
 class PReLU(Module):
@@ -350,16 +350,18 @@ class GELU(Module):
 _GELUS = {"none": gelu, "precise": gelu_approx, "tanh": gelu_approx, "fast": gelu_fast_approx}
 
 
-class Tanh(_Activation):
+class Tanh(Module):
     """`tanh` as a layer."""
 
-    _function = staticmethod(tanh)
+    def __call__(self, x: mx.array) -> mx.array:
+        return tanh(x)
 
 
-class Hardswish(_Activation):
+class Hardswish(Module):
     """`hardswish` as a layer."""
 
-    _function = staticmethod(hardswish)
+    def __call__(self, x: mx.array) -> mx.array:
+        return hardswish(x)
 
 
 class Step(Module):
@@ -373,10 +375,11 @@ class Step(Module):
         return step(x, self.threshold)
 
 
-class SELU(_Activation):
+class SELU(Module):
     """`selu` as a layer."""
 
-    _function = staticmethod(selu)
+    def __call__(self, x: mx.array) -> mx.array:
+        return selu(x)
 
 
 class HardTanh(Module):
@@ -402,10 +405,11 @@ class HardShrink(Module):
         return hard_shrink(x, self.lambd)
 
 
-class Softmin(_Activation):
+class Softmin(Module):
     """`softmin` along the last axis."""
 
-    _function = staticmethod(softmin)
+    def __call__(self, x: mx.array) -> mx.array:
+        return softmin(x)
 
 
 # The same, as PyTorch spells them.

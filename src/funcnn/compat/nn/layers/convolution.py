@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 from ... import core as mx
 from .base import Module
@@ -19,36 +19,39 @@ class _Convolution(Module):
     padding: Any
     dilation: Any
 
-    _spatial: ClassVar[int]
-
-    def __init__(self, inputs: int, outputs: int, kernel_size: Any, bias: bool, dilation: Any, **options: Any):
+    def __init__(
+        self, spatial: int, inputs: int, outputs: int, kernel_size: Any, bias: bool, dilation: Any, **options: Any
+    ):
         """Draw the weight uniformly from one over the root of the inputs of an output; the bias is zero."""
         super().__init__()
-        kernel = tuple(self._each(kernel_size)) if self._spatial > 1 else (kernel_size,)
-        if len(kernel) != self._spatial:
+        kernel = tuple(_each(kernel_size, spatial)) if spatial > 1 else (kernel_size,)
+        if len(kernel) != spatial:
             raise ValueError(
-                f"{type(self).__name__}: kernel_size must be an integer or {self._spatial} integers, got {kernel_size}"
+                f"{type(self).__name__}: kernel_size must be an integer or {spatial} integers, got {kernel_size}"
             )
         self.weight = _drawn(math.sqrt(1 / (inputs * math.prod(kernel))), outputs, *kernel, inputs)
         if bias:
             self.bias = mx.zeros((outputs,))
         self.dilation = dilation
         for name, value in options.items():
-            setattr(self, name, self._each(value))
+            setattr(self, name, _each(value, spatial))
 
-    def _each(self, value: Any) -> Any:
-        return (value,) * self._spatial if self._spatial > 1 and isinstance(value, int) else value
 
-    def _describe(self, channels: int, *names: str) -> str:
-        kernel = self.weight.shape[1:-1]
-        options = "".join(f", {name}={getattr(self, name)}" for name in ("stride", "padding", "dilation", *names))
-        return (
-            f"{channels}, {self.weight.shape[0]}, kernel_size={kernel[0] if len(kernel) == 1 else kernel}{options}, "
-            f"bias={'bias' in self}"
-        )
+def _each(value: Any, spatial: int) -> Any:
+    return (value,) * spatial if spatial > 1 and isinstance(value, int) else value
 
-    def _biased(self, y: mx.array) -> mx.array:
-        return y + self["bias"] if "bias" in self else y
+
+def _described(layer: Module, channels: int, *names: str) -> str:
+    kernel = layer.weight.shape[1:-1]
+    options = "".join(f", {name}={getattr(layer, name)}" for name in ("stride", "padding", "dilation", *names))
+    return (
+        f"{channels}, {layer.weight.shape[0]}, kernel_size={kernel[0] if len(kernel) == 1 else kernel}{options}, "
+        f"bias={'bias' in layer}"
+    )
+
+
+def _biased(layer: Module, y: mx.array) -> mx.array:
+    return y + layer["bias"] if "bias" in layer else y
 
 
 def _channels_of_group(layer: Module, channels: int, groups: int) -> int:
@@ -67,8 +70,6 @@ class Conv1d(_Convolution):
     (2, 8, 8)
     """
 
-    _spatial = 1
-
     def __init__(
         self,
         in_channels: int,
@@ -81,14 +82,14 @@ class Conv1d(_Convolution):
         bias: bool = True,
     ):
         inputs = _channels_of_group(self, in_channels, groups)
-        super().__init__(inputs, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
+        super().__init__(1, inputs, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
         self.groups = groups
 
     def _extra_repr(self) -> str:
-        return self._describe(self.weight.shape[-1] * self.groups, "groups")
+        return _described(self, self.weight.shape[-1] * self.groups, "groups")
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._biased(mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
+        return _biased(self, mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
 
 
 class Conv2d(_Convolution):
@@ -100,8 +101,6 @@ class Conv2d(_Convolution):
     >>> nn.Conv2d(3, 8, kernel_size=3, stride=2, padding=1)(mx.ones((2, 32, 32, 3))).shape
     (2, 16, 16, 8)
     """
-
-    _spatial = 2
 
     def __init__(
         self,
@@ -115,14 +114,14 @@ class Conv2d(_Convolution):
         bias: bool = True,
     ):
         inputs = _channels_of_group(self, in_channels, groups)
-        super().__init__(inputs, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
+        super().__init__(2, inputs, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
         self.groups = groups
 
     def _extra_repr(self) -> str:
-        return self._describe(self.weight.shape[-1] * self.groups, "groups")
+        return _described(self, self.weight.shape[-1] * self.groups, "groups")
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._biased(mx.conv2d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
+        return _biased(self, mx.conv2d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
 
 
 class Conv3d(_Convolution):
@@ -135,8 +134,6 @@ class Conv3d(_Convolution):
     (1, 3, 3, 3, 4)
     """
 
-    _spatial = 3
-
     def __init__(
         self,
         in_channels: int,
@@ -147,10 +144,10 @@ class Conv3d(_Convolution):
         dilation: int | tuple[int, int, int] = 1,
         bias: bool = True,
     ):
-        super().__init__(in_channels, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
+        super().__init__(3, in_channels, out_channels, kernel_size, bias, dilation, padding=padding, stride=stride)
 
     def _extra_repr(self) -> str:
-        return self._describe(self.weight.shape[-1])
+        return _described(self, self.weight.shape[-1])
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._biased(mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation))
+        return _biased(self, mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation))

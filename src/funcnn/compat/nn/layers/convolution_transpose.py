@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ... import core as mx
-from .convolution import _Convolution
+from .convolution import _biased, _Convolution, _described
 
 
 class _ConvolutionTranspose(_Convolution):
     """What all transposed convolutions share."""
 
     def _extra_repr(self) -> str:
-        return self._describe(self.weight.shape[-1], "output_padding")
+        return _described(self, self.weight.shape[-1], "output_padding")
 
 
 class ConvTranspose1d(_ConvolutionTranspose):
@@ -24,8 +24,6 @@ class ConvTranspose1d(_ConvolutionTranspose):
     (2, 22, 3)
     """
 
-    _spatial = 1
-
     def __init__(
         self,
         in_channels: int,
@@ -38,11 +36,11 @@ class ConvTranspose1d(_ConvolutionTranspose):
         bias: bool = True,
     ):
         options = {"padding": padding, "stride": stride, "output_padding": output_padding}
-        super().__init__(in_channels, out_channels, kernel_size, bias, dilation, **options)
+        super().__init__(1, in_channels, out_channels, kernel_size, bias, dilation, **options)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._biased(
-            mx.conv_transpose1d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
+        return _biased(
+            self, mx.conv_transpose1d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         )
 
 
@@ -53,8 +51,6 @@ class ConvTranspose2d(_ConvolutionTranspose):
     >>> nn.ConvTranspose2d(8, 3, kernel_size=4, stride=2, padding=1)(mx.ones((2, 16, 16, 8))).shape
     (2, 32, 32, 3)
     """
-
-    _spatial = 2
 
     def __init__(
         self,
@@ -68,11 +64,11 @@ class ConvTranspose2d(_ConvolutionTranspose):
         bias: bool = True,
     ):
         options = {"padding": padding, "stride": stride, "output_padding": output_padding}
-        super().__init__(in_channels, out_channels, kernel_size, bias, dilation, **options)
+        super().__init__(2, in_channels, out_channels, kernel_size, bias, dilation, **options)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._biased(
-            mx.conv_transpose2d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
+        return _biased(
+            self, mx.conv_transpose2d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         )
 
 
@@ -83,8 +79,6 @@ class ConvTranspose3d(_ConvolutionTranspose):
     >>> nn.ConvTranspose3d(4, 2, kernel_size=2, stride=2)(mx.ones((1, 3, 3, 3, 4))).shape
     (1, 6, 6, 6, 2)
     """
-
-    _spatial = 3
 
     def __init__(
         self,
@@ -98,9 +92,9 @@ class ConvTranspose3d(_ConvolutionTranspose):
         bias: bool = True,
     ):
         options = {"padding": padding, "stride": stride, "output_padding": output_padding}
-        super().__init__(in_channels, out_channels, kernel_size, bias, dilation, **options)
+        super().__init__(3, in_channels, out_channels, kernel_size, bias, dilation, **options)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._biased(
-            mx.conv_transpose3d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
+        return _biased(
+            self, mx.conv_transpose3d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         )

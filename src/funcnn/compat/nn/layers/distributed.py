@@ -12,7 +12,8 @@ from ...utils import tree_flatten, tree_map_with_path, tree_unflatten
 from .._functional import linear as _linear
 from .base import Module
 from .linear import Linear, _drawn
-from .quantized import _described, _dims, _pack, _product
+from .quantized import _described as _format
+from .quantized import _dims, _pack, _product
 
 Group: TypeAlias = Any
 Segments: TypeAlias = int | list[Any]
@@ -141,14 +142,6 @@ class _Sharded(Module):
     weight: mx.array
     bias: mx.array
 
-    def _draw(self, scale: float, shape: tuple[int, int], bias: bool) -> None:
-        self.weight = _drawn(scale, *shape)
-        if bias:
-            self.bias = _drawn(scale, shape[0])
-
-    def _describe(self, outputs: int, inputs: int) -> str:
-        return f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}"
-
     @classmethod
     def from_linear(cls, linear_layer: Module, *, segments: Segments = 1, group: Group | None = None) -> Any:
         """Make a layer of the part of a linear one that this process holds."""
@@ -159,6 +152,16 @@ class _Sharded(Module):
         return made
 
     _sharding: Callable[[Segments], Sharding]
+
+
+def _draw(layer: _Sharded, scale: float, shape: tuple[int, int], bias: bool) -> None:
+    layer.weight = _drawn(scale, *shape)
+    if bias:
+        layer.bias = _drawn(scale, shape[0])
+
+
+def _described(layer: Module, outputs: int, inputs: int) -> str:
+    return f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in layer}"
 
 
 class AllToShardedLinear(_Sharded):
@@ -176,12 +179,11 @@ class AllToShardedLinear(_Sharded):
     def __init__(self, input_dims: int, output_dims: int, bias: bool = True, group: Group | None = None):
         super().__init__()
         self.group = group or mx.distributed.init()
-        self._draw(
-            math.sqrt(1.0 / input_dims), (_of_each(self, "output_dims", output_dims, self.group), input_dims), bias
-        )
+        outputs = _of_each(self, "output_dims", output_dims, self.group)
+        _draw(self, math.sqrt(1.0 / input_dims), (outputs, input_dims), bias)
 
     def _extra_repr(self) -> str:
-        return self._describe(self.weight.shape[0] * self.group.size(), self.weight.shape[1])
+        return _described(self, self.weight.shape[0] * self.group.size(), self.weight.shape[1])
 
     def __call__(self, x: mx.array) -> mx.array:
         return _linear.affine(sum_gradients(self.group)(x), self["weight"], self.get("bias"))
@@ -202,12 +204,11 @@ class ShardedToAllLinear(_Sharded):
     def __init__(self, input_dims: int, output_dims: int, bias: bool = True, group: Group | None = None):
         super().__init__()
         self.group = group or mx.distributed.init()
-        self._draw(
-            math.sqrt(1.0 / input_dims), (output_dims, _of_each(self, "input_dims", input_dims, self.group)), bias
-        )
+        inputs = _of_each(self, "input_dims", input_dims, self.group)
+        _draw(self, math.sqrt(1.0 / input_dims), (output_dims, inputs), bias)
 
     def _extra_repr(self) -> str:
-        return self._describe(self.weight.shape[0], self.weight.shape[1] * self.group.size())
+        return _described(self, self.weight.shape[0], self.weight.shape[1] * self.group.size())
 
     def __call__(self, x: mx.array) -> mx.array:
         y = mx.distributed.all_sum(_linear.affine(x, self["weight"], None), group=self.group)
@@ -250,9 +251,6 @@ class _QuantizedSharded(Module):
         super().unfreeze(*args, **kwargs)
         self.freeze(recurse=False)
 
-    def _describe(self, outputs: int, inputs: int) -> str:
-        return f"input_dims={inputs}, output_dims={outputs}, bias={'bias' in self}, {_described(self)}"
-
     @classmethod
     def from_quantized_linear(
         cls, quantized_linear_layer: Module, *, segments: Segments = 1, group: Group | None = None
@@ -283,7 +281,7 @@ class QuantizedAllToShardedLinear(_QuantizedSharded):
 
     def _extra_repr(self) -> str:
         outputs, inputs = _dims(self)
-        return self._describe(outputs * self.group.size(), inputs)
+        return f"{_described(self, outputs * self.group.size(), inputs)}, {_format(self)}"
 
     def __call__(self, x: mx.array) -> mx.array:
         y = _product(self, sum_gradients(self.group)(x))
@@ -300,7 +298,7 @@ class QuantizedShardedToAllLinear(_QuantizedSharded):
 
     def _extra_repr(self) -> str:
         outputs, inputs = _dims(self)
-        return self._describe(outputs, inputs * self.group.size())
+        return f"{_described(self, outputs, inputs * self.group.size())}, {_format(self)}"
 
     def __call__(self, x: mx.array) -> mx.array:
         y = mx.distributed.all_sum(_product(self, x), group=self.group)
@@ -373,22 +371,23 @@ class FullyShardedModule(Module):
     def _extra_repr(self) -> str:
         return f"num_sharded_params={len(self._paths)}"
 
-    def _with_whole_parameters(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        parts = self.module.filter_and_map(_not_sharded_yet)
-        flat: Any = tree_flatten(parts)
-        whole = self._gather_fn([x for _, x in flat])
-        self.module.update(tree_unflatten(list(zip(self._paths, whole, strict=True))))
-        try:
-            return function(*args, **kwargs)
-        finally:
-            self.module.update(parts)
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._with_whole_parameters(self.module, *args, **kwargs)
+        return _with_whole_parameters(self, self.module, *args, **kwargs)
 
     def as_linear(self, *args: Any, **kwargs: Any) -> Any:
         """Call the module's ``as_linear``."""
-        return self._with_whole_parameters(self.module.as_linear, *args, **kwargs)
+        return _with_whole_parameters(self, self.module.as_linear, *args, **kwargs)
+
+
+def _with_whole_parameters(layer: FullyShardedModule, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    parts = layer.module.filter_and_map(_not_sharded_yet)
+    flat: Any = tree_flatten(parts)
+    whole = layer._gather_fn([x for _, x in flat])
+    layer.module.update(tree_unflatten(list(zip(layer._paths, whole, strict=True))))
+    try:
+        return function(*args, **kwargs)
+    finally:
+        layer.module.update(parts)
 
 
 def fully_shard(module: Module, *, group: Group | None = None, compute_dtype: mx.Dtype | None = None) -> Module:

@@ -20,14 +20,16 @@ class _Dropout(Module):
     def _extra_repr(self) -> str:
         return f"p={1 - self._p_1}"
 
-    def _channels(self, x: mx.array, spatial: int) -> mx.array:
-        axes = (spatial + 1, spatial + 2)
-        if x.ndim not in axes:
-            raise ValueError(f"{type(self).__name__}: expected an array of {axes[0]} or {axes[1]} axes, got {x.shape}")
-        return self._dropped(x, _dropout.channel_shape(x, spatial))
 
-    def _dropped(self, x: mx.array, shape: tuple[int, ...]) -> mx.array:
-        return _dropout.dropped(x, self._p_1, _next_key(), shape) if self.training and self._p_1 != 1 else x
+def _without_channels(layer: _Dropout, x: mx.array, spatial: int) -> mx.array:
+    axes = (spatial + 1, spatial + 2)
+    if x.ndim not in axes:
+        raise ValueError(f"{type(layer).__name__}: expected an array of {axes[0]} or {axes[1]} axes, got {x.shape}")
+    return _dropped(layer, x, _dropout.channel_shape(x, spatial))
+
+
+def _dropped(layer: _Dropout, x: mx.array, shape: tuple[int, ...]) -> mx.array:
+    return _dropout.dropped(x, layer._p_1, _next_key(), shape) if layer.training and layer._p_1 != 1 else x
 
 
 class Dropout(_Dropout):
@@ -40,7 +42,7 @@ class Dropout(_Dropout):
     """
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._dropped(x, x.shape)
+        return _dropped(self, x, x.shape)
 
 
 class Dropout2d(_Dropout):
@@ -55,11 +57,11 @@ class Dropout2d(_Dropout):
     """
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._channels(x, 2)
+        return _without_channels(self, x, 2)
 
 
 class Dropout3d(_Dropout):
     """Set whole channels of volumes, ``(N, D, H, W, C)`` or ``(D, H, W, C)``, as `Dropout2d` does those of images."""
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._channels(x, 3)
+        return _without_channels(self, x, 3)

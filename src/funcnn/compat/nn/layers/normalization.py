@@ -45,11 +45,13 @@ class _Normalisation(Module):
         for name in names:
             setattr(self, name, (mx.ones if name in ("weight", "running_var") else mx.zeros)((features,)))
 
-    def _described(self, *features: int) -> str:
-        return f"{', '.join(map(str, features))}, eps={self.eps}"
 
-    def _affine(self) -> str:
-        return f"affine={'weight' in self}"
+def _described(layer: _Normalisation, *features: int) -> str:
+    return f"{', '.join(map(str, features))}, eps={layer.eps}"
+
+
+def _affine(layer: Module) -> str:
+    return f"affine={'weight' in layer}"
 
 
 class InstanceNorm(_Normalisation):
@@ -67,7 +69,7 @@ class InstanceNorm(_Normalisation):
         self.dims = dims
 
     def _extra_repr(self) -> str:
-        return f"{self._described(self.dims)}, {self._affine()}"
+        return f"{_described(self, self.dims)}, {_affine(self)}"
 
     def __call__(self, x: mx.array) -> mx.array:
         if x.ndim < 3:
@@ -90,7 +92,7 @@ class LayerNorm(_Normalisation):
         self.dims = dims
 
     def _extra_repr(self) -> str:
-        return f"{self._described(self.dims)}, {self._affine()}"
+        return f"{_described(self, self.dims)}, {_affine(self)}"
 
     def __call__(self, x: mx.array) -> mx.array:
         return _fast.layer_norm(x, self.get("weight"), self.get("bias"), self.eps)
@@ -110,7 +112,7 @@ class RMSNorm(_Normalisation):
         super().__init__(eps, dims, "weight")
 
     def _extra_repr(self) -> str:
-        return self._described(self.weight.shape[0])
+        return _described(self, self.weight.shape[0])
 
     def __call__(self, x: mx.array) -> mx.array:
         return _fast.rms_norm(x, self["weight"], self.eps)
@@ -145,8 +147,8 @@ class GroupNorm(_Normalisation):
         self.num_groups, self.dims = num_groups, dims
 
     def _extra_repr(self) -> str:
-        described = self._described(self.num_groups, self.dims)
-        return f"{described}, {self._affine()}, pytorch_compatible={self.pytorch_compatible}"
+        described = _described(self, self.num_groups, self.dims)
+        return f"{described}, {_affine(self)}, pytorch_compatible={self.pytorch_compatible}"
 
     def __call__(self, x: mx.array) -> mx.array:
         if x.ndim < 2:
@@ -192,7 +194,7 @@ class BatchNorm(_Normalisation):
         self.freeze(recurse=False, keys=_STATISTICS)
 
     def _extra_repr(self) -> str:
-        described = f"{self._described(self.num_features)}, momentum={self.momentum}, {self._affine()}"
+        described = f"{_described(self, self.num_features)}, momentum={self.momentum}, {_affine(self)}"
         return f"{described}, track_running_stats={self.track_running_stats}"
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -207,16 +209,17 @@ class BatchNorm(_Normalisation):
         if self.training or not self.track_running_stats:
             statistics = _norm.batch_statistics(y)
             if self.track_running_stats and self.training:
-                self._update(statistics, count, dtype)
+                _update(self, statistics, count, dtype)
         else:
             statistics = (self["running_mean"], self["running_var"])
             if not dtype == statistics[0].dtype == statistics[1].dtype:
                 dtype = mx.result_type(dtype, *(x.dtype for x in statistics))
         return _scaled(self, _norm.normalised(y, *statistics, self.eps).astype(dtype))
 
-    def _update(self, statistics: tuple[mx.array, mx.array], count: int, dtype: mx.Dtype) -> None:
-        running = (self["running_mean"], self["running_var"])
-        new = _norm.next_statistics(running, statistics, self.momentum, count)
-        self.running_mean, self.running_var = (
-            y.astype(mx.result_type(dtype, old.dtype)) for y, old in zip(new, running, strict=True)
-        )
+
+def _update(layer: BatchNorm, statistics: tuple[mx.array, mx.array], count: int, dtype: mx.Dtype) -> None:
+    running = (layer["running_mean"], layer["running_var"])
+    new = _norm.next_statistics(running, statistics, layer.momentum, count)
+    layer.running_mean, layer.running_var = (
+        y.astype(mx.result_type(dtype, old.dtype)) for y, old in zip(new, running, strict=True)
+    )

@@ -45,19 +45,14 @@ class _Pool(Module):
         super().__init__()
         self._kernel_size, self._stride, self._padding = kernel_size, stride, padding
         for what, least in (("kernel_size", 1), ("stride", 1), ("padding", 0)):
-            given = self._given(what)
+            given = _given(self, what)
             if given and min(given) < least:
                 raise ValueError(f"{type(self).__name__}: {what} must be at least {least}, got {given}")
         self._pooling_function, self._padding_value = pooling_function, padding_value
         self._axes = tuple(axis - 1 for axis in range(-len(kernel_size), 0))
 
-    def _given(self, what: str) -> tuple[int, ...]:
-        """An option, one number for each spatial axis."""
-        numbers: Any = getattr(self, f"_{what}")
-        return tuple(before for before, _ in numbers) if what == "padding" else tuple(numbers)
-
     def _extra_repr(self) -> str:
-        return ", ".join(f"{what}={self._given(what)}" for what in ("kernel_size", "stride", "padding"))
+        return ", ".join(f"{what}={_given(self, what)}" for what in ("kernel_size", "stride", "padding"))
 
     def __call__(self, x: mx.array) -> mx.array:
         padding: Any = self._padding
@@ -65,23 +60,30 @@ class _Pool(Module):
         if pool is not None and self._padding_value == (_LOWEST if self._pooling_function is mx.max else 0):
             befores = [before for before, _ in padding]
             if befores == [after for _, after in padding]:
-                return self._pooled(pool, x, befores)
+                return _pooled(self, pool, x, befores)
         if any(map(any, padding)):
             x = mx.pad(x, [(0, 0), *padding, (0, 0)], constant_values=self._padding_value)
         return self._pooling_function(_sliding_windows(x, self._kernel_size, self._stride), self._axes)
 
-    def _pooled(self, pool: Callable[..., Any], x: mx.array, padding: list[int]) -> mx.array:
-        try:
-            return pool(x, self._kernel_size, self._stride, padding)
-        except ValueError:
-            if x.ndim != len(padding) + 2:
-                raise
-            sizes = zip(x.shape[1:-1], padding, self._kernel_size, self._stride, strict=True)
-            counts = [(n + 2 * p - w) // step + 1 for n, p, w, step in sizes]
-            if min(counts) != 0:
-                raise
-        # One window too many: there is none.
-        return mx.zeros((x.shape[0], *counts, x.shape[-1]), x.dtype)
+
+def _given(layer: _Pool, what: str) -> tuple[int, ...]:
+    """An option, one number for each spatial axis."""
+    numbers: Any = getattr(layer, f"_{what}")
+    return tuple(before for before, _ in numbers) if what == "padding" else tuple(numbers)
+
+
+def _pooled(layer: _Pool, pool: Callable[..., Any], x: mx.array, padding: list[int]) -> mx.array:
+    try:
+        return pool(x, layer._kernel_size, layer._stride, padding)
+    except ValueError:
+        if x.ndim != len(padding) + 2:
+            raise
+        sizes = zip(x.shape[1:-1], padding, layer._kernel_size, layer._stride, strict=True)
+        counts = [(n + 2 * p - w) // step + 1 for n, p, w, step in sizes]
+        if min(counts) != 0:
+            raise
+    # One window too many: there is none.
+    return mx.zeros((x.shape[0], *counts, x.shape[-1]), x.dtype)
 
 
 _POOLS: dict[tuple[Any, int], Callable[..., Any]] = {
@@ -104,19 +106,20 @@ class _PoolOfAxes(_Pool):
         stride: Sizes | None = None,
         padding: Sizes = 0,
     ):
-        window = self._each("kernel_size", kernel_size)
-        step = window if stride is None else self._each("stride", stride)
-        margin = [(p, p) for p in self._each("padding", padding)]
+        window = _each(self, "kernel_size", kernel_size)
+        step = window if stride is None else _each(self, "stride", stride)
+        margin = [(p, p) for p in _each(self, "padding", padding)]
         super().__init__(pooling_function, window, step, margin, padding_value)
 
-    def _each(self, what: str, given: Any) -> list[int]:
-        several = isinstance(given, (list, tuple))
-        if len(given) != self._spatial if several else not isinstance(given, int):
-            raise ValueError(
-                f"{type(self).__name__}: {what} must be an integer, or a tuple with one for each of the {self._spatial} spatial "
-                f"axes, got {given!r}"
-            )
-        return list(given) if several else [given] * self._spatial
+
+def _each(layer: _PoolOfAxes, what: str, given: Any) -> list[int]:
+    spatial, several = layer._spatial, isinstance(given, (list, tuple))
+    if len(given) != spatial if several else not isinstance(given, int):
+        raise ValueError(
+            f"{type(layer).__name__}: {what} must be an integer, or a tuple with one for each of the {spatial} spatial "
+            f"axes, got {given!r}"
+        )
+    return list(given) if several else [given] * spatial
 
 
 class _Pool1d(_PoolOfAxes):

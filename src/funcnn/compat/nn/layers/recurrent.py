@@ -43,23 +43,21 @@ def _joined(x: mx.array, *states: mx.array | None) -> tuple[Any, ...]:
     )
 
 
-class _Recurrent(Module):
-    """What the layers share: parameters drawn by the size of the state."""
-
-    def _draw(self, hidden_size: int, **shapes: tuple[int, ...] | None) -> None:
-        """Draw parameters uniformly from ``±1 / sqrt(hidden_size)``; those that have no shape are None."""
-        self.hidden_size = hidden_size
-        bound = 1 / math.sqrt(hidden_size)
-        for name, shape in shapes.items():
-            setattr(self, name, None if shape is None else _drawn(bound, *shape))
-
-    def _described(self, weight: str, bias: str, **more: Any) -> str:
-        known = {"input_dims": self[weight].shape[1], "hidden_size": self.hidden_size, **more}
-        known["bias"] = getattr(self, bias) is not None
-        return ", ".join(f"{name}={value}" for name, value in known.items())
+def _draw(layer: Module, hidden_size: int, **shapes: tuple[int, ...] | None) -> None:
+    """Draw parameters uniformly from ``±1 / sqrt(hidden_size)``; those that have no shape are None."""
+    layer.hidden_size = hidden_size
+    bound = 1 / math.sqrt(hidden_size)
+    for name, shape in shapes.items():
+        setattr(layer, name, None if shape is None else _drawn(bound, *shape))
 
 
-class RNN(_Recurrent):
+def _described(layer: Module, weight: str, bias: str, **more: Any) -> str:
+    known = {"input_dims": layer[weight].shape[1], "hidden_size": layer.hidden_size, **more}
+    known["bias"] = getattr(layer, bias) is not None
+    return ", ".join(f"{name}={value}" for name, value in known.items())
+
+
+class RNN(Module):
     """An Elman network: ``h = nonlinearity(Wxh @ x + Whh @ h + bias)``.
 
     ``Wxh`` of shape ``(hidden_size, input_size)``, ``Whh`` of ``(hidden_size, hidden_size)`` and ``bias`` are drawn uniformly from
@@ -82,10 +80,10 @@ class RNN(_Recurrent):
         super().__init__()
         self.nonlinearity = _nonlinearity(nonlinearity)
         n = hidden_size
-        self._draw(n, Wxh=(n, input_size), Whh=(n, n), bias=(n,) if bias else None)
+        _draw(self, n, Wxh=(n, input_size), Whh=(n, n), bias=(n,) if bias else None)
 
     def _extra_repr(self) -> str:
-        return self._described("Wxh", "bias", nonlinearity=self.nonlinearity)
+        return _described(self, "Wxh", "bias", nonlinearity=self.nonlinearity)
 
     def __call__(self, x: mx.array, hidden: mx.array | None = None) -> mx.array:
         x, hidden = _joined(x, hidden)
@@ -96,7 +94,7 @@ class RNN(_Recurrent):
         )
 
 
-class GRU(_Recurrent):
+class GRU(Module):
     """A gated recurrent unit, its rows of ``Wx``, ``Wh`` and ``b`` in three parts: reset gate, update gate, candidate.
 
     ``Wx`` of shape ``(3 * hidden_size, input_size)``, ``Wh`` of ``(3 * hidden_size, hidden_size)``, ``b`` of ``(3 * hidden_size,)`` and
@@ -115,17 +113,17 @@ class GRU(_Recurrent):
         super().__init__()
         n = hidden_size
         biases = ((3 * n,), (n,)) if bias else (None, None)
-        self._draw(n, Wx=(3 * n, input_size), Wh=(3 * n, n), b=biases[0], bhn=biases[1])
+        _draw(self, n, Wx=(3 * n, input_size), Wh=(3 * n, n), b=biases[0], bhn=biases[1])
 
     def _extra_repr(self) -> str:
-        return self._described("Wx", "b")
+        return _described(self, "Wx", "b")
 
     def __call__(self, x: mx.array, hidden: mx.array | None = None) -> mx.array:
         x, hidden = _joined(x, hidden)
         return _recurrent.gru(x, (self["Wx"], self["Wh"]), self.get("b"), self.get("bhn"), hidden)
 
 
-class LSTM(_Recurrent):
+class LSTM(Module):
     """A long short-term memory, its rows in four parts: input gate, forget gate, candidate, output gate.
 
     ``Wx`` of shape ``(4 * hidden_size, input_size)``, ``Wh`` of ``(4 * hidden_size, hidden_size)`` and ``bias`` are drawn uniformly
@@ -142,10 +140,10 @@ class LSTM(_Recurrent):
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
         super().__init__()
         n = hidden_size
-        self._draw(n, Wx=(4 * n, input_size), Wh=(4 * n, n), bias=(4 * n,) if bias else None)
+        _draw(self, n, Wx=(4 * n, input_size), Wh=(4 * n, n), bias=(4 * n,) if bias else None)
 
     def _extra_repr(self) -> str:
-        return self._described("Wx", "bias")
+        return _described(self, "Wx", "bias")
 
     def __call__(
         self, x: mx.array, hidden: mx.array | None = None, cell: mx.array | None = None

@@ -97,23 +97,27 @@ class _TransformerLayer(Module):
             setattr(self, name, part)
         self.activation, self.norm_first = activation, norm_first
 
-    def _attended(self, x: mx.array, place: int, attention: Module, memory: mx.array | None, mask: Mask) -> mx.array:
-        """Attend to a memory, or within the sequence where there is none, and add the input."""
 
-        def inner(y: mx.array) -> mx.array:
-            keys = y if memory is None else memory
-            found: mx.array = self[f"dropout{place}"](attention(y, keys, keys, mask))
-            return found
+def _attended(
+    layer: _TransformerLayer, x: mx.array, place: int, attention: Module, memory: mx.array | None, mask: Mask
+) -> mx.array:
+    """Attend to a memory, or within the sequence where there is none, and add the input."""
 
-        return _transformer.residual(x, self[f"ln{place}"], inner, norm_first=self.norm_first)
+    def inner(y: mx.array) -> mx.array:
+        keys = y if memory is None else memory
+        found: mx.array = layer[f"dropout{place}"](attention(y, keys, keys, mask))
+        return found
 
-    def _perceived(self, x: mx.array, place: int) -> mx.array:
-        """Apply the perceptron and add the input."""
+    return _transformer.residual(x, layer[f"ln{place}"], inner, norm_first=layer.norm_first)
 
-        def inner(y: mx.array) -> mx.array:
-            return _transformer.perceptron(y, self.linear1, self.activation, self[f"dropout{place}"], self.linear2)
 
-        return _transformer.residual(x, self[f"ln{place}"], inner, norm_first=self.norm_first)
+def _perceived(layer: _TransformerLayer, x: mx.array, place: int) -> mx.array:
+    """Apply the perceptron and add the input."""
+
+    def inner(y: mx.array) -> mx.array:
+        return _transformer.perceptron(y, layer.linear1, layer.activation, layer[f"dropout{place}"], layer.linear2)
+
+    return _transformer.residual(x, layer[f"ln{place}"], inner, norm_first=layer.norm_first)
 
 
 class TransformerEncoderLayer(_TransformerLayer):
@@ -139,7 +143,7 @@ class TransformerEncoderLayer(_TransformerLayer):
         super().__init__(("attention",), dims, num_heads, mlp_dims, dropout, activation, norm_first)
 
     def __call__(self, x: mx.array, mask: Mask) -> mx.array:
-        return self._perceived(self._attended(x, 1, self.attention, None, mask), 2)
+        return _perceived(self, _attended(self, x, 1, self.attention, None, mask), 2)
 
 
 class TransformerDecoderLayer(_TransformerLayer):
@@ -166,8 +170,8 @@ class TransformerDecoderLayer(_TransformerLayer):
         super().__init__(attentions, dims, num_heads, mlp_dims, dropout, activation, norm_first)
 
     def __call__(self, x: mx.array, memory: mx.array, x_mask: Mask, memory_mask: Mask) -> mx.array:
-        x = self._attended(x, 1, self.self_attention, None, x_mask)
-        return self._perceived(self._attended(x, 2, self.cross_attention, memory, memory_mask), 3)
+        x = _attended(self, x, 1, self.self_attention, None, x_mask)
+        return _perceived(self, _attended(self, x, 2, self.cross_attention, memory, memory_mask), 3)
 
 
 class _Stack(Module):
@@ -179,11 +183,12 @@ class _Stack(Module):
         self.ln = LayerNorm(dims)
         self.checkpoint = checkpoint
 
-    def _through(self, x: mx.array, *others: Any) -> mx.array:
-        for layer in self.layers:
-            x = (_checkpoint(layer) if self.checkpoint else layer)(x, *others)
-        normalised: mx.array = self.ln(x)
-        return normalised
+
+def _through(stack: _Stack, x: mx.array, *others: Any) -> mx.array:
+    for layer in stack.layers:
+        x = (_checkpoint(layer) if stack.checkpoint else layer)(x, *others)
+    normalised: mx.array = stack.ln(x)
+    return normalised
 
 
 class TransformerEncoder(_Stack):
@@ -211,7 +216,7 @@ class TransformerEncoder(_Stack):
         super().__init__((TransformerEncoderLayer(*options) for _ in range(num_layers)), dims, checkpoint)
 
     def __call__(self, x: mx.array, mask: Mask) -> mx.array:
-        return self._through(x, mask)
+        return _through(self, x, mask)
 
 
 class TransformerDecoder(_Stack):
@@ -239,7 +244,7 @@ class TransformerDecoder(_Stack):
         super().__init__((TransformerDecoderLayer(*options) for _ in range(num_layers)), dims, checkpoint)
 
     def __call__(self, x: mx.array, memory: mx.array, x_mask: Mask, memory_mask: Mask) -> mx.array:
-        return self._through(x, memory, x_mask, memory_mask)
+        return _through(self, x, memory, x_mask, memory_mask)
 
 
 class Transformer(Module):
