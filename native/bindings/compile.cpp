@@ -10,6 +10,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "base/error.h"
+#include "bindings/callable.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
 #include "bindings/trace.h"
@@ -439,40 +440,13 @@ class Compiled {
   uint64_t hits_ = 0, misses_ = 0;
 };
 
-PyObject* call_compiled(PyObject* self, PyObject* args, PyObject* kwargs) {
-  return guarded([&] { return nb::inst_ptr<Compiled>(nb::handle(self))->call(args, kwargs).release().ptr(); });
-}
-
-// Where instances keep their __dict__.
-Py_ssize_t dict_offset = 0;
-PyObject*& dict_of(PyObject* self) {
-  return *reinterpret_cast<PyObject**>(reinterpret_cast<std::byte*>(self) + dict_offset);
-}
-
-int traverse_compiled(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  if (dict_offset) Py_VISIT(dict_of(self));
-  return nb::inst_ready(self) ? nb::inst_ptr<Compiled>(nb::handle(self))->traverse(visit, arg) : 0;
-}
-
-int clear_compiled(PyObject* self) {
-  if (dict_offset) Py_CLEAR(dict_of(self));
-  if (nb::inst_ready(self)) nb::inst_ptr<Compiled>(nb::handle(self))->drop();
-  return 0;
-}
-
-PyType_Slot compiled_slots[] = {{Py_tp_call, reinterpret_cast<void*>(call_compiled)},
-                                {Py_tp_traverse, reinterpret_cast<void*>(traverse_compiled)},
-                                {Py_tp_clear, reinterpret_cast<void*>(clear_compiled)},
-                                {0, nullptr}};
-
 }  // namespace
 
 void bind_compile(nb::module_& m) {
-  nb::class_<Compiled> cls(m, "CompiledFunction", nb::type_slots(compiled_slots), nb::dynamic_attr(),
+  nb::class_<Compiled> cls(m, "CompiledFunction", nb::type_slots(CallableSlots<Compiled>::slots), nb::dynamic_attr(),
                            nb::is_weak_referenceable(),
                            "A function that runs from cached traces; made by :func:`funcnn.compile`.");
-  dict_offset = nb::cast<Py_ssize_t>(cls.attr("__dictoffset__"));
+  CallableSlots<Compiled>::bind(cls);
   cls.def(nb::init<nb::object, std::string, std::vector<int>, std::vector<std::string>, std::vector<int>,
                    std::vector<std::string>, size_t, size_t>())
       .def("cache_info", &Compiled::cache_info, nb::sig("def cache_info(self) -> dict[str, int]"),

@@ -213,23 +213,7 @@ bool are_whole(PyObject* keys) {
 Array updated_whole(UpdateMode mode, const Array& x, Array values) {
   Shape shape = values.shape();
   while (shape.size() > x.ndim() && shape[0] == 1) shape.erase(shape.begin());
-  values = broadcast_to(reshape(values, shape), x.shape());
-  switch (mode) {
-    case UpdateMode::add:
-      return add(x, values);
-    case UpdateMode::subtract:
-      return subtract(x, values);
-    case UpdateMode::multiply:
-      return multiply(x, values);
-    case UpdateMode::divide:
-      return divide(x, values);
-    case UpdateMode::maximum:
-      return maximum(x, values);
-    case UpdateMode::minimum:
-      return minimum(x, values);
-    default:
-      return values;
-  }
+  return combined(mode, x, broadcast_to(reshape(values, shape), x.shape()));
 }
 
 Array updated_by_mask(const Array& array, Array mask, const Array& values) {

@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "base/error.h"
+#include "base/quoted.h"
 #include "bindings/gil.h"
 #include "bindings/shim.h"
 #include "bindings/trace.h"
@@ -154,15 +155,6 @@ std::string letters(size_t number) {
   std::string name;
   for (++number; number > 0; number = (number - 1) / 26) name.insert(name.begin(), char('A' + (number - 1) % 26));
   return name;
-}
-
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
 }
 
 // What arrays that are not computed yet depend on, in the DOT language: operations in boxes between their operands and

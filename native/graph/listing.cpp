@@ -2,6 +2,8 @@
 
 #include <sstream>
 
+#include "base/quoted.h"
+
 namespace funcnn {
 namespace {
 
@@ -78,15 +80,6 @@ class Lister {
  private:
   std::ostringstream out_;
 };
-
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
 
 }  // namespace
 

@@ -45,6 +45,8 @@ Array index(const Array& x, std::span<const IndexItem> items, bool clip = false)
 std::vector<IndexItem> resolve_masks(std::span<const IndexItem> items);
 
 enum class UpdateMode : uint8_t { set, add, subtract, multiply, divide, power, maximum, minimum };
+// x and values by the mode, of the dtype that they promote to.
+Array combined(UpdateMode mode, const Array& x, const Array& values);
 
 // x.at[items].mode(values): x with its part x[items] combined with `values`, which are broadcast to the part's shape
 // and converted to x's dtype. Places named several times take each value in turn (see ops/gather.h). A mask that is the

@@ -33,8 +33,6 @@ bool takes_mask(std::span<const IndexItem> items) {
   return masks == 1;
 }
 
-namespace {
-
 Array combined(UpdateMode mode, const Array& x, const Array& values) {
   switch (mode) {
     case UpdateMode::set:
@@ -46,15 +44,21 @@ Array combined(UpdateMode mode, const Array& x, const Array& values) {
     case UpdateMode::multiply:
       return multiply(x, values);
     case UpdateMode::divide:
-      return astype(divide(x, values), x.dtype());
+      return divide(x, values);
     case UpdateMode::power:
-      return astype(power(x, values), x.dtype());
+      return power(x, values);
     case UpdateMode::maximum:
       return maximum(x, values);
     case UpdateMode::minimum:
       break;
   }
   return minimum(x, values);
+}
+
+namespace {
+
+Array combined_in_place(UpdateMode mode, const Array& x, const Array& values) {
+  return astype(combined(mode, x, values), x.dtype());
 }
 
 // `values` with exactly as many axes as the part of x that they go to.
@@ -116,7 +120,7 @@ Array update_masked(UpdateMode mode, const Array& x, const IndexExpression& pars
   Shape aligned(covered.lead, 1);
   for (int64_t d : mask.shape()) aligned.push_back(d);
   for (size_t i = 0; i < covered.trail; ++i) aligned.push_back(1);
-  return where(reshape(mask, aligned), combined(mode, x, fitted), x);
+  return where(reshape(mask, aligned), combined_in_place(mode, x, fitted), x);
 }
 
 Array update_ranges(UpdateMode mode, const Array& x, const IndexExpression& parsed, const Array& values) {
@@ -135,8 +139,8 @@ Array update_ranges(UpdateMode mode, const Array& x, const IndexExpression& pars
   }
   IndexRanges ranges(x, parsed.entries);
   if (element_count(region) == 0) return x;
-  Array fresh =
-      mode == UpdateMode::set ? reshape(fitted, shape) : combined(mode, ranges.read(x), reshape(fitted, shape));
+  Array fresh = mode == UpdateMode::set ? reshape(fitted, shape)
+                                        : combined_in_place(mode, ranges.read(x), reshape(fitted, shape));
   return slice_update(x, broadcast_to(fresh, region), ranges.start, ranges.step);
 }
 
@@ -154,7 +158,7 @@ Array scatter_by(UpdateMode mode, const Array& x, const Array& values, const Arr
     case UpdateMode::power: {
       // Divisors and exponents of one place multiply, so that a single one divides exactly.
       Array ones = full(x.shape(), constant(1, x.dtype()));
-      return combined(mode, x, scatter(ScatterMode::multiply, ones, values, indices, axes));
+      return combined_in_place(mode, x, scatter(ScatterMode::multiply, ones, values, indices, axes));
     }
     case UpdateMode::maximum:
       return scatter(ScatterMode::maximum, x, values, indices, axes);
