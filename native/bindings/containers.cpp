@@ -84,10 +84,10 @@ int Outline::traverse(visitproc visit, void* arg) const {
   return 0;
 }
 
-void take_apart(nb::handle tree, Others others, const char* what, Outline& outline, std::vector<PyObject*>& arrays) {
+void take_apart(nb::handle tree, Others others, const char* what, Outline& outline, Leaves& arrays) {
   PyObject* object = tree.ptr();
   if (is_array(object)) {
-    arrays.push_back(object);
+    arrays.push_back(nb::borrow(tree));
     outline.add(Mark::array);
     return;
   }
@@ -95,7 +95,8 @@ void take_apart(nb::handle tree, Others others, const char* what, Outline& outli
   if (PyList_Check(object)) {
     Py_ssize_t count = PyList_Size(object), seen = 0;
     outline.add(Mark::list, uint32_t(count));
-    for (; seen < PyList_Size(object); ++seen) take_apart(PyList_GetItem(object, seen), others, what, outline, arrays);
+    for (; seen < PyList_Size(object); ++seen)
+      take_apart(nb::borrow(PyList_GetItem(object, seen)), others, what, outline, arrays);
     check_walk(seen == count);
   } else if (PyTuple_Check(object)) {
     Py_ssize_t count = PyTuple_Size(object);

@@ -44,8 +44,11 @@ enum class Others : uint8_t {
   refuse,
 };
 
-// `what` starts the errors. The arrays are borrowed from the tree.
-void take_apart(nb::handle tree, Others others, const char* what, Outline& outline, std::vector<PyObject*>& arrays);
+using Leaves = std::vector<nb::object>;
+
+// `what` starts the errors. Keys that are hashed and attributes that are read may run Python code, which may change the
+// tree: the arrays are held.
+void take_apart(nb::handle tree, Others others, const char* what, Outline& outline, Leaves& arrays);
 
 // Put a tree together, of plain lists and dicts. `next` gives an object for each array.
 class Builder {

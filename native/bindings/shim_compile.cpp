@@ -11,6 +11,7 @@
 #include <nanobind/stl/string.h>
 
 #include "base/error.h"
+#include "bindings/callable.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
 #include "bindings/shim.h"
@@ -100,11 +101,11 @@ const Array& lost_array() {
 // While alive, other threads that take an array from its container, where its memory is being written to, are refused.
 class Hidden {
  public:
-  Hidden(const std::vector<PyObject*>& leaves, const std::vector<char>& donated) {
+  Hidden(const containers::Leaves& leaves, const std::vector<char>& donated) {
     for (size_t i = 0; i < donated.size(); ++i) {
       if (!donated[i]) continue;
-      handles_.push_back(nb::borrow(leaves[i]));
-      values_.push_back(std::exchange(array_of(leaves[i]), lost_array()));
+      handles_.push_back(leaves[i]);
+      values_.push_back(std::exchange(array_of(leaves[i].ptr()), lost_array()));
     }
   }
   // New handles take the place of these.
@@ -173,11 +174,12 @@ class ShimCompiled {
   struct Call {
     nb::handle args, kwargs;
     Signature signature;
-    size_t given = 0;                 // arrays among the arguments; those of `inputs` follow
-    std::vector<PyObject*> leaves;    // of both
-    std::vector<PyObject*> replaced;  // arrays in `outputs`
-    Outline outputs;                  // their containers, where the call is traced
+    size_t given = 0;             // arrays among the arguments; those of `inputs` follow
+    containers::Leaves leaves;    // of both
+    containers::Leaves replaced;  // arrays in `outputs`
+    Outline outputs;              // their containers, where the call is traced
     Arrays arrays;
+    bool kept = false;  // what was there before may be put back
   };
 
   bool same_containers() const { return outputs_.is(inputs_); }
@@ -198,8 +200,8 @@ class ShimCompiled {
     uint64_t hash = outline.hash, general = hash;
     c.arrays.reserve(c.leaves.size());
     c.signature.arguments.reserve(c.leaves.size());
-    for (PyObject* leaf : c.leaves) {
-      const Array& x = array_of(leaf);
+    for (const nb::object& leaf : c.leaves) {
+      const Array& x = array_of(leaf.ptr());
       c.arrays.push_back(x);
       c.signature.arguments.push_back({x.aval(), false, true});
       hash = (hash ^ uint64_t(x.dtype())) * 0x9e3779b97f4a7c15ull;
@@ -301,12 +303,15 @@ class ShimCompiled {
   std::vector<char> unseen(const Call& c, const Entry& entry) const {
     std::vector<char> mask;
     if (outputs_.is_none() || inputs_.is_none()) return mask;
-    std::vector<PyObject*> replaced = c.replaced;
-    if (!same_containers()) std::sort(replaced.begin(), replaced.end());
+    std::vector<PyObject*> replaced;
+    for (const nb::object& leaf : c.replaced) replaced.push_back(leaf.ptr());
+    std::sort(replaced.begin(), replaced.end());
     for (size_t i = c.given; i < c.leaves.size(); ++i) {
-      PyObject* leaf = c.leaves[i];
-      if (Py_REFCNT(leaf) != 1 || entry.in_tuples[i]) continue;
-      if (!same_containers() && !std::binary_search(replaced.begin(), replaced.end(), leaf)) continue;
+      PyObject* leaf = c.leaves[i].ptr();
+      bool found = std::binary_search(replaced.begin(), replaced.end(), leaf);
+      // The references of its container and of the call, which holds it once for each place.
+      if (Py_REFCNT(leaf) != 2 + found || entry.in_tuples[i]) continue;
+      if (!same_containers() && !found) continue;
       if (mask.empty()) mask.resize(c.leaves.size());
       mask[i] = 1;
     }
@@ -316,7 +321,7 @@ class ShimCompiled {
   // `traced`: whether some value depends on a running transformation, so that the call becomes part of its graph.
   nb::object run(const Entry& entry, Call& c, bool traced) {
     std::vector<char> donated;
-    if (!traced) donated = unseen(c, entry);
+    if (!traced && !c.kept) donated = unseen(c, entry);
     Arrays arguments = std::move(c.arrays);
     arguments.insert(arguments.end(), entry.captured.begin(), entry.captured.end());
     if (entry.effects) {
@@ -353,6 +358,7 @@ class ShimCompiled {
   nb::object trace(Call& c) {
     auto entry = std::make_shared<Entry>();
     entry->signature = std::move(c.signature);
+    c.kept = true;
     Snapshot before;
     before.add(inputs_);
     before.add(outputs_);
@@ -372,8 +378,6 @@ class ShimCompiled {
         PyErr_Restore(type, value, traceback);
       }
     } restore{before, finished};
-    std::vector<nb::object> alive;  // the function may take the arrays out of the containers
-    for (PyObject* leaf : c.leaves) alive.push_back(nb::borrow(leaf));
 
     Outline left;  // the containers as the function has left them
     Traced traced = trace_arrays(entry->signature.arguments, "compile of " + name_,
@@ -411,19 +415,19 @@ class ShimCompiled {
     nb::object kwargs = c.kwargs.is_valid() ? builder.build(handle) : nb::object();
     std::vector<Place> places;
     if (!outputs_.is_none()) {
-      std::vector<PyObject*> ignored;
+      containers::Leaves ignored;
       containers::take_apart(outputs_, containers::Others::ignore, "compile", c.outputs, ignored);
     }
     containers::fill(inputs_, [&](nb::handle) { return handle(); }, &places);
     nb::object result = called(args, kwargs);
     args.reset();
     kwargs.reset();
-    std::vector<PyObject*> leaves;
+    containers::Leaves leaves;
     containers::take_apart(result, containers::Others::keep, "compile", entry.result, leaves);
     entry.results = leaves.size();
     if (!outputs_.is_none()) containers::take_apart(outputs_, containers::Others::ignore, "compile", left, leaves);
     Arrays outputs;
-    for (PyObject* leaf : leaves) outputs.push_back(array_of(leaf));
+    for (const nb::object& leaf : leaves) outputs.push_back(array_of(leaf.ptr()));
     for (auto place = places.rbegin(); place != places.rend(); ++place)
       if (place->now().is(place->after)) place->set(place->before);
     return outputs;
@@ -449,39 +453,13 @@ class ShimCompiled {
   std::unordered_multimap<uint64_t, Recent::iterator> entries_;
 };
 
-PyObject* call_compiled(PyObject* self, PyObject* args, PyObject* kwargs) {
-  return guarded([&] { return nb::inst_ptr<ShimCompiled>(nb::handle(self))->call(args, kwargs).release().ptr(); });
-}
-
-// Where instances keep their __dict__.
-Py_ssize_t dict_offset = 0;
-PyObject*& dict_of(PyObject* self) {
-  return *reinterpret_cast<PyObject**>(reinterpret_cast<std::byte*>(self) + dict_offset);
-}
-
-int traverse_compiled(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  if (dict_offset) Py_VISIT(dict_of(self));
-  return nb::inst_ready(self) ? nb::inst_ptr<ShimCompiled>(nb::handle(self))->traverse(visit, arg) : 0;
-}
-
-int clear_compiled(PyObject* self) {
-  if (dict_offset) Py_CLEAR(dict_of(self));
-  if (nb::inst_ready(self)) nb::inst_ptr<ShimCompiled>(nb::handle(self))->drop();
-  return 0;
-}
-
-PyType_Slot compiled_slots[] = {{Py_tp_call, reinterpret_cast<void*>(call_compiled)},
-                                {Py_tp_traverse, reinterpret_cast<void*>(traverse_compiled)},
-                                {Py_tp_clear, reinterpret_cast<void*>(clear_compiled)},
-                                {0, nullptr}};
-
 }  // namespace
 
 void bind_shim_compile(nb::module_& m) {
-  nb::class_<ShimCompiled> cls(m, "CompiledFunction", nb::type_slots(compiled_slots), nb::dynamic_attr(),
-                               nb::is_weak_referenceable(), "A function that runs from cached traces.");
-  dict_offset = nb::cast<Py_ssize_t>(cls.attr("__dictoffset__"));
+  nb::class_<ShimCompiled> cls(m, "CompiledFunction", nb::type_slots(CallableSlots<ShimCompiled>::slots),
+                               nb::dynamic_attr(), nb::is_weak_referenceable(),
+                               "A function that runs from cached traces.");
+  CallableSlots<ShimCompiled>::bind(cls);
   cls.def(nb::init<nb::object, std::string, nb::object, nb::object, bool>(), nb::arg(), nb::arg(), nb::arg().none(),
           nb::arg().none(), nb::arg())
       .def_prop_ro("__wrapped__", &ShimCompiled::function)

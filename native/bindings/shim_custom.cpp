@@ -124,7 +124,7 @@ Arrays run_vjp(const Rules& r, Span arguments, Span cotangents, Span outputs) {
                                r.kwargs(arguments.subspan(t.given)));
   // A rule for one argument may give its cotangent without a tuple around it.
   bool single = t.args.tokens[0].count == 1;
-  bool wrapped = PyTuple_Check(given.ptr()) && nb::len(given) == 1 && t.args.tokens[1].mark != Mark::tuple;
+  bool wrapped = single && PyTuple_Check(given.ptr()) && nb::len(given) == 1 && t.args.tokens[1].mark != Mark::tuple;
   bool several = PyTuple_Check(given.ptr()) || PyList_Check(given.ptr());
   if ((single && !wrapped) || !several) given = nb::make_tuple(given);
   Arrays to = arrays_for(t.args, given, arguments, r.name + ": what the vjp rule returns");
@@ -183,13 +183,13 @@ nb::object custom_function_call(nb::handle owner, nb::handle fun, nb::handle vjp
   auto* rules = new Rules;
   std::shared_ptr<Rules> held = keep_python(rules);
   Trees& t = rules->trees;
-  std::vector<PyObject*> leaves;
+  containers::Leaves leaves;
   containers::take_apart(args, containers::Others::keep, "custom_function", t.args, leaves);
   t.given = leaves.size();
   containers::take_apart(kwargs, containers::Others::keep, "custom_function", t.kwargs, leaves);
   t.named = leaves.size() - t.given;
   RuleCall made;
-  for (PyObject* leaf : leaves) made.arguments.push_back(array_of(leaf));
+  for (const nb::object& leaf : leaves) made.arguments.push_back(array_of(leaf.ptr()));
   if (no_trace_sees(made.arguments)) return call(fun, args, kwargs);
   rules->name = name_of(fun);
   for (auto [from, to] : {std::pair(vjp, &rules->vjp), std::pair(jvp, &rules->jvp), std::pair(vmap, &rules->vmap)})
@@ -206,7 +206,7 @@ nb::object custom_function_call(nb::handle owner, nb::handle fun, nb::handle vjp
     result = call(fun, built(t.args, all.first(t.given)), built(t.kwargs, all.subspan(t.given)));
     leaves.clear();
     containers::take_apart(result, containers::Others::keep, "custom_function", t.outputs, leaves);
-    for (PyObject* leaf : leaves) made.outputs.push_back(array_of(leaf));
+    for (const nb::object& leaf : leaves) made.outputs.push_back(array_of(leaf.ptr()));
     graph = close_graph(inputs, made.outputs, scope.id(), made.outside, new Placeholder::Trace("custom_function"));
   }
   t.made = made.outputs.size();

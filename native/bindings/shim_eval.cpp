@@ -13,12 +13,12 @@ namespace {
 
 Arrays arrays_in(nb::args trees, const char* name) {
   containers::Outline outline;
-  std::vector<PyObject*> objects;
+  containers::Leaves objects;
   for (nb::handle tree : trees) containers::take_apart(tree, containers::Others::ignore, name, outline, objects);
   Arrays found;
   found.reserve(objects.size());
-  for (PyObject* object : objects) {
-    const Array& x = array_of(object);
+  for (const nb::object& object : objects) {
+    const Array& x = array_of(object.ptr());
     if (x.node()->abstract) throw_traced_value(*x.node(), name);
     found.push_back(x);
   }

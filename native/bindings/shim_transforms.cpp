@@ -42,7 +42,7 @@ struct Parameter {
   nb::object value;
   bool wanted = false;
   Outline outline;
-  std::vector<PyObject*> leaves;
+  containers::Leaves leaves;
 };
 
 // Handles that a function was given in the place of others.
@@ -99,10 +99,10 @@ class Given {
   std::vector<Place> places_;
 };
 
-Arrays arrays_at(const std::vector<PyObject*>& leaves) {
+Arrays arrays_at(const containers::Leaves& leaves) {
   Arrays arrays;
   arrays.reserve(leaves.size());
-  for (PyObject* leaf : leaves) arrays.push_back(array_of(leaf));
+  for (const nb::object& leaf : leaves) arrays.push_back(array_of(leaf.ptr()));
   return arrays;
 }
 
@@ -302,7 +302,7 @@ void axes_of_arrays(const Outline& outline, size_t& at, nb::handle axes, const c
     bool alone = PyTuple_Check(axes.ptr()) && PyTuple_Size(axes.ptr()) == 1;
     nb::handle axis = alone ? nb::handle(PyTuple_GetItem(axes.ptr(), 0)) : axes;
     if (!axis.is_none() && !PyLong_Check(axis.ptr())) refuse();
-    out.push_back(axis.is_none() ? kUnmapped : nb::cast<int64_t>(axis));
+    out.push_back(axis.is_none() ? kUnmapped : integer_of(axis, "vmap"));
     return;
   }
   bool dict = token.mark == containers::Mark::dict;
@@ -337,7 +337,7 @@ std::vector<int64_t> axes_of_arrays(const Outline& outline, nb::handle axes, con
 
 nb::object vmap(nb::handle fun, nb::handle in_axes, nb::handle out_axes, nb::tuple args) {
   Outline outline;
-  std::vector<PyObject*> leaves;
+  containers::Leaves leaves;
   containers::take_apart(args, containers::Others::refuse, "vmap", outline, leaves);
   // Axes of the only argument may come without a tuple around them.
   nb::object axes = nb::borrow(in_axes);
@@ -353,7 +353,7 @@ nb::object vmap(nb::handle fun, nb::handle in_axes, nb::handle out_axes, nb::tup
   Arrays values, inputs, given;
   int64_t size = -1;
   for (size_t i = 0; i < leaves.size(); ++i) {
-    Array x = array_of(leaves[i]);
+    Array x = array_of(leaves[i].ptr());
     if (axis[i] == kUnmapped) {
       given.push_back(mutable_array(std::move(x)));
       continue;
@@ -374,7 +374,7 @@ nb::object vmap(nb::handle fun, nb::handle in_axes, nb::handle out_axes, nb::tup
 
   EffectScope effects(trace.trace);
   Outline shape;
-  std::vector<PyObject*> found;
+  containers::Leaves found;
   nb::object result = call(fun, built(outline, given));
   containers::take_apart(result, containers::Others::refuse, "vmap: what the function returns", shape, found);
   std::vector<int64_t> to = axes_of_arrays(shape, out_axes, "out_axes");
@@ -403,12 +403,11 @@ nb::object vmap(nb::handle fun, nb::handle in_axes, nb::handle out_axes, nb::tup
 // The arrays of a tree, and what puts it together again around others.
 nb::object take_apart(nb::handle tree, const std::string& what, const std::string& others) {
   Outline outline;
-  std::vector<PyObject*> leaves;
+  containers::Leaves leaves;
   auto kind = others == "refuse" ? containers::Others::refuse : containers::Others::keep;
   containers::take_apart(tree, kind, what.c_str(), outline, leaves);
   nb::object arrays = nb::steal(PyTuple_New(Py_ssize_t(leaves.size())));
-  for (size_t i = 0; i < leaves.size(); ++i)
-    PyTuple_SetItem(arrays.ptr(), Py_ssize_t(i), nb::borrow(leaves[i]).release().ptr());
+  for (size_t i = 0; i < leaves.size(); ++i) PyTuple_SetItem(arrays.ptr(), Py_ssize_t(i), leaves[i].release().ptr());
   return nb::make_tuple(arrays, nb::cast(std::move(outline)));
 }
 

@@ -684,6 +684,33 @@ def test_containers_that_change_while_they_are_walked(grow):
                 call()
 
 
+class Replacing:
+    """A key that puts other arrays into a list when it is hashed."""
+
+    def __init__(self):
+        self.given = []
+
+    def __hash__(self):
+        self.given[:] = [[mx.array(5.0)] for _ in self.given]
+        return 7
+
+
+@pytest.mark.skipif(REAL, reason="MLX crashes")
+def test_arrays_that_are_replaced_while_they_are_walked():
+    def tree():
+        key, given = Replacing(), [[mx.array(float(i))] for i in range(4)]
+        table = {key: mx.array(9.0)}
+        key.given = given
+        return [given, table]
+
+    def f(p):
+        return sum(x * x for (x,) in p[0])
+
+    assert mx.compile(f)(tree()).item() in (14.0, 100.0)
+    # What the function finds is not what is differentiated.
+    assert plain(mx.grad(f)(tree())[0]) == [[0.0]] * 4
+
+
 @pytest.mark.skipif(REAL, reason="MLX crashes")
 def test_containers_that_hold_themselves():
     tree = []
@@ -697,3 +724,10 @@ def test_containers_that_hold_themselves():
     ):
         with pytest.raises(RecursionError):
             call()
+
+
+@pytest.mark.skipif(REAL, reason="MLX raises std::bad_cast")
+def test_axes_that_fit_no_integer():
+    for axes in ({"in_axes": 2**70}, {"out_axes": -(2**70)}):
+        with pytest.raises((ValueError, OverflowError), match="vmap"):
+            mx.vmap(lambda x: x, **axes)(vector())
