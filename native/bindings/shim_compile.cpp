@@ -352,12 +352,24 @@ class ShimCompiled {
       if (next == outputs.size()) throw ValueError("compile: another thread has changed the outputs during the call");
       return wrap_mutable(std::move(outputs[next++]));
     });
+    ++fills_;
     return result;
+  }
+
+  // What another thread has put into the containers for the time of its call must not be put back there later.
+  void refuse_borrowed(const Call& c) const {
+    for (size_t i = c.given; i < c.arrays.size(); ++i) {
+      if (c.arrays[i].node()->lost()) evaluate(c.arrays[i], "compile");  // raises
+      if (c.arrays[i].node()->abstract && current_trace() == 0)
+        throw ValueError(cat("compile: another thread is tracing ", name_, " with its inputs; let one call it first"));
+    }
   }
 
   nb::object trace(Call& c) {
     auto entry = std::make_shared<Entry>();
     entry->signature = std::move(c.signature);
+    refuse_borrowed(c);
+    uint64_t fills = fills_;
     c.kept = true;
     Snapshot before;
     before.add(inputs_);
@@ -398,7 +410,9 @@ class ShimCompiled {
     entry->in_tuples = arrays_in_tuples(entry->signature.outline);
     nb::object result = run(*entry, c, once || std::any_of(c.arrays.begin(), c.arrays.end(), is_traced));
     finished = true;
-    if (!once && !rebuilt) remember(entry);
+    // Another thread has filled the containers while the function looked at them.
+    bool disturbed = fills_ != fills + !outputs_.is_none();
+    if (!once && !rebuilt && !disturbed) remember(entry);
     return result;
   }
 
@@ -449,6 +463,7 @@ class ShimCompiled {
   nb::object inputs_, outputs_;  // None or trees
   bool shapeless_;
   std::mutex mutex_;
+  std::atomic<uint64_t> fills_{0};  // how often `outputs` was filled
   Recent recent_;
   std::unordered_multimap<uint64_t, Recent::iterator> entries_;
 };

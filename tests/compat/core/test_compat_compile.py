@@ -647,6 +647,39 @@ def test_state_after_running_out_of_memory():
         assert (state["w"][0].item(), state["v"][0].item()) == (2 + n, 2 + n)
 
 
+@ours
+def test_threads_that_share_a_state():
+    """A call that meets another one is refused, and leaves nothing of it behind."""
+    state = {"w": mx.zeros(500), "n": mx.array(0.0)}
+
+    def add(x):
+        state["w"] = state["w"] + x
+        state["n"] = state["n"] + 1
+        return x.sum()
+
+    step = mx.compile(add, inputs=state, outputs=state)
+    done = []
+
+    def work():
+        for _ in range(100):
+            try:
+                step(mx.ones(500)).item()
+            except ValueError:
+                continue
+            done.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    count = state["n"].item()
+    assert 0 < count <= len(done)
+    step(mx.ones(500))
+    assert state["n"].item() == count + 1
+    assert state["w"].shape == (500,)
+
+
 def test_samplers_of_other_threads():
     """The state of a draw is that of the thread that draws, whichever has compiled the function."""
 

@@ -38,6 +38,7 @@ def compile(
 
     Raises:
         ValueError: An argument is something else, or the function looks at the value of an array.
+        ValueError: In a call: another thread's call has the same `inputs` in hand; nothing is changed.
 
     >>> import funcnn.compat.core as mx
     >>> state = {"total": mx.array(0.0)}
