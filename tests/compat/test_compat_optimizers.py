@@ -595,3 +595,17 @@ class TestOtherSpellings:
             "Lion": 1e-4,
         }
         assert {name: round(getattr(optim, name)().learning_rate.item(), 7) for name in expected} == expected
+
+
+def test_names_of_the_users_own():
+    class Counting(optim.AdamW):
+        def __init__(self):
+            super().__init__(optim.linear_schedule(0.1, 0.0, 10))
+            self._step, self._gradients, self._scheduled = 0, [], None
+
+    model, same = Affine(2, 3), Affine(2, 3)
+    gradients = utils.tree_map(mx.ones_like, model.parameters())
+    for optimizer, target in ((Counting(), model), (optim.AdamW(optim.linear_schedule(0.1, 0.0, 10)), same)):
+        for _ in range(2):
+            optimizer.update(target, gradients)
+    assert numbers(model.weight) == numbers(same.weight)

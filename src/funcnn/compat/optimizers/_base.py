@@ -60,21 +60,12 @@ class Optimizer:
 
         What ``clip_grad_norm`` returns, gradients and their norm, stands for the gradients.
         """
-        tree = self._gradients(gradients, parameters)
+        tree = without_norm(gradients, parameters)
         if not self._initialized:
             self.init(tree)
-        scheduled = {name: self._scheduled(schedule) for name, schedule in self._schedulers.items()}
+        scheduled = {name: _scheduled(schedule, self.step) for name, schedule in self._schedulers.items()}
         self.state.update(scheduled, step=self.step + 1)
         return tree_map(self.apply_single, tree, parameters, self.state)
-
-    @staticmethod
-    def _gradients(gradients: Any, parameters: Any) -> Any:
-        """The gradients, also where they came with their norm."""
-        if type(gradients) is tuple and len(gradients) == 2 and isinstance(parameters, dict):
-            tree, norm = gradients
-            if isinstance(tree, dict) and isinstance(norm, mx.array) and norm.ndim == 0:
-                return tree
-        return gradients
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter and leave its new state in `state`; for derived classes."""
@@ -104,16 +95,26 @@ class Optimizer:
     def learning_rate(self, learning_rate: Any) -> None:
         self.state["learning_rate"] = mx.array(learning_rate)
 
-    def _scheduled(self, schedule: Callable[[Any], Any]) -> Any:
-        """The value of a schedule; a Python number becomes an array, which is what the state holds."""
-        value = schedule(self.step)
-        return value if isinstance(value, mx.array) else mx.array(value)
-
     def _maybe_schedule(self, name: str, param: Any) -> None:
         """Keep a hyperparameter in the state: a number, or a function from the count of steps to one."""
         if callable(param):
             self._schedulers[name] = param
-        self.state[name] = self._scheduled(param) if callable(param) else mx.array(param)
+        self.state[name] = _scheduled(param, self.step) if callable(param) else mx.array(param)
+
+
+def without_norm(gradients: Any, parameters: Any) -> Any:
+    """The gradients, also where they came with their norm."""
+    if type(gradients) is tuple and len(gradients) == 2 and isinstance(parameters, dict):
+        tree, norm = gradients
+        if isinstance(tree, dict) and isinstance(norm, mx.array) and norm.ndim == 0:
+            return tree
+    return gradients
+
+
+def _scheduled(schedule: Callable[[Any], Any], step: Any) -> Any:
+    """The value of a schedule; a Python number becomes an array, which is what the state holds."""
+    value = schedule(step)
+    return value if isinstance(value, mx.array) else mx.array(value)
 
 
 def _grow(parameters: Any, state: Any) -> Any:

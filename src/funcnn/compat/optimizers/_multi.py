@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..utils import tree_flatten, tree_merge, tree_unflatten
-from ._base import Optimizer
+from ._base import Optimizer, without_norm
 
 Filter = Callable[[str, Any], bool]
 
@@ -73,7 +73,7 @@ class MultiOptimizer(Optimizer):
     def apply_gradients(self, gradients: Any, parameters: Any) -> Any:
         """Return the updated parameters as a tree like the gradients."""
         updated: Any = {}
-        parts = self._split_dictionary(self._gradients(gradients, parameters))
+        parts = self._split_dictionary(without_norm(gradients, parameters))
         for optimizer, part in zip(self.optimizers, parts, strict=True):
             updated = tree_merge(updated, optimizer.apply_gradients(part, parameters))
         return updated

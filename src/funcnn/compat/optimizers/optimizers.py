@@ -236,19 +236,20 @@ class Adam(_Hyper):
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
-        return parameter - self._step(gradient, state)
+        return parameter - _adam_step(self, gradient, state)
 
-    def _step(self, gradient: Any, state: dict[str, Any]) -> Any:
-        """What to take away from a parameter, without weight decay."""
-        rate = self.learning_rate
-        b1, b2 = self.betas
-        state["m"] = m = rules.averaged(state["m"], gradient, b1)
-        state["v"] = v = rules.averaged(state["v"], rules.squared_size(gradient), b2)
-        if self.bias_correction:
-            steps = self.step.astype(mx.float32)
-            rate = rate * rules.correction(b1, steps)
-            v = v * rules.correction(b2, steps).astype(gradient.dtype)
-        return rules.over_root(rate.astype(gradient.dtype) * m, v, self.eps)
+
+def _adam_step(adam: Adam, gradient: Any, state: dict[str, Any]) -> Any:
+    """What to take away from a parameter, without weight decay."""
+    rate = adam.learning_rate
+    b1, b2 = adam.betas
+    state["m"] = m = rules.averaged(state["m"], gradient, b1)
+    state["v"] = v = rules.averaged(state["v"], rules.squared_size(gradient), b2)
+    if adam.bias_correction:
+        steps = adam.step.astype(mx.float32)
+        rate = rate * rules.correction(b1, steps)
+        v = v * rules.correction(b2, steps).astype(gradient.dtype)
+    return rules.over_root(rate.astype(gradient.dtype) * m, v, adam.eps)
 
 
 class AdamW(Adam):
@@ -268,7 +269,7 @@ class AdamW(Adam):
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> Any:
         """Return one updated parameter."""
         decay = self.learning_rate.astype(gradient.dtype) * self.weight_decay
-        return parameter - rules.decayed(self._step(gradient, state), decay, parameter)
+        return parameter - rules.decayed(_adam_step(self, gradient, state), decay, parameter)
 
 
 class Adamax(Adam):
