@@ -1,4 +1,5 @@
-// Evaluation as MLX has it: trees are lists, tuples and dicts, modules among them.
+// Evaluation as MLX has it: trees are lists, tuples and dicts, modules among them, and the frozen dicts of the
+// functional API; whatever else they hold is left alone.
 #include <vector>
 
 #include "bindings/array.h"
@@ -7,21 +8,38 @@
 #include "bindings/shim.h"
 #include "graph/trace.h"
 #include "plan/eval.h"
+#include "pytree/frozendict.h"
 
 namespace funcnn {
 namespace {
 
-Arrays arrays_in(nb::args trees, const char* name) {
-  containers::Outline outline;
-  containers::Leaves objects;
-  for (nb::handle tree : trees) containers::take_apart(tree, containers::Others::ignore, name, outline, objects);
-  Arrays found;
-  found.reserve(objects.size());
-  for (const nb::object& object : objects) {
-    const Array& x = array_of(object.ptr());
+// Holds what it walks: other threads may run while the random state is looked up.
+void collect(nb::object tree, const char* name, Arrays& found) {
+  if (containers::is_stand_in(tree.ptr())) tree = containers::opened(tree);
+  PyObject* o = tree.ptr();
+  if (is_array(o)) {
+    const Array& x = array_of(o);
     if (x.node()->abstract) throw_traced_value(*x.node(), name);
     found.push_back(x);
+    return;
   }
+  if (pytree::is_frozendict(o)) o = pytree::frozendict_dict(o);
+  bool list = PyList_Check(o), tuple = PyTuple_Check(o), dict = PyDict_Check(o);
+  if (!list && !tuple && !dict) return;
+  pytree::RecursionGuard guard;
+  if (list) {
+    for (Py_ssize_t i = 0; i < PyList_Size(o); ++i) collect(nb::borrow(PyList_GetItem(o, i)), name, found);
+  } else if (tuple) {
+    for (Py_ssize_t i = 0; i < PyTuple_Size(o); ++i) collect(nb::borrow(PyTuple_GetItem(o, i)), name, found);
+  } else {
+    PyObject *key, *value;
+    for (Py_ssize_t at = 0; PyDict_Next(o, &at, &key, &value);) collect(nb::borrow(value), name, found);
+  }
+}
+
+Arrays arrays_in(nb::args trees, const char* name) {
+  Arrays found;
+  for (nb::handle tree : trees) collect(nb::borrow(tree), name, found);
   return found;
 }
 

@@ -11,6 +11,7 @@ Pair = collections.namedtuple("Pair", "first second")
 @pytest.mark.skipif(REAL, reason="MLX does not tell what is computed")
 @pytest.mark.parametrize("evaluate", ["eval", "async_eval"])
 def test_reaches(evaluate):
+    from funcnn import frozendict
     from funcnn._core import _is_computed
 
     class Model(nn.Module):
@@ -26,6 +27,7 @@ def test_reaches(evaluate):
         lambda x: {1: x, "a": [x]},
         lambda x: Pair(x, object()),
         lambda x: collections.OrderedDict(a=x),
+        lambda x: frozendict(a=[x, frozendict(b=(x,))]),
         Model,
     ):
         x = mx.ones(2) + 1
@@ -48,3 +50,22 @@ def test_takes_anything():
 def test_is_refused_while_compiling():
     with pytest.raises(ValueError, match=r"\S"):
         mx.compile(lambda x: (mx.eval(x), x)[1])(mx.ones(2))
+
+
+def test_reaches_the_random_state():
+    mx.random.seed(3)
+    mx.random.uniform()
+    mx.eval([mx.random.state])
+    if not REAL:
+        from funcnn._core import _is_computed
+
+        assert _is_computed(mx.random.state[0])
+
+
+def test_nests_too_deep():
+    tree = []
+    for _ in range(200_000):
+        tree = [tree]
+    if not REAL:  # MLX runs out of stack
+        with pytest.raises(RecursionError):
+            mx.eval(tree)
