@@ -156,7 +156,6 @@ PyObject* index_slot(PyObject* self) {
 }
 
 std::vector<PyType_Slot> all_slots() {
-  auto slot = [](int id, auto* function) { return PyType_Slot{id, reinterpret_cast<void*>(function)}; };
   std::vector<PyType_Slot> slots(operator_slots, operator_slots + operator_slot_count);
   slots.insert(slots.end(),
                {slot(Py_tp_repr, repr_slot), slot(Py_tp_str, repr_slot), slot(Py_tp_iter, iterator_slot),

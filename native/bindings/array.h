@@ -87,6 +87,11 @@ void def_method(const char* name, F&& function, const Extra&... extra) {
 // Point a mutable handle at a value.
 void point(PyObject* handle, Array at);
 
+template <class F>
+PyType_Slot slot(int id, F* function) {
+  return {id, reinterpret_cast<void*>(function)};
+}
+
 // The slots of the class that live in files of their own.
 PyObject* get_item(PyObject* self, PyObject* index);
 PyObject* get_row(PyObject* self, Py_ssize_t index);

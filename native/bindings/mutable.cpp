@@ -40,11 +40,6 @@ Array made_of(nb::handle object, nb::handle dtype_object) {
   }
 }
 
-template <class F>
-PyType_Slot slot(int id, F* function) {
-  return {id, reinterpret_cast<void*>(function)};
-}
-
 std::vector<PyType_Slot> all_slots() {
   std::vector<PyType_Slot> slots = mutable_operator_slots();
   slots.insert(slots.end(), {slot(Py_mp_subscript, get_mutable_item), slot(Py_mp_ass_subscript, set_mutable_item),
@@ -56,6 +51,15 @@ std::vector<PyType_Slot> all_slots() {
 }  // namespace
 
 void point(PyObject* handle, Array at) { array_of(handle) = with_rebindable(std::move(at), true); }
+
+PyObject* opened(PyObject* result) {
+  if (!result || !is_array(result) || is_mutable(result)) return result;
+  // What only this reference holds is moved, so that no other node is needed.
+  nb::object held = nb::steal(result);
+  Array& x = array_of(result);
+  Array value = Py_REFCNT(result) == 1 ? std::move(x) : x;
+  return guarded([&] { return wrap(with_rebindable(std::move(value), true)); });
+}
 
 void bind_mutable(nb::module_& m) {
   static const std::vector<PyType_Slot> slots = all_slots();
@@ -123,14 +127,6 @@ Example:
   m.def(
       "_immutable", [](const Array& x) { return with_rebindable(x, false); }, nb::arg("x"),
       nb::sig("def _immutable(x: array) -> array"), "A new immutable handle on the same value.");
-  m.def(
-      "_point",
-      [](nb::handle handle, const Array& x) {
-        if (!is_mutable(handle.ptr())) throw TypeError("_point: expected a mutable array");
-        point(handle.ptr(), x);
-      },
-      nb::arg("handle"), nb::arg("x"), nb::sig("def _point(handle: mutable_array, x: array) -> None"),
-      "Let a mutable handle stand for the value of `x` from now on.");
   m.def(
       "_same", [](const Array& x, const Array& y) { return x.node() == y.node(); }, nb::arg("x"), nb::arg("y"),
       nb::sig("def _same(x: array, y: array) -> bool"),

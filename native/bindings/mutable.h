@@ -21,6 +21,9 @@ PyObject* iterate_mutable(PyObject* self);
 int get_mutable_buffer(PyObject* self, Py_buffer* view, int flags);
 std::vector<PyType_Slot> mutable_operator_slots();
 
+// A mutable array in the place of an immutable one, anything else as it is. Takes the reference.
+PyObject* opened(PyObject* result);
+
 // The value in dense memory that other libraries may write to; from now on the handle stands for what is there.
 void expose(Array& handle);
 

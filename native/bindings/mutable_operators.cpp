@@ -25,13 +25,7 @@ void* operator_slot(int id) {
   throw ValueError(message);
 }
 
-// What depends on no elements (x ** 0) is as mutable as the rest. Takes the reference.
-PyObject* opened(PyObject* result) {
-  if (!result || !is_array(result) || is_mutable(result)) return result;
-  nb::object made = nb::steal(result);
-  return guarded([&] { return wrap(with_rebindable(array_of(result), true)); });
-}
-
+// What depends on no elements (x ** 0) is as mutable as the rest.
 PyObject* checked(PyObject* result, PyObject* a, PyObject* b, const char* what) {
   if (result != Py_NotImplemented) return opened(result);
   Py_DECREF(result);
@@ -118,11 +112,6 @@ PyObject* compare(PyObject* a, PyObject* b, int comparison) {
   if (made != Py_NotImplemented || b == Py_None || ordered) return checked(made, a, b, "comparison");
   Py_DECREF(made);
   return PyBool_FromLong(comparison == Py_NE);
-}
-
-template <class F>
-PyType_Slot slot(int id, F* function) {
-  return {id, reinterpret_cast<void*>(function)};
 }
 
 template <size_t... i>

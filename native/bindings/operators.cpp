@@ -150,11 +150,6 @@ Py_hash_t hash_slot(PyObject* self) {
   return hash == -1 ? -2 : hash;
 }
 
-template <class F>
-PyType_Slot slot(int id, F* function) {
-  return {id, reinterpret_cast<void*>(function)};
-}
-
 }  // namespace
 
 const PyType_Slot operator_slots[] = {

@@ -1,8 +1,7 @@
 // Functions as funcnn.compat shows them: they take `stream`, and what they make may be assigned to.
 #include <vector>
 
-#include "bindings/array.h"
-#include "graph/trace.h"
+#include "bindings/mutable.h"
 
 #include <structmember.h>  // after Python's own header, which it needs
 
@@ -22,22 +21,15 @@ PyObject* stream_name = nullptr;
 
 // The result with mutable arrays in place of the immutable ones; takes the reference. Containers that the call has made
 // are filled in place.
-PyObject* opened(PyObject* result) {
-  if (!result || is_mutable(result)) return result;
-  if (is_array(result)) {
-    // What only this reference holds is moved, so that no other node is needed.
-    Array& x = array_of(result);
-    Array value = Py_REFCNT(result) == 1 ? std::move(x) : x;
-    Py_DECREF(result);
-    return guarded([&] { return wrap(with_rebindable(std::move(value), true)); });
-  }
+PyObject* opened_tree(PyObject* result) {
+  if (!result || is_array(result)) return opened(result);
   if (PyTuple_Check(result)) {
     Py_ssize_t count = PyTuple_Size(result);
     PyObject* made = PyTuple_New(count);
     for (Py_ssize_t i = 0; made && i < count; ++i) {
       PyObject* item = PyTuple_GetItem(result, i);
       Py_INCREF(item);
-      item = opened(item);
+      item = opened_tree(item);
       if (!item)
         Py_CLEAR(made);
       else
@@ -50,7 +42,7 @@ PyObject* opened(PyObject* result) {
     for (Py_ssize_t i = 0; i < PyList_Size(result); ++i) {
       PyObject* item = PyList_GetItem(result, i);
       Py_INCREF(item);
-      item = opened(item);
+      item = opened_tree(item);
       if (!item || PyList_SetItem(result, i, item) < 0) {
         Py_DECREF(result);
         return nullptr;
@@ -63,7 +55,7 @@ PyObject* opened(PyObject* result) {
     Py_ssize_t at = 0;
     while (PyDict_Next(result, &at, &key, &value)) {
       Py_INCREF(value);
-      value = opened(value);
+      value = opened_tree(value);
       // Keys stay, so the walk goes on.
       int failed = !value || PyDict_SetItem(result, key, value) < 0;
       Py_XDECREF(value);
@@ -129,9 +121,9 @@ PyObject* enter(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* 
   for (Py_ssize_t i = 0; i < named; ++i) {
     PyObject* name = PyTuple_GetItem(names, i);
     if (name == stream_name || PyUnicode_Compare(name, stream_name) == 0)
-      return opened(call_on_stream(shim, args, size_t(PyVectorcall_NARGS(nargsf)), names, i));
+      return opened_tree(call_on_stream(shim, args, size_t(PyVectorcall_NARGS(nargsf)), names, i));
   }
-  return opened(called(shim, args, nargsf, names));
+  return opened_tree(called(shim, args, nargsf, names));
 }
 
 PyObject* make(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -209,11 +201,6 @@ PyMemberDef members[] = {
     {"__qualname__", T_OBJECT, offsetof(Shim, name), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, nullptr}, {nullptr, nullptr, 0, nullptr}};
-
-template <class F>
-PyType_Slot slot(int id, F* function) {
-  return {id, reinterpret_cast<void*>(function)};
-}
 
 }  // namespace
 

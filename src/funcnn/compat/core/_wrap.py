@@ -7,12 +7,9 @@ from typing import Any, TypeVar
 
 from ... import _core
 
-__all__ = ["immutable", "mutable", "point", "shim"]
+__all__ = ["mutable", "shim"]
 
 mutable = _core._mutable
-immutable = _core._immutable
-point = _core._point
-
 
 _Result = TypeVar("_Result")
 
