@@ -66,6 +66,10 @@ def _next_key() -> array:
     return keys[1]
 
 
+def _key_of(given: array | None) -> array:
+    return _next_key() if given is None else given
+
+
 def _forget_state() -> None:
     """Let the state of this thread start again where it first did."""
     _state._keys[0] = _mutable(_random.key(_first_seed))
@@ -98,7 +102,7 @@ def _uniform(
     dtype: Dtype | None = float32,
     key: array | None = None,
 ) -> array:
-    return _random.uniform(_next_key() if key is None else key, shape, dtype or float32, low, high)
+    return _random.uniform(_key_of(key), shape, dtype or float32, low, high)
 
 
 def _normal(
@@ -108,17 +112,16 @@ def _normal(
     scale: Any = None,
     key: array | None = None,
 ) -> array:
-    key = _next_key() if key is None else key
+    key = _key_of(key)
     if dtype == complex64:
         parts = _random.normal(key, (*shape, 2)) * math.sqrt(0.5)
         drawn = _core.view(parts, complex64)[..., 0]
-        drawn = drawn if scale is None else drawn * scale
-        return drawn if loc is None else drawn + loc
-    if dtype == float64:  # MLX draws in float32 and converts
+    elif dtype == float64:  # MLX draws in float32 and converts
         drawn = _random.normal(key, shape).astype(float64)
-        drawn = drawn if scale is None else drawn * scale
-        return drawn if loc is None else drawn + loc
-    return _random.normal(key, shape, dtype or float32, loc, scale)
+    else:
+        return _random.normal(key, shape, dtype or float32, loc, scale)
+    drawn = drawn if scale is None else drawn * scale
+    return drawn if loc is None else drawn + loc
 
 
 def _multivariate_normal(
@@ -128,7 +131,7 @@ def _multivariate_normal(
     dtype: Dtype | None = float32,
     key: array | None = None,
 ) -> array:
-    return _random.multivariate_normal(_next_key() if key is None else key, mean, cov, shape, dtype or float32)
+    return _random.multivariate_normal(_key_of(key), mean, cov, shape, dtype or float32)
 
 
 def _randint(
@@ -138,7 +141,7 @@ def _randint(
     dtype: Dtype | None = int32,
     key: array | None = None,
 ) -> array:
-    key = _next_key() if key is None else key
+    key = _key_of(key)
     dtype = dtype or int32
     if not (_is_fractional(low) or _is_fractional(high)):
         return _random.randint(key, low, high, shape, dtype)
@@ -155,7 +158,7 @@ def _is_fractional(x: Any) -> bool:
 
 
 def _bernoulli(p: Any = 0.5, shape: Sequence[int] | None = None, key: array | None = None) -> array:
-    return _random.bernoulli(_next_key() if key is None else key, p, shape)
+    return _random.bernoulli(_key_of(key), p, shape)
 
 
 def _truncated_normal(
@@ -165,11 +168,11 @@ def _truncated_normal(
     dtype: Dtype | None = float32,
     key: array | None = None,
 ) -> array:
-    return _random.truncated_normal(_next_key() if key is None else key, lower, upper, shape, dtype or float32)
+    return _random.truncated_normal(_key_of(key), lower, upper, shape, dtype or float32)
 
 
 def _gumbel(shape: Sequence[int] = (), dtype: Dtype | None = float32, key: array | None = None) -> array:
-    return _random.gumbel(_next_key() if key is None else key, shape, dtype or float32)
+    return _random.gumbel(_key_of(key), shape, dtype or float32)
 
 
 def _laplace(
@@ -179,7 +182,7 @@ def _laplace(
     scale: float = 1.0,
     key: array | None = None,
 ) -> array:
-    return _random.laplace(_next_key() if key is None else key, shape, dtype or float32, loc, scale)
+    return _random.laplace(_key_of(key), shape, dtype or float32, loc, scale)
 
 
 def _categorical(
@@ -189,7 +192,7 @@ def _categorical(
     num_samples: int | None = None,
     key: array | None = None,
 ) -> array:
-    key = _next_key() if key is None else key
+    key = _key_of(key)
     drawn = _random.categorical(key, logits, axis, shape, num_samples)
     logits = _core.asarray(logits)
     if drawn.ndim == 0 or logits.size != logits.shape[axis]:
@@ -202,7 +205,7 @@ def _categorical(
 
 
 def _permutation(x: int | array, axis: int = 0, key: array | None = None) -> array:
-    return _random.permutation(_next_key() if key is None else key, x, axis)
+    return _random.permutation(_key_of(key), x, axis)
 
 
 split = _shim(_split, "split", "random", stream_at=2)
