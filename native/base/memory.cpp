@@ -43,6 +43,17 @@ Registry& registry() {
   return *memories;
 }
 
+// What looks for devices of a kind when they are first asked for, and why there were none.
+struct Finders {
+  std::once_flag asked;
+  std::vector<std::string (*)()> finders;
+  std::string reasons;
+};
+Finders& finders(DeviceKind kind) {
+  static auto* all = new std::array<Finders, kDeviceKinds>;
+  return (*all)[size_t(kind)];
+}
+
 template <class F>
 void for_each_memory(F&& f) {
   for (auto& kind : registry())
@@ -136,13 +147,24 @@ void register_memory(DeviceMemory& memory) {
   registry()[size_t(device.kind)][device.index].store(&memory, std::memory_order_release);
 }
 
+void register_finder(DeviceKind kind, std::string (*find)()) { finders(kind).finders.push_back(find); }
+
 DeviceMemory& device_memory(Device device) {
-  DeviceMemory* found = registry()[size_t(device.kind)][device.index].load(std::memory_order_acquire);
+  auto& place = registry()[size_t(device.kind)][device.index];
+  DeviceMemory* found = place.load(std::memory_order_acquire);
+  if (!found) {
+    Finders& of_kind = finders(device.kind);
+    std::call_once(of_kind.asked, [&] {
+      for (auto find : of_kind.finders)
+        if (std::string reason = find(); !reason.empty()) of_kind.reasons += "; " + reason;
+    });
+    found = place.load(std::memory_order_acquire);
+  }
   if (!found) {
     std::string present;
     for_each_memory([&](DeviceMemory& m) { present += (present.empty() ? "" : ", ") + device_name(m.device()); });
-    throw ValueError(
-        cat("there is no device ", device_name(device), " in this build or on this machine, which has ", present));
+    throw ValueError(cat("there is no device ", device_name(device), " in this build or on this machine, which has ",
+                         present, finders(device.kind).reasons));
   }
   return *found;
 }

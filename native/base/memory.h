@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "base/device.h"
@@ -70,6 +71,9 @@ class DeviceMemory {
 
 // Never to be destroyed: buffers may outlive static destruction.
 void register_memory(DeviceMemory& memory);
+// `find` is called once, when somebody first asks for a device of this kind: it registers what the machine has, or says
+// why it has none (empty: that goes without saying).
+void register_finder(DeviceKind kind, std::string (*find)());
 // Raises ValueError where this build or machine has no such device.
 DeviceMemory& device_memory(Device device);
 // Around a fork: no thread may be inside a pool.
