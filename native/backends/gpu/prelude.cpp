@@ -3,7 +3,7 @@
 namespace funcnn::gpu {
 namespace {
 
-constexpr std::string_view kMetalBase = R"(#include <metal_stdlib>
+constexpr std::string_view kMetalBase = R"text(#include <metal_stdlib>
 #include <metal_simdgroup_matrix>
 using namespace metal;
 typedef uchar u8; typedef char i8; typedef ushort u16; typedef short i16; typedef uint u32; typedef int i32;
@@ -16,9 +16,9 @@ typedef ulong u64; typedef long i64; typedef half f16; typedef bfloat bf16; type
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define BARRIER() threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device)
 #define WARP_BARRIER() simdgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device)
-)";
+)text";
 
-constexpr std::string_view kCudaBase = R"(typedef unsigned char u8; typedef signed char i8; typedef unsigned short u16;
+constexpr std::string_view kCudaBase = R"text(typedef unsigned char u8; typedef signed char i8; typedef unsigned short u16;
 typedef short i16; typedef unsigned int u32; typedef int i32; typedef unsigned long long u64; typedef long long i64;
 typedef float f32; typedef double f64;
 #define DEVICE
@@ -29,7 +29,7 @@ typedef float f32; typedef double f64;
 #define UNROLL _Pragma("unroll")
 #define BARRIER() __syncthreads()
 #define WARP_BARRIER() __syncwarp()
-)";
+)text";
 
 }  // namespace
 
