@@ -1,0 +1,23 @@
+// What an Opcode is called and computes in kernels of either language.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backends/gpu/prelude.h"
+#include "base/dtype.h"
+#include "graph/opcode.h"
+
+namespace funcnn::gpu {
+
+// The expression that computes `op` from expressions a, b, c (as many as it has operands), each an atom: a name, a
+// literal or a call. `operands` is their dtype (for `select` that of b and c), `result` that of the value; both as in
+// registers, never half precision. `copy` converts.
+std::string scalar_expression(Opcode op, Dtype operands, Dtype result, std::string_view a, std::string_view b = {},
+                              std::string_view c = {});
+
+// The parts of the prelude that the expression calls, beside Section::base.
+std::vector<Section> scalar_sections(Opcode op, Dtype operands, Dtype result);
+
+}  // namespace funcnn::gpu
