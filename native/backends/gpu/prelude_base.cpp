@@ -1,0 +1,135 @@
+// Types, qualifiers, barriers, conversions and operations of a warp.
+#include "backends/gpu/prelude_texts.h"
+
+namespace funcnn::gpu {
+
+const std::string_view kMetalBase = R"text(#include <metal_stdlib>
+#include <metal_simdgroup_matrix>
+using namespace metal;
+#pragma clang fp contract(off)
+typedef uchar u8; typedef char i8; typedef ushort u16; typedef short i16; typedef uint u32; typedef int i32;
+typedef ulong u64; typedef long i64; typedef half f16; typedef bfloat bf16; typedef float f32;
+struct alignas(8) c64 { f32 re, im; };
+#define DEVICE device
+#define SHARED threadgroup
+#define SHARED_POINTER threadgroup
+#define FUNCTION inline
+#define CONSTANT constant
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define BARRIER() threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device)
+#define WARP_BARRIER() simdgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device)
+template <class To, class From> FUNCTION To bits(From x) { return as_type<To>(x); }
+template <class T, class R> FUNCTION void store(threadgroup T* y, u32 i, R v) { y[i] = T(v); }
+#define WARP_MOVE(name, move) \
+  template <class T> FUNCTION T name(T x, u32 by) { return move(x, ushort(by)); } \
+  FUNCTION bool name(bool x, u32 by) { return move(ushort(x), ushort(by)) != 0; } \
+  FUNCTION u64 name(u64 x, u32 by) { return as_type<u64>(move(as_type<uint2>(x), ushort(by))); } \
+  FUNCTION i64 name(i64 x, u32 by) { return as_type<i64>(move(as_type<uint2>(x), ushort(by))); } \
+  FUNCTION c64 name(c64 x, u32 by) { return {move(x.re, ushort(by)), move(x.im, ushort(by))}; }
+WARP_MOVE(warp_shuffle, simd_shuffle)
+WARP_MOVE(warp_shuffle_up, simd_shuffle_up)
+WARP_MOVE(warp_shuffle_down, simd_shuffle_down)
+WARP_MOVE(warp_shuffle_xor, simd_shuffle_xor)
+FUNCTION bool warp_any(bool x) { return simd_any(x); }
+FUNCTION bool warp_all(bool x) { return simd_all(x); }
+FUNCTION u32 warp_ballot(bool x) { return u32(simd_vote::vote_t(simd_ballot(x))); }
+)text";
+
+// Half precision is a type of ours, so that no header is needed; below sm_80 bfloat16 is rounded by hand.
+const std::string_view kCudaBase = R"text(typedef unsigned char u8; typedef signed char i8; typedef unsigned short u16;
+typedef short i16; typedef unsigned int u32; typedef int i32; typedef unsigned long long u64; typedef long long i64;
+typedef float f32; typedef double f64;
+struct alignas(8) c64 { f32 re, im; };
+#define DEVICE
+#define SHARED __shared__
+#define SHARED_POINTER
+#define FUNCTION __device__ __forceinline__
+#define CONSTANT static __device__ const
+#define UNROLL _Pragma("unroll")
+#define BARRIER() __syncthreads()
+#define WARP_BARRIER() __syncwarp()
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+template <class To, class From> FUNCTION To bits(From x) {
+  static_assert(sizeof(To) == sizeof(From), "bits: types of one size");
+  To y;
+  memcpy(&y, &x, sizeof(To));
+  return y;
+}
+struct f16 {
+  u16 bits;
+  f16() = default;
+  explicit __device__ f16(f32 x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x)); }
+  __device__ operator f32() const {
+    f32 x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+    return x;
+  }
+};
+struct bf16 {
+  u16 bits;
+  bf16() = default;
+  explicit __device__ bf16(f32 x) {
+#if __CUDA_ARCH__ >= 800
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+#else
+    u32 b = __float_as_uint(x);
+    bits = x != x ? 0x7fff : u16((b + 0x7fffu + ((b >> 16) & 1u)) >> 16);
+#endif
+  }
+  __device__ operator f32() const { return __uint_as_float(u32(bits) << 16); }
+};
+#define WARP_MOVE(name, move) \
+  template <class T> FUNCTION T name(T x, u32 by) { return T(move(0xffffffffu, x, by)); } \
+  FUNCTION c64 name(c64 x, u32 by) { return {move(0xffffffffu, x.re, by), move(0xffffffffu, x.im, by)}; }
+WARP_MOVE(warp_shuffle, __shfl_sync)
+WARP_MOVE(warp_shuffle_up, __shfl_up_sync)
+WARP_MOVE(warp_shuffle_down, __shfl_down_sync)
+WARP_MOVE(warp_shuffle_xor, __shfl_xor_sync)
+FUNCTION bool warp_any(bool x) { return __any_sync(0xffffffffu, x); }
+FUNCTION bool warp_all(bool x) { return __all_sync(0xffffffffu, x); }
+FUNCTION u32 warp_ballot(bool x) { return __ballot_sync(0xffffffffu, x); }
+)text";
+
+// Reductions of a warp go by a butterfly, whose order is the same in both languages.
+const std::string_view kCommonBase = R"text(
+FUNCTION f32 to_float(f16 x) { return f32(x); }
+FUNCTION f32 to_float(bf16 x) { return f32(x); }
+template <class T> FUNCTION T from_float(f32 x) { return T(x); }
+template <class T> FUNCTION T load(T x) { return x; }
+FUNCTION f32 load(f16 x) { return f32(x); }
+FUNCTION f32 load(bf16 x) { return f32(x); }
+template <class T, class I, class R> FUNCTION void store(DEVICE T* y, I i, R v) { y[i] = T(v); }
+template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T v[N]; };
+template <int N, class T> FUNCTION Pack<T, N> load_pack(DEVICE const T* x) { return *(DEVICE const Pack<T, N>*)x; }
+template <class T, int N> FUNCTION void store_pack(DEVICE T* y, Pack<T, N> v) { *(DEVICE Pack<T, N>*)y = v; }
+template <class T> struct Wrapping { typedef u32 type; };
+template <> struct Wrapping<u64> { typedef u64 type; };
+template <> struct Wrapping<i64> { typedef u64 type; };
+#define WRAPPING(name, op, of_bool) \
+  template <class T> FUNCTION T name(T a, T b) { typedef typename Wrapping<T>::type U; return T(U(a) op U(b)); } \
+  FUNCTION f32 name(f32 a, f32 b) { return a op b; } \
+  FUNCTION bool name(bool a, bool b) { return a of_bool b; }
+WRAPPING(plus, +, ||)
+WRAPPING(minus, -, !=)
+WRAPPING(times, *, &&)
+template <class T> FUNCTION bool is_nan(T x) { return x != x; }
+template <class T> FUNCTION T larger(T a, T b) { return a != a || a >= b ? a : b; }
+template <class T> FUNCTION T smaller(T a, T b) { return a != a || a <= b ? a : b; }
+#ifdef __CUDACC__
+FUNCTION f64 plus(f64 a, f64 b) { return a + b; }
+FUNCTION f64 minus(f64 a, f64 b) { return a - b; }
+FUNCTION f64 times(f64 a, f64 b) { return a * b; }
+#endif
+#define WARP_REDUCTION(name, of_two) \
+  template <class T> FUNCTION T name(T x) { \
+    for (u32 m = 16; m; m /= 2) x = of_two(x, warp_shuffle_xor(x, m)); \
+    return x; \
+  }
+WARP_REDUCTION(warp_sum, plus)
+WARP_REDUCTION(warp_product, times)
+WARP_REDUCTION(warp_max, larger)
+WARP_REDUCTION(warp_min, smaller)
+)text";
+
+}  // namespace funcnn::gpu
