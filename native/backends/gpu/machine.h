@@ -54,6 +54,8 @@ struct Size3 {
 struct Launch {
   Pipeline* pipeline = nullptr;
   Size3 groups, threads;              // threads of each group
+  Size3 grid{0, 0, 0};                // threads in all, of which the last groups have fewer (0: whole groups; Metal)
+  size_t shared_bytes = 0;            // that the kernel takes beyond what it declares (CUDA)
   std::span<const Operand> operands;  // in the order of the kernel's parameters: those only read, then the others
   size_t read_only = 0;               // how many are only read
   std::span<const std::byte> values;  // of the fields of `p`; at most 4,000 bytes

@@ -1,0 +1,98 @@
+// The queue: launches are encoded into command buffers, which are committed when they are large enough or somebody
+// waits for them.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <vector>
+
+#include "backends/gpu/machine.h"
+#include "backends/metal/memory.h"
+#include "backends/metal/messages.h"
+
+namespace funcnn::metal {
+
+// Metal does not survive a fork: whether this process is the child of one that used it.
+bool forked();
+void check_not_forked();
+
+class MetalPipeline final : public gpu::Pipeline {
+ public:
+  MetalPipeline(gpu::Source source, Owned state)
+      : Pipeline(std::move(source)), state_(std::move(state)), threads_(messages().most_threads(state_.get())) {}
+  Id state() const { return state_.get(); }
+  size_t most_threads() const { return threads_; }
+
+ private:
+  Owned state_;
+  size_t threads_;
+};
+
+// A command buffer and what is known of how it ended.
+class Commands : public RefCounted {
+ public:
+  Commands(uint64_t number, Id buffer, Id encoder)
+      : number(number), buffer(Owned::retained(buffer)), encoder(Owned::retained(encoder)) {}
+
+  // Return once it is complete. It was committed.
+  void wait();
+  bool done();
+  // What it ended in, once it is done; null: it went well.
+  std::exception_ptr failure();
+
+  const uint64_t number;
+  // Under the queue's lock.
+  Owned buffer, encoder;
+  bool committed = false;
+  size_t launches = 0, bytes = 0;
+  std::vector<Ref<Buffer>> kept;  // memory of others, which may go to somebody else when it is let go
+
+  // Called by Metal.
+  void complete(Id buffer);
+  // Under the queue's lock: what the message of an error names.
+  void add_kernel(const gpu::Pipeline* pipeline);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  std::exception_ptr failure_;
+  std::vector<Ref<const gpu::Pipeline>> kernels_;
+};
+
+class MetalQueue final : public Queue {
+ public:
+  explicit MetalQueue(Id device);
+
+  void launch(const gpu::Launch& launch);
+  Ref<Event> record() override;
+  void after(const Ref<Event>& event) override;
+  // Return once the command buffer of this number, and those before, are complete, however they end.
+  void wait_for_command_buffer(uint64_t number);
+  // The same for everything so far.
+  void drain();
+
+ private:
+  class Completion;
+  using Lock = std::unique_lock<std::mutex>;
+
+  Commands& open(Lock& lock);
+  void commit(Lock& lock);
+  // Forget command buffers that are complete; returns what they kept, to be let go without the lock.
+  std::vector<Ref<Buffer>> prune(Lock& lock);
+  void bind(Commands& to, const gpu::Launch& launch);
+  // Whether the launch has to wait for those before; notes what it touches.
+  bool conflicts(const gpu::Launch& launch, uint64_t number);
+
+  Owned queue_;
+  std::mutex mutex_;
+  Ref<Commands> open_;
+  std::deque<Ref<Commands>> under_way_;  // committed or open, in order
+  uint64_t numbers_ = 0;                 // of command buffers
+  uint64_t barriers_ = 1;
+  std::vector<Ref<Commands>> blamed_;  // command buffers whose errors the next event carries
+};
+
+}  // namespace funcnn::metal
