@@ -1,0 +1,22 @@
+// How texts of kernels read and make quantised numbers.
+#pragma once
+
+#include <string>
+
+#include "backends/gpu/kernel.h"
+#include "ops/quantized_format.h"
+
+namespace funcnn::gpu {
+
+// Functions for KernelText::before:
+//   code_at(words, i)      code number i of packed ones that begin at `words`
+//   code_value(code)       what it stands for before scaling, f32
+//   scale_value(stored)    a scale of 8 bits as f32 (modes other than affine)
+std::string reading_text(const QuantFormat& format);
+// e4m3_code(x), e4m3_value(code); also parts of the above.
+extern const std::string_view kE4m3;
+// rounded(x): an f32 to the dtype and back; for modes other than affine, scale_code(top, factor) with the `stored` of
+// a group whose largest magnitude is `top`, and value_code(x): the code of a scaled element.
+std::string writing_text(const QuantFormat& format, Dtype dtype);
+
+}  // namespace funcnn::gpu
