@@ -29,7 +29,7 @@ LAYERS = [
     ["_core", "_dll", "_arguments", "_hints"],
     ["tree", "checkpoint_policies"],
     ["__init__"],
-    ["random", "linalg", "fft", "fast", "io", "debug"],
+    ["random", "linalg", "fft", "fast", "io", "debug", "metal"],
     ["nn", "optim"],
     ["testing"],
     ["compat"],

@@ -24,6 +24,7 @@ void bind_create(nb::module_& m);
 void bind_linalg(nb::module_& m);
 void bind_conv(nb::module_& m);
 void bind_fast(nb::module_& m);
+void bind_custom_kernel(nb::module_& m);
 void bind_fft(nb::module_& m);
 void bind_quantized(nb::module_& m);
 void bind_products(nb::module_& m);

@@ -3,7 +3,7 @@
 import importlib
 import typing
 
-from . import _abbreviation, _hints, _pickling, checkpoint_policies, fast, linalg, random, tree
+from . import _abbreviation, _hints, _pickling, checkpoint_policies, fast, linalg, metal, random, tree
 from ._abstract import ShapeDtypeStruct, eval_shape
 from ._array_api import __array_api_version__, __array_namespace_info__
 from ._associative import associative_scan
@@ -567,6 +567,7 @@ __all__ = [
     "mean",
     "median",
     "meshgrid",
+    "metal",
     "min",
     "minimum",
     "minmax",

@@ -15,15 +15,19 @@ from ._arguments import flag, integer
 from ._control import scan
 from ._core import array
 from ._cross_entropy import of_indices
+from ._custom_kernels import CustomKernel, cuda_kernel, metal_kernel
 from ._transforms_rules import checkpoint
 
 if TYPE_CHECKING:
     from ._core import ArrayLike, Device, Dtype
 
 __all__ = [
+    "CustomKernel",
     "cross_entropy",
+    "cuda_kernel",
     "gated_delta_update",
     "layer_norm",
+    "metal_kernel",
     "rms_norm",
     "rope",
     "scaled_dot_product_attention",

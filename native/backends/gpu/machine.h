@@ -28,11 +28,16 @@ struct Traits {
   size_t memory_bytes = 0;
 };
 
+// What the compiler may take for granted of floating point: nothing (infinities, NaN and -0.0 survive), that order does
+// not matter, or that there are no such values either.
+enum class MathMode : uint8_t { safe, relaxed, fast };
+
 // A whole translation unit of the machine's language, and the kernel in it that is meant.
 struct Source {
   std::string name;
   std::string text;
   std::vector<uint16_t> ones;  // parameters of one element each, for which the launch may bring scalars of the host
+  MathMode math = MathMode::safe;
 };
 
 // A compiled kernel. Machines derive from it.

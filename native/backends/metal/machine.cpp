@@ -59,7 +59,7 @@ MetalMachine::MetalMachine(Device device, Owned metal_device)
 Ref<gpu::Pipeline> MetalMachine::pipeline(const gpu::Source& source) {
   check_not_forked();
   std::lock_guard lock(mutex_);
-  std::string key = source.name + '\n' + source.text;
+  std::string key = cat(source.name, ' ', int(source.math), '\n', source.text);
   if (auto it = pipelines_.find(key); it != pipelines_.end()) return it->second;
   Ref<gpu::Pipeline> made(new MetalPipeline(source, compile(source)));
   if (pipelines_.size() >= kMostPipelines) pipelines_.clear();
@@ -72,11 +72,11 @@ Owned MetalMachine::compile(const gpu::Source& source) {
   Pool pool;
   Owned options(say.init(say.alloc(runtime().class_of("MTLCompileOptions"))));
   say.set_language(options.get(), language_version());
-  // Infinities, NaN and -0.0 have to survive.
+  // The modes have the numbers of MTLMathMode; before it there was fast or not.
   if (responds(options.get(), say.set_math_mode.selector()))
-    say.set_math_mode(options.get(), kMathSafe);
+    say.set_math_mode(options.get(), Integer(source.math));
   else
-    say.set_fast_math(options.get(), 0);
+    say.set_fast_math(options.get(), source.math != gpu::MathMode::safe);
   Id error = nullptr;
   Owned library(say.new_library(device_.get(), string_of(source.text), options.get(), &error));
   if (!library) throw Error(cat("gpu: the kernel ", source.name, " does not compile: ", error_text(error)));

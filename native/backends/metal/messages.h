@@ -125,7 +125,6 @@ inline constexpr Unsigned kScopeBuffers = 1;         // MTLBarrierScopeBuffers
 inline constexpr Unsigned kStatusError = 5;          // MTLCommandBufferStatusError
 inline constexpr Integer kFamilyApple7 = 1007;       // MTLGPUFamilyApple7: M1 and later
 inline constexpr Integer kFamilyMetal3 = 5001;       // MTLGPUFamilyMetal3
-inline constexpr Integer kMathSafe = 0;              // MTLMathModeSafe
 inline constexpr Integer kTraceDocument = 2;         // MTLCaptureDestinationGPUTraceDocument
 inline constexpr Unsigned kMetal31 = (3 << 16) + 1;  // MTLLanguageVersion3_1, and so on
 
