@@ -68,6 +68,8 @@ class GpuBackend final : public Backend {
       if (!entry.accepts_epilogue || !entry.accepts_epilogue(primitive, dtype, epilogue)) return false;
     return !entries.empty();
   }
+  void clear_cache() override { machine_.clear_cache(); }
+  void clear_tables() override { machine_.clear_cache(); }
 
  private:
   Machine& machine_;

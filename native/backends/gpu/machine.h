@@ -79,6 +79,8 @@ class Machine {
   // Put a launch on the queue. Work of one queue appears to run in order. Memory that is freed afterwards may be handed
   // out again at once: whatever uses it next comes later on the same queue.
   virtual void launch(const Launch& launch) = 0;
+  // Let go of what is kept for later: compiled kernels that nobody holds, memory beside the pool's.
+  virtual void clear_cache() {}
 };
 
 }  // namespace funcnn::gpu

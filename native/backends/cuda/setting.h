@@ -1,0 +1,13 @@
+// FUNCNN_CUDA: words parted by commas.
+//   off       there is no GPU
+//   compile   a GPU that compiles kernels and runs none, on machines without one: for tests of the kernels' text
+//   blocking  wait for each kernel, so that errors name the one that fails
+#pragma once
+
+#include <string_view>
+
+namespace funcnn::cuda {
+
+bool setting_has(std::string_view word);
+
+}  // namespace funcnn::cuda
