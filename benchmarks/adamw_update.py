@@ -5,18 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from .case import Case
+from .place import jax_waits, to_funcnn, to_jax, to_numpy, to_torch
 
 ROWS = {"adamw_update": "ms"}
 LEAVES, SHAPE = 100, (400, 250)
 RATE, DECAY = 1e-3, 0.01
 
-# Read parameters, gradients and two moments; write all but the gradients.
-NBYTES = 7 * 4 * LEAVES * SHAPE[0] * SHAPE[1]
-
 
 def data():
     rng = np.random.default_rng(0)
-    return rng.normal(size=(2, LEAVES, *SHAPE)).astype(np.float32)
+    return rng.standard_normal((2, LEAVES, *SHAPE), np.float32)
 
 
 def build(row: str, framework: str) -> Case | None:
@@ -28,16 +26,17 @@ def build(row: str, framework: str) -> Case | None:
     def result():
         for _ in range(3):
             step()
-        return [np.stack([np.asarray(leaf) for leaf in leaves()])]
+        return [np.stack([to_numpy(leaf) for leaf in leaves()])]
 
-    return Case(step, result, nbytes=NBYTES)
+    # Read parameters, gradients and two moments; write all but the gradients.
+    return Case(step, result, nbytes=7 * 4 * LEAVES * SHAPE[0] * SHAPE[1])
 
 
 def _funcnn():
     import funcnn as fn
     from funcnn import optim
 
-    params, grads = ({f"p{i}": fn.array(leaf) for i, leaf in enumerate(tree)} for tree in data())
+    params, grads = ({f"p{i}": to_funcnn(leaf) for i, leaf in enumerate(tree)} for tree in data())
     opt = optim.adamw(RATE, weight_decay=DECAY)
     state = opt.init(params)
 
@@ -58,10 +57,9 @@ def _jax():
     import functools
 
     import jax
-    import jax.numpy as jnp
     import optax
 
-    params, grads = ({f"p{i}": jnp.asarray(leaf) for i, leaf in enumerate(tree)} for tree in data())
+    params, grads = ({f"p{i}": to_jax(leaf) for i, leaf in enumerate(tree)} for tree in data())
     opt = optax.adamw(RATE, weight_decay=DECAY)
     state = opt.init(params)
 
@@ -72,7 +70,7 @@ def _jax():
 
     def step():
         nonlocal params, state
-        params, state = jax.block_until_ready(update(params, state, grads))
+        params, state = jax_waits(update(params, state, grads))
 
     return step, lambda: [params[f"p{i}"] for i in range(LEAVES)]
 
@@ -103,8 +101,8 @@ def _torch():
     import torch
 
     params, grads = data()
-    params = [torch.nn.Parameter(torch.from_numpy(p.copy())) for p in params]
+    params = [torch.nn.Parameter(to_torch(p.copy())) for p in params]
     for param, grad in zip(params, grads, strict=True):
-        param.grad = torch.from_numpy(grad.copy())
+        param.grad = to_torch(grad.copy())
     opt = torch.optim.AdamW(params, RATE, weight_decay=DECAY, fused=True)
     return opt.step, lambda: [p.detach() for p in params]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .place import jax_waits, to_numpy, torch_compile
+
 # In the order of the table's columns. torch.compile is torch with Inductor, where that works, funcnn.nn is funcnn with the
 # model written in layers instead of plain operations, funcnn.compat the shim of MLX running MLX's program; optree has trees only,
 # NumPy, SciPy and MLX with OpenBLAS preloaded are asked where a workload names them.
@@ -48,7 +50,7 @@ def outputs(step: Callable[[], object]) -> Callable[[], list[np.ndarray]]:
     def result() -> list[np.ndarray]:
         value = step()
         values = value if isinstance(value, (tuple, list)) else [value]
-        return [np.asarray(v) for v in values]
+        return [to_numpy(v) for v in values]
 
     return result
 
@@ -86,7 +88,7 @@ def jax_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], o
     import jax
 
     f = jax.jit(f)
-    return lambda: jax.block_until_ready(f(*args))
+    return lambda: jax_waits(f(*args))
 
 
 def mlx_step(f: Callable[..., object], args: Sequence[object]) -> Callable[[], object]:
@@ -99,7 +101,7 @@ def torch_step(f: Callable[..., object], args: Sequence[object], compiled: bool)
     """`compiled`: by torch.compile."""
     import torch
 
-    f = torch.compile(f) if compiled else f
+    f = torch_compile(f) if compiled else f
 
     @torch.inference_mode()
     def step() -> object:

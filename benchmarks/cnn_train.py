@@ -9,9 +9,11 @@ import numpy as np
 
 from . import training
 from .case import ARRAYS, Case, losses
+from .place import to_funcnn, to_jax, to_torch
 
 ROWS = {"cnn_train": "ms"}
 FRAMEWORKS = ("funcnn.nn", *ARRAYS)
+BATCH, SIDE = 32, 32
 CHANNELS = (3, 32, 64, 128)
 RATE, MOMENTUM = 0.01, 0.9
 
@@ -21,9 +23,10 @@ def data():
     weights = [
         rng.normal(0, (2 / (9 * i)) ** 0.5, (o, 3, 3, i)).astype(np.float32) for i, o in itertools.pairwise(CHANNELS)
     ]
-    weights.append(rng.normal(0, (8 * 8 * 128) ** -0.5, (10, 8 * 8 * 128)).astype(np.float32))
-    x = rng.normal(size=(32, 32, 32, 3)).astype(np.float32)
-    y = rng.integers(0, 10, 32).astype(np.int32)
+    features = (SIDE // 4) ** 2 * CHANNELS[-1]
+    weights.append(rng.normal(0, features**-0.5, (10, features)).astype(np.float32))
+    x = rng.normal(size=(BATCH, SIDE, SIDE, 3)).astype(np.float32)
+    y = rng.integers(0, 10, BATCH).astype(np.int32)
     return weights, x, y
 
 
@@ -45,8 +48,8 @@ def _funcnn():
     from funcnn import nn, optim
 
     weights, x, y = data()
-    x, y = fn.array(x), fn.array(y)
-    params = tuple({"weight": fn.array(w), "bias": fn.zeros(w.shape[0])} for w in weights)
+    x, y = to_funcnn(x), to_funcnn(y)
+    params = tuple({"weight": to_funcnn(w), "bias": fn.zeros(w.shape[0])} for w in weights)
     opt = optim.sgd(RATE, momentum=MOMENTUM)
 
     def loss_fn(params, x, y):
@@ -65,15 +68,15 @@ def _funcnn_nn():
     from funcnn import nn, optim
 
     weights, x, y = data()
-    x, y = fn.array(x), fn.array(y)
+    x, y = to_funcnn(x), to_funcnn(y)
     first, second, third = (nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(CHANNELS))
     model = nn.Sequential(
         *(first, nn.ReLU()),
         *(second, nn.ReLU(), nn.MaxPool2d(2)),
         *(third, nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(8 * 8 * CHANNELS[-1], 10)),
+        *(nn.Flatten(), nn.Linear((SIDE // 4) ** 2 * CHANNELS[-1], 10)),
     )
-    given = iter({"weight": fn.array(w), "bias": fn.zeros(w.shape[0])} for w in weights)
+    given = iter({"weight": to_funcnn(w), "bias": fn.zeros(w.shape[0])} for w in weights)
     params = {"layers": tuple(next(given) if isinstance(m, (nn.Conv2d, nn.Linear)) else {} for m in model.layers)}
     opt = optim.sgd(RATE, momentum=MOMENTUM)
 
@@ -89,9 +92,9 @@ def _jax():
     import optax
 
     weights, x, y = data()
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    x, y = to_jax(x), to_jax(y)
     kernels = [w.transpose(1, 2, 3, 0) if w.ndim == 4 else w.T for w in weights]
-    params = [(jnp.asarray(w), jnp.zeros(w.shape[-1])) for w in kernels]
+    params = [(to_jax(w), jnp.zeros(w.shape[-1])) for w in kernels]
     opt = optax.sgd(RATE, MOMENTUM)
 
     def loss_fn(params, x, y):
@@ -150,12 +153,12 @@ def _torch(compiled=False):
             return x.permute(0, 2, 3, 1).flatten(1)
 
     weights, x, y = data()
-    x, y = torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(y).long()
+    x, y = to_torch(x).permute(0, 3, 1, 2), to_torch(y).long()
     convs = [nn.Conv2d(w.shape[-1], w.shape[0], 3, padding=1) for w in weights[:-1]]
     head = nn.Linear(weights[-1].shape[1], 10)
     with torch.no_grad():
         for layer, weight in zip([*convs, head], weights, strict=True):
-            weight = torch.from_numpy(weight)
+            weight = to_torch(weight)
             layer.weight.copy_(weight.permute(0, 3, 1, 2) if weight.ndim == 4 else weight)
             layer.bias.zero_()
     layers = [convs[0], nn.ReLU()]

@@ -5,28 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from .case import Case, funcnn_step, jax_step, mlx_step, outputs, torch_step
+from .place import PLACE, to_funcnn, to_jax, to_torch
 
 SHAPE = (4096, 1024)
-ARRAY = 4 * SHAPE[0] * SHAPE[1]
 
-# The bytes that a row has to move.
-NBYTES = {
-    "tanh(a*b+1)*a-b": 3 * ARRAY,
-    "softmax": 2 * ARRAY,
-    "layer_norm": 2 * ARRAY,
-    "gelu": 2 * ARRAY,
-    "gelu_approx": 2 * ARRAY,
-    "silu": 2 * ARRAY,
-    "silu_grad": 2 * ARRAY,
-    "sum_axis0": ARRAY,
-    "sum_axis1": ARRAY,
+# How often the bytes of an array have to move.
+PASSES = {
+    "tanh(a*b+1)*a-b": 3,
+    "softmax": 2,
+    "layer_norm": 2,
+    "gelu": 2,
+    "gelu_approx": 2,
+    "silu": 2,
+    "silu_grad": 2,
+    "sum_axis0": 1,
+    "sum_axis1": 1,
 }
-ROWS = dict.fromkeys(NBYTES, "ms")
+ROWS = dict.fromkeys(PASSES, "ms")
 
 
 def data():
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, *SHAPE)).astype(np.float32)
+    a, b = rng.standard_normal((2, *SHAPE), np.float32)
     gain, bias = rng.normal(size=(2, SHAPE[1])).astype(np.float32)
     return a, b, gain, bias
 
@@ -35,14 +35,15 @@ def build(row: str, framework: str) -> Case:
     step = {"funcnn": _funcnn, "jax": _jax, "mlx": _mlx, "torch": _torch, "torch.compile": _torch_compile}[framework](
         row
     )
-    return Case(step, outputs(step), nbytes=NBYTES[row])
+    item = 2 if PLACE.dtype == "bfloat16" else 4
+    return Case(step, outputs(step), nbytes=PASSES[row] * item * SHAPE[0] * SHAPE[1])
 
 
 def _funcnn(row):
     import funcnn as fn
     from funcnn import nn
 
-    a, b, gain, bias = map(fn.array, data())
+    a, b, gain, bias = map(to_funcnn, data())
 
     def layer_norm(x, gain, bias):
         centred = x - x.mean(-1, keepdims=True)
@@ -67,7 +68,7 @@ def _jax(row):
     import jax
     import jax.numpy as jnp
 
-    a, b, gain, bias = map(jnp.asarray, data())
+    a, b, gain, bias = map(to_jax, data())
 
     def layer_norm(x, gain, bias):
         mean = x.mean(-1, keepdims=True)
@@ -110,7 +111,7 @@ def _mlx(row):
 def _torch(row, compiled=False):
     import torch
 
-    a, b, gain, bias = map(torch.from_numpy, data())
+    a, b, gain, bias = map(to_torch, data())
     functional = torch.nn.functional
     f, args = {
         "tanh(a*b+1)*a-b": (lambda a, b: torch.tanh(a * b + 1) * a - b, (a, b)),

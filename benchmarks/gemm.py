@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .case import Case, outputs
+from .place import jax_waits, to_funcnn, to_jax, to_torch
 
 SIZES = (64, 256, 1024, 2048)
 ROWS = {f"matmul_{n}": "ms" for n in SIZES}
@@ -23,7 +24,7 @@ def build(row: str, framework: str) -> Case | None:
 def _funcnn(a, b):
     import funcnn as fn
 
-    a, b = fn.array(a), fn.array(b)
+    a, b = to_funcnn(a), to_funcnn(b)
 
     def step():
         c = a @ b
@@ -37,9 +38,9 @@ def _jax(a, b):
     import jax
     import jax.numpy as jnp
 
-    a, b = jnp.asarray(a), jnp.asarray(b)
+    a, b = to_jax(a), to_jax(b)
     f = jax.jit(jnp.matmul)
-    return lambda: f(a, b).block_until_ready()
+    return lambda: jax_waits(f(a, b))
 
 
 def _mlx(a, b):
@@ -58,7 +59,7 @@ def _mlx(a, b):
 def _torch(a, b):
     import torch
 
-    a, b = torch.from_numpy(a), torch.from_numpy(b)
+    a, b = to_torch(a), to_torch(b)
 
     @torch.inference_mode()
     def step():

@@ -105,7 +105,7 @@ def confine(threads: int) -> None:
         os.environ[f"{name}_NUM_THREADS"] = str(threads)
 
 
-def disagreement(value, reference) -> str | None:
+def disagreement(value, reference, tolerance: float = TOLERANCE) -> str | None:
     if len(value) != len(reference):
         return f"{len(value)} results instead of {len(reference)}"
     for a, b in zip(value, reference, strict=True):
@@ -114,7 +114,7 @@ def disagreement(value, reference) -> str | None:
             return f"shape {a.shape} instead of {b.shape}"
         scale = np.abs(b).max(initial=0.0)
         worst = np.abs(a - b).max(initial=0.0)
-        if not worst <= TOLERANCE * scale:
+        if not worst <= tolerance * scale:
             return f"differs by {worst:.3g} where values reach {scale:.3g}"
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import lm
 from .case import Case, outputs
+from .place import jax_waits, to_funcnn, to_jax, to_torch, torch_compile
 
 ROWS = {"lm_decode": "ms"}
 PROMPT, NEW = 64, 64
@@ -24,8 +25,8 @@ def prompt():
 def _funcnn():
     import funcnn as fn
 
-    params = lm.convert(lm.parameters(), fn.array)
-    tokens = fn.array(prompt())
+    params = lm.convert(lm.parameters(), to_funcnn)
+    tokens = to_funcnn(prompt())
 
     @fn.compile
     def generate(params, tokens):
@@ -66,8 +67,8 @@ def _jax():
     import jax
     import jax.numpy as jnp
 
-    params = lm.convert(lm.parameters(), jnp.asarray)
-    tokens = jnp.asarray(prompt())
+    params = lm.convert(lm.parameters(), to_jax)
+    tokens = to_jax(prompt())
 
     @jax.jit
     def generate(params, tokens):
@@ -98,7 +99,7 @@ def _jax():
         (last, _), made = jax.lax.scan(step, (token, caches), jnp.arange(PROMPT, TOTAL - 1))
         return jnp.concatenate([made[:, 0], last])
 
-    return lambda: jax.block_until_ready(generate(params, tokens))
+    return lambda: jax_waits(generate(params, tokens))
 
 
 def _mlx():
@@ -138,8 +139,8 @@ def _torch(compiled=False):
     import torch
     import torch.nn.functional as F
 
-    params = lm.convert(lm.parameters(), torch.from_numpy)
-    tokens = torch.from_numpy(prompt()).long()
+    params = lm.convert(lm.parameters(), to_torch)
+    tokens = to_torch(prompt()).long()
     caches = [[torch.zeros(CACHE), torch.zeros(CACHE)] for _ in range(lm.LAYERS)]
 
     def eager(tokens, place):
@@ -155,7 +156,7 @@ def _torch(compiled=False):
         return logits[:, -1].argmax(-1)
 
     # What is compiled has one shape for all places: the whole cache, and a mask.
-    @torch.compile
+    @torch_compile
     def fixed(params, caches, tokens, places, mask):
         def attend(i, q, k, v):
             caches[i][0].index_copy_(2, places, k)

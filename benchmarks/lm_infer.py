@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import lm
 from .case import Case, funcnn_step, jax_step, mlx_step, outputs, torch_step
+from .place import to_funcnn, to_jax, to_torch
 
 ROWS = {"lm_infer": "ms"}
 
@@ -24,9 +25,9 @@ def _funcnn():
     def attend(i, q, k, v):
         return fn.fast.scaled_dot_product_attention(q, k, v, scale=lm.HEAD**-0.5, mask="causal")
 
-    params = lm.convert(lm.parameters(), fn.array)
+    params = lm.convert(lm.parameters(), to_funcnn)
     return funcnn_step(
-        lambda params, x: lm.funcnn_model(params, x, attend, params["places"]), [params, fn.array(tokens())]
+        lambda params, x: lm.funcnn_model(params, x, attend, params["places"]), [params, to_funcnn(tokens())]
     )
 
 
@@ -37,7 +38,7 @@ def _jax():
         mask = jnp.tri(x.shape[1], dtype=bool)
         return lm.jax_model(params, x, lambda i, q, k, v: lm.jax_attend(q, k, v, mask), params["places"])
 
-    return jax_step(infer, [lm.convert(lm.parameters(), jnp.asarray), jnp.asarray(tokens())])
+    return jax_step(infer, [lm.convert(lm.parameters(), to_jax), to_jax(tokens())])
 
 
 def _mlx():
@@ -51,14 +52,13 @@ def _mlx():
 
 
 def _torch(compiled=False):
-    import torch
     import torch.nn.functional as F
 
     def attend(i, q, k, v):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-    params = lm.convert(lm.parameters(), torch.from_numpy)
-    x = torch.from_numpy(tokens()).long()
+    params = lm.convert(lm.parameters(), to_torch)
+    x = to_torch(tokens()).long()
     return torch_step(lambda params, x: lm.torch_model(params, x, attend, params["places"]), [params, x], compiled)
 
 

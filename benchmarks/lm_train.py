@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import lm, training
 from .case import ARRAYS, Case, losses
+from .place import to_funcnn, to_jax, to_torch
 
 ROWS = {"lm_train": "ms"}
 FRAMEWORKS = ("funcnn.nn", *ARRAYS)
@@ -28,8 +29,8 @@ def _funcnn():
     import funcnn as fn
     from funcnn import nn, optim
 
-    params = lm.convert(lm.parameters(), fn.array)
-    data = fn.array(lm.batch(SEQUENCES))
+    params = lm.convert(lm.parameters(), to_funcnn)
+    data = to_funcnn(lm.batch(SEQUENCES))
     opt = optim.adamw(RATE, weight_decay=DECAY)
 
     def attend(i, q, k, v):
@@ -43,11 +44,10 @@ def _funcnn():
 
 
 def _funcnn_nn():
-    import funcnn as fn
     from funcnn import nn, optim
 
-    model, params = lm.funcnn_layers(lm.convert(lm.parameters(), fn.array))
-    data = fn.array(lm.batch(SEQUENCES))
+    model, params = lm.funcnn_layers(lm.convert(lm.parameters(), to_funcnn))
+    data = to_funcnn(lm.batch(SEQUENCES))
     opt = optim.adamw(RATE, weight_decay=DECAY)
 
     def loss_fn(params, data):
@@ -60,8 +60,8 @@ def _jax():
     import jax.numpy as jnp
     import optax
 
-    params = lm.convert(lm.parameters(), jnp.asarray)
-    data = jnp.asarray(lm.batch(SEQUENCES))
+    params = lm.convert(lm.parameters(), to_jax)
+    data = to_jax(lm.batch(SEQUENCES))
     opt = optax.adamw(RATE, weight_decay=DECAY)
 
     def loss_fn(params, data):
@@ -112,10 +112,10 @@ def _torch(compiled=False):
     import torch
     import torch.nn.functional as F
 
-    params = lm.convert(lm.parameters(), lambda x: torch.from_numpy(x).requires_grad_())
+    params = lm.convert(lm.parameters(), lambda x: to_torch(x).requires_grad_())
     leaves = []
     lm.convert(params, leaves.append)
-    data = torch.from_numpy(lm.batch(SEQUENCES)).long()
+    data = to_torch(lm.batch(SEQUENCES)).long()
     opt = torch.optim.AdamW(leaves, RATE, eps=1e-8, weight_decay=DECAY, fused=True)
 
     def attend(i, q, k, v):

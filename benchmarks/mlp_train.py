@@ -8,6 +8,7 @@ import numpy as np
 
 from . import training
 from .case import Case, losses
+from .place import to_funcnn, to_jax, to_torch
 
 ROWS = {"mlp_train": "ms"}
 SIZES = (784, 512, 512, 10)
@@ -32,12 +33,12 @@ def _funcnn():
     from funcnn import nn, optim
 
     weights, x, y = data()
-    x, y = fn.array(x), fn.array(y)
+    x, y = to_funcnn(x), to_funcnn(y)
     layers = []
     params = []
     for weight in weights:
         layers += [nn.Linear(weight.shape[1], weight.shape[0]), nn.ReLU()]
-        params += [{"weight": fn.array(weight), "bias": fn.zeros(weight.shape[0])}, {}]
+        params += [{"weight": to_funcnn(weight), "bias": fn.zeros(weight.shape[0])}, {}]
     model = nn.Sequential(*layers[:-1])
     params = {"layers": tuple(params[:-1])}
     opt = optim.adam(RATE)
@@ -54,8 +55,8 @@ def _jax():
     import optax
 
     weights, x, y = data()
-    x, y = jnp.asarray(x), jnp.asarray(y)
-    params = [(jnp.asarray(w), jnp.zeros(w.shape[0])) for w in weights]
+    x, y = to_jax(x), to_jax(y)
+    params = [(to_jax(w), jnp.zeros(w.shape[0])) for w in weights]
     opt = optax.adam(RATE)
 
     def loss_fn(params, x, y):
@@ -92,12 +93,12 @@ def _torch(compiled=False):
     import torch
 
     weights, x, y = data()
-    x, y = torch.from_numpy(x), torch.from_numpy(y).long()
+    x, y = to_torch(x), to_torch(y).long()
     layers = []
     for weight in weights:
         layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
         with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(weight))
+            layer.weight.copy_(to_torch(weight))
             layer.bias.zero_()
         layers += [layer, torch.nn.ReLU()]
     model = torch.nn.Sequential(*layers[:-1])

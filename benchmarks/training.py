@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .place import jax_waits, torch_compile
+
 Step = Callable[[], Any]
 
 
@@ -47,7 +49,7 @@ def jax(loss_fn: Callable[..., Any], params: Any, opt: Any, *batch: Any) -> Step
 
     def step():
         nonlocal params, state
-        params, state, loss = jax.block_until_ready(train(params, state, *batch))
+        params, state, loss = jax_waits(train(params, state, *batch))
         return loss
 
     return step
@@ -79,9 +81,7 @@ def mlx(model: Any, loss_fn: Callable[..., Any], opt: Any, *batch: Any) -> Step:
 
 def torch(loss_fn: Callable[..., Any], opt: Any, *batch: Any, compiled: bool) -> Step:
     """`loss_fn(*batch)`, by torch.compile if `compiled`."""
-    import torch
-
-    loss_fn = torch.compile(loss_fn) if compiled else loss_fn
+    loss_fn = torch_compile(loss_fn) if compiled else loss_fn
 
     def step():
         opt.zero_grad()
