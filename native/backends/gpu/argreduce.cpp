@@ -1,0 +1,201 @@
+#include "ops/argreduce.h"
+
+#include <algorithm>
+
+#include "backends/gpu/nest.h"
+#include "base/error.h"
+
+namespace funcnn::gpu {
+namespace {
+
+bool has_long_key(Dtype dtype) { return item_size(dtype) == 8; }
+
+// key_of(x): an unsigned number, the larger the better, and all ones for NaN. Zeros of both signs have one key.
+std::string key_text(Dtype dtype, bool largest) {
+  const std::string_view type = type_name(dtype), key = has_long_key(dtype) ? "u64" : "u32";
+  const std::string_view turned = largest ? "" : "~";
+  auto of_float = [](std::string_view name, std::string_view real, std::string_view word, std::string_view top) {
+    return cat("// The bits of a number as an unsigned one of the same order.\nFUNCTION ", word, " ", name, "(", real,
+               " x) {\n  const ", word, " word = bits<", word, ">(x == 0 ? (", real, ")0 : x);\n  return word & ", top,
+               " ? ~word : word | ", top, ";\n}\n");
+  };
+  std::string before, body;
+  if (dtype == Dtype::complex64) {
+    before = of_float("ordered", "f32", "u32", "0x80000000u");
+    body = cat("  if (is_nan(x.re) || is_nan(x.im)) return ~(u64)0;\n  return ", turned,
+               "((u64)ordered(x.re) << 32 | (u64)ordered(x.im));\n");
+  } else if (dtype == Dtype::float64) {
+    before = of_float("ordered", "f64", "u64", "0x8000000000000000ull");
+    body = cat("  return is_nan(x) ? ~(u64)0 : ", turned, "ordered(x);\n");
+  } else if (dtype == Dtype::float32 || is_half(dtype)) {
+    before = of_float("ordered", "f32", "u32", "0x80000000u");
+    body = cat("  const f32 value = load(x);\n  return is_nan(value) ? ~(u32)0 : ", turned, "ordered(value);\n");
+  } else if (dtype == Dtype::int64) {
+    body = cat("  return ", turned, "((u64)x ^ (u64)1 << 63);\n");
+  } else if (dtype == Dtype::int32 || dtype == Dtype::int16 || dtype == Dtype::int8) {
+    body = cat("  return ", turned, "((u32)(i32)x ^ 0x80000000u);\n");
+  } else {
+    body = cat("  return ", turned, "(", key, ")x;\n");
+  }
+  return cat(before, "FUNCTION ", key, " key_of(", type, " x) {\n", body, "}\n");
+}
+
+// A group has items.x lines side by side and items.y threads along each; pieces of long lines go to groups of their
+// own and are compared by a second launch. What comes first wins among equals.
+class ArgReduceMaker {
+ public:
+  ArgReduceMaker(Machine& machine, const ArgReduce& op, const Layout& in) : machine_(machine), op_(op), in_(in) {
+    const auto axis = size_t(op.axis());
+    length_ = in.shape[axis];
+    step_ = in.strides[axis];
+    for (size_t d = 0; d < in.shape.size(); ++d) {
+      if (d == axis) continue;
+      lines_.push_back(in.shape[d]);
+      strides_.push_back(in.strides[d]);
+    }
+    count_ = element_count(lines_);
+    merge_axes(lines_, {&strides_});
+    wide_ = needs_wide(in);
+    key_ = has_long_key(in.dtype) ? "u64" : "u32";
+  }
+
+  std::unique_ptr<Kernel> make() {
+    auto power = [](int64_t n) {
+      uint32_t p = 1;
+      while (p < 256 && p < n) p *= 2;
+      return p;
+    };
+    const uint32_t along = power(length_);
+    const uint32_t together = step_ == 1 && length_ >= 64 ? 1 : std::min(power(count_), std::max(32u, 256 / along));
+    threads_ = {together, std::min(256 / together, along), 1};
+    const int64_t groups = groups_for(count_, together), most = 8 * int64_t(machine_.traits().cores);
+    int64_t pieces = 1;
+    if (length_ >= 64 * int64_t(threads_.y) && groups < most)
+      pieces = std::min({length_ / (16 * int64_t(threads_.y)), (most + groups - 1) / groups, int64_t(1024)});
+    const int64_t piece = (length_ + pieces - 1) / pieces;
+    pieces = (length_ + piece - 1) / piece;
+    add("arg_reduce", pieces, piece);
+    if (pieces > 1) {
+      threads_ = {1, power(pieces), 1};
+      add_second(pieces);
+    }
+    const int64_t word = has_long_key(in_.dtype) ? 12 : 8;
+    return std::make_unique<StagedLaunches>(machine_, std::move(stages_),
+                                            pieces > 1 ? size_t(pieces * count_ * word) : 0);
+  }
+
+ private:
+  // Declares `best` and `found`, and lets the threads along a line agree on them; thread 0 of each line goes on.
+  std::string shared_text() const { return cat("  SHARED ", key_, " keys[256];\n  SHARED u32 places[256];\n"); }
+  std::string agreed_text() const {
+    return "  const u32 mine = item.y * items.x + item.x;\n"
+           "  keys[mine] = best;\n  places[mine] = found;\n  BARRIER();\n"
+           "  for (u32 half_of = items.y / 2; half_of > 0; half_of /= 2) {\n"
+           "    if (item.y < half_of) {\n"
+           "      const u32 other = mine + half_of * items.x;\n"
+           "      if (keys[other] > keys[mine] || (keys[other] == keys[mine] && places[other] < places[mine])) {\n"
+           "        keys[mine] = keys[other];\n        places[mine] = places[other];\n      }\n    }\n"
+           "    BARRIER();\n  }\n";
+  }
+
+  void add(std::string_view name, int64_t pieces, int64_t piece) {
+    const std::string index = wide_ ? "i64" : "i32";
+    KernelText text(machine_.traits(), name, 256);
+    declare_read(text, in_, type_name(in_.dtype), "x");
+    if (pieces > 1)
+      text.write(key_, "best_of").write("u32", "found_in");
+    else
+      text.write("u32", "out");
+    Numbers numbers(wide_);
+    numbers.add(text, "lines", count_);
+    numbers.add(text, "length", length_);
+    numbers.add(text, "step", step_);
+    for (size_t d = 0; d < lines_.size(); ++d) {
+      numbers.add(text, cat("n", d), lines_[d]);
+      numbers.add(text, cat("stride", d), strides_[d]);
+    }
+    if (pieces > 1) {
+      numbers.add(text, "pieces", pieces);
+      numbers.add(text, "piece", piece);
+    }
+    text.before(key_text(in_.dtype, op_.largest()));
+    std::string body = shared_text();
+    const std::string together = cat(" * (", index, ")items.x + (", index, ")item.x;\n");
+    if (pieces > 1) {
+      body += cat("  const ", index, " line = (", index, ")group.x / p.pieces", together);
+      body += cat("  const ", index, " begin = (", index, ")group.x % p.pieces * p.piece;\n  const ", index,
+                  " end = begin + p.piece < p.length ? begin + p.piece : p.length;\n");
+    } else {
+      body += cat("  const ", index, " line = (", index, ")group.x", together, "  const ", index,
+                  " begin = 0, end = p.length;\n");
+    }
+    body += cat("  ", key_, " best = 0;\n  u32 found = ~(u32)0;\n  if (line < p.lines) {\n    ", index,
+                " at = 0, left = line;\n");
+    for (size_t d = lines_.size(); d-- > 0;)
+      body += d ? cat("    at += left % p.n", d, " * p.stride", d, ";\n    left /= p.n", d, ";\n")
+                : std::string("    at += left * p.stride0;\n");
+    body += cat("    for (", index, " i = begin + (", index, ")item.y; i < end; i += (", index,
+                ")items.y) {\n      const ", key_,
+                " key = key_of(x[at + i * p.step]);\n      if (key > best || found == ~(u32)0) {\n"
+                "        best = key;\n        found = (u32)i;\n      }\n    }\n  }\n");
+    body += agreed_text();
+    body += "  if (item.y == 0 && line < p.lines) {\n";
+    if (pieces > 1)
+      body += cat("    const ", index, " to = line * p.pieces + (", index,
+                  ")group.x % p.pieces;\n    best_of[to] = keys[mine];\n    found_in[to] = places[mine];\n");
+    else
+      body += "    out[line] = places[mine];\n";
+    text.body(body + "  }\n");
+    std::vector<Place> places{{0, 0}};
+    if (pieces > 1) {
+      places.push_back({2, 0});
+      places.push_back({2, found_at(pieces)});
+    } else {
+      places.push_back({1, 0});
+    }
+    stages_.push_back(stage_of(machine_, text, {uint32_t(groups_for(count_, threads_.x) * pieces)}, threads_, places, 1,
+                               numbers.bytes()));
+  }
+
+  int64_t found_at(int64_t pieces) const { return pieces * count_ * (has_long_key(in_.dtype) ? 8 : 4); }
+
+  void add_second(int64_t pieces) {
+    KernelText text(machine_.traits(), "arg_reduce_pieces", 256);
+    text.read(key_, "best_of").read("u32", "found_in").write("u32", "out").value("u32", "pieces");
+    std::string body = shared_text();
+    body += cat(
+        "  ", key_,
+        " best = 0;\n  u32 found = ~(u32)0;\n"
+        "  for (u32 i = item.y; i < p.pieces; i += items.y) {\n"
+        "    const u64 from = (u64)group.x * p.pieces + i;\n    const ",
+        key_,
+        " key = best_of[from];\n"
+        "    if (key > best || found == ~(u32)0) {\n      best = key;\n      found = found_in[from];\n    }\n  }\n");
+    body += agreed_text();
+    text.body(body + "  if (item.y == 0) out[group.x] = places[mine];\n");
+    stages_.push_back(stage_of(machine_, text, {uint32_t(count_)}, threads_, {{2, 0}, {2, found_at(pieces)}, {1, 0}}, 2,
+                               Values().add(uint32_t(pieces)).bytes()));
+  }
+
+  Machine& machine_;
+  const ArgReduce& op_;
+  Layout in_;
+  Shape lines_;
+  Strides strides_;
+  int64_t length_ = 0, step_ = 0, count_ = 0;
+  bool wide_ = false;
+  std::string_view key_;
+  Size3 threads_;
+  std::vector<Stage> stages_;
+};
+
+std::unique_ptr<Kernel> make_arg_reduce(Machine& machine, const Primitive& primitive, Layouts inputs, Layouts,
+                                        const KernelProgram*) {
+  return ArgReduceMaker(machine, static_cast<const ArgReduce&>(primitive), inputs[0]).make();
+}
+
+const RegisterKernel argmax_registered("argmax", make_arg_reduce);
+const RegisterKernel argmin_registered("argmin", make_arg_reduce);
+
+}  // namespace
+}  // namespace funcnn::gpu
