@@ -1,6 +1,7 @@
 // Python numbers and nested lists as arrays.
 #include <limits>
 
+#include "base/device_dtypes.h"
 #include "base/to_integer.h"
 #include "bindings/array.h"
 #include "bindings/interchange.h"
@@ -230,7 +231,9 @@ Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name) {
 
 Array on_default_device(Array made) {
   Device device = default_device();
-  return device == kCpu || made.node()->is_scalar() ? made : device_put(made, device);
+  if (device == kCpu) return made;
+  check_device_dtype("array", device, made.dtype());
+  return made.node()->is_scalar() ? made : device_put(made, device);
 }
 
 namespace {

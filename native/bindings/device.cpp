@@ -4,6 +4,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include "backends/gpu/backend.h"
+#include "base/device_dtypes.h"
 #include "base/memory.h"
 #include "bindings/device.h"
 #include "graph/transfer.h"
@@ -94,7 +96,9 @@ Device device_of(nb::handle object, const char* name) {
 }
 
 Array placed(Array x, nb::handle device, const char* name) {
-  return device.is_none() ? x : device_put(x, device_of(device, name));
+  if (!device.is_none()) return device_put(x, device_of(device, name));
+  if (!x.node()->device.placed()) check_device_dtype(name, default_device(), x.dtype());
+  return x;
 }
 
 void bind_device(nb::module_& m) {
@@ -172,6 +176,22 @@ Example:
         return before.placed() ? nb::cast(before) : nb::none();
       },
       nb::arg("device").none(), nb::sig("def _set_thread_device(device: Device | str | None) -> Device | None"));
+  m.def(
+      "_gpu_info",
+      [](nb::handle device) {
+        nb::dict info;
+        gpu::Machine* machine = gpu::machine_of(device_of(device, "device_info"));
+        if (!machine) return info;
+        const gpu::Traits& traits = machine->traits();
+        info["device_name"] = traits.name;
+        info["architecture"] = traits.architecture;
+        for (auto [name, bytes] : {std::pair{"memory_size", traits.memory_bytes},
+                                   {"max_buffer_length", traits.largest_buffer},
+                                   {"max_recommended_working_set_size", traits.working_set}})
+          if (bytes) info[name] = bytes;
+        return info;
+      },
+      nb::arg("device"), nb::sig("def _gpu_info(device: Device | str) -> dict[str, str | int]"));
   m.def("get_default_device", &default_device, R"(Name the device that new arrays go to.
 
 Example:

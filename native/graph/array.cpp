@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/device_dtypes.h"
 #include "base/error.h"
 #include "base/to_integer.h"
 #include "graph/primitive.h"
@@ -137,6 +138,8 @@ Array make_node(Ref<const Primitive> primitive, Span inputs, Shape shape, Dtype 
   NodeRef node = plain_node(std::move(primitive), inputs);
   node->shape = std::move(shape);
   node->dtype = dtype;
+  if (dtype == Dtype::float64 && node->device.placed())
+    check_device_dtype(node->primitive->name(), node->device, dtype);
   node->from_nothing = from_nothing(*node);
   return Array(std::move(node));
 }

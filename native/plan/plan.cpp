@@ -4,6 +4,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "base/device_dtypes.h"
 #include "base/error.h"
 #include "graph/transfer.h"
 #include "plan/control.h"
@@ -167,9 +168,7 @@ class Plan::Builder {
       step.effort = effort_of(program);
     }
     for (int v : w.writes)
-      if (!step.backend->limits().has(value(v).dtype))
-        throw ValueError(cat("the device ", device_name(step.backend->device()), " has no ", dtype_name(value(v).dtype),
-                             "; convert with astype or move the array with fn.device_put"));
+      if (!step.backend->limits().has(value(v).dtype)) throw_no_dtype({}, step.backend->device(), value(v).dtype);
     // What the step itself asks for while it runs.
     size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
     size_t before = account_of(*step.backend).in_use;

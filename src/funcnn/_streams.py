@@ -130,7 +130,9 @@ def device_info(d: DeviceLike | None = None) -> dict[str, str | int]:
         d: A device, its kind or its name; default: the default device.
 
     Returns:
-        ``device_name``, ``architecture`` and, where the system tells, ``memory_size`` in bytes.
+        ``device_name``, ``architecture`` and, where the system tells, ``memory_size`` in bytes. Of a GPU also
+        ``max_buffer_length``, the bytes of the largest array, and ``max_recommended_working_set_size``, the bytes
+        beyond which memory becomes slow or short.
 
     Raises:
         ValueError: This machine has no such device.
@@ -143,6 +145,8 @@ def device_info(d: DeviceLike | None = None) -> dict[str, str | int]:
     import platform
 
     device = _core.get_default_device() if d is None else _found(d, "device_info")
+    if device.kind == "gpu":
+        return _core._gpu_info(device)
     machine = platform.machine()
     name = _processor() or platform.processor() or machine if device.kind == "cpu" else str(device)
     info: dict[str, str | int] = {"device_name": name, "architecture": machine}

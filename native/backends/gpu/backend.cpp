@@ -6,6 +6,7 @@
 
 #include "backends/gpu/kernel.h"
 #include "backends/gpu/program.h"
+#include "base/device_dtypes.h"
 #include "base/error.h"
 #include "plan/log.h"
 #include "plan/staged.h"
@@ -39,6 +40,7 @@ class GpuBackend final : public Backend {
  public:
   explicit GpuBackend(Machine& machine) : machine_(machine) {
     if (!machine.traits().float64) limits_.dtypes &= ~(1u << unsigned(Dtype::float64));
+    set_device_dtypes(device(), limits_.dtypes);
     register_backend(*this);
   }
   Device device() const override { return machine_.device(); }

@@ -26,6 +26,8 @@ struct Traits {
   size_t shared_bytes = 32768;   // that a group may declare
   uint32_t cores = 8;            // that run groups side by side
   size_t memory_bytes = 0;
+  size_t largest_buffer = 0;  // bytes; 0: not known
+  size_t working_set = 0;     // bytes that it is best not to exceed; 0: not known
 };
 
 // What the compiler may take for granted of floating point: nothing (infinities, NaN and -0.0 survive), that order does
