@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo chat docs test test-reference test-wheel sanitize sanitize-thread stubs clean
+.PHONY: build demo chat docs metal test test-reference test-wheel sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -41,6 +41,10 @@ ON_REFERENCE := tests/test_ops.py tests/ops tests/test_transforms.py tests/test_
   tests/test_cumulative.py tests/test_statistics.py tests/test_callback.py
 test-reference: $(STAMP)
 	$(BIN)/python -m pytest --device=reference --deselect tests/ops/test_dot.py::test_matmul_sizes $(or $(ARGS),-q $(ON_REFERENCE))
+
+# A Metal device in software, to run Metal kernels on any machine with clang >= 14: FUNCNN_METAL=software.
+metal:
+	@$(MAKE) --no-print-directory -f tests/metal/Makefile
 
 # The wheel with the stable ABI, built and tested on CPython >= 3.12 where the machine has one.
 test-wheel: $(STAMP)

@@ -1,0 +1,157 @@
+#include "translate.h"
+
+#include <cctype>
+
+#include "kernels.h"
+#include "overloads.h"
+#include "tokens.h"
+
+namespace software_metal {
+namespace {
+
+bool is_digits(const std::string& s) {
+  for (char c : s)
+    if (!std::isdigit(static_cast<unsigned char>(c))) return false;
+  return !s.empty();
+}
+
+// constant T x [[function_constant(3)]];  ->  a static that asks the device when the library is loaded.
+// All other attributes go.
+void rewrite_attributes(Tokens& t) {
+  for (int i = 0; i < t.size(); ++i) {
+    if (!t.attribute(i)) continue;
+    int end;
+    std::string constant;
+    for (const std::string& item : attribute_items(t, i, end))
+      if (item.rfind("function_constant ( ", 0) == 0) constant = item.substr(20, item.size() - 22);
+    if (!is_digits(constant) || t[end] != ";") {
+      t.erase(i, end);
+      i = end - 1;
+      continue;
+    }
+    int begin = i;
+    while (begin > 0 && t[begin - 1] != ";" && t[begin - 1] != "}" && t[begin - 1] != "{") --begin;
+    const std::string name = t[i - 1];
+    std::string type;
+    for (int k = begin; k < i - 1; ++k)
+      if (t[k] != "constant" && t[k] != "static" && t[k] != "const" && t[k] != "constexpr") type += t[k] + " ";
+    t.erase(begin, end);
+    t.put(begin, "static bool " + name + "_is_defined; static const " + type + name +
+                     " = software_metal::function_constant<" + type + ">(" + constant + ", " + name + "_is_defined)");
+    i = end;
+  }
+  t.renumber();
+}
+
+// Whether a declaration may start at i.
+bool begins_statement(const Tokens& t, int i) {
+  const std::string& before = t[i - 1];
+  return before.empty() || before == ";" || before == "{" || before == "}" || before == ":" || before == ")";
+}
+
+// threadgroup float a[32], b;  ->  references into the memory of the threadgroup.
+void rewrite_shared_variables(Tokens& t) {
+  int count = 0;
+  for (int i = 0; i < t.size(); ++i) {
+    if (t[i] != "threadgroup") continue;
+    int begin = i;
+    while (t[begin - 1] == "const" || t[begin - 1] == "static") --begin;
+    if (!begins_statement(t, begin)) continue;
+    // The first name is before what ends its part of the declaration; pointers and references are no variables.
+    int at = i + 1, angles = 0;
+    bool variable = true;
+    std::string alignment;
+    for (;; ++at) {
+      const std::string& token = t[at];
+      if (token == "alignas" && t[at + 1] == "(") {
+        int close = t.closing(at + 1);
+        alignment = t.joined(at, close + 1) + " ";
+        t.erase(at, close + 1);
+        at = close;
+        continue;
+      }
+      if (token == "<") ++angles;
+      if (token == ">") --angles;
+      if (angles) continue;
+      if (token == "*" || token == "&" || token == "&&" || token == "(" || token == ")" || token == "{" ||
+          token.empty() || token == ":" || token == ">") {
+        if (token == ">") continue;
+        if (token.empty() && at < t.size()) continue;
+        variable = false;
+        break;
+      }
+      if (token == "[" || token == ";" || token == "=" || token == ",") break;
+    }
+    if (!variable) continue;
+    int end = at;
+    while (end < t.size() && t[end] != ";") ++end;
+    const std::string type = t.joined(i + 1, at - 1);
+    std::string out;
+    for (auto [from, to] : t.split(at - 1, end)) {
+      int dimensions_end = from + 1;
+      while (dimensions_end < to && t[dimensions_end] == "[") dimensions_end = t.closing(dimensions_end) + 1;
+      const std::string name = t[from], dimensions = t.joined(from + 1, dimensions_end);
+      const std::string id = name + "_" + std::to_string(count++);
+      out += (out.empty() ? "" : "; ") + alignment + "typedef " + type + " shared_type_" + id + dimensions +
+             "; static const char shared_id_" + id + " = 0; shared_type_" + id + "& " + name + " = *(shared_type_" +
+             id + "*)software_metal_shared(&shared_id_" + id + ", \"" + name + "\", sizeof(shared_type_" + id +
+             "), alignof(shared_type_" + id + "))";
+    }
+    t.erase(begin, end);
+    t.put(begin, out);
+    i = end;
+  }
+  t.renumber();
+}
+
+// Literals of reals are floats, or halves.
+std::string rewritten_number(const std::string& number) {
+  const bool hexadecimal = number.size() > 1 && (number[1] == 'x' || number[1] == 'X');
+  if (hexadecimal) {
+    bool exponent = number.find_first_of("pP") != std::string::npos;
+    return exponent && number.back() != 'f' && number.back() != 'F' ? number + "f" : number;
+  }
+  size_t digits = number.find_last_of("0123456789.");
+  std::string value = number.substr(0, digits + 1), suffix = number.substr(digits + 1);
+  const bool real = value.find_first_of(".eE") != std::string::npos;
+  if (suffix == "h" || suffix == "H") return "half(" + value + (real ? "f" : ".f") + ")";
+  if (suffix == "bf" || suffix == "BF") return "bfloat(" + value + (real ? "f" : ".f") + ")";
+  if (real && suffix.empty()) return value + "f";
+  return number;
+}
+
+// Address spaces go; constant becomes const.
+void rewrite_words(Tokens& t) {
+  for (int i = 0; i < t.size(); ++i) {
+    const std::string token = t[i], before = t[i - 1], after = t[i + 1];
+    if (t.kind(i) == Token::number) t.put(i, rewritten_number(token));
+    if (t.kind(i) != Token::word || before == "." || before == "->" || before == "::") continue;
+    if (token == "thread" || token == "device" || token == "threadgroup" || token == "ray_data" ||
+        token == "object_data") {
+      t.put(i, "");
+    } else if (token == "constant") {
+      bool is_const = before == "const" || before == ")" || before == "constexpr" || before == "noexcept" ||
+                      after == "const" || after == "constexpr";
+      t.put(i, is_const ? "" : "const");
+    } else if (token == "coherent") {
+      t.erase(i, after == "(" ? t.closing(i + 1) + 1 : i + 1);
+    } else if (token == "is_function_constant_defined" && after == "(") {
+      t.put(i, "");
+      t.put(i + 2, t[i + 2] + "_is_defined");
+    }
+  }
+}
+
+}  // namespace
+
+std::string translate(const std::string& preprocessed) {
+  Tokens tokens(preprocessed);
+  Kernels kernels = Kernels::take(tokens);
+  rewrite_attributes(tokens);
+  drop_overloads_by_address_space(tokens);
+  rewrite_shared_variables(tokens);
+  rewrite_words(tokens);
+  return tokens.str() + kernels.table();
+}
+
+}  // namespace software_metal
