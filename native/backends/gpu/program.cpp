@@ -1,11 +1,113 @@
 #include "backends/gpu/program.h"
 
+#include <algorithm>
+
+#include "backends/gpu/program_printers.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
+namespace {
 
-std::unique_ptr<Kernel> make_program_kernel(Machine&, const KernelProgram&) { throw Error("not printed yet"); }
-std::unique_ptr<Kernel> make_copy_kernel(Machine&, const Layout&, const Layout&) { throw Error("not printed yet"); }
+// The launches of a program as they are printed for operands at multiples of 16 bytes, and for others.
+class ProgramKernel final : public Kernel {
+ public:
+  ProgramKernel(Machine& machine, const KernelProgram& program) : machine_(machine), program_(program) {
+    make(packed_, true);
+  }
+
+  size_t scratch_bytes() const override { return packed_.scratch; }
+  void encode(Queue& queue, std::span<const Operand> operands) override {
+    Variant& chosen = fits(operands) ? packed_ : plain_;
+    if (!chosen.launches) make(chosen, false);
+    chosen.launches->encode(queue, operands);
+  }
+  void describe(std::ostream& out, const std::string& indent) const override {
+    packed_.launches->describe(out, indent);
+  }
+
+ private:
+  struct Variant {
+    std::unique_ptr<StagedLaunches> launches;
+    std::vector<Printed::Aligned> aligned;
+    size_t scratch = 0;
+  };
+
+  void make(Variant& variant, bool packs) {
+    PrintedProgram printed = print_program(machine_.traits(), program_, packs);
+    std::vector<Stage> stages;
+    for (Printed& p : printed.launches) {
+      stages.push_back(
+          {machine_.pipeline(p.source), p.groups, p.threads, std::move(p.operands), p.read_only, std::move(p.values)});
+      variant.aligned.insert(variant.aligned.end(), p.aligned.begin(), p.aligned.end());
+    }
+    variant.scratch = printed.scratch_bytes;
+    variant.launches = std::make_unique<StagedLaunches>(machine_, std::move(stages), printed.scratch_bytes);
+  }
+  bool fits(std::span<const Operand> operands) const {
+    return std::all_of(packed_.aligned.begin(), packed_.aligned.end(), [&](const Printed::Aligned& a) {
+      const Operand& operand = operands[size_t(a.place.operand)];
+      if (!operand.buffer) return true;
+      auto host = reinterpret_cast<uintptr_t>(operand.buffer->host());
+      return (int64_t(host % 64) + operand.offset + a.place.offset) % a.bytes == 0;
+    });
+  }
+
+  Machine& machine_;
+  KernelProgram program_;
+  Variant packed_, plain_;
+};
+
+}  // namespace
+
+PrintedProgram print_program(const Traits& traits, const KernelProgram& program, bool packs) {
+  const bool by_row = program.has_row_reduction() || std::any_of(program.code.begin(), program.code.end(), [](auto& i) {
+                        return i.kind == InstructionKind::store && i.space == Space::row;
+                      });
+  if (program.has_col_reduction()) {
+    if (program.has_row_reduction()) throw Error("gpu: a program reduces rows and columns");
+    return program.cols ? print_columns(traits, program, packs) : PrintedProgram{};
+  }
+  PrintedProgram out;
+  if (program.rows == 0 || (program.cols == 0 && !by_row)) return out;
+  out.launches.push_back(by_row ? print_rows(traits, program, {}, packs)
+                                : print_elementwise(traits, program, {}, packs));
+  return out;
+}
+
+std::unique_ptr<Kernel> make_program_kernel(Machine& machine, const KernelProgram& program) {
+  return std::make_unique<ProgramKernel>(machine, program);
+}
+
+std::unique_ptr<Kernel> make_copy_kernel(Machine& machine, const Layout& from, const Layout& to) {
+  // Elements go where they go in any order: that of memory at the target.
+  std::vector<size_t> order;
+  for (size_t axis = 0; axis < to.shape.size(); ++axis) order.push_back(axis);
+  auto step = [&](size_t axis) { return to.strides[axis] < 0 ? -to.strides[axis] : to.strides[axis]; };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return step(a) > step(b); });
+  Shape shape;
+  Strides read, written;
+  for (size_t axis : order) {
+    shape.push_back(to.shape[axis]);
+    read.push_back(from.strides[axis]);
+    written.push_back(to.strides[axis]);
+  }
+  merge_axes(shape, {&read, &written});
+  // Bits, whatever they mean.
+  const size_t item = item_size(from.dtype);
+  const Dtype dtype = item == 1 ? Dtype::uint8 : item == 2 ? Dtype::uint16 : item == 4 ? Dtype::uint32 : Dtype::uint64;
+  KernelProgram program;
+  program.cols = element_count(shape);
+  program.operand_count = 2;
+  program.accesses = {{0, dtype, 0, shape, read}, {1, dtype, 0, shape, written}};
+  Instruction load, store;
+  load.kind = InstructionKind::load;
+  store.kind = InstructionKind::store;
+  load.dtype = store.dtype = dtype;
+  load.access = store.args[0] = 0;
+  store.access = 1;
+  program.code = {load, store};
+  return make_program_kernel(machine, program);
+}
 EpilogueText epilogue_text(const KernelProgram&, std::string_view, std::string_view) { throw Error("not printed yet"); }
 
 }  // namespace funcnn::gpu
