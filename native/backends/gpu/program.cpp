@@ -108,6 +108,5 @@ std::unique_ptr<Kernel> make_copy_kernel(Machine& machine, const Layout& from, c
   program.code = {load, store};
   return make_program_kernel(machine, program);
 }
-EpilogueText epilogue_text(const KernelProgram&, std::string_view, std::string_view) { throw Error("not printed yet"); }
 
 }  // namespace funcnn::gpu

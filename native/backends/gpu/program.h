@@ -16,7 +16,7 @@ std::unique_ptr<Kernel> make_copy_kernel(Machine& machine, const Layout& from, c
 // An epilogue for a kernel of its own: statements that compute one element of a program without reductions. In them
 // `value` (an expression, in the register type of the first output) stands for operand 0, `index` (an expression, i64
 // or u32) is the flat number of the element, and operand k is called `e{k}` (operand 0: `target`, the product's place).
-// The kernel declares the operands by `epilogue_parameters`, inputs first, among its own.
+// The kernel declares the others among its own, inputs first; it stores the product where no store is to operand 0.
 struct EpilogueText {
   std::vector<std::pair<std::string, std::string>> reads, writes;  // type and name, in the order of the operands
   std::string statements;
