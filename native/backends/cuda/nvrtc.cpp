@@ -102,7 +102,8 @@ std::string compile(const std::string& name, const std::string& text, const Targ
   if (int status = n.create(&program, text.c_str(), cat(name, ".cu").c_str(), 0, nullptr, nullptr))
     throw Error(cat("CUDA: the compiler does not start: ", n.error_text(status)));
   const std::string architecture = "--gpu-architecture=" + target.architecture;
-  const char* options[] = {architecture.c_str(), "--std=c++17", "-default-device"};
+  // Products that are joined with sums only where the text says so: the prelude promises it.
+  const char* options[] = {architecture.c_str(), "--std=c++17", "-default-device", "--fmad=false"};
   const int status = n.compile(program, int(std::size(options)), options);
   std::string image;
   size_t size = 0;

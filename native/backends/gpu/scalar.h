@@ -20,4 +20,9 @@ std::string scalar_expression(Opcode op, Dtype operands, Dtype result, std::stri
 // The parts of the prelude that the expression calls, beside Section::base.
 std::vector<Section> scalar_sections(Opcode op, Dtype operands, Dtype result);
 
+// The functions that a kernel's text names, and those that they call, in the order of their definition: Section::math.
+// Beside those of expressions, called NAME_f32 and so on, there are to_integer<T>(x), which goes to the nearest bound
+// where x is out of range, and the pairs of scalar_two.cpp. Functions of f32 keep the bounds of docs/accuracy.md.
+std::string scalar_functions(Language language, std::string_view text);
+
 }  // namespace funcnn::gpu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/gpu/scalar.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
@@ -81,6 +82,8 @@ Source KernelText::finish() const {
   std::vector<Section> sections = sections_;
   std::sort(sections.begin(), sections.end());
   for (Section section : sections) out += prelude_text(traits_.language, section);
+  if (std::find(sections.begin(), sections.end(), Section::math) != sections.end())
+    out += scalar_functions(traits_.language, before_ + body_);
   if (!values_.empty()) {
     out += "struct Values {\n";
     for (const auto& [type, name] : values_) out += cat("  ", type, " ", name, ";\n");
