@@ -1,0 +1,199 @@
+"""CUDA on a GPU: memory, transfers, products of cuBLASLt, threads, repeated runs."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+
+def there_is_a_gpu():
+    if os.environ.get("FUNCNN_METAL") or os.environ.get("FUNCNN_CUDA") or sys.platform == "darwin":
+        return False
+    try:
+        fn.device_put(fn.array([1.0]), "gpu")
+    except ValueError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not there_is_a_gpu(), reason="there is no GPU of NVIDIA")
+RNG = np.random.default_rng(0)
+
+
+def on_gpu(x, dtype=None):
+    return fn.device_put(fn.array(x, dtype) if dtype else fn.array(x), "gpu")
+
+
+# Around the sizes at which copies change their way.
+@pytest.mark.parametrize("size", [1, 16383, 16384, 16385, (4 << 20) // 4, (4 << 20) // 4 + 1, (17 << 20) // 4 + 3])
+def test_arrays_come_back_as_they_went(size):
+    x = RNG.integers(-(2**31), 2**31, size).astype(np.int32)
+    np.testing.assert_array_equal(np.asarray(on_gpu(x)), x)
+    np.testing.assert_array_equal(np.asarray(on_gpu(x) + on_gpu(x)), x + x)
+
+
+def test_an_upload_may_be_followed_by_a_change_of_its_source():
+    x = np.zeros(1 << 22, np.float32)
+    copies = []
+    for i in range(8):
+        x[:] = i
+        copies.append(on_gpu(x.copy()))
+    for i, copy in enumerate(copies):
+        assert (np.asarray(copy) == i).all()
+
+
+def test_memory_that_is_not_there_is_a_memory_error():
+    with pytest.raises(MemoryError):
+        fn.eval(on_gpu([1.0]) * fn.zeros(1 << 42, device="gpu"))
+    np.testing.assert_array_equal(np.asarray(on_gpu([1.0, 2.0]) * 2), [2, 4])
+
+
+def test_memory_is_used_again():
+    fn.eval(on_gpu(np.ones(1 << 20, np.float32)) + 1)
+    fn.reset_peak_memory("gpu")
+    before = fn.get_peak_memory("gpu")
+    for _ in range(100):
+        fn.eval(on_gpu(np.ones(1 << 20, np.float32)) + 1)
+    assert fn.get_peak_memory("gpu") - before < 32 << 20
+    fn.clear_cache("gpu")
+    assert fn.get_cache_memory("gpu") == 0
+
+
+def layouts(x):
+    """The same matrices lying otherwise."""
+    yield "dense", fn.array(x)
+    yield "transposed", fn.swapaxes(fn.array(np.ascontiguousarray(np.swapaxes(x, -1, -2))), -1, -2)
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    yield "steps of two", fn.array(wide)[..., ::2]
+    room = np.zeros((*x.shape[:-1], x.shape[-1] + 1), x.dtype)
+    room[..., 1:] = x
+    yield "begins in between", fn.array(room)[..., 1:]
+    yield "backwards", fn.array(np.ascontiguousarray(x[..., ::-1, :]))[..., ::-1, :]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "complex64"])
+@pytest.mark.parametrize("m, k, n", [(5, 7, 3), (64, 128, 32), (129, 65, 257)])
+def test_products_of_matrices_however_they_lie(dtype, m, k, n):
+    kind = getattr(fn, dtype)
+    a, b = RNG.normal(size=(m, k)), RNG.normal(size=(k, n))
+    expected = a @ b
+    tolerance = {"float16": 2e-2, "bfloat16": 1e-1, "float64": 1e-12}.get(dtype, 1e-4)
+    for name_a, x in layouts(a):
+        for name_b, y in layouts(b):
+            with fn.default_device("gpu"):
+                got = fn.device_put(x, "gpu").astype(kind) @ fn.device_put(y, "gpu").astype(kind)
+                # views of arrays of this dtype, too
+                views = fn.matmul(fn.device_put(x.astype(kind), "gpu"), fn.device_put(y.astype(kind), "gpu"))
+            for z in (got, views):
+                z = fn.device_put(z, "cpu")
+                z = np.asarray(z if dtype in ("float64", "complex64") else z.astype(fn.float32))
+                np.testing.assert_allclose(z, expected, rtol=0, atol=tolerance * k**0.5, err_msg=f"{name_a} {name_b}")
+
+
+def test_batches_of_products():
+    a, b = RNG.normal(size=(4, 6, 5, 17)).astype(np.float32), RNG.normal(size=(4, 6, 17, 9)).astype(np.float32)
+    x, y = on_gpu(a), on_gpu(b)
+    cases = {
+        "one axis": (x, y, a @ b),
+        "shared": (x, y[0, 0], a @ b[0, 0]),
+        "shared along one": (x, y[:1], a @ b[:1]),
+        "shared on the left": (x[:, :1], y, a[:, :1] @ b),
+        "exchanged": (fn.swapaxes(x, 0, 1), fn.swapaxes(y, 0, 1), a.swapaxes(0, 1) @ b.swapaxes(0, 1)),
+        "one exchanged": (fn.swapaxes(x, 0, 1)[:4, :4], y[:, :4], a.swapaxes(0, 1)[:4, :4] @ b[:, :4]),
+        "transposed": (
+            fn.swapaxes(y, 2, 3),
+            fn.swapaxes(x, 2, 3),
+            b.swapaxes(2, 3) @ a.swapaxes(2, 3),
+        ),
+        "every second": (x[:, ::2], y[:, 1::2], a[:, ::2] @ b[:, 1::2]),
+        "heads": (
+            fn.transpose(fn.reshape(x, (4, 6, 5, 17)), (0, 2, 1, 3)),
+            fn.transpose(fn.reshape(x, (4, 6, 5, 17)), (0, 2, 3, 1)),
+            a.transpose(0, 2, 1, 3) @ a.transpose(0, 2, 3, 1),
+        ),
+    }
+    for name, (left, right, expected) in cases.items():
+        np.testing.assert_allclose(np.asarray(left @ right), expected, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_many_batch_axes_that_are_no_one_axis():
+    a = RNG.normal(size=(20, 3, 4, 5)).astype(np.float32)
+    x = on_gpu(a)
+    left, right = fn.swapaxes(x, 0, 1), fn.swapaxes(fn.swapaxes(x, 0, 1), 2, 3)
+    expected = a.swapaxes(0, 1) @ a.swapaxes(0, 1).swapaxes(2, 3)
+    np.testing.assert_allclose(np.asarray(left @ right), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_repeated_numbers_and_rows_are_factors():
+    b = RNG.normal(size=(6, 5)).astype(np.float32)
+    ones = fn.broadcast_to(on_gpu(2.0), (4, 6))
+    np.testing.assert_allclose(np.asarray(ones @ on_gpu(b)), np.full((4, 6), 2) @ b, rtol=1e-5, atol=1e-5)
+    row = fn.broadcast_to(on_gpu(b[0]), (6, 5))
+    np.testing.assert_allclose(np.asarray(on_gpu(b).T @ row), b.T @ np.broadcast_to(b[0], (6, 5)), rtol=1e-4, atol=1e-4)
+
+
+def test_runs_are_equal_to_the_bit():
+    a, b = (on_gpu(RNG.normal(size=(1000, 1000)).astype(np.float32)) for _ in range(2))
+
+    def f(a, b):
+        y = fn.softmax(a @ b, axis=-1)
+        return y.sum(0), y.sum(), fn.grad(lambda a: ((a @ b) ** 2).sum())(a)
+
+    first = [np.asarray(x) for x in f(a, b)]
+    for _ in range(5):
+        for x, y in zip(first, f(a, b), strict=True):
+            np.testing.assert_array_equal(x, np.asarray(y))
+
+
+def test_threads_share_the_gpu():
+    failures = []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(20):
+            a = rng.normal(size=(33, 44)).astype(np.float32)
+            got = np.asarray(fn.exp(on_gpu(a)) @ on_gpu(a).T)
+            if not np.allclose(got, np.exp(a) @ a.T, rtol=1e-3, atol=1e-3):
+                failures.append(seed)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_arrays_of_more_than_two_gigabytes():
+    count = (1 << 31) + 5
+    x = fn.full((count,), 3, fn.uint8, device="gpu")
+    y = x + fn.array(4, fn.uint8)
+    assert int(y[-1].item()) == 7 and int(y[0].item()) == 7
+    assert int(fn.sum(y[(1 << 31) :].astype(fn.int32)).item()) == 35
+
+
+def test_tf32_is_asked_for():
+    program = """
+import numpy as np, funcnn as fn
+rng = np.random.default_rng(0)
+a, b = rng.normal(size=(2, 512, 512))
+with fn.default_device("gpu"):
+    c = fn.array(a.astype(np.float32)) @ fn.array(b.astype(np.float32))
+print(np.abs(np.asarray(c) - a @ b).max() / np.abs(a @ b).max())
+"""
+
+    def error(**environment):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return float(done.stdout)
+
+    assert error() < 1e-6
+    assert 1e-5 < error(FUNCNN_TF32="1") < 1e-2
