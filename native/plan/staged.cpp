@@ -43,10 +43,15 @@ class StagedKernel final : public Kernel {
       here[i] = {host.get()};
       kept[i] = std::move(host);
     }
+    Ref<Buffer> scratch;
+    if (size_t bytes = kernel_->scratch_bytes()) {
+      scratch = Buffer::allocate(kCpu, bytes);
+      here.push_back({scratch.get()});
+    }
     Queue& on_host = backend(kCpu).queue();
     kernel_->encode(on_host, here);
     if (Ref<Event> ready = on_host.record()) ready->wait();
-    for (size_t i = inputs_; i < here.size(); ++i)
+    for (size_t i = inputs_; i < kept.size(); ++i)
       if (kept[i] && bytes_of(dense_[i]) > 0)
         device_->memory().upload(kept[i]->host(), bytes_of(dense_[i]), operands[i].buffer->block(),
                                  size_t(operands[i].offset));
