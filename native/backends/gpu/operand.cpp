@@ -74,6 +74,19 @@ std::string filled_in(std::string_view text,
   }
 }
 
+std::string indented(std::string_view text, int by) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  std::string out;
+  while (true) {
+    const size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    out += cat(std::string(line.empty() ? 0 : size_t(by), ' '), line);
+    if (end == std::string_view::npos) return out;
+    out += '\n';
+    text.remove_prefix(end + 1);
+  }
+}
+
 Stage one_each(Ref<Pipeline> pipeline, int64_t count, std::vector<Place> operands, size_t read_only,
                const Values& values) {
   return {std::move(pipeline), {groups_for(count, kThreadsEach)}, {kThreadsEach}, std::move(operands), read_only,

@@ -30,6 +30,9 @@ std::string_view zero_of(Dtype dtype);
 std::string filled_in(std::string_view text,
                       std::initializer_list<std::pair<std::string_view, std::string_view>> values);
 
+// The lines of a text moved to the right, without the end of the last one.
+std::string indented(std::string_view text, int by);
+
 // One thread for each of `count` elements, in groups of 256.
 Stage one_each(Ref<Pipeline> pipeline, int64_t count, std::vector<Place> operands, size_t read_only,
                const Values& values);
