@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo chat docs metal test test-reference test-wheel sanitize sanitize-thread stubs clean
+.PHONY: build demo chat docs metal test test-reference test-gpu test-wheel sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -45,6 +45,13 @@ test-reference: $(STAMP)
 # A Metal device in software, to run Metal kernels on any machine with clang >= 14: FUNCNN_METAL=software.
 metal:
 	@$(MAKE) --no-print-directory -f tests/metal/Makefile
+
+# The suite on the GPU in software, which executes the kernels of Metal and checks each access: a part of it, or with
+# ARGS=tests all. On a machine with a GPU: .venv/bin/python -m pytest --device=gpu.
+ON_GPU := tests/gpu tests/test_ops.py tests/ops/test_views.py tests/ops/test_reduce.py tests/test_control.py \
+  tests/test_transforms.py tests/test_indexing.py tests/test_selection.py
+test-gpu: $(STAMP) metal
+	FUNCNN_METAL=software $(BIN)/python -m pytest --device=gpu $(or $(ARGS),-q --numprocesses=2 $(ON_GPU))
 
 # The wheel with the stable ABI, built and tested on CPython >= 3.12 where the machine has one.
 test-wheel: $(STAMP)

@@ -4,7 +4,7 @@
 
 prints the accuracy on 450 images that were held out and a table of confusions, saves the parameters to
 out/digits/digits.safetensors, and draws the loss and the hardest digits to out/digits/digits.png. Interrupted and started
-again, it goes on from its last checkpoint.
+again, it goes on from its last checkpoint. With FUNCNN_DEVICE=gpu it trains on the GPU.
 """
 
 import argparse

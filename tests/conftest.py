@@ -1,6 +1,7 @@
 """Settings for the whole suite."""
 
 import os
+import re
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,3 +34,36 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "immediate" in item.keywords:
                 item.add_marker(late)
+
+
+LACKING = re.compile(r"the device \S+ has no float64")
+
+
+def lacks_float64(error):
+    """Whether this error, or what it was raised from, says that the device has no float64."""
+    if isinstance(group := getattr(error, "exceptions", None), tuple):
+        return all(map(lacks_float64, group))
+    while error is not None:
+        if LACKING.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that needs float64 is skipped on a device without it, and counted."""
+    report = yield
+    elsewhere = item.config.getoption("--device") != "cpu"
+    if elsewhere and report.failed and call.excinfo and lacks_float64(call.excinfo.value):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, "Skipped: the device has no float64")
+        report.user_properties.append(("lacks", "float64"))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = terminalreporter.stats.get("skipped", [])
+    lacking = [r for r in skipped if ("lacks", "float64") in map(tuple, r.user_properties)]
+    if lacking:
+        terminalreporter.write_line(f"{len(lacking)} of the skipped tests need float64, which the device does not have")

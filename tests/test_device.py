@@ -1,8 +1,11 @@
 """Devices: where arrays are, how they move, and what a device with memory and a queue of its own shows."""
 
 import gc
+import os
 import pickle
 import re
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -291,3 +294,18 @@ def test_from_several_threads():
     for t in threads:
         t.join()
     assert found == [[2016.0 * (k + i) for i in range(20)] for k in range(4)]
+
+
+def default_of_process(**environment):
+    code = "import funcnn as fn; print(fn.ones(2).device, fn.array([1, 2]).device, fn.get_default_device())"
+    return subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_environment_names_the_default_device():
+    assert default_of_process(FUNCNN_DEVICE="reference").stdout.split() == ["reference"] * 3
+    assert default_of_process(FUNCNN_DEVICE="").stdout.split() == ["cpu"] * 3
+    wrong = default_of_process(FUNCNN_DEVICE="gpu:9")
+    assert wrong.returncode and "FUNCNN_DEVICE=gpu:9: there is no device gpu:9" in wrong.stderr
+    assert "expected a name such as" in default_of_process(FUNCNN_DEVICE="tpu").stderr

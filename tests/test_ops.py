@@ -39,7 +39,8 @@ def draw(rng: np.random.Generator, spec: In, dtype: str, lead: tuple[int, ...] =
         x = rng.uniform(spec.low, spec.high, shape)
     if kind == fn.complex64:
         return (x + 1j * rng.uniform(0.1, 1.0, shape)).astype(np.complex64).astype(np.complex128)
-    return np.asarray(fn.array(x, getattr(fn, spec.dtype or dtype)).astype(fn.float64))
+    with fn.default_device("cpu"):
+        return np.asarray(fn.array(x, getattr(fn, spec.dtype or dtype)).astype(fn.float64))
 
 
 def arrays(op: Op, sample: tuple[In, ...], values: list[np.ndarray], dtype: str) -> list[fn.array]:

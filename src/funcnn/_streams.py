@@ -287,6 +287,18 @@ def synchronize(stream: Stream | DeviceLike | None = None) -> None:
     _core.synchronize()
 
 
+def _set_from_environment() -> None:
+    name = os.environ.get("FUNCNN_DEVICE")
+    if not name:
+        return
+    try:
+        _core.set_default_device(name)
+    except ValueError as error:
+        raise ValueError(f"FUNCNN_DEVICE={name}: {error}") from None
+
+
+_set_from_environment()
+
 __all__ = [
     "DeviceType",
     "Stream",
