@@ -22,6 +22,7 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "immediate: measures memory, or errors of eval, of a device that computes at once"
     )
+    config.addinivalue_line("markers", "on_cpu: of arrays in the memory of the host, whatever device the tests run on")
     if (device := config.getoption("--device")) != "cpu":
         import funcnn
 
@@ -34,6 +35,18 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "immediate" in item.keywords:
                 item.add_marker(late)
+
+
+@pytest.fixture(autouse=True)
+def device_of_the_test(request):
+    if request.config.getoption("--device") == "cpu" or "on_cpu" not in request.keywords:
+        yield
+        return
+    import funcnn
+
+    before = funcnn.set_default_device("cpu")
+    yield
+    funcnn.set_default_device(before)
 
 
 LACKING = re.compile(r"the device \S+ has no float64")

@@ -1,0 +1,99 @@
+"""The gpu as a device: what it says of itself, what it lacks, and loops that stay on it."""
+
+import re
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
+
+
+def test_it_describes_itself():
+    info = fn.device_info(fn.gpu)
+    assert info["device_name"] and re.fullmatch(r"\w[\w.-]*", info["architecture"])
+    assert info["memory_size"] > 0 and fn.device_count(fn.gpu) >= 1
+    with fn.default_device(fn.gpu):
+        assert fn.device_info() == info
+
+
+def lacks_float64():
+    try:
+        fn.device_put(fn.array(1.0, dtype=fn.float64), fn.gpu)
+    except ValueError:
+        return True
+    return False
+
+
+CALLS = {
+    "array": lambda: fn.array([1.0, 2.0], dtype=fn.float64),
+    "array of a number": lambda: fn.array(1.0, dtype=fn.float64),
+    "zeros": lambda: fn.zeros(3, dtype=fn.float64),
+    "full": lambda: fn.full((2,), 1.5, dtype=fn.float64),
+    "arange": lambda: fn.arange(3, dtype=fn.float64),
+    "astype": lambda: fn.ones(3).astype(fn.float64),
+    "astype of values": lambda: fn.device_put(fn.array([1, 2]), fn.gpu).astype(fn.float64),
+    "device_put": lambda: fn.device_put(fn.array(np.ones(2), dtype=fn.float64), fn.gpu),
+    "asarray": lambda: fn.asarray(np.ones(3), dtype=fn.float64),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_float64_is_refused_at_the_call(name):
+    if not lacks_float64():
+        pytest.skip("this gpu has float64")
+    with fn.default_device("cpu"):
+        x = fn.array([1.0, 2.0], dtype=fn.float64)
+    with (
+        fn.default_device(fn.gpu),
+        pytest.raises(ValueError, match="the device gpu has no float64; convert with astype"),
+    ):
+        CALLS[name]()
+    # Arrays that are elsewhere go on, with what is made from numbers beside them.
+    with fn.default_device(fn.gpu):
+        assert fn.grad(lambda x: (x * fn.ones_like(x)).sum())(x).tolist() == [1, 1]
+
+
+def on_gpu(*values):
+    return [fn.device_put(fn.array(v), fn.gpu) for v in values]
+
+
+def test_loops_stay_on_the_gpu():
+    """The carry, of a megabyte, is not brought to the host: its memory there does not grow."""
+    x, steps = on_gpu(np.zeros(1 << 18, np.float32), np.arange(5, dtype=np.float32))
+    fn.eval(x, steps)
+    fn.synchronize()
+    fn.reset_peak_memory("cpu")
+    before = fn.get_active_memory("cpu")
+    total, sums = fn.scan(lambda c, s: (c + s, c.sum()), x, steps)
+    doubled = fn.while_loop(lambda c: (c < 100).any(), lambda c: c + c, total + 1)
+    chosen = fn.cond(doubled[0] > 100, lambda c: c - 1, lambda c: c + 1, doubled)
+    fn.eval(total, sums, doubled, chosen)
+    fn.synchronize()
+    assert total.device == sums.device == doubled.device == chosen.device == fn.gpu
+    assert fn.get_peak_memory("cpu") - before < 1 << 18
+    assert total[:2].tolist() == [10, 10] and doubled[3].item() == 176 and chosen[-1].item() == 175
+    np.testing.assert_array_equal(np.asarray(sums), np.array([0, 0, 1, 3, 6], np.float32) * (1 << 18))
+
+
+def test_gradients_of_loops():
+    x, rows = on_gpu(np.float32([1, 2]), np.random.default_rng(0).standard_normal((4, 2)).astype(np.float32))
+
+    def loss(x, rows):
+        last, all_of = fn.scan(lambda c, r: (fn.tanh(c * r + 1), c * c), x, rows)
+        return (last * all_of).sum()
+
+    there = fn.grad(loss, (0, 1))(x, rows)
+    here = fn.grad(loss, (0, 1))(fn.device_put(x, "cpu"), fn.device_put(rows, "cpu"))
+    for a, b in zip(there, here, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-6)
+
+
+def test_streams_of_the_gpu():
+    stream = fn.new_stream(fn.gpu)
+    with fn.stream(stream):
+        x = fn.ones(3) + 1
+        assert fn.default_stream(fn.gpu) == stream
+    assert x.device == fn.gpu and x.tolist() == [2, 2, 2]
+    fn.synchronize(stream)
