@@ -7,14 +7,16 @@ void* memcpy(void*, const void*, unsigned long);
 void* memset(void*, int, unsigned long);
 }
 
+// clang-format off: each leans on those before it.
 #include "../device/kernel_abi.h"
-#include "atomics.h"
-#include "entry.h"
-#include "execution.h"
-#include "integers.h"
-#include "math.h"
 #include "scalars.h"
-#include "simdgroup.h"
-#include "simdgroup_matrix.h"
 #include "traits.h"
 #include "vectors.h"
+#include "math.h"
+#include "integers.h"
+#include "execution.h"
+#include "simdgroup.h"
+#include "simdgroup_matrix.h"
+#include "atomics.h"
+#include "entry.h"
+// clang-format on

@@ -258,7 +258,13 @@ constexpr T make_uniform(T value) {
 template <class T, class U>
 constexpr T as_type(U value) {
   static_assert(sizeof(T) == sizeof(U), "as_type: the sizes differ");
-  return __builtin_bit_cast(T, value);
+  if constexpr (__is_trivially_copyable(T) && __is_trivially_copyable(U)) {
+    return __builtin_bit_cast(T, value);
+  } else {
+    T out{};
+    __builtin_memcpy(&out, &value, sizeof(T));
+    return out;
+  }
 }
 namespace metal {
 using ::as_type;
