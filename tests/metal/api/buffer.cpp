@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "../device/checker.h"
 #include "../device/options.h"
 
 namespace software_metal {
@@ -20,8 +21,11 @@ std::atomic<size_t> allocated{0};
 
 size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
+// Beside every buffer, where kernels are checked: what runs over one end is not in another buffer.
+constexpr size_t kMargin = 4096;
+
 // Zeros, as Metal gives them.
-unsigned char* allocate(size_t length) {
+unsigned char* allocate_plain(size_t length) {
   if (length >= kMapped) {
     void* memory = mmap(nullptr, rounded(length, kPage), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return memory == MAP_FAILED ? nullptr : static_cast<unsigned char*>(memory);
@@ -31,11 +35,23 @@ unsigned char* allocate(size_t length) {
   if (memory) std::memset(memory, 0, bytes);
   return static_cast<unsigned char*>(memory);
 }
-void free_memory(unsigned char* memory, size_t length) {
+void free_plain(unsigned char* memory, size_t length) {
   if (length >= kMapped)
     munmap(memory, rounded(length, kPage));
   else
     std::free(memory);
+}
+
+unsigned char* allocate(size_t length) {
+  if (!options().check) return allocate_plain(length);
+  unsigned char* memory = allocate_plain(length + 2 * kMargin);
+  return memory ? memory + kMargin : nullptr;
+}
+void free_memory(unsigned char* memory, size_t length) {
+  if (options().check)
+    free_plain(memory - kMargin, length + 2 * kMargin);
+  else
+    free_plain(memory, length);
 }
 
 }  // namespace
@@ -78,6 +94,7 @@ Buffer* Buffer::make(size_t length, Unsigned options, Heap* heap) {
 }
 
 Buffer::~Buffer() {
+  if (software_metal::options().check) Checker::instance().forget(resource_);
   if (owned_) {
     free_memory(bytes_, length_);
     allocated -= length_;
@@ -92,7 +109,7 @@ std::string Buffer::name() const {
                        : "buffer `" + label + "` of " + std::to_string(length_) + " bytes";
 }
 
-Bound Buffer::bound(size_t offset) const { return {bytes_ + offset, length_ - offset, name(), resource_}; }
+Bound Buffer::bound(size_t offset) const { return {bytes_ + offset, length_ - offset, offset, name(), resource_}; }
 
 const Class& buffer_class() {
   static const Class* made =

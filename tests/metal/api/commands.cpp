@@ -135,6 +135,7 @@ Error* CommandBuffer::error() const {
 
 std::string CommandBuffer::run_interval(Interval& interval) {
   if (interval.step) return interval.step();
+  Checker::Interval checked(interval.barrier);
   auto& dispatches = interval.dispatches;
   std::vector<size_t> order(dispatches.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;

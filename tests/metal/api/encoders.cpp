@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../device/checker.h"
+#include "../device/options.h"
 #include "commands.h"
 #include "event.h"
 
@@ -95,7 +97,7 @@ class ComputeEncoder final : public Encoder {
     auto* from = static_cast<const unsigned char*>(bytes);
     bytes_[index] = std::make_shared<std::vector<unsigned char>>(from, from + length);
     buffers_[index] = {};
-    state_.dispatch.buffers[index] = {bytes_[index]->data(), length,
+    state_.dispatch.buffers[index] = {bytes_[index]->data(), length, 0,
                                       "setBytes(" + std::to_string(index) + ") of " + std::to_string(length) + " bytes",
                                       0};
   }
@@ -114,7 +116,7 @@ class ComputeEncoder final : public Encoder {
     encoded.dispatch.size = size;
     if (encoded.pipeline) {
       encoded.dispatch.kernel = encoded.pipeline->kernel;
-      encoded.dispatch.waits = encoded.pipeline->module->waits();
+      encoded.dispatch.module = encoded.pipeline->module.get();
     }
     if (std::string why = refusal(encoded.dispatch); !why.empty()) {
       flush();
@@ -216,6 +218,7 @@ class BlitEncoder final : public Encoder {
     commands_->add({{},
                     [from = Ref(from), from_offset, to = Ref(to), to_offset, size] {
                       std::memcpy(to->bytes() + to_offset, from->bytes() + from_offset, size);
+                      if (options().check) Checker::instance().wrote(to->resource(), to_offset, size);
                       return std::string();
                     },
                     {}});
@@ -226,6 +229,7 @@ class BlitEncoder final : public Encoder {
     commands_->add({{},
                     [buffer = Ref(buffer), range, value] {
                       std::memset(buffer->bytes() + range.location, value, range.length);
+                      if (options().check) Checker::instance().wrote(buffer->resource(), range.location, range.length);
                       return std::string();
                     },
                     {}});

@@ -4,6 +4,7 @@
 #include <memory>
 #include <thread>
 
+#include "checker.h"
 #include "group_runner.h"
 #include "options.h"
 #include "workers.h"
@@ -51,6 +52,7 @@ std::string Progress::errors() {
 
 std::string run(const Dispatch& dispatch) {
   Progress progress(dispatch);
+  if (options().check) Checker::instance().begin_dispatch(dispatch);
   const Extent& size = dispatch.size;
   uint64_t threads = uint64_t(progress.total) * size.x * size.y * size.z;
   // The checker's books are kept by one.

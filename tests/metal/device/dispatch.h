@@ -16,17 +16,20 @@ constexpr unsigned kBindings = 31;       // of buffers, and of threadgroup memor
 constexpr size_t kSharedBytes = 32768;   // of a threadgroup
 constexpr unsigned kMostThreads = 1024;  // of a threadgroup
 
+class Module;
+
 // Memory that a kernel sees under a number.
 struct Bound {
   unsigned char* address = nullptr;
   size_t size = 0;        // from there to the end of the buffer
+  size_t offset = 0;      // of the address in the buffer
   std::string name;       // for errors
   unsigned resource = 0;  // identifies the buffer to the checker; 0: bytes of the encoder's own
 };
 
 struct Dispatch {
   const Kernel* kernel = nullptr;
-  bool waits = true;  // whether the kernel has barriers or SIMD-group operations
+  const Module* module = nullptr;  // that the kernel is of
   Extent groups, size, grid;
   std::array<Bound, kBindings> buffers;
   std::array<size_t, kBindings> shared{};  // lengths

@@ -4,17 +4,18 @@
 #include <cstring>
 
 #include "checker.h"
+#include "library.h"
 #include "options.h"
 
 namespace software_metal {
 namespace {
 
-constexpr size_t kArenaBytes = 2 * kSharedBytes;  // room to notice that a kernel takes too much
-
 thread_local GroupRunner* current_runner = nullptr;
 
 // What a buffer that was not bound points at, where the kernel may do without.
 alignas(256) unsigned char nothing[4096];
+
+constexpr unsigned kDeviceMemory = 1, kThreadgroupMemory = 2;  // mem_flags
 
 }  // namespace
 
@@ -29,7 +30,7 @@ void GroupRunner::run(Progress& progress, unsigned group) {
   prepare(group);
   const Options& asked = options();
   // Without rendezvous, and when nobody asks which thread does what, a plain loop.
-  looping_ = !progress.dispatch.waits && !asked.check && !asked.shuffle;
+  looping_ = !progress.dispatch.module->waits() && !asked.check && !asked.shuffle;
   if (looping_)
     run_loop();
   else
@@ -47,7 +48,7 @@ void GroupRunner::prepare(unsigned group) {
   group_ = {buffers_, shared_, at, groups, here, size, grid};
   group_index_ = group;
   count_ = here.x * here.y * here.z;
-  barriers_ = 0;
+  passed_ = {};
   used_ = 0;
   variables_.clear();
   current_ = 0;
@@ -60,6 +61,11 @@ void GroupRunner::prepare(unsigned group) {
   for (unsigned i = 0; i < kBindings; ++i)
     if (dispatch.shared[i])
       shared_[i] = shared(&shared_[i], ("threadgroup(" + std::to_string(i) + ")").c_str(), dispatch.shared[i], 16);
+}
+
+void GroupRunner::Passed::pass(unsigned memory) {
+  device += (memory & kDeviceMemory) != 0;
+  shared += (memory & kThreadgroupMemory) != 0;
 }
 
 void GroupRunner::run_loop() {
@@ -83,7 +89,8 @@ void GroupRunner::run_on_fibers() {
   const unsigned simd_groups = (count_ + kLanes - 1) / kLanes;
   if (lanes_.size() < count_) lanes_.resize(count_);
   if (gathered_.size() < simd_groups) gathered_.resize(simd_groups);
-  simd_barriers_.assign(simd_groups, 0);
+  simd_passed_.assign(simd_groups, {});
+  if (options().check) Checker::instance().begin_group(*this);
   const Extent& size = group_.size;
   Extent at{0, 0, 0};
   for (unsigned i = 0; i < count_; ++i) {
@@ -218,7 +225,7 @@ bool GroupRunner::release_lanes(unsigned simd_group) {
     lane.state = State::ready;
     if (!barrier) std::memcpy(gathered.slots + (i - first) * kSlotBytes, lane.value, lane.size);
   }
-  if (barrier) ++simd_barriers_[simd_group];
+  if (barrier) simd_passed_[simd_group].pass(place.operation);
   return true;
 }
 
@@ -251,7 +258,7 @@ bool GroupRunner::release_barrier() {
     progress_->stopped = true;
     return false;
   }
-  ++barriers_;
+  passed_.pass(lanes_[example].operation);
   for (unsigned i = 0; i < count_; ++i) lanes_[i].state = State::ready;
   return true;
 }
@@ -269,19 +276,19 @@ void* GroupRunner::shared(const void* variable, const char* name, size_t size, s
   return memory_.get() + offset;
 }
 
-void GroupRunner::barrier(unsigned, unsigned line) {
+void GroupRunner::barrier(unsigned memory, unsigned line) {
   Lane& lane = lanes_[current_];
   lane.state = State::at_barrier;
   lane.line = line;
-  lane.operation = ~0u;
+  lane.operation = memory;
   wait();
 }
 
-void GroupRunner::simd_barrier(unsigned, unsigned line) {
+void GroupRunner::simd_barrier(unsigned memory, unsigned line) {
   Lane& lane = lanes_[current_];
   lane.state = State::at_simd_barrier;
   lane.line = line;
-  lane.operation = ~0u;
+  lane.operation = memory;
   wait();
 }
 
@@ -310,6 +317,30 @@ void GroupRunner::abandon(const std::string& what) {
 bool GroupRunner::on_stack(const void* address) const {
   const Fiber* fiber = lanes_[current_].fiber;
   return fiber && fiber->holds(address);
+}
+
+bool GroupRunner::owns(const void* address) const {
+  auto in = [&](const void* begin, size_t size) {
+    return address >= begin && address < static_cast<const char*>(begin) + size;
+  };
+  return in(this, sizeof *this) || in(lanes_.data(), lanes_.size() * sizeof(Lane)) ||
+         in(gathered_.data(), gathered_.size() * sizeof(Gathered)) || dispatch().module->holds(address);
+}
+
+std::string GroupRunner::nearest(const unsigned char* address) const {
+  if (address >= nothing && address < nothing + sizeof nothing) return "of a buffer that is not bound";
+  const Bound* best = nullptr;
+  unsigned index = 0;
+  int64_t least = 0;
+  for (unsigned i = 0; i < kBindings; ++i) {
+    const Bound& bound = dispatch().buffers[i];
+    if (!bound.address) continue;
+    int64_t distance = address < bound.address ? bound.address - address : address - (bound.address + bound.size);
+    if (!best || distance < least) best = &bound, index = i, least = distance;
+  }
+  if (!best) return "where no buffer is";
+  return "at byte " + std::to_string(int64_t(best->offset) + (address - best->address)) + " of buffer(" +
+         std::to_string(index) + "), " + best->name;
 }
 
 std::string GroupRunner::where() const {

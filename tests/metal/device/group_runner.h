@@ -21,6 +21,8 @@ struct SharedVariable {
 
 class GroupRunner {
  public:
+  static constexpr size_t kArenaBytes = 2 * kSharedBytes;  // with room after the last variable
+
   GroupRunner();
   ~GroupRunner();
   // The one that runs on this worker now; null: none.
@@ -46,10 +48,15 @@ class GroupRunner {
   const Group& group() const { return group_; }
   const Dispatch& dispatch() const { return progress_->dispatch; }
   bool on_stack(const void* address) const;
+  // Whether it is of what the shim reads: values that lanes exchange, positions, constants of the kernel.
+  bool owns(const void* address) const;
+  // Where an address that is in no buffer is.
+  std::string nearest(const unsigned char* address) const;
   const unsigned char* shared_memory() const { return memory_.get(); }
   const std::vector<SharedVariable>& variables() const { return variables_; }
-  unsigned barriers_passed() const { return barriers_; }
-  unsigned simd_barriers_passed(unsigned thread) const { return simd_barriers_[thread / kLanes]; }
+  // By the threadgroup, or by the SIMD group that is running, for threadgroup memory or for that of the device.
+  unsigned barriers_passed(bool shared) const { return passed_.of(shared); }
+  unsigned simd_barriers_passed(bool shared) const { return simd_passed_[current_ / kLanes].of(shared); }
 
  private:
   enum class State : uint8_t { fresh, ready, at_barrier, at_simd_barrier, exchanging, done };
@@ -64,6 +71,13 @@ class GroupRunner {
   struct Gathered {
     unsigned mask;
     alignas(16) unsigned char slots[kLanes * kSlotBytes];
+  };
+
+  // Barriers passed, by the memory they were for.
+  struct Passed {
+    unsigned device = 0, shared = 0;
+    unsigned of(bool is_shared) const { return is_shared ? shared : device; }
+    void pass(unsigned memory);
   };
 
   static void fiber_body();
@@ -89,8 +103,8 @@ class GroupRunner {
   unsigned group_index_ = 0, count_ = 0, current_ = 0;
   std::vector<Lane> lanes_;
   std::vector<Gathered> gathered_;
-  std::vector<unsigned> simd_barriers_;
-  unsigned barriers_ = 0;
+  Passed passed_;
+  std::vector<Passed> simd_passed_;
 
   // Of the SIMD group that is running: in which order, how far.
   std::vector<unsigned> lane_order_, simd_order_;

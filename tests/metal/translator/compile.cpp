@@ -98,7 +98,9 @@ std::vector<std::string> compiler_flags(const CompileRequest& request) {
                                  "-fno-caret-diagnostics"};
   if (options().check) {
     flags.insert(flags.end(), {"-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm",
-                               "-tsan-instrument-atomics=0"});
+                               "-tsan-instrument-atomics=0",
+                               "-fsanitize=alignment,bounds,shift-exponent,integer-divide-by-zero",
+                               "-fno-sanitize-link-runtime"});
   }
   (void)request;
   return flags;
@@ -183,6 +185,8 @@ std::string compile(const CompileRequest& request) {
   }
   Fresh fresh(place);
   std::vector<std::string> command = flags;
+  if (options().check)
+    for (const char* name : {"memcpy", "memmove", "memset"}) command.push_back(std::string("-Wl,--wrap=") + name);
   command.insert(command.end(), {"-include-pch", precompiled_shim(folder, flags), "-shared", "-nostdlib",
                                  "-Wl,--hash-style=gnu", "-o", fresh.partial(), "-", "-x", "none", own_path()});
   Finished compiled = run_process(command, translated);
