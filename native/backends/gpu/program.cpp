@@ -69,8 +69,8 @@ PrintedProgram print_program(const Traits& traits, const KernelProgram& program,
   }
   PrintedProgram out;
   if (program.rows == 0 || (program.cols == 0 && !by_row)) return out;
-  out.launches.push_back(by_row ? print_rows(traits, program, {}, packs)
-                                : print_elementwise(traits, program, {}, packs));
+  if (by_row) return print_rows(traits, program, packs);
+  out.launches.push_back(print_elementwise(traits, program, {}, packs));
   return out;
 }
 

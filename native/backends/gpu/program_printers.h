@@ -9,15 +9,14 @@ namespace funcnn::gpu {
 Printed print_elementwise(const Traits& traits, const KernelProgram& program, std::span<const Place> places,
                           bool packs);
 
-// Programs with row reductions, or with results of rows.
-Printed print_rows(const Traits& traits, const KernelProgram& program, std::span<const Place> places, bool packs);
-
 // All launches of a program, in order. `scratch_bytes` is the same with packs and without. The scratch memory is the
 // operand after the program's own.
 struct PrintedProgram {
   std::vector<Printed> launches;
   size_t scratch_bytes = 0;
 };
+// Programs with row reductions, or with results of rows.
+PrintedProgram print_rows(const Traits& traits, const KernelProgram& program, bool packs);
 PrintedProgram print_columns(const Traits& traits, const KernelProgram& program, bool packs);
 PrintedProgram print_program(const Traits& traits, const KernelProgram& program, bool packs);
 

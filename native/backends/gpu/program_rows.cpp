@@ -10,13 +10,17 @@ namespace {
 
 constexpr size_t kManyInstructions = 96;
 
+// Of the elements of a row that groups share, so many are a group's; parts begin at whole packs.
+int64_t chunk_of(const KernelProgram& p, int64_t splits) { return ((p.cols + splits - 1) / splits + 63) / 64 * 64; }
+
 // A row is gone through once for each level of reductions: what is of level n needs the results of n reductions that
 // follow from each other. Where a row fits in registers, memory is read in the first pass that needs it, and what is
 // costly to compute is kept from pass to pass; otherwise every pass reads and computes all it needs.
 class Rows : ProgramText {
  public:
-  Rows(const Traits& traits, const KernelProgram& program, std::span<const Place> places, bool packs)
-      : ProgramText(traits, program, places, packs, true) {
+  // `splits`: so many groups share a row, and each stores results of its own.
+  Rows(const Traits& traits, const KernelProgram& program, std::span<const Place> places, bool packs, int64_t splits)
+      : ProgramText(traits, program, places, packs, true), splits_(splits) {
     find_levels();
     width_ = pack_width();
     parts_ = width_ == 1 && packs && program.rows == 1 && part_width() > 1 && program.cols >= 4096;
@@ -38,9 +42,9 @@ class Rows : ProgramText {
       reduce_across(out, phase);
       row_values(out, phase + 1);
     }
-    int64_t per_group = lanes_ <= 32 ? threads_ / lanes_ : 1;
-    return finish("rows", uint32_t(threads_), shared_, out, {uint32_t((p_.rows + per_group - 1) / per_group)},
-                  {uint32_t(threads_)});
+    const int64_t per_group = lanes_ <= 32 ? threads_ / lanes_ : 1;
+    const int64_t groups = (p_.rows + per_group - 1) / per_group * splits_;
+    return finish("rows", uint32_t(threads_), shared_, out, {uint32_t(groups)}, {uint32_t(threads_)});
   }
 
  private:
@@ -124,6 +128,12 @@ class Rows : ProgramText {
     const int64_t packs = std::max<int64_t>(1, (p_.cols + width_ - 1) / width_);
     const bool many = p_.code.size() > kManyInstructions;
     const double each = held() * width_;
+    if (splits_ > 1) {
+      lanes_ = threads_ = 256;
+      looped_ = true;
+      repeats_ = many ? 1 : each <= 4 ? 4 : 2;
+      return;
+    }
     auto lanes_for = [](int64_t n) { return int(std::bit_ceil(uint64_t(n))); };
     if (p_.cols <= 1024 && !many) {
       lanes_ = packs <= 8 ? lanes_for(packs) : std::clamp(lanes_for((packs + 3) / 4), 8, 32);
@@ -145,7 +155,17 @@ class Rows : ProgramText {
   void place_row(Lines& out) {
     std::string_view count = count_type();
     if (lanes_ > 32) {
-      out("const ", count, " row = group.x;");
+      if (splits_ > 1) {
+        std::string splits = u32_value("splits", uint32_t(splits_)),
+                    chunk = count_value("chunk", chunk_of(p_, splits_));
+        out("const u32 split = group.x % ", splits, ";");
+        out("const ", count, " row = group.x / ", splits, ";");
+        out("const ", count, " begin = split * ", chunk, ";");
+        out("const ", count, " end = begin + ", chunk, " < ", cols_name_, " ? begin + ", chunk, " : ", cols_name_, ";");
+        cols_end_ = "end";
+      } else {
+        out("const ", count, " row = group.x;");
+      }
       out("const u32 part = item.x;");
     } else {
       std::string rows = count_value("rows", p_.rows);
@@ -182,9 +202,12 @@ class Rows : ProgramText {
           out("const ", type(int(n)), " v", n, " = ", expression(int(n)), ";");
           break;
         case InstructionKind::store:
-          out("if (", lanes_ <= 32 ? "live && " : "", "part == 0) store(", pointer(i.access), ", ",
-              row_offset(i.access), ", ", convert(name(i.args[0]), at(i.args[0]).dtype, held_dtype(access_of(i).dtype)),
-              ");");
+          if (splits_ > 1)
+            out("if (part == 0) ", pointer(i.access), "[row * p.splits + split] = ", name(i.args[0]), ";");
+          else
+            out("if (", lanes_ <= 32 ? "live && " : "", "part == 0) store(", pointer(i.access), ", ",
+                row_offset(i.access), ", ",
+                convert(name(i.args[0]), at(i.args[0]).dtype, held_dtype(access_of(i).dtype)), ");");
           break;
         default:
           break;
@@ -223,7 +246,7 @@ class Rows : ProgramText {
     if (width_ > 1) number = cat("(", number, ") * ", width_);
     out("const ", count_type(), " c = ", looped_ ? "base + " : "", number, ";");
     const bool full = !looped_ && int64_t(lanes_) * repeats_ * width_ == p_.cols;
-    std::string guard = full ? "" : cat("c < ", cols_name_);
+    std::string guard = full ? "" : cat("c < ", cols_end_.empty() ? cols_name_ : cols_end_);
     if (lanes_ <= 32) guard += full ? "live" : " && live";
     if (!guard.empty()) out.open("if (", guard, ")");
     body();
@@ -282,7 +305,8 @@ class Rows : ProgramText {
         if (is_load(int(n)) && load_phase(int(n)) == phase) loads.push_back(int(n));
     }
     if (looped_ && !work.empty()) {
-      out.open("for (", count_type(), " base = 0; base < ", cols_name_, "; base += ", lanes_ * repeats_ * width_, ")");
+      out.open("for (", count_type(), " base = ", cols_end_.empty() ? "0" : "begin", "; base < ",
+               cols_end_.empty() ? cols_name_ : cols_end_, "; base += ", lanes_ * repeats_ * width_, ")");
       for (int n : loads) out(slot_type(at(n)), " a", n, extent(), ";");
       // Sums of a turn first, so that errors stay small in long rows.
       for (size_t n : work)
@@ -397,13 +421,103 @@ class Rows : ProgramText {
   int lanes_ = 1, threads_ = 256, repeats_ = 1;
   bool looped_ = false;
   bool parts_ = false;  // the last pack of the only row may be in part beyond its end
+  int64_t splits_;
   std::string cols_name_, shared_;
+  std::string cols_end_;  // of the part of a row
+};
+
+// So many groups share a row. Does not depend on whether packs are read, as results between two steps have their place
+// before that is known.
+int64_t splits_of(const Traits& traits, const KernelProgram& p) {
+  constexpr int64_t least = 8192;  // elements of a group
+  const int64_t wanted = int64_t(traits.cores) * 8;
+  if (p.rows == 0 || p.rows * 2 > wanted || p.cols < 2 * least) return 1;
+  return std::min(wanted / p.rows, p.cols / least);
+}
+
+// Instructions copied from one program to another, under the names that they get there.
+class Copied {
+ public:
+  Copied(const KernelProgram& from, KernelProgram& to) : from_(from), to_(to), names_(from.code.size(), -1) {}
+  int add(int n) {
+    Instruction i = from_.code[size_t(n)];
+    for (int& a : i.args)
+      if (a >= 0) a = names_[size_t(a)];
+    if (i.access >= 0) i.access = access(from_.accesses[size_t(i.access)]);
+    return names_[size_t(n)] = push(i);
+  }
+  int push(const Instruction& i) {
+    to_.code.push_back(i);
+    return int(to_.code.size()) - 1;
+  }
+  int access(const Access& access) {
+    to_.accesses.push_back(access);
+    return int(to_.accesses.size()) - 1;
+  }
+  int& name(int n) { return names_[size_t(n)]; }
+
+ private:
+  const KernelProgram& from_;
+  KernelProgram& to_;
+  std::vector<int> names_;
 };
 
 }  // namespace
 
-Printed print_rows(const Traits& traits, const KernelProgram& program, std::span<const Place> places, bool packs) {
-  return Rows(traits, program, places, packs).print();
+PrintedProgram print_rows(const Traits& traits, const KernelProgram& program, bool packs) {
+  PrintedProgram out;
+  const int64_t splits = splits_of(traits, program);
+  // What waits for no reduction.
+  std::vector<char> free(program.code.size(), 1);
+  bool one_pass = true;
+  for (size_t n = 0; n < program.code.size(); ++n) {
+    const Instruction& i = program.code[n];
+    for (int a : i.args)
+      if (a >= 0) free[n] &= free[size_t(a)] && program.code[size_t(a)].kind != InstructionKind::reduce_row;
+    if (i.space == Space::element || i.kind == InstructionKind::reduce_row) one_pass &= free[n] != 0;
+  }
+  if (splits == 1 || !one_pass || !program.has_row_reduction()) {
+    out.launches.push_back(Rows(traits, program, {}, packs, 1).print());
+    return out;
+  }
+  KernelProgram first, second;
+  first.rows = second.rows = program.rows;
+  first.cols = program.cols;
+  second.cols = splits;
+  std::vector<Place> places;
+  for (int k = 0; k < program.operand_count; ++k) places.push_back({k, 0});
+  Copied to_first(program, first), to_second(program, second);
+  for (int n = 0; n < int(program.code.size()); ++n) {
+    const Instruction& i = program.code[size_t(n)];
+    if (i.kind == InstructionKind::reduce_row) {
+      Access partial;
+      partial.operand = int(places.size());
+      partial.dtype = i.dtype;
+      partial.shape = {program.rows * splits};
+      partial.strides = {1};
+      places.push_back({program.operand_count, int64_t(out.scratch_bytes)});
+      out.scratch_bytes += (size_t(program.rows * splits) * item_size(i.dtype) + 255) / 256 * 256;
+      Instruction store, load, reduction = i;
+      store.kind = InstructionKind::store;
+      store.space = Space::row;
+      store.dtype = load.dtype = i.dtype;
+      store.args[0] = to_first.add(n);
+      store.access = to_first.access(partial);
+      to_first.push(store);
+      load.kind = InstructionKind::load;
+      load.access = to_second.access(partial);
+      reduction.args[0] = to_second.push(load);
+      to_second.name(n) = to_second.push(reduction);
+      continue;
+    }
+    const bool stores_row = i.kind == InstructionKind::store && i.space == Space::row;
+    if (free[size_t(n)] && !stores_row) to_first.add(n);
+    if (i.space != Space::element) to_second.add(n);
+  }
+  first.operand_count = second.operand_count = int(places.size());
+  out.launches.push_back(Rows(traits, first, places, packs, splits).print());
+  out.launches.push_back(Rows(traits, second, places, packs, 1).print());
+  return out;
 }
 
 }  // namespace funcnn::gpu

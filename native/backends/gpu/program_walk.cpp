@@ -86,7 +86,9 @@ Walk walk_of(const KernelProgram& p, bool divided) {
   for (const Instruction& i : p.code)
     if (i.access >= 0 && i.kind == InstructionKind::reduce_col) walks[size_t(i.access)] = 0;
   for (size_t a = 0; a < walks.size(); ++a)
-    if (spaces[a] == Space::scalar || p.rows == 0 || (spaces[a] == Space::element && p.cols == 0)) walks[a] = 0;
+    if (spaces[a] == Space::scalar || p.rows == 0 || (spaces[a] == Space::element && p.cols == 0) ||
+        element_count(p.accesses[a].shape) != (spaces[a] == Space::row ? p.rows : p.rows * p.cols))
+      walks[a] = 0;  // the last: results of parts of rows
   bool rows = divided || std::find(spaces.begin(), spaces.end(), Space::row) != spaces.end();
 
   Walk exact, out;
