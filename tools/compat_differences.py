@@ -112,8 +112,8 @@ DIFFERENCES: dict[str, str] = {
     "core.fast.cross_entropy": "float16 logits are computed with in float32 and rounded once.",
     "core.fast.scaled_dot_product_attention": "A query that sees no key gets zeros; in MLX the mean of the values or NaN, "
     "depending on mask and device.",
-    "core.fast.metal_kernel": _DEVICE,
-    "core.fast.cuda_kernel": _DEVICE,
+    "core.fast.metal_kernel": "Arrays from anywhere are moved to the GPU. `vmap` runs a kernel once for each example.",
+    "core.fast.cuda_kernel": "Arrays from anywhere are moved to the GPU. `vmap` runs a kernel once for each example.",
     "core.fast.precompiled_cuda_kernel": _DEVICE,
     "core.random.randint": "Bounds that the dtype cannot hold are refused; MLX wraps them.",
     "core.random.gumbel": "Of 16 bits it is computed in float32 and rounded once; MLX rounds between, which shows in the tails.",

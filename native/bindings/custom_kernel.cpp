@@ -127,17 +127,19 @@ void bind_custom_kernel(nb::module_& m) {
           [](KernelSource* self, bool cuda, std::string name, std::vector<std::string> inputs,
              std::vector<std::string> outputs, std::string body, std::string header, bool dense_inputs,
              bool atomic_outputs, const std::string& math) {
-            new (self) KernelSource(make_source(cuda, std::move(name), std::move(inputs), std::move(outputs),
-                                                std::move(body), std::move(header), dense_inputs, atomic_outputs, math));
+            new (self)
+                KernelSource(make_source(cuda, std::move(name), std::move(inputs), std::move(outputs), std::move(body),
+                                         std::move(header), dense_inputs, atomic_outputs, math));
           },
           nb::arg("cuda"), nb::arg("name"), nb::arg("inputs"), nb::arg("outputs"), nb::arg("body"), nb::arg("header"),
           nb::arg("dense_inputs"), nb::arg("atomic_outputs"), nb::arg("math"));
-  m.def("_run_kernel", &run, nb::arg("kernel"), nb::arg("name"), nb::arg("inputs"), nb::arg("arguments"),
-        nb::arg("grid"), nb::arg("threads"), nb::arg("shapes"), nb::arg("dtypes"), nb::arg("initial").none(),
-        nb::arg("shared_bytes"), nb::arg("verbose"),
-        nb::sig("def _run_kernel(kernel: _KernelSource, name: str, inputs: list[Any], arguments: list[Any], grid: Any, "
-                "threads: Any, shapes: list[Any], dtypes: list[Any], initial: float | None, shared_bytes: int, verbose: "
-                "bool) -> list[array]"));
+  m.def(
+      "_run_kernel", &run, nb::arg("kernel"), nb::arg("name"), nb::arg("inputs"), nb::arg("arguments"), nb::arg("grid"),
+      nb::arg("threads"), nb::arg("shapes"), nb::arg("dtypes"), nb::arg("initial").none(), nb::arg("shared_bytes"),
+      nb::arg("verbose"),
+      nb::sig("def _run_kernel(kernel: _KernelSource, name: str, inputs: list[Any], arguments: list[Any], grid: Any, "
+              "threads: Any, shapes: list[Any], dtypes: list[Any], initial: float | None, shared_bytes: int, verbose: "
+              "bool) -> list[array]"));
   m.def("_metal_is_available", &metal::is_available);
   m.def("_metal_start_capture", &metal::start_capture, nb::arg("path"), nb::call_guard<Unlocked>());
   m.def("_metal_stop_capture", &metal::stop_capture, nb::call_guard<Unlocked>());

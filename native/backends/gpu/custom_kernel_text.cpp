@@ -75,7 +75,67 @@ inline I elem_to_loc(I elem, constant const int* shape, constant const int64_t* 
 }
 )text";
 
-constexpr std::string_view kCudaPreamble = R"text(template <typename T, typename U>
+// After the prelude. Half precision converts from and to float by itself; the groups that bodies are likely to ask for
+// stand in for the header, which is not there on every machine.
+constexpr std::string_view kCudaPreamble = R"text(
+typedef unsigned char uint8_t; typedef signed char int8_t; typedef unsigned short uint16_t; typedef short int16_t;
+typedef unsigned int uint32_t; typedef int int32_t; typedef unsigned long long uint64_t; typedef long long int64_t;
+#define HALF(name, from)                                                          \
+  struct name {                                                                   \
+    unsigned short bits;                                                          \
+    name() = default;                                                             \
+    __device__ name(float x) : bits(from(x).bits) {}                              \
+    __device__ operator float() const { from h; h.bits = bits; return float(h); } \
+    __device__ name& operator+=(float x) { return *this = name(float(*this) + x); } \
+    __device__ name& operator-=(float x) { return *this = name(float(*this) - x); } \
+    __device__ name& operator*=(float x) { return *this = name(float(*this) * x); } \
+    __device__ name& operator/=(float x) { return *this = name(float(*this) / x); } \
+  };
+HALF(float16_t, f16)
+HALF(bfloat16_t, bf16)
+struct alignas(8) complex64_t {
+  complex64_t() = default;
+  __device__ complex64_t(float re, float im = 0) : re_(re), im_(im) {}
+  __device__ float real() const { return re_; }
+  __device__ float imag() const { return im_; }
+  float re_, im_;
+};
+__device__ inline complex64_t operator-(complex64_t a) { return {-a.re_, -a.im_}; }
+__device__ inline complex64_t operator+(complex64_t a, complex64_t b) { return {a.re_ + b.re_, a.im_ + b.im_}; }
+__device__ inline complex64_t operator-(complex64_t a, complex64_t b) { return {a.re_ - b.re_, a.im_ - b.im_}; }
+__device__ inline complex64_t operator*(complex64_t a, complex64_t b) {
+  return {a.re_ * b.re_ - a.im_ * b.im_, a.re_ * b.im_ + a.im_ * b.re_};
+}
+__device__ inline complex64_t operator/(complex64_t a, complex64_t b) {
+  float d = b.re_ * b.re_ + b.im_ * b.im_;
+  return {(a.re_ * b.re_ + a.im_ * b.im_) / d, (a.im_ * b.re_ - a.re_ * b.im_) / d};
+}
+__device__ inline bool operator==(complex64_t a, complex64_t b) { return a.re_ == b.re_ && a.im_ == b.im_; }
+__device__ inline bool operator!=(complex64_t a, complex64_t b) { return !(a == b); }
+namespace cooperative_groups {
+struct thread_block {
+  __device__ unsigned size() const { return blockDim.x * blockDim.y * blockDim.z; }
+  __device__ unsigned thread_rank() const {
+    return threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+  }
+  __device__ dim3 group_index() const { return dim3(blockIdx.x, blockIdx.y, blockIdx.z); }
+  __device__ dim3 thread_index() const { return dim3(threadIdx.x, threadIdx.y, threadIdx.z); }
+  __device__ void sync() const { __syncthreads(); }
+};
+struct grid_group {
+  __device__ unsigned long long size() const {
+    return (unsigned long long)gridDim.x * gridDim.y * gridDim.z * thread_block().size();
+  }
+  __device__ unsigned long long thread_rank() const {
+    unsigned long long block = blockIdx.x + gridDim.x * (blockIdx.y + (unsigned long long)gridDim.y * blockIdx.z);
+    return block * thread_block().size() + thread_block().thread_rank();
+  }
+};
+__device__ inline thread_block this_thread_block() { return {}; }
+__device__ inline grid_group this_grid() { return {}; }
+}  // namespace cooperative_groups
+namespace cg = cooperative_groups;
+template <typename T, typename U>
 __device__ inline T ceildiv(T n, U m) {
   return (n + m - 1) / m;
 }
@@ -217,13 +277,13 @@ std::string cuda_text(const CustomSource& source, const CustomCall& call, std::s
   std::string unwrapped;
   size_t one = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const std::string type = cat("const ", custom_type(inputs[i].dtype), "* ");
+    const std::string type = cat("const ", custom_type(inputs[i].dtype), "*");
     const bool scalar = one < scalars.size() && scalars[one] == i;
-    parameters.push_back(type + source.inputs[i]);
-    given_parameters.push_back(type + (scalar ? "given_" : "") + source.inputs[i]);
+    parameters.push_back(cat(type, " ", source.inputs[i]));
+    given_parameters.push_back(cat(type, scalar ? " given_" : " ", source.inputs[i]));
     arguments.push_back(source.inputs[i]);
     if (scalar)
-      unwrapped += cat("  ", type, source.inputs[i], " = given_", source.inputs[i], " ? given_", source.inputs[i],
+      unwrapped += cat("  ", type, " ", source.inputs[i], " = given_", source.inputs[i], " ? given_", source.inputs[i],
                        " : (", type, ")&ones.bits[", one++, "];\n");
   }
   for (size_t i = 0; i < call.outputs.size(); ++i) {

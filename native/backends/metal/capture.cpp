@@ -1,5 +1,7 @@
 #include "backends/metal/capture.h"
 
+#include <atomic>
+
 #include "backends/gpu/backend.h"
 #include "backends/metal/machine.h"
 #include "base/error.h"
@@ -14,6 +16,8 @@ MetalMachine* machine() {
   gpu::Machine* found = gpu::machine_of(kGpu);
   return found && found->traits().language == gpu::Language::metal ? static_cast<MetalMachine*>(found) : nullptr;
 }
+
+std::atomic<bool> capturing{false};
 
 Id manager() { return messages().capture_manager(runtime().class_of("MTLCaptureManager")); }
 
@@ -46,13 +50,13 @@ void start_capture(const std::string& path) {
   Id error = nullptr;
   if (!(say.start_capture(all, descriptor.get(), &error) & 0xff))
     throw Error(cat("start_capture: ", path, ": ", error_text(error)));
+  capturing = true;
 }
 
 void stop_capture() {
-  MetalMachine* captured = machine();
-  if (!captured) return;
+  if (!capturing.exchange(false)) return;
   check_not_forked();
-  captured->drain();
+  machine()->drain();
   Pool pool;
   messages().stop_capture(manager());
 }

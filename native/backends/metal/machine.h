@@ -21,6 +21,10 @@ class MetalMachine final : public gpu::Machine {
   Ref<gpu::Pipeline> pipeline(const gpu::Source& source) override;
   void launch(const gpu::Launch& launch) override { queue_.launch(launch); }
 
+  // A block of the host that the device can work in.
+  Block host_block(size_t capacity) { return memory_.allocate(capacity); }
+  void release(Block block) { memory_.release(block); }
+
   Id metal_device() const { return device_.get(); }
   void drain() { queue_.drain(); }
 

@@ -10,6 +10,7 @@ namespace {
 // A buffer of its own takes whole pages: smaller ones share heaps.
 constexpr size_t kSmall = 2048;
 constexpr size_t kHeap = size_t(1) << 20;
+constexpr size_t kAlignment = 64;  // of blocks; Metal promises no more than a dtype needs for those of a heap
 
 }  // namespace
 
@@ -42,6 +43,10 @@ Block MetalMemory::allocate(size_t capacity) {
   }
   if (!buffer) return {};
   auto* host = static_cast<std::byte*>(messages().contents(buffer.get()));
+  if (reinterpret_cast<uintptr_t>(host) % kAlignment != 0) {
+    buffer = Owned(messages().new_buffer(device_, capacity, kStorageShared));
+    host = static_cast<std::byte*>(messages().contents(buffer.get()));
+  }
   if (!host) return {};
   auto* room = new Room;
   room->buffer = std::move(buffer);

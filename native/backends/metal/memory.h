@@ -26,7 +26,7 @@ class MetalMemory final : public DeviceMemory {
   void download(const Block& from, size_t offset, size_t bytes, void* to) override;
   void upload(const void* from, size_t bytes, const Block& to, size_t offset) override;
 
- protected:
+  // Blocks outside the pool, for the host's.
   Block allocate(size_t capacity) override;
   void release(Block block) override;
 

@@ -150,14 +150,14 @@ MetalQueue::MetalQueue(Id device) : queue_(messages().new_queue(device)) {
 #endif
 }
 
-Commands& MetalQueue::open(Lock& lock) {
+Commands& MetalQueue::open(Lock& lock, std::vector<Ref<Buffer>>& kept) {
   if (open_) return *open_;
   while (under_way_.size() >= kMostUnderWay) {
     Ref<Commands> first = under_way_.front();
     lock.unlock();
     first->wait();
     lock.lock();
-    prune(lock);
+    prune(lock, kept);
     if (open_) return *open_;
   }
   const Messages& say = messages();
@@ -181,8 +181,7 @@ void MetalQueue::commit(Lock&) {
   open_ = nullptr;
 }
 
-std::vector<Ref<Buffer>> MetalQueue::prune(Lock&) {
-  std::vector<Ref<Buffer>> kept;
+void MetalQueue::prune(Lock&, std::vector<Ref<Buffer>>& kept) {
   while (!under_way_.empty() && under_way_.front()->committed && under_way_.front()->done()) {
     Commands& first = *under_way_.front();
     kept.insert(kept.end(), std::make_move_iterator(first.kept.begin()), std::make_move_iterator(first.kept.end()));
@@ -190,7 +189,6 @@ std::vector<Ref<Buffer>> MetalQueue::prune(Lock&) {
     first.buffer = Owned();
     under_way_.pop_front();
   }
-  return kept;
 }
 
 bool MetalQueue::conflicts(const gpu::Launch& launch, uint64_t number) {
@@ -219,6 +217,7 @@ void MetalQueue::bind(Commands& to, const gpu::Launch& launch) {
     if (operand.buffer) {
       say.set_buffer(encoder, room_of(operand.buffer->block()).buffer.get(), Unsigned(operand.offset), index);
       to.bytes += operand.buffer->size();
+      if (!operand.buffer->owned()) to.kept.emplace_back(operand.buffer);
     } else {
       say.set_bytes(encoder, operand.scalar, 8, index);
     }
@@ -252,8 +251,8 @@ void MetalQueue::launch(const gpu::Launch& launch) {
   Pool pool;
   std::vector<Ref<Buffer>> kept;
   Lock lock(mutex_);
-  kept = prune(lock);
-  Commands& commands = open(lock);
+  prune(lock, kept);
+  Commands& commands = open(lock, kept);
   if (conflicts(launch, commands.number)) messages().barrier(commands.encoder.get(), kScopeBuffers);
   messages().set_pipeline(commands.encoder.get(), pipeline.state());
   bind(commands, launch);
@@ -273,7 +272,7 @@ Ref<Event> MetalQueue::record() {
   std::vector<Ref<Buffer>> kept;
   Lock lock(mutex_);
   if (open_ && under_way_.size() <= kEnoughUnderWay) commit(lock);
-  kept = prune(lock);
+  prune(lock, kept);
   std::vector<Ref<Commands>> blamed = std::move(blamed_);
   blamed_.clear();
   std::erase_if(blamed, [](const Ref<Commands>& c) { return c->done() && !c->failure(); });
@@ -292,6 +291,14 @@ void MetalQueue::after(const Ref<Event>& event) {
 
 void MetalQueue::wait_for_command_buffer(uint64_t number) {
   if (number == 0) return;
+  wait_until(number);
+  Pool pool;
+  std::vector<Ref<Buffer>> kept;
+  Lock lock(mutex_);
+  prune(lock, kept);
+}
+
+void MetalQueue::wait_until(uint64_t number) {
   check_not_forked();
   Pool pool;
   std::vector<Ref<Commands>> awaited;
@@ -302,9 +309,6 @@ void MetalQueue::wait_for_command_buffer(uint64_t number) {
       if (commands->number <= number) awaited.push_back(commands);
   }
   for (const auto& commands : awaited) commands->wait();
-  std::vector<Ref<Buffer>> kept;
-  Lock lock(mutex_);
-  kept = prune(lock);
 }
 
 void MetalQueue::drain() {
@@ -313,7 +317,7 @@ void MetalQueue::drain() {
     Lock lock(mutex_);
     last = numbers_;
   }
-  wait_for_command_buffer(last);
+  wait_until(last);
 }
 
 }  // namespace funcnn::metal

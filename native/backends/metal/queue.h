@@ -47,7 +47,7 @@ class Commands : public RefCounted {
   Owned buffer, encoder;
   bool committed = false;
   size_t launches = 0, bytes = 0;
-  std::vector<Ref<Buffer>> kept;  // memory of others, which may go to somebody else when it is let go
+  std::vector<Ref<Buffer>> kept;  // memory that is shared: the host may write there once it is let go
 
   // Called by Metal.
   void complete(Id buffer);
@@ -71,17 +71,20 @@ class MetalQueue final : public Queue {
   void after(const Ref<Event>& event) override;
   // Return once the command buffer of this number, and those before, are complete, however they end.
   void wait_for_command_buffer(uint64_t number);
-  // The same for everything so far.
+  // The same for everything so far. What command buffers kept stays until the next call of another method: this one
+  // may be called while the pool that it would go to is locked.
   void drain();
 
  private:
   class Completion;
   using Lock = std::unique_lock<std::mutex>;
 
-  Commands& open(Lock& lock);
+  Commands& open(Lock& lock, std::vector<Ref<Buffer>>& kept);
   void commit(Lock& lock);
-  // Forget command buffers that are complete; returns what they kept, to be let go without the lock.
-  std::vector<Ref<Buffer>> prune(Lock& lock);
+  // Commit what has to run, and wait for it.
+  void wait_until(uint64_t number);
+  // Forget command buffers that are complete; adds what they kept, to be let go without the lock.
+  void prune(Lock& lock, std::vector<Ref<Buffer>>& kept);
   void bind(Commands& to, const gpu::Launch& launch);
   // Whether the launch has to wait for those before; notes what it touches.
   bool conflicts(const gpu::Launch& launch, uint64_t number);

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ... import fast as _fast
 from ..._core import Dtype, array
+from ..._streams import gpu as _gpu
+from . import cuda as _cuda
+from . import metal as _metal
+from ._wrap import mutable as _mutable
 from ._wrap import shim as _shim
 
 __all__ = [
@@ -53,11 +57,35 @@ def metal_kernel(
     atomic_outputs: bool = False,
     compile_options: Any = None,
 ) -> Any:
-    """Make a kernel from source text in Metal's language. It can be made anywhere; calling it raises RuntimeError, as in MLX
-    where there is no Metal."""
-    for what, text in (("name", name), ("source", source), ("header", header)):
-        if not isinstance(text, str):
-            raise TypeError(f"metal_kernel: {what} must be a text, got {type(text).__name__}")
+    """Make a kernel from source text in Metal's language: see `funcnn.fast.metal_kernel`.
+
+    It can be made anywhere; calling it raises RuntimeError where there is no Metal, as in MLX. Inputs are moved to the GPU."""
+    made = _fast.metal_kernel(
+        name, input_names, output_names, source, header, ensure_row_contiguous, atomic_outputs, compile_options
+    )
+    return _on_gpu(made, "metal_kernel", "Metal", _metal.is_available)
+
+
+def cuda_kernel(
+    name: str,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    source: str,
+    header: str = "",
+    ensure_row_contiguous: bool = True,
+    shared_memory: int = 0,
+) -> Any:
+    """Make a kernel from source text in CUDA's language: see `funcnn.fast.cuda_kernel`.
+
+    It raises RuntimeError where there is no CUDA, as in MLX. Inputs are moved to the GPU."""
+    if not _cuda.is_available():
+        raise RuntimeError("cuda_kernel: there is no CUDA back end")
+    made = _fast.cuda_kernel(name, input_names, output_names, source, header, ensure_row_contiguous, shared_memory)
+    return _on_gpu(made, "cuda_kernel", "CUDA", _cuda.is_available)
+
+
+def _on_gpu(made: _fast.CustomKernel, name: str, backend: str, available: Callable[[], bool]) -> Any:
+    """The kernel as MLX has it: arrays come from anywhere, results can be changed in place."""
 
     def kernel(
         *,
@@ -71,22 +99,22 @@ def metal_kernel(
         verbose: bool = False,
         stream: Any = None,
     ) -> list[array]:
-        raise RuntimeError("metal_kernel: there is no Metal back end")
+        if not available():
+            raise RuntimeError(f"{name}: there is no {backend} back end")
+        results = made(
+            inputs=inputs,
+            output_shapes=output_shapes,
+            output_dtypes=output_dtypes,
+            grid=grid,
+            threadgroup=threadgroup,
+            template=template,
+            init_value=init_value,
+            verbose=verbose,
+            stream=_gpu if stream is None else stream,
+        )
+        return [_mutable(x) for x in results]
 
     return kernel
-
-
-def cuda_kernel(
-    name: str,
-    input_names: Sequence[str],
-    output_names: Sequence[str],
-    source: str,
-    header: str = "",
-    ensure_row_contiguous: bool = True,
-    shared_memory: int = 0,
-) -> Any:
-    """Make a kernel from source text in CUDA's language: raises RuntimeError, as MLX does without CUDA."""
-    raise RuntimeError("cuda_kernel: there is no CUDA back end")
 
 
 def precompiled_cuda_kernel(**kwargs: Any) -> list[array]:

@@ -1,7 +1,10 @@
-"""The names of ``mlx.core.metal``. There is no Metal back end yet: they answer as MLX does where there is none."""
+"""The names of ``mlx.core.metal``."""
 
 from __future__ import annotations
 
+from ... import metal as _metal
+from ..._streams import device_info as _device_info
+from ..._streams import gpu as _gpu
 from . import _memory
 
 __all__ = [
@@ -21,21 +24,24 @@ __all__ = [
 
 
 def is_available() -> bool:
-    """Say whether there is a Metal back end: False."""
-    return False
+    """Say whether there is a Metal back end."""
+    return _metal.is_available()
 
 
 def device_info() -> dict[str, str | int]:
-    """Describe the GPU: there is none, so nothing."""
-    return {}
+    """Describe the GPU; nothing where there is no Metal."""
+    return _device_info(_gpu) if is_available() else {}
 
 
 def start_capture(path: str) -> None:
-    """Record what the GPU does: nothing, so nothing is written."""
+    """Record what the GPU does into a document; without Metal nothing is written."""
+    if is_available():
+        _metal.start_capture(path)
 
 
 def stop_capture() -> None:
     """End what `start_capture` began."""
+    _metal.stop_capture()
 
 
 def clear_cache() -> None:
