@@ -1,7 +1,8 @@
-// The kernel of dot.
+// The kernels of dot and segmented_dot, and which way products go.
 #include <algorithm>
 
-#include "backends/gpu/dot_problem.h"
+#include "backends/gpu/dense.h"
+#include "backends/gpu/dot_kernels.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
@@ -12,16 +13,16 @@ std::vector<Place> joined(std::vector<Place> a, const std::vector<Place>& b) {
   return a;
 }
 
-// Small products: each thread computes an element.
-std::unique_ptr<Kernel> make_plain(Machine& machine, const DotProblem& p, const DotResult& result) {
+}  // namespace
+
+std::unique_ptr<Kernel> make_dot_small(Machine& machine, const DotProblem& p, const DotResult& result) {
   KernelText text(machine.traits(), "dot_small", kThreadsEach);
-  read_operand(text, p.left, "a");
-  read_operand(text, p.right, "b");
+  p.declare_inputs(text);
   result.declare(text);
   std::string_view number = p.count() < int64_t(1) << 31 ? "u32" : "i64";
   text.value("i64", "count").value("u32", "m").value("u32", "n").value("u32", "k");
   for (const char* name : {"a_row", "a_column", "b_row", "b_column"}) text.value("i64", name);
-  p.declare_batch(text);
+  p.declare_values(text);
   if (p.dtype == Dtype::complex64) text.use(Section::complex);
   text.body(filled_in(R"text(  const #{number} index = #{number}(group.x) * 256 + item.x;
   if (index >= #{number}(p.count)) return;
@@ -32,13 +33,13 @@ std::unique_ptr<Kernel> make_plain(Machine& machine, const DotProblem& p, const 
   DEVICE const #{T}* y = b + (at_b + i64(column) * p.b_column);
   const #{I} x_step = #{I}(p.a_column), y_step = #{I}(p.b_row);
   #{S} value = #{zero};
-  for (u32 i = 0; i < p.k; ++i) {
+  for (u32 i = first; i < last; ++i) {
     const #{S} x_i = load(x[#{I}(i) * x_step]), y_i = load(y[#{I}(i) * y_step]);
     #{add}
   }
   #{store})text",
                       {{"number", number},
-                       {"offsets", p.batch_offsets()},
+                       {"offsets", p.place_text()},
                        {"T", type_name(p.dtype)},
                        {"I", p.index},
                        {"S", register_type(p.dtype)},
@@ -48,14 +49,16 @@ std::unique_ptr<Kernel> make_plain(Machine& machine, const DotProblem& p, const 
   Values values;
   values.add(p.count()).add(uint32_t(p.m)).add(uint32_t(p.n)).add(uint32_t(p.k));
   values.add(p.a.row).add(p.a.column).add(p.b.row).add(p.b.column);
-  p.add_batch(values);
-  std::vector<Place> reads = joined({{0}, {1}}, result.reads());
+  p.add_values(values);
+  std::vector<Place> reads = joined(p.input_places(), result.reads());
   size_t read_only = reads.size();
   std::vector<Stage> stages;
   stages.push_back(one_each(machine.pipeline(text.finish()), p.count(), joined(std::move(reads), result.writes()),
                             read_only, values));
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
 }
+
+namespace {
 
 // Sums of nothing: there may be no memory to read.
 std::unique_ptr<Kernel> make_zero(Machine& machine, const DotProblem& p, const DotResult& result) {
@@ -77,16 +80,35 @@ std::unique_ptr<Kernel> make_zero(Machine& machine, const DotProblem& p, const D
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
 }
 
-std::unique_ptr<Kernel> make_dot(Machine& machine, const Primitive&, Layouts inputs, Layouts outputs,
-                                 const KernelProgram* epilogue) {
-  if (element_count(outputs[0].shape) == 0) return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
-  DotProblem p(inputs[0], inputs[1]);
-  DotResult result(p.dtype, epilogue);
-  if (p.k == 0) return make_zero(machine, p, result);
-  return make_plain(machine, p, result);
+std::unique_ptr<Kernel> nothing(Machine& machine) {
+  return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
 }
 
-const RegisterKernel registered("dot", make_dot);
+std::unique_ptr<Kernel> make_dot(Machine& machine, const Primitive&, Layouts inputs, Layouts outputs,
+                                 const KernelProgram* epilogue) {
+  if (element_count(outputs[0].shape) == 0) return nothing(machine);
+  return make_products(machine, DotProblem::batched(inputs), epilogue);
+}
+std::unique_ptr<Kernel> make_segmented(Machine& machine, const Primitive&, Layouts inputs, Layouts outputs,
+                                       const KernelProgram* epilogue) {
+  if (epilogue) return nullptr;
+  if (element_count(outputs[0].shape) == 0) return nothing(machine);
+  return with_dense_inputs(machine, inputs,
+                           [&](Layouts dense) { return make_products(machine, DotProblem::segments(dense), nullptr); });
+}
+
+const RegisterKernel registered[] = {{"dot", make_dot}, {"segmented_dot", make_segmented}};
 
 }  // namespace
+
+std::unique_ptr<Kernel> make_products(Machine& machine, const DotProblem& p, const KernelProgram* epilogue) {
+  const DotResult result(p.dtype, epilogue, p.inputs.size());
+  if (p.k == 0) return make_zero(machine, p, result);
+  const bool inexact = is_inexact(p.dtype);
+  const int64_t less = std::min(p.m, p.n), more = std::max(p.m, p.n);
+  if (inexact && less <= kFewRows && more * p.k >= 4096) return make_dot_few(machine, p, result);
+  if (inexact && less > kFewRows && more * p.k * less >= 32768) return make_dot_tiles(machine, p, result);
+  return make_dot_small(machine, p, result);
+}
+
 }  // namespace funcnn::gpu

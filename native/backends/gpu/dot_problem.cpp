@@ -4,15 +4,24 @@
 
 namespace funcnn::gpu {
 
-DotProblem::DotProblem(const Layout& la, const Layout& lb) : dtype(la.dtype), left(la), right(lb) {
-  size_t lead = la.shape.size() - 2;
-  m = la.shape[lead];
-  k = la.shape[lead + 1];
-  n = lb.shape[lead + 1];
-  a = {la.strides[lead], la.strides[lead + 1]};
-  b = {lb.strides[lead], lb.strides[lead + 1]};
-  for (size_t d = 0; d < lead; ++d) {
-    BatchAxis axis{la.shape[d], la.strides[d], lb.strides[d]};
+void DotProblem::set_matrices(const Layout& la, const Layout& lb) {
+  const size_t lead_a = la.shape.size() - 2, lead_b = lb.shape.size() - 2;
+  dtype = la.dtype;
+  m = la.shape[lead_a];
+  k = la.shape[lead_a + 1];
+  n = lb.shape[lead_b + 1];
+  a = {la.strides[lead_a], la.strides[lead_a + 1]};
+  b = {lb.strides[lead_b], lb.strides[lead_b + 1]};
+  index = index_type({&la, &lb});
+}
+
+DotProblem DotProblem::batched(Layouts in) {
+  DotProblem p;
+  p.inputs.assign(in.begin(), in.end());
+  p.set_matrices(in[0], in[1]);
+  std::vector<BatchAxis>& axes = p.axes;
+  for (size_t d = 0; d + 2 < in[0].shape.size(); ++d) {
+    BatchAxis axis{in[0].shape[d], in[0].strides[d], in[1].strides[d]};
     if (axis.length == 1) continue;
     BatchAxis* before = axes.empty() ? nullptr : &axes.back();
     if (before && before->a == axis.a * axis.length && before->b == axis.b * axis.length)
@@ -21,38 +30,104 @@ DotProblem::DotProblem(const Layout& la, const Layout& lb) : dtype(la.dtype), le
       axes.push_back(axis);
   }
   // A batch axis that b does not have is more rows of a.
-  while (!axes.empty() && axes.back().b == 0 && (m == 1 || axes.back().a == m * a.row)) {
-    if (m == 1) a.row = axes.back().a;
-    m *= axes.back().length;
+  while (!axes.empty() && axes.back().b == 0 && (p.m == 1 || axes.back().a == p.m * p.a.row)) {
+    if (p.m == 1) p.a.row = axes.back().a;
+    p.m *= axes.back().length;
     axes.pop_back();
   }
-  for (const BatchAxis& axis : axes) batches *= axis.length;
-  index = index_type({&left, &right});
+  for (const BatchAxis& axis : axes) p.batches *= axis.length;
+  return p;
 }
 
-std::string DotProblem::batch_offsets() const {
+DotProblem DotProblem::chosen(Layouts in) {
+  DotProblem p;
+  p.kind = Kind::chosen;
+  p.inputs.assign(in.begin(), in.end());
+  p.set_matrices(in[0], in[1]);
+  p.batches = in[2].shape[0];
+  p.axes = {{p.batches, in[0].strides[0], in[1].strides[0]}};
+  return p;
+}
+
+DotProblem DotProblem::segments(Layouts in) {
+  DotProblem p;
+  p.kind = Kind::segments;
+  p.inputs.assign(in.begin(), in.end());
+  p.set_matrices(in[0], in[1]);
+  p.batches = element_count(in[2].shape) / 2;
+  p.axes = {{p.batches, p.m * p.k, p.k * p.n}};
+  return p;
+}
+
+bool DotProblem::whole_packs(int64_t unit, int64_t other, bool of_a, int64_t each) const {
+  if (unit != 1 || other % each != 0) return false;
+  for (const BatchAxis& axis : axes)
+    if ((of_a ? axis.a : axis.b) % each != 0) return false;
+  return true;
+}
+
+std::string_view DotProblem::begins_whole(int64_t each) const {
+  if (kind != Kind::segments) return "";
+  return each == 2 ? " && begin % 2 == 0" : each == 4 ? " && begin % 4 == 0" : " && begin % 8 == 0";
+}
+
+std::string DotProblem::place_text() const {
+  if (kind == Kind::chosen)
+    return R"text(  const i64 left = lhs[batch * p.lhs_step], right = rhs[batch * p.rhs_step];
+  // A number that is not of a matrix stands for zeros.
+  const bool there = left >= 0 && left < p.a_count && right >= 0 && right < p.b_count;
+  const i64 at_a = there ? left * p.batch_a0 : 0, at_b = there ? right * p.batch_b0 : 0;
+  const u32 first = 0, last = there ? p.k : 0;
+)text";
+  if (kind == Kind::segments)
+    return R"text(  const i64 at_a = batch / p.segments * p.batch_a0, at_b = batch / p.segments * p.batch_b0;
+  const u32 first = u32(min(max(segments[2 * i64(batch)], i64(0)), i64(p.k)));
+  // One that stops before it starts is empty.
+  const u32 last = max(first, u32(min(max(segments[2 * i64(batch) + 1], i64(0)), i64(p.k))));
+)text";
   std::string out = "  i64 at_a = 0, at_b = 0;\n";
   for (size_t d = axes.size(); d-- > 0;) {
     std::string i = d > 0 ? cat("batch % p.length", d) : "batch";
     out += cat("  at_a += i64(", i, ") * p.batch_a", d, ";\n  at_b += i64(", i, ") * p.batch_b", d, ";\n");
     if (d > 0) out += cat("  batch /= p.length", d, ";\n");
   }
+  return out + "  const u32 first = 0, last = p.k;\n";
+}
+void DotProblem::declare_inputs(KernelText& text) const {
+  read_operand(text, inputs[0], "a");
+  read_operand(text, inputs[1], "b");
+  if (kind == Kind::segments) read_operand(text, inputs[2], "segments");
+  if (kind == Kind::chosen) {
+    read_operand(text, inputs[2], "lhs");
+    read_operand(text, inputs[3], "rhs");
+  }
+}
+std::vector<Place> DotProblem::input_places() const {
+  std::vector<Place> out;
+  for (size_t i = 0; i < inputs.size(); ++i) out.push_back({int(i)});
   return out;
 }
-void DotProblem::declare_batch(KernelText& text) const {
+void DotProblem::declare_values(KernelText& text) const {
   for (size_t d = 0; d < axes.size(); ++d) {
     text.value("i64", cat("batch_a", d)).value("i64", cat("batch_b", d));
     if (d > 0) text.value("u32", cat("length", d));
   }
+  if (kind == Kind::segments) text.value("u32", "segments");
+  if (kind == Kind::chosen)
+    for (const char* name : {"a_count", "b_count", "lhs_step", "rhs_step"}) text.value("i64", name);
 }
-void DotProblem::add_batch(Values& values) const {
+void DotProblem::add_values(Values& values) const {
   for (size_t d = 0; d < axes.size(); ++d) {
     values.add(axes[d].a).add(axes[d].b);
     if (d > 0) values.add(uint32_t(axes[d].length));
   }
+  if (kind == Kind::segments) values.add(uint32_t(inputs[2].shape[inputs[2].shape.size() - 2]));
+  if (kind == Kind::chosen)
+    values.add(inputs[0].shape[0]).add(inputs[1].shape[0]).add(inputs[2].strides[0]).add(inputs[3].strides[0]);
 }
 
-DotResult::DotResult(Dtype dtype, const KernelProgram* epilogue) : dtype_(dtype), epilogue_(epilogue) {
+DotResult::DotResult(Dtype dtype, const KernelProgram* epilogue, size_t inputs)
+    : dtype_(dtype), epilogue_(epilogue), target_(int(inputs)) {
   if (!epilogue) return;
   EpilogueText text = epilogue_text(*epilogue, "value", "index");
   reads_ = int(text.reads.size());
@@ -88,12 +163,12 @@ std::string DotResult::statements(std::string_view value, std::string_view index
 
 std::vector<Place> DotResult::reads() const {
   std::vector<Place> out;
-  for (int i = 0; i < reads_; ++i) out.push_back({3 + i});
+  for (int i = 0; i < reads_; ++i) out.push_back({target_ + 1 + i});
   return out;
 }
 std::vector<Place> DotResult::writes() const {
-  std::vector<Place> out{{2}};
-  for (int i = 0; i < writes_; ++i) out.push_back({3 + reads_ + i});
+  std::vector<Place> out{{target_}};
+  for (int i = 0; i < writes_; ++i) out.push_back({target_ + 1 + reads_ + i});
   return out;
 }
 

@@ -1,5 +1,5 @@
 // The kernels of gather_dot and scatter_dot.
-#include "backends/gpu/operand.h"
+#include "backends/gpu/dot_kernels.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
@@ -18,51 +18,8 @@ std::unique_ptr<Kernel> nothing(Machine& machine) {
 std::unique_ptr<Kernel> make_gather_dot(Machine& machine, const Primitive&, Layouts in, Layouts out,
                                         const KernelProgram* epilogue) {
   if (epilogue) return nullptr;
-  int64_t count = element_count(out[0].shape);
-  if (count == 0) return nothing(machine);
-  const Dtype dtype = out[0].dtype;
-  KernelText text(machine.traits(), "gather_dot_small", kThreadsEach);
-  read_operand(text, in[0], "a");
-  read_operand(text, in[1], "b");
-  read_operand(text, in[2], "lhs");
-  read_operand(text, in[3], "rhs");
-  text.write(type_name(dtype), "out");
-  text.value("i64", "count").value("u32", "m").value("u32", "n").value("u32", "k");
-  text.value("i64", "a_count").value("i64", "b_count").value("i64", "lhs_step").value("i64", "rhs_step");
-  declare_strides(text, "a");
-  declare_strides(text, "b");
-  if (dtype == Dtype::complex64) text.use(Section::complex);
-  text.body(filled_in(R"text(  const i64 index = i64(group.x) * 256 + item.x;
-  if (index >= p.count) return;
-  const u32 column = u32(index % p.n);
-  const u32 row = u32(index / p.n % p.m);
-  const i64 number = index / p.n / p.m;
-  const i64 left = lhs[number * p.lhs_step], right = rhs[number * p.rhs_step];
-  #{S} value = #{zero};
-  // A number that is not of a matrix stands for zeros.
-  if (left >= 0 && left < p.a_count && right >= 0 && right < p.b_count) {
-    DEVICE const #{T}* x = a + (left * p.a_item + i64(row) * p.a_row);
-    DEVICE const #{T}* y = b + (right * p.b_item + i64(column) * p.b_column);
-    for (u32 i = 0; i < p.k; ++i) {
-      const #{S} x_i = load(x[i64(i) * p.a_column]), y_i = load(y[i64(i) * p.b_row]);
-      #{add}
-    }
-  }
-  out[index] = #{value};
-)text",
-                      {{"T", type_name(dtype)},
-                       {"S", register_type(dtype)},
-                       {"zero", zero_of(dtype)},
-                       {"add", multiply_add(dtype, "value", "x_i", "y_i")},
-                       {"value", narrowed(dtype, "value")}}));
-  Values values;
-  values.add(count).add(uint32_t(out[0].shape[1])).add(uint32_t(out[0].shape[2])).add(uint32_t(in[0].shape[2]));
-  values.add(in[0].shape[0]).add(in[1].shape[0]).add(in[2].strides[0]).add(in[3].strides[0]);
-  add_strides(values, in[0]);
-  add_strides(values, in[1]);
-  std::vector<Stage> stages;
-  stages.push_back(one_each(machine.pipeline(text.finish()), count, {{0}, {1}, {2}, {3}, {4}}, 4, values));
-  return std::make_unique<StagedLaunches>(machine, std::move(stages));
+  if (element_count(out[0].shape) == 0) return nothing(machine);
+  return make_products(machine, DotProblem::chosen(in), nullptr);
 }
 
 std::unique_ptr<Kernel> make_scatter_dot(Machine& machine, const Primitive&, Layouts in, Layouts out,

@@ -23,6 +23,13 @@ struct Stage {
   std::vector<Place> operands;  // as the launch wants them
   size_t read_only = 0;
   std::vector<std::byte> values;
+  // Values (u32, at so many bytes) that stay what they are where that operand begins at a multiple of 16 bytes, and are
+  // 0 where it does not: whether packs of elements may be loaded.
+  struct Aligned {
+    int operand;
+    size_t value;
+  };
+  std::vector<Aligned> aligned = {};
 };
 
 // Launches one after another. Operands are the inputs, the outputs, those of an epilogue, and last the scratch memory.

@@ -54,6 +54,23 @@ std::string widened(Dtype dtype, std::string_view element) {
 }
 std::string_view zero_of(Dtype dtype) { return dtype == Dtype::complex64 ? "{0, 0}" : "0"; }
 
+std::string zero_element(Dtype dtype) {
+  if (dtype == Dtype::complex64) return "c64{0, 0}";
+  return is_half(dtype) ? cat(type_name(dtype), "(0.0f)") : cat(type_name(dtype), "(0)");
+}
+
+std::string fetch_text(std::string_view name, Dtype dtype, int each, std::string_view index) {
+  return filled_in(
+      R"text(FUNCTION Pack<#{T}, #{V}> fetch_#{x}(DEVICE const #{T}* from, #{I} step, u32 count, bool wide) {
+  if (wide && count >= #{V}) return load_pack<#{V}>(from);
+  Pack<#{T}, #{V}> all;
+  UNROLL for (u32 i = 0; i < #{V}; ++i) all.v[i] = i < count ? from[#{I}(i) * step] : #{zero};
+  return all;
+}
+)text",
+      {{"T", type_name(dtype)}, {"V", std::to_string(each)}, {"x", name}, {"I", index}, {"zero", zero_element(dtype)}});
+}
+
 std::string filled_in(std::string_view text,
                       std::initializer_list<std::pair<std::string_view, std::string_view>> values) {
   std::string out;

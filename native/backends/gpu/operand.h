@@ -26,6 +26,11 @@ std::string widened(Dtype dtype, std::string_view element);
 // The zero of a dtype in a register.
 std::string_view zero_of(Dtype dtype);
 
+std::string zero_element(Dtype dtype);  // the element
+// A function fetch_NAME(from, step, count, wide): a pack of `each` elements `step` apart, of which `count` are there,
+// and zeros for the rest. `wide`: they lie as packs do.
+std::string fetch_text(std::string_view name, Dtype dtype, int each, std::string_view index);
+
 // `#{name}` in the text stands for the value beside the name.
 std::string filled_in(std::string_view text,
                       std::initializer_list<std::pair<std::string_view, std::string_view>> values);

@@ -1,4 +1,4 @@
-// The kernels of segmented_dot and of its transpose.
+// The kernel of segments_spread.
 #include <algorithm>
 
 #include "backends/gpu/dense.h"
@@ -12,44 +12,6 @@ constexpr std::string_view kBounds =
     R"text(FUNCTION i64 first_of(DEVICE const i64* segment, i64 inner) { return min(max(segment[0], i64(0)), inner); }
 FUNCTION i64 end_of(DEVICE const i64* segment, i64 inner) { return min(max(segment[1], i64(0)), inner); }
 )text";
-
-std::unique_ptr<Kernel> make_segmented(Machine& machine, const Primitive&, Layouts inputs, Layouts out,
-                                       const KernelProgram* epilogue) {
-  if (epilogue) return nullptr;
-  const int64_t count = element_count(out[0].shape);
-  if (count == 0) return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
-  return with_dense_inputs(machine, inputs, [&](Layouts in) -> std::unique_ptr<Kernel> {
-    const Dtype dtype = out[0].dtype;
-    const size_t r = in[0].shape.size();
-    KernelText text(machine.traits(), "segmented_dot_small", kThreadsEach);
-    read_operand(text, in[0], "a");
-    read_operand(text, in[1], "b");
-    text.read("i64", "segments").write(type_name(dtype), "out");
-    text.value("i64", "count").value("i64", "m").value("i64", "n").value("i64", "k").value("i64", "each");
-    text.before(kBounds);
-    text.body(filled_in(R"text(  const i64 index = i64(group.x) * 256 + item.x;
-  if (index >= p.count) return;
-  const i64 column = index % p.n, row = index / p.n % p.m, number = index / p.n / p.m, batch = number / p.each;
-  DEVICE const i64* segment = segments + 2 * number;
-  const i64 end = end_of(segment, p.k);
-  #{S} value = 0;
-  for (i64 i = first_of(segment, p.k); i < end; ++i) {
-    const #{S} x = load(a[(batch * p.m + row) * p.k + i]), y = load(b[(batch * p.k + i) * p.n + column]);
-    #{add}
-  }
-  out[index] = #{value};
-)text",
-                        {{"S", register_type(dtype)},
-                         {"add", multiply_add(dtype, "value", "x", "y")},
-                         {"value", narrowed(dtype, "value")}}));
-    Values values;
-    values.add(count).add(in[0].shape[r - 2]).add(in[1].shape[r - 1]).add(in[0].shape[r - 1]);
-    values.add(in[2].shape[r - 2]);
-    std::vector<Stage> stages;
-    stages.push_back(one_each(machine.pipeline(text.finish()), count, {{0}, {1}, {2}, {3}}, 3, values));
-    return std::make_unique<StagedLaunches>(machine, std::move(stages));
-  });
-}
 
 std::unique_ptr<Kernel> make_spread(Machine& machine, const Primitive&, Layouts inputs, Layouts out,
                                     const KernelProgram* epilogue) {
@@ -91,7 +53,7 @@ std::unique_ptr<Kernel> make_spread(Machine& machine, const Primitive&, Layouts 
   });
 }
 
-const RegisterKernel registered[] = {{"segmented_dot", make_segmented}, {"segments_spread", make_spread}};
+const RegisterKernel registered("segments_spread", make_spread);
 
 }  // namespace
 }  // namespace funcnn::gpu

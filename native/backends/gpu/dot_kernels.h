@@ -1,0 +1,23 @@
+// The ways to compute a dot, of which dot.cpp chooses.
+#pragma once
+
+#include <memory>
+
+#include "backends/gpu/dot_problem.h"
+
+namespace funcnn::gpu {
+
+// Whichever way suits; there are products and elements.
+std::unique_ptr<Kernel> make_products(Machine& machine, const DotProblem& p, const KernelProgram* epilogue);
+
+// Elements a thread, tiles through shared memory, and up to kFewRows vectors against a matrix.
+std::unique_ptr<Kernel> make_dot_small(Machine& machine, const DotProblem& p, const DotResult& result);
+std::unique_ptr<Kernel> make_dot_tiles(Machine& machine, const DotProblem& p, const DotResult& result);
+std::unique_ptr<Kernel> make_dot_few(Machine& machine, const DotProblem& p, const DotResult& result);
+inline constexpr int64_t kFewRows = 8;
+
+// A stage that adds `parts` results of a product in their order. They lie one after another at the beginning of the
+// scratch memory, elements being of the register type.
+Stage add_parts(Machine& machine, const DotProblem& p, const DotResult& result, int64_t parts);
+
+}  // namespace funcnn::gpu
