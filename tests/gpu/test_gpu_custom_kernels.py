@@ -95,8 +95,7 @@ class TestBody:
 
     @pytest.mark.parametrize(
         "dtype",
-        [fn.bool_, fn.uint8, fn.int8, fn.uint16, fn.int16, fn.uint32, fn.int32, fn.uint64, fn.int64]
-        + [fn.float16, fn.bfloat16, fn.float32, fn.complex64],
+        [fn.bool_, fn.uint8, fn.int8, fn.uint16, fn.int16, fn.uint32, fn.int32, fn.uint64, fn.int64, fn.float16, fn.bfloat16, fn.float32, fn.complex64],
         ids=str,
     )
     def test_dtypes(self, dtype):
@@ -193,7 +192,8 @@ class TestTransformations:
             "sums", ["a", "b"], ["y"], "uint i = thread_position_in_grid.x; y[i] = a[i] + b[i];"
         )
         a, b = X, np.arange(4, dtype=np.float32)
-        f = lambda a, b: run(kernel, [a, b], (4,))
+        def f(a, b):
+            return run(kernel, [a, b], (4,))
         np.testing.assert_array_equal(fn.vmap(f, in_axes=(0, None))(on_gpu(a), on_gpu(b)), a + b)
         outer = fn.vmap(fn.vmap(f, in_axes=(None, 0)), in_axes=(0, None))(on_gpu(a), on_gpu(2 * a))
         np.testing.assert_array_equal(outer, a[:, None] + 2 * a[None])

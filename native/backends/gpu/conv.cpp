@@ -159,7 +159,7 @@ Stage forward_stage(Machine& machine, const ConvProblem& p, const DotResult& res
 std::unique_ptr<Kernel> make_forward(Machine& machine, const Primitive& primitive, Layouts in, Layouts out,
                                      const KernelProgram* epilogue) {
   const ConvProblem problem(static_cast<const ConvPrimitive&>(primitive), in[0], in[1], out[0]);
-  const DotResult result(problem.dtype, epilogue);
+  const DotResult result(problem.dtype, epilogue, 2);
   std::vector<Stage> stages;
   for (const ConvProblem& p : problem.phases()) stages.push_back(forward_stage(machine, p, result, in[0], in[1]));
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
