@@ -126,7 +126,7 @@ std::unique_ptr<Kernel> make_by_weight(Machine& machine, const Primitive& primit
                                        const KernelProgram* epilogue) {
   const Traits& traits = machine.traits();
   const ConvProblem p(static_cast<const ConvPrimitive&>(primitive), in[0], out[0], in[1]);
-  const DotResult result(p.dtype, epilogue);
+  const DotResult result(p.dtype, epilogue, 2);
   const ConvText t(p);
   const bool each = p.out_channels <= 8 || p.in_channels * p.taps() <= 4;
   const int64_t count = element_count(out[0].shape), places = p.n * p.outputs(), width = p.in_channels * p.taps();
