@@ -180,9 +180,9 @@ void Checker::remember(Visit (&visits)[2]) const {
 // ---- words
 
 std::string Checker::describe(const Target& target) const {
-  std::string bytes = target.size == 1
-                          ? "byte " + std::to_string(target.offset)
-                          : "bytes " + std::to_string(target.offset) + " to " + std::to_string(target.offset + target.size - 1);
+  std::string bytes = target.size == 1 ? "byte " + std::to_string(target.offset)
+                                       : "bytes " + std::to_string(target.offset) + " to " +
+                                             std::to_string(target.offset + target.size - 1);
   if (target.variable) return bytes + " of the threadgroup's `" + target.variable->name + "`";
   return bytes + " of buffer(" + std::to_string(target.index) + "), " + target.bound->name;
 }

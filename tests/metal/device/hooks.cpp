@@ -32,11 +32,11 @@ void undefined(const SourcePlace* at, const char* what) {
 
 extern "C" {
 
-#define HOOKS(size)                                                                               \
-  void __tsan_read##size(void* p) { tell(p, size, Action::read); }                                \
-  void __tsan_write##size(void* p) { tell(p, size, Action::write); }                              \
-  void __tsan_unaligned_read##size(void* p) { tell(p, size, Action::read); }                      \
-  void __tsan_unaligned_write##size(void* p) { tell(p, size, Action::write); }                    \
+#define HOOKS(size)                                                                                    \
+  void __tsan_read##size(void* p) { tell(p, size, Action::read); }                                     \
+  void __tsan_write##size(void* p) { tell(p, size, Action::write); }                                   \
+  void __tsan_unaligned_read##size(void* p) { tell(p, size, Action::read); }                           \
+  void __tsan_unaligned_write##size(void* p) { tell(p, size, Action::write); }                         \
   void __tsan_read_write##size(void* p) { tell(p, size, Action::read), tell(p, size, Action::write); } \
   void __tsan_unaligned_read_write##size(void* p) { __tsan_read_write##size(p); }
 HOOKS(1)

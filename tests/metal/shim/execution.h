@@ -39,7 +39,7 @@ inline void atomic_thread_fence(mem_flags, memory_order, thread_scope = thread_s
 
 // The lanes' values of one call.
 template <class T>
-struct lanes {
+struct __lanes {
   static_assert(sizeof(T) <= software_metal::kSlotBytes);
   software_metal::Exchanged exchanged;
 
@@ -61,7 +61,7 @@ struct lanes {
 
 // `operation` tells calls on one line apart; every function has its own.
 template <class T>
-__attribute__((convergent, always_inline)) inline lanes<T> exchange(const T& value, uint operation, uint line) {
+__attribute__((convergent, always_inline)) inline __lanes<T> __exchange(const T& value, uint operation, uint line) {
   return {software_metal_exchange(&value, sizeof(T), operation, line)};
 }
 

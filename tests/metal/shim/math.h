@@ -51,7 +51,7 @@ METAL_LIMITS(bfloat, ushort, 8, 0x0080, 0x7f7f, 0x3c00, 0x7f80, 0x7fc0)
 #undef METAL_LIMITS
 
 // The functions themselves, for float.
-namespace on_float {
+namespace __on_float {
 #define METAL_BUILTIN1(name) \
   inline float name(float x) { return __builtin_##name##f(x); }
 METAL_BUILTIN1(acos)
@@ -117,14 +117,14 @@ inline float smoothstep(float low, float high, float x) {
   float t = saturate((x - low) / (high - low));
   return t * t * (3.0f - 2.0f * t);
 }
-}  // namespace on_float
+}  // namespace __on_float
 
 // Each for float, half, bfloat and vectors of them; fast:: and precise:: are the same here.
 template <class T>
-using if_small = enable_if_t<is_one_of_v<T, half, bfloat>, T>;
+using __if_small = enable_if_t<__is_one_of_v<T, half, bfloat>, T>;
 
 template <class V>
-using if_reals = enable_if_t<is_floating_point_v<element_t<V>>, V>;
+using __if_reals = enable_if_t<is_floating_point_v<__element_t<V>>, V>;
 
 #define METAL_FAST_AND_PRECISE(name) \
   namespace fast {                   \
@@ -133,44 +133,44 @@ using if_reals = enable_if_t<is_floating_point_v<element_t<V>>, V>;
   namespace precise {                \
   using metal::name;                 \
   }
-#define METAL_FUNCTION1(name)                              \
-  inline float name(float x) { return on_float::name(x); } \
-  template <class T>                                       \
-  if_small<T> name(T x) {                                  \
-    return T(on_float::name(float(x)));                    \
-  }                                                        \
-  template <class A, class V = common_vector<A>>           \
-  if_reals<V> name(const A& first) {                       \
-    V x(first);                                            \
-    for (int i = 0; i < V::size; ++i) x[i] = name(x[i]);   \
-    return x;                                              \
-  }                                                        \
+#define METAL_FUNCTION1(name)                                \
+  inline float name(float x) { return __on_float::name(x); } \
+  template <class T>                                         \
+  __if_small<T> name(T x) {                                  \
+    return T(__on_float::name(float(x)));                    \
+  }                                                          \
+  template <class A, class V = __common_vector<A>>           \
+  __if_reals<V> name(const A& first) {                       \
+    V x(first);                                              \
+    for (int i = 0; i < V::size; ++i) x[i] = name(x[i]);     \
+    return x;                                                \
+  }                                                          \
   METAL_FAST_AND_PRECISE(name)
-#define METAL_FUNCTION2(name)                                          \
-  inline float name(float x, float y) { return on_float::name(x, y); } \
-  template <class T>                                                   \
-  if_small<T> name(T x, T y) {                                         \
-    return T(on_float::name(float(x), float(y)));                      \
-  }                                                                    \
-  template <class A, class B, class V = common_vector<A, B>>           \
-  if_reals<V> name(const A& first, const B& second) {                  \
-    V x(first), y(second);                                             \
-    for (int i = 0; i < V::size; ++i) x[i] = name(x[i], y[i]);         \
-    return x;                                                          \
-  }                                                                    \
+#define METAL_FUNCTION2(name)                                            \
+  inline float name(float x, float y) { return __on_float::name(x, y); } \
+  template <class T>                                                     \
+  __if_small<T> name(T x, T y) {                                         \
+    return T(__on_float::name(float(x), float(y)));                      \
+  }                                                                      \
+  template <class A, class B, class V = __common_vector<A, B>>           \
+  __if_reals<V> name(const A& first, const B& second) {                  \
+    V x(first), y(second);                                               \
+    for (int i = 0; i < V::size; ++i) x[i] = name(x[i], y[i]);           \
+    return x;                                                            \
+  }                                                                      \
   METAL_FAST_AND_PRECISE(name)
-#define METAL_FUNCTION3(name)                                                      \
-  inline float name(float x, float y, float z) { return on_float::name(x, y, z); } \
-  template <class T>                                                               \
-  if_small<T> name(T x, T y, T z) {                                                \
-    return T(on_float::name(float(x), float(y), float(z)));                        \
-  }                                                                                \
-  template <class A, class B, class C, class V = common_vector<A, B, C>>           \
-  if_reals<V> name(const A& first, const B& second, const C& third) {              \
-    V x(first), y(second), z(third);                                               \
-    for (int i = 0; i < V::size; ++i) x[i] = name(x[i], y[i], z[i]);               \
-    return x;                                                                      \
-  }                                                                                \
+#define METAL_FUNCTION3(name)                                                        \
+  inline float name(float x, float y, float z) { return __on_float::name(x, y, z); } \
+  template <class T>                                                                 \
+  __if_small<T> name(T x, T y, T z) {                                                \
+    return T(__on_float::name(float(x), float(y), float(z)));                        \
+  }                                                                                  \
+  template <class A, class B, class C, class V = __common_vector<A, B, C>>           \
+  __if_reals<V> name(const A& first, const B& second, const C& third) {              \
+    V x(first), y(second), z(third);                                                 \
+    for (int i = 0; i < V::size; ++i) x[i] = name(x[i], y[i], z[i]);                 \
+    return x;                                                                        \
+  }                                                                                  \
   METAL_FAST_AND_PRECISE(name)
 METAL_FUNCTION1(abs)
 METAL_FUNCTION1(acos)
@@ -234,7 +234,7 @@ METAL_FUNCTION3(smoothstep)
 #define METAL_OF_INTEGER(name)                              \
   template <class I, class = enable_if_t<is_integral_v<I>>> \
   float name(I x) {                                         \
-    return on_float::name(float(x));                        \
+    return __on_float::name(float(x));                      \
   }
 METAL_OF_INTEGER(exp)
 METAL_OF_INTEGER(log)
@@ -245,18 +245,18 @@ METAL_OF_INTEGER(floor)
 #undef METAL_OF_INTEGER
 
 // Tests of floats.
-#define METAL_TEST(name, expression)                          \
-  inline bool name(float x) { return expression; }            \
-  template <class T>                                          \
-  enable_if_t<is_one_of_v<T, half, bfloat>, bool> name(T x) { \
-    return name(float(x));                                    \
-  }                                                           \
-  template <class A, class V = common_vector<A>>              \
-  bools_like<if_reals<V>> name(const A& first) {              \
-    V x(first);                                               \
-    bools_like<V> result(false);                              \
-    for (int i = 0; i < V::size; ++i) result[i] = name(x[i]); \
-    return result;                                            \
+#define METAL_TEST(name, expression)                            \
+  inline bool name(float x) { return expression; }              \
+  template <class T>                                            \
+  enable_if_t<__is_one_of_v<T, half, bfloat>, bool> name(T x) { \
+    return name(float(x));                                      \
+  }                                                             \
+  template <class A, class V = __common_vector<A>>              \
+  __bools_like<__if_reals<V>> name(const A& first) {            \
+    V x(first);                                                 \
+    __bools_like<V> result(false);                              \
+    for (int i = 0; i < V::size; ++i) result[i] = name(x[i]);   \
+    return result;                                              \
   }
 METAL_TEST(isnan, __builtin_isnan(x))
 METAL_TEST(isinf, __builtin_isinf(x))
@@ -281,31 +281,31 @@ inline float sincos(float x, float& cosine) {
 }
 
 // Geometry.
-template <class A, class B, class V = common_vector<A, B>>
-element_t<V> dot(const A& first, const B& second) {
+template <class A, class B, class V = __common_vector<A, B>>
+__element_t<V> dot(const A& first, const B& second) {
   V a(first), b(second);
   auto sum = a[0] * b[0];
   for (int i = 1; i < V::size; ++i) sum += a[i] * b[i];
-  return element_t<V>(sum);
+  return __element_t<V>(sum);
 }
-template <class A, class B, class V = common_vector<A, B>>
+template <class A, class B, class V = __common_vector<A, B>>
 V cross(const A& first, const B& second) {
   V a(first), b(second);
   return V(a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]);
 }
-template <class A, class V = common_vector<A>>
-element_t<V> length_squared(const A& a) {
+template <class A, class V = __common_vector<A>>
+__element_t<V> length_squared(const A& a) {
   return dot(a, a);
 }
-template <class A, class V = common_vector<A>>
-element_t<V> length(const A& a) {
+template <class A, class V = __common_vector<A>>
+__element_t<V> length(const A& a) {
   return sqrt(dot(a, a));
 }
-template <class A, class B, class V = common_vector<A, B>>
-element_t<V> distance(const A& a, const B& b) {
+template <class A, class B, class V = __common_vector<A, B>>
+__element_t<V> distance(const A& a, const B& b) {
   return length(V(a) - V(b));
 }
-template <class A, class V = common_vector<A>>
+template <class A, class V = __common_vector<A>>
 V normalize(const A& a) {
   return V(a) * rsqrt(dot(a, a));
 }

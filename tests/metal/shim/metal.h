@@ -1,5 +1,6 @@
 // The Metal standard library as C++17, with address spaces erased: what every translated kernel includes. No system
-// header, so that a precompiled one loads fast.
+// header, so that a precompiled one loads fast. Names that begin with two underscores are the shim's own, as in any
+// standard library: kernels say `using namespace metal`, and those names are in nobody's way.
 #pragma once
 
 extern "C" {

@@ -21,31 +21,31 @@ typedef unsigned long ulong;
 namespace metal {
 
 template <class T>
-constexpr bool is_native_integer = false;
+constexpr bool __is_native_integer = false;
 template <>
-inline constexpr bool is_native_integer<bool> = true;
+inline constexpr bool __is_native_integer<bool> = true;
 template <>
-inline constexpr bool is_native_integer<char> = true;
+inline constexpr bool __is_native_integer<char> = true;
 template <>
-inline constexpr bool is_native_integer<signed char> = true;
+inline constexpr bool __is_native_integer<signed char> = true;
 template <>
-inline constexpr bool is_native_integer<uchar> = true;
+inline constexpr bool __is_native_integer<uchar> = true;
 template <>
-inline constexpr bool is_native_integer<short> = true;
+inline constexpr bool __is_native_integer<short> = true;
 template <>
-inline constexpr bool is_native_integer<ushort> = true;
+inline constexpr bool __is_native_integer<ushort> = true;
 template <>
-inline constexpr bool is_native_integer<int> = true;
+inline constexpr bool __is_native_integer<int> = true;
 template <>
-inline constexpr bool is_native_integer<uint> = true;
+inline constexpr bool __is_native_integer<uint> = true;
 template <>
-inline constexpr bool is_native_integer<long> = true;
+inline constexpr bool __is_native_integer<long> = true;
 template <>
-inline constexpr bool is_native_integer<ulong> = true;
+inline constexpr bool __is_native_integer<ulong> = true;
 template <>
-inline constexpr bool is_native_integer<long long> = true;
+inline constexpr bool __is_native_integer<long long> = true;
 template <>
-inline constexpr bool is_native_integer<unsigned long long> = true;
+inline constexpr bool __is_native_integer<unsigned long long> = true;
 
 template <bool condition, class T = void>
 struct enable_if {};
@@ -57,7 +57,7 @@ template <bool condition, class T = void>
 using enable_if_t = typename enable_if<condition, T>::type;
 
 // IEEE binary16, rounded to nearest even.
-struct binary16 {
+struct __binary16 {
   static constexpr bool from_float_is_implicit = true;
 
   static constexpr ushort encode(float value) {
@@ -81,7 +81,7 @@ struct binary16 {
 };
 
 // The upper half of a float. Other floats become one only where the program says so (Metal 3.1).
-struct brain16 {
+struct __brain16 {
   static constexpr bool from_float_is_implicit = false;
 
   static constexpr ushort encode(float value) {
@@ -94,51 +94,53 @@ struct brain16 {
 
 // Every operation on two of a kind, or on one and an integer, rounds to the kind; with a float, float prevails.
 template <class Format>
-struct small_float {
+struct __small_float {
   ushort bits;
 
-  small_float() = default;
-  template <class I, class = enable_if_t<is_native_integer<I>>>
-  constexpr small_float(I value) : bits(Format::encode(float(value))) {}
+  __small_float() = default;
+  template <class I, class = enable_if_t<__is_native_integer<I>>>
+  constexpr __small_float(I value) : bits(Format::encode(float(value))) {}
   template <class F, enable_if_t<__is_same(F, float) && Format::from_float_is_implicit, int> = 0>
-  constexpr small_float(F value) : bits(Format::encode(value)) {}
+  constexpr __small_float(F value) : bits(Format::encode(value)) {}
   template <class F, enable_if_t<__is_same(F, float) && !Format::from_float_is_implicit, int> = 0>
-  explicit constexpr small_float(F value) : bits(Format::encode(value)) {}
+  explicit constexpr __small_float(F value) : bits(Format::encode(value)) {}
   template <class Other>
-  explicit constexpr small_float(small_float<Other> value) : bits(Format::encode(float(value))) {}
+  explicit constexpr __small_float(__small_float<Other> value) : bits(Format::encode(float(value))) {}
 
   constexpr operator float() const { return Format::decode(bits); }
 
-  constexpr small_float operator-() const { return of_bits(ushort(bits ^ 0x8000)); }
-  constexpr small_float operator+() const { return *this; }
-  constexpr small_float& operator++() { return *this += small_float(1); }
-  constexpr small_float& operator--() { return *this -= small_float(1); }
-  constexpr small_float operator++(int) {
-    small_float old = *this;
+  constexpr __small_float operator-() const { return of_bits(ushort(bits ^ 0x8000)); }
+  constexpr __small_float operator+() const { return *this; }
+  constexpr __small_float& operator++() { return *this += __small_float(1); }
+  constexpr __small_float& operator--() { return *this -= __small_float(1); }
+  constexpr __small_float operator++(int) {
+    __small_float old = *this;
     ++*this;
     return old;
   }
-  constexpr small_float operator--(int) {
-    small_float old = *this;
+  constexpr __small_float operator--(int) {
+    __small_float old = *this;
     --*this;
     return old;
   }
 
-#define METAL_OPERATOR(op)                                                                                         \
-  friend constexpr small_float operator op(small_float a, small_float b) { return rounded(float(a) op float(b)); } \
-  template <class I, class = enable_if_t<is_native_integer<I>>>                                                    \
-  friend constexpr small_float operator op(small_float a, I b) {                                                   \
-    return rounded(float(a) op float(small_float(b)));                                                             \
-  }                                                                                                                \
-  template <class I, class = enable_if_t<is_native_integer<I>>>                                                    \
-  friend constexpr small_float operator op(I a, small_float b) {                                                   \
-    return rounded(float(small_float(a)) op float(b));                                                             \
-  }                                                                                                                \
-  friend constexpr float operator op(small_float a, float b) { return float(a) op b; }                             \
-  friend constexpr float operator op(float a, small_float b) { return a op float(b); }                             \
-  template <class A>                                                                                               \
-  constexpr small_float& operator op## = (A b) {                                                                   \
-    return *this = small_float(*this op b);                                                                        \
+#define METAL_OPERATOR(op)                                                               \
+  friend constexpr __small_float operator op(__small_float a, __small_float b) {         \
+    return rounded(float(a) op float(b));                                                \
+  }                                                                                      \
+  template <class I, class = enable_if_t<__is_native_integer<I>>>                        \
+  friend constexpr __small_float operator op(__small_float a, I b) {                     \
+    return rounded(float(a) op float(__small_float(b)));                                 \
+  }                                                                                      \
+  template <class I, class = enable_if_t<__is_native_integer<I>>>                        \
+  friend constexpr __small_float operator op(I a, __small_float b) {                     \
+    return rounded(float(__small_float(a)) op float(b));                                 \
+  }                                                                                      \
+  friend constexpr float operator op(__small_float a, float b) { return float(a) op b; } \
+  friend constexpr float operator op(float a, __small_float b) { return a op float(b); } \
+  template <class A>                                                                     \
+  constexpr __small_float& operator op## = (A b) {                                       \
+    return *this = __small_float(*this op b);                                            \
   }
   METAL_OPERATOR(+)
   METAL_OPERATOR(-)
@@ -146,17 +148,17 @@ struct small_float {
   METAL_OPERATOR(/)
 #undef METAL_OPERATOR
 
-#define METAL_OPERATOR(op)                                                                         \
-  friend constexpr bool operator op(small_float a, small_float b) { return float(a) op float(b); } \
-  friend constexpr bool operator op(small_float a, float b) { return float(a) op b; }              \
-  friend constexpr bool operator op(float a, small_float b) { return a op float(b); }              \
-  template <class I, class = enable_if_t<is_native_integer<I>>>                                    \
-  friend constexpr bool operator op(small_float a, I b) {                                          \
-    return float(a) op float(small_float(b));                                                      \
-  }                                                                                                \
-  template <class I, class = enable_if_t<is_native_integer<I>>>                                    \
-  friend constexpr bool operator op(I a, small_float b) {                                          \
-    return float(small_float(a)) op float(b);                                                      \
+#define METAL_OPERATOR(op)                                                                             \
+  friend constexpr bool operator op(__small_float a, __small_float b) { return float(a) op float(b); } \
+  friend constexpr bool operator op(__small_float a, float b) { return float(a) op b; }                \
+  friend constexpr bool operator op(float a, __small_float b) { return a op float(b); }                \
+  template <class I, class = enable_if_t<__is_native_integer<I>>>                                      \
+  friend constexpr bool operator op(__small_float a, I b) {                                            \
+    return float(a) op float(__small_float(b));                                                        \
+  }                                                                                                    \
+  template <class I, class = enable_if_t<__is_native_integer<I>>>                                      \
+  friend constexpr bool operator op(I a, __small_float b) {                                            \
+    return float(__small_float(a)) op float(b);                                                        \
   }
   METAL_OPERATOR(==)
   METAL_OPERATOR(!=)
@@ -166,17 +168,17 @@ struct small_float {
   METAL_OPERATOR(>=)
 #undef METAL_OPERATOR
 
-  static constexpr small_float of_bits(ushort bits) {
-    small_float result{};
+  static constexpr __small_float of_bits(ushort bits) {
+    __small_float result{};
     result.bits = bits;
     return result;
   }
 
  private:
-  static constexpr small_float rounded(float value) { return of_bits(Format::encode(value)); }
+  static constexpr __small_float rounded(float value) { return of_bits(Format::encode(value)); }
 };
 
 }  // namespace metal
 
-using half = metal::small_float<metal::binary16>;
-using bfloat = metal::small_float<metal::brain16>;
+using half = metal::__small_float<metal::__binary16>;
+using bfloat = metal::__small_float<metal::__brain16>;

@@ -4,9 +4,9 @@
 namespace metal {
 
 template <class T>
-inline constexpr bool is_exchangeable_v = is_arithmetic_v<T> && !is_same_v<T, bfloat>;
+inline constexpr bool __is_exchangeable_v = is_arithmetic_v<T> && !is_same_v<T, bfloat>;
 template <class T>
-using if_exchangeable = enable_if_t<is_exchangeable_v<T>, T>;
+using __if_exchangeable = enable_if_t<__is_exchangeable_v<T>, T>;
 
 #define METAL_CONVERGENT __attribute__((convergent)) inline
 // The number of a function among those that exchange.
@@ -22,20 +22,20 @@ using if_exchangeable = enable_if_t<is_exchangeable_v<T>, T>;
   }
 
 // Over lanes [first, last) that take part, in their order.
-#define METAL_REDUCTION(name, first, last, expression)                              \
-  template <class T>                                                                \
-  METAL_CONVERGENT if_exchangeable<T> name(T value, uint line = __builtin_LINE()) { \
-    auto all = exchange(value, METAL_OPERATION, line);                              \
-    bool any = false;                                                               \
-    T a = value;                                                                    \
-    for (uint i = first; i < last; ++i) {                                           \
-      if (!all.has(i)) continue;                                                    \
-      T b = all[i];                                                                 \
-      a = any ? T(expression) : b;                                                  \
-      any = true;                                                                   \
-    }                                                                               \
-    return a;                                                                       \
-  }                                                                                 \
+#define METAL_REDUCTION(name, first, last, expression)                                \
+  template <class T>                                                                  \
+  METAL_CONVERGENT __if_exchangeable<T> name(T value, uint line = __builtin_LINE()) { \
+    auto all = __exchange(value, METAL_OPERATION, line);                              \
+    bool any = false;                                                                 \
+    T a = value;                                                                      \
+    for (uint i = first; i < last; ++i) {                                             \
+      if (!all.has(i)) continue;                                                      \
+      T b = all[i];                                                                   \
+      a = any ? T(expression) : b;                                                    \
+      any = true;                                                                     \
+    }                                                                                 \
+    return a;                                                                         \
+  }                                                                                   \
   METAL_ON_VECTORS(name)
 METAL_REDUCTION(simd_sum, 0, 32, a + b)
 METAL_REDUCTION(simd_product, 0, 32, a* b)
@@ -55,18 +55,18 @@ METAL_QUAD(quad_xor, a ^ b)
 #undef METAL_QUAD
 #undef METAL_REDUCTION
 
-#define METAL_SCAN(name, first, inclusive, neutral, expression)                     \
-  template <class T>                                                                \
-  METAL_CONVERGENT if_exchangeable<T> name(T value, uint line = __builtin_LINE()) { \
-    auto all = exchange(value, METAL_OPERATION, line);                              \
-    T a = T(neutral);                                                               \
-    for (uint i = first; i < all.lane() + inclusive; ++i) {                         \
-      if (!all.has(i)) continue;                                                    \
-      T b = all[i];                                                                 \
-      a = T(expression);                                                            \
-    }                                                                               \
-    return a;                                                                       \
-  }                                                                                 \
+#define METAL_SCAN(name, first, inclusive, neutral, expression)                       \
+  template <class T>                                                                  \
+  METAL_CONVERGENT __if_exchangeable<T> name(T value, uint line = __builtin_LINE()) { \
+    auto all = __exchange(value, METAL_OPERATION, line);                              \
+    T a = T(neutral);                                                                 \
+    for (uint i = first; i < all.lane() + inclusive; ++i) {                           \
+      if (!all.has(i)) continue;                                                      \
+      T b = all[i];                                                                   \
+      a = T(expression);                                                              \
+    }                                                                                 \
+    return a;                                                                         \
+  }                                                                                   \
   METAL_ON_VECTORS(name)
 METAL_SCAN(simd_prefix_inclusive_sum, 0, 1, 0, a + b)
 METAL_SCAN(simd_prefix_exclusive_sum, 0, 0, 0, a + b)
@@ -79,18 +79,18 @@ METAL_SCAN(quad_prefix_exclusive_product, (all.lane() & ~3u), 0, 1, a* b)
 #undef METAL_SCAN
 
 // A lane's value from another; `me` is the lane, `by` the argument.
-#define METAL_SHUFFLE(name, from)                                                              \
-  template <class T>                                                                           \
-  METAL_CONVERGENT if_exchangeable<T> name(T value, ushort by, uint line = __builtin_LINE()) { \
-    auto all = exchange(value, METAL_OPERATION, line);                                         \
-    [[maybe_unused]] uint me = all.lane();                                                     \
-    return all.at(uint(from));                                                                 \
-  }                                                                                            \
-  template <class T, int N>                                                                    \
-  METAL_CONVERGENT vec<T, N> name(vec<T, N> value, ushort by, uint line = __builtin_LINE()) {  \
-    vec<T, N> result(T(0));                                                                    \
-    for (int i = 0; i < N; ++i) result[i] = name(T(value[i]), by, line);                       \
-    return result;                                                                             \
+#define METAL_SHUFFLE(name, from)                                                                \
+  template <class T>                                                                             \
+  METAL_CONVERGENT __if_exchangeable<T> name(T value, ushort by, uint line = __builtin_LINE()) { \
+    auto all = __exchange(value, METAL_OPERATION, line);                                         \
+    [[maybe_unused]] uint me = all.lane();                                                       \
+    return all.at(uint(from));                                                                   \
+  }                                                                                              \
+  template <class T, int N>                                                                      \
+  METAL_CONVERGENT vec<T, N> name(vec<T, N> value, ushort by, uint line = __builtin_LINE()) {    \
+    vec<T, N> result(T(0));                                                                      \
+    for (int i = 0; i < N; ++i) result[i] = name(T(value[i]), by, line);                         \
+    return result;                                                                               \
   }
 METAL_SHUFFLE(simd_broadcast, by)
 METAL_SHUFFLE(simd_shuffle, by)
@@ -109,27 +109,27 @@ METAL_SHUFFLE(quad_shuffle_rotate_up, (me & ~3u) | ((me - by) & 3))
 #undef METAL_SHUFFLE
 
 template <class T>
-struct filled_value {
+struct __filled_value {
   T value, filling;
 };
 template <class T>
-METAL_CONVERGENT if_exchangeable<T> simd_shuffle_and_fill_up(T value, T filling, ushort by, ushort modulo = 32,
-                                                             uint line = __builtin_LINE()) {
-  auto all = exchange(filled_value<T>{value, filling}, METAL_OPERATION, line);
+METAL_CONVERGENT __if_exchangeable<T> simd_shuffle_and_fill_up(T value, T filling, ushort by, ushort modulo = 32,
+                                                               uint line = __builtin_LINE()) {
+  auto all = __exchange(__filled_value<T>{value, filling}, METAL_OPERATION, line);
   uint me = all.lane();
   return me % modulo >= by ? all.at(me - by).value : all.at(me - by + modulo).filling;
 }
 template <class T>
-METAL_CONVERGENT if_exchangeable<T> simd_shuffle_and_fill_down(T value, T filling, ushort by, ushort modulo = 32,
-                                                               uint line = __builtin_LINE()) {
-  auto all = exchange(filled_value<T>{value, filling}, METAL_OPERATION, line);
+METAL_CONVERGENT __if_exchangeable<T> simd_shuffle_and_fill_down(T value, T filling, ushort by, ushort modulo = 32,
+                                                                 uint line = __builtin_LINE()) {
+  auto all = __exchange(__filled_value<T>{value, filling}, METAL_OPERATION, line);
   uint me = all.lane();
   return me % modulo + by < modulo ? all.at(me + by).value : all.at(me + by - modulo).filling;
 }
 
 template <class T>
-METAL_CONVERGENT if_exchangeable<T> simd_broadcast_first(T value, uint line = __builtin_LINE()) {
-  auto all = exchange(value, METAL_OPERATION, line);
+METAL_CONVERGENT __if_exchangeable<T> simd_broadcast_first(T value, uint line = __builtin_LINE()) {
+  auto all = __exchange(value, METAL_OPERATION, line);
   return all[uint(__builtin_ctz(all.exchanged.mask))];
 }
 METAL_ON_VECTORS(simd_broadcast_first)
@@ -147,7 +147,7 @@ class simd_vote {
 };
 
 METAL_CONVERGENT simd_vote simd_ballot(bool vote, uint line = __builtin_LINE()) {
-  auto all = exchange(vote, METAL_OPERATION, line);
+  auto all = __exchange(vote, METAL_OPERATION, line);
   ulong votes = 0;
   for (uint i = 0; i < 32; ++i)
     if (all.has(i) && all[i]) votes |= 1ul << i;
@@ -156,14 +156,14 @@ METAL_CONVERGENT simd_vote simd_ballot(bool vote, uint line = __builtin_LINE()) 
 METAL_CONVERGENT bool simd_any(bool vote, uint line = __builtin_LINE()) { return simd_ballot(vote, line).any(); }
 METAL_CONVERGENT bool simd_all(bool vote, uint line = __builtin_LINE()) { return !simd_ballot(!vote, line).any(); }
 METAL_CONVERGENT simd_vote simd_active_threads_mask(uint line = __builtin_LINE()) {
-  return simd_vote(exchange(true, METAL_OPERATION, line).exchanged.mask);
+  return simd_vote(__exchange(true, METAL_OPERATION, line).exchanged.mask);
 }
 METAL_CONVERGENT bool simd_is_first(uint line = __builtin_LINE()) {
-  auto all = exchange(true, METAL_OPERATION, line);
+  auto all = __exchange(true, METAL_OPERATION, line);
   return uint(__builtin_ctz(all.exchanged.mask)) == all.lane();
 }
 METAL_CONVERGENT bool quad_is_first(uint line = __builtin_LINE()) {
-  auto all = exchange(true, METAL_OPERATION, line);
+  auto all = __exchange(true, METAL_OPERATION, line);
   return uint(__builtin_ctz(all.exchanged.mask >> (all.lane() & ~3u))) == (all.lane() & 3);
 }
 METAL_CONVERGENT bool simd_is_helper_thread() { return false; }

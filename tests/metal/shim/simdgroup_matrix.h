@@ -4,10 +4,10 @@
 namespace metal {
 
 // Where a lane's two elements are: the layout of Apple's GPUs, which thread_elements() shows.
-constexpr uint matrix_row(uint lane) { return (lane / 4 & 4) + lane / 2 % 4; }
-constexpr uint matrix_column(uint lane) { return (lane / 4 & 2) * 2 + lane % 2 * 2; }
+constexpr uint __matrix_row(uint lane) { return (lane / 4 & 4) + lane / 2 % 4; }
+constexpr uint __matrix_column(uint lane) { return (lane / 4 & 2) * 2 + lane % 2 * 2; }
 // The lane that holds (row, column) and the one right of it; column is even.
-constexpr uint matrix_lane(uint row, uint column) {
+constexpr uint __matrix_lane(uint row, uint column) {
   return (row & 4) * 4 + (row & 3) * 2 + (column & 4) * 2 + (column & 2) / 2;
 }
 
@@ -20,7 +20,7 @@ struct simdgroup_matrix {
   // The diagonal; elsewhere zero.
   explicit simdgroup_matrix(T diagonal) {
     uint lane = software_metal_lane();
-    for (uint i = 0; i < 2; ++i) elements_[int(i)] = matrix_row(lane) == matrix_column(lane) + i ? diagonal : T(0);
+    for (uint i = 0; i < 2; ++i) elements_[int(i)] = __matrix_row(lane) == __matrix_column(lane) + i ? diagonal : T(0);
   }
   vec<T, 2>& thread_elements() { return elements_; }
   const vec<T, 2>& thread_elements() const { return elements_; }
@@ -48,7 +48,7 @@ simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
 }
 
 template <class P>
-P* matrix_place(P* from, ulong row, ulong column, ulong per_row, ulong2 origin, bool transposed) {
+P* __matrix_place(P* from, ulong row, ulong column, ulong per_row, ulong2 origin, bool transposed) {
   return transposed ? from + (column + origin.y) * per_row + row + origin.x
                     : from + (row + origin.y) * per_row + column + origin.x;
 }
@@ -56,22 +56,22 @@ P* matrix_place(P* from, ulong row, ulong column, ulong per_row, ulong2 origin, 
 template <class T, class P>
 METAL_CONVERGENT void simdgroup_load(simdgroup_matrix<T, 8, 8>& to, const P* from, ulong per_row = 8,
                                      ulong2 origin = ulong2(0), bool transposed = false, uint line = __builtin_LINE()) {
-  uint lane = exchange(true, METAL_OPERATION, line).lane();
+  uint lane = __exchange(true, METAL_OPERATION, line).lane();
   for (uint i = 0; i < 2; ++i)
     to.thread_elements()[int(i)] =
-        T(*matrix_place(from, matrix_row(lane), matrix_column(lane) + i, per_row, origin, transposed));
+        T(*__matrix_place(from, __matrix_row(lane), __matrix_column(lane) + i, per_row, origin, transposed));
 }
 template <class T, class P>
 METAL_CONVERGENT void simdgroup_store(const simdgroup_matrix<T, 8, 8>& from, P* to, ulong per_row = 8,
                                       ulong2 origin = ulong2(0), bool transposed = false,
                                       uint line = __builtin_LINE()) {
-  uint lane = exchange(true, METAL_OPERATION, line).lane();
+  uint lane = __exchange(true, METAL_OPERATION, line).lane();
   for (uint i = 0; i < 2; ++i)
-    *matrix_place(to, matrix_row(lane), matrix_column(lane) + i, per_row, origin, transposed) =
+    *__matrix_place(to, __matrix_row(lane), __matrix_column(lane) + i, per_row, origin, transposed) =
         P(from.thread_elements()[int(i)]);
 }
 
-struct matrix_operands {
+struct __matrix_operands {
   float a[2], b[2];
 };
 template <class D, class A, class B, class C>
@@ -81,17 +81,17 @@ METAL_CONVERGENT void simdgroup_multiply_accumulate(simdgroup_matrix<D, 8, 8>& d
   const auto& ae = a.thread_elements();
   const auto& be = b.thread_elements();
   auto all =
-      exchange(matrix_operands{{float(ae[0]), float(ae[1])}, {float(be[0]), float(be[1])}}, METAL_OPERATION, line);
+      __exchange(__matrix_operands{{float(ae[0]), float(ae[1])}, {float(be[0]), float(be[1])}}, METAL_OPERATION, line);
   if (all.exchanged.mask != 0xffffffff)
-    software_metal_fault("a matrix operation without some lanes of the SIMD group", line);
-  uint row = matrix_row(all.lane()), column = matrix_column(all.lane());
+    software_metal_fault("a matrix operation without some __lanes of the SIMD group", line);
+  uint row = __matrix_row(all.lane()), column = __matrix_column(all.lane());
   auto slot = [&](uint lane) {
-    return (const matrix_operands*)(all.exchanged.slots + lane * software_metal::kSlotBytes);
+    return (const __matrix_operands*)(all.exchanged.slots + lane * software_metal::kSlotBytes);
   };
   float sum0 = float(c.thread_elements()[0]), sum1 = float(c.thread_elements()[1]);
   for (uint k = 0; k < 8; ++k) {
-    float left = slot(matrix_lane(row, k & 6))->a[k & 1];
-    const float* right = slot(matrix_lane(k, column))->b;
+    float left = slot(__matrix_lane(row, k & 6))->a[k & 1];
+    const float* right = slot(__matrix_lane(k, column))->b;
     sum0 += left * right[0];
     sum1 += left * right[1];
   }

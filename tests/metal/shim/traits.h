@@ -96,11 +96,11 @@ using remove_addrspace_t = T;
 template <class A, class B>
 inline constexpr bool is_same_v = __is_same(A, B);
 template <class T, class... Us>
-inline constexpr bool is_one_of_v = (is_same_v<remove_cv_t<T>, Us> || ...);
+inline constexpr bool __is_one_of_v = (is_same_v<remove_cv_t<T>, Us> || ...);
 template <class T>
-inline constexpr bool is_floating_point_v = is_one_of_v<T, float, half, bfloat>;
+inline constexpr bool is_floating_point_v = __is_one_of_v<T, float, half, bfloat>;
 template <class T>
-inline constexpr bool is_integral_v = is_native_integer<remove_cv_t<T>>;
+inline constexpr bool is_integral_v = __is_native_integer<remove_cv_t<T>>;
 template <class T>
 inline constexpr bool is_arithmetic_v = is_floating_point_v<T> || is_integral_v<T>;
 template <class T>

@@ -6,83 +6,85 @@ namespace metal {
 template <class T, int N>
 struct vec;
 
-enum component { at_x, at_y, at_z, at_w, at_r = 0, at_g, at_b, at_a };
+enum __component { __at_x, __at_y, __at_z, __at_w, __at_r = 0, __at_g, __at_b, __at_a };
 
 // Some components of a vector, in whose union it lives.
 template <class T, int N, int... indices>
-struct swizzle {
+struct __swizzle {
   static constexpr int size = sizeof...(indices);
   using value = vec<T, size>;
   T elements[N];
 
-  swizzle() = default;
-  swizzle(const swizzle&) = default;
+  __swizzle() = default;
+  __swizzle(const __swizzle&) = default;
   constexpr operator value() const { return value(elements[indices]...); }
   constexpr T operator[](int i) const {
     constexpr int places[] = {indices...};
     return elements[places[i]];
   }
-  swizzle& operator=(const swizzle& other) { return *this = value(other); }
-  swizzle& operator=(const value& other) {
+  __swizzle& operator=(const __swizzle& other) { return *this = value(other); }
+  __swizzle& operator=(const value& other) {
     int i = 0;
     ((elements[indices] = other[i++]), ...);
     return *this;
   }
-  swizzle& operator+=(const value& other) { return *this = value(*this) + other; }
-  swizzle& operator-=(const value& other) { return *this = value(*this) - other; }
-  swizzle& operator*=(const value& other) { return *this = value(*this) * other; }
-  swizzle& operator/=(const value& other) { return *this = value(*this) / other; }
+  __swizzle& operator+=(const value& other) { return *this = value(*this) + other; }
+  __swizzle& operator-=(const value& other) { return *this = value(*this) - other; }
+  __swizzle& operator*=(const value& other) { return *this = value(*this) * other; }
+  __swizzle& operator/=(const value& other) { return *this = value(*this) / other; }
 };
 
 // What a constructor argument contributes.
 template <class A>
-struct parts {
+struct __parts {
   static constexpr int count = is_arithmetic_v<A> ? 1 : 1000;
   static constexpr A at(const A& value, int) { return value; }
 };
 template <class T, int N>
-struct parts<vec<T, N>> {
+struct __parts<vec<T, N>> {
   static constexpr int count = N;
   static constexpr T at(const vec<T, N>& value, int i) { return value[i]; }
 };
 template <class T, int N, int... indices>
-struct parts<swizzle<T, N, indices...>> {
+struct __parts<__swizzle<T, N, indices...>> {
   static constexpr int count = sizeof...(indices);
-  static constexpr T at(const swizzle<T, N, indices...>& value, int i) { return value[i]; }
+  static constexpr T at(const __swizzle<T, N, indices...>& value, int i) { return value[i]; }
 };
 
-#define METAL_2(a, b) swizzle<T, size, at_##a, at_##b> a##b;
-#define METAL_3(a, b, c) swizzle<T, size, at_##a, at_##b, at_##c> a##b##c;
-#define METAL_4(a, b, c, d) swizzle<T, size, at_##a, at_##b, at_##c, at_##d> a##b##c##d;
+#define METAL_2(a, b) __swizzle<T, size, __at_##a, __at_##b> a##b;
+#define METAL_3(a, b, c) __swizzle<T, size, __at_##a, __at_##b, __at_##c> a##b##c;
+#define METAL_4(a, b, c, d) __swizzle<T, size, __at_##a, __at_##b, __at_##c, __at_##d> a##b##c##d;
 #define METAL_OF_XY(M, ...) M(__VA_ARGS__, x) M(__VA_ARGS__, y)
 #define METAL_OF_XYZ(M, ...) M(__VA_ARGS__, x) M(__VA_ARGS__, y) M(__VA_ARGS__, z)
 #define METAL_OF_XYZW(M, ...) M(__VA_ARGS__, x) M(__VA_ARGS__, y) M(__VA_ARGS__, z) M(__VA_ARGS__, w)
 // All pairs, triples and quadruples that start with `a`, of the letters that EACH runs over.
-#define METAL_SWIZZLES_XY(a)                                                                                           \
-  METAL_OF_XY(METAL_2, a)                                                                                              \
-  METAL_OF_XY(METAL_3, a, x)                                                                                           \
-  METAL_OF_XY(METAL_3, a, y) METAL_OF_XY(METAL_4, a, x, x) METAL_OF_XY(METAL_4, a, x, y) METAL_OF_XY(METAL_4, a, y, x) \
+#define METAL_SWIZZLES_XY(a)                                                                \
+  METAL_OF_XY(METAL_2, a)                                                                   \
+  METAL_OF_XY(METAL_3, a, x)                                                                \
+  METAL_OF_XY(METAL_3, a, y)                                                                \
+  METAL_OF_XY(METAL_4, a, x, x) METAL_OF_XY(METAL_4, a, x, y) METAL_OF_XY(METAL_4, a, y, x) \
       METAL_OF_XY(METAL_4, a, y, y)
 #define METAL_QUADRUPLES_XYZ(a, b) \
   METAL_OF_XYZ(METAL_4, a, b, x) METAL_OF_XYZ(METAL_4, a, b, y) METAL_OF_XYZ(METAL_4, a, b, z)
-#define METAL_SWIZZLES_XYZ(a)                                                                                   \
-  METAL_OF_XYZ(METAL_2, a)                                                                                      \
-  METAL_OF_XYZ(METAL_3, a, x)                                                                                   \
-  METAL_OF_XYZ(METAL_3, a, y) METAL_OF_XYZ(METAL_3, a, z) METAL_QUADRUPLES_XYZ(a, x) METAL_QUADRUPLES_XYZ(a, y) \
-      METAL_QUADRUPLES_XYZ(a, z)
+#define METAL_SWIZZLES_XYZ(a) \
+  METAL_OF_XYZ(METAL_2, a)    \
+  METAL_OF_XYZ(METAL_3, a, x) \
+  METAL_OF_XYZ(METAL_3, a, y) \
+  METAL_OF_XYZ(METAL_3, a, z) METAL_QUADRUPLES_XYZ(a, x) METAL_QUADRUPLES_XYZ(a, y) METAL_QUADRUPLES_XYZ(a, z)
 #define METAL_QUADRUPLES_XYZW(a, b) \
   METAL_OF_XYZW(METAL_4, a, b, x)   \
   METAL_OF_XYZW(METAL_4, a, b, y) METAL_OF_XYZW(METAL_4, a, b, z) METAL_OF_XYZW(METAL_4, a, b, w)
-#define METAL_SWIZZLES_XYZW(a)                                                                                       \
-  METAL_OF_XYZW(METAL_2, a)                                                                                          \
-  METAL_OF_XYZW(METAL_3, a, x)                                                                                       \
-  METAL_OF_XYZW(METAL_3, a, y) METAL_OF_XYZW(METAL_3, a, z) METAL_OF_XYZW(METAL_3, a, w) METAL_QUADRUPLES_XYZW(a, x) \
-      METAL_QUADRUPLES_XYZW(a, y) METAL_QUADRUPLES_XYZW(a, z) METAL_QUADRUPLES_XYZW(a, w)
+#define METAL_SWIZZLES_XYZW(a)                                                                                      \
+  METAL_OF_XYZW(METAL_2, a)                                                                                         \
+  METAL_OF_XYZW(METAL_3, a, x)                                                                                      \
+  METAL_OF_XYZW(METAL_3, a, y)                                                                                      \
+  METAL_OF_XYZW(METAL_3, a, z) METAL_OF_XYZW(METAL_3, a, w) METAL_QUADRUPLES_XYZW(a, x) METAL_QUADRUPLES_XYZW(a, y) \
+      METAL_QUADRUPLES_XYZW(a, z) METAL_QUADRUPLES_XYZW(a, w)
 
 template <class T, int N>
-struct components;
+struct __components;
 template <class T>
-struct alignas(sizeof(T) * 2) components<T, 2> {
+struct alignas(sizeof(T) * 2) __components<T, 2> {
   static constexpr int size = 2;
   union {
     struct {
@@ -95,12 +97,12 @@ struct alignas(sizeof(T) * 2) components<T, 2> {
     METAL_SWIZZLES_XY(x)
     METAL_SWIZZLES_XY(y)
   };
-  components() = default;
-  constexpr components(T x, T y) : x(x), y(y) {}
-  components(const components&) = default;
+  __components() = default;
+  constexpr __components(T x, T y) : x(x), y(y) {}
+  __components(const __components&) = default;
 };
 template <class T>
-struct alignas(sizeof(T) * 4) components<T, 3> {
+struct alignas(sizeof(T) * 4) __components<T, 3> {
   static constexpr int size = 3;
   union {
     struct {
@@ -115,12 +117,12 @@ struct alignas(sizeof(T) * 4) components<T, 3> {
     METAL_SWIZZLES_XYZ(z)
     METAL_2(r, g) METAL_2(g, b) METAL_3(r, g, b) METAL_3(b, g, r)
   };
-  components() = default;
-  constexpr components(T x, T y, T z) : x(x), y(y), z(z) {}
-  components(const components&) = default;
+  __components() = default;
+  constexpr __components(T x, T y, T z) : x(x), y(y), z(z) {}
+  __components(const __components&) = default;
 };
 template <class T>
-struct alignas(sizeof(T) * 4) components<T, 4> {
+struct alignas(sizeof(T) * 4) __components<T, 4> {
   static constexpr int size = 4;
   union {
     struct {
@@ -136,14 +138,14 @@ struct alignas(sizeof(T) * 4) components<T, 4> {
     METAL_SWIZZLES_XYZW(w)
     METAL_2(r, g) METAL_2(g, b) METAL_2(b, a) METAL_3(r, g, b) METAL_3(b, g, r) METAL_4(r, g, b, a) METAL_4(b, g, r, a)
   };
-  components() = default;
-  constexpr components(T x, T y, T z, T w) : x(x), y(y), z(z), w(w) {}
-  components(const components&) = default;
+  __components() = default;
+  constexpr __components(T x, T y, T z, T w) : x(x), y(y), z(z), w(w) {}
+  __components(const __components&) = default;
 };
 
 template <class T, int N>
-struct vec : components<T, N> {
-  using base = components<T, N>;
+struct vec : __components<T, N> {
+  using base = __components<T, N>;
   using element = T;
 
   vec() = default;
@@ -159,7 +161,7 @@ struct vec : components<T, N> {
     for (int i = 0; i < N; ++i) (*this)[i] = T(other[i]);
   }
   template <class A, class B, class... Cs,
-            class = enable_if_t<parts<A>::count + parts<B>::count + (0 + ... + parts<Cs>::count) == N>>
+            class = enable_if_t<__parts<A>::count + __parts<B>::count + (0 + ... + __parts<Cs>::count) == N>>
   constexpr vec(const A& a, const B& b, const Cs&... cs) : vec(T(0), filled{}) {
     int at = 0;
     put(at, a);
@@ -209,63 +211,63 @@ struct vec : components<T, N> {
   constexpr vec(T all, filled, make_count<4>) : base(all, all, all, all) {}
   template <class A>
   constexpr void put(int& at, const A& value) {
-    for (int i = 0; i < parts<A>::count; ++i) (*this)[at++] = T(parts<A>::at(value, i));
+    for (int i = 0; i < __parts<A>::count; ++i) (*this)[at++] = T(__parts<A>::at(value, i));
   }
 };
 
 // The vector type that an operand stands for: itself, or what a swizzle selects; void for others.
 template <class A>
-struct vector_of {
+struct __vector_of {
   using type = void;
 };
 template <class T, int N>
-struct vector_of<vec<T, N>> {
+struct __vector_of<vec<T, N>> {
   using type = vec<T, N>;
 };
 template <class T, int N, int... indices>
-struct vector_of<swizzle<T, N, indices...>> {
+struct __vector_of<__swizzle<T, N, indices...>> {
   using type = vec<T, sizeof...(indices)>;
 };
 template <class A, class B>
-using first_vector = conditional_t<is_void_v<A>, B, A>;
+using __first_vector = conditional_t<is_void_v<A>, B, A>;
 template <class... As>
-struct meeting {
+struct __meeting {
   using type = void;
 };
 template <class A, class... Rest>
-struct meeting<A, Rest...> {
-  using type = first_vector<typename vector_of<A>::type, typename meeting<Rest...>::type>;
+struct __meeting<A, Rest...> {
+  using type = __first_vector<typename __vector_of<A>::type, typename __meeting<Rest...>::type>;
 };
 template <class V, class... As>
-struct if_all_convertible : enable_if<(is_convertible_v<const As&, V> && ...), V> {};
+struct __if_all_convertible : enable_if<(is_convertible_v<const As&, V> && ...), V> {};
 template <class... As>
-struct if_all_convertible<void, As...> {};
+struct __if_all_convertible<void, As...> {};
 // In which the operands of a function meet, at least one of which is a vector: scalars stand for vectors of them.
 template <class... As>
-using common_vector = typename if_all_convertible<typename meeting<As...>::type, As...>::type;
+using __common_vector = typename __if_all_convertible<typename __meeting<As...>::type, As...>::type;
 
 template <class T>
-struct element_of {
+struct __element_of {
   using type = T;
 };
 template <class T, int N>
-struct element_of<vec<T, N>> {
+struct __element_of<vec<T, N>> {
   using type = T;
   template <class U>
   using with = vec<U, N>;
   static constexpr int size = N;
 };
 template <class V>
-using element_t = typename element_of<V>::type;
+using __element_t = typename __element_of<V>::type;
 template <class V>
-using bools_like = typename element_of<V>::template with<bool>;
+using __bools_like = typename __element_of<V>::template with<bool>;
 
-#define METAL_OPERATOR(op)                                               \
-  template <class A, class B, class V = common_vector<A, B>>             \
-  constexpr V operator op(const A& first, const B& second) {             \
-    V a(first), b(second);                                               \
-    for (int i = 0; i < V::size; ++i) a[i] = element_t<V>(a[i] op b[i]); \
-    return a;                                                            \
+#define METAL_OPERATOR(op)                                                 \
+  template <class A, class B, class V = __common_vector<A, B>>             \
+  constexpr V operator op(const A& first, const B& second) {               \
+    V a(first), b(second);                                                 \
+    for (int i = 0; i < V::size; ++i) a[i] = __element_t<V>(a[i] op b[i]); \
+    return a;                                                              \
   }
 METAL_OPERATOR(+)
 METAL_OPERATOR(-)
@@ -279,13 +281,13 @@ METAL_OPERATOR(<<)
 METAL_OPERATOR(>>)
 #undef METAL_OPERATOR
 
-#define METAL_OPERATOR(op)                                               \
-  template <class A, class B, class V = common_vector<A, B>>             \
-  constexpr bools_like<V> operator op(const A& first, const B& second) { \
-    V a(first), b(second);                                               \
-    bools_like<V> result(false);                                         \
-    for (int i = 0; i < V::size; ++i) result[i] = a[i] op b[i];          \
-    return result;                                                       \
+#define METAL_OPERATOR(op)                                                 \
+  template <class A, class B, class V = __common_vector<A, B>>             \
+  constexpr __bools_like<V> operator op(const A& first, const B& second) { \
+    V a(first), b(second);                                                 \
+    __bools_like<V> result(false);                                         \
+    for (int i = 0; i < V::size; ++i) result[i] = a[i] op b[i];            \
+    return result;                                                         \
   }
 METAL_OPERATOR(==)
 METAL_OPERATOR(!=)
@@ -297,18 +299,18 @@ METAL_OPERATOR(&&)
 METAL_OPERATOR(||)
 #undef METAL_OPERATOR
 
-#define METAL_OPERATOR(op, Result)                                            \
-  template <class A, class V = common_vector<A>>                              \
-  constexpr Result operator op(const A& operand) {                            \
-    V a(operand);                                                             \
-    Result result(false);                                                     \
-    for (int i = 0; i < V::size; ++i) result[i] = element_t<Result>(op a[i]); \
-    return result;                                                            \
+#define METAL_OPERATOR(op, Result)                                              \
+  template <class A, class V = __common_vector<A>>                              \
+  constexpr Result operator op(const A& operand) {                              \
+    V a(operand);                                                               \
+    Result result(false);                                                       \
+    for (int i = 0; i < V::size; ++i) result[i] = __element_t<Result>(op a[i]); \
+    return result;                                                              \
   }
 METAL_OPERATOR(-, V)
 METAL_OPERATOR(+, V)
 METAL_OPERATOR(~, V)
-METAL_OPERATOR(!, bools_like<V>)
+METAL_OPERATOR(!, __bools_like<V>)
 #undef METAL_OPERATOR
 
 // A vector with the alignment of its elements.
