@@ -23,8 +23,10 @@ template <class T, class R> FUNCTION void store(threadgroup T* y, u32 i, R v) { 
 #define WARP_MOVE(name, move) \
   template <class T> FUNCTION T name(T x, u32 by) { return move(x, ushort(by)); } \
   FUNCTION bool name(bool x, u32 by) { return move(ushort(x), ushort(by)) != 0; } \
-  FUNCTION u64 name(u64 x, u32 by) { return as_type<u64>(move(as_type<uint2>(x), ushort(by))); } \
-  FUNCTION i64 name(i64 x, u32 by) { return as_type<i64>(move(as_type<uint2>(x), ushort(by))); } \
+  FUNCTION u64 name(u64 x, u32 by) { \
+    return u64(move(u32(x), ushort(by))) | u64(move(u32(x >> 32), ushort(by))) << 32; \
+  } \
+  FUNCTION i64 name(i64 x, u32 by) { return i64(name(u64(x), by)); } \
   FUNCTION c64 name(c64 x, u32 by) { return {move(x.re, ushort(by)), move(x.im, ushort(by))}; }
 WARP_MOVE(warp_shuffle, simd_shuffle)
 WARP_MOVE(warp_shuffle_up, simd_shuffle_up)

@@ -14,7 +14,7 @@ constexpr uint32_t kThreads = 256;
 constexpr int64_t kTile = 1024;  // words of a merge that one group writes
 
 constexpr std::string_view kNarrowWord = R"text(typedef u64 Word;
-FUNCTION Word word_of(u32 key, u32 place) { return (u64)key << 32 | place; }
+FUNCTION Word word_from(u32 key, u32 place) { return (u64)key << 32 | place; }
 FUNCTION Word last_word() { return ~(u64)0; }
 FUNCTION u32 place_of(Word w) { return (u32)w; }
 FUNCTION bool before(Word a, Word b) { return a < b; }
@@ -23,7 +23,7 @@ constexpr std::string_view kWideWord = R"text(struct alignas(16) Word {
   u64 key;
   u32 place, unused;
 };
-FUNCTION Word word_of(u64 key, u32 place) { return {key, place, 0}; }
+FUNCTION Word word_from(u64 key, u32 place) { return {key, place, 0}; }
 FUNCTION Word last_word() { return {~(u64)0, ~(u32)0, 0}; }
 FUNCTION u32 place_of(Word w) { return w.place; }
 FUNCTION bool before(Word a, Word b) { return a.key < b.key || (a.key == b.key && a.place < b.place); }
@@ -183,7 +183,8 @@ class SortMaker {
     Numbers numbers(true);
     numbers.add(text, "lines", lines_.count);
     numbers.add(text, "length", length);
-    numbers.add(text, "keep", give_);
+    // Of a line that is sorted as a whole every block stays as it is.
+    numbers.add(text, "keep", last || next != length ? give_ : block_);
     if (!last) numbers.add(text, "next", next);
     if (needs_x) lines_.declare(text, numbers, "x");
     if (last) declare_output(text, numbers);
@@ -201,7 +202,7 @@ class SortMaker {
       body += "      w = from[line * p.length + k];\n";
     else
       body += cat(lines_.offset_text("i64", "at", "line", "x"),
-                  "      w = word_of(key_of(x[at + k * p.x_step]), (u32)k);\n");
+                  "      w = word_from(key_of(x[at + k * p.x_step]), (u32)k);\n");
     body += "    }\n    block[i] = w;\n  }\n";
     body += kNetwork;
     body +=

@@ -1,0 +1,16 @@
+// The arithmetic of Fourier transforms as text.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace funcnn::gpu {
+
+// times_c64(a, b); root(k, n, sign): exp(sign 2 pi i k / n) for k < n; chirp(j, n, sign): exp(sign pi i j^2 / n);
+// mirrored(z, real): z, without its imaginary part where it is real.
+std::string_view fft_functions();
+
+// Statements that transform the array `v` of c64, of length 1, 2, 4, 8 or an odd one.
+std::string dft_text(int radix, bool inverse);
+
+}  // namespace funcnn::gpu
