@@ -19,6 +19,7 @@ NB_MODULE(_core, m) {
   funcnn::bind_linalg(m);
   funcnn::bind_conv(m);
   funcnn::bind_fast(m);
+  funcnn::bind_custom_kernel(m);
   funcnn::bind_fft(m);
   funcnn::bind_quantized(m);
   funcnn::bind_products(m);
