@@ -201,7 +201,7 @@ class TestTransformations:
     def test_vmap_keeps_strides_and_initial_values(self):
         strided = fn.vmap(lambda x: run(TestLayouts.strided, [x], (4, 2)))(on_gpu(np.arange(24.0).reshape(3, 2, 4)).transpose(0, 2, 1))
         np.testing.assert_array_equal(strided, np.arange(24.0).reshape(3, 2, 4).transpose(0, 2, 1))
-        kernel = fn.fast.metal_kernel("one", ["x"], ["y"], "y[0] = x[0];")
+        kernel = fn.fast.metal_kernel("one", ["x"], ["y"], "y[0] = x;")
         y = fn.vmap(lambda x: run(kernel, [x], (2,), threads=1, init_value=9))(on_gpu(X[:, 0]))
         np.testing.assert_array_equal(y, np.stack([X[:, 0], np.full(3, 9)], 1))
 

@@ -190,7 +190,7 @@ class TestMemory:
         fn.eval(x)
         del x
         assert fn.get_cache_memory(fn.gpu) >= 1 << 20
-        fn.clear_cache()
+        fn.clear_cache(fn.gpu)
         assert fn.get_cache_memory(fn.gpu) == 0
         assert increment(on_gpu(np.zeros(4, np.float32))).tolist() == [1] * 4
 

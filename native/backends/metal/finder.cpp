@@ -61,7 +61,7 @@ std::string find() {
   // Nothing may be under way while the process takes itself apart.
   std::atexit([] {
     Uninterrupted without_interpreter;
-    if (!forked()) machine->drain();
+    if (!forked()) machine->finish();
   });
   return {};
 }

@@ -27,6 +27,7 @@ class MetalMachine final : public gpu::Machine {
 
   Id metal_device() const { return device_.get(); }
   void drain() { queue_.drain(); }
+  void finish() { queue_.finish(); }
 
  private:
   Owned compile(const gpu::Source& source);

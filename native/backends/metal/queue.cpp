@@ -320,4 +320,14 @@ void MetalQueue::drain() {
   wait_until(last);
 }
 
+void MetalQueue::finish() {
+  std::vector<Ref<Commands>> committed;
+  {
+    Lock lock(mutex_);
+    for (const auto& commands : under_way_)
+      if (commands->committed) committed.push_back(commands);
+  }
+  for (const auto& commands : committed) commands->wait();
+}
+
 }  // namespace funcnn::metal

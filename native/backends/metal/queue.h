@@ -74,6 +74,8 @@ class MetalQueue final : public Queue {
   // The same for everything so far. What command buffers kept stays until the next call of another method: this one
   // may be called while the pool that it would go to is locked.
   void drain();
+  // The process ends: wait for what was committed. Sends no message, which the runtime may be past answering.
+  void finish();
 
  private:
   class Completion;
