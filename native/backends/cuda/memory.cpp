@@ -74,7 +74,7 @@ void Staging::download(Address from, size_t bytes, void* to) {
 }
 
 GpuMemory::GpuMemory(Device device, int ordinal, Stream& stream, size_t total)
-    : DeviceMemory(device), stream_(stream), staging_(stream) {
+    : DeviceMemory(device), stream_(stream), total_(total), staging_(stream) {
   int pools = 0;
   driver().device_attribute(&pools, Attribute::memory_pools, ordinal);
   if (pools && driver().default_pool(&pool_, ordinal) == Status::success) {
@@ -88,6 +88,7 @@ GpuMemory::GpuMemory(Device device, int ordinal, Stream& stream, size_t total)
 }
 
 Block GpuMemory::allocate(size_t capacity) {
+  if (capacity > total_) return {};
   InContext here(stream_.context());
   Address address = 0;
   auto ask = [&] {

@@ -46,6 +46,7 @@ class GpuMemory final : public DeviceMemory {
 
  private:
   Stream& stream_;
+  const size_t total_;
   Pool pool_ = nullptr;  // null: the chip has no memory in the order of a stream
   Staging staging_;
 };

@@ -1,6 +1,8 @@
 #include "backends/cuda/stream.h"
 
+#include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "backends/cuda/setting.h"
 #include "base/error.h"
@@ -41,9 +43,11 @@ Ref<Event> Stream::record() {
     give_event(event);
     fail(status);
   }
-  Ref<Event> moment(new Moment(*this, event));
+  Ref<Event> moment(new Moment(*this, event)), before;
   lock.lock();
-  return last_ = moment;
+  before = std::exchange(last_, moment);
+  lock.unlock();  // an event that nobody holds goes back to the stream, which locks again
+  return moment;
 }
 
 void Stream::after(const Ref<Event>& event) {
@@ -57,11 +61,13 @@ void Stream::after(const Ref<Event>& event) {
 }
 
 void Stream::started(Status status, const std::string& name) {
+  Ref<Event> before;
   {
     std::lock_guard lock(mutex_);
     names_[count_++ % kRemembered] = &name;
-    last_ = nullptr;
+    before = std::exchange(last_, nullptr);
   }
+  before = nullptr;
   if (status == Status::launch_out_of_resources)
     throw Error(
         cat("CUDA: ", name, " takes more registers or memory than a group of its threads may: ", words_of(status)));
