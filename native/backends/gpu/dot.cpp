@@ -97,13 +97,20 @@ std::unique_ptr<Kernel> make_segmented(Machine& machine, const Primitive&, Layou
                            [&](Layouts dense) { return make_products(machine, DotProblem::segments(dense), nullptr); });
 }
 
-const RegisterKernel registered[] = {{"dot", make_dot}, {"segmented_dot", make_segmented}};
+bool takes_epilogue(const Primitive&, Dtype, const KernelProgram& epilogue) { return epilogue.operand_count <= 20; }
+
+const RegisterKernel registered[] = {{"dot", make_dot, takes_epilogue}, {"segmented_dot", make_segmented}};
 
 }  // namespace
 
 std::unique_ptr<Kernel> make_products(Machine& machine, const DotProblem& p, const KernelProgram* epilogue) {
   const DotResult result(p.dtype, epilogue, p.inputs.size());
   if (p.k == 0) return make_zero(machine, p, result);
+  if (p.quantized) {
+    if (p.dtype == Dtype::float64) return make_quantized_small(machine, p, result);
+    if (p.m <= kFewRows && p.quantized->transpose) return make_quantized_few(machine, p, result);
+    return p.m * p.n * p.k < 32768 ? make_quantized_small(machine, p, result) : make_dot_tiles(machine, p, result);
+  }
   const bool inexact = is_inexact(p.dtype);
   const int64_t less = std::min(p.m, p.n), more = std::max(p.m, p.n);
   if (inexact && less <= kFewRows && more * p.k >= 4096) return make_dot_few(machine, p, result);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "backends/gpu/dot_problem.h"
+#include "backends/gpu/tiles.h"
 
 namespace funcnn::gpu {
 
@@ -15,6 +16,14 @@ std::unique_ptr<Kernel> make_dot_small(Machine& machine, const DotProblem& p, co
 std::unique_ptr<Kernel> make_dot_tiles(Machine& machine, const DotProblem& p, const DotResult& result);
 std::unique_ptr<Kernel> make_dot_few(Machine& machine, const DotProblem& p, const DotResult& result);
 inline constexpr int64_t kFewRows = 8;
+
+// What a quantised matrix is to a product of tiles (TileText::operand).
+TileOperand quantized_operand(const TileText& tiles, const DotProblem& p, std::string_view wide);
+// What tiles of a problem hold.
+Dtype tile_dtype(const DotProblem& p);
+// The same ways for a quantised matrix; few: whose rows meet the vectors.
+std::unique_ptr<Kernel> make_quantized_small(Machine& machine, const DotProblem& p, const DotResult& result);
+std::unique_ptr<Kernel> make_quantized_few(Machine& machine, const DotProblem& p, const DotResult& result);
 
 // A stage that adds `parts` results of a product in their order. They lie one after another at the beginning of the
 // scratch memory, elements being of the register type.

@@ -1,5 +1,6 @@
 #include "backends/gpu/dot_problem.h"
 
+#include "backends/gpu/scalar.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
@@ -49,6 +50,26 @@ DotProblem DotProblem::chosen(Layouts in) {
   return p;
 }
 
+DotProblem DotProblem::of_quantized(const QuantizedDot& op, Layouts in) {
+  DotProblem p;
+  const QuantFormat& format = op.format();
+  p.kind = op.indexed() ? Kind::chosen : Kind::batched;
+  p.inputs.assign(in.begin(), in.end());
+  p.quantized = {format, op.transpose(), in[1].shape[1], format.elements(in[1].shape[2]), in[2].dtype};
+  p.dtype = in[0].dtype;
+  p.m = in[0].shape[1];
+  p.k = in[0].shape[2];
+  p.n = op.transpose() ? p.quantized->rows : p.quantized->columns;
+  p.a = {p.k, 1};
+  p.b = {0, 0};
+  p.index = "i32";  // of what a tile spans
+  if (op.indexed()) {
+    p.batches = in.back().shape[0];
+    p.axes = {{p.batches, p.m * p.k, p.quantized->rows}};
+  }
+  return p;
+}
+
 DotProblem DotProblem::segments(Layouts in) {
   DotProblem p;
   p.kind = Kind::segments;
@@ -95,11 +116,17 @@ std::string DotProblem::place_text() const {
 }
 void DotProblem::declare_inputs(KernelText& text) const {
   read_operand(text, inputs[0], "a");
-  read_operand(text, inputs[1], "b");
+  if (quantized) {
+    read_operand(text, inputs[1], "words");
+    read_operand(text, inputs[2], "scales");
+    if (quantized->format.affine()) read_operand(text, inputs[3], "biases");
+  } else {
+    read_operand(text, inputs[1], "b");
+  }
   if (kind == Kind::segments) read_operand(text, inputs[2], "segments");
   if (kind == Kind::chosen) {
-    read_operand(text, inputs[2], "lhs");
-    read_operand(text, inputs[3], "rhs");
+    read_operand(text, inputs[inputs.size() - 2], "lhs");
+    read_operand(text, inputs[inputs.size() - 1], "rhs");
   }
 }
 std::vector<Place> DotProblem::input_places() const {
@@ -123,7 +150,10 @@ void DotProblem::add_values(Values& values) const {
   }
   if (kind == Kind::segments) values.add(uint32_t(inputs[2].shape[inputs[2].shape.size() - 2]));
   if (kind == Kind::chosen)
-    values.add(inputs[0].shape[0]).add(inputs[1].shape[0]).add(inputs[2].strides[0]).add(inputs[3].strides[0]);
+    values.add(inputs[0].shape[0])
+        .add(inputs[1].shape[0])
+        .add(inputs[inputs.size() - 2].strides[0])
+        .add(inputs[inputs.size() - 1].strides[0]);
 }
 
 DotResult::DotResult(Dtype dtype, const KernelProgram* epilogue, size_t inputs)
@@ -152,6 +182,13 @@ void DotResult::declare(KernelText& text) const {
   }
   text.write(type_name(dtype_), "target");
   for (const auto& [type, name] : epilogue.writes) text.write(type, name);
+  if (!epilogue_) return;
+  for (const Instruction& i : epilogue_->code) {
+    if (i.dtype == Dtype::complex64) text.use(Section::complex);
+    if (i.kind != InstructionKind::compute) continue;
+    const Dtype operands = epilogue_->code[size_t(i.args[i.op == Opcode::select ? 1 : 0])].dtype;
+    for (Section section : scalar_sections(i.op, operands, i.dtype)) text.use(section);
+  }
 }
 
 std::string DotResult::statements(std::string_view value, std::string_view index) const {

@@ -1,10 +1,12 @@
 // What the layouts of dot decide, whatever kernel computes it.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "backends/gpu/operand.h"
 #include "backends/gpu/program.h"
+#include "ops/quantized_dot.h"
 
 namespace funcnn::gpu {
 
@@ -29,10 +31,19 @@ struct DotProblem {
   std::string_view index;  // type of places in the operands
   Kind kind = Kind::batched;
   std::vector<Layout> inputs;  // as they were given: a, b, then numbers or segments
+  // Where b is quantised; b is then words, scales and biases, at_b the number of the matrix's first row.
+  struct Quantized {
+    QuantFormat format;
+    bool transpose;  // rows are columns of b
+    int64_t rows, columns;
+    Dtype scales;
+  };
+  std::optional<Quantized> quantized;
 
   static DotProblem batched(Layouts inputs);
   // a (A, m, k), b (B, k, n), numbers of both (I) of int64.
   static DotProblem chosen(Layouts inputs);
+  static DotProblem of_quantized(const QuantizedDot& op, Layouts inputs);
   // a (B..., m, k), b (B..., k, n), segments (B..., S, 2), all dense.
   static DotProblem segments(Layouts inputs);
   int64_t count() const { return batches * m * n; }
@@ -59,7 +70,7 @@ struct DotProblem {
 // inputs, the product, those of the epilogue that are read and those that are written, and scratch memory.
 class DotResult {
  public:
-  DotResult(Dtype dtype, const KernelProgram* epilogue, size_t inputs);
+  DotResult(Dtype dtype, const KernelProgram* epilogue, size_t inputs = 2);
   // Declares what is read, then what is written.
   void declare(KernelText& text) const;
   // Statements for the element `value`, in a register, with flat number `index` of type u32 or i64.

@@ -29,8 +29,9 @@ Stage add_parts(Machine& machine, const DotProblem& p, const DotResult& result, 
 
 std::unique_ptr<Kernel> make_dot_tiles(Machine& machine, const DotProblem& p, const DotResult& result) {
   const Traits& traits = machine.traits();
-  const TileShape shape = choose_tiles(traits, p.dtype, p.m, p.n, p.batches);
-  const TileText tiles(traits, p.dtype, shape);
+  const Dtype stored = tile_dtype(p);
+  const TileShape shape = choose_tiles(traits, stored, p.m, p.n, p.batches);
+  const TileText tiles(traits, stored, shape);
   const int64_t tiles_m = groups_for(p.m, shape.m), tiles_n = groups_for(p.n, shape.n);
   const int64_t parts = choose_parts(traits, tiles_m * tiles_n * p.batches, p.k, shape.k);
   const int64_t part = (groups_for(p.k, shape.k) + parts - 1) / parts * shape.k;
@@ -53,36 +54,42 @@ std::unique_ptr<Kernel> make_dot_tiles(Machine& machine, const DotProblem& p, co
   const size_t wide_at = values.bytes().size();
   values.add(uint32_t(a_along ? p.whole_packs(p.a.column, p.a.row, true, each)
                               : p.whole_packs(p.a.row, p.a.column, true, each)));
-  values.add(uint32_t(b_along ? p.whole_packs(p.b.row, p.b.column, false, each)
-                              : p.whole_packs(p.b.column, p.b.row, false, each)));
+  values.add(uint32_t(p.quantized ? true
+                      : b_along   ? p.whole_packs(p.b.row, p.b.column, false, each)
+                                  : p.whole_packs(p.b.column, p.b.row, false, each)));
   if (parts > 1) values.add(uint32_t(parts)).add(uint32_t(part)).add(p.count());
   for (int64_t step : {p.a.row, p.a.column, p.b.row, p.b.column})
     p.index == "i64" ? values.add(step) : values.add(int32_t(step));
   p.add_values(values);
+  if (p.quantized) {
+    text.value("i64", "columns");
+    values.add(p.quantized->columns);
+  }
 
   const std::string index(p.index);
   const std::string place_a = cat("(", index, "(outer) * p.a_row + ", index, "(d) * p.a_column)");
   const std::string place_b = cat("(", index, "(outer) * p.b_column + ", index, "(d) * p.b_row)");
   const std::string wide_a = cat("p.wide_a", a_along ? p.begins_whole(each) : "");
   const std::string wide_b = cat("p.wide_b", b_along ? p.begins_whole(each) : "");
-  TileOperand a = tiles.operand("a", {.pointer = "a_matrix",
-                                      .dtype = p.dtype,
-                                      .along_depth = a_along,
-                                      .place = place_a,
-                                      .index = index,
-                                      .step = a_along ? "p.a_column" : "p.a_row",
-                                      .count = "p.m",
-                                      .wide = wide_a,
-                                      .origin = "row0"});
-  TileOperand b = tiles.operand("b", {.pointer = "b_matrix",
-                                      .dtype = p.dtype,
-                                      .along_depth = b_along,
-                                      .place = place_b,
-                                      .index = index,
-                                      .step = b_along ? "p.b_row" : "p.b_column",
-                                      .count = "p.n",
-                                      .wide = wide_b,
-                                      .origin = "column0"});
+  const TileOperand a = tiles.operand("a", {.pointer = "a_matrix",
+                                            .dtype = p.dtype,
+                                            .along_depth = a_along,
+                                            .place = place_a,
+                                            .index = index,
+                                            .step = a_along ? "p.a_column" : "p.a_row",
+                                            .count = "p.m",
+                                            .wide = wide_a,
+                                            .origin = "row0"});
+  const TileOperand b = p.quantized ? quantized_operand(tiles, p, "p.wide_b")
+                                    : tiles.operand("b", {.pointer = "b_matrix",
+                                                          .dtype = p.dtype,
+                                                          .along_depth = b_along,
+                                                          .place = place_b,
+                                                          .index = index,
+                                                          .step = b_along ? "p.b_row" : "p.b_column",
+                                                          .count = "p.n",
+                                                          .wide = wide_b,
+                                                          .origin = "column0"});
   std::string before = R"text(  const u32 tile = group.x % (p.tiles_m * p.tiles_n);
   u32 batch = group.x / (p.tiles_m * p.tiles_n);
 )text";
@@ -94,8 +101,8 @@ std::unique_ptr<Kernel> make_dot_tiles(Machine& machine, const DotProblem& p, co
   before += "  const i64 product = batch;\n" + tile_place(shape) + p.place_text();
   before += parts > 1 ? "  const u32 begin = max(first, part_begin), end = min(last, part_begin + p.part);\n"
                       : "  const u32 begin = first, end = last;\n";
-  before += cat("  DEVICE const ", type_name(p.dtype), "* const a_matrix = a + at_a;\n  DEVICE const ",
-                type_name(p.dtype), "* const b_matrix = b + at_b;\n");
+  before += cat("  DEVICE const ", type_name(p.dtype), "* const a_matrix = a + at_a;\n");
+  if (!p.quantized) before += cat("  DEVICE const ", type_name(p.dtype), "* const b_matrix = b + at_b;\n");
   const bool far = p.count() >= int64_t(1) << 31;
   std::string store = far ? "const i64 index = (product * p.m + row) * p.n + column;\n    "
                           : "const u32 index = (u32(product) * p.m + row) * p.n + column;\n    ";

@@ -1,112 +1,156 @@
-// The kernel of quantized_dot.
+// The kernel of quantized_dot, and how quantised matrices enter tiles.
 #include "ops/quantized_dot.h"
 
 #include "backends/gpu/dense.h"
-#include "backends/gpu/operand.h"
+#include "backends/gpu/dot_kernels.h"
 #include "backends/gpu/quantized_text.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
 namespace {
 
-// What the shapes decide.
-struct Sizes {
-  QuantFormat format;
-  bool transpose, indexed;
-  int64_t x_count, x_rows, inner, matrices, w_rows, w_columns, items;
-  Dtype dtype, scales;
+// Codes of a thread at a time on their way into a tile: the smallest group there is.
+constexpr int kRun = 16;
 
-  Sizes(const QuantizedDot& op, Layouts in, const Layout& out)
-      : format(op.format()),
-        transpose(op.transpose()),
-        indexed(op.indexed()),
-        x_count(in[0].shape[0]),
-        x_rows(in[0].shape[1]),
-        inner(in[0].shape[2]),
-        matrices(in[1].shape[0]),
-        w_rows(in[1].shape[1]),
-        w_columns(format.elements(in[1].shape[2])),
-        items(out.shape[0]),
-        dtype(in[0].dtype),
-        scales(in[2].dtype) {}
-  int64_t columns() const { return transpose ? w_rows : w_columns; }
-  int64_t count() const { return items * x_rows * columns(); }
-};
+}  // namespace
 
-// x, words, scales, biases, lhs and rhs where there are any; then out.
-void declare_operands(KernelText& text, const Sizes& s, Layouts in) {
-  read_operand(text, in[0], "x");
-  read_operand(text, in[1], "words");
-  read_operand(text, in[2], "scales");
-  if (s.format.affine()) read_operand(text, in[3], "biases");
-  if (s.indexed) {
-    read_operand(text, in[in.size() - 2], "lhs");
-    read_operand(text, in[in.size() - 1], "rhs");
-  }
-  text.write(type_name(s.dtype), "out");
-}
-std::vector<Place> operands_of(Layouts in) {
-  std::vector<Place> places;
-  for (size_t i = 0; i <= in.size(); ++i) places.push_back({int(i)});
-  return places;
+Dtype tile_dtype(const DotProblem& p) {
+  // Powers of two may leave what float16 can hold.
+  const bool wide = p.quantized && p.dtype == Dtype::float16 &&
+                    (p.quantized->format.mode == QuantMode::mxfp4 || p.quantized->format.mode == QuantMode::mxfp8);
+  return wide ? Dtype::float32 : p.dtype;
 }
 
-// `left` and `right`, the numbers of x and of the matrix for item `number`, and whether they are `there`: a number that
-// is not of the axis stands for zeros.
-std::string chosen_text(const Sizes& s) {
-  if (!s.indexed) return "  const i64 left = 0, right = 0;\n  const bool there = true;\n";
-  return "  const i64 left = lhs[number], right = rhs[number];\n"
-         "  const bool there = left >= 0 && left < p.x_count && right >= 0 && right < p.matrices;\n";
+TileOperand quantized_operand(const TileText& tiles, const DotProblem& p, std::string_view wide) {
+  const QuantFormat& format = p.quantized->format;
+  const bool transpose = p.quantized->transpose;
+  const Dtype stored = tile_dtype(p);
+  const TileShape& shape = tiles.shape();
+  const int runs = shape.n * shape.k / kRun, threads = int(shape.threads()), held = (runs + threads - 1) / threads;
+  const std::string guard = runs % threads ? cat("    if (v >= ", runs, ") break;\n") : "";
+  const int row = (transpose ? shape.k : shape.n) / kRun;
+  const std::string position = transpose ? cat("const u32 local = v / ", row, ", at = v % ", row, " * ", kRun, ";")
+                                         : cat("const u32 local = v % ", row, " * ", kRun, ", at = v / ", row, ";");
+  TileOperand out;
+  out.outer_first = tiles.outer_first(transpose);
+  out.functions = reading_text(format) + run_text(format, kRun, "u16");
+  out.registers = cat("  Codes held_b[", held, "];\n  f32 scale_b[", held, "], bias_b[", held, "];\n");
+  out.fetch = filled_in(R"text(    UNROLL for (u32 i = 0; i < #{held}; ++i) {
+      const u32 v = item.x + i * #{threads};
+#{guard}      #{position}
+      const u32 outer = column0 + local, d = depth + at;
+      scale_b[i] = bias_b[i] = 0.0f;
+      if (outer >= p.n || d >= end) continue;
+      const i64 row_b = at_b + #{row};
+      held_b[i] = fetch_codes((DEVICE const u16*)words + (row_b * (p.columns / #{run}) + #{column} / #{run}) * #{units},
+                              #{wide});
+      const i64 group_b = row_b * (p.columns / #{group}) + #{column} / #{group};
+#{scale}    }
+)text",
+                        {{"held", std::to_string(held)},
+                         {"threads", std::to_string(threads)},
+                         {"guard", guard},
+                         {"position", position},
+                         {"row", transpose ? "outer" : "d"},
+                         {"column", transpose ? "d" : "outer"},
+                         {"run", std::to_string(kRun)},
+                         {"units", std::to_string(kRun * format.bits / 16)},
+                         {"wide", wide},
+                         {"group", std::to_string(format.group)},
+                         {"scale", format.affine() ? "      scale_b[i] = load(scales[group_b]);\n"
+                                                     "      bias_b[i] = load(biases[group_b]);\n"
+                                                   : "      scale_b[i] = scale_value(scales[group_b]);\n"}});
+  // What is not there is zero, whatever the registers hold.
+  const int pitch = tiles.pitch(out.outer_first, shape.n);
+  const std::string first = out.outer_first ? cat("local * ", pitch, " + at") : cat("at * ", pitch, " + local");
+  const bool whole = out.outer_first == transpose;
+  const int each = tiles.pack();
+  std::string store =
+      whole ? filled_in(R"text(UNROLL for (u32 j = 0; j < #{run}; j += #{each}) {
+        Pack<#{T}, #{each}> some;
+        UNROLL for (u32 k = 0; k < #{each}; ++k) some.v[k] = #{value};
+        *(SHARED_POINTER Pack<#{T}, #{each}>*)(tile + #{first} + j) = some;
+      })text",
+                        {{"run", std::to_string(kRun)},
+                         {"each", std::to_string(each)},
+                         {"T", type_name(stored)},
+                         {"first", first},
+                         {"value", narrowed(stored, "fma(run_value(held_b[i], j + k), scale_b[i], bias_b[i])")}})
+            : cat("UNROLL for (u32 j = 0; j < ", kRun, "; ++j) tile[", first, " + j * ", pitch,
+                  "] = ", narrowed(stored, "fma(run_value(held_b[i], j), scale_b[i], bias_b[i])"), ";");
+  out.put = filled_in(R"text(    UNROLL for (u32 i = 0; i < #{held}; ++i) {
+      const u32 v = item.x + i * #{threads};
+#{guard}      #{position}
+      #{store}
+    }
+)text",
+                      {{"held", std::to_string(held)},
+                       {"threads", std::to_string(threads)},
+                       {"guard", guard},
+                       {"position", position},
+                       {"store", store}});
+  return out;
 }
 
-// Each thread computes an element.
-std::unique_ptr<Kernel> make_plain(Machine& machine, const Sizes& s, Layouts in) {
+std::unique_ptr<Kernel> make_quantized_small(Machine& machine, const DotProblem& p, const DotResult& result) {
   KernelText text(machine.traits(), "quantized_dot_small", kThreadsEach);
-  declare_operands(text, s, in);
-  text.value("i64", "count").value("i64", "m").value("i64", "n").value("i64", "k");
-  text.value("i64", "x_count").value("i64", "matrices").value("i64", "rows").value("i64", "columns");
-  text.before(reading_text(s.format));
-  std::string_view sum = register_type(s.dtype);
+  p.declare_inputs(text);
+  result.declare(text);
+  text.value("i64", "count").value("u32", "m").value("u32", "n").value("u32", "k").value("i64", "columns");
+  p.declare_values(text);
+  const QuantFormat& format = p.quantized->format;
+  const bool transpose = p.quantized->transpose;
+  const std::string sum(register_type(p.dtype));
+  text.before(reading_text(format));
   text.body(filled_in(R"text(  const i64 index = i64(group.x) * 256 + item.x;
   if (index >= p.count) return;
-  const i64 column = index % p.n, m = index / p.n % p.m, number = index / p.n / p.m;
-#{chosen}  #{S} value = 0;
-  for (i64 i = 0; there && i < p.k; ++i) {
-    const i64 row = right * p.rows + #{row}, place = #{place};
-    const i64 at = row * (p.columns / #{group}) + place / #{group};
-    const u32 code = code_at(words + at * #{words}, u32(place % #{group}));
+  const u32 column = u32(index % p.n), row = u32(index / p.n % p.m);
+  u32 batch = u32(index / p.n / p.m);
+#{place}  #{S} value = 0;
+  for (u32 i = first; i < last; ++i) {
+    const i64 row_b = at_b + #{row}, column_b = #{column};
+    const i64 at = row_b * (p.columns / #{group}) + column_b / #{group};
+    const u32 code = code_at(words + at * #{words}, u32(column_b % #{group}));
     const #{S} y = #{y};
-    value = fma(#{S}(load(x[(left * p.m + m) * p.k + i])), y, value);
+    value = fma(#{S}(load(a[at_a + i64(row) * p.k + i])), y, value);
   }
-  out[index] = #{value};
+  #{store}
 )text",
-                      {{"chosen", chosen_text(s)},
+                      {{"place", p.place_text()},
                        {"S", sum},
-                       {"row", s.transpose ? "column" : "i"},
-                       {"place", s.transpose ? "i" : "column"},
-                       {"group", std::to_string(s.format.group)},
-                       {"words", std::to_string(s.format.words(s.format.group))},
-                       {"y", s.format.affine() ? cat("fma(", sum, "(code_value(code)), ", sum, "(load(scales[at])), ",
-                                                     sum, "(load(biases[at])))")
-                                               : cat(sum, "(code_value(code)) * ", sum, "(scale_value(scales[at]))")},
-                       {"value", narrowed(s.dtype, "value")}}));
+                       {"row", transpose ? "column" : "i"},
+                       {"column", transpose ? "i" : "column"},
+                       {"group", std::to_string(format.group)},
+                       {"words", std::to_string(format.words(format.group))},
+                       {"y", format.affine() ? cat("fma(", sum, "(code_value(code)), ", sum, "(load(scales[at])), ",
+                                                   sum, "(load(biases[at])))")
+                                             : cat(sum, "(code_value(code)) * ", sum, "(scale_value(scales[at]))")},
+                       {"store", result.statements("value", "index")}}));
   Values values;
-  values.add(s.count()).add(s.x_rows).add(s.columns()).add(s.inner);
-  values.add(s.x_count).add(s.matrices).add(s.w_rows).add(s.w_columns);
+  values.add(p.count()).add(uint32_t(p.m)).add(uint32_t(p.n)).add(uint32_t(p.k)).add(p.quantized->columns);
+  p.add_values(values);
+  std::vector<Place> places = p.input_places();
+  for (const Place& place : result.reads()) places.push_back(place);
+  const size_t read_only = places.size();
+  for (const Place& place : result.writes()) places.push_back(place);
   std::vector<Stage> stages;
-  stages.push_back(one_each(machine.pipeline(text.finish()), s.count(), operands_of(in), in.size(), values));
+  stages.push_back(one_each(machine.pipeline(text.finish()), p.count(), std::move(places), read_only, values));
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
 }
 
+namespace {
+
 std::unique_ptr<Kernel> make_quantized_dot(Machine& machine, const Primitive& primitive, Layouts inputs,
                                            Layouts outputs, const KernelProgram* epilogue) {
-  if (epilogue) return nullptr;
-  const Sizes s(static_cast<const QuantizedDot&>(primitive), inputs, outputs[0]);
-  if (s.count() == 0) return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
-  return with_dense_inputs(machine, inputs, [&](Layouts in) { return make_plain(machine, s, in); });
+  if (element_count(outputs[0].shape) == 0) return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
+  return with_dense_inputs(machine, inputs, [&](Layouts in) {
+    return make_products(machine, DotProblem::of_quantized(static_cast<const QuantizedDot&>(primitive), in), epilogue);
+  });
 }
 
-const RegisterKernel registered("quantized_dot", make_quantized_dot);
+bool takes_epilogue(const Primitive&, Dtype, const KernelProgram& epilogue) { return epilogue.operand_count <= 16; }
+
+const RegisterKernel registered("quantized_dot", make_quantized_dot, takes_epilogue);
 
 }  // namespace
 }  // namespace funcnn::gpu

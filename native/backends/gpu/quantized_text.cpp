@@ -17,18 +17,16 @@ const std::string_view kE4m3 = R"text(FUNCTION u32 e4m3_code(f32 x) {
 }
 FUNCTION f32 e4m3_value(u32 code) {
   const u32 magnitude = code & 0x7fu;
-  f32 value = magnitude < 8u ? f32(magnitude) * 0.001953125f : bits<f32>((magnitude << 20) + (120u << 23));
-  if (magnitude == 0x7fu) value = NAN;
-  return code & 0x80u ? -value : value;
+  const f32 value = 256.0f * to_float(bits<f16>(u16(magnitude << 7 | (code & 0x80u) << 8)));
+  return magnitude == 0x7fu ? NAN : value;
 }
 )text";
 
 namespace {
 
-// Twice the magnitudes of float4, a nibble each: 0, 0.5, 1, 1.5, 2, 3, 4, 6.
+// The bits of float4 are those of float16 with a larger exponent, subnormal numbers too.
 constexpr std::string_view kE2m1Value = R"text(FUNCTION f32 code_value(u32 code) {
-  const f32 value = 0.5f * f32((0xc8643210u >> (4u * (code & 7u))) & 15u);
-  return code & 8u ? -value : value;
+  return 16384.0f * to_float(bits<f16>(u16((code & 7u) << 9 | (code & 8u) << 12)));
 }
 )text";
 
@@ -91,7 +89,8 @@ std::string reading_text(const QuantFormat& format) {
   }
   out += "}\n";
   if (format.affine()) {
-    out += "FUNCTION f32 code_value(u32 code) { return f32(code); }\n";
+    // Conversions of integers are slow on some machines.
+    out += "FUNCTION f32 code_value(u32 code) { return bits<f32>(code | 0x4b000000u) - 8388608.0f; }\n";
     return out;
   }
   if (format.mode != QuantMode::mxfp4) out += kE4m3;
@@ -99,6 +98,41 @@ std::string reading_text(const QuantFormat& format) {
       format.mode == QuantMode::mxfp8 ? "FUNCTION f32 code_value(u32 code) { return e4m3_value(code); }\n" : kE2m1Value;
   out += format.mode == QuantMode::nvfp4 ? "FUNCTION f32 scale_value(u32 stored) { return e4m3_value(stored); }\n"
                                          : kE8m0Value;
+  return out;
+}
+
+std::string run_text(const QuantFormat& format, int count, std::string_view unit) {
+  const int unit_bits = unit == "u16" ? 16 : 32, units = count * format.bits / unit_bits;
+  int pack = 1;
+  while (pack * 2 * unit_bits <= 128 && units % (pack * 2) == 0) pack *= 2;
+  std::string value = std::to_string((1 << format.bits) - 1);
+  std::string out = filled_in(R"text(struct Codes { #{unit} u[#{units}]; };
+FUNCTION Codes fetch_codes(DEVICE const #{unit}* from, bool wide) {
+  Codes all;
+  if (wide) {
+    UNROLL for (u32 i = 0; i < #{units}; i += #{pack}) {
+      const Pack<#{unit}, #{pack}> some = load_pack<#{pack}>(from + i);
+      UNROLL for (u32 j = 0; j < #{pack}; ++j) all.u[i + j] = some.v[j];
+    }
+  } else {
+    UNROLL for (u32 i = 0; i < #{units}; ++i) all.u[i] = from[i];
+  }
+  return all;
+}
+FUNCTION f32 run_value(Codes codes, u32 i) {
+  const u32 bit = i * #{bits}u, at = bit / #{width}u, shift = bit % #{width}u;
+)text",
+                              {{"unit", unit},
+                               {"units", std::to_string(units)},
+                               {"pack", std::to_string(pack)},
+                               {"bits", std::to_string(format.bits)},
+                               {"width", std::to_string(unit_bits)}});
+  if (unit_bits % format.bits == 0)
+    out += cat("  return code_value(u32(codes.u[at]) >> shift & ", value, "u);\n}\n");
+  else
+    out += cat("  u32 code = u32(codes.u[at]) >> shift;\n  if (shift > ", unit_bits - format.bits,
+               "u) code |= u32(codes.u[at + 1u]) << (", unit_bits, "u - shift);\n  return code_value(code & ", value,
+               "u);\n}\n");
   return out;
 }
 
