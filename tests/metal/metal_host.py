@@ -11,6 +11,9 @@ LIBRARY = pathlib.Path(__file__).parents[2] / "build" / "metal" / "libsoftware_m
 Id, Unsigned, Text = ctypes.c_void_p, ctypes.c_ulong, ctypes.c_char_p
 
 
+DATA_TYPES = {"float32": 3, "int32": 29, "uint32": 33, "bool": 53}  # MTLDataType
+
+
 class Size(ctypes.Structure):
     _fields_ = [("width", Unsigned), ("height", Unsigned), ("depth", Unsigned)]
 
@@ -25,6 +28,8 @@ class Runtime:
         for name in ("sel_registerName", "objc_getClass", "objc_autoreleasePoolPush", "MTLCreateSystemDefaultDevice"):
             getattr(self.library, name).restype = Id
         self.library.objc_autoreleasePoolPop.argtypes = [Id]
+        for name in ("sel_registerName", "objc_getClass"):
+            getattr(self.library, name).argtypes = [Text]
         self.address = ctypes.cast(self.library.objc_msgSend, Id).value
 
     def send(self, receiver, name, *arguments, types=(), result=Id):
@@ -53,7 +58,7 @@ class Pool:
 class Kernel:
     """A compiled kernel. Calling it runs it once and waits."""
 
-    def __init__(self, host, source, name=None, constants=()):
+    def __init__(self, host, source, name, constants):
         self.host, runtime = host, host.runtime
         with Pool(runtime):
             error = Id()
@@ -67,9 +72,28 @@ class Kernel:
             )
             if not library:
                 raise MetalError(host.error_text(error))
-            function = runtime.send(library, "newFunctionWithName:", Id(runtime.string(name or "k")), types=[Id])
+            values = Id(host.new("MTLFunctionConstantValues"))
+            for index, value in (constants or {}).items():
+                data = value.tobytes()
+                runtime.send(
+                    values,
+                    "setConstantValue:type:atIndex:",
+                    data,
+                    DATA_TYPES[value.dtype.name],
+                    index,
+                    types=[Text, Unsigned, Unsigned],
+                )
+            function = runtime.send(
+                library,
+                "newFunctionWithName:constantValues:error:",
+                Id(runtime.string(name)),
+                values,
+                ctypes.byref(error),
+                types=[Id, Id, Id],
+            )
+            runtime.send(values, "release", result=None)
             if not function:
-                raise MetalError(f"no kernel {name}")
+                raise MetalError(host.error_text(error))
             self.pipeline = Id(
                 runtime.send(
                     host.device,
@@ -97,8 +121,12 @@ class Host:
         self.device = Id(self.runtime.library.MTLCreateSystemDefaultDevice())
         self.queue = Id(self.runtime.send(self.device, "newCommandQueue"))
 
-    def kernel(self, source, name="k"):
-        return Kernel(self, "#include <metal_stdlib>\nusing namespace metal;\n" + source, name)
+    def kernel(self, source, name="k", constants=None):
+        return Kernel(self, "#include <metal_stdlib>\nusing namespace metal;\n" + source, name, constants)
+
+    def new(self, name):
+        """[[name alloc] init]"""
+        return self.runtime.send(self.runtime.send(self.runtime.library.objc_getClass(name.encode()), "alloc"), "init")
 
     def error_text(self, error):
         return self.runtime.text(self.runtime.send(error, "localizedDescription"))

@@ -25,7 +25,7 @@ size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 constexpr size_t kMargin = 4096;
 
 // Zeros, as Metal gives them.
-unsigned char* allocate_plain(size_t length) {
+unsigned char* allocate(size_t length) {
   if (length >= kMapped) {
     void* memory = mmap(nullptr, rounded(length, kPage), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return memory == MAP_FAILED ? nullptr : static_cast<unsigned char*>(memory);
@@ -35,23 +35,11 @@ unsigned char* allocate_plain(size_t length) {
   if (memory) std::memset(memory, 0, bytes);
   return static_cast<unsigned char*>(memory);
 }
-void free_plain(unsigned char* memory, size_t length) {
+void free_memory(unsigned char* memory, size_t length) {
   if (length >= kMapped)
     munmap(memory, rounded(length, kPage));
   else
     std::free(memory);
-}
-
-unsigned char* allocate(size_t length) {
-  if (!options().check) return allocate_plain(length);
-  unsigned char* memory = allocate_plain(length + 2 * kMargin);
-  return memory ? memory + kMargin : nullptr;
-}
-void free_memory(unsigned char* memory, size_t length) {
-  if (options().check)
-    free_plain(memory - kMargin, length + 2 * kMargin);
-  else
-    free_plain(memory, length);
 }
 
 }  // namespace
@@ -69,34 +57,37 @@ void Heap::give_back(size_t bytes) {
   used_ -= rounded(bytes, kAlignment);
 }
 
-Buffer::Buffer(unsigned char* bytes, size_t length, Unsigned options, Heap* heap, bool owned)
+Buffer::Buffer(unsigned char* bytes, size_t length, Unsigned options, Heap* heap, size_t margin, bool owned)
     : Object(buffer_class()),
       bytes_(bytes),
       length_(length),
       options_(options),
       heap_(heap),
+      margin_(margin),
       owned_(owned),
       resource_(++resources) {}
 Buffer::Buffer(void* memory, size_t length, Unsigned options)
-    : Buffer(static_cast<unsigned char*>(memory), length, options, nullptr, false) {}
+    : Buffer(static_cast<unsigned char*>(memory), length, options, nullptr, 0, false) {}
 
 Buffer* Buffer::make(size_t length, Unsigned options, Heap* heap) {
   if (length == 0) misuse("newBufferWithLength: of 0 bytes");
   if (heap && !heap->take(length)) return nullptr;
-  unsigned char* bytes = allocate(length);
-  if (!bytes) {
+  const size_t margin = software_metal::options().check ? kMargin : 0;
+  unsigned char* memory = allocate(length + 2 * margin);
+  if (!memory) {
     if (heap) heap->give_back(length);
     return nullptr;
   }
+  unsigned char* bytes = memory + margin;
   if (software_metal::options().poison) std::memset(bytes, kPoison, length);
   allocated += length;
-  return new Buffer(bytes, length, options, heap, true);
+  return new Buffer(bytes, length, options, heap, margin, true);
 }
 
 Buffer::~Buffer() {
   if (software_metal::options().check) Checker::instance().forget(resource_);
   if (owned_) {
-    free_memory(bytes_, length_);
+    free_memory(bytes_ - margin_, length_ + 2 * margin_);
     allocated -= length_;
   }
   if (heap_) heap_->give_back(length_);

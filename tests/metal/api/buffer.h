@@ -50,11 +50,12 @@ class Buffer final : public Object {
   std::string label;
 
  private:
-  Buffer(unsigned char* bytes, size_t length, Unsigned options, Heap* heap, bool owned);
+  Buffer(unsigned char* bytes, size_t length, Unsigned options, Heap* heap, size_t margin, bool owned);
   unsigned char* bytes_;
   size_t length_;
   Unsigned options_;
   Ref<Heap> heap_;
+  size_t margin_;  // of memory before and after that is nobody's
   bool owned_;
   unsigned resource_;
 };

@@ -52,11 +52,16 @@ Options read() {
   return options;
 }
 
-}  // namespace
-
-const Options& options() {
-  static const Options* read_options = new Options(read());
-  return *read_options;
+Options& current() {
+  static auto* options = new Options(read());
+  return *options;
 }
 
+}  // namespace
+
+const Options& options() { return current(); }
+
 }  // namespace software_metal
+
+// Reads the environment again. Only while nothing runs: for tests of the device.
+extern "C" void software_metal_read_options() { software_metal::current() = software_metal::read(); }

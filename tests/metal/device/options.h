@@ -16,7 +16,7 @@ struct Options {
   bool trace = false;    // tell of compilations and dispatches on stderr
 };
 
-// Read once.
+// Read when first asked for.
 const Options& options();
 
 constexpr unsigned char kPoison = 0xc5;
