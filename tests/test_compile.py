@@ -310,6 +310,13 @@ def test_explain_and_to_dot():
     assert dot.startswith("digraph {") and dot.count("->") >= 5
 
 
+def test_explain_on_another_device():
+    e = fn.explain(lambda x: fn.exp(x) + 1, device="reference")(fn.zeros((8, 4)))
+    assert "on reference" in e.plan
+    with pytest.raises(ValueError, match="nowhere"):
+        fn.explain(fn.exp, device="nowhere")
+
+
 def test_static_values_of_different_types_are_different():
     f = fn.compile(lambda x, s: x * s[0], static_argnums=1)
     x = fn.array([2, 3])

@@ -1,5 +1,6 @@
 """Compiled functions, and a look at what they run."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ import attrs
 
 from funcnn import _core
 from funcnn._arguments import Integers, function, integer, integers, is_integer
+from funcnn._device import default_device
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -164,11 +166,13 @@ class Explanation:
         return f"{self.graph}\n{self.plan}"
 
 
-def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:
+def explain(f: Callable[..., Any], *, device: _core.Device | str | None = None) -> Callable[..., Explanation]:
     """Show the graph that a function is traced to and the plan it runs by.
 
     Args:
         f: A function of pytrees of arrays.
+        device: Where it would run, with the arguments there; by default, on the default device. The plan for a GPU
+            shows the source of its kernels, and compiles them.
 
     Returns:
         A function of the same arguments that returns an :class:`Explanation`, which prints as a listing of the graph
@@ -176,6 +180,7 @@ def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:
 
     Raises:
         TypeError: If a leaf of the arguments or of the result is not an array.
+        ValueError: for a device that this build or machine does not have.
 
     Example:
         >>> import funcnn as fn
@@ -189,9 +194,16 @@ def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:
 
     function(f, "explain: f")
 
+    def there() -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if device is None else default_device(device)
+
+    with there():  # refused now where there is no such device
+        pass
+
     @functools.wraps(f)
     def explained(*args: Any, **kwargs: Any) -> Explanation:
-        return Explanation(*_core._explain(f, args, kwargs))
+        with there():
+            return Explanation(*_core._explain(f, args, kwargs))
 
     return explained
 

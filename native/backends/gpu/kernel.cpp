@@ -30,8 +30,9 @@ void StagedLaunches::encode(Queue&, std::span<const Operand> operands) {
 void StagedLaunches::describe(std::ostream& out, const std::string& indent) const {
   for (const Stage& stage : stages_) {
     out << indent << stage.groups.x << " x " << stage.groups.y << " x " << stage.groups.z << " groups of "
-        << stage.threads.count() << " threads run\n";
-    std::istringstream lines(stage.pipeline->source().text);
+        << stage.threads.count() << " threads run, after the prelude:\n";
+    const Source& source = stage.pipeline->source();
+    std::istringstream lines(source.text.substr(source.prelude));
     for (std::string line; std::getline(lines, line);) out << indent << "  " << line << '\n';
   }
 }

@@ -40,7 +40,7 @@ class StagedLaunches : public Kernel {
       : machine_(machine), stages_(std::move(stages)), scratch_(scratch_bytes) {}
   void encode(Queue& queue, std::span<const Operand> operands) override;
   size_t scratch_bytes() const override { return scratch_; }
-  // The sources.
+  // Geometry, and the sources without their preludes.
   void describe(std::ostream& out, const std::string& indent) const override;
 
  private:

@@ -40,6 +40,7 @@ struct Source {
   std::string text;
   std::vector<uint16_t> ones;  // parameters of one element each, for which the launch may bring scalars of the host
   MathMode math = MathMode::safe;
+  size_t prelude = 0;  // so much of the text is in front of what is the kernel's own
 };
 
 // A compiled kernel. Machines derive from it.

@@ -84,6 +84,7 @@ Source KernelText::finish() const {
   for (Section section : sections) out += prelude_text(traits_.language, section);
   if (std::find(sections.begin(), sections.end(), Section::math) != sections.end())
     out += scalar_functions(traits_.language, before_ + body_);
+  const size_t prelude = out.size();
   if (!values_.empty()) {
     out += "struct Values {\n";
     for (const auto& [type, name] : values_) out += cat("  ", type, " ", name, ";\n");
@@ -126,7 +127,7 @@ Source KernelText::finish() const {
   }
   out += body_;
   out += "}\n";
-  Source source{name_, std::move(out), {}};
+  Source source{name_, std::move(out), {}, MathMode::safe, prelude};
   for (size_t i = 0; i < parameters_.size(); ++i)
     if (parameters_[i].one) source.ones.push_back(uint16_t(i));
   return source;
