@@ -7,6 +7,13 @@
 namespace funcnn::gpu {
 namespace {
 
+// Whether there is one element to find, at the operand's beginning: that may be a scalar of the host.
+bool is_one_place(const Access& access) {
+  for (size_t axis = 0; axis < access.shape.size(); ++axis)
+    if (access.shape[axis] != 1 && access.strides[axis] != 0) return false;
+  return access.offset == 0;
+}
+
 constexpr std::string_view kDivided =
     "// n / d for n below 2^31, where factor = floor(2^shift / d) + 1 and shift = 31 + ceil(log2(d))\n"
     "FUNCTION u32 divided(u32 n, u32 factor, u32 shift) { return u32((u64(n) * factor) >> shift); }\n";
@@ -95,7 +102,7 @@ ProgramText::ProgramText(const Traits& traits, const KernelProgram& program, std
     const Access& access = access_of(i);
     Use& use = uses_[size_t(access.operand)];
     (i.kind == InstructionKind::load ? use.read : use.written) = true;
-    use.one &= i.kind == InstructionKind::load && i.space == Space::scalar;
+    use.one &= i.kind == InstructionKind::load && is_one_place(access);
     use.same_offset &= use.offset < 0 || use.offset == access.offset;
     use.offset = access.offset;
     use.dtype = access.dtype;

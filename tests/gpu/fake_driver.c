@@ -1,0 +1,191 @@
+// A driver of NVIDIA that has no GPU: memory is the host's, copies are copies, kernels do nothing. For tests of what
+// stands above it. FAKE_CUDA_BYTES is the memory it has; FAKE_CUDA_FAIL=n makes everything after n launches fail.
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef uint64_t Address;
+
+enum { kSuccess = 0, kOutOfMemory = 2, kIllegalAddress = 700 };
+
+static size_t room, used;
+static long launches, fail_after = -1;
+
+struct Block {
+  Address address;
+  size_t bytes;
+  struct Block* next;
+};
+static struct Block* blocks;
+
+static int state(void) { return fail_after >= 0 && launches > fail_after ? kIllegalAddress : kSuccess; }
+
+// Whether so many bytes from here on belong to one block.
+static int inside(Address address, size_t bytes) {
+  for (struct Block* b = blocks; b; b = b->next)
+    if (address >= b->address && address + bytes <= b->address + b->bytes) return 1;
+  fprintf(stderr, "fake driver: %zu bytes at %llx are nobody's\n", bytes, (unsigned long long)address);
+  abort();
+}
+
+static int allocate(Address* address, size_t bytes) {
+  if (state()) return state();
+  if (bytes == 0 || used + bytes > room) return kOutOfMemory;
+  struct Block* b = malloc(sizeof(*b));
+  void* memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (!memory) return kOutOfMemory;
+  memset(memory, 0, bytes);
+  b->address = (Address)(uintptr_t)memory;
+  b->bytes = bytes;
+  b->next = blocks;
+  blocks = b;
+  used += bytes;
+  *address = b->address;
+  return kSuccess;
+}
+
+static int release(Address address) {
+  for (struct Block** at = &blocks; *at; at = &(*at)->next) {
+    struct Block* b = *at;
+    if (b->address != address) continue;
+    *at = b->next;
+    used -= b->bytes;
+    free((void*)(uintptr_t)b->address);
+    free(b);
+    return kSuccess;
+  }
+  abort();
+}
+
+int cuInit(unsigned flags) {
+  const char* bytes = getenv("FAKE_CUDA_BYTES");
+  const char* fail = getenv("FAKE_CUDA_FAIL");
+  room = bytes ? strtoull(bytes, NULL, 10) : (size_t)1 << 30;
+  if (fail) fail_after = atol(fail);
+  return flags ? 1 : kSuccess;
+}
+int cuDriverGetVersion(int* version) {
+  const char* set = getenv("FAKE_CUDA_VERSION");
+  *version = set ? atoi(set) : 13000;
+  return kSuccess;
+}
+int cuGetErrorName(int status, const char** name) {
+  *name = status == kOutOfMemory ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_ILLEGAL_ADDRESS";
+  return kSuccess;
+}
+int cuGetErrorString(int status, const char** text) {
+  *text = status == kOutOfMemory ? "out of memory" : "an illegal memory access was encountered";
+  return kSuccess;
+}
+int cuDeviceGetCount(int* count) {
+  const char* set = getenv("FAKE_CUDA_COUNT");
+  *count = set ? atoi(set) : 1;
+  return kSuccess;
+}
+int cuDeviceGet(int* device, int ordinal) {
+  *device = ordinal;
+  return kSuccess;
+}
+int cuDeviceGetName(char* name, int size, int device) {
+  snprintf(name, (size_t)size, "Fake GPU %d", device);
+  return kSuccess;
+}
+int cuDeviceTotalMem_v2(size_t* bytes, int device) {
+  (void)device;
+  *bytes = room;
+  return kSuccess;
+}
+int cuDeviceGetAttribute(int* value, int attribute, int device) {
+  (void)device;
+  *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 16 ? 132 : attribute == 115;
+  return kSuccess;
+}
+int cuDevicePrimaryCtxRetain(void** context, int device) {
+  *context = (void*)(uintptr_t)(device + 1);
+  return kSuccess;
+}
+static _Thread_local void* current;
+int cuCtxGetCurrent(void** context) {
+  *context = current;
+  return kSuccess;
+}
+int cuCtxSetCurrent(void* context) {
+  current = context;
+  return kSuccess;
+}
+int cuDeviceGetDefaultMemPool(void** pool, int device) {
+  *pool = (void*)(uintptr_t)(device + 1);
+  return kSuccess;
+}
+int cuMemPoolSetAttribute(void* pool, int attribute, void* value) {
+  (void)pool, (void)attribute, (void)value;
+  return kSuccess;
+}
+int cuMemPoolTrimTo(void* pool, size_t keep) {
+  (void)pool, (void)keep;
+  return kSuccess;
+}
+// What needs a context has one.
+static int here(void) {
+  if (!current) abort();
+  return state();
+}
+int cuMemAllocAsync(Address* address, size_t bytes, void* stream) { return (void)stream, here(), allocate(address, bytes); }
+int cuMemFreeAsync(Address address, void* stream) { return (void)stream, here(), release(address); }
+int cuMemAlloc_v2(Address* address, size_t bytes) { return here(), allocate(address, bytes); }
+int cuMemFree_v2(Address address) { return here(), release(address); }
+int cuMemHostAlloc(void** memory, size_t bytes, unsigned flags) {
+  (void)flags;
+  *memory = malloc(bytes);
+  return here();
+}
+int cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void* stream) {
+  (void)stream;
+  if (here()) return state();
+  if (inside(to, bytes)) memcpy((void*)(uintptr_t)to, from, bytes);
+  return kSuccess;
+}
+int cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void* stream) {
+  (void)stream;
+  if (here()) return state();
+  if (inside(from, bytes)) memcpy(to, (void*)(uintptr_t)from, bytes);
+  return kSuccess;
+}
+int cuStreamCreate(void** stream, unsigned flags) {
+  (void)flags;
+  *stream = malloc(1);
+  return here();
+}
+int cuStreamSynchronize(void* stream) { return (void)stream, here(); }
+int cuStreamWaitEvent(void* stream, void* event, unsigned flags) { return (void)stream, (void)event, (void)flags, here(); }
+int cuEventCreate(void** event, unsigned flags) {
+  (void)flags;
+  *event = malloc(1);
+  return here();
+}
+int cuEventDestroy_v2(void* event) {
+  free(event);
+  return kSuccess;
+}
+int cuEventRecord(void* event, void* stream) { return (void)event, (void)stream, here(); }
+int cuEventSynchronize(void* event) { return (void)event, here(); }
+int cuModuleLoadData(void** module, const void* image) {
+  *module = (void*)image;
+  return here();
+}
+int cuModuleUnload(void* module) { return (void)module, kSuccess; }
+int cuModuleGetFunction(void** function, void* module, const char* name) {
+  (void)name;
+  *function = module;
+  return here();
+}
+int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned tx, unsigned ty, unsigned tz,
+                   unsigned shared, void* stream, void** parameters, void** extra) {
+  (void)stream, (void)extra;
+  if (!function || !parameters || gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || shared > 49152 ||
+      tx * ty * tz == 0 || tx * ty * tz > 1024)
+    return 1;
+  ++launches;
+  return here() == kIllegalAddress && launches == fail_after + 1 ? kSuccess : state();  // it shows later
+}

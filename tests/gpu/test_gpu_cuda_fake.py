@@ -1,0 +1,154 @@
+"""The CUDA runtime on a driver without a GPU (fake_driver.c): memory, transfers, order, and what goes wrong."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory):
+    """A folder with a driver and a compiler that do as if."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if not compiler or not sys.platform.startswith("linux"):
+        pytest.skip("needs a C compiler on Linux")
+    folder = tmp_path_factory.mktemp("libraries")
+    for source, library in (("fake_driver.c", "libcuda.so.1"), ("fake_nvrtc.c", "libnvrtc.so.13")):
+        command = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", HERE / source, "-o", folder / library]
+        subprocess.run(command, check=True)
+    return folder
+
+
+@pytest.fixture
+def run(libraries, tmp_path):
+    def run(program, **environment):
+        kept = {k: v for k, v in os.environ.items() if k not in ("FUNCNN_METAL", "FUNCNN_CUDA", "FUNCNN_DEVICE")}
+        kept |= {"LD_LIBRARY_PATH": str(libraries), "FUNCNN_CACHE_DIR": str(tmp_path)}
+        prelude = "import numpy as np, funcnn as fn\nx = fn.device_put(fn.ones(8), 'gpu')\n"
+        return subprocess.run(
+            [sys.executable, "-c", prelude + program],
+            env={**kept, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def printed(done):
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_work_is_put_on_the_stream_and_results_come_back(run):
+    # Kernels do nothing: zeros. Events of arrays that are gone are used again.
+    program = """
+for i in range(50):
+    y = x * i
+    fn.eval(y)
+    if i % 3 == 0: z = np.asarray(y)
+fn.synchronize()
+print(z.sum(), fn.device_info("gpu")["device_name"])
+"""
+    assert printed(run(program)) == ["0.0", "Fake", "GPU", "0"]
+
+
+@pytest.mark.parametrize("size", [1, 16384, 16385, (4 << 20) // 4, (4 << 20) // 4 + 1, (40 << 20) // 4 + 3])
+def test_copies_of_any_size(run, size):
+    program = f"""
+a = np.arange({size}, dtype=np.int32)
+b = fn.device_put(fn.array(a), "gpu")
+fn.eval(b)
+print((np.asarray(b) == a).all())
+"""
+    assert printed(run(program)) == ["True"]
+
+
+def test_memory_that_is_not_there_is_a_memory_error(run):
+    program = """
+kept = [fn.device_put(fn.array(np.ones(1 << 18, np.float32)), "gpu") for _ in range(3)]
+fn.eval(kept)
+for size in (1 << 18, 1 << 40):
+    try:
+        fn.eval(fn.zeros(size, device="gpu") + 1)
+        print("room")
+    except MemoryError:
+        print("none")
+del kept
+fn.eval(fn.zeros(1 << 18, device="gpu") + 1)
+print("room")
+"""
+    assert printed(run(program, FAKE_CUDA_BYTES=str(4 << 20))) == ["room", "none", "room"]
+    assert printed(run(program, FAKE_CUDA_BYTES=str(7 << 19))) == ["none", "none", "room"]
+
+
+def test_memory_goes_back_when_it_is_asked_back(run):
+    program = """
+y = fn.device_put(fn.array(np.ones(1 << 18, np.float32)), "gpu")
+fn.eval(y)
+del y
+print(fn.get_cache_memory("gpu") >= 1 << 20)
+fn.clear_cache("gpu")
+print(fn.get_cache_memory("gpu"))
+"""
+    assert printed(run(program)) == ["True", "0"]
+
+
+def test_a_gpu_that_fails_names_its_last_kernels(run):
+    program = """
+for i in range(5):
+    try:
+        print(np.asarray(x + i)[0])
+    except RuntimeError as error:
+        print(error)
+"""
+    done = run(program, FAKE_CUDA_FAIL="2")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["0.0", "0.0"]
+    for line in lines[2:]:
+        assert "CUDA_ERROR_ILLEGAL_ADDRESS" in line and "FUNCNN_CUDA=blocking" in line
+    blocking = run(program, FAKE_CUDA_FAIL="2", FUNCNN_CUDA="blocking").stdout.splitlines()
+    assert "ILLEGAL_ADDRESS" in blocking[2] and "FUNCNN_CUDA" not in blocking[2]
+
+
+def test_several_gpus(run):
+    program = """
+y = fn.device_put(x, "gpu:1")
+print(y.device, np.asarray(fn.device_put(y, "gpu")).sum(), np.asarray(y + y).sum())
+try:
+    fn.device_put(x, "gpu:2")
+except ValueError as error:
+    print("no" if "there is no device gpu:2" in str(error) else error)
+"""
+    assert printed(run(program, FAKE_CUDA_COUNT="2")) == ["gpu:1", "8.0", "0.0", "no"]
+
+
+@pytest.mark.parametrize(
+    "environment, reason",
+    [
+        ({"FAKE_CUDA_COUNT": "0"}, "sees no GPU"),
+        ({"FAKE_CUDA_VERSION": "11040"}, "too old: it speaks CUDA 11.4"),
+        ({"FAKE_CUDA_VERSION": "12040"}, "NVRTC 13.0 makes code"),
+        ({"FUNCNN_CUDA": "off"}, "there is no device gpu"),
+    ],
+)
+def test_what_is_missing_is_said(run, environment, reason):
+    done = run("", **environment)
+    assert "ValueError: there is no device gpu" in done.stderr and reason in done.stderr
+
+
+def test_importing_loads_nothing(run):
+    program = "print('libcuda' in open('/proc/self/maps').read())"
+    assert printed(run(program)) == ["True"]
+    environment = {k: v for k, v in os.environ.items() if k != "FUNCNN_DEVICE"}
+    alone = subprocess.run(
+        [sys.executable, "-c", "import funcnn; " + program], env=environment, capture_output=True, text=True
+    )
+    assert alone.stdout.split() == ["False"]
