@@ -120,6 +120,7 @@ for i in range(5):
 
 def test_several_gpus(run):
     program = """
+x = fn.device_put(fn.array(np.ones(8, np.float32)), "gpu")
 y = fn.device_put(x, "gpu:1")
 print(y.device, np.asarray(fn.device_put(y, "gpu")).sum(), np.asarray(y + y).sum())
 try:
