@@ -70,7 +70,7 @@ struct DotProblem {
 // inputs, the product, those of the epilogue that are read and those that are written, and scratch memory.
 class DotResult {
  public:
-  DotResult(Dtype dtype, const KernelProgram* epilogue, size_t inputs = 2);
+  DotResult(Dtype dtype, const KernelProgram* epilogue, size_t inputs);
   // Declares what is read, then what is written.
   void declare(KernelText& text) const;
   // Statements for the element `value`, in a register, with flat number `index` of type u32 or i64.
