@@ -1,6 +1,7 @@
 // Attention: a group takes 64 queries of a head and walks over tiles of 32 keys, keeping of each query the largest
 // score so far and sums relative to it. Matrices of scores exist a tile at a time, in shared memory.
 #include "backends/gpu/attention_few.h"
+#include "backends/gpu/attention_fragments.h"
 #include "backends/gpu/attention_text.h"
 #include "base/error.h"
 
@@ -147,7 +148,10 @@ std::unique_ptr<Kernel> make_attention(Machine& machine, const Primitive& primit
   p.settle();
   if (element_count(out[1].shape) == 0) return std::make_unique<StagedLaunches>(machine, std::vector<Stage>());
   if (is_few(p)) return make_few_attention(machine, p, scores.sinks);
-  return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{tile_stage(machine, p, scores.sinks)});
+  Stage stage = takes_fragments(machine.traits(), p, kForwardColumns)
+                    ? attention_fragment_stage(machine, p, scores.sinks)
+                    : tile_stage(machine, p, scores.sinks);
+  return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{std::move(stage)});
 }
 
 const RegisterKernel attention_kernel("attention", make_attention);

@@ -126,6 +126,13 @@ constexpr std::string_view kCombineRest = R"text(
   }
 )text";
 
+// How many of so many features a lane has, in steps: each is a text of its own.
+int lane_share(int64_t features) {
+  for (int share : {1, 2, 3, 4})
+    if (features <= 32 * share) return share;
+  return 8;
+}
+
 }  // namespace
 
 bool is_few(const AttentionProblem& p) {
@@ -146,6 +153,7 @@ std::unique_ptr<Kernel> make_few_attention(Machine& machine, const AttentionProb
   parts = (p.keys + part_keys - 1) / part_keys;
   const int scratch = (masked ? 4 : 3) + sinks + 3;
 
+  const int depth = lane_share(p.depth), values = lane_share(std::max(p.depth, p.values));
   const std::string type(register_type(p.dtype));
   std::vector<Stage> stages(2);
   {
@@ -164,8 +172,7 @@ std::unique_ptr<Kernel> make_few_attention(Machine& machine, const AttentionProb
     out.field("parts", parts);
     out.field("part_keys", part_keys);
     out.text.before(p.types());
-    out.text.before(cat("enum { ROWS = ", room, ", KEYS = 32 / ROWS, DEPTH = ", (p.depth + 31) / 32,
-                        ", VALUES = ", (p.values + 31) / 32, " };\n"));
+    out.text.before(cat("enum { ROWS = ", room, ", KEYS = 32 / ROWS, DEPTH = ", depth, ", VALUES = ", values, " };\n"));
     out.text.body(kBegin);
     out.text.body(p.to_batch("pair / key_heads", names));
     out.text.body(p.scale_text());

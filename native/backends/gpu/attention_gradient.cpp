@@ -1,6 +1,6 @@
 // The derivatives of attention. A group owns what it writes: the derivatives by 64 queries, keys or values, for which
 // it walks over tiles of what they meet and computes the scores again; or the derivative by a piece of the mask.
-#include "backends/gpu/attention_text.h"
+#include "backends/gpu/attention_fragments.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
@@ -184,6 +184,8 @@ std::unique_ptr<Kernel> make_gradient(Machine& machine, const Primitive& primiti
   p.add("dk", out[1], 3, op.exchanged().k);
   p.add("dv", out[2], 3, op.exchanged().v);
   p.settle();
+  if (p.values <= kGradientColumns && takes_fragments(machine.traits(), p, kGradientColumns))
+    return std::make_unique<StagedLaunches>(machine, attention_gradient_fragment_stages(machine, p));
   std::vector<Stage> stages;
   for (By by : {By::query, By::key, By::value})
     if (element_count(out[size_t(by)].shape) != 0) stages.push_back(gradient_stage(machine, p, by));

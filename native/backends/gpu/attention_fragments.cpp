@@ -1,0 +1,248 @@
+// A warp has 16 queries, whose features it holds as fragments; four warps walk together over tiles of keys and values
+// in shared memory. Scores, their exponentials and the sums stay in registers: the result of one product is, rounded,
+// an operand of the next.
+#include "backends/gpu/attention_fragments.h"
+
+#include <algorithm>
+
+#include "backends/gpu/tiles.h"
+#include "base/error.h"
+
+namespace funcnn::gpu {
+namespace {
+
+constexpr int kMostDepth = 256;
+
+// Few lengths, since each is a text of its own.
+int length_class(int64_t n) {
+  for (int most : {32, 64, 96, 128, 192})
+    if (n <= most) return most;
+  return kMostDepth;
+}
+
+size_t room_for_tiles(const Traits& traits) { return std::min<size_t>(traits.shared_bytes, 48 << 10) - 1024; }
+
+constexpr std::string_view kBegin = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
+  SHARED_POINTER S* const tiles = (SHARED_POINTER S*)memory;
+  const u32 me = item.x, pair = group.x % u32(p.pairs), head = pair % u32(p.heads);
+  // The last queries first: under a causal mask they see the most keys.
+  const i32 first = i32(u32(p.tiles) - 1 - group.x / u32(p.pairs)) * 64;
+  const i32 c0 = i32(group.y) * VALUES;
+#{batch}
+  q += I(head) * p.q_head + I(first) * p.q_row;
+  k += I(head / u32(p.group)) * p.k_head;
+  v += I(head / u32(p.group)) * p.v_head + I(c0) * p.v_column;
+#{mask}
+  FragmentA<S> query[DEPTH / 16];
+#{queries}
+  // A lane has parts of two rows.
+  f32 best[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
+  FragmentC acc[VALUES / 8];
+  UNROLL for (i32 c = 0; c < VALUES / 8; ++c) fill(acc[c], 0.0f);
+#{end}
+  for (i32 start = 0; start < end; start += WALKED) {
+    SHARED_POINTER S* const tile_k = tiles;
+    SHARED_POINTER S* const tile_v = tiles + WALKED * (DEPTH + 8);
+    BARRIER();
+    fill_tile(tile_k, WALKED, DEPTH, DEPTH + 8, k + I(start) * p.k_row, p.keys - start, p.depth, p.k_row, p.k_column,
+              p.wide_k, me);
+    fill_tile(tile_v, WALKED, VALUES, VALUES + 8, v + I(start) * p.v_row, p.keys - start, p.values - c0, p.v_row,
+              p.v_column, p.wide_v, me);
+    BARRIER();
+    FragmentC s[WALKED / 8];
+    UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
+      fill(s[n], 0.0f);
+      UNROLL for (i32 d = 0; d < DEPTH / 16; ++d) {
+        FragmentB<S> b;
+        load_b_transposed(b, tile_k + n * 8 * (DEPTH + 8) + d * 16, DEPTH + 8, lane);
+        multiply_add(s[n], query[d], b);
+      }
+    }
+    UNROLL for (u32 h = 0; h < 2; ++h) {
+      const i32 t = first + i32(warp * 16 + fragment_row(lane, 2 * h));
+      f32 top = best[h];
+      UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
+        UNROLL for (u32 e = 0; e < 2; ++e) {
+          const i32 j = start + n * 8 + i32(fragment_column(lane, e));
+          f32 x = s[n].v[2 * h + e];
+#{score}
+          if (!seen) x = -INFINITY;
+          s[n].v[2 * h + e] = x;
+          top = x > top ? x : top;
+        }
+      }
+      top = fragment_row_max(top);
+      // A query that sees nothing so far has no largest score to subtract.
+      const f32 shift = top == -INFINITY ? 0.0f : top, factor = exp2((best[h] - shift) * LOG2E);
+      best[h] = top;
+      sum[h] *= factor;
+      UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
+        UNROLL for (u32 e = 0; e < 2; ++e) {
+          const f32 x = exp2((s[n].v[2 * h + e] - shift) * LOG2E);
+          s[n].v[2 * h + e] = x;
+          sum[h] += x;
+        }
+      }
+      UNROLL for (i32 c = 0; c < VALUES / 8; ++c) {
+        acc[c].v[2 * h] *= factor;
+        acc[c].v[2 * h + 1] *= factor;
+      }
+    }
+    UNROLL for (i32 n = 0; n < WALKED / 16; ++n) {
+      FragmentA<S> a;
+      as_a(a, s[2 * n], s[2 * n + 1]);
+      UNROLL for (i32 c = 0; c < VALUES / 8; ++c) {
+        FragmentB<S> b;
+        load_b(b, tile_v + n * 16 * (VALUES + 8) + c * 8, VALUES + 8, lane);
+        multiply_add(acc[c], a, b);
+      }
+    }
+  }
+  UNROLL for (u32 h = 0; h < 2; ++h) {
+    const i32 t = first + i32(warp * 16 + fragment_row(lane, 2 * h));
+    f32 total = fragment_row_sum(sum[h]), top = best[h];
+#{sink}
+    const f32 over = total == 0.0f ? 0.0f : factor / total;
+    if (t < p.queries) {
+      UNROLL for (i32 c = 0; c < VALUES / 8; ++c) {
+        UNROLL for (u32 e = 0; e < 2; ++e) {
+          const i32 column = c0 + c * 8 + i32(fragment_column(lane, e));
+          if (column < p.values)
+            store(result, I(head) * p.result_head + I(t) * p.result_row + I(column),
+                  total == 0.0f ? 0.0f : acc[c].v[2 * h + e] * over);
+        }
+      }
+      if (fragment_column(lane, 0) == 0 && c0 == 0) {
+        most[I(head) * p.most_head + I(t)] = top;
+        sums[I(head) * p.sums_head + I(t)] = total;
+      }
+    }
+  }
+)text";
+
+constexpr std::string_view kSink = R"text(    const f32 sink = load(sinks[I(head) * p.sinks_head]), score = top;
+    top = sink > top ? sink : top;
+    const f32 shift = top == -INFINITY ? 0.0f : top;
+    const f32 factor = exp(score - shift);
+    total = total * factor + exp(sink - shift);
+)text";
+
+}  // namespace
+
+bool takes_fragments(const Traits& traits, const AttentionProblem& p, int columns) {
+  return has_fragments(traits, p.dtype) && p.depth <= kMostDepth &&
+         fragment_tiles(traits, p, columns).bytes() <= room_for_tiles(traits);
+}
+
+size_t FragmentTiles::bytes() const { return size_t(walked * (pitch(depth) + pitch(values))) * item; }
+
+int FragmentTiles::staged() const {
+  const int room = int(bytes() / item) / kFragmentRows - 8;
+  return std::min(std::max(depth, values), room / 16 * 16);
+}
+
+FragmentTiles fragment_tiles(const Traits& traits, const AttentionProblem& p, int columns) {
+  const int depth = length_class(p.depth), values = length_class(std::max(p.depth, p.values));
+  FragmentTiles out{depth, std::min(values, columns), 64, item_size(p.dtype)};
+  while (out.walked > 16 && out.bytes() > room_for_tiles(traits)) out.walked /= 2;
+  return out;
+}
+
+std::string FragmentTiles::text() const {
+  return filled_in(R"text(enum { DEPTH = #{depth}, VALUES = #{values}, WALKED = #{walked}, PACK = 16 / sizeof(S) };
+enum { MEMORY = #{memory}, STAGED = #{staged} };
+CONSTANT f32 LOG2E = 1.4426950408889634f;
+
+// `width` elements, and `rows` rows, of what has `length` and `count`; beyond are zeros. `wide`: rows are whole packs.
+FUNCTION void fill_tile(SHARED_POINTER S* tile, i32 rows, i32 width, i32 pitch, DEVICE const S* from, i32 count,
+                        i32 length, I row, I column, i32 wide, u32 me) {
+  const i32 packs = width / PACK;
+  for (i32 n = i32(me); n < rows * packs; n += 128) {
+    const i32 r = n / packs, c = n % packs * PACK;
+    Pack<S, PACK> x;
+    if (wide && r < count && c + PACK <= length) {
+      x = load_pack<PACK>(from + (I(r) * row + I(c)));
+    } else {
+      UNROLL for (i32 e = 0; e < PACK; ++e)
+        x.v[e] = r < count && c + e < length ? from[I(r) * row + I(c + e) * column] : S(0);
+    }
+    *(SHARED_POINTER Pack<S, PACK>*)(tile + r * pitch + c) = x;
+  }
+}
+
+)text",
+                   {{"depth", std::to_string(depth)},
+                    {"values", std::to_string(values)},
+                    {"walked", std::to_string(walked)},
+                    {"memory", std::to_string((bytes() + 15) / 16)},
+                    {"staged", std::to_string(staged())}});
+}
+
+std::string owned_rows_text(std::string_view into, std::string_view operand, int width, std::string_view count,
+                            std::string_view length) {
+  return filled_in(
+      R"text(  UNROLL for (i32 begin = 0; begin < #{width}; begin += STAGED) {
+    BARRIER();
+    fill_tile(tiles, 64, STAGED, STAGED + 8, #{x} + I(begin) * p.#{x}_column, #{count}, #{length} - begin, p.#{x}_row,
+              p.#{x}_column, p.wide_#{x}, me);
+    BARRIER();
+    UNROLL for (i32 d = 0; d < STAGED / 16; ++d)
+      if (begin / 16 + d < #{width} / 16)
+        load_a(#{into}[begin / 16 + d], tiles + warp * 16 * (STAGED + 8) + d * 16, STAGED + 8, lane);
+  }
+)text",
+      {{"into", into}, {"x", operand}, {"width", std::to_string(width)}, {"count", count}, {"length", length}});
+}
+
+void add_wide(const AttentionProblem& p, AttentionKernelText& out, Stage& stage, std::string_view name, int at) {
+  const AttentionOperand& o = p.operand(name);
+  const int64_t pack = int64_t(16 / item_size(p.dtype));
+  bool whole = o.column == 1 && o.row % pack == 0 && o.head % pack == 0;
+  for (int64_t step : o.lead) whole = whole && step % pack == 0;
+  stage.aligned.push_back({at, out.values.bytes().size()});
+  out.field(cat("wide_", name), whole);
+}
+
+Stage attention_fragment_stage(Machine& machine, const AttentionProblem& p, bool sinks) {
+  const bool masked = p.mask != AttentionMask::none;
+  const FragmentTiles tiles = fragment_tiles(machine.traits(), p, kForwardColumns);
+  AttentionKernelText out(machine.traits(), cat("attention", p.suffix(), sinks ? "_sinks" : ""), kAttentionThreads);
+  std::vector<std::string_view> names{"q", "k", "v"};
+  Stage stage;
+  if (masked) names.push_back("mask");
+  if (sinks) names.push_back("sinks");
+  for (std::string_view name : names) p.operand(name).read(out.text, name);
+  stage.read_only = names.size();
+  for (std::string_view name : {"result", "most", "sums"}) {
+    out.text.write(p.operand(name).type, name);
+    names.push_back(name);
+  }
+  for (size_t i = 0; i < names.size(); ++i) stage.operands.push_back({int(i)});
+  p.fields(out, names);
+  const int64_t pairs = p.batches * p.heads, blocks = (p.queries + kFragmentRows - 1) / kFragmentRows;
+  out.field("pairs", pairs);
+  out.field("tiles", blocks);
+  add_wide(p, out, stage, "q", 0);
+  add_wide(p, out, stage, "k", 1);
+  add_wide(p, out, stage, "v", 2);
+
+  out.text.use(Section::fragments);
+  out.text.before(p.types());
+  out.text.before(tiles.text());
+  out.text.body(filled_in(
+      kBegin, {{"batch", indented(p.to_batch("pair / u32(p.heads)", names) + p.scale_text(), 0)},
+               {"mask", masked ? "  mask += I(head) * p.mask_head;" : ""},
+               {"queries", indented(owned_rows_text("query", "q", tiles.depth, "p.queries - first", "p.depth"), 0)},
+               {"end", p.causal ? "  const i32 seen_last = first + 64 + p.keys - p.queries;\n"
+                                  "  const i32 end = seen_last < p.keys ? seen_last : p.keys;"
+                                : "  const i32 end = p.keys;"},
+               {"score", indented(p.score(), 10)},
+               {"sink", indented(sinks ? kSink : "    const f32 factor = 1.0f;", 0)}}));
+  stage.pipeline = machine.pipeline(out.text.finish());
+  stage.groups = {uint32_t(pairs * blocks), groups_for(p.values, tiles.values), 1};
+  stage.threads = {kAttentionThreads, 1, 1};
+  stage.values = out.values.bytes();
+  return stage;
+}
+
+}  // namespace funcnn::gpu
