@@ -8,7 +8,7 @@
 namespace software_metal {
 namespace {
 
-constexpr const char* kVerbs[] = {"reads", "writes", "changes atomically"};
+constexpr const char* kVerbs[] = {"reads", "writes", "changes atomically", "stores atomically"};
 // Shorter pieces of the poison's pattern may well have been written by the host.
 constexpr size_t kTellingBytes = 4;
 
@@ -84,7 +84,7 @@ void Checker::access(GroupRunner& runner, const void* address, size_t size, Acti
     Target target = find_shared(runner, offset, size, action);
     shared_.each(offset, size, [&](Cell& cell) {
       if (cell.stamp != group_) cell = Cell{}, cell.stamp = group_;
-      if (!cell.written && action != Action::write)
+      if (!cell.written && reads(action))
         runner.abandon("uninitialised: it " + verb(action) + " " + describe(target) + ", which nothing wrote");
       visit(runner, cell, target, action);
     });
@@ -97,7 +97,7 @@ void Checker::access(GroupRunner& runner, const void* address, size_t size, Acti
   if (!target.bound->resource) return;
   Shadow& shadow = buffers_[target.bound->resource];
   const uint32_t stamp = std::max(interval_, shadow.stamp);
-  const bool poison = action != Action::write && is_poison(at, size);
+  const bool poison = reads(action) && is_poison(at, size);
   shadow.each(target.offset, size, [&](Cell& cell) {
     if (cell.stamp != stamp) {
       const bool written = cell.written;
@@ -144,12 +144,12 @@ void Checker::visit(GroupRunner& runner, Cell& cell, const Target& target, Actio
                      " with no barrier between");
   };
   check(cell.write, "wrote");
-  if (action != Action::atomic)
+  if (!is_atomic(action))
     for (const Visit& atomic : cell.atomics) check(atomic, "changed atomically");
   if (action != Action::read)
     for (const Visit& read : cell.reads) check(read, "read");
   if (action == Action::read) remember(cell.reads);
-  if (action == Action::atomic) remember(cell.atomics);
+  if (is_atomic(action)) remember(cell.atomics);
   if (action == Action::write) cell.write = me_;
   if (action != Action::read) cell.written = true;
 }
@@ -195,7 +195,7 @@ std::string Checker::name(uint32_t actor) const {
   std::string text = "thread " + place(unflattened(n % dispatch.threads_per_group, dispatch.size));
   if (actor < group_first_ || actor > group_last_)
     text += " of threadgroup " + place(unflattened(n / dispatch.threads_per_group, dispatch.groups));
-  if (&dispatch != &known_.back()) text += " of the kernel " + dispatch.kernel + ", encoded before without a barrier,";
+  if (&dispatch != &known_.back()) text += " of the kernel " + dispatch.kernel;
   return text;
 }
 

@@ -16,7 +16,9 @@ namespace software_metal {
 class GroupRunner;
 struct SharedVariable;
 
-enum class Action : uint8_t { read, write, atomic };
+enum class Action : uint8_t { read, write, atomic, atomic_store };
+inline bool is_atomic(Action action) { return action >= Action::atomic; }
+inline bool reads(Action action) { return action == Action::read || action == Action::atomic; }
 
 class Checker {
  public:

@@ -7,6 +7,7 @@
 #include "checker.h"
 #include "group_runner.h"
 #include "options.h"
+#include "signals.h"
 #include "workers.h"
 
 namespace software_metal {
@@ -18,7 +19,10 @@ constexpr unsigned kThreadsWorthSharing = 4096;
 
 void run_groups(Progress& progress) {
   // Runners keep their stacks and memory for the next dispatch on this worker.
-  thread_local std::unique_ptr<GroupRunner> runner = std::make_unique<GroupRunner>();
+  thread_local std::unique_ptr<GroupRunner> runner = [] {
+    catch_faults();
+    return std::make_unique<GroupRunner>();
+  }();
   for (unsigned n; !progress.stopped && (n = progress.next++) < progress.total;)
     runner->run(progress, progress.place(n));
 }

@@ -30,6 +30,7 @@ void GroupRunner::run(Progress& progress, unsigned group) {
   prepare(group);
   const Options& asked = options();
   // Without rendezvous, and when nobody asks which thread does what, a plain loop.
+  on_fiber_ = false;
   looping_ = !progress.dispatch.module->waits() && !asked.check && !asked.shuffle;
   if (looping_)
     run_loop();
@@ -72,7 +73,9 @@ void GroupRunner::run_loop() {
   if (lanes_.empty()) lanes_.resize(1);
   lanes_[0].fiber = nullptr;
   lanes_[0].thread = {};
+  on_fiber_ = true;
   start_or_resume(0, worker_stack_);
+  on_fiber_ = false;
   drop_fibers(1);
 }
 
@@ -118,7 +121,11 @@ void GroupRunner::run_simd_group(unsigned simd_group) {
   do {
     shuffled(lanes, lane_order_);
     cursor_ = 0;
-    if (int lane = next_runnable(); lane >= 0) start_or_resume(unsigned(lane), worker_stack_);
+    if (int lane = next_runnable(); lane >= 0) {
+      on_fiber_ = true;
+      start_or_resume(unsigned(lane), worker_stack_);
+      on_fiber_ = false;
+    }
   } while (!progress_->stopped && release_lanes(simd_group));
 }
 
@@ -239,7 +246,7 @@ bool GroupRunner::release_barrier() {
     } else if (++waiting == 1) {
       line = lane.line;
       example = i;
-    } else if (lane.line != line) {
+    } else if (lane.line != line && !other_line) {
       other_line = lane.line;
       other_example = i;
     }

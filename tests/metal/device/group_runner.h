@@ -41,6 +41,9 @@ class GroupRunner {
   // Something is wrong, but the thread can go on.
   void report(const std::string& what);
 
+  // Whether a thread of the GPU is running, not the worker itself.
+  bool on_fiber() const { return on_fiber_; }
+
   // For the checker.
   unsigned thread_index() const { return current_; }
   unsigned thread_count() const { return count_; }
@@ -96,7 +99,7 @@ class GroupRunner {
   std::string where() const;
 
   Progress* progress_ = nullptr;
-  bool looping_ = false;
+  bool looping_ = false, on_fiber_ = false;
   Group group_{};
   void* buffers_[kBindings];
   void* shared_[kBindings];

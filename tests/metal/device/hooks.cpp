@@ -70,8 +70,8 @@ void* __wrap_memcpy(void* to, const void* from, unsigned long size) { return __t
 void* __wrap_memmove(void* to, const void* from, unsigned long size) { return __tsan_memmove(to, from, size); }
 void* __wrap_memset(void* to, int value, unsigned long size) { return __tsan_memset(to, value, size); }
 
-void software_metal_atomic(const void* address, unsigned size) {
-  if (software_metal::options().check) tell(address, size, Action::atomic);
+void software_metal_atomic(const void* address, unsigned size, bool reads) {
+  if (software_metal::options().check) tell(address, size, reads ? Action::atomic : Action::atomic_store);
 }
 
 void __ubsan_handle_type_mismatch_v1(const SourcePlace* at, void*) {

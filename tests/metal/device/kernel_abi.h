@@ -65,5 +65,5 @@ __attribute__((convergent)) software_metal::Exchanged software_metal_exchange(co
 unsigned software_metal_lane();
 const void* software_metal_function_constant(unsigned index, unsigned size);  // null: not set
 void software_metal_fault(const char* what, unsigned line);
-void software_metal_atomic(const void* address, unsigned size);  // tells the checker
+void software_metal_atomic(const void* address, unsigned size, bool reads);  // tells the checker
 }

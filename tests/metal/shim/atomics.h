@@ -29,8 +29,8 @@ struct __word_of {
 template <class T>
 using __word_t = typename __word_of<T>::type;
 template <class T>
-__word_t<T>* __atomic_word(const volatile atomic<T>* object) {
-  software_metal_atomic((const void*)&object->value, sizeof(T));
+__word_t<T>* __atomic_word(const volatile atomic<T>* object, bool reads = true) {
+  software_metal_atomic((const void*)&object->value, sizeof(T), reads);
   return (__word_t<T>*)&object->value;
 }
 
@@ -41,7 +41,7 @@ __attribute__((no_sanitize("thread"))) T atomic_load_explicit(const volatile ato
 template <class T>
 __attribute__((no_sanitize("thread"))) void atomic_store_explicit(volatile atomic<T>* object, __given_t<T> value,
                                                                   memory_order) {
-  __atomic_store_n(__atomic_word(object), as_type<__word_t<T>>(value), __ATOMIC_RELAXED);
+  __atomic_store_n(__atomic_word(object, false), as_type<__word_t<T>>(value), __ATOMIC_RELAXED);
 }
 template <class T>
 __attribute__((no_sanitize("thread"))) T atomic_exchange_explicit(volatile atomic<T>* object, __given_t<T> value,

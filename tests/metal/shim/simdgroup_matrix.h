@@ -83,7 +83,7 @@ METAL_CONVERGENT void simdgroup_multiply_accumulate(simdgroup_matrix<D, 8, 8>& d
   auto all =
       __exchange(__matrix_operands{{float(ae[0]), float(ae[1])}, {float(be[0]), float(be[1])}}, METAL_OPERATION, line);
   if (all.exchanged.mask != 0xffffffff)
-    software_metal_fault("a matrix operation without some __lanes of the SIMD group", line);
+    software_metal_fault("a matrix operation without some lanes of the SIMD group", line);
   uint row = __matrix_row(all.lane()), column = __matrix_column(all.lane());
   auto slot = [&](uint lane) {
     return (const __matrix_operands*)(all.exchanged.slots + lane * software_metal::kSlotBytes);

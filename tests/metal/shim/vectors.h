@@ -58,12 +58,12 @@ struct __parts<__swizzle<T, N, indices...>> {
 #define METAL_OF_XYZ(M, ...) M(__VA_ARGS__, x) M(__VA_ARGS__, y) M(__VA_ARGS__, z)
 #define METAL_OF_XYZW(M, ...) M(__VA_ARGS__, x) M(__VA_ARGS__, y) M(__VA_ARGS__, z) M(__VA_ARGS__, w)
 // All pairs, triples and quadruples that start with `a`, of the letters that EACH runs over.
-#define METAL_SWIZZLES_XY(a)                                                                \
-  METAL_OF_XY(METAL_2, a)                                                                   \
-  METAL_OF_XY(METAL_3, a, x)                                                                \
-  METAL_OF_XY(METAL_3, a, y)                                                                \
-  METAL_OF_XY(METAL_4, a, x, x) METAL_OF_XY(METAL_4, a, x, y) METAL_OF_XY(METAL_4, a, y, x) \
-      METAL_OF_XY(METAL_4, a, y, y)
+#define METAL_SWIZZLES_XY(a)    \
+  METAL_OF_XY(METAL_2, a)       \
+  METAL_OF_XY(METAL_3, a, x)    \
+  METAL_OF_XY(METAL_3, a, y)    \
+  METAL_OF_XY(METAL_4, a, x, x) \
+  METAL_OF_XY(METAL_4, a, x, y) METAL_OF_XY(METAL_4, a, y, x) METAL_OF_XY(METAL_4, a, y, y)
 #define METAL_QUADRUPLES_XYZ(a, b) \
   METAL_OF_XYZ(METAL_4, a, b, x) METAL_OF_XYZ(METAL_4, a, b, y) METAL_OF_XYZ(METAL_4, a, b, z)
 #define METAL_SWIZZLES_XYZ(a) \
@@ -74,12 +74,13 @@ struct __parts<__swizzle<T, N, indices...>> {
 #define METAL_QUADRUPLES_XYZW(a, b) \
   METAL_OF_XYZW(METAL_4, a, b, x)   \
   METAL_OF_XYZW(METAL_4, a, b, y) METAL_OF_XYZW(METAL_4, a, b, z) METAL_OF_XYZW(METAL_4, a, b, w)
-#define METAL_SWIZZLES_XYZW(a)                                                                                      \
-  METAL_OF_XYZW(METAL_2, a)                                                                                         \
-  METAL_OF_XYZW(METAL_3, a, x)                                                                                      \
-  METAL_OF_XYZW(METAL_3, a, y)                                                                                      \
-  METAL_OF_XYZW(METAL_3, a, z) METAL_OF_XYZW(METAL_3, a, w) METAL_QUADRUPLES_XYZW(a, x) METAL_QUADRUPLES_XYZW(a, y) \
-      METAL_QUADRUPLES_XYZW(a, z) METAL_QUADRUPLES_XYZW(a, w)
+#define METAL_SWIZZLES_XYZW(a)                                                                                     \
+  METAL_OF_XYZW(METAL_2, a)                                                                                        \
+  METAL_OF_XYZW(METAL_3, a, x)                                                                                     \
+  METAL_OF_XYZW(METAL_3, a, y)                                                                                     \
+  METAL_OF_XYZW(METAL_3, a, z)                                                                                     \
+  METAL_OF_XYZW(METAL_3, a, w) METAL_QUADRUPLES_XYZW(a, x) METAL_QUADRUPLES_XYZW(a, y) METAL_QUADRUPLES_XYZW(a, z) \
+      METAL_QUADRUPLES_XYZW(a, w)
 
 template <class T, int N>
 struct __components;

@@ -97,10 +97,10 @@ std::vector<std::string> compiler_flags(const CompileRequest& request) {
                                  "-ferror-limit=8",
                                  "-fno-caret-diagnostics"};
   if (options().check) {
-    flags.insert(
-        flags.end(),
-        {"-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-atomics=0",
-         "-fsanitize=alignment,bounds,shift-exponent,integer-divide-by-zero", "-fno-sanitize-link-runtime"});
+    flags.insert(flags.end(),
+                 {"-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm",
+                  "-tsan-instrument-atomics=0", "-mllvm", "-tsan-instrument-read-before-write=1",
+                  "-fsanitize=alignment,bounds,shift-exponent,integer-divide-by-zero", "-fno-sanitize-link-runtime"});
   }
   (void)request;
   return flags;
