@@ -52,6 +52,8 @@ class CompileOnly final : public gpu::Machine {
       throw Error(cat("CUDA: ", source.name, " asks for too many groups"));
     kernel.image();
   }
+  bool addresses() const override { return true; }
+  uint64_t address(const Operand& operand) const override { return uint64_t(operand.offset) + 64; }
   void clear_cache() override { compiler_.clear(); }
 
  private:

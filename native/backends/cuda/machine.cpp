@@ -19,6 +19,10 @@ CudaMachine::CudaMachine(Device device, int ordinal, Context context, gpu::Trait
       compiler_(target_for(capability), [this] { stream_.wait(); }) {}
 
 // Parameters of a kernel: the pointers, the scalars of the host where the kernel takes any, the values.
+uint64_t CudaMachine::address(const Operand& operand) const {
+  return uint64_t(address_of(operand.buffer->block())) + uint64_t(operand.offset);
+}
+
 void CudaMachine::launch(const gpu::Launch& launch) {
   if (launch.groups.count() == 0 || launch.threads.count() == 0) return;
   auto& kernel = static_cast<CompiledKernel&>(*launch.pipeline);

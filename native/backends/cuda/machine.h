@@ -20,6 +20,8 @@ class CudaMachine final : public gpu::Machine {
   Stream& stream() { return stream_; }
   Ref<gpu::Pipeline> pipeline(const gpu::Source& source) override { return compiler_.kernel(source); }
   void launch(const gpu::Launch& launch) override;
+  bool addresses() const override { return true; }
+  uint64_t address(const Operand& operand) const override;
   void clear_cache() override {
     compiler_.clear();
     memory_.trim();

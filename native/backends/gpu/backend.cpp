@@ -60,6 +60,9 @@ class GpuBackend final : public Backend {
     log_line("gpu", cat(primitive.name(), " runs on the CPU: the gpu has no kernel for it"));
     return make_staged_kernel(primitive, inputs, outputs, *this);
   }
+  std::unique_ptr<Kernel> make_joint(std::span<const std::shared_ptr<Kernel>> kernels) override {
+    return make_joint_kernel(machine_, kernels);
+  }
   std::unique_ptr<Kernel> make_copy(const Layout& from, const Layout& to) override {
     return make_copy_kernel(machine_, from, to);
   }

@@ -82,6 +82,11 @@ class Machine {
   // Put a launch on the queue. Work of one queue appears to run in order. Memory that is freed afterwards may be handed
   // out again at once: whatever uses it next comes later on the same queue.
   virtual void launch(const Launch& launch) = 0;
+  // Where kernels see an operand in memory, for those that are handed addresses among their values; 0: they see only
+  // what is bound for them.
+  virtual uint64_t address(const Operand&) const { return 0; }
+  // Whether it has addresses.
+  virtual bool addresses() const { return false; }
   // Let go of what is kept for later: compiled kernels that nobody holds, memory beside the pool's.
   virtual void clear_cache() {}
 };

@@ -2,62 +2,51 @@
 
 #include <algorithm>
 
-#include "backends/gpu/program_printers.h"
+#include "backends/gpu/program_kernel.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
-namespace {
 
-// The launches of a program as they are printed for operands at multiples of 16 bytes, and for others.
-class ProgramKernel final : public Kernel {
- public:
-  ProgramKernel(Machine& machine, const KernelProgram& program) : machine_(machine), program_(program) {
-    make(packed_, true);
+ProgramKernel::ProgramKernel(Machine& machine, const KernelProgram& program) : machine_(machine), program_(program) {
+  make(packed_, true);
+}
+
+void ProgramKernel::encode(Queue& queue, std::span<const Operand> operands) {
+  Variant& chosen = aligned(operands, packed_.aligned) ? packed_ : plain_;
+  if (!chosen.launches) make(chosen, false);
+  chosen.launches->encode(queue, operands);
+}
+
+void ProgramKernel::describe(std::ostream& out, const std::string& indent) const {
+  packed_.launches->describe(out, indent);
+}
+
+void ProgramKernel::make(Variant& variant, bool packs) {
+  PrintedProgram printed = print_program(machine_.traits(), program_, packs);
+  std::vector<Stage> stages;
+  for (Printed& p : printed.launches) {
+    Stage stage;
+    stage.pipeline = machine_.pipeline(p.source);
+    stage.groups = p.groups;
+    stage.threads = p.threads;
+    stage.operands = std::move(p.operands);
+    stage.read_only = p.read_only;
+    stage.values = std::move(p.values);
+    stages.push_back(std::move(stage));
+    variant.aligned.insert(variant.aligned.end(), p.aligned.begin(), p.aligned.end());
   }
+  scratch_ = printed.scratch_bytes;
+  variant.launches = std::make_unique<StagedLaunches>(machine_, std::move(stages), printed.scratch_bytes);
+}
 
-  size_t scratch_bytes() const override { return packed_.scratch; }
-  void encode(Queue& queue, std::span<const Operand> operands) override {
-    Variant& chosen = fits(operands) ? packed_ : plain_;
-    if (!chosen.launches) make(chosen, false);
-    chosen.launches->encode(queue, operands);
-  }
-  void describe(std::ostream& out, const std::string& indent) const override {
-    packed_.launches->describe(out, indent);
-  }
-
- private:
-  struct Variant {
-    std::unique_ptr<StagedLaunches> launches;
-    std::vector<Printed::Aligned> aligned;
-    size_t scratch = 0;
-  };
-
-  void make(Variant& variant, bool packs) {
-    PrintedProgram printed = print_program(machine_.traits(), program_, packs);
-    std::vector<Stage> stages;
-    for (Printed& p : printed.launches) {
-      stages.push_back(
-          {machine_.pipeline(p.source), p.groups, p.threads, std::move(p.operands), p.read_only, std::move(p.values)});
-      variant.aligned.insert(variant.aligned.end(), p.aligned.begin(), p.aligned.end());
-    }
-    variant.scratch = printed.scratch_bytes;
-    variant.launches = std::make_unique<StagedLaunches>(machine_, std::move(stages), printed.scratch_bytes);
-  }
-  bool fits(std::span<const Operand> operands) const {
-    return std::all_of(packed_.aligned.begin(), packed_.aligned.end(), [&](const Printed::Aligned& a) {
-      const Operand& operand = operands[size_t(a.place.operand)];
-      if (!operand.buffer) return true;
-      auto host = reinterpret_cast<uintptr_t>(operand.buffer->host());
-      return (int64_t(host % 64) + operand.offset + a.place.offset) % a.bytes == 0;
-    });
-  }
-
-  Machine& machine_;
-  KernelProgram program_;
-  Variant packed_, plain_;
-};
-
-}  // namespace
+bool aligned(std::span<const Operand> operands, std::span<const Printed::Aligned> wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const Printed::Aligned& a) {
+    const Operand& operand = operands[size_t(a.place.operand)];
+    if (!operand.buffer) return true;
+    auto host = reinterpret_cast<uintptr_t>(operand.buffer->host());
+    return (int64_t(host % 64) + operand.offset + a.place.offset) % a.bytes == 0;
+  });
+}
 
 PrintedProgram print_program(const Traits& traits, const KernelProgram& program, bool packs) {
   const bool by_row = program.has_row_reduction() || std::any_of(program.code.begin(), program.code.end(), [](auto& i) {

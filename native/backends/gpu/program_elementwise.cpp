@@ -1,5 +1,6 @@
 // Programs without reductions: every thread computes a few packs of elements.
 #include <algorithm>
+#include <bit>
 
 #include "backends/gpu/program_printers.h"
 #include "backends/gpu/program_text.h"
@@ -35,6 +36,47 @@ class Elementwise : ProgramText {
     Lines out;
     if (parts_) use_parts();
     total_name_ = count_value("n", total_);
+    return print_body(out, "map");
+  }
+
+  // One kernel for up to `capacity` programs that differ in their numbers of elements. Group after group is given to
+  // them in turn.
+  PrintedJoint print_joint(int capacity) {
+    PrintedJoint made;
+    made.capacity = capacity;
+    for (int k = 0; k < p_.operand_count; ++k)
+      if (!is_one(k)) made.by_address.push_back(k);
+    const size_t each = made.by_address.size();
+    open_value("i64", cat("address[", size_t(capacity) * each, "]"));
+    open_value("u32", cat("count[", capacity, "]"));
+    open_value("u32", cat("first[", capacity, "]"));
+    open_value("u32", "members");
+    parts_ = width_ > 1;
+    if (parts_) use_parts();
+    repeats_ = p_.code.size() > kManyInstructions ? 1 : 2;
+    threads_ = kThreads;
+    Lines out;
+    out("u32 member = 0;");
+    out.open("for (u32 step = ", std::bit_ceil(unsigned(capacity)) / 2, "; step; step /= 2)");
+    out("if (member + step < p.members && p.first[member + step] <= group.x) member += step;");
+    out.close();
+    out("const u32 n = p.count[member];");
+    for (size_t place = 0; place < each; ++place) {
+      const int k = made.by_address[place];
+      found_by_address(k);
+      std::string pointer = cat("DEVICE ", is_written(k) ? "" : "const ", operand_type(k), "*");
+      out(pointer, " ", is_written(k) ? "y" : "x", k, " = (", pointer, ")p.address[member * ", each, " + ", place,
+          "];");
+    }
+    total_name_ = "n";
+    group_ = "(group.x - p.first[member])";
+    made.printed = print_body(out, "maps");
+    made.elements = int64_t(threads_) * width_ * repeats_;
+    return made;
+  }
+
+ private:
+  Printed print_body(Lines& out, std::string_view form) {
     scalars(out);
     if (repeats_ == 1) {
       position(out, "0");
@@ -58,14 +100,13 @@ class Elementwise : ProgramText {
       out.close().close();
     }
     int64_t groups = (total_ + int64_t(threads_) * width_ * repeats_ - 1) / (int64_t(threads_) * width_ * repeats_);
-    return finish("map", kThreads, {}, out, {uint32_t(groups)}, {uint32_t(threads_)});
+    return finish(form, kThreads, {}, out, {uint32_t(groups)}, {uint32_t(threads_)});
   }
 
- private:
   bool walks(const Instruction& i) const { return i.access >= 0 && i.space != Space::scalar; }
 
   void position(Lines& out, std::string_view k) {
-    std::string group = walk_.wide ? "i64(group.x)" : "group.x";
+    std::string group = !group_.empty() ? group_ : walk_.wide ? "i64(group.x)" : "group.x";
     std::string block = repeats_ == 1 ? group : cat("(", group, " * ", repeats_, " + ", k, ")");
     std::string number = cat(block, " * items.x + item.x");
     out("const ", count_type(), " i = ", width_ > 1 ? cat("(", number, ") * ", width_) : number, ";");
@@ -173,7 +214,7 @@ class Elementwise : ProgramText {
   int64_t total_;
   int repeats_ = 1, threads_ = kThreads;
   bool parts_ = false;
-  std::string total_name_;
+  std::string total_name_, group_;
 };
 
 }  // namespace
@@ -181,6 +222,10 @@ class Elementwise : ProgramText {
 Printed print_elementwise(const Traits& traits, const KernelProgram& program, std::span<const Place> places,
                           bool packs) {
   return Elementwise(traits, program, places, packs).print();
+}
+
+PrintedJoint print_joint(const Traits& traits, const KernelProgram& program, int capacity) {
+  return Elementwise(traits, program, {}, true).print_joint(capacity);
 }
 
 }  // namespace funcnn::gpu

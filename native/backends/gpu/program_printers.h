@@ -15,6 +15,17 @@ struct PrintedProgram {
   std::vector<Printed> launches;
   size_t scratch_bytes = 0;
 };
+// One kernel for several programs over flat elements. Operands are the scalars, which all of them share; the others are
+// found by their addresses in the values: `address` of each by_address operand of each member, i64; `count` of elements
+// and `first` group of each member, u32; `members`, u32. Programs are as many as `capacity` at most.
+struct PrintedJoint {
+  Printed printed;
+  int capacity = 0;
+  std::vector<int> by_address;
+  int64_t elements = 0;  // of a group
+};
+PrintedJoint print_joint(const Traits& traits, const KernelProgram& program, int capacity);
+
 // Programs with row reductions, or with results of rows.
 PrintedProgram print_rows(const Traits& traits, const KernelProgram& program, bool packs);
 PrintedProgram print_columns(const Traits& traits, const KernelProgram& program, bool packs);

@@ -314,6 +314,10 @@ Printed ProgramText::finish(std::string_view form, uint32_t threads, std::string
     for (size_t k = 0; k < uses_.size(); ++k) {
       const Use& use = uses_[k];
       if (use.written != written || !(use.read || use.written)) continue;
+      Place place = places_[k];
+      if (use.offset > 0) place.offset += use.offset * int64_t(item_size(use.dtype));
+      if (use.pack_bytes > 1) out.aligned.push_back({place, use.pack_bytes});
+      if (use.by_address) continue;
       std::string name = cat(written ? "y" : "x", k);
       if (written)
         text.write(type_name(use.dtype), name);
@@ -321,10 +325,7 @@ Printed ProgramText::finish(std::string_view form, uint32_t threads, std::string
         text.read_one(type_name(use.dtype), name);
       else
         text.read(type_name(use.dtype), name);
-      Place place = places_[k];
-      if (use.offset > 0) place.offset += use.offset * int64_t(item_size(use.dtype));
       out.operands.push_back(place);
-      if (use.pack_bytes > 1) out.aligned.push_back({place, use.pack_bytes});
       out.read_only += !written;
     }
   for (const auto& [type, name] : declared_) text.value(type, name);

@@ -118,6 +118,13 @@ class ProgramText {
   std::string combined(const Reducing& r, std::string_view a, std::string_view b);
   // The element or row numbered `number`, as the value of an index instruction.
   std::string index_of(const Instruction& i, std::string_view number);
+  // Operands that the kernel finds by an address it computes are no parameters.
+  void found_by_address(int operand) { uses_[size_t(operand)].by_address = true; }
+  bool is_one(int operand) const { return uses_[size_t(operand)].one; }
+  bool is_written(int operand) const { return uses_[size_t(operand)].written; }
+  std::string_view operand_type(int operand) const { return type_name(uses_[size_t(operand)].dtype); }
+  // A field of `p` whose value is filled in when the kernel is launched.
+  void open_value(std::string_view type, std::string name) { declared_.emplace_back(type, std::move(name)); }
   void name(int n, std::string name) { names_[size_t(n)] = std::move(name); }
   const std::string& name(int n) const { return names_[size_t(n)]; }
   // The value of a store, as memory holds it.
@@ -141,7 +148,7 @@ class ProgramText {
 
  private:
   struct Use {
-    bool read = false, written = false, one = true;
+    bool read = false, written = false, one = true, by_address = false;
     int64_t offset = -1;  // of all accesses: then the launch brings it
     bool same_offset = true;
     int64_t pack_bytes = 1;
