@@ -95,7 +95,21 @@ class TestBody:
 
     @pytest.mark.parametrize(
         "dtype",
-        [fn.bool_, fn.uint8, fn.int8, fn.uint16, fn.int16, fn.uint32, fn.int32, fn.uint64, fn.int64, fn.float16, fn.bfloat16, fn.float32, fn.complex64],
+        [
+            fn.bool_,
+            fn.uint8,
+            fn.int8,
+            fn.uint16,
+            fn.int16,
+            fn.uint32,
+            fn.int32,
+            fn.uint64,
+            fn.int64,
+            fn.float16,
+            fn.bfloat16,
+            fn.float32,
+            fn.complex64,
+        ],
         ids=str,
     )
     def test_dtypes(self, dtype):
@@ -192,14 +206,18 @@ class TestTransformations:
             "sums", ["a", "b"], ["y"], "uint i = thread_position_in_grid.x; y[i] = a[i] + b[i];"
         )
         a, b = X, np.arange(4, dtype=np.float32)
+
         def f(a, b):
             return run(kernel, [a, b], (4,))
+
         np.testing.assert_array_equal(fn.vmap(f, in_axes=(0, None))(on_gpu(a), on_gpu(b)), a + b)
         outer = fn.vmap(fn.vmap(f, in_axes=(None, 0)), in_axes=(0, None))(on_gpu(a), on_gpu(2 * a))
         np.testing.assert_array_equal(outer, a[:, None] + 2 * a[None])
 
     def test_vmap_keeps_strides_and_initial_values(self):
-        strided = fn.vmap(lambda x: run(TestLayouts.strided, [x], (4, 2)))(on_gpu(np.arange(24.0).reshape(3, 2, 4)).transpose(0, 2, 1))
+        strided = fn.vmap(lambda x: run(TestLayouts.strided, [x], (4, 2)))(
+            on_gpu(np.arange(24.0).reshape(3, 2, 4)).transpose(0, 2, 1)
+        )
         np.testing.assert_array_equal(strided, np.arange(24.0).reshape(3, 2, 4).transpose(0, 2, 1))
         kernel = fn.fast.metal_kernel("one", ["x"], ["y"], "y[0] = x;")
         y = fn.vmap(lambda x: run(kernel, [x], (2,), threads=1, init_value=9))(on_gpu(X[:, 0]))

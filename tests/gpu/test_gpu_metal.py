@@ -71,7 +71,9 @@ class TestFinding:
             """,
             FUNCNN_METAL="/no/such/library.so",
         )
-        assert "there is no device gpu" in made.stdout and "FUNCNN_METAL=/no/such/library.so" in made.stdout, made.stderr
+        assert "there is no device gpu" in made.stdout and "FUNCNN_METAL=/no/such/library.so" in made.stdout, (
+            made.stderr
+        )
 
     def test_a_library_of_something_else(self):
         made = run_program("import funcnn as fn; print(fn.metal.is_available())", FUNCNN_METAL="libm.so.6")
