@@ -16,9 +16,9 @@ def cpu_by_default():
         yield
 
 
-def both(function, *arguments, tolerance=0.0):
-    """function of arrays on the gpu and on the CPU gives the same; twice on the gpu, the same bits."""
-    here = [fn.array(a) for a in arguments]
+def both(function, *arguments, tolerance=0.0, oracle="cpu"):
+    """function of arrays on the gpu and elsewhere gives the same; twice on the gpu, the same bits."""
+    here = [fn.device_put(fn.array(a), oracle) for a in arguments]
     there = [fn.device_put(a, fn.gpu) for a in here]
     want, got, again = function(*here), function(*there), function(*there)
     assert got.device == fn.gpu and got.dtype == want.dtype and got.shape == want.shape
@@ -52,26 +52,26 @@ def test_sort_is_stable(dtype, axis):
     )
     x = np.asarray(x) if dtype == "bfloat16" else np.asarray(x.astype(getattr(fn, dtype)))
     cast = (lambda a: a.astype(fn.bfloat16)) if dtype == "bfloat16" else (lambda a: a)
-    both(lambda a: fn.sort(cast(a), axis=axis), x)
-    both(lambda a: fn.argsort(cast(a), axis=axis), x)
-    both(lambda a: fn.topk(cast(a), 3, axis=axis), x)
+    both(lambda a: fn.sort(cast(a), axis=axis), x, oracle="reference")
+    both(lambda a: fn.argsort(cast(a), axis=axis), x, oracle="reference")
+    both(lambda a: fn.topk(cast(a), 3, axis=axis), x, oracle="reference")
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 1024, 1025, 2048, 2049, 4097, 9001])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 def test_sort_of_any_length(length, dtype):
     x = ties(2, length) if dtype == np.float32 else np.random.default_rng(0).integers(-500, 500, (2, length))
-    both(lambda a: fn.argsort(a, axis=1), x)
-    both(lambda a: fn.sort(a, axis=0), x)
+    both(lambda a: fn.argsort(a, axis=1), x, oracle="reference")
+    both(lambda a: fn.sort(a, axis=0), x, oracle="reference")
     for k in {1, 9, length // 2, length} - {0}:
         if k <= length:
-            both(lambda a, k=k: fn.topk(a, k, axis=1), x)
+            both(lambda a, k=k: fn.topk(a, k, axis=1), x, oracle="reference")
 
 
 def test_sort_of_many_short_lines_and_of_strided_ones():
-    both(lambda a: fn.sort(a, axis=1), ties(3000, 5))
-    both(lambda a: fn.argsort(a.transpose(2, 0, 1), axis=1), ties(9, 4, 6))
-    both(lambda a: fn.sort(fn.broadcast_to(a[:, None], (6, 5)), axis=0), ties(6))
+    both(lambda a: fn.sort(a, axis=1), ties(3000, 5), oracle="reference")
+    both(lambda a: fn.argsort(a.transpose(2, 0, 1), axis=1), ties(9, 4, 6), oracle="reference")
+    both(lambda a: fn.sort(fn.broadcast_to(a[:, None], (6, 5)), axis=0), ties(6), oracle="reference")
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -111,7 +111,8 @@ def test_running_reductions_of_every_dtype(dtype):
     x = np.random.default_rng(6).uniform(-3, 3, (2, 130)).astype(np.float32)
     exact = dtype in ("int8", "uint16", "int64", "bool")
     tolerance = 0.0 if exact else 1e-5 if dtype == "complex64" else 3e-2
-    for function in (fn.cumsum, fn.cumprod, fn.cummax, fn.cummin):
+    ordered = () if dtype == "complex64" else (fn.cummax, fn.cummin)
+    for function in (fn.cumsum, fn.cumprod, *ordered):
         # Converted on the CPU: what happens to negative numbers is another matter.
         y = fn.abs(fn.array(x)).astype(getattr(fn, dtype))
         there = fn.device_put(y, fn.gpu)
@@ -145,7 +146,7 @@ def test_random_words_are_those_of_the_cpu(shape):
         both(lambda k, w=width: fn.random.bits(k, shape, w), key)
     for dtype in (fn.float32, fn.float16, fn.bfloat16):
         both(lambda k, d=dtype: fn.random.uniform(k, shape=shape, dtype=d), key)
-        both(lambda k, d=dtype: fn.random.uniform(k, -2.5, 3.0, shape=shape, dtype=d), key)
+        both(lambda k, d=dtype: fn.random.uniform(k, low=-2.5, high=3.0, shape=shape, dtype=d), key)
 
 
 def test_keys_on_the_gpu():
@@ -157,7 +158,7 @@ def test_keys_on_the_gpu():
     both(lambda k: fn.random.permutation(k, 300), keys[1])
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 8, 12, 13, 17, 31, 64, 97, 360, 1000, 1031])
+@pytest.mark.parametrize("length", [1, 2, 12, 13, 97, 440, 1031])
 def test_fourier_transforms(length):
     rng = np.random.default_rng(length)
     z = (rng.standard_normal((3, length)) + 1j * rng.standard_normal((3, length))).astype(np.complex64)
