@@ -118,6 +118,27 @@ for i in range(5):
     assert "ILLEGAL_ADDRESS" in blocking[2] and "FUNCNN_CUDA" not in blocking[2]
 
 
+def test_work_that_repeats_launches_the_same_kernels(run, tmp_path):
+    # Some numbers differ from run to run, and buffers take turns.
+    program = """
+a = fn.device_put(fn.array(np.ones((64, 64), np.float32)), "gpu")
+f = fn.compile(lambda a, b, c: (fn.softmax(a + b, 0).sum(1, keepdims=True) + c, fn.cumsum(a, 1), fn.sort(a + c, 1)))
+kept = []
+for i in range(12):
+    out = f(a, fn.array(float(i)), i)
+    fn.eval(out)
+    kept = [out, *kept][:i % 3]
+fn.synchronize()
+"""
+    for name in ("nographs", "graphs"):
+        done = run(program, FAKE_CUDA_LOG=str(tmp_path / name), FUNCNN_CUDA=name)
+        assert done.returncode == 0, done.stderr
+        assert ("graph of" in done.stderr) == (name == "graphs")
+    expected = (tmp_path / "nographs").read_text()
+    assert len(expected.splitlines()) > 12 * 4
+    assert (tmp_path / "graphs").read_text() == expected
+
+
 def test_several_gpus(run):
     program = """
 x = fn.device_put(fn.array(np.ones(8, np.float32)), "gpu")

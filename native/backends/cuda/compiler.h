@@ -23,6 +23,8 @@ class CompiledKernel final : public gpu::Pipeline {
 
   // Waits for the compiler; raises Error with its words.
   const std::string& image() const { return image_.get(); }
+  // The function, if it was asked for before.
+  Function known_function() const { return function_; }
   // The function in the current context. One thread at a time.
   Function function() {
     if (!function_) load();

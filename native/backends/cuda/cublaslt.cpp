@@ -1,5 +1,6 @@
 #include "backends/cuda/cublaslt.h"
 
+#include <atomic>
 #include <complex>
 #include <cstdlib>
 #include <map>
@@ -126,6 +127,8 @@ bool Product::available() { return library().usable; }
 
 Product::Product(Dtype dtype, const ColumnMajor& a, const ColumnMajor& b, const ColumnMajor& d, int32_t batch)
     : dtype_(dtype) {
+  static std::atomic<uint64_t> count{0};
+  number_ = ++count;
   const CublasLt& lt = library();
   expect(lt.create_operation(&operation_, compute_of(dtype), scale_type_of(dtype)), "describing a product");
   const ColumnMajor* matrices[] = {&a, &b, &d};

@@ -36,6 +36,8 @@ class Product {
   ~Product();
   Product(const Product&) = delete;
 
+  // No other product of the process has it.
+  uint64_t number() const { return number_; }
   // The algorithm for operands whose addresses are multiples of `alignment` bytes; none: it cannot be computed so.
   std::optional<ProductAlgorithm> algorithm(Context context, uint32_t alignment, size_t workspace) const;
   void run(Context context, const ProductAlgorithm& algorithm, Address a, Address b, Address d, Address workspace,
@@ -45,6 +47,7 @@ class Product {
   void* operation_ = nullptr;
   void* layouts_[3] = {};  // of a, b, d
   Dtype dtype_;
+  uint64_t number_;
 };
 
 }  // namespace funcnn::cuda

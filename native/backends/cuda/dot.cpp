@@ -75,15 +75,13 @@ class CublasDot final : public Kernel {
       factors[i] = copy[1];
     }
     Stream& stream = machine_.stream();
-    InContext here(stream.context());
     const int64_t item = int64_t(item_size(dtype_));
     const Address a = at(factors[0]), b = at(factors[1]), d = at(operands[2]);
     const Address workspace = scratch ? at(*scratch) + workspace_at_ : 0;
     static const std::string name = "a product of matrices";
     for (const Call& call : calls_) {
       const Address x = a + Address(call.a * item), y = b + Address(call.b * item), z = d + Address(call.d * item);
-      product_->run(stream.context(), algorithm(x | y | z), y, x, z, workspace, stream.handle());
-      stream.started(Status::success, name);
+      stream.multiply({&*product_, &algorithm(x | y | z), y, x, z, workspace}, name);
     }
   }
   size_t scratch_bytes() const override { return scratch_; }

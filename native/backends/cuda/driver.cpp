@@ -67,6 +67,14 @@ Found load() {
   bind(d.unload_module, "cuModuleUnload");
   bind(d.find_function, "cuModuleGetFunction");
   bind(d.launch, "cuLaunchKernel");
+  bind(d.begin_capture, "cuStreamBeginCapture_v2");
+  bind(d.end_capture, "cuStreamEndCapture");
+  bind(d.capture_info, "cuStreamGetCaptureInfo_v2");
+  bind(d.instantiate, "cuGraphInstantiateWithFlags");
+  bind(d.destroy_graph, "cuGraphDestroy");
+  bind(d.set_kernel_node, "cuGraphExecKernelNodeSetParams_v2");
+  bind(d.launch_graph, "cuGraphLaunch");
+  bind(d.destroy_exec, "cuGraphExecDestroy");
   int version = 0;
   if (d.version) d.version(&version);
   if (missing || version < kLeastVersion) {

@@ -15,6 +15,9 @@ using Function = struct FunctionHandle*;
 using StreamHandle = struct StreamOfDriver*;
 using EventHandle = struct EventOfDriver*;
 using Pool = struct PoolHandle*;
+using Graph = struct GraphHandle*;
+using GraphExec = struct GraphExecHandle*;
+using GraphNode = struct GraphNodeHandle*;
 
 enum class Status : int {
   success = 0,
@@ -33,7 +36,19 @@ enum class Attribute : int {
 };
 inline constexpr unsigned kEventWithoutTiming = 2;
 inline constexpr unsigned kStreamApart = 1;  // does not wait for the stream that others call the default one
+inline constexpr int kCaptureThread = 1;     // of this thread alone
 inline constexpr int kReleaseThreshold = 4;  // attribute of a pool
+
+// A launch as a node of a graph.
+struct KernelNode {
+  Function function;
+  unsigned groups[3], threads[3];
+  unsigned shared_bytes;
+  void** parameters;
+  void** extra;
+  void* kernel;
+  Context context;
+};
 
 struct Driver {
   Status (*init)(unsigned flags);
@@ -70,6 +85,14 @@ struct Driver {
   Status (*find_function)(Function*, Module, const char* name);
   Status (*launch)(Function, unsigned gx, unsigned gy, unsigned gz, unsigned tx, unsigned ty, unsigned tz,
                    unsigned shared_bytes, StreamHandle, void** parameters, void** extra);
+  Status (*begin_capture)(StreamHandle, int mode);
+  Status (*end_capture)(StreamHandle, Graph*);
+  Status (*capture_info)(StreamHandle, int* state, uint64_t* id, Graph*, const GraphNode** last, size_t* count);
+  Status (*instantiate)(GraphExec*, Graph, unsigned long long flags);
+  Status (*destroy_graph)(Graph);
+  Status (*set_kernel_node)(GraphExec, GraphNode, const KernelNode*);
+  Status (*launch_graph)(GraphExec, StreamHandle);
+  Status (*destroy_exec)(GraphExec);
 };
 
 // The driver, loaded and initialised once; null where there is none, and then `why_no_driver` says why.

@@ -7,7 +7,6 @@
 #include "backends/cuda/setting.h"
 #include "backends/gpu/backend.h"
 #include "base/error.h"
-#include "base/small_vector.h"
 
 namespace funcnn::cuda {
 
@@ -16,7 +15,7 @@ CudaMachine::CudaMachine(Device device, int ordinal, Context context, gpu::Trait
       traits_(std::move(traits)),
       stream_(context),
       memory_(device, ordinal, stream_, traits_.memory_bytes),
-      compiler_(target_for(capability), [this] { stream_.wait(); }) {}
+      compiler_(target_for(capability), [this] { stream_.settle(); }) {}
 
 // Parameters of a kernel: the pointers, the scalars of the host where the kernel takes any, the values.
 uint64_t CudaMachine::address(const Operand& operand) const {
@@ -27,34 +26,41 @@ void CudaMachine::launch(const gpu::Launch& launch) {
   if (launch.groups.count() == 0 || launch.threads.count() == 0) return;
   auto& kernel = static_cast<CompiledKernel&>(*launch.pipeline);
   const gpu::Source& source = kernel.source();
-  InContext here(stream_.context());
-  SmallVector<Address, 32> pointers;
-  SmallVector<uint64_t, 8> ones(source.ones.size(), uint64_t(0));
-  size_t one = 0;
-  for (size_t i = 0; i < launch.operands.size(); ++i) {
-    const Operand& operand = launch.operands[i];
-    const bool may_be_scalar = one < source.ones.size() && source.ones[one] == i;
-    if (operand.buffer) {
-      pointers.push_back(address_of(operand.buffer->block()) + Address(operand.offset));
-    } else {
-      if (!may_be_scalar) throw Error(cat("CUDA: operand ", i, " of ", source.name, " is a scalar of the host"));
-      std::memcpy(&ones[one], operand.scalar, sizeof(uint64_t));
-      pointers.push_back(0);
-    }
-    one += may_be_scalar;
-  }
-  alignas(16) std::byte values[4096];
-  std::memcpy(values, launch.values.data(), launch.values.size());
-  SmallVector<void*, 36> parameters;
-  for (Address& pointer : pointers) parameters.push_back(&pointer);
-  if (!ones.empty()) parameters.push_back(ones.data());
-  if (!launch.values.empty()) parameters.push_back(values);
-  const gpu::Size3 &g = launch.groups, &t = launch.threads;
+  const gpu::Size3& g = launch.groups;
   if (g.y > 65535 || g.z > 65535)
     throw Error(cat("CUDA: ", source.name, " asks for ", g.x, " x ", g.y, " x ", g.z, " groups"));
-  stream_.started(
-      driver().launch(kernel.function(), g.x, g.y, g.z, t.x, t.y, t.z, 0, stream_.handle(), parameters.data(), nullptr),
-      source.name);
+  for (size_t i = 0, one = 0; i < launch.operands.size(); ++i) {
+    const bool may_be_scalar = one < source.ones.size() && source.ones[one] == i;
+    if (!launch.operands[i].buffer && !may_be_scalar)
+      throw Error(cat("CUDA: operand ", i, " of ", source.name, " is a scalar of the host"));
+    one += may_be_scalar;
+  }
+  Function function = kernel.known_function();
+  if (!function) {
+    InContext here(stream_.context());
+    function = kernel.function();
+  }
+  const Launch wanted{function,
+                      g,
+                      launch.threads,
+                      uint32_t(launch.operands.size()),
+                      uint32_t(source.ones.size()),
+                      uint32_t(launch.values.size())};
+  stream_.launch(wanted, source.name, [&](std::span<std::byte> bytes) {
+    std::byte* pointer = bytes.data();
+    std::byte* scalar = pointer + 8 * launch.operands.size();
+    size_t one = 0;
+    for (size_t i = 0; i < launch.operands.size(); ++i, pointer += 8) {
+      const Operand& operand = launch.operands[i];
+      const Address address = operand.buffer ? address_of(operand.buffer->block()) + Address(operand.offset) : 0;
+      std::memcpy(pointer, &address, sizeof(address));
+      if (one == source.ones.size() || source.ones[one] != i) continue;
+      if (!operand.buffer) std::memcpy(scalar + 8 * one, operand.scalar, 8);
+      ++one;
+    }
+    if (!launch.values.empty())
+      std::memcpy(scalar + 8 * source.ones.size(), launch.values.data(), launch.values.size());
+  });
 }
 
 namespace {

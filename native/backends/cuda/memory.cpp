@@ -31,6 +31,7 @@ void Staging::wait_for(Piece& piece) {
 
 void Staging::upload(const void* from, size_t bytes, Address to) {
   static const std::string name = "a copy to the GPU";
+  stream_.flush();
   std::lock_guard lock(mutex_);
   if (bytes <= kSmall || !prepare()) {
     stream_.started(driver().to_device(to, from, bytes, stream_.handle()), name);
@@ -50,6 +51,7 @@ void Staging::upload(const void* from, size_t bytes, Address to) {
 
 void Staging::download(Address from, size_t bytes, void* to) {
   static const std::string name = "a copy from the GPU";
+  stream_.flush();
   std::lock_guard lock(mutex_);
   if (bytes <= kSmall || !prepare()) {
     stream_.started(driver().to_host(to, from, bytes, stream_.handle()), name);
@@ -109,6 +111,7 @@ Block GpuMemory::allocate(size_t capacity) {
 // Buffers let go of their memory in destructors: an error here shows at the next call.
 void GpuMemory::release(Block block) {
   InContext here(stream_.context());
+  stream_.flush_quietly();
   if (pool_) {
     driver().free_on(address_of(block), stream_.handle());
   } else {

@@ -1,6 +1,7 @@
 // FUNCNN_CUDA: words parted by commas.
 //   off       there is no GPU
 //   compile   a GPU that compiles kernels and runs none, on machines without one: for tests of the kernels' text
+//   nographs  launch kernels one by one, also those of work that repeats
 //   blocking  wait for each kernel, so that errors name the one that fails
 #pragma once
 

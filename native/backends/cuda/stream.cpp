@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <utility>
+#include <vector>
 
 #include "backends/cuda/setting.h"
 #include "base/error.h"
@@ -28,13 +29,71 @@ class Stream::Moment final : public Event {
   std::atomic<bool> complete_{false};
 };
 
-Stream::Stream(Context context) : context_(context) {
+namespace {
+
+Status issue(Context context, StreamHandle stream, const Work::Item& item, std::byte* bytes) {
+  if (item.is_product) {
+    const ProductCall& p = item.product;
+    p.product->run(context, *p.algorithm, p.a, p.b, p.d, p.workspace, stream);
+    return Status::success;
+  }
+  static thread_local std::vector<void*> parameters;
+  Work::parameters(item, bytes, parameters);
+  const gpu::Size3 &g = item.launch.groups, &t = item.launch.threads;
+  return driver().launch(item.launch.function, g.x, g.y, g.z, t.x, t.y, t.z, 0, stream, parameters.data(), nullptr);
+}
+
+}  // namespace
+
+Stream::Stream(Context context)
+    : context_(context), blocking_(setting_has("blocking")), graphs_allowed_(!blocking_ && !setting_has("nographs")) {
   InContext here(context_);
   check(driver().create_stream(&handle_, kStreamApart), "a stream cannot be made");
+  graphs_.emplace(context_, handle_, issue);
+}
+
+void Stream::multiply(const ProductCall& call, const std::string& name) {
+  std::lock_guard lock(work_mutex_);
+  work_.add(call, name);
+  if (work_.size() >= kMostWaiting || blocking_) flush_locked();
+}
+
+void Stream::flush() {
+  std::lock_guard lock(work_mutex_);
+  flush_locked();
+}
+
+void Stream::flush_quietly() noexcept {
+  std::lock_guard lock(work_mutex_);
+  try {
+    flush_locked();
+  } catch (...) {
+    pending_ = std::current_exception();
+  }
+}
+
+void Stream::flush_locked() {
+  if (pending_) std::rethrow_exception(std::exchange(pending_, nullptr));
+  if (work_.empty()) return;
+  // Whatever happens, none of it is tried again.
+  struct Clear {
+    Work& work;
+    ~Clear() { work.clear(); }
+  } clear{work_};
+  InContext here(context_);
+  Status status = Status::success;
+  if (graphs_allowed_ && graphs_->launch(work_, status)) {
+    for (size_t i = work_.size() - std::min(work_.size(), kRemembered); i < work_.size(); ++i)
+      remember(*work_.items()[i].name);
+    if (status != Status::success) fail(status);
+    return;
+  }
+  for (const Work::Item& item : work_.items()) started(issue(context_, handle_, item, work_.data()), *item.name);
 }
 
 Ref<Event> Stream::record() {
   InContext here(context_);
+  flush();
   std::unique_lock lock(mutex_);
   if (last_ || count_ == 0) return last_;
   lock.unlock();
@@ -56,28 +115,39 @@ void Stream::after(const Ref<Event>& event) {
     event->wait();
   } else if (&moment->stream() != this) {
     InContext here(context_);
+    flush();
     check(driver().stream_waits(handle_, moment->event(), 0), "one GPU cannot wait for another");
   }
 }
 
-void Stream::started(Status status, const std::string& name) {
+void Stream::remember(const std::string& name) {
   Ref<Event> before;
   {
     std::lock_guard lock(mutex_);
     names_[count_++ % kRemembered] = &name;
     before = std::exchange(last_, nullptr);
   }
-  before = nullptr;
+}
+
+void Stream::started(Status status, const std::string& name) {
+  remember(name);
   if (status == Status::launch_out_of_resources)
     throw Error(
         cat("CUDA: ", name, " takes more registers or memory than a group of its threads may: ", words_of(status)));
-  if (status == Status::success && setting_has("blocking")) status = driver().synchronize(handle_);
+  if (status == Status::success && blocking_) status = driver().synchronize(handle_);
   if (status != Status::success) fail(status);
 }
 
 void Stream::wait() {
   InContext here(context_);
+  flush();
   if (Status status = driver().synchronize(handle_); status != Status::success) fail(status);
+}
+
+void Stream::settle() {
+  wait();
+  std::lock_guard work_lock(work_mutex_);
+  graphs_->clear();
   std::lock_guard lock(mutex_);
   names_.fill(nullptr);
 }

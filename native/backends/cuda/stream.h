@@ -1,12 +1,17 @@
-// The queue of a GPU: one stream, in whose order everything happens.
+// The queue of a GPU: one stream, in whose order everything happens. Work waits here until somebody records or waits,
+// or until there is much of it: what repeats can then be launched at once.
 #pragma once
 
 #include <array>
+#include <exception>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backends/cuda/driver.h"
+#include "backends/cuda/graphs.h"
+#include "backends/cuda/work.h"
 #include "plan/backend.h"
 
 namespace funcnn::cuda {
@@ -20,19 +25,46 @@ class Stream final : public Queue {
 
   Context context() const { return context_; }
   StreamHandle handle() const { return handle_; }
-  // Say that work called `name` was put on the stream, with what status. `name` lives until `wait` returns.
+
+  // Launch a kernel whose parameters `fill(bytes)` writes. Names live until `settle` returns.
+  template <class Fill>
+  void launch(const Launch& launch, const std::string& name, Fill&& fill) {
+    std::lock_guard lock(work_mutex_);
+    fill(work_.add(launch, name));
+    if (work_.size() >= kMostWaiting || blocking_) flush_locked();
+  }
+  void multiply(const ProductCall& call, const std::string& name);
+
+  // Put on the stream what waits.
+  void flush();
+  // The same where nobody can be told of an error: the next call does.
+  void flush_quietly() noexcept;
+  // Say that work called `name` was put on the stream after a flush, with what status.
   void started(Status status, const std::string& name);
-  // Return once everything on the stream is complete.
+  // Return once everything is complete.
   void wait();
+  // The same, and forget all kernels.
+  void settle();
 
  private:
   class Moment;
+  static constexpr size_t kMostWaiting = 256;
+
+  void flush_locked();
+  void remember(const std::string& name);
   EventHandle take_event();
   void give_event(EventHandle event);
   [[noreturn]] void fail(Status status) const;
 
   const Context context_;
+  const bool blocking_, graphs_allowed_;
   StreamHandle handle_ = nullptr;
+
+  std::mutex work_mutex_;  // taken before the other
+  Work work_;
+  std::optional<Graphs> graphs_;
+  std::exception_ptr pending_;  // an error to tell of
+
   mutable std::mutex mutex_;
   std::vector<EventHandle> events_;  // to be used again
   Ref<Event> last_;                  // what record gave, while nothing was started since

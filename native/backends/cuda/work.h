@@ -1,0 +1,69 @@
+// Work that waits to be put on a stream: launches with their parameters, and products of the library.
+#pragma once
+
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backends/cuda/cublaslt.h"
+#include "backends/cuda/driver.h"
+#include "backends/gpu/machine.h"
+#include "base/hash.h"
+
+namespace funcnn::cuda {
+
+struct Launch {
+  Function function;
+  gpu::Size3 groups, threads;
+  uint32_t pointers, ones, value_bytes;  // the parameters: pointers, scalars of the host, values
+};
+
+struct ProductCall {
+  const Product* product;
+  const ProductAlgorithm* algorithm;
+  Address a, b, d, workspace;
+};
+
+// One after another, until it is cleared.
+class Work {
+ public:
+  struct Item {
+    const std::string* name;
+    bool is_product;
+    Launch launch;
+    ProductCall product;
+    size_t at, bytes;  // of the parameters
+  };
+
+  // Room for the parameters of a launch: pointers, scalars, values, each a multiple of 8 bytes.
+  std::span<std::byte> add(const Launch& launch, const std::string& name) {
+    const size_t bytes = 8 * (launch.pointers + launch.ones) + (launch.value_bytes + 15) / 16 * 16, at = bytes_.size();
+    bytes_.resize(at + bytes);
+    items_.push_back({&name, false, launch, {}, at, bytes});
+    return {bytes_.data() + at, bytes};
+  }
+  void add(const ProductCall& call, const std::string& name) {
+    items_.push_back({&name, true, {}, call, bytes_.size(), 0});
+  }
+  void clear() {
+    items_.clear();
+    bytes_.clear();
+  }
+  bool empty() const { return items_.empty(); }
+  size_t size() const { return items_.size(); }
+  const std::vector<Item>& items() const { return items_; }
+  const std::vector<std::byte>& bytes() const { return bytes_; }
+  std::byte* data() { return bytes_.data(); }
+
+  // All but the parameters of launches: work of one shape may be one graph.
+  Hash shape() const;
+  // Where the driver finds the parameters of a launch among `bytes`.
+  static void parameters(const Item& item, std::byte* bytes, std::vector<void*>& out);
+
+ private:
+  std::vector<Item> items_;
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace funcnn::cuda
