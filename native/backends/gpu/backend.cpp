@@ -39,6 +39,8 @@ std::vector<Registered> factories_for(std::string_view name, Language language) 
 class GpuBackend final : public Backend {
  public:
   explicit GpuBackend(Machine& machine) : machine_(machine) {
+    // The planner counts what a kernel might take at most, several times what it does; CUDA has room for that.
+    if (machine.traits().language == Language::cuda) limits_.operands = 128;
     if (!machine.traits().float64) limits_.dtypes &= ~(1u << unsigned(Dtype::float64));
     set_device_dtypes(device(), limits_.dtypes);
     register_backend(*this);
