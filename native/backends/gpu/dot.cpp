@@ -106,6 +106,7 @@ const RegisterKernel registered[] = {{"dot", make_dot, takes_epilogue}, {"segmen
 std::unique_ptr<Kernel> make_products(Machine& machine, const DotProblem& p, const KernelProgram* epilogue) {
   const DotResult result(p.dtype, epilogue, p.inputs.size());
   if (p.k == 0) return make_zero(machine, p, result);
+  if (suits_grouping(p)) return make_grouped_tiles(machine, p, result);
   if (p.quantized) {
     if (p.dtype == Dtype::float64) return make_quantized_small(machine, p, result);
     if (p.m <= kFewRows && p.quantized->transpose) return make_quantized_few(machine, p, result);

@@ -17,6 +17,11 @@ std::unique_ptr<Kernel> make_dot_tiles(Machine& machine, const DotProblem& p, co
 std::unique_ptr<Kernel> make_dot_few(Machine& machine, const DotProblem& p, const DotResult& result);
 inline constexpr int64_t kFewRows = 8;
 
+// Many items of few rows for each matrix.
+bool suits_grouping(const DotProblem& p);
+std::unique_ptr<Kernel> make_grouped_tiles(Machine& machine, const DotProblem& p, const DotResult& result);
+std::unique_ptr<Kernel> make_scatter_tiles(Machine& machine, Layouts in, const Layout& out);
+
 // What a quantised matrix is to a product of tiles (TileText::operand).
 TileOperand quantized_operand(const TileText& tiles, const DotProblem& p, std::string_view wide);
 // What tiles of a problem hold.

@@ -1,4 +1,6 @@
 // The kernels of gather_dot and scatter_dot.
+#include <algorithm>
+
 #include "backends/gpu/dot_kernels.h"
 #include "base/error.h"
 
@@ -28,6 +30,10 @@ std::unique_ptr<Kernel> make_scatter_dot(Machine& machine, const Primitive&, Lay
   int64_t count = element_count(out[0].shape);
   if (count == 0) return nothing(machine);
   const Dtype dtype = out[0].dtype;
+  const int64_t depth = in[0].shape[1] * in[2].shape[0];
+  if (out[0].shape[1] > 8 && out[0].shape[2] > 8 && count * std::max<int64_t>(depth, 1) >= 32768 &&
+      depth < int64_t(1) << 31 && depth > 0)
+    return make_scatter_tiles(machine, in, out[0]);
   KernelText text(machine.traits(), "scatter_dot_small", kThreadsEach);
   const char* names[] = {"a", "c", "lhs", "rhs", "to"};
   for (size_t i = 0; i < 5; ++i) read_operand(text, in[i], names[i]);
