@@ -15,6 +15,7 @@ class ConvText {
  public:
   explicit ConvText(const ConvProblem& problem);
 
+  const std::vector<std::string>& axes() const { return axes_; }
   // Expressions: how many outputs an example has, how many taps.
   std::string outputs() const, taps() const;
   // Statements that take the numbers of an output, or tap, from `rest` and leave what is before it.
