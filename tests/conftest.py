@@ -11,6 +11,8 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.register_profile("few", settings.get_profile("default"), max_examples=10)
 # The same examples every time: a submission is judged by its change, not by its luck.
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+# Every example may bring kernels that have to be compiled.
+settings.register_profile("compiled", settings.get_profile("default"), max_examples=8, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
@@ -27,6 +29,8 @@ def pytest_configure(config):
         import funcnn
 
         funcnn.set_default_device(device)
+        if device.startswith("gpu"):
+            settings.load_profile("compiled")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -77,6 +81,6 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_terminal_summary(terminalreporter):
     skipped = terminalreporter.stats.get("skipped", [])
-    lacking = [r for r in skipped if ("lacks", "float64") in map(tuple, r.user_properties)]
+    lacking = [r for r in skipped if ("lacks", "float64") in map(tuple, getattr(r, "user_properties", ()))]
     if lacking:
         terminalreporter.write_line(f"{len(lacking)} of the skipped tests need float64, which the device does not have")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import funcnn as fn
+from widest import WIDEST, reachable
 
 
 def loop(f, init, xs, reverse=False):
@@ -20,10 +21,11 @@ def draw(*shape, seed=0):
 
 
 def f64(*shape, seed=0):
-    return fn.array(np.random.default_rng(seed).normal(size=shape), dtype=fn.float64)
+    return fn.array(np.random.default_rng(seed).normal(size=shape), dtype=WIDEST)
 
 
 def close(a, b, tolerance=1e-9):
+    tolerance = reachable(tolerance)
     fn.tree.map(
         lambda x, y: np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=tolerance, atol=tolerance), a, b
     )

@@ -412,7 +412,7 @@ def symmetric(n, seed):
     return array(x + x.T)
 
 
-WEIGHTS = array(normal(4, 4, dtype="float64", seed=9))
+WEIGHTS = normal(4, 4, dtype="float64", seed=9)
 
 
 @pytest.mark.parametrize("values", [[1, 1, 1, 1], [1, 1, 3, 3], [0, 0, 0, 0], [1, 2, 2, 2]])
@@ -430,9 +430,9 @@ def test_equal_eigenvalues(values):
 
     def function(x):  # smooth, but its derivative is a limit that those of w and v do not give
         w, v = linalg.eigh(x)
-        return (((v * (w * w + w)) @ v.T) * WEIGHTS).sum()
+        return (((v * (w * w + w)) @ v.T) * array(WEIGHTS)).sum()
 
-    for f in (function, lambda x: (linalg.eigh(x).eigenvectors * WEIGHTS).sum()):
+    for f in (function, lambda x: (linalg.eigh(x).eigenvectors * array(WEIGHTS)).sum()):
         assert np.isnan(np.asarray(fn.grad(f)(a))).any()
         assert np.isnan(fn.jvp(f, (a,), (t,))[1].item())
     # Where only the values are asked for, any of the equal ones may be: a subgradient.
@@ -442,7 +442,7 @@ def test_equal_eigenvalues(values):
 def test_eigenvalues_apart_from_equal_ones_keep_their_derivatives():
     a = array(np.diag([1.0, 1.0, 2.0, 5.0]))
     t = symmetric(4, 5)
-    f = lambda x: (linalg.eigh(x).eigenvectors[:, 3] ** 2 * WEIGHTS[0]).sum() + linalg.eigvalsh(x)[2] ** 2  # noqa: E731
+    f = lambda x: (linalg.eigh(x).eigenvectors[:, 3] ** 2 * array(WEIGHTS)[0]).sum() + linalg.eigvalsh(x)[2] ** 2  # noqa: E731
     assert (fn.grad(f)(a) * t).sum().item() == pytest.approx(directional(f, a, t), abs=1e-7)
 
 
@@ -487,7 +487,7 @@ def test_equal_singular_values_and_zeros(shape, values, full):
 def test_gradients_of_symmetric_arguments_are_symmetric():
     a = symmetric(4, 1) + 10 * fn.eye(4, dtype=fn.float64)
     for f in (linalg.cholesky, lambda x: linalg.eigh(x).eigenvectors, linalg.eigvalsh):
-        weights = WEIGHTS if f(a).ndim == 2 else WEIGHTS[0]
+        weights = array(WEIGHTS) if f(a).ndim == 2 else array(WEIGHTS)[0]
         g = np.asarray(fn.grad(lambda x, f=f, weights=weights: (f(x) * weights).sum())(a))
         np.testing.assert_allclose(g, g.T, atol=1e-12)
 

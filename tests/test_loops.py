@@ -5,15 +5,17 @@ import pytest
 
 import funcnn as fn
 from funcnn import random, tree
+from widest import WIDEST, reachable
 
 RUNS = [lambda f: f, fn.compile]
 
 
 def f64(*shape, seed=0):
-    return fn.array(np.random.default_rng(seed).normal(size=shape), dtype=fn.float64)
+    return fn.array(np.random.default_rng(seed).normal(size=shape), dtype=WIDEST)
 
 
 def close(a, b, tolerance=1e-9):
+    tolerance = reachable(tolerance)
     assert tree.structure(a) == tree.structure(b)
     tree.map(
         lambda x, y: np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=tolerance, atol=tolerance), a, b
@@ -283,7 +285,7 @@ def test_switch_under_vmap():
     close(fn.vmap(lambda i, x: fn.switch(i, BRANCHES, x, k))(numbers, x), fn.stack(rows))
     close(fn.vmap(lambda x: fn.switch(2, BRANCHES, x, k))(x), x / k)
     slopes = fn.vmap(fn.grad(lambda x, i: fn.switch(i, BRANCHES, x, k).sum()))(x, numbers)
-    close(slopes[1:3], fn.stack([fn.zeros(3, fn.float64), -fn.ones(3, fn.float64)]))
+    close(slopes[1:3], fn.stack([fn.zeros(3, WIDEST), -fn.ones(3, WIDEST)]))
 
 
 def test_switch_inside_loops_and_captured_values():
@@ -297,7 +299,7 @@ def test_switch_inside_loops_and_captured_values():
     expected = np.zeros(3)
     for i in numbers:
         expected = [expected + np.asarray(k), expected * 2, expected - 1][i]
-    close(fn.scan(step, fn.zeros(3, fn.float64), fn.array(numbers))[0], expected)
+    close(fn.scan(step, fn.zeros(3, WIDEST), fn.array(numbers))[0], expected)
     assert fn.switch(1, [lambda: 1, lambda: 2]).item() == 2
 
 

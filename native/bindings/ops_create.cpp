@@ -160,7 +160,7 @@ void bind_create(nb::module_& m) {
         [row](nb::handle x, nb::handle dtype, nb::handle device) {
           Array a = as_array(x, row.name);
           Array made = full(a.shape(), constant(row.value, optional_dtype(dtype).value_or(a.dtype())));
-          return wrap_object(placed(std::move(made), device, row.name));
+          return wrap_object(device.is_none() ? made : placed(std::move(made), device, row.name));
         },
         {"dtype: Dtype | None = None, *, device: Device | str | None = None",
          example(like.c_str(), cat(row.summary, " Shape and dtype are those of x."), "", "fn.array([5])",
@@ -174,7 +174,7 @@ void bind_create(nb::module_& m) {
           Array a = as_array(x, "full_like");
           Array fill = convert(value, optional_dtype(dtype).value_or(a.dtype()), "full_like");
           Array made = fill.ndim() == 0 ? full(a.shape(), fill) : broadcast_to(fill, a.shape());
-          return wrap_object(placed(std::move(made), device, "full_like"));
+          return wrap_object(device.is_none() ? made : placed(std::move(made), device, "full_like"));
         },
         {full_like_parameters(value_name).c_str(),
          example("full_like", "Make an array of the shape and dtype of x that holds one value.", "",

@@ -134,6 +134,7 @@ class Fresh {
 std::string precompiled_shim(const fs::path& folder, const std::vector<std::string>& flags) {
   Hash key;
   key.add(environment_hash());
+  key.add(SOFTWARE_METAL_SHIM);  // it names its headers by their places
   for (const std::string& flag : flags) key.add(flag);
   fs::path path = folder / ("shim-" + key.str() + ".pch");
   if (fs::exists(path)) return path.string();
