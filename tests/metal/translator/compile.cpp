@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "../device/options.h"
+#include "preprocess.h"
 #include "process.h"
 #include "tokens.h"
 #include "translate.h"
@@ -148,14 +149,16 @@ std::string precompiled_shim(const fs::path& folder, const std::vector<std::stri
   return path.string();
 }
 
-std::string preprocess(const CompileRequest& request) {
+// Line numbers of errors are those of the source.
+std::string translated(const CompileRequest& request) {
   const std::string version = std::to_string((request.language >> 16) * 100 + (request.language & 0xffff) * 10);
-  Finished done = run_process({options().compiler, "-E", "-x", "c++", "-std=c++17", "-nostdinc", "-nostdinc++",
-                               "-undef", "-D__METAL__=1", "-D__METAL_VERSION__=" + version, "-D__METAL_MACOS__=1",
-                               "-I" SOFTWARE_METAL_SHIM "/include", "-include", SOFTWARE_METAL_SHIM "/macros.h", "-"},
-                              "# 1 \"program_source\"\n" + request.source);
-  if (!done.ok) throw CompileError(done.output);
-  return done.output;
+  try {
+    return "# 1 \"program_source\"\n" +
+           translate(preprocess(request.source,
+                                {{"__METAL__", "1"}, {"__METAL_MACOS__", "1"}, {"__METAL_VERSION__", version}}));
+  } catch (const TranslationError& error) {
+    throw CompileError(error.what());
+  }
 }
 
 void tell(const std::string& what, std::chrono::steady_clock::time_point since) {
@@ -178,19 +181,14 @@ std::string compile(const CompileRequest& request) {
   if (fs::exists(place)) return place.string();
   fs::create_directories(place.parent_path());
 
-  std::string translated;
-  try {
-    translated = translate(preprocess(request));
-  } catch (const TranslationError& error) {
-    throw CompileError(error.what());
-  }
+  const std::string program = translated(request);
   Fresh fresh(place);
   std::vector<std::string> command = flags;
   if (options().check)
     for (const char* name : {"memcpy", "memmove", "memset"}) command.push_back(std::string("-Wl,--wrap=") + name);
   command.insert(command.end(), {"-include-pch", precompiled_shim(folder, flags), "-shared", "-nostdlib",
                                  "-Wl,--hash-style=gnu", "-o", fresh.partial(), "-", "-x", "none", own_path()});
-  Finished compiled = run_process(command, translated);
+  Finished compiled = run_process(command, program);
   if (!compiled.ok) throw CompileError(compiled.output);
   fresh.finish();
   if (options().trace) tell("compiled " + place.string(), start);
