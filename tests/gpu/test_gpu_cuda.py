@@ -181,6 +181,23 @@ def test_work_that_repeats_is_the_same_work():
     np.testing.assert_allclose(train("gpu"), train("cpu"), rtol=1e-4)
 
 
+def test_loops_are_the_same_work():
+    a = RNG.normal(size=(8, 8)).astype(np.float32)
+
+    def body(carry, i):
+        carry = fn.sort(fn.cumsum(carry, 1), 1) + i
+        return fn.softmax(carry, 0), carry.sum(0)
+
+    def run(device):
+        with fn.default_device(device):
+            loop = fn.compile(lambda a: fn.scan(body, a, fn.arange(100)))
+            return [[np.asarray(x) for x in loop(fn.array(a) * k)] for k in (1, 2, 3, 4, 5)]
+
+    for got, expected in zip(run("gpu"), run("cpu"), strict=True):
+        for x, y in zip(got, expected, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-4)
+
+
 def test_threads_share_the_gpu():
     failures = []
 

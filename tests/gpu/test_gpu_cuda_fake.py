@@ -123,10 +123,14 @@ def test_work_that_repeats_launches_the_same_kernels(run, tmp_path):
     program = """
 a = fn.device_put(fn.array(np.ones((64, 64), np.float32)), "gpu")
 f = fn.compile(lambda a, b, c: (fn.softmax(a + b, 0).sum(1, keepdims=True) + c, fn.cumsum(a, 1), fn.sort(a + c, 1)))
+def body(carry, i):
+    carry = fn.sort(fn.cumsum(carry, 1), 1) + i
+    return fn.softmax(carry, 0), carry.sum(0)
+g = fn.compile(lambda a: fn.scan(body, a, fn.arange(60)))
 kept = []
 for i in range(12):
     out = f(a, fn.array(float(i)), i)
-    fn.eval(out)
+    fn.eval(out, g(a))
     kept = [out, *kept][:i % 3]
 fn.synchronize()
 """

@@ -10,9 +10,9 @@ namespace {
 
 constexpr size_t kLeast = 4;          // less is launched as it is
 constexpr size_t kSeenBefore = 2;     // a recording costs about as much as some runs
-constexpr size_t kMostOfShape = 4;    // the same work with its buffers elsewhere, as they take turns
+constexpr size_t kMostOfShape = 16;   // the same work elsewhere: layers, buffers that take turns
 constexpr size_t kMostShapes = 4096;  // that are remembered
-constexpr size_t kMostNodes = 32768;
+constexpr size_t kMostNodes = 65536;
 
 }  // namespace
 
@@ -22,15 +22,16 @@ bool Graphs::launch(const Work& work, Status& status) {
   Shape& shape = shapes_[work.shape()];
   if (shape.refused) return false;
   Recording* best = nullptr;
-  size_t differs = work.size();
+  size_t differs = work.size() / 2;
   for (Recording& recording : shape.recordings)
-    if (size_t d = differing(work, recording); !best || d < differs) {
+    if (size_t d = differing(work, recording, differs); d <= differs) {
       best = &recording;
       differs = d;
+      if (d == 0) break;
     }
   // To change a node costs a fraction of a launch, another recording costs several.
-  if (!best || (differs > work.size() / 4 + 1 && shape.recordings.size() < kMostOfShape)) {
-    if (shape.seen++ < kSeenBefore) return false;
+  if (!best || (differs > work.size() / 4 && shape.recordings.size() < kMostOfShape)) {
+    if (shape.recordings.size() == kMostOfShape || shape.seen++ < kSeenBefore) return false;
     Recording fresh;
     if (!record(work, fresh)) {
       shape.refused = true;
@@ -38,8 +39,6 @@ bool Graphs::launch(const Work& work, Status& status) {
     }
     nodes_ += work.size();
     best = &shape.recordings.emplace_back(std::move(fresh));
-  } else if (differs > work.size() / 2) {
-    return false;
   } else if (!patch(work, *best)) {
     shape.refused = true;
     return false;
@@ -48,11 +47,13 @@ bool Graphs::launch(const Work& work, Status& status) {
   return true;
 }
 
-size_t Graphs::differing(const Work& work, const Recording& recording) {
+size_t Graphs::differing(const Work& work, const Recording& recording, size_t most) {
   if (std::equal(work.bytes().begin(), work.bytes().end(), recording.bytes.begin(), recording.bytes.end())) return 0;
   size_t count = 0;
-  for (const Work::Item& item : work.items())
+  for (const Work::Item& item : work.items()) {
     count += std::memcmp(work.bytes().data() + item.at, recording.bytes.data() + item.at, item.bytes) != 0;
+    if (count > most) break;
+  }
   return count;
 }
 

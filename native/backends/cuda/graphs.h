@@ -37,7 +37,8 @@ class Graphs {
     std::vector<Recording> recordings;
   };
 
-  static size_t differing(const Work& work, const Recording& recording);
+  // How many items have other parameters; more than `most`: some.
+  static size_t differing(const Work& work, const Recording& recording, size_t most);
   bool patch(const Work& work, Recording& recording);
   bool record(const Work& work, Recording& out);
   static void drop(Recording& recording);

@@ -54,8 +54,9 @@ Stream::Stream(Context context)
 
 void Stream::multiply(const ProductCall& call, const std::string& name) {
   std::lock_guard lock(work_mutex_);
+  if (work_.size() >= kMostWaiting) flush_locked();
   work_.add(call, name);
-  if (work_.size() >= kMostWaiting || blocking_) flush_locked();
+  if (blocking_) flush_locked();
 }
 
 void Stream::flush() {

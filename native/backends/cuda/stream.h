@@ -30,8 +30,10 @@ class Stream final : public Queue {
   template <class Fill>
   void launch(const Launch& launch, const std::string& name, Fill&& fill) {
     std::lock_guard lock(work_mutex_);
+    // Loops come round to where they began, and pieces that are whole rounds repeat.
+    if (work_.size() >= kMostWaiting || (work_.size() >= kRound && work_.begins_with(launch))) flush_locked();
     fill(work_.add(launch, name));
-    if (work_.size() >= kMostWaiting || blocking_) flush_locked();
+    if (blocking_) flush_locked();
   }
   void multiply(const ProductCall& call, const std::string& name);
 
@@ -48,7 +50,7 @@ class Stream final : public Queue {
 
  private:
   class Moment;
-  static constexpr size_t kMostWaiting = 256;
+  static constexpr size_t kRound = 128, kMostWaiting = 512;
 
   void flush_locked();
   void remember(const std::string& name);

@@ -50,6 +50,13 @@ class Work {
     items_.clear();
     bytes_.clear();
   }
+  // Whether it begins with such a launch.
+  bool begins_with(const Launch& launch) const {
+    if (items_.empty() || items_[0].is_product) return false;
+    const Launch& first = items_[0].launch;
+    return first.function == launch.function && first.groups.x == launch.groups.x &&
+           first.groups.count() == launch.groups.count() && first.threads.count() == launch.threads.count();
+  }
   bool empty() const { return items_.empty(); }
   size_t size() const { return items_.size(); }
   const std::vector<Item>& items() const { return items_; }
