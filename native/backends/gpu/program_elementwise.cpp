@@ -10,6 +10,9 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr size_t kManyInstructions = 96, kTooManyToRepeat = 512;
+// A tile of a transposition: so many elements each way, of which threads take every kTileStep-th.
+constexpr int kTile = 32, kTileStep = 8;
+constexpr size_t kMostTiles = 4;
 
 class Elementwise : ProgramText {
  public:
@@ -37,6 +40,61 @@ class Elementwise : ProgramText {
     if (parts_) use_parts();
     total_name_ = count_value("n", total_);
     return print_body(out, "map");
+  }
+
+  // Whether loads go along another axis than the stores do, so that a tile of them is turned in the memory of the
+  // group.
+  bool turns() {
+    for (const Instruction& i : p_.code)
+      if (i.kind == InstructionKind::index || (i.access >= 0 && walk_.odd[size_t(i.access)])) return false;
+    const size_t inner = walk_.axes.size() - 1;
+    std::vector<size_t> loads(walk_.axes.size(), 0);
+    for (const Instruction& i : p_.code)
+      for (size_t axis = 0; axis < inner; ++axis) loads[axis] += turned_along(i, axis);
+    turned_ = size_t(std::max_element(loads.begin(), loads.end()) - loads.begin());
+    return loads[turned_] > 0 && loads[turned_] <= kMostTiles && walk_.axes[inner] >= kTile &&
+           walk_.axes[turned_] >= kTile && p_.code.size() <= kManyInstructions;
+  }
+
+  Printed print_turned() {
+    width_ = 1;
+    repeats_ = kTile / kTileStep;
+    tiled_ = true;
+    const size_t inner = walk_.axes.size() - 1;
+    const int64_t across = (walk_.axes[inner] + kTile - 1) / kTile, down = (walk_.axes[turned_] + kTile - 1) / kTile;
+    int64_t groups = across * down;
+    std::string shared;
+    for (size_t n = 0; n < p_.code.size(); ++n)
+      if (turned_along(at(int(n)), turned_))
+        shared +=
+            cat("  SHARED ", type_name(access_of(at(int(n))).dtype), " tile", n, "[", kTile, "][", kTile + 1, "];\n");
+    Lines out;
+    scalars(out);
+    out("u32 number = group.x;");
+    out("const ", offset_type(), " first", inner, " = number % ", u32_value("across", uint32_t(across)), " * ", kTile,
+        ";");
+    out("number /= p.across;");
+    out("const ", offset_type(), " first", turned_, " = number % ", u32_value("down", uint32_t(down)), " * ", kTile,
+        ";");
+    out("number /= p.down;");
+    for (size_t axis = inner; axis-- > 0;) {
+      if (axis == turned_) continue;
+      std::string n = count_value(cat("n", axis), walk_.axes[axis]);
+      out("const ", offset_type(), " i", axis, " = number % u32(", n, ");");
+      out("number /= u32(", n, ");");
+      groups *= walk_.axes[axis];
+    }
+    // Lanes read along the axis on which what is read lies densely, and go on along the other.
+    over_tile(out, turned_, inner, [&] {
+      for (size_t n = 0; n < p_.code.size(); ++n)
+        if (const Instruction& i = at(int(n)); turned_along(i, turned_))
+          out("tile", n, "[item.y + k * ", kTileStep, "][item.x] = ", pointer(i.access), "[", offset(i.access), "];");
+    });
+    out("BARRIER();");
+    declare_loads(out);
+    over_tile(out, inner, turned_, [&] { loads(out); });
+    over_tile(out, inner, turned_, [&] { compute(out); });
+    return finish("map_turned", kTile * kTileStep, shared, out, {uint32_t(groups)}, {kTile, kTileStep});
   }
 
   // One kernel for up to `capacity` programs that differ in their numbers of elements. Group after group is given to
@@ -112,6 +170,23 @@ class Elementwise : ProgramText {
     out("const ", count_type(), " i = ", width_ > 1 ? cat("(", number, ") * ", width_) : number, ";");
   }
 
+  bool turned_along(const Instruction& i, size_t axis) const {
+    if (i.kind != InstructionKind::load || i.space == Space::scalar) return false;
+    const Strides& strides = walk_.strides[size_t(i.access)];
+    const int64_t along_stores = strides.back();
+    return axis + 1 < walk_.axes.size() && strides[axis] == 1 && along_stores != 0 && along_stores != 1;
+  }
+  template <class F>
+  void over_tile(Lines& out, size_t fast, size_t slow, F&& body) {
+    out.open("UNROLL for (u32 k = 0; k < ", repeats_, "; ++k)");
+    out("const ", offset_type(), " i", fast, " = first", fast, " + item.x;");
+    out("const ", offset_type(), " i", slow, " = first", slow, " + item.y + k * ", kTileStep, ";");
+    std::string n = count_value(cat("n", fast), walk_.axes[fast]), m = count_value(cat("n", slow), walk_.axes[slow]);
+    out.open("if (", count_type(), "(i", fast, ") < ", n, " && ", count_type(), "(i", slow, ") < ", m, ")");
+    body();
+    out.close().close();
+  }
+
   bool along(const Instruction& i) const { return walks(i) && !walk_.odd[size_t(i.access)] && !walk_.flat(i.access); }
   bool needs_axes() const {
     return std::any_of(p_.code.begin(), p_.code.end(), [&](const Instruction& i) { return along(i); });
@@ -125,7 +200,7 @@ class Elementwise : ProgramText {
   }
   std::string offset(int access) {
     if (walk_.odd[size_t(access)]) return odd_offset(access, "i");
-    return walk_.flat(access) ? "i" : offset_along(access, 0, walk_.axes.size());
+    return walk_.flat(access) && !tiled_ ? "i" : offset_along(access, 0, walk_.axes.size());
   }
 
   std::string slot(int n) const { return repeats_ > 1 ? cat("a", n, "[k]") : cat("a", n); }
@@ -139,6 +214,10 @@ class Elementwise : ProgramText {
     for (size_t n = 0; n < p_.code.size(); ++n) {
       const Instruction& i = at(int(n));
       if (i.kind != InstructionKind::load || !walks(i)) continue;
+      if (tiled_ && turned_along(i, turned_)) {
+        out(slot(int(n)), " = tile", n, "[item.x][item.y + k * ", kTileStep, "];");
+        continue;
+      }
       std::string target =
           repeats_ > 1 ? slot(int(n))
                        : cat(in_pack(i) && step(i.access) == Step::apart ? "" : "const ", slot_type(i), " a", n);
@@ -213,7 +292,8 @@ class Elementwise : ProgramText {
 
   int64_t total_;
   int repeats_ = 1, threads_ = kThreads;
-  bool parts_ = false;
+  bool parts_ = false, tiled_ = false;
+  size_t turned_ = 0;  // the axis along which turned loads lie densely
   std::string total_name_, group_;
 };
 
@@ -221,7 +301,8 @@ class Elementwise : ProgramText {
 
 Printed print_elementwise(const Traits& traits, const KernelProgram& program, std::span<const Place> places,
                           bool packs) {
-  return Elementwise(traits, program, places, packs).print();
+  Elementwise text(traits, program, places, packs);
+  return text.turns() ? text.print_turned() : text.print();
 }
 
 PrintedJoint print_joint(const Traits& traits, const KernelProgram& program, int capacity) {

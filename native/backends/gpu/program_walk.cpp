@@ -129,7 +129,8 @@ Walk walk_of(const KernelProgram& p, bool divided) {
 
   constexpr int64_t narrow = (int64_t(1) << 31) - (1 << 18);  // groups count beyond the end
   out.wide = total >= narrow;
-  for (const Access& access : p.accesses) out.wide |= reach(access.shape, access.strides) >= narrow;
+  for (const Access& access : p.accesses)
+    out.wide |= reach(access.shape, access.strides) + std::max(access.offset, -access.offset) >= narrow;
   return out;
 }
 

@@ -1,0 +1,192 @@
+"""Printed programs on the gpu against the CPU: every form, at the shapes where forms change."""
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+from funcnn import optim
+
+pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
+
+
+@pytest.fixture(autouse=True)
+def cpu_by_default():
+    """These tests say themselves where things are."""
+    with fn.default_device("cpu"):
+        yield
+
+
+def numbers(*shape, dtype=np.float32):
+    return np.random.default_rng(5).standard_normal(shape).astype(dtype)
+
+
+def integers(*shape, dtype=np.int32):
+    return np.random.default_rng(6).integers(-3, 4, shape).astype(dtype)
+
+
+def outputs(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+def values(x):
+    return np.asarray(x.astype(fn.float32) if x.dtype == fn.bfloat16 else x)
+
+
+def both(function, *arguments, tolerance=0.0):
+    """The gpu gives what the CPU gives, and twice the same bits."""
+    here = [fn.array(a) for a in arguments]
+    there = [fn.device_put(a, fn.gpu) for a in here]
+    expected = outputs(function(*here))
+    with fn.default_device(fn.gpu):
+        got, again = (outputs(function(*there)) for _ in range(2))
+    for e, g, a in zip(expected, got, again, strict=True):
+        assert g.device == fn.gpu or there[0].size == 0  # what is made of nothing is a constant
+        assert g.dtype == e.dtype and g.shape == e.shape
+        np.testing.assert_array_equal(values(g), values(a))
+        np.testing.assert_allclose(values(g), values(e), rtol=tolerance, atol=tolerance)
+
+
+ELEMENTWISE = {
+    "flat": lambda x: x * 2 + 1,
+    "beside packs": lambda x: x[1:] + x[:-1],
+    "backwards": lambda x: x[::-1] * 2,
+    "every third": lambda x: x[::3] - x[1::3],
+    "bools": lambda x: ((x > 0) & (x < 1), fn.logical_not(x > 0)),
+    "several results": lambda x: (x + 1, x * x, x > 0, x.astype(fn.float16)),
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize("size", [1536, 1503])
+def test_rows_of_elements(name, size):
+    both(ELEMENTWISE[name], numbers(size))
+
+
+LAYOUTS = {
+    "row": (lambda x, b: x * b, (12, 64), (64,)),
+    "column": (lambda x, b: x * b, (12, 64), (12, 1)),
+    "outer": (lambda x, b: x * b, (12, 1), (1, 31)),
+    "transposed": (lambda x, b: x.T + b, (37, 70), (70, 37)),
+    "planes transposed": (lambda x, b: fn.transpose(x, (0, 2, 1)) * b, (3, 33, 40), (40, 33)),
+    "axes exchanged, runs kept": (lambda x, b: fn.transpose(x, (1, 0, 2)) + b, (4, 5, 16), (5, 4, 16)),
+    "part of rows": (lambda x, b: x[:, :16] * x[:, 16:] + b, (9, 32), (16,)),
+    "two ways to divide": (lambda x, b: x.T.reshape(4, 6) + b.T.reshape(4, 6), (3, 8), (6, 4)),
+    "reversed both ways": (lambda x, b: x[::-1, ::-1] + b, (6, 8), (6, 8)),
+    "an index": (lambda x, b: fn.arange(60).reshape(3, 20) * x + b, (3, 20), (20,)),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts(name):
+    function, *shapes = LAYOUTS[name]
+    both(function, *(numbers(*s) for s in shapes), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "float16", "complex64", "bool"])
+def test_copies_of_every_item(dtype):
+    x = integers(40, 66).astype(dtype)
+    both(lambda x: (x.T.reshape(-1), x[::2, 1:].reshape(-1)), x)
+
+
+def test_more_arrays_than_a_launch_binds():
+    xs = [integers(65).astype(np.float32) + i for i in range(40)]
+    both(lambda *xs: sum(xs[1:], xs[0]), *xs)
+    both(lambda *xs: tuple(x + xs[0] for x in xs), *xs)
+
+
+# Columns below, at and above what lanes, warps and groups take; more than a group keeps.
+@pytest.mark.parametrize("cols", [1, 3, 33, 500, 1024, 1030, 40001])
+def test_rows_reduced(cols):
+    x = integers(max(2, 60 // cols), cols).astype(np.float32)
+    both(lambda x: (x.sum(axis=1), x.max(axis=1), (x > 2).any(axis=1), x - x.max(axis=1, keepdims=True)), x)
+
+
+@pytest.mark.parametrize("shape", [(3, 70), (2, 768), (2, 20000)])
+def test_rows_gone_through_several_times(shape):
+    def normalised(x, w):
+        y = fn.softmax(x, axis=-1) + fn.exp(x - fn.logsumexp(x, axis=-1, keepdims=True))
+        centred = y - y.mean(axis=-1, keepdims=True)
+        return centred * fn.rsqrt(fn.square(centred).mean(axis=-1, keepdims=True) + 1e-3) * w, y.sum(axis=-1)
+
+    both(normalised, numbers(*shape), numbers(shape[1]), tolerance=2e-4)
+
+
+@pytest.mark.parametrize(
+    "shape, axis",
+    [
+        ((5, 300), 0),
+        ((3000, 7), 0),
+        ((4000, 1), 0),
+        ((700, 64), 0),
+        ((30, 16, 24), 1),
+        ((2, 3000, 5), 1),
+        ((9, 8, 4, 6), (0, 2)),
+    ],
+)
+def test_columns_reduced(shape, axis):
+    x = integers(*shape).astype(np.float32)
+    both(lambda x: (x.sum(axis=axis), x.min(axis=axis), (x > 2).all(axis=axis), x * 2), x)
+
+
+@pytest.mark.parametrize("shape", [(1,), (70001,), (300, 300), (3, 50000)])
+def test_everything_reduced(shape):
+    x = integers(*shape)
+    both(lambda x: (x.sum(), x.max(), fn.all(x), x.astype(fn.float32).sum()), x)
+
+
+def test_nothing_reduced():
+    both(lambda x: (x.sum(axis=0), x.sum(axis=1), fn.prod(x, axis=0), x.sum()), numbers(0, 5))
+    both(lambda x: (x.sum(axis=0), fn.all(x, axis=1), x + 1), numbers(4, 0))
+
+
+def test_not_a_number_and_infinity():
+    x = numbers(40, 30)
+    x[3, 4], x[5, 6], x[7] = np.nan, np.inf, -np.inf
+    both(lambda x: (x.max(axis=1), x.min(axis=0), x.sum(axis=1), x.sum(axis=0), x.max()), x, tolerance=1e-5)
+
+
+def test_integers_wrap():
+    both(lambda x: (fn.sum(x * x, axis=0), fn.prod(x, axis=1)), np.full((50, 40), 2**29 + 1, np.int32))
+
+
+def test_sums_of_many_are_accurate():
+    x = np.full(1 << 20, 0.1, np.float32)
+    exact = float(np.float32(0.1)) * len(x)
+    y = fn.device_put(fn.array(x), fn.gpu)
+    assert abs(y.sum().item() - exact) < 1e-6 * exact
+    assert abs(y.reshape(-1, 4).sum(axis=0).sum().item() - exact) < 1e-6 * exact
+
+
+def test_a_result_takes_the_memory_of_an_argument():
+    def step(x, y):
+        total = fn.softmax(x * 2, axis=-1)
+        return total + y, (y * 3).sum(axis=0)
+
+    for shape in [(6, 33), (3, 20000)]:
+        x, y = numbers(*shape), numbers(*shape)
+        expected = step(fn.array(x), fn.array(y))
+        given = [fn.device_put(fn.array(a), fn.gpu) for a in (x, y)]
+        got = fn.compile(step, donate=("x", "y"))(*given)
+        for g, e in zip(got, expected, strict=True):
+            np.testing.assert_allclose(values(g), values(e), rtol=1e-5, atol=1e-5)
+
+
+def test_an_optimiser_over_many_arrays():
+    shapes = [(30, 7), (64,), (5,), (1,)] * 3
+    params = tuple(numbers(*s) + i for i, s in enumerate(shapes))
+    optimizer = optim.adamw(1e-2)
+
+    def steps(params):
+        state = optimizer.init(params)
+        for _ in range(2):
+            grads = tuple(p * 0.5 for p in params)
+            delta, state = optimizer.update(grads, state, params)
+            params = optim.apply_updates(params, delta)
+        return params
+
+    both(lambda *params: fn.compile(steps)(params), *params, tolerance=1e-6)
+
+
+def test_explain_shows_sources():
+    plan = fn.explain(lambda x: fn.softmax(x, axis=-1), device="gpu")(fn.ones((4, 8))).plan
+    assert "groups of" in plan and "rows_max_subtract_exp_sum" in plan and "BARRIER" not in plan
