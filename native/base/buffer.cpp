@@ -13,6 +13,12 @@ Ref<Buffer> Buffer::adopt(void* data, size_t bytes, std::function<void()> releas
       new Buffer(device_memory(kCpu), {static_cast<std::byte*>(data), nullptr}, bytes, 0, std::move(release)));
 }
 
+Ref<Buffer> Buffer::share(DeviceMemory& as, Ref<Buffer> of) {
+  const Block block = of->block();
+  const size_t bytes = of->size();
+  return Ref<Buffer>(new Buffer(as, block, bytes, 0, [kept = std::move(of)] {}));
+}
+
 Buffer::~Buffer() {
   if (release_) {
     release_();

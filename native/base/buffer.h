@@ -16,6 +16,8 @@ class Buffer final : public RefCounted {
   static Ref<Buffer> allocate(Device device, size_t bytes) { return allocate(device_memory(device), bytes); }
   // Host memory of somebody else; `release` runs when the last reference goes.
   static Ref<Buffer> adopt(void* data, size_t bytes, std::function<void()> release);
+  // The memory of `of` as memory of a device that shares it.
+  static Ref<Buffer> share(DeviceMemory& as, Ref<Buffer> of);
 
   DeviceMemory& memory() const noexcept { return *memory_; }
   Device device() const noexcept { return memory_->device(); }
@@ -23,7 +25,7 @@ class Buffer final : public RefCounted {
   // Where the host sees the memory; null where it cannot.
   std::byte* host() const noexcept { return block_.host; }
   size_t size() const noexcept { return size_; }
-  // Whether results may be written here: false for adopted memory.
+  // Whether results may be written here: false for adopted and shared memory.
   bool owned() const noexcept { return !release_; }
   ~Buffer();
 

@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
+std::atomic<const BlockSource*> host_source{nullptr};
+
 class HostMemory final : public DeviceMemory {
  public:
   HostMemory() : DeviceMemory(kCpu) {}
@@ -24,12 +26,20 @@ class HostMemory final : public DeviceMemory {
   void upload(const void* from, size_t bytes, const Block& to, size_t offset) override {
     std::memcpy(to.host + offset, from, bytes);
   }
+  bool shares(const Block& block) const override { return block.host != nullptr; }
 
  protected:
   Block allocate(size_t capacity) override {
+    if (const BlockSource* source = host_source.load(std::memory_order_acquire))
+      if (Block block = source->allocate(capacity)) return block;
     return {static_cast<std::byte*>(::operator new(capacity, std::align_val_t(kAlignment), std::nothrow)), nullptr};
   }
-  void release(Block block) override { ::operator delete(block.host, std::align_val_t(kAlignment)); }
+  void release(Block block) override {
+    if (block.native)
+      host_source.load(std::memory_order_acquire)->release(block);
+    else
+      ::operator delete(block.host, std::align_val_t(kAlignment));
+  }
 };
 
 using Registry = std::array<std::array<std::atomic<DeviceMemory*>, kMostDevices>, kDeviceKinds>;
@@ -141,6 +151,8 @@ void DeviceMemory::throw_out_of_memory(size_t capacity) const {
                              " bytes asked for, ", active_, " in use",
                              limit() ? cat(", the limit is ", limit()) : std::string()));
 }
+
+void set_host_source(const BlockSource& source) { host_source.store(&source, std::memory_order_release); }
 
 void register_memory(DeviceMemory& memory) {
   Device device = memory.device();

@@ -35,6 +35,8 @@ class DeviceMemory {
   // Copy between a block and the host, after the work handed to the device so far.
   virtual void download(const Block& from, size_t offset, size_t bytes, void* to) = 0;
   virtual void upload(const void* from, size_t bytes, const Block& to, size_t offset) = 0;
+  // Whether this device can work in a block of another's, once the work on it there is complete.
+  virtual bool shares(const Block& /*block*/) const { return false; }
 
   // A block of this capacity; raises OutOfMemoryError.
   Block take(size_t capacity);
@@ -68,6 +70,14 @@ class DeviceMemory {
   std::atomic<size_t> limit_{0};
   size_t cache_limit_ = size_t(1) << 30;
 };
+
+// Where the host's blocks come from once a device that shares its memory is in use, so that it can work in them.
+struct BlockSource {
+  Block (*allocate)(size_t capacity);  // null: the host's allocator has to do
+  void (*release)(Block block);
+};
+// `source` lives on.
+void set_host_source(const BlockSource& source);
 
 // Never to be destroyed: buffers may outlive static destruction.
 void register_memory(DeviceMemory& memory);

@@ -33,10 +33,12 @@ void evaluate(const Array& array, const char* what) {
   for (;;) {
     const Node& node = *array.node();
     if (node.abstract) throw_traced_value(node, what);
-    if (node.available()) return;
+    const bool computed = node.available();
+    if (computed && !node.storage.ready) return;
     // While the lock is released, another thread may point a mutable handle elsewhere.
     Array kept = array;
     Unlocked unlocked;
+    if (computed) return wait(Span(&kept, 1));
     eval(Span(&kept, 1));
   }
 }

@@ -23,18 +23,18 @@ constexpr const char* kMathModes[] = {"safe", "relaxed", "fast"};
 KernelSource make_source(bool cuda, std::string name, std::vector<std::string> inputs, std::vector<std::string> outputs,
                          std::string body, std::string header, bool dense_inputs, bool atomic_outputs,
                          const std::string& math) {
-  auto source = std::make_shared<CustomSource>();
-  source->language = cuda ? CustomSource::Language::cuda : CustomSource::Language::metal;
-  source->name = std::move(name);
-  source->inputs = std::move(inputs);
-  source->outputs = std::move(outputs);
-  source->body = std::move(body);
-  source->header = std::move(header);
-  source->dense_inputs = dense_inputs;
-  source->atomic_outputs = atomic_outputs;
+  CustomSource source;
+  source.language = cuda ? CustomSource::Language::cuda : CustomSource::Language::metal;
+  source.name = std::move(name);
+  source.inputs = std::move(inputs);
+  source.outputs = std::move(outputs);
+  source.body = std::move(body);
+  source.header = std::move(header);
+  source.dense_inputs = dense_inputs;
+  source.atomic_outputs = atomic_outputs;
   for (int i = 0; i < 3; ++i)
-    if (math == kMathModes[i]) source->math = CustomSource::Math(i);
-  return {std::move(source)};
+    if (math == kMathModes[i]) source.math = CustomSource::Math(i);
+  return {sealed(std::move(source))};
 }
 
 // The machine that the kernel runs on: where its inputs are, or the first gpu.
@@ -97,6 +97,9 @@ nb::object run(const KernelSource& kernel, const std::string& name, nb::list giv
   for (size_t i = 0; i < 3; ++i) count *= std::min(call.threads[i], std::max(call.grid[i], 1u));
   if (count > traits.most_threads)
     throw ValueError(cat(name, ": expected at most ", traits.most_threads, " threads in a threadgroup, got ", count));
+  if (shared_bytes > traits.shared_bytes)
+    throw ValueError(
+        cat(name, ": expected at most ", traits.shared_bytes, " bytes of shared memory, got ", shared_bytes));
   for (size_t i = 0; i < call.outputs.size(); ++i) {
     Dtype dtype = call.outputs[i].dtype;
     if (dtype == Dtype::float64 && !traits.float64)

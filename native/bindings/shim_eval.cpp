@@ -50,6 +50,7 @@ void bind_shim_eval(nb::module_& m) {
     Arrays arrays = arrays_in(trees, "eval");
     Unlocked unlocked;
     eval(arrays);
+    wait(arrays);
   });
   m.def("async_eval", [](nb::args trees) {
     Arrays arrays = arrays_in(trees, "async_eval");

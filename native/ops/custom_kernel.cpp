@@ -23,8 +23,8 @@ Arrays kernel_node(std::shared_ptr<const CustomSource> source, CustomCall call, 
 
 }  // namespace
 
-void CustomKernel::hash(Hasher& h) const {
-  const CustomSource& s = *source_;
+std::shared_ptr<const CustomSource> sealed(CustomSource s) {
+  Hasher h;
   h.add(int(s.language));
   h.add(std::string_view(s.name));
   for (const auto* names : {&s.inputs, &s.outputs}) {
@@ -36,6 +36,12 @@ void CustomKernel::hash(Hasher& h) const {
   h.add(s.dense_inputs);
   h.add(s.atomic_outputs);
   h.add(int(s.math));
+  s.identity = h.finish();
+  return std::make_shared<const CustomSource>(std::move(s));
+}
+
+void CustomKernel::hash(Hasher& h) const {
+  h.add(source_->identity);
   h.add(uint64_t(call_.arguments.size()));
   for (const auto& [name, value] : call_.arguments) {
     h.add(std::string_view(name));

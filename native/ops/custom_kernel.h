@@ -24,7 +24,10 @@ struct CustomSource {
   bool dense_inputs = true;     // inputs are made row-contiguous first
   bool atomic_outputs = false;  // Metal: of type atomic<T>
   Math math = Math::safe;       // Metal
+  Hash identity;                // of all of the above
 };
+// Ready to be called: with its identity.
+std::shared_ptr<const CustomSource> sealed(CustomSource source);
 
 // What a call of it says beside the inputs.
 struct CustomCall {

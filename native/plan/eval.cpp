@@ -136,6 +136,11 @@ void eval(Span arrays) {
       if (node->outputs->readers[i].load(std::memory_order_acquire) == 0) node->outputs->values[i].reset();
 }
 
+void wait(Span arrays) {
+  for (const Array& a : arrays)
+    if (a && a.node()->available() && a.node()->storage.ready) a.node()->storage.ready->wait();
+}
+
 CacheInfo plan_cache_info() {
   auto lock = evaluation_lock();
   return plan_cache().info();

@@ -12,6 +12,9 @@ namespace funcnn {
 // Compute the arrays (and, with them, what handles outside the graph also hold). Raises TracedValueError for traced
 // values. Must be called without the interpreter lock: it may wait for an evaluation on another thread.
 void eval(Span arrays);
+// Wait until computed arrays are ready where they are, rethrowing the error that their computation ended in. The same
+// goes for the interpreter lock.
+void wait(Span arrays);
 // Start computing on a background thread. Reading a value waits for it.
 void async_eval(Span arrays);
 // Wait for everything async_eval started, rethrowing its first error, and for the queues of all devices.

@@ -394,16 +394,30 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
   }
   check_memory();
   SmallVector<Operand, 16> operands;
+  SmallVector<const Buffer*, 4> shared;  // whose memory other values have too
   for (size_t next = 0; next < steps_.size();) {
     std::span<const Step> launch(&steps_[next], steps_[next].launched);
     next += launch.size();
     const Step& first = launch[0];
     operands.clear();
     double effort = 0;
+    if (first.source && !first.idle) {
+      auto [slot, offset] = first.operands[0];
+      const Operand from = shifted(places[size_t(slot)], offset);
+      if (Ref<Buffer> same = share(first, from)) {
+        shared.push_back(from.buffer);
+        const size_t to = size_t(first.operands[1].first);
+        places[to] = {same.get(), from.offset};
+        buffers[to] = std::move(same);
+        for (int released : first.released) buffers[size_t(released)] = nullptr;
+        continue;
+      }
+    }
     for (const Step& step : launch) {
       for (const Fresh& fresh : step.fresh) {
         size_t slot = size_t(fresh.slot);
-        if (fresh.takes_over >= 0) {
+        const Buffer* given = fresh.takes_over >= 0 ? buffers[size_t(fresh.takes_over)].get() : nullptr;
+        if (given && given->owned() && std::find(shared.begin(), shared.end(), given) == shared.end()) {
           buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
           if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
         } else {
@@ -458,6 +472,12 @@ void Plan::run(std::span<const Storage* const> leaves, Results& results, std::ve
       for (Storage& storage : result)
         if (storage.buffer && &storage.buffer->memory() == &demand.backend->memory()) storage.ready = ready;
   }
+}
+
+Ref<Buffer> Plan::share(const Step& step, const Operand& from) const {
+  if (!step.backend->memory().shares(from.buffer->block())) return nullptr;
+  if (Ref<Event> ready = step.source->queue().record()) ready->wait();
+  return Buffer::share(step.backend->memory(), Ref<Buffer>(from.buffer));
 }
 
 void Plan::transfer(const Step& step, const Operand& from, const Operand& to) const {

@@ -95,6 +95,8 @@ class Plan {
 
   void check_memory() const;
   void transfer(const Step& step, const Operand& from, const Operand& to) const;
+  // The transferred value where it lies already, if both devices can work there; else null.
+  Ref<Buffer> share(const Step& step, const Operand& from) const;
 
   std::vector<Step> steps_;
   std::vector<std::pair<int, int>> leaf_slots_;  // leaf, slot

@@ -16,7 +16,7 @@ _HINTS = {
         "Array": "the class of arrays is fn.array",
         "as_tensor": "use fn.asarray",
         "bitwise_not": "use fn.bitwise_invert",
-        "block_until_ready": "use fn.eval, which waits for the values",
+        "block_until_ready": "use fn.eval and then fn.synchronize, which waits for the device",
         "bmm": "use fn.matmul or the operator @",
         "cat": "use fn.concatenate",
         "clamp": "use fn.clip",

@@ -66,7 +66,7 @@ bool Graphs::patch(const Work& work, Recording& recording) {
     std::memcpy(mine, wanted, item.bytes);
     Work::parameters(item, recording.bytes.data(), parameters_);
     const gpu::Size3 &g = item.launch.groups, &t = item.launch.threads;
-    const KernelNode node{item.launch.function, {g.x, g.y, g.z}, {t.x, t.y, t.z}, 0,
+    const KernelNode node{item.launch.function, {g.x, g.y, g.z}, {t.x, t.y, t.z}, item.launch.shared_bytes,
                           parameters_.data(),   nullptr,         nullptr,         context_};
     if (driver().set_kernel_node(recording.exec, recording.nodes[i], &node) != Status::success) return false;
   }

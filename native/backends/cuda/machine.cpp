@@ -45,7 +45,8 @@ void CudaMachine::launch(const gpu::Launch& launch) {
                       launch.threads,
                       uint32_t(launch.operands.size()),
                       uint32_t(source.ones.size()),
-                      uint32_t(launch.values.size())};
+                      uint32_t(launch.values.size()),
+                      uint32_t(launch.shared_bytes)};
   stream_.launch(wanted, source.name, [&](std::span<std::byte> bytes) {
     std::byte* pointer = bytes.data();
     std::byte* scalar = pointer + 8 * launch.operands.size();

@@ -40,7 +40,8 @@ Status issue(Context context, StreamHandle stream, const Work::Item& item, std::
   static thread_local std::vector<void*> parameters;
   Work::parameters(item, bytes, parameters);
   const gpu::Size3 &g = item.launch.groups, &t = item.launch.threads;
-  return driver().launch(item.launch.function, g.x, g.y, g.z, t.x, t.y, t.z, 0, stream, parameters.data(), nullptr);
+  return driver().launch(item.launch.function, g.x, g.y, g.z, t.x, t.y, t.z, item.launch.shared_bytes, stream,
+                         parameters.data(), nullptr);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ Hash Work::shape() const {
     h.add(uint64_t(l.groups.x) << 32 | l.groups.y);
     h.add(uint64_t(l.groups.z) << 32 | l.threads.x);
     h.add(uint64_t(l.threads.y) << 32 | l.threads.z);
-    h.add(uint64_t(item.bytes));
+    h.add(uint64_t(l.shared_bytes) << 32 | item.bytes);
   }
   return h.finish();
 }

@@ -17,6 +17,7 @@ struct Launch {
   Function function;
   gpu::Size3 groups, threads;
   uint32_t pointers, ones, value_bytes;  // the parameters: pointers, scalars of the host, values
+  uint32_t shared_bytes = 0;             // beyond what the kernel declares
 };
 
 struct ProductCall {

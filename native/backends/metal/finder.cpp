@@ -58,6 +58,11 @@ std::string find() {
     return error.what();
   }
   gpu::register_machine(*machine);
+  if (machine->traits().unified) {
+    static const BlockSource source{[](size_t capacity) { return forked() ? Block() : machine->host_block(capacity); },
+                                    [](Block block) { machine->release(block); }};
+    set_host_source(source);
+  }
   // Nothing may be under way while the process takes itself apart.
   std::atexit([] {
     Uninterrupted without_interpreter;

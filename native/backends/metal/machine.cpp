@@ -2,6 +2,10 @@
 
 #include "base/error.h"
 
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
+
 namespace funcnn::metal {
 namespace {
 
@@ -23,6 +27,15 @@ uint32_t cores_of(const std::string& architecture) {
   }
 }
 
+// The device shares it.
+size_t system_memory() {
+#if defined(_SC_PHYS_PAGES) && defined(_SC_PAGESIZE)
+  return size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE));
+#else
+  return 0;
+#endif
+}
+
 gpu::Traits traits_of(Id device) {
   const Messages& say = messages();
   Pool pool;
@@ -35,7 +48,9 @@ gpu::Traits traits_of(Id device) {
   traits.unified = (say.unified(device) & 0xff) != 0;
   traits.shared_bytes = size_t(say.shared_bytes(device));
   traits.cores = cores_of(traits.architecture);
-  traits.memory_bytes = size_t(say.working_set(device));
+  traits.working_set = size_t(say.working_set(device));
+  traits.largest_buffer = size_t(say.largest_buffer(device));
+  traits.memory_bytes = system_memory();
   return traits;
 }
 

@@ -25,6 +25,7 @@ class MetalMemory final : public DeviceMemory {
   MetalMemory(Device device, Id metal_device, MetalQueue& queue);
   void download(const Block& from, size_t offset, size_t bytes, void* to) override;
   void upload(const void* from, size_t bytes, const Block& to, size_t offset) override;
+  bool shares(const Block& block) const override { return block.native && block.host; }
 
   // Blocks outside the pool, for the host's.
   Block allocate(size_t capacity) override;

@@ -271,8 +271,8 @@ Ref<Event> MetalQueue::record() {
   Pool pool;
   std::vector<Ref<Buffer>> kept;
   Lock lock(mutex_);
-  if (open_ && under_way_.size() <= kEnoughUnderWay) commit(lock);
   prune(lock, kept);
+  if (under_way_.size() <= kEnoughUnderWay) commit(lock);
   std::vector<Ref<Commands>> blamed = std::move(blamed_);
   blamed_.clear();
   std::erase_if(blamed, [](const Ref<Commands>& c) { return c->done() && !c->failure(); });
