@@ -52,7 +52,8 @@ constexpr std::string_view kWalk = R"text(
     // Halve the scores and the lanes that hold parts of each, until a lane has the whole of one.
     UNROLL for (u32 m = 16; m; m /= 2) {
       const bool upper = lane & m;
-      UNROLL for (u32 i = 0; i < m; ++i) {
+      UNROLL for (u32 i = 0; i < 16; ++i) {  // of a fixed length: else the scores go to memory
+        if (i >= m) break;
         const T given = upper ? s[i] : s[i + m];
         s[i] = (upper ? s[i + m] : s[i]) + warp_shuffle_xor(given, m);
       }
