@@ -40,15 +40,9 @@ constexpr std::string_view kBegin = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
   FragmentC acc[VALUES / 8];
   UNROLL for (i32 c = 0; c < VALUES / 8; ++c) fill(acc[c], 0.0f);
 #{end}
+#{before}
   for (i32 start = 0; start < end; start += WALKED) {
-    SHARED_POINTER S* const tile_k = tiles;
-    SHARED_POINTER S* const tile_v = tiles + WALKED * (DEPTH + 8);
-    BARRIER();
-    fill_tile(tile_k, WALKED, DEPTH, DEPTH + 8, k + I(start) * p.k_row, p.keys - start, p.depth, p.k_row, p.k_column,
-              p.wide_k, me);
-    fill_tile(tile_v, WALKED, VALUES, VALUES + 8, v + I(start) * p.v_row, p.keys - start, p.values - c0, p.v_row,
-              p.v_column, p.wide_v, me);
-    BARRIER();
+#{step}
     FragmentC s[WALKED / 8];
     UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
       fill(s[n], 0.0f);
@@ -134,7 +128,7 @@ bool takes_fragments(const Traits& traits, const AttentionProblem& p, int column
          fragment_tiles(traits, p, columns).bytes() <= room_for_tiles(traits);
 }
 
-size_t FragmentTiles::bytes() const { return size_t(walked * (pitch(depth) + pitch(values))) * item; }
+size_t FragmentTiles::bytes() const { return size_t(halves * walked * (pitch(depth) + pitch(values))) * item; }
 
 int FragmentTiles::staged() const {
   const int room = int(bytes() / item) / kFragmentRows - 8;
@@ -143,23 +137,40 @@ int FragmentTiles::staged() const {
 
 FragmentTiles fragment_tiles(const Traits& traits, const AttentionProblem& p, int columns) {
   const int depth = length_class(p.depth), values = length_class(std::max(p.depth, p.values));
-  FragmentTiles out{depth, std::min(values, columns), 64, item_size(p.dtype)};
+  FragmentTiles out{depth, std::min(values, columns), 64, traits.language == Language::cuda ? 2 : 1,
+                    item_size(p.dtype)};
   while (out.walked > 16 && out.bytes() > room_for_tiles(traits)) out.walked /= 2;
   return out;
 }
 
 std::string FragmentTiles::text() const {
+  // What is copied without a detour through registers arrives later.
+  constexpr std::string_view later = R"text(
+FUNCTION void copy_pack(void* to, const void* from, bool inside) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :: "r"(shared_address(to)), "l"(from), "r"(inside ? 16 : 0) : "memory");
+}
+FUNCTION void end_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+FUNCTION void await_copies_but_last() { asm volatile("cp.async.wait_group 1;" ::: "memory"); }
+FUNCTION void await_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+)text";
+  constexpr std::string_view put_later = R"text(    if (wide && c + PACK <= length) {
+      // Rows that are not there are zeros: nothing of them is read.
+      copy_pack(tile + r * pitch + c, r < count ? from + (I(r) * row + I(c)) : from, r < count);
+      continue;
+    }
+)text";
   return filled_in(R"text(enum { DEPTH = #{depth}, VALUES = #{values}, WALKED = #{walked}, PACK = 16 / sizeof(S) };
-enum { MEMORY = #{memory}, STAGED = #{staged} };
+enum { MEMORY = #{memory}, STAGED = #{staged}, HALF = WALKED * (DEPTH + VALUES + 16) };
 CONSTANT f32 LOG2E = 1.4426950408889634f;
-
+#{later}
 // `width` elements, and `rows` rows, of what has `length` and `count`; beyond are zeros. `wide`: rows are whole packs.
 FUNCTION void fill_tile(SHARED_POINTER S* tile, i32 rows, i32 width, i32 pitch, DEVICE const S* from, i32 count,
                         i32 length, I row, I column, i32 wide, u32 me) {
   const i32 packs = width / PACK;
   for (i32 n = i32(me); n < rows * packs; n += 128) {
     const i32 r = n / packs, c = n % packs * PACK;
-    Pack<S, PACK> x;
+#{put}    Pack<S, PACK> x;
     if (wide && r < count && c + PACK <= length) {
       x = load_pack<PACK>(from + (I(r) * row + I(c)));
     } else {
@@ -175,7 +186,9 @@ FUNCTION void fill_tile(SHARED_POINTER S* tile, i32 rows, i32 width, i32 pitch, 
                     {"values", std::to_string(values)},
                     {"walked", std::to_string(walked)},
                     {"memory", std::to_string((bytes() + 15) / 16)},
-                    {"staged", std::to_string(staged())}});
+                    {"staged", std::to_string(staged())},
+                    {"later", halves == 2 ? later : "FUNCTION void await_copies() {}\n"},
+                    {"put", halves == 2 ? put_later : ""}});
 }
 
 std::string owned_rows_text(std::string_view into, std::string_view operand, int width, std::string_view count,
@@ -185,6 +198,7 @@ std::string owned_rows_text(std::string_view into, std::string_view operand, int
     BARRIER();
     fill_tile(tiles, 64, STAGED, STAGED + 8, #{x} + I(begin) * p.#{x}_column, #{count}, #{length} - begin, p.#{x}_row,
               p.#{x}_column, p.wide_#{x}, me);
+    await_copies();
     BARRIER();
     UNROLL for (i32 d = 0; d < STAGED / 16; ++d)
       if (begin / 16 + d < #{width} / 16)
@@ -192,6 +206,38 @@ std::string owned_rows_text(std::string_view into, std::string_view operand, int
   }
 )text",
       {{"into", into}, {"x", operand}, {"width", std::to_string(width)}, {"count", count}, {"length", length}});
+}
+
+std::string WalkedTiles::fill(std::string_view half, std::string_view start) const {
+  auto one = [&](std::string_view x, std::string_view width, std::string_view at, std::string_view length) {
+    return filled_in(
+        R"text(fill_tile(tiles + #{half}#{at}, WALKED, #{width}, #{width} + 8, #{x} + I(#{start}) * p.#{x}_row,
+          #{count} - (#{start}), #{length}, p.#{x}_row, p.#{x}_column, p.wide_#{x}, me);
+)text",
+        {{"x", x},
+         {"width", width},
+         {"half", half},
+         {"at", at},
+         {"start", start},
+         {"count", count},
+         {"length", length}});
+  };
+  return one(x, "DEPTH", "", length_x) + one(y, "VALUES", " + WALKED * (DEPTH + 8)", length_y);
+}
+
+std::string WalkedTiles::before(const FragmentTiles& tiles, std::string_view begin) const {
+  if (tiles.halves == 1) return "";
+  return cat("u32 half = 0;\nBARRIER();\n", fill("0", begin), "end_copies();\n");
+}
+
+std::string WalkedTiles::step(const FragmentTiles& tiles, std::string_view also) const {
+  const std::string names =
+      cat("SHARED_POINTER S* const tile_", x, " = tiles", tiles.halves == 2 ? " + half * HALF" : "",
+          ";\nSHARED_POINTER S* const tile_", y, " = tile_", x, " + WALKED * (DEPTH + 8);\n");
+  if (tiles.halves == 1) return cat("BARRIER();\n", fill("0", "start"), also, "BARRIER();\n", names);
+  return cat("BARRIER();\nif (start + WALKED < ", last, ") {\n",
+             indented(fill("(half ^ 1) * HALF", "start + WALKED"), 2), "\n}\nend_copies();\n", also,
+             "await_copies_but_last();\nBARRIER();\n", names, "half ^= 1;\n");
 }
 
 void add_wide(const AttentionProblem& p, AttentionKernelText& out, Stage& stage, std::string_view name, int at) {
@@ -226,6 +272,7 @@ Stage attention_fragment_stage(Machine& machine, const AttentionProblem& p, bool
   add_wide(p, out, stage, "k", 1);
   add_wide(p, out, stage, "v", 2);
 
+  const WalkedTiles walked{"k", "v", "p.keys", "p.depth", "p.values - c0", "end"};
   out.text.use(Section::fragments);
   out.text.before(p.types());
   out.text.before(tiles.text());
@@ -236,6 +283,8 @@ Stage attention_fragment_stage(Machine& machine, const AttentionProblem& p, bool
                {"end", p.causal ? "  const i32 seen_last = first + 64 + p.keys - p.queries;\n"
                                   "  const i32 end = seen_last < p.keys ? seen_last : p.keys;"
                                 : "  const i32 end = p.keys;"},
+               {"before", indented(walked.before(tiles, "0"), 2)},
+               {"step", indented(walked.step(tiles, ""), 4)},
                {"score", indented(p.score(), 10)},
                {"sink", indented(sinks ? kSink : "    const f32 factor = 1.0f;", 0)}}));
   stage.pipeline = machine.pipeline(out.text.finish());

@@ -25,11 +25,12 @@ inline constexpr int kFragmentRows = 64;  // that four warps of a group own
 struct FragmentTiles {
   int depth, values;  // room for features of q and k, and of v
   int walked;         // rows of a tile that a group walks over
+  int halves;         // 2: the next tiles are on their way while these are used
   size_t item;
 
   static int pitch(int width) { return width + 8; }
   int staged() const;        // how many features of owned rows fit into the tiles at once
-  size_t bytes() const;      // of both tiles
+  size_t bytes() const;      // of all tiles
   std::string text() const;  // types and functions of a kernel: enum of the sizes, fill_tile
 };
 // `columns`: the most features of v that a group takes.
@@ -38,6 +39,18 @@ FragmentTiles fragment_tiles(const Traits& traits, const AttentionProblem& probl
 // Statements that put rows of an operand into fragments `into`, by way of the tiles.
 std::string owned_rows_text(std::string_view into, std::string_view operand, int width, std::string_view count,
                             std::string_view length);
+
+// Statements that have tiles of `width_x` and `width_y` features of x and y in shared memory at tile_X and tile_Y:
+// those before a walk over rows `start` to `end` of so many, and those that begin each of its steps. `also` runs among
+// them.
+struct WalkedTiles {
+  std::string_view x, y, count, length_x, length_y, last;
+  std::string before(const FragmentTiles& tiles, std::string_view begin) const;
+  std::string step(const FragmentTiles& tiles, std::string_view also) const;
+
+ private:
+  std::string fill(std::string_view half, std::string_view start) const;
+};
 
 // A field wide_NAME that says whether packs of an operand may be loaded, `at` being its number in the launch.
 void add_wide(const AttentionProblem& problem, AttentionKernelText& out, Stage& stage, std::string_view name, int at);

@@ -100,15 +100,9 @@ constexpr std::string_view kByQuery = R"text(  SHARED Pack<u32, 4> memory[MEMORY
     less[h] = t < p.queries ? rows[I(head) * p.rows_head + I(t) * p.rows_row] : 0.0f;
   }
 #{end}
+#{before}
   for (i32 start = 0; start < end; start += WALKED) {
-    SHARED_POINTER S* const tile_k = tiles;
-    SHARED_POINTER S* const tile_v = tiles + WALKED * (DEPTH + 8);
-    BARRIER();
-    fill_tile(tile_k, WALKED, DEPTH, DEPTH + 8, k + I(start) * p.k_row, p.keys - start, p.depth, p.k_row, p.k_column,
-              p.wide_k, me);
-    fill_tile(tile_v, WALKED, VALUES, VALUES + 8, v + I(start) * p.v_row, p.keys - start, p.values, p.v_row,
-              p.v_column, p.wide_v, me);
-    BARRIER();
+#{step}
 #{products}
     UNROLL for (u32 h = 0; h < 2; ++h) {
       const i32 t = first + i32(warp * 16 + fragment_row(lane, 2 * h));
@@ -148,22 +142,9 @@ constexpr std::string_view kByKey = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
 #{zeros}
 #{begin}
   for (i32 g = 0; g < p.group; ++g) {
+#{before}
     for (i32 start = begin; start < p.queries; start += WALKED) {
-      SHARED_POINTER S* const tile_q = tiles;
-      SHARED_POINTER S* const tile_ct = tiles + WALKED * (DEPTH + 8);
-      BARRIER();
-      fill_tile(tile_q, WALKED, DEPTH, DEPTH + 8, q + I(start) * p.q_row, p.queries - start, p.depth, p.q_row,
-                p.q_column, p.wide_q, me);
-      fill_tile(tile_ct, WALKED, VALUES, VALUES + 8, ct + I(start) * p.ct_row, p.queries - start, p.values, p.ct_row,
-                p.ct_column, p.wide_ct, me);
-      if (me < WALKED) {
-        const i32 t = start + i32(me);
-        const f32 total = t < p.queries ? sums[I(t) * p.sums_row] : 0.0f;
-        inverses[me] = total == 0.0f ? 0.0f : 1.0f / total;
-        shifts[me] = total == 0.0f ? 0.0f : most[I(t) * p.most_row];
-        less[me] = t < p.queries ? rows[I(t) * p.rows_row] : 0.0f;
-      }
-      BARRIER();
+#{step}
 #{products}
       UNROLL for (u32 h = 0; h < 2; ++h) {
         const i32 j = first + i32(warp * 16 + fragment_row(lane, 2 * h));
@@ -187,6 +168,15 @@ constexpr std::string_view kByKey = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
 #{next_mask}
   }
 #{store}
+)text";
+
+constexpr std::string_view kStatistics = R"text(if (me < WALKED) {
+  const i32 t = start + i32(me);
+  const f32 total = t < p.queries ? sums[I(t) * p.sums_row] : 0.0f;
+  inverses[me] = total == 0.0f ? 0.0f : 1.0f / total;
+  shifts[me] = total == 0.0f ? 0.0f : most[I(t) * p.most_row];
+  less[me] = t < p.queries ? rows[I(t) * p.rows_row] : 0.0f;
+}
 )text";
 
 struct Declared {
@@ -236,6 +226,7 @@ Stage by_query(Machine& machine, const AttentionProblem& p, const FragmentTiles&
   d.out.field("tiles", blocks);
   d.out.text.before(tiles.text());
   d.out.text.before(cat("enum { COLUMNS = ", columns, " };\n"));
+  const WalkedTiles walked{"k", "v", "p.keys", "p.depth", "p.values", "end"};
   d.out.text.body(filled_in(
       kByQuery,
       {{"batch", indented(p.to_batch("pair / u32(p.heads)", d.names) + p.scale_text(), 0)},
@@ -247,6 +238,8 @@ Stage by_query(Machine& machine, const AttentionProblem& p, const FragmentTiles&
        {"end", p.causal ? "  const i32 seen_last = first + 64 + p.keys - p.queries;\n"
                           "  const i32 end = seen_last < p.keys ? seen_last : p.keys;"
                         : "  const i32 end = p.keys;"},
+       {"before", indented(walked.before(tiles, "0"), 2)},
+       {"step", indented(walked.step(tiles, ""), 4)},
        {"products",
         indented(products_text("s", "query", "tile_k", "DEPTH") + products_text("ds", "cotangent", "tile_v", "VALUES"),
                  0)},
@@ -289,6 +282,7 @@ Stage by_key(Machine& machine, const AttentionProblem& p, const FragmentTiles& t
     store += store_text("dk", "key_head", "by_key", "COLUMNS", "p.keys", "p.depth", "c0");
     keep += "            ds[n].v[2 * h + e] = seen ? w * (ds[n].v[2 * h + e] - less[column]) * scale : 0.0f;\n";
   }
+  const WalkedTiles walked{"q", "ct", "p.queries", "p.depth", "p.values", "p.queries"};
   d.out.text.body(filled_in(kByKey, {{"batch", indented(p.to_batch("pair / key_heads", d.names) + p.scale_text(), 0)},
                                      {"mask", masked ? "  mask += I(head) * p.mask_head;" : ""},
                                      {"owned", indented(owned, 0)},
@@ -296,6 +290,8 @@ Stage by_key(Machine& machine, const AttentionProblem& p, const FragmentTiles& t
                                      {"begin", p.causal ? "  const i32 seen_first = first - (p.keys - p.queries);\n"
                                                           "  const i32 begin = seen_first > 0 ? seen_first : 0;"
                                                         : "  const i32 begin = 0;"},
+                                     {"before", indented(walked.before(tiles, "begin"), 4)},
+                                     {"step", indented(walked.step(tiles, kStatistics), 6)},
                                      {"products", indented(products, 2)},
                                      {"weight", indented(filled_in(kWeight, {{"score", indented(p.score(), 10)}}), 2)},
                                      {"keep", indented(keep, 0)},
