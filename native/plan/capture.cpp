@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "graph/trace.h"
+#include "plan/backend.h"
 
 namespace funcnn {
 namespace {
@@ -114,7 +115,11 @@ Device home_of(Span roots, const Capture& c) {
     if (root && root.node()->device.placed()) return root.node()->device;
   for (const LeafClass& leaf : c.classes)
     if (leaf.device.placed() && !leaf.floating) return leaf.device;
-  return default_device();
+  Device home = default_device();
+  // What nothing places, and the device does not have the dtype of.
+  for (const Array& root : roots)
+    if (root && root.dtype() == Dtype::float64 && !backend(home).limits().has(Dtype::float64)) return kCpu;
+  return home;
 }
 
 void hash_classes(Hasher& h, const Capture& c) {

@@ -63,6 +63,10 @@ class Plan::Builder {
       bool freed = val.kind == ValueKind::leaf ? ir_.leaves[size_t(val.leaf)].disposable : true;
       if (freed && !is_result_[v]) gives_[v] = cost_[v];
     }
+    // What goes to the host may stay where it is (see encode): then two values are one memory, which nobody overwrites.
+    for (const Operation& op : ir_.operations)
+      if (op.device == kCpu && dynamic_cast<const Transfer*>(op.primitive.get()))
+        gives_[size_t(value(op.inputs[0]).view.base)] = gives_[size_t(op.outputs[0])] = 0;
     std::vector<int> order = schedule(work_, gives_, cost_);
 
     slots_.assign(values, -1);
@@ -158,17 +162,17 @@ class Plan::Builder {
     Step step;
     if (op) {
       step.backend = &backend(op->device);
+      check_dtypes(*step.backend, w);
       operation_step(step, *op, w, epilogue);
     } else {
       step.backend = &backend(value(unit.members[0]).device);
+      check_dtypes(*step.backend, w);
       const KernelProgram& program = emitted_[u].program;
       for (int v : w.reads) step.operands.push_back({slot_of(v), 0});
       for (int v : w.writes) step.operands.push_back({slot_of(v), 0});
       step.kernel = kernels().fused(*step.backend, program);
       step.effort = effort_of(program);
     }
-    for (int v : w.writes)
-      if (!step.backend->limits().has(value(v).dtype)) throw_no_dtype({}, step.backend->device(), value(v).dtype);
     // What the step itself asks for while it runs.
     size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
     size_t before = account_of(*step.backend).in_use;
@@ -194,6 +198,12 @@ class Plan::Builder {
     else if (epilogue)
       step.program = std::make_unique<KernelProgram>(std::move(epilogues_[u]->program));
     plan_.steps_.push_back(std::move(step));
+  }
+
+  void check_dtypes(const Backend& backend, const Work& w) const {
+    for (int v : w.writes)
+      if (!backend.limits().has(ir_.values[size_t(v)].dtype))
+        throw_no_dtype({}, backend.device(), ir_.values[size_t(v)].dtype);
   }
 
   void operation_step(Step& step, const Operation& op, const Work& w, const Epilogue* epilogue) {
@@ -383,6 +393,14 @@ Operand shifted(Operand from, int64_t offset) {
 
 }  // namespace
 
+// What a transfer brings to the host where the host sees it already; else no buffer.
+Operand Plan::sent(const Step& step, std::span<const Operand> places) {
+  if (!step.source || step.idle || step.backend->device() != kCpu) return {};
+  auto [slot, offset] = step.operands[0];
+  Operand from = shifted(places[size_t(slot)], offset);
+  return from.buffer && from.buffer->host() ? from : Operand();
+}
+
 void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
   const auto slots = size_t(slot_count_);
   SmallVector<Operand, 16> places(slots);
@@ -420,6 +438,9 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
         if (given && given->owned() && std::find(shared.begin(), shared.end(), given) == shared.end()) {
           buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
           if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
+        } else if (Operand from = sent(step, {places.data(), places.size()}); from.buffer) {
+          buffers[slot] = Buffer::adopt(from.buffer->host() + from.offset, fresh.bytes,
+                                        [keep = Ref<Buffer>(from.buffer)] { (void)keep; });
         } else {
           buffers[slot] = Buffer::allocate(step.backend->memory(), fresh.bytes);
         }
@@ -483,6 +504,7 @@ Ref<Buffer> Plan::share(const Step& step, const Operand& from) const {
 void Plan::transfer(const Step& step, const Operand& from, const Operand& to) const {
   size_t bytes = size_t(element_count(step.inputs[0].shape)) * item_size(step.inputs[0].dtype);
   if (Ref<Event> ready = step.source->queue().record()) ready->wait();
+  if (from.buffer->host() && from.buffer->host() + from.offset == to.buffer->host() + to.offset) return;  // it is there
   DeviceMemory &source = from.buffer->memory(), &target = to.buffer->memory();
   if (const std::byte* host = from.buffer->host())
     target.upload(host + from.offset, bytes, to.buffer->block(), size_t(to.offset));

@@ -97,3 +97,41 @@ def test_streams_of_the_gpu():
         assert fn.default_stream(fn.gpu) == stream
     assert x.device == fn.gpu and x.tolist() == [2, 2, 2]
     fn.synchronize(stream)
+
+
+def test_what_goes_to_a_host_that_sees_it_stays_where_it_is():
+    """On unified memory nothing is copied, and nothing that is computed later writes over it."""
+    (x,) = on_gpu(np.arange(1 << 16, dtype=np.float32))
+    x = x + 1
+    fn.eval(x)
+    fn.synchronize()
+    fn.reset_peak_memory("cpu")
+    before = fn.get_peak_memory("cpu")
+    y = fn.device_put(x, "cpu")
+    fn.eval(y)
+    unified = fn.get_peak_memory("cpu") - before < 1 << 18
+    step = fn.compile(lambda x: (x.at[0].set(7.0) * 2, x.sum()), donate=("x",))
+    first, again = step(x), None
+    del x
+    z = fn.device_put(first[0], "cpu")
+    again = step(first[0])
+    w = (z + 1).at[1].set(0.0)  # the CPU may not write there either
+    assert y[:3].tolist() == [1, 2, 3] and z[:3].tolist() == [14, 4, 6]
+    assert w[:3].tolist() == [15, 0, 7] and again[0][:3].tolist() == [14, 8, 12]
+    assert z[:3].tolist() == [14, 4, 6] and y.device == z.device == w.device == "cpu"
+    if "Software" in fn.device_info(fn.gpu)["device_name"]:
+        assert unified
+
+
+def test_one_plan_sends_what_it_goes_on_with():
+    (x,) = on_gpu(np.arange(6, dtype=np.float32))
+
+    @fn.compile
+    def f(x):
+        y = x * 3
+        here = fn.device_put(y, "cpu")
+        return here + 1, fn.device_put(y.T[::2], "cpu") * 2, y.at[0].set(9.0), here
+
+    a, b, c, d = f(x)
+    assert a.tolist() == [1, 4, 7, 10, 13, 16] and b.tolist() == [0, 12, 24]
+    assert c.tolist() == [9, 3, 6, 9, 12, 15] and d.tolist() == [0, 3, 6, 9, 12, 15]
