@@ -18,7 +18,10 @@ MetalMemory::MetalMemory(Device device, Id metal_device, MetalQueue& queue)
     : DeviceMemory(device),
       device_(metal_device),
       queue_(queue),
-      largest_(size_t(messages().largest_buffer(metal_device))) {}
+      largest_(size_t(messages().largest_buffer(metal_device))) {
+  // What was written in memory that is handed out again would count as written.
+  if (responds(metal_device, messages().checks_lengths.selector())) set_cache_limit(0);
+}
 
 void MetalMemory::download(const Block& from, size_t offset, size_t bytes, void* to) {
   queue_.wait_for_command_buffer(room_of(from).last_write.load(std::memory_order_acquire));

@@ -76,6 +76,9 @@ struct Messages {
 
   // MTLBuffer
   Message<void*()> contents{"contents"};
+  // Not of Apple's: a device in software, when it checks kernels, is told how much of a buffer is in use.
+  Message<Boolean()> checks_lengths{"checksUsedLengths"};  // of its MTLDevice, asked for by responds
+  Message<void(Unsigned)> set_used_length{"setUsedLength:"};
 
   // MTLCompileOptions
   Message<void(Unsigned)> set_language{"setLanguageVersion:"};

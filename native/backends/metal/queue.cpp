@@ -143,7 +143,8 @@ class MetalQueue::Completion final : public Event {
 
 // ---- the queue
 
-MetalQueue::MetalQueue(Id device) : queue_(messages().new_queue(device)) {
+MetalQueue::MetalQueue(Id device)
+    : queue_(messages().new_queue(device)), checks_lengths_(responds(device, messages().checks_lengths.selector())) {
   if (!queue_) throw Error("gpu: Metal gives no command queue");
 #if !defined(_WIN32)
   pthread_atfork(nullptr, nullptr, [] { in_child.store(true, std::memory_order_relaxed); });
@@ -215,7 +216,9 @@ void MetalQueue::bind(Commands& to, const gpu::Launch& launch) {
   Unsigned index = 0;
   for (const Operand& operand : launch.operands) {
     if (operand.buffer) {
-      say.set_buffer(encoder, room_of(operand.buffer->block()).buffer.get(), Unsigned(operand.offset), index);
+      Id buffer = room_of(operand.buffer->block()).buffer.get();
+      if (checks_lengths_) say.set_used_length(buffer, Unsigned(operand.buffer->size()));
+      say.set_buffer(encoder, buffer, Unsigned(operand.offset), index);
       to.bytes += operand.buffer->size();
       if (!operand.buffer->owned()) to.kept.emplace_back(operand.buffer);
     } else {

@@ -92,6 +92,7 @@ class MetalQueue final : public Queue {
   bool conflicts(const gpu::Launch& launch, uint64_t number);
 
   Owned queue_;
+  const bool checks_lengths_;
   std::mutex mutex_;
   Ref<Commands> open_;
   std::deque<Ref<Commands>> under_way_;  // committed or open, in order

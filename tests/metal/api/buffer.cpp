@@ -61,6 +61,7 @@ Buffer::Buffer(unsigned char* bytes, size_t length, Unsigned options, Heap* heap
     : Object(buffer_class()),
       bytes_(bytes),
       length_(length),
+      used_(length),
       options_(options),
       heap_(heap),
       margin_(margin),
@@ -100,7 +101,9 @@ std::string Buffer::name() const {
                        : "buffer `" + label + "` of " + std::to_string(length_) + " bytes";
 }
 
-Bound Buffer::bound(size_t offset) const { return {bytes_ + offset, length_ - offset, offset, name(), resource_}; }
+Bound Buffer::bound(size_t offset) const {
+  return {bytes_ + offset, std::max(used_, offset) - offset, offset, name(), resource_};
+}
 
 const Class& buffer_class() {
   static const Class* made =
@@ -115,6 +118,7 @@ const Class& buffer_class() {
            .method("storageMode", [](Buffer* self, Selector) { return self->options() >> 4 & 0xf; })
            .method("hazardTrackingMode", [](Buffer* self, Selector) { return self->options() >> 8 & 3; })
            .method("gpuAddress", [](Buffer* self, Selector) { return reinterpret_cast<Unsigned>(self->bytes()); })
+           .method("setUsedLength:", [](Buffer* self, Selector, Unsigned bytes) { self->set_used(bytes); })
            .method("didModifyRange:", [](Buffer*, Selector, Range) {})
            .method("setLabel:", [](Buffer* self, Selector, String* label) { self->label = text_of(label); })
            .method("label", [](Buffer* self, Selector) { return autoreleased(new String(self->label)); });

@@ -1,6 +1,7 @@
 // MTLBuffer and MTLHeap.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <mutex>
 #include <string>
@@ -46,13 +47,15 @@ class Buffer final : public Object {
   unsigned resource() const { return resource_; }
   std::string name() const;
   Bound bound(size_t offset) const;
+  // For the checker: the rest of the buffer is nobody's, until the next call.
+  void set_used(size_t bytes) { used_ = std::min(bytes, length_); }
 
   std::string label;
 
  private:
   Buffer(unsigned char* bytes, size_t length, Unsigned options, Heap* heap, size_t margin, bool owned);
   unsigned char* bytes_;
-  size_t length_;
+  size_t length_, used_;
   Unsigned options_;
   Ref<Heap> heap_;
   size_t margin_;  // of memory before and after that is nobody's

@@ -85,6 +85,7 @@ const Class& device_class() {
     c->method("newEvent", [](Device*, Selector) { return new Event(false); });
     c->method("newSharedEvent", [](Device*, Selector) { return new Event(true); });
     c->method("newFence", [](Device*, Selector) { return new Fence(); });
+    if (options().check) c->method("checksUsedLengths", [](Device*, Selector) { return (signed char)1; });
     return c;
   }();
   return *made;

@@ -48,6 +48,7 @@ Options read() {
   options.workers = std::clamp(number("SOFTWARE_METAL_WORKERS", std::thread::hardware_concurrency()), 1u, 64u);
   options.cache = text("SOFTWARE_METAL_CACHE", default_cache());
   options.compiler = text("SOFTWARE_METAL_CLANG", SOFTWARE_METAL_COMPILER);
+  options.keep = number("SOFTWARE_METAL_KEEP", 0);
   options.trace = number("SOFTWARE_METAL_TRACE", 0);
   return options;
 }

@@ -13,6 +13,7 @@ struct Options {
   unsigned workers = 1;  // that run threadgroups
   std::string cache;     // folder of compiled kernels
   std::string compiler;  // clang
+  bool keep = false;     // keep the C++ of kernels beside their libraries
   bool trace = false;    // tell of compilations and dispatches on stderr
 };
 

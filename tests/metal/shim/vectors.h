@@ -74,13 +74,13 @@ struct __parts<__swizzle<T, N, indices...>> {
 #define METAL_QUADRUPLES_XYZW(a, b) \
   METAL_OF_XYZW(METAL_4, a, b, x)   \
   METAL_OF_XYZW(METAL_4, a, b, y) METAL_OF_XYZW(METAL_4, a, b, z) METAL_OF_XYZW(METAL_4, a, b, w)
-#define METAL_SWIZZLES_XYZW(a)                                                                                     \
-  METAL_OF_XYZW(METAL_2, a)                                                                                        \
-  METAL_OF_XYZW(METAL_3, a, x)                                                                                     \
-  METAL_OF_XYZW(METAL_3, a, y)                                                                                     \
-  METAL_OF_XYZW(METAL_3, a, z)                                                                                     \
-  METAL_OF_XYZW(METAL_3, a, w) METAL_QUADRUPLES_XYZW(a, x) METAL_QUADRUPLES_XYZW(a, y) METAL_QUADRUPLES_XYZW(a, z) \
-      METAL_QUADRUPLES_XYZW(a, w)
+#define METAL_SWIZZLES_XYZW(a) \
+  METAL_OF_XYZW(METAL_2, a)    \
+  METAL_OF_XYZW(METAL_3, a, x) \
+  METAL_OF_XYZW(METAL_3, a, y) \
+  METAL_OF_XYZW(METAL_3, a, z) \
+  METAL_OF_XYZW(METAL_3, a, w) \
+  METAL_QUADRUPLES_XYZW(a, x) METAL_QUADRUPLES_XYZW(a, y) METAL_QUADRUPLES_XYZW(a, z) METAL_QUADRUPLES_XYZW(a, w)
 
 template <class T, int N>
 struct __components;

@@ -182,6 +182,7 @@ std::string compile(const CompileRequest& request) {
   fs::create_directories(place.parent_path());
 
   const std::string program = translated(request);
+  if (options().keep) std::ofstream(fs::path(place).replace_extension(".cpp")) << program;
   Fresh fresh(place);
   std::vector<std::string> command = flags;
   if (options().check)

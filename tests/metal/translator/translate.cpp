@@ -49,57 +49,61 @@ bool begins_statement(const Tokens& t, int i) {
   return before.empty() || before == ";" || before == "{" || before == "}" || before == ":" || before == ")";
 }
 
-// threadgroup float a[32], b;  ->  references into the memory of the threadgroup.
+// threadgroup T a[32], b;
+struct SharedDeclaration {
+  std::string type;
+  int names, end;  // where the first name is, and the semicolon
+};
+
+// Of `threadgroup` at i, if what follows declares variables and no pointer, reference, parameter or function.
+bool find_shared_declaration(Tokens& t, int i, SharedDeclaration& found) {
+  std::string alignment;
+  int angles = 0, at = i + 1;
+  for (; at < t.size(); ++at) {
+    const std::string& token = t[at];
+    if (token == "alignas" && t[at + 1] == "(") {
+      int end = t.closing(at + 1) + 1;
+      alignment += t.joined(at, end) + " ";
+      t.erase(at, end);
+      at = end - 1;
+      continue;
+    }
+    if (token == "<") ++angles;
+    if (token == ">") --angles;
+    if (angles || token == ">" || token.empty()) continue;
+    if (token == "[" || token == ";" || token == "=" || token == ",") break;
+    if (t.kind(at) != Token::word && token != "::") return false;
+  }
+  found.names = at - 1;
+  found.type = alignment + "typedef " + t.joined(i + 1, found.names);
+  found.end = at;
+  while (found.end < t.size() && t[found.end] != ";") ++found.end;
+  return true;
+}
+
+// They become references into the memory of the threadgroup.
 void rewrite_shared_variables(Tokens& t) {
   int count = 0;
   for (int i = 0; i < t.size(); ++i) {
     if (t[i] != "threadgroup") continue;
     int begin = i;
     while (t[begin - 1] == "const" || t[begin - 1] == "static") --begin;
-    if (!begins_statement(t, begin)) continue;
-    // The first name is before what ends its part of the declaration; pointers and references are no variables.
-    int at = i + 1, angles = 0;
-    bool variable = true;
-    std::string alignment;
-    for (;; ++at) {
-      const std::string& token = t[at];
-      if (token == "alignas" && t[at + 1] == "(") {
-        int close = t.closing(at + 1);
-        alignment = t.joined(at, close + 1) + " ";
-        t.erase(at, close + 1);
-        at = close;
-        continue;
-      }
-      if (token == "<") ++angles;
-      if (token == ">") --angles;
-      if (angles) continue;
-      if (token == "*" || token == "&" || token == "&&" || token == "(" || token == ")" || token == "{" ||
-          token.empty() || token == ":" || token == ">") {
-        if (token == ">") continue;
-        if (token.empty() && at < t.size()) continue;
-        variable = false;
-        break;
-      }
-      if (token == "[" || token == ";" || token == "=" || token == ",") break;
-    }
-    if (!variable) continue;
-    int end = at;
-    while (end < t.size() && t[end] != ";") ++end;
-    const std::string type = t.joined(i + 1, at - 1);
+    SharedDeclaration declaration;
+    if (!begins_statement(t, begin) || !find_shared_declaration(t, i, declaration)) continue;
     std::string out;
-    for (auto [from, to] : t.split(at - 1, end)) {
-      int dimensions_end = from + 1;
-      while (dimensions_end < to && t[dimensions_end] == "[") dimensions_end = t.closing(dimensions_end) + 1;
-      const std::string name = t[from], dimensions = t.joined(from + 1, dimensions_end);
-      const std::string id = name + "_" + std::to_string(count++);
-      out += (out.empty() ? "" : "; ") + alignment + "typedef " + type + " shared_type_" + id + dimensions +
-             "; static const char shared_id_" + id + " = 0; shared_type_" + id + "& " + name + " = *(shared_type_" +
-             id + "*)software_metal_shared(&shared_id_" + id + ", \"" + name + "\", sizeof(shared_type_" + id +
-             "), alignof(shared_type_" + id + "))";
+    for (auto [from, to] : t.split(declaration.names, declaration.end)) {
+      int dimensions = from + 1;
+      while (dimensions < to && t[dimensions] == "[") dimensions = t.closing(dimensions) + 1;
+      const std::string name = t[from], number = std::to_string(count++);
+      const std::string type = "shared_type_" + number, id = "shared_id_" + number;
+      out += out.empty() ? "" : "; ";
+      out += declaration.type + " " + type + t.joined(from + 1, dimensions) + "; static const char " + id + " = 0; ";
+      out += type + "& " + name + " = *(" + type + "*)software_metal_shared(&" + id + ", \"" + name + "\", sizeof(" +
+             type + "), alignof(" + type + "))";
     }
-    t.erase(begin, end);
+    t.erase(begin, declaration.end);
     t.put(begin, out);
-    i = end;
+    i = declaration.end;
   }
   t.renumber();
 }
