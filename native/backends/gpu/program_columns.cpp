@@ -16,10 +16,16 @@ class Columns : ProgramText {
   Columns(const Traits& traits, const KernelProgram& program, std::span<const Place> places, bool packs, int64_t splits)
       : ProgramText(traits, program, places, packs, true), splits_(splits) {
     width_ = p_.rows ? std::min(pack_width(), 8) : 1;
+    while (width_ > 1 && totals_bytes() * size_t(kThreads * width_) > traits.shared_bytes) width_ /= 2;
     band_rows_ = p_.rows / p_.bands;
     const int64_t across = std::max<int64_t>(1, (p_.cols + width_ - 1) / width_);
     const int64_t rows = std::max<int64_t>(1, (band_rows_ + splits - 1) / splits);
     x_ = int(std::min<int64_t>(across, 32));
+    // Few groups: narrower ones, as long as what they read side by side fills 32 bytes.
+    const int64_t others = p_.bands * splits;
+    while ((across + x_ - 1) / x_ * others * 2 <= int64_t(traits.cores) && x_ / 2 * width_ * widest_item() >= 32 &&
+           rows > kThreads / x_)
+      x_ /= 2;
     y_ = int(std::min<int64_t>(kThreads / x_, rows));
     // Few rows: no thread goes without.
     x_ = int(std::min<int64_t>(across, kThreads / y_));
@@ -49,6 +55,26 @@ class Columns : ProgramText {
   }
 
  private:
+  // What a thread leaves in the memory of the group for each column: a place for each dtype.
+  size_t totals_bytes() const {
+    std::vector<Dtype> seen;
+    size_t bytes = 0;
+    for (const Instruction& i : p_.code) {
+      if (i.kind != InstructionKind::reduce_col) continue;
+      const Dtype dtype = reducing(i).dtype;
+      if (std::find(seen.begin(), seen.end(), dtype) != seen.end()) continue;
+      seen.push_back(dtype);
+      bytes += item_size(dtype);
+    }
+    return bytes;
+  }
+  int64_t widest_item() const {
+    size_t widest = 1;
+    for (const Instruction& i : p_.code)
+      if (i.kind == InstructionKind::load && i.space == Space::element)
+        widest = std::max(widest, item_size(access_of(i).dtype));
+    return int64_t(widest);
+  }
   bool reduces(int n) const { return at(n).kind == InstructionKind::reduce_col; }
   bool loads(int n) const { return at(n).kind == InstructionKind::load && at(n).space != Space::scalar; }
   std::string of_pack() const { return width_ > 1 ? cat("[", width_, "]") : ""; }
@@ -264,7 +290,7 @@ class Columns : ProgramText {
 int64_t splits_of(const Traits& traits, const KernelProgram& p) {
   if (p.rows == 0) return 1;
   const int64_t rows = p.rows / p.bands, across = (p.cols + 3) / 4, x = std::min<int64_t>(across, 32);
-  const int64_t groups = (across + x - 1) / x * p.bands, wanted = int64_t(traits.cores) * 6;
+  const int64_t groups = (across + x - 1) / x * p.bands, wanted = int64_t(traits.cores) * 4;
   const int64_t most = rows / (kThreads / x * 8);  // so many rows at least are a thread's
   return std::clamp<int64_t>(groups ? wanted / groups : 1, 1, std::max<int64_t>(1, most));
 }
