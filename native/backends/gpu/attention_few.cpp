@@ -147,7 +147,7 @@ std::unique_ptr<Kernel> make_few_attention(Machine& machine, const AttentionProb
   int64_t room = 1;  // rows that the text has room for
   while (room < rows) room *= 2;
   // As many stretches as keep the machine busy, each long enough to be worth being put together.
-  const int64_t block = 32 / room, least = std::max<int64_t>(32, 2 * block);
+  const int64_t block = 32 / room, least = std::max<int64_t>(32, block);
   const int64_t wanted = std::clamp<int64_t>(int64_t(traits.cores) * 16 / pairs, 1, kMostParts);
   int64_t parts = std::clamp<int64_t>(p.keys / least, 1, wanted);
   const int64_t part_keys = ((p.keys + parts - 1) / parts + block - 1) / block * block;

@@ -130,7 +130,7 @@ std::unique_ptr<Kernel> make_dot_few(Machine& machine, const DotProblem& p, cons
   const int64_t blocks = groups_for(f.outer, width);
   const int64_t wanted = 4 * int64_t(machine.traits().cores) / std::max<int64_t>(1, blocks * p.batches);
   const int64_t step = f.along_depth ? 32 * each : 4 * warps;
-  const int64_t most = std::min(f.k / (f.along_depth ? 1024 : 256), f.k / step);
+  const int64_t most = std::min(f.k / (f.along_depth ? 1024 : 64), f.k / step);
   const int64_t parts = std::clamp<int64_t>(wanted, 1, std::clamp<int64_t>(most, 1, 32));
   const int64_t part = (groups_for(f.k, step) + parts - 1) / parts * step;
 
