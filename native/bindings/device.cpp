@@ -75,7 +75,8 @@ void bind_memory(nb::module_& m) {
       [](size_t limit, nb::handle device) { return memory_of(device, "set_cache_limit").set_cache_limit(limit); },
       nb::arg("limit"), device_argument(),
       nb::sig("def set_cache_limit(limit: int, device: Device | str | None = None) -> int"),
-      "Set how many freed bytes of a device to keep for reuse at most, 1 GiB at first; return the limit before.");
+      "Set how many freed bytes of a device to keep for reuse at most; return the limit before. At first: 1 GiB, or a "
+      "quarter of the memory of an NVIDIA card.");
   m.def(
       "set_memory_limit",
       [](size_t limit, nb::handle device) { return memory_of(device, "set_memory_limit").set_limit(limit); },

@@ -143,6 +143,19 @@ fn.synchronize()
     assert (tmp_path / "graphs").read_text() == expected
 
 
+def test_a_fork_ends(run):
+    program = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+fn.eval(x * 2)
+child = os.fork()
+if child == 0:
+    sys.exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    assert printed(run(program)) == ["0"]
+
+
 def test_several_gpus(run):
     program = """
 x = fn.device_put(fn.array(np.ones(8, np.float32)), "gpu")

@@ -11,8 +11,18 @@
 #include "base/error.h"
 #include "plan/log.h"
 
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
+
 namespace funcnn::cuda {
 namespace {
+
+#if defined(_WIN32)
+int process() { return 0; }
+#else
+int process() { return int(getpid()); }
+#endif
 
 // Threads that compile; they are started when there is work, and waited for before the process ends: the compiler must
 // not run while its tables are destroyed.
@@ -28,6 +38,7 @@ class Crew {
   }
 
   void submit(std::function<void()> job) {
+    if (process() != process_) return job();  // threads stay behind in a fork
     std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
     if (jobs_.size() > idle_ && threads_ < most_) {
@@ -57,6 +68,7 @@ class Crew {
     done_.notify_all();
   }
   void finish() {
+    if (process() != process_) return;
     std::unique_lock lock(mutex_);
     finished_ = true;
     jobs_.clear();
@@ -64,6 +76,7 @@ class Crew {
     done_.wait(lock, [this] { return threads_ == 0; });
   }
 
+  const int process_ = process();
   const size_t most_ = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 16);
   std::mutex mutex_;
   std::condition_variable wake_, done_;
