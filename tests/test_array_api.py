@@ -116,6 +116,7 @@ def test_the_namespace_of_an_array():
         x.__array_namespace__(api_version="1999.12")
 
 
+@pytest.mark.on_cpu
 def test_what_the_namespace_says_of_itself():
     info = fn.__array_namespace_info__()
     assert info.default_device() == fn.Device("cpu")
@@ -168,8 +169,8 @@ def test_device_arguments(name):
         assert made.device == fn.cpu
         assert made.dtype == plain.dtype
         np.testing.assert_array_equal(made, plain)
-    with pytest.raises(ValueError, match="gpu"):
-        CREATED[name](device="gpu")
+    with pytest.raises(ValueError, match="no device gpu:9"):
+        CREATED[name](device="gpu:9")
     with pytest.raises(TypeError, match="expected a device"):
         CREATED[name](device=3)
 
@@ -183,6 +184,7 @@ def test_to_device():
     assert fn.grad(lambda x: (x.to_device("cpu") ** 2).sum())(x).tolist() == [4.0] * 3
 
 
+@pytest.mark.on_cpu  # NumPy shares memory of the host
 def test_copies():
     numbers = np.zeros(3, np.float32)
     shared = fn.asarray(numbers)

@@ -11,6 +11,8 @@ import pytest
 
 import funcnn as fn
 
+pytestmark = pytest.mark.on_cpu
+
 BUFFERED = [
     "bool",
     "uint8",

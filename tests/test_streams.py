@@ -7,6 +7,8 @@ import pytest
 
 import funcnn as fn
 
+pytestmark = pytest.mark.on_cpu
+
 
 def test_kinds_stand_for_devices():
     assert fn.Device(fn.cpu) == fn.cpu == fn.Device("cpu") == "cpu"

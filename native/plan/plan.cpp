@@ -15,6 +15,7 @@
 #include "plan/fuse.h"
 #include "plan/ir.h"
 #include "plan/kernels.h"
+#include "plan/log.h"
 #include "plan/measure.h"
 #include "plan/schedule.h"
 #include "plan/staged.h"
@@ -230,6 +231,8 @@ class Plan::Builder {
     } else if (op.primitive->kind() == Kind::control) {
       step.kernel = make_control_kernel(*op.primitive, inputs, *step.backend, fusion_);
     } else if (op.primitive->on_host() && step.backend->device() != kCpu) {
+      if (log_enabled("gpu") && step.backend->device().kind == DeviceKind::gpu)
+        log_line("gpu", cat(op.primitive->name(), " runs on the CPU: it calls a function of the host"));
       step.kernel = make_staged_kernel(*op.primitive, inputs, outputs, *step.backend);
     } else {
       step.kernel =

@@ -1,6 +1,9 @@
 """The gpu as a device: what it says of itself, what it lacks, and loops that stay on it."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -135,3 +138,16 @@ def test_one_plan_sends_what_it_goes_on_with():
     a, b, c, d = f(x)
     assert a.tolist() == [1, 4, 7, 10, 13, 16] and b.tolist() == [0, 12, 24]
     assert c.tolist() == [9, 3, 6, 9, 12, 15] and d.tolist() == [0, 3, 6, 9, 12, 15]
+
+
+def test_what_runs_on_the_cpu_is_told():
+    code = """
+import funcnn as fn, numpy as np
+a = fn.array([[4.0, 1.0], [1.0, 3.0]])
+print(fn.linalg.cholesky(a).tolist()[0][0], fn.pure_callback(np.negative, fn.ShapeDtypeStruct((), fn.float32), a.sum()))
+"""
+    environment = os.environ | {"FUNCNN_LOG": "gpu", "FUNCNN_DEVICE": "gpu"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split()[0] == "2.0" and "-9" in run.stdout
+    told = run.stdout + run.stderr
+    assert "cholesky runs on the CPU" in told and "pure_callback runs on the CPU" in told

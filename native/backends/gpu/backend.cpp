@@ -59,7 +59,7 @@ class GpuBackend final : public Backend {
     for (const Registered& entry : factories_for(primitive.name(), machine_.traits().language))
       if (auto kernel = entry.factory(machine_, primitive, inputs, outputs, epilogue)) return kernel;
     if (epilogue) throw Error(cat(primitive.name(), ": no kernel of the gpu takes its epilogue"));
-    log_line("gpu", cat(primitive.name(), " runs on the CPU: the gpu has no kernel for it"));
+    if (log_enabled("gpu")) log_line("gpu", cat(primitive.name(), " runs on the CPU: the gpu has no kernel for it"));
     return make_staged_kernel(primitive, inputs, outputs, *this);
   }
   std::unique_ptr<Kernel> make_joint(std::span<const std::shared_ptr<Kernel>> kernels) override {

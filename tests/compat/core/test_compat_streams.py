@@ -5,6 +5,8 @@ import threading
 import pytest
 from tests.compat.library import REAL, mx
 
+pytestmark = pytest.mark.on_cpu
+
 
 def in_thread(function):
     found = []
