@@ -130,8 +130,9 @@ bool Checker::find_bound(GroupRunner& runner, const unsigned char* at, size_t si
   const Dispatch& dispatch = runner.dispatch();
   for (unsigned i = 0; i < kBindings; ++i) {
     const Bound& bound = dispatch.buffers[i];
-    if (!bound.address || at < bound.address || at + size > bound.address + bound.size) continue;
-    target = {nullptr, &bound, i, bound.offset + size_t(at - bound.address), size};
+    // A kernel may go back from the place that is bound: the whole buffer is there.
+    if (!bound.address || at < bound.begin() || at + size > bound.end()) continue;
+    target = {nullptr, &bound, i, size_t(at - bound.begin()), size};
     return true;
   }
   return false;

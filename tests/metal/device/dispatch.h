@@ -25,6 +25,9 @@ struct Bound {
   size_t offset = 0;      // of the address in the buffer
   std::string name;       // for errors
   unsigned resource = 0;  // identifies the buffer to the checker; 0: bytes of the encoder's own
+
+  const unsigned char* begin() const { return address - offset; }  // of the buffer
+  const unsigned char* end() const { return address + size; }
 };
 
 struct Dispatch {

@@ -342,12 +342,12 @@ std::string GroupRunner::nearest(const unsigned char* address) const {
   for (unsigned i = 0; i < kBindings; ++i) {
     const Bound& bound = dispatch().buffers[i];
     if (!bound.address) continue;
-    int64_t distance = address < bound.address ? bound.address - address : address - (bound.address + bound.size);
+    int64_t distance = address < bound.begin() ? bound.begin() - address : address - bound.end();
     if (!best || distance < least) best = &bound, index = i, least = distance;
   }
   if (!best) return "where no buffer is";
-  return "at byte " + std::to_string(int64_t(best->offset) + (address - best->address)) + " of buffer(" +
-         std::to_string(index) + "), " + best->name;
+  return "at byte " + std::to_string(address - best->begin()) + " of buffer(" + std::to_string(index) + "), " +
+         best->name;
 }
 
 std::string GroupRunner::where() const {
