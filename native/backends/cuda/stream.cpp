@@ -147,6 +147,7 @@ void Stream::wait() {
 }
 
 void Stream::settle() {
+  InContext here(context_);
   wait();
   std::lock_guard work_lock(work_mutex_);
   graphs_->clear();
