@@ -18,7 +18,9 @@ def libraries(tmp_path_factory):
     if not compiler or not sys.platform.startswith("linux"):
         pytest.skip("needs a C compiler on Linux")
     folder = tmp_path_factory.mktemp("libraries")
-    for source, library in (("fake_driver.c", "libcuda.so.1"), ("fake_nvrtc.c", "libnvrtc.so.13")):
+    packages = folder / "nvidia" / "cu13" / "lib"  # where a wheel of the compiler would put it
+    packages.mkdir(parents=True)
+    for source, library in (("fake_driver.c", "libcuda.so.1"), ("fake_nvrtc.c", packages / "libnvrtc.so.13")):
         command = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", HERE / source, "-o", folder / library]
         subprocess.run(command, check=True)
     return folder
@@ -28,7 +30,8 @@ def libraries(tmp_path_factory):
 def run(libraries, tmp_path):
     def run(program, **environment):
         kept = {k: v for k, v in os.environ.items() if k not in ("FUNCNN_METAL", "FUNCNN_CUDA", "FUNCNN_DEVICE")}
-        kept |= {"LD_LIBRARY_PATH": str(libraries), "FUNCNN_CACHE_DIR": str(tmp_path)}
+        paths = os.pathsep.join([str(libraries), *filter(None, [os.environ.get("PYTHONPATH")])])
+        kept |= {"LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": paths, "FUNCNN_CACHE_DIR": str(tmp_path)}
         prelude = "import numpy as np, funcnn as fn\nx = fn.device_put(fn.ones(8), 'gpu')\n"
         return subprocess.run(
             [sys.executable, "-c", prelude + program],
