@@ -131,11 +131,14 @@ def boolean(*shape: int) -> Any:
         additive(1, 4, 70, 1),
         additive(2, 1, 1, 40),
         additive(70, 40),
-        additive(1, 1),
     ],
 )
 def test_masks_and_what_is_broadcast(dtype, mask):
     both(dtype, (4, 2), 70, 40, 16, 16, mask=mask, sinks=True)
+
+
+def test_a_mask_of_one_number():
+    both("float32", (4, 2), 70, 40, 16, 16, mask=additive(1, 1), sinks=True)
 
 
 @pytest.mark.parametrize("mask", ["causal", boolean(70, 20), additive(70, 20)])
