@@ -496,6 +496,14 @@ void Plan::run(std::span<const Storage* const> leaves, Results& results, std::ve
       for (Storage& storage : result)
         if (storage.buffer && &storage.buffer->memory() == &demand.backend->memory()) storage.ready = ready;
   }
+  // Where nothing was encoded, views of a leaf are ready with it.
+  for (auto& result : results)
+    for (Storage& storage : result) {
+      if (!storage.buffer || storage.ready) continue;
+      auto leaf =
+          std::find_if(leaves.begin(), leaves.end(), [&](const Storage* l) { return l->buffer == storage.buffer; });
+      if (leaf != leaves.end()) storage.ready = (*leaf)->ready;
+    }
 }
 
 Ref<Buffer> Plan::share(const Step& step, const Operand& from) const {

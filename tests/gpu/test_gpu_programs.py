@@ -187,6 +187,13 @@ def test_an_optimiser_over_many_arrays():
     both(lambda *params: fn.compile(steps)(params), *params, tolerance=1e-6)
 
 
+def test_views_of_results_wait_for_them():
+    with fn.default_device(fn.gpu):
+        leaves = [fn.full((3,), float(i)) for i in range(10)]
+        made = fn.compile(lambda xs: [2 * x + 1 for x in xs])(leaves)
+        assert [y[2].item() for y in made] == [2 * i + 1 for i in range(10)]
+
+
 def test_explain_shows_sources():
     plan = fn.explain(lambda x: fn.softmax(x, axis=-1), device="gpu")(fn.ones((4, 8))).plan
     assert "groups of" in plan and "rows_max_subtract_exp_sum" in plan and "BARRIER" not in plan
