@@ -4,56 +4,56 @@
 namespace funcnn::gpu {
 
 const std::vector<std::string_view> kDoubleFunctions = {
-R"text(FUNCTION f64 sign_f64(f64 x) { return x != x ? x : x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : 0.0; }
+    R"text(FUNCTION f64 sign_f64(f64 x) { return x != x ? x : x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : 0.0; }
 )text",
-R"text(FUNCTION f64 remainder_f64(f64 a, f64 b) {
+    R"text(FUNCTION f64 remainder_f64(f64 a, f64 b) {
   f64 r = fmod(a, b);
   if (r == 0.0) return copysign(0.0, b);
   return (r < 0.0) != (b < 0.0) ? r + b : r;
 }
 )text",
-R"text(FUNCTION f64 floor_divide_f64(f64 a, f64 b) {
+    R"text(FUNCTION f64 floor_divide_f64(f64 a, f64 b) {
   if (b == 0.0 || fabs(a) == INFINITY || fabs(b) == INFINITY) return a / b;
   f64 r = fmod(a, b), q = (a - r) / b;
   if (r != 0.0 && (r < 0.0) != (b < 0.0)) q -= 1.0;
   return q == 0.0 ? copysign(0.0, a / b) : rint(q);
 }
 )text",
-R"text(FUNCTION f64 sigmoid_f64(f64 x) { return x < -700.0 ? exp(x) : 1.0 / (1.0 + exp(-x)); }
+    R"text(FUNCTION f64 sigmoid_f64(f64 x) { return x < -700.0 ? exp(x) : 1.0 / (1.0 + exp(-x)); }
 )text",
-R"text(// The rounding of the product counts as many ulp as the product is large.
+    R"text(// The rounding of the product counts as many ulp as the product is large.
 FUNCTION f64 exp_product_f64(f64 a, f64 b) {
   f64 p = a * b;
   return p > -1000.0 && p < 1000.0 ? exp(p) * (1.0 + fma(a, b, -p)) : exp(p);
 }
 )text",
-R"text(FUNCTION f64 normal_tail_f64(f64 a) {
+    R"text(FUNCTION f64 normal_tail_f64(f64 a) {
   const f64 high = 0.70710678118654752440, low = -4.8336466567264565e-17;
   f64 t = a * high, rest = fma(a, high, -t) + a * low;
   return 0.5 * erfc(t) - 0.56418958354775628695 * exp(-t * t) * rest;
 }
 )text",
-R"text(FUNCTION f64 gelu_f64(f64 x) {
+    R"text(FUNCTION f64 gelu_f64(f64 x) {
   f64 a = fabs(x);
   if (!(a < 40.0)) return x < 0.0 ? -0.0 : x;
   f64 tail = a * normal_tail_f64(a);
   return x < 0.0 ? -tail : x - tail;
 }
 )text",
-R"text(FUNCTION f64 gelu_derivative_f64(f64 x) {
+    R"text(FUNCTION f64 gelu_derivative_f64(f64 x) {
   f64 a = fabs(x);
   if (!(a < 40.0)) return x < 0.0 ? -0.0 : x == x ? 1.0 : x;
   f64 tail = normal_tail_f64(a) - a * 0.39894228040143267794 * exp_product_f64(-0.5 * a, a);
   return x < 0.0 ? tail : 1.0 - tail;
 }
 )text",
-R"text(FUNCTION f64 logaddexp_f64(f64 a, f64 b) {
+    R"text(FUNCTION f64 logaddexp_f64(f64 a, f64 b) {
   if (a != a || b != b) return a + b;
   f64 high = a > b ? a : b, low = a > b ? b : a;
   return fabs(high) == INFINITY ? high : high + log1p(exp(low - high));
 }
 )text",
-R"text(FUNCTION f64 digamma_f64(f64 x) {
+    R"text(FUNCTION f64 digamma_f64(f64 x) {
   if (x != x) return x;
   if (x == 0.0) return copysign(f64(INFINITY), -x);
   if (fabs(x) == INFINITY) return x > 0.0 ? x : f64(NAN);
@@ -72,7 +72,7 @@ R"text(FUNCTION f64 digamma_f64(f64 x) {
   return shift + log(x) - 0.5 / x - series;
 }
 )text",
-R"text(// m! / x^(m + 1)
+    R"text(// m! / x^(m + 1)
 FUNCTION f64 pole_size_f64(f64 m, f64 x) {
   if (m > 170.0) return exp(lgamma(m + 1.0) - (m + 1.0) * log(x));
   f64 size = 1.0 / x;

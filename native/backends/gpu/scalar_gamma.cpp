@@ -1,12 +1,12 @@
-// The gamma function's logarithm and the derivatives of that, of float32. Where the language has float64 they are computed
-// in it; elsewhere near the roots of negative numbers, where large terms cancel, digits are lost: lgamma is right to 64 ulp
-// there, digamma to 8.
+// The gamma function's logarithm and the derivatives of that, of float32. Where the language has float64 they are
+// computed in it; elsewhere near the roots of negative numbers, where large terms cancel, digits are lost: lgamma is
+// right to 64 ulp there, digamma to 8.
 #include "backends/gpu/scalar_texts.h"
 
 namespace funcnn::gpu {
 
 const std::vector<std::string_view> kMetalGammaFunctions = {
-R"text(// sin(pi d) and cos(pi d) for |d| <= 1 / 2
+    R"text(// sin(pi d) and cos(pi d) for |d| <= 1 / 2
 FUNCTION two sin_pi_two(f32 d) {
   f32 a = fabs(d);
   two r = a > 0.25f ? cos_series(two{3.1415927f, -8.742278e-08f} * (0.5f - a))
@@ -19,7 +19,7 @@ FUNCTION two cos_pi_two(f32 d) {
                    : cos_series(two{3.1415927f, -8.742278e-08f} * a);
 }
 )text",
-R"text(// By its series about 2, by products that lead there, by Stirling's formula. x > 0
+    R"text(// By its series about 2, by products that lead there, by Stirling's formula. x > 0
 FUNCTION two lgamma_two(f32 x) {
   if (x >= 10.0f) {
     two l = log_two({x, 0.0f}), z = 1.0f / two{x, 0.0f}, square = z * z;
@@ -48,7 +48,7 @@ FUNCTION two lgamma_two(f32 x) {
   return below.hi != 1.0f || below.lo != 0.0f ? r - log1p_two(below - 1.0f) : r;
 }
 )text",
-R"text(FUNCTION f32 lgamma_f32(f32 x) {
+    R"text(FUNCTION f32 lgamma_f32(f32 x) {
   if (x != x) return x;
   f32 a = fabs(x), d = x - rint(x);
   if (a == INFINITY || a == 0.0f) return INFINITY;
@@ -58,7 +58,7 @@ R"text(FUNCTION f32 lgamma_f32(f32 x) {
   return (two{1.1447299f, 3.317301e-08f} - log_two(a * sin_pi_two(fabs(d))) - lgamma_two(a)).hi;
 }
 )text",
-R"text(FUNCTION f32 digamma_f32(f32 x) {
+    R"text(FUNCTION f32 digamma_f32(f32 x) {
   if (x != x) return x;
   if (x == 0.0f) return copysign(INFINITY, -x);
   if (fabs(x) == INFINITY) return x > 0.0f ? x : NAN;
@@ -77,7 +77,7 @@ R"text(FUNCTION f32 digamma_f32(f32 x) {
   return (shift + (log_two(y) - 0.5f * inverse - series)).hi;
 }
 )text",
-R"text(// x^s of a pair x in (0, 1]
+    R"text(// x^s of a pair x in (0, 1]
 FUNCTION two power_two(two x, f32 s) {
   two l = log1p_two(x - 1.0f) * s;
   if (!(l.hi > -80.0f)) return {0.0f, 0.0f};
@@ -141,11 +141,11 @@ FUNCTION f32 polygamma_f32(f32 m, f32 x) {
 )text",
 };
 const std::vector<std::string_view> kCudaGammaFunctions = {
-R"text(FUNCTION f32 lgamma_f32(f32 x) { return f32(lgamma(f64(x))); }
+    R"text(FUNCTION f32 lgamma_f32(f32 x) { return f32(lgamma(f64(x))); }
 )text",
-R"text(FUNCTION f32 digamma_f32(f32 x) { return f32(digamma_f64(f64(x))); }
+    R"text(FUNCTION f32 digamma_f32(f32 x) { return f32(digamma_f64(f64(x))); }
 )text",
-R"text(FUNCTION f32 polygamma_f32(f32 m, f32 x) { return f32(polygamma_f64(f64(m), f64(x))); }
+    R"text(FUNCTION f32 polygamma_f32(f32 m, f32 x) { return f32(polygamma_f64(f64(m), f64(x))); }
 )text",
 };
 

@@ -4,7 +4,7 @@
 namespace funcnn::gpu {
 
 const std::vector<std::string_view> kIntegerFunctions = {
-R"text(// Out of range the nearest bound; NaN becomes 0.
+    R"text(// Out of range the nearest bound; NaN becomes 0.
 template <class T, class F>
 FUNCTION T to_integer(F x) {
   const bool is_signed = T(-1) < T(0);
@@ -16,17 +16,17 @@ FUNCTION T to_integer(F x) {
   return x == x ? T(x) : T(0);
 }
 )text",
-R"text(template <class T>
+    R"text(template <class T>
 FUNCTION T abs_int(T a) {
   return a < T(0) ? minus(T(0), a) : a;
 }
 )text",
-R"text(template <class T>
+    R"text(template <class T>
 FUNCTION T sign_int(T a) {
   return T((a > T(0)) - (a < T(0)));
 }
 )text",
-R"text(// Towards minus infinity; by zero 0.
+    R"text(// Towards minus infinity; by zero 0.
 template <class T>
 FUNCTION T floor_divide_int(T a, T b) {
   if (b == T(0)) return T(0);
@@ -34,14 +34,14 @@ FUNCTION T floor_divide_int(T a, T b) {
   return T(T(a / b) - T(T(a % b) != T(0) && (a < T(0)) != (b < T(0))));
 }
 )text",
-R"text(template <class T>
+    R"text(template <class T>
 FUNCTION T remainder_int(T a, T b) {
   if (b == T(0) || (T(-1) < T(0) && b == T(-1))) return T(0);
   T r = T(a % b);
   return r != T(0) && (r < T(0)) != (b < T(0)) ? T(r + b) : r;
 }
 )text",
-R"text(template <class T>
+    R"text(template <class T>
 FUNCTION T power_int(T a, T b) {
   if (b < T(0)) return T(0);
   T result = T(1);
@@ -52,19 +52,19 @@ FUNCTION T power_int(T a, T b) {
   return result;
 }
 )text",
-R"text(// By the width or more, and by negative counts, every bit moves out.
+    R"text(// By the width or more, and by negative counts, every bit moves out.
 template <class T>
 FUNCTION T shifted_left(T a, T b) {
   typedef typename Wrapping<T>::type U;
   return b < T(0) || u64(b) >= sizeof(T) * 8 ? T(0) : T(U(a) << u32(b));
 }
 )text",
-R"text(template <class T>
+    R"text(template <class T>
 FUNCTION T shifted_right(T a, T b) {
   return b < T(0) || u64(b) >= sizeof(T) * 8 ? (a < T(0) ? T(-1) : T(0)) : T(a >> u32(b));
 }
 )text",
-R"text(// The remainder of a truncated quotient, in steps of 22 bits of it.
+    R"text(// The remainder of a truncated quotient, in steps of 22 bits of it.
 FUNCTION f32 fmod_exact(f32 a, f32 b) {
   f32 x = fabs(a), y = fabs(b);
   if (!(x < INFINITY) || !(y > 0.0f)) return NAN;
@@ -80,7 +80,7 @@ FUNCTION f32 fmod_exact(f32 a, f32 b) {
   return copysign(x, a);
 }
 )text",
-R"text(FUNCTION f32 floor_divide_f32(f32 a, f32 b) {
+    R"text(FUNCTION f32 floor_divide_f32(f32 a, f32 b) {
   if (b == 0.0f || fabs(a) == INFINITY || fabs(b) == INFINITY) return a / b;
   f32 whole = floor(a / b);
   if (whole != whole) return whole;
@@ -96,7 +96,7 @@ R"text(FUNCTION f32 floor_divide_f32(f32 a, f32 b) {
   return fabs(whole) == INFINITY ? whole : rint(q.hi);
 }
 )text",
-R"text(FUNCTION f32 remainder_f32(f32 a, f32 b) {
+    R"text(FUNCTION f32 remainder_f32(f32 a, f32 b) {
   f32 r = fmod_exact(a, b);
   if (r == 0.0f) return copysign(0.0f, b);
   return (r < 0.0f) != (b < 0.0f) ? r + b : r;

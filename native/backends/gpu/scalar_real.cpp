@@ -5,26 +5,26 @@
 namespace funcnn::gpu {
 
 const std::vector<std::string_view> kRealFunctions = {
-R"text(FUNCTION f32 sign_f32(f32 x) { return x != x ? x : x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f; }
+    R"text(FUNCTION f32 sign_f32(f32 x) { return x != x ? x : x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f; }
 )text",
-R"text(FUNCTION f32 polynomial(f32, f32 c) { return c; }
+    R"text(FUNCTION f32 polynomial(f32, f32 c) { return c; }
 template <class... Rest>
 FUNCTION f32 polynomial(f32 x, f32 c, Rest... rest) {
   return fma(polynomial(x, rest...), x, c);
 }
 )text",
-R"text(// p 2^n for integral n in [-252, 254], exact but for the last rounding: two factors of half the exponent.
+    R"text(// p 2^n for integral n in [-252, 254], exact but for the last rounding: two factors of half the exponent.
 FUNCTION f32 scaled_f32(f32 p, f32 n) {
   i32 k = i32(n), half = k >> 1;
   return p * bits<f32>(u32(half + 127) << 23) * bits<f32>(u32(k - half + 127) << 23);
 }
 )text",
-R"text(FUNCTION f32 clamped_f32(f32 x, f32 low, f32 high) {
+    R"text(FUNCTION f32 clamped_f32(f32 x, f32 low, f32 high) {
   x = x < low ? low : x;
   return x > high ? high : x;
 }
 )text",
-R"text(// exp(r) - 1 for |r| <= log(2) / 2, of x = r + n log(2)
+    R"text(// exp(r) - 1 for |r| <= log(2) / 2, of x = r + n log(2)
 FUNCTION f32 exp_rest(f32 x, f32 n) {
   f32 r = fma(n, -1.428606765330187e-06f, fma(n, -0.693145751953125f, x));
   return fma(r * r,
@@ -33,19 +33,19 @@ FUNCTION f32 exp_rest(f32 x, f32 n) {
              r);
 }
 )text",
-R"text(FUNCTION f32 exp_f32(f32 x) {
+    R"text(FUNCTION f32 exp_f32(f32 x) {
   x = clamped_f32(x, -104.0f, 89.0f);
   f32 n = rint(x * 1.44269504088896341f);
   return scaled_f32(1.0f + exp_rest(x, n), n);
 }
 )text",
-R"text(FUNCTION f32 expm1_f32(f32 x) {
+    R"text(FUNCTION f32 expm1_f32(f32 x) {
   f32 y = clamped_f32(x, -20.0f, 89.0f), n = rint(y * 1.44269504088896341f), p = exp_rest(y, n);
   f32 half = bits<f32>(u32(i32(n) + 126) << 23);
   return x == 0.0f || x != x ? x : 2.0f * fma(half, p, half - 0.5f);
 }
 )text",
-R"text(FUNCTION f32 exp2_f32(f32 x) {
+    R"text(FUNCTION f32 exp2_f32(f32 x) {
   x = clamped_f32(x, -152.0f, 129.0f);
   f32 n = rint(x), r = x - n;
   return scaled_f32(
@@ -54,13 +54,13 @@ R"text(FUNCTION f32 exp2_f32(f32 x) {
       n);
 }
 )text",
-R"text(// 2^(r + n) for |r| <= 1/2, relative error 2e-7. Monotone.
+    R"text(// 2^(r + n) for |r| <= 1/2, relative error 2e-7. Monotone.
 FUNCTION f32 exp2_reduced(f32 r, f32 n) {
   f32 p = fma(r, polynomial(r, 0.693147004f, 0.240222454f, 0.0555070676f, 0.00967136025f, 0.00132713537f), 1.0f);
   return bits<f32>(bits<u32>(p) + (u32(i32(n)) << 23));
 }
 )text",
-R"text(// x = (1 + f) 2^e with 1 + f in [sqrt(1/2), sqrt(2)); x positive and finite.
+    R"text(// x = (1 + f) 2^e with 1 + f in [sqrt(1/2), sqrt(2)); x positive and finite.
 struct Split {
   f32 f, e;
 };
@@ -71,7 +71,7 @@ FUNCTION Split log_split(f32 x) {
   return {bits<f32>(u32((b & 0x7fffff) + 0x3f3504f3)) - 1.0f, f32(b >> 23) - (small ? 25.0f : 0.0f)};
 }
 )text",
-R"text(// log(1 + f) - f
+    R"text(// log(1 + f) - f
 FUNCTION f32 log_rest(f32 f) {
   f32 square = f * f;
   return fma(f * square,
@@ -81,16 +81,16 @@ FUNCTION f32 log_rest(f32 f) {
              -0.5f * square);
 }
 )text",
-R"text(FUNCTION f32 log_edges(f32 x, f32 r) {
+    R"text(FUNCTION f32 log_edges(f32 x, f32 r) {
   return x != x ? x : x < 0.0f ? NAN : x == 0.0f ? -INFINITY : x == INFINITY ? x : r;
 }
 )text",
-R"text(FUNCTION f32 log_f32(f32 x) {
+    R"text(FUNCTION f32 log_f32(f32 x) {
   Split s = log_split(x);
   return log_edges(x, fma(s.e, 0.693145751953125f, s.f + fma(s.e, 1.428606765330187e-06f, log_rest(s.f))));
 }
 )text",
-R"text(FUNCTION f32 log1p_f32(f32 x) {
+    R"text(FUNCTION f32 log1p_f32(f32 x) {
   f32 u = 1.0f + x;
   Split s = log_split(u);
   f32 lost = x < 1.0f ? x - (u - 1.0f) : 1.0f - (u - x);
@@ -98,26 +98,26 @@ R"text(FUNCTION f32 log1p_f32(f32 x) {
   return x == 0.0f ? x : log_edges(u, r);
 }
 )text",
-R"text(FUNCTION f32 log2_f32(f32 x) {
+    R"text(FUNCTION f32 log2_f32(f32 x) {
   Split s = log_split(x);
   f32 high = 1.44140625f, low = 1.28879089e-3f;
   return log_edges(x, s.e + fma(s.f, high, fma(log_rest(s.f), high + low, s.f * low)));
 }
 )text",
-R"text(FUNCTION f32 log10_f32(f32 x) {
+    R"text(FUNCTION f32 log10_f32(f32 x) {
   Split s = log_split(x);
   f32 high = 0.43359375f, low = 7.00731903e-4f;
   return log_edges(x, fma(s.e, 0.301025390625f,
                           fma(s.f, high, fma(s.f, low, fma(log_rest(s.f), high + low, s.e * 4.60503898119521e-06f)))));
 }
 )text",
-R"text(FUNCTION f32 sigmoid_f32(f32 x) {
+    R"text(FUNCTION f32 sigmoid_f32(f32 x) {
   bool tail = x < -80.0f;
   f32 e = exp_f32(tail ? x : -x);
   return tail ? e : 1.0f / (1.0f + e);
 }
 )text",
-R"text(// Close to 0 a polynomial, elsewhere 1 - 2 / (exp(2 a) + 1), which ends at 1.
+    R"text(// Close to 0 a polynomial, elsewhere 1 - 2 / (exp(2 a) + 1), which ends at 1.
 FUNCTION f32 tanh_f32(f32 x) {
   f32 a = fabs(x), z = a * a, y = a < 15.0f ? a : 15.0f;
   f32 n = rint(y * 2.88539008177792681472f), e = exp2_reduced(fma(y, 2.88539008177792681472f, -n), n);
@@ -126,13 +126,13 @@ FUNCTION f32 tanh_f32(f32 x) {
   return copysign(a >= 0.5f ? far : near, x);
 }
 )text",
-R"text(FUNCTION f32 logaddexp_f32(f32 a, f32 b) {
+    R"text(FUNCTION f32 logaddexp_f32(f32 a, f32 b) {
   f32 high = a > b ? a : b, low = a > b ? b : a;
   if (a != a || b != b) return a + b;
   return fabs(high) == INFINITY ? high : high + log1p_f32(exp_f32(low - high));
 }
 )text",
-R"text(// Close to 0 a polynomial, elsewhere 1 - erfc(x) with erfc(x) = 2^(-x Q(x)).
+    R"text(// Close to 0 a polynomial, elsewhere 1 - erfc(x) with erfc(x) = 2^(-x Q(x)).
 FUNCTION f32 erf_f32(f32 x) {
   f32 a = fabs(x), y = a < 4.05f ? a : 4.05f;
   f32 near = fma(x,
@@ -145,7 +145,7 @@ FUNCTION f32 erf_f32(f32 x) {
   return a >= 1.0f ? copysign(far, x) : near;
 }
 )text",
-R"text(// exp(-a^2 / 2) = (1 + less) 2^n, from a square in two parts.
+    R"text(// exp(-a^2 / 2) = (1 + less) 2^n, from a square in two parts.
 struct Density {
   f32 less, n;
 };
@@ -156,7 +156,7 @@ FUNCTION Density normal_density(f32 a) {
   return {v * polynomial(v, -0.5f, 0.124999866f, -0.0208331514f, 0.002605065f, -0.000261509558f, 2.04411044e-05f), n};
 }
 )text",
-R"text(// With the quotient of the tail of the normal distribution and its density, which is smooth and rational.
+    R"text(// With the quotient of the tail of the normal distribution and its density, which is smooth and rational.
 FUNCTION f32 gelu_f32(f32 x) {
   f32 a = fabs(x);
   a = a < 14.65f ? a : 14.65f;
@@ -168,7 +168,7 @@ FUNCTION f32 gelu_f32(f32 x) {
   return x < 0.0f ? -tail : x - tail;
 }
 )text",
-R"text(FUNCTION f32 gelu_derivative_f32(f32 x) {
+    R"text(FUNCTION f32 gelu_derivative_f32(f32 x) {
   f32 a = fabs(x);
   a = a < 14.65f ? a : 14.65f;
   Density e = normal_density(a);

@@ -1,11 +1,11 @@
-// Functions of float32 that need more, in pairs of float32 whose sum counts (T. J. Dekker, "A floating-point technique for
-// extending the available precision", 1971): about 45 bits. Metal has no float64, and most GPUs compute it slowly.
+// Functions of float32 that need more, in pairs of float32 whose sum counts (T. J. Dekker, "A floating-point technique
+// for extending the available precision", 1971): about 45 bits. Metal has no float64, and most GPUs compute it slowly.
 #include "backends/gpu/scalar_texts.h"
 
 namespace funcnn::gpu {
 
 const std::vector<std::string_view> kTwoFunctions = {
-R"text(struct two {
+    R"text(struct two {
   f32 hi, lo;
 };
 FUNCTION two fast_two_sum(f32 a, f32 b) {
@@ -62,7 +62,7 @@ FUNCTION two polynomial(two x, two c, Rest... rest) {
   return x * polynomial(x, rest...) + c;
 }
 )text",
-R"text(// exp(x) = m 2^n, for |x| < 200
+    R"text(// exp(x) = m 2^n, for |x| < 200
 struct ScaledTwo {
   two m;
   f32 n;
@@ -82,7 +82,7 @@ FUNCTION ScaledTwo exp_two(two x) {
   return {1.0f + exp_series(exp_remainder(x, n)), n};
 }
 )text",
-R"text(// log((1 + s) / (1 - s)) / s, in z = s^2 for |s| < 0.18
+    R"text(// log((1 + s) / (1 - s)) / s, in z = s^2 for |s| < 0.18
 FUNCTION two log_series(two z) {
   return polynomial(z, two{2.0f, 0.0f}, two{0.6666667f, -1.9868216e-08f}, two{0.4f, -5.9604646e-09f}, 0.285714286f,
                     0.222222222f, 0.181818182f, 0.153846154f);
@@ -100,7 +100,7 @@ FUNCTION two log1p_two(two t) {
   return s * log_series(s * s);
 }
 )text",
-R"text(FUNCTION two atan_unit(two t) {
+    R"text(FUNCTION two atan_unit(two t) {
   bool upper = t.hi > 0.414213562f;
   two u = upper ? (t - 1.0f) / (t + 1.0f) : t;
   two z = u * u;
@@ -125,24 +125,24 @@ FUNCTION two atan2_two(two y, two x) {
   return bits<u32>(y.hi) >> 31 ? -r : r;
 }
 )text",
-R"text(FUNCTION f32 arctan2_f32(f32 y, f32 x) {
+    R"text(FUNCTION f32 arctan2_f32(f32 y, f32 x) {
   f32 r = atan2_two({y, 0.0f}, {x, 0.0f}).hi;
   return r == 0.0f ? copysign(r, y) : r;
 }
 )text",
-R"text(FUNCTION f32 arctan_f32(f32 x) { return x == 0.0f ? x : atan2_two({x, 0.0f}, {1.0f, 0.0f}).hi; }
+    R"text(FUNCTION f32 arctan_f32(f32 x) { return x == 0.0f ? x : atan2_two({x, 0.0f}, {1.0f, 0.0f}).hi; }
 )text",
-R"text(FUNCTION f32 arcsin_f32(f32 x) {
+    R"text(FUNCTION f32 arcsin_f32(f32 x) {
   if (!(fabs(x) <= 1.0f)) return NAN;
   return x == 0.0f ? x : atan2_two({x, 0.0f}, sqrt_two(two_sum(1.0f, -x) * two_sum(1.0f, x))).hi;
 }
 )text",
-R"text(FUNCTION f32 arccos_f32(f32 x) {
+    R"text(FUNCTION f32 arccos_f32(f32 x) {
   if (!(fabs(x) <= 1.0f)) return NAN;
   return atan2_two(sqrt_two(two_sum(1.0f, -x) * two_sum(1.0f, x)), {x, 0.0f}).hi;
 }
 )text",
-R"text(// The remainder of x by pi / 2, in [-pi / 4, pi / 4]; of huge numbers by the bits of 2 / pi that matter to them (M.
+    R"text(// The remainder of x by pi / 2, in [-pi / 4, pi / 4]; of huge numbers by the bits of 2 / pi that matter to them (M.
 // Payne, R. Hanek, "Radian reduction for trigonometric functions", 1983).
 CONSTANT u32 two_over_pi[8] = {0u,          0xa2f9836eu, 0x4e441529u, 0xfc2757d1u,
                                0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu};
@@ -188,29 +188,29 @@ FUNCTION two cos_series(two r) {
                                2.48015873e-05f, -2.75573192e-07f);
 }
 )text",
-R"text(FUNCTION two sin_two(f32 x) {
+    R"text(FUNCTION two sin_two(f32 x) {
   Angle a = angle_two(x);
   two r = a.quadrant & 1u ? cos_series(a.r) : sin_series(a.r);
   return a.quadrant & 2u ? -r : r;
 }
 )text",
-R"text(FUNCTION two cos_two(f32 x) {
+    R"text(FUNCTION two cos_two(f32 x) {
   Angle a = angle_two(x);
   two r = a.quadrant & 1u ? sin_series(a.r) : cos_series(a.r);
   return (a.quadrant + 1u) & 2u ? -r : r;
 }
 )text",
-R"text(FUNCTION f32 sin_f32(f32 x) { return x == 0.0f ? x : sin_two(x).hi; }
+    R"text(FUNCTION f32 sin_f32(f32 x) { return x == 0.0f ? x : sin_two(x).hi; }
 )text",
-R"text(FUNCTION f32 cos_f32(f32 x) { return cos_two(x).hi; }
+    R"text(FUNCTION f32 cos_f32(f32 x) { return cos_two(x).hi; }
 )text",
-R"text(FUNCTION f32 tan_f32(f32 x) {
+    R"text(FUNCTION f32 tan_f32(f32 x) {
   Angle a = angle_two(x);
   two s = sin_series(a.r), c = cos_series(a.r);
   return x == 0.0f ? x : (a.quadrant & 1u ? -c / s : s / c).hi;
 }
 )text",
-R"text(FUNCTION f32 sinh_f32(f32 x) {
+    R"text(FUNCTION f32 sinh_f32(f32 x) {
   f32 a = fabs(x), y = a < 100.0f ? a : 100.0f;
   if (a != a) return x;
   two z = two_product(y, y);
@@ -223,7 +223,7 @@ R"text(FUNCTION f32 sinh_f32(f32 x) {
   return copysign((m - 0.25f / m).hi, x);
 }
 )text",
-R"text(FUNCTION f32 cosh_f32(f32 x) {
+    R"text(FUNCTION f32 cosh_f32(f32 x) {
   f32 a = fabs(x), y = a < 100.0f ? a : 100.0f;
   if (a != a) return x;
   ScaledTwo e = exp_two({y, 0.0f});
@@ -232,7 +232,7 @@ R"text(FUNCTION f32 cosh_f32(f32 x) {
   return (m + 0.25f / m).hi;
 }
 )text",
-R"text(FUNCTION f32 arcsinh_f32(f32 x) {
+    R"text(FUNCTION f32 arcsinh_f32(f32 x) {
   f32 a = fabs(x);
   if (!(a < INFINITY) || a < 1e-15f) return x;
   if (a > 65536.0f) return copysign((log_two({a, 0.0f}) + two{0.6931472f, -1.9046542e-09f}).hi, x);
@@ -240,20 +240,20 @@ R"text(FUNCTION f32 arcsinh_f32(f32 x) {
   return copysign(log1p_two(a + square / (1.0f + sqrt_two(square + 1.0f))).hi, x);
 }
 )text",
-R"text(FUNCTION f32 arccosh_f32(f32 x) {
+    R"text(FUNCTION f32 arccosh_f32(f32 x) {
   if (!(x >= 1.0f)) return NAN;
   if (x > 65536.0f) return x == INFINITY ? x : (log_two({x, 0.0f}) + two{0.6931472f, -1.9046542e-09f}).hi;
   two t = two_sum(x, -1.0f);
   return log1p_two(t + sqrt_two(t * (t + 2.0f))).hi;
 }
 )text",
-R"text(FUNCTION f32 arctanh_f32(f32 x) {
+    R"text(FUNCTION f32 arctanh_f32(f32 x) {
   f32 a = fabs(x);
   if (!(a < 1.0f)) return a == 1.0f ? copysign(INFINITY, x) : NAN;
   return a < 1e-15f ? x : copysign((0.5f * log1p_two((a + a) / two_sum(1.0f, -a))).hi, x);
 }
 )text",
-R"text(// exp(-x^2) times a rational approximation, reflected for negative arguments.
+    R"text(// exp(-x^2) times a rational approximation, reflected for negative arguments.
 FUNCTION f32 erfc_f32(f32 x) {
   f32 y = clamped_f32(fabs(x), 0.0f, 10.3f);
   two t = {y, 0.0f};
@@ -269,7 +269,7 @@ FUNCTION f32 erfc_f32(f32 x) {
   return x != x ? x : scaled_f32(r.hi, e.n);
 }
 )text",
-R"text(// In w = -log(1 - x^2), after M. Giles, "Approximating the erfinv function" (2010).
+    R"text(// In w = -log(1 - x^2), after M. Giles, "Approximating the erfinv function" (2010).
 FUNCTION f32 erfinv_f32(f32 x) {
   f32 a = fabs(x);
   if (!(a < 1.0f)) return a == 1.0f ? copysign(INFINITY, x) : NAN;
@@ -288,7 +288,7 @@ FUNCTION f32 erfinv_f32(f32 x) {
       .hi;
 }
 )text",
-R"text(FUNCTION f32 exp_product_f32(f32 a, f32 b) {
+    R"text(FUNCTION f32 exp_product_f32(f32 a, f32 b) {
   f32 p = a * b;
   if (!(p > -110.0f)) return p != p ? p : 0.0f;
   if (p > 90.0f) return INFINITY;
@@ -296,7 +296,7 @@ R"text(FUNCTION f32 exp_product_f32(f32 a, f32 b) {
   return scaled_f32(e.m.hi, e.n);
 }
 )text",
-R"text(// Rules of IEEE 754's pow.
+    R"text(// Rules of IEEE 754's pow.
 FUNCTION f32 power_f32(f32 x, f32 y) {
   if (y == 0.0f || x == 1.0f) return 1.0f;
   f32 a = fabs(x);
