@@ -56,6 +56,8 @@ class GpuBackend final : public Backend {
   }
   std::unique_ptr<Kernel> make_primitive(const Primitive& primitive, std::span<const Layout> inputs,
                                          std::span<const Layout> outputs, const KernelProgram* epilogue) override {
+    for (const Layout& l : outputs)
+      if (!limits_.has(l.dtype)) throw_no_dtype(primitive.name(), device(), l.dtype);
     for (const Registered& entry : factories_for(primitive.name(), machine_.traits().language))
       if (auto kernel = entry.factory(machine_, primitive, inputs, outputs, epilogue)) return kernel;
     if (epilogue) throw Error(cat(primitive.name(), ": no kernel of the gpu takes its epilogue"));

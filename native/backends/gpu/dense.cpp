@@ -45,6 +45,13 @@ class DenseFirst final : public Kernel {
 
 }  // namespace
 
+bool any_backwards(Layouts inputs) {
+  for (const Layout& l : inputs)
+    for (size_t d = 0; d < l.shape.size(); ++d)
+      if (l.shape[d] > 1 && l.strides[d] < 0) return true;
+  return false;
+}
+
 std::unique_ptr<Kernel> with_dense_inputs(Machine& machine, Layouts inputs,
                                           const std::function<std::unique_ptr<Kernel>(Layouts)>& make) {
   std::vector<Layout> dense(inputs.begin(), inputs.end());

@@ -12,4 +12,8 @@ namespace funcnn::gpu {
 std::unique_ptr<Kernel> with_dense_inputs(Machine& machine, Layouts inputs,
                                           const std::function<std::unique_ptr<Kernel>(Layouts)>& make);
 
+// Whether an operand is a view that runs backwards: its elements lie before the first, where a launch does not bind
+// them.
+bool any_backwards(Layouts inputs);
+
 }  // namespace funcnn::gpu

@@ -87,7 +87,8 @@ std::unique_ptr<Kernel> nothing(Machine& machine) {
 std::unique_ptr<Kernel> make_dot(Machine& machine, const Primitive&, Layouts inputs, Layouts outputs,
                                  const KernelProgram* epilogue) {
   if (element_count(outputs[0].shape) == 0) return nothing(machine);
-  return make_products(machine, DotProblem::batched(inputs), epilogue);
+  auto make = [&](Layouts in) { return make_products(machine, DotProblem::batched(in), epilogue); };
+  return any_backwards(inputs) ? with_dense_inputs(machine, inputs, make) : make(inputs);
 }
 std::unique_ptr<Kernel> make_segmented(Machine& machine, const Primitive&, Layouts inputs, Layouts outputs,
                                        const KernelProgram* epilogue) {

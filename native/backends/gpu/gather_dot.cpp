@@ -1,6 +1,7 @@
 // The kernels of gather_dot and scatter_dot.
 #include <algorithm>
 
+#include "backends/gpu/dense.h"
 #include "backends/gpu/dot_kernels.h"
 #include "base/error.h"
 
@@ -21,12 +22,11 @@ std::unique_ptr<Kernel> make_gather_dot(Machine& machine, const Primitive&, Layo
                                         const KernelProgram* epilogue) {
   if (epilogue) return nullptr;
   if (element_count(out[0].shape) == 0) return nothing(machine);
-  return make_products(machine, DotProblem::chosen(in), nullptr);
+  auto make = [&](Layouts inputs) { return make_products(machine, DotProblem::chosen(inputs), nullptr); };
+  return any_backwards(in) ? with_dense_inputs(machine, in, make) : make(in);
 }
 
-std::unique_ptr<Kernel> make_scatter_dot(Machine& machine, const Primitive&, Layouts in, Layouts out,
-                                         const KernelProgram* epilogue) {
-  if (epilogue) return nullptr;
+std::unique_ptr<Kernel> make_scatter(Machine& machine, Layouts in, Layouts out) {
   int64_t count = element_count(out[0].shape);
   if (count == 0) return nothing(machine);
   const Dtype dtype = out[0].dtype;
@@ -78,6 +78,13 @@ std::unique_ptr<Kernel> make_scatter_dot(Machine& machine, const Primitive&, Lay
   std::vector<Stage> stages;
   stages.push_back(one_each(machine.pipeline(text.finish()), count, {{0}, {1}, {2}, {3}, {4}, {5}}, 5, values));
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
+}
+
+std::unique_ptr<Kernel> make_scatter_dot(Machine& machine, const Primitive&, Layouts in, Layouts out,
+                                         const KernelProgram* epilogue) {
+  if (epilogue) return nullptr;
+  auto make = [&](Layouts inputs) { return make_scatter(machine, inputs, out); };
+  return any_backwards(in) ? with_dense_inputs(machine, in, make) : make(in);
 }
 
 const RegisterKernel registered[] = {{"gather_dot", make_gather_dot}, {"scatter_dot", make_scatter_dot}};

@@ -26,7 +26,6 @@ std::string body(const DotProblem& p, int slots, int rows, int run) {
       const i64 group_b = row_b * (p.k / #{group}) + d / #{group};
       #{scale}
     }
-    f32 part[#{slots}][#{rows}] = {}#{declare_total};
     UNROLL for (u32 i = 0; i < #{run}; i += 8) {
       f32 x[#{slots}][8];
       UNROLL for (u32 r = 0; r < #{slots}; ++r) {
@@ -35,18 +34,13 @@ std::string body(const DotProblem& p, int slots, int rows, int run) {
           const Pack<#{T}, #{V}> some = fetch_x(from + j, 1, #{V}, p.wide_x);
           UNROLL for (u32 l = 0; l < #{V}; ++l) x[r][j + l] = load(some.v[l]);
         }
-#{add_total}      }
+      }
       UNROLL for (u32 o = 0; o < #{rows}; ++o) {
         UNROLL for (u32 j = 0; j < 8; ++j) {
-          const f32 y = run_value(held[o], i + j);
-          UNROLL for (u32 r = 0; r < #{slots}; ++r) part[r][o] = fma(x[r][j], y, part[r][o]);
+          const f32 y = #{y};
+          UNROLL for (u32 r = 0; r < #{slots}; ++r) sum[r][o] = fma(x[r][j], y, sum[r][o]);
         }
       }
-    }
-    UNROLL for (u32 r = 0; r < #{slots}; ++r) {
-      UNROLL for (u32 o = 0; o < #{rows}; ++o) {
-        sum[r][o] = fma(scale[o], part[r][o], sum[r][o]);
-#{add_bias}      }
     }
   }
   UNROLL for (u32 r = 0; r < #{slots}; ++r) {
@@ -70,9 +64,9 @@ std::string body(const DotProblem& p, int slots, int rows, int run) {
        {"V", std::to_string(16 / item_size(p.dtype))},
        {"found", std::to_string(slots * rows)},
        {"declare_bias", format.affine() ? cat(", bias[", rows, "]") : ""},
-       {"declare_total", format.affine() ? cat(", total[", slots, "] = {}") : ""},
-       {"add_total", format.affine() ? "        UNROLL for (u32 j = 0; j < 8; ++j) total[r] += x[r][j];\n" : ""},
-       {"add_bias", format.affine() ? "        sum[r][o] = fma(bias[o], total[r], sum[r][o]);\n" : ""},
+       // Scaled one by one: sums of codes could leave the range of numbers before the result does.
+       {"y",
+        format.affine() ? "fma(run_value(held[o], i + j), scale[o], bias[o])" : "run_value(held[o], i + j) * scale[o]"},
        {"scale", format.affine() ? "scale[o] = load(scales[group_b]);\n      bias[o] = load(biases[group_b]);"
                                  : "scale[o] = scale_value(scales[group_b]);"}});
 }
