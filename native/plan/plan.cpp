@@ -64,10 +64,6 @@ class Plan::Builder {
       bool freed = val.kind == ValueKind::leaf ? ir_.leaves[size_t(val.leaf)].disposable : true;
       if (freed && !is_result_[v]) gives_[v] = cost_[v];
     }
-    // What goes to the host may stay where it is (see encode): then two values are one memory, which nobody overwrites.
-    for (const Operation& op : ir_.operations)
-      if (op.device == kCpu && dynamic_cast<const Transfer*>(op.primitive.get()))
-        gives_[size_t(value(op.inputs[0]).view.base)] = gives_[size_t(op.outputs[0])] = 0;
     std::vector<int> order = schedule(work_, gives_, cost_);
 
     slots_.assign(values, -1);
@@ -232,7 +228,7 @@ class Plan::Builder {
       step.kernel = make_control_kernel(*op.primitive, inputs, *step.backend, fusion_);
     } else if (op.primitive->on_host() && step.backend->device() != kCpu) {
       if (log_enabled("gpu") && step.backend->device().kind == DeviceKind::gpu)
-        log_line("gpu", cat(op.primitive->name(), " runs on the CPU: it calls a function of the host"));
+        log_line("gpu", cat(op.primitive->name(), " runs on the CPU, as from every device"));
       step.kernel = make_staged_kernel(*op.primitive, inputs, outputs, *step.backend);
     } else {
       step.kernel =
@@ -396,14 +392,6 @@ Operand shifted(Operand from, int64_t offset) {
 
 }  // namespace
 
-// What a transfer brings to the host where the host sees it already; else no buffer.
-Operand Plan::sent(const Step& step, std::span<const Operand> places) {
-  if (!step.source || step.idle || step.backend->device() != kCpu) return {};
-  auto [slot, offset] = step.operands[0];
-  Operand from = shifted(places[size_t(slot)], offset);
-  return from.buffer && from.buffer->host() ? from : Operand();
-}
-
 void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
   const auto slots = size_t(slot_count_);
   SmallVector<Operand, 16> places(slots);
@@ -441,9 +429,6 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
         if (given && given->owned() && std::find(shared.begin(), shared.end(), given) == shared.end()) {
           buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
           if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
-        } else if (Operand from = sent(step, {places.data(), places.size()}); from.buffer) {
-          buffers[slot] = Buffer::adopt(from.buffer->host() + from.offset, fresh.bytes,
-                                        [keep = Ref<Buffer>(from.buffer)] { (void)keep; });
         } else {
           buffers[slot] = Buffer::allocate(step.backend->memory(), fresh.bytes);
         }
@@ -515,7 +500,6 @@ Ref<Buffer> Plan::share(const Step& step, const Operand& from) const {
 void Plan::transfer(const Step& step, const Operand& from, const Operand& to) const {
   size_t bytes = size_t(element_count(step.inputs[0].shape)) * item_size(step.inputs[0].dtype);
   if (Ref<Event> ready = step.source->queue().record()) ready->wait();
-  if (from.buffer->host() && from.buffer->host() + from.offset == to.buffer->host() + to.offset) return;  // it is there
   DeviceMemory &source = from.buffer->memory(), &target = to.buffer->memory();
   if (const std::byte* host = from.buffer->host())
     target.upload(host + from.offset, bytes, to.buffer->block(), size_t(to.offset));

@@ -94,7 +94,6 @@ class Plan {
   void join_steps(const std::vector<Footprint>& footprints);
 
   void check_memory() const;
-  static Operand sent(const Step& step, std::span<const Operand> places);
   void transfer(const Step& step, const Operand& from, const Operand& to) const;
   // The transferred value where it lies already, if both devices can work there; else null.
   Ref<Buffer> share(const Step& step, const Operand& from) const;
