@@ -11,6 +11,7 @@
 #include "bindings/device.h"
 #include "bindings/sequence.h"
 #include "graph/trace.h"
+#include "graph/transfer.h"
 #include "ops/elementwise.h"
 #include "plan/eval.h"
 
@@ -178,8 +179,8 @@ nb::object restore(nb::handle bytes, nb::handle shape_object, Dtype dtype) {
   f->dtype = dtype;
   f->strides = in_bytes(contiguous_strides(shape), item_size(dtype));
   if (shape.empty()) return wrap_object(as_constant(copy_as_is(*f)));
-  if (std::optional<Array> adopted = adopt(*f)) return wrap_object(std::move(*adopted));
-  return wrap_object(copy_as_is(*f));
+  std::optional<Array> adopted = adopt(*f);
+  return wrap_object(on_default_device(adopted ? std::move(*adopted) : copy_as_is(*f)));
 }
 
 }  // namespace
@@ -279,7 +280,8 @@ Array copied(const Array& array) {
   evaluate(array, "copy()");
   // Nobody else has memory that the host does not see.
   const Ref<Buffer>& buffer = array.node()->storage.buffer;
-  return buffer && buffer->host() ? with_rebindable(private_copy(array), array.node()->rebindable) : array;
+  if (!buffer || !buffer->host()) return array;
+  return with_rebindable(device_put(private_copy(array), buffer->device()), array.node()->rebindable);
 }
 
 Array unshared(const Array& array) {

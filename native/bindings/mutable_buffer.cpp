@@ -59,6 +59,7 @@ void expose(Array& handle) {
   // Derivatives go on through what stood here before.
   Array made = traced ? alias_of(handle) : from_storage(storage, handle.shape(), handle.dtype());
   if (traced) made.node()->publish(std::move(storage));
+  made.node()->device = handle.node()->device;
   made.node()->from_nothing = 0;
   handle = with_rebindable(std::move(made), true);
 }
@@ -69,6 +70,13 @@ int get_mutable_buffer(PyObject* self, Py_buffer* view, int flags) {
       [&] {
         Array& handle = array_of(self);
         evaluate(handle, "the buffer protocol");
+        const Ref<Buffer>& buffer = handle.node()->storage.buffer;
+        if (buffer && buffer->device() != kCpu) {
+          if (flags & PyBUF_WRITABLE)
+            throw ValueError(cat("the memory of an array on ", device_name(buffer->device()),
+                                 " cannot be written through a view; move it to the CPU first"));
+          return fill_buffer(self, shareable(handle), view, flags, true);
+        }
         expose(handle);
         return fill_buffer(self, handle, view, flags, false);
       },

@@ -4,6 +4,7 @@
 #include "bindings/interchange.h"
 #include "bindings/sequence.h"
 #include "graph/trace.h"
+#include "graph/transfer.h"
 #include "ops/annotate.h"
 #include "ops/reinterpret.h"
 #include "ops/views.h"
@@ -33,7 +34,7 @@ Array contiguous(const Array& x, bool columns) {
     Shape shape(x.shape().rbegin(), x.shape().rend());
     if (is_contiguous(shape, Strides(strides.rbegin(), strides.rend()))) return x;
   }
-  return dense(x);
+  return device_put(dense(x), x.node()->storage.buffer->device());
 }
 
 nb::object depends(nb::handle inputs, nb::handle dependencies) {

@@ -118,6 +118,7 @@ Array unshared(Array x) {
   } else {
     made = node.is_scalar() ? scalar_array(node.storage.scalar, node.dtype)
                             : from_storage(node.storage, node.shape, node.dtype);
+    made.node()->device = node.device;
     made.node()->weak = node.weak;
     made.node()->rebindable = node.rebindable;
   }
