@@ -499,3 +499,25 @@ def test_a_result_takes_over_what_repeats():
     product, double = step(fn.array(x), fn.array(a))
     np.testing.assert_array_equal(product, x * a)
     np.testing.assert_array_equal(double, a * 2)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        lambda y, ops: y * y[:1],
+        lambda y, ops: y + y[-1:],
+        lambda y, ops: y - y[:, -1:],
+        lambda y, ops: y + y.T,
+        lambda y, ops: y * y[::-1],
+        lambda y, ops: ops.maximum(y, y[:, ::-1]),
+    ],
+    ids=["first row", "last row", "last column", "transposed", "rows reversed", "columns reversed"],
+)
+@pytest.mark.parametrize("kept", [False, True], ids=["alone", "kept"])
+def test_what_reads_other_elements_of_a_product_waits_for_all_of_it(reader, kept):
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((300, 40)).astype("f"), rng.standard_normal((40, 300)).astype("f")
+    product = fn.array(a) @ fn.array(b)
+    result = reader(product, fn)
+    fn.eval(result, *([product] if kept else []))
+    np.testing.assert_allclose(result, reader(a @ b, np), rtol=1e-4, atol=1e-4)

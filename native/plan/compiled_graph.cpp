@@ -162,6 +162,7 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
   for (size_t i = 0; i < capture.results.size(); ++i) {
     const Node& like = *capture.results[i];
     made.push_back(from_storage(std::move(results[i][0]), like.shape, like.dtype));
+    if (!like.device.placed()) made.back().node()->device = {};  // goes along with what it meets, as it did before
   }
   Arrays outputs;
   outputs.reserve(graph_.outputs.size());

@@ -239,6 +239,13 @@ void Sharing::look(const KernelProgram& p) const {
   }
 }
 
+bool Sharing::in_order(const KernelProgram& program, int read) const {
+  if (reads_.empty()) look(program);
+  const Place& from = reads_[size_t(read)];
+  return from.fits && is_contiguous(from.shape, from.strides) &&
+         element_count(from.shape) == program.rows * program.cols;
+}
+
 bool Sharing::possible(const KernelProgram& program, int read, int write) const {
   if (reads_.empty()) look(program);
   const Place &from = reads_[size_t(read)], &to = writes_[size_t(write)];

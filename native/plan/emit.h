@@ -14,6 +14,8 @@ class Sharing {
   // Whether the memory of operand `read` may become that of operand `write`: every element is read before its place is
   // overwritten, and only there. The program is the same each time.
   bool possible(const KernelProgram& program, int read, int write) const;
+  // Whether the program reads each element of operand `read` where it computes that element, and nowhere else.
+  bool in_order(const KernelProgram& program, int read) const;
 
  private:
   void look(const KernelProgram& program) const;

@@ -11,6 +11,8 @@ std::optional<Epilogue> join(const Ir& ir, const Emitted& fused, int unit, int p
   const Value& value = ir.values[size_t(product)];
   if (p.has_row_reduction() || p.has_col_reduction() || p.rows * p.cols != value.size()) return std::nullopt;
   int read = int(std::find(fused.reads.begin(), fused.reads.end(), product) - fused.reads.begin());
+  // Other elements of the product may not be there yet.
+  if (!fused.sharing.in_order(p, read)) return std::nullopt;
   int write = -1;
   for (size_t i = 0; in_place && i < fused.writes.size() && write < 0; ++i)
     if (item_size(ir.values[size_t(fused.writes[i])].dtype) == item_size(value.dtype) &&
