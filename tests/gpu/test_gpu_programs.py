@@ -197,3 +197,11 @@ def test_views_of_results_wait_for_them():
 def test_explain_shows_sources():
     plan = fn.explain(lambda x: fn.softmax(x, axis=-1), device="gpu")(fn.ones((4, 8))).plan
     assert "groups of" in plan and "rows_max_subtract_exp_sum" in plan and "BARRIER" not in plan
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (58, 60)])
+def test_sums_of_columns_beside_what_goes_along_no_column(shape):
+    def function(x):
+        return x.sum(0), fn.reshape(x.T, x.shape) + x, (fn.reshape(x.T, x.shape) * x).sum(0)
+
+    both(function, integers(*shape).astype(np.float32))

@@ -180,9 +180,10 @@ class Columns : ProgramText {
     } else if (step(i.access) == Step::run) {
       out(slot(n), " = load_pack<", width_, ">(r", n, " + (", along, "));");
     } else {
-      std::string inner = cat(offset_type(), "(e)");
-      std::string from = cat("r", n, "[", along, " + ", inner, " * ", column_stride(i.access), "]");
-      if (odd) from = cat(pointer(i.access), "[", odd_offset(i.access, number(true)), "]");
+      // What is odd has no stride along the columns.
+      std::string from =
+          odd ? cat(pointer(i.access), "[", odd_offset(i.access, number(true)), "]")
+              : cat("r", n, "[", along, " + ", offset_type(), "(e) * ", column_stride(i.access), "]");
       out(over_pack(), slot(n), ".v[e] = ", from, ";");
     }
   }

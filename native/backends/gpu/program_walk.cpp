@@ -64,6 +64,7 @@ int64_t reach(const Shape& axes, const Strides& strides) {
 }  // namespace
 
 bool Walk::flat(int access) const {
+  if (odd[size_t(access)]) return false;
   const Strides& s = strides[size_t(access)];
   int64_t step = 1;
   for (size_t i = axes.size(); i-- > 0; step *= axes[i])
