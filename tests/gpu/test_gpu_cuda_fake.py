@@ -194,3 +194,14 @@ def test_importing_loads_nothing(run):
         [sys.executable, "-c", "import funcnn; " + program], env=environment, capture_output=True, text=True
     )
     assert alone.stdout.split() == ["False"]
+
+
+def test_kernels_find_scalars_of_the_host_in_memory(run):
+    # What has no elements has no memory either.
+    program = """
+with fn.default_device("gpu"):
+    print(*fn.zeros((0, 3))[fn.array([0, 1])].shape, *fn.array(2.0)[None][fn.array([0, 0, 0])].shape)
+    fn.eval(fn.zeros((0, 3))[fn.array([0, 1])])
+fn.synchronize()
+"""
+    assert printed(run(program)) == ["2", "3", "3"]

@@ -42,12 +42,8 @@ class CompileOnly final : public gpu::Machine {
   void launch(const gpu::Launch& launch) override {
     auto& kernel = static_cast<CompiledKernel&>(*launch.pipeline);
     const gpu::Source& source = kernel.source();
-    for (size_t i = 0, one = 0; i < launch.operands.size(); ++i) {
-      const bool may_be_scalar = one < source.ones.size() && source.ones[one] == i;
-      if (!launch.operands[i].buffer && !may_be_scalar)
-        throw Error(cat("CUDA: operand ", i, " of ", source.name, " is a scalar of the host"));
-      one += may_be_scalar;
-    }
+    for (size_t i = launch.read_only; i < launch.operands.size(); ++i)
+      if (!launch.operands[i].buffer) throw Error(cat("CUDA: ", source.name, " would write to a scalar of the host"));
     if (launch.groups.y > 65535 || launch.groups.z > 65535)
       throw Error(cat("CUDA: ", source.name, " asks for too many groups"));
     kernel.image();

@@ -9,6 +9,11 @@
 #include "base/error.h"
 
 namespace funcnn::cuda {
+namespace {
+
+constexpr size_t kScalarBytes = 64;  // of a scalar in memory
+
+}  // namespace
 
 CudaMachine::CudaMachine(Device device, int ordinal, Context context, gpu::Traits traits, int capability)
     : device_(device),
@@ -17,11 +22,11 @@ CudaMachine::CudaMachine(Device device, int ordinal, Context context, gpu::Trait
       memory_(device, ordinal, stream_, traits_.memory_bytes),
       compiler_(target_for(capability), [this] { stream_.settle(); }) {}
 
-// Parameters of a kernel: the pointers, the scalars of the host where the kernel takes any, the values.
 uint64_t CudaMachine::address(const Operand& operand) const {
   return uint64_t(address_of(operand.buffer->block())) + uint64_t(operand.offset);
 }
 
+// Parameters of a kernel: the pointers, the scalars of the host where the kernel takes any, the values.
 void CudaMachine::launch(const gpu::Launch& launch) {
   if (launch.groups.count() == 0 || launch.threads.count() == 0) return;
   auto& kernel = static_cast<CompiledKernel&>(*launch.pipeline);
@@ -29,11 +34,30 @@ void CudaMachine::launch(const gpu::Launch& launch) {
   const gpu::Size3& g = launch.groups;
   if (g.y > 65535 || g.z > 65535)
     throw Error(cat("CUDA: ", source.name, " asks for ", g.x, " x ", g.y, " x ", g.z, " groups"));
+  // Scalars of the host that the kernel wants in memory: rare, as kernels say where there may be some.
+  struct Copied {
+    GpuMemory& memory;
+    SmallVector<Block, 4> blocks;
+    ~Copied() {
+      for (Block block : blocks) memory.give(block, kScalarBytes);
+    }
+  } copied{memory_, {}};
+  SmallVector<Address, 16> addresses;
   for (size_t i = 0, one = 0; i < launch.operands.size(); ++i) {
+    const Operand& operand = launch.operands[i];
     const bool may_be_scalar = one < source.ones.size() && source.ones[one] == i;
-    if (!launch.operands[i].buffer && !may_be_scalar)
-      throw Error(cat("CUDA: operand ", i, " of ", source.name, " is a scalar of the host"));
     one += may_be_scalar;
+    Address address = 0;
+    if (operand.buffer) {
+      address = this->address(operand);
+    } else if (!may_be_scalar) {
+      if (i >= launch.read_only) throw Error(cat("CUDA: ", source.name, " would write to a scalar of the host"));
+      const Block block = memory_.take(kScalarBytes);
+      copied.blocks.push_back(block);
+      if (operand.scalar) memory_.upload(operand.scalar, 8, block, 0);
+      address = address_of(block);
+    }
+    addresses.push_back(address);
   }
   Function function = kernel.known_function();
   if (!function) {
@@ -53,10 +77,9 @@ void CudaMachine::launch(const gpu::Launch& launch) {
     size_t one = 0;
     for (size_t i = 0; i < launch.operands.size(); ++i, pointer += 8) {
       const Operand& operand = launch.operands[i];
-      const Address address = operand.buffer ? address_of(operand.buffer->block()) + Address(operand.offset) : 0;
-      std::memcpy(pointer, &address, sizeof(address));
+      std::memcpy(pointer, &addresses[i], sizeof(Address));
       if (one == source.ones.size() || source.ones[one] != i) continue;
-      if (!operand.buffer) std::memcpy(scalar + 8 * one, operand.scalar, 8);
+      if (!operand.buffer && operand.scalar) std::memcpy(scalar + 8 * one, operand.scalar, 8);
       ++one;
     }
     if (!launch.values.empty())

@@ -181,9 +181,8 @@ class Columns : ProgramText {
       out(slot(n), " = load_pack<", width_, ">(r", n, " + (", along, "));");
     } else {
       // What is odd has no stride along the columns.
-      std::string from =
-          odd ? cat(pointer(i.access), "[", odd_offset(i.access, number(true)), "]")
-              : cat("r", n, "[", along, " + ", offset_type(), "(e) * ", column_stride(i.access), "]");
+      std::string from = odd ? cat(pointer(i.access), "[", odd_offset(i.access, number(true)), "]")
+                             : cat("r", n, "[", along, " + ", offset_type(), "(e) * ", column_stride(i.access), "]");
       out(over_pack(), slot(n), ".v[e] = ", from, ";");
     }
   }
