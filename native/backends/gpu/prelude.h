@@ -6,9 +6,9 @@
 //   UNROLL               before a loop
 //   BARRIER()            all threads of the group, which then see each other's SHARED and DEVICE memory
 //   WARP_BARRIER()       the 32 lanes
-//   load(x)              an element as registers hold it: f16 and bf16 become f32
+//   load(x), element(x)  an element as registers hold it: f16 and bf16 become f32; element keeps the sign of NaN, too
 //   store(y, i, v)       y[i] = v, rounded to nearest even where y is of f16 or bf16; y in device or shared memory
-//   to_float(f16 or bf16), from_float<T>(f32); T(v) as well
+//   to_float(f16 or bf16), from_float<T>(f32); T(v) as well, which keeps the sign of NaN
 //   load_pack<N>(x)      N elements from an address that is a multiple of their size together (a power of two, at most
 //                        16 bytes: one transaction), as Pack<T, N> with its elements in .v[]; store_pack(y, pack)
 //   bits<T>(x)           the same bits, read as another type of that size

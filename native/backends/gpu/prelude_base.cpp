@@ -37,7 +37,9 @@ FUNCTION bool warp_all(bool x) { return simd_all(x); }
 FUNCTION u32 warp_ballot(bool x) { return u32(simd_vote::vote_t(simd_ballot(x))); }
 )text";
 
-// Half precision is a type of ours, so that no header is needed; below sm_80 bfloat16 is rounded by hand.
+// Half precision is a type of ours, so that no header is needed; below sm_80 bfloat16 is rounded by hand. The chip's
+// conversions make every NaN a positive one: f16(x), bf16(x) and f32(x) keep its sign, to_float, from_float and load,
+// which products read their operands with, leave it as it comes.
 const std::string_view kCudaBase = R"text(typedef unsigned char u8; typedef signed char i8; typedef unsigned short u16;
 typedef short i16; typedef unsigned int u32; typedef int i32; typedef unsigned long long u64; typedef long long i64;
 typedef float f32; typedef double f64;
@@ -58,27 +60,39 @@ template <class To, class From> FUNCTION To bits(From x) {
   memcpy(&y, &x, sizeof(To));
   return y;
 }
+FUNCTION u16 with_sign_of(f32 x, u16 half) { return u16((half & 0x7fffu) | (__float_as_uint(x) >> 16 & 0x8000u)); }
+FUNCTION u16 f16_bits(f32 x) {
+  u16 half;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(x));
+  return half;
+}
+FUNCTION f32 f16_value(u16 half) {
+  f32 x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(half));
+  return x;
+}
 struct f16 {
   u16 bits;
   f16() = default;
-  explicit __device__ f16(f32 x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x)); }
+  explicit __device__ f16(f32 x) : bits(with_sign_of(x, f16_bits(x))) {}
   __device__ operator f32() const {
-    f32 x;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
-    return x;
+    return __uint_as_float((__float_as_uint(f16_value(bits)) & 0x7fffffffu) | (bits & 0x8000u) << 16);
   }
 };
+FUNCTION u16 bf16_bits(f32 x) {
+  u16 half;
+#if __CUDA_ARCH__ >= 800
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(half) : "f"(x));
+#else
+  u32 b = __float_as_uint(x);
+  half = x != x ? 0x7fff : u16((b + 0x7fffu + ((b >> 16) & 1u)) >> 16);
+#endif
+  return half;
+}
 struct bf16 {
   u16 bits;
   bf16() = default;
-  explicit __device__ bf16(f32 x) {
-#if __CUDA_ARCH__ >= 800
-    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
-#else
-    u32 b = __float_as_uint(x);
-    bits = x != x ? 0x7fff : u16((b + 0x7fffu + ((b >> 16) & 1u)) >> 16);
-#endif
-  }
+  explicit __device__ bf16(f32 x) : bits(with_sign_of(x, bf16_bits(x))) {}
   __device__ operator f32() const { return __uint_as_float(u32(bits) << 16); }
 };
 #define WARP_MOVE(name, move) \
@@ -95,12 +109,21 @@ FUNCTION u32 warp_ballot(bool x) { return __ballot_sync(0xffffffffu, x); }
 
 // Reductions of a warp go by a butterfly, whose order is the same in both languages.
 const std::string_view kCommonBase = R"text(
-FUNCTION f32 to_float(f16 x) { return f32(x); }
-FUNCTION f32 to_float(bf16 x) { return f32(x); }
 template <class T> FUNCTION T from_float(f32 x) { return T(x); }
+#ifdef __CUDACC__
+FUNCTION f32 to_float(f16 x) { return f16_value(x.bits); }
+template <> FUNCTION f16 from_float<f16>(f32 x) { return bits<f16>(f16_bits(x)); }
+template <> FUNCTION bf16 from_float<bf16>(f32 x) { return bits<bf16>(bf16_bits(x)); }
+#else
+FUNCTION f32 to_float(f16 x) { return f32(x); }
+#endif
+FUNCTION f32 to_float(bf16 x) { return f32(x); }
 template <class T> FUNCTION T load(T x) { return x; }
-FUNCTION f32 load(f16 x) { return f32(x); }
-FUNCTION f32 load(bf16 x) { return f32(x); }
+FUNCTION f32 load(f16 x) { return to_float(x); }
+FUNCTION f32 load(bf16 x) { return to_float(x); }
+template <class T> FUNCTION T element(T x) { return x; }
+FUNCTION f32 element(f16 x) { return f32(x); }
+FUNCTION f32 element(bf16 x) { return f32(x); }
 template <class T, class I, class R> FUNCTION void store(DEVICE T* y, I i, R v) { y[i] = T(v); }
 template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T v[N]; };
 template <int N, class T> FUNCTION Pack<T, N> load_pack(DEVICE const T* x) { return *(DEVICE const Pack<T, N>*)x; }

@@ -108,7 +108,7 @@ template <class T> FUNCTION void load_b_transposed(FragmentB<T>& b, const T* row
 MULTIPLY_ADD(f16, "f16")
 MULTIPLY_ADD(bf16, "bf16")
 template <class T> FUNCTION u32 rounded_pair(f32 low, f32 high) {
-  return u32(T(low).bits) | u32(T(high).bits) << 16;
+  return u32(from_float<T>(low).bits) | u32(from_float<T>(high).bits) << 16;
 }
 template <class T> FUNCTION void as_a(FragmentA<T>& a, FragmentC c0, FragmentC c1) {
   a.m[0] = rounded_pair<T>(c0.v[0], c0.v[1]);

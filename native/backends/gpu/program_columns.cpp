@@ -201,7 +201,7 @@ class Columns : ProgramText {
       std::string head = cat("const ", type(int(n)), " v", n, " = ");
       switch (i.kind) {
         case InstructionKind::load:
-          out(head, "load(", slot(int(n)), in_pack(i) ? ".v[e]" : "", ");");
+          out(head, "element(", slot(int(n)), in_pack(i) ? ".v[e]" : "", ");");
           break;
         case InstructionKind::index:
           out(head, index_of(i, number(true)), ";");

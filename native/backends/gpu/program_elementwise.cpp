@@ -255,7 +255,7 @@ class Elementwise : ProgramText {
       std::string element = width_ > 1 ? ".v[e]" : "";
       switch (i.kind) {
         case InstructionKind::load:
-          out(head, "load(", slot(int(n)), in_pack(i) ? ".v[e]" : "", ");");
+          out(head, "element(", slot(int(n)), in_pack(i) ? ".v[e]" : "", ");");
           break;
         case InstructionKind::index:
           out(head, index_of(i, width_ > 1 ? "i + e" : "i"), ";");

@@ -19,7 +19,7 @@ class Epilogue {
       std::string head = cat("const ", register_type(i.dtype), " v", n, " = ");
       switch (i.kind) {
         case InstructionKind::load:
-          line(head, i.access >= 0 && access(i).operand == 0 ? value_ : cat("load(", place(i), ")"), ";");
+          line(head, i.access >= 0 && access(i).operand == 0 ? value_ : cat("element(", place(i), ")"), ";");
           break;
         case InstructionKind::index:
           line(head, scalar_expression(Opcode::copy, Dtype::int64, i.dtype, cat("i64(", index_, ")")), ";");

@@ -196,7 +196,7 @@ class Rows : ProgramText {
       if (i.space != Space::row || levels_[n] != level) continue;
       switch (i.kind) {
         case InstructionKind::load:
-          out("const ", type(int(n)), " v", n, " = load(", pointer(i.access), "[", row_offset(i.access), "]);");
+          out("const ", type(int(n)), " v", n, " = element(", pointer(i.access), "[", row_offset(i.access), "]);");
           break;
         case InstructionKind::compute:
           out("const ", type(int(n)), " v", n, " = ", expression(int(n)), ";");
@@ -339,7 +339,7 @@ class Rows : ProgramText {
       std::string head = cat("const ", type(int(n)), " v", n, " = ");
       switch (i.kind) {
         case InstructionKind::load:
-          out(head, "load(", slot("a", int(n)), in_pack(i) ? ".v[e]" : "", ");");
+          out(head, "element(", slot("a", int(n)), in_pack(i) ? ".v[e]" : "", ");");
           break;
         case InstructionKind::index:
           out(head, index_of(i, width_ > 1 ? number() + " + e" : number()), ";");

@@ -284,7 +284,7 @@ void ProgramText::scalars(Lines& out) {
     const Instruction& i = p_.code[n];
     if (i.space != Space::scalar) continue;
     if (i.kind == InstructionKind::load)
-      out("const ", type(int(n)), " v", n, " = load(", pointer(i.access), "[0]);");
+      out("const ", type(int(n)), " v", n, " = element(", pointer(i.access), "[0]);");
     else if (i.kind == InstructionKind::compute)
       out("const ", type(int(n)), " v", n, " = ", expression(int(n)), ";");
     else

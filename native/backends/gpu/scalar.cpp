@@ -198,7 +198,7 @@ std::string of_float(Opcode op, Dtype dtype, std::string_view a, std::string_vie
   const std::string_view one = dtype == Dtype::float64 ? "1.0" : "1.0f";
   switch (op) {
     case Opcode::negative:
-      return cat("(-", a, ")");
+      return dtype == Dtype::float64 ? call("negative_f64", a) : cat("(-", a, ")");
     case Opcode::abs:
       return call("fabs", a);
     case Opcode::floor:

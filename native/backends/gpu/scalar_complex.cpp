@@ -117,6 +117,7 @@ FUNCTION c64 tanh_c64(c64 z) {
   if (z.im == 0.0f) return {tanh_f32(z.re), z.im};
   if (z.re == 0.0f) return {z.re, tan_f32(z.im)};
   if (fabs(z.re) == INFINITY) return {copysign(1.0f, z.re), copysign(0.0f, z.im)};
+  if (!(fabs(z.im) < INFINITY)) return {NAN, NAN};
   if (fabs(z.re) > 11.0f)
     return {copysign(1.0f, z.re), 4.0f * sin_f32(z.im) * cos_f32(z.im) * exp_f32(-2.0f * fabs(z.re))};
   f32 t = tan_f32(z.im), b = 1.0f + t * t, s = sinh_f32(z.re), d = 1.0f + b * s * s;
@@ -139,6 +140,7 @@ FUNCTION c64 tanh_c64(c64 z) {
 }
 )text",
     R"text(FUNCTION c64 arcsin_c64(c64 z) {
+  if (z.re == 0.0f && z.im != z.im) return z;
   f32 m = larger(fabs(z.re), fabs(z.im));
   if (infinite(z) || m > 1e18f)
     return {copysign(arctan2_f32(fabs(z.re), fabs(z.im)), z.re), copysign(log_abs_two(z).hi + 0.693147181f, z.im)};
@@ -147,6 +149,7 @@ FUNCTION c64 tanh_c64(c64 z) {
 }
 )text",
     R"text(FUNCTION c64 arccos_c64(c64 z) {
+  if (z.re == 0.0f && z.im != z.im) return {1.57079632679489661923f, z.im};
   f32 m = larger(fabs(z.re), fabs(z.im));
   if (infinite(z) || m > 1e18f)
     return {arctan2_f32(fabs(z.im), z.re), copysign(log_abs_two(z).hi + 0.693147181f, -z.im)};
@@ -160,6 +163,7 @@ FUNCTION c64 tanh_c64(c64 z) {
 }
 )text",
     R"text(FUNCTION c64 arccosh_c64(c64 z) {
+  if (z.re == 0.0f && z.im != z.im) return {z.im, 1.57079632679489661923f};
   f32 m = larger(fabs(z.re), fabs(z.im));
   if (infinite(z) || m > 1e18f) return {log_abs_two(z).hi + 0.693147181f, arctan2_f32(z.im, z.re)};
   c64 s = sqrt_c64({z.re - 1.0f, z.im}), t = sqrt_c64({z.re + 1.0f, z.im});
@@ -168,7 +172,8 @@ FUNCTION c64 tanh_c64(c64 z) {
 )text",
     R"text(FUNCTION c64 arctanh_c64(c64 z) {
   f32 x = fabs(z.re), m = larger(x, fabs(z.im));
-  if (infinite(z)) return {copysign(0.0f, z.re), copysign(1.57079632679489661923f, z.im)};
+  if (infinite(z))
+    return {copysign(0.0f, z.re), z.im != z.im ? z.im : copysign(1.57079632679489661923f, z.im)};
   if (m > 1e15f) return {(c64{1.0f, 0.0f} / z).re, copysign(1.57079632679489661923f, z.im)};
   two down = two_sum(1.0f, -x), square = two_product(z.im, z.im), size = down * down + square;
   two angle = down * two_sum(1.0f, x) - square;

@@ -4,6 +4,13 @@
 namespace funcnn::gpu {
 
 const std::vector<std::string_view> kDoubleFunctions = {
+    R"text(// The chip's own negation is a sum, which leaves a NaN as it is.
+FUNCTION f64 negative_f64(f64 x) {
+  u64 b = bits<u64>(x);
+  asm("xor.b64 %0, %0, 0x8000000000000000;" : "+l"(b));
+  return bits<f64>(b);
+}
+)text",
     R"text(FUNCTION f64 sign_f64(f64 x) { return x != x ? x : x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : 0.0; }
 )text",
     R"text(FUNCTION f64 remainder_f64(f64 a, f64 b) {
