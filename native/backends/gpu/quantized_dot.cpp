@@ -40,7 +40,10 @@ TileOperand quantized_operand(const TileText& tiles, const DotProblem& p, std::s
 #{guard}      #{position}
       const u32 outer = column0 + local, d = depth + at;
       scale_b[i] = bias_b[i] = 0.0f;
-      if (outer >= p.n || d >= end) continue;
+      if (outer >= p.n || d >= end) {
+        held_b[i] = Codes{};
+        continue;
+      }
       const i64 row_b = at_b + #{row};
       held_b[i] = fetch_codes((DEVICE const u16*)words + (row_b * (p.columns / #{run}) + #{column} / #{run}) * #{units},
                               #{wide});
@@ -60,7 +63,7 @@ TileOperand quantized_operand(const TileText& tiles, const DotProblem& p, std::s
                          {"scale", format.affine() ? "      scale_b[i] = load(scales[group_b]);\n"
                                                      "      bias_b[i] = load(biases[group_b]);\n"
                                                    : "      scale_b[i] = scale_value(scales[group_b]);\n"}});
-  // What is not there is zero, whatever the registers hold.
+  // What is not there is zero: codes too, which could be those of NaN.
   const int pitch = tiles.pitch(out.outer_first, shape.n);
   const std::string first = out.outer_first ? cat("local * ", pitch, " + at") : cat("at * ", pitch, " + local");
   const bool whole = out.outer_first == transpose;
