@@ -575,9 +575,11 @@ def test_many_updates_of_rows(mode, threads, skewed):
     try:
         # Along the first axis, where rows are whole, and along the last, where they are scattered.
         got = getattr(fn.asarray(x).at[fn.asarray(index)], mode)(fn.asarray(updates))
-        np.testing.assert_array_equal(np.asarray(got), want)
+        # A GPU adds up the updates of a place in parts.
+        tolerance = 1e-5 if mode == "add" and got.device == fn.gpu else 0
+        np.testing.assert_allclose(np.asarray(got), want, rtol=tolerance, atol=tolerance)
         turned = fn.asarray(np.ascontiguousarray(np.moveaxis(x, 0, 2)))
         got = getattr(turned.at[:, :, fn.asarray(index)], mode)(fn.asarray(np.moveaxis(updates, 0, 2)))
-        np.testing.assert_array_equal(np.asarray(got), np.moveaxis(want, 0, 2))
+        np.testing.assert_allclose(np.asarray(got), np.moveaxis(want, 0, 2), rtol=tolerance, atol=tolerance)
     finally:
         fn.set_num_threads(before)
