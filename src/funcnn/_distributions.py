@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from . import _core
 from ._arguments import axis_of, integer, integers, is_integer
 from ._core import Dtype, array, float32, int32
+from ._device import default_device
 from ._gamma import gamma_factors
 from ._poisson import in_dtype, poisson_counts
 
@@ -179,8 +180,13 @@ def choice(
         weights = weights if _core.isdtype(weights.dtype, "real floating") else weights.astype(float32)
         if weights.shape != (count,):
             raise ValueError(f"random.choice: p must have shape {(count,)}, got {weights.shape}")
-        if wanted and _core._is_computed(given):
-            _check_probabilities(given, 1 if replace else wanted)
+        # Numbers of Python's are on their way to a GPU, but known here.
+        known = given
+        if not isinstance(p, array):
+            with default_device("cpu"):
+                known = _core.asarray(p)
+        if wanted and _core._is_computed(known):
+            _check_probabilities(known, 1 if replace else wanted)
     if not wanted:
         places = _core.zeros(drawn, index)
     elif p is None:
