@@ -380,6 +380,7 @@ def test_what_is_made_from_nothing_is_computed_inside():
     assert f.cache_info()["misses"] <= 2
 
 
+@pytest.mark.immediate
 def test_what_is_dear_or_depends_on_data_is_kept():
     table = fn.sin(fn.arange(5000).astype(fn.float32))
     drawn = fn.random.uniform(fn.random.key(0), (5000,))

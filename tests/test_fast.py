@@ -25,6 +25,7 @@ NORMS = {
 }
 
 
+@pytest.mark.on_cpu  # a GPU reduces rows and columns apart
 @pytest.mark.parametrize("name", NORMS)
 def test_normalisations_are_one_kernel_and_so_are_their_gradients(name: str) -> None:
     f, given = NORMS[name]
@@ -42,6 +43,7 @@ def test_rope_is_one_kernel_beside_its_angles() -> None:
     assert len(re.findall(rf"load .*\[{x.size}:1\]|store .*\[{x.size}:1\]", listing)) == 2
 
 
+@pytest.mark.immediate
 def test_cross_entropy_keeps_neither_softmax_nor_logits() -> None:
     tokens, classes = 1024, 4096
     logits = fn.random.normal(fn.random.key(0), (tokens, classes))

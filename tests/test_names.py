@@ -96,6 +96,7 @@ def test_print_options():
             fn.set_printoptions(wrong)
 
 
+@pytest.mark.on_cpu  # memory that NumPy shares
 def test_memory():
     before = fn.set_memory_limit(2**40)
     assert fn.get_memory_limit() == 2**40

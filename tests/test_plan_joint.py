@@ -52,6 +52,7 @@ def test_updates_of_many_leaves_are_one_launch():
             np.testing.assert_allclose(x, p0 - 0.5 * (1 + 1.9 + 2.71) * g, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.on_cpu  # a GPU joins what has no reductions
 def test_reductions_of_many_leaves_run_together():
     """Rows within a tile, rows longer than one, and columns with and without chunks of their own."""
     shapes = [(40, 33), (3, 200_000), (5000, 24), (1, 7), (700, 300)]
