@@ -158,7 +158,9 @@ def test_a_thousand_steps_do_not_grow_memory(how):
             used.append((fn.get_active_memory(), resident_bytes(), len(gc.get_objects())))
     (active, resident, objects), (active_later, resident_later, objects_later) = used
     assert active_later <= active
-    assert resident_later - resident < 4e6
+    # A GPU's driver fills memory of the process with graphs of the work that it met, up to a bound.
+    if str(fn.get_default_device()) == "cpu":
+        assert resident_later - resident < 4e6
     assert objects_later - objects < 1000
 
 

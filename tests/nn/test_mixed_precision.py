@@ -526,7 +526,8 @@ def test_training_in_float16_fails_without_a_loss_scale_and_works_with_one():
     assert any(b > a for a, b in itertools.pairwise(scales))
     # A scale that is too high for good lets no step through, and the weights stay whole.
     stuck, _, skipped = regression("float16", nn.StaticLossScale(2.0**60), steps=5)
-    assert skipped == 5 and len(set(stuck)) == 1
+    assert skipped == 5
+    np.testing.assert_allclose(stuck, stuck[0], rtol=1e-5)  # a compiled step may round otherwise
 
 
 def test_repeated_layers_keep_the_dtype_of_what_they_pass_on():
