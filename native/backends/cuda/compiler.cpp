@@ -88,7 +88,7 @@ class Crew {
 }  // namespace
 
 CompiledKernel::~CompiledKernel() {
-  if (module_) driver().unload_module(module_);
+  if (module_ && !leaving()) driver().unload_module(module_);
 }
 
 void CompiledKernel::load() {

@@ -146,6 +146,7 @@ Product::Product(Dtype dtype, const ColumnMajor& a, const ColumnMajor& b, const 
 }
 
 Product::~Product() {
+  if (leaving()) return;
   const CublasLt& lt = library();
   if (operation_) lt.destroy_operation(operation_);
   for (void* layout : layouts_)

@@ -1,5 +1,8 @@
 #include "backends/cuda/driver.h"
 
+#include <atomic>
+#include <cstdlib>
+
 #include "backends/cuda/library.h"
 #include "base/error.h"
 
@@ -94,8 +97,15 @@ Found load() {
   return found;
 }
 
+std::atomic<bool> ended{false};
+
 const Found& found() {
-  static const auto* once = new Found(load());
+  static const auto* once = [] {
+    auto* made = new Found(load());
+    // After the driver's own, so that it comes before it at the end.
+    std::atexit([] { ended.store(true, std::memory_order_relaxed); });
+    return made;
+  }();
   return *once;
 }
 
@@ -104,6 +114,7 @@ const Found& found() {
 const Driver* find_driver() { return found().usable ? &found().functions : nullptr; }
 const std::string& why_no_driver() { return found().reason; }
 const Driver& driver() { return found().functions; }
+bool leaving() { return ended.load(std::memory_order_relaxed); }
 
 std::string words_of(Status status) {
   const char *name = nullptr, *text = nullptr;

@@ -100,6 +100,8 @@ const Driver* find_driver();
 const std::string& why_no_driver();
 // For code that runs only where there is one.
 const Driver& driver();
+// Whether the process is ending: the driver may be gone, and what it holds for us goes with it.
+bool leaving();
 
 // Raises Error naming what failed (OutOfMemoryError where memory did).
 void check(Status status, std::string_view what);

@@ -110,6 +110,7 @@ Block GpuMemory::allocate(size_t capacity) {
 
 // Buffers let go of their memory in destructors: an error here shows at the next call.
 void GpuMemory::release(Block block) {
+  if (leaving()) return;
   InContext here(stream_.context());
   stream_.flush_quietly();
   if (pool_) {

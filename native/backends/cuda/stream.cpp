@@ -66,6 +66,7 @@ void Stream::flush() {
 }
 
 void Stream::flush_quietly() noexcept {
+  if (leaving()) return;
   std::lock_guard lock(work_mutex_);
   try {
     flush_locked();
