@@ -162,7 +162,11 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
   for (size_t i = 0; i < capture.results.size(); ++i) {
     const Node& like = *capture.results[i];
     made.push_back(from_storage(std::move(results[i][0]), like.shape, like.dtype));
-    if (!like.device.placed()) made.back().node()->device = {};  // goes along with what it meets, as it did before
+    // What nothing placed goes along with what it meets, wherever it was computed.
+    Device at = made.back().node()->device;
+    bool among_arguments =
+        std::any_of(arguments.begin(), arguments.end(), [&](const Array& x) { return x.node()->device == at; });
+    if (!like.device.placed() && !arguments.empty() && !among_arguments) made.back().node()->device = {};
   }
   Arrays outputs;
   outputs.reserve(graph_.outputs.size());
