@@ -124,9 +124,9 @@ def metal_kernel(
     is the place of the element number ``i``. Half precision is called ``float16_t`` and ``bfloat16_t``, complex numbers
     ``complex64_t``.
 
-    The kernel works inside :func:`compile`, :func:`checkpoint` and loops. :func:`vmap` runs it once for each example, one launch
+    The kernel works inside ``compile``, ``checkpoint`` and loops. ``vmap`` runs it once for each example, one launch
     after the other; where that is slow, write a kernel that takes the whole batch. It has no derivative of its own: give the
-    function that calls it one with :func:`custom_vjp`.
+    function that calls it one with ``custom_vjp``.
 
     Args:
         name: What errors and profilers call it: an identifier.
