@@ -180,7 +180,8 @@ def test_what_is_right_is_not_blamed(checked):
 @pytest.mark.parametrize(
     "body, message",
     [
-        ("y[i] = x[i + 100000000];", "touches memory that is not there"),
+        # The first page of a process is never mapped; an index far behind an array may find another's memory.
+        ("y[i] = ((device const float*)256ul)[i];", "touches memory that is not there"),
         ("y[i] = int(5) / int(x[0]);", "divides an integer by zero"),
     ],
 )
