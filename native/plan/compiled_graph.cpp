@@ -163,10 +163,10 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
     const Node& like = *capture.results[i];
     made.push_back(from_storage(std::move(results[i][0]), like.shape, like.dtype));
     // What nothing placed goes along with what it meets, wherever it was computed.
-    Device at = made.back().node()->device;
-    bool among_arguments =
-        std::any_of(arguments.begin(), arguments.end(), [&](const Array& x) { return x.node()->device == at; });
-    if (!like.device.placed() && !arguments.empty() && !among_arguments) made.back().node()->device = {};
+    if (like.device.placed() || arguments.empty()) continue;
+    Device& at = made.back().node()->device;
+    if (std::none_of(arguments.begin(), arguments.end(), [&](const Array& x) { return x.node()->device == at; }))
+      at = {};
   }
   Arrays outputs;
   outputs.reserve(graph_.outputs.size());

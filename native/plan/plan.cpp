@@ -465,8 +465,12 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
 }
 
 void Plan::run(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
-  for (const Storage* leaf : leaves)
-    if (leaf->ready) backend(leaf->buffer->device()).queue().after(leaf->ready);
+  SmallVector<const Storage*, 4> late;
+  for (const Storage* leaf : leaves) {
+    if (!leaf->ready) continue;
+    late.push_back(leaf);
+    backend(leaf->buffer->device()).queue().after(leaf->ready);
+  }
   try {
     encode(leaves, results, overwritten);
   } catch (...) {
@@ -481,13 +485,13 @@ void Plan::run(std::span<const Storage* const> leaves, Results& results, std::ve
       for (Storage& storage : result)
         if (storage.buffer && &storage.buffer->memory() == &demand.backend->memory()) storage.ready = ready;
   }
+  if (late.empty()) return;
   // Where nothing was encoded, views of a leaf are ready with it.
   for (auto& result : results)
     for (Storage& storage : result) {
       if (!storage.buffer || storage.ready) continue;
-      auto leaf =
-          std::find_if(leaves.begin(), leaves.end(), [&](const Storage* l) { return l->buffer == storage.buffer; });
-      if (leaf != leaves.end()) storage.ready = (*leaf)->ready;
+      auto leaf = std::find_if(late.begin(), late.end(), [&](const Storage* l) { return l->buffer == storage.buffer; });
+      if (leaf != late.end()) storage.ready = (*leaf)->ready;
     }
 }
 
