@@ -152,18 +152,25 @@ def workloads(names) -> list[tuple[str, str, str]]:
     return found
 
 
+def start(processes: dict[str, Process]) -> dict[str, str]:
+    """The versions of the frameworks; the process of one that does not start is left out."""
+    versions = {}
+    for framework in list(processes):
+        try:
+            versions[framework] = processes[framework]("start")
+        except RuntimeError as error:
+            processes.pop(framework).stop()
+            versions[framework] = f"not usable: {str(error).splitlines()[-1]}"
+    return versions
+
+
 def run(names, frameworks, threads: int, rounds: int, seconds: float, progress) -> tuple[dict[str, str], list[Row]]:
     """Measure the rows; returns the versions of the frameworks and the rows."""
     confine(threads)
     processes = {f: Process(f, threads) for f in installed(frameworks)}
-    versions, rows = {}, []
+    rows = []
     try:
-        for framework in list(processes):
-            try:
-                versions[framework] = processes[framework]("start")
-            except RuntimeError as error:
-                processes.pop(framework).stop()
-                versions[framework] = f"not usable: {str(error).splitlines()[-1]}"
+        versions = start(processes)
         for module, name, unit in progress(workloads(names)):
             rows.append(_measure(processes, module, Row(name, unit), rounds, seconds))
             if getattr(importlib.import_module(f"benchmarks.{module}"), "PEAK_MEMORY", False):

@@ -17,8 +17,11 @@ from .case import ARRAYS, OURS, Case
 
 
 def serve(connection: Connection, framework: str, threads: int) -> None:
+    answer(connection, Worker(framework, threads))
+
+
+def answer(connection: Connection, worker: object) -> None:
     """Answer (method, arguments) with (True, value) or (False, traceback) until told None."""
-    worker = Worker(framework, threads)
     while (request := connection.recv()) is not None:
         method, *arguments = request
         try:

@@ -107,14 +107,8 @@ def main() -> None:
         parser.error(f"no row is called {' or '.join(arguments.names)}")
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the card is shared
     processes = {f: Process(f) for f in arguments.frameworks.split(",")}
-    versions = {}
     try:
-        for framework in list(processes):
-            try:
-                versions[framework] = processes[framework]("start")
-            except RuntimeError as error:
-                processes.pop(framework).stop()
-                versions[framework] = f"not usable: {str(error).splitlines()[-1]}"
+        versions = harness.start(processes)
         built = prepare(processes, rows, time.monotonic() + arguments.within)
         bandwidth = processes["torch"]("copy_bandwidth") if "torch" in processes else 1.0
         done = []

@@ -6,7 +6,6 @@ import gc
 import importlib
 import statistics
 import time
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from ..case import ARRAYS, Case
 from ..place import PLACE, to_numpy
+from ..worker import answer
 from .rows import GpuRow
 
 # Of a result so many elements are compared.
@@ -21,14 +21,7 @@ SAMPLE = 1 << 18
 
 
 def serve(connection: Connection, framework: str) -> None:
-    """Answer (method, arguments) with (True, value) or (False, traceback) until told None."""
-    worker = GpuWorker(framework)
-    while (request := connection.recv()) is not None:
-        method, *arguments = request
-        try:
-            connection.send((True, getattr(worker, method)(*arguments)))
-        except Exception:
-            connection.send((False, traceback.format_exc(limit=-4)))
+    answer(connection, GpuWorker(framework))
 
 
 class GpuWorker:
