@@ -17,12 +17,16 @@ namespace {
 
 bool contains(const Axes& axes, int axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
 
-Axes rest_of(const IndexedAxes& axes, size_t rank) {
+}  // namespace
+
+Axes IndexedAxes::whole(size_t rank) const {
   Axes rest;
   for (int i = 0; i < int(rank); ++i)
-    if (!contains(axes.indexed, i) && !contains(axes.x_batch, i)) rest.push_back(i);
+    if (!contains(indexed, i) && !contains(x_batch, i)) rest.push_back(i);
   return rest;
 }
+
+namespace {
 
 // The common shape of the index arrays and of the axes of x that go along with it.
 Shape index_shape(const char* op, const Shape& x, Span indices, const IndexedAxes& axes) {
@@ -39,7 +43,7 @@ Shape index_shape(const char* op, const Shape& x, Span indices, const IndexedAxe
 }
 
 Shape with_rest(Shape shape, const Shape& x, const IndexedAxes& axes) {
-  for (int axis : rest_of(axes, x.size())) shape.push_back(x[size_t(axis)]);
+  for (int axis : axes.whole(x.size())) shape.push_back(x[size_t(axis)]);
   return shape;
 }
 
@@ -221,7 +225,7 @@ Arrays Scatter::vjp(const VjpContext& v) const {
       if (unique) break;
       // Write the number of each update in its place, in x without the rest: what can be read back is what won.
       IndexedAxes axes = axes_;
-      Axes rest = rest_of(axes_, x.ndim());
+      Axes rest = axes_.whole(x.ndim());
       Shape canvas;
       for (int i = 0; i < int(x.ndim()); ++i)
         if (!contains(rest, i)) canvas.push_back(x.shape()[size_t(i)]);

@@ -17,6 +17,9 @@ struct IndexedAxes {
   Axes indexed;      // axes of x, one for each index array
   Axes x_batch;      // axes of x that go along with ...
   Axes index_batch;  // ... these axes of the index arrays' common shape
+
+  // The rest, of an array of this rank.
+  Axes whole(size_t rank) const;
 };
 
 // Elements of x of shape (common shape of the indices) + (the rest of x).

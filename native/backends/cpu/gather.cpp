@@ -81,13 +81,13 @@ class GatherKernel final : public HostKernel {
   }
 
   static Shape common_shape(const Gather& op, const Layout& x, const Layout& out) {
-    size_t whole = whole_axes(op.axes(), x.shape.size()).size();
+    size_t whole = op.axes().whole(x.shape.size()).size();
     return Shape(out.shape.begin(), out.shape.end() - ptrdiff_t(whole));
   }
   static LoopNest rest(const Gather& op, const Layout& x) {
     Shape shape;
     Strides strides;
-    for (int axis : whole_axes(op.axes(), x.shape.size())) {
+    for (int axis : op.axes().whole(x.shape.size())) {
       shape.push_back(x.shape[size_t(axis)]);
       strides.push_back(x.strides[size_t(axis)]);
     }

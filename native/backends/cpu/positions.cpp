@@ -4,15 +4,6 @@
 
 namespace funcnn::cpu {
 
-Axes whole_axes(const IndexedAxes& axes, size_t rank) {
-  Axes whole;
-  for (int i = 0; i < int(rank); ++i)
-    if (std::find(axes.indexed.begin(), axes.indexed.end(), i) == axes.indexed.end() &&
-        std::find(axes.x_batch.begin(), axes.x_batch.end(), i) == axes.x_batch.end())
-      whole.push_back(i);
-  return whole;
-}
-
 Positions::Positions(const Layout& x, std::span<const Layout> indices, const IndexedAxes& axes, const Shape& common)
     : lengths_(common), base_(common.size(), 0), size_(element_count(common)) {
   size_t rank = common.size();

@@ -43,7 +43,4 @@ class Positions {
   int64_t size_;
 };
 
-// The axes of x that are taken whole.
-Axes whole_axes(const IndexedAxes& axes, size_t rank);
-
 }  // namespace funcnn::cpu

@@ -114,7 +114,7 @@ class ScatterKernel final : public HostKernel {
 
  private:
   static Shape common_shape(const Scatter& op, std::span<const Layout> inputs) {
-    size_t whole = whole_axes(op.axes(), inputs[0].shape.size()).size();
+    size_t whole = op.axes().whole(inputs[0].shape.size()).size();
     return Shape(inputs[1].shape.begin(), inputs[1].shape.end() - ptrdiff_t(whole));
   }
   const Strides* prefix(const Strides& strides) {
@@ -125,7 +125,7 @@ class ScatterKernel final : public HostKernel {
     Shape shape;
     Strides to, from;
     size_t d = common_.size();
-    for (int axis : whole_axes(op.axes(), out_.shape.size())) {
+    for (int axis : op.axes().whole(out_.shape.size())) {
       shape.push_back(out_.shape[size_t(axis)]);
       to.push_back(out_.strides[size_t(axis)]);
       from.push_back(updates.strides[d++]);

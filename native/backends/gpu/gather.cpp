@@ -14,7 +14,7 @@ class GatherKernel final : public Kernel {
  public:
   GatherKernel(Machine& machine, const Gather& op, Layouts inputs, const Layout& out)
       : machine_(machine), axes_(op.axes()), inputs_(inputs.begin(), inputs.end()), out_(out) {
-    Axes whole = whole_axes(axes_, inputs[0].shape.size());
+    Axes whole = axes_.whole(inputs[0].shape.size());
     common_ = Shape(out.shape.begin(), out.shape.end() - ptrdiff_t(whole.size()));
     for (int axis : whole) {
       rest_.push_back(inputs[0].shape[size_t(axis)]);

@@ -6,14 +6,6 @@
 
 namespace funcnn::gpu {
 
-Axes whole_axes(const IndexedAxes& axes, size_t rank) {
-  auto contains = [](const Axes& all, int axis) { return std::find(all.begin(), all.end(), axis) != all.end(); };
-  Axes whole;
-  for (int i = 0; i < int(rank); ++i)
-    if (!contains(axes.indexed, i) && !contains(axes.x_batch, i)) whole.push_back(i);
-  return whole;
-}
-
 Positions::Positions(const Layout& x, Layouts indices, const IndexedAxes& axes, const Shape& common,
                      const Strides* along, bool wide)
     : lengths_(common),

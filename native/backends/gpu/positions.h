@@ -9,9 +9,6 @@
 
 namespace funcnn::gpu {
 
-// The axes of x that are taken whole.
-Axes whole_axes(const IndexedAxes& axes, size_t rank);
-
 // Positions are the elements of the common shape of the index arrays.
 class Positions {
  public:

@@ -38,7 +38,7 @@ class ScatterMaker {
         mode_(op.mode()),
         inputs_(inputs),
         out_(out),
-        whole_(whole_axes(op.axes(), out.shape.size())),
+        whole_(op.axes().whole(out.shape.size())),
         common_(inputs[1].shape.begin(), inputs[1].shape.end() - ptrdiff_t(whole_.size())),
         along_(inputs[1].strides.begin(), inputs[1].strides.begin() + ptrdiff_t(common_.size())),
         wide_(std::any_of(inputs.begin(), inputs.end(), needs_wide) || needs_wide(out)),
