@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "backends/gpu/keys.h"
-#include "backends/gpu/nest.h"
+#include "backends/gpu/lines.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
@@ -13,17 +13,8 @@ namespace {
 // own and are compared by a second launch. What comes first wins among equals.
 class ArgReduceMaker {
  public:
-  ArgReduceMaker(Machine& machine, const ArgReduce& op, const Layout& in) : machine_(machine), op_(op), in_(in) {
-    const auto axis = size_t(op.axis());
-    length_ = in.shape[axis];
-    step_ = in.strides[axis];
-    for (size_t d = 0; d < in.shape.size(); ++d) {
-      if (d == axis) continue;
-      lines_.push_back(in.shape[d]);
-      strides_.push_back(in.strides[d]);
-    }
-    count_ = element_count(lines_);
-    merge_axes(lines_, {&strides_});
+  ArgReduceMaker(Machine& machine, const ArgReduce& op, const Layout& in)
+      : machine_(machine), op_(op), in_(in), lines_(in, size_t(op.axis())) {
     wide_ = needs_wide(in);
     key_ = has_long_key(in.dtype) ? "u64" : "u32";
   }
@@ -34,15 +25,16 @@ class ArgReduceMaker {
       while (p < 256 && p < n) p *= 2;
       return p;
     };
-    const uint32_t along = power(length_);
-    const uint32_t together = step_ == 1 && length_ >= 64 ? 1 : std::min(power(count_), std::max(32u, 256 / along));
+    const uint32_t along = power(lines_.length);
+    const uint32_t together =
+        lines_.step == 1 && lines_.length >= 64 ? 1 : std::min(power(lines_.count), std::max(32u, 256 / along));
     threads_ = {together, std::min(256 / together, along), 1};
-    const int64_t groups = groups_for(count_, together), most = 8 * int64_t(machine_.traits().cores);
+    const int64_t groups = groups_for(lines_.count, together), most = 8 * int64_t(machine_.traits().cores);
     int64_t pieces = 1;
-    if (length_ >= 64 * int64_t(threads_.y) && groups < most)
-      pieces = std::min({length_ / (16 * int64_t(threads_.y)), (most + groups - 1) / groups, int64_t(1024)});
-    const int64_t piece = (length_ + pieces - 1) / pieces;
-    pieces = (length_ + piece - 1) / piece;
+    if (lines_.length >= 64 * int64_t(threads_.y) && groups < most)
+      pieces = std::min({lines_.length / (16 * int64_t(threads_.y)), (most + groups - 1) / groups, int64_t(1024)});
+    const int64_t piece = (lines_.length + pieces - 1) / pieces;
+    pieces = (lines_.length + piece - 1) / piece;
     add("arg_reduce", pieces, piece);
     if (pieces > 1) {
       threads_ = {1, power(pieces), 1};
@@ -50,7 +42,7 @@ class ArgReduceMaker {
     }
     const int64_t word = has_long_key(in_.dtype) ? 12 : 8;
     return std::make_unique<StagedLaunches>(machine_, std::move(stages_),
-                                            pieces > 1 ? size_t(pieces * count_ * word) : 0);
+                                            pieces > 1 ? size_t(pieces * lines_.count * word) : 0);
   }
 
  private:
@@ -76,13 +68,9 @@ class ArgReduceMaker {
     else
       text.write("u32", "out");
     Numbers numbers(wide_);
-    numbers.add(text, "lines", count_);
-    numbers.add(text, "length", length_);
-    numbers.add(text, "step", step_);
-    for (size_t d = 0; d < lines_.size(); ++d) {
-      numbers.add(text, cat("n", d), lines_[d]);
-      numbers.add(text, cat("stride", d), strides_[d]);
-    }
+    numbers.add(text, "lines", lines_.count);
+    numbers.add(text, "length", lines_.length);
+    lines_.declare(text, numbers, "x");
     if (pieces > 1) {
       numbers.add(text, "pieces", pieces);
       numbers.add(text, "piece", piece);
@@ -98,14 +86,11 @@ class ArgReduceMaker {
       body += cat("  const ", index, " line = (", index, ")group.x", together, "  const ", index,
                   " begin = 0, end = p.length;\n");
     }
-    body += cat("  ", key_, " best = 0;\n  u32 found = ~(u32)0;\n  if (line < p.lines) {\n    ", index,
-                " at = 0, left = line;\n");
-    for (size_t d = lines_.size(); d-- > 0;)
-      body += d ? cat("    at += left % p.n", d, " * p.stride", d, ";\n    left /= p.n", d, ";\n")
-                : std::string("    at += left * p.stride0;\n");
+    body += cat("  ", key_, " best = 0;\n  u32 found = ~(u32)0;\n  if (line < p.lines) {\n");
+    body += lines_.offset_text(index, "at", "line", "x");
     body += cat("    for (", index, " i = begin + (", index, ")item.y; i < end; i += (", index,
                 ")items.y) {\n      const ", key_,
-                " key = key_of(x[at + i * p.step]);\n      if (key > best || found == ~(u32)0) {\n"
+                " key = key_of(x[at + i * p.x_step]);\n      if (key > best || found == ~(u32)0) {\n"
                 "        best = key;\n        found = (u32)i;\n      }\n    }\n  }\n");
     body += agreed_text();
     body += "  if (item.y == 0 && line < p.lines) {\n";
@@ -122,11 +107,11 @@ class ArgReduceMaker {
     } else {
       places.push_back({1, 0});
     }
-    stages_.push_back(stage_of(machine_, text, {uint32_t(groups_for(count_, threads_.x) * pieces)}, threads_, places, 1,
-                               numbers.bytes()));
+    stages_.push_back(stage_of(machine_, text, {uint32_t(groups_for(lines_.count, threads_.x) * pieces)}, threads_,
+                               places, 1, numbers.bytes()));
   }
 
-  int64_t found_at(int64_t pieces) const { return pieces * count_ * (has_long_key(in_.dtype) ? 8 : 4); }
+  int64_t found_at(int64_t pieces) const { return pieces * lines_.count * (has_long_key(in_.dtype) ? 8 : 4); }
 
   void add_second(int64_t pieces) {
     KernelText text(machine_.traits(), "arg_reduce_pieces", 256);
@@ -142,16 +127,14 @@ class ArgReduceMaker {
         "    if (key > best || found == ~(u32)0) {\n      best = key;\n      found = found_in[from];\n    }\n  }\n");
     body += agreed_text();
     text.body(body + "  if (item.y == 0) out[group.x] = places[mine];\n");
-    stages_.push_back(stage_of(machine_, text, {uint32_t(count_)}, threads_, {{2, 0}, {2, found_at(pieces)}, {1, 0}}, 2,
-                               Values().add(uint32_t(pieces)).bytes()));
+    stages_.push_back(stage_of(machine_, text, {uint32_t(lines_.count)}, threads_,
+                               {{2, 0}, {2, found_at(pieces)}, {1, 0}}, 2, Values().add(uint32_t(pieces)).bytes()));
   }
 
   Machine& machine_;
   const ArgReduce& op_;
   Layout in_;
-  Shape lines_;
-  Strides strides_;
-  int64_t length_ = 0, step_ = 0, count_ = 0;
+  Lines lines_;
   bool wide_ = false;
   std::string_view key_;
   Size3 threads_;

@@ -36,7 +36,7 @@ class Columns : ProgramText {
   }
 
   Printed print() {
-    Lines out;
+    TextLines out;
     rows_name_ = count_value("band_rows", band_rows_);
     cols_name_ = count_value("cols", p_.cols);
     scalars(out);
@@ -85,10 +85,12 @@ class Columns : ProgramText {
         "", "", "UNROLL for (u32 e = 0; e < 8; ++e) "};
     return head[width_];
   }
-  void each(Lines& out, std::string_view to, std::string_view value) { out(over_pack(), to, e(), " = ", value, ";"); }
+  void each(TextLines& out, std::string_view to, std::string_view value) {
+    out(over_pack(), to, e(), " = ", value, ";");
+  }
 
   // Groups are numbered by band, then by the part of its rows, then by block of columns.
-  void place(Lines& out) {
+  void place(TextLines& out) {
     std::string_view count = count_type();
     out("u32 number = group.x;");
     out("const u32 block = number % ", u32_value("blocks", uint32_t(blocks_)), ";");
@@ -112,7 +114,7 @@ class Columns : ProgramText {
     return cat("row * ", cols_name_, " + c", packed && width_ > 1 ? " + e" : "");
   }
 
-  void rows(Lines& out) {
+  void rows(TextLines& out) {
     out.open("if (live)");
     take_apart(out, "c", walk_.row_axes, walk_.axes.size());
     for (size_t n = 0; n < p_.code.size(); ++n) {
@@ -150,7 +152,7 @@ class Columns : ProgramText {
     out.close().close();
   }
   template <class F>
-  void over_rows(Lines& out, F&& body) {
+  void over_rows(TextLines& out, F&& body) {
     if (repeats_ > 1) {
       out.open("UNROLL for (u32 k = 0; k < ", repeats_, "; ++k)");
       out("const ", count_type(), " of_band = base + k * items.y;");
@@ -166,7 +168,7 @@ class Columns : ProgramText {
     }
   }
 
-  void load(Lines& out, int n) {
+  void load(TextLines& out, int n) {
     const Instruction& i = at(n);
     const bool odd = walk_.odd[size_t(i.access)];
     std::string along = odd ? "" : offset_along(i.access, 0, walk_.row_axes);
@@ -188,7 +190,7 @@ class Columns : ProgramText {
   }
   std::string column_stride(int access) { return offset_value(cat("column", access), walk_.inner_stride(access)); }
 
-  void compute(Lines& out) {
+  void compute(TextLines& out) {
     bool strided = std::any_of(p_.code.begin(), p_.code.end(),
                                [](const Instruction& i) { return i.kind == InstructionKind::store; });
     if (strided) take_apart(out, "row", 0, walk_.row_axes);
@@ -209,16 +211,9 @@ class Columns : ProgramText {
         case InstructionKind::compute:
           out(head, expression(int(n)), ";");
           break;
-        case InstructionKind::reduce_col: {
-          Reducing r = reducing(i);
-          std::string total = cat(repeats_ > 1 ? "t" : "s", n, e()), value = name(i.args[0]);
-          if (r.dtype != at(i.args[0]).dtype) {
-            out("const ", register_type(r.dtype), " w", n, " = ", convert(value, at(i.args[0]).dtype, r.dtype), ";");
-            value = cat("w", n);
-          }
-          out(total, " = ", combined(r, total, value), ";");
+        case InstructionKind::reduce_col:
+          reduce_into(out, int(n), cat(repeats_ > 1 ? "t" : "s", n, e()));
           break;
-        }
         case InstructionKind::store:
           if (i.space == Space::row)
             out("if (c == 0", width_ > 1 ? " && e == 0" : "", ") ", pointer(i.access), "[",
@@ -241,7 +236,7 @@ class Columns : ProgramText {
     }
   }
 
-  void finish_column(Lines& out, int n) {
+  void finish_column(TextLines& out, int n) {
     const Instruction& i = at(n);
     const Reducing r = reducing(i);
     std::string s = cat("s", n, e());

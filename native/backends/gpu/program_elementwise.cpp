@@ -36,7 +36,7 @@ class Elementwise : ProgramText {
   }
 
   Printed print() {
-    Lines out;
+    TextLines out;
     if (parts_) use_parts();
     total_name_ = count_value("n", total_);
     return print_body(out, "map");
@@ -68,7 +68,7 @@ class Elementwise : ProgramText {
       if (turned_along(at(int(n)), turned_))
         shared +=
             cat("  SHARED ", type_name(access_of(at(int(n))).dtype), " tile", n, "[", kTile, "][", kTile + 1, "];\n");
-    Lines out;
+    TextLines out;
     scalars(out);
     out("u32 number = group.x;");
     out("const ", offset_type(), " first", inner, " = number % ", u32_value("across", uint32_t(across)), " * ", kTile,
@@ -113,7 +113,7 @@ class Elementwise : ProgramText {
     if (parts_) use_parts();
     repeats_ = p_.code.size() > kManyInstructions ? 1 : 2;
     threads_ = kThreads;
-    Lines out;
+    TextLines out;
     out("u32 member = 0;");
     out.open("for (u32 step = ", std::bit_ceil(unsigned(capacity)) / 2, "; step; step /= 2)");
     out("if (member + step < p.members && p.first[member + step] <= group.x) member += step;");
@@ -134,7 +134,7 @@ class Elementwise : ProgramText {
   }
 
  private:
-  Printed print_body(Lines& out, std::string_view form) {
+  Printed print_body(TextLines& out, std::string_view form) {
     scalars(out);
     if (repeats_ == 1) {
       position(out, "0");
@@ -163,7 +163,7 @@ class Elementwise : ProgramText {
 
   bool walks(const Instruction& i) const { return i.access >= 0 && i.space != Space::scalar; }
 
-  void position(Lines& out, std::string_view k) {
+  void position(TextLines& out, std::string_view k) {
     std::string group = !group_.empty() ? group_ : walk_.wide ? "i64(group.x)" : "group.x";
     std::string block = repeats_ == 1 ? group : cat("(", group, " * ", repeats_, " + ", k, ")");
     std::string number = cat(block, " * items.x + item.x");
@@ -177,7 +177,7 @@ class Elementwise : ProgramText {
     return axis + 1 < walk_.axes.size() && strides[axis] == 1 && along_stores != 0 && along_stores != 1;
   }
   template <class F>
-  void over_tile(Lines& out, size_t fast, size_t slow, F&& body) {
+  void over_tile(TextLines& out, size_t fast, size_t slow, F&& body) {
     out.open("UNROLL for (u32 k = 0; k < ", repeats_, "; ++k)");
     out("const ", offset_type(), " i", fast, " = first", fast, " + item.x;");
     out("const ", offset_type(), " i", slow, " = first", slow, " + item.y + k * ", kTileStep, ";");
@@ -195,7 +195,7 @@ class Elementwise : ProgramText {
     return std::any_of(p_.code.begin(), p_.code.end(),
                        [&](const Instruction& i) { return i.kind == InstructionKind::store && along(i); });
   }
-  void along_axes(Lines& out) {
+  void along_axes(TextLines& out) {
     if (needs_axes()) take_apart(out, "i", 0, walk_.axes.size());
   }
   std::string offset(int access) {
@@ -204,13 +204,13 @@ class Elementwise : ProgramText {
   }
 
   std::string slot(int n) const { return repeats_ > 1 ? cat("a", n, "[k]") : cat("a", n); }
-  void declare_loads(Lines& out) {
+  void declare_loads(TextLines& out) {
     for (size_t n = 0; n < p_.code.size(); ++n)
       if (at(int(n)).kind == InstructionKind::load && walks(at(int(n))))
         out(slot_type(at(int(n))), " a", n, "[", repeats_, "];");
   }
 
-  void loads(Lines& out) {
+  void loads(TextLines& out) {
     for (size_t n = 0; n < p_.code.size(); ++n) {
       const Instruction& i = at(int(n));
       if (i.kind != InstructionKind::load || !walks(i)) continue;
@@ -243,7 +243,7 @@ class Elementwise : ProgramText {
     return offset_along(access, 0, walk_.axes.size(), cat("(i", inner, " + ", offset_type(), "(e))"));
   }
 
-  void compute(Lines& out) {
+  void compute(TextLines& out) {
     for (size_t n = 0; n < p_.code.size(); ++n)
       if (at(int(n)).kind == InstructionKind::store && width_ > 1)
         out("Pack<", type_name(access_of(at(int(n))).dtype), ", ", width_, "> b", n, ";");

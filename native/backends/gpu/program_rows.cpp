@@ -29,7 +29,7 @@ class Rows : ProgramText {
   }
 
   Printed print() {
-    Lines out;
+    TextLines out;
     if (parts_) use_parts();
     cols_name_ = count_value("cols", p_.cols);
     scalars(out);
@@ -152,7 +152,7 @@ class Rows : ProgramText {
     repeats_ = many ? 1 : std::max<int>(1, std::min<int64_t>(repeats_, each <= 4 ? 4 : 2));
   }
 
-  void place_row(Lines& out) {
+  void place_row(TextLines& out) {
     std::string_view count = count_type();
     if (lanes_ > 32) {
       if (splits_ > 1) {
@@ -190,7 +190,7 @@ class Rows : ProgramText {
     }
   }
 
-  void row_values(Lines& out, int level) {
+  void row_values(TextLines& out, int level) {
     for (size_t n = 0; n < p_.code.size(); ++n) {
       const Instruction& i = at(int(n));
       if (i.space != Space::row || levels_[n] != level) continue;
@@ -224,12 +224,12 @@ class Rows : ProgramText {
   }
   std::string extent() const { return repeats_ > 1 ? cat("[", repeats_, "]") : ""; }
   template <class F>
-  void declare_loads(Lines& out, F&& wanted) {
+  void declare_loads(TextLines& out, F&& wanted) {
     if (p_.cols == 0) return;
     for (size_t n = 0; n < p_.code.size(); ++n)
       if (is_load(int(n)) && wanted(int(n))) out(slot_type(at(int(n))), " a", n, extent(), ";");
   }
-  void declare_kept(Lines& out) {
+  void declare_kept(TextLines& out) {
     for (size_t n = 0; n < p_.code.size(); ++n)
       if (kept_[n]) out(type(int(n)), " k", n, extent(), width_ > 1 ? cat("[", width_, "]") : "", ";");
   }
@@ -237,7 +237,7 @@ class Rows : ProgramText {
 
   // One turn over the packs that a thread has at once.
   template <class F>
-  void over_packs(Lines& out, F&& body) {
+  void over_packs(TextLines& out, F&& body) {
     if (repeats_ > 1)
       out.open("UNROLL for (u32 j = 0; j < ", repeats_, "; ++j)");
     else
@@ -253,11 +253,11 @@ class Rows : ProgramText {
     if (!guard.empty()) out.close();
     out.close();
   }
-  void along_columns(Lines& out) { take_apart(out, "c", walk_.row_axes, walk_.axes.size()); }
+  void along_columns(TextLines& out) { take_apart(out, "c", walk_.row_axes, walk_.axes.size()); }
   std::string column_offset(int access) { return offset_along(access, walk_.row_axes, walk_.axes.size()); }
   std::string number() const { return cat("row * ", cols_name_, " + c"); }
 
-  void load_packs(Lines& out, const std::vector<int>& loads) {
+  void load_packs(TextLines& out, const std::vector<int>& loads) {
     if (loads.empty()) return;
     over_packs(out, [&] {
       along_columns(out);
@@ -286,7 +286,7 @@ class Rows : ProgramText {
     });
   }
 
-  void pass(Lines& out, int phase) {
+  void pass(TextLines& out, int phase) {
     std::vector<char> at_hand(p_.code.size(), 0);
     for (size_t n = 0; n < p_.code.size(); ++n) at_hand[n] = kept_[n] && first_[n] < phase;
     std::vector<size_t> work = needed(phase, at_hand);
@@ -325,7 +325,7 @@ class Rows : ProgramText {
     }
   }
 
-  void compute(Lines& out, const std::vector<size_t>& work, const std::vector<char>& at_hand) {
+  void compute(TextLines& out, const std::vector<size_t>& work, const std::vector<char>& at_hand) {
     bool stores = false;
     for (size_t n : work)
       if (at(int(n)).kind == InstructionKind::store) {
@@ -352,16 +352,9 @@ class Rows : ProgramText {
             if (kept_[n]) out(kept(n), " = v", n, ";");
           }
           break;
-        case InstructionKind::reduce_row: {
-          Reducing r = reducing(i);
-          std::string total = cat(looped_ ? "t" : "s", n), value = name(i.args[0]);
-          if (r.dtype != at(i.args[0]).dtype) {
-            out("const ", register_type(r.dtype), " w", n, " = ", convert(value, at(i.args[0]).dtype, r.dtype), ";");
-            value = cat("w", n);
-          }
-          out(total, " = ", combined(r, total, value), ";");
+        case InstructionKind::reduce_row:
+          reduce_into(out, int(n), cat(looped_ ? "t" : "s", n));
           break;
-        }
         case InstructionKind::store:
           if (width_ > 1)
             out("b", n, ".v[e] = ", stored_value(i), ";");
@@ -389,7 +382,7 @@ class Rows : ProgramText {
     return "c";
   }
 
-  void reduce_across(Lines& out, int phase) {
+  void reduce_across(TextLines& out, int phase) {
     for (size_t n = 0; n < p_.code.size(); ++n) {
       const Instruction& i = at(int(n));
       if (i.kind != InstructionKind::reduce_row || levels_[n] != phase + 1) continue;

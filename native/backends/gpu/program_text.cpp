@@ -170,7 +170,7 @@ std::string ProgramText::u32_value(std::string_view name, uint32_t value) {
   return field;
 }
 
-void ProgramText::take_apart(Lines& out, std::string_view from, size_t begin, size_t end) {
+void ProgramText::take_apart(TextLines& out, std::string_view from, size_t begin, size_t end) {
   std::string rest(from);
   for (size_t axis = end; axis-- > begin + 1;) {
     const int64_t length = walk_.axes[axis];
@@ -264,6 +264,17 @@ std::string ProgramText::convert(std::string_view value, Dtype from, Dtype to) {
   return scalar_expression(Opcode::copy, from, to, value);
 }
 
+void ProgramText::reduce_into(TextLines& out, int n, std::string_view total) {
+  const Instruction& i = at(n);
+  const Reducing r = reducing(i);
+  std::string value = name(i.args[0]);
+  if (r.dtype != at(i.args[0]).dtype) {
+    out("const ", register_type(r.dtype), " w", n, " = ", convert(value, at(i.args[0]).dtype, r.dtype), ";");
+    value = cat("w", n);
+  }
+  out(total, " = ", combined(r, total, value), ";");
+}
+
 std::string ProgramText::combined(const Reducing& r, std::string_view a, std::string_view b) {
   for (Section s : scalar_sections(r.combine, r.dtype, r.dtype)) sections_.push_back(s);
   return scalar_expression(r.combine, r.dtype, r.dtype, a, b);
@@ -279,7 +290,7 @@ std::string ProgramText::stored_value(const Instruction& store) {
   return is_half(memory) ? cat(type_name(memory), "(", value, ")") : value;
 }
 
-void ProgramText::scalars(Lines& out) {
+void ProgramText::scalars(TextLines& out) {
   for (size_t n = 0; n < p_.code.size(); ++n) {
     const Instruction& i = p_.code[n];
     if (i.space != Space::scalar) continue;
@@ -306,7 +317,7 @@ std::string ProgramText::title(std::string_view form) const {
   return out;
 }
 
-Printed ProgramText::finish(std::string_view form, uint32_t threads, std::string_view shared, const Lines& body,
+Printed ProgramText::finish(std::string_view form, uint32_t threads, std::string_view shared, const TextLines& body,
                             Size3 groups, Size3 thread_counts) {
   Printed out;
   KernelText text(traits_, title(form), threads);

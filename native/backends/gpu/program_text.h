@@ -26,27 +26,27 @@ struct Printed {
 };
 
 // Lines of a body, indented by their depth.
-class Lines {
+class TextLines {
  public:
-  explicit Lines(int depth = 1) : depth_(depth) {}
+  explicit TextLines(int depth = 1) : depth_(depth) {}
   template <class... Args>
-  Lines& operator()(const Args&... args) {
+  TextLines& operator()(const Args&... args) {
     text_ += std::string(size_t(2 * depth_), ' ') + cat(args...) + '\n';
     return *this;
   }
   // `head {` and what follows up to close() one deeper.
   template <class... Args>
-  Lines& open(const Args&... args) {
+  TextLines& open(const Args&... args) {
     (*this)(args..., " {");
     ++depth_;
     return *this;
   }
-  Lines& block() {
+  TextLines& block() {
     (*this)("{");
     ++depth_;
     return *this;
   }
-  Lines& close() {
+  TextLines& close() {
     --depth_;
     return (*this)("}");
   }
@@ -98,7 +98,7 @@ class ProgramText {
   std::string_view offset_type() const { return walk_.wide ? "i64" : "i32"; }
 
   // Lines that take the flat number `from` of axes [begin, end) apart into i{axis}.
-  void take_apart(Lines& out, std::string_view from, size_t begin, size_t end);
+  void take_apart(TextLines& out, std::string_view from, size_t begin, size_t end);
   // The sum of i{axis} * stride over axes [begin, end); "0" where that is nothing. The last axis is counted by `last`
   // instead, if given.
   std::string offset_along(int access, size_t begin, size_t end, std::string_view last = {});
@@ -116,6 +116,8 @@ class ProgramText {
   std::string expression(int n);
   std::string convert(std::string_view value, Dtype from, Dtype to);
   std::string combined(const Reducing& r, std::string_view a, std::string_view b);
+  // Lines that let instruction n, a reduction, take one more element into `total`.
+  void reduce_into(TextLines& out, int n, std::string_view total);
   // The element or row numbered `number`, as the value of an index instruction.
   std::string index_of(const Instruction& i, std::string_view number);
   // Operands that the kernel finds by an address it computes are no parameters.
@@ -132,10 +134,10 @@ class ProgramText {
   std::string_view type(int n) const { return register_type(at(n).dtype); }
 
   // Loads and computations of the scalar space.
-  void scalars(Lines& out);
+  void scalars(TextLines& out);
   // The kernel's name tells what it computes.
   std::string title(std::string_view form) const;
-  Printed finish(std::string_view form, uint32_t threads, std::string_view shared, const Lines& body, Size3 groups,
+  Printed finish(std::string_view form, uint32_t threads, std::string_view shared, const TextLines& body, Size3 groups,
                  Size3 thread_counts);
 
   const Traits& traits_;
