@@ -71,7 +71,7 @@ class GpuBackend final : public Backend {
     return make_copy_kernel(machine_, from, to);
   }
   bool accepts_epilogue(const Primitive& primitive, Dtype dtype, const KernelProgram& epilogue) const override {
-    // The first factory decides: what it declines would be asked for again with the same epilogue.
+    // What one factory declines, the next is asked for with the same epilogue.
     std::vector<Registered> entries = factories_for(primitive.name(), machine_.traits().language);
     for (const Registered& entry : entries)
       if (!entry.accepts_epilogue || !entry.accepts_epilogue(primitive, dtype, epilogue)) return false;

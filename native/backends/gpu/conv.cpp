@@ -35,9 +35,7 @@ Stage each_stage(Machine& machine, const ConvProblem& p, const DotResult& result
   read_operand(text, weight, "weight");
   result.declare(text);
   std::vector<Place> operands{{0}, {1}};
-  for (Place place : result.reads()) operands.push_back(place);
-  const size_t read_only = operands.size();
-  for (Place place : result.writes()) operands.push_back(place);
+  const size_t read_only = result.append_to(operands);
   Values values;
   p.fields(text, values);
   text.before(p.types());

@@ -88,9 +88,7 @@ Stage conv_tile_stage(Machine& machine, const ConvProblem& p, const DotResult& r
   result.declare(text);
   Stage stage;
   stage.operands = {{0}, {1}};
-  for (Place place : result.reads()) stage.operands.push_back(place);
-  stage.read_only = stage.operands.size();
-  for (Place place : result.writes()) stage.operands.push_back(place);
+  stage.read_only = result.append_to(stage.operands);
   Values values;
   begin(p, text, values, shape, rows, p.out_channels);
   add_wide(text, values, stage, "x", 0, packed && whole_packs(p.x, each));
@@ -210,9 +208,7 @@ Stage conv_weight_tile_stage(Machine& machine, const ConvProblem& p, const ConvW
   stage.operands = {{0}, {1}};
   if (split.parts == 1) {
     result.declare(text);
-    for (Place place : result.reads()) stage.operands.push_back(place);
-    stage.read_only = stage.operands.size();
-    for (Place place : result.writes()) stage.operands.push_back(place);
+    stage.read_only = result.append_to(stage.operands);
   } else {
     text.write(register_type(p.dtype), "found");
     stage.read_only = 2;

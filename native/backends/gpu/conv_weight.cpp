@@ -70,9 +70,7 @@ Stage each_stage(Machine& machine, const ConvProblem& p, const ConvWeightSplit& 
   size_t read_only = 2;
   if (split.parts == 1) {
     result.declare(text);
-    for (Place place : result.reads()) operands.push_back(place);
-    read_only = operands.size();
-    for (Place place : result.writes()) operands.push_back(place);
+    read_only = result.append_to(operands);
   } else {
     text.write(register_type(p.dtype), "found");
     operands.push_back({result.scratch()});
@@ -116,9 +114,7 @@ std::unique_ptr<Kernel> make_by_weight(Machine& machine, const Primitive& primit
   sum.read(type, "found");
   result.declare(sum);
   std::vector<Place> operands{{result.scratch()}};
-  for (Place place : result.reads()) operands.push_back(place);
-  const size_t read_only = operands.size();
-  for (Place place : result.writes()) operands.push_back(place);
+  const size_t read_only = result.append_to(operands);
   Values values;
   sum.value("i64", "count").value("i32", "parts");
   values.add(count).add(int32_t(split.parts));

@@ -6,14 +6,6 @@
 #include "base/error.h"
 
 namespace funcnn::gpu {
-namespace {
-
-std::vector<Place> joined(std::vector<Place> a, const std::vector<Place>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-}  // namespace
 
 std::unique_ptr<Kernel> make_dot_small(Machine& machine, const DotProblem& p, const DotResult& result) {
   KernelText text(machine.traits(), "dot_small", kThreadsEach);
@@ -50,11 +42,10 @@ std::unique_ptr<Kernel> make_dot_small(Machine& machine, const DotProblem& p, co
   values.add(p.count()).add(uint32_t(p.m)).add(uint32_t(p.n)).add(uint32_t(p.k));
   values.add(p.a.row).add(p.a.column).add(p.b.row).add(p.b.column);
   p.add_values(values);
-  std::vector<Place> reads = joined(p.input_places(), result.reads());
-  size_t read_only = reads.size();
+  std::vector<Place> operands = p.input_places();
+  const size_t read_only = result.append_to(operands);
   std::vector<Stage> stages;
-  stages.push_back(one_each(machine.pipeline(text.finish()), p.count(), joined(std::move(reads), result.writes()),
-                            read_only, values));
+  stages.push_back(one_each(machine.pipeline(text.finish()), p.count(), std::move(operands), read_only, values));
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
 }
 
@@ -72,16 +63,12 @@ std::unique_ptr<Kernel> make_zero(Machine& machine, const DotProblem& p, const D
   const #{S} value = #{zero};
   #{store})text",
       {{"S", register_type(p.dtype)}, {"zero", zero_of(p.dtype)}, {"store", result.statements("value", "index")}}));
-  std::vector<Place> reads = result.reads();
-  size_t read_only = reads.size();
+  std::vector<Place> operands;
+  const size_t read_only = result.append_to(operands);
   std::vector<Stage> stages;
-  stages.push_back(one_each(machine.pipeline(text.finish()), p.count(), joined(std::move(reads), result.writes()),
-                            read_only, Values().add(p.count())));
+  stages.push_back(
+      one_each(machine.pipeline(text.finish()), p.count(), std::move(operands), read_only, Values().add(p.count())));
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
-}
-
-std::unique_ptr<Kernel> nothing(Machine& machine) {
-  return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
 }
 
 std::unique_ptr<Kernel> make_dot(Machine& machine, const Primitive&, Layouts inputs, Layouts outputs,

@@ -190,19 +190,7 @@ std::unique_ptr<Kernel> make_dot_few(Machine& machine, const DotProblem& p, cons
               p.inputs.size(),
               values.bytes(),
               {{f.of_a ? 0 : 1, wide_at}, {f.of_a ? 1 : 0, wide_at + 4}}};
-  std::vector<Stage> stages;
-  if (parts == 1) {
-    for (const Place& place : result.reads()) stage.operands.push_back(place);
-    stage.read_only = stage.operands.size();
-    for (const Place& place : result.writes()) stage.operands.push_back(place);
-    stages.push_back(std::move(stage));
-    return std::make_unique<StagedLaunches>(machine, std::move(stages));
-  }
-  stage.operands.push_back({result.scratch()});
-  stages.push_back(std::move(stage));
-  stages.push_back(add_parts(machine, p, result, parts));
-  const size_t sum_item = std::max<size_t>(4, item_size(p.dtype));
-  return std::make_unique<StagedLaunches>(machine, std::move(stages), size_t(parts * p.count()) * sum_item);
+  return in_parts(machine, p, result, std::move(stage), parts);
 }
 
 }  // namespace funcnn::gpu

@@ -30,8 +30,10 @@ Dtype tile_dtype(const DotProblem& p);
 std::unique_ptr<Kernel> make_quantized_small(Machine& machine, const DotProblem& p, const DotResult& result);
 std::unique_ptr<Kernel> make_quantized_few(Machine& machine, const DotProblem& p, const DotResult& result);
 
-// A stage that adds `parts` results of a product in their order. They lie one after another at the beginning of the
-// scratch memory, elements being of the register type.
-Stage add_parts(Machine& machine, const DotProblem& p, const DotResult& result, int64_t parts);
+// The kernel of a stage, whose operands are the inputs so far: of one part it makes the result; of several, parts of
+// the sums, which a second stage adds in their order. They lie one after another in the scratch memory, elements being
+// of the register type.
+std::unique_ptr<Kernel> in_parts(Machine& machine, const DotProblem& p, const DotResult& result, Stage stage,
+                                 int64_t parts);
 
 }  // namespace funcnn::gpu

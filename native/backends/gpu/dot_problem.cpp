@@ -198,15 +198,12 @@ std::string DotResult::statements(std::string_view value, std::string_view index
   return out;
 }
 
-std::vector<Place> DotResult::reads() const {
-  std::vector<Place> out;
-  for (int i = 0; i < reads_; ++i) out.push_back({target_ + 1 + i});
-  return out;
-}
-std::vector<Place> DotResult::writes() const {
-  std::vector<Place> out{{target_}};
-  for (int i = 0; i < writes_; ++i) out.push_back({target_ + 1 + reads_ + i});
-  return out;
+size_t DotResult::append_to(std::vector<Place>& operands) const {
+  for (int i = 0; i < reads_; ++i) operands.push_back({target_ + 1 + i});
+  const size_t read_only = operands.size();
+  operands.push_back({target_});
+  for (int i = 0; i < writes_; ++i) operands.push_back({target_ + 1 + reads_ + i});
+  return read_only;
 }
 
 }  // namespace funcnn::gpu

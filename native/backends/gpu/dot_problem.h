@@ -75,8 +75,9 @@ class DotResult {
   void declare(KernelText& text) const;
   // Statements for the element `value`, in a register, with flat number `index` of type u32 or i64.
   std::string statements(std::string_view value, std::string_view index) const;
-  // Operands in the order of their declaration.
-  std::vector<Place> reads() const, writes() const;
+  // Appends its operands, in the order of their declaration, to those that a launch reads before; how many are only
+  // read.
+  size_t append_to(std::vector<Place>& operands) const;
   int scratch() const { return target_ + 1 + reads_ + writes_; }
 
  private:

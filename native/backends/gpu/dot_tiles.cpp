@@ -4,6 +4,8 @@
 #include "base/error.h"
 
 namespace funcnn::gpu {
+namespace {
+
 Stage add_parts(Machine& machine, const DotProblem& p, const DotResult& result, int64_t parts) {
   KernelText text(machine.traits(), "dot_add_parts", kThreadsEach);
   text.read(register_type(p.dtype), "parts");
@@ -20,11 +22,26 @@ Stage add_parts(Machine& machine, const DotProblem& p, const DotResult& result, 
 )text",
                 {{"number", number}, {"S", register_type(p.dtype)}, {"store", result.statements("value", "index")}}));
   std::vector<Place> places{{result.scratch()}};
-  for (const Place& place : result.reads()) places.push_back(place);
-  const size_t read_only = places.size();
-  for (const Place& place : result.writes()) places.push_back(place);
+  const size_t read_only = result.append_to(places);
   return one_each(machine.pipeline(text.finish()), p.count(), std::move(places), read_only,
                   Values().add(p.count()).add(uint32_t(parts)));
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> in_parts(Machine& machine, const DotProblem& p, const DotResult& result, Stage stage,
+                                 int64_t parts) {
+  std::vector<Stage> stages;
+  if (parts == 1) {
+    stage.read_only = result.append_to(stage.operands);
+    stages.push_back(std::move(stage));
+    return std::make_unique<StagedLaunches>(machine, std::move(stages));
+  }
+  stage.operands.push_back({result.scratch()});
+  stages.push_back(std::move(stage));
+  stages.push_back(add_parts(machine, p, result, parts));
+  const size_t item = std::max<size_t>(4, item_size(p.dtype));
+  return std::make_unique<StagedLaunches>(machine, std::move(stages), size_t(parts * p.count()) * item);
 }
 
 std::unique_ptr<Kernel> make_dot_tiles(Machine& machine, const DotProblem& p, const DotResult& result) {
@@ -119,19 +136,7 @@ std::unique_ptr<Kernel> make_dot_tiles(Machine& machine, const DotProblem& p, co
               p.inputs.size(),
               values.bytes(),
               {{0, wide_at}, {1, wide_at + 4}}};
-  std::vector<Stage> stages;
-  if (parts == 1) {
-    for (const Place& place : result.reads()) stage.operands.push_back(place);
-    stage.read_only = stage.operands.size();
-    for (const Place& place : result.writes()) stage.operands.push_back(place);
-    stages.push_back(std::move(stage));
-    return std::make_unique<StagedLaunches>(machine, std::move(stages));
-  }
-  stage.operands.push_back({result.scratch()});
-  stages.push_back(std::move(stage));
-  stages.push_back(add_parts(machine, p, result, parts));
-  const size_t item = std::max<size_t>(4, item_size(p.dtype));
-  return std::make_unique<StagedLaunches>(machine, std::move(stages), size_t(parts * p.count()) * item);
+  return in_parts(machine, p, result, std::move(stage), parts);
 }
 
 }  // namespace funcnn::gpu

@@ -14,10 +14,6 @@ void declare_strides(KernelText& text, std::string_view name) {
 }
 void add_strides(Values& values, const Layout& l) { values.add(l.strides[0]).add(l.strides[1]).add(l.strides[2]); }
 
-std::unique_ptr<Kernel> nothing(Machine& machine) {
-  return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
-}
-
 std::unique_ptr<Kernel> make_gather_dot(Machine& machine, const Primitive&, Layouts in, Layouts out,
                                         const KernelProgram* epilogue) {
   if (epilogue) return nullptr;

@@ -111,9 +111,7 @@ std::unique_ptr<Kernel> make_grouped_tiles(Machine& machine, const DotProblem& p
               {{0, wide_at}, {1, wide_at + 4}}};
   stage.operands.push_back(grouping.order());
   stage.operands.push_back(grouping.tiles());
-  for (const Place& place : result.reads()) stage.operands.push_back(place);
-  stage.read_only = stage.operands.size();
-  for (const Place& place : result.writes()) stage.operands.push_back(place);
+  stage.read_only = result.append_to(stage.operands);
   stages.push_back(std::move(stage));
   return std::make_unique<StagedLaunches>(machine, std::move(stages), grouping.bytes());
 }

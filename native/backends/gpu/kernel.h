@@ -49,6 +49,11 @@ class StagedLaunches : public Kernel {
   size_t scratch_;
 };
 
+// Of results without elements.
+inline std::unique_ptr<Kernel> nothing(Machine& machine) {
+  return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
+}
+
 using Layouts = std::span<const Layout>;
 
 // Outputs are contiguous; inputs have any strides. Null: not this case; the next factory of that name, or an error.

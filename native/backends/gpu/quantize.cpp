@@ -9,10 +9,6 @@
 namespace funcnn::gpu {
 namespace {
 
-std::unique_ptr<Kernel> nothing(Machine& machine) {
-  return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
-}
-
 constexpr uint32_t kWarps = 4;  // of a group that quantises; each has 32 elements at a time
 
 // Sets `group_number`, `part` (the position in the group of elements, first of some 32 apart), x[] and, whatever the

@@ -133,9 +133,7 @@ std::unique_ptr<Kernel> make_quantized_small(Machine& machine, const DotProblem&
   values.add(p.count()).add(uint32_t(p.m)).add(uint32_t(p.n)).add(uint32_t(p.k)).add(p.quantized->columns);
   p.add_values(values);
   std::vector<Place> places = p.input_places();
-  for (const Place& place : result.reads()) places.push_back(place);
-  const size_t read_only = places.size();
-  for (const Place& place : result.writes()) places.push_back(place);
+  const size_t read_only = result.append_to(places);
   std::vector<Stage> stages;
   stages.push_back(one_each(machine.pipeline(text.finish()), p.count(), std::move(places), read_only, values));
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
@@ -145,7 +143,7 @@ namespace {
 
 std::unique_ptr<Kernel> make_quantized_dot(Machine& machine, const Primitive& primitive, Layouts inputs,
                                            Layouts outputs, const KernelProgram* epilogue) {
-  if (element_count(outputs[0].shape) == 0) return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
+  if (element_count(outputs[0].shape) == 0) return nothing(machine);
   return with_dense_inputs(machine, inputs, [&](Layouts in) {
     return make_products(machine, DotProblem::of_quantized(static_cast<const QuantizedDot&>(primitive), in), epilogue);
   });

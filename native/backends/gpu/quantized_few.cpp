@@ -111,9 +111,7 @@ std::unique_ptr<Kernel> make_quantized_few(Machine& machine, const DotProblem& p
               0,
               values.bytes(),
               {{0, wide_at}, {1, wide_at + 4}}};
-  for (const Place& place : result.reads()) stage.operands.push_back(place);
-  stage.read_only = stage.operands.size();
-  for (const Place& place : result.writes()) stage.operands.push_back(place);
+  stage.read_only = result.append_to(stage.operands);
   std::vector<Stage> stages;
   stages.push_back(std::move(stage));
   return std::make_unique<StagedLaunches>(machine, std::move(stages));

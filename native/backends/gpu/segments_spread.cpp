@@ -17,7 +17,7 @@ std::unique_ptr<Kernel> make_spread(Machine& machine, const Primitive&, Layouts 
                                     const KernelProgram* epilogue) {
   if (epilogue) return nullptr;
   const int64_t count = element_count(out[0].shape);
-  if (count == 0) return std::make_unique<StagedLaunches>(machine, std::vector<Stage>{});
+  if (count == 0) return nothing(machine);
   return with_dense_inputs(machine, inputs, [&](Layouts in) -> std::unique_ptr<Kernel> {
     const Dtype dtype = out[0].dtype;
     const size_t r = in[1].shape.size();
