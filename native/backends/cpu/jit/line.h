@@ -1,0 +1,83 @@
+// The body of a vectorised loop as a straight line of operations on vectors: what functions are written into and what
+// the generators of machine code read. Every operation is exact or rounded once, as the same expression in simd/ is.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace funcnn::cpu::jit {
+
+enum class Do : uint8_t {
+  // values that are read
+  constant,  // `bits`
+  uniform,   // stream `stream`: one value for each row, or for all
+  load,      // stream `stream`, widened from what memory holds
+  index,     // number of the element, as a 32-bit or 64-bit integer
+  // floating point
+  add,
+  subtract,
+  multiply,
+  divide,
+  fma,   // a * b + c, rounded once
+  fms,   // a * b - c
+  fnma,  // c - a * b
+  square_root,
+  least,     // a < b ? a : b
+  greatest,  // a > b ? a : b
+  floor,
+  ceil,
+  truncate,
+  nearest,  // ties to even
+  // integers, which wrap; floating-point values are theirs by their bits
+  int_add,
+  int_subtract,
+  int_multiply,
+  int_least,  // signed
+  int_greatest,
+  uint_least,
+  uint_greatest,
+  bit_and,
+  bit_or,
+  bit_xor,
+  shift_left,  // by `bits`, a constant below the width
+  shift_right,
+  shift_right_signed,
+  // conversions
+  from_int,  // signed integer of the same width to floating point, to nearest
+  to_int,    // towards zero; of what fits
+  // masks: ordered comparisons of floating point (not_equal: also true of NaN), signed ones of integers
+  less,
+  less_equal,
+  equal,
+  not_equal,
+  int_less,
+  int_equal,
+  mask_and,
+  mask_or,
+  mask_xor,
+  mask_not,
+  mask_of_load,  // stream of booleans
+  select,        // a (a mask) ? b : c
+  // results
+  store,       // a into stream `stream`, narrowed to what memory holds
+  mask_store,  // a, a mask, into a stream of booleans
+  reduce,      // a into reduction `stream`
+};
+
+struct Node {
+  Do what;
+  int a = -1, b = -1, c = -1;  // earlier nodes
+  int stream = -1;
+  uint64_t bits = 0;
+  bool operator==(const Node&) const = default;
+};
+
+struct Line {
+  bool wide = false;  // values are 8 bytes, else 4
+  std::vector<Node> nodes;
+
+  // The number of an equal node, which is made where there is none: no value is computed twice.
+  int make(const Node& node);
+};
+
+}  // namespace funcnn::cpu::jit
