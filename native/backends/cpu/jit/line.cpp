@@ -1,14 +1,26 @@
 #include "backends/cpu/jit/line.h"
 
+#include "base/hash.h"
+
 namespace funcnn::cpu::jit {
 
+size_t NodeHash::operator()(const Node& node) const {
+  Hasher h;
+  h.add(uint64_t(node.what) | uint64_t(uint32_t(node.stream)) << 32);
+  h.add(uint64_t(uint32_t(node.a)) | uint64_t(uint32_t(node.b)) << 32);
+  h.add(node.c);
+  h.add(node.bits);
+  return size_t(h.finish().low);
+}
+
 int Line::make(const Node& node) {
-  const bool result = node.what >= Do::store;
-  if (!result)
-    for (size_t n = 0; n < nodes.size(); ++n)
-      if (nodes[n] == node) return int(n);
+  const int number = int(nodes.size());
+  if (node.what < Do::store) {
+    auto [known, made] = numbers_.try_emplace(node, number);
+    if (!made) return known->second;
+  }
   nodes.push_back(node);
-  return int(nodes.size()) - 1;
+  return number;
 }
 
 }  // namespace funcnn::cpu::jit

@@ -2,7 +2,9 @@
 // the generators of machine code read. Every operation is exact or rounded once, as the same expression in simd/ is.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 namespace funcnn::cpu::jit {
@@ -28,6 +30,7 @@ enum class Do : uint8_t {
   ceil,
   truncate,
   nearest,  // ties to even
+  scale,    // a * 2^b for integral b, rounded once; only in lines whose `scales` is set
   // integers, which wrap; floating-point values are theirs by their bits
   int_add,
   int_subtract,
@@ -42,6 +45,9 @@ enum class Do : uint8_t {
   shift_left,  // by `bits`, a constant below the width
   shift_right,
   shift_right_signed,
+  shift_left_by,  // by b, unsigned: the width or more move every bit out
+  shift_right_by,
+  shift_right_signed_by,
   // conversions
   from_int,  // signed integer of the same width to floating point, to nearest
   to_int,    // towards zero; of what fits
@@ -58,6 +64,7 @@ enum class Do : uint8_t {
   mask_not,
   mask_of_load,  // stream of booleans
   select,        // a (a mask) ? b : c
+  choose,        // as select, where the mask is that of a whole row: only the one wanted has to be computed
   // results
   store,       // a into stream `stream`, narrowed to what memory holds
   mask_store,  // a, a mask, into a stream of booleans
@@ -71,13 +78,21 @@ struct Node {
   uint64_t bits = 0;
   bool operator==(const Node&) const = default;
 };
+struct NodeHash {
+  size_t operator()(const Node& node) const;
+};
 
+// Nodes that no result reads are of no account: what made them found something better.
 struct Line {
-  bool wide = false;  // values are 8 bytes, else 4
+  bool wide = false;    // values are 8 bytes, else 4
+  bool scales = false;  // the machine has an instruction for Do::scale
   std::vector<Node> nodes;
 
   // The number of an equal node, which is made where there is none: no value is computed twice.
   int make(const Node& node);
+
+ private:
+  std::unordered_map<Node, int, NodeHash> numbers_;
 };
 
 }  // namespace funcnn::cpu::jit
