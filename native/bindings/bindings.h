@@ -38,6 +38,7 @@ void bind_compile(nb::module_& m);
 void bind_explain(nb::module_& m);
 void bind_control(nb::module_& m);
 void bind_program(nb::module_& m);
+void bind_jit(nb::module_& m);
 void bind_structure(nb::module_& m);
 void bind_record(nb::module_& m);
 void bind_callback(nb::module_& m);

@@ -36,6 +36,7 @@ NB_MODULE(_core, m) {
   funcnn::bind_explain(m);
   funcnn::bind_control(m);
   funcnn::bind_program(m);
+  funcnn::bind_jit(m);
   funcnn::bind_structure(m);
   funcnn::bind_record(m);
   funcnn::bind_callback(m);
