@@ -1,10 +1,15 @@
-// Tests reach the generator of machine code: its assemblers write what Python lists.
+// Tests reach the generator of machine code: its assemblers write what Python lists, and its memory holds what they
+// wrote.
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <string>
 #include <vector>
 
+#include "backends/cpu/jit/code_memory.h"
+#include "backends/cpu/jit/code_report.h"
+#include "backends/cpu/jit/options.h"
 #include "backends/cpu/jit/x86_assembler.h"
 #include "base/error.h"
 #include "bindings/bindings.h"
@@ -78,6 +83,53 @@ nb::tuple assemble_x86(bool evex, const std::vector<nb::tuple>& lines, int label
   return nb::make_tuple(nb::bytes(code.data(), code.size()), texts, offsets);
 }
 
+// The pages of the system, which may be refused.
+class RefusingPages final : public cpu::jit::PageSource {
+ public:
+  size_t page() const override { return system().page(); }
+  std::byte* map(size_t size) override { return refuses_map ? nullptr : system().map(size); }
+  void write(std::byte* to, std::span<const uint8_t> bytes) override { system().write(to, bytes); }
+  bool seal(std::byte* at, size_t size) override {
+    ++seals;
+    return !refuses_seal && system().seal(at, size);
+  }
+  void unmap(std::byte* at, size_t size) override { system().unmap(at, size); }
+
+  bool refuses_map = false, refuses_seal = false;
+  int seals = 0;
+};
+
+// A memory of its own, never freed: functions may outlive what Python holds.
+struct TestMemory {
+  RefusingPages& pages = *new RefusingPages;
+  cpu::jit::CodeMemory memory;
+  explicit TestMemory(bool perf) : memory(pages, perf ? &cpu::jit::tell_perf : nullptr) {}
+};
+
+void bind_memory(nb::module_& m) {
+  using Function = cpu::jit::CodeMemory::Function;
+  nb::class_<Function>(m, "_CodeFunction")
+      .def("entry", [](const Function& f) { return reinterpret_cast<uintptr_t>(f.entry()); })
+      .def_prop_ro("size", &Function::size);
+  nb::class_<TestMemory>(m, "_CodeMemory")
+      .def(nb::init<bool>(), nb::arg("perf") = false)
+      .def("add",
+           [](TestMemory& t, nb::bytes code, const std::string& name) {
+             return t.memory.add({static_cast<const uint8_t*>(code.data()), code.size()}, name);
+           })
+      .def("refuse", [](TestMemory& t, bool map, bool seal) { t.pages.refuses_map = map, t.pages.refuses_seal = seal; })
+      .def_prop_ro("seals", [](const TestMemory& t) { return t.pages.seals; })
+      .def_prop_ro("page", [](const TestMemory& t) { return t.pages.page(); })
+      .def_prop_ro("mapped_bytes", [](const TestMemory& t) { return t.memory.mapped_bytes(); });
+  m.def("_jit_options", [](const std::string& text) {
+    const cpu::jit::Options o = cpu::jit::parse_options(text);
+    return nb::make_tuple(o.on, o.always, o.verify, o.perf, o.dump);
+  });
+  m.def("_jit_dump", [](const std::string& folder, const std::string& name, nb::bytes code, const std::string& text) {
+    cpu::jit::dump_code(folder, name, {static_cast<const uint8_t*>(code.data()), code.size()}, text);
+  });
+}
+
 }  // namespace
 
 void bind_jit(nb::module_& m) {
@@ -91,6 +143,7 @@ void bind_jit(nb::module_& m) {
     }
     return out;
   });
+  bind_memory(m);
   m.def("_x86_assemble", &assemble_x86, nb::arg("evex"), nb::arg("lines"), nb::arg("labels") = 0);
 }
 
