@@ -1,70 +1,8 @@
-// Bits and booleans. Booleans are bytes 0 or 1, so most of their operations are those of uint8.
-#include <type_traits>
+#include "backends/cpu/simd/bitwise.h"
 
 #include "backends/cpu/simd/loops.h"
 
 namespace funcnn::cpu::simd {
-namespace {
-
-struct And {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b) {
-    return T(a & b);
-  }
-};
-struct Or {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b) {
-    return T(a | b);
-  }
-};
-struct Xor {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b) {
-    return T(a ^ b);
-  }
-};
-struct Invert {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a) {
-    return T(~a);
-  }
-};
-struct Not {
-  static FUNCNN_INLINE uint8_t apply(uint8_t a) { return uint8_t(a ^ 1u); }
-};
-struct Same {
-  static FUNCNN_INLINE uint8_t apply(uint8_t a) { return a; }
-};
-struct OrNot {
-  static FUNCNN_INLINE uint8_t apply(uint8_t a, uint8_t b) { return uint8_t(a | (b ^ 1u)); }
-};
-// Shifts by the width or more move every bit out; a negative count counts as large.
-struct LeftShift {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b) {
-    constexpr T width = T(sizeof(T) * 8);
-    T shifted = T(a << (b & T(width - 1)));
-    return b < width ? shifted : T(0);
-  }
-};
-struct RightShift {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b) {
-    using U = std::make_unsigned_t<T>;
-    constexpr U last = U(sizeof(T) * 8 - 1);
-    if constexpr (std::is_signed_v<T>) {
-      U count = U(b) > last ? last : U(b);
-      return T(a >> count);
-    } else {
-      T shifted = T(a >> (b & last));
-      return b > last ? T(0) : shifted;
-    }
-  }
-};
-
-}  // namespace
-
 namespace FUNCNN_ISA {
 
 void add_bitwise(Table& t) {

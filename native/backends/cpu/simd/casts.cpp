@@ -1,7 +1,7 @@
 // Conversions between all real element types; arithmetic on half precision happens in float32.
 #include <type_traits>
 
-#include "backends/cpu/simd/math.h"
+#include "backends/cpu/simd/loops.h"
 #include "base/to_integer.h"
 
 namespace funcnn::cpu::simd {

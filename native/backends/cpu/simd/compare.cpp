@@ -1,55 +1,9 @@
-// Comparisons, predicates and selection.
-#include <limits>
-#include <type_traits>
+#include "backends/cpu/simd/compare.h"
 
 #include "backends/cpu/simd/loops.h"
 
 namespace funcnn::cpu::simd {
 namespace {
-
-// clang-format off
-struct Equal { template <class T> static FUNCNN_INLINE uint8_t apply(T a, T b) { return a == b; } };
-struct NotEqual { template <class T> static FUNCNN_INLINE uint8_t apply(T a, T b) { return a != b; } };
-struct Less { template <class T> static FUNCNN_INLINE uint8_t apply(T a, T b) { return a < b; } };
-struct LessEqual { template <class T> static FUNCNN_INLINE uint8_t apply(T a, T b) { return a <= b; } };
-struct Greater { template <class T> static FUNCNN_INLINE uint8_t apply(T a, T b) { return a > b; } };
-struct GreaterEqual { template <class T> static FUNCNN_INLINE uint8_t apply(T a, T b) { return a >= b; } };
-struct LogicalAnd { template <class T> static FUNCNN_INLINE uint8_t apply(T a, T b) { return uint8_t(uint8_t(a != 0) & uint8_t(b != 0)); } };
-struct LogicalOr { template <class T> static FUNCNN_INLINE uint8_t apply(T a, T b) { return uint8_t(uint8_t(a != 0) | uint8_t(b != 0)); } };
-struct LogicalNot { template <class T> static FUNCNN_INLINE uint8_t apply(T a) { return a == 0; } };
-struct IsNan { template <class T> static FUNCNN_INLINE uint8_t apply(T a) { return a != a; } };
-// clang-format on
-struct IsInf {
-  template <class T>
-  static FUNCNN_INLINE uint8_t apply(T a) {
-    constexpr T inf = std::numeric_limits<T>::infinity();
-    return uint8_t(uint8_t(a == inf) | uint8_t(a == -inf));
-  }
-};
-struct IsFinite {
-  template <class T>
-  static FUNCNN_INLINE uint8_t apply(T a) {
-    return a - a == T(0);
-  }
-};
-struct No {
-  template <class T>
-  static FUNCNN_INLINE uint8_t apply(T) {
-    return 0;
-  }
-};
-struct Yes {
-  template <class T>
-  static FUNCNN_INLINE uint8_t apply(T) {
-    return 1;
-  }
-};
-struct Select {
-  template <class T>
-  static FUNCNN_INLINE T apply(uint8_t condition, T a, T b) {
-    return condition ? a : b;
-  }
-};
 
 template <class Op, class... Ts>
 void add_test(Table& t, Opcode op, Types<Ts...>) {
@@ -91,7 +45,6 @@ void add_compare(Table& t) {
     share_entries(t, op, Dtype::bool_, Dtype::uint8);
   }
 
-  // Selection only moves bits.
   constexpr int select = int(Opcode::select);
   add_ternary_as<Select, uint8_t, uint8_t, uint8_t, uint8_t>(t, select, int(Dtype::uint8));
   add_ternary_as<Select, uint16_t, uint8_t, uint16_t, uint16_t>(t, select, int(Dtype::uint16));

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "backends/cpu/simd/angle.h"
+#include "backends/cpu/simd/loops.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -28,8 +29,8 @@ void exp_loop(void* out, const void* a, const void*, const void*, int64_t n) {
       continue;
     }
     for (int64_t i = 0; i < count; ++i) {
-      double size = exp_inner(x[i]);
-      Angle angle = reduce_angle(y[i]);
+      double size = exp_inner(double(x[i]));
+      Angle<double> angle = reduce_angle(double(y[i]));
       re[i] = float(size * cos_of(angle));
       float s = float(size * sin_of(angle));
       im[i] = y[i] == 0.0f ? y[i] : s;

@@ -1,42 +1,16 @@
-// Products fused with a sum, and divisions of whole rows.
+#include "backends/cpu/simd/fused.h"
+
 #include "backends/cpu/simd/loops.h"
 
 namespace funcnn::cpu::simd {
 namespace {
 
-struct Fma {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b, T c) {
-    return fma(a, b, c);
-  }
-};
-struct Fms {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b, T c) {
-    return fma(a, b, -c);
-  }
-};
-struct Fnma {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b, T c) {
-    return fma(-a, b, c);
-  }
-};
-
-struct ScaledDifference {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a, T b, T c) {
-    return (a - b) * c;
-  }
-};
-
-// Where the reciprocal neither overflows nor loses bits.
 template <class T>
 void divide_row(void* out, const void* a, const void* b, const void*, int64_t n) {
   T* FUNCNN_RESTRICT o = static_cast<T*>(out);
   const T* FUNCNN_RESTRICT x = static_cast<const T*>(a);
   const T d = *static_cast<const T*>(b);
-  if ((d > T(1e-30) && d < T(1e30)) || (d < T(-1e-30) && d > T(-1e30))) {
+  if (divides_by_reciprocal(d)) {
     const T r = T(1) / d;
     for (int64_t i = 0; i < n; ++i) o[i] = x[i] * r;
   } else {

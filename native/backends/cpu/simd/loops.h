@@ -3,34 +3,11 @@
 
 #include "backends/cpu/simd/fma.h"
 #include "backends/cpu/simd/table.h"
+#include "backends/cpu/simd/types.h"
 #include "base/inline.h"
 
 namespace funcnn::cpu::simd {
 namespace {
-
-template <class T>
-struct DtypeOf;
-// clang-format off
-template <> struct DtypeOf<bool> { static constexpr int value = int(Dtype::bool_); };
-template <> struct DtypeOf<uint8_t> { static constexpr int value = int(Dtype::uint8); };
-template <> struct DtypeOf<uint16_t> { static constexpr int value = int(Dtype::uint16); };
-template <> struct DtypeOf<uint32_t> { static constexpr int value = int(Dtype::uint32); };
-template <> struct DtypeOf<uint64_t> { static constexpr int value = int(Dtype::uint64); };
-template <> struct DtypeOf<int8_t> { static constexpr int value = int(Dtype::int8); };
-template <> struct DtypeOf<int16_t> { static constexpr int value = int(Dtype::int16); };
-template <> struct DtypeOf<int32_t> { static constexpr int value = int(Dtype::int32); };
-template <> struct DtypeOf<int64_t> { static constexpr int value = int(Dtype::int64); };
-template <> struct DtypeOf<float> { static constexpr int value = int(Dtype::float32); };
-template <> struct DtypeOf<double> { static constexpr int value = int(Dtype::float64); };
-// clang-format on
-
-template <class... Ts>
-struct Types {};
-using SignedInts = Types<int8_t, int16_t, int32_t, int64_t>;
-using UnsignedInts = Types<uint8_t, uint16_t, uint32_t, uint64_t>;
-using Ints = Types<uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t>;
-using Floats = Types<float, double>;
-using Reals = Types<uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t, float, double>;
 
 // Registers may be reused in place: an output is the very same memory as an operand, or disjoint from it.
 template <class Op, class R, class A>

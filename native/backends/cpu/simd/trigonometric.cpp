@@ -1,30 +1,9 @@
-// Trigonometric functions of float32, computed in float64.
-#include "backends/cpu/simd/angle.h"
+#include "backends/cpu/simd/trigonometric.h"
+
+#include "backends/cpu/simd/loops.h"
 
 namespace funcnn::cpu::simd {
 namespace {
-
-struct Sin {
-  static FUNCNN_INLINE float apply(float x) {
-    float s = float(sin_of(reduce_angle(x)));
-    return x == 0.0f ? x : s;
-  }
-  static float libm(float x) { return float(std::sin(double(x))); }
-};
-struct Cos {
-  static FUNCNN_INLINE float apply(float x) { return float(cos_of(reduce_angle(x))); }
-  static float libm(float x) { return float(std::cos(double(x))); }
-};
-struct Tan {
-  static FUNCNN_INLINE float apply(float x) {
-    Angle a = reduce_angle(x);
-    double s = sin_kernel(a.r), c = cos_kernel(a.r);
-    bool odd = (a.quadrant & 1) != 0;
-    float t = float((odd ? -c : s) / (odd ? s : c));
-    return x == 0.0f ? x : t;
-  }
-  static float libm(float x) { return float(std::tan(double(x))); }
-};
 
 // Blocks with a huge argument (or infinity, or NaN) go through libm. The test comes before any output is written,
 // because the output may be the input.
@@ -44,17 +23,6 @@ void periodic_loop(void* out, const void* a, const void*, const void*, int64_t n
     }
   }
 }
-
-// clang-format off
-struct Arctan { static FUNCNN_INLINE float apply(float x) { return float(atan2_inner(double(x), 1.0)); } };
-struct Arcsin { static FUNCNN_INLINE float apply(float x) {
-  double y = double(x);
-  return float(atan2_inner(y, std::sqrt((1.0 - y) * (1.0 + y)))); } };
-struct Arccos { static FUNCNN_INLINE float apply(float x) {
-  double y = double(x);
-  return float(atan2_inner(std::sqrt((1.0 - y) * (1.0 + y)), y)); } };
-struct Arctan2 { static FUNCNN_INLINE float apply(float y, float x) { return float(atan2_inner(double(y), double(x))); } };
-// clang-format on
 
 }  // namespace
 
