@@ -12,15 +12,11 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/gil.h"
+#include "bindings/memory.h"
 
 namespace funcnn {
 namespace {
 
-Dtype parse_dtype(const std::string& name) {
-  for (int i = 0; i < kDtypeCount; ++i)
-    if (dtype_name(Dtype(i)) == name) return Dtype(i);
-  throw ValueError(cat("unknown dtype ", name));
-}
 Opcode parse_opcode(const std::string& name) {
   for (int i = 0; i < kOpcodeCount; ++i)
     if (opcode_info(Opcode(i)).name == name) return Opcode(i);
@@ -110,22 +106,6 @@ void check(const KernelProgram& p) {
   }
 }
 
-// The memory of an object, held while a program runs.
-class Memory {
- public:
-  Memory(nb::handle object, bool written) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, written ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0)
-      throw nb::python_error();
-  }
-  ~Memory() { PyBuffer_Release(&view_); }
-  Memory(const Memory&) = delete;
-  std::byte* data() const { return static_cast<std::byte*>(view_.buf); }
-  int64_t size() const { return int64_t(view_.len); }
-
- private:
-  Py_buffer view_{};
-};
-
 class Program {
  public:
   explicit Program(const nb::dict& spec) : program_(parse(spec)), prepared_((check(program_), program_)) {}
@@ -188,6 +168,7 @@ void bind_program(nb::module_& m) {
       .def("run_range", &Program::run_range);
   m.def("_instruction_set", &cpu::instruction_set);
   m.def("_set_instruction_set", &cpu::set_instruction_set);
+  bind_lines(m);
 }
 
 }  // namespace funcnn

@@ -31,6 +31,7 @@ enum class Do : uint8_t {
   truncate,
   nearest,  // ties to even
   scale,    // a * 2^b for integral b, rounded once; only in lines whose `scales` is set
+  half,     // the nearest float16, ties to even
   // integers, which wrap; floating-point values are theirs by their bits
   int_add,
   int_subtract,

@@ -1,0 +1,204 @@
+#include "backends/cpu/jit/functions.h"
+
+#include <array>
+#include <utility>
+
+#include "backends/cpu/jit/casts.h"
+#include "backends/cpu/jit/value.h"
+#include "backends/cpu/simd/arithmetic.h"
+#include "backends/cpu/simd/bitwise.h"
+#include "backends/cpu/simd/compare.h"
+#include "backends/cpu/simd/exponential.h"
+#include "backends/cpu/simd/fused.h"
+#include "backends/cpu/simd/gelu.h"
+#include "backends/cpu/simd/special.h"
+#include "backends/cpu/simd/table.h"
+#include "backends/cpu/simd/types.h"
+
+namespace funcnn::cpu::jit {
+namespace {
+
+using simd::Types;
+
+using Recorder = int (*)(Line&, const int* args);
+
+template <class Op, class... Operands>
+int run(Line& line, const int* args) {
+  return [&]<size_t... k>(std::index_sequence<k...>) {
+    return Op::apply(Operands(Value{&line, args[k]})...).in(line);
+  }(std::index_sequence_for<Operands...>());
+}
+
+struct DivideRow {
+  template <class T>
+  static T apply(T a, T b) {
+    return choose(simd::divides_by_reciprocal(b), a * (T(1) / b), a / b);
+  }
+};
+template <bool value>
+struct Always {
+  template <class T>
+  static Mask apply(T a) {
+    Mask same(make(Do::int_equal, {a, a}));
+    return value ? same : !same;
+  }
+  static Mask apply(Mask a) { return value ? a | (!a) : a & (!a); }
+};
+struct RoundHalf {
+  static Float32 apply(Float32 a) { return round_half(a); }
+};
+struct RoundBrain {
+  static Float32 apply(Float32 a) { return round_brain(a); }
+};
+
+// clang-format off
+template <class T> struct ValueOf { using type = Word<T>; };
+template <> struct ValueOf<bool> { using type = Mask; };
+template <> struct ValueOf<float> { using type = Float32; };
+template <> struct ValueOf<double> { using type = Float64; };
+// clang-format on
+template <class T>
+using Of = typename ValueOf<T>::type;
+
+class Recorders {
+ public:
+  Recorders() {
+    arithmetic();
+    bits();
+    comparisons();
+    booleans();
+    functions();
+  }
+  Recorder find(int op, Dtype dtype) const { return table_[size_t(op)][size_t(dtype)]; }
+
+ private:
+  template <class Op, class... Ts>
+  void unary(Opcode op, Types<Ts...>) {
+    ((at(int(op), simd::DtypeOf<Ts>::value) = run<Op, Of<Ts>>), ...);
+  }
+  template <class Op, class... Ts>
+  void binary(Opcode op, Types<Ts...>) {
+    ((at(int(op), simd::DtypeOf<Ts>::value) = run<Op, Of<Ts>, Of<Ts>>), ...);
+  }
+  template <class Op>
+  void ternary(int op) {
+    at(op, int(Dtype::float32)) = run<Op, Float32, Float32, Float32>;
+    at(op, int(Dtype::float64)) = run<Op, Float64, Float64, Float64>;
+  }
+  template <class... Ts>
+  void select(Types<Ts...>) {
+    ((at(int(Opcode::select), simd::DtypeOf<Ts>::value) = run<simd::Select, Mask, Of<Ts>, Of<Ts>>), ...);
+  }
+  Recorder& at(int op, int dtype) { return table_[size_t(op)][size_t(dtype)]; }
+
+  void arithmetic() {
+    using simd::Floats, simd::Ints, simd::Reals;
+    binary<simd::Add>(Opcode::add, Reals{});
+    binary<simd::Subtract>(Opcode::subtract, Reals{});
+    binary<simd::Multiply>(Opcode::multiply, Reals{});
+    unary<simd::Square>(Opcode::square, Reals{});
+    unary<simd::Negative>(Opcode::negative, Reals{});
+    binary<simd::Divide>(Opcode::divide, Floats{});
+    unary<simd::Reciprocal>(Opcode::reciprocal, Floats{});
+    unary<simd::Sqrt>(Opcode::sqrt, Floats{});
+    unary<simd::Rsqrt>(Opcode::rsqrt, Floats{});
+    unary<simd::Abs>(Opcode::abs, simd::SignedInts{});
+    unary<simd::Identity>(Opcode::abs, simd::UnsignedInts{});
+    unary<simd::Abs>(Opcode::abs, Floats{});
+    unary<simd::Sign>(Opcode::sign, Reals{});
+    unary<simd::Floor>(Opcode::floor, Floats{});
+    unary<simd::Ceil>(Opcode::ceil, Floats{});
+    unary<simd::Trunc>(Opcode::trunc, Floats{});
+    unary<simd::Round>(Opcode::round, Floats{});
+    for (Opcode op : {Opcode::conjugate, Opcode::real}) unary<simd::Identity>(op, Reals{});
+    for (Opcode op : {Opcode::floor, Opcode::ceil, Opcode::trunc, Opcode::round}) unary<simd::Identity>(op, Ints{});
+    binary<simd::Maximum>(Opcode::maximum, Reals{});
+    binary<simd::Minimum>(Opcode::minimum, Reals{});
+    ternary<simd::Fma>(int(Opcode::fma));
+    ternary<simd::Fms>(simd::kFms);
+    ternary<simd::Fnma>(simd::kFnma);
+    ternary<simd::ScaledDifference>(simd::kScaledDifference);
+    binary<DivideRow>(Opcode(simd::kDivideRow), Floats{});
+    unary<RoundHalf>(Opcode::round_float16, Types<float>{});
+    unary<RoundBrain>(Opcode::round_bfloat16, Types<float>{});
+  }
+
+  void bits() {
+    using simd::Ints;
+    binary<simd::And>(Opcode::bitwise_and, Ints{});
+    binary<simd::Or>(Opcode::bitwise_or, Ints{});
+    binary<simd::Xor>(Opcode::bitwise_xor, Ints{});
+    unary<simd::Invert>(Opcode::bitwise_invert, Ints{});
+    binary<simd::LeftShift>(Opcode::left_shift, Ints{});
+    binary<simd::RightShift>(Opcode::right_shift, Ints{});
+  }
+
+  void comparisons() {
+    using All = Types<bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t, float, double>;
+    using simd::Floats, simd::Ints, simd::Reals;
+    binary<simd::Equal>(Opcode::equal, All{});
+    binary<simd::NotEqual>(Opcode::not_equal, All{});
+    binary<simd::Less>(Opcode::less, All{});
+    binary<simd::LessEqual>(Opcode::less_equal, All{});
+    binary<simd::Greater>(Opcode::greater, All{});
+    binary<simd::GreaterEqual>(Opcode::greater_equal, All{});
+    binary<simd::LogicalAnd>(Opcode::logical_and, Reals{});
+    binary<simd::LogicalOr>(Opcode::logical_or, Reals{});
+    unary<simd::LogicalNot>(Opcode::logical_not, Reals{});
+    unary<simd::IsNan>(Opcode::isnan, Floats{});
+    unary<simd::IsInf>(Opcode::isinf, Floats{});
+    unary<simd::IsFinite>(Opcode::isfinite, Floats{});
+    for (Opcode op : {Opcode::isnan, Opcode::isinf}) {
+      unary<Always<false>>(op, Ints{});
+      unary<Always<false>>(op, Types<bool>{});
+    }
+    unary<Always<true>>(Opcode::isfinite, Ints{});
+    unary<Always<true>>(Opcode::isfinite, Types<bool>{});
+    select(All{});
+  }
+
+  void booleans() {
+    using Bool = Types<bool>;
+    for (Opcode op : {Opcode::bitwise_and, Opcode::logical_and, Opcode::minimum, Opcode::multiply})
+      binary<simd::And>(op, Bool{});
+    for (Opcode op : {Opcode::bitwise_or, Opcode::logical_or, Opcode::maximum, Opcode::add})
+      binary<simd::Or>(op, Bool{});
+    for (Opcode op : {Opcode::bitwise_xor, Opcode::subtract}) binary<simd::Xor>(op, Bool{});
+    binary<simd::OrNot>(Opcode::power, Bool{});
+    for (Opcode op : {Opcode::bitwise_invert, Opcode::logical_not}) unary<simd::Not>(op, Bool{});
+    for (Opcode op : {Opcode::abs, Opcode::sign, Opcode::square, Opcode::floor, Opcode::ceil, Opcode::trunc,
+                      Opcode::round, Opcode::conjugate, Opcode::real})
+      unary<simd::Same>(op, Bool{});
+  }
+
+  void functions() {
+    using F = Types<float>;
+    unary<simd::Exp>(Opcode::exp, F{});
+    binary<simd::ExpOfDifference>(Opcode(simd::kExpOfDifference), F{});
+    unary<simd::Exp2>(Opcode::exp2, F{});
+    unary<simd::Expm1>(Opcode::expm1, F{});
+    unary<simd::Log>(Opcode::log, F{});
+    unary<simd::Log1p>(Opcode::log1p, F{});
+    unary<simd::Log2>(Opcode::log2, F{});
+    unary<simd::Log10>(Opcode::log10, F{});
+    unary<simd::Sigmoid>(Opcode::sigmoid, F{});
+    unary<simd::Tanh>(Opcode::tanh, F{});
+    binary<simd::Logaddexp>(Opcode::logaddexp, F{});
+    unary<simd::Erf>(Opcode::erf, F{});
+    unary<simd::Gelu>(Opcode::gelu, F{});
+    unary<simd::GeluDerivative>(Opcode::gelu_derivative, F{});
+  }
+
+  std::array<std::array<Recorder, kDtypeCount>, simd::kOpCount> table_{};
+};
+
+}  // namespace
+
+int record(Line& line, int op, Dtype dtype, std::span<const int> args) {
+  static const Recorders recorders;
+  const bool fits = dtype == Dtype::bool_ || (item_size(dtype) == 8) == line.wide;
+  Recorder recorder = fits ? recorders.find(op, dtype) : nullptr;
+  return recorder ? recorder(line, args.data()) : -1;
+}
+
+}  // namespace funcnn::cpu::jit
