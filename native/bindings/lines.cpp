@@ -8,7 +8,6 @@
 #include <cstring>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "backends/cpu/instruction_set.h"
@@ -38,9 +37,7 @@ int arity_of(int op) {
   if (op < kOpcodeCount) return opcode_info(Opcode(op)).arity;
   return op == cpu::simd::kDivideRow || op == cpu::simd::kExpOfDifference ? 2 : 3;
 }
-Dtype operand_dtype(int op, Dtype dtype, int k) {
-  return op == int(Opcode::select) && k == 0 ? Dtype::bool_ : dtype;
-}
+Dtype operand_dtype(int op, Dtype dtype, int k) { return op == int(Opcode::select) && k == 0 ? Dtype::bool_ : dtype; }
 Dtype result_dtype(int op, Dtype dtype) {
   return op < kOpcodeCount && opcode_info(Opcode(op)).gives_bool() ? Dtype::bool_ : dtype;
 }
@@ -140,20 +137,26 @@ int record(cpu::jit::Line& line, int op, Dtype dtype) {
 
 // ---- bindings
 
-std::vector<std::pair<std::string, std::string>> operations(bool recorded) {
-  std::vector<std::pair<std::string, std::string>> out;
+// Of the table in use, or those that are recorded: name, dtype, dtypes of the operands, dtype of the result.
+nb::list operations(bool recorded) {
+  nb::list out;
   for (int op = 0; op < kOpCount; ++op)
     for (int d = 0; d < kDtypeCount; ++d) {
+      const Dtype dtype = Dtype(d);
       if (!cpu::active_table().compute[op][d][mask_of(op)]) continue;
-      cpu::jit::Line line = line_of(Dtype(d));
-      if (!recorded || record(line, op, Dtype(d)) >= 0) out.emplace_back(name_of(op), dtype_name(Dtype(d)));
+      cpu::jit::Line line = line_of(dtype);
+      if (recorded && record(line, op, dtype) < 0) continue;
+      nb::list operands;
+      for (Dtype operand : dtypes_of(op, dtype)) operands.append(std::string(dtype_name(operand)));
+      out.append(nb::make_tuple(name_of(op), std::string(dtype_name(dtype)), operands,
+                                std::string(dtype_name(result_dtype(op, dtype)))));
     }
   return out;
 }
 
-void run_entry(const std::string& name, const std::string& dtype_name, const nb::list& arrays, nb::handle out) {
+void run_entry(const std::string& name, const std::string& dtype_text, const nb::list& arrays, nb::handle out) {
   const int op = parse_operation(name);
-  const Dtype dtype = parse_dtype(dtype_name);
+  const Dtype dtype = parse_dtype(dtype_text);
   const Operands operands(arrays, out, dtypes_of(op, dtype), result_dtype(op, dtype));
   int mask = 0;
   std::array<const std::byte*, 3> p{};
@@ -163,17 +166,17 @@ void run_entry(const std::string& name, const std::string& dtype_name, const nb:
   }
   if (operands.count() == 1) mask = mask_of(op);
   cpu::simd::ComputeFn fn = cpu::active_table().compute[op][int(dtype)][mask];
-  if (!fn) throw TypeError(cat(name, ": has no entry for ", dtype_name, " and these operands"));
+  if (!fn) throw TypeError(cat(name, ": has no entry for ", dtype_text, " and these operands"));
   fn(operands.out(0), p[0], p[1], p[2], operands.count());
 }
 
-void run_line(const std::string& name, const std::string& dtype_name, const nb::list& arrays, nb::handle out,
+void run_line(const std::string& name, const std::string& dtype_text, const nb::list& arrays, nb::handle out,
               bool scales) {
   const int op = parse_operation(name);
-  const Dtype dtype = parse_dtype(dtype_name);
+  const Dtype dtype = parse_dtype(dtype_text);
   cpu::jit::Line line = line_of(dtype, scales);
   const int node = record(line, op, dtype);
-  if (node < 0) throw TypeError(cat(name, ": is not recorded for ", dtype_name));
+  if (node < 0) throw TypeError(cat(name, ": is not recorded for ", dtype_text));
   Operands(arrays, out, dtypes_of(op, dtype), result_dtype(op, dtype)).evaluate(line, node);
 }
 
@@ -195,11 +198,7 @@ void run_cast(const std::string& to, const std::string& from, nb::handle in, nb:
 }  // namespace
 
 void bind_lines(nb::module_& m) {
-  m.def("_operations", [](bool recorded) {
-    nb::list out;
-    for (const auto& [name, dtype] : operations(recorded)) out.append(nb::make_tuple(name, dtype));
-    return out;
-  });
+  m.def("_operations", &operations);
   m.def("_run_entry", &run_entry);
   m.def("_run_line", &run_line);
   m.def("_run_cast", &run_cast);

@@ -16,7 +16,8 @@ Word<T> to_integer(Float32 x) {
   using Bounds = std::numeric_limits<T>;
   constexpr bool exact = Bounds::digits <= std::numeric_limits<float>::digits;
   constexpr float limit = float(Bounds::max() / 2 + 1) * 2.0f;  // the first number beyond
-  Float32 y = select(x == x, simd::clamp(x, Float32(float(Bounds::min())), Float32(exact ? limit - 1.0f : limit)), 0.0f);
+  Float32 y =
+      select(x == x, simd::clamp(x, Float32(float(Bounds::min())), Float32(exact ? limit - 1.0f : limit)), 0.0f);
   auto to_signed = [](Float32 v) { return Uint32(make(Do::to_int, {v})); };
   if constexpr (exact) {
     return Word<T>(Word<int32_t>(to_signed(y)));

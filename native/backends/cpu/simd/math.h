@@ -2,8 +2,8 @@
 // Functions of float32 that are hard in float32 are computed in float64 with polynomials good to about 1e-10.
 // Coefficients are minimax fits (Lawson's iteration in 40-digit arithmetic) over the ranges named.
 //
-// Functions are templates over the type of number, F for float32 and D for float64: the loops of this folder run them on
-// numbers, and the code generator on types that write down what is done (jit/value.h). So choices are `select`s, and
+// Functions are templates over the type of number, F for float32 and D for float64: the loops of this folder run them
+// on numbers, and the code generator on types that write down what is done (jit/value.h). So choices are `select`s, and
 // what operators do not spell has a name below that both have.
 #pragma once
 

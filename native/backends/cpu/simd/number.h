@@ -1,5 +1,5 @@
-// Numbers as the function templates of this folder want them: floats, doubles and integers here, and in jit/value.h types
-// of which each operation is written down. Everything has internal linkage: see table.h.
+// Numbers as the function templates of this folder want them: floats, doubles and integers here, and in jit/value.h
+// types of which each operation is written down. Everything has internal linkage: see table.h.
 #pragma once
 
 #include <cmath>
