@@ -26,6 +26,7 @@ AccessPath::AccessPath(const Access& access, Dtype value, const simd::Table& tab
       offset_(access.offset),
       lengths_(access.shape),
       strides_(access.strides),
+      memory_(access.dtype),
       memory_item_(item_size(access.dtype)),
       value_item_(item_size(value)),
       same_(access.dtype == value),

@@ -13,7 +13,9 @@ class AccessPath {
 
   int operand() const { return operand_; }
   // No conversion is needed and the elements lie densely.
-  bool dense() const { return same_ && (lengths_.empty() || (lengths_.size() == 1 && strides_[0] == 1)); }
+  bool dense() const { return same_ && lies_densely(); }
+  bool lies_densely() const { return lengths_.empty() || (lengths_.size() == 1 && strides_[0] == 1); }
+  Dtype memory() const { return memory_; }
   // Dense rows of `cols` elements that repeat for every row.
   bool repeats_row(int64_t cols) const;
   // One value repeated along every row of `cols` elements.
@@ -47,6 +49,7 @@ class AccessPath {
   Shape lengths_;    // without axes of length 1, neighbours merged
   Strides strides_;  // elements
   Shape blocks_;     // elements below each axis
+  Dtype memory_ = Dtype::float32;
   size_t memory_item_ = 4, value_item_ = 4;
   bool same_ = true;
   simd::CastFn to_value_ = nullptr, to_memory_ = nullptr;

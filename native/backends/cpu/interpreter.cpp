@@ -7,6 +7,8 @@
 
 #include "backends/cpu/arena.h"
 #include "backends/cpu/instruction_set.h"
+#include "backends/cpu/jit/hot.h"
+#include "backends/cpu/jit/settings.h"
 #include "backends/cpu/program_code.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -70,6 +72,7 @@ struct PreparedProgram::Impl {
   int64_t band_rows = 1;                // row_tiles are of a band
   int64_t chunk_tiles = 1, chunks = 1;  // column reductions: rows of tiles in a chunk, chunks in a band
   std::vector<size_t> accumulator_at;   // and where accumulators lie in those of a chunk; last, their bytes
+  size_t steps = 0;                     // of all code
   // The memory of a run: kept values, pointers, and what reductions leave for the end of a round.
   size_t pointers_at = 0, bases_at = 0, partials_at = 0, memory_bytes = 0;
 
@@ -77,9 +80,11 @@ struct PreparedProgram::Impl {
     // A little more than the tile keeps equal places of different registers apart in the cache.
     element_bytes = (size_t(t.tile_rows * t.tile_cols) * routine.element_item + 63) / 64 * 64 + 192;
     row_bytes = (size_t(t.tile_rows) * 8 + 63) / 64 * 64;
-    for (const Code& c : routine.code)
+    for (const Code& c : routine.code) {
       register_bytes =
           std::max(register_bytes, size_t(c.element_registers) * element_bytes + size_t(c.row_registers) * row_bytes);
+      steps += c.steps.size();
+    }
     band_rows = t.rows / t.bands;
     row_tiles = (band_rows + t.tile_rows - 1) / t.tile_rows;
     col_tiles = t.cols ? (t.cols + t.tile_cols - 1) / t.tile_cols : 1;
@@ -153,9 +158,45 @@ struct PreparedProgram::Impl {
 
   // `anew`: what is kept from tile to tile has to be loaded.
   void execute(const Code& code, Pointers p, std::span<std::byte* const> operands, const Tile& tile,
-               Partial partial = {}, bool anew = true) const {
+               Partial partial = {}, bool anew = true, const jit::CompiledCode* compiled = nullptr) const {
+    const std::span<const Step> steps = code.steps;
+    size_t at = anew ? 0 : size_t(code.kept);
+    if (compiled && tile.elements() > 0) {
+      const int64_t number = tile.row * col_tiles + tile.col / t.tile_cols;
+      const jit::TileView view{p,         operands, t.paths.data(), tile.begin, tile.row, tile.rows, tile.col,
+                               tile.cols, partial.base, number};
+      for (const jit::CompiledSegment& segment : *compiled) {
+        interpret(steps.subspan(at, segment.first() - at), p, operands, tile, partial);
+        at = segment.first() + segment.count();
+        const std::span<const Step> replaced = steps.subspan(segment.first(), segment.count());
+        if (jit::settings().verify)
+          verify(segment, view, replaced, p, operands, tile, partial);
+        else if (!segment.run(view))
+          interpret(replaced, p, operands, tile, partial);
+      }
+    }
+    interpret(steps.subspan(at), p, operands, tile, partial);
+  }
+
+  // Both ways from the same memory.
+  void verify(const jit::CompiledSegment& segment, const jit::TileView& view, std::span<const Step> steps, Pointers p,
+              std::span<std::byte* const> operands, const Tile& tile, Partial partial) const {
+    const auto written = segment.written(view);
+    std::vector<std::vector<std::byte>> before, after;
+    for (const auto& w : written) before.emplace_back(w.at, w.at + w.bytes);
+    const bool ran = segment.run(view);
+    for (const auto& w : written) after.emplace_back(w.at, w.at + w.bytes);
+    for (size_t i = 0; i < written.size(); ++i) std::memcpy(written[i].at, before[i].data(), written[i].bytes);
+    interpret(steps, p, operands, tile, partial);
+    for (size_t i = 0; ran && i < written.size(); ++i)
+      if (!jit::same_values(written[i].at, after[i].data(), written[i].bytes, written[i].dtype))
+        throw Error(jit::describe_difference(segment, i, written[i], after[i].data()));
+  }
+
+  void interpret(std::span<const Step> steps, Pointers p, std::span<std::byte* const> operands, const Tile& tile,
+                 Partial partial) const {
     const int64_t elements = tile.elements();
-    for (const Step& s : std::span(code.steps).subspan(anew ? 0 : size_t(code.kept))) {
+    for (const Step& s : steps) {
       const int64_t n = s.space == Space::element ? elements : s.space == Space::row ? tile.rows : 1;
       if (n == 0 && s.kind != Step::reduce_row && s.kind != Step::sum_squares) continue;
       switch (s.kind) {
@@ -238,6 +279,11 @@ struct PreparedProgram::Impl {
     }
   };
 
+  void heat(int64_t elements) const {
+    if (routine.hot) routine.hot->count(routine, t.paths, double(elements) * double(steps));
+  }
+  const jit::CompiledCode* compiled(size_t number) const { return routine.hot ? routine.hot->find(number) : nullptr; }
+
   void start(Pointers p, std::span<std::byte* const> operands, std::byte* run) const {
     for (size_t i = 0; i < t.slots.size(); ++i) {
       const Slot& s = t.slots[i];
@@ -260,6 +306,7 @@ struct PreparedProgram::Impl {
    public:
     Run(const Impl& impl, std::span<std::byte* const> operands, std::byte* memory)
         : impl_(&impl), operands_(operands), memory_(memory) {
+      impl.heat(impl.t.rows * impl.t.cols);
       impl.start(shared(), operands, memory);
     }
 
@@ -290,7 +337,7 @@ struct PreparedProgram::Impl {
       w.begin(*impl_, shared());
       if (impl_->routine.col_reductions) return columns(begin, end, w);
       for (int64_t i = begin; i < end; ++i)
-        tile(impl_->routine.code[round], impl_->tile_at(i), w, {bases(), false}, i == begin);
+        tile(round, impl_->tile_at(i), w, {bases(), false}, i == begin);
     }
     void end_round(size_t round) const {
       const Routine& routine = impl_->routine;
@@ -319,9 +366,10 @@ struct PreparedProgram::Impl {
       impl_->bind(code, shared(), operands_, memory_, nullptr, all);
       impl_->execute(code, shared(), operands_, all);
     }
-    void tile(const Code& code, const Tile& tile, Worker& w, Partial partial, bool anew) const {
+    void tile(size_t number, const Tile& tile, Worker& w, Partial partial, bool anew) const {
+      const Code& code = impl_->routine.code[number];
       impl_->bind(code, w.pointers.data(), operands_, memory_, w.registers, tile);
-      impl_->execute(code, w.pointers.data(), operands_, tile, partial, anew);
+      impl_->execute(code, w.pointers.data(), operands_, tile, partial, anew, impl_->compiled(number));
     }
     void store(size_t r, const std::byte* from, int64_t begin, int64_t n) const {
       const AccessPath& path = impl_->t.paths[size_t(impl_->routine.reductions[r].path)];
@@ -332,7 +380,6 @@ struct PreparedProgram::Impl {
     // chunk spans all columns; without, columns are cut too.
     void columns(int64_t begin, int64_t end, Worker& w) const {
       const Translation& t = impl_->t;
-      const Code& code = impl_->routine.code[0];
       const bool whole = impl_->whole_bands();
       const size_t count = impl_->routine.reductions.size();
       const int64_t chunks = impl_->chunks, col_tiles = impl_->col_tiles;
@@ -346,7 +393,7 @@ struct PreparedProgram::Impl {
         const int64_t first = chunk * impl_->chunk_tiles, last = std::min(impl_->row_tiles, first + impl_->chunk_tiles);
         for (int64_t i = first; i < last; ++i) {
           Tile at = impl_->tile_at(band, i, j);
-          tile(code, at, w, {base.data(), i == first, whole ? at.col : 0}, anew);
+          tile(0, at, w, {base.data(), i == first, whole ? at.col : 0}, anew);
           anew = false;
         }
         if (!whole) continue;
@@ -413,6 +460,8 @@ struct PreparedProgram::Impl {
     start(pointers.data(), operands, run.data());
     std::byte* registers = arena.get(register_bytes);
     const Code& code = routine.code[0];
+    heat(end - begin);
+    const jit::CompiledCode* fast = compiled(0);
     while (begin < end) {
       Tile tile;
       tile.begin = begin;
@@ -425,7 +474,7 @@ struct PreparedProgram::Impl {
         tile.cols = std::min({t.tile_cols, t.cols - tile.col, end - begin});
       }
       bind(code, pointers.data(), operands, run.data(), registers, tile);
-      execute(code, pointers.data(), operands, tile);
+      execute(code, pointers.data(), operands, tile, {}, true, fast);
       begin += tile.elements();
     }
   }

@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "backends/cpu/instruction_set.h"
+#include "backends/cpu/jit/hot.h"
 #include "backends/cpu/program_rewrite.h"
 #include "base/error.h"
 #include "base/hash.h"
@@ -74,6 +76,7 @@ class Translator {
       phases();
     else
       tiles();
+    r_.hot = jit::make_hot(active_level());
     return std::move(r_);
   }
 
@@ -302,6 +305,8 @@ class Translator {
         Step s = make(row ? Step::reduce_row : Step::reduce_col, Space::element);
         s.a = as_dense(i.args[0], Space::element);
         s.item = uint8_t(item_size(dtype));
+        s.dtype = dtype;
+        s.reduce = i.reduce;
         Reduction r{dtype, -1, i.access, r_.table->reduce_row[int(i.reduce)][int(dtype)],
                     r_.table->reduce_col[int(i.reduce)][int(dtype)]};
         if (!r.row_fn || !r.col_fn) throw TypeError(cat(reduce_name(i.reduce), ": is not defined for ", dtype));
@@ -390,7 +395,9 @@ class Translator {
     bool by_result = o.op == int(Opcode::divide) && by_row && mask == 2 && space(i.args[1]) == Space::row &&
                      ops_[size_t(i.args[1])].in.kind != InstructionKind::load && domain_.cols >= kShortRow &&
                      r_.table->compute[simd::kDivideRow][int(dtype)][2];
-    s.fn = cast ? nullptr : r_.table->compute[by_result ? simd::kDivideRow : o.op][int(dtype)][mask];
+    s.op = by_result ? simd::kDivideRow : o.op;
+    s.dtype = dtype;
+    s.fn = cast ? nullptr : r_.table->compute[s.op][int(dtype)][mask];
     if (cast) {
       s.arity = 0;  // a conversion
       s.fn = reinterpret_cast<simd::ComputeFn>(reinterpret_cast<void (*)()>(r_.table->cast[int(i.dtype)][int(dtype)]));
@@ -515,7 +522,8 @@ Hash key_of(const KernelProgram& program, const Domain& domain, const simd::Tabl
   for (size_t a = 0; a < domain.paths.size(); ++a) {
     const AccessPath& path = domain.paths[a];
     h.add(uint64_t(uint32_t(path.operand())) << 32 | uint64_t(program.accesses[a].dtype) << 8 | uint64_t(path.dense()) |
-          uint64_t(path.repeats_row(domain.cols)) << 1 | uint64_t(domain.kept[a]) << 2);
+          uint64_t(path.repeats_row(domain.cols)) << 1 | uint64_t(domain.kept[a]) << 2 |
+          uint64_t(path.lies_densely()) << 3);
   }
   return h.finish();
 }

@@ -42,6 +42,9 @@ struct Step {
   int16_t row_step[4] = {0, 0, 0, 0};  // bytes from row to row for a row operand, 0 for a column, -item for an element
   int out = 0, a = 0, b = 0, c = 0;    // slots
   int path = -1;
+  int op = -1;                     // compute: number of the operation in the tables
+  Dtype dtype = Dtype::float32;    // of the operands
+  ReduceOp reduce = ReduceOp::sum;
   int reduction = -1;  // number among the reductions (partial results), reduce_row in phases and reduce_col
   uint8_t item = 4;
   union {
@@ -70,6 +73,10 @@ struct Reduction {
   simd::ColReduceFn col_fn = nullptr;
 };
 
+namespace jit {
+class Hot;
+}
+
 // What is done, for programs that differ in sizes only (where they are not reduced by phases).
 struct Routine {
   const simd::Table* table = nullptr;
@@ -85,6 +92,7 @@ struct Routine {
   std::vector<Reduction> reductions;
   int64_t run_bytes = 0;  // of values kept for the whole run
   double cost = 1;        // of an element, about in additions
+  std::shared_ptr<jit::Hot> hot;  // the same in machine code, once it is worth that
 };
 
 struct Translation {

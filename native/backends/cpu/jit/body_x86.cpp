@@ -1,0 +1,713 @@
+#include "backends/cpu/jit/body_x86.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace funcnn::cpu::jit {
+namespace {
+
+namespace op {
+// clang-format off
+constexpr Op add{"vaddps", "vaddpd"}, subtract{"vsubps", "vsubpd"}, multiply{"vmulps", "vmulpd"},
+    divide{"vdivps", "vdivpd"}, least{"vminps", "vminpd"}, greatest{"vmaxps", "vmaxpd"}, root{"vsqrtps", "vsqrtpd"},
+    bit_and{"vandps", "vandpd"}, bit_or{"vorps", "vorpd"}, bit_xor{"vxorps", "vxorpd"},
+    scale{"vscalefps", "vscalefpd"}, compare{"vcmpps", "vcmppd"},
+    round{"vroundps", "vroundpd"}, round_evex{"vrndscaleps", "vrndscalepd"},
+    int_add{"vpaddd", "vpaddq"}, int_subtract{"vpsubd", "vpsubq"}, int_multiply{"vpmulld", "vpmullq"},
+    int_least{"vpminsd", "vpminsq"}, int_greatest{"vpmaxsd", "vpmaxsq"}, uint_least{"vpminud", "vpminuq"},
+    uint_greatest{"vpmaxud", "vpmaxuq"}, shift_left{"vpslld", "vpsllq"}, shift_right{"vpsrld", "vpsrlq"},
+    shift_right_signed{"vpsrad", "vpsraq"}, shift_left_by{"vpsllvd", "vpsllvq"}, shift_right_by{"vpsrlvd", "vpsrlvq"},
+    shift_right_signed_by{"vpsravd", "vpsravq"}, from_int{"vcvtdq2ps", "vcvtqq2pd"}, to_int{"vcvttps2dq", "vcvttpd2qq"},
+    int_compare{"vpcmpd", "vpcmpq"}, int_equal{"vpcmpeqd", "vpcmpeqq"}, int_greater{"vpcmpgtd", "vpcmpgtq"},
+    test{"vptestmd", "vptestmq"}, blend{"vblendmps", "vblendmpd"}, blend_by_vector{"vblendvps", "vblendvpd"},
+    load{"vmovups", "vmovupd"}, copy{"vmovaps", "vmovapd"}, repeat{"vbroadcastss", "vbroadcastsd"},
+    some{"vmaskmovps", "vmaskmovpd"}, bytes_to_ints{"vpmovzxbd", "vpmovzxbq"}, ints_to_bytes{"vpmovdb", "vpmovqb"},
+    fma132{"vfmadd132ps", "vfmadd132pd"}, fma213{"vfmadd213ps", "vfmadd213pd"}, fma231{"vfmadd231ps", "vfmadd231pd"},
+    fms132{"vfmsub132ps", "vfmsub132pd"}, fms213{"vfmsub213ps", "vfmsub213pd"}, fms231{"vfmsub231ps", "vfmsub231pd"},
+    fnma132{"vfnmadd132ps", "vfnmadd132pd"}, fnma213{"vfnmadd213ps", "vfnmadd213pd"},
+    fnma231{"vfnmadd231ps", "vfnmadd231pd"};
+// clang-format on
+}  // namespace op
+
+// Predicates of comparisons.
+constexpr int kUnordered = 3, kNotEqual = 4, kOrdered = 7, kLess = 17, kLessEqual = 18;
+}  // namespace
+
+using x86::at;
+using x86::k;
+using x86::Memory;
+using x86::under;
+using x86::xmm;
+using x86::ymm;
+using x86::zeroed;
+
+void Writer::fetch(int to, Memory m) {
+  const bool repeated = m.repeated != 0;
+  m.repeated = 0;
+  if (repeated)
+    (*this)(op::repeat, v(to), m);
+  else
+    (*this)(op::load, v(to), m);
+}
+void Writer::move(int to, int from) { (*this)(op::copy, v(to), v(from)); }
+
+Body::Body(Writer& w, const Loop& loop, Layout& layout, Level level, Place place)
+    : w_(w), loop_(loop), layout_(layout), level_(level), place_(place) {
+  const size_t n = loop.line.nodes.size();
+  reg_.assign(n, -1);
+  slot_.assign(n, -1);
+  uses_.assign(n, 0);
+  next_.resize(n);
+  lazy_load_.assign(n, 0);
+  collect();
+  registers_ = layout.wide ? 32 : place.tail ? kTailLanes : 16;
+  for (int r = std::min(registers_ - 1, layout.last_free); r >= layout.accumulators; --r) free_.push_back(r);
+  if (layout.wide)
+    for (int k = 1; k < kFoldMask; ++k) free_masks_.push_back(k);
+}
+
+void Body::collect() {
+  const std::vector<Node>& nodes = loop_.line.nodes;
+  std::vector<int> stores;  // positions
+  for (size_t v = 0; v < nodes.size(); ++v) {
+    if (layout_.level[v] != level_ || is_lazy(nodes[v].what)) continue;
+    const int position = int(order_.size());
+    order_.push_back(int(v));
+    if (is_result(nodes[v].what)) stores.push_back(position);
+    for (int a : {nodes[v].a, nodes[v].b, nodes[v].c})
+      if (a >= 0) {
+        ++uses_[size_t(a)];
+        next_[size_t(a)].push_back(position);
+      }
+  }
+  // A load may wait for its use, unless memory is written in between: that of a result may be that of an operand.
+  for (size_t position = 0; position < order_.size(); ++position) {
+    const size_t v = size_t(order_[position]);
+    if (nodes[v].what != Do::load || uses_[v] != 1) continue;
+    const Stream& s = loop_.streams[size_t(nodes[v].stream)];
+    const int use = next_[v][0];
+    bool written = std::any_of(stores.begin(), stores.end(), [&](int at) { return at > int(position) && at < use; });
+    lazy_load_[v] = !written && int(item_size(s.memory)) == w_.item();
+  }
+}
+
+void Body::emit() {
+  for (size_t i = 0; i < order_.size(); ++i) {
+    const int v = order_[i];
+    if (lazy_load_[size_t(v)]) continue;
+    at_ = int(i);
+    pinned_.clear();
+    one(v, node(v));
+    for (int r : temporaries_) free_.push_back(r);
+    for (int k : temporary_masks_) free_masks_.push_back(k);
+    free_slots_.insert(free_slots_.end(), freed_slots_.begin(), freed_slots_.end());
+    temporaries_.clear();
+    temporary_masks_.clear();
+    freed_slots_.clear();
+    if (!is_result(node(v).what)) keep(v);
+  }
+  layout_.most_spills = std::max(layout_.most_spills, slots_);
+}
+
+// A value that outlives this level goes home.
+void Body::keep(int v) {
+  const int home = layout_.home_register[size_t(v)], slot = layout_.home_slot[size_t(v)];
+  int r = reg_[size_t(v)];
+  if (home >= 0) {
+    w_.move(home, r);
+  } else if (slot >= 0) {
+    if (mask_register(v))
+      w_.as("kmovw", at_slot(slot), k(r));
+    else
+      w_(op::load, at_slot(slot), w_.v(r));
+  } else if (uses_[size_t(v)] > 0) {
+    return;
+  }
+  if (home >= 0 || uses_[size_t(v)] == 0) {
+    (mask_register(v) ? free_masks_ : free_).push_back(r);
+    reg_[size_t(v)] = -1;
+  }
+}
+
+// ---- operands
+
+Memory Body::at_stream(int stream, int32_t bytes) {
+  const Stream& s = loop_.streams[size_t(stream)];
+  std::optional<x86::Gpr> base = layout_.pointer[size_t(stream)];
+  if (!base) {
+    w_.as("mov", kScratch, at(kFrame, int32_t(offsetof(Frame, stream)) + 8 * stream));
+    base = kScratch;
+  }
+  if (s.walk >= Walk::row) return at(*base, bytes);
+  const int item = int(item_size(s.memory));
+  return at(*base, kIndex, item, bytes + place_.unit * w_.lanes() * item);
+}
+Memory Body::at_slot(int slot) const { return at(x86::rsp, layout_.slots_at + w_.bytes() * slot); }
+// Of a value that is not in a register.
+Memory Body::memory_of(int v) {
+  const Node& n = node(v);
+  if (slot_[size_t(v)] >= 0) return at_slot(layout_.home_slots + slot_[size_t(v)]);
+  if (layout_.home_slot[size_t(v)] >= 0 && layout_.level[size_t(v)] != level_)
+    return at_slot(layout_.home_slot[size_t(v)]);
+  if (n.what == Do::constant) return w_.constant(n.bits);
+  Memory m = at_stream(n.stream);
+  return n.what == Do::uniform ? m.broadcast(w_.item()) : m;
+}
+bool Body::foldable(int v) const {
+  if (in_register(v)) return false;
+  const Node& n = node(v);
+  if (slot_[size_t(v)] >= 0) return true;
+  if (lazy_load_[size_t(v)]) return !place_.tail;
+  if (n.what == Do::constant) return true;
+  if (n.what == Do::uniform) return layout_.wide;
+  return layout_.home_slot[size_t(v)] >= 0;
+}
+int Body::take() {
+  if (free_.empty()) spill();
+  int r = free_.back();
+  free_.pop_back();
+  peak_ = std::max(peak_, layout_.last_free + 1 - layout_.accumulators - int(free_.size()));
+  return r;
+}
+int Body::take_temporary() {
+  int r = take();
+  temporaries_.push_back(r);
+  return r;
+}
+int Body::take_mask() {
+  if (free_masks_.empty()) throw Refused{"too many masks at once"};
+  int k = free_masks_.back();
+  free_masks_.pop_back();
+  return k;
+}
+// The value that is read last makes room.
+void Body::spill() {
+  int victim = -1, furthest = -1;
+  for (size_t v = 0; v < reg_.size(); ++v) {
+    if (reg_[v] < 0 || mask_register(int(v)) || std::find(pinned_.begin(), pinned_.end(), int(v)) != pinned_.end())
+      continue;
+    auto next = std::lower_bound(next_[v].begin(), next_[v].end(), at_);
+    int when = next == next_[v].end() ? int(order_.size()) : *next;
+    if (when > furthest) furthest = when, victim = int(v);
+  }
+  if (victim < 0) throw Refused{"too few registers"};
+  int& slot = slot_[size_t(victim)];
+  if (slot < 0) {
+    if (free_slots_.empty()) free_slots_.push_back(slots_++);
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+    w_(op::load, at_slot(layout_.home_slots + slot), w_.v(reg_[size_t(victim)]));
+  }
+  free_.push_back(reg_[size_t(victim)]);
+  reg_[size_t(victim)] = -1;
+}
+int Body::in(int v) {
+  pinned_.push_back(v);
+  const Node& n = node(v);
+  int& r = reg_[size_t(v)];
+  if (r >= 0) return r;
+  if (int home = layout_.home_register[size_t(v)]; home >= 0) return home;
+  if (lazy_load_[size_t(v)] && slot_[size_t(v)] < 0) {
+    load(v, n);
+    return r;
+  }
+  int to = take();
+  w_.fetch(to, memory_of(v));
+  if (slot_[size_t(v)] >= 0)
+    r = to;
+  else
+    temporaries_.push_back(to);
+  return to;
+}
+int Body::mask_in(int v) {
+  if (!layout_.wide) return in(v);
+  if (reg_[size_t(v)] >= 0) return reg_[size_t(v)];
+  int mask = take_mask();
+  temporary_masks_.push_back(mask);
+  w_.as("kmovw", x86::k(mask), at_slot(layout_.home_slot[size_t(v)]));
+  return mask;
+}
+// One use less; what held the value is free when none is left.
+void Body::used(int v) {
+  if (v < 0 || --uses_[size_t(v)] > 0) return;
+  if (int& r = reg_[size_t(v)]; r >= 0) {
+    (mask_register(v) ? free_masks_ : free_).push_back(r);
+    r = -1;
+  }
+  if (int& slot = slot_[size_t(v)]; slot >= 0) {
+    freed_slots_.push_back(slot);  // not before the instruction has read it
+    slot = -1;
+  }
+}
+
+// ---- operations
+
+void Body::one(int v, const Node& n) {
+  switch (n.what) {
+    case Do::constant:
+    case Do::uniform:
+      return;
+    case Do::load:
+      return load(v, n);
+    case Do::add:
+      return commutative(op::add, v, n.a, n.b);
+    case Do::subtract:
+      return binary(op::subtract, v, n.a, n.b);
+    case Do::multiply:
+      return commutative(op::multiply, v, n.a, n.b);
+    case Do::divide:
+      return binary(op::divide, v, n.a, n.b);
+    case Do::fma:
+    case Do::fms:
+    case Do::fnma:
+      return fused(v, n);
+    case Do::square_root:
+      return unary(op::root, v, n.a);
+    case Do::least:
+      return binary(op::least, v, n.a, n.b);
+    case Do::greatest:
+      return binary(op::greatest, v, n.a, n.b);
+    case Do::floor:
+      return round(v, n.a, 9);
+    case Do::ceil:
+      return round(v, n.a, 10);
+    case Do::truncate:
+      return round(v, n.a, 11);
+    case Do::nearest:
+      return round(v, n.a, 8);
+    case Do::half:
+      return half(v, n);
+    case Do::scale:
+      if (!layout_.wide) throw Refused{"scaling"};
+      return binary(op::scale, v, n.a, n.b);
+    case Do::int_add:
+      return commutative(op::int_add, v, n.a, n.b);
+    case Do::int_subtract:
+      return binary(op::int_subtract, v, n.a, n.b);
+    case Do::int_multiply:
+      return commutative(op::int_multiply, v, n.a, n.b);
+    case Do::int_least:
+      return commutative(op::int_least, v, n.a, n.b);
+    case Do::int_greatest:
+      return commutative(op::int_greatest, v, n.a, n.b);
+    case Do::uint_least:
+      return commutative(op::uint_least, v, n.a, n.b);
+    case Do::uint_greatest:
+      return commutative(op::uint_greatest, v, n.a, n.b);
+    case Do::bit_and:
+      return commutative(op::bit_and, v, n.a, n.b);
+    case Do::bit_or:
+      return commutative(op::bit_or, v, n.a, n.b);
+    case Do::bit_xor:
+      return commutative(op::bit_xor, v, n.a, n.b);
+    case Do::shift_left:
+    case Do::shift_right:
+    case Do::shift_right_signed:
+      return shift(v, n);
+    case Do::shift_left_by:
+      return binary(op::shift_left_by, v, n.a, n.b);
+    case Do::shift_right_by:
+      return binary(op::shift_right_by, v, n.a, n.b);
+    case Do::shift_right_signed_by:
+      return binary(op::shift_right_signed_by, v, n.a, n.b);
+    case Do::from_int:
+      return unary(op::from_int, v, n.a);
+    case Do::to_int:
+      return unary(op::to_int, v, n.a);
+    case Do::less:
+    case Do::less_equal:
+    case Do::equal:
+    case Do::not_equal:
+    case Do::int_less:
+    case Do::int_equal:
+      return compare(v, n);
+    case Do::mask_and:
+    case Do::mask_or:
+    case Do::mask_xor:
+    case Do::mask_not:
+      return mask_logic(v, n);
+    case Do::mask_of_load:
+      return load_mask(v, n);
+    case Do::select:
+    case Do::choose:
+      return select(v, n);
+    case Do::store:
+      return store(n);
+    case Do::mask_store:
+      return store_mask(n);
+    case Do::reduce:
+      return reduce(n);
+    case Do::index:
+      break;
+  }
+  throw Refused{"an operation"};
+}
+
+void Body::binary(const Op& op, int v, int a, int b) {
+  int ra = in(a);
+  if (a != b && foldable(b)) {
+    Memory m = memory_of(b);
+    used(a), used(b);
+    int d = take();
+    w_(op, w_.v(d), w_.v(ra), m);
+    reg_[size_t(v)] = d;
+    return;
+  }
+  int rb = in(b);
+  used(a), used(b);
+  int d = take();
+  w_(op, w_.v(d), w_.v(ra), w_.v(rb));
+  reg_[size_t(v)] = d;
+}
+void Body::commutative(const Op& op, int v, int a, int b) {
+  bool swap = foldable(a) && !foldable(b);
+  binary(op, v, swap ? b : a, swap ? a : b);
+}
+void Body::unary(const Op& op, int v, int a) {
+  int ra = in(a);
+  used(a);
+  int d = take();
+  w_(op, w_.v(d), w_.v(ra));
+  reg_[size_t(v)] = d;
+}
+void Body::round(int v, int a, int how) {
+  int ra = in(a);
+  used(a);
+  int d = take();
+  w_(layout_.wide ? op::round_evex : op::round, w_.v(d), w_.v(ra), how);
+  reg_[size_t(v)] = d;
+}
+void Body::shift(int v, const Node& n) {
+  int ra = in(n.a);
+  used(n.a);
+  int d = take();
+  const Op& op = n.what == Do::shift_left    ? op::shift_left
+                 : n.what == Do::shift_right ? op::shift_right
+                                             : op::shift_right_signed;
+  w_(op, w_.v(d), w_.v(ra), int(n.bits));
+  reg_[size_t(v)] = d;
+}
+void Body::half(int v, const Node& n) {
+  int ra = in(n.a);
+  used(n.a);
+  int d = take();
+  w_.as("vcvtps2ph", w_.half(d), w_.v(ra), 0);
+  w_.as("vcvtph2ps", w_.v(d), w_.half(d));
+  reg_[size_t(v)] = d;
+}
+
+// a * b + c in one of three forms, which overwrite a factor (132, 213) or the sum (231).
+void Body::fused(int v, const Node& n) {
+  const bool plus = n.what == Do::fma, minus = n.what == Do::fms;
+  const Op& form132 = plus ? op::fma132 : minus ? op::fms132 : op::fnma132;
+  const Op& form213 = plus ? op::fma213 : minus ? op::fms213 : op::fnma213;
+  const Op& form231 = plus ? op::fma231 : minus ? op::fms231 : op::fnma231;
+  int a = n.a, b = n.b, c = n.c;
+  const bool distinct = a != b && a != c && b != c;
+  if (distinct && !dies(a) && (dies(b) || foldable(a))) std::swap(a, b);
+  if (distinct && dies(a) && !dies(c)) {
+    int ra = in(a);
+    if (foldable(b) && !foldable(c)) {
+      int rc = in(c);
+      w_(form132, w_.v(ra), w_.v(rc), memory_of(b));
+    } else {
+      int rb = in(b);
+      if (foldable(c))
+        w_(form213, w_.v(ra), w_.v(rb), memory_of(c));
+      else
+        w_(form213, w_.v(ra), w_.v(rb), w_.v(in(c)));
+    }
+    reg_[size_t(a)] = -1;
+    used(a), used(b), used(c);
+    reg_[size_t(v)] = ra;
+    return;
+  }
+  // Into c, or a copy of it.
+  int ra = in(a);
+  int rb = distinct && foldable(b) ? -1 : in(b);
+  const bool own = dies(c) && c != a && c != b;
+  int d;
+  if (own) {
+    pinned_.push_back(c);
+    d = reg_[size_t(c)];
+  } else if (foldable(c)) {
+    d = take();
+    w_.fetch(d, memory_of(c));
+  } else {
+    int rc = in(c);
+    d = take();
+    w_.move(d, rc);
+  }
+  if (rb < 0)
+    w_(form231, w_.v(d), w_.v(ra), memory_of(b));
+  else
+    w_(form231, w_.v(d), w_.v(ra), w_.v(rb));
+  if (own) reg_[size_t(c)] = -1;
+  used(a), used(b), used(c);
+  reg_[size_t(v)] = d;
+}
+
+// ---- masks
+
+void Body::compare(int v, const Node& n) {
+  if (!layout_.wide) {
+    if (n.what == Do::int_less) return binary(op::int_greater, v, n.b, n.a);
+    if (n.what == Do::int_equal) return commutative(op::int_equal, v, n.a, n.b);
+  }
+  const bool integer = n.what == Do::int_less || n.what == Do::int_equal;
+  const int predicate = n.what == Do::less         ? kLess
+                        : n.what == Do::less_equal ? kLessEqual
+                        : n.what == Do::not_equal  ? kNotEqual
+                        : n.what == Do::int_less   ? 1
+                                                   : 0;
+  const Op& op = integer ? op::int_compare : op::compare;
+  int ra = in(n.a);
+  const bool fold = n.a != n.b && foldable(n.b);
+  const int rb = fold ? -1 : in(n.b);
+  const int d = layout_.wide ? take_mask() : take();
+  auto write = [&](const auto& to) {
+    if (fold)
+      w_(op, to, w_.v(ra), memory_of(n.b), predicate);
+    else
+      w_(op, to, w_.v(ra), w_.v(rb), predicate);
+  };
+  if (layout_.wide)
+    write(k(d));
+  else
+    write(w_.v(d));
+  used(n.a), used(n.b);
+  reg_[size_t(v)] = d;
+}
+void Body::mask_logic(int v, const Node& n) {
+  if (!layout_.wide) {
+    if (n.what == Do::mask_not) {
+      int ra = in(n.a);
+      int ones = take();
+      w_.as("vpcmpeqd", w_.v(ones), w_.v(ra), w_.v(ra));
+      w_(op::bit_xor, w_.v(ones), w_.v(ra), w_.v(ones));
+      used(n.a);
+      reg_[size_t(v)] = ones;
+      return;
+    }
+    return commutative(n.what == Do::mask_and  ? op::bit_and
+                       : n.what == Do::mask_or ? op::bit_or
+                                               : op::bit_xor,
+                       v, n.a, n.b);
+  }
+  int a = mask_in(n.a), b = n.b >= 0 ? mask_in(n.b) : -1;
+  int d = take_mask();
+  switch (n.what) {
+    case Do::mask_not:
+      w_.as("knotw", k(d), k(a));
+      break;
+    case Do::mask_and:
+      w_.as("kandw", k(d), k(a), k(b));
+      break;
+    case Do::mask_or:
+      w_.as("korw", k(d), k(a), k(b));
+      break;
+    default:
+      w_.as("kxorw", k(d), k(a), k(b));
+  }
+  used(n.a), used(n.b);
+  reg_[size_t(v)] = d;
+}
+void Body::select(int v, const Node& n) {
+  int mask = mask_in(n.a);
+  int rc = in(n.c);
+  const bool fold = n.b != n.c && n.b != n.a && foldable(n.b);
+  const int rb = fold ? -1 : in(n.b);
+  Memory m = fold ? memory_of(n.b) : Memory{};
+  // The mask stays where it is until the instruction has read it.
+  used(n.b), used(n.c);
+  int d = take();
+  if (layout_.wide) {
+    if (fold)
+      w_(op::blend, under(w_.v(d), k(mask)), w_.v(rc), m);
+    else
+      w_(op::blend, under(w_.v(d), k(mask)), w_.v(rc), w_.v(rb));
+  } else {
+    if (fold)
+      w_(op::blend_by_vector, w_.v(d), w_.v(rc), m, w_.v(mask));
+    else
+      w_(op::blend_by_vector, w_.v(d), w_.v(rc), w_.v(rb), w_.v(mask));
+  }
+  used(n.a);
+  reg_[size_t(v)] = d;
+}
+
+// ---- memory
+
+bool Body::masked() const { return layout_.wide && place_.tail; }
+
+void Body::load(int v, const Node& n) {
+  const Dtype memory = loop_.streams[size_t(n.stream)].memory;
+  int r = take();
+  Memory m = at_stream(n.stream);
+  const x86::Operand to = masked() ? zeroed(w_.v(r), k(kTailMask)) : x86::Operand(w_.v(r));
+  if (int(item_size(memory)) == w_.item()) {
+    if (!layout_.wide && place_.tail)
+      w_(op::some, to, w_.v(kTailLanes), m);
+    else
+      w_(op::load, to, m);
+    reg_[size_t(v)] = r;
+    return;
+  }
+  if (w_.eight()) throw Refused{"memory of this dtype"};
+  switch (memory) {
+    case Dtype::float16:
+      w_.as("vcvtph2ps", to, m);
+      break;
+    case Dtype::bfloat16:
+      w_.as("vpmovzxwd", to, m);
+      w_(op::shift_left, w_.v(r), w_.v(r), 16);
+      break;
+    case Dtype::uint8:
+      w_.as("vpmovzxbd", to, m);
+      break;
+    case Dtype::int8:
+      w_.as("vpmovsxbd", to, m);
+      break;
+    case Dtype::uint16:
+      w_.as("vpmovzxwd", to, m);
+      break;
+    case Dtype::int16:
+      w_.as("vpmovsxwd", to, m);
+      break;
+    default:
+      throw Refused{"memory of this dtype"};
+  }
+  reg_[size_t(v)] = r;
+}
+void Body::load_mask(int v, const Node& n) {
+  const bool single = loop_.streams[size_t(n.stream)].walk >= Walk::row;
+  int r = take();
+  Memory m = at_stream(n.stream);
+  if (single)
+    w_.as("vpbroadcastb", w_.v(r), m);
+  else
+    w_(op::bytes_to_ints, masked() ? zeroed(w_.v(r), k(kTailMask)) : x86::Operand(w_.v(r)), m);
+  if (layout_.wide) {
+    int mask = take_mask();
+    w_(op::test, k(mask), w_.v(r), w_.v(r));
+    temporaries_.push_back(r);
+    reg_[size_t(v)] = mask;
+    return;
+  }
+  // Zero or not, all bits of the lane.
+  int zero = take_temporary();
+  w_(op::bit_xor, w_.v(zero), w_.v(zero), w_.v(zero));
+  w_(op::int_equal, w_.v(r), w_.v(r), w_.v(zero));
+  w_(op::int_equal, w_.v(r), w_.v(r), w_.v(zero));
+  reg_[size_t(v)] = r;
+}
+
+// The low 16 or 8 bits of lanes of 4 bytes, which is all that they hold.
+void Body::store_narrow(int r, int bytes, const Memory& m) {
+  if (layout_.wide) {
+    const x86::Operand to = masked() ? under(m, k(kTailMask)) : x86::Operand(m);
+    if (bytes == 2)
+      w_.as("vpmovdw", to, w_.v(r));
+    else
+      w_.as("vpmovdb", to, w_.v(r));
+    return;
+  }
+  int t = take_temporary(), u = take_temporary();
+  w_(op::bit_and, w_.v(t), w_.v(r), w_.constant(bytes == 2 ? 0xffff : 0xff));
+  w_.as("vextracti128", xmm(u), ymm(t), 1);
+  w_.as("vpackusdw", xmm(t), xmm(t), xmm(u));
+  if (bytes == 1) {
+    w_.as("vpackuswb", xmm(t), xmm(t), xmm(t));
+    w_.as("vmovq", m, xmm(t));
+  } else {
+    w_.as("vmovups", m, xmm(t));
+  }
+}
+void Body::store(const Node& n) {
+  const Dtype memory = loop_.streams[size_t(n.stream)].memory;
+  int ra = in(n.a);
+  Memory m = at_stream(n.stream);
+  const x86::Operand to = masked() ? under(m, k(kTailMask)) : x86::Operand(m);
+  if (int(item_size(memory)) == w_.item()) {
+    if (!layout_.wide && place_.tail)
+      w_(op::some, to, w_.v(kTailLanes), w_.v(ra));
+    else
+      w_(op::load, to, w_.v(ra));
+  } else if (w_.eight()) {
+    throw Refused{"memory of this dtype"};
+  } else if (memory == Dtype::float16) {
+    w_.as("vcvtps2ph", to, w_.v(ra), 0);
+  } else if (memory == Dtype::bfloat16) {  // the line has rounded
+    int t = take_temporary();
+    w_(op::shift_right, w_.v(t), w_.v(ra), 16);
+    store_narrow(t, 2, m);
+  } else {
+    store_narrow(ra, int(item_size(memory)), m);
+  }
+  used(n.a);
+}
+void Body::store_mask(const Node& n) {
+  int mask = mask_in(n.a);
+  int t = take_temporary();
+  Memory m = at_stream(n.stream);
+  if (layout_.wide) {
+    Memory one = w_.constant(1);
+    one.repeated = 0;
+    w_(op::repeat, zeroed(w_.v(t), k(mask)), one);
+    w_(op::ints_to_bytes, masked() ? under(m, k(kTailMask)) : x86::Operand(m), w_.v(t));
+  } else {
+    if (w_.eight()) throw Refused{"booleans beside lanes of 8 bytes"};
+    w_(op::bit_and, w_.v(t), w_.v(mask), w_.constant(1));
+    store_narrow(t, 1, m);
+  }
+  used(n.a);
+}
+
+void Body::reduce(const Node& n) {
+  int ra = in(n.a);
+  if (place_.to_buffers) {
+    w_(op::load, at(x86::rsp, kBuffer, 1, kFoldBytes * n.stream), w_.v(ra));
+    return used(n.a);
+  }
+  const Fold& fold = loop_.folds[size_t(n.stream)];
+  const int acc = n.stream * layout_.unroll + place_.unit;
+  const bool order = fold.op == ReduceOp::max || fold.op == ReduceOp::min;
+  int t = !layout_.wide && order && is_float(fold.dtype) ? take_temporary() : -1;
+  combine(w_, fold, Meeting::vectors, acc, ra, t, t);
+  used(n.a);
+}
+
+void combine(Writer& w, const Fold& fold, Meeting meeting, int acc, int x, int t, int u) {
+  const bool floating = is_float(fold.dtype), sign = fold.dtype == Dtype::int32 || fold.dtype == Dtype::int64;
+  auto binary = [&](const Op& op) { w(op, w.v(acc), w.v(acc), w.v(x)); };
+  if (fold.op == ReduceOp::sum) {
+    if (fold.squares && meeting != Meeting::lanes) return w(op::fma231, w.v(acc), w.v(x), w.v(x));
+    return binary(floating ? op::add : op::int_add);
+  }
+  if (fold.op == ReduceOp::prod) return binary(floating ? op::multiply : op::int_multiply);
+  if (fold.op != ReduceOp::max && fold.op != ReduceOp::min) throw Refused{"a reduction of this kind"};
+  const bool max = fold.op == ReduceOp::max;
+  if (!floating)
+    return binary(max ? (sign ? op::int_greatest : op::uint_greatest) : (sign ? op::int_least : op::uint_least));
+  const Op& best = max ? op::greatest : op::least;
+  if (meeting == Meeting::vectors) {  // of two equal ones the first, NaN wins
+    if (w.evex()) {
+      w(op::compare, k(kFoldMask), w.v(x), w.v(x), kUnordered);
+      w(best, w.v(acc), w.v(x), w.v(acc));
+      w(op::copy, under(w.v(acc), k(kFoldMask)), w.v(x));
+    } else {
+      w(op::compare, w.v(t), w.v(x), w.v(x), kUnordered);
+      w(best, w.v(acc), w.v(x), w.v(acc));
+      w(op::blend_by_vector, w.v(acc), w.v(acc), w.v(x), w.v(t));
+    }
+  } else if (w.evex()) {  // of two equal ones the second
+    w(op::compare, k(kFoldMask), w.v(acc), w.v(acc), kOrdered);
+    w(best, under(w.v(acc), k(kFoldMask)), w.v(acc), w.v(x));
+  } else {
+    w(op::compare, w.v(t), w.v(acc), w.v(acc), kUnordered);
+    w(best, w.v(u), w.v(acc), w.v(x));
+    w(op::blend_by_vector, w.v(acc), w.v(u), w.v(acc), w.v(t));
+  }
+}
+
+}  // namespace funcnn::cpu::jit

@@ -1,0 +1,151 @@
+// The body of a loop in machine code: one straight line whose values stay in vector registers.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "backends/cpu/jit/loop.h"
+#include "backends/cpu/jit/x86_assembler.h"
+
+namespace funcnn::cpu::jit {
+
+// The loop holds what this generator does not know, or needs more registers than there are.
+struct Refused {
+  const char* why;
+};
+
+// What a value depends on, and so where in the nest it is computed.
+enum class Level : uint8_t { dead, constant, scalar, row, element };
+
+// An instruction for lanes of 4 and of 8 bytes.
+struct Op {
+  x86::Name four, eight;
+};
+
+// Writes instructions for vectors of one width and lanes of one size.
+class Writer {
+ public:
+  Writer(bool evex, bool eight) : as(evex), evex_(evex), eight_(eight) {}
+
+  x86::Assembler as;
+  bool evex() const { return evex_; }
+  bool eight() const { return eight_; }
+  int bytes() const { return evex_ ? 64 : 32; }
+  int item() const { return eight_ ? 8 : 4; }
+  int lanes() const { return bytes() / item(); }
+
+  x86::Vector v(int r) const { return evex_ ? x86::zmm(r) : x86::ymm(r); }
+  x86::Vector half(int r) const { return evex_ ? x86::ymm(r) : x86::xmm(r); }
+  template <class... T>
+  void operator()(const Op& op, const T&... operands) {
+    as(eight_ ? op.eight : op.four, operands...);
+  }
+  // A constant as the last operand of an instruction: repeated by it, or in full.
+  x86::Memory constant(uint64_t bits) {
+    if (!evex_) return eight_ ? as.repeated8(bits, 32) : as.repeated4(uint32_t(bits), 32);
+    return (eight_ ? as.constant8(bits) : as.constant4(uint32_t(bits))).broadcast(item());
+  }
+  // A vector from memory, of which one lane may have to be repeated.
+  void fetch(int to, x86::Memory m);
+  void move(int to, int from);
+
+ private:
+  bool evex_, eight_;
+};
+
+// What all bodies of a kernel share.
+struct Layout {
+  bool wide = true;  // AVX-512, else AVX2 with FMA
+  std::vector<std::optional<x86::Gpr>> pointer;  // of each stream; none: it stays in the frame
+  std::vector<Level> level;  // of each node
+  // Of values that outlive their level: a vector register, or a place on the stack.
+  std::vector<int> home_register, home_slot;
+  int accumulators = 0;                // the first registers
+  int unroll = 1;                      // bodies behind each other, each with accumulators of its own
+  int last_free = 0;                   // the registers above keep values
+  int home_slots = 0, most_spills = 0;
+  int slots_at = 0;  // bytes from the stack pointer: behind the buffers of folds
+};
+
+inline bool makes_mask(Do what) { return what >= Do::less && what <= Do::mask_of_load; }
+inline bool is_result(Do what) { return what >= Do::store; }
+// Values that are read where they are needed.
+inline bool is_lazy(Do what) { return what == Do::constant || what == Do::uniform; }
+
+// Registers with a fixed meaning.
+inline constexpr x86::Gpr kIndex = x86::rax, kLimit = x86::rcx, kScratch = x86::rdx, kFrame = x86::rdi,
+                          kBuffer = x86::r11;
+inline constexpr int kFoldMask = 6, kTailMask = 7;  // a mask register; with VEX a vector register holds lanes:
+inline constexpr int kTailLanes = 15;
+
+// Which elements a body computes.
+struct Place {
+  int unit = 0;             // so many vectors beyond the index
+  bool tail = false;        // only those of the mask
+  bool to_buffers = false;  // values to be reduced go into buffers on the stack, by kBuffer
+};
+
+class Body {
+ public:
+  Body(Writer& w, const Loop& loop, Layout& layout, Level level, Place place = {});
+  void emit();
+  int peak() const { return peak_; }
+
+ private:
+  const Node& node(int v) const { return loop_.line.nodes[size_t(v)]; }
+  bool mask_register(int v) const { return layout_.wide && makes_mask(node(v).what); }
+  void collect();
+  bool may_fold_load(int v) const;
+  void one(int v, const Node& n);
+  void keep(int v);
+
+  x86::Memory at_stream(int stream, int32_t bytes = 0);
+  x86::Memory at_slot(int slot) const;
+  x86::Memory memory_of(int v);
+  bool in_register(int v) const { return reg_[size_t(v)] >= 0 || layout_.home_register[size_t(v)] >= 0; }
+  bool foldable(int v) const;
+  int in(int v);
+  int mask_in(int v);
+  int take();
+  int take_temporary();
+  int take_mask();
+  void spill();
+  void used(int v);
+  bool dies(int v) const { return uses_[size_t(v)] == 1 && reg_[size_t(v)] >= 0; }
+
+  void binary(const Op& op, int v, int a, int b);
+  void commutative(const Op& op, int v, int a, int b);
+  void unary(const Op& op, int v, int a);
+  void round(int v, int a, int how);
+  void half(int v, const Node& n);
+  void shift(int v, const Node& n);
+  void fused(int v, const Node& n);
+  void compare(int v, const Node& n);
+  void mask_logic(int v, const Node& n);
+  void select(int v, const Node& n);
+  bool masked() const;
+  void load(int v, const Node& n);
+  void load_mask(int v, const Node& n);
+  void store(const Node& n);
+  void store_narrow(int r, int bytes, const x86::Memory& m);
+  void store_mask(const Node& n);
+  void reduce(const Node& n);
+
+  Writer& w_;
+  const Loop& loop_;
+  Layout& layout_;
+  Level level_;
+  Place place_;
+  std::vector<int> order_;              // the nodes to emit
+  std::vector<int> reg_, slot_, uses_;  // by node
+  std::vector<std::vector<int>> next_;  // by node: positions that read it
+  std::vector<char> lazy_load_;
+  std::vector<int> free_, free_masks_, free_slots_, freed_slots_, pinned_, temporaries_, temporary_masks_;
+  int at_ = 0, peak_ = 0, slots_ = 0, registers_ = 0;
+};
+
+// acc = the reduction of acc and x, whose ties and NaN depend on where they meet. `t`, `u`: registers to use with VEX.
+enum class Meeting : uint8_t { vectors, lanes, elements };
+void combine(Writer& w, const Fold& fold, Meeting meeting, int acc, int x, int t, int u);
+
+}  // namespace funcnn::cpu::jit

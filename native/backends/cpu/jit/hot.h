@@ -1,0 +1,99 @@
+// Routines that run often enough, in machine code.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backends/cpu/instruction_set.h"
+#include "backends/cpu/jit/segments.h"
+
+namespace funcnn::cpu::jit {
+
+// A tile as segments see it: where its slots lie and which elements it holds.
+struct TileView {
+  std::byte* const* slots;
+  std::span<std::byte* const> operands;
+  const AccessPath* paths;
+  int64_t begin = 0, row = 0, rows = 1, col = 0, cols = 1;
+  std::byte* const* partial = nullptr;  // of each reduction by phases
+  int64_t partial_number = 0;           // of this tile's part
+};
+
+class CompiledSegment {
+ public:
+  CompiledSegment(Segment segment, bool wide);
+  size_t first() const { return segment_.first; }
+  size_t count() const { return segment_.count; }
+  const Segment& segment() const { return segment_; }
+
+  // False where the steps have to be interpreted: shapes or values that the code is not made for.
+  bool run(const TileView& tile) const;
+  // What it writes, for comparisons with the interpreter.
+  struct Written {
+    std::byte* at;
+    size_t bytes;
+    Dtype dtype;
+  };
+  std::vector<Written> written(const TileView& tile) const;
+
+ private:
+  friend class Hot;
+  std::byte* begin_of(size_t stream, const TileView& tile) const;
+  bool divisors_in_range(const TileView& tile) const;
+  void run_flat(Frame& frame, int64_t n) const;
+  void run_rows(Frame& frame, int64_t rows, int64_t cols) const;
+  void run_blocks(const Frame& frame, int64_t rows, int64_t cols) const;
+  void run_tail(const Frame& frame, int64_t done, int64_t n) const;
+  void call(Frame& frame, int64_t rows, int64_t cols) const;
+
+  Segment segment_;
+  bool wide_, by_rows_, whole_only_;
+  int64_t lanes_;  // of a vector
+  Generated code_ = nullptr;
+};
+
+// The segments of one Code.
+using CompiledCode = std::vector<CompiledSegment>;
+
+class Hot {
+ public:
+  explicit Hot(InstructionLevel level) : wide_(level == InstructionLevel::avx512) {}
+  ~Hot();
+
+  // A run of so much work, in steps times elements, begins. Compiles what has become worth it.
+  void count(const Routine& routine, const std::vector<AccessPath>& paths, double work) {
+    if (state_.load(std::memory_order_acquire) == State::cold) heat(routine, paths, work);
+  }
+  // Of the routine's code of that number, or null: interpret it.
+  const CompiledCode* find(size_t number) const {
+    return state_.load(std::memory_order_acquire) == State::compiled ? &codes_[number] : nullptr;
+  }
+
+ private:
+  enum class State : int { cold, compiling, compiled };
+  void heat(const Routine& routine, const std::vector<AccessPath>& paths, double work);
+  void compile(const Routine& routine, const std::vector<AccessPath>& paths);
+
+  const bool wide_;
+  std::atomic<State> state_{State::cold};
+  std::atomic<int64_t> runs_{0}, work_{0};
+  std::vector<CompiledCode> codes_;
+  std::byte* memory_ = nullptr;
+  size_t memory_bytes_ = 0;
+};
+
+// Null where nothing can be compiled: by FUNCNN_JIT, or for this instruction set.
+std::shared_ptr<Hot> make_hot(InstructionLevel level);
+
+// Whether memory that a segment has written is the interpreter's, NaN being equal whatever its bits.
+bool same_values(const std::byte* a, const std::byte* b, size_t bytes, Dtype dtype);
+// `compiled` instead of what lies at `written`, the result of that number.
+std::string describe_difference(const CompiledSegment& segment, size_t result, const CompiledSegment::Written& written,
+                                const std::byte* compiled);
+
+}  // namespace funcnn::cpu::jit
