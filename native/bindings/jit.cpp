@@ -12,7 +12,7 @@
 #include "backends/cpu/jit/options.h"
 #include "backends/cpu/jit/x86_assembler.h"
 #include "base/error.h"
-#include "bindings/bindings.h"
+#include "bindings/jit.h"
 
 namespace funcnn {
 namespace {
@@ -144,6 +144,7 @@ void bind_jit(nb::module_& m) {
     return out;
   });
   bind_memory(m);
+  bind_jit_arm(m);
   m.def("_x86_assemble", &assemble_x86, nb::arg("evex"), nb::arg("lines"), nb::arg("labels") = 0);
 }
 

@@ -1,0 +1,10 @@
+// The parts of jit.cpp.
+#pragma once
+
+#include "bindings/bindings.h"
+
+namespace funcnn {
+
+void bind_jit_arm(nb::module_& m);
+
+}  // namespace funcnn
