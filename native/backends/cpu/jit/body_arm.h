@@ -1,0 +1,105 @@
+// The body of a loop in machine code of AArch64: one straight line whose values stay in vector registers.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "backends/cpu/jit/arm_assembler.h"
+#include "backends/cpu/jit/loop.h"
+
+namespace funcnn::cpu::jit::arm {
+
+// The loop holds what this generator does not know.
+struct Refused {
+  const char* why;
+};
+
+// What a value depends on. What does not depend on the element is computed once a row.
+enum class Level : uint8_t { dead, row, element };
+
+constexpr bool is_result(Do what) { return what >= Do::store; }
+// Values that are read where they are needed.
+constexpr bool is_lazy(Do what) { return what == Do::constant || what == Do::uniform; }
+
+// Registers with a fixed meaning. Scratch is for a moment only.
+inline constexpr General kFrame = x(0), kIndex = x(13), kLimit = x(14), kLane = x(15), kScratch = x(16), kPointer = x(17);
+// Bytes to an element of 1, 2, 4 and 8 bytes.
+constexpr General offset_register(int item) { return x(item == 1 ? 9 : item == 2 ? 10 : item == 4 ? 11 : 12); }
+
+// What all bodies of a function share.
+struct Layout {
+  std::vector<std::optional<General>> pointer;  // of each stream; none: it stays in the frame
+  std::vector<Level> level;                     // of each node
+  std::vector<int> home_register, home_slot;    // of values of a row that elements read, or -1
+  int first_home = 32;                          // the registers from here on are homes
+  int home_slots = 0, most_spills = 0;
+  int accumulators_at = 0, results_at = 0, slots_at = 0;  // bytes from the stack pointer
+};
+
+enum class Mode : uint8_t {
+  vectors,  // whole ones; what is reduced goes into accumulators
+  serial,   // whole ones, whose lanes are reduced one after another
+  single,   // one element
+};
+
+class Body {
+ public:
+  Body(Assembler& as, const Loop& loop, Layout& layout, Level level, Mode mode = Mode::vectors);
+  void emit();
+  int peak() const { return peak_; }
+
+ private:
+  const Node& node(int v) const { return loop_.line.nodes[size_t(v)]; }
+  bool eight() const { return loop_.line.wide; }
+  int item() const { return eight() ? 8 : 4; }
+  Vector v(int r) const { return eight() ? d2(r) : s4(r); }
+
+  void one(int n, const Node& node);
+  void keep(int n);
+  Address slot(int number) const { return at(sp, layout_.slots_at + 16 * number); }
+  Address stream(int number);
+  int in(int n);
+  int take();
+  int temporary();
+  int copy_of(int n);
+  int constant(uint64_t bits);
+  void spill();
+  void used(int n);
+  void fetch(int n, int to);
+  void move(int to, int from);
+
+  int three(Name name, int a, int b);
+  int two(Name name, int a);
+  int logic(Name name, int a, int b);
+  int choice(Name compare, int first, int second, int yes, int no);
+  int multiply(int a, int b);
+  int half(int a);
+  int shift(const Node& node);
+  int shift_by(const Node& node);
+  int load(const Node& node);
+  int load_mask(const Node& node);
+  void store(const Node& node);
+  void store_mask(const Node& node);
+  void narrow_store(int r, int lane, int bytes, const Address& to);
+  void reduce(const Node& node);
+
+  Assembler& as_;
+  const Loop& loop_;
+  Layout& layout_;
+  Level level_;
+  Mode mode_;
+  std::vector<int> order_;
+  std::vector<int> reg_, slot_, uses_;  // by node
+  std::vector<std::vector<int>> next_;  // by node: positions that read it
+  std::vector<int> free_, free_slots_, pinned_, temporaries_, freed_slots_;
+  int at_ = 0, peak_ = 0, slots_ = 0;
+};
+
+// A constant in all lanes.
+void load_constant(Assembler& as, int to, uint64_t bits, bool eight);
+
+// acc = the reduction of acc and x, whose ties and NaN depend on where they meet: vectors with vectors, or lanes and
+// elements with each other. `squared`: of the square of x. `t` and `u` are free.
+void combine(Assembler& as, const Fold& fold, bool vectors, bool squared, int acc, int x, int t, int u);
+
+}  // namespace funcnn::cpu::jit::arm
