@@ -75,6 +75,25 @@ def test_axes_and_strides(axis, view):
         np.testing.assert_array_equal(fn.topk(a, k, axis=axis), top)
 
 
+@pytest.mark.parametrize("length", [2, 7, 130, 9000])
+@pytest.mark.parametrize("name", [*FLOATS, "complex64"])
+def test_equal_values_keep_their_bits_and_their_order(name, length):
+    """Zeros of both signs and every NaN."""
+    rng = np.random.default_rng(length)
+    with np.errstate(invalid="ignore"):
+        x = rng.choice(np.array([0.0, -0.0, 1, -1, np.nan, -np.nan, np.inf, 3], name), (3, length))
+    word = np.uint64 if x.itemsize == 8 else np.uint32 if x.itemsize == 4 else np.uint16
+    sorted_ = np.take_along_axis(x, np.asarray(fn.argsort(ours(x), axis=1)).astype(np.int64), 1)
+    np.testing.assert_array_equal(np.asarray(fn.sort(ours(x), axis=1)).view(word), sorted_.view(word))
+    for k in (1, length // 2, length - 1):
+        top = np.asarray(fn.topk(ours(x), k, axis=1))
+        np.testing.assert_array_equal(top.view(word), np.ascontiguousarray(sorted_[:, length - k :]).view(word))
+    strided = fn.sort(ours(x).T[::-1], axis=0)
+    backwards = np.take_along_axis(x[:, ::-1], np.argsort(x[:, ::-1], axis=1, kind="stable"), 1)
+    if name != "complex64":  # whose NaN NumPy orders otherwise
+        np.testing.assert_array_equal(np.signbit(strided), np.signbit(backwards.T))
+
+
 @pytest.mark.parametrize("name", [*INTEGERS, *FLOATS, "bool_", "complex64"])
 def test_topk_is_the_end_of_sorting(name):
     for length in (1, 100, 3000):

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "backends/cpu/kernels.h"
@@ -27,11 +28,12 @@ struct Key<bool> {
   static type of(bool value) { return value; }
   static bool value(type key) { return key != 0; }
 };
+// Of floats, zeros of both signs have one key, and so do all NaN.
 template <class T, class Bits, Bits infinity>
 struct FloatKey {
   using type = Bits;
   static constexpr Bits sign = Bits(Bits(1) << (sizeof(Bits) * 8 - 1));
-  static constexpr Bits nan = Bits(~Bits(0));
+  static constexpr Bits zero = sign, nan = Bits(~Bits(0));
   static type of(T value) {
     Bits bits = std::bit_cast<Bits>(value);
     if (Bits(bits & Bits(~sign)) > infinity) return nan;
@@ -119,6 +121,19 @@ void keep_candidates(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
   keys.swap(spare);
 }
 
+// Puts the values of a key where the last of them belong: in their order in the line x. `keys` are sorted.
+template <class T, class K>
+void put_values(K key, std::span<const K> keys, const T* x, const Lines& from, T* y, const Lines& to) {
+  auto [first, last] = std::equal_range(keys.begin(), keys.end(), key);
+  int64_t i = from.length();
+  while (last != first) {
+    --last;
+    do --i;
+    while (Key<T>::of(x[i * from.step()]) != key);
+    y[(last - keys.begin()) * to.step()] = x[i * from.step()];
+  }
+}
+
 // The last `to.length()` of the sorted elements of each line.
 template <class T>
 void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
@@ -145,6 +160,8 @@ void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
         sort_keys(keys, spare);
         const auto* last = keys.data() + keys.size() - k;
         for (int64_t i = 0; i < k; ++i) y[i * to.step()] = K::value(last[i]);
+        if constexpr (requires { K::nan; })
+          for (typename K::type key : {K::zero, K::nan}) put_values<T>(key, std::span(last, size_t(k)), x, from, y, to);
       }
     }
   });
