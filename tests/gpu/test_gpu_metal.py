@@ -1,6 +1,8 @@
 """The Metal runtime: memory, order, errors, and the ends of processes."""
 
+import ctypes
 import os
+import pathlib
 import subprocess
 import sys
 import textwrap
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 
 import funcnn as fn
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(not fn.metal.is_available(), reason="there is no Metal device")
 
@@ -243,6 +247,60 @@ def outcome(y):
             """
         )
         assert made.stdout.split("\n")[:2] == ["beyond failed", "[2.0, 3.0, 4.0]"], made.stderr
+
+
+class TestCompiling:
+    SOFTWARE = os.environ.get("FUNCNN_METAL") == "software"
+
+    @pytest.mark.skipif(not SOFTWARE, reason="the software device says which compiler it runs")
+    def test_kernels_of_a_plan_are_compiled_side_by_side(self, tmp_path):
+        library = ctypes.CDLL(str(ROOT / "build" / "metal" / "libsoftware_metal.so"))
+        library.software_metal_compiler.restype = ctypes.c_char_p
+        compiler = tmp_path / "compiler"
+        log = tmp_path / "log"
+        compiler.write_text(
+            f'#!/bin/sh\necho begin >> {log}\n{library.software_metal_compiler().decode()} "$@"\n'
+            f"code=$?\necho end >> {log}\nexit $code\n"
+        )
+        compiler.chmod(0o755)
+        made = run_program(
+            """
+            import funcnn as fn
+            with fn.default_device(fn.gpu):
+                x = fn.arange(12.0).reshape(3, 4)
+                y = fn.sort(x, axis=1), fn.cumsum(x, axis=0), x @ x.T
+                fn.eval(y)
+                print([float(a.sum().item()) for a in y])
+            """,
+            SOFTWARE_METAL_CLANG=str(compiler),
+            SOFTWARE_METAL_CACHE=str(tmp_path / "cache"),
+        )
+        assert made.stdout.strip() == "[66.0, 100.0, 1134.0]", made.stderr
+        under_way = np.cumsum([1 if line == "begin" else -1 for line in log.read_text().split()])
+        assert under_way.max() >= 2 and under_way[-1] == 0
+
+    def test_what_does_not_compile_says_so_every_time(self):
+        broken = elementwise("broken", "no_such_function(x[i])")
+        x = on_gpu(np.zeros(4, np.float32))
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match=r"(?s)broken.*does not compile.*no_such_function"):
+                fn.eval(broken(x))
+        assert increment(x).tolist() == [1] * 4
+
+    def test_the_end_while_kernels_are_compiled(self):
+        made = run_program(
+            PRELUDE
+            + """
+import threading
+for k in range(6):  # new to every cache
+    body = f"y[thread_position_in_grid.x] = x[0] + {os.getpid()} + {k};"
+    new = fn.fast.metal_kernel(f"new{k}", ["x"], ["y"], body)
+    made = lambda new=new: new(inputs=[x], grid=(1, 1, 1), threadgroup=(1, 1, 1), output_shapes=[(1,)], output_dtypes=[x.dtype])[0]
+    threading.Thread(target=lambda: fn.async_eval(made()), daemon=True).start()
+print("end")
+""".replace("import threading", "import os, threading")
+        )
+        assert (made.returncode, made.stdout.strip()) == (0, "end"), made.stderr
 
 
 class TestProcesses:

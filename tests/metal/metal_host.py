@@ -108,6 +108,13 @@ class Kernel:
         self.host.run([(self, arguments, groups, threads, grid, shared)])
 
 
+class Addresses:
+    """An argument: the addresses of arrays. `usage` is what useResource is told, 1 to read and 2 to write; None: nothing."""
+
+    def __init__(self, *arrays, usage=3):
+        self.arrays, self.usage = arrays, usage
+
+
 def three(size):
     size = (size,) if isinstance(size, int) else tuple(size)
     return Size(*size, *(1,) * (3 - len(size)))
@@ -142,6 +149,12 @@ class Host:
         numbers are given, run them, and bring the arrays back."""
         send = self.runtime.send
         buffers, arrays = {}, {}
+
+        def buffer_of(array):
+            if id(array) not in buffers:
+                buffers[id(array)], arrays[id(array)] = self.buffer(array), array
+            return buffers[id(array)]
+
         with Pool(self.runtime):
             commands = Id(send(self.queue, "commandBuffer"))
             encoder = Id(send(commands, "computeCommandEncoderWithDispatchType:", int(concurrent), types=[Unsigned]))
@@ -150,13 +163,17 @@ class Host:
                     send(encoder, "memoryBarrierWithScope:", 1, types=[Unsigned])
                 send(encoder, "setComputePipelineState:", kernel.pipeline, types=[Id])
                 for index, argument in enumerate(arguments):
+                    if isinstance(argument, Addresses):
+                        for array in argument.arrays if argument.usage else ():
+                            use = (buffer_of(array), argument.usage)
+                            send(encoder, "useResource:usage:", *use, types=[Id, Unsigned], result=None)
+                        made = [send(buffer_of(array), "gpuAddress", result=Unsigned) for array in argument.arrays]
+                        argument = np.array(made, np.uint64).tobytes()
                     if isinstance(argument, np.ndarray):
-                        if id(argument) not in buffers:
-                            buffers[id(argument)], arrays[id(argument)] = self.buffer(argument), argument
                         send(
                             encoder,
                             "setBuffer:offset:atIndex:",
-                            buffers[id(argument)],
+                            buffer_of(argument),
                             0,
                             index,
                             types=[Id, Unsigned, Unsigned],

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from metal_host import MetalError
+from metal_host import Addresses, MetalError
 
 INDEX = "uint i [[thread_index_in_threadgroup]]"
 X = np.arange(64, dtype="f")
@@ -148,6 +148,29 @@ def test_races_between_dispatches_encoded_side_by_side(checked):
         checked.run(steps)
     checked.run(steps, barriers=[1])
     assert (y == 1).all()
+
+
+def test_memory_found_by_addresses(checked):
+    """What useResource makes known is checked like what is bound; anything else is out of bounds."""
+    kernel = checked.kernel("""
+        kernel void k(constant ulong* at, constant uint& past, uint i [[thread_position_in_grid]]) {
+          device const float* x = (device const float*)at[0];
+          device float* y = (device float*)at[1];
+          y[i + past] = x[i] * 2;
+        }""")
+    y = np.zeros(64, "f")
+    kernel(Addresses(X, y), bytes(4), grid=64, threads=64)
+    np.testing.assert_array_equal(y, X * 2)
+    with pytest.raises(MetalError, match=r"out of bounds: it writes 4 bytes"):
+        kernel(Addresses(X, y), np.uint32(1).tobytes(), grid=64, threads=64)
+    with pytest.raises(MetalError, match="out of bounds: it reads 4 bytes"):
+        kernel(Addresses(X, y, usage=None), bytes(4), grid=64, threads=64)
+    with pytest.raises(MetalError, match="which useResource makes known for reading only"):
+        kernel(Addresses(X, y, usage=1), bytes(4), grid=64, threads=64)
+    steps = [(kernel, [Addresses(X, y), bytes(4)], None, 64, 64, ())] * 2
+    with pytest.raises(MetalError, match="race: it writes bytes 0 to 3 of the resident buffer"):
+        checked.run(steps)
+    checked.run(steps, barriers=[1])
 
 
 def test_uninitialised_memory_of_the_device(checked):

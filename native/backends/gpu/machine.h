@@ -67,6 +67,9 @@ struct Launch {
   std::span<const Operand> operands;  // in the order of the kernel's parameters: those only read, then the others
   size_t read_only = 0;               // how many are only read
   std::span<const std::byte> values;  // of the fields of `p`; at most 4,000 bytes
+  // What the kernel finds by addresses among the values: in this order, too.
+  std::span<const Operand> reached = {};
+  size_t reached_read_only = 0;
 };
 
 class Machine {
@@ -82,8 +85,7 @@ class Machine {
   // Put a launch on the queue. Work of one queue appears to run in order. Memory that is freed afterwards may be handed
   // out again at once: whatever uses it next comes later on the same queue.
   virtual void launch(const Launch& launch) = 0;
-  // Where kernels see an operand in memory, for those that are handed addresses among their values; 0: they see only
-  // what is bound for them.
+  // Where kernels see an operand in memory, for those that are handed addresses among their values.
   virtual uint64_t address(const Operand&) const { return 0; }
   // Whether it has addresses.
   virtual bool addresses() const { return false; }

@@ -123,8 +123,9 @@ class Elementwise : ProgramText {
       const int k = made.by_address[place];
       found_by_address(k);
       std::string pointer = cat("DEVICE ", is_written(k) ? "" : "const ", operand_type(k), "*");
-      out(pointer, " ", is_written(k) ? "y" : "x", k, " = (", pointer, ")p.address[member * ", each, " + ", place,
+      out(pointer, " ", is_written(k) ? "y" : "x", k, " = (", pointer, ")(u64)p.address[member * ", each, " + ", place,
           "];");
+      made.is_written.push_back(is_written(k));
     }
     total_name_ = "n";
     group_ = "(group.x - p.first[member])";

@@ -114,6 +114,7 @@ class JointKernel final : public Kernel {
     for (const Place& place : text.printed.operands) scalars.push_back(first[size_t(place.operand)]);
     std::vector<uint64_t> addresses(capacity * each);
     std::vector<uint32_t> counts(capacity), firsts(capacity);
+    std::vector<Operand> reached, written;
     int64_t groups = 0;
     for (size_t m = 0; m < batch.members.size(); ++m) {
       const size_t k = batch.members[m];
@@ -127,6 +128,7 @@ class JointKernel final : public Kernel {
         const Operand& operand = operands[size_t(text.by_address[i])];
         if (!operand.buffer) return false;
         addresses[m * each + i] = machine_.address(operand);
+        (text.is_written[i] ? written : reached).push_back(operand);
       }
       counts[m] = uint32_t(program.rows * program.cols);
       firsts[m] = uint32_t(groups);
@@ -150,6 +152,9 @@ class JointKernel final : public Kernel {
     launch.operands = {scalars.data(), scalars.size()};
     launch.read_only = scalars.size();
     launch.values = values;
+    launch.reached_read_only = reached.size();
+    reached.insert(reached.end(), written.begin(), written.end());
+    launch.reached = reached;
     machine_.launch(launch);
     return true;
   }

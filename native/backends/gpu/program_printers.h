@@ -22,13 +22,16 @@ struct PrintedJoint {
   Printed printed;
   int capacity = 0;
   std::vector<int> by_address;
-  int64_t elements = 0;  // of a group
+  std::vector<char> is_written;  // of each of those
+  int64_t elements = 0;          // of a group
 };
 PrintedJoint print_joint(const Traits& traits, const KernelProgram& program, int capacity);
 
 // Programs with row reductions, or with results of rows.
 PrintedProgram print_rows(const Traits& traits, const KernelProgram& program, bool packs);
 PrintedProgram print_columns(const Traits& traits, const KernelProgram& program, bool packs);
+// Whether a launch binds the operands and, for each reduction, a place for partial results as well.
+bool binds_partials(const Traits& traits, const KernelProgram& program);
 PrintedProgram print_program(const Traits& traits, const KernelProgram& program, bool packs);
 
 }  // namespace funcnn::gpu

@@ -9,8 +9,6 @@
 namespace funcnn::metal {
 namespace {
 
-constexpr size_t kMostPipelines = 4096;
-
 // Cores are nowhere told. The last letter of an architecture says how large the chip is.
 uint32_t cores_of(const std::string& architecture) {
   switch (architecture.empty() ? 'g' : architecture.back()) {
@@ -54,13 +52,10 @@ gpu::Traits traits_of(Id device) {
   return traits;
 }
 
-// The newest language of this system that we know: kernels of users may want it.
-Unsigned language_version() {
-  const Messages& say = messages();
-  Id info = say.process_info(runtime().class_of("NSProcessInfo"));
-  if (say.at_least(info, {26, 0, 0}) & 0xff) return 4 << 16;
-  if (say.at_least(info, {15, 0, 0}) & 0xff) return kMetal31 + 1;
-  return kMetal31;
+// From macOS 13 on.
+bool has_addresses(Id device) {
+  Owned buffer(messages().new_buffer(device, 16, kStorageShared));
+  return buffer && responds(buffer.get(), messages().gpu_address.selector());
 }
 
 }  // namespace
@@ -68,39 +63,23 @@ Unsigned language_version() {
 MetalMachine::MetalMachine(Device device, Owned metal_device)
     : device_(std::move(metal_device)),
       traits_(traits_of(device_.get())),
+      addresses_(has_addresses(device_.get())),
+      compiler_(device_.get()),
       queue_(device_.get()),
       memory_(device, device_.get(), queue_) {}
 
 Ref<gpu::Pipeline> MetalMachine::pipeline(const gpu::Source& source) {
   check_not_forked();
-  std::lock_guard lock(mutex_);
-  std::string key = cat(source.name, ' ', int(source.math), '\n', source.text);
-  if (auto it = pipelines_.find(key); it != pipelines_.end()) return it->second;
-  Ref<gpu::Pipeline> made(new MetalPipeline(source, compile(source)));
-  if (pipelines_.size() >= kMostPipelines) pipelines_.clear();
-  pipelines_.emplace(std::move(key), made);
-  return made;
+  return compiler_.pipeline(source);
 }
 
-Owned MetalMachine::compile(const gpu::Source& source) {
-  const Messages& say = messages();
-  Pool pool;
-  Owned options(say.init(say.alloc(runtime().class_of("MTLCompileOptions"))));
-  say.set_language(options.get(), language_version());
-  // The modes have the numbers of MTLMathMode; before it there was fast or not.
-  if (responds(options.get(), say.set_math_mode.selector()))
-    say.set_math_mode(options.get(), Integer(source.math));
-  else
-    say.set_fast_math(options.get(), source.math != gpu::MathMode::safe);
-  Id error = nullptr;
-  Owned library(say.new_library(device_.get(), string_of(source.text), options.get(), &error));
-  if (!library) throw Error(cat("gpu: the kernel ", source.name, " does not compile: ", error_text(error)));
-  Owned function(say.new_function(library.get(), string_of(source.name)));
-  if (!function) throw Error(cat("gpu: its source has no kernel called ", source.name));
-  error = nullptr;
-  Owned state(say.new_pipeline(device_.get(), function.get(), &error));
-  if (!state) throw Error(cat("gpu: the kernel ", source.name, " does not compile: ", error_text(error)));
-  return state;
+uint64_t MetalMachine::address(const Operand& operand) const {
+  return messages().gpu_address(room_of(operand.buffer->block()).buffer.get()) + uint64_t(operand.offset);
+}
+
+void MetalMachine::finish() {
+  compiler_.finish();
+  queue_.finish();
 }
 
 }  // namespace funcnn::metal

@@ -1,11 +1,8 @@
 // A Metal device below the shared back end.
 #pragma once
 
-#include <mutex>
-#include <string>
-#include <unordered_map>
-
 #include "backends/gpu/machine.h"
+#include "backends/metal/compiler.h"
 #include "backends/metal/memory.h"
 #include "backends/metal/queue.h"
 
@@ -20,6 +17,8 @@ class MetalMachine final : public gpu::Machine {
   Queue& queue() override { return queue_; }
   Ref<gpu::Pipeline> pipeline(const gpu::Source& source) override;
   void launch(const gpu::Launch& launch) override { queue_.launch(launch); }
+  uint64_t address(const Operand& operand) const override;
+  bool addresses() const override { return addresses_; }
 
   // A block of the host that the device can work in.
   Block host_block(size_t capacity) { return memory_.allocate(capacity); }
@@ -27,17 +26,16 @@ class MetalMachine final : public gpu::Machine {
 
   Id metal_device() const { return device_.get(); }
   void drain() { queue_.drain(); }
-  void finish() { queue_.finish(); }
+  // The process ends.
+  void finish();
 
  private:
-  Owned compile(const gpu::Source& source);
-
   Owned device_;
   gpu::Traits traits_;
+  bool addresses_;
+  Compiler compiler_;
   MetalQueue queue_;
   MetalMemory memory_;
-  std::mutex mutex_;
-  std::unordered_map<std::string, Ref<gpu::Pipeline>> pipelines_;  // by text
 };
 
 }  // namespace funcnn::metal

@@ -16,6 +16,8 @@ struct Room {
   Owned buffer;
   // Guarded by the queue's lock: launches since the last barrier that touch it, and the last command buffers that do.
   uint64_t read_since = 0, written_since = 0;        // numbers of barriers
+  uint64_t resident_in = 0;                          // the command buffer that makes it so for kernels with addresses
+  unsigned resident_for = 0;                         // the uses that it is told of
   std::atomic<uint64_t> last_use{0}, last_write{0};  // numbers of command buffers
 };
 inline Room& room_of(const Block& block) { return *static_cast<Room*>(block.native); }

@@ -76,6 +76,7 @@ struct Messages {
 
   // MTLBuffer
   Message<void*()> contents{"contents"};
+  Message<uint64_t()> gpu_address{"gpuAddress"};  // asked for by responds
   // Not of Apple's: a device in software, when it checks kernels, is told how much of a buffer is in use.
   Message<Boolean()> checks_lengths{"checksUsedLengths"};  // of its MTLDevice, asked for by responds
   Message<void(Unsigned)> set_used_length{"setUsedLength:"};
@@ -102,6 +103,7 @@ struct Messages {
   Message<void(Id)> set_pipeline{"setComputePipelineState:"};
   Message<void(Id, Unsigned offset, Unsigned index)> set_buffer{"setBuffer:offset:atIndex:"};
   Message<void(const void*, Unsigned length, Unsigned index)> set_bytes{"setBytes:length:atIndex:"};
+  Message<void(Id resource, Unsigned usage)> use_resource{"useResource:usage:"};
   Message<void(Size groups, Size threads)> dispatch_groups{"dispatchThreadgroups:threadsPerThreadgroup:"};
   Message<void(Size grid, Size threads)> dispatch_threads{"dispatchThreads:threadsPerThreadgroup:"};
   Message<void(Unsigned scope)> barrier{"memoryBarrierWithScope:"};
@@ -125,6 +127,8 @@ inline constexpr Unsigned kStorageShared = 0;        // MTLResourceStorageModeSh
 inline constexpr Unsigned kTracked = 2;              // MTLHazardTrackingModeTracked
 inline constexpr Unsigned kConcurrent = 1;           // MTLDispatchTypeConcurrent
 inline constexpr Unsigned kScopeBuffers = 1;         // MTLBarrierScopeBuffers
+inline constexpr Unsigned kUsageRead = 1;            // MTLResourceUsageRead
+inline constexpr Unsigned kUsageWrite = 2;           // MTLResourceUsageWrite
 inline constexpr Unsigned kStatusError = 5;          // MTLCommandBufferStatusError
 inline constexpr Integer kFamilyApple7 = 1007;       // MTLGPUFamilyApple7: M1 and later
 inline constexpr Integer kFamilyMetal3 = 5001;       // MTLGPUFamilyMetal3

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "backends/metal/compiler.h"
 #include "base/error.h"
 #include "plan/eval.h"
 
@@ -53,6 +54,15 @@ void call_on_completion(Commands& commands) {
   commands.retain();
   CompletionBlock block{runtime().block_class, 0, 0, call_completion, &kDescriptor, &commands};
   messages().on_completion(commands.buffer.get(), &block);  // copies it
+}
+
+// Calls f(buffer, only_read) for what a launch reads or writes.
+template <class F>
+void each_buffer(const gpu::Launch& launch, F&& f) {
+  for (size_t i = 0; i < launch.operands.size(); ++i)
+    if (Buffer* buffer = launch.operands[i].buffer) f(*buffer, i < launch.read_only);
+  for (size_t i = 0; i < launch.reached.size(); ++i)
+    if (Buffer* buffer = launch.reached[i].buffer) f(*buffer, i < launch.reached_read_only);
 }
 
 }  // namespace
@@ -187,6 +197,7 @@ void MetalQueue::prune(Lock&, std::vector<Ref<Buffer>>& kept) {
     Commands& first = *under_way_.front();
     kept.insert(kept.end(), std::make_move_iterator(first.kept.begin()), std::make_move_iterator(first.kept.end()));
     first.kept.clear();
+    first.resident.clear();
     first.buffer = Owned();
     under_way_.pop_front();
   }
@@ -194,20 +205,37 @@ void MetalQueue::prune(Lock&, std::vector<Ref<Buffer>>& kept) {
 
 bool MetalQueue::conflicts(const gpu::Launch& launch, uint64_t number) {
   bool waits = false;
-  for (size_t i = 0; i < launch.operands.size(); ++i) {
-    if (!launch.operands[i].buffer) continue;
-    Room& room = room_of(launch.operands[i].buffer->block());
-    waits |= room.written_since == barriers_ || (i >= launch.read_only && room.read_since == barriers_);
-  }
+  each_buffer(launch, [&](Buffer& buffer, bool only_read) {
+    Room& room = room_of(buffer.block());
+    waits |= room.written_since == barriers_ || (!only_read && room.read_since == barriers_);
+  });
   if (waits) ++barriers_;
-  for (size_t i = 0; i < launch.operands.size(); ++i) {
-    if (!launch.operands[i].buffer) continue;
-    Room& room = room_of(launch.operands[i].buffer->block());
-    (i < launch.read_only ? room.read_since : room.written_since) = barriers_;
+  each_buffer(launch, [&](Buffer& buffer, bool only_read) {
+    Room& room = room_of(buffer.block());
+    (only_read ? room.read_since : room.written_since) = barriers_;
     room.last_use.store(number, std::memory_order_release);
-    if (i >= launch.read_only) room.last_write.store(number, std::memory_order_release);
-  }
+    if (!only_read) room.last_write.store(number, std::memory_order_release);
+  });
   return waits;
+}
+
+void MetalQueue::make_resident(Commands& to, const gpu::Launch& launch) {
+  const Messages& say = messages();
+  for (size_t i = 0; i < launch.reached.size(); ++i) {
+    Buffer* buffer = launch.reached[i].buffer;
+    Room& room = room_of(buffer->block());
+    const unsigned use = unsigned(i < launch.reached_read_only ? kUsageRead : kUsageRead | kUsageWrite);
+    to.bytes += buffer->size();
+    if (!buffer->owned()) to.kept.emplace_back(buffer);
+    if (checks_lengths_) say.set_used_length(room.buffer.get(), Unsigned(buffer->size()));
+    const bool known = room.resident_in == to.number;
+    if (known && (room.resident_for & use) == use && !checks_lengths_) continue;
+    // Only what is bound is kept by the command buffer.
+    if (!known) to.resident.push_back(Owned::retained(room.buffer.get()));
+    room.resident_in = to.number;
+    room.resident_for = known ? room.resident_for | use : use;
+    say.use_resource(to.encoder.get(), room.buffer.get(), room.resident_for);
+  }
 }
 
 void MetalQueue::bind(Commands& to, const gpu::Launch& launch) {
@@ -237,7 +265,7 @@ void MetalQueue::bind(Commands& to, const gpu::Launch& launch) {
 
 void MetalQueue::launch(const gpu::Launch& launch) {
   check_not_forked();
-  const auto& pipeline = static_cast<const MetalPipeline&>(*launch.pipeline);
+  auto& pipeline = static_cast<MetalPipeline&>(*launch.pipeline);
   const std::string& name = pipeline.source().name;
   if (launch.operands.size() > kMostOperands)
     throw Error(cat("gpu: the kernel ", name, " has ", launch.operands.size(), " operands; at most ", kMostOperands,
@@ -246,9 +274,10 @@ void MetalQueue::launch(const gpu::Launch& launch) {
   if (launch.threads.count() > pipeline.most_threads())
     throw Error(cat("gpu: the kernel ", name, " runs with at most ", pipeline.most_threads(), " threads a group, got ",
                     launch.threads.count()));
-  for (const Operand& operand : launch.operands)
-    if (operand.buffer && !operand.buffer->block().native)
+  each_buffer(launch, [&](Buffer& buffer, bool) {
+    if (!buffer.block().native)
       throw Error(cat("gpu: an operand of the kernel ", name, " is not in memory of the gpu"));
+  });
   if (launch.groups.count() == 0 || launch.threads.count() == 0) return;
 
   Pool pool;
@@ -259,6 +288,7 @@ void MetalQueue::launch(const gpu::Launch& launch) {
   if (conflicts(launch, commands.number)) messages().barrier(commands.encoder.get(), kScopeBuffers);
   messages().set_pipeline(commands.encoder.get(), pipeline.state());
   bind(commands, launch);
+  make_resident(commands, launch);
   Size threads{launch.threads.x, launch.threads.y, launch.threads.z};
   if (launch.grid.count())
     messages().dispatch_threads(commands.encoder.get(), {launch.grid.x, launch.grid.y, launch.grid.z}, threads);

@@ -18,18 +18,6 @@ namespace funcnn::metal {
 bool forked();
 void check_not_forked();
 
-class MetalPipeline final : public gpu::Pipeline {
- public:
-  MetalPipeline(gpu::Source source, Owned state)
-      : Pipeline(std::move(source)), state_(std::move(state)), threads_(messages().most_threads(state_.get())) {}
-  Id state() const { return state_.get(); }
-  size_t most_threads() const { return threads_; }
-
- private:
-  Owned state_;
-  size_t threads_;
-};
-
 // A command buffer and what is known of how it ended.
 class Commands : public RefCounted {
  public:
@@ -48,6 +36,7 @@ class Commands : public RefCounted {
   bool committed = false;
   size_t launches = 0, bytes = 0;
   std::vector<Ref<Buffer>> kept;  // memory that is shared: the host may write there once it is let go
+  std::vector<Owned> resident;    // MTLBuffers that kernels find by address
 
   // Called by Metal.
   void complete(Id buffer);
@@ -88,6 +77,7 @@ class MetalQueue final : public Queue {
   // Forget command buffers that are complete; adds what they kept, to be let go without the lock.
   void prune(Lock& lock, std::vector<Ref<Buffer>>& kept);
   void bind(Commands& to, const gpu::Launch& launch);
+  void make_resident(Commands& to, const gpu::Launch& launch);
   // Whether the launch has to wait for those before; notes what it touches.
   bool conflicts(const gpu::Launch& launch, uint64_t number);
 

@@ -101,6 +101,17 @@ class ComputeEncoder final : public Encoder {
                                       "setBytes(" + std::to_string(index) + ") of " + std::to_string(length) + " bytes",
                                       0};
   }
+  // Until the encoder ends.
+  void use(Buffer* buffer, Unsigned usage) {
+    expect_open("useResource:usage:");
+    if (!buffer) misuse("useResource: of nil");
+    if (!usage || usage > 3) misuse("useResource: with the usage " + std::to_string(usage));
+    // Encoded dispatches keep what they saw.
+    if (!residents_ || residents_.use_count() > 1)
+      residents_ = residents_ ? std::make_shared<Residents>(*residents_) : std::make_shared<Residents>();
+    Resident& resident = (*residents_)[buffer->bytes()];
+    resident = {buffer->bound(0), resident.written || (usage & 2)};
+  }
   void set_shared(Unsigned length, Unsigned index) {
     expect_open("setThreadgroupMemoryLength:atIndex:");
     check_index(index, "setThreadgroupMemoryLength:atIndex:");
@@ -114,6 +125,7 @@ class ComputeEncoder final : public Encoder {
     encoded.dispatch.grid = grid;
     encoded.dispatch.groups = groups;
     encoded.dispatch.size = size;
+    encoded.dispatch.residents = residents_;
     if (encoded.pipeline) {
       encoded.dispatch.kernel = encoded.pipeline->kernel;
       encoded.dispatch.module = encoded.pipeline->module.get();
@@ -158,6 +170,7 @@ class ComputeEncoder final : public Encoder {
 
   const bool concurrent_;
   EncodedDispatch state_;  // what the next dispatch takes
+  std::shared_ptr<Residents> residents_;
   Ref<Buffer> buffers_[kBindings];
   std::shared_ptr<std::vector<unsigned char>> bytes_[kBindings];
   Interval interval_;
@@ -193,8 +206,12 @@ const Class& compute_encoder_class() {
       for (Unsigned i = 0; i < count; ++i) resources.push_back(buffers[i]->resource());
       self->barrier(std::move(resources));
     });
-    c->method("useResource:usage:", [](Self*, Selector, Buffer*, Unsigned) {});
-    c->method("useResources:count:usage:", [](Self*, Selector, Buffer* const*, Unsigned, Unsigned) {});
+    c->method("useResource:usage:",
+              [](Self* self, Selector, Buffer* buffer, Unsigned usage) { self->use(buffer, usage); });
+    c->method("useResources:count:usage:",
+              [](Self* self, Selector, Buffer* const* buffers, Unsigned count, Unsigned usage) {
+                for (Unsigned i = 0; i < count; ++i) self->use(buffers[i], usage);
+              });
     c->method("useHeap:", [](Self*, Selector, Heap*) {});
     return c;
   }();

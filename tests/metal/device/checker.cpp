@@ -1,6 +1,7 @@
 #include "checker.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "group_runner.h"
 #include "options.h"
@@ -91,7 +92,7 @@ void Checker::access(GroupRunner& runner, const void* address, size_t size, Acti
     return;
   }
   Target target{};
-  if (!find_bound(runner, at, size, target)) {
+  if (!find_bound(runner, at, size, action, target)) {
     runner.abandon("out of bounds: it " + verb(action) + " " + std::to_string(size) + " bytes " + runner.nearest(at));
   }
   if (!target.bound->resource) return;
@@ -126,7 +127,7 @@ Checker::Target Checker::find_shared(GroupRunner& runner, size_t offset, size_t 
   runner.abandon(what);
 }
 
-bool Checker::find_bound(GroupRunner& runner, const unsigned char* at, size_t size, Target& target) {
+bool Checker::find_bound(GroupRunner& runner, const unsigned char* at, size_t size, Action action, Target& target) {
   const Dispatch& dispatch = runner.dispatch();
   for (unsigned i = 0; i < kBindings; ++i) {
     const Bound& bound = dispatch.buffers[i];
@@ -135,7 +136,15 @@ bool Checker::find_bound(GroupRunner& runner, const unsigned char* at, size_t si
     target = {nullptr, &bound, i, size_t(at - bound.begin()), size};
     return true;
   }
-  return false;
+  if (!dispatch.residents) return false;
+  auto after = dispatch.residents->upper_bound(at);
+  if (after == dispatch.residents->begin()) return false;
+  const Resident& resident = std::prev(after)->second;
+  if (at + size > resident.bound.end()) return false;
+  target = {nullptr, &resident.bound, kBindings, size_t(at - resident.bound.begin()), size};
+  if (action != Action::read && !resident.written)
+    runner.abandon("it " + verb(action) + " " + describe(target) + ", which useResource makes known for reading only");
+  return true;
 }
 
 void Checker::visit(GroupRunner& runner, Cell& cell, const Target& target, Action action) {
@@ -185,6 +194,7 @@ std::string Checker::describe(const Target& target) const {
                                        : "bytes " + std::to_string(target.offset) + " to " +
                                              std::to_string(target.offset + target.size - 1);
   if (target.variable) return bytes + " of the threadgroup's `" + target.variable->name + "`";
+  if (target.index == kBindings) return bytes + " of the resident " + target.bound->name;
   return bytes + " of buffer(" + std::to_string(target.index) + "), " + target.bound->name;
 }
 

@@ -51,7 +51,7 @@ class Checker {
     std::string kernel;
     Extent groups, size;
   };
-  // What is touched: memory of the threadgroup, or bound under a number.
+  // What is touched: memory of the threadgroup, bound under a number, or resident (kBindings).
   struct Target {
     const SharedVariable* variable;
     const Bound* bound;
@@ -60,7 +60,7 @@ class Checker {
   };
 
   Target find_shared(GroupRunner& runner, size_t offset, size_t size, Action action);
-  bool find_bound(GroupRunner& runner, const unsigned char* at, size_t size, Target& target);
+  bool find_bound(GroupRunner& runner, const unsigned char* at, size_t size, Action action, Target& target);
   void visit(GroupRunner& runner, Cell& cell, const Target& target, Action action);
   bool ordered(const Visit& before) const;
   bool near(const Visit& a, const Visit& b) const;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "checker.h"
@@ -28,6 +30,9 @@ void run_groups(Progress& progress) {
 }
 
 std::string number(uint64_t value) { return std::to_string(value); }
+
+std::mutex names_mutex;
+std::set<std::string> names;  // of the kernels that ran
 
 }  // namespace
 
@@ -56,6 +61,10 @@ std::string Progress::errors() {
 
 std::string run(const Dispatch& dispatch) {
   Progress progress(dispatch);
+  {
+    std::lock_guard lock(names_mutex);
+    names.insert(dispatch.kernel->name);
+  }
   if (options().check) Checker::instance().begin_dispatch(dispatch);
   const Extent& size = dispatch.size;
   uint64_t threads = uint64_t(progress.total) * size.x * size.y * size.z;
@@ -98,3 +107,13 @@ std::string refusal(const Dispatch& dispatch) {
 }
 
 }  // namespace software_metal
+
+// The names of the kernels that this process ran, one a line; until the next call.
+extern "C" __attribute__((visibility("default"))) const char* software_metal_kernels() {
+  using namespace software_metal;
+  static std::string lines;
+  std::lock_guard lock(names_mutex);
+  lines.clear();
+  for (const std::string& name : names) lines += name + '\n';
+  return lines.c_str();
+}

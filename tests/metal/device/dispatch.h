@@ -4,6 +4,8 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -30,12 +32,20 @@ struct Bound {
   const unsigned char* end() const { return address + size; }
 };
 
+// Memory that a kernel sees through addresses that it is handed: made so by useResource.
+struct Resident {
+  Bound bound;
+  bool written = false;
+};
+using Residents = std::map<const unsigned char*, Resident>;  // by the begin of the buffer
+
 struct Dispatch {
   const Kernel* kernel = nullptr;
   const Module* module = nullptr;  // that the kernel is of
   Extent groups, size, grid;
   std::array<Bound, kBindings> buffers;
   std::array<size_t, kBindings> shared{};  // lengths
+  std::shared_ptr<const Residents> residents;
 };
 
 // What the workers of one dispatch share.

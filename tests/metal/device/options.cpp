@@ -66,3 +66,6 @@ const Options& options() { return current(); }
 
 // Reads the environment again. Only while nothing runs: for tests of the device.
 extern "C" void software_metal_read_options() { software_metal::current() = software_metal::read(); }
+
+// Which compiler makes kernels.
+extern "C" const char* software_metal_compiler() { return software_metal::options().compiler.c_str(); }
