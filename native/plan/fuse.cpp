@@ -14,7 +14,7 @@ constexpr size_t kMaxSiblings = 16;
 
 class Fuser {
  public:
-  Fuser(Ir& ir, bool enabled) : ir_(ir), enabled_(enabled), uses_(ir), units_(ir) {
+  Fuser(Ir& ir, bool enabled) : ir_(ir), enabled_(enabled), uses_(ir), units_(ir, uses_) {
     for (size_t v = 0; v < ir.values.size(); ++v) out_.extend(Space::element);
   }
 
@@ -84,7 +84,7 @@ class Fuser {
       }
       cost[v] = total;
       out_.inlined[v] = total <= most;
-      if (out_.inlined[v]) units_.set_inlined(int(v), 2 * total + 1);
+      if (out_.inlined[v]) units_.set_inlined(int(v));
     }
   }
 
@@ -108,7 +108,7 @@ class Fuser {
     if (!enabled_ || use.ordering || use.reader < 0) return out;
     int u = units_.of_reader(use);
     const Unit& unit = units_[u];
-    if (unit.operation >= 0 || unit.members.size() >= Units::kMaxMembers || !units_.allows(v, unit)) return out;
+    if (unit.operation >= 0 || unit.members.size() >= Units::kMaxMembers || !units_.allows(v, u)) return out;
     const int64_t longest_row = backend(value(v).device).limits().longest_row;
     const Value& val = value(v);
     const Value& reader = value(use.reader);
@@ -222,7 +222,7 @@ class Fuser {
       if (c.refused) continue;
       int u = units_.find(c.unit);
       if (u == joined) continue;
-      if (joined >= 0 && (c.fit.space != how.space || c.fit.lift || how.lift || !units_.compatible(joined, u)))
+      if (joined >= 0 && (c.fit.space != how.space || c.fit.lift || how.lift || !units_.compatible(joined, u, v)))
         continue;
       if (!units_.raise(u, stage)) continue;
       if (joined < 0) {
@@ -282,7 +282,7 @@ class Fuser {
   // Users too far away to join compute v again if that costs them no more memory traffic than loading it.
   void repeat_far(int v, int joined, std::vector<Candidate>& candidates) {
     auto far = [&](const Candidate& c) { return units_.find(c.unit) != joined && !c.fit.lift; };
-    auto full = [&](const Candidate& c) { return far(c) && !units_.allows(v, units_[units_.find(c.unit)]); };
+    auto full = [&](const Candidate& c) { return far(c) && !units_.allows(v, units_.find(c.unit)); };
     if (std::any_of(candidates.begin(), candidates.end(), full)) return;
     if (std::none_of(candidates.begin(), candidates.end(), far) || !repeatable(ir_, uses_, units_, out_, v, joined))
       return;

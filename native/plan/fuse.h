@@ -23,8 +23,10 @@ struct Unit {
   int64_t rows = 1, cols = -1;
   std::vector<int> members;  // values of a loop nest, in order of computation
   uint64_t sequence = 0;
-  // While units grow: at most so many operands, and which reductions.
-  size_t operands = 0;
+  // While units grow: the values it reads from memory, in order, and how many of its own go there, both where a device
+  // limits them; and which reductions it has.
+  std::vector<int> reads;
+  size_t writes = 0;
   bool by_row = false, by_column = false;
   int64_t bands = 1;  // of the reductions by column (`ReduceForm`)
 };

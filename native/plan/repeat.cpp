@@ -87,7 +87,7 @@ void repeat(Ir& ir, Uses& uses, Units& units, Partition& partition, int v, int u
             std::span<const int> numbers) {
   int copy = int(ir.values.size());
   add_value(ir, uses, units, partition, v, copy, u, space);
-  units.join(copy, u);
+  units.join(copy, u, v);
   for (int n : numbers) {
     Use use = uses.of(v)[size_t(n)];
     int reader = use.reader;

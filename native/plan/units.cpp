@@ -1,12 +1,25 @@
 #include "plan/units.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace funcnn {
 namespace {
 
 // Raising looks at everything that a unit reads.
 constexpr size_t kMaxRaised = 256;
+
+std::vector<int> united(const std::vector<int>& a, const std::vector<int>& b) {
+  std::vector<int> out;
+  out.reserve(a.size() + b.size());
+  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
+  return out;
+}
+
+void erase_sorted(std::vector<int>& from, int value) {
+  auto at = std::lower_bound(from.begin(), from.end(), value);
+  if (at != from.end() && *at == value) from.erase(at);
+}
 
 }  // namespace
 
@@ -41,39 +54,68 @@ bool Units::raise(int u, int stage) {
   return true;
 }
 
-bool Units::compatible(int a, int b) const {
+bool Units::compatible(int a, int b, int v) {
   const Unit &x = units_[size_t(a)], &y = units_[size_t(b)];
   // Of loops without elements the columns do not tell how many rows there are.
   if (x.size == 0 && (x.cols >= 0 || y.cols >= 0)) return false;
   const Limits& limits = limits_of(x.members[0]);
   bool mixed = (x.by_row || y.by_row) && (x.by_column || y.by_column);
-  return x.size == y.size && (x.cols < 0 || y.cols < 0 || x.cols == y.cols) &&
-         x.members.size() + y.members.size() <= kMaxMembers && x.operands + y.operands <= limits.operands &&
-         (!mixed || limits.mixed_reductions) && (!x.by_column || !y.by_column || x.bands == y.bands);
+  if (x.size != y.size || (x.cols >= 0 && y.cols >= 0 && x.cols != y.cols) ||
+      x.members.size() + y.members.size() > kMaxMembers || (mixed && !limits.mixed_reductions) ||
+      (x.by_column && y.by_column && x.bands != y.bands))
+    return false;
+  if (!counts_operands(x.members[0])) return true;
+  std::vector<int> reads = united(x.reads, y.reads);
+  size_t writes = x.writes + y.writes;
+  if (v >= 0) {
+    erase_sorted(reads, v);
+    add_reads(v, a, reads);
+    writes += stored(v, a, b);
+  }
+  return reads.size() + writes <= limits.operands;
 }
 
-size_t Units::operands_of(int v) const {
-  size_t count = 1;  // where the value goes
-  for (int input : ir_.values[size_t(v)].inputs)
-    count += size_t(std::max(1, inlined_[size_t(ir_.values[size_t(input)].view.base)]));
-  return count;
+void Units::add_read(int base, int unit, std::vector<int>& reads) {
+  if (of(base) == unit) return;
+  if (inlined_[size_t(base)]) return add_reads(base, unit, reads);
+  auto at = std::lower_bound(reads.begin(), reads.end(), base);
+  if (at == reads.end() || *at != base) reads.insert(at, base);
 }
 
-bool Units::allows(int v, const Unit& unit) const {
+void Units::add_reads(int v, int unit, std::vector<int>& reads) {
+  for (int input : ir_.values[size_t(v)].inputs) add_read(ir_.values[size_t(input)].view.base, unit, reads);
+}
+
+bool Units::stored(int v, int a, int b) {
+  if (uses_.result(v)) return true;
+  const std::vector<Use>& uses = uses_.of(v);
+  return std::any_of(uses.begin(), uses.end(), [&](const Use& use) {
+    if (use.ordering) return false;
+    const int u = of_reader(use);
+    return u < 0 || (u != a && u != b);
+  });
+}
+
+bool Units::allows(int v, int u) {
+  const Unit& unit = units_[size_t(u)];
   const Limits& limits = limits_of(v);
-  bool row = ir_.values[size_t(v)].kind == ValueKind::reduce;
-  return (limits.operands == SIZE_MAX || unit.operands + operands_of(v) <= limits.operands) &&
-         (limits.mixed_reductions || !row || !unit.by_column);
+  if (!limits.mixed_reductions && ir_.values[size_t(v)].kind == ValueKind::reduce && unit.by_column) return false;
+  if (!counts_operands(v)) return true;
+  std::vector<int> reads = unit.reads;
+  erase_sorted(reads, v);
+  add_reads(v, u, reads);
+  return reads.size() + unit.writes + stored(v, u, u) <= limits.operands;
 }
 
-void Units::join(int v, int u) {
+void Units::join(int v, int u, int copied) {
   Unit& unit = units_[size_t(u)];
   unit.members.push_back(v);
-  unit.operands += operands_of(v);
   unit.by_row |= ir_.values[size_t(v)].kind == ValueKind::reduce;
+  if (!counts_operands(v)) return;
+  erase_sorted(unit.reads, copied >= 0 ? copied : v);
+  add_reads(v, u, unit.reads);
+  unit.writes += stored(v, u, u);
 }
-
-void Units::set_inlined(int v, int loads) { inlined_[size_t(v)] = loads; }
 
 int Units::merge(int a, int b) {
   if (a == b) return a;
@@ -81,11 +123,13 @@ int Units::merge(int a, int b) {
   if (x.members.size() < y.members.size()) return merge(b, a);
   if (x.cols < 0) x.cols = y.cols;
   x.members.insert(x.members.end(), y.members.begin(), y.members.end());
-  x.operands += y.operands;
+  x.reads = united(x.reads, y.reads);
+  x.writes += y.writes;
   x.by_row |= y.by_row;
   if (y.by_column) x.bands = y.bands;
   x.by_column |= y.by_column;
   y.members = {};
+  y.reads = {};
   parent_[size_t(b)] = a;
   return a;
 }

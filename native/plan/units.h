@@ -13,7 +13,8 @@ class Units {
  public:
   static constexpr size_t kMaxMembers = 4096;
 
-  explicit Units(const Ir& ir) : ir_(ir), unit_of_(ir.values.size(), -1), inlined_(ir.values.size(), 0) {}
+  Units(const Ir& ir, const Uses& uses)
+      : ir_(ir), uses_(uses), unit_of_(ir.values.size(), -1), inlined_(ir.values.size(), 0) {}
 
   Unit& operator[](int u) { return units_[size_t(u)]; }
   const Unit& operator[](int u) const { return units_[size_t(u)]; }
@@ -35,27 +36,32 @@ class Units {
 
   // Move a unit to a higher stage; false if something it reads is placed too low.
   bool raise(int u, int stage);
-  // Whether one loop nest can do the work of both.
-  bool compatible(int a, int b) const;
+  // Whether one loop nest can do the work of both, and of `v`, which joins them then (-1: nothing does).
+  bool compatible(int a, int b, int v = -1);
   // The unit that both are from now on.
   int merge(int a, int b);
-  // Make v a member.
-  void join(int v, int u);
+  // Make v a member; a copy of `copied`, which the unit reads no longer (-1: of nothing).
+  void join(int v, int u, int copied = -1);
   // Whether the device of v allows it to join.
-  bool allows(int v, const Unit& unit) const;
-  // Scalars that v loads where it is repeated inside its readers.
-  void set_inlined(int v, int loads);
+  bool allows(int v, int u);
+  // v is repeated inside its readers, which load what it is computed from.
+  void set_inlined(int v) { inlined_[size_t(v)] = 1; }
 
  private:
+  const Limits& limits_of(int v) const { return backend(ir_.values[size_t(v)].device).limits(); }
+  bool counts_operands(int v) const { return limits_of(v).operands != SIZE_MAX; }
+  // Adds what v reads from memory, in order; nothing of `unit`, which makes it itself.
+  void add_reads(int v, int unit, std::vector<int>& reads);
+  void add_read(int base, int unit, std::vector<int>& reads);
+  // Whether v, a member of a or b, needs memory of its own.
+  bool stored(int v, int a, int b);
+
   const Ir& ir_;
+  const Uses& uses_;
   std::vector<Unit> units_;
   std::vector<int> parent_;
-  // At most so many operands of a kernel are there for the sake of v.
-  size_t operands_of(int v) const;
-  const Limits& limits_of(int v) const { return backend(ir_.values[size_t(v)].device).limits(); }
-
   std::vector<int> unit_of_;
-  std::vector<int> inlined_;  // loads; 0: not inlined
+  std::vector<char> inlined_;
 };
 
 }  // namespace funcnn

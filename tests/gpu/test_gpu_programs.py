@@ -1,5 +1,7 @@
 """Printed programs on the gpu against the CPU: every form, at the shapes where forms change."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -205,3 +207,64 @@ def test_sums_of_columns_beside_what_goes_along_no_column(shape):
         return x.sum(0), fn.reshape(x.T, x.shape) + x, (fn.reshape(x.T, x.shape) * x).sum(0)
 
     both(function, integers(*shape).astype(np.float32))
+
+
+def launches(f, *arguments):
+    """Of a function on the gpu: kernels, and launches that they become."""
+    last = fn.explain(f, device="gpu")(*arguments).plan.splitlines()[-1]
+    kernels = int(last.split()[0])
+    joined = re.search(r"in (\d+) launch", last)
+    return kernels, int(joined[1]) if joined else kernels
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (300, 7, 1, 64), tuple(range(2, 150)), (100_003, 5)])
+def test_the_update_of_many_leaves_is_few_launches(sizes):
+    opt = optim.adam(0.1)
+
+    @fn.compile
+    def step(params, grads):
+        delta, _ = opt.update(grads, opt.init(params), params)
+        return optim.apply_updates(params, delta)
+
+    there = [[fn.device_put(fn.array(x), fn.gpu) for x in xs] for xs in two_sets(sizes)]
+    if len(sizes) > 2:
+        kernels, joined = launches(step, *there)
+        assert kernels >= len(set(sizes) - {1}) and joined <= kernels / 2
+    with fn.default_device(fn.gpu):
+        got = step(*there)
+        again = step(*there)
+    for e, g, a in zip(step(*two_sets(sizes)), got, again, strict=True):
+        np.testing.assert_array_equal(values(g), values(a))
+        np.testing.assert_allclose(values(g), values(e), rtol=1e-5, atol=1e-6)
+
+
+def two_sets(sizes):
+    return [[fn.array(numbers(n) * (k + 1)) for n in sizes] for k in range(2)]
+
+
+def test_operands_are_counted_once():
+    """What a kernel reads often, and what it repeats of scalars, is one operand each time."""
+
+    def f(x, scales, others):
+        for s in scales:
+            x = x * (s + 1) + sum(others[1:], others[0]) * s + x * x
+        return x
+
+    x, others = numbers(5, 33), [numbers(5, 33) for _ in range(9)]
+    scales = [np.float32(k / 8) for k in range(8)]
+    on_gpu = [
+        fn.device_put(a, fn.gpu) for a in (fn.array(x), [fn.array(s) for s in scales], [fn.array(o) for o in others])
+    ]
+    assert launches(f, *on_gpu)[0] == 1
+    both(lambda x, *rest: f(x, rest[:8], rest[8:]), x, *scales, *others, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(6, 70), (3, 1000)])
+def test_layer_norm_and_its_gradient_are_one_kernel_each_way(shape):
+    def f(x, w, b, ct):
+        y, pull = fn.vjp(lambda x, w, b: fn.fast.layer_norm(x, w, b, 1e-5), x, w, b)
+        return y, pull(ct)[0]
+
+    arguments = numbers(*shape), numbers(shape[1]), numbers(shape[1]), numbers(*shape)
+    assert launches(f, *(fn.device_put(fn.array(a), fn.gpu) for a in arguments))[0] == 1
+    both(f, *arguments, tolerance=1e-4)

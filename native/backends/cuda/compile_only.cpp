@@ -62,6 +62,7 @@ class CompileOnly final : public gpu::Machine {
                       .most_threads = 1024,
                       .shared_bytes = 49152,
                       .cores = 132,
+                      .most_operands = 256,
                       .memory_bytes = size_t(1) << 36};
   ZeroMemory memory_;
   NoQueue queue_;

@@ -130,6 +130,7 @@ std::string find_gpus() {
                          .most_threads = 1024,
                          .shared_bytes = 49152,  // of those that a text declares
                          .cores = uint32_t(cores),
+                         .most_operands = 256,
                          .memory_bytes = bytes};
       // Never destroyed: buffers may outlive static destruction.
       gpu::register_machine(

@@ -25,6 +25,7 @@ struct Traits {
   uint32_t most_threads = 1024;  // of a group
   size_t shared_bytes = 32768;   // that a group may declare
   uint32_t cores = 8;            // that run groups side by side
+  size_t most_operands = 30;     // that a launch binds: of Metal's 31 buffers, one holds the values
   size_t memory_bytes = 0;
   size_t largest_buffer = 0;  // bytes; 0: not known
   size_t working_set = 0;     // bytes that it is best not to exceed; 0: not known

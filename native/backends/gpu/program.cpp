@@ -48,6 +48,13 @@ bool aligned(std::span<const Operand> operands, std::span<const Printed::Aligned
   });
 }
 
+bool binds_partials(const Traits& traits, const KernelProgram& program) {
+  const auto partials = std::count_if(program.code.begin(), program.code.end(), [](const Instruction& i) {
+    return i.kind == InstructionKind::reduce_row || i.kind == InstructionKind::reduce_col;
+  });
+  return size_t(program.operand_count) + size_t(partials) <= traits.most_operands;
+}
+
 PrintedProgram print_program(const Traits& traits, const KernelProgram& program, bool packs) {
   const bool by_row = program.has_row_reduction() || std::any_of(program.code.begin(), program.code.end(), [](auto& i) {
                         return i.kind == InstructionKind::store && i.space == Space::row;

@@ -295,7 +295,7 @@ int64_t splits_of(const Traits& traits, const KernelProgram& p) {
 PrintedProgram print_columns(const Traits& traits, const KernelProgram& program, bool packs) {
   PrintedProgram out;
   const int64_t splits = splits_of(traits, program);
-  if (splits == 1) {
+  if (splits == 1 || !binds_partials(traits, program)) {
     out.launches.push_back(Columns(traits, program, {}, packs, 1).print());
     return out;
   }

@@ -469,7 +469,7 @@ PrintedProgram print_rows(const Traits& traits, const KernelProgram& program, bo
       if (a >= 0) free[n] &= free[size_t(a)] && program.code[size_t(a)].kind != InstructionKind::reduce_row;
     if (i.space == Space::element || i.kind == InstructionKind::reduce_row) one_pass &= free[n] != 0;
   }
-  if (splits == 1 || !one_pass || !program.has_row_reduction()) {
+  if (splits == 1 || !one_pass || !binds_partials(traits, program) || !program.has_row_reduction()) {
     out.launches.push_back(Rows(traits, program, {}, packs, 1).print());
     return out;
   }
