@@ -8,7 +8,7 @@
 #include "backends/cpu/arena.h"
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/jit/hot.h"
-#include "backends/cpu/jit/settings.h"
+#include "backends/cpu/jit/options.h"
 #include "backends/cpu/program_code.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -163,13 +163,13 @@ struct PreparedProgram::Impl {
     size_t at = anew ? 0 : size_t(code.kept);
     if (compiled && tile.elements() > 0) {
       const int64_t number = tile.row * col_tiles + tile.col / t.tile_cols;
-      const jit::TileView view{p,         operands, t.paths.data(), tile.begin, tile.row, tile.rows, tile.col,
-                               tile.cols, partial.base, number};
+      const jit::TileView view{p,         operands, t.paths.data(), tile.begin,   tile.row,
+                               tile.rows, tile.col, tile.cols,      partial.base, number};
       for (const jit::CompiledSegment& segment : *compiled) {
         interpret(steps.subspan(at, segment.first() - at), p, operands, tile, partial);
         at = segment.first() + segment.count();
         const std::span<const Step> replaced = steps.subspan(segment.first(), segment.count());
-        if (jit::settings().verify)
+        if (jit::options().verify)
           verify(segment, view, replaced, p, operands, tile, partial);
         else if (!segment.run(view))
           interpret(replaced, p, operands, tile, partial);
@@ -189,7 +189,7 @@ struct PreparedProgram::Impl {
     for (size_t i = 0; i < written.size(); ++i) std::memcpy(written[i].at, before[i].data(), written[i].bytes);
     interpret(steps, p, operands, tile, partial);
     for (size_t i = 0; ran && i < written.size(); ++i)
-      if (!jit::same_values(written[i].at, after[i].data(), written[i].bytes, written[i].dtype))
+      if (written[i].result && !jit::same_values(written[i].at, after[i].data(), written[i].bytes, written[i].dtype))
         throw Error(jit::describe_difference(segment, i, written[i], after[i].data()));
   }
 
@@ -336,8 +336,7 @@ struct PreparedProgram::Impl {
     void work(size_t round, int64_t begin, int64_t end, Worker& w) const {
       w.begin(*impl_, shared());
       if (impl_->routine.col_reductions) return columns(begin, end, w);
-      for (int64_t i = begin; i < end; ++i)
-        tile(round, impl_->tile_at(i), w, {bases(), false}, i == begin);
+      for (int64_t i = begin; i < end; ++i) tile(round, impl_->tile_at(i), w, {bases(), false}, i == begin);
     }
     void end_round(size_t round) const {
       const Routine& routine = impl_->routine;

@@ -42,8 +42,8 @@ struct Step {
   int16_t row_step[4] = {0, 0, 0, 0};  // bytes from row to row for a row operand, 0 for a column, -item for an element
   int out = 0, a = 0, b = 0, c = 0;    // slots
   int path = -1;
-  int op = -1;                     // compute: number of the operation in the tables
-  Dtype dtype = Dtype::float32;    // of the operands
+  int op = -1;                   // compute: number of the operation in the tables
+  Dtype dtype = Dtype::float32;  // of the operands
   ReduceOp reduce = ReduceOp::sum;
   int reduction = -1;  // number among the reductions (partial results), reduce_row in phases and reduce_col
   uint8_t item = 4;
@@ -90,8 +90,8 @@ struct Routine {
   std::vector<Code> code;     // one (tiles), or one a phase
   std::vector<std::vector<int>> phase_reductions;
   std::vector<Reduction> reductions;
-  int64_t run_bytes = 0;  // of values kept for the whole run
-  double cost = 1;        // of an element, about in additions
+  int64_t run_bytes = 0;          // of values kept for the whole run
+  double cost = 1;                // of an element, about in additions
   std::shared_ptr<jit::Hot> hot;  // the same in machine code, once it is worth that
 };
 

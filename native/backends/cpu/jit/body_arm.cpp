@@ -15,7 +15,7 @@ void load_constant(Assembler& as, int to, uint64_t bits, bool eight) {
 
 Body::Body(Assembler& as, const Loop& loop, Layout& layout, Level level, Mode mode)
     : as_(as), loop_(loop), layout_(layout), level_(level), mode_(mode) {
-  const std::vector<Node>& nodes = loop.line.nodes;
+  const std::vector<Node>& nodes = loop.stages[0].line.nodes;
   reg_.assign(nodes.size(), -1);
   slot_.assign(nodes.size(), -1);
   uses_.assign(nodes.size(), 0);
@@ -473,7 +473,7 @@ void Body::store_mask(const Node& n) {
 // ---- reductions
 
 void Body::reduce(const Node& n) {
-  const Fold& fold = loop_.folds[size_t(n.stream)];
+  const Fold& fold = loop_.stages[0].folds[size_t(n.stream)];
   const int x = in(n.a), acc = temporary(), t = temporary(), u = temporary();
   const Address result = at(sp, layout_.results_at + 16 * n.stream);
   if (mode_ == Mode::vectors) {

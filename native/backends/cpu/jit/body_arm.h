@@ -22,7 +22,8 @@ constexpr bool is_result(Do what) { return what >= Do::store; }
 constexpr bool is_lazy(Do what) { return what == Do::constant || what == Do::uniform; }
 
 // Registers with a fixed meaning. Scratch is for a moment only.
-inline constexpr General kFrame = x(0), kIndex = x(13), kLimit = x(14), kLane = x(15), kScratch = x(16), kPointer = x(17);
+inline constexpr General kFrame = x(0), kIndex = x(13), kLimit = x(14), kLane = x(15), kScratch = x(16),
+                         kPointer = x(17);
 // Bytes to an element of 1, 2, 4 and 8 bytes.
 constexpr General offset_register(int item) { return x(item == 1 ? 9 : item == 2 ? 10 : item == 4 ? 11 : 12); }
 
@@ -49,8 +50,8 @@ class Body {
   int peak() const { return peak_; }
 
  private:
-  const Node& node(int v) const { return loop_.line.nodes[size_t(v)]; }
-  bool eight() const { return loop_.line.wide; }
+  const Node& node(int v) const { return loop_.stages[0].line.nodes[size_t(v)]; }
+  bool eight() const { return loop_.wide; }
   int item() const { return eight() ? 8 : 4; }
   Vector v(int r) const { return eight() ? d2(r) : s4(r); }
 

@@ -20,7 +20,7 @@ constexpr Op add{"vaddps", "vaddpd"}, subtract{"vsubps", "vsubpd"}, multiply{"vm
     shift_right_signed_by{"vpsravd", "vpsravq"}, from_int{"vcvtdq2ps", "vcvtqq2pd"}, to_int{"vcvttps2dq", "vcvttpd2qq"},
     int_compare{"vpcmpd", "vpcmpq"}, int_equal{"vpcmpeqd", "vpcmpeqq"}, int_greater{"vpcmpgtd", "vpcmpgtq"},
     test{"vptestmd", "vptestmq"}, blend{"vblendmps", "vblendmpd"}, blend_by_vector{"vblendvps", "vblendvpd"},
-    load{"vmovups", "vmovupd"}, copy{"vmovaps", "vmovapd"}, repeat{"vbroadcastss", "vbroadcastsd"},
+    load{"vmovups", "vmovupd"}, one{"vmovss", "vmovsd"}, copy{"vmovaps", "vmovapd"}, repeat{"vbroadcastss", "vbroadcastsd"},
     some{"vmaskmovps", "vmaskmovpd"}, bytes_to_ints{"vpmovzxbd", "vpmovzxbq"}, ints_to_bytes{"vpmovdb", "vpmovqb"},
     fma132{"vfmadd132ps", "vfmadd132pd"}, fma213{"vfmadd213ps", "vfmadd213pd"}, fma231{"vfmadd231ps", "vfmadd231pd"},
     fms132{"vfmsub132ps", "vfmsub132pd"}, fms213{"vfmsub213ps", "vfmsub213pd"}, fms231{"vfmsub231ps", "vfmsub231pd"},
@@ -51,9 +51,9 @@ void Writer::fetch(int to, Memory m) {
 }
 void Writer::move(int to, int from) { (*this)(op::copy, v(to), v(from)); }
 
-Body::Body(Writer& w, const Loop& loop, Layout& layout, Level level, Place place)
-    : w_(w), loop_(loop), layout_(layout), level_(level), place_(place) {
-  const size_t n = loop.line.nodes.size();
+Body::Body(Writer& w, const Loop& loop, const Stage& stage, Layout& layout, Level level, Place place)
+    : w_(w), loop_(loop), stage_(stage), layout_(layout), level_(level), place_(place) {
+  const size_t n = stage.line.nodes.size();
   reg_.assign(n, -1);
   slot_.assign(n, -1);
   uses_.assign(n, 0);
@@ -67,7 +67,7 @@ Body::Body(Writer& w, const Loop& loop, Layout& layout, Level level, Place place
 }
 
 void Body::collect() {
-  const std::vector<Node>& nodes = loop_.line.nodes;
+  const std::vector<Node>& nodes = stage_.line.nodes;
   std::vector<int> stores;  // positions
   for (size_t v = 0; v < nodes.size(); ++v) {
     if (layout_.level[v] != level_ || is_lazy(nodes[v].what)) continue;
@@ -111,7 +111,8 @@ void Body::emit() {
 
 // A value that outlives this level goes home.
 void Body::keep(int v) {
-  const int home = layout_.home_register[size_t(v)], slot = layout_.home_slot[size_t(v)];
+  const int slot = layout_.home_slot[size_t(v)];
+  const int home = level_ == Level::scalar && layout_.scalars_return ? -1 : layout_.home_register[size_t(v)];
   int r = reg_[size_t(v)];
   if (home >= 0) {
     w_.move(home, r);
@@ -146,7 +147,7 @@ Memory Body::at_slot(int slot) const { return at(x86::rsp, layout_.slots_at + w_
 // Of a value that is not in a register.
 Memory Body::memory_of(int v) {
   const Node& n = node(v);
-  if (slot_[size_t(v)] >= 0) return at_slot(layout_.home_slots + slot_[size_t(v)]);
+  if (slot_[size_t(v)] >= 0) return at_slot(layout_.first_slot + slot_[size_t(v)]);
   if (layout_.home_slot[size_t(v)] >= 0 && layout_.level[size_t(v)] != level_)
     return at_slot(layout_.home_slot[size_t(v)]);
   if (n.what == Do::constant) return w_.constant(n.bits);
@@ -196,7 +197,7 @@ void Body::spill() {
     if (free_slots_.empty()) free_slots_.push_back(slots_++);
     slot = free_slots_.back();
     free_slots_.pop_back();
-    w_(op::load, at_slot(layout_.home_slots + slot), w_.v(reg_[size_t(victim)]));
+    w_(op::load, at_slot(layout_.first_slot + slot), w_.v(reg_[size_t(victim)]));
   }
   free_.push_back(reg_[size_t(victim)]);
   reg_[size_t(victim)] = -1;
@@ -206,7 +207,7 @@ int Body::in(int v) {
   const Node& n = node(v);
   int& r = reg_[size_t(v)];
   if (r >= 0) return r;
-  if (int home = layout_.home_register[size_t(v)]; home >= 0) return home;
+  if (int home = home_register(v); home >= 0) return home;
   if (lazy_load_[size_t(v)] && slot_[size_t(v)] < 0) {
     load(v, n);
     return r;
@@ -624,6 +625,7 @@ void Body::store_narrow(int r, int bytes, const Memory& m) {
   }
 }
 void Body::store(const Node& n) {
+  if (level_ == Level::row) return store_for_row(n);
   const Dtype memory = loop_.streams[size_t(n.stream)].memory;
   int ra = in(n.a);
   Memory m = at_stream(n.stream);
@@ -646,7 +648,27 @@ void Body::store(const Node& n) {
   }
   used(n.a);
 }
+// The value of a row: the first lane.
+void Body::store_for_row(const Node& n) {
+  Memory m = at_stream(n.stream);
+  if (n.what == Do::mask_store) {
+    const int mask = mask_in(n.a);
+    const x86::Gpr bits = kLimit.part(32);
+    if (layout_.wide)
+      w_.as("kmovw", bits, k(mask));
+    else
+      w_.as("vmovmskps", bits, w_.v(mask));
+    w_.as("and", bits, 1);
+    w_.as("mov", m, kLimit.part(8));
+  } else {
+    if (int(item_size(loop_.streams[size_t(n.stream)].memory)) != w_.item()) throw Refused{"memory of this dtype"};
+    const int r = in(n.a);
+    w_(op::one, m, xmm(r));
+  }
+  used(n.a);
+}
 void Body::store_mask(const Node& n) {
+  if (level_ == Level::row) return store_for_row(n);
   int mask = mask_in(n.a);
   int t = take_temporary();
   Memory m = at_stream(n.stream);
@@ -669,7 +691,7 @@ void Body::reduce(const Node& n) {
     w_(op::load, at(x86::rsp, kBuffer, 1, kFoldBytes * n.stream), w_.v(ra));
     return used(n.a);
   }
-  const Fold& fold = loop_.folds[size_t(n.stream)];
+  const Fold& fold = stage_.folds[size_t(n.stream)];
   const int acc = n.stream * layout_.unroll + place_.unit;
   const bool order = fold.op == ReduceOp::max || fold.op == ReduceOp::min;
   int t = !layout_.wide && order && is_float(fold.dtype) ? take_temporary() : -1;

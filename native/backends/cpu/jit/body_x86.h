@@ -53,18 +53,20 @@ class Writer {
   bool evex_, eight_;
 };
 
-// What all bodies of a kernel share.
+// What all bodies of a stage share.
 struct Layout {
-  bool wide = true;  // AVX-512, else AVX2 with FMA
+  bool wide = true;                              // AVX-512, else AVX2 with FMA
   std::vector<std::optional<x86::Gpr>> pointer;  // of each stream; none: it stays in the frame
-  std::vector<Level> level;  // of each node
+  std::vector<Level> level;                      // of each node
   // Of values that outlive their level: a vector register, or a place on the stack.
   std::vector<int> home_register, home_slot;
-  int accumulators = 0;                // the first registers
-  int unroll = 1;                      // bodies behind each other, each with accumulators of its own
-  int last_free = 0;                   // the registers above keep values
-  int home_slots = 0, most_spills = 0;
-  int slots_at = 0;  // bytes from the stack pointer: behind the buffers of folds
+  bool scalars_return = false;  // registers with scalars are filled again for each row, from the stack
+  int accumulators = 0;         // the first registers
+  int unroll = 1;               // bodies behind each other, each with accumulators of its own
+  int last_free = 0;            // the registers above keep values
+  int slots_at = 0;             // bytes from the stack pointer: behind the buffers of folds
+  int first_slot = 0;           // for spilled values; those before are homes
+  int most_spills = 0;
 };
 
 inline bool makes_mask(Do what) { return what >= Do::less && what <= Do::mask_of_load; }
@@ -87,12 +89,12 @@ struct Place {
 
 class Body {
  public:
-  Body(Writer& w, const Loop& loop, Layout& layout, Level level, Place place = {});
+  Body(Writer& w, const Loop& loop, const Stage& stage, Layout& layout, Level level, Place place = {});
   void emit();
   int peak() const { return peak_; }
 
  private:
-  const Node& node(int v) const { return loop_.line.nodes[size_t(v)]; }
+  const Node& node(int v) const { return stage_.line.nodes[size_t(v)]; }
   bool mask_register(int v) const { return layout_.wide && makes_mask(node(v).what); }
   void collect();
   bool may_fold_load(int v) const;
@@ -102,7 +104,12 @@ class Body {
   x86::Memory at_stream(int stream, int32_t bytes = 0);
   x86::Memory at_slot(int slot) const;
   x86::Memory memory_of(int v);
-  bool in_register(int v) const { return reg_[size_t(v)] >= 0 || layout_.home_register[size_t(v)] >= 0; }
+  // Where a value of an outer level, or of this one when it has gone there, lives in a register; -1: nowhere.
+  int home_register(int v) const {
+    const bool away = layout_.scalars_return && level_ == Level::scalar;
+    return away ? -1 : layout_.home_register[size_t(v)];
+  }
+  bool in_register(int v) const { return reg_[size_t(v)] >= 0 || home_register(v) >= 0; }
   bool foldable(int v) const;
   int in(int v);
   int mask_in(int v);
@@ -127,12 +134,14 @@ class Body {
   void load(int v, const Node& n);
   void load_mask(int v, const Node& n);
   void store(const Node& n);
+  void store_for_row(const Node& n);
   void store_narrow(int r, int bytes, const x86::Memory& m);
   void store_mask(const Node& n);
   void reduce(const Node& n);
 
   Writer& w_;
   const Loop& loop_;
+  const Stage& stage_;
   Layout& layout_;
   Level level_;
   Place place_;

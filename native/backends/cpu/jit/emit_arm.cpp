@@ -71,13 +71,13 @@ class Generator {
   }
 
  private:
-  const Node& node(size_t n) const { return loop_.line.nodes[n]; }
-  bool eight() const { return loop_.line.wide; }
+  const Node& node(size_t n) const { return loop_.stages[0].line.nodes[n]; }
+  bool eight() const { return loop_.wide; }
   int item() const { return eight() ? 8 : 4; }
   int lanes() const { return kArmVectorBytes / item(); }
 
   void find_levels() {
-    const std::vector<Node>& nodes = loop_.line.nodes;
+    const std::vector<Node>& nodes = loop_.stages[0].line.nodes;
     std::vector<char> needed(nodes.size());
     for (size_t n = nodes.size(); n-- > 0;) {
       if (is_result(nodes[n].what)) needed[n] = 1;
@@ -104,12 +104,12 @@ class Generator {
       const bool left = s < std::size(kPointers);
       layout_.pointer.push_back(left ? std::optional(x(kPointers[s])) : std::nullopt);
     }
-    const size_t count = loop_.line.nodes.size();
+    const size_t count = loop_.stages[0].line.nodes.size();
     layout_.home_register.assign(count, -1);
     layout_.home_slot.assign(count, -1);
     layout_.accumulators_at = 0;
-    layout_.results_at = kFoldBytes * int(loop_.folds.size());
-    layout_.slots_at = layout_.results_at + 16 * int(loop_.folds.size());
+    layout_.results_at = kFoldBytes * int(loop_.stages[0].folds.size());
+    layout_.slots_at = layout_.results_at + 16 * int(loop_.stages[0].folds.size());
 
     // What elements read of a row, most often read first, lives in the registers that they leave free.
     std::vector<int> uses(count);
@@ -121,7 +121,7 @@ class Generator {
     for (size_t n : wanted)
       if (!is_lazy(node(n).what)) layout_.home_slot[n] = layout_.home_slots++;
     Assembler dry;
-    Body trial(dry, loop_, layout_, Level::element, loop_.folds.empty() ? Mode::vectors : Mode::serial);
+    Body trial(dry, loop_, layout_, Level::element, loop_.stages[0].folds.empty() ? Mode::vectors : Mode::serial);
     trial.emit();
     layout_.most_spills = 0;
     const int left = 32 - std::max(trial.peak(), kLeastFree);
@@ -159,7 +159,7 @@ class Generator {
     load_homes(Do::uniform);
     Body(as_, loop_, layout_, Level::row).emit();
     set_index();
-    if (loop_.folds.empty()) {
+    if (loop_.stages[0].folds.empty()) {
       elements(offsetof(Frame, whole), Mode::vectors);
       elements(offsetof(Frame, cols), Mode::single);
     } else {
@@ -173,7 +173,7 @@ class Generator {
   }
 
   void load_homes(Do what) {
-    for (size_t n = 0; n < loop_.line.nodes.size(); ++n) {
+    for (size_t n = 0; n < loop_.stages[0].line.nodes.size(); ++n) {
       const int home = layout_.home_register[n];
       if (home < 0 || node(n).what != what) continue;
       if (what == Do::constant) {
@@ -193,9 +193,8 @@ class Generator {
   }
 
   bool indexes(int bytes) const {
-    return std::any_of(loop_.streams.begin(), loop_.streams.end(), [&](const Stream& s) {
-      return s.walk < Walk::row && int(item_size(s.memory)) == bytes;
-    });
+    return std::any_of(loop_.streams.begin(), loop_.streams.end(),
+                       [&](const Stream& s) { return s.walk < Walk::row && int(item_size(s.memory)) == bytes; });
   }
   void set_index() {
     as_("movz", kIndex, 0);
@@ -230,7 +229,7 @@ class Generator {
   void folds() {
     static_assert(kFoldBytes == 256);
     constexpr int kAccumulators = kFoldBytes / kArmVectorBytes, t = kAccumulators, u = t + 1, other = u + 1;
-    const int count = int(loop_.folds.size());
+    const int count = int(loop_.stages[0].folds.size());
     const auto place = [&](int f, int n) { return at(sp, kFoldBytes * f + kArmVectorBytes * n); };
     const auto result = [&](int f) { return at(sp, layout_.results_at + 16 * f); };
     const Label none = as_.label(), met = as_.label();
@@ -238,13 +237,13 @@ class Generator {
     as_("cbz", kLimit, none);
     const int fill = 0;  // no home, since some registers are free
     for (int f = 0; f < count; ++f) {
-      load_constant(as_, fill, neutral(loop_.folds[size_t(f)]), eight());
+      load_constant(as_, fill, neutral(loop_.stages[0].folds[size_t(f)]), eight());
       for (int n = 0; n < kAccumulators; ++n) as_("str", q(fill), place(f, n));
     }
     elements(offsetof(Frame, grouped), Mode::vectors, true);
     // Homes are in the way of sixteen accumulators: they are loaded again.
     for (int f = 0; f < count; ++f) {
-      const Fold& fold = loop_.folds[size_t(f)];
+      const Fold& fold = loop_.stages[0].folds[size_t(f)];
       for (int n = 0; n < kAccumulators; ++n) as_("ldr", q(n), place(f, n));
       for (int half = kAccumulators / 2; half > 0; half /= 2)
         for (int n = 0; n < half; ++n) combine(as_, fold, true, false, n, n + half, t, u);
@@ -258,7 +257,7 @@ class Generator {
     as_("b", met);
     as_.bind(none);
     for (int f = 0; f < count; ++f) {
-      load_constant(as_, fill, identity(loop_.folds[size_t(f)]), eight());
+      load_constant(as_, fill, identity(loop_.stages[0].folds[size_t(f)]), eight());
       as_("str", q(fill), result(f));
     }
     as_.bind(met);
@@ -266,7 +265,7 @@ class Generator {
     elements(offsetof(Frame, cols), Mode::single);
     for (int f = 0; f < count; ++f) {
       as_("ldr", q(0), result(f));
-      const Address to = at(pointer(size_t(loop_.folds[size_t(f)].stream)));
+      const Address to = at(pointer(size_t(loop_.stages[0].folds[size_t(f)].stream)));
       eight() ? as_("str", d(0), to) : as_("str", s(0), to);
     }
   }
@@ -275,7 +274,7 @@ class Generator {
     if (layout_.first_home > last) return;
     load_homes(Do::constant);
     load_homes(Do::uniform);
-    for (size_t n = 0; n < loop_.line.nodes.size(); ++n)
+    for (size_t n = 0; n < loop_.stages[0].line.nodes.size(); ++n)
       if (layout_.home_register[n] >= 0 && layout_.home_slot[n] >= 0)
         as_("ldr", q(layout_.home_register[n]), at(sp, layout_.slots_at + 16 * layout_.home_slot[n]));
   }
@@ -314,6 +313,7 @@ class Generator {
 std::vector<uint8_t> emit_arm(const Loop& loop, std::string* why) {
   try {
     if (loop.streams.size() > size_t(kMostStreams)) throw arm::Refused{"too many operands"};
+    if (loop.stages.size() != 1 || loop.folds() || loop.flag >= 0) throw arm::Refused{"several stages or reductions"};
     return arm::Generator(loop).run();
   } catch (const arm::Refused& refused) {
     if (why) *why = refused.why;

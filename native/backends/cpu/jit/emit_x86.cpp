@@ -25,9 +25,10 @@ constexpr x86::Gpr kStreamRegisters[] = {x86::rsi, x86::r8,  x86::r9,  x86::r10,
 constexpr x86::Gpr kSaved[] = {x86::rbx, x86::r12, x86::r13, x86::r14, x86::r15, x86::rsi, x86::rdi};
 
 constexpr int32_t kRowsAt = int32_t(offsetof(Frame, rows)), kColsAt = int32_t(offsetof(Frame, cols)),
-                  kGroupedAt = int32_t(offsetof(Frame, grouped)), kWholeAt = int32_t(offsetof(Frame, whole)),
-                  kTailMaskAt = int32_t(offsetof(Frame, tail_mask)),
-                  kTailLanesAt = int32_t(offsetof(Frame, tail_lanes)),
+                  kWholeAt = int32_t(offsetof(Frame, whole)), kTailMaskAt = int32_t(offsetof(Frame, tail_mask)),
+                  kTailLanesAt = int32_t(offsetof(Frame, tail_lanes)), kBlockAt = int32_t(offsetof(Frame, block)),
+                  kBlockEndAt = int32_t(offsetof(Frame, block_end)), kGroupedAt = int32_t(offsetof(Frame, grouped)),
+                  kMeetAt = int32_t(offsetof(Frame, meet)), kPartialAt = int32_t(offsetof(Frame, partial)),
                   kStreamsAt = int32_t(offsetof(Frame, stream));
 
 // What accumulators begin with, so that the first elements come out as they are; and the result of no element.
@@ -72,24 +73,95 @@ uint64_t neutral(const Fold& fold) {
 }
 uint64_t identity(const Fold& fold) { return fold.op == ReduceOp::sum ? 0 : neutral(fold); }
 
+// The stage with its choices made: all for the first value.
+Stage chosen(const Stage& stage) {
+  Stage out;
+  out.folds = stage.folds;
+  std::vector<int> to;
+  for (const Node& n : stage.line.nodes) {
+    Node copy = n;
+    for (int* a : {&copy.a, &copy.b, &copy.c})
+      if (*a >= 0) *a = to[size_t(*a)];
+    if (n.what == Do::choose) {
+      to.push_back(copy.b);
+      continue;
+    }
+    out.line.nodes.push_back(copy);
+    to.push_back(int(out.line.nodes.size()) - 1);
+  }
+  return out;
+}
+// Whether all its masks of choices hold, into the flag.
+Stage question(const Stage& stage, int flag) {
+  Stage out;
+  out.line.nodes = stage.line.nodes;
+  std::erase_if(out.line.nodes, [](const Node& n) { return is_result(n.what); });
+  std::vector<int> to;
+  int all = -1, kept = 0;
+  for (const Node& n : stage.line.nodes) to.push_back(is_result(n.what) ? -1 : kept++);
+  for (Node& n : out.line.nodes)
+    for (int* a : {&n.a, &n.b, &n.c})
+      if (*a >= 0) *a = to[size_t(*a)];
+  for (const Node& n : stage.line.nodes) {
+    if (n.what != Do::choose) continue;
+    const int mask = to[size_t(n.a)];
+    if (all >= 0) {
+      out.line.nodes.push_back({.what = Do::mask_and, .a = all, .b = mask});
+      all = int(out.line.nodes.size()) - 1;
+    } else {
+      all = mask;
+    }
+  }
+  out.line.nodes.push_back({.what = Do::mask_store, .a = all, .stream = flag});
+  return out;
+}
+bool chooses(const Stage& stage) {
+  return std::any_of(stage.line.nodes.begin(), stage.line.nodes.end(),
+                     [](const Node& n) { return n.what == Do::choose; });
+}
+
 class Generator {
  public:
-  Generator(const Loop& loop, bool wide) : loop_(loop), w_(wide, loop.line.wide) { layout_.wide = wide; }
+  Generator(const Loop& loop, bool wide) : loop_(loop), wide_(wide), w_(wide, loop.wide) {}
 
   std::vector<uint8_t> run() {
-    lay_out();
+    for (size_t s = 0; s < loop_.streams.size(); ++s)
+      pointer_.push_back(s < std::size(kStreamRegisters) ? std::optional(kStreamRegisters[s]) : std::nullopt);
+    stages_.reserve(3 * loop_.stages.size());
+    for (const Stage& stage : loop_.stages) {
+      buffers_ = std::max(buffers_, kFoldBytes * int(stage.folds.size()));
+      if (chooses(stage)) {
+        add(question(stage, loop_.flag), Part::question, nullptr);
+        add(chosen(stage), Part::if_chosen, stage.folds.data());
+        add(stage, Part::otherwise, stage.folds.data());
+      } else {
+        add(stage, Part::always, stage.folds.data());
+      }
+    }
+    scalars_return_ = stages_.size() > 1 || loop_.folds();
+    for (Planned& p : stages_) {
+      p.layout.scalars_return = scalars_return_;
+      p.layout.slots_at = buffers_;
+      p.layout.first_slot = homes_;
+    }
     // The first pass learns how much of the stack spilled values take.
     write();
-    const int spills = layout_.most_spills;
-    w_ = Writer(layout_.wide, loop_.line.wide);
-    layout_.most_spills = 0;
-    frame_bytes_ = layout_.slots_at + w_.bytes() * (layout_.home_slots + spills);
+    w_ = Writer(wide_, loop_.wide);
+    for (const Planned& p : stages_) spills_ = std::max(spills_, p.layout.most_spills);
     write();
     return w_.as.finish();
   }
 
  private:
-  const Node& node(size_t v) const { return loop_.line.nodes[v]; }
+  enum class Part : uint8_t { always, question, if_chosen, otherwise };
+  struct Planned {
+    Stage stage;
+    Part part;
+    const Fold* folds = nullptr;  // those of the loop, which stay where they are for as long as its code
+    Layout layout = {};
+    bool loops = false;  // over the elements of a row
+    const Node& node(size_t v) const { return stage.line.nodes[v]; }
+  };
 
   // ---- what is computed where
 
@@ -103,8 +175,8 @@ class Generator {
         return Level::element;
     }
   }
-  void find_levels() {
-    const std::vector<Node>& nodes = loop_.line.nodes;
+  void find_levels(Planned& p) const {
+    const std::vector<Node>& nodes = p.stage.line.nodes;
     std::vector<char> needed(nodes.size());
     for (size_t v = nodes.size(); v-- > 0;) {
       if (is_result(nodes[v].what)) needed[v] = 1;
@@ -112,74 +184,72 @@ class Generator {
       for (int a : {nodes[v].a, nodes[v].b, nodes[v].c})
         if (a >= 0) needed[size_t(a)] = 1;
     }
-    layout_.level.assign(nodes.size(), Level::dead);
+    p.layout.level.assign(nodes.size(), Level::dead);
     for (size_t v = 0; v < nodes.size(); ++v) {
       if (!needed[v]) continue;
       const Node& n = nodes[v];
       Level level = Level::constant;
-      if (is_result(n.what))
+      if (n.what == Do::reduce || n.what == Do::index)
         level = Level::element;
       else if (n.stream >= 0)
         level = level_of_stream(n.stream);
-      else if (n.what == Do::index)
-        level = Level::element;
+      if (is_result(n.what) && level < Level::row) level = Level::row;  // the flag
       for (int a : {n.a, n.b, n.c})
-        if (a >= 0) level = std::max(level, layout_.level[size_t(a)]);
+        if (a >= 0) level = std::max(level, p.layout.level[size_t(a)]);
       // What follows from constants alone is computed once, as what follows from scalars.
       if (level == Level::constant && n.what != Do::constant) level = Level::scalar;
-      layout_.level[v] = level;
+      if (p.part == Part::question && level == Level::element) throw Refused{"a choice by element"};
+      p.layout.level[v] = level;
+      p.loops = p.loops || level == Level::element;
     }
   }
 
-  void lay_out() {
-    find_levels();
-    for (size_t s = 0; s < loop_.streams.size(); ++s)
-      layout_.pointer.push_back(s < std::size(kStreamRegisters) ? std::optional(kStreamRegisters[s]) : std::nullopt);
-    const size_t count = loop_.line.nodes.size();
-    layout_.home_register.assign(count, -1);
-    layout_.home_slot.assign(count, -1);
-    layout_.unroll = loop_.folds.empty() ? 1 : kFoldBytes / w_.bytes();
-    layout_.accumulators = layout_.unroll * int(loop_.folds.size());
-    if (layout_.accumulators > (layout_.wide ? 12 : 8)) throw Refused{"too many reductions"};
-    layout_.slots_at = kFoldBytes * int(loop_.folds.size());
-    const int most = layout_.wide ? 31 : kTailLanes - 1;  // the tail has one less
-    layout_.last_free = most;
+  void add(Stage stage, Part part, const Fold* folds) {
+    stages_.push_back({std::move(stage), part, folds});
+    Planned& p = stages_.back();
+    Layout& layout = p.layout;
+    layout.wide = wide_;
+    layout.pointer = pointer_;
+    find_levels(p);
+    const size_t count = p.stage.line.nodes.size();
+    layout.home_register.assign(count, -1);
+    layout.home_slot.assign(count, -1);
+    layout.unroll = p.stage.folds.empty() ? 1 : kFoldBytes / w_.bytes();
+    layout.accumulators = layout.unroll * int(p.stage.folds.size());
+    if (layout.accumulators > (wide_ ? 12 : 8)) throw Refused{"too many reductions"};
+    const int most = wide_ ? 31 : kTailLanes - 1;  // the tail has one less
+    layout.last_free = most;
 
     // What outlives its level: how often, by inner loops.
     std::vector<int> uses(count), inner(count);
     for (size_t v = 0; v < count; ++v)
-      if (layout_.level[v] != Level::dead && !(is_lazy(node(v).what)))
-        for (int a : {node(v).a, node(v).b, node(v).c})
-          if (a >= 0 && layout_.level[size_t(a)] < layout_.level[v]) {
+      if (layout.level[v] != Level::dead && !is_lazy(p.node(v).what))
+        for (int a : {p.node(v).a, p.node(v).b, p.node(v).c})
+          if (a >= 0 && layout.level[size_t(a)] < layout.level[v]) {
             ++uses[size_t(a)];
-            inner[size_t(a)] += layout_.level[v] == Level::element ? 1 : 0;
+            inner[size_t(a)] += layout.level[v] == Level::element ? 1 : 0;
           }
     std::vector<size_t> wanted;
     for (size_t v = 0; v < count; ++v) {
       if (!uses[v]) continue;
-      const bool computed = !is_lazy(node(v).what);
-      if (computed) layout_.home_slot[v] = layout_.home_slots++;
-      if (inner[v] && !(layout_.wide && makes_mask(node(v).what))) wanted.push_back(v);
+      if (!is_lazy(p.node(v).what)) layout.home_slot[v] = homes_++;
+      if (inner[v] && !(wide_ && makes_mask(p.node(v).what))) wanted.push_back(v);
     }
     // The registers that a body leaves free keep what is read most; with VEX what is repeated cannot be read in place.
-    Writer dry(layout_.wide, loop_.line.wide);
-    Body trial(dry, loop_, layout_, Level::element, {0, !layout_.wide, false});
-    trial.emit();
-    int needed = std::max(trial.peak(), 3);
-    for (Level level : {Level::scalar, Level::row}) {
-      Body outer(dry, loop_, layout_, level);
-      outer.emit();
-      needed = std::max(needed, outer.peak());
+    Writer dry(wide_, loop_.wide);
+    int needed = 3;
+    for (Level level : {Level::scalar, Level::row, Level::element}) {
+      Body trial(dry, loop_, p.stage, layout, level, {0, level == Level::element && !wide_, false});
+      trial.emit();
+      needed = std::max(needed, trial.peak());
     }
-    layout_.most_spills = 0;
-    int left = most + 1 - layout_.accumulators - needed;
-    auto worth = [&](size_t v) {
-      return inner[v] + (!layout_.wide && node(v).what == Do::uniform ? 100 : 0);
-    };
+    layout.most_spills = 0;
+    int left = most + 1 - layout.accumulators - needed;
+    auto worth = [&](size_t v) { return inner[v] + (!wide_ && p.node(v).what == Do::uniform ? 100 : 0); };
     std::stable_sort(wanted.begin(), wanted.end(), [&](size_t a, size_t b) { return worth(a) > worth(b); });
     for (size_t v : wanted) {
       if (left-- <= 0) break;
-      layout_.home_register[v] = layout_.last_free--;
+      layout.home_register[v] = layout.last_free--;
     }
   }
 
@@ -191,7 +261,8 @@ class Generator {
     std::vector<x86::Gpr> saved;
     for (x86::Gpr r : kSaved)
       if (std::find(host.saved.begin(), host.saved.end(), r) != host.saved.end()) saved.push_back(r);
-    const int vectors = 16 - host.first_saved_vector, vectors_at = (frame_bytes_ + 63) / 64 * 64;
+    const int vectors = 16 - host.first_saved_vector;
+    const int vectors_at = buffers_ + w_.bytes() * (homes_ + spills_);
     as("push", rbp);
     as("mov", rbp, rsp);
     for (x86::Gpr r : saved) as("push", r);
@@ -200,21 +271,30 @@ class Generator {
     for (int i = 0; i < vectors; ++i)
       as("vmovups", at(rsp, vectors_at + 16 * i), x86::xmm(host.first_saved_vector + i));
     if (host.arguments[0] != kFrame) as("mov", kFrame, host.arguments[0]);
-    for (size_t s = 0; s < layout_.pointer.size(); ++s)
-      if (layout_.pointer[s]) as("mov", *layout_.pointer[s], at(kFrame, kStreamsAt + 8 * int(s)));
-    if (layout_.wide) as("kmovw", x86::k(kTailMask), at(kFrame, kTailMaskAt));
-    load_homes(Level::constant);
-    load_homes(Level::scalar);
-    Body(w_, loop_, layout_, Level::scalar).emit();
+    load_pointers();
+    for (Planned& p : stages_) {
+      if (!scalars_return_) load_homes(p, Level::constant), load_homes(p, Level::scalar);
+      Body(w_, loop_, p.stage, p.layout, Level::scalar).emit();
+    }
     const x86::Label row = as.bound();
-    load_homes(Level::row);
-    Body(w_, loop_, layout_, Level::row).emit();
-    zero(kIndex);
-    if (loop_.folds.empty()) {
-      whole_vectors({});
-      tail({0, true, false});
-    } else {
-      folds();
+    for (size_t i = 0; i < stages_.size(); ++i) {
+      if (stages_[i].part != Part::question) {
+        write(stages_[i]);
+        continue;
+      }
+      // One of the two that follow.
+      const x86::Label other = as.label(), done = as.label();
+      write(stages_[i]);
+      as("mov", kLimit, pointer(size_t(loop_.flag)));
+      as("movzx", kLimit.part(32), at(kLimit).of(8));
+      as("test", kLimit.part(32), kLimit.part(32));
+      as("je", other);
+      write(stages_[i + 1]);
+      as("jmp", done);
+      as.bind(other);
+      write(stages_[i + 2]);
+      as.bind(done);
+      i += 2;
     }
     if (loop_.by_rows()) next_row(row);
     for (int i = 0; i < vectors; ++i)
@@ -226,124 +306,187 @@ class Generator {
     as("ret");
   }
 
+  void write(Planned& p) {
+    if (scalars_return_) load_homes(p, Level::constant), load_homes(p, Level::scalar);
+    load_homes(p, Level::row);
+    Body(w_, loop_, p.stage, p.layout, Level::row).emit();
+    if (!p.loops) return;
+    zero(kIndex);
+    if (p.stage.folds.empty()) {
+      whole_vectors(p, {});
+      tail(p, {0, true, false});
+    } else {
+      folds(p);
+    }
+  }
+
+  void load_pointers() {
+    for (size_t s = 0; s < pointer_.size(); ++s)
+      if (pointer_[s]) w_.as("mov", *pointer_[s], at(kFrame, kStreamsAt + 8 * int(s)));
+    if (wide_) w_.as("kmovw", x86::k(kTailMask), at(kFrame, kTailMaskAt));
+  }
   void zero(x86::Gpr r) { w_.as("xor", r.part(32), r.part(32)); }
   x86::Gpr pointer(size_t stream) {
-    if (layout_.pointer[stream]) return *layout_.pointer[stream];
+    if (pointer_[stream]) return *pointer_[stream];
     w_.as("mov", kScratch, at(kFrame, kStreamsAt + 8 * int(stream)));
     return kScratch;
   }
 
-  // Constants and uniforms of a level that live in registers.
-  void load_homes(Level level) {
-    for (size_t v = 0; v < loop_.line.nodes.size(); ++v) {
-      const int home = layout_.home_register[v];
-      if (home < 0 || layout_.level[v] != level || !is_lazy(node(v).what)) continue;
-      if (node(v).what == Do::constant)
-        w_.fetch(home, w_.constant(node(v).bits));
-      else
-        w_.fetch(home, at(pointer(size_t(node(v).stream))).broadcast(w_.item()));
+  // What of a level lives in registers and is not computed there.
+  void load_homes(const Planned& p, Level level) {
+    for (size_t v = 0; v < p.stage.line.nodes.size(); ++v) {
+      const int home = p.layout.home_register[v];
+      if (home < 0 || p.layout.level[v] != level) continue;
+      if (p.node(v).what == Do::constant)
+        w_.fetch(home, w_.constant(p.node(v).bits));
+      else if (p.node(v).what == Do::uniform)
+        w_.fetch(home, at(pointer(size_t(p.node(v).stream))).broadcast(w_.item()));
+      else if (level == Level::scalar && scalars_return_)
+        w_.fetch(home, at(rsp, p.layout.slots_at + w_.bytes() * p.layout.home_slot[v]));
     }
   }
 
   // From kIndex on, one vector after the other.
-  void whole_vectors(Place place) {
+  void whole_vectors(Planned& p, Place place) {
     x86::Assembler& as = w_.as;
     const x86::Label none = as.label();
     as("mov", kLimit, at(kFrame, kWholeAt));
     as("cmp", kIndex, kLimit);
-    as("je", none);
+    as("jae", none);
     as.align(32);
     const x86::Label top = as.bound();
-    Body(w_, loop_, layout_, Level::element, place).emit();
+    Body(w_, loop_, p.stage, p.layout, Level::element, place).emit();
     as("add", kIndex, w_.lanes());
     if (place.to_buffers) as("add", kBuffer, w_.bytes());
     as("cmp", kIndex, kLimit);
     as("jb", top);
     as.bind(none);
   }
-  void tail(Place place) {
-    if (whole_vectors_only(loop_, layout_.wide)) return;
+  void tail(Planned& p, Place place) {
+    if (whole_vectors_only(loop_, wide_)) return;
     x86::Assembler& as = w_.as;
     const x86::Label none = as.label();
     as("mov", kLimit, at(kFrame, kTailMaskAt));
     as("test", kLimit, kLimit);
     as("je", none);
-    if (!layout_.wide) as("vmovups", x86::ymm(kTailLanes), at(kFrame, kTailLanesAt));
-    Body(w_, loop_, layout_, Level::element, place).emit();
+    if (!wide_) as("vmovups", x86::ymm(kTailLanes), at(kFrame, kTailLanesAt));
+    Body(w_, loop_, p.stage, p.layout, Level::element, place).emit();
     as.bind(none);
   }
 
-  // Whole groups of lanes meet in accumulators, these each other; what is left follows element by element.
-  void folds() {
+  // Block by block: whole groups of lanes meet in accumulators, these each other; what is left follows element by
+  // element.
+  void folds(Planned& p) {
     x86::Assembler& as = w_.as;
-    const int unroll = layout_.unroll, count = int(loop_.folds.size());
+    const std::vector<Fold>& folds = p.stage.folds;
+    const int unroll = p.layout.unroll, count = int(folds.size());
     auto acc = [&](int f, int u) { return f * unroll + u; };
-    const int t = layout_.accumulators, u = t + 1;
-    const x86::Label none = as.label(), met = as.label(), finished = as.label();
-    as("mov", kLimit, at(kFrame, kGroupedAt));
-    as("test", kLimit, kLimit);
+    const int t = p.layout.accumulators, u = t + 1;
+    const x86::Label none = as.label(), met = as.label(), finished = as.label(), single = as.label(), done = as.label();
+    as("mov", at(kFrame, kBlockAt), 0);
+    const x86::Label block = as.bound();
+    as("lea", kLimit, at(kIndex, kFoldBlock));
+    as("mov", kScratch, at(kFrame, kColsAt));
+    as("cmp", kLimit, kScratch);
+    as("cmova", kLimit, kScratch);
+    as("mov", at(kFrame, kBlockEndAt), kLimit);
+    as("sub", kLimit, kIndex);
+    as("and", kLimit, -(kFoldBytes / w_.item()));
+    as("add", kLimit, kIndex);
+    as("mov", at(kFrame, kGroupedAt), kLimit);
+    as("cmp", kIndex, kLimit);
     as("je", none);
     for (int f = 0; f < count; ++f) {
-      w_.fetch(acc(f, 0), w_.constant(neutral(loop_.folds[size_t(f)])));
+      w_.fetch(acc(f, 0), w_.constant(neutral(folds[size_t(f)])));
       for (int n = 1; n < unroll; ++n) w_.move(acc(f, n), acc(f, 0));
     }
     as.align(32);
     const x86::Label top = as.bound();
-    for (int n = 0; n < unroll; ++n) Body(w_, loop_, layout_, Level::element, {n, false, false}).emit();
+    for (int n = 0; n < unroll; ++n) Body(w_, loop_, p.stage, p.layout, Level::element, {n, false, false}).emit();
     as("add", kIndex, w_.lanes() * unroll);
     as("cmp", kIndex, kLimit);
     as("jb", top);
-    for (int f = 0; f < count; ++f) meet(loop_.folds[size_t(f)], acc(f, 0), t, u);
+    for (int f = 0; f < count; ++f) meet(folds[size_t(f)], acc(f, 0), unroll, t, u);
     as("jmp", met);
     as.bind(none);
-    for (int f = 0; f < count; ++f) w_.fetch(acc(f, 0), w_.constant(identity(loop_.folds[size_t(f)])));
+    for (int f = 0; f < count; ++f) w_.fetch(acc(f, 0), w_.constant(identity(folds[size_t(f)])));
     as.bind(met);
 
-    as("mov", kLimit, at(kFrame, kColsAt));
+    as("mov", kLimit, at(kFrame, kBlockEndAt));
     as("cmp", kIndex, kLimit);
     as("je", finished);
     zero(kBuffer);
-    whole_vectors({0, false, true});
-    tail({0, true, true});
+    whole_vectors(p, {0, false, true});
+    tail(p, {0, true, true});
     for (int f = 0; f < count; ++f) {
-      as("mov", kLimit, at(kFrame, kColsAt));
+      as("mov", kLimit, at(kFrame, kBlockEndAt));
       as("sub", kLimit, at(kFrame, kGroupedAt));
       zero(kBuffer);
       const x86::Label again = as.bound();
       const int x = acc(f, 1);
       w_(kLoadOne, x86::xmm(x), at(rsp, kBuffer, w_.item(), kFoldBytes * f));
-      combine(w_, loop_.folds[size_t(f)], Meeting::elements, acc(f, 0), x, t, u);
+      combine(w_, folds[size_t(f)], Meeting::elements, acc(f, 0), x, t, u);
       as("add", kBuffer, 1);
       as("cmp", kBuffer, kLimit);
       as("jb", again);
     }
     as.bind(finished);
+
+    as("cmp", at(kFrame, kColsAt), kFoldBlock);
+    as("jbe", single);
+    as("mov", kLimit, at(kFrame, kBlockAt));
     for (int f = 0; f < count; ++f)
-      w_(kLoadOne, at(pointer(size_t(loop_.folds[size_t(f)].stream))), x86::xmm(acc(f, 0)));
+      w_(kLoadOne, at(kFrame, kLimit, w_.item(), kPartialAt + 8 * kMostBlocks * f), x86::xmm(acc(f, 0)));
+    as("inc", at(kFrame, kBlockAt));
+    as("mov", kIndex, at(kFrame, kBlockEndAt));
+    as("cmp", kIndex, at(kFrame, kColsAt));
+    as("jb", block);
+    call_meet(p);
+    as("jmp", done);
+    as.bind(single);
+    for (int f = 0; f < count; ++f) w_(kLoadOne, at(pointer(size_t(folds[size_t(f)].stream))), x86::xmm(acc(f, 0)));
+    as.bind(done);
   }
   // Accumulators from `first` on, then the lanes of what they come to.
-  void meet(const Fold& fold, int first, int t, int u) {
+  void meet(const Fold& fold, int first, int unroll, int t, int u) {
     Fold plain = fold;
     plain.squares = false;
-    for (int half = layout_.unroll / 2; half > 0; half /= 2)
+    for (int half = unroll / 2; half > 0; half /= 2)
       for (int n = 0; n < half; ++n) combine(w_, plain, Meeting::vectors, first + n, first + n + half, t, u);
     const int other = first + 1;  // no longer needed
     auto lanes = [&](auto&& shuffle) {
       shuffle();
       combine(w_, fold, Meeting::lanes, first, other, t, u);
     };
-    if (layout_.wide) {
+    if (wide_) {
       for (int order : {0x4e, 0xb1}) lanes([&] { w_(kShuffleQuads, w_.v(other), w_.v(first), w_.v(first), order); });
     } else {
       lanes([&] { w_.as("vperm2f128", w_.v(other), w_.v(first), w_.v(first), 1); });
     }
     if (w_.eight()) {
-      lanes([&] { w_(kPermute, w_.v(other), w_.v(first), layout_.wide ? 0x55 : 0x05); });
+      lanes([&] { w_(kPermute, w_.v(other), w_.v(first), wide_ ? 0x55 : 0x05); });
     } else {
       for (int order : {0x4e, 0xb1}) lanes([&] { w_(kPermute, w_.v(other), w_.v(first), order); });
     }
   }
-
+  // Blocks of a row meet in a function of C++, which finds streams in the frame and leaves no register as it was.
+  void call_meet(const Planned& p) {
+    x86::Assembler& as = w_.as;
+    const x86::Convention& host = x86::Convention::host();
+    for (size_t s = 0; s < pointer_.size(); ++s)
+      if (pointer_[s]) as("mov", at(kFrame, kStreamsAt + 8 * int(s)), *pointer_[s]);
+    as("vzeroupper");
+    as("mov", x86::rbx, kFrame);
+    as("mov", x86::rax, at(kFrame, kMeetAt));
+    if (host.arguments[0] != kFrame) as("mov", host.arguments[0], kFrame);
+    as("movabs", host.arguments[1], int64_t(reinterpret_cast<intptr_t>(p.folds)));
+    as("mov", host.arguments[2], int(p.stage.folds.size()));
+    as("sub", rsp, 64);
+    as("call", x86::rax);
+    as("add", rsp, 64);
+    as("mov", kFrame, x86::rbx);
+    load_pointers();
+  }
   void next_row(x86::Label top) {
     x86::Assembler& as = w_.as;
     as("mov", kLimit, at(kFrame, kColsAt));
@@ -356,23 +499,26 @@ class Generator {
         as("add", base, item);
       else
         as("lea", base, at(base, kLimit, item));
-      if (!layout_.pointer[s]) as("mov", at(kFrame, kStreamsAt + 8 * int(s)), base);
+      if (!pointer_[s]) as("mov", at(kFrame, kStreamsAt + 8 * int(s)), base);
     }
     as("dec", at(kFrame, kRowsAt));
     as("jne", top);
   }
 
   const Loop& loop_;
+  const bool wide_;
   Writer w_;
-  Layout layout_;
-  int frame_bytes_ = 0;
+  std::vector<std::optional<x86::Gpr>> pointer_;
+  std::vector<Planned> stages_;
+  int buffers_ = 0, homes_ = 0, spills_ = 0;
+  bool scalars_return_ = false;
 };
 
 }  // namespace
 
 bool whole_vectors_only(const Loop& loop, bool wide) {
   return !wide && std::any_of(loop.streams.begin(), loop.streams.end(), [&](const Stream& s) {
-    return s.walk <= Walk::column && item_size(s.memory) < (loop.line.wide ? 8 : 4);
+    return s.walk <= Walk::column && item_size(s.memory) < (loop.wide ? 8 : 4);
   });
 }
 

@@ -6,11 +6,10 @@
 #include <limits>
 #include <type_traits>
 
+#include "backends/cpu/jit/code_report.h"
 #include "backends/cpu/jit/emit_x86.h"
-#include "backends/cpu/jit/settings.h"
+#include "backends/cpu/jit/options.h"
 #include "base/error.h"
-
-#include <sys/mman.h>
 
 namespace funcnn::cpu::jit {
 namespace {
@@ -18,10 +17,45 @@ namespace {
 // Compiling pays where so many elements went through steps in so many runs.
 constexpr int64_t kWorth = 1 << 20, kLeastRuns = 2;
 
-// Blocks of a row; longer rows are reduced by phases.
-constexpr int64_t kMostBlocks = 32;
-
 int64_t item_of(const Stream& s) { return int64_t(item_size(s.memory)); }
+
+static_assert(simd::kOpCount == kOpcodeCount + 5);
+
+// As perf and files of dumps call a function: by its operations.
+std::string name_of(const Code& code, const Segment& segment) {
+  std::string name = "funcnn";
+  for (size_t i = segment.first; i < segment.first + segment.count && name.size() < 60; ++i) {
+    const Step& s = code.steps[i];
+    constexpr std::string_view fused[] = {"fms", "fnma", "divide", "exp", "subtract_multiply"};
+    if (s.kind == Step::compute && s.op >= 0)
+      name += cat("_", s.op < kOpcodeCount ? opcode_info(Opcode(s.op)).name : fused[s.op - kOpcodeCount]);
+    else if (s.kind == Step::reduce_row || s.kind == Step::sum_squares)
+      name += cat("_", reduce_name(s.reduce));
+  }
+  return name;
+}
+std::string text_of(const Segment& segment) {
+  std::string text;
+  for (size_t s = 0; s < segment.loop.streams.size(); ++s) {
+    constexpr std::string_view walks[] = {"element", "column", "row", "scalar"};
+    const Stream& stream = segment.loop.streams[s];
+    text += cat("stream ", s, ": ", stream.memory, " by ", walks[size_t(stream.walk)],
+                segment.places[s].written ? ", written\n" : "\n");
+  }
+  for (const Stage& stage : segment.loop.stages) {
+    text += "stage\n";
+    for (size_t v = 0; v < stage.line.nodes.size(); ++v) {
+      const Node& n = stage.line.nodes[v];
+      text += cat(v, ": operation ", int(n.what));
+      for (int a : {n.a, n.b, n.c})
+        if (a >= 0) text += cat(" ", a);
+      if (n.stream >= 0) text += cat(", stream ", n.stream);
+      if (n.bits) text += cat(", bits ", n.bits);
+      text += "\n";
+    }
+  }
+  return text;
+}
 
 // simd/reduce_rows.cpp: a binary counter of the results of whole blocks; what is left meets them last.
 template <class T, class Apply>
@@ -71,20 +105,26 @@ void combine_as(std::byte* out, ReduceOp op, const std::byte* results, int64_t w
   }
   std::memcpy(out, &r, sizeof(T));
 }
-void combine_to(std::byte* out, const Fold& fold, const std::byte* results, int64_t whole, bool rest) {
-  visit_dtype(fold.dtype, [&]<class T>(TypeTag<T>) {
-    if constexpr (std::is_arithmetic_v<T> && sizeof(T) >= 4) combine_as<T>(out, fold.op, results, whole, rest);
-  });
+void meet_blocks(Frame* frame, const Fold* folds, int64_t count) {
+  const int64_t whole = frame->cols / kFoldBlock, rest = frame->cols % kFoldBlock;
+  for (int64_t f = 0; f < count; ++f)
+    visit_dtype(folds[f].dtype, [&]<class T>(TypeTag<T>) {
+      if constexpr (std::is_arithmetic_v<T> && sizeof(T) >= 4)
+        combine_as<T>(frame->stream[folds[f].stream], folds[f].op, frame->partial[f], whole, rest != 0);
+    });
 }
 
 }  // namespace
 
-CompiledSegment::CompiledSegment(Segment segment, bool wide)
+CompiledSegment::CompiledSegment(Segment segment, bool wide, CodeMemory::Function function)
     : segment_(std::move(segment)),
+      function_(std::move(function)),
+      code_(function_.as<void(Frame*)>()),
       wide_(wide),
       by_rows_(segment_.loop.by_rows()),
+      folds_(segment_.loop.folds()),
       whole_only_(whole_vectors_only(segment_.loop, wide)),
-      lanes_((wide ? 64 : 32) / (segment_.loop.line.wide ? 8 : 4)) {}
+      lanes_((wide ? 64 : 32) / (segment_.loop.wide ? 8 : 4)) {}
 
 std::byte* CompiledSegment::begin_of(size_t stream, const TileView& tile) const {
   const Place& place = segment_.places[stream];
@@ -94,8 +134,12 @@ std::byte* CompiledSegment::begin_of(size_t stream, const TileView& tile) const 
       return tile.slots[place.number];
     case Place::path: {
       const AccessPath& path = tile.paths[place.number];
-      const int64_t first = segment_.space == Space::row ? tile.row : tile.begin;
+      const int64_t first = place.row ? tile.row : s.walk == Walk::column ? tile.col : tile.begin;
       return tile.operands[size_t(path.operand())] + path.offset_bytes() + first * item_of(s);
+    }
+    case Place::flag: {
+      static thread_local std::byte flag;
+      return &flag;
     }
     case Place::partial:
       return tile.partial[place.number] + tile.partial_number * item_of(s);
@@ -103,64 +147,39 @@ std::byte* CompiledSegment::begin_of(size_t stream, const TileView& tile) const 
   return nullptr;
 }
 
-bool CompiledSegment::divisors_in_range(const TileView& tile) const {
-  auto in_range = [&]<class T>(const std::byte* at, T d) {
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      std::memcpy(&d, at + r * int64_t(sizeof d), sizeof d);
-      if (!((d > T(1e-30) && d < T(1e30)) || (d < T(-1e-30) && d > T(-1e30)))) return false;
-    }
-    return true;
-  };
-  for (int slot : segment_.divisors) {
-    const std::byte* at = tile.slots[slot];
-    if (!(segment_.loop.line.wide ? in_range(at, 0.0) : in_range(at, 0.0f))) return false;
-  }
-  return true;
-}
-
 bool CompiledSegment::run(const TileView& tile) const {
-  const std::vector<Fold>& folds = segment_.loop.folds;
-  const bool rows = segment_.space == Space::row;
-  if (!folds.empty() && (tile.cols < 64 || tile.cols > kMostBlocks * kFoldBlock)) return false;
-  if (whole_only_ && !folds.empty() && tile.cols % lanes_ != 0) return false;
-  if (!divisors_in_range(tile)) return false;
+  if (folds_ && (tile.cols < 64 || tile.cols > kMostBlocks * kFoldBlock)) return false;
   Frame frame;
   for (size_t s = 0; s < segment_.places.size(); ++s) frame.stream[s] = begin_of(s, tile);
-  if (rows)
-    run_flat(frame, tile.rows);
-  else if (!by_rows_)
-    run_flat(frame, tile.rows * tile.cols);
-  else if (!folds.empty() && tile.cols > kFoldBlock)
-    run_blocks(frame, tile.rows, tile.cols);
+  const int64_t rows = by_rows_ ? tile.rows : 1;
+  const int64_t cols = segment_.of_rows ? tile.rows : by_rows_ ? tile.cols : tile.rows * tile.cols;
+  if (!whole_only_ || cols % lanes_ == 0)
+    call(frame, rows, cols);
+  else if (folds_ || segment_.loop.stages.size() > 1)
+    return false;
   else
-    run_rows(frame, tile.rows, tile.cols);
+    run_rows(frame, rows, cols);
   return true;
 }
 
 void CompiledSegment::call(Frame& frame, int64_t rows, int64_t cols) const {
-  const int64_t group = kFoldBytes / (segment_.loop.line.wide ? 8 : 4);
   frame.rows = rows;
   frame.cols = cols;
-  frame.grouped = segment_.loop.folds.empty() ? 0 : cols / group * group;
-  frame.whole = frame.grouped + (cols - frame.grouped) / lanes_ * lanes_;
+  frame.whole = cols / lanes_ * lanes_;
   const int64_t rest = cols - frame.whole;
   frame.tail_mask = (int64_t(1) << rest) - 1;
-  if (!wide_)
-    for (int64_t i = 0; i < 8; ++i) frame.tail_lanes[i] = i * lanes_ / 8 < rest ? -1 : 0;
+  if (!wide_) {
+    int32_t lanes[8];
+    for (int64_t i = 0; i < 8; ++i) lanes[i] = i * lanes_ / 8 < rest ? -1 : 0;
+    std::memcpy(frame.tail_lanes, lanes, sizeof lanes);
+  }
+  frame.meet = meet_blocks;
   code_(&frame);
 }
 
-void CompiledSegment::run_flat(Frame& frame, int64_t n) const {
-  const int64_t whole = whole_only_ ? n / lanes_ * lanes_ : n;
-  if (whole) {
-    Frame main = frame;
-    call(main, 1, whole);
-  }
-  if (whole < n) run_tail(frame, whole, n - whole);
-}
-
+// Row by row, whole vectors before the rest.
 void CompiledSegment::run_rows(Frame& frame, int64_t rows, int64_t cols) const {
-  if (!whole_only_ || cols % lanes_ == 0) return call(frame, rows, cols);
+  const int64_t whole = cols / lanes_ * lanes_;
   for (int64_t r = 0; r < rows; ++r) {
     Frame row = frame;
     for (size_t s = 0; s < segment_.places.size(); ++s) {
@@ -168,7 +187,9 @@ void CompiledSegment::run_rows(Frame& frame, int64_t rows, int64_t cols) const {
       if (stream.walk == Walk::element) row.stream[s] += r * cols * item_of(stream);
       if (stream.walk == Walk::row) row.stream[s] += r * item_of(stream);
     }
-    run_flat(row, cols);
+    Frame main = row;
+    if (whole) call(main, 1, whole);
+    run_tail(row, whole, cols - whole);
   }
 }
 
@@ -192,39 +213,16 @@ void CompiledSegment::run_tail(const Frame& frame, int64_t done, int64_t n) cons
     }
 }
 
-// Rows of several blocks: a call for each.
-void CompiledSegment::run_blocks(const Frame& frame, int64_t rows, int64_t cols) const {
-  const std::vector<Fold>& folds = segment_.loop.folds;
-  std::byte results[4][kMostBlocks * 8];
-  const int64_t item = segment_.loop.line.wide ? 8 : 4;
-  const int64_t whole = cols / kFoldBlock, blocks = (cols + kFoldBlock - 1) / kFoldBlock;
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t b = 0; b < blocks; ++b) {
-      Frame block = frame;
-      const int64_t col = b * kFoldBlock;
-      for (size_t s = 0; s < segment_.places.size(); ++s) {
-        const Stream& stream = segment_.loop.streams[s];
-        if (stream.walk == Walk::element) block.stream[s] += (r * cols + col) * item_of(stream);
-        if (stream.walk == Walk::column) block.stream[s] += col * item_of(stream);
-        if (stream.walk == Walk::row) block.stream[s] += r * item_of(stream);
-      }
-      for (size_t f = 0; f < folds.size(); ++f)
-        block.stream[folds[f].stream] = results[f] + b * item;
-      call(block, 1, std::min(kFoldBlock, cols - col));
-    }
-    for (size_t f = 0; f < folds.size(); ++f)
-      combine_to(frame.stream[folds[f].stream] + r * item, folds[f], results[f], whole, whole < blocks);
-  }
-}
-
 std::vector<CompiledSegment::Written> CompiledSegment::written(const TileView& tile) const {
   std::vector<Written> out;
-  const int64_t elements = segment_.space == Space::row ? tile.rows : tile.rows * tile.cols;
+  const int64_t elements = segment_.of_rows ? tile.rows : tile.rows * tile.cols;
   for (size_t s = 0; s < segment_.places.size(); ++s) {
     if (!segment_.places[s].written) continue;
     const Stream& stream = segment_.loop.streams[s];
     const int64_t n = stream.walk == Walk::element ? elements : tile.rows;
-    out.push_back({begin_of(s, tile), size_t(n * item_of(stream)), stream.memory});
+    const std::vector<int>& results = segment_.results;
+    const bool result = std::find(results.begin(), results.end(), int(s)) != results.end();
+    out.push_back({begin_of(s, tile), size_t(n * item_of(stream)), stream.memory, result});
   }
   return out;
 }
@@ -272,14 +270,10 @@ std::string describe_difference(const CompiledSegment& segment, size_t result, c
              at / item, " of result ", result, " (", written.dtype, ")");
 }
 
-Hot::~Hot() {
-  if (memory_) munmap(memory_, memory_bytes_);
-}
-
 void Hot::heat(const Routine& routine, const std::vector<AccessPath>& paths, double work) {
   const int64_t runs = runs_.fetch_add(1, std::memory_order_relaxed) + 1;
   const int64_t total = work_.fetch_add(int64_t(work), std::memory_order_relaxed) + int64_t(work);
-  if (!settings().always && (runs < kLeastRuns || total < kWorth)) return;
+  if (!options().always && (runs < kLeastRuns || total < kWorth)) return;
   State expected = State::cold;
   if (!state_.compare_exchange_strong(expected, State::compiling)) return;
   codes_.resize(routine.code.size());
@@ -292,33 +286,20 @@ void Hot::heat(const Routine& routine, const std::vector<AccessPath>& paths, dou
 }
 
 void Hot::compile(const Routine& routine, const std::vector<AccessPath>& paths) {
-  std::vector<uint8_t> all;
-  std::vector<std::pair<CompiledSegment*, size_t>> at;
-  for (size_t i = 0; i < routine.code.size(); ++i) {
+  for (size_t i = 0; i < routine.code.size(); ++i)
     for (Segment& segment : find_segments(routine, routine.code[i], paths, wide_, wide_ ? 3 : 1)) {
       std::string why;
-      std::vector<uint8_t> code = emit_x86(segment.loop, wide_, &why);
+      const std::vector<uint8_t> code = emit_x86(segment.loop, wide_, &why);
       if (code.empty()) continue;
-      codes_[i].emplace_back(std::move(segment), wide_);
-      all.resize((all.size() + 63) / 64 * 64);
-      at.emplace_back(nullptr, all.size());
-      all.insert(all.end(), code.begin(), code.end());
+      const std::string name = name_of(routine.code[i], segment);
+      if (!options().dump.empty()) dump_code(options().dump, name, code, text_of(segment));
+      std::optional<CodeMemory::Function> function = CodeMemory::instance().add(code, name);
+      if (function && function->entry()) codes_[i].emplace_back(std::move(segment), wide_, *std::move(function));
     }
-  }
-  if (all.empty()) return;
-  memory_bytes_ = (all.size() + 4095) / 4096 * 4096;
-  void* memory = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-  memory_ = static_cast<std::byte*>(memory);
-  std::memcpy(memory_, all.data(), all.size());
-  mprotect(memory_, memory_bytes_, PROT_READ | PROT_EXEC);
-  size_t n = 0;
-  for (CompiledCode& code : codes_)
-    for (CompiledSegment& segment : code) segment.code_ = reinterpret_cast<Generated>(memory_ + at[n++].second);
 }
 
 std::shared_ptr<Hot> make_hot(InstructionLevel level) {
-  if (level < InstructionLevel::avx2 || !settings().enabled) return nullptr;
+  if (level < InstructionLevel::avx2 || !options().on) return nullptr;
   return std::make_shared<Hot>(level);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backends/cpu/instruction_set.h"
+#include "backends/cpu/jit/code_memory.h"
 #include "backends/cpu/jit/segments.h"
 
 namespace funcnn::cpu::jit {
@@ -26,7 +27,7 @@ struct TileView {
 
 class CompiledSegment {
  public:
-  CompiledSegment(Segment segment, bool wide);
+  CompiledSegment(Segment segment, bool wide, CodeMemory::Function function);
   size_t first() const { return segment_.first; }
   size_t count() const { return segment_.count; }
   const Segment& segment() const { return segment_; }
@@ -38,23 +39,21 @@ class CompiledSegment {
     std::byte* at;
     size_t bytes;
     Dtype dtype;
+    bool result;  // else nothing reads it afterwards
   };
   std::vector<Written> written(const TileView& tile) const;
 
  private:
-  friend class Hot;
   std::byte* begin_of(size_t stream, const TileView& tile) const;
-  bool divisors_in_range(const TileView& tile) const;
-  void run_flat(Frame& frame, int64_t n) const;
   void run_rows(Frame& frame, int64_t rows, int64_t cols) const;
-  void run_blocks(const Frame& frame, int64_t rows, int64_t cols) const;
   void run_tail(const Frame& frame, int64_t done, int64_t n) const;
   void call(Frame& frame, int64_t rows, int64_t cols) const;
 
   Segment segment_;
-  bool wide_, by_rows_, whole_only_;
+  CodeMemory::Function function_;
+  Generated code_;
+  bool wide_, by_rows_, folds_, whole_only_;
   int64_t lanes_;  // of a vector
-  Generated code_ = nullptr;
 };
 
 // The segments of one Code.
@@ -63,7 +62,6 @@ using CompiledCode = std::vector<CompiledSegment>;
 class Hot {
  public:
   explicit Hot(InstructionLevel level) : wide_(level == InstructionLevel::avx512) {}
-  ~Hot();
 
   // A run of so much work, in steps times elements, begins. Compiles what has become worth it.
   void count(const Routine& routine, const std::vector<AccessPath>& paths, double work) {
@@ -83,8 +81,6 @@ class Hot {
   std::atomic<State> state_{State::cold};
   std::atomic<int64_t> runs_{0}, work_{0};
   std::vector<CompiledCode> codes_;
-  std::byte* memory_ = nullptr;
-  size_t memory_bytes_ = 0;
 };
 
 // Null where nothing can be compiled: by FUNCNN_JIT, or for this instruction set.

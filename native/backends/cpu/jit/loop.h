@@ -1,5 +1,5 @@
-// A loop over a tile as generators of machine code take it: what happens to each vector of elements, where operands
-// lie, and what is reduced.
+// A loop over a tile as generators of machine code take it: what happens to each row and to each vector of its
+// elements, where operands lie, and what is reduced.
 #pragma once
 
 #include <cstddef>
@@ -25,25 +25,37 @@ struct Stream {
   bool operator==(const Stream&) const = default;
 };
 
-// Of each row: in the order of simd/reduce_rows.cpp, of one block. Partial results of longer rows are the caller's.
+// Of each row, in the order of simd/reduce_rows.cpp.
 struct Fold {
   ReduceOp op = ReduceOp::sum;
   bool squares = false;  // of the squares
   Dtype dtype = Dtype::float32;
   int stream = -1;  // walked by row, takes the result
 };
-// Lanes of a fold: 256 bytes, whatever the width of vectors.
+// Lanes of a fold: 256 bytes, whatever the width of vectors. Blocks are folded by themselves.
 inline constexpr int kFoldBytes = 256;
-inline constexpr int64_t kFoldBlock = 2048;
+inline constexpr int kFoldBlock = 2048, kMostBlocks = 32;
 
-struct Loop {
+// One pass over a row. First comes what is the same for all of it; values stored into streams that are walked by row
+// are among that.
+struct Stage {
   Line line;
-  std::vector<Stream> streams;
   std::vector<Fold> folds;
+};
+struct Loop {
+  bool wide = false;  // lanes of 8 bytes
+  std::vector<Stream> streams;
+  std::vector<Stage> stages;  // of each row, one after the other
+  int flag = -1;              // a stream of one byte, for choices by row
 
+  bool folds() const {
+    for (const Stage& s : stages)
+      if (!s.folds.empty()) return true;
+    return false;
+  }
   // Whether anything depends on the row; else a tile is one row.
   bool by_rows() const {
-    if (!folds.empty()) return true;
+    if (folds() || stages.size() > 1) return true;
     for (const Stream& s : streams)
       if (s.walk == Walk::row || s.walk == Walk::column) return true;
     return false;
@@ -51,13 +63,16 @@ struct Loop {
 };
 
 // What generated code reads, at fixed places.
-inline constexpr int kMostStreams = 32;
+inline constexpr int kMostStreams = 32, kMostFolds = 3;  // kMostFolds: of a stage
 struct Frame {
   int64_t rows = 0, cols = 0;
-  int64_t grouped = 0;    // elements of a row in whole groups of a fold's lanes
-  int64_t whole = 0;      // in whole vectors
-  int64_t tail_mask = 0;  // a bit for each of the rest
-  int32_t tail_lanes[8] = {};
+  int64_t whole = 0;      // elements of a row in whole vectors, of its last block those behind whole groups of lanes
+  int64_t tail_mask = 0;  // a bit for each element behind these
+  int64_t tail_lanes[4] = {};
+  // Of folds: the block, its end and that of its whole groups of lanes, and what blocks have given.
+  int64_t block = 0, block_end = 0, grouped = 0;
+  void (*meet)(Frame*, const Fold*, int64_t folds) = nullptr;  // blocks of a row: into streams
+  alignas(8) std::byte partial[kMostFolds][kMostBlocks * 8];
   std::byte* stream[kMostStreams];
 };
 using Generated = void (*)(Frame*);

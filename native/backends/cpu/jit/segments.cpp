@@ -1,10 +1,9 @@
 #include "backends/cpu/jit/segments.h"
 
 #include <algorithm>
-#include <bit>
-#include <optional>
+#include <map>
+#include <set>
 #include <span>
-#include <unordered_map>
 
 #include "backends/cpu/jit/functions.h"
 
@@ -15,22 +14,22 @@ class Builder {
  public:
   Builder(const Routine& routine, const Code& code, const std::vector<AccessPath>& paths, bool scales, int most_folds,
           bool wide)
-      : routine_(routine), code_(code), paths_(paths), most_folds_(most_folds) {
-    segment_.loop.line.scales = scales;
-    segment_.loop.line.wide = wide;
+      : routine_(routine), code_(code), paths_(paths), scales_(scales), most_folds_(most_folds) {
+    segment_.loop.wide = wide;
   }
 
-  // Takes steps from `first` on for as long as it knows them.
+  // Takes steps from `first` on for as long as it knows them. Where all are about rows, a row is an element.
   Segment run(size_t first) {
     const std::vector<Step>& steps = code_.steps;
-    segment_.first = first;
-    segment_.space = steps[first].space;
-    size_t at = first;
-    for (; at < steps.size() && steps[at].space == segment_.space; ++at)
-      if (!add(steps[at])) break;
-    segment_.count = at - first;
-    if (segment_.count) store_what_is_read(at);
-    return std::move(segment_);
+    size_t rows = first;
+    while (rows < steps.size() && steps[rows].space == Space::row) ++rows;
+    segment_.of_rows = rows == steps.size() || rows == first ? rows > first : false;
+    Segment out = take(first, segment_.of_rows ? rows : steps.size());
+    const bool only_rows = out.count && first + out.count <= rows;
+    if (!only_rows || segment_.of_rows) return out;
+    Builder again(routine_, code_, paths_, scales_, most_folds_, out.loop.wide);
+    again.segment_.of_rows = true;
+    return again.take(first, rows);
   }
 
  private:
@@ -38,12 +37,95 @@ class Builder {
     int slot = -1, node = -1;
   };
 
+  Segment take(size_t first, size_t end) {
+    segment_.first = first;
+    new_stage();
+    for (at_ = first; at_ < end; ++at_) {
+      const Step& s = code_.steps[at_];
+      if (needs_new_stage(s)) new_stage();
+      if (!add(s)) break;
+      elements_ = elements_ || s.space == Space::element;
+    }
+    segment_.count = at_ - first;
+    store_what_is_read();
+    drop_idle_stages();
+    for (size_t s = 0; s < segment_.places.size(); ++s) {
+      const Place& place = segment_.places[s];
+      if (place.written && (place.kind != Place::slot || !in_tile(place.number) || read_later(place_of(place.number))))
+        segment_.results.push_back(int(s));
+    }
+    return segment_;
+  }
+  void drop_idle_stages() {
+    std::vector<Stage>& stages = segment_.loop.stages;
+    auto idle = [](const Stage& stage) {
+      return std::none_of(stage.line.nodes.begin(), stage.line.nodes.end(),
+                          [](const Node& n) { return n.what >= Do::store; });
+    };
+    while (stages.size() > 1 && idle(stages.back())) stages.pop_back();
+  }
+  bool in_tile(int number) const {
+    return slot(number).kind == Slot::element_register || slot(number).kind == Slot::row_register;
+  }
+
+  // Earlier steps are over for a whole row before later ones begin.
+  void new_stage() {
+    std::vector<Stage>& stages = segment_.loop.stages;
+    if (!stages.empty()) store_what_is_read();
+    if (stages.empty() || !stages.back().line.nodes.empty()) stages.emplace_back();
+    stages.back().line.scales = scales_;
+    stages.back().line.wide = segment_.loop.wide;
+    values_.clear();
+    results_.clear();
+    read_for_elements_.clear();
+    elements_ = false;
+  }
+  bool needs_new_stage(const Step& s) const {
+    if (segment_.of_rows) return false;
+    bool needs = false;
+    for_slots(s, [&](int number) { needs = needs || results_.contains(place_of(number)); });
+    const bool folds = s.kind == Step::reduce_row || s.kind == Step::sum_squares;
+    if (folds && int(stage().folds.size()) >= most_folds_) needs = true;
+    // What is about the row comes first in a stage: it must not change what elements have yet to read.
+    if (s.space == Space::row && elements_) {
+      const bool writes = s.kind != Step::store;
+      if (!writes || read_for_elements_.contains(place_of(s.out))) needs = true;
+    }
+    return needs;
+  }
+  // The slots that a step reads.
+  template <class F>
+  static void for_slots(const Step& s, F&& f) {
+    switch (s.kind) {
+      case Step::compute:
+        f(s.a);
+        if (s.arity > 1) f(s.b);
+        if (s.arity > 2) f(s.c);
+        break;
+      case Step::sum_squares:
+        f(s.a);
+        if (s.arity == 2) f(s.b);
+        break;
+      case Step::expand:
+      case Step::store:
+      case Step::reduce_row:
+      case Step::reduce_col:
+        f(s.a);
+        break;
+      case Step::load:
+      case Step::index:
+        break;
+    }
+  }
+  Stage& stage() { return segment_.loop.stages.back(); }
+  const Stage& stage() const { return segment_.loop.stages.back(); }
+
   bool in_lanes(Dtype d) const {
-    const bool wide = segment_.loop.line.wide;
+    const bool wide = segment_.loop.wide;
     return d == Dtype::bool_ || (d != Dtype::complex64 && (item_size(d) == 8) == wide);
   }
   // Whether memory holds whole lanes, so that one value can be repeated.
-  bool whole_lane(Dtype d) const { return item_size(d) == (segment_.loop.line.wide ? 8 : 4); }
+  bool whole_lane(Dtype d) const { return item_size(d) == (segment_.loop.wide ? 8 : 4); }
 
   const Slot& slot(int number) const { return routine_.slots[size_t(number)]; }
   // What a slot is: those of one register are one place.
@@ -53,7 +135,9 @@ class Builder {
     if (s.kind == Slot::row_register) return 2 * s.offset + 1;
     return -1 - number;
   }
-  bool of_rows() const { return segment_.space == Space::row; }
+  bool of_rows() const { return segment_.of_rows; }
+  // Where values of a space are walked.
+  Walk walk_of(Space space) const { return space == Space::row && !of_rows() ? Walk::row : Walk::element; }
   Walk walk_of(int number) const {
     switch (slot(number).kind) {
       case Slot::element_register:
@@ -86,15 +170,16 @@ class Builder {
     const bool one = walk == Walk::row || walk == Walk::scalar;
     return line().make({.what = one ? Do::uniform : Do::load, .stream = s});
   }
-  bool store(Place place, Dtype memory, int node) {
+  bool store(Place place, Walk walk, Dtype memory, int node) {
+    if (walk == Walk::row && !whole_lane(memory) && memory != Dtype::bool_) return false;
     if (memory == Dtype::bfloat16) node = record_cast(line(), Dtype::bfloat16, Dtype::float32, node);
     if (node < 0) return false;
     place.written = true;
-    const int s = stream(place, Walk::element, memory);
+    const int s = stream(place, walk, memory);
     line().make({.what = memory == Dtype::bool_ ? Do::mask_store : Do::store, .a = node, .stream = s});
     return true;
   }
-  Line& line() { return segment_.loop.line; }
+  Line& line() { return stage().line; }
 
   // The value of a slot, or -1.
   int read(int number) {
@@ -103,16 +188,14 @@ class Builder {
     if (!in_lanes(dtype) || !room(1)) return -1;
     const Walk walk = walk_of(number);
     if (walk >= Walk::row && !whole_lane(dtype) && dtype != Dtype::bool_) return -1;
-    if (results_.contains(place_of(number))) return -1;  // known at the end of the row
+    if (walk == Walk::row) read_for_elements_.insert(place_of(number));
     return load({Place::slot, number}, walk, dtype);
   }
   bool write(int number, int node) {
     if (node < 0) return false;
     values_[place_of(number)] = {number, node};
-    const Slot& s = slot(number);
-    if (s.kind != Slot::element_register && s.kind != Slot::row_register)
-      store({Place::slot, number}, s.dtype, node);
-    return true;
+    if (in_tile(number)) return true;
+    return store({Place::slot, number}, walk_of(number), slot(number).dtype, node);
   }
 
   bool add(const Step& s) {
@@ -140,15 +223,10 @@ class Builder {
     int args[3] = {-1, -1, -1};
     for (int k = 0; k < s.arity; ++k)
       if ((args[k] = read(slots[k])) < 0) return false;
-    if (s.op == simd::kDivideRow) {
-      const bool wide = line().wide;
-      const uint64_t bits = wide ? std::bit_cast<uint64_t>(1.0) : std::bit_cast<uint32_t>(1.0f);
-      const int one = line().make({.what = Do::constant, .bits = bits});
-      const int reciprocal = line().make({.what = Do::divide, .a = one, .b = args[1]});
-      segment_.divisors.push_back(s.b);
-      return write(s.out, line().make({.what = Do::multiply, .a = args[0], .b = reciprocal}));
-    }
-    return write(s.out, record(line(), s.op, s.dtype, std::span(args, size_t(s.arity))));
+    const int node = record(line(), s.op, s.dtype, std::span(args, size_t(s.arity)));
+    if (s.op == simd::kDivideRow && segment_.loop.flag < 0)
+      segment_.loop.flag = stream({Place::flag}, Walk::scalar, Dtype::bool_);
+    return write(s.out, node);
   }
   bool cast(const Step& s) {
     const Dtype to = slot(s.out).dtype, from = slot(s.a).dtype;
@@ -162,7 +240,9 @@ class Builder {
     const Dtype to = slot(s.out).dtype, from = path.memory();
     if (!path.lies_densely() || !in_lanes(to) || !in_lanes(from)) return false;
     // A line holds 16-bit floats as the float32 they are.
-    const int value = load({Place::path, s.path}, Walk::element, from);
+    const Walk walk = walk_of(s.space);
+    if (walk == Walk::row && !whole_lane(from) && from != Dtype::bool_) return false;
+    const int value = load({Place::path, s.path, s.space == Space::row}, walk, from);
     return write(s.out, is_half(from) && to == Dtype::float32 ? value : record_cast(line(), to, from, value));
   }
   bool store_path(const Step& s) {
@@ -173,13 +253,13 @@ class Builder {
     if (value < 0) return false;
     if (!(from == Dtype::float32 && is_half(to))) value = record_cast(line(), to, from, value);
     if (value < 0) return false;
-    return store({Place::path, s.path}, to, value);
+    return store({Place::path, s.path, s.space == Space::row}, walk_of(s.space), to, value);
   }
 
   bool fold(const Step& s) {
-    std::vector<Fold>& folds = segment_.loop.folds;
+    std::vector<Fold>& folds = stage().folds;
     const Dtype dtype = slot(s.a).dtype;
-    if (of_rows() || int(folds.size()) >= most_folds_) return false;
+    if (of_rows()) return false;
     if (!in_lanes(dtype) || !whole_lane(dtype)) return false;
     if (s.reduce == ReduceOp::all || s.reduce == ReduceOp::any) return false;
     int value = read(s.a);
@@ -190,51 +270,32 @@ class Builder {
       if (shift < 0) return false;
       value = line().make({.what = Do::subtract, .a = value, .b = shift});
     }
-    const Place place = s.reduction < 0 ? Place{Place::slot, s.out, true} : Place{Place::partial, s.reduction, true};
+    const Place place =
+        s.reduction < 0 ? Place{Place::slot, s.out, false, true} : Place{Place::partial, s.reduction, false, true};
     folds.push_back({s.reduce, squares, dtype, stream(place, Walk::row, dtype)});
     line().make({.what = Do::reduce, .a = value, .stream = int(folds.size()) - 1});
-    if (s.reduction < 0) results_[place_of(s.out)] = s.out, values_.erase(place_of(s.out));
+    if (s.reduction < 0) {
+      results_.insert(place_of(s.out));
+      values_.erase(place_of(s.out));
+    }
     return true;
   }
 
-  // Values that later steps take from registers of the tile.
-  void store_what_is_read(size_t end) {
+  // Values that steps from at_ on take from registers of the tile.
+  void store_what_is_read() {
     for (const auto& [place, value] : values_) {
-      const Slot& s = slot(value.slot);
-      if (s.kind != Slot::element_register && s.kind != Slot::row_register) continue;
-      if (read_later(place, end)) store({Place::slot, value.slot}, s.dtype, value.node);
+      if (in_tile(value.slot) && read_later(place))
+        store({Place::slot, value.slot}, walk_of(value.slot), slot(value.slot).dtype, value.node);
     }
   }
-  bool read_later(int64_t place, size_t from) const {
-    for (size_t i = from; i < code_.steps.size(); ++i) {
+  bool read_later(int64_t place) const {
+    for (size_t i = at_; i < code_.steps.size(); ++i) {
       const Step& s = code_.steps[i];
-      bool reads = false, writes = false;
-      auto is = [&](int number) { return place_of(number) == place; };
-      switch (s.kind) {
-        case Step::compute:
-          reads = is(s.a) || (s.arity > 1 && is(s.b)) || (s.arity > 2 && is(s.c));
-          writes = is(s.out);
-          break;
-        case Step::expand:
-          reads = is(s.a);
-          writes = is(s.out);
-          break;
-        case Step::load:
-        case Step::index:
-          writes = is(s.out);
-          break;
-        case Step::store:
-        case Step::reduce_col:
-          reads = is(s.a);
-          break;
-        case Step::sum_squares:
-        case Step::reduce_row:
-          reads = is(s.a) || (s.kind == Step::sum_squares && s.arity == 2 && is(s.b));
-          writes = s.reduction < 0 && is(s.out);
-          break;
-      }
+      bool reads = false;
+      for_slots(s, [&](int number) { reads = reads || place_of(number) == place; });
       if (reads) return true;
-      if (writes) return false;
+      const bool writes = s.kind != Step::store && s.kind != Step::reduce_col && s.reduction < 0;
+      if (writes && place_of(s.out) == place) return false;
     }
     return false;
   }
@@ -242,10 +303,15 @@ class Builder {
   const Routine& routine_;
   const Code& code_;
   const std::vector<AccessPath>& paths_;
+  bool scales_;
   int most_folds_;
   Segment segment_;
-  std::unordered_map<int64_t, Written> values_;  // by place
-  std::unordered_map<int64_t, int> results_;     // of folds
+  size_t at_ = 0;  // the step
+  // Of this stage, by place:
+  std::map<int64_t, Written> values_;
+  std::set<int64_t> results_;            // of folds, known at the end of the row
+  std::set<int64_t> read_for_elements_;  // by row
+  bool elements_ = false;                // whether steps are about elements
 };
 
 }  // namespace

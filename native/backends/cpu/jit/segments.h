@@ -12,24 +12,23 @@ namespace funcnn::cpu::jit {
 
 // Where a stream of a segment begins, for a tile.
 struct Place {
-  enum Kind : uint8_t { slot, path, partial };
+  enum Kind : uint8_t { slot, path, partial, flag };
   Kind kind = slot;
-  int number = 0;  // of the slot, the path or the reduction
+  int number = 0;    // of the slot, the path or the reduction
+  bool row = false;  // path: an element for each row
   bool written = false;
   bool operator==(const Place&) const = default;
 };
 
 struct Segment {
   size_t first = 0, count = 0;  // steps that it stands for
-  Space space = Space::element;
+  bool of_rows = false;         // its elements are the rows of the tile
   Loop loop;
   std::vector<Place> places;  // of the streams
-  // Slots by whose values rows are divided through their reciprocals: all have to be neither large nor small.
-  std::vector<int> divisors;
+  std::vector<int> results;   // the streams that anything else reads
 };
 
-// `scales`: the machine has an instruction for Do::scale. `accept` says whether there is code for a loop; `most_folds`:
-// so many reductions at most in one.
+// `scales`: the machine has an instruction for Do::scale; `most_folds`: so many reductions at most in a stage.
 std::vector<Segment> find_segments(const Routine& routine, const Code& code, const std::vector<AccessPath>& paths,
                                    bool scales, int most_folds);
 

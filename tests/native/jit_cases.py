@@ -1,0 +1,212 @@
+"""Programs for every part of the generator of machine code; run by test_jit.py with FUNCNN_JIT=always,verify, which
+raises where the bits of compiled steps are not those of interpreted ones."""
+
+import os
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from program import Builder, run, supported
+
+from funcnn import _core
+
+BEST = _core._instruction_set()
+LENGTHS = [1, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 100, 127, 500, 4096, 4099, 9001]
+COLS = [32, 63, 64, 65, 72, 100, 127, 128, 1000, 2047, 2048, 2049, 2112, 4100, 5000]
+
+
+@pytest.fixture(params=[name for name in supported() if name in ("avx2", "avx512")], autouse=True)
+def isa(request):
+    _core._set_instruction_set(request.param)
+    yield request.param
+    _core._set_instruction_set(BEST)
+
+
+def samples(dtype, *shape, seed=0):
+    rng = np.random.default_rng(seed)
+    if dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    if np.issubdtype(dtype, np.integer):
+        info = np.iinfo(dtype)
+        return rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+    x = (rng.normal(size=shape) * 3).astype(dtype)
+    edges = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 65504.0, 1e-7, -2.5]
+    flat = x.reshape(-1)
+    flat[: len(edges)] = edges[: flat.size]
+    rng.shuffle(flat)
+    return x
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_elements(n):
+    b = Builder(1, n)
+    x, y = b.load("float32"), b.load("float32")
+    s = b.load("float32", "scalar")
+    p = b.compute("fma", x, y, s)
+    t = b.compute(
+        "where", b.compute("less", p, y, dtype="bool"), b.compute("tanh", p), b.compute("exp", y), dtype="float32"
+    )
+    b.store(b.compute("add", t, b.compute("divide", x, b.compute("sqrt", b.compute("abs", y)))))
+    b.store(b.compute("logical_and", b.compute("isfinite", p, dtype="bool"), b.compute("greater", x, s, dtype="bool")))
+    out, mask = np.empty(n, "float32"), np.empty(n, "bool")
+    x, y, s = samples("float32", n), samples("float32", n, seed=1), np.float32([0.5])
+    run(b.build(), x, y, s, out, mask)
+    with np.errstate(all="ignore"):
+        p = np.where(np.isinf(x * y), x * y, x.astype("float64") * y + 0.5).astype("float32")
+        want = np.where(p < y, np.tanh(p), np.exp(y)) + x / np.sqrt(np.abs(y))
+    np.testing.assert_allclose(out, want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(mask, np.isfinite(p) & (x > s))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("n", [5, 64, 1003])
+def test_integers(dtype, n):
+    b = Builder(1, n)
+    x, y = b.load(dtype), b.load(dtype)
+    z = b.compute("maximum", b.compute("multiply", b.compute("add", x, y), y), b.compute("bitwise_xor", x, y))
+    b.store(b.compute("where", b.compute("less", z, x, dtype="bool"), z, b.compute("subtract", x, z), dtype=dtype))
+    x, y, out = samples(dtype, n), samples(dtype, n, seed=1), np.empty(n, dtype)
+    run(b.build(), x, y, out)
+    z = np.maximum((x + y) * y, x ^ y)
+    np.testing.assert_array_equal(out, np.where(z < x, z, x - z))
+
+
+@pytest.mark.parametrize("memory", ["float16", "float64"])
+@pytest.mark.parametrize("n", [3, 64, 1003])
+def test_memory_of_other_floats(memory, n):
+    b = Builder(1, n)
+    x = b.load(memory)
+    value = "float32" if memory == "float16" else memory
+    b.store(b.compute("divide", b.compute("multiply", x, x), b.compute("subtract", x, b.load(value, "scalar"))), memory)
+    x, out = samples(memory, n), np.empty(n, memory)
+    run(b.build(), x, np.asarray([0.3], value), out)
+    with np.errstate(all="ignore"):
+        wide = x.astype(value)
+        np.testing.assert_array_equal(out, (wide * wide / (wide - np.asarray(0.3, value))).astype(memory))
+
+
+@pytest.mark.parametrize("cols", COLS)
+@pytest.mark.parametrize("rows", [1, 5])
+def test_normalised_rows(rows, cols):
+    b = Builder(rows, cols)
+    x = b.load("float32")
+    w = b.load("float32", shape=(rows, cols), strides=(0, 1))
+    n = b.load("float32", "scalar")
+    mean = b.compute("multiply", b.reduce_row("sum", x), n)
+    d = b.compute("subtract", x, mean)
+    variance = b.compute("multiply", b.reduce_row("sum", b.compute("square", d)), n)
+    b.store(b.compute("multiply", b.compute("multiply", d, b.compute("rsqrt", variance)), w))
+    b.store(mean)
+    x = np.random.default_rng(0).normal(size=(rows, cols)).astype("float32")
+    w, out, m = samples("float32", cols), np.empty_like(x), np.empty(rows, "float32")
+    w[~np.isfinite(w)] = 2
+    run(b.build(), x, w, np.float32([1 / cols]), out, m)
+    np.testing.assert_allclose(m, x.mean(1), atol=1e-5)
+    np.testing.assert_allclose(out, (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True) * w, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("cols", COLS)
+def test_softmax(cols):
+    """Also of rows whose sum is too small or large to be divided by through its reciprocal."""
+    b = Builder(6, cols)
+    x = b.load("float32")
+    e = b.compute("exp", b.compute("subtract", x, b.reduce_row("max", x)))
+    k = b.load("float32", "row")
+    b.store(b.compute("divide", e, b.compute("multiply", b.reduce_row("sum", e), k)))
+    x = np.random.default_rng(0).normal(size=(6, cols)).astype("float32") * 5
+    k, out = np.float32([1, 1e-35, 1e35, -1e-33, 0, np.nan]), np.empty_like(x)
+    run(b.build(), x, k, out)
+    with np.errstate(all="ignore"):
+        e = np.exp(x - x.max(1, keepdims=True))
+        np.testing.assert_allclose(out, e / (e.sum(1, keepdims=True) * k[:, None]), rtol=1e-5, atol=1e-42)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint32", "int64"])
+@pytest.mark.parametrize("cols", [64, 100, 2049, 4100])
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min"])
+def test_reductions_of_rows(name, cols, dtype):
+    b = Builder(4, cols)
+    x = b.load(dtype)
+    b.store(b.reduce_row(name, b.compute("negative", x) if dtype != "uint32" else x))
+    b.store(b.reduce_row("sum", b.compute("multiply", x, x)))
+    x = samples(dtype, 4, cols)
+    x[0] = x[0, 0] = 0  # ties of both signs of zero
+    if "float" in dtype:
+        x[1, :] = -0.0
+        x[2:, :] = np.where(np.isfinite(x[2:]), x[2:] / 8 + 1, 1)
+        x[3, cols // 2] = np.nan
+    out, squares = np.empty(4, dtype), np.empty(4, dtype)
+    run(b.build(), x, out, squares)
+    y = -x if dtype != "uint32" else x
+    with np.errstate(all="ignore"):
+        want = getattr(np, name)(y, axis=1, **({"dtype": dtype} if name in ("sum", "prod") else {}))
+        if "float" in dtype and name == "prod":
+            np.testing.assert_allclose(out, want, rtol=1e-3)
+        else:
+            np.testing.assert_allclose(out, want, rtol=1e-4, atol=1e-3)
+
+
+def test_results_in_the_memory_of_operands():
+    n = 3000
+    b = Builder(1, n)
+    x, y = b.load("float32", operand=0), b.load("float32", operand=1)
+    b.operands = 2
+    d, s = b.compute("subtract", x, y), b.compute("add", x, y)  # the last that read x and y
+    b.store(s)
+    b.store(b.compute("multiply", d, d))
+    x, y = samples("float32", n), samples("float32", n, seed=1)
+    want = x + y, (x - y) * (x - y)
+    program = b.build()
+    run(program, x, y, x, y)
+    np.testing.assert_array_equal(x, want[0])
+    np.testing.assert_array_equal(y, want[1])
+
+
+def test_more_operands_than_registers():
+    n, count = 1001, 24
+    b = Builder(1, n)
+    loads = [b.load("float32") for _ in range(count)]
+    total = loads[0]
+    for x in loads[1:]:
+        total = b.compute("add", b.compute("multiply", total, x), loads[0])
+    for x in loads[::3]:
+        total = b.compute("maximum", total, x)
+    b.store(total)
+    arrays, out = [samples("float32", n, seed=i) for i in range(count)], np.empty(n, "float32")
+    run(b.build(), *arrays, out)
+
+
+def test_more_values_than_registers():
+    n, count = 513, 48
+    b = Builder(1, n)
+    x = b.load("float32")
+    values = [b.compute("multiply", x, x)]
+    for _ in range(count):
+        values.append(b.compute("add", b.compute("sqrt", b.compute("abs", values[-1])), x))
+    masks = [b.compute("less", v, x, dtype="bool") for v in values[:5]]
+    total = values[0]
+    for v in values:
+        total = b.compute("subtract", v, total)
+    for m in masks:
+        total = b.compute("where", m, total, x, dtype="float32")
+    b.store(total)
+    run(b.build(), samples("float32", n), np.empty(n, "float32"))
+
+
+def test_threads_meet_one_routine():
+    b = Builder(64, 256)
+    x = b.load("float32")
+    b.store(b.compute("subtract", x, b.reduce_row("max", x)))
+    program = b.build()
+    x = np.random.default_rng(0).normal(size=(64, 256)).astype("float32")
+    results = [np.empty_like(x) for _ in range(4)]
+    threads = [threading.Thread(target=run, args=(program, x, out)) for out in results]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for out in results:
+        np.testing.assert_array_equal(out, x - x.max(1, keepdims=True))

@@ -1,0 +1,83 @@
+"""Programs in machine code: the cases of jit_cases.py checked against the interpreter, and when code is made."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from program import Builder, run
+
+from funcnn import _core
+
+HERE = pathlib.Path(__file__).parent
+pytestmark = pytest.mark.skipif(
+    _core._instruction_set() not in ("avx2", "avx512"), reason="machine code is made for AVX2 and AVX-512"
+)
+
+
+def run_with(setting, *command):
+    environment = dict(os.environ, FUNCNN_JIT=setting, FUNCNN_NUM_THREADS="2")
+    return subprocess.run(
+        [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def test_compiled_steps_give_the_bits_of_interpreted_ones(tmp_path):
+    folder = tmp_path / "code"
+    cases = str(HERE / "jit_cases.py")
+    done = run_with(f"always,verify,dump:{folder}", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", cases)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    # All that the cases are about was compiled.
+    names = {path.stem.split("-", 2)[2] for path in folder.glob("*.bin")}
+    for part in ("where", "rsqrt", "max_exp", "prod", "min", "sqrt", "bitwise_xor", "tanh"):
+        assert any(part in name for name in names), (part, sorted(names))
+
+
+SCRIPT = """
+import sys; sys.path.insert(0, {here!r})
+import numpy as np
+from program import Builder, run
+b = Builder(1, {n})
+x = b.load("float32")
+b.store(b.compute("tanh", b.compute("multiply", x, x)))
+program = b.build()
+x, out = np.linspace(-3, 3, {n}, dtype="float32"), np.empty({n}, "float32")
+for _ in range({runs}):
+    run(program, x, out)
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "n", "runs", "compiled"),
+    [
+        ("1", 1 << 19, 3, True),
+        ("1", 1 << 19, 1, False),  # a second run may never come
+        ("1", 1000, 20, False),  # little work
+        ("always", 1000, 1, True),
+    ],
+)
+def test_code_is_made_where_it_pays(tmp_path, setting, n, runs, compiled):
+    folder = tmp_path / "code"
+    done = run_with(f"{setting},dump:{folder}", "-c", SCRIPT.format(here=str(HERE), n=n, runs=runs))
+    assert done.returncode == 0, done.stderr
+    assert bool(list(folder.glob("*.bin"))) == compiled
+
+
+def test_results_stay_the_same_when_code_takes_over():
+    n = 1 << 18
+    b = Builder(1, n)
+    x, y = b.load("float32"), b.load("float32")
+    b.store(b.compute("exp", b.compute("fma", x, y, b.compute("sigmoid", y))))
+    program = b.build()
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=n).astype("float32") for _ in range(2))
+    results = []
+    for _ in range(6):
+        results.append(np.empty(n, "float32"))
+        run(program, x, y, results[-1])
+    for out in results[1:]:
+        np.testing.assert_array_equal(out.view("int32"), results[0].view("int32"))
