@@ -120,6 +120,7 @@ cpu::jit::Line line_of(Dtype dtype, bool scales = false) {
   cpu::jit::Line line;
   line.wide = item_size(dtype) == 8;
   line.scales = scales;
+  line.halves = true;
   return line;
 }
 
@@ -189,7 +190,7 @@ void run_cast(const std::string& to, const std::string& from, nb::handle in, nb:
     cpu::active_table().cast[int(target)][int(source)](operands.out(0), operands.at(0, 0), operands.count());
     return;
   }
-  cpu::jit::Line line = line_of(source);
+  cpu::jit::Line line = line_of(source == Dtype::bool_ ? target : source);
   const int node = cpu::jit::record_cast(line, target, source, load(line, source, 0));
   if (node < 0) throw TypeError(cat("no cast from ", from, " to ", to, " is recorded"));
   operands.evaluate(line, node);

@@ -82,13 +82,25 @@ Value cast(V x, Dtype to) {
   }
 }
 
+// Of 8 bytes: those that move bits or choose.
+Value cast_wide(const Value& x, Dtype to, Dtype from) {
+  const bool real = from == Dtype::float64;
+  if (to == Dtype::bool_) return real ? Float64(x) != 0.0 : Uint64(x) != Uint64(0);
+  if (from == Dtype::bool_) return to == Dtype::float64 ? make_select(x, Float64(1.0), Float64(0.0)) : Uint64(Mask(x));
+  return is_integer(from) && is_integer(to) ? x : Value{};
+}
+
 }  // namespace
 
 int record_cast(Line& line, Dtype to, Dtype from, int value) {
   if (to == from) return value;
-  if (line.wide) return -1;
   const Value x{&line, value};
   Value result;
+  if (line.wide) {
+    auto fits = [](Dtype d) { return d == Dtype::bool_ || (item_size(d) == 8 && !is_complex(d)); };
+    if (fits(to) && fits(from)) result = cast_wide(x, to, from);
+    return result.line ? result.node : -1;
+  }
   switch (from) {
     case Dtype::bool_:
       result = cast(Mask(x), to);

@@ -97,7 +97,17 @@ class Element {
       case Do::from_int:
         return bits(F(integer(node.a)));
       case Do::to_int:
-        return to_integer(real(node.a));
+        return Unsigned(to_integer<Integer>(real(node.a)));
+      case Do::widen_first:
+      case Do::widen_second:
+        return std::bit_cast<uint64_t>(double(narrow(node.a)));
+      case Do::narrow:
+        return std::bit_cast<uint32_t>(float(wide(node.a)));
+      case Do::widen_int_first:
+      case Do::widen_int_second:
+        return std::bit_cast<uint64_t>(double(int32_t(values_[size_t(node.a)])));
+      case Do::narrow_to_int:
+        return uint32_t(to_integer<int32_t>(wide(node.a)));
       case Do::less:
         return real(node.a) < real(node.b);
       case Do::less_equal:
@@ -118,6 +128,10 @@ class Element {
         return values_[size_t(node.a)] ^ values_[size_t(node.b)];
       case Do::mask_not:
         return values_[size_t(node.a)] ^ 1;
+      case Do::mask_first:
+      case Do::mask_second:
+      case Do::mask_join:
+        return values_[size_t(node.a)];
       case Do::select:
       case Do::choose:
         return values_[size_t(values_[size_t(node.a)] ? node.b : node.c)];
@@ -136,12 +150,15 @@ class Element {
   Unsigned word(int n) const { return Unsigned(values_[size_t(n)]); }
   Integer integer(int n) const { return Integer(word(n)); }
   F real(int n) const { return std::bit_cast<F>(word(n)); }
+  float narrow(int n) const { return std::bit_cast<float>(uint32_t(values_[size_t(n)])); }
+  double wide(int n) const { return std::bit_cast<double>(values_[size_t(n)]); }
 
   static F scaled(F x, F power) { return power == power ? std::ldexp(x, int(power)) : power; }
   // What does not fit has no value that anybody may use.
-  static uint64_t to_integer(F x) {
-    const F limit = -F(std::numeric_limits<Integer>::min());
-    return x >= -limit && x < limit ? Unsigned(Integer(x)) : Unsigned(std::numeric_limits<Integer>::min());
+  template <class To, class From>
+  static To to_integer(From x) {
+    const From limit = -From(std::numeric_limits<To>::min());
+    return x >= -limit && x < limit ? To(x) : std::numeric_limits<To>::min();
   }
 
   std::span<const uint64_t> streams_;
@@ -149,16 +166,16 @@ class Element {
   std::span<uint64_t> values_;
 };
 
-template <class F>
-void evaluate_as(const Line& line, std::span<const uint64_t> streams, uint64_t index, std::span<uint64_t> values) {
-  const Element<F> element(streams, index, values);
-  for (size_t n = 0; n < line.nodes.size(); ++n) values[n] = element.value(line.nodes[n]);
-}
-
 }  // namespace
 
+// An element lies in the first half and in the second: each does the same to it.
 void evaluate(const Line& line, std::span<const uint64_t> streams, uint64_t index, std::span<uint64_t> values) {
-  line.wide ? evaluate_as<double>(line, streams, index, values) : evaluate_as<float>(line, streams, index, values);
+  const Element<float> four(streams, index, values);
+  const Element<double> eight(streams, index, values);
+  for (size_t n = 0; n < line.nodes.size(); ++n) {
+    const Node& node = line.nodes[n];
+    values[n] = line.wide || node.eight ? eight.value(node) : four.value(node);
+  }
 }
 
 }  // namespace funcnn::cpu::jit

@@ -4,15 +4,19 @@
 #include <utility>
 
 #include "backends/cpu/jit/casts.h"
+#include "backends/cpu/jit/pair.h"
 #include "backends/cpu/jit/value.h"
 #include "backends/cpu/simd/arithmetic.h"
 #include "backends/cpu/simd/bitwise.h"
 #include "backends/cpu/simd/compare.h"
+#include "backends/cpu/simd/division.h"
 #include "backends/cpu/simd/exponential.h"
 #include "backends/cpu/simd/fused.h"
 #include "backends/cpu/simd/gelu.h"
+#include "backends/cpu/simd/power.h"
 #include "backends/cpu/simd/special.h"
 #include "backends/cpu/simd/table.h"
+#include "backends/cpu/simd/trigonometric.h"
 #include "backends/cpu/simd/types.h"
 
 namespace funcnn::cpu::jit {
@@ -29,6 +33,20 @@ int run(Line& line, const int* args) {
   }(std::index_sequence_for<Operands...>());
 }
 
+// Computed in float64: only where the generator knows how.
+template <class Op, class... Operands>
+int run_in_halves(Line& line, const int* args) {
+  return line.halves ? run<Op, Operands...>(line, args) : -1;
+}
+
+// Integers below 32 bits are divided as what their lanes hold.
+template <class Op>
+struct InInt32 {
+  template <class T>
+  static Word<T> apply(Word<T> a, Word<T> b) {
+    return Word<T>(Op::apply(Word<int32_t>(a), Word<int32_t>(b)));
+  }
+};
 struct DivideRow {
   template <class T>
   static T apply(T a, T b) {
@@ -79,6 +97,14 @@ class Recorders {
   template <class Op, class... Ts>
   void binary(Opcode op, Types<Ts...>) {
     ((at(int(op), simd::DtypeOf<Ts>::value) = run<Op, Of<Ts>, Of<Ts>>), ...);
+  }
+  template <class Op>
+  void unary_in_halves(Opcode op) {
+    at(int(op), int(Dtype::float32)) = run_in_halves<Op, Float32>;
+  }
+  template <class Op, class... Ts>
+  void binary_in_halves(Opcode op, Types<Ts...>) {
+    ((at(int(op), simd::DtypeOf<Ts>::value) = run_in_halves<Op, Of<Ts>, Of<Ts>>), ...);
   }
   template <class Op>
   void ternary(int op) {
@@ -187,6 +213,22 @@ class Recorders {
     unary<simd::Erf>(Opcode::erf, F{});
     unary<simd::Gelu>(Opcode::gelu, F{});
     unary<simd::GeluDerivative>(Opcode::gelu_derivative, F{});
+    unary_in_halves<simd::Sinh>(Opcode::sinh);
+    unary_in_halves<simd::Cosh>(Opcode::cosh);
+    unary_in_halves<simd::Arcsinh>(Opcode::arcsinh);
+    unary_in_halves<simd::Arccosh>(Opcode::arccosh);
+    unary_in_halves<simd::Arctanh>(Opcode::arctanh);
+    unary_in_halves<simd::Erfc>(Opcode::erfc);
+    unary_in_halves<simd::Erfinv>(Opcode::erfinv);
+    unary_in_halves<simd::Arcsin>(Opcode::arcsin);
+    unary_in_halves<simd::Arccos>(Opcode::arccos);
+    unary_in_halves<simd::Arctan>(Opcode::arctan);
+    binary_in_halves<simd::Arctan2>(Opcode::arctan2, F{});
+    binary_in_halves<simd::RealPower>(Opcode::power, F{});
+    binary_in_halves<simd::ExpProduct>(Opcode::exp_product, F{});
+    using Ints = Types<int8_t, int16_t, int32_t, uint8_t, uint16_t>;
+    binary_in_halves<InInt32<simd::IntFloorDivide>>(Opcode::floor_divide, Ints{});
+    binary_in_halves<InInt32<simd::IntRemainder>>(Opcode::remainder, Ints{});
   }
 
   std::array<std::array<Recorder, kDtypeCount>, simd::kOpCount> table_{};

@@ -6,7 +6,7 @@ namespace funcnn::cpu::jit {
 
 size_t NodeHash::operator()(const Node& node) const {
   Hasher h;
-  h.add(uint64_t(node.what) | uint64_t(uint32_t(node.stream)) << 32);
+  h.add(uint64_t(node.what) | uint64_t(node.eight) << 8 | uint64_t(uint32_t(node.stream)) << 32);
   h.add(uint64_t(uint32_t(node.a)) | uint64_t(uint32_t(node.b)) << 32);
   h.add(node.c);
   h.add(node.bits);

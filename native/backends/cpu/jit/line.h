@@ -52,6 +52,13 @@ enum class Do : uint8_t {
   // conversions
   from_int,  // signed integer of the same width to floating point, to nearest
   to_int,    // towards zero; of what fits
+  // between 4-byte lanes and halves of them in 8-byte lanes, a the first and b the second
+  widen_first,  // float32 to float64
+  widen_second,
+  narrow,           // rounded
+  widen_int_first,  // signed integer to float64
+  widen_int_second,
+  narrow_to_int,  // towards zero; of what fits
   // masks: ordered comparisons of floating point (not_equal: also true of NaN), signed ones of integers
   less,
   less_equal,
@@ -63,6 +70,9 @@ enum class Do : uint8_t {
   mask_or,
   mask_xor,
   mask_not,
+  mask_first,  // for 8-byte lanes
+  mask_second,
+  mask_join,
   mask_of_load,  // stream of booleans
   select,        // a (a mask) ? b : c
   choose,        // as select, where the mask is that of a whole row: only the one wanted has to be computed
@@ -74,6 +84,7 @@ enum class Do : uint8_t {
 
 struct Node {
   Do what;
+  bool eight = false;          // one half of the elements in 8-byte lanes, where the line has 4-byte ones
   int a = -1, b = -1, c = -1;  // earlier nodes
   int stream = -1;
   uint64_t bits = 0;
@@ -87,6 +98,7 @@ struct NodeHash {
 struct Line {
   bool wide = false;    // values are 8 bytes, else 4
   bool scales = false;  // the machine has an instruction for Do::scale
+  bool halves = false;  // the generator knows nodes that are `eight`
   std::vector<Node> nodes;
 
   // The number of an equal node, which is made where there is none: no value is computed twice.

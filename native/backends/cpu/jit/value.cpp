@@ -3,12 +3,18 @@
 namespace funcnn::cpu::jit {
 namespace {
 
+constexpr bool widens(Do what) {
+  return what == Do::widen_first || what == Do::widen_second || what == Do::widen_int_first ||
+         what == Do::widen_int_second || what == Do::mask_first || what == Do::mask_second;
+}
+constexpr bool narrows(Do what) { return what == Do::narrow || what == Do::narrow_to_int || what == Do::mask_join; }
+
 // What an integer was before its top bit was flipped, which makes the order of signed numbers that of unsigned ones.
 int unflipped(const Line& line, int n) {
   const Node& node = line.nodes[size_t(n)];
   if (node.what != Do::bit_xor) return -1;
   const Node& sign = line.nodes[size_t(node.b)];
-  bool flips = sign.what == Do::constant && sign.bits == uint64_t(1) << (line.wide ? 63 : 31);
+  bool flips = sign.what == Do::constant && sign.bits == uint64_t(1) << (line.wide || node.eight ? 63 : 31);
   return flips ? node.a : -1;
 }
 
@@ -16,12 +22,13 @@ int unflipped(const Line& line, int n) {
 
 Value make(Do what, std::initializer_list<Value> operands, uint64_t bits) {
   Line* line = nullptr;
+  bool eight = false;
   for (const Value& v : operands)
-    if (v.line) line = v.line;
-  Node node{.what = what, .bits = bits};
+    if (v.line) line = v.line, eight = eight || line->nodes[size_t(v.node)].eight;
+  Node node{.what = what, .eight = (eight || widens(what)) && !narrows(what), .bits = bits};
   int* places[] = {&node.a, &node.b, &node.c};
   size_t i = 0;
-  for (const Value& v : operands) *places[i++] = v.in(*line);
+  for (const Value& v : operands) *places[i++] = v.in(*line, eight);
   return {line, line->make(node)};
 }
 
@@ -33,8 +40,8 @@ const uint64_t* constant_of(const Value& value) {
 
 Value make_select(const Value& mask, const Value& yes, const Value& no) {
   Line& line = *mask.line;
-  const int a = yes.in(line), b = no.in(line);
   const Node test = line.nodes[size_t(mask.node)];
+  const int a = yes.in(line, test.eight), b = no.in(line, test.eight);
   const bool smaller = test.a == a && test.b == b, larger = test.a == b && test.b == a;
   if (test.what == Do::less && (smaller || larger)) return make(smaller ? Do::least : Do::greatest, {yes, no});
   if (test.what == Do::int_less) {

@@ -18,12 +18,14 @@ struct Value {
   int node = -1;
   uint64_t constant = 0;
 
-  int in(Line& to) const { return line ? node : to.make({.what = Do::constant, .bits = constant}); }
+  int in(Line& to, bool eight = false) const {
+    return line ? node : to.make({.what = Do::constant, .eight = eight, .bits = constant});
+  }
 };
 
 // In the line of the operands, of which at least one has one.
 Value make(Do what, std::initializer_list<Value> operands, uint64_t bits = 0);
-// Found to be the smaller or larger number where it is.
+// A selection, found to be the smaller or larger number where it is.
 Value make_select(const Value& mask, const Value& yes, const Value& no);
 // The constant that a value is, or null.
 const uint64_t* constant_of(const Value& value);

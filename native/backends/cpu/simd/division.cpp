@@ -2,6 +2,7 @@
 // with the divisor to be. The rest, infinities, NaN and division by zero among it, is left to the scalar functions.
 #include <cmath>
 
+#include "backends/cpu/simd/division.h"
 #include "backends/cpu/simd/loops.h"
 #include "backends/cpu/simd/math.h"
 
@@ -90,20 +91,6 @@ void add_float(Table& t) {
   entry[1] = float_loop<Op, op, 1>;
   entry[2] = float_loop<Op, op, 2>;
 }
-
-// The quotient of two integers of 32 bits never rounds to an integer that it is not.
-struct IntFloorDivide {
-  static FUNCNN_INLINE int32_t apply(int32_t a, int32_t b) {
-    double q = std::floor(double(a) / double(b == 0 ? 1 : b));
-    return b == 0 ? 0 : int32_t(uint32_t(int64_t(q)));
-  }
-};
-struct IntRemainder {
-  static FUNCNN_INLINE int32_t apply(int32_t a, int32_t b) {
-    uint32_t q = uint32_t(IntFloorDivide::apply(a, b));
-    return b == 0 ? 0 : int32_t(uint32_t(a) - q * uint32_t(b));
-  }
-};
 
 }  // namespace
 

@@ -1,0 +1,30 @@
+// Quotients of integers through float64: that of two integers of 32 bits never rounds to an integer that it is not.
+#pragma once
+
+#include "backends/cpu/simd/number.h"
+
+namespace funcnn::cpu::simd {
+namespace {
+
+FUNCNN_INLINE double widen(int32_t x) { return double(x); }
+// Of a whole number that 33 bits hold, the low 32.
+FUNCNN_INLINE int32_t low_bits(double x) { return int32_t(uint32_t(int64_t(x))); }
+
+struct IntFloorDivide {
+  template <class T>
+  static FUNCNN_INLINE T apply(T a, T b) {
+    auto none = b == T(0);
+    return select(none, T(0), low_bits(floor(widen(a) / widen(select(none, T(1), b)))));
+  }
+};
+struct IntRemainder {
+  template <class T>
+  static FUNCNN_INLINE T apply(T a, T b) {
+    using U = typename Kin<T>::Unsigned;
+    U q = U(IntFloorDivide::apply(a, b));
+    return select(b == T(0), T(0), T(U(a) - q * U(b)));
+  }
+};
+
+}  // namespace
+}  // namespace funcnn::cpu::simd
