@@ -16,9 +16,12 @@ void set_device_dtypes(Device device, uint32_t dtypes) {
   missing[size_t(device.kind)][device.index].store(~dtypes, std::memory_order_relaxed);
 }
 
+bool device_has(Device device, Dtype dtype) {
+  return !(missing[size_t(device.kind)][device.index].load(std::memory_order_relaxed) >> int(dtype) & 1);
+}
+
 void check_device_dtype(std::string_view op, Device device, Dtype dtype) {
-  if (missing[size_t(device.kind)][device.index].load(std::memory_order_relaxed) >> int(dtype) & 1)
-    throw_no_dtype(op, device, dtype);
+  if (!device_has(device, dtype)) throw_no_dtype(op, device, dtype);
 }
 
 void throw_no_dtype(std::string_view op, Device device, Dtype dtype) {

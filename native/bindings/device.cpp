@@ -178,6 +178,10 @@ Example:
       },
       nb::arg("device").none(), nb::sig("def _set_thread_device(device: Device | str | None) -> Device | None"));
   m.def(
+      "_device_has", [](nb::handle device, Dtype dtype) { return device_has(device_of(device, "device"), dtype); },
+      nb::arg("device"), nb::arg("dtype"), nb::sig("def _device_has(device: Device | str, dtype: Dtype) -> bool"),
+      "Whether arrays of the device can have the dtype.");
+  m.def(
       "_gpu_info",
       [](nb::handle device) {
         nb::dict info;

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/device_dtypes.h"
+#include "graph/transfer.h"
 #include "ops/annotate.h"
 #include "ops/elementwise.h"
 #include "ops/rules.h"
@@ -33,6 +35,13 @@ Array round_integer(const Array& x, int digits) {
   Array odd = equal(binary(Opcode::bitwise_and, quotient, number(1)), number(1)), half = number(power / 2);
   Array up = binary(Opcode::logical_or, greater(rest, half), binary(Opcode::logical_and, equal(rest, half), odd));
   return astype(multiply(add(quotient, astype(up, wide)), scale), x.dtype());
+}
+
+// Where an operation of both runs.
+Device device_of(const Array& a, const Array& b) {
+  for (const Array* x : {&a, &b})
+    if (x->node()->device.placed()) return x->node()->device;
+  return default_device();
 }
 
 // |a - b| of integers in float64, exact before that conversion.
@@ -75,6 +84,9 @@ Array round(const Array& x, int decimals) {
 
 Array isclose(const Array& a, const Array& b, double rtol, double atol, bool equal_nan) {
   if (!is_inexact(a.dtype()) && !is_inexact(b.dtype())) {
+    const Device device = device_of(a, b);
+    if (!device_has(device, Dtype::float64))
+      return device_put(isclose(device_put(a, kCpu), device_put(b, kCpu), rtol, atol, equal_nan), device);
     Array distance = integer_distance(a, b), size = integer_distance(b, constant(0, b.dtype()));
     Array room = add(constant(atol, Dtype::float64), multiply(constant(rtol, Dtype::float64), size));
     return binary(Opcode::less_equal, distance, room);

@@ -5,6 +5,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "base/device_dtypes.h"
 #include "base/error.h"
 #include "graph/control.h"
 #include "graph/transfer.h"
@@ -132,9 +133,16 @@ class Builder {
       out.floating = false;
     }
     if (!out.device.placed()) out.device = capture_.home;
+    if (out.floating && !has_dtypes(out.device, node, out.inputs)) out.device = kCpu;
     for (int& v : out.inputs)
       if (Device d = ir_.values[size_t(v)].device; d.placed() && d != out.device) v = moved(v, out.device, node);
     return out;
+  }
+
+  bool has_dtypes(Device device, const Node& node, const SmallVector<int, 4>& inputs) const {
+    return device_has(device, node.dtype) && std::all_of(inputs.begin(), inputs.end(), [&](int v) {
+             return device_has(device, ir_.values[size_t(v)].dtype);
+           });
   }
 
   // A value that may be anywhere, where `reader` needs it.

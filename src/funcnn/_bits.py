@@ -88,7 +88,7 @@ def hypot(x1: ArrayLike, x2: ArrayLike, /) -> array:
     """
     x, y = _floats("hypot", x1, x2)
     dtype = x.dtype
-    if dtype != _core.float64:
+    if dtype != _core.float64 and _core._device_has(x.device, _core.float64):
         # The squares of shorter numbers are exact in float64, and no larger than it holds.
         x, y = x.astype(_core.float64), y.astype(_core.float64)
         square = x * x + y * y
@@ -96,13 +96,16 @@ def hypot(x1: ArrayLike, x2: ArrayLike, /) -> array:
         found = _core.where(square == 0, 0.0, found)
     else:
         # A power of two near the larger one brings both close to 1, exactly.
+        wide = _core.promote_types(dtype, _core.float32)
+        x, y = x.astype(wide), y.astype(wide)
+        digits, largest = (52, 2046) if wide == _core.float64 else (23, 254)
         top = _core.stop_gradient(_core.maximum(_core.abs(x), _core.abs(y)))
-        exponent = _core.clip(top.view(_core.int64) >> 52, 1, 2045)
-        down = ((2046 - exponent) << 52).view(dtype)
+        exponent = _core.clip(top.view(_SAME_SIZE[wide]) >> digits, 1, largest - 1)
+        down = ((largest - exponent) << digits).view(wide)
         p, q = x * down, y * down
         square = p * p + q * q
         found = _core.sqrt(_core.where(square == 0, 1.0, square))
-        found = _core.where(square == 0, 0.0, found) * (exponent << 52).view(dtype)
+        found = _core.where(square == 0, 0.0, found) * (exponent << digits).view(wide)
     infinite = _core.isinf(x) | _core.isinf(y)
     return _core.where(infinite, float("inf"), found).astype(dtype)
 

@@ -209,7 +209,7 @@ def choice(
 def _check_probabilities(weights: array, least: int) -> None:
     import numpy as np
 
-    values = np.asarray(weights.astype(_core.float64))
+    values = np.asarray(_core._device_put(weights, "cpu").astype(_core.float64))  # which a GPU may not have
     if not (values >= 0).all() or not np.isfinite(values).all():
         raise ValueError(f"random.choice: p must hold finite numbers that are not negative, got {values.min()}")
     if (values > 0).sum() < least:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import _core
 from ._arguments import integer
+from ._device import default_device
 
 if TYPE_CHECKING:
     from ._core import array
@@ -17,11 +18,13 @@ def _cosines(name: str, M: int, *weights: float) -> array:
     count = integer(M, f"{name}: M")
     if count <= 1:
         return _core.ones(max(count, 0))
-    angle = _core.arange(count, dtype=_core.float64) * (2 * math.pi / (count - 1))
-    total = _core.full(count, weights[0], _core.float64)
-    for k, weight in enumerate(weights[1:], 1):
-        total = total + weight * _core.cos(k * angle)
-    return total.astype(_core.float32)
+    with default_device("cpu"):  # which has float64
+        angle = _core.arange(count, dtype=_core.float64) * (2 * math.pi / (count - 1))
+        total = _core.full(count, weights[0], _core.float64)
+        for k, weight in enumerate(weights[1:], 1):
+            total = total + weight * _core.cos(k * angle)
+        window = total.astype(_core.float32)
+    return _core._device_put(window, _core.get_default_device())
 
 
 def hanning(M: int) -> array:
@@ -92,8 +95,10 @@ def bartlett(M: int) -> array:
     count = integer(M, "bartlett: M")
     if count <= 1:
         return _core.ones(max(count, 0))
-    n = _core.arange(count, dtype=_core.float64)
-    return (_core.minimum(n, count - 1 - n) * (2 / (count - 1))).astype(_core.float32)
+    with default_device("cpu"):
+        n = _core.arange(count, dtype=_core.float64)
+        window = (_core.minimum(n, count - 1 - n) * (2 / (count - 1))).astype(_core.float32)
+    return _core._device_put(window, _core.get_default_device())
 
 
 __all__ = ["bartlett", "blackman", "hamming", "hanning"]

@@ -42,6 +42,42 @@ CALLS = {
 }
 
 
+BIG = 2**62
+
+# What needs float64 inside, and does without it or on the CPU where there is none.
+INSIDE = {
+    "hanning": lambda: fn.hanning(33),
+    "bartlett": lambda: fn.bartlett(8),
+    "isclose of integers": lambda: fn.isclose(fn.array([BIG, 3, -5]), fn.array([BIG + 2**35, 4, -5]), rtol=1e-8),
+    "isclose of integers, batched": lambda: fn.vmap(fn.isclose)(fn.arange(6).reshape(2, 3), fn.arange(6).reshape(2, 3)),
+    "hypot": lambda: fn.hypot(fn.array([3e38, 3e-39, 0.0, -np.inf, 3.0]), fn.array([1e38, 4e-39, 0.0, np.nan, 4.0])),
+    "hypot of half": lambda: fn.hypot(fn.array([3e4, 0.1], fn.float16), 4e4),
+    "hypot, gradient": lambda: fn.grad(lambda x: fn.hypot(x, 4.0).sum())(fn.array([3.0, 0.0, 1e30])),
+    "choice": lambda: fn.random.choice(fn.random.key(0), 5, (7,), p=fn.array([0.1, 0.0, 0.3, 0.2, 0.4])),
+    "choice, p not computed": lambda: fn.random.choice(fn.random.key(1), 4, (2,), False, p=fn.ones(4) / 4),
+    "choice, p of integers": lambda: fn.random.choice(fn.random.key(2), 3, (9,), p=fn.array([0, 2, 1])),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_what_computes_in_float64_inside(name):
+    with fn.default_device("cpu"):
+        expected = INSIDE[name]()
+    with fn.default_device(fn.gpu):
+        got = INSIDE[name]()
+        fn.eval(got)
+        assert got.dtype == expected.dtype and got.device == fn.gpu
+    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), rtol=3e-7)
+
+
+def test_probabilities_are_checked_where_they_are_known():
+    with fn.default_device(fn.gpu):
+        p = fn.array([0.5, -0.5, 1.0])
+        fn.eval(p)
+        with pytest.raises(ValueError, match="not negative, got -0.5"):
+            fn.random.choice(fn.random.key(0), 3, (2,), p=p)
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_float64_is_refused_at_the_call(name):
     if not lacks_float64():
