@@ -24,6 +24,7 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "immediate: measures memory, or errors of eval, of a device that computes at once"
     )
+    config.addinivalue_line("markers", "quick: of many cases of a kind, the one to run where there is little time")
     config.addinivalue_line("markers", "on_cpu: of arrays in the memory of the host, whatever device the tests run on")
     if (device := config.getoption("--device")) != "cpu":
         import funcnn
@@ -74,7 +75,9 @@ def pytest_runtest_makereport(item, call):
     elsewhere = item.config.getoption("--device") != "cpu"
     if elsewhere and report.failed and call.excinfo and lacks_float64(call.excinfo.value):
         report.outcome = "skipped"
-        report.longrepr = (str(item.path), item.location[1] or 0, "Skipped: the device has no float64")
+        inner = call.excinfo.traceback[-1]  # of Python: whether a test asked for it, or the library did on its own
+        where = f"{inner.path.name}:{inner.lineno + 1}"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: the device has no float64 ({where})")
         report.user_properties.append(("lacks", "float64"))
     return report
 
