@@ -42,13 +42,8 @@ class Dot final : public Primitive {
   Arrays vjp(const VjpContext& v) const override {
     const Array& ct = v.cotangents[0];
     Arrays out(2);
-    // The cotangent of a transposed matrix is made transposed, so that it ends up in the order of what it belongs to.
-    if (v.needed[0])
-      out[0] = lies_transposed(v.inputs[0]) ? exchanged(dot(conjugate(v.inputs[1]), exchanged(ct)))
-                                            : dot(ct, exchanged(conjugate(v.inputs[1])));
-    if (v.needed[1])
-      out[1] = lies_transposed(v.inputs[1]) ? exchanged(dot(exchanged(ct), conjugate(v.inputs[0])))
-                                            : dot(exchanged(conjugate(v.inputs[0])), ct);
+    if (v.needed[0]) out[0] = dot_like(ct, exchanged(conjugate(v.inputs[1])), v.inputs[0]);
+    if (v.needed[1]) out[1] = dot_like(exchanged(conjugate(v.inputs[0])), ct, v.inputs[1]);
     return out;
   }
 
@@ -116,6 +111,10 @@ Array dot(const Array& a, const Array& b) {
   static const Ref<const Primitive> shared(new Dot);
   const Array inputs[] = {a, b};
   return make_node(shared, inputs, std::move(shape), a.dtype());
+}
+
+Array dot_like(const Array& a, const Array& b, const Array& like) {
+  return lies_transposed(like) ? exchanged(dot(exchanged(b), exchanged(a))) : dot(a, b);
 }
 
 Array matmul(const Array& first, const Array& second) {

@@ -12,6 +12,10 @@ namespace funcnn {
 // M = N = 1 reductions.
 Array dot(const Array& a, const Array& b);
 
+// a b, laid out as a cotangent of `like` is to be: where that is a view of a matrix with its axes exchanged, the
+// product is made exchanged, too, so that it ends up in the order of what it belongs to.
+Array dot_like(const Array& a, const Array& b, const Array& like);
+
 // NumPy's rules: vectors gain and lose an axis, leading axes broadcast. Integers are refused.
 Array matmul(const Array& a, const Array& b);
 // alpha * (a @ b) + beta * c.

@@ -7,6 +7,8 @@
 #include "ops/views.h"
 #include "transforms/control.h"
 #include "transforms/jvp.h"
+#include "transforms/loop_products.h"
+#include "transforms/residuals.h"
 #include "transforms/vjp.h"
 #include "transforms/vmap.h"
 #include "transforms/walk.h"
@@ -76,156 +78,201 @@ class Scan final : public Primitive {
   bool extended_ = false;
 };
 
-// Which values of a body's derivative must be kept from the forward pass: those it needs that depend on the carries or
-// elements, seen through views. What depends on constants alone is computed again.
-class Residuals {
+// The backward pass of a scan: what it needs of the forward one, and a scan the other way round.
+class ScanVjp {
  public:
-  Residuals(Span kept_inputs, Span given_inputs, Span cotangents) {
-    for (const Array& x : given_inputs) state_[x.node()] = given;
-    for (const Array& x : kept_inputs) state_[x.node()] = kept;
-    for (const Array& x : cotangents) state_[x.node()] = moving;
+  ScanVjp(const Graph& body, const Control& control, const VjpContext& v)
+      : body_(body), control_(control), v_(v), wanted_(wanted()), back_(vjp_graph(body, wanted_)) {
+    Span all(back_.inputs);
+    carry_inputs_ = all.subspan(0, carries());
+    elements_ = all.subspan(carries(), sequences());
+    constants_ = all.subspan(first_constant(), body.inputs.size() - first_constant());
+    cotangents_ = all.subspan(body.inputs.size());
+    size_t next = 0;
+    ct_of_.resize(body.inputs.size());
+    for (size_t i = 0; i < wanted_.size(); ++i)
+      if (wanted_[i]) ct_of_[i] = back_.outputs[next++];
   }
 
-  Arrays of(Span outputs) {
-    auto order = topological_order(outputs, [&](Node& n) { return n.abstract && !state_.contains(&n); });
-    for (Node* node : order) {
-      char state = given;
-      for (const NodeRef& input : node->inputs) {
-        if (!input->abstract) continue;
-        state = std::max(state, *state_.find(input.get()));
-      }
-      state_[node] = state;
-    }
-    for (Node* node : order)
-      if (*state_.find(node) == moving)
-        for (const NodeRef& input : node->inputs) need(*input);
-    for (const Array& x : outputs)
-      if (x.node()->abstract && *state_.find(x.node()) != moving) need(*x.node());
-    return std::move(found_);
+  Arrays run(const Extension& extension) {
+    run_forward(extension);
+    list_carries_and_elements();
+    list_sums();
+    return run_backward();
   }
 
  private:
-  enum : char { given = 1, kept = 2, moving = 3 };
+  // Values inside the backward body and what they are outside.
+  struct Pairs {
+    Arrays inside, outside;
+    void add(const Array& in, const Array& out) {
+      inside.push_back(in);
+      outside.push_back(out);
+    }
+  };
+  // A cotangent of a constant: a carry of the loop (-1: none) and products that are computed after it.
+  struct Sum {
+    int carry = -1;
+    std::vector<StepProduct> after;
+  };
 
-  void need(Node& node) {
-    if (!node.abstract || *state_.find(&node) != kept) return;
-    bool fresh;
-    seen_.insert(&node, fresh);
-    if (!fresh) return;
-    bool through = node.primitive && (node.primitive->kind() == Kind::view) && !node.inputs.empty();
-    if (through)
-      need(*node.inputs[0]);
-    else
-      found_.push_back(Array(NodeRef(&node)));
+  size_t carries() const { return size_t(control_.carries); }
+  size_t sequences() const { return size_t(control_.sequences); }
+  size_t first_constant() const { return carries() + sequences(); }
+
+  std::vector<bool> wanted() const {
+    std::vector<bool> wanted(body_.inputs.size());
+    for (size_t i = 0; i < wanted.size(); ++i) wanted[i] = is_inexact(body_.inputs[i].dtype()) && v_.needed[i];
+    // A carry has a derivative if it moves after any step.
+    for (bool settled = false; !settled;) {
+      settled = true;
+      std::vector<bool> moved = moving_outputs(body_, wanted);
+      for (size_t i = 0; i < carries(); ++i)
+        if (moved[i] && !wanted[i]) {
+          wanted[i] = true;
+          settled = false;
+        }
+    }
+    return wanted;
   }
 
-  NodeMap<char> state_, seen_;
-  Arrays found_;
+  // Elements are at hand already; the rest of what is needed is stacked by a scan that extends the forward one.
+  void run_forward(const Extension& extension) {
+    Arrays stacked;
+    for (const Array& r : residuals(back_.outputs, {carry_inputs_, elements_, constants_, cotangents_})) {
+      auto at = std::find(elements_.begin(), elements_.end(), r);
+      if (at == elements_.end())
+        stacked.push_back(r);
+      else
+        sequence_.add(r, v_.inputs[carries() + size_t(at - elements_.begin())]);
+    }
+    Arrays outputs = body_.outputs;
+    outputs.insert(outputs.end(), stacked.begin(), stacked.end());
+    Arrays kept = funcnn::scan(with_fresh_inputs(body_.inputs, outputs, graph_trace(body_)),
+                               v_.inputs.subspan(0, carries()), v_.inputs.subspan(carries(), sequences()),
+                               v_.inputs.subspan(first_constant()), control_.length, control_.reverse, &extension);
+    for (size_t i = 0; i < stacked.size(); ++i) {
+      sequence_.add(stacked[i], kept[body_.outputs.size() + i]);
+      kept_bytes_ += kept[body_.outputs.size() + i].nbytes();
+    }
+  }
+
+  void list_carries_and_elements() {
+    for (size_t i = 0; i < carries(); ++i) {
+      if (!wanted_[i]) continue;
+      init_.add(cotangents_[i], or_zeros(v_.cotangents[i], v_.outputs[i].aval()));
+      out_carry_.push_back(ct_of_[i]);
+    }
+    for (size_t i = carries(); i < body_.outputs.size(); ++i)
+      if (is_inexact(body_.outputs[i].dtype()))
+        sequence_.add(cotangents_[i], or_zeros(v_.cotangents[i], v_.outputs[i].aval()));
+    for (size_t i = carries(); i < first_constant(); ++i)
+      if (wanted_[i]) out_elements_.push_back(ct_of_[i]);
+    for (size_t i = 0; i < sequence_.inside.size(); ++i) known_[sequence_.inside[i].node()] = sequence_.outside[i];
+    for (const Array& x : out_elements_) known_[x.node()];
+  }
+
+  // The cotangents of constants are sums over the steps. Products are added up by one product after the loop where
+  // their operands are stacked anyway, or where to stack them moves no more memory than to add to the sum in every step
+  // and takes no more of it than the forward pass keeps.
+  void list_sums() {
+    TraceId id = graph_trace(back_);
+    Arrays changing(carry_inputs_.begin(), carry_inputs_.end());
+    changing.insert(changing.end(), elements_.begin(), elements_.end());
+    changing.insert(changing.end(), cotangents_.begin(), cotangents_.end());
+    Walk walk = walk_between(changing, back_.outputs, id, true);
+    Ref<Placeholder::Trace> trace(new Placeholder::Trace("the derivative of a scan"));
+    TraceScope scope;
+    sums_.resize(body_.inputs.size());
+    for (size_t i = first_constant(); i < wanted_.size(); ++i) {
+      if (!wanted_[i]) continue;
+      Array inside;
+      for (const Array& term : terms_of(ct_of_[i])) {
+        std::optional<StepProduct> product = step_product(term, known_);
+        if (product && walk.find(product->left.from.node()) && walk.find(product->right.from.node()) &&
+            stack_operands(*product))
+          sums_[i].after.push_back(std::move(*product));
+        else
+          inside = add_or_null(inside, term);
+      }
+      if (!inside) continue;
+      if (sums_[i].after.empty()) inside = ct_of_[i];
+      const Array& k = body_.inputs[i];
+      Array sum = make_placeholder(k.shape(), k.dtype(), trace, id);
+      sums_[i].carry = int(out_carry_.size());
+      init_.add(sum, zeros_like(v_.inputs[i]));
+      out_carry_.push_back(add_or_null(sum, inside));
+    }
+  }
+
+  bool stack_operands(const StepProduct& product) {
+    Arrays more;
+    for (const Array& x : {product.left.from, product.right.from})
+      if (!known_.contains(x.node()) && (more.empty() || !(more[0] == x))) more.push_back(x);
+    size_t step = 0;
+    for (const Array& x : more) step += x.nbytes();
+    size_t all = more_bytes_ + step * size_t(control_.length);
+    if (!more.empty() && (step > 2 * product.product.nbytes() || all > kept_bytes_)) return false;
+    more_bytes_ = all;
+    for (const Array& x : more) {
+      known_[x.node()];
+      out_elements_.push_back(x);
+    }
+    return true;
+  }
+
+  Arrays run_backward() {
+    Arrays inputs = init_.inside, outputs = out_carry_;
+    inputs.insert(inputs.end(), sequence_.inside.begin(), sequence_.inside.end());
+    inputs.insert(inputs.end(), constants_.begin(), constants_.end());
+    outputs.insert(outputs.end(), out_elements_.begin(), out_elements_.end());
+    TraceId id = graph_trace(back_);
+    // Cotangents of outputs without a derivative appear nowhere, but every input of the graph must be given.
+    Arrays result = funcnn::scan(with_fresh_inputs(inputs, outputs, id), init_.outside, sequence_.outside,
+                                 v_.inputs.subspan(first_constant()), control_.length, !control_.reverse);
+    for (size_t i = 0; i < out_elements_.size(); ++i) {
+      Array& stack = known_[out_elements_[i].node()];
+      if (!stack) stack = result[out_carry_.size() + i];
+    }
+    Arrays to(v_.inputs.size());
+    size_t next = 0;
+    for (size_t i = 0; i < carries(); ++i)
+      if (wanted_[i]) to[i] = result[next++];
+    for (size_t i = first_constant(); i < wanted_.size(); ++i) {
+      if (!wanted_[i]) continue;
+      if (sums_[i].carry >= 0) to[i] = result[size_t(sums_[i].carry)];
+      for (const StepProduct& product : sums_[i].after)
+        to[i] = add_or_null(to[i], over_all_steps(product, known_[product.left.from.node()],
+                                                  known_[product.right.from.node()], v_.inputs[i], id));
+    }
+    next = out_carry_.size();
+    for (size_t i = carries(); i < first_constant(); ++i)
+      if (wanted_[i]) to[i] = result[next++];
+    for (size_t i = 0; i < to.size(); ++i)
+      if (!v_.needed[i]) to[i] = {};
+    return to;
+  }
+
+  const Graph& body_;
+  const Control& control_;
+  const VjpContext& v_;
+  std::vector<bool> wanted_;  // inputs whose cotangents are computed
+  Graph back_;
+  Span carry_inputs_, elements_, constants_, cotangents_;  // inputs of `back_`
+  Arrays ct_of_;
+  // Of the backward scan.
+  Pairs init_, sequence_;
+  Arrays out_carry_, out_elements_;
+  std::vector<Sum> sums_;
+  NodeMap<Array> known_;  // what is stacked, null until the backward scan has done it
+  size_t kept_bytes_ = 0, more_bytes_ = 0;
 };
 
 Arrays Scan::vjp(const VjpContext& v) const {
   if (has_effects(body_)) return Scan(without_effects(body_), control_, nullptr).vjp(v);
-  size_t constants = body_.inputs.size() - first_constant();
-  std::vector<bool> wanted(body_.inputs.size());
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    bool inexact = is_inexact(body_.inputs[i].dtype());
-    wanted[i] = inexact && v.needed[i];
-  }
-  // A carry has a derivative if it moves after any step.
-  for (bool settled = false; !settled;) {
-    settled = true;
-    std::vector<bool> moved = moving_outputs(body_, wanted);
-    for (size_t i = 0; i < carries(); ++i)
-      if (moved[i] && !wanted[i]) {
-        wanted[i] = true;
-        settled = false;
-      }
-  }
-  Graph back = vjp_graph(body_, wanted);
-  Span all(back.inputs);
-  Span carry_inputs = all.subspan(0, carries()), elements = all.subspan(carries(), sequences());
-  Span constant_inputs = all.subspan(first_constant(), constants);
-  Span cotangents = all.subspan(body_.inputs.size());
-  Arrays changing(carry_inputs.begin(), carry_inputs.end());
-  changing.insert(changing.end(), elements.begin(), elements.end());
-  Arrays residuals = Residuals(changing, constant_inputs, cotangents).of(back.outputs);
-  // Elements are at hand already; the rest is stacked by the forward scan.
-  Arrays stacked;
-  std::vector<size_t> used_elements;
-  for (const Array& r : residuals) {
-    auto at = std::find(elements.begin(), elements.end(), r);
-    if (at == elements.end())
-      stacked.push_back(r);
-    else
-      used_elements.push_back(size_t(at - elements.begin()));
-  }
-
-  Arrays forward_out = body_.outputs;
-  forward_out.insert(forward_out.end(), stacked.begin(), stacked.end());
-  Graph forward = with_fresh_inputs(body_.inputs, forward_out, graph_trace(body_));
   SmallVector<int, 4> same;
   for (size_t i = 0; i < body_.outputs.size(); ++i) same.push_back(int(i));
-  Extension extension = extended_by(std::move(same));
-  Arrays kept =
-      funcnn::scan(std::move(forward), v.inputs.subspan(0, carries()), v.inputs.subspan(carries(), sequences()),
-                   v.inputs.subspan(first_constant()), control_.length, control_.reverse, &extension);
-
-  // The backward scan carries the cotangents of the carries and sums those of the constants.
-  Arrays in_carry, in_elements, out_carry, out_elements, init, sequence;
-  size_t next = 0;
-  std::vector<Array> ct_of(body_.inputs.size());
-  for (size_t i = 0; i < wanted.size(); ++i)
-    if (wanted[i]) ct_of[i] = back.outputs[next++];
-  for (size_t i = 0; i < carries(); ++i) {
-    if (!wanted[i]) continue;
-    in_carry.push_back(cotangents[i]);
-    out_carry.push_back(ct_of[i]);
-    init.push_back(or_zeros(v.cotangents[i], v.outputs[i].aval()));
-  }
-  TraceId id = graph_trace(back);
-  Ref<Placeholder::Trace> trace(new Placeholder::Trace("the derivative of a scan"));
-  TraceScope scope;
-  for (size_t i = first_constant(); i < wanted.size(); ++i) {
-    if (!wanted[i]) continue;
-    const Array& k = body_.inputs[i];
-    Array sum = make_placeholder(k.shape(), k.dtype(), trace, id);
-    in_carry.push_back(sum);
-    out_carry.push_back(add_or_null(sum, ct_of[i]));
-    init.push_back(zeros_like(v.inputs[i]));
-  }
-  for (size_t i = 0; i < stacked.size(); ++i) {
-    in_elements.push_back(stacked[i]);
-    sequence.push_back(kept[body_.outputs.size() + i]);
-  }
-  for (size_t i : used_elements) {
-    in_elements.push_back(elements[i]);
-    sequence.push_back(v.inputs[carries() + i]);
-  }
-  for (size_t i = carries(); i < body_.outputs.size(); ++i) {
-    if (!is_inexact(body_.outputs[i].dtype())) continue;
-    in_elements.push_back(cotangents[i]);
-    sequence.push_back(or_zeros(v.cotangents[i], v.outputs[i].aval()));
-  }
-  for (size_t i = carries(); i < first_constant(); ++i)
-    if (wanted[i]) out_elements.push_back(ct_of[i]);
-  Arrays inputs = in_carry, outputs = out_carry;
-  inputs.insert(inputs.end(), in_elements.begin(), in_elements.end());
-  inputs.insert(inputs.end(), constant_inputs.begin(), constant_inputs.end());
-  outputs.insert(outputs.end(), out_elements.begin(), out_elements.end());
-  // Cotangents of outputs without a derivative appear nowhere, but every input of the graph must be given.
-  Arrays result = funcnn::scan(with_fresh_inputs(inputs, outputs, id), init, sequence,
-                               v.inputs.subspan(first_constant()), control_.length, !control_.reverse);
-  Arrays to(v.inputs.size());
-  next = 0;
-  for (size_t i = 0; i < carries(); ++i)
-    if (wanted[i]) to[i] = result[next++];
-  for (size_t i = first_constant(); i < wanted.size(); ++i)
-    if (wanted[i]) to[i] = result[next++];
-  for (size_t i = carries(); i < first_constant(); ++i)
-    if (wanted[i]) to[i] = result[next++];
-  for (size_t i = 0; i < to.size(); ++i)
-    if (!v.needed[i]) to[i] = {};
-  return to;
+  return ScanVjp(body_, control_, v).run(extended_by(std::move(same)));
 }
 
 std::optional<Arrays> Scan::jvp(Span inputs, Span tangents, Span results) const {
