@@ -1,19 +1,34 @@
 #include <algorithm>
 
+#include "backends/cpu/combine_rows.h"
 #include "backends/cpu/copy.h"
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/positions.h"
-#include "backends/cpu/prefetch.h"
 #include "backends/cpu/strided.h"
 #include "base/inline.h"
 #include "base/thread_pool.h"
 #include "ops/gather.h"
 
 namespace funcnn::cpu {
+
+extern const CombineRowsTable combine_rows_table_baseline;
+#if defined(FUNCNN_X86)
+extern const CombineRowsTable combine_rows_table_avx2, combine_rows_table_avx512;
+#endif
+
+const CombineRowsTable& combine_rows_table() {
+#if defined(FUNCNN_X86)
+  if (active_level() == InstructionLevel::avx2) return combine_rows_table_avx2;
+  if (active_level() == InstructionLevel::avx512) return combine_rows_table_avx512;
+#endif
+  return combine_rows_table_baseline;
+}
+
 namespace {
 
 constexpr int64_t kBlock = 256;  // positions looked up at a time
+constexpr int64_t kLong = 8;     // rows of fewer elements do not fill vectors
 
 template <ScatterMode mode, class T>
 T combined(T into, T value) {
@@ -42,9 +57,9 @@ void combine(T& into, T value) {
   into = combined<mode>(into, value);
 }
 
-// acc[c] = the combination of acc[c] and in[c], vectorised; null where elements are only set or have no such loop.
-simd::ColReduceFn row_combination(ScatterMode mode, Dtype dtype) {
-  auto entry = [&](ReduceOp op) { return active_table().reduce_col[int(op)][int(dtype)]; };
+// Combines whole rows, vectorised; null where elements are only set or have no such loop.
+CombineRowsFn row_combination(ScatterMode mode, Dtype dtype) {
+  auto entry = [&](ReduceOp op) { return combine_rows_table().entry[int(op)][int(dtype)]; };
   switch (mode) {
     case ScatterMode::set:
       return nullptr;
@@ -133,6 +148,39 @@ class ScatterKernel final : public HostKernel {
     return LoopNest(shape, {&to, &from});
   }
 
+  // Where updates lie, position after position from `begin` on.
+  class Sources {
+   public:
+    Sources(const LoopNest& nest, int64_t begin) : nest_(nest), at_(nest.rank(), 0) {
+      for (size_t d = nest.rank(); d-- > 0; begin /= nest.lengths[d]) {
+        at_[d] = begin % nest.lengths[d];
+        from_ += at_[d] * nest.strides[0][d];
+      }
+    }
+    void read(int64_t count, int64_t* out) {
+      if (nest_.rank() <= 1) {
+        const int64_t from = from_, step = nest_.rank() ? nest_.strides[0][0] : 0;
+        for (int64_t i = 0; i < count; ++i) out[i] = from + i * step;
+        from_ += count * step;
+        return;
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        out[i] = from_;
+        for (size_t d = nest_.rank(); d-- > 0;) {
+          from_ += nest_.strides[0][d];
+          if (++at_[d] < nest_.lengths[d]) break;
+          from_ -= nest_.strides[0][d] * nest_.lengths[d];
+          at_[d] = 0;
+        }
+      }
+    }
+
+   private:
+    const LoopNest& nest_;
+    Shape at_;
+    int64_t from_ = 0;
+  };
+
   struct Range {
     int64_t begin, end;
     bool contains(int64_t i) const { return i >= begin && i < end; }
@@ -143,47 +191,25 @@ class ScatterKernel final : public HostKernel {
   void apply(T* out, const T* updates, std::span<std::byte* const> indices, int64_t begin, int64_t end, Range columns,
              Range places = {0, INT64_MAX}) const {
     int64_t offsets[kBlock], sources[kBlock];
-    Shape at(updates_.rank(), 0);
-    int64_t from = 0, rest = begin;
-    for (size_t d = updates_.rank(); d-- > 0;) {
-      at[d] = rest % updates_.lengths[d];
-      rest /= updates_.lengths[d];
-      from += at[d] * updates_.strides[0][d];
-    }
+    Sources next(updates_, begin);
+    const int64_t width = columns.end - columns.begin;
+    const bool whole_rows =
+        combination_ && rest_.rank() == 1 && rest_.strides[0][0] == 1 && rest_.strides[1][0] == 1 && width >= kLong;
     for (int64_t b = begin; b < end; b += kBlock) {
-      int64_t count = std::min(kBlock, end - b);
+      int64_t count = std::min(kBlock, end - b), chosen = 0;
       positions_.offsets(b, b + count, indices, offsets);
-      if (row_ == 1 && updates_.rank() <= 1) {
-        int64_t step = updates_.rank() ? updates_.strides[0][0] : 0;
-        const T* value = updates + b * step;
-        for (int64_t i = 0; i < count; ++i)
-          if (places.contains(offsets[i])) combine<mode>(out[offsets[i]], value[i * step]);
-        continue;
-      }
-      int64_t chosen = 0;
+      next.read(count, sources);
       for (int64_t i = 0; i < count; ++i) {
-        sources[chosen] = from;
+        sources[chosen] = sources[i];
         offsets[chosen] = offsets[i];
         chosen += places.contains(offsets[i]);
-        for (size_t d = updates_.rank(); d-- > 0;) {
-          from += updates_.strides[0][d];
-          if (++at[d] < updates_.lengths[d]) break;
-          from -= updates_.strides[0][d] * updates_.lengths[d];
-          at[d] = 0;
-        }
       }
-      for (int64_t i = 0; i < chosen; ++i) {
-        if (row_ == 1) {
-          combine<mode>(out[offsets[i]], updates[sources[i]]);
-          continue;
-        }
-        // Rows come in any order: the next ones are asked for while one is written.
-        if (constexpr int64_t ahead = 6; i + ahead < chosen) {
-          const int64_t length = std::min(columns.end - columns.begin, 512 / int64_t(sizeof(T)));
-          prefetch_rows(out + offsets[i + ahead] + columns.begin, 1, length, 0);
-          prefetch_rows(updates + sources[i + ahead] + columns.begin, 1, length, 0);
-        }
-        block(out + offsets[i], updates + sources[i], 0, columns);
+      if (whole_rows) {
+        combination_(out + columns.begin, offsets, updates + columns.begin, sources, chosen, width);
+      } else if (row_ == 1) {
+        for (int64_t i = 0; i < chosen; ++i) combine<mode>(out[offsets[i]], updates[sources[i]]);
+      } else {
+        for (int64_t i = 0; i < chosen; ++i) block(out + offsets[i], updates + sources[i], 0, columns);
       }
     }
   }
@@ -205,7 +231,8 @@ class ScatterKernel final : public HostKernel {
   }
 
   void combine_row(T* FUNCNN_RESTRICT into, const T* FUNCNN_RESTRICT values, int64_t n) const {
-    if (combination_ && n >= 8) return combination_(into, values, 1, n, n);
+    constexpr int64_t here = 0;
+    if (combination_ && n >= kLong) return combination_(into, &here, values, &here, 1, n);
     for (int64_t i = 0; i < n; ++i) into[i] = combined<mode>(into[i], values[i]);
   }
 
@@ -216,7 +243,7 @@ class ScatterKernel final : public HostKernel {
   Positions positions_;
   LoopNest updates_;  // over the positions
   LoopNest rest_;     // within one: output, updates
-  simd::ColReduceFn combination_;
+  CombineRowsFn combination_;
   int64_t row_ = 1, independent_ = 1;
   int64_t span_ = 1;  // places are below this
 };

@@ -120,7 +120,7 @@ struct AnyOp {
 // Complete a table by operation and dtype: sums and products of signed integers wrap like those of unsigned ones, and
 // on booleans every reduction is `all` or `any`.
 template <class Entries>
-void share_reductions(Entries& t) {
+constexpr void share_reductions(Entries& t) {
   for (ReduceOp op : {ReduceOp::sum, ReduceOp::prod})
     for (int d = 0; d < 4; ++d) t[int(op)][int(Dtype::int8) + d] = t[int(op)][int(Dtype::uint8) + d];
   constexpr int b = int(Dtype::bool_), u = int(Dtype::uint8);

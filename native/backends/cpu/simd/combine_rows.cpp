@@ -1,0 +1,67 @@
+// Rows combined with rows that come in any order.
+#include "backends/cpu/combine_rows.h"
+
+#include "backends/cpu/simd/reduce.h"
+
+#define FUNCNN_JOIN_(a, b) a##b
+#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+
+namespace funcnn::cpu {
+extern const CombineRowsTable FUNCNN_JOIN(combine_rows_table_, FUNCNN_ISA);
+
+namespace {
+
+// The next rows are asked for while one is written: so many ahead, so many bytes of each.
+constexpr int64_t kAhead = 8, kAsked = 512;
+
+template <class T>
+FUNCNN_INLINE void ask_for(const T* first, int64_t count) {
+#if defined(__GNUC__)
+  for (int64_t i = 0; i < count; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(first + i);
+#else
+  (void)first, (void)count;
+#endif
+}
+
+template <class T, class Op>
+void combine_rows(void* into, const int64_t* to, const void* values, const int64_t* from, int64_t count,
+                  int64_t columns) {
+  T* const out = static_cast<T*>(into);
+  const T* const in = static_cast<const T*>(values);
+  constexpr int64_t most = kAsked / int64_t(sizeof(T));
+  const int64_t asked = columns < most ? columns : most;
+  for (int64_t i = 0; i < count; ++i) {
+    if (i + kAhead < count) {
+      ask_for(out + to[i + kAhead], asked);
+      ask_for(in + from[i + kAhead], asked);
+    }
+    T* FUNCNN_RESTRICT a = out + to[i];
+    const T* FUNCNN_RESTRICT b = in + from[i];
+    for (int64_t c = 0; c < columns; ++c) a[c] = Op::apply(a[c], b[c]);
+  }
+}
+
+template <template <class> class Op, class... Ts>
+constexpr void add(CombineRowsTable& t, ReduceOp op, simd::Types<Ts...>) {
+  ((t.entry[int(op)][simd::DtypeOf<Ts>::value] = combine_rows<Ts, Op<Ts>>), ...);
+}
+
+constexpr CombineRowsTable make_table() {
+  using namespace simd;
+  using Wrapping = Types<uint8_t, uint16_t, uint32_t, uint64_t, float, double>;
+  CombineRowsTable t{};
+  add<SumOp>(t, ReduceOp::sum, Wrapping{});
+  add<ProdOp>(t, ReduceOp::prod, Wrapping{});
+  add<MaxOp>(t, ReduceOp::max, Reals{});
+  add<MinOp>(t, ReduceOp::min, Reals{});
+  add<AllOp>(t, ReduceOp::all, Types<uint8_t>{});
+  add<AnyOp>(t, ReduceOp::any, Types<uint8_t>{});
+  share_reductions(t.entry);
+  return t;
+}
+
+}  // namespace
+
+const CombineRowsTable FUNCNN_JOIN(combine_rows_table_, FUNCNN_ISA) = make_table();
+
+}  // namespace funcnn::cpu
