@@ -52,8 +52,8 @@ def problems(draw):
         have = ((lengths[d] - 1) * holes[d] + 1 if lengths[d] else 0) + low[d] + high[d]
         high[d] += max(0, dilation[d] * (kernel[d] - 1) + 1 - have)
     groups = draw(st.sampled_from([1, 1, 1, 2, 3, 5, 16, 32]))
-    ins = draw(st.sampled_from([1, 2, 3, 4, 9, 17] if groups < 16 else [1, 1, 2]))
-    outs = draw(st.sampled_from([1, 2, 5, 16, 17, 33, 40] if groups < 16 else [1, 1, 2]))
+    ins = draw(st.sampled_from([1, 2, 3, 4, 9, 17] if groups < 16 else [1, 1, 2, 4]))
+    outs = draw(st.sampled_from([1, 2, 5, 16, 17, 33, 40] if groups < 16 else [1, 1, 2, 4]))
     n = draw(st.integers(1, 3))
     return {
         "x": (n, *lengths, groups * ins),
@@ -129,6 +129,7 @@ def test_vmap_agrees_with_a_loop(problem, axes):
         ((4, 30, 31, 40), (70, 3, 3, 40), {"padding": 1}),
         ((2, 50, 60, 24), (96, 1, 1, 24), {}),
         ((3, 40, 40, 48), (48, 3, 3, 1), {"padding": 1, "groups": 48}),
+        ((3, 30, 31, 96), (48, 3, 3, 8), {"padding": 1, "groups": 12}),
         ((1, 5000, 1), (1, 60, 1), {}),
         ((2, 31, 30, 64), (64, 4, 4, 64), {"stride": 2, "padding": 1}),
         ((1, 9, 9, 64), (320, 3, 3, 64), {}),
@@ -174,6 +175,7 @@ def test_results_do_not_depend_on_the_number_of_threads(x, weight, options, dtyp
         ((2, 8, 8, 16), (32, 3, 3, 16), {"padding": 1}),
         ((2, 8, 8, 16), (48, 1, 1, 16), {}),
         ((2, 8, 8, 16), (16, 3, 3, 1), {"groups": 16}),
+        ((2, 8, 8, 16), (16, 3, 3, 2), {"groups": 8}),
         ((1, 900, 1), (1, 7, 1), {}),
         ((1, 700, 8), (12, 3, 8), {"stride": 2}),
         ((1, 8, 8, 16), (32, 3, 3, 16), {"input_dilation": 2, "padding": 1}),
@@ -204,6 +206,7 @@ def test_bias_and_activation_join_the_convolution(x, weight, options, dtype):
         ((2, 9, 19, 6), (12, 2, 3, 3), {"groups": 2}),
         ((2, 9, 19, 7), (14, 3, 3, 1), {"groups": 7, "stride": 2}),
         ((2, 9, 19, 16), (16, 3, 3, 1), {"groups": 16, "padding": 1}),
+        ((2, 9, 19, 32), (24, 3, 3, 4), {"groups": 8, "padding": 1}),
         ((1, 100, 1), (1, 9, 1), {}),
         ((1, 8, 8, 6), (5, 3, 3, 6), {"input_dilation": 2, "padding": 1}),
     ],

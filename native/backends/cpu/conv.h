@@ -89,6 +89,9 @@ struct ConvPacking {
   // Rows of `panel` from k rows of at most as many columns.
   void (*pack)(MatrixView<S> b, int64_t k, int64_t columns, T* out);
   void (*widen)(const S* from, int64_t n, T* out);
+  // out[p * width + q] = from[p * step + index[q]] for q < count, 0 for the rest of `width`.
+  void (*choose)(const S* from, int64_t positions, int64_t step, const int64_t* index, int64_t count, int64_t width,
+                 T* out);
   // out[j * step + i] = from[i * panel + j].
   void (*unpack)(const T* from, int64_t k, int64_t columns, T* out, int64_t step);
 };

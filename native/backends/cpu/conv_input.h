@@ -10,7 +10,8 @@
 
 namespace funcnn::cpu {
 
-// Which channels: element q of a position is channel (first + q) / repeat; `width` elements are kept of each.
+// Which channels: element q of a position is, in plane k, channel (first + q) / repeat * planes + k; `width` elements
+// are kept of each.
 struct ConvChannels {
   int64_t first, count, repeat, width;
 };
@@ -31,13 +32,15 @@ class ConvInput {
     unpadded,  // where no tap leaves the row
     always,    // the caller leaves out what is beyond the ends of a row
   };
-  // `width`: elements of a position. `spare`: elements behind each row that may be read.
-  ConvInput(const ConvProblem& p, int64_t width, InPlace in_place, int64_t spare) : p_(p), spare_(spare) {
+  // `width`: elements of a position. `spare`: elements behind each row that may be read. `planes`: a row is there so
+  // many times, one after another.
+  ConvInput(const ConvProblem& p, int64_t width, InPlace in_place, int64_t spare, int64_t planes = 1)
+      : p_(p), spare_(spare), planes_(planes) {
     const ConvAxis& a = p.axes[2];
     int64_t longest = 0;
     for (const ConvPhase& phase : a.phases) longest = std::max(longest, phase.taps.empty() ? 0 : phase.count);
     bool inside = a.lowest >= 0 && (longest - 1) * a.move + a.highest < a.in;
-    in_place_ = std::is_same_v<S, T> && p.x.last == 1 &&
+    in_place_ = std::is_same_v<S, T> && p.x.last == 1 && planes == 1 &&
                 (in_place == InPlace::always || (in_place == InPlace::unpadded && inside && spare == 0));
     position_ = in_place_ ? p.x.spatial[2] : width;
   }
@@ -45,7 +48,7 @@ class ConvInput {
   // From one position of a row to the next.
   int64_t position() const { return position_; }
   bool in_place() const { return in_place_; }
-  // Elements of a row for a block of this length.
+  // Elements of a plane of a row for a block of this length.
   int64_t row_length(int64_t block) const {
     const ConvAxis& a = p_.axes[2];
     return ((block - 1) * a.move + a.highest - a.lowest + 1) * position_ + spare_;
@@ -66,9 +69,13 @@ class ConvInput {
         rows_[size_t(slot)] = mark;
       });
     int64_t start = block.begin * p_.axes[2].move + p_.axes[2].lowest;
-    int64_t length = row_length(block.end - block.begin);
-    int64_t pitch = (length + 15) / 16 * 16;
-    T* room = in_place_ ? nullptr : reinterpret_cast<T*>(arena().get(size_t(needed * pitch) * sizeof(T)));
+    int64_t length = row_length(block.end - block.begin), pitch = plane(block.end - block.begin);
+    T* room = in_place_ ? nullptr : reinterpret_cast<T*>(arena().get(size_t(needed * planes_ * pitch) * sizeof(T)));
+    index_.clear();
+    if (channels.repeat * planes_ > 1 || p_.x.last != 1)
+      for (int64_t k = 0; k < planes_; ++k)
+        for (int64_t q = 0; q < channels.count; ++q)
+          index_.push_back(((channels.first + q) / channels.repeat * planes_ + k) * p_.x.last);
     for (size_t slot = 0; slot < rows_.size(); ++slot) {
       if (!rows_[slot]) continue;
       int64_t rest = int64_t(slot);
@@ -80,9 +87,8 @@ class ConvInput {
           continue;
         }
       }
-      copy(table, from, start, length, channels, room);
       rows_[slot] = room;
-      room += pitch;
+      for (int64_t k = 0; k < planes_; ++k, room += pitch) copy(table, from, start, length, channels, k, room);
     }
   }
 
@@ -118,6 +124,8 @@ class ConvInput {
     int64_t i = output * p_.axes[2].move + tap.offset;
     return i >= 0 && i < p_.axes[2].in;
   }
+  // From a plane of a row to the next, for a block of this length.
+  int64_t plane(int64_t block) const { return (row_length(block) + 15) / 16 * 16; }
   // The row, from the first position that the block reads.
   const T* row(int64_t slot) const { return rows_[size_t(slot)]; }
 
@@ -127,8 +135,9 @@ class ConvInput {
     return rows;
   }
 
-  void copy(const ConvTable& table, const S* from, int64_t start, int64_t length, ConvChannels c, T* out) const {
-    int64_t step = p_.x.spatial[2], last = p_.x.last;
+  void copy(const ConvTable& table, const S* from, int64_t start, int64_t length, ConvChannels c, int64_t plane,
+            T* out) const {
+    int64_t step = p_.x.spatial[2];
     int64_t positions = (length - spare_) / position_;
     int64_t before = std::clamp<int64_t>(-start, 0, positions);
     int64_t after = std::clamp<int64_t>(start + positions - p_.axes[2].in, 0, positions - before);
@@ -138,25 +147,28 @@ class ConvInput {
     out += before * position_;
     from += (start + before) * step;
     auto& packing = table.packing<S>();
-    if (c.repeat == 1 && last == 1 && c.width == c.count && step == c.width) {
+    if (!index_.empty()) {
+      packing.choose(from, inside, step, index_.data() + plane * c.count, c.count, c.width, out);
+    } else if (c.width == c.count && step == c.width) {
       packing.widen(from + c.first, inside * c.width, out);
-    } else if (c.repeat == 1 && last == 1 && c.count >= 8) {
+    } else if (c.count >= 8) {
       for (int64_t i = 0; i < inside; ++i, from += step, out += c.width) {
         packing.widen(from + c.first, c.count, out);
         std::fill(out + c.count, out + c.width, T(0));
       }
     } else {
       for (int64_t i = 0; i < inside; ++i, from += step, out += c.width) {
-        for (int64_t q = 0; q < c.count; ++q) out[q] = T(from[(c.first + q) / c.repeat * last]);
+        for (int64_t q = 0; q < c.count; ++q) out[q] = T(from[c.first + q]);
         std::fill(out + c.count, out + c.width, T(0));
       }
     }
   }
 
   const ConvProblem& p_;
-  int64_t spare_, position_;
+  int64_t spare_, position_, planes_;
   bool in_place_;
   int64_t first_example_ = 0;
+  std::vector<int64_t> index_;  // of what is chosen of a position, plane by plane; empty: what lies side by side
   std::vector<const T*> rows_;
 };
 

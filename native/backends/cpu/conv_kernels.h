@@ -96,12 +96,11 @@ void narrow_rows(const T* from, int64_t rows, int64_t columns, int64_t pitch, S*
     for (int64_t j = 0; j < columns; ++j) to[i * leading + j] = S(from[i * pitch + j]);
 }
 
-// Whether no output has more than one channel of the input: groups of one channel, or one channel in all, whose
-// positions follow each other.
-inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes) {
-  if (p.in_channels != 1) return false;
-  if (p.groups > 1) return p.out_channels < lanes;
-  return p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
+// Whether vectors are better filled by channels of several groups than by those of one: by groups of few channels; or
+// by positions, which have to follow each other, where there is one channel in all.
+inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes, int64_t most_planes) {
+  if (p.groups > 1) return p.in_channels <= most_planes && p.out_channels < lanes;
+  return p.in_channels == 1 && p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
 }
 
 // Scratch memory of so many elements.

@@ -1,5 +1,5 @@
-// Convolutions in which no channel of the result has more than one channel of the input: a vector of channels at a time
-// (depthwise), or, where there is one channel in all, a vector of positions.
+// Convolutions in which channels of the result have few channels of the input each: a vector of channels at a time
+// (depthwise, small groups), or, where there is one channel in all, a vector of positions.
 #include "backends/cpu/conv_lanes.h"
 #include "backends/cpu/conv_input.h"
 #include "backends/cpu/conv_kernels.h"
@@ -7,6 +7,9 @@
 
 namespace funcnn::cpu {
 namespace {
+
+// Each channel of the input that an output has is a copy of the rows, spread over the vectors of the result.
+constexpr int64_t kMostPlanes = 16;
 
 template <class S>
 class LaneConv final : public HostKernel {
@@ -18,12 +21,13 @@ class LaneConv final : public HostKernel {
         loops_(table_.loops<T>()),
         p_(problem),
         planar_(p_.groups == 1),
+        planes_(p_.in_channels),
         channels_(p_.groups * p_.out_channels),
-        strips_(p_, planar_ ? loops_.rows * loops_.lanes : loops_.rows, channels_ * int64_t(sizeof(T)),
+        strips_(p_, planar_ ? loops_.rows * loops_.lanes : loops_.rows, channels_ * planes_ * int64_t(sizeof(T)),
                 channels_ * int64_t(sizeof(S))),
         cuts_(p_, planar_ ? 1 : ceil_div(channels_, loops_.lanes), strips_.strips * strips_.blocks),
-        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, in_place(), planar_ ? loops_.lanes : 0),
-        taps_(p_, 1, 0),
+        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, in_place(), planar_ ? loops_.lanes : 0, planes_),
+        taps_(p_, planes_, 0),
         epilogue_(epilogue) {}
 
   // The weight, a vector for each tap and vector of channels.
@@ -69,10 +73,11 @@ class LaneConv final : public HostKernel {
         taps_.for_each([&](int64_t step, int64_t d, int64_t h, int64_t k) {
           const S* from = weight + d * w.spatial[0] + h * w.spatial[1] + k * w.spatial[2];
           T* to = packed + step * pitch() + v * loops_.lanes;
-          for (int64_t q = 0; q < loops_.lanes; ++q) {
-            int64_t channel = planar_ ? 0 : v * loops_.lanes + q;
-            to[q] = channel < channels_ ? T(from[channel * w.first]) : T(0);
-          }
+          for (int64_t plane = 0; plane < planes_; ++plane, from += w.last, to += pitch())
+            for (int64_t q = 0; q < loops_.lanes; ++q) {
+              int64_t channel = planar_ ? 0 : v * loops_.lanes + q;
+              to[q] = channel < channels_ ? T(from[channel * w.first]) : T(0);
+            }
         });
     });
   }
@@ -82,6 +87,7 @@ class LaneConv final : public HostKernel {
     const ConvAxis& a = p_.axes[2];
     ConvRow at(p_, row);
     int64_t phase[3] = {at.place[0] % p_.axes[0].step, at.place[1] % p_.axes[1].step, 0};
+    const int64_t apart = input.plane(block.end - block.begin);
     thread_local std::vector<ConvRun<T>> runs;
     for (; phase[2] < int64_t(a.phases.size()); ++phase[2]) {
       int64_t outputs = std::min(block.end, a.phases[size_t(phase[2])].count) - block.begin;
@@ -90,10 +96,9 @@ class LaneConv final : public HostKernel {
       runs.clear();
       input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
         const T* b = packed + taps_.begin(phase, d, h) * pitch();
-        for (const ConvTap& tap : a.phases[size_t(phase[2])].taps) {
-          runs.push_back({input.row(slot) + (tap.offset - a.lowest) * input.position(), b});
-          b += pitch();
-        }
+        for (const ConvTap& tap : a.phases[size_t(phase[2])].taps)
+          for (int64_t plane = 0; plane < planes_; ++plane, b += pitch())
+            runs.push_back({input.row(slot) + plane * apart + (tap.offset - a.lowest) * input.position(), b});
       });
       if (planar_) {
         positions(runs, outputs, out);
@@ -163,7 +168,7 @@ class LaneConv final : public HostKernel {
   const ConvLoops<T>& loops_;
   ConvProblem p_;
   bool planar_;
-  int64_t channels_;
+  int64_t planes_, channels_;
   ConvStrips strips_;
   LaneCuts cuts_;
   ConvInput<S> input_;
@@ -175,7 +180,7 @@ class LaneConv final : public HostKernel {
 
 template <class S>
 std::unique_ptr<HostKernel> make_lane_conv(const ConvProblem& p, const KernelProgram* epilogue) {
-  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes)) return nullptr;
+  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes, kMostPlanes)) return nullptr;
   return std::make_unique<LaneConv<S>>(p, epilogue);
 }
 template std::unique_ptr<HostKernel> make_lane_conv<float>(const ConvProblem&, const KernelProgram*);

@@ -26,7 +26,7 @@ struct LaneCuts {
 
 // Whether vectors of the input lie as those of the result.
 inline bool reads_in_place(const ConvProblem& p, int64_t lanes) {
-  return p.groups > 1 && p.out_channels == 1 && p.groups % lanes == 0;
+  return p.groups > 1 && p.in_channels == 1 && p.out_channels == 1 && p.groups % lanes == 0;
 }
 
 }  // namespace funcnn::cpu

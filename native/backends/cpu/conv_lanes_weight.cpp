@@ -177,7 +177,7 @@ class LaneConvWeight final : public HostKernel {
 
 template <class S>
 std::unique_ptr<HostKernel> make_lane_conv_weight(const ConvProblem& p, const KernelProgram* epilogue) {
-  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes)) return nullptr;
+  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes, 1)) return nullptr;
   return std::make_unique<LaneConvWeight<S>>(p, epilogue);
 }
 template std::unique_ptr<HostKernel> make_lane_conv_weight<float>(const ConvProblem&, const KernelProgram*);

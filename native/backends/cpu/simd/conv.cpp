@@ -209,6 +209,46 @@ void widen_all(const S* __restrict from, int64_t n, T* __restrict out) {
   for (; i < n; ++i) out[i] = widen(from[i]);
 }
 
+// Channels near each other are permuted within a vector.
+template <class T, class S>
+void choose(const S* __restrict from, int64_t positions, int64_t step, const int64_t* index, int64_t count,
+            int64_t width, T* __restrict out) {
+  int64_t done = 0;
+#if defined(__AVX2__)
+  if constexpr (std::is_same_v<S, float>) {
+    constexpr int lanes = Simd<float>::lanes;
+    for (; done + lanes <= count; done += lanes) {
+      int64_t low = index[done], high = low;
+      for (int64_t q = done; q < done + lanes; ++q) {
+        low = index[q] < low ? index[q] : low;
+        high = index[q] > high ? index[q] : high;
+      }
+      if (high - low >= lanes) break;
+      int32_t within[lanes];
+      for (int i = 0; i < lanes; ++i) within[i] = int32_t(index[done + i] - low);
+      const float* at = from + low;
+      float* to = out + done;
+#if defined(__AVX512F__)
+      const auto loaded = __mmask16((2u << (high - low)) - 1);
+      const __m512i places = _mm512_loadu_si512(within);
+      for (int64_t p = 0; p < positions; ++p)
+        _mm512_storeu_ps(to + p * width, _mm512_permutexvar_ps(places, _mm512_maskz_loadu_ps(loaded, at + p * step)));
+#else
+      const __m256i numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+      const __m256i loaded = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(high - low) + 1), numbers);
+      const __m256i places = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(within));
+      for (int64_t p = 0; p < positions; ++p)
+        _mm256_storeu_ps(to + p * width, _mm256_permutevar8x32_ps(_mm256_maskload_ps(at + p * step, loaded), places));
+#endif
+    }
+  }
+#endif
+  for (int64_t p = 0; p < positions; ++p) {
+    for (int64_t q = done; q < count; ++q) out[p * width + q] = widen(from[p * step + index[q]]);
+    std::fill(out + p * width + count, out + (p + 1) * width, T(0));
+  }
+}
+
 // Columns that are few, but side by side, are copied as they are.
 template <class T, class S>
 void pack(MatrixView<S> b, int64_t k, int64_t columns, T* out) {
@@ -222,7 +262,8 @@ void pack(MatrixView<S> b, int64_t k, int64_t columns, T* out) {
 
 template <class T, class S>
 constexpr ConvPacking<T, S> packing() {
-  return {pack<T, S>, widen_all<T, S>, [](const T* from, int64_t k, int64_t columns, T* out, int64_t step) {
+  return {pack<T, S>, widen_all<T, S>, choose<T, S>,
+          [](const T* from, int64_t k, int64_t columns, T* out, int64_t step) {
             interleave<T>(from, Simd<T>::panel, k, columns, out, step);
           }};
 }
