@@ -287,6 +287,17 @@ def test_cheap_values_are_computed_again_where_they_are_far_away():
     assert plan.count("element = erf") == 2 and plan.count("  store ") <= 5
 
 
+@pytest.mark.on_cpu  # a GPU waits for memory, not for the exponential
+@pytest.mark.parametrize(("shape", "axis"), [((8, 4, 16), 1), ((32, 64), 0)])
+def test_dear_values_are_kept_where_the_next_kernel_writes_over_them(shape, axis):
+    x = fn.array(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+    plan = fn.explain(lambda x: fn.softmax(x, axis=axis))(x).plan
+    # Once, and the result lies where the exponentials did.
+    assert plan.count("element = exp") == 1 and re.search(r"\[3\] fused .* in place", plan)
+    e = np.exp(np.asarray(x) - np.max(np.asarray(x), axis, keepdims=True))
+    np.testing.assert_allclose(fn.softmax(x, axis=axis), e / e.sum(axis, keepdims=True), rtol=1e-5)
+
+
 @pytest.mark.on_cpu  # a GPU reduces rows and columns apart
 def test_readers_of_the_same_array_share_a_kernel():
     assert (

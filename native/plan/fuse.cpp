@@ -10,6 +10,8 @@ namespace funcnn {
 namespace {
 
 constexpr int kMaxInlined = 16;
+// Stages between a reduction and what reads it beside its operand, with a step on the row values between them.
+constexpr int kNext = 2;
 constexpr size_t kMaxSiblings = 16;
 
 class Fuser {
@@ -279,13 +281,19 @@ class Fuser {
     units_.put(v, u);
   }
 
-  // Users too far away to join compute v again if that costs them no more memory traffic than loading it.
+  // Users too far away to join compute v again if that costs them no more memory traffic than loading it. Those that
+  // come next leave its memory free for their result: where arithmetic does not wait for memory, as it does on a GPU,
+  // they had rather load what is dear.
   void repeat_far(int v, int joined, std::vector<Candidate>& candidates) {
     auto far = [&](const Candidate& c) { return units_.find(c.unit) != joined && !c.fit.lift; };
     auto full = [&](const Candidate& c) { return far(c) && !units_.allows(v, units_.find(c.unit)); };
     if (std::any_of(candidates.begin(), candidates.end(), full)) return;
-    if (std::none_of(candidates.begin(), candidates.end(), far) || !repeatable(ir_, uses_, units_, out_, v, joined))
-      return;
+    if (std::none_of(candidates.begin(), candidates.end(), far)) return;
+    const bool cheap = value(v).device.kind != DeviceKind::gpu &&
+                       std::all_of(candidates.begin(), candidates.end(), [&](const Candidate& c) {
+                         return !far(c) || units_[joined].stage - units_[units_.find(c.unit)].stage <= kNext;
+                       });
+    if (!repeatable(ir_, uses_, units_, out_, v, joined, cheap)) return;
     std::vector<char> moved(uses_.of(v).size(), 0);
     for (const Candidate& c : candidates) {
       if (!far(c)) continue;

@@ -52,7 +52,7 @@ void make_edit(Ir& ir, const Edit& edit) {
   ir.values.push_back(std::move(value));
 }
 
-bool repeatable(const Ir& ir, const Uses& uses, Units& units, Partition& partition, int v, int home) {
+bool repeatable(const Ir& ir, const Uses& uses, Units& units, Partition& partition, int v, int home, bool cheap) {
   if (is_compared(ir, uses, v)) return false;
   int steps = 0;
   int source = -1;
@@ -61,6 +61,7 @@ bool repeatable(const Ir& ir, const Uses& uses, Units& units, Partition& partiti
     const Value& value = ir.values[size_t(pending.back())];
     pending.pop_back();
     if (value.kind != ValueKind::elementwise || ++steps > kMaxSteps) return false;
+    if (cheap && opcode_info(value.opcode).cost >= OpcodeCost::exponential) return false;
     for (int input : value.inputs) {
       const Value& seen = ir.values[size_t(input)];
       if (seen.kind == ValueKind::view && !seen.inputs.empty()) return false;

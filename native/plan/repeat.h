@@ -8,8 +8,8 @@
 namespace funcnn {
 
 // Whether v, whose unit is `home`, follows in few steps from at most one array of its size that is in memory anyway,
-// and nobody would notice that a second computation rounds differently.
-bool repeatable(const Ir& ir, const Uses& uses, Units& units, Partition& partition, int v, int home);
+// and nobody would notice that a second computation rounds differently. `cheap`: by steps that take less than a load.
+bool repeatable(const Ir& ir, const Uses& uses, Units& units, Partition& partition, int v, int home, bool cheap);
 
 // Give the readers of v in unit `u` a copy of it there: those of `uses.of(v)` with these numbers, which are taken from
 // it by the caller.
