@@ -179,6 +179,14 @@ void bind_conv(nb::module_& m) {
       nb::sig("def _reduce_windows(x: ArrayLike, largest: bool, window: Sequence[int], stride: Sequence[int], /) -> "
               "array"));
   m.def(
+      "_windows",
+      [](nb::handle x, nb::handle window, nb::handle stride) {
+        return wrap_object(windows(as_array(x, "windows"), numbers(window, "windows", "window"),
+                                   numbers(stride, "windows", "stride")));
+      },
+      nb::arg("x"), nb::arg("window"), nb::arg("stride"),
+      nb::sig("def _windows(x: ArrayLike, window: Sequence[int], stride: Sequence[int], /) -> array"));
+  m.def(
       "convolve",
       [](nb::handle a, nb::handle v, const std::string& mode) {
         auto [x, y] = as_operands(a, v, "convolve");

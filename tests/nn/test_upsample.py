@@ -5,6 +5,7 @@ import pytest
 
 import funcnn as fn
 from funcnn import nn
+from funcnn.nn import _upsample
 
 INF = float("inf")
 
@@ -76,6 +77,33 @@ def test_positions_are_exact_far_from_the_beginning():
     y = np.asarray(nn.Upsample(1.7, "linear")({}, x)).ravel()
     steps = np.diff(y[1:-1])
     np.testing.assert_allclose(steps, 1 / 1.7, atol=1e-7 * 2)
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize("shape", [(2, 1, 3), (1, 5, 2), (1, 4, 3, 2), (2, 3, 1, 2, 1)])
+@pytest.mark.parametrize("scale", [2, 4, 10])
+def test_whole_scales_agree_with_positions_and_weights(mode, shape, scale):
+    x = np.random.default_rng(0).normal(size=shape)
+    expected = x
+    for axis, size in enumerate(shape[1:-1], 1):
+        taps = _upsample._taps(size, scale * size, float(scale), mode, False, False)
+        along = [1] * len(shape)
+        along[axis] = -1
+        expected = sum(expected.take(places, axis) * weights.reshape(along) for places, weights in taps)
+    layer = nn.Upsample(scale, mode)
+    y, pull = fn.vjp(lambda x: layer({}, x), fn.array(x, fn.float64))
+    np.testing.assert_allclose(np.asarray(y), expected, atol=1e-14)
+    # The gradient is the transpose.
+    ct = np.random.default_rng(1).normal(size=expected.shape)
+    (gradient,) = pull(fn.array(ct, fn.float64))
+    np.testing.assert_allclose(np.sum(np.asarray(gradient) * x), np.sum(ct * expected), rtol=1e-11)
+
+
+def test_nearest_repeats_elements_by_whole_scales():
+    x = np.arange(12).reshape(1, 2, 3, 2)
+    for scales in [(2, 3), (1, 5), (4.0, 1)]:
+        y = nn.Upsample(scales)({}, fn.array(x))
+        assert y.tolist() == x.repeat(int(scales[0]), 1).repeat(int(scales[1]), 2).tolist()
 
 
 def test_infinite_neighbours_without_a_share():

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import funcnn as fn
 from funcnn._hyper import flag
 
+from .._core import _windows
 from ._layer import Layer, Params, as_input
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -78,6 +79,26 @@ def _nearest(size: int, count: int) -> npt.NDArray[np.int32]:
     return rounded.astype(np.int32)
 
 
+def _between(x: fn.array, axis: int, scale: int, mode: str) -> fn.array:
+    """Resample where an even number of results lie between each two neighbours, and are alike for all of them.
+
+    Half of what lies around an element is before it, half behind: seen through windows of two, whose elements are those before
+    and those at which a result's first neighbour may be, there is nothing to look up.
+    """
+    reach, kernel = (1, _linear) if mode == "linear" else (2, _cubic(-0.75))
+    places = (np.arange(scale) + 0.5) / scale - 0.5
+    first = np.floor(places)
+    size, shape = x.shape[axis], list(x.shape)
+    lines = fn.reshape(x, (math.prod(shape[:axis]), size, math.prod(shape[axis + 1 :])))
+    padded = fn.pad(lines, [(0, 0), (reach, reach), (0, 0)], mode="edge")
+    pairs = fn.expand_dims(_windows(padded, [2], [1]), 3)
+    dtype = fn.float64 if x.dtype == fn.float64 else fn.float32
+    weights = [kernel(np.abs(places - (first + 1 - reach + k))).reshape(2, scale // 2, 1) for k in range(2 * reach)]
+    parts = [pairs[:, k : k + size] * fn.array(w, dtype) for k, w in enumerate(weights)]
+    shape[axis] *= scale
+    return fn.reshape(functools.reduce(fn.add, parts), shape)
+
+
 def _along(axis: int, ndim: int, values: Any, dtype: fn.Dtype) -> fn.array:
     shape = [1] * ndim
     shape[axis] = -1
@@ -113,7 +134,13 @@ def _counts(x: fn.array, scales: Sequence[float]) -> list[int]:
 
 def nearest(x: fn.array, scales: Sequence[float]) -> fn.array:
     """Resample spatial axes by taking elements."""
-    for axis, (count, scale) in enumerate(zip(_counts(x, scales), scales, strict=True), 1):
+    counts = _counts(x, scales)
+    if all(scale >= 1 and scale == int(scale) for scale in scales):
+        times = [int(scale) for scale in scales]
+        seen = fn.expand_dims(x, [2 * i + 2 for i in range(len(times))])
+        wide = [x.shape[0], *(n for pair in zip(x.shape[1:-1], times, strict=True) for n in pair), x.shape[-1]]
+        return fn.reshape(fn.broadcast_to(seen, wide), (x.shape[0], *counts, x.shape[-1]))
+    for axis, (count, scale) in enumerate(zip(counts, scales, strict=True), 1):
         x = x if scale == 1 else fn.take(x, fn.array(_nearest(x.shape[axis], count)), axis=axis)
     return x
 
@@ -122,7 +149,11 @@ def interpolated(x: fn.array, scales: Sequence[float], mode: str, *, align_corne
     """Resample spatial axes by weighing elements, in float32 at least."""
     y = x.astype(fn.promote_types(x.dtype, fn.float32))
     for axis, (size, count, scale) in enumerate(zip(x.shape[1:-1], _counts(x, scales), scales, strict=True), 1):
-        if scale != 1:
+        if scale == 1:
+            continue
+        if y.size and scale % 2 == 0 and not align_corners and not antialias:
+            y = _between(y, axis, int(scale), mode)
+        else:
             y = _resampled(y, axis, _taps(size, count, float(scale), mode, align_corners, antialias))
     return y
 
