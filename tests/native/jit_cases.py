@@ -179,6 +179,23 @@ def test_more_operands_than_registers():
     run(b.build(), *arrays, out)
 
 
+def test_more_operands_by_row_than_registers():
+    rows, cols, count = 3, 80, 5
+    b = Builder(rows, cols)
+    x = b.load("float32")
+    scales = [b.load("float32", "row") for _ in range(count)]
+    top = b.reduce_row("max", x)
+    for s in scales:
+        b.store(b.compute("multiply", top, s))
+        x = b.compute("fma", x, s, top, space="element")
+    b.store(b.reduce_row("sum", x))
+    arrays = [samples("float32", rows, cols), *(samples("float32", rows, seed=i) for i in range(count))]
+    outs = [np.empty(rows, "float32") for _ in range(count + 1)]
+    run(b.build(), *arrays, *outs)
+    for s, out in zip(arrays[1:], outs, strict=False):
+        np.testing.assert_array_equal(out, arrays[0].max(1) * s)
+
+
 def test_more_values_than_registers():
     n, count = 513, 48
     b = Builder(1, n)

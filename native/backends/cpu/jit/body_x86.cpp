@@ -650,7 +650,6 @@ void Body::store(const Node& n) {
 }
 // The value of a row: the first lane.
 void Body::store_for_row(const Node& n) {
-  Memory m = at_stream(n.stream);
   if (n.what == Do::mask_store) {
     const int mask = mask_in(n.a);
     const x86::Gpr bits = kLimit.part(32);
@@ -659,11 +658,11 @@ void Body::store_for_row(const Node& n) {
     else
       w_.as("vmovmskps", bits, w_.v(mask));
     w_.as("and", bits, 1);
-    w_.as("mov", m, kLimit.part(8));
+    w_.as("mov", at_stream(n.stream), kLimit.part(8));
   } else {
     if (int(item_size(loop_.streams[size_t(n.stream)].memory)) != w_.item()) throw Refused{"memory of this dtype"};
     const int r = in(n.a);
-    w_(op::one, m, xmm(r));
+    w_(op::one, at_stream(n.stream), xmm(r));  // found last: it may take the scratch register
   }
   used(n.a);
 }
