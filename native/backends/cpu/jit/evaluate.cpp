@@ -130,7 +130,6 @@ class Element {
         return values_[size_t(node.a)] ^ 1;
       case Do::mask_first:
       case Do::mask_second:
-      case Do::mask_join:
         return values_[size_t(node.a)];
       case Do::select:
       case Do::choose:

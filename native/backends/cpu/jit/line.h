@@ -72,7 +72,6 @@ enum class Do : uint8_t {
   mask_not,
   mask_first,  // for 8-byte lanes
   mask_second,
-  mask_join,
   mask_of_load,  // stream of booleans
   select,        // a (a mask) ? b : c
   choose,        // as select, where the mask is that of a whole row: only the one wanted has to be computed

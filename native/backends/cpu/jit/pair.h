@@ -56,6 +56,12 @@ using WidePair = Pair<Float64>;
 inline Pair<Uint64> bits(WidePair x) { return {bits(x.first), bits(x.second)}; }
 inline WidePair from_bits(Pair<Uint64> x) { return {from_bits(x.first), from_bits(x.second)}; }
 
+inline WidePair constant_beside(WidePair x, double constant) {
+  Line* line = x.first.line;
+  const Float64 bound(Value{line, Float64(constant).in(*line, true)});
+  return {bound, bound};
+}
+
 inline WidePair widen(Float32 x) { return {Float64(make(Do::widen_first, {x})), Float64(make(Do::widen_second, {x}))}; }
 inline Float32 narrow(WidePair x) { return Float32(make(Do::narrow, {x.first, x.second})); }
 

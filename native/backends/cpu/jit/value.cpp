@@ -1,5 +1,7 @@
 #include "backends/cpu/jit/value.h"
 
+#include "base/error.h"
+
 namespace funcnn::cpu::jit {
 namespace {
 
@@ -7,7 +9,7 @@ constexpr bool widens(Do what) {
   return what == Do::widen_first || what == Do::widen_second || what == Do::widen_int_first ||
          what == Do::widen_int_second || what == Do::mask_first || what == Do::mask_second;
 }
-constexpr bool narrows(Do what) { return what == Do::narrow || what == Do::narrow_to_int || what == Do::mask_join; }
+constexpr bool narrows(Do what) { return what == Do::narrow || what == Do::narrow_to_int; }
 
 // What an integer was before its top bit was flipped, which makes the order of signed numbers that of unsigned ones.
 int unflipped(const Line& line, int n) {
@@ -25,6 +27,7 @@ Value make(Do what, std::initializer_list<Value> operands, uint64_t bits) {
   bool eight = false;
   for (const Value& v : operands)
     if (v.line) line = v.line, eight = eight || line->nodes[size_t(v.node)].eight;
+  if (!line) throw Error("jit::make: an operation on constants alone has no line to go into");
   Node node{.what = what, .eight = (eight || widens(what)) && !narrows(what), .bits = bits};
   int* places[] = {&node.a, &node.b, &node.c};
   size_t i = 0;

@@ -37,6 +37,9 @@ FUNCNN_INLINE double widen(float x) { return x; }
 FUNCNN_INLINE float narrow(float x) { return x; }
 FUNCNN_INLINE float narrow(double x) { return float(x); }
 
+// A constant where nothing but constants would meet: what is written down has a place beside another number.
+FUNCNN_INLINE double constant_beside(double, double constant) { return constant; }
+
 template <class T>
   requires std::is_arithmetic_v<T>
 FUNCNN_INLINE T select(bool condition, T a, T b) {

@@ -37,7 +37,7 @@ struct Arctan {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
     auto y = widen(x);
-    return narrow(atan2_inner(y, decltype(y)(1.0)));
+    return narrow(atan2_inner(y, constant_beside(y, 1.0)));
   }
 };
 struct Arcsin {
