@@ -145,6 +145,7 @@ void bind_jit(nb::module_& m) {
   });
   bind_memory(m);
   bind_jit_arm(m);
+  bind_jit_loop(m);
   m.def("_x86_assemble", &assemble_x86, nb::arg("evex"), nb::arg("lines"), nb::arg("labels") = 0);
 }
 

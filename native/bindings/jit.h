@@ -6,5 +6,6 @@
 namespace funcnn {
 
 void bind_jit_arm(nb::module_& m);
+void bind_jit_loop(nb::module_& m);
 
 }  // namespace funcnn

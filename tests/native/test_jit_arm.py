@@ -32,7 +32,7 @@ def plain(text):
 ARRANGEMENTS = [(1, 16), (1, 8), (2, 16), (2, 8), (4, 16), (4, 8), (8, 16)]
 # v: vectors of one arrangement, V: of any; l lane, s scalar, S another as large, g general, G as large, m address.
 SHAPES = ["vvv", "vv", "vV", "vv#", "vV#", "vl", "vg", "lg", "gl", "vvv#", "v#", "vm", "sm", "gm", "sSm", "gGm", "gG#"]
-SHAPES += ["gGG", "gGGG", "gG##", "g#", "g##", ""]
+SHAPES += ["gGG", "gGGG", "gG##", "g#", "g##", "g", ""]
 
 
 def general(draw, bits):

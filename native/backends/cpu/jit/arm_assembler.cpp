@@ -221,6 +221,9 @@ std::optional<uint32_t> Assembler::encode(const Encoding& e, std::span<const Ope
       if (count != 2 || !is_general(o[0]) || o[1].kind != Kind::label) break;
       refer(to_labels_, o[1], 5, 19);
       return word | o[0].reg | uint32_t(o[0].bytes == 64) << 31;
+    case Form::call:
+      if (count != 1 || !is_general(o[0]) || o[0].bytes != 64) break;
+      return word | uint32_t(o[0].reg) << 5;
     case Form::none:
       if (count) break;
       return word;

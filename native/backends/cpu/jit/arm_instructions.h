@@ -38,6 +38,7 @@ enum class Form : uint8_t {
   jump,
   jump_if,       // condition, label
   jump_if_zero,  // x, label
+  call,          // x
   none,
 };
 
@@ -152,6 +153,7 @@ inline constexpr Encoding kTable[] = {
     {"b", Form::jump_if, Lanes::none, 0x54000000},
     {"cbz", Form::jump_if_zero, Lanes::none, 0x34000000},
     {"cbnz", Form::jump_if_zero, Lanes::none, 0x35000000},
+    {"blr", Form::call, Lanes::none, 0xd63f0000},
     {"ret", Form::none, Lanes::none, 0xd65f03c0},
 };
 inline constexpr size_t kCount = sizeof(kTable) / sizeof(kTable[0]);

@@ -13,9 +13,9 @@ void load_constant(Assembler& as, int to, uint64_t bits, bool eight) {
   as("ldr", q(to), as.constant(bytes));
 }
 
-Body::Body(Assembler& as, const Loop& loop, Layout& layout, Level level, Mode mode)
-    : as_(as), loop_(loop), layout_(layout), level_(level), mode_(mode) {
-  const std::vector<Node>& nodes = loop.stages[0].line.nodes;
+Body::Body(Assembler& as, const Loop& loop, const Stage& stage, Layout& layout, Level level, Mode mode)
+    : as_(as), loop_(loop), stage_(stage), layout_(layout), level_(level), mode_(mode) {
+  const std::vector<Node>& nodes = stage.line.nodes;
   reg_.assign(nodes.size(), -1);
   slot_.assign(nodes.size(), -1);
   uses_.assign(nodes.size(), 0);
@@ -96,7 +96,7 @@ void Body::spill() {
     if (free_slots_.empty()) free_slots_.push_back(slots_++);
     place = free_slots_.back();
     free_slots_.pop_back();
-    as_("str", q(reg_[size_t(victim)]), slot(layout_.home_slots + place));
+    as_("str", q(reg_[size_t(victim)]), slot(layout_.first_spill + place));
   }
   free_.push_back(reg_[size_t(victim)]);
   reg_[size_t(victim)] = -1;
@@ -107,7 +107,7 @@ void Body::move(int to, int from) {
 // A value that is in no register.
 void Body::fetch(int n, int to) {
   const Node& read = node(n);
-  if (slot_[size_t(n)] >= 0) return as_("ldr", q(to), slot(layout_.home_slots + slot_[size_t(n)]));
+  if (slot_[size_t(n)] >= 0) return as_("ldr", q(to), slot(layout_.first_spill + slot_[size_t(n)]));
   if (read.what == Do::constant) return load_constant(as_, to, read.bits, eight());
   if (read.what == Do::uniform) {
     const Stream& s = loop_.streams[size_t(read.stream)];
@@ -391,8 +391,8 @@ void Body::one(int number, const Node& n) {
 int Body::load(const Node& n) {
   const Stream& s = loop_.streams[size_t(n.stream)];
   if (s.walk >= Walk::row) throw Refused{"a load that repeats"};
-  const int bytes = int(item_size(s.memory)), lanes = mode_ == Mode::single ? 1 : 16 / item(), to = take();
-  as_("ldr", Scalar{uint8_t(to), uint8_t(bytes * lanes)}, stream(n.stream));
+  const int bytes = int(item_size(s.memory)), to = take();
+  as_("ldr", Scalar{uint8_t(to), uint8_t(bytes * lanes())}, stream(n.stream));
   if (bytes == item()) return to;
   if (eight()) throw Refused{"memory of this dtype"};
   switch (s.memory) {
@@ -429,8 +429,7 @@ int Body::load_mask(const Node& n) {
     as_("cmtst", b16(to), b16(to), b16(to));
     return to;
   }
-  const int lanes = mode_ == Mode::single ? 1 : 16 / item();
-  as_("ldr", Scalar{uint8_t(to), uint8_t(lanes)}, stream(n.stream));
+  as_("ldr", Scalar{uint8_t(to), uint8_t(lanes())}, stream(n.stream));
   as_("ushll", h8(to), b8(to), 0);
   as_("ushll", s4(to), h4(to), 0);
   if (eight()) as_("ushll", d2(to), s2(to), 0);
@@ -439,21 +438,21 @@ int Body::load_mask(const Node& n) {
 }
 // The low bytes of lanes.
 void Body::narrow_store(int r, int lane, int bytes, const Address& to) {
-  const int t = lane == bytes ? r : temporary(), lanes = mode_ == Mode::single ? 1 : 16 / lane;
+  const int t = lane == bytes ? r : temporary();
   for (int from = r; lane > bytes; lane /= 2, from = t)
     as_("xtn", Vector{uint8_t(t), uint8_t(lane / 2), 8}, Vector{uint8_t(from), uint8_t(lane), 16});
-  as_("str", Scalar{uint8_t(t), uint8_t(bytes * lanes)}, to);
+  as_("str", Scalar{uint8_t(t), uint8_t(bytes * lanes())}, to);
 }
 void Body::store(const Node& n) {
   const Stream& s = loop_.streams[size_t(n.stream)];
   const int ra = in(n.a), bytes = int(item_size(s.memory));
   const bool narrow = bytes != item();
-  if ((narrow && eight()) || s.walk != Walk::element) throw Refused{"a store of this form"};
+  if ((narrow && eight()) || (s.walk != Walk::element && level_ != Level::row)) throw Refused{"a store of this form"};
   int r = ra;
   if (narrow && s.memory == Dtype::float16) {
     r = temporary();
     as_("fcvtn", h4(r), s4(ra));
-    as_("str", Scalar{uint8_t(r), uint8_t(mode_ == Mode::single ? 2 : 8)}, stream(n.stream));
+    as_("str", Scalar{uint8_t(r), uint8_t(2 * lanes())}, stream(n.stream));
     return;
   }
   if (s.memory == Dtype::bfloat16) {  // the line has rounded
@@ -464,7 +463,8 @@ void Body::store(const Node& n) {
 }
 void Body::store_mask(const Node& n) {
   const Stream& s = loop_.streams[size_t(n.stream)];
-  if (item_size(s.memory) != 1 || s.walk != Walk::element) throw Refused{"a store of this form"};
+  if (item_size(s.memory) != 1 || (s.walk != Walk::element && level_ != Level::row))
+    throw Refused{"a store of this form"};
   const int ra = in(n.a), ones = temporary();
   as_("ushr", v(ones), v(ra), 8 * item() - 1);
   narrow_store(ones, item(), 1, stream(n.stream));
@@ -473,7 +473,7 @@ void Body::store_mask(const Node& n) {
 // ---- reductions
 
 void Body::reduce(const Node& n) {
-  const Fold& fold = loop_.stages[0].folds[size_t(n.stream)];
+  const Fold& fold = stage_.folds[size_t(n.stream)];
   const int x = in(n.a), acc = temporary(), t = temporary(), u = temporary();
   const Address result = at(sp, layout_.results_at + 16 * n.stream);
   if (mode_ == Mode::vectors) {
@@ -484,8 +484,8 @@ void Body::reduce(const Node& n) {
     return;
   }
   as_("ldr", q(acc), result);
-  const int lanes = mode_ == Mode::single ? 1 : 16 / item(), lane = temporary();
-  for (int l = 0; l < lanes; ++l) {
+  const int lane = temporary();
+  for (int l = 0; l < lanes(); ++l) {
     if (l) as_("dup", v(lane), Lane{uint8_t(x), uint8_t(item()), uint8_t(l)});
     combine(as_, fold, false, fold.squares, acc, l ? lane : x, t, u);
   }

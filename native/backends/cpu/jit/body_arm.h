@@ -27,13 +27,13 @@ inline constexpr General kFrame = x(0), kIndex = x(13), kLimit = x(14), kLane = 
 // Bytes to an element of 1, 2, 4 and 8 bytes.
 constexpr General offset_register(int item) { return x(item == 1 ? 9 : item == 2 ? 10 : item == 4 ? 11 : 12); }
 
-// What all bodies of a function share.
+// What all bodies of a stage share.
 struct Layout {
-  std::vector<std::optional<General>> pointer;  // of each stream; none: it stays in the frame
-  std::vector<Level> level;                     // of each node
-  std::vector<int> home_register, home_slot;    // of values of a row that elements read, or -1
-  int first_home = 32;                          // the registers from here on are homes
-  int home_slots = 0, most_spills = 0;
+  std::vector<std::optional<General>> pointer;            // of each stream; none: it stays in the frame
+  std::vector<Level> level;                               // of each node
+  std::vector<int> home_register, home_slot;              // of values of a row that elements read, or -1
+  int first_home = 32;                                    // the registers from here on are homes
+  int first_spill = 0, most_spills = 0;                   // slots behind all homes
   int accumulators_at = 0, results_at = 0, slots_at = 0;  // bytes from the stack pointer
 };
 
@@ -45,12 +45,12 @@ enum class Mode : uint8_t {
 
 class Body {
  public:
-  Body(Assembler& as, const Loop& loop, Layout& layout, Level level, Mode mode = Mode::vectors);
+  Body(Assembler& as, const Loop& loop, const Stage& stage, Layout& layout, Level level, Mode mode = Mode::vectors);
   void emit();
   int peak() const { return peak_; }
 
  private:
-  const Node& node(int v) const { return loop_.stages[0].line.nodes[size_t(v)]; }
+  const Node& node(int v) const { return stage_.line.nodes[size_t(v)]; }
   bool eight() const { return loop_.wide; }
   int item() const { return eight() ? 8 : 4; }
   Vector v(int r) const { return eight() ? d2(r) : s4(r); }
@@ -69,6 +69,8 @@ class Body {
   void fetch(int n, int to);
   void move(int to, int from);
 
+  // A row has one value, and so has what is left of it.
+  int lanes() const { return level_ == Level::row || mode_ == Mode::single ? 1 : 16 / item(); }
   int three(Name name, int a, int b);
   int two(Name name, int a);
   int logic(Name name, int a, int b);
@@ -86,6 +88,7 @@ class Body {
 
   Assembler& as_;
   const Loop& loop_;
+  const Stage& stage_;
   Layout& layout_;
   Level level_;
   Mode mode_;

@@ -12,10 +12,11 @@ namespace funcnn::cpu::jit {
 namespace arm {
 namespace {
 
-// Saved by whoever uses them: v8 to v15, of which the low halves count, and x19 to x28.
-constexpr int kSavedVectors = 8, kFirstSavedVector = 8, kSavedGenerals = 10, kFirstSavedGeneral = 19;
+// Saved by whoever uses them: v8 to v15, of which the low halves count, and x19 to x30, of which calls write the last.
+constexpr int kSavedVectors = 8, kFirstSavedVector = 8, kSavedGenerals = 12, kFirstSavedGeneral = 19;
 constexpr int kSavedBytes = 8 * (kSavedVectors + kSavedGenerals);
-constexpr int kPointers[] = {1, 2, 3, 4, 5, 6, 7, 8, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28};
+constexpr int kPointers[] = {1, 2, 3, 4, 5, 6, 7, 8, 19, 20, 21, 22, 23, 24, 25, 26, 27};
+constexpr General kKept = x(28);
 // Of 32 registers so many stay free for values of a row.
 constexpr int kLeastFree = 8;
 
@@ -59,25 +60,38 @@ class Generator {
   explicit Generator(const Loop& loop) : loop_(loop) {}
 
   std::vector<uint8_t> run() {
-    lay_out();
+    for (size_t s = 0; s < loop_.streams.size(); ++s) {
+      const bool left = s < std::size(kPointers);
+      pointer_.push_back(left ? std::optional(x(kPointers[s])) : std::nullopt);
+    }
+    for (const Stage& stage : loop_.stages) most_folds_ = std::max(most_folds_, int(stage.folds.size()));
+    if (most_folds_ > kMostFolds) throw Refused{"too many reductions"};
+    for (const Stage& stage : loop_.stages) add(stage);
+    for (Planned& p : stages_) p.layout.first_spill = homes_;
     // The first pass learns how much of the stack spilled values take.
     write();
-    const int spills = layout_.most_spills;
+    for (const Planned& p : stages_) spills_ = std::max(spills_, p.layout.most_spills);
     as_ = Assembler();
-    layout_.most_spills = 0;
-    stack_bytes_ = layout_.slots_at + 16 * (layout_.home_slots + spills);
     write();
     return as_.finish();
   }
 
  private:
-  const Node& node(size_t n) const { return loop_.stages[0].line.nodes[n]; }
+  struct Planned {
+    const Stage& stage;  // of the loop, whose folds stay where they are for as long as its code
+    Layout layout = {};
+    bool loops = false;  // over the elements of a row
+    const Node& node(size_t n) const { return stage.line.nodes[n]; }
+  };
+
   bool eight() const { return loop_.wide; }
   int item() const { return eight() ? 8 : 4; }
   int lanes() const { return kArmVectorBytes / item(); }
+  int results_at() const { return kFoldBytes * most_folds_; }
+  int slots_at() const { return results_at() + 16 * most_folds_; }
 
-  void find_levels() {
-    const std::vector<Node>& nodes = loop_.stages[0].line.nodes;
+  void find_levels(Planned& p) const {
+    const std::vector<Node>& nodes = p.stage.line.nodes;
     std::vector<char> needed(nodes.size());
     for (size_t n = nodes.size(); n-- > 0;) {
       if (is_result(nodes[n].what)) needed[n] = 1;
@@ -85,54 +99,55 @@ class Generator {
       for (int a : {nodes[n].a, nodes[n].b, nodes[n].c})
         if (a >= 0) needed[size_t(a)] = 1;
     }
-    layout_.level.assign(nodes.size(), Level::dead);
+    p.layout.level.assign(nodes.size(), Level::dead);
     for (size_t n = 0; n < nodes.size(); ++n) {
       if (!needed[n]) continue;
       Level level = Level::row;
-      const bool reads = nodes[n].what == Do::load || nodes[n].what == Do::mask_of_load;
-      if (is_result(nodes[n].what) || nodes[n].what == Do::index) level = Level::element;
-      if (reads && loop_.streams[size_t(nodes[n].stream)].walk < Walk::row) level = Level::element;
+      if (nodes[n].what == Do::reduce || nodes[n].what == Do::index)
+        level = Level::element;
+      else if (nodes[n].stream >= 0 && loop_.streams[size_t(nodes[n].stream)].walk < Walk::row)
+        level = Level::element;
       for (int a : {nodes[n].a, nodes[n].b, nodes[n].c})
-        if (a >= 0) level = std::max(level, layout_.level[size_t(a)]);
-      layout_.level[n] = level;
+        if (a >= 0) level = std::max(level, p.layout.level[size_t(a)]);
+      p.layout.level[n] = level;
+      p.loops = p.loops || level == Level::element;
     }
   }
 
-  void lay_out() {
-    find_levels();
-    for (size_t s = 0; s < loop_.streams.size(); ++s) {
-      const bool left = s < std::size(kPointers);
-      layout_.pointer.push_back(left ? std::optional(x(kPointers[s])) : std::nullopt);
-    }
-    const size_t count = loop_.stages[0].line.nodes.size();
-    layout_.home_register.assign(count, -1);
-    layout_.home_slot.assign(count, -1);
-    layout_.accumulators_at = 0;
-    layout_.results_at = kFoldBytes * int(loop_.stages[0].folds.size());
-    layout_.slots_at = layout_.results_at + 16 * int(loop_.stages[0].folds.size());
+  void add(const Stage& stage) {
+    stages_.push_back({stage});
+    Planned& p = stages_.back();
+    Layout& layout = p.layout;
+    layout.pointer = pointer_;
+    find_levels(p);
+    const size_t count = stage.line.nodes.size();
+    layout.home_register.assign(count, -1);
+    layout.home_slot.assign(count, -1);
+    layout.results_at = results_at();
+    layout.slots_at = slots_at();
 
     // What elements read of a row, most often read first, lives in the registers that they leave free.
     std::vector<int> uses(count);
     std::vector<size_t> wanted;
     for (size_t n = 0; n < count; ++n)
-      if (layout_.level[n] == Level::element)
-        for (int a : {node(n).a, node(n).b, node(n).c})
-          if (a >= 0 && layout_.level[size_t(a)] == Level::row && uses[size_t(a)]++ == 0) wanted.push_back(size_t(a));
+      if (layout.level[n] == Level::element)
+        for (int a : {p.node(n).a, p.node(n).b, p.node(n).c})
+          if (a >= 0 && layout.level[size_t(a)] == Level::row && uses[size_t(a)]++ == 0) wanted.push_back(size_t(a));
     for (size_t n : wanted)
-      if (!is_lazy(node(n).what)) layout_.home_slot[n] = layout_.home_slots++;
+      if (!is_lazy(p.node(n).what)) layout.home_slot[n] = homes_++;
     Assembler dry;
-    Body trial(dry, loop_, layout_, Level::element, loop_.stages[0].folds.empty() ? Mode::vectors : Mode::serial);
+    Body trial(dry, loop_, stage, layout, Level::element, stage.folds.empty() ? Mode::vectors : Mode::serial);
     trial.emit();
-    layout_.most_spills = 0;
+    layout.most_spills = 0;
     const int left = 32 - std::max(trial.peak(), kLeastFree);
     std::stable_sort(wanted.begin(), wanted.end(), [&](size_t a, size_t b) { return uses[a] > uses[b]; });
-    for (size_t i = 0; i < wanted.size() && int(i) < left; ++i) layout_.home_register[wanted[i]] = --layout_.first_home;
+    for (size_t i = 0; i < wanted.size() && int(i) < left; ++i) layout.home_register[wanted[i]] = --layout.first_home;
   }
 
   // ---- the function
 
   void stack(bool down) {
-    for (int left = (stack_bytes_ + 15) / 16 * 16; left > 0; left -= 4080) {
+    for (int left = slots_at() + 16 * (homes_ + spills_); left > 0; left -= 4080) {
       const int bytes = std::min(left, 4080);
       down ? as_("sub", sp, sp, bytes) : as_("add", sp, sp, bytes);
     }
@@ -152,44 +167,58 @@ class Generator {
     as_("sub", sp, sp, kSavedBytes);
     save(true);
     stack(true);
-    for (size_t s = 0; s < layout_.pointer.size(); ++s)
-      if (layout_.pointer[s]) as_("ldr", *layout_.pointer[s], in_frame_stream(s));
-    load_homes(Do::constant);
+    load_pointers();
     const Label row = as_.bound();
-    load_homes(Do::uniform);
-    Body(as_, loop_, layout_, Level::row).emit();
-    set_index();
-    if (loop_.stages[0].folds.empty()) {
-      elements(offsetof(Frame, whole), Mode::vectors);
-      elements(offsetof(Frame, cols), Mode::single);
-    } else {
-      folds();
-    }
+    for (Planned& p : stages_) write(p);
     if (loop_.by_rows()) next_row(row);
     stack(false);
     save(false);
     as_("add", sp, sp, kSavedBytes);
     as_("ret");
   }
+  void write(Planned& p) {
+    load_homes(p);
+    Body(as_, loop_, p.stage, p.layout, Level::row).emit();
+    if (!p.loops) return;
+    set_index();
+    if (p.stage.folds.empty()) {
+      elements(p, offsetof(Frame, whole), Mode::vectors);
+      elements(p, offsetof(Frame, cols), Mode::single);
+    } else {
+      folds(p);
+    }
+  }
 
-  void load_homes(Do what) {
-    for (size_t n = 0; n < loop_.stages[0].line.nodes.size(); ++n) {
-      const int home = layout_.home_register[n];
-      if (home < 0 || node(n).what != what) continue;
-      if (what == Do::constant) {
-        load_constant(as_, home, node(n).bits, eight());
+  void load_pointers() {
+    for (size_t s = 0; s < pointer_.size(); ++s)
+      if (pointer_[s]) as_("ldr", *pointer_[s], in_frame_stream(s));
+  }
+  General pointer(size_t s) {
+    if (pointer_[s]) return *pointer_[s];
+    as_("ldr", kPointer, in_frame_stream(s));
+    return kPointer;
+  }
+  // What lives in registers and is not computed.
+  void load_homes(const Planned& p) {
+    for (size_t n = 0; n < p.stage.line.nodes.size(); ++n) {
+      const int home = p.layout.home_register[n];
+      if (home < 0 || !is_lazy(p.node(n).what)) continue;
+      if (p.node(n).what == Do::constant) {
+        load_constant(as_, home, p.node(n).bits, eight());
         continue;
       }
-      const size_t s = size_t(node(n).stream);
+      const size_t s = size_t(p.node(n).stream);
       if (int(item_size(loop_.streams[s].memory)) != item() || loop_.streams[s].walk < Walk::row)
         throw Refused{"a repeated value of this dtype"};
       as_("ld1r", eight() ? d2(home) : s4(home), at(pointer(s)));
     }
   }
-  General pointer(size_t s) {
-    if (layout_.pointer[s]) return *layout_.pointer[s];
-    as_("ldr", kPointer, in_frame_stream(s));
-    return kPointer;
+  // All homes, after others used their registers.
+  void restore_homes(const Planned& p) {
+    load_homes(p);
+    for (size_t n = 0; n < p.stage.line.nodes.size(); ++n)
+      if (p.layout.home_register[n] >= 0 && p.layout.home_slot[n] >= 0)
+        as_("ldr", q(p.layout.home_register[n]), at(sp, slots_at() + 16 * p.layout.home_slot[n]));
   }
 
   bool indexes(int bytes) const {
@@ -200,7 +229,6 @@ class Generator {
     as_("movz", kIndex, 0);
     for (int bytes : {1, 2, 4, 8})
       if (indexes(bytes)) as_("movz", offset_register(bytes), 0);
-    as_("movz", kLane, 0);
   }
   void advance(int count) {
     as_("add", kIndex, kIndex, count);
@@ -208,13 +236,14 @@ class Generator {
       if (indexes(bytes)) as_("add", offset_register(bytes), offset_register(bytes), bytes * count);
   }
   // From kIndex to what the frame holds there.
-  void elements(size_t limit, Mode mode, bool accumulate = false) {
+  void elements(Planned& p, size_t limit, Mode mode, bool accumulate = false) {
     const Label none = as_.label();
     as_("ldr", kLimit, in_frame(limit));
     as_("subs", xzr, kIndex, kLimit);
     as_("b", Condition::ge, none);
+    if (accumulate) as_("movz", kLane, 0);
     const Label top = as_.bound();
-    Body(as_, loop_, layout_, Level::element, mode).emit();
+    Body(as_, loop_, p.stage, p.layout, Level::element, mode).emit();
     advance(mode == Mode::single ? 1 : lanes());
     if (accumulate) {  // the accumulators one after another, and again
       as_("add", kLane, kLane, kArmVectorBytes);
@@ -225,25 +254,42 @@ class Generator {
     as_.bind(none);
   }
 
-  // Whole groups of lanes meet in accumulators, these each other; what is left follows element by element.
-  void folds() {
+  // Block by block: whole groups of lanes meet in accumulators, these each other; what is left follows element by
+  // element.
+  void folds(Planned& p) {
     static_assert(kFoldBytes == 256);
     constexpr int kAccumulators = kFoldBytes / kArmVectorBytes, t = kAccumulators, u = t + 1, other = u + 1;
-    const int count = int(loop_.stages[0].folds.size());
+    const std::vector<Fold>& folds = p.stage.folds;
+    const int count = int(folds.size());
     const auto place = [&](int f, int n) { return at(sp, kFoldBytes * f + kArmVectorBytes * n); };
-    const auto result = [&](int f) { return at(sp, layout_.results_at + 16 * f); };
-    const Label none = as_.label(), met = as_.label();
-    as_("ldr", kLimit, in_frame(offsetof(Frame, grouped)));
-    as_("cbz", kLimit, none);
-    const int fill = 0;  // no home, since some registers are free
+    const auto result = [&](int f) { return at(sp, results_at() + 16 * f); };
+    const int free = 0;  // no home, since some registers are not
+    const Label none = as_.label(), met = as_.label(), single = as_.label(), done = as_.label(), in_block = as_.label(),
+                finished = as_.label();
+    as_("str", xzr, in_frame(offsetof(Frame, block)));
+    const Label block = as_.bound();
+    as_("add", kLimit, kIndex, kFoldBlock);
+    as_("ldr", kScratch, in_frame(offsetof(Frame, cols)));
+    as_("subs", xzr, kLimit, kScratch);
+    as_("b", Condition::le, in_block);
+    as_("orr", kLimit, xzr, kScratch);
+    as_.bind(in_block);
+    as_("str", kLimit, in_frame(offsetof(Frame, block_end)));
+    as_("sub", kLimit, kLimit, kIndex);
+    const int group = eight() ? 5 : 6;  // 256 bytes
+    as_("ubfm", kLimit, kLimit, group, 63);
+    as_("ubfm", kLimit, kLimit, 64 - group, 63 - group);
+    as_("add", kLimit, kLimit, kIndex);
+    as_("str", kLimit, in_frame(offsetof(Frame, grouped)));
+    as_("subs", xzr, kLimit, kIndex);
+    as_("b", Condition::eq, none);
     for (int f = 0; f < count; ++f) {
-      load_constant(as_, fill, neutral(loop_.stages[0].folds[size_t(f)]), eight());
-      for (int n = 0; n < kAccumulators; ++n) as_("str", q(fill), place(f, n));
+      load_constant(as_, free, neutral(folds[size_t(f)]), eight());
+      for (int n = 0; n < kAccumulators; ++n) as_("str", q(free), place(f, n));
     }
-    elements(offsetof(Frame, grouped), Mode::vectors, true);
-    // Homes are in the way of sixteen accumulators: they are loaded again.
+    elements(p, offsetof(Frame, grouped), Mode::vectors, true);
     for (int f = 0; f < count; ++f) {
-      const Fold& fold = loop_.stages[0].folds[size_t(f)];
+      const Fold& fold = folds[size_t(f)];
       for (int n = 0; n < kAccumulators; ++n) as_("ldr", q(n), place(f, n));
       for (int half = kAccumulators / 2; half > 0; half /= 2)
         for (int n = 0; n < half; ++n) combine(as_, fold, true, false, n, n + half, t, u);
@@ -253,30 +299,62 @@ class Generator {
       }
       as_("str", q(0), result(f));
     }
-    restore_homes(other);
+    if (p.layout.first_home <= other) restore_homes(p);
     as_("b", met);
     as_.bind(none);
     for (int f = 0; f < count; ++f) {
-      load_constant(as_, fill, identity(loop_.stages[0].folds[size_t(f)]), eight());
-      as_("str", q(fill), result(f));
+      load_constant(as_, free, identity(folds[size_t(f)]), eight());
+      as_("str", q(free), result(f));
     }
     as_.bind(met);
-    elements(offsetof(Frame, whole), Mode::serial);
-    elements(offsetof(Frame, cols), Mode::single);
+    // Only the last block has more than whole groups; its whole vectors end where those of the row do.
+    as_("ldr", kLimit, in_frame(offsetof(Frame, block_end)));
+    as_("subs", xzr, kIndex, kLimit);
+    as_("b", Condition::eq, finished);
+    elements(p, offsetof(Frame, whole), Mode::serial);
+    elements(p, offsetof(Frame, block_end), Mode::single);
+    as_.bind(finished);
+
+    as_("ldr", kScratch, in_frame(offsetof(Frame, cols)));
+    as_("movz", kLimit, kFoldBlock);
+    as_("subs", xzr, kScratch, kLimit);
+    as_("b", Condition::le, single);
+    as_("ldr", kScratch, in_frame(offsetof(Frame, block)));
+    as_("ubfm", kLimit, kScratch, eight() ? 61 : 62, eight() ? 60 : 61);  // in bytes
+    as_("add", kLimit, kLimit, kFrame);
     for (int f = 0; f < count; ++f) {
-      as_("ldr", q(0), result(f));
-      const Address to = at(pointer(size_t(loop_.stages[0].folds[size_t(f)].stream)));
-      eight() ? as_("str", d(0), to) : as_("str", s(0), to);
+      as_("ldr", q(free), result(f));
+      const Address to = at(kLimit, int32_t(offsetof(Frame, partial)) + 8 * kMostBlocks * f);
+      eight() ? as_("str", d(free), to) : as_("str", s(free), to);
     }
+    as_("add", kScratch, kScratch, 1);
+    as_("str", kScratch, in_frame(offsetof(Frame, block)));
+    as_("ldr", kScratch, in_frame(offsetof(Frame, cols)));
+    as_("subs", xzr, kIndex, kScratch);
+    as_("b", Condition::lt, block);
+    call_meet(p);
+    as_("b", done);
+    as_.bind(single);
+    for (int f = 0; f < count; ++f) {
+      as_("ldr", q(free), result(f));
+      const Address to = at(pointer(size_t(folds[size_t(f)].stream)));
+      eight() ? as_("str", d(free), to) : as_("str", s(free), to);
+    }
+    as_.bind(done);
   }
-  // Of registers up to `last`.
-  void restore_homes(int last) {
-    if (layout_.first_home > last) return;
-    load_homes(Do::constant);
-    load_homes(Do::uniform);
-    for (size_t n = 0; n < loop_.stages[0].line.nodes.size(); ++n)
-      if (layout_.home_register[n] >= 0 && layout_.home_slot[n] >= 0)
-        as_("ldr", q(layout_.home_register[n]), at(sp, layout_.slots_at + 16 * layout_.home_slot[n]));
+  // Blocks of a row meet in a function of C++, which finds streams in the frame and keeps few registers.
+  void call_meet(const Planned& p) {
+    for (size_t s = 0; s < pointer_.size(); ++s)
+      if (pointer_[s]) as_("str", *pointer_[s], in_frame_stream(s));
+    as_("orr", kKept, xzr, kFrame);
+    as_("ldr", kScratch, in_frame(offsetof(Frame, meet)));
+    const uint64_t at = uint64_t(reinterpret_cast<uintptr_t>(p.stage.folds.data()));
+    as_("movz", x(1), int64_t(at & 0xffff));
+    for (int shift : {16, 32, 48}) as_("movk", x(1), int64_t(at >> shift & 0xffff), shift);
+    as_("movz", x(2), int(p.stage.folds.size()));
+    as_("blr", kScratch);
+    as_("orr", kFrame, xzr, kKept);
+    load_pointers();
   }
 
   void next_row(Label top) {
@@ -292,19 +370,19 @@ class Generator {
         as_("movz", kScratch, bytes);
         as_("madd", base, kLimit, kScratch, base);
       }
-      if (!layout_.pointer[s]) as_("str", base, in_frame_stream(s));
+      if (!pointer_[s]) as_("str", base, in_frame_stream(s));
     }
     as_("ldr", kLimit, in_frame(offsetof(Frame, rows)));
     as_("subs", kLimit, kLimit, 1);
     as_("str", kLimit, in_frame(offsetof(Frame, rows)));
     as_("b", Condition::ne, top);
-    // Constants in homes survive a row, unless accumulators took their place, after which they came back.
   }
 
   const Loop& loop_;
   Assembler as_;
-  Layout layout_;
-  int stack_bytes_ = 0;
+  std::vector<std::optional<General>> pointer_;
+  std::vector<Planned> stages_;
+  int most_folds_ = 0, homes_ = 0, spills_ = 0;
 };
 
 }  // namespace
@@ -313,7 +391,6 @@ class Generator {
 std::vector<uint8_t> emit_arm(const Loop& loop, std::string* why) {
   try {
     if (loop.streams.size() > size_t(kMostStreams)) throw arm::Refused{"too many operands"};
-    if (loop.stages.size() != 1 || loop.folds() || loop.flag >= 0) throw arm::Refused{"several stages or reductions"};
     return arm::Generator(loop).run();
   } catch (const arm::Refused& refused) {
     if (why) *why = refused.why;
