@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo chat docs metal test test-reference test-gpu test-wheel sanitize sanitize-thread stubs clean
+.PHONY: build demo chat docs metal test test-reference test-gpu check-kernels test-wheel sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -52,6 +52,11 @@ ON_GPU := tests/gpu tests/metal tests/test_control.py tests/test_loops.py tests/
 test-gpu: $(STAMP) metal
 	FUNCNN_METAL=software $(BIN)/python -m pytest --device=gpu \
 	  $(or $(ARGS),-q --numprocesses=2 -k 'not test_ops or (test_values and float32)' $(ON_GPU))
+
+# Every kernel at shapes around its tiles, with the checker of the GPU in software; ARGS='-m quick' for one of each family.
+check-kernels: $(STAMP) metal
+	FUNCNN_METAL=software SOFTWARE_METAL_CHECK=1 SOFTWARE_METAL_STRICT=1 SOFTWARE_METAL_SHUFFLE=1 \
+	  $(BIN)/python -m pytest -q tests/gpu/test_gpu_checked.py $(ARGS)
 
 # The wheel with the stable ABI, built and tested on CPython >= 3.12 where the machine has one.
 test-wheel: $(STAMP)

@@ -205,6 +205,7 @@ def test_files(tmp_path):
         mx.load(str(tmp_path / "absent.npy"))
 
 
+@pytest.mark.on_cpu
 def test_devices_and_streams():
     a, b = mx.ones((4, 4)), mx.full((4, 4), 2.0)
     first = mx.add(a, b, stream=mx.cpu)
