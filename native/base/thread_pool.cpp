@@ -25,6 +25,7 @@
 #endif
 
 #include "base/error.h"
+#include "base/profile.h"
 
 namespace funcnn {
 namespace {
@@ -64,22 +65,26 @@ struct Job {
   std::mutex mutex;
   std::condition_variable finished;
   std::exception_ptr error;
+  const bool timed = profiling();
+  std::atomic<int64_t> helped{0};  // nanoseconds of others than the caller
 
   Job(RangeBody body, int64_t count, int64_t chunk)
       : body(body), count(count), chunk(chunk), chunks((count + chunk - 1) / chunk) {}
 
-  // Take ranges until none is left.
-  void work() {
+  // Take ranges until none is left; `helps`: for another thread.
+  void work(bool helps) {
     bool outer = std::exchange(inside_parallel_region, true);
     for (;;) {
       int64_t i = next.fetch_add(1, std::memory_order_relaxed);
       if (i >= chunks) break;
+      const int64_t start = timed && helps ? steady_now() : 0;
       try {
         body(i * chunk, std::min(count, (i + 1) * chunk));
       } catch (...) {
         std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();
       }
+      if (timed && helps) helped.fetch_add(steady_now() - start, std::memory_order_relaxed);
       if (done.fetch_add(1, std::memory_order_acq_rel) + 1 == chunks) {
         std::lock_guard lock(mutex);
         finished.notify_all();
@@ -156,12 +161,14 @@ class Pool {
       wake_.notify_all();
     else
       for (int64_t i = 0; i < std::min(wanted, asleep); ++i) wake_.notify_one();
-    job->work();
+    job->work(false);
     {
       std::lock_guard lock(mutex_);
       std::erase(jobs_, job);
     }
+    const int64_t waits = job->timed ? steady_now() : 0;
     job->wait(patience_);
+    if (job->timed) help_received() += job->helped.load(std::memory_order_relaxed) - (steady_now() - waits);
     if (job->error) std::rethrow_exception(job->error);
   }
 
@@ -187,7 +194,7 @@ class Pool {
     while (!stopping_) {
       if (auto job = open_job()) {
         lock.unlock();
-        job->work();
+        job->work(true);
         job.reset();
         lock.lock();
         continue;

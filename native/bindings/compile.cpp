@@ -10,6 +10,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "bindings/callable.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
@@ -63,6 +64,8 @@ class Compiled {
   nb::object call(nb::handle args, nb::handle kwargs) {
     // Whoever looks for an operation wants to see all of them, and where they stand in the program.
     if (Recording::current()) return called(args, kwargs);
+    TimedSpan span("call");
+    if (span) span.name(name_);
     Call c = split(args, kwargs);
     pytree::Leaves leaves;
     c.tree = pytree::flatten(c.dynamic, leaves);
@@ -290,6 +293,8 @@ class Compiled {
   }
 
   std::shared_ptr<Entry> trace(const Call& c) {
+    TimedSpan span("trace");
+    if (span) span.name(name_);
     auto entry = std::make_shared<Entry>();
     entry->statics = c.statics;
     entry->inputs = c.tree;

@@ -1,4 +1,5 @@
 // The extension module: every file of this folder adds its part.
+#include "bindings/profile.h"
 #include "bindings/shim.h"
 #include "bindings/shim_trees.h"
 
@@ -34,6 +35,7 @@ NB_MODULE(_core, m) {
   funcnn::bind_shim_trees(m);
   funcnn::bind_shim_modules(m);
   funcnn::bind_explain(m);
+  funcnn::bind_profile(m);
   funcnn::bind_control(m);
   funcnn::bind_program(m);
   funcnn::bind_jit(m);

@@ -11,6 +11,7 @@
 #include <nanobind/stl/string.h>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "bindings/callable.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
@@ -366,6 +367,8 @@ class ShimCompiled {
   }
 
   nb::object trace(Call& c) {
+    TimedSpan span("trace");
+    if (span) span.name(name_);
     auto entry = std::make_shared<Entry>();
     entry->signature = std::move(c.signature);
     refuse_borrowed(c);

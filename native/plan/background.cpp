@@ -3,9 +3,11 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "graph/trace.h"
 #include "plan/backend.h"
 #include "plan/eval.h"
@@ -17,13 +19,14 @@ namespace {
 class Background {
  public:
   void submit(Arrays arrays) {
+    AskedFor asked;
     std::unique_lock lock(mutex_);
     if (ending_) {
       lock.unlock();
       return eval(arrays);
     }
     if (!worker_.joinable()) worker_ = std::thread([this] { loop(); });
-    queue_.push_back(std::move(arrays));
+    queue_.push_back({std::move(arrays), std::move(asked)});
     wake_.notify_one();
   }
   void wait() {
@@ -33,7 +36,7 @@ class Background {
   }
 
   void end() {
-    std::deque<Arrays> dropped;
+    std::deque<Task> dropped;
     {
       std::lock_guard lock(mutex_);
       ending_ = true;
@@ -46,22 +49,27 @@ class Background {
   bool gives_up() const { return ending_ && std::this_thread::get_id() == worker_.get_id(); }
 
  private:
+  struct Task {
+    Arrays arrays;
+    AskedFor asked;
+  };
   void loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
       wake_.wait(lock, [&] { return ending_ || !queue_.empty(); });
       if (ending_) return;
-      Arrays arrays = std::move(queue_.front());
+      std::optional<Task> task(std::move(queue_.front()));
       queue_.pop_front();
       busy_ = true;
       lock.unlock();
       std::exception_ptr error;
       try {
-        eval(arrays);
+        AskedFor::Doing doing(task->asked);
+        eval(task->arrays);
       } catch (...) {
         error = std::current_exception();
       }
-      arrays.clear();
+      task.reset();
       lock.lock();
       busy_ = false;
       if (error && !error_) error_ = error;
@@ -71,7 +79,7 @@ class Background {
 
   std::mutex mutex_;
   std::condition_variable wake_, idle_;
-  std::deque<Arrays> queue_;
+  std::deque<Task> queue_;
   std::thread worker_;
   std::exception_ptr error_;
   bool busy_ = false;
@@ -108,11 +116,13 @@ void before_fork() {
   evaluation_lock().release();
   background().mutex().lock();
   past_mutex().lock();
+  lock_profiles();
   lock_memory();
 }
 
 void after_fork(bool in_child) {
   unlock_memory();
+  unlock_profiles();
   past_mutex().unlock();
   background().mutex().unlock();
   if (!in_child) {
@@ -121,6 +131,7 @@ void after_fork(bool in_child) {
   }
   renew_evaluation_mutex();
   background(true);
+  forget_asked_work();
 }
 
 void end_evaluation() {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "plan/eval.h"
 #include "plan/evaluation.h"
 #include "plan/log.h"
@@ -78,7 +79,9 @@ class CompiledGraph::Plans {
       inputs.push_back(classify(*arguments[i].node()));
       inputs.back().disposable = !disposable.empty() && disposable[i];
     }
+    TimedSpan span("plan");
     auto made = std::make_shared<const Entry>(graph, std::move(inputs), classes);
+    if (span) span.name(cat("compiled graph of ", made->capture.order.size(), " nodes"));
     if (log_enabled("plan"))
       log_line("plan", cat("compiled graph of ", made->capture.order.size(), " nodes: ", made->plan.kernel_count(),
                            " kernels, ", made->plan.peak_bytes(), " bytes"));
@@ -185,8 +188,9 @@ size_t CompiledGraph::own_bytes() const { return graph_bytes_ + plans_->bytes();
 
 PlanSummary CompiledGraph::describe() const {
   auto lock = evaluation_lock();
+  Explaining explaining;
   Plan plan(capture_graph(graph_, dense_inputs(graph_)), fusion_on());
-  return {plan.describe(), plan.peak_bytes(), plan.effort()};
+  return {plan.describe(), plan.peak_bytes(), plan.effort(), plan.meetings()};
 }
 
 size_t planned_peak_bytes(const Graph& graph) {

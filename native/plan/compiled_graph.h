@@ -6,15 +6,16 @@
 #include <vector>
 
 #include "graph/graph.h"
-#include "plan/backend.h"
+#include "plan/plan.h"
 
 namespace funcnn {
 
 // What a plan is, for people.
 struct PlanSummary {
-  std::string text;   // the kernels
-  size_t peak_bytes;  // the most it allocates, arguments excluded, results included
-  Effort effort;      // what it moves and does
+  std::string text;                     // the kernels
+  size_t peak_bytes;                    // the most it allocates, arguments excluded, results included
+  Effort effort;                        // what it moves and does
+  std::vector<Plan::Meeting> meetings;  // where its kernels meet
 };
 
 // A closed graph made ready to run again and again.

@@ -6,19 +6,24 @@ namespace funcnn {
 namespace {
 
 // `in_place`: a result of the unit takes the memory of the product, which nobody else reads.
-std::optional<Epilogue> join(const Ir& ir, const Emitted& fused, int unit, int product, bool in_place) {
+std::optional<Epilogue> join(const Ir& ir, const Emitted& fused, int unit, int product, bool in_place, Apart& why) {
+  auto refused = [&](Apart reason) {
+    why = reason;
+    return std::nullopt;
+  };
   const KernelProgram& p = fused.program;
   const Value& value = ir.values[size_t(product)];
-  if (p.has_row_reduction() || p.has_col_reduction() || p.rows * p.cols != value.size()) return std::nullopt;
+  if (p.has_row_reduction() || p.has_col_reduction()) return refused(Apart::reduction);
+  if (p.rows * p.cols != value.size()) return refused(Apart::domain);
   int read = int(std::find(fused.reads.begin(), fused.reads.end(), product) - fused.reads.begin());
   // Other elements of the product may not be there yet.
-  if (!fused.sharing.in_order(p, read)) return std::nullopt;
+  if (!fused.sharing.in_order(p, read)) return refused(Apart::order);
   int write = -1;
   for (size_t i = 0; in_place && i < fused.writes.size() && write < 0; ++i)
     if (item_size(ir.values[size_t(fused.writes[i])].dtype) == item_size(value.dtype) &&
         fused.sharing.possible(p, read, int(fused.reads.size() + i)))
       write = int(i);
-  if (in_place && write < 0) return std::nullopt;
+  if (in_place && write < 0) return refused(Apart::no_place);
 
   Epilogue out{unit, p, {}, in_place ? fused.writes[size_t(write)] : product, {}, {}};
   std::vector<int> renamed(size_t(p.operand_count));
@@ -63,7 +68,8 @@ bool updates_argument(const Ir& ir, const Emitted& fused, const Operation& op) {
 
 std::vector<std::optional<Epilogue>> attach_epilogues(
     const Ir& ir, const Partition& partition, const std::vector<Emitted>& emitted,
-    const std::function<bool(const Operation&, const KernelProgram&)>& accepts) {
+    const std::function<bool(const Operation&, const KernelProgram&)>& accepts,
+    const std::function<void(int operation, int reader, Apart)>& refused) {
   std::vector<std::optional<Epilogue>> out(partition.units.size());
   std::vector<SmallVector<int, 2>> readers(ir.values.size());
   auto reads = [&](int v, size_t unit) {
@@ -88,7 +94,11 @@ std::vector<std::optional<Epilogue>> attach_epilogues(
     const Unit& unit = partition.units[u];
     if (unit.operation < 0) continue;
     const Operation& op = ir.operations[size_t(unit.operation)];
-    if (op.outputs.size() != 1) continue;
+    if (op.outputs.size() != 1) {
+      for (int output : op.outputs)
+        for (int r : readers[size_t(output)]) refused(int(u), r, Apart::several_results);
+      continue;
+    }
     int product = op.outputs[0];
     // The reader that runs first; everything else it reads must be there before the operation runs.
     int first = -1;
@@ -96,7 +106,13 @@ std::vector<std::optional<Epilogue>> attach_epilogues(
       if (partition.units[size_t(r)].operation < 0 && !taken[size_t(r)] &&
           (first < 0 || partition.units[size_t(r)].stage > partition.units[size_t(first)].stage))
         first = r;
-    if (first < 0 || !accepts(op, emitted[size_t(first)].program)) continue;
+    for (int r : readers[size_t(product)])
+      if (r != first) refused(int(u), r, taken[size_t(r)] ? Apart::taken : Apart::later_reader);
+    if (first < 0) continue;
+    if (!accepts(op, emitted[size_t(first)].program)) {
+      refused(int(u), first, Apart::kernel);
+      continue;
+    }
     bool alone = readers[size_t(product)].size() == 1 && !is_result[size_t(product)];
     // Others that read the product wait for all that the reader waits for. Of two operations at one stage the later may
     // so wait for the earlier, never each for the other.
@@ -107,10 +123,17 @@ std::vector<std::optional<Epilogue>> attach_epilogues(
           int stage = partition.units[size_t(from)].stage;
           return stage < unit.stage || (stage == unit.stage && size_t(from) > u);
         });
-    if (waits) continue;
+    if (waits) {
+      refused(int(u), first, Apart::waits);
+      continue;
+    }
     bool in_place = alone && !updates_argument(ir, emitted[size_t(first)], op);
-    out[u] = join(ir, emitted[size_t(first)], first, product, in_place);
-    if (out[u]) taken[size_t(first)] = 1;
+    Apart why = Apart::no;
+    out[u] = join(ir, emitted[size_t(first)], first, product, in_place, why);
+    if (out[u])
+      taken[size_t(first)] = 1;
+    else
+      refused(int(u), first, why);
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "plan/apart.h"
 #include "plan/emit.h"
 
 namespace funcnn {
@@ -19,9 +20,11 @@ struct Epilogue {
   std::vector<int> reads, writes;
 };
 
-// For each unit the epilogue it takes, if any. `accepts` says which operations can take which program.
+// For each unit the epilogue it takes, if any. `accepts` says which operations can take which program; `refused` is
+// told of the units that do not become the epilogue of a unit whose result they read.
 std::vector<std::optional<Epilogue>> attach_epilogues(
     const Ir& ir, const Partition& partition, const std::vector<Emitted>& emitted,
-    const std::function<bool(const Operation&, const KernelProgram&)>& accepts);
+    const std::function<bool(const Operation&, const KernelProgram&)>& accepts,
+    const std::function<void(int operation, int reader, Apart)>& refused);
 
 }  // namespace funcnn

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "graph/trace.h"
 #include "plan/evaluation.h"
 #include "plan/plan_cache.h"
@@ -80,6 +81,8 @@ void run_plan(const Plan& plan, std::span<Node* const> leaves, Results& results)
   SmallVector<const Storage*, 16> storages;
   storages.reserve(leaves.size());
   for (const Node* leaf : leaves) storages.push_back(&leaf->storage);
+  TimedSpan span("evaluate");
+  if (span) span.name(cat(plan.kernel_count(), plan.kernel_count() == 1 ? " kernel" : " kernels"));
   std::vector<int> overwritten;
   try {
     plan.run(storages, results, &overwritten);

@@ -1,6 +1,7 @@
 #include "plan/fuse.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "plan/repeat.h"
@@ -16,7 +17,7 @@ constexpr size_t kMaxSiblings = 16;
 
 class Fuser {
  public:
-  Fuser(Ir& ir, bool enabled) : ir_(ir), enabled_(enabled), uses_(ir), units_(ir, uses_) {
+  Fuser(Ir& ir, bool enabled, Seams* seams) : ir_(ir), enabled_(enabled), seams_(seams), uses_(ir), units_(ir, uses_) {
     for (size_t v = 0; v < ir.values.size(); ++v) out_.extend(Space::element);
   }
 
@@ -39,7 +40,7 @@ class Fuser {
  private:
   // How a value can live inside a unit.
   struct Fit {
-    bool ok = false;
+    Apart why = Apart::reader_alone;  // no: it can
     Space space = Space::element;
     int64_t cols = -1;  // the unit must be divided so
     bool lift = false;  // the unit's elements become rows of `size`
@@ -49,8 +50,9 @@ class Fuser {
   struct Candidate {
     int unit;
     Fit fit;
-    bool refused;
-    SmallVector<int, 2> uses;  // numbers among the value's
+    Apart why;                         // it cannot be kept there; no: it can
+    SmallVector<int, 2> uses;          // numbers among the value's
+    SmallVector<int, 2> readers = {};  // where somebody asks for seams
   };
 
   const Value& value(int v) const { return ir_.values[size_t(v)]; }
@@ -98,7 +100,10 @@ class Fuser {
     unit.operation = index;
     for (int output : op.outputs)
       for (const Use& use : uses_.of(output))
-        if (int u = units_.of_reader(use); u >= 0) unit.stage = std::max(unit.stage, units_[u].stage + 1);
+        if (int u = units_.of_reader(use); u >= 0) {
+          unit.stage = std::max(unit.stage, units_[u].stage + 1);
+          note(output, use.reader, use.reader < 0 ? Apart::reader_alone : Apart::producer_alone);
+        }
     unit.members.assign(op.outputs.begin(), op.outputs.end());
     int u = units_.add(std::move(unit));
     for (int output : op.outputs) units_.put(output, u);
@@ -107,20 +112,29 @@ class Fuser {
   // Whether v, read by `use`, can be kept in the unit of the reader.
   Fit fit(int v, const Use& use) {
     Fit out;
-    if (!enabled_ || use.ordering || use.reader < 0) return out;
+    auto refused = [&](Apart why) {
+      out.why = why;
+      return out;
+    };
+    if (!enabled_) return refused(Apart::off);
+    if (use.ordering) return refused(Apart::only_after);
+    if (use.reader < 0) return refused(Apart::reader_alone);
     int u = units_.of_reader(use);
     const Unit& unit = units_[u];
-    if (unit.operation >= 0 || unit.members.size() >= Units::kMaxMembers || !units_.allows(v, u)) return out;
+    if (unit.operation >= 0) return refused(Apart::reader_alone);
+    if (unit.members.size() >= Units::kMaxMembers) return refused(Apart::members);
+    if (Apart why = units_.allows(v, u); why != Apart::no) return refused(why);
     const int64_t longest_row = backend(value(v).device).limits().longest_row;
     const Value& val = value(v);
     const Value& reader = value(use.reader);
     bool reduces = val.kind == ValueKind::reduce;
     // What a reduction leaves of no elements has rows that no element of the unit would be in.
-    if (reduces && (uses_.form(v).by_column || uses_.form(v).reduced == 0)) return out;
+    if (reduces && uses_.form(v).by_column) return refused(Apart::by_column);
+    if (reduces && uses_.form(v).reduced == 0) return refused(Apart::nothing);
     if (reader.kind == ValueKind::reduce) {
-      const ReduceForm& outer = uses_.form(use.reader);
-      if (!reduces && val.size() == unit.size && is_flat(use.view, outer.shape)) out.ok = true;
-      return out;
+      if (reduces) return refused(Apart::reduced_twice);
+      if (val.size() != unit.size) return refused(Apart::domain);
+      return refused(is_flat(use.view, uses_.form(use.reader).shape) ? Apart::no : Apart::order);
     }
     Space space = out_.space_of[size_t(use.reader)];
     bool flat = is_flat(use.view, reader.shape) && val.size() == reader.size();
@@ -128,27 +142,35 @@ class Fuser {
       const ReduceForm& form = uses_.form(v);
       int64_t size = form.kept * form.reduced, cols = form.reduced;
       if (flat && space == Space::element && unit.cols < 0 && unit.size == val.size() && liftable(unit)) {
-        out = {true, Space::row, cols, true, size};
+        out = {Apart::no, Space::row, cols, true, size};
       } else if (flat && space == Space::row && unit.size == size && unit.cols == cols) {
-        out = {true, Space::row, cols, false, size};
+        out = {Apart::no, Space::row, cols, false, size};
       } else if (int64_t c; space == Space::element && cols <= longest_row && unit.size == size &&
                             is_row_view(use.view, reader.shape, val.size(), c) && c == cols &&
                             (unit.cols < 0 || unit.cols == cols)) {
-        out = {true, Space::row, cols, false, size};
+        out = {Apart::no, Space::row, cols, false, size};
+      } else {
+        out.why = unit.size != size && unit.size != val.size() ? Apart::domain
+                  : unit.cols >= 0 && unit.cols != cols        ? Apart::rows
+                  : cols > longest_row                         ? Apart::long_rows
+                                                               : Apart::order;
       }
       return out;
     }
     if (flat) {
-      out.ok = space == Space::row ? val.kind != ValueKind::index : true;
+      out.why = space == Space::row && val.kind == ValueKind::index ? Apart::numbers : Apart::no;
       out.space = space;
       out.size = unit.size;
       return out;
     }
-    if (int64_t c; space == Space::element && val.kind != ValueKind::index && val.size() > 1 &&
-                   is_row_view(use.view, reader.shape, val.size(), c) && c > 0 && c <= longest_row &&
-                   (unit.cols < 0 ? worth_rows(v) : unit.cols == c)) {
-      out = {true, Space::row, c, false, unit.size};
-    }
+    int64_t c;
+    if (space != Space::element || val.size() <= 1 || !is_row_view(use.view, reader.shape, val.size(), c) || c <= 0)
+      return refused(val.size() == reader.size() ? Apart::order : Apart::domain);
+    if (val.kind == ValueKind::index) return refused(Apart::numbers);
+    if (c > longest_row) return refused(Apart::long_rows);
+    if (unit.cols >= 0 && unit.cols != c) return refused(Apart::rows);
+    if (unit.cols < 0 && !worth_rows(v)) return refused(Apart::not_worth);
+    out = {Apart::no, Space::row, c, false, unit.size};
     return out;
   }
 
@@ -199,11 +221,14 @@ class Fuser {
       int& at = candidate_of_[size_t(u)];
       if (at < 0) {
         at = int(candidates.size());
-        candidates.push_back({u, f, !f.ok, {}});
-      } else if (Candidate& c = candidates[size_t(at)]; !f.ok || f.space != c.fit.space || f.lift != c.fit.lift) {
-        c.refused = true;
+        candidates.push_back({u, f, f.why, {}});
+      } else if (Candidate& c = candidates[size_t(at)]; f.why != Apart::no) {
+        c.why = f.why;
+      } else if (c.why == Apart::no && (f.space != c.fit.space || f.lift != c.fit.lift)) {
+        c.why = Apart::places;
       }
       candidates[size_t(at)].uses.push_back(int(n));
+      if (seams_) candidates[size_t(at)].readers.push_back(use.reader);
     }
     for (const Candidate& c : candidates) candidate_of_[size_t(c.unit)] = -1;
     return candidates;
@@ -214,19 +239,23 @@ class Fuser {
     if (out_.inlined[size_t(v)] && candidates.empty() && !uses_.result(v)) return;
     int floor = 0;
     for (const Candidate& c : candidates)
-      if (c.refused) floor = std::max(floor, units_[c.unit].stage + 1);
+      if (c.why != Apart::no) floor = std::max(floor, units_[c.unit].stage + 1);
     // Join the users that can be brought to one stage; the others read from memory and must come later than v.
     int stage = floor;
     for (const Candidate& c : candidates) stage = std::max(stage, units_[c.unit].stage);
     int joined = -1;
     Fit how;
     for (Candidate& c : candidates) {
-      if (c.refused) continue;
+      if (c.why != Apart::no) continue;
       int u = units_.find(c.unit);
       if (u == joined) continue;
-      if (joined >= 0 && (c.fit.space != how.space || c.fit.lift || how.lift || !units_.compatible(joined, u, v)))
-        continue;
-      if (!units_.raise(u, stage)) continue;
+      if (joined >= 0) {
+        bool elsewhere = c.fit.space != how.space || c.fit.lift || how.lift;
+        c.why = elsewhere ? Apart::places : units_.compatible(joined, u, v);
+        if (c.why != Apart::no) continue;
+      }
+      c.why = units_.raise(u, stage);
+      if (c.why != Apart::no) continue;
       if (joined < 0) {
         how = c.fit;
         joined = u;
@@ -250,11 +279,17 @@ class Fuser {
       higher = std::max(higher, units_[u].stage + 1);
     }
     if (above) {
-      if (joined >= 0 && !units_.raise(joined, higher)) joined = -1;
+      if (Apart why = joined >= 0 ? units_.raise(joined, higher) : Apart::no; why != Apart::no) {
+        for (Candidate& c : candidates)
+          if (units_.find(c.unit) == joined) c.why = why;
+        joined = -1;
+      }
       stage = higher;
       if (joined < 0)
         for (const Candidate& c : candidates) stage = std::max(stage, units_[units_.find(c.unit)].stage + 1);
     }
+    for (const Candidate& c : candidates)
+      for (int reader : c.readers) note(v, reader, c.why);
     if (joined >= 0) {
       units_.join(v, joined);
       out_.space_of[size_t(v)] = how.space;
@@ -286,7 +321,7 @@ class Fuser {
   // they had rather load what is dear.
   void repeat_far(int v, int joined, std::vector<Candidate>& candidates) {
     auto far = [&](const Candidate& c) { return units_.find(c.unit) != joined && !c.fit.lift; };
-    auto full = [&](const Candidate& c) { return far(c) && !units_.allows(v, units_.find(c.unit)); };
+    auto full = [&](const Candidate& c) { return far(c) && units_.allows(v, units_.find(c.unit)) != Apart::no; };
     if (std::any_of(candidates.begin(), candidates.end(), full)) return;
     if (std::none_of(candidates.begin(), candidates.end(), far)) return;
     const bool cheap = value(v).device.kind != DeviceKind::gpu &&
@@ -316,18 +351,22 @@ class Fuser {
       if (uses.size() < 2 || uses.size() > kMaxSiblings || !uses_.needed(int(v))) continue;
       int64_t size = value(int(v)).size();
       if (size < 2) continue;
-      int top = -1;
+      int top = -1, first = -1;
       for (const Use& use : uses) {
         int u = units_.of_reader(use);
         if (u < 0 || use.ordering || use.reader < 0 || units_[u].size != size || u == top) continue;
         if (top < 0) {
           top = u;
+          first = use.reader;
           continue;
         }
         int high = top, low = u;
         if (units_[low].stage > units_[high].stage) std::swap(high, low);
-        bool join = units_.compatible(high, low) && units_.raise(low, units_[high].stage);
-        top = join ? units_.merge(high, low) : high;
+        Apart why = units_.compatible(high, low);
+        if (why == Apart::no) why = units_.raise(low, units_[high].stage);
+        if (why != Apart::no && seams_) seams_->push_back({first, use.reader, why, true});
+        if (high != top && why != Apart::no) first = use.reader;
+        top = why == Apart::no ? units_.merge(high, low) : high;
       }
     }
   }
@@ -373,6 +412,7 @@ class Fuser {
         bool repeats = out_.inlined[v] && use.reader >= 0 && value(use.reader).kind == ValueKind::elementwise;
         int reader = use.reader < 0 ? -2 : out_.unit_of[size_t(use.reader)];
         if (!repeats && reader != mine && reader != -1) out_.stored[v] = 1;
+        if (!repeats && reader != mine && (use.reader < 0 || reader >= 0)) add_seam(int(v), use.reader);
         if (use.reader >= 0 && reader == -1 && !out_.inlined[v]) out_.stored[v] = 1;
       }
     }
@@ -381,8 +421,21 @@ class Fuser {
         out_.forms.emplace(int(v), uses_.form(int(v)));
   }
 
+  // ---- for people
+
+  void note(int v, int reader, Apart why) {
+    if (seams_) why_[{v, reader}] = why;
+  }
+  void add_seam(int v, int reader) {
+    if (!seams_) return;
+    auto known = why_.find({v, reader});
+    if (known != why_.end()) seams_->push_back({v, reader, known->second});
+  }
+
   Ir& ir_;
   bool enabled_;
+  Seams* seams_;                              // null: nobody asks
+  std::map<std::pair<int, int>, Apart> why_;  // by value and reader
   Partition out_;
   Uses uses_;
   Units units_;
@@ -391,6 +444,6 @@ class Fuser {
 
 }  // namespace
 
-Partition fuse(Ir& ir, bool enabled) { return Fuser(ir, enabled).run(); }
+Partition fuse(Ir& ir, bool enabled, Seams* seams) { return Fuser(ir, enabled, seams).run(); }
 
 }  // namespace funcnn

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "plan/apart.h"
 #include "plan/ir.h"
 #include "plan/kernel_program.h"
 #include "plan/reduce_form.h"
@@ -65,6 +66,7 @@ struct Partition {
 };
 
 // May add values to `ir`: copies of cheap ones, so that a reader far away computes them again instead of loading them.
-Partition fuse(Ir& ir, bool enabled);
+// `seams` (may be null): where the units meet, and why they are apart.
+Partition fuse(Ir& ir, bool enabled, Seams* seams = nullptr);
 
 }  // namespace funcnn

@@ -2,6 +2,11 @@
 
 #include <sstream>
 
+#include "base/profile.h"
+#include "plan/eval.h"
+#include "plan/evaluation.h"
+#include "plan/measured.h"
+
 namespace funcnn {
 namespace {
 
@@ -26,6 +31,18 @@ Effort effort_of(const KernelProgram& p) {
                                                       : 1.0;
   }
   return total;
+}
+
+Effort measure_ceilings(Device device) {
+  auto lock = interruptible_evaluation_lock();
+  auto* measured = dynamic_cast<MeasuredBackend*>(&backend(device));
+  return measured ? measured->measure_ceilings() : Effort{};
+}
+
+void settle(Recorder& recorder) {
+  while (!recorder.wait_for_asked(kPatience)) check_interrupt();
+  auto lock = interruptible_evaluation_lock();
+  recorder.settle();
 }
 
 std::string amount(double x) {

@@ -1,7 +1,9 @@
 #include "plan/plan.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <set>
 #include <tuple>
 
 #include "base/device_dtypes.h"
@@ -17,6 +19,7 @@
 #include "plan/kernels.h"
 #include "plan/log.h"
 #include "plan/measure.h"
+#include "plan/measured.h"
 #include "plan/schedule.h"
 #include "plan/staged.h"
 #include "plan/takeover.h"
@@ -43,9 +46,14 @@ class Plan::Builder {
     Emission emission(ir_, partition_);
     for (size_t u = 0; u < count; ++u)
       if (partition_.units[u].operation < 0) emitted_[u] = emission.emit(partition_.units[u]);
-    epilogues_ = attach_epilogues(ir_, partition_, emitted_, [&](const Operation& op, const KernelProgram& program) {
-      return fusion_ && backend(op.device).accepts_epilogue(*op.primitive, value(op.outputs[0]).dtype, program);
-    });
+    epilogues_ = attach_epilogues(
+        ir_, partition_, emitted_,
+        [&](const Operation& op, const KernelProgram& program) {
+          return fusion_ && backend(op.device).accepts_epilogue(*op.primitive, value(op.outputs[0]).dtype, program);
+        },
+        [&](int operation, int reader, Apart why) {
+          if (seams_) no_epilogue_[{operation, reader}] = fusion_ ? why : Apart::off;
+        });
     joined_.assign(count, 0);
     for (const auto& epilogue : epilogues_)
       if (epilogue) joined_[size_t(epilogue->unit)] = 1;
@@ -72,10 +80,12 @@ class Plan::Builder {
     for (const Work& w : work_)
       for (int v : w.reads) ++readers_[size_t(v)];
     plan_.steps_.reserve(count);
+    step_of_.assign(count, -1);
     for (int u : order)
       if (!joined_[size_t(u)]) add_step(size_t(u));
     place_results();
     finish();
+    if (seams_) list_meetings();
     plan_.join_steps(footprints_);
     if (outline) decision_cache().keep(*outline, std::move(partition_));
   }
@@ -87,6 +97,12 @@ class Plan::Builder {
   // The outline to keep the decisions by, where they were found by a search.
   std::optional<Outline> fuse_or_reuse() {
     std::optional<Outline> outline;
+    // Why it was decided is known to the search alone, which finds what another one found before.
+    if (Explaining::on()) {
+      Ir again = ir_;
+      seams_.emplace();
+      fuse(again, fusion_, &*seams_);
+    }
     if (fusion_) {
       outline.emplace(ir_);
       if (decision_cache().apply(*outline, ir_, partition_)) return std::nullopt;
@@ -194,7 +210,46 @@ class Plan::Builder {
       step.program = std::make_unique<KernelProgram>(std::move(emitted_[u].program));
     else if (epilogue)
       step.program = std::make_unique<KernelProgram>(std::move(epilogues_[u]->program));
+    step_of_[u] = int(plan_.steps_.size());
+    if (epilogue) step_of_[size_t(epilogue->unit)] = step_of_[u];
     plan_.steps_.push_back(std::move(step));
+  }
+
+  // ---- where steps meet, for people
+
+  std::string title_of(int v) const {
+    const Value& val = value(v);
+    std::string_view name = val.kind == ValueKind::elementwise ? opcode_info(val.opcode).name
+                            : val.kind == ValueKind::reduce    ? reduce_name(val.reduce)
+                            : val.kind == ValueKind::operation ? ir_.operations[size_t(val.operation)].primitive->name()
+                                                               : "index";
+    return cat(name, " ", val.dtype, val.shape);
+  }
+
+  void list_meetings() {
+    auto unit_of = [&](int reader) {
+      return partition_.unit_of[size_t(reader < 0 ? ir_.operations[size_t(-1 - reader)].outputs[0] : reader)];
+    };
+    std::set<std::tuple<int, int, std::string>> known;
+    std::set<std::pair<int, int>> read;  // steps of which one reads the other
+    for (const Seam& seam : *seams_) {
+      const int from = unit_of(seam.value), to = unit_of(seam.reader);
+      if (from < 0 || to < 0) continue;
+      int before = step_of_[size_t(from)], after = step_of_[size_t(to)];
+      if (before == after) continue;
+      if (before > after) std::swap(before, after);  // siblings come in any order
+      auto epilogue = no_epilogue_.find({from, to});
+      Apart why = epilogue == no_epilogue_.end() ? seam.why : epilogue->second;
+      std::string title = seam.siblings ? std::string() : title_of(seam.value);
+      if (!seam.siblings) read.emplace(before, after);
+      if (known.emplace(after, before, title).second)
+        plan_.meetings_.push_back({before, after, title, seam.siblings, why});
+    }
+    // Where one reads the other, it says little that both read a third.
+    std::erase_if(plan_.meetings_, [&](const Meeting& m) { return m.siblings && read.count({m.before, m.after}); });
+    std::stable_sort(plan_.meetings_.begin(), plan_.meetings_.end(), [](const Meeting& a, const Meeting& b) {
+      return std::tie(a.after, a.before) < std::tie(b.after, b.before);
+    });
   }
 
   void check_dtypes(const Backend& backend, const Work& w) const {
@@ -234,8 +289,7 @@ class Plan::Builder {
       step.kernel =
           kernels().primitive(*step.backend, op.primitive, inputs, outputs, epilogue ? &epilogue->program : nullptr);
     }
-    for (int v : w.reads) step.effort.bytes += double(cost_[size_t(v)]);
-    for (int v : w.writes) step.effort.bytes += double(cost_[size_t(v)]);
+    step.effort.bytes += moved_bytes(op, w);
     step.effort.flops += op.primitive->flops(inputs.empty() ? Shape() : inputs[0].shape, outputs[0].shape);
     if (step.kernel) {
       Effort inner = step.kernel->inner_effort();
@@ -245,6 +299,26 @@ class Plan::Builder {
     step.primitive = op.primitive;
     step.inputs = std::move(inputs);
     step.outputs = std::move(outputs);
+  }
+
+  // Of each array as much as is seen, once; of what is only put in place, no more than is written.
+  double moved_bytes(const Operation& op, const Work& w) const {
+    double written = 0, read = 0;
+    for (int v : w.writes) written += double(cost_[size_t(v)]);
+    for (int v : w.reads) {
+      double seen = 0;
+      for (int input : op.inputs) {
+        const Value& from = value(input);
+        if (from.view.base != v) continue;
+        double elements = 1;
+        for (size_t axis = 0; axis < from.shape.size(); ++axis)
+          if (from.view.strides[axis] != 0) elements *= double(from.shape[axis]);
+        seen += elements * double(item_size(from.dtype));
+      }
+      double most = op.primitive->only_moves() ? std::min(written, double(cost_[size_t(v)])) : double(cost_[size_t(v)]);
+      read += seen > 0 ? std::min(seen, most) : most;  // none is seen: the epilogue reads it
+    }
+    return read + written;
   }
 
   // Memory of the results: take over what dies here where the kernel allows it, else ask the pool.
@@ -371,7 +445,10 @@ class Plan::Builder {
   std::vector<Giver> givers_;
   std::vector<char> given_;  // values whose memory a result has taken over
   std::vector<Account> accounts_;
-  std::vector<Footprint> footprints_;  // of the steps
+  std::vector<Footprint> footprints_;                 // of the steps
+  std::optional<Seams> seams_;                        // where somebody asks for them
+  std::vector<int> step_of_;                          // units
+  std::map<std::pair<int, int>, Apart> no_epilogue_;  // by the units of the operation and of its reader
 };
 
 Plan::Plan(const Capture& capture, bool fusion) { Builder(*this, build_ir(capture), fusion).build(); }
@@ -438,10 +515,7 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
       for (auto [slot, offset] : step.operands) operands.push_back(shifted(places[size_t(slot)], offset));
       effort += step.effort.bytes + step.effort.flops / 16 + 1000;
     }
-    if (first.source && !first.idle)
-      transfer(first, operands[0], operands[1]);
-    else if (!first.idle)
-      (first.joint ? *first.joint : *first.kernel).encode(first.backend->queue(), operands);
+    if (!first.idle) encode_launch(launch, operands);
     if ((effort_so_far += effort) > kEffort) {
       effort_so_far = 0;
       check_interrupt();
@@ -462,6 +536,33 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
       results[r].push_back(std::move(storage));
     }
   }
+}
+
+void Plan::encode_launch(std::span<const Step> launch, std::span<const Operand> operands) const {
+  const Step& step = launch[0];
+  Queue& queue = step.backend->queue();
+  auto encode = [&] {
+    if (step.source)
+      transfer(step, operands[0], operands[1]);
+    else
+      (step.joint ? *step.joint : *step.kernel).encode(queue, operands);
+  };
+  if (!profiling()) return encode();
+  if (!step.info) step.info = info_of(launch);
+  LaunchTimer timer(step.info);
+  // The kernels inside are measured by themselves.
+  bool waits = step.source || step.backend->device() == kCpu;
+  bool inside = step.primitive && step.primitive->kind() == Kind::control;
+  auto* measuring = waits || inside ? nullptr : dynamic_cast<MeasuredQueue*>(&queue);
+  Ref<QueueTime> measured = measuring ? measuring->start_timing() : nullptr;
+  try {
+    encode();
+  } catch (...) {
+    if (measured) measuring->stop_timing(*measured);
+    throw;
+  }
+  if (measured) measuring->stop_timing(*measured);
+  timer.done(waits ? Clock::run : Clock::launch, std::move(measured));
 }
 
 void Plan::run(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {

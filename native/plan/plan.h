@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/profile.h"
+#include "plan/apart.h"
 #include "plan/backend.h"
 #include "plan/capture.h"
 
@@ -38,8 +40,17 @@ class Plan {
   size_t own_bytes() const { return own_bytes_; }
   // What it moves and does.
   Effort effort() const;
-  // The kernels with the bytes they move and the operations they do.
+  // The kernels with the bytes they move and the operations they do, and of a plan that was made while somebody was
+  // `Explaining`, why they are apart.
   std::string describe(const std::string& indent = {}) const;
+  // Where two kernels meet: step `after` reads `value` of step `before`, or both read it.
+  struct Meeting {
+    int before, after;
+    std::string value;
+    bool siblings;
+    Apart why;
+  };
+  const std::vector<Meeting>& meetings() const { return meetings_; }
 
  private:
   struct Fresh {
@@ -61,6 +72,8 @@ class Plan {
     std::vector<Layout> inputs, outputs;
     std::unique_ptr<KernelProgram> program;
     Effort effort;
+    // For profiles, made when one first sees the launch that begins here.
+    mutable std::shared_ptr<const KernelInfo> info;
     // This step and those after it run as one kernel, if there are more.
     size_t launched = 1;
     std::unique_ptr<Kernel> joint;
@@ -93,6 +106,8 @@ class Plan {
   // Let neighbours that are independent run together where that takes no more memory than the plan does anyway.
   void join_steps(const std::vector<Footprint>& footprints);
 
+  static std::shared_ptr<const KernelInfo> info_of(std::span<const Step> launch);
+  void encode_launch(std::span<const Step> launch, std::span<const Operand> operands) const;
   void check_memory() const;
   void transfer(const Step& step, const Operand& from, const Operand& to) const;
   // The transferred value where it lies already, if both devices can work there; else null.
@@ -103,6 +118,7 @@ class Plan {
   int slot_count_ = 0;
   std::vector<SmallVector<Place, 1>> results_;
   std::vector<Demand> demands_;
+  std::vector<Meeting> meetings_;  // by `after`
   size_t own_bytes_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/profile.h"
 #include "plan/decisions.h"
 #include "plan/kernels.h"
 #include "plan/log.h"
@@ -23,7 +24,9 @@ std::shared_ptr<const Plan> PlanCache::get(const Capture& capture, bool fusion) 
   ++info_.misses;
   auto start = std::chrono::steady_clock::now();
   uint64_t reused = decision_cache().reused();
+  TimedSpan span("plan");
   auto plan = std::make_shared<const Plan>(capture, fusion);
+  if (span) span.name(cat(capture.order.size(), " nodes ending in ", capture.results.back()->primitive->name()));
   if (log_enabled("plan")) {
     double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
     const Node& last = *capture.results.back();

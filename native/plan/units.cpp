@@ -34,37 +34,38 @@ int Units::find(int u) {
   return u;
 }
 
-bool Units::raise(int u, int stage) {
+Apart Units::raise(int u, int stage) {
   Unit& unit = units_[size_t(u)];
-  if (unit.stage >= stage) return unit.stage == stage;
-  if (unit.members.size() > kMaxRaised) return false;
+  if (unit.stage >= stage) return unit.stage == stage ? Apart::no : Apart::waits;
+  if (unit.members.size() > kMaxRaised) return Apart::members;
   auto placed_too_low = [&](int v, bool itself) {
     int below = of(ir_.values[size_t(v)].view.base);
     return below >= 0 && ((below == u && itself) || (below != u && units_[size_t(below)].stage <= stage));
   };
   for (int m : unit.members)
     for (int input : ir_.values[size_t(m)].inputs) {
-      if (placed_too_low(input, false)) return false;
+      if (placed_too_low(input, false)) return Apart::waits;
       const Value& seen = ir_.values[size_t(input)];
       if (seen.kind == ValueKind::view &&
           std::any_of(seen.inputs.begin(), seen.inputs.end(), [&](int dep) { return placed_too_low(dep, true); }))
-        return false;
+        return Apart::waits;
     }
   unit.stage = stage;
-  return true;
+  return Apart::no;
 }
 
-bool Units::compatible(int a, int b, int v) {
+Apart Units::compatible(int a, int b, int v) {
   const Unit &x = units_[size_t(a)], &y = units_[size_t(b)];
   // Of loops without elements the columns do not tell how many rows there are.
-  if (x.size == 0 && (x.cols >= 0 || y.cols >= 0)) return false;
+  if (x.size == 0 && (x.cols >= 0 || y.cols >= 0)) return Apart::nothing;
   const Limits& limits = limits_of(x.members[0]);
   bool mixed = (x.by_row || y.by_row) && (x.by_column || y.by_column);
-  if (x.size != y.size || (x.cols >= 0 && y.cols >= 0 && x.cols != y.cols) ||
-      x.members.size() + y.members.size() > kMaxMembers || (mixed && !limits.mixed_reductions) ||
-      (x.by_column && y.by_column && x.bands != y.bands))
-    return false;
-  if (!counts_operands(x.members[0])) return true;
+  if (x.size != y.size) return Apart::domain;
+  if (x.cols >= 0 && y.cols >= 0 && x.cols != y.cols) return Apart::rows;
+  if (x.members.size() + y.members.size() > kMaxMembers) return Apart::members;
+  if (mixed && !limits.mixed_reductions) return Apart::mixed;
+  if (x.by_column && y.by_column && x.bands != y.bands) return Apart::bands;
+  if (!counts_operands(x.members[0])) return Apart::no;
   std::vector<int> reads = united(x.reads, y.reads);
   size_t writes = x.writes + y.writes;
   if (v >= 0) {
@@ -72,7 +73,7 @@ bool Units::compatible(int a, int b, int v) {
     add_reads(v, a, reads);
     writes += stored(v, a, b);
   }
-  return reads.size() + writes <= limits.operands;
+  return reads.size() + writes <= limits.operands ? Apart::no : Apart::operands;
 }
 
 void Units::add_read(int base, int unit, std::vector<int>& reads) {
@@ -96,15 +97,16 @@ bool Units::stored(int v, int a, int b) {
   });
 }
 
-bool Units::allows(int v, int u) {
+Apart Units::allows(int v, int u) {
   const Unit& unit = units_[size_t(u)];
   const Limits& limits = limits_of(v);
-  if (!limits.mixed_reductions && ir_.values[size_t(v)].kind == ValueKind::reduce && unit.by_column) return false;
-  if (!counts_operands(v)) return true;
+  if (!limits.mixed_reductions && ir_.values[size_t(v)].kind == ValueKind::reduce && unit.by_column)
+    return Apart::mixed;
+  if (!counts_operands(v)) return Apart::no;
   std::vector<int> reads = unit.reads;
   erase_sorted(reads, v);
   add_reads(v, u, reads);
-  return reads.size() + unit.writes + stored(v, u, u) <= limits.operands;
+  return reads.size() + unit.writes + stored(v, u, u) <= limits.operands ? Apart::no : Apart::operands;
 }
 
 void Units::join(int v, int u, int copied) {

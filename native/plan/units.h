@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "plan/apart.h"
 #include "plan/backend.h"
 #include "plan/fuse.h"
 #include "plan/uses.h"
@@ -34,16 +35,16 @@ class Units {
     inlined_.push_back(0);
   }
 
-  // Move a unit to a higher stage; false if something it reads is placed too low.
-  bool raise(int u, int stage);
-  // Whether one loop nest can do the work of both, and of `v`, which joins them then (-1: nothing does).
-  bool compatible(int a, int b, int v = -1);
+  // Move a unit to a higher stage, unless something it reads is placed too low.
+  Apart raise(int u, int stage);
+  // Whether one loop nest can do the work of both, and of `v`, which joins them then (-1: nothing does); why not.
+  Apart compatible(int a, int b, int v = -1);
   // The unit that both are from now on.
   int merge(int a, int b);
   // Make v a member; a copy of `copied`, which the unit reads no longer (-1: of nothing).
   void join(int v, int u, int copied = -1);
-  // Whether the device of v allows it to join.
-  bool allows(int v, int u);
+  // Whether the device of v allows it to join, or why not.
+  Apart allows(int v, int u);
   // v is repeated inside its readers, which load what it is computed from.
   void set_inlined(int v) { inlined_[size_t(v)] = 1; }
 

@@ -9,7 +9,7 @@ from ._array_api import __array_api_version__, __array_namespace_info__
 from ._associative import associative_scan
 from ._bits import copysign, hypot, nextafter, signbit
 from ._callback import pure_callback
-from ._compile import Explanation, compile, explain, to_dot
+from ._compile import Explanation, Seam, compile, explain, to_dot
 from ._control import cond, scan, switch, while_loop
 from ._core import (
     ArrayAt,
@@ -269,6 +269,7 @@ from ._dtypes import (
 from ._loops import fori_loop, map
 from ._memory import get_array_buffer_size, set_wired_limit
 from ._printing import PrintOptions, get_printoptions, printoptions, set_printoptions
+from ._profile import Ceilings, KernelRecord, Profile, SpanRecord, profile
 from ._selection import nonzero, unique
 from ._slicing import dynamic_slice, dynamic_update_slice, slice, slice_update
 from ._standard import (
@@ -346,13 +347,18 @@ if not typing.TYPE_CHECKING:
 __all__ = [
     "ArrayAt",
     "AxisError",
+    "Ceilings",
     "Device",
     "DeviceType",
     "Dtype",
     "DtypeCategory",
     "Explanation",
+    "KernelRecord",
     "PrintOptions",
+    "Profile",
+    "Seam",
     "ShapeDtypeStruct",
+    "SpanRecord",
     "Stream",
     "TracedValueError",
     "__array_api_version__",
@@ -600,6 +606,7 @@ __all__ = [
     "power",
     "printoptions",
     "prod",
+    "profile",
     "promote_types",
     "pure_callback",
     "put_along_axis",

@@ -148,19 +148,40 @@ def _positions_and_names(f: Any, given: Sequence[str | SupportsIndex], what: str
     return nums, names
 
 
+@attrs.frozen
+class Seam:
+    """Two kernels of a plan that meet, and why they are not one.
+
+    Attributes:
+        before: The number of the first.
+        after: The number of the second.
+        value: What the second reads of the first: the operation that makes it, dtype and shape. Empty where it reads nothing
+            of it, and both read the same array.
+        reason: What kept the planner from computing both in one kernel.
+    """
+
+    before: int
+    after: int
+    value: str
+    reason: str
+
+
 @attrs.frozen(repr=False)
 class Explanation:
     """What a function is traced to (`graph`) and how it runs (`plan`); prints as both.
 
     Attributes:
         graph: The traced graph, a line an operation, with dtypes and shapes.
-        plan: The kernels in order, each with the bytes it moves and the operations it does.
+        plan: The kernels in order, each with the bytes it moves and the operations it does, and with the reason why it is
+            not one with those whose results it reads.
         peak_bytes: The most memory in use while it runs, arguments excluded.
+        seams: Those reasons again, one for each pair of kernels and value; those inside loops are in the text alone.
     """
 
     graph: str
     plan: str
     peak_bytes: int
+    seams: tuple[Seam, ...] = ()
 
     def __repr__(self) -> str:
         return f"{self.graph}\n{self.plan}"
@@ -203,7 +224,8 @@ def explain(f: Callable[..., Any], *, device: _core.Device | str | None = None) 
     @functools.wraps(f)
     def explained(*args: Any, **kwargs: Any) -> Explanation:
         with there():
-            return Explanation(*_core._explain(f, args, kwargs))
+            graph, plan, peak_bytes, seams = _core._explain(f, args, kwargs)
+            return Explanation(graph, plan, peak_bytes, tuple(Seam(*seam) for seam in seams))
 
     return explained
 

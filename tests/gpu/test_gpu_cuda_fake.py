@@ -205,3 +205,25 @@ with fn.default_device("gpu"):
 fn.synchronize()
 """
     assert printed(run(program)) == ["2", "3", "3"]
+
+
+def test_profiles_take_the_time_of_the_stream(run):
+    # Every stretch of the stream takes a quarter of a millisecond.
+    program = """
+with fn.profile() as p:
+    for _ in range(5): fn.eval(x * 2)
+(r,) = p.records
+print(r.calls, r.clock, f"{r.total:.5f}", f"{r.median:.5f}", r.device, r.fraction is not None, "gpu reaches" in p.table())
+"""
+    assert printed(run(program)) == ["5", "queue", "0.00125", "0.00025", "gpu", "True", "True"]
+
+
+def test_a_failing_launch_ends_a_profile_in_peace(run):
+    program = """
+with fn.profile() as p:
+    for i in range(4):
+        try: fn.eval(x * 2)
+        except RuntimeError: pass
+print(all(r.clock in ("queue", "launch") and r.calls < 4 for r in p.records), p.table().startswith("profile"))
+"""
+    assert printed(run(program, FAKE_CUDA_FAIL="1")) == ["True", "True"]

@@ -1,11 +1,13 @@
 #include <map>
 
+#include "backends/cpu/ceilings.h"
 #include "backends/cpu/copy.h"
 #include "backends/cpu/fft.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/program_code.h"
 #include "base/error.h"
+#include "plan/measured.h"
 
 namespace funcnn::cpu {
 namespace {
@@ -59,7 +61,7 @@ class ImmediateQueue final : public Queue {
   Ref<Event> record() override { return {}; }
 };
 
-class CpuBackend final : public Backend {
+class CpuBackend final : public MeasuredBackend {
  public:
   CpuBackend() { register_backend(*this); }
   Device device() const override { return kCpu; }
@@ -87,6 +89,7 @@ class CpuBackend final : public Backend {
     return it != registry().end() && it->second.accepts_epilogue;
   }
 
+  Effort measure_ceilings() override { return cpu::measure_ceilings(); }
   void clear_cache() override { clear_routines(); }
   void clear_tables() override { clear_fft_plans(); }
 

@@ -66,6 +66,7 @@ Found load() {
   bind(d.destroy_event, "cuEventDestroy_v2");
   bind(d.record_event, "cuEventRecord");
   bind(d.wait_for_event, "cuEventSynchronize");
+  bind(d.milliseconds, "cuEventElapsedTime");
   bind(d.load_module, "cuModuleLoadData");
   bind(d.unload_module, "cuModuleUnload");
   bind(d.find_function, "cuModuleGetFunction");

@@ -34,7 +34,7 @@ enum class Attribute : int {
   minor = 76,
   memory_pools = 115,
 };
-inline constexpr unsigned kEventWithoutTiming = 2;
+inline constexpr unsigned kEventWithTiming = 0, kEventWithoutTiming = 2;
 inline constexpr unsigned kStreamApart = 1;  // does not wait for the stream that others call the default one
 inline constexpr int kCaptureThread = 1;     // of this thread alone
 inline constexpr int kReleaseThreshold = 4;  // attribute of a pool
@@ -80,6 +80,7 @@ struct Driver {
   Status (*destroy_event)(EventHandle);
   Status (*record_event)(EventHandle, StreamHandle);
   Status (*wait_for_event)(EventHandle);
+  Status (*milliseconds)(float*, EventHandle from, EventHandle to);
   Status (*load_module)(Module*, const void* image);
   Status (*unload_module)(Module);
   Status (*find_function)(Function*, Module, const char* name);

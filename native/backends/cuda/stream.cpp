@@ -29,6 +29,30 @@ class Stream::Moment final : public Event {
   std::atomic<bool> complete_{false};
 };
 
+class Stream::Stretch final : public QueueTime {
+ public:
+  Stretch(Stream& stream, EventHandle begin, EventHandle end) : stream_(stream), begin_(begin), end_(end) {}
+  ~Stretch() override {
+    std::lock_guard lock(stream_.mutex_);
+    stream_.timing_events_.insert(stream_.timing_events_.end(), {begin_, end_});
+  }
+  std::optional<std::pair<int64_t, int64_t>> wait() override {
+    InContext here(stream_.context_);
+    float before = 0, length = 0;
+    if (!stopped_ || driver().wait_for_event(end_) != Status::success ||
+        driver().milliseconds(&before, stream_.origin_, begin_) != Status::success ||
+        driver().milliseconds(&length, begin_, end_) != Status::success)
+      return std::nullopt;
+    return std::pair(stream_.origin_time_ + int64_t(double(before) * 1e6), int64_t(double(length) * 1e6));
+  }
+
+ private:
+  friend class Stream;
+  Stream& stream_;
+  EventHandle begin_, end_;
+  bool stopped_ = false;
+};
+
 namespace {
 
 Status issue(Context context, StreamHandle stream, const Work::Item& item, std::byte* bytes) {
@@ -121,6 +145,46 @@ void Stream::after(const Ref<Event>& event) {
     flush();
     check(driver().stream_waits(handle_, moment->event(), 0), "one GPU cannot wait for another");
   }
+}
+
+EventHandle Stream::take_timing_event() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!timing_events_.empty()) {
+      EventHandle event = timing_events_.back();
+      timing_events_.pop_back();
+      return event;
+    }
+  }
+  EventHandle event = nullptr;
+  check(driver().create_event(&event, kEventWithTiming), "an event cannot be made");
+  return event;
+}
+
+void Stream::record_now(EventHandle event) {
+  flush();
+  if (Status status = driver().record_event(event, handle_); status != Status::success) fail(status);
+}
+
+Ref<QueueTime> Stream::start_timing() {
+  InContext here(context_);
+  if (!origin_) {
+    EventHandle origin = take_timing_event();
+    record_now(origin);
+    if (Status status = driver().wait_for_event(origin); status != Status::success) fail(status);
+    origin_time_ = steady_now();
+    origin_ = origin;
+  }
+  auto time = make_ref<Stretch>(*this, take_timing_event(), take_timing_event());
+  record_now(time->begin_);
+  return time;
+}
+
+void Stream::stop_timing(QueueTime& time) {
+  InContext here(context_);
+  auto& stretch = static_cast<Stretch&>(time);
+  record_now(stretch.end_);
+  stretch.stopped_ = true;
 }
 
 void Stream::remember(const std::string& name) {

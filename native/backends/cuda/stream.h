@@ -12,16 +12,19 @@
 #include "backends/cuda/driver.h"
 #include "backends/cuda/graphs.h"
 #include "backends/cuda/work.h"
-#include "plan/backend.h"
+#include "plan/measured.h"
 
 namespace funcnn::cuda {
 
-class Stream final : public Queue {
+class Stream final : public MeasuredQueue {
  public:
   explicit Stream(Context context);
 
   Ref<Event> record() override;
   void after(const Ref<Event>& event) override;
+  // What is timed is put on the stream by itself, and never as a graph with what surrounds it.
+  Ref<QueueTime> start_timing() override;
+  void stop_timing(QueueTime& time) override;
 
   Context context() const { return context_; }
   StreamHandle handle() const { return handle_; }
@@ -50,12 +53,15 @@ class Stream final : public Queue {
 
  private:
   class Moment;
+  class Stretch;
   static constexpr size_t kRound = 128, kMostWaiting = 512;
 
   void flush_locked();
   void remember(const std::string& name);
   EventHandle take_event();
   void give_event(EventHandle event);
+  EventHandle take_timing_event();
+  void record_now(EventHandle event);
   [[noreturn]] void fail(Status status) const;
 
   const Context context_;
@@ -68,8 +74,10 @@ class Stream final : public Queue {
   std::exception_ptr pending_;  // an error to tell of
 
   mutable std::mutex mutex_;
-  std::vector<EventHandle> events_;  // to be used again
-  Ref<Event> last_;                  // what record gave, while nothing was started since
+  std::vector<EventHandle> events_, timing_events_;  // to be used again
+  EventHandle origin_ = nullptr;                     // of times: it was recorded at `origin_time_`
+  int64_t origin_time_ = 0;
+  Ref<Event> last_;  // what record gave, while nothing was started since
   // What was started last, for errors that show later.
   static constexpr size_t kRemembered = 8;
   std::array<const std::string*, kRemembered> names_{};

@@ -4,11 +4,13 @@
 #include <atomic>
 #include <map>
 
+#include "backends/gpu/ceilings.h"
 #include "backends/gpu/kernel.h"
 #include "backends/gpu/program.h"
 #include "base/device_dtypes.h"
 #include "base/error.h"
 #include "plan/log.h"
+#include "plan/measured.h"
 #include "plan/staged.h"
 
 namespace funcnn::gpu {
@@ -36,7 +38,7 @@ std::vector<Registered> factories_for(std::string_view name, Language language) 
   return all;
 }
 
-class GpuBackend final : public Backend {
+class GpuBackend final : public MeasuredBackend {
  public:
   explicit GpuBackend(Machine& machine) : machine_(machine) {
     // The planner counts what a kernel might take at most, several times what it does; CUDA has room for that.
@@ -77,6 +79,7 @@ class GpuBackend final : public Backend {
       if (!entry.accepts_epilogue || !entry.accepts_epilogue(primitive, dtype, epilogue)) return false;
     return !entries.empty();
   }
+  Effort measure_ceilings() override { return gpu::measure_ceilings(*this); }
   void clear_cache() override { machine_.clear_cache(); }
   void clear_tables() override { machine_.clear_cache(); }
 

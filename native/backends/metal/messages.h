@@ -98,6 +98,7 @@ struct Messages {
   Message<void()> wait{"waitUntilCompleted"};
   Message<Id()> error{"error"};
   Message<Unsigned()> status{"status"};
+  Message<double()> began{"GPUStartTime"}, ended{"GPUEndTime"};  // seconds of the host's clock
 
   // MTLComputeCommandEncoder
   Message<void(Id)> set_pipeline{"setComputePipelineState:"};

@@ -13,6 +13,9 @@
 #if !defined(_WIN32)
 #include <pthread.h>
 #endif
+#if defined(__APPLE__)
+#include <time.h>
+#endif
 
 namespace funcnn::metal {
 namespace {
@@ -28,6 +31,15 @@ constexpr size_t kMostOperands = 30;  // of 31 buffers, one holds the values
 constexpr auto kPatience = std::chrono::milliseconds(50);
 
 std::atomic<bool> in_child{false};
+
+// What Metal's clock shows now, in nanoseconds: on a Mac it stands still while the machine sleeps.
+int64_t metal_now() {
+#if defined(__APPLE__)
+  return int64_t(clock_gettime_nsec_np(CLOCK_UPTIME_RAW));
+#else
+  return steady_now();
+#endif
+}
 
 // What the compiler makes of ^(id<MTLCommandBuffer> buffer) { commands->complete(buffer); }.
 struct CompletionBlock {
@@ -121,6 +133,10 @@ void Commands::complete(Id completed) {
                                                listed, " failed: ", error_text(error))));
   }
   std::lock_guard lock(mutex_);
+  if (timed) {
+    began_ = messages().began(completed);
+    ended_ = messages().ended(completed);
+  }
   failure_ = failed;
   done_ = true;
   changed_.notify_all();
@@ -151,6 +167,36 @@ class MetalQueue::Completion final : public Event {
   std::vector<Ref<Commands>> blamed_;
 };
 
+// ---- times
+
+std::optional<std::pair<int64_t, int64_t>> MetalQueue::Stretch::wait() {
+  double began = 0, ended = 0;
+  for (const auto& each : commands) {
+    each->wait();
+    if (each->failure()) return std::nullopt;
+    began = began == 0 ? each->began() : std::min(began, each->began());
+    ended = std::max(ended, each->ended());
+  }
+  if (began == 0) return std::nullopt;  // nothing was launched, or Metal does not say
+  return std::pair(int64_t(began * 1e9) + steady_now() - metal_now(), int64_t((ended - began) * 1e9));
+}
+
+Ref<QueueTime> MetalQueue::start_timing() {
+  check_not_forked();
+  Pool pool;
+  Lock lock(mutex_);
+  commit(lock);
+  timing_ = make_ref<Stretch>();
+  return timing_;
+}
+
+void MetalQueue::stop_timing(QueueTime&) {
+  Pool pool;
+  Lock lock(mutex_);
+  commit(lock);
+  timing_ = nullptr;
+}
+
 // ---- the queue
 
 MetalQueue::MetalQueue(Id device)
@@ -177,6 +223,10 @@ Commands& MetalQueue::open(Lock& lock, std::vector<Ref<Buffer>>& kept) {
   if (!encoder) throw Error("gpu: Metal gives no command buffer");
   open_ = make_ref<Commands>(++numbers_, buffer, encoder);
   under_way_.push_back(open_);
+  if (timing_) {
+    open_->timed = true;
+    timing_->commands.push_back(open_);
+  }
   ++barriers_;  // nothing of it has touched anything yet
   return *open_;
 }

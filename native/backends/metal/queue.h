@@ -11,6 +11,7 @@
 #include "backends/gpu/machine.h"
 #include "backends/metal/memory.h"
 #include "backends/metal/messages.h"
+#include "plan/measured.h"
 
 namespace funcnn::metal {
 
@@ -38,6 +39,11 @@ class Commands : public RefCounted {
   std::vector<Ref<Buffer>> kept;  // memory that is shared: the host may write there once it is let go
   std::vector<Owned> resident;    // MTLBuffers that kernels find by address
 
+  // Seconds; once it is done, where `timed` is set before it is committed.
+  bool timed = false;
+  double began() const { return began_; }
+  double ended() const { return ended_; }
+
   // Called by Metal.
   void complete(Id buffer);
   // Under the queue's lock: what the message of an error names.
@@ -48,16 +54,20 @@ class Commands : public RefCounted {
   std::condition_variable changed_;
   bool done_ = false;
   std::exception_ptr failure_;
+  double began_ = 0, ended_ = 0;
   std::vector<Ref<const gpu::Pipeline>> kernels_;
 };
 
-class MetalQueue final : public Queue {
+class MetalQueue final : public MeasuredQueue {
  public:
   explicit MetalQueue(Id device);
 
   void launch(const gpu::Launch& launch);
   Ref<Event> record() override;
   void after(const Ref<Event>& event) override;
+  // What is timed has command buffers of its own.
+  Ref<QueueTime> start_timing() override;
+  void stop_timing(QueueTime& time) override;
   // Return once the command buffer of this number, and those before, are complete, however they end.
   void wait_for_command_buffer(uint64_t number);
   // The same for everything so far. What command buffers kept stays until the next call of another method: this one
@@ -68,6 +78,11 @@ class MetalQueue final : public Queue {
 
  private:
   class Completion;
+  // The command buffers that are committed between two moments.
+  struct Stretch final : QueueTime {
+    std::vector<Ref<Commands>> commands;
+    std::optional<std::pair<int64_t, int64_t>> wait() override;
+  };
   using Lock = std::unique_lock<std::mutex>;
 
   Commands& open(Lock& lock, std::vector<Ref<Buffer>>& kept);
@@ -88,6 +103,7 @@ class MetalQueue final : public Queue {
   std::deque<Ref<Commands>> under_way_;  // committed or open, in order
   uint64_t numbers_ = 0;                 // of command buffers
   uint64_t barriers_ = 1;
+  Ref<Stretch> timing_;
   std::vector<Ref<Commands>> blamed_;  // command buffers whose errors the next event carries
 };
 

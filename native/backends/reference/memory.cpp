@@ -32,6 +32,21 @@ class LateQueue::Completion final : public Event {
   std::exception_ptr failure_;
 };
 
+class LateQueue::Stretch final : public QueueTime {
+ public:
+  explicit Stretch(LateQueue& queue) : queue_(&queue) {}
+  std::optional<std::pair<int64_t, int64_t>> wait() override {
+    std::lock_guard lock(queue_->mutex_);
+    if (end_ == 0) queue_->run_all();
+    return std::pair(begin_, end_ - begin_);
+  }
+
+ private:
+  friend class LateQueue;
+  LateQueue* queue_;
+  int64_t begin_ = 0, end_ = 0;
+};
+
 void LateQueue::submit(std::function<void()> command) {
   std::lock_guard lock(mutex_);
   commands_.push_back([this, command = std::move(command)] {
@@ -60,6 +75,18 @@ void LateQueue::after(const Ref<Event>& event) {
   commands_.push_back([this, before = Ref<Completion>(static_cast<Completion*>(event.get()))] {
     if (!failure_) failure_ = before->failure_;
   });
+}
+
+Ref<QueueTime> LateQueue::start_timing() {
+  std::lock_guard lock(mutex_);
+  auto time = make_ref<Stretch>(*this);
+  commands_.push_back([time] { time->begin_ = steady_now(); });
+  return time;
+}
+
+void LateQueue::stop_timing(QueueTime& time) {
+  std::lock_guard lock(mutex_);
+  commands_.push_back([time = Ref<Stretch>(static_cast<Stretch*>(&time))] { time->end_ = steady_now(); });
 }
 
 void LateQueue::drain() {

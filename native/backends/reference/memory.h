@@ -6,21 +6,24 @@
 #include <mutex>
 
 #include "base/memory.h"
-#include "plan/backend.h"
+#include "plan/measured.h"
 
 namespace funcnn::reference {
 
 // Commands wait until somebody needs what they give, or until they are many.
-class LateQueue final : public Queue {
+class LateQueue final : public MeasuredQueue {
  public:
   void submit(std::function<void()> command);
   Ref<Event> record() override;
   void after(const Ref<Event>& event) override;
+  Ref<QueueTime> start_timing() override;
+  void stop_timing(QueueTime& time) override;
   // Run everything submitted so far.
   void drain();
 
  private:
   class Completion;
+  class Stretch;
   void run_all();
 
   std::recursive_mutex mutex_;
