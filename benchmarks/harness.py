@@ -229,11 +229,30 @@ def _peaks(processes, threads: int, module: str, row: Row) -> None:
             process.stop()
 
 
-def copy_bandwidth(threads: int) -> float:
-    """Bytes read and written a second by `threads` threads that copy large arrays."""
+def spin() -> None:
+    while True:
+        pass
+
+
+@contextlib.contextmanager
+def busy(count: int):
+    """Meanwhile so many processes compute without end on the cores of this one."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=spin, daemon=True) for _ in range(count)]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def copy_bandwidth(threads: int, size: int = 1 << 24) -> float:
+    """Bytes read and written a second by `threads` threads that each copy `size` float32 numbers."""
     from concurrent.futures import ThreadPoolExecutor
 
-    size = 1 << 24
     pairs = [(np.ones(size, np.float32), np.empty(size, np.float32)) for _ in range(threads)]
 
     def copy(pair):

@@ -31,7 +31,7 @@ def table(rows: list[Row], statistic: str = "median") -> str:
     if ratios:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         lines.append(["geometric mean", "", *([""] * len(columns)), f"{mean:.2f}"])
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def shim_table(rows: list[Row], statistic: str = "median") -> str:
@@ -46,7 +46,7 @@ def shim_table(rows: list[Row], statistic: str = "median") -> str:
         shim = times(row, "funcnn.compat")
         ratios = [times(row, "mlx") / shim, times(row, "mlx+openblas") / shim, shim / times(row, "funcnn")]
         lines.append([row.name, *("-" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios)])
-    return _markdown(lines) if rows else ""
+    return markdown(lines) if rows else ""
 
 
 def peak_table(rows: list[Row]) -> str:
@@ -57,7 +57,7 @@ def peak_table(rows: list[Row]) -> str:
         for row in rows:
             cells = [f"{row.peaks[f][kind] / 1e6:.0f}" if kind in row.peaks.get(f, {}) else "-" for f in columns]
             lines.append([f"{row.name}, {kind}", *cells])
-    return _markdown(lines) if rows else ""
+    return markdown(lines) if rows else ""
 
 
 def bandwidth_table(rows: list[Row], bandwidth: float) -> str:
@@ -66,7 +66,7 @@ def bandwidth_table(rows: list[Row], bandwidth: float) -> str:
         if row.nbytes and "funcnn" in row.measurements:
             rate = row.nbytes / row.measurements["funcnn"].median
             lines.append([row.name, f"{row.nbytes / 1e6:.0f}", f"{rate / 1e9:.1f}", f"{rate / bandwidth:.0%}"])
-    return _markdown(lines) if len(lines) > 1 else ""
+    return markdown(lines) if len(lines) > 1 else ""
 
 
 def problems(rows: list[Row]) -> str:
@@ -99,7 +99,7 @@ def _number(value: float) -> str:
     return f"{value:.{max(0, digits)}f}"
 
 
-def _markdown(lines: list[list[str]]) -> str:
+def markdown(lines: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
     rows.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
