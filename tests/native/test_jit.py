@@ -67,17 +67,34 @@ def test_code_is_made_where_it_pays(tmp_path, setting, n, runs, compiled):
     assert bool(list(folder.glob("*.bin"))) == compiled
 
 
-def test_results_stay_the_same_when_code_takes_over():
-    n = 1 << 18
-    b = Builder(1, n)
+def elements():
+    b = Builder(1, 1 << 18)
     x, y = b.load("float32"), b.load("float32")
     b.store(b.compute("exp", b.compute("fma", x, y, b.compute("sigmoid", y))))
-    program = b.build()
+    return b
+
+
+def rows():
+    """More rows than are run together, values that go from stage to stage, results of rows."""
+    b = Builder(1500, 200)
+    x, y = b.load("float32"), b.load("float32")
+    e = b.compute("exp", b.compute("subtract", x, b.reduce_row("max", x)))
+    total = b.reduce_row("sum", b.compute("multiply", e, y))
+    b.store(b.compute("divide", e, total))
+    b.store(total)
+    return b
+
+
+@pytest.mark.parametrize("make", [elements, rows])
+def test_results_stay_the_same_when_code_takes_over(make):
+    b = make()
+    program, shape = b.build(), (b.rows, b.cols)
     rng = np.random.default_rng(0)
-    x, y = (rng.normal(size=n).astype("float32") for _ in range(2))
+    x, y = (rng.normal(size=shape).astype("float32") for _ in range(2))
     results = []
     for _ in range(6):
-        results.append(np.empty(n, "float32"))
-        run(program, x, y, results[-1])
+        out = [np.empty(shape, "float32"), np.empty(shape[:1], "float32")]
+        run(program, x, y, *out[: b.operands - 2])
+        results.append(np.concatenate([o.ravel() for o in out[: b.operands - 2]]))
     for out in results[1:]:
         np.testing.assert_array_equal(out.view("int32"), results[0].view("int32"))

@@ -21,6 +21,9 @@ constexpr double kGrain = 65536;
 // Column reductions: so many elements at least make a chunk with accumulators of its own.
 constexpr int64_t kChunkElements = 65536, kMostChunks = 32;
 
+// Tiles of compiled programs are run together up to so many rows.
+constexpr int64_t kMergedRows = 512;
+
 // Threads keep at most so much for what runs of many programs keep.
 constexpr size_t kMostKept = 1 << 22;
 
@@ -79,7 +82,7 @@ struct PreparedProgram::Impl {
   explicit Impl(const KernelProgram& program) : t(translate(program, active_table())), routine(*t.routine) {
     // A little more than the tile keeps equal places of different registers apart in the cache.
     element_bytes = (size_t(t.tile_rows * t.tile_cols) * routine.element_item + 63) / 64 * 64 + 192;
-    row_bytes = (size_t(t.tile_rows) * 8 + 63) / 64 * 64;
+    row_bytes = (size_t(routine.hot ? std::max(t.tile_rows, kMergedRows) : t.tile_rows) * 8 + 63) / 64 * 64;
     for (const Code& c : routine.code) {
       register_bytes =
           std::max(register_bytes, size_t(c.element_registers) * element_bytes + size_t(c.row_registers) * row_bytes);
@@ -282,6 +285,23 @@ struct PreparedProgram::Impl {
   void heat(int64_t elements) const {
     if (routine.hot) routine.hot->count(routine, t.paths, double(elements) * double(steps));
   }
+  // Whether tiles behind each other can be run as one: by a single function that keeps no elements in registers.
+  bool merges(size_t number, const jit::CompiledCode& code) const {
+    return !by_phases() && code.size() == 1 && code[0].count() == routine.code[number].steps.size() &&
+           !code[0].segment().fills_tile && code[0].runs(t.tile_cols) && !jit::options().verify;
+  }
+  // Adds to tile i those before `end` that make one with it; gives how many they are.
+  int64_t merge(Tile& tile, int64_t i, int64_t end) const {
+    if (col_tiles == 1) {
+      const int64_t count = std::min(end - i, std::max<int64_t>(1, kMergedRows / t.tile_rows));
+      tile.rows = std::min(count * t.tile_rows, band_rows - i * t.tile_rows);
+      return count;
+    }
+    if (t.tile_rows > 1 || routine.row_reductions) return 1;
+    const int64_t count = std::min(end - i, col_tiles - i % col_tiles);
+    tile.cols = std::min(count * t.tile_cols, t.cols - tile.col);
+    return count;
+  }
   const jit::CompiledCode* compiled(size_t number) const { return routine.hot ? routine.hot->find(number) : nullptr; }
 
   void start(Pointers p, std::span<std::byte* const> operands, std::byte* run) const {
@@ -336,7 +356,14 @@ struct PreparedProgram::Impl {
     void work(size_t round, int64_t begin, int64_t end, Worker& w) const {
       w.begin(*impl_, shared());
       if (impl_->routine.col_reductions) return columns(begin, end, w);
-      for (int64_t i = begin; i < end; ++i) tile(round, impl_->tile_at(i), w, {bases(), false}, i == begin);
+      const jit::CompiledCode* compiled = impl_->compiled(round);
+      const bool merges = compiled && impl_->merges(round, *compiled);
+      for (int64_t i = begin; i < end;) {
+        Tile at = impl_->tile_at(i);
+        const int64_t count = merges ? impl_->merge(at, i, end) : 1;
+        tile(round, at, w, {bases(), false}, i == begin, compiled);
+        i += count;
+      }
     }
     void end_round(size_t round) const {
       const Routine& routine = impl_->routine;
@@ -365,10 +392,11 @@ struct PreparedProgram::Impl {
       impl_->bind(code, shared(), operands_, memory_, nullptr, all);
       impl_->execute(code, shared(), operands_, all);
     }
-    void tile(size_t number, const Tile& tile, Worker& w, Partial partial, bool anew) const {
+    void tile(size_t number, const Tile& tile, Worker& w, Partial partial, bool anew,
+              const jit::CompiledCode* compiled) const {
       const Code& code = impl_->routine.code[number];
       impl_->bind(code, w.pointers.data(), operands_, memory_, w.registers, tile);
-      impl_->execute(code, w.pointers.data(), operands_, tile, partial, anew, impl_->compiled(number));
+      impl_->execute(code, w.pointers.data(), operands_, tile, partial, anew, compiled);
     }
     void store(size_t r, const std::byte* from, int64_t begin, int64_t n) const {
       const AccessPath& path = impl_->t.paths[size_t(impl_->routine.reductions[r].path)];
@@ -380,6 +408,7 @@ struct PreparedProgram::Impl {
     void columns(int64_t begin, int64_t end, Worker& w) const {
       const Translation& t = impl_->t;
       const bool whole = impl_->whole_bands();
+      const jit::CompiledCode* compiled = impl_->compiled(0);
       const size_t count = impl_->routine.reductions.size();
       const int64_t chunks = impl_->chunks, col_tiles = impl_->col_tiles;
       Temporary<std::byte, 4096> own(whole ? impl_->accumulator_at.back() : 0);
@@ -392,7 +421,7 @@ struct PreparedProgram::Impl {
         const int64_t first = chunk * impl_->chunk_tiles, last = std::min(impl_->row_tiles, first + impl_->chunk_tiles);
         for (int64_t i = first; i < last; ++i) {
           Tile at = impl_->tile_at(band, i, j);
-          tile(0, at, w, {base.data(), i == first, whole ? at.col : 0}, anew);
+          tile(0, at, w, {base.data(), i == first, whole ? at.col : 0}, anew, compiled);
           anew = false;
         }
         if (!whole) continue;

@@ -147,18 +147,22 @@ std::byte* CompiledSegment::begin_of(size_t stream, const TileView& tile) const 
   return nullptr;
 }
 
+bool CompiledSegment::runs(int64_t cols) const {
+  const bool rest = whole_only_ && cols % lanes_ != 0;
+  if (rest && segment_.loop.stages.size() > 1) return false;
+  return !folds_ || (cols >= 64 && cols <= kMostBlocks * kFoldBlock && !rest);
+}
+
 bool CompiledSegment::run(const TileView& tile) const {
-  if (folds_ && (tile.cols < 64 || tile.cols > kMostBlocks * kFoldBlock)) return false;
+  if (!runs(tile.cols)) return false;
   Frame frame;
   for (size_t s = 0; s < segment_.places.size(); ++s) frame.stream[s] = begin_of(s, tile);
   const int64_t rows = by_rows_ ? tile.rows : 1;
   const int64_t cols = segment_.of_rows ? tile.rows : by_rows_ ? tile.cols : tile.rows * tile.cols;
-  if (!whole_only_ || cols % lanes_ == 0)
-    call(frame, rows, cols);
-  else if (folds_ || segment_.loop.stages.size() > 1)
-    return false;
-  else
+  if (whole_only_ && cols % lanes_ != 0)
     run_rows(frame, rows, cols);
+  else
+    call(frame, rows, cols);
   return true;
 }
 
@@ -219,7 +223,7 @@ std::vector<CompiledSegment::Written> CompiledSegment::written(const TileView& t
   for (size_t s = 0; s < segment_.places.size(); ++s) {
     if (!segment_.places[s].written) continue;
     const Stream& stream = segment_.loop.streams[s];
-    const int64_t n = stream.walk == Walk::element ? elements : tile.rows;
+    const int64_t n = stream.walk == Walk::element ? elements : stream.walk == Walk::column ? tile.cols : tile.rows;
     const std::vector<int>& results = segment_.results;
     const bool result = std::find(results.begin(), results.end(), int(s)) != results.end();
     out.push_back({begin_of(s, tile), size_t(n * item_of(stream)), stream.memory, result});

@@ -32,8 +32,9 @@ class CompiledSegment {
   size_t count() const { return segment_.count; }
   const Segment& segment() const { return segment_; }
 
-  // False where the steps have to be interpreted: shapes or values that the code is not made for.
-  bool run(const TileView& tile) const;
+  // Whether there is code for tiles of that many columns; else steps have to be interpreted.
+  bool runs(int64_t cols) const;
+  bool run(const TileView& tile) const;  // false: it does not
   // What it writes, for comparisons with the interpreter.
   struct Written {
     std::byte* at;

@@ -54,7 +54,20 @@ class Builder {
       if (place.written && (place.kind != Place::slot || !in_tile(place.number) || read_later(place_of(place.number))))
         segment_.results.push_back(int(s));
     }
+    share_rows();
     return segment_;
+  }
+  // What only passes values from stage to stage is a row, the same for all.
+  void share_rows() {
+    for (size_t s = 0; s < segment_.places.size(); ++s) {
+      const Place& place = segment_.places[s];
+      if (place.kind != Place::slot || slot(place.number).kind != Slot::element_register) continue;
+      const bool within = !comes_in_.contains(place_of(place.number)) && !read_later(place_of(place.number));
+      if (within)
+        segment_.loop.streams[s].walk = Walk::column;
+      else
+        segment_.fills_tile = true;
+    }
   }
   void drop_idle_stages() {
     std::vector<Stage>& stages = segment_.loop.stages;
@@ -188,12 +201,14 @@ class Builder {
     if (!in_lanes(dtype) || !room(1)) return -1;
     const Walk walk = walk_of(number);
     if (walk >= Walk::row && !whole_lane(dtype) && dtype != Dtype::bool_) return -1;
+    if (!written_.contains(place_of(number))) comes_in_.insert(place_of(number));
     if (walk == Walk::row) read_for_elements_.insert(place_of(number));
     return load({Place::slot, number}, walk, dtype);
   }
   bool write(int number, int node) {
     if (node < 0) return false;
     values_[place_of(number)] = {number, node};
+    written_.insert(place_of(number));
     if (in_tile(number)) return true;
     return store({Place::slot, number}, walk_of(number), slot(number).dtype, node);
   }
@@ -306,7 +321,8 @@ class Builder {
   bool scales_;
   int most_folds_;
   Segment segment_;
-  size_t at_ = 0;  // the step
+  size_t at_ = 0;                         // the step
+  std::set<int64_t> written_, comes_in_;  // by place
   // Of this stage, by place:
   std::map<int64_t, Written> values_;
   std::set<int64_t> results_;            // of folds, known at the end of the row

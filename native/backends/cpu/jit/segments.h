@@ -26,6 +26,7 @@ struct Segment {
   Loop loop;
   std::vector<Place> places;  // of the streams
   std::vector<int> results;   // the streams that anything else reads
+  bool fills_tile = false;    // values of elements are kept, or come, in registers of the tile
 };
 
 // `scales`: the machine has an instruction for Do::scale; `most_folds`: so many reductions at most in a stage.
