@@ -7,7 +7,6 @@
 #include <type_traits>
 
 #include "backends/cpu/jit/code_report.h"
-#include "backends/cpu/jit/emit_x86.h"
 #include "backends/cpu/jit/options.h"
 #include "base/error.h"
 
@@ -116,15 +115,15 @@ void meet_blocks(Frame* frame, const Fold* folds, int64_t count) {
 
 }  // namespace
 
-CompiledSegment::CompiledSegment(Segment segment, bool wide, CodeMemory::Function function)
+CompiledSegment::CompiledSegment(Segment segment, const Target& target, CodeMemory::Function function)
     : segment_(std::move(segment)),
       function_(std::move(function)),
       code_(function_.as<void(Frame*)>()),
-      wide_(wide),
       by_rows_(segment_.loop.by_rows()),
       folds_(segment_.loop.folds()),
-      whole_only_(whole_vectors_only(segment_.loop, wide)),
-      lanes_((wide ? 64 : 32) / (segment_.loop.wide ? 8 : 4)) {}
+      whole_only_(target.whole_vectors_only(segment_.loop)),
+      vector_bytes_(target.vector_bytes),
+      lanes_(target.vector_bytes / (segment_.loop.wide ? 8 : 4)) {}
 
 std::byte* CompiledSegment::begin_of(size_t stream, const TileView& tile) const {
   const Place& place = segment_.places[stream];
@@ -172,7 +171,7 @@ void CompiledSegment::call(Frame& frame, int64_t rows, int64_t cols) const {
   frame.whole = cols / lanes_ * lanes_;
   const int64_t rest = cols - frame.whole;
   frame.tail_mask = (int64_t(1) << rest) - 1;
-  if (!wide_) {
+  if (vector_bytes_ == 32) {  // AVX2 has masks in vectors
     int32_t lanes[8];
     for (int64_t i = 0; i < 8; ++i) lanes[i] = i * lanes_ / 8 < rest ? -1 : 0;
     std::memcpy(frame.tail_lanes, lanes, sizeof lanes);
@@ -291,20 +290,20 @@ void Hot::heat(const Routine& routine, const std::vector<AccessPath>& paths, dou
 
 void Hot::compile(const Routine& routine, const std::vector<AccessPath>& paths) {
   for (size_t i = 0; i < routine.code.size(); ++i)
-    for (Segment& segment : find_segments(routine, routine.code[i], paths, wide_, wide_ ? 3 : 1)) {
+    for (Segment& segment : find_segments(routine, routine.code[i], paths, target_.scales, target_.most_folds)) {
       std::string why;
-      const std::vector<uint8_t> code = emit_x86(segment.loop, wide_, &why);
+      const std::vector<uint8_t> code = target_.emit(segment.loop, &why);
       if (code.empty()) continue;
       const std::string name = name_of(routine.code[i], segment);
       if (!options().dump.empty()) dump_code(options().dump, name, code, text_of(segment));
       std::optional<CodeMemory::Function> function = CodeMemory::instance().add(code, name);
-      if (function && function->entry()) codes_[i].emplace_back(std::move(segment), wide_, *std::move(function));
+      if (function && function->entry()) codes_[i].emplace_back(std::move(segment), target_, *std::move(function));
     }
 }
 
 std::shared_ptr<Hot> make_hot(InstructionLevel level) {
-  if (level < InstructionLevel::avx2 || !options().on) return nullptr;
-  return std::make_shared<Hot>(level);
+  const Target* target = target_of(level);
+  return target && options().on ? std::make_shared<Hot>(*target) : nullptr;
 }
 
 }  // namespace funcnn::cpu::jit

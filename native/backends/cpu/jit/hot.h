@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "backends/cpu/instruction_set.h"
 #include "backends/cpu/jit/code_memory.h"
 #include "backends/cpu/jit/segments.h"
+#include "backends/cpu/jit/target.h"
 
 namespace funcnn::cpu::jit {
 
@@ -27,7 +27,7 @@ struct TileView {
 
 class CompiledSegment {
  public:
-  CompiledSegment(Segment segment, bool wide, CodeMemory::Function function);
+  CompiledSegment(Segment segment, const Target& target, CodeMemory::Function function);
   size_t first() const { return segment_.first; }
   size_t count() const { return segment_.count; }
   const Segment& segment() const { return segment_; }
@@ -53,8 +53,8 @@ class CompiledSegment {
   Segment segment_;
   CodeMemory::Function function_;
   Generated code_;
-  bool wide_, by_rows_, folds_, whole_only_;
-  int64_t lanes_;  // of a vector
+  bool by_rows_, folds_, whole_only_;
+  int64_t vector_bytes_, lanes_;
 };
 
 // The segments of one Code.
@@ -62,7 +62,7 @@ using CompiledCode = std::vector<CompiledSegment>;
 
 class Hot {
  public:
-  explicit Hot(InstructionLevel level) : wide_(level == InstructionLevel::avx512) {}
+  explicit Hot(const Target& target) : target_(target) {}
 
   // A run of so much work, in steps times elements, begins. Compiles what has become worth it.
   void count(const Routine& routine, const std::vector<AccessPath>& paths, double work) {
@@ -78,7 +78,7 @@ class Hot {
   void heat(const Routine& routine, const std::vector<AccessPath>& paths, double work);
   void compile(const Routine& routine, const std::vector<AccessPath>& paths);
 
-  const bool wide_;
+  const Target& target_;
   std::atomic<State> state_{State::cold};
   std::atomic<int64_t> runs_{0}, work_{0};
   std::vector<CompiledCode> codes_;
