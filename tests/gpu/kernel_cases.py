@@ -180,6 +180,9 @@ def quantised() -> Iterator[Case]:
                 x = numbers(rows, 256 if transpose else 41)
                 kind = "" if transpose else " across"
                 yield Case("quantized_dot", f"{name} x {rows}{kind}", product, (x, w), 1e-3)
+    for mode in ("nvfp4", "mxfp8"):
+        product = lambda x, w, mode=mode: fn.qqmm(x, w, mode=mode)  # noqa: E731
+        yield Case("quantized_values", mode, product, (numbers(5, 64), numbers(33, 64)), 1e-3)
     codes = np.arange(256, dtype=np.uint8)
     yield Case("float8", "from", lambda c: fn.from_fp8(c, dtype=fn.float16), (codes,))
     yield Case("float8", "to", fn.to_fp8, (numbers(333),))
