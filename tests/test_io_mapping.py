@@ -94,6 +94,7 @@ def test_a_mapping_outlives_the_name_of_its_file(tmp_path: Path, suffix: str) ->
 @posix
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.on_cpu  # another device is given a copy, and the mapping ends
 def test_a_mapping_ends_with_its_last_array(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"unusual{suffix}"
     write(path, fn.ones(5000))
