@@ -5,10 +5,12 @@ from __future__ import annotations
 from .case import Case, outputs
 
 CHAIN = 1000
+LEAVES = 100
 ROWS = {
     "eager_chain": "us",
     "compiled_chain": "us",
     "compiled_call": "us",
+    "compiled_call_100": "us",  # a tree of so many leaves, each plus one
     "value_and_grad": "us",
     "build_op": "us",
 }
@@ -20,6 +22,10 @@ def build(row: str, framework: str) -> Case | None:
     if step is None:
         return None
     return Case(step, outputs(step), per=CHAIN if row in ("eager_chain", "compiled_chain", "build_op") else 1)
+
+
+def _plus_one(tree):
+    return [leaf + 1 for leaf in tree.values()]
 
 
 def _chain(x, y):
@@ -47,6 +53,7 @@ def _funcnn(row):
         "eager_chain": lambda: run(_chain, x, y),
         "compiled_chain": lambda: run(fn.compile(_chain), x, y),
         "compiled_call": lambda: run(fn.compile(lambda x, y: x + y), x, y),
+        "compiled_call_100": lambda: run(fn.compile(_plus_one), {str(i): fn.zeros(8) for i in range(LEAVES)}),
         "value_and_grad": lambda: run(fn.value_and_grad(lambda v: fn.sin(v * v) * v), v),
         "build_op": lambda: lambda: _chain(x, y),
     }[row]()
@@ -65,6 +72,7 @@ def _jax(row):
         "eager_chain": lambda: run(_chain, x, y),
         "compiled_chain": lambda: run(jax.jit(_chain), x, y),
         "compiled_call": lambda: run(jax.jit(lambda x, y: x + y), x, y),
+        "compiled_call_100": lambda: run(jax.jit(_plus_one), {str(i): jnp.zeros(8) for i in range(LEAVES)}),
         "value_and_grad": lambda: run(jax.value_and_grad(lambda v: jnp.sin(v * v) * v), v),
         "build_op": lambda: lambda: _chain(x, y),
     }[row]()
@@ -88,6 +96,7 @@ def _mlx(row):
         "eager_chain": lambda: run(_chain, x, y),
         "compiled_chain": lambda: run(mx.compile(_chain), x, y),
         "compiled_call": lambda: run(mx.compile(lambda x, y: x + y), x, y),
+        "compiled_call_100": lambda: run(mx.compile(_plus_one), {str(i): mx.zeros(8) for i in range(LEAVES)}),
         "value_and_grad": lambda: run(mx.value_and_grad(lambda v: mx.sin(v * v) * v), v),
         "build_op": lambda: lambda: _chain(x, y),
     }[row]()
@@ -112,4 +121,10 @@ def _torch_compile(row):
 
     x, y = torch.zeros(8), torch.ones(8)
     # Inductor needs minutes for the chain.
-    return (lambda f: lambda: f(x, y))(torch.compile(lambda x, y: x + y)) if row == "compiled_call" else None
+    if row == "compiled_call":
+        f = torch.compile(lambda x, y: x + y)
+        return lambda: f(x, y)
+    if row == "compiled_call_100":
+        tree, each = {str(i): torch.zeros(8) for i in range(LEAVES)}, torch.compile(_plus_one)
+        return lambda: each(tree)
+    return None

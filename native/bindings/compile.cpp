@@ -73,8 +73,11 @@ class Compiled {
     keep_digits(leaves, c.arrays);
     leaves.clear();
     bool traced = std::any_of(c.arrays.begin(), c.arrays.end(), is_traced);
-    hash(c);
-    std::shared_ptr<Entry> entry = find(c);
+    std::shared_ptr<Entry> entry = latest(c);
+    if (!entry) {
+      hash(c);
+      entry = find(c);
+    }
     if (!entry) {
       entry = trace(c);
       // What a running transformation made is no constant: this trace serves this call alone.
@@ -259,6 +262,20 @@ class Compiled {
       h.add(int64_t(hash));
     }
     c.hash = size_t(h.finish().low);
+  }
+
+  // What served the call before this one, where it serves this one: most calls, which then need no hash.
+  std::shared_ptr<Entry> latest(const Call& c) {
+    std::shared_ptr<Entry> entry;
+    {
+      std::lock_guard lock(mutex_);
+      if (recent_.empty()) return nullptr;
+      entry = recent_.front().second;
+    }
+    if (!matches(c, *entry)) return nullptr;
+    std::lock_guard lock(mutex_);
+    ++hits_;
+    return entry;
   }
 
   std::shared_ptr<Entry> find(const Call& c, bool count = true) {
