@@ -42,10 +42,10 @@ using x86::ymm;
 using x86::zeroed;
 
 void Writer::fetch(int to, Memory m) {
-  const bool repeated = m.repeated != 0;
+  const int repeated = m.repeated;
   m.repeated = 0;
   if (repeated)
-    (*this)(op::repeat, v(to), m);
+    as(repeated == 8 ? op::repeat.eight : op::repeat.four, v(to), m);
   else
     (*this)(op::load, v(to), m);
 }
@@ -97,7 +97,9 @@ void Body::emit() {
     if (lazy_load_[size_t(v)]) continue;
     at_ = int(i);
     pinned_.clear();
+    w_.on_halves(node(v).eight);
     one(v, node(v));
+    w_.on_halves(false);
     for (int r : temporaries_) free_.push_back(r);
     for (int k : temporary_masks_) free_masks_.push_back(k);
     free_slots_.insert(free_slots_.end(), freed_slots_.begin(), freed_slots_.end());
@@ -150,7 +152,7 @@ Memory Body::memory_of(int v) {
   if (slot_[size_t(v)] >= 0) return at_slot(layout_.first_slot + slot_[size_t(v)]);
   if (layout_.home_slot[size_t(v)] >= 0 && layout_.level[size_t(v)] != level_)
     return at_slot(layout_.home_slot[size_t(v)]);
-  if (n.what == Do::constant) return w_.constant(n.bits);
+  if (n.what == Do::constant) return w_.constant(n.bits, n.eight);
   Memory m = at_stream(n.stream);
   return n.what == Do::uniform ? m.broadcast(w_.item()) : m;
 }
@@ -315,6 +317,17 @@ void Body::one(int v, const Node& n) {
       return unary(op::from_int, v, n.a);
     case Do::to_int:
       return unary(op::to_int, v, n.a);
+    case Do::widen_first:
+    case Do::widen_second:
+    case Do::widen_int_first:
+    case Do::widen_int_second:
+      return widen(v, n);
+    case Do::narrow:
+    case Do::narrow_to_int:
+      return narrow(v, n);
+    case Do::mask_first:
+    case Do::mask_second:
+      return half_of_mask(v, n);
     case Do::less:
     case Do::less_equal:
     case Do::equal:
@@ -394,6 +407,50 @@ void Body::half(int v, const Node& n) {
   int d = take();
   w_.as("vcvtps2ph", w_.half(d), w_.v(ra), 0);
   w_.as("vcvtph2ps", w_.v(d), w_.half(d));
+  reg_[size_t(v)] = d;
+}
+
+// ---- between lanes of 4 bytes and halves in lanes of 8
+
+void Body::widen(int v, const Node& n) {
+  int ra = in(n.a);
+  used(n.a);
+  int d = take();
+  const bool second = n.what == Do::widen_second || n.what == Do::widen_int_second;
+  if (second && layout_.wide) w_.as("vextractf64x4", w_.half(d), w_.v(ra), 1);
+  if (second && !layout_.wide) w_.as("vextractf128", w_.half(d), w_.v(ra), 1);
+  constexpr x86::Name real("vcvtps2pd"), integer("vcvtdq2pd");
+  w_.as(n.what == Do::widen_first || n.what == Do::widen_second ? real : integer, w_.v(d), w_.half(second ? d : ra));
+  reg_[size_t(v)] = d;
+}
+void Body::narrow(int v, const Node& n) {
+  constexpr x86::Name real("vcvtpd2ps"), integer("vcvttpd2dq");
+  const x86::Name name = n.what == Do::narrow ? real : integer;
+  int ra = in(n.a), rb = in(n.b);
+  int t = take_temporary(), d = take();
+  w_.as(name, w_.half(d), w_.v(ra));
+  w_.as(name, w_.half(t), w_.v(rb));
+  if (layout_.wide)
+    w_.as("vinsertf64x4", w_.v(d), w_.v(d), w_.half(t), 1);
+  else
+    w_.as("vinsertf128", w_.v(d), w_.v(d), w_.half(t), 1);
+  used(n.a), used(n.b);
+  reg_[size_t(v)] = d;
+}
+void Body::half_of_mask(int v, const Node& n) {
+  const bool second = n.what == Do::mask_second;
+  int ra = mask_in(n.a);
+  if (layout_.wide) {
+    int d = take_mask();
+    w_.as("kshiftrw", k(d), k(ra), second ? 8 : 0);
+    used(n.a);
+    reg_[size_t(v)] = d;
+    return;
+  }
+  used(n.a);
+  int d = take();
+  if (second) w_.as("vextracti128", xmm(d), ymm(ra), 1);
+  w_.as("vpmovsxdq", ymm(d), xmm(second ? d : ra));
   reg_[size_t(v)] = d;
 }
 

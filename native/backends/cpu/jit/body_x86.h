@@ -22,7 +22,8 @@ struct Op {
   x86::Name four, eight;
 };
 
-// Writes instructions for vectors of one width and lanes of one size.
+// Writes instructions for vectors of one width and lanes of one size, but for a while also of halves of the elements in
+// lanes of 8 bytes.
 class Writer {
  public:
   Writer(bool evex, bool eight) : as(evex), evex_(evex), eight_(eight) {}
@@ -36,21 +37,24 @@ class Writer {
 
   x86::Vector v(int r) const { return evex_ ? x86::zmm(r) : x86::ymm(r); }
   x86::Vector half(int r) const { return evex_ ? x86::ymm(r) : x86::xmm(r); }
+  // Until further notice.
+  void on_halves(bool halves) { halves_ = halves; }
   template <class... T>
   void operator()(const Op& op, const T&... operands) {
-    as(eight_ ? op.eight : op.four, operands...);
+    as(eight_ || halves_ ? op.eight : op.four, operands...);
   }
   // A constant as the last operand of an instruction: repeated by it, or in full.
-  x86::Memory constant(uint64_t bits) {
-    if (!evex_) return eight_ ? as.repeated8(bits, 32) : as.repeated4(uint32_t(bits), 32);
-    return (eight_ ? as.constant8(bits) : as.constant4(uint32_t(bits))).broadcast(item());
+  x86::Memory constant(uint64_t bits, bool halves = false) {
+    const bool eight = eight_ || halves;
+    if (!evex_) return eight ? as.repeated8(bits, 32) : as.repeated4(uint32_t(bits), 32);
+    return (eight ? as.constant8(bits) : as.constant4(uint32_t(bits))).broadcast(eight ? 8 : 4);
   }
   // A vector from memory, of which one lane may have to be repeated.
   void fetch(int to, x86::Memory m);
   void move(int to, int from);
 
  private:
-  bool evex_, eight_;
+  bool evex_, eight_, halves_ = false;
 };
 
 // What all bodies of a stage share.
@@ -127,6 +131,9 @@ class Body {
   void half(int v, const Node& n);
   void shift(int v, const Node& n);
   void fused(int v, const Node& n);
+  void widen(int v, const Node& n);
+  void narrow(int v, const Node& n);
+  void half_of_mask(int v, const Node& n);
   void compare(int v, const Node& n);
   void mask_logic(int v, const Node& n);
   void select(int v, const Node& n);

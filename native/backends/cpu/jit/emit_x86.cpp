@@ -338,7 +338,7 @@ class Generator {
       const int home = p.layout.home_register[v];
       if (home < 0 || p.layout.level[v] != level) continue;
       if (p.node(v).what == Do::constant)
-        w_.fetch(home, w_.constant(p.node(v).bits));
+        w_.fetch(home, w_.constant(p.node(v).bits, p.node(v).eight));
       else if (p.node(v).what == Do::uniform)
         w_.fetch(home, at(pointer(size_t(p.node(v).stream))).broadcast(w_.item()));
       else if (level == Level::scalar && scalars_return_)

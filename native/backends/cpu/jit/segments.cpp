@@ -10,6 +10,13 @@
 namespace funcnn::cpu::jit {
 namespace {
 
+// Nodes that are `eight` are known to the generator for x86-64.
+#if defined(__x86_64__) || defined(_M_X64)
+constexpr bool kHalves = true;
+#else
+constexpr bool kHalves = false;
+#endif
+
 class Builder {
  public:
   Builder(const Routine& routine, const Code& code, const std::vector<AccessPath>& paths, bool scales, int most_folds,
@@ -87,6 +94,7 @@ class Builder {
     if (!stages.empty()) store_what_is_read();
     if (stages.empty() || !stages.back().line.nodes.empty()) stages.emplace_back();
     stages.back().line.scales = scales_;
+    stages.back().line.halves = kHalves;
     stages.back().line.wide = segment_.loop.wide;
     values_.clear();
     results_.clear();
