@@ -1,15 +1,24 @@
-"""Random programs in machine code give the bits of the interpreter."""
+"""Every recorded operation, and random programs, in machine code give the bits of the interpreter."""
 
 import os
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
+from funcnn import _core
+
 CASES = pathlib.Path(__file__).with_name("jit_programs.py")
 
 
-def test_random_programs():
-    environment = dict(os.environ, FUNCNN_JIT="always,verify", FUNCNN_NUM_THREADS="2")
+@pytest.mark.skipif(_core._instruction_set() not in ("avx2", "avx512"), reason="code is made for AVX2 and AVX-512")
+def test_programs(tmp_path):
+    environment = dict(os.environ, FUNCNN_JIT=f"always,verify,dump:{tmp_path}", FUNCNN_NUM_THREADS="2")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(CASES)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    compiled = {path.stem.split("-", 2)[2] for path in tmp_path.glob("*.bin")}
+    planned = {"fms", "fnma", "divide_row", "exp_of_difference", "scaled_difference"}  # of larger programs
+    recorded = {name for name, dtype, _, _ in _core._operations(True) if dtype == "float32"} - planned
+    assert {f"funcnn_{name}" for name in recorded} <= compiled

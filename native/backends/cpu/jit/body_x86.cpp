@@ -166,7 +166,7 @@ bool Body::foldable(int v) const {
   return layout_.home_slot[size_t(v)] >= 0;
 }
 int Body::take() {
-  if (free_.empty()) spill();
+  if (free_.empty()) spill(false);
   int r = free_.back();
   free_.pop_back();
   peak_ = std::max(peak_, layout_.last_free + 1 - layout_.accumulators - int(free_.size()));
@@ -178,16 +178,17 @@ int Body::take_temporary() {
   return r;
 }
 int Body::take_mask() {
-  if (free_masks_.empty()) throw Refused{"too many masks at once"};
+  if (free_masks_.empty()) spill(true);
   int k = free_masks_.back();
   free_masks_.pop_back();
   return k;
 }
 // The value that is read last makes room.
-void Body::spill() {
+void Body::spill(bool masks) {
   int victim = -1, furthest = -1;
   for (size_t v = 0; v < reg_.size(); ++v) {
-    if (reg_[v] < 0 || mask_register(int(v)) || std::find(pinned_.begin(), pinned_.end(), int(v)) != pinned_.end())
+    if (reg_[v] < 0 || mask_register(int(v)) != masks ||
+        std::find(pinned_.begin(), pinned_.end(), int(v)) != pinned_.end())
       continue;
     auto next = std::lower_bound(next_[v].begin(), next_[v].end(), at_);
     int when = next == next_[v].end() ? int(order_.size()) : *next;
@@ -195,13 +196,17 @@ void Body::spill() {
   }
   if (victim < 0) throw Refused{"too few registers"};
   int& slot = slot_[size_t(victim)];
+  const int r = reg_[size_t(victim)];
   if (slot < 0) {
     if (free_slots_.empty()) free_slots_.push_back(slots_++);
     slot = free_slots_.back();
     free_slots_.pop_back();
-    w_(op::load, at_slot(layout_.first_slot + slot), w_.v(reg_[size_t(victim)]));
+    if (masks)
+      w_.as("kmovw", at_slot(layout_.first_slot + slot), k(r));
+    else
+      w_(op::load, at_slot(layout_.first_slot + slot), w_.v(r));
   }
-  free_.push_back(reg_[size_t(victim)]);
+  (masks ? free_masks_ : free_).push_back(r);
   reg_[size_t(victim)] = -1;
 }
 int Body::in(int v) {
@@ -224,10 +229,12 @@ int Body::in(int v) {
 }
 int Body::mask_in(int v) {
   if (!layout_.wide) return in(v);
+  pinned_.push_back(v);
   if (reg_[size_t(v)] >= 0) return reg_[size_t(v)];
   int mask = take_mask();
   temporary_masks_.push_back(mask);
-  w_.as("kmovw", x86::k(mask), at_slot(layout_.home_slot[size_t(v)]));
+  const int slot = slot_[size_t(v)];
+  w_.as("kmovw", x86::k(mask), at_slot(slot >= 0 ? layout_.first_slot + slot : layout_.home_slot[size_t(v)]));
   return mask;
 }
 // One use less; what held the value is free when none is left.

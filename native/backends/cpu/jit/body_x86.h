@@ -120,7 +120,7 @@ class Body {
   int take();
   int take_temporary();
   int take_mask();
-  void spill();
+  void spill(bool masks);
   void used(int v);
   bool dies(int v) const { return uses_[size_t(v)] == 1 && reg_[size_t(v)] >= 0; }
 

@@ -290,7 +290,7 @@ void Hot::heat(const Routine& routine, const std::vector<AccessPath>& paths, dou
 
 void Hot::compile(const Routine& routine, const std::vector<AccessPath>& paths) {
   for (size_t i = 0; i < routine.code.size(); ++i)
-    for (Segment& segment : find_segments(routine, routine.code[i], paths, target_.scales, target_.most_folds)) {
+    for (Segment& segment : find_segments(routine, routine.code[i], paths, target_)) {
       std::string why;
       const std::vector<uint8_t> code = target_.emit(segment.loop, &why);
       if (code.empty()) continue;

@@ -10,18 +10,11 @@
 namespace funcnn::cpu::jit {
 namespace {
 
-// Nodes that are `eight` are known to the generator for x86-64.
-#if defined(__x86_64__) || defined(_M_X64)
-constexpr bool kHalves = true;
-#else
-constexpr bool kHalves = false;
-#endif
-
 class Builder {
  public:
-  Builder(const Routine& routine, const Code& code, const std::vector<AccessPath>& paths, bool scales, int most_folds,
+  Builder(const Routine& routine, const Code& code, const std::vector<AccessPath>& paths, const Target& target,
           bool wide)
-      : routine_(routine), code_(code), paths_(paths), scales_(scales), most_folds_(most_folds) {
+      : routine_(routine), code_(code), paths_(paths), target_(target) {
     segment_.loop.wide = wide;
   }
 
@@ -34,7 +27,7 @@ class Builder {
     Segment out = take(first, segment_.of_rows ? rows : steps.size());
     const bool only_rows = out.count && first + out.count <= rows;
     if (!only_rows || segment_.of_rows) return out;
-    Builder again(routine_, code_, paths_, scales_, most_folds_, out.loop.wide);
+    Builder again(routine_, code_, paths_, target_, out.loop.wide);
     again.segment_.of_rows = true;
     return again.take(first, rows);
   }
@@ -93,8 +86,8 @@ class Builder {
     std::vector<Stage>& stages = segment_.loop.stages;
     if (!stages.empty()) store_what_is_read();
     if (stages.empty() || !stages.back().line.nodes.empty()) stages.emplace_back();
-    stages.back().line.scales = scales_;
-    stages.back().line.halves = kHalves;
+    stages.back().line.scales = target_.scales;
+    stages.back().line.halves = target_.halves;
     stages.back().line.wide = segment_.loop.wide;
     values_.clear();
     results_.clear();
@@ -106,7 +99,7 @@ class Builder {
     bool needs = false;
     for_slots(s, [&](int number) { needs = needs || results_.contains(place_of(number)); });
     const bool folds = s.kind == Step::reduce_row || s.kind == Step::sum_squares;
-    if (folds && int(stage().folds.size()) >= most_folds_) needs = true;
+    if (folds && int(stage().folds.size()) >= target_.most_folds) needs = true;
     // What is about the row comes first in a stage: it must not change what elements have yet to read.
     if (s.space == Space::row && elements_) {
       const bool writes = s.kind != Step::store;
@@ -326,8 +319,7 @@ class Builder {
   const Routine& routine_;
   const Code& code_;
   const std::vector<AccessPath>& paths_;
-  bool scales_;
-  int most_folds_;
+  const Target& target_;
   Segment segment_;
   size_t at_ = 0;                         // the step
   std::set<int64_t> written_, comes_in_;  // by place
@@ -341,11 +333,11 @@ class Builder {
 }  // namespace
 
 std::vector<Segment> find_segments(const Routine& routine, const Code& code, const std::vector<AccessPath>& paths,
-                                   bool scales, int most_folds) {
+                                   const Target& target) {
   std::vector<Segment> out;
   for (size_t at = size_t(code.kept); at < code.steps.size();) {
-    Segment s = Builder(routine, code, paths, scales, most_folds, false).run(at);
-    if (s.count == 0) s = Builder(routine, code, paths, scales, most_folds, true).run(at);
+    Segment s = Builder(routine, code, paths, target, false).run(at);
+    if (s.count == 0) s = Builder(routine, code, paths, target, true).run(at);
     if (s.count == 0) {
       ++at;
       continue;

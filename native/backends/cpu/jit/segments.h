@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backends/cpu/jit/loop.h"
+#include "backends/cpu/jit/target.h"
 #include "backends/cpu/program_code.h"
 
 namespace funcnn::cpu::jit {
@@ -29,8 +30,7 @@ struct Segment {
   bool fills_tile = false;    // values of elements are kept, or come, in registers of the tile
 };
 
-// `scales`: the machine has an instruction for Do::scale; `most_folds`: so many reductions at most in a stage.
 std::vector<Segment> find_segments(const Routine& routine, const Code& code, const std::vector<AccessPath>& paths,
-                                   bool scales, int most_folds);
+                                   const Target& target);
 
 }  // namespace funcnn::cpu::jit

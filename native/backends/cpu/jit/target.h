@@ -13,6 +13,7 @@ namespace funcnn::cpu::jit {
 struct Target {
   int vector_bytes;
   bool scales;     // it has an instruction for Do::scale
+  bool halves;     // its generator knows nodes that are `eight`
   int most_folds;  // reductions of a stage
   // Code of a function `Generated`; empty, and why, where the loop holds what the generator does not know.
   std::vector<uint8_t> (*emit)(const Loop& loop, std::string* why);
