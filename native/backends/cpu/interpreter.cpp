@@ -291,13 +291,13 @@ struct PreparedProgram::Impl {
            !code[0].segment().fills_tile && code[0].runs(t.tile_cols) && !jit::options().verify;
   }
   // Adds to tile i those before `end` that make one with it; gives how many they are.
-  int64_t merge(Tile& tile, int64_t i, int64_t end) const {
+  int64_t merge(const jit::Segment& segment, Tile& tile, int64_t i, int64_t end) const {
     if (col_tiles == 1) {
       const int64_t count = std::min(end - i, std::max<int64_t>(1, kMergedRows / t.tile_rows));
       tile.rows = std::min(count * t.tile_rows, band_rows - i * t.tile_rows);
       return count;
     }
-    if (t.tile_rows > 1 || routine.row_reductions) return 1;
+    if (t.tile_rows > 1 || segment.loop.stages.size() > 1) return 1;  // a register holds as much as a tile
     const int64_t count = std::min(end - i, col_tiles - i % col_tiles);
     tile.cols = std::min(count * t.tile_cols, t.cols - tile.col);
     return count;
@@ -360,7 +360,7 @@ struct PreparedProgram::Impl {
       const bool merges = compiled && impl_->merges(round, *compiled);
       for (int64_t i = begin; i < end;) {
         Tile at = impl_->tile_at(i);
-        const int64_t count = merges ? impl_->merge(at, i, end) : 1;
+        const int64_t count = merges ? impl_->merge((*compiled)[0].segment(), at, i, end) : 1;
         tile(round, at, w, {bases(), false}, i == begin, compiled);
         i += count;
       }
