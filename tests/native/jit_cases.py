@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 from program import Builder, run, supported
 
+import funcnn as fn
 from funcnn import _core
 
 BEST = _core._instruction_set()
@@ -163,6 +164,19 @@ def test_results_in_the_memory_of_operands():
     run(program, x, y, x, y)
     np.testing.assert_array_equal(x, want[0])
     np.testing.assert_array_equal(y, want[1])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_registers_are_reused_for_wider_values(dtype):
+    """Booleans that come in registers of the tile, of which the interpreter gives one to a result."""
+    x = np.random.default_rng(0).uniform(-2, 2, (37, 1)).astype("float32")
+    y = np.random.default_rng(1).uniform(-2, 2, 40).astype("float32")
+    x, y = (fn.array(a).astype(getattr(fn, dtype)) for a in (x, y))
+    out = fn.nextafter(x, y)
+    step = np.asarray((out - x).astype(fn.float32))
+    np.testing.assert_array_equal(
+        np.sign(step), np.sign(np.asarray(y.astype(fn.float32)) - np.asarray(x.astype(fn.float32)))
+    )
 
 
 def test_more_operands_than_registers():

@@ -202,12 +202,17 @@ class Builder {
     if (!in_lanes(dtype) || !room(1)) return -1;
     const Walk walk = walk_of(number);
     if (walk >= Walk::row && !whole_lane(dtype) && dtype != Dtype::bool_) return -1;
-    if (!written_.contains(place_of(number))) comes_in_.insert(place_of(number));
+    if (!written_.contains(place_of(number))) comes_in_[place_of(number)] = item_size(dtype);
     if (walk == Walk::row) read_for_elements_.insert(place_of(number));
     return load({Place::slot, number}, walk, dtype);
   }
+  // A register whose items were of another size when they came in: elements would overwrite others yet to be read.
+  bool in_the_way(int number) const {
+    auto it = comes_in_.find(place_of(number));
+    return it != comes_in_.end() && it->second != item_size(slot(number).dtype);
+  }
   bool write(int number, int node) {
-    if (node < 0) return false;
+    if (node < 0 || in_the_way(number)) return false;
     values_[place_of(number)] = {number, node};
     written_.insert(place_of(number));
     if (in_tile(number)) return true;
@@ -275,7 +280,7 @@ class Builder {
   bool fold(const Step& s) {
     std::vector<Fold>& folds = stage().folds;
     const Dtype dtype = slot(s.a).dtype;
-    if (of_rows()) return false;
+    if (of_rows() || (s.reduction < 0 && in_the_way(s.out))) return false;
     if (!in_lanes(dtype) || !whole_lane(dtype)) return false;
     if (s.reduce == ReduceOp::all || s.reduce == ReduceOp::any) return false;
     int value = read(s.a);
@@ -321,8 +326,9 @@ class Builder {
   const std::vector<AccessPath>& paths_;
   const Target& target_;
   Segment segment_;
-  size_t at_ = 0;                         // the step
-  std::set<int64_t> written_, comes_in_;  // by place
+  size_t at_ = 0;                       // the step
+  std::set<int64_t> written_;           // by place
+  std::map<int64_t, size_t> comes_in_;  // by place: bytes of an item
   // Of this stage, by place:
   std::map<int64_t, Written> values_;
   std::set<int64_t> results_;            // of folds, known at the end of the row
