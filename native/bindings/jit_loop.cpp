@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "backends/cpu/instruction_set.h"
+#include "backends/cpu/jit/code_memory.h"
 #include "backends/cpu/jit/emit_arm.h"
+#include "backends/cpu/jit/emit_x86.h"
 #include "backends/cpu/jit/evaluate.h"
 #include "backends/cpu/jit/functions.h"
 #include "bindings/jit.h"
@@ -190,6 +192,89 @@ nb::tuple emit_arm(const nb::tuple& spec) {
   return nb::make_tuple(nb::bytes(code.data(), code.size()), why);
 }
 
+#if defined(__x86_64__) || defined(_M_X64)
+
+// A function of the platform's convention that calls one of another, with patterns in all registers that it has to
+// leave as they are; it counts those that it has changed.
+std::vector<uint8_t> checked_call(const cpu::jit::x86::Convention& callee) {
+  using namespace cpu::jit::x86;
+  const Convention& host = Convention::host();
+  Assembler as(false);
+  const int vectors = 16 - host.first_saved_vector, room = 64 + 16 * vectors + (host.saved.size() % 2 ? 0 : 8);
+  const auto pattern = [](int n) { return int64_t(0x1234567890ab0000) + n; };
+  for (Gpr r : host.saved) as("push", r);
+  as("sub", rsp, room);
+  for (int i = 0; i < vectors; ++i) as("vmovups", at(rsp, 64 + 16 * i), xmm(host.first_saved_vector + i));
+  as("mov", rax, host.arguments[0]);
+  if (callee.arguments[0] != host.arguments[1]) as("mov", callee.arguments[0], host.arguments[1]);
+  for (int i = callee.first_saved_vector; i < 16; ++i) {
+    as("movabs", r11, pattern(16 + i));
+    as("vmovq", xmm(i), r11);
+  }
+  for (Gpr r : callee.saved) as("movabs", r, pattern(r.number));
+  as("call", rax);
+  as("mov", rax, 0);
+  const auto check = [&](Gpr r, int n) {
+    as("movabs", r11, pattern(n));
+    as("cmp", r, r11);
+    as("setne", r10.part(8));
+    as("movzx", r10, r10.part(8));
+    as("add", rax, r10);
+  };
+  for (Gpr r : callee.saved) check(r, r.number);
+  for (int i = callee.first_saved_vector; i < 16; ++i) {
+    as("vmovq", rcx, xmm(i));
+    check(rcx, 16 + i);
+  }
+  for (int i = 0; i < vectors; ++i) as("vmovups", xmm(host.first_saved_vector + i), at(rsp, 64 + 16 * i));
+  as("add", rsp, room);
+  for (size_t i = host.saved.size(); i-- > 0;) as("pop", host.saved[i]);
+  as("ret");
+  return as.finish();
+}
+
+// Runs a loop in machine code: what was not kept of registers, or why there is no code.
+nb::object run_x86(const nb::tuple& spec, bool wide, bool windows, int64_t rows, int64_t cols,
+                   const nb::list& buffers) {
+  using cpu::jit::x86::Convention;
+  if (cpu::machine_level() < (wide ? cpu::InstructionLevel::avx512 : cpu::InstructionLevel::avx2))
+    throw ValueError("this machine has no such instructions");
+  const Loop loop = parse(spec);
+  std::string why;
+  const Convention& convention = windows ? Convention::windows() : Convention::system_v();
+  const std::vector<uint8_t> code = cpu::jit::emit_x86(loop, wide, &why, convention);
+  const int64_t lanes = (wide ? 64 : 32) / (loop.wide ? 8 : 4), rest = cols % lanes;
+  if (!code.empty() && rest && cpu::jit::whole_vectors_only(loop, wide)) why = "whole vectors only";
+  if (!why.empty()) return nb::cast(why);
+
+  cpu::jit::Frame frame;
+  frame.rows = rows;
+  frame.cols = cols;
+  frame.whole = cols - rest;
+  frame.tail_mask = (int64_t(1) << rest) - 1;
+  int32_t mask[8];
+  for (int64_t i = 0; i < 8; ++i) mask[i] = i * lanes / 8 < rest ? -1 : 0;
+  static_assert(sizeof(frame.tail_lanes) == sizeof(mask));
+  std::memcpy(frame.tail_lanes, mask, sizeof(mask));
+  std::vector<std::unique_ptr<Memory>> memory;
+  for (nb::handle buffer : buffers) memory.push_back(std::make_unique<Memory>(buffer, true));
+  for (size_t s = 0; s < loop.streams.size(); ++s) {
+    const Stream& stream = loop.streams[s];
+    const int64_t count = stream.walk == Walk::element  ? rows * cols
+                          : stream.walk == Walk::column ? cols
+                          : stream.walk == Walk::row    ? rows
+                                                        : 1;
+    if (memory.at(s)->size() < count * int64_t(item_size(stream.memory))) throw ValueError("a buffer is too small");
+    frame.stream[s] = memory[s]->data();
+  }
+  cpu::jit::CodeMemory pages(cpu::jit::PageSource::system());
+  const auto function = pages.add(code, "loop"), call = pages.add(checked_call(convention), "call");
+  if (!function || !call || !function->entry()) throw Error("the system refuses memory for machine code");
+  return nb::cast(call->as<int64_t(const void*, cpu::jit::Frame*)>()(function->entry(), &frame));
+}
+
+#endif
+
 // ---- evaluation
 
 uint64_t widened(Dtype dtype, const std::byte* p) {
@@ -270,6 +355,9 @@ void evaluate(const nb::tuple& spec, int64_t rows, int64_t cols, const nb::list&
 void bind_jit_loop(nb::module_& m) {
   m.def("_operation_loops", &operation_loops);
   m.def("_arm_emit", &emit_arm);
+#if defined(__x86_64__) || defined(_M_X64)
+  m.def("_x86_run", &run_x86);
+#endif
   m.def("_loop_evaluate", &evaluate);
 }
 

@@ -122,7 +122,8 @@ bool chooses(const Stage& stage) {
 
 class Generator {
  public:
-  Generator(const Loop& loop, bool wide) : loop_(loop), wide_(wide), w_(wide, loop.wide) {}
+  Generator(const Loop& loop, bool wide, const x86::Convention& convention)
+      : loop_(loop), wide_(wide), convention_(convention), w_(wide, loop.wide) {}
 
   std::vector<uint8_t> run() {
     for (size_t s = 0; s < loop_.streams.size(); ++s)
@@ -257,11 +258,11 @@ class Generator {
 
   void write() {
     x86::Assembler& as = w_.as;
-    const x86::Convention& host = x86::Convention::host();
     std::vector<x86::Gpr> saved;
     for (x86::Gpr r : kSaved)
-      if (std::find(host.saved.begin(), host.saved.end(), r) != host.saved.end()) saved.push_back(r);
-    const int vectors = 16 - host.first_saved_vector;
+      if (std::find(convention_.saved.begin(), convention_.saved.end(), r) != convention_.saved.end())
+        saved.push_back(r);
+    const int vectors = 16 - convention_.first_saved_vector;
     const int vectors_at = buffers_ + w_.bytes() * (homes_ + spills_);
     as("push", rbp);
     as("mov", rbp, rsp);
@@ -269,8 +270,8 @@ class Generator {
     as("sub", rsp, vectors_at + 16 * vectors + 64);
     as("and", rsp, -64);
     for (int i = 0; i < vectors; ++i)
-      as("vmovups", at(rsp, vectors_at + 16 * i), x86::xmm(host.first_saved_vector + i));
-    if (host.arguments[0] != kFrame) as("mov", kFrame, host.arguments[0]);
+      as("vmovups", at(rsp, vectors_at + 16 * i), x86::xmm(convention_.first_saved_vector + i));
+    if (convention_.arguments[0] != kFrame) as("mov", kFrame, convention_.arguments[0]);
     load_pointers();
     for (Planned& p : stages_) {
       if (!scalars_return_) load_homes(p, Level::constant), load_homes(p, Level::scalar);
@@ -298,7 +299,7 @@ class Generator {
     }
     if (loop_.by_rows()) next_row(row);
     for (int i = 0; i < vectors; ++i)
-      as("vmovups", x86::xmm(host.first_saved_vector + i), at(rsp, vectors_at + 16 * i));
+      as("vmovups", x86::xmm(convention_.first_saved_vector + i), at(rsp, vectors_at + 16 * i));
     as("vzeroupper");
     as("lea", rsp, at(rbp, -8 * int(saved.size())));
     for (size_t i = saved.size(); i-- > 0;) as("pop", saved[i]);
@@ -472,15 +473,14 @@ class Generator {
   // Blocks of a row meet in a function of C++, which finds streams in the frame and leaves no register as it was.
   void call_meet(const Planned& p) {
     x86::Assembler& as = w_.as;
-    const x86::Convention& host = x86::Convention::host();
     for (size_t s = 0; s < pointer_.size(); ++s)
       if (pointer_[s]) as("mov", at(kFrame, kStreamsAt + 8 * int(s)), *pointer_[s]);
     as("vzeroupper");
     as("mov", x86::rbx, kFrame);
     as("mov", x86::rax, at(kFrame, kMeetAt));
-    if (host.arguments[0] != kFrame) as("mov", host.arguments[0], kFrame);
-    as("movabs", host.arguments[1], int64_t(reinterpret_cast<intptr_t>(p.folds)));
-    as("mov", host.arguments[2], int(p.stage.folds.size()));
+    if (convention_.arguments[0] != kFrame) as("mov", convention_.arguments[0], kFrame);
+    as("movabs", convention_.arguments[1], int64_t(reinterpret_cast<intptr_t>(p.folds)));
+    as("mov", convention_.arguments[2], int(p.stage.folds.size()));
     as("sub", rsp, 64);
     as("call", x86::rax);
     as("add", rsp, 64);
@@ -507,6 +507,7 @@ class Generator {
 
   const Loop& loop_;
   const bool wide_;
+  const x86::Convention& convention_;
   Writer w_;
   std::vector<std::optional<x86::Gpr>> pointer_;
   std::vector<Planned> stages_;
@@ -522,10 +523,10 @@ bool whole_vectors_only(const Loop& loop, bool wide) {
   });
 }
 
-std::vector<uint8_t> emit_x86(const Loop& loop, bool wide, std::string* why) {
+std::vector<uint8_t> emit_x86(const Loop& loop, bool wide, std::string* why, const x86::Convention& convention) {
   try {
     if (loop.streams.size() > size_t(kMostStreams)) throw Refused{"too many operands"};
-    return Generator(loop, wide).run();
+    return Generator(loop, wide, convention).run();
   } catch (const Refused& refused) {
     if (why) *why = refused.why;
   } catch (const x86::EncodingError& error) {  // what AVX2 has no instruction for

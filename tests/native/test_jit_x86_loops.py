@@ -1,0 +1,83 @@
+"""Loops compiled for AVX2 and AVX-512, in both calling conventions, against lines evaluated in plain C++: the same bits."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from program import supported
+from random_loops import Lines, elements, same_bits, samples
+
+from funcnn import _core
+
+BEST = _core._instruction_set()
+CANARY = bytes([0xA5]) * 64
+LEVELS = [level for level in supported() if level in ("avx2", "avx512")]
+
+pytestmark = pytest.mark.skipif(not LEVELS, reason="needs AVX2")
+
+
+@pytest.fixture(params=LEVELS or ["avx2"])
+def level(request):
+    _core._set_instruction_set(request.param)
+    yield request.param
+    _core._set_instruction_set(BEST)
+
+
+def compiled(loop, level, rows, cols, rng, small=False, windows=False):
+    """Whether there is code for the loop, which then has to give the bits that the lines stand for."""
+    _, stages, streams = loop
+    contents = [samples(dtype, elements(walk, rows, cols), rng, small) for walk, dtype in streams]
+    padded = [bytearray(CANARY + c + CANARY) for c in contents]
+    meant = [bytearray(c) for c in contents]
+    changed = _core._x86_run(loop, level == "avx512", windows, rows, cols, [memoryview(p)[64:-64] for p in padded])
+    if isinstance(changed, str):
+        return False
+    assert changed == 0, "registers are not as they were"
+    _core._loop_evaluate(loop, rows, cols, meant)
+    for s, (got, want, (_, dtype)) in enumerate(zip(padded, meant, streams, strict=True)):
+        assert got[:64] == CANARY and got[-64:] == CANARY, f"stream {s}: written beyond its end"
+        same_bits(bytes(got[64:-64]), bytes(want), dtype, stages)
+    return True
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("windows", [False, True])
+def test_random_lines(level, wide, windows):
+    count = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        lines = Lines(rng, wide, int(rng.integers(1, 120)))
+        lines.store()
+        rows, cols = [(1, 1), (1, 9), (3, 4), (2, 7), (5, 16), (4, 32), (2, 37)][seed % 7]
+        count += compiled(lines.loop(), level, rows, cols, rng, windows=windows)
+    assert count > (50 if level == "avx512" else 10 if not wide else 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint32", "int64"])
+def test_reductions_of_rows(level, dtype):
+    kinds = [("sum", False), ("max", False), ("min", False), ("prod", False)]
+    kinds += [("sum", True)] if "float" in dtype else []
+    count = 0
+    for number, cols in enumerate([64, 65, 96, 100, 128, 131, 777, 2048]):
+        rng = np.random.default_rng(number)
+        for small in (False, True):
+            lines = Lines(rng, dtype in ("float64", "int64"), int(rng.integers(1, 40)))
+            chosen = rng.permutation(len(kinds))[: 1 + number % 3 if level == "avx512" else 1]
+            for k in chosen:
+                lines.reduce(dtype, *kinds[k])
+            if number % 3:
+                lines.start(20)
+                lines.store()
+            count += compiled(lines.loop(), level, 1 + number % 3, cols, rng, small)
+    assert count > (10 if level == "avx512" else 0)
+
+
+def test_operations_of_the_tables(level):
+    rng = np.random.default_rng(1)
+    count = 0
+    for _, _, loop in _core._operation_loops():
+        count += sum(compiled(loop, level, 1, cols, rng) for cols in (32, 37, 3))
+    assert count > (900 if level == "avx512" else 500)
