@@ -67,6 +67,12 @@ def test_code_is_made_where_it_pays(tmp_path, setting, n, runs, compiled):
     assert bool(list(folder.glob("*.bin"))) == compiled
 
 
+def test_a_folder_that_cannot_be_written_is_an_error():
+    done = run_with("always,dump:/dev/null/code", "-c", SCRIPT.format(here=str(HERE), n=1000, runs=1))
+    assert done.returncode != 0
+    assert "FUNCNN_JIT=dump" in done.stderr
+
+
 def elements():
     b = Builder(1, 1 << 18)
     x, y = b.load("float32"), b.load("float32")

@@ -282,8 +282,10 @@ void Hot::heat(const Routine& routine, const std::vector<AccessPath>& paths, dou
   codes_.resize(routine.code.size());
   try {
     compile(routine, paths);
-  } catch (...) {
+  } catch (...) {  // for want of memory, or a folder that cannot be written
     for (CompiledCode& code : codes_) code.clear();
+    state_.store(State::compiled, std::memory_order_release);
+    throw;
   }
   state_.store(State::compiled, std::memory_order_release);
 }
