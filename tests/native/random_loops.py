@@ -75,8 +75,8 @@ COMPARE = {
 class Lines:
     """Random lines over every operation: of values, integers that share their bits, and masks."""
 
-    def __init__(self, rng, wide, length):
-        self.rng, self.wide = rng, wide
+    def __init__(self, rng, wide, length, choices=("select", "choose")):
+        self.rng, self.wide, self.choices = rng, wide, choices
         self.real, self.integer = ("float64", "int64") if wide else ("float32", "int32")
         self.streams, self.stages, self.sources = [], [], []
         dtypes = [self.real, self.integer]
@@ -139,7 +139,7 @@ class Lines:
             self.value("mask", what, [self.some("mask") for _ in range(1 if what == "mask_not" else 2)])
         elif group == "select":
             kind = str(rng.choice(["real", "int"]))
-            self.value(kind, rng.choice(["select", "choose"]), [self.some("mask"), self.some(kind), self.some(kind)])
+            self.value(kind, rng.choice(self.choices), [self.some("mask"), self.some(kind), self.some(kind)])
         elif rng.random() < 0.5:
             self.value("real", "from_int", [self.some("int")])
         elif not self.wide and rng.random() < 0.5:

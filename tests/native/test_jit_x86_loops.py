@@ -46,14 +46,17 @@ def compiled(loop, level, rows, cols, rng, small=False, windows=False):
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("windows", [False, True])
 def test_random_lines(level, wide, windows):
+    if wide and level == "avx2":
+        pytest.skip("AVX2 lacks some operation of nearly every line of 8-byte lanes")
     count = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        lines = Lines(rng, wide, int(rng.integers(1, 120)))
+        lines = Lines(rng, wide, int(rng.integers(1, 120)), ["select"])
         lines.store()
-        rows, cols = [(1, 1), (1, 9), (3, 4), (2, 7), (5, 16), (4, 32), (2, 37)][seed % 7]
+        # With AVX2 the code for narrow elements goes over whole vectors only.
+        rows, cols = [(1, 1), (1, 9), (3, 4), (2, 7), (5, 16), (4, 32), (2, 37), (1, 8), (3, 24)][seed % 9]
         count += compiled(lines.loop(), level, rows, cols, rng, windows=windows)
-    assert count > (50 if level == "avx512" else 10 if not wide else 0)
+    assert count > (50 if level == "avx512" else 15)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint32", "int64"])
@@ -64,7 +67,7 @@ def test_reductions_of_rows(level, dtype):
     for number, cols in enumerate([64, 65, 96, 100, 128, 131, 777, 2048]):
         rng = np.random.default_rng(number)
         for small in (False, True):
-            lines = Lines(rng, dtype in ("float64", "int64"), int(rng.integers(1, 40)))
+            lines = Lines(rng, dtype in ("float64", "int64"), int(rng.integers(1, 40)), ["select"])
             chosen = rng.permutation(len(kinds))[: 1 + number % 3 if level == "avx512" else 1]
             for k in chosen:
                 lines.reduce(dtype, *kinds[k])
