@@ -106,7 +106,7 @@ ReduceOp parse_reduce_op(const std::string& name) {
 }
 
 // (wide, [stage], [(walk, dtype)]), where a stage is ([(name, a, b, c, stream, bits)], [(reduction, squares, dtype,
-// stream)])
+// stream)]). A node of half the elements has a further True.
 Loop parse(const nb::tuple& spec) {
   Loop loop;
   loop.wide = nb::cast<bool>(spec[0]);
@@ -128,6 +128,7 @@ Loop parse(const nb::tuple& spec) {
       n.a = nb::cast<int>(t[1]), n.b = nb::cast<int>(t[2]), n.c = nb::cast<int>(t[3]);
       n.stream = nb::cast<int>(t[4]);
       n.bits = nb::cast<uint64_t>(t[5]);
+      n.eight = t.size() > 6 && nb::cast<bool>(t[6]);
       const int number = int(stage.line.nodes.size());
       if (n.a >= number || n.b >= number || n.c >= number) throw ValueError("an operand that comes later");
       if (n.stream >= int(n.what == Do::reduce ? stage.folds.size() : loop.streams.size()))
@@ -144,7 +145,7 @@ nb::tuple print(const Loop& loop) {
   for (const Stage& stage : loop.stages) {
     nb::list nodes, folds;
     for (const Node& n : stage.line.nodes)
-      nodes.append(nb::make_tuple(kNames[size_t(n.what)], n.a, n.b, n.c, n.stream, n.bits));
+      nodes.append(nb::make_tuple(kNames[size_t(n.what)], n.a, n.b, n.c, n.stream, n.bits, n.eight));
     for (const Fold& f : stage.folds)
       folds.append(
           nb::make_tuple(std::string(reduce_name(f.op)), f.squares, std::string(dtype_name(f.dtype)), f.stream));

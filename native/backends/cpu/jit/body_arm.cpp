@@ -108,11 +108,12 @@ void Body::move(int to, int from) {
 void Body::fetch(int n, int to) {
   const Node& read = node(n);
   if (slot_[size_t(n)] >= 0) return as_("ldr", q(to), slot(layout_.first_spill + slot_[size_t(n)]));
-  if (read.what == Do::constant) return load_constant(as_, to, read.bits, eight());
+  if (read.what == Do::constant) return load_constant(as_, to, read.bits, loop_.wide || read.eight);
   if (read.what == Do::uniform) {
     const Stream& s = loop_.streams[size_t(read.stream)];
-    if (int(item_size(s.memory)) != item() || s.walk < Walk::row) throw Refused{"a repeated value of this dtype"};
-    return as_("ld1r", v(to), stream(read.stream));
+    if (item_size(s.memory) != (loop_.wide ? 8 : 4) || s.walk < Walk::row || read.eight)
+      throw Refused{"a repeated value of this dtype"};
+    return as_("ld1r", loop_.wide ? d2(to) : s4(to), stream(read.stream));
   }
   as_("ldr", q(to), slot(layout_.home_slot[size_t(n)]));
 }
@@ -233,8 +234,41 @@ int Body::shift_by(const Node& n) {
   return to;
 }
 
+// Half of the elements of a, in lanes twice as wide.
+int Body::widen(const Node& n) {
+  int from = in(n.a);
+  const int to = take();
+  if (n.what == Do::widen_second || n.what == Do::widen_int_second || n.what == Do::mask_second) {
+    as_("ext", b16(to), b16(from), b16(from), 8);
+    from = to;
+  }
+  if (n.what == Do::widen_first || n.what == Do::widen_second) {
+    as_("fcvtl", d2(to), s2(from));
+    return to;
+  }
+  as_("sshll", d2(to), s2(from), 0);
+  if (n.what == Do::widen_int_first || n.what == Do::widen_int_second) as_("scvtf", d2(to), d2(to));
+  return to;
+}
+// The halves a and b in lanes half as wide.
+int Body::narrow(const Node& n) {
+  const int first = in(n.a), second = in(n.b), to = take(), t = temporary();
+  if (n.what == Do::narrow) {
+    as_("fcvtn", s2(to), d2(first));
+    as_("fcvtn", s2(t), d2(second));
+  } else {
+    as_("fcvtzs", d2(to), d2(first));
+    as_("fcvtzs", d2(t), d2(second));
+    as_("xtn", s2(to), d2(to));
+    as_("xtn", s2(t), d2(t));
+  }
+  as_("zip1", d2(to), d2(to), d2(t));
+  return to;
+}
+
 void Body::one(int number, const Node& n) {
   int to = -1;
+  half_ = n.eight;
   switch (n.what) {
     case Do::load:
       to = load(n);
@@ -340,6 +374,18 @@ void Body::one(int number, const Node& n) {
       break;
     case Do::to_int:
       to = two("fcvtzs", n.a);
+      break;
+    case Do::widen_first:
+    case Do::widen_second:
+    case Do::widen_int_first:
+    case Do::widen_int_second:
+    case Do::mask_first:
+    case Do::mask_second:
+      to = widen(n);
+      break;
+    case Do::narrow:
+    case Do::narrow_to_int:
+      to = narrow(n);
       break;
     case Do::less:
       to = three("fcmgt", n.b, n.a);

@@ -51,7 +51,8 @@ class Body {
 
  private:
   const Node& node(int v) const { return stage_.line.nodes[size_t(v)]; }
-  bool eight() const { return loop_.wide; }
+  // Lanes of 8 bytes: of the line, or of the node that is being written.
+  bool eight() const { return loop_.wide || half_; }
   int item() const { return eight() ? 8 : 4; }
   Vector v(int r) const { return eight() ? d2(r) : s4(r); }
 
@@ -70,13 +71,15 @@ class Body {
   void move(int to, int from);
 
   // A row has one value, and so has what is left of it.
-  int lanes() const { return level_ == Level::row || mode_ == Mode::single ? 1 : 16 / item(); }
+  int lanes() const { return level_ == Level::row || mode_ == Mode::single ? 1 : loop_.wide ? 2 : 4; }
   int three(Name name, int a, int b);
   int two(Name name, int a);
   int logic(Name name, int a, int b);
   int choice(Name compare, int first, int second, int yes, int no);
   int multiply(int a, int b);
   int half(int a);
+  int widen(const Node& node);
+  int narrow(const Node& node);
   int shift(const Node& node);
   int shift_by(const Node& node);
   int load(const Node& node);
@@ -96,6 +99,7 @@ class Body {
   std::vector<int> reg_, slot_, uses_;  // by node
   std::vector<std::vector<int>> next_;  // by node: positions that read it
   std::vector<int> free_, free_slots_, pinned_, temporaries_, freed_slots_;
+  bool half_ = false;  // the node stands for half of the elements, in lanes of 8 bytes
   int at_ = 0, peak_ = 0, slots_ = 0;
 };
 

@@ -204,7 +204,7 @@ class Generator {
       const int home = p.layout.home_register[n];
       if (home < 0 || !is_lazy(p.node(n).what)) continue;
       if (p.node(n).what == Do::constant) {
-        load_constant(as_, home, p.node(n).bits, eight());
+        load_constant(as_, home, p.node(n).bits, eight() || p.node(n).eight);
         continue;
       }
       const size_t s = size_t(p.node(n).stream);
