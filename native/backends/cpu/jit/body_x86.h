@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "backends/cpu/jit/loop.h"
-#include "backends/cpu/jit/x86_assembler.h"
+#include "backends/cpu/jit/writer_x86.h"
 
 namespace funcnn::cpu::jit {
 
@@ -16,46 +16,6 @@ struct Refused {
 
 // What a value depends on, and so where in the nest it is computed.
 enum class Level : uint8_t { dead, constant, scalar, row, element };
-
-// An instruction for lanes of 4 and of 8 bytes.
-struct Op {
-  x86::Name four, eight;
-};
-
-// Writes instructions for vectors of one width and lanes of one size, but for a while also of halves of the elements in
-// lanes of 8 bytes.
-class Writer {
- public:
-  Writer(bool evex, bool eight) : as(evex), evex_(evex), eight_(eight) {}
-
-  x86::Assembler as;
-  bool evex() const { return evex_; }
-  bool eight() const { return eight_; }
-  int bytes() const { return evex_ ? 64 : 32; }
-  int item() const { return eight_ ? 8 : 4; }
-  int lanes() const { return bytes() / item(); }
-
-  x86::Vector v(int r) const { return evex_ ? x86::zmm(r) : x86::ymm(r); }
-  x86::Vector half(int r) const { return evex_ ? x86::ymm(r) : x86::xmm(r); }
-  // Until further notice.
-  void on_halves(bool halves) { halves_ = halves; }
-  template <class... T>
-  void operator()(const Op& op, const T&... operands) {
-    as(eight_ || halves_ ? op.eight : op.four, operands...);
-  }
-  // A constant as the last operand of an instruction: repeated by it, or in full.
-  x86::Memory constant(uint64_t bits, bool halves = false) {
-    const bool eight = eight_ || halves;
-    if (!evex_) return eight ? as.repeated8(bits, 32) : as.repeated4(uint32_t(bits), 32);
-    return (eight ? as.constant8(bits) : as.constant4(uint32_t(bits))).broadcast(eight ? 8 : 4);
-  }
-  // A vector from memory, of which one lane may have to be repeated.
-  void fetch(int to, x86::Memory m);
-  void move(int to, int from);
-
- private:
-  bool evex_, eight_, halves_ = false;
-};
 
 // What all bodies of a stage share.
 struct Layout {
