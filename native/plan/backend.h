@@ -88,6 +88,12 @@ class Backend {
   // of it, and whose other operands follow the kernel's own; it covers the output's elements as one row.
   virtual std::unique_ptr<Kernel> make_primitive(const Primitive& primitive, std::span<const Layout> inputs,
                                                  std::span<const Layout> outputs, const KernelProgram* epilogue) = 0;
+  // Whether the kernel of this primitive is better off with a dense copy of input `index`, which does not lie densely,
+  // if the copy is made once for many runs.
+  virtual bool prefers_dense(const Primitive& /*primitive*/, std::span<const Layout> /*inputs*/,
+                             size_t /*index*/) const {
+    return false;
+  }
   // Several fused kernels of this back end as one, which takes the operands of each in a row. None of them reads or
   // overwrites what another writes. Null: they run one by one.
   virtual std::unique_ptr<Kernel> make_joint(std::span<const std::shared_ptr<Kernel>> /*kernels*/) { return nullptr; }

@@ -127,8 +127,8 @@ void hash_classes(Hasher& h, const Capture& c) {
   for (const LeafClass& leaf : c.classes) {
     bool dense = is_contiguous(leaf.shape, leaf.strides);
     h.add(uint64_t(leaf.dtype) | uint64_t(leaf.scalar) << 8 | uint64_t(leaf.disposable) << 9 | uint64_t(dense) << 10 |
-          uint64_t(leaf.floating) << 11 | uint64_t(leaf.device.kind) << 16 | uint64_t(leaf.device.index) << 24 |
-          uint64_t(leaf.shape.size()) << 32);
+          uint64_t(leaf.floating) << 11 | uint64_t(leaf.constant) << 12 | uint64_t(leaf.device.kind) << 16 |
+          uint64_t(leaf.device.index) << 24 | uint64_t(leaf.shape.size()) << 32);
     for (int64_t d : leaf.shape) h.add(d);
     if (!dense)
       for (int64_t s : leaf.strides) h.add(s);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -19,6 +20,12 @@ LeafClass leaf_class(const Layout& layout, Device device) {
   c.dtype = layout.dtype;
   c.strides = layout.strides;
   c.device = device;
+  return c;
+}
+
+LeafClass constant_class(const Layout& layout, Device device) {
+  LeafClass c = leaf_class(layout, device);
+  c.constant = true;
   return c;
 }
 
@@ -70,13 +77,16 @@ class Copy {
   bool empty_;
 };
 
+// How often a graph is run on the same constants.
+enum class Runs : uint8_t { once, again };
+
 // The plan of a graph that a control primitive holds, run on memory that the caller provides.
 class Body {
  public:
-  Body(const Graph& graph, std::vector<LeafClass> inputs, Backend& backend, bool fusion)
+  Body(const Graph& graph, std::vector<LeafClass> inputs, Backend& backend, bool fusion, Runs runs)
       : backend_(&backend),
         inputs_(inputs.size()),
-        capture_(capture_graph(graph, std::move(inputs))),
+        capture_(captured(graph, std::move(inputs), runs)),
         plan_(capture_, fusion),
         from_(output_places(graph, capture_)) {
     for (size_t i = 0; i < graph.outputs.size(); ++i) {
@@ -88,21 +98,35 @@ class Body {
     }
   }
 
-  // Storages of the inputs, in order; the outputs may share memory with them and with each other.
-  void encode(std::span<const Storage> inputs, std::vector<Storage>& outputs) const {
-    SmallVector<const Storage*, 16> leaves;
-    for (const Storage& s : inputs) leaves.push_back(&s);
-    for (size_t i = inputs_; i < capture_.leaves.size(); ++i) leaves.push_back(&capture_.leaves[i]->storage);
+  using Prepared = std::vector<Ref<Buffer>>;
+  // What depends on constants alone, once for all steps of a loop.
+  Prepared prepare(std::span<const Storage> inputs) const {
+    Leaves leaves = leaves_of(inputs);
+    return plan_.prepare({leaves.data(), leaves.size()});
+  }
+
+  // Storages of the inputs, in order; the outputs may share memory with them and with each other. `places`: as of
+  // `Plan::encode`.
+  void encode(std::span<const Storage> inputs, const Prepared& prepared, std::vector<Storage>& outputs,
+              std::span<const Operand> places = {}) const {
+    Leaves leaves = leaves_of(inputs);
     Results results;
-    plan_.encode({leaves.data(), leaves.size()}, results);
+    plan_.encode({leaves.data(), leaves.size()}, results, prepared, places);
     outputs.clear();
     for (int from : from_) outputs.push_back(from >= 0 ? results[size_t(from)][0] : *leaves[size_t(-1 - from)]);
   }
 
-  // Copy output `index` to dense memory.
+  // See to it that output `index` lies densely at `to`.
   void copy_out(size_t index, const Storage& from, const Operand& to) const {
-    copies_[index].encode(backend_->queue(), operand_at(from), to);
+    bool there = from.buffer.get() == to.buffer && from.offset == to.offset && is_dense(index, from);
+    if (!there) copies_[index].encode(backend_->queue(), operand_at(from), to);
   }
+  bool is_dense(size_t index, const Storage& storage) const {
+    return storage.buffer && is_contiguous(outputs_[index].shape, storage.strides);
+  }
+  // Which result of the plan output `index` is; -1: none.
+  int result(size_t index) const { return std::max(from_[index], -1); }
+  size_t result_count() const { return capture_.results.size(); }
   // Make an output the sole owner of dense memory, so that the next step may overwrite it.
   void own(size_t index, Storage& storage) const {
     if (is_sole_owner(storage, outputs_[index].shape)) return;
@@ -116,6 +140,21 @@ class Body {
   const Plan& plan() const { return plan_; }
 
  private:
+  using Leaves = SmallVector<const Storage*, 16>;
+  Leaves leaves_of(std::span<const Storage> inputs) const {
+    Leaves leaves;
+    for (const Storage& s : inputs) leaves.push_back(&s);
+    for (size_t i = inputs_; i < capture_.leaves.size(); ++i) leaves.push_back(&capture_.leaves[i]->storage);
+    return leaves;
+  }
+  static Capture captured(const Graph& graph, std::vector<LeafClass> inputs, Runs runs) {
+    size_t given = inputs.size();
+    Capture capture = capture_graph(graph, std::move(inputs));
+    if (runs == Runs::again)
+      for (size_t i = given; i < capture.classes.size(); ++i) capture.classes[i].constant = true;
+    return capture;
+  }
+
   Backend* backend_;
   size_t inputs_;
   Capture capture_;
@@ -144,10 +183,11 @@ class Carries {
   Storage copied(size_t i, const Operand& from) const {
     Storage s;
     s.buffer = Buffer::allocate(backend_->memory(), bytes_of(layouts_[i]));
+    copy_in(i, from, operand_at(s));
     s.strides = layouts_[i].strides;
-    in_[i].encode(backend_->queue(), from, operand_at(s));
     return s;
   }
+  void copy_in(size_t i, const Operand& from, const Operand& to) const { in_[i].encode(backend_->queue(), from, to); }
   // The next carries become the leaves of the next step.
   void advance(const Body& body, std::vector<Storage>& leaves, std::vector<Storage>& outputs) const {
     for (size_t i = 0; i < size(); ++i) leaves[i] = {};
@@ -158,6 +198,7 @@ class Carries {
   void copy_out(size_t i, const Storage& from, const Operand& to) const {
     out_[i].encode(backend_->queue(), operand_at(from), to);
   }
+  const Strides& strides(size_t i) const { return layouts_[i].strides; }
   size_t bytes() const {
     size_t total = 0;
     for (const Layout& l : layouts_) total += block_capacity(bytes_of(l));
@@ -170,73 +211,140 @@ class Carries {
   std::vector<Copy> in_, out_;
 };
 
+// What a scan stacks is written where it belongs as it is computed. A carry that is stacked before each step lies in
+// the stack from the start: each step writes the row that the next one reads. One that is stacked after each step is
+// read there by the next. Others are overwritten in place.
 class ScanKernel final : public Kernel {
  public:
   ScanKernel(const Graph& body, const Control& c, std::span<const Layout> inputs, Backend& backend, bool fusion)
       : control_(c),
         layouts_(inputs.begin(), inputs.end()),
         carries_(backend, inputs.first(size_t(c.carries))),
-        classes_(classes(inputs, backend.device())),
-        body_(body, classes_, backend, fusion) {}
+        hosts_(find_hosts(body, size_t(c.carries))),
+        classes_(classes(body, inputs, backend.device())),
+        body_(body, classes_, backend, fusion, Runs::again) {
+    find_places(body.outputs.size());
+  }
 
   void encode(Queue&, std::span<const Operand> operands) override {
     size_t carries = carries_.size(), sequences = size_t(control_.sequences), inputs = layouts_.size();
+    if (control_.length == 0) {
+      for (size_t i = 0; i < carries; ++i) carries_.copy_in(i, operands[i], operands[inputs + i]);
+      return;
+    }
     std::vector<Storage> leaves(inputs), outputs;
-    for (size_t i = 0; i < carries; ++i) leaves[i] = carries_.copied(i, operands[i]);
+    std::vector<Operand> places(body_.result_count());
+    const int64_t first = control_.reverse ? control_.length - 1 : 0, step_by = control_.reverse ? -1 : 1;
+    // Element `at` of what output `i` is stacked into.
+    auto row = [&](size_t i, int64_t at) {
+      Operand to = operands[inputs + i];
+      to.offset += at * int64_t(body_.bytes(i));
+      return to;
+    };
+    for (size_t i = 0; i < carries; ++i) {
+      if (hosts_[i] < 0) {
+        leaves[i] = carries_.copied(i, operands[i]);
+        continue;
+      }
+      Operand to = row(size_t(hosts_[i]), first);
+      carries_.copy_in(i, operands[i], to);
+      leaves[i] = storage_at(to, carries_.strides(i));
+    }
     for (size_t i = carries; i < inputs; ++i) leaves[i] = storage_at(operands[i], classes_[i].strides);
+    const Body::Prepared prepared = body_.prepare(leaves);
     for (int64_t step = 0; step < control_.length; ++step) {
-      int64_t at = control_.reverse ? control_.length - 1 - step : step;
+      const int64_t at = first + step * step_by;
+      const bool last = step + 1 == control_.length;
       for (size_t i = carries; i < carries + sequences; ++i)
         leaves[i].offset = operands[i].offset + at * layouts_[i].strides[0] * int64_t(item_size(layouts_[i].dtype));
-      body_.encode(leaves, outputs);
-      for (size_t i = carries; i < outputs.size(); ++i) {
-        Operand to = operands[inputs + i];
-        to.offset += at * int64_t(body_.bytes(i));
+      // Where the carries go.
+      auto next = [&](size_t i) {
+        return last ? operands[inputs + i] : hosts_[i] >= 0 ? row(size_t(hosts_[i]), at + step_by) : Operand{};
+      };
+      for (size_t r = 0; r < places.size(); ++r)
+        places[r] = goes_to_[r] < 0              ? Operand{}
+                    : goes_to_[r] < int(carries) ? next(size_t(goes_to_[r]))
+                                                 : row(size_t(goes_to_[r]), at);
+      body_.encode(leaves, prepared, outputs, places);
+      for (size_t i = carries; i < outputs.size(); ++i) body_.copy_out(i, outputs[i], row(i, at));
+      for (size_t i = 0; i < carries; ++i) {
+        Operand to = next(i);
+        if (!to.buffer) continue;
         body_.copy_out(i, outputs[i], to);
+        outputs[i] = storage_at(to, carries_.strides(i));
       }
-      carries_.advance(body_, leaves, outputs);
+      if (last) break;
+      for (size_t i = 0; i < carries; ++i) leaves[i] = {};
+      for (size_t i = 0; i < carries; ++i) {
+        bool stays = hosts_[i] >= 0 || (!overwritten_[i] && body_.is_dense(i, outputs[i]));
+        if (!stays) body_.own(i, outputs[i]);
+      }
+      for (size_t i = 0; i < carries; ++i) leaves[i] = std::move(outputs[i]);
     }
-    for (size_t i = 0; i < carries; ++i) carries_.copy_out(i, leaves[i], operands[inputs + i]);
   }
   size_t inner_bytes() const override { return body_.plan().peak_bytes() + carries_.bytes(); }
-  Effort inner_effort() const override {
-    Effort once = body_.plan().effort();
-    return {once.bytes * double(control_.length), once.flops * double(control_.length)};
-  }
+  Effort inner_effort() const override { return body_.plan().effort(double(control_.length)); }
   void describe(std::ostream& out, const std::string& indent) const override {
     out << indent << "body, " << control_.length << (control_.length == 1 ? " time:\n" : " times:\n")
         << body_.plan().describe(indent);
   }
 
  private:
-  std::vector<LeafClass> classes(std::span<const Layout> inputs, Device device) const {
+  // For each carry, the output that stacks it as it is before each step; -1: none does.
+  static std::vector<int> find_hosts(const Graph& body, size_t carries) {
+    std::vector<int> hosts(carries, -1);
+    for (size_t i = carries; i < body.outputs.size(); ++i)
+      for (size_t k = 0; k < carries; ++k)
+        if (hosts[k] < 0 && body.outputs[i] == body.inputs[k]) hosts[k] = int(i);
+    return hosts;
+  }
+  std::vector<LeafClass> classes(const Graph& body, std::span<const Layout> inputs, Device device) const {
     std::vector<LeafClass> all;
     size_t carries = carries_.size(), sequences = size_t(control_.sequences);
     for (size_t i = 0; i < inputs.size(); ++i)
       all.push_back(i < carries               ? carries_.leaf(i)
                     : i < carries + sequences ? slice_class(inputs[i], device)
-                                              : leaf_class(inputs[i], device));
+                                              : constant_class(inputs[i], device));
+    // A carry that lies in a stack is not to be overwritten.
+    for (size_t i = 0; i < carries; ++i)
+      all[i].disposable = hosts_[i] < 0 && std::find(body.outputs.begin() + ptrdiff_t(carries), body.outputs.end(),
+                                                     body.outputs[i]) == body.outputs.end();
     return all;
+  }
+  void find_places(size_t outputs) {
+    size_t carries = carries_.size();
+    goes_to_.assign(body_.result_count(), -1);
+    auto claim = [&](size_t i) {
+      int r = body_.result(i);
+      if (r >= 0 && body_.plan().can_place(size_t(r)) && goes_to_[size_t(r)] < 0) goes_to_[size_t(r)] = int(i);
+    };
+    for (size_t i = carries; i < outputs; ++i) claim(i);
+    for (size_t i = 0; i < carries; ++i) claim(i);
+    for (size_t i = 0; i < carries; ++i) overwritten_.push_back(body_.plan().overwrites(i));
   }
 
   Control control_;
   std::vector<Layout> layouts_;
   Carries carries_;
+  std::vector<int> hosts_;
   std::vector<LeafClass> classes_;
   Body body_;
+  std::vector<int> goes_to_;       // the output that a result of the body's plan is written in place for; -1: none
+  std::vector<char> overwritten_;  // carries whose memory a step may take over
 };
 
 class CondKernel final : public Kernel {
  public:
   CondKernel(const std::vector<const Graph*>& graphs, std::span<const Layout> inputs, Backend& backend, bool fusion)
       : classes_(classes(inputs, backend.device())),
-        branches_{{*graphs[0], classes_, backend, fusion}, {*graphs[1], classes_, backend, fusion}} {}
+        branches_{{*graphs[0], classes_, backend, fusion, Runs::once},
+                  {*graphs[1], classes_, backend, fusion, Runs::once}} {}
 
   void encode(Queue& queue, std::span<const Operand> operands) override {
     const Body& body = branches_[is_true(operands[0], queue) ? 0 : 1];
     std::vector<Storage> leaves, outputs;
     for (size_t i = 0; i < classes_.size(); ++i) leaves.push_back(storage_at(operands[i + 1], classes_[i].strides));
-    body.encode(leaves, outputs);
+    body.encode(leaves, {}, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) body.copy_out(i, outputs[i], operands[1 + classes_.size() + i]);
   }
   size_t inner_bytes() const override {
@@ -269,20 +377,23 @@ class WhileKernel final : public Kernel {
               Backend& backend, bool fusion)
       : carries_(backend, inputs.first(size_t(c.carries))),
         classes_(classes(inputs, backend.device())),
-        condition_(*graphs[0], kept(classes_), backend, fusion),
-        body_(*graphs[1], classes_, backend, fusion) {}
+        condition_(*graphs[0], kept(classes_), backend, fusion, Runs::again),
+        body_(*graphs[1], classes_, backend, fusion, Runs::again) {}
 
   void encode(Queue& queue, std::span<const Operand> operands) override {
     size_t inputs = classes_.size();
     std::vector<Storage> leaves(inputs), outputs;
     for (size_t i = 0; i < carries_.size(); ++i) leaves[i] = carries_.copied(i, operands[i]);
     for (size_t i = carries_.size(); i < inputs; ++i) leaves[i] = storage_at(operands[i], classes_[i].strides);
+    const Body::Prepared for_condition = condition_.prepare(leaves);
+    std::optional<Body::Prepared> for_body;  // not before a first step
     for (;;) {
-      condition_.encode(leaves, outputs);
+      condition_.encode(leaves, for_condition, outputs);
       bool go_on = is_true(operand_at(outputs[0]), queue);
       outputs.clear();
       if (!go_on) break;
-      body_.encode(leaves, outputs);
+      if (!for_body) for_body = body_.prepare(leaves);
+      body_.encode(leaves, *for_body, outputs);
       carries_.advance(body_, leaves, outputs);
     }
     for (size_t i = 0; i < carries_.size(); ++i) carries_.copy_out(i, leaves[i], operands[inputs + i]);
@@ -304,7 +415,7 @@ class WhileKernel final : public Kernel {
   std::vector<LeafClass> classes(std::span<const Layout> inputs, Device device) const {
     std::vector<LeafClass> all;
     for (size_t i = 0; i < inputs.size(); ++i)
-      all.push_back(i < carries_.size() ? carries_.leaf(i) : leaf_class(inputs[i], device));
+      all.push_back(i < carries_.size() ? carries_.leaf(i) : constant_class(inputs[i], device));
     return all;
   }
   // The condition reads carries that the body still needs.

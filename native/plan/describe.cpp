@@ -108,11 +108,12 @@ std::string Plan::Step::title() const {
   return program ? text + " with epilogue" : text;
 }
 
-Effort Plan::effort() const {
+Effort Plan::effort(double runs) const {
   Effort total;
-  for (const Step& s : steps_) {
-    total.bytes += s.effort.bytes;
-    total.flops += s.effort.flops;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    double times = i < constant_steps_ ? 1 : runs;
+    total.bytes += times * steps_[i].effort.bytes;
+    total.flops += times * steps_[i].effort.flops;
   }
   return total;
 }
@@ -130,6 +131,7 @@ std::string Plan::describe(const std::string& indent) const {
       launch_end = i + s.launched;
     else
       out << "  with the one before";
+    if (i < constant_steps_) out << "  once before the first";
     out << (reuses ? "  in place\n" : "\n");
     for (const Layout& in : s.inputs) out << indent << "  in  " << in.dtype << in.shape << '\n';
     for (const Layout& made : s.outputs) out << indent << "  out " << made.dtype << made.shape << '\n';

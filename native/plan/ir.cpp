@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "graph/control.h"
 #include "graph/transfer.h"
+#include "plan/backend.h"
 #include "plan/reduce_form.h"
 
 namespace funcnn {
@@ -231,6 +232,7 @@ class Builder {
   int operation(size_t place, std::span<const Aval> outputs) {
     const Node& node = this->node(place);
     Placed at = place_inputs(place);
+    copy_constants(node, at);
     Hasher h = key_of(*node.primitive, at.inputs);
     for (const Aval& aval : outputs) {
       h.add(int(aval.dtype));
@@ -263,6 +265,30 @@ class Builder {
       ir_.operations[size_t(index)].outputs.push_back(id);
     }
     return index;
+  }
+
+  // What is the same in every step of a loop lies as its readers prefer it: the copy is made once.
+  void copy_constants(const Node& node, Placed& at) {
+    if (node.primitive->kind() != Kind::opaque || at.device.kind == DeviceKind::any) return;
+    auto constant = [&](const Value& v) {
+      const Value& base = ir_.values[size_t(v.view.base)];
+      return base.kind == ValueKind::leaf && ir_.leaves[size_t(base.leaf)].constant && v.inputs.empty() &&
+             !is_contiguous(v.shape, v.view.strides);
+    };
+    std::vector<Layout> layouts;
+    for (size_t i = 0; i < at.inputs.size(); ++i) {
+      if (!constant(ir_.values[size_t(at.inputs[i])])) continue;
+      if (layouts.empty())
+        for (int input : at.inputs) {
+          const Value& v = ir_.values[size_t(input)];
+          layouts.push_back({v.shape, v.dtype, v.view.strides});
+        }
+      if (!backend(at.device).prefers_dense(*node.primitive, layouts, i)) continue;
+      auto [it, fresh] = copies_.try_emplace(at.inputs[i], -1);
+      if (fresh) it->second = dense_copy(at.inputs[i], node.sequence);
+      keep_earliest(it->second, node.sequence);
+      at.inputs[i] = it->second;
+    }
   }
 
   int single(size_t place) {

@@ -26,7 +26,9 @@ void Plan::join_steps(const std::vector<Footprint>& footprints) {
              std::none_of(next.fresh.begin(), next.fresh.end(),
                           [&](const Fresh& f) { return f.takes_over >= 0 && used[size_t(f.takes_over)] == first + 1; });
     };
-    for (last = first; !step.idle && last < steps_.size() && joins(steps_[last], footprints[last]); ++last) {
+    // What is done once for many runs stays apart.
+    const size_t end = first < constant_steps_ ? constant_steps_ : steps_.size();
+    for (last = first; !step.idle && last < end && joins(steps_[last], footprints[last]); ++last) {
       in_use += footprints[last].taken;
       for (auto [slot, offset] : steps_[last].operands) used[size_t(slot)] = first + 1;
       for (const Fresh& fresh : steps_[last].fresh) made[size_t(fresh.slot)] = first + 1;

@@ -73,6 +73,7 @@ class Plan::Builder {
       if (freed && !is_result_[v]) gives_[v] = cost_[v];
     }
     std::vector<int> order = schedule(work_, gives_, cost_);
+    put_constants_first(order);
 
     slots_.assign(values, -1);
     charged_.assign(values, 0);
@@ -81,9 +82,14 @@ class Plan::Builder {
       for (int v : w.reads) ++readers_[size_t(v)];
     plan_.steps_.reserve(count);
     step_of_.assign(count, -1);
-    for (int u : order)
-      if (!joined_[size_t(u)]) add_step(size_t(u));
+    for (int u : order) {
+      if (joined_[size_t(u)]) continue;
+      add_step(size_t(u));
+      if (constant_[size_t(u)]) plan_.constant_steps_ = plan_.steps_.size();
+    }
     place_results();
+    for (size_t v = 0; v < values; ++v)
+      if (lasts_[v]) plan_.constant_slots_.push_back(slot_of(int(v)));
     finish();
     if (seams_) list_meetings();
     plan_.join_steps(footprints_);
@@ -163,6 +169,38 @@ class Plan::Builder {
         w.writes.assign(op.outputs.begin(), op.outputs.end());
       }
     }
+  }
+
+  // In a plan that runs again and again, as the body of a loop: work that depends on nothing that changes comes first,
+  // and what others read of it stays.
+  void put_constants_first(std::vector<int>& order) {
+    constant_.assign(work_.size(), 0);
+    lasts_.assign(ir_.values.size(), 0);
+    if (std::none_of(ir_.leaves.begin(), ir_.leaves.end(), [](const LeafClass& leaf) { return leaf.constant; })) return;
+    std::vector<char> same(ir_.values.size(), 0);
+    for (size_t v = 0; v < same.size(); ++v)
+      same[v] = value(int(v)).kind == ValueKind::leaf && ir_.leaves[size_t(value(int(v)).leaf)].constant;
+    auto all_same = [&](const auto& values) {
+      return std::all_of(values.begin(), values.end(), [&](int v) { return same[size_t(v)]; });
+    };
+    for (int u : order) {
+      const Work& w = work_[size_t(u)];
+      int operation = partition_.units[size_t(u)].operation;
+      const Primitive* primitive = operation < 0 ? nullptr : ir_.operations[size_t(operation)].primitive.get();
+      if (dynamic_cast<const Transfer*>(primitive)) continue;
+      if (joined_[size_t(u)] || !all_same(w.reads) || !all_same(w.after)) continue;
+      constant_[size_t(u)] = 1;
+      for (int v : w.writes) {
+        same[size_t(v)] = 1;
+        lasts_[size_t(v)] = is_result_[size_t(v)];
+      }
+    }
+    for (size_t u = 0; u < work_.size(); ++u)
+      for (int v : work_[u].reads)
+        if (!constant_[u] && same[size_t(v)] && value(v).kind != ValueKind::leaf) lasts_[size_t(v)] = 1;
+    for (size_t v = 0; v < lasts_.size(); ++v)
+      if (lasts_[v]) gives_[v] = 0;
+    std::stable_partition(order.begin(), order.end(), [&](int u) { return constant_[size_t(u)]; });
   }
 
   // ---- steps
@@ -328,7 +366,7 @@ class Plan::Builder {
     givers_.clear();
     for (size_t r = 0; r < w.reads.size(); ++r) {
       int v = w.reads[r];
-      if (--readers_[size_t(v)] != 0 || is_result_[size_t(v)]) continue;
+      if (--readers_[size_t(v)] != 0 || is_result_[size_t(v)] || lasts_[size_t(v)]) continue;
       dying_.push_back(v);
       if (gives_[size_t(v)] != 0) givers_.push_back({cost_[size_t(v)], int(r), 0});
     }
@@ -389,6 +427,30 @@ class Plan::Builder {
         places.push_back({slot_of(value(v).view.base), offset_bytes(value(v)), value(v).view.strides});
       plan_.results_.push_back(std::move(places));
     }
+    find_placed();
+  }
+
+  // A result can be placed by the caller where it is all of a dense value that the plan computes, the first that is.
+  void find_placed() {
+    std::vector<int> of_slot(size_t(plan_.slot_count_), -1);
+    for (size_t r = 0; r < ir_.results.size(); ++r) {
+      if (ir_.results[r].size() != 1) continue;
+      const Value& v = value(ir_.results[r][0]);
+      bool whole = v.view.offset == 0 && v.size() == value(v.view.base).size() && v.size() > 0 &&
+                   is_contiguous(v.shape, v.view.strides);
+      int& known = of_slot[size_t(slot_of(v.view.base))];
+      if (whole && known < 0) known = int(r);
+    }
+    plan_.placed_.assign(ir_.results.size(), 0);
+    for (Step& step : plan_.steps_)
+      for (Fresh& fresh : step.fresh) {
+        int r = of_slot[size_t(fresh.slot)];
+        if (r < 0 || size_t(&step - plan_.steps_.data()) < plan_.constant_steps_ || step.source ||
+            fresh.bytes != value_bytes(value(ir_.results[size_t(r)][0])))
+          continue;
+        fresh.result = r;
+        plan_.placed_[size_t(r)] = 1;
+      }
   }
 
   void finish() {
@@ -437,6 +499,8 @@ class Plan::Builder {
   std::vector<char> joined_;  // units that run as epilogues
   std::vector<Work> work_;
   std::vector<char> is_result_;
+  std::vector<char> constant_;   // units that depend on nothing that changes from run to run
+  std::vector<char> lasts_;      // values that they leave for others
   std::vector<size_t> gives_;    // what goes free after the last reader
   std::vector<size_t> cost_;     // what storing the value takes
   std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
@@ -469,19 +533,57 @@ Operand shifted(Operand from, int64_t offset) {
 
 }  // namespace
 
-void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
-  const auto slots = size_t(slot_count_);
-  SmallVector<Operand, 16> places(slots);
-  SmallVector<Ref<Buffer>, 16> buffers(slots);
+bool Plan::overwrites(size_t leaf) const {
+  for (const Step& step : steps_)
+    for (const Fresh& fresh : step.fresh)
+      if (fresh.leaf == int(leaf)) return true;
+  return false;
+}
+
+Plan::Memory Plan::place_leaves(std::span<const Storage* const> leaves) const {
+  Memory memory(static_cast<size_t>(slot_count_));
   for (auto [leaf, slot] : leaf_slots_) {
     const Storage& storage = *leaves[size_t(leaf)];
-    buffers[size_t(slot)] = storage.buffer;
-    places[size_t(slot)] = {storage.buffer.get(), storage.offset, storage.buffer ? nullptr : storage.scalar};
+    memory.buffers[size_t(slot)] = storage.buffer;
+    memory.places[size_t(slot)] = {storage.buffer.get(), storage.offset, storage.buffer ? nullptr : storage.scalar};
   }
+  return memory;
+}
+
+void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten,
+                  std::span<const Operand> placed) const {
+  Memory memory = place_leaves(leaves);
   check_memory();
+  run_steps(0, steps_.size(), memory, overwritten, placed);
+  read_results(memory, results);
+}
+
+std::vector<Ref<Buffer>> Plan::prepare(std::span<const Storage* const> leaves) const {
+  Memory memory = place_leaves(leaves);
+  check_memory();
+  run_steps(0, constant_steps_, memory, nullptr, {});
+  std::vector<Ref<Buffer>> prepared;
+  for (int slot : constant_slots_) prepared.push_back(std::move(memory.buffers[size_t(slot)]));
+  return prepared;
+}
+
+void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::span<const Ref<Buffer>> prepared,
+                  std::span<const Operand> placed) const {
+  Memory memory = place_leaves(leaves);
+  for (size_t i = 0; i < prepared.size(); ++i) {
+    auto slot = size_t(constant_slots_[i]);
+    memory.buffers[slot] = prepared[i];
+    memory.places[slot] = {prepared[i].get()};
+  }
+  run_steps(constant_steps_, steps_.size(), memory, nullptr, placed);
+  read_results(memory, results);
+}
+
+void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* overwritten,
+                     std::span<const Operand> placed) const {
+  auto& [places, buffers, shared] = memory;
   SmallVector<Operand, 16> operands;
-  SmallVector<const Buffer*, 4> shared;  // whose memory other values have too
-  for (size_t next = 0; next < steps_.size();) {
+  while (next < end) {
     std::span<const Step> launch(&steps_[next], steps_[next].launched);
     next += launch.size();
     const Step& first = launch[0];
@@ -502,6 +604,11 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
     for (const Step& step : launch) {
       for (const Fresh& fresh : step.fresh) {
         size_t slot = size_t(fresh.slot);
+        if (fresh.result >= 0 && !placed.empty() && placed[size_t(fresh.result)].buffer) {
+          places[slot] = placed[size_t(fresh.result)];
+          buffers[slot] = Ref<Buffer>(places[slot].buffer);
+          continue;
+        }
         const Buffer* given = fresh.takes_over >= 0 ? buffers[size_t(fresh.takes_over)].get() : nullptr;
         if (given && given->owned() && std::find(shared.begin(), shared.end(), given) == shared.end()) {
           buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
@@ -523,6 +630,10 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
     for (const Step& step : launch)
       for (int slot : step.released) buffers[size_t(slot)] = nullptr;
   }
+}
+
+void Plan::read_results(const Memory& memory, Results& results) const {
+  const auto& [places, buffers, shared] = memory;
   results.resize(results_.size());
   for (size_t r = 0; r < results_.size(); ++r) {
     results[r].clear();

@@ -26,8 +26,18 @@ class Plan {
   // Compute the captured results from the storages of the leaves. Raises OutOfMemoryError before anything is changed.
   // If a kernel raises, `overwritten` (may be null) lists the leaves whose memory was reused until then.
   void run(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten = nullptr) const;
-  // The same for a part of a larger computation: who asked for that marks when its results are ready.
-  void encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten = nullptr) const;
+  // The same for a part of a larger computation: who asked for that marks when its results are ready. `places` (empty,
+  // or one for each captured result) says where results are to be written that can be; no buffer: anywhere.
+  void encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten = nullptr,
+              std::span<const Operand> places = {}) const;
+  // The same for a step of a loop: `prepared` is what `prepare` made of the leaves that are the same in all of them.
+  void encode(std::span<const Storage* const> leaves, Results& results, std::span<const Ref<Buffer>> prepared,
+              std::span<const Operand> places) const;
+  std::vector<Ref<Buffer>> prepare(std::span<const Storage* const> leaves) const;
+  // Whether a captured result can be written, densely, to a place that the caller names.
+  bool can_place(size_t result) const { return placed_[result]; }
+  // Whether a result may take over the memory of a leaf.
+  bool overwrites(size_t leaf) const;
 
   // The most memory in use while it runs beyond the leaves, results included, on all devices.
   size_t peak_bytes() const;
@@ -38,8 +48,8 @@ class Plan {
   size_t launch_count() const;
   // About what the plan itself takes.
   size_t own_bytes() const { return own_bytes_; }
-  // What it moves and does.
-  Effort effort() const;
+  // What it moves and does in so many runs as steps of a loop.
+  Effort effort(double runs = 1) const;
   // The kernels with the bytes they move and the operations they do, and of a plan that was made while somebody was
   // `Explaining`, why they are apart.
   std::string describe(const std::string& indent = {}) const;
@@ -58,6 +68,7 @@ class Plan {
     size_t bytes;
     int takes_over = -1;  // slot whose memory it becomes
     int leaf = -1;        // the leaf in that slot
+    int result = -1;      // the captured result that it is, if that can be placed
   };
   struct Step {
     Backend* backend = nullptr;
@@ -108,6 +119,18 @@ class Plan {
 
   static std::shared_ptr<const KernelInfo> info_of(std::span<const Step> launch);
   void encode_launch(std::span<const Step> launch, std::span<const Operand> operands) const;
+  // While it runs: where what is in each slot lies.
+  struct Memory {
+    explicit Memory(size_t slots) : places(slots), buffers(slots) {}
+    SmallVector<Operand, 16> places;
+    SmallVector<Ref<Buffer>, 16> buffers;
+    SmallVector<const Buffer*, 4> shared;  // whose memory other values have too
+  };
+  Memory place_leaves(std::span<const Storage* const> leaves) const;
+  // Run steps from `next` on, up to `end`.
+  void run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* overwritten,
+                 std::span<const Operand> placed) const;
+  void read_results(const Memory& memory, Results& results) const;
   void check_memory() const;
   void transfer(const Step& step, const Operand& from, const Operand& to) const;
   // The transferred value where it lies already, if both devices can work there; else null.
@@ -117,6 +140,10 @@ class Plan {
   std::vector<std::pair<int, int>> leaf_slots_;  // leaf, slot
   int slot_count_ = 0;
   std::vector<SmallVector<Place, 1>> results_;
+  std::vector<char> placed_;  // by result
+  // The first steps, which depend on nothing but what is the same in all runs, and what others read of theirs.
+  size_t constant_steps_ = 0;
+  std::vector<int> constant_slots_;
   std::vector<Demand> demands_;
   std::vector<Meeting> meetings_;  // by `after`
   size_t own_bytes_ = 0;

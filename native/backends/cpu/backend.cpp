@@ -2,6 +2,7 @@
 
 #include "backends/cpu/ceilings.h"
 #include "backends/cpu/copy.h"
+#include "backends/cpu/dot.h"
 #include "backends/cpu/fft.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
@@ -90,6 +91,11 @@ class CpuBackend final : public MeasuredBackend {
   }
 
   Effort measure_ceilings() override { return cpu::measure_ceilings(); }
+
+  bool prefers_dense(const Primitive& primitive, std::span<const Layout> inputs, size_t index) const override {
+    return primitive.name() == "dot" && index == 1 && dot_prefers_dense(inputs[0], inputs[1]);
+  }
+
   void clear_cache() override { clear_routines(); }
   void clear_tables() override { clear_fft_plans(); }
 

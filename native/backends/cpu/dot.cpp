@@ -9,6 +9,7 @@
 #include "backends/cpu/arena.h"
 #include "backends/cpu/blas.h"
 #include "backends/cpu/copy.h"
+#include "backends/cpu/dot.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
@@ -353,4 +354,17 @@ std::unique_ptr<Kernel> make_dot(const Primitive&, std::span<const Layout> input
 const RegisterKernel dot_kernel("dot", make_dot, true);
 
 }  // namespace
+
+bool dot_prefers_dense(const Layout& a, const Layout& b) {
+  // Fewer rows go along the columns of B; for more, turning it costs little beside the product.
+  constexpr int64_t kLeastRows = 5, kMostRows = 64;
+  size_t lead = b.shape.size() - 2;
+  bool turned = b.strides[lead + 1] != 1 && b.shape[lead] > 1 && b.shape[lead + 1] > 1;
+  bool repeated = false;  // the copy would be larger
+  int64_t rows = a.shape[lead];
+  for (size_t i = 0; i < b.shape.size(); ++i) repeated |= b.strides[i] == 0 && b.shape[i] > 1;
+  return turned && !repeated && (b.dtype == Dtype::float32 || b.dtype == Dtype::float64) && rows >= kLeastRows &&
+         rows <= kMostRows;
+}
+
 }  // namespace funcnn::cpu

@@ -1,0 +1,173 @@
+"""Where loops keep what their steps give: stacks written in place, carries that lie in them, constants prepared once."""
+
+import re
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+from test_control import ALIASES
+
+# Over int32, so that every result is exact: the body of a loop, and what it is to be in NumPy.
+BODIES = {
+    **ALIASES,
+    "stacked before and after": lambda c, x: ((c[0] + x, c[0] * 2 - c[1]), (c[0], c[0] + x, c[1])),
+    "stacked twice": lambda c, x: ((c[0] + x, c[1]), (c[0], c[0], c[0] + x)),
+    "in place, and stacked elsewhere": lambda c, x: ((c[0].at[1].add(3), c[1] + c[0]), c[0][:2] + 1),
+    "swapped and stacked": lambda c, x: ((c[1], c[0]), (c[0], c[1])),
+    "rotated and changed": lambda c, x: ((c[1] + 1, c[0]), c[1]),
+    "a view of what is stacked": lambda c, x: ((c[0] + x, c[1]), ((c[0] + x)[::-1], c[0] + x)),
+    "constants": lambda c, x: ((c[0] + x, c[1]), (fn.ones_like(x), x, fn.arange(3))),
+    "one value for both carries": lambda c, x: ((c[0] * 3 + x, c[0] * 3 + x), (c[0], c[1])),
+}
+INTEGERS = {name: body for name, body in BODIES.items() if name != "a carry read after its update"}
+
+
+def plain(body, init, xs, reverse):
+    """Step by step, each value copied."""
+    steps = range(len(xs))[::-1] if reverse else range(len(xs))
+    carry, rows = init, {}
+    for i in steps:
+        carry, y = body(carry, fn.array(xs[i]))
+        carry, rows[i] = fn.tree.map(lambda a: fn.array(np.array(a)), (carry, y))
+    stacked = [fn.tree.leaves(rows[i]) for i in range(len(xs))]
+    return [np.array(a) for a in fn.tree.leaves(carry)], [np.stack(column) for column in zip(*stacked, strict=True)]
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+@pytest.mark.parametrize("steps", [0, 1, 4])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_stacks_and_carries(name, steps, reverse):
+    body = INTEGERS[name]
+    rng = np.random.default_rng(steps)
+    init = tuple(fn.array(rng.integers(-9, 9, 3), fn.int32) for _ in range(2))
+    xs = rng.integers(-9, 9, (steps, 3)).astype(np.int32)
+
+    def run(init, xs):
+        return fn.scan(body, init, xs, reverse=reverse)
+
+    expected_carry, expected = plain(body, init, xs, reverse)
+    kept = [np.array(a) for a in init]
+    for f in (run, fn.compile(run)):
+        carry, ys = f(init, fn.array(xs))
+        for got, want in zip(fn.tree.leaves(carry), expected_carry, strict=True):
+            assert np.asarray(got).tolist() == want.tolist()
+        if steps:
+            for got, want in zip(fn.tree.leaves(ys), expected, strict=True):
+                assert np.asarray(got).tolist() == want.tolist()
+        assert [np.asarray(a).tolist() for a in init] == [a.tolist() for a in kept]
+
+
+@pytest.mark.parametrize("dtype", [fn.bool_, fn.int8, fn.float16, fn.bfloat16, fn.complex64])
+def test_rows_of_any_size(dtype):
+    """Rows of few bytes begin anywhere in a line of memory."""
+    xs = fn.array(np.random.default_rng(0).integers(0, 2, (7, 3))).astype(dtype)
+
+    def run(xs):
+        return fn.scan(lambda c, x: ((c[0] * x, x), (c[0], c[1], x + c[0])), (xs[0], xs[1]), xs)
+
+    expected = plain(lambda c, x: ((c[0] * x, x), (c[0], c[1], x + c[0])), (xs[0], xs[1]), xs, False)
+    carry, ys = fn.compile(run)(xs)
+    for got, want in zip([*carry, *ys], [*expected[0], *expected[1]], strict=True):
+        assert got.dtype == dtype and fn.array_equal(got, fn.array(want)).item()
+
+
+def test_results_of_a_step_with_several_kernels():
+    """Products, gathers and reductions write into stacks as well."""
+    rng = np.random.default_rng(0)
+    w, xs = fn.array(rng.normal(size=(5, 5)), fn.float32), fn.array(rng.normal(size=(4, 3, 5)), fn.float32)
+
+    def body(c, x):
+        y = c @ w
+        return fn.tanh(y + x), (y, fn.sort(x, axis=-1), fn.argmax(y, axis=-1), fn.sum(x, axis=0), y[1], c, x.T @ y)
+
+    carry, ys = fn.compile(lambda xs: fn.scan(body, xs[0], xs))(xs)
+    c = xs[0]
+    for i in range(4):
+        c, y = body(c, xs[i])
+        for got, want in zip(ys, y, strict=True):
+            np.testing.assert_allclose(got[i], want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(carry, c, rtol=1e-5, atol=1e-6)
+
+
+# ---- what is the same in every step
+
+
+@pytest.mark.immediate
+def test_weights_are_turned_once():
+    w, h = fn.ones((7, 6)), fn.ones((8, 6))
+
+    def run(w, h):
+        return fn.scan(lambda h, _: (fn.tanh(h @ w.T)[:, :6], None), h, None, length=5)[0]
+
+    body = fn.explain(run)(w, h).plan.split("body, 5 times:")[1]
+    assert re.search(r"\[0\] fused.* once before the first\n", body), body
+    assert body.count("once before the first") == 1
+    # Lying densely already, they are read where they are.
+    dense = fn.explain(lambda w, h: fn.scan(lambda h, _: (h @ w, None), h, None, length=5))(fn.ones((6, 6)), h).plan
+    assert "once before the first" not in dense
+
+
+@pytest.mark.parametrize("loop", ["scan", "while"])
+def test_constants_in_loops(loop):
+    rng = np.random.default_rng(0)
+    w = fn.array(rng.normal(size=(6, 6)) * 0.3, fn.float32)
+    h = fn.array(rng.normal(size=(8, 6)), fn.float32)
+
+    def step(w, h, k):
+        # Turned, converted and squared weights; and a part that does change.
+        return fn.tanh(h @ w.T + (h.astype(fn.float16) @ w.astype(fn.float16)).astype(fn.float32) + (w @ w)[0] + k)
+
+    def run(w, h):
+        if loop == "scan":
+            return fn.scan(lambda c, k: (step(w, c, k), None), h, fn.arange(5.0))[0]
+        return fn.while_loop(lambda c: c[0] < 5, lambda c: (c[0] + 1, step(w, c[1], c[0])), (fn.array(0.0), h))[1]
+
+    want = h
+    for k in range(5):
+        want = step(w, want, fn.array(float(k)))
+    for f in (run, fn.compile(run)):
+        np.testing.assert_allclose(f(w, h), want, rtol=2e-3, atol=2e-3)
+        # The same plan over other constants.
+        np.testing.assert_allclose(f(w * 0, h), np.tanh(np.full((8, 6), 4.0)), rtol=1e-5)
+
+
+def test_constants_of_a_loop_that_takes_no_step():
+    w = fn.ones((8, 8))
+
+    def run(x):
+        looped = fn.while_loop(lambda c: c[0, 0] < 0, lambda c: c @ w.T + fn.sum(w), x)
+        return looped, fn.scan(lambda c, x: (c @ w.T + x, c), x, fn.zeros((0, 8, 8)))
+
+    x = fn.ones((8, 8)) * 3
+    looped, (carry, ys) = fn.compile(run)(x)
+    assert fn.array_equal(looped, x).item() and fn.array_equal(carry, x).item() and ys.shape == (0, 8, 8)
+
+
+def test_loops_in_loops_with_constants():
+    w = fn.array(np.random.default_rng(0).normal(size=(6, 6)) * 0.4, fn.float32)
+    h = fn.ones((8, 6))
+
+    def inner(h, k):
+        return fn.scan(lambda h, _: (fn.tanh(h @ (w * 2).T + k), None), h, None, length=3)[0]
+
+    got = fn.compile(lambda h: fn.scan(lambda h, k: (inner(h, k), fn.sum(w)), h, fn.arange(4.0)))(h)[0]
+    want = h
+    for k in range(4):
+        for _ in range(3):
+            want = fn.tanh(want @ (w * 2).T + k)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.immediate
+def test_peak_of_a_loop_that_stacks():
+    """Each row is written where it belongs: beside the stack there is one step's memory."""
+    n, steps = 1 << 14, 64
+    f = fn.compile(lambda x: fn.scan(lambda c, _: (fn.sin(c), (c, fn.cos(c))), x, None, length=steps))
+    x = fn.zeros((n,)) + 0
+    fn.eval(f(x))
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    made = f(x)
+    assert fn.get_peak_memory() - before <= (2 * steps + 3) * n * 4
+    fn.eval(made)
