@@ -171,3 +171,108 @@ def test_peak_of_a_loop_that_stacks():
     made = f(x)
     assert fn.get_peak_memory() - before <= (2 * steps + 3) * n * 4
     fn.eval(made)
+
+
+# ---- donated arguments
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_donated_carries(name, steps):
+    body = INTEGERS[name]
+    rng = np.random.default_rng(steps)
+    init = [rng.integers(-9, 9, 3).astype(np.int32) for _ in range(2)]
+    xs = rng.integers(-9, 9, (steps, 3)).astype(np.int32)
+    expected_carry, expected = plain(body, tuple(map(fn.array, init)), xs, False)
+
+    @fn.compile(donate="init")
+    def run(init, xs):
+        return fn.scan(body, init, xs)
+
+    @fn.compile(donate="init")
+    def looped(init, xs):
+        def step(c):
+            return c[0] + 1, body(c[1], xs[c[0]])[0]
+
+        return fn.while_loop(lambda c: c[0] < steps, step, (fn.array(0), init))[1]
+
+    carry, ys = run(tuple(map(fn.array, init)), fn.array(xs))
+    for got, want in zip([*carry, *(fn.tree.leaves(ys) if steps else [])], [*expected_carry, *expected], strict=True):
+        assert np.asarray(got).tolist() == want.tolist()
+    if steps:
+        for got, want in zip(looped(tuple(map(fn.array, init)), fn.array(xs)), expected_carry, strict=True):
+            assert np.asarray(got).tolist() == want.tolist()
+
+
+BRANCHES = {
+    "hands on": lambda a, b: (a, b),
+    "changes": lambda a, b: (a.at[1].add(5), b * 2 + 1),
+    "swaps": lambda a, b: (b, a),
+    "changes and swaps": lambda a, b: (b + 1, a * 3),
+    "turns": lambda a, b: (a[::-1], b[::-1] + 1),
+    "gives one twice": lambda a, b: (a + b, a + b),
+    "gives a view": lambda a, b: (b[::-1], a),
+    "forgets": lambda a, b: (fn.zeros_like(a), fn.arange(4)),
+    "sorts": lambda a, b: (fn.sort(a), fn.cumsum(b)),
+}
+
+
+@pytest.mark.parametrize("first", BRANCHES)
+@pytest.mark.parametrize("second", ["hands on", "swaps", "turns", "changes"])
+def test_donated_operands_of_cond(first, second):
+    a, b = np.array([3, -1, 7, 2], np.int32), np.array([5, 0, -4, 9], np.int32)
+
+    def choose(p, a, b):
+        return fn.cond(p, BRANCHES[first], BRANCHES[second], a, b)
+
+    donated = fn.compile(choose, donate=("a", "b"))
+    # An operand that is read again keeps what it holds.
+    read_again = fn.compile(lambda p, a, b: (*choose(p, a, b), a - b), donate=("a", "b"))
+    for p, name in ((True, first), (False, second)):
+        want = [np.asarray(x).tolist() for x in BRANCHES[name](fn.array(a), fn.array(b))]
+        got = donated(fn.array(p), fn.array(a), fn.array(b))
+        assert [x.tolist() for x in got] == want
+        got = read_again(fn.array(p), fn.array(a), fn.array(b))
+        assert [x.tolist() for x in got] == [*want, (a - b).tolist()]
+        given = fn.array(a), fn.array(b)
+        assert [x.tolist() for x in fn.compile(choose)(fn.array(p), *given)] == want
+        assert given[0].tolist() == a.tolist() and given[1].tolist() == b.tolist()
+
+
+@pytest.mark.immediate
+@pytest.mark.parametrize("p", [True, False])
+def test_cond_works_in_donated_memory(p):
+    n = 1 << 16
+
+    @fn.compile(donate="x")
+    def step(p, x):
+        return fn.cond(p, lambda x: x.at[0].add(1.0), lambda x: x, x)
+
+    p, x = fn.array(p), fn.zeros((n,)) + 1
+    x = step(p, x)
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    for _ in range(3):
+        x = step(p, x)
+    assert fn.get_peak_memory() - before < n
+    assert x[:2].tolist() == [5.0 if p.item() else 1.0, 1.0]
+
+
+@pytest.mark.immediate
+@pytest.mark.parametrize("loop", ["scan", "while"])
+def test_loops_work_in_donated_memory(loop):
+    n = 1 << 16
+
+    @fn.compile(donate="x")
+    def step(x):
+        if loop == "scan":
+            return fn.scan(lambda c, i: (c.at[i].add(1.0), None), x, fn.arange(5))[0]
+        return fn.while_loop(lambda c: c[0] < 5, lambda c: (c[0] + 1, c[1].at[c[0]].add(1.0)), (fn.array(0), x))[1]
+
+    x = step(fn.zeros((n,)) + 1)
+    fn.reset_peak_memory()
+    before = fn.get_active_memory()
+    for _ in range(3):
+        x = step(x)
+    assert fn.get_peak_memory() - before < n
+    assert x[:6].tolist() == [5.0] * 5 + [1.0]

@@ -94,7 +94,10 @@ class Body {
       const Strides& strides =
           from_[i] >= 0 ? plan_.result_strides(size_t(from_[i])) : capture_.classes[size_t(-1 - from_[i])].strides;
       outputs_.push_back({output.shape(), output.dtype(), strides});
-      copies_.emplace_back(backend, outputs_.back(), dense(outputs_.back()));
+      const Layout there = dense(outputs_.back());
+      copies_.emplace_back(backend, outputs_.back(), there);
+      dense_copies_.emplace_back();
+      if (!is_contiguous(there.shape, outputs_.back().strides)) dense_copies_.back().emplace(backend, there, there);
     }
   }
 
@@ -108,18 +111,23 @@ class Body {
   // Storages of the inputs, in order; the outputs may share memory with them and with each other. `places`: as of
   // `Plan::encode`.
   void encode(std::span<const Storage> inputs, const Prepared& prepared, std::vector<Storage>& outputs,
-              std::span<const Operand> places = {}) const {
+              std::span<const Operand> places = {}, std::span<const Buffer* const> kept = {}) const {
     Leaves leaves = leaves_of(inputs);
     Results results;
-    plan_.encode({leaves.data(), leaves.size()}, results, prepared, places);
+    plan_.encode({leaves.data(), leaves.size()}, results, prepared, places, kept);
     outputs.clear();
     for (int from : from_) outputs.push_back(from >= 0 ? results[size_t(from)][0] : *leaves[size_t(-1 - from)]);
   }
 
   // See to it that output `index` lies densely at `to`.
   void copy_out(size_t index, const Storage& from, const Operand& to) const {
-    bool there = from.buffer.get() == to.buffer && from.offset == to.offset && is_dense(index, from);
-    if (!there) copies_[index].encode(backend_->queue(), operand_at(from), to);
+    if (is_at(index, from, to)) return;
+    // It has been made dense already, or lies as the plan leaves it.
+    bool moved = dense_copies_[index] && is_dense(index, from);
+    (moved ? *dense_copies_[index] : copies_[index]).encode(backend_->queue(), operand_at(from), to);
+  }
+  bool is_at(size_t index, const Storage& storage, const Operand& place) const {
+    return storage.buffer.get() == place.buffer && storage.offset == place.offset && is_dense(index, storage);
   }
   bool is_dense(size_t index, const Storage& storage) const {
     return storage.buffer && is_contiguous(outputs_[index].shape, storage.strides);
@@ -127,9 +135,17 @@ class Body {
   // Which result of the plan output `index` is; -1: none.
   int result(size_t index) const { return std::max(from_[index], -1); }
   size_t result_count() const { return capture_.results.size(); }
+  // The input in whose memory output `index` comes to lie, if it may; -1: in none.
+  int input_below(size_t index) const {
+    int leaf = from_[index] >= 0 ? plan_.leaf_below(size_t(from_[index])) : -1 - from_[index];
+    return leaf < int(inputs_) ? leaf : -1;
+  }
   // Make an output the sole owner of dense memory, so that the next step may overwrite it.
   void own(size_t index, Storage& storage) const {
     if (is_sole_owner(storage, outputs_[index].shape)) return;
+    copy_to_own(index, storage);
+  }
+  void copy_to_own(size_t index, Storage& storage) const {
     Storage owned;
     owned.buffer = Buffer::allocate(backend_->memory(), bytes(index));
     owned.strides = contiguous_strides(outputs_[index].shape);
@@ -162,6 +178,7 @@ class Body {
   std::vector<int> from_;
   std::vector<Layout> outputs_;
   std::vector<Copy> copies_;
+  std::vector<std::optional<Copy>> dense_copies_;  // where the plan leaves an output otherwise
 };
 
 // The carries of a loop: memory of their own from the start, overwritten in place from step to step.
@@ -171,7 +188,6 @@ class Carries {
     for (const Layout& l : layouts) {
       layouts_.push_back(dense(l));
       in_.emplace_back(backend, l, layouts_.back());
-      out_.emplace_back(backend, layouts_.back(), layouts_.back());
     }
   }
   size_t size() const { return layouts_.size(); }
@@ -180,24 +196,59 @@ class Carries {
     c.disposable = true;
     return c;
   }
-  Storage copied(size_t i, const Operand& from) const {
-    Storage s;
-    s.buffer = Buffer::allocate(backend_->memory(), bytes_of(layouts_[i]));
-    copy_in(i, from, operand_at(s));
-    s.strides = layouts_[i].strides;
-    return s;
-  }
+
+  // A run of the loop, from the operands for carries before it to those after it.
+  class Run {
+   public:
+    Run(const Carries& carries, std::span<const Operand> from, std::span<const Operand> to)
+        : carries_(&carries), from_(from), to_(to) {
+      for (size_t i = 0; i < carries.size(); ++i) {
+        bool given = from[i].buffer && from[i].buffer == to[i].buffer;
+        given_.push_back(given ? from[i].buffer : nullptr);
+        references_.push_back(given ? int(from[i].buffer->use_count()) : 0);
+      }
+    }
+    // Memory that carry `i` begins in: that of its operand where it was given, else a copy.
+    Storage start(size_t i) const {
+      if (given_[i]) return storage_at(from_[i], carries_->layouts_[i].strides);
+      Storage s;
+      s.buffer = Buffer::allocate(carries_->backend_->memory(), bytes_of(carries_->layouts_[i]));
+      s.strides = carries_->layouts_[i].strides;
+      carries_->copy_in(i, from_[i], operand_at(s));
+      return s;
+    }
+    // Whether a step may write carry `i` where it is to be in the end, while `leaves` are read.
+    bool can_end(size_t i, const std::vector<Storage>& leaves) const {
+      return !given_[i] || leaves[i].buffer.get() != given_[i];
+    }
+    // Make the next carry one that a step may overwrite; `kept`: none does.
+    void own(const Body& body, size_t i, Storage& storage, bool kept) const {
+      const Buffer* buffer = storage.buffer.get();
+      if (lies_at_home(body, i, storage) && int(buffer->use_count()) == references_[i] + 1) return;
+      if (kept && body.is_dense(i, storage) && !is_given(buffer)) return;
+      body.own(i, storage);
+    }
+    void end(const Body& body, std::vector<Storage>& outputs) const {
+      // What lies in the place of another makes way first.
+      for (size_t i = 0; i < carries_->size(); ++i)
+        if (is_given(outputs[i].buffer.get()) && !body.is_at(i, outputs[i], to_[i])) body.copy_to_own(i, outputs[i]);
+      for (size_t i = 0; i < carries_->size(); ++i) body.copy_out(i, outputs[i], to_[i]);
+    }
+
+   private:
+    bool is_given(const Buffer* buffer) const {
+      return buffer && std::find(given_.begin(), given_.end(), buffer) != given_.end();
+    }
+    bool lies_at_home(const Body& body, size_t i, const Storage& storage) const {
+      return given_[i] && body.is_at(i, storage, to_[i]);
+    }
+    const Carries* carries_;
+    std::span<const Operand> from_, to_;
+    std::vector<const Buffer*> given_;  // the memory that a carry has from its operand and ends in
+    std::vector<int> references_;       // to that, of others
+  };
+
   void copy_in(size_t i, const Operand& from, const Operand& to) const { in_[i].encode(backend_->queue(), from, to); }
-  // The next carries become the leaves of the next step.
-  void advance(const Body& body, std::vector<Storage>& leaves, std::vector<Storage>& outputs) const {
-    for (size_t i = 0; i < size(); ++i) leaves[i] = {};
-    outputs.resize(size());
-    for (size_t i = 0; i < size(); ++i) body.own(i, outputs[i]);
-    for (size_t i = 0; i < size(); ++i) leaves[i] = std::move(outputs[i]);
-  }
-  void copy_out(size_t i, const Storage& from, const Operand& to) const {
-    out_[i].encode(backend_->queue(), operand_at(from), to);
-  }
   const Strides& strides(size_t i) const { return layouts_[i].strides; }
   size_t bytes() const {
     size_t total = 0;
@@ -208,13 +259,13 @@ class Carries {
  private:
   Backend* backend_;
   std::vector<Layout> layouts_;
-  std::vector<Copy> in_, out_;
+  std::vector<Copy> in_;
 };
 
 // What a scan stacks is written where it belongs as it is computed. A carry that is stacked before each step lies in
 // the stack from the start: each step writes the row that the next one reads. One that is stacked after each step is
 // read there by the next. Others are overwritten in place.
-class ScanKernel final : public Kernel {
+class ScanKernel final : public ControlKernel {
  public:
   ScanKernel(const Graph& body, const Control& c, std::span<const Layout> inputs, Backend& backend, bool fusion)
       : control_(c),
@@ -226,10 +277,16 @@ class ScanKernel final : public Kernel {
     find_places(body.outputs.size());
   }
 
+  int reusable_input(size_t index) const override {
+    return index < carries_.size() && overwritten_[index] ? int(index) : -1;
+  }
+
   void encode(Queue&, std::span<const Operand> operands) override {
     size_t carries = carries_.size(), sequences = size_t(control_.sequences), inputs = layouts_.size();
+    const Carries::Run run(carries_, operands, operands.subspan(inputs));
     if (control_.length == 0) {
-      for (size_t i = 0; i < carries; ++i) carries_.copy_in(i, operands[i], operands[inputs + i]);
+      for (size_t i = 0; i < carries; ++i)
+        if (operands[i].buffer != operands[inputs + i].buffer) carries_.copy_in(i, operands[i], operands[inputs + i]);
       return;
     }
     std::vector<Storage> leaves(inputs), outputs;
@@ -243,7 +300,7 @@ class ScanKernel final : public Kernel {
     };
     for (size_t i = 0; i < carries; ++i) {
       if (hosts_[i] < 0) {
-        leaves[i] = carries_.copied(i, operands[i]);
+        leaves[i] = run.start(i);
         continue;
       }
       Operand to = row(size_t(hosts_[i]), first);
@@ -259,7 +316,8 @@ class ScanKernel final : public Kernel {
         leaves[i].offset = operands[i].offset + at * layouts_[i].strides[0] * int64_t(item_size(layouts_[i].dtype));
       // Where the carries go.
       auto next = [&](size_t i) {
-        return last ? operands[inputs + i] : hosts_[i] >= 0 ? row(size_t(hosts_[i]), at + step_by) : Operand{};
+        if (last) return run.can_end(i, leaves) ? operands[inputs + i] : Operand{};
+        return hosts_[i] >= 0 ? row(size_t(hosts_[i]), at + step_by) : Operand{};
       };
       for (size_t r = 0; r < places.size(); ++r)
         places[r] = goes_to_[r] < 0              ? Operand{}
@@ -267,18 +325,20 @@ class ScanKernel final : public Kernel {
                                                  : row(size_t(goes_to_[r]), at);
       body_.encode(leaves, prepared, outputs, places);
       for (size_t i = carries; i < outputs.size(); ++i) body_.copy_out(i, outputs[i], row(i, at));
+      if (last) {
+        run.end(body_, outputs);
+        break;
+      }
       for (size_t i = 0; i < carries; ++i) {
+        if (hosts_[i] < 0) continue;
         Operand to = next(i);
-        if (!to.buffer) continue;
         body_.copy_out(i, outputs[i], to);
         outputs[i] = storage_at(to, carries_.strides(i));
       }
-      if (last) break;
       for (size_t i = 0; i < carries; ++i) leaves[i] = {};
-      for (size_t i = 0; i < carries; ++i) {
-        bool stays = hosts_[i] >= 0 || (!overwritten_[i] && body_.is_dense(i, outputs[i]));
-        if (!stays) body_.own(i, outputs[i]);
-      }
+      outputs.resize(carries);
+      for (size_t i = 0; i < carries; ++i)
+        if (hosts_[i] < 0) run.own(body_, i, outputs[i], !overwritten_[i]);
       for (size_t i = 0; i < carries; ++i) leaves[i] = std::move(outputs[i]);
     }
   }
@@ -333,22 +393,57 @@ class ScanKernel final : public Kernel {
   std::vector<char> overwritten_;  // carries whose memory a step may take over
 };
 
-class CondKernel final : public Kernel {
+// Each branch writes the outputs where they belong. One that some branch would compute in the memory of an operand, or
+// hand on, takes that over where the operand ends here.
+class CondKernel final : public ControlKernel {
  public:
   CondKernel(const std::vector<const Graph*>& graphs, std::span<const Layout> inputs, Backend& backend, bool fusion)
       : classes_(classes(inputs, backend.device())),
         branches_{{*graphs[0], classes_, backend, fusion, Runs::once},
-                  {*graphs[1], classes_, backend, fusion, Runs::once}} {}
+                  {*graphs[1], classes_, backend, fusion, Runs::once}} {
+    std::vector<char> taken(classes_.size(), 0);
+    for (size_t i = 0; i < graphs[0]->outputs.size(); ++i) {
+      int from = branches_[0].input_below(i);
+      if (from < 0) from = branches_[1].input_below(i);
+      bool fits = from >= 0 && !taken[size_t(from)] && classes_[size_t(from)].shape == graphs[0]->outputs[i].shape() &&
+                  classes_[size_t(from)].dtype == graphs[0]->outputs[i].dtype();
+      reused_.push_back(fits ? from + 1 : -1);
+      if (fits) taken[size_t(from)] = 1;
+    }
+  }
+
+  int reusable_input(size_t index) const override { return reused_[index]; }
 
   void encode(Queue& queue, std::span<const Operand> operands) override {
     const Body& body = branches_[is_true(operands[0], queue) ? 0 : 1];
     std::vector<Storage> leaves, outputs;
-    for (size_t i = 0; i < classes_.size(); ++i) leaves.push_back(storage_at(operands[i + 1], classes_[i].strides));
-    body.encode(leaves, {}, outputs);
-    for (size_t i = 0; i < outputs.size(); ++i) body.copy_out(i, outputs[i], operands[1 + classes_.size() + i]);
+    std::vector<const Buffer*> kept;  // operands that others read later
+    std::span<const Operand> to = operands.subspan(1 + classes_.size());
+    auto is_given = [&](const Buffer* buffer) {
+      for (size_t i = 0; i < reused_.size(); ++i)
+        if (reused_[i] >= 0 && to[i].buffer == buffer && operands[size_t(reused_[i])].buffer == buffer) return true;
+      return false;
+    };
+    for (size_t i = 0; i < classes_.size(); ++i) {
+      leaves.push_back(storage_at(operands[i + 1], classes_[i].strides));
+      if (const Buffer* buffer = operands[i + 1].buffer; buffer && !is_given(buffer)) kept.push_back(buffer);
+    }
+    std::vector<Operand> places(body.result_count());
+    for (size_t i = 0; i < reused_.size(); ++i)
+      if (int r = body.result(i); r >= 0 && !places[size_t(r)].buffer && !is_given(to[i].buffer))
+        places[size_t(r)] = to[i];
+    body.encode(leaves, {}, outputs, places, kept);
+    // What lies in memory that is another's place, or its own in another order, makes way first.
+    for (size_t i = 0; i < outputs.size(); ++i)
+      if (is_given(outputs[i].buffer.get()) && !body.is_at(i, outputs[i], to[i])) body.copy_to_own(i, outputs[i]);
+    for (size_t i = 0; i < outputs.size(); ++i) body.copy_out(i, outputs[i], to[i]);
   }
   size_t inner_bytes() const override {
-    return std::max(branches_[0].plan().peak_bytes(), branches_[1].plan().peak_bytes());
+    size_t taken = 0;  // what the branches expect to find
+    for (size_t i = 0; i < classes_.size(); ++i)
+      if (branches_[0].plan().overwrites(i) || branches_[1].plan().overwrites(i))
+        taken += block_capacity(size_t(element_count(classes_[i].shape)) * item_size(classes_[i].dtype));
+    return taken + std::max(branches_[0].plan().peak_bytes(), branches_[1].plan().peak_bytes());
   }
   // Of the dearer branch.
   Effort inner_effort() const override {
@@ -363,28 +458,37 @@ class CondKernel final : public Kernel {
  private:
   static std::vector<LeafClass> classes(std::span<const Layout> inputs, Device device) {
     std::vector<LeafClass> all;
-    for (const Layout& layout : inputs.subspan(1)) all.push_back(leaf_class(layout, device));
+    for (const Layout& layout : inputs.subspan(1)) {
+      all.push_back(leaf_class(layout, device));
+      all.back().disposable = is_contiguous(layout.shape, layout.strides);
+    }
     return all;
   }
 
   std::vector<LeafClass> classes_;
   Body branches_[2];
+  std::vector<int> reused_;  // by output: the input whose memory it takes over, if that is given
 };
 
-class WhileKernel final : public Kernel {
+class WhileKernel final : public ControlKernel {
  public:
   WhileKernel(const std::vector<const Graph*>& graphs, const Control& c, std::span<const Layout> inputs,
               Backend& backend, bool fusion)
       : carries_(backend, inputs.first(size_t(c.carries))),
         classes_(classes(inputs, backend.device())),
         condition_(*graphs[0], kept(classes_), backend, fusion, Runs::again),
-        body_(*graphs[1], classes_, backend, fusion, Runs::again) {}
+        body_(*graphs[1], classes_, backend, fusion, Runs::again) {
+    for (size_t i = 0; i < carries_.size(); ++i) overwritten_.push_back(body_.plan().overwrites(i));
+  }
+
+  int reusable_input(size_t index) const override { return overwritten_[index] ? int(index) : -1; }
 
   void encode(Queue& queue, std::span<const Operand> operands) override {
-    size_t inputs = classes_.size();
+    size_t inputs = classes_.size(), carries = carries_.size();
+    const Carries::Run run(carries_, operands, operands.subspan(inputs));
     std::vector<Storage> leaves(inputs), outputs;
-    for (size_t i = 0; i < carries_.size(); ++i) leaves[i] = carries_.copied(i, operands[i]);
-    for (size_t i = carries_.size(); i < inputs; ++i) leaves[i] = storage_at(operands[i], classes_[i].strides);
+    for (size_t i = 0; i < carries; ++i) leaves[i] = run.start(i);
+    for (size_t i = carries; i < inputs; ++i) leaves[i] = storage_at(operands[i], classes_[i].strides);
     const Body::Prepared for_condition = condition_.prepare(leaves);
     std::optional<Body::Prepared> for_body;  // not before a first step
     for (;;) {
@@ -394,9 +498,12 @@ class WhileKernel final : public Kernel {
       if (!go_on) break;
       if (!for_body) for_body = body_.prepare(leaves);
       body_.encode(leaves, *for_body, outputs);
-      carries_.advance(body_, leaves, outputs);
+      for (size_t i = 0; i < carries; ++i) leaves[i] = {};
+      for (size_t i = 0; i < carries; ++i) run.own(body_, i, outputs[i], !overwritten_[i]);
+      for (size_t i = 0; i < carries; ++i) leaves[i] = std::move(outputs[i]);
     }
-    for (size_t i = 0; i < carries_.size(); ++i) carries_.copy_out(i, leaves[i], operands[inputs + i]);
+    leaves.resize(carries);
+    run.end(body_, leaves);
   }
   size_t inner_bytes() const override {
     return std::max(body_.plan().peak_bytes(), condition_.plan().peak_bytes()) + carries_.bytes();
@@ -427,12 +534,13 @@ class WhileKernel final : public Kernel {
   Carries carries_;
   std::vector<LeafClass> classes_;
   Body condition_, body_;
+  std::vector<char> overwritten_;  // carries whose memory a step may take over
 };
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_control_kernel(const Primitive& primitive, std::span<const Layout> inputs,
-                                            Backend& backend, bool fusion) {
+std::unique_ptr<ControlKernel> make_control_kernel(const Primitive& primitive, std::span<const Layout> inputs,
+                                                   Backend& backend, bool fusion) {
   const Control& control = *primitive.control();
   std::vector<const Graph*> graphs = primitive.graphs();
   switch (control.form) {

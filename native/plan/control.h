@@ -9,8 +9,15 @@
 
 namespace funcnn {
 
+class ControlKernel : public Kernel {
+ public:
+  // The input whose memory output `index` had better take over where nobody else needs it: some step or branch then
+  // works in place (-1: none). The kernel sees by the operands whether it has.
+  virtual int reusable_input(size_t index) const = 0;
+};
+
 // Carries stay on the device; only predicates are read by the host.
-std::unique_ptr<Kernel> make_control_kernel(const Primitive& primitive, std::span<const Layout> inputs,
-                                            Backend& backend, bool fusion);
+std::unique_ptr<ControlKernel> make_control_kernel(const Primitive& primitive, std::span<const Layout> inputs,
+                                                   Backend& backend, bool fusion);
 
 }  // namespace funcnn

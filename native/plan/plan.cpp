@@ -211,6 +211,7 @@ class Plan::Builder {
     const Operation* op = unit.operation >= 0 ? &ir_.operations[size_t(unit.operation)] : nullptr;
     const Epilogue* epilogue = epilogues_[u] ? &*epilogues_[u] : nullptr;
     Step step;
+    control_ = nullptr;
     if (op) {
       step.backend = &backend(op->device);
       check_dtypes(*step.backend, w);
@@ -227,7 +228,7 @@ class Plan::Builder {
     // What the step itself asks for while it runs.
     size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
     size_t before = account_of(*step.backend).in_use;
-    place_writes(step, PlannedStep{&w, op, &emitted_[u], epilogue});
+    place_writes(step, PlannedStep{&w, op, &emitted_[u], epilogue, control_});
     footprints_.push_back({before, account_of(*step.backend).in_use - before});
     if (scratch) {
       int slot = plan_.slot_count_++;
@@ -318,7 +319,9 @@ class Plan::Builder {
     if (dynamic_cast<const Transfer*>(op.primitive.get())) {
       step.source = &backend(value(op.inputs[0]).device);
     } else if (op.primitive->kind() == Kind::control) {
-      step.kernel = make_control_kernel(*op.primitive, inputs, *step.backend, fusion_);
+      auto kernel = make_control_kernel(*op.primitive, inputs, *step.backend, fusion_);
+      control_ = kernel.get();
+      step.kernel = std::move(kernel);
     } else if (op.primitive->on_host() && step.backend->device() != kCpu) {
       if (log_enabled("gpu") && step.backend->device().kind == DeviceKind::gpu)
         log_line("gpu", cat(op.primitive->name(), " runs on the CPU, as from every device"));
@@ -513,6 +516,7 @@ class Plan::Builder {
   std::optional<Seams> seams_;                        // where somebody asks for them
   std::vector<int> step_of_;                          // units
   std::map<std::pair<int, int>, Apart> no_epilogue_;  // by the units of the operation and of its reader
+  const ControlKernel* control_ = nullptr;            // of the step at hand, if it runs graphs
 };
 
 Plan::Plan(const Capture& capture, bool fusion) { Builder(*this, build_ir(capture), fusion).build(); }
@@ -538,6 +542,16 @@ bool Plan::overwrites(size_t leaf) const {
     for (const Fresh& fresh : step.fresh)
       if (fresh.leaf == int(leaf)) return true;
   return false;
+}
+
+int Plan::leaf_below(size_t result) const {
+  std::vector<int> leaf(static_cast<size_t>(slot_count_), -1);
+  for (const Step& step : steps_)
+    for (const Fresh& fresh : step.fresh) {
+      if (fresh.takes_over < 0) continue;
+      leaf[size_t(fresh.slot)] = fresh.leaf >= 0 ? fresh.leaf : leaf[size_t(fresh.takes_over)];
+    }
+  return placed_[result] ? leaf[size_t(results_[result][0].slot)] : -1;
 }
 
 Plan::Memory Plan::place_leaves(std::span<const Storage* const> leaves) const {
@@ -568,8 +582,9 @@ std::vector<Ref<Buffer>> Plan::prepare(std::span<const Storage* const> leaves) c
 }
 
 void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::span<const Ref<Buffer>> prepared,
-                  std::span<const Operand> placed) const {
+                  std::span<const Operand> placed, std::span<const Buffer* const> kept) const {
   Memory memory = place_leaves(leaves);
+  for (const Buffer* buffer : kept) memory.shared.push_back(buffer);
   for (size_t i = 0; i < prepared.size(); ++i) {
     auto slot = size_t(constant_slots_[i]);
     memory.buffers[slot] = prepared[i];

@@ -31,13 +31,16 @@ class Plan {
   void encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten = nullptr,
               std::span<const Operand> places = {}) const;
   // The same for a step of a loop: `prepared` is what `prepare` made of the leaves that are the same in all of them.
+  // `kept` names memory that is not to be taken over, even that of disposable leaves.
   void encode(std::span<const Storage* const> leaves, Results& results, std::span<const Ref<Buffer>> prepared,
-              std::span<const Operand> places) const;
+              std::span<const Operand> places, std::span<const Buffer* const> kept = {}) const;
   std::vector<Ref<Buffer>> prepare(std::span<const Storage* const> leaves) const;
   // Whether a captured result can be written, densely, to a place that the caller names.
   bool can_place(size_t result) const { return placed_[result]; }
   // Whether a result may take over the memory of a leaf.
   bool overwrites(size_t leaf) const;
+  // The leaf in whose memory a result comes to lie where nothing stands against it; -1: in none.
+  int leaf_below(size_t result) const;
 
   // The most memory in use while it runs beyond the leaves, results included, on all devices.
   size_t peak_bytes() const;

@@ -25,8 +25,10 @@ bool may_take_over(const Ir& ir, const PlannedStep& step, int read, size_t index
                                       int(epilogue->reads.size() + index));
   }
   if (const Operation* op = step.operation) {
-    int reusable = op->primitive->reusable_input();
-    if (reusable < 0 || index != 0) return false;
+    int reusable = step.control ? step.control->reusable_input(index)
+                   : index == 0 ? op->primitive->reusable_input()
+                                : -1;
+    if (reusable < 0) return false;
     const Value& input = ir.values[size_t(op->inputs[size_t(reusable)])];
     return input.view.base == from && input.view.offset == 0 && is_contiguous(input.shape, input.view.strides) &&
            reads_of(ir, *op, from) == 1;

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "plan/control.h"
 #include "plan/emit.h"
 #include "plan/epilogue.h"
 #include "plan/schedule.h"
@@ -11,9 +12,10 @@ namespace funcnn {
 
 struct PlannedStep {
   const Work* work;
-  const Operation* operation;  // null: a fused unit
-  const Emitted* emitted;      // of a fused unit
-  const Epilogue* epilogue;    // of an operation; may be null
+  const Operation* operation;    // null: a fused unit
+  const Emitted* emitted;        // of a fused unit
+  const Epilogue* epilogue;      // of an operation; may be null
+  const ControlKernel* control;  // of an operation that runs graphs; else null
 };
 
 // Whether the memory of `work.reads[read]`, which dies in the step, may become that of its result `work.writes[index]`:
