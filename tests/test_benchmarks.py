@@ -98,7 +98,7 @@ def test_slopes_are_those_of_the_laws():
 
 @pytest.mark.parametrize("name", ["trace", "plan", "plan_gradient", "scan_trace", "leaves", "leaves_adamw", "add"])
 def test_laws_are_measured(name):
-    (law,) = [law for law in scaling.laws(1_000) if law.name == name]
+    (law,) = [law for law in scaling.laws(10_000) if law.name == name]
     (row,) = scaling.run([dataclasses.replace(law, sizes=law.sizes[:2])])
     assert all(seconds > 0 for seconds in row.seconds)
     assert len(row.copies) == (2 if name == "add" else 0)
@@ -130,13 +130,12 @@ def test_results_are_written(tmp_path):
     few = ["--seconds", "0.01", "--threads", "2", "--largest", "3000"]
     refused = run_benchmarks("matmul_64", "--results", file, "--rounds", "4")
     assert refused.returncode == 2 and "at least 5 rounds" in refused.stderr and not file.exists()
-    done = run_benchmarks("matmul_64", "gelu", "leaves", "--results", file, "--peers", "numpy", *few)
+    done = run_benchmarks("matmul_64", "leaves", "--results", file, "--peers", "numpy", *few)
     assert done.returncode == 0, done.stderr
     text = file.read_text()
     assert text.startswith("# Results") and "python -m benchmarks matmul_64" in text
     for part in (
         "| matmul_64",
-        "| gelu",
         "copy bandwidth",
         "5 rounds",
         "beside a busy process",
@@ -166,7 +165,7 @@ def test_rows_behind_a_peer_are_told_with_their_ceiling():
 
 def test_the_roofline_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
-    done = run_benchmarks("matmul_64", "softmax", "--roofline", tmp_path / "roofline.png", "--seconds", "0.01")
+    done = run_benchmarks("matmul_64", "matmul_256", "--roofline", tmp_path / "roofline.png", "--seconds", "0.01")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
     assert "matmul_64" in done.stdout and "Gflop/s" in done.stdout

@@ -210,6 +210,7 @@ fn.synchronize()
 def test_profiles_take_the_time_of_the_stream(run):
     # Every stretch of the stream takes a quarter of a millisecond.
     program = """
+fn.eval(x)
 with fn.profile() as p:
     for _ in range(5): fn.eval(x * 2)
 (r,) = p.records
