@@ -35,6 +35,7 @@ def test_kernels_are_timed_by_the_queue(tmp_path):
 def test_loops_and_transfers():
     with fn.default_device("gpu"):
         xs = fn.ones((5, 16))
+        fn.eval(xs)
         with fn.profile() as p:
             y = fn.scan(lambda c, x: (fn.tanh(c + x), c), fn.zeros(16), xs)[1]
             fn.eval(fn.device_put(y, "cpu"))
