@@ -98,8 +98,10 @@ void narrow_rows(const T* from, int64_t rows, int64_t columns, int64_t pitch, S*
 
 // Whether vectors are better filled by channels of several groups than by those of one: by groups of few channels; or
 // by positions, which have to follow each other, where there is one channel in all.
-inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes, int64_t most_planes) {
-  if (p.groups > 1) return p.in_channels <= most_planes && p.out_channels < lanes;
+inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes) {
+  // Rows of the input are copied once for each channel of a group.
+  constexpr int64_t most_copies = 16;
+  if (p.groups > 1) return p.in_channels <= most_copies && p.out_channels < lanes;
   return p.in_channels == 1 && p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
 }
 

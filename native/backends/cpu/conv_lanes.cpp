@@ -8,9 +8,6 @@
 namespace funcnn::cpu {
 namespace {
 
-// Each channel of the input that an output has is a copy of the rows, spread over the vectors of the result.
-constexpr int64_t kMostPlanes = 16;
-
 template <class S>
 class LaneConv final : public HostKernel {
  public:
@@ -180,7 +177,7 @@ class LaneConv final : public HostKernel {
 
 template <class S>
 std::unique_ptr<HostKernel> make_lane_conv(const ConvProblem& p, const KernelProgram* epilogue) {
-  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes, kMostPlanes)) return nullptr;
+  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes)) return nullptr;
   return std::make_unique<LaneConv<S>>(p, epilogue);
 }
 template std::unique_ptr<HostKernel> make_lane_conv<float>(const ConvProblem&, const KernelProgram*);

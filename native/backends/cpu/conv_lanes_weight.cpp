@@ -20,11 +20,13 @@ class LaneConvWeight final : public HostKernel {
         loops_(table_.loops<T>()),
         p_(problem),
         planar_(p_.groups == 1),
+        planes_(p_.in_channels),
         channels_(p_.groups * p_.out_channels),
-        strips_(p_, planar_ ? loops_.lanes : 1, channels_ * int64_t(sizeof(T)), channels_ * int64_t(sizeof(T))),
+        strips_(p_, planar_ ? loops_.lanes : 1, channels_ * planes_ * int64_t(sizeof(T)),
+                channels_ * int64_t(sizeof(T))),
         cuts_(p_, planar_ ? 1 : ceil_div(channels_, loops_.lanes), strips_.strips * strips_.blocks),
-        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, in_place(), planar_ ? loops_.lanes : 0),
-        taps_(p_, 1, 0),
+        input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, in_place(), planar_ ? loops_.lanes : 0, planes_),
+        taps_(p_, planes_, 0),
         epilogue_(epilogue) {
     int64_t parts = strips_.strips * strips_.blocks;
     sums_ = std::clamp<int64_t>(ceil_div(wanted_pieces(p_.work()), cuts_.count), 1, parts);
@@ -75,6 +77,7 @@ class LaneConvWeight final : public HostKernel {
                 int64_t lane, T* into) const {
     const ConvAxis& a = p_.axes[2];
     int64_t lanes = loops_.lanes, channel = vector * lanes, count = std::min<int64_t>(lanes, channels_ - channel);
+    const int64_t apart = input.plane(block.end - block.begin);
     thread_local Arena rows;
     T* packed = reinterpret_cast<T*>(rows.get(size_t((block.end - block.begin + lanes) * lanes) * sizeof(T)));
     std::vector<const T*> at;
@@ -103,14 +106,15 @@ class LaneConvWeight final : public HostKernel {
             at.clear();
           };
           input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
-            int64_t step = taps_.begin(phase, d, h) - 1;
-            for (const ConvTap& tap : along.taps) {
-              ++step;
-              if (!all && !input.reaches(tap, block.begin + from_step)) continue;
-              if (at.size() == size_t(loops_.rows) || step != start + int64_t(at.size())) flush();
-              if (at.empty()) start = step;
-              at.push_back(input.row(slot) + (tap.offset - a.lowest) * input.position() + from_step * step_a + lane);
-            }
+            int64_t step = taps_.begin(phase, d, h);
+            for (const ConvTap& tap : along.taps)
+              for (int64_t plane = 0; plane < planes_; ++plane, ++step) {
+                if (!all && !input.reaches(tap, block.begin + from_step)) continue;
+                if (at.size() == size_t(loops_.rows) || step != start + int64_t(at.size())) flush();
+                if (at.empty()) start = step;
+                at.push_back(input.row(slot) + plane * apart + (tap.offset - a.lowest) * input.position() +
+                             from_step * step_a + lane);
+              }
           });
           flush();
         };
@@ -155,8 +159,9 @@ class LaneConvWeight final : public HostKernel {
         *at = S(sum);
         return;
       }
-      for (int64_t c = 0; c < channels_; ++c)
-        at[c * w.first] = S(total(c / loops_.lanes * vector_size() + step * loops_.lanes + c % loops_.lanes));
+      for (int64_t plane = 0; plane < planes_; ++plane, ++step, at += w.last)
+        for (int64_t c = 0; c < channels_; ++c)
+          at[c * w.first] = S(total(c / loops_.lanes * vector_size() + step * loops_.lanes + c % loops_.lanes));
     });
   }
 
@@ -164,7 +169,7 @@ class LaneConvWeight final : public HostKernel {
   const ConvLoops<T>& loops_;
   ConvProblem p_;
   bool planar_;
-  int64_t channels_;
+  int64_t planes_, channels_;
   ConvStrips strips_;
   LaneCuts cuts_;
   ConvInput<S> input_;
@@ -177,7 +182,7 @@ class LaneConvWeight final : public HostKernel {
 
 template <class S>
 std::unique_ptr<HostKernel> make_lane_conv_weight(const ConvProblem& p, const KernelProgram* epilogue) {
-  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes, 1)) return nullptr;
+  if (!goes_by_lanes(p, conv_table()->loops<ConvSum<S>>().lanes)) return nullptr;
   return std::make_unique<LaneConvWeight<S>>(p, epilogue);
 }
 template std::unique_ptr<HostKernel> make_lane_conv_weight<float>(const ConvProblem&, const KernelProgram*);
