@@ -99,10 +99,11 @@ void narrow_rows(const T* from, int64_t rows, int64_t columns, int64_t pitch, S*
 // Whether vectors are better filled by channels of several groups than by those of one: by groups of few channels; or
 // by positions, which have to follow each other, where there is one channel in all.
 inline bool goes_by_lanes(const ConvProblem& p, int64_t lanes) {
+  if (p.groups == 1) return p.in_channels == 1 && p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
+  if (p.out_channels >= lanes) return false;
   // Rows of the input are copied once for each channel of a group.
-  constexpr int64_t most_copies = 16;
-  if (p.groups > 1) return p.in_channels <= most_copies && p.out_channels < lanes;
-  return p.in_channels == 1 && p.out_channels == 1 && p.axes[2].step == 1 && p.axes[2].move == 1;
+  int64_t all = p.groups * p.out_channels, copies = p.in_channels;
+  return copies == 1 || (all >= lanes && ceil_div(all, lanes) * std::max<int64_t>(2, copies / 2) <= p.groups);
 }
 
 // Scratch memory of so many elements.
