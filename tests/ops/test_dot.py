@@ -3,6 +3,7 @@ import pytest
 from check import check, check_derivatives
 
 import funcnn as fn
+from funcnn import _core
 
 rng = np.random.default_rng(0)
 
@@ -136,6 +137,110 @@ def test_bfloat16_products_of_what_is_not_finite():
     a[0, 64], a[1, 3], a[2, 0], a[2, 1] = np.inf, np.nan, np.inf, -np.inf
     product = np.asarray((fn.array(a).astype(fn.bfloat16) @ fn.ones((65, 40), fn.bfloat16)).astype(fn.float32))
     assert np.all(np.isposinf(product[0])) and np.all(np.isnan(product[1:3])) and np.all(product[3:] == 65)
+
+
+def operand(x, transposed, dtype):
+    """An array that lies transposed in memory or not."""
+    x = fn.array(np.ascontiguousarray(np.swapaxes(x, -1, -2)) if transposed else x).astype(dtype)
+    return fn.swapaxes(x, -1, -2) if transposed else x
+
+
+def wide_of(x):
+    return np.asarray(x.astype(fn.float64))
+
+
+def bound_of(dtype):
+    """Of the error of a product: relative to its size where it is rounded, and to the sum of what is added up."""
+    rounding = {"float16": 2**-11, "bfloat16": 2**-8}.get(dtype, 0)
+    return rounding, 2**-48 if dtype == "float64" else 2**-19
+
+
+# Just below and above what is multiplied along K, across it, in place, packed, packed for all tiles, and in parts.
+EDGES = [
+    *((8, 128, 128), (9, 128, 128), (8, 127, 40), (3, 700, 1000), (1, 2048, 300), (5, 300, 8200)),
+    *((300, 64, 8), (300, 63, 8), (300, 64, 9), (40, 64, 17), (4, 64, 64), (128, 64, 65)),
+    *((48, 64, 96), (49, 64, 96), (60, 128, 128), (60, 129, 128), (100, 20, 161), (12, 1030, 15), (13, 16, 160)),
+    *((96, 1100, 290), (95, 1100, 290), (253, 513, 300), (250, 1025, 131), (61, 3000, 33)),
+]
+
+
+@pytest.mark.parametrize(("m", "k", "n"), EDGES)
+@pytest.mark.parametrize("layout", ["nn", "nt", "tn", "tt"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_every_way_to_multiply(m, k, n, layout, dtype):
+    kind = getattr(fn, dtype)
+    x, y = (operand(normal(*s), side == "t", kind) for s, side in zip(((m, k), (k, n)), layout, strict=True))
+    exact, scale = wide_of(x) @ wide_of(y), np.abs(wide_of(x)) @ np.abs(wide_of(y))
+    rounding, sums = bound_of(dtype)
+    before, results = fn.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            fn.set_num_threads(threads)
+            results.append(wide_of(x @ y))
+    finally:
+        fn.set_num_threads(before)
+    assert np.all(np.abs(results[0] - exact) <= rounding * np.abs(exact) + sums * scale)
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+@pytest.mark.parametrize("name", ["baseline", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_products_by_every_instruction_set(name, dtype):
+    best = _core._instruction_set()
+    try:
+        _core._set_instruction_set(name)
+    except ValueError:
+        pytest.skip("not on this machine")
+    try:
+        fn.clear_plan_cache()
+        rounding, sums = bound_of(dtype)
+        for m, k, n in [(8, 128, 128), (13, 16, 45), (49, 64, 96), (300, 64, 7), (110, 1030, 290)]:
+            for layout in ("nn", "nt", "tn", "tt"):
+                sides = zip(((m, k), (k, n)), layout, strict=True)
+                x, y = (operand(normal(*s), side == "t", getattr(fn, dtype)) for s, side in sides)
+                exact, scale = wide_of(x) @ wide_of(y), np.abs(wide_of(x)) @ np.abs(wide_of(y))
+                assert np.all(np.abs(wide_of(x @ y) - exact) <= rounding * np.abs(exact) + sums * scale)
+    finally:
+        _core._set_instruction_set(best)
+        fn.clear_plan_cache()
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(13, 5, 7), (30, 70, 37), (3, 200, 130), (200, 70, 3), (130, 520, 200)])
+@pytest.mark.parametrize("layout", ["nn", "nt", "tn", "tt"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+def test_what_is_not_finite_stays_in_its_row_and_column(m, k, n, layout, dtype):
+    # What pads a tile is multiplied too and must not show.
+    a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
+    a[m - 1, k - 1], b[0, n - 1] = np.inf, np.nan
+    x, y = (operand(v, side == "t", getattr(fn, dtype)) for v, side in zip((a, b), layout, strict=True))
+    product = wide_of(x @ y)
+    assert np.all(np.isnan(product[:, n - 1])) and np.all(np.isposinf(product[m - 1, : n - 1]))
+    assert np.all(product[: m - 1, : n - 1] == wide_of(fn.array(float(k)).astype(getattr(fn, dtype))))
+
+
+@pytest.mark.parametrize("shape", [(7, 8, 8, 8), (3, 5, 17, 33), (40, 64, 64, 64), (2, 100, 600, 260)])
+@pytest.mark.parametrize("layout", ["nn", "nt", "tn", "tt"])
+def test_batches_of_products(shape, layout):
+    count, m, k, n = shape
+    a, b, c = normal(count, m, k), normal(count, k, n), normal(n)
+    x, y = (operand(v, side == "t", fn.float32) for v, side in zip((a, b), layout, strict=True))
+    exact, scale = a.astype(np.float64) @ b, np.abs(a) @ np.abs(b)
+    assert np.all(np.abs(wide_of(x @ y) - exact) <= 2**-19 * scale)
+    assert np.all(
+        np.abs(wide_of(fn.maximum(x @ y + fn.array(c), 0)) - np.maximum(exact + c, 0)) <= 2**-19 * (scale + 1)
+    )
+
+
+def test_rows_far_apart_and_repeated():
+    x, y = normal(20, 4096 + 64), normal(40, 300)
+    a, b = fn.array(x), fn.array(y)
+    np.testing.assert_allclose(
+        np.asarray(a[::3, 64:104] @ b), x[::3, 64:104].astype(np.float64) @ y, rtol=1e-5, atol=1e-5
+    )
+    wide = fn.broadcast_to(a[:1, :40], (150, 40))
+    np.testing.assert_allclose(
+        np.asarray(wide @ b), np.broadcast_to(x[:1, :40], (150, 40)).astype(np.float64) @ y, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_views_that_overlap_or_run_backwards():

@@ -1,5 +1,6 @@
-// The kernel of dot: tiles of the product shared among threads in a way that only the shape decides, each computed by
-// our own tile kernel (gemm.h) or, for complex numbers and vectors, by the BLAS. An epilogue finds its rows in cache.
+// The kernel of dot: tiles of the product shared among threads, each computed by our own tile kernel (gemm.h) or, for
+// complex numbers, by the BLAS. Where many tiles read the same columns of B, these are packed once for all of them.
+// How an element is summed up depends on the shape alone. An epilogue finds its rows in cache.
 #include <algorithm>
 #include <climits>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "backends/cpu/copy.h"
 #include "backends/cpu/dot.h"
 #include "backends/cpu/gemm.h"
+#include "backends/cpu/gemm_blocks.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/pieces_left.h"
@@ -55,11 +57,13 @@ struct Problem {
   std::vector<BatchAxis> axes;
   int64_t batches = 1;
   Steps a, b;
+  bool exchanged = false;  // which operand comes first
   StridedCopy pack_a, pack_b;
   int64_t packed_a = 0, packed_b = 0;  // elements of a dense copy made first; 0: read in place
 
   int64_t row_block, column_block, depth_block;
   int64_t row_blocks, column_blocks, depth_blocks;
+  bool shared = false;  // B is packed once for all tiles, whose sizes then depend on the number of threads
 
   Problem(const Layout& la, const Layout& lb, bool any_strides);
   void choose_tiles();
@@ -110,6 +114,15 @@ Problem::Problem(const Layout& la, const Layout& lb, bool any_strides) {
     m = rows;
     axes.pop_back();
   }
+  // A matrix times a column is a row times the transposed matrix, and lies in memory as that.
+  if (any_strides && n == 1 && m > 1) {
+    exchanged = true;
+    std::swap(m, n);
+    std::swap(a, b);
+    a = {a.column, a.row};
+    b = {b.column, b.row};
+    for (BatchAxis& axis : axes) std::swap(axis.a, axis.b);
+  }
   for (const BatchAxis& axis : axes) batches *= axis.length;
   choose_tiles();
 }
@@ -119,16 +132,21 @@ void Problem::choose_tiles() {
   double work = double(m) * double(n) * double(k);
   row_block = std::min<int64_t>(m, 480);
   column_block = std::min<int64_t>(n, 1024);
-  int64_t wanted = work < 1.5e6 ? 1 : work < 1e7 ? 2 : work < 1.3e8 ? 4 : 8;
-  if (m == 1 || n == 1) wanted = work < 2e5 ? 1 : work < 2e6 ? 4 : 8;  // bound by reading the matrix
+  int64_t wanted = work < 1.5e6 ? 1 : work < 4e6 ? 2 : work < 1e7 ? 4 : work < 3e7 ? 8 : 16;
+  if (m <= 4 || n <= 4) wanted = work < 2e5 ? 1 : work < 2e6 ? 4 : 8;  // bound by reading the matrix
   if (batches > 1) wanted = std::max<int64_t>(1, wanted / batches);
   auto blocks = [](int64_t length, int64_t block) { return (length + block - 1) / block; };
   if (wanted == 1 && work < 6.4e7) {
     row_block = m;
     column_block = n;
   }
+  // A few rows go over B row by row: whole rows of it, and parts of K, are read in the order of memory.
+  const bool strips = m <= kStripRows && n >= kWideStrip && b.column == 1;
+  if (strips) column_block = std::min<int64_t>(n, 8192);
   int64_t least_columns = m == 1 ? 64 : 128, least_rows = n == 1 ? 8 : 32;
-  while (blocks(m, row_block) * blocks(n, column_block) < wanted) {
+  const int64_t least_depth = strips ? 128 : 512;
+  const int64_t parts = strips ? std::clamp<int64_t>(k / least_depth, 1, wanted) : 1;
+  while (blocks(m, row_block) * blocks(n, column_block) * parts < wanted) {
     bool rows = row_block >= 2 * least_rows, columns = column_block >= 2 * least_columns;
     if (!rows && !columns) break;
     if (rows && (!columns || row_block >= column_block)) {
@@ -147,32 +165,69 @@ void Problem::choose_tiles() {
   row_blocks = blocks(m, row_block);
   column_blocks = blocks(n, column_block);
   // Too small to share out, but a long sum: in parts, which are added in order.
-  constexpr int64_t least_depth = 512;
   depth_blocks = std::clamp<int64_t>(k / least_depth, 1, std::max<int64_t>(1, wanted / (row_blocks * column_blocks)));
   depth_block = depth_blocks == 1 ? k : even(k, blocks(k, depth_blocks), 32);
   depth_blocks = blocks(k, depth_block);
+  // Worth it where several tiles below each other would each pack the same columns.
+  shared = depth_blocks == 1 && m >= 96 && n > 16 && work >= 3e7 && (b.column != 1 || n * k > (16 << 10));
 }
+
+// Bytes of B that are packed at a time.
+constexpr size_t kMostShared = 16 << 20;
+
+// The tiles of a product whose B is packed: tasks for all threads, with rows for several tiles of the kernel, since
+// each reads all of its columns of B, and columns that are worth packing the rows for.
+struct SharedTiles {
+  int64_t rows, columns, row_blocks, column_blocks;
+
+  SharedTiles(int64_t m, int64_t n, int64_t k, int64_t panel, int64_t most_columns) {
+    constexpr int64_t least_rows = 60, least_columns = 128;
+    constexpr double least_work = 3e5;
+    auto blocks = [](int64_t length, int64_t block) { return (length + block - 1) / block; };
+    auto even = [&](int64_t length, int64_t count, int64_t unit) {
+      return blocks(blocks(length, std::max<int64_t>(count, 1)), unit) * unit;
+    };
+    double work = double(m) * double(n) * double(k);
+    int64_t wanted = std::clamp<int64_t>(int64_t(work / least_work), 1, 8 * int64_t(thread_count()));
+    rows = even(m, std::min(wanted, m / least_rows), 12);
+    row_blocks = blocks(m, rows);
+    columns =
+        even(n, std::max(std::min(blocks(wanted, row_blocks), n / least_columns), blocks(n, most_columns)), panel);
+    column_blocks = blocks(n, columns);
+  }
+};
 
 template <class T>
 constexpr bool is_half_type = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
 
 template <class T>
 class DotKernel final : public HostKernel {
-  using Sum = std::conditional_t<is_half_type<T>, float, T>;
+  using Sum = SumOf<T>;
 
  public:
   DotKernel(const Layout& a, const Layout& b, const KernelProgram* epilogue)
       : table_(std::is_same_v<T, complex64_t> ? nullptr : gemm_table()), p_(a, b, table_ != nullptr) {
     if (epilogue) epilogue_.emplace(*epilogue);
     int64_t rows = std::min(p_.row_block, p_.m), columns = std::min(p_.column_block, p_.n);
-    // Vectors go to the BLAS, which is bound by memory there in any case.
-    vector_ =
-        !is_half_type<T> && (p_.m == 1 || p_.n == 1) && as_operand(p_.m, p_.k, p_.a) && as_operand(p_.k, p_.n, p_.b);
-    room_ = table_ && !vector_ ? gemm_room(rows, columns, p_.depth_block, sizeof(T)) : 0;
+    vector_ = !table_ && !is_half_type<T> && (p_.m == 1 || p_.n == 1) && as_operand(p_.m, p_.k, p_.a) &&
+              as_operand(p_.k, p_.n, p_.b);
+    if constexpr (!std::is_same_v<T, complex64_t>) {
+      if (table_ && p_.shared) {
+        const GemmPacking<T>& packing = table_->of<T>().packing;
+        // Whole panels, as many as may be in memory at once.
+        int64_t panels = (p_.n + packing.panel - 1) / packing.panel;
+        int64_t most = std::max<int64_t>(8, int64_t(kMostShared / packing.bytes(packing.panel, p_.k)));
+        int64_t passes = (panels + most - 1) / most;
+        pass_columns_ = (panels + passes - 1) / passes * packing.panel;
+      }
+    }
+    room_ = table_ && !p_.shared ? gemm_room(rows, columns, p_.depth_block, sizeof(T)) : 0;
   }
 
-  // Dense copies of what cannot be read in place, and the parts of sums.
+  // Dense copies of what cannot be read in place, the parts of sums, packed columns of B.
   size_t scratch_bytes() const override {
+    if constexpr (!std::is_same_v<T, complex64_t>)
+      if (pass_columns_) return table_->of<T>().packing.bytes(std::min(pass_columns_, p_.n), p_.k) + 64;
     return packed_bytes(p_.packed_a) + packed_bytes(p_.packed_b) +
            (p_.depth_blocks > 1 ? size_t(p_.depth_blocks * count()) * sizeof(Sum) : 0);
   }
@@ -181,7 +236,12 @@ class DotKernel final : public HostKernel {
     const T* a = reinterpret_cast<const T*>(operands[0]);
     const T* b = reinterpret_cast<const T*>(operands[1]);
     T* c = reinterpret_cast<T*>(operands[2]);
+    if (p_.exchanged) std::swap(a, b);
     std::span<std::byte* const> rest = operands.subspan(2);
+    if (pass_columns_) {
+      if constexpr (!std::is_same_v<T, complex64_t>) run_shared(a, b, c, rest.first(rest.size() - 1), operands.back());
+      return;
+    }
     Sum* parts = nullptr;
     if (scratch_bytes()) {
       std::byte* scratch = operands.back();
@@ -254,11 +314,9 @@ class DotKernel final : public HostKernel {
     if constexpr (!std::is_same_v<T, complex64_t>) {
       if (table_) {
         if constexpr (std::is_same_v<C, T>)
-          return gemm_for<T>(*table_)(rows, columns, depth, va, vb, c, p_.n, room);
-        else if constexpr (std::is_same_v<T, float16_t>)
-          return table_->f16.wide(rows, columns, depth, va, vb, c, p_.n, room);
+          return table_->of<T>().rounded.multiply(rows, columns, depth, va, vb, c, p_.n, room);
         else
-          return table_->bf16.wide(rows, columns, depth, va, vb, c, p_.n, room);
+          return table_->of<T>().wide.multiply(rows, columns, depth, va, vb, c, p_.n, room);
       }
     }
     if constexpr (is_half_type<T>) {
@@ -289,6 +347,42 @@ class DotKernel final : public HostKernel {
       for (int64_t j = 0; j < columns; ++j) c[i * p_.n + j] = C(total[size_t(i * columns + j)]);
   }
 
+  // Some columns of B are packed, then all tiles of them computed.
+  void run_shared(const T* a, const T* b, T* c, std::span<std::byte* const> rest, std::byte* packed) const {
+    const GemmOf<T>& gemm = table_->of<T>();
+    packed += (64 - reinterpret_cast<uintptr_t>(packed) % 64) % 64;
+    const int64_t panel = gemm.packing.panel;
+    for (int64_t batch = 0; batch < p_.batches; ++batch) {
+      int64_t at_a, at_b, at_c = batch * p_.m * p_.n;
+      p_.offsets(batch, at_a, at_b);
+      for (int64_t first = 0; first < p_.n; first += pass_columns_) {
+        int64_t width = std::min(pass_columns_, p_.n - first), panels = (width + panel - 1) / panel;
+        MatrixView<T> right{b + at_b + first * p_.b.column, p_.b.row, p_.b.column};
+        parallel_for(panels, std::max<int64_t>(1, 16384 / (panel * p_.k)),
+                     [&](int64_t begin, int64_t end) { gemm.packing.pack(right, width, p_.k, begin, end, packed); });
+        SharedTiles tiles(p_.m, width, p_.k, panel, is_half_type<T> ? 512 : width);
+        const bool last_pass = first + width == p_.n;
+        PiecesLeft left;
+        if (epilogue_ && last_pass) left.start(tiles.row_blocks, tiles.column_blocks);
+        parallel_for(tiles.row_blocks * tiles.column_blocks, 1, [&](int64_t begin, int64_t end) {
+          std::byte* room = panels_room(tiles);
+          for (int64_t i = begin; i < end; ++i) {
+            int64_t row = i / tiles.column_blocks * tiles.rows, column = i % tiles.column_blocks * tiles.columns;
+            int64_t rows = std::min(tiles.rows, p_.m - row), columns = std::min(tiles.columns, width - column);
+            gemm.rounded.multiply_packed(rows, columns, p_.k, {a + at_a + row * p_.a.row, p_.a.row, p_.a.column},
+                                         {packed, width, column / panel}, c + at_c + row * p_.n + first + column, p_.n,
+                                         room);
+            if (epilogue_ && last_pass && left.last(i / tiles.column_blocks))
+              epilogue_->run_range(rest, at_c + row * p_.n, at_c + (row + rows) * p_.n);
+          }
+        });
+      }
+    }
+  }
+  std::byte* panels_room(const SharedTiles& tiles) const {
+    return panels.get(gemm_room(tiles.rows, tiles.columns, p_.k, sizeof(T)));
+  }
+
   // Products that are one tile each: the epilogue runs over a few at a time.
   void run_batches(const T* a, const T* b, T* c, std::span<std::byte* const> rest) const {
     int64_t area = p_.m * p_.n, work = std::max<int64_t>(area * p_.k, 1);
@@ -315,6 +409,7 @@ class DotKernel final : public HostKernel {
   const GemmTable* table_;
   Problem p_;
   bool vector_;
+  int64_t pass_columns_ = 0;  // of B that are packed at a time; 0: tiles pack what they need
   size_t room_;
   std::optional<PreparedProgram> epilogue_;
 };

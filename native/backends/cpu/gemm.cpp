@@ -11,7 +11,7 @@ extern const GemmTable gemm_table_baseline;
 #if defined(FUNCNN_X86)
 extern const GemmTable gemm_table_avx2, gemm_table_avx512;
 #if defined(__GNUC__)
-extern const HalfGemm<bfloat16_t> gemm_bf16_pairs;
+extern const GemmOf<bfloat16_t> gemm_bf16_pairs;
 #endif
 #endif
 
@@ -20,25 +20,29 @@ size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item) {
   int64_t depth = std::min(k, kBlockK);
   int64_t rows = std::min(m, kBlockM) + 2 * kMaxRows, columns = std::min(n, kBlockN) + kMaxPanel;
   size_t total = item < 4 ? (size_t(m * n) * 4 + 63) / 64 * 64 : 0;
-  if (n <= kFewColumns && k <= kDeepestTurned) total += (size_t(n * k) * item + 63) / 64 * 64;
-  return total + size_t((rows * 2 + columns) * depth) * wide + 128;
+  size_t turned = n <= kFewColumns && k <= kDeepestTurned ? size_t(n * k) * item : 0;
+  return total + std::max(turned, size_t((rows + columns) * depth) * wide) + 128;
 }
 
 const GemmTable* gemm_table() {
-  static const GemmTable table = [] {
-    GemmTable best = gemm_table_baseline;
+  const GemmTable* table = &gemm_table_baseline;
 #if defined(FUNCNN_X86)
-    if (machine_level() == InstructionLevel::avx2) best = gemm_table_avx2;
-    if (machine_level() == InstructionLevel::avx512) {
-      best = gemm_table_avx512;
+  if (active_level() == InstructionLevel::avx2) table = &gemm_table_avx2;
+  if (active_level() == InstructionLevel::avx512) {
+    table = &gemm_table_avx512;
 #if defined(__GNUC__)
-      if (__builtin_cpu_supports("avx512bf16")) best.bf16 = gemm_bf16_pairs;
-#endif
+    if (__builtin_cpu_supports("avx512bf16")) {
+      static const GemmTable with_pairs = [] {
+        GemmTable best = gemm_table_avx512;
+        best.bf16 = gemm_bf16_pairs;
+        return best;
+      }();
+      table = &with_pairs;
     }
 #endif
-    return best;
-  }();
-  return table.f32 ? &table : nullptr;
+  }
+#endif
+  return table->f32.rounded.multiply ? table : nullptr;
 }
 
 }  // namespace funcnn::cpu

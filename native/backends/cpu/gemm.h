@@ -24,36 +24,63 @@ template <class T, class C = T>
 using Gemm = void (*)(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, C* c, int64_t leading,
                       std::byte* room);
 
-// 16-bit floats are accumulated in float32, which C may be as well.
+// All of a matrix B of `columns` columns in the order of the tile kernel; a product takes panels from `first` on.
+struct PackedMatrix {
+  const std::byte* words;
+  int64_t columns, first;
+};
+template <class T, class C = T>
+using PackedGemm = void (*)(int64_t m, int64_t n, int64_t k, MatrixView<T> a, PackedMatrix b, C* c, int64_t leading,
+                            std::byte* room);
+
+// How B is packed for several products: `panel` columns are a panel, and panels are packed independently.
 template <class T>
-struct HalfGemm {
-  Gemm<T> rounded;
-  Gemm<T, float> wide;
+struct GemmPacking {
+  int64_t panel;
+  size_t (*bytes)(int64_t n, int64_t k);
+  void (*pack)(MatrixView<T> b, int64_t n, int64_t k, int64_t first, int64_t end, std::byte* out);
+};
+
+template <class T, class C = T>
+struct GemmPair {
+  Gemm<T, C> multiply;
+  PackedGemm<T, C> multiply_packed;
+};
+
+// What sums of products of T are accumulated in.
+template <class T>
+using SumOf = std::conditional_t<std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>, float, T>;
+
+// The products of matrices of T, into one of T or of what is accumulated in.
+template <class T>
+struct GemmOf {
+  GemmPacking<T> packing;
+  GemmPair<T> rounded;
+  GemmPair<T, SumOf<T>> wide;
 };
 
 struct GemmTable {
-  Gemm<float> f32;
-  Gemm<double> f64;
-  HalfGemm<float16_t> f16;
-  HalfGemm<bfloat16_t> bf16;
+  GemmOf<float> f32;
+  GemmOf<double> f64;
+  GemmOf<float16_t> f16;
+  GemmOf<bfloat16_t> bf16;
+
+  template <class T>
+  const GemmOf<T>& of() const {
+    if constexpr (std::is_same_v<T, float>)
+      return f32;
+    else if constexpr (std::is_same_v<T, double>)
+      return f64;
+    else if constexpr (std::is_same_v<T, float16_t>)
+      return f16;
+    else
+      return bf16;
+  }
 };
 
-// The product of matrices of T into one of T.
-template <class T>
-Gemm<T> gemm_for(const GemmTable& table) {
-  if constexpr (std::is_same_v<T, float>)
-    return table.f32;
-  else if constexpr (std::is_same_v<T, double>)
-    return table.f64;
-  else if constexpr (std::is_same_v<T, float16_t>)
-    return table.f16.rounded;
-  else
-    return table.bf16.rounded;
-}
-
-// Bytes of scratch memory a product of this size needs.
+// Bytes of scratch memory a product of this size needs, also one whose B is packed.
 size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item);
-// The table for this machine; null where the compiler cannot build it.
+// The table of the instruction set in use; null where the compiler cannot build it.
 const GemmTable* gemm_table();
 
 }  // namespace funcnn::cpu

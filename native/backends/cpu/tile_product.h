@@ -34,7 +34,7 @@ void product(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, 
       }
     return;
   }
-  gemm_for<T> (*table)(m, n, k, a, b, c, leading, product_room().get(gemm_room(m, n, k, sizeof(T))));
+  table->of<T>().rounded.multiply(m, n, k, a, b, c, leading, product_room().get(gemm_room(m, n, k, sizeof(T))));
 }
 
 }  // namespace funcnn::cpu

@@ -1,12 +1,15 @@
 // Products of bfloat16 by the instruction that multiplies and adds pairs of them (AVX512_BF16).
 #include "backends/cpu/gemm.h"
+
+#include <cstring>
+
 #include "backends/cpu/simd/gemm_blocked.h"
 
 #if defined(FUNCNN_VECTORS) && defined(__AVX512F__)
 #define FUNCNN_BF16 __attribute__((target("avx512bf16")))
 
 namespace funcnn::cpu {
-extern const HalfGemm<bfloat16_t> gemm_bf16_pairs;
+extern const GemmOf<bfloat16_t> gemm_bf16_pairs;
 
 namespace {
 
@@ -15,12 +18,18 @@ struct Pairs {
   using Word = uint32_t;
   using Sum = float;
   static constexpr int group = 2;
-  static constexpr bool direct = false;
+  static constexpr bool direct_b = false;
   using V = Simd<float>::Vector;
 
-  FUNCNN_BF16 static V multiply_add(V sum, V a, V b) {
+  FUNCNN_BF16 static V add_products(V sum, V a, V b) {
     return V(_mm512_dpbf16_ps(__m512(sum), (__m512bh)(a), (__m512bh)(b)));
   }
+  FUNCNN_BF16 static V multiply_add(V sum, const uint32_t* a, V b) {
+    uint32_t word;
+    std::memcpy(&word, a, sizeof(word));
+    return add_products(sum, V(_mm512_castsi512_ps(_mm512_set1_epi32(int(word)))), b);
+  }
+  static V load(const bfloat16_t* at) { return V(_mm512_loadu_ps(at)); }
 
   static uint32_t pair(bfloat16_t low, bfloat16_t high) { return uint32_t(low.bits) | uint32_t(high.bits) << 16; }
 
@@ -54,77 +63,28 @@ struct Pairs {
     pack_lines({b.data, b.column, b.row}, columns, k, out, panel);
   }
 
+  // Pairs stand as they are in rows of A that begin at even places.
+  static std::optional<TileRows<uint32_t>> in_place(MatrixView<bfloat16_t> a, int64_t k) {
+    if (a.column != 1 || a.row % 2 || k % 2) return std::nullopt;
+    return TileRows<uint32_t>{reinterpret_cast<const uint32_t*>(a.data), a.row / 2, 1};
+  }
+
   template <int vectors, int rows>
-  FUNCNN_BF16 static void tile(int64_t k, const uint32_t* __restrict a, const uint32_t* __restrict b, int64_t step,
-                               float* __restrict c, int64_t leading, bool add) {
-    using L = Simd<float>::Loose;
-    V sum[rows][vectors];
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
-    }
-    for (int64_t p = 0; p < k; ++p) {
-      V x[vectors];
-      FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * 16);
-      FUNCNN_UNROLL
-      for (int i = 0; i < rows; ++i) {
-        V left = V(_mm512_castsi512_ps(_mm512_set1_epi32(int(a[i]))));
-        FUNCNN_UNROLL
-        for (int j = 0; j < vectors; ++j) sum[i][j] = multiply_add(sum[i][j], left, x[j]);
-      }
-      a += kRows;
-      b += step;
-    }
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) {
-        L* out = reinterpret_cast<L*>(c + i * leading + j * 16);
-        *out = add ? *out + sum[i][j] : sum[i][j];
-      }
-    }
+  FUNCNN_BF16 static void tile(int64_t k, TileRows<uint32_t> a, const uint32_t* b, int64_t step, float* c,
+                               int64_t leading, bool add, int last) {
+    run_tile<Pairs, vectors, rows>(k, a, b, step, c, leading, add, last);
   }
 
   template <int rows, int columns>
-  FUNCNN_BF16 static void dots(int64_t k, const bfloat16_t* __restrict a, int64_t row, const bfloat16_t* __restrict b,
-                               int64_t column, float* c, int64_t leading) {
-    auto load = [](const bfloat16_t* at) { return V(_mm512_loadu_ps(at)); };
-    V sum[rows][columns];
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      FUNCNN_UNROLL
-      for (int j = 0; j < columns; ++j) sum[i][j] = V{};
-    }
-    int64_t t = 0;
-    for (; t + 32 <= k; t += 32) {
-      V y[columns];
-      FUNCNN_UNROLL
-      for (int j = 0; j < columns; ++j) y[j] = load(b + j * column + t);
-      FUNCNN_UNROLL
-      for (int i = 0; i < rows; ++i) {
-        V x = load(a + i * row + t);
-        FUNCNN_UNROLL
-        for (int j = 0; j < columns; ++j) sum[i][j] = multiply_add(sum[i][j], x, y[j]);
-      }
-    }
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      FUNCNN_UNROLL
-      for (int j = 0; j < columns; ++j) {
-        float total = 0;
-        for (int q = 0; q < 16; ++q) total += sum[i][j][q];
-        for (int64_t u = t; u < k; ++u) total = simd::fma(widen(a[i * row + u]), widen(b[j * column + u]), total);
-        c[i * leading + j] = total;
-      }
-    }
+  FUNCNN_BF16 static void dots(int64_t k, const bfloat16_t* a, int64_t row, const bfloat16_t* b, int64_t column,
+                               float* c, int64_t leading) {
+    run_dots<Pairs, rows, columns, 32>(k, a, row, b, column, c, leading);
   }
 };
 
 }  // namespace
 
-const HalfGemm<bfloat16_t> gemm_bf16_pairs = {multiply_rounded<Pairs>, multiply<Pairs>};
+const GemmOf<bfloat16_t> gemm_bf16_pairs = gemm_of<Pairs>();
 
 }  // namespace funcnn::cpu
 #endif

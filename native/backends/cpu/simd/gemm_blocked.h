@@ -1,106 +1,210 @@
-// A product on one thread: blocks of packed operands that stay in cache, or rows of dots where there are few columns.
+// A product on one thread: blocks of operands that stay in cache go through the tile kernel, packed or where they lie.
+// Products of few rows or columns have ways of their own (gemm_thin.h).
 // How a product multiplies is given by its steps:
 //   Source, Word, Sum       types of the operands, of a packed panel and of what is accumulated
 //   group                   elements along K in a word
-//   direct                  whether B can be read where it lies
+//   direct_b                whether B can be read where it lies
 //   pack_a, pack_b_panel    as in gemm_tile.h
+//   in_place(a, k)          where to read words of A without packing it, if that can be
 //   tile<vectors, rows>     as in gemm_tile.h
 //   dots<rows, columns>     rows x columns of A B where the rows of A and the columns of B are dense
 #pragma once
 
+#include <optional>
+
 #include "backends/cpu/gemm_blocks.h"
-#include "backends/cpu/simd/gemm_tile.h"
+#include "backends/cpu/simd/gemm_thin.h"
 
 #if defined(FUNCNN_VECTORS)
 namespace funcnn::cpu {
 namespace {
 
-template <class Steps, int... at>
-auto pick_dots(int64_t rows, int64_t columns, std::integer_sequence<int, at...>) {
-  using Run = decltype(&Steps::template dots<1, 1>);
-  static constexpr Run table[] = {&Steps::template dots<at / 4 + 1, at % 4 + 1>...};
-  return table[(rows - 1) * 4 + columns - 1];
+// Lines whose distance is about a multiple of a page fall on few places of the first-level cache.
+inline bool lines_collide(int64_t bytes) { return (bytes + 64) % 2048 < 192; }
+
+constexpr int64_t kPanelsAtOnce = 4;
+
+// Whether rows of A are better read where they lie, for so many columns of B: packing costs as much as some of them.
+inline bool worth_in_place(int64_t rows, int64_t columns, int64_t k, int64_t row_bytes, int64_t column_bytes,
+                           int64_t item) {
+  constexpr int64_t kFew = 160;
+  if (rows > kRows && columns > kFew) return false;
+  if (column_bytes == item) return k <= 64 / item || !lines_collide(row_bytes);
+  return row_bytes == item && column_bytes <= 1024;
+}
+
+// Rows of a block of A: as even as they come, of whole tiles.
+template <class Word>
+int64_t block_rows(int64_t m) {
+  constexpr int64_t most = kBlockM * 4 / int64_t(sizeof(Word));
+  int64_t blocks = (m + most - 1) / most;
+  return ((m + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
+}
+
+// Where the words of a packed matrix lie: block by block of K, panel by panel, line by line.
+template <class Steps>
+struct PackedPlaces {
+  static constexpr int64_t panel = Simd<typename Steps::Sum>::panel;
+  int64_t panels, k;
+  PackedPlaces(int64_t n, int64_t k) : panels((n + panel - 1) / panel), k(k) {}
+  static int64_t words(int64_t depth) { return (depth + Steps::group - 1) / Steps::group; }
+  int64_t total() const { return words(k) * panels * panel; }
+  int64_t at(int64_t k0, int64_t j) const {
+    return k0 / Steps::group * panels * panel + j * words(std::min(kBlockK * Steps::group, k - k0)) * panel;
+  }
+};
+
+// Panels of a block of K, one after the other at `out`.
+template <class Steps>
+void pack_panels(MatrixView<typename Steps::Source> b, int64_t columns, int64_t depth, typename Steps::Word* out) {
+  constexpr int64_t panel = PackedPlaces<Steps>::panel;
+  // Lines of B go by together: a few of each panel at a time.
+  int64_t step = b.column == 1 ? 8 * Steps::group : depth, words = PackedPlaces<Steps>::words(depth);
+  for (int64_t t = 0; t < depth; t += step)
+    for (int64_t j = 0; j < columns; j += panel)
+      Steps::pack_b_panel(b.at(t, j), std::min(step, depth - t), std::min(panel, columns - j),
+                          out + j * words + t / Steps::group * panel);
 }
 
 template <class Steps>
-void few_dots(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
-              MatrixView<typename Steps::Source> b, typename Steps::Sum* c, int64_t leading) {
-  auto block = [&](int64_t i, int64_t j) {
-    int64_t rows = std::min<int64_t>(4, m - i), columns = std::min<int64_t>(4, n - j);
-    pick_dots<Steps>(rows, columns, std::make_integer_sequence<int, 16>())(
-        k, a.data + i * a.row, a.row, b.data + j * b.column, b.column, c + i * leading + j, leading);
-  };
-  // The operand with fewer lines is gone over again for every few of the other.
-  if (m <= n) {
-    for (int64_t j = 0; j < n; j += 4)
-      for (int64_t i = 0; i < m; i += 4) block(i, j);
-  } else {
-    for (int64_t i = 0; i < m; i += 4)
-      for (int64_t j = 0; j < n; j += 4) block(i, j);
+void pack_columns(MatrixView<typename Steps::Source> b, int64_t n, int64_t k, int64_t first, int64_t end,
+                  std::byte* out) {
+  PackedPlaces<Steps> places(n, k);
+  constexpr int64_t panel = places.panel;
+  for (int64_t k0 = 0; k0 < k; k0 += kBlockK * Steps::group) {
+    int64_t depth = std::min(kBlockK * Steps::group, k - k0);
+    pack_panels<Steps>(b.at(k0, first * panel), std::min(end * panel, n) - first * panel, depth,
+                       reinterpret_cast<typename Steps::Word*>(out) + places.at(k0, first));
   }
+}
+
+// A block of rows times panels of B. `panel_at(j)`: words of the panel from column j on and the step between its lines.
+template <class Steps, class F>
+void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typename Steps::Word> a, bool packed,
+                    F&& panel_at, typename Steps::Sum* c, int64_t leading, bool add) {
+  using Word = typename Steps::Word;
+  using Sum = typename Steps::Sum;
+  constexpr int lanes = Simd<Sum>::lanes, panel = Simd<Sum>::panel;
+  Panels panels(rows);
+  for (int64_t j = 0; j < columns; j += panel) {
+    int64_t width = std::min<int64_t>(panel, columns - j);
+    auto [from, step] = panel_at(j);
+    for (int64_t p = 0, row = 0; p < panels.count; ++p) {
+      int64_t count = panels.rows(p);
+      auto run = width <= lanes ? pick_tile<Steps, 1>(count) : pick_tile<Steps, kVectors>(count);
+      int last = int(width <= lanes ? width : width - lanes * (kVectors - 1));
+      Sum* out = c + row * leading + j;
+      TileRows<Word> left = packed ? TileRows<Word>{a.data + p * words * kRows, 1, kRows}
+                                   : TileRows<Word>{a.data + row * a.row, a.row, a.column};
+      if (kMasks || width == panel) {
+        run(words, left, from, step, out, leading, add, last);
+      } else {
+        alignas(64) Sum edge[kRows * panel];
+        run(words, left, from, step, edge, panel, false, lanes);
+        for (int64_t i = 0; i < count; ++i)
+          for (int64_t q = 0; q < width; ++q)
+            out[i * leading + q] = add ? out[i * leading + q] + edge[i * panel + q] : edge[i * panel + q];
+      }
+      row += count;
+    }
+  }
+}
+
+// Rows of A from row m0 on and K from k0 on, in place or packed into `room`.
+template <class Steps>
+class LeftBlocks {
+ public:
+  using Word = typename Steps::Word;
+  using View = MatrixView<typename Steps::Source>;
+  LeftBlocks(View a, int64_t m, int64_t n, int64_t k, Word* room) : a_(a), room_(room) {
+    constexpr int64_t item = sizeof(typename Steps::Source);
+    if (worth_in_place(m, n, k, a.row * item, a.column * item, item)) in_place_ = Steps::in_place(a, k);
+  }
+  bool packed() const { return !in_place_; }
+  TileRows<Word> get(int64_t m0, int64_t rows, int64_t k0, int64_t depth) const {
+    if (in_place_) {
+      const TileRows<Word>& a = *in_place_;
+      return {a.data + m0 * a.row + k0 / Steps::group * a.column, a.row, a.column};
+    }
+    Steps::pack_a(a_.at(m0, k0), rows, depth, room_);
+    return {room_, 1, kRows};
+  }
+
+ private:
+  View a_;
+  Word* room_;
+  std::optional<TileRows<Word>> in_place_;
+};
+
+template <class T>
+T* aligned(T* at) {
+  return reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(at) + 63) & ~uintptr_t(63));
 }
 
 // The product into C of the type that is accumulated in.
 template <class Steps>
 void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
               MatrixView<typename Steps::Source> b, typename Steps::Sum* c, int64_t leading, std::byte* room) {
-  using Source = typename Steps::Source;
   using Word = typename Steps::Word;
-  using Sum = typename Steps::Sum;
-  constexpr int lanes = Simd<Sum>::lanes, panel = Simd<Sum>::panel, group = Steps::group;
-  if ((a.column == 1 || k == 1) && (b.row == 1 || k == 1) && (m <= 4 || n <= kFewColumns))
-    return few_dots<Steps>(m, n, k, a, b, c, leading);
-  if (a.column == 1 && m >= 4 && n <= kFewColumns && k <= kDeepestTurned) {
-    Source* turned = reinterpret_cast<Source*>(room);
-    for (int64_t t = 0; t < k; ++t)
-      for (int64_t j = 0; j < n; ++j) turned[j * k + t] = *b.at(t, j).data;
-    return few_dots<Steps>(m, n, k, a, {turned, 1, k}, c, leading);
-  }
+  constexpr int panel = Simd<typename Steps::Sum>::panel, group = Steps::group;
+  if (multiply_thin<Steps>(m, n, k, a, b, c, leading, room)) return;
+  const int64_t block = block_rows<Word>(m);
   Word* packed_a = reinterpret_cast<Word*>(room);
-  Word* packed_b =
-      packed_a + (std::min(m, kBlockM) + kRows) / kRows * kRows * std::min((k + group - 1) / group, kBlockK);
-  packed_b = reinterpret_cast<Word*>((reinterpret_cast<uintptr_t>(packed_b) + 63) & ~uintptr_t(63));
-  alignas(64) Sum edge[kRows * panel];
+  Word* packed_b = aligned(packed_a + (block + kRows) * std::min(PackedPlaces<Steps>::words(k), kBlockK));
+  LeftBlocks<Steps> left(a, m, n, k, packed_a);
+  // B in its own rows is read where it lies unless it is gone over often and does not stay in cache.
+  constexpr int64_t item = sizeof(typename Steps::Source), kSmall = 64 << 10;
+  bool direct = Steps::direct_b && b.column == 1 && (m <= 4 * kRows || k * b.row * item <= kSmall);
   for (int64_t n0 = 0; n0 < n; n0 += kBlockN) {
     int64_t columns = std::min(kBlockN, n - n0);
     for (int64_t k0 = 0; k0 < k; k0 += kBlockK * group) {
-      int64_t depth = std::min(kBlockK * group, k - k0), words = (depth + group - 1) / group;
-      // B in its own rows is read where it lies unless it is gone over often.
-      bool direct = Steps::direct && b.column == 1 && m <= 4 * kRows;
-      for (int64_t m0 = 0; m0 < m; m0 += kBlockM) {
-        int64_t rows = std::min(kBlockM, m - m0);
-        Steps::pack_a(a.at(m0, k0), rows, depth, packed_a);
-        Panels panels(rows);
-        for (int64_t j = 0; j < columns; j += panel) {
+      int64_t depth = std::min(kBlockK * group, k - k0), words = PackedPlaces<Steps>::words(depth);
+      for (int64_t m0 = 0; m0 < m; m0 += block) {
+        int64_t rows = std::min(block, m - m0);
+        auto panel_at = [&](int64_t j) -> std::pair<const Word*, int64_t> {
           int64_t width = std::min<int64_t>(panel, columns - j);
-          Word* to = packed_b + j / panel * words * panel;
-          const Word* from = to;
-          int64_t step = panel;
-          if (direct && width == panel) {
-            from = reinterpret_cast<const Word*>(b.at(k0, n0 + j).data);
-            step = b.row;
-          } else if (m0 == 0) {
-            Steps::pack_b_panel(b.at(k0, n0 + j), depth, width, to);
-          }
-          for (int64_t p = 0, row = m0; p < panels.count; ++p) {
-            int64_t count = panels.rows(p);
-            auto run = width <= lanes ? pick_tile<Steps, 1>(count) : pick_tile<Steps, kVectors>(count);
-            Sum* out = c + row * leading + n0 + j;
-            const Word* left = packed_a + p * words * kRows;
-            if (width == panel) {
-              run(words, left, from, step, out, leading, k0 > 0);
-            } else {
-              run(words, left, from, step, edge, panel, false);
-              for (int64_t i = 0; i < count; ++i)
-                for (int64_t q = 0; q < width; ++q)
-                  out[i * leading + q] = k0 > 0 ? out[i * leading + q] + edge[i * panel + q] : edge[i * panel + q];
-            }
-            row += count;
-          }
-        }
+          if (direct && (kMasks || width == panel))
+            return {reinterpret_cast<const Word*>(b.at(k0, n0 + j).data), b.row};
+          // Either no panel before this one is packed, or all are.
+          if (m0 == 0 && (direct || j % (kPanelsAtOnce * panel) == 0))
+            pack_panels<Steps>(b.at(k0, n0 + j), std::min(kPanelsAtOnce * panel, columns - j), depth,
+                               packed_b + j * words);
+          return {packed_b + j * words, panel};
+        };
+        multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.packed(), panel_at,
+                              c + m0 * leading + n0, leading, k0 > 0);
       }
     }
   }
+}
+
+// The same with all of B packed before: columns from panel `first` on.
+template <class Steps>
+void multiply_packed(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a, PackedMatrix b,
+                     typename Steps::Sum* c, int64_t leading, std::byte* room) {
+  using Word = typename Steps::Word;
+  constexpr int64_t panel = Simd<typename Steps::Sum>::panel, group = Steps::group;
+  const int64_t block = block_rows<Word>(m);
+  PackedPlaces<Steps> places(b.columns, k);
+  LeftBlocks<Steps> left(a, m, n, k, reinterpret_cast<Word*>(room));
+  const Word* packed = reinterpret_cast<const Word*>(b.words);
+  for (int64_t k0 = 0; k0 < k; k0 += kBlockK * group) {
+    int64_t depth = std::min(kBlockK * group, k - k0), words = places.words(depth);
+    for (int64_t m0 = 0; m0 < m; m0 += block) {
+      int64_t rows = std::min(block, m - m0);
+      auto panel_at = [&](int64_t j) -> std::pair<const Word*, int64_t> {
+        return {packed + places.at(k0, b.first + j / panel), panel};
+      };
+      multiply_block<Steps>(rows, n, words, left.get(m0, rows, k0, depth), left.packed(), panel_at, c + m0 * leading,
+                            leading, k0 > 0);
+    }
+  }
+}
+
+template <class T>
+void round_rows(const float* total, int64_t m, int64_t n, T* c, int64_t leading) {
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) c[i * leading + j] = T(total[i * n + j]);
 }
 
 // 16-bit floats: accumulated in float32, rounded once.
@@ -110,8 +214,30 @@ void multiply_rounded(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps
                       std::byte* room) {
   float* total = reinterpret_cast<float*>(room);
   multiply<Steps>(m, n, k, a, b, total, n, room + (size_t(m * n) * sizeof(float) + 63) / 64 * 64);
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) c[i * leading + j] = typename Steps::Source(total[i * n + j]);
+  round_rows(total, m, n, c, leading);
+}
+template <class Steps>
+void multiply_packed_rounded(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a, PackedMatrix b,
+                             typename Steps::Source* c, int64_t leading, std::byte* room) {
+  float* total = reinterpret_cast<float*>(room);
+  multiply_packed<Steps>(m, n, k, a, b, total, n, room + (size_t(m * n) * sizeof(float) + 63) / 64 * 64);
+  round_rows(total, m, n, c, leading);
+}
+
+template <class Steps>
+constexpr GemmOf<typename Steps::Source> gemm_of() {
+  using Source = typename Steps::Source;
+  GemmOf<Source> out{
+      {Simd<typename Steps::Sum>::panel,
+       [](int64_t n, int64_t k) { return size_t(PackedPlaces<Steps>(n, k).total()) * sizeof(typename Steps::Word); },
+       pack_columns<Steps>},
+      {},
+      {multiply<Steps>, multiply_packed<Steps>}};
+  if constexpr (sizeof(Source) == 2)
+    out.rounded = {multiply_rounded<Steps>, multiply_packed_rounded<Steps>};
+  else
+    out.rounded = out.wide;
+  return out;
 }
 
 }  // namespace

@@ -40,42 +40,109 @@ inline double widen(double x) { return x; }
 inline float widen(bfloat16_t x) { return bfloat16_bits_to_float(x.bits); }
 inline float widen(float16_t x) { return float16_bits_to_float(x.bits); }
 
+// Whether a tile can end within a vector: else what is left over at the end of rows goes through padded memory.
+#if defined(__AVX512F__)
+constexpr bool kMasks = true;
+#else
+constexpr bool kMasks = false;
+#endif
+
+// The first `count` lanes of a vector: all of them, or fewer where there are masks.
+template <class T>
+FUNCNN_INLINE typename Simd<T>::Vector load_first(const T* from, [[maybe_unused]] int count) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), from);
+  else
+    return _mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), from);
+#else
+  return *reinterpret_cast<const typename Simd<T>::Loose*>(from);
+#endif
+}
+template <class T>
+FUNCNN_INLINE void store_first(T* to, typename Simd<T>::Vector x, [[maybe_unused]] int count) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(to, __mmask16((1u << count) - 1), x);
+  else
+    _mm512_mask_storeu_pd(to, __mmask8((1u << count) - 1), x);
+#else
+  *reinterpret_cast<typename Simd<T>::Loose*>(to) = x;
+#endif
+}
+
+// Where a tile reads A: element (i, t) at data[i * row + t * column], packed or where it lies.
+template <class T>
+struct TileRows {
+  const T* data;
+  int64_t row, column;
+};
+
+// `rows` x `vectors` vectors of C from k steps of rows of A and of a panel of B, whose lines are `step` apart. Of the
+// last vector `last` lanes are there. Steps::multiply_add(sum, a, b): with a word of A and a vector of words of B.
+template <class Steps, int vectors, int rows, class W, class T>
+FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int64_t step, T* __restrict c,
+                            int64_t leading, bool add, int last) {
+  using V = typename Simd<T>::Vector;
+  using L = typename Simd<T>::Loose;
+  constexpr int lanes = Simd<T>::lanes, bases = (rows + 2) / 3;
+  V sum[rows][vectors];
+  FUNCNN_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    FUNCNN_UNROLL
+    for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
+  }
+  // Few pointers, from which the processor's addressing reaches all rows.
+  const W* base[bases];
+  FUNCNN_UNROLL
+  for (int i = 0; i < bases; ++i) base[i] = a.data + 3 * i * a.row;
+  // By the time that the sums are there, so is what they are added to.
+  if (add) {
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
+      for (int j = 0; j < vectors; ++j) __builtin_prefetch(c + i * leading + j * lanes, 1);
+    }
+  }
+  for (int64_t p = 0; p < k; ++p) {
+    V x[vectors];
+    FUNCNN_UNROLL
+    for (int j = 0; j < vectors; ++j) {
+      const T* from = reinterpret_cast<const T*>(b) + j * lanes;
+      x[j] = j + 1 < vectors ? V(*reinterpret_cast<const L*>(from)) : load_first<T>(from, last);
+    }
+    FUNCNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
+      for (int j = 0; j < vectors; ++j) sum[i][j] = Steps::multiply_add(sum[i][j], base[i / 3] + i % 3 * a.row, x[j]);
+    }
+    FUNCNN_UNROLL
+    for (int i = 0; i < bases; ++i) base[i] += a.column;
+    b += step;
+  }
+  FUNCNN_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    FUNCNN_UNROLL
+    for (int j = 0; j < vectors; ++j) {
+      T* to = c + i * leading + j * lanes;
+      if (j + 1 < vectors || !kMasks || last == lanes) {
+        L* out = reinterpret_cast<L*>(to);
+        *out = add ? *out + sum[i][j] : sum[i][j];
+      } else {
+        store_first<T>(to, add ? load_first<T>(to, last) + sum[i][j] : sum[i][j], last);
+      }
+    }
+  }
+}
+
 // The tile kernel of one type.
 template <class T>
 struct TileKernel {
-  // `rows` x panel elements of C from k steps of a packed panel of A (kRows apart) and a panel of B (`step` apart).
+  using V = typename Simd<T>::Vector;
+  static V multiply_add(V sum, const T* a, V b) { return simd::fma(simd::repeat(*a), b, sum); }
   template <int vectors, int rows>
-  static void tile(int64_t k, const T* __restrict a, const T* __restrict b, int64_t step, T* __restrict c,
-                   int64_t leading, bool add) {
-    using V = typename Simd<T>::Vector;
-    using L = typename Simd<T>::Loose;
-    constexpr int lanes = Simd<T>::lanes;
-    V sum[rows][vectors];
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
-    }
-    for (int64_t p = 0; p < k; ++p) {
-      V x[vectors];
-      FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
-      FUNCNN_UNROLL
-      for (int i = 0; i < rows; ++i) {
-        FUNCNN_UNROLL
-        for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(simd::repeat(a[i]), x[j], sum[i][j]);
-      }
-      a += kRows;
-      b += step;
-    }
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) {
-        L* out = reinterpret_cast<L*>(c + i * leading + j * lanes);
-        *out = add ? *out + sum[i][j] : sum[i][j];
-      }
-    }
+  static void tile(int64_t k, TileRows<T> a, const T* b, int64_t step, T* c, int64_t leading, bool add, int last) {
+    run_tile<TileKernel, vectors, rows>(k, a, b, step, c, leading, add, last);
   }
 };
 
@@ -112,6 +179,23 @@ Four pick(Four a, Four b) {
 #endif
 }
 
+// A vector of T from as many elements of S.
+template <class T, class S>
+typename Simd<T>::Vector load_wide(const S* from) {
+  using V = typename Simd<T>::Vector;
+  if constexpr (std::is_same_v<T, S>) {
+    return *reinterpret_cast<const typename Simd<T>::Loose*>(from);
+  } else {
+    typedef uint16_t Narrow __attribute__((vector_size(kBytes / 2), aligned(2), may_alias));
+    typedef uint32_t Wide __attribute__((vector_size(kBytes)));
+    Wide bits = __builtin_convertvector(*reinterpret_cast<const Narrow*>(from), Wide);
+    if constexpr (std::is_same_v<S, bfloat16_t>) return V(bits << 16);
+    Wide magnitude = (bits & 0x7fffu) << 13, sign = (bits & 0x8000u) << 16;
+    Wide finite = Wide(V(magnitude) * 0x1p112f);
+    return V((magnitude >= 0x0f800000u ? (magnitude | 0x7f800000u) : finite) | sign);
+  }
+}
+
 // What a packed panel holds for `group` elements that follow each other along K: one, widened, or two of 16 bits as
 // they are, for instructions that multiply pairs.
 template <class T, class S>
@@ -124,6 +208,7 @@ struct Word {
     else
       return Four{widen(at[0]), widen(at[1]), widen(at[2]), widen(at[3])};
   }
+  static typename Simd<T>::Vector read_vector(const S* at) { return load_wide<T>(at); }
 };
 template <class S>
 struct Word<uint32_t, S> {
@@ -135,7 +220,85 @@ struct Word<uint32_t, S> {
     typedef float Unaligned __attribute__((vector_size(16), aligned(2), may_alias));
     return Four(*reinterpret_cast<const Unaligned*>(at));
   }
+  static Simd<float>::Vector read_vector(const S* at) {
+    typedef float Unaligned __attribute__((vector_size(kBytes), aligned(2), may_alias));
+    return Simd<float>::Vector(*reinterpret_cast<const Unaligned*>(at));
+  }
 };
+
+// A square of as many vectors as each has lanes, turned in registers.
+#if defined(__AVX512F__)
+FUNCNN_INLINE void turn(Simd<float>::Vector* x) {
+  using V = Simd<float>::Vector;
+  auto pairs = [](V a, V b) { return __m512d(_mm512_unpacklo_ps(a, b)); };
+  auto high_pairs = [](V a, V b) { return __m512d(_mm512_unpackhi_ps(a, b)); };
+  // Squares of 4 x 4 in each quarter, then quarters.
+  V t[16];
+  FUNCNN_UNROLL
+  for (int i = 0; i < 16; i += 4) {
+    __m512d ab0 = pairs(x[i], x[i + 1]), ab1 = high_pairs(x[i], x[i + 1]);
+    __m512d cd0 = pairs(x[i + 2], x[i + 3]), cd1 = high_pairs(x[i + 2], x[i + 3]);
+    t[i] = V(_mm512_unpacklo_pd(ab0, cd0));
+    t[i + 1] = V(_mm512_unpackhi_pd(ab0, cd0));
+    t[i + 2] = V(_mm512_unpacklo_pd(ab1, cd1));
+    t[i + 3] = V(_mm512_unpackhi_pd(ab1, cd1));
+  }
+  FUNCNN_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    __m512 ab0 = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x44), ab1 = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xee);
+    __m512 cd0 = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x44), cd1 = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xee);
+    x[i] = _mm512_shuffle_f32x4(ab0, cd0, 0x88);
+    x[i + 4] = _mm512_shuffle_f32x4(ab0, cd0, 0xdd);
+    x[i + 8] = _mm512_shuffle_f32x4(ab1, cd1, 0x88);
+    x[i + 12] = _mm512_shuffle_f32x4(ab1, cd1, 0xdd);
+  }
+}
+FUNCNN_INLINE void turn(Simd<double>::Vector* x) {
+  __m512d t[8];
+  FUNCNN_UNROLL
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm512_unpacklo_pd(x[i], x[i + 1]);
+    t[i + 1] = _mm512_unpackhi_pd(x[i], x[i + 1]);
+  }
+  FUNCNN_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    __m512d ab0 = _mm512_shuffle_f64x2(t[i], t[i + 2], 0x44), ab1 = _mm512_shuffle_f64x2(t[i], t[i + 2], 0xee);
+    __m512d cd0 = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0x44), cd1 = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0xee);
+    x[i] = _mm512_shuffle_f64x2(ab0, cd0, 0x88);
+    x[i + 2] = _mm512_shuffle_f64x2(ab0, cd0, 0xdd);
+    x[i + 4] = _mm512_shuffle_f64x2(ab1, cd1, 0x88);
+    x[i + 6] = _mm512_shuffle_f64x2(ab1, cd1, 0xdd);
+  }
+}
+#elif defined(__AVX2__)
+FUNCNN_INLINE void turn(Simd<float>::Vector* x) {
+  using V = Simd<float>::Vector;
+  V t[8];
+  FUNCNN_UNROLL
+  for (int i = 0; i < 8; i += 4) {
+    __m256d ab0 = __m256d(_mm256_unpacklo_ps(x[i], x[i + 1])), ab1 = __m256d(_mm256_unpackhi_ps(x[i], x[i + 1]));
+    __m256d cd0 = __m256d(_mm256_unpacklo_ps(x[i + 2], x[i + 3])),
+            cd1 = __m256d(_mm256_unpackhi_ps(x[i + 2], x[i + 3]));
+    t[i] = V(_mm256_unpacklo_pd(ab0, cd0));
+    t[i + 1] = V(_mm256_unpackhi_pd(ab0, cd0));
+    t[i + 2] = V(_mm256_unpacklo_pd(ab1, cd1));
+    t[i + 3] = V(_mm256_unpackhi_pd(ab1, cd1));
+  }
+  FUNCNN_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    x[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+    x[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+  }
+}
+FUNCNN_INLINE void turn(Simd<double>::Vector* x) {
+  __m256d a0 = _mm256_unpacklo_pd(x[0], x[1]), a1 = _mm256_unpackhi_pd(x[0], x[1]);
+  __m256d b0 = _mm256_unpacklo_pd(x[2], x[3]), b1 = _mm256_unpackhi_pd(x[2], x[3]);
+  x[0] = _mm256_permute2f128_pd(a0, b0, 0x20);
+  x[1] = _mm256_permute2f128_pd(a1, b1, 0x20);
+  x[2] = _mm256_permute2f128_pd(a0, b0, 0x31);
+  x[3] = _mm256_permute2f128_pd(a1, b1, 0x31);
+}
+#endif
 
 // out[t * step + i] = word t of line i, for `lines` lines that are `apart` from each other and dense along t.
 template <class T, class S>
@@ -143,6 +306,28 @@ void interleave(const S* __restrict from, int64_t apart, int64_t lines, int64_t 
   using W = Word<T, S>;
   constexpr int group = W::group;
   int64_t i = 0;
+#if defined(__AVX2__)
+  using E = std::conditional_t<sizeof(T) == 4, float, double>;
+  constexpr int lanes = Simd<E>::lanes;
+  for (; i < lines; i += lanes) {
+    const int some = int(std::min<int64_t>(lanes, lines - i));
+    if (some < lanes && (!kMasks || some <= lanes / 4)) break;
+    const S* line = from + i * apart;
+    int64_t t = 0;
+    for (; t + lanes <= k; t += lanes) {
+      typename Simd<E>::Vector x[lanes];
+      FUNCNN_UNROLL
+      for (int q = 0; q < lanes; ++q)
+        x[q] = q < some ? W::read_vector(line + q * apart + t * group) : typename Simd<E>::Vector{};
+      turn(x);
+      FUNCNN_UNROLL
+      for (int q = 0; q < lanes; ++q) store_first<E>(reinterpret_cast<E*>(out + (t + q) * step + i), x[q], some);
+    }
+    for (; t < k; ++t)
+      for (int q = 0; q < some; ++q) out[t * step + i + q] = W::read(line + q * apart + t * group);
+  }
+  i = std::min(i, lines);
+#endif
   if constexpr (sizeof(T) == 4) {
     // Squares of 4 x 4 in registers.
     for (; i + 4 <= lines; i += 4) {
@@ -200,23 +385,6 @@ void pack_b_panel(MatrixView<S> b, int64_t k, int64_t columns, T* out) {
   } else {
     for (int64_t t = 0; t < k; ++t)
       for (int64_t j = 0; j < columns; ++j) out[t * panel + j] = widen(b.data[t * b.row + j * b.column]);
-  }
-}
-
-// A vector of T from as many elements of S.
-template <class T, class S>
-typename Simd<T>::Vector load_wide(const S* from) {
-  using V = typename Simd<T>::Vector;
-  if constexpr (std::is_same_v<T, S>) {
-    return *reinterpret_cast<const typename Simd<T>::Loose*>(from);
-  } else {
-    typedef uint16_t Narrow __attribute__((vector_size(kBytes / 2), aligned(2), may_alias));
-    typedef uint32_t Wide __attribute__((vector_size(kBytes)));
-    Wide bits = __builtin_convertvector(*reinterpret_cast<const Narrow*>(from), Wide);
-    if constexpr (std::is_same_v<S, bfloat16_t>) return V(bits << 16);
-    Wide magnitude = (bits & 0x7fffu) << 13, sign = (bits & 0x8000u) << 16;
-    Wide finite = Wide(V(magnitude) * 0x1p112f);
-    return V((magnitude >= 0x0f800000u ? (magnitude | 0x7f800000u) : finite) | sign);
   }
 }
 
