@@ -138,7 +138,7 @@ def build(case):
     return b.build(), arrays, outs
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(programs())
 def test_compiled_programs_are_interpreted_ones(case):
     program, arrays, outs = build(case)

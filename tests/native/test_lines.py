@@ -62,8 +62,8 @@ def samples(dtype, count, rng):
 
 def operands(dtypes, rng, count=3000):
     some = [edges(d) for d in dtypes]
-    if len(dtypes) == 1 and dtypes[0] == "float32":  # every float32 with 16 bits
-        some = [np.concatenate([some[0], (np.arange(2**16, dtype=np.uint32) << 16).view(np.float32)])]
+    if len(dtypes) == 1 and dtypes[0] == "float32":  # of all magnitudes
+        some = [np.concatenate([some[0], (np.arange(0, 2**16, 5, dtype=np.uint32) << 16).view(np.float32)])]
     elif len(dtypes) == 2:
         some = [np.ascontiguousarray(a) for a in map(np.ravel, np.meshgrid(*some))]
     else:
