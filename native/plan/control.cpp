@@ -273,7 +273,8 @@ class ScanKernel final : public ControlKernel {
         carries_(backend, inputs.first(size_t(c.carries))),
         hosts_(find_hosts(body, size_t(c.carries))),
         classes_(classes(body, inputs, backend.device())),
-        body_(body, classes_, backend, fusion, Runs::again) {
+        body_(body, classes_, backend, fusion, Runs::again),
+        alignment_(backend.device() == kCpu ? 1 : kPack) {
     find_places(body.outputs.size());
   }
 
@@ -323,6 +324,8 @@ class ScanKernel final : public ControlKernel {
         places[r] = goes_to_[r] < 0              ? Operand{}
                     : goes_to_[r] < int(carries) ? next(size_t(goes_to_[r]))
                                                  : row(size_t(goes_to_[r]), at);
+      for (Operand& place : places)
+        if (place.offset % alignment_ != 0) place = {};
       body_.encode(leaves, prepared, outputs, places);
       for (size_t i = carries; i < outputs.size(); ++i) body_.copy_out(i, outputs[i], row(i, at));
       if (last) {
@@ -383,12 +386,16 @@ class ScanKernel final : public ControlKernel {
     for (size_t i = 0; i < carries; ++i) overwritten_.push_back(body_.plan().overwrites(i));
   }
 
+  // Kernels of other devices than the CPU may write packs of so many bytes.
+  static constexpr int64_t kPack = 16;
+
   Control control_;
   std::vector<Layout> layouts_;
   Carries carries_;
   std::vector<int> hosts_;
   std::vector<LeafClass> classes_;
   Body body_;
+  int64_t alignment_;              // of places in stacks
   std::vector<int> goes_to_;       // the output that a result of the body's plan is written in place for; -1: none
   std::vector<char> overwritten_;  // carries whose memory a step may take over
 };
