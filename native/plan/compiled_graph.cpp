@@ -161,6 +161,10 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
   Results results;
   run_plan(entry->plan, std::span<Node* const>(leaves.data(), leaves.size()), results);
 
+  SmallVector<Device, 2> devices;  // of the arguments
+  for (const Array& x : arguments)
+    if (Device at = x.node()->device; std::find(devices.begin(), devices.end(), at) == devices.end())
+      devices.push_back(at);
   SmallVector<Array, 4> made;
   for (size_t i = 0; i < capture.results.size(); ++i) {
     const Node& like = *capture.results[i];
@@ -168,8 +172,7 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
     // What nothing placed goes along with what it meets, wherever it was computed.
     if (like.device.placed() || arguments.empty()) continue;
     Device& at = made.back().node()->device;
-    if (std::none_of(arguments.begin(), arguments.end(), [&](const Array& x) { return x.node()->device == at; }))
-      at = {};
+    if (std::find(devices.begin(), devices.end(), at) == devices.end()) at = {};
   }
   Arrays outputs;
   outputs.reserve(graph_.outputs.size());
