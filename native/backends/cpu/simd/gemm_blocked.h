@@ -86,26 +86,31 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
   using Sum = typename Steps::Sum;
   constexpr int lanes = Simd<Sum>::lanes, panel = Simd<Sum>::panel;
   Panels panels(rows);
-  for (int64_t j = 0; j < columns; j += panel) {
-    int64_t width = std::min<int64_t>(panel, columns - j);
-    auto [from, step] = panel_at(j);
-    for (int64_t p = 0, row = 0; p < panels.count; ++p) {
+  // A panel of A meets a few of B, so that rows of C are written in long pieces.
+  for (int64_t j0 = 0; j0 < columns; j0 += kPanelsAtOnce * panel) {
+    int64_t end = std::min(columns, j0 + kPanelsAtOnce * panel);
+    std::pair<const Word*, int64_t> at[kPanelsAtOnce];
+    for (int64_t j = j0; j < end; j += panel) at[(j - j0) / panel] = panel_at(j);
+    for (int64_t p = 0, row = 0; p < panels.count; row += panels.rows(p), ++p) {
       int64_t count = panels.rows(p);
-      auto run = width <= lanes ? pick_tile<Steps, 1>(count) : pick_tile<Steps, kVectors>(count);
-      int last = int(width <= lanes ? width : width - lanes * (kVectors - 1));
-      Sum* out = c + row * leading + j;
       TileRows<Word> left = packed ? TileRows<Word>{a.data + p * words * kRows, 1, kRows}
                                    : TileRows<Word>{a.data + row * a.row, a.row, a.column};
-      if (kMasks || width == panel) {
-        run(words, left, from, step, out, leading, add, last);
-      } else {
-        alignas(64) Sum edge[kRows * panel];
-        run(words, left, from, step, edge, panel, false, lanes);
-        for (int64_t i = 0; i < count; ++i)
-          for (int64_t q = 0; q < width; ++q)
-            out[i * leading + q] = add ? out[i * leading + q] + edge[i * panel + q] : edge[i * panel + q];
+      for (int64_t j = j0; j < end; j += panel) {
+        int64_t width = std::min<int64_t>(panel, columns - j);
+        auto [from, step] = at[(j - j0) / panel];
+        auto run = width <= lanes ? pick_tile<Steps, 1>(count) : pick_tile<Steps, kVectors>(count);
+        int last = int(width <= lanes ? width : width - lanes * (kVectors - 1));
+        Sum* out = c + row * leading + j;
+        if (kMasks || width == panel) {
+          run(words, left, from, step, out, leading, add, last);
+        } else {
+          alignas(64) Sum edge[kRows * panel];
+          run(words, left, from, step, edge, panel, false, lanes);
+          for (int64_t i = 0; i < count; ++i)
+            for (int64_t q = 0; q < width; ++q)
+              out[i * leading + q] = add ? out[i * leading + q] + edge[i * panel + q] : edge[i * panel + q];
+        }
       }
-      row += count;
     }
   }
 }

@@ -12,28 +12,36 @@ namespace {
 
 // ---- along K: both operands are dense there
 
+// Lines of each operand that go by together: as many sums as there are registers for.
+#if defined(__AVX512F__)
+constexpr int kDotRows = 6;
+#else
+constexpr int kDotRows = 4;
+#endif
+constexpr int kDotColumns = 4;
+
 template <class Steps, int... at>
 auto pick_dots(int64_t rows, int64_t columns, std::integer_sequence<int, at...>) {
   using Run = decltype(&Steps::template dots<1, 1>);
-  static constexpr Run table[] = {&Steps::template dots<at / 4 + 1, at % 4 + 1>...};
-  return table[(rows - 1) * 4 + columns - 1];
+  static constexpr Run table[] = {&Steps::template dots<at / kDotColumns + 1, at % kDotColumns + 1>...};
+  return table[(rows - 1) * kDotColumns + columns - 1];
 }
 
 template <class Steps>
 void dots_along(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
                 MatrixView<typename Steps::Source> b, typename Steps::Sum* c, int64_t leading) {
   auto block = [&](int64_t i, int64_t j) {
-    int64_t rows = std::min<int64_t>(4, m - i), columns = std::min<int64_t>(4, n - j);
-    pick_dots<Steps>(rows, columns, std::make_integer_sequence<int, 16>())(
+    int64_t rows = std::min<int64_t>(kDotRows, m - i), columns = std::min<int64_t>(kDotColumns, n - j);
+    pick_dots<Steps>(rows, columns, std::make_integer_sequence<int, kDotRows * kDotColumns>())(
         k, a.data + i * a.row, a.row, b.data + j * b.column, b.column, c + i * leading + j, leading);
   };
   // The operand with fewer lines is gone over again for every few of the other.
   if (m <= n) {
-    for (int64_t j = 0; j < n; j += 4)
-      for (int64_t i = 0; i < m; i += 4) block(i, j);
+    for (int64_t j = 0; j < n; j += kDotColumns)
+      for (int64_t i = 0; i < m; i += kDotRows) block(i, j);
   } else {
-    for (int64_t i = 0; i < m; i += 4)
-      for (int64_t j = 0; j < n; j += 4) block(i, j);
+    for (int64_t i = 0; i < m; i += kDotRows)
+      for (int64_t j = 0; j < n; j += kDotColumns) block(i, j);
   }
 }
 
