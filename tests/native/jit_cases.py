@@ -179,6 +179,30 @@ def test_registers_are_reused_for_wider_values(dtype):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_registers_of_masks_are_reused_by_later_stages(dtype):
+    """A mask that waits for a sum of the row leaves its register to values that wait for another one."""
+    rows, cols = 24, 72
+    b = Builder(rows, cols)
+    x, y = b.load(dtype), b.load(dtype)
+    mask = b.compute("less", x, y, dtype="bool")
+    total = b.reduce_row("sum", b.compute("add", x, y))
+    chosen = b.compute("where", mask, b.compute("subtract", x, total), b.compute("add", y, total), dtype=dtype)
+    more = b.compute("multiply", chosen, chosen)
+    other = b.reduce_row("max", more)
+    b.store(b.compute("where", b.compute("less", more, other, dtype="bool"), chosen, x, dtype=dtype))
+    b.store(b.compute("add", more, other))
+    x = np.random.default_rng(0).integers(-9, 9, (rows, cols)).astype(dtype)
+    y = np.random.default_rng(1).integers(-9, 9, (rows, cols)).astype(dtype)
+    first, second = np.empty((rows, cols), dtype), np.empty((rows, cols), dtype)
+    run(b.build(), x, y, first, second)
+    total = (x + y).sum(1, keepdims=True, dtype=dtype)
+    chosen = np.where(x < y, x - total, y + total)
+    more = chosen * chosen
+    np.testing.assert_array_equal(first, np.where(more < more.max(1, keepdims=True), chosen, x))
+    np.testing.assert_array_equal(second, more + more.max(1, keepdims=True))
+
+
 def test_more_operands_than_registers():
     n, count = 1001, 24
     b = Builder(1, n)

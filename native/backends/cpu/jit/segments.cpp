@@ -202,14 +202,16 @@ class Builder {
     if (!in_lanes(dtype) || !room(1)) return -1;
     const Walk walk = walk_of(number);
     if (walk >= Walk::row && !whole_lane(dtype) && dtype != Dtype::bool_) return -1;
-    if (!written_.contains(place_of(number))) comes_in_[place_of(number)] = item_size(dtype);
+    if (!written_.contains(place_of(number))) comes_in_.insert(place_of(number));
+    if (in_tile(number)) items_[place_of(number)] = item_size(dtype);
     if (walk == Walk::row) read_for_elements_.insert(place_of(number));
     return load({Place::slot, number}, walk, dtype);
   }
-  // A register whose items were of another size when they came in: elements would overwrite others yet to be read.
+  // A register whose memory holds items of another size: elements would overwrite others yet to be read, or rows those
+  // of other rows.
   bool in_the_way(int number) const {
-    auto it = comes_in_.find(place_of(number));
-    return it != comes_in_.end() && it->second != item_size(slot(number).dtype);
+    auto it = items_.find(place_of(number));
+    return it != items_.end() && it->second != item_size(slot(number).dtype);
   }
   bool write(int number, int node) {
     if (node < 0 || in_the_way(number)) return false;
@@ -296,6 +298,7 @@ class Builder {
     folds.push_back({s.reduce, squares, dtype, stream(place, Walk::row, dtype)});
     line().make({.what = Do::reduce, .a = value, .stream = int(folds.size()) - 1});
     if (s.reduction < 0) {
+      items_[place_of(s.out)] = item_size(dtype);
       results_.insert(place_of(s.out));
       values_.erase(place_of(s.out));
     }
@@ -305,8 +308,9 @@ class Builder {
   // Values that steps from at_ on take from registers of the tile.
   void store_what_is_read() {
     for (const auto& [place, value] : values_) {
-      if (in_tile(value.slot) && read_later(place))
-        store({Place::slot, value.slot}, walk_of(value.slot), slot(value.slot).dtype, value.node);
+      if (!in_tile(value.slot) || !read_later(place)) continue;
+      items_[place] = item_size(slot(value.slot).dtype);
+      store({Place::slot, value.slot}, walk_of(value.slot), slot(value.slot).dtype, value.node);
     }
   }
   bool read_later(int64_t place) const {
@@ -326,9 +330,10 @@ class Builder {
   const std::vector<AccessPath>& paths_;
   const Target& target_;
   Segment segment_;
-  size_t at_ = 0;                       // the step
-  std::set<int64_t> written_;           // by place
-  std::map<int64_t, size_t> comes_in_;  // by place: bytes of an item
+  size_t at_ = 0;  // the step
+  // By place:
+  std::set<int64_t> written_, comes_in_;
+  std::map<int64_t, size_t> items_;  // bytes of an item in the memory of a register
   // Of this stage, by place:
   std::map<int64_t, Written> values_;
   std::set<int64_t> results_;            // of folds, known at the end of the row
