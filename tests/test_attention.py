@@ -318,6 +318,31 @@ def test_every_instruction_set_agrees_with_numpy(which: str) -> None:
         _core._set_instruction_set(best)
 
 
+@pytest.mark.parametrize("which", ["baseline", "avx2", "avx512"])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_flags_mask_as_infinities_do(which: str, dtype: str) -> None:
+    # Dense flags are turned with the vectors of each instruction set: whole squares, and what is left over.
+    best = _core._instruction_set()
+    try:
+        _core._set_instruction_set(which)
+    except ValueError:
+        pytest.skip(f"this machine has no {which}")
+    try:
+        for queries, keys in [(16, 16), (31, 33), (47, 70)]:
+            q, k, v = drawn(3, (1, 1, queries, 1), (1, 1, keys, 1), (1, 1, keys, 1), dtype=dtype)
+            flags = np.random.default_rng(4).random((queries, keys)) < 0.5
+            flags[:, 0] = True
+            infinities = fn.array(np.where(flags, 0.0, -np.inf), q.dtype)
+            got, expected = (wide(attend(q, k, v, mask=m)) for m in (fn.array(flags), infinities))
+            np.testing.assert_array_equal(got, expected)
+            unmasked = wide(attend(q, k, v, mask=fn.array(np.ones_like(flags))))
+            np.testing.assert_array_equal(unmasked, wide(attend(q, k, v)))
+            known = attention(wide(q), wide(k), wide(v), 0.3, mask=flags)
+            np.testing.assert_allclose(got, known, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    finally:
+        _core._set_instruction_set(best)
+
+
 def test_projections_and_their_gradients_are_not_copied() -> None:
     x = fn.zeros((2, 64, 3 * 4 * 16))
 

@@ -179,13 +179,18 @@ Four pick(Four a, Four b) {
 #endif
 }
 
-// A vector of T from as many elements of S.
+// A vector of T from as many elements of S: of any type that `widen` takes.
 template <class T, class S>
 typename Simd<T>::Vector load_wide(const S* from) {
   using V = typename Simd<T>::Vector;
   if constexpr (std::is_same_v<T, S>) {
     return *reinterpret_cast<const typename Simd<T>::Loose*>(from);
+  } else if constexpr (!std::is_same_v<S, float16_t> && !std::is_same_v<S, bfloat16_t>) {
+    alignas(kBytes) T lane[Simd<T>::lanes];
+    for (int i = 0; i < Simd<T>::lanes; ++i) lane[i] = T(widen(from[i]));
+    return *reinterpret_cast<const typename Simd<T>::Loose*>(lane);
   } else {
+    static_assert(std::is_same_v<T, float>);
     typedef uint16_t Narrow __attribute__((vector_size(kBytes / 2), aligned(2), may_alias));
     typedef uint32_t Wide __attribute__((vector_size(kBytes)));
     Wide bits = __builtin_convertvector(*reinterpret_cast<const Narrow*>(from), Wide);
