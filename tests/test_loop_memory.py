@@ -159,6 +159,93 @@ def test_loops_in_loops_with_constants():
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
+# ---- loops and branches in loops: their operands and results are rows of one stack
+
+
+# Over pairs of int32, of NumPy or not.
+INNER = {
+    "changes": lambda a, b: (a * 2 + 1, b + a),
+    "changes one": lambda a, b: (a, b - a),
+    "swaps": lambda a, b: (b + 1, a),
+    "moves": lambda a, b: (a[::-1] + b, a),
+}
+# How an outer step goes from one pair to the next, over `times` uses of f.
+LOOPS = {
+    "scan": lambda f, c, times: fn.scan(lambda c, _: (f(*c), None), c, None, length=times)[0],
+    "while": lambda f, c, times: fn.while_loop(
+        lambda c: c[0] < times, lambda c: (c[0] + 1, f(*c[1])), (fn.array(0), c)
+    )[1],
+    "cond": lambda f, c, times: fn.cond(fn.sum(c[0]) % 2 == times % 2, f, lambda a, b: (a, b), *c),
+    "scan of scans": lambda f, c, times: fn.scan(
+        lambda c, _: fn.scan(lambda c, _: (f(*c), c[0]), c, None, length=times), c, None, length=1
+    )[0],
+}
+STACKED = {
+    "before": lambda before, after: before,
+    "after": lambda before, after: after,
+    "before and after": lambda before, after: (before, after),
+    "one of each": lambda before, after: (before[0], after[1]),
+    "one swapped": lambda before, after: (before[1], after[0] + 1),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("stacked", STACKED)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("times", [0, 3])
+def test_loops_in_loops_that_stack_carries(loop, stacked, reverse, times):
+    steps = 4
+    a, b = np.array([3, -1, 7], np.int32), np.array([5, 0, -4], np.int32)
+    for f in INNER.values():
+
+        def body(c, _, f=f):
+            after = LOOPS[loop](f, c, times)
+            return after, STACKED[stacked](c, after)
+
+        c, rows = (a, b), []
+        for _ in range(steps):
+            after = c
+            if loop != "cond" or int(c[0].sum()) % 2 == times % 2:
+                for _ in range(1 if loop == "cond" else times):
+                    after = f(*after)
+            rows.append([x.tolist() for x in fn.tree.leaves(STACKED[stacked](c, after))])
+            c = after
+        want = [x.tolist() for x in c], [list(column) for column in zip(*rows[:: -1 if reverse else 1], strict=True)]
+
+        def run(a, b, body=body):
+            return fn.scan(body, (a, b), None, length=steps, reverse=reverse)
+
+        for g in (run, fn.compile(run), fn.compile(run, donate=("a", "b"))):
+            given = fn.array(a), fn.array(b)
+            carry, ys = g(*given)
+            got = [x.tolist() for x in carry], [y.tolist() for y in fn.tree.leaves(ys)]
+            assert got == want
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradient_through_checkpointed_blocks_of_steps(reverse):
+    h, xs = fn.array([0.5, -1.0], fn.float64), fn.array(np.linspace(-1, 1, 16).reshape(4, 2, 2), fn.float64)
+
+    def step(h, x):
+        h = h * 0.8 + fn.sin(h) * x
+        return h, fn.sum(h * x)
+
+    def blocks(h, xs):
+        block = fn.checkpoint(lambda h, xs: fn.scan(step, h, xs, reverse=reverse))
+        return fn.sum(fn.scan(block, h, xs, reverse=reverse)[1] ** 2)
+
+    def unrolled(h, xs):
+        total = 0
+        for i in range(8)[:: -1 if reverse else 1]:
+            h, y = step(h, xs[i // 2, i % 2])
+            total = total + y**2
+        return total
+
+    got, want = (fn.grad(f, argnums=(0, 1))(h, xs) for f in (blocks, unrolled))
+    for x, y in zip(got, want, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-12)
+
+
 @pytest.mark.immediate
 def test_peak_of_a_loop_that_stacks():
     """Each row is written where it belongs: beside the stack there is one step's memory."""

@@ -51,6 +51,10 @@ Storage storage_at(const Operand& operand, const Strides& strides) {
 Operand operand_at(const Storage& storage) {
   return {storage.buffer.get(), storage.offset, storage.buffer ? nullptr : storage.scalar};
 }
+// Whether a result has taken over the memory of an operand. Rows of one stack share a buffer, and are not the same.
+bool same_place(const Operand& from, const Operand& to) {
+  return from.buffer && from.buffer == to.buffer && from.offset == to.offset;
+}
 
 // The one value that the host has to know to go on.
 bool is_true(const Operand& predicate, Queue& queue) {
@@ -203,7 +207,7 @@ class Carries {
     Run(const Carries& carries, std::span<const Operand> from, std::span<const Operand> to)
         : carries_(&carries), from_(from), to_(to) {
       for (size_t i = 0; i < carries.size(); ++i) {
-        bool given = from[i].buffer && from[i].buffer == to[i].buffer;
+        bool given = same_place(from[i], to[i]);
         given_.push_back(given ? from[i].buffer : nullptr);
         references_.push_back(given ? int(from[i].buffer->use_count()) : 0);
       }
@@ -287,7 +291,7 @@ class ScanKernel final : public ControlKernel {
     const Carries::Run run(carries_, operands, operands.subspan(inputs));
     if (control_.length == 0) {
       for (size_t i = 0; i < carries; ++i)
-        if (operands[i].buffer != operands[inputs + i].buffer) carries_.copy_in(i, operands[i], operands[inputs + i]);
+        if (!same_place(operands[i], operands[inputs + i])) carries_.copy_in(i, operands[i], operands[inputs + i]);
       return;
     }
     std::vector<Storage> leaves(inputs), outputs;
@@ -428,7 +432,7 @@ class CondKernel final : public ControlKernel {
     std::span<const Operand> to = operands.subspan(1 + classes_.size());
     auto is_given = [&](const Buffer* buffer) {
       for (size_t i = 0; i < reused_.size(); ++i)
-        if (reused_[i] >= 0 && to[i].buffer == buffer && operands[size_t(reused_[i])].buffer == buffer) return true;
+        if (reused_[i] >= 0 && to[i].buffer == buffer && same_place(operands[size_t(reused_[i])], to[i])) return true;
       return false;
     };
     for (size_t i = 0; i < classes_.size(); ++i) {
