@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -250,6 +251,24 @@ struct Flag {
   uint8_t bits;
 };
 inline float widen(Flag x) { return x.bits ? 0.0f : -std::numeric_limits<float>::infinity(); }
+
+#if defined(FUNCNN_VECTORS)
+// A vector of flags at once, which the compiler does not make of `widen`.
+template <class T>
+struct Word<T, Flag> {
+  static constexpr int group = 1;
+  static T read(const Flag* at) { return T(widen(*at)); }
+  static Four read_four(const Flag* at) { return Four{widen(at[0]), widen(at[1]), widen(at[2]), widen(at[3])}; }
+  static typename Simd<T>::Vector read_vector(const Flag* at) {
+    using Bits = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+    typedef uint8_t Bytes __attribute__((vector_size(Simd<T>::lanes), aligned(1), may_alias));
+    typedef Bits Wide __attribute__((vector_size(kBytes)));
+    constexpr Bits infinity = std::bit_cast<Bits>(-std::numeric_limits<T>::infinity());
+    Wide flags = __builtin_convertvector(*reinterpret_cast<const Bytes*>(at), Wide);
+    return typename Simd<T>::Vector(Wide(flags == 0) & infinity);
+  }
+};
+#endif
 
 template <class T, class S>
 void turn_mask(const AttentionSizes& sizes, const Columns& c, const QueryView<const std::byte>& mask, int64_t key,
