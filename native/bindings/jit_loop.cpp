@@ -278,35 +278,6 @@ nb::object run_x86(const nb::tuple& spec, bool wide, bool windows, int64_t rows,
 
 // ---- evaluation
 
-uint64_t widened(Dtype dtype, const std::byte* p) {
-  return visit_dtype(dtype, [&]<class T>(TypeTag<T>) -> uint64_t {
-    T x;
-    std::memcpy(&x, p, sizeof(T));
-    uint64_t bits = 0;
-    if constexpr (std::is_same_v<T, complex64_t>) {
-      throw TypeError("lines hold no complex numbers");
-    } else if constexpr (sizeof(T) == 8) {
-      std::memcpy(&bits, &x, 8);
-    } else if constexpr (std::is_integral_v<T>) {
-      bits = uint32_t(x);
-    } else {
-      const float wide = float(x);
-      std::memcpy(&bits, &wide, 4);
-    }
-    return bits;
-  });
-}
-void narrowed(Dtype dtype, uint64_t bits, std::byte* p) {
-  if (!is_half(dtype)) {
-    std::memcpy(p, &bits, item_size(dtype));
-    return;
-  }
-  float x;
-  std::memcpy(&x, &bits, 4);
-  const uint16_t half = dtype == Dtype::float16 ? float_to_float16_bits(x) : float_to_bfloat16_bits(x);
-  std::memcpy(p, &half, 2);
-}
-
 // One buffer for each stream; results are written into theirs. Reductions are those of the table in use.
 void evaluate(const nb::tuple& spec, int64_t rows, int64_t cols, const nb::list& buffers) {
   const Loop loop = parse(spec);
@@ -328,12 +299,13 @@ void evaluate(const nb::tuple& spec, int64_t rows, int64_t cols, const nb::list&
       std::vector<uint64_t> values(stage.line.nodes.size());
       std::vector<std::vector<std::byte>> lines(stage.folds.size(), std::vector<std::byte>(size_t(cols) * 8));
       for (int64_t col = 0; col < cols; ++col) {
-        for (size_t s = 0; s < streams.size(); ++s) streams[s] = widened(loop.streams[s].memory, at(int(s), row, col));
+        for (size_t s = 0; s < streams.size(); ++s)
+          streams[s] = cpu::jit::to_lane(loop.streams[s].memory, at(int(s), row, col));
         cpu::jit::evaluate(stage.line, streams, uint64_t(col), values);
         for (size_t n = 0; n < values.size(); ++n) {
           const Node& node = stage.line.nodes[n];
           if (node.what == Do::store || node.what == Do::mask_store)
-            narrowed(loop.streams[size_t(node.stream)].memory, values[n], at(node.stream, row, col));
+            cpu::jit::from_lane(loop.streams[size_t(node.stream)].memory, values[n], at(node.stream, row, col));
           if (node.what != Do::reduce) continue;
           const size_t item = item_size(stage.folds[size_t(node.stream)].dtype);
           std::memcpy(&lines[size_t(node.stream)][size_t(col) * item], &values[n], item);

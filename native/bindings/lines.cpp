@@ -44,32 +44,6 @@ Dtype result_dtype(int op, Dtype dtype) {
 // A divisor of rows is one value.
 int mask_of(int op) { return op == cpu::simd::kDivideRow ? 2 : 0; }
 
-// ---- what lines hold of memory, and back
-
-uint64_t widened(Dtype dtype, const std::byte* p) {
-  return visit_dtype(dtype, [&]<class T>(TypeTag<T>) -> uint64_t {
-    T x;
-    std::memcpy(&x, p, sizeof(T));
-    if constexpr (std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t> || std::is_same_v<T, float>)
-      return __builtin_bit_cast(uint32_t, float(x));
-    else if constexpr (std::is_same_v<T, double>)
-      return __builtin_bit_cast(uint64_t, x);
-    else if constexpr (std::is_same_v<T, complex64_t>)
-      throw TypeError("lines hold no complex numbers");
-    else
-      return sizeof(T) == 8 ? uint64_t(x) : uint64_t(uint32_t(x));
-  });
-}
-void narrowed(Dtype dtype, uint64_t bits, std::byte* p) {
-  if (is_half(dtype)) {
-    const float x = __builtin_bit_cast(float, uint32_t(bits));
-    const uint16_t half = dtype == Dtype::float16 ? float_to_float16_bits(x) : float_to_bfloat16_bits(x);
-    std::memcpy(p, &half, 2);
-  } else {
-    std::memcpy(p, &bits, item_size(dtype));  // little end first
-  }
-}
-
 // Operands hold as many elements as the result, or one.
 class Operands {
  public:
@@ -95,9 +69,9 @@ class Operands {
   void evaluate(const cpu::jit::Line& line, int node) const {
     std::vector<uint64_t> streams(dtypes_.size()), values(line.nodes.size());
     for (int64_t i = 0; i < count_; ++i) {
-      for (size_t k = 0; k < dtypes_.size(); ++k) streams[k] = widened(dtypes_[k], at(k, i));
+      for (size_t k = 0; k < dtypes_.size(); ++k) streams[k] = cpu::jit::to_lane(dtypes_[k], at(k, i));
       cpu::jit::evaluate(line, streams, uint64_t(i), values);
-      narrowed(result_, values[size_t(node)], out(i));
+      cpu::jit::from_lane(result_, values[size_t(node)], out(i));
     }
   }
 

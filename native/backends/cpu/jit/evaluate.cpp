@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
+#include "base/error.h"
 #include "base/half.h"
 
 namespace funcnn::cpu::jit {
@@ -175,6 +177,35 @@ void evaluate(const Line& line, std::span<const uint64_t> streams, uint64_t inde
     const Node& node = line.nodes[n];
     values[n] = line.wide || node.eight ? eight.value(node) : four.value(node);
   }
+}
+
+uint64_t to_lane(Dtype dtype, const std::byte* p) {
+  return visit_dtype(dtype, [&]<class T>(TypeTag<T>) -> uint64_t {
+    T x;
+    std::memcpy(&x, p, sizeof(T));
+    uint64_t bits = 0;
+    if constexpr (std::is_same_v<T, complex64_t>) {
+      throw TypeError("lines hold no complex numbers");
+    } else if constexpr (sizeof(T) == 8) {
+      std::memcpy(&bits, &x, 8);
+    } else if constexpr (std::is_integral_v<T>) {
+      bits = uint32_t(x);
+    } else {
+      const float wide = float(x);
+      std::memcpy(&bits, &wide, 4);
+    }
+    return bits;
+  });
+}
+void from_lane(Dtype dtype, uint64_t bits, std::byte* p) {
+  if (!is_half(dtype)) {
+    std::memcpy(p, &bits, item_size(dtype));
+    return;
+  }
+  float x;
+  std::memcpy(&x, &bits, 4);
+  const uint16_t half = dtype == Dtype::float16 ? float_to_float16_bits(x) : float_to_bfloat16_bits(x);
+  std::memcpy(p, &half, 2);
 }
 
 }  // namespace funcnn::cpu::jit
