@@ -9,17 +9,8 @@
 
 namespace funcnn::cpu::jit::arm {
 
-// The loop holds what this generator does not know.
-struct Refused {
-  const char* why;
-};
-
 // What a value depends on. What does not depend on the element is computed once a row.
 enum class Level : uint8_t { dead, row, element };
-
-constexpr bool is_result(Do what) { return what >= Do::store; }
-// Values that are read where they are needed.
-constexpr bool is_lazy(Do what) { return what == Do::constant || what == Do::uniform; }
 
 // Registers with a fixed meaning. Scratch is for a moment only.
 inline constexpr General kFrame = x(0), kIndex = x(13), kLimit = x(14), kLane = x(15), kScratch = x(16),

@@ -9,11 +9,6 @@
 
 namespace funcnn::cpu::jit {
 
-// The loop holds what this generator does not know, or needs more registers than there are.
-struct Refused {
-  const char* why;
-};
-
 // What a value depends on, and so where in the nest it is computed.
 enum class Level : uint8_t { dead, constant, scalar, row, element };
 
@@ -34,9 +29,6 @@ struct Layout {
 };
 
 inline bool makes_mask(Do what) { return what >= Do::less && what <= Do::mask_of_load; }
-inline bool is_result(Do what) { return what >= Do::store; }
-// Values that are read where they are needed.
-inline bool is_lazy(Do what) { return what == Do::constant || what == Do::uniform; }
 
 // Registers with a fixed meaning.
 inline constexpr x86::Gpr kIndex = x86::rax, kLimit = x86::rcx, kScratch = x86::rdx, kFrame = x86::rdi,

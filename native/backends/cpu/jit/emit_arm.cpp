@@ -1,12 +1,10 @@
 #include "backends/cpu/jit/emit_arm.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
-#include <limits>
-#include <type_traits>
 
 #include "backends/cpu/jit/body_arm.h"
+#include "backends/cpu/jit/fold.h"
 
 namespace funcnn::cpu::jit {
 namespace arm {
@@ -19,41 +17,6 @@ constexpr int kPointers[] = {1, 2, 3, 4, 5, 6, 7, 8, 19, 20, 21, 22, 23, 24, 25,
 constexpr General kKept = x(28);
 // Of 32 registers so many stay free for values of a row.
 constexpr int kLeastFree = 8;
-
-// What accumulators begin with, so that the first elements come out as they are; and the result of no element.
-template <class T>
-uint64_t neutral_as(ReduceOp op) {
-  using Limits = std::numeric_limits<T>;
-  constexpr bool floating = std::is_floating_point_v<T>;
-  T value = op == ReduceOp::prod  ? T(1)
-            : op == ReduceOp::max ? floating ? -Limits::infinity() : Limits::lowest()
-            : op == ReduceOp::min ? floating ? Limits::infinity() : Limits::max()
-            : floating            ? -T(0)
-                                  : T(0);
-  if constexpr (sizeof(T) == 8)
-    return std::bit_cast<uint64_t>(value);
-  else
-    return std::bit_cast<uint32_t>(value);
-}
-uint64_t neutral(const Fold& fold) {
-  switch (fold.dtype) {
-    case Dtype::float32:
-      return neutral_as<float>(fold.op);
-    case Dtype::float64:
-      return neutral_as<double>(fold.op);
-    case Dtype::int32:
-      return neutral_as<int32_t>(fold.op);
-    case Dtype::int64:
-      return neutral_as<int64_t>(fold.op);
-    case Dtype::uint32:
-      return neutral_as<uint32_t>(fold.op);
-    case Dtype::uint64:
-      return neutral_as<uint64_t>(fold.op);
-    default:
-      throw Refused{"a reduction of this dtype"};
-  }
-}
-uint64_t identity(const Fold& fold) { return fold.op == ReduceOp::sum ? 0 : neutral(fold); }
 
 class Generator {
  public:
@@ -92,13 +55,7 @@ class Generator {
 
   void find_levels(Planned& p) const {
     const std::vector<Node>& nodes = p.stage.line.nodes;
-    std::vector<char> needed(nodes.size());
-    for (size_t n = nodes.size(); n-- > 0;) {
-      if (is_result(nodes[n].what)) needed[n] = 1;
-      if (!needed[n]) continue;
-      for (int a : {nodes[n].a, nodes[n].b, nodes[n].c})
-        if (a >= 0) needed[size_t(a)] = 1;
-    }
+    const std::vector<char> needed = p.stage.line.needed();
     p.layout.level.assign(nodes.size(), Level::dead);
     for (size_t n = 0; n < nodes.size(); ++n) {
       if (!needed[n]) continue;
@@ -390,9 +347,9 @@ class Generator {
 
 std::vector<uint8_t> emit_arm(const Loop& loop, std::string* why) {
   try {
-    if (loop.streams.size() > size_t(kMostStreams)) throw arm::Refused{"too many operands"};
+    if (loop.streams.size() > size_t(kMostStreams)) throw Refused{"too many operands"};
     return arm::Generator(loop).run();
-  } catch (const arm::Refused& refused) {
+  } catch (const Refused& refused) {
     if (why) *why = refused.why;
   } catch (const arm::EncodingError& error) {
     if (why) *why = error.what();

@@ -1,12 +1,10 @@
 #include "backends/cpu/jit/emit_x86.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
-#include <limits>
-#include <type_traits>
 
 #include "backends/cpu/jit/body_x86.h"
+#include "backends/cpu/jit/fold.h"
 
 namespace funcnn::cpu::jit {
 namespace {
@@ -30,48 +28,6 @@ constexpr int32_t kRowsAt = int32_t(offsetof(Frame, rows)), kColsAt = int32_t(of
                   kBlockEndAt = int32_t(offsetof(Frame, block_end)), kGroupedAt = int32_t(offsetof(Frame, grouped)),
                   kMeetAt = int32_t(offsetof(Frame, meet)), kPartialAt = int32_t(offsetof(Frame, partial)),
                   kStreamsAt = int32_t(offsetof(Frame, stream));
-
-// What accumulators begin with, so that the first elements come out as they are; and the result of no element.
-template <class T>
-uint64_t neutral_as(ReduceOp op) {
-  using Limits = std::numeric_limits<T>;
-  constexpr bool floating = std::is_floating_point_v<T>;
-  auto bits = [](T x) {
-    if constexpr (sizeof(T) == 8)
-      return std::bit_cast<uint64_t>(x);
-    else
-      return uint64_t(std::bit_cast<uint32_t>(x));
-  };
-  switch (op) {
-    case ReduceOp::sum:
-      return bits(floating ? -T(0) : T(0));
-    case ReduceOp::prod:
-      return bits(T(1));
-    case ReduceOp::max:
-      return bits(floating ? -Limits::infinity() : Limits::lowest());
-    default:
-      return bits(floating ? Limits::infinity() : Limits::max());
-  }
-}
-uint64_t neutral(const Fold& fold) {
-  switch (fold.dtype) {
-    case Dtype::float32:
-      return neutral_as<float>(fold.op);
-    case Dtype::float64:
-      return neutral_as<double>(fold.op);
-    case Dtype::int32:
-      return neutral_as<int32_t>(fold.op);
-    case Dtype::int64:
-      return neutral_as<int64_t>(fold.op);
-    case Dtype::uint32:
-      return neutral_as<uint32_t>(fold.op);
-    case Dtype::uint64:
-      return neutral_as<uint64_t>(fold.op);
-    default:
-      throw Refused{"a reduction of this dtype"};
-  }
-}
-uint64_t identity(const Fold& fold) { return fold.op == ReduceOp::sum ? 0 : neutral(fold); }
 
 // The stage with its choices made: all for the first value.
 Stage chosen(const Stage& stage) {
@@ -178,13 +134,7 @@ class Generator {
   }
   void find_levels(Planned& p) const {
     const std::vector<Node>& nodes = p.stage.line.nodes;
-    std::vector<char> needed(nodes.size());
-    for (size_t v = nodes.size(); v-- > 0;) {
-      if (is_result(nodes[v].what)) needed[v] = 1;
-      if (!needed[v]) continue;
-      for (int a : {nodes[v].a, nodes[v].b, nodes[v].c})
-        if (a >= 0) needed[size_t(a)] = 1;
-    }
+    const std::vector<char> needed = p.stage.line.needed();
     p.layout.level.assign(nodes.size(), Level::dead);
     for (size_t v = 0; v < nodes.size(); ++v) {
       if (!needed[v]) continue;

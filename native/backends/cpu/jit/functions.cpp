@@ -194,7 +194,7 @@ class Recorders {
     for (Opcode op : {Opcode::bitwise_invert, Opcode::logical_not}) unary<simd::Not>(op, Bool{});
     for (Opcode op : {Opcode::abs, Opcode::sign, Opcode::square, Opcode::floor, Opcode::ceil, Opcode::trunc,
                       Opcode::round, Opcode::conjugate, Opcode::real})
-      unary<simd::Same>(op, Bool{});
+      unary<simd::Identity>(op, Bool{});
   }
 
   void functions() {

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <limits>
-#include <type_traits>
 
 #include "backends/cpu/jit/code_report.h"
+#include "backends/cpu/jit/fold.h"
 #include "backends/cpu/jit/options.h"
 #include "base/error.h"
 
@@ -56,60 +55,19 @@ std::string text_of(const Segment& segment) {
   return text;
 }
 
-// simd/reduce_rows.cpp: a binary counter of the results of whole blocks; what is left meets them last.
-template <class T, class Apply>
-T combine_blocks(const T* block, int64_t whole, bool rest, T identity, Apply&& apply) {
-  T level[56];
-  int64_t blocks = 0;
-  for (int64_t b = 0; b < whole; ++b) {
-    T r = block[b];
-    int k = 0;
-    for (int64_t bit = blocks; bit & 1; bit >>= 1) r = apply(level[k++], r);
-    level[k] = r;
-    ++blocks;
-  }
-  T r = rest ? block[whole] : identity;
-  int k = 0;
-  for (int64_t bit = blocks; bit; bit >>= 1, ++k)
-    if (bit & 1) r = apply(level[k], r);
-  return r;
-}
-template <class T>
-void combine_as(std::byte* out, ReduceOp op, const std::byte* results, int64_t whole, bool rest) {
-  using Limits = std::numeric_limits<T>;
-  constexpr bool floating = std::is_floating_point_v<T>;
-  using Wrapping = typename std::conditional_t<floating, std::type_identity<T>, std::make_unsigned<T>>::type;
+// What blocks of a row have given, in the order of simd/reduce_rows.cpp.
+template <class Op, class T>
+void combine_as(std::byte* out, const std::byte* results, int64_t whole, bool rest) {
   T block[kMostBlocks];
   std::memcpy(block, results, size_t(whole + rest) * sizeof(T));
-  auto combine = [&](T identity, auto&& apply) { return combine_blocks(block, whole, rest, identity, apply); };
-  T r;
-  switch (op) {
-    case ReduceOp::sum:
-      r = combine(T(0), [](T a, T b) { return T(Wrapping(a) + Wrapping(b)); });
-      break;
-    case ReduceOp::prod:
-      r = combine(T(1), [](T a, T b) { return T(Wrapping(a) * Wrapping(b)); });
-      break;
-    case ReduceOp::max:
-      r = combine(floating ? -Limits::infinity() : Limits::lowest(), [](T a, T b) {
-        T m = a > b ? a : b;
-        return a != a ? a : m;
-      });
-      break;
-    default:
-      r = combine(floating ? Limits::infinity() : Limits::max(), [](T a, T b) {
-        T m = a < b ? a : b;
-        return a != a ? a : m;
-      });
-  }
+  const T r = simd::pairwise<Op>(whole, [&](int64_t b) { return block[b]; }, rest ? block[whole] : Op::identity());
   std::memcpy(out, &r, sizeof(T));
 }
 void meet_blocks(Frame* frame, const Fold* folds, int64_t count) {
   const int64_t whole = frame->cols / kFoldBlock, rest = frame->cols % kFoldBlock;
   for (int64_t f = 0; f < count; ++f)
-    visit_dtype(folds[f].dtype, [&]<class T>(TypeTag<T>) {
-      if constexpr (std::is_arithmetic_v<T> && sizeof(T) >= 4)
-        combine_as<T>(frame->stream[folds[f].stream], folds[f].op, frame->partial[f], whole, rest != 0);
+    visit_fold(folds[f], [&]<class Op, class T>(Op, T) {
+      combine_as<Op, T>(frame->stream[folds[f].stream], frame->partial[f], whole, rest != 0);
     });
 }
 

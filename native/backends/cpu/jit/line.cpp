@@ -15,12 +15,23 @@ size_t NodeHash::operator()(const Node& node) const {
 
 int Line::make(const Node& node) {
   const int number = int(nodes.size());
-  if (node.what < Do::store) {
+  if (!is_result(node.what)) {
     auto [known, made] = numbers_.try_emplace(node, number);
     if (!made) return known->second;
   }
   nodes.push_back(node);
   return number;
+}
+
+std::vector<char> Line::needed() const {
+  std::vector<char> needed(nodes.size());
+  for (size_t n = nodes.size(); n-- > 0;) {
+    if (is_result(nodes[n].what)) needed[n] = 1;
+    if (!needed[n]) continue;
+    for (int a : {nodes[n].a, nodes[n].b, nodes[n].c})
+      if (a >= 0) needed[size_t(a)] = 1;
+  }
+  return needed;
 }
 
 }  // namespace funcnn::cpu::jit

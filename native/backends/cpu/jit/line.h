@@ -81,6 +81,10 @@ enum class Do : uint8_t {
   reduce,      // a into reduction `stream`
 };
 
+constexpr bool is_result(Do what) { return what >= Do::store; }
+// Values that are read where they are needed.
+constexpr bool is_lazy(Do what) { return what == Do::constant || what == Do::uniform; }
+
 struct Node {
   Do what;
   bool eight = false;          // one half of the elements in 8-byte lanes, where the line has 4-byte ones
@@ -102,6 +106,8 @@ struct Line {
 
   // The number of an equal node, which is made where there is none: no value is computed twice.
   int make(const Node& node);
+  // By node: whether a result depends on it, or it is one.
+  std::vector<char> needed() const;
 
  private:
   std::unordered_map<Node, int, NodeHash> numbers_;

@@ -62,6 +62,11 @@ struct Loop {
   }
 };
 
+// The loop holds what a generator does not know, or needs more registers than there are.
+struct Refused {
+  const char* why;
+};
+
 // What generated code reads, at fixed places.
 inline constexpr int kMostStreams = 32, kMostFolds = 3;  // kMostFolds: of a stage
 struct Frame {

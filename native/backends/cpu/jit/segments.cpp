@@ -73,7 +73,7 @@ class Builder {
     std::vector<Stage>& stages = segment_.loop.stages;
     auto idle = [](const Stage& stage) {
       return std::none_of(stage.line.nodes.begin(), stage.line.nodes.end(),
-                          [](const Node& n) { return n.what >= Do::store; });
+                          [](const Node& n) { return is_result(n.what); });
     };
     while (stages.size() > 1 && idle(stages.back())) stages.pop_back();
   }

@@ -1,5 +1,6 @@
 #include "backends/cpu/simd/bitwise.h"
 
+#include "backends/cpu/simd/arithmetic.h"
 #include "backends/cpu/simd/loops.h"
 
 namespace funcnn::cpu::simd {
@@ -27,7 +28,7 @@ void add_bitwise(Table& t) {
   for (Opcode op : {Opcode::bitwise_invert, Opcode::logical_not}) add_unary_as<Not, uint8_t, uint8_t>(t, op, b);
   for (Opcode op : {Opcode::abs, Opcode::sign, Opcode::square, Opcode::floor, Opcode::ceil, Opcode::trunc,
                     Opcode::round, Opcode::conjugate, Opcode::real})
-    add_unary_as<Same, uint8_t, uint8_t>(t, op, b);
+    add_unary_as<Identity, uint8_t, uint8_t>(t, op, b);
 }
 
 }  // namespace FUNCNN_ISA

@@ -71,12 +71,6 @@ struct Not {
     return opposite(a);
   }
 };
-struct Same {
-  template <class T>
-  static FUNCNN_INLINE T apply(T a) {
-    return a;
-  }
-};
 struct OrNot {
   template <class T>
   static FUNCNN_INLINE T apply(T a, T b) {

@@ -41,22 +41,14 @@ void combine_rows(void* into, const int64_t* to, const void* values, const int64
   }
 }
 
-template <template <class> class Op, class... Ts>
-constexpr void add(CombineRowsTable& t, ReduceOp op, simd::Types<Ts...>) {
-  ((t.entry[int(op)][simd::DtypeOf<Ts>::value] = combine_rows<Ts, Op<Ts>>), ...);
-}
+struct Entry {
+  template <class T, class Op>
+  static constexpr auto of = combine_rows<T, Op>;
+};
 
 constexpr CombineRowsTable make_table() {
-  using namespace simd;
-  using Wrapping = Types<uint8_t, uint16_t, uint32_t, uint64_t, float, double>;
   CombineRowsTable t{};
-  add<SumOp>(t, ReduceOp::sum, Wrapping{});
-  add<ProdOp>(t, ReduceOp::prod, Wrapping{});
-  add<MaxOp>(t, ReduceOp::max, Reals{});
-  add<MinOp>(t, ReduceOp::min, Reals{});
-  add<AllOp>(t, ReduceOp::all, Types<uint8_t>{});
-  add<AnyOp>(t, ReduceOp::any, Types<uint8_t>{});
-  share_reductions(t.entry);
+  simd::add_reductions<Entry>(t.entry);
   return t;
 }
 

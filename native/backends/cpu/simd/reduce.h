@@ -4,7 +4,10 @@
 #include <limits>
 #include <type_traits>
 
-#include "backends/cpu/simd/loops.h"
+#include "backends/cpu/simd/fma.h"
+#include "backends/cpu/simd/types.h"
+#include "base/inline.h"
+#include "graph/opcode.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -117,10 +120,39 @@ struct AnyOp {
   }
 };
 
-// Complete a table by operation and dtype: sums and products of signed integers wrap like those of unsigned ones, and
-// on booleans every reduction is `all` or `any`.
-template <class Entries>
-constexpr void share_reductions(Entries& t) {
+// `rest` and the results of `whole` blocks before it, combined pairwise by a binary counter: level k holds the result
+// of 2^k blocks.
+template <class Op, class T, class Block>
+FUNCNN_INLINE T pairwise(int64_t whole, Block&& block, T rest) {
+  T level[56];
+  for (int64_t b = 0; b < whole; ++b) {
+    T r = block(b);
+    int k = 0;
+    for (int64_t bit = b; bit & 1; bit >>= 1) r = Op::apply(level[k++], r);
+    level[k] = r;
+  }
+  T r = rest;
+  int k = 0;
+  for (int64_t bit = whole; bit; bit >>= 1, ++k)
+    if (bit & 1) r = Op::apply(level[k], r);
+  return r;
+}
+
+template <class Entry, template <class> class Op, class Entries, class... Ts>
+constexpr void add_reduction(Entries& t, ReduceOp op, Types<Ts...>) {
+  ((t[int(op)][DtypeOf<Ts>::value] = Entry::template of<Ts, Op<Ts>>), ...);
+}
+// A table by operation and dtype, of the functions Entry::of<T, Op>. Sums and products of signed integers wrap like
+// those of unsigned ones, and on booleans every reduction is `all` or `any`.
+template <class Entry, class Entries>
+constexpr void add_reductions(Entries& t) {
+  using Wrapping = Types<uint8_t, uint16_t, uint32_t, uint64_t, float, double>;
+  add_reduction<Entry, SumOp>(t, ReduceOp::sum, Wrapping{});
+  add_reduction<Entry, ProdOp>(t, ReduceOp::prod, Wrapping{});
+  add_reduction<Entry, MaxOp>(t, ReduceOp::max, Reals{});
+  add_reduction<Entry, MinOp>(t, ReduceOp::min, Reals{});
+  add_reduction<Entry, AllOp>(t, ReduceOp::all, Types<uint8_t>{});
+  add_reduction<Entry, AnyOp>(t, ReduceOp::any, Types<uint8_t>{});
   for (ReduceOp op : {ReduceOp::sum, ReduceOp::prod})
     for (int d = 0; d < 4; ++d) t[int(op)][int(Dtype::int8) + d] = t[int(op)][int(Dtype::uint8) + d];
   constexpr int b = int(Dtype::bool_), u = int(Dtype::uint8);

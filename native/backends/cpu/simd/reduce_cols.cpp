@@ -1,6 +1,7 @@
 // Accumulation of rows into one row. Eight rows are combined as a tree before they meet the accumulators, which saves
 // most of the accumulators' traffic and keeps sums accurate.
 #include "backends/cpu/simd/reduce.h"
+#include "backends/cpu/simd/table.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -46,25 +47,16 @@ void cols_loop(void* accumulators, const void* in, int64_t rows, int64_t cols, i
   long_rows<T, Op>(acc, x, rows, cols, stride);
 }
 
-template <template <class> class Op, class... Ts>
-void add(Table& t, ReduceOp op, Types<Ts...>) {
-  ((t.reduce_col[int(op)][DtypeOf<Ts>::value] = cols_loop<Ts, Op<Ts>>), ...);
-}
+struct Entry {
+  template <class T, class Op>
+  static constexpr auto of = cols_loop<T, Op>;
+};
 
 }  // namespace
 
 namespace FUNCNN_ISA {
 
-void add_col_reductions(Table& t) {
-  using Wrapping = Types<uint8_t, uint16_t, uint32_t, uint64_t, float, double>;
-  add<SumOp>(t, ReduceOp::sum, Wrapping{});
-  add<ProdOp>(t, ReduceOp::prod, Wrapping{});
-  add<MaxOp>(t, ReduceOp::max, Reals{});
-  add<MinOp>(t, ReduceOp::min, Reals{});
-  add<AllOp>(t, ReduceOp::all, Types<uint8_t>{});
-  add<AnyOp>(t, ReduceOp::any, Types<uint8_t>{});
-  share_reductions(t.reduce_col);
-}
+void add_col_reductions(Table& t) { add_reductions<Entry>(t.reduce_col); }
 
 }  // namespace FUNCNN_ISA
 }  // namespace funcnn::cpu::simd

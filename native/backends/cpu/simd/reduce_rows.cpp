@@ -1,6 +1,7 @@
 // Reductions of contiguous rows to one value each. Floating-point sums are accumulated in many lanes over blocks, and
 // blocks are summed pairwise: the error grows with the logarithm of the length.
 #include "backends/cpu/simd/reduce.h"
+#include "backends/cpu/simd/table.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -84,23 +85,10 @@ FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n, Map map) {
 template <class T, class Op, class Map>
 T reduce_line(const T* x, int64_t n, Map map) {
   if (n <= kBlock) return reduce_block<T, Op, Map>(x, n, map);
-  // A binary counter of partial results: level k holds the one of 2^k blocks.
-  T level[56];
-  int64_t blocks = 0;
-  int64_t whole = n / kBlock;
-  for (int64_t b = 0; b < whole; ++b) {
-    T r = reduce_block<T, Op, Map>(x + b * kBlock, kBlock, map);
-    int k = 0;
-    for (int64_t bit = blocks; bit & 1; bit >>= 1) r = Op::apply(level[k++], r);
-    level[k] = r;
-    ++blocks;
-  }
-  T r = Op::identity();
-  if (whole * kBlock < n) r = reduce_block<T, Op, Map>(x + whole * kBlock, n - whole * kBlock, map);
-  int k = 0;
-  for (int64_t bit = blocks; bit; bit >>= 1, ++k)
-    if (bit & 1) r = Op::apply(level[k], r);
-  return r;
+  const int64_t whole = n / kBlock;
+  T rest = Op::identity();
+  if (whole * kBlock < n) rest = reduce_block<T, Op, Map>(x + whole * kBlock, n - whole * kBlock, map);
+  return pairwise<Op>(whole, [&](int64_t b) { return reduce_block<T, Op, Map>(x + b * kBlock, kBlock, map); }, rest);
 }
 
 template <class T, class Op, int cols>
@@ -182,26 +170,19 @@ void sum_squares(void* out, const void* in, const void* shift, int64_t rows, int
   }
 }
 
-template <template <class> class Op, class... Ts>
-void add(Table& t, ReduceOp op, Types<Ts...>) {
-  ((t.reduce_row[int(op)][DtypeOf<Ts>::value] = rows_loop<Ts, Op<Ts>>), ...);
-}
+struct Entry {
+  template <class T, class Op>
+  static constexpr auto of = rows_loop<T, Op>;
+};
 
 }  // namespace
 
 namespace FUNCNN_ISA {
 
 void add_row_reductions(Table& t) {
-  using Wrapping = Types<uint8_t, uint16_t, uint32_t, uint64_t, float, double>;
-  add<SumOp>(t, ReduceOp::sum, Wrapping{});
-  add<ProdOp>(t, ReduceOp::prod, Wrapping{});
-  add<MaxOp>(t, ReduceOp::max, Reals{});
-  add<MinOp>(t, ReduceOp::min, Reals{});
-  add<AllOp>(t, ReduceOp::all, Types<uint8_t>{});
-  add<AnyOp>(t, ReduceOp::any, Types<uint8_t>{});
+  add_reductions<Entry>(t.reduce_row);
   t.sum_squares[int(Dtype::float32)] = sum_squares<float>;
   t.sum_squares[int(Dtype::float64)] = sum_squares<double>;
-  share_reductions(t.reduce_row);
 }
 
 }  // namespace FUNCNN_ISA
