@@ -220,16 +220,18 @@ void LaunchTimer::done(Clock clock, Ref<QueueTime> queue) {
     outer_->busy_inside_ += clock == Clock::run ? run.length + help_received() - help_ : run.length;
   }
   bool many = false;
-  for (const auto& recorder : seen_by_) {
+  {
     std::lock_guard lock(profiles().mutex);
-    Recorder::State& state = *recorder->state_;
-    run.kernel = state.number_of(info_);
-    if (!queue) {
-      state.add(run);
-      continue;
+    for (const auto& recorder : seen_by_) {
+      Recorder::State& state = *recorder->state_;
+      run.kernel = state.number_of(info_);
+      if (!queue) {
+        state.add(run);
+        continue;
+      }
+      state.waiting.emplace_back(run, queue);
+      many |= state.waiting.size() >= kMostWaiting;
     }
-    state.waiting.emplace_back(run, queue);
-    many |= state.waiting.size() >= kMostWaiting;
   }
   if (many)
     for (const auto& recorder : seen_by_) recorder->settle();
