@@ -10,7 +10,16 @@ from ._arguments import integer
 from ._device import default_device
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._core import array
+
+
+def _sampled(f: Callable[[array], array], count: int) -> array:
+    """f of 0, 1, ... count - 1, computed on the CPU, which has float64, and moved to the default device."""
+    with default_device("cpu"):
+        window = f(_core.arange(count, dtype=_core.float64)).astype(_core.float32)
+    return _core._device_put(window, _core.get_default_device())
 
 
 def _cosines(name: str, M: int, *weights: float) -> array:
@@ -18,13 +27,14 @@ def _cosines(name: str, M: int, *weights: float) -> array:
     count = integer(M, f"{name}: M")
     if count <= 1:
         return _core.ones(max(count, 0))
-    with default_device("cpu"):  # which has float64
-        angle = _core.arange(count, dtype=_core.float64) * (2 * math.pi / (count - 1))
-        total = _core.full(count, weights[0], _core.float64)
+
+    def total(n: array) -> array:
+        angle, found = n * (2 * math.pi / (count - 1)), _core.full(count, weights[0], _core.float64)
         for k, weight in enumerate(weights[1:], 1):
-            total = total + weight * _core.cos(k * angle)
-        window = total.astype(_core.float32)
-    return _core._device_put(window, _core.get_default_device())
+            found = found + weight * _core.cos(k * angle)
+        return found
+
+    return _sampled(total, count)
 
 
 def hanning(M: int) -> array:
@@ -95,10 +105,7 @@ def bartlett(M: int) -> array:
     count = integer(M, "bartlett: M")
     if count <= 1:
         return _core.ones(max(count, 0))
-    with default_device("cpu"):
-        n = _core.arange(count, dtype=_core.float64)
-        window = (_core.minimum(n, count - 1 - n) * (2 / (count - 1))).astype(_core.float32)
-    return _core._device_put(window, _core.get_default_device())
+    return _sampled(lambda n: _core.minimum(n, count - 1 - n) * (2 / (count - 1)), count)
 
 
 __all__ = ["bartlett", "blackman", "hamming", "hanning"]
