@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -296,51 +297,46 @@ def test_results_do_not_depend_on_the_number_of_threads(dtype: str, queries: int
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("which", ["baseline", "avx2", "avx512"])
-def test_every_instruction_set_agrees_with_numpy(which: str) -> None:
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[None]:
     best = _core._instruction_set()
     try:
-        _core._set_instruction_set(which)
+        _core._set_instruction_set(request.param)
     except ValueError:
-        pytest.skip(f"this machine has no {which}")
-    try:
-        for queries, keys, depth in [(3, 300, 20), (70, 130, 20), (65, 97, 32)]:
-            q, k, v = drawn(12, (1, 2, queries, depth), (1, 2, keys, depth), (1, 2, keys, 17))
-            mask = fn.array(np.random.default_rng(0).random((queries, keys)) < 0.8)
-            for options in ({"mask": "causal"}, {"mask": mask}):
-                numbers = {"mask": options["mask"] if isinstance(options["mask"], str) else np.asarray(mask)}
-                expected = attention(wide(q), wide(k), wide(v), 0.3, **numbers)
-                np.testing.assert_allclose(wide(attend(q, k, v, **options)), expected, rtol=3e-6, atol=3e-6)
-                grad = fn.grad(lambda *x, o=options: (attend(*x, **o) ** 2).sum(), (0, 1, 2))
-                for g, e in zip(grad(q, k, v), grad(*(x.astype(fn.float64) for x in (q, k, v))), strict=True):
-                    np.testing.assert_allclose(wide(g), wide(e), rtol=1e-4, atol=2e-5)
-    finally:
-        _core._set_instruction_set(best)
+        pytest.skip(f"this machine has no {request.param}")
+    yield
+    _core._set_instruction_set(best)
 
 
-@pytest.mark.parametrize("which", ["baseline", "avx2", "avx512"])
+@pytest.mark.usefixtures("instruction_set")
+def test_every_instruction_set_agrees_with_numpy() -> None:
+    for queries, keys, depth in [(3, 300, 20), (70, 130, 20), (65, 97, 32)]:
+        q, k, v = drawn(12, (1, 2, queries, depth), (1, 2, keys, depth), (1, 2, keys, 17))
+        mask = fn.array(np.random.default_rng(0).random((queries, keys)) < 0.8)
+        for options in ({"mask": "causal"}, {"mask": mask}):
+            numbers = {"mask": options["mask"] if isinstance(options["mask"], str) else np.asarray(mask)}
+            expected = attention(wide(q), wide(k), wide(v), 0.3, **numbers)
+            np.testing.assert_allclose(wide(attend(q, k, v, **options)), expected, rtol=3e-6, atol=3e-6)
+            grad = fn.grad(lambda *x, o=options: (attend(*x, **o) ** 2).sum(), (0, 1, 2))
+            for g, e in zip(grad(q, k, v), grad(*(x.astype(fn.float64) for x in (q, k, v))), strict=True):
+                np.testing.assert_allclose(wide(g), wide(e), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.usefixtures("instruction_set")
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_flags_mask_as_infinities_do(which: str, dtype: str) -> None:
+def test_flags_mask_as_infinities_do(dtype: str) -> None:
     # Dense flags are turned with the vectors of each instruction set: whole squares, and what is left over.
-    best = _core._instruction_set()
-    try:
-        _core._set_instruction_set(which)
-    except ValueError:
-        pytest.skip(f"this machine has no {which}")
-    try:
-        for queries, keys in [(16, 16), (31, 33), (47, 70)]:
-            q, k, v = drawn(3, (1, 1, queries, 1), (1, 1, keys, 1), (1, 1, keys, 1), dtype=dtype)
-            flags = np.random.default_rng(4).random((queries, keys)) < 0.5
-            flags[:, 0] = True
-            infinities = fn.array(np.where(flags, 0.0, -np.inf), q.dtype)
-            got, expected = (wide(attend(q, k, v, mask=m)) for m in (fn.array(flags), infinities))
-            np.testing.assert_array_equal(got, expected)
-            unmasked = wide(attend(q, k, v, mask=fn.array(np.ones_like(flags))))
-            np.testing.assert_array_equal(unmasked, wide(attend(q, k, v)))
-            known = attention(wide(q), wide(k), wide(v), 0.3, mask=flags)
-            np.testing.assert_allclose(got, known, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
-    finally:
-        _core._set_instruction_set(best)
+    for queries, keys in [(16, 16), (31, 33), (47, 70)]:
+        q, k, v = drawn(3, (1, 1, queries, 1), (1, 1, keys, 1), (1, 1, keys, 1), dtype=dtype)
+        flags = np.random.default_rng(4).random((queries, keys)) < 0.5
+        flags[:, 0] = True
+        infinities = fn.array(np.where(flags, 0.0, -np.inf), q.dtype)
+        got, expected = (wide(attend(q, k, v, mask=m)) for m in (fn.array(flags), infinities))
+        np.testing.assert_array_equal(got, expected)
+        unmasked = wide(attend(q, k, v, mask=fn.array(np.ones_like(flags))))
+        np.testing.assert_array_equal(unmasked, wide(attend(q, k, v)))
+        known = attention(wide(q), wide(k), wide(v), 0.3, mask=flags)
+        np.testing.assert_allclose(got, known, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 def test_projections_and_their_gradients_are_not_copied() -> None:

@@ -36,11 +36,25 @@ def scans(f, *arguments):
     return [m.group(0) for m in re.finditer(r"(?m)^  %.* = scan\[.*\n(?:    .*\n)*", text)]
 
 
+def lstm_state(gates, c):
+    i, f, g, o = fn.split(gates, 4, axis=-1)
+    c = fn.sigmoid(f) * c + fn.sigmoid(i) * fn.tanh(g)
+    return fn.sigmoid(o) * fn.tanh(c), c
+
+
 def lstm(w, state, x):
     h, c = state
-    i, f, g, o = fn.split(x @ w["x"] + h @ w["h"] + w["b"], 4, axis=-1)
-    c = fn.sigmoid(f) * c + fn.sigmoid(i) * fn.tanh(g)
-    return (fn.sigmoid(o) * fn.tanh(c), c), None
+    return lstm_state(x @ w["x"] + h @ w["h"] + w["b"], c), None
+
+
+def loss_of_last_state(h):
+    """Of weights and inputs that are added up already, from the state (h, h)."""
+
+    def loss(w, xs):
+        (last, _), _ = fn.scan(lambda s, x: (lstm_state(x + s[0] @ w, s[1]), None), (h, h), xs)
+        return fn.sum(last)
+
+    return loss
 
 
 def gru(w, h, x):
@@ -353,15 +367,7 @@ def test_gradients_of_weights_are_one_product_after_the_loop():
     h, xs = fn.zeros((3, 5)), fn.zeros((11, 3, 20))
     w = fn.zeros((5, 20))
 
-    def loss(w, xs):
-        def step(s, x):
-            h, c = s
-            i, f, g, o = fn.split(x + h @ w, 4, axis=-1)
-            c = fn.sigmoid(f) * c + fn.sigmoid(i) * fn.tanh(g)
-            return (fn.sigmoid(o) * fn.tanh(c), c), None
-
-        return fn.sum(fn.scan(step, (h, h), xs)[0][0])
-
+    loss = loss_of_last_state(h)
     for g, arguments in ((fn.grad(loss), (w, xs)), (fn.grad(loss, argnums=(0, 1)), (w, xs))):
         forward, backward = scans(g, *arguments)[-2:]
         assert "reverse" in backward and not accumulates(backward, (5, 20)) and not product_in_loop(backward, (5, 20))
@@ -394,15 +400,7 @@ def test_memory_of_a_gradient():
     xs, h = fn.array(np.zeros((steps, batch, 4 * units), "f")), fn.array(np.zeros((batch, units), "f"))
     w = fn.array(np.zeros((units, 4 * units), "f"))
 
-    def loss(w, xs):
-        def step(s, x):
-            h, c = s
-            i, f, g, o = fn.split(x + h @ w, 4, axis=-1)
-            c = fn.sigmoid(f) * c + fn.sigmoid(i) * fn.tanh(g)
-            return (fn.sigmoid(o) * fn.tanh(c), c), None
-
-        return fn.sum(fn.scan(step, (h, h), xs)[0][0])
-
+    loss = loss_of_last_state(h)
     f = fn.compile(fn.grad(loss, argnums=(0, 1)))
     fn.eval(f(w, xs))
     fn.reset_peak_memory()
@@ -424,9 +422,7 @@ def test_results_do_not_depend_on_threads():
     def loss(w, xs):
         def step(s, x):
             h, c = s
-            i, f, g, o = fn.split(x + h @ w.T, 4, axis=-1)
-            c = fn.sigmoid(f) * c + fn.sigmoid(i) * fn.tanh(g)
-            return (fn.sigmoid(o) * fn.tanh(c), c), h
+            return lstm_state(x + h @ w.T, c), h
 
         (h_last, _), hs = fn.scan(step, (h, h), xs)
         return fn.sum(h_last) + fn.sum(hs**2)
