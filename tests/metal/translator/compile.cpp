@@ -142,7 +142,8 @@ std::string precompiled_shim(const fs::path& folder, const std::vector<std::stri
   Fresh fresh(path);
   std::vector<std::string> command = flags;
   command[2] = "c++-header";
-  command.insert(command.end(), {"-o", fresh.partial(), std::string(SOFTWARE_METAL_SHIM) + "/metal.h"});
+  // The key holds what the headers say; when they were written, a new checkout at the same place changes.
+  command.insert(command.end(), {"-Xclang", "-fno-pch-timestamp", "-o", fresh.partial(), std::string(SOFTWARE_METAL_SHIM) + "/metal.h"});
   Finished compiled = run_process(command, "");
   if (!compiled.ok) throw CompileError("the shim does not compile: " + compiled.output);
   fresh.finish();
