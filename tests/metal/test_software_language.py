@@ -1,5 +1,8 @@
 """What the translator and the shim make of Metal: types, literals, templates, address spaces, the standard library."""
 
+import os
+import pathlib
+
 import numpy as np
 import pytest
 from metal_host import MetalError
@@ -206,6 +209,21 @@ def test_errors_of_the_compiler_name_the_line(host):
         host.kernel("kernel void k(device int* y, int n) {}")
     with pytest.raises(MetalError, match="no kernel"):
         host.kernel("inline void f() {}")
+
+
+def test_a_new_checkout_compiles_with_what_an_older_one_kept(host, tmp_path):
+    """The cache outlives checkouts, whose files are as old as they are."""
+    header = pathlib.Path(__file__).parent / "shim" / "entry.h"
+    written = header.stat()
+    host.set_options(cache=tmp_path)
+    y = np.zeros(1, "i")
+    try:
+        for hours in (1, 2):
+            os.utime(header, (written.st_atime, written.st_mtime - 3600 * hours))
+            host.kernel(f"kernel void k(device int* y) {{ y[0] += {hours}; }}")(y)
+    finally:
+        os.utime(header, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert y[0] == 3 and len(list(tmp_path.glob("shim-*.pch"))) == 1
 
 
 UNARY = {

@@ -143,7 +143,8 @@ std::string precompiled_shim(const fs::path& folder, const std::vector<std::stri
   std::vector<std::string> command = flags;
   command[2] = "c++-header";
   // The key holds what the headers say; when they were written, a new checkout at the same place changes.
-  command.insert(command.end(), {"-Xclang", "-fno-pch-timestamp", "-o", fresh.partial(), std::string(SOFTWARE_METAL_SHIM) + "/metal.h"});
+  command.insert(command.end(), {"-Xclang", "-fno-pch-timestamp"});
+  command.insert(command.end(), {"-o", fresh.partial(), std::string(SOFTWARE_METAL_SHIM) + "/metal.h"});
   Finished compiled = run_process(command, "");
   if (!compiled.ok) throw CompileError("the shim does not compile: " + compiled.output);
   fresh.finish();
