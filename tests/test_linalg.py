@@ -90,27 +90,23 @@ def test_the_other_triangle_is_not_read():
         np.testing.assert_allclose(linalg.solve_triangular(given, fn.ones((2,))), [0.5, 1 / 6], rtol=1e-6)
 
 
-def singular_calls():
-    a = array(np.stack([np.eye(2, dtype=np.float32), SINGULAR, SINGULAR]).reshape(3, 1, 2, 2))
-    ones, triangular = (
-        fn.ones((3, 1, 2, 1)),
-        array(np.stack([np.eye(2), np.diag([1.0, 0.0]), np.zeros((2, 2))])[:, None]),
-    )
-    return {
-        "inv": lambda: linalg.inv(a),
-        "solve": lambda: linalg.solve(a, ones),
-        "matrix_power": lambda: linalg.matrix_power(a, -2),
-        "solve_triangular": lambda: linalg.solve_triangular(triangular, ones),
-        "tri_inv": lambda: linalg.tri_inv(triangular),
-        "cholesky": lambda: linalg.cholesky(a - 2 * (a - a[:1])),
-    }
+SINGULAR_CALLS = {
+    "inv": linalg.inv,
+    "solve": lambda a: linalg.solve(a, fn.ones((3, 1, 2, 1))),
+    "matrix_power": lambda a: linalg.matrix_power(a, -2),
+    "solve_triangular": lambda a: linalg.solve_triangular(a, fn.ones((3, 1, 2, 1))),
+    "tri_inv": linalg.tri_inv,
+    "cholesky": lambda a: linalg.cholesky(a - 2 * (a - a[:1])),
+}
 
 
 @pytest.mark.immediate
-@pytest.mark.parametrize("name", list(singular_calls()))
+@pytest.mark.parametrize("name", list(SINGULAR_CALLS))
 def test_a_matrix_without_a_result_is_named(name):
     what = "not positive definite" if name == "cholesky" else "singular"
-    lazy = singular_calls()[name]()
+    triangular = name in ("solve_triangular", "tri_inv")
+    matrices = [np.eye(2), np.diag([1, 0]), np.zeros((2, 2))] if triangular else [np.eye(2), SINGULAR, SINGULAR]
+    lazy = SINGULAR_CALLS[name](array(np.stack(matrices).astype(np.float32)[:, None]))
     with pytest.raises(
         LinAlgError, match=rf"{name}: the matrix at \(1, 0\) of an array of shape \(3, 1, 2, 2\) is {what}"
     ):
