@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import funcnn as fn
+import instruction_sets
 from attention_oracle import attention
-from funcnn import _core
 
 TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 3e-6, "float64": 1e-13}
 
@@ -297,15 +296,7 @@ def test_results_do_not_depend_on_the_number_of_threads(dtype: str, queries: int
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.fixture(params=["baseline", "avx2", "avx512"])
-def instruction_set(request: pytest.FixtureRequest) -> Iterator[None]:
-    best = _core._instruction_set()
-    try:
-        _core._set_instruction_set(request.param)
-    except ValueError:
-        pytest.skip(f"this machine has no {request.param}")
-    yield
-    _core._set_instruction_set(best)
+instruction_set = instruction_sets.fixture(instruction_sets.SUPPORTED)
 
 
 @pytest.mark.usefixtures("instruction_set")

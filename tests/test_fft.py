@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funcnn as fn
+import instruction_sets
 
 NORMS = ("backward", "ortho", "forward")
 # Powers of two, products of small primes, primes below and above the largest radix, their products; around the lengths at
@@ -211,29 +212,19 @@ def test_results_do_not_depend_on_threads(n: int) -> None:
             assert a.tobytes() == b.tobytes()
 
 
-def test_instruction_sets_agree() -> None:
-    from funcnn import _core
+instruction_set = instruction_sets.fixture(instruction_sets.SUPPORTED)
 
-    best = _core._instruction_set()
-    try:
-        for name in ("baseline", "neon", "avx2", "avx512"):
-            try:
-                _core._set_instruction_set(name)
-            except ValueError:
-                continue
-            fn.clear_plan_cache()
-            for n in (1, 6, 60, 64, 67, 100, 256, 1000, 1009, 4096, 70000):
-                x = signal((5, n))
-                assert error(fn.fft.fft(fn.array(x)), np.fft.fft(x.astype(np.complex128))) < bound(n), (name, n)
-                assert error(fn.fft.ifft(fn.array(x.T), axis=0).T, np.fft.ifft(x.astype(np.complex128))) < bound(n)
-                r = x.real
-                assert error(fn.fft.rfft(fn.array(r)), np.fft.rfft(r.astype(float))) < bound(n), (name, n)
-                if n > 1:
-                    back = np.fft.irfft(x.astype(np.complex128))
-                    assert error(fn.fft.irfft(fn.array(x)), back) < bound(n), (name, n)
-    finally:
-        _core._set_instruction_set(best)
-        fn.clear_plan_cache()
+
+@pytest.mark.usefixtures("instruction_set")
+def test_every_instruction_set_agrees_with_numpy() -> None:
+    for n in (1, 6, 60, 64, 67, 100, 256, 1000, 1009, 4096, 70000):
+        x = signal((5, n))
+        assert error(fn.fft.fft(fn.array(x)), np.fft.fft(x.astype(np.complex128))) < bound(n), n
+        assert error(fn.fft.ifft(fn.array(x.T), axis=0).T, np.fft.ifft(x.astype(np.complex128))) < bound(n)
+        r = x.real
+        assert error(fn.fft.rfft(fn.array(r)), np.fft.rfft(r.astype(float))) < bound(n), n
+        if n > 1:
+            assert error(fn.fft.irfft(fn.array(x)), np.fft.irfft(x.astype(np.complex128))) < bound(n)
 
 
 def test_lines_do_not_touch_each_other() -> None:

@@ -23,11 +23,13 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "native"))
 from accuracy import UNARY, Function, errors, order_violations, symmetry_violations
-from program import supported, unary
+from program import unary
 
 from funcnn import _core
+from instruction_sets import SUPPORTED
 
 RUN = 4096
 BLOCK = 1 << 15  # numbers at a time: float64 arrays of it stay in the second-level cache
@@ -180,7 +182,7 @@ def main() -> None:
         parser.error(f"unknown functions {unknown}; there are {list(UNARY)}")
     names = options.functions or list(UNARY)
     every = options.every | (options.every > 1)  # an even one would meet the same fractions in every binade
-    sets = options.sets or supported()
+    sets = options.sets or SUPPORTED
     spans = [(start, start + PIECE) for start in range(0, INFINITY, PIECE)] + [(INFINITY + 1, 1 << 31)]
     pieces = [Piece(name, *span, sets, every, options.order_only) for name in names for span in spans]
     found: dict[str, dict[str, Findings]] = {}

@@ -7,12 +7,10 @@ import pathlib
 import subprocess
 import sys
 
-import pytest
-
-from funcnn import _core
+import instruction_sets
 
 
-@pytest.mark.skipif(_core._instruction_set() not in ("avx2", "avx512"), reason="code is made for AVX2 and AVX-512")
+@instruction_sets.needs_machine_code
 def test_recipes_in_machine_code() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "--first", "200000", "--programs", "150", "--jobs", "1"]
     done = subprocess.run(

@@ -9,21 +9,16 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from program import Builder, run, supported
+from program import Builder, run
 
 import funcnn as fn
-from funcnn import _core
+import instruction_sets
 
-BEST = _core._instruction_set()
 LENGTHS = [1, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 100, 127, 500, 4096, 4099, 9001]
 COLS = [32, 63, 64, 65, 72, 100, 127, 128, 1000, 2047, 2048, 2049, 2112, 4100, 5000]
 
 
-@pytest.fixture(params=[name for name in supported() if name in ("avx2", "avx512")], autouse=True)
-def isa(request):
-    _core._set_instruction_set(request.param)
-    yield request.param
-    _core._set_instruction_set(BEST)
+isa = instruction_sets.fixture(instruction_sets.MACHINE_CODE, autouse=True)
 
 
 def samples(dtype, *shape, seed=0):

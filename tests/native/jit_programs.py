@@ -5,17 +5,16 @@ import os
 import sys
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, os.path.dirname(__file__))
-from program import Builder, run, supported
-from test_lines import edges
+from program import Builder, run
+from test_lines import FUSED, edges
 
+import instruction_sets
 from funcnn import _core
 
-BEST = _core._instruction_set()
 KINDS = {}  # of operations: by dtype, name -> (dtypes of operands, dtype of the result)
 for name, dtype, operands, result in _core._operations(False):
     if dtype != "complex64" and result != "complex64" and name not in ("fms", "fnma", "divide_row"):
@@ -38,11 +37,7 @@ def stored(dtype):
     return np.dtype("uint16" if dtype == "bfloat16" else dtype)
 
 
-@pytest.fixture(params=[name for name in supported() if name != "baseline"], autouse=True)
-def isa(request):
-    _core._set_instruction_set(request.param)
-    yield request.param
-    _core._set_instruction_set(BEST)
+isa = instruction_sets.fixture(FUSED, autouse=True)
 
 
 def data(rng, dtype, count):

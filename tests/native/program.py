@@ -101,17 +101,3 @@ def binary(name, x, y, out_dtype=None, repeat=None):
     out = np.empty(max(x.size, y.size), out_dtype or dtype)
     run(b.build(), np.ascontiguousarray(x), np.ascontiguousarray(y), out)
     return out
-
-
-def supported():
-    """The instruction sets of this machine that the core has tables for."""
-    names = []
-    best = _core._instruction_set()
-    for name in ("baseline", "avx2", "avx512", "neon"):
-        try:
-            _core._set_instruction_set(name)
-            names.append(name)
-        except ValueError:
-            pass
-    _core._set_instruction_set(best)
-    return names

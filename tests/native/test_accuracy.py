@@ -13,10 +13,10 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 pytest.importorskip("scipy.special")
 from accuracy import BINARY, UNARY, order_violations, symmetry_violations, ulps
-from program import binary, supported, unary
+from program import binary, unary
 from test_interpreter import isa  # noqa: F401
 
-from funcnn import _core
+import instruction_sets
 
 EDGES = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 0.5, -2, 3, -3, 1e-40, -1e-40, 3e38, -3e38], np.float32)
 
@@ -56,17 +56,15 @@ def test_limits_order_and_symmetry(isa, name):  # noqa: F811
     assert symmetry_violations(f, x, y, mirrored).size == 0
 
 
-@pytest.mark.skipif(not {"avx2", "avx512"} <= {*supported()}, reason="a machine with one of these instruction sets")
+@instruction_sets.needs_two_widths
 @pytest.mark.parametrize("name", [*UNARY, *BINARY])
 def test_instruction_sets_give_the_same_bits(name):
     x = np.concatenate([neighbours(), -neighbours(), *(sweep(-r, r) for r in (1, 20, 1e6))])
     arguments = (x,) if name in UNARY else (x, np.random.default_rng(3).permutation(x))
     results = []
-    best = _core._instruction_set()
-    for which in ("avx2", "avx512"):
-        _core._set_instruction_set(which)
-        results.append((unary if name in UNARY else binary)(name, *arguments).view(np.uint32))
-    _core._set_instruction_set(best)
+    for which in instruction_sets.MACHINE_CODE:
+        with instruction_sets.using(which):
+            results.append((unary if name in UNARY else binary)(name, *arguments).view(np.uint32))
     differ = (results[0] != results[1]) & ~np.isnan(results[0].view(np.float32))
     assert arguments[0][differ].size == 0
 

@@ -8,10 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from program import binary, supported, unary
+from program import binary, unary
 
 import funcnn as fn
-from funcnn import _core
+import instruction_sets
 
 SPECIAL = np.array(
     [0, -0.0, 1, -1, 7, 0.1, -0.3, 2**24, 2**30, 1e-45, -1e-45, 3.4e38, -3.4e38, np.inf, -np.inf, np.nan], np.float32
@@ -30,13 +30,10 @@ def pairs() -> Iterator[np.ndarray]:
 
 def everywhere(run: Callable[[], np.ndarray]) -> list[np.ndarray]:
     """With every instruction set, the baseline first."""
-    best, out = _core._instruction_set(), []
-    try:
-        for which in supported():
-            _core._set_instruction_set(which)
+    out = []
+    for which in instruction_sets.SUPPORTED:
+        with instruction_sets.using(which):
             out.append(run())
-    finally:
-        _core._set_instruction_set(best)
     return out
 
 

@@ -13,18 +13,12 @@ from hypothesis import strategies as st
 sys.path.insert(0, os.path.dirname(__file__))
 import itertools
 
-from program import Builder, binary, run, supported, unary
+from program import Builder, binary, run, unary
 
+import instruction_sets
 from funcnn import _core
 
-BEST = _core._instruction_set()
-
-
-@pytest.fixture(params=supported())
-def isa(request):
-    _core._set_instruction_set(request.param)
-    yield request.param
-    _core._set_instruction_set(BEST)
+isa = instruction_sets.fixture(instruction_sets.SUPPORTED)
 
 
 INTS = [f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)]
@@ -298,23 +292,22 @@ def test_reductions(name, dtype, shape):
     check(by_row, f(wide, axis=1, dtype=wide.dtype).astype(dtype), rtol)
 
 
-@pytest.mark.skipif(not {"avx2", "avx512"} <= {*supported()}, reason="a machine with one of these instruction sets")
+@instruction_sets.needs_two_widths
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sums_have_the_same_bits_in_all_instruction_sets(shape, dtype):
     x = np.random.default_rng(0).normal(size=shape).astype(dtype)
-    best, results = _core._instruction_set(), []
-    for which in ("avx2", "avx512"):
-        _core._set_instruction_set(which)
+    results = []
+    for which in instruction_sets.MACHINE_CODE:
         b = Builder(*shape)
         v = b.load(dtype)
         b.store(b.reduce_row("sum", v))
         b.store(b.reduce_row("sum", b.compute("square", v)))
         b.reduce_col("sum", v)
         outs = [np.empty(n, dtype) for n in (shape[0], shape[0], shape[1])]
-        run(b.build(), x, *outs)
+        with instruction_sets.using(which):
+            run(b.build(), x, *outs)
         results.append([out.tobytes() for out in outs])
-    _core._set_instruction_set(best)
     assert results[0] == results[1]
 
 

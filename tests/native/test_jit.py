@@ -11,12 +11,10 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 from program import Builder, run
 
-from funcnn import _core
+import instruction_sets
 
 HERE = pathlib.Path(__file__).parent
-pytestmark = pytest.mark.skipif(
-    _core._instruction_set() not in ("avx2", "avx512"), reason="machine code is made for AVX2 and AVX-512"
-)
+pytestmark = instruction_sets.needs_machine_code
 
 
 def run_with(setting, *command):
@@ -62,7 +60,7 @@ for _ in range({runs}):
 )
 def test_code_is_made_where_it_pays(tmp_path, setting, n, runs, compiled):
     folder = tmp_path / "code"
-    done = run_with(f"{setting},dump:{folder}", "-c", SCRIPT.format(here=str(HERE), n=n, runs=runs))
+    done = run_with(f"always,verify,dump:{folder}", "-c", SCRIPT.format(here=str(HERE), n=n, runs=runs))
     assert done.returncode == 0, done.stderr
     assert bool(list(folder.glob("*.bin"))) == compiled
 

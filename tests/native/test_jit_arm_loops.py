@@ -1,5 +1,6 @@
 """Loops compiled to NEON, run on an AArch64 machine or in qemu, against lines evaluated in plain C++: the same bits."""
 
+import contextlib
 import os
 import pathlib
 import platform
@@ -14,13 +15,13 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 from random_loops import BYTES, Lines, elements, same_bits, samples
 
+import instruction_sets
 from funcnn import _core
 
 NATIVE = platform.system() == "Linux" and platform.machine() in ("aarch64", "arm64")
 COMPILER = shutil.which("cc" if NATIVE else "aarch64-linux-gnu-gcc")
 QEMU = None if NATIVE else shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 CANARY = b"\xa5" * 64
-BEST = _core._instruction_set()
 
 pytestmark = pytest.mark.skipif(
     not COMPILER or not (NATIVE or QEMU), reason="needs AArch64, or qemu and a compiler for it"
@@ -40,12 +41,8 @@ def evaluate(loop, rows, cols, buffers):
     folds = [f for _, folds in loop[1] for f in folds]
     squares = any(f[1] for f in folds)
     assert not (squares and any(f[0] in ("max", "min") for f in folds))
-    if not NATIVE and not squares:
-        _core._set_instruction_set("baseline")
-    try:
+    with instruction_sets.using("baseline") if not NATIVE and not squares else contextlib.nullcontext():
         _core._loop_evaluate(loop, rows, cols, buffers)
-    finally:
-        _core._set_instruction_set(BEST)
 
 
 class Job:

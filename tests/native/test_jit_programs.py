@@ -5,14 +5,13 @@ import pathlib
 import subprocess
 import sys
 
-import pytest
-
+import instruction_sets
 from funcnn import _core
 
 CASES = pathlib.Path(__file__).with_name("jit_programs.py")
 
 
-@pytest.mark.skipif(_core._instruction_set() not in ("avx2", "avx512"), reason="code is made for AVX2 and AVX-512")
+@instruction_sets.needs_machine_code
 def test_programs(tmp_path):
     environment = dict(os.environ, FUNCNN_JIT=f"always,verify,dump:{tmp_path}", FUNCNN_NUM_THREADS="2")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(CASES)]

@@ -7,23 +7,17 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from program import supported
 from random_loops import Lines, elements, same_bits, samples
 
+import instruction_sets
 from funcnn import _core
 
-BEST = _core._instruction_set()
 CANARY = bytes([0xA5]) * 64
-LEVELS = [level for level in supported() if level in ("avx2", "avx512")]
 
-pytestmark = pytest.mark.skipif(not LEVELS, reason="needs AVX2")
+pytestmark = instruction_sets.needs_machine_code
 
 
-@pytest.fixture(params=LEVELS or ["avx2"])
-def level(request):
-    _core._set_instruction_set(request.param)
-    yield request.param
-    _core._set_instruction_set(BEST)
+level = instruction_sets.fixture(instruction_sets.MACHINE_CODE or ["avx2"])
 
 
 def compiled(loop, level, rows, cols, rng, small=False, windows=False):

@@ -1,17 +1,13 @@
 """Operations written into lines for the code generator are those of the kernel tables, bit for bit."""
 
-import os
-import sys
-
 import numpy as np
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
-from program import supported
-
+import instruction_sets
 from funcnn import _core
 
-FUSED = [name for name in supported() if name != "baseline"]  # code is generated where products are fused with sums
+# Code is generated where products are fused with sums.
+FUSED = [name for name in instruction_sets.SUPPORTED if name != "baseline"]
 RECORDED = _core._operations(True)
 # Those with loops, and those that go another way for a few elements.
 MISSING = {
@@ -23,12 +19,7 @@ MISSING = {
 }
 
 
-@pytest.fixture(params=FUSED)
-def fused(request):
-    best = _core._instruction_set()
-    _core._set_instruction_set(request.param)
-    yield
-    _core._set_instruction_set(best)
+fused = instruction_sets.fixture(FUSED)
 
 
 def edges(dtype):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import conv_oracle
 import funcnn as fn
-from funcnn import _core, nn
+import instruction_sets
+from funcnn import nn
 
 rng = np.random.default_rng(0)
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-22, "float64": 2.0**-50}
@@ -198,7 +199,7 @@ def test_bias_and_activation_join_the_convolution(x, weight, options, dtype):
     np.testing.assert_allclose(wide(f(x, weight, bias)), expected, rtol=4 * EPSILON[dtype], atol=4 * EPSILON[dtype])
 
 
-@pytest.mark.parametrize("name", ["baseline", "avx2", "neon"])
+@pytest.mark.parametrize("name", instruction_sets.SUPPORTED[:-1])
 @pytest.mark.parametrize(
     ("x", "weight", "options"),
     [
@@ -216,21 +217,12 @@ def test_instruction_sets_agree(x, weight, options, dtype, name):
     x, weight = (fn.array(normal(*s)).astype(getattr(fn, dtype)) for s in (x, weight))
 
     def results():
-        fn.clear_plan_cache()
         y, pull = fn.vjp(lambda x, w: fn.conv_general(x, w, **options), x, weight)
         return [wide(v) for v in (y, *pull(y))]
 
-    best = _core._instruction_set()
     expected = results()
-    try:
-        _core._set_instruction_set(name)
-    except ValueError:
-        pytest.skip("not on this machine")
-    try:
+    with instruction_sets.using(name):
         got = results()
-    finally:
-        _core._set_instruction_set(best)
-        fn.clear_plan_cache()
     for a, b in zip(got, expected, strict=True):
         scale = max(1.0, np.abs(b).max())
         np.testing.assert_allclose(a, b, rtol=8 * EPSILON[dtype], atol=64 * EPSILON[dtype] * scale)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import funcnn as fn
+import instruction_sets
 import quantized_oracle as oracle
-from funcnn import _core
 
 DTYPES = {"float32": fn.float32, "float16": fn.float16, "bfloat16": fn.bfloat16}
 
@@ -299,46 +299,28 @@ def test_gradients_of_qqmm_pass_through_the_rounding():
     np.testing.assert_allclose(np.asarray(tangent), np.asarray(x @ rounded(w).T), atol=1e-4)
 
 
-@pytest.fixture
-def with_instruction_sets():
-    """Run a function once for each instruction set of this machine."""
-    best = _core._instruction_set()
-
-    def run(function):
-        for which in ("baseline", "avx2", "avx512", "neon"):
-            try:
-                _core._set_instruction_set(which)
-            except ValueError:  # this machine does not have it
-                continue
-            fn.clear_cache()
-            function()
-
-    yield run
-    _core._set_instruction_set(best)
-    fn.clear_cache()
+instruction_set = instruction_sets.fixture(instruction_sets.SUPPORTED)
 
 
+@pytest.mark.usefixtures("instruction_set")
 @pytest.mark.parametrize("form", oracle.FORMATS, ids=str)
-def test_all_instruction_sets_agree(form, with_instruction_sets):
+def test_all_instruction_sets_agree(form):
     rng = np.random.default_rng(5)
     w = rng.normal(size=(37, 384)).astype(np.float32)
     x, y = rng.normal(size=(7, 384)).astype(np.float32), rng.normal(size=(7, 37)).astype(np.float32)
     codes, *scales = oracle.quantize(w, form)
     dense = oracle.dequantize(codes, *scales[:1], scales[1] if len(scales) > 1 else None, form)
 
-    def run():
-        q = fn.quantize(fn.array(w), **oracle.arguments(form))
-        for a, b in zip(q, (codes, *scales), strict=True):
-            np.testing.assert_array_equal(np.asarray(a), b)
-        values = fn.dequantize(*q, **oracle.arguments(form), dtype=fn.float32)
-        np.testing.assert_allclose(np.asarray(values), dense, rtol=1e-6, atol=1e-6)
-        for rows in (1, 2, 3, 7):
-            z = np.asarray(fn.quantized_matmul(fn.array(x[:rows]), *q, **oracle.arguments(form)))
-            np.testing.assert_allclose(z, x[:rows] @ dense.T, atol=1e-4)
-            z = np.asarray(fn.quantized_matmul(fn.array(y[:rows]), *q, transpose=False, **oracle.arguments(form)))
-            np.testing.assert_allclose(z, y[:rows] @ dense, atol=1e-4)
-
-    with_instruction_sets(run)
+    q = fn.quantize(fn.array(w), **oracle.arguments(form))
+    for a, b in zip(q, (codes, *scales), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), b)
+    values = fn.dequantize(*q, **oracle.arguments(form), dtype=fn.float32)
+    np.testing.assert_allclose(np.asarray(values), dense, rtol=1e-6, atol=1e-6)
+    for rows in (1, 2, 3, 7):
+        z = np.asarray(fn.quantized_matmul(fn.array(x[:rows]), *q, **oracle.arguments(form)))
+        np.testing.assert_allclose(z, x[:rows] @ dense.T, atol=1e-4)
+        z = np.asarray(fn.quantized_matmul(fn.array(y[:rows]), *q, transpose=False, **oracle.arguments(form)))
+        np.testing.assert_allclose(z, y[:rows] @ dense, atol=1e-4)
 
 
 @pytest.mark.parametrize(
