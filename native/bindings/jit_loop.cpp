@@ -15,6 +15,7 @@
 #include "backends/cpu/jit/functions.h"
 #include "bindings/jit.h"
 #include "bindings/memory.h"
+#include "bindings/named.h"
 
 namespace funcnn {
 namespace {
@@ -27,84 +28,6 @@ using cpu::jit::Stage;
 using cpu::jit::Stream;
 using cpu::jit::Walk;
 
-// In the order of Do.
-constexpr const char* kNames[] = {"constant",
-                                  "uniform",
-                                  "load",
-                                  "index",
-                                  "add",
-                                  "subtract",
-                                  "multiply",
-                                  "divide",
-                                  "fma",
-                                  "fms",
-                                  "fnma",
-                                  "square_root",
-                                  "least",
-                                  "greatest",
-                                  "floor",
-                                  "ceil",
-                                  "truncate",
-                                  "nearest",
-                                  "scale",
-                                  "half",
-                                  "int_add",
-                                  "int_subtract",
-                                  "int_multiply",
-                                  "int_least",
-                                  "int_greatest",
-                                  "uint_least",
-                                  "uint_greatest",
-                                  "bit_and",
-                                  "bit_or",
-                                  "bit_xor",
-                                  "shift_left",
-                                  "shift_right",
-                                  "shift_right_signed",
-                                  "shift_left_by",
-                                  "shift_right_by",
-                                  "shift_right_signed_by",
-                                  "from_int",
-                                  "to_int",
-                                  "widen_first",
-                                  "widen_second",
-                                  "narrow",
-                                  "widen_int_first",
-                                  "widen_int_second",
-                                  "narrow_to_int",
-                                  "less",
-                                  "less_equal",
-                                  "equal",
-                                  "not_equal",
-                                  "int_less",
-                                  "int_equal",
-                                  "mask_and",
-                                  "mask_or",
-                                  "mask_xor",
-                                  "mask_not",
-                                  "mask_first",
-                                  "mask_second",
-                                  "mask_of_load",
-                                  "select",
-                                  "choose",
-                                  "store",
-                                  "mask_store",
-                                  "reduce"};
-static_assert(std::size(kNames) == size_t(Do::reduce) + 1);
-constexpr const char* kWalks[] = {"element", "column", "row", "scalar"};
-
-template <size_t n>
-size_t find(const char* const (&names)[n], const std::string& name) {
-  for (size_t i = 0; i < n; ++i)
-    if (names[i] == name) return i;
-  throw ValueError(cat("unknown name ", name));
-}
-ReduceOp parse_reduce_op(const std::string& name) {
-  for (ReduceOp op : {ReduceOp::sum, ReduceOp::prod, ReduceOp::max, ReduceOp::min})
-    if (reduce_name(op) == name) return op;
-  throw ValueError(cat("unknown reduction ", name));
-}
-
 // (wide, [stage], [(walk, dtype)]), where a stage is ([(name, a, b, c, stream, bits)], [(reduction, squares, dtype,
 // stream)]). A node of half the elements has a further True.
 Loop parse(const nb::tuple& spec) {
@@ -112,19 +35,20 @@ Loop parse(const nb::tuple& spec) {
   loop.wide = nb::cast<bool>(spec[0]);
   for (nb::handle item : nb::cast<nb::list>(spec[2])) {
     const nb::tuple t = nb::cast<nb::tuple>(item);
-    loop.streams.push_back({Walk(find(kWalks, nb::cast<std::string>(t[0]))), parse_dtype(nb::cast<std::string>(t[1]))});
+    loop.streams.push_back({named<Walk>(nb::cast<std::string>(t[0]), 4, cpu::jit::walk_name, "walk"),
+                            parse_dtype(nb::cast<std::string>(t[1]))});
   }
   for (nb::handle one : nb::cast<nb::list>(spec[1])) {
     Stage stage;
     stage.line.wide = loop.wide;
     for (nb::handle item : nb::cast<nb::list>(nb::cast<nb::tuple>(one)[1])) {
       const nb::tuple t = nb::cast<nb::tuple>(item);
-      stage.folds.push_back({parse_reduce_op(nb::cast<std::string>(t[0])), nb::cast<bool>(t[1]),
+      stage.folds.push_back({parse_reduce(nb::cast<std::string>(t[0])), nb::cast<bool>(t[1]),
                              parse_dtype(nb::cast<std::string>(t[2])), nb::cast<int>(t[3])});
     }
     for (nb::handle item : nb::cast<nb::list>(nb::cast<nb::tuple>(one)[0])) {
       const nb::tuple t = nb::cast<nb::tuple>(item);
-      Node n{Do(find(kNames, nb::cast<std::string>(t[0])))};
+      Node n{named<Do>(nb::cast<std::string>(t[0]), cpu::jit::kDoCount, cpu::jit::do_name, "operation")};
       n.a = nb::cast<int>(t[1]), n.b = nb::cast<int>(t[2]), n.c = nb::cast<int>(t[3]);
       n.stream = nb::cast<int>(t[4]);
       n.bits = nb::cast<uint64_t>(t[5]);
@@ -145,14 +69,14 @@ nb::tuple print(const Loop& loop) {
   for (const Stage& stage : loop.stages) {
     nb::list nodes, folds;
     for (const Node& n : stage.line.nodes)
-      nodes.append(nb::make_tuple(kNames[size_t(n.what)], n.a, n.b, n.c, n.stream, n.bits, n.eight));
+      nodes.append(nb::make_tuple(std::string(cpu::jit::do_name(n.what)), n.a, n.b, n.c, n.stream, n.bits, n.eight));
     for (const Fold& f : stage.folds)
       folds.append(
           nb::make_tuple(std::string(reduce_name(f.op)), f.squares, std::string(dtype_name(f.dtype)), f.stream));
     stages.append(nb::make_tuple(nodes, folds));
   }
   for (const Stream& s : loop.streams)
-    streams.append(nb::make_tuple(kWalks[size_t(s.walk)], std::string(dtype_name(s.memory))));
+    streams.append(nb::make_tuple(std::string(cpu::jit::walk_name(s.walk)), std::string(dtype_name(s.memory))));
   return nb::make_tuple(loop.wide, stages, streams);
 }
 

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/memory.h"
+#include "bindings/named.h"
 
 namespace funcnn {
 namespace {
@@ -28,11 +29,7 @@ std::string name_of(int op) {
   static_assert(kOpCount == kOpcodeCount + 5);
   return op < kOpcodeCount ? std::string(opcode_info(Opcode(op)).name) : others[op - kOpcodeCount];
 }
-int parse_operation(const std::string& name) {
-  for (int op = 0; op < kOpCount; ++op)
-    if (name_of(op) == name) return op;
-  throw ValueError(cat("unknown operation ", name));
-}
+int parse_operation(const std::string& name) { return named<int>(name, kOpCount, name_of, "operation"); }
 int arity_of(int op) {
   if (op < kOpcodeCount) return opcode_info(Opcode(op)).arity;
   return op == cpu::simd::kDivideRow || op == cpu::simd::kExpOfDifference ? 2 : 3;

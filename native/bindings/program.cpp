@@ -13,20 +13,11 @@
 #include "bindings/bindings.h"
 #include "bindings/gil.h"
 #include "bindings/memory.h"
+#include "bindings/named.h"
 
 namespace funcnn {
 namespace {
 
-Opcode parse_opcode(const std::string& name) {
-  for (int i = 0; i < kOpcodeCount; ++i)
-    if (opcode_info(Opcode(i)).name == name) return Opcode(i);
-  throw ValueError(cat("unknown opcode ", name));
-}
-ReduceOp parse_reduce(const std::string& name) {
-  for (int i = 0; i < 6; ++i)
-    if (reduce_name(ReduceOp(i)) == name) return ReduceOp(i);
-  throw ValueError(cat("unknown reduction ", name));
-}
 Space parse_space(const std::string& name) {
   return name == "scalar" ? Space::scalar : name == "row" ? Space::row : Space::element;
 }
@@ -55,7 +46,8 @@ KernelProgram parse(const nb::dict& spec) {
     Instruction i;
     if (kind == "load") i.kind = InstructionKind::load;
     if (kind == "index") i.kind = InstructionKind::index;
-    if (kind == "compute") i.op = parse_opcode(name);
+    if (kind == "compute")
+      i.op = named<Opcode>(name, kOpcodeCount, [](Opcode op) { return opcode_info(op).name; }, "opcode");
     if (kind == "reduce_row") i.kind = InstructionKind::reduce_row;
     if (kind == "reduce_col") i.kind = InstructionKind::reduce_col;
     if (kind == "store") i.kind = InstructionKind::store;

@@ -35,16 +35,15 @@ std::string name_of(const Code& code, const Segment& segment) {
 std::string text_of(const Segment& segment) {
   std::string text;
   for (size_t s = 0; s < segment.loop.streams.size(); ++s) {
-    constexpr std::string_view walks[] = {"element", "column", "row", "scalar"};
     const Stream& stream = segment.loop.streams[s];
-    text += cat("stream ", s, ": ", stream.memory, " by ", walks[size_t(stream.walk)],
+    text += cat("stream ", s, ": ", stream.memory, " by ", walk_name(stream.walk),
                 segment.places[s].written ? ", written\n" : "\n");
   }
   for (const Stage& stage : segment.loop.stages) {
     text += "stage\n";
     for (size_t v = 0; v < stage.line.nodes.size(); ++v) {
       const Node& n = stage.line.nodes[v];
-      text += cat(v, ": operation ", int(n.what));
+      text += cat(v, ": ", do_name(n.what));
       for (int a : {n.a, n.b, n.c})
         if (a >= 0) text += cat(" ", a);
       if (n.stream >= 0) text += cat(", stream ", n.stream);

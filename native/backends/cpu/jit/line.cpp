@@ -1,8 +1,81 @@
 #include "backends/cpu/jit/line.h"
 
+#include <iterator>
+
 #include "base/hash.h"
 
 namespace funcnn::cpu::jit {
+
+namespace {
+
+// In the order of Do.
+constexpr std::string_view kNames[] = {"constant",
+                                       "uniform",
+                                       "load",
+                                       "index",
+                                       "add",
+                                       "subtract",
+                                       "multiply",
+                                       "divide",
+                                       "fma",
+                                       "fms",
+                                       "fnma",
+                                       "square_root",
+                                       "least",
+                                       "greatest",
+                                       "floor",
+                                       "ceil",
+                                       "truncate",
+                                       "nearest",
+                                       "scale",
+                                       "half",
+                                       "int_add",
+                                       "int_subtract",
+                                       "int_multiply",
+                                       "int_least",
+                                       "int_greatest",
+                                       "uint_least",
+                                       "uint_greatest",
+                                       "bit_and",
+                                       "bit_or",
+                                       "bit_xor",
+                                       "shift_left",
+                                       "shift_right",
+                                       "shift_right_signed",
+                                       "shift_left_by",
+                                       "shift_right_by",
+                                       "shift_right_signed_by",
+                                       "from_int",
+                                       "to_int",
+                                       "widen_first",
+                                       "widen_second",
+                                       "narrow",
+                                       "widen_int_first",
+                                       "widen_int_second",
+                                       "narrow_to_int",
+                                       "less",
+                                       "less_equal",
+                                       "equal",
+                                       "not_equal",
+                                       "int_less",
+                                       "int_equal",
+                                       "mask_and",
+                                       "mask_or",
+                                       "mask_xor",
+                                       "mask_not",
+                                       "mask_first",
+                                       "mask_second",
+                                       "mask_of_load",
+                                       "select",
+                                       "choose",
+                                       "store",
+                                       "mask_store",
+                                       "reduce"};
+static_assert(std::size(kNames) == size_t(kDoCount));
+
+}  // namespace
+
+std::string_view do_name(Do what) { return kNames[size_t(what)]; }
 
 size_t NodeHash::operator()(const Node& node) const {
   Hasher h;

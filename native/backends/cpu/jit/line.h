@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -80,6 +81,9 @@ enum class Do : uint8_t {
   mask_store,  // a, a mask, into a stream of booleans
   reduce,      // a into reduction `stream`
 };
+
+inline constexpr int kDoCount = int(Do::reduce) + 1;
+std::string_view do_name(Do what);
 
 constexpr bool is_result(Do what) { return what >= Do::store; }
 // Values that are read where they are needed.

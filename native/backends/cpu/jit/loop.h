@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "backends/cpu/jit/line.h"
@@ -19,6 +20,10 @@ enum class Walk : uint8_t {
   row,      // one value a row
   scalar,   // one value
 };
+constexpr std::string_view walk_name(Walk walk) {
+  constexpr std::string_view names[] = {"element", "column", "row", "scalar"};
+  return names[size_t(walk)];
+}
 struct Stream {
   Walk walk = Walk::element;
   Dtype memory = Dtype::float32;
