@@ -1,16 +1,14 @@
 // What this machine reaches: large copies, and products that are summed up in registers.
 #include "backends/cpu/ceilings.h"
 
-#include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <new>
 #include <vector>
 
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/peak.h"
+#include "base/least_seconds.h"
 #include "base/thread_pool.h"
 
 namespace funcnn::cpu {
@@ -33,18 +31,6 @@ const PeakTable& table() {
     default:
       return peak_table_baseline;
   }
-}
-
-// The least seconds of some turns: what others do on the machine is no property of it.
-template <class F>
-double least_seconds(int turns, F&& f) {
-  double least = std::numeric_limits<double>::infinity();
-  for (int turn = 0; turn < turns; ++turn) {
-    auto start = std::chrono::steady_clock::now();
-    f();
-    least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return least;
 }
 
 double copied_bytes_per_second() {

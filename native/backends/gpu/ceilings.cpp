@@ -1,12 +1,9 @@
 // What a GPU reaches: large copies, and chains of fused products and sums in registers.
 #include "backends/gpu/ceilings.h"
 
-#include <algorithm>
-#include <chrono>
-#include <limits>
-
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/least_seconds.h"
 
 namespace funcnn::gpu {
 namespace {
@@ -17,15 +14,14 @@ constexpr int kTurns = 5;
 
 // The least seconds of a run of the kernel, out of some.
 double seconds_of(Backend& backend, Kernel& kernel, std::span<const Operand> operands) {
-  double least = std::numeric_limits<double>::infinity();
-  for (int turn = 0; turn < kTurns; ++turn) {
+  auto settle = [&] {
     if (Ref<Event> ready = backend.queue().record()) ready->wait();
-    auto start = std::chrono::steady_clock::now();
+  };
+  settle();
+  return least_seconds(kTurns, [&] {
     kernel.encode(backend.queue(), operands);
-    if (Ref<Event> ready = backend.queue().record()) ready->wait();
-    least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return least;
+    settle();
+  });
 }
 
 // `work(elements)` in a second, of more elements until a run takes long enough or there is no memory for more:
