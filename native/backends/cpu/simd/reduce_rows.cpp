@@ -78,7 +78,8 @@ FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n, Map map) {
     acc[0] = Op::identity();
   }
   T r = acc[0];
-  for (; i < n; ++i) r = map.template apply<Op>(r, x[i]);
+  const int rest = int(n - i);  // fewer than lanes
+  for (int l = 0; l < rest; ++l) r = map.template apply<Op>(r, x[i + l]);
   return r;
 }
 
