@@ -145,6 +145,25 @@ def test_reductions_of_rows(name, cols, dtype):
             np.testing.assert_allclose(out, want, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("narrow", ["int8", "uint8", "int16", "uint16", "bool"])
+@pytest.mark.parametrize("wide", ["float32", "int32"])
+@pytest.mark.parametrize(("rows", "cols"), [(1, 64), (5, 130)])
+def test_results_of_rows_as_narrow_numbers(rows, cols, wide, narrow):
+    """Stored as they are, and read by elements of the same row."""
+    b = Builder(rows, cols)
+    x = b.load(narrow)
+    total = b.reduce_row("sum", b.compute("copy", x, dtype=wide))
+    row = b.compute("copy", total, dtype=narrow)
+    b.store(row)
+    b.store(b.compute("maximum", x, row))
+    x = np.random.default_rng(0).integers(0, 2, (rows, cols)).astype(narrow)
+    out, most = np.empty(rows, narrow), np.empty((rows, cols), narrow)
+    run(b.build(), x, out, most)
+    want = x.sum(1, keepdims=True, dtype=wide).astype(narrow)
+    np.testing.assert_array_equal(out, want[:, 0])
+    np.testing.assert_array_equal(most, np.maximum(x, want))
+
+
 def test_results_in_the_memory_of_operands():
     n = 3000
     b = Builder(1, n)

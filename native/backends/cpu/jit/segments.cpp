@@ -6,6 +6,7 @@
 #include <span>
 
 #include "backends/cpu/jit/functions.h"
+#include "base/error.h"
 
 namespace funcnn::cpu::jit {
 namespace {
@@ -184,8 +185,12 @@ class Builder {
     const bool one = walk == Walk::row || walk == Walk::scalar;
     return line().make({.what = one ? Do::uniform : Do::load, .stream = s});
   }
+  // Whether there is code for that: one value is stored as it lies in a lane.
+  bool storable(Walk walk, Dtype memory) const {
+    return walk != Walk::row || whole_lane(memory) || memory == Dtype::bool_;
+  }
   bool store(Place place, Walk walk, Dtype memory, int node) {
-    if (walk == Walk::row && !whole_lane(memory) && memory != Dtype::bool_) return false;
+    if (!storable(walk, memory)) return false;
     if (memory == Dtype::bfloat16) node = record_cast(line(), Dtype::bfloat16, Dtype::float32, node);
     if (node < 0) return false;
     place.written = true;
@@ -214,7 +219,8 @@ class Builder {
     return it != items_.end() && it->second != item_size(slot(number).dtype);
   }
   bool write(int number, int node) {
-    if (node < 0 || in_the_way(number)) return false;
+    // Later steps may want what is in a register to lie in its memory.
+    if (node < 0 || in_the_way(number) || !storable(walk_of(number), slot(number).dtype)) return false;
     values_[place_of(number)] = {number, node};
     written_.insert(place_of(number));
     if (in_tile(number)) return true;
@@ -310,7 +316,8 @@ class Builder {
     for (const auto& [place, value] : values_) {
       if (!in_tile(value.slot) || !read_later(place)) continue;
       items_[place] = item_size(slot(value.slot).dtype);
-      store({Place::slot, value.slot}, walk_of(value.slot), slot(value.slot).dtype, value.node);
+      if (!store({Place::slot, value.slot}, walk_of(value.slot), slot(value.slot).dtype, value.node))
+        throw Error("machine code cannot store what it computes");
     }
   }
   bool read_later(int64_t place) const {
