@@ -24,6 +24,7 @@ TINY_DIMS = (1, 2, 3, 4, 5, 0)
 SMALL_DIMS = (7, 8, 15, 16, 17, 31, 32, 33, 64, 65)
 MEDIUM_DIMS = (100, 255, 256, 257, 300, 480, 481, 511, 512, 513, 1023, 1025)
 LARGE_DIMS = (2048, 4095, 4097, 8191, 8193, 32767, 32769, 65535, 65537)
+ROW_DIMS = (64, 65, 100, 130)  # of rows that machine code reduces
 
 
 class Scale:
@@ -43,6 +44,8 @@ class Scale:
         self.dims = [choices.pick(pool) for _ in range(3)]
         if level >= 85:
             self.dims[0] = choices.pick(pool[len(TINY_DIMS) + len(SMALL_DIMS) :])
+        elif choices.chance(0.15):
+            self.dims[0] = choices.pick(ROW_DIMS)
 
 
 class Builder:

@@ -365,7 +365,8 @@ def attention(q: Values, k: Values, v: Values, causal: bool) -> Values:
     e = Values(
         np.where(hidden, 0.0, e.x),
         e.dtype,
-        np.where(hidden, 0.0, e.bound + 4 * ROUNDOFF[e.dtype] * (1 + np.abs(s.x)) * e.x),
+        # Weights that no sum of them would notice may be missing.
+        np.where(hidden, 0.0, e.bound + 4 * ROUNDOFF[e.dtype] * (1 + np.abs(s.x)) * e.x + 1e-36),
     )
     y = el.arithmetic("divide", red.einsum("...ij,...jk->...ik", e, v), red.reduce("sum", e, (-1,), True))
     return convert(Values(y.x, y.dtype, 4 * y.bound), dtype)
