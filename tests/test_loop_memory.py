@@ -35,7 +35,7 @@ def plain(body, init, xs, reverse):
 
 
 @pytest.mark.parametrize("name", INTEGERS)
-@pytest.mark.parametrize("steps", [0, 1, 4])
+@pytest.mark.parametrize("steps", [0, 1, 2, 4, 9])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_stacks_and_carries(name, steps, reverse):
     body = INTEGERS[name]
@@ -56,6 +56,72 @@ def test_stacks_and_carries(name, steps, reverse):
             for got, want in zip(fn.tree.leaves(ys), expected, strict=True):
                 assert np.asarray(got).tolist() == want.tolist()
         assert [np.asarray(a).tolist() for a in init] == [a.tolist() for a in kept]
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+@pytest.mark.parametrize("steps", [0, 1, 2, 5, 8])
+def test_carries_of_while_loops(name, steps):
+    body = INTEGERS[name]
+    rng = np.random.default_rng(steps)
+    init = tuple(fn.array(rng.integers(-9, 9, 3), fn.int32) for _ in range(2))
+    xs = rng.integers(-9, 9, (steps + 1, 3)).astype(np.int32)
+
+    def run(init, xs):
+        def step(state):
+            carry, i = state
+            return body(carry, xs[i])[0], i + 1
+
+        return fn.while_loop(lambda state: state[1] < steps, step, (init, fn.array(0)))
+
+    expected, _ = plain(body, init, np.concatenate([xs[:steps]]), False) if steps else (init, None)
+    kept = [np.array(a) for a in init]
+    for f in (run, fn.compile(run)):
+        carry, count = f(init, fn.array(xs))
+        assert count.item() == steps
+        for got, want in zip(carry, expected, strict=True):
+            assert np.asarray(got).tolist() == np.asarray(want).tolist()
+        assert [np.asarray(a).tolist() for a in init] == [a.tolist() for a in kept]
+
+
+def test_carries_on_both_sides_of_what_stays_in_memory():
+    """Loops over few bytes keep their memory from step to step; over many they do not. Both give the same."""
+    for n in (8, 5000, 20000):
+        x = np.random.default_rng(n).normal(size=n).astype(np.float32)
+
+        def body(c, t):
+            a, b, total = c
+            y = fn.sort(a)[::-1] * 0.5 + b
+            return (y, a, total + fn.sum(y * t)), (fn.max(y), b[:2])
+
+        got = fn.compile(lambda x, ts: fn.scan(body, (x, x * 2, 0.0), ts))(fn.array(x), fn.arange(6.0))
+        a, b, total, tops, heads = x, x * 2, np.float64(0), [], []
+        for t in range(6):
+            y = np.sort(a)[::-1] * np.float32(0.5) + b
+            tops.append(y.max())
+            heads.append(b[:2])
+            a, b, total = y, a, total + np.sum(y.astype(np.float64) * t)
+        for mine, want in zip(fn.tree.leaves(got), (a, b, total, tops, heads), strict=True):
+            np.testing.assert_allclose(np.array(mine), np.array(want), rtol=2e-5, atol=1e-4)
+
+
+def test_an_error_in_the_middle_of_a_loop():
+    """What went wrong in a step is told, and the next call of the same function is right."""
+    calls = []
+
+    def count(x):
+        calls.append(float(x))
+        if len(calls) == 5:
+            raise RuntimeError("enough")
+        return np.asarray(x) * 2
+
+    def step(c, _):
+        return fn.pure_callback(count, c, c) + 1, c
+
+    run = fn.compile(lambda c: fn.scan(step, c, None, length=9))
+    with pytest.raises(RuntimeError, match="enough"):
+        fn.eval(run(fn.array(1.0)))
+    last, seen = run(fn.array(1.0))
+    assert last.item() == 2**10 - 1 and seen.tolist() == [2.0 ** (i + 1) - 1 for i in range(9)]
 
 
 @pytest.mark.parametrize("dtype", [fn.bool_, fn.int8, fn.float16, fn.bfloat16, fn.complex64])
@@ -264,7 +330,7 @@ def test_peak_of_a_loop_that_stacks():
 
 
 @pytest.mark.parametrize("name", INTEGERS)
-@pytest.mark.parametrize("steps", [0, 1, 4])
+@pytest.mark.parametrize("steps", [0, 1, 2, 4, 9])
 def test_donated_carries(name, steps):
     body = INTEGERS[name]
     rng = np.random.default_rng(steps)

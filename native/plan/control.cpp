@@ -3,58 +3,16 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "base/error.h"
 #include "graph/control.h"
-#include "plan/capture.h"
+#include "plan/loop_body.h"
 #include "plan/measure.h"
-#include "plan/plan.h"
 
 namespace funcnn {
 namespace {
-
-LeafClass leaf_class(const Layout& layout, Device device) {
-  LeafClass c;
-  c.shape = layout.shape;
-  c.dtype = layout.dtype;
-  c.strides = layout.strides;
-  c.device = device;
-  return c;
-}
-
-LeafClass constant_class(const Layout& layout, Device device) {
-  LeafClass c = leaf_class(layout, device);
-  c.constant = true;
-  return c;
-}
-
-// One element along axis 0.
-LeafClass slice_class(const Layout& layout, Device device) {
-  LeafClass c = leaf_class(layout, device);
-  c.shape.erase(c.shape.begin());
-  c.strides.erase(c.strides.begin());
-  return c;
-}
-
-Layout dense(const Layout& layout) { return {layout.shape, layout.dtype, contiguous_strides(layout.shape)}; }
-size_t bytes_of(const Layout& l) { return size_t(element_count(l.shape)) * item_size(l.dtype); }
-
-Storage storage_at(const Operand& operand, const Strides& strides) {
-  Storage s;
-  s.buffer = Ref<Buffer>(operand.buffer);
-  s.offset = operand.offset;
-  s.strides = strides;
-  if (operand.scalar) std::memcpy(s.scalar, operand.scalar, sizeof(s.scalar));
-  return s;
-}
-Operand operand_at(const Storage& storage) {
-  return {storage.buffer.get(), storage.offset, storage.buffer ? nullptr : storage.scalar};
-}
-// Whether a result has taken over the memory of an operand. Rows of one stack share a buffer, and are not the same.
-bool same_place(const Operand& from, const Operand& to) {
-  return from.buffer && from.buffer == to.buffer && from.offset == to.offset;
-}
 
 // The one value that the host has to know to go on.
 bool is_true(const Operand& predicate, Queue& queue) {
@@ -66,205 +24,9 @@ bool is_true(const Operand& predicate, Queue& queue) {
   return value != std::byte(0);
 }
 
-// A copy between fixed layouts, made ready once.
-class Copy {
- public:
-  Copy(Backend& backend, const Layout& from, const Layout& to)
-      : kernel_(backend.make_copy(from, to)), empty_(element_count(from.shape) == 0) {}
-  void encode(Queue& queue, const Operand& from, const Operand& to) const {
-    Operand operands[] = {from, to};
-    if (!empty_) kernel_->encode(queue, operands);
-  }
-
- private:
-  std::unique_ptr<Kernel> kernel_;
-  bool empty_;
-};
-
-// How often a graph is run on the same constants.
-enum class Runs : uint8_t { once, again };
-
-// The plan of a graph that a control primitive holds, run on memory that the caller provides.
-class Body {
- public:
-  Body(const Graph& graph, std::vector<LeafClass> inputs, Backend& backend, bool fusion, Runs runs)
-      : backend_(&backend),
-        inputs_(inputs.size()),
-        capture_(captured(graph, std::move(inputs), runs)),
-        plan_(capture_, fusion),
-        from_(output_places(graph, capture_)) {
-    for (size_t i = 0; i < graph.outputs.size(); ++i) {
-      const Array& output = graph.outputs[i];
-      const Strides& strides =
-          from_[i] >= 0 ? plan_.result_strides(size_t(from_[i])) : capture_.classes[size_t(-1 - from_[i])].strides;
-      outputs_.push_back({output.shape(), output.dtype(), strides});
-      const Layout there = dense(outputs_.back());
-      copies_.emplace_back(backend, outputs_.back(), there);
-      dense_copies_.emplace_back();
-      if (!is_contiguous(there.shape, outputs_.back().strides)) dense_copies_.back().emplace(backend, there, there);
-    }
-  }
-
-  using Prepared = std::vector<Ref<Buffer>>;
-  // What depends on constants alone, once for all steps of a loop.
-  Prepared prepare(std::span<const Storage> inputs) const {
-    Leaves leaves = leaves_of(inputs);
-    return plan_.prepare({leaves.data(), leaves.size()});
-  }
-
-  // Storages of the inputs, in order; the outputs may share memory with them and with each other. `places`: as of
-  // `Plan::encode`.
-  void encode(std::span<const Storage> inputs, const Prepared& prepared, std::vector<Storage>& outputs,
-              std::span<const Operand> places = {}, std::span<const Buffer* const> kept = {}) const {
-    Leaves leaves = leaves_of(inputs);
-    Results results;
-    plan_.encode({leaves.data(), leaves.size()}, results, prepared, places, kept);
-    outputs.clear();
-    for (int from : from_) outputs.push_back(from >= 0 ? results[size_t(from)][0] : *leaves[size_t(-1 - from)]);
-  }
-
-  // See to it that output `index` lies densely at `to`.
-  void copy_out(size_t index, const Storage& from, const Operand& to) const {
-    if (is_at(index, from, to)) return;
-    // It has been made dense already, or lies as the plan leaves it.
-    bool moved = dense_copies_[index] && is_dense(index, from);
-    (moved ? *dense_copies_[index] : copies_[index]).encode(backend_->queue(), operand_at(from), to);
-  }
-  bool is_at(size_t index, const Storage& storage, const Operand& place) const {
-    return storage.buffer.get() == place.buffer && storage.offset == place.offset && is_dense(index, storage);
-  }
-  bool is_dense(size_t index, const Storage& storage) const {
-    return storage.buffer && is_contiguous(outputs_[index].shape, storage.strides);
-  }
-  // Which result of the plan output `index` is; -1: none.
-  int result(size_t index) const { return std::max(from_[index], -1); }
-  size_t result_count() const { return capture_.results.size(); }
-  // The input in whose memory output `index` comes to lie, if it may; -1: in none.
-  int input_below(size_t index) const {
-    int leaf = from_[index] >= 0 ? plan_.leaf_below(size_t(from_[index])) : -1 - from_[index];
-    return leaf < int(inputs_) ? leaf : -1;
-  }
-  // Make an output the sole owner of dense memory, so that the next step may overwrite it.
-  void own(size_t index, Storage& storage) const {
-    if (is_sole_owner(storage, outputs_[index].shape)) return;
-    copy_to_own(index, storage);
-  }
-  void copy_to_own(size_t index, Storage& storage) const {
-    Storage owned;
-    owned.buffer = Buffer::allocate(backend_->memory(), bytes(index));
-    owned.strides = contiguous_strides(outputs_[index].shape);
-    copy_out(index, storage, operand_at(owned));
-    storage = std::move(owned);
-  }
-  size_t bytes(size_t index) const { return bytes_of(outputs_[index]); }
-  const Plan& plan() const { return plan_; }
-
- private:
-  using Leaves = SmallVector<const Storage*, 16>;
-  Leaves leaves_of(std::span<const Storage> inputs) const {
-    Leaves leaves;
-    for (const Storage& s : inputs) leaves.push_back(&s);
-    for (size_t i = inputs_; i < capture_.leaves.size(); ++i) leaves.push_back(&capture_.leaves[i]->storage);
-    return leaves;
-  }
-  static Capture captured(const Graph& graph, std::vector<LeafClass> inputs, Runs runs) {
-    size_t given = inputs.size();
-    Capture capture = capture_graph(graph, std::move(inputs));
-    if (runs == Runs::again)
-      for (size_t i = given; i < capture.classes.size(); ++i) capture.classes[i].constant = true;
-    return capture;
-  }
-
-  Backend* backend_;
-  size_t inputs_;
-  Capture capture_;
-  Plan plan_;
-  std::vector<int> from_;
-  std::vector<Layout> outputs_;
-  std::vector<Copy> copies_;
-  std::vector<std::optional<Copy>> dense_copies_;  // where the plan leaves an output otherwise
-};
-
-// The carries of a loop: memory of their own from the start, overwritten in place from step to step.
-class Carries {
- public:
-  Carries(Backend& backend, std::span<const Layout> layouts) : backend_(&backend) {
-    for (const Layout& l : layouts) {
-      layouts_.push_back(dense(l));
-      in_.emplace_back(backend, l, layouts_.back());
-    }
-  }
-  size_t size() const { return layouts_.size(); }
-  LeafClass leaf(size_t i) const {
-    LeafClass c = leaf_class(layouts_[i], backend_->device());
-    c.disposable = true;
-    return c;
-  }
-
-  // A run of the loop, from the operands for carries before it to those after it.
-  class Run {
-   public:
-    Run(const Carries& carries, std::span<const Operand> from, std::span<const Operand> to)
-        : carries_(&carries), from_(from), to_(to) {
-      for (size_t i = 0; i < carries.size(); ++i) {
-        bool given = same_place(from[i], to[i]);
-        given_.push_back(given ? from[i].buffer : nullptr);
-        references_.push_back(given ? int(from[i].buffer->use_count()) : 0);
-      }
-    }
-    // Memory that carry `i` begins in: that of its operand where it was given, else a copy.
-    Storage start(size_t i) const {
-      if (given_[i]) return storage_at(from_[i], carries_->layouts_[i].strides);
-      Storage s;
-      s.buffer = Buffer::allocate(carries_->backend_->memory(), bytes_of(carries_->layouts_[i]));
-      s.strides = carries_->layouts_[i].strides;
-      carries_->copy_in(i, from_[i], operand_at(s));
-      return s;
-    }
-    // Whether a step may write carry `i` where it is to be in the end, while `leaves` are read.
-    bool can_end(size_t i, const std::vector<Storage>& leaves) const {
-      return !given_[i] || leaves[i].buffer.get() != given_[i];
-    }
-    // Make the next carry one that a step may overwrite; `kept`: none does.
-    void own(const Body& body, size_t i, Storage& storage, bool kept) const {
-      const Buffer* buffer = storage.buffer.get();
-      if (lies_at_home(body, i, storage) && int(buffer->use_count()) == references_[i] + 1) return;
-      if (kept && body.is_dense(i, storage) && !is_given(buffer)) return;
-      body.own(i, storage);
-    }
-    void end(const Body& body, std::vector<Storage>& outputs) const {
-      // What lies in the place of another makes way first.
-      for (size_t i = 0; i < carries_->size(); ++i)
-        if (is_given(outputs[i].buffer.get()) && !body.is_at(i, outputs[i], to_[i])) body.copy_to_own(i, outputs[i]);
-      for (size_t i = 0; i < carries_->size(); ++i) body.copy_out(i, outputs[i], to_[i]);
-    }
-
-   private:
-    bool is_given(const Buffer* buffer) const {
-      return buffer && std::find(given_.begin(), given_.end(), buffer) != given_.end();
-    }
-    bool lies_at_home(const Body& body, size_t i, const Storage& storage) const {
-      return given_[i] && body.is_at(i, storage, to_[i]);
-    }
-    const Carries* carries_;
-    std::span<const Operand> from_, to_;
-    std::vector<const Buffer*> given_;  // the memory that a carry has from its operand and ends in
-    std::vector<int> references_;       // to that, of others
-  };
-
-  void copy_in(size_t i, const Operand& from, const Operand& to) const { in_[i].encode(backend_->queue(), from, to); }
-  const Strides& strides(size_t i) const { return layouts_[i].strides; }
-  size_t bytes() const {
-    size_t total = 0;
-    for (const Layout& l : layouts_) total += block_capacity(bytes_of(l));
-    return total;
-  }
-
- private:
-  Backend* backend_;
-  std::vector<Layout> layouts_;
-  std::vector<Copy> in_;
-};
+// Steps over few bytes run on memory that stays, where there are enough of them.
+constexpr size_t kMostBound = size_t(1) << 16;
+constexpr int64_t kLeastBound = 4;
 
 // What a scan stacks is written where it belongs as it is computed. A carry that is stacked before each step lies in
 // the stack from the start: each step writes the row that the next one reads. One that is stacked after each step is
@@ -279,7 +41,8 @@ class ScanKernel final : public ControlKernel {
         classes_(classes(body, inputs, backend.device())),
         body_(body, classes_, backend, fusion, Runs::again),
         alignment_(backend.device() == kCpu ? 1 : kPack) {
-    find_places(body.outputs.size());
+    find_places();
+    binds_ = control_.length >= kLeastBound && carries_.bytes() <= kMostBound && BoundPlan::fits(body_.plan());
   }
 
   int reusable_input(size_t index) const override {
@@ -314,7 +77,9 @@ class ScanKernel final : public ControlKernel {
     }
     for (size_t i = carries; i < inputs; ++i) leaves[i] = storage_at(operands[i], classes_[i].strides);
     const Body::Prepared prepared = body_.prepare(leaves);
-    for (int64_t step = 0; step < control_.length; ++step) {
+    const int64_t bound = binds_ ? control_.length - 1 : 0;
+    if (bound) encode_bound(operands, leaves, prepared, bound);
+    for (int64_t step = bound; step < control_.length; ++step) {
       const int64_t at = first + step * step_by;
       const bool last = step + 1 == control_.length;
       for (size_t i = carries; i < carries + sequences; ++i)
@@ -349,7 +114,10 @@ class ScanKernel final : public ControlKernel {
       for (size_t i = 0; i < carries; ++i) leaves[i] = std::move(outputs[i]);
     }
   }
-  size_t inner_bytes() const override { return body_.plan().peak_bytes() + carries_.bytes(); }
+  size_t inner_bytes() const override {
+    return body_.plan().peak_bytes() + carries_.bytes() +
+           (binds_ ? carries_.bytes() + BoundPlan::bytes(body_.plan()) : 0);
+  }
   Effort inner_effort() const override { return body_.plan().effort(double(control_.length)); }
   void describe(std::ostream& out, const std::string& indent) const override {
     out << indent << "body, " << control_.length << (control_.length == 1 ? " time:\n" : " times:\n")
@@ -378,16 +146,46 @@ class ScanKernel final : public ControlKernel {
                                                      body.outputs[i]) == body.outputs.end();
     return all;
   }
-  void find_places(size_t outputs) {
-    size_t carries = carries_.size();
-    goes_to_.assign(body_.result_count(), -1);
-    auto claim = [&](size_t i) {
-      int r = body_.result(i);
-      if (r >= 0 && body_.plan().can_place(size_t(r)) && goes_to_[size_t(r)] < 0) goes_to_[size_t(r)] = int(i);
+  void find_places() {
+    goes_to_ = body_.placed_for(carries_.size());
+    for (size_t i = 0; i < carries_.size(); ++i) overwritten_.push_back(body_.plan().overwrites(i));
+  }
+
+  // The first steps on memory that stays. `leaves` are those of the first, and become those of the step after them.
+  void encode_bound(std::span<const Operand> operands, std::vector<Storage>& leaves, const Body::Prepared& prepared,
+                    int64_t steps) const {
+    const size_t carries = carries_.size(), sequences = size_t(control_.sequences), inputs = layouts_.size();
+    const int64_t first = control_.reverse ? control_.length - 1 : 0, step_by = control_.reverse ? -1 : 1;
+    auto rows = [&](size_t i, int64_t at) {
+      const auto bytes = int64_t(body_.bytes(i));
+      Operand to = operands[inputs + i];
+      to.offset += at * bytes;
+      return Course(to, step_by * bytes);
     };
-    for (size_t i = carries; i < outputs; ++i) claim(i);
-    for (size_t i = 0; i < carries; ++i) claim(i);
-    for (size_t i = 0; i < carries; ++i) overwritten_.push_back(body_.plan().overwrites(i));
+    std::vector<Course> from, to(body_.output_count());
+    std::vector<Storage> second(carries);
+    for (size_t i = 0; i < carries; ++i) {
+      if (hosts_[i] >= 0) {
+        from.push_back(rows(size_t(hosts_[i]), first));
+        to[i] = rows(size_t(hosts_[i]), first + step_by);
+      } else {
+        std::tie(from.emplace_back(), to[i]) = carries_.by_turns(body_, i, leaves[i], second[i]);
+      }
+    }
+    for (size_t i = carries; i < inputs; ++i) {
+      Operand at = operand_at(leaves[i]);
+      int64_t stride = 0;
+      if (i < carries + sequences) {
+        const int64_t element = layouts_[i].strides[0] * int64_t(item_size(layouts_[i].dtype));
+        at.offset += first * element;
+        stride = step_by * element;
+      }
+      from.emplace_back(at, stride);
+    }
+    for (size_t i = carries; i < to.size(); ++i) to[i] = rows(i, first);
+    BoundBody body(body_, from, prepared, to, goes_to_, alignment_);
+    for (int64_t step = 0; step < steps; ++step) body.encode(step);
+    for (size_t i = 0; i < carries; ++i) leaves[i] = storage_at(from[i].at(steps), carries_.strides(i));
   }
 
   // Kernels of other devices than the CPU may write packs of so many bytes.
@@ -400,6 +198,7 @@ class ScanKernel final : public ControlKernel {
   std::vector<LeafClass> classes_;
   Body body_;
   int64_t alignment_;              // of places in stacks
+  bool binds_ = false;             // steps run on memory that stays
   std::vector<int> goes_to_;       // the output that a result of the body's plan is written in place for; -1: none
   std::vector<char> overwritten_;  // carries whose memory a step may take over
 };
@@ -490,6 +289,8 @@ class WhileKernel final : public ControlKernel {
         condition_(*graphs[0], kept(classes_), backend, fusion, Runs::again),
         body_(*graphs[1], classes_, backend, fusion, Runs::again) {
     for (size_t i = 0; i < carries_.size(); ++i) overwritten_.push_back(body_.plan().overwrites(i));
+    goes_to_ = body_.placed_for(0);
+    binds_ = carries_.bytes() <= kMostBound && BoundPlan::fits(body_.plan()) && BoundPlan::fits(condition_.plan());
   }
 
   int reusable_input(size_t index) const override { return overwritten_[index] ? int(index) : -1; }
@@ -508,6 +309,10 @@ class WhileKernel final : public ControlKernel {
       outputs.clear();
       if (!go_on) break;
       if (!for_body) for_body = body_.prepare(leaves);
+      if (binds_) {
+        encode_bound(queue, leaves, for_condition, *for_body);
+        break;
+      }
       body_.encode(leaves, *for_body, outputs);
       for (size_t i = 0; i < carries; ++i) leaves[i] = {};
       for (size_t i = 0; i < carries; ++i) run.own(body_, i, outputs[i], !overwritten_[i]);
@@ -517,7 +322,8 @@ class WhileKernel final : public ControlKernel {
     run.end(body_, leaves);
   }
   size_t inner_bytes() const override {
-    return std::max(body_.plan().peak_bytes(), condition_.plan().peak_bytes()) + carries_.bytes();
+    size_t bound = binds_ ? carries_.bytes() + BoundPlan::bytes(body_.plan()) + BoundPlan::bytes(condition_.plan()) : 0;
+    return std::max(body_.plan().peak_bytes(), condition_.plan().peak_bytes()) + carries_.bytes() + bound;
   }
   // Of one step: nobody knows how many there will be.
   Effort inner_effort() const override {
@@ -536,6 +342,24 @@ class WhileKernel final : public ControlKernel {
       all.push_back(i < carries_.size() ? carries_.leaf(i) : constant_class(inputs[i], device));
     return all;
   }
+  // All steps, where there is one, on memory that stays; `leaves` then hold the carries after them.
+  void encode_bound(Queue& queue, std::vector<Storage>& leaves, const Body::Prepared& for_condition,
+                    const Body::Prepared& for_body) const {
+    const size_t carries = carries_.size();
+    std::vector<Course> from, to(carries);
+    std::vector<Storage> second(carries);
+    for (size_t i = 0; i < carries; ++i)
+      std::tie(from.emplace_back(), to[i]) = carries_.by_turns(body_, i, leaves[i], second[i]);
+    for (size_t i = carries; i < leaves.size(); ++i) from.emplace_back(operand_at(leaves[i]));
+    BoundBody body(body_, from, for_body, to, goes_to_), condition(condition_, from, for_condition, {}, {});
+    int64_t step = 0;
+    do {
+      body.encode(step++);
+      condition.encode(step);
+    } while (is_true(condition.output(0, step), queue));
+    for (size_t i = 0; i < carries; ++i) leaves[i] = storage_at(from[i].at(step), carries_.strides(i));
+  }
+
   // The condition reads carries that the body still needs.
   static std::vector<LeafClass> kept(std::vector<LeafClass> classes) {
     for (LeafClass& c : classes) c.disposable = false;
@@ -546,6 +370,8 @@ class WhileKernel final : public ControlKernel {
   std::vector<LeafClass> classes_;
   Body condition_, body_;
   std::vector<char> overwritten_;  // carries whose memory a step may take over
+  std::vector<int> goes_to_;       // the carry that a result of the body's plan is written in place for; -1: none
+  bool binds_ = false;             // steps run on memory that stays
 };
 
 }  // namespace

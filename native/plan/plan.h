@@ -66,6 +66,7 @@ class Plan {
   const std::vector<Meeting>& meetings() const { return meetings_; }
 
  private:
+  friend class BoundPlan;
   struct Fresh {
     int slot;
     size_t bytes;
@@ -92,6 +93,7 @@ class Plan {
     size_t launched = 1;
     std::unique_ptr<Kernel> joint;
     std::string title() const;
+    double cost() const { return effort.bytes + effort.flops / 16 + 1000; }
   };
   struct Place {
     int slot;
@@ -134,6 +136,8 @@ class Plan {
   void run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* overwritten,
                  std::span<const Operand> placed) const;
   void read_results(const Memory& memory, Results& results) const;
+  // After so much work: it is time to ask the user now and then.
+  static void ask_whether_to_go_on(double cost);
   void check_memory() const;
   void transfer(const Step& step, const Operand& from, const Operand& to) const;
   // The transferred value where it lies already, if both devices can work there; else null.

@@ -90,7 +90,7 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
     next += launch.size();
     const Step& first = launch[0];
     operands.clear();
-    double effort = 0;
+    double cost = 0;
     if (first.source && !first.idle) {
       auto [slot, offset] = first.operands[0];
       const Operand from = shifted(places[size_t(slot)], offset);
@@ -122,16 +122,19 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
       }
       if (step.idle) continue;
       for (auto [slot, offset] : step.operands) operands.push_back(shifted(places[size_t(slot)], offset));
-      effort += step.effort.bytes + step.effort.flops / 16 + 1000;
+      cost += step.cost();
     }
     if (!first.idle) encode_launch(launch, operands);
-    if ((effort_so_far += effort) > kEffort) {
-      effort_so_far = 0;
-      check_interrupt();
-    }
+    ask_whether_to_go_on(cost);
     for (const Step& step : launch)
       for (int slot : step.released) buffers[size_t(slot)] = nullptr;
   }
+}
+
+void Plan::ask_whether_to_go_on(double cost) {
+  if ((effort_so_far += cost) <= kEffort) return;
+  effort_so_far = 0;
+  check_interrupt();
 }
 
 void Plan::read_results(const Memory& memory, Results& results) const {

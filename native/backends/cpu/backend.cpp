@@ -38,13 +38,23 @@ class FusedKernel final : public HostKernel {
 class JointKernel final : public HostKernel {
  public:
   explicit JointKernel(std::span<const std::shared_ptr<Kernel>> kernels) : kernels_(kernels.begin(), kernels.end()) {
-    for (const auto& kernel : kernels_) programs_.push_back(&static_cast<FusedKernel&>(*kernel).program());
+    for (const auto& kernel : kernels_) {
+      programs_.push_back(&static_cast<FusedKernel&>(*kernel).program());
+      operand_counts_.push_back(static_cast<FusedKernel&>(*kernel).operand_count());
+    }
+    tiles_ = PreparedProgram::are_tiles(programs_);
   }
   void run(std::span<std::byte* const> operands) override {
+    if (tiles_) {
+      for (size_t i = 0; i < programs_.size(); ++i) {
+        programs_[i]->run(operands.first(operand_counts_[i]));
+        operands = operands.subspan(operand_counts_[i]);
+      }
+      return;
+    }
     std::vector<std::span<std::byte* const>> each;
     each.reserve(kernels_.size());
-    for (const auto& kernel : kernels_) {
-      size_t count = static_cast<FusedKernel&>(*kernel).operand_count();
+    for (size_t count : operand_counts_) {
       each.push_back(operands.first(count));
       operands = operands.subspan(count);
     }
@@ -54,6 +64,8 @@ class JointKernel final : public HostKernel {
  private:
   std::vector<std::shared_ptr<Kernel>> kernels_;
   std::vector<const PreparedProgram*> programs_;
+  std::vector<size_t> operand_counts_;
+  bool tiles_ = false;
 };
 
 // Kernels run while they are encoded.
@@ -111,6 +123,7 @@ CpuBackend instance;
 
 void HostKernel::encode(Queue&, std::span<const Operand> operands) {
   SmallVector<std::byte*, 16> pointers;
+  pointers.reserve(operands.size());
   for (const Operand& o : operands)
     pointers.push_back(o.buffer ? o.buffer->host() + o.offset : const_cast<std::byte*>(o.scalar));
   run(std::span<std::byte* const>(pointers.data(), pointers.size()));

@@ -21,6 +21,9 @@ constexpr double kGrain = 65536;
 // Column reductions: so many elements at least make a chunk with accumulators of its own.
 constexpr int64_t kChunkElements = 65536, kMostChunks = 32;
 
+// What starting a step costs, in elements: programs over few of them become machine code as well, if they run often.
+constexpr int64_t kStepWork = 64;
+
 // Tiles of compiled programs are run together up to so many rows.
 constexpr int64_t kMergedRows = 512;
 
@@ -76,6 +79,14 @@ struct PreparedProgram::Impl {
   int64_t chunk_tiles = 1, chunks = 1;  // column reductions: rows of tiles in a chunk, chunks in a band
   std::vector<size_t> accumulator_at;   // and where accumulators lie in those of a chunk; last, their bytes
   size_t steps = 0;                     // of all code
+  // Of a program of one tile: where each slot lies from the start of an operand, of the run's values or of the
+  // registers.
+  struct Binding {
+    int slot, operand;
+    int64_t offset;
+  };
+  bool one_tile = false;
+  std::vector<Binding> in_memory, in_run, in_registers;
   // The memory of a run: kept values, pointers, and what reductions leave for the end of a round.
   size_t pointers_at = 0, bases_at = 0, partials_at = 0, memory_bytes = 0;
 
@@ -102,6 +113,8 @@ struct PreparedProgram::Impl {
         accumulator_at.push_back(accumulator_at.back() +
                                  aligned(size_t(whole_bands() ? t.tile_cols : t.cols) * item_size(r.dtype)));
     }
+    one_tile = !by_phases() && !routine.col_reductions && row_tiles == 1 && col_tiles == 1 && t.rows > 0 && t.cols > 0;
+    if (one_tile) bind_once();
     pointers_at = aligned(size_t(routine.run_bytes));
     bases_at = pointers_at + aligned(t.slots.size() * sizeof(std::byte*));
     partials_at = bases_at + aligned(routine.reductions.size() * sizeof(std::byte*));
@@ -283,7 +296,7 @@ struct PreparedProgram::Impl {
   };
 
   void heat(int64_t elements) const {
-    if (routine.hot) routine.hot->count(routine, t.paths, double(elements) * double(steps));
+    if (routine.hot) routine.hot->count(routine, t.paths, double(elements + kStepWork) * double(steps));
   }
   // Whether tiles behind each other can be run as one: by a single function that keeps no elements in registers.
   bool merges(size_t number, const jit::CompiledCode& code) const {
@@ -481,6 +494,48 @@ struct PreparedProgram::Impl {
     }
   }
 
+  // Little programs are one task of one tile, whose slots lie at the same places in every run.
+  void bind_once() {
+    const auto rows_at = int64_t(size_t(routine.code[0].element_registers) * element_bytes);
+    for (size_t i = 0; i < t.slots.size(); ++i) {
+      const Slot& s = t.slots[i];
+      const int number = int(i);
+      switch (s.kind) {
+        case Slot::element_register:
+          in_registers.push_back({number, -1, s.offset * int64_t(element_bytes)});
+          break;
+        case Slot::row_register:
+          in_registers.push_back({number, -1, rows_at + s.offset * int64_t(row_bytes)});
+          break;
+        case Slot::run_value:
+        case Slot::run_row:
+          in_run.push_back({number, -1, s.offset});
+          break;
+        default:
+          in_memory.push_back({number, s.operand, s.offset});
+      }
+    }
+  }
+  void run_tile(std::span<std::byte* const> operands) const {
+    heat(t.rows * t.cols);
+    Temporary<std::byte, 1024> run(static_cast<size_t>(routine.run_bytes));
+    Temporary<std::byte*, 96> pointers(t.slots.size());
+    Pointers p = pointers.data();
+    for (const Binding& b : in_memory) p[b.slot] = operands[size_t(b.operand)] + b.offset;
+    for (const Binding& b : in_run) p[b.slot] = run.data() + b.offset;
+    if (!in_registers.empty()) {
+      std::byte* registers = arena.get(register_bytes);
+      for (const Binding& b : in_registers) p[b.slot] = registers + b.offset;
+    }
+    Tile whole;
+    if (!routine.scalars.steps.empty()) execute(routine.scalars, p, operands, whole);
+    whole.rows = t.rows;
+    whole.cols = t.cols;
+    execute(routine.code[0], p, operands, whole, {}, true, compiled(0));
+  }
+  // What other threads have no part in.
+  double task_cost() const { return routine.cost * double(t.rows * t.cols); }
+
   void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const {
     if (routine.row_reductions || routine.col_reductions) throw Error("run_range: the program has reductions");
     Temporary<std::byte, 1024> run(static_cast<size_t>(routine.run_bytes));
@@ -513,9 +568,19 @@ PreparedProgram::~PreparedProgram() = default;
 PreparedProgram::PreparedProgram(PreparedProgram&&) noexcept = default;
 
 void PreparedProgram::run(std::span<std::byte* const> operands) const {
+  if (impl_->one_tile) return impl_->run_tile(operands);
   Temporary<std::byte, 4096> memory(impl_->memory_bytes);
   Impl::Run run(*impl_, operands, memory.data());
   Impl::run({&run, 1});
+}
+
+bool PreparedProgram::are_tiles(std::span<const PreparedProgram* const> programs) {
+  double cost = 0;
+  for (const PreparedProgram* program : programs) {
+    if (!program->impl_->one_tile) return false;
+    cost += program->impl_->task_cost();
+  }
+  return cost <= kGrain;
 }
 
 void PreparedProgram::run_all(std::span<const PreparedProgram* const> programs,

@@ -22,6 +22,9 @@ class PreparedProgram {
   // Several programs on operands of their own, none of which reads or overwrites what another writes, as one loop.
   static void run_all(std::span<const PreparedProgram* const> programs,
                       std::span<const std::span<std::byte* const>> operands);
+  // Whether each of them is done in one go, and all of them together are too little work to share out: they are run one
+  // by one.
+  static bool are_tiles(std::span<const PreparedProgram* const> programs);
   // Elements [begin, end) of a program without reductions, on the calling thread.
   void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const;
 
