@@ -58,7 +58,12 @@ static int release(Address address) {
   abort();
 }
 
+// A process that ends takes its driver with it.
+static int ended;
+static void end(void) { ended = 1; }
+
 int cuInit(unsigned flags) {
+  atexit(end);
   const char* bytes = getenv("FAKE_CUDA_BYTES");
   const char* fail = getenv("FAKE_CUDA_FAIL");
   room = bytes ? strtoull(bytes, NULL, 10) : (size_t)1 << 30;
@@ -126,10 +131,17 @@ int cuMemPoolTrimTo(void* pool, size_t keep) {
   (void)pool, (void)keep;
   return kSuccess;
 }
+static int gone(void) {
+  if (ended) {
+    fprintf(stderr, "fake driver: called after its end\n");
+    abort();
+  }
+  return state();
+}
 // What needs a context has one.
 static int here(void) {
   if (!current) abort();
-  return state();
+  return gone();
 }
 int cuMemAllocAsync(Address* address, size_t bytes, void* stream) { return (void)stream, here(), allocate(address, bytes); }
 int cuMemFreeAsync(Address address, void* stream) { return (void)stream, here(), release(address); }
@@ -214,9 +226,9 @@ int cuGraphInstantiateWithFlags(struct Graph** exec, struct Graph* graph, unsign
 int cuGraphDestroy(struct Graph* graph) {
   free(graph->nodes);
   free(graph);
-  return kSuccess;
+  return gone();
 }
-int cuGraphExecDestroy(struct Graph* exec) { return (void)exec, kSuccess; }
+int cuGraphExecDestroy(struct Graph* exec) { return (void)exec, gone(); }
 int cuGraphExecKernelNodeSetParams_v2(struct Graph* exec, struct Node* node, void** parameters) {
   (void)exec;
   // The parameters stand behind the function and 7 numbers.
@@ -232,7 +244,7 @@ int cuEventCreate(void** event, unsigned flags) {
 }
 int cuEventDestroy_v2(void* event) {
   free(event);
-  return kSuccess;
+  return gone();
 }
 int cuEventRecord(void* event, void* stream) { return (void)event, (void)stream, here(); }
 int cuEventSynchronize(void* event) { return (void)event, here(); }
@@ -245,7 +257,7 @@ int cuModuleLoadData(void** module, const void* image) {
   *module = (void*)image;
   return here();
 }
-int cuModuleUnload(void* module) { return (void)module, kSuccess; }
+int cuModuleUnload(void* module) { return (void)module, gone(); }
 int cuModuleGetFunction(void** function, void* module, const char* name) {
   (void)name;
   *function = module;

@@ -159,6 +159,22 @@ print(os.waitpid(child, 0)[1])
     assert printed(run(program)) == ["0"]
 
 
+def test_nothing_calls_the_driver_after_its_end(run):
+    # Arrays, plans and kernels that go with the process, and work that nobody has waited for.
+    program = """
+import builtins, threading
+f = fn.compile(lambda a: fn.scan(lambda c, i: (fn.sort(c) + i, c.sum()), a, fn.arange(20)))
+def work(): builtins.kept = [f(x), x * 3, fn.grad(lambda a: fn.sin(a).sum())(x)]
+thread = threading.Thread(target=work)
+thread.start(), thread.join()
+fn.async_eval(builtins.kept)
+builtins.cycle = [cycle := [f, x]]
+cycle.append(cycle)
+"""
+    done = run(program)
+    assert done.stderr == "" and done.returncode == 0
+
+
 def test_several_gpus(run):
     program = """
 x = fn.device_put(fn.array(np.ones(8, np.float32)), "gpu")

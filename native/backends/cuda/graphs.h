@@ -50,7 +50,7 @@ class Graphs {
   StreamHandle apart_ = nullptr;  // where work is captured: others use the stream meanwhile
   std::unordered_map<Hash, Shape, HashOfHash> shapes_;
   size_t nodes_ = 0;
-  std::vector<void*> parameters_;
+  Work::Parameters parameters_;
 };
 
 }  // namespace funcnn::cuda

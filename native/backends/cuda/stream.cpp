@@ -61,7 +61,7 @@ Status issue(Context context, StreamHandle stream, const Work::Item& item, std::
     p.product->run(context, *p.algorithm, p.a, p.b, p.d, p.workspace, stream);
     return Status::success;
   }
-  static thread_local std::vector<void*> parameters;
+  Work::Parameters parameters;
   Work::parameters(item, bytes, parameters);
   const gpu::Size3 &g = item.launch.groups, &t = item.launch.threads;
   return driver().launch(item.launch.function, g.x, g.y, g.z, t.x, t.y, t.z, item.launch.shared_bytes, stream,

@@ -22,7 +22,7 @@ Hash Work::shape() const {
   return h.finish();
 }
 
-void Work::parameters(const Item& item, std::byte* bytes, std::vector<void*>& out) {
+void Work::parameters(const Item& item, std::byte* bytes, Parameters& out) {
   out.clear();
   std::byte* at = bytes + item.at;
   for (uint32_t i = 0; i < item.launch.pointers; ++i, at += 8) out.push_back(at);

@@ -10,6 +10,7 @@
 #include "backends/cuda/driver.h"
 #include "backends/gpu/machine.h"
 #include "base/hash.h"
+#include "base/small_vector.h"
 
 namespace funcnn::cuda {
 
@@ -29,6 +30,7 @@ struct ProductCall {
 // One after another, until it is cleared.
 class Work {
  public:
+  using Parameters = SmallVector<void*, 32>;
   struct Item {
     const std::string* name;
     bool is_product;
@@ -67,7 +69,7 @@ class Work {
   // All but the parameters of launches: work of one shape may be one graph.
   Hash shape() const;
   // Where the driver finds the parameters of a launch among `bytes`.
-  static void parameters(const Item& item, std::byte* bytes, std::vector<void*>& out);
+  static void parameters(const Item& item, std::byte* bytes, Parameters& out);
 
  private:
   std::vector<Item> items_;
