@@ -279,3 +279,145 @@ def test_threads_meet_one_routine():
         t.join()
     for out in results:
         np.testing.assert_array_equal(out, x - x.max(1, keepdims=True))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "uint32", "int64", "float32"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9001), (37, 65), (9, 1000), (300, 3)])
+def test_numbers_of_elements(dtype, shape):
+    rows, cols = shape
+    b = Builder(rows, cols)
+    n = b.index(dtype)
+    b.store(b.compute("multiply", n, b.load(dtype)))
+    x, out = samples(dtype, rows, cols), np.empty(shape, dtype)
+    if dtype == "float32":
+        x = np.where(np.isfinite(x), x, 1).astype(dtype)
+    run(b.build(), x, out)
+    np.testing.assert_array_equal(out, np.arange(rows * cols).astype(dtype).reshape(shape) * x)
+
+
+@pytest.mark.parametrize("cols", [64, 100, 2050])
+def test_numbers_of_elements_beside_sums_of_rows(cols):
+    rows = 11
+    b = Builder(rows, cols)
+    n, x = b.index("int32"), b.load("int32")
+    mine = b.compute("equal", n, b.load("int32", "row"), dtype="bool")
+    b.store(b.reduce_row("sum", b.compute("where", mine, x, b.compute("subtract", n, x), dtype="int32")))
+    x, wanted = samples("int32", rows, cols), np.arange(rows, dtype="int32") * (cols + 1)
+    out, n = np.empty(rows, "int32"), np.arange(rows * cols, dtype="int32").reshape(rows, cols)
+    run(b.build(), x, wanted, out)
+    with np.errstate(over="ignore"):
+        want = np.where(n == wanted[:, None], x, n - x).sum(1, dtype="int32")
+    np.testing.assert_array_equal(out, want)
+
+
+@pytest.mark.parametrize("memory", ["float32", "bfloat16", "int16"])
+@pytest.mark.parametrize("cols", [64, 100, 256])
+def test_rows_that_lie_anywhere(memory, cols):
+    """Slices, exchanged axes, repetitions, and results between others."""
+    outer, inner = 6, 5
+    rows, value = outer * inner, "float32" if memory == "bfloat16" else memory
+    b = Builder(1, rows * cols)
+    shape = (outer, inner, cols)
+    x = b.load(memory, shape=shape, strides=(inner * 2 * cols, 2 * cols, 1), offset=cols)
+    y = b.load(memory, shape=shape, strides=(cols, outer * cols, 1))
+    z = b.load(memory, shape=shape, strides=(0, cols, 1))
+    total = b.compute("add", b.compute("multiply", x, y), z)
+    b.store(total, memory, shape=shape, strides=(3 * inner * cols, 3 * cols, 1), offset=cols)
+    b.store(b.compute("subtract", total, y), memory)
+    wide, turned, repeated = (
+        samples(value, *s, seed=i) for i, s in enumerate([(rows, 2 * cols), (rows, cols), (inner, cols)])
+    )
+    between, dense = np.zeros((rows, 3 * cols), value), np.empty((rows, cols), value)
+    if memory == "bfloat16":
+        brain = [(a.view(np.uint32) >> 16).astype(np.uint16) for a in (wide, turned, repeated)]
+        out = [np.zeros(a.shape, np.uint16) for a in (between, dense)]
+        run(b.build(), *brain, *out)
+        wide, turned, repeated, between, dense = ((a.astype(np.uint32) << 16).view(np.float32) for a in (*brain, *out))
+    else:
+        run(b.build(), wide, turned, repeated, between, dense)
+    y = turned.reshape(inner, outer, cols).swapaxes(0, 1).reshape(rows, cols)
+    with np.errstate(all="ignore"):
+        total = wide[:, cols:] * y + np.tile(repeated, (outer, 1))
+        tolerance = {"float32": 1e-5, "bfloat16": 2e-2, "int16": 0}[memory]
+        np.testing.assert_allclose(between[:, cols : 2 * cols], total, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(dense, total - y, rtol=tolerance, atol=20 * tolerance)
+    assert not between[:, :cols].any() and not between[:, 2 * cols :].any()
+
+
+def test_values_of_rows_that_lie_anywhere():
+    rows, cols = 24, 130
+    b = Builder(rows, cols)
+    x = b.load("float32", shape=(4, 6, cols), strides=(cols, 4 * cols, 1))
+    scale = b.load("float32", "row", shape=(4, 6), strides=(1, 4))
+    total = b.reduce_row("sum", b.compute("multiply", x, scale))
+    b.store(b.compute("subtract", x, total))
+    b.store(total, shape=(rows,), strides=(3,))
+    x = np.random.default_rng(0).normal(size=(6, 4, cols)).astype("float32")
+    scale, out, totals = (
+        samples("int32", 6, 4).astype("float32") / 2**31,
+        np.empty((rows, cols), "float32"),
+        np.zeros(72),
+    )
+    totals = totals.astype("float32")
+    run(b.build(), x, scale, out, totals)
+    y = x.swapaxes(0, 1).reshape(rows, cols)
+    want = (y * scale.T.reshape(rows, 1)).sum(1)
+    np.testing.assert_allclose(totals[::3], want, atol=1e-4)
+    np.testing.assert_allclose(out, y - want[:, None], atol=1e-4)
+    assert not totals[1::3].any() and not totals[2::3].any()
+
+
+def test_operands_that_are_read_before_code_runs():
+    n = 48
+    b = Builder(n, n)
+    x = b.load("float32")
+    s = b.compute("exp", b.compute("multiply", x, x))
+    turned = b.load("float32", shape=(n, n), strides=(1, n))
+    every = b.load("float32", shape=(n * n,), strides=(2,))
+    b.store(b.compute("add", b.compute("multiply", s, turned), every))
+    x, t, e = (np.random.default_rng(i).normal(size=(n, n * (1 + i // 2))).astype("float32") for i in range(3))
+    out = np.empty((n, n), "float32")
+    run(b.build(), x, t, e, out)
+    np.testing.assert_allclose(out, np.exp(x * x) * t.T + e.reshape(-1)[::2].reshape(n, n), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+@pytest.mark.parametrize("shape", [(3, 64, 1), (40, 100, 1), (8, 300, 4), (1000, 128, 1), (64, 70, 16), (40, 9, 2)])
+def test_columns_are_reduced_between_other_steps(dtype, shape):
+    rows, cols, bands = shape
+    b = Builder(rows, cols, bands)
+    x, y = b.load(dtype), b.load(dtype)
+    p = b.compute("multiply", x, y)
+    b.reduce_col("sum", p)
+    largest = b.reduce_row("max", p)
+    d = b.compute("subtract", x, largest)
+    b.reduce_col("max", d)
+    b.reduce_col("sum", y)
+    b.store(b.compute("add", d, y))
+    x, y = (np.random.default_rng(i).integers(-9, 9, (rows, cols)).astype(dtype) for i in range(2))
+    sums, most, plain = (np.empty((bands, cols), dtype) for _ in range(3))
+    out = np.empty((rows, cols), dtype)
+    program = b.build()
+    for _ in range(2):
+        run(program, x, y, sums, most, plain, out)
+        d = x - (x * y).max(1, keepdims=True)
+        by_band = (bands, rows // bands, cols)
+        np.testing.assert_array_equal(sums, (x * y).reshape(by_band).sum(1, dtype=dtype))
+        np.testing.assert_array_equal(most, d.reshape(by_band).max(1))
+        np.testing.assert_array_equal(plain, y.reshape(by_band).sum(1, dtype=dtype))
+        np.testing.assert_array_equal(out, d + y)
+
+
+@pytest.mark.parametrize("shape", [(1, 40000), (3, 50001), (2, 32768), (40, 33000)])
+def test_parts_of_long_rows(shape):
+    rows, cols = shape
+    b = Builder(rows, cols)
+    x, s = b.load("float32"), b.load("float32", "scalar")
+    b.store(b.reduce_row("sum", b.compute("multiply", x, s)))
+    b.store(b.reduce_row("max", b.compute("add", b.index("float32"), x)))
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    total, most = np.empty(rows, "float32"), np.empty(rows, "float32")
+    run(b.build(), x, np.float32([3]), total, most, repeat=2)
+    np.testing.assert_allclose(total, 3 * x.sum(1, dtype="float64"), rtol=1e-4, atol=1e-2)
+    number = np.arange(rows * cols).reshape(shape).astype("float32")
+    np.testing.assert_array_equal(most, (number + x).max(1))

@@ -75,7 +75,7 @@ COMPARE = {
 class Lines:
     """Random lines over every operation: of values, integers that share their bits, and masks."""
 
-    def __init__(self, rng, wide, length, choices=("select", "choose")):
+    def __init__(self, rng, wide, length, choices=("select", "choose"), numbers=False):
         self.rng, self.wide, self.choices = rng, wide, choices
         self.real, self.integer = ("float64", "int64") if wide else ("float32", "int32")
         self.streams, self.stages, self.sources = [], [], []
@@ -86,6 +86,8 @@ class Lines:
         self.source("uniform", rng.choice(["row", "scalar"]), self.real)
         self.source("uniform", "row", self.integer)
         self.source("mask_of_load", rng.choice(["element", "row", "column"]), "bool")
+        if numbers:  # of elements
+            self.sources.append(("int", "index", -1))
         self.start(length)
 
     def source(self, what, walk, dtype):

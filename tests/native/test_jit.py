@@ -35,6 +35,12 @@ def test_compiled_steps_give_the_bits_of_interpreted_ones(tmp_path, setting):
     names = {path.stem.split("-", 2)[2] for path in folder.glob("*.bin")}
     for part in ("where", "rsqrt", "max_exp", "prod", "min", "sqrt", "bitwise_xor", "tanh"):
         assert any(part in name for name in names), (part, sorted(names))
+    if _core._instruction_set() not in ("avx2", "avx512"):
+        return
+    text = "".join(path.read_text() for path in folder.glob("*.txt"))
+    assert all(
+        line in text for line in (": float32 by element, anywhere\n", ": float32 by row, anywhere\n", "operation 3\n")
+    )
 
 
 SCRIPT = """
@@ -91,7 +97,16 @@ def rows():
     return b
 
 
-@pytest.mark.parametrize("make", [elements, rows])
+def parts():
+    """Rows that are reduced part by part, several of which are run together."""
+    b = Builder(3, 200_003)
+    x, y = b.load("float32"), b.load("float32")
+    b.store(b.reduce_row("sum", b.compute("multiply", x, y)))
+    b.store(b.reduce_row("max", b.compute("subtract", x, y)))
+    return b
+
+
+@pytest.mark.parametrize("make", [elements, rows, parts])
 def test_results_stay_the_same_when_code_takes_over(make):
     b = make()
     program, shape = b.build(), (b.rows, b.cols)
@@ -99,7 +114,7 @@ def test_results_stay_the_same_when_code_takes_over(make):
     x, y = (rng.normal(size=shape).astype("float32") for _ in range(2))
     results = []
     for _ in range(6):
-        out = [np.empty(shape, "float32"), np.empty(shape[:1], "float32")]
+        out = [np.zeros(shape, "float32"), np.zeros(shape[:1], "float32")]
         run(program, x, y, *out[: b.operands - 2])
         results.append(np.concatenate([o.ravel() for o in out[: b.operands - 2]]))
     for out in results[1:]:

@@ -45,12 +45,20 @@ def test_random_lines(level, wide, windows):
     count = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        lines = Lines(rng, wide, int(rng.integers(1, 120)), ["select"])
+        lines = Lines(rng, wide, int(rng.integers(1, 120)), ["select"], numbers=True)
         lines.store()
         # With AVX2 the code for narrow elements goes over whole vectors only.
         rows, cols = [(1, 1), (1, 9), (3, 4), (2, 7), (5, 16), (4, 32), (2, 37), (1, 8), (3, 24)][seed % 9]
         count += compiled(lines.loop(), level, rows, cols, rng, windows=windows)
     assert count > (50 if level == "avx512" else 15)
+
+
+def test_a_choice_needs_a_flag(level):
+    lines = Lines(np.random.default_rng(0), False, 1)
+    mask, value = lines.some("mask"), lines.some("real")
+    lines.value("real", "choose", [mask, value, lines.some("real")])
+    lines.store()
+    assert not compiled(lines.loop(), level, 1, 32, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint32", "int64"])
@@ -61,7 +69,7 @@ def test_reductions_of_rows(level, dtype):
     for number, cols in enumerate([64, 65, 96, 100, 128, 131, 777, 2048]):
         rng = np.random.default_rng(number)
         for small in (False, True):
-            lines = Lines(rng, dtype in ("float64", "int64"), int(rng.integers(1, 40)), ["select"])
+            lines = Lines(rng, dtype in ("float64", "int64"), int(rng.integers(1, 40)), ["select"], numbers=True)
             chosen = rng.permutation(len(kinds))[: 1 + number % 3 if level == "avx512" else 1]
             for k in chosen:
                 lines.reduce(dtype, *kinds[k])

@@ -1,6 +1,7 @@
 #include "backends/cpu/access_path.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "backends/cpu/copy.h"
@@ -59,6 +60,39 @@ int64_t AccessPath::natural_columns() const {
   if (lengths_.size() < 2) return 0;
   int64_t cols = lengths_.back();
   return repeats_row(cols) || repeats_value(cols) ? cols : 0;
+}
+
+int64_t AccessPath::dense_columns() const { return lengths_.size() >= 2 && strides_.back() == 1 ? lengths_.back() : 0; }
+bool AccessPath::lies_in_rows(int64_t cols) const {
+  const int64_t dense = dense_columns();
+  return dense > 0 && cols > 0 && dense % cols == 0;
+}
+
+void AccessPath::places(std::byte* base, int64_t begin, int64_t step, std::span<std::byte*> out) const {
+  SmallVector<int64_t, 8> index(lengths_.size());
+  int64_t at = offset_;
+  for (size_t d = index.size(); d-- > 0; begin /= lengths_[d]) {
+    index[d] = begin % lengths_[d];
+    at += index[d] * strides_[d];
+  }
+  // Along an axis, then to the next place of those around it. Whole inner axes are stepped over.
+  size_t axis = index.size() - 1;
+  if (axis > 0 && step == lengths_[axis] && index[axis] == 0) --axis, step = 1;
+  const auto item = int64_t(memory_item_);
+  for (size_t done = 0; done < out.size();) {
+    const size_t run = std::min(out.size() - done, size_t((lengths_[axis] - index[axis] + step - 1) / step));
+    std::byte* place = base + at * item;
+    for (size_t i = 0; i < run; ++i, place += step * strides_[axis] * item) out[done + i] = place;
+    done += run;
+    at -= index[axis] * strides_[axis];
+    index[axis] = 0;
+    for (size_t d = axis; d-- > 0;) {
+      at += strides_[d];
+      if (++index[d] < lengths_[d]) break;
+      at -= lengths_[d] * strides_[d];
+      index[d] = 0;
+    }
+  }
 }
 
 int64_t AccessPath::period() const { return same_ && lengths_.size() >= 2 && strides_[0] == 0 ? blocks_[0] : 0; }
@@ -149,8 +183,12 @@ void AccessPath::read(size_t d, const std::byte* base, std::byte* out, int64_t a
   if (d + 2 == lengths_.size()) {
     int64_t rows = n / block, inner = strides_[d + 1];
     const std::byte* in = base + at * item;
+    const bool along = inner == 2 || inner == -1;  // read in whole vectors
     if (inner == 0 && stride == 1)
       table_->expand[size_log2(memory_item_)](out, in, rows, block);
+    else if (along && std::abs(stride) > std::abs(inner) && block >= 8)
+      for (int64_t r = 0; r < rows; ++r)
+        table_->gather[size_log2(memory_item_)](out + r * block * item, in + r * stride * item, block, inner);
     else
       copy_rows(in, out, rows, block, stride * item, inner * item, memory_item_);
     out += rows * block * item;

@@ -1,6 +1,8 @@
 // Reading and writing ranges of a strided operand, with conversion between memory and register dtypes.
 #pragma once
 
+#include <span>
+
 #include "backends/cpu/simd/table.h"
 #include "plan/kernel_program.h"
 
@@ -23,6 +25,13 @@ class AccessPath {
   AccessPath without_columns() const;
   // The number of columns of the two cases above, or 0.
   int64_t natural_columns() const;
+
+  // Rows of `cols` elements each lie densely, if not behind each other.
+  bool lies_in_rows(int64_t cols) const;
+  // The length of its inner axis where that lies densely below others, or 0.
+  int64_t dense_columns() const;
+  // Where elements begin, begin + step, ... lie; a step crosses the end of an inner axis only by reaching it.
+  void places(std::byte* base, int64_t begin, int64_t step, std::span<std::byte*> out) const;
 
   // After how many elements it repeats, or 0.
   int64_t period() const;

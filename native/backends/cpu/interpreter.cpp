@@ -179,12 +179,13 @@ struct PreparedProgram::Impl {
     size_t at = anew ? 0 : size_t(code.kept);
     if (compiled && tile.elements() > 0) {
       const int64_t number = tile.row * col_tiles + tile.col / t.tile_cols;
-      const jit::TileView view{p,         operands, t.paths.data(), tile.begin,   tile.row,
-                               tile.rows, tile.col, tile.cols,      partial.base, number};
+      const jit::TileView view{p,        operands,  t.paths.data(), tile.begin, tile.row,    tile.rows,
+                               tile.col, tile.cols, partial.base,   number,     partial.col, partial.first};
       for (const jit::CompiledSegment& segment : *compiled) {
         interpret(steps.subspan(at, segment.first() - at), p, operands, tile, partial);
         at = segment.first() + segment.count();
         const std::span<const Step> replaced = steps.subspan(segment.first(), segment.count());
+        for (size_t before : segment.segment().before) interpret(steps.subspan(before, 1), p, operands, tile, partial);
         if (jit::options().verify)
           verify(segment, view, replaced, p, operands, tile, partial);
         else if (!segment.run(view))
@@ -300,11 +301,17 @@ struct PreparedProgram::Impl {
   }
   // Whether tiles behind each other can be run as one: by a single function that keeps no elements in registers.
   bool merges(size_t number, const jit::CompiledCode& code) const {
-    return !by_phases() && code.size() == 1 && code[0].count() == routine.code[number].steps.size() &&
-           !code[0].segment().fills_tile && code[0].runs(t.tile_cols) && !jit::options().verify;
+    return code.size() == 1 && code[0].count() == routine.code[number].steps.size() && !code[0].segment().fills_tile &&
+           code[0].runs(t.tile_cols) && !jit::options().verify &&
+           !(by_phases() && code[0].segment().loop.folds() && !code[0].segment().parts_are_rows);
   }
   // Adds to tile i those before `end` that make one with it; gives how many they are.
   int64_t merge(const jit::Segment& segment, Tile& tile, int64_t i, int64_t end) const {
+    if (by_phases() && segment.loop.folds()) {  // whole parts of a row, as if they were rows
+      const int64_t first = i % col_tiles, whole = t.cols / t.tile_cols - first;
+      if (whole > 0) tile.rows = std::min({end - i, whole, kMergedRows});
+      return tile.rows;
+    }
     if (col_tiles == 1) {
       const int64_t count = std::min(end - i, std::max<int64_t>(1, kMergedRows / t.tile_rows));
       tile.rows = std::min(count * t.tile_rows, band_rows - i * t.tile_rows);

@@ -234,6 +234,14 @@ class Translator {
     return s;
   }
 
+  Step make_access(Step::Kind kind, Space space, int access) {
+    Step s = make(kind, space);
+    s.path = access;
+    s.in_rows = space == Space::row || (rows_repeat_cheaply() && lies_in_rows(access));
+    return s;
+  }
+  bool lies_in_rows(int access) const { return domain_.paths[size_t(access)].lies_in_rows(domain_.cols); }
+
   // The value of `a` as one item for each place of `space`.
   int as_dense(int a, Space space) {
     int slot = place_[size_t(a)];
@@ -241,8 +249,7 @@ class Translator {
     Dtype dtype = s.dtype;
     if (s.kind == Slot::column_memory) {
       if (spread_[size_t(a)] >= 0) return spread_[size_t(a)];
-      Step step = make(Step::load, Space::element);
-      step.path = ops_[size_t(a)].in.access;
+      Step step = make_access(Step::load, Space::element, ops_[size_t(a)].in.access);
       spread_space_[size_t(a)] = Space::element;
       step.out = spread_[size_t(a)] = take_register(false, dtype);
       code_->steps.push_back(step);
@@ -283,8 +290,7 @@ class Translator {
           place_[size_t(n)] = memory_slot(Slot::column_memory, i.access, i.dtype);
           return;
         }
-        Step s = make(Step::load, i.space);
-        s.path = i.access;
+        Step s = make_access(Step::load, i.space, i.access);
         s.out = place_[size_t(n)] = result(n, last, final);
         code_->steps.push_back(s);
         return;
@@ -336,9 +342,8 @@ class Translator {
       }
       case InstructionKind::store: {
         if (direct_[size_t(i.args[0])] == n) return;
-        Step s = make(Step::store, i.space);
+        Step s = make_access(Step::store, i.space, i.access);
         s.a = as_dense(i.args[0], i.space);
-        s.path = i.access;
         code_->steps.push_back(s);
         return;
       }
@@ -523,7 +528,7 @@ Hash key_of(const KernelProgram& program, const Domain& domain, const simd::Tabl
     const AccessPath& path = domain.paths[a];
     h.add(uint64_t(uint32_t(path.operand())) << 32 | uint64_t(program.accesses[a].dtype) << 8 | uint64_t(path.dense()) |
           uint64_t(path.repeats_row(domain.cols)) << 1 | uint64_t(domain.kept[a]) << 2 |
-          uint64_t(path.lies_densely()) << 3);
+          uint64_t(path.lies_densely()) << 3 | uint64_t(path.lies_in_rows(domain.cols)) << 4);
   }
   return h.finish();
 }

@@ -42,6 +42,7 @@ struct Step {
   int16_t row_step[4] = {0, 0, 0, 0};  // bytes from row to row for a row operand, 0 for a column, -item for an element
   int out = 0, a = 0, b = 0, c = 0;    // slots
   int path = -1;
+  bool in_rows = false;          // load, store: each row of elements lies densely, or these are values of rows
   int op = -1;                   // compute: number of the operation in the tables
   Dtype dtype = Dtype::float32;  // of the operands
   ReduceOp reduce = ReduceOp::sum;

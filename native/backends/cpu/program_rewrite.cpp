@@ -7,20 +7,24 @@
 namespace funcnn::cpu {
 namespace {
 
-// A domain without rows of its own takes those of its operands, if they repeat along rows.
+// A domain without rows of its own takes those of its operands, if they repeat along rows or lie in rows.
 void see_rows(const KernelProgram& program, Domain& out) {
   if (out.row_reductions || out.col_reductions) return;
   for (const Instruction& i : program.code)
     if (i.space == Space::row) return;
   int64_t size = out.rows * out.cols, best = 0;
+  auto consider = [&](int64_t cols) {
+    if (cols >= 2 * kShortRow && size % cols == 0 && (best == 0 || cols < best)) best = cols;
+  };
   auto loads_elements = [](const Instruction& i) {
     return i.kind == InstructionKind::load && i.space == Space::element;
   };
   for (const Instruction& i : program.code) {
     if (!loads_elements(i)) continue;
-    int64_t cols = out.paths[size_t(i.access)].natural_columns();
-    if (cols >= 2 * kShortRow && size % cols == 0 && (best == 0 || cols < best)) best = cols;
+    consider(out.paths[size_t(i.access)].natural_columns());
   }
+  if (!best)
+    for (const AccessPath& path : out.paths) consider(path.dense_columns());
   out.rows = best ? size / best : 1;
   out.cols = best ? best : size;
   if (!best || out.rows < 2) return;

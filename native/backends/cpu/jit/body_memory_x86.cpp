@@ -1,4 +1,6 @@
 // What bodies read, write and reduce.
+#include <array>
+
 #include "backends/cpu/jit/body_x86.h"
 
 namespace funcnn::cpu::jit {
@@ -50,6 +52,19 @@ void Body::load(int v, const Node& n) {
     default:
       throw Refused{"memory of this dtype"};
   }
+  reg_[size_t(v)] = r;
+}
+void Body::index(int v) {
+  const int r = take(), item = w_.item();
+  if (layout_.wide) {
+    w_(op::repeat_general, w_.v(r), kIndex.part(8 * item));
+  } else {
+    w_(op::move_general, xmm(r), kIndex.part(8 * item));
+    w_(op::repeat_general, w_.v(r), xmm(r));
+  }
+  std::array<uint8_t, 64> lanes{};
+  for (int l = 0; l < w_.lanes(); ++l) lanes[size_t(l * item)] = uint8_t(place_.unit * w_.lanes() + l);
+  w_(op::int_add, w_.v(r), w_.v(r), w_.as.constant({lanes.data(), size_t(w_.bytes())}));
   reg_[size_t(v)] = r;
 }
 void Body::load_mask(int v, const Node& n) {

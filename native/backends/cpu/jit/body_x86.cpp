@@ -330,7 +330,7 @@ void Body::one(int v, const Node& n) {
     case Do::reduce:
       return reduce(n);
     case Do::index:
-      break;
+      return index(v);
   }
   throw Refused{"an operation"};
 }

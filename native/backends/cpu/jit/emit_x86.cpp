@@ -27,7 +27,7 @@ constexpr int32_t kRowsAt = int32_t(offsetof(Frame, rows)), kColsAt = int32_t(of
                   kTailLanesAt = int32_t(offsetof(Frame, tail_lanes)), kBlockAt = int32_t(offsetof(Frame, block)),
                   kBlockEndAt = int32_t(offsetof(Frame, block_end)), kGroupedAt = int32_t(offsetof(Frame, grouped)),
                   kMeetAt = int32_t(offsetof(Frame, meet)), kPartialAt = int32_t(offsetof(Frame, partial)),
-                  kStreamsAt = int32_t(offsetof(Frame, stream));
+                  kStreamsAt = int32_t(offsetof(Frame, stream)), kTablesAt = int32_t(offsetof(Frame, table));
 
 // The stage with its choices made: all for the first value.
 Stage chosen(const Stage& stage) {
@@ -88,6 +88,7 @@ class Generator {
     for (const Stage& stage : loop_.stages) {
       buffers_ = std::max(buffers_, kFoldBytes * int(stage.folds.size()));
       if (chooses(stage)) {
+        if (loop_.flag < 0) throw Refused{"a choice without a flag"};
         add(question(stage, loop_.flag), Part::question, nullptr);
         add(chosen(stage), Part::if_chosen, stage.folds.data());
         add(stage, Part::otherwise, stage.folds.data());
@@ -444,6 +445,15 @@ class Generator {
       const Stream& stream = loop_.streams[s];
       const int item = int(item_size(stream.memory));
       if (stream.walk != Walk::element && stream.walk != Walk::row) continue;
+      if (stream.anywhere) {
+        const x86::Gpr base = pointer_[s].value_or(kScratch);
+        as("mov", kScratch, at(kFrame, kTablesAt + 8 * int(s)));
+        as("add", kScratch, 8);
+        as("mov", at(kFrame, kTablesAt + 8 * int(s)), kScratch);
+        as("mov", base, at(kScratch));
+        if (!pointer_[s]) as("mov", at(kFrame, kStreamsAt + 8 * int(s)), base);
+        continue;
+      }
       const x86::Gpr base = pointer(s);
       if (stream.walk == Walk::row)
         as("add", base, item);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 
+#include "backends/cpu/arena.h"
 #include "backends/cpu/jit/code_report.h"
 #include "backends/cpu/jit/fold.h"
 #include "backends/cpu/jit/options.h"
@@ -36,8 +38,10 @@ std::string text_of(const Segment& segment) {
   std::string text;
   for (size_t s = 0; s < segment.loop.streams.size(); ++s) {
     const Stream& stream = segment.loop.streams[s];
-    text += cat("stream ", s, ": ", stream.memory, " by ", walk_name(stream.walk),
-                segment.places[s].written ? ", written\n" : "\n");
+    text += cat("stream ", s, ": ", stream.memory, " by ", walk_name(stream.walk), stream.anywhere ? ", anywhere" : "",
+                segment.places[s].written ? ", written
+" : "
+");
   }
   for (const Stage& stage : segment.loop.stages) {
     text += "stage\n";
@@ -70,6 +74,19 @@ void meet_blocks(Frame* frame, const Fold* folds, int64_t count) {
     });
 }
 
+// The number of the first element of each row.
+std::byte* first_of_rows(const TileView& tile, Dtype dtype) {
+  static thread_local std::vector<int64_t> numbers;
+  if (numbers.size() < size_t(tile.rows)) numbers.resize(size_t(tile.rows));
+  auto* at = reinterpret_cast<std::byte*>(numbers.data());
+  const size_t item = item_size(dtype);  // the low bytes first
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    const int64_t n = tile.begin + r * tile.cols;
+    std::memcpy(at + size_t(r) * item, &n, item);
+  }
+  return at;
+}
+
 }  // namespace
 
 CompiledSegment::CompiledSegment(Segment segment, const Target& target, CodeMemory::Function function)
@@ -80,7 +97,9 @@ CompiledSegment::CompiledSegment(Segment segment, const Target& target, CodeMemo
       folds_(segment_.loop.folds()),
       whole_only_(target.whole_vectors_only(segment_.loop)),
       vector_bytes_(target.vector_bytes),
-      lanes_(target.vector_bytes / (segment_.loop.wide ? 8 : 4)) {}
+      lanes_(target.vector_bytes / (segment_.loop.wide ? 8 : 4)) {
+  for (const Stream& s : segment_.loop.streams) tables_ += s.anywhere;
+}
 
 std::byte* CompiledSegment::begin_of(size_t stream, const TileView& tile) const {
   const Place& place = segment_.places[stream];
@@ -99,8 +118,19 @@ std::byte* CompiledSegment::begin_of(size_t stream, const TileView& tile) const 
     }
     case Place::partial:
       return tile.partial[place.number] + tile.partial_number * item_of(s);
+    case Place::index:
+      return first_of_rows(tile, s.memory);
+    case Place::column:
+      break;
   }
   return nullptr;
+}
+
+// Where the rows of a stream that is anywhere begin.
+void CompiledSegment::rows_of(size_t stream, const TileView& tile, std::span<std::byte*> out) const {
+  const Place& place = segment_.places[stream];
+  const AccessPath& path = tile.paths[place.number];
+  path.places(tile.operands[size_t(path.operand())], place.row ? tile.row : tile.begin, place.row ? 1 : tile.cols, out);
 }
 
 bool CompiledSegment::runs(int64_t cols) const {
@@ -111,15 +141,50 @@ bool CompiledSegment::runs(int64_t cols) const {
 
 bool CompiledSegment::run(const TileView& tile) const {
   if (!runs(tile.cols)) return false;
+  if (segment_.numbers_floats && tile.begin + tile.rows * tile.cols > std::numeric_limits<int32_t>::max()) return false;
   Frame frame;
-  for (size_t s = 0; s < segment_.places.size(); ++s) frame.stream[s] = begin_of(s, tile);
+  static thread_local std::vector<std::byte*> tables;
+  const size_t entries = size_t(tile.rows) + 1;
+  if (tables.size() < tables_ * entries) tables.resize(tables_ * entries);
+  std::byte** table = tables.data();
+  for (size_t s = 0; s < segment_.places.size(); ++s) {
+    if (segment_.loop.streams[s].anywhere) {
+      rows_of(s, tile, {table, entries});
+      frame.table[s] = table;
+      frame.stream[s] = *table;
+      table += entries;
+    } else if (segment_.places[s].kind != Place::column) {
+      frame.stream[s] = begin_of(s, tile);
+    }
+  }
+  static thread_local Arena arena;
+  const size_t each = (size_t(tile.rows * tile.cols) * 8 + 63) / 64 * 64 + 192;  // not all at one place of the cache
+  std::byte* const columns = segment_.columns.empty() ? nullptr : arena.get(segment_.columns.size() * each);
+  for (size_t c = 0; c < segment_.columns.size(); ++c) frame.stream[segment_.columns[c].stream] = columns + c * each;
   const int64_t rows = by_rows_ ? tile.rows : 1;
   const int64_t cols = segment_.of_rows ? tile.rows : by_rows_ ? tile.cols : tile.rows * tile.cols;
   if (whole_only_ && cols % lanes_ != 0)
     run_rows(frame, rows, cols);
   else
     call(frame, rows, cols);
+  reduce_columns(columns, each, tile);
   return true;
+}
+
+// Of elements that lie at `from` and, of further reductions, `each` bytes behind each other.
+void CompiledSegment::reduce_columns(const std::byte* from, size_t each, const TileView& tile) const {
+  for (const Column& c : segment_.columns) {
+    std::byte* acc = tile.partial[c.reduction] + (tile.col - tile.partial_col) * int64_t(c.item);
+    const std::byte* in = from;
+    from += each;
+    int64_t rows = tile.rows;
+    if (tile.first) {
+      std::memcpy(acc, in, size_t(tile.cols) * c.item);
+      in += tile.cols * int64_t(c.item);
+      --rows;
+    }
+    if (rows > 0) c.reduce(acc, in, rows, tile.cols, tile.cols);
+  }
 }
 
 void CompiledSegment::call(Frame& frame, int64_t rows, int64_t cols) const {
@@ -144,6 +209,11 @@ void CompiledSegment::run_rows(Frame& frame, int64_t rows, int64_t cols) const {
     Frame row = frame;
     for (size_t s = 0; s < segment_.places.size(); ++s) {
       const Stream& stream = segment_.loop.streams[s];
+      if (stream.anywhere) {
+        row.table[s] += r;
+        row.stream[s] = *row.table[s];
+        continue;
+      }
       if (stream.walk == Walk::element) row.stream[s] += r * cols * item_of(stream);
       if (stream.walk == Walk::row) row.stream[s] += r * item_of(stream);
     }
@@ -159,6 +229,13 @@ void CompiledSegment::run_tail(const Frame& frame, int64_t done, int64_t n) cons
   Frame at = frame;
   auto walks = [&](size_t s) { return segment_.loop.streams[s].walk <= Walk::column; };
   for (size_t s = 0; s < segment_.places.size(); ++s) {
+    if (segment_.places[s].kind == Place::index) {
+      int64_t first = 0;
+      std::memcpy(&first, frame.stream[s], size_t(item_of(segment_.loop.streams[s])));
+      first += done;
+      std::memcpy(room[s], &first, sizeof first);
+      at.stream[s] = room[s];
+    }
     if (!walks(s)) continue;
     const int64_t item = item_of(segment_.loop.streams[s]);
     std::memset(room[s], 0, 32);
@@ -177,12 +254,23 @@ std::vector<CompiledSegment::Written> CompiledSegment::written(const TileView& t
   std::vector<Written> out;
   const int64_t elements = segment_.of_rows ? tile.rows : tile.rows * tile.cols;
   for (size_t s = 0; s < segment_.places.size(); ++s) {
-    if (!segment_.places[s].written) continue;
+    if (!segment_.places[s].written || segment_.places[s].kind == Place::column) continue;
     const Stream& stream = segment_.loop.streams[s];
     const int64_t n = stream.walk == Walk::element ? elements : stream.walk == Walk::column ? tile.cols : tile.rows;
     const std::vector<int>& results = segment_.results;
     const bool result = std::find(results.begin(), results.end(), int(s)) != results.end();
+    if (stream.anywhere) {
+      std::vector<std::byte*> rows(size_t(tile.rows));
+      rows_of(s, tile, rows);
+      const size_t row = size_t((stream.walk == Walk::row ? 1 : tile.cols) * item_of(stream));
+      for (std::byte* at : rows) out.push_back({at, row, stream.memory, result});
+      continue;
+    }
     out.push_back({begin_of(s, tile), size_t(n * item_of(stream)), stream.memory, result});
+  }
+  for (const Column& c : segment_.columns) {
+    std::byte* at = tile.partial[c.reduction] + (tile.col - tile.partial_col) * int64_t(c.item);
+    out.push_back({at, size_t(tile.cols) * c.item, segment_.loop.streams[size_t(c.stream)].memory, true});
   }
   return out;
 }

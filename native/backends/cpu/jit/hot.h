@@ -23,6 +23,8 @@ struct TileView {
   int64_t begin = 0, row = 0, rows = 1, col = 0, cols = 1;
   std::byte* const* partial = nullptr;  // of each reduction by phases
   int64_t partial_number = 0;           // of this tile's part
+  int64_t partial_col = 0;              // columns: of the first accumulator
+  bool first = false;                   // columns: accumulators are not yet set
 };
 
 class CompiledSegment {
@@ -46,15 +48,18 @@ class CompiledSegment {
 
  private:
   std::byte* begin_of(size_t stream, const TileView& tile) const;
+  void rows_of(size_t stream, const TileView& tile, std::span<std::byte*> out) const;
   void run_rows(Frame& frame, int64_t rows, int64_t cols) const;
   void run_tail(const Frame& frame, int64_t done, int64_t n) const;
   void call(Frame& frame, int64_t rows, int64_t cols) const;
+  void reduce_columns(const std::byte* from, size_t each, const TileView& tile) const;
 
   Segment segment_;
   CodeMemory::Function function_;
   Generated code_;
   bool by_rows_, folds_, whole_only_;
   int64_t vector_bytes_, lanes_;
+  size_t tables_ = 0;  // streams that are anywhere
 };
 
 // The segments of one Code.

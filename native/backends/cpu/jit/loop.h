@@ -27,6 +27,7 @@ constexpr std::string_view walk_name(Walk walk) {
 struct Stream {
   Walk walk = Walk::element;
   Dtype memory = Dtype::float32;
+  bool anywhere = false;  // walked by element or row: a table says where each row begins
   bool operator==(const Stream&) const = default;
 };
 
@@ -62,7 +63,7 @@ struct Loop {
   bool by_rows() const {
     if (folds() || stages.size() > 1) return true;
     for (const Stream& s : streams)
-      if (s.walk == Walk::row || s.walk == Walk::column) return true;
+      if (s.walk == Walk::row || s.walk == Walk::column || s.anywhere) return true;
     return false;
   }
 };
@@ -84,6 +85,7 @@ struct Frame {
   void (*meet)(Frame*, const Fold*, int64_t folds) = nullptr;  // blocks of a row: into streams
   alignas(8) std::byte partial[kMostFolds][kMostBlocks * 8];
   std::byte* stream[kMostStreams];
+  std::byte* const* table[kMostStreams];  // of streams that are anywhere: the entry of this row; one follows the last
 };
 using Generated = void (*)(Frame*);
 

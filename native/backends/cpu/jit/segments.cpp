@@ -43,11 +43,17 @@ class Builder {
     new_stage();
     for (at_ = first; at_ < end; ++at_) {
       const Step& s = code_.steps[at_];
+      if (comes_before(s)) {
+        segment_.before.push_back(at_);
+        continue;
+      }
       if (needs_new_stage(s)) new_stage();
       if (!add(s)) break;
       elements_ = elements_ || s.space == Space::element;
+      works_ = works_ || s.kind != Step::reduce_col;
     }
     segment_.count = at_ - first;
+    if (!works_) segment_.count = 0;
     store_what_is_read();
     drop_idle_stages();
     for (size_t s = 0; s < segment_.places.size(); ++s) {
@@ -56,6 +62,8 @@ class Builder {
         segment_.results.push_back(int(s));
     }
     share_rows();
+    number_rows();
+    segment_.parts_are_rows = parts_are_rows();
     return segment_;
   }
   // What only passes values from stage to stage is a row, the same for all.
@@ -94,6 +102,13 @@ class Builder {
     results_.clear();
     read_for_elements_.clear();
     elements_ = false;
+  }
+  // Whether the tile can be filled before the segment runs: a load that is none of its own, into a register that no
+  // step before has touched.
+  bool comes_before(const Step& s) const {
+    if (s.kind != Step::load || knows(s)) return false;
+    const int64_t place = place_of(s.out);
+    return !written_.contains(place) && !comes_in_.contains(place);
   }
   bool needs_new_stage(const Step& s) const {
     if (segment_.of_rows) return false;
@@ -169,18 +184,19 @@ class Builder {
     }
   }
 
-  int stream(Place place, Walk walk, Dtype memory) {
+  int stream(Place place, Walk walk, Dtype memory, bool anywhere = false) {
     std::vector<Place>& places = segment_.places;
+    const Stream wanted{walk, memory, anywhere};
     for (size_t s = 0; s < places.size(); ++s)
-      if (places[s] == place && segment_.loop.streams[s] == Stream{walk, memory}) return int(s);
+      if (places[s] == place && segment_.loop.streams[s] == wanted) return int(s);
     places.push_back(place);
-    segment_.loop.streams.push_back({walk, memory});
+    segment_.loop.streams.push_back(wanted);
     return int(places.size()) - 1;
   }
   bool room(int streams) const { return int(segment_.places.size()) + streams <= kMostStreams - 12; }
 
-  int load(Place place, Walk walk, Dtype memory) {
-    const int s = stream(place, walk, memory);
+  int load(Place place, Walk walk, Dtype memory, bool anywhere = false) {
+    const int s = stream(place, walk, memory, anywhere);
     if (memory == Dtype::bool_) return line().make({.what = Do::mask_of_load, .stream = s});
     const bool one = walk == Walk::row || walk == Walk::scalar;
     return line().make({.what = one ? Do::uniform : Do::load, .stream = s});
@@ -189,12 +205,12 @@ class Builder {
   bool storable(Walk walk, Dtype memory) const {
     return walk != Walk::row || whole_lane(memory) || memory == Dtype::bool_;
   }
-  bool store(Place place, Walk walk, Dtype memory, int node) {
+  bool store(Place place, Walk walk, Dtype memory, int node, bool anywhere = false) {
     if (!storable(walk, memory)) return false;
     if (memory == Dtype::bfloat16) node = record_cast(line(), Dtype::bfloat16, Dtype::float32, node);
     if (node < 0) return false;
     place.written = true;
-    const int s = stream(place, walk, memory);
+    const int s = stream(place, walk, memory, anywhere);
     line().make({.what = memory == Dtype::bool_ ? Do::mask_store : Do::store, .a = node, .stream = s});
     return true;
   }
@@ -241,8 +257,10 @@ class Builder {
       case Step::reduce_row:
       case Step::sum_squares:
         return fold(s);
-      default:
-        return false;
+      case Step::index:
+        return index(s);
+      case Step::reduce_col:
+        return reduce_columns(s);
     }
   }
 
@@ -264,25 +282,56 @@ class Builder {
     return value >= 0 && write(s.out, record_cast(line(), to, from, value));
   }
 
+  // The number of the first element of the row, and that of the element in it.
+  bool index(const Step& s) {
+    const Dtype to = slot(s.out).dtype;
+    const bool wide = segment_.loop.wide;
+    if (!target_.indices || of_rows() || !in_lanes(to) || is_complex(to) || to == Dtype::float64) return false;
+    const Dtype number = wide ? Dtype::int64 : Dtype::int32;
+    const int first = load({Place::index}, Walk::scalar, number);
+    const int n = line().make({.what = Do::int_add, .a = first, .b = line().make({.what = Do::index})});
+    segment_.numbers_floats = segment_.numbers_floats || to == Dtype::float32;
+    return write(s.out, wide ? n : record_cast(line(), to, number, n));
+  }
+  bool parts_are_rows() const {
+    for (size_t s = 0; s < segment_.places.size(); ++s) {
+      const Place& place = segment_.places[s];
+      const Walk walk = segment_.loop.streams[s].walk;
+      const bool in_row = walk == Walk::element || walk == Walk::scalar;
+      if (!in_row && place.kind != Place::partial && place.kind != Place::index) return false;
+    }
+    return true;
+  }
+  // A tile that is not gone over by rows is one.
+  void number_rows() {
+    if (!segment_.loop.by_rows()) return;
+    for (size_t s = 0; s < segment_.places.size(); ++s)
+      if (segment_.places[s].kind == Place::index) segment_.loop.streams[s].walk = Walk::row;
+  }
+
+  // Whether memory is walked as the generator can: densely, or row by row.
+  bool knows(const Step& s) const {
+    return paths_[size_t(s.path)].lies_densely() || (s.in_rows && target_.tables && !of_rows());
+  }
   bool load_path(const Step& s) {
     const AccessPath& path = paths_[size_t(s.path)];
     const Dtype to = slot(s.out).dtype, from = path.memory();
-    if (!path.lies_densely() || !in_lanes(to) || !in_lanes(from)) return false;
+    if (!knows(s) || !in_lanes(to) || !in_lanes(from)) return false;
     // A line holds 16-bit floats as the float32 they are.
     const Walk walk = walk_of(s.space);
     if (walk == Walk::row && !whole_lane(from) && from != Dtype::bool_) return false;
-    const int value = load({Place::path, s.path, s.space == Space::row}, walk, from);
+    const int value = load({Place::path, s.path, s.space == Space::row}, walk, from, !path.lies_densely());
     return write(s.out, is_half(from) && to == Dtype::float32 ? value : record_cast(line(), to, from, value));
   }
   bool store_path(const Step& s) {
     const AccessPath& path = paths_[size_t(s.path)];
     const Dtype from = slot(s.a).dtype, to = path.memory();
-    if (!path.lies_densely() || !in_lanes(to) || !in_lanes(from)) return false;
+    if (!knows(s) || !in_lanes(to) || !in_lanes(from)) return false;
     int value = read(s.a);
     if (value < 0) return false;
     if (!(from == Dtype::float32 && is_half(to))) value = record_cast(line(), to, from, value);
     if (value < 0) return false;
-    return store({Place::path, s.path, s.space == Space::row}, walk_of(s.space), to, value);
+    return store({Place::path, s.path, s.space == Space::row}, walk_of(s.space), to, value, !path.lies_densely());
   }
 
   bool fold(const Step& s) {
@@ -306,8 +355,23 @@ class Builder {
     if (s.reduction < 0) {
       items_[place_of(s.out)] = item_size(dtype);
       results_.insert(place_of(s.out));
+      written_.insert(place_of(s.out));
       values_.erase(place_of(s.out));
     }
+    return true;
+  }
+
+  // Those that nothing follows find their elements in registers of the tile.
+  bool reduce_columns(const Step& s) {
+    const std::vector<Step>& steps = code_.steps;
+    const Dtype dtype = slot(s.a).dtype;
+    const bool last = std::all_of(steps.begin() + ptrdiff_t(at_), steps.end(),
+                                  [](const Step& later) { return later.kind == Step::reduce_col; });
+    if (last || of_rows() || !in_lanes(dtype)) return false;
+    const int value = read(s.a);
+    const Place place{Place::column, int(segment_.columns.size()), false, true};
+    if (value < 0 || !store(place, Walk::element, dtype, value)) return false;
+    segment_.columns.push_back({int(segment_.places.size()) - 1, s.reduction, s.col_fn, s.item});
     return true;
   }
 
@@ -346,6 +410,7 @@ class Builder {
   std::set<int64_t> results_;            // of folds, known at the end of the row
   std::set<int64_t> read_for_elements_;  // by row
   bool elements_ = false;                // whether steps are about elements
+  bool works_ = false;                   // in the segment: whether it is worth code
 };
 
 }  // namespace

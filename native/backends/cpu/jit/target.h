@@ -14,6 +14,8 @@ struct Target {
   int vector_bytes;
   bool scales;     // it has an instruction for Do::scale
   bool halves;     // its generator knows nodes that are `eight`
+  bool indices;    // and Do::index
+  bool tables;     // and streams that are anywhere
   int most_folds;  // reductions of a stage
   // Code of a function `Generated`; empty, and why, where the loop holds what the generator does not know.
   std::vector<uint8_t> (*emit)(const Loop& loop, std::string* why);

@@ -60,6 +60,7 @@ inline constexpr Op add{"vaddps", "vaddpd"}, subtract{"vsubps", "vsubpd"}, multi
     int_compare{"vpcmpd", "vpcmpq"}, int_equal{"vpcmpeqd", "vpcmpeqq"}, int_greater{"vpcmpgtd", "vpcmpgtq"},
     test{"vptestmd", "vptestmq"}, blend{"vblendmps", "vblendmpd"}, blend_by_vector{"vblendvps", "vblendvpd"},
     load{"vmovups", "vmovupd"}, one{"vmovss", "vmovsd"}, copy{"vmovaps", "vmovapd"}, repeat{"vbroadcastss", "vbroadcastsd"},
+    repeat_general{"vpbroadcastd", "vpbroadcastq"}, move_general{"vmovd", "vmovq"},
     some{"vmaskmovps", "vmaskmovpd"}, bytes_to_ints{"vpmovzxbd", "vpmovzxbq"}, ints_to_bytes{"vpmovdb", "vpmovqb"},
     fma132{"vfmadd132ps", "vfmadd132pd"}, fma213{"vfmadd213ps", "vfmadd213pd"}, fma231{"vfmadd231ps", "vfmadd231pd"},
     fms132{"vfmsub132ps", "vfmsub132pd"}, fms213{"vfmsub213ps", "vfmsub213pd"}, fms231{"vfmsub231ps", "vfmsub231pd"},

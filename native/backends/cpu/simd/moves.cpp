@@ -18,10 +18,17 @@ void expand_loop(void* out, const void* in, int64_t rows, int64_t cols) {
     for (int64_t c = 0; c < cols; ++c) row[c] = value;
   }
 }
+// A stride that the compiler knows is read in whole vectors.
+template <int64_t stride, class T>
+void gather_known(T* FUNCNN_RESTRICT o, const T* FUNCNN_RESTRICT x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) o[i] = x[i * stride];
+}
 template <class T>
 void gather_loop(void* out, const void* in, int64_t n, int64_t stride) {
   T* FUNCNN_RESTRICT o = static_cast<T*>(out);
   const T* FUNCNN_RESTRICT x = static_cast<const T*>(in);
+  if (stride == 2) return gather_known<2>(o, x, n);
+  if (stride == -1) return gather_known<-1>(o, x, n);
   for (int64_t i = 0; i < n; ++i) o[i] = x[i * stride];
 }
 template <class T>
