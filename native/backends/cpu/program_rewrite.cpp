@@ -13,18 +13,18 @@ void see_rows(const KernelProgram& program, Domain& out) {
   for (const Instruction& i : program.code)
     if (i.space == Space::row) return;
   int64_t size = out.rows * out.cols, best = 0;
-  auto consider = [&](int64_t cols) {
-    if (cols >= 2 * kShortRow && size % cols == 0 && (best == 0 || cols < best)) best = cols;
+  auto consider = [&](int64_t cols, int64_t least) {
+    if (cols >= least && size % cols == 0 && (best == 0 || cols < best)) best = cols;
   };
   auto loads_elements = [](const Instruction& i) {
     return i.kind == InstructionKind::load && i.space == Space::element;
   };
   for (const Instruction& i : program.code) {
     if (!loads_elements(i)) continue;
-    consider(out.paths[size_t(i.access)].natural_columns());
+    consider(out.paths[size_t(i.access)].natural_columns(), 2 * kShortRow);
   }
   if (!best)
-    for (const AccessPath& path : out.paths) consider(path.dense_columns());
+    for (const AccessPath& path : out.paths) consider(path.dense_columns(), kShortRow);
   out.rows = best ? size / best : 1;
   out.cols = best ? best : size;
   if (!best || out.rows < 2) return;
