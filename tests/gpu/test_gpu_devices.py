@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import funcnn as fn
+from funcnn import nn
 
 pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
 
@@ -92,6 +93,52 @@ def test_float64_is_refused_at_the_call(name):
     # Arrays that are elsewhere go on, with what is made from numbers beside them.
     with fn.default_device(fn.gpu):
         assert fn.grad(lambda x: (x * fn.ones_like(x)).sum())(x).tolist() == [1, 1]
+
+
+WIDE = np.array([1.0, 2.0, 1e-3])
+
+
+def saved(path, value):
+    fn.io.save(path / "x.npy", value)
+    return np.load(path / "x.npy")
+
+
+def saved_in_checkpoint(path):
+    manager = fn.io.CheckpointManager(path)
+    manager.save(1, {"a": WIDE})
+    with fn.default_device("cpu"):
+        return manager.restore({"a": WIDE}).tree["a"]
+
+
+# What takes NumPy's float64 and gives another dtype, or a file.
+TAKING = {
+    "cast": lambda path: nn.cast({"a": WIDE}, fn.float16)["a"],
+    "mixed precision": lambda path: nn.mixed_precision(nn.Linear(3, 1), "float16")(
+        {"weight": WIDE[None], "bias": WIDE[:1]}, fn.ones(3)
+    ),
+    "save": lambda path: saved(path, WIDE),
+    "save of arrays": lambda path: saved(path, [fn.ones(2), fn.zeros(2)]),
+    "checkpoint": saved_in_checkpoint,
+}
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_float64_of_numpy_that_ends_as_something_else(name, tmp_path):
+    results = []
+    for device in ("cpu", fn.gpu):
+        with fn.default_device(device):
+            results.append(np.asarray(TAKING[name](tmp_path)))
+    assert results[0].dtype == results[1].dtype
+    np.testing.assert_array_equal(*results)
+
+
+def test_an_array_of_float64_is_said_to_be_one():
+    if not lacks_float64():
+        pytest.skip("this gpu has float64")
+    with fn.default_device(fn.gpu):
+        for call in (nn.losses.mse_loss, lambda x, _: nn.gelu_approx(x)):
+            with pytest.raises(ValueError, match="the device gpu has no float64"):
+                call(WIDE, WIDE)
 
 
 def on_gpu(*values):

@@ -351,7 +351,8 @@ def _array_of(path: str, leaf: Any) -> fn.array:
     if hasattr(leaf, "__array_interface__"):
         name: Any = str(leaf.dtype)
         try:
-            return fn.array(leaf, dtype=name)
+            with fn.default_device(fn.cpu):  # whose dtypes are those of files
+                return fn.array(leaf, dtype=name)
         except (TypeError, ValueError):
             raise TypeError(f"save: {path} is of dtype {leaf.dtype}, which there is none of here") from None
     raise TypeError(f"save: {path} is a {type(leaf).__name__}; expected arrays, bools, numbers and strings")

@@ -36,7 +36,8 @@ def array_of(name: str, leaf: Any) -> fn.array:
     import numpy as np
 
     try:
-        made = fn.asarray(leaf)
+        with fn.default_device(fn.cpu):  # whose dtypes are those of files
+            made = fn.asarray(leaf)
     except TypeError as error:
         raise TypeError(f"{name}: expected an array, got {type(leaf).__name__}: {error}") from error
     except (ValueError, OverflowError) as error:

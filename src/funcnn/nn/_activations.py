@@ -30,6 +30,8 @@ def _array(name: str, x: Any, what: str = "x") -> fn.array:
     try:
         return fn.asarray(x)
     except (TypeError, ValueError):
+        if hasattr(x, "__array_interface__"):  # an array, for which the device has no dtype
+            raise
         kind = type(x).__name__
         raise TypeError(f"{name}: {what} must be an array, a number or nested lists of numbers, got a {kind}") from None
 

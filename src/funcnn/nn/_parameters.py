@@ -84,7 +84,8 @@ def cast(params: Any, dtype: Any, where: Any = "**") -> Any:
         if isinstance(x, fn.ShapeDtypeStruct):
             return attrs.evolve(x, dtype=wanted) if fn.isdtype(x.dtype, "real floating") else x
         if not isinstance(x, fn.array) and hasattr(x, "__array_interface__"):
-            x = fn.asarray(x)
+            # At once: the device may lack the dtype it has.
+            x = fn.array(x, wanted) if getattr(getattr(x, "dtype", None), "kind", "") == "f" else fn.asarray(x)
         return x.astype(wanted) if isinstance(x, fn.array) and fn.isdtype(x.dtype, "real floating") else x
 
     chosen, rest = _chosen("cast", params, where)

@@ -84,7 +84,7 @@ def _cast(x: Any, dtype: fn.Dtype) -> Any:
     if isinstance(x, fn.array):
         return x.astype(dtype) if x.dtype != dtype and _floating(x.dtype) else x
     if hasattr(x, "__array_interface__") and getattr(getattr(x, "dtype", None), "kind", "") == "f":
-        return fn.asarray(x).astype(dtype)
+        return fn.array(x, dtype)  # at once: the device may lack the dtype it has
     return x
 
 

@@ -33,6 +33,8 @@ def as_array(name: str, what: str, x: Any) -> fn.array:
     try:
         return fn.asarray(x)
     except (TypeError, ValueError):
+        if hasattr(x, "__array_interface__"):  # an array, for which the device has no dtype
+            raise
         raise TypeError(f"{name}: {what} must be an array, got {type(x).__name__}") from None
 
 
