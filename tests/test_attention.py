@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import funcnn as fn
 import instruction_sets
 from attention_oracle import attention
+from widest import doubled, float64_of
 
 TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 3e-6, "float64": 1e-13}
 
@@ -25,10 +26,6 @@ def attend(*arrays: Any, **options: Any) -> fn.array:
 def drawn(seed: int, *shapes: tuple[int, ...], dtype: str = "float32") -> list[fn.array]:
     rng = np.random.default_rng(seed)
     return [fn.array(rng.normal(size=shape), getattr(fn, dtype)) for shape in shapes]
-
-
-def wide(x: fn.array) -> np.ndarray:
-    return np.asarray(x.astype(fn.float64))
 
 
 def plain(q: fn.array, k: fn.array, v: fn.array, mask: Any, sinks: Any, scale: float) -> fn.array:
@@ -82,7 +79,7 @@ def problems(draw: Any, dtypes: tuple[str, ...]) -> tuple[str, list[fn.array], d
     arrays = []
     for x in (q, k, v):
         order = draw(st.sampled_from([(0, 1, 2, 3), (0, 2, 1, 3), (0, 1, 3, 2)]))
-        stored = fn.array(np.ascontiguousarray(np.asarray(fn.transpose(x, order).astype(fn.float64))), x.dtype)
+        stored = fn.array(np.ascontiguousarray(float64_of(fn.transpose(x, order))), x.dtype)
         arrays.append(fn.transpose(stored, order))
     return dtype, arrays, options
 
@@ -91,10 +88,10 @@ def problems(draw: Any, dtypes: tuple[str, ...]) -> tuple[str, list[fn.array], d
 @given(problem=problems(("float16", "bfloat16", "float32", "float64")))
 def test_random_problems_agree_with_numpy(problem: Any) -> None:
     dtype, arrays, options = problem
-    numbers = {k: x if x is None or isinstance(x, str) else np.asarray(x) if x.dtype == fn.bool_ else wide(x)
+    numbers = {k: x if x is None or isinstance(x, str) else np.asarray(x) if x.dtype == fn.bool_ else float64_of(x)
                for k, x in options.items()}  # fmt: skip
-    expected = attention(*(wide(x) for x in arrays), 0.3, **numbers)
-    got = wide(attend(*arrays, **options))
+    expected = attention(*(float64_of(x) for x in arrays), 0.3, **numbers)
+    got = float64_of(attend(*arrays, **options))
     np.testing.assert_allclose(got, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
@@ -121,9 +118,9 @@ def test_gradients_of_random_problems_agree_with_composed_ones(problem: Any) -> 
 
     got = loss(lambda q, k, v, m, s: attend(q, k, v, mask=m, sinks=s))(*moving)
     expected = loss(lambda q, k, v, m, s: plain(q, k, v, m, s, 0.3))(*moving)
-    scale = max(1.0, *(float(np.abs(wide(e)).max()) for e in expected))
+    scale = max(1.0, *(float(np.abs(float64_of(e)).max()) for e in expected))
     for g, e in zip(got, expected, strict=True):
-        np.testing.assert_allclose(wide(g), wide(e), rtol=0, atol=30 * TOLERANCE[dtype] * scale)
+        np.testing.assert_allclose(float64_of(g), float64_of(e), rtol=0, atol=30 * TOLERANCE[dtype] * scale)
 
 
 def sees_keys(arrays: list[fn.array], mask: Any) -> np.ndarray:
@@ -134,7 +131,7 @@ def sees_keys(arrays: list[fn.array], mask: Any) -> np.ndarray:
     if isinstance(mask, str):
         found = np.arange(shape[3]) <= np.arange(shape[2])[:, None] + shape[3] - shape[2]
     else:
-        found = np.asarray(mask) if mask.dtype == fn.bool_ else np.isfinite(wide(mask))
+        found = np.asarray(mask) if mask.dtype == fn.bool_ else np.isfinite(float64_of(mask))
     return np.broadcast_to(found, shape)
 
 
@@ -204,9 +201,9 @@ def test_large_scores_keep_their_gradients() -> None:
     q, k, v = (x * 300 for x in drawn(4, (1, 1, 9, 4), (1, 1, 9, 4), (1, 1, 9, 4)))
     for wrt in range(3):
         got = fn.grad(lambda *x: attend(*x, scale=1.0).sum(), wrt)(q, k, v)
-        expected = fn.grad(lambda *x: attend(*x, scale=1.0).sum(), wrt)(*(x.astype(fn.float64) for x in (q, k, v)))
-        scale = max(1.0, float(np.abs(wide(expected)).max()))
-        np.testing.assert_allclose(wide(got), wide(expected), atol=2e-2 * scale)
+        expected = fn.grad(lambda *x: attend(*x, scale=1.0).sum(), wrt)(*(doubled(x) for x in (q, k, v)))
+        scale = max(1.0, float(np.abs(float64_of(expected)).max()))
+        np.testing.assert_allclose(float64_of(got), float64_of(expected), atol=2e-2 * scale)
 
 
 @pytest.mark.parametrize(("queries", "what"), list(itertools.product([1, 20], ["q", "k", "v"])))
@@ -275,8 +272,8 @@ def test_a_cache_is_read_where_it_lies(order: str) -> None:
     y = attend(q, view(k), view(v))
     fn.eval(y)
     assert fn.get_peak_memory() - before < k.nbytes / 8
-    expected = attention(wide(q), wide(view(k)), wide(view(v)), 0.3)
-    np.testing.assert_allclose(wide(y), expected, rtol=1e-5, atol=1e-6)
+    expected = attention(float64_of(q), float64_of(view(k)), float64_of(view(v)), 0.3)
+    np.testing.assert_allclose(float64_of(y), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "queries"), [("float32", 150), ("bfloat16", 150), ("float32", 2)])
@@ -288,7 +285,7 @@ def test_results_do_not_depend_on_the_number_of_threads(dtype: str, queries: int
         for threads in (1, 2, 3):
             fn.set_num_threads(threads)
             y, pull = fn.vjp(lambda *x: attend(*x[:3], mask=x[3]), q, k, v, mask)
-            results.append([wide(x) for x in (y, *pull(fn.ones_like(y)))])
+            results.append([float64_of(x) for x in (y, *pull(fn.ones_like(y)))])
     finally:
         fn.set_num_threads(before)
     for other in results[1:]:
@@ -306,11 +303,11 @@ def test_every_instruction_set_agrees_with_numpy() -> None:
         mask = fn.array(np.random.default_rng(0).random((queries, keys)) < 0.8)
         for options in ({"mask": "causal"}, {"mask": mask}):
             numbers = {"mask": options["mask"] if isinstance(options["mask"], str) else np.asarray(mask)}
-            expected = attention(wide(q), wide(k), wide(v), 0.3, **numbers)
-            np.testing.assert_allclose(wide(attend(q, k, v, **options)), expected, rtol=3e-6, atol=3e-6)
+            expected = attention(float64_of(q), float64_of(k), float64_of(v), 0.3, **numbers)
+            np.testing.assert_allclose(float64_of(attend(q, k, v, **options)), expected, rtol=3e-6, atol=3e-6)
             grad = fn.grad(lambda *x, o=options: (attend(*x, **o) ** 2).sum(), (0, 1, 2))
-            for g, e in zip(grad(q, k, v), grad(*(x.astype(fn.float64) for x in (q, k, v))), strict=True):
-                np.testing.assert_allclose(wide(g), wide(e), rtol=1e-4, atol=2e-5)
+            for g, e in zip(grad(q, k, v), grad(*(doubled(x) for x in (q, k, v))), strict=True):
+                np.testing.assert_allclose(float64_of(g), float64_of(e), rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.usefixtures("instruction_set")
@@ -322,11 +319,11 @@ def test_flags_mask_as_infinities_do(dtype: str) -> None:
         flags = np.random.default_rng(4).random((queries, keys)) < 0.5
         flags[:, 0] = True
         infinities = fn.array(np.where(flags, 0.0, -np.inf), q.dtype)
-        got, expected = (wide(attend(q, k, v, mask=m)) for m in (fn.array(flags), infinities))
+        got, expected = (float64_of(attend(q, k, v, mask=m)) for m in (fn.array(flags), infinities))
         np.testing.assert_array_equal(got, expected)
-        unmasked = wide(attend(q, k, v, mask=fn.array(np.ones_like(flags))))
-        np.testing.assert_array_equal(unmasked, wide(attend(q, k, v)))
-        known = attention(wide(q), wide(k), wide(v), 0.3, mask=flags)
+        unmasked = float64_of(attend(q, k, v, mask=fn.array(np.ones_like(flags))))
+        np.testing.assert_array_equal(unmasked, float64_of(attend(q, k, v)))
+        known = attention(float64_of(q), float64_of(k), float64_of(v), 0.3, mask=flags)
         np.testing.assert_allclose(got, known, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 

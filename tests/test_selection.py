@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 import funcnn as fn
 from funcnn import random
+from widest import float64_of
 
 DTYPES = ["float32", "float16", "bfloat16", "float64", "int8", "uint8", "int32", "uint32", "int64", "uint64", "bool_"]
 
@@ -77,7 +78,7 @@ FLAGS = {"return_index": True, "return_inverse": True, "return_counts": True}
 def test_unique(dtype, shape):
     values = np.random.default_rng(1).integers(0, 6, shape)
     x = fn.asarray(values).astype(getattr(fn, dtype))
-    plain = np.asarray(x.astype(fn.float64) if dtype == "bfloat16" else x)
+    plain = float64_of(x) if dtype == "bfloat16" else np.asarray(x)
     expected = np.unique(plain, return_index=True, return_inverse=True, return_counts=True)
     got = fn.unique(x, **FLAGS)
     for ours, theirs in zip(got, expected, strict=True):

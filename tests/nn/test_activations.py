@@ -7,6 +7,7 @@ import pytest
 
 import funcnn as fn
 from funcnn import nn
+from widest import float64_of
 
 special = pytest.importorskip("scipy.special")
 
@@ -174,11 +175,11 @@ def test_gated_activations(name, value, slope, dtype):
     dtype = getattr(fn, dtype)
     f = getattr(nn, name)
     x = fn.array(np.linspace(-20, 20, 401), dtype)
-    x64 = np.asarray(x.astype(fn.float64))
+    x64 = float64_of(x)
     tolerance = (
         3e-6 if dtype == fn.float32 else 1e-13 if dtype == fn.float64 else 1e-2 if dtype == fn.bfloat16 else 1e-3
     )
-    got = np.asarray(f(x).astype(fn.float64)), np.asarray(fn.grad(lambda v: f(v).sum())(x).astype(fn.float64))
+    got = float64_of(f(x)), float64_of(fn.grad(lambda v: f(v).sum())(x))
     np.testing.assert_allclose(got[0], value(x64), rtol=tolerance, atol=1e-7)
     np.testing.assert_allclose(got[1], slope(x64), rtol=tolerance, atol=max(tolerance / 10, 1e-15))
 

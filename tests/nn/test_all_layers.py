@@ -11,6 +11,7 @@ from layer_specs import SPECS
 import funcnn as fn
 from funcnn import nn, random, testing, tree
 from nn.specs.rows import plain, wide
+from widest import float64_of
 
 KEY = random.key(7)
 
@@ -28,7 +29,7 @@ def close(a, b, tolerance):
     """Compare trees with an error of that size, relative to the largest number of an array or absolute."""
     assert tree.structure(a) == tree.structure(b)
     for path, x, y in zip(tree.paths(a), tree.leaves(a), tree.leaves(b), strict=True):
-        x, y = (np.asarray(v.astype(fn.float64) if isinstance(v, fn.array) else v) for v in (x, y))
+        x, y = (float64_of(v) if isinstance(v, fn.array) else np.asarray(v) for v in (x, y))
         assert x.shape == y.shape, path
         scale = max(1.0, float(np.max(np.abs(y), initial=0.0)))
         np.testing.assert_allclose(x, y, rtol=0, atol=tolerance * scale, err_msg=path)
@@ -88,7 +89,7 @@ def test_init_is_a_function_of_the_key_also_compiled_and_mapped(spec):
     init = spec.layer.init
     params = init(KEY)
     assert isinstance(params, fn.frozendict)
-    assert all(np.all(np.isfinite(np.asarray(x.astype(fn.float64)))) for x in tree.leaves(params) if is_float(x))
+    assert all(np.all(np.isfinite(float64_of(x))) for x in tree.leaves(params) if is_float(x))
     assert bits(init(random.key(7))) == bits(params)
     assert bits(fn.compile(init)(KEY)) == bits(params)
     keys = random.split(KEY, 3)

@@ -5,13 +5,14 @@ import pytest
 
 import funcnn as fn
 from funcnn import nn, random
+from widest import float64_of
 
 KEY = random.key(0)
 LAYERS = [nn.InstanceNorm(2), nn.GroupNorm(2, 2), nn.GroupNorm(2, 2, pytorch_compatible=True)]
 
 
 def normalise(layer, x):
-    return np.asarray(layer(layer.init(KEY), fn.array(x)).astype(fn.float64))
+    return float64_of(layer(layer.init(KEY), fn.array(x)))
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=repr)

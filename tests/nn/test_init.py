@@ -10,6 +10,7 @@ from scipy import stats
 import funcnn as fn
 from funcnn import nn, random
 from funcnn.nn import init
+from widest import float64_of
 
 KEY = random.key(3)
 SHAPE = (40, 5, 10, 20)  # fan_in 1000, fan_out 2000
@@ -91,7 +92,7 @@ def test_orthogonal_rows_or_columns(shape):
     for dtype, tolerance in [(fn.float32, 1e-6), (fn.float64, 1e-12), (fn.float16, 2e-3), (fn.bfloat16, 2e-2)]:
         w = init.orthogonal(KEY, shape, dtype, gain=2.0)
         assert w.shape == shape and w.dtype == dtype
-        m = np.asarray(w.astype(fn.float64)).reshape(shape[0], -1) / 2
+        m = float64_of(w).reshape(shape[0], -1) / 2
         product = m @ m.T if m.shape[0] <= m.shape[1] else m.T @ m
         np.testing.assert_allclose(product, np.eye(len(product)), atol=4 * tolerance)
 

@@ -9,6 +9,7 @@ from scipy import special
 import funcnn as fn
 from funcnn import nn
 from funcnn.nn import losses
+from widest import float64_of
 
 INF = float("inf")
 RNG = np.random.default_rng(0)
@@ -94,13 +95,13 @@ FORMULAS = {
 def test_values_gradients_and_reductions(name, dtype):
     loss, oracle, args = FORMULAS[name]
     given = [fn.array(x).astype(getattr(fn, dtype)) for x in args]
-    args = [f64(x.astype(fn.float64)) for x in given]
+    args = [float64_of(x) for x in given]
     rtol = {"float32": 1e-5, "float64": 1e-12, "float16": 2e-3, "bfloat16": 1e-2}[dtype]
     expected = oracle(*args)
     for reduction, combine in [("none", lambda x: x), ("mean", np.mean), ("sum", np.sum)]:
         got = loss(*given, reduction=reduction)
         assert got.dtype == getattr(fn, dtype)
-        np.testing.assert_allclose(f64(got.astype(fn.float64)), combine(expected), rtol=rtol, atol=rtol)
+        np.testing.assert_allclose(float64_of(got), combine(expected), rtol=rtol, atol=rtol)
     if dtype != "float64":
         return
     for at in range(len(args)):
@@ -195,7 +196,7 @@ class TestBinaryCrossEntropy:
                 p, fn.full(p.shape, y, dtype=p.dtype), with_logits=False, reduction="none"
             )
             got = gradient(loss, p)
-            assert np.isfinite(got).all() and np.isfinite(f64(loss(p).astype(fn.float64))).all()
+            assert np.isfinite(got).all() and np.isfinite(float64_of(loss(p))).all()
             exact = np.array([0.25, 0.75])
             np.testing.assert_allclose(got[4:], (exact - y) / (exact * (1 - exact)), rtol=1e-2)
         # Where the slope is in range it is exact in half precision too.

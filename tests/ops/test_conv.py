@@ -13,6 +13,7 @@ import conv_oracle
 import funcnn as fn
 import instruction_sets
 from funcnn import nn
+from widest import float64_of
 
 rng = np.random.default_rng(0)
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-22, "float64": 2.0**-50}
@@ -27,14 +28,10 @@ def double(*shape):
     return fn.array(normal(*shape), fn.float64)
 
 
-def wide(x):
-    return np.asarray(x.astype(fn.float64))
-
-
 def close(got, expected, scale, dtype):
     """Within a few roundings of `dtype` of the sums of magnitudes."""
     assert got.shape == expected.shape
-    assert np.all(np.abs(wide(got) - expected) <= 4 * EPSILON[dtype] * scale + TINY.get(dtype, 0))
+    assert np.all(np.abs(float64_of(got) - expected) <= 4 * EPSILON[dtype] * scale + TINY.get(dtype, 0))
 
 
 @st.composite
@@ -77,12 +74,12 @@ def test_values_and_gradients_agree_with_loops(problem):
     def make(shape):
         values = fn.array(normal(*shape)).astype(getattr(fn, dtype))
         if not problem["sliced"]:
-            return values, wide(values)
+            return values, float64_of(values)
         # Elements at odd places of something larger, in another order of axes.
         larger = fn.zeros((*(2 * d for d in reversed(shape)),), values.dtype)
         larger = larger.at[tuple(slice(1, None, 2) for _ in shape)].set(values.T)
         fn.eval(larger)
-        return larger[tuple(slice(1, None, 2) for _ in shape)].T, wide(values)
+        return larger[tuple(slice(1, None, 2) for _ in shape)].T, float64_of(values)
 
     (x, x64), (weight, weight64) = make(problem["x"]), make(problem["weight"])
     y, pull = fn.vjp(lambda x, w: conv(x, w, *options), x, weight)
@@ -90,8 +87,8 @@ def test_values_and_gradients_agree_with_loops(problem):
     close(y, conv_oracle.conv(x64, weight64, *options), conv_oracle.conv(abs(x64), abs(weight64), *options), dtype)
     # The result is linear in each operand: <ct, conv(t, w)> = <ct pulled back, t>.
     ct, _ = make(y.shape)
-    by_x, by_weight = (wide(g) for g in pull(ct))
-    ct64 = wide(ct)
+    by_x, by_weight = (float64_of(g) for g in pull(ct))
+    ct64 = float64_of(ct)
     tiny = TINY.get(dtype, 0) / EPSILON[dtype]
     t, s = normal(*problem["x"]), normal(*problem["weight"])
     size = np.sum(abs(ct64) * conv_oracle.conv(abs(t), abs(weight64), *options)) + tiny * np.sum(abs(t))
@@ -158,14 +155,14 @@ def test_results_do_not_depend_on_the_number_of_threads(x, weight, options, dtyp
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
     # The division into strips and blocks shows in large shapes only.
-    x64, weight64 = wide(x), wide(weight)
+    x64, weight64 = float64_of(x), float64_of(weight)
     spatial = x.ndim - 2
 
     def each(name, default):
         return [options.get(name, default)] * spatial
 
     numbers = (each("stride", 1), each("padding", 0), each("padding", 0), each("", 1), each("", 1))
-    exact = conv_oracle.conv(x64, weight64, *numbers, options.get("groups", 1)) + wide(bias)
+    exact = conv_oracle.conv(x64, weight64, *numbers, options.get("groups", 1)) + float64_of(bias)
     scale = np.sqrt(math.prod(weight.shape[1:])) * 20 * EPSILON[dtype]
     np.testing.assert_allclose(results[0][0], np.maximum(exact, 0), atol=scale, rtol=4 * EPSILON[dtype])
 
@@ -195,8 +192,10 @@ def test_bias_and_activation_join_the_convolution(x, weight, options, dtype):
     assert (
         "conv_general" in plan and "with epilogue" in plan and plan.splitlines()[-1].lstrip().startswith("1 kernel,")
     ), plan
-    expected = np.maximum(wide(fn.conv_general(x, weight, **options)) + wide(bias), 0)
-    np.testing.assert_allclose(wide(f(x, weight, bias)), expected, rtol=4 * EPSILON[dtype], atol=4 * EPSILON[dtype])
+    expected = np.maximum(float64_of(fn.conv_general(x, weight, **options)) + float64_of(bias), 0)
+    np.testing.assert_allclose(
+        float64_of(f(x, weight, bias)), expected, rtol=4 * EPSILON[dtype], atol=4 * EPSILON[dtype]
+    )
 
 
 @pytest.mark.parametrize("name", instruction_sets.SUPPORTED[:-1])
@@ -218,7 +217,7 @@ def test_instruction_sets_agree(x, weight, options, dtype, name):
 
     def results():
         y, pull = fn.vjp(lambda x, w: fn.conv_general(x, w, **options), x, weight)
-        return [wide(v) for v in (y, *pull(y))]
+        return [float64_of(v) for v in (y, *pull(y))]
 
     expected = results()
     with instruction_sets.using(name):

@@ -4,6 +4,7 @@ from check import check, check_derivatives
 
 import funcnn as fn
 import instruction_sets
+from widest import float64_of
 
 rng = np.random.default_rng(0)
 
@@ -73,10 +74,10 @@ def test_matmul_sizes(m, n, k):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_thin_products(m, k, n, dtype):
     a, b = (fn.array(normal(*s)).astype(getattr(fn, dtype)) for s in ((m, k), (k, n)))
-    wide_a, wide_b = (np.asarray(x.astype(fn.float64)) for x in (a, b))
+    wide_a, wide_b = (float64_of(x) for x in (a, b))
     scale = np.abs(wide_a) @ np.abs(wide_b)
     eps = {"float16": 2**-10, "bfloat16": 2**-7, "float32": 2**-19, "float64": 2**-48}[dtype]
-    assert np.all(np.abs(np.asarray((a @ b).astype(fn.float64)) - wide_a @ wide_b) <= eps * scale)
+    assert np.all(np.abs(float64_of(a @ b) - wide_a @ wide_b) <= eps * scale)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "complex64"])
@@ -114,7 +115,7 @@ def test_long_sums_are_added_in_parts(m, k, n, dtype):
         for threads in (1, 2, 3):
             fn.set_num_threads(threads)
             product = fn.swapaxes(x, 1, 2) @ y
-            results += [np.asarray((product * 2 - 1).astype(fn.complex64 if dtype == "complex64" else fn.float64))]
+            results.append((np.asarray if dtype == "complex64" else float64_of)(product * 2 - 1))
     finally:
         fn.set_num_threads(before)
     assert np.all(np.abs(results[0] - (left @ wide[1] * 2 - 1)) <= 2 * eps * (scale + 1))
@@ -145,10 +146,6 @@ def operand(x, transposed, dtype):
     return fn.swapaxes(x, -1, -2) if transposed else x
 
 
-def wide_of(x):
-    return np.asarray(x.astype(fn.float64))
-
-
 def bound_of(dtype):
     """Of the error of a product: relative to its size where it is rounded, and to the sum of what is added up."""
     rounding = {"float16": 2**-11, "bfloat16": 2**-8}.get(dtype, 0)
@@ -170,13 +167,13 @@ EDGES = [
 def test_every_way_to_multiply(m, k, n, layout, dtype):
     kind = getattr(fn, dtype)
     x, y = (operand(normal(*s), side == "t", kind) for s, side in zip(((m, k), (k, n)), layout, strict=True))
-    exact, scale = wide_of(x) @ wide_of(y), np.abs(wide_of(x)) @ np.abs(wide_of(y))
+    exact, scale = float64_of(x) @ float64_of(y), np.abs(float64_of(x)) @ np.abs(float64_of(y))
     rounding, sums = bound_of(dtype)
     before, results = fn.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
             fn.set_num_threads(threads)
-            results.append(wide_of(x @ y))
+            results.append(float64_of(x @ y))
     finally:
         fn.set_num_threads(before)
     assert np.all(np.abs(results[0] - exact) <= rounding * np.abs(exact) + sums * scale)
@@ -194,8 +191,8 @@ def test_products_by_every_instruction_set(dtype):
         for layout in ("nn", "nt", "tn", "tt"):
             sides = zip(((m, k), (k, n)), layout, strict=True)
             x, y = (operand(normal(*s), side == "t", getattr(fn, dtype)) for s, side in sides)
-            exact, scale = wide_of(x) @ wide_of(y), np.abs(wide_of(x)) @ np.abs(wide_of(y))
-            assert np.all(np.abs(wide_of(x @ y) - exact) <= rounding * np.abs(exact) + sums * scale)
+            exact, scale = float64_of(x) @ float64_of(y), np.abs(float64_of(x)) @ np.abs(float64_of(y))
+            assert np.all(np.abs(float64_of(x @ y) - exact) <= rounding * np.abs(exact) + sums * scale)
 
 
 @pytest.mark.parametrize(("m", "k", "n"), [(13, 5, 7), (30, 70, 37), (3, 200, 130), (200, 70, 3), (130, 520, 200)])
@@ -206,9 +203,9 @@ def test_what_is_not_finite_stays_in_its_row_and_column(m, k, n, layout, dtype):
     a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
     a[m - 1, k - 1], b[0, n - 1] = np.inf, np.nan
     x, y = (operand(v, side == "t", getattr(fn, dtype)) for v, side in zip((a, b), layout, strict=True))
-    product = wide_of(x @ y)
+    product = float64_of(x @ y)
     assert np.all(np.isnan(product[:, n - 1])) and np.all(np.isposinf(product[m - 1, : n - 1]))
-    assert np.all(product[: m - 1, : n - 1] == wide_of(fn.array(float(k)).astype(getattr(fn, dtype))))
+    assert np.all(product[: m - 1, : n - 1] == float64_of(fn.array(float(k)).astype(getattr(fn, dtype))))
 
 
 @pytest.mark.parametrize("shape", [(7, 8, 8, 8), (3, 5, 17, 33), (40, 64, 64, 64), (2, 100, 600, 260)])
@@ -218,9 +215,9 @@ def test_batches_of_products(shape, layout):
     a, b, c = normal(count, m, k), normal(count, k, n), normal(n)
     x, y = (operand(v, side == "t", fn.float32) for v, side in zip((a, b), layout, strict=True))
     exact, scale = a.astype(np.float64) @ b, np.abs(a) @ np.abs(b)
-    assert np.all(np.abs(wide_of(x @ y) - exact) <= 2**-19 * scale)
+    assert np.all(np.abs(float64_of(x @ y) - exact) <= 2**-19 * scale)
     assert np.all(
-        np.abs(wide_of(fn.maximum(x @ y + fn.array(c), 0)) - np.maximum(exact + c, 0)) <= 2**-19 * (scale + 1)
+        np.abs(float64_of(fn.maximum(x @ y + fn.array(c), 0)) - np.maximum(exact + c, 0)) <= 2**-19 * (scale + 1)
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import funcnn as fn
+from widest import float64_of
 
 inf, nan = np.inf, np.nan
 
@@ -104,7 +105,7 @@ def test_integers_from_numbers_out_of_range(source, target):
     if source != "float16":
         values += [2.0**31, -(2.0**31), 2.0**33, -(2.0**33), 2.0**63, -(2.0**63), 2.0**64, 1e30, -1e30]
     x = fn.array(values).astype(getattr(fn, source))
-    held = np.asarray(fn.real(x).astype(fn.float64)).tolist()  # bfloat16 rounds
+    held = float64_of(fn.real(x)).tolist()  # bfloat16 rounds
     want = [
         0
         if np.isnan(v)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import funcnn as fn
 import instruction_sets
 import quantized_oracle as oracle
+from widest import float64_of
 
 DTYPES = {"float32": fn.float32, "float16": fn.float16, "bfloat16": fn.bfloat16}
 
@@ -195,8 +196,8 @@ def test_infinite_and_huge_operands_of_products(rows, transpose):
 
 
 def dense_product(x, q, form, transpose, of_matrix=np.asarray):
-    w = oracle.dequantize(*[np.asarray(a.astype(fn.float64) if a.dtype != fn.uint32 else a) for a in q[:2]],
-                          np.asarray(q[2].astype(fn.float64)) if len(q) > 2 else None, form)  # fmt: skip
+    w = oracle.dequantize(*[float64_of(a) if a.dtype != fn.uint32 else np.asarray(a) for a in q[:2]],
+                          float64_of(q[2]) if len(q) > 2 else None, form)  # fmt: skip
     w = of_matrix(w)
     return x @ (np.swapaxes(w, -1, -2) if transpose else w)
 
@@ -222,12 +223,12 @@ def test_products_agree_with_numpy(form, groups, rows, count, transpose, dtype, 
         q = tuple(fn.concatenate([a, a], axis=1)[:, : a.shape[1]] for a in q)
     y = fn.quantized_matmul(x, *q, transpose=transpose, **oracle.arguments(form))
     assert y.dtype == DTYPES[dtype]
-    exact = dense_product(np.asarray(x.astype(fn.float64)), q, form, transpose)
+    exact = dense_product(float64_of(x), q, form, transpose)
     bound = 1e-5 * max(1.0, np.abs(exact).max()) * columns**0.5
     rounding = {"float32": 0.0, "float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
     if y.device == fn.gpu:  # the elements of the matrix are rounded on their way into tiles
-        bound = bound + rounding * dense_product(np.abs(np.asarray(x.astype(fn.float64))), q, form, transpose, np.abs)
-    error = np.abs(np.asarray(y.astype(fn.float64)) - exact)
+        bound = bound + rounding * dense_product(np.abs(float64_of(x)), q, form, transpose, np.abs)
+    error = np.abs(float64_of(y) - exact)
     np.testing.assert_array_less(error, bound + rounding * np.abs(exact))
 
 
@@ -257,26 +258,26 @@ def test_qqmm_multiplies_rounded_operands(mode, dtype):
 
     def rounded(a, **options):
         q = fn.quantize(a, mode=mode, **options)
-        return np.asarray(fn.dequantize(*q, mode=mode, dtype=a.dtype, **options).astype(fn.float64))
+        return float64_of(fn.dequantize(*q, mode=mode, dtype=a.dtype, **options))
 
     exact = rounded(x) @ rounded(w).T
     tolerance = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}[dtype]
     for given_w in ((w,), fn.quantize(w, mode=mode)):
         y = fn.qqmm(x, *given_w, mode=mode)
         assert y.dtype == x.dtype
-        np.testing.assert_allclose(np.asarray(y.astype(fn.float64)), exact, atol=tolerance * np.abs(exact).max())
+        np.testing.assert_allclose(float64_of(y), exact, atol=tolerance * np.abs(exact).max())
         stacked = (given_w[0][None], *(s[None] for s in given_w[1:]))
         y = fn.gather_qqmm(x, *stacked, lhs_indices=[1, 0], rhs_indices=[0, 0], mode=mode)
-        np.testing.assert_allclose(np.asarray(y.astype(fn.float64)), exact[::-1], atol=tolerance * np.abs(exact).max())
+        np.testing.assert_allclose(float64_of(y), exact[::-1], atol=tolerance * np.abs(exact).max())
     if mode == "nvfp4":
         sx, sw = fn.array(3.0), fn.array(2.5)
         exact = rounded(x, global_scale=sx) @ rounded(w, global_scale=sw).T
         for given_w in ((w,), fn.quantize(w, mode=mode, global_scale=sw)):
             y = fn.qqmm(x, *given_w, global_scale_x=sx, global_scale_w=sw)
-            np.testing.assert_allclose(np.asarray(y.astype(fn.float64)), exact, atol=tolerance * np.abs(exact).max())
+            np.testing.assert_allclose(float64_of(y), exact, atol=tolerance * np.abs(exact).max())
             stacked = (given_w[0][None], *(s[None] for s in given_w[1:]))
             y = fn.gather_qqmm(x, *stacked, rhs_indices=[0, 0], global_scale_x=sx, global_scale_w=sw[None])
-            np.testing.assert_allclose(np.asarray(y.astype(fn.float64)), exact, atol=tolerance * np.abs(exact).max())
+            np.testing.assert_allclose(float64_of(y), exact, atol=tolerance * np.abs(exact).max())
 
 
 def test_gradients_of_qqmm_pass_through_the_rounding():

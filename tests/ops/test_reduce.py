@@ -3,6 +3,7 @@ import pytest
 from check import check, check_derivatives
 
 import funcnn as fn
+from widest import float64_of
 
 rng = np.random.default_rng(0)
 AXES = [None, 0, 1, -1, (0, 2), (1, 2), (0, 1, 2), ()]
@@ -313,7 +314,7 @@ def test_initial_values_have_the_dtype_of_the_result(dtype):
 def test_what_is_between_in_short_floats_may_be_out_of_their_range(dtype, fused):
     x = np.array([[300.0, -300.0, 256.0], [1e-4, -1e-4, 0.0]])
     given = fn.array(x, getattr(fn, dtype))
-    x = np.asarray(given.astype(fn.float64))
+    x = float64_of(given)
     before = fn.set_fusion(fused)
     try:
         for mine, expected in [
@@ -323,6 +324,6 @@ def test_what_is_between_in_short_floats_may_be_out_of_their_range(dtype, fused)
             (fn.linalg.norm(given), np.linalg.norm(x)),
         ]:
             assert mine.dtype == given.dtype
-            np.testing.assert_allclose(np.asarray(mine.astype(fn.float64)), expected, rtol=0.01)
+            np.testing.assert_allclose(float64_of(mine), expected, rtol=0.01)
     finally:
         fn.set_fusion(before)

@@ -8,6 +8,7 @@ import pytest
 import funcnn as fn
 from funcnn import optim, tree
 from funcnn.optim import schedules
+from widest import float64_of
 
 PARAMS = {"a": fn.array([1.0, -2.0]), "b": fn.array([[3.0]])}
 
@@ -78,7 +79,7 @@ class TestInject:
             injected, _, _ = steps(optim.inject(opt, *names), [params] * 2, params)
             for a, b in zip(tree.leaves(plain), tree.leaves(injected), strict=True):
                 assert a.dtype == b.dtype, opt
-                wide = [np.asarray(x.astype(fn.float64)) for x in (a, b)]
+                wide = [float64_of(x) for x in (a, b)]
                 np.testing.assert_allclose(*wide, rtol=1e-2 if a.dtype == fn.bfloat16 else 1e-3 if a.dtype == fn.float16
                                            else 2e-5 if a.dtype == fn.float32 else 1e-13)  # fmt: skip
 

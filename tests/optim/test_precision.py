@@ -8,6 +8,7 @@ import pytest
 import funcnn as fn
 from funcnn import frozendict, optim, tree
 from funcnn.optim import schedules
+from widest import float64_of
 
 OPTIMIZERS = {
     "sgd": optim.sgd(0.1),
@@ -68,9 +69,9 @@ class TestAdam:
         params = {"w": fn.ones(3, dtype=dtype)}
         for g in (0.0, 1e-7, 1e-5):
             grads = [{"w": fn.full((3,), g, dtype=dtype)}] * 3
-            expected = adam64(np.ones(3), [np.asarray(grads[0]["w"].astype(fn.float64))] * 3, rate=0.1)
+            expected = adam64(np.ones(3), [float64_of(grads[0]["w"])] * 3, rate=0.1)
             got, state = run(optim.adam(0.1), params, grads, compiled)
-            np.testing.assert_allclose(np.asarray(got["w"].astype(fn.float64)), expected, rtol=1e-2)
+            np.testing.assert_allclose(float64_of(got["w"]), expected, rtol=1e-2)
             assert tree.all(tree.map(lambda x: bool(fn.all(fn.isfinite(x)).item()), state["mu"]))
 
     def test_moments_of_bfloat16_do_not_stall(self, compiled):
@@ -78,7 +79,7 @@ class TestAdam:
         rng = np.random.default_rng(0)
         grads = [rng.normal(size=4) for _ in range(60)]
         given = [{"w": fn.array(g).astype(fn.bfloat16)} for g in grads]
-        grads = [np.asarray(g["w"].astype(fn.float64)) for g in given]
+        grads = [float64_of(g["w"]) for g in given]
         _, state = run(optim.adam(1e-3), {"w": fn.zeros(4, dtype=fn.bfloat16)}, given, compiled)
         v = np.zeros(4)
         for g in grads:
