@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import funcnn as fn
+from widest import WIDEST, reachable
 
 
 @st.composite
@@ -186,7 +187,7 @@ def test_nested_mapping_over_indices():
 
 
 def double(x):
-    return fn.array(x, dtype=fn.float64)
+    return fn.array(x, dtype=WIDEST)
 
 
 def numeric(f, x, step=1e-5):
@@ -217,12 +218,14 @@ def test_derivatives_of_updates(mode, index, zeros):
         return (y * weights).sum()
 
     got = fn.grad(update, argnums=(0, 1))(double(x), double(values))
-    np.testing.assert_allclose(got[0], numeric(lambda x: reference(x, values), x), atol=1e-6)
-    np.testing.assert_allclose(got[1], numeric(lambda v: reference(x, v), values), atol=1e-6)
+    np.testing.assert_allclose(got[0], numeric(lambda x: reference(x, values), x), atol=reachable(1e-6))
+    np.testing.assert_allclose(got[1], numeric(lambda v: reference(x, v), values), atol=reachable(1e-6))
     # Forward mode along one direction, and the derivative of the derivative.
     dx, dv = rng.normal(size=x.shape), rng.normal(size=values.shape)
     _, tangent = fn.jvp(update, (double(x), double(values)), (double(dx), double(dv)))
-    np.testing.assert_allclose(tangent, (np.asarray(got[0]) * dx).sum() + (np.asarray(got[1]) * dv).sum(), atol=1e-6)
+    np.testing.assert_allclose(
+        tangent, (np.asarray(got[0]) * dx).sum() + (np.asarray(got[1]) * dv).sum(), atol=reachable(1e-6)
+    )
     second = fn.grad(lambda x: (fn.grad(update)(x, double(values)) ** 2).sum())(double(x))
     assert np.isfinite(np.asarray(second)).all()
 

@@ -6,6 +6,7 @@ import pytest
 import funcnn as fn
 from funcnn import nn
 from funcnn.nn import _upsample
+from widest import WIDEST, reachable
 
 INF = float("inf")
 
@@ -91,12 +92,12 @@ def test_whole_scales_agree_with_positions_and_weights(mode, shape, scale):
         along[axis] = -1
         expected = sum(expected.take(places, axis) * weights.reshape(along) for places, weights in taps)
     layer = nn.Upsample(scale, mode)
-    y, pull = fn.vjp(lambda x: layer({}, x), fn.array(x, fn.float64))
-    np.testing.assert_allclose(np.asarray(y), expected, atol=1e-14)
+    y, pull = fn.vjp(lambda x: layer({}, x), fn.array(x, WIDEST))
+    np.testing.assert_allclose(np.asarray(y), expected, atol=reachable(1e-14))
     # The gradient is the transpose.
     ct = np.random.default_rng(1).normal(size=expected.shape)
-    (gradient,) = pull(fn.array(ct, fn.float64))
-    np.testing.assert_allclose(np.sum(np.asarray(gradient) * x), np.sum(ct * expected), rtol=1e-11)
+    (gradient,) = pull(fn.array(ct, WIDEST))
+    np.testing.assert_allclose(np.sum(np.asarray(gradient) * x), np.sum(ct * expected), rtol=reachable(1e-11))
 
 
 def test_nearest_repeats_elements_by_whole_scales():

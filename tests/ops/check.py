@@ -1,8 +1,9 @@
-"""Compare an operation with NumPy and its rules with finite differences and loops."""
+"""Compare an operation with NumPy and its rules with finite differences (of NumPy, in float64) and loops."""
 
 import numpy as np
 
 import funcnn as fn
+from widest import WIDEST, reachable
 
 
 def numeric_jvp(function, arguments, tangents, step=1e-6):
@@ -28,14 +29,15 @@ def check_derivatives(function, reference, *arguments, rtol=1e-4, atol=1e-5):
     rng = np.random.default_rng(7)
     arguments = [np.asarray(a, np.float64) for a in arguments]
     tangents = [rng.standard_normal(a.shape) for a in arguments]
-    arrays = [fn.array(a, dtype=fn.float64) for a in arguments]
-    directions = [fn.array(t, dtype=fn.float64) for t in tangents]
+    arrays = [fn.array(a, dtype=WIDEST) for a in arguments]
+    directions = [fn.array(t, dtype=WIDEST) for t in tangents]
     expected = numeric_jvp(reference, arguments, tangents)
     _, tangent = fn.jvp(function, tuple(arrays), tuple(directions))
+    rtol, atol = reachable(rtol), reachable(atol)
     np.testing.assert_allclose(np.asarray(tangent), expected, rtol=rtol, atol=atol)
     output, pull = fn.vjp(function, *arrays)
     cotangent = rng.standard_normal(output.shape)
-    cotangents = pull(fn.array(cotangent, dtype=fn.float64))
+    cotangents = pull(fn.array(cotangent, dtype=WIDEST))
     inner = sum(float(np.sum(np.asarray(c) * t)) for c, t in zip(cotangents, tangents, strict=True))
     np.testing.assert_allclose(inner, float(np.sum(cotangent * expected)), rtol=rtol, atol=atol * 10)
 
