@@ -45,7 +45,6 @@ def results(value):
     return list(value) if isinstance(value, tuple) else [value]
 
 
-@pytest.mark.immediate
 @pytest.mark.parametrize("name", UNARY)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", list(EPSILON))
@@ -60,7 +59,6 @@ def test_what_is_not_finite_is_refused(name, value, dtype):
     fn.eval(*fine)
 
 
-@pytest.mark.immediate
 def test_norms_by_singular_values_and_least_squares_refuse_what_is_not_finite():
     x = array([[np.nan, 1.0], [1.0, 1.0]])
     for call in (lambda: linalg.norm(x, "nuc"), lambda: linalg.norm(x, 2)):
@@ -74,7 +72,6 @@ def test_norms_by_singular_values_and_least_squares_refuse_what_is_not_finite():
         fn.eval(linalg.solve_triangular(x, fn.ones((2,))))
 
 
-@pytest.mark.immediate
 def test_the_other_triangle_is_not_read():
     x = np.array([[2.0, np.nan], [1.0, 3.0]], np.float32)
     a = array(x)
@@ -101,7 +98,6 @@ SINGULAR_CALLS = {
 }
 
 
-@pytest.mark.immediate
 @pytest.mark.parametrize("name", list(SINGULAR_CALLS))
 def test_a_matrix_without_a_result_is_named(name):
     what = "not positive definite" if name == "cholesky" else "singular"
@@ -117,7 +113,6 @@ def test_a_matrix_without_a_result_is_named(name):
     assert fn.ones((2,)).sum().item() == 2
 
 
-@pytest.mark.immediate
 def test_the_first_faulty_matrix_is_named_however_many_threads_there_are():
     x = np.broadcast_to(np.eye(4, dtype=np.float32), (500, 4, 4)).copy()
     x[37:] = 0
@@ -133,7 +128,6 @@ def test_the_first_faulty_matrix_is_named_however_many_threads_there_are():
         fn.set_num_threads(before)
 
 
-@pytest.mark.immediate
 def test_faults_come_through_transformations():
     singular = array(SINGULAR)
     compiled = fn.compile(lambda x: linalg.inv(x) * 2)
@@ -153,7 +147,6 @@ def test_faults_come_through_transformations():
     assert fn.eye(2).sum().item() == 2
 
 
-@pytest.mark.immediate
 def test_faults_in_threads_stay_with_their_thread():
     outcomes = []
 
@@ -513,7 +506,6 @@ def test_second_derivatives_of_determinants():
     assert (fn.grad(slope)(x) * t).sum().item() == pytest.approx(directional(slope, x, t), rel=1e-5)
 
 
-@pytest.mark.immediate
 def test_second_derivatives_of_large_singular_determinants_are_refused():
     x = fn.zeros((4, 4))
     with pytest.raises(LinAlgError, match="det"):
