@@ -16,6 +16,11 @@ def _widest():
 WIDEST = _widest()
 
 
+def held(dtypes):
+    """Those of these names of dtypes that the device has."""
+    return [name for name in dtypes if name != "float64" or fn.float64 == WIDEST]
+
+
 def reachable(tolerance):
     """This tolerance where results are float64, else one that float32 can hold."""
     return tolerance if fn.float64 == WIDEST else max(tolerance, 2e-4)
