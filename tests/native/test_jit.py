@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 from program import Builder, run
 
 import instruction_sets
+from funcnn import _core
 
 HERE = pathlib.Path(__file__).parent
 pytestmark = instruction_sets.needs_machine_code
