@@ -98,7 +98,7 @@ float carefully(const QuantMatrix& m, int64_t row, const float* x) {
   for (int64_t i = 0; i < m.columns; i += kLanes) {
     F32 v = in_order<code>(words, i);
     int64_t g = row * m.groups() + i / m.group;
-    float scale, bias = 0;
+    float scale = 0, bias = 0;
     read_scales(m.type, m.scales, g, 1, &scale);
     if (m.biases) read_scales(m.type, m.biases, g, 1, &bias);
     for (int l = 0; l < kLanes; ++l) {
@@ -275,7 +275,7 @@ void few_columns_of(const QuantMatrix& m, const float* x, int rows, int64_t firs
       if (!(std::fabs(total) <= 3.4e38f) || doubtful) {
         total = 0;
         for (int64_t r = 0; r < m.rows; ++r) {
-          float scale, added = 0, value = in_order<code>(m.words + r * words, n / kLanes * kLanes)[n % kLanes];
+          float scale = 0, added = 0, value = in_order<code>(m.words + r * words, n / kLanes * kLanes)[n % kLanes];
           read_scales(m.type, m.scales, r * groups + n / m.group, 1, &scale);
           if (m.biases) read_scales(m.type, m.biases, r * groups + n / m.group, 1, &added);
           total = simd::fma(simd::fma(value, scale, added), x[i * m.rows + r], total);
