@@ -15,7 +15,7 @@ import funcnn as fn
 import instruction_sets
 
 LENGTHS = [1, 7, 8, 15, 16, 17, 31, 33, 63, 64, 65, 100, 127, 500, 4096, 4099, 9001]
-COLS = [32, 63, 64, 65, 72, 100, 127, 128, 1000, 2047, 2048, 2049, 2112, 4100, 5000]
+COLS = [16, 17, 31, 32, 48, 63, 64, 65, 72, 100, 127, 128, 1000, 2047, 2048, 2049, 2112, 4100, 5000]
 
 
 isa = instruction_sets.fixture(instruction_sets.MACHINE_CODE, autouse=True)
@@ -121,7 +121,7 @@ def test_softmax(cols):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint32", "int64"])
-@pytest.mark.parametrize("cols", [64, 100, 2049, 4100])
+@pytest.mark.parametrize("cols", [20, 64, 100, 2049, 4100])
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min"])
 def test_reductions_of_rows(name, cols, dtype):
     b = Builder(4, cols)

@@ -117,7 +117,7 @@ def test_reductions_of_rows(runner, tmp_path, dtype):
     kinds = [("sum", False), ("max", False), ("min", False)]
     kinds += [("prod", False)] if dtype not in ("int64", "uint64") else []
     kinds += [("sum", True)] if "float" in dtype else []
-    for number, cols in enumerate([64, 65, 100, 128, 131, 777, 2048]):
+    for number, cols in enumerate([16, 31, 48, 64, 65, 80, 100, 128, 131, 777, 2048]):
         rng = np.random.default_rng(number)
         for small in (False, True):
             lines = Lines(rng, wide, int(rng.integers(1, 60)))

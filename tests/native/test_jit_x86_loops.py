@@ -66,7 +66,7 @@ def test_reductions_of_rows(level, dtype):
     kinds = [("sum", False), ("max", False), ("min", False), ("prod", False)]
     kinds += [("sum", True)] if "float" in dtype else []
     count = 0
-    for number, cols in enumerate([64, 65, 96, 100, 128, 131, 777, 2048]):
+    for number, cols in enumerate([16, 31, 48, 64, 65, 80, 96, 100, 128, 131, 777, 2048]):
         rng = np.random.default_rng(number)
         for small in (False, True):
             lines = Lines(rng, dtype in ("float64", "int64"), int(rng.integers(1, 40)), ["select"], numbers=True)

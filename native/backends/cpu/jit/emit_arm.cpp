@@ -1,6 +1,7 @@
 #include "backends/cpu/jit/emit_arm.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 
 #include "backends/cpu/jit/body_arm.h"
@@ -193,36 +194,59 @@ class Generator {
       if (indexes(bytes)) as_("add", offset_register(bytes), offset_register(bytes), bytes * count);
   }
   // From kIndex to what the frame holds there.
-  void elements(Planned& p, size_t limit, Mode mode, bool accumulate = false) {
+  void elements(Planned& p, size_t limit, Mode mode, int accumulators = 0) {
     const Label none = as_.label();
     as_("ldr", kLimit, in_frame(limit));
     as_("subs", xzr, kIndex, kLimit);
     as_("b", Condition::ge, none);
-    if (accumulate) as_("movz", kLane, 0);
+    if (accumulators) as_("movz", kLane, 0);
     const Label top = as_.bound();
     Body(as_, loop_, p.stage, p.layout, Level::element, mode).emit();
     advance(mode == Mode::single ? 1 : lanes());
-    if (accumulate) {  // the accumulators one after another, and again
+    if (accumulators) {  // one after another, and again
       as_("add", kLane, kLane, kArmVectorBytes);
-      as_("ubfm", kLane, kLane, 0, 7);
+      as_("ubfm", kLane, kLane, 0, std::countr_zero(unsigned(kArmVectorBytes * accumulators)) - 1);
     }
     as_("subs", xzr, kIndex, kLimit);
     as_("b", Condition::lt, top);
     as_.bind(none);
   }
 
-  // Block by block: whole groups of lanes meet in accumulators, these each other; what is left follows element by
-  // element.
+  // Block by block: whole groups of lanes meet in accumulators, these each other until few are left, which go on with
+  // smaller groups; what is left follows element by element.
   void folds(Planned& p) {
     static_assert(kFoldBytes == 256);
-    constexpr int kAccumulators = kFoldBytes / kArmVectorBytes, t = kAccumulators, u = t + 1, other = u + 1;
+    constexpr int kAccumulators = kFoldBytes / kArmVectorBytes, kFew = kFewBytes / kArmVectorBytes;
+    constexpr int t = kAccumulators, u = t + 1, other = u + 1;
     const std::vector<Fold>& folds = p.stage.folds;
     const int count = int(folds.size());
     const auto place = [&](int f, int n) { return at(sp, kFoldBytes * f + kArmVectorBytes * n); };
     const auto result = [&](int f) { return at(sp, results_at() + 16 * f); };
     const int free = 0;  // no home, since some registers are not
-    const Label none = as_.label(), met = as_.label(), single = as_.label(), done = as_.label(), in_block = as_.label(),
-                finished = as_.label();
+    const Label none = as_.label(), short_block = as_.label(), some = as_.label(), met = as_.label(),
+                single = as_.label(), done = as_.label(), in_block = as_.label(), finished = as_.label();
+    // The end of whole groups.
+    const auto limit = [&](int bytes) {
+      as_("ldr", kLimit, in_frame(offsetof(Frame, block_end)));
+      as_("sub", kLimit, kLimit, kIndex);
+      const int group = std::countr_zero(unsigned(bytes / item()));
+      as_("ubfm", kLimit, kLimit, group, 63);
+      as_("ubfm", kLimit, kLimit, 64 - group, 63 - group);
+      as_("add", kLimit, kLimit, kIndex);
+      as_("str", kLimit, in_frame(offsetof(Frame, grouped)));
+      as_("subs", xzr, kLimit, kIndex);
+    };
+    const auto begin = [&](int accumulators) {
+      for (int f = 0; f < count; ++f) {
+        load_constant(as_, free, neutral(folds[size_t(f)]), eight());
+        for (int n = 0; n < accumulators; ++n) as_("str", q(free), place(f, n));
+      }
+    };
+    const auto meet = [&](const Fold& fold, int f, int accumulators, int left) {
+      for (int n = 0; n < accumulators; ++n) as_("ldr", q(n), place(f, n));
+      for (int half = accumulators / 2; half >= left; half /= 2)
+        for (int n = 0; n < half; ++n) combine(as_, fold, true, false, n, n + half, t, u);
+    };
     as_("str", xzr, in_frame(offsetof(Frame, block)));
     const Label block = as_.bound();
     as_("add", kLimit, kIndex, kFoldBlock);
@@ -232,24 +256,26 @@ class Generator {
     as_("orr", kLimit, xzr, kScratch);
     as_.bind(in_block);
     as_("str", kLimit, in_frame(offsetof(Frame, block_end)));
-    as_("sub", kLimit, kLimit, kIndex);
-    const int group = eight() ? 5 : 6;  // 256 bytes
-    as_("ubfm", kLimit, kLimit, group, 63);
-    as_("ubfm", kLimit, kLimit, 64 - group, 63 - group);
-    as_("add", kLimit, kLimit, kIndex);
-    as_("str", kLimit, in_frame(offsetof(Frame, grouped)));
-    as_("subs", xzr, kLimit, kIndex);
-    as_("b", Condition::eq, none);
+    limit(kFoldBytes);
+    as_("b", Condition::eq, short_block);
+    begin(kAccumulators);
+    elements(p, offsetof(Frame, grouped), Mode::vectors, kAccumulators);
     for (int f = 0; f < count; ++f) {
-      load_constant(as_, free, neutral(folds[size_t(f)]), eight());
-      for (int n = 0; n < kAccumulators; ++n) as_("str", q(free), place(f, n));
+      meet(folds[size_t(f)], f, kAccumulators, kFew);
+      for (int n = 0; n < kFew; ++n) as_("str", q(n), place(f, n));
     }
-    elements(p, offsetof(Frame, grouped), Mode::vectors, true);
+    if (p.layout.first_home <= u) restore_homes(p);
+    limit(kFewBytes);
+    as_("b", some);
+    as_.bind(short_block);
+    limit(kFewBytes);
+    as_("b", Condition::eq, none);
+    begin(kFew);
+    as_.bind(some);
+    elements(p, offsetof(Frame, grouped), Mode::vectors, kFew);
     for (int f = 0; f < count; ++f) {
       const Fold& fold = folds[size_t(f)];
-      for (int n = 0; n < kAccumulators; ++n) as_("ldr", q(n), place(f, n));
-      for (int half = kAccumulators / 2; half > 0; half /= 2)
-        for (int n = 0; n < half; ++n) combine(as_, fold, true, false, n, n + half, t, u);
+      meet(fold, f, kFew, 1);
       for (int bytes = kArmVectorBytes / 2; bytes >= item(); bytes /= 2) {
         as_("ext", b16(other), b16(0), b16(0), bytes);
         combine(as_, fold, false, false, 0, other, t, u);

@@ -326,15 +326,37 @@ class Generator {
     as.bind(none);
   }
 
-  // Block by block: whole groups of lanes meet in accumulators, these each other; what is left follows element by
-  // element.
+  // Block by block: whole groups of lanes meet in accumulators, these each other until few are left, which go on with
+  // smaller groups; what is left follows element by element.
   void folds(Planned& p) {
     x86::Assembler& as = w_.as;
     const std::vector<Fold>& folds = p.stage.folds;
-    const int unroll = p.layout.unroll, count = int(folds.size());
+    const int unroll = p.layout.unroll, count = int(folds.size()), few = kFewBytes / w_.bytes();
     auto acc = [&](int f, int u) { return f * unroll + u; };
     const int t = p.layout.accumulators, u = t + 1;
-    const x86::Label none = as.label(), met = as.label(), finished = as.label(), single = as.label(), done = as.label();
+    const x86::Label none = as.label(), short_block = as.label(), some = as.label(), met = as.label(),
+                     grouped = as.label(), finished = as.label(), single = as.label(), done = as.label();
+    // The end of whole groups.
+    auto limit = [&](int bytes) {
+      as("sub", kLimit, kIndex);
+      as("and", kLimit, -(bytes / w_.item()));
+      as("add", kLimit, kIndex);
+      as("cmp", kIndex, kLimit);
+    };
+    auto begin = [&](int vectors) {
+      for (int f = 0; f < count; ++f) {
+        w_.fetch(acc(f, 0), w_.constant(neutral(folds[size_t(f)])));
+        for (int n = 1; n < vectors; ++n) w_.move(acc(f, n), acc(f, 0));
+      }
+    };
+    auto go_on = [&](int vectors) {
+      as.align(32);
+      const x86::Label top = as.bound();
+      for (int n = 0; n < vectors; ++n) Body(w_, loop_, p.stage, p.layout, Level::element, {n, false, false}).emit();
+      as("add", kIndex, w_.lanes() * vectors);
+      as("cmp", kIndex, kLimit);
+      as("jb", top);
+    };
     as("mov", at(kFrame, kBlockAt), 0);
     const x86::Label block = as.bound();
     as("lea", kLimit, at(kIndex, kFoldBlock));
@@ -342,27 +364,33 @@ class Generator {
     as("cmp", kLimit, kScratch);
     as("cmova", kLimit, kScratch);
     as("mov", at(kFrame, kBlockEndAt), kLimit);
-    as("sub", kLimit, kIndex);
-    as("and", kLimit, -(kFoldBytes / w_.item()));
-    as("add", kLimit, kIndex);
+    limit(kFoldBytes);
+    as("je", short_block);
+    begin(unroll);
+    go_on(unroll);
+    for (int f = 0; f < count; ++f) meet(folds[size_t(f)], acc(f, 0), unroll, few, t, u);
+    as("mov", kLimit, at(kFrame, kBlockEndAt));
+    limit(kFewBytes);
     as("mov", at(kFrame, kGroupedAt), kLimit);
-    as("cmp", kIndex, kLimit);
-    as("je", none);
-    for (int f = 0; f < count; ++f) {
-      w_.fetch(acc(f, 0), w_.constant(neutral(folds[size_t(f)])));
-      for (int n = 1; n < unroll; ++n) w_.move(acc(f, n), acc(f, 0));
-    }
-    as.align(32);
-    const x86::Label top = as.bound();
-    for (int n = 0; n < unroll; ++n) Body(w_, loop_, p.stage, p.layout, Level::element, {n, false, false}).emit();
-    as("add", kIndex, w_.lanes() * unroll);
-    as("cmp", kIndex, kLimit);
-    as("jb", top);
-    for (int f = 0; f < count; ++f) meet(folds[size_t(f)], acc(f, 0), unroll, t, u);
+    as("jb", some);
     as("jmp", met);
+    as.bind(short_block);
+    as("mov", kLimit, at(kFrame, kBlockEndAt));
+    limit(kFewBytes);
+    as("mov", at(kFrame, kGroupedAt), kLimit);
+    as("je", none);
+    begin(few);
+    as.bind(some);
+    go_on(few);
+    as.bind(met);
+    for (int f = 0; f < count; ++f) {
+      meet(folds[size_t(f)], acc(f, 0), few, 1, t, u);
+      meet_lanes(folds[size_t(f)], acc(f, 0), t, u);
+    }
+    as("jmp", grouped);
     as.bind(none);
     for (int f = 0; f < count; ++f) w_.fetch(acc(f, 0), w_.constant(identity(folds[size_t(f)])));
-    as.bind(met);
+    as.bind(grouped);
 
     as("mov", kLimit, at(kFrame, kBlockEndAt));
     as("cmp", kIndex, kLimit);
@@ -399,12 +427,15 @@ class Generator {
     for (int f = 0; f < count; ++f) w_(kLoadOne, at(pointer(size_t(folds[size_t(f)].stream))), x86::xmm(acc(f, 0)));
     as.bind(done);
   }
-  // Accumulators from `first` on, then the lanes of what they come to.
-  void meet(const Fold& fold, int first, int unroll, int t, int u) {
+  // Accumulators from `first` on, until so many are left.
+  void meet(const Fold& fold, int first, int vectors, int left, int t, int u) {
     Fold plain = fold;
     plain.squares = false;
-    for (int half = unroll / 2; half > 0; half /= 2)
+    for (int half = vectors / 2; half >= left; half /= 2)
       for (int n = 0; n < half; ++n) combine(w_, plain, Meeting::vectors, first + n, first + n + half, t, u);
+  }
+  // The lanes of the last.
+  void meet_lanes(const Fold& fold, int first, int t, int u) {
     const int other = first + 1;  // no longer needed
     auto lanes = [&](auto&& shuffle) {
       shuffle();

@@ -136,7 +136,7 @@ void CompiledSegment::rows_of(size_t stream, const TileView& tile, std::span<std
 bool CompiledSegment::runs(int64_t cols) const {
   const bool rest = whole_only_ && cols % lanes_ != 0;
   if (rest && segment_.loop.stages.size() > 1) return false;
-  return !folds_ || (cols >= 64 && cols <= kMostBlocks * kFoldBlock && !rest);
+  return !folds_ || (cols >= kLeastFold && cols <= kMostBlocks * kFoldBlock && !rest);
 }
 
 bool CompiledSegment::run(const TileView& tile) const {

@@ -38,9 +38,10 @@ struct Fold {
   Dtype dtype = Dtype::float32;
   int stream = -1;  // walked by row, takes the result
 };
-// Lanes of a fold: 256 bytes, whatever the width of vectors. Blocks are folded by themselves.
-inline constexpr int kFoldBytes = 256;
+// Lanes of a fold: 256 bytes, whatever the width of vectors, then 64 bytes. Blocks are folded by themselves.
+inline constexpr int kFoldBytes = 256, kFewBytes = 64;
 inline constexpr int kFoldBlock = 2048, kMostBlocks = 32;
+inline constexpr int kLeastFold = 16;  // shorter rows are folded otherwise
 
 // One pass over a row. First comes what is the same for all of it; values stored into streams that are walked by row
 // are among that.

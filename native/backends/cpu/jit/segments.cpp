@@ -262,6 +262,7 @@ class Builder {
       case Step::reduce_col:
         return reduce_columns(s);
     }
+    return false;
   }
 
   bool compute(const Step& s) {

@@ -41,36 +41,71 @@ struct SquaredDifference {
 };
 
 constexpr int kLaneBytes = 256;  // of accumulators
+constexpr int kFewBytes = 64;    // of those that go on with what does not fill these
 constexpr int64_t kBlock = 2048;
+
+#if defined(FUNCNN_VECTORS)
+// `count` vectors of accumulators: with the first elements, with those from i on, and each other.
+template <int count, class V, class T, class Map>
+FUNCNN_INLINE int64_t begin(V* v, const T* x, Map map) {
+#pragma GCC unroll 16
+  for (int k = 0; k < count; ++k) v[k] = map.first(load_vector(x + k * int(sizeof(V) / sizeof(T))));
+  return count * int64_t(sizeof(V) / sizeof(T));
+}
+template <int count, class Op, class V, class T, class Map>
+FUNCNN_INLINE int64_t go_on(V* v, const T* FUNCNN_RESTRICT x, int64_t i, int64_t n, Map map) {
+  constexpr int width = int(sizeof(V) / sizeof(T));
+  for (; i + count * width <= n; i += count * width) {
+#pragma GCC unroll 16
+    for (int k = 0; k < count; ++k) v[k] = map.template vector<Op>(v[k], load_vector(x + i + k * width));
+  }
+  return i;
+}
+template <int most, int least, class Op, class V>
+FUNCNN_INLINE void meet(V* v) {
+#pragma GCC unroll 16
+  for (int half = most; half >= least; half /= 2) {
+#pragma GCC unroll 16
+    for (int k = 0; k < half; ++k) v[k] = Op::vector(v[k], v[k + half]);
+  }
+}
+#endif
 
 template <class T, class Op, class Map>
 FUNCNN_INLINE T reduce_block(const T* FUNCNN_RESTRICT x, int64_t n, Map map) {
-  constexpr int lanes = kLaneBytes / int(sizeof(T));
+  constexpr int lanes = kLaneBytes / int(sizeof(T)), few = kFewBytes / int(sizeof(T));
   T acc[lanes];
   int64_t i = 0;
-  if (n >= lanes) {
+  if (n >= few) {
     // Halves are added to each other in the same order whatever the width of vectors.
 #if defined(FUNCNN_VECTORS)
     using V = Vector<T>;
-    constexpr int width = int(sizeof(V) / sizeof(T)), count = lanes / width;
+    constexpr int width = int(sizeof(V) / sizeof(T)), count = lanes / width, fewer = few / width;
     V v[count];
-#pragma GCC unroll 16
-    for (int k = 0; k < count; ++k) v[k] = map.first(load_vector(x + k * width));
-    for (i = lanes; i + lanes <= n; i += lanes) {
-#pragma GCC unroll 16
-      for (int k = 0; k < count; ++k) v[k] = map.template vector<Op>(v[k], load_vector(x + i + k * width));
+    if (n >= lanes) {
+      i = begin<count>(v, x, map);
+      i = go_on<count, Op>(v, x, i, n, map);
+      meet<count / 2, fewer, Op>(v);
+    } else {
+      i = begin<fewer>(v, x, map);
     }
-#pragma GCC unroll 16
-    for (int half = count / 2; half > 0; half /= 2) {
-#pragma GCC unroll 16
-      for (int k = 0; k < half; ++k) v[k] = Op::vector(v[k], v[k + half]);
-    }
+    i = go_on<fewer, Op>(v, x, i, n, map);
+    meet<fewer / 2, 1, Op>(v);
     __builtin_memcpy(acc, v, sizeof(V));
 #else
-    constexpr int width = lanes;
-    for (int l = 0; l < lanes; ++l) acc[l] = map.first(x[l]);
-    for (i = lanes; i + lanes <= n; i += lanes)
-      for (int l = 0; l < lanes; ++l) acc[l] = map.template apply<Op>(acc[l], x[i + l]);
+    constexpr int width = few;
+    auto add = [&](int vector) {
+      for (; i + vector <= n; i += vector)
+        for (int l = 0; l < vector; ++l) acc[l] = map.template apply<Op>(acc[l], x[i + l]);
+    };
+    i = n >= lanes ? lanes : few;
+    for (int64_t l = 0; l < i; ++l) acc[l] = map.first(x[l]);
+    if (n >= lanes) {
+      add(lanes);
+      for (int half = lanes / 2; half >= few; half /= 2)
+        for (int l = 0; l < half; ++l) acc[l] = Op::apply(acc[l], acc[l + half]);
+    }
+    add(few);
 #endif
     for (int half = width / 2; half > 0; half /= 2)
       for (int l = 0; l < half; ++l) acc[l] = Op::apply(acc[l], acc[l + half]);
