@@ -14,49 +14,39 @@ void load_constant(Assembler& as, int to, uint64_t bits, bool eight) {
 }
 
 Body::Body(Assembler& as, const Loop& loop, const Stage& stage, Layout& layout, Level level, Mode mode)
-    : as_(as), loop_(loop), stage_(stage), layout_(layout), level_(level), mode_(mode) {
-  const std::vector<Node>& nodes = stage.line.nodes;
-  reg_.assign(nodes.size(), -1);
-  slot_.assign(nodes.size(), -1);
-  uses_.assign(nodes.size(), 0);
-  next_.resize(nodes.size());
-  for (size_t n = 0; n < nodes.size(); ++n) {
-    if (layout.level[n] != level || is_lazy(nodes[n].what)) continue;
-    for (int a : {nodes[n].a, nodes[n].b, nodes[n].c})
-      if (a >= 0) {
-        ++uses_[size_t(a)];
-        next_[size_t(a)].push_back(int(order_.size()));
-      }
-    order_.push_back(int(n));
-  }
+    : as_(as),
+      loop_(loop),
+      stage_(stage),
+      layout_(layout),
+      level_(level),
+      mode_(mode),
+      values_(stage.line.nodes, [&](size_t n) { return layout.level[n] == level; }) {
   for (int r = layout.first_home - 1; r >= 0; --r) free_.push_back(r);
 }
 
 void Body::emit() {
-  for (size_t i = 0; i < order_.size(); ++i) {
-    const int n = order_[i];
-    at_ = int(i);
+  for (int i = 0; i < int(values_.order().size()); ++i) {
+    const int n = values_.order()[size_t(i)];
+    values_.begin(i);
     one(n, node(n));
     free_.insert(free_.end(), temporaries_.begin(), temporaries_.end());
-    free_slots_.insert(free_slots_.end(), freed_slots_.begin(), freed_slots_.end());
     temporaries_.clear();
-    freed_slots_.clear();
-    pinned_.clear();
+    values_.end();
     if (!is_result(node(n).what)) keep(n);
   }
-  layout_.most_spills = std::max(layout_.most_spills, slots_);
+  layout_.most_spills = std::max(layout_.most_spills, values_.slots());
 }
 
 // A value that elements read goes home.
 void Body::keep(int n) {
   const size_t i = size_t(n);
   if (level_ == Level::row) {
-    if (layout_.home_register[i] >= 0) move(layout_.home_register[i], reg_[i]);
-    if (layout_.home_slot[i] >= 0) as_("str", q(reg_[i]), slot(layout_.home_slot[i]));
+    if (layout_.home_register[i] >= 0) move(layout_.home_register[i], values_.reg(n));
+    if (layout_.home_slot[i] >= 0) as_("str", q(values_.reg(n)), slot(layout_.home_slot[i]));
   }
-  if (uses_[i] > 0) return;
-  free_.push_back(reg_[i]);
-  reg_[i] = -1;
+  if (values_.uses(n) > 0) return;
+  free_.push_back(values_.reg(n));
+  values_.reg(n) = -1;
 }
 
 // ---- operands
@@ -83,23 +73,10 @@ int Body::temporary() {
 }
 // The value that is read last makes room.
 void Body::spill() {
-  int victim = -1, furthest = -1;
-  for (size_t n = 0; n < reg_.size(); ++n) {
-    if (reg_[n] < 0 || std::find(pinned_.begin(), pinned_.end(), int(n)) != pinned_.end()) continue;
-    const auto next = std::lower_bound(next_[n].begin(), next_[n].end(), at_);
-    const int when = next == next_[n].end() ? int(order_.size()) : *next;
-    if (when > furthest) furthest = when, victim = int(n);
-  }
-  if (victim < 0) throw Refused{"too few registers"};
-  int& place = slot_[size_t(victim)];
-  if (place < 0) {
-    if (free_slots_.empty()) free_slots_.push_back(slots_++);
-    place = free_slots_.back();
-    free_slots_.pop_back();
-    as_("str", q(reg_[size_t(victim)]), slot(layout_.first_spill + place));
-  }
-  free_.push_back(reg_[size_t(victim)]);
-  reg_[size_t(victim)] = -1;
+  const int n = values_.victim([](int) { return true; });
+  if (values_.take_slot(n)) as_("str", q(values_.reg(n)), slot(layout_.first_spill + values_.slot(n)));
+  free_.push_back(values_.reg(n));
+  values_.reg(n) = -1;
 }
 void Body::move(int to, int from) {
   if (to != from) as_("orr", b16(to), b16(from), b16(from));
@@ -107,7 +84,7 @@ void Body::move(int to, int from) {
 // A value that is in no register.
 void Body::fetch(int n, int to) {
   const Node& read = node(n);
-  if (slot_[size_t(n)] >= 0) return as_("ldr", q(to), slot(layout_.first_spill + slot_[size_t(n)]));
+  if (values_.slot(n) >= 0) return as_("ldr", q(to), slot(layout_.first_spill + values_.slot(n)));
   if (read.what == Do::constant) return load_constant(as_, to, read.bits, loop_.wide || read.eight);
   if (read.what == Do::uniform) {
     const Stream& s = loop_.streams[size_t(read.stream)];
@@ -118,13 +95,13 @@ void Body::fetch(int n, int to) {
   as_("ldr", q(to), slot(layout_.home_slot[size_t(n)]));
 }
 int Body::in(int n) {
-  pinned_.push_back(n);
-  int& r = reg_[size_t(n)];
+  values_.pin(n);
+  int& r = values_.reg(n);
   if (r >= 0) return r;
   if (level_ == Level::element && layout_.home_register[size_t(n)] >= 0) return layout_.home_register[size_t(n)];
   const int to = take();
   fetch(n, to);
-  if (slot_[size_t(n)] >= 0)
+  if (values_.slot(n) >= 0)
     r = to;
   else
     temporaries_.push_back(to);
@@ -132,10 +109,9 @@ int Body::in(int n) {
 }
 // In a register to be overwritten: that of the value where this is its last use.
 int Body::copy_of(int n) {
-  const size_t i = size_t(n);
   const int r = in(n);
-  if (reg_[i] >= 0 && uses_[i] == 1) {
-    reg_[i] = -1;
+  if (values_.reg(n) >= 0 && values_.uses(n) == 1) {
+    values_.reg(n) = -1;
     return r;
   }
   const int to = take();
@@ -147,16 +123,12 @@ int Body::constant(uint64_t bits) {
   load_constant(as_, r, bits, eight());
   return r;
 }
-// One use less; what held the value is free after this operation when none is left.
+// One use less; the register is free after this operation when none is left.
 void Body::used(int n) {
-  if (n < 0 || --uses_[size_t(n)] > 0) return;
-  if (int& r = reg_[size_t(n)]; r >= 0) {
+  if (n < 0 || !values_.read(n)) return;
+  if (int& r = values_.reg(n); r >= 0) {
     temporaries_.push_back(r);
     r = -1;
-  }
-  if (int& place = slot_[size_t(n)]; place >= 0) {
-    freed_slots_.push_back(place);
-    place = -1;
   }
 }
 
@@ -429,7 +401,7 @@ void Body::one(int number, const Node& n) {
       throw Refused{"an operation"};
   }
   used(n.a), used(n.b), used(n.c);
-  reg_[size_t(number)] = to;
+  values_.reg(number) = to;
 }
 
 // ---- memory

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backends/cpu/jit/arm_assembler.h"
+#include "backends/cpu/jit/lifetimes.h"
 #include "backends/cpu/jit/loop.h"
 
 namespace funcnn::cpu::jit::arm {
@@ -86,12 +87,10 @@ class Body {
   Layout& layout_;
   Level level_;
   Mode mode_;
-  std::vector<int> order_;
-  std::vector<int> reg_, slot_, uses_;  // by node
-  std::vector<std::vector<int>> next_;  // by node: positions that read it
-  std::vector<int> free_, free_slots_, pinned_, temporaries_, freed_slots_;
+  Lifetimes values_;
+  std::vector<int> free_, temporaries_;
   bool half_ = false;  // the node stands for half of the elements, in lanes of 8 bytes
-  int at_ = 0, peak_ = 0, slots_ = 0;
+  int peak_ = 0;
 };
 
 // A constant in all lanes.

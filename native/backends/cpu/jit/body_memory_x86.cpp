@@ -25,7 +25,7 @@ void Body::load(int v, const Node& n) {
       w_(op::some, to, w_.v(kTailLanes), m);
     else
       w_(op::load, to, m);
-    reg_[size_t(v)] = r;
+    values_.reg(v) = r;
     return;
   }
   if (w_.eight()) throw Refused{"memory of this dtype"};
@@ -52,7 +52,7 @@ void Body::load(int v, const Node& n) {
     default:
       throw Refused{"memory of this dtype"};
   }
-  reg_[size_t(v)] = r;
+  values_.reg(v) = r;
 }
 void Body::index(int v) {
   const int r = take(), item = w_.item();
@@ -65,7 +65,7 @@ void Body::index(int v) {
   std::array<uint8_t, 64> lanes{};
   for (int l = 0; l < w_.lanes(); ++l) lanes[size_t(l * item)] = uint8_t(place_.unit * w_.lanes() + l);
   w_(op::int_add, w_.v(r), w_.v(r), w_.as.constant({lanes.data(), size_t(w_.bytes())}));
-  reg_[size_t(v)] = r;
+  values_.reg(v) = r;
 }
 void Body::load_mask(int v, const Node& n) {
   const bool single = loop_.streams[size_t(n.stream)].walk >= Walk::row;
@@ -79,7 +79,7 @@ void Body::load_mask(int v, const Node& n) {
     int mask = take_mask();
     w_(op::test, k(mask), w_.v(r), w_.v(r));
     temporaries_.push_back(r);
-    reg_[size_t(v)] = mask;
+    values_.reg(v) = mask;
     return;
   }
   // Zero or not, all bits of the lane.
@@ -87,7 +87,7 @@ void Body::load_mask(int v, const Node& n) {
   w_(op::bit_xor, w_.v(zero), w_.v(zero), w_.v(zero));
   w_(op::int_equal, w_.v(r), w_.v(r), w_.v(zero));
   w_(op::int_equal, w_.v(r), w_.v(r), w_.v(zero));
-  reg_[size_t(v)] = r;
+  values_.reg(v) = r;
 }
 
 // The low 16 or 8 bits of lanes of 4 bytes, which is all that they hold.

@@ -23,70 +23,57 @@ void Writer::fetch(int to, Memory m) {
 void Writer::move(int to, int from) { (*this)(op::copy, v(to), v(from)); }
 
 Body::Body(Writer& w, const Loop& loop, const Stage& stage, Layout& layout, Level level, Place place)
-    : w_(w), loop_(loop), stage_(stage), layout_(layout), level_(level), place_(place) {
-  const size_t n = stage.line.nodes.size();
-  reg_.assign(n, -1);
-  slot_.assign(n, -1);
-  uses_.assign(n, 0);
-  next_.resize(n);
-  lazy_load_.assign(n, 0);
-  collect();
+    : w_(w),
+      loop_(loop),
+      stage_(stage),
+      layout_(layout),
+      level_(level),
+      place_(place),
+      values_(stage.line.nodes, [&](size_t v) { return layout.level[v] == level; }),
+      lazy_load_(stage.line.nodes.size(), 0) {
+  find_lazy_loads();
   registers_ = layout.wide ? 32 : place.tail ? kTailLanes : 16;
   for (int r = std::min(registers_ - 1, layout.last_free); r >= layout.accumulators; --r) free_.push_back(r);
   if (layout.wide)
     for (int k = 1; k < kFoldMask; ++k) free_masks_.push_back(k);
 }
 
-void Body::collect() {
-  const std::vector<Node>& nodes = stage_.line.nodes;
-  std::vector<int> stores;  // positions
-  for (size_t v = 0; v < nodes.size(); ++v) {
-    if (layout_.level[v] != level_ || is_lazy(nodes[v].what)) continue;
-    const int position = int(order_.size());
-    order_.push_back(int(v));
-    if (is_result(nodes[v].what)) stores.push_back(position);
-    for (int a : {nodes[v].a, nodes[v].b, nodes[v].c})
-      if (a >= 0) {
-        ++uses_[size_t(a)];
-        next_[size_t(a)].push_back(position);
-      }
-  }
-  // A load may wait for its use, unless memory is written in between: that of a result may be that of an operand.
-  for (size_t position = 0; position < order_.size(); ++position) {
-    const size_t v = size_t(order_[position]);
-    if (nodes[v].what != Do::load || uses_[v] != 1) continue;
-    const Stream& s = loop_.streams[size_t(nodes[v].stream)];
-    const int use = next_[v][0];
-    bool written = std::any_of(stores.begin(), stores.end(), [&](int at) { return at > int(position) && at < use; });
-    lazy_load_[v] = !written && int(item_size(s.memory)) == w_.item();
+// A load may wait for its use, unless memory is written in between: that of a result may be that of an operand.
+void Body::find_lazy_loads() {
+  const std::vector<int>& order = values_.order();
+  for (int position = 0; position < int(order.size()); ++position) {
+    const int v = order[size_t(position)];
+    if (node(v).what != Do::load || values_.uses(v) != 1) continue;
+    const auto use = order.begin() + values_.readers(v)[0];
+    const bool written =
+        std::any_of(order.begin() + position + 1, use, [&](int between) { return is_result(node(between).what); });
+    lazy_load_[size_t(v)] = !written && int(item_size(loop_.streams[size_t(node(v).stream)].memory)) == w_.item();
   }
 }
 
 void Body::emit() {
-  for (size_t i = 0; i < order_.size(); ++i) {
-    const int v = order_[i];
+  for (int i = 0; i < int(values_.order().size()); ++i) {
+    const int v = values_.order()[size_t(i)];
     if (lazy_load_[size_t(v)]) continue;
-    at_ = int(i);
-    pinned_.clear();
+    values_.begin(i);
     w_.on_halves(node(v).eight);
     one(v, node(v));
     w_.on_halves(false);
     for (int r : temporaries_) free_.push_back(r);
     for (int k : temporary_masks_) free_masks_.push_back(k);
-    free_slots_.insert(free_slots_.end(), freed_slots_.begin(), freed_slots_.end());
     temporaries_.clear();
     temporary_masks_.clear();
-    freed_slots_.clear();
+    values_.end();
     if (!is_result(node(v).what)) keep(v);
   }
-  layout_.most_spills = std::max(layout_.most_spills, slots_);
+  layout_.most_spills = std::max(layout_.most_spills, values_.slots());
 }
 
 // A value that outlives this level goes home.
 void Body::keep(int v) {
   const int slot = layout_.home_slot[size_t(v)];
   const int home = level_ == Level::scalar && layout_.scalars_return ? -1 : layout_.home_register[size_t(v)];
-  int r = reg_[size_t(v)];
+  int r = values_.reg(v);
   if (home >= 0) {
     w_.move(home, r);
   } else if (slot >= 0) {
@@ -94,12 +81,12 @@ void Body::keep(int v) {
       w_.as("kmovw", at_slot(slot), k(r));
     else
       w_(op::load, at_slot(slot), w_.v(r));
-  } else if (uses_[size_t(v)] > 0) {
+  } else if (values_.uses(v) > 0) {
     return;
   }
-  if (home >= 0 || uses_[size_t(v)] == 0) {
+  if (home >= 0 || values_.uses(v) == 0) {
     (mask_register(v) ? free_masks_ : free_).push_back(r);
-    reg_[size_t(v)] = -1;
+    values_.reg(v) = -1;
   }
 }
 
@@ -120,7 +107,7 @@ Memory Body::at_slot(int slot) const { return at(x86::rsp, layout_.slots_at + w_
 // Of a value that is not in a register.
 Memory Body::memory_of(int v) {
   const Node& n = node(v);
-  if (slot_[size_t(v)] >= 0) return at_slot(layout_.first_slot + slot_[size_t(v)]);
+  if (values_.slot(v) >= 0) return at_slot(layout_.first_slot + values_.slot(v));
   if (layout_.home_slot[size_t(v)] >= 0 && layout_.level[size_t(v)] != level_)
     return at_slot(layout_.home_slot[size_t(v)]);
   if (n.what == Do::constant) return w_.constant(n.bits, n.eight);
@@ -130,7 +117,7 @@ Memory Body::memory_of(int v) {
 bool Body::foldable(int v) const {
   if (in_register(v)) return false;
   const Node& n = node(v);
-  if (slot_[size_t(v)] >= 0) return true;
+  if (values_.slot(v) >= 0) return true;
   if (lazy_load_[size_t(v)]) return !place_.tail;
   if (n.what == Do::constant) return true;
   if (n.what == Do::uniform) return layout_.wide;
@@ -154,45 +141,31 @@ int Body::take_mask() {
   free_masks_.pop_back();
   return k;
 }
-// The value that is read last makes room.
 void Body::spill(bool masks) {
-  int victim = -1, furthest = -1;
-  for (size_t v = 0; v < reg_.size(); ++v) {
-    if (reg_[v] < 0 || mask_register(int(v)) != masks ||
-        std::find(pinned_.begin(), pinned_.end(), int(v)) != pinned_.end())
-      continue;
-    auto next = std::lower_bound(next_[v].begin(), next_[v].end(), at_);
-    int when = next == next_[v].end() ? int(order_.size()) : *next;
-    if (when > furthest) furthest = when, victim = int(v);
-  }
-  if (victim < 0) throw Refused{"too few registers"};
-  int& slot = slot_[size_t(victim)];
-  const int r = reg_[size_t(victim)];
-  if (slot < 0) {
-    if (free_slots_.empty()) free_slots_.push_back(slots_++);
-    slot = free_slots_.back();
-    free_slots_.pop_back();
+  const int v = values_.victim([&](int value) { return mask_register(value) == masks; }), r = values_.reg(v);
+  if (values_.take_slot(v)) {
+    const Memory slot = at_slot(layout_.first_slot + values_.slot(v));
     if (masks)
-      w_.as("kmovw", at_slot(layout_.first_slot + slot), k(r));
+      w_.as("kmovw", slot, k(r));
     else
-      w_(op::load, at_slot(layout_.first_slot + slot), w_.v(r));
+      w_(op::load, slot, w_.v(r));
   }
   (masks ? free_masks_ : free_).push_back(r);
-  reg_[size_t(victim)] = -1;
+  values_.reg(v) = -1;
 }
 int Body::in(int v) {
-  pinned_.push_back(v);
+  values_.pin(v);
   const Node& n = node(v);
-  int& r = reg_[size_t(v)];
+  int& r = values_.reg(v);
   if (r >= 0) return r;
   if (int home = home_register(v); home >= 0) return home;
-  if (lazy_load_[size_t(v)] && slot_[size_t(v)] < 0) {
+  if (lazy_load_[size_t(v)] && values_.slot(v) < 0) {
     load(v, n);
     return r;
   }
   int to = take();
   w_.fetch(to, memory_of(v));
-  if (slot_[size_t(v)] >= 0)
+  if (values_.slot(v) >= 0)
     r = to;
   else
     temporaries_.push_back(to);
@@ -200,24 +173,20 @@ int Body::in(int v) {
 }
 int Body::mask_in(int v) {
   if (!layout_.wide) return in(v);
-  pinned_.push_back(v);
-  if (reg_[size_t(v)] >= 0) return reg_[size_t(v)];
+  values_.pin(v);
+  if (values_.reg(v) >= 0) return values_.reg(v);
   int mask = take_mask();
   temporary_masks_.push_back(mask);
-  const int slot = slot_[size_t(v)];
+  const int slot = values_.slot(v);
   w_.as("kmovw", x86::k(mask), at_slot(slot >= 0 ? layout_.first_slot + slot : layout_.home_slot[size_t(v)]));
   return mask;
 }
-// One use less; what held the value is free when none is left.
+// One use less; the register is free when none is left.
 void Body::used(int v) {
-  if (v < 0 || --uses_[size_t(v)] > 0) return;
-  if (int& r = reg_[size_t(v)]; r >= 0) {
+  if (v < 0 || !values_.read(v)) return;
+  if (int& r = values_.reg(v); r >= 0) {
     (mask_register(v) ? free_masks_ : free_).push_back(r);
     r = -1;
-  }
-  if (int& slot = slot_[size_t(v)]; slot >= 0) {
-    freed_slots_.push_back(slot);  // not before the instruction has read it
-    slot = -1;
   }
 }
 
@@ -342,14 +311,14 @@ void Body::binary(const Op& op, int v, int a, int b) {
     used(a), used(b);
     int d = take();
     w_(op, w_.v(d), w_.v(ra), m);
-    reg_[size_t(v)] = d;
+    values_.reg(v) = d;
     return;
   }
   int rb = in(b);
   used(a), used(b);
   int d = take();
   w_(op, w_.v(d), w_.v(ra), w_.v(rb));
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 void Body::commutative(const Op& op, int v, int a, int b) {
   bool swap = foldable(a) && !foldable(b);
@@ -360,14 +329,14 @@ void Body::unary(const Op& op, int v, int a) {
   used(a);
   int d = take();
   w_(op, w_.v(d), w_.v(ra));
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 void Body::round(int v, int a, int how) {
   int ra = in(a);
   used(a);
   int d = take();
   w_(layout_.wide ? op::round_evex : op::round, w_.v(d), w_.v(ra), how);
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 void Body::shift(int v, const Node& n) {
   int ra = in(n.a);
@@ -377,7 +346,7 @@ void Body::shift(int v, const Node& n) {
                  : n.what == Do::shift_right ? op::shift_right
                                              : op::shift_right_signed;
   w_(op, w_.v(d), w_.v(ra), int(n.bits));
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 void Body::half(int v, const Node& n) {
   int ra = in(n.a);
@@ -385,7 +354,7 @@ void Body::half(int v, const Node& n) {
   int d = take();
   w_.as("vcvtps2ph", w_.half(d), w_.v(ra), 0);
   w_.as("vcvtph2ps", w_.v(d), w_.half(d));
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 
 // ---- between lanes of 4 bytes and halves in lanes of 8
@@ -399,7 +368,7 @@ void Body::widen(int v, const Node& n) {
   if (second && !layout_.wide) w_.as("vextractf128", w_.half(d), w_.v(ra), 1);
   constexpr x86::Name real("vcvtps2pd"), integer("vcvtdq2pd");
   w_.as(n.what == Do::widen_first || n.what == Do::widen_second ? real : integer, w_.v(d), w_.half(second ? d : ra));
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 void Body::narrow(int v, const Node& n) {
   constexpr x86::Name real("vcvtpd2ps"), integer("vcvttpd2dq");
@@ -413,7 +382,7 @@ void Body::narrow(int v, const Node& n) {
   else
     w_.as("vinsertf128", w_.v(d), w_.v(d), w_.half(t), 1);
   used(n.a), used(n.b);
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 void Body::half_of_mask(int v, const Node& n) {
   const bool second = n.what == Do::mask_second;
@@ -422,14 +391,14 @@ void Body::half_of_mask(int v, const Node& n) {
     int d = take_mask();
     w_.as("kshiftrw", k(d), k(ra), second ? 8 : 0);
     used(n.a);
-    reg_[size_t(v)] = d;
+    values_.reg(v) = d;
     return;
   }
   used(n.a);
   int d = take();
   if (second) w_.as("vextracti128", xmm(d), ymm(ra), 1);
   w_.as("vpmovsxdq", ymm(d), xmm(second ? d : ra));
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 
 // a * b + c in one of three forms, which overwrite a factor (132, 213) or the sum (231).
@@ -453,9 +422,9 @@ void Body::fused(int v, const Node& n) {
       else
         w_(form213, w_.v(ra), w_.v(rb), w_.v(in(c)));
     }
-    reg_[size_t(a)] = -1;
+    values_.reg(a) = -1;
     used(a), used(b), used(c);
-    reg_[size_t(v)] = ra;
+    values_.reg(v) = ra;
     return;
   }
   // Into c, or a copy of it.
@@ -464,8 +433,8 @@ void Body::fused(int v, const Node& n) {
   const bool own = dies(c) && c != a && c != b;
   int d;
   if (own) {
-    pinned_.push_back(c);
-    d = reg_[size_t(c)];
+    values_.pin(c);
+    d = values_.reg(c);
   } else if (foldable(c)) {
     d = take();
     w_.fetch(d, memory_of(c));
@@ -478,9 +447,9 @@ void Body::fused(int v, const Node& n) {
     w_(form231, w_.v(d), w_.v(ra), memory_of(b));
   else
     w_(form231, w_.v(d), w_.v(ra), w_.v(rb));
-  if (own) reg_[size_t(c)] = -1;
+  if (own) values_.reg(c) = -1;
   used(a), used(b), used(c);
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 
 // ---- masks
@@ -512,7 +481,7 @@ void Body::compare(int v, const Node& n) {
   else
     write(w_.v(d));
   used(n.a), used(n.b);
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 void Body::mask_logic(int v, const Node& n) {
   if (!layout_.wide) {
@@ -522,7 +491,7 @@ void Body::mask_logic(int v, const Node& n) {
       w_.as("vpcmpeqd", w_.v(ones), w_.v(ra), w_.v(ra));
       w_(op::bit_xor, w_.v(ones), w_.v(ra), w_.v(ones));
       used(n.a);
-      reg_[size_t(v)] = ones;
+      values_.reg(v) = ones;
       return;
     }
     return commutative(n.what == Do::mask_and  ? op::bit_and
@@ -546,7 +515,7 @@ void Body::mask_logic(int v, const Node& n) {
       w_.as("kxorw", k(d), k(a), k(b));
   }
   used(n.a), used(n.b);
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 void Body::select(int v, const Node& n) {
   int mask = mask_in(n.a);
@@ -569,7 +538,7 @@ void Body::select(int v, const Node& n) {
       w_(op::blend_by_vector, w_.v(d), w_.v(rc), w_.v(rb), w_.v(mask));
   }
   used(n.a);
-  reg_[size_t(v)] = d;
+  values_.reg(v) = d;
 }
 
 }  // namespace funcnn::cpu::jit

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "backends/cpu/jit/lifetimes.h"
 #include "backends/cpu/jit/loop.h"
 #include "backends/cpu/jit/writer_x86.h"
 
@@ -52,7 +53,7 @@ class Body {
  private:
   const Node& node(int v) const { return stage_.line.nodes[size_t(v)]; }
   bool mask_register(int v) const { return layout_.wide && makes_mask(node(v).what); }
-  void collect();
+  void find_lazy_loads();
   bool may_fold_load(int v) const;
   void one(int v, const Node& n);
   void keep(int v);
@@ -65,7 +66,7 @@ class Body {
     const bool away = layout_.scalars_return && level_ == Level::scalar;
     return away ? -1 : layout_.home_register[size_t(v)];
   }
-  bool in_register(int v) const { return reg_[size_t(v)] >= 0 || home_register(v) >= 0; }
+  bool in_register(int v) const { return values_.reg(v) >= 0 || home_register(v) >= 0; }
   bool foldable(int v) const;
   int in(int v);
   int mask_in(int v);
@@ -74,7 +75,7 @@ class Body {
   int take_mask();
   void spill(bool masks);
   void used(int v);
-  bool dies(int v) const { return uses_[size_t(v)] == 1 && reg_[size_t(v)] >= 0; }
+  bool dies(int v) const { return values_.uses(v) == 1 && values_.reg(v) >= 0; }
 
   void binary(const Op& op, int v, int a, int b);
   void commutative(const Op& op, int v, int a, int b);
@@ -105,12 +106,10 @@ class Body {
   Layout& layout_;
   Level level_;
   Place place_;
-  std::vector<int> order_;              // the nodes to emit
-  std::vector<int> reg_, slot_, uses_;  // by node
-  std::vector<std::vector<int>> next_;  // by node: positions that read it
-  std::vector<char> lazy_load_;
-  std::vector<int> free_, free_masks_, free_slots_, freed_slots_, pinned_, temporaries_, temporary_masks_;
-  int at_ = 0, peak_ = 0, slots_ = 0, registers_ = 0;
+  Lifetimes values_;
+  std::vector<char> lazy_load_;  // by node
+  std::vector<int> free_, free_masks_, temporaries_, temporary_masks_;
+  int peak_ = 0, registers_ = 0;
 };
 
 // acc = the reduction of acc and x, whose ties and NaN depend on where they meet. `t`, `u`: registers to use with VEX.
