@@ -60,7 +60,7 @@ bool spin(Clock::duration patience, F&& came_true) {
 // One parallel_for call. Kept alive by every thread that looks at it.
 struct Job {
   RangeBody body;
-  int64_t count, chunk, chunks;
+  int64_t count, chunks;
   std::atomic<int64_t> next{0}, done{0};
   std::mutex mutex;
   std::condition_variable finished;
@@ -68,8 +68,9 @@ struct Job {
   const bool timed = profiling();
   std::atomic<int64_t> helped{0};  // nanoseconds of others than the caller
 
-  Job(RangeBody body, int64_t count, int64_t chunk)
-      : body(body), count(count), chunk(chunk), chunks((count + chunk - 1) / chunk) {}
+  Job(RangeBody body, int64_t count, int64_t chunks) : body(body), count(count), chunks(chunks) {}
+  // Where range i begins: they differ by no more than one, so that no thread has a whole range more to do.
+  int64_t begin(int64_t i) const { return count / chunks * i + std::min(i, count % chunks); }
 
   // Take ranges until none is left; `helps`: for another thread.
   void work(bool helps) {
@@ -79,7 +80,7 @@ struct Job {
       if (i >= chunks) break;
       const int64_t start = timed && helps ? steady_now() : 0;
       try {
-        body(i * chunk, std::min(count, (i + 1) * chunk));
+        body(begin(i), begin(i + 1));
       } catch (...) {
         std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();
@@ -148,7 +149,7 @@ class Pool {
       if (count > 0) body(0, count);
       return;
     }
-    auto job = std::make_shared<Job>(body, count, (count + pieces - 1) / pieces);
+    auto job = std::make_shared<Job>(body, count, pieces);
     int64_t wanted = std::min<int64_t>(threads - 1, job->chunks - 1), asleep;
     {
       std::lock_guard lock(mutex_);
