@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 import funcnn as fn
 import instruction_sets
 from attention_oracle import attention
-import instruction_sets
 from widest import doubled, float64_of, held
 
 TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 3e-6, "float64": 1e-13}

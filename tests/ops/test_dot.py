@@ -158,6 +158,8 @@ EDGES = [
     *((300, 64, 8), (300, 63, 8), (300, 64, 9), (40, 64, 17), (4, 64, 64), (128, 64, 65)),
     *((48, 64, 96), (49, 64, 96), (60, 128, 128), (60, 129, 128), (100, 20, 161), (12, 1030, 15), (13, 16, 160)),
     *((96, 1100, 290), (95, 1100, 290), (253, 513, 300), (250, 1025, 131), (61, 3000, 33)),
+    # B larger than caches below few rows, rows of A a power of two apart, many blocks of rows.
+    *((13, 700, 1100), (48, 521, 1031), (49, 521, 1031), (200, 1024, 20), (97, 512, 161), (2000, 64, 40)),
 ]
 
 
@@ -187,7 +189,15 @@ instruction_set = instruction_sets.fixture(instruction_sets.SUPPORTED)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 def test_products_by_every_instruction_set(dtype):
     rounding, sums = bound_of(dtype)
-    for m, k, n in [(8, 128, 128), (13, 16, 45), (49, 64, 96), (300, 64, 7), (110, 1030, 290)]:
+    for m, k, n in [
+        (8, 128, 128),
+        (13, 16, 45),
+        (49, 64, 96),
+        (300, 64, 7),
+        (110, 1030, 290),
+        (19, 700, 803),
+        (90, 1024, 50),
+    ]:
         for layout in ("nn", "nt", "tn", "tt"):
             sides = zip(((m, k), (k, n)), layout, strict=True)
             x, y = (operand(normal(*s), side == "t", getattr(fn, dtype)) for s, side in sides)

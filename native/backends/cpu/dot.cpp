@@ -66,7 +66,7 @@ struct Problem {
   bool shared = false;  // B is packed once for all tiles, whose sizes then depend on the number of threads
 
   Problem(const Layout& la, const Layout& lb, bool any_strides);
-  void choose_tiles();
+  void choose_tiles(size_t item);
   void offsets(int64_t batch, int64_t& at_a, int64_t& at_b) const {
     at_a = at_b = 0;
     for (size_t d = axes.size(); d-- > 0;) {
@@ -124,11 +124,11 @@ Problem::Problem(const Layout& la, const Layout& lb, bool any_strides) {
     for (BatchAxis& axis : axes) std::swap(axis.a, axis.b);
   }
   for (const BatchAxis& axis : axes) batches *= axis.length;
-  choose_tiles();
+  choose_tiles(item_size(la.dtype));
 }
 
 // Depends on the shape alone: results must not change with the number of threads.
-void Problem::choose_tiles() {
+void Problem::choose_tiles(size_t item) {
   double work = double(m) * double(n) * double(k);
   row_block = std::min<int64_t>(m, 480);
   column_block = std::min<int64_t>(n, 1024);
@@ -141,10 +141,11 @@ void Problem::choose_tiles() {
     column_block = n;
   }
   // A few rows go over B row by row: whole rows of it, and parts of K, are read in the order of memory.
-  const bool strips = m <= kStripRows && n >= kWideStrip && b.column == 1;
+  const bool strips = b.column == 1 && by_strips(m, n, k * b.row * int64_t(item), item);
   if (strips) column_block = std::min<int64_t>(n, 8192);
   int64_t least_columns = m == 1 ? 64 : 128, least_rows = n == 1 ? 8 : 32;
-  const int64_t least_depth = strips ? 128 : 512;
+  // Parts of sums cost memory traffic, too: little beside that of B.
+  const int64_t least_depth = strips ? std::max<int64_t>(128, 32 * m) : 512;
   const int64_t parts = strips ? std::clamp<int64_t>(k / least_depth, 1, wanted) : 1;
   while (blocks(m, row_block) * blocks(n, column_block) * parts < wanted) {
     bool rows = row_block >= 2 * least_rows, columns = column_block >= 2 * least_columns;
@@ -160,10 +161,15 @@ void Problem::choose_tiles() {
     int64_t count = blocks(length, block);
     return count == 1 ? length : (blocks(length, count) + unit - 1) / unit * unit;
   };
-  row_block = even(m, row_block, n == 1 ? 8 : 12);
   column_block = even(n, column_block, 32);
-  row_blocks = blocks(m, row_block);
   column_blocks = blocks(n, column_block);
+  // A thread more or less for the last of a few blocks would be seen: as many as most numbers of threads share evenly.
+  constexpr int64_t kShare = 8;
+  const int64_t tall = blocks(m, row_block);
+  if (column_blocks == 1 && tall > kShare / 2 && tall < 8 * kShare && m >= 2 * kShare * least_rows)
+    row_block = blocks(m, blocks(tall, kShare) * kShare);
+  row_block = even(m, row_block, n == 1 ? 8 : 12);
+  row_blocks = blocks(m, row_block);
   // Too small to share out, but a long sum: in parts, which are added in order.
   depth_blocks = std::clamp<int64_t>(k / least_depth, 1, std::max<int64_t>(1, wanted / (row_blocks * column_blocks)));
   depth_block = depth_blocks == 1 ? k : even(k, blocks(k, depth_blocks), 32);
@@ -178,23 +184,31 @@ constexpr size_t kMostShared = 16 << 20;
 // The tiles of a product whose B is packed: tasks for all threads, with rows for several tiles of the kernel, since
 // each reads all of its columns of B, and columns that are worth packing the rows for.
 struct SharedTiles {
-  int64_t rows, columns, row_blocks, column_blocks;
+  int64_t columns, row_blocks, column_blocks;
 
   SharedTiles(int64_t m, int64_t n, int64_t k, int64_t panel, int64_t most_columns) {
     constexpr int64_t least_rows = 60, least_columns = 128;
     constexpr double least_work = 3e5;
-    auto blocks = [](int64_t length, int64_t block) { return (length + block - 1) / block; };
-    auto even = [&](int64_t length, int64_t count, int64_t unit) {
-      return blocks(blocks(length, std::max<int64_t>(count, 1)), unit) * unit;
+    auto even = [](int64_t length, int64_t count, int64_t whole) {
+      return blocks(blocks(length, std::max<int64_t>(count, 1)), whole) * whole;
     };
     double work = double(m) * double(n) * double(k);
     int64_t wanted = std::clamp<int64_t>(int64_t(work / least_work), 1, 8 * int64_t(thread_count()));
-    rows = even(m, std::min(wanted, m / least_rows), 12);
-    row_blocks = blocks(m, rows);
+    m_ = m;
+    units_ = blocks(m, unit);
+    row_blocks = std::clamp<int64_t>(std::min(wanted, m / least_rows), 1, units_);
     columns =
         even(n, std::max(std::min(blocks(wanted, row_blocks), n / least_columns), blocks(n, most_columns)), panel);
     column_blocks = blocks(n, columns);
   }
+  // Where block i of rows begins: whole tiles, as even as they come.
+  int64_t row(int64_t i) const { return std::min(m_, units_ * i / row_blocks * unit); }
+  int64_t most_rows() const { return blocks(units_, row_blocks) * unit; }
+
+ private:
+  static constexpr int64_t unit = 12;
+  static int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
+  int64_t m_, units_;
 };
 
 template <class T>
@@ -367,12 +381,13 @@ class DotKernel final : public HostKernel {
         parallel_for(tiles.row_blocks * tiles.column_blocks, 1, [&](int64_t begin, int64_t end) {
           std::byte* room = panels_room(tiles);
           for (int64_t i = begin; i < end; ++i) {
-            int64_t row = i / tiles.column_blocks * tiles.rows, column = i % tiles.column_blocks * tiles.columns;
-            int64_t rows = std::min(tiles.rows, p_.m - row), columns = std::min(tiles.columns, width - column);
+            int64_t stripe = i / tiles.column_blocks, column = i % tiles.column_blocks * tiles.columns;
+            int64_t row = tiles.row(stripe), rows = tiles.row(stripe + 1) - row;
+            int64_t columns = std::min(tiles.columns, width - column);
             gemm.rounded.multiply_packed(rows, columns, p_.k, {a + at_a + row * p_.a.row, p_.a.row, p_.a.column},
                                          {packed, width, column / panel}, c + at_c + row * p_.n + first + column, p_.n,
                                          room);
-            if (epilogue_ && last_pass && left.last(i / tiles.column_blocks))
+            if (epilogue_ && last_pass && left.last(stripe))
               epilogue_->run_range(rest, at_c + row * p_.n, at_c + (row + rows) * p_.n);
           }
         });
@@ -380,7 +395,7 @@ class DotKernel final : public HostKernel {
     }
   }
   std::byte* panels_room(const SharedTiles& tiles) const {
-    return panels.get(gemm_room(tiles.rows, tiles.columns, p_.k, sizeof(T)));
+    return panels.get(gemm_room(tiles.most_rows(), tiles.columns, p_.k, sizeof(T)));
   }
 
   // Products that are one tile each: the epilogue runs over a few at a time.

@@ -1,6 +1,8 @@
 // Block lengths of the tile kernel of gemm.
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 
 namespace funcnn::cpu {
@@ -10,8 +12,15 @@ namespace funcnn::cpu {
 inline constexpr int64_t kBlockK = 512, kBlockM = 240, kBlockN = 1024;
 // Columns that are so few are dots along K where they are dense, and are turned to be dense if K is not longer.
 inline constexpr int64_t kFewColumns = 8, kDeepestTurned = 1 << 15;
-// So few rows by so many columns that are dense in rows go across K, row by row of B.
-inline constexpr int64_t kStripRows = 8, kWideStrip = 128;
+// Few rows by many columns of a B that is dense in its rows go across K, row by row of B, which spans so many bytes: a
+// tile of more rows is faster where B is in cache. Of 16-bit floats fewer rows, since they may be multiplied in pairs.
+inline constexpr int64_t kMostStripRows = 48, kWideStrip = 128;
+inline bool by_strips(int64_t m, int64_t n, int64_t span, size_t item) {
+  constexpr int64_t kFewRows = 8, kCached = 2 << 20;
+  return n >= kWideStrip && (m <= kFewRows || (item >= 4 && m <= kMostStripRows && span > kCached));
+}
+// Columns of a strip, whose sums stay in the first-level cache.
+inline int64_t strip_columns(int64_t m) { return (m > 16 ? 8192 : 4096) / int64_t(std::bit_ceil(uint64_t(m))); }
 inline constexpr int64_t kMaxRows = 16, kMaxPanel = 64;  // no instruction set has larger tiles
 
 }  // namespace funcnn::cpu

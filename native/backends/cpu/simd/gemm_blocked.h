@@ -24,13 +24,18 @@ inline bool lines_collide(int64_t bytes) { return (bytes + 64) % 2048 < 192; }
 
 constexpr int64_t kPanelsAtOnce = 4;
 
-// Whether rows of A are better read where they lie, for so many columns of B: packing costs as much as some of them.
-inline bool worth_in_place(int64_t rows, int64_t columns, int64_t k, int64_t row_bytes, int64_t column_bytes,
-                           int64_t item) {
-  constexpr int64_t kFew = 160;
-  if (rows > kRows && columns > kFew) return false;
-  if (column_bytes == item) return k <= 64 / item || !lines_collide(row_bytes);
-  return row_bytes == item && column_bytes <= 1024;
+// How many rows of A at a time are better read where they lie than packed, for so many columns of B: packing costs as
+// much as some of them. 0: none.
+inline int64_t rows_in_place(int64_t rows, int64_t columns, int64_t k, int64_t row_bytes, int64_t column_bytes,
+                             int64_t item) {
+  constexpr int64_t kFew = 160, kColliding = 8;
+  if (rows > kRows && columns > kFew) return 0;
+  if (column_bytes == item) {
+    if (k <= 64 / item || !lines_collide(row_bytes)) return kRows;
+    // As many as there are places in the cache for lines that collide.
+    return columns <= kFew ? std::min<int64_t>(kRows, kColliding) : 0;
+  }
+  return row_bytes == item && column_bytes <= 1024 ? kRows : 0;
 }
 
 // Rows of a block of A: as even as they come, of whole tiles.
@@ -78,34 +83,56 @@ void pack_columns(MatrixView<typename Steps::Source> b, int64_t n, int64_t k, in
   }
 }
 
-// A block of rows times panels of B. `panel_at(j)`: words of the panel from column j on and the step between its lines.
+// A block of rows times panels of B. `in_place`: how many rows of A are read at a time where they lie; 0: they are
+// packed. `panel_at(j)`: words of the panel from column j on and the step between its lines.
 template <class Steps, class F>
-void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typename Steps::Word> a, bool packed,
+void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typename Steps::Word> a, int64_t in_place,
                     F&& panel_at, typename Steps::Sum* c, int64_t leading, bool add) {
   using Word = typename Steps::Word;
   using Sum = typename Steps::Sum;
   constexpr int lanes = Simd<Sum>::lanes, panel = Simd<Sum>::panel;
-  Panels panels(rows);
+  Panels panels(rows, in_place ? in_place : kRows);
   // A panel of A meets a few of B, so that rows of C are written in long pieces.
   for (int64_t j0 = 0; j0 < columns; j0 += kPanelsAtOnce * panel) {
     int64_t end = std::min(columns, j0 + kPanelsAtOnce * panel);
     std::pair<const Word*, int64_t> at[kPanelsAtOnce];
     for (int64_t j = j0; j < end; j += panel) at[(j - j0) / panel] = panel_at(j);
+    // Where A is packed, the next panels of B, which do not stay in the second-level cache from block to block.
+    Soon soon;
+    if (!in_place && end < columns && at[0].second == panel) {
+      const int64_t meets = panels.count * ((end - j0 + panel - 1) / panel);
+      const int64_t bytes = std::min(columns - end, kPanelsAtOnce * panel) * words * int64_t(sizeof(Word));
+      soon.a = reinterpret_cast<const std::byte*>(at[0].first + (end - j0) * words);
+      soon.lines = INT64_MAX;
+      soon.most = bytes / (64 * meets) + 1;
+    }
     for (int64_t p = 0, row = 0; p < panels.count; row += panels.rows(p), ++p) {
       int64_t count = panels.rows(p);
-      TileRows<Word> left = packed ? TileRows<Word>{a.data + p * words * kRows, 1, kRows}
-                                   : TileRows<Word>{a.data + row * a.row, a.row, a.column};
+      TileRows<Word> left = in_place ? TileRows<Word>{a.data + row * a.row, a.row, a.column}
+                                     : TileRows<Word>{a.data + p * words * kRows, 1, kRows};
+      // Rows of A that are not packed, a part with each panel of B.
+      if (in_place) soon = {};
+      if (in_place && a.column == 1 && p + 1 < panels.count) {
+        soon.a = reinterpret_cast<const std::byte*>(left.data + count * a.row);
+        soon.apart = a.row * int64_t(sizeof(Word));
+        soon.lines = (words * int64_t(sizeof(Word)) + 63) / 64;
+        soon.most = (panels.rows(p + 1) * soon.lines * panel + end - j0 - 1) / (end - j0);
+      }
       for (int64_t j = j0; j < end; j += panel) {
         int64_t width = std::min<int64_t>(panel, columns - j);
         auto [from, step] = at[(j - j0) / panel];
         auto run = width <= lanes ? pick_tile<Steps, 1>(count) : pick_tile<Steps, kVectors>(count);
         int last = int(width <= lanes ? width : width - lanes * (kVectors - 1));
         Sum* out = c + row * leading + j;
+        const Sum* next = j + panel < end        ? out + panel
+                          : p + 1 < panels.count ? c + (row + count) * leading + j0
+                                                 : c + std::min(end, columns - 1);
+        soon.c = reinterpret_cast<const std::byte*>(next);
         if (kMasks || width == panel) {
-          run(words, left, from, step, out, leading, add, last);
+          run(words, left, from, step, out, leading, add, last, soon);
         } else {
           alignas(64) Sum edge[kRows * panel];
-          run(words, left, from, step, edge, panel, false, lanes);
+          run(words, left, from, step, edge, panel, false, lanes, soon);
           for (int64_t i = 0; i < count; ++i)
             for (int64_t q = 0; q < width; ++q)
               out[i * leading + q] = add ? out[i * leading + q] + edge[i * panel + q] : edge[i * panel + q];
@@ -123,9 +150,11 @@ class LeftBlocks {
   using View = MatrixView<typename Steps::Source>;
   LeftBlocks(View a, int64_t m, int64_t n, int64_t k, Word* room) : a_(a), room_(room) {
     constexpr int64_t item = sizeof(typename Steps::Source);
-    if (worth_in_place(m, n, k, a.row * item, a.column * item, item)) in_place_ = Steps::in_place(a, k);
+    rows_ = rows_in_place(m, n, k, a.row * item, a.column * item, item);
+    if (rows_) in_place_ = Steps::in_place(a, k);
+    if (!in_place_) rows_ = 0;
   }
-  bool packed() const { return !in_place_; }
+  int64_t in_place() const { return rows_; }
   TileRows<Word> get(int64_t m0, int64_t rows, int64_t k0, int64_t depth) const {
     if (in_place_) {
       const TileRows<Word>& a = *in_place_;
@@ -138,6 +167,7 @@ class LeftBlocks {
  private:
   View a_;
   Word* room_;
+  int64_t rows_;
   std::optional<TileRows<Word>> in_place_;
 };
 
@@ -176,7 +206,7 @@ void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source
                                packed_b + j * words);
           return {packed_b + j * words, panel};
         };
-        multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.packed(), panel_at,
+        multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at,
                               c + m0 * leading + n0, leading, k0 > 0);
       }
     }
@@ -200,7 +230,7 @@ void multiply_packed(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps:
       auto panel_at = [&](int64_t j) -> std::pair<const Word*, int64_t> {
         return {packed + places.at(k0, b.first + j / panel), panel};
       };
-      multiply_block<Steps>(rows, n, words, left.get(m0, rows, k0, depth), left.packed(), panel_at, c + m0 * leading,
+      multiply_block<Steps>(rows, n, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, c + m0 * leading,
                             leading, k0 > 0);
     }
   }

@@ -104,69 +104,78 @@ FUNCNN_INLINE void run_dots(int64_t k, const S* __restrict a, int64_t row, const
     }
 }
 
-// ---- across K: a strip of C stays in cache while rows of B go by, `depth` of them at a time
+// ---- across K: sums of a strip of columns stay in cache while rows of B go by, `kStripDepth` of them at a time
 
-template <int rows, int depth, class S, class T>
-void add_rows(int64_t columns, const T* x, const S* __restrict b, int64_t step, bool prefetch, T* __restrict c,
-              int64_t leading, bool add) {
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kStripDepth = 8;
+#else
+constexpr int kStripDepth = 4;  // half as many registers
+#endif
+
+// A vector of which `count` elements are there.
+template <class T, class S>
+typename Simd<T>::Vector load_some(const S* from, int64_t count) {
+  S padded[Simd<T>::lanes] = {};
+  std::copy_n(from, std::clamp<int64_t>(count, 0, Simd<T>::lanes), padded);
+  return load_wide<T>(padded);
+}
+
+// sums += x b for `depth` rows of B. x: row by row of A; sums: panel by panel of columns, all rows of each.
+template <int depth, class S, class T>
+void add_rows(int64_t rows, int64_t columns, const T* __restrict x, const S* __restrict b, int64_t step, bool more,
+              T* __restrict sums) {
   using V = typename Simd<T>::Vector;
-  using L = typename Simd<T>::Loose;
-  constexpr int lanes = Simd<T>::lanes;
-  V left[rows][depth];
-  FUNCNN_UNROLL
-  for (int i = 0; i < rows; ++i) {
-    FUNCNN_UNROLL
-    for (int t = 0; t < depth; ++t) left[i][t] = simd::repeat(x[i * depth + t]);
-  }
-  int64_t j = 0;
-  for (; j + lanes <= columns; j += lanes) {
-    V y[depth];
+  constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel;
+  const int64_t ahead = more ? depth * step : 0;
+  for (int64_t j = 0; j < columns; j += panel, sums += rows * panel) {
+    V y[depth][kVectors];
+    const bool whole = columns - j >= panel;
     FUNCNN_UNROLL
     for (int t = 0; t < depth; ++t) {
-      y[t] = load_wide<T>(b + t * step + j);
-      if (prefetch) __builtin_prefetch(b + (t + depth) * step + j);
-    }
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      L* to = reinterpret_cast<L*>(c + i * leading + j);
-      V total = add ? V(*to) : V{};
       FUNCNN_UNROLL
-      for (int t = 0; t < depth; ++t) total = simd::fma(left[i][t], y[t], total);
-      *to = total;
+      for (int q = 0; q < kVectors; ++q) {
+        const S* from = b + t * step + j + q * lanes;
+        __builtin_prefetch(from + ahead);
+        y[t][q] = whole ? load_wide<T>(from) : load_some<T>(from, columns - j - q * lanes);
+      }
+    }
+    for (int64_t i = 0; i < rows; ++i) {
+      V* to = reinterpret_cast<V*>(sums + i * panel);
+      V total[kVectors];
+      FUNCNN_UNROLL
+      for (int q = 0; q < kVectors; ++q) total[q] = to[q];
+      FUNCNN_UNROLL
+      for (int t = 0; t < depth; ++t) {
+        V left = simd::repeat(x[i * depth + t]);
+        FUNCNN_UNROLL
+        for (int q = 0; q < kVectors; ++q) total[q] = simd::fma(left, y[t][q], total[q]);
+      }
+      FUNCNN_UNROLL
+      for (int q = 0; q < kVectors; ++q) to[q] = total[q];
     }
   }
-  for (; j < columns; ++j)
-    for (int i = 0; i < rows; ++i) {
-      T total = add ? c[i * leading + j] : T(0);
-      for (int t = 0; t < depth; ++t) total = simd::fma(x[i * depth + t], T(widen(b[t * step + j])), total);
-      c[i * leading + j] = total;
-    }
 }
 
-template <class S, class T, int rows>
-void strips(int64_t n, int64_t k, MatrixView<S> a, MatrixView<S> b, T* c, int64_t leading) {
-  constexpr int depth = rows <= 2 ? 8 : rows <= 4 ? 4 : 2;
-  constexpr int64_t strip = 4096 / std::bit_ceil(unsigned(rows));
+template <class S, class T>
+void strips(int64_t m, int64_t n, int64_t k, MatrixView<S> a, MatrixView<S> b, T* c, int64_t leading, T* room) {
+  constexpr int64_t panel = Simd<T>::panel;
+  const int64_t strip = strip_columns(m);
+  T *sums = room, *x = room + m * strip;
+  const int64_t whole = k / kStripDepth * kStripDepth;
+  for (int64_t t = 0; t < k; ++t) {
+    const int64_t depth = t < whole ? kStripDepth : 1, first = t / depth * depth;
+    for (int64_t i = 0; i < m; ++i) x[first * m + i * depth + t - first] = T(widen(*a.at(i, t).data));
+  }
   for (int64_t j = 0; j < n; j += strip) {
-    int64_t columns = std::min(strip, n - j);
-    T x[rows * depth];
-    int64_t t = 0;
-    for (; t + depth <= k; t += depth) {
-      for (int i = 0; i < rows; ++i)
-        for (int u = 0; u < depth; ++u) x[i * depth + u] = T(widen(*a.at(i, t + u).data));
-      add_rows<rows, depth>(columns, x, b.at(t, j).data, b.row, t + 2 * depth <= k, c + j, leading, t > 0);
-    }
-    for (; t < k; ++t) {
-      for (int i = 0; i < rows; ++i) x[i] = T(widen(*a.at(i, t).data));
-      add_rows<rows, 1>(columns, x, b.at(t, j).data, b.row, false, c + j, leading, t > 0);
-    }
+    const int64_t columns = std::min(strip, n - j);
+    std::fill_n(sums, (columns + panel - 1) / panel * panel * m, T(0));
+    for (int64_t t = 0; t < whole; t += kStripDepth)
+      add_rows<kStripDepth>(m, columns, x + t * m, b.at(t, j).data, b.row, t + 2 * kStripDepth <= k, sums);
+    for (int64_t t = whole; t < k; ++t) add_rows<1>(m, columns, x + t * m, b.at(t, j).data, b.row, false, sums);
+    for (int64_t q = 0; q < columns; q += panel)
+      for (int64_t i = 0; i < m; ++i)
+        std::copy_n(sums + q * m + i * panel, std::min(panel, columns - q), c + i * leading + j + q);
   }
-}
-
-template <class S, class T, int... rows>
-auto pick_strips(int64_t count, std::integer_sequence<int, rows...>) {
-  static constexpr decltype(&strips<S, T, 1>) table[] = {strips<S, T, rows + 1>...};
-  return table[count - 1];
 }
 
 // ---- which way a product goes: a matter of its shape and layout alone
@@ -190,8 +199,8 @@ bool multiply_thin(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::S
     dots_along<Steps>(m, n, k, a, {turned, 1, k}, c, leading);
     return true;
   }
-  if (m <= kStripRows && b.column == 1 && n >= kWideStrip) {
-    pick_strips<Source, Sum>(m, std::make_integer_sequence<int, kStripRows>())(n, k, a, b, c, leading);
+  if (b.column == 1 && by_strips(m, n, k * b.row * int64_t(sizeof(Source)), sizeof(Source))) {
+    strips<Source, Sum>(m, n, k, a, b, c, leading, reinterpret_cast<Sum*>(room));
     return true;
   }
   return false;

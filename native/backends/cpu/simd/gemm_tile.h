@@ -78,11 +78,19 @@ struct TileRows {
   int64_t row, column;
 };
 
+// What is asked for while a tile is computed: where the next one goes, and rows of A that come soon, of so many lines
+// of cache each and `apart` bytes from each other. Tiles go on where the last one stopped, `most` lines each.
+struct Soon {
+  const std::byte* c = nullptr;
+  const std::byte* a = nullptr;
+  int64_t apart = 0, lines = 0, line = 0, most = 0;
+};
+
 // `rows` x `vectors` vectors of C from k steps of rows of A and of a panel of B, whose lines are `step` apart. Of the
 // last vector `last` lanes are there. Steps::multiply_add(sum, a, b): with a word of A and a vector of words of B.
 template <class Steps, int vectors, int rows, class W, class T>
 FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int64_t step, T* __restrict c,
-                            int64_t leading, bool add, int last) {
+                            int64_t leading, bool add, int last, Soon& soon) {
   using V = typename Simd<T>::Vector;
   using L = typename Simd<T>::Loose;
   constexpr int lanes = Simd<T>::lanes, bases = (rows + 2) / 3;
@@ -96,15 +104,7 @@ FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int
   const W* base[bases];
   FUNCNN_UNROLL
   for (int i = 0; i < bases; ++i) base[i] = a.data + 3 * i * a.row;
-  // By the time that the sums are there, so is what they are added to.
-  if (add) {
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) __builtin_prefetch(c + i * leading + j * lanes, 1);
-    }
-  }
-  for (int64_t p = 0; p < k; ++p) {
+  auto multiply = [&]() __attribute__((always_inline)) {
     V x[vectors];
     FUNCNN_UNROLL
     for (int j = 0; j < vectors; ++j) {
@@ -119,20 +119,52 @@ FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int
     FUNCNN_UNROLL
     for (int i = 0; i < bases; ++i) base[i] += a.column;
     b += step;
+  };
+  // A little with every other step: all at once would hold up what is computed meanwhile.
+  const std::byte *next_c = soon.c, *next_a = soon.a;
+  int64_t left_c = soon.c ? rows : 0, left_a = soon.most, line = soon.line;
+  int64_t p = 0;
+  for (; p + 1 < k; p += 2) {
+    if (left_c > 0) {
+      FUNCNN_UNROLL
+      for (int j = 0; j < vectors; ++j) __builtin_prefetch(next_c + j * kBytes, 1);
+      next_c += leading * int64_t(sizeof(T));
+      --left_c;
+    }
+    if (left_a > 0) {
+      __builtin_prefetch(next_a + line * 64);
+      if (++line == soon.lines) {
+        line = 0;
+        next_a += soon.apart;
+      }
+      --left_a;
+    }
+    multiply();
+    multiply();
   }
-  FUNCNN_UNROLL
-  for (int i = 0; i < rows; ++i) {
+  if (p < k) multiply();
+  soon.a = next_a;
+  soon.line = line;
+  auto finish = [&]<bool adds, bool part>() {
     FUNCNN_UNROLL
-    for (int j = 0; j < vectors; ++j) {
-      T* to = c + i * leading + j * lanes;
-      if (j + 1 < vectors || !kMasks || last == lanes) {
-        L* out = reinterpret_cast<L*>(to);
-        *out = add ? *out + sum[i][j] : sum[i][j];
-      } else {
-        store_first<T>(to, add ? load_first<T>(to, last) + sum[i][j] : sum[i][j], last);
+    for (int i = 0; i < rows; ++i) {
+      FUNCNN_UNROLL
+      for (int j = 0; j < vectors; ++j) {
+        T* to = c + i * leading + j * lanes;
+        if (part && j + 1 == vectors) {
+          store_first<T>(to, adds ? load_first<T>(to, last) + sum[i][j] : sum[i][j], last);
+        } else {
+          L* out = reinterpret_cast<L*>(to);
+          *out = adds ? *out + sum[i][j] : sum[i][j];
+        }
       }
     }
-  }
+  };
+  const bool part = kMasks && last < lanes;
+  if (add)
+    part ? finish.template operator()<true, true>() : finish.template operator()<true, false>();
+  else
+    part ? finish.template operator()<false, true>() : finish.template operator()<false, false>();
 }
 
 // The tile kernel of one type.
@@ -141,8 +173,9 @@ struct TileKernel {
   using V = typename Simd<T>::Vector;
   static V multiply_add(V sum, const T* a, V b) { return simd::fma(simd::repeat(*a), b, sum); }
   template <int vectors, int rows>
-  static void tile(int64_t k, TileRows<T> a, const T* b, int64_t step, T* c, int64_t leading, bool add, int last) {
-    run_tile<TileKernel, vectors, rows>(k, a, b, step, c, leading, add, last);
+  static void tile(int64_t k, TileRows<T> a, const T* b, int64_t step, T* c, int64_t leading, bool add, int last,
+                   Soon& soon) {
+    run_tile<TileKernel, vectors, rows>(k, a, b, step, c, leading, add, last, soon);
   }
 };
 
@@ -158,10 +191,11 @@ auto pick_tile(int64_t count) {
   return pick_tile<Steps, vectors>(count, std::make_integer_sequence<int, kRows>());
 }
 
-// Rows of A in panels of at most kRows, as even as they come.
+// Rows of A in panels of at most `most`, as even as they come.
 struct Panels {
   int64_t count, base, extra;
-  explicit Panels(int64_t rows) : count((rows + kRows - 1) / kRows), base(rows / count), extra(rows % count) {}
+  explicit Panels(int64_t rows, int64_t most = kRows)
+      : count((rows + most - 1) / most), base(rows / count), extra(rows % count) {}
   int64_t rows(int64_t i) const { return base + (i < extra ? 1 : 0); }
 };
 

@@ -404,8 +404,9 @@ void tiles(Code code, const QuantMatrix& m, bool transpose, const float* packed,
       const float* a = packed + panels.count * kRows * from;
       for (int64_t p = 0, row = 0; p < panels.count; ++p, a += block * kRows) {
         int64_t count = panels.rows(p);
-        pick_tile<TileKernel<float>, kVectors>(count)(block, {a, 1, kRows}, panel, kPanel,
-                                                      out + row * leading + (n - first), leading, from > 0, kLanes);
+        Soon soon;
+        pick_tile<TileKernel<float>, kVectors>(count)(
+            block, {a, 1, kRows}, panel, kPanel, out + row * leading + (n - first), leading, from > 0, kLanes, soon);
         row += count;
       }
     }
