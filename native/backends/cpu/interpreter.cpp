@@ -208,6 +208,20 @@ struct PreparedProgram::Impl {
     for (size_t i = 0; ran && i < written.size(); ++i)
       if (written[i].result && !jit::same_values(written[i].at, after[i].data(), written[i].bytes, written[i].dtype))
         throw Error(jit::describe_difference(segment, i, written[i], after[i].data()));
+    if (ran) spoil_registers(steps, written, p, tile);
+  }
+  // What machine code has not stored is not there for later steps.
+  void spoil_registers(std::span<const Step> steps, std::span<const jit::CompiledSegment::Written> written, Pointers p,
+                       const Tile& tile) const {
+    for (const Step& s : steps) {
+      if (s.kind == Step::store || s.kind == Step::reduce_col || s.reduction >= 0) continue;
+      const Slot& out = t.slots[size_t(s.out)];
+      if (out.kind != Slot::element_register && out.kind != Slot::row_register) continue;
+      auto holds = [&](const jit::CompiledSegment::Written& w) { return w.at == p[s.out]; };
+      if (std::any_of(written.begin(), written.end(), holds)) continue;
+      const int64_t n = out.kind == Slot::element_register ? tile.elements() : tile.rows;
+      std::memset(p[s.out], 0xA5, size_t(n) * item_size(out.dtype));
+    }
   }
 
   void interpret(std::span<const Step> steps, Pointers p, std::span<std::byte* const> operands, const Tile& tile,
