@@ -39,9 +39,7 @@ std::string text_of(const Segment& segment) {
   for (size_t s = 0; s < segment.loop.streams.size(); ++s) {
     const Stream& stream = segment.loop.streams[s];
     text += cat("stream ", s, ": ", stream.memory, " by ", walk_name(stream.walk), stream.anywhere ? ", anywhere" : "",
-                segment.places[s].written ? ", written
-" : "
-");
+                segment.places[s].written ? ", written\n" : "\n");
   }
   for (const Stage& stage : segment.loop.stages) {
     text += "stage\n";
