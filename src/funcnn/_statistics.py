@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from ._arguments import integers
 from ._core import array
+from ._device import default_device
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike
+    from ._core import ArrayLike, Dtype
 
 # For each method: where in n sorted elements the q-quantile lies, counted from 0, and how much of the way from the element
 # before that place to the one behind it is gone, given the fraction of the place and the number of the element before.
@@ -154,7 +155,7 @@ def _quantile(name: str, a: Any, q: Any, whole: int, axis: Any, method: str, kee
         found = _core.full((*rest, *parts.shape), math.nan, x.dtype)
     else:
         place, weight = _METHODS[method]
-        low, high, share = _neighbours(xp, place(count, parts), weight, count)
+        low, high, share = _neighbours(xp, place(count, parts), weight, count, _wide(rows))
         found = _between(rows, *(_core._device_put(x, rows.device) for x in (low, high, share)))
     found = _core.transpose(found, [*range(len(rest), found.ndim), *range(len(rest))])
     if keepdims:
@@ -187,20 +188,24 @@ def _parts(name: str, q: Any, whole: int) -> tuple[Any, Any]:
     return parts, np
 
 
-def _neighbours(xp: Any, place: Any, weight: Weight, count: int) -> tuple[array, array, array]:
+def _wide(rows: array) -> Dtype:
+    return _core.float64 if rows.dtype == _core.float64 else _core.float32
+
+
+def _neighbours(xp: Any, place: Any, weight: Weight, count: int, dtype: Dtype) -> tuple[array, array, array]:
     """The numbers of the elements before and behind a place, and the weight of the latter."""
     before = xp.floor(place)
     w = weight(xp, place - before, before)
     low, high = xp.clip(before, 0, count - 1), xp.clip(before + 1, 0, count - 1)
     index = _core.int32 if count < 2**31 else _core.int64
-    return _core.asarray(low).astype(index), _core.asarray(high).astype(index), _core.asarray(w)
+    with default_device("cpu"):  # the places are float64
+        return _core.asarray(low).astype(index), _core.asarray(high).astype(index), _core.asarray(w).astype(dtype)
 
 
-def _between(rows: array, low: array, high: array, weight: array) -> array:
+def _between(rows: array, low: array, high: array, w: array) -> array:
     """What lies between two elements of each row; NaN if a row holds one."""
-    dtype = _core.float64 if rows.dtype == _core.float64 else _core.float32
+    dtype = _wide(rows)
     a, b = (_core.take(rows, i, rows.ndim - 1).astype(dtype) for i in (low, high))
-    w = weight.astype(dtype)
     # Equal infinities and those with weight 0 must not meet in a sum.
     mixed = _core.where(w == 0, a, _core.where((w == 1) | (a == b), b, a * (1 - w) + b * w))
     last = rows[..., -1].reshape(*rows.shape[:-1], *(1,) * low.ndim)

@@ -56,6 +56,8 @@ INSIDE = {
     "hypot, gradient": lambda: fn.grad(lambda x: fn.hypot(x, 4.0).sum())(fn.array([3.0, 0.0, 1e30])),
     "choice": lambda: fn.random.choice(fn.random.key(0), 5, (7,), p=fn.array([0.1, 0.0, 0.3, 0.2, 0.4])),
     "choice, p not computed": lambda: fn.random.choice(fn.random.key(1), 4, (2,), False, p=fn.ones(4) / 4),
+    "quantile": lambda: fn.quantile(fn.array([1.0, 4.0, 2.0]), [0.3, 0.5]),
+    "median of integers": lambda: fn.median(fn.array([[1, 5, 2], [4, 3, 9]]), axis=1),
     "choice, p of integers": lambda: fn.random.choice(fn.random.key(2), 3, (9,), p=fn.array([0, 2, 1])),
 }
 
