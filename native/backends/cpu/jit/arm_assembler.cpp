@@ -158,7 +158,7 @@ std::optional<uint32_t> Assembler::encode(const Encoding& e, std::span<const Ope
     }
     case Form::literal:
       if (count != 2 || o[0].kind != Kind::scalar || o[0].reg > 31 || o[1].kind != Kind::constant) break;
-      if (o[0].bytes < 4 || int(constants_.at(size_t(o[1].value)).size()) != o[0].bytes) break;
+      if (o[0].bytes < 4 || int(constants_.size(int(o[1].value))) != o[0].bytes) break;
       refer(to_constants_, o[1], 5, 19);
       return word | uint32_t(log2(o[0].bytes) - 2) << 30 | o[0].reg;
     case Form::address_of:
@@ -245,22 +245,7 @@ void Assembler::emit(Name name, std::span<const Operand> operands) {
 Constant Assembler::constant(std::span<const uint8_t> bytes) {
   const size_t n = bytes.size();
   if (n != 4 && n != 8 && n != 16) throw EncodingError(cat("a constant of ", n, " bytes"));
-  const auto same = [&](const auto& c) { return std::equal(c.begin(), c.end(), bytes.begin(), bytes.end()); };
-  const auto known = std::find_if(constants_.begin(), constants_.end(), same);
-  const int number = int(known - constants_.begin());
-  if (known == constants_.end()) constants_.emplace_back(bytes.begin(), bytes.end());
-  return {number};
-}
-
-Label Assembler::label() {
-  labels_.push_back(-1);
-  return {int(labels_.size()) - 1};
-}
-
-void Assembler::bind(Label l) {
-  int64_t& place = labels_.at(size_t(l.number));
-  if (place >= 0) throw EncodingError("a label is bound twice");
-  place = int64_t(size());
+  return {constants_.add(bytes)};
 }
 
 std::vector<uint8_t> Assembler::finish() {
@@ -275,30 +260,15 @@ std::vector<uint8_t> Assembler::finish() {
     if (!fits(words, -most, most - 1)) throw EncodingError("a jump or a constant too far away");
     code_[r.at] |= (uint32_t(words) & ((uint32_t(1) << r.width) - 1)) << r.low;
   };
-  for (const Reference& r : to_labels_) {
-    const int64_t place = labels_[size_t(r.target)];
-    if (place < 0) throw EncodingError("a jump to a label that is not bound");
-    patch(r, place);
-  }
-  // The largest first, so that each lies at a multiple of its size.
-  std::vector<size_t> order(constants_.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return constants_[a].size() > constants_[b].size(); });
-  if (!order.empty())
+  for (const Reference& r : to_labels_) patch(r, labels_.place(r.target));
+  if (!constants_.empty())
     while (code_.size() % 4) code_.push_back(0);
-  std::vector<int64_t> places(constants_.size());
-  int64_t end = int64_t(size());
-  for (size_t i : order) {
-    places[i] = end;
-    end += int64_t(constants_[i].size());
-  }
+  const std::vector<int64_t> places = constants_.places(size());
   for (const Reference& r : to_constants_) patch(r, places[size_t(r.target)]);
   std::vector<uint8_t> out;
-  out.reserve(size_t(end));
   for (uint32_t word : code_)
     for (int i = 0; i < 4; ++i) out.push_back(uint8_t(word >> (8 * i)));  // little-endian, on whatever machine
-  for (size_t i : order) out.insert(out.end(), constants_[i].begin(), constants_[i].end());
+  constants_.append_to(out);
   *this = Assembler();
   return out;
 }

@@ -15,13 +15,12 @@
 #include <vector>
 
 #include "backends/cpu/jit/arm_instructions.h"
-#include "base/error.h"
+#include "backends/cpu/jit/assembly.h"
 
 namespace funcnn::cpu::jit::arm {
 
-struct EncodingError : Error {
-  using Error::Error;
-};
+using jit::EncodingError;
+using jit::Label;
 
 // Bytes of a lane and of all lanes.
 struct Vector {
@@ -71,9 +70,6 @@ constexpr Address at(General base, General index) { return {base, index, 0}; }
 
 enum class Condition : uint8_t { eq, ne, hs, lo, mi, pl, vs, vc, hi, ls, ge, lt, gt, le };
 
-struct Label {
-  int number = -1;
-};
 struct Constant {
   int number = -1;
 };
@@ -134,13 +130,13 @@ class Assembler {
   // 4, 8 or 16 bytes behind the code, equal ones once, read by "ldr".
   Constant constant(std::span<const uint8_t> bytes);
 
-  Label label();  // to be bound later
+  Label label() { return labels_.make(); }  // to be bound later
+  void bind(Label l) { labels_.bind(l, size()); }
   Label bound() {
-    Label l = label();
+    const Label l = label();
     bind(l);
     return l;
   }
-  void bind(Label l);
   size_t size() const { return code_.size() * 4; }
 
   // The code and its constants, for memory at a multiple of 16 bytes.
@@ -160,8 +156,8 @@ class Assembler {
   }
 
   std::vector<uint32_t> code_;
-  std::vector<std::vector<uint8_t>> constants_;
-  std::vector<int64_t> labels_;  // bytes, -1: not bound
+  Constants constants_;
+  Labels labels_;
   std::vector<Reference> to_labels_, to_constants_;
 };
 

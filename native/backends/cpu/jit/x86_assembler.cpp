@@ -330,9 +330,9 @@ void Assembler::address(int reg, const Memory& m, int unit) {
 
 // Backwards the distance is known and often short; forwards it is not.
 void Assembler::write_jump(const Encoding& e, Label to) {
-  const int64_t target = labels_.at(size_t(to.number)), distance = target - int64_t(code_.size() + 2);
-  const bool condition = e.map == Map::m0f, call = e.code == 0xe8;
-  if (target >= 0 && distance >= -128 && !call) {
+  const bool condition = e.map == Map::m0f, call = e.code == 0xe8, known = labels_.bound(to.number);
+  const int64_t distance = known ? labels_.place(to.number) - int64_t(code_.size() + 2) : 0;
+  if (known && distance >= -128 && !call) {
     byte(condition ? e.code - 0x10 : 0xeb);
     byte(int(distance));
     return;
@@ -347,10 +347,7 @@ Memory Assembler::constant(std::span<const uint8_t> bytes) {
   const size_t n = bytes.size();
   if (n == 0 || n > 64 || (n & (n - 1))) throw EncodingError(cat("a constant of ", n, " bytes"));
   Memory m;
-  const auto same = [&](const auto& c) { return std::equal(c.begin(), c.end(), bytes.begin(), bytes.end()); };
-  const auto known = std::find_if(constants_.begin(), constants_.end(), same);
-  m.constant = int(known - constants_.begin());
-  if (known == constants_.end()) constants_.emplace_back(bytes.begin(), bytes.end());
+  m.constant = constants_.add(bytes);
   return m;
 }
 
@@ -364,17 +361,6 @@ Memory Assembler::repeated8(uint64_t bits, int bytes) {
   std::vector<uint8_t> all(static_cast<size_t>(bytes));
   for (size_t i = 0; i + 8 <= all.size(); i += 8) std::memcpy(&all[i], &bits, 8);
   return constant(all);
-}
-
-Label Assembler::label() {
-  labels_.push_back(-1);
-  return {int(labels_.size()) - 1};
-}
-
-void Assembler::bind(Label l) {
-  int64_t& place = labels_.at(size_t(l.number));
-  if (place >= 0) throw EncodingError("a label is bound twice");
-  place = int64_t(code_.size());
 }
 
 void Assembler::align(size_t bytes) {
@@ -403,22 +389,11 @@ std::vector<uint8_t> Assembler::finish() {
     known += int32_t(distance);
     std::memcpy(&code_[r.at], &known, 4);
   };
-  for (const Reference& r : to_labels_) {
-    const int64_t place = labels_[size_t(r.target)];
-    if (place < 0) throw EncodingError("a jump to a label that is not bound");
-    patch(r, place);
-  }
-  // The largest first, so that each lies at a multiple of its size.
-  std::vector<size_t> order(constants_.size()), places(constants_.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return constants_[a].size() > constants_[b].size(); });
-  if (!order.empty()) code_.resize((code_.size() + 63) / 64 * 64, 0xcc);
-  for (size_t i : order) {
-    places[i] = code_.size();
-    code_.insert(code_.end(), constants_[i].begin(), constants_[i].end());
-  }
-  for (const Reference& r : to_constants_) patch(r, int64_t(places[size_t(r.target)]));
+  for (const Reference& r : to_labels_) patch(r, labels_.place(r.target));
+  if (!constants_.empty()) code_.resize((code_.size() + 63) / 64 * 64, 0xcc);
+  const std::vector<int64_t> places = constants_.places(code_.size());
+  for (const Reference& r : to_constants_) patch(r, places[size_t(r.target)]);
+  constants_.append_to(code_);
   std::vector<uint8_t> out = std::move(code_);
   *this = Assembler(evex_);
   return out;

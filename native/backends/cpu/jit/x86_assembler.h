@@ -15,14 +15,13 @@
 #include <string_view>
 #include <vector>
 
+#include "backends/cpu/jit/assembly.h"
 #include "backends/cpu/jit/x86_instructions.h"
-#include "base/error.h"
 
 namespace funcnn::cpu::jit::x86 {
 
-struct EncodingError : Error {
-  using Error::Error;
-};
+using jit::EncodingError;
+using jit::Label;
 
 struct Gpr {
   uint8_t number = 0;
@@ -85,10 +84,6 @@ constexpr Memory at(Gpr base, Gpr index, int scale = 1, int32_t displacement = 0
   m.scale = uint8_t(scale);
   return m;
 }
-
-struct Label {
-  int number = -1;
-};
 
 struct Operand {
   enum class Kind : uint8_t { general, vector, mask, memory, immediate, label };
@@ -169,13 +164,13 @@ class Assembler {
   Memory repeated4(uint32_t bits, int bytes);       // a whole vector of them
   Memory repeated8(uint64_t bits, int bytes);
 
-  Label label();  // to be bound later
+  Label label() { return labels_.make(); }  // to be bound later
+  void bind(Label l) { labels_.bind(l, size()); }
   Label bound() {
-    Label l = label();
+    const Label l = label();
     bind(l);
     return l;
   }
-  void bind(Label l);
   void align(size_t bytes);  // a power of two up to 64, with instructions that do nothing
   size_t size() const { return code_.size(); }
 
@@ -201,8 +196,8 @@ class Assembler {
 
   bool evex_;
   std::vector<uint8_t> code_;
-  std::vector<std::vector<uint8_t>> constants_;
-  std::vector<int64_t> labels_;  // where they are bound, or -1
+  Constants constants_;
+  Labels labels_;
   std::vector<Reference> to_constants_, to_labels_;
 };
 
