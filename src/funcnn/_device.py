@@ -62,3 +62,14 @@ def _on_device(device: _core.Device | str) -> Iterator[None]:
         yield
     finally:
         _core._set_thread_device(before)
+
+
+def parameter(x: Any) -> _core.array:
+    """The array that a number or numbers stand for which results do not take their dtype from: NumPy's float64 becomes
+    float32 on a device that has no float64."""
+    try:
+        return _core.asarray(x)
+    except ValueError:
+        if getattr(x, "dtype", None) != "float64" or isinstance(x, _core.array):
+            raise
+        return _core.asarray(x, _core.float32)

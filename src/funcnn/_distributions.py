@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from . import _core
 from ._arguments import axis_of, integer, integers, is_integer
 from ._core import Dtype, array, float32, int32
-from ._device import default_device
+from ._device import default_device, parameter
 from ._gamma import gamma_factors
 from ._poisson import in_dtype, poisson_counts
 
@@ -118,7 +118,7 @@ def poisson(key: array, lam: ArrayLike, shape: ShapeLike | None = None, dtype: D
     dtype = _core.promote_types(dtype, dtype)
     if not _core.isdtype(dtype, "integral"):
         raise ValueError(f"random.poisson: dtype must be an integer type, got {dtype}")
-    rate = _core.asarray(lam)
+    rate = parameter(lam)
     drawn, (rate,) = _parameters("poisson", shape, _core.float64 if rate.dtype == _core.float64 else float32, rate)
     return in_dtype(poisson_counts(key, rate, drawn), dtype)
 
@@ -176,7 +176,7 @@ def choice(
         )
     index = _core.int32 if count < 2**31 else _core.int64
     if p is not None:
-        given = weights = _core.asarray(p)
+        given = weights = parameter(p)
         weights = weights if _core.isdtype(weights.dtype, "real floating") else weights.astype(float32)
         if weights.shape != (count,):
             raise ValueError(f"random.choice: p must have shape {(count,)}, got {weights.shape}")
@@ -233,7 +233,7 @@ def _shape(name: str, shape: Any) -> tuple[int, ...]:
 
 def _parameters(name: str, shape: Any, work: Dtype, *given: Any) -> tuple[tuple[int, ...], list[array]]:
     """The shape to draw, and the parameters as arrays that broadcast to it."""
-    arrays = [_core.asarray(x).astype(work) for x in given]
+    arrays = [_core.asarray(x, work) for x in given]
     common = _core.broadcast_shapes(*(x.shape for x in arrays))
     drawn = common if shape is None else _shape(name, shape)
     if len(common) > len(drawn) or any(n not in (1, m) for n, m in zip(common[::-1], drawn[::-1], strict=False)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import _core
 from ._arguments import flag, integer
 from ._core import array
+from ._device import parameter
 
 if TYPE_CHECKING:
     from ._core import ArrayLike
@@ -210,7 +211,7 @@ def _threshold(name: str, x: array, s: array, rtol: ArrayLike | None) -> array:
     largest = s.max(axis=-1, keepdims=True, initial=0)
     if rtol is None:
         return largest * (max(x.shape[-2:]) * float(_core.finfo(s.dtype).eps))
-    given = _core.asarray(rtol)
+    given = parameter(rtol)
     if _core.isdtype(given.dtype, "complex floating"):
         raise ValueError(f"{name}: a tolerance must be real, got an array of {given.dtype}")
     return largest * given.astype(s.dtype)[..., None]

@@ -151,7 +151,7 @@ def unique(
         found = _core.take(rows, index, 0)
         if fill_value is not None:
             known = (_core.arange(size) < count).reshape(-1, *(1,) * (rows.ndim - 1))
-            found = _core.where(known, found, _core.asarray(fill_value).astype(x.dtype))
+            found = _core.where(known, found, _core.asarray(fill_value, x.dtype))
         within = _core.minimum(group, max(size - 1, 0)).astype(_core.uint32)
         inverse = _core.zeros(length, _core.uint32).at[order].set(within)
         inverse = inverse.reshape(x.shape) if axis is None else inverse
