@@ -8,7 +8,7 @@ import pytest
 import funcnn as fn
 
 SHAPE = (4, 5, 3)
-X = np.arange(60.0).reshape(SHAPE)
+X = np.arange(60, dtype=np.float32).reshape(SHAPE)
 STARTS = [(0, 0, 0), (1, 2, 0), (3, 4, 2), (-1, -2, -3), (9, -9, 1), (2, 0, 2)]
 SIZES = [(1, 1, 1), (2, 3, 3), (4, 5, 3), (4, 2, 1), (0, 2, 3), (3, 5, 2)]
 
@@ -82,7 +82,7 @@ def test_under_vmap():
         fn.vmap(lambda x, s: fn.dynamic_slice(x, s, (2, 3, 3)))(xs, starts),
         np.stack([e + 100 * i for i, e in enumerate(expected)]),
     )
-    updates = -fn.ones((len(STARTS), 2, 3, 3), fn.float64)
+    updates = -fn.ones((len(STARTS), 2, 3, 3))
     written = np.stack([X] * len(STARTS))
     for row, s in zip(written, STARTS, strict=True):
         row[where(s, (2, 3, 3))] = -1
@@ -93,7 +93,7 @@ def test_under_vmap():
 def test_gradients(starts):
     x, sizes = fn.asarray(X), (2, 3, 2)
     place = where(starts, sizes)
-    weights = np.random.default_rng(0).normal(size=sizes)
+    weights = np.random.default_rng(0).normal(size=sizes).astype(np.float32)
     expected = np.zeros(SHAPE)
     expected[place] = weights
     for run in (lambda f: f, fn.compile):

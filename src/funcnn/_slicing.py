@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from ._arguments import Integers, axis_of, integers
 from ._core import array
+from ._device import parameter
 
 if TYPE_CHECKING:
     from ._core import ArrayLike
@@ -79,7 +80,7 @@ def dynamic_update_slice(
         [[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
     """
     x = _core.asarray(operand)
-    values = _core.asarray(update)
+    values = parameter(update)
     if values.ndim != x.ndim:
         raise ValueError(
             f"dynamic_update_slice: the update must have {x.ndim} axes as the array, got shapes {values.shape} and {x.shape}"
@@ -156,7 +157,7 @@ def slice_update(
         >>> fn.slice_update(fn.zeros((2, 3)), fn.ones((1, 2)), fn.array([1, 1]), (0, 1)).tolist()
         [[0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
     """
-    x, values = _core.asarray(a), _core.asarray(update)
+    x, values = _core.asarray(a), parameter(update)
     if values.ndim < x.ndim:
         values = values.reshape(*(1,) * (x.ndim - values.ndim), *values.shape)
     return dynamic_update_slice(x, values, _placed("slice_update", x, start_indices, axes))
