@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import funcnn as fn
 import instruction_sets
 import quantized_oracle as oracle
-from widest import float64_of
+from widest import float64_of, held
 
 DTYPES = {"float32": fn.float32, "float16": fn.float16, "bfloat16": fn.bfloat16}
 
@@ -135,10 +135,9 @@ def test_to_fp8_rounds_to_the_nearest():
     middle = (oracle.E4M3[:126] + oracle.E4M3[1:127]) / 2
     x = np.concatenate([middle, np.nextafter(middle, 1e9), np.nextafter(middle, 0), [448, 464, 465, 1e9, np.inf]])
     x = np.concatenate([x, -x])
-    for dtype in (np.float32, np.float64):
-        np.testing.assert_array_equal(
-            np.asarray(fn.to_fp8(fn.asarray(x.astype(dtype)))), oracle.to_fp8(x.astype(dtype))
-        )
+    for dtype in held(("float32", "float64")):
+        given = x.astype(dtype)
+        np.testing.assert_array_equal(np.asarray(fn.to_fp8(fn.asarray(given))), oracle.to_fp8(given))
 
 
 @pytest.mark.parametrize("form", oracle.FORMATS, ids=str)
