@@ -40,7 +40,7 @@ def test_compiled_steps_give_the_bits_of_interpreted_ones(tmp_path, setting):
         return
     text = "".join(path.read_text() for path in folder.glob("*.txt"))
     assert all(
-        line in text for line in (": float32 by element, anywhere\n", ": float32 by row, anywhere\n", "operation 3\n")
+        line in text for line in (": float32 by element, anywhere\n", ": float32 by row, anywhere\n", ": index\n")
     )
 
 
