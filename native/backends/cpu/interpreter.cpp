@@ -210,15 +210,18 @@ struct PreparedProgram::Impl {
         throw Error(jit::describe_difference(segment, i, written[i], after[i].data()));
     if (ran) spoil_registers(steps, written, p, tile);
   }
-  // What machine code has not stored is not there for later steps.
+  // What machine code has not stored is not there for later steps. Loads may have been interpreted before it ran.
   void spoil_registers(std::span<const Step> steps, std::span<const jit::CompiledSegment::Written> written, Pointers p,
                        const Tile& tile) const {
     for (const Step& s : steps) {
-      if (s.kind == Step::store || s.kind == Step::reduce_col || s.reduction >= 0) continue;
+      if (s.kind == Step::load || s.kind == Step::store || s.kind == Step::reduce_col || s.reduction >= 0) continue;
       const Slot& out = t.slots[size_t(s.out)];
       if (out.kind != Slot::element_register && out.kind != Slot::row_register) continue;
-      auto holds = [&](const jit::CompiledSegment::Written& w) { return w.at == p[s.out]; };
-      if (std::any_of(written.begin(), written.end(), holds)) continue;
+      // Also where another value of that register is there.
+      auto kept = [&](const jit::CompiledSegment::Written& w) { return w.at == p[s.out]; };
+      auto loaded = [&](const Step& other) { return other.kind == Step::load && p[other.out] == p[s.out]; };
+      if (std::any_of(written.begin(), written.end(), kept) || std::any_of(steps.begin(), steps.end(), loaded))
+        continue;
       const int64_t n = out.kind == Slot::element_register ? tile.elements() : tile.rows;
       std::memset(p[s.out], 0xA5, size_t(n) * item_size(out.dtype));
     }
