@@ -82,8 +82,14 @@ class Generator {
       : loop_(loop), wide_(wide), convention_(convention), w_(wide, loop.wide) {}
 
   std::vector<uint8_t> run() {
-    for (size_t s = 0; s < loop_.streams.size(); ++s)
-      pointer_.push_back(s < std::size(kStreamRegisters) ? std::optional(kStreamRegisters[s]) : std::nullopt);
+    // Registers for what elements are read from, before what is read once a row.
+    std::vector<size_t> streams(loop_.streams.size());
+    for (size_t s = 0; s < streams.size(); ++s) streams[s] = s;
+    std::stable_sort(streams.begin(), streams.end(),
+                     [&](size_t a, size_t b) { return loop_.streams[a].walk < loop_.streams[b].walk; });
+    pointer_.resize(streams.size());
+    for (size_t i = 0; i < std::min(streams.size(), std::size(kStreamRegisters)); ++i)
+      pointer_[streams[i]] = kStreamRegisters[i];
     stages_.reserve(3 * loop_.stages.size());
     for (const Stage& stage : loop_.stages) {
       buffers_ = std::max(buffers_, kFoldBytes * int(stage.folds.size()));
