@@ -110,9 +110,10 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
       int64_t count = panels.rows(p);
       TileRows<Word> left = in_place ? TileRows<Word>{a.data + row * a.row, a.row, a.column}
                                      : TileRows<Word>{a.data + p * words * kRows, 1, kRows};
-      // Rows of A that are not packed, a part with each panel of B.
+      // Rows of A that are not packed, a part with each panel of B. Long ones the processor foresees by itself.
+      constexpr int64_t kShort = 1024;
       if (in_place) soon = {};
-      if (in_place && a.column == 1 && p + 1 < panels.count) {
+      if (in_place && a.column == 1 && words * int64_t(sizeof(Word)) <= kShort && p + 1 < panels.count) {
         soon.a = reinterpret_cast<const std::byte*>(left.data + count * a.row);
         soon.apart = a.row * int64_t(sizeof(Word));
         soon.lines = (words * int64_t(sizeof(Word)) + 63) / 64;
@@ -190,25 +191,31 @@ void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source
   // B in its own rows is read where it lies unless it is gone over often and does not stay in cache.
   constexpr int64_t item = sizeof(typename Steps::Source), kSmall = 64 << 10;
   bool direct = Steps::direct_b && b.column == 1 && (m <= 4 * kRows || k * b.row * item <= kSmall);
+  // Where nothing is packed, all of K goes by for a few rows before the next ones.
+  const bool by_rows = direct && left.in_place() && k > kBlockK * group && (kMasks || n % panel == 0);
   for (int64_t n0 = 0; n0 < n; n0 += kBlockN) {
     int64_t columns = std::min(kBlockN, n - n0);
-    for (int64_t k0 = 0; k0 < k; k0 += kBlockK * group) {
+    auto part = [&](int64_t m0, int64_t rows, int64_t k0) {
       int64_t depth = std::min(kBlockK * group, k - k0), words = PackedPlaces<Steps>::words(depth);
-      for (int64_t m0 = 0; m0 < m; m0 += block) {
-        int64_t rows = std::min(block, m - m0);
-        auto panel_at = [&](int64_t j) -> std::pair<const Word*, int64_t> {
-          int64_t width = std::min<int64_t>(panel, columns - j);
-          if (direct && (kMasks || width == panel))
-            return {reinterpret_cast<const Word*>(b.at(k0, n0 + j).data), b.row};
-          // Either no panel before this one is packed, or all are.
-          if (m0 == 0 && (direct || j % (kPanelsAtOnce * panel) == 0))
-            pack_panels<Steps>(b.at(k0, n0 + j), std::min(kPanelsAtOnce * panel, columns - j), depth,
-                               packed_b + j * words);
-          return {packed_b + j * words, panel};
-        };
-        multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at,
-                              c + m0 * leading + n0, leading, k0 > 0);
-      }
+      auto panel_at = [&](int64_t j) -> std::pair<const Word*, int64_t> {
+        int64_t width = std::min<int64_t>(panel, columns - j);
+        if (direct && (kMasks || width == panel)) return {reinterpret_cast<const Word*>(b.at(k0, n0 + j).data), b.row};
+        // Either no panel before this one is packed, or all are.
+        if (m0 == 0 && (direct || j % (kPanelsAtOnce * panel) == 0))
+          pack_panels<Steps>(b.at(k0, n0 + j), std::min(kPanelsAtOnce * panel, columns - j), depth,
+                             packed_b + j * words);
+        return {packed_b + j * words, panel};
+      };
+      multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at,
+                            c + m0 * leading + n0, leading, k0 > 0);
+    };
+    if (by_rows) {
+      const int64_t step = 4 * left.in_place();
+      for (int64_t m0 = 0; m0 < m; m0 += step)
+        for (int64_t k0 = 0; k0 < k; k0 += kBlockK * group) part(m0, std::min(step, m - m0), k0);
+    } else {
+      for (int64_t k0 = 0; k0 < k; k0 += kBlockK * group)
+        for (int64_t m0 = 0; m0 < m; m0 += block) part(m0, std::min(block, m - m0), k0);
     }
   }
 }
