@@ -19,8 +19,9 @@ import instruction_sets
 from funcnn import _core
 
 NATIVE = platform.system() == "Linux" and platform.machine() in ("aarch64", "arm64")
-COMPILER = shutil.which("cc" if NATIVE else "aarch64-linux-gnu-gcc")
-QEMU = None if NATIVE else shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
+# What looks like an AArch64 machine may be an emulator itself, whose `cc` is that of the machine below.
+COMPILER = shutil.which("aarch64-linux-gnu-gcc") or (shutil.which("cc") if NATIVE else None)
+QEMU = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 CANARY = b"\xa5" * 64
 
 pytestmark = pytest.mark.skipif(
@@ -178,6 +179,21 @@ def test_stages_one_after_another(runner, tmp_path):
         lines.store()
         jobs.append(Job(lines.loop(), 3, [64, 130, 301][seed % 3], rng, True))
     assert len(run(runner, jobs, tmp_path)) == 20
+
+
+def test_values_that_wait_for_a_sum_share_a_row(runner, tmp_path):
+    """Softmax: what passes from stage to stage lies in one row that all rows write in turn; masks as well."""
+    jobs = []
+    for seed, cols in enumerate([64, 100, 131]):
+        rng = np.random.default_rng(seed)
+        first = [("load", -1, -1, -1, 0, 0), ("multiply", 0, 0, -1, -1, 0), ("store", 1, -1, -1, 1, 0)]
+        first += [("less", 1, 0, -1, -1, 0), ("mask_store", 3, -1, -1, 2, 0), ("reduce", 1, -1, -1, 0, 0)]
+        second = [("load", -1, -1, -1, 1, 0), ("mask_of_load", -1, -1, -1, 2, 0), ("uniform", -1, -1, -1, 3, 0)]
+        second += [("divide", 0, 2, -1, -1, 0), ("select", 1, 3, 0, -1, 0), ("store", 4, -1, -1, 4, 0)]
+        streams = [("element", "float32"), ("column", "float32"), ("column", "bool"), ("row", "float32")]
+        stages = [(first, [("sum", False, "float32", 3)]), (second, [])]
+        jobs.append(Job((False, stages, [*streams, ("element", "float32")]), 3, cols, rng, True))
+    assert len(run(runner, jobs, tmp_path)) == 3
 
 
 def test_values_of_rows_are_stored(runner, tmp_path):

@@ -465,7 +465,7 @@ void Body::store(const Node& n) {
   const Stream& s = loop_.streams[size_t(n.stream)];
   const int ra = in(n.a), bytes = int(item_size(s.memory));
   const bool narrow = bytes != item();
-  if ((narrow && eight()) || (s.walk != Walk::element && level_ != Level::row)) throw Refused{"a store of this form"};
+  if ((narrow && eight()) || (s.walk >= Walk::row && level_ != Level::row)) throw Refused{"a store of this form"};
   int r = ra;
   if (narrow && s.memory == Dtype::float16) {
     r = temporary();
@@ -481,8 +481,7 @@ void Body::store(const Node& n) {
 }
 void Body::store_mask(const Node& n) {
   const Stream& s = loop_.streams[size_t(n.stream)];
-  if (item_size(s.memory) != 1 || (s.walk != Walk::element && level_ != Level::row))
-    throw Refused{"a store of this form"};
+  if (item_size(s.memory) != 1 || (s.walk >= Walk::row && level_ != Level::row)) throw Refused{"a store of this form"};
   const int ra = in(n.a), ones = temporary();
   as_("ushr", v(ones), v(ra), 8 * item() - 1);
   narrow_store(ones, item(), 1, stream(n.stream));
