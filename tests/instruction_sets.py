@@ -36,9 +36,9 @@ def has(name: str) -> bool:
 
 
 SUPPORTED = [name for name in NAMES if has(name)]  # by this machine, the baseline first where it has one
-MACHINE_CODE = [name for name in SUPPORTED if name in ("avx2", "avx512")]  # code is made for these on x86
+MACHINE_CODE = [name for name in SUPPORTED if name != "baseline"]  # code is made for these
 
-needs_machine_code = pytest.mark.skipif(not MACHINE_CODE, reason="machine code is made for AVX2 and AVX-512")
+needs_machine_code = pytest.mark.skipif(not MACHINE_CODE, reason="machine code is made for AVX2, AVX-512 and NEON")
 needs_two_widths = pytest.mark.skipif(len(MACHINE_CODE) < 2, reason="a machine with one of these instruction sets")
 
 

@@ -207,7 +207,7 @@ OFF, ON = (False, False, False, False, ""), (True, False, False, False, "")
     [
         ("0", OFF),
         ("1", ON),
-        ("", ON if LINUX and MACHINE == "x86_64" else OFF),
+        ("", ON if LINUX and MACHINE in ("x86_64", "aarch64") else OFF),
         ("always", (True, True, False, False, "")),
         ("verify,always", (True, True, True, False, "")),
         ("dump:a folder/b", (True, False, False, False, "a folder/b")),

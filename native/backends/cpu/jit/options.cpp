@@ -8,7 +8,7 @@
 namespace funcnn::cpu::jit {
 namespace {
 
-#if defined(__linux__) && defined(__x86_64__)
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
 constexpr bool kOnByDefault = true;
 #else
 constexpr bool kOnByDefault = false;

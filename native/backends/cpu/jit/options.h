@@ -15,7 +15,7 @@ struct Options {
 };
 
 // Throws ValueError at a word it does not know. Without "0" or "1" the generator is on where it has been proven, which
-// is Linux on x86-64, or where any other word is there.
+// is Linux, or where any other word is there.
 Options parse_options(std::string_view text);
 
 // Of the environment, read once.

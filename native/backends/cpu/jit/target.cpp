@@ -19,7 +19,7 @@ constexpr Target kX86{
     [](const Loop& loop) { return whole_vectors_only(loop, wide); },
 };
 #elif defined(__aarch64__) || defined(_M_ARM64)
-constexpr Target kArm{kArmVectorBytes, false,      false,    false,
+constexpr Target kArm{kArmVectorBytes, false,      true,     false,
                       false,           kMostFolds, emit_arm, [](const Loop&) { return false; }};
 #endif
 
