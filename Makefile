@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 
-.PHONY: build demo chat docs metal test test-reference test-gpu check-kernels test-wheel sanitize sanitize-thread stubs clean
+.PHONY: build demo chat docs metal test test-reference test-gpu check-kernels test-wheel test-aarch64 sanitize sanitize-thread stubs clean
 .DEFAULT_GOAL := build
 
 build: $(STAMP)
@@ -62,6 +62,10 @@ check-kernels: $(STAMP) metal
 # The wheel with the stable ABI, built and tested on CPython >= 3.12 where the machine has one.
 test-wheel: $(STAMP)
 	$(BIN)/python tools/test_wheel.py $(ARGS)
+
+# A build for AArch64 and tests of it in an emulator: on Debian, with qemu-user and g++-aarch64-linux-gnu.
+test-aarch64: $(STAMP)
+	$(BIN)/python tools/aarch64.py $(ARGS)
 
 # A debug build with address and undefined-behaviour sanitizers, and the core's tests under it.
 sanitize: $(STAMP)

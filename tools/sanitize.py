@@ -88,16 +88,16 @@ def build(kind: Kind) -> None:
     run("cmake", "--build", kind.build, "--parallel", os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count()))
 
 
-def lay_out(kind: Kind) -> pathlib.Path:
-    """Make a package of links: the Python sources and the instrumented module. Returns the folder it is in."""
-    site = kind.build / "site"
+def lay_out(build: pathlib.Path) -> pathlib.Path:
+    """Make a package of links: the Python sources and the module built there. Returns the folder it is in."""
+    site = build / "site"
     shutil.rmtree(site, ignore_errors=True)
     package = site / "funcnn"
     package.mkdir(parents=True)
     for path in (ROOT / "src" / "funcnn").iterdir():
         if path.name != "_core" and not path.name.startswith(("_core.", "__pycache__")):
             (package / path.name).symlink_to(path)
-    (module,) = kind.build.glob("_core.*so")
+    (module,) = build.glob("_core.*so")
     (package / module.name).symlink_to(module)
     return site
 
@@ -149,4 +149,4 @@ if __name__ == "__main__":
     arguments = sys.argv[1:]
     kind = THREAD if "--thread" in arguments else ADDRESS
     build(kind)
-    sys.exit(test(kind, lay_out(kind), [a for a in arguments if a != "--thread"]))
+    sys.exit(test(kind, lay_out(kind.build), [a for a in arguments if a != "--thread"]))
