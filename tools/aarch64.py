@@ -1,9 +1,9 @@
 """Build the library for AArch64 on another machine and run tests of it there: `make test-aarch64`.
 
 qemu-user emulates the processor; it keeps the order of memory of the machine below, so what it runs says nothing of races.
-Arguments are handed to pytest. Needs Debian with qemu-user and g++-aarch64-linux-gnu. Everything else goes below build/aarch64, and nothing is installed: Debian's packages of
-Python for arm64 are unpacked into `system`, wheels of PyPI are put into `environment`, whose bin/python looks like the
-Python of a virtual environment and starts the emulator.
+Arguments are handed to pytest. Needs Debian with qemu-user and g++-aarch64-linux-gnu. Everything else goes below
+build/aarch64, and nothing is installed: Debian's packages of Python for arm64 are unpacked into `system`, wheels of PyPI are put
+into `environment`, whose bin/python looks like the Python of a virtual environment and starts the emulator.
 """
 
 import os
