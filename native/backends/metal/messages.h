@@ -14,9 +14,6 @@ using Integer = long;
 struct Size {  // MTLSize
   Unsigned width, height, depth;
 };
-struct Range {  // NSRange
-  Unsigned location, length;
-};
 struct Version {  // NSOperatingSystemVersion
   Integer major, minor, patch;
 };
