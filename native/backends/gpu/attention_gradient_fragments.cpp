@@ -217,9 +217,16 @@ struct Declared {
 
 constexpr int kMostColumns = 128;
 
+// How many columns of a tile so wide, a multiple of 16, a group takes: as many as any other, so that none reads beyond.
+int shared_columns(int width) {
+  int groups = 1;
+  while (width % (8 * groups) || width / groups > kMostColumns) ++groups;
+  return width / groups;
+}
+
 Stage by_query(Machine& machine, const AttentionProblem& p, const FragmentTiles& tiles) {
   const bool masked = p.mask != AttentionMask::none;
-  const int columns = std::min(tiles.depth, kMostColumns);
+  const int columns = shared_columns(tiles.depth);
   const int64_t pairs = p.batches * p.heads, blocks = (p.queries + kFragmentRows - 1) / kFragmentRows;
   Declared d(machine, p, "dq", {"dq"});
   d.out.field("pairs", pairs);
@@ -252,7 +259,7 @@ Stage by_query(Machine& machine, const AttentionProblem& p, const FragmentTiles&
 // By keys, by values, or, where registers hold both, at once.
 Stage by_key(Machine& machine, const AttentionProblem& p, const FragmentTiles& tiles, bool want_k, bool want_v) {
   const bool masked = p.mask != AttentionMask::none;
-  const int width = want_k ? tiles.depth : tiles.values, columns = std::min(width, kMostColumns);
+  const int width = want_k ? tiles.depth : tiles.values, columns = shared_columns(width);
   const int64_t pairs = p.batches * p.key_heads(), blocks = (p.keys + kFragmentRows - 1) / kFragmentRows;
   Declared d = want_k && want_v ? Declared(machine, p, "dk_dv", {"dk", "dv"})
                : want_k         ? Declared(machine, p, "dk", {"dk"})
