@@ -37,6 +37,7 @@ def has(name: str) -> bool:
 
 SUPPORTED = [name for name in NAMES if has(name)]  # by this machine, the baseline first where it has one
 MACHINE_CODE = [name for name in SUPPORTED if name != "baseline"]  # code is made for these
+X86 = [name for name in MACHINE_CODE if name != "neon"]
 
 needs_machine_code = pytest.mark.skipif(not MACHINE_CODE, reason="machine code is made for AVX2, AVX-512 and NEON")
 needs_two_widths = pytest.mark.skipif(len(MACHINE_CODE) < 2, reason="a machine with one of these instruction sets")

@@ -14,10 +14,9 @@ from funcnn import _core
 
 CANARY = bytes([0xA5]) * 64
 
-pytestmark = instruction_sets.needs_machine_code
+pytestmark = pytest.mark.skipif(not instruction_sets.X86, reason="needs AVX2 or AVX-512")
 
-
-level = instruction_sets.fixture(instruction_sets.MACHINE_CODE or ["avx2"])
+level = instruction_sets.fixture(instruction_sets.X86)
 
 
 def compiled(loop, level, rows, cols, rng, small=False, windows=False):
