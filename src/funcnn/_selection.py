@@ -183,7 +183,8 @@ def repeat_each(x: ArrayLike, repeats: ArrayLike, axis: int | None) -> array:
         raise ValueError(
             f"repeat: expected a number of repetitions for each of {y.shape[along]} places along axis {along}, got {counts.size}"
         )
-    if _core.sum(counts.astype(_core.float64)).item() >= 2**53:
+    on_cpu = _core._device_put(counts, "cpu")  # a GPU may not have float64
+    if _core.sum(on_cpu.astype(_core.float64)).item() >= 2**53:
         raise ValueError("repeat: the numbers of repetitions add up to more elements than an array can have")
     ends = _core.cumsum(counts.astype(_core.int64))
     if counts.size and _core.min(counts).item() < 0:

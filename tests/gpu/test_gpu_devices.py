@@ -63,6 +63,7 @@ INSIDE = {
     "unique, NumPy's filling": lambda: fn.unique(fn.array([1.0, 2.0]), size=3, fill_value=np.float64(7)),
     "quantile": lambda: fn.quantile(fn.array([1.0, 4.0, 2.0]), [0.3, 0.5]),
     "median of integers": lambda: fn.median(fn.array([[1, 5, 2], [4, 3, 9]]), axis=1),
+    "repeat, a number for each": lambda: fn.repeat(fn.array([1.0, 5.0, 2.0]), fn.array([2, 0, 3])),
     "choice, p of integers": lambda: fn.random.choice(fn.random.key(2), 3, (9,), p=fn.array([0, 2, 1])),
 }
 

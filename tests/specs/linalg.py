@@ -45,7 +45,7 @@ def triangular(x: Any) -> Any:
 def uneven(x: Any) -> Any:
     """No two rows with the same sum of magnitudes."""
     weights = np.linspace(1, 2, x.shape[-1]) ** 2
-    return x * (fn.array(weights, fn.float64).astype(x.real.dtype) if isinstance(x, fn.array) else weights)
+    return x * (fn.array(weights, x.real.dtype) if isinstance(x, fn.array) else weights)
 
 
 def in_order(x: fn.array) -> fn.array:
