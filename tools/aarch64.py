@@ -25,6 +25,7 @@ BUILD = ROOT / "build" / "aarch64"
 SYSTEM, ENVIRONMENT = BUILD / "system", BUILD / "environment"
 PYTHON = ENVIRONMENT / "bin" / "python"
 COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
+CPU = "max,sve=off"  # as Macs are; OpenBLAS computes wrong results by the SVE that is emulated
 DEBIAN = ["python3", "libpython3-dev", "libstdc++6", "libgomp1"]
 GLIBC = [17, *range(24, 40)]  # of the names that wheels have
 
@@ -73,7 +74,7 @@ def make_environment() -> pathlib.Path:
     packages = ENVIRONMENT / "lib" / python.name / "site-packages"
     PYTHON.parent.mkdir(parents=True, exist_ok=True)
     (ENVIRONMENT / "pyvenv.cfg").write_text(f"home = {python.parent}\ninclude-system-site-packages = false\n")
-    emulated = shlex.join([EMULATOR, "-L", str(SYSTEM), "-0", str(PYTHON), str(python)])
+    emulated = shlex.join([EMULATOR, "-cpu", CPU, "-L", str(SYSTEM), "-0", str(PYTHON), str(python)])
     PYTHON.write_text(f'#!/bin/sh\nexec {emulated} "$@"\n')
     PYTHON.chmod(0o755)
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
