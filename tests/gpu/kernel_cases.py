@@ -38,7 +38,7 @@ KERNELS = (
         "hadamard_blocks",
         "hadamard_pass",
     ),
-    *("dot_small", "dot_of_nothing", "dot_few_along_depth", "dot_few_along_outer", "dot_tiles", "dot_add_parts"),
+    *("dot_small", "dot_few_along_depth", "dot_few_along_outer", "dot_tiles", "dot_add_parts"),
     *(
         "dot_grouped_tiles",
         "scatter_dot_small",

@@ -51,26 +51,6 @@ std::unique_ptr<Kernel> make_dot_small(Machine& machine, const DotProblem& p, co
 
 namespace {
 
-// Sums of nothing: there may be no memory to read.
-std::unique_ptr<Kernel> make_zero(Machine& machine, const DotProblem& p, const DotResult& result) {
-  KernelText text(machine.traits(), "dot_of_nothing", kThreadsEach);
-  result.declare(text);
-  text.value("i64", "count");
-  if (p.dtype == Dtype::complex64) text.use(Section::complex);
-  text.body(filled_in(
-      R"text(  const i64 index = i64(group.x) * 256 + item.x;
-  if (index >= p.count) return;
-  const #{S} value = #{zero};
-  #{store})text",
-      {{"S", register_type(p.dtype)}, {"zero", zero_of(p.dtype)}, {"store", result.statements("value", "index")}}));
-  std::vector<Place> operands;
-  const size_t read_only = result.append_to(operands);
-  std::vector<Stage> stages;
-  stages.push_back(
-      one_each(machine.pipeline(text.finish()), p.count(), std::move(operands), read_only, Values().add(p.count())));
-  return std::make_unique<StagedLaunches>(machine, std::move(stages));
-}
-
 std::unique_ptr<Kernel> make_dot(Machine& machine, const Primitive&, Layouts inputs, Layouts outputs,
                                  const KernelProgram* epilogue) {
   if (element_count(outputs[0].shape) == 0) return nothing(machine);
@@ -93,7 +73,7 @@ const RegisterKernel registered[] = {{"dot", make_dot, takes_epilogue}, {"segmen
 
 std::unique_ptr<Kernel> make_products(Machine& machine, const DotProblem& p, const KernelProgram* epilogue) {
   const DotResult result(p.dtype, epilogue, p.inputs.size());
-  if (p.k == 0) return make_zero(machine, p, result);
+  if (p.k == 0) throw Error("dot: sums of nothing are constants");
   if (suits_grouping(p)) return make_grouped_tiles(machine, p, result);
   if (p.quantized) {
     if (p.dtype == Dtype::float64) return make_quantized_small(machine, p, result);
