@@ -5,10 +5,6 @@
 namespace funcnn {
 namespace {
 
-// Memory is held for a whole loop that would otherwise go back after each step. Where a step works on more than this,
-// it takes much longer than finding its operands.
-constexpr size_t kMostBytes = size_t(1) << 16;
-
 bool same(const Operand& a, const Operand& b) {
   return a.buffer == b.buffer && a.offset == b.offset && a.scalar == b.scalar;
 }

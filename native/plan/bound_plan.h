@@ -35,6 +35,9 @@ class BoundPlan {
   // named outlives this. Leaves are never taken over.
   BoundPlan(const Plan& plan, std::span<const Course> leaves, std::span<const Ref<Buffer>> prepared,
             std::span<const Course> places);
+  // Memory is held for a whole loop that would otherwise go back after each step. Where a step works on more than this,
+  // it takes much longer than finding its operands.
+  static constexpr size_t kMostBytes = size_t(1) << 16;
   // Whether a plan can be bound, and takes no more memory than the gain is worth.
   static bool fits(const Plan& plan);
   // No more than what it takes.

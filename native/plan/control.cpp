@@ -25,7 +25,6 @@ bool is_true(const Operand& predicate, Queue& queue) {
 }
 
 // Steps over few bytes run on memory that stays, where there are enough of them.
-constexpr size_t kMostBound = size_t(1) << 16;
 constexpr int64_t kLeastBound = 4;
 
 // What a scan stacks is written where it belongs as it is computed. A carry that is stacked before each step lies in
@@ -42,7 +41,8 @@ class ScanKernel final : public ControlKernel {
         body_(body, classes_, backend, fusion, Runs::again),
         alignment_(backend.device() == kCpu ? 1 : kPack) {
     find_places();
-    binds_ = control_.length >= kLeastBound && carries_.bytes() <= kMostBound && BoundPlan::fits(body_.plan());
+    binds_ =
+        control_.length >= kLeastBound && carries_.bytes() <= BoundPlan::kMostBytes && BoundPlan::fits(body_.plan());
   }
 
   int reusable_input(size_t index) const override {
@@ -290,7 +290,8 @@ class WhileKernel final : public ControlKernel {
         body_(*graphs[1], classes_, backend, fusion, Runs::again) {
     for (size_t i = 0; i < carries_.size(); ++i) overwritten_.push_back(body_.plan().overwrites(i));
     goes_to_ = body_.placed_for(0);
-    binds_ = carries_.bytes() <= kMostBound && BoundPlan::fits(body_.plan()) && BoundPlan::fits(condition_.plan());
+    binds_ = carries_.bytes() <= BoundPlan::kMostBytes && BoundPlan::fits(body_.plan()) &&
+             BoundPlan::fits(condition_.plan());
   }
 
   int reusable_input(size_t index) const override { return overwritten_[index] ? int(index) : -1; }
