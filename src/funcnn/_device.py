@@ -64,6 +64,11 @@ def _on_device(device: _core.Device | str) -> Iterator[None]:
         _core._set_thread_device(before)
 
 
+def doubled(x: _core.array) -> _core.array:
+    """The array in float64, on the CPU: a GPU may not have it."""
+    return _core._device_put(x, "cpu").astype(_core.float64)
+
+
 def parameter(x: Any) -> _core.array:
     """The array that a number or numbers stand for which results do not take their dtype from: NumPy's float64 becomes
     float32 on a device that has no float64."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from . import _core
 from ._arguments import axis_of, integer, integers, is_integer
 from ._core import Dtype, array, float32, int32
-from ._device import default_device, parameter
+from ._device import default_device, doubled, parameter
 from ._gamma import gamma_factors
 from ._poisson import in_dtype, poisson_counts
 
@@ -209,7 +209,7 @@ def choice(
 def _check_probabilities(weights: array, least: int) -> None:
     import numpy as np
 
-    values = np.asarray(_core._device_put(weights, "cpu").astype(_core.float64))  # which a GPU may not have
+    values = np.asarray(doubled(weights))
     if not (values >= 0).all() or not np.isfinite(values).all():
         raise ValueError(f"random.choice: p must hold finite numbers that are not negative, got {values.min()}")
     if (values > 0).sum() < least:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from ._arguments import axis_of, integer
 from ._core import array
+from ._device import doubled
 
 if TYPE_CHECKING:
     from ._core import ArrayLike
@@ -183,8 +184,7 @@ def repeat_each(x: ArrayLike, repeats: ArrayLike, axis: int | None) -> array:
         raise ValueError(
             f"repeat: expected a number of repetitions for each of {y.shape[along]} places along axis {along}, got {counts.size}"
         )
-    on_cpu = _core._device_put(counts, "cpu")  # a GPU may not have float64
-    if _core.sum(on_cpu.astype(_core.float64)).item() >= 2**53:
+    if _core.sum(doubled(counts)).item() >= 2**53:
         raise ValueError("repeat: the numbers of repetitions add up to more elements than an array can have")
     ends = _core.cumsum(counts.astype(_core.int64))
     if counts.size and _core.min(counts).item() < 0:

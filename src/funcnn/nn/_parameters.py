@@ -47,6 +47,11 @@ def distinct(params: Any) -> list[Any]:
     return list({id(x): x for x in tree.leaves(params) if hasattr(x, "shape")}.values())
 
 
+def holds_numpy_floats(x: Any) -> bool:
+    """Whether this is an array of real floats that is not one of ours."""
+    return hasattr(x, "__array_interface__") and getattr(getattr(x, "dtype", None), "kind", "") == "f"
+
+
 def cast(params: Any, dtype: Any, where: Any = "**") -> Any:
     """Convert parameters to another floating-point dtype. Integers, bools and complex numbers stay as they are.
 
@@ -85,7 +90,7 @@ def cast(params: Any, dtype: Any, where: Any = "**") -> Any:
             return attrs.evolve(x, dtype=wanted) if fn.isdtype(x.dtype, "real floating") else x
         if not isinstance(x, fn.array) and hasattr(x, "__array_interface__"):
             # At once: the device may lack the dtype it has.
-            x = fn.array(x, wanted) if getattr(getattr(x, "dtype", None), "kind", "") == "f" else fn.asarray(x)
+            x = fn.array(x, wanted) if holds_numpy_floats(x) else fn.asarray(x)
         return x.astype(wanted) if isinstance(x, fn.array) and fn.isdtype(x.dtype, "real floating") else x
 
     chosen, rest = _chosen("cast", params, where)

@@ -12,6 +12,7 @@ from funcnn import tree
 from funcnn.tree import frozendict
 
 from ._layer import Layer, Params, a_layer, is_layer
+from ._parameters import holds_numpy_floats
 from ._replace import matching
 from ._view import Keys, View
 
@@ -83,7 +84,7 @@ def _cast(x: Any, dtype: fn.Dtype) -> Any:
     """A leaf in another dtype, if it is an array of floating-point numbers."""
     if isinstance(x, fn.array):
         return x.astype(dtype) if x.dtype != dtype and _floating(x.dtype) else x
-    if hasattr(x, "__array_interface__") and getattr(getattr(x, "dtype", None), "kind", "") == "f":
+    if holds_numpy_floats(x):
         return fn.array(x, dtype)  # at once: the device may lack the dtype it has
     return x
 
