@@ -6,6 +6,9 @@ import re
 import pytest
 from hypothesis import HealthCheck, settings
 
+# As an oracle JAX computes on the host; on a GPU it would take most of the memory for itself.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
 # Timing says nothing about correctness, and a first call plans.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("few", settings.get_profile("default"), max_examples=10)
@@ -44,7 +47,8 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=True)
 def device_of_the_test(request):
-    if request.config.getoption("--device") == "cpu" or "on_cpu" not in request.keywords:
+    cpu = "on_cpu" in request.keywords or "instruction_set" in request.fixturenames
+    if request.config.getoption("--device") == "cpu" or not cpu:
         yield
         return
     import funcnn

@@ -86,6 +86,7 @@ def test_dot_errors():
     assert fn.array([1.0, 2.0]).dot(2).tolist() == [2, 4]
 
 
+@pytest.mark.on_cpu
 def test_a_copy_is_apart_from_shared_memory():
     numbers = np.zeros((2, 3), np.float32)
     shared = fn.asarray(numbers)

@@ -17,8 +17,11 @@ namespace {
 // Numbers of cublasLt.h, library_types.h and cublas_api.h.
 constexpr int kBatchCount = 5, kBatchStride = 6;  // of a layout
 constexpr int kTransposeA = 3, kTransposeB = 4;   // of an operation
-constexpr int kMostWorkspaceBytes = 1, kAlignmentA = 5, kAlignmentB = 6, kAlignmentC = 7, kAlignmentD = 8;  // wishes
+constexpr int kMostWorkspaceBytes = 1, kReductions = 3;  // wishes
+constexpr int kAlignmentA = 5, kAlignmentB = 6, kAlignmentC = 7, kAlignmentD = 8;
 constexpr int kTranspose = 1;
+// How parts of a sum are added: as wide as they are, not rounded to the dtype of the result, nor in any order.
+constexpr uint32_t kWideReductions = 2;
 constexpr int kCompute32 = 68, kCompute32Tf32 = 77, kCompute64 = 70;
 
 struct Heuristic {
@@ -159,6 +162,7 @@ std::optional<ProductAlgorithm> Product::algorithm(Context context, uint32_t ali
   void* wishes = nullptr;
   expect(lt.create_wishes(&wishes), "asking for an algorithm");
   lt.set_wish(wishes, kMostWorkspaceBytes, &workspace, sizeof(workspace));
+  lt.set_wish(wishes, kReductions, &kWideReductions, sizeof(kWideReductions));
   for (int attribute : {kAlignmentA, kAlignmentB, kAlignmentC, kAlignmentD})
     lt.set_wish(wishes, attribute, &alignment, sizeof(alignment));
   Heuristic best{};

@@ -16,8 +16,9 @@ namespace {
 // A batch is one call along its last axis, and a call for each place along the others; above this many, dense copies
 // are made, in which all axes are one.
 constexpr int64_t kMostCalls = 16;
-// Addresses that kernels are chosen for: those of whole blocks, of vectors, of anything.
-constexpr uint32_t kAlignments[] = {256, 16, 1};
+// Addresses that kernels are chosen for: those of vectors, of anything. What lies further apart gets no other kernels,
+// which may add up in another order: where an array lies is not to show in its bits.
+constexpr uint32_t kAlignments[] = {16, 1};
 
 struct Operand2d {
   Strides batch;

@@ -44,9 +44,9 @@ constexpr std::string_view kBegin = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
   for (i32 start = 0; start < end; start += WALKED) {
 #{step}
     FragmentC s[WALKED / 8];
-    UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
-      fill(s[n], 0.0f);
-      UNROLL for (i32 d = 0; d < DEPTH / 16; ++d) {
+    UNROLL for (i32 n = 0; n < WALKED / 8; ++n) fill(s[n], 0.0f);
+    UNROLL for (i32 d = 0; d < DEPTH / 16; ++d) {
+      UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
         FragmentB<S> b;
         load_b_transposed(b, tile_k + n * 8 * (DEPTH + 8) + d * 16, DEPTH + 8, lane);
         multiply_add(s[n], query[d], b);

@@ -20,9 +20,9 @@ constexpr std::string_view kZeros = R"text(  UNROLL for (i32 c = 0; c < #{count}
 // The products of owned rows `a`, fragments, with the rows of a tile.
 std::string products_text(std::string_view into, std::string_view a, std::string_view tile, std::string_view width) {
   return filled_in(R"text(    FragmentC #{into}[WALKED / 8];
-    UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
-      fill(#{into}[n], 0.0f);
-      UNROLL for (i32 d = 0; d < #{width} / 16; ++d) {
+    UNROLL for (i32 n = 0; n < WALKED / 8; ++n) fill(#{into}[n], 0.0f);
+    UNROLL for (i32 d = 0; d < #{width} / 16; ++d) {
+      UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
         FragmentB<S> b;
         load_b_transposed(b, #{tile} + n * 8 * (#{width} + 8) + d * 16, #{width} + 8, lane);
         multiply_add(#{into}[n], #{a}[d], b);

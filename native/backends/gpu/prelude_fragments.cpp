@@ -1,5 +1,10 @@
 // Pieces of matrices that a warp holds together and multiplies: C (16 x 8, f32) += A (16 x 16) B (16 x 8), with A and B
-// of one type T: f16 or bf16, in Metal also f32 (CUDA's tensor cores would round that).
+// of one type T: f16, bf16 or f32.
+//
+// CUDA's units take float32 with 11 bits (tf32). There x is the sum of two such numbers, high + low, and a product the
+// three parts a.high b.high + (a.high b.low + a.low b.high), about 2^-22 off. H. Ootomo and R. Yokota, "Recovering single
+// precision accuracy from Tensor Cores while avoiding the FP32 theoretical peak performance", 2022: the units round
+// their sums towards zero, so that sums over more than 16 products are made outside of them.
 //
 //   FragmentA<T> a; FragmentB<T> b; FragmentC c;
 //   fill(c, 0.0f)
@@ -11,7 +16,8 @@
 //                                             fragment_column(lane, i); v[0] and v[1], v[2] and v[3] are neighbours
 //   fragment_row_sum(x), fragment_row_max(x)  over the lanes that hold a row together: x is of v[0], v[1] or v[2], v[3]
 //
-// `rows` lies in shared memory; each row starts at a multiple of 16 bytes: `stride` is a multiple of 8.
+// `rows` lies in shared memory; each row starts at a multiple of 16 bytes, and if it is read along, `stride` is a multiple
+// of 8.
 #include "backends/gpu/prelude_texts.h"
 
 namespace funcnn::gpu {
@@ -107,6 +113,67 @@ template <class T> FUNCTION void load_b_transposed(FragmentB<T>& b, const T* row
   }
 MULTIPLY_ADD(f16, "f16")
 MULTIPLY_ADD(bf16, "bf16")
+// Of the places 0 ... 7 of a step of 8 along the depth, lane l has 2 (l % 4) and the one after it where the unit has l % 4
+// and 4 + l % 4: neighbours are loaded together, and a result is an operand as it is.
+template <> struct FragmentA<f32> { f32 m[2][4]; };
+template <> struct FragmentB<f32> { f32 m[2][2]; };
+FUNCTION void load_a(FragmentA<f32>& a, const f32* rows, u32 stride, u32 lane) {
+  UNROLL for (u32 k = 0; k < 2; ++k) {
+    UNROLL for (u32 r = 0; r < 2; ++r) {
+      const Pack<f32, 2> x = *(const Pack<f32, 2>*)(rows + (lane / 4 + r * 8) * stride + k * 8 + lane % 4 * 2);
+      a.m[k][r] = x.v[0];
+      a.m[k][r + 2] = x.v[1];
+    }
+  }
+}
+FUNCTION void load_a_transposed(FragmentA<f32>& a, const f32* rows, u32 stride, u32 lane) {
+  UNROLL for (u32 k = 0; k < 2; ++k) {
+    UNROLL for (u32 i = 0; i < 4; ++i)
+      a.m[k][i] = rows[(k * 8 + lane % 4 * 2 + i / 2) * stride + lane / 4 + i % 2 * 8];
+  }
+}
+FUNCTION void load_b(FragmentB<f32>& b, const f32* rows, u32 stride, u32 lane) {
+  UNROLL for (u32 k = 0; k < 2; ++k) {
+    UNROLL for (u32 i = 0; i < 2; ++i) b.m[k][i] = rows[(k * 8 + lane % 4 * 2 + i) * stride + lane / 4];
+  }
+}
+FUNCTION void load_b_transposed(FragmentB<f32>& b, const f32* rows, u32 stride, u32 lane) {
+  UNROLL for (u32 k = 0; k < 2; ++k) {
+    const Pack<f32, 2> x = *(const Pack<f32, 2>*)(rows + lane / 4 * stride + k * 8 + lane % 4 * 2);
+    b.m[k][0] = x.v[0];
+    b.m[k][1] = x.v[1];
+  }
+}
+FUNCTION void split(f32 x, u32& high, u32& low) {
+  const u32 bits = __float_as_uint(x), rounded = (bits + 0x1000) & 0xffffe000;
+  // What would round to infinity, or is it, stays.
+  high = (rounded & 0x7f800000) == 0x7f800000 ? bits & 0xffffe000 : rounded;
+  low = __float_as_uint(x - __uint_as_float(high));
+}
+FUNCTION void multiply_add_8(f32* c, const u32* a, const u32* b) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+FUNCTION void multiply_add(FragmentC& c, const FragmentA<f32>& a, const FragmentB<f32>& b) {
+  f32 sum[4] = {0, 0, 0, 0}, rest[4] = {0, 0, 0, 0};
+  UNROLL for (u32 k = 0; k < 2; ++k) {
+    u32 high_a[4], low_a[4], high_b[2], low_b[2];
+    UNROLL for (u32 i = 0; i < 4; ++i) split(a.m[k][i], high_a[i], low_a[i]);
+    UNROLL for (u32 i = 0; i < 2; ++i) split(b.m[k][i], high_b[i], low_b[i]);
+    multiply_add_8(rest, high_a, low_b);
+    multiply_add_8(rest, low_a, high_b);
+    multiply_add_8(sum, high_a, high_b);
+  }
+  // Of an infinite operand the rest is NaN.
+  UNROLL for (u32 i = 0; i < 4; ++i) c.v[i] += fabsf(sum[i]) < INFINITY ? sum[i] + rest[i] : sum[i];
+}
+FUNCTION void as_a(FragmentA<f32>& a, FragmentC c0, FragmentC c1) {
+  UNROLL for (u32 i = 0; i < 4; ++i) {
+    a.m[0][i] = c0.v[i % 2 * 2 + i / 2];
+    a.m[1][i] = c1.v[i % 2 * 2 + i / 2];
+  }
+}
 template <class T> FUNCTION u32 rounded_pair(f32 low, f32 high) {
   return u32(from_float<T>(low).bits) | u32(from_float<T>(high).bits) << 16;
 }

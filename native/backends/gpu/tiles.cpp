@@ -212,9 +212,9 @@ void TileText::write(KernelText& text, const TileOperand& a, const TileOperand& 
 
 bool has_fragments(const Traits& traits, Dtype dtype) {
   if (traits.language == Language::metal) return is_half(dtype) || dtype == Dtype::float32;
-  // m16n8k16 of both halves came with sm_80.
+  // Units for bfloat16 and tf32 came with sm_80.
   const size_t digits = traits.architecture.find_first_of("0123456789");
-  return is_half(dtype) && digits != std::string::npos && std::atoi(&traits.architecture[digits]) >= 80;
+  return (is_half(dtype) || dtype == Dtype::float32) && digits != std::string::npos && std::atoi(&traits.architecture[digits]) >= 80;
 }
 
 std::vector<TileShape> tile_shapes(const Traits& traits, Dtype dtype) {

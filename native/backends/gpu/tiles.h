@@ -34,7 +34,7 @@ class TileText {
   int pack() const { return int(16 / item_size(stored_)); }  // elements of 16 bytes
   bool outer_first(bool along_depth) const { return shape_.fragments() && along_depth; }
   // Elements between rows of an operand's tile.
-  int pitch(bool is_outer_first, int outer) const { return (is_outer_first ? shape_.k : outer) + pack(); }
+  int pitch(bool is_outer_first, int outer) const { return is_outer_first ? shape_.k + 8 : outer + pack(); }
   // Elements of an operand in memory, `outer` being rows of the left operand or columns of the right.
   struct Memory {
     std::string_view pointer;  // an expression, of the operand's first element
