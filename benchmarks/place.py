@@ -4,6 +4,7 @@ before a workload is built."""
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -61,14 +62,10 @@ def to_numpy(x: Any) -> np.ndarray:
         x = x.detach().cpu()
         x = x.float() if "bfloat16" in str(x.dtype) else x
     elif "bfloat16" in str(getattr(x, "dtype", "")):
-        x = x.astype("float32" if type(x).__module__.startswith("jax") else _funcnn_float32())
+        library = type(x).__module__.split(".")[0].removesuffix("lib")  # jaxlib's arrays are those of jax
+        float32 = importlib.import_module({"jax": "numpy", "mlx": "mlx.core"}.get(library, library)).float32
+        x = x.astype(float32)
     return np.asarray(x)
-
-
-def _funcnn_float32() -> Any:
-    import funcnn as fn
-
-    return fn.float32
 
 
 def jax_waits(x: Any) -> Any:

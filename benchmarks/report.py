@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from .case import FRAMEWORKS, OURS
 from .harness import Row
@@ -70,7 +71,13 @@ def bandwidth_table(rows: list[Row], bandwidth: float) -> str:
 
 
 def problems(rows: list[Row]) -> str:
-    return "\n".join(f"{row.name}, {who}: {what.rstrip()}" for row in rows for who, what in row.problems.items())
+    """What went wrong, a line each: of an error its own text, without the places it came by."""
+    lines = [
+        f"{row.name}, {who}: {re.split(r'^(?=[A-Za-z_.]+: )', what.rstrip(), flags=re.MULTILINE)[-1].splitlines()[0]}"
+        for row in rows
+        for who, what in row.problems.items()
+    ]
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def as_json(versions: dict[str, str], rows: list[Row], bandwidth: float) -> dict[str, object]:

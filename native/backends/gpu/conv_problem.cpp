@@ -1,6 +1,7 @@
 #include "backends/gpu/conv_problem.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <numeric>
 
@@ -113,7 +114,15 @@ std::vector<ConvProblem> ConvProblem::phases() const {
 
 std::string ConvProblem::types() const {
   return cat("typedef ", type_name(dtype), " S;\ntypedef ", register_type(dtype), " T;\ntypedef ",
-             far ? "i64 I, Flat;\n" : "i32 I;\ntypedef u32 Flat;\n");
+             far ? "i64 I, Flat;\nFUNCTION I quotient(I number, I by, u32, u32) { return number / by; }\n"
+                 : "i32 I;\ntypedef u32 Flat;\nFUNCTION I quotient(I number, I, u32 factor, u32 shift) {\n"
+                   "  return I(multiply_high(u32(number) * 2, factor) >> shift);\n}\n");
+}
+
+// T. Granlund, P. L. Montgomery, "Division by invariant integers using multiplication", 1994: for numbers below 2^31
+// floor(n / d) is floor(n m / 2^(31 + s)) with 2^s >= d and m = ceil(2^(31 + s) / d), which is less than 2^32.
+std::string quotient_text(std::string_view number, std::string_view field) {
+  return cat("quotient(", number, ", p.", field, ", p.factor_", field, ", p.shift_", field, ")");
 }
 
 void ConvProblem::fields(KernelText& text, Values& values) const {
@@ -124,19 +133,25 @@ void ConvProblem::fields(KernelText& text, Values& values) const {
     else
       values.add(int32_t(value));
   };
+  // With what quotient_text wants.
+  auto divisor = [&](const std::string& name, int64_t value) {
+    field(name, value);
+    const auto d = uint64_t(far ? 1 : std::max<int64_t>(value, 1));  // of 64 bits divided as it is
+    const auto shift = uint32_t(std::bit_width(d - 1));
+    text.value("u32", cat("factor_", name)).value("u32", cat("shift_", name));
+    values.add(uint32_t(((uint64_t(1) << (31 + shift)) + d - 1) / d)).add(shift);
+  };
   field("n", n);
   field("groups", groups);
-  field("in_channels", in_channels);
+  divisor("in_channels", in_channels);
   field("out_channels", out_channels);
   for (int d = 0; d < 3; ++d) {
     const ConvAxis& a = axes[d];
     const std::string at = cat("_", kAxisNames[d]);
     for (auto [name, value] : std::initializer_list<std::pair<const char*, int64_t>>{{"in", a.in},
                                                                                      {"out", a.out},
-                                                                                     {"count", a.count},
                                                                                      {"first", a.first},
                                                                                      {"step", a.step},
-                                                                                     {"taps", a.taps},
                                                                                      {"weight_first", a.weight_first},
                                                                                      {"weight_step", a.weight_step},
                                                                                      {"move", a.move},
@@ -144,6 +159,8 @@ void ConvProblem::fields(KernelText& text, Values& values) const {
                                                                                      {"tap_move", a.tap_move},
                                                                                      {"holes", a.holes}})
       field(name + at, value);
+    divisor("count" + at, a.count);
+    divisor("taps" + at, a.taps);
   }
   for (auto [name, s] : {std::pair<std::string, const ConvStrides&>{"x", x}, {"weight", weight}, {"y", y}}) {
     field(name + "_n", s.first);

@@ -43,10 +43,14 @@ struct ConvProblem {
   int64_t outputs() const { return axes[0].count * axes[1].count * axes[2].count; }  // of an example and channel
   int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
 
-  // Types S, of elements; T, of sums; I, of offsets; Flat, of numbers of elements.
+  // Types S, of elements; T, of sums; I, of offsets; Flat, of numbers of elements. And a function for quotient_text.
   std::string types() const;
   // The fields of `p` for all of it.
   void fields(KernelText& text, Values& values) const;
 };
+
+// An expression: `number`, not negative, by the field of `p` of that name, of those that taps and outputs are counted
+// by. Division by a number that is not known takes a GPU some twenty instructions, this three.
+std::string quotient_text(std::string_view number, std::string_view field);
 
 }  // namespace funcnn::gpu

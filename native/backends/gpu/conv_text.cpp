@@ -1,5 +1,7 @@
 #include "backends/gpu/conv_text.h"
 
+#include <ranges>
+
 #include "base/error.h"
 
 namespace funcnn::gpu {
@@ -12,6 +14,11 @@ ConvText::ConvText(const ConvProblem& problem) : holes_(problem.holes()) {
   if (!nothing(problem.axes[0])) axes_.push_back("d");
   if (!axes_.empty() || !nothing(problem.axes[1])) axes_.push_back("h");
   axes_.push_back("w");
+}
+
+std::string remainder_text(std::string_view name, std::string_view field) {
+  return cat("const I ", name, "_many = ", quotient_text("rest", field), ", ", name, " = rest - ", name, "_many * p.",
+             field, ";\nrest = ", name, "_many;\n");
 }
 
 std::string ConvText::outputs() const {
@@ -27,8 +34,7 @@ std::string ConvText::taps() const {
 
 std::string ConvText::decode_output() const {
   std::string out;
-  for (size_t i = axes_.size(); i-- > 0;)
-    out += cat("const I t_", axes_[i], " = rest % p.count_", axes_[i], ";\n", "rest /= p.count_", axes_[i], ";\n");
+  for (const std::string& a : std::views::reverse(axes_)) out += remainder_text("t_" + a, "count_" + a);
   return out;
 }
 
@@ -36,8 +42,7 @@ std::string ConvText::decode_tap() const {
   std::string out;
   for (size_t i = axes_.size(); i-- > 0;) {
     const std::string& a = axes_[i];
-    out += cat("const I k_", a, " = ", i ? cat("rest % p.taps_", a) : "rest", ";\n");
-    if (i) out += cat("rest /= p.taps_", a, ";\n");
+    out += i ? remainder_text("k_" + a, "taps_" + a) : cat("const I k_", a, " = rest;\n");
   }
   return out;
 }

@@ -10,6 +10,9 @@
 
 namespace funcnn::gpu {
 
+// Statements that take from `rest` the remainder by a field of `p`, and leave the quotient.
+std::string remainder_text(std::string_view name, std::string_view field);
+
 // In the texts an output is t_d, t_h, t_w, numbers along the axes of the problem; a tap k_d, k_h, k_w.
 class ConvText {
  public:

@@ -38,7 +38,7 @@ bool whole_packs(const ConvStrides& s, int64_t pack) {
 
 // The tap and channel of number `of` among the elements of the weight of a channel: k_d, k_h, k_w, c.
 std::string tap_of(const ConvText& t, std::string_view of) {
-  return cat("I rest = I(", of, ");\nconst I c = rest % p.in_channels;\nrest /= p.in_channels;\n", t.decode_tap());
+  return cat("I rest = I(", of, ");\n", remainder_text("c", "in_channels"), t.decode_tap());
 }
 
 // An operand whose fetch is still to be written.
@@ -180,9 +180,11 @@ Stage conv_tile_stage(Machine& machine, const ConvProblem& p, const DotResult& r
 
 ConvWeightSplit conv_weight_split(const Traits& traits, const ConvProblem& p) {
   const int64_t width = p.in_channels * p.taps(), places = p.n * p.outputs();
-  const TileShape shape = choose_tiles(traits, p.dtype, p.out_channels, width, p.groups);
-  const int64_t groups = p.groups * groups_for(p.out_channels, shape.m) * groups_for(width, shape.n);
   constexpr int64_t least = 256;
+  // Tiles may be as large as those of so many products.
+  const int64_t most = std::clamp<int64_t>(places / least, 1, 2 * int64_t(traits.cores));
+  const TileShape shape = choose_tiles(traits, p.dtype, p.out_channels, width, p.groups * most);
+  const int64_t groups = p.groups * groups_for(p.out_channels, shape.m) * groups_for(width, shape.n);
   const int64_t wanted = std::max<int64_t>(1, 4 * int64_t(traits.cores) / groups);
   const int64_t parts = std::clamp<int64_t>(places / least, 1, wanted);
   const int64_t part = ((places + parts - 1) / parts + shape.k - 1) / shape.k * shape.k;

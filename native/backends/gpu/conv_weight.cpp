@@ -15,8 +15,6 @@ constexpr std::string_view kEach = R"text(
   if (rest >= channels * width) return;
   const I channel = rest % channels;
   rest /= channels;
-  const I c = rest % p.in_channels;
-  rest /= p.in_channels;
 #{tap}
   const u32 split = group.y;
   const Flat index = channel * width + #{dense_tap} * p.in_channels + c;
@@ -83,7 +81,7 @@ Stage each_stage(Machine& machine, const ConvProblem& p, const ConvWeightSplit& 
   text.body(filled_in(
       kEach,
       {{"taps", t.taps()},
-       {"tap", indented(t.decode_tap(), 2)},
+       {"tap", indented(remainder_text("c", "in_channels") + t.decode_tap(), 2)},
        {"dense_tap", t.dense_tap()},
        {"outputs", t.outputs()},
        {"decode", indented(t.decode_output(), 4)},

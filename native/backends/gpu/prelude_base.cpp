@@ -32,6 +32,7 @@ WARP_MOVE(warp_shuffle, simd_shuffle)
 WARP_MOVE(warp_shuffle_up, simd_shuffle_up)
 WARP_MOVE(warp_shuffle_down, simd_shuffle_down)
 WARP_MOVE(warp_shuffle_xor, simd_shuffle_xor)
+FUNCTION u32 multiply_high(u32 a, u32 b) { return mulhi(a, b); }
 FUNCTION bool warp_any(bool x) { return simd_any(x); }
 FUNCTION bool warp_all(bool x) { return simd_all(x); }
 FUNCTION u32 warp_ballot(bool x) { return u32(simd_vote::vote_t(simd_ballot(x))); }
@@ -102,6 +103,7 @@ WARP_MOVE(warp_shuffle, __shfl_sync)
 WARP_MOVE(warp_shuffle_up, __shfl_up_sync)
 WARP_MOVE(warp_shuffle_down, __shfl_down_sync)
 WARP_MOVE(warp_shuffle_xor, __shfl_xor_sync)
+FUNCTION u32 multiply_high(u32 a, u32 b) { return __umulhi(a, b); }
 FUNCTION bool warp_any(bool x) { return __any_sync(0xffffffffu, x); }
 FUNCTION bool warp_all(bool x) { return __all_sync(0xffffffffu, x); }
 FUNCTION u32 warp_ballot(bool x) { return __ballot_sync(0xffffffffu, x); }

@@ -145,10 +145,9 @@ FUNCTION void load_b_transposed(FragmentB<f32>& b, const f32* rows, u32 stride, 
   }
 }
 FUNCTION void split(f32 x, u32& high, u32& low) {
-  const u32 bits = __float_as_uint(x), rounded = (bits + 0x1000) & 0xffffe000;
-  // What would round to infinity, or is it, stays.
-  high = (rounded & 0x7f800000) == 0x7f800000 ? bits & 0xffffe000 : rounded;
-  low = __float_as_uint(x - __uint_as_float(high));
+  // Cut off, so that large numbers do not round to infinity; the low part is rounded.
+  high = __float_as_uint(x) & 0xffffe000;
+  low = (__float_as_uint(x - __uint_as_float(high)) + 0x1000) & 0xffffe000;
 }
 FUNCTION void multiply_add_8(f32* c, const u32* a, const u32* b) {
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"

@@ -222,7 +222,9 @@ std::vector<TileShape> tile_shapes(const Traits& traits, Dtype dtype) {
   if (has_fragments(traits, dtype)) {
     const int k = item == 2 ? 32 : 16;
     std::vector<TileShape> out;
-    if (traits.shared_bytes >= 48 << 10) out.push_back({.m = 128, .n = 64, .k = k, .warps_m = 2, .warps_n = 2});
+    // Split in two, float32 takes twice the registers.
+    const bool split = traits.language == Language::cuda && item == 4;
+    if (traits.shared_bytes >= 48 << 10 && !split) out.push_back({.m = 128, .n = 64, .k = k, .warps_m = 2, .warps_n = 2});
     out.push_back({.m = 64, .n = 64, .k = k, .warps_m = 2, .warps_n = 2});
     out.push_back({.m = 32, .n = 32, .k = k, .warps_m = 2, .warps_n = 2});
     return out;
