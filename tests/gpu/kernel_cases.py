@@ -147,6 +147,17 @@ def products() -> Iterator[Case]:
             yield Case("dot", f"{m}, {k}, {n} {dtype}", lambda a, b: a @ b, (a, b), tolerance, dtype)
         yield Case("dot, epilogue", f"{m}, {k}, {n}", fn.compile(lambda a, b, c: nn.relu(a @ b + c)), (a, b, c))
         yield Case("dot, turned", f"{m}, {k}, {n}", lambda a, b: a.T @ b.T, (a.T.copy(), b.T.copy()))
+    # Few vectors: columns of a warp, of a quarter of one and of less, whole packs and not, a depth that groups share.
+    for m, k, n in [(1, 259, 1300), (2, 130, 520), (8, 67, 1028), (3, 515, 131), (1, 16411, 8), (8, 8200, 3)]:
+        a, b, c, r = numbers(m, k), numbers(k, n), numbers(n), numbers(m, n)
+        for dtype in ("float32", "bfloat16"):
+            tolerance = 1e-4 if dtype == "float32" else 5e-2
+            name = f"{m}, {k}, {n} {dtype}"
+            yield Case("dot, few", name, lambda a, b: a @ b, (a, b), tolerance, dtype)
+            call = lambda a, b: a @ fn.swapaxes(b, 0, 1)  # noqa: E731
+            yield Case("dot, few turned", name, call, (a, b.T.copy()), tolerance, dtype)
+        call = fn.compile(lambda a, b, c, r: nn.gelu(a @ b + c) + r)
+        yield Case("dot, few and epilogue", f"{m}, {k}, {n}", call, (a, b, c, r))
     for lead in [(3,), (2, 0), (2, 1)]:
         yield Case("dot, batches", str(lead), lambda a, b: a @ b, (numbers(*lead, 33, 31), numbers(*lead, 31, 35)))
     for m, k, n in [(33, 64, 35), (1, 37, 41), (40, 48, 5)]:
@@ -206,6 +217,28 @@ def attention() -> Iterator[Case]:
 
                 name = f"{queries}, {keys}, {depth}, {values} {mask} {dtype}"
                 yield Case("attention", name, attend, tuple(arrays), 1e-3 if dtype == "float32" else 3e-2, dtype)
+    # One query or few: whole packs of features and not, one group for all keys and several.
+    heads = [(12, 12), (4, 1), (6, 2), (8, 1)]
+    few = [(1, 128, 64, 64), (1, 1, 64, 64), (1, 65, 128, 128), (1, 1029, 64, 64), (2, 33, 40, 24), (1, 700, 256, 192)]
+    for i, (queries, keys, depth, values) in enumerate([*few, (1, 37, 5, 3), (3, 1500, 16, 80)]):
+        all_heads, key_heads = heads[i % 2 if queries > 1 else i % 4]
+        if queries * all_heads // key_heads > 8:
+            all_heads = 2 * key_heads
+        for mask in ["none", "boolean", "added"]:
+            for dtype in ("float32", "bfloat16"):
+                arrays = [numbers(2, all_heads, queries, depth), numbers(2, key_heads, keys, depth)]
+                arrays += [numbers(2, key_heads, keys, values), numbers(all_heads)]
+                if mask != "none":
+                    more = numbers(all_heads, queries, keys)
+                    arrays.append(more > -1 if mask == "boolean" else more)
+
+                def attend_few(q: Any, k: Any, v: Any, sinks: Any, mask: Any = None) -> Any:
+                    attend = fn.fast.scaled_dot_product_attention
+                    return attend(q, k, v, scale=0.3, mask=mask, sinks=sinks), attend(q, k, v, scale=0.3)
+
+                name = f"{all_heads} of {key_heads}, {queries}, {keys}, {depth}, {values} {mask} {dtype}"
+                tolerance = 1e-3 if dtype == "float32" else 3e-2
+                yield Case("attention of few", name, attend_few, tuple(arrays), tolerance, dtype)
 
 
 def convolutions() -> Iterator[Case]:

@@ -55,6 +55,10 @@ SIZES = [
     (3, 1030, 70),
     (130, 515, 2),
     (8, 700, 9),
+    (1, 770, 2304),
+    (2, 301, 520),
+    (5, 90, 1028),
+    (1, 16500, 8),
 ]
 
 
@@ -131,6 +135,19 @@ def test_infinities_and_nan_stay_in_their_rows_and_columns():
     got = wide(a @ b)
     np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
     np.testing.assert_array_equal(np.isinf(got), np.isinf(expected))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("n", [48, 47])
+def test_what_lies_last_is_met_once(n, turned):
+    # Lanes that have nothing to read read the last again.
+    a, x = draw(0, 2, 132)
+    y = np.random.default_rng(1).standard_normal((132, n)).astype(np.float32)
+    y[-1, 3], y[-1, -1], y[0, -2] = np.inf, np.nan, -np.inf
+    with np.errstate(invalid="ignore"):
+        expected = x @ y
+    b = fn.device_put(fn.array(y.T.copy()), fn.gpu).T if turned else fn.device_put(fn.array(y), fn.gpu)
+    np.testing.assert_allclose(wide(a @ b), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
