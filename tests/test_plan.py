@@ -101,6 +101,40 @@ def test_elementwise_chain_is_one_kernel():
     assert kernels(lambda a: fn.transpose(a)[::2, None], x) == "0"
 
 
+@pytest.mark.parametrize("shape", [(1, 40), (1, 1, 40), (40,), (2, 40)])
+def test_a_norm_beside_the_sum_it_is_taken_of_is_one_kernel(shape):
+    def f(x, y, w, b):
+        x = x + y
+        return x, fn.fast.layer_norm(x, w, b, 1e-5)
+
+    rng = np.random.default_rng(1)
+    x, y, w, b = (rng.standard_normal(s).astype(np.float32) for s in (shape, shape, shape[-1:], shape[-1:]))
+    arrays = [fn.array(a) for a in (x, y, w, b)]
+    assert kernels(f, *arrays) == "1"
+    total = (x + y).astype(np.float64)
+    centred = total - total.mean(-1, keepdims=True)
+    want = centred / np.sqrt((centred * centred).mean(-1, keepdims=True) + 1e-5) * w + b
+    np.testing.assert_allclose(np.asarray(f(*arrays)[1]), want, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(np.asarray(f(*arrays)[0]), x + y)
+
+
+def test_a_scalar_is_computed_with_the_row_it_comes_from_and_no_other():
+    def f(x, y):
+        scale = fn.sqrt((x * x).sum()) + 1
+        return y / scale, x / scale
+
+    def of_another(x, y):
+        return (x / (fn.sqrt((y * y).sum()) + 1),)
+
+    x, y, long = fn.arange(300.0), fn.arange(400.0), fn.arange(float(1 << 15))
+    assert kernels(f, x, y) == "2"  # one row, and what reads its norm
+    assert kernels(of_another, x, y) == "2"
+    assert kernels(lambda x: x / (fn.sqrt((x * x).sum()) + 1), long) == "2"  # shared out to threads or groups
+    for function in (f, of_another):
+        for got, want in zip(function(x, y), unfused(function, x, y), strict=True):
+            np.testing.assert_allclose(np.asarray(got), np.asarray(want), rtol=1e-6)
+
+
 @pytest.mark.on_cpu  # products of a GPU's library take no work along
 def test_a_product_takes_what_follows_along():
     x = fn.ones((64, 64))

@@ -49,7 +49,7 @@ class Outline::Walk {
     if (place < 0) {
       place = int(out_.sizes.size());
       out_.sizes.push_back(number);
-      h_.add(number <= longest_row_);
+      h_.add(int(number <= longest_row_) | int(number <= kLongestOnlyRow) << 1);
     }
     return place;
   }

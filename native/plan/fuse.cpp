@@ -164,12 +164,19 @@ class Fuser {
       return out;
     }
     int64_t c;
-    if (space != Space::element || val.size() <= 1 || !is_row_view(use.view, reader.shape, val.size(), c) || c <= 0)
+    if (space != Space::element || val.size() == 0 || !is_row_view(use.view, reader.shape, val.size(), c) || c <= 0)
       return refused(val.size() == reader.size() ? Apart::order : Apart::domain);
     if (val.kind == ValueKind::index) return refused(Apart::numbers);
     if (c > longest_row) return refused(Apart::long_rows);
     if (unit.cols >= 0 && unit.cols != c) return refused(Apart::rows);
-    if (unit.cols < 0 && !worth_rows(v)) return refused(Apart::not_worth);
+    if (val.size() == 1) {
+      // A scalar is a row's only where that very row has to be gone through to know it: others would wait for the
+      // whole unit, which one task or group works off.
+      if (c > kLongestOnlyRow) return refused(Apart::long_rows);
+      if (const int64_t from = reduced_for(v); from != c) return refused(from < 0 ? Apart::not_worth : Apart::domain);
+    } else if (unit.cols < 0 && reduced_for(v) < 0) {
+      return refused(Apart::not_worth);
+    }
     out = {Apart::no, Space::row, c, false, unit.size};
     return out;
   }
@@ -180,12 +187,13 @@ class Fuser {
     return true;
   }
 
-  // Dividing a plain loop into rows pays only for values that come from a reduction.
-  bool worth_rows(int v) const {
+  // How many elements the reduction goes over that v comes from; -1: from none. Dividing a plain loop into rows pays
+  // only for such values.
+  int64_t reduced_for(int v) const {
     for (int depth = 0; depth < 32; ++depth) {
       const Value& val = value(v);
-      if (val.kind == ValueKind::reduce) return true;
-      if (val.kind != ValueKind::elementwise) return false;
+      if (val.kind == ValueKind::reduce) return uses_.form(v).reduced;
+      if (val.kind != ValueKind::elementwise) return -1;
       int next = -1;
       for (int input : val.inputs) {
         int base = value(input).view.base;
@@ -193,10 +201,10 @@ class Fuser {
             (next < 0 || value(base).kind == ValueKind::reduce))
           next = base;
       }
-      if (next < 0) return false;
+      if (next < 0) return -1;
       v = next;
     }
-    return false;
+    return -1;
   }
 
   void lift(int u, const Fit& f) {

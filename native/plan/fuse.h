@@ -16,6 +16,9 @@
 
 namespace funcnn {
 
+// A loop that is a single row, divided so for the scalars that come from it, has at most so many elements.
+constexpr int64_t kLongestOnlyRow = 1 << 14;
+
 struct Unit {
   int operation = -1;  // an operation alone, or -1: values computed in one loop nest
   int stage = 0;
