@@ -173,6 +173,7 @@ class Emission::Emitter {
       i.kind = InstructionKind::index;
     } else {
       i.op = val.opcode;
+      i.half = is_half(val.dtype);
       for (size_t a = 0; a < val.inputs.size(); ++a) {
         const Value& input = value(val.inputs[a]);
         i.args[a] = at_hand(input.view.base);

@@ -5,7 +5,8 @@
 namespace funcnn {
 
 void Instruction::hash(Hasher& h) const {
-  h.add(uint64_t(kind) | uint64_t(op) << 8 | uint64_t(reduce) << 24 | uint64_t(space) << 32 | uint64_t(dtype) << 40);
+  h.add(uint64_t(kind) | uint64_t(op) << 8 | uint64_t(reduce) << 24 | uint64_t(space) << 32 | uint64_t(dtype) << 40 |
+        uint64_t(half) << 48);
   h.add(uint64_t(uint32_t(args[0])) << 32 | uint32_t(args[1]));
   h.add(uint64_t(uint32_t(args[2])) << 32 | uint32_t(access));
 }

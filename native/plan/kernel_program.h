@@ -51,6 +51,7 @@ struct Instruction {
   Dtype dtype = Dtype::float32;  // of the value made (for stores and reduce_col: of the value read)
   int args[3] = {-1, -1, -1};
   int access = -1;
+  bool half = false;  // computed of float16 or bfloat16: the value need not be more precise than those are
   bool operator==(const Instruction&) const = default;
   void hash(Hasher& h) const;
 };

@@ -259,12 +259,47 @@ def test_operands_are_counted_once():
     both(lambda x, *rest: f(x, rest[:8], rest[8:]), x, *scales, *others, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(6, 70), (3, 1000)])
+@pytest.mark.parametrize("shape", [(6, 70), (3, 1000), (1, 70), (1, 768), (1, 1, 1030)])
 def test_layer_norm_and_its_gradient_are_one_kernel_each_way(shape):
     def f(x, w, b, ct):
         y, pull = fn.vjp(lambda x, w, b: fn.fast.layer_norm(x, w, b, 1e-5), x, w, b)
         return y, pull(ct)[0]
 
-    arguments = numbers(*shape), numbers(shape[1]), numbers(shape[1]), numbers(*shape)
+    arguments = numbers(*shape), numbers(shape[-1]), numbers(shape[-1]), numbers(*shape)
     assert launches(f, *(fn.device_put(fn.array(a), fn.gpu) for a in arguments))[0] == 1
     both(f, *arguments, tolerance=1e-4)
+
+
+# Rows that a warp holds, also where the last of its packs are not all there, that a group holds, and that none does.
+@pytest.mark.parametrize("shape", [(70, 1024), (70, 520), (33, 1000), (3, 520), (3, 4096), (70, 331), (2, 40000)])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_rows_of_half_precision(shape, dtype):
+    """Against float64, of the operands as they are rounded."""
+
+    def norm(x, w, b):
+        return fn.fast.layer_norm(x, w, b, 1e-5)
+
+    def gated(x, w, b):  # what lies before each row is no row of its own
+        return fn.softmax(x[:, : shape[1] // 2], axis=-1), (x * w).max(axis=-1)
+
+    held = [fn.array(a).astype(dtype) for a in (3 * numbers(*shape), numbers(shape[1]), numbers(shape[1]))]
+    x, w, b = (np.asarray(a.astype(fn.float32)).astype(np.float64) for a in held)
+    there = [fn.device_put(a, fn.gpu) for a in held]
+    step = 2.0**-11 if dtype == "float16" else 2.0**-8
+
+    def close(got, want, rtol, atol):
+        np.testing.assert_allclose(np.asarray(got.astype(fn.float32)), want, rtol=rtol, atol=atol)
+
+    centred = x - x.mean(-1, keepdims=True)
+    normalised = centred / np.sqrt((centred * centred).mean(-1, keepdims=True) + 1e-5) * w + b
+    close(norm(*there), normalised, 1.01 * step, 4e-6 * np.abs(normalised).max())
+
+    def softmax(x):
+        e = np.exp(x - x.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
+
+    tiny = 2.0**-25 if dtype == "float16" else 0.0
+    close(fn.softmax(there[0], axis=-1), softmax(x), 1.02 * step, tiny)
+    halves, largest = gated(*there)
+    close(halves, softmax(x[:, : shape[1] // 2]), 1.02 * step, tiny)
+    close(largest, (x * w).max(-1), 1.01 * step, 0.0)

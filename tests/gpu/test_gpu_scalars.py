@@ -66,6 +66,84 @@ def test_functions_keep_their_bounds(name):
     assert error[kept].max() <= f.bound and not others[kept].any()
 
 
+HALVES = {
+    "exp": ("exp", fn.exp),
+    "exp2": ("exp2", fn.exp2),
+    "tanh": ("tanh", fn.tanh),
+    "sigmoid": ("sigmoid", fn.sigmoid),
+    "gelu": ("gelu", nn.gelu),
+    "gelu_derivative": ("gelu_derivative", lambda x: fn.grad(lambda x: nn.gelu(x).sum())(x)),
+}
+
+
+def every(dtype):
+    """All numbers of a half precision, and what one unit in the last place of a result is."""
+    words = np.arange(1 << 16, dtype=np.uint16)
+    if dtype == fn.float16:
+        x, digits, least = words.view(np.float16).astype(np.float32), 10, -14
+    else:
+        x, digits, least = (words.astype(np.uint32) << 16).view(np.float32), 7, -126
+    order = np.argsort(x)  # NaN last
+    x = x[order]
+
+    def ulp(want):
+        with np.errstate(all="ignore"):
+            return np.exp2(np.clip(np.floor(np.log2(np.abs(want))), least, None) - digits)
+
+    return x, ulp, 2.0**least
+
+
+@pytest.mark.parametrize("dtype", [fn.float16, fn.bfloat16])
+@pytest.mark.parametrize("name", HALVES)
+def test_functions_of_half_precision_round_once(name, dtype):
+    """To the nearest, but for what lies as good as between two numbers; for every argument."""
+    known, function = HALVES[name]
+    f = UNARY[known]
+    x, ulp, normal = every(dtype)
+    y = np.asarray(function(fn.device_put(fn.array(x).astype(dtype), fn.gpu)).astype(fn.float32))
+    assert np.isnan(y[np.isnan(x)]).all()
+    numbers = ~np.isnan(x)
+    x, y = x[numbers], y[numbers]
+    with np.errstate(all="ignore"):
+        want = f.reference(x.astype(np.float64))
+        largest = 65520.0 if dtype == fn.float16 else 3.3961e38
+        finite = np.isfinite(x) & (np.abs(want) < largest)
+        # A gpu may take subnormal numbers of float32 for zero.
+        finite &= (np.abs(want) >= normal) if dtype == fn.bfloat16 else True
+        error = np.abs(y.astype(np.float64) - want) / ulp(want)
+    assert error[finite].max() <= 0.52
+    if f.symmetry == -1:
+        negative = function(fn.device_put(fn.array(-x).astype(dtype), fn.gpu)).astype(fn.float32)
+        np.testing.assert_array_equal(np.asarray(negative).view(np.uint32), (-y).view(np.uint32))
+    # The limits of float32, rounded.
+    exact = np.asarray(function(fn.array(x)).astype(dtype).astype(fn.float32))
+    ends = ~np.isfinite(x) | (x == 0)
+    np.testing.assert_array_equal(y[ends].view(np.uint32), exact[ends].view(np.uint32))
+
+
+@pytest.mark.parametrize("dtype", [fn.float16, fn.bfloat16])
+def test_only_what_is_rounded_later_is_computed_roughly(dtype):
+    """A difference of what half precision has not rounded yet keeps the digits of float32."""
+    x = fn.device_put(fn.array(np.linspace(-1e-2, 1e-2, 1001, dtype=np.float32)), fn.gpu)
+
+    def text(f):
+        return fn.explain(f, device="gpu")(x).plan
+
+    def close(f, exact, tolerance):
+        got = np.asarray(f(x).astype(fn.float32)).astype(np.float64)
+        want = exact(np.asarray(x).astype(np.float64))
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=1e-7)
+
+    last = 2.0**-11 if dtype == fn.float16 else 2.0**-8
+    rough = lambda x: (2 * fn.exp(x)).astype(dtype)  # noqa: E731
+    fine = lambda x: (fn.exp(x) - 1).astype(dtype)  # noqa: E731
+    assert "exp_half(" in text(rough) and "exp_f32(" not in text(rough)
+    assert "exp_f32(" in text(fine) and "exp_half(" not in text(fine)
+    assert "exp_half(" not in text(lambda x: (fn.exp(x), fn.exp(x).astype(dtype)))
+    close(rough, lambda x: 2 * np.exp(x), 1.02 * last)
+    close(fine, np.expm1, 1.02 * last)
+
+
 @pytest.mark.parametrize("name", ["lgamma", "digamma"])
 def test_gamma_of_negative_numbers(name):
     x = np.random.default_rng(2).uniform(-5, 0, 20000).astype(np.float32)

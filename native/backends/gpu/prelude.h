@@ -8,12 +8,16 @@
 //   WARP_BARRIER()       the 32 lanes
 //   load(x), element(x)  an element as registers hold it: f16 and bf16 become f32; element keeps the sign of NaN, too
 //   store(y, i, v)       y[i] = v, rounded to nearest even where y is of f16 or bf16; y in device or shared memory
+//   rounded_f16(f32), rounded_bf16(f32)  as that precision holds it
 //   to_float(f16 or bf16), from_float<T>(f32); T(v) as well, which keeps the sign of NaN
 //   load_pack<N>(x)      N elements from an address that is a multiple of their size together (a power of two, at most
 //                        16 bytes: one transaction), as Pack<T, N> with its elements in .v[]; store_pack(y, pack)
+//   element_of(pack, e)  element(pack.v[e]); narrowed<T>(pack)  a pack of f32 as one of f16 or bf16
+//   again(pack)          the same, but the compiler computes again what it might have kept from before
 //   bits<T>(x)           the same bits, read as another type of that size
 //   plus, minus, times   of integers modulo 2^n, of bools "or", "not equal", "and"; is_nan(x)
 //   larger, smaller      the first NaN wins, as it does in maximum and minimum; zeros of both signs are equal
+//   largest, smallest    of f32: the same for reductions, where nobody minds which of two zeros or NaN is taken
 //   warp_shuffle(x, lane), warp_shuffle_up(x, by), warp_shuffle_down(x, by), warp_shuffle_xor(x, mask): of every type
 //                        but half precision; what comes from beyond the ends of a warp is unspecified
 //   warp_sum, warp_product, warp_max, warp_min(x): all lanes get the result. Of every type but half precision

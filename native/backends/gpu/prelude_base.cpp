@@ -33,6 +33,8 @@ WARP_MOVE(warp_shuffle_up, simd_shuffle_up)
 WARP_MOVE(warp_shuffle_down, simd_shuffle_down)
 WARP_MOVE(warp_shuffle_xor, simd_shuffle_xor)
 FUNCTION u32 multiply_high(u32 a, u32 b) { return mulhi(a, b); }
+FUNCTION f32 rounded_f16(f32 x) { return f32(f16(x)); }
+FUNCTION f32 rounded_bf16(f32 x) { return f32(bf16(x)); }
 FUNCTION bool warp_any(bool x) { return simd_any(x); }
 FUNCTION bool warp_all(bool x) { return simd_all(x); }
 FUNCTION u32 warp_ballot(bool x) { return u32(simd_vote::vote_t(simd_ballot(x))); }
@@ -96,6 +98,35 @@ struct bf16 {
   explicit __device__ bf16(f32 x) : bits(with_sign_of(x, bf16_bits(x))) {}
   __device__ operator f32() const { return __uint_as_float(u32(bits) << 16); }
 };
+FUNCTION f32 with_sign_of(f32 x, u32 rounded) {
+  return __uint_as_float((rounded & 0x7fffffffu) | (__float_as_uint(x) & 0x80000000u));
+}
+FUNCTION f32 rounded_f16(f32 x) { return with_sign_of(x, __float_as_uint(f16_value(f16_bits(x)))); }
+#if __CUDA_ARCH__ >= 800
+// The first of two that are converted goes where the upper half of a float32 is.
+FUNCTION f32 rounded_bf16(f32 x) {
+  u32 y;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(x), "f"(0.0f));
+  return with_sign_of(x, y);
+}
+FUNCTION u32 with_signs_of(f32 low, f32 high, u32 both) {
+  u32 signs = __byte_perm(__float_as_uint(low), __float_as_uint(high), 0x7632);
+  return (both & 0x7fff7fffu) | (signs & 0x80008000u);
+}
+FUNCTION u32 two_of(f16, f32 low, f32 high) {
+  u32 both;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return with_signs_of(low, high, both);
+}
+FUNCTION u32 two_of(bf16, f32 low, f32 high) {
+  u32 both;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return with_signs_of(low, high, both);
+}
+#else
+FUNCTION f32 rounded_bf16(f32 x) { return f32(bf16(x)); }
+template <class T> FUNCTION u32 two_of(T, f32 low, f32 high) { return T(low).bits | u32(T(high).bits) << 16; }
+#endif
 #define WARP_MOVE(name, move) \
   template <class T> FUNCTION T name(T x, u32 by) { return T(move(0xffffffffu, x, by)); } \
   FUNCTION c64 name(c64 x, u32 by) { return {move(0xffffffffu, x.re, by), move(0xffffffffu, x.im, by)}; }
@@ -130,6 +161,35 @@ template <class T, class I, class R> FUNCTION void store(DEVICE T* y, I i, R v) 
 template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T v[N]; };
 template <int N, class T> FUNCTION Pack<T, N> load_pack(DEVICE const T* x) { return *(DEVICE const Pack<T, N>*)x; }
 template <class T, int N> FUNCTION void store_pack(DEVICE T* y, Pack<T, N> v) { *(DEVICE Pack<T, N>*)y = v; }
+// Element e of a pack as registers hold it. The upper one of two bf16 lies where a float32 has it.
+template <class T, int N> FUNCTION auto element_of(Pack<T, N> x, u32 e) { return element(x.v[e]); }
+#ifdef __CUDACC__
+template <int N> FUNCTION f32 element_of(Pack<bf16, N> x, u32 e) {
+  const u32 two = bits<Pack<u32, N / 2>>(x).v[e / 2];
+  return __uint_as_float(e % 2 ? two & 0xffff0000u : two << 16);
+}
+// The same pack, of which the compiler does not know that: what follows from it is computed again instead of being kept.
+template <class T, int N> FUNCTION Pack<T, N> again(Pack<T, N> x) {
+  typedef Pack<u32, sizeof(T) * N / 4> Words;
+  Words y = bits<Words>(x);
+  UNROLL for (u32 e = 0; e < sizeof(T) * N / 4; ++e) asm("" : "+r"(y.v[e]));
+  return bits<Pack<T, N>>(y);
+}
+#else
+template <class T, int N> FUNCTION Pack<T, N> again(Pack<T, N> x) { return x; }
+#endif
+// A pack in half precision.
+template <class T, int N> FUNCTION Pack<T, N> narrowed(Pack<f32, N> x) {
+#ifdef __CUDACC__
+  Pack<u32, N / 2> y;
+  UNROLL for (u32 e = 0; e < N / 2; ++e) y.v[e] = two_of(T{}, x.v[2 * e], x.v[2 * e + 1]);
+  return bits<Pack<T, N>>(y);
+#else
+  Pack<T, N> y;
+  UNROLL for (u32 e = 0; e < N; ++e) y.v[e] = T(x.v[e]);
+  return y;
+#endif
+}
 template <class T> struct Wrapping { typedef u32 type; };
 template <> struct Wrapping<u64> { typedef u64 type; };
 template <> struct Wrapping<i64> { typedef u64 type; };
@@ -143,6 +203,22 @@ WRAPPING(times, *, &&)
 template <class T> FUNCTION bool is_nan(T x) { return x != x; }
 template <class T> FUNCTION T larger(T a, T b) { return a != a || a >= b ? a : b; }
 template <class T> FUNCTION T smaller(T a, T b) { return a != a || a <= b ? a : b; }
+// Of a reduction, in which nobody minds which of two zeros is taken.
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 800
+FUNCTION f32 largest(f32 a, f32 b) {
+  f32 y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+FUNCTION f32 smallest(f32 a, f32 b) {
+  f32 y;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+#else
+FUNCTION f32 largest(f32 a, f32 b) { return larger(a, b); }
+FUNCTION f32 smallest(f32 a, f32 b) { return smaller(a, b); }
+#endif
 #ifdef __CUDACC__
 FUNCTION f64 plus(f64 a, f64 b) { return a + b; }
 FUNCTION f64 minus(f64 a, f64 b) { return a - b; }

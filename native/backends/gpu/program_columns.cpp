@@ -195,7 +195,8 @@ class Columns : ProgramText {
                                [](const Instruction& i) { return i.kind == InstructionKind::store; });
     if (strided) take_apart(out, "row", 0, walk_.row_axes);
     for (size_t n = 0; n < p_.code.size(); ++n)
-      if (at(int(n)).kind == InstructionKind::store && in_pack(at(int(n)))) out(slot_type(at(int(n))), " b", n, ";");
+      if (at(int(n)).kind == InstructionKind::store && in_pack(at(int(n))))
+        out(pack_of_results(at(int(n))), " b", n, ";");
     if (width_ > 1) out.open("UNROLL for (u32 e = 0; e < ", width_, "; ++e)");
     for (size_t n = 0; n < p_.code.size(); ++n) {
       const Instruction& i = at(int(n));
@@ -203,7 +204,7 @@ class Columns : ProgramText {
       std::string head = cat("const ", type(int(n)), " v", n, " = ");
       switch (i.kind) {
         case InstructionKind::load:
-          out(head, "element(", slot(int(n)), in_pack(i) ? ".v[e]" : "", ");");
+          out(head, in_pack(i) ? "element_of(" : "element(", slot(int(n)), in_pack(i) ? ", e);" : ");");
           break;
         case InstructionKind::index:
           out(head, index_of(i, number(true)), ";");
@@ -219,7 +220,7 @@ class Columns : ProgramText {
             out("if (c == 0", width_ > 1 ? " && e == 0" : "", ") ", pointer(i.access), "[",
                 offset_along(i.access, 0, walk_.row_axes), "] = ", stored_value(i), ";");
           else if (in_pack(i))
-            out("b", n, ".v[e] = ", stored_value(i), ";");
+            out("b", n, ".v[e] = ", packed_value(i), ";");
           else
             out("r", n, "[", offset_along(i.access, 0, walk_.row_axes), "] = ", stored_value(i), ";");
           break;
@@ -232,7 +233,7 @@ class Columns : ProgramText {
       const Instruction& i = at(int(n));
       if (i.kind != InstructionKind::store || !in_pack(i)) continue;
       if (step(i.access) != Step::run) throw Error("gpu: a result among columns does not lie densely");
-      out("store_pack(r", n, " + (", offset_along(i.access, 0, walk_.row_axes), "), b", n, ");");
+      out("store_pack(r", n, " + (", offset_along(i.access, 0, walk_.row_axes), "), ", packed(int(n)), ");");
     }
   }
 

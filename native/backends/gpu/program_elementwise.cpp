@@ -246,8 +246,7 @@ class Elementwise : ProgramText {
 
   void compute(TextLines& out) {
     for (size_t n = 0; n < p_.code.size(); ++n)
-      if (at(int(n)).kind == InstructionKind::store && width_ > 1)
-        out("Pack<", type_name(access_of(at(int(n))).dtype), ", ", width_, "> b", n, ";");
+      if (at(int(n)).kind == InstructionKind::store && width_ > 1) out(pack_of_results(at(int(n))), " b", n, ";");
     if (width_ > 1) out.open("UNROLL for (u32 e = 0; e < ", width_, "; ++e)");
     for (size_t n = 0; n < p_.code.size(); ++n) {
       const Instruction& i = at(int(n));
@@ -256,7 +255,7 @@ class Elementwise : ProgramText {
       std::string element = width_ > 1 ? ".v[e]" : "";
       switch (i.kind) {
         case InstructionKind::load:
-          out(head, "element(", slot(int(n)), in_pack(i) ? ".v[e]" : "", ");");
+          out(head, in_pack(i) ? "element_of(" : "element(", slot(int(n)), in_pack(i) ? ", e);" : ");");
           break;
         case InstructionKind::index:
           out(head, index_of(i, width_ > 1 ? "i + e" : "i"), ";");
@@ -266,7 +265,7 @@ class Elementwise : ProgramText {
           break;
         case InstructionKind::store:
           if (width_ > 1)
-            out("b", n, ".v[e] = ", stored_value(i), ";");
+            out("b", n, ".v[e] = ", packed_value(i), ";");
           else
             out("store(", pointer(i.access), ", ", offset(i.access), ", ", name(i.args[0]), ");");
           break;
@@ -281,12 +280,14 @@ class Elementwise : ProgramText {
       if (i.kind != InstructionKind::store) continue;
       if (step(i.access) == Step::run) {
         std::string to = cat(pack_pointer(i.access, width_), " + ", offset(i.access));
-        out(parts_ ? cat("store_part(", to, ", b", n, ", ", total_name_, " - i);")
-                   : cat("store_pack(", to, ", b", n, ");"));
+        out(parts_ ? cat("store_part(", to, ", ", packed(int(n)), ", ", total_name_, " - i);")
+                   : cat("store_pack(", to, ", ", packed(int(n)), ");"));
       } else {
         std::string guard = parts_ ? cat("if (i + e < ", total_name_, ") ") : "";
-        out("UNROLL for (u32 e = 0; e < ", width_, "; ++e) ", guard, pointer(i.access), "[", apart(i.access), "] = b",
-            n, ".v[e];");
+        const Dtype memory = access_of(i).dtype;
+        std::string element = cat("b", n, ".v[e]");
+        out("UNROLL for (u32 e = 0; e < ", width_, "; ++e) ", guard, pointer(i.access), "[", apart(i.access),
+            "] = ", is_half(memory) ? cat(type_name(memory), "(", element, ")") : element, ";");
       }
     }
   }

@@ -1,5 +1,6 @@
 // Epilogues: programs without reductions that run on an element at a time.
 #include "backends/gpu/program.h"
+#include "backends/gpu/program_precision.h"
 #include "backends/gpu/scalar.h"
 #include "backends/gpu/source.h"
 #include "base/error.h"
@@ -10,7 +11,7 @@ namespace {
 class Epilogue {
  public:
   Epilogue(const KernelProgram& program, std::string_view value, std::string_view index)
-      : p_(program), value_(value), index_(cat("(", index, ")")) {}
+      : p_(program), half_(half_suffices(program)), value_(value), index_(cat("(", index, ")")) {}
 
   EpilogueText print() {
     declare();
@@ -25,7 +26,7 @@ class Epilogue {
           line(head, scalar_expression(Opcode::copy, Dtype::int64, i.dtype, cat("i64(", index_, ")")), ";");
           break;
         case InstructionKind::compute:
-          line(head, expression(i), ";");
+          line(head, expression(n), ";");
           break;
         case InstructionKind::store:
           break;
@@ -59,11 +60,14 @@ class Epilogue {
       (written[k] ? out_.writes : out_.reads).emplace_back(types[k], cat("e", k));
   }
 
-  std::string expression(const Instruction& i) const {
+  std::string expression(size_t n) const {
+    const Instruction& i = p_.code[n];
     std::string args[3];
     for (int k = 0; k < 3; ++k)
       if (i.args[k] >= 0) args[k] = cat("v", i.args[k]);
     Dtype operands = p_.code[size_t(i.args[i.op == Opcode::select ? 1 : 0])].dtype;
+    if (half_[n])
+      if (std::string cheaper = half_expression(i.op, args[0]); !cheaper.empty()) return cheaper;
     return scalar_expression(i.op, operands, i.dtype, args[0], args[1], args[2]);
   }
   std::string stored(const Instruction& i) const {
@@ -94,6 +98,7 @@ class Epilogue {
   }
 
   const KernelProgram& p_;
+  std::vector<char> half_;
   std::string value_, index_;
   EpilogueText out_;
 };

@@ -26,6 +26,10 @@ class Rows : ProgramText {
     parts_ = width_ == 1 && packs && program.rows == 1 && part_width() > 1 && program.cols >= 4096;
     if (parts_) width_ = part_width();
     lay_out();
+    frugal_ =
+        !looped_ && repeats_ > 1 && std::any_of(program.code.begin(), program.code.end(), [&](const Instruction& i) {
+          return i.kind == InstructionKind::load && in_pack(i) && is_half(access_of(i).dtype);
+        });
   }
 
   Printed print() {
@@ -35,7 +39,7 @@ class Rows : ProgramText {
     scalars(out);
     place_row(out);
     row_values(out, 0);
-    if (!looped_) declare_loads(out, [](int) { return true; });
+    if (!looped_) declare_loads(out, [&](int n) { return !passing(n); });
     declare_kept(out);
     for (int phase = 0; phase <= last_level_; ++phase) {
       pass(out, phase);
@@ -98,6 +102,12 @@ class Rows : ProgramText {
   // May lie where a result is written: read before anything is.
   bool early(int n) const { return walk_.odd[size_t(at(n).access)] || walk_.flat(at(n).access); }
   int load_phase(int n) const { return early(n) ? 0 : first_[size_t(n)]; }
+  // Where registers are scarce, what all rows read is not held: it is loaded in the turn that needs it.
+  bool passing(int n) const {
+    if (!frugal_ || early(n)) return false;
+    const Strides& s = walk_.strides[size_t(at(n).access)];
+    return std::all_of(s.begin(), s.begin() + ptrdiff_t(walk_.row_axes), [](int64_t step) { return step == 0; });
+  }
 
   int part_width() const {
     size_t widest = 1;
@@ -259,32 +269,34 @@ class Rows : ProgramText {
 
   void load_packs(TextLines& out, const std::vector<int>& loads) {
     if (loads.empty()) return;
-    over_packs(out, [&] {
-      along_columns(out);
-      for (int n : loads) {
-        const Instruction& i = at(n);
-        std::string target = slot("a", n);
-        if (!in_pack(i)) {
-          if (walk_.odd[size_t(i.access)])
-            out(target, " = ", pointer(i.access), "[", odd_offset(i.access, number()), "];");
-          else
-            out(target, " = r", n, "[", column_offset(i.access), "];");
-        } else if (step(i.access) == Step::run) {
-          std::string from = cat("r", n, " + ", column_offset(i.access));
-          out(target, " = ",
-              parts_ ? cat("load_part<", width_, ">(", from, ", ", cols_name_, " - c);")
-                     : cat("load_pack<", width_, ">(", from, ");"));
-        } else {
-          std::string inner = cat("(i", walk_.axes.size() - 1, " + ", offset_type(), "(e))");
-          std::string from =
-              walk_.odd[size_t(i.access)]
-                  ? cat(pointer(i.access), "[", odd_offset(i.access, number() + " + e"), "]")
-                  : cat("r", n, "[", offset_along(i.access, walk_.row_axes, walk_.axes.size(), inner), "]");
-          out("UNROLL for (u32 e = 0; e < ", width_, "; ++e) ", target, ".v[e] = ", from, ";");
-        }
-      }
-    });
+    over_packs(out, [&] { load_pack(out, loads); });
   }
+  void load_pack(TextLines& out, const std::vector<int>& loads) {
+    along_columns(out);
+    for (int n : loads) {
+      const Instruction& i = at(n);
+      std::string target = load_slot(n);
+      if (!in_pack(i)) {
+        if (walk_.odd[size_t(i.access)])
+          out(target, " = ", pointer(i.access), "[", odd_offset(i.access, number()), "];");
+        else
+          out(target, " = r", n, "[", column_offset(i.access), "];");
+      } else if (step(i.access) == Step::run) {
+        std::string from = cat("r", n, " + ", column_offset(i.access));
+        out(target, " = ",
+            parts_ ? cat("load_part<", width_, ">(", from, ", ", cols_name_, " - c);")
+                   : cat("load_pack<", width_, ">(", from, ");"));
+      } else {
+        std::string inner = cat("(i", walk_.axes.size() - 1, " + ", offset_type(), "(e))");
+        std::string from =
+            walk_.odd[size_t(i.access)]
+                ? cat(pointer(i.access), "[", odd_offset(i.access, number() + " + e"), "]")
+                : cat("r", n, "[", offset_along(i.access, walk_.row_axes, walk_.axes.size(), inner), "]");
+        out("UNROLL for (u32 e = 0; e < ", width_, "; ++e) ", target, ".v[e] = ", from, ";");
+      }
+    }
+  }
+  std::string load_slot(int n) const { return passing(n) ? cat("a", n) : slot("a", n); }
 
   void pass(TextLines& out, int phase) {
     std::vector<char> at_hand(p_.code.size(), 0);
@@ -302,7 +314,12 @@ class Rows : ProgramText {
         if (is_load(int(n))) loads.push_back(int(n));
     } else {
       for (size_t n = 0; n < p_.code.size(); ++n)
-        if (is_load(int(n)) && load_phase(int(n)) == phase) loads.push_back(int(n));
+        if (is_load(int(n)) && !passing(int(n)) && load_phase(int(n)) == phase) loads.push_back(int(n));
+      // Elements in half precision take half the registers of what becomes of them.
+      if (frugal_ && phase > 0)
+        for (size_t n : work)
+          if (is_load(int(n)) && early(int(n)) && in_pack(at(int(n))) && is_half(access_of(at(int(n))).dtype))
+            out("UNROLL for (u32 j = 0; j < ", repeats_, "; ++j) a", n, "[j] = again(a", n, "[j]);");
     }
     if (looped_ && !work.empty()) {
       out.open("for (", count_type(), " base = ", cols_end_.empty() ? "0" : "begin", "; base < ",
@@ -327,10 +344,15 @@ class Rows : ProgramText {
 
   void compute(TextLines& out, const std::vector<size_t>& work, const std::vector<char>& at_hand) {
     bool stores = false;
+    std::vector<int> passed;
+    for (size_t n : work)
+      if (is_load(int(n)) && passing(int(n))) passed.push_back(int(n));
+    for (int n : passed) out(slot_type(at(n)), " a", n, ";");
+    if (!passed.empty()) load_pack(out, passed);
     for (size_t n : work)
       if (at(int(n)).kind == InstructionKind::store) {
         stores = true;
-        if (width_ > 1) out("Pack<", type_name(access_of(at(int(n))).dtype), ", ", width_, "> b", n, ";");
+        if (width_ > 1) out(pack_of_results(at(int(n))), " b", n, ";");
       }
     if (width_ > 1) out.open("UNROLL for (u32 e = 0; e < ", width_, "; ++e)");
     if (parts_) out.open("if (c + e < ", cols_name_, ")");
@@ -339,7 +361,7 @@ class Rows : ProgramText {
       std::string head = cat("const ", type(int(n)), " v", n, " = ");
       switch (i.kind) {
         case InstructionKind::load:
-          out(head, "element(", slot("a", int(n)), in_pack(i) ? ".v[e]" : "", ");");
+          out(head, in_pack(i) ? "element_of(" : "element(", load_slot(int(n)), in_pack(i) ? ", e);" : ");");
           break;
         case InstructionKind::index:
           out(head, index_of(i, width_ > 1 ? number() + " + e" : number()), ";");
@@ -357,7 +379,7 @@ class Rows : ProgramText {
           break;
         case InstructionKind::store:
           if (width_ > 1)
-            out("b", n, ".v[e] = ", stored_value(i), ";");
+            out("b", n, ".v[e] = ", packed_value(i), ";");
           else
             out("r", n, "[", i_column(i.access), "] = ", stored_value(i), ";");
           break;
@@ -372,8 +394,8 @@ class Rows : ProgramText {
       const Instruction& i = at(int(n));
       if (i.kind != InstructionKind::store) continue;
       std::string to = cat("r", n, " + ", i_column(i.access));
-      out(parts_ ? cat("store_part(", to, ", b", n, ", ", cols_name_, " - c);")
-                 : cat("store_pack(", to, ", b", n, ");"));
+      out(parts_ ? cat("store_part(", to, ", ", packed(int(n)), ", ", cols_name_, " - c);")
+                 : cat("store_pack(", to, ", ", packed(int(n)), ");"));
     }
   }
   // Results lie densely.
@@ -413,7 +435,8 @@ class Rows : ProgramText {
   int last_level_ = 0;
   int lanes_ = 1, threads_ = 256, repeats_ = 1;
   bool looped_ = false;
-  bool parts_ = false;  // the last pack of the only row may be in part beyond its end
+  bool frugal_ = false;  // elements of half precision, many of them a thread's
+  bool parts_ = false;   // the last pack of the only row may be in part beyond its end
   int64_t splits_;
   std::string cols_name_, shared_;
   std::string cols_end_;  // of the part of a row

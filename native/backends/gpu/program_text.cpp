@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/gpu/program_precision.h"
 #include "backends/gpu/scalar.h"
 
 namespace funcnn::gpu {
@@ -91,6 +92,7 @@ ProgramText::ProgramText(const Traits& traits, const KernelProgram& program, std
       packs_(packs),
       walk_(walk_of(program, divided)),
       spaces_(access_spaces(program)),
+      half_(half_suffices(program)),
       places_(places.begin(), places.end()),
       uses_(size_t(program.operand_count)),
       names_(program.code.size()) {
@@ -255,6 +257,8 @@ std::string ProgramText::expression(int n) {
     if (i.args[k] >= 0) args[k] = name(i.args[k]);
   Dtype operands = operand_dtype(i);
   for (Section s : scalar_sections(i.op, operands, i.dtype)) sections_.push_back(s);
+  if (half_[size_t(n)])
+    if (std::string cheaper = half_expression(i.op, args[0]); !cheaper.empty()) return cheaper;
   return scalar_expression(i.op, operands, i.dtype, args[0], args[1], args[2]);
 }
 
@@ -276,6 +280,8 @@ void ProgramText::reduce_into(TextLines& out, int n, std::string_view total) {
 }
 
 std::string ProgramText::combined(const Reducing& r, std::string_view a, std::string_view b) {
+  if (r.dtype == Dtype::float32 && r.combine == Opcode::maximum) return cat("largest(", a, ", ", b, ")");
+  if (r.dtype == Dtype::float32 && r.combine == Opcode::minimum) return cat("smallest(", a, ", ", b, ")");
   for (Section s : scalar_sections(r.combine, r.dtype, r.dtype)) sections_.push_back(s);
   return scalar_expression(r.combine, r.dtype, r.dtype, a, b);
 }
@@ -285,9 +291,26 @@ std::string ProgramText::index_of(const Instruction& i, std::string_view number)
 }
 
 std::string ProgramText::stored_value(const Instruction& store) {
-  const Dtype memory = access_of(store).dtype, held = is_half(memory) ? Dtype::float32 : memory;
-  std::string value = convert(name(store.args[0]), at(store.args[0]).dtype, held);
-  return is_half(memory) ? cat(type_name(memory), "(", value, ")") : value;
+  const Dtype memory = access_of(store).dtype;
+  return is_half(memory) ? cat(type_name(memory), "(", packed_value(store), ")") : packed_value(store);
+}
+
+std::string ProgramText::pack_of_results(const Instruction& store) const {
+  const Dtype memory = access_of(store).dtype;
+  return cat("Pack<", is_half(memory) ? "f32" : type_name(memory), ", ", width_, ">");
+}
+std::string ProgramText::packed_value(const Instruction& store) {
+  const Dtype memory = access_of(store).dtype;
+  const Instruction& value = at(store.args[0]);
+  // Storing rounds.
+  if (value.kind == InstructionKind::compute &&
+      value.op == (memory == Dtype::float16 ? Opcode::round_float16 : Opcode::round_bfloat16) && is_half(memory))
+    return name(value.args[0]);
+  return convert(name(store.args[0]), at(store.args[0]).dtype, is_half(memory) ? Dtype::float32 : memory);
+}
+std::string ProgramText::packed(int n) const {
+  const Dtype memory = access_of(at(n)).dtype;
+  return is_half(memory) ? cat("narrowed<", type_name(memory), ">(b", n, ")") : cat("b", n);
 }
 
 void ProgramText::scalars(TextLines& out) {

@@ -131,6 +131,11 @@ class ProgramText {
   const std::string& name(int n) const { return names_[size_t(n)]; }
   // The value of a store, as memory holds it.
   std::string stored_value(const Instruction& store);
+  // Packs of results: what gathers the elements, float32 where they are of half precision; an element of it; the whole,
+  // as memory holds it.
+  std::string pack_of_results(const Instruction& store) const;
+  std::string packed_value(const Instruction& store);
+  std::string packed(int n) const;
   std::string_view type(int n) const { return register_type(at(n).dtype); }
 
   // Loads and computations of the scalar space.
@@ -145,6 +150,7 @@ class ProgramText {
   bool packs_;
   Walk walk_;
   std::vector<Space> spaces_;  // of accesses
+  std::vector<char> half_;     // `half_suffices`
   int width_ = 1;              // elements of a pack
   std::string before_;
 

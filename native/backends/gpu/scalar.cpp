@@ -223,9 +223,9 @@ std::string of_float(Opcode op, Dtype dtype, std::string_view a, std::string_vie
     case Opcode::isfinite:
       return cat("(fabs(", a, ") < INFINITY)");
     case Opcode::round_float16:
-      return cat("f32(f16(", a, "))");
+      return call("rounded_f16", a);
     case Opcode::round_bfloat16:
-      return cat("f32(bf16(", a, "))");
+      return call("rounded_bf16", a);
     case Opcode::add:
       return cat("(", a, " + ", b, ")");
     case Opcode::subtract:
@@ -288,6 +288,20 @@ std::string scalar_expression(Opcode op, Dtype operands, Dtype result, std::stri
   if (complex) return of_complex(op, a, b, c);
   if (operands == Dtype::bool_) return of_bool(op, a, b, c);
   return is_integer(operands) ? of_integer(op, operands, a, b, c) : of_float(op, operands, a, b, c);
+}
+
+std::string half_expression(Opcode op, std::string_view a) {
+  switch (op) {
+    case Opcode::exp:
+    case Opcode::exp2:
+    case Opcode::tanh:
+    case Opcode::sigmoid:
+    case Opcode::gelu:
+    case Opcode::gelu_derivative:
+      return call(cat(opcode_info(op).name, "_half"), a);
+    default:
+      return {};
+  }
 }
 
 std::vector<Section> scalar_sections(Opcode, Dtype operands, Dtype result) {

@@ -17,6 +17,9 @@ namespace funcnn::gpu {
 std::string scalar_expression(Opcode op, Dtype operands, Dtype result, std::string_view a, std::string_view b = {},
                               std::string_view c = {});
 
+// The same of float32 where the result need not be more precise than float16 is; empty: it costs as much.
+std::string half_expression(Opcode op, std::string_view a);
+
 // The parts of the prelude that the expression calls, beside Section::base.
 std::vector<Section> scalar_sections(Opcode op, Dtype operands, Dtype result);
 

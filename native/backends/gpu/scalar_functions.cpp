@@ -45,6 +45,7 @@ struct Library {
   explicit Library(Language language) {
     const bool metal = language == Language::metal;
     add(kRealFunctions);
+    add(kHalfFunctions);
     add(kTwoFunctions);
     add(kIntegerFunctions);
     if (!metal) add(kDoubleFunctions);

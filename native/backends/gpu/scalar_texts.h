@@ -7,7 +7,7 @@
 
 namespace funcnn::gpu {
 
-extern const std::vector<std::string_view> kRealFunctions, kTwoFunctions, kIntegerFunctions;
+extern const std::vector<std::string_view> kRealFunctions, kHalfFunctions, kTwoFunctions, kIntegerFunctions;
 extern const std::vector<std::string_view> kDoubleFunctions;  // CUDA alone
 extern const std::vector<std::string_view> kMetalGammaFunctions, kCudaGammaFunctions;
 extern const std::vector<std::string_view> kComplexFunctions;
