@@ -105,6 +105,16 @@ def test_the_sign_of_zero_is_kept(isa, name):  # noqa: F811
     assert (y == 0).all()
 
 
+def test_gelu_where_one_of_its_terms_is_nothing(isa):  # noqa: F811
+    x = np.array([-14.65, -20, -1e20, -3.4e38, -np.inf, 7, 1e20, 3.4e38, np.inf], np.float32)
+    y = unary("gelu", x)
+    assert np.signbit(y).tolist() == [True] * 5 + [False] * 4
+    np.testing.assert_array_equal(y, np.where(x < 0, 0, x))
+    tiny = np.array([2, 6, 1 << 18, 12345678, 0x0DA24260], np.uint32).view(np.float32)  # their halves are numbers
+    np.testing.assert_array_equal(unary("gelu", tiny), tiny / 2)
+    np.testing.assert_array_equal(unary("gelu", -tiny), -tiny / 2)
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 7, 12, 30])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_polygamma(order, dtype):

@@ -145,14 +145,13 @@ FUNCTION f32 erf_f32(f32 x) {
   return a >= 1.0f ? copysign(far, x) : near;
 }
 )text",
-    R"text(// exp(-a^2 / 2) = (1 + less) 2^n, from a square in two parts.
+    R"text(// exp(-a^2 / 2) = (1 + less) 2^n; n log(4) is n * high, which is exact, and the part of it that high lacks.
 struct Density {
   f32 less, n;
 };
 FUNCTION Density normal_density(f32 a) {
-  f32 high = bits<f32>(bits<u32>(a) & 0xfffff000u), square = high * high;
-  f32 n = rint(square * -0.721347520444481703680f);
-  f32 v = fma(a - high, a + high, fma(n, 2.857213530660374e-06f, fma(n, 1.38629150390625f, square)));
+  f32 n = rint(a * a * -0.721347520444481703680f), high = n * 1.375f;
+  f32 v = fma(high, 0.00821408081446595f, fma(a, a, high));
   return {v * polynomial(v, -0.5f, 0.124999866f, -0.0208331514f, 0.002605065f, -0.000261509558f, 2.04411044e-05f), n};
 }
 )text",
@@ -161,11 +160,11 @@ FUNCTION f32 gelu_f32(f32 x) {
   f32 a = fabs(x);
   a = a < 14.65f ? a : 14.65f;
   Density e = normal_density(a);
-  f32 top = fma(a * a, polynomial(a, 0.456870079f, 0.197163984f, 0.0453721285f, 0.00482984213f), 0.5f * a);
-  f32 bottom = 1.0f + fma(2.50662827463100050242f, top,
-                          a * polynomial(a, 0.458311319f, 0.114794537f, 0.012051628f, 1.2036744e-06f));
-  f32 tail = scaled_f32(fma(top, e.less, top) / bottom, e.n);
-  return x < 0.0f ? -tail : x - tail;
+  f32 top = polynomial(a, 0.5f, 0.456870079f, 0.197163984f, 0.0453721285f, 0.00482984213f);
+  f32 bottom = fma(a, fma(2.50662827463100050242f, top,
+                          polynomial(a, 0.458311319f, 0.114794537f, 0.012051628f, 1.2036744e-06f)), 1.0f);
+  f32 ratio = top / bottom;
+  return (x < 0.0f ? -0.0f : x) - scaled_f32(a * fma(ratio, e.less, ratio), e.n);
 }
 )text",
     R"text(FUNCTION f32 gelu_derivative_f32(f32 x) {
@@ -176,7 +175,7 @@ FUNCTION f32 gelu_f32(f32 x) {
   f32 top = fma(0.75179154f - a, common, -1.211444945855772e-08f * common);
   f32 bottom =
       fma(2.50662827463100050242f, common, -polynomial(a, 0.667103291f, 0.513039649f, 0.16728285f, 0.0223803818f));
-  f32 tail = scaled_f32(fma(top, e.less, top) / bottom, e.n);
+  f32 ratio = top / bottom, tail = scaled_f32(fma(ratio, e.less, ratio), e.n);
   return x != x ? x : x < 0.0f ? tail : 1.0f - tail;
 }
 )text",
