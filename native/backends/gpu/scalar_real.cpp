@@ -175,7 +175,7 @@ FUNCTION f32 gelu_f32(f32 x) {
   f32 top = fma(0.75179154f - a, common, -1.211444945855772e-08f * common);
   f32 bottom =
       fma(2.50662827463100050242f, common, -polynomial(a, 0.667103291f, 0.513039649f, 0.16728285f, 0.0223803818f));
-  f32 ratio = top / bottom, tail = scaled_f32(fma(ratio, e.less, ratio), e.n);
+  f32 tail = scaled_f32(fma(top, e.less, top) / bottom, e.n);
   return x != x ? x : x < 0.0f ? tail : 1.0f - tail;
 }
 )text",

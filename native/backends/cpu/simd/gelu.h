@@ -1,7 +1,7 @@
 // GELU and its derivative in float32, exact to a few ulp also in the tails. With a = |x|, M(a) the quotient of the tail
 // of the normal distribution and its density phi,
 //   gelu(x) = max(x, 0) - a phi M; gelu'(x) = 1 - phi (M - a) for x > 0 and phi (M - a) for x < 0.
-// What multiplies phi is smooth and rational; the quotient is formed first, beside the exponential.
+// What multiplies phi is smooth and rational.
 #pragma once
 
 #include "backends/cpu/simd/math.h"
@@ -46,7 +46,7 @@ struct Gelu {
     constexpr float n[] = {0.458311319f, 0.114794537f, 0.012051628f, 1.2036744e-06f};  // N without its 1
     auto y = wide(a), top = polynomial(y, p);
     using W = decltype(y);
-    W ratio = top / fma(y, fma(W(kRoot2Pi), top, polynomial(y, n)), W(1.0f));
+    W ratio = top / fma(y, fma(W(kRoot2Pi), top, polynomial(y, n)), W(1.0f));  // beside the exponential
     F tail = narrow(fma(ratio, wide(e.less), ratio));
     return fnma(a * e.power, tail, select(zero > x, zero, x));
   }
@@ -65,8 +65,7 @@ struct GeluDerivative {
     auto y = wide(a), common = polynomial(y, p);
     using W = decltype(y);
     W top = fma(0.75179154f - y, common, -1.211444945855772e-08f * common);  // the root in two parts
-    W ratio = top / fms(W(kRoot2Pi), common, polynomial(y, n));
-    F tail = narrow(fma(ratio, wide(e.less), ratio)) * e.power;
+    F tail = narrow(fma(top, wide(e.less), top) / fms(W(kRoot2Pi), common, polynomial(y, n))) * e.power;
     return select(x < 0.0f, tail, 1.0f - tail);
   }
 };
