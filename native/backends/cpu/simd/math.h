@@ -33,9 +33,10 @@ FUNCNN_INLINE F clamp(F x, F low, F high) {
   x = select(x < low, low, x);
   return select(x > high, high, x);
 }
+// Of a magnitude without a sign.
 template <class F>
 FUNCNN_INLINE F with_sign(F magnitude, F sign) {
-  return from_bits((bits(magnitude) & 0x7fffffffu) | (bits(sign) & 0x80000000u));
+  return from_bits(bits(magnitude) | (bits(sign) & 0x80000000u));
 }
 
 // The nearest integer, as a float and in the low bits of the sum's representation, for |x| < 2^22 (2^51).
@@ -139,10 +140,8 @@ FUNCNN_INLINE Split<F> split(F x) {
 }
 template <class F>
 FUNCNN_INLINE F log_edges(F x, F r) {
-  r = select(x == kInf, F(kInf), r);
-  r = select(x == 0.0f, F(-kInf), r);
-  r = select(x < 0.0f, F(kNan), r);
-  return select(x != x, x, r);
+  r = select(x > 0.0f, r, select(x == 0.0f, F(-kInf), F(kNan)));
+  return select(x == kInf, x, r);
 }
 // log(1 + f) - f
 template <class F>
