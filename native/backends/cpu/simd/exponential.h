@@ -57,14 +57,18 @@ struct Log10 {
   }
 };
 
-// 1 / (1 + exp(-x)), which is monotone because each step is; where the exponential would overflow, exp(x).
+// 1 / (1 + exp(-x)), which is monotone because each step is. Both sides of the quotient are times 2^-64: no exponential
+// is too large.
 struct Sigmoid {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    auto tail = x < -80.0f;
-    F e = exp_f32(select(tail, x, -x));
-    F r = 1.0f / (1.0f + e);
-    return select(tail, e, r);
+    constexpr float unit = 0x1p-64f, shift = kShift + 63.0f;  // the sum ends with the exponent of 2^(n - 64)
+    x = clamp(x, F(-104.0f), F(40.0f));
+    F shifted = fma(x, F(-1.44269504088896341f), F(shift));
+    F n = shifted - shift;
+    F r = fma(n, F(kLn2Low), fma(n, F(kLn2High), x));
+    F p = 1.0f + fms(r * r, polynomial(r, kExpOfNegative), r);
+    return unit / (unit + p * from_bits(bits(shifted) << 23));
   }
 };
 

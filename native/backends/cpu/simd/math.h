@@ -68,6 +68,8 @@ FUNCNN_INLINE float scale(float p, float shifted) { return scale_in_two(p, shift
 // (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2; relative error of exp 3e-9.
 constexpr float kExp[] = {0.500000009969231287f, 0.166665186126761274f, 0.041666193044246616f, 0.00836891210372543695f,
                           0.00139512543998481467f};
+// Of -r: (exp(-r) - 1 + r) / r^2.
+constexpr float kExpOfNegative[] = {kExp[0], -kExp[1], kExp[2], -kExp[3], kExp[4]};
 constexpr double kExpD[] = {0.499999999995999638,   0.166666666665796482,   0.0416666669905731667,
                             0.00833333338417830433, 0.00138888073871449389, 0.000198411683429379567,
                             0.00002488235949759962, 2.76417031881223511e-6};
