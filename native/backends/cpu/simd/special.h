@@ -16,12 +16,12 @@ struct Erf {
     using W = decltype(w);
     constexpr float p[] = {0.128379166f,   -0.37612626f,     0.112835787f,   -0.0268533509f,
                            0.00518717989f, -0.000799811562f, 7.80814808e-05f};
-    constexpr float q0 = 1.62804699f;
-    constexpr float q[] = {0.917329609f, 0.151626065f, -0.0328756347f, 0.00459295744f, -0.000303310953f};
+    constexpr float q0 = -1.62804699f;  // of -Q
+    constexpr float q[] = {-0.917329609f, -0.151626065f, 0.0328756347f, -0.00459295744f, 0.000303310953f};
     F near = narrow(fma(w, polynomial(w * w, p), w));
     W slope = polynomial(v, q);
     F sum = narrow(fma(v, slope, W(q0))), rest = narrow(fma(v, slope, q0 - wide(sum)));
-    F far = 1.0f - exp2_product(-y, sum, rest);
+    F far = 1.0f - exp2_product(y, sum, rest);
     return select(a >= 1.0f, with_sign(far, x), near);
   }
 };
