@@ -183,9 +183,9 @@ inline Float32 narrow(Float32 x) { return x; }
 
 inline Float32 at_most(Float32 x, Float32 high) { return Float32(make(Do::int_least, {x, high})); }
 
-// p * 2^n for n = shifted - kShift.
+// p * 2^n for n = shifted - kScaleShift.
 inline Float32 scale(Float32 p, Float32 shifted) {
-  if (p.line->scales) return Float32(make(Do::scale, {p, shifted - simd::kShift}));
+  if (p.line->scales) return Float32(make(Do::scale, {p, shifted - simd::kScaleShift}));
   return simd::scale_in_two(p, shifted);
 }
 

@@ -17,8 +17,8 @@ struct Exp2 {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
     x = clamp(x, F(-152.0f), F(129.0f));
-    F shifted = x + kShift;
-    auto r = wide(x - (shifted - kShift));
+    F shifted = x + kScaleShift;
+    auto r = wide(x - (shifted - kScaleShift));
     using W = decltype(r);
     return scale(narrow(1.0f + fma(r, W(kExp2Slope), r * r * polynomial(r, kExp2))), shifted);
   }

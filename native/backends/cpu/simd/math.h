@@ -56,12 +56,14 @@ template <class D>
 FUNCNN_INLINE D power_of_two_shifted(D shifted) {
   return from_bits((bits(shifted) << 52) + UINT64_C(0x3ff0000000000000));
 }
-// p * 2^n for n = shifted - kShift in [-252, 254], exact but for the last rounding: two factors of half the exponent.
+// p * 2^n for n = shifted - kScaleShift in [-252, 254], exact but for the last rounding: two factors of half the
+// exponent, whose biases are in the shift.
+constexpr float kScaleShift = kShift + 254.0f;
 template <class F>
 FUNCNN_INLINE F scale_in_two(F p, F shifted) {
-  auto n = bits(shifted) - 0x4b400000u;
-  auto half = shift_signed(n, 1);
-  return p * from_bits((half << 23) + 0x3f800000u) * from_bits(((n - half) << 23) + 0x3f800000u);
+  auto n = bits(shifted);
+  auto half = (n >> 1) << 23;
+  return p * from_bits(half) * from_bits((n << 23) - half);
 }
 FUNCNN_INLINE float scale(float p, float shifted) { return scale_in_two(p, shifted); }
 
@@ -90,8 +92,8 @@ constexpr double kLn2D = 0.693147180559945309417;
 template <class F>
 FUNCNN_INLINE F exp_f32(F x) {
   x = clamp(x, F(-104.0f), F(89.0f));
-  F shifted = fma(x, F(1.44269504088896341f), F(kShift));
-  F n = shifted - kShift;
+  F shifted = fma(x, F(1.44269504088896341f), F(kScaleShift));
+  F n = shifted - kScaleShift;
   F r = fma(n, F(-kLn2Low), fma(n, F(-kLn2High), x));
   return scale(1.0f + fma(r * r, polynomial(r, kExp), r), shifted);
 }
