@@ -11,7 +11,7 @@
 namespace funcnn {
 namespace {
 
-// The arrays among the leaves of trees; other leaves are none of our business.
+// The arrays among the leaves of trees, unless they are all computed; other leaves are none of our business.
 Arrays arrays_in(nb::args trees, const char* name) {
   pytree::Leaves leaves;
   for (nb::handle tree : trees) {
@@ -20,14 +20,18 @@ Arrays arrays_in(nb::args trees, const char* name) {
     else
       pytree::flatten(tree, leaves);
   }
-  Arrays found;
-  found.reserve(leaves.size());
+  bool pending = false;
   for (const nb::object& leaf : leaves) {
     if (!is_array(leaf.ptr())) continue;
-    const Array& x = array_of(leaf.ptr());
-    if (x.node()->abstract) throw_traced_value(*x.node(), name);
-    found.push_back(x);
+    const Node& node = *array_of(leaf.ptr()).node();
+    if (node.abstract) throw_traced_value(node, name);
+    pending |= !node.available();
   }
+  Arrays found;
+  if (!pending) return found;
+  found.reserve(leaves.size());
+  for (const nb::object& leaf : leaves)
+    if (is_array(leaf.ptr())) found.push_back(array_of(leaf.ptr()));
   return found;
 }
 
@@ -65,6 +69,7 @@ void bind_runtime(nb::module_& m) {
       "eval",
       [](nb::args trees) {
         Arrays arrays = arrays_in(trees, "eval");
+        if (arrays.empty()) return;
         Unlocked unlocked;
         eval(arrays);
       },
@@ -85,6 +90,7 @@ Example:
       "async_eval",
       [](nb::args trees) {
         Arrays arrays = arrays_in(trees, "async_eval");
+        if (arrays.empty()) return;
         Unlocked unlocked;
         async_eval(arrays);
       },

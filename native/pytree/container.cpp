@@ -120,6 +120,7 @@ Borrowed read_dict(PyObject* dict, Leaves& values) {
   Borrowed keys;
   size_t size = size_t(PyDict_Size(dict));
   keys.reserve(size);
+  make_room(values, size);
   PyObject *key, *value;
   Py_ssize_t position = 0;
   while (PyDict_Next(dict, &position, &key, &value)) {
@@ -346,10 +347,12 @@ void expand(PyObject* object, Class cls, Leaves& values, Ref<const Record>& reco
       [[fallthrough]];
     }
     case Kind::Tuple:
+      make_room(values, tuple_size(object));
       for (size_t i = 0, n = tuple_size(object); i < n; ++i) values.push_back(nb::borrow(tuple_item(object, i)));
       return;
     case Kind::List: {
       nb::ft_object_guard guard(object);
+      make_room(values, list_size(object));
       for (size_t i = 0, n = list_size(object); i < n; ++i) values.push_back(nb::borrow(list_item(object, i)));
       return;
     }

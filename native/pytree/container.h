@@ -1,6 +1,7 @@
 // One container: what class of node an object is, its children in canonical order, and how to build it again.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "pytree/pytree.h"
@@ -38,6 +39,11 @@ struct Class {
 };
 
 Class classify(PyObject* object);
+// See to it that so many more objects fit, without making many small steps slow.
+inline void make_room(Leaves& objects, size_t more) {
+  if (objects.capacity() - objects.size() < more)
+    objects.reserve(std::max(objects.size() + more, 2 * objects.capacity()));
+}
 // Append the children of a container, owned, in canonical order; `record` receives what is needed to build it again.
 void expand(PyObject* object, Class cls, Leaves& children, Ref<const Record>& record);
 // A container of this kind from its children.

@@ -49,6 +49,7 @@ class Flattener {
     expand(object, cls, stack_, record);
     size_t arity = stack_.size() - base;
     bool flat = true;
+    make_room(leaves_, arity);
     for (size_t child = 0; child < arity; ++child) {
       PyObject* item = stack_[base + child].ptr();
       Class item_class = classify_node(item);
