@@ -414,3 +414,30 @@ def test_what_was_given_away_is_not_made_again():
     fn.compile(lambda x: x + 1, donate="x")(x)
     with pytest.raises(ValueError, match="donated"):
         fn.compile(lambda y: x + y)(fn.ones(3))
+
+
+def test_outputs_that_repeat_a_result_or_an_argument():
+    x = fn.array([1.0, 2.0])
+
+    def f(x):
+        y = x * 2
+        return y, x, {"again": y, "view": y[:1]}, (y + 1, y)
+
+    first, given, named, (more, last) = fn.compile(f)(x)
+    assert given.tolist() == [1, 2] and more.tolist() == [3, 5]
+    assert first.tolist() == named["again"].tolist() == last.tolist() == [2, 4] and named["view"].tolist() == [2]
+
+
+@pytest.mark.immediate
+def test_a_kept_result_holds_no_other():
+    arrays = [fn.full((1000,), float(i)) for i in range(100)]
+    fn.eval(arrays)
+    f = fn.compile(lambda xs: [x + 1 for x in xs])
+    f(arrays)
+    before = fn.get_active_memory()
+    results = f(arrays)
+    assert fn.get_active_memory() - before >= 100 * 4000
+    kept = results[50]
+    del results
+    assert fn.get_active_memory() - before <= 5000
+    np.testing.assert_array_equal(kept, np.full(1000, 51))

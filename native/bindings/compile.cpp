@@ -43,7 +43,7 @@ struct Entry {
       if (weak[i]) arrays[i] = with_weakness(std::move(arrays[i]), true);
       if (rebindable[i]) arrays[i] = with_rebindable(std::move(arrays[i]), true);
     }
-    return unflatten_arrays(outputs, arrays);
+    return unflatten_arrays(outputs, std::move(arrays));
   }
 };
 

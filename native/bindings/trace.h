@@ -63,6 +63,7 @@ Arrays arrays_of_leaves(const pytree::Leaves& leaves, const pytree::TreeDef& tre
                         const char* advice);
 // The tree of these arrays.
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays);
+nb::object unflatten_arrays(const pytree::TreeDef& tree, Arrays&& arrays);
 
 // ---- implementation
 

@@ -30,8 +30,13 @@ struct Donation {
   std::vector<char> given_up;    // it is lost, unless it is returned
 };
 
-// An array given twice cannot be overwritten for one of them; given elsewhere undonated, it stays.
-Donation donation_of(Span arguments, std::vector<char> donated) {
+// An array given twice cannot be overwritten for one of them; given elsewhere undonated, it stays. `always` and `now`
+// say which are donated; empty: none is.
+Donation donation_of(Span arguments, std::span<const char> always, std::span<const char> now) {
+  if (always.empty() && now.empty()) return {};
+  std::vector<char> donated(arguments.size(), 0);
+  std::copy(always.begin(), always.end(), donated.begin());
+  for (size_t i = 0; i < now.size(); ++i) donated[i] |= now[i];
   if (std::find(donated.begin(), donated.end(), 1) == donated.end()) return {};
   Donation out{std::vector<char>(arguments.size(), 0), donated};
   NodeMap<std::pair<int, int>> times(arguments.size());  // in all, undonated
@@ -62,11 +67,17 @@ class CompiledGraph::Plans {
         : classes(classes),
           capture(capture_graph(graph, std::move(inputs))),
           plan(capture, fusion_on()),
-          results(output_places(graph, capture)) {}
+          results(output_places(graph, capture)),
+          last(results.size()) {
+      std::vector<char> seen(capture.results.size(), 0);
+      for (size_t i = results.size(); i-- > 0;)
+        last[i] = results[i] >= 0 && !std::exchange(seen[size_t(results[i])], 1);
+    }
     Hash classes;
     Capture capture;
     Plan plan;
     std::vector<int> results;  // for each graph output: index of its result, or -1 - leaf
+    std::vector<char> last;    // whether it is a result and no later output is the same one
   };
 
   // Shared: a signal handler may call the same function while this entry runs, and make plans of its own.
@@ -125,9 +136,8 @@ class CompiledGraph::Plans {
   std::atomic<size_t> bytes_ = 0;
 };
 
-CompiledGraph::CompiledGraph(Graph graph, std::vector<bool> donated)
-    : graph_(std::move(graph)), donated_(std::move(donated)), plans_(new Plans) {
-  donated_.resize(graph_.inputs.size(), false);
+CompiledGraph::CompiledGraph(Graph graph, std::vector<bool> donated) : graph_(std::move(graph)), plans_(new Plans) {
+  if (std::find(donated.begin(), donated.end(), true) != donated.end()) donated_.assign(donated.begin(), donated.end());
   // What the graph captured is constant from now on.
   Arrays constants;
   std::vector<Node*> order = topological_order(graph_.outputs, [&](Node& n) {
@@ -149,34 +159,50 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
   std::optional<Uninterrupted> uninterrupted;
   if (!disposable.empty()) uninterrupted.emplace();
   auto lock = interruptible_evaluation_lock();
-  std::vector<char> donated(donated_.begin(), donated_.end());
-  for (size_t i = 0; i < disposable.size(); ++i) donated[i] |= disposable[i];
-  Donation donation = donation_of(arguments, std::move(donated));
+  Donation donation = donation_of(arguments, donated_, disposable);
   std::shared_ptr<const Plans::Entry> entry = plans_->get(graph_, arguments, donation.disposable);
   const Capture& capture = entry->capture;
   SmallVector<Node*, 16> leaves;
   leaves.reserve(capture.leaves.size());
   for (const Array& argument : arguments) leaves.push_back(argument.node());
   for (size_t i = arguments.size(); i < capture.leaves.size(); ++i) leaves.push_back(capture.leaves[i]);
-  Results results;
-  run_plan(entry->plan, std::span<Node* const>(leaves.data(), leaves.size()), results);
+  // The results are written into the nodes that the outputs will be.
+  SmallVector<NodeRef, 16> made;
+  SmallVector<Storage*, 16> results;
+  made.reserve(capture.results.size());
+  results.reserve(capture.results.size());
+  for (const Node* like : capture.results) {
+    Node& node = *made.emplace_back(new Node);
+    node.shape = like->shape;
+    node.dtype = like->dtype;
+    results.push_back(&node.storage);
+  }
+  run_plan(entry->plan, {leaves.data(), leaves.size()}, {results.data(), results.size()});
 
   SmallVector<Device, 2> devices;  // of the arguments
   for (const Array& x : arguments)
     if (Device at = x.node()->device; std::find(devices.begin(), devices.end(), at) == devices.end())
       devices.push_back(at);
-  SmallVector<Array, 4> made;
-  for (size_t i = 0; i < capture.results.size(); ++i) {
-    const Node& like = *capture.results[i];
-    made.push_back(from_storage(std::move(results[i][0]), like.shape, like.dtype));
+  for (size_t i = 0; i < made.size(); ++i) {
+    Node& node = *made[i];
+    if (node.storage.buffer) node.device = node.storage.buffer->device();
     // What nothing placed goes along with what it meets, wherever it was computed.
-    if (like.device.placed() || arguments.empty()) continue;
-    Device& at = made.back().node()->device;
-    if (std::find(devices.begin(), devices.end(), at) == devices.end()) at = {};
+    if (!capture.results[i]->device.placed() && !arguments.empty() &&
+        std::find(devices.begin(), devices.end(), node.device) == devices.end())
+      node.device = {};
+    node.publish(std::move(node.storage));
   }
   Arrays outputs;
   outputs.reserve(graph_.outputs.size());
-  for (int r : entry->results) outputs.push_back(r >= 0 ? made[size_t(r)] : Array(NodeRef(leaves[size_t(-1 - r)])));
+  for (size_t i = 0; i < entry->results.size(); ++i) {
+    const int r = entry->results[i];
+    if (r < 0)
+      outputs.emplace_back(NodeRef(leaves[size_t(-1 - r)]));
+    else if (entry->last[i])
+      outputs.emplace_back(std::move(made[size_t(r)]));
+    else
+      outputs.emplace_back(made[size_t(r)]);
+  }
   if (std::find(donation.given_up.begin(), donation.given_up.end(), 1) == donation.given_up.end()) return outputs;
   NodeMap<char> returned(outputs.size());
   for (const Array& output : outputs) returned[output.node()] = 1;

@@ -38,7 +38,7 @@ class CompiledGraph {
  private:
   class Plans;
   Graph graph_;
-  std::vector<bool> donated_;
+  std::vector<char> donated_;  // by input; empty: none is
   std::unique_ptr<Plans> plans_;
   size_t graph_bytes_ = 0;
 };

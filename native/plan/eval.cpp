@@ -77,7 +77,7 @@ void check_interrupt() {
 bool fusion_on() { return fusion().load(std::memory_order_relaxed); }
 bool set_fusion(bool on) { return fusion().exchange(on); }
 
-void run_plan(const Plan& plan, std::span<Node* const> leaves, Results& results) {
+void run_plan(const Plan& plan, std::span<Node* const> leaves, Results results) {
   SmallVector<const Storage*, 16> storages;
   storages.reserve(leaves.size());
   for (const Node* leaf : leaves) storages.push_back(&leaf->storage);
@@ -117,14 +117,22 @@ void eval(Span arrays) {
   Capture capture = capture_eval(arrays);
   if (!capture.order.empty()) {
     std::shared_ptr<const Plan> plan = plan_cache().get(capture, fusion_on());
-    Results results;
-    run_plan(*plan, capture.leaves, results);
-    for (size_t i = 0; i < capture.results.size(); ++i) {
-      Node& node = *capture.results[i];
-      if (node.multi())
-        node.publish_results({std::make_move_iterator(results[i].begin()), std::make_move_iterator(results[i].end())});
-      else
-        node.publish(std::move(results[i][0]));
+    size_t count = 0;
+    for (const Node* node : capture.results) count += node->multi() ? node->outputs->size() : 1;
+    SmallVector<Storage, 2> storages(count);
+    SmallVector<Storage*, 16> results;
+    results.reserve(count);
+    for (Storage& storage : storages) results.push_back(&storage);
+    run_plan(*plan, capture.leaves, {results.data(), count});
+    auto next = std::make_move_iterator(storages.begin());
+    for (Node* node : capture.results) {
+      if (!node->multi()) {
+        node->publish(*next++);
+        continue;
+      }
+      const auto first = next;
+      next += ptrdiff_t(node->outputs->size());
+      node->publish_results({first, next});
     }
   }
   // Cutting results lets go of what only they refer to: shared nodes and adopted outputs come first.

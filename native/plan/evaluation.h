@@ -35,7 +35,7 @@ class Uninterrupted {
 bool fusion_on();
 
 // Run a plan on computed leaves. Those that were overwritten by the time a kernel raises are lost.
-void run_plan(const Plan& plan, std::span<Node* const> leaves, Results& results);
+void run_plan(const Plan& plan, std::span<Node* const> leaves, Results results);
 
 // Whether async_eval gives up what this thread computes, because the process ends.
 bool background_gives_up();

@@ -106,10 +106,13 @@ class Body {
   void encode(std::span<const Storage> inputs, const Prepared& prepared, std::vector<Storage>& outputs,
               std::span<const Operand> places = {}, std::span<const Buffer* const> kept = {}) const {
     Leaves leaves = leaves_of(inputs);
-    Results results;
-    plan_.encode({leaves.data(), leaves.size()}, results, prepared, places, kept);
+    SmallVector<Storage, 4> storages(result_count());
+    SmallVector<Storage*, 16> results;
+    results.reserve(storages.size());
+    for (Storage& storage : storages) results.push_back(&storage);
+    plan_.encode({leaves.data(), leaves.size()}, {results.data(), results.size()}, prepared, places, kept);
     outputs.clear();
-    for (int from : from_) outputs.push_back(from >= 0 ? results[size_t(from)][0] : *leaves[size_t(-1 - from)]);
+    for (int from : from_) outputs.push_back(from >= 0 ? storages[size_t(from)] : *leaves[size_t(-1 - from)]);
   }
 
   // See to it that output `index` lies densely at `to`.

@@ -430,6 +430,12 @@ class Plan::Builder {
         places.push_back({slot_of(value(v).view.base), offset_bytes(value(v)), value(v).view.strides});
       plan_.results_.push_back(std::move(places));
     }
+    std::vector<char> seen(size_t(plan_.slot_count_), 0);
+    for (size_t r = plan_.results_.size(); r-- > 0;)
+      for (size_t p = plan_.results_[r].size(); p-- > 0;) {
+        Place& place = plan_.results_[r][p];
+        place.last = !std::exchange(seen[size_t(place.slot)], 1);
+      }
     find_placed();
   }
 

@@ -14,8 +14,9 @@ namespace funcnn {
 
 struct Ir;
 
-// The storages of the captured results, each of one output or, for a shared node, of several.
-using Results = SmallVector<SmallVector<Storage, 1>, 2>;
+// Where the storages of the captured results go: one for each or, for a shared node of several outputs, one for each of
+// those.
+using Results = std::span<Storage* const>;
 
 class Plan {
  public:
@@ -25,14 +26,14 @@ class Plan {
 
   // Compute the captured results from the storages of the leaves. Raises OutOfMemoryError before anything is changed.
   // If a kernel raises, `overwritten` (may be null) lists the leaves whose memory was reused until then.
-  void run(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten = nullptr) const;
+  void run(std::span<const Storage* const> leaves, Results results, std::vector<int>* overwritten = nullptr) const;
   // The same for a part of a larger computation: who asked for that marks when its results are ready. `places` (empty,
   // or one for each captured result) says where results are to be written that can be; no buffer: anywhere.
-  void encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten = nullptr,
+  void encode(std::span<const Storage* const> leaves, Results results, std::vector<int>* overwritten = nullptr,
               std::span<const Operand> places = {}) const;
   // The same for a step of a loop: `prepared` is what `prepare` made of the leaves that are the same in all of them.
   // `kept` names memory that is not to be taken over, even that of disposable leaves.
-  void encode(std::span<const Storage* const> leaves, Results& results, std::span<const Ref<Buffer>> prepared,
+  void encode(std::span<const Storage* const> leaves, Results results, std::span<const Ref<Buffer>> prepared,
               std::span<const Operand> places, std::span<const Buffer* const> kept = {}) const;
   std::vector<Ref<Buffer>> prepare(std::span<const Storage* const> leaves) const;
   // Whether a captured result can be written, densely, to a place that the caller names.
@@ -99,6 +100,7 @@ class Plan {
     int slot;
     int64_t offset;
     Strides strides;
+    bool last = true;  // no later result lies in this slot
   };
   // An array that the plan makes.
   struct Large {
@@ -127,15 +129,16 @@ class Plan {
   // While it runs: where what is in each slot lies.
   struct Memory {
     explicit Memory(size_t slots) : places(slots), buffers(slots) {}
-    SmallVector<Operand, 16> places;
-    SmallVector<Ref<Buffer>, 16> buffers;
+    // Inside, since blocks of more than malloc keeps at hand make it sort all that is free.
+    SmallVector<Operand, 256> places;
+    SmallVector<Ref<Buffer>, 256> buffers;
     SmallVector<const Buffer*, 4> shared;  // whose memory other values have too
   };
   Memory place_leaves(std::span<const Storage* const> leaves) const;
   // Run steps from `next` on, up to `end`.
   void run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* overwritten,
                  std::span<const Operand> placed) const;
-  void read_results(const Memory& memory, Results& results) const;
+  void read_results(Memory& memory, Results results) const;
   // After so much work: it is time to ask the user now and then.
   static void ask_whether_to_go_on(double cost);
   void check_memory() const;

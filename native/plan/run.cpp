@@ -51,7 +51,7 @@ Plan::Memory Plan::place_leaves(std::span<const Storage* const> leaves) const {
   return memory;
 }
 
-void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten,
+void Plan::encode(std::span<const Storage* const> leaves, Results results, std::vector<int>* overwritten,
                   std::span<const Operand> placed) const {
   Memory memory = place_leaves(leaves);
   check_memory();
@@ -68,7 +68,7 @@ std::vector<Ref<Buffer>> Plan::prepare(std::span<const Storage* const> leaves) c
   return prepared;
 }
 
-void Plan::encode(std::span<const Storage* const> leaves, Results& results, std::span<const Ref<Buffer>> prepared,
+void Plan::encode(std::span<const Storage* const> leaves, Results results, std::span<const Ref<Buffer>> prepared,
                   std::span<const Operand> placed, std::span<const Buffer* const> kept) const {
   Memory memory = place_leaves(leaves);
   for (const Buffer* buffer : kept) memory.shared.push_back(buffer);
@@ -84,7 +84,15 @@ void Plan::encode(std::span<const Storage* const> leaves, Results& results, std:
 void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* overwritten,
                      std::span<const Operand> placed) const {
   auto& [places, buffers, shared] = memory;
-  SmallVector<Operand, 16> operands;
+  SmallVector<Operand, 256> operands;
+  auto is_placed = [&](const Fresh& fresh) {
+    return fresh.result >= 0 && !placed.empty() && placed[size_t(fresh.result)].buffer;
+  };
+  auto takes_over = [&](const Fresh& fresh) {
+    if (fresh.takes_over < 0) return false;
+    const Buffer* given = buffers[size_t(fresh.takes_over)].get();
+    return given && given->owned() && std::find(shared.begin(), shared.end(), given) == shared.end();
+  };
   while (next < end) {
     std::span<const Step> launch(&steps_[next], steps_[next].launched);
     next += launch.size();
@@ -103,20 +111,22 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
         continue;
       }
     }
+    // All that the launch allocates, before it overwrites anything.
+    for (const Step& step : launch)
+      for (const Fresh& fresh : step.fresh)
+        if (!is_placed(fresh) && !takes_over(fresh))
+          buffers[size_t(fresh.slot)] = Buffer::allocate(step.backend->memory(), fresh.bytes);
     for (const Step& step : launch) {
       for (const Fresh& fresh : step.fresh) {
         size_t slot = size_t(fresh.slot);
-        if (fresh.result >= 0 && !placed.empty() && placed[size_t(fresh.result)].buffer) {
+        if (is_placed(fresh)) {
           places[slot] = placed[size_t(fresh.result)];
           buffers[slot] = Ref<Buffer>(places[slot].buffer);
           continue;
         }
-        const Buffer* given = fresh.takes_over >= 0 ? buffers[size_t(fresh.takes_over)].get() : nullptr;
-        if (given && given->owned() && std::find(shared.begin(), shared.end(), given) == shared.end()) {
+        if (!buffers[slot]) {
           buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
           if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
-        } else {
-          buffers[slot] = Buffer::allocate(step.backend->memory(), fresh.bytes);
         }
         places[slot] = {buffers[slot].get()};
       }
@@ -137,21 +147,19 @@ void Plan::ask_whether_to_go_on(double cost) {
   check_interrupt();
 }
 
-void Plan::read_results(const Memory& memory, Results& results) const {
-  const auto& [places, buffers, shared] = memory;
-  results.resize(results_.size());
-  for (size_t r = 0; r < results_.size(); ++r) {
-    results[r].clear();
-    for (const Place& place : results_[r]) {
-      Operand at = shifted(places[size_t(place.slot)], place.offset);
-      Storage storage;
-      storage.buffer = buffers[size_t(place.slot)];
+void Plan::read_results(Memory& memory, Results results) const {
+  auto& [places, buffers, shared] = memory;
+  size_t next = 0;
+  for (const auto& result : results_)
+    for (const Place& place : result) {
+      const Operand at = shifted(places[size_t(place.slot)], place.offset);
+      Ref<Buffer>& held = buffers[size_t(place.slot)];
+      Storage& storage = *results[next++];
+      storage.buffer = held && place.last ? std::move(held) : Ref<Buffer>(at.buffer);
       storage.offset = at.offset;
       storage.strides = place.strides;
       if (at.scalar) std::memcpy(storage.scalar, at.scalar, sizeof(storage.scalar));
-      results[r].push_back(std::move(storage));
     }
-  }
 }
 
 void Plan::encode_launch(std::span<const Step> launch, std::span<const Operand> operands) const {
@@ -181,7 +189,7 @@ void Plan::encode_launch(std::span<const Step> launch, std::span<const Operand> 
   timer.done(waits ? Clock::run : Clock::launch, std::move(measured));
 }
 
-void Plan::run(std::span<const Storage* const> leaves, Results& results, std::vector<int>* overwritten) const {
+void Plan::run(std::span<const Storage* const> leaves, Results results, std::vector<int>* overwritten) const {
   SmallVector<const Storage*, 4> late;
   for (const Storage* leaf : leaves) {
     if (!leaf->ready) continue;
@@ -198,18 +206,16 @@ void Plan::run(std::span<const Storage* const> leaves, Results& results, std::ve
   for (const Demand& demand : demands_) {
     Ref<Event> ready = demand.backend->queue().record();
     if (!ready) continue;
-    for (auto& result : results)
-      for (Storage& storage : result)
-        if (storage.buffer && &storage.buffer->memory() == &demand.backend->memory()) storage.ready = ready;
+    for (Storage* storage : results)
+      if (storage->buffer && &storage->buffer->memory() == &demand.backend->memory()) storage->ready = ready;
   }
   if (late.empty()) return;
   // Where nothing was encoded, views of a leaf are ready with it.
-  for (auto& result : results)
-    for (Storage& storage : result) {
-      if (!storage.buffer || storage.ready) continue;
-      auto leaf = std::find_if(late.begin(), late.end(), [&](const Storage* l) { return l->buffer == storage.buffer; });
-      if (leaf != late.end()) storage.ready = (*leaf)->ready;
-    }
+  for (Storage* storage : results) {
+    if (!storage->buffer || storage->ready) continue;
+    auto leaf = std::find_if(late.begin(), late.end(), [&](const Storage* l) { return l->buffer == storage->buffer; });
+    if (leaf != late.end()) storage->ready = (*leaf)->ready;
+  }
 }
 
 Ref<Buffer> Plan::share(const Step& step, const Operand& from) const {

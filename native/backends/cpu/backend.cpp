@@ -122,7 +122,7 @@ CpuBackend instance;
 }  // namespace
 
 void HostKernel::encode(Queue&, std::span<const Operand> operands) {
-  SmallVector<std::byte*, 16> pointers;
+  SmallVector<std::byte*, 256> pointers;
   pointers.reserve(operands.size());
   for (const Operand& o : operands)
     pointers.push_back(o.buffer ? o.buffer->host() + o.offset : const_cast<std::byte*>(o.scalar));
