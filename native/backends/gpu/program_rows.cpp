@@ -145,13 +145,16 @@ class Rows : ProgramText {
       return;
     }
     auto lanes_for = [](int64_t n) { return int(std::bit_ceil(uint64_t(n))); };
-    if (p_.cols <= 1024 && !many) {
+    // Too few rows for all cores: a group takes one, so that it is done sooner.
+    const bool few = packs > 32 && p_.rows <= int64_t(traits_.cores);
+    if (p_.cols <= 1024 && !many && !few) {
       lanes_ = packs <= 8 ? lanes_for(packs) : std::clamp(lanes_for((packs + 3) / 4), 8, 32);
       threads_ = 256;
       repeats_ = int((packs + lanes_ - 1) / lanes_);
       if (repeats_ * each <= 96) return;
     }
-    for (threads_ = 64; threads_ < 1024 && packs > threads_ * (many ? 1 : std::max(1, 16 / width_)); threads_ *= 2) {
+    auto packs_each = [&] { return many || (few && threads_ < 256) ? 1 : std::max(1, 16 / width_); };
+    for (threads_ = 64; threads_ < 1024 && packs > threads_ * packs_each(); threads_ *= 2) {
     }
     threads_ = std::min(threads_, int(traits_.most_threads));
     lanes_ = threads_;
