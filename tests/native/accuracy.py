@@ -90,7 +90,10 @@ UNARY = {
     "erfinv": Function(erfinv, 2, [(-1, 1)], (NAN, NAN), increasing(-1, 1), -1),
     "gelu": Function(gelu, 4, [(-14.7, 10), (-14.7, -12.5), (-1, 1)], (0, INF)),
     "gelu_derivative": Function(
-        gelu_derivative, 4, [(-14.7, 10), (-14.7, -12.5), (-1, 1), (-0.76, -0.74), (-1.811, -1.809)], (0, 1)
+        gelu_derivative,
+        4,
+        [(-14.7, 10), (-14.7, -12.5), (-1, 1), (-0.76, -0.74), (-1.811, -1.809), (-13.137, -13.134)],
+        (0, 1),
     ),
     "lgamma": Function(special.gammaln, 1, [(0.01, 50), (-5, 0)], (INF, INF), increasing(2), domain=(-1e6, INF)),
     "digamma": Function(special.digamma, 3, [(0.01, 50), (-5, 0)], (NAN, INF), increasing(0), domain=(-1e6, INF)),

@@ -145,13 +145,13 @@ FUNCTION f32 erf_f32(f32 x) {
   return a >= 1.0f ? copysign(far, x) : near;
 }
 )text",
-    R"text(// exp(-a^2 / 2) = (1 + less) 2^n; n log(4) is n * high, which is exact, and the part of it that high lacks.
+    R"text(// exp(-a^2 / 2) = (1 + less) 2^n
 struct Density {
   f32 less, n;
 };
 FUNCTION Density normal_density(f32 a) {
-  f32 n = rint(a * a * -0.721347520444481703680f), high = n * 1.375f;
-  f32 v = fma(high, 0.00821408081446595f, fma(a, a, high));
+  f32 n = rint(a * a * -0.721347520444481703680f);
+  f32 v = fma(n, 2.857213530660374e-06f, fma(a, a, n * 1.38629150390625f));
   return {v * polynomial(v, -0.5f, 0.124999866f, -0.0208331514f, 0.002605065f, -0.000261509558f, 2.04411044e-05f), n};
 }
 )text",

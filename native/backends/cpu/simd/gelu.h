@@ -21,14 +21,11 @@ struct Density {
 };
 template <class F>
 FUNCNN_INLINE Density<F> density(F a) {
-  // The shift rounds to integers and has the exponent of the power in its low bits. n log(4), n = shifted - shift, is
-  // n * high, which is exact, and of that the part that high lacks.
-  constexpr float shift = kShift + 192.0f, high = 1.375f;
+  constexpr float shift = kShift + 192.0f;  // the sum ends with the exponent of the power
   F shifted = fma(a * a, F(-0.721347520444481703680f), F(shift));
-  auto y = wide(a);
+  auto y = wide(a), n = wide(shifted - shift);
   using W = decltype(y);
-  auto n_high = fma(wide(shifted), W(high), W(-shift * high));
-  F v = narrow(fma(n_high, W(2.0 * kLn2D / double(high) - 1.0), fma(y, y, n_high)));  // a^2 + n log(4)
+  F v = narrow(fma(n, W(2.0f * kLn2Low), fma(y, y, n * (2.0f * kLn2High))));  // a^2 + n log(4)
   constexpr float c[] = {-0.5f, 0.124999866f, -0.0208331514f, 0.002605065f, -0.000261509558f, 2.04411044e-05f};
   return {v * polynomial(v, c), from_bits(bits(shifted) << 23)};
 }
