@@ -125,3 +125,38 @@ def test_pooling_of_ties_and_nan():
 
     there = fn.grad(f)(fn.device_put(fn.array(x), "gpu"))
     np.testing.assert_array_equal(np.asarray(there), np.asarray(fn.grad(f)(fn.array(x))))
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("shape", [(2, 12, 12, 32, 64), (1, 9, 9, 512, 33), (2, 10, 11, 20, 40)])
+def test_float32_is_as_exact_as_float32(shape: tuple[int, ...], offset: int) -> None:
+    """Against sums in float64, also of numbers of one sign, whose errors would add up if they had one."""
+    n, h, w, c, o = shape
+    rng = np.random.default_rng(0)
+    x, weight = (rng.normal(size=s).astype(np.float32) + np.float32(offset) for s in ((n, h, w, c), (o, 3, 3, c)))
+    cases = {
+        "result": (lambda x, w, ct: fn.conv2d(x, w, padding=1)),
+        "by input": (lambda x, w, ct: fn.vjp(lambda x: fn.conv2d(x, w, padding=1), x)[1](ct)),
+        "by weight": (lambda x, w, ct: fn.vjp(lambda w: fn.conv2d(x, w, padding=1), w)[1](ct)),
+    }
+    ct = rng.normal(size=(n, h, w, o)).astype(np.float32) + np.float32(offset)
+    for name, f in cases.items():
+        wide = [fn.array(a.astype(np.float64)) for a in (x, weight, ct)]
+        wanted, size = np.asarray(f(*wide)), np.asarray(f(*(fn.abs(a) for a in wide)))
+        got = np.asarray(f(*(fn.device_put(fn.array(a), "gpu") for a in (x, weight, ct))))
+        assert (np.abs(got - wanted) / size).max() < 1.5e-6, name
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3.4028235e38, -3.4028235e38, 1.5e-40, 0.0])
+@pytest.mark.parametrize("where", ["input", "weight"])
+def test_special_values_of_float32(value: float, where: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 8, 8, 32)).astype(np.float32)
+    weight = (rng.normal(size=(64, 3, 3, 32)) * 1e-3).astype(np.float32)
+    x[0, :2] = 0  # infinity times zero
+    (x[0, 3, 3] if where == "input" else weight[5, 1, 1])[5] = value
+    wanted = np.asarray(fn.conv2d(fn.array(x), fn.array(weight), padding=1))
+    got = np.asarray(fn.conv2d(*(fn.device_put(fn.array(a), "gpu") for a in (x, weight)), padding=1))
+    finite = np.isfinite(wanted)
+    np.testing.assert_array_equal(got[~finite], wanted[~finite])
+    np.testing.assert_allclose(got[finite], wanted[finite], rtol=1e-5, atol=1e-5)
