@@ -110,6 +110,19 @@ def programs() -> Iterator[Case]:
                 return fn.softmax(x, axis=1), x.sum(axis=1), (x > 2).any(axis=1), x - top, fn.var(x, axis=1)
 
             yield Case("rows", f"{rows} x {cols}", rows_of, (x,), 1e-3)
+    # Of half precision: rows of a warp with and without all their packs, of a group, of a wider array.
+    for rows, cols in [(67, 1024), (67, 520), (5, 1024), (67, 37)]:
+        x, gain = numbers(rows, cols), numbers(cols)
+
+        def halves_of(x: fn.array, gain: fn.array) -> Any:
+            return (
+                fn.fast.layer_norm(x, gain, gain, 1e-5),
+                fn.softmax(x[:, x.shape[1] // 2 :], axis=1),
+                nn.gelu(x),
+                fn.tanh(x),
+            )
+
+        yield Case("rows", f"bfloat16 {rows} x {cols}", halves_of, (x, gain), 2e-2, "bfloat16")
     yield Case("rows", "none", lambda x: (x.sum(axis=1), fn.prod(x, axis=1)), (numbers(0, 5),))
     yield Case("rows", "empty", lambda x: (x.sum(axis=1), fn.prod(x, axis=1)), (numbers(5, 0),))
     for shape, axis in [
