@@ -99,8 +99,9 @@ class Backend {
   virtual std::unique_ptr<Kernel> make_joint(std::span<const std::shared_ptr<Kernel>> /*kernels*/) { return nullptr; }
   // Copy elements between layouts of one shape and dtype.
   virtual std::unique_ptr<Kernel> make_copy(const Layout& from, const Layout& to) = 0;
-  // Whether make_primitive takes this epilogue for this primitive, whose first output has this dtype.
-  virtual bool accepts_epilogue(const Primitive& primitive, Dtype dtype, const KernelProgram& epilogue) const = 0;
+  // Whether make_primitive takes this epilogue for this primitive, whose first output has this shape.
+  virtual bool accepts_epilogue(const Primitive& primitive, const Shape& shape,
+                                const KernelProgram& epilogue) const = 0;
   // Forget what was kept of kernels made before.
   virtual void clear_cache() {}
   // Forget tables that kernels share, such as roots of unity; those in use live on.

@@ -49,7 +49,7 @@ class Plan::Builder {
     epilogues_ = attach_epilogues(
         ir_, partition_, emitted_,
         [&](const Operation& op, const KernelProgram& program) {
-          return fusion_ && backend(op.device).accepts_epilogue(*op.primitive, value(op.outputs[0]).dtype, program);
+          return fusion_ && backend(op.device).accepts_epilogue(*op.primitive, value(op.outputs[0]).shape, program);
         },
         [&](int operation, int reader, Apart why) {
           if (seams_) no_epilogue_[{operation, reader}] = fusion_ ? why : Apart::off;

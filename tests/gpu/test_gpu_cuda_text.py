@@ -18,6 +18,15 @@ x = fn.device_put(fn.ones(5), "gpu")
 fn.eval(x + x)
 """
 
+# One token; several are a product of cuBLASLt's, which takes none.
+EPILOGUES = """
+import funcnn as fn
+from funcnn import nn
+for shape in [(1, 64), (1, 1, 64), (4, 64)]:
+    y = fn.explain(lambda x, w: nn.gelu(x @ w), device="gpu")(fn.ones(shape), fn.ones((64, 96)))
+    print("with epilogue" in str(y.plan))
+"""
+
 
 def run(*command, **environment):
     environment = {"FUNCNN_CUDA": "compile", "FUNCNN_LOG": "gpu", **environment}
@@ -46,6 +55,11 @@ def kept(folder):
 def test_kernels_compile(compiler, dtype):
     done = run(HERE / "compile_cuda.py", f"--{dtype}", *SOME, FUNCNN_CACHE_DIR=str(compiler))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_follows_a_product_with_vectors_is_its_epilogue(compiler):
+    done = run("-c", EPILOGUES, FUNCNN_CACHE_DIR=str(compiler))
+    assert done.stdout.split() == ["True", "True", "False"], done.stdout + done.stderr
 
 
 def test_compiled_kernels_are_kept(compiler):

@@ -97,7 +97,7 @@ class CpuBackend final : public MeasuredBackend {
     return make_kernel([copy = StridedCopy(from.shape, from.strides, to.strides, item_size(from.dtype))](
                            std::span<std::byte* const> operands) { copy.run(operands[0], operands[1]); });
   }
-  bool accepts_epilogue(const Primitive& primitive, Dtype, const KernelProgram&) const override {
+  bool accepts_epilogue(const Primitive& primitive, const Shape&, const KernelProgram&) const override {
     auto it = registry().find(primitive.name());
     return it != registry().end() && it->second.accepts_epilogue;
   }

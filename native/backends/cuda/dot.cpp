@@ -6,7 +6,7 @@
 
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/machine.h"
-#include "backends/gpu/kernel.h"
+#include "backends/gpu/dot_kernels.h"
 #include "backends/gpu/program.h"
 #include "base/error.h"
 
@@ -185,17 +185,25 @@ class CublasDot final : public Kernel {
   size_t copied_at_[2] = {}, workspace_at_ = 0, workspace_ = 0, scratch_ = 0;
 };
 
-// Products with a vector read a matrix once, which kernels of our own do at the speed of memory.
+// Products with vectors read a matrix once, which kernels of our own do at the speed of memory, and which take
+// epilogues. Many vectors, one for each place along leading axes, may have a matrix in common.
+bool by_vectors(const Shape& product) {
+  const int64_t n = product.back(), m = product[product.size() - 2];
+  return n == 1 || (m == 1 && element_count(product) <= gpu::kFewRows * n);
+}
+
+bool leaves_epilogue(const Primitive&, const Shape& product, const KernelProgram&) { return by_vectors(product); }
+
 std::unique_ptr<Kernel> make_dot(gpu::Machine& machine, const Primitive&, gpu::Layouts in, gpu::Layouts out,
                                  const KernelProgram* epilogue) {
   auto* cuda = dynamic_cast<CudaMachine*>(&machine);
   if (!cuda || epilogue || !Product::available()) return nullptr;
-  const Shape& shape = out[0].shape;
-  if (element_count(shape) == 0 || shape.back() == 1 || shape[shape.size() - 2] == 1) return nullptr;
+  if (element_count(out[0].shape) == 0 || by_vectors(out[0].shape)) return nullptr;
+  if (gpu::DotProblem::batched(in).m == 1) return nullptr;
   return CublasDot::make(*cuda, in);
 }
 
-const gpu::RegisterKernel dot(gpu::Language::cuda, "dot", make_dot);
+const gpu::RegisterKernel dot(gpu::Language::cuda, "dot", make_dot, leaves_epilogue);
 
 }  // namespace
 }  // namespace funcnn::cuda

@@ -72,11 +72,11 @@ class GpuBackend final : public MeasuredBackend {
   std::unique_ptr<Kernel> make_copy(const Layout& from, const Layout& to) override {
     return make_copy_kernel(machine_, from, to);
   }
-  bool accepts_epilogue(const Primitive& primitive, Dtype dtype, const KernelProgram& epilogue) const override {
+  bool accepts_epilogue(const Primitive& primitive, const Shape& shape, const KernelProgram& epilogue) const override {
     // What one factory declines, the next is asked for with the same epilogue.
     std::vector<Registered> entries = factories_for(primitive.name(), machine_.traits().language);
     for (const Registered& entry : entries)
-      if (!entry.accepts_epilogue || !entry.accepts_epilogue(primitive, dtype, epilogue)) return false;
+      if (!entry.accepts_epilogue || !entry.accepts_epilogue(primitive, shape, epilogue)) return false;
     return !entries.empty();
   }
   Effort measure_ceilings() override { return gpu::measure_ceilings(*this); }

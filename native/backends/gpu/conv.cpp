@@ -66,7 +66,7 @@ std::unique_ptr<Kernel> make_forward(Machine& machine, const Primitive& primitiv
 }
 
 // Any: outputs that a launch computes are all that its epilogue sees, and it sees each once.
-bool takes_epilogue(const Primitive&, Dtype, const KernelProgram&) { return true; }
+bool takes_epilogue(const Primitive&, const Shape&, const KernelProgram&) { return true; }
 
 const RegisterKernel forward_kernel("conv_general", make_forward, takes_epilogue);
 

@@ -123,7 +123,7 @@ std::unique_ptr<Kernel> make_by_weight(Machine& machine, const Primitive& primit
                                           size_t(split.parts * count) * (p.dtype == Dtype::float64 ? 8 : 4));
 }
 
-bool takes_epilogue(const Primitive&, Dtype, const KernelProgram&) { return true; }
+bool takes_epilogue(const Primitive&, const Shape&, const KernelProgram&) { return true; }
 
 const RegisterKernel by_weight_kernel("conv_weight_gradient", make_by_weight, takes_epilogue);
 

@@ -65,7 +65,9 @@ std::unique_ptr<Kernel> make_segmented(Machine& machine, const Primitive&, Layou
                            [&](Layouts dense) { return make_products(machine, DotProblem::segments(dense), nullptr); });
 }
 
-bool takes_epilogue(const Primitive&, Dtype, const KernelProgram& epilogue) { return epilogue.operand_count <= 20; }
+bool takes_epilogue(const Primitive&, const Shape&, const KernelProgram& epilogue) {
+  return epilogue.operand_count <= 20;
+}
 
 const RegisterKernel registered[] = {{"dot", make_dot, takes_epilogue}, {"segmented_dot", make_segmented}};
 

@@ -59,8 +59,8 @@ using Layouts = std::span<const Layout>;
 // Outputs are contiguous; inputs have any strides. Null: not this case; the next factory of that name, or an error.
 using KernelFactory = std::unique_ptr<Kernel> (*)(Machine& machine, const Primitive& primitive, Layouts inputs,
                                                   Layouts outputs, const KernelProgram* epilogue);
-// Whether the kernel of such a primitive takes this epilogue.
-using EpilogueTest = bool (*)(const Primitive& primitive, Dtype dtype, const KernelProgram& epilogue);
+// Whether the kernel of such a primitive, whose first output has this shape, takes this epilogue.
+using EpilogueTest = bool (*)(const Primitive& primitive, const Shape& shape, const KernelProgram& epilogue);
 
 // A namespace-scope constant of this type registers the kernel of the primitive called `name`; factories for one
 // language come before those for both.

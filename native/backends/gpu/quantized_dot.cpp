@@ -149,7 +149,9 @@ std::unique_ptr<Kernel> make_quantized_dot(Machine& machine, const Primitive& pr
   });
 }
 
-bool takes_epilogue(const Primitive&, Dtype, const KernelProgram& epilogue) { return epilogue.operand_count <= 16; }
+bool takes_epilogue(const Primitive&, const Shape&, const KernelProgram& epilogue) {
+  return epilogue.operand_count <= 16;
+}
 
 const RegisterKernel registered("quantized_dot", make_quantized_dot, takes_epilogue);
 

@@ -91,7 +91,7 @@ class ReferenceBackend final : public Backend {
                     at[0] + offset_of(from.shape, from.strides, i) * item, size_t(item));
     });
   }
-  bool accepts_epilogue(const Primitive& primitive, Dtype, const KernelProgram&) const override {
+  bool accepts_epilogue(const Primitive& primitive, const Shape&, const KernelProgram&) const override {
     // Any kernel of one output will do: the program follows it.
     return find_primitive(primitive.name()) != nullptr;
   }
