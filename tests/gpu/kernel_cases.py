@@ -232,8 +232,8 @@ def attention() -> Iterator[Case]:
                 yield Case("attention", name, attend, tuple(arrays), 1e-3 if dtype == "float32" else 3e-2, dtype)
     # One query or few: whole packs of features and not, one group for all keys and several.
     heads = [(12, 12), (4, 1), (6, 2), (8, 1)]
-    few = [(1, 128, 64, 64), (1, 1, 64, 64), (1, 65, 128, 128), (1, 1029, 64, 64), (2, 33, 40, 24), (1, 700, 256, 192)]
-    for i, (queries, keys, depth, values) in enumerate([*few, (1, 37, 5, 3), (3, 1500, 16, 80)]):
+    few = [(1, 128, 64, 64), (1, 1, 64, 64), (1, 65, 128, 128), (1, 453, 64, 64), (2, 33, 40, 24), (1, 200, 256, 192)]
+    for i, (queries, keys, depth, values) in enumerate([*few, (1, 37, 5, 3), (3, 613, 16, 80)]):
         all_heads, key_heads = heads[i % 2 if queries > 1 else i % 4]
         if queries * all_heads // key_heads > 8:
             all_heads = 2 * key_heads

@@ -44,11 +44,20 @@ constexpr std::string_view kAlongDepthPacks = R"text(      UNROLL for (u32 s = 0
         const u32 d = min(start + (s * 32 + lane) * V, end - V);
         UNROLL for (u32 o = 0; o < ROWS; ++o) w[s][o] = load_pack<V>(matrix + (at[o] + I(d)));
       }
-      UNROLL for (u32 s = 0; s < STEPS; ++s) {
-        const u32 d = min(start + (s * 32 + lane) * V, end - V);
-        UNROLL for (u32 r = 0; r < SLOTS; ++r)
-          x[s][r] = fetch_x(vectors + (I(min(r, p.vectors - 1)) * p.x_vector + I(d) * p.x_depth), p.x_depth, V,
-                            p.wide_x);
+      if (p.wide_x) {
+        UNROLL for (u32 s = 0; s < STEPS; ++s) {
+          const u32 d = min(start + (s * 32 + lane) * V, end - V);
+          UNROLL for (u32 r = 0; r < SLOTS; ++r)
+            x[s][r] = load_pack<V>(vectors + (I(min(r, p.vectors - 1)) * p.x_vector + I(d)));
+        }
+      } else {
+        UNROLL for (u32 s = 0; s < STEPS; ++s) {
+          const u32 d = min(start + (s * 32 + lane) * V, end - V);
+          UNROLL for (u32 r = 0; r < SLOTS; ++r) {
+            UNROLL for (u32 i = 0; i < V; ++i)
+              x[s][r].v[i] = vectors[I(min(r, p.vectors - 1)) * p.x_vector + I(d + i) * p.x_depth];
+          }
+        }
       })text";
 
 constexpr std::string_view kAlongDepthOnes = R"text(      UNROLL for (u32 s = 0; s < STEPS; ++s) {
@@ -125,8 +134,7 @@ FewText along_depth(const DotProblem& p, const FewVectors& f, const FewForm& for
   const std::string add = multiply_add(p.dtype, "sum[r * ROWS + o]", "x_i", "w_i");
   const std::string_view pack = "start + (s * 32 + lane) * V", one = "start + (s * V + i) * 32 + lane";
   FewText out;
-  out.before = cat("enum { ROWS = ", form.rows, ", WARPS = ", form.most_warps, " };\n",
-                   fetch_text("x", p.dtype, form.each, p.index));
+  out.before = cat("enum { ROWS = ", form.rows, ", WARPS = ", form.most_warps, " };\n");
   out.body =
       filled_in(kAlongDepth,
                 {{"in_packs", filled_in(kAlongDepthWalk, {{"read", kAlongDepthPacks}, {"place", pack}, {"add", add}})},
