@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import funcnn as fn
 from funcnn import _hints
+from funcnn._device import at_home
 
 from ._checkpoints import Checkpoint, CheckpointManager
 from ._gguf import read_gguf
@@ -174,7 +175,8 @@ def load(path: Path, like: Any = None, *, format: str | None = None, return_meta
 
     The arrays of npy, safetensors and GGUF files are the file itself, mapped into memory: loading takes no time, and only
     what is used is read. The mapping lasts as long as any of the arrays, also if the file is replaced or removed; but do not
-    write into a file that is in use. (On Windows, and where elements are not aligned, they are read at once.)
+    write into a file that is in use. (On Windows, and where elements are not aligned, they are read at once.) Where the
+    default device is another than the CPU, they are put there.
 
     Args:
         path: A file with the suffix ``.npy``, ``.npz``, ``.safetensors`` or ``.gguf``.
@@ -212,7 +214,7 @@ def load(path: Path, like: Any = None, *, format: str | None = None, return_meta
     if suffix == ".npy":
         if like is not None:
             raise ValueError(f"{name}: an npy file holds one array, and no tree that `like` could describe")
-        return read_npy(name)
+        return at_home({"": read_npy(name)})[""]
     metadata: dict[str, Any] = {}
     if suffix == ".npz":
         arrays = read_npz(name)
@@ -220,6 +222,7 @@ def load(path: Path, like: Any = None, *, format: str | None = None, return_meta
         arrays, metadata = read_gguf(name)
     else:
         arrays, metadata = read_safetensors(name)
+    arrays = at_home(arrays)
     found = arrays if like is None else restored(name, arrays, like)
     return (found, metadata) if return_metadata else found
 
