@@ -136,6 +136,33 @@ def test_default_device():
     assert x.tolist() == [1, 2]
 
 
+def test_what_may_be_anywhere_is_computed_on_the_default_device():
+    """Keys are made on the host; what is drawn by them is not tied to it."""
+    key, layer = random.key(0), nn.Linear(4, 5)
+    here = random.normal(key, (3, 4))
+    fn.eval(here)
+    with fn.default_device(REFERENCE), fn.profile() as p:
+        params = layer.init(key)
+        fn.eval(params, layer(params, here), random.normal(key, (8,)))
+    assert {r.device for r in p.records} == {"reference"}
+    # Once there, they stay, and draw others: nothing moves back and forth.
+    with fn.profile() as p:
+        fn.eval(layer(params, here), params["weight"] + 1)
+    assert {r.device for r in p.records} == {"reference"}
+
+
+def test_what_is_loaded_is_moved_once(tmp_path):
+    fn.io.save(tmp_path / "a.safetensors", {"w": fn.ones((3, 4)), "wide": fn.ones(2, dtype=fn.float64)})
+    fn.io.save(tmp_path / "a.npy", fn.ones((3, 4)))
+    with fn.default_device(REFERENCE):
+        loaded = [*fn.io.load(tmp_path / "a.safetensors").values(), fn.io.load(tmp_path / "a.npy")]
+        with fn.profile() as p:
+            for x in loaded:
+                fn.eval(x + 1)
+    assert {x.device for x in loaded} == {REFERENCE}
+    assert {r.kind for r in p.records} == {"program"}
+
+
 def test_control_flow_stays_on_the_device():
     init, xs = on_reference([1.0, 2.0]), on_reference(np.arange(6.0).reshape(3, 2))
     carry, ys = fn.scan(lambda c, x: (c + x, c * x), init, xs)

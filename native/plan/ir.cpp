@@ -126,14 +126,16 @@ class Builder {
       out.inputs.push_back(v);
       const Value& value = ir_.values[size_t(v)];
       if (!value.device.placed()) continue;
-      if (!out.device.placed() || (out.floating && !value.floating)) out.device = value.device;
+      // What floats in memory of the host draws nothing there.
+      const bool draws = out.floating && (!value.floating || out.device == kCpu);
+      if (!out.device.placed() || draws) out.device = value.device;
       out.floating &= value.floating;
     }
     if (out.floating && node.device.placed()) {
       out.device = node.device;
       out.floating = false;
     }
-    if (!out.device.placed()) out.device = capture_.home;
+    if (!out.device.placed() || (out.floating && out.device == kCpu)) out.device = capture_.home;
     if (out.floating && !has_dtypes(out.device, node, out.inputs)) out.device = kCpu;
     for (int& v : out.inputs)
       if (Device d = ir_.values[size_t(v)].device; d.placed() && d != out.device) v = moved(v, out.device, node);
