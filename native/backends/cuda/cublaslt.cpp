@@ -15,8 +15,8 @@ namespace funcnn::cuda {
 namespace {
 
 // Numbers of cublasLt.h, library_types.h and cublas_api.h.
-constexpr int kBatchCount = 5, kBatchStride = 6;  // of a layout
-constexpr int kTransposeA = 3, kTransposeB = 4;   // of an operation
+constexpr int kBatchCount = 5, kBatchStride = 6;         // of a layout
+constexpr int kTransposeA = 3, kTransposeB = 4;          // of an operation
 constexpr int kMostWorkspaceBytes = 1, kReductions = 3;  // wishes
 constexpr int kAlignmentA = 5, kAlignmentB = 6, kAlignmentC = 7, kAlignmentD = 8;
 constexpr int kTranspose = 1;

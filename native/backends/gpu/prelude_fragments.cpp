@@ -2,9 +2,9 @@
 // of one type T: f16, bf16 or f32.
 //
 // CUDA's units take float32 with 11 bits (tf32). There x is the sum of two such numbers, high + low, and a product the
-// three parts a.high b.high + (a.high b.low + a.low b.high), about 2^-22 off. H. Ootomo and R. Yokota, "Recovering single
-// precision accuracy from Tensor Cores while avoiding the FP32 theoretical peak performance", 2022: the units round
-// their sums towards zero, so that sums over more than 16 products are made outside of them.
+// three parts a.high b.high + (a.high b.low + a.low b.high), about 2^-22 off. H. Ootomo and R. Yokota, "Recovering
+// single precision accuracy from Tensor Cores while avoiding the FP32 theoretical peak performance", 2022: the units
+// round their sums towards zero, so that sums over more than 16 products are made outside of them.
 //
 //   FragmentA<T> a; FragmentB<T> b; FragmentC c;
 //   fill(c, 0.0f)
@@ -16,8 +16,8 @@
 //                                             fragment_column(lane, i); v[0] and v[1], v[2] and v[3] are neighbours
 //   fragment_row_sum(x), fragment_row_max(x)  over the lanes that hold a row together: x is of v[0], v[1] or v[2], v[3]
 //
-// `rows` lies in shared memory; each row starts at a multiple of 16 bytes, and if it is read along, `stride` is a multiple
-// of 8.
+// `rows` lies in shared memory; each row starts at a multiple of 16 bytes, and if it is read along, `stride` is a
+// multiple of 8.
 #include "backends/gpu/prelude_texts.h"
 
 namespace funcnn::gpu {

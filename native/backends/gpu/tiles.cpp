@@ -214,7 +214,8 @@ bool has_fragments(const Traits& traits, Dtype dtype) {
   if (traits.language == Language::metal) return is_half(dtype) || dtype == Dtype::float32;
   // Units for bfloat16 and tf32 came with sm_80.
   const size_t digits = traits.architecture.find_first_of("0123456789");
-  return (is_half(dtype) || dtype == Dtype::float32) && digits != std::string::npos && std::atoi(&traits.architecture[digits]) >= 80;
+  return (is_half(dtype) || dtype == Dtype::float32) && digits != std::string::npos &&
+         std::atoi(&traits.architecture[digits]) >= 80;
 }
 
 std::vector<TileShape> tile_shapes(const Traits& traits, Dtype dtype) {
@@ -224,7 +225,8 @@ std::vector<TileShape> tile_shapes(const Traits& traits, Dtype dtype) {
     std::vector<TileShape> out;
     // Split in two, float32 takes twice the registers.
     const bool split = traits.language == Language::cuda && item == 4;
-    if (traits.shared_bytes >= 48 << 10 && !split) out.push_back({.m = 128, .n = 64, .k = k, .warps_m = 2, .warps_n = 2});
+    if (traits.shared_bytes >= 48 << 10 && !split)
+      out.push_back({.m = 128, .n = 64, .k = k, .warps_m = 2, .warps_n = 2});
     out.push_back({.m = 64, .n = 64, .k = k, .warps_m = 2, .warps_n = 2});
     out.push_back({.m = 32, .n = 32, .k = k, .warps_m = 2, .warps_n = 2});
     return out;
