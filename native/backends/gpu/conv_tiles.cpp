@@ -7,6 +7,8 @@
 namespace funcnn::gpu {
 namespace {
 
+constexpr int64_t kLeastPlaces = 256;  // of a part
+
 std::string number(int64_t n) { return std::to_string(n); }
 
 // How a thread comes to its share of a tile of `outer` lines: pack v, of which there are `held`.
@@ -178,17 +180,23 @@ Stage conv_tile_stage(Machine& machine, const ConvProblem& p, const DotResult& r
   return stage;
 }
 
+ConvWeightSplit split_places(const Traits& traits, const ConvProblem& p, int64_t groups, int64_t step) {
+  const int64_t places = p.n * p.outputs();
+  const int64_t wanted = std::max<int64_t>(1, 4 * int64_t(traits.cores) / std::max<int64_t>(groups, 1));
+  const int64_t parts = std::clamp<int64_t>(places / kLeastPlaces, 1, wanted);
+  const int64_t part = ((places + parts - 1) / parts + step - 1) / step * step;
+  return {{}, part, (places + part - 1) / part};
+}
+
 ConvWeightSplit conv_weight_split(const Traits& traits, const ConvProblem& p) {
   const int64_t width = p.in_channels * p.taps(), places = p.n * p.outputs();
-  constexpr int64_t least = 256;
   // Tiles may be as large as those of so many products.
-  const int64_t most = std::clamp<int64_t>(places / least, 1, 2 * int64_t(traits.cores));
+  const int64_t most = std::clamp<int64_t>(places / kLeastPlaces, 1, 2 * int64_t(traits.cores));
   const TileShape shape = choose_tiles(traits, p.dtype, p.out_channels, width, p.groups * most);
   const int64_t groups = p.groups * groups_for(p.out_channels, shape.m) * groups_for(width, shape.n);
-  const int64_t wanted = std::max<int64_t>(1, 4 * int64_t(traits.cores) / groups);
-  const int64_t parts = std::clamp<int64_t>(places / least, 1, wanted);
-  const int64_t part = ((places + parts - 1) / parts + shape.k - 1) / shape.k * shape.k;
-  return {shape, part, (places + part - 1) / part};
+  ConvWeightSplit split = split_places(traits, p, groups, shape.k);
+  split.shape = shape;
+  return split;
 }
 
 Stage conv_weight_tile_stage(Machine& machine, const ConvProblem& p, const ConvWeightSplit& split,

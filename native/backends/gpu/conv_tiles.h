@@ -20,6 +20,9 @@ struct ConvWeightSplit {
   TileShape shape;
   int64_t part, parts;
 };
+// Without a shape: so many that with `groups` for each part there is work for the whole machine, of multiples of
+// `step`.
+ConvWeightSplit split_places(const Traits& traits, const ConvProblem& problem, int64_t groups, int64_t step);
 ConvWeightSplit conv_weight_split(const Traits& traits, const ConvProblem& problem);
 Stage conv_weight_tile_stage(Machine& machine, const ConvProblem& problem, const ConvWeightSplit& split,
                              const DotResult& result, const Layout& x, const Layout& ct);

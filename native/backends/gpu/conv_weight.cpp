@@ -1,7 +1,5 @@
 // The gradient of a convolution by its weight: sums over all places of products of input and cotangent. The places are
 // split among groups; what they find is added up in a second launch, in their order.
-#include <algorithm>
-
 #include "backends/gpu/conv_tiles.h"
 #include "base/error.h"
 
@@ -41,19 +39,10 @@ constexpr std::string_view kAddParts = R"text(
 #{store}
 )text";
 
-// How many places a group sums over, so that there is work for the whole machine.
-int64_t part_places(const Traits& traits, int64_t places, int64_t groups) {
-  constexpr int64_t least = 256;
-  const int64_t wanted = std::max<int64_t>(1, 4 * int64_t(traits.cores) / std::max<int64_t>(groups, 1));
-  const int64_t parts = std::clamp<int64_t>(places / least, 1, wanted), chunk = 32;
-  return ((places + parts - 1) / parts + chunk - 1) / chunk * chunk;
-}
-
 // The same without tiles.
 ConvWeightSplit split_each(const Traits& traits, const ConvProblem& p) {
   const int64_t groups = groups_for(p.groups * p.out_channels * p.in_channels * p.taps(), kThreadsEach);
-  const int64_t places = p.n * p.outputs(), part = part_places(traits, places, groups);
-  return {{}, part, (places + part - 1) / part};
+  return split_places(traits, p, groups, 32);
 }
 
 Stage each_stage(Machine& machine, const ConvProblem& p, const ConvWeightSplit& split, const DotResult& result,
