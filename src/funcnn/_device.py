@@ -64,20 +64,22 @@ def _on_device(device: _core.Device | str) -> Iterator[None]:
         _core._set_thread_device(before)
 
 
-def at_home(arrays: dict[str, _core.array]) -> dict[str, _core.array]:
-    """The arrays on the default device, moved once and now; those of a dtype that it lacks stay.
+def at_home(tree: Any) -> Any:
+    """A tree whose arrays are on the default device, moved once and now; those of a dtype that it lacks stay.
 
     Arrays that share memory of the host would be moved anew whenever something there reads them.
     """
     home = _core.get_default_device()
     if home == _core.Device("cpu"):
-        return arrays
-    moved = {}
-    for name, x in arrays.items():
+        return tree
+
+    def move(x: _core.array) -> _core.array:
         try:
-            moved[name] = _core._device_put(x, home)
+            return _core._device_put(x, home)
         except ValueError:
-            moved[name] = x
+            return x
+
+    moved = _tree.map(move, tree)
     _core.eval(moved)
     return moved
 

@@ -214,7 +214,7 @@ def load(path: Path, like: Any = None, *, format: str | None = None, return_meta
     if suffix == ".npy":
         if like is not None:
             raise ValueError(f"{name}: an npy file holds one array, and no tree that `like` could describe")
-        return at_home({"": read_npy(name)})[""]
+        return at_home(read_npy(name))
     metadata: dict[str, Any] = {}
     if suffix == ".npz":
         arrays = read_npz(name)
