@@ -151,6 +151,17 @@ def test_what_may_be_anywhere_is_computed_on_the_default_device():
     assert {r.device for r in p.records} == {"reference"}
 
 
+def test_where_a_result_goes_says_nothing_of_where_it_is_computed():
+    with fn.default_device(REFERENCE), fn.profile() as p:
+        x = fn.exp(random.normal(random.key(0), (3, 4)))
+        fn.eval(fn.device_put(x, "cpu").astype(fn.float64))
+    assert {r.device for r in p.records if "random_uniform" in r.name} == {"reference"}
+    with fn.profile() as p:
+        y = fn.device_put(fn.exp(random.normal(random.key(0), (3, 4))), REFERENCE)
+        fn.eval(y)
+    assert y.device == REFERENCE and {r.device for r in p.records if r.kind != "transfer"} == {"cpu"}
+
+
 def test_what_is_loaded_is_moved_once(tmp_path):
     fn.io.save(tmp_path / "a.safetensors", {"w": fn.ones((3, 4)), "wide": fn.ones(2, dtype=fn.float64)})
     fn.io.save(tmp_path / "a.npy", fn.ones((3, 4)))

@@ -40,6 +40,7 @@ CASES = [
 ]
 
 
+@pytest.mark.on_cpu  # products of a GPU's library take no work along
 @pytest.mark.parametrize("f, x, value, reason", CASES)
 def test_reasons(f, x, value, reason):
     found = [s for s in seams(f, x) if s.value == value]
@@ -47,6 +48,7 @@ def test_reasons(f, x, value, reason):
     assert any(reason in s.reason for s in found), found
 
 
+@pytest.mark.on_cpu  # products of a GPU's library take no work along
 def test_one_kernel_has_no_seams():
     assert seams(lambda x: fn.softmax(fn.tanh(x) * 2, axis=-1), X) == ()
     assert seams(lambda x, w: fn.tanh(x @ w + 1), X, X) == ()

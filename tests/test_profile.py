@@ -21,6 +21,7 @@ def named(p, name):
     return found[0]
 
 
+@pytest.mark.on_cpu  # a GPU measures by its queue
 def test_a_program_and_a_product():
     x, w = fn.ones((64, 128)), fn.ones((128, 32))
     fn.eval(x, w)
@@ -135,6 +136,7 @@ def test_a_training_loop():
     assert sum(r.own for r in p.records) <= sum(s.total for s in p.spans if s.kind == "evaluate")
 
 
+@pytest.mark.on_cpu  # a GPU measures when its work ends, not when it is asked for
 def test_loops_count_the_kernels_inside():
     xs = fn.ones((50, 4))
     with fn.profile() as p:
@@ -273,6 +275,7 @@ def test_what_async_eval_fails_in_is_no_harm():
         fn.synchronize()
 
 
+@pytest.mark.on_cpu  # a GPU's arrays come through the host
 def test_another_device_measures_by_its_queue():
     with fn.default_device("reference"):
         x = fn.ones((16, 16))
@@ -289,6 +292,7 @@ def test_another_device_measures_by_its_queue():
     assert len(moved) == 1 and moved[0].bytes == 8000 and moved[0].fraction is None
 
 
+@pytest.mark.on_cpu  # the table names the device
 def test_the_table():
     x = fn.ones((64, 64))
     with fn.profile() as p:
@@ -311,6 +315,7 @@ def test_the_table():
         p.table("all")
 
 
+@pytest.mark.on_cpu  # a GPU measures by its queue, too
 def test_the_trace_file(tmp_path):
     with fn.profile() as p:
         fn.eval(fn.compile(lambda x: fn.exp(x).sum())(fn.ones((4, 4))))
@@ -358,6 +363,7 @@ def test_the_picture(tmp_path, monkeypatch):
         p.plot()
 
 
+@pytest.mark.on_cpu  # the ceilings are those of the device
 def test_ceilings():
     with fn.profile() as p:
         fn.eval(fn.ones((512, 512)) @ fn.ones((512, 512)))

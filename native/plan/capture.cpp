@@ -1,7 +1,10 @@
 #include "plan/capture.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "graph/trace.h"
+#include "graph/transfer.h"
 #include "plan/backend.h"
 
 namespace funcnn {
@@ -109,16 +112,25 @@ class Collector {
   SmallVector<std::pair<Node*, uint32_t>, 16> stack_;
 };
 
-// Where most of what is asked for is likely to be.
+bool is_transfer(const Node* node) {
+  return node->primitive->kind() == Kind::opaque && dynamic_cast<const Transfer*>(node->primitive.get()) != nullptr;
+}
+
+// Where most of what is asked for is likely to be. Where a result is moved to says nothing of where it is computed.
 Device home_of(Span roots, const Capture& c) {
   for (const Array& root : roots)
-    if (root && root.node()->device.placed()) return root.node()->device;
+    if (root && root.node()->device.placed()) {
+      if (std::any_of(c.order.begin(), c.order.end(), is_transfer)) break;
+      return root.node()->device;
+    }
   for (const LeafClass& leaf : c.classes)
     if (leaf.device.placed() && !leaf.floating) return leaf.device;
   Device home = default_device();
   // What nothing places, and the device does not have the dtype of.
   for (const Array& root : roots)
-    if (root && root.dtype() == Dtype::float64 && !backend(home).limits().has(Dtype::float64)) return kCpu;
+    if (root && !root.node()->device.placed() && root.dtype() == Dtype::float64 &&
+        !backend(home).limits().has(Dtype::float64))
+      return kCpu;
   return home;
 }
 
