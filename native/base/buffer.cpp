@@ -1,10 +1,29 @@
 #include "base/buffer.h"
 
+#include "base/small_vector.h"
+
 namespace funcnn {
 
 Ref<Buffer> Buffer::allocate(DeviceMemory& memory, size_t bytes) {
   size_t capacity = block_capacity(bytes);
-  return Ref<Buffer>(new Buffer(memory, memory.take(capacity), bytes, capacity, nullptr));
+  return Ref<Buffer>::first(new Buffer(memory, memory.take(capacity), bytes, capacity, nullptr));
+}
+
+void Buffer::allocate(DeviceMemory& memory, std::span<const size_t> bytes, std::span<Ref<Buffer>> out) {
+  SmallVector<Block, 32> blocks(bytes.size());
+  SmallVector<size_t, 32> capacities;
+  capacities.reserve(bytes.size());
+  for (size_t b : bytes) capacities.push_back(block_capacity(b));
+  memory.take(capacities, {blocks.data(), blocks.size()});
+  size_t made = 0;
+  try {
+    for (; made < bytes.size(); ++made)
+      out[made] = Ref<Buffer>::first(new Buffer(memory, blocks[made], bytes[made], capacities[made], nullptr));
+  } catch (...) {
+    for (size_t i = made; i < bytes.size(); ++i) memory.give(blocks[i], capacities[i]);
+    while (made-- > 0) out[made] = nullptr;
+    throw;
+  }
 }
 
 Ref<Buffer> Buffer::adopt(void* data, size_t bytes, std::function<void()> release) {

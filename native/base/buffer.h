@@ -3,17 +3,21 @@
 
 #include <cstddef>
 #include <functional>
+#include <span>
 
 #include "base/memory.h"
+#include "base/recycled.h"
 #include "base/ref.h"
 
 namespace funcnn {
 
-class Buffer final : public RefCounted {
+class Buffer final : public RefCounted, public Recycled<Buffer, 1024> {
  public:
   // A block from the pool of `memory`, aligned to 64 bytes (not cleared). Raises OutOfMemoryError.
   static Ref<Buffer> allocate(DeviceMemory& memory, size_t bytes);
   static Ref<Buffer> allocate(Device device, size_t bytes) { return allocate(device_memory(device), bytes); }
+  // As many as there are sizes, or none.
+  static void allocate(DeviceMemory& memory, std::span<const size_t> bytes, std::span<Ref<Buffer>> out);
   // Host memory of somebody else; `release` runs when the last reference goes.
   static Ref<Buffer> adopt(void* data, size_t bytes, std::function<void()> release);
   // The memory of `of` as memory of a device that shares it.

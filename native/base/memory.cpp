@@ -14,6 +14,8 @@ namespace funcnn {
 namespace {
 
 constexpr size_t kAlignment = 64;
+// Capacities up to this are multiples of the alignment.
+constexpr size_t kFewBytes = 512;
 
 std::atomic<const BlockSource*> host_source{nullptr};
 
@@ -64,6 +66,14 @@ Finders& finders(DeviceKind kind) {
   return (*all)[size_t(kind)];
 }
 
+// The inverse of `size_class`.
+size_t class_capacity(size_t c) {
+  constexpr size_t few = kFewBytes / kAlignment;
+  if (c < few) return (c + 1) * kAlignment;
+  size_t power = size_t(std::bit_width(kFewBytes) - 1) + (c - few) / 8;
+  return (size_t(1) << power) + ((c - few) % 8 + 1) * (size_t(1) << (power - 3));
+}
+
 template <class F>
 void for_each_memory(F&& f) {
   for (auto& kind : registry())
@@ -75,11 +85,26 @@ void for_each_memory(F&& f) {
 
 Block DeviceMemory::take(size_t capacity) {
   std::lock_guard lock(mutex_);
+  return take_locked(capacity);
+}
+
+void DeviceMemory::take(std::span<const size_t> capacities, std::span<Block> out) {
+  std::lock_guard lock(mutex_);
+  size_t taken = 0;
+  try {
+    for (; taken < capacities.size(); ++taken) out[taken] = take_locked(capacities[taken]);
+  } catch (...) {
+    while (taken-- > 0) give_locked(out[taken], capacities[taken]);
+    throw;
+  }
+}
+
+Block DeviceMemory::take_locked(size_t capacity) {
   if (size_t most = limit(); most && active_ + capacity > most) throw_out_of_memory(capacity);
   Block block;
-  if (auto it = free_.find(capacity); it != free_.end() && !it->second.empty()) {
-    block = it->second.back();
-    it->second.pop_back();
+  if (size_t c = size_class(capacity); c < free_.size() && !free_[c].empty()) {
+    block = free_[c].back();
+    free_[c].pop_back();
     cached_ -= capacity;
   } else {
     // Keep what the process holds within a quarter of what it needed at most.
@@ -100,13 +125,19 @@ Block DeviceMemory::take(size_t capacity) {
 
 void DeviceMemory::give(Block block, size_t capacity) {
   std::lock_guard lock(mutex_);
+  give_locked(block, capacity);
+}
+
+void DeviceMemory::give_locked(Block block, size_t capacity) {
   active_ -= capacity;
   if (capacity > cache_limit_) {
     release(block);
     return;
   }
   trim_locked(cache_limit_ - capacity);
-  free_[capacity].push_back(block);
+  size_t c = size_class(capacity);
+  if (c >= free_.size()) free_.resize(c + 1);
+  free_[c].push_back(block);
   cached_ += capacity;
 }
 
@@ -135,14 +166,10 @@ size_t DeviceMemory::set_limit(size_t bytes) {
 // Drop cached blocks, the largest first, until at most `bytes` are left.
 void DeviceMemory::trim_locked(size_t bytes) {
   while (cached_ > bytes) {
-    auto it = std::prev(free_.end());
-    if (it->second.empty()) {
-      free_.erase(it);
-      continue;
-    }
-    release(it->second.back());
-    it->second.pop_back();
-    cached_ -= it->first;
+    while (free_.back().empty()) free_.pop_back();
+    release(free_.back().back());
+    free_.back().pop_back();
+    cached_ -= class_capacity(free_.size() - 1);
   }
 }
 
@@ -188,9 +215,16 @@ void unlock_memory() {
   for_each_memory([](DeviceMemory& m) { m.mutex_.unlock(); });
 }
 
+size_t size_class(size_t capacity) {
+  if (capacity <= kFewBytes) return capacity / kAlignment - 1;
+  size_t power = size_t(std::bit_width(capacity - 1)) - 1, eighth = size_t(1) << (power - 3);
+  return kFewBytes / kAlignment + (power - size_t(std::bit_width(kFewBytes) - 1)) * 8 +
+         (capacity - (size_t(1) << power)) / eighth - 1;
+}
+
 // Capacities step by an eighth of a power of two, so a block of one class serves every request of that class.
 size_t block_capacity(size_t bytes) {
-  if (bytes <= 512) return std::max<size_t>((bytes + 63) / 64 * 64, 64);
+  if (bytes <= kFewBytes) return std::max<size_t>((bytes + 63) / 64 * 64, 64);
   size_t step = std::bit_floor(bytes - 1) / 8;
   return (bytes + step - 1) / step * step;
 }

@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <cstddef>
-#include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,6 +40,8 @@ class DeviceMemory {
 
   // A block of this capacity; raises OutOfMemoryError.
   Block take(size_t capacity);
+  // One of each capacity, or none.
+  void take(std::span<const size_t> capacities, std::span<Block> out);
   void give(Block block, size_t capacity);
 
   MemoryStats stats();
@@ -60,12 +62,14 @@ class DeviceMemory {
  private:
   friend void lock_memory();
   friend void unlock_memory();
+  Block take_locked(size_t capacity);
+  void give_locked(Block block, size_t capacity);
   void trim_locked(size_t bytes);
   [[noreturn]] void throw_out_of_memory(size_t capacity) const;
 
   Device device_;
   std::mutex mutex_;
-  std::map<size_t, std::vector<Block>> free_;
+  std::vector<std::vector<Block>> free_;  // by size class
   size_t active_ = 0, peak_ = 0, cached_ = 0;
   std::atomic<size_t> limit_{0};
   size_t cache_limit_ = size_t(1) << 30;
@@ -92,5 +96,7 @@ void unlock_memory();
 
 // What a block of `bytes` takes from its pool.
 size_t block_capacity(size_t bytes);
+// The number of such a capacity among all of them, in order.
+size_t size_class(size_t capacity);
 
 }  // namespace funcnn

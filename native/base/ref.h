@@ -7,6 +7,9 @@
 
 namespace funcnn {
 
+template <class T>
+class Ref;
+
 // Base of everything shared by Ref. Counts are atomic: handles move freely between threads.
 class RefCounted {
  public:
@@ -24,6 +27,11 @@ class RefCounted {
   uint32_t use_count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
  private:
+  template <class T>
+  friend class Ref;
+  // The first reference, of which nobody else can know.
+  void retain_first() const noexcept { count_.store(1, std::memory_order_relaxed); }
+
   mutable std::atomic<uint32_t> count_{0};
 };
 
@@ -52,6 +60,13 @@ class Ref {
   explicit operator bool() const noexcept { return pointer_ != nullptr; }
   bool operator==(const Ref& other) const noexcept { return pointer_ == other.pointer_; }
 
+  // The first reference on an object that was just made.
+  static Ref first(T* made) noexcept {
+    Ref ref;
+    static_cast<const RefCounted*>(made)->retain_first();
+    ref.pointer_ = made;
+    return ref;
+  }
   // Give up the reference without counting it down.
   T* detach() noexcept { return std::exchange(pointer_, nullptr); }
 

@@ -20,7 +20,7 @@ namespace {
 }
 
 NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
-  NodeRef node(new Node);
+  NodeRef node = NodeRef::first(new Node);
   node->primitive = std::move(primitive);
   node->inputs.reserve(inputs.size());
   for (const Array& input : inputs) {
@@ -177,7 +177,7 @@ NodeRef remake_node(const Node& node, Span inputs) {
 }
 
 Array from_storage(Storage storage, Shape shape, Dtype dtype) {
-  NodeRef node(new Node);
+  NodeRef node = NodeRef::first(new Node);
   if (storage.buffer) node->device = storage.buffer->device();
   node->shape = std::move(shape);
   node->dtype = dtype;

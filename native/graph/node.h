@@ -12,6 +12,7 @@
 #include "base/device.h"
 #include "base/dtype.h"
 #include "base/event.h"
+#include "base/recycled.h"
 #include "base/ref.h"
 #include "base/shape.h"
 
@@ -58,12 +59,10 @@ struct Outputs {
   std::unique_ptr<std::atomic<int>[]> readers;
 };
 
-class Node final : public RefCounted {
+class Node final : public RefCounted, public Recycled<Node, 8192> {
  public:
   Node();
   ~Node();
-  static void* operator new(size_t size);
-  static void operator delete(void* block) noexcept;
 
   // Reachability is decided before sharing, the rest changes only under the evaluation lock.
   Ref<const Primitive> primitive;  // null: data, or computed and cut off from its past
@@ -91,6 +90,10 @@ class Node final : public RefCounted {
   bool lost() const noexcept { return state() == NodeState::lost; }
   void publish(Storage computed) noexcept {
     storage = std::move(computed);
+    publish();
+  }
+  // The same for what has been put in `storage` already.
+  void publish() noexcept {
     state_.store(storage.buffer ? NodeState::computed : NodeState::scalar, std::memory_order_release);
   }
   void publish_results(std::vector<std::optional<Storage>> computed) {

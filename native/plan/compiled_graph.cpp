@@ -172,7 +172,7 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
   made.reserve(capture.results.size());
   results.reserve(capture.results.size());
   for (const Node* like : capture.results) {
-    Node& node = *made.emplace_back(new Node);
+    Node& node = *made.emplace_back(NodeRef::first(new Node));
     node.shape = like->shape;
     node.dtype = like->dtype;
     results.push_back(&node.storage);
@@ -190,7 +190,7 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
     if (!capture.results[i]->device.placed() && !arguments.empty() &&
         std::find(devices.begin(), devices.end(), node.device) == devices.end())
       node.device = {};
-    node.publish(std::move(node.storage));
+    node.publish();
   }
   Arrays outputs;
   outputs.reserve(graph_.outputs.size());

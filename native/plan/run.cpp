@@ -85,6 +85,8 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
                      std::span<const Operand> placed) const {
   auto& [places, buffers, shared] = memory;
   SmallVector<Operand, 256> operands;
+  SmallVector<size_t, 128> slots, bytes;
+  SmallVector<Ref<Buffer>, 128> made;
   auto is_placed = [&](const Fresh& fresh) {
     return fresh.result >= 0 && !placed.empty() && placed[size_t(fresh.result)].buffer;
   };
@@ -112,10 +114,17 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
       }
     }
     // All that the launch allocates, before it overwrites anything.
+    slots.clear();
+    bytes.clear();
     for (const Step& step : launch)
       for (const Fresh& fresh : step.fresh)
-        if (!is_placed(fresh) && !takes_over(fresh))
-          buffers[size_t(fresh.slot)] = Buffer::allocate(step.backend->memory(), fresh.bytes);
+        if (!is_placed(fresh) && !takes_over(fresh)) {
+          slots.push_back(size_t(fresh.slot));
+          bytes.push_back(fresh.bytes);
+        }
+    made.resize(bytes.size());
+    Buffer::allocate(first.backend->memory(), bytes, {made.data(), made.size()});
+    for (size_t i = 0; i < slots.size(); ++i) buffers[slots[i]] = std::move(made[i]);
     for (const Step& step : launch) {
       for (const Fresh& fresh : step.fresh) {
         size_t slot = size_t(fresh.slot);
