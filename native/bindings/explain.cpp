@@ -59,10 +59,10 @@ void bind_explain(nb::module_& m) {
         nb::list seams;
         for (const Plan::Meeting& m : plan.meetings)
           seams.append(nb::make_tuple(m.before, m.after, m.value, std::string(text_of(m.why))));
-        return nb::make_tuple(listing, plan.text, plan.peak_bytes, seams);
+        return nb::make_tuple(listing, plan.text, plan.peak_bytes, plan.live_bytes, seams);
       },
       nb::sig("def _explain(function: object, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[str, str, "
-              "int, list[tuple[int, int, str, str]]]"));
+              "int, int, list[tuple[int, int, str, str]]]"));
   m.def(
       "_to_dot",
       [](nb::handle function, nb::tuple args, nb::dict kwargs) {

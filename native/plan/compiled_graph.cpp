@@ -94,8 +94,9 @@ class CompiledGraph::Plans {
     auto made = std::make_shared<const Entry>(graph, std::move(inputs), classes);
     if (span) span.name(cat("compiled graph of ", made->capture.order.size(), " nodes"));
     if (log_enabled("plan"))
-      log_line("plan", cat("compiled graph of ", made->capture.order.size(), " nodes: ", made->plan.kernel_count(),
-                           " kernels, ", made->plan.peak_bytes(), " bytes"));
+      log_line("plan",
+               cat("compiled graph of ", made->capture.order.size(), " nodes: ", made->plan.kernel_count(),
+                   " kernels, ", made->plan.peak_bytes(), " bytes, ", made->plan.live_bytes(), " alive at once"));
     if (entries_.size() >= kMostPlans) {
       bytes_ -= bytes_of(*entries_.front());
       entries_.erase(entries_.begin());
@@ -219,7 +220,7 @@ PlanSummary CompiledGraph::describe() const {
   auto lock = evaluation_lock();
   Explaining explaining;
   Plan plan(capture_graph(graph_, dense_inputs(graph_)), fusion_on());
-  return {plan.describe(), plan.peak_bytes(), plan.effort(), plan.meetings()};
+  return {plan.describe(), plan.peak_bytes(), plan.live_bytes(), plan.effort(), plan.meetings()};
 }
 
 size_t planned_peak_bytes(const Graph& graph) {

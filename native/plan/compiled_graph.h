@@ -14,6 +14,7 @@ namespace funcnn {
 struct PlanSummary {
   std::string text;                     // the kernels
   size_t peak_bytes;                    // the most it allocates, arguments excluded, results included
+  size_t live_bytes;                    // the most of that that is alive at once
   Effort effort;                        // what it moves and does
   std::vector<Plan::Meeting> meetings;  // where its kernels meet
 };

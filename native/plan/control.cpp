@@ -118,6 +118,7 @@ class ScanKernel final : public ControlKernel {
     return body_.plan().peak_bytes() + carries_.bytes() +
            (binds_ ? carries_.bytes() + BoundPlan::bytes(body_.plan()) : 0);
   }
+  size_t inner_live_bytes() const override { return body_.plan().live_beyond_results(); }
   Effort inner_effort() const override { return body_.plan().effort(double(control_.length)); }
   void describe(std::ostream& out, const std::string& indent) const override {
     out << indent << "body, " << control_.length << (control_.length == 1 ? " time:\n" : " times:\n")
@@ -255,6 +256,9 @@ class CondKernel final : public ControlKernel {
         taken += block_capacity(size_t(element_count(classes_[i].shape)) * item_size(classes_[i].dtype));
     return taken + std::max(branches_[0].plan().peak_bytes(), branches_[1].plan().peak_bytes());
   }
+  size_t inner_live_bytes() const override {
+    return std::max(branches_[0].plan().live_beyond_results(), branches_[1].plan().live_beyond_results());
+  }
   // Of the dearer branch.
   Effort inner_effort() const override {
     Effort a = branches_[0].plan().effort(), b = branches_[1].plan().effort();
@@ -326,6 +330,7 @@ class WhileKernel final : public ControlKernel {
     size_t bound = binds_ ? carries_.bytes() + BoundPlan::bytes(body_.plan()) + BoundPlan::bytes(condition_.plan()) : 0;
     return std::max(body_.plan().peak_bytes(), condition_.plan().peak_bytes()) + carries_.bytes() + bound;
   }
+  size_t inner_live_bytes() const override { return body_.plan().live_beyond_results(); }
   // Of one step: nobody knows how many there will be.
   Effort inner_effort() const override {
     Effort a = condition_.plan().effort(), b = body_.plan().effort();

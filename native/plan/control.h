@@ -14,6 +14,8 @@ class ControlKernel : public Kernel {
   // The input whose memory output `index` had better take over where nobody else needs it: some step or branch then
   // works in place (-1: none). The kernel sees by the operands whether it has.
   virtual int reusable_input(size_t index) const = 0;
+  // What the values alive inside take at least, beyond its results.
+  virtual size_t inner_live_bytes() const = 0;
 };
 
 // Carries stay on the device; only predicates are read by the host.

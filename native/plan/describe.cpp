@@ -152,7 +152,7 @@ std::string Plan::describe(const std::string& indent) const {
   if (size_t launches = launch_count(); launches < steps_.size())
     out << " in " << launches << (launches == 1 ? " launch" : " launches");
   out << ", " << amount(total.bytes) << "B moved, " << amount(total.flops) << "flop, peak "
-      << amount(double(peak_bytes())) << "B\n";
+      << amount(double(peak_bytes())) << "B, alive at once " << amount(double(live_bytes())) << "B\n";
   return out.str();
 }
 

@@ -240,11 +240,17 @@ class Plan::Builder {
     if (step.kernel) inner += step.kernel->inner_bytes();
     Account& account = account_of(*step.backend);
     account.peak = std::max(account.peak, account.in_use + inner);
-    for (int d : dying_) {
+    // What it reads last need not outlast what it writes: only what nobody reads has to be there beside that.
+    for (size_t i = 0; i < dying_.size(); ++i) {
+      if (i == dying_reads_) note_live(*step.backend);
+      int d = dying_[i];
       if (given_[size_t(d)]) continue;
       step.released.push_back(slots_[size_t(d)]);
-      account_of(backend_of(d)).in_use -= charged_[size_t(d)];
+      Account& of = account_of(backend_of(d));
+      of.in_use -= charged_[size_t(d)];
+      if (charged_[size_t(d)]) of.live -= cost_[size_t(d)];
     }
+    if (dying_reads_ == dying_.size()) note_live(*step.backend);
     if (!op)
       step.program = std::make_unique<KernelProgram>(std::move(emitted_[u].program));
     else if (epilogue)
@@ -362,6 +368,11 @@ class Plan::Builder {
     return read + written;
   }
 
+  void note_live(Backend& backend) {
+    Account& account = account_of(backend);
+    account.most_live = std::max(account.most_live, account.live + (control_ ? control_->inner_live_bytes() : 0));
+  }
+
   // Memory of the results: take over what dies here where the kernel allows it, else ask the pool.
   void place_writes(Step& step, const PlannedStep& planned) {
     const Work& w = *planned.work;
@@ -399,11 +410,13 @@ class Plan::Builder {
       }
       if (fresh.takes_over < 0) {
         account.in_use += charged_[size_t(v)] = block_capacity(fresh.bytes);
+        account.live += cost_[size_t(v)];
         account.sizes.emplace_back(fresh.bytes, v, int(plan_.steps_.size()));
       }
       step.fresh.push_back(fresh);
     }
     step.idle = std::all_of(w.writes.begin(), w.writes.end(), [&](int v) { return cost_[size_t(v)] == 0; });
+    dying_reads_ = dying_.size();
     for (int v : w.writes)
       if (readers_[size_t(v)] == 0 && !is_result_[size_t(v)]) dying_.push_back(v);
   }
@@ -464,7 +477,7 @@ class Plan::Builder {
 
   void finish() {
     for (Account& account : accounts_) {
-      Demand demand{account.backend, account.peak, {}};
+      Demand demand{account.backend, account.peak, account.most_live, {}};
       auto& sizes = account.sizes;
       size_t top = std::min<size_t>(5, sizes.size());
       std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(), std::greater<>());
@@ -474,6 +487,8 @@ class Plan::Builder {
       }
       plan_.demands_.push_back(std::move(demand));
     }
+    for (size_t v = 0; v < is_result_.size(); ++v)
+      if (is_result_[v] && value(int(v)).kind != ValueKind::leaf) plan_.results_bytes_ += cost_[v];
     plan_.own_bytes_ = sizeof(Plan);
     for (const Step& step : plan_.steps_) {
       plan_.own_bytes_ += sizeof(Step) + 1024 + (step.inputs.size() + step.outputs.size()) * sizeof(Layout);
@@ -489,12 +504,13 @@ class Plan::Builder {
   struct Account {
     Backend* backend;
     size_t in_use = 0, peak = 0;
+    size_t live = 0, most_live = 0;                   // without what blocks have beyond their values
     std::vector<std::tuple<size_t, int, int>> sizes;  // bytes, value, step
   };
   Account& account_of(Backend& backend) {
     for (Account& account : accounts_)
       if (account.backend == &backend) return account;
-    accounts_.push_back({&backend, 0, 0, {}});
+    accounts_.push_back({&backend});
     return accounts_.back();
   }
   Backend& backend_of(int v) { return backend(value(v).device.placed() ? value(v).device : kCpu); }
@@ -514,7 +530,8 @@ class Plan::Builder {
   std::vector<size_t> cost_;     // what storing the value takes
   std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
   std::vector<int> slots_, readers_;
-  std::vector<int> dying_;  // in the step at hand
+  std::vector<int> dying_;  // in the step at hand: what it reads last, then what nobody reads
+  size_t dying_reads_ = 0;
   std::vector<Giver> givers_;
   std::vector<char> given_;  // values whose memory a result has taken over
   std::vector<Account> accounts_;

@@ -1,6 +1,7 @@
 // A plan: kernels in order, and where their operands live. Built once for a graph structure, run many times.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,11 @@ class Plan {
 
   // The most memory in use while it runs beyond the leaves, results included, on all devices.
   size_t peak_bytes() const;
+  // The most bytes of values, leaves excluded, that are alive at once between its steps, on all devices: what no way to
+  // place them, in this order, can do without.
+  size_t live_bytes() const;
+  // What of that a step must hold beyond its results, which lie where a caller wants them.
+  size_t live_beyond_results() const { return live_bytes() - std::min(live_bytes(), results_bytes_); }
   // How the (first) value of a captured result lies in memory.
   const Strides& result_strides(size_t result) const { return results_[result][0].strides; }
   size_t kernel_count() const { return steps_.size(); }
@@ -112,7 +118,7 @@ class Plan {
   // What a plan takes of the memory of one device.
   struct Demand {
     Backend* backend;
-    size_t peak = 0;
+    size_t peak = 0, live = 0;
     std::vector<Large> largest;
   };
   class Builder;
@@ -157,6 +163,7 @@ class Plan {
   std::vector<Demand> demands_;
   std::vector<Meeting> meetings_;  // by `after`
   size_t own_bytes_ = 0;
+  size_t results_bytes_ = 0;
 };
 
 }  // namespace funcnn

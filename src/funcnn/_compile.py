@@ -175,12 +175,16 @@ class Explanation:
         plan: The kernels in order, each with the bytes it moves and the operations it does, and with the reason why it is
             not one with those whose results it reads.
         peak_bytes: The most memory in use while it runs, arguments excluded.
+        live_bytes: The most bytes of values that are alive at once between two of its kernels, arguments excluded: what
+            any placement needs at least while the kernels run in this order. `peak_bytes` adds what a kernel reads for the last time
+            beside what it writes, scratch memory, and what blocks of the pool have beyond what was asked for.
         seams: Those reasons again, one for each pair of kernels and value; those inside loops are in the text alone.
     """
 
     graph: str
     plan: str
     peak_bytes: int
+    live_bytes: int
     seams: tuple[Seam, ...] = ()
 
     def __repr__(self) -> str:
@@ -224,8 +228,8 @@ def explain(f: Callable[..., Any], *, device: _core.Device | str | None = None) 
     @functools.wraps(f)
     def explained(*args: Any, **kwargs: Any) -> Explanation:
         with there():
-            graph, plan, peak_bytes, seams = _core._explain(f, args, kwargs)
-            return Explanation(graph, plan, peak_bytes, tuple(Seam(*seam) for seam in seams))
+            graph, plan, peak_bytes, live_bytes, seams = _core._explain(f, args, kwargs)
+            return Explanation(graph, plan, peak_bytes, live_bytes, tuple(Seam(*seam) for seam in seams))
 
     return explained
 
