@@ -441,3 +441,26 @@ def test_a_kept_result_holds_no_other():
     del results
     assert fn.get_active_memory() - before <= 5000
     np.testing.assert_array_equal(kept, np.full(1000, 51))
+
+
+def test_arguments_outlive_a_call_that_drops_them():
+    # Nobody but the container held them, and the memory would be used again at once.
+    held = [fn.full((64,), float(i)) for i in range(20)]
+    fn.eval(held)
+
+    def drop(x):
+        held.clear()
+        kept.extend(fn.full((64,), -1.0) for _ in range(40))
+        fn.eval(kept)
+        return x
+
+    @fn.compile
+    def f(values, x):
+        x = fn.pure_callback(drop, x, x)
+        return [x + value for value in values]
+
+    kept = []
+    out = f(held, fn.zeros(64))
+    assert len(kept) == 40
+    for i, value in enumerate(out):
+        assert np.asarray(value).tolist() == [float(i)] * 64

@@ -67,12 +67,10 @@ class Compiled {
     TimedSpan span("call");
     if (span) span.name(name_);
     Call c = split(args, kwargs);
-    pytree::Leaves leaves;
-    c.tree = pytree::flatten(c.dynamic, leaves);
-    c.arrays = arrays_of_leaves(leaves, c.tree, "compile", "; pass it as a static argument (static_argnames)");
-    keep_digits(leaves, c.arrays);
-    leaves.clear();
-    bool traced = std::any_of(c.arrays.begin(), c.arrays.end(), is_traced);
+    c.tree = pytree::flatten(c.dynamic, c.leaves);
+    find_nodes(c);
+    keep_digits(c);
+    bool traced = std::any_of(c.nodes.begin(), c.nodes.end(), depends_on_trace);
     std::shared_ptr<Entry> entry = latest(c);
     if (!entry) {
       hash(c);
@@ -88,14 +86,20 @@ class Compiled {
       else
         entry = remember(c, entry);
     }
-    Arrays arguments = with_captured(std::move(c.arrays), *entry);
-    if (traced || (entry->effects && is_traced(arguments.back()))) return inlined(*entry, arguments);
-    // Donation wants the arguments held by nobody but the caller's arrays.
-    c = {};
+    Array token = entry->effects ? EffectScope::token() : Array();
+    if (traced || (token && is_traced(token))) {
+      Arrays arguments = c.arrays();
+      arguments.insert(arguments.end(), entry->captured.begin(), entry->captured.end());
+      if (token) arguments.push_back(std::move(token));
+      return inlined(*entry, arguments);
+    }
+    for (const Array& a : entry->captured) c.nodes.push_back(a.node());
+    if (token) c.nodes.push_back(token.node());
+    c.counted.resize(c.nodes.size(), 0);
     Arrays outputs;
     {
       Unlocked release;
-      outputs = entry->graph->run(arguments);
+      outputs = entry->graph->run(c.nodes, c.counted, {});
     }
     if (entry->effects) outputs.pop_back();
     return entry->result(std::move(outputs));
@@ -155,23 +159,56 @@ class Compiled {
     nb::object statics;
     nb::object args, kwargs;
     pytree::TreeDef tree;
-    Arrays arrays;
+    pytree::Leaves leaves;
+    // The leaves as nodes, which are kept by the leaves themselves or, where a leaf is none or may be pointed elsewhere
+    // by another thread, in `own`.
+    std::vector<Node*> nodes;
+    std::vector<char> counted;  // by node: whether `own` has a reference to it
+    Arrays own;
     size_t hash = 0;
+
+    void keep(size_t i, Array array) {
+      nodes[i] = array.node();
+      counted[i] = 1;
+      own.push_back(std::move(array));
+    }
+    Arrays arrays() const {
+      Arrays out;
+      out.reserve(nodes.size());
+      for (Node* node : nodes) out.emplace_back(NodeRef(node));
+      return out;
+    }
   };
   using Recent = std::list<std::pair<size_t, std::shared_ptr<Entry>>>;
 
+  static void find_nodes(Call& c) {
+    c.nodes.resize(c.leaves.size());
+    c.counted.resize(c.leaves.size(), 0);
+    for (size_t i = 0; i < c.leaves.size(); ++i) {
+      PyObject* leaf = c.leaves[i].ptr();
+      if (is_array(leaf) && !is_mutable(leaf))
+        c.nodes[i] = array_of(leaf).node();
+      else
+        c.keep(i, array_of_leaf(c.leaves, i, c.tree, "compile", "; pass it as a static argument (static_argnames)"));
+    }
+  }
+
   // Beside float64 arrays, floats keep the digits that float32 would lose.
-  static void keep_digits(const pytree::Leaves& leaves, Arrays& arrays) {
-    auto wide = [](const Array& x) { return x.dtype() == Dtype::float64; };
-    if (std::none_of(arrays.begin(), arrays.end(), wide)) return;
-    for (size_t i = 0; i < arrays.size(); ++i) {
-      if (PyFloat_Check(leaves[i].ptr())) {
-        double value = PyFloat_AsDouble(leaves[i].ptr());
-        arrays[i] = with_weakness(scalar_array(&value, Dtype::float64), true);
-      } else {
-        arrays[i] = with_all_digits(arrays[i]);
+  static void keep_digits(Call& c) {
+    auto wide = [](const Node* node) { return node->dtype == Dtype::float64; };
+    if (std::none_of(c.nodes.begin(), c.nodes.end(), wide)) return;
+    for (size_t i = 0; i < c.nodes.size(); ++i) {
+      if (PyFloat_Check(c.leaves[i].ptr())) {
+        double value = PyFloat_AsDouble(c.leaves[i].ptr());
+        c.keep(i, with_weakness(scalar_array(&value, Dtype::float64), true));
+      } else if (Array all = with_all_digits(Array(NodeRef(c.nodes[i]))); all.node() != c.nodes[i]) {
+        c.keep(i, std::move(all));
       }
     }
+  }
+
+  static bool depends_on_trace(Node* node) {
+    return node->abstract || (node->trace != 0 && is_traced(Array(NodeRef(node))));
   }
 
   bool is_static(int position, Py_ssize_t count) const {
@@ -247,9 +284,9 @@ class Compiled {
   void hash(Call& c) const {
     Hasher h;
     h.add(int64_t(c.tree.hash()));
-    for (const Array& a : c.arrays) {
-      h.add(int(a.dtype()) << 2 | int(a.node()->weak) << 1 | int(a.node()->rebindable));
-      h.add(a.shape());
+    for (const Node* node : c.nodes) {
+      h.add(int(node->dtype) << 2 | int(node->weak) << 1 | int(node->rebindable));
+      h.add(node->shape);
     }
     if (c.statics.is_valid()) {
       Py_hash_t hash = PyObject_Hash(c.statics.ptr());
@@ -298,12 +335,12 @@ class Compiled {
   }
 
   static bool matches(const Call& c, const Entry& e) {
-    if (e.arguments.size() != c.arrays.size()) return false;
+    if (e.arguments.size() != c.nodes.size()) return false;
     for (size_t i = 0; i < e.arguments.size(); ++i) {
       const Argument& known = e.arguments[i];
-      const Array& a = c.arrays[i];
-      if (a.dtype() != known.aval.dtype || a.node()->weak != known.weak || a.node()->rebindable != known.rebindable ||
-          a.shape() != known.aval.shape)
+      const Node& node = *c.nodes[i];
+      if (node.dtype != known.aval.dtype || node.weak != known.weak || node.rebindable != known.rebindable ||
+          node.shape != known.aval.shape)
         return false;
     }
     return same_structure(e.inputs, c.tree) && (!c.statics.is_valid() || same_value(c.statics, e.statics));
@@ -315,7 +352,7 @@ class Compiled {
     auto entry = std::make_shared<Entry>();
     entry->statics = c.statics;
     entry->inputs = c.tree;
-    entry->arguments = arguments_of(c.arrays);
+    entry->arguments = arguments_of(c.arrays());
     Traced traced =
         trace_abstract(entry->arguments, "compile of " + name_, [&](Span arrays) { return invoke(c, arrays); });
     entry->outputs = traced.outputs;
@@ -351,7 +388,7 @@ class Compiled {
 
   // Which leaves belong to donated arguments.
   std::vector<bool> donation(const Call& c) const {
-    std::vector<bool> mask(c.arrays.size(), false);
+    std::vector<bool> mask(c.nodes.size(), false);
     if (donated_positions_.empty() && donated_names_.empty()) return mask;
     size_t leaf = 0;
     auto mark = [&](const pytree::TreeDef& argument, bool donated) {
@@ -379,11 +416,6 @@ class Compiled {
     return mask;
   }
 
-  static Arrays with_captured(Arrays arguments, const Entry& entry) {
-    arguments.insert(arguments.end(), entry.captured.begin(), entry.captured.end());
-    if (entry.effects) arguments.push_back(EffectScope::token());
-    return arguments;
-  }
   // The call as part of the graph of a running trace.
   static nb::object inlined(const Entry& entry, const Arrays& arguments) {
     Arrays outputs = substitute(entry.graph->graph(), arguments);

@@ -41,24 +41,20 @@ Arrays arrays_of_leaves(const pytree::Leaves& leaves, const pytree::TreeDef& tre
                         const char* advice) {
   Arrays arrays;
   arrays.reserve(leaves.size());
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    PyObject* leaf = leaves[i].ptr();
-    if (is_array(leaf)) {
-      arrays.push_back(array_of(leaf));
-      continue;
-    }
-    Array scalar;
-    if (weak_array(leaf, scalar)) {
-      arrays.push_back(std::move(scalar));
-    } else if (nb::hasattr(leaves[i], "__array__")) {
-      arrays.push_back(as_array(leaves[i], name));
-    } else {
-      std::string path = tree.path_of_leaf(i);
-      throw TypeError(cat(name, ": ", path.empty() ? "the value" : "the leaf at " + path, " is a ",
-                          nb::cast<std::string>(leaves[i].type().attr("__name__")), ", not an array", advice));
-    }
-  }
+  for (size_t i = 0; i < leaves.size(); ++i) arrays.push_back(array_of_leaf(leaves, i, tree, name, advice));
   return arrays;
+}
+
+Array array_of_leaf(const pytree::Leaves& leaves, size_t i, const pytree::TreeDef& tree, const char* name,
+                    const char* advice) {
+  PyObject* leaf = leaves[i].ptr();
+  if (is_array(leaf)) return array_of(leaf);
+  Array scalar;
+  if (weak_array(leaf, scalar)) return scalar;
+  if (nb::hasattr(leaves[i], "__array__")) return as_array(leaves[i], name);
+  std::string path = tree.path_of_leaf(i);
+  throw TypeError(cat(name, ": ", path.empty() ? "the value" : "the leaf at " + path, " is a ",
+                      nb::cast<std::string>(leaves[i].type().attr("__name__")), ", not an array", advice));
 }
 
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays) {

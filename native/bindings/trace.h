@@ -61,6 +61,8 @@ bool weak_array(nb::handle object, Array& out);
 // any other leaf.
 Arrays arrays_of_leaves(const pytree::Leaves& leaves, const pytree::TreeDef& tree, const char* name,
                         const char* advice);
+Array array_of_leaf(const pytree::Leaves& leaves, size_t i, const pytree::TreeDef& tree, const char* name,
+                    const char* advice);
 // The tree of these arrays.
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays);
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Arrays&& arrays);

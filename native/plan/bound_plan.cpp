@@ -42,7 +42,7 @@ BoundPlan::BoundPlan(const Plan& plan, std::span<const Course> leaves, std::span
   const auto slots = size_t(plan.slot_count_);
   std::vector<Course> course(slots);
   std::vector<Ref<Buffer>> mine(slots);  // what lies in memory of the plan's own
-  for (auto [leaf, slot] : plan.leaf_slots_) course[size_t(slot)] = leaves[size_t(leaf)];
+  for (auto [leaf, slot, given] : plan.leaf_slots_) course[size_t(slot)] = leaves[size_t(leaf)];
   for (size_t i = 0; i < prepared.size(); ++i)
     course[size_t(plan.constant_slots_[i])] = Course(Operand{prepared[i].get()});
 

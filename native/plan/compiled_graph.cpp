@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/profile.h"
+#include "graph/sequence.h"
 #include "plan/eval.h"
 #include "plan/evaluation.h"
 #include "plan/log.h"
@@ -32,29 +33,41 @@ struct Donation {
 
 // An array given twice cannot be overwritten for one of them; given elsewhere undonated, it stays. `always` and `now`
 // say which are donated; empty: none is.
-Donation donation_of(Span arguments, std::span<const char> always, std::span<const char> now) {
+Donation donation_of(std::span<Node* const> arguments, std::span<const char> counted, std::span<const char> always,
+                     std::span<const char> now) {
   if (always.empty() && now.empty()) return {};
   std::vector<char> donated(arguments.size(), 0);
   std::copy(always.begin(), always.end(), donated.begin());
   for (size_t i = 0; i < now.size(); ++i) donated[i] |= now[i];
   if (std::find(donated.begin(), donated.end(), 1) == donated.end()) return {};
   Donation out{std::vector<char>(arguments.size(), 0), donated};
-  NodeMap<std::pair<int, int>> times(arguments.size());  // in all, undonated
+  struct Times {
+    int all = 0, counted = 0, undonated = 0;
+  };
+  NodeMap<Times> times(arguments.size());
   for (size_t i = 0; i < arguments.size(); ++i) {
-    auto& [all, undonated] = times[arguments[i].node()];
-    ++all;
-    undonated += !donated[i];
+    Times& t = times[arguments[i]];
+    ++t.all;
+    t.counted += counted.empty() || counted[i];
+    t.undonated += !donated[i];
   }
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (!donated[i]) continue;
-    const Node& node = *arguments[i].node();
-    auto [all, undonated] = *times.find(&node);
+    const Node& node = *arguments[i];
+    const Times& t = *times.find(&node);
     // More references than these and the caller's handle: expressions that are not yet computed read the array.
-    bool awaited = int(node.use_count()) > all + 1;
-    out.disposable[i] = all == 1 && !awaited && is_sole_owner(node.storage, node.shape);
-    out.given_up[i] = undonated == 0 && !awaited;
+    bool awaited = int(node.use_count()) > t.counted + 1;
+    out.disposable[i] = t.all == 1 && !awaited && is_sole_owner(node.storage, node.shape);
+    out.given_up[i] = t.undonated == 0 && !awaited;
   }
   return out;
+}
+
+Arrays pending_among(std::span<Node* const> nodes) {
+  Arrays pending;
+  for (Node* node : nodes)
+    if (!node->available()) pending.emplace_back(NodeRef(node));
+  return pending;
 }
 
 }  // namespace
@@ -81,13 +94,14 @@ class CompiledGraph::Plans {
   };
 
   // Shared: a signal handler may call the same function while this entry runs, and make plans of its own.
-  std::shared_ptr<const Entry> get(const Graph& graph, Span arguments, const std::vector<char>& disposable) {
+  std::shared_ptr<const Entry> get(const Graph& graph, std::span<Node* const> arguments,
+                                   const std::vector<char>& disposable) {
     Hash classes = key_of(arguments, disposable);
     for (const auto& entry : entries_)
       if (entry->classes == classes) return entry;
     std::vector<LeafClass> inputs;
     for (size_t i = 0; i < arguments.size(); ++i) {
-      inputs.push_back(classify(*arguments[i].node()));
+      inputs.push_back(classify(*arguments[i]));
       inputs.back().disposable = !disposable.empty() && disposable[i];
     }
     TimedSpan span("plan");
@@ -114,12 +128,15 @@ class CompiledGraph::Plans {
     return sizeof(Entry) + entry.plan.own_bytes() + c.order.size() * sizeof(Node*) + c.inputs.size() * sizeof(int) +
            c.leaves.size() * (sizeof(Node*) + sizeof(LeafClass));
   }
-  static Hash key_of(Span arguments, const std::vector<char>& disposable) {
+  static Hash key_of(std::span<Node* const> arguments, const std::vector<char>& disposable) {
     Hasher h;
     h.add(fusion_on());
     for (size_t i = 0; i < arguments.size(); ++i) {
-      const Node& node = *arguments[i].node();
-      if (node.lost()) capture_eval(Span(&arguments[i], 1));  // raises
+      const Node& node = *arguments[i];
+      if (node.lost()) {
+        const Array lost{NodeRef(arguments[i])};
+        capture_eval(Span(&lost, 1));  // raises
+      }
       bool scalar = node.is_scalar();
       bool dense = scalar || is_contiguous(node.shape, node.storage.strides);
       Device device = scalar ? Device() : node.storage.buffer->device();
@@ -154,22 +171,31 @@ CompiledGraph::CompiledGraph(CompiledGraph&&) noexcept = default;
 CompiledGraph& CompiledGraph::operator=(CompiledGraph&&) noexcept = default;
 
 Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) const {
+  SmallVector<Node*, 16> nodes;
+  nodes.reserve(arguments.size());
+  for (const Array& argument : arguments) nodes.push_back(argument.node());
+  return run({nodes.data(), nodes.size()}, {}, disposable);
+}
+
+Arrays CompiledGraph::run(std::span<Node* const> arguments, std::span<const char> counted,
+                          std::span<const char> disposable) const {
   if (arguments.size() != graph_.inputs.size())
     throw Error(cat("a compiled graph of ", graph_.inputs.size(), " inputs was given ", arguments.size()));
-  eval(arguments);
+  if (Arrays pending = pending_among(arguments); !pending.empty()) eval(pending);
   std::optional<Uninterrupted> uninterrupted;
   if (!disposable.empty()) uninterrupted.emplace();
   auto lock = interruptible_evaluation_lock();
-  Donation donation = donation_of(arguments, donated_, disposable);
+  Donation donation = donation_of(arguments, counted, donated_, disposable);
   std::shared_ptr<const Plans::Entry> entry = plans_->get(graph_, arguments, donation.disposable);
   const Capture& capture = entry->capture;
   SmallVector<Node*, 16> leaves;
   leaves.reserve(capture.leaves.size());
-  for (const Array& argument : arguments) leaves.push_back(argument.node());
+  for (Node* argument : arguments) leaves.push_back(argument);
   for (size_t i = arguments.size(); i < capture.leaves.size(); ++i) leaves.push_back(capture.leaves[i]);
   // The results are written into the nodes that the outputs will be.
   SmallVector<NodeRef, 16> made;
   SmallVector<Storage*, 16> results;
+  std::optional<SequenceRange> sequences(capture.results.size());
   made.reserve(capture.results.size());
   results.reserve(capture.results.size());
   for (const Node* like : capture.results) {
@@ -178,12 +204,12 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
     node.dtype = like->dtype;
     results.push_back(&node.storage);
   }
+  sequences.reset();
   run_plan(entry->plan, {leaves.data(), leaves.size()}, {results.data(), results.size()});
 
   SmallVector<Device, 2> devices;  // of the arguments
-  for (const Array& x : arguments)
-    if (Device at = x.node()->device; std::find(devices.begin(), devices.end(), at) == devices.end())
-      devices.push_back(at);
+  for (const Node* x : arguments)
+    if (Device at = x->device; std::find(devices.begin(), devices.end(), at) == devices.end()) devices.push_back(at);
   for (size_t i = 0; i < made.size(); ++i) {
     Node& node = *made[i];
     if (node.storage.buffer) node.device = node.storage.buffer->device();
@@ -208,7 +234,7 @@ Arrays CompiledGraph::run(Span arguments, std::span<const char> disposable) cons
   NodeMap<char> returned(outputs.size());
   for (const Array& output : outputs) returned[output.node()] = 1;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    Node& node = *arguments[i].node();
+    Node& node = *arguments[i];
     if (donation.given_up[i] && !returned.contains(&node) && node.storage.buffer) node.lose();
   }
   return outputs;

@@ -31,6 +31,9 @@ class CompiledGraph {
   // Evaluates arguments that are not yet computed; returns computed arrays. Those marked in `disposable` (one for each
   // argument, or none) are donated too; since the caller has not said so, the run is then not interrupted.
   Arrays run(Span arguments, std::span<const char> disposable = {}) const;
+  // The same for arguments that stay alive during the call without a reference for it: counting a hundred of them takes
+  // longer than finding them. `counted` says for which there is one (as many as arguments, or none).
+  Arrays run(std::span<Node* const> arguments, std::span<const char> counted, std::span<const char> disposable) const;
   const Graph& graph() const { return graph_; }
   // About what the graph and its plans take.
   size_t own_bytes() const;

@@ -121,7 +121,7 @@ class Plan::Builder {
     int& slot = slots_[size_t(v)];
     if (slot < 0) {
       slot = plan_.slot_count_++;
-      if (value(v).kind == ValueKind::leaf) plan_.leaf_slots_.emplace_back(value(v).leaf, slot);
+      if (value(v).kind == ValueKind::leaf) plan_.leaf_slots_.push_back({value(v).leaf, slot});
     }
     return slot;
   }
@@ -476,6 +476,7 @@ class Plan::Builder {
   }
 
   void finish() {
+    for (LeafSlot& at : plan_.leaf_slots_) at.given = plan_.overwrites(size_t(at.leaf));
     for (Account& account : accounts_) {
       Demand demand{account.backend, account.peak, account.most_live, {}};
       auto& sizes = account.sizes;

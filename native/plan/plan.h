@@ -153,7 +153,11 @@ class Plan {
   Ref<Buffer> share(const Step& step, const Operand& from) const;
 
   std::vector<Step> steps_;
-  std::vector<std::pair<int, int>> leaf_slots_;  // leaf, slot
+  struct LeafSlot {
+    int leaf, slot;
+    bool given = false;  // a result may take over its memory
+  };
+  std::vector<LeafSlot> leaf_slots_;
   int slot_count_ = 0;
   std::vector<SmallVector<Place, 1>> results_;
   std::vector<char> placed_;  // by result

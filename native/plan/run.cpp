@@ -43,9 +43,10 @@ int Plan::leaf_below(size_t result) const {
 
 Plan::Memory Plan::place_leaves(std::span<const Storage* const> leaves) const {
   Memory memory(static_cast<size_t>(slot_count_));
-  for (auto [leaf, slot] : leaf_slots_) {
+  for (auto [leaf, slot, given] : leaf_slots_) {
     const Storage& storage = *leaves[size_t(leaf)];
-    memory.buffers[size_t(slot)] = storage.buffer;
+    // Whoever runs the plan keeps the leaves.
+    if (given) memory.buffers[size_t(slot)] = storage.buffer;
     memory.places[size_t(slot)] = {storage.buffer.get(), storage.offset, storage.buffer ? nullptr : storage.scalar};
   }
   return memory;
