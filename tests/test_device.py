@@ -145,6 +145,11 @@ def test_what_may_be_anywhere_is_computed_on_the_default_device():
         params = layer.init(key)
         fn.eval(params, layer(params, here), random.normal(key, (8,)))
     assert {r.device for r in p.records} == {"reference"}
+    # Also where numbers of the host are read with them.
+    for x in (fn.array(np.ones((3, 4), np.float32)), [1.0, 2.0, 3.0, 4.0]):
+        with fn.default_device(REFERENCE), fn.profile() as p:
+            fn.eval(random.normal(key, (3, 4)) + fn.array(x))
+        assert {r.device for r in p.records} == {"reference"}
     # Once there, they stay, and draw others: nothing moves back and forth.
     with fn.profile() as p:
         fn.eval(layer(params, here), params["weight"] + 1)

@@ -116,15 +116,14 @@ bool is_transfer(const Node* node) {
   return node->primitive->kind() == Kind::opaque && dynamic_cast<const Transfer*>(node->primitive.get()) != nullptr;
 }
 
-// Where most of what is asked for is likely to be. Where a result is moved to says nothing of where it is computed.
+// Where most of what is asked for is likely to be. Where something is moved says nothing of where the rest is computed,
+// and what is moved from the host nothing of the host.
 Device home_of(Span roots, const Capture& c) {
+  const bool moves = std::any_of(c.order.begin(), c.order.end(), is_transfer);
   for (const Array& root : roots)
-    if (root && root.node()->device.placed()) {
-      if (std::any_of(c.order.begin(), c.order.end(), is_transfer)) break;
-      return root.node()->device;
-    }
+    if (!moves && root && root.node()->device.placed()) return root.node()->device;
   for (const LeafClass& leaf : c.classes)
-    if (leaf.device.placed() && !leaf.floating) return leaf.device;
+    if (leaf.device.placed() && !leaf.floating && !(moves && leaf.device == kCpu)) return leaf.device;
   Device home = default_device();
   // What nothing places, and the device does not have the dtype of.
   for (const Array& root : roots)
