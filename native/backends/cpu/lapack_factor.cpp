@@ -1,4 +1,5 @@
 // Factorisations by LAPACK and what is solved by them, matrix by matrix.
+#include <atomic>
 #include <type_traits>
 #include <utility>
 
@@ -6,6 +7,7 @@
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lapack.h"
 #include "backends/cpu/lapack_batch.h"
+#include "backends/cpu/lapack_tiled.h"
 #include "ops/linalg_primitives.h"
 
 namespace funcnn::cpu {
@@ -15,9 +17,20 @@ using lapack::Int;
 
 double cube(double n) { return n * n * n; }
 
+// The kernels of our own for real matrices, where there are some.
+template <class T>
+const LapackTiles<T>* tiles_of() {
+  if constexpr (std::is_same_v<T, complex64_t>)
+    return nullptr;
+  else
+    return lapack_tiles<T>();
+}
+
 const MatrixPrimitive& of(const Primitive& p) { return static_cast<const MatrixPrimitive&>(p); }
 
 // ---- Cholesky
+
+constexpr int64_t kTiledFrom = 192;  // rows from which on our own blocks are quicker than LAPACK's
 
 std::unique_ptr<Kernel> make_cholesky(const Primitive& primitive, std::span<const Layout> inputs,
                                       std::span<const Layout>, const KernelProgram*) {
@@ -30,7 +43,17 @@ std::unique_ptr<Kernel> make_cholesky(const Primitive& primitive, std::span<cons
         // The rows of L are the columns of an upper factor of the same (conjugated) matrix.
         T* l = out<T>(at[1]) + i * n * n;
         if (!load(in<T>(at[0]) + a.at(i), a, Part::lower, l, n, 1)) return Fault::not_finite;
-        for (int64_t r = 0; r < n; ++r) std::fill(l + r * n + r + 1, l + (r + 1) * n, T(0));
+        auto clear = [&] {
+          for (int64_t r = 0; r < n; ++r) std::fill(l + r * n + r + 1, l + (r + 1) * n, T(0));
+        };
+        clear();
+        if constexpr (!std::is_same_v<T, complex64_t>) {
+          if (const LapackTiles<T>* tiles = tiles_of<T>(); tiles && n >= kTiledFrom) {
+            int64_t failed = cholesky_tiled(*tiles, n, l, n);
+            clear();
+            return failed >= 0 ? Verdict(Fault::not_positive, failed) : Fault::none;
+          }
+        }
         Int info = lapack::potrf('U', Int(n), l, Int(n));
         return info ? Verdict(Fault::not_positive, info - 1) : Fault::none;
       });
@@ -47,6 +70,14 @@ constexpr int64_t kColumns = 64;
 template <class T>
 void solve_columns(bool upper, blas::Transposition transposition, bool unit, int64_t n, int64_t k, const T* a,
                    int64_t lda, T* b) {
+  if constexpr (!std::is_same_v<T, complex64_t>) {
+    if (const LapackTiles<T>* tiles = tiles_of<T>()) {
+      bool turned = transposition != blas::Transposition::none;
+      TileView<T> view{a, turned ? 1 : lda, turned ? lda : 1};
+      solve_tiled(*tiles, upper != turned, unit, n, view, b, k, k);
+      return;
+    }
+  }
   int64_t blocks = (k + kColumns - 1) / kColumns;
   int64_t grain = std::max<int64_t>(1, int64_t(1e6 / (double(n) * double(n) * kColumns)));
   parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
@@ -87,12 +118,12 @@ std::unique_ptr<Kernel> make_triangular_solve(const Primitive& primitive, std::s
 
 // ---- LU
 
-// The order of the rows after the exchanges of getrf, which counts from 1.
+// The order of the rows after the exchanges, which count from 0.
 void order_of(const Int* pivots, int64_t m, int64_t k, uint32_t* exchanged, uint32_t* rows) {
   for (int64_t i = 0; i < m; ++i) rows[i] = uint32_t(i);
   for (int64_t i = 0; i < k; ++i) {
-    exchanged[i] = uint32_t(pivots[i] - 1);
-    std::swap(rows[i], rows[pivots[i] - 1]);
+    exchanged[i] = uint32_t(pivots[i]);
+    std::swap(rows[i], rows[pivots[i]]);
   }
 }
 
@@ -102,17 +133,55 @@ std::unique_ptr<Kernel> make_lu_factor(const Primitive& primitive, std::span<con
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = of(primitive).op()](std::span<std::byte* const> at) {
       int64_t m = a.rows, n = a.columns, k = std::min(m, n), ld = apart(m);
-      auto room = [&] { return std::pair(Room<T>(ld * n), Room<Int>(k)); };
+      const LapackTiles<T>* tiles = tiles_of<T>();
+      auto room = [&] { return std::pair(Room<T>(tiles ? 0 : ld * n), Room<Int>(k)); };
       each_matrix(op, a, double(m) * double(n) * double(k), room, [&](int64_t i, auto& mine) -> Verdict {
-        T* columns = mine.first;
+        T *columns = mine.first, *factors = out<T>(at[1]) + i * m * n;
         Int* pivots = mine.second;
+        if constexpr (!std::is_same_v<T, complex64_t>) {
+          if (tiles) {
+            if (!load(in<T>(at[0]) + a.at(i), a, Part::all, factors, n, 1)) return Fault::not_finite;
+            lu_tiled(*tiles, m, n, factors, n, pivots);
+            order_of(pivots, m, k, out<uint32_t>(at[2]) + i * k, out<uint32_t>(at[3]) + i * m);
+            return Fault::none;
+          }
+        }
         if (!load(in<T>(at[0]) + a.at(i), a, Part::all, columns, 1, ld)) return Fault::not_finite;
         if (k > 0) lapack::getrf_shared(Int(m), Int(n), columns, Int(ld), pivots);
-        store_rows(columns, ld, m, n, out<T>(at[1]) + i * m * n);
+        for (int64_t j = 0; j < k; ++j) --pivots[j];  // LAPACK counts from 1
+        store_rows(columns, ld, m, n, factors);
         order_of(pivots, m, k, out<uint32_t>(at[2]) + i * k, out<uint32_t>(at[3]) + i * m);
         return Fault::none;
       });
     });
+  });
+}
+
+template <class T>
+bool is_identity(const T* x, const Matrices& m) {
+  if (m.rows != m.columns) return false;
+  std::atomic<bool> same{true};
+  parallel_for(m.rows, std::max<int64_t>(1, (1 << 16) / m.rows), [&](int64_t begin, int64_t end) {
+    bool mine = true;
+    for (int64_t i = begin; i < end && mine && same.load(std::memory_order_relaxed); ++i)
+      for (int64_t j = 0; j < m.columns; ++j) mine &= x[i * m.row_step + j * m.column_step] == T(i == j ? 1 : 0);
+    if (!mine) same.store(false, std::memory_order_relaxed);
+  });
+  return same;
+}
+
+// The inverse by the factors. Before it, the identity is lower triangular still, so that a third of the work falls
+// away.
+template <class T>
+void invert(const LapackTiles<T>& tiles, int64_t n, TileView<T> lu, const uint32_t* rows, int64_t row_step, T* work,
+            T* to) {
+  std::fill(work, work + n * n, T(0));
+  for (int64_t i = 0; i < n; ++i) work[i * n + i] = T(1);
+  solve_tiled(tiles, false, true, n, lu, work, n, n, true);
+  solve_tiled(tiles, true, false, n, lu, work, n, n);
+  parallel_for(n, std::max<int64_t>(1, (1 << 15) / n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t j = 0; j < n; ++j) to[i * n + rows[j * row_step]] = work[i * n + j];
   });
 }
 
@@ -128,8 +197,11 @@ std::unique_ptr<Kernel> make_lu_solve(const Primitive& primitive, std::span<cons
                         transposed = p.transposed()](std::span<std::byte* const> at) {
       int64_t n = lu.rows, k = b.columns;
       if (n == 0) return;
+      const LapackTiles<T>* tiles = tiles_of<T>();
       bool in_place = lu.column_step == 1 && lu.row_step >= n;
-      auto room = [&] { return std::pair(Room<T>(in_place ? 0 : n * n), Room<T>(transposed ? n * k : 0)); };
+      auto room = [&] {
+        return std::pair(Room<T>(in_place ? 0 : n * n), Room<T>(transposed || (tiles && n == k) ? n * k : 0));
+      };
       each_matrix(op, lu, 2 * double(n) * double(n) * double(k), room, [&](int64_t i, auto& mine) -> Verdict {
         T *dense = mine.first, *turned = mine.second;
         const T* m = in<T>(at[2]) + lu.at(i);
@@ -143,6 +215,12 @@ std::unique_ptr<Kernel> make_lu_solve(const Primitive& primitive, std::span<cons
         }
         const T* rhs = in<T>(at[1]) + b.at(i);
         T *x = out<T>(at[4]) + i * n * k, *work = transposed ? turned : x;
+        if constexpr (!std::is_same_v<T, complex64_t>) {
+          if (tiles && !transposed && is_identity(rhs, b)) {
+            invert(*tiles, n, {m, ld, 1}, row, order.row_step, turned, x);
+            return Fault::none;
+          }
+        }
         auto copy = [&](const T* from, int64_t step, T* to) {
           for (int64_t j = 0; j < k; ++j) to[j] = from[j * step];
         };
