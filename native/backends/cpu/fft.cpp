@@ -57,6 +57,7 @@ class FftKernel final : public HostKernel {
     // Lines of a group lie in one run of neighbours, where runs are long enough to fill the lanes.
     run_ = beside >= lanes ? beside : count;
     bool filled = beside * 2 >= lanes && core.length <= kLongestBeside;
+    brief_ = plan_->square && in_.step() == 1 && out_.step() == 1 ? table_.brief_group(size_) : 0;
     in_lanes_ = !core.square || filled || (count * 2 >= lanes && core.length <= kShortApart);
     if (!in_lanes_ && count >= 4 * lanes && core.length <= kLongestBeside) {
       // Transposing costs about what a matrix whose sides do not fill the lanes wastes.
@@ -65,6 +66,7 @@ class FftKernel final : public HostKernel {
       double used = 2 * double(core.length) / double(whole(s.rows) * s.columns + whole(s.columns) * s.rows);
       in_lanes_ = double(count) / double(whole(count)) >= (plan_->inner ? 0.5 : 1.1 * used);
     }
+    if (brief_ == 1 || (brief_ == 2 && kind_ == FftKind::complex && count > 1)) in_lanes_ = false;
     shared_ = !in_lanes_ && (size_ >= kShared || (out_.count() < 4 && size_ >= kSharedAlone));
   }
 
@@ -82,6 +84,20 @@ class FftKernel final : public HostKernel {
                      for (int64_t g = begin; g < end; ++g) {
                        int64_t within = g % per_run * lanes;
                        group(x, y, g / per_run * run_ + within, std::min(lanes, run_ - within));
+                     }
+                   });
+    } else if (brief_ && kind_ == FftKind::complex) {
+      parallel_for((out_.count() + brief_ - 1) / brief_, std::max<int64_t>(1, kGrain / (brief_ * size_)),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t g = begin; g < end; ++g) {
+                       const float* from[2];
+                       float* to[2];
+                       for (int64_t i = 0; i < 2; ++i) {
+                         int64_t number = std::min(g * brief_ + i, out_.count() - 1);  // the last one twice
+                         from[i] = x + 2 * in_.start(number);
+                         to[i] = y + 2 * out_.start(number);
+                       }
+                       table_.brief(*plan_->square, swap_, scale_, from, to);
                      }
                    });
     } else if (shared_) {
@@ -134,6 +150,9 @@ class FftKernel final : public HostKernel {
     int64_t rows = std::max(core.length, size_ + 1);
     auto* a = reinterpret_cast<float*>(rooms.get(size_t(2 * rows * row) * sizeof(float)));
     float* b = a + rows * row;
+    auto pairs = [](const FftView& v) { return !v.starts && v.apart == 2 && v.im == 1; };
+    if (kind_ == FftKind::complex && count == table_.lanes && size_ > 1 && !plan_->inner && pairs(from) && pairs(to))
+      return table_.beside(plan_->passes, from, to, swap_, scale_, a);
     float* done = b;
     if (!real_output()) {
       table_.gather(from, count, size_, swap_, b);
@@ -266,7 +285,14 @@ class FftKernel final : public HostKernel {
 
   template <class Run>
   void core(const FftView& from, const FftView& to, bool swap, float scale, const Room& room, Run run) const {
-    if (!plan_->inner) return square(*plan_->square, from, to, swap, scale, room.between, run);
+    if (!plan_->inner) {
+      if (brief_ == 1 && from.step == 2 && from.im == 1 && to.step == 2 && to.im == 1) {
+        const float* in = from.data;
+        float* out = to.data;
+        return table_.brief(*plan_->square, swap, scale, &in, &out);
+      }
+      return square(*plan_->square, from, to, swap, scale, room.between, run);
+    }
     const FftPlan& inner = *plan_->inner;
     const int64_t size = size_, whole = inner.length;
     auto multiply = [&](const float* in, const float* by, float* out, int64_t count, bool before, bool after) {
@@ -316,6 +342,7 @@ class FftKernel final : public HostKernel {
   std::shared_ptr<const FftPlan> plan_;
   Lines in_, out_;
   int64_t run_;
+  int brief_;  // how many short lines are transformed together in registers
   bool in_lanes_, shared_;
 };
 

@@ -72,12 +72,18 @@ struct FftTable {
   void (*scatter)(const float* rows, int64_t count, int64_t length, bool swap, float scale, const FftView& to);
   // The transform of `in`, which lies afterwards in one of the two rooms; `in` may be the second.
   float* (*lines)(const FftPasses& passes, const float* in, float* first, float* second);
+  // The transform of `lanes` lines side by side, complex numbers of neighbours. `room`: 4 * lanes * length floats.
+  void (*beside)(const FftPasses& passes, const FftView& from, const FftView& to, bool swap, float scale, float* room);
   // Columns begin * lanes to end * lanes of a line into `between`. `room`: 4 * lanes * rows floats.
   void (*down)(const FftSquare& square, const FftView& line, bool swap, float* between, float* room, int64_t begin,
                int64_t end);
   // Groups of `lanes` rows of `between` into the transformed line. `room`: 4 * lanes * columns floats.
   void (*across)(const FftSquare& square, const float* between, bool swap, float scale, const FftView& line,
                  float* room, int64_t begin, int64_t end);
+  // How many lines of this length, one or two, are transformed in registers; 0: none. They are dense, and their plan
+  // has a square of `lanes` columns.
+  int (*brief_group)(int64_t length);
+  void (*brief)(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out);
   // From the transform of pairs of neighbours to that of a real line, k and length - k for k in [begin, end) of
   // [0, length / 2]; `back`: the other way. Of lines in memory, in place also, and of rows.
   void (*halves)(const FftPlan& plan, bool back, const float* in, float* out, int64_t begin, int64_t end);

@@ -61,15 +61,12 @@ std::vector<int> radices_of(int64_t length) {
   for (int64_t p = 3; p <= kLargestFactor; p += 2)
     for (; length % p == 0; length /= p) out.push_back(int(p));
   if (length != 1) return {};
-  if (twos % 3 == 1 && twos > 1) {
-    out.push_back(4);
-    twos -= 2;
+  // As few as possible, none larger than 16, and as even as can be.
+  for (int left = (twos + 3) / 4; left > 0; --left) {
+    int bits = twos / left;
+    out.push_back(1 << bits);
+    twos -= bits;
   }
-  if (twos % 3) {
-    out.push_back(1 << twos % 3);
-    twos -= twos % 3;
-  }
-  for (; twos; twos -= 3) out.push_back(8);
   return out;
 }
 
@@ -91,11 +88,11 @@ FftPasses passes_of(int64_t length) {
 }
 
 // The layout that wastes the fewest lanes, as square as possible.
-std::unique_ptr<FftSquare> square_of(int64_t length, int lanes) {
-  int64_t rows = 1;
+std::unique_ptr<FftSquare> square_of(int64_t length, int lanes, bool brief) {
+  int64_t rows = brief ? length / lanes : 1;
   double least = 0;
   auto whole = [&](int64_t count) { return double((count + lanes - 1) / lanes * lanes); };
-  for (int64_t d = 2; d * d <= length; ++d) {
+  for (int64_t d = 2; d * d <= length && !brief; ++d) {
     if (length % d) continue;
     for (int64_t r : {d, length / d}) {
       double other = double(length / r), cost = whole(r) * other + whole(length / r) * double(r);
@@ -185,7 +182,8 @@ std::shared_ptr<const FftPlan> make_plan(int64_t length, int lanes) {
   plan->bytes = plan->halves.size() * sizeof(float);
   if (has_small_factors(length)) {
     plan->passes = passes_of(length);
-    if (length >= kShortestSquare) plan->square = square_of(length, lanes);
+    const bool brief = fft_table().brief_group(length) != 0;
+    if (brief || length >= kShortestSquare) plan->square = square_of(length, lanes, brief);
     plan->bytes += bytes_of(plan->passes);
     if (const FftSquare* square = plan->square.get())
       plan->bytes += bytes_of(square->down) + bytes_of(square->across) +

@@ -32,8 +32,13 @@ void down(const FftSquare& square, const FftView& line, bool swap, float* betwee
     from.step = line.step * columns;
     from.starts = nullptr;
     float* second = room + rows * kRow;
-    gather(from, count, rows, swap, second);
-    const float* done = lines(square.down, second, room, second);
+    const float* done = room;
+    if (count == kLanes && from.apart == 2 && from.im == 1) {
+      lines_into_rows(square.down, PairSource{from.data, from.step, swap}, room, second);
+    } else {
+      gather(from, count, rows, swap, second);
+      done = lines(square.down, second, room, second);
+    }
     for (int64_t k = 0; k < rows; k += kLanes) {
       V re[kLanes], im[kLanes];
       int64_t height = std::min<int64_t>(kLanes, rows - k);
@@ -64,12 +69,91 @@ void across(const FftSquare& square, const float* between, bool swap, float scal
             int64_t begin, int64_t end) {
   const int64_t rows = square.rows, columns = square.columns;
   for (int64_t group = begin; group < end; ++group) {
-    const float* done = lines(square.across, between + group * columns * kRow, room, room + columns * kRow);
+    const float* in = between + group * columns * kRow;
     FftView to = line.at(group * kLanes);
     to.apart = line.step;
     to.step = line.step * rows;
     to.starts = nullptr;
-    scatter(done, std::min<int64_t>(kLanes, rows - group * kLanes), columns, swap, scale, to);
+    int64_t count = std::min<int64_t>(kLanes, rows - group * kLanes);
+    if (count == kLanes && to.apart == 2 && to.im == 1)
+      lines_into_pairs(square.across, RowSource{in}, room, room + columns * kRow,
+                       {to.data, to.step, swap, splat(scale)});
+    else
+      scatter(lines(square.across, in, room, room + columns * kRow), count, columns, swap, scale, to);
+  }
+}
+
+// ---- lines side by side
+
+void beside(const FftPasses& passes, const FftView& from, const FftView& to, bool swap, float scale, float* room) {
+  lines_into_pairs(passes, PairSource{from.data, from.step, swap}, room, room + passes.length * kRow,
+                   {to.data, to.step, swap, splat(scale)});
+}
+
+// ---- short lines
+//
+// A matrix whose rows are one vector each. Its columns are transformed in registers; `group` lines together fill the
+// vectors of the other transform.
+
+template <int rows>
+void brief_of(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out) {
+  constexpr int group = rows < kLanes ? kLanes / rows : 1, blocks = rows * group / kLanes;
+  static_assert(blocks >= 1 && group <= 2);
+  V re[rows * group], im[rows * group];
+  for (int line = 0; line < group; ++line) {
+    Complex x[rows];
+    FUNCNN_UNROLL
+    for (int k = 0; k < rows; ++k) {
+      x[k] = load_pairs(in[line] + k * kRow);
+      if (swap) x[k] = {x[k].im, x[k].re};
+    }
+    butterfly<rows>(x, nullptr);
+    const float* factor = square.whole.data();
+    re[line * rows] = x[0].re;
+    im[line * rows] = x[0].im;
+    FUNCNN_UNROLL
+    for (int k = 1; k < rows; ++k) {
+      x[k] = x[k] * load_row(factor + k * kRow);
+      re[line * rows + k] = x[k].re;
+      im[line * rows + k] = x[k].im;
+    }
+  }
+  const V by = splat(scale);
+  for (int block = 0; block < blocks; ++block) {
+    V(&own_re)[kLanes] = reinterpret_cast<V(&)[kLanes]>(re[block * kLanes]);
+    V(&own_im)[kLanes] = reinterpret_cast<V(&)[kLanes]>(im[block * kLanes]);
+    transpose(own_re);
+    transpose(own_im);
+    Complex x[kLanes];
+    FUNCNN_UNROLL
+    for (int c = 0; c < kLanes; ++c) x[c] = {own_re[c], own_im[c]};
+    if constexpr (kLanes > 1) butterfly<kLanes>(x, nullptr);
+    FUNCNN_UNROLL
+    for (int t = 0; t < kLanes; ++t) {
+      V a = x[t].re * by, b = x[t].im * by;
+      if (swap) std::swap(a, b);
+      if constexpr (group == 2) {
+        store(out[0] + t * 2 * rows, low(a, b));
+        store(out[1] + t * 2 * rows, high(a, b));
+      } else {
+        store_pairs(out[0] + t * 2 * rows + block * kRow, {a, b});
+      }
+    }
+  }
+}
+
+int brief_group(int64_t length) {
+  if (kLanes < 4 || length % kLanes) return 0;
+  int64_t rows = length / kLanes;
+  if (rows * 2 == kLanes) return 2;
+  return rows == kLanes || (rows == 2 * kLanes && rows <= 16) ? 1 : 0;
+}
+
+void brief(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out) {
+  if constexpr (kLanes >= 4) {
+    if (square.rows * 2 == kLanes) return brief_of<kLanes / 2>(square, swap, scale, in, out);
+    if (square.rows == kLanes) return brief_of<kLanes>(square, swap, scale, in, out);
+    if constexpr (kLanes <= 8) brief_of<2 * kLanes>(square, swap, scale, in, out);
   }
 }
 
@@ -199,7 +283,8 @@ void multiply_rows(float* rows, const float* by, int64_t length, bool before, bo
 
 }  // namespace
 
-const FftTable FUNCNN_JOIN(fft_table_, FUNCNN_ISA) = {kLanes, gather, scatter,        lines,    down,
-                                                      across, halves, halves_of_rows, multiply, multiply_rows};
+const FftTable FUNCNN_JOIN(fft_table_, FUNCNN_ISA) = {kLanes,         gather,   scatter,      lines, beside,
+                                                      down,           across,   brief_group,  brief, halves,
+                                                      halves_of_rows, multiply, multiply_rows};
 
 }  // namespace funcnn::cpu

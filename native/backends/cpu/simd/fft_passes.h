@@ -20,6 +20,34 @@ FUNCNN_INLINE void butterfly4(Complex& a, Complex& b, Complex& c, Complex& d) {
   d = t - v;
 }
 
+// Of sixteen values, as four by four.
+FUNCNN_INLINE void butterfly16(Complex (&x)[16]) {
+  FUNCNN_UNROLL
+  for (int j = 0; j < 4; ++j) butterfly4(x[j], x[j + 4], x[j + 8], x[j + 12]);
+  const V h = splat(0.70710678118654752440f), c = splat(0.92387953251128675613f), s = splat(0.38268343236508977173f);
+  // times e^(-2 pi i m / 16)
+  auto eighth = [&](Complex a) { return Complex{(a.re + a.im) * h, (a.im - a.re) * h}; };                  // m = 2
+  auto first = [&](Complex a) { return Complex{simd::fma(a.im, s, a.re * c), fnma(a.re, s, a.im * c)}; };  // m = 1
+  auto third = [&](Complex a) { return Complex{simd::fma(a.im, c, a.re * s), fnma(a.re, c, a.im * s)}; };  // m = 3
+  x[5] = first(x[5]);
+  x[6] = eighth(x[6]);
+  x[7] = third(x[7]);
+  x[9] = eighth(x[9]);
+  x[10] = turned(x[10]);
+  x[11] = turned(eighth(x[11]));
+  x[13] = third(x[13]);
+  x[14] = turned(eighth(x[14]));
+  x[15] = first(Complex{-x[15].re, -x[15].im});
+  FUNCNN_UNROLL
+  for (int q = 0; q < 4; ++q) butterfly4(x[4 * q], x[4 * q + 1], x[4 * q + 2], x[4 * q + 3]);
+  // Output q + 4 p lies at 4 q + p.
+  FUNCNN_UNROLL
+  for (int q = 0; q < 4; ++q) {
+    FUNCNN_UNROLL
+    for (int m = q + 1; m < 4; ++m) std::swap(x[4 * q + m], x[4 * m + q]);
+  }
+}
+
 // The transform of r values, in place. Of an odd radix: cosines meet sums, and sines differences, of the values that
 // lie opposite.
 template <int r>
@@ -45,6 +73,8 @@ FUNCNN_INLINE void butterfly(Complex (&x)[r], const float* roots) {
     x[5] = b - f;
     x[6] = c - g;
     x[7] = d - k;
+  } else if constexpr (r == 16) {
+    butterfly16(x);
   } else {
     constexpr int half = (r - 1) / 2;
     Complex sum[half], difference[half], total = x[0];
@@ -73,23 +103,58 @@ FUNCNN_INLINE void butterfly(Complex (&x)[r], const float* roots) {
   }
 }
 
-template <int r>
-void pass(const FftPass& p, const float* FUNCNN_RESTRICT in, float* FUNCNN_RESTRICT out) {
-  const int64_t from = p.after * kRow, to = p.before * p.after * kRow;
+// Where a pass reads and writes: `at` is the place of row 0, and rows lie `step` floats apart.
+struct RowSource {
+  const float* at;
+  static constexpr int64_t step = kRow;
+  Complex load(const float* from) const { return load_row(from); }
+};
+struct RowSink {
+  float* at;
+  static constexpr int64_t step = kRow;
+  void store(float* to, Complex x) const { store_row(to, x); }
+};
+// As complex numbers side by side, `swap` exchanging real and imaginary parts.
+struct PairSource {
+  const float* at;
+  int64_t step;
+  bool swap;
+  Complex load(const float* from) const {
+    Complex x = load_pairs(from);
+    return swap ? Complex{x.im, x.re} : x;
+  }
+};
+struct PairSink {
+  float* at;
+  int64_t step;
+  bool swap;
+  V scale;
+  void store(float* to, Complex x) const {
+    x = {x.re * scale, x.im * scale};
+    store_pairs(to, swap ? Complex{x.im, x.re} : x);
+  }
+};
+
+template <int r, class Source, class Sink>
+void pass(const FftPass& p, Source source, Sink sink) {
+  const int64_t from = p.after * source.step, to = p.before * p.after * sink.step;
   const float* roots = p.roots.data();
   for (int64_t k = 0; k < p.before; ++k) {
     const float* twiddle = p.twiddles.data();
     for (int64_t i = 0; i < p.after; ++i) {
-      const float* at = in + (i + p.after * r * k) * kRow;
+      const float* at = source.at + (i + p.after * r * k) * source.step;
       Complex x[r];
-      for (int j = 0; j < r; ++j) x[j] = load_row(at + j * from);
+      FUNCNN_UNROLL
+      for (int j = 0; j < r; ++j) x[j] = source.load(at + j * from);
       butterfly<r>(x, roots);
-      float* y = out + (i + p.after * k) * kRow;
-      store_row(y, x[0]);
+      float* y = sink.at + (i + p.after * k) * sink.step;
+      sink.store(y, x[0]);
       if (i == 0) {
-        for (int j = 1; j < r; ++j) store_row(y + j * to, x[j]);
+        FUNCNN_UNROLL
+        for (int j = 1; j < r; ++j) sink.store(y + j * to, x[j]);
       } else {
-        for (int j = 1; j < r; ++j) store_row(y + j * to, x[j] * splat(twiddle + 2 * (j - 1)));
+        FUNCNN_UNROLL
+        for (int j = 1; j < r; ++j) sink.store(y + j * to, x[j] * splat(twiddle + 2 * (j - 1)));
       }
       twiddle += 2 * (r - 1);
     }
@@ -97,24 +162,25 @@ void pass(const FftPass& p, const float* FUNCNN_RESTRICT in, float* FUNCNN_RESTR
 }
 
 // Any odd radix.
-void pass_any(const FftPass& p, const float* FUNCNN_RESTRICT in, float* FUNCNN_RESTRICT out) {
+template <class Source, class Sink>
+void pass_any(const FftPass& p, Source source, Sink sink) {
   const int r = p.radix, half = (r - 1) / 2;
-  const int64_t from = p.after * kRow, to = p.before * p.after * kRow;
+  const int64_t from = p.after * source.step, to = p.before * p.after * sink.step;
   const float* roots = p.roots.data();
   Complex sum[kLargestRadix / 2], difference[kLargestRadix / 2];
   for (int64_t k = 0; k < p.before; ++k) {
     for (int64_t i = 0; i < p.after; ++i) {
-      const float* at = in + (i + p.after * r * k) * kRow;
+      const float* at = source.at + (i + p.after * r * k) * source.step;
       const float* twiddle = p.twiddles.data() + 2 * (r - 1) * i;
-      float* y = out + (i + p.after * k) * kRow;
-      Complex first = load_row(at), total = first;
+      float* y = sink.at + (i + p.after * k) * sink.step;
+      Complex first = source.load(at), total = first;
       for (int j = 1; j <= half; ++j) {
-        Complex a = load_row(at + j * from), b = load_row(at + (r - j) * from);
+        Complex a = source.load(at + j * from), b = source.load(at + (r - j) * from);
         sum[j - 1] = a + b;
         difference[j - 1] = a - b;
         total = total + sum[j - 1];
       }
-      store_row(y, total);
+      sink.store(y, total);
       for (int j = 1; j <= half; ++j) {
         Complex even = first;
         V re{}, im{};
@@ -126,33 +192,36 @@ void pass_any(const FftPass& p, const float* FUNCNN_RESTRICT in, float* FUNCNN_R
           turn += j;
           if (turn >= r) turn -= r;
         }
-        store_row(y + j * to, Complex{even.re - re, even.im + im} * splat(twiddle + 2 * (j - 1)));
-        store_row(y + (r - j) * to, Complex{even.re + re, even.im - im} * splat(twiddle + 2 * (r - j - 1)));
+        sink.store(y + j * to, Complex{even.re - re, even.im + im} * splat(twiddle + 2 * (j - 1)));
+        sink.store(y + (r - j) * to, Complex{even.re + re, even.im - im} * splat(twiddle + 2 * (r - j - 1)));
       }
     }
   }
 }
 
-void run_pass(const FftPass& p, const float* in, float* out) {
+template <class Source, class Sink>
+void run_pass(const FftPass& p, Source source, Sink sink) {
   switch (p.radix) {
     case 2:
-      return pass<2>(p, in, out);
+      return pass<2>(p, source, sink);
     case 3:
-      return pass<3>(p, in, out);
+      return pass<3>(p, source, sink);
     case 4:
-      return pass<4>(p, in, out);
+      return pass<4>(p, source, sink);
     case 5:
-      return pass<5>(p, in, out);
+      return pass<5>(p, source, sink);
     case 7:
-      return pass<7>(p, in, out);
+      return pass<7>(p, source, sink);
     case 8:
-      return pass<8>(p, in, out);
+      return pass<8>(p, source, sink);
     case 11:
-      return pass<11>(p, in, out);
+      return pass<11>(p, source, sink);
     case 13:
-      return pass<13>(p, in, out);
+      return pass<13>(p, source, sink);
+    case 16:
+      return pass<16>(p, source, sink);
     default:
-      return pass_any(p, in, out);
+      return pass_any(p, source, sink);
   }
 }
 
@@ -162,13 +231,38 @@ float* lines(const FftPasses& passes, const float* in, float* first, float* seco
     return first;
   }
   for (const FftPass& p : passes.passes) {
-    run_pass(p, in, first);
+    run_pass(p, RowSource{in}, RowSink{first});
     in = first;
     float* other = second;
     second = first;
     first = other;
   }
   return second;
+}
+
+// Rows of `first`, which lie nowhere before: at least one pass. Neither room is read.
+template <class Source>
+void lines_into_rows(const FftPasses& passes, Source source, float* first, float* second) {
+  const auto& all = passes.passes;
+  const size_t count = all.size();
+  auto target = [&](size_t i) { return (count - 1 - i) % 2 ? second : first; };
+  run_pass(all[0], source, RowSink{target(0)});
+  for (size_t i = 1; i < count; ++i) run_pass(all[i], RowSource{target(i - 1)}, RowSink{target(i)});
+}
+
+template <class Source>
+void lines_into_pairs(const FftPasses& passes, Source source, float* first, float* second, PairSink sink) {
+  const auto& all = passes.passes;
+  const size_t count = all.size();
+  if (count == 1) {
+    run_pass(all[0], source, RowSink{first});
+    for (int64_t j = 0; j < passes.length; ++j) sink.store(sink.at + j * sink.step, load_row(first + j * kRow));
+    return;
+  }
+  auto target = [&](size_t i) { return i % 2 ? second : first; };
+  run_pass(all[0], source, RowSink{first});
+  for (size_t i = 1; i + 1 < count; ++i) run_pass(all[i], RowSource{target(i - 1)}, RowSink{target(i)});
+  run_pass(all[count - 1], RowSource{target(count - 2)}, sink);
 }
 
 }  // namespace
