@@ -28,6 +28,12 @@ FOR_ALL(DECLARE)
                         Int* LENGTHS);                                                                               \
   void LAPACK(p##gesdd)(const char*, const Int*, const Int*, T*, const Int*, T*, T*, const Int*, T*, const Int*, T*, \
                         const Int*, Int*, Int* LENGTH);                                                              \
+  void LAPACK(p##sytrd)(const char*, const Int*, T*, const Int*, T*, T*, T*, T*, const Int*, Int* LENGTH);           \
+  void LAPACK(p##stedc)(const char*, const Int*, T*, T*, T*, const Int*, T*, const Int*, Int*, const Int*,           \
+                        Int* LENGTH);                                                                                \
+  void LAPACK(p##gebrd)(const Int*, const Int*, T*, const Int*, T*, T*, T*, T*, T*, const Int*, Int*);               \
+  void LAPACK(p##bdsdc)(const char*, const char*, const Int*, T*, T*, T*, const Int*, T*, const Int*, T*, Int*, T*,  \
+                        Int*, Int* LENGTHS);                                                                         \
   void LAPACK(p##geev)(const char*, const char*, const Int*, T*, const Int*, T*, T*, T*, const Int*, T*, const Int*, \
                        T*, const Int*, Int* LENGTHS);
 FOR_REAL(DECLARE)
@@ -107,41 +113,76 @@ void with_work(Routine routine) {
 FOR_ALL(DEFINE)
 #undef DEFINE
 
-#define DEFINE(T, p)                                                                                             \
-  template <>                                                                                                    \
-  Int orgqr(Int m, Int n, Int k, T* a, Int ld, const T* tau) {                                                   \
-    Int info = 0;                                                                                                \
-    with_work<T>([&](T* work, Int* length) { LAPACK(p##orgqr)(&m, &n, &k, a, &ld, tau, work, length, &info); }); \
-    return info;                                                                                                 \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  Int syevd(char job, char uplo, Int n, T* a, Int ld, T* w) {                                                    \
-    Int info = 0, integers = 3 + 5 * n;                                                                          \
-    Work<Int> places(integers);                                                                                  \
-    with_work<T>([&](T* work, Int* length) {                                                                     \
-      LAPACK(p##syevd)(&job, &uplo, &n, a, &ld, w, work, length, places, &integers, &info ONES);                 \
-    });                                                                                                          \
-    return info;                                                                                                 \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  Int gesdd(char job, Int m, Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv) {                         \
-    Int info = 0;                                                                                                \
-    Work<Int> places(8 * int64_t(std::min(m, n)));                                                               \
-    with_work<T>([&](T* work, Int* length) {                                                                     \
-      LAPACK(p##gesdd)(&job, &m, &n, a, &ld, s, u, &ldu, vh, &ldv, work, length, places, &info ONE);             \
-    });                                                                                                          \
-    return info;                                                                                                 \
-  }                                                                                                              \
-  template <>                                                                                                    \
-  Int geev(Int n, T* a, Int ld, std::complex<T>* w, std::complex<T>* v) {                                        \
-    Int info = 0, none = 1;                                                                                      \
-    char left = 'N', right = v ? 'V' : 'N';                                                                      \
-    Work<T> re(n), im(n), pairs(v ? int64_t(n) * n : 1);                                                         \
-    with_work<T>([&](T* work, Int* length) {                                                                     \
-      LAPACK(p##geev)(&left, &right, &n, a, &ld, re, im, nullptr, &none, pairs, &n, work, length, &info ONES);   \
-    });                                                                                                          \
-    if (info == 0) join_pairs<T>(n, re, im, v ? static_cast<T*>(pairs) : nullptr, w, v);                         \
-    return info;                                                                                                 \
+#define DEFINE(T, p)                                                                                               \
+  template <>                                                                                                      \
+  Int orgqr(Int m, Int n, Int k, T* a, Int ld, const T* tau) {                                                     \
+    Int info = 0;                                                                                                  \
+    with_work<T>([&](T* work, Int* length) { LAPACK(p##orgqr)(&m, &n, &k, a, &ld, tau, work, length, &info); });   \
+    return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  Int syevd(char job, char uplo, Int n, T* a, Int ld, T* w) {                                                      \
+    Int info = 0, integers = 3 + 5 * n;                                                                            \
+    Work<Int> places(integers);                                                                                    \
+    with_work<T>([&](T* work, Int* length) {                                                                       \
+      LAPACK(p##syevd)(&job, &uplo, &n, a, &ld, w, work, length, places, &integers, &info ONES);                   \
+    });                                                                                                            \
+    return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  Int gesdd(char job, Int m, Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv) {                           \
+    Int info = 0;                                                                                                  \
+    Work<Int> places(8 * int64_t(std::min(m, n)));                                                                 \
+    with_work<T>([&](T* work, Int* length) {                                                                       \
+      LAPACK(p##gesdd)(&job, &m, &n, a, &ld, s, u, &ldu, vh, &ldv, work, length, places, &info ONE);               \
+    });                                                                                                            \
+    return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  Int sytrd(Int n, T* a, Int ld, T* d, T* e, T* tau) {                                                             \
+    Int info = 0;                                                                                                  \
+    with_work<T>(                                                                                                  \
+        [&](T* work, Int* length) { LAPACK(p##sytrd)("L", &n, a, &ld, d, e, tau, work, length, &info ONE); });     \
+    return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  Int stedc(Int n, T* d, T* e, T* z, Int ldz) {                                                                    \
+    Int info = 0, integers = 3 + 5 * n;                                                                            \
+    Work<Int> places(integers);                                                                                    \
+    with_work<T>([&](T* work, Int* length) {                                                                       \
+      LAPACK(p##stedc)("I", &n, d, e, z, &ldz, work, length, places, &integers, &info ONE);                        \
+    });                                                                                                            \
+    return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  Int gebrd(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p) {                                                 \
+    Int info = 0;                                                                                                  \
+    with_work<T>(                                                                                                  \
+        [&](T* work, Int* length) { LAPACK(p##gebrd)(&n, &n, a, &ld, d, e, tau_q, tau_p, work, length, &info); }); \
+    return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  Int bdsdc(Int n, T* d, T* e, T* u, Int ldu, T* vh, Int ldv) {                                                    \
+    Int info = 0;                                                                                                  \
+    int64_t side = n;                                                                                              \
+    Work<Int> places(8 * side);                                                                                    \
+    Work<T> work(3 * side * side + 4 * side);                                                                      \
+    T spare;                                                                                                       \
+    Int spare_place;                                                                                               \
+    blas::single_threaded();                                                                                       \
+    LAPACK(p##bdsdc)("U", "I", &n, d, e, u, &ldu, vh, &ldv, &spare, &spare_place, work, places, &info ONES);       \
+    return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  Int geev(Int n, T* a, Int ld, std::complex<T>* w, std::complex<T>* v) {                                          \
+    Int info = 0, none = 1;                                                                                        \
+    char left = 'N', right = v ? 'V' : 'N';                                                                        \
+    Work<T> re(n), im(n), pairs(v ? int64_t(n) * n : 1);                                                           \
+    with_work<T>([&](T* work, Int* length) {                                                                       \
+      LAPACK(p##geev)(&left, &right, &n, a, &ld, re, im, nullptr, &none, pairs, &n, work, length, &info ONES);     \
+    });                                                                                                            \
+    if (info == 0) join_pairs<T>(n, re, im, v ? static_cast<T*>(pairs) : nullptr, w, v);                           \
+    return info;                                                                                                   \
   }
 
 namespace {

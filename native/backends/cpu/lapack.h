@@ -54,4 +54,31 @@ void geqrf_shared(Int m, Int n, T* a, Int ld, T* tau);
 template <class T>
 void orgqr_shared(Int m, Int n, Int k, T* a, Int ld, const T* tau);
 
+// The rest is for float and double.
+
+// A (its lower triangle) = Q T Q^T: T is tridiagonal, with diagonal d and e beside; Q is the product of n - 1
+// reflectors that lie below the diagonal of A, one row down.
+template <class T>
+Int sytrd(Int n, T* a, Int ld, T* d, T* e, T* tau);
+// Eigenvalues in place of d, and eigenvectors, of a tridiagonal matrix.
+template <class T>
+Int stedc(Int n, T* d, T* e, T* z, Int ldz);
+// A (n x n) = Q B P^T: B is upper bidiagonal; Q's reflectors lie below, those of P above the diagonal, one column on.
+template <class T>
+Int gebrd(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p);
+// Singular values in place of d, and vectors, of an upper bidiagonal matrix.
+template <class T>
+Int bdsdc(Int n, T* d, T* e, T* u, Int ldu, T* vh, Int ldv);
+// C (m x n) = Q C with Q = H(0) ... H(k - 1) as of geqrf; C = C P^T with P = G(0) ... G(k - 1) as of gebrd, whose
+// vectors are rows. On as many threads as pay off.
+template <class T>
+void ormqr_shared(Int m, Int n, Int k, const T* v, Int ldv, const T* tau, T* c, Int ldc);
+template <class T>
+void ormlq_right_shared(Int m, Int n, Int k, const T* v, Int ldv, const T* tau, T* c, Int ldc);
+// The same as syevd with vectors, which come apart, and gesdd of a square matrix, on as many threads as pay off.
+template <class T>
+Int syevd_shared(Int n, T* a, Int ld, T* w, T* z, Int ldz);
+template <class T>
+Int gesdd_shared(Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv);
+
 }  // namespace funcnn::cpu::lapack

@@ -12,6 +12,11 @@ namespace {
 
 using lapack::Int;
 
+constexpr int64_t kSharedFrom = 256;  // rows from which on the threads share one matrix
+
+template <class T>
+constexpr bool kReal = !std::is_same_v<T, complex64_t>;
+
 // ---- symmetric matrices
 
 std::unique_ptr<Kernel> make_eigh(const Primitive& primitive, std::span<const Layout> inputs, std::span<const Layout>,
@@ -23,9 +28,20 @@ std::unique_ptr<Kernel> make_eigh(const Primitive& primitive, std::span<const La
     return make_kernel([a = Matrices(inputs[0]), op = p.op(), vectors = p.vectors()](std::span<std::byte* const> at) {
       int64_t n = a.rows;
       if (n == 0) return;
-      auto room = [&] { return Room<T>(n * n); };
+      const bool shared = kReal<T> && vectors && n >= kSharedFrom;
+      const int64_t ld = shared ? apart(n) : n;
+      auto room = [&] { return Room<T>(shared ? 2 * ld * n : n * n); };
       each_matrix(op, a, 9 * double(n) * double(n) * double(n), room, [&](int64_t i, T* columns) -> Verdict {
-        if (!load(in<T>(at[0]) + a.at(i), a, Part::lower, columns, 1, n)) return Fault::not_finite;
+        if (!load(in<T>(at[0]) + a.at(i), a, Part::lower, columns, 1, ld)) return Fault::not_finite;
+        if constexpr (kReal<T>) {
+          if (shared) {
+            T* z = columns + ld * n;
+            if (lapack::syevd_shared(Int(n), columns, Int(ld), out<T>(at[1]) + i * n, z, Int(ld)))
+              return Fault::not_converged;
+            store_rows(z, ld, n, n, out<T>(at[2]) + i * n * n);
+            return Fault::none;
+          }
+        }
         Int info = lapack::syevd(vectors ? 'V' : 'N', 'L', Int(n), columns, Int(n), out<R>(at[1]) + i * n);
         if (info) return Fault::not_converged;
         if (vectors) store_rows(columns, n, n, n, out<T>(at[2]) + i * n * n);
@@ -82,7 +98,9 @@ std::unique_ptr<Kernel> make_svd(const Primitive& primitive, std::span<const Lay
             std::fill(to, to + side * side, T(0));
             for (int64_t d = 0; d < side; ++d) to[d * side + d] = T(1);
           };
-          auto room = [&] { return Room<T>(m * n); };
+          const bool shared = kReal<T> && vectors && m == n && n >= kSharedFrom;
+          const int64_t ld = shared ? apart(n) : n;
+          auto room = [&] { return Room<T>(m * ld); };
           const char job = !vectors ? 'N' : full ? 'A' : 'S';
           each_matrix(op, a, 20 * double(m) * double(n) * double(k), room, [&](int64_t i, T* rows) -> Verdict {
             T* u = vectors ? out<T>(at[1]) + i * m * width : nullptr;
@@ -95,7 +113,13 @@ std::unique_ptr<Kernel> make_svd(const Primitive& primitive, std::span<const Lay
               }
               return Fault::none;
             }
-            if (!load(in<T>(at[0]) + a.at(i), a, Part::all, rows, n, 1)) return Fault::not_finite;
+            if (!load(in<T>(at[0]) + a.at(i), a, Part::all, rows, ld, 1)) return Fault::not_finite;
+            if constexpr (kReal<T>) {
+              if (shared) {
+                Int failed = lapack::gesdd_shared(Int(n), rows, Int(ld), s, vh, Int(n), u, Int(n));
+                return failed ? Fault::not_converged : Fault::none;
+              }
+            }
             Int info = lapack::gesdd(job, Int(n), Int(m), rows, Int(n), s, vh, Int(n), u, Int(vectors ? width : 1));
             return info ? Fault::not_converged : Fault::none;
           });
