@@ -122,6 +122,8 @@ CALLS = {
     "solve_few": lambda x: linalg.solve(x, x[..., :40]),
     "triangular": lambda x: linalg.solve_triangular(x, x, upper=True),
     "inv": linalg.inv,
+    "eigh": lambda x: linalg.eigh(x).eigenvectors,
+    "svd": lambda x: linalg.svd(x).U,
     "cholesky": lambda x: linalg.cholesky(x @ x.T + fn.eye(x.shape[-1])),
 }
 
@@ -140,3 +142,49 @@ def test_threads_change_no_bit(name, n):
         fn.set_num_threads(before)
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
+
+
+def spectra(n):
+    rng = np.random.default_rng(4)
+    full = rng.normal(size=(n, n))
+    low = rng.normal(size=(n, 5)) @ rng.normal(size=(5, n))
+    return {
+        "full": full,
+        "rank five": low,
+        "zero": np.zeros((n, n)),
+        "identity": np.eye(n),
+        "graded": np.diag(2.0 ** -np.arange(n).clip(max=60)) + 2.0**-70 * full,
+        "equal": np.ones((n, n)),
+        "tiny": 2.0**-110 * full,
+        "huge": 2.0**100 * full,
+    }
+
+
+@pytest.mark.parametrize("dtype", EPSILON)
+@pytest.mark.parametrize("name", spectra(1))
+@pytest.mark.parametrize("n", [256, 291])
+def test_large_spectra(n, name, dtype):
+    eps, a = EPSILON[dtype], spectra(n)[name].astype(dtype)
+    scale = 2.0 ** np.frexp(np.abs(a).max())[1]
+    exact = wide(a) / scale
+    u, s, vh = (wide(x) for x in linalg.svd(fn.asarray(a)))
+    s = s / scale
+    assert (s[:-1] >= s[1:]).all() and s[-1] >= 0
+    np.testing.assert_allclose(s, np.linalg.svd(exact, compute_uv=False), rtol=0, atol=50 * eps * (s[0] + 1e-30))
+    assert np.linalg.norm((u * s) @ vh - exact, 2) <= 2 * n * eps * s[0]
+    for q in (u, vh):
+        assert np.linalg.norm(q.T @ q - np.eye(n), 2) <= 2 * n * eps
+    symmetric = (exact + exact.T) / 2
+    w, v = (wide(x) for x in linalg.eigh(fn.asarray((symmetric * scale).astype(dtype))))
+    w, size = w / scale, np.abs(symmetric).sum(1).max()
+    symmetric = wide((symmetric * scale).astype(dtype)) / scale
+    assert (w[:-1] <= w[1:]).all()
+    np.testing.assert_allclose(w, np.linalg.eigvalsh(symmetric), rtol=0, atol=50 * eps * size)
+    assert np.linalg.norm(symmetric @ v - v * w, 2) <= 2 * n * eps * size
+    assert np.linalg.norm(v.T @ v - np.eye(n), 2) <= 2 * n * eps
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_large_spectra_by_all_instruction_sets():
+    test_large_spectra(270, "full", "float32")
+    test_large_spectra(270, "rank five", "float64")

@@ -29,6 +29,7 @@ FOR_ALL(DECLARE)
   void LAPACK(p##gesdd)(const char*, const Int*, const Int*, T*, const Int*, T*, T*, const Int*, T*, const Int*, T*, \
                         const Int*, Int*, Int* LENGTH);                                                              \
   void LAPACK(p##sytrd)(const char*, const Int*, T*, const Int*, T*, T*, T*, T*, const Int*, Int* LENGTH);           \
+  void LAPACK(p##larfg)(const Int*, T*, T*, const Int*, T*);                                                         \
   void LAPACK(p##stedc)(const char*, const Int*, T*, T*, T*, const Int*, T*, const Int*, Int*, const Int*,           \
                         Int* LENGTH);                                                                                \
   void LAPACK(p##gebrd)(const Int*, const Int*, T*, const Int*, T*, T*, T*, T*, T*, const Int*, Int*);               \
@@ -144,6 +145,11 @@ FOR_ALL(DEFINE)
     with_work<T>(                                                                                                  \
         [&](T* work, Int* length) { LAPACK(p##sytrd)("L", &n, a, &ld, d, e, tau, work, length, &info ONE); });     \
     return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  void larfg(Int n, T* alpha, T* x, T* tau) {                                                                      \
+    const Int step = 1;                                                                                            \
+    LAPACK(p##larfg)(&n, alpha, x, &step, tau);                                                                    \
   }                                                                                                                \
   template <>                                                                                                      \
   Int stedc(Int n, T* d, T* e, T* z, Int ldz) {                                                                    \

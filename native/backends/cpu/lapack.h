@@ -66,6 +66,14 @@ Int stedc(Int n, T* d, T* e, T* z, Int ldz);
 // A (n x n) = Q B P^T: B is upper bidiagonal; Q's reflectors lie below, those of P above the diagonal, one column on.
 template <class T>
 Int gebrd(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p);
+// sytrd and gebrd on as many threads as pay off.
+template <class T>
+void sytrd_shared(Int n, T* a, Int ld, T* d, T* e, T* tau);
+template <class T>
+void gebrd_shared(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p);
+// The reflector that makes (alpha, x) a multiple of the first unit vector, which alpha becomes; 1, x is its vector.
+template <class T>
+void larfg(Int n, T* alpha, T* x, T* tau);
 // Singular values in place of d, and vectors, of an upper bidiagonal matrix.
 template <class T>
 Int bdsdc(Int n, T* d, T* e, T* u, Int ldu, T* vh, Int ldv);

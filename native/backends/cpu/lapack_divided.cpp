@@ -40,7 +40,7 @@ Int syevd_shared(Int n, T* a, Int ld, T* w, T* z, Int ldz) {
   std::unique_ptr<T[]> room(new T[2 * size_t(n)]);
   T *e = room.get(), *tau = e + n;
   const T scale = rescale(true, n, a, ld);
-  sytrd(n, a, ld, w, e, tau);
+  sytrd_shared(n, a, ld, w, e, tau);
   if (Int info = stedc(n, w, e, z, ldz)) return info;
   ormqr_shared(n - 1, n, n - 1, a + 1, ld, tau, z + 1, ldz);
   for (Int i = 0; i < n && scale != T(1); ++i) w[i] /= scale;
@@ -52,7 +52,7 @@ Int gesdd_shared(Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv) {
   std::unique_ptr<T[]> room(new T[3 * size_t(n)]);
   T *e = room.get(), *tau_q = e + n, *tau_p = tau_q + n;
   const T scale = rescale(false, n, a, ld);
-  gebrd(n, a, ld, s, e, tau_q, tau_p);
+  gebrd_shared(n, a, ld, s, e, tau_q, tau_p);
   if (Int info = bdsdc(n, s, e, u, ldu, vh, ldv)) return info;
   ormqr_shared(n, n, n, a, ld, tau_q, u, ldu);
   ormlq_right_shared(n, n - 1, n - 1, a + ld, ld, tau_p, vh + ldv, ldv);

@@ -28,6 +28,10 @@ struct LapackTiles {
                    int64_t c_row);
   // B = A^-1 B of a triangle A of n rows; `columns` is a multiple of `lanes`.
   void (*solve)(bool upper, bool unit, int64_t n, TileView<T> a, T* b, int64_t b_row, int64_t columns);
+  // Of a matrix A that lies column by column, m x n: y += A x and v += A^T u, either of which may be left out (null).
+  void (*products)(int64_t m, int64_t n, const T* a, int64_t ld, const T* x, T* y, const T* u, T* v);
+  // What the columns [begin, end) of the lower triangle of a symmetric matrix of n rows add to y = A x.
+  void (*symmetric)(int64_t n, int64_t begin, int64_t end, const T* a, int64_t ld, const T* x, T* y);
   // LU with partial pivoting of columns [first, first + width) of a panel that lies column by column, `ld` apart, from
   // row `first` on. `rows` is a multiple of `lanes`; what lies behind the last row of the matrix is zero. Pivots count
   // from 0. The result is the first column whose pivot is zero, or -1. Other columns are not touched. width <= 16.

@@ -266,9 +266,88 @@ int64_t panel(int64_t rows, int64_t first, int64_t width, T* data, int64_t ld, i
   return zero;
 }
 
+// ---- products with vectors
+
+template <class T>
+FUNCNN_INLINE T sum_of(typename Lanes<T>::V x) {
+  T total = x[0];
+  for (int i = 1; i < Lanes<T>::count; ++i) total += x[i];
+  return total;
+}
+
+template <class T, int columns, bool forward, bool back>
+void products_of(int64_t m, const T* a, int64_t ld, const T* x, T* y, const T* u, T* v) {
+  constexpr int64_t lanes = Lanes<T>::count;
+  using V = typename Lanes<T>::V;
+  V by[columns], sum[columns];
+  T rest[columns];
+  FUNCNN_UNROLL
+  for (int j = 0; j < columns; ++j) {
+    by[j] = forward ? simd::repeat(x[j]) : V{};
+    sum[j] = V{};
+    rest[j] = 0;
+  }
+  int64_t i = 0;
+  for (; i + lanes <= m; i += lanes) {
+    V to{}, with{};
+    if (forward) to = load(y + i);
+    if (back) with = load(u + i);
+    FUNCNN_UNROLL
+    for (int j = 0; j < columns; ++j) {
+      V element = load(a + j * ld + i);
+      if (forward) to = simd::fma(element, by[j], to);
+      if (back) sum[j] = simd::fma(element, with, sum[j]);
+    }
+    if (forward) store(y + i, to);
+  }
+  for (; i < m; ++i)
+    for (int j = 0; j < columns; ++j) {
+      T element = a[j * ld + i];
+      if (forward) y[i] = simd::fma(element, x[j], y[i]);
+      if (back) rest[j] = simd::fma(element, u[i], rest[j]);
+    }
+  if (back)
+    for (int j = 0; j < columns; ++j) v[j] += sum_of<T>(sum[j]) + rest[j];
+}
+
+template <class T, bool forward, bool back>
+void products_by_columns(int64_t m, int64_t n, const T* a, int64_t ld, const T* x, T* y, const T* u, T* v) {
+  int64_t j = 0;
+  for (; j + 4 <= n; j += 4)
+    products_of<T, 4, forward, back>(m, a + j * ld, ld, forward ? x + j : x, y, u, back ? v + j : v);
+  for (; j < n; ++j) products_of<T, 1, forward, back>(m, a + j * ld, ld, forward ? x + j : x, y, u, back ? v + j : v);
+}
+
+template <class T>
+void products(int64_t m, int64_t n, const T* a, int64_t ld, const T* x, T* y, const T* u, T* v) {
+  if (y && v)
+    products_by_columns<T, true, true>(m, n, a, ld, x, y, u, v);
+  else if (y)
+    products_by_columns<T, true, false>(m, n, a, ld, x, y, u, v);
+  else
+    products_by_columns<T, false, true>(m, n, a, ld, x, y, u, v);
+}
+
+template <class T>
+void symmetric(int64_t n, int64_t begin, int64_t end, const T* a, int64_t ld, const T* x, T* y) {
+  for (int64_t j = begin; j < end; j += 4) {
+    int64_t width = std::min<int64_t>(4, end - j);
+    for (int64_t c = j; c < j + width; ++c) {
+      y[c] += a[c * ld + c] * x[c];
+      for (int64_t i = c + 1; i < j + width; ++i) {
+        y[i] += a[c * ld + i] * x[c];
+        y[c] += a[c * ld + i] * x[i];
+      }
+    }
+    int64_t below = j + width;
+    products(n - below, width, a + j * ld + below, ld, x + j, y + below, x + below, y + j);
+  }
+}
+
 template <class T>
 constexpr LapackTiles<T> table_of() {
-  return {Lanes<T>::count, kRows, kVectors * Lanes<T>::count, subtract<T>, solve<T>, panel<T>};
+  return {Lanes<T>::count, kRows,   kVectors * Lanes<T>::count, subtract<T>, solve<T>, products<T>,
+          symmetric<T>,    panel<T>};
 }
 
 }  // namespace
