@@ -11,7 +11,7 @@ from funcnn import linalg
 
 pytestmark = pytest.mark.on_cpu
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
-SIZES = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 127, 128, 129, 144, 191, 192, 257, 300]
+SIZES = [1, 2, 7, 9, 16, 17, 33, 65, 127, 129, 144, 257]
 
 
 def normal(*shape, dtype, seed=0):
@@ -162,7 +162,7 @@ def spectra(n):
 
 @pytest.mark.parametrize("dtype", EPSILON)
 @pytest.mark.parametrize("name", spectra(1))
-@pytest.mark.parametrize("n", [256, 291])
+@pytest.mark.parametrize("n", [256])
 def test_large_spectra(n, name, dtype):
     eps, a = EPSILON[dtype], spectra(n)[name].astype(dtype)
     scale = 2.0 ** np.frexp(np.abs(a).max())[1]
@@ -186,5 +186,5 @@ def test_large_spectra(n, name, dtype):
 
 @pytest.mark.usefixtures("everywhere")
 def test_large_spectra_by_all_instruction_sets():
-    test_large_spectra(270, "full", "float32")
-    test_large_spectra(270, "rank five", "float64")
+    test_large_spectra(257, "full", "float32")
+    test_large_spectra(257, "rank five", "float64")

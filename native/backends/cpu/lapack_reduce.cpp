@@ -12,10 +12,10 @@
 namespace funcnn::cpu::lapack {
 namespace {
 
-constexpr int64_t kPanel = 32;  // columns that are reduced before the rest follows
-constexpr int64_t kLast = 96;   // what is left to LAPACK
-constexpr int64_t kChunk = 64;  // columns of a matrix that a thread takes at a time
-constexpr double kWorth = 4e4;  // elements that are worth a thread
+constexpr int64_t kPanel = 32;    // columns that are reduced before the rest follows
+constexpr int64_t kLast = 96;     // what is left to LAPACK
+constexpr int64_t kChunk = 64;    // columns of a matrix that a thread takes at a time
+constexpr double kWorth = 1.2e5;  // elements that are worth a thread
 
 int64_t chunks_of(int64_t count) { return (count + kChunk - 1) / kChunk; }
 

@@ -46,23 +46,21 @@ int64_t panel_step(int64_t rows, int64_t whole) {
 
 // Panel: element (i, c) at panel[c * ld + i]; rows from `rows` up to `ld` become zero.
 template <class T>
-void load_panel(const T* a, int64_t row, int64_t rows, int64_t columns, T* panel, int64_t ld) {
+void load_panel(const LapackTiles<T>& tiles, const T* a, int64_t row, int64_t rows, int64_t columns, T* panel,
+                int64_t ld) {
   parallel_for(blocks_of(rows, 64), grain_for(64.0 * double(columns) * 4), [&](int64_t begin, int64_t end) {
-    for (int64_t i0 = begin * 64; i0 < std::min(end * 64, rows); i0 += 16)
-      for (int64_t c0 = 0; c0 < columns; c0 += 16)
-        for (int64_t c = c0; c < std::min(c0 + 16, columns); ++c)
-          for (int64_t i = i0; i < std::min(i0 + 16, rows); ++i) panel[c * ld + i] = a[i * row + c];
+    int64_t first = begin * 64, height = std::min(end * 64, rows) - first;
+    tiles.transpose(height, columns, a + first * row, row, panel + first, ld);
   });
   for (int64_t c = 0; c < columns; ++c) std::fill(panel + c * ld + rows, panel + (c + 1) * ld, T(0));
 }
 
 template <class T>
-void store_panel(const T* panel, int64_t ld, int64_t rows, int64_t columns, T* a, int64_t row) {
+void store_panel(const LapackTiles<T>& tiles, const T* panel, int64_t ld, int64_t rows, int64_t columns, T* a,
+                 int64_t row) {
   parallel_for(blocks_of(rows, 64), grain_for(64.0 * double(columns) * 4), [&](int64_t begin, int64_t end) {
-    for (int64_t i0 = begin * 64; i0 < std::min(end * 64, rows); i0 += 16)
-      for (int64_t c0 = 0; c0 < columns; c0 += 16)
-        for (int64_t i = i0; i < std::min(i0 + 16, rows); ++i)
-          for (int64_t c = c0; c < std::min(c0 + 16, columns); ++c) a[i * row + c] = panel[c * ld + i];
+    int64_t first = begin * 64, height = std::min(end * 64, rows) - first;
+    tiles.transpose(columns, height, panel + first, ld, a + first * row, row);
   });
 }
 
@@ -110,15 +108,16 @@ class Panel {
     factorise(first, half);
     exchange(first, middle, middle, rest);
     // The rows of U in these columns, which lie along the columns here.
-    for (int64_t c = middle; c < middle + rest; ++c) {
-      T* x = data_ + c * ld_;
-      for (int64_t j = first; j < middle; ++j) {
-        const T* l = data_ + j * ld_;
-        const T factor = x[j];
-        for (int64_t i = j + 1; i < middle; ++i) x[i] -= l[i] * factor;
-      }
-    }
     const int64_t chunk = tiles_.chunk;
+    alignas(64) T block[kBlock / 2 * kMostChunk];
+    for (int64_t c = middle; c < middle + rest; c += chunk) {
+      int64_t columns = std::min(chunk, middle + rest - c);
+      T* x = data_ + c * ld_ + first;
+      if (columns < chunk) std::fill_n(block, half * chunk, T(0));
+      tiles_.transpose(columns, half, x, ld_, block, chunk);
+      tiles_.solve(false, true, half, {data_ + first * ld_ + first, 1, ld_}, block, chunk, chunk);
+      tiles_.transpose(half, columns, block, chunk, x, ld_);
+    }
     parallel_for(blocks_of(ld_ - middle, chunk), grain_for(2.0 * double(half * rest * chunk)),
                  [&](int64_t begin, int64_t end) {
                    int64_t at = middle + begin * chunk, columns = std::min(ld_, middle + end * chunk) - at;
@@ -171,9 +170,9 @@ void lu_tiled(const LapackTiles<T>& tiles, int64_t m, int64_t n, T* a, int64_t l
     const int64_t width = std::min(kBlock, k - j), next = j + width, height = m - j, below = m - next;
     const int64_t step = panel_step<T>(height, tiles.lanes);
     T* panel = room<T>(panels, step * width);
-    load_panel(a + j * ld + j, ld, height, width, panel, step);
+    load_panel(tiles, a + j * ld + j, ld, height, width, panel, step);
     Panel<T>(tiles, panel, step, pivots + j).factorise(0, width);
-    store_panel(panel, step, height, width, a + j * ld + j, ld);
+    store_panel(tiles, panel, step, height, width, a + j * ld + j, ld);
     // What lies on the left is only exchanged.
     T* left = a + j * ld;
     parallel_for(blocks_of(j, kBlock), grain_for(double(kBlock * width)), [&](int64_t begin, int64_t end) {
@@ -266,13 +265,13 @@ int64_t cholesky_tiled(const LapackTiles<T>& tiles, int64_t n, T* a, int64_t ld)
     // The rows below, turned: L21^T = L11^-1 A21^T.
     const int64_t step = panel_step<T>(below, chunk);
     T* turned = room<T>(panels, step * width);
-    load_panel(a + next * ld + j, ld, below, width, turned, step);
+    load_panel(tiles, a + next * ld + j, ld, below, width, turned, step);
     const int64_t chunks = blocks_of(below, chunk);
     parallel_for(chunks, grain_for(double(width * width * chunk)), [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c)
         tiles.solve(false, false, width, {corner, ld, 1}, turned + c * chunk, step, chunk);
     });
-    store_panel(turned, step, below, width, a + next * ld + j, ld);
+    store_panel(tiles, turned, step, below, width, a + next * ld + j, ld);
     T* tall = room<T>(packed, blocks_of(below, tiles.rows) * tiles.rows * width);
     pack_tiles(tiles, below, width, TileView<T>{turned, 1, step}, tall);
     // Pairs of chunks, a long and a short one, are about as much work as others.

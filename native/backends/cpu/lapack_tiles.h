@@ -28,6 +28,8 @@ struct LapackTiles {
                    int64_t c_row);
   // B = A^-1 B of a triangle A of n rows; `columns` is a multiple of `lanes`.
   void (*solve)(bool upper, bool unit, int64_t n, TileView<T> a, T* b, int64_t b_row, int64_t columns);
+  // to[j * to_row + i] = from[i * from_row + j], m x n elements.
+  void (*transpose)(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int64_t to_row);
   // Of a matrix A that lies column by column, m x n: y += A x and v += A^T u, either of which may be left out (null).
   void (*products)(int64_t m, int64_t n, const T* a, int64_t ld, const T* x, T* y, const T* u, T* v);
   // What the columns [begin, end) of the lower triangle of a symmetric matrix of n rows add to y = A x.

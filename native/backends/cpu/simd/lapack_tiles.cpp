@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "backends/cpu/simd/fma.h"
 
@@ -266,6 +267,54 @@ int64_t panel(int64_t rows, int64_t first, int64_t width, T* data, int64_t ld, i
   return zero;
 }
 
+// ---- transposition
+
+// Elements of a and b in turns, from their lower or upper halves.
+template <class T, bool upper, int... i>
+FUNCNN_INLINE typename Lanes<T>::V in_turns(typename Lanes<T>::V a, typename Lanes<T>::V b,
+                                            std::integer_sequence<int, i...>) {
+  constexpr int lanes = Lanes<T>::count, start = upper ? lanes / 2 : 0;
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, (start + i / 2 + i % 2 * lanes)...);
+#else
+  return __builtin_shuffle(a, b, typename Lanes<T>::Indices{(start + i / 2 + i % 2 * lanes)...});
+#endif
+}
+
+template <class T>
+void transpose(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int64_t to_row) {
+  constexpr int lanes = Lanes<T>::count;
+  using V = typename Lanes<T>::V;
+  constexpr auto all = std::make_integer_sequence<int, lanes>();
+  for (int64_t i = 0; i < m; i += lanes)
+    for (int64_t j = 0; j < n; j += lanes) {
+      const T* x = from + i * from_row + j;
+      T* y = to + j * to_row + i;
+      if (i + lanes > m || j + lanes > n) {
+        for (int64_t r = 0; r < std::min<int64_t>(lanes, m - i); ++r)
+          for (int64_t c = 0; c < std::min<int64_t>(lanes, n - j); ++c) y[c * to_row + r] = x[r * from_row + c];
+        continue;
+      }
+      // The bits of the place of each element are rotated by one, as often as a row has bits.
+      V rows[lanes];
+      FUNCNN_UNROLL
+      for (int r = 0; r < lanes; ++r) rows[r] = load(x + r * from_row);
+      FUNCNN_UNROLL
+      for (int done = 1; done < lanes; done *= 2) {
+        V next[lanes];
+        FUNCNN_UNROLL
+        for (int r = 0; r < lanes / 2; ++r) {
+          next[2 * r] = in_turns<T, false>(rows[r], rows[r + lanes / 2], all);
+          next[2 * r + 1] = in_turns<T, true>(rows[r], rows[r + lanes / 2], all);
+        }
+        FUNCNN_UNROLL
+        for (int r = 0; r < lanes; ++r) rows[r] = next[r];
+      }
+      FUNCNN_UNROLL
+      for (int r = 0; r < lanes; ++r) store(y + r * to_row, rows[r]);
+    }
+}
+
 // ---- products with vectors
 
 template <class T>
@@ -346,7 +395,7 @@ void symmetric(int64_t n, int64_t begin, int64_t end, const T* a, int64_t ld, co
 
 template <class T>
 constexpr LapackTiles<T> table_of() {
-  return {Lanes<T>::count, kRows,   kVectors * Lanes<T>::count, subtract<T>, solve<T>, products<T>,
+  return {Lanes<T>::count, kRows,   kVectors * Lanes<T>::count, subtract<T>, solve<T>, transpose<T>, products<T>,
           symmetric<T>,    panel<T>};
 }
 
