@@ -436,3 +436,24 @@ def test_short_time_transforms_have_derivatives_and_batch() -> None:
     np.testing.assert_allclose(fn.vmap(lambda x: fn.fft.stft(x, 16, window=window))(x), spectra, atol=1e-5)
     back = fn.vmap(lambda s: fn.fft.istft(s, window=window, length=60))(spectra)
     np.testing.assert_allclose(back, x, atol=1e-4)
+
+
+@pytest.mark.on_cpu
+@pytest.mark.parametrize("name", instruction_sets.SUPPORTED)
+def test_short_and_long_lines_by_all_instruction_sets(name: str) -> None:
+    # Lines of half a vector, one and two of rows; even and odd numbers of them; columns; passes of each radix.
+    shapes = [(n,) for n in (4, 8, 16, 31, 32, 64, 128, 256, 512, 1000, 2048, 32768)]
+    shapes += [(lines, n) for lines in (1, 2, 3, 33) for n in (8, 16, 32, 64, 96, 128, 256, 1024)] + [
+        (128, 48),
+        (37, 128),
+    ]
+    rng = np.random.default_rng(0)
+    with instruction_sets.using(name):
+        for shape in shapes:
+            x = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+            for call in ("fft", "ifft", "rfft"):
+                for axis in range(len(shape)):
+                    given = x.real.copy() if call == "rfft" else x
+                    got = np.asarray(getattr(fn.fft, call)(fn.asarray(given), axis=axis))
+                    exact = getattr(np.fft, call)(given.astype(np.complex128 if call != "rfft" else float), axis=axis)
+                    assert np.linalg.norm(got - exact) <= 4e-7 * np.linalg.norm(exact), (shape, call, axis)

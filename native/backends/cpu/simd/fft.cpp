@@ -149,12 +149,17 @@ int brief_group(int64_t length) {
   return rows == kLanes || (rows == 2 * kLanes && rows <= 16) ? 1 : 0;
 }
 
-void brief(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out) {
-  if constexpr (kLanes >= 4) {
-    if (square.rows * 2 == kLanes) return brief_of<kLanes / 2>(square, swap, scale, in, out);
-    if (square.rows == kLanes) return brief_of<kLanes>(square, swap, scale, in, out);
-    if constexpr (kLanes <= 8) brief_of<2 * kLanes>(square, swap, scale, in, out);
+template <int lanes>
+void brief_with(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out) {
+  if constexpr (lanes >= 4) {
+    if (square.rows * 2 == lanes) return brief_of<lanes / 2>(square, swap, scale, in, out);
+    if (square.rows == lanes) return brief_of<lanes>(square, swap, scale, in, out);
+    if constexpr (lanes <= 8) brief_of<2 * lanes>(square, swap, scale, in, out);
   }
+}
+
+void brief(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out) {
+  brief_with<kLanes>(square, swap, scale, in, out);
 }
 
 // ---- real lines

@@ -19,6 +19,8 @@
 #define FUNCNN_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
 #define FUNCNN_UNROLL _Pragma("GCC unroll 16")
+#else
+#define FUNCNN_UNROLL
 #endif
 
 // Loops and accumulators over vectors that the compiler knows as a type, which GCC and Clang offer.
