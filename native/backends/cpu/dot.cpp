@@ -175,40 +175,64 @@ void Problem::choose_tiles(size_t item) {
   depth_block = depth_blocks == 1 ? k : even(k, blocks(k, depth_blocks), 32);
   depth_blocks = blocks(k, depth_block);
   // Worth it where several tiles below each other would each pack the same columns.
-  shared = depth_blocks == 1 && m >= 96 && n > 16 && work >= 3e7 && (b.column != 1 || n * k > (16 << 10));
+  shared = depth_blocks == 1 && m >= 96 && n > 16 && work >= 1e7 && (b.column != 1 || n * k > (16 << 10));
 }
 
 // Bytes of B that are packed at a time.
 constexpr size_t kMostShared = 16 << 20;
 
 // The tiles of a product whose B is packed: tasks for all threads, with rows for several tiles of the kernel, since
-// each reads all of its columns of B, and columns that are worth packing the rows for.
+// each reads all of its columns of B, and columns that are worth packing the rows for. First come blocks of many rows,
+// which read B from far away seldom, then ever fewer, so that threads end together whatever their pace.
 struct SharedTiles {
-  int64_t columns, row_blocks, column_blocks;
+  int64_t row_blocks, column_blocks;
 
   SharedTiles(int64_t m, int64_t n, int64_t k, int64_t panel, int64_t most_columns) {
-    constexpr int64_t least_rows = 60, least_columns = 128;
+    constexpr int64_t least_columns = 128;
     constexpr double least_work = 3e5;
-    auto even = [](int64_t length, int64_t count, int64_t whole) {
-      return blocks(blocks(length, std::max<int64_t>(count, 1)), whole) * whole;
-    };
     double work = double(m) * double(n) * double(k);
-    int64_t wanted = std::clamp<int64_t>(int64_t(work / least_work), 1, 8 * int64_t(thread_count()));
-    m_ = m;
-    units_ = blocks(m, unit);
-    row_blocks = std::clamp<int64_t>(std::min(wanted, m / least_rows), 1, units_);
-    columns =
-        even(n, std::max(std::min(blocks(wanted, row_blocks), n / least_columns), blocks(n, most_columns)), panel);
-    column_blocks = blocks(n, columns);
+    int64_t threads = thread_count(), wanted = std::clamp<int64_t>(int64_t(work / least_work), 1, 8 * threads);
+    cut_rows(m, std::clamp<int64_t>(std::min(wanted, m / least_rows), 1, blocks(m, unit)), threads);
+    row_blocks = int64_t(rows_.size()) - 1;
+    // Where blocks of rows are too few for all threads, they are cut into columns.
+    int64_t cuts = row_blocks < threads || m < 2 * threads * least_rows ? blocks(wanted, row_blocks) : 1;
+    cuts = std::min(cuts, (n + least_columns / 2) / least_columns);
+    if (cuts > threads) cuts -= cuts % threads;
+    n_ = n;
+    panel_ = panel;
+    panels_ = blocks(n, panel);
+    column_blocks = std::clamp<int64_t>(cuts, std::min(panels_, blocks(n, most_columns)), panels_);
   }
-  // Where block i of rows begins: whole tiles, as even as they come.
-  int64_t row(int64_t i) const { return std::min(m_, units_ * i / row_blocks * unit); }
-  int64_t most_rows() const { return blocks(units_, row_blocks) * unit; }
+  // Where block i begins; of columns, whole panels.
+  int64_t row(int64_t i) const { return rows_[size_t(i)]; }
+  int64_t column(int64_t i) const { return std::min(n_, panels_ * i / column_blocks * panel_); }
+  int64_t most_columns() const { return std::min(n_, blocks(panels_, column_blocks) * panel_); }
+  int64_t most_rows() const { return most_rows_; }
 
  private:
-  static constexpr int64_t unit = 12;
+  static constexpr int64_t unit = 2, least_rows = 60;  // the kernel cuts blocks into even tiles
   static int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
-  int64_t m_, units_;
+  // Into at most `most` blocks: rounds of one for each thread, each round half of what is left while that is many rows,
+  // and the rest as even as it comes.
+  void cut_rows(int64_t m, int64_t most, int64_t threads) {
+    int64_t units = blocks(m, unit), left = units;
+    auto add = [&](int64_t count) {
+      left -= count;
+      const int64_t before = rows_.back(), end = std::min(m, (units - left) * unit);
+      rows_.push_back(end);
+      most_rows_ = std::max(most_rows_, end - before);
+    };
+    rows_.push_back(0);
+    while (most > 2 * threads && left * unit >= 4 * threads * least_rows) {
+      for (int64_t i = threads, round = left / 2; i > 0; round -= blocks(round, i), --i) add(blocks(round, i));
+      most -= threads;
+    }
+    int64_t count = std::clamp<int64_t>(std::min(most, left * unit / least_rows), 1, left);
+    if (count > threads) count -= count % threads;
+    for (; count > 0; --count) add(blocks(left, count));
+  }
+  std::vector<int64_t> rows_;
+  int64_t most_rows_ = 0, n_, panel_, panels_;
 };
 
 template <class T>
@@ -372,30 +396,38 @@ class DotKernel final : public HostKernel {
       for (int64_t first = 0; first < p_.n; first += pass_columns_) {
         int64_t width = std::min(pass_columns_, p_.n - first), panels = (width + panel - 1) / panel;
         MatrixView<T> right{b + at_b + first * p_.b.column, p_.b.row, p_.b.column};
-        parallel_for(panels, std::max<int64_t>(1, 16384 / (panel * p_.k)),
-                     [&](int64_t begin, int64_t end) { gemm.packing.pack(right, width, p_.k, begin, end, packed); });
-        SharedTiles tiles(p_.m, width, p_.k, panel, is_half_type<T> ? 512 : width);
+        // The first rows of the product may come with the packing.
+        int64_t done = 0;
+        if (gemm.packing.pack_multiplying && right.column == 1 && p_.a.column == 1) done = gemm.packing.rows;
+        parallel_for(panels, std::max<int64_t>(1, 16384 / (panel * p_.k)), [&](int64_t begin, int64_t end) {
+          if (done)
+            gemm.packing.pack_multiplying({a + at_a, p_.a.row, p_.a.column}, right, width, p_.k, begin, end, packed,
+                                          c + at_c + first, p_.n);
+          else
+            gemm.packing.pack(right, width, p_.k, begin, end, packed);
+        });
+        SharedTiles tiles(p_.m - done, width, p_.k, panel, is_half_type<T> ? 512 : width);
         const bool last_pass = first + width == p_.n;
         PiecesLeft left;
         if (epilogue_ && last_pass) left.start(tiles.row_blocks, tiles.column_blocks);
-        parallel_for(tiles.row_blocks * tiles.column_blocks, 1, [&](int64_t begin, int64_t end) {
+        parallel_for(tiles.row_blocks * tiles.column_blocks, 1, [&](int64_t begin_tile, int64_t end_tile) {
           std::byte* room = panels_room(tiles);
-          for (int64_t i = begin; i < end; ++i) {
-            int64_t stripe = i / tiles.column_blocks, column = i % tiles.column_blocks * tiles.columns;
-            int64_t row = tiles.row(stripe), rows = tiles.row(stripe + 1) - row;
-            int64_t columns = std::min(tiles.columns, width - column);
+          for (int64_t i = begin_tile; i < end_tile; ++i) {
+            int64_t stripe = i / tiles.column_blocks, block = i % tiles.column_blocks;
+            int64_t column = tiles.column(block), columns = tiles.column(block + 1) - column;
+            int64_t row = done + tiles.row(stripe), end = done + tiles.row(stripe + 1), rows = end - row;
             gemm.rounded.multiply_packed(rows, columns, p_.k, {a + at_a + row * p_.a.row, p_.a.row, p_.a.column},
                                          {packed, width, column / panel}, c + at_c + row * p_.n + first + column, p_.n,
                                          room);
             if (epilogue_ && last_pass && left.last(stripe))
-              epilogue_->run_range(rest, at_c + row * p_.n, at_c + (row + rows) * p_.n);
+              epilogue_->run_range(rest, at_c + (stripe == 0 ? 0 : row) * p_.n, at_c + end * p_.n);
           }
         });
       }
     }
   }
   std::byte* panels_room(const SharedTiles& tiles) const {
-    return panels.get(gemm_room(tiles.most_rows(), tiles.columns, p_.k, sizeof(T)));
+    return panels.get(gemm_room(tiles.most_rows(), tiles.most_columns(), p_.k, sizeof(T)));
   }
 
   // Products that are one tile each: the epilogue runs over a few at a time.

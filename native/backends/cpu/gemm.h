@@ -39,6 +39,11 @@ struct GemmPacking {
   int64_t panel;
   size_t (*bytes)(int64_t n, int64_t k);
   void (*pack)(MatrixView<T> b, int64_t n, int64_t k, int64_t first, int64_t end, std::byte* out);
+  // The same for a B that is dense in its rows while the first `rows` rows of the product are computed, which hides
+  // the packing behind the arithmetic. Null where B cannot be multiplied as it lies.
+  int64_t rows;
+  void (*pack_multiplying)(MatrixView<T> a, MatrixView<T> b, int64_t n, int64_t k, int64_t first, int64_t end,
+                           std::byte* out, T* c, int64_t leading);
 };
 
 template <class T, class C = T>

@@ -29,7 +29,12 @@ constexpr int64_t kPanelsAtOnce = 4;
 inline int64_t rows_in_place(int64_t rows, int64_t columns, int64_t k, int64_t row_bytes, int64_t column_bytes,
                              int64_t item) {
   constexpr int64_t kFew = 160, kColliding = 8;
-  if (rows > kRows && columns > kFew) return 0;
+  if (rows > kRows && columns > kFew) {
+    // Short rows lie together about as well as packed ones: no place of the cache has more than half a tile's lines.
+    constexpr int64_t kShort = 2048 + 64, kMiddling = 4096;
+    const bool near = row_bytes <= kShort || (row_bytes <= kMiddling && !lines_collide(row_bytes));
+    return near && item >= 4 && column_bytes == item ? kRows : 0;
+  }
   if (column_bytes == item) {
     if (k <= 64 / item || !lines_collide(row_bytes)) return kRows;
     // As many as there are places in the cache for lines that collide.
@@ -138,6 +143,38 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
             for (int64_t q = 0; q < width; ++q)
               out[i * leading + q] = add ? out[i * leading + q] + edge[i * panel + q] : edge[i * panel + q];
         }
+      }
+    }
+  }
+}
+
+// Panels from `first` on packed while kRows rows of the product are computed, which read B where it lies.
+template <class Steps>
+void pack_columns_multiplying(MatrixView<typename Steps::Source> a, MatrixView<typename Steps::Source> b, int64_t n,
+                              int64_t k, int64_t first, int64_t end, std::byte* out, typename Steps::Sum* c,
+                              int64_t leading) {
+  using Word = typename Steps::Word;
+  PackedPlaces<Steps> places(n, k);
+  constexpr int64_t panel = places.panel, lanes = Simd<typename Steps::Sum>::lanes;
+  for (int64_t k0 = 0; k0 < k; k0 += kBlockK) {
+    const int64_t depth = std::min(kBlockK, k - k0);
+    const TileRows<Word> left{a.at(0, k0).data, a.row, a.column};
+    for (int64_t j = first; j < end; ++j) {
+      const int64_t width = std::min(panel, n - j * panel);
+      const Word* from = b.at(k0, j * panel).data;
+      Word* to = reinterpret_cast<Word*>(out) + places.at(k0, j);
+      typename Steps::Sum* sums = c + j * panel;
+      if (kMasks || width == panel) {
+        if (width <= lanes)
+          Steps::template packing_tile<1>(depth, left, from, b.row, sums, leading, k0 > 0, int(width), to);
+        else
+          Steps::template packing_tile<kVectors>(depth, left, from, b.row, sums, leading, k0 > 0,
+                                                 int(width - lanes * (kVectors - 1)), to);
+      } else {
+        Steps::pack_b_panel(b.at(k0, j * panel), depth, width, to);
+        multiply_block<Steps>(
+            kRows, width, depth, left, kRows, [&](int64_t) { return std::pair<const Word*, int64_t>{to, panel}; }, sums,
+            leading, k0 > 0);
       }
     }
   }
@@ -272,9 +309,10 @@ constexpr GemmOf<typename Steps::Source> gemm_of() {
   GemmOf<Source> out{
       {Simd<typename Steps::Sum>::panel,
        [](int64_t n, int64_t k) { return size_t(PackedPlaces<Steps>(n, k).total()) * sizeof(typename Steps::Word); },
-       pack_columns<Steps>},
+       pack_columns<Steps>, kRows, nullptr},
       {},
       {multiply<Steps>, multiply_packed<Steps>}};
+  if constexpr (Steps::direct_b) out.packing.pack_multiplying = pack_columns_multiplying<Steps>;
   if constexpr (sizeof(Source) == 2)
     out.rounded = {multiply_rounded<Steps>, multiply_packed_rounded<Steps>};
   else

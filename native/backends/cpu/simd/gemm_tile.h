@@ -86,11 +86,16 @@ struct Soon {
   int64_t apart = 0, lines = 0, line = 0, most = 0;
 };
 
+// Lines of B that lie far apart are asked for so many steps before they are needed.
+constexpr int64_t kLinesAhead = 16;
+
 // `rows` x `vectors` vectors of C from k steps of rows of A and of a panel of B, whose lines are `step` apart. Of the
 // last vector `last` lanes are there. Steps::multiply_add(sum, a, b): with a word of A and a vector of words of B.
-template <class Steps, int vectors, int rows, class W, class T>
+// `keep`: lines of B, which lie far apart, are packed at `kept` on the way.
+template <class Steps, int vectors, int rows, bool keep = false, class W, class T>
 FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int64_t step, T* __restrict c,
-                            int64_t leading, bool add, int last, Soon& soon) {
+                            int64_t leading, bool add, int last, Soon& soon,
+                            [[maybe_unused]] W* __restrict kept = nullptr) {
   using V = typename Simd<T>::Vector;
   using L = typename Simd<T>::Loose;
   constexpr int lanes = Simd<T>::lanes, bases = (rows + 2) / 3;
@@ -110,7 +115,12 @@ FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int
     for (int j = 0; j < vectors; ++j) {
       const T* from = reinterpret_cast<const T*>(b) + j * lanes;
       x[j] = j + 1 < vectors ? V(*reinterpret_cast<const L*>(from)) : load_first<T>(from, last);
+      if constexpr (keep) {
+        __builtin_prefetch(from + kLinesAhead * step);
+        *reinterpret_cast<L*>(kept + j * lanes) = x[j];
+      }
     }
+    if constexpr (keep) kept += Simd<T>::panel;
     FUNCNN_UNROLL
     for (int i = 0; i < rows; ++i) {
       FUNCNN_UNROLL
@@ -176,6 +186,12 @@ struct TileKernel {
   static void tile(int64_t k, TileRows<T> a, const T* b, int64_t step, T* c, int64_t leading, bool add, int last,
                    Soon& soon) {
     run_tile<TileKernel, vectors, rows>(k, a, b, step, c, leading, add, last, soon);
+  }
+  template <int vectors>
+  static void packing_tile(int64_t k, TileRows<T> a, const T* b, int64_t step, T* c, int64_t leading, bool add,
+                           int last, T* kept) {
+    Soon soon;
+    run_tile<TileKernel, vectors, kRows, true>(k, a, b, step, c, leading, add, last, soon, kept);
   }
 };
 
