@@ -160,6 +160,8 @@ EDGES = [
     *((96, 1100, 290), (95, 1100, 290), (253, 513, 300), (250, 1025, 131), (61, 3000, 33)),
     # B larger than caches below few rows, rows of A a power of two apart, many blocks of rows.
     *((13, 700, 1100), (48, 521, 1031), (49, 521, 1031), (200, 1024, 20), (97, 512, 161), (2000, 64, 40)),
+    # B packed with the first rows: by columns where A is small, by rows in falling blocks where it is not.
+    *((96, 1040, 128), (131, 600, 253), (256, 256, 256), (210, 530, 1009), (600, 513, 70), (1300, 260, 97)),
 ]
 
 

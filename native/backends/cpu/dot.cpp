@@ -180,6 +180,23 @@ void Problem::choose_tiles(size_t item) {
 
 // Bytes of B that are packed at a time.
 constexpr size_t kMostShared = 16 << 20;
+// A that is so small stays in a second-level cache while columns go by.
+constexpr size_t kSmallLeft = 1 << 20;
+
+// Where blocks of so many `units` begin, and the end: at most `most` blocks, in rounds of one for each thread. Each
+// round is half of what is left while blocks of `least` units leave room for that, and the rest is as even as it comes.
+std::vector<int64_t> falling_blocks(int64_t units, int64_t least, int64_t most, int64_t threads) {
+  auto part = [](int64_t whole, int64_t count) { return (whole + count - 1) / count; };
+  std::vector<int64_t> begins{0};
+  auto add = [&](int64_t count) { begins.push_back(begins.back() + count); };
+  auto left = [&] { return units - begins.back(); };
+  for (; most > 2 * threads && left() >= 4 * threads * least; most -= threads)
+    for (int64_t i = threads, round = left() / 2; i > 0; round -= part(round, i), --i) add(part(round, i));
+  int64_t count = std::clamp<int64_t>(std::min(most, left() / least), 1, left());
+  if (count > threads) count -= count % threads;
+  for (; count > 0; --count) add(part(left(), count));
+  return begins;
+}
 
 // The tiles of a product whose B is packed: tasks for all threads, with rows for several tiles of the kernel, since
 // each reads all of its columns of B, and columns that are worth packing the rows for. First come blocks of many rows,
@@ -192,8 +209,9 @@ struct SharedTiles {
     constexpr double least_work = 3e5;
     double work = double(m) * double(n) * double(k);
     int64_t threads = thread_count(), wanted = std::clamp<int64_t>(int64_t(work / least_work), 1, 8 * threads);
-    cut_rows(m, std::clamp<int64_t>(std::min(wanted, m / least_rows), 1, blocks(m, unit)), threads);
+    rows_ = falling_blocks(blocks(m, unit), least_rows / unit, wanted, threads);
     row_blocks = int64_t(rows_.size()) - 1;
+    m_ = m;
     // Where blocks of rows are too few for all threads, they are cut into columns.
     int64_t cuts = row_blocks < threads || m < 2 * threads * least_rows ? blocks(wanted, row_blocks) : 1;
     cuts = std::min(cuts, (n + least_columns / 2) / least_columns);
@@ -204,35 +222,17 @@ struct SharedTiles {
     column_blocks = std::clamp<int64_t>(cuts, std::min(panels_, blocks(n, most_columns)), panels_);
   }
   // Where block i begins; of columns, whole panels.
-  int64_t row(int64_t i) const { return rows_[size_t(i)]; }
+  int64_t row(int64_t i) const { return std::min(m_, rows_[size_t(i)] * unit); }
   int64_t column(int64_t i) const { return std::min(n_, panels_ * i / column_blocks * panel_); }
   int64_t most_columns() const { return std::min(n_, blocks(panels_, column_blocks) * panel_); }
-  int64_t most_rows() const { return most_rows_; }
+  // Blocks do not grow.
+  int64_t most_rows() const { return row(1); }
 
  private:
   static constexpr int64_t unit = 2, least_rows = 60;  // the kernel cuts blocks into even tiles
   static int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
-  // Into at most `most` blocks: rounds of one for each thread, each round half of what is left while that is many rows,
-  // and the rest as even as it comes.
-  void cut_rows(int64_t m, int64_t most, int64_t threads) {
-    int64_t units = blocks(m, unit), left = units;
-    auto add = [&](int64_t count) {
-      left -= count;
-      const int64_t before = rows_.back(), end = std::min(m, (units - left) * unit);
-      rows_.push_back(end);
-      most_rows_ = std::max(most_rows_, end - before);
-    };
-    rows_.push_back(0);
-    while (most > 2 * threads && left * unit >= 4 * threads * least_rows) {
-      for (int64_t i = threads, round = left / 2; i > 0; round -= blocks(round, i), --i) add(blocks(round, i));
-      most -= threads;
-    }
-    int64_t count = std::clamp<int64_t>(std::min(most, left * unit / least_rows), 1, left);
-    if (count > threads) count -= count % threads;
-    for (; count > 0; --count) add(blocks(left, count));
-  }
   std::vector<int64_t> rows_;
-  int64_t most_rows_ = 0, n_, panel_, panels_;
+  int64_t m_, n_, panel_, panels_;
 };
 
 template <class T>
@@ -399,6 +399,12 @@ class DotKernel final : public HostKernel {
         // The first rows of the product may come with the packing.
         int64_t done = 0;
         if (gemm.packing.pack_multiplying && right.column == 1 && p_.a.column == 1) done = gemm.packing.rows;
+        const int64_t threads = thread_count();
+        if (done && !epilogue_ && threads > 1 && size_t(p_.m * p_.k) * sizeof(T) <= kSmallLeft &&
+            (panels % threads == 0 || panels >= 16 * threads)) {
+          run_columns(gemm, {a + at_a, p_.a.row, 1}, right, width, c + at_c + first, packed);
+          continue;
+        }
         parallel_for(panels, std::max<int64_t>(1, 16384 / (panel * p_.k)), [&](int64_t begin, int64_t end) {
           if (done)
             gemm.packing.pack_multiplying({a + at_a, p_.a.row, p_.a.column}, right, width, p_.k, begin, end, packed,
@@ -425,6 +431,24 @@ class DotKernel final : public HostKernel {
         });
       }
     }
+  }
+  // All rows of a few columns at a time: what a thread has packed is in its own cache when it is read.
+  void run_columns(const GemmOf<T>& gemm, MatrixView<T> a, MatrixView<T> b, int64_t width, T* c,
+                   std::byte* packed) const {
+    constexpr int64_t least = 64;
+    const int64_t panel = gemm.packing.panel, done = gemm.packing.rows, threads = thread_count();
+    const std::vector<int64_t> begins =
+        falling_blocks((width + panel - 1) / panel, std::max<int64_t>(1, least / panel), 8 * threads, threads);
+    parallel_for(int64_t(begins.size()) - 1, 1, [&](int64_t begin, int64_t end) {
+      std::byte* room = panels.get(gemm_room(p_.m, std::min(width, begins[1] * panel), p_.k, sizeof(T)));
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t from = begins[size_t(i)], to = begins[size_t(i) + 1];
+        const int64_t column = from * panel, columns = std::min(width, to * panel) - column;
+        gemm.packing.pack_multiplying(a, b, width, p_.k, from, to, packed, c, p_.n);
+        gemm.rounded.multiply_packed(p_.m - done, columns, p_.k, a.at(done, 0), {packed, width, from},
+                                     c + done * p_.n + column, p_.n, room);
+      }
+    });
   }
   std::byte* panels_room(const SharedTiles& tiles) const {
     return panels.get(gemm_room(tiles.most_rows(), tiles.most_columns(), p_.k, sizeof(T)));
