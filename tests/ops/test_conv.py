@@ -50,7 +50,7 @@ def problems(draw):
         have = ((lengths[d] - 1) * holes[d] + 1 if lengths[d] else 0) + low[d] + high[d]
         high[d] += max(0, dilation[d] * (kernel[d] - 1) + 1 - have)
     groups = draw(st.sampled_from([1, 1, 1, 2, 3, 5, 16, 32]))
-    ins = draw(st.sampled_from([1, 2, 3, 4, 9, 17] if groups < 16 else [1, 1, 2, 4]))
+    ins = draw(st.sampled_from([1, 2, 3, 4, 9, 17, 33, 64] if groups < 16 else [1, 1, 2, 4]))
     outs = draw(st.sampled_from([1, 2, 5, 16, 17, 33, 40] if groups < 16 else [1, 1, 2, 4]))
     n = draw(st.integers(1, 3))
     return {

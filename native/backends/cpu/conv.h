@@ -57,10 +57,26 @@ struct ConvBlock {
   int64_t begin, end;
 };
 
-// Where a stretch of the sum begins in the input and in the other operand.
+// A row of a tile that a stretch of the sum leaves out, since it meets nothing there.
+enum class ConvEdge : int8_t { none, first, last };
+
+// A stretch of the sum: where it begins in the input and in the other operand, and its steps.
 template <class T>
 struct ConvRun {
   const T *a, *b;
+  int64_t length;
+  ConvEdge without = ConvEdge::none;
+};
+
+// What is asked for while a tile is computed, a little before each `every` steps: where the next one goes, and rows of
+// the input that are read soon, `lines` of cache each and `apart` elements from each other, in which tiles go on where
+// the last one stopped.
+template <class T>
+struct ConvSoon {
+  const T* c = nullptr;
+  const T* a = nullptr;
+  int64_t rows = 0, lines = 0, apart = 0, line = 0;
+  int64_t every = int64_t(1) << 40;
 };
 
 inline constexpr int kMostConvRows = 16;
@@ -72,11 +88,10 @@ struct ConvLoops {
   // C (rows x columns, `columns` at most `panel`) = the sum over runs of products of A and B. In run r, element (i, p)
   // of A is a[shift + i * step + p]; row p of B is b + p * panel.
   // `past`: C goes to memory past the caches where it can.
-  void (*along)(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
-                int64_t step, T* c, int64_t leading, bool past);
-  // C += the same with element (i, p) of A at a[shift + p * step + i], in rows of `panel`.
-  void (*across)(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
-                 int64_t step, T* c);
+  void (*along)(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c,
+                int64_t leading, ConvSoon<T>& soon, bool past);
+  // C += the same with element (i, p) of A at a[shift + p * step + i], in rows of `panel`; no run leaves rows out.
+  void (*across)(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c);
   // Lane by lane: C (rows x lanes) = the sum over runs of a[first + shift + i * step + lane] * b[first + lane].
   void (*each)(int rows, const ConvRun<T>* runs, int64_t count, int64_t first, int64_t shift, int64_t step, T* c,
                int64_t leading);

@@ -36,7 +36,7 @@ class TiledConv final : public HostKernel {
       : table_(*conv_table()),
         loops_(table_.loops<T>()),
         p_(problem),
-        input_(p_, p_.in_channels, ConvInput<S>::InPlace::unpadded, 0),
+        input_(p_, p_.in_channels, in_place(p_), 0),
         taps_(p_, p_.in_channels, input_.position()),
         strips_(p_, loops_.rows, p_.in_channels * int64_t(sizeof(T)), p_.groups * p_.out_channels * int64_t(sizeof(S))),
         epilogue_(epilogue) {
@@ -72,8 +72,7 @@ class TiledConv final : public HostKernel {
         input.load(table_, x, first, last, block, {group * p_.in_channels, p_.in_channels, 1, p_.in_channels});
         const T* panels = packed + group * panels_ * panel_size();
         int64_t from = cut * panels_each_, to = std::min(panels_, from + panels_each_);
-        // Panels that stay in cache together are gone over for each tile, which writes in order; others for each strip.
-        int64_t together = panel_size() * (to - from) * int64_t(sizeof(T)) <= 256 << 10 ? to - from : 1;
+        int64_t together = panels_together(to - from);
         for (int64_t j = from; j < to; j += together)
           for (int64_t row = first; row < last; ++row)
             compute(input, row, block, panels + j * panel_size(), j == from,
@@ -87,6 +86,35 @@ class TiledConv final : public HostKernel {
   }
 
  private:
+  using InPlace = typename ConvInput<S>::InPlace;
+
+  // Whether a tap leaves the row for an output, in front of it or behind it.
+  static bool leaves_first(const ConvTap& tap) { return tap.offset < 0; }
+  bool leaves_last(const ConvPhase& phase, const ConvTap& tap) const {
+    return (phase.count - 1) * p_.axes[2].move + tap.offset >= p_.axes[2].in;
+  }
+  // Tiles can leave out a row at one of their ends: rows of the input need no padding for taps that leave them for no
+  // more than that. Copied, the channels of a group follow each other, which few of them need.
+  static InPlace in_place(const ConvProblem& p) {
+    const ConvAxis& a = p.axes[2];
+    if (p.in_channels < 32) return InPlace::unpadded;
+    for (const ConvPhase& phase : a.phases)
+      for (const ConvTap& tap : phase.taps) {
+        int64_t last = (phase.count - 1) * a.move + tap.offset;
+        bool before = tap.offset < 0, behind = last >= a.in;
+        if ((before && behind) || tap.offset < -a.move || last - a.move >= a.in) return InPlace::unpadded;
+      }
+    return InPlace::always;
+  }
+
+  // Panels that stay in cache together are gone over for each tile, which writes in order; others for each strip.
+  int64_t panels_together(int64_t count) const {
+    constexpr int64_t first = 24 << 10, second = 256 << 10;  // bytes of the caches, beside the input
+    int64_t bytes = panel_size() * int64_t(sizeof(T));
+    if (bytes * 2 <= first) return ceil_div(count, std::max<int64_t>(1, ceil_div(count * bytes, first)));
+    return bytes * count <= second ? count : 1;
+  }
+
   int64_t panel_size() const { return taps_.size() * loops_.panel; }
 
   void pack(const S* weight, T* packed) const {
@@ -129,42 +157,49 @@ class TiledConv final : public HostKernel {
     int64_t channels = p_.groups * p_.out_channels, leading = channels * a.step;
     ConvRow at(p_, row);
     int64_t phase[3] = {at.place[0] % p_.axes[0].step, at.place[1] % p_.axes[1].step, 0};
-    thread_local std::vector<ConvRun<T>> runs;
+    thread_local std::vector<ConvRun<T>> inner, edge;
     for (; phase[2] < int64_t(a.phases.size()); ++phase[2]) {
-      int64_t outputs = std::min(block.end, a.phases[size_t(phase[2])].count) - block.begin;
+      const ConvPhase& along = a.phases[size_t(phase[2])];
+      int64_t outputs = std::min(block.end, along.count) - block.begin;
       if (outputs <= 0) continue;
       S* out = y + (row * a.out + block.begin * a.step + phase[2]) * channels;
-      const ConvTaps::Runs& along = taps_.runs(phase[2]);
-      runs.clear();
+      inner.clear();
+      const ConvTaps::Runs& joined = taps_.runs(phase[2]);
       input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
         const T* b = packed + taps_.begin(phase, d, h) * loops_.panel;
-        for (int64_t offset : along.offsets) {
-          runs.push_back({input.row(slot) + offset, b});
-          b += along.length * loops_.panel;
+        for (int64_t offset : joined.offsets) {
+          inner.push_back({input.row(slot) + offset, b, joined.length});
+          b += joined.length * loops_.panel;
         }
       });
-      if (runs.empty()) {
-        for (int64_t i = 0; i < outputs; ++i) std::fill_n(out + i * leading, columns, S(0));
-        continue;
-      }
       int64_t step = a.move * input.position();
       for_each_tile(outputs, loops_.rows, [&](int64_t first, int count) {
         int64_t next = first + count, more = std::min<int64_t>(count, outputs - next);
+        bool at_first = input.in_place() && block.begin + first == 0;
+        bool at_last = input.in_place() && block.begin + next == along.count;
+        bool at_edge = (at_first && a.lowest < 0) || (at_last && (along.count - 1) * a.move + a.highest >= a.in);
+        if (at_edge) edge_runs(input, row, phase, packed, at_first, at_last, count, edge);
+        std::vector<ConvRun<T>>& runs = at_edge ? edge : inner;
+        ConvSoon<T> soon = fresh && input.in_place() ? input_soon(inner, first, next, more, step) : ConvSoon<T>();
+        // Rows that follow each other in the result do so in memory. The next tile's are too many for the processor to
+        // foresee: stores that miss would hold it up.
+        bool asks = std::is_same_v<S, T> && !past_ && (more > 0 || (strips_.blocks == 1 && a.step == 1));
+        int64_t steps = 0, needed = asks ? count : 0;
+        for (const ConvRun<T>& run : runs) steps += run.length;
+        needed = std::max(needed, soon.rows * ceil_div(soon.lines, 2) / ceil_div(columns, loops_.panel) + 1);
+        soon.every = std::max<int64_t>(4, steps / needed);
         for (int64_t channel = 0; channel < columns; channel += loops_.panel) {
           int64_t width = std::min<int64_t>(loops_.panel, columns - channel);
           S* to = out + first * leading + channel;
-          // The next tile's rows are too many for the processor to foresee: stores that miss would hold it up.
-          if (!past_) prefetch_rows(to + count * leading, more, width, leading);
-          if (fresh && channel == 0 && input.in_place() && along.length >= 128)
-            for (const ConvRun<T>& run : runs) prefetch_rows(run.a + next * step, more, along.length, step);
           auto tile = [&](T* c, int64_t pitch, bool past) {
-            loops_.along(count, width, runs.data(), int64_t(runs.size()), along.length, first * step, step, c, pitch,
-                         past);
+            loops_.along(count, width, runs.data(), int64_t(runs.size()), first * step, step, c, pitch, soon, past);
           };
           if constexpr (std::is_same_v<S, T>) {
+            soon.c = asks ? to + count * leading : nullptr;
             tile(to, leading, past_);
           } else {
             alignas(64) T sums[kMostConvRows * 64];
+            if (!past_) prefetch_rows(to + count * leading, more, width, leading);
             tile(sums, 64, false);
             narrow_rows(sums, count, width, 64, to, leading);
           }
@@ -173,6 +208,51 @@ class TiledConv final : public HostKernel {
         for (ConvRun<T>& run : runs) run.b -= ceil_div(columns, loops_.panel) * panel_size();
       });
     }
+  }
+
+  // What of the input is read for the first time soon: where outputs have many rows, what lies one row further, else
+  // what the next tile reads.
+  ConvSoon<T> input_soon(const std::vector<ConvRun<T>>& runs, int64_t first, int64_t next, int64_t more,
+                         int64_t step) const {
+    constexpr int64_t line = 64 / int64_t(sizeof(T));
+    if (runs.empty()) return {};
+    ConvSoon<T> soon;
+    bool further = p_.axes[1].out > 1;
+    int64_t positions = further ? next - first : more;
+    soon.a = runs.back().a + (further ? first * step + p_.x.spatial[1] : next * step);
+    if (step == p_.in_channels) {
+      soon.rows = positions > 0 ? 1 : 0;
+      soon.lines = ceil_div(positions * step, line);
+    } else {
+      soon.rows = positions;
+      soon.lines = ceil_div(p_.in_channels, line);
+      soon.apart = step;
+    }
+    return soon;
+  }
+
+  // The runs of a tile of `count` outputs at an end of the row.
+  void edge_runs(const ConvInput<S>& input, int64_t row, const int64_t phase[3], const T* packed, bool at_first,
+                 bool at_last, int count, std::vector<ConvRun<T>>& runs) const {
+    const ConvAxis& a = p_.axes[2];
+    const ConvPhase& along = a.phases[size_t(phase[2])];
+    runs.clear();
+    input.for_each_tap(row, [&](int64_t slot, int64_t d, int64_t h) {
+      const T* b = packed + taps_.begin(phase, d, h) * loops_.panel;
+      for (const ConvTap& tap : along.taps) {
+        ConvEdge without = at_first && leaves_first(tap)        ? ConvEdge::first
+                           : at_last && leaves_last(along, tap) ? ConvEdge::last
+                                                                : ConvEdge::none;
+        const T* at = input.row(slot) + (tap.offset - a.lowest) * input.position();
+        bool whole = without == ConvEdge::none;
+        if (whole && !runs.empty() && runs.back().without == without && runs.back().a + runs.back().length == at &&
+            runs.back().b + runs.back().length * loops_.panel == b)
+          runs.back().length += p_.in_channels;
+        else if (whole || count > 1)
+          runs.push_back({at, b, p_.in_channels, without});
+        b += p_.in_channels * loops_.panel;
+      }
+    });
   }
 
   const ConvTable& table_;

@@ -20,50 +20,36 @@ constexpr int kConvRows = kRows;
 #endif
 static_assert(kConvRows <= kMostConvRows);
 
-// A tile, rows x vectors, in registers. `dense`: rows of A follow each other, else its steps along the sum do. Three
-// rows share a pointer, as addresses have a base and an index times 1 or 2.
-template <class T, int vectors, int rows, bool dense>
-void accumulate(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step,
-                typename Simd<T>::Vector (&sum)[rows][vectors]) {
+// A tile, rows x vectors, in registers: what a run adds to its rows [first, last). `dense`: rows of A follow each
+// other, else its steps along the sum do. Three rows share a pointer, as addresses have a base and an index times 1
+// or 2. Before each `every` steps it does what `before` says.
+template <class T, int vectors, int rows, bool dense, int first, int last, class Before>
+FUNCNN_INLINE void add_run(const ConvRun<T>& run, int64_t shift, int64_t step,
+                           typename Simd<T>::Vector (&sum)[rows][vectors], int64_t every, Before before) {
   using V = typename Simd<T>::Vector;
   using L = typename Simd<T>::Loose;
-  constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel, bases = (rows + 2) / 3;
-  for (int64_t r = 0; r < count; ++r) {
-    const T* __restrict b = runs[r].b;
-    if constexpr (dense) {
-      const T* __restrict a = runs[r].a + shift;
-      for (int64_t p = 0; p < length; ++p) {
-        V x[vectors];
-#pragma GCC unroll 4
-        for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; ++i) {
-          V y = simd::repeat(a[i]);
-#pragma GCC unroll 4
-          for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(y, x[j], sum[i][j]);
-        }
-        a += step;
-        b += panel;
-      }
-    } else {
-      const T* a[bases];
+  constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel, bases = dense ? 1 : (rows + 2) / 3;
+  const T* __restrict b = run.b;
+  const T* a[bases];
 #pragma GCC unroll 8
-      for (int i = 0; i < bases; ++i) a[i] = runs[r].a + shift + 3 * i * step;
-      for (int64_t p = 0; p < length; ++p) {
-        V x[vectors];
+  for (int i = 0; i < bases; ++i) a[i] = run.a + shift + 3 * i * step;
+  auto multiply = [&]() __attribute__((always_inline)) {
+    V x[vectors];
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
+    for (int j = 0; j < vectors; ++j) x[j] = *reinterpret_cast<const L*>(b + j * lanes);
 #pragma GCC unroll 16
-        for (int i = 0; i < rows; ++i) {
-          V y = simd::repeat(a[i / 3][i % 3 * step]);
+    for (int i = first; i < last; ++i) {
+      V y = simd::repeat(dense ? a[0][i] : a[dense ? 0 : i / 3][i % 3 * step]);
 #pragma GCC unroll 4
-          for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(y, x[j], sum[i][j]);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < bases; ++i) ++a[i];
-        b += panel;
-      }
+      for (int j = 0; j < vectors; ++j) sum[i][j] = simd::fma(y, x[j], sum[i][j]);
     }
+#pragma GCC unroll 8
+    for (int i = 0; i < bases; ++i) a[i] += dense ? step : 1;
+    b += panel;
+  };
+  for (int64_t p = 0; p < run.length;) {
+    before();
+    for (const int64_t end = std::min(p + every, run.length); p < end; ++p) multiply();
   }
 }
 
@@ -86,30 +72,65 @@ void store_past(T* to, typename Simd<T>::Vector v) {
 }
 
 template <class T, int vectors, int rows>
-void along_tile(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step, T* c,
-                int64_t leading, bool past) {
+void along_tile(const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c, int64_t leading,
+                ConvSoon<T>& soon, bool past) {
+  using V = typename Simd<T>::Vector;
   using L = typename Simd<T>::Loose;
-  typename Simd<T>::Vector sum[rows][vectors] = {};
-  accumulate<T, vectors, rows, false>(runs, count, length, shift, step, sum);
-  if (past && (reinterpret_cast<uintptr_t>(c) | uintptr_t(leading) * sizeof(T)) % kBytes == 0) {
+  constexpr int lanes = Simd<T>::lanes;
+  // Row after row from one pointer: the compiler would keep one for each.
+  auto for_each_row = [leading](auto* row, auto&& f) __attribute__((always_inline)) {
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 4
-      for (int j = 0; j < vectors; ++j) store_past<T>(c + i * leading + j * Simd<T>::lanes, sum[i][j]);
-    return;
+    for (int i = 0; i < rows; ++i) {
+      f(row, i);
+      row += leading;
+      asm("" : "+r"(row));
+    }
+  };
+  const T* next = soon.c;
+  int left = next ? rows : 0;
+  auto ask = [&]() __attribute__((always_inline)) {
+    if (left > 0) {
+      for (int j = 0; j < vectors; ++j) __builtin_prefetch(next + j * lanes);
+      next += leading;
+      --left;
+    }
+    if (soon.rows > 0) {
+      constexpr int line = 64 / int(sizeof(T));
+      __builtin_prefetch(soon.a + soon.line * line);
+      __builtin_prefetch(soon.a + soon.line * line + line);
+      if ((soon.line += 2) >= soon.lines) {
+        soon.line = 0;
+        soon.a += soon.apart;
+        --soon.rows;
+      }
+    }
+  };
+  V sum[rows][vectors] = {};
+  for (const ConvRun<T>* run = runs; run != runs + count; ++run) {
+    if (run->without == ConvEdge::none)
+      add_run<T, vectors, rows, false, 0, rows>(*run, shift, step, sum, soon.every, ask);
+    else if (run->without == ConvEdge::first)
+      add_run<T, vectors, rows, false, 1, rows>(*run, shift, step, sum, soon.every, ask);
+    else
+      add_run<T, vectors, rows, false, 0, rows - 1>(*run, shift, step, sum, soon.every, ask);
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < vectors; ++j) *reinterpret_cast<L*>(c + i * leading + j * Simd<T>::lanes) = sum[i][j];
+  if (past && (reinterpret_cast<uintptr_t>(c) | uintptr_t(leading) * sizeof(T)) % kBytes == 0)
+    for_each_row(c, [&](T* to, int i) __attribute__((always_inline)) {
+      for (int j = 0; j < vectors; ++j) store_past<T>(to + j * lanes, sum[i][j]);
+    });
+  else
+    for_each_row(c, [&](T* to, int i) __attribute__((always_inline)) {
+      for (int j = 0; j < vectors; ++j) *reinterpret_cast<L*>(to + j * lanes) = sum[i][j];
+    });
 }
 
 template <class T, int vectors, int rows>
-void across_tile(const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift, int64_t step, T* c) {
+void across_tile(const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c) {
   using L = typename Simd<T>::Loose;
   constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel;
   typename Simd<T>::Vector sum[rows][vectors] = {};
-  accumulate<T, vectors, rows, true>(runs, count, length, shift, step, sum);
+  for (int64_t r = 0; r < count; ++r)
+    add_run<T, vectors, rows, true, 0, rows>(runs[r], shift, step, sum, runs[r].length, [] {});
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
@@ -147,24 +168,25 @@ void each_across_tile(const T* const* a, const T* __restrict b, int64_t length, 
 }
 
 template <class T, int... at>
-void along(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
-           int64_t step, T* c, int64_t leading, bool past, std::integer_sequence<int, at...>) {
+void along(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c,
+           int64_t leading, ConvSoon<T>& soon, bool past, std::integer_sequence<int, at...>) {
   constexpr int lanes = Simd<T>::lanes, panel = Simd<T>::panel;
-  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, int64_t, T*, int64_t, bool);
+  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, T*, int64_t, ConvSoon<T>&, bool);
   static constexpr Tile narrow[] = {along_tile<T, 1, at + 1>...}, wide[] = {along_tile<T, kVectors, at + 1>...};
   Tile tile = columns <= lanes ? narrow[rows - 1] : wide[rows - 1];
-  if (columns == panel || columns == lanes) return tile(runs, count, length, shift, step, c, leading, past);
+  if (columns == panel || columns == lanes) return tile(runs, count, shift, step, c, leading, soon, past);
   alignas(64) T edge[kConvRows * panel];
-  tile(runs, count, length, shift, step, edge, panel, false);
+  soon.c = nullptr;
+  tile(runs, count, shift, step, edge, panel, soon, false);
   for (int i = 0; i < rows; ++i) std::copy_n(edge + i * panel, columns, c + i * leading);
 }
 
 template <class T, int... at>
-void across(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
-            int64_t step, T* c, std::integer_sequence<int, at...>) {
-  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, int64_t, T*);
+void across(int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c,
+            std::integer_sequence<int, at...>) {
+  using Tile = void (*)(const ConvRun<T>*, int64_t, int64_t, int64_t, T*);
   static constexpr Tile narrow[] = {across_tile<T, 1, at + 1>...}, wide[] = {across_tile<T, kVectors, at + 1>...};
-  (columns <= Simd<T>::lanes ? narrow : wide)[rows - 1](runs, count, length, shift, step, c);
+  (columns <= Simd<T>::lanes ? narrow : wide)[rows - 1](runs, count, shift, step, c);
 }
 
 template <class T, int... at>
@@ -189,11 +211,12 @@ constexpr ConvLoops<T> loops() {
   return {kConvRows,
           Simd<T>::panel,
           Simd<T>::lanes,
-          [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
-             int64_t step, T* c, int64_t leading,
-             bool past) { along(rows, columns, runs, count, length, shift, step, c, leading, past, Counts()); },
-          [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t length, int64_t shift,
-             int64_t step, T* c) { across(rows, columns, runs, count, length, shift, step, c, Counts()); },
+          [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c,
+             int64_t leading, ConvSoon<T>& soon,
+             bool past) { along(rows, columns, runs, count, shift, step, c, leading, soon, past, Counts()); },
+          [](int rows, int64_t columns, const ConvRun<T>* runs, int64_t count, int64_t shift, int64_t step, T* c) {
+            across(rows, columns, runs, count, shift, step, c, Counts());
+          },
           [](int rows, const ConvRun<T>* runs, int64_t count, int64_t first, int64_t shift, int64_t step, T* c,
              int64_t leading) { each(rows, runs, count, first, shift, step, c, leading, Counts()); },
           [](int taps, const T* const* a, const T* b, int64_t length, int64_t step_a, int64_t step_b, T* c) {
