@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <span>
 #include <vector>
 
 #include "backends/cpu/arena.h"
@@ -110,15 +109,15 @@ class ConvInput {
       }
     }
   }
-  // Of the `count` outputs of a phase those of a block for which these taps are inside the row.
-  std::pair<int64_t, int64_t> inside(std::span<const ConvTap> taps, int64_t count, ConvBlock block) const {
+  // The outputs of a phase, among those of a block, all of whose taps are inside the row.
+  std::pair<int64_t, int64_t> inside(const ConvPhase& phase, ConvBlock block) const {
     const ConvAxis& a = p_.axes[2];
-    int64_t begin = block.begin, end = std::min(block.end, count);
-    for (const ConvTap& tap : taps) {
+    int64_t begin = block.begin, end = std::min(block.end, phase.count);
+    for (const ConvTap& tap : phase.taps) {
       if (tap.offset < 0) begin = std::max(begin, (a.move - 1 - tap.offset) / a.move);
       end = std::min(end, a.in > tap.offset ? (a.in - 1 - tap.offset) / a.move + 1 : 0);
     }
-    begin = std::min(begin, std::min(block.end, count));
+    begin = std::min(begin, std::min(block.end, phase.count));
     return {begin - block.begin, std::max(begin, end) - block.begin};
   }
   bool reaches(const ConvTap& tap, int64_t output) const {

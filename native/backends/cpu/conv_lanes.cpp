@@ -103,8 +103,7 @@ class LaneConv final : public HostKernel {
       }
       const ConvPhase& along = a.phases[size_t(phase[2])];
       int64_t step = a.move * input.position(), leading = channels_ * a.step;
-      auto [begin, end] =
-          input.in_place() ? input.inside(along.taps, along.count, block) : std::pair{int64_t(0), outputs};
+      auto [begin, end] = input.in_place() ? input.inside(along, block) : std::pair{int64_t(0), outputs};
       tiles(runs, std::max<int64_t>(1, int64_t(along.taps.size())), begin, end, step, count, out, leading);
       // At the ends of a row, where taps are beyond it, one by one.
       thread_local std::vector<ConvRun<T>> some;

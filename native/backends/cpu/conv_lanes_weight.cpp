@@ -118,8 +118,7 @@ class LaneConvWeight final : public HostKernel {
           });
           flush();
         };
-        auto [begin, end] =
-            input.in_place() ? input.inside(along.taps, along.count, block) : std::pair{int64_t(0), steps};
+        auto [begin, end] = input.in_place() ? input.inside(along, block) : std::pair{int64_t(0), steps};
         if (begin < end) add(begin, end, true);
         // At the ends of a row, where taps are beyond it, one by one.
         for (int64_t i = 0; i < begin; ++i) add(i, i + 1, false);

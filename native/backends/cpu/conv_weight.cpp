@@ -18,7 +18,7 @@ class TiledConvWeight final : public HostKernel {
       : table_(*conv_table()),
         loops_(table_.loops<T>()),
         p_(problem),
-        input_(p_, p_.in_channels, p_.in_channels >= 64 ? InPlace::always : InPlace::unpadded, 0),
+        input_(p_, p_.in_channels, ConvInput<S>::InPlace::unpadded, 0),
         taps_(p_, p_.in_channels, input_.position()),
         strips_(p_, kUnit, p_.in_channels * int64_t(sizeof(T)), p_.out_channels * int64_t(sizeof(T))),
         epilogue_(epilogue) {
@@ -63,7 +63,6 @@ class TiledConvWeight final : public HostKernel {
   }
 
  private:
-  using InPlace = typename ConvInput<S>::InPlace;
   // Sums leave the registers after a row of a block: it should be long.
   static constexpr int64_t kUnit = 8;
 
@@ -148,29 +147,17 @@ class TiledConvWeight final : public HostKernel {
       if (outputs <= 0) continue;
       const ConvTaps::Runs& along = taps_.runs(phase[2]);
       T* c = into + taps_.begin(phase, pairs[0].d, pairs[0].h) * loops_.panel;
-      int64_t step = a.move * input.position();
-      // Elements of the input from `offset` on, as outputs [begin, end) of the block meet them.
-      auto add_run = [&](int64_t offset, int64_t length, int64_t begin, int64_t end) {
+      for (int64_t offset : along.offsets) {
         runs.clear();
         for (const Pair& pair : pairs) {
-          int64_t at = (pair.row - first) * row_size + (phase[2] * (block.end - block.begin) + begin) * loops_.panel;
-          runs.push_back({input.row(pair.slot) + offset + begin * step, packed + at, end - begin});
+          int64_t at = (pair.row - first) * row_size + phase[2] * (block.end - block.begin) * loops_.panel;
+          runs.push_back({input.row(pair.slot) + offset, packed + at, outputs});
         }
-        for_each_tile(begin < end ? length : 0, loops_.rows, [&](int64_t at, int rows) {
-          loops_.across(rows, columns, runs.data(), int64_t(runs.size()), at, step, c + at * loops_.panel);
+        for_each_tile(along.length, loops_.rows, [&](int64_t at, int rows) {
+          loops_.across(rows, columns, runs.data(), int64_t(runs.size()), at, a.move * input.position(),
+                        c + at * loops_.panel);
         });
-        c += length * loops_.panel;
-      };
-      const ConvPhase& taps = a.phases[size_t(phase[2])];
-      auto [begin, end] =
-          input.in_place() ? input.inside(taps.taps, taps.count, block) : std::pair{int64_t(0), outputs};
-      if (begin == 0 && end == outputs) {
-        for (int64_t offset : along.offsets) add_run(offset, along.length, 0, outputs);
-      } else {
-        for (const ConvTap& tap : taps.taps) {
-          auto [from, to] = input.inside({&tap, 1}, taps.count, block);
-          add_run((tap.offset - a.lowest) * input.position(), p_.in_channels, from, to);
-        }
+        c += along.length * loops_.panel;
       }
     }
   }
