@@ -109,7 +109,8 @@ def disagreement(value, reference, tolerance: float = TOLERANCE) -> str | None:
     if len(value) != len(reference):
         return f"{len(value)} results instead of {len(reference)}"
     for a, b in zip(value, reference, strict=True):
-        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        wide = np.complex128 if np.iscomplexobj(a) or np.iscomplexobj(b) else np.float64
+        a, b = np.asarray(a, wide), np.asarray(b, wide)
         if a.shape != b.shape:
             return f"shape {a.shape} instead of {b.shape}"
         scale = np.abs(b).max(initial=0.0)

@@ -48,6 +48,7 @@ def test_disagreement():
     assert harness.disagreement(one, one) is None
     assert "shape" in harness.disagreement([np.ones(4)], one)
     assert "differs" in harness.disagreement([np.ones(3) * 1.01], one)
+    assert "differs" in harness.disagreement([np.ones(3) + 1j], one)
     assert "differs" in harness.disagreement([np.full(3, np.nan)], one)
 
 
