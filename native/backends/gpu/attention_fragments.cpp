@@ -46,10 +46,10 @@ constexpr std::string_view kBegin = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
     FragmentC s[WALKED / 8];
     UNROLL for (i32 n = 0; n < WALKED / 8; ++n) fill(s[n], 0.0f);
     UNROLL for (i32 d = 0; d < DEPTH / 16; ++d) {
-      UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
-        FragmentB<S> b;
-        load_b_transposed(b, tile_k + n * 8 * (DEPTH + 8) + d * 16, DEPTH + 8, lane);
-        multiply_add(s[n], query[d], b);
+      UNROLL for (i32 n = 0; n < WALKED / 8; n += 2) {
+        FragmentB<S> b[2];
+        load_b_pair_transposed(b, tile_k + n * 8 * (DEPTH + 8) + d * 16, DEPTH + 8, lane);
+        UNROLL for (i32 i = 0; i < 2; ++i) multiply_add(s[n + i], query[d], b[i]);
       }
     }
     UNROLL for (u32 h = 0; h < 2; ++h) {
@@ -67,12 +67,12 @@ constexpr std::string_view kBegin = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
       }
       top = fragment_row_max(top);
       // A query that sees nothing so far has no largest score to subtract.
-      const f32 shift = top == -INFINITY ? 0.0f : top, factor = exp2((best[h] - shift) * LOG2E);
+      const f32 shift = top == -INFINITY ? 0.0f : top, factor = fragment_exp2((best[h] - shift) * LOG2E);
       best[h] = top;
       sum[h] *= factor;
       UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
         UNROLL for (u32 e = 0; e < 2; ++e) {
-          const f32 x = exp2((s[n].v[2 * h + e] - shift) * LOG2E);
+          const f32 x = fragment_exp2((s[n].v[2 * h + e] - shift) * LOG2E);
           s[n].v[2 * h + e] = x;
           sum[h] += x;
         }
@@ -85,10 +85,10 @@ constexpr std::string_view kBegin = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
     UNROLL for (i32 n = 0; n < WALKED / 16; ++n) {
       FragmentA<S> a;
       as_a(a, s[2 * n], s[2 * n + 1]);
-      UNROLL for (i32 c = 0; c < VALUES / 8; ++c) {
-        FragmentB<S> b;
-        load_b(b, tile_v + n * 16 * (VALUES + 8) + c * 8, VALUES + 8, lane);
-        multiply_add(acc[c], a, b);
+      UNROLL for (i32 c = 0; c < VALUES / 8; c += 2) {
+        FragmentB<S> b[2];
+        load_b_pair(b, tile_v + n * 16 * (VALUES + 8) + c * 8, VALUES + 8, lane);
+        UNROLL for (i32 i = 0; i < 2; ++i) multiply_add(acc[c + i], a, b[i]);
       }
     }
   }

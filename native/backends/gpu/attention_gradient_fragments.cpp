@@ -8,10 +8,10 @@
 namespace funcnn::gpu {
 namespace {
 
-// Of score x and product dp of cotangent and value: w, the probability, and d, the derivative by the product of query
-// and key. `shift` is the largest score, `inverse` that of the sum, or 0.
+// Of score x: w, the probability. `shift` is the largest score, `inverse` that of the sum, or 0. Here and below values
+// are computed whether they are seen or not, and chosen from afterwards: a branch for each would cost more.
 constexpr std::string_view kWeight = R"text(#{score}
-          const f32 w = seen ? exp2((x - shift) * LOG2E) * inverse : 0.0f;
+          const f32 weight = fragment_exp2((x - shift) * LOG2E) * inverse, w = seen ? weight : 0.0f;
 )text";
 
 constexpr std::string_view kZeros = R"text(  UNROLL for (i32 c = 0; c < #{count}; ++c) fill(#{name}[c], 0.0f);
@@ -22,10 +22,10 @@ std::string products_text(std::string_view into, std::string_view a, std::string
   return filled_in(R"text(    FragmentC #{into}[WALKED / 8];
     UNROLL for (i32 n = 0; n < WALKED / 8; ++n) fill(#{into}[n], 0.0f);
     UNROLL for (i32 d = 0; d < #{width} / 16; ++d) {
-      UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
-        FragmentB<S> b;
-        load_b_transposed(b, #{tile} + n * 8 * (#{width} + 8) + d * 16, #{width} + 8, lane);
-        multiply_add(#{into}[n], #{a}[d], b);
+      UNROLL for (i32 n = 0; n < WALKED / 8; n += 2) {
+        FragmentB<S> b[2];
+        load_b_pair_transposed(b, #{tile} + n * 8 * (#{width} + 8) + d * 16, #{width} + 8, lane);
+        UNROLL for (i32 i = 0; i < 2; ++i) multiply_add(#{into}[n + i], #{a}[d], b[i]);
       }
     }
 )text",
@@ -39,10 +39,10 @@ std::string weighted_text(std::string_view acc, std::string_view weights, std::s
       R"text(    UNROLL for (i32 n = 0; n < WALKED / 16; ++n) {
       FragmentA<S> a;
       as_a(a, #{weights}[2 * n], #{weights}[2 * n + 1]);
-      UNROLL for (i32 c = 0; c < #{columns} / 8; ++c) {
-        FragmentB<S> b;
-        load_b(b, #{tile} + n * 16 * (#{width} + 8) + #{first} + c * 8, #{width} + 8, lane);
-        multiply_add(#{acc}[c], a, b);
+      UNROLL for (i32 c = 0; c < #{columns} / 8; c += 2) {
+        FragmentB<S> b[2];
+        load_b_pair(b, #{tile} + n * 16 * (#{width} + 8) + #{first} + c * 8, #{width} + 8, lane);
+        UNROLL for (i32 i = 0; i < 2; ++i) multiply_add(#{acc}[c + i], a, b[i]);
       }
     }
 )text",
@@ -112,7 +112,8 @@ constexpr std::string_view kByQuery = R"text(  SHARED Pack<u32, 4> memory[MEMORY
           const i32 j = start + n * 8 + i32(fragment_column(lane, e));
           f32 x = s[n].v[2 * h + e];
 #{weight}
-          s[n].v[2 * h + e] = seen ? w * (ds[n].v[2 * h + e] - less[h]) * scale : 0.0f;
+          const f32 by_score = w * (ds[n].v[2 * h + e] - less[h]) * scale;
+          s[n].v[2 * h + e] = seen ? by_score : 0.0f;
         }
       }
     }
@@ -257,13 +258,17 @@ Stage by_query(Machine& machine, const AttentionProblem& p, const FragmentTiles&
 }
 
 // By keys, by values, or, where registers hold both, at once.
-Stage by_key(Machine& machine, const AttentionProblem& p, const FragmentTiles& tiles, bool want_k, bool want_v) {
+Stage by_key(Machine& machine, const AttentionProblem& p, FragmentTiles tiles, bool want_k, bool want_v) {
+  // Both for a short step of the walk: three groups then have room where two had.
+  const bool narrow = want_k && want_v && tiles.depth + tiles.values <= 128;
+  if (narrow) tiles.walked = std::min(tiles.walked, 32);
   const bool masked = p.mask != AttentionMask::none;
   const int width = want_k ? tiles.depth : tiles.values, columns = shared_columns(width);
   const int64_t pairs = p.batches * p.key_heads(), blocks = (p.keys + kFragmentRows - 1) / kFragmentRows;
   Declared d = want_k && want_v ? Declared(machine, p, "dk_dv", {"dk", "dv"})
                : want_k         ? Declared(machine, p, "dk", {"dk"})
                                 : Declared(machine, p, "dv", {"dv"});
+  if (narrow && tiles.item == 2) d.out.text.beside(3);
   d.out.field("pairs", pairs);
   d.out.text.before(tiles.text());
   d.out.text.before(cat("enum { COLUMNS = ", columns, " };\n"));
@@ -287,7 +292,9 @@ Stage by_key(Machine& machine, const AttentionProblem& p, const FragmentTiles& t
         cat("  FragmentC by_key[COLUMNS / 8];\n", filled_in(kZeros, {{"count", "COLUMNS / 8"}, {"name", "by_key"}}));
     weighted += weighted_text("by_key", "ds", "tile_q", "DEPTH", "c0", "COLUMNS");
     store += store_text("dk", "key_head", "by_key", "COLUMNS", "p.keys", "p.depth", "c0");
-    keep += "            ds[n].v[2 * h + e] = seen ? w * (ds[n].v[2 * h + e] - less[column]) * scale : 0.0f;\n";
+    keep +=
+        "            const f32 by_score = w * (ds[n].v[2 * h + e] - less[column]) * scale;\n"
+        "            ds[n].v[2 * h + e] = seen ? by_score : 0.0f;\n";
   }
   const WalkedTiles walked{"q", "ct", "p.queries", "p.depth", "p.values", "p.queries"};
   d.out.text.body(filled_in(kByKey, {{"batch", indented(p.to_batch("pair / key_heads", d.names) + p.scale_text(), 0)},

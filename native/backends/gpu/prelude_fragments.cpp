@@ -10,10 +10,12 @@
 //   fill(c, 0.0f)
 //   load_a(a, rows, stride, lane)             a[m][k] = rows[m * stride + k]; load_a_transposed: rows[k * stride + m]
 //   load_b(b, rows, stride, lane)             b[k][n] = rows[k * stride + n]; load_b_transposed: rows[n * stride + k]
+//   load_b_pair(b, rows, stride, lane)        b[0] and b[1], which begin at n = 0 and n = 8; load_b_pair_transposed
 //   multiply_add(c, a, b)
 //   as_a(a, c0, c1)                           A from the two halves [:, :8] and [:, 8:] of a 16 x 16 result, rounded
 //   c.v[0 ... 3]                              lane's elements: v[i] stands in row fragment_row(lane, i) and column
 //                                             fragment_column(lane, i); v[0] and v[1], v[2] and v[3] are neighbours
+//   fragment_exp2(x)                          2^x; what is below 2^-126 may be 0
 //   fragment_row_sum(x), fragment_row_max(x)  over the lanes that hold a row together: x is of v[0], v[1] or v[2], v[3]
 //
 // `rows` lies in shared memory; each row starts at a multiple of 16 bytes, and if it is read along, `stride` is a
@@ -51,6 +53,14 @@ template <class T> FUNCTION void load_b(thread FragmentB<T>& b, threadgroup cons
 template <class T> FUNCTION void load_b_transposed(thread FragmentB<T>& b, threadgroup const T* rows, u32 stride, u32) {
   for (u32 k = 0; k < 2; ++k) simdgroup_load(b.m[k], rows + k * 8, stride, ulong2(0), true);
 }
+template <class T> FUNCTION void load_b_pair(thread FragmentB<T>* b, threadgroup const T* rows, u32 stride, u32 lane) {
+  for (u32 i = 0; i < 2; ++i) load_b(b[i], rows + i * 8, stride, lane);
+}
+template <class T>
+FUNCTION void load_b_pair_transposed(thread FragmentB<T>* b, threadgroup const T* rows, u32 stride, u32 lane) {
+  for (u32 i = 0; i < 2; ++i) load_b_transposed(b[i], rows + i * 8 * stride, stride, lane);
+}
+FUNCTION f32 fragment_exp2(f32 x) { return exp2(x); }
 template <class T> FUNCTION void multiply_add(thread FragmentC& c, thread FragmentA<T>& a, thread FragmentB<T>& b) {
   for (u32 i = 0; i < 2; ++i) {
     simdgroup_matrix<f32, 8, 8> sum;
@@ -86,23 +96,35 @@ FUNCTION f32 fragment_row_max(f32 x) {
 FUNCTION void fill(FragmentC& c, f32 x) { c.v[0] = c.v[1] = c.v[2] = c.v[3] = x; }
 FUNCTION u32 shared_address(const void* at) { return u32(__cvta_generic_to_shared(at)); }
 // Lane l gives the address of row l % 8 of the (l / 8)-th 8 x 8 block.
-#define LOAD_BLOCKS_4(m, at, how) \
+#define LOAD_BLOCKS_4(m0, m1, m2, m3, at, how) \
   asm volatile("ldmatrix.sync.aligned.m8n8.x4" how ".shared.b16 {%0, %1, %2, %3}, [%4];" \
-               : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3]) : "r"(shared_address(at)) : "memory")
+               : "=r"(m0), "=r"(m1), "=r"(m2), "=r"(m3) : "r"(shared_address(at)) : "memory")
 #define LOAD_BLOCKS_2(m, at, how) \
   asm volatile("ldmatrix.sync.aligned.m8n8.x2" how ".shared.b16 {%0, %1}, [%2];" \
                : "=r"(m[0]), "=r"(m[1]) : "r"(shared_address(at)) : "memory")
 template <class T> FUNCTION void load_a(FragmentA<T>& a, const T* rows, u32 stride, u32 lane) {
-  LOAD_BLOCKS_4(a.m, rows + lane % 16 * stride + lane / 16 * 8, "");
+  LOAD_BLOCKS_4(a.m[0], a.m[1], a.m[2], a.m[3], rows + lane % 16 * stride + lane / 16 * 8, "");
 }
 template <class T> FUNCTION void load_a_transposed(FragmentA<T>& a, const T* rows, u32 stride, u32 lane) {
-  LOAD_BLOCKS_4(a.m, rows + (lane % 8 + lane / 16 * 8) * stride + lane / 8 % 2 * 8, ".trans");
+  LOAD_BLOCKS_4(a.m[0], a.m[1], a.m[2], a.m[3], rows + (lane % 8 + lane / 16 * 8) * stride + lane / 8 % 2 * 8, ".trans");
 }
 template <class T> FUNCTION void load_b(FragmentB<T>& b, const T* rows, u32 stride, u32 lane) {
   LOAD_BLOCKS_2(b.m, rows + lane % 16 * stride, ".trans");
 }
 template <class T> FUNCTION void load_b_transposed(FragmentB<T>& b, const T* rows, u32 stride, u32 lane) {
   LOAD_BLOCKS_2(b.m, rows + lane % 8 * stride + lane / 8 % 2 * 8, "");
+}
+template <class T> FUNCTION void load_b_pair(FragmentB<T>* b, const T* rows, u32 stride, u32 lane) {
+  LOAD_BLOCKS_4(b[0].m[0], b[0].m[1], b[1].m[0], b[1].m[1], rows + lane % 16 * stride + lane / 16 * 8, ".trans");
+}
+template <class T> FUNCTION void load_b_pair_transposed(FragmentB<T>* b, const T* rows, u32 stride, u32 lane) {
+  LOAD_BLOCKS_4(b[0].m[0], b[0].m[1], b[1].m[0], b[1].m[1],
+                rows + (lane % 8 + lane / 16 * 8) * stride + lane / 8 % 2 * 8, "");
+}
+FUNCTION f32 fragment_exp2(f32 x) {
+  f32 y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 }
 #define MULTIPLY_ADD(T, name) \
   FUNCTION void multiply_add(FragmentC& c, const FragmentA<T>& a, const FragmentB<T>& b) { \
@@ -143,6 +165,12 @@ FUNCTION void load_b_transposed(FragmentB<f32>& b, const f32* rows, u32 stride, 
     b.m[k][0] = x.v[0];
     b.m[k][1] = x.v[1];
   }
+}
+FUNCTION void load_b_pair(FragmentB<f32>* b, const f32* rows, u32 stride, u32 lane) {
+  UNROLL for (u32 i = 0; i < 2; ++i) load_b(b[i], rows + i * 8, stride, lane);
+}
+FUNCTION void load_b_pair_transposed(FragmentB<f32>* b, const f32* rows, u32 stride, u32 lane) {
+  UNROLL for (u32 i = 0; i < 2; ++i) load_b_transposed(b[i], rows + i * 8 * stride, stride, lane);
 }
 FUNCTION void split(f32 x, u32& high, u32& low) {
   // Cut off, so that large numbers do not round to infinity; the low part is rounded.

@@ -66,6 +66,10 @@ KernelText& KernelText::use(Section section) {
   if (std::find(sections_.begin(), sections_.end(), section) == sections_.end()) sections_.push_back(section);
   return *this;
 }
+KernelText& KernelText::beside(uint32_t groups) {
+  beside_ = groups;
+  return *this;
+}
 KernelText& KernelText::before(std::string_view text) {
   before_ += text;
   return *this;
@@ -95,7 +99,8 @@ Source KernelText::finish() const {
   if (!metal && ones) out += cat("struct Ones {\n  u64 bits[", ones, "];\n};\n");
   out += before_;
   out += metal ? cat("[[max_total_threads_per_threadgroup(", threads_, ")]] kernel void ", name_, "(\n")
-               : cat("extern \"C\" __global__ void __launch_bounds__(", threads_, ") ", name_, "(\n");
+               : cat("extern \"C\" __global__ void __launch_bounds__(", threads_,
+                     beside_ ? cat(", ", beside_) : std::string(), ") ", name_, "(\n");
   size_t index = 0;
   for (const Parameter& p : parameters_) {
     out += cat("    ", metal ? "device " : "", p.written ? "" : "const ", p.type, "* ", p.one && !metal ? "given_" : "",

@@ -36,6 +36,8 @@ class KernelText {
 
   // A part of the prelude that the kernel needs, beside what every kernel has.
   KernelText& use(Section section);
+  // CUDA: so many groups are to have room on a multiprocessor, which bounds the registers of a thread.
+  KernelText& beside(uint32_t groups);
   // Functions and types before the kernel.
   KernelText& before(std::string_view text);
   KernelText& body(std::string_view text);
@@ -49,7 +51,7 @@ class KernelText {
   };
   const Traits& traits_;
   std::string name_;
-  uint32_t threads_;
+  uint32_t threads_, beside_ = 0;
   std::vector<Parameter> parameters_;
   std::vector<std::pair<std::string, std::string>> values_;
   std::vector<Section> sections_;
