@@ -77,6 +77,22 @@ namespace {
 FOR_ALL(DEFINE)
 #undef DEFINE
 
+// C = Q C by blocks of k reflectors, the last one first. Of the identity, columns before those of a block are not
+// reached.
+template <class T>
+void apply_reflectors(Int m, Int n, Int k, const T* v, Int ldv, const T* tau, T* c, Int ldc, bool identity) {
+  std::unique_ptr<T[]> t(new T[size_t(kPanel) * kPanel]);
+  for (Int j = (k - 1) / kPanel * kPanel; j >= 0; j -= kPanel) {
+    Int width = std::min(kPanel, k - j);
+    const T* block = v + j + int64_t(j) * ldv;
+    triangle_of_reflectors(m - j, width, const_cast<T*>(block), ldv, tau + j, t.get());
+    over_chunks(identity ? j : 0, n, [&](Int first, Int columns) {
+      std::unique_ptr<T[]> work(new T[size_t(kChunk) * kPanel]);
+      reflect(false, m - j, columns, width, block, ldv, t.get(), c + j + int64_t(first) * ldc, ldc, work.get());
+    });
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -128,37 +144,20 @@ void orgqr_shared(Int m, Int n, Int k, T* a, Int ld, const T* tau) {
   }
   blas::single_threaded();
   // The reflectors move aside, and their blocks are applied to the identity, the last one first.
-  std::unique_ptr<T[]> reflectors(new T[size_t(m) * size_t(k)]), t(new T[size_t(kPanel) * kPanel]);
+  std::unique_ptr<T[]> reflectors(new T[size_t(m) * size_t(k)]);
   for (Int j = 0; j < k; ++j) std::copy_n(a + int64_t(j) * ld, m, reflectors.get() + int64_t(j) * m);
   for (Int j = 0; j < n; ++j) {
     std::fill_n(a + int64_t(j) * ld, m, T(0));
     a[int64_t(j) * ld + j] = T(1);
   }
-  for (Int j = (k - 1) / kPanel * kPanel; j >= 0; j -= kPanel) {
-    Int width = std::min(kPanel, k - j);
-    T* v = reflectors.get() + j + int64_t(j) * m;
-    triangle_of_reflectors(m - j, width, v, m, tau + j, t.get());
-    over_chunks(j, n, [&](Int c, Int columns) {
-      std::unique_ptr<T[]> work(new T[size_t(kChunk) * kPanel]);
-      reflect(false, m - j, columns, width, v, m, t.get(), a + j + int64_t(c) * ld, ld, work.get());
-    });
-  }
+  apply_reflectors(m, n, k, reflectors.get(), m, tau, a, ld, true);
 }
 
 template <class T>
 void ormqr_shared(Int m, Int n, Int k, const T* v, Int ldv, const T* tau, T* c, Int ldc) {
   if (k == 0) return;
   blas::single_threaded();
-  std::unique_ptr<T[]> t(new T[size_t(kPanel) * kPanel]);
-  for (Int j = (k - 1) / kPanel * kPanel; j >= 0; j -= kPanel) {
-    Int width = std::min(kPanel, k - j);
-    const T* block = v + j + int64_t(j) * ldv;
-    triangle_of_reflectors(m - j, width, const_cast<T*>(block), ldv, tau + j, t.get());
-    over_chunks(0, n, [&](Int first, Int columns) {
-      std::unique_ptr<T[]> work(new T[size_t(kChunk) * kPanel]);
-      reflect(false, m - j, columns, width, block, ldv, t.get(), c + j + int64_t(first) * ldc, ldc, work.get());
-    });
-  }
+  apply_reflectors(m, n, k, v, ldv, tau, c, ldc, false);
 }
 
 template <class T>
