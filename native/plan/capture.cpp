@@ -1,6 +1,7 @@
 #include "plan/capture.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "graph/trace.h"
@@ -119,11 +120,15 @@ bool is_transfer(const Node* node) {
 // Where most of what is asked for is likely to be. Where something is moved says nothing of where the rest is computed,
 // and what is moved from the host nothing of the host.
 Device home_of(Span roots, const Capture& c) {
-  const bool moves = std::any_of(c.order.begin(), c.order.end(), is_transfer);
+  std::optional<bool> known;  // which most evaluations need not find out
+  auto moves = [&] {
+    if (!known) known = std::any_of(c.order.begin(), c.order.end(), is_transfer);
+    return *known;
+  };
   for (const Array& root : roots)
-    if (!moves && root && root.node()->device.placed()) return root.node()->device;
+    if (root && root.node()->device.placed() && !moves()) return root.node()->device;
   for (const LeafClass& leaf : c.classes)
-    if (leaf.device.placed() && !leaf.floating && !(moves && leaf.device == kCpu)) return leaf.device;
+    if (leaf.device.placed() && !leaf.floating && !(leaf.device == kCpu && moves())) return leaf.device;
   Device home = default_device();
   // What nothing places, and the device does not have the dtype of.
   for (const Array& root : roots)
