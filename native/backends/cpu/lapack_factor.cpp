@@ -73,7 +73,7 @@ void solve_columns(bool upper, blas::Transposition transposition, bool unit, int
   if constexpr (!std::is_same_v<T, complex64_t>) {
     if (const LapackTiles<T>* tiles = tiles_of<T>()) {
       bool turned = transposition != blas::Transposition::none;
-      TileView<T> view{a, turned ? 1 : lda, turned ? lda : 1};
+      MatrixView<T> view{a, turned ? 1 : lda, turned ? lda : 1};
       solve_tiled(*tiles, upper != turned, unit, n, view, b, k, k);
       return;
     }
@@ -173,7 +173,7 @@ bool is_identity(const T* x, const Matrices& m) {
 // The inverse by the factors. Before it, the identity is lower triangular still, so that a third of the work falls
 // away.
 template <class T>
-void invert(const LapackTiles<T>& tiles, int64_t n, TileView<T> lu, const uint32_t* rows, int64_t row_step, T* work,
+void invert(const LapackTiles<T>& tiles, int64_t n, MatrixView<T> lu, const uint32_t* rows, int64_t row_step, T* work,
             T* to) {
   std::fill(work, work + n * n, T(0));
   for (int64_t i = 0; i < n; ++i) work[i * n + i] = T(1);

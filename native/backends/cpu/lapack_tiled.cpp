@@ -66,12 +66,12 @@ void store_panel(const LapackTiles<T>& tiles, const T* panel, int64_t ld, int64_
 
 // A (m x k) in tiles.
 template <class T>
-void pack_tiles(const LapackTiles<T>& tiles, int64_t m, int64_t k, TileView<T> a, T* to) {
+void pack_tiles(const LapackTiles<T>& tiles, int64_t m, int64_t k, MatrixView<T> a, T* to) {
   const int64_t rows = tiles.rows;
   parallel_for(blocks_of(m, rows), grain_for(double(rows * k) * 4), [&](int64_t begin, int64_t end) {
     for (int64_t tile = begin; tile < end; ++tile) {
       int64_t height = std::min(rows, m - tile * rows);
-      TileView<T> from = a.at(tile * rows, 0);
+      MatrixView<T> from = a.at(tile * rows, 0);
       T* out = to + tile * rows * k;
       if (from.row == 1 && height == rows) {
         for (int64_t j = 0; j < k; ++j) std::copy_n(from.data + j * from.column, rows, out + j * rows);
@@ -121,7 +121,7 @@ class Panel {
     parallel_for(blocks_of(ld_ - middle, chunk), grain_for(2.0 * double(half * rest * chunk)),
                  [&](int64_t begin, int64_t end) {
                    int64_t at = middle + begin * chunk, columns = std::min(ld_, middle + end * chunk) - at;
-                   tiles_.subtract(rest, columns, half, TileView<T>{data_ + middle * ld_ + first, ld_, 1},
+                   tiles_.subtract(rest, columns, half, MatrixView<T>{data_ + middle * ld_ + first, ld_, 1},
                                    tiles_.rows * ld_, data_ + first * ld_ + at, ld_, data_ + middle * ld_ + at, ld_);
                  });
     factorise(middle, rest);
@@ -180,7 +180,7 @@ void lu_tiled(const LapackTiles<T>& tiles, int64_t m, int64_t n, T* a, int64_t l
     });
     if (next < n) {
       T* tall = room<T>(packed, blocks_of(below, tiles.rows) * tiles.rows * width);
-      pack_tiles(tiles, below, width, TileView<T>{panel + width, 1, step}, tall);
+      pack_tiles(tiles, below, width, MatrixView<T>{panel + width, 1, step}, tall);
       parallel_for(blocks_of(n - next, chunk), grain_for(2.0 * double(height * width * chunk)),
                    [&](int64_t begin, int64_t end) {
                      alignas(64) T block[kBlock * kMostChunk];
@@ -204,7 +204,7 @@ void lu_tiled(const LapackTiles<T>& tiles, int64_t m, int64_t n, T* a, int64_t l
 }
 
 template <class T>
-void solve_tiled(const LapackTiles<T>& tiles, bool upper, bool unit, int64_t n, TileView<T> a, T* b, int64_t b_row,
+void solve_tiled(const LapackTiles<T>& tiles, bool upper, bool unit, int64_t n, MatrixView<T> a, T* b, int64_t b_row,
                  int64_t k, bool lower_b) {
   const int64_t chunk = k <= tiles.lanes ? tiles.lanes : tiles.chunk, rows = tiles.rows;
   for (int64_t done = 0; done < n;) {
@@ -213,7 +213,7 @@ void solve_tiled(const LapackTiles<T>& tiles, bool upper, bool unit, int64_t n, 
     // The rows that are still to be solved.
     const int64_t first = upper ? 0 : done, count = n - done;
     const int64_t columns = lower_b ? std::min(k, at + width) : k, chunks = blocks_of(columns, chunk);
-    TileView<T> rest = a.at(first, at);
+    MatrixView<T> rest = a.at(first, at);
     int64_t tile = rows * a.row;
     if (chunks > 2 && count > 0) {
       T* tall = room<T>(packed, blocks_of(count, rows) * rows * width);
@@ -273,7 +273,7 @@ int64_t cholesky_tiled(const LapackTiles<T>& tiles, int64_t n, T* a, int64_t ld)
     });
     store_panel(tiles, turned, step, below, width, a + next * ld + j, ld);
     T* tall = room<T>(packed, blocks_of(below, tiles.rows) * tiles.rows * width);
-    pack_tiles(tiles, below, width, TileView<T>{turned, 1, step}, tall);
+    pack_tiles(tiles, below, width, MatrixView<T>{turned, 1, step}, tall);
     // Pairs of chunks, a long and a short one, are about as much work as others.
     parallel_for(blocks_of(chunks, 2), grain_for(double(below * width * chunk)), [&](int64_t begin, int64_t end) {
       alignas(64) T block[kBlock * kMostChunk];
@@ -292,9 +292,9 @@ int64_t cholesky_tiled(const LapackTiles<T>& tiles, int64_t n, T* a, int64_t ld)
   return -1;
 }
 
-#define INSTANTIATE(T)                                                                                            \
-  template void lu_tiled(const LapackTiles<T>&, int64_t, int64_t, T*, int64_t, int32_t*);                         \
-  template void solve_tiled(const LapackTiles<T>&, bool, bool, int64_t, TileView<T>, T*, int64_t, int64_t, bool); \
+#define INSTANTIATE(T)                                                                                              \
+  template void lu_tiled(const LapackTiles<T>&, int64_t, int64_t, T*, int64_t, int32_t*);                           \
+  template void solve_tiled(const LapackTiles<T>&, bool, bool, int64_t, MatrixView<T>, T*, int64_t, int64_t, bool); \
   template int64_t cholesky_tiled(const LapackTiles<T>&, int64_t, T*, int64_t);
 INSTANTIATE(float)
 INSTANTIATE(double)

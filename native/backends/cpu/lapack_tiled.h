@@ -16,7 +16,7 @@ void lu_tiled(const LapackTiles<T>& tiles, int64_t m, int64_t n, T* a, int64_t l
 
 // B = A^-1 B with A a triangle of n rows, and k columns of B. `lower_b`: B is lower triangular, as is A.
 template <class T>
-void solve_tiled(const LapackTiles<T>& tiles, bool upper, bool unit, int64_t n, TileView<T> a, T* b, int64_t b_row,
+void solve_tiled(const LapackTiles<T>& tiles, bool upper, bool unit, int64_t n, MatrixView<T> a, T* b, int64_t b_row,
                  int64_t k, bool lower_b = false);
 
 // A = L L^T in place of the lower triangle; what lies above the diagonal is overwritten. The result is the first row,

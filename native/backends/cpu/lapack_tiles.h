@@ -5,16 +5,9 @@
 
 #include <cstdint>
 
-namespace funcnn::cpu {
+#include "backends/cpu/gemm.h"
 
-// Element (i, j) at data[i * row + j * column].
-template <class T>
-struct TileView {
-  const T* data;
-  int64_t row, column;
-  TileView at(int64_t i, int64_t j) const { return {data + i * row + j * column, row, column}; }
-  TileView transposed() const { return {data, column, row}; }
-};
+namespace funcnn::cpu {
 
 template <class T>
 struct LapackTiles {
@@ -24,10 +17,10 @@ struct LapackTiles {
 
   // C -= A B: C is m x n, the sum has k terms. Tiles of A lie `tile` apart (of one that is not packed: rows * a.row).
   // Rows of B can be read up to a multiple of `lanes`.
-  void (*subtract)(int64_t m, int64_t n, int64_t k, TileView<T> a, int64_t tile, const T* b, int64_t b_row, T* c,
+  void (*subtract)(int64_t m, int64_t n, int64_t k, MatrixView<T> a, int64_t tile, const T* b, int64_t b_row, T* c,
                    int64_t c_row);
   // B = A^-1 B of a triangle A of n rows; `columns` is a multiple of `lanes`.
-  void (*solve)(bool upper, bool unit, int64_t n, TileView<T> a, T* b, int64_t b_row, int64_t columns);
+  void (*solve)(bool upper, bool unit, int64_t n, MatrixView<T> a, T* b, int64_t b_row, int64_t columns);
   // to[j * to_row + i] = from[i * from_row + j], m x n elements.
   void (*transpose)(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int64_t to_row);
   // Of a matrix A that lies column by column, m x n: y += A x and v += A^T u, either of which may be left out (null).

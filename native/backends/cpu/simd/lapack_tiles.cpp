@@ -69,7 +69,7 @@ FUNCNN_INLINE simd::Vector<double> fnma(simd::Vector<double> a, simd::Vector<dou
 
 // `tail`: columns of the last vector.
 template <class T, int rows, int vectors>
-FUNCNN_INLINE void subtract_tile(int64_t k, TileView<T> a, const T* b, int64_t b_row, T* c, int64_t c_row, int tail) {
+FUNCNN_INLINE void subtract_tile(int64_t k, MatrixView<T> a, const T* b, int64_t b_row, T* c, int64_t c_row, int tail) {
   constexpr int lanes = Lanes<T>::count;
   using V = typename Lanes<T>::V;
   V sum[rows][vectors];
@@ -109,15 +109,15 @@ FUNCNN_INLINE void subtract_tile(int64_t k, TileView<T> a, const T* b, int64_t b
 }
 
 template <class T, int vectors>
-void subtract_columns(int64_t m, int64_t k, TileView<T> a, int64_t tile, const T* b, int64_t b_row, T* c, int64_t c_row,
-                      int tail) {
+void subtract_columns(int64_t m, int64_t k, MatrixView<T> a, int64_t tile, const T* b, int64_t b_row, T* c,
+                      int64_t c_row, int tail) {
   for (; m >= kRows; m -= kRows, a.data += tile, c += kRows * c_row)
     subtract_tile<T, kRows, vectors>(k, a, b, b_row, c, c_row, tail);
   for (; m > 0; --m, a.data += a.row, c += c_row) subtract_tile<T, 1, vectors>(k, a, b, b_row, c, c_row, tail);
 }
 
 template <class T>
-void subtract(int64_t m, int64_t n, int64_t k, TileView<T> a, int64_t tile, const T* b, int64_t b_row, T* c,
+void subtract(int64_t m, int64_t n, int64_t k, MatrixView<T> a, int64_t tile, const T* b, int64_t b_row, T* c,
               int64_t c_row) {
   constexpr int lanes = Lanes<T>::count, whole = kVectors * lanes;
   if (k == 0) return;
@@ -130,7 +130,7 @@ void subtract(int64_t m, int64_t n, int64_t k, TileView<T> a, int64_t tile, cons
 
 // The rows [0, rows) of a triangle, in registers.
 template <class T, int vectors, int rows, bool upper>
-FUNCNN_INLINE void solve_tile(bool unit, TileView<T> a, T* b, int64_t b_row) {
+FUNCNN_INLINE void solve_tile(bool unit, MatrixView<T> a, T* b, int64_t b_row) {
   constexpr int lanes = Lanes<T>::count;
   using V = typename Lanes<T>::V;
   V x[rows][vectors];
@@ -163,13 +163,13 @@ FUNCNN_INLINE void solve_tile(bool unit, TileView<T> a, T* b, int64_t b_row) {
 }
 
 template <class T, int vectors, bool upper>
-void solve_columns(bool unit, int64_t n, TileView<T> a, T* b, int64_t b_row) {
+void solve_columns(bool unit, int64_t n, MatrixView<T> a, T* b, int64_t b_row) {
   constexpr int lanes = Lanes<T>::count;
   // Rows are taken in blocks from the end where the solution begins; what is left over comes last, one by one.
   for (int64_t done = 0; done < n;) {
     int64_t width = n - done >= kTriangle ? kTriangle : 1, at = upper ? n - done - width : done;
     int64_t from = upper ? n - done : 0;
-    TileView<T> left = a.at(at, from);
+    MatrixView<T> left = a.at(at, from);
     T* x = b + at * b_row;
     if (done) subtract_columns<T, vectors>(width, done, left, kRows * a.row, b + from * b_row, b_row, x, b_row, lanes);
     if (width == kTriangle)
@@ -181,7 +181,7 @@ void solve_columns(bool unit, int64_t n, TileView<T> a, T* b, int64_t b_row) {
 }
 
 template <class T>
-void solve(bool upper, bool unit, int64_t n, TileView<T> a, T* b, int64_t b_row, int64_t columns) {
+void solve(bool upper, bool unit, int64_t n, MatrixView<T> a, T* b, int64_t b_row, int64_t columns) {
   constexpr int64_t lanes = Lanes<T>::count;
   for (; columns >= 2 * lanes; columns -= 2 * lanes, b += 2 * lanes)
     upper ? solve_columns<T, 2, true>(unit, n, a, b, b_row) : solve_columns<T, 2, false>(unit, n, a, b, b_row);
