@@ -362,12 +362,15 @@ def others() -> Iterator[Case]:
     yield Case(
         "random", "keys", fn.vmap(fn.random.fold_in), (np.arange(12, dtype=np.uint32).reshape(6, 2), integers(9, 6))
     )
-    for length in [13, 1, 2, 12, 97, 440, 1031]:
+    for length in [13, 1, 2, 12, 97, 440, 1031, 4096]:
         z = (numbers(3, length) + 1j * numbers(3, length)).astype(np.complex64)
         yield Case("fft", f"{length}", lambda z: (fn.fft.fft(z), fn.fft.ifft(z)), (z,), 1e-3)
         yield Case(
             "fft", f"{length} real", lambda x: fn.fft.irfft(fn.fft.rfft(x), n=x.shape[1]), (z.real.copy(),), 1e-3
         )
+    for shape in [(70, 60), (70, 7), (2, 60, 5), (2, 5000, 3)]:
+        z = (numbers(*shape) + 1j * numbers(*shape)).astype(np.complex64)
+        yield Case("fft", f"{shape}", lambda z: (fn.fft.fft(z, axis=1), fn.fft.fft(z.T, axis=0)), (z,), 1e-3)
     for length in [28, 1, 2, 12, 16, 2048, 4096, 2048 * 32]:
         yield Case("hadamard", f"{length}", fn.hadamard_transform, (numbers(3, length),), 1e-3)
 

@@ -158,7 +158,7 @@ def test_keys_on_the_gpu():
     both(lambda k: fn.random.permutation(k, 300), keys[1])
 
 
-@pytest.mark.parametrize("length", [1, 2, 12, 13, 97, 440, 1031])
+@pytest.mark.parametrize("length", [1, 2, 12, 13, 97, 440, 1000, 1031, 2048, 4096, 4099, 30030])
 def test_fourier_transforms(length):
     rng = np.random.default_rng(length)
     z = (rng.standard_normal((3, length)) + 1j * rng.standard_normal((3, length))).astype(np.complex64)
@@ -168,6 +168,30 @@ def test_fourier_transforms(length):
     both(lambda a: fn.fft.fft(a, axis=0), np.ascontiguousarray(z.T), tolerance=tolerance)
     both(fn.fft.rfft, z.real.copy(), tolerance=tolerance)
     both(lambda a: fn.fft.irfft(a, n=length), z[:, : length // 2 + 1].copy(), tolerance=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(700, 3), (700, 8), (300, 60), (3, 60, 5), (2, 128, 2), (7, 257, 3), (1, 8192, 7)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_fourier_transforms_of_many_lines(shape, transposed):
+    rng = np.random.default_rng(sum(shape))
+    z = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+    order = tuple(reversed(range(z.ndim))) if transposed else tuple(range(z.ndim))
+    z = z if z.size < 1 << 16 or not transposed else z[:, ::3]
+    want = np.fft.fft(z.transpose(order).astype(np.complex128), axis=1)
+    half = np.fft.rfft(z.real.transpose(order).astype(np.float64), axis=1)
+    x = fn.transpose(fn.device_put(z, "gpu"), order)
+    got = np.asarray(fn.fft.fft(x, axis=1))
+    assert got.shape == want.shape
+    assert np.abs(got - want).max() <= 2e-6 * np.abs(want).max()
+    assert np.abs(np.asarray(fn.fft.rfft(fn.real(x), axis=1)) - half).max() <= 2e-6 * np.abs(half).max()
+    back = np.asarray(fn.fft.irfft(fn.device_put(half.astype(np.complex64), "gpu"), n=want.shape[1], axis=1))
+    assert np.abs(back - z.real.transpose(order)).max() <= 2e-5
+
+
+def test_a_fourier_transform_of_a_million():
+    z = np.exp(2j * np.pi * np.random.default_rng(0).random(1 << 20)).astype(np.complex64)
+    want = np.fft.fft(z.astype(np.complex128))
+    assert np.abs(np.asarray(fn.fft.fft(fn.device_put(z, "gpu"))) - want).max() <= 1e-6 * np.abs(want).max()
 
 
 def test_fourier_transforms_cut_and_filled_up():

@@ -1,10 +1,13 @@
-// Fourier transforms by passes over device memory (T. G. Stockham, "High-speed convolution and correlation", 1966),
-// each of which gives every thread one short transform of a radix up to 13. Lengths with larger prime factors go
-// through a convolution of a power of two (L. I. Bluestein, 1970).
+// Fourier transforms by passes over device memory, in each of which a group transforms columns of up to some thousand
+// elements in shared memory (T. G. Stockham, "High-speed convolution and correlation", 1966; D. H. Bailey, "FFTs in
+// external or hierarchical memory", 1990). Lengths with prime factors beyond 13 go through a convolution of a power of
+// two (L. I. Bluestein, 1970).
 #include "ops/fft.h"
 
-#include <cmath>
+#include <algorithm>
+#include <bit>
 
+#include "backends/gpu/fft_pass.h"
 #include "backends/gpu/fft_text.h"
 #include "backends/gpu/lines.h"
 #include "base/error.h"
@@ -12,17 +15,8 @@
 namespace funcnn::gpu {
 namespace {
 
-enum class From : uint8_t { operand, chirped, buffer, product };
+enum class From : uint8_t { operand, chirped, chirp, buffer, product };
 enum class To : uint8_t { buffer, output, chirped };
-
-// The radices of a transform; empty where there are other prime factors.
-std::vector<int> radices_of(int64_t n) {
-  std::vector<int> radices;
-  for (int radix : {8, 4, 2, 3, 5, 7, 11, 13})
-    for (; n % radix == 0; n /= radix) radices.push_back(radix);
-  if (radices.empty()) radices.push_back(1);
-  return n == 1 ? radices : std::vector<int>{};
-}
 
 class FftMaker {
  public:
@@ -38,122 +32,136 @@ class FftMaker {
   }
 
   std::unique_ptr<Kernel> make() {
-    if (empty_) return std::make_unique<StagedLaunches>(machine_, std::move(stages_));
-    if (std::vector<int> radices = radices_of(length_); !radices.empty()) {
-      size_ = length_;
-      rows_ = lines_.count;
-      add_passes(radices, op_.inverse(), From::operand, To::output);
+    if (empty_) return nothing(machine_);
+    size_ = length_;
+    if (auto passes = fft_passes(machine_.traits(), size_); !passes.empty()) {
+      wide_ = needs_wide(in_) || lines_.count * std::max(size_, give_) >= int64_t(1) << 30;
+      add_passes(passes, op_.inverse(), From::operand, To::output);
     } else {
-      // One more row holds the chirp that all are convolved with.
       chirp_ = true;
-      size_ = 1;
-      while (size_ < 2 * length_ - 1) size_ *= 2;
-      rows_ = lines_.count + 1;
-      radices = radices_of(size_);
-      add_passes(radices, false, From::chirped, To::buffer);
-      add_passes(radices, true, From::product, To::chirped);
+      size_ = int64_t(std::bit_ceil(uint64_t(2 * length_ - 1)));
+      wide_ = needs_wide(in_) || lines_.count * size_ >= int64_t(1) << 30;
+      passes = fft_passes(machine_.traits(), size_);
+      add_passes(passes, false, From::chirp, To::buffer);
+      add_passes(passes, false, From::chirped, To::buffer);
+      add_passes(passes, true, From::product, To::chirped);
     }
-    // At most two buffers take turns.
-    const auto buffer = size_t(rows_ * size_) * 8;
-    return std::make_unique<StagedLaunches>(machine_, std::move(stages_), buffer * (most_buffer_ + 1));
+    return std::make_unique<StagedLaunches>(machine_, std::move(stages_), scratch_);
   }
 
  private:
-  void add_passes(const std::vector<int>& radices, bool inverse, From from, To to) {
+  void add_passes(const std::vector<std::vector<int>>& passes, bool inverse, From from, To to) {
+    // The transform of the chirp has buffers of its own.
+    const int64_t lines = from == From::chirp ? 1 : lines_.count, inner = from == From::chirp ? 1 : inner_;
+    const int64_t buffers = from == From::chirp ? 2 * lines_.count * size_ * 8 : 0;
     int64_t done = 1;
-    for (size_t i = 0; i < radices.size(); ++i) {
+    for (size_t i = 0; i < passes.size(); ++i) {
       const From source = i == 0 ? from : From::buffer;
-      const To target = i + 1 == radices.size() ? to : To::buffer;
-      const bool all_rows = from != From::product;
-      add_pass(radices[i], done, inverse, source, target, all_rows ? rows_ : lines_.count);
-      done *= radices[i];
+      const To target = i + 1 == passes.size() ? to : To::buffer;
+      int64_t radix = 1;
+      for (int r : passes[i]) radix *= r;
+      const int64_t beside = size_ / radix;  // columns of a line
+      const bool operand = source == From::operand || source == From::chirped;
+      const bool load_across = !operand ? inner * beside >= 4 : inner == 1 ? beside > 1 : lines_.step != 1;
+      const FftPass pass(machine_.traits(), passes[i], size_, done, lines * beside, inverse, load_across,
+                         inner * done >= 4);
+      add_pass(pass, beside, inner, lines * beside, buffers, lines * size_ * 8, source, target);
+      done *= radix;
     }
+    if (from == From::chirp) spectrum_ = current_;
   }
 
-  Place buffer(int which) {
-    most_buffer_ = std::max(most_buffer_, which);
-    return {2, int64_t(which) * rows_ * size_ * 8};
+  std::string chirp_text(std::string_view at, bool inverse) const {
+    return cat("chirp(", at, ", ", length_, ", ", inverse ? "1.0f" : "-1.0f", ")");
   }
-
-  // The element k of line i0, by the statements that give `value`.
-  std::string load_text(From from) const {
-    const std::string chirped = "times_c64(value, chirp(k, p.length, " + sign_text(op_.inverse()) + "))";
+  // Statements that declare `value`, element `k` of the column.
+  std::string load_text(From from, int64_t inner) const {
+    const std::string buffered =
+        inner == 1 ? cat("from[line * ", size_, " + k]") : cat("from[(outer * ", size_, " + k) * p.inner + within]");
     switch (from) {
       case From::operand:
-        return operand_text();
+        return cat("      const c64 value = ", operand_text(), ";\n");
       case From::chirped:
-        return cat(
-            "      c64 value = {0.0f, 0.0f};\n"
-            "      if (i0 == p.lines) {\n"
-            "        const i64 near = k < p.length ? k : p.size - k;\n"
-            "        if (near < p.length) value = chirp(near, p.length, ",
-            sign_text(!op_.inverse()), ");\n      } else if (k < p.length) {\n", operand_text("        value = "),
-            "        value = ", chirped, ";\n      }\n");
+        return cat("      c64 value = {0.0f, 0.0f};\n      if (k < ", length_, ") {\n        value = ", operand_text(),
+                   ";\n        value = times_c64(value, ", chirp_text("k", op_.inverse()), ");\n      }\n");
+      case From::chirp:
+        return cat("      const ", index(), " near = k < ", length_, " ? k : ", size_,
+                   " - k;\n      const c64 value = near < ", length_, " ? ", chirp_text("near", !op_.inverse()),
+                   " : c64{0.0f, 0.0f};\n");
       case From::buffer:
-        return "      const c64 value = from[i0 * p.size + k];\n";
+        return cat("      const c64 value = ", buffered, ";\n");
       case From::product:
         break;
     }
-    return "      const c64 value = times_c64(from[i0 * p.size + k], from[p.lines * p.size + k]);\n";
+    return cat("      const c64 value = times_c64(", buffered, ", spectrum[k]);\n");
   }
-  std::string operand_text(std::string_view assign = {}) const {
-    std::string given = "x[at + k * p.x_step]", out;
-    if (op_.fft_kind() == FftKind::real_to_half)
-      out = cat("k < p.have ? c64{", given, ", 0.0f} : c64{0.0f, 0.0f}");
-    else if (op_.fft_kind() == FftKind::complex)
-      out = cat("k < p.have ? ", given, " : c64{0.0f, 0.0f}");
-    else
-      out = cat("mirrored(k < p.have ? ", given,
-                " : conj(x[at + (p.length - k) * p.x_step]), k == 0 || 2 * k == p.length)");
-    return assign.empty() ? cat("      const c64 value = ", out, ";\n") : cat(assign, out, ";\n");
+  std::string operand_text() const {
+    const std::string given = "x[at + k * p.x_step]";
+    if (op_.fft_kind() == FftKind::real_to_half) return cat("k < p.have ? c64{", given, ", 0.0f} : c64{0.0f, 0.0f}");
+    if (op_.fft_kind() == FftKind::complex) return cat("k < p.have ? ", given, " : c64{0.0f, 0.0f}");
+    return cat("mirrored(k < p.have ? ", given, " : conj(x[at + (", length_,
+               " - k) * p.x_step]), k == 0 || 2 * k == ", length_, ")");
   }
-  // What becomes of `value`, element k of line i0.
-  std::string store_text(To to) const {
-    if (to == To::buffer) return "      to[i0 * p.size + k] = value;\n";
-    std::string value =
-        to == To::chirped ? "times_c64(value, chirp(k, p.length, " + sign_text(op_.inverse()) + "))" : "value";
-    std::string place = inner_ == 1 ? "i0 * p.give + k" : "(i0 / p.inner * p.give + k) * p.inner + i0 % p.inner";
+  // What becomes of `value`, element `k` of the column.
+  std::string store_text(To to, int64_t inner) const {
+    const auto place = [&](std::string_view length) {
+      return inner == 1 ? cat("line * ", length, " + k") : cat("(outer * ", length, " + k) * p.inner + within");
+    };
+    if (to == To::buffer) return cat("      to[", place(std::to_string(size_)), "] = value;\n");
+    const std::string value =
+        to == To::chirped ? cat("times_c64(value, ", chirp_text("k", op_.inverse()), ")") : "value";
     return cat(
-        "      if (k < p.give) out[", place, "] = ",
+        "      if (k < p.give) out[", place("p.give"), "] = ",
         op_.fft_kind() == FftKind::half_to_real ? cat(value, ".re * p.scale") : cat("scaled(", value, ", p.scale)"),
         ";\n");
   }
+  const char* index() const { return wide_ ? "i64" : "i32"; }
+  // Statements that declare where a column is: i1 in its line, and the line. Columns are in the order of memory.
+  std::string column_text(int64_t beside, int64_t inner) const {
+    const std::string type = cat("      const ", index(), " ");
+    if (inner == 1 && beside == 1) return cat(type, "i1 = 0, line = column;\n");
+    if (inner == 1) return cat(type, "i1 = column % ", beside, ", line = column / ", beside, ";\n");
+    return cat(type, "within = column % p.inner, rest = column / p.inner, i1 = rest % ", beside, ", outer = rest / ",
+               beside, ";\n");
+  }
 
-  void add_pass(int radix, int64_t done, bool inverse, From from, To to, int64_t rows) {
-    KernelText text(machine_.traits(), "fft", Nest::kThreads);
+  void add_pass(const FftPass& pass, int64_t beside, int64_t inner, int64_t columns, int64_t buffers,
+                int64_t buffer_bytes, From from, To to) {
+    KernelText text(machine_.traits(), "fft", pass.threads());
     text.use(Section::complex);
     std::vector<Place> places;
     const bool operand = from == From::operand || from == From::chirped;
     if (operand) {
       declare_read(text, in_, type_name(in_.dtype), "x");
       places.push_back({0, 0});
-    } else {
+    } else if (from != From::chirp) {
       text.read("c64", "from");
-      places.push_back(buffer(current_));
+      places.push_back({2, buffers + current_ * buffer_bytes});
     }
+    if (from == From::product) {
+      text.read("c64", "spectrum");
+      places.push_back({2, 2 * lines_.count * size_ * 8 + spectrum_ * size_ * 8});
+    }
+    const size_t read_only = places.size();
     if (to == To::buffer) {
-      if (!operand) current_ = 1 - current_;
+      current_ = operand || from == From::chirp ? 0 : 1 - current_;
       text.write("c64", "to");
-      places.push_back(buffer(current_));
+      places.push_back({2, buffers + current_ * buffer_bytes});
+      scratch_ = std::max(scratch_, size_t(buffers + (current_ + 1) * buffer_bytes));
     } else {
       text.write(op_.fft_kind() == FftKind::half_to_real ? "f32" : "c64", "out");
       places.push_back({1, 0});
     }
-    Nest nest({rows, size_ / radix}, true);
-    Numbers numbers(true);
-    numbers.add(text, nest);
-    numbers.add(text, "size", size_);
-    numbers.add(text, "length", length_);
-    numbers.add(text, "lines", lines_.count);
-    numbers.add(text, "done", done);
+    Numbers numbers(wide_);
+    numbers.add(text, "columns", columns);
     if (operand) {
       numbers.add(text, "have", in_.shape[size_t(op_.axis())]);
       lines_.declare(text, numbers, "x");
     }
+    if (inner != 1) numbers.add(text, "inner", inner);
     std::vector<std::byte> values = numbers.bytes();
     if (to != To::buffer) {
       numbers.add(text, "give", give_);
-      if (inner_ != 1) numbers.add(text, "inner", inner_);
       text.value("f32", "scale");
       // The inverse of the convolution's transform is scaled here as well.
       const auto scale = float(chirp_ ? op_.scale() / double(size_) : op_.scale());
@@ -162,31 +170,24 @@ class FftMaker {
       values.insert(values.end(), bytes, bytes + sizeof(scale));
     }
     text.before(fft_functions());
-    std::string body;
-    if (operand) {
-      // The extra row has no place in the operand.
-      body += "    const i64 line = i0 < p.lines ? i0 : 0;\n" + lines_.offset_text("i64", "at", "line", "x");
-    }
-    body +=
-        cat("    const i64 q = i1 % p.done, block = i1 / p.done;\n    c64 v[", radix,
-            "];\n    UNROLL for (u32 j = 0; j < ", radix, "; ++j) {\n      const i64 k = i1 + j * (p.size / ", radix,
-            ");\n", load_text(from), "      v[j] = value;\n    }\n", dft_text(radix, inverse),
-            "    UNROLL for (u32 j = 0; j < ", radix, "; ++j) {\n      const i64 k = q + p.done * (", radix,
-            " * block + j);\n      const c64 value = times_c64(v[j], root((u64)(block * j), (u64)(p.size / p.done), ",
-            sign_text(inverse), "));\n", store_text(to), "    }\n");
-    text.body(nest.around(body));
-    const size_t read_only = places.size() - 1;
-    stages_.push_back(stage_of(machine_, text, nest.groups(), nest.threads(), std::move(places), read_only, values));
+    const std::string column = column_text(beside, inner);
+    const std::string line = inner == 1 ? "line" : "outer * p.inner + within";
+    const FftPass::End source{
+        operand ? cat(column, lines_.offset_text(index(), "at", cat("(", line, ")"), "x")) : column,
+        load_text(from, inner)};
+    text.body(pass.body(index(), source, {column, store_text(to, inner)}));
+    stages_.push_back(
+        stage_of(machine_, text, {pass.groups()}, {pass.threads()}, std::move(places), read_only, values));
   }
-  static std::string sign_text(bool inverse) { return inverse ? "1.0f" : "-1.0f"; }
 
   Machine& machine_;
   const Fft& op_;
   Layout in_;
   Lines lines_;
-  int64_t length_, give_, inner_ = 1, size_ = 0, rows_ = 0;
-  int current_ = 0, most_buffer_ = -1;
-  bool empty_ = false, chirp_ = false;
+  int64_t length_, give_, inner_ = 1, size_ = 0;
+  int64_t current_ = 0, spectrum_ = 0;  // of two buffers that take turns, the one written last
+  size_t scratch_ = 0;
+  bool empty_ = false, chirp_ = false, wide_ = false;
   std::vector<Stage> stages_;
 };
 

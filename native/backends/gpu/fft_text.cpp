@@ -12,28 +12,26 @@ namespace {
 constexpr std::string_view kFunctions = R"text(FUNCTION c64 times_c64(c64 a, c64 b) {
   return {fma(a.re, b.re, -(a.im * b.im)), fma(a.re, b.im, a.im * b.re)};
 }
-FUNCTION c64 root(u64 k, u64 n, f32 sign) {
-  const u64 eighths = 8 * k;
-  const u32 octant = (u32)(eighths < 0x80000000u && n < 0x80000000u ? (u32)eighths / (u32)n : eighths / n);
-  const u64 rest = eighths - octant * n;
-  const f32 r = (f32)(octant & 1u ? n - rest : rest) / (f32)n * 0.785398163397448309616f, z = r * r;
+FUNCTION c64 turned(u32 octant, f32 r, f32 sign) {
+  const f32 z = r * r;
   const f32 s = fma(r * z, fma(fma(fma(z, 2.75573192e-06f, -0.000198412698f), z, 0.00833333333f), z, -0.166666667f), r);
   const f32 c = fma(z, fma(fma(fma(z, 2.48015873e-05f, -0.00138888889f), z, 0.0416666667f), z, -0.5f), 1.0f);
   const bool swapped = ((octant + 1u) & 2u) != 0;
   const f32 re = swapped ? s : c, im = swapped ? c : s;
   return {((octant + 2u) & 4u) != 0 ? -re : re, octant & 4u ? -sign * im : sign * im};
 }
+FUNCTION c64 root(u64 k, u64 n, f32 sign) {
+  const u64 octant = 8 * k / n, rest = 8 * k - octant * n;
+  return turned((u32)octant, (f32)(octant & 1u ? n - rest : rest) / (f32)n * 0.785398163397448309616f, sign);
+}
+FUNCTION u32 spread(u32 k) { return k + k / 16u; }
+FUNCTION c64 near_root(u32 k, u32 n, f32 eighth, f32 sign) {
+  const u32 octant = 8u * k / n, rest = 8u * k - octant * n;
+  return turned(octant, (f32)(octant & 1u ? n - rest : rest) * eighth, sign);
+}
 FUNCTION c64 chirp(i64 j, i64 n, f32 sign) { return root((u64)j * (u64)j % (u64)(2 * n), (u64)(2 * n), sign); }
 FUNCTION c64 mirrored(c64 z, bool real) { return {z.re, real ? 0.0f : z.im}; }
 )text";
-
-std::string number(double x) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.9gf", x);
-  std::string out = text;
-  if (out.find_first_of(".e") == out.npos) out.insert(out.size() - 1, ".0");
-  return out;
-}
 
 // z times i or -i.
 std::string turned(const std::string& z, bool positive) {
@@ -58,11 +56,12 @@ std::string of_odd(int radix, bool inverse) {
   for (int k = 1; k <= half; ++k) {
     out += "      {\n        const c64 a = first";
     for (int j = 1; j <= half; ++j)
-      out += cat(" + scaled(s[", j, "], ", number(std::cos(2 * 3.14159265358979323846 * (j * k % radix) / radix)), ")");
+      out += cat(" + scaled(s[", j, "], ", number_text(std::cos(2 * 3.14159265358979323846 * (j * k % radix) / radix)),
+                 ")");
     out += ";\n        const c64 b = ";
     for (int j = 1; j <= half; ++j)
       out += cat(j > 1 ? " + " : "", "scaled(d[", j, "], ",
-                 number(std::sin(2 * 3.14159265358979323846 * (j * k % radix) / radix)), ")");
+                 number_text(std::sin(2 * 3.14159265358979323846 * (j * k % radix) / radix)), ")");
     out += cat(";\n        const c64 t = ", turned("b", inverse), ";\n        v[", k, "] = a + t;\n        v[",
                radix - k, "] = a - t;\n      }\n");
   }
@@ -70,6 +69,14 @@ std::string of_odd(int radix, bool inverse) {
 }
 
 }  // namespace
+
+std::string number_text(double x) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.9gf", x);
+  std::string out = text;
+  if (out.find_first_of(".e") == out.npos) out.insert(out.size() - 1, ".0");
+  return out;
+}
 
 std::string_view fft_functions() { return kFunctions; }
 
@@ -83,7 +90,7 @@ std::string dft_text(int radix, bool inverse) {
       return cat("    {\n", four(0, 1, 2, 3, inverse), "    }\n");
     case 8: {
       // Two of four, whose results lie where their elements did.
-      const std::string half = number(0.70710678118654752440), sign = inverse ? "" : "-";
+      const std::string half = number_text(0.70710678118654752440), sign = inverse ? "" : "-";
       std::string out =
           cat("    {\n", four(0, 2, 4, 6, inverse), "    }\n    {\n", four(1, 3, 5, 7, inverse), "    }\n");
       out += cat("    {\n      const c64 w1 = times_c64(v[3], c64{", half, ", ", sign, half,

@@ -6,9 +6,14 @@
 
 namespace funcnn::gpu {
 
-// times_c64(a, b); root(k, n, sign): exp(sign 2 pi i k / n) for k < n; chirp(j, n, sign): exp(sign pi i j^2 / n);
+// times_c64(a, b); root(k, n, sign): exp(sign 2 pi i k / n) for k < n; near_root(k, n, pi / 4 / n, sign): the same for
+// n < 2^29, which is cheap where n is a literal; chirp(j, n, sign): exp(sign pi i j^2 / n);
+// spread(k): the place of element k in shared memory;
 // mirrored(z, real): z, without its imaginary part where it is real.
 std::string_view fft_functions();
+
+// A literal of f32.
+std::string number_text(double x);
 
 // Statements that transform the array `v` of c64, of length 1, 2, 4, 8 or an odd one.
 std::string dft_text(int radix, bool inverse);
