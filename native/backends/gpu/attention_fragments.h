@@ -29,16 +29,43 @@ struct FragmentTiles {
   size_t item;
 
   static int pitch(int width) { return width + 8; }
-  int staged() const;        // how many features of owned rows fit into the tiles at once
-  size_t bytes() const;      // of all tiles
+  int half() const { return walked * (pitch(depth) + pitch(values)); }  // elements of the tiles of one step
+  int staged() const;                                                   // features of owned rows that fit into them
+  size_t bytes() const;                                                 // of all tiles
   std::string text() const;  // types and functions of a kernel: enum of the sizes, fill_tile
 };
 // `columns`: the most features of v that a group takes.
 FragmentTiles fragment_tiles(const Traits& traits, const AttentionProblem& problem, int columns);
 
-// Statements that put rows of an operand into fragments `into`, by way of the tiles.
-std::string owned_rows_text(std::string_view into, std::string_view operand, int width, std::string_view count,
-                            std::string_view length);
+// The rows that a group owns: `width` features of an operand as fragments `into`. So many rows of such a length are
+// there.
+struct OwnedRows {
+  std::string_view into, operand;
+  int width;
+  std::string_view count, length;
+};
+// Statements that declare the fragments and load them, by way of the tiles: of the half that no walk has begun to fill.
+std::string owned_rows_text(const FragmentTiles& tiles, std::initializer_list<OwnedRows> all);
+
+// How the products in `s`, of owned rows from `first` and of walked ones from `start`, become scores. Which of `owned`
+// and `walked`, the numbers of rows, is of the query and which of the key.
+class FragmentScores {
+ public:
+  FragmentScores(const AttentionProblem& problem, std::string_view query, std::string_view key);
+  // Declares `unit`: 2^(unit s) is the exponential of the score. In s, what is not seen is -INFINITY.
+  std::string unit;
+  // Declares for each step whether all of it is seen; empty where a mask may say no anywhere.
+  std::string whole;
+  // Statements that make scores of `s`.
+  std::string settle;
+  // The score that an element of s stands for.
+  std::string of(std::string_view x) const;
+  // Statements for a step of which something may not be seen.
+  std::string if_unseen(std::string_view statements) const;
+
+ private:
+  bool direct_;  // s holds the products as they are
+};
 
 // Statements that have tiles of `width_x` and `width_y` features of x and y in shared memory at tile_X and tile_Y:
 // those before a walk over rows `start` to `end` of so many, and those that begin each of its steps. `also` runs among

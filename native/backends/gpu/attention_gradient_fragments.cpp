@@ -8,11 +8,33 @@
 namespace funcnn::gpu {
 namespace {
 
-// Of score x: w, the probability. `shift` is the largest score, `inverse` that of the sum, or 0. Here and below values
-// are computed whether they are seen or not, and chosen from afterwards: a branch for each would cost more.
-constexpr std::string_view kWeight = R"text(#{score}
-          const f32 weight = fragment_exp2((x - shift) * LOG2E) * inverse, w = seen ? weight : 0.0f;
+// The statistics of query t as one number, to be subtracted from scores in units of 2^: what is left are probabilities.
+constexpr std::string_view kShift = "total == 0.0f ? INFINITY : fma(#{most}, LOG2E, log(total) * LOG2E)";
+
+// Of scores in s and products of the cotangent in ds: the probabilities, and the derivatives by score. Products that
+// are not numbers do not matter where nothing is seen.
+constexpr std::string_view kWeights = R"text(UNROLL for (u32 h = 0; h < 2; ++h) {
+  UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
+    UNROLL for (u32 e = 0; e < 2; ++e) {
+      const i32 column = n * 8 + i32(fragment_column(lane, e));
+      const f32 w = fragment_exp2(fma(s[n].v[2 * h + e], unit, -#{shift}));
+      s[n].v[2 * h + e] = w;
+#{by_score}
+    }
+  }
+}
 )text";
+constexpr std::string_view kByScore = "ds[n].v[2 * h + e] = w * (ds[n].v[2 * h + e] - #{less}) * scale;";
+constexpr std::string_view kUnseen = R"text(UNROLL for (i32 n = 0; n < WALKED / 8; ++n)
+  UNROLL for (u32 i = 0; i < 4; ++i)
+    if (s[n].v[i] == 0.0f) ds[n].v[i] = 0.0f;
+)text";
+
+std::string weights_text(const FragmentScores& scores, std::string_view shift, std::string_view less) {
+  const std::string by_score = less.empty() ? "" : filled_in(kByScore, {{"less", less}});
+  return cat(scores.whole, scores.settle, filled_in(kWeights, {{"shift", shift}, {"by_score", indented(by_score, 6)}}),
+             less.empty() ? "" : scores.if_unseen(kUnseen));
+}
 
 constexpr std::string_view kZeros = R"text(  UNROLL for (i32 c = 0; c < #{count}; ++c) fill(#{name}[c], 0.0f);
 )text";
@@ -55,11 +77,9 @@ std::string store_text(std::string_view to, std::string_view head, std::string_v
     const i32 r = first + i32(warp * 16 + fragment_row(lane, 2 * h));
     if (r < #{count}) {
       UNROLL for (i32 c = 0; c < #{columns} / 8; ++c) {
-        UNROLL for (u32 e = 0; e < 2; ++e) {
-          const i32 column = #{first} + c * 8 + i32(fragment_column(lane, e));
-          if (column < #{length})
-            store(#{to}, I(#{head}) * p.#{to}_head + I(r) * p.#{to}_row + I(column), #{acc}[c].v[2 * h + e]);
-        }
+        const i32 column = #{first} + c * 8 + i32(fragment_column(lane, 0));
+        store_pair(#{to} + (I(#{head}) * p.#{to}_head + I(r) * p.#{to}_row + I(column)), #{length} - column,
+                   p.wide_#{to}, #{acc}[c].v[2 * h], #{acc}[c].v[2 * h + 1]);
       }
     }
   }
@@ -86,37 +106,24 @@ constexpr std::string_view kByQuery = R"text(  SHARED Pack<u32, 4> memory[MEMORY
   k += I(head / u32(p.group)) * p.k_head;
   v += I(head / u32(p.group)) * p.v_head;
 #{mask}
-  FragmentA<S> query[DEPTH / 16], cotangent[VALUES / 16];
+#{end}
+#{unit}
+#{before}
 #{owned}
   FragmentC acc[COLUMNS / 8];
 #{zeros}
-  f32 shifts[2], inverses[2], less[2];
+  f32 shifts[2], less[2];
   UNROLL for (u32 h = 0; h < 2; ++h) {
     const i32 t = first + i32(warp * 16 + fragment_row(lane, 2 * h));
     const I at = I(head) * p.sums_head + I(t) * p.sums_row;
     const f32 total = t < p.queries ? sums[at] : 0.0f;
-    inverses[h] = total == 0.0f ? 0.0f : 1.0f / total;
-    shifts[h] = total == 0.0f ? 0.0f : most[I(head) * p.most_head + I(t) * p.most_row];
+    shifts[h] = #{shift};
     less[h] = t < p.queries ? rows[I(head) * p.rows_head + I(t) * p.rows_row] : 0.0f;
   }
-#{end}
-#{before}
   for (i32 start = 0; start < end; start += WALKED) {
 #{step}
 #{products}
-    UNROLL for (u32 h = 0; h < 2; ++h) {
-      const i32 t = first + i32(warp * 16 + fragment_row(lane, 2 * h));
-      const f32 shift = shifts[h], inverse = inverses[h];
-      UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
-        UNROLL for (u32 e = 0; e < 2; ++e) {
-          const i32 j = start + n * 8 + i32(fragment_column(lane, e));
-          f32 x = s[n].v[2 * h + e];
-#{weight}
-          const f32 by_score = w * (ds[n].v[2 * h + e] - less[h]) * scale;
-          s[n].v[2 * h + e] = seen ? by_score : 0.0f;
-        }
-      }
-    }
+#{weights}
 #{weighted}
   }
 #{store}
@@ -125,7 +132,7 @@ constexpr std::string_view kByQuery = R"text(  SHARED Pack<u32, 4> memory[MEMORY
 // ---- by keys and values
 
 constexpr std::string_view kByKey = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
-  SHARED f32 shifts[WALKED], inverses[WALKED], less[WALKED];
+  SHARED f32 shifts[WALKED], less[WALKED];
   SHARED_POINTER S* const tiles = (SHARED_POINTER S*)memory;
   const u32 me = item.x, key_heads = u32(p.heads / p.group), pair = group.x % u32(p.pairs), key_head = pair % key_heads;
   const u32 head = key_head * u32(p.group);
@@ -139,6 +146,7 @@ constexpr std::string_view kByKey = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
   sums += I(head) * p.sums_head;
   rows += I(head) * p.rows_head;
 #{mask}
+#{unit}
 #{owned}
 #{zeros}
 #{begin}
@@ -147,18 +155,7 @@ constexpr std::string_view kByKey = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
     for (i32 start = begin; start < p.queries; start += WALKED) {
 #{step}
 #{products}
-      UNROLL for (u32 h = 0; h < 2; ++h) {
-        const i32 j = first + i32(warp * 16 + fragment_row(lane, 2 * h));
-        UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
-          UNROLL for (u32 e = 0; e < 2; ++e) {
-            const i32 column = n * 8 + i32(fragment_column(lane, e)), t = start + column;
-            const f32 shift = shifts[column], inverse = inverses[column];
-            f32 x = s[n].v[2 * h + e];
-#{weight}
-#{keep}
-          }
-        }
-      }
+#{weights}
 #{weighted}
     }
     q += p.q_head;
@@ -174,8 +171,7 @@ constexpr std::string_view kByKey = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
 constexpr std::string_view kStatistics = R"text(if (me < WALKED) {
   const i32 t = start + i32(me);
   const f32 total = t < p.queries ? sums[I(t) * p.sums_row] : 0.0f;
-  inverses[me] = total == 0.0f ? 0.0f : 1.0f / total;
-  shifts[me] = total == 0.0f ? 0.0f : most[I(t) * p.most_row];
+  shifts[me] = #{shift};
   less[me] = t < p.queries ? rows[I(t) * p.rows_row] : 0.0f;
 }
 )text";
@@ -203,6 +199,7 @@ struct Declared {
     p.fields(out, names);
     for (std::string_view name : {"q", "k", "v"}) add_wide(p, out, stage, name, name == "q" ? 0 : name == "k" ? 1 : 2);
     add_wide(p, out, stage, "ct", int(stage.read_only) - 1);
+    for (int at = int(stage.read_only); std::string_view name : written) add_wide(p, out, stage, name, at++);
     out.text.use(Section::fragments);
     out.text.before(p.types());
   }
@@ -234,13 +231,15 @@ Stage by_query(Machine& machine, const AttentionProblem& p, const FragmentTiles&
   d.out.field("tiles", blocks);
   d.out.text.before(tiles.text());
   d.out.text.before(cat("enum { COLUMNS = ", columns, " };\n"));
+  const FragmentScores scores(p, "owned", "walked");
   const WalkedTiles walked{"k", "v", "p.keys", "p.depth", "p.values", "end"};
   d.out.text.body(filled_in(
       kByQuery,
       {{"batch", indented(p.to_batch("pair / u32(p.heads)", d.names) + p.scale_text(), 0)},
        {"mask", masked ? "  mask += I(head) * p.mask_head;" : ""},
-       {"owned", indented(owned_rows_text("query", "q", tiles.depth, "p.queries - first", "p.depth") +
-                              owned_rows_text("cotangent", "ct", tiles.values, "p.queries - first", "p.values"),
+       {"unit", indented(scores.unit, 0)},
+       {"owned", indented(owned_rows_text(tiles, {{"query", "q", tiles.depth, "p.queries - first", "p.depth"},
+                                                  {"cotangent", "ct", tiles.values, "p.queries - first", "p.values"}}),
                           0)},
        {"zeros", indented(filled_in(kZeros, {{"count", "COLUMNS / 8"}, {"name", "acc"}}), 0)},
        {"end", p.causal ? "  const i32 seen_last = first + 64 + p.keys - p.queries;\n"
@@ -251,8 +250,9 @@ Stage by_query(Machine& machine, const AttentionProblem& p, const FragmentTiles&
        {"products",
         indented(products_text("s", "query", "tile_k", "DEPTH") + products_text("ds", "cotangent", "tile_v", "VALUES"),
                  0)},
-       {"weight", indented(filled_in(kWeight, {{"score", indented(p.score(), 10)}}), 0)},
-       {"weighted", indented(weighted_text("acc", "s", "tile_k", "DEPTH", "c0", "COLUMNS"), 0)},
+       {"shift", filled_in(kShift, {{"most", "most[I(head) * p.most_head + I(t) * p.most_row]"}})},
+       {"weights", indented(weights_text(scores, "shifts[h]", "less[h]"), 4)},
+       {"weighted", indented(weighted_text("acc", "ds", "tile_k", "DEPTH", "c0", "COLUMNS"), 0)},
        {"store", indented(store_text("dq", "head", "acc", "COLUMNS", "p.queries", "p.depth", "c0"), 0)}}));
   return d.finish(machine, uint32_t(pairs * blocks), groups_for(tiles.depth, columns));
 }
@@ -272,9 +272,10 @@ Stage by_key(Machine& machine, const AttentionProblem& p, FragmentTiles tiles, b
   d.out.field("pairs", pairs);
   d.out.text.before(tiles.text());
   d.out.text.before(cat("enum { COLUMNS = ", columns, " };\n"));
-  std::string owned =
-      "  FragmentA<S> key[DEPTH / 16];\n" + owned_rows_text("key", "k", tiles.depth, "p.keys - first", "p.depth");
-  std::string products = products_text("s", "key", "tile_q", "DEPTH"), zeros, keep, weighted, store;
+  const OwnedRows key{"key", "k", tiles.depth, "p.keys - first", "p.depth"};
+  const OwnedRows value{"value", "v", tiles.values, "p.keys - first", "p.values"};
+  const FragmentScores scores(p, "walked", "owned");
+  std::string products = products_text("s", "key", "tile_q", "DEPTH"), zeros, weighted, store;
   if (want_v) {
     // Alone it walks over columns by groups; both together have all of theirs.
     const std::string_view all = want_k ? "VALUES" : "COLUMNS", from = want_k ? "0" : "c0";
@@ -282,36 +283,35 @@ Stage by_key(Machine& machine, const AttentionProblem& p, FragmentTiles tiles, b
                  filled_in(kZeros, {{"count", cat(all, " / 8")}, {"name", "by_value"}}));
     weighted += weighted_text("by_value", "s", "tile_ct", "VALUES", from, all);
     store += store_text("dv", "key_head", "by_value", all, "p.keys", "p.values", from);
-    keep += "            s[n].v[2 * h + e] = w;\n";
   }
   if (want_k) {
-    owned += "  FragmentA<S> value[VALUES / 16];\n" +
-             owned_rows_text("value", "v", tiles.values, "p.keys - first", "p.values");
     products += products_text("ds", "value", "tile_ct", "VALUES");
     zeros +=
         cat("  FragmentC by_key[COLUMNS / 8];\n", filled_in(kZeros, {{"count", "COLUMNS / 8"}, {"name", "by_key"}}));
     weighted += weighted_text("by_key", "ds", "tile_q", "DEPTH", "c0", "COLUMNS");
     store += store_text("dk", "key_head", "by_key", "COLUMNS", "p.keys", "p.depth", "c0");
-    keep +=
-        "            const f32 by_score = w * (ds[n].v[2 * h + e] - less[column]) * scale;\n"
-        "            ds[n].v[2 * h + e] = seen ? by_score : 0.0f;\n";
   }
   const WalkedTiles walked{"q", "ct", "p.queries", "p.depth", "p.values", "p.queries"};
-  d.out.text.body(filled_in(kByKey, {{"batch", indented(p.to_batch("pair / key_heads", d.names) + p.scale_text(), 0)},
-                                     {"mask", masked ? "  mask += I(head) * p.mask_head;" : ""},
-                                     {"owned", indented(owned, 0)},
-                                     {"zeros", indented(zeros, 0)},
-                                     {"begin", p.causal ? "  const i32 seen_first = first - (p.keys - p.queries);\n"
-                                                          "  const i32 begin = seen_first > 0 ? seen_first : 0;"
-                                                        : "  const i32 begin = 0;"},
-                                     {"before", indented(walked.before(tiles, "begin"), 4)},
-                                     {"step", indented(walked.step(tiles, kStatistics), 6)},
-                                     {"products", indented(products, 2)},
-                                     {"weight", indented(filled_in(kWeight, {{"score", indented(p.score(), 10)}}), 2)},
-                                     {"keep", indented(keep, 0)},
-                                     {"weighted", indented(weighted, 2)},
-                                     {"next_mask", masked ? "    mask += p.mask_head;" : ""},
-                                     {"store", indented(store, 0)}}));
+  d.out.text.body(filled_in(
+      kByKey,
+      {{"batch", indented(p.to_batch("pair / key_heads", d.names) + p.scale_text(), 0)},
+       {"mask", masked ? "  mask += I(head) * p.mask_head;" : ""},
+       {"unit", indented(scores.unit, 0)},
+       {"owned", indented(want_k ? owned_rows_text(tiles, {key, value}) : owned_rows_text(tiles, {key}), 0)},
+       {"zeros", indented(zeros, 0)},
+       {"begin", p.causal ? "  const i32 seen_first = first - (p.keys - p.queries);\n"
+                            "  const i32 begin = seen_first > 0 ? seen_first : 0;"
+                          : "  const i32 begin = 0;"},
+       {"before", indented(walked.before(tiles, "begin"), 4)},
+       {"step",
+        indented(walked.step(tiles, filled_in(kStatistics,
+                                              {{"shift", filled_in(kShift, {{"most", "most[I(t) * p.most_row]"}})}})),
+                 6)},
+       {"products", indented(products, 2)},
+       {"weights", indented(weights_text(scores, "shifts[column]", want_k ? "less[column]" : ""), 6)},
+       {"weighted", indented(weighted, 2)},
+       {"next_mask", masked ? "    mask += p.mask_head;" : ""},
+       {"store", indented(store, 0)}}));
   return d.finish(machine, uint32_t(pairs * blocks), want_k && want_v ? 1 : groups_for(width, columns));
 }
 

@@ -35,8 +35,8 @@ FUNCTION f32 fragment_row_sum(f32 x) {
   return x + warp_shuffle_xor(x, 8);
 }
 FUNCTION f32 fragment_row_max(f32 x) {
-  x = larger(x, warp_shuffle_xor(x, 1));
-  return larger(x, warp_shuffle_xor(x, 8));
+  x = largest(x, warp_shuffle_xor(x, 1));
+  return largest(x, warp_shuffle_xor(x, 8));
 }
 FUNCTION void fill(thread FragmentC& c, f32 x) { c.v[0] = c.v[1] = c.v[2] = c.v[3] = x; }
 template <class T> FUNCTION void load_a(thread FragmentA<T>& a, threadgroup const T* rows, u32 stride, u32) {
@@ -90,8 +90,8 @@ FUNCTION f32 fragment_row_sum(f32 x) {
   return x + warp_shuffle_xor(x, 2);
 }
 FUNCTION f32 fragment_row_max(f32 x) {
-  x = larger(x, warp_shuffle_xor(x, 1));
-  return larger(x, warp_shuffle_xor(x, 2));
+  x = largest(x, warp_shuffle_xor(x, 1));
+  return largest(x, warp_shuffle_xor(x, 2));
 }
 FUNCTION void fill(FragmentC& c, f32 x) { c.v[0] = c.v[1] = c.v[2] = c.v[3] = x; }
 FUNCTION u32 shared_address(const void* at) { return u32(__cvta_generic_to_shared(at)); }
