@@ -19,6 +19,7 @@ from funcnn import nn, optim
 KERNELS = (
     *("map", "map_turned", "maps", "rows", "columns"),
     *("arg_reduce", "arg_reduce_pieces", "sort_blocks", "merge_runs", "sorted_output", "searchsorted"),
+    *("radix_lines", "radix_counts", "radix_starts", "radix_scatter"),
     *("attention", "attention_few", "attention_combine_", "attention_dq", "attention_dk", "attention_dv"),
     *(
         "attention_dmask",
@@ -330,6 +331,19 @@ def orders() -> Iterator[Case]:
                     lambda x, a=axis: (fn.argmax(x, axis=a), fn.argmin(x, axis=a)),
                     (x,),
                 )
+    for dtype, shape in [
+        ("float16", (1, 8193)),
+        ("float32", (2, 4096)),
+        ("int64", (1, 2048)),
+        ("uint8", (2, 4097)),
+        ("int16", (1, 12289)),
+        ("uint8", (1, 70001)),
+    ]:
+        x = np.nan_to_num(numbers(*shape) * 50).astype(dtype)
+        sorts = lambda x, k=shape[1] - 9: (fn.sort(x, axis=1), fn.argsort(x, axis=1), fn.topk(x, k, axis=1))  # noqa: E731
+        yield Case("radix sort", f"{dtype} {shape[1]}", sorts, (x,))
+    turned = np.round(9 * numbers(9001, 2, 2)).astype(np.float16)
+    yield Case("radix sort", "turned", lambda x: (fn.sort(x[::-1], axis=0), fn.argsort(x, axis=0)), (turned,))
     yield Case("argreduce", "pieces", lambda x: fn.argmax(x, axis=1), (np.round(numbers(1, 70001)),))
     yield Case("argreduce", "turned", lambda x: fn.argmin(x, axis=0), (np.round(numbers(40001, 2)),))
     for n in [99, 1, 0]:
@@ -341,6 +355,7 @@ def orders() -> Iterator[Case]:
         ((3, 40), 0),
         ((2, 9, 5), 1),
         ((1, 9001), 1),
+        ((2, 8200), 1),
         ((700, 3), 1),
     ]:
         x = numbers(*shape) / 8

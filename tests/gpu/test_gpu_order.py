@@ -68,6 +68,38 @@ def test_sort_of_any_length(length, dtype):
             both(lambda a, k=k: fn.topk(a, k, axis=1), x, oracle="reference")
 
 
+def stably_sorted(x):
+    """NumPy's order: -0 and 0 are equal, and so are all NaN, which come last."""
+    return np.argsort(x, axis=0, kind="stable")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bool", "uint8", "int8", "uint16", "int32", "int64", "uint64"])
+@pytest.mark.parametrize("length", [3001, 8192, 8193, 40013])
+def test_sort_by_digits_keeps_every_bit(dtype, length):
+    rng = np.random.default_rng(length)
+    if dtype.startswith("float"):
+        x = np.where(rng.random(length) < 0.5, ties(length), 1e3 * rng.standard_normal(length)).astype(dtype)
+        x[2::9], x[4::29] = -NAN, -np.finfo(dtype).smallest_subnormal
+    else:
+        high = np.iinfo(dtype).max if dtype != "bool" else 1
+        low = np.iinfo(dtype).min if dtype != "bool" else 0
+        x = rng.integers(low, high, length, "int8" if dtype == "bool" else dtype, endpoint=True)
+        x = np.where(rng.random(length) < 0.5, x, x // 64).astype(dtype)
+    order = stably_sorted(x)
+    there = fn.device_put(fn.array(x), fn.gpu)
+    np.testing.assert_array_equal(np.asarray(fn.argsort(there)), order)
+    assert np.asarray(fn.sort(there)).tobytes() == x[order].tobytes()
+    assert np.asarray(fn.topk(there, length - 5)).tobytes() == x[order][5:].tobytes()
+
+
+def test_sort_by_digits_of_complex_numbers():
+    x = np.stack([ties(3, 2500), ties(2500, 3).T], axis=-1).view(np.complex64)[..., 0]
+    order = np.array([sorted(range(2500), key=lambda i: (True,) if np.isnan(r[i]) else (False, r[i].real, r[i].imag))
+                      for r in x])  # fmt: skip
+    there = fn.device_put(fn.array(x), fn.gpu)
+    np.testing.assert_array_equal(np.asarray(fn.argsort(there, axis=1)), order)
+
+
 def test_sort_of_many_short_lines_and_of_strided_ones():
     both(lambda a: fn.sort(a, axis=1), ties(3000, 5), oracle="reference")
     both(lambda a: fn.argsort(a.transpose(2, 0, 1), axis=1), ties(9, 4, 6), oracle="reference")
@@ -89,6 +121,7 @@ SHAPES = [
     ((3, 40), 0),
     ((2, 9, 5), 1),
     ((1, 9001), 1),
+    ((3, 8200), 1),
     ((7, 600), 1),
     ((700, 3), 1),
 ]

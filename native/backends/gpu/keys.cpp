@@ -36,4 +36,36 @@ std::string key_text(Dtype dtype, bool ascending) {
   return cat(before, "FUNCTION ", key, " key_of(", type, " x) {\n", body, "}\n");
 }
 
+std::string raw_key_text(Dtype dtype) {
+  const size_t bits = item_size(dtype) * 8;
+  // Of a float of so many bits, of which the infinite one is `infinity`.
+  auto of_float = [](std::string_view name, std::string_view word, size_t width, std::string_view infinity) {
+    const std::string top = cat("((", word, ")1 << ", width - 1, ")"), all = cat("(", top, " - 1 + ", top, ")");
+    return cat("FUNCTION ", word, " ", name, "(", word, " word) {\n  const ", word, " size = word & (", top,
+               " - 1);\n  if (size > ", infinity, ") return ", all, ";\n  if (size == 0) return ", top,
+               ";\n  return word & ", top, " ? word ^ ", all, " : word | ", top, ";\n}\n");
+  };
+  const std::string_view word = bits == 64 ? "u64" : "u32";
+  switch (dtype) {
+    case Dtype::float32:
+      return of_float("raw_key", word, bits, "0x7f800000u");
+    case Dtype::float16:
+      return of_float("raw_key", word, bits, "0x7c00u");
+    case Dtype::bfloat16:
+      return of_float("raw_key", word, bits, "0x7f80u");
+    case Dtype::float64:
+      return of_float("raw_key", word, bits, "0x7ff0000000000000ull");
+    case Dtype::complex64:
+      return of_float("part_key", "u32", 32, "0x7f800000u") +
+             "FUNCTION u64 raw_key(u64 word) {\n"
+             "  const u32 re = part_key((u32)word), im = part_key((u32)(word >> 32));\n"
+             "  return re == ~(u32)0 || im == ~(u32)0 ? ~(u64)0 : (u64)re << 32 | im;\n}\n";
+    default: {
+      const bool turned = is_integer(dtype) && !is_unsigned(dtype);
+      return cat("FUNCTION ", word, " raw_key(", word, " word) { return word",
+                 turned ? cat(" ^ (", word, ")1 << ", bits - 1) : std::string(), "; }\n");
+    }
+  }
+}
+
 }  // namespace funcnn::gpu

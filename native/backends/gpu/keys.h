@@ -14,4 +14,8 @@ bool has_long_key(Dtype dtype);
 // of both signs have one key.
 std::string key_text(Dtype dtype, bool ascending = true);
 
+// raw_key(word): the same order, of elements that are moved as bits: u64 words of those of 8 bytes, else u32. The key
+// has as many bits as an element.
+std::string raw_key_text(Dtype dtype);
+
 }  // namespace funcnn::gpu

@@ -1,9 +1,11 @@
 // sort, argsort and topk. Words of a key and the element's position, no two of which are equal, are sorted in blocks by
-// one group each, and runs of blocks are merged; so the order is stable. Of topk each block keeps its k largest.
+// one group each, and runs of blocks are merged; so the order is stable. Of topk each block keeps its k largest. Long
+// lines are sorted by digits instead: radix_sort.h.
 #include <algorithm>
 
 #include "backends/gpu/keys.h"
 #include "backends/gpu/lines.h"
+#include "backends/gpu/radix_sort.h"
 #include "base/error.h"
 #include "ops/sort_primitives.h"
 
@@ -120,6 +122,8 @@ class SortMaker {
       add_blocks(length, length, true, true);
       return finished();
     }
+    if (const SortProblem problem{in_, lines_, places_, give_, inner_}; radix_pays(machine_, problem, block_))
+      return make_radix_sort(machine_, problem);
     add_blocks(n, n, false, false);
     for (int64_t run = block_; run < n; run *= 2) add_merge(run);
     add_output();
