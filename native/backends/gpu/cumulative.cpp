@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "backends/gpu/lines.h"
+#include "backends/gpu/operand.h"
 #include "base/error.h"
 
 namespace funcnn::gpu {
@@ -13,7 +14,7 @@ namespace {
 constexpr uint32_t kThreads = 256;
 constexpr int64_t kShort = 16;    // lines that a thread runs through in any case
 constexpr int64_t kPiece = 2048;  // the least of a line that is worth a piece
-constexpr int64_t kMostPieces = 256;
+constexpr int64_t kPiecesOfCore = 16;
 
 std::string combine_text(CumulativeOp op, Dtype dtype) {
   const std::string type(register_type(dtype));
@@ -66,50 +67,60 @@ std::string identity_text(CumulativeOp op, Dtype dtype) {
   return number("-INFINITY");
 }
 
-// 128 or 1024 elements at a time, four a thread; `carry` holds what came before.
-std::string scan_text(std::string_view type, bool whole_group, std::string_view output) {
-  std::string out = whole_group
-                        ? cat("  SHARED ", type, " totals[8];\n  const i64 unit = group.x;\n  const u32 part = warp;\n")
-                        : std::string(
-                              "  const i64 unit = (i64)group.x * 8 + warp;\n  const u32 part = 0;\n"
-                              "  if (unit >= p.lines * p.pieces) return;\n");
-  out +=
-      cat("  const i64 line = unit / p.pieces, begin = unit % p.pieces * p.piece;\n"
-          "  const i64 end = begin + p.piece < p.length ? begin + p.piece : p.length;\n  ",
-          type, " carry = IDENTITY;\n");
-  out += "BEFORE";
-  out += cat("  for (i64 base = begin; base < end; base += ", whole_group ? 1024 : 128, ") {\n",
-             "    const i64 k = base + (part * 32 + lane) * 4;\n    ", type,
-             " v[4];\n"
-             "    UNROLL for (u32 e = 0; e < 4; ++e) {\n"
-             "      v[e] = k + e < end ? load(x[at + PLACE * p.x_step]) : IDENTITY;\n"
-             "      if (e) v[e] = combine(v[e - 1], v[e]);\n"
-             "    }\n    ",
-             type,
-             " sum = v[3];\n"
-             "    for (u32 by = 1; by < 32; by *= 2) {\n      const ",
-             type,
-             " other = warp_shuffle_up(sum, by);\n"
-             "      if (lane >= by) sum = combine(other, sum);\n"
-             "    }\n    ",
-             type,
-             " before = warp_shuffle_up(sum, 1), all = warp_shuffle(sum, 31);\n"
-             "    if (lane == 0) before = IDENTITY;\n    ",
-             type, " prior = carry;\n");
-  if (whole_group)
-    out +=
-        "    if (lane == 0) totals[part] = all;\n"
-        "    BARRIER();\n"
-        "    all = totals[0];\n"
-        "    for (u32 w = 0; w < 8; ++w) {\n"
-        "      if (w < part) prior = combine(prior, totals[w]);\n"
-        "      if (w) all = combine(all, totals[w]);\n"
-        "    }\n"
-        "    BARRIER();\n";
-  out += "    before = combine(prior, before);\n";
-  out += output;
-  return out + "    carry = combine(carry, all);\n  }\n";
-}
+// Elements that a lane takes at a time: `rows` times four, of rows of 128 that a warp works through side by side.
+constexpr std::string_view kScan = R"text(#{unit}
+  const i64 line = unit / p.pieces, begin = unit % p.pieces * p.piece;
+  const i64 end = begin + p.piece < p.length ? begin + p.piece : p.length;
+  #{T} carry = IDENTITY;
+#{before}
+  for (i64 base = begin; base < end; base += #{step}) {
+    const i64 first = base + part * (128 * #{rows}) + lane * 4;
+    #{T} v[#{rows}][4], left[#{rows}], all = IDENTITY;
+    UNROLL for (u32 r = 0; r < #{rows}; ++r) {
+      const i64 k = first + r * 128;
+#{load}
+    }
+    UNROLL for (u32 r = 0; r < #{rows}; ++r) {
+      UNROLL for (u32 e = 1; e < 4; ++e) v[r][e] = combine(v[r][e - 1], v[r][e]);
+      #{T} sum = v[r][3];
+      for (u32 by = 1; by < 32; by *= 2) {
+        const #{T} other = warp_shuffle_up(sum, by);
+        if (lane >= by) sum = combine(other, sum);
+      }
+      const #{T} lower = warp_shuffle_up(sum, 1), row = warp_shuffle(sum, 31);
+      left[r] = lane == 0 ? all : r == 0 ? lower : combine(all, lower);
+      all = r == 0 ? row : combine(all, row);
+    }
+    #{T} prior = carry;
+#{meet}#{output}    carry = combine(carry, all);
+  }
+)text";
+constexpr std::string_view kMeet = R"text(    if (lane == 0) totals[part] = all;
+    BARRIER();
+    all = totals[0];
+    for (u32 w = 0; w < 8; ++w) {
+      if (w < part) prior = combine(prior, totals[w]);
+      if (w) all = combine(all, totals[w]);
+    }
+    BARRIER();
+)text";
+// What the pieces in front come to, in their order.
+constexpr std::string_view kPiecesBefore = R"text(  {
+    const i64 many = unit % p.pieces, each = (many + 255) / 256, from = line * p.pieces + item.x * each;
+    #{T} sum = IDENTITY;
+    for (i64 i = 0; i < each && item.x * each + i < many; ++i) sum = combine(sum, sums[from + i]);
+    for (u32 by = 1; by < 32; by *= 2) {
+      const #{T} other = warp_shuffle_down(sum, by);
+      sum = combine(sum, other);
+    }
+    if (lane == 0) totals[warp] = sum;
+    BARRIER();
+    for (u32 w = 0; w < 8; ++w) carry = combine(carry, totals[w]);
+    BARRIER();
+  }
+)text";
+constexpr std::string_view kLoadEach = "v[r][e] = k + e < end ? load(x[at + PLACE * p.x_step]) : IDENTITY;";
+constexpr std::string_view kStoreEach = "if (k + e < end) store(out, to + PLACE * p.inner, combine(before, v[r][e]));";
 
 std::string replaced(std::string text, std::string_view what, std::string_view by) {
   for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
@@ -133,10 +144,12 @@ class CumulativeMaker {
     }
     // Groups of 8 warps, one of which may do for a line of its own.
     whole_group_ = n > 512 && lines_.count < 32 * cores;
+    rows_ = whole_group_ && n > 2048 && item_size(in_.dtype) <= 4 ? 4 : 1;
+    const int64_t tile = whole_group_ ? 1024 * rows_ : 128;
     int64_t pieces = 1;
     if (whole_group_ && n >= 2 * kPiece && lines_.count < 2 * cores)
-      pieces = std::min({(4 * cores + lines_.count - 1) / lines_.count, n / kPiece, kMostPieces});
-    piece_ = (n + pieces - 1) / pieces;
+      pieces = std::min((kPiecesOfCore * cores + lines_.count - 1) / lines_.count, n / kPiece);
+    piece_ = ((n + pieces - 1) / pieces + tile - 1) / tile * tile;
     pieces_ = (n + piece_ - 1) / piece_;
     if (pieces_ > 1) add_scan(true);
     add_scan(false);
@@ -211,21 +224,62 @@ class CumulativeMaker {
     declare(text, numbers);
     numbers.add(text, "pieces", pieces_);
     numbers.add(text, "piece", piece_);
-    std::string before = lines_.offset_text("i64", "at", "line", "x"), output;
+    std::vector<Stage::Aligned> aligned;
+    auto packs = [&](const char* name, int operand, bool wide) {
+      aligned.push_back({operand, numbers.bytes().size()});
+      numbers.add(text, name, wide);
+      return cat(name, " && k + 4 <= end");
+    };
+    const bool packed = rows_ > 1 && lines_.step == 1 && inner_ == 1;
+    const std::string order = op_.reverse() ? "3 - e" : "e", place = op_.reverse() ? "(p.length - 4 - k)" : "k";
+    const bool whole = lines_.length % 4 == 0;
+    std::string load = cat("      UNROLL for (u32 e = 0; e < 4; ++e) ", kLoadEach), output;
+    if (packed)
+      load = cat("      if (p.", packs("wide_x", 0, whole_packs() && (whole || !op_.reverse())), ") {\n",
+                 "        const auto pack = load_pack<4>(x + at + ", place, ");\n",
+                 "        UNROLL for (u32 e = 0; e < 4; ++e) v[r][e] = load(pack.v[", order, "]);\n      } else {\n  ",
+                 load, "\n      }");
+    std::string before = lines_.offset_text("i64", "at", "line", "x");
     if (!totals_only) {
       before += to_text();
-      if (pieces_ > 1)
-        before += "  for (i64 i = 0; i < unit % p.pieces; ++i) carry = combine(carry, sums[line * p.pieces + i]);\n";
-      output =
-          "    UNROLL for (u32 e = 0; e < 4; ++e)\n"
-          "      if (k + e < end) store(out, to + PLACE * p.inner, combine(before, v[e]));\n";
+      if (pieces_ > 1) before += kPiecesBefore;
+      const std::string each = cat("UNROLL for (u32 e = 0; e < 4; ++e)\n        ", kStoreEach);
+      output = cat("    UNROLL for (u32 r = 0; r < ", rows_, "; ++r) {\n      const i64 k = first + r * 128;\n",
+                   "      const ", type_, " before = combine(prior, left[r]);\n");
+      if (packed)
+        output += cat("      if (p.", packs("wide_out", 1, whole || (lines_.count == 1 && !op_.reverse())), ") {\n",
+                      "        Pack<", type_name(out_.dtype), ", 4> pack;\n",
+                      "        UNROLL for (u32 e = 0; e < 4; ++e) pack.v[", order, "] = ", type_name(out_.dtype),
+                      "(combine(before, v[r][e]));\n        store_pack(out + to + ", place,
+                      ", pack);\n        continue;\n      }\n");
+      output += cat("      ", each, "\n    }\n");
     }
-    std::string body = replaced(scan_text(type_, whole_group_, output), "BEFORE", before);
+    std::string unit = whole_group_ ? cat("  SHARED ", type_, " totals[8];\n  const u32 part = warp;\n")
+                                    : std::string("  const u32 part = 0;\n");
+    // The second launch begins with what the first has read last, which a cache may still hold.
+    unit += !whole_group_ ? "  const i64 unit = (i64)group.x * 8 + warp;\n  if (unit >= p.lines) return;"
+            : pieces_ > 1 && !totals_only ? "  const i64 unit = (i64)(groups.x - 1 - group.x);"
+                                          : "  const i64 unit = group.x;";
+    std::string body = filled_in(kScan, {{"unit", unit},
+                                         {"before", replaced(before, "#{T}", type_)},
+                                         {"rows", std::to_string(rows_)},
+                                         {"step", std::to_string((whole_group_ ? 1024 : 128) * rows_)},
+                                         {"load", load},
+                                         {"meet", whole_group_ ? kMeet : ""},
+                                         {"output", output},
+                                         {"T", type_}});
     if (totals_only) body += "  if (item.x == 0) sums[unit] = carry;\n";
     text.body(filled(body));
     const size_t read_only = places.size() - 1;
     const int64_t units = lines_.count * pieces_;
     finish(text, whole_group_ ? uint32_t(units) : groups_for(units, 8), std::move(places), read_only, numbers);
+    stages_.back().aligned = std::move(aligned);
+  }
+  // Whether lines of the input begin at multiples of four elements.
+  bool whole_packs() const {
+    for (size_t d = 0; d < in_.shape.size(); ++d)
+      if (d != size_t(op_.axis()) && in_.shape[d] > 1 && in_.strides[d] % 4 != 0) return false;
+    return true;
   }
 
   void finish(const KernelText& text, uint32_t groups, std::vector<Place> places, size_t read_only,
@@ -238,7 +292,7 @@ class CumulativeMaker {
   Layout in_, out_;
   Lines lines_;
   std::string type_;
-  int64_t inner_ = 1, pieces_ = 1, piece_ = 0;
+  int64_t inner_ = 1, pieces_ = 1, piece_ = 0, rows_ = 1;
   bool whole_group_ = false;
   std::vector<Stage> stages_;
 };
