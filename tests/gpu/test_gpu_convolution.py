@@ -49,7 +49,13 @@ def both(f: Any, *arrays: fn.array) -> None:
         ((2, 9, 11, 5), (17, 3, 3, 5), {"padding": 1}),  # no packs
         ((3, 17, 17, 3), (4, 3, 3, 3), {"stride": 2}),  # an element a thread
         ((2, 8, 8, 16), (32, 2, 2, 8), {"groups": 2, "stride": 2}),
-        ((2, 9, 9, 12), (12, 3, 3, 1), {"groups": 12, "padding": 1}),
+        ((2, 9, 9, 12), (12, 3, 3, 1), {"groups": 12, "padding": 1}),  # channels one by one
+        ((2, 14, 13, 40), (40, 3, 3, 1), {"groups": 40, "stride": 2, "padding": 1}),
+        ((1, 8, 29, 33), (33, 7, 7, 1), {"groups": 33, "padding": 3, "flip": True}),
+        ((2, 9, 9, 6), (18, 3, 2, 1), {"groups": 6, "stride": (2, 1), "kernel_dilation": (1, 3), "padding": 2}),
+        ((2, 7, 6, 5), (5, 3, 4, 1), {"groups": 5, "input_dilation": (2, 3), "padding": ([2, -3], [0, 4])}),
+        ((1, 5, 6, 7, 9), (9, 3, 2, 3, 1), {"groups": 9, "padding": 1, "stride": (1, 2, 1)}),
+        ((1, 3, 3, 4), (4, 1, 30, 1), {"groups": 4, "padding": (0, 20)}),  # taps that reach far
         ((4, 6, 6, 24), (16, 1, 1, 24), {}),
         ((2, 12, 11, 8), (16, 3, 4, 8), {"stride": (2, 3), "kernel_dilation": (2, 1), "flip": True, "padding": 2}),
         ((2, 7, 6, 8), (16, 3, 4, 8), {"input_dilation": (2, 3), "stride": (3, 2), "padding": ([2, -3], [0, 4])}),

@@ -1,4 +1,5 @@
-// Convolutions: products of tiles, or, of few channels, an element a thread.
+// Convolutions: products of tiles, or, of few channels, an element a thread; of single channels, some elements.
+#include "backends/gpu/conv_depth.h"
 #include "backends/gpu/conv_tiles.h"
 #include "base/error.h"
 
@@ -59,8 +60,9 @@ std::unique_ptr<Kernel> make_forward(Machine& machine, const Primitive& primitiv
   for (const ConvProblem& p : problem.phases()) {
     // Few channels would leave most of a tile empty.
     const bool each = p.out_channels <= 8 || !takes_tiles(p);
-    stages.push_back(each ? each_stage(machine, p, result, in[0], in[1])
-                          : conv_tile_stage(machine, p, result, in[0], in[1]));
+    stages.push_back(takes_depth(p) ? conv_depth_stage(machine, p, result, in[0], in[1])
+                     : each         ? each_stage(machine, p, result, in[0], in[1])
+                                    : conv_tile_stage(machine, p, result, in[0], in[1]));
   }
   return std::make_unique<StagedLaunches>(machine, std::move(stages));
 }
