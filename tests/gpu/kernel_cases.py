@@ -26,6 +26,7 @@ KERNELS = (
         "conv_",
         "conv_each_",
         "conv_depth_",
+        "conv_depth_weight_",
         "conv_weight_",
         "conv_weight_each_",
         "conv_weight_sum_",

@@ -1,8 +1,7 @@
 // Convolutions each of whose groups has one channel of the input.
 #pragma once
 
-#include "backends/gpu/conv_problem.h"
-#include "backends/gpu/dot_problem.h"
+#include "backends/gpu/conv_tiles.h"
 
 namespace funcnn::gpu {
 
@@ -12,5 +11,11 @@ bool takes_depth(const ConvProblem& p);
 // Every thread computes some outputs side by side of a channel.
 Stage conv_depth_stage(Machine& machine, const ConvProblem& p, const DotResult& result, const Layout& x,
                        const Layout& weight);
+
+// The gradient by the weight; parts are of lines of outputs.
+bool takes_depth_weight(const ConvProblem& p);
+ConvWeightSplit conv_depth_weight_split(const Traits& traits, const ConvProblem& p);
+Stage conv_depth_weight_stage(Machine& machine, const ConvProblem& p, const ConvWeightSplit& split,
+                              const DotResult& result, const Layout& x, const Layout& ct);
 
 }  // namespace funcnn::gpu

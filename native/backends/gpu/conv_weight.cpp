@@ -1,5 +1,6 @@
 // The gradient of a convolution by its weight: sums over all places of products of input and cotangent. The places are
 // split among groups; what they find is added up in a second launch, in their order.
+#include "backends/gpu/conv_depth.h"
 #include "backends/gpu/conv_tiles.h"
 #include "base/error.h"
 
@@ -89,10 +90,14 @@ std::unique_ptr<Kernel> make_by_weight(Machine& machine, const Primitive& primit
   const ConvProblem p(static_cast<const ConvPrimitive&>(primitive), in[0], out[0], in[1]);
   const DotResult result(p.dtype, epilogue, 2);
   const bool each = p.out_channels <= 8 || p.in_channels * p.taps() <= 4 || !takes_tiles(p);
-  const ConvWeightSplit split = each ? split_each(traits, p) : conv_weight_split(traits, p);
+  const bool depth = takes_depth_weight(p);
+  const ConvWeightSplit split = depth  ? conv_depth_weight_split(traits, p)
+                                : each ? split_each(traits, p)
+                                       : conv_weight_split(traits, p);
   std::vector<Stage> stages;
-  stages.push_back(each ? each_stage(machine, p, split, result, in[0], in[1])
-                        : conv_weight_tile_stage(machine, p, split, result, in[0], in[1]));
+  stages.push_back(depth  ? conv_depth_weight_stage(machine, p, split, result, in[0], in[1])
+                   : each ? each_stage(machine, p, split, result, in[0], in[1])
+                          : conv_weight_tile_stage(machine, p, split, result, in[0], in[1]));
   if (split.parts == 1) return std::make_unique<StagedLaunches>(machine, std::move(stages));
 
   const std::string type(register_type(p.dtype));
