@@ -15,6 +15,8 @@
 namespace funcnn {
 namespace {
 
+constexpr int64_t kFewOnGpu = 16;  // elements that a thread reduces by itself
+
 // Numbers by hash. There is room for `most` from the start, so that places stay.
 class Merged {
  public:
@@ -350,10 +352,14 @@ class Builder {
     return push(std::move(value));
   }
 
-  // Several reductions where one would not read in order. Short floats would be rounded in between.
+  // Several reductions where one would not read in order. Short floats would be rounded in between. On a GPU threads
+  // side by side read what is side by side, in whatever order each of them reads what is for one element.
   void split_reduction(Value& value) {
     if (is_half(value.dtype)) return;
     std::sort(value.axes.begin(), value.axes.end());
+    int64_t reduced = 1;
+    for (int axis : value.axes) reduced *= ir_.values[size_t(value.inputs[0])].shape[size_t(axis)];
+    if (value.device.kind == DeviceKind::gpu && reduced <= kFewOnGpu) return;
     while (size_t first = axes_in_order(ir_.values[size_t(value.inputs[0])], value.axes)) {
       Value part = value;
       part.axes.resize(first);

@@ -150,6 +150,9 @@ def programs() -> Iterator[Case]:
             return optim.apply_updates(xs, state.update(tuple(x * 2 for x in xs), state.init(xs), xs)[0])
 
         yield Case("maps", str(sizes), fn.compile(update), xs)
+    windows = lambda x: (fn.max(x, axis=(2, 4)), fn.sum(x, axis=(2, 4)))  # noqa: E731
+    for shape in [(2, 3, 2, 4, 2, 5), (8, 16, 2, 16, 2, 4)]:
+        yield Case("windows", f"{shape}", windows, (numbers(*shape),))
 
 
 def products() -> Iterator[Case]:

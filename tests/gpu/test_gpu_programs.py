@@ -130,6 +130,17 @@ def test_columns_reduced(shape, axis):
     both(lambda x: (x.sum(axis=axis), x.min(axis=axis), (x > 2).all(axis=axis), x * 2), x)
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 2, 7, 2, 12), (3, 4, 3, 5, 5, 17), (9, 40, 2, 8, 4, 16)])
+def test_windows_reduced(shape):
+    x = numbers(*shape)
+    wanted = x.transpose(0, 1, 3, 5, 2, 4).reshape(shape[0], shape[1], shape[3], shape[5], -1)
+    there = fn.device_put(fn.array(x), fn.gpu)
+    np.testing.assert_array_equal(np.asarray(fn.max(there, axis=(2, 4))), wanted.max(-1))
+    np.testing.assert_allclose(np.asarray(fn.mean(there, axis=(2, 4))), wanted.mean(-1), rtol=0, atol=1e-6)
+    both(lambda x: fn.grad(lambda x: (fn.max(x, axis=(2, 4)) ** 2).sum())(x), x, tolerance=1e-5)
+    assert str(fn.explain(lambda x: fn.max(x, axis=(2, 4)), device="gpu")(x)).count("groups of") == 1
+
+
 @pytest.mark.parametrize("shape", [(1,), (70001,), (300, 300), (3, 50000)])
 def test_everything_reduced(shape):
     x = integers(*shape)

@@ -129,6 +129,12 @@ class Rows : ProgramText {
     }
     return std::max(out, 1.0);
   }
+  // Elements of a row lie apart, beside those of its neighbours: threads side by side had better take rows.
+  bool elements_apart() const {
+    for (size_t a = 0; a < p_.accesses.size(); ++a)
+      if (spaces_[a] == Space::element && (walk_.strides[a].empty() || walk_.inner_stride(int(a)) == 1)) return false;
+    return true;
+  }
   void lay_out() {
     for (size_t n = 0; n < p_.code.size(); ++n) {
       const Instruction& i = at(int(n));
@@ -148,7 +154,8 @@ class Rows : ProgramText {
     // Too few rows for all cores: a group takes one, so that it is done sooner.
     const bool few = packs > 32 && p_.rows <= int64_t(traits_.cores);
     if (p_.cols <= 1024 && !many && !few) {
-      lanes_ = packs <= 8 ? lanes_for(packs) : std::clamp(lanes_for((packs + 3) / 4), 8, 32);
+      const bool alone = packs <= 8 && p_.rows >= 1024 * int64_t(traits_.cores) && elements_apart();
+      lanes_ = alone ? 1 : packs <= 8 ? lanes_for(packs) : std::clamp(lanes_for((packs + 3) / 4), 8, 32);
       threads_ = 256;
       repeats_ = int((packs + lanes_ - 1) / lanes_);
       if (repeats_ * each <= 96) return;
