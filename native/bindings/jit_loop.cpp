@@ -94,6 +94,7 @@ nb::list operation_loops() {
       Loop loop;
       Stage& stage = loop.stages.emplace_back();
       loop.wide = stage.line.wide = item_size(dtype) == 8;
+      stage.line.halves = true;
       int args[3] = {-1, -1, -1};
       for (int k = 0; k < arity; ++k) {
         const Dtype operand = opcode && Opcode(op) == Opcode::select && k == 0 ? Dtype::bool_ : dtype;

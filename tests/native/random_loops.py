@@ -125,7 +125,8 @@ class Lines:
 
     def operation(self):
         rng = self.rng
-        group = rng.choice(["real", "int", "compare", "mask", "select", "convert"], p=[0.45, 0.2, 0.1, 0.08, 0.1, 0.07])
+        groups = ["real", "int", "compare", "mask", "select", "convert", "branch"]
+        group = rng.choice(groups, p=[0.43, 0.2, 0.1, 0.08, 0.1, 0.07, 0.02])
         if group == "real":
             what = str(rng.choice(list(REAL)))
             self.value("real", what, [self.some("real") for _ in range(REAL[what])])
@@ -142,6 +143,8 @@ class Lines:
         elif group == "select":
             kind = str(rng.choice(["real", "int"]))
             self.value(kind, rng.choice(self.choices), [self.some("mask"), self.some(kind), self.some(kind)])
+        elif group == "branch":
+            self.branch(int(rng.integers(1, 40)))
         elif rng.random() < 0.5:
             self.value("real", "from_int", [self.some("int")])
         elif not self.wide and rng.random() < 0.5:
@@ -149,6 +152,26 @@ class Lines:
         else:  # of what fits only; NaN is not greater
             clamped = self.node("greatest", [self.some("real"), self.value_of(-1e9)])
             self.value("int", "to_int", [self.node("least", [clamped, self.value_of(1e9)])])
+
+    def branch(self, length):
+        """What only the first choice reads, in vectors of which some element may want it; registers may run out."""
+        rng = self.rng
+        mask = self.node("less", [self.some("real"), self.value_of(rng.choice([-1e30, -1.0, 0.0, 1e30]))])
+        inner = [self.some("real")]
+        for _ in range(length):
+            if rng.random() < 0.2:
+                inner.append(self.node("select", [self.some("mask"), int(rng.choice(inner)), self.some("real")]))
+            what = str(rng.choice(list(REAL)))
+            args = [
+                int(rng.choice(inner[-12:])) if rng.random() < 0.6 else self.some("real") for _ in range(REAL[what])
+            ]
+            inner.append(self.node(what, args))
+        sum_of_all = inner[-1]
+        for n in inner[1:-1]:
+            sum_of_all = self.node("add", [sum_of_all, n])
+        if rng.random() < 0.2:
+            mask = self.some("mask")
+        self.value("real", "seldom", [mask, sum_of_all, self.some("real")])
 
     def value_of(self, x):
         whole, real = ("<Q", "<d") if self.wide else ("<I", "<f")

@@ -45,6 +45,45 @@ def test_unary_functions(isa, name):  # noqa: F811
         assert others == 0
 
 
+def near_quarter_turns():
+    """float32 that come nearest to multiples of pi / 2, of every exponent: multiples of the denominators of convergents
+    of their units over pi / 2."""
+
+    def arctan_inverse(n, one):
+        total, power, k = 0, one // n, 0
+        while power:
+            total += (-1) ** k * (power // (2 * k + 1))
+            power //= n * n
+            k += 1
+        return total
+
+    one = 1 << 400
+    half_pi = Fraction(2 * (4 * arctan_inverse(5, one) - arctan_inverse(239, one)), one)
+    found = []
+    for exponent in range(-20, 105):
+        x = Fraction(2) ** exponent / half_pi % 1
+        before, denominator = 0, 1
+        while x and (x := 1 / x):
+            digit = int(x)
+            before, denominator = denominator, digit * denominator + before
+            if denominator >= 2**24:
+                break
+            x -= digit
+            last = (2**24 - 1) // denominator * denominator
+            found += [m * 2.0**exponent for m in (denominator, last)]
+    return np.array(found, np.float32)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_angles_near_quarter_turns(isa, name):  # noqa: F811
+    x = near_quarter_turns()
+    assert np.abs(np.cos(x.astype(np.float64))).min() < 2e-9  # known to be the hardest
+    x = np.concatenate([x, np.nextafter(x, np.float32(np.inf)), -x])
+    error, at, others = ulps(unary(name, x), UNARY[name].reference(x.astype(np.float64)))
+    assert error < 0.51, x[at]
+    assert others == 0
+
+
 @pytest.mark.parametrize("name", UNARY)
 def test_limits_order_and_symmetry(isa, name):  # noqa: F811
     f = UNARY[name]

@@ -20,21 +20,63 @@ Body::Body(Assembler& as, const Loop& loop, const Stage& stage, Layout& layout, 
       layout_(layout),
       level_(level),
       mode_(mode),
-      values_(stage.line.nodes, [&](size_t n) { return layout.level[n] == level; }) {
-  for (int r = layout.first_home - 1; r >= 0; --r) free_.push_back(r);
+      values_(
+          stage.line.nodes, [&](size_t n) { return layout.level[n] == level; },
+          [&](size_t n) { return layout.home_slot[n] >= 0; }) {
+  find_free();
+}
+// Registers without a value.
+void Body::find_free() {
+  free_.clear();
+  for (int r = layout_.first_home - 1; r >= 0; --r)
+    if (!values_.holds(r)) free_.push_back(r);
 }
 
 void Body::emit() {
   for (int i = 0; i < int(values_.order().size()); ++i) {
     const int n = values_.order()[size_t(i)];
+    if (const int choice = values_.branch_at(i); choice >= 0) enter_branch(choice, i);
     values_.begin(i);
     one(n, node(n));
-    free_.insert(free_.end(), temporaries_.begin(), temporaries_.end());
-    temporaries_.clear();
-    values_.end();
+    end_operation();
+    if (values_.held() == n) leave_branch();
     if (!is_result(node(n).what)) keep(n);
   }
   layout_.most_spills = std::max(layout_.most_spills, values_.slots());
+}
+void Body::end_operation() {
+  free_.insert(free_.end(), temporaries_.begin(), temporaries_.end());
+  temporaries_.clear();
+  values_.end();
+}
+
+// The result holds the second choice from before the branch on.
+void Body::enter_branch(int number, int position) {
+  const Node& n = node(number);
+  half_ = n.eight;
+  values_.begin(position);
+  const int mask = in(n.a);
+  values_.reg(number) = copy_of(n.c);
+  used(n.c);
+  branch_end_ = as_.label();
+  as_("umov", kScratch, Lane{uint8_t(mask), 8, 0});
+  as_("umov", kPointer, Lane{uint8_t(mask), 8, 1});
+  as_("orr", kScratch, kScratch, kPointer);
+  as_("subs", xzr, kScratch, xzr);
+  as_("b", Condition::eq, branch_end_);
+  end_operation();
+  values_.enter(number);
+}
+void Body::blend_branch(int number) {
+  const Node& n = node(number);
+  const int mask = in(n.a), yes = in(n.b);
+  as_("bit", b16(values_.reg(number)), b16(yes), b16(mask));
+  used(n.a), used(n.b);
+}
+void Body::leave_branch() {
+  values_.leave([&](int, int slot_number, int r) { as_("ldr", q(r), slot(layout_.first_spill + slot_number)); });
+  find_free();
+  as_.bind(branch_end_);
 }
 
 // A value that elements read goes home.
@@ -381,6 +423,9 @@ void Body::one(int number, const Node& n) {
     case Do::mask_of_load:
       to = load_mask(n);
       break;
+    case Do::seldom:
+      if (values_.held() == number) return blend_branch(number);
+      [[fallthrough]];
     case Do::select:
     case Do::choose: {
       const int yes = in(n.b), no = in(n.c);

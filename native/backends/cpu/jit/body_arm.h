@@ -49,6 +49,11 @@ class Body {
   Vector v(int r) const { return eight() ? d2(r) : s4(r); }
 
   void one(int n, const Node& node);
+  void end_operation();
+  void enter_branch(int n, int position);
+  void blend_branch(int n);
+  void leave_branch();
+  void find_free();
   void keep(int n);
   Address slot(int number) const { return at(sp, layout_.slots_at + 16 * number); }
   Address stream(int number);
@@ -89,7 +94,8 @@ class Body {
   Mode mode_;
   Lifetimes values_;
   std::vector<int> free_, temporaries_;
-  bool half_ = false;  // the node stands for half of the elements, in lanes of 8 bytes
+  Label branch_end_ = {};  // of the `seldom` whose branch has begun
+  bool half_ = false;      // the node stands for half of the elements, in lanes of 8 bytes
   int peak_ = 0;
 };
 

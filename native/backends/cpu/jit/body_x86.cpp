@@ -29,13 +29,26 @@ Body::Body(Writer& w, const Loop& loop, const Stage& stage, Layout& layout, Leve
       layout_(layout),
       level_(level),
       place_(place),
-      values_(stage.line.nodes, [&](size_t v) { return layout.level[v] == level; }),
+      values_(
+          stage.line.nodes, [&](size_t v) { return layout.level[v] == level; },
+          [&](size_t v) { return layout.home_slot[v] >= 0; }),
       lazy_load_(stage.line.nodes.size(), 0) {
   find_lazy_loads();
   registers_ = layout.wide ? 32 : place.tail ? kTailLanes : 16;
-  for (int r = std::min(registers_ - 1, layout.last_free); r >= layout.accumulators; --r) free_.push_back(r);
-  if (layout.wide)
-    for (int k = 1; k < kFoldMask; ++k) free_masks_.push_back(k);
+  find_free();
+}
+// Registers without a value.
+void Body::find_free() {
+  free_.clear();
+  free_masks_.clear();
+  std::vector<char> taken(32), taken_masks(kFoldMask);
+  for (int v : values_.order())
+    if (const int r = values_.reg(v); r >= 0) (mask_register(v) ? taken_masks : taken)[size_t(r)] = 1;
+  for (int r = std::min(registers_ - 1, layout_.last_free); r >= layout_.accumulators; --r)
+    if (!taken[size_t(r)]) free_.push_back(r);
+  if (layout_.wide)
+    for (int k = 1; k < kFoldMask; ++k)
+      if (!taken_masks[size_t(k)]) free_masks_.push_back(k);
 }
 
 // A load may wait for its use, unless memory is written in between: that of a result may be that of an operand.
@@ -55,18 +68,23 @@ void Body::emit() {
   for (int i = 0; i < int(values_.order().size()); ++i) {
     const int v = values_.order()[size_t(i)];
     if (lazy_load_[size_t(v)]) continue;
+    if (const int choice = values_.branch_at(i); choice >= 0) enter_branch(choice, i);
     values_.begin(i);
     w_.on_halves(node(v).eight);
     one(v, node(v));
     w_.on_halves(false);
-    for (int r : temporaries_) free_.push_back(r);
-    for (int k : temporary_masks_) free_masks_.push_back(k);
-    temporaries_.clear();
-    temporary_masks_.clear();
-    values_.end();
+    end_operation();
+    if (values_.held() == v) leave_branch();
     if (!is_result(node(v).what)) keep(v);
   }
   layout_.most_spills = std::max(layout_.most_spills, values_.slots());
+}
+void Body::end_operation() {
+  for (int r : temporaries_) free_.push_back(r);
+  for (int k : temporary_masks_) free_masks_.push_back(k);
+  temporaries_.clear();
+  temporary_masks_.clear();
+  values_.end();
 }
 
 // A value that outlives this level goes home.
@@ -289,6 +307,9 @@ void Body::one(int v, const Node& n) {
       return mask_logic(v, n);
     case Do::mask_of_load:
       return load_mask(v, n);
+    case Do::seldom:
+      if (values_.held() == v) return blend_branch(v, n);
+      return select(v, n);
     case Do::select:
     case Do::choose:
       return select(v, n);
@@ -539,6 +560,44 @@ void Body::select(int v, const Node& n) {
   }
   used(n.a);
   values_.reg(v) = d;
+}
+
+// The result holds the second choice from before the branch on.
+void Body::enter_branch(int v, int position) {
+  const Node& n = node(v);
+  values_.begin(position);
+  const int mask = mask_in(n.a), rc = in(n.c);
+  used(n.c);
+  const int d = take();
+  if (d != rc) w_.move(d, rc);
+  values_.reg(v) = d;
+  branch_end_ = w_.as.label();
+  if (layout_.wide)
+    w_.as("kortestw", k(mask), k(mask));
+  else
+    w_.as("vptest", w_.v(mask), w_.v(mask));
+  w_.as("je", branch_end_);
+  end_operation();
+  values_.enter(v);
+}
+void Body::blend_branch(int v, const Node& n) {
+  const int mask = mask_in(n.a), rb = in(n.b), d = values_.reg(v);
+  if (layout_.wide)
+    w_(op::blend, under(w_.v(d), k(mask)), w_.v(d), w_.v(rb));
+  else
+    w_(op::blend_by_vector, w_.v(d), w_.v(d), w_.v(rb), w_.v(mask));
+  used(n.a), used(n.b);
+}
+void Body::leave_branch() {
+  values_.leave([&](int v, int slot, int r) {
+    const Memory from = at_slot(layout_.first_slot + slot);
+    if (mask_register(v))
+      w_.as("kmovw", k(r), from);
+    else
+      w_.fetch(r, from);
+  });
+  find_free();
+  w_.as.bind(branch_end_);
 }
 
 }  // namespace funcnn::cpu::jit

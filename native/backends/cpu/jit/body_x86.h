@@ -56,6 +56,8 @@ class Body {
   void find_lazy_loads();
   bool may_fold_load(int v) const;
   void one(int v, const Node& n);
+  void end_operation();
+  void find_free();
   void keep(int v);
 
   x86::Memory at_stream(int stream, int32_t bytes = 0);
@@ -90,6 +92,9 @@ class Body {
   void compare(int v, const Node& n);
   void mask_logic(int v, const Node& n);
   void select(int v, const Node& n);
+  void enter_branch(int v, int position);
+  void blend_branch(int v, const Node& n);
+  void leave_branch();
   bool masked() const;
   void load(int v, const Node& n);
   void load_mask(int v, const Node& n);
@@ -109,6 +114,7 @@ class Body {
   Lifetimes values_;
   std::vector<char> lazy_load_;  // by node
   std::vector<int> free_, free_masks_, temporaries_, temporary_masks_;
+  x86::Label branch_end_ = {};  // of the `seldom` whose branch has begun
   int peak_ = 0, registers_ = 0;
 };
 

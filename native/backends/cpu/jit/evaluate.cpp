@@ -135,6 +135,7 @@ class Element {
         return values_[size_t(node.a)];
       case Do::select:
       case Do::choose:
+      case Do::seldom:
         return values_[size_t(values_[size_t(node.a)] ? node.b : node.c)];
       case Do::store:
       case Do::mask_store:

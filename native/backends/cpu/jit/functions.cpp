@@ -53,6 +53,13 @@ struct DivideRow {
     return choose(simd::divides_by_reciprocal(b), a * (T(1) / b), a / b);
   }
 };
+template <class Op>
+struct OfAngle {
+  template <class F>
+  static F apply(F x) {
+    return seldom(fabs(x) > simd::kLargeAngle, Op::far(x), Op::near(x));
+  }
+};
 template <bool value>
 struct Always {
   template <class T>
@@ -220,6 +227,9 @@ class Recorders {
     unary_in_halves<simd::Arctanh>(Opcode::arctanh);
     unary_in_halves<simd::Erfc>(Opcode::erfc);
     unary_in_halves<simd::Erfinv>(Opcode::erfinv);
+    unary_in_halves<OfAngle<simd::Sin>>(Opcode::sin);
+    unary_in_halves<OfAngle<simd::Cos>>(Opcode::cos);
+    unary_in_halves<OfAngle<simd::Tan>>(Opcode::tan);
     unary_in_halves<simd::Arcsin>(Opcode::arcsin);
     unary_in_halves<simd::Arccos>(Opcode::arccos);
     unary_in_halves<simd::Arctan>(Opcode::arctan);

@@ -68,6 +68,7 @@ constexpr std::string_view kNames[] = {"constant",
                                        "mask_of_load",
                                        "select",
                                        "choose",
+                                       "seldom",
                                        "store",
                                        "mask_store",
                                        "reduce"};

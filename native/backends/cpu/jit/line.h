@@ -76,6 +76,7 @@ enum class Do : uint8_t {
   mask_of_load,  // stream of booleans
   select,        // a (a mask) ? b : c
   choose,        // as select, where the mask is that of a whole row: only the one wanted has to be computed
+  seldom,        // as select: b does not have to be computed for vectors of which no element has the mask
   // results
   store,       // a into stream `stream`, narrowed to what memory holds
   mask_store,  // a, a mask, into a stream of booleans

@@ -160,6 +160,7 @@ class Real : public Value {
   friend Real nearbyint(Real a) { return Real(make(Do::nearest, {a})); }
   friend Real select(Mask mask, Real yes, Real no) { return Real(make_select(mask, yes, no)); }
   friend Real choose(Mask mask, Real yes, Real no) { return Real(make(Do::choose, {mask, yes, no})); }
+  friend Real seldom(Mask mask, Real yes, Real no) { return Real(make(Do::seldom, {mask, yes, no})); }
 
   friend Bits bits(Real a) { return Bits(Value(a)); }
   friend Mask is_negative(Real a) { return Mask(make(Do::int_less, {a, Bits(typename Bits::Number(0))})); }

@@ -5,8 +5,7 @@
 namespace funcnn::cpu::simd {
 namespace {
 
-// Blocks with a huge argument (or infinity, or NaN) go through libm. The test comes before any output is written,
-// because the output may be the input.
+// The test of a block comes before any output is written, because the output may be the input.
 template <class Op>
 void periodic_loop(void* out, const void* a, const void*, const void*, int64_t n) {
   constexpr int64_t kBlock = 256;
@@ -15,11 +14,11 @@ void periodic_loop(void* out, const void* a, const void*, const void*, int64_t n
     float* FUNCNN_RESTRICT o = static_cast<float*>(out) + begin;
     const float* FUNCNN_RESTRICT x = static_cast<const float*>(a) + begin;
     int32_t usual = 1;
-    for (int64_t i = 0; i < count; ++i) usual &= int32_t(std::fabs(x[i]) <= kLargeAngle);
+    for (int64_t i = 0; i < count; ++i) usual &= int32_t(!(std::fabs(x[i]) > kLargeAngle));
     if (usual) {
-      for (int64_t i = 0; i < count; ++i) o[i] = Op::apply(x[i]);
+      for (int64_t i = 0; i < count; ++i) o[i] = Op::near(x[i]);
     } else {
-      for (int64_t i = 0; i < count; ++i) o[i] = std::fabs(x[i]) <= kLargeAngle ? Op::apply(x[i]) : Op::libm(x[i]);
+      for (int64_t i = 0; i < count; ++i) o[i] = std::fabs(x[i]) > kLargeAngle ? Op::far(x[i]) : Op::near(x[i]);
     }
   }
 }

@@ -6,31 +6,44 @@
 namespace funcnn::cpu::simd {
 namespace {
 
+// `near` for arguments up to kLargeAngle, `far` for those beyond.
 struct Sin {
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    F s = narrow(sin_of(reduce_angle(widen(x))));
-    return select(x == 0.0f, x, s);
+  static FUNCNN_INLINE F near(F x) {
+    return select(x == 0.0f, x, narrow(sin_by_half_turns(widen(x))));
   }
-  static float libm(float x) { return float(std::sin(double(x))); }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    return narrow(sin_of(reduce_large_angle(widen(x))));
+  }
 };
 struct Cos {
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    return narrow(cos_of(reduce_angle(widen(x))));
+  static FUNCNN_INLINE F near(F x) {
+    return narrow(cos_by_half_turns(widen(x)));
   }
-  static float libm(float x) { return float(std::cos(double(x))); }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    return narrow(cos_of(reduce_large_angle(widen(x))));
+  }
 };
 struct Tan {
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    auto a = reduce_angle(widen(x));
-    auto s = sin_kernel(a.r), c = cos_kernel(a.r);
-    auto odd = is_odd(a.quadrant);
-    F t = narrow(select(odd, -c, s) / select(odd, s, c));
-    return select(x == 0.0f, x, t);
+  static FUNCNN_INLINE F near(F x) {
+    return select(x == 0.0f, x, quotient<F>(reduce_angle(widen(x))));
   }
-  static float libm(float x) { return float(std::tan(double(x))); }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    return quotient<F>(reduce_large_angle(widen(x)));
+  }
+
+ private:
+  template <class F, class D>
+  static FUNCNN_INLINE F quotient(Angle<D> a) {
+    D s = sin_kernel(a.r), c = cos_kernel(a.r);
+    auto odd = is_odd(a.quadrant);
+    return narrow(select(odd, -c, s) / select(odd, s, c));
+  }
 };
 
 struct Arctan {
