@@ -144,6 +144,12 @@ def test_the_sign_of_zero_is_kept(isa, name):  # noqa: F811
     assert (y == 0).all()
 
 
+def test_expm1_of_the_smallest_numbers(isa):  # noqa: F811
+    x = np.array([1, 2, 3, 5, 0x7FFFFF, 0x800001, 0x30000000], np.uint32).view(np.float32)
+    np.testing.assert_array_equal(unary("expm1", x), x)
+    np.testing.assert_array_equal(unary("expm1", -x), -x)
+
+
 def test_gelu_where_one_of_its_terms_is_nothing(isa):  # noqa: F811
     x = np.array([-14.65, -20, -1e20, -3.4e38, -np.inf, 7, 1e20, 3.4e38, np.inf], np.float32)
     y = unary("gelu", x)

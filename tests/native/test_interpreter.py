@@ -357,6 +357,37 @@ def test_reductions_propagate_nan(isa, name, where):
     assert np.isnan(by_col).nonzero()[0].tolist() == [where]
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "float32", "float64"])
+def test_short_rows_are_reduced_element_by_element(isa, dtype):
+    rng = np.random.default_rng(0)
+    for rows in (1, 15, 37, 131):
+        for cols in range(2, 16):
+            x = rng.integers(0, 100, (rows, cols)).astype(dtype)
+            if dtype in FLOATS:
+                x = rng.choice(
+                    [0.0, -0.0, 1.5, -2.25, 0.3, np.inf, np.nan], (rows, cols), p=[0.3, 0.3, 0.1, 0.1, 0.1, 0.05, 0.05]
+                )
+                x = x.astype(dtype)
+            b = Builder(rows, cols)
+            v = b.load(dtype)
+            for name in REDUCTIONS:
+                b.store(b.reduce_row(name, v))
+            got = dict(zip(REDUCTIONS, np.empty((len(REDUCTIONS), rows), dtype), strict=True))
+            with np.errstate(all="ignore"):
+                run(b.build(), x, *got.values())
+                want = {name: x[:, 0] for name in REDUCTIONS}
+                for y in x.T[1:]:
+                    nan = np.isnan(want["max"]) if dtype in FLOATS else False
+                    want["max"] = np.where((want["max"] > y) | nan, want["max"], y)  # of equal ones the last
+                    want["min"] = np.where((want["min"] < y) | nan, want["min"], y)
+                    want["sum"], want["prod"] = want["sum"] + y, want["prod"] * y
+            for name in REDUCTIONS:
+                np.testing.assert_array_equal(got[name], want[name], err_msg=f"{name} of {cols}")
+                if dtype in FLOATS and name != "sum":
+                    signs = np.signbit(got[name]) == np.signbit(want[name])
+                    assert (signs | np.isnan(want[name])).all(), (name, cols)
+
+
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])
 def test_empty_domains(shape):
     rows, cols = shape

@@ -1,5 +1,7 @@
 // Reductions of contiguous rows to one value each. Floating-point sums are accumulated in many lanes over blocks, and
 // blocks are summed pairwise: the error grows with the logarithm of the length.
+#include <type_traits>
+
 #include "backends/cpu/simd/reduce.h"
 #include "backends/cpu/simd/table.h"
 
@@ -136,6 +138,59 @@ void short_rows(T* FUNCNN_RESTRICT o, const T* FUNCNN_RESTRICT x, int64_t rows, 
   }
 }
 
+// Rows of fewer than kMostShort elements: as many side by side as there are lanes, the rest one by one. `step` gives
+// the reduction of what there is and an element, of the rows from r on.
+constexpr int kMostShort = 16;
+template <class Op, class T, class Step>
+FUNCNN_INLINE void rows_together(T* FUNCNN_RESTRICT o, const T* FUNCNN_RESTRICT x, int64_t rows, int64_t cols,
+                                 int64_t stride, Step step) {
+  int64_t r = 0;
+#if defined(FUNCNN_VECTORS)
+  using V = Vector<T>;
+  constexpr int lanes = int(sizeof(V) / sizeof(T));
+  for (; r + lanes <= rows; r += lanes) {
+    V a = V{} + Op::identity();
+    for (int64_t c = 0; c < cols; ++c) {
+      const T* FUNCNN_RESTRICT column = x + r * stride + c;
+      T lane[lanes];
+      for (int l = 0; l < lanes; ++l) lane[l] = column[l * stride];
+      a = step(a, load_vector(lane), r);
+    }
+    __builtin_memcpy(o + r, &a, sizeof(V));
+  }
+#endif
+  for (; r < rows; ++r) {
+    T a = Op::identity();
+    for (int64_t c = 0; c < cols; ++c) a = step(a, x[r * stride + c], r);
+    o[r] = a;
+  }
+}
+// Vectors let the first of equal numbers win, elements the second.
+template <class Op>
+struct NextElement {
+  template <class V>
+  FUNCNN_INLINE V operator()(V acc, V x, int64_t) const {
+    if constexpr (std::is_arithmetic_v<V>)
+      return Op::apply(acc, x);
+    else
+      return Op::vector(x, acc);
+  }
+};
+template <class T, bool shifted>
+struct NextSquare {
+  const T* shift;
+  template <class V>
+  FUNCNN_INLINE V operator()(V acc, V x, int64_t r) const {
+    if constexpr (shifted) {
+      if constexpr (std::is_arithmetic_v<V>)
+        x = x - shift[r];
+      else
+        x = x - load_vector(shift + r);
+    }
+    return fma(x, x, acc);
+  }
+};
+
 template <class T, class Op>
 void rows_loop(void* out, const void* in, int64_t rows, int64_t cols, int64_t stride) {
   T* o = static_cast<T*>(out);
@@ -152,14 +207,7 @@ void rows_loop(void* out, const void* in, int64_t rows, int64_t cols, int64_t st
     default:
       break;
   }
-  if (cols < 16) {
-    for (int64_t r = 0; r < rows; ++r) {
-      T a = Op::identity();
-      for (int64_t c = 0; c < cols; ++c) a = Op::apply(a, x[r * stride + c]);
-      o[r] = a;
-    }
-    return;
-  }
+  if (cols < kMostShort) return rows_together<Op>(o, x, rows, cols, stride, NextElement<Op>());
   for (int64_t r = 0; r < rows; ++r) o[r] = reduce_line<T, Op, Plain>(x + r * stride, cols, {});
 }
 
@@ -199,6 +247,10 @@ void sum_squares(void* out, const void* in, const void* shift, int64_t rows, int
       return short_squares<T, 8>(o, x, s, rows, stride);
     default:
       break;
+  }
+  if (cols < kFewBytes / int(sizeof(T))) {
+    if (s) return rows_together<SumOp<T>>(o, x, rows, cols, stride, NextSquare<T, true>{s});
+    return rows_together<SumOp<T>>(o, x, rows, cols, stride, NextSquare<T, false>{});
   }
   for (int64_t r = 0; r < rows; ++r) {
     SquaredDifference<T> map{shift ? s[r] : T(0)};
