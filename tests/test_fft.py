@@ -441,18 +441,24 @@ def test_short_time_transforms_have_derivatives_and_batch() -> None:
 @pytest.mark.on_cpu
 @pytest.mark.parametrize("name", instruction_sets.SUPPORTED)
 def test_short_and_long_lines_by_all_instruction_sets(name: str) -> None:
-    # Lines of half a vector, one and two of rows; even and odd numbers of them; columns; passes of each radix.
+    # Lines of half a vector, one and two of rows; even and odd numbers of them; columns, also one or two more than
+    # vectors have room for; passes of each radix.
     shapes = [(n,) for n in (4, 8, 16, 31, 32, 64, 128, 256, 512, 1000, 2048, 32768)]
     shapes += [(lines, n) for lines in (1, 2, 3, 33) for n in (8, 16, 32, 64, 96, 128, 256, 1024)] + [
         (128, 48),
         (37, 128),
+        (512, 257),
+        (100, 18),
+        (134, 33),
     ]
     rng = np.random.default_rng(0)
     with instruction_sets.using(name):
         for shape in shapes:
             x = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
-            for call in ("fft", "ifft", "rfft"):
+            for call in ("fft", "ifft", "rfft", "irfft"):
                 for axis in range(len(shape)):
+                    if call == "irfft" and shape[axis] == 1:
+                        continue
                     given = x.real.copy() if call == "rfft" else x
                     got = np.asarray(getattr(fn.fft, call)(fn.asarray(given), axis=axis))
                     exact = getattr(np.fft, call)(given.astype(np.complex128 if call != "rfft" else float), axis=axis)

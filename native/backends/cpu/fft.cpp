@@ -21,6 +21,7 @@ constexpr int64_t kShortApart = 192;       // of those that do not, and have to 
 constexpr int64_t kShared = 1 << 16;       // a line this long is shared by the threads
 constexpr int64_t kSharedAlone = 1 << 12;  // one of few
 constexpr int64_t kGrain = 8192;           // complex elements that are worth a thread
+constexpr int64_t kFew = 4;                // a group with one of so many lanes filled goes line by line
 constexpr int64_t kPiece = 4096;           // elements of a pass over a line that a thread does at a time
 
 thread_local Arena rooms, line_rooms;
@@ -129,17 +130,21 @@ class FftKernel final : public HostKernel {
   // ---- lines in lanes
 
   void place(FftView& v, const Lines& lines, bool real, int64_t first, int64_t count, int64_t* starts) const {
-    int64_t scale = real ? 1 : 2;
-    for (int64_t i = 0; i < count; ++i) starts[i] = lines.start(first + i) * scale;
-    v.data += starts[0];
+    const int64_t scale = real ? 1 : 2, base = lines.start(first) * scale;
+    v.data += base;
     bool even = true;
-    for (int64_t i = count; i-- > 0;) starts[i] -= starts[0];
+    for (int64_t i = 0; i < count; ++i) starts[i] = lines.start(first + i) * scale - base;
     for (int64_t i = 2; i < count; ++i) even = even && starts[i] == i * starts[1];
     v.apart = count > 1 ? starts[1] : 0;
     if (!even) v.starts = starts;
   }
 
   void group(float* x, float* y, int64_t first, int64_t count) const {
+    if (count * kFew <= table_.lanes && (plan_->inner ? *plan_->inner : *plan_).square) {
+      auto* room = reinterpret_cast<float*>(line_rooms.get(size_t(line_floats()) * sizeof(float)));
+      for (int64_t i = first; i < first + count; ++i) line(x, y, i, room, Alone());
+      return;
+    }
     std::array<int64_t, kMostLanes> starts_in, starts_out;
     FftView from = view(x, in_, real_input()), to = view(y, out_, real_output());
     // The spectrum of a real line is one of whole complex numbers.

@@ -56,7 +56,7 @@ struct FftPlan {
   std::vector<float> chirp, kernel;  // complex
   FftPasses passes;                  // else
   std::unique_ptr<FftSquare> square;
-  std::vector<float> halves;  // -i e^(-i pi k / length), k = 0 ... length / 2: real parts, then imaginary parts
+  std::vector<float> halves;  // -i e^(-i pi k / length), k = 0 ... length / 2: real parts, imaginary parts, spare
   size_t bytes = 0;
 };
 

@@ -179,6 +179,7 @@ std::shared_ptr<const FftPlan> make_plan(int64_t length, int lanes) {
       Complex w = root(k, 2 * length);
       plan->halves.push_back(float(part == 0 ? w.imag() : -w.real()));
     }
+  plan->halves.resize(plan->halves.size() + size_t(lanes));  // whole vectors are read
   plan->bytes = plan->halves.size() * sizeof(float);
   if (has_small_factors(length)) {
     plan->passes = passes_of(length);

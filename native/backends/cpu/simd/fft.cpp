@@ -94,50 +94,79 @@ void beside(const FftPasses& passes, const FftView& from, const FftView& to, boo
 //
 // A matrix whose rows are one vector each. Its columns are transformed in registers; `group` lines together fill the
 // vectors of the other transform.
+//
+// Shuffles and arithmetic take turns, since processors do not look far ahead for what else could be done.
 
-template <int rows>
-void brief_of(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out) {
-  constexpr int group = rows < kLanes ? kLanes / rows : 1, blocks = rows * group / kLanes;
+template <int lanes, int rows, bool swap, bool scaled>
+void brief_of(const FftSquare& square, float scale, const float* const* in, float* const* out) {
+  constexpr int group = rows < lanes ? lanes / rows : 1, blocks = rows * group / lanes;
   static_assert(blocks >= 1 && group <= 2);
-  V re[rows * group], im[rows * group];
+  V re[blocks][lanes], im[blocks][lanes];
+  FUNCNN_UNROLL
   for (int line = 0; line < group; ++line) {
     Complex x[rows];
     FUNCNN_UNROLL
     for (int k = 0; k < rows; ++k) {
-      x[k] = load_pairs(in[line] + k * kRow);
+      x[k] = load_pairs(in[line] + k * 2 * lanes);
       if (swap) x[k] = {x[k].im, x[k].re};
     }
     butterfly<rows>(x, nullptr);
     const float* factor = square.whole.data();
-    re[line * rows] = x[0].re;
-    im[line * rows] = x[0].im;
     FUNCNN_UNROLL
-    for (int k = 1; k < rows; ++k) {
-      x[k] = x[k] * load_row(factor + k * kRow);
-      re[line * rows + k] = x[k].re;
-      im[line * rows + k] = x[k].im;
+    for (int k = 0; k < rows; ++k) {
+      if (k > 0) x[k] = x[k] * load_row(factor + k * 2 * lanes);
+      const int at = line * rows + k, block = at / lanes, row = at % lanes;
+      re[block][row] = x[k].re;
+      im[block][row] = x[k].im;
+      if constexpr (lanes >= 4)
+        if (row % 4 == 3) {
+          transpose_blocks(re[block][row - 3], re[block][row - 2], re[block][row - 1], re[block][row]);
+          transpose_blocks(im[block][row - 3], im[block][row - 2], im[block][row - 1], im[block][row]);
+        }
     }
   }
   const V by = splat(scale);
+  FUNCNN_UNROLL
   for (int block = 0; block < blocks; ++block) {
-    V(&own_re)[kLanes] = reinterpret_cast<V(&)[kLanes]>(re[block * kLanes]);
-    V(&own_im)[kLanes] = reinterpret_cast<V(&)[kLanes]>(im[block * kLanes]);
-    transpose(own_re);
-    transpose(own_im);
-    Complex x[kLanes];
-    FUNCNN_UNROLL
-    for (int c = 0; c < kLanes; ++c) x[c] = {own_re[c], own_im[c]};
-    if constexpr (kLanes > 1) butterfly<kLanes>(x, nullptr);
-    FUNCNN_UNROLL
-    for (int t = 0; t < kLanes; ++t) {
-      V a = x[t].re * by, b = x[t].im * by;
+    auto put = [&](int t, Complex y) {
+      V a = y.re, b = y.im;
+      if (scaled) a *= by, b *= by;
       if (swap) std::swap(a, b);
       if constexpr (group == 2) {
         store(out[0] + t * 2 * rows, low(a, b));
         store(out[1] + t * 2 * rows, high(a, b));
       } else {
-        store_pairs(out[0] + t * 2 * rows + block * kRow, {a, b});
+        store_pairs(out[0] + t * 2 * rows + block * 2 * lanes, {a, b});
       }
+    };
+    Complex x[lanes];
+    auto take = [&](int j) {
+      transpose_of_blocks(re[block], j);
+      transpose_of_blocks(im[block], j);
+      FUNCNN_UNROLL
+      for (int c = j; c < lanes; c += 4) x[c] = {re[block][c], im[block][c]};
+    };
+    if constexpr (lanes == 16) {
+      take(0);
+      across16<0>(x);
+      take(1);
+      across16<1>(x);
+      take(2);
+      across16<2>(x);
+      take(3);
+      across16<3>(x);
+      FUNCNN_UNROLL
+      for (int q = 0; q < 4; ++q) {
+        along16(x, q);
+        FUNCNN_UNROLL
+        for (int p = 0; p < 4; ++p) put(q + 4 * p, x[4 * q + p]);
+      }
+    } else if constexpr (lanes >= 4) {
+      FUNCNN_UNROLL
+      for (int j = 0; j < 4; ++j) take(j);
+      butterfly<lanes>(x, nullptr);
+      FUNCNN_UNROLL
+      for (int t = 0; t < lanes; ++t) put(t, x[t]);
     }
   }
 }
@@ -149,17 +178,22 @@ int brief_group(int64_t length) {
   return rows == kLanes || (rows == 2 * kLanes && rows <= 16) ? 1 : 0;
 }
 
-template <int lanes>
-void brief_with(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out) {
+template <int lanes, bool swap, bool scaled>
+void brief_with(const FftSquare& square, float scale, const float* const* in, float* const* out) {
   if constexpr (lanes >= 4) {
-    if (square.rows * 2 == lanes) return brief_of<lanes / 2>(square, swap, scale, in, out);
-    if (square.rows == lanes) return brief_of<lanes>(square, swap, scale, in, out);
-    if constexpr (lanes <= 8) brief_of<2 * lanes>(square, swap, scale, in, out);
+    if (square.rows * 2 == lanes) return brief_of<lanes, lanes / 2, swap, scaled>(square, scale, in, out);
+    if (square.rows == lanes) return brief_of<lanes, lanes, swap, scaled>(square, scale, in, out);
+    if constexpr (lanes <= 8) brief_of<lanes, 2 * lanes, swap, scaled>(square, scale, in, out);
   }
 }
 
 void brief(const FftSquare& square, bool swap, float scale, const float* const* in, float* const* out) {
-  brief_with<kLanes>(square, swap, scale, in, out);
+  if (swap)
+    scale == 1 ? brief_with<kLanes, true, false>(square, scale, in, out)
+               : brief_with<kLanes, true, true>(square, scale, in, out);
+  else
+    scale == 1 ? brief_with<kLanes, false, false>(square, scale, in, out)
+               : brief_with<kLanes, false, true>(square, scale, in, out);
 }
 
 // ---- real lines
@@ -200,10 +234,12 @@ void halves_of(const FftPlan& plan, const float* in, float* out, int64_t begin, 
     ++k;
   }
   if constexpr (kLanes > 1) {
-    // As long as k ... and h - k ... do not meet.
-    for (; k + kLanes <= end && k + kLanes - 1 < h - k - kLanes + 1; k += kLanes) {
-      float* other = out + 2 * (h - k - kLanes + 1);
-      Complex a = load_pairs(in + 2 * k), b = load_pairs(in + (other - out));
+    // The last vector has as many lanes as there are numbers left.
+    for (; k < end && k + kLanes <= h; k += kLanes) {
+      const int64_t count = std::min<int64_t>(kLanes, end - k), other = h - k - kLanes + 1;
+      const bool all = count == kLanes;
+      Complex a = all ? load_pairs(in + 2 * k) : load_some_pairs(in + 2 * k, 2 * count);
+      Complex b = all ? load_pairs(in + 2 * other) : load_part_of_pairs(in + 2 * other, 2 * (kLanes - count), kRow);
       b = {backwards(b.re), backwards(b.im)};
       Complex s{a.re + b.re, a.im - b.im}, d{a.re - b.re, a.im + b.im}, u{load(ur + k), load(ui + k)};
       if (back) u.im = -u.im;
@@ -214,8 +250,14 @@ void halves_of(const FftPlan& plan, const float* in, float* out, int64_t begin, 
         x = {x.re * half, x.im * half};
         y = {y.re * half, y.im * half};
       }
-      store_pairs(out + 2 * k, x);
-      store_pairs(other, {backwards(y.re), backwards(y.im)});
+      y = {backwards(y.re), backwards(y.im)};
+      if (all) {
+        store_pairs(out + 2 * k, x);
+        store_pairs(out + 2 * other, y);
+      } else {
+        store_part_of_pairs(out + 2 * k, x, 0, 2 * count);
+        store_part_of_pairs(out + 2 * other, y, 2 * (kLanes - count), kRow);
+      }
     }
   }
   for (; k < end; ++k) halves_at<back>(in, out, k, h, ur[k], ui[k]);

@@ -7,12 +7,19 @@
 namespace funcnn::cpu {
 namespace {
 
-// `count` floats, the rest of the vectors zero.
-FUNCNN_INLINE Complex load_some_pairs(const float* at, int64_t count) {
-  alignas(64) float part[2 * kLanes] = {};
-  std::memcpy(part, at, size_t(count) * sizeof(float));
+// Floats [begin, end) of two vectors; the rest is zero.
+FUNCNN_INLINE Complex load_part_of_pairs(const float* at, int64_t begin, int64_t end) {
+#if defined(FUNCNN_VECTORS) && defined(__AVX512F__)
+  const uint32_t mask = uint32_t((uint64_t(1) << end) - (uint64_t(1) << begin));
+  V a = _mm512_maskz_loadu_ps(__mmask16(mask), at), b = _mm512_maskz_loadu_ps(__mmask16(mask >> 16), at + kLanes);
+  return {evens(a, b), odds(a, b)};
+#else
+  alignas(64) float part[kRow] = {};
+  std::memcpy(part + begin, at + begin, size_t(end - begin) * sizeof(float));
   return load_pairs(part);
+#endif
 }
+FUNCNN_INLINE Complex load_some_pairs(const float* at, int64_t count) { return load_part_of_pairs(at, 0, count); }
 FUNCNN_INLINE V load_some(const float* at, int64_t count) {
   alignas(64) float part[kLanes] = {};
   std::memcpy(part, at, size_t(count) * sizeof(float));
@@ -23,11 +30,19 @@ FUNCNN_INLINE void store_some(float* at, V x, int64_t count) {
   store(part, x);
   std::memcpy(at, part, size_t(count) * sizeof(float));
 }
-FUNCNN_INLINE void store_some_pairs(float* at, Complex x, int64_t count) {
-  alignas(64) float part[2 * kLanes];
+// Floats [begin, end) of two vectors.
+FUNCNN_INLINE void store_part_of_pairs(float* at, Complex x, int64_t begin, int64_t end) {
+#if defined(FUNCNN_VECTORS) && defined(__AVX512F__)
+  const uint32_t mask = uint32_t((uint64_t(1) << end) - (uint64_t(1) << begin));
+  _mm512_mask_storeu_ps(at, __mmask16(mask), low(x.re, x.im));
+  _mm512_mask_storeu_ps(at + kLanes, __mmask16(mask >> 16), high(x.re, x.im));
+#else
+  alignas(64) float part[kRow];
   store_pairs(part, x);
-  std::memcpy(at, part, size_t(count) * sizeof(float));
+  std::memcpy(at + begin, part + begin, size_t(end - begin) * sizeof(float));
+#endif
 }
+FUNCNN_INLINE void store_some_pairs(float* at, Complex x, int64_t count) { store_part_of_pairs(at, x, 0, count); }
 
 void gather(const FftView& from, int64_t count, int64_t length, bool swap, float* rows) {
   const int64_t real = swap ? kLanes : 0, imaginary = kLanes - real;

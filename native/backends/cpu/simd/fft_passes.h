@@ -20,27 +20,38 @@ FUNCNN_INLINE void butterfly4(Complex& a, Complex& b, Complex& c, Complex& d) {
   d = t - v;
 }
 
-// Of sixteen values, as four by four.
-FUNCNN_INLINE void butterfly16(Complex (&x)[16]) {
-  FUNCNN_UNROLL
-  for (int j = 0; j < 4; ++j) butterfly4(x[j], x[j + 4], x[j + 8], x[j + 12]);
+// Of sixteen values, as four by four: the transform of those from j on, four apart, with the factors after it, and
+// that of the four from 4 q on, whose output p is number q + 4 p of all.
+template <int j>
+FUNCNN_INLINE void across16(Complex (&x)[16]) {
+  butterfly4(x[j], x[j + 4], x[j + 8], x[j + 12]);
   const V h = splat(0.70710678118654752440f), c = splat(0.92387953251128675613f), s = splat(0.38268343236508977173f);
   // times e^(-2 pi i m / 16)
   auto eighth = [&](Complex a) { return Complex{(a.re + a.im) * h, (a.im - a.re) * h}; };                  // m = 2
   auto first = [&](Complex a) { return Complex{simd::fma(a.im, s, a.re * c), fnma(a.re, s, a.im * c)}; };  // m = 1
   auto third = [&](Complex a) { return Complex{simd::fma(a.im, c, a.re * s), fnma(a.re, c, a.im * s)}; };  // m = 3
-  x[5] = first(x[5]);
-  x[6] = eighth(x[6]);
-  x[7] = third(x[7]);
-  x[9] = eighth(x[9]);
-  x[10] = turned(x[10]);
-  x[11] = turned(eighth(x[11]));
-  x[13] = third(x[13]);
-  x[14] = turned(eighth(x[14]));
-  x[15] = first(Complex{-x[15].re, -x[15].im});
+  if constexpr (j == 1) {
+    x[5] = first(x[5]);
+    x[9] = eighth(x[9]);
+    x[13] = third(x[13]);
+  } else if constexpr (j == 2) {
+    x[6] = eighth(x[6]);
+    x[10] = turned(x[10]);
+    x[14] = turned(eighth(x[14]));
+  } else if constexpr (j == 3) {
+    x[7] = third(x[7]);
+    x[11] = turned(eighth(x[11]));
+    x[15] = first(Complex{-x[15].re, -x[15].im});
+  }
+}
+FUNCNN_INLINE void along16(Complex (&x)[16], int q) { butterfly4(x[4 * q], x[4 * q + 1], x[4 * q + 2], x[4 * q + 3]); }
+FUNCNN_INLINE void butterfly16(Complex (&x)[16]) {
+  across16<0>(x);
+  across16<1>(x);
+  across16<2>(x);
+  across16<3>(x);
   FUNCNN_UNROLL
-  for (int q = 0; q < 4; ++q) butterfly4(x[4 * q], x[4 * q + 1], x[4 * q + 2], x[4 * q + 3]);
-  // Output q + 4 p lies at 4 q + p.
+  for (int q = 0; q < 4; ++q) along16(x, q);
   FUNCNN_UNROLL
   for (int q = 0; q < 4; ++q) {
     FUNCNN_UNROLL

@@ -46,6 +46,25 @@ struct High {
 struct Backwards {
   static constexpr int at(int i) { return kLanes - 1 - i; }
 };
+// Within blocks of four, which is what processors do best: of single elements, of pairs, and of whole blocks.
+struct LowOfBlocks {
+  static constexpr int at(int i) { return i / 4 * 4 + i % 4 / 2 + i % 2 * kLanes; }
+};
+struct HighOfBlocks {
+  static constexpr int at(int i) { return LowOfBlocks::at(i) + 2; }
+};
+struct LowPairs {
+  static constexpr int at(int i) { return i / 4 * 4 + i % 2 + i % 4 / 2 * kLanes; }
+};
+struct HighPairs {
+  static constexpr int at(int i) { return LowPairs::at(i) + 2; }
+};
+struct EvenBlocks {
+  static constexpr int at(int i) { return i / 4 * 8 % kLanes + i % 4 + i / 4 * 8 / kLanes * kLanes; }
+};
+struct OddBlocks {
+  static constexpr int at(int i) { return EvenBlocks::at(i) + 4; }
+};
 template <class F>
 FUNCNN_INLINE V shuffled(V a, V b) {
   return pick(a, b, mapped(F(), std::make_integer_sequence<int, kLanes>()));
@@ -55,6 +74,37 @@ FUNCNN_INLINE V odds(V a, V b) { return shuffled<Odds>(a, b); }
 FUNCNN_INLINE V low(V a, V b) { return shuffled<Low>(a, b); }
 FUNCNN_INLINE V high(V a, V b) { return shuffled<High>(a, b); }
 FUNCNN_INLINE V backwards(V a) { return shuffled<Backwards>(a, a); }
+
+// The transposed matrix of four rows in each block of four columns; a row of blocks after that.
+FUNCNN_INLINE void transpose_blocks(V& a, V& b, V& c, V& d) {
+  V e = shuffled<LowOfBlocks>(a, b), f = shuffled<HighOfBlocks>(a, b);
+  V g = shuffled<LowOfBlocks>(c, d), h = shuffled<HighOfBlocks>(c, d);
+  a = shuffled<LowPairs>(e, g);
+  b = shuffled<HighPairs>(e, g);
+  c = shuffled<LowPairs>(f, h);
+  d = shuffled<HighPairs>(f, h);
+}
+// Of rows j, 4 + j, ... whose elements are blocks: the transposed matrix.
+FUNCNN_INLINE void transpose_of_blocks(V (&rows)[kLanes], int j) {
+  if constexpr (kLanes == 8) {
+    V a = rows[j], b = rows[4 + j];
+    rows[j] = shuffled<EvenBlocks>(a, b);
+    rows[4 + j] = shuffled<OddBlocks>(a, b);
+  } else if constexpr (kLanes == 16) {
+    V a = shuffled<EvenBlocks>(rows[j], rows[4 + j]), b = shuffled<OddBlocks>(rows[j], rows[4 + j]);
+    V c = shuffled<EvenBlocks>(rows[8 + j], rows[12 + j]), d = shuffled<OddBlocks>(rows[8 + j], rows[12 + j]);
+    rows[j] = shuffled<EvenBlocks>(a, c);
+    rows[4 + j] = shuffled<EvenBlocks>(b, d);
+    rows[8 + j] = shuffled<OddBlocks>(a, c);
+    rows[12 + j] = shuffled<OddBlocks>(b, d);
+  }
+}
+FUNCNN_INLINE void transpose(V (&rows)[kLanes]) {
+  FUNCNN_UNROLL
+  for (int r = 0; r < kLanes; r += 4) transpose_blocks(rows[r], rows[r + 1], rows[r + 2], rows[r + 3]);
+  FUNCNN_UNROLL
+  for (int j = 0; j < 4; ++j) transpose_of_blocks(rows, j);
+}
 
 // c - a * b.
 FUNCNN_INLINE V fnma(V a, V b, V c) {
@@ -79,6 +129,7 @@ FUNCNN_INLINE V odds(V, V b) { return b; }
 FUNCNN_INLINE V low(V a, V) { return a; }
 FUNCNN_INLINE V high(V, V b) { return b; }
 FUNCNN_INLINE V backwards(V a) { return a; }
+FUNCNN_INLINE void transpose(V (&)[kLanes]) {}
 FUNCNN_INLINE V fnma(V a, V b, V c) { return simd::fma(-a, b, c); }
 #endif
 
@@ -106,18 +157,6 @@ FUNCNN_INLINE Complex load_pairs(const float* at) {
 FUNCNN_INLINE void store_pairs(float* at, Complex x) {
   store(at, low(x.re, x.im));
   store(at + kLanes, high(x.re, x.im));
-}
-
-// Rotating the bits of the place of each element by one, as often as a row has bits.
-FUNCNN_INLINE void transpose(V (&rows)[kLanes]) {
-  for (int done = 1; done < kLanes; done *= 2) {
-    V next[kLanes];
-    for (int i = 0; i < kLanes / 2; ++i) {
-      next[2 * i] = low(rows[i], rows[i + kLanes / 2]);
-      next[2 * i + 1] = high(rows[i], rows[i + kLanes / 2]);
-    }
-    for (int i = 0; i < kLanes; ++i) rows[i] = next[i];
-  }
 }
 
 }  // namespace
