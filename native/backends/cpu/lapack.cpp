@@ -30,8 +30,8 @@ FOR_ALL(DECLARE)
                         const Int*, Int*, Int* LENGTH);                                                              \
   void LAPACK(p##sytrd)(const char*, const Int*, T*, const Int*, T*, T*, T*, T*, const Int*, Int* LENGTH);           \
   void LAPACK(p##larfg)(const Int*, T*, T*, const Int*, T*);                                                         \
-  void LAPACK(p##stedc)(const char*, const Int*, T*, T*, T*, const Int*, T*, const Int*, Int*, const Int*,           \
-                        Int* LENGTH);                                                                                \
+  void LAPACK(p##steqr)(const char*, const Int*, T*, T*, T*, const Int*, T*, Int* LENGTH);                           \
+  void LAPACK(p##laed4)(const Int*, const Int*, const T*, const T*, T*, const T*, T*, Int*);                         \
   void LAPACK(p##gebrd)(const Int*, const Int*, T*, const Int*, T*, T*, T*, T*, T*, const Int*, Int*);               \
   void LAPACK(p##bdsdc)(const char*, const char*, const Int*, T*, T*, T*, const Int*, T*, const Int*, T*, Int*, T*,  \
                         Int*, Int* LENGTHS);                                                                         \
@@ -152,12 +152,16 @@ FOR_ALL(DEFINE)
     LAPACK(p##larfg)(&n, alpha, x, &step, tau);                                                                    \
   }                                                                                                                \
   template <>                                                                                                      \
-  Int stedc(Int n, T* d, T* e, T* z, Int ldz) {                                                                    \
-    Int info = 0, integers = 3 + 5 * n;                                                                            \
-    Work<Int> places(integers);                                                                                    \
-    with_work<T>([&](T* work, Int* length) {                                                                       \
-      LAPACK(p##stedc)("I", &n, d, e, z, &ldz, work, length, places, &integers, &info ONE);                        \
-    });                                                                                                            \
+  Int steqr(Int n, T* d, T* e, T* z, Int ldz) {                                                                    \
+    Int info = 0;                                                                                                  \
+    Work<T> work(2 * int64_t(n));                                                                                  \
+    LAPACK(p##steqr)("I", &n, d, e, z, &ldz, work, &info ONE);                                                     \
+    return info;                                                                                                   \
+  }                                                                                                                \
+  template <>                                                                                                      \
+  Int laed4(Int n, Int i, const T* d, const T* z, T* delta, T rho, T* value) {                                     \
+    Int info = 0;                                                                                                  \
+    LAPACK(p##laed4)(&n, &i, d, z, delta, &rho, value, &info);                                                     \
     return info;                                                                                                   \
   }                                                                                                                \
   template <>                                                                                                      \

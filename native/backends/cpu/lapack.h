@@ -5,6 +5,11 @@
 #include <complex>
 #include <cstdint>
 
+namespace funcnn::cpu {
+template <class T>
+struct LapackTiles;
+}
+
 namespace funcnn::cpu::lapack {
 
 using Int = int32_t;
@@ -60,33 +65,31 @@ void orgqr_shared(Int m, Int n, Int k, T* a, Int ld, const T* tau);
 // reflectors that lie below the diagonal of A, one row down.
 template <class T>
 Int sytrd(Int n, T* a, Int ld, T* d, T* e, T* tau);
-// Eigenvalues in place of d, and eigenvectors, of a tridiagonal matrix.
+// Eigenvalues in place of d, and eigenvectors, of a small tridiagonal matrix. Destroys e.
 template <class T>
-Int stedc(Int n, T* d, T* e, T* z, Int ldz);
+Int steqr(Int n, T* d, T* e, T* z, Int ldz);
+// Eigenvalue i, counted from 1, of diag(d) + rho z z^T, whose d ascend, and how far those are from it.
+template <class T>
+Int laed4(Int n, Int i, const T* d, const T* z, T* delta, T rho, T* value);
 // A (n x n) = Q B P^T: B is upper bidiagonal; Q's reflectors lie below, those of P above the diagonal, one column on.
 template <class T>
 Int gebrd(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p);
 // sytrd and gebrd on as many threads as pay off.
 template <class T>
-void sytrd_shared(Int n, T* a, Int ld, T* d, T* e, T* tau);
+void sytrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, T* tau);
 template <class T>
-void gebrd_shared(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p);
+void gebrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p);
 // The reflector that makes (alpha, x) a multiple of the first unit vector, which alpha becomes; 1, x is its vector.
 template <class T>
 void larfg(Int n, T* alpha, T* x, T* tau);
 // Singular values in place of d, and vectors, of an upper bidiagonal matrix.
 template <class T>
 Int bdsdc(Int n, T* d, T* e, T* u, Int ldu, T* vh, Int ldv);
-// C (m x n) = Q C with Q = H(0) ... H(k - 1) as of geqrf; C = C P^T with P = G(0) ... G(k - 1) as of gebrd, whose
-// vectors are rows. On as many threads as pay off.
+// The same as syevd with vectors, which lie by rows of the matrix of them; z is room. And as gesdd of a square matrix.
+// On as many threads as pay off.
 template <class T>
-void ormqr_shared(Int m, Int n, Int k, const T* v, Int ldv, const T* tau, T* c, Int ldc);
+Int syevd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* w, T* z, Int ldz, T* rows);
 template <class T>
-void ormlq_right_shared(Int m, Int n, Int k, const T* v, Int ldv, const T* tau, T* c, Int ldc);
-// The same as syevd with vectors, which come apart, and gesdd of a square matrix, on as many threads as pay off.
-template <class T>
-Int syevd_shared(Int n, T* a, Int ld, T* w, T* z, Int ldz);
-template <class T>
-Int gesdd_shared(Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv);
+Int gesdd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv);
 
 }  // namespace funcnn::cpu::lapack

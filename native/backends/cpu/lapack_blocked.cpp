@@ -64,12 +64,6 @@ namespace {
   void triangle_of_reflectors(Int m, Int k, T* v, Int ld, const T* tau, T* t) {                                \
     LAPACK(p##larft)("F", "C", &m, &k, v, &ld, tau, t, &kPanel ONES);                                          \
   }                                                                                                            \
-  void triangle_of_row_reflectors(Int n, Int k, const T* v, Int ld, const T* tau, T* t) {                      \
-    LAPACK(p##larft)("F", "R", &n, &k, const_cast<T*>(v), &ld, tau, t, &kPanel ONES);                          \
-  }                                                                                                            \
-  void reflect_rows(Int m, Int n, Int k, const T* v, Int ldv, const T* t, T* c, Int ldc, T* work) {            \
-    LAPACK(p##larfb)("R", "T", "F", "R", &m, &n, &k, v, &ldv, t, &kPanel, c, &ldc, work, &kChunk ONES ONES);   \
-  }                                                                                                            \
   void reflect(bool back, Int m, Int n, Int k, const T* v, Int ldv, const T* t, T* c, Int ldc, T* work) {      \
     const char* trans = back ? std::is_same_v<T, Complex> ? "C" : "T" : "N";                                   \
     LAPACK(p##larfb)("L", trans, "F", "C", &m, &n, &k, v, &ldv, t, &kPanel, c, &ldc, work, &kChunk ONES ONES); \
@@ -152,36 +146,6 @@ void orgqr_shared(Int m, Int n, Int k, T* a, Int ld, const T* tau) {
   }
   apply_reflectors(m, n, k, reflectors.get(), m, tau, a, ld, true);
 }
-
-template <class T>
-void ormqr_shared(Int m, Int n, Int k, const T* v, Int ldv, const T* tau, T* c, Int ldc) {
-  if (k == 0) return;
-  blas::single_threaded();
-  apply_reflectors(m, n, k, v, ldv, tau, c, ldc, false);
-}
-
-template <class T>
-void ormlq_right_shared(Int m, Int n, Int k, const T* v, Int ldv, const T* tau, T* c, Int ldc) {
-  if (k == 0) return;
-  blas::single_threaded();
-  std::unique_ptr<T[]> t(new T[size_t(kPanel) * kPanel]);
-  for (Int j = (k - 1) / kPanel * kPanel; j >= 0; j -= kPanel) {
-    Int width = std::min(kPanel, k - j);
-    const T* block = v + j + int64_t(j) * ldv;
-    triangle_of_row_reflectors(n - j, width, block, ldv, tau + j, t.get());
-    over_chunks(0, m, [&](Int first, Int rows) {
-      std::unique_ptr<T[]> work(new T[size_t(kChunk) * kPanel]);
-      reflect_rows(rows, n - j, width, block, ldv, t.get(), c + first + int64_t(j) * ldc, ldc, work.get());
-    });
-  }
-}
-
-#define INSTANTIATE_REAL(T)                                                    \
-  template void ormqr_shared(Int, Int, Int, const T*, Int, const T*, T*, Int); \
-  template void ormlq_right_shared(Int, Int, Int, const T*, Int, const T*, T*, Int);
-INSTANTIATE_REAL(float)
-INSTANTIATE_REAL(double)
-#undef INSTANTIATE_REAL
 
 #define INSTANTIATE(T)                                \
   template Int getrf_shared(Int, Int, T*, Int, Int*); \

@@ -1,11 +1,13 @@
-// Eigenvectors and singular vectors of one large matrix: LAPACK reduces it and solves the small problem; the vectors
-// are turned back by blocks of reflectors, on all threads.
+// Eigenvectors and singular vectors of one large matrix: it is reduced, the small problem is solved, and vectors are
+// turned back by blocks of reflectors, all of it on all threads but for the values of a bidiagonal matrix, which are
+// LAPACK's.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
 
 #include "backends/cpu/lapack.h"
+#include "backends/cpu/lapack_tiled.h"
 
 namespace funcnn::cpu::lapack {
 namespace {
@@ -36,33 +38,37 @@ T rescale(bool lower, Int n, T* a, Int ld) {
 }  // namespace
 
 template <class T>
-Int syevd_shared(Int n, T* a, Int ld, T* w, T* z, Int ldz) {
+Int syevd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* w, T* z, Int ldz, T* rows) {
   std::unique_ptr<T[]> room(new T[2 * size_t(n)]);
   T *e = room.get(), *tau = e + n;
   const T scale = rescale(true, n, a, ld);
-  sytrd_shared(n, a, ld, w, e, tau);
-  if (Int info = stedc(n, w, e, z, ldz)) return info;
-  ormqr_shared(n - 1, n, n - 1, a + 1, ld, tau, z + 1, ldz);
+  sytrd_shared(tiles, n, a, ld, w, e, tau);
+  if (Int info = eigen_tridiagonal(tiles, n, w, e, z, ldz)) return info;
+  for (int64_t j = 0; j < n; ++j) rows[j] = z[j * ldz];
+  const MatrixView<T> below{z + 1, 1, ldz};
+  reflect_tiled(tiles, n - 1, n, n - 1, {a + 1, 1, ld}, tau, &below, rows + n, n, 1);
   for (Int i = 0; i < n && scale != T(1); ++i) w[i] /= scale;
   return 0;
 }
 
 template <class T>
-Int gesdd_shared(Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv) {
+Int gesdd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv) {
   std::unique_ptr<T[]> room(new T[3 * size_t(n)]);
   T *e = room.get(), *tau_q = e + n, *tau_p = tau_q + n;
   const T scale = rescale(false, n, a, ld);
-  gebrd_shared(n, a, ld, s, e, tau_q, tau_p);
+  gebrd_shared(tiles, n, a, ld, s, e, tau_q, tau_p);
   if (Int info = bdsdc(n, s, e, u, ldu, vh, ldv)) return info;
-  ormqr_shared(n, n, n, a, ld, tau_q, u, ldu);
-  ormlq_right_shared(n, n - 1, n - 1, a + ld, ld, tau_p, vh + ldv, ldv);
+  // V lies by rows.
+  const MatrixView<T> left{u, 1, ldu}, right{vh + ldv, ldv, 1};
+  reflect_tiled(tiles, n, n, n, {a, 1, ld}, tau_q, &left, u, 1, ldu);
+  reflect_tiled(tiles, n - 1, n, n - 1, {a + ld, ld, 1}, tau_p, &right, vh + ldv, ldv, 1);
   for (Int i = 0; i < n && scale != T(1); ++i) s[i] /= scale;
   return 0;
 }
 
-#define INSTANTIATE(T)                                  \
-  template Int syevd_shared(Int, T*, Int, T*, T*, Int); \
-  template Int gesdd_shared(Int, T*, Int, T*, T*, Int, T*, Int);
+#define INSTANTIATE(T)                                                             \
+  template Int syevd_shared(const LapackTiles<T>&, Int, T*, Int, T*, T*, Int, T*); \
+  template Int gesdd_shared(const LapackTiles<T>&, Int, T*, Int, T*, T*, Int, T*, Int);
 INSTANTIATE(float)
 INSTANTIATE(double)
 #undef INSTANTIATE

@@ -17,15 +17,6 @@ using lapack::Int;
 
 double cube(double n) { return n * n * n; }
 
-// The kernels of our own for real matrices, where there are some.
-template <class T>
-const LapackTiles<T>* tiles_of() {
-  if constexpr (std::is_same_v<T, complex64_t>)
-    return nullptr;
-  else
-    return lapack_tiles<T>();
-}
-
 const MatrixPrimitive& of(const Primitive& p) { return static_cast<const MatrixPrimitive&>(p); }
 
 // ---- Cholesky
@@ -48,7 +39,7 @@ std::unique_ptr<Kernel> make_cholesky(const Primitive& primitive, std::span<cons
         };
         clear();
         if constexpr (!std::is_same_v<T, complex64_t>) {
-          if (const LapackTiles<T>* tiles = tiles_of<T>(); tiles && n >= kTiledFrom) {
+          if (const LapackTiles<T>* tiles = lapack_tiles<T>(); tiles && n >= kTiledFrom) {
             int64_t failed = cholesky_tiled(*tiles, n, l, n);
             clear();
             return failed >= 0 ? Verdict(Fault::not_positive, failed) : Fault::none;
@@ -71,7 +62,7 @@ template <class T>
 void solve_columns(bool upper, blas::Transposition transposition, bool unit, int64_t n, int64_t k, const T* a,
                    int64_t lda, T* b) {
   if constexpr (!std::is_same_v<T, complex64_t>) {
-    if (const LapackTiles<T>* tiles = tiles_of<T>()) {
+    if (const LapackTiles<T>* tiles = lapack_tiles<T>()) {
       bool turned = transposition != blas::Transposition::none;
       MatrixView<T> view{a, turned ? 1 : lda, turned ? lda : 1};
       solve_tiled(*tiles, upper != turned, unit, n, view, b, k, k);
@@ -133,7 +124,7 @@ std::unique_ptr<Kernel> make_lu_factor(const Primitive& primitive, std::span<con
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = of(primitive).op()](std::span<std::byte* const> at) {
       int64_t m = a.rows, n = a.columns, k = std::min(m, n), ld = apart(m);
-      const LapackTiles<T>* tiles = tiles_of<T>();
+      const LapackTiles<T>* tiles = lapack_tiles<T>();
       auto room = [&] { return std::pair(Room<T>(tiles ? 0 : ld * n), Room<Int>(k)); };
       each_matrix(op, a, double(m) * double(n) * double(k), room, [&](int64_t i, auto& mine) -> Verdict {
         T *columns = mine.first, *factors = out<T>(at[1]) + i * m * n;
@@ -197,7 +188,7 @@ std::unique_ptr<Kernel> make_lu_solve(const Primitive& primitive, std::span<cons
                         transposed = p.transposed()](std::span<std::byte* const> at) {
       int64_t n = lu.rows, k = b.columns;
       if (n == 0) return;
-      const LapackTiles<T>* tiles = tiles_of<T>();
+      const LapackTiles<T>* tiles = lapack_tiles<T>();
       bool in_place = lu.column_step == 1 && lu.row_step >= n;
       auto room = [&] {
         return std::pair(Room<T>(in_place ? 0 : n * n), Room<T>(transposed || (tiles && n == k) ? n * k : 0));
@@ -323,6 +314,8 @@ std::unique_ptr<Kernel> make_adjugate(const Primitive& primitive, std::span<cons
 
 // ---- QR
 
+constexpr int64_t kReflectFrom = 128;  // columns from which on our own blocks of reflectors are quicker
+
 std::unique_ptr<Kernel> make_qr(const Primitive& primitive, std::span<const Layout> inputs, std::span<const Layout>,
                                 const KernelProgram*) {
   const auto& p = static_cast<const QrFactor&>(primitive);
@@ -330,6 +323,7 @@ std::unique_ptr<Kernel> make_qr(const Primitive& primitive, std::span<const Layo
     using T = typename decltype(tag)::type;
     return make_kernel([a = Matrices(inputs[0]), op = p.op(), complete = p.complete()](std::span<std::byte* const> at) {
       int64_t m = a.rows, n = a.columns, k = std::min(m, n), width = complete ? m : k, ld = apart(m);
+      const LapackTiles<T>* tiles = lapack_tiles<T>();
       auto room = [&] { return std::pair(Room<T>(ld * std::max(n, width)), Room<T>(k)); };
       each_matrix(op, a, 4 * double(m) * double(n) * double(k), room, [&](int64_t i, auto& mine) -> Verdict {
         T *columns = mine.first, *tau = mine.second;
@@ -339,6 +333,12 @@ std::unique_ptr<Kernel> make_qr(const Primitive& primitive, std::span<const Layo
         for (int64_t row = 0; row < width; ++row)
           for (int64_t j = 0; j < n; ++j) r[row * n + j] = j >= row ? columns[j * ld + row] : T(0);
         if (width == 0) return Fault::none;
+        if constexpr (!std::is_same_v<T, complex64_t>) {
+          if (tiles && k >= kReflectFrom) {
+            reflect_tiled<T>(*tiles, m, width, k, {columns, 1, ld}, tau, nullptr, q, width, 1);
+            return Fault::none;
+          }
+        }
         if (width > n) std::fill(columns + n * ld, columns + width * ld, T(0));
         lapack::orgqr_shared(Int(m), Int(width), Int(k), columns, Int(ld), tau);
         store_rows(columns, ld, m, width, q);

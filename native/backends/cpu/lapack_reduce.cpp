@@ -121,15 +121,10 @@ void scale(int64_t n, T by, T* x) {
 // Of each column: it is brought up to date, its reflector v is made, and w = tau (A v - V W^T v - W V^T v), less
 // tau / 2 (w^T v) v. What follows becomes A - V W^T - W V^T.
 template <class T>
-void sytrd_shared(Int n, T* a, Int ld, T* d, T* e, T* tau) {
-  const LapackTiles<T>* tiles = lapack_tiles<T>();
-  if (!tiles) {
-    sytrd(n, a, ld, d, e, tau);
-    return;
-  }
+void sytrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, T* tau) {
   blas::single_threaded();
-  Reduction<T> r(*tiles, n, a, ld);
-  const int64_t step = n + tiles->lanes;  // vectors may be read past the last row
+  Reduction<T> r(tiles, n, a, ld);
+  const int64_t step = n + tiles.lanes;  // vectors may be read past the last row
   std::unique_ptr<T[]> room(new T[size_t(kPanel * step)]());
   T* w = room.get();
   int64_t first = 0;
@@ -167,15 +162,10 @@ void sytrd_shared(Int n, T* a, Int ld, T* d, T* e, T* tau) {
 // Of each column and row: a reflector v on the left and u on the right, y = tau (A^T v - Y V^T v - U X^T v) and
 // x = tau (A u - V Y^T u - X U^T u). What follows becomes A - V Y^T - X U^T.
 template <class T>
-void gebrd_shared(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p) {
-  const LapackTiles<T>* tiles = lapack_tiles<T>();
-  if (!tiles) {
-    gebrd(n, a, ld, d, e, tau_q, tau_p);
-    return;
-  }
+void gebrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p) {
   blas::single_threaded();
-  Reduction<T> r(*tiles, n, a, ld);
-  const int64_t step = n + tiles->lanes;
+  Reduction<T> r(tiles, n, a, ld);
+  const int64_t step = n + tiles.lanes;
   std::unique_ptr<T[]> room(new T[size_t(3 * kPanel * step)]());
   T *x = room.get(), *y = x + kPanel * step, *u = y + kPanel * step;
   int64_t first = 0;
@@ -223,9 +213,9 @@ void gebrd_shared(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p) {
   gebrd(Int(n - first), r.at(first, first), ld, d + first, e + first, tau_q + first, tau_p + first);
 }
 
-#define INSTANTIATE(T)                                  \
-  template void sytrd_shared(Int, T*, Int, T*, T*, T*); \
-  template void gebrd_shared(Int, T*, Int, T*, T*, T*, T*);
+#define INSTANTIATE(T)                                                         \
+  template void sytrd_shared(const LapackTiles<T>&, Int, T*, Int, T*, T*, T*); \
+  template void gebrd_shared(const LapackTiles<T>&, Int, T*, Int, T*, T*, T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)
 #undef INSTANTIATE

@@ -5,6 +5,7 @@
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lapack.h"
 #include "backends/cpu/lapack_batch.h"
+#include "backends/cpu/lapack_tiles.h"
 #include "ops/linalg_primitives.h"
 
 namespace funcnn::cpu {
@@ -28,7 +29,8 @@ std::unique_ptr<Kernel> make_eigh(const Primitive& primitive, std::span<const La
     return make_kernel([a = Matrices(inputs[0]), op = p.op(), vectors = p.vectors()](std::span<std::byte* const> at) {
       int64_t n = a.rows;
       if (n == 0) return;
-      const bool shared = kReal<T> && vectors && n >= kSharedFrom;
+      const LapackTiles<T>* tiles = vectors && n >= kSharedFrom ? lapack_tiles<T>() : nullptr;
+      const bool shared = tiles != nullptr;
       const int64_t ld = shared ? apart(n) : n;
       auto room = [&] { return Room<T>(shared ? 2 * ld * n : n * n); };
       each_matrix(op, a, 9 * double(n) * double(n) * double(n), room, [&](int64_t i, T* columns) -> Verdict {
@@ -36,10 +38,9 @@ std::unique_ptr<Kernel> make_eigh(const Primitive& primitive, std::span<const La
         if constexpr (kReal<T>) {
           if (shared) {
             T* z = columns + ld * n;
-            if (lapack::syevd_shared(Int(n), columns, Int(ld), out<T>(at[1]) + i * n, z, Int(ld)))
-              return Fault::not_converged;
-            store_rows(z, ld, n, n, out<T>(at[2]) + i * n * n);
-            return Fault::none;
+            Int failed = lapack::syevd_shared(*tiles, Int(n), columns, Int(ld), out<T>(at[1]) + i * n, z, Int(ld),
+                                              out<T>(at[2]) + i * n * n);
+            return failed ? Fault::not_converged : Fault::none;
           }
         }
         Int info = lapack::syevd(vectors ? 'V' : 'N', 'L', Int(n), columns, Int(n), out<R>(at[1]) + i * n);
@@ -98,7 +99,8 @@ std::unique_ptr<Kernel> make_svd(const Primitive& primitive, std::span<const Lay
             std::fill(to, to + side * side, T(0));
             for (int64_t d = 0; d < side; ++d) to[d * side + d] = T(1);
           };
-          const bool shared = kReal<T> && vectors && m == n && n >= kSharedFrom;
+          const LapackTiles<T>* tiles = vectors && m == n && n >= kSharedFrom ? lapack_tiles<T>() : nullptr;
+          const bool shared = tiles != nullptr;
           const int64_t ld = shared ? apart(n) : n;
           auto room = [&] { return Room<T>(m * ld); };
           const char job = !vectors ? 'N' : full ? 'A' : 'S';
@@ -116,7 +118,7 @@ std::unique_ptr<Kernel> make_svd(const Primitive& primitive, std::span<const Lay
             if (!load(in<T>(at[0]) + a.at(i), a, Part::all, rows, ld, 1)) return Fault::not_finite;
             if constexpr (kReal<T>) {
               if (shared) {
-                Int failed = lapack::gesdd_shared(Int(n), rows, Int(ld), s, vh, Int(n), u, Int(n));
+                Int failed = lapack::gesdd_shared(*tiles, Int(n), rows, Int(ld), s, vh, Int(n), u, Int(n));
                 return failed ? Fault::not_converged : Fault::none;
               }
             }

@@ -1,6 +1,7 @@
 #include "backends/cpu/lapack_tiled.h"
 
 #include <algorithm>
+#include <complex>
 
 #include "backends/cpu/arena.h"
 #include "backends/cpu/instruction_set.h"
@@ -161,6 +162,10 @@ const LapackTiles<double>* lapack_tiles() {
   if (active_level() == InstructionLevel::avx512) table = &lapack_tiles_f64_avx512;
 #endif
   return table->subtract ? table : nullptr;
+}
+template <>
+const LapackTiles<std::complex<float>>* lapack_tiles() {
+  return nullptr;
 }
 
 template <class T>

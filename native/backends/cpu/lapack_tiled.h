@@ -24,4 +24,16 @@ void solve_tiled(const LapackTiles<T>& tiles, bool upper, bool unit, int64_t n, 
 template <class T>
 int64_t cholesky_tiled(const LapackTiles<T>& tiles, int64_t n, T* a, int64_t ld);
 
+// Q C of m rows and n columns, with Q the product of k reflectors: column j of V is the vector of the j-th, from a one
+// in row j on that is not written down. One of the steps of `from` is 1, and one of those of the result, which may lie
+// in the same place and the same way. from null: the identity.
+template <class T>
+void reflect_tiled(const LapackTiles<T>& tiles, int64_t m, int64_t n, int64_t k, MatrixView<T> v, const T* tau,
+                   const MatrixView<T>* from, T* to, int64_t to_row, int64_t to_column);
+
+// Eigenvalues in place of d, in order, and eigenvectors, as rows `ld` apart, of the symmetric matrix with d on the
+// diagonal and e beside it. The result is LAPACK's `info`.
+template <class T>
+int32_t eigen_tridiagonal(const LapackTiles<T>& tiles, int64_t n, T* d, T* e, T* rows, int64_t ld);
+
 }  // namespace funcnn::cpu

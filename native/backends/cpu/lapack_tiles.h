@@ -33,7 +33,8 @@ struct LapackTiles {
   int64_t (*panel)(int64_t rows, int64_t first, int64_t width, T* panel, int64_t ld, int32_t* pivots);
 };
 
-// The table of the instruction set in use, for float and double; null where the compiler has no vectors.
+// The table of the instruction set in use, for float and double; null for complex numbers and where the compiler has no
+// vectors.
 template <class T>
 const LapackTiles<T>* lapack_tiles();
 
