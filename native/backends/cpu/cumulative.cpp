@@ -72,87 +72,176 @@ void advance(A* FUNCNN_RESTRICT held, const T* FUNCNN_RESTRICT a, const T* FUNCN
   }
 }
 
-// Each element of `out` from its predecessor and the elements of the inputs at the same place.
-template <class T, class Start, class Next>
-std::unique_ptr<Kernel> scan(std::vector<Lines> in, Lines out, bool reverse, Start start, Next next) {
+// Some lines of a scan: so many neighbours from `x` and `y` on, or lines apart from each other at these offsets
+// (elements).
+struct Piece {
+  const std::byte* x[2];
+  std::byte* y;
+  int64_t x_step[2], y_step;  // from one element of a line to the next
+  int64_t length;
+  int64_t neighbours;
+  int64_t x_start[2][kAbreast], y_start[kAbreast];
+};
+
+// Each element of a line from its predecessor and the elements of the inputs at the same place: `Step` has `start` and
+// `next`. All that depends on the dtype is here.
+template <class T, class Step>
+void run_neighbours(const Piece& piece) {
   using A = Accumulator<T>;
-  // Lines that lie side by side in all operands advance together, a group at a time.
-  int64_t run = out.side_by_side();
-  for (const Lines& lines : in) run = std::min(run, lines.side_by_side());
-  return make_kernel([=](std::span<std::byte* const> at) {
-    int64_t n = out.length();
+  A held[kTogether];
+  const T *a = reinterpret_cast<const T*>(piece.x[0]), *b = reinterpret_cast<const T*>(piece.x[1]);
+  T* o = reinterpret_cast<T*>(piece.y);
+  for (int64_t k = 0; k < piece.neighbours; ++k) {
+    held[k] = Step::start(A(a[k]), A(b[k]));
+    o[k] = T(held[k]);
+  }
+  auto next = [](A total, A x, A y) { return Step::next(total, x, y); };
+  for (int64_t i = 1; i < piece.length; ++i) {
+    const T* before = o;
+    a += piece.x_step[0];
+    b += piece.x_step[1];
+    o += piece.y_step;
+    if constexpr (std::is_same_v<A, T>)
+      advance(before, a, b, o, piece.neighbours, next);
+    else
+      advance(held, a, b, o, piece.neighbours, next);
+  }
+}
+template <class T, class Step, int64_t count>
+void run_abreast(const Piece& piece) {
+  using A = Accumulator<T>;
+  const T *a[count], *b[count];
+  T* o[count];
+  A held[count];
+  for (int64_t k = 0; k < count; ++k) {
+    a[k] = reinterpret_cast<const T*>(piece.x[0]) + piece.x_start[0][k];
+    b[k] = reinterpret_cast<const T*>(piece.x[1]) + piece.x_start[1][k];
+    o[k] = reinterpret_cast<T*>(piece.y) + piece.y_start[k];
+    *o[k] = T(held[k] = Step::start(A(*a[k]), A(*b[k])));
+  }
+  for (int64_t i = 1; i < piece.length; ++i)
+    for (int64_t k = 0; k < count; ++k) {
+      held[k] = Step::next(held[k], A(a[k][i * piece.x_step[0]]), A(b[k][i * piece.x_step[1]]));
+      o[k][i * piece.y_step] = T(held[k]);
+    }
+}
+
+using Run = void (*)(const Piece&);
+struct Runs {
+  Run neighbours, abreast, alone;
+  int64_t item;
+};
+template <class T, class Step>
+constexpr Runs runs() {
+  return {run_neighbours<T, Step>, run_abreast<T, Step, kAbreast>, run_abreast<T, Step, 1>, sizeof(T)};
+}
+
+class ScanKernel final : public HostKernel {
+ public:
+  // One input, or two of the same shape.
+  ScanKernel(Lines a, Lines b, Lines out, size_t inputs, bool reverse, Runs runs)
+      : a_(std::move(a)), b_(std::move(b)), out_(std::move(out)), inputs_(inputs), reverse_(reverse), runs_(runs) {
+    // Lines that lie side by side in all operands advance together, a group at a time.
+    run_ = std::min({out_.side_by_side(), a_.side_by_side(), b_.side_by_side()});
+  }
+
+  void run(std::span<std::byte* const> at) override {
+    const int64_t n = out_.length();
     if (n == 0) return;
     // A few groups for each thread.
-    int64_t wanted = out.count() / (2 * thread_count());
+    int64_t wanted = out_.count() / (2 * thread_count());
     int64_t together = thread_count() == 1 ? kTogether : std::clamp(wanted / 16 * 16, kLeastTogether, kTogether);
-    int64_t groups = (run + together - 1) / together;
-    const T* x[2] = {reinterpret_cast<const T*>(at[0]), reinterpret_cast<const T*>(at[in.size() - 1])};
-    T* y = reinterpret_cast<T*>(at.back());
-    Course to = course(out, reverse), from[2] = {course(in[0], reverse), course(in.back(), reverse)};
-    // Lines that do not lie side by side, the first of them `line`.
-    auto abreast = [&](auto lines, int64_t line) {
-      constexpr int64_t count = decltype(lines)::value;
-      const T *a[count], *b[count];
-      T* o[count];
-      A held[count];
-      for (int64_t k = 0; k < count; ++k) {
-        a[k] = x[0] + in[0].start(line + k) + from[0].first;
-        b[k] = x[1] + in.back().start(line + k) + from[1].first;
-        o[k] = y + out.start(line + k) + to.first;
-        *o[k] = T(held[k] = start(A(*a[k]), A(*b[k])));
-      }
-      for (int64_t i = 1; i < n; ++i)
-        for (int64_t k = 0; k < count; ++k) {
-          held[k] = next(held[k], A(a[k][i * from[0].step]), A(b[k][i * from[1].step]));
-          o[k][i * to.step] = T(held[k]);
-        }
-    };
-    parallel_for(out.count() / run * groups, std::max<int64_t>(1, kGrain / (n * std::min(run, together))),
+    int64_t groups = (run_ + together - 1) / together;
+    Course from[2] = {course(a_, reverse_), course(b_, reverse_)}, to = course(out_, reverse_);
+    const Piece whole{.x = {at[0] + from[0].first * runs_.item, at[inputs_ - 1] + from[1].first * runs_.item},
+                      .y = at.back() + to.first * runs_.item,
+                      .x_step = {from[0].step, from[1].step},
+                      .y_step = to.step,
+                      .length = n,
+                      .neighbours = 1,
+                      .x_start = {},
+                      .y_start = {}};
+    parallel_for(out_.count() / run_ * groups, std::max<int64_t>(1, kGrain / (n * std::min(run_, together))),
                  [&](int64_t begin, int64_t end) {
-                   A held[kTogether];
-                   for (int64_t g = begin; g < end; ++g) {
-                     if (run == 1) {
-                       if (g + kAbreast <= end) {
-                         abreast(std::integral_constant<int64_t, kAbreast>(), g);
-                         g += kAbreast - 1;
-                       } else {
-                         abreast(std::integral_constant<int64_t, 1>(), g);
+                   Piece piece = whole;
+                   if (run_ == 1) {
+                     for (int64_t line = begin; line < end;) {
+                       int64_t count = line + kAbreast <= end ? kAbreast : 1;
+                       for (int64_t k = 0; k < count; ++k) {
+                         piece.x_start[0][k] = a_.start(line + k);
+                         piece.x_start[1][k] = b_.start(line + k);
+                         piece.y_start[k] = out_.start(line + k);
                        }
-                       continue;
+                       (count == 1 ? runs_.alone : runs_.abreast)(piece);
+                       line += count;
                      }
-                     int64_t column = g % groups * together, line = g / groups * run + column;
-                     int64_t group = std::min(together, run - column);
-                     const T* a = x[0] + in[0].start(line) + from[0].first;
-                     const T* b = x[1] + in.back().start(line) + from[1].first;
-                     T* o = y + out.start(line) + to.first;
-                     for (int64_t k = 0; k < group; ++k) {
-                       held[k] = start(A(a[k]), A(b[k]));
-                       o[k] = T(held[k]);
-                     }
-                     for (int64_t i = 1; i < n; ++i) {
-                       const T* before = o;
-                       a += from[0].step;
-                       b += from[1].step;
-                       o += to.step;
-                       if constexpr (std::is_same_v<A, T>)
-                         advance(before, a, b, o, group, next);
-                       else
-                         advance(held, a, b, o, group, next);
-                     }
+                     return;
+                   }
+                   for (int64_t g = begin; g < end; ++g) {
+                     int64_t column = g % groups * together, line = g / groups * run_ + column;
+                     piece.neighbours = std::min(together, run_ - column);
+                     piece.x[0] = whole.x[0] + a_.start(line) * runs_.item;
+                     piece.x[1] = whole.x[1] + b_.start(line) * runs_.item;
+                     piece.y = whole.y + out_.start(line) * runs_.item;
+                     runs_.neighbours(piece);
                    }
                  });
-  });
+  }
+
+ private:
+  Lines a_, b_, out_;
+  size_t inputs_;
+  bool reverse_;
+  Runs runs_;
+  int64_t run_;
+};
+
+template <CumulativeOp op>
+struct Accumulate {
+  template <class A>
+  static A start(A a, A) {
+    return a;
+  }
+  template <class A>
+  static A next(A total, A a, A) {
+    return combine<op, A>(total, a);
+  }
+};
+struct Recur {
+  template <class A>
+  static A start(A, A x) {
+    return x;
+  }
+  template <class A>
+  static A next(A total, A a, A x) {
+    if constexpr (std::is_same_v<A, bool>)
+      return (total && a) || x;
+    else
+      return a == A(0) ? x : A(a * total + x);
+  }
+};
+
+// Sums and products wrap, so that signs do not matter to them.
+template <CumulativeOp op, class T>
+auto stored_as() {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool> && op <= CumulativeOp::prod)
+    return TypeTag<std::make_unsigned_t<T>>{};
+  else
+    return TypeTag<T>{};
 }
 
 template <CumulativeOp op>
 std::unique_ptr<Kernel> make_op(const Cumulative& primitive, const Layout& in, const Layout& out) {
-  return visit_dtype(in.dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
-    using T = typename decltype(tag)::type;
-    using A = Accumulator<T>;
-    return scan<T>(
-        {Lines(in, primitive.axis())}, Lines(out, primitive.axis()), primitive.reverse(), [](A a, A) { return a; },
-        [](A total, A a, A) { return combine<op, A>(total, a); });
-  });
+  auto make = [&](auto tag) -> std::unique_ptr<Kernel> {
+    using T = typename decltype(stored_as<op, typename decltype(tag)::type>())::type;
+    Lines lines(in, primitive.axis());
+    return std::make_unique<ScanKernel>(lines, lines, Lines(out, primitive.axis()), 1, primitive.reverse(),
+                                        runs<T, Accumulate<op>>());
+  };
+  if constexpr (op == CumulativeOp::logaddexp)
+    return for_float(in.dtype, "logcumsumexp", make);
+  else
+    return visit_dtype(in.dtype, make);
 }
 
 std::unique_ptr<Kernel> make_cumulative(const Primitive& primitive, std::span<const Layout> inputs,
@@ -177,17 +266,9 @@ std::unique_ptr<Kernel> make_recurrence(const Primitive& primitive, std::span<co
                                         std::span<const Layout> outputs, const KernelProgram*) {
   const LinearRecurrence& op = static_cast<const LinearRecurrence&>(primitive);
   return visit_dtype(outputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
-    using T = typename decltype(tag)::type;
-    using A = Accumulator<T>;
-    return scan<T>(
-        {Lines(inputs[0], op.axis()), Lines(inputs[1], op.axis())}, Lines(outputs[0], op.axis()), op.reverse(),
-        [](A, A x) { return x; },
-        [](A total, A a, A x) {
-          if constexpr (std::is_same_v<A, bool>)
-            return (total && a) || x;
-          else
-            return a == A(0) ? x : A(a * total + x);
-        });
+    return std::make_unique<ScanKernel>(Lines(inputs[0], op.axis()), Lines(inputs[1], op.axis()),
+                                        Lines(outputs[0], op.axis()), 2, op.reverse(),
+                                        runs<typename decltype(tag)::type, Recur>());
   });
 }
 

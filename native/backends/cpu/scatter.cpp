@@ -52,9 +52,31 @@ T combined(T into, T value) {
     return into;
   }
 }
+
+// Of rows at these places, elements that are these steps apart.
 template <ScatterMode mode, class T>
-void combine(T& into, T value) {
-  into = combined<mode>(into, value);
+void combine_rows(std::byte* out, const int64_t* places, int64_t out_step, const std::byte* in, const int64_t* sources,
+                  int64_t in_step, int64_t rows, int64_t count) {
+  for (int64_t r = 0; r < rows; ++r) {
+    T* FUNCNN_RESTRICT into = reinterpret_cast<T*>(out) + places[r];
+    const T* FUNCNN_RESTRICT values = reinterpret_cast<const T*>(in) + sources[r];
+    if (out_step == 1 && in_step == 1) {
+      for (int64_t i = 0; i < count; ++i) into[i] = combined<mode>(into[i], values[i]);
+    } else if (out_step == 1 && in_step == 0) {
+      const T value = *values;
+      for (int64_t i = 0; i < count; ++i) into[i] = combined<mode>(into[i], value);
+    } else {
+      for (int64_t i = 0; i < count; ++i) into[i * out_step] = combined<mode>(into[i * out_step], values[i * in_step]);
+    }
+  }
+}
+// Elements that lie anywhere, one after another.
+template <ScatterMode mode, class T>
+void combine_elements(std::byte* out, const int64_t* places, const std::byte* in, const int64_t* sources,
+                      int64_t count) {
+  T* into = reinterpret_cast<T*>(out);
+  const T* values = reinterpret_cast<const T*>(in);
+  for (int64_t i = 0; i < count; ++i) into[places[i]] = combined<mode>(into[places[i]], values[sources[i]]);
 }
 
 // Combines whole rows, vectorised; null where elements are only set or have no such loop.
@@ -75,19 +97,56 @@ CombineRowsFn row_combination(ScatterMode mode, Dtype dtype) {
   return entry(ReduceOp::min);
 }
 
+// All that depends on the mode and the dtype.
+struct Combination {
+  void (*rows)(std::byte*, const int64_t*, int64_t, const std::byte*, const int64_t*, int64_t, int64_t, int64_t);
+  void (*elements)(std::byte*, const int64_t*, const std::byte*, const int64_t*, int64_t);
+  CombineRowsFn long_rows;  // or null
+  int64_t item;
+};
+template <ScatterMode mode>
+Combination combination(Dtype dtype) {
+  CombineRowsFn long_rows = row_combination(mode, dtype);
+  if constexpr (mode == ScatterMode::set) {  // only moves elements
+    return visit_size(item_size(dtype), [&](auto unit) -> Combination {
+      using T = decltype(unit);
+      return {combine_rows<mode, T>, combine_elements<mode, T>, long_rows, sizeof(T)};
+    });
+  } else {
+    return visit_dtype(dtype, [&](auto tag) -> Combination {
+      using T = typename decltype(tag)::type;
+      return {combine_rows<mode, T>, combine_elements<mode, T>, long_rows, sizeof(T)};
+    });
+  }
+}
+Combination combination(ScatterMode mode, Dtype dtype) {
+  switch (mode) {
+    case ScatterMode::set:
+      return combination<ScatterMode::set>(dtype);
+    case ScatterMode::add:
+      return combination<ScatterMode::add>(dtype);
+    case ScatterMode::multiply:
+      return combination<ScatterMode::multiply>(dtype);
+    case ScatterMode::maximum:
+      return combination<ScatterMode::maximum>(dtype);
+    case ScatterMode::minimum:
+      break;
+  }
+  return combination<ScatterMode::minimum>(dtype);
+}
+
 // Updates are applied in row-major order at every place of the output. Threads share the work so that each place
 // belongs to one of them: by leading batch axes, by columns of the rest, or by ranges of the output.
-template <ScatterMode mode, class T>
 class ScatterKernel final : public HostKernel {
  public:
   ScatterKernel(const Scatter& op, std::span<const Layout> inputs, const Layout& out)
-      : copy_(out.shape, inputs[0].strides, out.strides, sizeof(T)),
+      : combination_(combination(op.mode(), out.dtype)),
+        copy_(out.shape, inputs[0].strides, out.strides, size_t(combination_.item)),
         out_(out),
         common_(common_shape(op, inputs)),
         positions_(out, inputs.subspan(2), op.axes(), common_),
         updates_(Shape(common_), {prefix(inputs[1].strides)}),
-        rest_(rest(op, inputs[1])),
-        combination_(row_combination(mode, out.dtype)) {
+        rest_(rest(op, inputs[1])) {
     row_ = rest_.size();
     for (const Axes& axes : {op.axes().indexed, op.axes().x_batch})
       for (int axis : axes) span_ += std::max<int64_t>(0, out.shape[size_t(axis)] - 1) * out.strides[size_t(axis)];
@@ -99,21 +158,22 @@ class ScatterKernel final : public HostKernel {
   }
 
   void run(std::span<std::byte* const> operands) override {
-    T* out = reinterpret_cast<T*>(operands.back());
-    if (operands[0] != operands.back()) copy_.run(operands[0], operands.back());
-    const T* updates = reinterpret_cast<const T*>(operands[1]);
+    std::byte* out = operands.back();
+    if (operands[0] != out) copy_.run(operands[0], out);
+    const std::byte* updates = operands[1];
     int64_t count = positions_.size(), work = count * row_;
     if (work == 0) return;
     std::span<std::byte* const> indices = operands.subspan(2, operands.size() - 3);
     constexpr int64_t kGrain = 16384;
     size_t inner = rest_.rank() ? rest_.rank() - 1 : 0;
     int64_t columns = rest_.rank() ? rest_.lengths[inner] : 1;
-    constexpr int64_t kWide = 4096 / int64_t(sizeof(T)), kLeastRow = 16;
+    constexpr int64_t kLeastRow = 16;
+    const int64_t wide = 4096 / combination_.item;
     if (independent_ > 1 && work >= 2 * kGrain) {
       int64_t each = count / independent_;
       parallel_for(independent_, std::max<int64_t>(1, kGrain / (each * row_)),
                    [&](int64_t b, int64_t e) { apply(out, updates, indices, b * each, e * each, {0, columns}); });
-    } else if (columns >= kWide) {
+    } else if (columns >= wide) {
       parallel_for(columns, std::max<int64_t>(16, kGrain / (work / columns)),
                    [&](int64_t b, int64_t e) { apply(out, updates, indices, 0, count, {b, e}); });
     } else if (row_ >= kLeastRow && work >= 2 * kGrain) {
@@ -188,13 +248,11 @@ class ScatterKernel final : public HostKernel {
 
   // Updates of positions [begin, end), restricted to some columns of the rest and to places of the output. What lies
   // outside has a negative place.
-  void apply(T* out, const T* updates, std::span<std::byte* const> indices, int64_t begin, int64_t end, Range columns,
-             Range places = {0, INT64_MAX}) const {
+  void apply(std::byte* out, const std::byte* updates, std::span<std::byte* const> indices, int64_t begin, int64_t end,
+             Range columns, Range places = {0, INT64_MAX}) const {
     int64_t offsets[kBlock], sources[kBlock];
     Sources next(updates_, begin);
-    const int64_t width = columns.end - columns.begin;
-    const bool whole_rows =
-        combination_ && rest_.rank() == 1 && rest_.strides[0][0] == 1 && rest_.strides[1][0] == 1 && width >= kLong;
+    const int64_t item = combination_.item;
     for (int64_t b = begin; b < end; b += kBlock) {
       int64_t count = std::min(kBlock, end - b), chosen = 0;
       positions_.offsets(b, b + count, indices, offsets);
@@ -204,38 +262,36 @@ class ScatterKernel final : public HostKernel {
         offsets[chosen] = offsets[i];
         chosen += places.contains(offsets[i]);
       }
-      if (whole_rows) {
-        combination_(out + columns.begin, offsets, updates + columns.begin, sources, chosen, width);
-      } else if (row_ == 1) {
-        for (int64_t i = 0; i < chosen; ++i) combine<mode>(out[offsets[i]], updates[sources[i]]);
+      if (row_ == 1) {
+        combination_.elements(out, offsets, updates, sources, chosen);
+      } else if (rest_.rank() == 1) {
+        rows(out, offsets, updates, sources, chosen, columns);
       } else {
-        for (int64_t i = 0; i < chosen; ++i) block(out + offsets[i], updates + sources[i], 0, columns);
+        for (int64_t i = 0; i < chosen; ++i) block(out + offsets[i] * item, updates + sources[i] * item, 0, columns);
       }
     }
   }
 
-  void block(T* out, const T* in, size_t d, Range columns) const {
-    int64_t so = rest_.strides[0][d], si = rest_.strides[1][d];
-    if (d + 1 < rest_.rank()) {
-      for (int64_t i = 0; i < rest_.lengths[d]; ++i) block(out + i * so, in + i * si, d + 1, columns);
-      return;
-    }
-    if (so == 1 && si == 1) {
-      combine_row(out + columns.begin, in + columns.begin, columns.end - columns.begin);
-    } else if (so == 1 && si == 0) {
-      T value = *in;
-      for (int64_t i = columns.begin; i < columns.end; ++i) combine<mode>(out[i], value);
-    } else {
-      for (int64_t i = columns.begin; i < columns.end; ++i) combine<mode>(out[i * so], in[i * si]);
-    }
+  // Along the last axis of the rest.
+  void rows(std::byte* out, const int64_t* places, const std::byte* in, const int64_t* sources, int64_t count,
+            Range columns) const {
+    const size_t d = rest_.rank() - 1;
+    int64_t so = rest_.strides[0][d], si = rest_.strides[1][d], width = columns.end - columns.begin;
+    out += columns.begin * so * combination_.item;
+    in += columns.begin * si * combination_.item;
+    if (so == 1 && si == 1 && width >= kLong && combination_.long_rows)
+      combination_.long_rows(out, places, in, sources, count, width);
+    else
+      combination_.rows(out, places, so, in, sources, si, count, width);
   }
-
-  void combine_row(T* FUNCNN_RESTRICT into, const T* FUNCNN_RESTRICT values, int64_t n) const {
+  void block(std::byte* out, const std::byte* in, size_t d, Range columns) const {
     constexpr int64_t here = 0;
-    if (combination_ && n >= kLong) return combination_(into, &here, values, &here, 1, n);
-    for (int64_t i = 0; i < n; ++i) into[i] = combined<mode>(into[i], values[i]);
+    if (d + 1 == rest_.rank()) return rows(out, &here, in, &here, 1, columns);
+    int64_t so = rest_.strides[0][d] * combination_.item, si = rest_.strides[1][d] * combination_.item;
+    for (int64_t i = 0; i < rest_.lengths[d]; ++i) block(out + i * so, in + i * si, d + 1, columns);
   }
 
+  Combination combination_;
   StridedCopy copy_;
   Layout out_;
   Shape common_;
@@ -243,40 +299,13 @@ class ScatterKernel final : public HostKernel {
   Positions positions_;
   LoopNest updates_;  // over the positions
   LoopNest rest_;     // within one: output, updates
-  CombineRowsFn combination_;
   int64_t row_ = 1, independent_ = 1;
   int64_t span_ = 1;  // places are below this
 };
 
-template <ScatterMode mode>
-std::unique_ptr<Kernel> make_mode(const Scatter& op, std::span<const Layout> inputs, const Layout& out) {
-  // Setting only moves elements.
-  if constexpr (mode == ScatterMode::set)
-    return visit_size(item_size(out.dtype), [&](auto unit) -> std::unique_ptr<Kernel> {
-      return std::make_unique<ScatterKernel<mode, decltype(unit)>>(op, inputs, out);
-    });
-  else
-    return visit_dtype(out.dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
-      return std::make_unique<ScatterKernel<mode, typename decltype(tag)::type>>(op, inputs, out);
-    });
-}
-
 std::unique_ptr<Kernel> make_scatter(const Primitive& primitive, std::span<const Layout> inputs,
                                      std::span<const Layout> outputs, const KernelProgram*) {
-  const Scatter& op = static_cast<const Scatter&>(primitive);
-  switch (op.mode()) {
-    case ScatterMode::set:
-      return make_mode<ScatterMode::set>(op, inputs, outputs[0]);
-    case ScatterMode::add:
-      return make_mode<ScatterMode::add>(op, inputs, outputs[0]);
-    case ScatterMode::multiply:
-      return make_mode<ScatterMode::multiply>(op, inputs, outputs[0]);
-    case ScatterMode::maximum:
-      return make_mode<ScatterMode::maximum>(op, inputs, outputs[0]);
-    case ScatterMode::minimum:
-      break;
-  }
-  return make_mode<ScatterMode::minimum>(op, inputs, outputs[0]);
+  return std::make_unique<ScatterKernel>(static_cast<const Scatter&>(primitive), inputs, outputs[0]);
 }
 
 const RegisterKernel registered("scatter", make_scatter);
