@@ -199,6 +199,7 @@ Capture capture_eval(Span roots) {
     LeafClass& c = out.classes[i];
     c.disposable = !tracing && int(leaf.use_count()) == collector.uses(&leaf) &&
                    is_sole_owner(leaf.storage, leaf.shape) && !asked.contains(&leaf);
+    c.asked_again = true;
   }
   out.home = home_of(roots, out);
   hash_classes(h, out);

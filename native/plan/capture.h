@@ -17,7 +17,9 @@ struct LeafClass {
   bool scalar = false;      // the value is inside the node: results cannot share its memory
   bool floating = false;    // may be moved to the device of whatever reads it
   bool disposable = false;  // nobody else needs it: its memory may be taken over
-  bool constant = false;    // the same in all runs of the plan, which are the steps of a loop
+  bool asked_again =
+      false;              // it is needed once more where a kernel raises, since the evaluation may be asked for again
+  bool constant = false;  // the same in all runs of the plan, which are the steps of a loop
 };
 
 struct Capture {

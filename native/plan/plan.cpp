@@ -30,6 +30,16 @@ namespace {
 // A result asks so many dying values of its size for their memory.
 constexpr size_t kMostTried = 32;
 
+// Whether its kernel may raise for what it finds: a factorisation, or a function of the language around.
+bool may_raise(const Primitive& primitive) {
+  if (primitive.on_host()) return true;
+  if (primitive.kind() != Kind::control) return false;
+  for (const Graph* graph : primitive.graphs())
+    for (const Node* node : topological_order(graph->outputs, [](const Node&) { return true; }))
+      if (node->primitive && may_raise(*node->primitive)) return true;
+  return false;
+}
+
 size_t value_bytes(const Value& v) { return size_t(v.size()) * item_size(v.dtype); }
 
 }  // namespace
@@ -82,6 +92,7 @@ class Plan::Builder {
       for (int v : w.reads) ++readers_[size_t(v)];
     plan_.steps_.reserve(count);
     step_of_.assign(count, -1);
+    count_raising(order);
     for (int u : order) {
       if (joined_[size_t(u)]) continue;
       add_step(size_t(u));
@@ -203,6 +214,21 @@ class Plan::Builder {
     std::stable_partition(order.begin(), order.end(), [&](int u) { return constant_[size_t(u)]; });
   }
 
+  // What is evaluated may be asked for again after an error: until the last kernel that may raise has run, what it is
+  // computed from stays.
+  void count_raising(std::span<const int> order) {
+    if (std::none_of(ir_.leaves.begin(), ir_.leaves.end(),
+                     [](const LeafClass& leaf) { return leaf.disposable && leaf.asked_again; }))
+      return;
+    for (int u : order) {
+      int operation = partition_.units[size_t(u)].operation;
+      raising_left_ += operation >= 0 && may_raise(*ir_.operations[size_t(operation)].primitive);
+    }
+  }
+  bool must_stay(int v) const {
+    return raising_left_ > 0 && value(v).kind == ValueKind::leaf && ir_.leaves[size_t(value(v).leaf)].asked_again;
+  }
+
   // ---- steps
 
   void add_step(size_t u) {
@@ -229,6 +255,7 @@ class Plan::Builder {
     size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
     size_t before = account_of(*step.backend).in_use;
     place_writes(step, PlannedStep{&w, op, &emitted_[u], epilogue, control_});
+    if (op && raising_left_ > 0) raising_left_ -= may_raise(*op->primitive);
     footprints_.push_back({before, account_of(*step.backend).in_use - before});
     if (scratch) {
       int slot = plan_.slot_count_++;
@@ -382,7 +409,7 @@ class Plan::Builder {
       int v = w.reads[r];
       if (--readers_[size_t(v)] != 0 || is_result_[size_t(v)] || lasts_[size_t(v)]) continue;
       dying_.push_back(v);
-      if (gives_[size_t(v)] != 0) givers_.push_back({cost_[size_t(v)], int(r), 0});
+      if (gives_[size_t(v)] != 0 && !must_stay(v)) givers_.push_back({cost_[size_t(v)], int(r), 0});
     }
     std::sort(givers_.begin(), givers_.end(),
               [](const Giver& a, const Giver& b) { return a.bytes != b.bytes ? a.bytes < b.bytes : a.read < b.read; });
@@ -530,6 +557,7 @@ class Plan::Builder {
   std::vector<size_t> gives_;    // what goes free after the last reader
   std::vector<size_t> cost_;     // what storing the value takes
   std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
+  int raising_left_ = 0;         // operations of this step and later ones that may raise
   std::vector<int> slots_, readers_;
   std::vector<int> dying_;  // in the step at hand: what it reads last, then what nobody reads
   size_t dying_reads_ = 0;
