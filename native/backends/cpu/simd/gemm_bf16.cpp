@@ -71,8 +71,8 @@ struct Pairs {
 
   template <int vectors, int rows>
   FUNCNN_BF16 static void tile(int64_t k, TileRows<uint32_t> a, const uint32_t* b, int64_t step, float* c,
-                               int64_t leading, bool add, int last, Soon& soon) {
-    run_tile<Pairs, vectors, rows>(k, a, b, step, c, leading, add, last, soon);
+                               int64_t leading, bool add, int last, int loaded, Soon& soon) {
+    run_tile<Pairs, vectors, rows>(k, a, b, step, c, leading, add, last, loaded, soon);
   }
 
   template <int rows, int columns>

@@ -88,8 +88,16 @@ void pack_columns(MatrixView<typename Steps::Source> b, int64_t n, int64_t k, in
   }
 }
 
+// Where a panel of B is read: packed, with whole vectors of which all may be read, or where it lies.
+template <class Word>
+struct PanelPlace {
+  const Word* words;
+  int64_t step;
+  bool packed;
+};
+
 // A block of rows times panels of B. `in_place`: how many rows of A are read at a time where they lie; 0: they are
-// packed. `panel_at(j)`: words of the panel from column j on and the step between its lines.
+// packed. `panel_at(j)`: the panel from column j on.
 template <class Steps, class F>
 void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typename Steps::Word> a, int64_t in_place,
                     F&& panel_at, typename Steps::Sum* c, int64_t leading, bool add) {
@@ -100,14 +108,14 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
   // A panel of A meets a few of B, so that rows of C are written in long pieces.
   for (int64_t j0 = 0; j0 < columns; j0 += kPanelsAtOnce * panel) {
     int64_t end = std::min(columns, j0 + kPanelsAtOnce * panel);
-    std::pair<const Word*, int64_t> at[kPanelsAtOnce];
+    PanelPlace<Word> at[kPanelsAtOnce];
     for (int64_t j = j0; j < end; j += panel) at[(j - j0) / panel] = panel_at(j);
     // Where A is packed, the next panels of B, which do not stay in the second-level cache from block to block.
     Soon soon;
-    if (!in_place && end < columns && at[0].second == panel) {
+    if (!in_place && end < columns && at[0].packed) {
       const int64_t meets = panels.count * ((end - j0 + panel - 1) / panel);
       const int64_t bytes = std::min(columns - end, kPanelsAtOnce * panel) * words * int64_t(sizeof(Word));
-      soon.a = reinterpret_cast<const std::byte*>(at[0].first + (end - j0) * words);
+      soon.a = reinterpret_cast<const std::byte*>(at[0].words + (end - j0) * words);
       soon.lines = INT64_MAX;
       soon.most = bytes / (64 * meets) + 1;
     }
@@ -126,7 +134,7 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
       }
       for (int64_t j = j0; j < end; j += panel) {
         int64_t width = std::min<int64_t>(panel, columns - j);
-        auto [from, step] = at[(j - j0) / panel];
+        const PanelPlace<Word>& from = at[(j - j0) / panel];
         auto run = width <= lanes ? pick_tile<Steps, 1>(count) : pick_tile<Steps, kVectors>(count);
         int last = int(width <= lanes ? width : width - lanes * (kVectors - 1));
         Sum* out = c + row * leading + j;
@@ -135,10 +143,10 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
                                                  : c + std::min(end, columns - 1);
         soon.c = reinterpret_cast<const std::byte*>(next);
         if (kMasks || width == panel) {
-          run(words, left, from, step, out, leading, add, last, soon);
+          run(words, left, from.words, from.step, out, leading, add, last, from.packed ? lanes : last, soon);
         } else {
           alignas(64) Sum edge[kRows * panel];
-          run(words, left, from, step, edge, panel, false, lanes, soon);
+          run(words, left, from.words, from.step, edge, panel, false, lanes, lanes, soon);
           for (int64_t i = 0; i < count; ++i)
             for (int64_t q = 0; q < width; ++q)
               out[i * leading + q] = add ? out[i * leading + q] + edge[i * panel + q] : edge[i * panel + q];
@@ -173,8 +181,8 @@ void pack_columns_multiplying(MatrixView<typename Steps::Source> a, MatrixView<t
       } else {
         Steps::pack_b_panel(b.at(k0, j * panel), depth, width, to);
         multiply_block<Steps>(
-            kRows, width, depth, left, kRows, [&](int64_t) { return std::pair<const Word*, int64_t>{to, panel}; }, sums,
-            leading, k0 > 0);
+            kRows, width, depth, left, kRows, [&](int64_t) { return PanelPlace<Word>{to, panel, true}; }, sums, leading,
+            k0 > 0);
       }
     }
   }
@@ -234,14 +242,15 @@ void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source
     int64_t columns = std::min(kBlockN, n - n0);
     auto part = [&](int64_t m0, int64_t rows, int64_t k0) {
       int64_t depth = std::min(kBlockK * group, k - k0), words = PackedPlaces<Steps>::words(depth);
-      auto panel_at = [&](int64_t j) -> std::pair<const Word*, int64_t> {
+      auto panel_at = [&](int64_t j) -> PanelPlace<Word> {
         int64_t width = std::min<int64_t>(panel, columns - j);
-        if (direct && (kMasks || width == panel)) return {reinterpret_cast<const Word*>(b.at(k0, n0 + j).data), b.row};
+        if (direct && (kMasks || width == panel))
+          return {reinterpret_cast<const Word*>(b.at(k0, n0 + j).data), b.row, false};
         // Either no panel before this one is packed, or all are.
         if (m0 == 0 && (direct || j % (kPanelsAtOnce * panel) == 0))
           pack_panels<Steps>(b.at(k0, n0 + j), std::min(kPanelsAtOnce * panel, columns - j), depth,
                              packed_b + j * words);
-        return {packed_b + j * words, panel};
+        return {packed_b + j * words, panel, true};
       };
       multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at,
                             c + m0 * leading + n0, leading, k0 > 0);
@@ -271,8 +280,8 @@ void multiply_packed(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps:
     int64_t depth = std::min(kBlockK * group, k - k0), words = places.words(depth);
     for (int64_t m0 = 0; m0 < m; m0 += block) {
       int64_t rows = std::min(block, m - m0);
-      auto panel_at = [&](int64_t j) -> std::pair<const Word*, int64_t> {
-        return {packed + places.at(k0, b.first + j / panel), panel};
+      auto panel_at = [&](int64_t j) -> PanelPlace<Word> {
+        return {packed + places.at(k0, b.first + j / panel), panel, true};
       };
       multiply_block<Steps>(rows, n, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, c + m0 * leading,
                             leading, k0 > 0);

@@ -90,11 +90,12 @@ struct Soon {
 constexpr int64_t kLinesAhead = 16;
 
 // `rows` x `vectors` vectors of C from k steps of rows of A and of a panel of B, whose lines are `step` apart. Of the
-// last vector `last` lanes are there. Steps::multiply_add(sum, a, b): with a word of A and a vector of words of B.
+// last vector `last` lanes are there in C, and `loaded` may be read in B: a packed panel has all of them, which is
+// faster to read. Steps::multiply_add(sum, a, b): with a word of A and a vector of words of B.
 // `keep`: lines of B, which lie far apart, are packed at `kept` on the way.
 template <class Steps, int vectors, int rows, bool keep = false, class W, class T>
 FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int64_t step, T* __restrict c,
-                            int64_t leading, bool add, int last, Soon& soon,
+                            int64_t leading, bool add, int last, int loaded, Soon& soon,
                             [[maybe_unused]] W* __restrict kept = nullptr) {
   using V = typename Simd<T>::Vector;
   using L = typename Simd<T>::Loose;
@@ -109,12 +110,12 @@ FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int
   const W* base[bases];
   FUNCNN_UNROLL
   for (int i = 0; i < bases; ++i) base[i] = a.data + 3 * i * a.row;
-  auto multiply = [&]() __attribute__((always_inline)) {
+  auto multiply = [&]<bool masked>() __attribute__((always_inline)) {
     V x[vectors];
     FUNCNN_UNROLL
     for (int j = 0; j < vectors; ++j) {
       const T* from = reinterpret_cast<const T*>(b) + j * lanes;
-      x[j] = j + 1 < vectors ? V(*reinterpret_cast<const L*>(from)) : load_first<T>(from, last);
+      x[j] = masked && j + 1 == vectors ? load_first<T>(from, loaded) : V(*reinterpret_cast<const L*>(from));
       if constexpr (keep) {
         __builtin_prefetch(from + kLinesAhead * step);
         *reinterpret_cast<L*>(kept + j * lanes) = x[j];
@@ -133,26 +134,32 @@ FUNCNN_INLINE void run_tile(int64_t k, TileRows<W> a, const W* __restrict b, int
   // A little with every other step: all at once would hold up what is computed meanwhile.
   const std::byte *next_c = soon.c, *next_a = soon.a;
   int64_t left_c = soon.c ? rows : 0, left_a = soon.most, line = soon.line;
-  int64_t p = 0;
-  for (; p + 1 < k; p += 2) {
-    if (left_c > 0) {
-      FUNCNN_UNROLL
-      for (int j = 0; j < vectors; ++j) __builtin_prefetch(next_c + j * kBytes, 1);
-      next_c += leading * int64_t(sizeof(T));
-      --left_c;
-    }
-    if (left_a > 0) {
-      __builtin_prefetch(next_a + line * 64);
-      if (++line == soon.lines) {
-        line = 0;
-        next_a += soon.apart;
+  auto multiply_all = [&]<bool masked>() __attribute__((always_inline)) {
+    int64_t p = 0;
+    for (; p + 1 < k; p += 2) {
+      if (left_c > 0) {
+        FUNCNN_UNROLL
+        for (int j = 0; j < vectors; ++j) __builtin_prefetch(next_c + j * kBytes, 1);
+        next_c += leading * int64_t(sizeof(T));
+        --left_c;
       }
-      --left_a;
+      if (left_a > 0) {
+        __builtin_prefetch(next_a + line * 64);
+        if (++line == soon.lines) {
+          line = 0;
+          next_a += soon.apart;
+        }
+        --left_a;
+      }
+      multiply.template operator()<masked>();
+      multiply.template operator()<masked>();
     }
-    multiply();
-    multiply();
-  }
-  if (p < k) multiply();
+    if (p < k) multiply.template operator()<masked>();
+  };
+  if (kMasks && loaded < lanes)
+    multiply_all.template operator()<true>();
+  else
+    multiply_all.template operator()<false>();
   soon.a = next_a;
   soon.line = line;
   auto finish = [&]<bool adds, bool part>() {
@@ -184,14 +191,14 @@ struct TileKernel {
   static V multiply_add(V sum, const T* a, V b) { return simd::fma(simd::repeat(*a), b, sum); }
   template <int vectors, int rows>
   static void tile(int64_t k, TileRows<T> a, const T* b, int64_t step, T* c, int64_t leading, bool add, int last,
-                   Soon& soon) {
-    run_tile<TileKernel, vectors, rows>(k, a, b, step, c, leading, add, last, soon);
+                   int loaded, Soon& soon) {
+    run_tile<TileKernel, vectors, rows>(k, a, b, step, c, leading, add, last, loaded, soon);
   }
   template <int vectors>
   static void packing_tile(int64_t k, TileRows<T> a, const T* b, int64_t step, T* c, int64_t leading, bool add,
                            int last, T* kept) {
     Soon soon;
-    run_tile<TileKernel, vectors, kRows, true>(k, a, b, step, c, leading, add, last, soon, kept);
+    run_tile<TileKernel, vectors, kRows, true>(k, a, b, step, c, leading, add, last, last, soon, kept);
   }
 };
 

@@ -405,8 +405,9 @@ void tiles(Code code, const QuantMatrix& m, bool transpose, const float* packed,
       for (int64_t p = 0, row = 0; p < panels.count; ++p, a += block * kRows) {
         int64_t count = panels.rows(p);
         Soon soon;
-        pick_tile<TileKernel<float>, kVectors>(count)(
-            block, {a, 1, kRows}, panel, kPanel, out + row * leading + (n - first), leading, from > 0, kLanes, soon);
+        pick_tile<TileKernel<float>, kVectors>(count)(block, {a, 1, kRows}, panel, kPanel,
+                                                      out + row * leading + (n - first), leading, from > 0, kLanes,
+                                                      kLanes, soon);
         row += count;
       }
     }
