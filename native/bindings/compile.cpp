@@ -34,12 +34,13 @@ struct Entry {
   std::vector<bool> rebindable;  // outputs that are
   std::unique_ptr<CompiledGraph> graph;
   Arrays captured;
+  bool plain = true;          // outputs are ordinary arrays
   bool holds_python = false;  // in the graph
   bool effects = false;       // see Traced
 
   // What a call gives, from the outputs of the graph without the token of its effects.
   nb::object result(Arrays arrays) const {
-    for (size_t i = 0; i < arrays.size(); ++i) {
+    for (size_t i = 0; !plain && i < arrays.size(); ++i) {
       if (weak[i]) arrays[i] = with_weakness(std::move(arrays[i]), true);
       if (rebindable[i]) arrays[i] = with_rebindable(std::move(arrays[i]), true);
     }
@@ -69,8 +70,8 @@ class Compiled {
     Call c = split(args, kwargs);
     c.tree = pytree::flatten(c.dynamic, c.leaves);
     find_nodes(c);
-    keep_digits(c);
-    bool traced = std::any_of(c.nodes.begin(), c.nodes.end(), depends_on_trace);
+    if (c.wide) keep_digits(c);
+    bool traced = c.of_trace && std::any_of(c.nodes.begin(), c.nodes.end(), depends_on_trace);
     std::shared_ptr<Entry> entry = latest(c);
     if (!entry) {
       hash(c);
@@ -157,7 +158,8 @@ class Compiled {
   struct Call {
     nb::object dynamic;  // (args, kwargs) without the static ones
     nb::object statics;
-    nb::object args, kwargs;
+    nb::object args;
+    nb::object kwargs;  // nothing: there are none
     pytree::TreeDef tree;
     pytree::Leaves leaves;
     // The leaves as nodes, which are kept by the leaves themselves or, where a leaf is none or may be pointed elsewhere
@@ -165,8 +167,11 @@ class Compiled {
     std::vector<Node*> nodes;
     std::vector<char> counted;  // by node: whether `own` has a reference to it
     Arrays own;
+    bool wide = false;      // there are float64 arrays
+    bool of_trace = false;  // some depend on a trace, which may be over
     size_t hash = 0;
 
+    nb::dict keywords() const { return kwargs.is_valid() ? nb::borrow<nb::dict>(kwargs) : nb::dict(); }
     void keep(size_t i, Array array) {
       nodes[i] = array.node();
       counted[i] = 1;
@@ -190,13 +195,14 @@ class Compiled {
         c.nodes[i] = array_of(leaf).node();
       else
         c.keep(i, array_of_leaf(c.leaves, i, c.tree, "compile", "; pass it as a static argument (static_argnames)"));
+      const Node& node = *c.nodes[i];
+      c.wide |= node.dtype == Dtype::float64;
+      c.of_trace |= node.abstract || node.trace != 0;
     }
   }
 
   // Beside float64 arrays, floats keep the digits that float32 would lose.
   static void keep_digits(Call& c) {
-    auto wide = [](const Node* node) { return node->dtype == Dtype::float64; };
-    if (std::none_of(c.nodes.begin(), c.nodes.end(), wide)) return;
     for (size_t i = 0; i < c.nodes.size(); ++i) {
       if (PyFloat_Check(c.leaves[i].ptr())) {
         double value = PyFloat_AsDouble(c.leaves[i].ptr());
@@ -222,10 +228,9 @@ class Compiled {
   Call split(nb::handle args, nb::handle kwargs) const {
     Call c;
     c.args = nb::borrow(args);
-    c.kwargs = kwargs.is_valid() ? nb::borrow(kwargs) : nb::object(nb::dict());
+    if (kwargs.is_valid() && PyDict_Size(kwargs.ptr())) c.kwargs = nb::borrow(kwargs);
     if (static_positions_.empty() && static_names_.empty()) {
-      c.dynamic =
-          kwargs.is_valid() && PyDict_Size(kwargs.ptr()) ? nb::object(nb::make_tuple(c.args, c.kwargs)) : c.args;
+      c.dynamic = c.kwargs.is_valid() ? nb::object(nb::make_tuple(c.args, c.kwargs)) : c.args;
       return c;
     }
     nb::list positional, statics;
@@ -238,7 +243,7 @@ class Compiled {
         positional.append(value);
     }
     nb::dict keywords;
-    for (auto [key, value] : nb::borrow<nb::dict>(c.kwargs)) {
+    for (auto [key, value] : c.keywords()) {
       if (is_static(nb::cast<std::string>(key)))
         statics.append(nb::make_tuple(key, value));
       else
@@ -254,7 +259,7 @@ class Compiled {
     if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
     nb::object tree = unflatten_arrays(c.tree, arrays);
     if (static_positions_.empty() && static_names_.empty()) {
-      bool both = nb::len(nb::borrow<nb::dict>(c.kwargs)) > 0;
+      bool both = c.kwargs.is_valid();
       nb::object args = both ? nb::object(tree[0]) : tree;
       nb::object kwargs = both ? nb::object(tree[1]) : nb::object(nb::dict());
       return function_(*nb::borrow<nb::tuple>(args), **nb::borrow<nb::dict>(kwargs));
@@ -267,7 +272,7 @@ class Compiled {
       args.append(is_static(int(i), count) ? nb::object(nb::borrow(PyTuple_GetItem(c.args.ptr(), i)))
                                            : nb::object(dynamic[next++]));
     nb::dict kwargs = nb::borrow<nb::dict>(tree[1]);
-    for (auto [key, value] : nb::borrow<nb::dict>(c.kwargs))
+    for (auto [key, value] : c.keywords())
       if (is_static(nb::cast<std::string>(key))) kwargs[key] = value;
     return function_(*nb::tuple(args), **kwargs);
   }
@@ -358,6 +363,10 @@ class Compiled {
     entry->outputs = traced.outputs;
     entry->weak = std::move(traced.weak);
     entry->rebindable = std::move(traced.rebindable);
+    auto set = [](const std::vector<bool>& flags) {
+      return std::find(flags.begin(), flags.end(), true) != flags.end();
+    };
+    entry->plain = !set(entry->weak) && !set(entry->rebindable);
     entry->holds_python = holds_python({traced.graph});
     entry->captured = std::move(traced.captured);
     entry->effects = traced.effects;
@@ -395,7 +404,7 @@ class Compiled {
       for (size_t i = 0; i < argument.num_leaves(); ++i) mask[leaf++] = donated;
     };
     bool plain = static_positions_.empty() && static_names_.empty();
-    bool both = !plain || nb::len(nb::borrow<nb::dict>(c.kwargs)) > 0;
+    bool both = !plain || c.kwargs.is_valid();
     std::vector<pytree::TreeDef> parts = c.tree.children();
     std::vector<pytree::TreeDef> positional = both ? parts[0].children() : parts;
     Py_ssize_t count = PyTuple_Size(c.args.ptr());
@@ -407,7 +416,7 @@ class Compiled {
     }
     if (!both) return mask;
     std::vector<std::string> names;
-    for (auto [key, value] : nb::borrow<nb::dict>(c.kwargs))
+    for (auto [key, value] : c.keywords())
       if (std::string name = nb::cast<std::string>(key); !is_static(name)) names.push_back(name);
     std::sort(names.begin(), names.end());
     std::vector<pytree::TreeDef> keywords = parts[1].children();

@@ -75,9 +75,15 @@ Arrays pending_among(std::span<Node* const> nodes) {
 // The plans of one graph, one for each kind of arguments it was called with.
 class CompiledGraph::Plans {
  public:
+  // What a plan depends on of an argument whose shape and dtype are known.
+  struct Known {
+    unsigned bits = 0;
+    Strides strides;  // of one that is no scalar
+  };
   struct Entry {
-    Entry(const Graph& graph, std::vector<LeafClass> inputs, Hash classes)
+    Entry(const Graph& graph, std::vector<LeafClass> inputs, Hash classes, std::vector<Known> arguments)
         : classes(classes),
+          arguments(std::move(arguments)),
           capture(capture_graph(graph, std::move(inputs))),
           plan(capture, fusion_on()),
           results(output_places(graph, capture)),
@@ -86,7 +92,19 @@ class CompiledGraph::Plans {
       for (size_t i = results.size(); i-- > 0;)
         last[i] = results[i] >= 0 && !std::exchange(seen[size_t(results[i])], 1);
     }
+    bool serves(std::span<Node* const> given, std::span<const char> disposable) const {
+      for (size_t i = 0; i < given.size(); ++i) {
+        const Node& node = *given[i];
+        if (node.lost() || bits_of(node, disposable, i) != arguments[i].bits) return false;
+        if (!node.is_scalar() && node.storage.strides != arguments[i].strides) return false;
+      }
+      return fusion == fusion_on() && home == default_device();
+    }
+
     Hash classes;
+    std::vector<Known> arguments;
+    bool fusion = fusion_on();
+    Device home = default_device();
     Capture capture;
     Plan plan;
     std::vector<int> results;  // for each graph output: index of its result, or -1 - leaf
@@ -96,16 +114,20 @@ class CompiledGraph::Plans {
   // Shared: a signal handler may call the same function while this entry runs, and make plans of its own.
   std::shared_ptr<const Entry> get(const Graph& graph, std::span<Node* const> arguments,
                                    const std::vector<char>& disposable) {
+    // Most calls are served by the plan that was made last, and then need no hash.
+    if (!entries_.empty() && entries_.back()->serves(arguments, disposable)) return entries_.back();
     Hash classes = key_of(arguments, disposable);
     for (const auto& entry : entries_)
       if (entry->classes == classes) return entry;
     std::vector<LeafClass> inputs;
+    std::vector<Known> known;
     for (size_t i = 0; i < arguments.size(); ++i) {
       inputs.push_back(classify(*arguments[i]));
       inputs.back().disposable = !disposable.empty() && disposable[i];
+      known.push_back({bits_of(*arguments[i], disposable, i), arguments[i]->storage.strides});
     }
     TimedSpan span("plan");
-    auto made = std::make_shared<const Entry>(graph, std::move(inputs), classes);
+    auto made = std::make_shared<const Entry>(graph, std::move(inputs), classes, std::move(known));
     if (span) span.name(cat("compiled graph of ", made->capture.order.size(), " nodes"));
     if (log_enabled("plan"))
       log_line("plan",
@@ -126,7 +148,14 @@ class CompiledGraph::Plans {
   static size_t bytes_of(const Entry& entry) {
     const Capture& c = entry.capture;
     return sizeof(Entry) + entry.plan.own_bytes() + c.order.size() * sizeof(Node*) + c.inputs.size() * sizeof(int) +
-           c.leaves.size() * (sizeof(Node*) + sizeof(LeafClass));
+           c.leaves.size() * (sizeof(Node*) + sizeof(LeafClass)) + entry.arguments.size() * sizeof(Known);
+  }
+  // Of a computed node: what the plan depends on beside how it lies.
+  static unsigned bits_of(const Node& node, std::span<const char> disposable, size_t i) {
+    const bool scalar = node.is_scalar(), given = !disposable.empty() && disposable[i];
+    const Device device = scalar ? Device() : node.storage.buffer->device();
+    return unsigned(scalar) | unsigned(given) << 2 | unsigned(node.device.placed()) << 3 | unsigned(device.kind) << 8 |
+           unsigned(device.index) << 16;
   }
   static Hash key_of(std::span<Node* const> arguments, const std::vector<char>& disposable) {
     Hasher h;
@@ -137,12 +166,8 @@ class CompiledGraph::Plans {
         const Array lost{NodeRef(arguments[i])};
         capture_eval(Span(&lost, 1));  // raises
       }
-      bool scalar = node.is_scalar();
-      bool dense = scalar || is_contiguous(node.shape, node.storage.strides);
-      Device device = scalar ? Device() : node.storage.buffer->device();
-      bool given = !disposable.empty() && disposable[i];
-      h.add(unsigned(scalar) | unsigned(dense) << 1 | unsigned(given) << 2 | unsigned(node.device.placed()) << 3 |
-            unsigned(device.kind) << 8 | unsigned(device.index) << 16);
+      const bool dense = node.is_scalar() || is_contiguous(node.shape, node.storage.strides);
+      h.add(bits_of(node, disposable, i) | unsigned(dense) << 1);
       if (!dense) h.add(node.storage.strides);
     }
     Device home = default_device();

@@ -20,6 +20,7 @@
 #include "plan/log.h"
 #include "plan/measure.h"
 #include "plan/measured.h"
+#include "plan/packed_plan.h"
 #include "plan/schedule.h"
 #include "plan/staged.h"
 #include "plan/takeover.h"
@@ -104,6 +105,7 @@ class Plan::Builder {
     finish();
     if (seams_) list_meetings();
     plan_.join_steps(footprints_);
+    plan_.packed_ = PackedPlan::make(plan_);
     if (outline) decision_cache().keep(*outline, std::move(partition_));
   }
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "plan/eval.h"
 #include "plan/measured.h"
+#include "plan/packed_plan.h"
 #include "plan/plan.h"
 
 namespace funcnn {
@@ -54,8 +55,9 @@ Plan::Memory Plan::place_leaves(std::span<const Storage* const> leaves) const {
 
 void Plan::encode(std::span<const Storage* const> leaves, Results results, std::vector<int>* overwritten,
                   std::span<const Operand> placed) const {
-  Memory memory = place_leaves(leaves);
   check_memory();
+  if (packed_ && placed.empty()) return packed_->encode(*this, leaves, results);
+  Memory memory = place_leaves(leaves);
   run_steps(0, steps_.size(), memory, overwritten, placed);
   read_results(memory, results);
 }

@@ -1,8 +1,11 @@
 #include "backends/cpu/interpreter.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "backends/cpu/arena.h"
@@ -87,6 +90,11 @@ struct PreparedProgram::Impl {
   };
   bool one_tile = false;
   std::vector<Binding> in_memory, in_run, in_registers;
+  // Once there is machine code.
+  enum class State : uint8_t { unknown, known, none };
+  mutable std::atomic<State> fixed_state{State::unknown};
+  mutable std::once_flag fixed_once;
+  mutable std::optional<jit::CompiledSegment::Fixed> fixed_tile;
   // The memory of a run: kept values, pointers, and what reductions leave for the end of a round.
   size_t pointers_at = 0, bases_at = 0, partials_at = 0, memory_bytes = 0;
 
@@ -540,7 +548,23 @@ struct PreparedProgram::Impl {
       }
     }
   }
+  // A program that is one function, from operands that lie densely to others.
+  using Fixed = jit::CompiledSegment::Fixed;
+  const Fixed* fixed() const {
+    const State state = fixed_state.load(std::memory_order_acquire);
+    if (state != State::unknown) return state == State::known ? &*fixed_tile : nullptr;
+    const jit::CompiledCode* code = compiled(0);
+    if (!code) return nullptr;
+    std::call_once(fixed_once, [&] {
+      const bool whole = code->size() == 1 && (*code)[0].count() == routine.code[0].steps.size();
+      if (whole && routine.scalars.steps.empty() && !jit::options().verify)
+        fixed_tile = (*code)[0].fix(t.paths, t.slots, t.rows, t.cols);
+      fixed_state.store(fixed_tile ? State::known : State::none, std::memory_order_release);
+    });
+    return fixed();
+  }
   void run_tile(std::span<std::byte* const> operands) const {
+    if (const Fixed* tile = fixed()) return (*compiled(0))[0].run(*tile, operands);
     heat(t.rows * t.cols);
     Temporary<std::byte, 1024> run(static_cast<size_t>(routine.run_bytes));
     Temporary<std::byte*, 96> pointers(t.slots.size());

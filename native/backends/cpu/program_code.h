@@ -31,6 +31,7 @@ struct Slot {
   Dtype dtype = Dtype::float32;
   int operand = -1;    // memory
   int64_t offset = 0;  // bytes into the operand or the run's values; number of the register
+  bool in_operand() const { return kind >= element_memory; }
 };
 
 struct Step {

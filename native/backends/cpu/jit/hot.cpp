@@ -159,14 +159,47 @@ bool CompiledSegment::run(const TileView& tile) const {
   const size_t each = (size_t(tile.rows * tile.cols) * 8 + 63) / 64 * 64 + 192;  // not all at one place of the cache
   std::byte* const columns = segment_.columns.empty() ? nullptr : arena.get(segment_.columns.size() * each);
   for (size_t c = 0; c < segment_.columns.size(); ++c) frame.stream[segment_.columns[c].stream] = columns + c * each;
-  const int64_t rows = by_rows_ ? tile.rows : 1;
-  const int64_t cols = segment_.of_rows ? tile.rows : by_rows_ ? tile.cols : tile.rows * tile.cols;
+  run_frame(frame, tile.rows, tile.cols);
+  reduce_columns(columns, each, tile);
+  return true;
+}
+
+// Of a tile.
+void CompiledSegment::run_frame(Frame& frame, int64_t rows, int64_t cols) const {
+  if (segment_.of_rows) cols = rows;
+  if (!by_rows_ && !segment_.of_rows) cols *= rows;
+  if (!by_rows_) rows = 1;
   if (whole_only_ && cols % lanes_ != 0)
     run_rows(frame, rows, cols);
   else
     call(frame, rows, cols);
-  reduce_columns(columns, each, tile);
-  return true;
+}
+
+std::optional<CompiledSegment::Fixed> CompiledSegment::fix(std::span<const AccessPath> paths,
+                                                           std::span<const Slot> slots, int64_t rows,
+                                                           int64_t cols) const {
+  if (!runs(cols) || !segment_.columns.empty() || !segment_.before.empty()) return std::nullopt;
+  Fixed tile{{}, rows, cols};
+  for (size_t s = 0; s < segment_.places.size(); ++s) {
+    const Place& place = segment_.places[s];
+    if (segment_.loop.streams[s].anywhere) return std::nullopt;
+    if (place.kind == Place::path) {
+      const AccessPath& path = paths[size_t(place.number)];
+      tile.streams.push_back({path.operand(), path.offset_bytes()});
+    } else if (place.kind == Place::slot && slots[size_t(place.number)].in_operand()) {
+      tile.streams.push_back({slots[size_t(place.number)].operand, slots[size_t(place.number)].offset});
+    } else {
+      return std::nullopt;
+    }
+  }
+  return tile;
+}
+
+void CompiledSegment::run(const Fixed& tile, std::span<std::byte* const> operands) const {
+  Frame frame;
+  for (size_t s = 0; s < tile.streams.size(); ++s)
+    frame.stream[s] = operands[size_t(tile.streams[s].operand)] + tile.streams[s].offset;
+  run_frame(frame, tile.rows, tile.cols);
 }
 
 // Of elements that lie at `from` and, of further reductions, `each` bytes behind each other.

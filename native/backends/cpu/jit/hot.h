@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,20 @@ class CompiledSegment {
   // Whether there is code for tiles of that many columns; else steps have to be interpreted.
   bool runs(int64_t cols) const;
   bool run(const TileView& tile) const;  // false: it does not
+  // A tile whose streams begin at fixed places of operands.
+  struct Fixed {
+    struct Start {
+      int operand;
+      int64_t offset;
+    };
+    SmallVector<Start, 6> streams;
+    int64_t rows, cols;
+  };
+  // The only tile of a program, if that is so and there is code for it. `slots` says where those that are memory of
+  // operands begin.
+  std::optional<Fixed> fix(std::span<const AccessPath> paths, std::span<const Slot> slots, int64_t rows,
+                           int64_t cols) const;
+  void run(const Fixed& tile, std::span<std::byte* const> operands) const;
   // What it writes, for comparisons with the interpreter.
   struct Written {
     std::byte* at;
@@ -50,6 +65,7 @@ class CompiledSegment {
   std::byte* begin_of(size_t stream, const TileView& tile) const;
   void rows_of(size_t stream, const TileView& tile, std::span<std::byte*> out) const;
   void run_rows(Frame& frame, int64_t rows, int64_t cols) const;
+  void run_frame(Frame& frame, int64_t rows, int64_t cols) const;
   void run_tail(const Frame& frame, int64_t done, int64_t n) const;
   void call(Frame& frame, int64_t rows, int64_t cols) const;
   void reduce_columns(const std::byte* from, size_t each, const TileView& tile) const;

@@ -1,0 +1,46 @@
+// A plan whose values are so small that finding memory for each takes longer than computing it: they lie close together
+// in a few blocks, at places that are known before it runs.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace funcnn {
+
+class PackedPlan {
+ public:
+  // Values take no more than this altogether.
+  static constexpr size_t kMostBytes = size_t(1) << 15;
+  // Results live as long as the last one of those that they share a block with: no more than this.
+  static constexpr size_t kSharedBytes = 1024;
+  // Larger ones have a block of their own.
+  static constexpr size_t kSmallResult = 256;
+
+  // Null where values are larger, overwrite a leaf, are on other devices than the host, or would take more memory than
+  // one by one.
+  static std::unique_ptr<PackedPlan> make(const Plan& plan);
+
+  void encode(const Plan& plan, std::span<const Storage* const> leaves, Results results) const;
+
+ private:
+  // So many bytes after the start of a block, or of a leaf (-1 - its number).
+  struct Source {
+    int from = 0;
+    int64_t offset = 0;
+  };
+  struct Launch {
+    size_t step, count;      // of the plan
+    size_t operands, bound;  // the first, and how many
+  };
+
+  std::vector<size_t> blocks_;  // their bytes
+  std::vector<Source> operands_;
+  std::vector<Launch> launches_;
+  std::vector<Source> results_;
+  double cost_ = 0;
+};
+
+}  // namespace funcnn
