@@ -64,7 +64,23 @@ void Body::find_lazy_loads() {
   }
 }
 
+// What is computed leaves too few vectors under way to hide how long memory takes.
+void Body::ask_ahead() {
+  std::vector<char> asked(loop_.streams.size());
+  for (int v : values_.order()) {
+    const Node& n = node(v);
+    const bool moves = is_result(n.what) ? n.what != Do::reduce : n.stream >= 0;
+    if (!moves || asked[size_t(n.stream)]) continue;
+    const Stream& s = loop_.streams[size_t(n.stream)];
+    if (!s.operand || s.walk != Walk::element) continue;
+    asked[size_t(n.stream)] = 1;
+    const int bytes = place_.ahead * w_.lanes() * int(item_size(s.memory));
+    w_.as(is_result(n.what) ? x86::Name("prefetchw") : x86::Name("prefetcht0"), at_stream(n.stream, bytes).of(8));
+  }
+}
+
 void Body::emit() {
+  if (place_.ahead) ask_ahead();
   for (int i = 0; i < int(values_.order().size()); ++i) {
     const int v = values_.order()[size_t(i)];
     if (lazy_load_[size_t(v)]) continue;

@@ -42,6 +42,7 @@ struct Place {
   int unit = 0;             // so many vectors beyond the index
   bool tail = false;        // only those of the mask
   bool to_buffers = false;  // values to be reduced go into buffers on the stack, by kBuffer
+  int ahead = 0;            // asks for the memory of operands so many vectors further on
 };
 
 class Body {
@@ -54,6 +55,7 @@ class Body {
   const Node& node(int v) const { return stage_.line.nodes[size_t(v)]; }
   bool mask_register(int v) const { return layout_.wide && makes_mask(node(v).what); }
   void find_lazy_loads();
+  void ask_ahead();
   bool may_fold_load(int v) const;
   void one(int v, const Node& n);
   void end_operation();

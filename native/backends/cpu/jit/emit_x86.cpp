@@ -19,6 +19,7 @@ constexpr Op kShuffleQuads{"vshuff32x4", "vshuff64x2"}, kPermute{"vpermilps", "v
 // clang-format on
 constexpr x86::Gpr kStreamRegisters[] = {x86::rsi, x86::r8,  x86::r9,  x86::r10, x86::r12,
                                          x86::r13, x86::r14, x86::r15, x86::rbx};
+constexpr int kAhead = 32;  // vectors
 // All that a convention may want saved.
 constexpr x86::Gpr kSaved[] = {x86::rbx, x86::r12, x86::r13, x86::r14, x86::r15, x86::rsi, x86::rdi};
 
@@ -271,6 +272,7 @@ class Generator {
     if (!p.loops) return;
     zero(kIndex);
     if (p.stage.folds.empty()) {
+      if (asks_ahead(p)) whole_vectors(p, {.ahead = kAhead});
       whole_vectors(p, {});
       tail(p, {0, true, false});
     } else {
@@ -304,11 +306,22 @@ class Generator {
     }
   }
 
-  // From kIndex on, one vector after the other.
+  // One long loop whose operands come from memory. Rows are mostly shorter than what is asked for ahead.
+  bool asks_ahead(const Planned& p) const {
+    return !loop_.by_rows() && std::any_of(p.stage.line.nodes.begin(), p.stage.line.nodes.end(), [&](const Node& n) {
+      return n.stream >= 0 && n.what != Do::reduce && loop_.streams[size_t(n.stream)].operand &&
+             loop_.streams[size_t(n.stream)].walk == Walk::element;
+    });
+  }
+  // From kIndex on, one vector after the other, for as long as there is something ahead.
   void whole_vectors(Planned& p, Place place) {
     x86::Assembler& as = w_.as;
     const x86::Label none = as.label();
     as("mov", kLimit, at(kFrame, kWholeAt));
+    if (place.ahead) {
+      as("sub", kLimit, place.ahead * w_.lanes());
+      as("jb", none);
+    }
     as("cmp", kIndex, kLimit);
     as("jae", none);
     as.align(32);

@@ -28,6 +28,7 @@ struct Stream {
   Walk walk = Walk::element;
   Dtype memory = Dtype::float32;
   bool anywhere = false;  // walked by element or row: a table says where each row begins
+  bool operand = false;   // not memory of the thread, which is in its cache
   bool operator==(const Stream&) const = default;
 };
 

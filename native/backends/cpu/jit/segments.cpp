@@ -186,7 +186,9 @@ class Builder {
 
   int stream(Place place, Walk walk, Dtype memory, bool anywhere = false) {
     std::vector<Place>& places = segment_.places;
-    const Stream wanted{walk, memory, anywhere};
+    const bool operand =
+        place.kind == Place::path || (place.kind == Place::slot && slot(place.number).kind == Slot::element_memory);
+    const Stream wanted{walk, memory, anywhere, operand};
     for (size_t s = 0; s < places.size(); ++s)
       if (places[s] == place && segment_.loop.streams[s] == wanted) return int(s);
     places.push_back(place);
