@@ -85,10 +85,10 @@ void larfg(Int n, T* alpha, T* x, T* tau);
 // Singular values in place of d, and vectors, of an upper bidiagonal matrix.
 template <class T>
 Int bdsdc(Int n, T* d, T* e, T* u, Int ldu, T* vh, Int ldv);
-// The same as syevd with vectors, which lie by rows of the matrix of them; z is room. And as gesdd of a square matrix.
-// On as many threads as pay off.
+// The same as syevd with vectors, which lie by rows of the matrix of them, and as gesdd of a square matrix, on as many
+// threads as pay off.
 template <class T>
-Int syevd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* w, T* z, Int ldz, T* rows);
+Int syevd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* w, T* rows);
 template <class T>
 Int gesdd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv);
 

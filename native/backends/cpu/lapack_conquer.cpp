@@ -29,8 +29,16 @@ template <class T>
 class Conquest {
  public:
   // Of rows [begin, begin + n) of all; `order` becomes that of the eigenvalues.
-  Conquest(const LapackTiles<T>& tiles, int64_t n, T* d, T* e, T* rows, int64_t ld)
-      : tiles_(tiles), n_(n), d_(d), e_(e), rows_(rows), ld_(ld), order_(size_t(n)) {}
+  Conquest(const LapackTiles<T>& tiles, int64_t n, T* d, T* e, T* rows, int64_t ld, T* vectors, T* halves)
+      : tiles_(tiles),
+        n_(n),
+        d_(d),
+        e_(e),
+        rows_(rows),
+        ld_(ld),
+        vectors_(vectors),
+        halves_(halves),
+        order_(size_t(n)) {}
 
   Int solve() {
     const T scale = scaled();
@@ -55,10 +63,6 @@ class Conquest {
         std::iota(order_.begin() + first, order_.begin() + first + count, int64_t(0));
       }
     });
-    if (levels > 0) {
-      vectors_.reset(new T[size_t(n_ * n_)]);
-      halves_.reset(new T[size_t(n_ * (n_ + 2 * kPad) + kPad)]);
-    }
     for (int level = levels; level-- > 0 && !failed;) {
       auto each = [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
@@ -176,7 +180,7 @@ class Conquest {
     }
     const int64_t upper = counts[0] + counts[1], lower = counts[1] + counts[2];
     const int64_t step = top + kPad, step_below = bottom + kPad;
-    T *above = halves_.get() + first * (n_ + 2 * kPad), *below = above + upper * step;
+    T *above = halves_ + first * (n_ + 2 * kPad), *below = above + upper * step;
     for (int64_t p = 0; p < k; ++p) {
       const T* from = row(first + kept[size_t(grouped[size_t(p)])]) + first;
       if (p < upper) std::copy_n(from, top, above + p * step);
@@ -194,7 +198,7 @@ class Conquest {
       weights[size_t(i)] = z[size_t(kept[size_t(i)])];
     }
     // Row j: the distances of the poles from root j, then its vector.
-    T* vectors = vectors_.get() + first * n_;
+    T* vectors = vectors_ + first * n_;
     std::atomic<Int> failed{0};
     parallel_for(k, grain_for(50.0 * double(k)), [&](int64_t begin, int64_t end) {
       for (int64_t j = begin; j < end; ++j)
@@ -272,24 +276,28 @@ class Conquest {
   int64_t n_;
   T *d_, *e_, *rows_;
   int64_t ld_;
+  T *vectors_, *halves_;  // those of a change of rank one, and what they are multiplied with
   std::vector<int64_t> order_;
-  std::unique_ptr<T[]> vectors_, halves_;
 };
 
 }  // namespace
 
+int64_t eigen_room(int64_t n) { return 3 * n * (n + kPad) + (n + 1) * kPad; }
+
 template <class T>
-lapack::Int eigen_tridiagonal(const LapackTiles<T>& tiles, int64_t n, T* d, T* e, T* rows, int64_t ld) {
+lapack::Int eigen_tridiagonal(const LapackTiles<T>& tiles, int64_t n, T* d, T* e, T* rows, int64_t ld, T* room) {
+  const int64_t step = n + kPad, grain = std::max<int64_t>(1, (1 << 15) / n);
+  T *found = room, *vectors = found + n * step, *halves = vectors + n * n;
+  parallel_for(n, grain,
+               [&](int64_t begin, int64_t end) { std::fill(found + begin * step, found + end * step, T(0)); });
   // Where an element beside the diagonal is nothing against those on it, parts are independent.
-  std::unique_ptr<T[]> found(new T[size_t(n * (n + kPad))]());
-  const int64_t step = n + kPad;
   std::vector<int64_t> order;
   for (int64_t first = 0; first < n;) {
     int64_t end = first + 1;
     while (end < n && std::abs(e[end - 1]) > std::numeric_limits<T>::epsilon() / 2 * std::sqrt(std::abs(d[end - 1])) *
                                                  std::sqrt(std::abs(d[end])))
       ++end;
-    Conquest<T> part(tiles, end - first, d + first, e + first, found.get() + first * step + first, step);
+    Conquest<T> part(tiles, end - first, d + first, e + first, found + first * step + first, step, vectors, halves);
     if (Int info = part.solve()) return info;
     for (int64_t i = 0; i < end - first; ++i) order.push_back(first + part.order(i));
     first = end;
@@ -298,12 +306,12 @@ lapack::Int eigen_tridiagonal(const LapackTiles<T>& tiles, int64_t n, T* d, T* e
   std::vector<T> values(d, d + n);
   for (int64_t i = 0; i < n; ++i) d[i] = values[size_t(order[size_t(i)])];
   parallel_for(n, std::max<int64_t>(1, (1 << 15) / n), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) std::copy_n(found.get() + order[size_t(i)] * step, n, rows + i * ld);
+    for (int64_t i = begin; i < end; ++i) std::copy_n(found + order[size_t(i)] * step, n, rows + i * ld);
   });
   return 0;
 }
 
-#define INSTANTIATE(T) template lapack::Int eigen_tridiagonal(const LapackTiles<T>&, int64_t, T*, T*, T*, int64_t);
+#define INSTANTIATE(T) template lapack::Int eigen_tridiagonal(const LapackTiles<T>&, int64_t, T*, T*, T*, int64_t, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)
 #undef INSTANTIATE

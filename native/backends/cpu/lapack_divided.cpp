@@ -38,14 +38,15 @@ T rescale(bool lower, Int n, T* a, Int ld) {
 }  // namespace
 
 template <class T>
-Int syevd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* w, T* z, Int ldz, T* rows) {
-  std::unique_ptr<T[]> room(new T[2 * size_t(n)]);
-  T *e = room.get(), *tau = e + n;
+Int syevd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* w, T* rows) {
+  // All room at once: allocators give several large pieces back to the system, which has to clear them again.
+  std::unique_ptr<T[]> memory(new T[size_t(n) * size_t(ld + 2) + size_t(eigen_room(n))]);
+  T *e = memory.get(), *tau = e + n, *z = tau + n, *room = z + int64_t(n) * ld;
   const T scale = rescale(true, n, a, ld);
   sytrd_shared(tiles, n, a, ld, w, e, tau);
-  if (Int info = eigen_tridiagonal(tiles, n, w, e, z, ldz)) return info;
-  for (int64_t j = 0; j < n; ++j) rows[j] = z[j * ldz];
-  const MatrixView<T> below{z + 1, 1, ldz};
+  if (Int info = eigen_tridiagonal(tiles, n, w, e, z, ld, room)) return info;
+  for (int64_t j = 0; j < n; ++j) rows[j] = z[j * ld];
+  const MatrixView<T> below{z + 1, 1, ld};
   reflect_tiled(tiles, n - 1, n, n - 1, {a + 1, 1, ld}, tau, &below, rows + n, n, 1);
   for (Int i = 0; i < n && scale != T(1); ++i) w[i] /= scale;
   return 0;
@@ -66,8 +67,8 @@ Int gesdd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* s, T* u, I
   return 0;
 }
 
-#define INSTANTIATE(T)                                                             \
-  template Int syevd_shared(const LapackTiles<T>&, Int, T*, Int, T*, T*, Int, T*); \
+#define INSTANTIATE(T)                                                    \
+  template Int syevd_shared(const LapackTiles<T>&, Int, T*, Int, T*, T*); \
   template Int gesdd_shared(const LapackTiles<T>&, Int, T*, Int, T*, T*, Int, T*, Int);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -19,13 +19,18 @@ constexpr double kWorth = 1.2e5;  // elements that are worth a thread
 
 int64_t chunks_of(int64_t count) { return (count + kChunk - 1) / kChunk; }
 
-// Run body(chunk) over chunks, of which the first are the longest: in pairs of a long and a short one.
-template <class Body>
-void over_pairs(int64_t chunks, double elements, Body&& body) {
-  int64_t pairs = (chunks + 1) / 2;
-  int64_t grain = std::max<int64_t>(1, int64_t(kWorth * double(pairs) / std::max(elements, 1.0)));
-  parallel_for(pairs, grain, [&](int64_t begin, int64_t end) {
+// Run body(chunk) over chunks, of which the first are the longest: in pairs of a long and a short one, and `other`
+// beside them. Each thread has one piece, so that from column to column it finds most of its part in its cache.
+template <class Body, class Other>
+void over_pairs(int64_t chunks, double elements, Body&& body, Other&& other) {
+  const int64_t pairs = (chunks + 1) / 2, all = pairs + 1, each = (all + thread_count() - 1) / thread_count();
+  const int64_t grain = int64_t(kWorth * double(pairs) / std::max(elements, 1.0));
+  parallel_for(all, std::max(each, grain), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
+      if (i == pairs) {
+        other();
+        continue;
+      }
       body(i);
       if (chunks - 1 - i != i) body(chunks - 1 - i);
     }
@@ -40,14 +45,18 @@ class Reduction {
 
   T* at(int64_t i, int64_t j) const { return a_ + i + j * ld_; }
 
-  // y = A x with the symmetric matrix from `first` on.
-  void symmetric(int64_t first, const T* x, T* y) {
+  // y = A x with the symmetric matrix from `first` on. Here and below, `other` runs beside it.
+  template <class Other>
+  void symmetric(int64_t first, const T* x, T* y, Other&& other) {
     const int64_t n = n_ - first, chunks = chunks_of(n);
-    over_pairs(chunks, double(n) * double(n) / 2, [&](int64_t c) {
-      T* mine = partial_.get() + c * n;
-      std::fill(mine + c * kChunk, mine + n, T(0));
-      tiles_.symmetric(n, c * kChunk, std::min(n, (c + 1) * kChunk), at(first, first), ld_, x, mine);
-    });
+    over_pairs(
+        chunks, double(n) * double(n) / 2,
+        [&](int64_t c) {
+          T* mine = partial_.get() + c * n;
+          std::fill(mine + c * kChunk, mine + n, T(0));
+          tiles_.symmetric(n, c * kChunk, std::min(n, (c + 1) * kChunk), at(first, first), ld_, x, mine);
+        },
+        other);
     std::copy_n(partial_.get(), n, y);
     for (int64_t c = 1; c < chunks; ++c) {
       const T* part = partial_.get() + c * n;
@@ -56,27 +65,35 @@ class Reduction {
   }
 
   // y = A x and v = A^T u of the rows from `row` and the columns from `column` on.
-  void forward(int64_t row, int64_t column, const T* x, T* y) {
+  template <class Other>
+  void forward(int64_t row, int64_t column, const T* x, T* y, Other&& other) {
     const int64_t m = n_ - row, n = n_ - column, chunks = chunks_of(n);
-    over_pairs(chunks, double(m) * double(n), [&](int64_t c) {
-      T* mine = partial_.get() + c * m;
-      std::fill_n(mine, m, T(0));
-      tiles_.products(m, std::min(kChunk, n - c * kChunk), at(row, column + c * kChunk), ld_, x + c * kChunk, mine,
-                      nullptr, nullptr);
-    });
+    over_pairs(
+        chunks, double(m) * double(n),
+        [&](int64_t c) {
+          T* mine = partial_.get() + c * m;
+          std::fill_n(mine, m, T(0));
+          tiles_.products(m, std::min(kChunk, n - c * kChunk), at(row, column + c * kChunk), ld_, x + c * kChunk, mine,
+                          nullptr, nullptr);
+        },
+        other);
     std::copy_n(partial_.get(), m, y);
     for (int64_t c = 1; c < chunks; ++c) {
       const T* part = partial_.get() + c * m;
       for (int64_t i = 0; i < m; ++i) y[i] += part[i];
     }
   }
-  void back(int64_t row, int64_t column, const T* u, T* v) {
+  template <class Other>
+  void back(int64_t row, int64_t column, const T* u, T* v, Other&& other) {
     const int64_t m = n_ - row, n = n_ - column;
-    over_pairs(chunks_of(n), double(m) * double(n), [&](int64_t c) {
-      int64_t columns = std::min(kChunk, n - c * kChunk);
-      std::fill_n(v + c * kChunk, columns, T(0));
-      tiles_.products(m, columns, at(row, column + c * kChunk), ld_, nullptr, nullptr, u, v + c * kChunk);
-    });
+    over_pairs(
+        chunks_of(n), double(m) * double(n),
+        [&](int64_t c) {
+          int64_t columns = std::min(kChunk, n - c * kChunk);
+          std::fill_n(v + c * kChunk, columns, T(0));
+          tiles_.products(m, columns, at(row, column + c * kChunk), ld_, nullptr, nullptr, u, v + c * kChunk);
+        },
+        other);
   }
 
   // y -= P x; t = P^T u. P has few columns.
@@ -94,13 +111,16 @@ class Reduction {
   void update(int64_t next, bool lower, int64_t width, const T* v, int64_t ldv, const T* y, int64_t ldy, const T* x,
               int64_t ldx, const T* u, int64_t ldu) {
     const int64_t n = n_ - next, rows = tiles_.rows;
-    over_pairs(chunks_of(n), double(n) * double(n) * double(width) / 8, [&](int64_t c) {
-      int64_t column = c * kChunk, columns = std::min(kChunk, n - column), row = lower ? column : 0;
-      // The columns of the matrix are rows of a transposed one.
-      T* to = at(next + row, next + column);
-      tiles_.subtract(columns, n - row, width, {y + column, 1, ldy}, rows, v + row, ldv, to, ld_);
-      tiles_.subtract(columns, n - row, width, {u + column, 1, ldu}, rows, x + row, ldx, to, ld_);
-    });
+    over_pairs(
+        chunks_of(n), double(n) * double(n) * double(width) / 8,
+        [&](int64_t c) {
+          int64_t column = c * kChunk, columns = std::min(kChunk, n - column), row = lower ? column : 0;
+          // The columns of the matrix are rows of a transposed one.
+          T* to = at(next + row, next + column);
+          tiles_.subtract(columns, n - row, width, {y + column, 1, ldy}, rows, v + row, ldv, to, ld_);
+          tiles_.subtract(columns, n - row, width, {u + column, 1, ldu}, rows, x + row, ldx, to, ld_);
+        },
+        [] {});
   }
 
  private:
@@ -135,15 +155,16 @@ void sytrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, 
       r.subtract(below + 1, i, r.at(j, first), ld, w + j, step, r.at(j, j));
       r.subtract(below + 1, i, w + j, step, r.at(j, first), ld, r.at(j, j));
       d[j] = *r.at(j, j);
-      T *v = r.at(j + 1, j), *mine = w + i * step + j + 1, t[kPanel];
+      T *v = r.at(j + 1, j), *mine = w + i * step + j + 1, along_w[kPanel], along_v[kPanel];
       e[j] = *v;
       larfg(Int(below), e + j, v + 1, tau + j);
       *v = 1;
-      r.symmetric(j + 1, v, mine);
-      r.dots(below, i, w + j + 1, step, v, t);
-      r.subtract(below, i, r.at(j + 1, first), ld, t, 1, mine);
-      r.dots(below, i, r.at(j + 1, first), ld, v, t);
-      r.subtract(below, i, w + j + 1, step, t, 1, mine);
+      r.symmetric(j + 1, v, mine, [&] {
+        r.dots(below, i, w + j + 1, step, v, along_w);
+        r.dots(below, i, r.at(j + 1, first), ld, v, along_v);
+      });
+      r.subtract(below, i, r.at(j + 1, first), ld, along_w, 1, mine);
+      r.subtract(below, i, w + j + 1, step, along_v, 1, mine);
       scale(below, tau[j], mine);
       T along;
       r.dots(below, 1, mine, below, v, &along);
@@ -172,7 +193,7 @@ void gebrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, 
   for (; n - first > kLast; first += kPanel) {
     for (int64_t i = 0; i < kPanel; ++i) {
       const int64_t j = first + i, after = n - j - 1;
-      T t[kPanel];
+      T one[kPanel], other[kPanel];
       T* v = r.at(j, j);
       r.subtract(after + 1, i, r.at(j, first), ld, y + j, step, v);
       r.subtract(after + 1, i, x + j, step, u + j, step, v);
@@ -180,11 +201,12 @@ void gebrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, 
       larfg(Int(after + 1), d + j, v + 1, tau_q + j);
       *v = 1;
       T* own_y = y + i * step + j + 1;
-      r.back(j, j + 1, v, own_y);
-      r.dots(after + 1, i, r.at(j, first), ld, v, t);
-      r.subtract(after, i, y + j + 1, step, t, 1, own_y);
-      r.dots(after + 1, i, x + j, step, v, t);
-      r.subtract(after, i, u + j + 1, step, t, 1, own_y);
+      r.back(j, j + 1, v, own_y, [&] {
+        r.dots(after + 1, i, r.at(j, first), ld, v, one);
+        r.dots(after + 1, i, x + j, step, v, other);
+      });
+      r.subtract(after, i, y + j + 1, step, one, 1, own_y);
+      r.subtract(after, i, u + j + 1, step, other, 1, own_y);
       scale(after, tau_q[j], own_y);
       // The row, which lies across memory, becomes a column.
       T* own_u = u + i * step + j + 1;
@@ -196,11 +218,12 @@ void gebrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, 
       *own_u = 1;
       for (int64_t c = 1; c < after; ++c) *r.at(j, j + 1 + c) = own_u[c];
       T* own_x = x + i * step + j + 1;
-      r.forward(j + 1, j + 1, own_u, own_x);
-      r.dots(after, i + 1, y + j + 1, step, own_u, t);
-      r.subtract(after, i + 1, r.at(j + 1, first), ld, t, 1, own_x);
-      r.dots(after, i, u + j + 1, step, own_u, t);
-      r.subtract(after, i, x + j + 1, step, t, 1, own_x);
+      r.forward(j + 1, j + 1, own_u, own_x, [&] {
+        r.dots(after, i + 1, y + j + 1, step, own_u, one);
+        r.dots(after, i, u + j + 1, step, own_u, other);
+      });
+      r.subtract(after, i + 1, r.at(j + 1, first), ld, one, 1, own_x);
+      r.subtract(after, i, x + j + 1, step, other, 1, own_x);
       scale(after, tau_p[j], own_x);
     }
     const int64_t next = first + kPanel;

@@ -32,13 +32,12 @@ std::unique_ptr<Kernel> make_eigh(const Primitive& primitive, std::span<const La
       const LapackTiles<T>* tiles = vectors && n >= kSharedFrom ? lapack_tiles<T>() : nullptr;
       const bool shared = tiles != nullptr;
       const int64_t ld = shared ? apart(n) : n;
-      auto room = [&] { return Room<T>(shared ? 2 * ld * n : n * n); };
+      auto room = [&] { return Room<T>(ld * n); };
       each_matrix(op, a, 9 * double(n) * double(n) * double(n), room, [&](int64_t i, T* columns) -> Verdict {
         if (!load(in<T>(at[0]) + a.at(i), a, Part::lower, columns, 1, ld)) return Fault::not_finite;
         if constexpr (kReal<T>) {
           if (shared) {
-            T* z = columns + ld * n;
-            Int failed = lapack::syevd_shared(*tiles, Int(n), columns, Int(ld), out<T>(at[1]) + i * n, z, Int(ld),
+            Int failed = lapack::syevd_shared(*tiles, Int(n), columns, Int(ld), out<T>(at[1]) + i * n,
                                               out<T>(at[2]) + i * n * n);
             return failed ? Fault::not_converged : Fault::none;
           }

@@ -32,8 +32,9 @@ void reflect_tiled(const LapackTiles<T>& tiles, int64_t m, int64_t n, int64_t k,
                    const MatrixView<T>* from, T* to, int64_t to_row, int64_t to_column);
 
 // Eigenvalues in place of d, in order, and eigenvectors, as rows `ld` apart, of the symmetric matrix with d on the
-// diagonal and e beside it. The result is LAPACK's `info`.
+// diagonal and e beside it. `room`: eigen_room(n) elements. The result is LAPACK's `info`.
 template <class T>
-int32_t eigen_tridiagonal(const LapackTiles<T>& tiles, int64_t n, T* d, T* e, T* rows, int64_t ld);
+int32_t eigen_tridiagonal(const LapackTiles<T>& tiles, int64_t n, T* d, T* e, T* rows, int64_t ld, T* room);
+int64_t eigen_room(int64_t n);
 
 }  // namespace funcnn::cpu

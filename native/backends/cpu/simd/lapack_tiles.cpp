@@ -23,6 +23,7 @@ constexpr int kRows = 8;
 #else
 constexpr int kRows = 4;
 #endif
+constexpr int kColumns = 4;      // that meet a vector together
 constexpr int kVectors = 2;      // a row of a tile
 constexpr int kTriangle = 8;     // rows that are solved in registers
 constexpr int kPanelWidth = 16;  // columns of a panel
@@ -317,11 +318,22 @@ void transpose(int64_t m, int64_t n, const T* from, int64_t from_row, T* to, int
 
 // ---- products with vectors
 
-template <class T>
+template <class T, int by, int... i>
+FUNCNN_INLINE typename Lanes<T>::V rotated(typename Lanes<T>::V x, std::integer_sequence<int, i...>) {
+  constexpr int lanes = Lanes<T>::count;
+#ifdef __clang__
+  return __builtin_shufflevector(x, x, ((i + by) % lanes)...);
+#else
+  return __builtin_shuffle(x, typename Lanes<T>::Indices{((i + by) % lanes)...});
+#endif
+}
+// In halves.
+template <class T, int by = Lanes<T>::count / 2>
 FUNCNN_INLINE T sum_of(typename Lanes<T>::V x) {
-  T total = x[0];
-  for (int i = 1; i < Lanes<T>::count; ++i) total += x[i];
-  return total;
+  if constexpr (by == 0)
+    return x[0];
+  else
+    return sum_of<T, by / 2>(x + rotated<T, by>(x, std::make_integer_sequence<int, Lanes<T>::count>()));
 }
 
 template <class T, int columns, bool forward, bool back>
@@ -344,6 +356,8 @@ void products_of(int64_t m, const T* a, int64_t ld, const T* x, T* y, const T* u
     FUNCNN_UNROLL
     for (int j = 0; j < columns; ++j) {
       V element = load(a + j * ld + i);
+      // Columns are too short to be guessed by the processor.
+      if (columns > 1) __builtin_prefetch(a + (columns + j) * ld + i);
       if (forward) to = simd::fma(element, by[j], to);
       if (back) sum[j] = simd::fma(element, with, sum[j]);
     }
@@ -362,8 +376,8 @@ void products_of(int64_t m, const T* a, int64_t ld, const T* x, T* y, const T* u
 template <class T, bool forward, bool back>
 void products_by_columns(int64_t m, int64_t n, const T* a, int64_t ld, const T* x, T* y, const T* u, T* v) {
   int64_t j = 0;
-  for (; j + 4 <= n; j += 4)
-    products_of<T, 4, forward, back>(m, a + j * ld, ld, forward ? x + j : x, y, u, back ? v + j : v);
+  for (; j + kColumns <= n; j += kColumns)
+    products_of<T, kColumns, forward, back>(m, a + j * ld, ld, forward ? x + j : x, y, u, back ? v + j : v);
   for (; j < n; ++j) products_of<T, 1, forward, back>(m, a + j * ld, ld, forward ? x + j : x, y, u, back ? v + j : v);
 }
 
@@ -379,8 +393,8 @@ void products(int64_t m, int64_t n, const T* a, int64_t ld, const T* x, T* y, co
 
 template <class T>
 void symmetric(int64_t n, int64_t begin, int64_t end, const T* a, int64_t ld, const T* x, T* y) {
-  for (int64_t j = begin; j < end; j += 4) {
-    int64_t width = std::min<int64_t>(4, end - j);
+  for (int64_t j = begin; j < end; j += kColumns) {
+    int64_t width = std::min<int64_t>(kColumns, end - j);
     for (int64_t c = j; c < j + width; ++c) {
       y[c] += a[c * ld + c] * x[c];
       for (int64_t i = c + 1; i < j + width; ++i) {
