@@ -18,18 +18,9 @@
 
 namespace funcnn::cpu {
 
-extern const AttentionTables attention_tables_baseline;
-#if defined(FUNCNN_X86)
-extern const AttentionTables attention_tables_avx2, attention_tables_avx512;
-#endif
+FUNCNN_DECLARE_FOR_SETS(AttentionTables, attention_tables);
 
-const AttentionTables& attention_tables() {
-#if defined(FUNCNN_X86)
-  if (active_level() == InstructionLevel::avx2) return attention_tables_avx2;
-  if (active_level() == InstructionLevel::avx512) return attention_tables_avx512;
-#endif
-  return attention_tables_baseline;
-}
+const AttentionTables& attention_tables() { return FUNCNN_OF_ACTIVE_SET(attention_tables); }
 
 size_t attention_room(const AttentionSizes& sizes, size_t wide) {
   int64_t depth = attention_width(sizes.depth), values = attention_width(sizes.values);

@@ -13,25 +13,11 @@
 
 namespace funcnn::cpu {
 
-extern const PeakTable peak_table_baseline;
-#if defined(FUNCNN_X86)
-extern const PeakTable peak_table_avx2, peak_table_avx512;
-#endif
+FUNCNN_DECLARE_FOR_SETS(PeakTable, peak_table);
 
 namespace {
 
-const PeakTable& table() {
-  switch (active_level()) {
-#if defined(FUNCNN_X86)
-    case InstructionLevel::avx512:
-      return peak_table_avx512;
-    case InstructionLevel::avx2:
-      return peak_table_avx2;
-#endif
-    default:
-      return peak_table_baseline;
-  }
-}
+const PeakTable& table() { return FUNCNN_OF_ACTIVE_SET(peak_table); }
 
 double copied_bytes_per_second() {
   constexpr size_t kBytes = size_t(64) << 20, kPiece = size_t(1) << 20;  // far beyond the caches

@@ -6,17 +6,10 @@
 
 namespace funcnn::cpu {
 
-extern const ConvTable conv_table_baseline;
-#if defined(FUNCNN_X86)
-extern const ConvTable conv_table_avx2, conv_table_avx512;
-#endif
+FUNCNN_DECLARE_FOR_SETS(ConvTable, conv_table);
 
 const ConvTable* conv_table() {
-  const ConvTable* table = &conv_table_baseline;
-#if defined(FUNCNN_X86)
-  if (active_level() == InstructionLevel::avx2) table = &conv_table_avx2;
-  if (active_level() == InstructionLevel::avx512) table = &conv_table_avx512;
-#endif
+  const ConvTable* table = &FUNCNN_OF_ACTIVE_SET(conv_table);
   return table->f32.along ? table : nullptr;
 }
 

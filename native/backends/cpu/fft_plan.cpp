@@ -12,10 +12,7 @@
 
 namespace funcnn::cpu {
 
-extern const FftTable fft_table_baseline;
-#if defined(FUNCNN_X86)
-extern const FftTable fft_table_avx2, fft_table_avx512;
-#endif
+FUNCNN_DECLARE_FOR_SETS(FftTable, fft_table);
 
 namespace {
 
@@ -223,14 +220,7 @@ Cache& cache() {
 
 }  // namespace
 
-const FftTable& fft_table() {
-#if defined(FUNCNN_X86)
-  std::string_view name = instruction_set();
-  if (name == "avx512") return fft_table_avx512;
-  if (name == "avx2") return fft_table_avx2;
-#endif
-  return fft_table_baseline;
-}
+const FftTable& fft_table() { return FUNCNN_OF_ACTIVE_SET(fft_table); }
 
 std::shared_ptr<const FftPlan> fft_plan(int64_t length) {
   const int lanes = fft_table().lanes;

@@ -7,12 +7,9 @@
 
 namespace funcnn::cpu {
 
-extern const GemmTable gemm_table_baseline;
-#if defined(FUNCNN_X86)
-extern const GemmTable gemm_table_avx2, gemm_table_avx512;
-#if defined(__GNUC__)
+FUNCNN_DECLARE_FOR_SETS(GemmTable, gemm_table);
+#if defined(FUNCNN_X86) && defined(__GNUC__)
 extern const GemmOf<bfloat16_t> gemm_bf16_pairs;
-#endif
 #endif
 
 size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item) {
@@ -26,21 +23,15 @@ size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item) {
 }
 
 const GemmTable* gemm_table() {
-  const GemmTable* table = &gemm_table_baseline;
-#if defined(FUNCNN_X86)
-  if (active_level() == InstructionLevel::avx2) table = &gemm_table_avx2;
-  if (active_level() == InstructionLevel::avx512) {
-    table = &gemm_table_avx512;
-#if defined(__GNUC__)
-    if (__builtin_cpu_supports("avx512bf16")) {
-      static const GemmTable with_pairs = [] {
-        GemmTable best = gemm_table_avx512;
-        best.bf16 = gemm_bf16_pairs;
-        return best;
-      }();
-      table = &with_pairs;
-    }
-#endif
+  const GemmTable* table = &FUNCNN_OF_ACTIVE_SET(gemm_table);
+#if defined(FUNCNN_X86) && defined(__GNUC__)
+  if (table == &gemm_table_avx512 && __builtin_cpu_supports("avx512bf16")) {
+    static const GemmTable with_pairs = [] {
+      GemmTable best = gemm_table_avx512;
+      best.bf16 = gemm_bf16_pairs;
+      return best;
+    }();
+    table = &with_pairs;
   }
 #endif
   return table->f32.rounded.multiply ? table : nullptr;

@@ -13,27 +13,13 @@
 
 namespace funcnn::cpu {
 
-extern const HadamardTable hadamard_table_baseline;
-#if defined(FUNCNN_X86)
-extern const HadamardTable hadamard_table_avx2, hadamard_table_avx512;
-#endif
+FUNCNN_DECLARE_FOR_SETS(HadamardTable, hadamard_table);
 
 namespace {
 
 thread_local Arena room_of_thread;
 
-const HadamardTable& table() {
-  switch (active_level()) {
-#if defined(FUNCNN_X86)
-    case InstructionLevel::avx512:
-      return hadamard_table_avx512;
-    case InstructionLevel::avx2:
-      return hadamard_table_avx2;
-#endif
-    default:
-      return hadamard_table_baseline;
-  }
-}
+const HadamardTable& table() { return FUNCNN_OF_ACTIVE_SET(hadamard_table); }
 
 std::unique_ptr<Kernel> make_hadamard(const Primitive& primitive, std::span<const Layout> in, std::span<const Layout>,
                                       const KernelProgram*) {

@@ -10,14 +10,8 @@
 
 namespace funcnn::cpu {
 
-#define DECLARE(isa)                                      \
-  extern const LapackTiles<float> lapack_tiles_f32_##isa; \
-  extern const LapackTiles<double> lapack_tiles_f64_##isa;
-DECLARE(baseline)
-#if defined(FUNCNN_X86)
-DECLARE(avx2)
-DECLARE(avx512)
-#endif
+FUNCNN_DECLARE_FOR_SETS(LapackTiles<float>, lapack_tiles_f32);
+FUNCNN_DECLARE_FOR_SETS(LapackTiles<double>, lapack_tiles_f64);
 #undef DECLARE
 
 namespace {
@@ -147,20 +141,12 @@ class Panel {
 
 template <>
 const LapackTiles<float>* lapack_tiles() {
-  const LapackTiles<float>* table = &lapack_tiles_f32_baseline;
-#if defined(FUNCNN_X86)
-  if (active_level() == InstructionLevel::avx2) table = &lapack_tiles_f32_avx2;
-  if (active_level() == InstructionLevel::avx512) table = &lapack_tiles_f32_avx512;
-#endif
+  const LapackTiles<float>* table = &FUNCNN_OF_ACTIVE_SET(lapack_tiles_f32);
   return table->subtract ? table : nullptr;
 }
 template <>
 const LapackTiles<double>* lapack_tiles() {
-  const LapackTiles<double>* table = &lapack_tiles_f64_baseline;
-#if defined(FUNCNN_X86)
-  if (active_level() == InstructionLevel::avx2) table = &lapack_tiles_f64_avx2;
-  if (active_level() == InstructionLevel::avx512) table = &lapack_tiles_f64_avx512;
-#endif
+  const LapackTiles<double>* table = &FUNCNN_OF_ACTIVE_SET(lapack_tiles_f64);
   return table->subtract ? table : nullptr;
 }
 template <>

@@ -14,23 +14,9 @@
 
 namespace funcnn::cpu {
 
-extern const QuantTable quant_table_baseline;
-#if defined(FUNCNN_X86)
-extern const QuantTable quant_table_avx2, quant_table_avx512;
-#endif
+FUNCNN_DECLARE_FOR_SETS(QuantTable, quant_table);
 
-const QuantTable& quant_table() {
-  switch (active_level()) {
-#if defined(FUNCNN_X86)
-    case InstructionLevel::avx512:
-      return quant_table_avx512;
-    case InstructionLevel::avx2:
-      return quant_table_avx2;
-#endif
-    default:
-      return quant_table_baseline;
-  }
-}
+const QuantTable& quant_table() { return FUNCNN_OF_ACTIVE_SET(quant_table); }
 
 Code code_of(const QuantFormat& format) {
   if (format.mode == QuantMode::mxfp8) return Code::e4m3;

@@ -14,17 +14,10 @@
 
 namespace funcnn::cpu {
 
-extern const QuantDotTable quant_dot_table_baseline;
-#if defined(FUNCNN_X86)
-extern const QuantDotTable quant_dot_table_avx2, quant_dot_table_avx512;
-#endif
+FUNCNN_DECLARE_FOR_SETS(QuantDotTable, quant_dot_table);
 
 const QuantDotTable* quant_dot_table() {
-  const QuantDotTable* table = &quant_dot_table_baseline;
-#if defined(FUNCNN_X86)
-  if (active_level() == InstructionLevel::avx2) table = &quant_dot_table_avx2;
-  if (active_level() == InstructionLevel::avx512) table = &quant_dot_table_avx512;
-#endif
+  const QuantDotTable* table = &FUNCNN_OF_ACTIVE_SET(quant_dot_table);
   return table->tiles ? table : nullptr;
 }
 

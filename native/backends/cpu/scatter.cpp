@@ -12,18 +12,9 @@
 
 namespace funcnn::cpu {
 
-extern const CombineRowsTable combine_rows_table_baseline;
-#if defined(FUNCNN_X86)
-extern const CombineRowsTable combine_rows_table_avx2, combine_rows_table_avx512;
-#endif
+FUNCNN_DECLARE_FOR_SETS(CombineRowsTable, combine_rows_table);
 
-const CombineRowsTable& combine_rows_table() {
-#if defined(FUNCNN_X86)
-  if (active_level() == InstructionLevel::avx2) return combine_rows_table_avx2;
-  if (active_level() == InstructionLevel::avx512) return combine_rows_table_avx512;
-#endif
-  return combine_rows_table_baseline;
-}
+const CombineRowsTable& combine_rows_table() { return FUNCNN_OF_ACTIVE_SET(combine_rows_table); }
 
 namespace {
 
