@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "base/device_dtypes.h"
+#include "base/half_from_double.h"
 #include "base/to_integer.h"
 #include "bindings/array.h"
 #include "bindings/interchange.h"
@@ -155,7 +156,10 @@ void fill(PyObject* o, size_t depth, size_t rank, Dtype dtype, T*& out) {
     *out++ = PyFloat_Check(o) ? to_integer<T>(PyFloat_AsDouble(o)) : int_as<T>(o, dtype);
   } else {
     double value = PyFloat_AsDouble(o);
-    *out++ = T(std::is_same_v<T, double> ? value : float(value));
+    if constexpr (std::is_floating_point_v<T>)
+      *out++ = T(value);
+    else
+      *out++ = to_half<T>(value);
   }
   if (PyErr_Occurred()) throw nb::python_error();
 }

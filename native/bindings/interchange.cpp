@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "backends/cpu/copy.h"
+#include "base/half_from_double.h"
 #include "base/thread_pool.h"
 #include "base/to_integer.h"
 #include "bindings/device.h"
@@ -73,7 +74,7 @@ To convert_element(From value) {
   } else if constexpr (std::is_same_v<To, bool>) {
     return double(value) != 0;
   } else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>) {
-    return To(float(value));
+    return to_half<To>(value);
   } else if constexpr (std::is_integral_v<To> && !std::is_integral_v<From>) {
     return to_integer<To>(double(value));
   } else {

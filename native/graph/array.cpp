@@ -6,6 +6,7 @@
 
 #include "base/device_dtypes.h"
 #include "base/error.h"
+#include "base/half_from_double.h"
 #include "base/to_integer.h"
 #include "graph/primitive.h"
 #include "graph/record.h"
@@ -89,7 +90,7 @@ Array converted_constant(T value, Dtype dtype) {
       if constexpr (std::is_same_v<To, bool>)
         converted = real != 0;
       else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>)
-        converted = To(float(real));
+        converted = to_half<To>(real);
       else if constexpr (std::is_integral_v<To>) {
         if constexpr (std::is_same_v<T, int64_t>)
           converted = To(value);

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "base/half_from_double.h"
 #include "graph/integers.h"
 #include "graph/primitive.h"
 #include "ops/rules.h"
@@ -25,8 +26,8 @@ Array one_minus(const Array& x) { return subtract(c(1, x), x); }
 Array one_plus(const Array& x) { return add(c(1, x), x); }
 
 double rounded_to(double value, Dtype dtype) {
-  return dtype == Dtype::float16    ? double(float16_t(float(value)))
-         : dtype == Dtype::bfloat16 ? double(bfloat16_t(float(value)))
+  return dtype == Dtype::float16    ? double(to_half<float16_t>(value))
+         : dtype == Dtype::bfloat16 ? double(to_half<bfloat16_t>(value))
          : dtype == Dtype::float32  ? double(float(value))
                                     : value;
 }

@@ -78,15 +78,19 @@ class Emission::Emitter {
   int push_round(Dtype dtype, int made) {
     Instruction round;
     round.op = dtype == Dtype::float16 ? Opcode::round_float16 : Opcode::round_bfloat16;
-    round.space = out_.program.code[size_t(made)].space;
+    round.space = instruction(made).space;
+    round.dtype = instruction(made).dtype;
     round.args[0] = made;
     return push(round);
   }
 
-  // A conversion to half precision rounds even where its result never reaches memory.
-  int push_rounded(const Instruction& i, const Value& val) {
-    int made = push(i);
-    return is_conversion(val) && is_half(val.dtype) ? push_round(val.dtype, made) : made;
+  // A conversion to half precision rounds even where its result never reaches memory, and once: a float64 before it
+  // becomes the float32 that holds it.
+  int push_rounded(Instruction i, const Value& val) {
+    if (!is_conversion(val) || !is_half(val.dtype)) return push(i);
+    if (instruction(i.args[0]).dtype != Dtype::float64) return push_round(val.dtype, push(i));
+    i.args[0] = push_round(val.dtype, i.args[0]);
+    return push(i);
   }
 
   // What leaves half precision, by a conversion, a comparison or a predicate, sees what the narrow type holds, also of

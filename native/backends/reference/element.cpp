@@ -206,8 +206,8 @@ T unary(Opcode op, T a) {
     if (op == Opcode::negative) return -a;
     if (op == Opcode::abs) return std::fabs(a);
     if (op == Opcode::sign) return is_nan(a) ? a : T((a > 0) - (a < 0));
-    if (op == Opcode::round_float16) return T(float(float16_t(float(a))));
-    if (op == Opcode::round_bfloat16) return T(float(bfloat16_t(float(a))));
+    if (op == Opcode::round_float16) return T(float(to_half<float16_t>(a)));
+    if (op == Opcode::round_bfloat16) return T(float(to_half<bfloat16_t>(a)));
     return T(function(op, double(a)));
   }
 }

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "base/dtype.h"
+#include "base/half_from_double.h"
 #include "base/shape.h"
 #include "graph/opcode.h"
 #include "plan/backend.h"
@@ -44,7 +45,7 @@ To convert(From x) {
   } else if constexpr (std::is_same_v<To, bool>) {
     return x != From(0);
   } else if constexpr (is_half_type<To>) {
-    return To(float(x));
+    return to_half<To>(x);
   } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
     // Out of range the nearest bound. That of 64 bits rounds to one above the largest.
     using Bounds = std::numeric_limits<To>;

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "backends/cpu/simd/loops.h"
+#include "base/half_from_double.h"
 #include "base/to_integer.h"
 
 namespace funcnn::cpu::simd {
@@ -22,10 +23,8 @@ FUNCNN_INLINE To convert(From x) {
     return convert<To>(x.value);
   } else if constexpr (std::is_same_v<To, Bool>) {
     return {uint8_t(x != From(0))};
-  } else if constexpr (std::is_same_v<To, float16_t>) {
-    return float16_t(float(x));
-  } else if constexpr (std::is_same_v<To, bfloat16_t>) {
-    return bfloat16_t(float(x));
+  } else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>) {
+    return to_half<To>(x);
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     return to_integer<To>(x);
   } else {
@@ -41,10 +40,16 @@ void cast_loop(void* out, const void* in, int64_t n) {
 }
 
 struct RoundHalf {
-  static FUNCNN_INLINE float apply(float x) { return widen(float16_t(x)); }
+  template <class T>
+  static FUNCNN_INLINE T apply(T x) {
+    return widen(to_half<float16_t>(x));
+  }
 };
 struct RoundBrain {
-  static FUNCNN_INLINE float apply(float x) { return widen(bfloat16_t(x)); }
+  template <class T>
+  static FUNCNN_INLINE T apply(T x) {
+    return widen(to_half<bfloat16_t>(x));
+  }
 };
 
 template <class T>
@@ -73,7 +78,9 @@ namespace FUNCNN_ISA {
 void add_casts(Table& t) {
   add_all(t, All{});
   add_unary_one<RoundHalf, float>(t, Opcode::round_float16);
+  add_unary_one<RoundHalf, double>(t, Opcode::round_float16);
   add_unary_one<RoundBrain, float>(t, Opcode::round_bfloat16);
+  add_unary_one<RoundBrain, double>(t, Opcode::round_bfloat16);
 }
 
 }  // namespace FUNCNN_ISA
