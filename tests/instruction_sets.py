@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import funcnn as fn
 from funcnn import _core
 
 NAMES = ("baseline", "avx2", "avx512", "neon")
@@ -19,12 +18,10 @@ def using(name: str) -> Iterator[None]:
     """Run by this instruction set. Raises ValueError where the machine has none of the name."""
     best = _core._instruction_set()
     _core._set_instruction_set(name)
-    fn.clear_plan_cache()  # kernels keep the tables that they were made with
     try:
         yield
     finally:
         _core._set_instruction_set(best)
-        fn.clear_plan_cache()
 
 
 def has(name: str) -> bool:

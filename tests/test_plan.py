@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funcnn as fn
+import instruction_sets
 
 
 def unfused(f, *args):
@@ -195,6 +196,23 @@ def test_plan_cache_is_bounded_and_clears():
     info = fn.plan_cache_info()
     assert info == {"hits": 0, "misses": 0, "entries": 0, "capacity": capacity, "bytes": 0, "reused": 0,
                     "byte_capacity": info["byte_capacity"]}  # fmt: skip
+
+
+@pytest.mark.on_cpu
+@pytest.mark.skipif("baseline" not in instruction_sets.SUPPORTED[:-1], reason="a machine with a baseline and more")
+def test_compiled_functions_follow_the_instruction_set():
+    a = fn.array(np.random.default_rng(0).normal(size=(3, 40, 40)).astype(np.float32))
+
+    def by(x):
+        return fn.scan(lambda c, y: (c @ y, c.sum()), x[0], x)[0] + x[1] @ x[2]
+
+    compiled = fn.compile(by)
+    fused = np.asarray(compiled(a))
+    with instruction_sets.using("baseline"):  # has no fused products
+        separate = np.asarray(compiled(a))
+        np.testing.assert_array_equal(separate, np.asarray(fn.compile(lambda x: by(x))(a)))
+    assert (separate != fused).any()
+    np.testing.assert_array_equal(np.asarray(compiled(a)), fused)
 
 
 def test_values_that_handles_hold_are_kept():

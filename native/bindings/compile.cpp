@@ -549,7 +549,8 @@ void bind_compile(nb::module_& m) {
       "(`entries`, at most `capacity`), and about how many bytes they take (`bytes`, at most `byte_capacity`).\n\n"
       "Plans that were fused as one of the same structure with other sizes was are counted in `reused`, wherever they\n"
       "were built.");
-  m.def("clear_plan_cache", &clear_plan_cache, nb::call_guard<Unlocked>(), "Forget every plan.");
+  m.def("clear_plan_cache", &clear_plan_cache, nb::call_guard<Unlocked>(),
+        "Forget every plan, those of compiled functions included.");
   m.def("set_fusion", &set_fusion, nb::arg("on"),
         "Turn the fusion of elementwise work and reductions on or off; return the setting before.\n\n"
         "``FUNCNN_FUSE=0`` in the environment turns it off from the start: every primitive then runs by itself.");

@@ -14,6 +14,7 @@
 #include "bindings/gil.h"
 #include "bindings/memory.h"
 #include "bindings/named.h"
+#include "plan/eval.h"
 
 namespace funcnn {
 namespace {
@@ -159,7 +160,13 @@ void bind_program(nb::module_& m) {
       .def("run", &Program::run, nb::arg("operands"), nb::arg("repeat") = 1)
       .def("run_range", &Program::run_range);
   m.def("_instruction_set", &cpu::instruction_set);
-  m.def("_set_instruction_set", &cpu::set_instruction_set);
+  m.def(
+      "_set_instruction_set",
+      [](const char* name) {
+        cpu::set_instruction_set(name);
+        clear_plan_cache();  // kernels keep the tables that they were made with
+      },
+      nb::call_guard<Unlocked>());
   bind_lines(m);
 }
 

@@ -114,6 +114,11 @@ class CompiledGraph::Plans {
   // Shared: a signal handler may call the same function while this entry runs, and make plans of its own.
   std::shared_ptr<const Entry> get(const Graph& graph, std::span<Node* const> arguments,
                                    const std::vector<char>& disposable) {
+    if (uint64_t now = plan_generation(); now != generation_) {
+      entries_.clear();
+      bytes_ = 0;
+      generation_ = now;
+    }
     // Most calls are served by the plan that was made last, and then need no hash.
     if (!entries_.empty() && entries_.back()->serves(arguments, disposable)) return entries_.back();
     Hash classes = key_of(arguments, disposable);
@@ -177,6 +182,7 @@ class CompiledGraph::Plans {
 
   std::vector<std::shared_ptr<const Entry>> entries_;
   std::atomic<size_t> bytes_ = 0;
+  uint64_t generation_ = plan_generation();
 };
 
 CompiledGraph::CompiledGraph(Graph graph, std::vector<bool> donated) : graph_(std::move(graph)), plans_(new Plans) {

@@ -29,6 +29,8 @@ std::atomic<bool>& fusion() {
   return on;
 }
 
+std::atomic<uint64_t> generation{0};
+
 // An Output node that lets go of its shared node frees the value there that nobody else will ask for.
 void leave_shared(Node& output) {
   Outputs& shared = *output.inputs[0]->outputs;
@@ -159,6 +161,8 @@ CacheInfo plan_cache_info() {
 void clear_plan_cache() {
   auto lock = evaluation_lock();
   plan_cache().clear();
+  generation.fetch_add(1, std::memory_order_relaxed);
 }
+uint64_t plan_generation() { return generation.load(std::memory_order_relaxed); }
 
 }  // namespace funcnn

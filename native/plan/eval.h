@@ -47,7 +47,9 @@ struct CacheInfo {
   uint64_t reused;              // plans that were fused as one of other sizes was
 };
 CacheInfo plan_cache_info();
+// Plans of compiled graphs included. Their owners drop them when they find another generation.
 void clear_plan_cache();
+uint64_t plan_generation();
 
 // Whether elementwise work is fused (default; FUNCNN_FUSE=0 turns it off); returns the setting before.
 bool set_fusion(bool on);
