@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funcnn as fn
+import thread_counts
 from funcnn import linalg
 from funcnn.linalg import LinAlgError
 from widest import held
@@ -620,16 +621,7 @@ CALLS = {
 @pytest.mark.parametrize("name", list(CALLS))
 def test_the_number_of_threads_changes_nothing(name, shape):
     x = array(normal(*shape))
-    before = fn.get_num_threads()
-    found = []
-    try:
-        for threads in (1, 2, 3):
-            fn.set_num_threads(threads)
-            found.append(np.asarray(CALLS[name](x)))
-    finally:
-        fn.set_num_threads(before)
-    assert np.array_equal(found[0], found[1])
-    assert np.array_equal(found[0], found[2])
+    thread_counts.assert_the_same(lambda: [CALLS[name](x)])
 
 
 def test_evaluation_in_several_threads_of_the_program():

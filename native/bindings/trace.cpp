@@ -58,10 +58,7 @@ Array array_of_leaf(const pytree::Leaves& leaves, size_t i, const pytree::TreeDe
 }
 
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays) {
-  pytree::Leaves leaves;
-  leaves.reserve(arrays.size());
-  for (const Array& a : arrays) leaves.push_back(wrap_object(a));
-  return pytree::unflatten(tree, leaves);
+  return unflatten_arrays(tree, Arrays(arrays.begin(), arrays.end()));
 }
 
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Arrays&& arrays) {

@@ -7,6 +7,7 @@ import pytest
 
 import funcnn as fn
 import instruction_sets
+import thread_counts
 from funcnn import linalg
 
 pytestmark = pytest.mark.on_cpu
@@ -132,16 +133,7 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_threads_change_no_bit(name, n):
     x = fn.asarray(normal(n, n, dtype="float32") / np.float32(n) + np.eye(n, dtype=np.float32))
-    before = fn.get_num_threads()
-    found = []
-    try:
-        for threads in (1, 2, 5):
-            fn.set_num_threads(threads)
-            found.append(np.asarray(CALLS[name](x)))
-    finally:
-        fn.set_num_threads(before)
-    assert np.array_equal(found[0], found[1])
-    assert np.array_equal(found[0], found[2])
+    thread_counts.assert_the_same(lambda: [CALLS[name](x)], (1, 2, 5))
 
 
 def spectra(n):

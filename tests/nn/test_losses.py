@@ -142,7 +142,7 @@ def test_shapes_are_never_broadcast(name):
         loss(*[fn.array(x) for x in args], reduction="median")
     with pytest.raises(TypeError, match="must be real"):
         loss(*[fn.array(x).astype(fn.complex64) for x in args])
-    with pytest.raises(TypeError, match="must be an array, got str"):
+    with pytest.raises(TypeError, match="must be an array, .*got a str"):
         loss(*["x" for _ in args])
 
 
@@ -497,7 +497,7 @@ class TestDistances:
             (lambda x: losses.gaussian_nll_loss(x, x, x, eps=0.0), "gaussian_nll_loss: eps must be a number above 0"),
             (lambda x: losses.cross_entropy(x, x, label_smoothing=1.0), r"label_smoothing must be in \[0, 1\)"),
             (lambda x: losses.cross_entropy(x, x, ignore_index=1), "ignore_index is for class indices"),
-            (lambda x: losses.hinge_loss(x, None), "targets must be an array, got NoneType"),
+            (lambda x: losses.hinge_loss(x, None), "targets must be an array, .*got a NoneType"),
             (
                 lambda x: losses.huber_loss(x, x, delta="1"),
                 r"huber_loss: delta must be a number above 0, got '1' .str.",

@@ -6,18 +6,13 @@
 namespace funcnn::gpu {
 
 const std::vector<std::string_view> kHalfFunctions = {
-    R"text(#ifdef __CUDACC__
+    R"text(// exp2_up: of x >= 0; inverse_half: of results that are not tiny.
+#ifdef __CUDACC__
 FUNCTION f32 exp2_half(f32 x) {
   f32 y;
   asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
-#else
-FUNCTION f32 exp2_half(f32 x) { return exp2(x); }
-#endif
-)text",
-    R"text(// Of x >= 0, and of results that are not tiny.
-#ifdef __CUDACC__
 FUNCTION f32 exp2_up(f32 x) {
   f32 y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -29,6 +24,7 @@ FUNCTION f32 inverse_half(f32 x) {
   return y;
 }
 #else
+FUNCTION f32 exp2_half(f32 x) { return exp2(x); }
 FUNCTION f32 exp2_up(f32 x) { return exp2(x); }
 FUNCTION f32 inverse_half(f32 x) { return 1.0f / x; }
 #endif

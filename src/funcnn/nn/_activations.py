@@ -17,28 +17,16 @@ import funcnn as fn
 from .._arguments import integer, integers
 from .._core import _gelu
 from .._hyper import checked as number
+from ._arrays import as_array
 
 _SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
 
-def _array(name: str, x: Any, what: str = "x") -> fn.array:
-    """The array that an argument stands for."""
-    if isinstance(x, fn.array):
-        return x
-    try:
-        return fn.asarray(x)
-    except (TypeError, ValueError):
-        if hasattr(x, "__array_interface__"):  # an array, for which the device has no dtype
-            raise
-        kind = type(x).__name__
-        raise TypeError(f"{name}: {what} must be an array, a number or nested lists of numbers, got a {kind}") from None
-
-
 def _real(name: str, x: Any, what: str = "x") -> fn.array:
     """The same, without complex numbers, which have no order."""
-    found = _array(name, x, what)
+    found = as_array(name, x, what)
     if found.dtype == fn.complex64:
         raise ValueError(f"{name}: is not defined for complex64, the dtype of {what}")
     return found
@@ -58,7 +46,7 @@ def sigmoid(x: fn.array) -> fn.array:
     >>> nn.sigmoid(fn.array(0.0)).item()
     0.5
     """
-    return fn.sigmoid(_array("sigmoid", x))
+    return fn.sigmoid(as_array("sigmoid", x))
 
 
 def relu(x: fn.array) -> fn.array:
@@ -287,7 +275,7 @@ def glu(x: fn.array, axis: int = -1) -> fn.array:
     >>> nn.glu(fn.array([4.0, 0.0])).tolist()
     [2.0]
     """
-    x, axis = _array("glu", x), integer(axis, "glu: axis")
+    x, axis = as_array("glu", x), integer(axis, "glu: axis")
     if not -x.ndim <= axis < x.ndim:
         raise fn.AxisError(f"glu: an array of shape {x.shape} has no axis {axis}")
     if x.shape[axis] % 2:
@@ -304,7 +292,7 @@ def tanh(x: fn.array) -> fn.array:
     >>> nn.tanh(fn.array(0.0)).item()
     0.0
     """
-    return fn.tanh(_array("tanh", x))
+    return fn.tanh(as_array("tanh", x))
 
 
 def softplus(x: fn.array) -> fn.array:
@@ -455,7 +443,7 @@ def softmax(x: fn.array, axis: int = -1) -> fn.array:
     >>> nn.softmax(fn.array([1.0, 1.0])).tolist()
     [0.5, 0.5]
     """
-    return fn.softmax(_array("softmax", x), axis=axis)
+    return fn.softmax(as_array("softmax", x), axis=axis)
 
 
 def softmin(x: fn.array, axis: int = -1) -> fn.array:

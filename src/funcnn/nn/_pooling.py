@@ -9,13 +9,13 @@ import funcnn as fn
 
 from .._arguments import Integers
 from .._core import _reduce_windows
-from ._activations import _array
+from ._arrays import as_array
 from ._spatial import per_axis
 
 
 def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, *, largest: bool) -> fn.array:
     spatial = int(name[-2])
-    x = _array(name, x)
+    x = as_array(name, x)
     if x.dtype == fn.complex64:
         raise ValueError(f"{name}: is not defined for complex64")
     window = per_axis(name, "kernel_size", kernel_size, spatial, 1)

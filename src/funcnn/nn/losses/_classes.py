@@ -8,7 +8,8 @@ import funcnn as fn
 from funcnn._arguments import flag, integer
 from funcnn._cross_entropy import of_indices
 
-from ._common import Reduction, as_array, class_weight, floats, number, position, reduce, same_shapes, weighted
+from .._arrays import as_array
+from ._common import Reduction, class_weight, floats, number, position, reduce, same_shapes, weighted
 
 
 def _class_indices(name: str, targets: fn.array, count: int, ignore_index: int | None) -> fn.array:
@@ -88,7 +89,7 @@ def cross_entropy(
     if smoothing >= 1.0:
         raise ValueError(f"{name}: label_smoothing must be in [0, 1), got {label_smoothing}")
     dtype, (logits,) = floats(name, logits=logits)
-    targets = as_array(name, "targets", targets)
+    targets = as_array(name, targets, "targets")
     axis = position(name, axis, logits.ndim)
     expected = logits.shape[:axis] + logits.shape[axis + 1 :]
     probabilities = targets.ndim == logits.ndim
@@ -191,7 +192,7 @@ def binary_cross_entropy(
     name = "binary_cross_entropy"
     flag(with_logits, f"{name}: with_logits")
     same_shapes(name, inputs=inputs, targets=targets)
-    given = as_array(name, "inputs", inputs).dtype
+    given = as_array(name, inputs, "inputs").dtype
     dtype, (inputs, targets) = floats(name, inputs=inputs, targets=targets)
     against = 1.0 - targets
     if with_logits:
@@ -253,7 +254,7 @@ def nll_loss(
     """
     name = "nll_loss"
     dtype, (inputs,) = floats(name, inputs=inputs)
-    targets = as_array(name, "targets", targets)
+    targets = as_array(name, targets, "targets")
     axis = position(name, axis, inputs.ndim)
     expected, count = inputs.shape[:axis] + inputs.shape[axis + 1 :], inputs.shape[axis]
     if targets.shape != expected:

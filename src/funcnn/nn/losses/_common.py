@@ -9,6 +9,8 @@ import funcnn as fn
 from funcnn._arguments import integer
 from funcnn._hyper import checked
 
+from .._arrays import as_array
+
 Reduction = Literal["none", "mean", "sum"]
 
 
@@ -26,21 +28,9 @@ def reduce(name: str, loss: fn.array, reduction: Reduction, dtype: fn.Dtype, tot
     return fn.where(none, 0.0, fn.sum(loss) / fn.where(none, 1.0, total)).astype(dtype)
 
 
-def as_array(name: str, what: str, x: Any) -> fn.array:
-    """The array that an argument stands for."""
-    if isinstance(x, fn.array):
-        return x
-    try:
-        return fn.asarray(x)
-    except (TypeError, ValueError):
-        if hasattr(x, "__array_interface__"):  # an array, for which the device has no dtype
-            raise
-        raise TypeError(f"{name}: {what} must be an array, got {type(x).__name__}") from None
-
-
 def floats(name: str, **arguments: Any) -> tuple[fn.Dtype, list[fn.array]]:
     """The dtype of the loss, and the arrays in the dtype to compute with: float32 for halves, integers and bools."""
-    arrays = {what: as_array(name, what, x) for what, x in arguments.items()}
+    arrays = {what: as_array(name, x, what) for what, x in arguments.items()}
     dtype = None
     for what, x in arrays.items():
         _check_real(name, what, x)
@@ -53,7 +43,7 @@ def floats(name: str, **arguments: Any) -> tuple[fn.Dtype, list[fn.array]]:
 
 def same_shapes(name: str, **arguments: Any) -> None:
     """Raise unless all arguments have one shape."""
-    shapes = {what: as_array(name, what, x).shape for what, x in arguments.items()}
+    shapes = {what: as_array(name, x, what).shape for what, x in arguments.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{what} {shape}" for what, shape in shapes.items())
         raise ValueError(f"{name}: the arguments must have one shape, got {listed}")
@@ -63,7 +53,7 @@ def weighted(name: str, loss: fn.array, weights: Any) -> fn.array:
     """The losses times their weights."""
     if weights is None:
         return loss
-    weights = as_array(name, "weights", weights)
+    weights = as_array(name, weights, "weights")
     _check_real(name, "weights", weights)
     if weights.shape != loss.shape:
         raise ValueError(f"{name}: the weights must have the shape of the loss, {loss.shape}, got {weights.shape}")
@@ -73,7 +63,7 @@ def weighted(name: str, loss: fn.array, weights: Any) -> fn.array:
 
 def class_weight(name: str, weights: Any, count: int, dtype: fn.Dtype) -> fn.array:
     """Factors for the classes."""
-    weights = as_array(name, "class_weights", weights)
+    weights = as_array(name, weights, "class_weights")
     if weights.shape != (count,):
         raise ValueError(f"{name}: class_weights must have the shape ({count},), got {weights.shape}")
     _check_real(name, "class_weights", weights)
