@@ -242,7 +242,7 @@ def rope(
     if shape[-2] == 1 and type(offset) is int and abs(offset) < 1 << 31 and type(scale) is float and scale == 1:
         angles = frequencies * offset
     else:
-        angles = _places(name, offset, shape).astype(wide) * scale * frequencies
+        angles = _places(name, offset, x).astype(wide) * scale * frequencies
     rotated = x if dims == shape[-1] else x[..., :dims]
     pairs = rotated.reshape(*shape[:-1], *paired)
     if dtype != wide:
@@ -252,11 +252,14 @@ def rope(
     return y if dims == shape[-1] else _core.concatenate([y, x[..., dims:]], axis=-1)
 
 
-def _places(name: str, offset: Any, shape: tuple[int, ...]) -> array:
-    """The places along the second-to-last axis, of shape (T, 1, 1) or, beside the axes of `shape`, (B, 1, ..., T, 1, 1)."""
+def _places(name: str, offset: Any, x: array) -> array:
+    """The places along the second-to-last axis, of shape (T, 1, 1) or, beside the axes of `x`, (B, 1, ..., T, 1, 1)."""
+    shape = x.shape
+    # A device without float64 has no angles in it: they are where `x` is.
+    device = x.device if x.dtype == _core.float64 else None
     if not isinstance(offset, array) and not getattr(offset, "ndim", 0) and not isinstance(offset, (list, tuple)):
-        return _core.arange(shape[-2]).reshape(-1, 1, 1) + integer(offset, f"{name}: offset")
-    first = _core.asarray(offset)
+        return _core.arange(shape[-2], device=device).reshape(-1, 1, 1) + integer(offset, f"{name}: offset")
+    first = _core.asarray(offset, device=device)
     if not _core.isdtype(first.dtype, "integral"):
         raise ValueError(f"{name}: offset must be of integers, got {first.dtype}")
     if first.ndim > 1 or first.size not in (1, shape[0]):
@@ -265,7 +268,7 @@ def _places(name: str, offset: Any, shape: tuple[int, ...]) -> array:
         )
     first = first.astype(_core.int32)
     first = first.reshape(-1, *(1,) * len(shape)) if first.size > 1 else first.reshape(1, 1, 1)
-    return first if shape[-2] == 1 else _core.arange(shape[-2]).reshape(-1, 1, 1) + first
+    return first if shape[-2] == 1 else _core.arange(shape[-2], device=device).reshape(-1, 1, 1) + first
 
 
 def _frequencies(
@@ -278,7 +281,7 @@ def _frequencies(
     if freqs is None:
         assert base is not None
         return _falling(-math.log(base) / half, half, wide, pair, x.device)
-    given_freqs = _core.asarray(freqs)
+    given_freqs = _core.asarray(freqs, device=x.device if wide == _core.float64 else None)
     if given_freqs.shape != (half,):
         raise ValueError(f"{name}: freqs must have shape {(half,)}, one for each pair, got {given_freqs.shape}")
     inverse = 1.0 / given_freqs.astype(wide)
