@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "base/error.h"
 #include "base/profile.h"
@@ -93,6 +94,15 @@ Background& background(bool forked = false) {
   return *instance;
 }
 
+struct Endings {
+  std::mutex mutex;
+  std::vector<void (*)()> functions;
+};
+Endings& endings() {
+  static auto* all = new Endings;
+  return *all;
+}
+
 }  // namespace
 
 bool background_gives_up() { return background().gives_up(); }
@@ -134,10 +144,17 @@ void after_fork(bool in_child) {
   forget_asked_work();
 }
 
+void at_end_of_evaluation(void (*function)()) {
+  std::lock_guard lock(endings().mutex);
+  endings().functions.push_back(function);
+}
+
 void end_evaluation() {
   background().end();
   // Never given back: threads that outlive the interpreter must not compute while its modules are torn down.
   evaluation_mutex().lock();
+  std::lock_guard lock(endings().mutex);
+  for (auto* function : endings().functions) function();
 }
 
 }  // namespace funcnn

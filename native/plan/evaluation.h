@@ -34,6 +34,10 @@ class Uninterrupted {
 
 bool fusion_on();
 
+// Called when no evaluation follows, while all libraries are whole: what they register with the process as they are
+// used is undone before what was registered earlier.
+void at_end_of_evaluation(void (*function)());
+
 // Run a plan on computed leaves. Those that were overwritten by the time a kernel raises are lost.
 void run_plan(const Plan& plan, std::span<Node* const> leaves, Results results);
 

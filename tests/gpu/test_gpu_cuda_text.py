@@ -18,6 +18,17 @@ x = fn.device_put(fn.ones(5), "gpu")
 fn.eval(x + x)
 """
 
+# Kernels for which nobody waits, and some that are asked for when the process is about to end.
+MANY = """
+import atexit
+late = []
+atexit.register(lambda: late[0]())
+import funcnn as fn
+x = fn.device_put(fn.ones(5), "gpu")
+late.append(lambda: fn.eval(fn.argmax(x * 3)))
+fn.async_eval(fn.softmax(x, 0), fn.sort(x), fn.cumsum(x, 0), fn.sum(x))
+"""
+
 # One token; several are a product of cuBLASLt's, which takes none.
 EPILOGUES = """
 import funcnn as fn
@@ -45,6 +56,12 @@ def compiler(tmp_path_factory):
         pytest.skip("NVRTC is not installed")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def test_a_process_may_end_while_kernels_are_compiled(compiler, tmp_path):
+    for i in range(3):  # with a cache that knows none
+        done = run("-c", MANY, FUNCNN_CACHE_DIR=str(tmp_path / str(i)))
+        assert done.returncode == 0, done.stderr
 
 
 def kept(folder):

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <thread>
 
 #include "base/error.h"
+#include "plan/evaluation.h"
 #include "plan/log.h"
 
 #if !defined(_WIN32)
@@ -25,13 +25,13 @@ int process() { return int(getpid()); }
 #endif
 
 // Threads that compile; they are started when there is work, and waited for before the process ends: the compiler must
-// not run while its tables are destroyed.
+// not run while its tables are destroyed, some of which it makes as it runs.
 class Crew {
  public:
   static Crew& get() {
     static auto* crew = [] {
       auto* made = new Crew;
-      std::atexit([] { get().finish(); });
+      at_end_of_evaluation([] { get().finish(); });
       return made;
     }();
     return *crew;
@@ -39,7 +39,11 @@ class Crew {
 
   void submit(std::function<void()> job) {
     if (process() != process_) return job();  // threads stay behind in a fork
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (finished_) {
+      lock.unlock();
+      return job();
+    }
     jobs_.push_back(std::move(job));
     if (jobs_.size() > idle_ && threads_ < most_) {
       ++threads_;
