@@ -40,7 +40,8 @@ ON_REFERENCE := tests/test_ops.py tests/ops tests/test_transforms.py tests/test_
   tests/test_compile.py tests/test_checkpoint.py tests/test_random.py tests/test_sort.py tests/test_indexing.py \
   tests/test_cumulative.py tests/test_statistics.py tests/test_callback.py
 test-reference: $(STAMP)
-	$(BIN)/python -m pytest --device=reference --deselect tests/ops/test_dot.py::test_matmul_sizes $(or $(ARGS),-q $(ON_REFERENCE))
+	$(BIN)/python -m pytest --device=reference --deselect tests/ops/test_dot.py::test_matmul_sizes \
+	  $(or $(ARGS),-q --numprocesses=2 $(ON_REFERENCE))
 
 # A Metal device in software, to run Metal kernels on any machine with clang >= 14: FUNCNN_METAL=software.
 metal:

@@ -1,7 +1,8 @@
 """Build the wheel with the stable ABI and run the tests on it: `python tools/test_wheel.py [arguments of pytest]`.
 
 The wheel is built on the oldest CPython >= 3.12 of this machine and installed on the newest, each with an environment
-below build/wheel: what one version builds all later ones must run. Says so and does nothing where there is none.
+below build/wheel: what one version builds all later ones must run. The core, which knows no Python, comes from the
+build of .venv. Says so and does nothing where there is none.
 """
 
 import os
@@ -9,6 +10,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+
+from installed_build import installed_build
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "wheel"
@@ -55,7 +58,14 @@ def build(interpreter: str) -> pathlib.Path:
     run(python, ROOT / "tools" / "install_build_requirements.py")
     shutil.rmtree(BUILD / "dist", ignore_errors=True)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
-    run(*pip, "--wheel-dir", BUILD / "dist", ROOT)
+    settings = {"build-dir": BUILD / "build", "cmake.define.FUNCNN_OBJECTS": installed_build()}
+    run(
+        *pip,
+        *(f"--config-settings={name}={value}" for name, value in settings.items()),
+        "--wheel-dir",
+        BUILD / "dist",
+        ROOT,
+    )
     (wheel,) = (BUILD / "dist").glob("*.whl")
     if "-cp312-abi3-" not in wheel.name:
         sys.exit(f"expected a wheel for the stable ABI of CPython 3.12, got {wheel.name}")
