@@ -210,7 +210,8 @@ struct SharedTiles {
     constexpr double least_work = 3e5;
     double work = double(m) * double(n) * double(k);
     int64_t threads = thread_count(), wanted = std::clamp<int64_t>(int64_t(work / least_work), 1, 8 * threads);
-    rows_ = falling_blocks(blocks(m, unit), least_rows / unit, wanted, threads);
+    const int64_t least = m >= 8 * threads * least_rows ? 2 * least_rows : least_rows;
+    rows_ = falling_blocks(blocks(m, unit), least / unit, wanted, threads);
     row_blocks = int64_t(rows_.size()) - 1;
     m_ = m;
     // Where blocks of rows are too few for all threads, they are cut into columns.
@@ -399,20 +400,21 @@ class DotKernel final : public HostKernel {
         MatrixView<T> right{b + at_b + first * p_.b.column, p_.b.row, p_.b.column};
         // The first rows of the product may come with the packing.
         int64_t done = 0;
-        if (gemm.packing.pack_multiplying && right.column == 1 && p_.a.column == 1) done = gemm.packing.rows;
+        if (gemm.packing.pack_multiplying && right.column == 1) done = gemm.packing.rows;
         const int64_t threads = thread_count();
-        if (done && !epilogue_ && threads > 1 && size_t(p_.m * p_.k) * sizeof(T) <= kSmallLeft &&
-            (panels % threads == 0 || panels >= 16 * threads)) {
-          run_columns(gemm, {a + at_a, p_.a.row, 1}, right, width, c + at_c + first, packed);
+        if ((done || right.row == 1) && !is_half_type<T> && !epilogue_ && threads > 1 &&
+            size_t(p_.m * p_.k) * sizeof(T) <= kSmallLeft && (panels % threads == 0 || panels >= 16 * threads)) {
+          run_columns(gemm, {a + at_a, p_.a.row, p_.a.column}, right, width, c + at_c + first, packed, done);
           continue;
         }
-        parallel_for(panels, std::max<int64_t>(1, 16384 / (panel * p_.k)), [&](int64_t begin, int64_t end) {
-          if (done)
-            gemm.packing.pack_multiplying({a + at_a, p_.a.row, p_.a.column}, right, width, p_.k, begin, end, packed,
-                                          c + at_c + first, p_.n);
-          else
-            gemm.packing.pack(right, width, p_.k, begin, end, packed);
-        });
+        parallel_for(panels, std::max(panels / (4 * threads), 16384 / (panel * p_.k) + 1),
+                     [&](int64_t begin, int64_t end) {
+                       if (done)
+                         gemm.packing.pack_multiplying({a + at_a, p_.a.row, p_.a.column}, right, width, p_.k, begin,
+                                                       end, packed, c + at_c + first, p_.n);
+                       else
+                         gemm.packing.pack(right, width, p_.k, begin, end, packed);
+                     });
         SharedTiles tiles(p_.m - done, width, p_.k, panel, is_half_type<T> ? 512 : width);
         const bool last_pass = first + width == p_.n;
         PiecesLeft left;
@@ -434,18 +436,23 @@ class DotKernel final : public HostKernel {
     }
   }
   // All rows of a few columns at a time: what a thread has packed is in its own cache when it is read.
-  void run_columns(const GemmOf<T>& gemm, MatrixView<T> a, MatrixView<T> b, int64_t width, T* c,
-                   std::byte* packed) const {
-    constexpr int64_t least = 64;
-    const int64_t panel = gemm.packing.panel, done = gemm.packing.rows, threads = thread_count();
+  void run_columns(const GemmOf<T>& gemm, MatrixView<T> a, MatrixView<T> b, int64_t width, T* c, std::byte* packed,
+                   int64_t done) const {
+    const int64_t panel = gemm.packing.panel, threads = thread_count();
+    // Rows that lie far apart are packed for each block of columns: then there are as few as can be.
+    constexpr int64_t least = 128, kNear = 2112 / sizeof(T);
+    const int64_t most = (a.column == 1 ? a.row : 2 * a.column) <= kNear ? 8 * threads : threads;
     const std::vector<int64_t> begins =
-        falling_blocks((width + panel - 1) / panel, std::max<int64_t>(1, least / panel), 8 * threads, threads);
+        falling_blocks((width + panel - 1) / panel, std::max<int64_t>(1, least / panel), most, threads);
     parallel_for(int64_t(begins.size()) - 1, 1, [&](int64_t begin, int64_t end) {
       std::byte* room = panels.get(gemm_room(p_.m, std::min(width, begins[1] * panel), p_.k, sizeof(T)));
       for (int64_t i = begin; i < end; ++i) {
         const int64_t from = begins[size_t(i)], to = begins[size_t(i) + 1];
         const int64_t column = from * panel, columns = std::min(width, to * panel) - column;
-        gemm.packing.pack_multiplying(a, b, width, p_.k, from, to, packed, c, p_.n);
+        if (done)
+          gemm.packing.pack_multiplying(a, b, width, p_.k, from, to, packed, c, p_.n);
+        else
+          gemm.packing.pack(b, width, p_.k, from, to, packed);
         gemm.rounded.multiply_packed(p_.m - done, columns, p_.k, a.at(done, 0), {packed, width, from},
                                      c + done * p_.n + column, p_.n, room);
       }

@@ -29,12 +29,11 @@ constexpr int64_t kPanelsAtOnce = 4;
 inline int64_t rows_in_place(int64_t rows, int64_t columns, int64_t k, int64_t row_bytes, int64_t column_bytes,
                              int64_t item) {
   constexpr int64_t kFew = 160, kColliding = 8;
-  if (rows > kRows && columns > kFew) {
-    // Short rows lie together about as well as packed ones: no place of the cache has more than half a tile's lines.
-    constexpr int64_t kShort = 2048 + 64, kMiddling = 4096;
-    const bool near = row_bytes <= kShort || (row_bytes <= kMiddling && !lines_collide(row_bytes));
-    return near && item >= 4 && column_bytes == item ? kRows : 0;
-  }
+  // Short rows lie together about as well as packed ones: no place of the cache has more than half a tile's lines.
+  constexpr int64_t kShort = 2048 + 64, kMiddling = 4096;
+  const bool near = row_bytes <= kShort || (row_bytes <= kMiddling && !lines_collide(row_bytes));
+  if (column_bytes == item && item >= 4 && near) return kRows;
+  if (rows > kRows && columns > kFew) return 0;
   if (column_bytes == item) {
     if (k <= 64 / item || !lines_collide(row_bytes)) return kRows;
     // As many as there are places in the cache for lines that collide.
@@ -164,9 +163,14 @@ void pack_columns_multiplying(MatrixView<typename Steps::Source> a, MatrixView<t
   using Word = typename Steps::Word;
   PackedPlaces<Steps> places(n, k);
   constexpr int64_t panel = places.panel, lanes = Simd<typename Steps::Sum>::lanes;
+  alignas(64) Word rows[kRows * kBlockK];
   for (int64_t k0 = 0; k0 < k; k0 += kBlockK) {
     const int64_t depth = std::min(kBlockK, k - k0);
-    const TileRows<Word> left{a.at(0, k0).data, a.row, a.column};
+    TileRows<Word> left{a.at(0, k0).data, a.row, a.column};
+    if (a.column != 1) {
+      Steps::pack_a(a.at(0, k0), kRows, depth, rows);
+      left = {rows, 1, kRows};
+    }
     for (int64_t j = first; j < end; ++j) {
       const int64_t width = std::min(panel, n - j * panel);
       const Word* from = b.at(k0, j * panel).data;

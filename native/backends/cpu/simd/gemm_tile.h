@@ -415,23 +415,40 @@ void interleave(const S* __restrict from, int64_t apart, int64_t lines, int64_t 
     for (int64_t t = 0; t < k; ++t) out[t * step + i] = W::read(from + i * apart + t * group);
 }
 
+// A few elements side by side.
+template <class T, class S>
+FUNCNN_INLINE void widen_few(const S* from, int64_t n, T* out) {
+  if constexpr (kMasks && std::is_same_v<T, S>) {
+    constexpr int lanes = Simd<T>::lanes;
+    for (int64_t i = 0; i < n; i += lanes) {
+      const int some = int(std::min<int64_t>(lanes, n - i));
+      store_first<T>(out + i, load_first<T>(from + i, some), some);
+    }
+  } else {
+    for (int64_t i = 0; i < n; ++i) out[i] = widen(from[i]);
+  }
+}
+
 template <class T, class S>
 void pack_a(MatrixView<S> a, int64_t rows, int64_t k, T* out) {
   Panels panels(rows);
-  for (int64_t p = 0, row = 0; p < panels.count; ++p) {
-    int64_t n = panels.rows(p);
-    MatrixView<S> from = a.at(row, 0);
-    if (a.column == 1) {
-      interleave<T>(from.data, from.row, n, k, out, kRows);
-    } else if (a.row == 1 && n == kRows) {
-      for (int64_t t = 0; t < k; ++t)
-        for (int64_t i = 0; i < kRows; ++i) out[t * kRows + i] = widen(from.data[t * from.column + i]);
-    } else {
-      for (int64_t t = 0; t < k; ++t)
-        for (int64_t i = 0; i < n; ++i) out[t * kRows + i] = widen(from.data[t * from.column + i * from.row]);
+  // Lines that are dense across panels go by together: a few of each panel at a time.
+  const int64_t step = a.row == 1 && a.column != 1 ? 8 : k;
+  for (int64_t first = 0; first < k; first += step) {
+    const int64_t end = std::min(k, first + step);
+    T* to = out;
+    for (int64_t p = 0, row = 0; p < panels.count; row += panels.rows(p), ++p, to += k * kRows) {
+      const int64_t n = panels.rows(p);
+      const MatrixView<S> from = a.at(row, 0);
+      if (a.column == 1) {
+        interleave<T>(from.data, from.row, n, k, to, kRows);
+      } else if (a.row == 1 && n == kRows) {
+        for (int64_t t = first; t < end; ++t) widen_few(from.data + t * from.column, kRows, to + t * kRows);
+      } else {
+        for (int64_t t = first; t < end; ++t)
+          for (int64_t i = 0; i < n; ++i) to[t * kRows + i] = widen(from.data[t * from.column + i * from.row]);
+      }
     }
-    row += n;
-    out += k * kRows;
   }
 }
 
