@@ -127,3 +127,15 @@ def test_a_loop_holds_its_results_and_what_is_alive_in_its_body(length):
     assert wide <= explained.live_bytes <= wide + 2 * carry + sums
     assert explained.live_bytes <= explained.peak_bytes
     assert "alive at once" in explained.plan
+
+
+@pytest.mark.on_cpu
+@pytest.mark.parametrize("elements", [2**18 + 1, 102_760_448 // 64, 1_605_633, 2**21, 3 * 2**19 + 12345])
+def test_blocks_of_large_arrays_are_little_larger(elements):
+    before = fn.get_active_memory()
+    x = fn.full((elements,), 2.0)
+    fn.eval(x)
+    taken = fn.get_active_memory() - before
+    assert elements * ITEM <= taken <= elements * ITEM * 33 / 32
+    del x
+    assert fn.get_active_memory() == before

@@ -16,6 +16,17 @@ namespace {
 constexpr size_t kAlignment = 64;
 // Capacities up to this are multiples of the alignment.
 constexpr size_t kFewBytes = 512;
+// Beyond that they step by a part of a power of two, an eighth, from 1 MB on a 32nd. Powers and parts by their
+// logarithms.
+constexpr size_t kFew = 9, kMany = 20;
+static_assert(kFewBytes == size_t(1) << kFew);
+constexpr size_t parts_of(size_t power) { return power >= kMany ? 5 : 3; }
+constexpr size_t log2_of(size_t power) { return size_t(std::bit_width(power)) - 1; }
+// The first class of capacities above this power of two.
+constexpr size_t first_class(size_t power) {
+  const size_t below = kFewBytes / kAlignment + ((std::min(power, kMany) - kFew) << parts_of(kFew));
+  return power > kMany ? below + ((power - kMany) << parts_of(kMany)) : below;
+}
 
 std::atomic<const BlockSource*> host_source{nullptr};
 
@@ -68,10 +79,10 @@ Finders& finders(DeviceKind kind) {
 
 // The inverse of `size_class`.
 size_t class_capacity(size_t c) {
-  constexpr size_t few = kFewBytes / kAlignment;
-  if (c < few) return (c + 1) * kAlignment;
-  size_t power = size_t(std::bit_width(kFewBytes) - 1) + (c - few) / 8;
-  return (size_t(1) << power) + ((c - few) % 8 + 1) * (size_t(1) << (power - 3));
+  if (c < kFewBytes / kAlignment) return (c + 1) * kAlignment;
+  size_t power = kFew;
+  while (first_class(power + 1) <= c) ++power;
+  return (size_t(1) << power) + ((c - first_class(power) + 1) << (power - parts_of(power)));
 }
 
 template <class F>
@@ -217,16 +228,16 @@ void unlock_memory() {
 
 size_t size_class(size_t capacity) {
   if (capacity <= kFewBytes) return capacity / kAlignment - 1;
-  size_t power = size_t(std::bit_width(capacity - 1)) - 1, eighth = size_t(1) << (power - 3);
-  return kFewBytes / kAlignment + (power - size_t(std::bit_width(kFewBytes) - 1)) * 8 +
-         (capacity - (size_t(1) << power)) / eighth - 1;
+  const size_t power = log2_of(capacity - 1);
+  return first_class(power) + ((capacity - (size_t(1) << power)) >> (power - parts_of(power))) - 1;
 }
 
-// Capacities step by an eighth of a power of two, so a block of one class serves every request of that class.
+// A block of one class serves every request of that class. Large ones are few, and what they have too much would be
+// much of what a plan takes.
 size_t block_capacity(size_t bytes) {
   if (bytes <= kFewBytes) return std::max<size_t>((bytes + 63) / 64 * 64, 64);
-  size_t step = std::bit_floor(bytes - 1) / 8;
-  return (bytes + step - 1) / step * step;
+  const size_t power = log2_of(bytes - 1), part = size_t(1) << (power - parts_of(power));
+  return (bytes + part - 1) & ~(part - 1);
 }
 
 }  // namespace funcnn
