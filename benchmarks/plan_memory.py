@@ -2,7 +2,7 @@
 
 Each training step runs in a process of its own. `planned` is the peak of its plan, beyond the arguments, which it may overwrite where
 they are donated; `alive` is the largest set of values that are alive at once between two kernels, below which no
-placement can go; `measured` is what the pool handed out beyond what was in use before the step.
+placement can go, `held` the largest while a kernel runs, which has what it reads last beside what it writes; `measured` is what the pool handed out beyond what was in use before the step.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ ROWS = {
     "per_example_grad": "per_example_grad",
     "adamw_update": "adamw_update",
 }
-PLANNED = re.compile(r"compiled graph of \d+ nodes: \d+ kernels, (\d+) bytes, (\d+) alive at once")
+PLANNED = re.compile(
+    r"compiled graph of \d+ nodes: \d+ kernels, (\d+) bytes, (\d+) alive at once, (\d+) held by a step"
+)
 
 
-def measure(row: str) -> tuple[int, int, int]:
-    """Bytes planned, alive at once and measured, of the step of a workload."""
+def measure(row: str) -> tuple[int, int, int, int]:
+    """Bytes planned, alive at once, held by a kernel and measured, of the step of a workload."""
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.plan_memory", "--step", row],
         env={**os.environ, "FUNCNN_LOG": "plan"},
@@ -35,7 +37,7 @@ def measure(row: str) -> tuple[int, int, int]:
         text=True,
         check=True,
     )
-    planned = [(int(peak), int(alive)) for peak, alive in PLANNED.findall(ran.stderr)]
+    planned = [tuple(map(int, found)) for found in PLANNED.findall(ran.stderr)]
     return *planned[-1], int(ran.stdout)
 
 
@@ -56,11 +58,12 @@ def main() -> None:
     if "--step" in sys.argv:
         step(sys.argv[-1])
         return
-    print(f"{'':20}{'alive, MB':>12}{'planned, MB':>14}{'measured, MB':>14}{'planned / alive':>18}")
+    columns = ("alive, MB", "held, MB", "planned, MB", "measured, MB", "planned / alive", "planned / held")
+    print(f"{'':20}" + "".join(f"{column:>17}" for column in columns))
     for row in ROWS:
-        planned, alive, measured = measure(row)
-        mb = [f"{n / 1e6:.2f}" for n in (alive, planned, measured)]
-        print(f"{row:20}{mb[0]:>12}{mb[1]:>14}{mb[2]:>14}{planned / alive if alive else 1.0:>18.3f}")
+        planned, alive, held, measured = measure(row)
+        amounts = "".join(f"{n / 1e6:17.2f}" for n in (alive, held, planned, measured))
+        print(f"{row:20}{amounts}" + "".join(f"{planned / n if n else 1.0:17.3f}" for n in (alive, held)))
 
 
 if __name__ == "__main__":

@@ -135,9 +135,9 @@ class CompiledGraph::Plans {
     auto made = std::make_shared<const Entry>(graph, std::move(inputs), classes, std::move(known));
     if (span) span.name(cat("compiled graph of ", made->capture.order.size(), " nodes"));
     if (log_enabled("plan"))
-      log_line("plan",
-               cat("compiled graph of ", made->capture.order.size(), " nodes: ", made->plan.kernel_count(),
-                   " kernels, ", made->plan.peak_bytes(), " bytes, ", made->plan.live_bytes(), " alive at once"));
+      log_line("plan", cat("compiled graph of ", made->capture.order.size(), " nodes: ", made->plan.kernel_count(),
+                           " kernels, ", made->plan.peak_bytes(), " bytes, ", made->plan.live_bytes(),
+                           " alive at once, ", made->plan.held_bytes(), " held by a step"));
     if (entries_.size() >= kMostPlans) {
       bytes_ -= bytes_of(*entries_.front());
       entries_.erase(entries_.begin());

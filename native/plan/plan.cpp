@@ -269,6 +269,7 @@ class Plan::Builder {
     if (step.kernel) inner += step.kernel->inner_bytes();
     Account& account = account_of(*step.backend);
     account.peak = std::max(account.peak, account.in_use + inner);
+    account.most_held = std::max(account.most_held, account.live + (control_ ? control_->inner_live_bytes() : 0));
     // What it reads last need not outlast what it writes: only what nobody reads has to be there beside that.
     for (size_t i = 0; i < dying_.size(); ++i) {
       if (i == dying_reads_) note_live(*step.backend);
@@ -507,7 +508,7 @@ class Plan::Builder {
   void finish() {
     for (LeafSlot& at : plan_.leaf_slots_) at.given = plan_.overwrites(size_t(at.leaf));
     for (Account& account : accounts_) {
-      Demand demand{account.backend, account.peak, account.most_live, {}};
+      Demand demand{account.backend, account.peak, account.most_live, account.most_held, {}};
       auto& sizes = account.sizes;
       size_t top = std::min<size_t>(5, sizes.size());
       std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(), std::greater<>());
@@ -534,7 +535,7 @@ class Plan::Builder {
   struct Account {
     Backend* backend;
     size_t in_use = 0, peak = 0;
-    size_t live = 0, most_live = 0;                   // without what blocks have beyond their values
+    size_t live = 0, most_live = 0, most_held = 0;    // without what blocks have beyond their values
     std::vector<std::tuple<size_t, int, int>> sizes;  // bytes, value, step
   };
   Account& account_of(Backend& backend) {

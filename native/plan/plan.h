@@ -50,6 +50,8 @@ class Plan {
   // The most bytes of values, leaves excluded, that are alive at once between its steps, on all devices: what no way to
   // place them, in this order, can do without.
   size_t live_bytes() const;
+  // The same while a step runs: with what it reads last and cannot write over. Scratch memory is no value.
+  size_t held_bytes() const;
   // What of that a step must hold beyond its results, which lie where a caller wants them.
   size_t live_beyond_results() const { return live_bytes() - std::min(live_bytes(), results_bytes_); }
   // How the (first) value of a captured result lies in memory.
@@ -120,7 +122,7 @@ class Plan {
   // What a plan takes of the memory of one device.
   struct Demand {
     Backend* backend;
-    size_t peak = 0, live = 0;
+    size_t peak = 0, live = 0, held = 0;
     std::vector<Large> largest;
   };
   class Builder;

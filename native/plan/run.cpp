@@ -261,6 +261,11 @@ size_t Plan::live_bytes() const {
                          [](size_t sum, const Demand& d) { return sum + d.live; });
 }
 
+size_t Plan::held_bytes() const {
+  return std::accumulate(demands_.begin(), demands_.end(), size_t(0),
+                         [](size_t sum, const Demand& d) { return sum + d.held; });
+}
+
 void Plan::check_memory() const {
   for (const Demand& demand : demands_) {
     size_t limit = demand.backend->memory().limit();
