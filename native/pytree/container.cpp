@@ -25,6 +25,7 @@ struct Globals {
   nb::ft_mutex mutex;
   std::unordered_map<PyObject*, Ref<const Registration>> registry;
   OrderCache orders;
+  Ref<const DictOrder> last;  // of the dict of many keys that was met last
   nb::object absent;
   nb::object fields_name;
 };
@@ -35,6 +36,8 @@ Globals& globals() {
 
 // Dicts of more keys than this have their keys sorted anew each time.
 constexpr size_t kMaxRemembered = 1024;
+// From so many keys on, looking whether a dict is like the last one pays.
+constexpr size_t kManyKeys = 16;
 
 bool has_exact_type(PyObject* object, PyTypeObject& type) { return Py_TYPE(object) == &type; }
 
@@ -80,7 +83,11 @@ Ref<const DictOrder> make_order(std::span<PyObject* const> borrowed) {
   record->keys = std::move(keys);
   record->str_keys = !sorted.empty() && std::all_of(order->inserted.begin(), order->inserted.end(), is_str);
   order->record = std::move(record);
-  if (!std::is_sorted(sorted.begin(), sorted.end())) order->sorted = std::move(sorted);
+  if (!std::is_sorted(sorted.begin(), sorted.end())) {
+    order->places.resize(sorted.size());
+    for (size_t i = 0; i < sorted.size(); ++i) order->places[sorted[i]] = uint32_t(i);
+    order->sorted = std::move(sorted);
+  }
   return order;
 }
 
@@ -97,10 +104,17 @@ Ref<const DictOrder> find_order(std::span<PyObject* const> keys) {
   for (PyObject* key : keys) hash = (hash ^ uint64_t(reinterpret_cast<uintptr_t>(key))) * 0x9e3779b97f4a7c15ull;
   Globals& g = globals();
   OrderBucket& bucket = g.orders[hash >> 54];
+  Ref<const DictOrder> before;  // released after the lock
   {
     nb::ft_lock_guard lock(g.mutex);
-    for (const Ref<const DictOrder>& order : bucket.orders)
-      if (order && same_keys(*order, keys)) return order;
+    for (const Ref<const DictOrder>& order : bucket.orders) {
+      if (!order || !same_keys(*order, keys)) continue;
+      if (keys.size() >= kManyKeys) {
+        before = order;
+        std::swap(g.last, before);
+      }
+      return order;
+    }
   }
   Ref<const DictOrder> order = make_order(keys);
   bool plain = std::all_of(order->inserted.begin(), order->inserted.end(), [](const nb::object& key) {
@@ -138,9 +152,39 @@ void permute(Leaves& values, size_t base, const std::vector<uint32_t>& sorted) {
   for (size_t i = 0; i < sorted.size(); ++i) values[base + i] = nb::steal(inserted[sorted[i]]);
 }
 
+// Append the values in canonical order if the keys are those of `order`, in the order of their insertion.
+bool read_as(PyObject* dict, const DictOrder& order, Leaves& values) {
+  const size_t base = values.size(), count = order.inserted.size();
+  if (size_t(PyDict_Size(dict)) != count) return false;
+  make_room(values, count);
+  values.resize(base + count);
+  PyObject *key, *value;
+  Py_ssize_t position = 0;
+  for (size_t i = 0; i < count && PyDict_Next(dict, &position, &key, &value); ++i) {
+    if (key != order.inserted[i].ptr()) {
+      values.resize(base);
+      return false;
+    }
+    values[base + (order.places.empty() ? i : order.places[i])] = nb::borrow(value);
+  }
+  return true;
+}
+
 void expand_dict(PyObject* dict, Leaves& values, Ref<const Record>& record) {
   size_t base = values.size();
   nb::ft_object_guard guard(dict);
+  if (size_t(PyDict_Size(dict)) >= kManyKeys) {
+    Globals& g = globals();
+    Ref<const DictOrder> last;
+    {
+      nb::ft_lock_guard lock(g.mutex);
+      last = g.last;
+    }
+    if (last && read_as(dict, *last, values)) {
+      record = last->record;
+      return;
+    }
+  }
   Borrowed keys = read_dict(dict, values);
   Ref<const DictOrder> order = find_order(keys);
   if (!order->sorted.empty()) permute(values, base, order->sorted);
@@ -533,8 +577,10 @@ void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields
 void clear_cache() {
   Globals& g = globals();
   auto old = std::make_unique<OrderCache>();
+  Ref<const DictOrder> last;
   nb::ft_lock_guard lock(g.mutex);
   std::swap(*old, g.orders);
+  std::swap(last, g.last);
 }
 
 void initialise(nb::module_& m) {

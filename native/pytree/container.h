@@ -30,6 +30,7 @@ struct Record : RefCounted {
 struct DictOrder : RefCounted {
   std::vector<nb::object> inserted;
   std::vector<uint32_t> sorted;  // canonical position -> position of insertion; empty if they agree
+  std::vector<uint32_t> places;  // the other way round
   Ref<const Record> record;
 };
 
