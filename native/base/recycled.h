@@ -11,15 +11,7 @@ namespace funcnn {
 template <class T, int kMost>
 class Recycled {
  public:
-  static void* operator new(size_t size) {
-    Kept& mine = kept;
-    if (Free* block = mine.first) {
-      mine.first = block->next;
-      --mine.count;
-      return block;
-    }
-    return ::operator new(size);
-  }
+  static void* operator new(size_t size) { return take(kept, size); }
   static void operator delete(void* block) noexcept {
     Kept& mine = kept;
     if (mine.count >= mine.most && !begin(mine)) {
@@ -51,6 +43,14 @@ class Recycled {
       }
     }
   };
+  static void* take(Kept& mine, size_t size) {
+    if (Free* block = mine.first) {
+      mine.first = block->next;
+      --mine.count;
+      return block;
+    }
+    return ::operator new(size);
+  }
   static bool begin(Kept& mine) noexcept {
     if (mine.most || mine.over) return false;
     mine.most = kMost;
@@ -59,6 +59,16 @@ class Recycled {
     return true;
   }
   static inline thread_local constinit Kept kept{};
+
+ protected:
+  // Blocks for several that are made one after another: what the thread keeps is looked for once.
+  class Supply {
+   public:
+    void* take() { return Recycled::take(mine_, sizeof(T)); }
+
+   private:
+    Kept& mine_ = kept;
+  };
 };
 
 }  // namespace funcnn

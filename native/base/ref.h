@@ -17,7 +17,7 @@ class RefCounted {
   RefCounted(const RefCounted&) = delete;
   RefCounted& operator=(const RefCounted&) = delete;
 
-  void retain() const noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
+  void retain(uint32_t times = 1) const noexcept { count_.fetch_add(times, std::memory_order_relaxed); }
   // True when this was the last reference: the caller deletes.
   bool release() const noexcept {
     // Sole owner: nobody else can add a reference, so skip the locked instruction.
@@ -65,6 +65,12 @@ class Ref {
     Ref ref;
     static_cast<const RefCounted*>(made)->retain_first();
     ref.pointer_ = made;
+    return ref;
+  }
+  // A reference that is counted already, as by `retain(times)` for several at once.
+  static Ref counted(T* pointer) noexcept {
+    Ref ref;
+    ref.pointer_ = pointer;
     return ref;
   }
   // Give up the reference without counting it down.

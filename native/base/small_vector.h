@@ -50,7 +50,9 @@ class SmallVector {
   ~SmallVector() { destroy(); }
 
   SmallVector& operator=(const SmallVector& other) {
-    if (this != &other) {
+    if (copies_whole_ && is_inline() && other.is_inline()) {
+      if (this != &other) copy_whole(other);
+    } else if (this != &other) {
       SmallVector copy(other);
       destroy();
       reset();

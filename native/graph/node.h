@@ -63,6 +63,8 @@ class Node final : public RefCounted, public Recycled<Node, 8192> {
  public:
   Node();
   ~Node();
+  // Nodes without inputs that are made together, numbered in turn.
+  class Maker;
 
   // Reachability is decided before sharing, the rest changes only under the evaluation lock.
   Ref<const Primitive> primitive;  // null: data, or computed and cut off from its past
@@ -112,7 +114,21 @@ class Node final : public RefCounted, public Recycled<Node, 8192> {
   std::unique_ptr<Outputs> outputs;  // of a primitive with several
 
  private:
+  explicit Node(uint64_t number) noexcept;
+
   std::atomic<NodeState> state_{NodeState::pending};
+};
+
+// Takes their numbers at once, since counting is a locked instruction, and looks once for the memory that the thread
+// keeps for nodes.
+class Node::Maker {
+ public:
+  explicit Maker(size_t count);
+  NodeRef make();
+
+ private:
+  Supply supply_;
+  uint64_t next_;
 };
 
 // The sequence that the next node, or one after it, will have.

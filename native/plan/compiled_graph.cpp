@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/profile.h"
-#include "graph/sequence.h"
 #include "plan/eval.h"
 #include "plan/evaluation.h"
 #include "plan/log.h"
@@ -226,16 +225,15 @@ Arrays CompiledGraph::run(std::span<Node* const> arguments, std::span<const char
   // The results are written into the nodes that the outputs will be.
   SmallVector<NodeRef, 16> made;
   SmallVector<Storage*, 16> results;
-  std::optional<SequenceRange> sequences(capture.results.size());
+  Node::Maker maker(capture.results.size());
   made.reserve(capture.results.size());
   results.reserve(capture.results.size());
   for (const Node* like : capture.results) {
-    Node& node = *made.emplace_back(NodeRef::first(new Node));
+    Node& node = *made.emplace_back(maker.make());
     node.shape = like->shape;
     node.dtype = like->dtype;
     results.push_back(&node.storage);
   }
-  sequences.reset();
   run_plan(entry->plan, {leaves.data(), leaves.size()}, {results.data(), results.size()});
 
   SmallVector<Device, 2> devices;  // of the arguments
@@ -262,8 +260,9 @@ Arrays CompiledGraph::run(std::span<Node* const> arguments, std::span<const char
       outputs.emplace_back(made[size_t(r)]);
   }
   if (std::find(donation.given_up.begin(), donation.given_up.end(), 1) == donation.given_up.end()) return outputs;
-  NodeMap<char> returned(outputs.size());
-  for (const Array& output : outputs) returned[output.node()] = 1;
+  NodeMap<char> returned;  // among the arguments
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (entry->results[i] < 0) returned[outputs[i].node()] = 1;
   for (size_t i = 0; i < arguments.size(); ++i) {
     Node& node = *arguments[i];
     if (donation.given_up[i] && !returned.contains(&node) && node.storage.buffer) node.lose();

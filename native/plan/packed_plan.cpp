@@ -149,6 +149,9 @@ std::unique_ptr<PackedPlan> PackedPlan::make(const Plan& plan) {
   }
   for (const auto& result : plan.results_)
     for (const Plan::Place& place : result) packed->results_.push_back(source(place.slot, place.offset));
+  packed->results_in_.assign(blocks.size(), 0);
+  for (const Source& at : packed->results_)
+    if (at.from >= 0) ++packed->results_in_[size_t(at.from)];
   return packed;
 }
 
@@ -167,16 +170,21 @@ void PackedPlan::encode(const Plan& plan, std::span<const Storage* const> leaves
     plan.encode_launch({&plan.steps_[launch.step], launch.count},
                        std::span<const Operand>(operands).subspan(launch.operands, launch.bound));
   Plan::ask_whether_to_go_on(cost_);
+  for (size_t b = 0; b < blocks.size(); ++b)
+    if (results_in_[b] > 1) blocks[b]->retain(results_in_[b] - 1);
   size_t next = 0;
   for (const auto& result : plan.results_)
     for (const Plan::Place& place : result) {
-      const Operand from = at(results_[next]);
+      const Source source = results_[next];
+      const Operand from = at(source);
       Storage& storage = *results[next++];
-      storage.buffer = Ref<Buffer>(from.buffer);
+      storage.buffer = source.from < 0 ? Ref<Buffer>(from.buffer) : Ref<Buffer>::counted(from.buffer);
       storage.offset = from.offset;
       storage.strides = place.strides;
       if (from.scalar) std::memcpy(storage.scalar, from.scalar, sizeof(storage.scalar));
     }
+  for (size_t b = 0; b < blocks.size(); ++b)
+    if (results_in_[b]) blocks[b].detach();
 }
 
 }  // namespace funcnn

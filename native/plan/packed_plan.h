@@ -36,7 +36,8 @@ class PackedPlan {
     size_t operands, bound;  // the first, and how many
   };
 
-  std::vector<size_t> blocks_;  // their bytes
+  std::vector<size_t> blocks_;        // their bytes
+  std::vector<uint32_t> results_in_;  // blocks: how many
   std::vector<Source> operands_;
   std::vector<Launch> launches_;
   std::vector<Source> results_;

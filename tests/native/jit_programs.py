@@ -1,5 +1,5 @@
 """Random programs of every operation and dtype; run by test_jit_programs.py with FUNCNN_JIT=always,verify, which raises
-where the bits of compiled steps are not those of interpreted ones."""
+where the bits of compiled steps are not those of interpreted ones, and without verify."""
 
 import os
 import sys
@@ -138,3 +138,16 @@ def build(case):
 def test_compiled_programs_are_interpreted_ones(case):
     program, arrays, outs = build(case)
     run(program, *arrays, *outs)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(programs())
+def test_later_runs_give_the_same(case):
+    """The first compiles; small programs are called with nothing but their operands from then on."""
+    program, arrays, outs = build(case)
+    run(program, *arrays, *outs)
+    for shift in (0, 1):  # elsewhere in memory
+        again = [np.zeros(len(out) + shift, out.dtype)[shift:] for out in outs]
+        run(program, *[np.concatenate([a[:shift], a])[shift:] for a in arrays], *again)
+        for a, b in zip(outs, again, strict=True):
+            assert a.tobytes() == b.tobytes()
