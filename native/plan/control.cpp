@@ -29,7 +29,7 @@ constexpr int64_t kLeastBound = 4;
 
 // What a scan stacks is written where it belongs as it is computed. A carry that is stacked before each step lies in
 // the stack from the start: each step writes the row that the next one reads. One that is stacked after each step is
-// read there by the next. Others are overwritten in place.
+// read there by the next. Others are overwritten in place. A stack may lie over a sequence that ends here, row by row.
 class ScanKernel final : public ControlKernel {
  public:
   ScanKernel(const Graph& body, const Control& c, std::span<const Layout> inputs, Backend& backend, bool fusion)
@@ -38,15 +38,19 @@ class ScanKernel final : public ControlKernel {
         carries_(backend, inputs.first(size_t(c.carries))),
         hosts_(find_hosts(body, size_t(c.carries))),
         classes_(classes(body, inputs, backend.device())),
-        body_(body, classes_, backend, fusion, Runs::again),
+        body_(std::make_unique<Body>(body, classes_, backend, fusion, Runs::again)),
         alignment_(backend.device() == kCpu ? 1 : kPack) {
-    find_places();
+    overwritten_ = overwritten(*body_);
+    over_.assign(body_->output_count() - carries_.size(), -1);
+    put_stacks_over_sequences(body, inputs, backend, fusion);
+    goes_to_ = body_->placed_for(carries_.size());
     binds_ =
-        control_.length >= kLeastBound && carries_.bytes() <= BoundPlan::kMostBytes && BoundPlan::fits(body_.plan());
+        control_.length >= kLeastBound && carries_.bytes() <= BoundPlan::kMostBytes && BoundPlan::fits(body_->plan());
   }
 
   int reusable_input(size_t index) const override {
-    return index < carries_.size() && overwritten_[index] ? int(index) : -1;
+    if (index >= carries_.size()) return over_[index - carries_.size()];
+    return overwritten_[index] ? int(index) : -1;
   }
 
   void encode(Queue&, std::span<const Operand> operands) override {
@@ -58,12 +62,12 @@ class ScanKernel final : public ControlKernel {
       return;
     }
     std::vector<Storage> leaves(inputs), outputs;
-    std::vector<Operand> places(body_.result_count());
+    std::vector<Operand> places(body_->result_count());
     const int64_t first = control_.reverse ? control_.length - 1 : 0, step_by = control_.reverse ? -1 : 1;
     // Element `at` of what output `i` is stacked into.
     auto row = [&](size_t i, int64_t at) {
       Operand to = operands[inputs + i];
-      to.offset += at * int64_t(body_.bytes(i));
+      to.offset += at * int64_t(body_->bytes(i));
       return to;
     };
     for (size_t i = 0; i < carries; ++i) {
@@ -76,7 +80,10 @@ class ScanKernel final : public ControlKernel {
       leaves[i] = storage_at(to, carries_.strides(i));
     }
     for (size_t i = carries; i < inputs; ++i) leaves[i] = storage_at(operands[i], classes_[i].strides);
-    const Body::Prepared prepared = body_.prepare(leaves);
+    // Whatever the plan may do with an element of a sequence, what is written over it is named as a place.
+    std::vector<const Buffer*> kept;
+    for (size_t i = carries; i < carries + sequences; ++i) kept.push_back(operands[i].buffer);
+    const Body::Prepared prepared = body_->prepare(leaves);
     const int64_t bound = binds_ ? control_.length - 1 : 0;
     if (bound) encode_bound(operands, leaves, prepared, bound);
     for (int64_t step = bound; step < control_.length; ++step) {
@@ -95,34 +102,37 @@ class ScanKernel final : public ControlKernel {
                                                  : row(size_t(goes_to_[r]), at);
       for (Operand& place : places)
         if (place.offset % alignment_ != 0) place = {};
-      body_.encode(leaves, prepared, outputs, places);
-      for (size_t i = carries; i < outputs.size(); ++i) body_.copy_out(i, outputs[i], row(i, at));
+      body_->encode(leaves, prepared, outputs, places, kept);
+      for (size_t i = carries; i < outputs.size(); ++i) body_->copy_out(i, outputs[i], row(i, at));
       if (last) {
-        run.end(body_, outputs);
+        run.end(*body_, outputs);
         break;
       }
       for (size_t i = 0; i < carries; ++i) {
         if (hosts_[i] < 0) continue;
         Operand to = next(i);
-        body_.copy_out(i, outputs[i], to);
+        body_->copy_out(i, outputs[i], to);
         outputs[i] = storage_at(to, carries_.strides(i));
       }
       for (size_t i = 0; i < carries; ++i) leaves[i] = {};
       outputs.resize(carries);
       for (size_t i = 0; i < carries; ++i)
-        if (hosts_[i] < 0) run.own(body_, i, outputs[i], !overwritten_[i]);
+        if (hosts_[i] < 0) run.own(*body_, i, outputs[i], !overwritten_[i]);
       for (size_t i = 0; i < carries; ++i) leaves[i] = std::move(outputs[i]);
     }
   }
   size_t inner_bytes() const override {
-    return body_.plan().peak_bytes() + carries_.bytes() +
-           (binds_ ? carries_.bytes() + BoundPlan::bytes(body_.plan()) : 0);
+    size_t kept = 0;  // what the plan takes for memory that it is given
+    for (size_t i = carries_.size(); i < carries_.size() + size_t(control_.sequences); ++i)
+      if (body_->plan().overwrites(i)) kept += block_capacity(element_bytes(i));
+    return body_->plan().peak_bytes() + kept + carries_.bytes() +
+           (binds_ ? carries_.bytes() + BoundPlan::bytes(body_->plan()) : 0);
   }
-  size_t inner_live_bytes() const override { return body_.plan().live_beyond_results(); }
-  Effort inner_effort() const override { return body_.plan().effort(double(control_.length)); }
+  size_t inner_live_bytes() const override { return body_->plan().live_beyond_results(); }
+  Effort inner_effort() const override { return body_->plan().effort(double(control_.length)); }
   void describe(std::ostream& out, const std::string& indent) const override {
     out << indent << "body, " << control_.length << (control_.length == 1 ? " time:\n" : " times:\n")
-        << body_.plan().describe(indent);
+        << body_->plan().describe(indent);
   }
 
  private:
@@ -147,9 +157,42 @@ class ScanKernel final : public ControlKernel {
                                                      body.outputs[i]) == body.outputs.end();
     return all;
   }
-  void find_places() {
-    goes_to_ = body_.placed_for(carries_.size());
-    for (size_t i = 0; i < carries_.size(); ++i) overwritten_.push_back(body_.plan().overwrites(i));
+  std::vector<char> overwritten(const Body& body) const {
+    std::vector<char> out;
+    for (size_t i = 0; i < carries_.size(); ++i) out.push_back(body.plan().overwrites(i));
+    return out;
+  }
+
+  // Let steps write their rows of a stack over the elements of a sequence that they have read, where they can and no
+  // carry has to move for it.
+  void put_stacks_over_sequences(const Graph& graph, std::span<const Layout> inputs, Backend& backend, bool fusion) {
+    const size_t carries = carries_.size(), sequences = size_t(control_.sequences);
+    auto fits = [&](size_t output, size_t sequence) {
+      return element_bytes(sequence) == body_->bytes(output) && body_->result(output) >= 0 &&
+             is_contiguous(inputs[sequence].shape, inputs[sequence].strides);
+    };
+    std::vector<LeafClass> classes = classes_;
+    bool any = false;
+    for (size_t i = carries; i < carries + sequences; ++i)
+      for (size_t k = carries; k < body_->output_count() && !classes[i].disposable; ++k)
+        any |= classes[i].disposable = fits(k, i);
+    if (!any) return;
+    auto body = std::make_unique<Body>(graph, classes, backend, fusion, Runs::again);
+    if (overwritten(*body) != overwritten_) return;
+    std::vector<int> over;
+    for (size_t k = carries; k < body->output_count(); ++k) {
+      const int below = body->result(k) < 0 ? -1 : body->input_below(k);
+      const bool of_sequence = below >= int(carries) && below < int(carries + sequences);
+      const bool taken = std::find(over.begin(), over.end(), below) != over.end();
+      over.push_back(of_sequence && !taken && fits(k, size_t(below)) ? below : -1);
+    }
+    if (over == over_) return;
+    classes_ = std::move(classes);
+    body_ = std::move(body);
+    over_ = std::move(over);
+  }
+  size_t element_bytes(size_t sequence) const {
+    return size_t(element_count(classes_[sequence].shape)) * item_size(classes_[sequence].dtype);
   }
 
   // The first steps on memory that stays. `leaves` are those of the first, and become those of the step after them.
@@ -158,19 +201,19 @@ class ScanKernel final : public ControlKernel {
     const size_t carries = carries_.size(), sequences = size_t(control_.sequences), inputs = layouts_.size();
     const int64_t first = control_.reverse ? control_.length - 1 : 0, step_by = control_.reverse ? -1 : 1;
     auto rows = [&](size_t i, int64_t at) {
-      const auto bytes = int64_t(body_.bytes(i));
+      const auto bytes = int64_t(body_->bytes(i));
       Operand to = operands[inputs + i];
       to.offset += at * bytes;
       return Course(to, step_by * bytes);
     };
-    std::vector<Course> from, to(body_.output_count());
+    std::vector<Course> from, to(body_->output_count());
     std::vector<Storage> second(carries);
     for (size_t i = 0; i < carries; ++i) {
       if (hosts_[i] >= 0) {
         from.push_back(rows(size_t(hosts_[i]), first));
         to[i] = rows(size_t(hosts_[i]), first + step_by);
       } else {
-        std::tie(from.emplace_back(), to[i]) = carries_.by_turns(body_, i, leaves[i], second[i]);
+        std::tie(from.emplace_back(), to[i]) = carries_.by_turns(*body_, i, leaves[i], second[i]);
       }
     }
     for (size_t i = carries; i < inputs; ++i) {
@@ -184,7 +227,7 @@ class ScanKernel final : public ControlKernel {
       from.emplace_back(at, stride);
     }
     for (size_t i = carries; i < to.size(); ++i) to[i] = rows(i, first);
-    BoundBody body(body_, from, prepared, to, goes_to_, alignment_);
+    BoundBody body(*body_, from, prepared, to, goes_to_, alignment_);
     for (int64_t step = 0; step < steps; ++step) body.encode(step);
     for (size_t i = 0; i < carries; ++i) leaves[i] = storage_at(from[i].at(steps), carries_.strides(i));
   }
@@ -197,11 +240,12 @@ class ScanKernel final : public ControlKernel {
   Carries carries_;
   std::vector<int> hosts_;
   std::vector<LeafClass> classes_;
-  Body body_;
+  std::unique_ptr<Body> body_;
   int64_t alignment_;              // of places in stacks
   bool binds_ = false;             // steps run on memory that stays
   std::vector<int> goes_to_;       // the output that a result of the body's plan is written in place for; -1: none
   std::vector<char> overwritten_;  // carries whose memory a step may take over
+  std::vector<int> over_;          // by stack: the sequence whose memory it may take over; -1: none
 };
 
 // Each branch writes the outputs where they belong. One that some branch would compute in the memory of an operand, or
