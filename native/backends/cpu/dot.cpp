@@ -182,7 +182,7 @@ void Problem::choose_tiles(size_t item) {
 // Bytes of B that are packed at a time.
 constexpr size_t kMostShared = 16 << 20;
 // A that is so small stays in a second-level cache while columns go by.
-constexpr size_t kSmallLeft = 1 << 20;
+constexpr size_t kSmallLeft = 2 << 20;
 
 // Where blocks of so many `units` begin, and the end: at most `most` blocks, in rounds of one for each thread. Each
 // round is half of what is left while blocks of `least` units leave room for that, and the rest is as even as it comes.
