@@ -80,13 +80,15 @@ class FftKernel final : public HostKernel {
     auto* y = reinterpret_cast<float*>(operands[1]);
     if (in_lanes_) {
       int64_t lanes = table_.lanes, per_run = (run_ + lanes - 1) / lanes;
-      parallel_for(out_.count() / run_ * per_run, std::max<int64_t>(1, kGrain / (lanes * size_)),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t g = begin; g < end; ++g) {
-                       int64_t within = g % per_run * lanes;
-                       group(x, y, g / per_run * run_ + within, std::min(lanes, run_ - within));
-                     }
-                   });
+      const int64_t groups = out_.count() / run_ * per_run, least = std::max<int64_t>(1, kGrain / (lanes * size_));
+      // Neighbours in memory write to the same lines of the cache, which threads would take from each other.
+      const int64_t each = out_.side_by_side() >= lanes ? (groups + thread_count() - 1) / thread_count() : 1;
+      parallel_for(groups, std::max(least, each), [&](int64_t begin, int64_t end) {
+        for (int64_t g = begin; g < end; ++g) {
+          int64_t within = g % per_run * lanes;
+          group(x, y, g / per_run * run_ + within, std::min(lanes, run_ - within));
+        }
+      });
     } else if (brief_ && kind_ == FftKind::complex) {
       parallel_for((out_.count() + brief_ - 1) / brief_, std::max<int64_t>(1, kGrain / (brief_ * size_)),
                    [&](int64_t begin, int64_t end) {
