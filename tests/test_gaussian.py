@@ -6,7 +6,7 @@ import pytest
 import funcnn as fn
 from funcnn import random
 
-MEAN, COV = fn.array([1.0, -2.0]), fn.array([[2.0, 0.5], [0.5, 1.0]])
+MEAN, COV = np.float32([1.0, -2.0]), np.float32([[2.0, 0.5], [0.5, 1.0]])
 
 
 def test_draws_are_those_of_mlx():

@@ -11,7 +11,7 @@ FUSED = [name for name in instruction_sets.SUPPORTED if name != "baseline"]
 RECORDED = _core._operations(True)
 # Those with loops, and those that go another way for a few elements.
 MISSING = {
-    "float32": {"lgamma", "digamma", "polygamma", "floor_divide", "remainder", "make_complex", "sin", "cos", "tan"},
+    "float32": {"lgamma", "digamma", "polygamma", "floor_divide", "remainder", "make_complex"},
     "int32": {"power"},
     "uint32": {"floor_divide", "remainder", "power"},
     "uint8": {"power"},

@@ -58,13 +58,13 @@ constexpr std::string_view kBegin = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
       UNROLL for (i32 n = 0; n < WALKED / 8; ++n) top = largest(top, largest(s[n].v[2 * h], s[n].v[2 * h + 1]));
       top = fragment_row_max(top);
       // A query that sees nothing so far has no largest score to subtract.
-      const f32 shift = top == -INFINITY ? 0.0f : #{score_of_top} * LOG2E;
-      const f32 factor = fragment_exp2(fma(best[h], unit, -shift));
+      const f32 shift = top == -INFINITY ? 0.0f : #{shift};
+      const f32 factor = fragment_exp2(#{best_exponent});
       best[h] = top;
       sum[h] *= factor;
       UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
         UNROLL for (u32 e = 0; e < 2; ++e) {
-          const f32 x = fragment_exp2(fma(s[n].v[2 * h + e], unit, -shift));
+          const f32 x = fragment_exp2(#{exponent});
           s[n].v[2 * h + e] = x;
           sum[h] += x;
         }
@@ -265,7 +265,7 @@ FragmentScores::FragmentScores(const AttentionProblem& p, std::string_view query
 )text",
                                       {{"query", query}, {"key", key}});
   const std::string_view end = "      s[n].v[2 * h + e] = seen ? x : -INFINITY;\n    }\n  }\n}\n";
-  unit = cat("  const f32 unit = ", direct_ ? "scale * LOG2E" : "LOG2E", ";\n");
+  if (direct_) unit = "  const f32 unit = scale * LOG2E;\n";
   if (p.mask != AttentionMask::none) {
     settle = cat(begin, indented(p.score(), 6), "\n", end);
     return;
@@ -285,6 +285,25 @@ FragmentScores::FragmentScores(const AttentionProblem& p, std::string_view query
 }
 
 std::string FragmentScores::of(std::string_view x) const { return direct_ ? cat("(", x, " * scale)") : std::string(x); }
+
+// Of scores that a mask has a part in, any may be the largest number there is: their difference is taken first.
+std::string FragmentScores::shift(std::string_view x) const {
+  return direct_ ? cat("(", x, " * scale) * LOG2E") : std::string(x);
+}
+
+std::string FragmentScores::exponent(std::string_view x, std::string_view shift) const {
+  return direct_ ? cat("fma(", x, ", unit, -", shift, ")") : cat("(", x, " - ", shift, ") * LOG2E");
+}
+
+std::string FragmentScores::probability(std::string_view x, std::string_view shift, std::string_view log) const {
+  return direct_ ? exponent(x, shift) : cat("fma(", x, " - ", shift, ", LOG2E, -", log, ")");
+}
+
+std::string FragmentScores::statistics(std::string_view most) const {
+  if (direct_)
+    return cat("shift = total == 0.0f ? INFINITY : fma(", most, ", LOG2E, log(total) * LOG2E), log2_total = 0.0f");
+  return cat("shift = total == 0.0f ? 0.0f : ", most, ", log2_total = total == 0.0f ? INFINITY : log(total) * LOG2E");
+}
 
 std::string FragmentScores::if_unseen(std::string_view statements) const {
   return whole.empty() ? std::string(statements) : cat("if (!whole) {\n", indented(statements, 2), "\n}\n");
@@ -374,7 +393,9 @@ Stage attention_fragment_stage(Machine& machine, const AttentionProblem& p, bool
        {"before", indented(walked.before(tiles, "0"), 2)},
        {"step", indented(walked.step(tiles, ""), 4)},
        {"scores", indented(scores.whole + scores.settle, 4)},
-       {"score_of_top", scores.of("top")},
+       {"shift", scores.shift("top")},
+       {"best_exponent", scores.exponent("best[h]", "shift")},
+       {"exponent", scores.exponent("s[n].v[2 * h + e]", "shift")},
        {"score_of_best", scores.of("best[h]")},
        {"sink", indented(sinks ? kSink : "    const f32 factor = 1.0f;", 0)}}));
   stage.pipeline = machine.pipeline(out.text.finish());

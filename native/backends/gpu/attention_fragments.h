@@ -52,7 +52,7 @@ std::string owned_rows_text(const FragmentTiles& tiles, std::initializer_list<Ow
 class FragmentScores {
  public:
   FragmentScores(const AttentionProblem& problem, std::string_view query, std::string_view key);
-  // Declares `unit`: 2^(unit s) is the exponential of the score. In s, what is not seen is -INFINITY.
+  // Declares what the exponents below need. In s, what is not seen is -INFINITY.
   std::string unit;
   // Declares for each step whether all of it is seen; empty where a mask may say no anywhere.
   std::string whole;
@@ -60,6 +60,13 @@ class FragmentScores {
   std::string settle;
   // The score that an element of s stands for.
   std::string of(std::string_view x) const;
+  // What to subtract where x is the largest element of s, and the exponent of 2 of an element then.
+  std::string shift(std::string_view x) const;
+  std::string exponent(std::string_view x, std::string_view shift) const;
+  // Declarators of `shift` and `log2_total` from `total` and the largest score, and with them the exponent of 2 of the
+  // probability.
+  std::string statistics(std::string_view most) const;
+  std::string probability(std::string_view x, std::string_view shift, std::string_view log) const;
   // Statements for a step of which something may not be seen.
   std::string if_unseen(std::string_view statements) const;
 

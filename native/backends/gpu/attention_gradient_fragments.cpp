@@ -8,16 +8,13 @@
 namespace funcnn::gpu {
 namespace {
 
-// The statistics of query t as one number, to be subtracted from scores in units of 2^: what is left are probabilities.
-constexpr std::string_view kShift = "total == 0.0f ? INFINITY : fma(#{most}, LOG2E, log(total) * LOG2E)";
-
 // Of scores in s and products of the cotangent in ds: the probabilities, and the derivatives by score. Products that
 // are not numbers do not matter where nothing is seen.
 constexpr std::string_view kWeights = R"text(UNROLL for (u32 h = 0; h < 2; ++h) {
   UNROLL for (i32 n = 0; n < WALKED / 8; ++n) {
     UNROLL for (u32 e = 0; e < 2; ++e) {
       const i32 column = n * 8 + i32(fragment_column(lane, e));
-      const f32 w = fragment_exp2(fma(s[n].v[2 * h + e], unit, -#{shift}));
+      const f32 w = fragment_exp2(#{exponent});
       s[n].v[2 * h + e] = w;
 #{by_score}
     }
@@ -30,10 +27,13 @@ constexpr std::string_view kUnseen = R"text(UNROLL for (i32 n = 0; n < WALKED / 
     if (s[n].v[i] == 0.0f) ds[n].v[i] = 0.0f;
 )text";
 
-std::string weights_text(const FragmentScores& scores, std::string_view shift, std::string_view less) {
-  const std::string by_score = less.empty() ? "" : filled_in(kByScore, {{"less", less}});
-  return cat(scores.whole, scores.settle, filled_in(kWeights, {{"shift", shift}, {"by_score", indented(by_score, 6)}}),
-             less.empty() ? "" : scores.if_unseen(kUnseen));
+std::string weights_text(const FragmentScores& scores, std::string_view at, bool by_score_too) {
+  const std::string less = cat("less[", at, "]");
+  const std::string exponent = scores.probability("s[n].v[2 * h + e]", cat("shifts[", at, "]"), cat("logs[", at, "]"));
+  const std::string by_score = by_score_too ? filled_in(kByScore, {{"less", less}}) : "";
+  return cat(scores.whole, scores.settle,
+             filled_in(kWeights, {{"exponent", exponent}, {"by_score", indented(by_score, 6)}}),
+             by_score_too ? scores.if_unseen(kUnseen) : "");
 }
 
 constexpr std::string_view kZeros = R"text(  UNROLL for (i32 c = 0; c < #{count}; ++c) fill(#{name}[c], 0.0f);
@@ -112,12 +112,14 @@ constexpr std::string_view kByQuery = R"text(  SHARED Pack<u32, 4> memory[MEMORY
 #{owned}
   FragmentC acc[COLUMNS / 8];
 #{zeros}
-  f32 shifts[2], less[2];
+  f32 shifts[2], logs[2], less[2];
   UNROLL for (u32 h = 0; h < 2; ++h) {
     const i32 t = first + i32(warp * 16 + fragment_row(lane, 2 * h));
     const I at = I(head) * p.sums_head + I(t) * p.sums_row;
     const f32 total = t < p.queries ? sums[at] : 0.0f;
-    shifts[h] = #{shift};
+    const f32 #{statistics};
+    shifts[h] = shift;
+    logs[h] = log2_total;
     less[h] = t < p.queries ? rows[I(head) * p.rows_head + I(t) * p.rows_row] : 0.0f;
   }
   for (i32 start = 0; start < end; start += WALKED) {
@@ -132,7 +134,7 @@ constexpr std::string_view kByQuery = R"text(  SHARED Pack<u32, 4> memory[MEMORY
 // ---- by keys and values
 
 constexpr std::string_view kByKey = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
-  SHARED f32 shifts[WALKED], less[WALKED];
+  SHARED f32 shifts[WALKED], logs[WALKED], less[WALKED];
   SHARED_POINTER S* const tiles = (SHARED_POINTER S*)memory;
   const u32 me = item.x, key_heads = u32(p.heads / p.group), pair = group.x % u32(p.pairs), key_head = pair % key_heads;
   const u32 head = key_head * u32(p.group);
@@ -171,7 +173,9 @@ constexpr std::string_view kByKey = R"text(  SHARED Pack<u32, 4> memory[MEMORY];
 constexpr std::string_view kStatistics = R"text(if (me < WALKED) {
   const i32 t = start + i32(me);
   const f32 total = t < p.queries ? sums[I(t) * p.sums_row] : 0.0f;
-  shifts[me] = #{shift};
+  const f32 #{statistics};
+  shifts[me] = shift;
+  logs[me] = log2_total;
   less[me] = t < p.queries ? rows[I(t) * p.rows_row] : 0.0f;
 }
 )text";
@@ -250,8 +254,8 @@ Stage by_query(Machine& machine, const AttentionProblem& p, const FragmentTiles&
        {"products",
         indented(products_text("s", "query", "tile_k", "DEPTH") + products_text("ds", "cotangent", "tile_v", "VALUES"),
                  0)},
-       {"shift", filled_in(kShift, {{"most", "most[I(head) * p.most_head + I(t) * p.most_row]"}})},
-       {"weights", indented(weights_text(scores, "shifts[h]", "less[h]"), 4)},
+       {"statistics", scores.statistics("most[I(head) * p.most_head + I(t) * p.most_row]")},
+       {"weights", indented(weights_text(scores, "h", true), 4)},
        {"weighted", indented(weighted_text("acc", "ds", "tile_k", "DEPTH", "c0", "COLUMNS"), 0)},
        {"store", indented(store_text("dq", "head", "acc", "COLUMNS", "p.queries", "p.depth", "c0"), 0)}}));
   return d.finish(machine, uint32_t(pairs * blocks), groups_for(tiles.depth, columns));
@@ -303,12 +307,11 @@ Stage by_key(Machine& machine, const AttentionProblem& p, FragmentTiles tiles, b
                             "  const i32 begin = seen_first > 0 ? seen_first : 0;"
                           : "  const i32 begin = 0;"},
        {"before", indented(walked.before(tiles, "begin"), 4)},
-       {"step",
-        indented(walked.step(tiles, filled_in(kStatistics,
-                                              {{"shift", filled_in(kShift, {{"most", "most[I(t) * p.most_row]"}})}})),
-                 6)},
+       {"step", indented(walked.step(tiles, filled_in(kStatistics,
+                                                      {{"statistics", scores.statistics("most[I(t) * p.most_row]")}})),
+                         6)},
        {"products", indented(products, 2)},
-       {"weights", indented(weights_text(scores, "shifts[column]", want_k ? "less[column]" : ""), 6)},
+       {"weights", indented(weights_text(scores, "column", want_k), 6)},
        {"weighted", indented(weighted, 2)},
        {"next_mask", masked ? "    mask += p.mask_head;" : ""},
        {"store", indented(store, 0)}}));
