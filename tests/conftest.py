@@ -58,6 +58,15 @@ def device_of_the_test(request):
     funcnn.set_default_device(before)
 
 
+@pytest.fixture(params=[True, False], ids=["fused", "unfused"])
+def either_fusion(request):
+    import funcnn
+
+    before = funcnn.set_fusion(request.param)
+    yield
+    funcnn.set_fusion(before)
+
+
 LACKING = re.compile(r"the device \S+ has no float64")
 
 

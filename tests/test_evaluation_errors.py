@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import pytest
 import funcnn as fn
 from funcnn import linalg
 
+pytestmark = pytest.mark.usefixtures("either_fusion")
 SHAPE = (64, 64)
 Call = Callable[[fn.array], fn.array]
 
@@ -29,13 +30,6 @@ WAYS: dict[str, Callable[[Call, fn.array], fn.array]] = {
     "carry": lambda call, x: fn.scan(lambda c, _: (call(c * -2), None), x, None, length=1)[0] + 1,
     "branch": lambda call, x: fn.cond(x.sum() > 0, lambda x: call(x * -2), lambda x: x, x * 3),
 }
-
-
-@pytest.fixture(params=[True, False], ids=["fused", "unfused"], autouse=True)
-def fusion(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = fn.set_fusion(request.param)
-    yield
-    fn.set_fusion(before)
 
 
 @pytest.mark.parametrize("way", WAYS)

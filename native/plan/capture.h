@@ -17,8 +17,8 @@ struct LeafClass {
   bool scalar = false;      // the value is inside the node: results cannot share its memory
   bool floating = false;    // may be moved to the device of whatever reads it
   bool disposable = false;  // nobody else needs it: its memory may be taken over
-  bool asked_again =
-      false;              // it is needed once more where a kernel raises, since the evaluation may be asked for again
+  // It is needed once more where a kernel raises, since the evaluation may be asked for again.
+  bool asked_again = false;
   bool constant = false;  // the same in all runs of the plan, which are the steps of a loop
 };
 

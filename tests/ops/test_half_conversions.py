@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 import funcnn as fn
 import instruction_sets
 
-pytestmark = pytest.mark.on_cpu  # float64
+pytestmark = [pytest.mark.on_cpu, pytest.mark.usefixtures("either_fusion")]  # float64
 WIDTHS = {"float16": (10, -14, 65504.0), "bfloat16": (7, -126, float.fromhex("0x1.fep127"))}
 every_set = instruction_sets.fixture(instruction_sets.SUPPORTED, autouse=True)
 
@@ -49,13 +47,6 @@ def hard_numbers(name: str) -> np.ndarray:
 
 def bits(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32).view(np.uint32)  # exact, with the sign of zero
-
-
-@pytest.fixture(params=[True, False], ids=["fused", "unfused"], autouse=True)
-def fusion(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = fn.set_fusion(request.param)
-    yield
-    fn.set_fusion(before)
 
 
 @pytest.mark.parametrize("name", WIDTHS)

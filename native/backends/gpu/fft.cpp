@@ -35,12 +35,12 @@ class FftMaker {
     if (empty_) return nothing(machine_);
     size_ = length_;
     if (auto passes = fft_passes(machine_.traits(), size_); !passes.empty()) {
-      wide_ = needs_wide(in_) || lines_.count * std::max(size_, give_) >= int64_t(1) << 30;
+      choose_index();
       add_passes(passes, op_.inverse(), From::operand, To::output);
     } else {
       chirp_ = true;
       size_ = int64_t(std::bit_ceil(uint64_t(2 * length_ - 1)));
-      wide_ = needs_wide(in_) || lines_.count * size_ >= int64_t(1) << 30;
+      choose_index();
       passes = fft_passes(machine_.traits(), size_);
       add_passes(passes, false, From::chirp, To::buffer);
       add_passes(passes, false, From::chirped, To::buffer);
@@ -50,6 +50,8 @@ class FftMaker {
   }
 
  private:
+  void choose_index() { wide_ = needs_wide(in_) || lines_.count * std::max(size_, give_) >= int64_t(1) << 30; }
+
   void add_passes(const std::vector<std::vector<int>>& passes, bool inverse, From from, To to) {
     // The transform of the chirp has buffers of its own.
     const int64_t lines = from == From::chirp ? 1 : lines_.count, inner = from == From::chirp ? 1 : inner_;
@@ -72,7 +74,7 @@ class FftMaker {
   }
 
   std::string chirp_text(std::string_view at, bool inverse) const {
-    return cat("chirp(", at, ", ", length_, ", ", inverse ? "1.0f" : "-1.0f", ")");
+    return cat("chirp(", at, ", ", length_, ", ", sign_text(inverse), ")");
   }
   // Statements that declare `value`, element `k` of the column.
   std::string load_text(From from, int64_t inner) const {

@@ -29,8 +29,6 @@ void add_twos(std::vector<int>& radices, int twos) {
   if (twos) radices.push_back(1 << twos);
 }
 
-std::string sign_text(bool inverse) { return inverse ? "1.0f" : "-1.0f"; }
-
 // e^(+-2 pi i at / n) for an expression of u32.
 std::string root_text(std::string_view at, int64_t n, bool inverse) {
   if (n >= int64_t(1) << 29) return cat("root((u64)(", at, "), ", n, "ull, ", sign_text(inverse), ")");

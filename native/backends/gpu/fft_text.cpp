@@ -80,6 +80,8 @@ std::string number_text(double x) {
 
 std::string_view fft_functions() { return kFunctions; }
 
+std::string_view sign_text(bool inverse) { return inverse ? "1.0f" : "-1.0f"; }
+
 std::string dft_text(int radix, bool inverse) {
   switch (radix) {
     case 1:

@@ -12,6 +12,9 @@ namespace funcnn::gpu {
 // mirrored(z, real): z, without its imaginary part where it is real.
 std::string_view fft_functions();
 
+// The sign of the exponent of a transform, as a literal.
+std::string_view sign_text(bool inverse);
+
 // A literal of f32.
 std::string number_text(double x);
 
