@@ -262,6 +262,7 @@ OURS = {
     "Params",
     "Precision",
     "Residual",
+    "RotatingKVCache",
     "Scanned",
     "StaticLossScale",
     "Tied",

@@ -87,6 +87,7 @@ from ._quantize import quantize
 from ._quantized import QQLinear, QuantizedEmbedding, QuantizedLinear
 from ._recurrent import GRU, LSTM, RNN, Bidirectional
 from ._replace import replace
+from ._rotating_cache import RotatingKVCache
 from ._stacking import stack, unstack
 from ._tabulate import tabulate
 from ._tie import Tied, Trainable, tie, trainable
@@ -174,6 +175,7 @@ __all__ = [
     "ReLU6",
     "Residual",
     "RoPE",
+    "RotatingKVCache",
     "Scanned",
     "Sequential",
     "SiLU",

@@ -15,6 +15,7 @@ from ._cache import KVCache
 from ._layer import Layer, Params, as_input
 from ._linear import Linear
 from ._parts import Composed, part
+from ._rotating_cache import Cache
 
 _size = attrs.validators.optional(whole(1))
 
@@ -44,7 +45,8 @@ class MultiHeadAttention(Composed):
 
     Returns an array of shape ``(B, T, value_output_dims)``. With a cache (``init_cache``), keys and values are appended to it, the
     queries see all that it holds, the mask is one of ``KVCache.mask``, and the new cache is returned beside the result: fed
-    token by token with ``mask="causal"``, attention gives what it gives to the whole sequence.
+    token by token with ``mask="causal"``, attention gives what it gives to the whole sequence. A ``nn.RotatingKVCache`` limits it
+    to a window.
 
     Args:
         dims: Features of queries and keys after their maps, over all heads, and the default of all other sizes.
@@ -114,7 +116,7 @@ class MultiHeadAttention(Composed):
         keys: fn.array,
         values: fn.array,
         mask: fn.array | str | None = None,
-        cache: KVCache | None = None,
+        cache: Cache | None = None,
     ) -> Any:
         q, k, v = (
             self._projected(params, name, x) for name, x in (("query", queries), ("key", keys), ("value", values))
@@ -125,10 +127,9 @@ class MultiHeadAttention(Composed):
             mask = as_input(mask)
         dtype = fn.promote_types(fn.promote_types(q.dtype, k.dtype), v.dtype)
         if cache is not None:
-            if not isinstance(cache, KVCache):
+            if not isinstance(cache, Cache):
                 raise TypeError(f"cache must be a KVCache, as init_cache makes it, got a {type(cache).__name__}")
-            cache = cache.append(k, v)
-            k, v, mask = cache.keys, cache.values, cache.mask(q.shape[2], mask)
+            cache, k, v, mask = cache.update(k, v, q.shape[2], mask)
         y = self.out_proj(params["out_proj"], attend(q, k, v, mask).astype(dtype))
         return y if cache is None else (y, cache)
 

@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import funcnn as fn
 from funcnn._arguments import integer
+
+
+def empty_room(
+    name: str, batch: int, heads: int, places: int, dims: int, value_dims: int | None, dtype: fn.Dtype
+) -> tuple[fn.array, fn.array]:
+    """Keys and values of nothing."""
+    sizes = {"batch": batch, "heads": heads, "places": places, "dims": dims}
+    batch, heads, places, dims = (integer(size, f"{name}: {what}") for what, size in sizes.items())
+    value_dims = dims if value_dims is None else integer(value_dims, f"{name}: value_dims")
+    if min(batch, heads, places, dims, value_dims) < 0:
+        raise ValueError(f"{name}: sizes must not be negative, got {(batch, heads, places, dims, value_dims)}")
+    if not fn.isdtype(dtype, "real floating"):
+        raise ValueError(f"{name}: dtype must be one of real floating-point numbers, got {dtype}")
+    shape = (batch, heads, places)
+    return fn.zeros((*shape, dims), dtype), fn.zeros((*shape, value_dims), dtype)
+
+
+def appended(cache: Any, keys: fn.array, values: fn.array) -> int:
+    """How many places keys and values add to a cache, whose shapes they must fit."""
+    count: int = keys.shape[2] if keys.ndim == 4 else 0
+    for name, new, old in (("keys", keys, cache.keys), ("values", values, cache.values)):
+        wanted = (*old.shape[:2], count, old.shape[3])
+        if new.ndim != 4 or new.shape != wanted:
+            raise ValueError(f"cache: {name} of shape {old.shape} are followed by {wanted}, got {new.shape}")
+    if not fn.isdtype(cache.offset.dtype, "integral") or cache.offset.ndim:
+        raise ValueError(f"cache: offset must be an integer, got {cache.offset.dtype} of shape {cache.offset.shape}")
+    return count
 
 
 class KVCache(NamedTuple):
@@ -46,17 +73,8 @@ class KVCache(NamedTuple):
             value_dims: Features of a value; `dims` if None.
             dtype: Of keys and values. What is appended is converted to it.
         """
-        sizes = {"batch": batch, "heads": heads, "places": places, "dims": dims}
-        batch, heads, places, dims = (integer(size, f"KVCache.empty: {name}") for name, size in sizes.items())
-        value_dims = dims if value_dims is None else integer(value_dims, "KVCache.empty: value_dims")
-        if min(batch, heads, places, dims, value_dims) < 0:
-            raise ValueError(
-                f"KVCache.empty: sizes must not be negative, got {(batch, heads, places, dims, value_dims)}"
-            )
-        if not fn.isdtype(dtype, "real floating"):
-            raise ValueError(f"KVCache.empty: dtype must be one of real floating-point numbers, got {dtype}")
-        shape = (batch, heads, places)
-        return KVCache(fn.zeros((*shape, dims), dtype), fn.zeros((*shape, value_dims), dtype), fn.array(0, fn.int32))
+        keys, values = empty_room("KVCache.empty", batch, heads, places, dims, value_dims, dtype)
+        return KVCache(keys, values, fn.array(0, fn.int32))
 
     def append(self, keys: fn.array, values: fn.array) -> KVCache:
         """Put keys of shape ``(B, K, T, D)`` and values ``(B, K, T, E)`` behind what is there.
@@ -65,16 +83,10 @@ class KVCache(NamedTuple):
             ValueError: Shapes do not fit, or there is no room for `T` more. Where the value of ``offset`` is not known, as in
                 a compiled function, values that find no room become NaN, and with them what attention makes of them.
         """
-        count = keys.shape[2] if keys.ndim == 4 else 0
-        for name, new, old in (("keys", keys, self.keys), ("values", values, self.values)):
-            wanted = (*old.shape[:2], count, old.shape[3])
-            if new.ndim != 4 or new.shape != wanted:
-                raise ValueError(f"cache: {name} of shape {old.shape} are followed by {wanted}, got {new.shape}")
+        count = appended(self, keys, values)
         places = self.keys.shape[2]
         if count > places:
             raise ValueError(f"cache: there is room for {places} places, got {count}")
-        if not fn.isdtype(self.offset.dtype, "integral") or self.offset.ndim:
-            raise ValueError(f"cache: offset must be an integer, got {self.offset.dtype} of shape {self.offset.shape}")
         try:
             filled = int(self.offset.item())
         except fn.TracedValueError:
@@ -90,6 +102,16 @@ class KVCache(NamedTuple):
             fn.dynamic_update_slice(self.values, values.astype(self.values.dtype), start),
             self.offset + count,
         )
+
+    def update(
+        self, keys: fn.array, values: fn.array, queries: int, mask: fn.array | str | None = None
+    ) -> tuple[KVCache, fn.array, fn.array, fn.array]:
+        """Append, and find what attention takes: the new cache, keys, values and the ``mask`` for the last `queries` places.
+
+        Where a cache may be a ``RotatingKVCache`` as well, this is how to use either.
+        """
+        cache = self.append(keys, values)
+        return cache, cache.keys, cache.values, cache.mask(queries, mask)
 
     def mask(self, queries: int, mask: fn.array | str | None = None) -> fn.array:
         """Make the mask with which queries at the last places that are filled see what is filled.

@@ -20,6 +20,7 @@ from ._layer import Layer, Params, a_layer, as_input
 from ._linear import Linear
 from ._norm import LayerNorm
 from ._parts import Composed, part
+from ._rotating_cache import Cache
 
 Mask = fn.array | str | None
 _size = attrs.validators.optional(whole(1))
@@ -59,9 +60,9 @@ class _Attended:
     def __init__(self, layer: Any, params: Params, attention: str, dropout: str) -> None:
         self.attention, self.attention_params = getattr(layer, attention), params[attention]
         self.dropout, self.dropout_params = getattr(layer, dropout), params[dropout]
-        self.cache: KVCache | None = None
+        self.cache: Cache | None = None
 
-    def __call__(self, q: fn.array, kv: fn.array, mask: Mask, cache: KVCache | None = None) -> fn.array:
+    def __call__(self, q: fn.array, kv: fn.array, mask: Mask, cache: Cache | None = None) -> fn.array:
         if cache is None:
             y = self.attention(self.attention_params, q, kv, kv, mask)
         else:
@@ -121,7 +122,7 @@ class TransformerEncoderLayer(_Block):
         cache: KVCache = self.attention.init_cache(batch, places, dtype)  # type: ignore[attr-defined]
         return cache
 
-    def __call__(self, params: Params, x: fn.array, mask: Mask = None, cache: KVCache | None = None) -> Any:
+    def __call__(self, params: Params, x: fn.array, mask: Mask = None, cache: Cache | None = None) -> Any:
         attend = _Attended(self, params, "attention", "dropout1")
         x = _residual(self, params, as_input(x), "ln1", lambda y: attend(y, y, mask, cache))
         x = _residual(self, params, x, "ln2", lambda y: _perceptron(self, params, "dropout2", y))
@@ -172,7 +173,7 @@ class TransformerDecoderLayer(_Block):
         memory: fn.array,
         x_mask: Mask = None,
         memory_mask: Mask = None,
-        cache: KVCache | None = None,
+        cache: Cache | None = None,
     ) -> Any:
         attend = _Attended(self, params, "self_attention", "dropout1")
         look = _Attended(self, params, "cross_attention", "dropout2")
