@@ -140,35 +140,38 @@ std::optional<Array> adopt(const Foreign& f) {
   return from_storage(std::move(storage), f.shape, f.dtype);
 }
 
-nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_object, const char* name) {
+// What stands on the host goes to the device asked for, which may have dtypes that the default device lacks.
+nb::object asarray(nb::handle object, nb::handle dtype_object, nb::handle copy_object, nb::handle device,
+                   const char* name) {
+  auto put = [&](Array made) {
+    return wrap_object(device.is_none() ? on_default_device(std::move(made)) : placed(std::move(made), device, name));
+  };
   std::optional<Dtype> dtype = optional_dtype(dtype_object);
   std::optional<bool> copy;
   if (!copy_object.is_none()) copy = nb::cast<bool>(copy_object);
   PyObject* o = object.ptr();
   bool nested = PyList_Check(o) || PyTuple_Check(o);
   if (!is_array(o) && !nested && is_foreign(o)) {
-    if (std::optional<Array> own = open_own(object)) return asarray(wrap_object(*own), dtype_object, copy_object, name);
+    if (std::optional<Array> own = open_own(object))
+      return asarray(wrap_object(*own), dtype_object, copy_object, device, name);
     if (std::optional<Foreign> f = open_foreign(object)) {
       bool converts = dtype && *dtype != f->dtype;
       if (!converts && !copy.value_or(false))
-        if (std::optional<Array> adopted = adopt(*f)) return wrap_object(on_default_device(std::move(*adopted)));
+        if (std::optional<Array> adopted = adopt(*f)) return put(std::move(*adopted));
       if (copy && !*copy)
         throw ValueError(
             cat(name,
                 ": a copy is needed (copy=False): the memory is not contiguous and aligned, the dtype differs, or "
                 "bools "
                 "are stored as other bytes than 0 and 1"));
-      return wrap_object(on_default_device(copy_as(*f, dtype.value_or(f->dtype))));
+      return put(copy_as(*f, dtype.value_or(f->dtype)));
     }
   }
   if (copy && !*copy && !is_array(o)) throw ValueError(cat(name, ": numbers and lists have to be copied (copy=False)"));
   Array made = convert(object, dtype, name);
-  if (is_array(o)) return wrap_object(copy.value_or(false) && made.node() == array_of(o).node() ? copied(made) : made);
-  return wrap_object(on_default_device(std::move(made)));
-}
-
-nb::object placed_object(nb::object x, nb::handle device, const char* name) {
-  return device.is_none() ? x : wrap_object(placed(array_of(x.ptr()), device, name));
+  if (!is_array(o)) return put(std::move(made));
+  if (copy.value_or(false) && made.node() == array_of(o).node()) made = copied(made);
+  return wrap_object(device.is_none() ? made : placed(std::move(made), device, name));
 }
 
 nb::object restore(nb::handle bytes, nb::handle shape_object, Dtype dtype) {
@@ -318,7 +321,7 @@ void bind_interchange(nb::module_& m) {
   m.def(
       "asarray",
       [](nb::handle obj, nb::handle dtype, nb::handle copy, nb::handle device) {
-        return placed_object(asarray(obj, dtype, copy, "asarray"), device, "asarray");
+        return asarray(obj, dtype, copy, device, "asarray");
       },
       nb::arg("obj"), none("dtype"), nb::kw_only(), none("copy"), none("device"),
       nb::sig("def asarray(obj: object, dtype: Dtype | None = None, *, copy: bool | None = None, device: Device | str "
@@ -345,7 +348,7 @@ Example:
       [](nb::handle x, nb::handle device, nb::handle copy) {
         if (!nb::hasattr(x, "__dlpack__"))
           throw TypeError(cat("from_dlpack: expected an object with __dlpack__, got ", python_type(x)));
-        return placed_object(asarray(x, nb::none(), copy, "from_dlpack"), device, "from_dlpack");
+        return asarray(x, nb::none(), copy, device, "from_dlpack");
       },
       nb::arg("x"), nb::kw_only(), none("device"), none("copy"),
       nb::sig(

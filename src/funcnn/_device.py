@@ -98,3 +98,8 @@ def parameter(x: Any) -> _core.array:
         if getattr(x, "dtype", None) != "float64" or isinstance(x, _core.array):
             raise
         return _core.asarray(x, _core.float32)
+
+
+def beside(x: _core.array, numbers: Any, dtype: _core.Dtype | None = None) -> _core.array:
+    """An array of numbers where `x` is, which need not be the default device."""
+    return _core.asarray(numbers, dtype, device=x.device)

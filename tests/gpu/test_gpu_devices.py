@@ -103,6 +103,13 @@ def test_float64_is_refused_at_the_call(name):
         assert fn.grad(lambda x: (x * fn.ones_like(x)).sum())(x).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("make", [fn.asarray, fn.from_dlpack])
+def test_float64_of_others_may_go_elsewhere(make):
+    with fn.default_device(fn.gpu):
+        x = make(np.array([1.0, 2.0]), device="cpu")
+        assert x.dtype == fn.float64 and x.device == "cpu" and x.tolist() == [1, 2]
+
+
 WIDE = np.array([1.0, 2.0, 1e-3])
 
 

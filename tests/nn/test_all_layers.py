@@ -116,6 +116,19 @@ def test_apply_is_deterministic_and_inference_is_the_function(spec):
         assert bits(trained(spec, params, args, keywords, None)) == bits((first, updates))
 
 
+@pytest.mark.on_cpu
+@each()
+def test_works_where_its_input_is(spec):
+    """Also where that is not the default device: constants of a layer go along."""
+    params, (args, keywords) = params_of(spec.name), spec.arguments()
+    want = spec.layer(params, *args, **keywords)
+    fn.eval((params, args, keywords, want))  # while the CPU is the default device
+    with fn.default_device("reference"):
+        y = spec.layer(params, *args, **keywords)
+        assert {x.device for x in tree.leaves(y) if isinstance(x, fn.array)} == {fn.Device("cpu")}
+        close(y, want, 1e-6)
+
+
 @each([spec for spec in SPECS if spec.oracle])
 def test_inference_is_the_formula(spec):
     params, (args, keywords) = params_of(spec.name), spec.arguments()

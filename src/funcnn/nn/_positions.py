@@ -10,6 +10,7 @@ import attrs
 
 import funcnn as fn
 from funcnn._arguments import integer
+from funcnn._device import beside
 from funcnn._hyper import number, whole
 
 from ._layer import Layer, Params, as_input
@@ -106,7 +107,7 @@ class SinusoidalPositionalEncoding(Layer):
             raise TypeError(f"expected real numbers, got {x.dtype}")
         dtype = fn.promote_types(x.dtype, fn.float32)
         factor = 2.0 * math.pi if self.full_turns else 1.0
-        frequencies = fn.array(frequencies_between(self.dims // 2, self.min_freq, self.max_freq, factor), dtype)
+        frequencies = beside(x, frequencies_between(self.dims // 2, self.min_freq, self.max_freq, factor), dtype)
         scale = math.sqrt(2.0 / self.dims) if self.scale is None else self.scale
         return waves(x.astype(dtype), frequencies, scale, cos_first=self.cos_first)
 
@@ -188,7 +189,9 @@ class ALiBi(Layer):
                 raise ValueError(f"offset must be an integer, got {offset.dtype} of shape {offset.shape}")
         else:
             offset = integer(offset, "offset")
-        biases = alibi_biases(fn.arange(scores.shape[2]) + offset, scores.shape[3], scores.shape[1], scores.dtype)
+        biases = alibi_biases(
+            fn.arange(scores.shape[2]) + offset, scores.shape[3], scores.shape[1], scores.dtype, scores.device
+        )
         if mask is None:
             return scores + biases
         mask = as_input(mask)
@@ -197,7 +200,8 @@ class ALiBi(Layer):
         return scores + (biases + mask)
 
 
-def alibi_biases(places: fn.array, keys: int, heads: int, dtype: fn.Dtype) -> fn.array:
+def alibi_biases(places: fn.array, keys: int, heads: int, dtype: fn.Dtype, device: fn.Device | None = None) -> fn.array:
     wide = fn.promote_types(dtype, fn.float32)
     distances = fn.abs(places[:, None] - fn.arange(keys)).astype(wide)
-    return (-distances * ALiBi.create_alibi_slope(heads, wide)).astype(dtype)[None]
+    slopes = fn.asarray(_slopes(heads), wide, device=device)[:, None, None]
+    return (-distances * slopes).astype(dtype)[None]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import funcnn as fn
+from funcnn._device import beside
 from funcnn._hyper import flag
 
 from .._core import _windows
@@ -94,26 +95,27 @@ def _between(x: fn.array, axis: int, scale: int, mode: str) -> fn.array:
     pairs = fn.expand_dims(_windows(padded, [2], [1]), 3)
     dtype = fn.float64 if x.dtype == fn.float64 else fn.float32
     weights = [kernel(np.abs(places - (first + 1 - reach + k))).reshape(2, scale // 2, 1) for k in range(2 * reach)]
-    parts = [pairs[:, k : k + size] * fn.array(w, dtype) for k, w in enumerate(weights)]
+    parts = [pairs[:, k : k + size] * beside(x, w, dtype) for k, w in enumerate(weights)]
     shape[axis] *= scale
     return fn.reshape(functools.reduce(fn.add, parts), shape)
 
 
-def _along(axis: int, ndim: int, values: Any, dtype: fn.Dtype) -> fn.array:
-    shape = [1] * ndim
+def _along(x: fn.array, axis: int, values: Any, dtype: fn.Dtype) -> fn.array:
+    """Values for the places of one axis of `x`."""
+    shape = [1] * x.ndim
     shape[axis] = -1
-    return fn.reshape(fn.array(values, dtype), shape)
+    return fn.reshape(beside(x, values, dtype), shape)
 
 
 def _resampled(x: fn.array, axis: int, taps: Sequence[Tap]) -> fn.array:
     total: Any = 0
     dtype = fn.float64 if x.dtype == fn.float64 else fn.float32
     for places, weights in taps:
-        part = fn.take(x, fn.array(places), axis=axis)
-        weighted = part * _along(axis, x.ndim, weights, dtype)
+        part = fn.take(x, beside(x, places), axis=axis)
+        weighted = part * _along(x, axis, weights, dtype)
         # An infinite neighbour with no share counts for nothing.
         if not weights.all():
-            weighted = fn.where(_along(axis, x.ndim, weights != 0, fn.bool_), weighted, 0.0)
+            weighted = fn.where(_along(x, axis, weights != 0, fn.bool_), weighted, 0.0)
         total = total + weighted
     resampled: fn.array = total
     return resampled
@@ -141,7 +143,7 @@ def nearest(x: fn.array, scales: Sequence[float]) -> fn.array:
         wide = [x.shape[0], *(n for pair in zip(x.shape[1:-1], times, strict=True) for n in pair), x.shape[-1]]
         return fn.reshape(fn.broadcast_to(seen, wide), (x.shape[0], *counts, x.shape[-1]))
     for axis, (count, scale) in enumerate(zip(counts, scales, strict=True), 1):
-        x = x if scale == 1 else fn.take(x, fn.array(_nearest(x.shape[axis], count)), axis=axis)
+        x = x if scale == 1 else fn.take(x, beside(x, _nearest(x.shape[axis], count)), axis=axis)
     return x
 
 
