@@ -103,3 +103,12 @@ def parameter(x: Any) -> _core.array:
 def beside(x: _core.array, numbers: Any, dtype: _core.Dtype | None = None) -> _core.array:
     """An array of numbers where `x` is, which need not be the default device."""
     return _core.asarray(numbers, dtype, device=x.device)
+
+
+def home(x: _core.array) -> _core.Device | None:
+    """The device to name for what is made to go along with `x`: numbers go along by themselves, but float64 has to be told
+    where the default device has none."""
+    if x.dtype != _core.float64:
+        return None
+    device: _core.Device = x.device
+    return None if device == _core.get_default_device() else device

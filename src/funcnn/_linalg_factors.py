@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import _core
 from ._arguments import flag
 from ._core import array
+from ._device import home
 
 if TYPE_CHECKING:
     from ._core import ArrayLike
@@ -316,5 +317,5 @@ def lu(a: ArrayLike) -> tuple[array, array, array]:
     factors, _, rows = _core.linalg._lu_factor("lu", a)
     m, n = factors.shape[-2:]
     k = min(m, n)
-    lower = _core.tril(factors[..., :, :k], -1) + _core.eye(m, k, dtype=factors.dtype)
+    lower = _core.tril(factors[..., :, :k], -1) + _core.eye(m, k, dtype=factors.dtype, device=home(factors))
     return _core.argsort(rows, axis=-1), lower, _core.triu(factors[..., :k, :])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import _core
 from ._arguments import flag, integer
 from ._core import array
-from ._device import parameter
+from ._device import home, parameter
 
 if TYPE_CHECKING:
     from ._core import ArrayLike
@@ -359,7 +359,7 @@ def matrix_power(a: ArrayLike, n: int) -> array:
     if abs(power) >= 2**63:
         raise ValueError(f"matrix_power: n must fit into 64 bits, got {power}")
     if power == 0:
-        return _core.broadcast_to(_core.eye(x.shape[-1], dtype=x.dtype), x.shape)
+        return _core.broadcast_to(_core.eye(x.shape[-1], dtype=x.dtype, device=home(x)), x.shape)
     if power < 0:
         x, power = _core.linalg._inv("matrix_power", x), -power
     result = None

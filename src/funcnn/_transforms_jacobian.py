@@ -7,11 +7,12 @@ from typing import Any
 
 from . import _core, tree
 from ._arguments import Integers, integers, is_integer
+from ._device import home
 from ._transforms import Function, linearize, vjp, vmap
 
 
 def _basis(like: _core.array) -> _core.array:
-    return _core.eye(like.size, dtype=like.dtype).reshape(like.size, *like.shape)
+    return _core.eye(like.size, dtype=like.dtype, device=home(like)).reshape(like.size, *like.shape)
 
 
 def _one_of(treedef: tree.PyTreeDef, index: int, leaf: Any) -> Any:
@@ -85,7 +86,7 @@ def _forward_rows(fun: Function, chosen: list[Any], has_aux: bool) -> tuple[Any,
         leaves, argdef = tree.flatten(argument)
         columns: list[list[Any]] = [[] for _ in outputs]
         for index, leaf in enumerate(leaves):
-            leaf = _core.array(leaf)
+            leaf = leaf if isinstance(leaf, _core.array) else _core.array(leaf)
 
             def along(one: Any, position: int = position, index: int = index, argdef: Any = argdef) -> Any:
                 tangents: list[Any] = [tree.map(lambda _: None, x) for x in chosen]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funcnn as fn
-from funcnn import nn
+from funcnn import nn, optim
 
 pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
 
@@ -101,6 +101,48 @@ def test_float64_is_refused_at_the_call(name):
     # Arrays that are elsewhere go on, with what is made from numbers beside them.
     with fn.default_device(fn.gpu):
         assert fn.grad(lambda x: (x * fn.ones_like(x)).sum())(x).tolist() == [1, 1]
+
+
+def matrix():
+    return fn.asarray(np.arange(9.0).reshape(3, 3) / 7 + np.eye(3), device="cpu")
+
+
+def updated(optimizer):
+    params, grads = {"w": matrix()}, {"w": matrix() - 1}
+    return optimizer.update(grads, optimizer.init(params), params)[0]
+
+
+# What makes numbers of its own to go along with float64 that is elsewhere.
+ALONG = {
+    "ALiBi": lambda: nn.ALiBi()({}, matrix().reshape(1, 1, 3, 3)),
+    "SinusoidalPositionalEncoding": lambda: nn.SinusoidalPositionalEncoding(8)({}, matrix()),
+    "Upsample": lambda: nn.Upsample(1.5, "cubic")({}, matrix().reshape(1, 3, 3, 1)),
+    "padded pooling": lambda: nn.max_pool1d(matrix()[None], 2, padding=1),
+    "RNN": lambda: nn.RNN(3, 3)({"Wxh": matrix(), "Whh": matrix(), "bias": matrix()[0]}, matrix()),
+    "hessian": lambda: fn.hessian(lambda x: (x**3).sum())(matrix()),
+    "jacrev": lambda: fn.jacrev(lambda x: x[0] ** 2)(matrix()),
+    "lu": lambda: fn.linalg.lu(matrix()),
+    "matrix_power": lambda: fn.linalg.matrix_power(matrix(), 0),
+    "global_norm": lambda: optim.global_norm(matrix() * 1e300),
+    **{
+        name: lambda make=make: updated(make(1e-2))
+        for name, make in optim.__dict__.items()
+        if name in ("adam", "adamw", "adamax", "lamb", "lion", "muon", "sgd")
+    },
+    "adafactor": lambda: updated(optim.adafactor()),
+    "a schedule": lambda: updated(optim.adam(optim.schedules.cosine_decay(1e-2, 10))),
+}
+
+
+@pytest.mark.parametrize("name", ALONG)
+def test_numbers_go_along_with_float64(name):
+    with fn.default_device("cpu"):
+        expected = ALONG[name]()
+    with fn.default_device(fn.gpu):
+        got = ALONG[name]()
+    for x, y in zip(fn.tree.leaves(got), fn.tree.leaves(expected), strict=True):
+        assert x.dtype == y.dtype and (x.device == "cpu" or x.dtype != fn.float64)
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [fn.asarray, fn.from_dlpack])

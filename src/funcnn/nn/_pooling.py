@@ -32,7 +32,7 @@ def _pool(name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, *, lar
             )
     if any(margin):
         fill = _least(x.dtype) if largest else 0
-        x = fn.pad(x, [(0, 0), *((m, m) for m in margin), (0, 0)], constant_values=fn.array(fill, x.dtype))
+        x = fn.pad(x, [(0, 0), *((m, m) for m in margin), (0, 0)], constant_values=fill)
     if largest:
         return _reduce_windows(x, True, window, step)
     total = _reduce_windows(x if fn.isdtype(x.dtype, "real floating") else x.astype(fn.float32), False, window, step)

@@ -202,6 +202,6 @@ class ALiBi(Layer):
 
 def alibi_biases(places: fn.array, keys: int, heads: int, dtype: fn.Dtype, device: fn.Device | None = None) -> fn.array:
     wide = fn.promote_types(dtype, fn.float32)
-    distances = fn.abs(places[:, None] - fn.arange(keys)).astype(wide)
+    distances = fn.abs(places[:, None] - fn.arange(keys))
     slopes = fn.asarray(_slopes(heads), wide, device=device)[:, None, None]
     return (-distances * slopes).astype(dtype)[None]

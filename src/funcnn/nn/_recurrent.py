@@ -10,6 +10,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import random
+from funcnn._device import home
 from funcnn._hyper import whole
 from funcnn.tree import frozendict
 
@@ -60,7 +61,7 @@ def _over_time(
     for other in (*states, *weights):
         dtype = dtype if other is None else fn.promote_types(dtype, other.dtype)
     gates = gates.astype(dtype)
-    zero = fn.zeros((*gates.shape[1:-1], size), dtype)
+    zero = fn.zeros((*gates.shape[1:-1], size), dtype, device=home(gates))
     carry = tuple(zero if state is None else state.astype(dtype) for state in states)
 
     def run(carry: Any, x: fn.array) -> tuple[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._device import home
 from funcnn._hyper import number, plain, plain_fields
 
 from . import _rules as rules
@@ -29,7 +29,7 @@ from ._protocol import (
     wide_zeros,
 )
 
-Steps = Callable[[fn.Dtype], Any]
+Steps = Callable[[fn.array], Any]
 _WHY = "factored moments of complex numbers are not defined; optimise real and imaginary parts"
 
 
@@ -110,8 +110,8 @@ class adafactor:
         matrices, rest = tree.partition(zeros, _is_matrix)
         state = {
             "count": first_count(),
-            "row": tree.map(lambda x: fn.zeros(x.shape[:-1], dtype=x.dtype), matrices),
-            "col": tree.map(lambda x: fn.zeros((*x.shape[:-2], x.shape[-1]), dtype=x.dtype), matrices),
+            "row": tree.map(lambda x: fn.zeros_like(fn.sum(x, axis=-1)), matrices),
+            "col": tree.map(lambda x: fn.zeros_like(fn.sum(x, axis=-2)), matrices),
             "full": rest,
         }
         return state if self.beta_1 is None else {**state, "mu": zeros}
@@ -125,7 +125,7 @@ class adafactor:
             needs_params("adafactor", params)
         before, row, col, full = (part_of("adafactor", state, key) for key in ("count", "row", "col", "full"))
         new: dict[str, Any] = {"count": next_count(before)}
-        steps = functools.cache(new["count"].astype)  # once for each dtype
+        steps = _beside(lambda x: new["count"].astype(x.dtype, device=home(x)))
         matrices, rest = tree.partition(each("adafactor", wide, grads), _is_matrix)
 
         squares = tree.map(lambda g: fn.square(g) + like(self.eps[0], g), matrices)
@@ -159,31 +159,44 @@ class adafactor:
         return tree.map(fn.negative, combine("adafactor", decayed, moves, params)), new
 
     def _average(self, steps: Steps, average: fn.array, square: fn.array, axis: int | None = None) -> fn.array:
-        forget = fn.power(steps(average.dtype), like(self.decay_rate, average))
+        forget = fn.power(steps(square), like(self.decay_rate, square))
         return rules.forgetting(average, square, forget, axis)
 
     def _rate(self, before: fn.array, steps: Steps) -> Steps:
-        """The learning rate in any dtype."""
+        """The learning rate beside any array."""
         if self.learning_rate is not None:
             rate = value_at("adafactor", self.learning_rate, before)
-            return lambda dtype: rate.astype(dtype) if isinstance(rate, fn.array) else rate
+            return lambda x: like(rate, x)
 
-        return functools.cache(lambda dtype: rules.relative_rate(steps(dtype), self.warmup_init))
+        return _beside(lambda x: rules.relative_rate(steps(x), self.warmup_init))
 
     def _size(self, rate: Steps, p: fn.array) -> Any:
         """The learning rate for a parameter, which is in the dtype of updates."""
         if not self.scale_parameter:
-            return rate(p.dtype)
-        return rules.sized(rate(p.dtype), p, like(self.eps[1], p))
+            return rate(p)
+        return rules.sized(rate(p), p, like(self.eps[1], p))
 
     def _move(self, rate: Steps, d: fn.array, p: fn.array | None) -> fn.array:
         """The direction, clipped and scaled."""
         if d.size == 0:
             return d
         d = rules.limited(d, like(self.clip_threshold, d))
-        size = self._size(rate, p.astype(d.dtype)) if p is not None else rate(d.dtype)
+        size = self._size(rate, p.astype(d.dtype)) if p is not None else rate(d)
         move: fn.array = size * d
         return move
+
+
+def _beside(f: Steps) -> Steps:
+    """Compute a scalar of a step once for each dtype and place of arrays, and share it."""
+    made: dict[Any, Any] = {}
+
+    def of(x: fn.array) -> Any:
+        key = x.dtype, home(x)
+        if key not in made:
+            made[key] = f(x)
+        return made[key]
+
+    return of
 
 
 def _combine(f: Any, squares: Any, factors: Any, axis: int) -> Any:

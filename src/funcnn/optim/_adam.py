@@ -9,6 +9,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._device import home
 from funcnn._hyper import number, plain_fields
 
 from . import _rules as rules
@@ -59,15 +60,15 @@ class Adam:
 
         # Scalars of a step, computed once for each dtype and shared by all parameters.
         @functools.cache
-        def corrections(dtype: fn.Dtype) -> tuple[fn.array, fn.array]:
-            steps = count.astype(dtype)
+        def corrections(dtype: fn.Dtype, device: fn.Device | None) -> tuple[fn.array, fn.array]:
+            steps = count.astype(dtype, device=device)
             return rules.correction(b1, steps), rules.correction(b2, steps)
 
         def direction(m: fn.array, v: fn.array) -> fn.array:
             eps, root = like(self.eps, v), like(eps_root, v)
             if not corrected:
                 return rules.over_root(m, v, eps, root)
-            first, second = corrections(v.dtype)
+            first, second = corrections(v.dtype, home(v))
             return rules.over_root(m * first, v * second, eps, root)
 
         # What has no gradient keeps its moments.

@@ -9,6 +9,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._device import home
 from funcnn._hyper import number, plain_fields
 
 from . import _rules as rules
@@ -210,13 +211,13 @@ class adamax:
         b1, b2 = self.betas
 
         @functools.cache
-        def corrected(dtype: fn.Dtype) -> fn.array:
-            return rules.correction(b1, count.astype(dtype))
+        def corrected(dtype: fn.Dtype, device: fn.Device | None) -> fn.array:
+            return rules.correction(b1, count.astype(dtype, device=device))
 
         def step(g: fn.array, m: fn.array, v: fn.array) -> tuple[Any, ...]:
             direction, m, v = rules.adamax(wide(g), m, v, like(b1, m), like(b2, v), like(self.eps, v))
             if self.bias_correction:
-                direction = direction * corrected(v.dtype)
+                direction = direction * corrected(v.dtype, home(v))
             return scaled(-factor, direction), m, v
 
         delta, mu, nu = combine_many("adamax", 3, step, grads, old_mu, old_nu)

@@ -9,6 +9,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._device import home
 from funcnn._hyper import number, plain_fields
 
 from . import _rules as rules
@@ -54,9 +55,9 @@ class ema:
             return rules.averaged(average, wide(x), like(self.decay, average))
 
         @functools.cache
-        def factor(dtype: fn.Dtype) -> fn.array:
-            return rules.correction(self.decay, count.astype(dtype))
+        def factor(dtype: fn.Dtype, device: fn.Device | None) -> fn.array:
+            return rules.correction(self.decay, count.astype(dtype, device=device))
 
         new = combine("ema", averaged, grads, old)
         state = {"count": count, "ema": tree.merge(old, new)}
-        return tree.map(lambda x: x * like(factor(x.real.dtype), x), new) if self.debias else new, state
+        return tree.map(lambda x: x * like(factor(x.real.dtype, home(x)), x), new) if self.debias else new, state

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._device import home
 from funcnn._hyper import plain
 
 from . import _rules as rules
@@ -151,14 +152,14 @@ def real_zeros(x: fn.array) -> fn.array:
 def scaled(rate: Any, x: fn.array) -> fn.array:
     """``rate * x`` in the dtype of updates, also for a rate that is a float32 array."""
     x = wide(x)
-    return x * (rate.astype(x.dtype) if isinstance(rate, fn.array) else rate)
+    return x * (rate.astype(x.dtype, device=home(x)) if isinstance(rate, fn.array) else rate)
 
 
 def like(value: Any, x: fn.array) -> Any:
     """A hyperparameter as it is used beside an array: one that is an array itself takes its precision."""
     if not isinstance(value, fn.array):
         return value
-    return value.astype(fn.float32 if fn.isdtype(x.dtype, "complex floating") else x.dtype)
+    return value.astype(fn.float32 if fn.isdtype(x.dtype, "complex floating") else x.dtype, device=home(x))
 
 
 def rate_and_count(name: str, rate: ScalarOrSchedule, state: Any) -> tuple[Any, dict[str, Any]]:

@@ -9,6 +9,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import tree
+from funcnn._device import home
 from funcnn._hyper import number, plain_fields
 
 from . import _rules as rules
@@ -86,7 +87,7 @@ def norm_and_scale(name: str, grads: Any, *, tiny: bool) -> tuple[fn.array, fn.a
         return _sum([fn.sum(rules.squared_size(x)) for x in scaled_down])
 
     def power(exponent: int) -> fn.array:
-        return fn.array(2.0**exponent, dtype=total.dtype)
+        return fn.asarray(2.0**exponent, total.dtype, device=home(total))
 
     large = total == float("inf")
     scale = fn.where(large, power(down), fn.where(total < power(least), power(up), power(0)) if tiny else power(0))
