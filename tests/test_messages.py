@@ -4,6 +4,9 @@ import importlib
 import importlib.metadata
 import operator
 import re
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -287,6 +290,36 @@ class TestHints:
                     assert operator.attrgetter(path[1:])(fn), (module, name)
                 for attribute in re.findall(r"\bx\.(\w+)", hint):
                     assert hasattr(fn.array, attribute), (module, name)
+
+    @pytest.mark.parametrize(
+        "module, name, place",
+        [
+            ("funcnn", "softplus", "fn.nn.softplus"),
+            ("funcnn", "load", "fn.io.load"),
+            ("funcnn", "svd", "fn.linalg.svd"),
+            ("funcnn", "cross_entropy", "fn.nn.losses.cross_entropy"),
+            ("funcnn.nn", "value_and_grad", "fn.value_and_grad"),
+            ("funcnn.nn", "adam", "fn.optim.adam"),
+            ("funcnn.optim", "cosine_decay", "fn.optim.schedules.cosine_decay"),
+        ],
+    )
+    def test_names_are_found_in_other_modules(self, module, name, place):
+        assert operator.attrgetter(place[3:])(fn)
+        with pytest.raises(
+            AttributeError, match=f"^module '{module}' has no attribute '{name}': use {place}$"
+        ) as caught:
+            getattr(importlib.import_module(module), name)
+        assert caught.type.__qualname__ == "AttributeError"
+        with pytest.raises(ImportError, match=f"cannot import name '{name}' from '{module}': use {place}$"):
+            exec(f"from {module} import {name}")
+
+    def test_asking_for_a_name_imports_nothing(self):
+        program = """
+            import sys, funcnn
+            from funcnn import compat
+            assert not hasattr(funcnn, "softplus") and "funcnn.testing" not in sys.modules and "funcnn.optim" not in sys.modules
+        """
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
 
     @pytest.mark.parametrize("name, use", [("jit", "fn.compile"), ("tree_map", "fn.tree.map"), ("lax", "fn.scan")])
     def test_of_jax(self, name, use):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import opcode
 import sys
 from types import FrameType
@@ -25,9 +26,11 @@ _HINTS = {
         "complex128": "complex numbers are fn.complex64",
         "config": "there is no global configuration; for 64-bit floats say dtype=fn.float64",
         "core": "the functions of mlx.core are in funcnn itself; MLX's own API is funcnn.compat.core",
+        "cuda": "NVIDIA's cards are the device fn.gpu; see fn.is_available and fn.device_info",
         "custom_gradient": "use fn.custom_vjp",
         "deg2rad": "use fn.radians",
         "device_get": "use numpy.asarray(x)",
+        "devices": "use fn.device_count and fn.device_info",
         "div": "use fn.divide",
         "double": "the dtype is fn.float64",
         "dstack": "use fn.stack with axis=2",
@@ -38,7 +41,6 @@ _HINTS = {
         "from_numpy": "use fn.array, which copies, or fn.asarray, which shares memory where it can",
         "func": "transformations such as fn.grad and fn.vmap are in funcnn itself",
         "gather": "use fn.take_along_axis",
-        "gelu": "use fn.nn.gelu",
         "half": "the dtype is fn.float16",
         "hsplit": "use fn.split with axis=1",
         "hstack": "use fn.concatenate with axis=1",
@@ -46,35 +48,34 @@ _HINTS = {
         "jacobian": "use fn.jacrev or fn.jacfwd",
         "jit": "use fn.compile",
         "lax": "fn.scan, fn.cond, fn.switch, fn.fori_loop and the operations are in funcnn itself",
-        "layer_norm": "use fn.fast.layer_norm",
-        "load": "use fn.io.load",
         "long": "the dtype is fn.int64",
         "make_jaxpr": "use fn.explain",
         "manual_seed": "there is no global random state; pass keys made by fn.random.key",
         "mm": "use fn.matmul or the operator @",
         "mod": "use fn.remainder",
         "Module": "layers derive from fn.nn.Layer; MLX's modules are in funcnn.compat.nn",
+        "mps": "the GPU of a Mac is the device fn.gpu; see fn.is_available and fn.device_info",
         "mul": "use fn.multiply",
+        "nanmax": "use fn.max with where=~fn.isnan(x) and initial=-fn.inf",
+        "nanmean": "use fn.mean with where=~fn.isnan(x)",
+        "nanmin": "use fn.min with where=~fn.isnan(x) and initial=fn.inf",
+        "nanstd": "use fn.std with where=~fn.isnan(x)",
+        "nansum": "use fn.sum with where=~fn.isnan(x)",
+        "nanvar": "use fn.var with where=~fn.isnan(x)",
         "ndarray": "the class of arrays is fn.array",
         "neg": "use fn.negative",
         "no_grad": "only what fn.grad is asked for is differentiated; fn.stop_gradient holds a value constant",
         "np": "the functions of jax.numpy are in funcnn itself: fn.sum, fn.where and so on",
         "numpy": "the functions of jax.numpy are in funcnn itself: fn.sum, fn.where and so on",
+        "optimizers": "use fn.optim",
         "permute": "use fn.transpose",
         "pmap": "use fn.vmap",
         "rad2deg": "use fn.degrees",
         "rand": "use fn.random.uniform",
         "randn": "use fn.random.normal",
-        "relu": "use fn.nn.relu",
         "remat": "use fn.checkpoint",
-        "rms_norm": "use fn.fast.rms_norm",
         "row_stack": "use fn.concatenate",
-        "save": "use fn.io.save",
-        "savez": "use fn.io.savez",
-        "save_gguf": "use fn.io.save_gguf",
-        "save_safetensors": "use fn.io.save_safetensors",
-        "savez_compressed": "use fn.io.savez_compressed",
-        "scaled_dot_product_attention": "use fn.fast.scaled_dot_product_attention",
+        "seed": "there is no global random state; pass keys made by fn.random.key",
         "sub": "use fn.subtract",
         "swapdims": "use fn.swapaxes",
         "Tensor": "the class of arrays is fn.array",
@@ -101,7 +102,6 @@ _HINTS = {
         "BCELoss": "use fn.nn.losses.binary_cross_entropy",
         "BCEWithLogitsLoss": "use fn.nn.losses.binary_cross_entropy",
         "Conv": "use fn.nn.Conv1d, Conv2d or Conv3d",
-        "conv2d": "use fn.conv2d",
         "CrossEntropyLoss": "use fn.nn.losses.cross_entropy",
         "Dense": "use fn.nn.Linear",
         "dot_product_attention": "use fn.fast.scaled_dot_product_attention",
@@ -118,21 +118,17 @@ _HINTS = {
         "interpolate": "use fn.nn.Upsample",
         "KLDivLoss": "use fn.nn.losses.kl_div_loss",
         "L1Loss": "use fn.nn.losses.l1_loss",
-        "logsumexp": "use fn.logsumexp",
         "max_pool": "use fn.nn.max_pool2d",
         "Module": "layers derive from fn.nn.Layer; MLX's modules are in funcnn.compat.nn",
         "ModuleDict": "a field that holds a dict of layers does it",
         "ModuleList": "a field that holds a tuple of layers does it",
         "MSELoss": "use fn.nn.losses.mse_loss",
         "NLLLoss": "use fn.nn.losses.nll_loss",
-        "one_hot": "use fn.one_hot",
         "Parameter": "parameters are a tree of arrays made by Layer.init",
-        "scaled_dot_product_attention": "use fn.fast.scaled_dot_product_attention",
         "SmoothL1Loss": "use fn.nn.losses.smooth_l1_loss",
         "soft_sign": "use fn.nn.softsign",
         "Swish": "use fn.nn.SiLU",
         "swish": "use fn.nn.silu",
-        "value_and_grad": "use fn.value_and_grad",
     },
     "funcnn.nn.init": {
         "kaiming_normal": "use fn.nn.init.he_normal",
@@ -152,17 +148,13 @@ _HINTS = {
         "AdamW": "use fn.optim.adamw",
         "clip_grad_norm": "use fn.optim.clip_by_global_norm",
         "clip_grad_norm_": "use fn.optim.clip_by_global_norm",
-        "cosine_decay": "use fn.optim.schedules.cosine_decay",
         "cosine_decay_schedule": "use fn.optim.schedules.cosine_decay",
         "CosineAnnealingLR": "use fn.optim.schedules.cosine_decay",
-        "exponential_decay": "use fn.optim.schedules.exponential_decay",
         "ExponentialLR": "use fn.optim.schedules.exponential_decay",
         "freeze": "use fn.optim.skip_frozen",
         "GradientTransformation": "use fn.optim.Optimizer",
         "inject_hyperparams": "use fn.optim.inject",
-        "join_schedules": "use fn.optim.schedules.join_schedules",
         "LambdaLR": "a schedule is any function of the count of steps",
-        "linear_schedule": "use fn.optim.schedules.linear_schedule",
         "Lion": "use fn.optim.lion",
         "lr_scheduler": "use fn.optim.schedules",
         "multi_transform": "use fn.optim.partitioned",
@@ -174,7 +166,6 @@ _HINTS = {
         "RMSprop": "use fn.optim.rmsprop",
         "set_to_zero": "use fn.optim.skip_frozen",
         "SGD": "use fn.optim.sgd",
-        "step_decay": "use fn.optim.schedules.step_decay",
         "StepLR": "use fn.optim.schedules.step_decay",
         "trace": "use fn.optim.sgd with momentum",
         "warmup_cosine_decay_schedule": "use fn.optim.schedules.warmup_cosine",
@@ -212,6 +203,7 @@ _HINTS = {
         "clone": "arrays are immutable, so there is no need to copy one",
         "contiguous": "the layout in memory is the library's affair",
         "cpu": "use numpy.asarray(x) to read an array",
+        "cuda": "use fn.device_put(x, fn.gpu)",
         "detach": "use fn.stop_gradient(x)",
         "dim": "use x.ndim",
         "double": "use x.astype(fn.float64)",
@@ -223,25 +215,60 @@ _HINTS = {
         "numpy": "use numpy.asarray(x)",
         "permute": "use x.transpose",
         "requires_grad": "only what fn.grad is asked for is differentiated",
+        "softmax": "use fn.softmax(x)",
+        "to": "use fn.device_put(x, device), or x.astype(dtype)",
+        "type": "use x.astype",
         "unsqueeze": "use fn.expand_dims",
     },
 }
 
 
+# Where names are looked for that a module does not have.
+_PLACES = [
+    "funcnn",
+    *("funcnn." + part for part in ("nn", "nn.losses", "nn.init", "linalg", "fft", "fast", "random", "tree")),
+    *("funcnn." + part for part in ("optim", "optim.schedules", "io", "debug", "testing")),
+]
+
+
+def _hint(module: str, name: str) -> str | None:
+    known = _HINTS.get(module, {}).get(name)
+    if known or name.startswith("_"):
+        return known
+    for place in _PLACES:
+        if place != module and name in importlib.import_module(place).__all__:
+            return f"use fn{place.removeprefix('funcnn')}.{name}"
+    return None
+
+
+class _Missing(AttributeError):
+    """Looks for a hint when it is read: who only asks whether a module has a name waits for nothing."""
+
+    __module__, __qualname__ = "builtins", "AttributeError"
+
+    def __str__(self) -> str:
+        hint = _hint(getattr(self.obj, "__name__", ""), str(self.name))
+        return f"{self.args[0]}: {hint}" if hint else str(self.args[0])
+
+
 def missing(module: str, name: str) -> Exception:
     """Make the error for an attribute that a module does not have; its ``__getattr__`` raises it."""
-    hint = _HINTS.get(module, {}).get(name)
-    # `from module import name` swallows an AttributeError and its text.
-    if hint and _imports(sys._getframe(2)):
+    # `from module import name` swallows an AttributeError and its text. It asks once before it looks for a module of that name.
+    frame = sys._getframe(2)
+    hint = (
+        _HINTS.get(module, {}).get(name) if _is_importlib(frame) else _hint(module, name) if _imports(frame) else None
+    )
+    if hint:
         return ImportError(f"cannot import name {name!r} from {module!r}: {hint}", name=module)
-    text = f"module {module!r} has no attribute {name!r}{f': {hint}' if hint else ''}"
-    return AttributeError(text, name=name, obj=sys.modules.get(module))
+    return _Missing(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules.get(module))
+
+
+def _is_importlib(frame: FrameType) -> bool:
+    return frame.f_code.co_filename == "<frozen importlib._bootstrap>"
 
 
 def _imports(frame: FrameType) -> bool:
-    """Whether what asks for an attribute is an import statement, of a package or of a module."""
-    if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-        return True
+    """Whether what asks for an attribute is an import statement, of a module."""
     return frame.f_code.co_code[frame.f_lasti] == opcode.opmap.get("IMPORT_FROM")
 
 
