@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 
+import attrs
 import numpy as np
 import pytest
 
@@ -254,7 +255,7 @@ class TestNumPy:
 
 
 class TestHints:
-    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name != "array"])
+    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name not in ("array", "Layer")])
     def test_they_are_given(self, module):
         imported = importlib.import_module(module)
         for name, hint in _hints._HINTS[module].items():
@@ -263,7 +264,7 @@ class TestHints:
         with pytest.raises(AttributeError, match=f"^module '{module}' has no attribute 'zzz'$"):
             imported.zzz  # noqa: B018
 
-    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name != "array"])
+    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name not in ("array", "Layer")])
     def test_import_statements_give_them(self, module):
         """Python drops the text of an AttributeError when it looks for a name to import."""
         for name, hint in _hints._HINTS[module].items():
@@ -282,6 +283,23 @@ class TestHints:
                 getattr(x, name)
         with pytest.raises(AttributeError, match="zzz"):
             x.zzz  # noqa: B018
+
+    def test_layers_have_some_too(self):
+        layer = nn.Linear(2, 3)
+        for name, hint in _hints._HINTS["Layer"].items():
+            assert not hasattr(layer, name) and name not in dir(layer)
+            with pytest.raises(AttributeError, match=re.escape(f"'Linear' object has no attribute {name!r}: {hint}")):
+                getattr(layer, name)
+
+        class Own(nn.Layer):
+            train: bool
+            freeze: int = 3
+
+            def update(self, x):
+                return x
+
+        assert Own(True).train and Own(False).freeze == 3 and "train" in dir(Own(True))
+        assert repr(Own(True, 4)) == "Own(True, freeze=4)" and attrs.evolve(Own(True), train=False) == Own(False)
 
     def test_what_they_point_to_exists(self):
         for module, hints in _hints._HINTS.items():
@@ -320,6 +338,19 @@ class TestHints:
             assert not hasattr(funcnn, "softplus") and "funcnn.testing" not in sys.modules and "funcnn.optim" not in sys.modules
         """
         subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+
+    def test_parameters_come_first(self):
+        model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        params, x = model.init(random.key(0)), fn.ones((1, 2))
+        text = r"; parameters come first, as in layer\(params, x\), and here they are an array"
+        with pytest.raises(TypeError, match=f"in Sequential: .*missing 1 required positional argument: 'x'{text}"):
+            model(x)
+        with pytest.raises(KeyError, match=f"in Sequential: expected parameters with 'layers', got an array{text}"):
+            model(x, params)
+        with pytest.raises(TypeError, match=f"in Linear: expected an array, got a frozendict{text}"):
+            model.layers[0](x, params["layers"][0])
+        with pytest.raises(TypeError, match=r"unpack them, as in Sequential\(\*layers\)"):
+            nn.Sequential([nn.Linear(2, 3)])
 
     @pytest.mark.parametrize("name, use", [("jit", "fn.compile"), ("tree_map", "fn.tree.map"), ("lax", "fn.scan")])
     def test_of_jax(self, name, use):

@@ -196,6 +196,19 @@ _HINTS = {
         "tree_transpose": "use fn.tree.transpose",
         "tree_unflatten": "use fn.tree.unflatten",
     },
+    "Layer": {
+        "eval": "layer(params, x) is inference",
+        "freeze": "use fn.tree.partition on the parameters",
+        "load_state_dict": "parameters are a tree; use fn.io.load with like=params",
+        "load_weights": "parameters are a tree; use fn.io.load with like=params",
+        "named_parameters": "parameters are the tree that init(key) makes; see fn.tree.leaves_with_path",
+        "parameters": "a layer holds no arrays; init(key) makes its parameters",
+        "save_weights": "parameters are a tree; use fn.io.save",
+        "state_dict": "a layer holds no arrays; init(key) makes its parameters, which fn.io.save takes",
+        "train": "training is an argument: layer.apply(params, x, training=True, key=key)",
+        "trainable_parameters": "use fn.tree.partition on the parameters; see fn.nn.trainable",
+        "zero_grad": "derivatives are functions; use fn.grad",
+    },
     "array": {
         "backward": "derivatives are functions; use fn.grad",
         "block_until_ready": "use fn.eval(x), which waits for the value",
@@ -275,11 +288,11 @@ def _imports(frame: FrameType) -> bool:
 class _Elsewhere:
     """An attribute that instances do not have, with a hint."""
 
-    def __init__(self, owner: str, name: str, hint: str) -> None:
-        self.text = f"{owner!r} object has no attribute {name!r}: {hint}"
+    def __init__(self, name: str, hint: str) -> None:
+        self.name, self.hint = name, hint
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        raise AttributeError(self.text)
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}: {self.hint}")
 
 
 def mark(cls: type) -> None:
@@ -287,6 +300,6 @@ def mark(cls: type) -> None:
     names = _HINTS[cls.__name__]
     for name, hint in names.items():
         if name not in cls.__dict__:
-            setattr(cls, name, _Elsewhere(cls.__name__, name, hint))
+            setattr(cls, name, _Elsewhere(name, hint))
     listed: Any = cls.__dir__
     setattr(cls, "__dir__", lambda self: [x for x in listed(self) if x not in names or hasattr(self, x)])  # noqa: B010

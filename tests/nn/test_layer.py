@@ -229,8 +229,8 @@ def test_inputs_are_arrays_or_stand_for_one(layer):
 
 def test_parameters_are_containers():
     model = nn.Sequential(nn.Linear(2, 2))
-    for wrong, kind in ((None, "NoneType"), (3, "int"), (fn.ones(2), "array")):
-        with pytest.raises(KeyError, match=f"in Sequential: expected parameters with 'layers', got a {kind}"):
+    for wrong, kind in ((None, "a NoneType"), (3, "a int"), (fn.ones(2), "an array")):
+        with pytest.raises(KeyError, match=f"in Sequential: expected parameters with 'layers', got {kind}"):
             model(wrong, fn.ones(2))
     with pytest.raises(KeyError, match=r"in layers\.0 \(Linear\): no parameter 'weight'; there are none"):
         model({"layers": ({},)}, fn.ones(2))

@@ -40,7 +40,8 @@ class Sequential(Layer):
     def __init__(self, *layers: Any) -> None:
         for layer in layers:
             if not callable(layer):
-                raise TypeError(f"Sequential: expected layers and functions, got {layer!r}")
+                unpack = "; unpack them, as in Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
+                raise TypeError(f"Sequential: expected layers and functions, got {layer!r}{unpack}")
         self.__attrs_init__(layers)
 
     if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 import funcnn as fn
+from funcnn import _hints
 from funcnn._hyper import plain
 from funcnn.tree import frozendict
 
@@ -82,6 +83,10 @@ def _with_context(call: Callable[..., Any]) -> Callable[..., Any]:
                 return _observed(call, self, view, args, kwargs)
             return call(self, view, *args, **kwargs)
         except Exception as error:
+            if type(error) in (TypeError, KeyError) and isinstance(params, fn.array) and error.args:
+                error.args = (
+                    f"{error.args[0]}; parameters come first, as in layer(params, x), and here they are an array",
+                )
             located = _located(error, self, view.path)
             if located is None:
                 raise
@@ -294,6 +299,9 @@ class Layer:
             return line
         body = textwrap.indent(",\n".join(parts), "    ")
         return f"{type(self).__name__}(\n{body},\n)"
+
+
+_hints.mark(Layer)
 
 
 def _check_key(key: Any) -> None:

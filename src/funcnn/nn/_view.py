@@ -287,7 +287,8 @@ class View(Carrier):
 
     def _missing(self, name: Any) -> str:
         if not _holds_parameters(self._params):
-            return f"expected parameters with {name!r}, got a {type(self._params).__name__}"
+            got = "an array" if isinstance(self._params, fn.array) else f"a {type(self._params).__name__}"
+            return f"expected parameters with {name!r}, got {got}"
         there = list(self._params) if isinstance(self._params, _DICTS) else range(len(self._params))
         return f"no parameter {name!r}; there are {', '.join(map(repr, there)) or 'none'}"
 
