@@ -163,6 +163,12 @@ class TestOut:
         for wrong in ({"dl_device": "cpu"}, {"max_version": "1.0"}, {"max_version": 1}):
             with pytest.raises(TypeError, match=next(iter(wrong))):
                 x.__dlpack__(**wrong)
+        backwards = fn.arange(6).reshape(2, 3)[::-1]
+        copied = np.from_dlpack(backwards)  # a reader may not know of strides below zero
+        assert copied.tolist() == [[3, 4, 5], [0, 1, 2]] and min(copied.strides) > 0
+        with pytest.raises(BufferError, match="a copy is needed .copy=False.: elements lie backwards"):
+            np.from_dlpack(backwards, copy=False)
+        assert address(np.asarray(backwards)) == address(np.asarray(backwards)) != address(copied)
         for _ in range(100):  # capsules that nobody takes free what they hold
             x.__dlpack__()
             x.__dlpack__(max_version=(1, 0))
@@ -292,6 +298,7 @@ def test_torch_both_ways() -> None:
     t[0] = 5
     assert x[0].item() == 5
     assert torch.from_dlpack(fn.array([1.5], fn.bfloat16)).dtype == torch.bfloat16
+    assert torch.from_dlpack(fn.arange(3)[::-1]).tolist() == [2, 1, 0]
     assert fn.array(torch.ones(2, dtype=torch.bfloat16)).dtype == fn.bfloat16
 
 

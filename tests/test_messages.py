@@ -339,6 +339,15 @@ class TestHints:
         """
         subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
 
+    def test_shapes_and_devices_of_torch(self):
+        with pytest.raises(TypeError, match=r"^zeros: the shape is one argument, as in zeros\(\(2, 3\)\); got 3 and 4$"):
+            fn.zeros(3, 4)
+        with pytest.raises(TypeError, match=r"^ones: the shape is one argument"):
+            fn.ones(3, 4)
+        for name in ("cuda", "cuda:1", "mps"):
+            with pytest.raises(ValueError, match=f'got "{name}"; every GPU is "gpu" here'):
+                fn.Device(name)
+
     def test_parameters_come_first(self):
         model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
         params, x = model.init(random.key(0)), fn.ones((1, 2))

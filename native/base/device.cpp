@@ -32,7 +32,9 @@ Device parse_device(std::string_view name) {
   }
   for (int k = 1; counted && k < kDeviceKinds; ++k)
     if (kNames[k] == kind) return {DeviceKind(k), uint8_t(index)};
-  throw ValueError(cat("device: expected a name such as \"cpu\", \"gpu\" or \"gpu:1\", got \"", name, "\""));
+  bool maker = kind == "cuda" || kind == "metal" || kind == "mps" || kind == "rocm";
+  throw ValueError(cat("device: expected a name such as \"cpu\", \"gpu\" or \"gpu:1\", got \"", name, "\"",
+                       maker ? "; every GPU is \"gpu\" here" : ""));
 }
 
 Device default_device() {

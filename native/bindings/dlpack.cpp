@@ -1,4 +1,5 @@
 // DLPack (https://dmlc.github.io/dlpack), both ways.
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -177,6 +178,12 @@ nb::object to_dlpack(const Array& array, nb::handle max_version, nb::handle devi
     buffer_error("__dlpack__: arrays live on the CPU, device (1, 0); no other can be asked for");
   evaluate(array, "__dlpack__");
   bool copied = !copy.is_none() && nb::cast<bool>(copy);
+  // Backward strides are allowed by the protocol but not foreseen by who reads it: PyTorch ends the process.
+  const Strides& strides = array.node()->storage.strides;
+  if (!copied && std::any_of(strides.begin(), strides.end(), [](int64_t s) { return s < 0; })) {
+    if (!copy.is_none()) buffer_error("__dlpack__: a copy is needed (copy=False): elements lie backwards in memory");
+    copied = true;
+  }
   Array source = copied ? private_copy(array) : shareable(array);
   std::pair<int, int> version{0, 0};
   if (!max_version.is_none() && !nb::try_cast(max_version, version))

@@ -144,6 +144,9 @@ void bind_create(nb::module_& m) {
     m.def(
         row.name,
         [row](nb::handle shape, nb::handle dtype, nb::handle device) {
+          if (PyLong_Check(dtype.ptr()))
+            throw TypeError(cat(row.name, ": the shape is one argument, as in ", row.name, "((2, 3)); got ",
+                                nb::repr(shape).c_str(), " and ", nb::repr(dtype).c_str()));
           Array made =
               full(shape_of(shape, row.name), constant(row.value, optional_dtype(dtype).value_or(Dtype::float32)));
           return wrap_object(placed(std::move(made), device, row.name));
