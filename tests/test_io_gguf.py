@@ -111,6 +111,72 @@ def test_mlx_agrees(tmp_path: Path, kind: str) -> None:
         np.testing.assert_array_equal(np.asarray(ours[name]), np.array(y), err_msg=name)
 
 
+@pytest.mark.parametrize(("kind", "bits"), [("Q4_0", 4), ("Q4_1", 4), ("Q8_0", 8)])
+@pytest.mark.parametrize("shape", [(32,), (3, 64), (2, 3, 96), (0, 32)], ids=str)
+def test_packed_types_are_written_again(tmp_path: Path, kind: str, bits: int, shape: tuple[int, ...]) -> None:
+    path, again = tmp_path / "x.gguf", tmp_path / "y.gguf"
+    x = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    write_packed(path, a_weight=(x, KIND[kind]), other=(x, KIND[kind]))
+    loaded = fn.io.load(path)
+    fn.io.save_gguf(again, {"first": fn.ones(3), **loaded, "scales": fn.ones(2)}, {"general.alignment": 8})
+    made = {tensor.name: tensor for tensor in gguf.GGUFReader(again).tensors}
+    assert set(made) == {"first", "a.weight", "other", "scales"}
+    for y in gguf.GGUFReader(path).tensors:
+        z = made[y.name]
+        assert y.shape.tolist() == z.shape.tolist() and (y.tensor_type == z.tensor_type or 0 in shape)
+        assert np.asarray(y.data).tobytes() == np.asarray(z.data).tobytes()
+    read = fn.io.load(again)
+    assert {name: y for name, y in read.items() if name in loaded}.keys() == loaded.keys()
+    assert all(same(read[name], y) for name, y in loaded.items()) and read["scales"].size == 2
+
+
+def test_a_quantised_layer_is_written(tmp_path: Path) -> None:
+    w = fn.array(np.random.default_rng(2).normal(size=(5, 64)), fn.float16)
+    weight, scales, biases = fn.quantize(w, group_size=32, bits=4)
+    layer = {"weight": weight, "scales": scales, "biases": biases}
+    fn.io.save(tmp_path / "x.gguf", {"out": layer})
+    (tensor,) = gguf.GGUFReader(tmp_path / "x.gguf").tensors
+    assert (tensor.name, tensor.tensor_type) == ("out.weight", KIND.Q4_1)
+    exact = np.asarray(fn.dequantize(*(x.astype(fn.float32) if x is not weight else x for x in layer.values()), 32, 4))
+    np.testing.assert_array_equal(gguf.quants.dequantize(np.asarray(tensor.data), KIND.Q4_1), exact)
+    read = fn.io.load(tmp_path / "x.gguf", like={"out": layer})
+    assert all(same(read["out"][name], x) for name, x in layer.items())
+    # Numbers that float16 holds may be of another dtype.
+    fn.io.save(tmp_path / "y.gguf", {"out": {**layer, "scales": scales.astype(fn.float32)}})
+    assert same(fn.io.load(tmp_path / "y.gguf")["out.scales"], scales)
+
+
+@pytest.mark.parametrize(
+    ("options", "change", "message"),
+    [
+        (
+            {"group_size": 64, "bits": 4},
+            {},
+            "w.weight: packed types of GGUF files have groups of 32.* 16 words for 2 gr",
+        ),
+        ({"group_size": 32, "bits": 8}, {}, "or of 8 bits with biases of -128 scales; got 32 words for 4 groups"),
+        ({"group_size": 32, "bits": 2}, {}, "packed types of GGUF files have groups of 32"),
+        ({"group_size": 32, "bits": 4}, {"scales": fn.full((3, 4), 0.1)}, "scales of packed weights are float16"),
+        (
+            {"group_size": 32, "bits": 4},
+            {"biases": fn.ones((3, 2), fn.float16)},
+            r"shapes \(3, 16\), \(3, 4\) and \(3, 2\)",
+        ),
+        (
+            {"group_size": 32, "bits": 4},
+            {"biases": fn.ones(())},
+            "a quantised weight has a scale and a bias for each group",
+        ),
+    ],
+)
+def test_what_no_packed_type_holds(tmp_path: Path, options: Any, change: Any, message: str) -> None:
+    w = fn.array(np.random.default_rng(2).normal(size=(3, 128)), fn.float16)
+    parts = dict(zip(("weight", "scales", "biases"), fn.quantize(w, **options), strict=True))
+    with pytest.raises(ValueError, match=message):
+        fn.io.save_gguf(tmp_path / "x.gguf", {"w": {**parts, **change}})
+    assert not (tmp_path / "x.gguf").exists()
+
+
 @pytest.mark.parametrize("kind", ["Q5_0", "Q5_1", "Q4_K", "Q6_K", "Q2_K", "IQ4_NL", "TQ1_0"])
 def test_other_types_become_float16(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.gguf"

@@ -16,6 +16,7 @@ from funcnn._device import at_home
 
 from ._checkpoints import Checkpoint, CheckpointManager
 from ._gguf import read_gguf
+from ._gguf_pack import quantised, tensors
 from ._gguf_write import metadata_of, write_gguf
 from ._numpy import read_npy, read_npz, write_npy, write_npz
 from ._replace import replace
@@ -153,7 +154,9 @@ def save_gguf(path: Path, arrays: Any, metadata: Mapping[str, Any] | None = None
 
     Args:
         path: Where to; ``.gguf`` is added where the name ends otherwise.
-        arrays: A dict from names to arrays, or a tree of arrays: floats, or signed integers; at most four axes.
+        arrays: A dict from names to arrays, or a tree of arrays: floats, or signed integers; at most four axes. A quantised
+            weight (uint32) beside ``scales`` and ``biases`` becomes one tensor in Q4_0 or Q4_1, if it has 4 bits in groups of
+            32, or Q8_0, if that is what it was loaded from; ``load`` makes the same three arrays of it.
         metadata: Texts, lists of texts, numbers, and arrays of numbers with at most one axis, by their names.
 
     Raises:
@@ -320,7 +323,7 @@ def _save(
     write: Callable[[str], None]
     if suffix == ".gguf":
         entries = metadata_of(function, metadata or {})
-        write = lambda written: write_gguf(written, arrays, entries)  # noqa: E731
+        write = lambda written: write_gguf(written, held, entries)  # noqa: E731
     elif suffix == ".npz":
         write = lambda written: write_npz(written, arrays, compressed)  # noqa: E731
     else:
@@ -329,10 +332,12 @@ def _save(
     given = list(arrays.values())
     # Mutable arrays print and share their memory as MLX's do.
     arrays = {name: fn._core._immutable(x) for name, x in arrays.items()}
+    packed = quantised(arrays) if suffix == ".gguf" else {}
     for name, x in arrays.items():
-        check_name(name, suffix, x)
+        check_name(name, suffix, x, packed=name in packed)
         fn._core._require_values(x, f"{function}: {name}", "return it from the function and save it outside")
     fn.eval(given, arrays)
+    held = tensors(arrays, packed) if suffix == ".gguf" else {}
     replace(path, write)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import funcnn as fn
 
-from ._gguf_format import ALIGNMENT, GGUF_DTYPES, LIST, MAGIC, TEXT, VALUE_CODES, VERSIONS
+from ._gguf_format import ALIGNMENT, LIST, MAGIC, TEXT, VALUE_CODES, VERSIONS
+from ._gguf_pack import Packed, Plain
 from ._trees import array_of, check_unicode, raw
 
-_KINDS = {dtype: kind for kind, dtype in GGUF_DTYPES.items()}
 _LONGEST_KEY = 65535
 
 
@@ -80,19 +80,20 @@ def _value(value: Any) -> bytes:
     return kind + bytes(raw(value))
 
 
-def write_gguf(path: str, arrays: dict[str, fn.array], metadata: dict[str, Any]) -> None:
-    """Write arrays whose names, shapes and dtypes have been checked."""
+def write_gguf(path: str, held: Mapping[str, Plain | Packed], metadata: dict[str, Any]) -> None:
+    """Write tensors whose names, shapes and dtypes have been checked."""
     alignment = _alignment("save", dict(metadata))
-    header = [MAGIC, struct.pack("<IQQ", VERSIONS[-1], len(arrays), len(metadata))]
+    header = [MAGIC, struct.pack("<IQQ", VERSIONS[-1], len(held), len(metadata))]
     header += [_text(key) + _value(value) for key, value in metadata.items()]
     offset = 0
-    for name, x in arrays.items():
-        axes = struct.pack(f"<I{x.ndim}Q", x.ndim, *reversed(x.shape))
-        header.append(_text(name) + axes + struct.pack("<IQ", _KINDS[x.dtype], offset))
-        offset += -(-x.nbytes // alignment) * alignment
+    for name, tensor in held.items():
+        shape = tensor.shape
+        axes = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
+        header.append(_text(name) + axes + struct.pack("<IQ", tensor.kind, offset))
+        offset += -(-tensor.nbytes // alignment) * alignment
     with open(path, "wb") as file:
         file.write(b"".join(header))
-        for x in arrays.values():
+        for tensor in held.values():
             file.write(bytes(-file.tell() % alignment))
-            file.write(raw(x))
+            file.write(tensor.content())
         file.write(bytes(-file.tell() % alignment))

@@ -49,8 +49,8 @@ def array_of(name: str, leaf: Any) -> fn.array:
     return made
 
 
-def check_name(name: str, suffix: str, x: fn.array) -> None:
-    """Raise ValueError where a format cannot hold an array of this name."""
+def check_name(name: str, suffix: str, x: fn.array, *, packed: bool = False) -> None:
+    """Raise ValueError where a format cannot hold an array of this name, which a packed type of its own may hold."""
     check_unicode(f"the path {name!r}", name)
     if suffix == ".safetensors" and name == "__metadata__":
         raise ValueError(f"the path {name!r} is where a safetensors file keeps its metadata: rename the array")
@@ -63,7 +63,7 @@ def check_name(name: str, suffix: str, x: fn.array) -> None:
             raise ValueError(f"the path {name!r} has more than the {LONGEST_GGUF_NAME} bytes of a name in a GGUF file")
         if x.ndim > MOST_GGUF_AXES:
             raise ValueError(f"{name}: a GGUF file holds arrays of at most {MOST_GGUF_AXES} axes, got shape {x.shape}")
-        if x.dtype not in GGUF_DTYPES.values():
+        if not packed and x.dtype not in GGUF_DTYPES.values():
             held = ", ".join(str(dtype) for dtype in GGUF_DTYPES.values())
             raise ValueError(f"{name}: a GGUF file holds {held}, got {x.dtype}")
 
