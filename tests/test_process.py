@@ -11,6 +11,19 @@ import pytest
 import funcnn as fn
 
 RUNS = {
+    # As in the handler of a signal that comes there: looking up the main thread runs Python code.
+    "an array is evaluated where the first evaluation asks for the main thread": """
+asked, ask, steps = [], threading.main_thread, 100_000
+def main_thread():
+    asked.append(1)
+    if len(asked) < 3:
+        assert fn.while_loop(lambda c: c < steps, lambda c: c + 1, fn.array(0)).item() == steps
+    return ask()
+threading.main_thread = main_thread
+assert fn.while_loop(lambda c: c < steps, lambda c: c + 1, fn.array(0)).item() == steps
+threading.main_thread = ask
+assert asked
+""",
     "work of async_eval is pending": """
 x = fn.asarray(np.ones(2_000_000, np.float32))
 for _ in range(100): x = fn.sort(fn.sin(x) + fn.asarray(np.ones(2_000_000, np.float32)))

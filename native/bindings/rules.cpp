@@ -7,6 +7,7 @@
 #include "bindings/effects.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
+#include "bindings/imported.h"
 #include "bindings/rules.h"
 #include "bindings/transforms.h"
 #include "graph/trace.h"
@@ -38,10 +39,9 @@ bool tried_now(nb::handle owner) { return std::find(on_trial.begin(), on_trial.e
 
 // Whether a function can reach no array but through its arguments. Those that it finds as globals outlive any trace.
 bool closes_over_nothing(nb::handle function) {
-  static PyObject* partial = nb::object(nb::module_::import_("functools").attr("partial")).release().ptr();
-  static PyObject* plain = nb::object(nb::module_::import_("types").attr("FunctionType")).release().ptr();
-  if (nb::handle(Py_TYPE(function.ptr())).is(partial)) return closes_over_nothing(function.attr("func"));
-  if (!nb::handle(Py_TYPE(function.ptr())).is(plain)) return false;
+  static constinit Imported partial("functools", "partial"), plain("types", "FunctionType");
+  if (nb::handle(Py_TYPE(function.ptr())).is(partial.get())) return closes_over_nothing(function.attr("func"));
+  if (!nb::handle(Py_TYPE(function.ptr())).is(plain.get())) return false;
   for (const char* name : {"__closure__", "__defaults__", "__kwdefaults__"})
     if (!function.attr(name).is_none()) return false;
   return true;

@@ -1,4 +1,5 @@
 // Evaluation, memory and threads.
+#include <atomic>
 #include <limits>
 
 #include "base/thread_pool.h"
@@ -42,12 +43,16 @@ void without_interpreter(void (*block)(void*), void* context) {
   block(context);
 }
 
+// The thread that Python calls the main one; 0 before it is asked for. Asking runs Python code, in which a handler of a
+// signal may come here again.
+std::atomic<unsigned long> main_thread{0};
+
 // Signals are delivered to the main thread, by Python's own handlers: their exception stays set.
 bool interrupted() {
-  static const unsigned long main_thread = [] {
+  if (main_thread == 0) {
     nb::gil_scoped_acquire gil;
-    return nb::cast<unsigned long>(nb::module_::import_("threading").attr("main_thread")().attr("ident"));
-  }();
+    main_thread = nb::cast<unsigned long>(nb::module_::import_("threading").attr("main_thread")().attr("ident"));
+  }
   if (PyThread_get_thread_ident() != main_thread) return false;
   nb::gil_scoped_acquire gil;
   return PyErr_CheckSignals() != 0;
@@ -63,6 +68,7 @@ void bind_runtime(nb::module_& m) {
                                 nb::arg("after_in_parent") = nb::cpp_function([] { after_fork(false); }),
                                 nb::arg("after_in_child") = nb::cpp_function([] {
                                   after_fork(true);
+                                  main_thread = 0;
                                   forget_other_threads();
                                 }));
   m.def(

@@ -1,6 +1,7 @@
 // Functions as funcnn.compat shows them: they take `stream`, and what they make may be assigned to.
 #include <vector>
 
+#include "bindings/imported.h"
 #include "bindings/mutable.h"
 
 #include <structmember.h>  // after Python's own header, which it needs
@@ -104,9 +105,8 @@ PyObject* call_on_stream(Shim* shim, PyObject* const* args, size_t positional, P
   PyObject* rest_names = named > 1 ? others.ptr() : nullptr;
   if (stream == Py_None) return called(shim, rest.data(), positional, rest_names);
   return guarded([&]() -> PyObject* {
-    static PyObject* device_of =
-        nb::object(nb::module_::import_("funcnn.compat.core._streams").attr("device_of")).release().ptr();
-    nb::object device = nb::steal(PyObject_CallFunctionObjArgs(device_of, stream, nullptr));
+    static constinit Imported device_of("funcnn.compat.core._streams", "device_of");
+    nb::object device = nb::steal(PyObject_CallFunctionObjArgs(device_of.get(), stream, nullptr));
     if (!device.is_valid()) return nullptr;
     Device before = set_thread_device(nb::cast<Device>(device));
     PyObject* result = called(shim, rest.data(), positional, rest_names);
@@ -176,8 +176,8 @@ void deallocate(PyObject* self) {
 PyObject* bind_to(PyObject* self, PyObject* instance, PyObject*) {
   if (!instance || instance == Py_None) return nb::handle(self).inc_ref().ptr();
   return guarded([&] {
-    static PyObject* method = nb::object(nb::module_::import_("types").attr("MethodType")).release().ptr();
-    return PyObject_CallFunctionObjArgs(method, self, instance, nullptr);
+    static constinit Imported method("types", "MethodType");
+    return PyObject_CallFunctionObjArgs(method.get(), self, instance, nullptr);
   });
 }
 
