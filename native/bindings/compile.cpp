@@ -1,5 +1,6 @@
 // fn.compile: Python functions traced once for each signature and run from their plans.
 #include <algorithm>
+#include <atomic>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,7 @@
 #include "plan/compiled_graph.h"
 #include "plan/eval.h"
 #include "plan/log.h"
+#include "pytree/pattern.h"
 
 namespace funcnn {
 namespace {
@@ -34,6 +36,8 @@ struct Entry {
   std::vector<bool> rebindable;  // outputs that are
   std::unique_ptr<CompiledGraph> graph;
   Arrays captured;
+  pytree::Pattern pattern;    // of arguments as they came
+  int unlike = 0;             // calls in a row that were not as the pattern has it
   bool plain = true;          // outputs are ordinary arrays
   bool holds_python = false;  // in the graph
   bool effects = false;       // see Traced
@@ -45,6 +49,17 @@ struct Entry {
       if (rebindable[i]) arrays[i] = with_rebindable(std::move(arrays[i]), true);
     }
     return unflatten_arrays(outputs, std::move(arrays));
+  }
+  nb::object result(std::span<NodeRef> nodes) const {
+    if (!plain) {
+      Arrays arrays;
+      for (NodeRef& node : nodes) arrays.emplace_back(std::move(node));
+      return result(std::move(arrays));
+    }
+    pytree::Leaves leaves;
+    leaves.reserve(nodes.size());
+    for (NodeRef& node : nodes) leaves.push_back(wrap_object(Array(std::move(node))));
+    return pytree::unflatten(outputs, std::move(leaves));
   }
 };
 
@@ -65,6 +80,7 @@ class Compiled {
   nb::object call(nb::handle args, nb::handle kwargs) {
     // Whoever looks for an operation wants to see all of them, and where they stand in the program.
     if (Recording::current()) return called(args, kwargs);
+    if (nb::object result = call_again(args, kwargs); result.is_valid()) return result;
     TimedSpan span("call");
     if (span) span.name(name_);
     Call c = split(args, kwargs);
@@ -73,7 +89,9 @@ class Compiled {
     if (c.wide) keep_digits(c);
     bool traced = c.of_trace && std::any_of(c.nodes.begin(), c.nodes.end(), depends_on_trace);
     std::shared_ptr<Entry> entry = latest(c);
-    if (!entry) {
+    if (entry) {
+      recognise(c, *entry);
+    } else {
       hash(c);
       entry = find(c);
     }
@@ -112,7 +130,7 @@ class Compiled {
       std::lock_guard lock(mutex_);
       size_t bytes = 0;
       for (size_t taken : bytes_by_age()) bytes += taken;
-      return std::tuple(hits_, misses_, entries_.size(), bytes);
+      return std::tuple(hits_.load(), misses_, entries_.size(), bytes);
     }();
     nb::dict info;
     info["hits"] = hits;
@@ -185,6 +203,54 @@ class Compiled {
     }
   };
   using Recent = std::list<std::pair<size_t, std::shared_ptr<Entry>>>;
+
+  // The result of a short call that is like the one before: its arguments lie in trees that were made in the same way,
+  // and are computed. Null: it is not. Until the results are there no Python code runs, so nothing has to be held.
+  nb::object call_again(nb::handle args, nb::handle kwargs) {
+    if (!pytree::Pattern::kPossible || profiling()) return {};
+    std::shared_ptr<Entry> entry;
+    {
+      std::lock_guard lock(mutex_);
+      if (recent_.empty() || !recent_.front().second->pattern) return {};
+      entry = recent_.front().second;
+    }
+    nb::object both;
+    if (kwargs.is_valid() && PyDict_Size(kwargs.ptr())) {
+      both = nb::make_tuple(args, kwargs);
+      args = both;
+    }
+    const size_t count = entry->arguments.size();
+    SmallVector<Node*, 128> nodes(count + entry->captured.size());
+    if (!read_again(*entry, args, nodes.data())) return {};
+    for (size_t i = 0; i < entry->captured.size(); ++i) nodes[count + i] = entry->captured[i].node();
+    CompiledGraph::Outputs outputs;
+    if (!entry->graph->run_shortly({nodes.data(), nodes.size()}, outputs)) return {};
+    entry->unlike = 0;
+    hits_.fetch_add(1, std::memory_order_relaxed);
+    return entry->result(std::span<NodeRef>(outputs.data(), outputs.size()));
+  }
+  // The nodes of arguments like those of `entry`, which `args` is expected to hold.
+  static bool read_again(const Entry& entry, nb::handle args, Node** nodes) {
+    const size_t count = entry.arguments.size();
+    SmallVector<PyObject*, 128> leaves(count);
+    if (!entry.pattern.read(args, leaves.data())) return false;
+    for (size_t i = 0; i < count; ++i) {
+      if (Py_TYPE(leaves[i]) != array_type) return false;
+      Node& node = *array_of(leaves[i]).node();
+      const Argument& known = entry.arguments[i];
+      if (node.trace != 0 || node.abstract || node.dtype != known.aval.dtype || node.weak != known.weak ||
+          node.shape != known.aval.shape)
+        return false;
+      nodes[i] = &node;
+    }
+    return true;
+  }
+  // Have the next call like this one served by `call_again`, where that could be.
+  void recognise(const Call& c, Entry& entry) const {
+    if (!pytree::Pattern::kPossible || entry.unlike > kMostUnlike || !entry.graph->may_run_shortly()) return;
+    if (!static_positions_.empty() || !static_names_.empty() || entry.effects || entry.holds_python || c.wide) return;
+    entry.pattern = ++entry.unlike > kMostUnlike ? pytree::Pattern() : pytree::Pattern(entry.inputs, c.dynamic);
+  }
 
   static void find_nodes(Call& c) {
     c.nodes.resize(c.leaves.size());
@@ -490,6 +556,9 @@ class Compiled {
     return fit;
   }
 
+  // Trees may be made in different ways by turns; then it is no use to go after each.
+  static constexpr int kMostUnlike = 8;
+
   nb::object function_;
   std::string name_;
   std::vector<int> static_positions_;
@@ -500,7 +569,8 @@ class Compiled {
   std::mutex mutex_;
   Recent recent_;
   std::unordered_multimap<size_t, Recent::iterator> entries_;
-  uint64_t hits_ = 0, misses_ = 0;
+  std::atomic<uint64_t> hits_ = 0;
+  uint64_t misses_ = 0;
 };
 
 }  // namespace

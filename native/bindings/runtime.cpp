@@ -12,8 +12,37 @@
 namespace funcnn {
 namespace {
 
+// Whether these are computed arrays in plain containers: most results are.
+bool are_computed(PyObject* tree, int depth = 0) {
+  if (is_array(tree)) {
+    const Node& node = *array_of(tree).node();
+    return !node.abstract && node.available();
+  }
+#if !defined(Py_GIL_DISABLED)  // else others change containers while they are read
+  if (depth == 32) return false;
+  if (PyList_CheckExact(tree)) {
+    for (size_t i = 0, n = pytree::list_size(tree); i < n; ++i)
+      if (!are_computed(pytree::list_item(tree, i), depth + 1)) return false;
+    return true;
+  }
+  if (PyTuple_CheckExact(tree)) {
+    for (size_t i = 0, n = pytree::tuple_size(tree); i < n; ++i)
+      if (!are_computed(pytree::tuple_item(tree, i), depth + 1)) return false;
+    return true;
+  }
+  if (PyDict_CheckExact(tree)) {
+    PyObject *key, *value;
+    for (Py_ssize_t at = 0; PyDict_Next(tree, &at, &key, &value);)
+      if (!are_computed(value, depth + 1)) return false;
+    return true;
+  }
+#endif
+  return false;
+}
+
 // The arrays among the leaves of trees, unless they are all computed; other leaves are none of our business.
 Arrays arrays_in(nb::args trees, const char* name) {
+  if (are_computed(trees.ptr())) return {};
   pytree::Leaves leaves;
   for (nb::handle tree : trees) {
     if (is_array(tree.ptr()))

@@ -9,6 +9,7 @@
 #include "plan/eval.h"
 #include "plan/evaluation.h"
 #include "plan/log.h"
+#include "plan/packed_plan.h"
 
 namespace funcnn {
 namespace {
@@ -78,6 +79,7 @@ class CompiledGraph::Plans {
   struct Known {
     unsigned bits = 0;
     Strides strides;  // of one that is no scalar
+    const DeviceMemory* memory = nullptr;
   };
   struct Entry {
     Entry(const Graph& graph, std::vector<LeafClass> inputs, Hash classes, std::vector<Known> arguments)
@@ -90,14 +92,36 @@ class CompiledGraph::Plans {
       std::vector<char> seen(capture.results.size(), 0);
       for (size_t i = results.size(); i-- > 0;)
         last[i] = results[i] >= 0 && !std::exchange(seen[size_t(results[i])], 1);
+      in_order = results.size() == capture.results.size();
+      for (size_t i = 0; in_order && i < results.size(); ++i) in_order = results[i] == int(i);
     }
+    bool up_to_date() const { return fusion == fusion_on() && home == default_device(); }
     bool serves(std::span<Node* const> given, std::span<const char> disposable) const {
       for (size_t i = 0; i < given.size(); ++i) {
         const Node& node = *given[i];
         if (node.lost() || bits_of(node, disposable, i) != arguments[i].bits) return false;
         if (!node.is_scalar() && node.storage.strides != arguments[i].strides) return false;
       }
-      return fusion == fusion_on() && home == default_device();
+      return up_to_date();
+    }
+    // The same for a plan of the host, to which no argument is given: `places` receives where the elements are.
+    bool find(std::span<Node* const> given, std::byte** places) const {
+      for (size_t i = 0; i < given.size(); ++i) {
+        Node& node = *given[i];
+        const Known& known = arguments[i];
+        const NodeState state = node.state();
+        if (state == NodeState::scalar) {
+          if (known.memory) return false;
+          places[i] = node.storage.scalar;
+        } else {
+          if (state != NodeState::computed || node.storage.ready) return false;
+          const Buffer& buffer = *node.storage.buffer;
+          if (&buffer.memory() != known.memory || node.storage.strides != known.strides) return false;
+          places[i] = buffer.host() + node.storage.offset;
+        }
+        if (node.device.placed() != bool(known.bits & kPlaced)) return false;
+      }
+      return up_to_date();
     }
 
     Hash classes;
@@ -108,7 +132,14 @@ class CompiledGraph::Plans {
     Plan plan;
     std::vector<int> results;  // for each graph output: index of its result, or -1 - leaf
     std::vector<char> last;    // whether it is a result and no later output is the same one
+    bool in_order = false;     // the outputs are the results
   };
+  static constexpr unsigned kPlaced = 8;
+
+  // The plan that was made last, if there is one and it is good.
+  const Entry* latest() const {
+    return entries_.empty() || plan_generation() != generation_ ? nullptr : entries_.back().get();
+  }
 
   // Shared: a signal handler may call the same function while this entry runs, and make plans of its own.
   std::shared_ptr<const Entry> get(const Graph& graph, std::span<Node* const> arguments,
@@ -128,7 +159,9 @@ class CompiledGraph::Plans {
     for (size_t i = 0; i < arguments.size(); ++i) {
       inputs.push_back(classify(*arguments[i]));
       inputs.back().disposable = !disposable.empty() && disposable[i];
-      known.push_back({bits_of(*arguments[i], disposable, i), arguments[i]->storage.strides});
+      const Storage& storage = arguments[i]->storage;
+      known.push_back({bits_of(*arguments[i], disposable, i), storage.strides,
+                       storage.buffer ? &storage.buffer->memory() : nullptr});
     }
     TimedSpan span("plan");
     auto made = std::make_shared<const Entry>(graph, std::move(inputs), classes, std::move(known));
@@ -158,7 +191,7 @@ class CompiledGraph::Plans {
   static unsigned bits_of(const Node& node, std::span<const char> disposable, size_t i) {
     const bool scalar = node.is_scalar(), given = !disposable.empty() && disposable[i];
     const Device device = scalar ? Device() : node.storage.buffer->device();
-    return unsigned(scalar) | unsigned(given) << 2 | unsigned(node.device.placed()) << 3 | unsigned(device.kind) << 8 |
+    return unsigned(scalar) | unsigned(given) << 2 | (node.device.placed() ? kPlaced : 0) | unsigned(device.kind) << 8 |
            unsigned(device.index) << 16;
   }
   static Hash key_of(std::span<Node* const> arguments, const std::vector<char>& disposable) {
@@ -268,6 +301,68 @@ Arrays CompiledGraph::run(std::span<Node* const> arguments, std::span<const char
     if (donation.given_up[i] && !returned.contains(&node) && node.storage.buffer) node.lose();
   }
   return outputs;
+}
+
+bool CompiledGraph::may_run_shortly() const {
+  if (!donated_.empty()) return false;
+  EvaluationLock lock(evaluation_mutex(), std::try_to_lock);
+  const Plans::Entry* entry = lock.owns_lock() ? plans_->latest() : nullptr;
+  return entry && PackedPlan::of(entry->plan) && PackedPlan::of(entry->plan)->is_short();
+}
+
+bool CompiledGraph::run_shortly(std::span<Node* const> arguments, Outputs& outputs) const {
+  if (!donated_.empty() || profiling()) return false;
+  EvaluationLock lock(evaluation_mutex(), std::try_to_lock);
+  if (!lock.owns_lock()) return false;
+  const Plans::Entry* entry = plans_->latest();
+  if (!entry || entry->arguments.size() != arguments.size()) return false;
+  const PackedPlan* plan = PackedPlan::of(entry->plan);
+  if (!plan || !plan->is_short()) return false;
+  const Capture& capture = entry->capture;
+  SmallVector<std::byte*, 128> places(capture.leaves.size());
+  if (!entry->find(arguments, places.data())) return false;
+  for (size_t i = arguments.size(); i < capture.leaves.size(); ++i) {
+    Storage& constant = capture.leaves[i]->storage;
+    if (constant.ready) return false;
+    places[i] = constant.buffer ? constant.buffer->host() + constant.offset : constant.scalar;
+  }
+  PackedPlan::Blocks blocks;
+  plan->run(entry->plan, {places.data(), places.size()}, blocks);
+
+  // See `run`.
+  const bool here = arguments.empty() ||
+                    std::any_of(arguments.begin(), arguments.end(), [](const Node* x) { return x->device == kCpu; });
+  const size_t count = capture.results.size();
+  Outputs made;
+  Outputs& results = entry->in_order ? outputs : made;
+  results.reserve(count);
+  try {
+    Node::Maker maker(count);
+    for (size_t i = 0; i < count; ++i) {
+      const Node& like = *capture.results[i];
+      Node& node = *results.emplace_back(maker.make());
+      node.shape = like.shape;
+      node.dtype = like.dtype;
+      if (here || like.device.placed()) node.device = kCpu;
+      const auto [block, offset] = plan->place(i);
+      node.storage.buffer = Ref<Buffer>::counted(blocks[block].get());
+      node.storage.offset = offset;
+      node.storage.strides = entry->plan.result_strides(i);
+      node.publish();
+    }
+  } catch (...) {
+    for (const NodeRef& node : results)
+      if (const Ref<Buffer>& block = node->storage.buffer) block->retain();
+    throw;
+  }
+  plan->give_away(blocks);
+  if (entry->in_order) return true;
+  outputs.reserve(entry->results.size());
+  for (int r : entry->results)
+    outputs.emplace_back(
+        r < 0 ? NodeRef(r >= -int(arguments.size()) ? arguments[size_t(-1 - r)] : capture.leaves[size_t(-1 - r)])
+              : made[size_t(r)]);
+  return true;
 }
 
 size_t CompiledGraph::own_bytes() const { return graph_bytes_ + plans_->bytes(); }

@@ -34,6 +34,12 @@ class CompiledGraph {
   // The same for arguments that stay alive during the call without a reference for it: counting a hundred of them takes
   // longer than finding them. `counted` says for which there is one (as many as arguments, or none).
   Arrays run(std::span<Node* const> arguments, std::span<const char> counted, std::span<const char> disposable) const;
+  // The same where it takes a short while and the call before had arguments of this kind; false: nothing has been done.
+  // Nobody is waited for or asked whether to go on, so no code of others runs meanwhile.
+  using Outputs = SmallVector<NodeRef, 128>;
+  bool run_shortly(std::span<Node* const> arguments, Outputs& outputs) const;
+  // Whether that could be, as far as the last call tells.
+  bool may_run_shortly() const;
   const Graph& graph() const { return graph_; }
   // About what the graph and its plans take.
   size_t own_bytes() const;

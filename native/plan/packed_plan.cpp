@@ -144,19 +144,47 @@ std::unique_ptr<PackedPlan> PackedPlan::make(const Plan& plan) {
       for (auto [slot, offset] : step.operands) packed->operands_.push_back(source(slot, offset));
       packed->cost_ += step.cost();
     }
-    if (!plan.steps_[next].idle) packed->launches_.push_back({next, count, first, packed->operands_.size() - first});
+    if (const Plan::Step& step = plan.steps_[next]; !step.idle) {
+      Kernel& kernel = step.joint ? *step.joint : *step.kernel;
+      packed->launches_.push_back(
+          {next, count, first, packed->operands_.size() - first, dynamic_cast<HostWork*>(&kernel)});
+    }
     next += count;
   }
   for (const auto& result : plan.results_)
     for (const Plan::Place& place : result) packed->results_.push_back(source(place.slot, place.offset));
+  packed->short_ =
+      packed->cost_ <= kShort &&
+      std::all_of(packed->results_.begin(), packed->results_.end(), [](const Source& at) { return at.from >= 0; }) &&
+      std::all_of(packed->launches_.begin(), packed->launches_.end(), [](const Launch& l) { return l.work; });
   packed->results_in_.assign(blocks.size(), 0);
   for (const Source& at : packed->results_)
     if (at.from >= 0) ++packed->results_in_[size_t(at.from)];
   return packed;
 }
 
+void PackedPlan::run(const Plan& plan, std::span<std::byte* const> leaves, Blocks& blocks) const {
+  plan.check_memory();
+  blocks.resize(blocks_.size());
+  if (!blocks_.empty()) Buffer::allocate(plan.steps_[0].backend->memory(), blocks_, {blocks.data(), blocks.size()});
+  SmallVector<std::byte*, 256> operands(operands_.size());
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    const Source& at = operands_[i];
+    operands[i] = (at.from < 0 ? leaves[size_t(-1 - at.from)] : blocks[size_t(at.from)]->host()) + at.offset;
+  }
+  for (const Launch& launch : launches_) launch.work->run({operands.data() + launch.operands, launch.bound});
+}
+
+void PackedPlan::give_away(Blocks& blocks) const {
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    if (!results_in_[b]) continue;
+    if (results_in_[b] > 1) blocks[b]->retain(results_in_[b] - 1);
+    blocks[b].detach();
+  }
+}
+
 void PackedPlan::encode(const Plan& plan, std::span<const Storage* const> leaves, Results results) const {
-  SmallVector<Ref<Buffer>, 32> blocks(blocks_.size());
+  Blocks blocks(blocks_.size());
   if (!blocks_.empty()) Buffer::allocate(plan.steps_[0].backend->memory(), blocks_, {blocks.data(), blocks.size()});
   SmallVector<Operand, 256> operands;
   auto at = [&](Source source) -> Operand {
@@ -170,8 +198,6 @@ void PackedPlan::encode(const Plan& plan, std::span<const Storage* const> leaves
     plan.encode_launch({&plan.steps_[launch.step], launch.count},
                        std::span<const Operand>(operands).subspan(launch.operands, launch.bound));
   Plan::ask_whether_to_go_on(cost_);
-  for (size_t b = 0; b < blocks.size(); ++b)
-    if (results_in_[b] > 1) blocks[b]->retain(results_in_[b] - 1);
   size_t next = 0;
   for (const auto& result : plan.results_)
     for (const Plan::Place& place : result) {
@@ -183,8 +209,7 @@ void PackedPlan::encode(const Plan& plan, std::span<const Storage* const> leaves
       storage.strides = place.strides;
       if (from.scalar) std::memcpy(storage.scalar, from.scalar, sizeof(storage.scalar));
     }
-  for (size_t b = 0; b < blocks.size(); ++b)
-    if (results_in_[b]) blocks[b].detach();
+  give_away(blocks);
 }
 
 }  // namespace funcnn

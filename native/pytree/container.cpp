@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/small_vector.h"
 #include "pytree/frozendict.h"
+#include "pytree/pattern.h"
 
 namespace funcnn::pytree {
 namespace {
@@ -356,6 +357,12 @@ nb::object list_of(Leaves items) {
   nb::object list = owned(PyList_New(Py_ssize_t(items.size())));
   for (size_t i = 0; i < items.size(); ++i) fill_list(list.ptr(), i, items[i].release().ptr());
   return list;
+}
+
+Ref<const DictOrder> order_of(PyObject* dict) {
+  nb::ft_object_guard guard(dict);
+  Leaves values;
+  return find_order(read_dict(dict, values));
 }
 
 Class classify(PyObject* object) {

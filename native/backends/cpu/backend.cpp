@@ -8,6 +8,7 @@
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/program_code.h"
 #include "base/error.h"
+#include "plan/host_work.h"
 #include "plan/measured.h"
 
 namespace funcnn::cpu {
@@ -22,7 +23,7 @@ std::map<std::string_view, Entry>& registry() {
   return entries;
 }
 
-class FusedKernel final : public HostKernel {
+class FusedKernel final : public HostKernel, public HostWork {
  public:
   explicit FusedKernel(const KernelProgram& program)
       : program_(program), operand_count_(size_t(program.operand_count)) {}
@@ -35,20 +36,24 @@ class FusedKernel final : public HostKernel {
   size_t operand_count_;
 };
 
-class JointKernel final : public HostKernel {
+class JointKernel final : public HostKernel, public HostWork {
  public:
   explicit JointKernel(std::span<const std::shared_ptr<Kernel>> kernels) : kernels_(kernels.begin(), kernels.end()) {
     for (const auto& kernel : kernels_) {
       programs_.push_back(&static_cast<FusedKernel&>(*kernel).program());
       operand_counts_.push_back(static_cast<FusedKernel&>(*kernel).operand_count());
     }
-    tiles_ = PreparedProgram::are_tiles(programs_);
+    if (!PreparedProgram::are_tiles(programs_)) return;
+    for (size_t i = 0; i < programs_.size(); ++i) {
+      if (i == 0 || programs_[i] != programs_[i - 1]) tiles_.push_back({programs_[i], operand_counts_[i], 0});
+      ++tiles_.back().times;
+    }
   }
   void run(std::span<std::byte* const> operands) override {
-    if (tiles_) {
-      for (size_t i = 0; i < programs_.size(); ++i) {
-        programs_[i]->run(operands.first(operand_counts_[i]));
-        operands = operands.subspan(operand_counts_[i]);
+    if (!tiles_.empty()) {
+      for (const Tiles& tiles : tiles_) {
+        tiles.program->run(operands.first(tiles.operand_count * tiles.times));
+        operands = operands.subspan(tiles.operand_count * tiles.times);
       }
       return;
     }
@@ -65,7 +70,12 @@ class JointKernel final : public HostKernel {
   std::vector<std::shared_ptr<Kernel>> kernels_;
   std::vector<const PreparedProgram*> programs_;
   std::vector<size_t> operand_counts_;
-  bool tiles_ = false;
+  // Where each program is done in one go: one after another, equal ones together.
+  struct Tiles {
+    const PreparedProgram* program;
+    size_t operand_count, times;
+  };
+  std::vector<Tiles> tiles_;
 };
 
 // Kernels run while they are encoded.

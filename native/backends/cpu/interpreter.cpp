@@ -76,6 +76,7 @@ struct Partial {
 struct PreparedProgram::Impl {
   Translation t;
   const Routine& routine;
+  const size_t operand_count;
   size_t element_bytes = 0, row_bytes = 0, register_bytes = 0;
   int64_t row_tiles = 1, col_tiles = 1, grain = 1;
   int64_t band_rows = 1;                // row_tiles are of a band
@@ -98,7 +99,8 @@ struct PreparedProgram::Impl {
   // The memory of a run: kept values, pointers, and what reductions leave for the end of a round.
   size_t pointers_at = 0, bases_at = 0, partials_at = 0, memory_bytes = 0;
 
-  explicit Impl(const KernelProgram& program) : t(translate(program, active_table())), routine(*t.routine) {
+  explicit Impl(const KernelProgram& program)
+      : t(translate(program, active_table())), routine(*t.routine), operand_count(size_t(program.operand_count)) {
     // A little more than the tile keeps equal places of different registers apart in the cache.
     element_bytes = (size_t(t.tile_rows * t.tile_cols) * routine.element_item + 63) / 64 * 64 + 192;
     row_bytes = (size_t(routine.hot ? std::max(t.tile_rows, kMergedRows) : t.tile_rows) * 8 + 63) / 64 * 64;
@@ -563,8 +565,13 @@ struct PreparedProgram::Impl {
     });
     return fixed();
   }
+  void run_tiles(std::span<std::byte* const> operands) const {
+    // Machine code may come with the first.
+    for (; !operands.empty() && !fixed(); operands = operands.subspan(operand_count))
+      run_tile(operands.first(operand_count));
+    if (!operands.empty()) (*compiled(0))[0].run(*fixed(), operands, operand_count);
+  }
   void run_tile(std::span<std::byte* const> operands) const {
-    if (const Fixed* tile = fixed()) return (*compiled(0))[0].run(*tile, operands);
     heat(t.rows * t.cols);
     Temporary<std::byte, 1024> run(static_cast<size_t>(routine.run_bytes));
     Temporary<std::byte*, 96> pointers(t.slots.size());
@@ -616,7 +623,7 @@ PreparedProgram::~PreparedProgram() = default;
 PreparedProgram::PreparedProgram(PreparedProgram&&) noexcept = default;
 
 void PreparedProgram::run(std::span<std::byte* const> operands) const {
-  if (impl_->one_tile) return impl_->run_tile(operands);
+  if (impl_->one_tile) return impl_->run_tiles(operands);
   Temporary<std::byte, 4096> memory(impl_->memory_bytes);
   Impl::Run run(*impl_, operands, memory.data());
   Impl::run({&run, 1});

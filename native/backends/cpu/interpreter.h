@@ -17,7 +17,8 @@ class PreparedProgram {
   ~PreparedProgram();
   PreparedProgram(PreparedProgram&&) noexcept;
 
-  // The whole domain, on as many threads as pay off; bit-identical for any number of threads.
+  // On as many threads as pay off, with the same bits. What is a tile (see below) takes several sets of operands in
+  // turn.
   void run(std::span<std::byte* const> operands) const;
   // Several programs on operands of their own, none of which reads or overwrites what another writes, as one loop.
   static void run_all(std::span<const PreparedProgram* const> programs,

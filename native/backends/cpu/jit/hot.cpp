@@ -195,11 +195,28 @@ std::optional<CompiledSegment::Fixed> CompiledSegment::fix(std::span<const Acces
   return tile;
 }
 
-void CompiledSegment::run(const Fixed& tile, std::span<std::byte* const> operands) const {
+void CompiledSegment::run(const Fixed& tile, std::span<std::byte* const> operands, size_t each) const {
   Frame frame;
-  for (size_t s = 0; s < tile.streams.size(); ++s)
-    frame.stream[s] = operands[size_t(tile.streams[s].operand)] + tile.streams[s].offset;
-  run_frame(frame, tile.rows, tile.cols);
+  const std::span<const Fixed::Start> streams = tile.streams;
+  auto start = [&] {
+    for (size_t s = 0; s < streams.size(); ++s)
+      frame.stream[s] = operands[size_t(streams[s].operand)] + streams[s].offset;
+    operands = operands.subspan(each);
+  };
+  const int64_t cols = segment_.of_rows ? tile.rows : tile.rows * tile.cols;
+  if (by_rows_ || (whole_only_ && cols % lanes_ != 0)) {
+    while (!operands.empty()) {
+      start();
+      run_frame(frame, tile.rows, tile.cols);
+    }
+    return;
+  }
+  // One row: the code leaves its lengths as they are.
+  set_lengths(frame, 1, cols);
+  while (!operands.empty()) {
+    start();
+    code_(&frame);
+  }
 }
 
 // Of elements that lie at `from` and, of further reductions, `each` bytes behind each other.
@@ -219,6 +236,11 @@ void CompiledSegment::reduce_columns(const std::byte* from, size_t each, const T
 }
 
 void CompiledSegment::call(Frame& frame, int64_t rows, int64_t cols) const {
+  set_lengths(frame, rows, cols);
+  code_(&frame);
+}
+
+void CompiledSegment::set_lengths(Frame& frame, int64_t rows, int64_t cols) const {
   frame.rows = rows;
   frame.cols = cols;
   frame.whole = cols / lanes_ * lanes_;
@@ -230,7 +252,6 @@ void CompiledSegment::call(Frame& frame, int64_t rows, int64_t cols) const {
     std::memcpy(frame.tail_lanes, lanes, sizeof lanes);
   }
   frame.meet = meet_blocks;
-  code_(&frame);
 }
 
 // Row by row, whole vectors before the rest.

@@ -51,7 +51,8 @@ class CompiledSegment {
   // operands begin.
   std::optional<Fixed> fix(std::span<const AccessPath> paths, std::span<const Slot> slots, int64_t rows,
                            int64_t cols) const;
-  void run(const Fixed& tile, std::span<std::byte* const> operands) const;
+  // On one set of so many operands after another.
+  void run(const Fixed& tile, std::span<std::byte* const> operands, size_t each) const;
   // What it writes, for comparisons with the interpreter.
   struct Written {
     std::byte* at;
@@ -68,6 +69,7 @@ class CompiledSegment {
   void run_frame(Frame& frame, int64_t rows, int64_t cols) const;
   void run_tail(const Frame& frame, int64_t done, int64_t n) const;
   void call(Frame& frame, int64_t rows, int64_t cols) const;
+  void set_lengths(Frame& frame, int64_t rows, int64_t cols) const;
   void reduce_columns(const std::byte* from, size_t each, const TileView& tile) const;
 
   Segment segment_;
