@@ -152,6 +152,19 @@ def test_numbers_stay_numbers():
         assert (fn.ones(2, fn.float16) * out[2]).dtype == fn.float16
 
 
+def test_mutable_arrays_by_turns():
+    import funcnn.compat.core as mx
+
+    f = fn.compile(lambda x: x + 1)
+    mutable, plain = mx.array(np.arange(3, dtype=np.float32)), ready(3)
+    mx.eval(mutable)
+    for _ in range(3):
+        for given_array in (mutable, mutable, plain, plain):
+            got = f(given_array)
+            assert type(got) is type(given_array)
+            same(got, [1, 2, 3])
+
+
 def test_changes_between_calls():
     f = fn.compile(lambda x: x + 1)
     x = ready(5)

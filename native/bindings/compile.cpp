@@ -239,7 +239,7 @@ class Compiled {
       Node& node = *array_of(leaves[i]).node();
       const Argument& known = entry.arguments[i];
       if (node.trace != 0 || node.abstract || node.dtype != known.aval.dtype || node.weak != known.weak ||
-          node.shape != known.aval.shape)
+          known.rebindable || node.shape != known.aval.shape)
         return false;
       nodes[i] = &node;
     }
@@ -411,7 +411,7 @@ class Compiled {
       const Argument& known = e.arguments[i];
       const Node& node = *c.nodes[i];
       if (node.dtype != known.aval.dtype || node.weak != known.weak || node.rebindable != known.rebindable ||
-          node.shape != known.aval.shape)
+          known.rebindable || node.shape != known.aval.shape)
         return false;
     }
     return same_structure(e.inputs, c.tree) && (!c.statics.is_valid() || same_value(c.statics, e.statics));
