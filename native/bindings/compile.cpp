@@ -1,6 +1,7 @@
 // fn.compile: Python functions traced once for each signature and run from their plans.
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -37,7 +38,7 @@ struct Entry {
   std::unique_ptr<CompiledGraph> graph;
   Arrays captured;
   pytree::Pattern pattern;    // of arguments as they came
-  int unlike = 0;             // calls in a row that were not as the pattern has it
+  unsigned unlike = 0;        // calls in a row that were not as the pattern has it
   bool plain = true;          // outputs are ordinary arrays
   bool holds_python = false;  // in the graph
   bool effects = false;       // see Traced
@@ -245,11 +246,13 @@ class Compiled {
     }
     return true;
   }
-  // Have the next call like this one served by `call_again`, where that could be.
+  // Have the next call like this one served by `call_again`, where that could be. Where calls go on to be unlike each
+  // other, ever more of them pass before that is tried again.
   void recognise(const Call& c, Entry& entry) const {
-    if (!pytree::Pattern::kPossible || entry.unlike > kMostUnlike || !entry.graph->may_run_shortly()) return;
+    if (!pytree::Pattern::kPossible || profiling() || !entry.graph->may_run_shortly()) return;
     if (!static_positions_.empty() || !static_names_.empty() || entry.effects || entry.holds_python || c.wide) return;
-    entry.pattern = ++entry.unlike > kMostUnlike ? pytree::Pattern() : pytree::Pattern(entry.inputs, c.dynamic);
+    const bool now = std::has_single_bit(++entry.unlike);
+    entry.pattern = now ? pytree::Pattern(entry.inputs, c.dynamic) : pytree::Pattern();
   }
 
   static void find_nodes(Call& c) {
@@ -555,9 +558,6 @@ class Compiled {
     }
     return fit;
   }
-
-  // Trees may be made in different ways by turns; then it is no use to go after each.
-  static constexpr int kMostUnlike = 8;
 
   nb::object function_;
   std::string name_;
