@@ -87,10 +87,9 @@ std::vector<Dtype> dtypes_of(int op, Dtype dtype) {
   return out;
 }
 
-cpu::jit::Line line_of(Dtype dtype, bool scales = false) {
+cpu::jit::Line line_of(Dtype dtype) {
   cpu::jit::Line line;
   line.wide = item_size(dtype) == 8;
-  line.scales = scales;
   line.halves = true;
   return line;
 }
@@ -142,11 +141,10 @@ void run_entry(const std::string& name, const std::string& dtype_text, const nb:
   fn(operands.out(0), p[0], p[1], p[2], operands.count());
 }
 
-void run_line(const std::string& name, const std::string& dtype_text, const nb::list& arrays, nb::handle out,
-              bool scales) {
+void run_line(const std::string& name, const std::string& dtype_text, const nb::list& arrays, nb::handle out) {
   const int op = parse_operation(name);
   const Dtype dtype = parse_dtype(dtype_text);
-  cpu::jit::Line line = line_of(dtype, scales);
+  cpu::jit::Line line = line_of(dtype);
   const int node = record(line, op, dtype);
   if (node < 0) throw TypeError(cat(name, ": is not recorded for ", dtype_text));
   Operands(arrays, out, dtypes_of(op, dtype), result_dtype(op, dtype)).evaluate(line, node);

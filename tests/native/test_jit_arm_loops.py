@@ -225,8 +225,6 @@ def test_more_operands_than_registers(runner, tmp_path):
 
 
 def test_what_it_does_not_know_is_refused():
-    for nodes in ([("index", -1, -1, -1, -1, 0)], [("load", -1, -1, -1, 0, 0), ("scale", 0, 0, -1, -1, 0)]):
-        stage = ([*nodes, ("store", len(nodes) - 1, -1, -1, 1, 0)], [])
-        loop = (False, [stage], [("element", "float32")] * 2)
-        code, why = _core._arm_emit(loop)
-        assert code == b"" and why == "an operation"
+    stage = ([("index", -1, -1, -1, -1, 0), ("store", 0, -1, -1, 1, 0)], [])
+    code, why = _core._arm_emit((False, [stage], [("element", "float32")] * 2))
+    assert code == b"" and why == "an operation"

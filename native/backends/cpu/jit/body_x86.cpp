@@ -261,9 +261,6 @@ void Body::one(int v, const Node& n) {
       return round(v, n.a, 8);
     case Do::half:
       return half(v, n);
-    case Do::scale:
-      if (!layout_.wide) throw Refused{"scaling"};
-      return binary(op::scale, v, n.a, n.b);
     case Do::int_add:
       return commutative(op::int_add, v, n.a, n.b);
     case Do::int_subtract:

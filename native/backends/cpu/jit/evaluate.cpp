@@ -60,8 +60,6 @@ class Element {
         return bits(std::trunc(real(node.a)));
       case Do::nearest:
         return bits(std::nearbyint(real(node.a)));
-      case Do::scale:
-        return bits(scaled(real(node.a), real(node.b)));
       case Do::half:
         return bits(F(float16_t(float(real(node.a)))));
       case Do::int_add:
@@ -155,7 +153,6 @@ class Element {
   float narrow(int n) const { return std::bit_cast<float>(uint32_t(values_[size_t(n)])); }
   double wide(int n) const { return std::bit_cast<double>(values_[size_t(n)]); }
 
-  static F scaled(F x, F power) { return power == power ? std::ldexp(x, int(power)) : power; }
   // What does not fit has no value that anybody may use.
   template <class To, class From>
   static To to_integer(From x) {

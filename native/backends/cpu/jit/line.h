@@ -31,7 +31,6 @@ enum class Do : uint8_t {
   ceil,
   truncate,
   nearest,  // ties to even
-  scale,    // a * 2^b for integral b, rounded once; only in lines whose `scales` is set
   half,     // the nearest float16, ties to even
   // integers, which wrap; floating-point values are theirs by their bits
   int_add,
@@ -105,7 +104,6 @@ struct NodeHash {
 // Nodes that no result reads are of no account: what made them found something better.
 struct Line {
   bool wide = false;    // values are 8 bytes, else 4
-  bool scales = false;  // the machine has an instruction for Do::scale
   bool halves = false;  // the generator knows nodes that are `eight`
   std::vector<Node> nodes;
 

@@ -95,7 +95,6 @@ class Builder {
     std::vector<Stage>& stages = segment_.loop.stages;
     if (!stages.empty()) store_what_is_read();
     if (stages.empty() || !stages.back().line.nodes.empty()) stages.emplace_back();
-    stages.back().line.scales = target_.scales;
     stages.back().line.halves = target_.halves;
     stages.back().line.wide = segment_.loop.wide;
     values_.clear();

@@ -10,7 +10,6 @@ namespace {
 template <bool wide>
 constexpr Target kX86{
     wide ? 64 : 32,
-    wide,
     true,
     true,
     true,
@@ -19,8 +18,7 @@ constexpr Target kX86{
     [](const Loop& loop) { return whole_vectors_only(loop, wide); },
 };
 #elif defined(__aarch64__) || defined(_M_ARM64)
-constexpr Target kArm{kArmVectorBytes, false,      true,     false,
-                      false,           kMostFolds, emit_arm, [](const Loop&) { return false; }};
+constexpr Target kArm{kArmVectorBytes, true, false, false, kMostFolds, emit_arm, [](const Loop&) { return false; }};
 #endif
 
 }  // namespace

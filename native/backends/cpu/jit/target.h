@@ -12,7 +12,6 @@ namespace funcnn::cpu::jit {
 
 struct Target {
   int vector_bytes;
-  bool scales;     // it has an instruction for Do::scale
   bool halves;     // its generator knows nodes that are `eight`
   bool indices;    // and Do::index
   bool tables;     // and streams that are anywhere

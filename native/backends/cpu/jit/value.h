@@ -162,6 +162,7 @@ class Real : public Value {
   friend Real choose(Mask mask, Real yes, Real no) { return Real(make(Do::choose, {mask, yes, no})); }
   friend Real seldom(Mask mask, Real yes, Real no) { return Real(make(Do::seldom, {mask, yes, no})); }
 
+  friend Mask less_as_integers(Real a, Real b) { return Mask(make(Do::int_less, {a, b})); }
   friend Bits bits(Real a) { return Bits(Value(a)); }
   friend Mask is_negative(Real a) { return Mask(make(Do::int_less, {a, Bits(typename Bits::Number(0))})); }
 
@@ -184,10 +185,9 @@ inline Float32 narrow(Float32 x) { return x; }
 
 inline Float32 at_most(Float32 x, Float32 high) { return Float32(make(Do::int_least, {x, high})); }
 
-// p * 2^n for n = shifted - kScaleShift.
-inline Float32 scale(Float32 p, Float32 shifted) {
-  if (p.line->scales) return Float32(make(Do::scale, {p, shifted - simd::kScaleShift}));
-  return simd::scale_in_two(p, shifted);
+inline Float32 exp_f32(Float32 x) {
+  const Mask rare = less_as_integers(Float32(simd::kExpNormal), fabs(x));
+  return seldom(rare, simd::exp_any(x), simd::exp_normal(x));
 }
 
 }  // namespace funcnn::cpu::jit

@@ -50,7 +50,7 @@ namespace op {
 inline constexpr Op add{"vaddps", "vaddpd"}, subtract{"vsubps", "vsubpd"}, multiply{"vmulps", "vmulpd"},
     divide{"vdivps", "vdivpd"}, least{"vminps", "vminpd"}, greatest{"vmaxps", "vmaxpd"}, root{"vsqrtps", "vsqrtpd"},
     bit_and{"vandps", "vandpd"}, bit_or{"vorps", "vorpd"}, bit_xor{"vxorps", "vxorpd"},
-    scale{"vscalefps", "vscalefpd"}, compare{"vcmpps", "vcmppd"},
+    compare{"vcmpps", "vcmppd"},
     round{"vroundps", "vroundpd"}, round_evex{"vrndscaleps", "vrndscalepd"},
     int_add{"vpaddd", "vpaddq"}, int_subtract{"vpsubd", "vpsubq"}, int_multiply{"vpmulld", "vpmullq"},
     int_least{"vpminsd", "vpminsq"}, int_greatest{"vpmaxsd", "vpmaxsq"}, uint_least{"vpminud", "vpminuq"},

@@ -1,20 +1,21 @@
 #include "backends/cpu/simd/exponential.h"
 
 #include "backends/cpu/simd/loops.h"
+#include "backends/cpu/simd/rare.h"
 
 namespace funcnn::cpu::simd {
 namespace FUNCNN_ISA {
 
 void add_exponential(Table& t) {
-  add_unary_one<Exp, float>(t, Opcode::exp);
-  add_binary_one<ExpOfDifference, float>(t, Opcode(kExpOfDifference));
+  add_rare<Exp>(t, Opcode::exp);
+  add_rare_difference<Exp>(t, kExpOfDifference);
   add_unary_one<Exp2, float>(t, Opcode::exp2);
   add_unary_one<Expm1, float>(t, Opcode::expm1);
   add_unary_one<Log, float>(t, Opcode::log);
   add_unary_one<Log1p, float>(t, Opcode::log1p);
   add_unary_one<Log2, float>(t, Opcode::log2);
   add_unary_one<Log10, float>(t, Opcode::log10);
-  add_unary_one<Sigmoid, float>(t, Opcode::sigmoid);
+  add_rare<Sigmoid>(t, Opcode::sigmoid);
   add_unary_one<Tanh, float>(t, Opcode::tanh);
   add_unary_one<Sinh, float>(t, Opcode::sinh);
   add_unary_one<Cosh, float>(t, Opcode::cosh);

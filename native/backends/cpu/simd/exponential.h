@@ -7,32 +7,44 @@ namespace funcnn::cpu::simd {
 namespace {
 
 // clang-format off
-struct Exp { template <class F> static FUNCNN_INLINE F apply(F x) { return exp_f32(x); } };
 struct Expm1 { template <class F> static FUNCNN_INLINE F apply(F x) { return expm1_f32(x); } };
 struct Log { template <class F> static FUNCNN_INLINE F apply(F x) { return log_f32(x); } };
-struct ExpOfDifference { template <class F> static FUNCNN_INLINE F apply(F a, F b) { return exp_f32(a - b); } };
 // clang-format on
 
+struct Exp {
+  static constexpr float kUsual = kExpNormal;
+  template <class F>
+  static FUNCNN_INLINE F near(F x) {
+    return exp_normal(x);
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    return exp_any(x);
+  }
+};
 struct Exp2 {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    x = clamp(x, F(-152.0f), F(129.0f));
-    F shifted = x + kScaleShift;
-    auto r = wide(x - (shifted - kScaleShift));
+    F y = clamp(x, F(-150.0f), F(128.4f)), shifted = y + kShift;
+    auto r = wide(y - (shifted - kShift));
     using W = decltype(r);
-    return scale(narrow(1.0f + fma(r, W(kExp2Slope), r * r * polynomial(r, kExp2))), shifted);
+    F p = narrow(1.0f + fma(r, W(kExp2Slope), r * r * polynomial(r, kExp2)));
+    return select(x != x, x, scale(p, shifted));
   }
 };
 struct Log1p {
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
+  static FUNCNN_INLINE F apply(F given) {
+    // Those that are their own logarithm are not divided: a subnormal number would take long.
+    auto small = less_as_integers(fabs(given), F(0x1p-26f));
+    F x = select(small, F(0.0f), given);
     F u = 1.0f + x;
     Split<F> s = split(u);
     // What the sum lost.
     F lost = select(x < 1.0f, x - (u - 1.0f), 1.0f - (u - x));
     F r = fma(s.e, F(kLn2High), s.f + fma(s.e, F(kLn2Low), log_rest(s.f) + lost / u));
     r = log_edges(u, r);
-    return select(x == 0.0f, x, r);
+    return select(small, given, r);
   }
 };
 struct Log2 {
@@ -57,18 +69,20 @@ struct Log10 {
   }
 };
 
-// 1 / (1 + exp(-x)), which is monotone because each step is. Both sides of the quotient are times 2^-64: no exponential
-// is too large.
+// 1 / (1 + exp(-x)), which is monotone because each step is, and exp(x) where its sum with 1 is 1.
 struct Sigmoid {
+  static constexpr float kUsual = kExpNormal;
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    constexpr float unit = 0x1p-64f, shift = kShift + 63.0f;  // the sum ends with the exponent of 2^(n - 64)
-    x = clamp(x, F(-104.0f), F(40.0f));
-    F shifted = fma(x, F(-1.44269504088896341f), F(shift));
-    F n = shifted - shift;
+  static FUNCNN_INLINE F near(F x) {
+    x = clamp(x, F(-kUsual), F(kUsual));  // no quotient takes long: see from_units
+    F shifted = fma(x, F(-1.44269504088896341f), F(kShift)), n = shifted - kShift;
     F r = fma(n, F(kLn2Low), fma(n, F(kLn2High), x));
     F p = 1.0f + fms(r * r, polynomial(r, kExpOfNegative), r);
-    return unit / (unit + p * from_bits(bits(shifted) << 23));
+    return 1.0f / (1.0f + scale_normal(p, shifted));
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    return select(x > 0.0f, F(1.0f), exp_any(x));
   }
 };
 

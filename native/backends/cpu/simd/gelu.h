@@ -33,10 +33,36 @@ FUNCNN_INLINE Density<F> density(F a) {
 // The quotients are P / (sqrt(2 pi) a P + N) and P / (sqrt(2 pi) P - N): for large a the rounding of P cancels.
 constexpr float kRoot2Pi = 2.50662827463100050242f / kFall;
 
+template <class F>
+struct Tail {
+  F rest, power;  // its factors, but for a
+};
+// `near` where the tail is a normal number. Beyond, it is counted in units of 2^-149, for which the exponent of the
+// power grows by 149: see from_units.
+template <class F>
+FUNCNN_INLINE F to_units(F power) {
+  return from_bits(bits(power) + (149u << 23));
+}
+
 struct Gelu {
+  static constexpr float kUsual = 13.146246f;
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    F a = at_most(fabs(x), F(kEnd)), zero(-0.0f);
+  static FUNCNN_INLINE F near(F x) {
+    F a = at_most(fabs(x), F(kUsual)), zero(-0.0f);
+    Tail<F> t = tail(a);
+    return fnma(a * t.power, t.rest, select(zero > x, zero, x));
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    F a = at_most(fabs(x), F(kEnd));
+    Tail<F> t = tail(a);
+    F r = from_units(fma(a * to_units(t.power), t.rest, F(8388608.0f)));
+    return select(x < 0.0f, -r, x);
+  }
+
+ private:
+  template <class F>
+  static FUNCNN_INLINE Tail<F> tail(F a) {
     Density<F> e = density(a);
     constexpr float p[] = {0.5f * kFall, 0.456870079f * kFall, 0.197163984f * kFall, 0.0453721285f * kFall,
                            0.00482984213f * kFall};
@@ -44,16 +70,28 @@ struct Gelu {
     auto y = wide(a), top = polynomial(y, p);
     using W = decltype(y);
     W ratio = top / fma(y, fma(W(kRoot2Pi), top, polynomial(y, n)), W(1.0f));  // beside the exponential
-    F tail = narrow(fma(ratio, wide(e.less), ratio));
-    return fnma(a * e.power, tail, select(zero > x, zero, x));
+    return {narrow(fma(ratio, wide(e.less), ratio)), e.power};
   }
 };
 
 struct GeluDerivative {
+  static constexpr float kUsual = 13.341882f;
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    F a = fabs(x), end(kEnd);
-    a = select(end < a, end, a);  // NaN stays
+  static FUNCNN_INLINE F near(F x) {
+    Tail<F> t = tail(at_most(fabs(x), F(kUsual)));
+    F r = t.rest * t.power;
+    return select(x < 0.0f, r, 1.0f - r);
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    Tail<F> t = tail(at_most(fabs(x), F(kEnd)));
+    F r = from_units(fnma(t.rest, to_units(t.power), F(8388608.0f)));
+    return select(x < 0.0f, -r, select(x != x, x, F(1.0f)));
+  }
+
+ private:
+  template <class F>
+  static FUNCNN_INLINE Tail<F> tail(F a) {
     Density<F> e = density(a);
     // (M(a) - a) / (root - a), where the root is that of the numerator.
     constexpr float p[] = {0.665077984f * kFall, 0.776287854f * kFall, 0.39995864f * kFall, 0.104535945f * kFall,
@@ -62,8 +100,7 @@ struct GeluDerivative {
     auto y = wide(a), common = polynomial(y, p);
     using W = decltype(y);
     W top = fma(0.75179154f - y, common, -1.211444945855772e-08f * common);  // the root in two parts
-    F tail = narrow(fma(top, wide(e.less), top) / fms(W(kRoot2Pi), common, polynomial(y, n))) * e.power;
-    return select(x < 0.0f, tail, 1.0f - tail);
+    return {narrow(fma(top, wide(e.less), top) / fms(W(kRoot2Pi), common, polynomial(y, n))), e.power};
   }
 };
 

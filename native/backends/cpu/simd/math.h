@@ -56,16 +56,26 @@ template <class D>
 FUNCNN_INLINE D power_of_two_shifted(D shifted) {
   return from_bits((bits(shifted) << 52) + UINT64_C(0x3ff0000000000000));
 }
-// p * 2^n for n = shifted - kScaleShift in [-252, 254], exact but for the last rounding: two factors of half the
-// exponent, whose biases are in the shift.
-constexpr float kScaleShift = kShift + 254.0f;
+// The number of so many units of 2^-149, at most 2^23, to which 2^23 was added, and which that rounded to an integer.
+// So come results below 2^-126: to round a product to one, a processor may take a hundred times as long as for a
+// multiplication.
 template <class F>
-FUNCNN_INLINE F scale_in_two(F p, F shifted) {
-  auto n = bits(shifted);
-  auto half = (n >> 1) << 23;
-  return p * from_bits(half) * from_bits((n << 23) - half);
+FUNCNN_INLINE F from_units(F sum) {
+  return from_bits(bits(sum) - 0x4b000000u);
 }
-FUNCNN_INLINE float scale(float p, float shifted) { return scale_in_two(p, shifted); }
+// p * 2^n for p in (1/2, 2) and n = shifted - kShift, where the result is a normal number.
+template <class F>
+FUNCNN_INLINE F scale_normal(F p, F shifted) {
+  return from_bits(bits(p) + (bits(shifted) << 23));
+}
+// The same for n in [-150, 128], rounded once; of NaN infinity.
+template <class F>
+FUNCNN_INLINE F scale(F p, F shifted) {
+  F normal = scale_normal(p, shifted);
+  F units = fma(p, from_bits((bits(shifted) << 23) + (276u << 23)), F(8388608.0f));
+  F r = select(less_as_integers(normal, F(std::numeric_limits<float>::min())), from_units(units), normal);
+  return select(less_as_integers(F(std::numeric_limits<float>::max()), normal), F(kInf), r);
+}
 
 // (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2; relative error of exp 3e-9.
 constexpr float kExp[] = {0.500000009969231287f, 0.166665186126761274f, 0.041666193044246616f, 0.00836891210372543695f,
@@ -89,14 +99,31 @@ constexpr float kLog[] = {0.333333104691753285f,  -0.249999864508243696f, 0.2000
 constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.428606765330187e-06f;  // high: 15 bits
 constexpr double kLn2D = 0.693147180559945309417;
 
+// x = n log(2) + r, exp(x) = p 2^n.
 template <class F>
-FUNCNN_INLINE F exp_f32(F x) {
-  x = clamp(x, F(-104.0f), F(89.0f));
-  F shifted = fma(x, F(1.44269504088896341f), F(kScaleShift));
-  F n = shifted - kScaleShift;
+struct Exponential {
+  F p, shifted;
+};
+template <class F>
+FUNCNN_INLINE Exponential<F> exponential(F x) {
+  F shifted = fma(x, F(1.44269504088896341f), F(kShift));
+  F n = shifted - kShift;
   F r = fma(n, F(-kLn2Low), fma(n, F(-kLn2High), x));
-  return scale(1.0f + fma(r * r, polynomial(r, kExp), r), shifted);
+  return {1.0f + fma(r * r, polynomial(r, kExp), r), shifted};
 }
+// For |x| up to log(2^126), where the result is a normal number, and for all x.
+constexpr float kExpNormal = 87.3365402f;
+template <class F>
+FUNCNN_INLINE F exp_normal(F x) {
+  Exponential<F> e = exponential(x);
+  return scale_normal(e.p, e.shifted);
+}
+template <class F>
+FUNCNN_INLINE F exp_any(F x) {
+  Exponential<F> e = exponential(clamp(x, F(-104.0f), F(88.9f)));
+  return select(x != x, x, scale(e.p, e.shifted));
+}
+FUNCNN_INLINE float exp_f32(float x) { return exp_any(x); }
 
 template <class F>
 FUNCNN_INLINE F expm1_f32(F x) {

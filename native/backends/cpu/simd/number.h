@@ -86,5 +86,13 @@ FUNCNN_INLINE float at_most(float x, float high) {
   return __builtin_bit_cast(float, a < b ? a : b);
 }
 
+// The order of the bits as signed integers: that of numbers of which one is not negative, and NaN is above them.
+FUNCNN_INLINE bool less_as_integers(float a, float b) {
+  return __builtin_bit_cast(int32_t, a) < __builtin_bit_cast(int32_t, b);
+}
+FUNCNN_INLINE bool less_as_integers(double a, double b) {
+  return __builtin_bit_cast(int64_t, a) < __builtin_bit_cast(int64_t, b);
+}
+
 }  // namespace
 }  // namespace funcnn::cpu::simd

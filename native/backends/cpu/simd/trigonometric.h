@@ -6,8 +6,8 @@
 namespace funcnn::cpu::simd {
 namespace {
 
-// `near` for arguments up to kLargeAngle, `far` for those beyond.
 struct Sin {
+  static constexpr float kUsual = kLargeAngle;
   template <class F>
   static FUNCNN_INLINE F near(F x) {
     return select(x == 0.0f, x, narrow(sin_by_half_turns(widen(x))));
@@ -18,6 +18,7 @@ struct Sin {
   }
 };
 struct Cos {
+  static constexpr float kUsual = kLargeAngle;
   template <class F>
   static FUNCNN_INLINE F near(F x) {
     return narrow(cos_by_half_turns(widen(x)));
@@ -28,6 +29,7 @@ struct Cos {
   }
 };
 struct Tan {
+  static constexpr float kUsual = kLargeAngle;
   template <class F>
   static FUNCNN_INLINE F near(F x) {
     return select(x == 0.0f, x, quotient<F>(reduce_angle(widen(x))));
@@ -40,7 +42,11 @@ struct Tan {
  private:
   template <class F, class D>
   static FUNCNN_INLINE F quotient(Angle<D> a) {
-    D s = sin_kernel(a.r), c = cos_kernel(a.r);
+    // tan(r) = s / c with a relative error of 3e-11.
+    D z = a.r * a.r;
+    constexpr double p[] = {1.00000000002208859, -0.111361441842487773, 0.00107515484081178271};
+    constexpr double q[] = {1.0, -0.44469477351389635, 0.0159733927302187586};
+    D s = a.r * polynomial(z, p), c = polynomial(z, q);
     auto odd = is_odd(a.quadrant);
     return narrow(select(odd, -c, s) / select(odd, s, c));
   }
