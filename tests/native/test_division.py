@@ -62,6 +62,17 @@ def test_float_division(name):
 
 
 @pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+def test_division_of_large_unsigned_integers(name):
+    rng = np.random.default_rng(5)
+    a = np.concatenate([rng.integers(2**31, 2**32, 2000), rng.integers(0, 2**32, 2000)]).astype(np.uint32)
+    b = np.concatenate([rng.integers(0, 9, 1000), rng.integers(0, 2**32, 3000)]).astype(np.uint32)
+    with np.errstate(all="ignore"):
+        expected = getattr(np, name)(a, b)
+    for got in results(name, a, b):
+        np.testing.assert_array_equal(got, np.where(b == 0, 0, expected))
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
 def test_integer_division(name):
     rng = np.random.default_rng(1)
     edge = np.array([0, 1, -1, 2, -2, 7, 2**31 - 1, -(2**31), -(2**31) + 1, 65536, -3], np.int32)

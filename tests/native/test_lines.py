@@ -11,9 +11,9 @@ FUSED = [name for name in instruction_sets.SUPPORTED if name != "baseline"]
 RECORDED = _core._operations(True)
 # Those with loops, and those that go another way for a few elements.
 MISSING = {
-    "float32": {"lgamma", "digamma", "polygamma", "floor_divide", "remainder", "make_complex"},
+    "float32": {"lgamma", "digamma", "polygamma", "make_complex"},
     "int32": {"power"},
-    "uint32": {"floor_divide", "remainder", "power"},
+    "uint32": {"power"},
     "uint8": {"power"},
     "bool": set(),
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backends/cpu/jit/casts.h"
+#include "backends/cpu/jit/float_division.h"
 #include "backends/cpu/jit/pair.h"
 #include "backends/cpu/jit/value.h"
 #include "backends/cpu/simd/arithmetic.h"
@@ -245,6 +246,10 @@ class Recorders {
     using Ints = Types<int8_t, int16_t, int32_t, uint8_t, uint16_t>;
     binary_in_halves<InInt32<simd::IntFloorDivide>>(Opcode::floor_divide, Ints{});
     binary_in_halves<InInt32<simd::IntRemainder>>(Opcode::remainder, Ints{});
+    binary_in_halves<simd::IntFloorDivide>(Opcode::floor_divide, Types<uint32_t>{});
+    binary_in_halves<simd::IntRemainder>(Opcode::remainder, Types<uint32_t>{});
+    binary_in_halves<FloatFloorDivide>(Opcode::floor_divide, F{});
+    binary_in_halves<FloatRemainder>(Opcode::remainder, F{});
   }
 
   std::array<std::array<Recorder, kDtypeCount>, simd::kOpCount> table_{};

@@ -68,6 +68,10 @@ inline Float32 narrow(WidePair x) { return Float32(make(Do::narrow, {x.first, x.
 inline WidePair widen(Word<int32_t> x) {
   return {Float64(make(Do::widen_int_first, {x})), Float64(make(Do::widen_int_second, {x}))};
 }
+inline WidePair widen(Word<uint32_t> x) {
+  const WidePair y = widen(Word<int32_t>(x));
+  return select(y < 0.0, y + 4294967296.0, y);
+}
 inline Word<int32_t> low_bits(WidePair x) {
   WidePair y = select(x < 2147483648.0, x, x - 4294967296.0);
   return Word<int32_t>(make(Do::narrow_to_int, {y.first, y.second}));

@@ -103,8 +103,8 @@ void add_division(Table& t) {
 #endif
 #if defined(__AVX512DQ__) || defined(__aarch64__)
   // Elsewhere doubles become integers of 64 bits one by one.
-  add_binary_one<IntFloorDivide, int32_t>(t, Opcode::floor_divide);
-  add_binary_one<IntRemainder, int32_t>(t, Opcode::remainder);
+  add_binary<IntFloorDivide>(t, Opcode::floor_divide, Types<int32_t, uint32_t>{});
+  add_binary<IntRemainder>(t, Opcode::remainder, Types<int32_t, uint32_t>{});
 #endif
 }
 

@@ -7,6 +7,7 @@ namespace funcnn::cpu::simd {
 namespace {
 
 FUNCNN_INLINE double widen(int32_t x) { return double(x); }
+FUNCNN_INLINE double widen(uint32_t x) { return double(x); }
 // Of a whole number that 33 bits hold, the low 32.
 FUNCNN_INLINE int32_t low_bits(double x) { return int32_t(uint32_t(int64_t(x))); }
 
@@ -14,7 +15,7 @@ struct IntFloorDivide {
   template <class T>
   static FUNCNN_INLINE T apply(T a, T b) {
     auto none = b == T(0);
-    return select(none, T(0), low_bits(floor(widen(a) / widen(select(none, T(1), b)))));
+    return select(none, T(0), T(low_bits(floor(widen(a) / widen(select(none, T(1), b))))));
   }
 };
 struct IntRemainder {
