@@ -11,6 +11,7 @@
 #include "backends/cpu/simd/bitwise.h"
 #include "backends/cpu/simd/compare.h"
 #include "backends/cpu/simd/division.h"
+#include "backends/cpu/simd/double.h"
 #include "backends/cpu/simd/exponential.h"
 #include "backends/cpu/simd/fused.h"
 #include "backends/cpu/simd/gelu.h"
@@ -215,6 +216,15 @@ class Recorders {
     using F = Types<float>;
     unary<Rare<simd::Exp>>(Opcode::exp, F{});
     binary<ExpOfDifference>(Opcode(simd::kExpOfDifference), F{});
+    using D = Types<double>;
+    unary<Rare<simd::ExpLong>>(Opcode::exp, D{});
+    unary<simd::Expm1Long>(Opcode::expm1, D{});
+    unary<simd::LogLong>(Opcode::log, D{});
+    unary<simd::Log1pLong>(Opcode::log1p, D{});
+    unary<Rare<simd::SigmoidLong>>(Opcode::sigmoid, D{});
+    unary<simd::TanhLong>(Opcode::tanh, D{});
+    binary<simd::LogaddexpLong>(Opcode::logaddexp, D{});
+    unary<simd::ErfLong>(Opcode::erf, D{});
     unary<simd::Exp2>(Opcode::exp2, F{});
     unary<simd::Expm1>(Opcode::expm1, F{});
     unary<simd::Log>(Opcode::log, F{});

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "backends/cpu/jit/line.h"
+#include "backends/cpu/simd/double.h"
 #include "backends/cpu/simd/math.h"
 
 namespace funcnn::cpu::jit {
@@ -185,6 +186,10 @@ inline Float32 narrow(Float32 x) { return x; }
 
 inline Float32 at_most(Float32 x, Float32 high) { return Float32(make(Do::int_least, {x, high})); }
 
+inline Float64 exp_f64(Float64 x) {
+  const Mask rare = less_as_integers(Float64(simd::kExpNormalD), fabs(x));
+  return seldom(rare, simd::exp_any_long(x), simd::exp_normal_long(x));
+}
 inline Float32 exp_f32(Float32 x) {
   const Mask rare = less_as_integers(Float32(simd::kExpNormal), fabs(x));
   return seldom(rare, simd::exp_any(x), simd::exp_normal(x));

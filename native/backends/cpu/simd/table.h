@@ -55,6 +55,7 @@ struct Table {
   void add_bitwise(Table& t);        \
   void add_compare(Table& t);        \
   void add_division(Table& t);       \
+  void add_double(Table& t);         \
   void add_complex(Table& t);        \
   void add_fused(Table& t);          \
   void add_exponential(Table& t);    \
