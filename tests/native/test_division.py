@@ -140,6 +140,18 @@ def test_exponentials_of_complex_numbers():
         np.testing.assert_array_equal(np.isinf(other.real), np.isinf(wanted.real))
 
 
+def test_exponentials_of_complex_numbers_do_not_depend_on_their_neighbours():
+    rng = np.random.default_rng(6)
+    z = (rng.normal(size=640) * 3 + 1j * rng.normal(size=640) * 9).astype(np.complex64)
+    beside = z.copy()
+    beside[::7] = [complex(np.inf, 1), complex(-800, 2), complex(0, 1e7), complex(np.nan, 0)] * 23
+    for alone, together in zip(
+        everywhere(lambda: unary("exp", z)), everywhere(lambda: unary("exp", beside)), strict=True
+    ):
+        kept = np.arange(640) % 7 != 0
+        np.testing.assert_array_equal(alone[kept].view(np.uint64), together[kept].view(np.uint64))
+
+
 def test_quotients_beside_whole_numbers():
     """The floor of the exact quotient, where the rounded one has reached the next number."""
     rng = np.random.default_rng(4)

@@ -146,3 +146,23 @@ def test_derivatives_of_lgamma_of_every_order():
     )
     with pytest.raises(ValueError, match="polygamma: has no derivative; its order is an integer"):
         fn.grad(lambda n: fn.polygamma(n, 2.0))(fn.array(1.0))
+
+
+@pytest.mark.parametrize("dtype", [fn.float16, fn.bfloat16, fn.float32])
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_the_first_of_equal_operands_is_chosen(name, dtype):
+    """Zeros of both signs, eager, compiled, beside other work and as one number."""
+    f = getattr(fn, name)
+    a = np.tile(np.array([0.0, -0.0, 0.0, -0.0, 1.0], np.float32), 70)
+    b = np.tile(np.array([-0.0, 0.0, 0.0, -0.0, 1.0], np.float32), 70)
+    x, y = fn.array(a, dtype), fn.array(b, dtype)
+
+    def zeros(result):
+        return np.signbit(np.asarray(fn.astype(result, fn.float32)))
+
+    for run in (f, fn.compile(f), lambda x, y: f(x * 1, y * 1)):
+        for _ in range(3):
+            np.testing.assert_array_equal(zeros(run(x, y)), np.signbit(a))
+            np.testing.assert_array_equal(zeros(run(y, x)), np.signbit(b))
+    np.testing.assert_array_equal(zeros(f(x, 0.0))[:4], np.signbit(a)[:4])
+    assert zeros(f(fn.array(0.0, dtype), y))[:4].tolist() == [False] * 4

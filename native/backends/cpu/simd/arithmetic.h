@@ -121,19 +121,20 @@ struct Identity {
     return a;
   }
 };
+// Of equal numbers, which may be zeros of both signs, the first, on all devices.
 struct Maximum {
   template <class T>
   static FUNCNN_INLINE T apply(T a, T b) {
-    T m = select(a > b, a, b);  // b if either is NaN
-    if constexpr (Floating<T>) m = select(a != a, a, m);
+    T m = select(b > a, b, a);  // a if either is NaN
+    if constexpr (Floating<T>) m = select(b != b, b, m);
     return m;
   }
 };
 struct Minimum {
   template <class T>
   static FUNCNN_INLINE T apply(T a, T b) {
-    T m = select(a < b, a, b);
-    if constexpr (Floating<T>) m = select(a != a, a, m);
+    T m = select(b < a, b, a);
+    if constexpr (Floating<T>) m = select(b != b, b, m);
     return m;
   }
 };

@@ -21,13 +21,10 @@ void exp_loop(void* out, const void* a, const void*, const void*, int64_t n) {
       x[i] = z[2 * i];
       y[i] = z[2 * i + 1];
     }
-    int32_t usual = 1;
+    auto usual = [&](int64_t i) { return std::fabs(x[i]) <= 700.0f && std::fabs(y[i]) <= kLargeAngle; };
+    int32_t all = 1;
     for (int64_t i = 0; i < count; ++i)
-      usual &= int32_t(std::fabs(x[i]) <= 700.0f) & int32_t(std::fabs(y[i]) <= kLargeAngle);
-    if (!usual) {
-      scalar_exp(o, z, nullptr, nullptr, count);
-      continue;
-    }
+      all &= int32_t(std::fabs(x[i]) <= 700.0f) & int32_t(std::fabs(y[i]) <= kLargeAngle);
     for (int64_t i = 0; i < count; ++i) {
       double size = exp_inner(double(x[i]));
       Angle<double> angle = reduce_angle(double(y[i]));
@@ -36,8 +33,10 @@ void exp_loop(void* out, const void* a, const void*, const void*, int64_t n) {
       im[i] = y[i] == 0.0f ? y[i] : s;
     }
     for (int64_t i = 0; i < count; ++i) {
+      const float given[2] = {x[i], y[i]};  // the result may lie where it was
       o[2 * i] = re[i];
       o[2 * i + 1] = im[i];
+      if (!all && !usual(i)) scalar_exp(o + 2 * i, given, nullptr, nullptr, 1);
     }
   }
 }
