@@ -6,6 +6,7 @@ import math
 import pathlib
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ UNARY: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, list[tuple[flo
     "log1p": (np.log1p, 2, [(-1, 100), (-0.6, 1.5), (-1e-3, 1e-3)]),
     "tanh": (np.tanh, 3, [(-25, 25), (-1, 1), (-1e-3, 1e-3)]),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 2, [(-746, 40), (-5, 5), (-746, -708)]),
+    "sin": (np.sin, 1, [(-10, 10), (-1e6, 1e6), (-1e-3, 1e-3), (-1e300, 1e300)]),
+    "cos": (np.cos, 1, [(-10, 10), (-1e6, 1e6), (-1e-3, 1e-3), (-1e300, 1e300)]),
     "erf": (each(math.erf), 2, [(-6.5, 6.5), (-1, 1), (-1e-3, 1e-3)]),
 }
 EDGES = [
@@ -104,6 +107,18 @@ def test_small_numbers_and_signs(isa, name):
         got = unary(name, sign * x)
         np.testing.assert_allclose(got, sign * want, rtol=3e-16, atol=5e-324)
         assert (np.signbit(got) == (sign < 0)).all()
+
+
+@needs_extended
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_angles_near_quarter_turns(isa, name):
+    half_pi = Fraction("1.5707963267948966192313216916397514420985846996875529104874722961539082")
+    turns = range(1, 600_000, 97)
+    x = np.array([float(n * half_pi) for n in turns])
+    rest = np.array([float(Fraction(v) - n * half_pi) for v, n in zip(x.tolist(), turns, strict=True)]).astype(Wide)
+    small = [np.sin(rest), np.cos(rest), -np.sin(rest), -np.cos(rest)]
+    want = np.choose((np.array(turns) + (name == "cos")) % 4, small)
+    assert errors(unary(name, x), want).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["tanh", "erf", "sigmoid"])

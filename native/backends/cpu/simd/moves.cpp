@@ -71,6 +71,7 @@ void fill_table(Table& t) {
   add_bitwise(t);
   add_division(t);
   add_double(t);
+  add_double_trigonometric(t);
   add_complex(t);
   add_compare(t);
   add_fused(t);

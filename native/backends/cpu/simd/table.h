@@ -49,25 +49,26 @@ struct Table {
   IndexFn index[kDtypeCount];
 };
 
-#define FUNCNN_SIMD_FAMILIES(isa)    \
-  namespace isa {                    \
-  void add_arithmetic(Table& t);     \
-  void add_bitwise(Table& t);        \
-  void add_compare(Table& t);        \
-  void add_division(Table& t);       \
-  void add_double(Table& t);         \
-  void add_complex(Table& t);        \
-  void add_fused(Table& t);          \
-  void add_exponential(Table& t);    \
-  void add_trigonometric(Table& t);  \
-  void add_special(Table& t);        \
-  void add_gelu(Table& t);           \
-  void add_power(Table& t);          \
-  void add_casts(Table& t);          \
-  void add_row_reductions(Table& t); \
-  void add_col_reductions(Table& t); \
-  void add_moves(Table& t);          \
-  void fill_table(Table& t);         \
+#define FUNCNN_SIMD_FAMILIES(isa)          \
+  namespace isa {                          \
+  void add_arithmetic(Table& t);           \
+  void add_bitwise(Table& t);              \
+  void add_compare(Table& t);              \
+  void add_division(Table& t);             \
+  void add_double(Table& t);               \
+  void add_double_trigonometric(Table& t); \
+  void add_complex(Table& t);              \
+  void add_fused(Table& t);                \
+  void add_exponential(Table& t);          \
+  void add_trigonometric(Table& t);        \
+  void add_special(Table& t);              \
+  void add_gelu(Table& t);                 \
+  void add_power(Table& t);                \
+  void add_casts(Table& t);                \
+  void add_row_reductions(Table& t);       \
+  void add_col_reductions(Table& t);       \
+  void add_moves(Table& t);                \
+  void fill_table(Table& t);               \
   }
 
 FUNCNN_SIMD_FAMILIES(baseline)
