@@ -533,7 +533,7 @@ class Plan::Builder {
   // ---- memory by device
 
   struct Account {
-    Backend* backend;
+    Backend* backend = nullptr;
     size_t in_use = 0, peak = 0;
     size_t live = 0, most_live = 0, most_held = 0;    // without what blocks have beyond their values
     std::vector<std::tuple<size_t, int, int>> sizes;  // bytes, value, step
@@ -541,8 +541,9 @@ class Plan::Builder {
   Account& account_of(Backend& backend) {
     for (Account& account : accounts_)
       if (account.backend == &backend) return account;
-    accounts_.push_back({&backend});
-    return accounts_.back();
+    Account& account = accounts_.emplace_back();
+    account.backend = &backend;
+    return account;
   }
   Backend& backend_of(int v) { return backend(value(v).device.placed() ? value(v).device : kCpu); }
 

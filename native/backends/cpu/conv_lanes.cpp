@@ -95,7 +95,7 @@ class LaneConv final : public HostKernel {
         const T* b = packed + taps_.begin(phase, d, h) * pitch();
         for (const ConvTap& tap : a.phases[size_t(phase[2])].taps)
           for (int64_t plane = 0; plane < planes_; ++plane, b += pitch())
-            runs.push_back({input.row(slot) + plane * apart + (tap.offset - a.lowest) * input.position(), b});
+            runs.push_back({input.row(slot) + plane * apart + (tap.offset - a.lowest) * input.position(), b, 1});
       });
       if (planar_) {
         positions(runs, outputs, out);

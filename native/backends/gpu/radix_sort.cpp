@@ -327,12 +327,6 @@ class RadixSort {
   }
 
   uint32_t groups() const { return uint32_t(p_.lines.count * tiles_); }
-  static std::vector<std::byte> joined(const Values& values, const Numbers& numbers) {
-    std::vector<std::byte> out = values.bytes();
-    out.resize((out.size() + 7) / 8 * 8);
-    out.insert(out.end(), numbers.bytes().begin(), numbers.bytes().end());
-    return out;
-  }
   void add(const KernelText& text, uint32_t groups, uint32_t threads, std::vector<Place> places, size_t read_only,
            std::vector<std::byte> values) {
     stages_.push_back(stage_of(machine_, text, {groups}, {threads}, std::move(places), read_only, values));
@@ -355,7 +349,7 @@ class RadixSort {
                                   {"source", source_text(first)},
                                   {"element", element_text(first)}}));
     add(text, groups(), tile_.threads, std::move(places), 1,
-        joined(Values().add(uint32_t(pass * 8)).add(uint32_t(tiles_)), numbers));
+        Values().add(uint32_t(pass * 8)).add(uint32_t(tiles_)).append(numbers.bytes()).bytes());
   }
 
   void add_starts() {
@@ -429,7 +423,7 @@ class RadixSort {
                                    {"write", write},
                                    {"places", exchange}}));
     add(text, groups(), tile_.threads, std::move(places), read_only,
-        joined(Values().add(uint32_t(pass * 8)).add(uint32_t(tiles_)), numbers));
+        Values().add(uint32_t(pass * 8)).add(uint32_t(tiles_)).append(numbers.bytes()).bytes());
   }
 
   void add_lines() {

@@ -226,7 +226,7 @@ class SortMaker {
     Values values;
     values.add(width).add(uint32_t(beside * width)).add(shift).add(uint32_t(blocks));
     stages_.push_back(stage_of(machine_, text, {uint32_t(groups_for(lines_.count, beside) * blocks)}, {kThreads},
-                               std::move(places), read_only, joined(values.bytes(), numbers.bytes())));
+                               std::move(places), read_only, values.append(numbers.bytes()).bytes()));
   }
 
   void add_merge(int64_t run) {
@@ -263,12 +263,6 @@ class SortMaker {
                         output_text())));
     stages_.push_back(
         stage_of(machine_, text, nest.groups(), nest.threads(), places, places.size() - 1, numbers.bytes()));
-  }
-
-  static std::vector<std::byte> joined(std::vector<std::byte> a, const std::vector<std::byte>& b) {
-    a.resize((a.size() + 7) / 8 * 8);
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
   }
 
   Machine& machine_;

@@ -2,6 +2,7 @@
 // SHARED, BARRIER(), warp_sum(x) and so on (prelude.h), and the dialect's signature and names come with it.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -69,6 +70,13 @@ class Values {
     size_t at = (bytes_.size() + sizeof(T) - 1) / sizeof(T) * sizeof(T);
     bytes_.resize(at + sizeof(T));
     std::memcpy(bytes_.data() + at, &value, sizeof(T));
+    return *this;
+  }
+  // Other fields, from a multiple of 8 bytes on.
+  Values& append(const std::vector<std::byte>& others) {
+    size_t at = (bytes_.size() + 7) / 8 * 8;
+    bytes_.resize(at + others.size());
+    std::ranges::copy(others, bytes_.begin() + ptrdiff_t(at));
     return *this;
   }
   const std::vector<std::byte>& bytes() const { return bytes_; }

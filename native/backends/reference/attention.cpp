@@ -45,8 +45,8 @@ void write(std::byte* at, Dtype dtype, double value) {
 
 // An operand by the number of its batch and the positions along its last axes.
 struct Tensor {
-  std::byte* data;
-  const Layout* layout;
+  std::byte* data = nullptr;
+  const Layout* layout = nullptr;
 
   std::byte* place(int64_t batch, std::initializer_list<int64_t> rest) const {
     size_t lead = layout->shape.size() - rest.size();
