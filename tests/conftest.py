@@ -1,7 +1,10 @@
 """Settings for the whole suite."""
 
+import collections
+import gc
 import os
 import re
+import zlib
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +24,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where the arrays of the tests live, for example: reference")
+    parser.addoption("--most", type=int, help="of each test at most so many cases: some, and always the same ones")
 
 
 def pytest_configure(config):
@@ -28,6 +32,7 @@ def pytest_configure(config):
         "markers", "immediate: measures memory, or errors of eval, of a device that computes at once"
     )
     config.addinivalue_line("markers", "quick: of many cases of a kind, the one to run where there is little time")
+    config.addinivalue_line("markers", "whole: each case runs code of its own, and --most leaves none out")
     config.addinivalue_line("markers", "on_cpu: of arrays in the memory of the host, whatever device the tests run on")
     if (device := config.getoption("--device")) != "cpu":
         import funcnn
@@ -37,12 +42,36 @@ def pytest_configure(config):
             settings.load_profile("compiled")
 
 
+def pytest_collection(session):
+    gc.disable()  # what is collected stays
+
+
+def pytest_collection_finish(session):
+    gc.enable()
+    gc.freeze()  # or each collection that a test asks for would go through tens of thousands of tests
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
+    if most := config.getoption("--most"):
+        keep_some(config, items, most)
     if config.getoption("--device") != "cpu":
         late = pytest.mark.skip(reason="the device computes later")
         for item in items:
             if "immediate" in item.keywords:
                 item.add_marker(late)
+
+
+def keep_some(config, items, most):
+    """Deselect all but `most` cases of each test. Their names decide by a hash: in an order of the parameters the ones
+    kept might share a dtype or a layout."""
+    cases = collections.defaultdict(list)
+    for item in items:
+        if "whole" not in item.keywords:
+            cases[item.nodeid.partition("[")[0]].append((zlib.crc32(item.nodeid.encode()), item.nodeid))
+    beyond = {name for named in cases.values() for _, name in sorted(named)[most:]}
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in beyond])
+    items[:] = [item for item in items if item.nodeid not in beyond]
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,6 @@ import ast
 import pathlib
 import re
 
-import pytest
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "native"
 PACKAGE = ROOT / "src" / "funcnn"
@@ -53,30 +51,30 @@ def is_python_header(target):
     return target.startswith("nanobind/") or target in {"Python.h", "structmember.h"}
 
 
-@pytest.mark.parametrize("path", NATIVE_FILES, ids=name)
-def test_includes_run_downward(path):
-    folder = path.relative_to(NATIVE).parts[0]
-    assert folder in BELOW, f"{folder}/ is not a room of the house"
-    for quote, target in includes(path):
-        if is_python_header(target):
-            assert folder in KNOWS_PYTHON, f"{name(path)} includes {target}: only bindings/ and pytree/ know Python"
-        elif quote == '"':
-            # Every include is written from native/, except of generated or neighbouring files.
-            other = target.split("/")[0] if (NATIVE / target).exists() else folder
-            assert other == folder or other in BELOW[folder], (
-                f"{name(path)} includes {target}: {folder} stands below {other}"
-            )
+def test_includes_run_downward():
+    for path in NATIVE_FILES:
+        folder = path.relative_to(NATIVE).parts[0]
+        assert folder in BELOW, f"{folder}/ is not a room of the house"
+        for quote, target in includes(path):
+            if is_python_header(target):
+                assert folder in KNOWS_PYTHON, f"{name(path)} includes {target}: only bindings/ and pytree/ know Python"
+            elif quote == '"':
+                # Every include is written from native/, except of generated or neighbouring files.
+                other = target.split("/")[0] if (NATIVE / target).exists() else folder
+                assert other == folder or other in BELOW[folder], (
+                    f"{name(path)} includes {target}: {folder} stands below {other}"
+                )
 
 
-@pytest.mark.parametrize("path", NATIVE_FILES, ids=name)
-def test_backends_do_not_know_each_other(path):
-    parts = path.relative_to(NATIVE).parts
-    if parts[0] == "backends" and len(parts) > 2:
-        own = parts[1]
-        shared = {own, "gpu"} if own in {"metal", "cuda"} else {own}
-        for _, target in includes(path):
-            if target.startswith("backends/"):
-                assert target.split("/")[1] in shared, f"{name(path)} includes {target}"
+def test_backends_do_not_know_each_other():
+    for path in NATIVE_FILES:
+        parts = path.relative_to(NATIVE).parts
+        if parts[0] == "backends" and len(parts) > 2:
+            own = parts[1]
+            shared = {own, "gpu"} if own in {"metal", "cuda"} else {own}
+            for _, target in includes(path):
+                if target.startswith("backends/"):
+                    assert target.split("/")[1] in shared, f"{name(path)} includes {target}"
 
 
 def module_of(path):
@@ -125,15 +123,15 @@ def imports(path):
             yield parts[1] if is_module else "__init__"
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=name)
-def test_imports_run_downward(path):
-    own = module_of(path)
-    if own == "__init__":
-        return  # The face of the package lists every room.
-    for target in imports(path):
-        assert layer_of(target) <= layer_of(own), (
-            f"{name(path)} imports funcnn.{target}, which stands above funcnn.{own}"
-        )
+def test_imports_run_downward():
+    for path in PYTHON_FILES:
+        own = module_of(path)
+        if own == "__init__":
+            continue  # The face of the package lists every room.
+        for target in imports(path):
+            assert layer_of(target) <= layer_of(own), (
+                f"{name(path)} imports funcnn.{target}, which stands above funcnn.{own}"
+            )
 
 
 def test_only_compat_creates_rebindable_arrays():
@@ -146,9 +144,11 @@ def test_only_compat_creates_rebindable_arrays():
             assert not re.search(r"_core\.(_mutable|_shim|_point|mutable_array)\b", path.read_text()), name(path)
 
 
-@pytest.mark.parametrize("path", NATIVE_FILES, ids=name)
-def test_bindings_keep_to_the_stable_abi(path):
+def test_bindings_keep_to_the_stable_abi():
     """The wheel for CPython >= 3.12 is built without these; pytree/container.h has one version for each ABI."""
-    if path.relative_to(NATIVE) != pathlib.PurePath("pytree", "container.h"):
-        beyond = re.findall(r"\bPy\w+_(?:GET|SET|AS)_[A-Z]+\b|\bPyGILState_Check\b|->(?:tp|ob)_\w+", path.read_text())
-        assert not beyond, f"{name(path)} uses {', '.join(beyond)}"
+    for path in NATIVE_FILES:
+        if path.relative_to(NATIVE) != pathlib.PurePath("pytree", "container.h"):
+            beyond = re.findall(
+                r"\bPy\w+_(?:GET|SET|AS)_[A-Z]+\b|\bPyGILState_Check\b|->(?:tp|ob)_\w+", path.read_text()
+            )
+            assert not beyond, f"{name(path)} uses {', '.join(beyond)}"

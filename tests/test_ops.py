@@ -217,6 +217,7 @@ def test_unfused_agrees_with_fused(op: Op) -> None:
         agree(fused, alone, dtype, op.tolerance, op.name)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("op", EVERY)
 def test_compiled_agrees_with_eager(op: Op) -> None:
     rng = seeded(op)

@@ -21,7 +21,8 @@ import funcnn as fn
 from op_specs import OPS
 from test_ops import EDGE_OPS, arrays, draw, outputs, seeded
 
-pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
+if not fn.is_available(fn.gpu):
+    pytest.skip("this machine has no gpu", allow_module_level=True)
 
 ROOT = pathlib.Path(__file__).parents[2]
 SOFTWARE = os.environ.get("FUNCNN_METAL") == "software"

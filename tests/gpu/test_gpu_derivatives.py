@@ -6,7 +6,8 @@ import pytest
 import funcnn as fn
 from test_ops import DIFFERENTIABLE, arrays, dot, draw, like, outputs, seeded
 
-pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
+if not fn.is_available(fn.gpu):
+    pytest.skip("this machine has no gpu", allow_module_level=True)
 
 
 def derivatives(op, sample, values, dtype):

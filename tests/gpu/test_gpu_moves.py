@@ -5,7 +5,8 @@ import pytest
 
 import funcnn as fn
 
-pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
+if not fn.is_available(fn.gpu):
+    pytest.skip("this machine has no gpu", allow_module_level=True)
 
 
 @pytest.fixture(autouse=True)

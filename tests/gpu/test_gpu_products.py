@@ -5,7 +5,8 @@ import pytest
 
 import funcnn as fn
 
-pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
+if not fn.is_available(fn.gpu):
+    pytest.skip("this machine has no gpu", allow_module_level=True)
 
 TOLERANCE = {"float32": 2e-6, "float16": 4e-3, "bfloat16": 2e-2, "complex64": 2e-6}
 

@@ -9,7 +9,8 @@ import pytest
 
 import funcnn as fn
 
-pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
+if not fn.is_available(fn.gpu):
+    pytest.skip("this machine has no gpu", allow_module_level=True)
 X = np.random.default_rng(0).normal(size=(2, 3, 4, 8))
 WAYS: dict[str, dict[str, Any]] = {
     "base": {"base": 100.0, "offset": 3},

@@ -12,7 +12,8 @@ from funcnn import nn
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "native"))
 from accuracy import BINARY, UNARY, errors, order_violations, symmetry_violations
 
-pytestmark = pytest.mark.skipif(not fn.is_available(fn.gpu), reason="this machine has no gpu")
+if not fn.is_available(fn.gpu):
+    pytest.skip("this machine has no gpu", allow_module_level=True)
 
 FUNCTIONS = {
     **{name: getattr(fn, name) for name in UNARY if hasattr(fn, name)},
