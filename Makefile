@@ -39,8 +39,11 @@ ON_REFERENCE := tests/test_ops.py tests/ops tests/test_transforms.py tests/test_
   tests/test_transforms_nesting.py tests/test_transforms_rules.py tests/test_control.py tests/test_loops.py \
   tests/test_compile.py tests/test_checkpoint.py tests/test_random.py tests/test_sort.py tests/test_indexing.py \
   tests/test_cumulative.py tests/test_statistics.py tests/test_callback.py
+# Sizes at which the CPU multiplies in another way; here there is one, and a slow one.
+WAYS_OF_THE_CPU := test_matmul_sizes test_every_way_to_multiply test_long_sums_are_added_in_parts \
+  test_products_by_every_instruction_set
 test-reference: $(STAMP)
-	$(BIN)/python -m pytest --device=reference --deselect tests/ops/test_dot.py::test_matmul_sizes \
+	$(BIN)/python -m pytest --device=reference $(addprefix --deselect=tests/ops/test_dot.py::,$(WAYS_OF_THE_CPU)) \
 	  $(or $(ARGS),-q --numprocesses=2 $(ON_REFERENCE))
 
 # A Metal device in software, to run Metal kernels on any machine with clang >= 14: FUNCNN_METAL=software.

@@ -74,7 +74,7 @@ def build(interpreter: str) -> pathlib.Path:
 
 def test(interpreter: str, wheel: pathlib.Path, arguments: list[str]) -> int:
     python = environment(interpreter, "tester")
-    run(python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", f"{wheel}[test,examples]")
+    run(python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", f"{wheel}[test]")
     return subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=ROOT).returncode
 
 
