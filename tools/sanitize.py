@@ -3,7 +3,7 @@
 Without arguments the address and undefined-behaviour sanitizers watch the core's tests; with `--thread` first, the
 thread sanitizer watches those of threads. Builds go to build/sanitize* and are not installed; the tests see them through
 PYTHONPATH. What these tests do not run comes from the build that is installed, and is not watched. Further arguments
-are handed to pytest in place of the default selection. Leak checking is off: the interpreter keeps much alive until it
+are handed to pytest in place of the default selection; with them, what only that leaves out is built and watched too. Leak checking is off: the interpreter keeps much alive until it
 exits, and the tests of memory growth cover what it would find.
 """
 
@@ -28,7 +28,8 @@ class Kind(NamedTuple):
     runtime: str
     options: dict[str, str]
     selection: list[str]
-    unwatched: list[str]  # regular expressions of target/source
+    unwatched: list[str]  # regular expressions of target/source: by no tests
+    idle: list[str]  # what the default selection does not run
 
 
 # The address sanitizer watches the narrowest and the widest vectors of this machine, the thread sanitizer these alone: one
@@ -36,6 +37,7 @@ class Kind(NamedTuple):
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 WIDEST = _core._instruction_set()
 GPU = ["funcnn_core/backends/(gpu|cuda|metal)/"]
+REFERENCE = "funcnn_core/backends/reference/"
 
 
 def kernels_except(*watched: str) -> list[str]:
@@ -55,6 +57,8 @@ ADDRESS = Kind(
         "tests",
         "--numprocesses=2",
         "--hypothesis-profile=few",
+        # Where a kernel reads and writes depends on its operation and its loops, which few dtypes and shapes go through.
+        "--most=60",
         *(
             f"--ignore=tests/{name}"
             for name in (
@@ -88,6 +92,7 @@ ADDRESS = Kind(
         "not thousand_steps and not stays_bounded",
     ],
     [*GPU, *kernels_except("baseline", WIDEST)],
+    [REFERENCE],
 )
 # The interpreter and BLAS are not instrumented: what they do is unseen, what they lock with is seen.
 THREAD = Kind(
@@ -100,7 +105,12 @@ THREAD = Kind(
         "OPENBLAS_NUM_THREADS": "1",  # NumPy's
     },
     ["tests/test_threads.py"],
-    [*GPU, *kernels_except(WIDEST), "funcnn_core/backends/reference/"],
+    [*GPU, *kernels_except(WIDEST), REFERENCE],
+    # Families of operations without tests of threads, code for another processor, and the shim.
+    [
+        ".*/(conv[._]|fft|lapack|linalg|quant|hadamard|sort|attention|einsum|windows|block_masked|segmented|gather_dot|mask_order)",
+        ".*/(arm_|body_arm|emit_arm|jit_|shim|lines\\.|custom_kernel|ops_(conv|fft|linalg|quantized|order))",
+    ],
 )
 
 
@@ -108,13 +118,14 @@ def run(*command: object, **kwargs) -> None:
     subprocess.run([str(c) for c in command], check=True, **kwargs)
 
 
-def build(kind: Kind) -> None:
+def build(kind: Kind, everything: bool) -> None:
+    unwatched = kind.unwatched if everything else kind.unwatched + kind.idle
     definitions = [
         f"-DFUNCNN_SANITIZE={kind.sanitizers}",
         f"-DPython_EXECUTABLE={sys.executable}",
         "-DFUNCNN_STUBS=OFF",
         f"-DFUNCNN_OBJECTS={installed_build()}",
-        f"-DFUNCNN_OBJECTS_OF=^({'|'.join(kind.unwatched)})",
+        f"-DFUNCNN_OBJECTS_OF=^({'|'.join(unwatched)})",
     ]
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     run("cmake", "-S", ROOT / "native", "-B", kind.build, *generator, "-DCMAKE_BUILD_TYPE=Release", *definitions)
@@ -181,5 +192,6 @@ if __name__ == "__main__":
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     arguments = sys.argv[1:]
     kind = THREAD if "--thread" in arguments else ADDRESS
-    build(kind)
-    sys.exit(test(kind, lay_out(kind.build), [a for a in arguments if a != "--thread"]))
+    selection = [a for a in arguments if a != "--thread"]
+    build(kind, everything=bool(selection))
+    sys.exit(test(kind, lay_out(kind.build), selection))
