@@ -128,6 +128,8 @@ def test_vmap_agrees_with_a_loop(problem, axes):
         ((2, 50, 60, 24), (96, 1, 1, 24), {}),
         ((3, 40, 40, 48), (48, 3, 3, 1), {"padding": 1, "groups": 48}),
         ((3, 30, 31, 96), (48, 3, 3, 8), {"padding": 1, "groups": 12}),
+        ((2, 9, 500, 32), (32, 3, 3, 1), {"padding": 1, "groups": 32}),
+        ((3, 60, 60, 32), (32, 7, 7, 1), {"padding": 3, "groups": 32, "stride": 2}),
         ((1, 5000, 1), (1, 60, 1), {}),
         ((2, 31, 30, 64), (64, 4, 4, 64), {"stride": 2, "padding": 1}),
         ((1, 9, 9, 64), (320, 3, 3, 64), {}),
@@ -165,6 +167,13 @@ def test_results_do_not_depend_on_the_number_of_threads(x, weight, options, dtyp
     exact = conv_oracle.conv(x64, weight64, *numbers, options.get("groups", 1)) + float64_of(bias)
     scale = np.sqrt(math.prod(weight.shape[1:])) * 20 * EPSILON[dtype]
     np.testing.assert_allclose(results[0][0], np.maximum(exact, 0), atol=scale, rtol=4 * EPSILON[dtype])
+    # The gradient by the weight, along a direction.
+    y, direction = results[0][0].astype(np.float64), normal(*weight.shape).astype(np.float64)
+    along, size = (
+        np.sum(y * conv_oracle.conv(a, b, *numbers, options.get("groups", 1)))
+        for a, b in ((x64, direction), (np.abs(x64), np.abs(direction)))
+    )
+    assert abs(np.sum(results[0][2] * direction) - along) <= EPSILON[dtype] * size
 
 
 @pytest.mark.parametrize(

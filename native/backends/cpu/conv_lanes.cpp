@@ -103,37 +103,36 @@ class LaneConv final : public HostKernel {
       }
       const ConvPhase& along = a.phases[size_t(phase[2])];
       int64_t step = a.move * input.position(), leading = channels_ * a.step;
+      // The row that comes next: what of the input this one has not read, and its place. Rows of one tile the
+      // processor foresees by itself, as their channels go by.
+      const bool asks = outputs > loops_.rows && cuts_.count == 1;
+      const int64_t fresh = asks && input.in_place() && !runs.empty() ? outputs * step : 0;
+      const S* lower = fresh ? reinterpret_cast<const S*>(runs.back().a) + p_.axes[1].move * p_.x.spatial[1] : nullptr;
+      Ahead ahead(lower, fresh, out + a.out * channels_, asks ? outputs * leading : 0);
+      const int64_t ask = ahead.share(ceil_div(outputs, loops_.rows) * ceil_div(count, loops_.lanes));
       auto [begin, end] = input.in_place() ? input.inside(along, block) : std::pair{int64_t(0), outputs};
-      tiles(runs, std::max<int64_t>(1, int64_t(along.taps.size())), begin, end, step, count, out, leading);
+      tiles(runs, begin, end, step, count, out, leading, ahead, ask);
       // At the ends of a row, where taps are beyond it, one by one.
       thread_local std::vector<ConvRun<T>> some;
       auto alone = [&](int64_t i) {
         some.clear();
         for (size_t r = 0; r < runs.size(); ++r)
           if (input.reaches(along.taps[r % along.taps.size()], block.begin + i)) some.push_back(runs[r]);
-        tiles(some, 1, i, i + 1, step, count, out, leading);
+        tiles(some, i, i + 1, step, count, out, leading, ahead, 0);
       };
       for (int64_t i = 0; i < begin; ++i) alone(i);
       for (int64_t i = end; i < outputs; ++i) alone(i);
     }
   }
 
-  // Rows of lanes: channels of a position, `leading` apart in the output. `runs`: so many taps of each line of the
-  // input.
-  void tiles(const std::vector<ConvRun<T>>& runs, int64_t taps, int64_t begin, int64_t end, int64_t step, int64_t count,
-             S* out, int64_t leading) const {
-    const int64_t lines = int64_t(runs.size()) / taps;
+  // Rows of lanes: channels of a position, `leading` apart in the output. Each tile asks for so many lines ahead.
+  void tiles(const std::vector<ConvRun<T>>& runs, int64_t begin, int64_t end, int64_t step, int64_t count, S* out,
+             int64_t leading, Ahead& ahead, int64_t lines) const {
     for_each_tile(end - begin, loops_.rows, [&](int64_t first, int rows) {
       first += begin;
       for (int64_t lane = 0; lane < count; lane += loops_.lanes) {
         S* to = out + first * leading + lane;
-        // The next tile's, of which the last taps read what none has read yet: as many of them as the kernel moves on.
-        int64_t more = std::min<int64_t>(rows, end - first - rows);
-        prefetch_rows(to + rows * leading, more, loops_.lanes, leading);
-        if (input_.in_place() && more > 0)
-          for (int64_t h = std::max<int64_t>(0, lines - p_.axes[1].move); h < lines; ++h)
-            for (int64_t k = std::max<int64_t>(0, taps - p_.axes[2].move); k < taps; ++k)
-              prefetch_rows(runs[size_t(h * taps + k)].a + lane + (first + rows) * step, more, loops_.lanes, step);
+        ahead.ask(lines);
         auto tile = [&](T* c, int64_t apart) {
           loops_.each(rows, runs.data(), int64_t(runs.size()), lane, first * step, step, c, apart);
         };

@@ -22,7 +22,7 @@ class LaneConvWeight final : public HostKernel {
         planar_(p_.groups == 1),
         planes_(p_.in_channels),
         channels_(p_.groups * p_.out_channels),
-        strips_(p_, planar_ ? loops_.lanes : 1, channels_ * planes_ * int64_t(sizeof(T)),
+        strips_(p_, planar_ ? loops_.lanes : kUnit, channels_ * planes_ * int64_t(sizeof(T)),
                 channels_ * int64_t(sizeof(T))),
         cuts_(p_, planar_ ? 1 : ceil_div(channels_, loops_.lanes), strips_.strips * strips_.blocks),
         input_(p_, planar_ ? 1 : cuts_.each * loops_.lanes, in_place(), planar_ ? loops_.lanes : 0, planes_),
@@ -54,9 +54,11 @@ class LaneConvWeight final : public HostKernel {
           int64_t last = std::min(first + strips_.strip, p_.rows());
           ConvBlock block = strips_.outputs(part % strips_.blocks);
           input.load(table_, x, first, last, block, cuts_.channels(p_, first_vector, loops_.lanes));
+          Ahead ahead = after(x, y, last);
+          const int64_t ask = ahead.share((last - first) * (last_vector - first_vector));
           for (int64_t v = first_vector; v < last_vector; ++v)
             add_rows(input, y, first, last, block, v, (v - first_vector) * loops_.lanes,
-                     into + (v - first_vector) * vector_size());
+                     into + (v - first_vector) * vector_size(), ahead, ask);
         }
       }
     });
@@ -70,11 +72,28 @@ class LaneConvWeight final : public HostKernel {
     return reads_in_place(p_, loops_.lanes) ? InPlace::always : InPlace::never;
   }
 
+  // Sums leave the registers after a row of a block: it should be long.
+  static constexpr int64_t kUnit = 8;
+
+  // What the strip of rows from this one on reads, where it lies together.
+  Ahead after(const S* x, const S* y, int64_t row) const {
+    const ConvStrides &from = p_.x, &to = p_.y;
+    const int64_t rows = input_.in_place() && cuts_.count == 1 && strips_.blocks == 1 && to.last == 1 &&
+                                 to.spatial[2] == channels_ && to.spatial[1] == p_.axes[2].out * channels_
+                             ? std::min(strips_.strip, p_.rows() - row)
+                             : 0;
+    ConvRow at(p_, row);
+    const int64_t down = p_.axes[1].move * from.spatial[1];
+    return Ahead(x + at.n * from.first + at.place[0] * p_.axes[0].move * from.spatial[0] + at.place[1] * down,
+                 rows * down, y + at.n * to.first + at.place[0] * to.spatial[0] + at.place[1] * to.spatial[1],
+                 rows * to.spatial[1]);
+  }
+
   int64_t vector_size() const { return taps_.size() * loops_.lanes; }
   int64_t size() const { return cuts_.vectors * vector_size(); }
 
   void add_rows(const ConvInput<S>& input, const S* y, int64_t first, int64_t last, ConvBlock block, int64_t vector,
-                int64_t lane, T* into) const {
+                int64_t lane, T* into, Ahead& ahead, int64_t ask) const {
     const ConvAxis& a = p_.axes[2];
     int64_t lanes = loops_.lanes, channel = vector * lanes, count = std::min<int64_t>(lanes, channels_ - channel);
     const int64_t apart = input.plane(block.end - block.begin);
@@ -82,6 +101,7 @@ class LaneConvWeight final : public HostKernel {
     T* packed = reinterpret_cast<T*>(rows.get(size_t((block.end - block.begin + lanes) * lanes) * sizeof(T)));
     std::vector<const T*> at;
     for (int64_t row = first; row < last; ++row) {
+      ahead.ask(ask);
       ConvRow place(p_, row);
       int64_t phase[3] = {place.place[0] % p_.axes[0].step, place.place[1] % p_.axes[1].step, 0};
       const S* from = y + place.n * p_.y.first + place.place[0] * p_.y.spatial[0] + place.place[1] * p_.y.spatial[1] +
