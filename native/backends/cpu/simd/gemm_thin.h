@@ -159,22 +159,30 @@ void add_rows(int64_t rows, int64_t columns, const T* __restrict x, const S* __r
 template <class S, class T>
 void strips(int64_t m, int64_t n, int64_t k, MatrixView<S> a, MatrixView<S> b, T* c, int64_t leading, T* room) {
   constexpr int64_t panel = Simd<T>::panel;
-  const int64_t strip = strip_columns(m);
+  const int64_t strip = strip_columns(m), deep = strip_depth(m);
   T *sums = room, *x = room + m * strip;
-  const int64_t whole = k / kStripDepth * kStripDepth;
-  for (int64_t t = 0; t < k; ++t) {
-    const int64_t depth = t < whole ? kStripDepth : 1, first = t / depth * depth;
-    for (int64_t i = 0; i < m; ++i) x[first * m + i * depth + t - first] = T(widen(*a.at(i, t).data));
-  }
-  for (int64_t j = 0; j < n; j += strip) {
-    const int64_t columns = std::min(strip, n - j);
-    std::fill_n(sums, (columns + panel - 1) / panel * panel * m, T(0));
-    for (int64_t t = 0; t < whole; t += kStripDepth)
-      add_rows<kStripDepth>(m, columns, x + t * m, b.at(t, j).data, b.row, t + 2 * kStripDepth <= k, sums);
-    for (int64_t t = whole; t < k; ++t) add_rows<1>(m, columns, x + t * m, b.at(t, j).data, b.row, false, sums);
+  // f(sums, C, columns) for each row of each panel of a strip.
+  auto each = [&](int64_t j, int64_t columns, auto f) {
     for (int64_t q = 0; q < columns; q += panel)
       for (int64_t i = 0; i < m; ++i)
-        std::copy_n(sums + q * m + i * panel, std::min(panel, columns - q), c + i * leading + j + q);
+        f(sums + q * m + i * panel, c + i * leading + j + q, std::min(panel, columns - q));
+  };
+  for (int64_t k0 = 0; k0 < k; k0 += deep) {
+    const int64_t some = std::min(deep, k - k0), whole = some / kStripDepth * kStripDepth;
+    for (int64_t t = 0; t < some; ++t) {
+      const int64_t depth = t < whole ? kStripDepth : 1, first = t / depth * depth;
+      for (int64_t i = 0; i < m; ++i) x[first * m + i * depth + t - first] = T(widen(*a.at(i, k0 + t).data));
+    }
+    for (int64_t j = 0; j < n; j += strip) {
+      const int64_t columns = std::min(strip, n - j);
+      std::fill_n(sums, (columns + panel - 1) / panel * panel * m, T(0));
+      if (k0 > 0) each(j, columns, [](T* sum, const T* from, int64_t count) { std::copy_n(from, count, sum); });
+      for (int64_t t = 0; t < whole; t += kStripDepth)
+        add_rows<kStripDepth>(m, columns, x + t * m, b.at(k0 + t, j).data, b.row, t + 2 * kStripDepth <= some, sums);
+      for (int64_t t = whole; t < some; ++t)
+        add_rows<1>(m, columns, x + t * m, b.at(k0 + t, j).data, b.row, false, sums);
+      each(j, columns, [](const T* sum, T* to, int64_t count) { std::copy_n(sum, count, to); });
+    }
   }
 }
 
