@@ -146,6 +146,24 @@ def operand(x, transposed, dtype):
     return fn.swapaxes(x, -1, -2) if transposed else x
 
 
+def operands(m, k, n, layout, dtype):
+    kind = getattr(fn, dtype)
+    return (operand(normal(*s), side == "t", kind) for s, side in zip(((m, k), (k, n)), layout, strict=True))
+
+
+def by_any_number_of_threads(compute, counts=(1, 2, 3)):
+    """The result as float64: the same bits on so many threads."""
+    before, results = fn.get_num_threads(), []
+    try:
+        for threads in counts:
+            fn.set_num_threads(threads)
+            results.append(float64_of(compute()))
+    finally:
+        fn.set_num_threads(before)
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+    return results[0]
+
+
 def bound_of(dtype):
     """Of the error of a product: relative to its size where it is rounded, and to the sum of what is added up."""
     rounding = {"float16": 2**-11, "bfloat16": 2**-8}.get(dtype, 0)
@@ -162,6 +180,8 @@ EDGES = [
     *((13, 700, 1100), (48, 521, 1031), (49, 521, 1031), (200, 1024, 20), (97, 512, 161), (2000, 64, 40)),
     # B packed with the first rows: by columns where A is small, by rows in falling blocks where it is not.
     *((96, 1040, 128), (131, 600, 253), (256, 256, 256), (210, 530, 1009), (600, 513, 70), (1300, 260, 97)),
+    # Long sums of a small result, by parts of them; A in the second-level cache where few rows go across K.
+    *((17, 8209, 31), (64, 9001, 48), (33, 4099, 129)),
 ]
 
 
@@ -169,19 +189,44 @@ EDGES = [
 @pytest.mark.parametrize("layout", ["nn", "nt", "tn", "tt"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 def test_every_way_to_multiply(m, k, n, layout, dtype):
-    kind = getattr(fn, dtype)
-    x, y = (operand(normal(*s), side == "t", kind) for s, side in zip(((m, k), (k, n)), layout, strict=True))
+    x, y = operands(m, k, n, layout, dtype)
     exact, scale = float64_of(x) @ float64_of(y), np.abs(float64_of(x)) @ np.abs(float64_of(y))
     rounding, sums = bound_of(dtype)
-    before, results = fn.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            fn.set_num_threads(threads)
-            results.append(float64_of(x @ y))
-    finally:
-        fn.set_num_threads(before)
-    assert np.all(np.abs(results[0] - exact) <= rounding * np.abs(exact) + sums * scale)
-    assert all(np.array_equal(results[0], other) for other in results[1:])
+    result = by_any_number_of_threads(lambda: x @ y)
+    assert np.all(np.abs(result - exact) <= rounding * np.abs(exact) + sums * scale)
+
+
+# Results of one tile, of tiles whose rows or columns are shared out, and of parts of sums that are added first.
+@pytest.mark.parametrize(
+    ("m", "k", "n"),
+    [
+        *((1, 1, 1), (1, 67, 301), (53, 1, 47), (53, 67, 1), (2, 3001, 3), (7, 128, 131), (48, 521, 1031)),
+        *((96, 1040, 128), (127, 331, 256), (131, 600, 253), (256, 256, 256), (1300, 260, 97), (64, 9001, 48)),
+    ],
+)
+@pytest.mark.parametrize("layout", ["nn", "nt", "tn", "tt"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_epilogues_of_every_way_to_multiply(m, k, n, layout, dtype):
+    x, y = operands(m, k, n, layout, dtype)
+    row, column = (fn.array(normal(*s)).astype(getattr(fn, dtype)) for s in ((1, n), (m, 1)))
+    rounding, sums = bound_of(dtype)
+    exact = float64_of(x) @ float64_of(y)
+    scale = np.abs(float64_of(x)) @ np.abs(float64_of(y))
+    r, c = float64_of(row), float64_of(column)
+    # The product is rounded, then the sum and the product of the epilogue.
+    error = rounding * (3 * np.abs(exact) + 2 * np.abs(r)) + sums * (scale + np.abs(r))
+    result = by_any_number_of_threads(lambda: fn.maximum(x @ y + row, 0) * column)
+    assert np.all(np.abs(result - np.maximum(exact + r, 0) * c) <= 1.01 * error * np.abs(c))
+
+
+@pytest.mark.parametrize("m", [16, 48])
+def test_few_rows_go_across_sums_of_any_length(m):
+    # Longer than what is gone over at a time; in batches, of which none is cut into parts.
+    k = 2**17 // m + 11
+    a, b = normal(16, m, k), normal(k, 130)
+    result = by_any_number_of_threads(lambda: fn.array(a)[::2] @ fn.array(b)[:, :129], (1, 2))
+    wide = a[::2].astype(np.float64)
+    assert np.all(np.abs(result - wide @ b[:, :129]) <= 2**-19 * (np.abs(wide) @ np.abs(b[:, :129])))
 
 
 instruction_set = instruction_sets.fixture(instruction_sets.SUPPORTED)

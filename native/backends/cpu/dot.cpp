@@ -2,6 +2,7 @@
 // complex numbers, by the BLAS. Where many tiles read the same columns of B, these are packed once for all of them.
 // How an element is summed up depends on the shape alone. An epilogue finds its rows in cache.
 #include <algorithm>
+#include <atomic>
 #include <climits>
 #include <memory>
 #include <optional>
@@ -146,7 +147,11 @@ void Problem::choose_tiles(size_t item) {
   int64_t least_columns = m == 1 ? 64 : 128, least_rows = n == 1 ? 8 : 32;
   // Parts of sums cost memory traffic, too: little beside that of B.
   const int64_t least_depth = strips ? std::max<int64_t>(128, 32 * m) : 512;
-  const int64_t parts = strips ? std::clamp<int64_t>(k / least_depth, 1, wanted) : 1;
+  int64_t parts = strips ? std::clamp<int64_t>(k / least_depth, 1, wanted) : 1;
+  // Each part of the long sums of a small result reads operands of its own, once and in the order of memory.
+  constexpr int64_t kSmallResult = 64 << 10;
+  const int64_t deep = std::min(k / least_depth, wanted);
+  if (m > 16 && n > 16 && m * n <= kSmallResult && (m + n) * k >= 4 * deep * m * n) parts = std::max(parts, deep);
   while (blocks(m, row_block) * blocks(n, column_block) * parts < wanted) {
     bool rows = row_block >= 2 * least_rows, columns = column_block >= 2 * least_columns;
     if (!rows && !columns) break;
@@ -402,9 +407,14 @@ class DotKernel final : public HostKernel {
         int64_t done = 0;
         if (gemm.packing.pack_multiplying && right.column == 1) done = gemm.packing.rows;
         const int64_t threads = thread_count();
-        if ((done || right.row == 1) && !is_half_type<T> && !epilogue_ && threads > 1 &&
+        const bool last_pass = first + width == p_.n;
+        if ((done || right.row == 1) && !is_half_type<T> && (!epilogue_ || near_rows()) && threads > 1 &&
             size_t(p_.m * p_.k) * sizeof(T) <= kSmallLeft && (panels % threads == 0 || panels >= 16 * threads)) {
           run_columns(gemm, {a + at_a, p_.a.row, p_.a.column}, right, width, c + at_c + first, packed, done);
+          if (epilogue_ && last_pass)
+            parallel_for(p_.m, std::max<int64_t>(1, 16384 / p_.n), [&](int64_t begin, int64_t end) {
+              epilogue_->run_range(rest, at_c + begin * p_.n, at_c + end * p_.n);
+            });
           continue;
         }
         parallel_for(panels, std::max(panels / (4 * threads), 16384 / (panel * p_.k) + 1),
@@ -416,7 +426,6 @@ class DotKernel final : public HostKernel {
                          gemm.packing.pack(right, width, p_.k, begin, end, packed);
                      });
         SharedTiles tiles(p_.m - done, width, p_.k, panel, is_half_type<T> ? 512 : width);
-        const bool last_pass = first + width == p_.n;
         PiecesLeft left;
         if (epilogue_ && last_pass) left.start(tiles.row_blocks, tiles.column_blocks);
         parallel_for(tiles.row_blocks * tiles.column_blocks, 1, [&](int64_t begin_tile, int64_t end_tile) {
@@ -435,27 +444,34 @@ class DotKernel final : public HostKernel {
       }
     }
   }
-  // All rows of a few columns at a time: what a thread has packed is in its own cache when it is read.
+  // Rows of A that are short, or that lie near each other along K, are not packed for each block of columns.
+  bool near_rows() const { return (p_.a.column == 1 ? p_.a.row : 2 * p_.a.column) <= 2112 / int64_t(sizeof(T)); }
+  // All rows of a few columns at a time: what a thread has packed is in its own cache when it is read, and what it
+  // packs next lies over it.
   void run_columns(const GemmOf<T>& gemm, MatrixView<T> a, MatrixView<T> b, int64_t width, T* c, std::byte* packed,
                    int64_t done) const {
-    const int64_t panel = gemm.packing.panel, threads = thread_count();
-    // Rows that lie far apart are packed for each block of columns: then there are as few as can be.
-    constexpr int64_t least = 128, kNear = 2112 / sizeof(T);
-    const int64_t most = (a.column == 1 ? a.row : 2 * a.column) <= kNear ? 8 * threads : threads;
+    const int64_t panel = gemm.packing.panel, threads = thread_count(), all = (width + panel - 1) / panel;
+    constexpr int64_t least = 128;
     const std::vector<int64_t> begins =
-        falling_blocks((width + panel - 1) / panel, std::max<int64_t>(1, least / panel), most, threads);
-    parallel_for(int64_t(begins.size()) - 1, 1, [&](int64_t begin, int64_t end) {
+        falling_blocks(all, std::max<int64_t>(1, least / panel), near_rows() ? 8 * threads : threads, threads);
+    const int64_t blocks = int64_t(begins.size()) - 1, workers = std::min(threads, blocks);
+    const size_t panel_bytes = gemm.packing.bytes(panel, p_.k);
+    const bool again = workers * begins[1] <= all;
+    std::atomic<int64_t> next{0};
+    parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
       std::byte* room = panels.get(gemm_room(p_.m, std::min(width, begins[1] * panel), p_.k, sizeof(T)));
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t from = begins[size_t(i)], to = begins[size_t(i) + 1];
-        const int64_t column = from * panel, columns = std::min(width, to * panel) - column;
-        if (done)
-          gemm.packing.pack_multiplying(a, b, width, p_.k, from, to, packed, c, p_.n);
-        else
-          gemm.packing.pack(b, width, p_.k, from, to, packed);
-        gemm.rounded.multiply_packed(p_.m - done, columns, p_.k, a.at(done, 0), {packed, width, from},
-                                     c + done * p_.n + column, p_.n, room);
-      }
+      for (int64_t worker = begin; worker < end; ++worker)
+        for (int64_t i = next++; i < blocks; i = next++) {
+          const int64_t from = begins[size_t(i)], count = begins[size_t(i) + 1] - from;
+          const int64_t column = from * panel, columns = std::min(width, column + count * panel) - column;
+          std::byte* to = packed + size_t(again ? worker * begins[1] : from) * panel_bytes;
+          if (done)
+            gemm.packing.pack_multiplying(a, b.at(0, column), columns, p_.k, 0, count, to, c + column, p_.n);
+          else
+            gemm.packing.pack(b.at(0, column), columns, p_.k, 0, count, to);
+          gemm.rounded.multiply_packed(p_.m - done, columns, p_.k, a.at(done, 0), {to, columns, 0},
+                                       c + done * p_.n + column, p_.n, room);
+        }
     });
   }
   std::byte* panels_room(const SharedTiles& tiles) const {
