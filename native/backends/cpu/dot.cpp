@@ -408,8 +408,7 @@ class DotKernel final : public HostKernel {
         if (gemm.packing.pack_multiplying && right.column == 1) done = gemm.packing.rows;
         const int64_t threads = thread_count();
         const bool last_pass = first + width == p_.n;
-        if ((done || right.row == 1) && !is_half_type<T> && (!epilogue_ || near_rows()) && threads > 1 &&
-            size_t(p_.m * p_.k) * sizeof(T) <= kSmallLeft && (panels % threads == 0 || panels >= 16 * threads)) {
+        if ((done || right.row == 1) && by_columns(panels, threads)) {
           run_columns(gemm, {a + at_a, p_.a.row, p_.a.column}, right, width, c + at_c + first, packed, done);
           if (epilogue_ && last_pass)
             parallel_for(p_.m, std::max<int64_t>(1, 16384 / p_.n), [&](int64_t begin, int64_t end) {
@@ -444,27 +443,40 @@ class DotKernel final : public HostKernel {
       }
     }
   }
-  // Rows of A that are short, or that lie near each other along K, are not packed for each block of columns.
-  bool near_rows() const { return (p_.a.column == 1 ? p_.a.row : 2 * p_.a.column) <= 2112 / int64_t(sizeof(T)); }
+  // Whether A is not packed for each block of columns.
+  bool near_rows() const {
+    constexpr int64_t item = sizeof(T);
+    return p_.a.column == 1 ? rows_lie_near(p_.a.row * item) : 2 * p_.a.column * item <= kNearRows;
+  }
+  // Whether blocks of columns are shared out: of an A that stays in cache while they go by. What an epilogue reads
+  // does.
+  bool by_columns(int64_t panels, int64_t threads) const {
+    auto cached = [](int64_t rows, int64_t columns) { return size_t(rows * columns) * sizeof(T) <= kSmallLeft; };
+    if (is_half_type<T> || !cached(p_.m, p_.k) || (epilogue_ && !cached(p_.m, p_.n))) return false;
+    if (panels % threads != 0 && panels < 16 * threads) return false;
+    return near_rows() || (!epilogue_ && threads > 1);
+  }
   // All rows of a few columns at a time: what a thread has packed is in its own cache when it is read, and what it
   // packs next lies over it.
   void run_columns(const GemmOf<T>& gemm, MatrixView<T> a, MatrixView<T> b, int64_t width, T* c, std::byte* packed,
                    int64_t done) const {
     const int64_t panel = gemm.packing.panel, threads = thread_count(), all = (width + panel - 1) / panel;
-    constexpr int64_t least = 128;
-    const std::vector<int64_t> begins =
-        falling_blocks(all, std::max<int64_t>(1, least / panel), near_rows() ? 8 * threads : threads, threads);
-    const int64_t blocks = int64_t(begins.size()) - 1, workers = std::min(threads, blocks);
+    // Where A is packed for each block, there are as few as can be; else they are so small that little is left to wait
+    // for at the end.
+    constexpr int64_t kPanels = 4;
+    const int64_t few = (all + kPanels - 1) / kPanels, rounds = near_rows() ? (few + threads - 1) / threads : 1;
+    const int64_t blocks = std::min(all, rounds * threads), workers = std::min(threads, blocks);
+    const int64_t longest = (all + blocks - 1) / blocks;
+    const bool again = workers * longest <= all;
     const size_t panel_bytes = gemm.packing.bytes(panel, p_.k);
-    const bool again = workers * begins[1] <= all;
     std::atomic<int64_t> next{0};
     parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
-      std::byte* room = panels.get(gemm_room(p_.m, std::min(width, begins[1] * panel), p_.k, sizeof(T)));
+      std::byte* room = panels.get(gemm_room(p_.m, std::min(width, longest * panel), p_.k, sizeof(T)));
       for (int64_t worker = begin; worker < end; ++worker)
         for (int64_t i = next++; i < blocks; i = next++) {
-          const int64_t from = begins[size_t(i)], count = begins[size_t(i) + 1] - from;
+          const int64_t from = all * i / blocks, count = all * (i + 1) / blocks - from;
           const int64_t column = from * panel, columns = std::min(width, column + count * panel) - column;
-          std::byte* to = packed + size_t(again ? worker * begins[1] : from) * panel_bytes;
+          std::byte* to = packed + size_t(again ? worker * longest : from) * panel_bytes;
           if (done)
             gemm.packing.pack_multiplying(a, b.at(0, column), columns, p_.k, 0, count, to, c + column, p_.n);
           else

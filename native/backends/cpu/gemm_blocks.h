@@ -10,6 +10,15 @@ namespace funcnn::cpu {
 // Sums are taken over so many words of K at a time: a panel of A and one of B, which follow each other through the
 // first-level cache. A block of A (kBlockM x kBlockK) stays in the second.
 inline constexpr int64_t kBlockK = 512, kBlockM = 240, kBlockN = 1024;
+// Lines whose distance is about a multiple of a page fall on few places of the first-level cache.
+inline bool lines_collide(int64_t bytes) { return (bytes + 64) % 2048 < 192; }
+// Rows of A that are so many bytes apart lie together about as well as packed ones: no place of the cache has more than
+// half a tile's lines.
+inline constexpr int64_t kNearRows = 2048 + 64;
+inline bool rows_lie_near(int64_t bytes) {
+  constexpr int64_t kMiddling = 4096;
+  return bytes <= kNearRows || (bytes <= kMiddling && !lines_collide(bytes));
+}
 // Columns that are so few are dots along K where they are dense, and are turned to be dense if K is not longer.
 inline constexpr int64_t kFewColumns = 8, kDeepestTurned = 1 << 15;
 // Few rows by many columns of a B that is dense in its rows go across K, row by row of B, which spans so many bytes: a

@@ -19,9 +19,6 @@
 namespace funcnn::cpu {
 namespace {
 
-// Lines whose distance is about a multiple of a page fall on few places of the first-level cache.
-inline bool lines_collide(int64_t bytes) { return (bytes + 64) % 2048 < 192; }
-
 constexpr int64_t kPanelsAtOnce = 4;
 
 // How many rows of A at a time are better read where they lie than packed, for so many columns of B: packing costs as
@@ -29,10 +26,7 @@ constexpr int64_t kPanelsAtOnce = 4;
 inline int64_t rows_in_place(int64_t rows, int64_t columns, int64_t k, int64_t row_bytes, int64_t column_bytes,
                              int64_t item) {
   constexpr int64_t kFew = 160, kColliding = 8;
-  // Short rows lie together about as well as packed ones: no place of the cache has more than half a tile's lines.
-  constexpr int64_t kShort = 2048 + 64, kMiddling = 4096;
-  const bool near = row_bytes <= kShort || (row_bytes <= kMiddling && !lines_collide(row_bytes));
-  if (column_bytes == item && item >= 4 && near) return kRows;
+  if (column_bytes == item && item >= 4 && rows_lie_near(row_bytes)) return kRows;
   if (rows > kRows && columns > kFew) return 0;
   if (column_bytes == item) {
     if (k <= 64 / item || !lines_collide(row_bytes)) return kRows;
