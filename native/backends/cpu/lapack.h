@@ -44,7 +44,9 @@ Int orgqr(Int m, Int n, Int k, T* a, Int ld, const T* tau);
 // Eigenvalues, and with job 'V' eigenvectors in place of a Hermitian matrix.
 template <class T>
 Int syevd(char job, char uplo, Int n, T* a, Int ld, Real<T>* w);
-// Singular values; job 'A': U and V^H square, 'S': as many as there are values, 'N': none. Destroys a.
+// Singular values; job 'A': U and V^H square, 'S': as many as there are values, 'N': none. Destroys a. With vectors,
+// for at most kIterated values: of more, LAPACK takes neighbours for equal.
+constexpr Int kIterated = 25;
 template <class T>
 Int gesdd(char job, Int m, Int n, T* a, Int ld, Real<T>* s, T* u, Int ldu, T* vh, Int ldv);
 // Eigenvalues and right eigenvectors (v null: without) as complex numbers. Destroys a.
@@ -59,6 +61,20 @@ void geqrf_shared(Int m, Int n, T* a, Int ld, T* tau);
 template <class T>
 void orgqr_shared(Int m, Int n, Int k, T* a, Int ld, const T* tau);
 
+// A (n x n) = Q B P^H: B is upper bidiagonal; Q's reflectors lie below, those of P above the diagonal, one column on.
+template <class T>
+Int gebrd(Int n, T* a, Int ld, Real<T>* d, Real<T>* e, T* tau_q, T* tau_p);
+// C = Q C of m rows and n columns, with k reflectors of geqrf; C = P C of a square matrix, with those of gebrd.
+template <class T>
+Int ormqr(Int m, Int n, Int k, const T* a, Int ld, const T* tau, T* c, Int ldc);
+template <class T>
+Int ormbr_p(Int n, const T* a, Int ld, const T* tau, T* c, Int ldc);
+// A (m x n, m >= n) = U diag(s) W^T, U of m or n columns; elements (i, j) of U and W at i * row + j * column, one of
+// which is 1. On as many threads as pay off. Destroys a.
+template <class T>
+Int svd_tall(bool full, Int m, Int n, T* a, Int ld, Real<T>* s, T* u, int64_t u_row, int64_t u_column, T* w,
+             int64_t w_row, int64_t w_column);
+
 // The rest is for float and double.
 
 // A (its lower triangle) = Q T Q^T: T is tridiagonal, with diagonal d and e beside; Q is the product of n - 1
@@ -71,9 +87,14 @@ Int steqr(Int n, T* d, T* e, T* z, Int ldz);
 // Eigenvalue i, counted from 1, of diag(d) + rho z z^T, whose d ascend, and how far those are from it.
 template <class T>
 Int laed4(Int n, Int i, const T* d, const T* z, T* delta, T rho, T* value);
-// A (n x n) = Q B P^T: B is upper bidiagonal; Q's reflectors lie below, those of P above the diagonal, one column on.
+// Singular value i, counted from 1, of the matrix with d on its diagonal, the first of which is 0 and which ascend, and
+// sqrt(rho) z in its first row: how far those are from it, and their sums with it.
 template <class T>
-Int gebrd(Int n, T* a, Int ld, T* d, T* e, T* tau_q, T* tau_p);
+Int lasd4(Int n, Int i, const T* d, const T* z, T* delta, T rho, T* value, T* sums);
+// Singular values in place of d, the least first, of a small upper bidiagonal matrix of n rows, and one more column
+// if `wider`: B = Q S P^T, and U becomes U Q and VT P^T VT. Destroys e.
+template <class T>
+Int lasdq(Int wider, Int n, T* d, T* e, T* vt, Int ldvt, T* u, Int ldu);
 // sytrd and gebrd on as many threads as pay off.
 template <class T>
 void sytrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, T* tau);
@@ -82,14 +103,8 @@ void gebrd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* d, T* e, 
 // The reflector that makes (alpha, x) a multiple of the first unit vector, which alpha becomes; 1, x is its vector.
 template <class T>
 void larfg(Int n, T* alpha, T* x, T* tau);
-// Singular values in place of d, and vectors, of an upper bidiagonal matrix.
-template <class T>
-Int bdsdc(Int n, T* d, T* e, T* u, Int ldu, T* vh, Int ldv);
-// The same as syevd with vectors, which lie by rows of the matrix of them, and as gesdd of a square matrix, on as many
-// threads as pay off.
+// The same as syevd with vectors, which lie by rows of the matrix of them, on as many threads as pay off.
 template <class T>
 Int syevd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* w, T* rows);
-template <class T>
-Int gesdd_shared(const LapackTiles<T>& tiles, Int n, T* a, Int ld, T* s, T* u, Int ldu, T* vh, Int ldv);
 
 }  // namespace funcnn::cpu::lapack

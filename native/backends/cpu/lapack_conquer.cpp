@@ -213,16 +213,17 @@ class Conquest {
       for (int64_t j = begin; j < end; ++j) {
         T* x = vectors + j * k;
         // Of one and two roots the distances are the vector already.
-        T largest = 0, squares = 0;
+        T largest = 0;
+        double squares = 0;
         for (int64_t i = 0; i < k; ++i) {
           straight[size_t(i)] = k == 1 ? T(1) : k == 2 ? x[i] : weights[size_t(i)] / x[i];
           largest = std::max(largest, std::abs(straight[size_t(i)]));
         }
         for (int64_t i = 0; i < k; ++i) {
           straight[size_t(i)] /= largest;
-          squares += straight[size_t(i)] * straight[size_t(i)];
+          squares += double(straight[size_t(i)]) * double(straight[size_t(i)]);
         }
-        const T by = -1 / std::sqrt(squares);  // products are subtracted
+        const T by = T(-1 / std::sqrt(squares));  // products are subtracted
         for (int64_t p = 0; p < k; ++p) x[p] = straight[size_t(grouped[size_t(p)])] * by;
       }
     });

@@ -265,8 +265,11 @@ Fault adjugate(T* a, int64_t n, T* result) {
   }
   Room<T> u(n * n), vh(n * n), left(n * n);
   Room<R> s(n);
-  if (lapack::gesdd('A', Int(n), Int(n), a, Int(n), s.get(), u.get(), Int(n), vh.get(), Int(n)))
-    return Fault::not_converged;
+  const Int side = Int(n);
+  const Int failed = side > lapack::kIterated
+                         ? lapack::svd_tall(true, side, side, a, side, s.get(), u.get(), 1, n, vh.get(), n, 1)
+                         : lapack::gesdd('A', side, side, a, side, s.get(), u.get(), side, vh.get(), side);
+  if (failed) return Fault::not_converged;
   // adj(U diag(s) V^H) = adj(V^H) adj(diag(s)) adj(U), and of a unitary matrix it is its determinant times its adjoint.
   auto determinant_of = [&](const T* x) {
     std::copy(x, x + n * n, lu.get());

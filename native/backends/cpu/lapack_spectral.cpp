@@ -98,10 +98,9 @@ std::unique_ptr<Kernel> make_svd(const Primitive& primitive, std::span<const Lay
             std::fill(to, to + side * side, T(0));
             for (int64_t d = 0; d < side; ++d) to[d * side + d] = T(1);
           };
-          const LapackTiles<T>* tiles = vectors && m == n && n >= kSharedFrom ? lapack_tiles<T>() : nullptr;
-          const bool shared = tiles != nullptr;
-          const int64_t ld = shared ? apart(n) : n;
-          auto room = [&] { return Room<T>(m * ld); };
+          const bool divided = vectors && k > lapack::kIterated, turned = !divided || n > m;
+          const int64_t height_of = turned ? n : m, ld = divided ? apart(height_of) : n;
+          auto room = [&] { return Room<T>((m + n - height_of) * ld); };
           const char job = !vectors ? 'N' : full ? 'A' : 'S';
           each_matrix(op, a, 20 * double(m) * double(n) * double(k), room, [&](int64_t i, T* rows) -> Verdict {
             T* u = vectors ? out<T>(at[1]) + i * m * width : nullptr;
@@ -114,12 +113,13 @@ std::unique_ptr<Kernel> make_svd(const Primitive& primitive, std::span<const Lay
               }
               return Fault::none;
             }
-            if (!load(in<T>(at[0]) + a.at(i), a, Part::all, rows, ld, 1)) return Fault::not_finite;
-            if constexpr (kReal<T>) {
-              if (shared) {
-                Int failed = lapack::gesdd_shared(*tiles, Int(n), rows, Int(ld), s, vh, Int(n), u, Int(n));
-                return failed ? Fault::not_converged : Fault::none;
-              }
+            if (!load(in<T>(at[0]) + a.at(i), a, Part::all, rows, turned ? ld : 1, turned ? 1 : ld))
+              return Fault::not_finite;
+            if (divided) {
+              // A^T = U' S W^T with V^H = U'^T and U = W; else V^H = W^T.
+              Int failed = turned ? lapack::svd_tall(full, Int(n), Int(m), rows, Int(ld), s, vh, 1, n, u, width, 1)
+                                  : lapack::svd_tall(full, Int(m), Int(n), rows, Int(ld), s, u, width, 1, vh, 1, n);
+              return failed ? Fault::not_converged : Fault::none;
             }
             Int info = lapack::gesdd(job, Int(n), Int(m), rows, Int(n), s, vh, Int(n), u, Int(vectors ? width : 1));
             return info ? Fault::not_converged : Fault::none;

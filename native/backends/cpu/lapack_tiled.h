@@ -37,4 +37,12 @@ template <class T>
 int32_t eigen_tridiagonal(const LapackTiles<T>& tiles, int64_t n, T* d, T* e, T* rows, int64_t ld, T* room);
 int64_t eigen_room(int64_t n);
 
+// Singular values in place of d, the largest first, and vectors, as rows `ldu` and `ldv` apart, of the upper bidiagonal
+// matrix with d on the diagonal and e beside it. Destroys e. `tiles` may be null; `room`: singular_room(n) elements.
+// The result is LAPACK's `info`.
+template <class T>
+int32_t singular_bidiagonal(const LapackTiles<T>* tiles, int64_t n, T* d, T* e, T* u, int64_t ldu, T* v, int64_t ldv,
+                            T* room);
+int64_t singular_room(int64_t n);
+
 }  // namespace funcnn::cpu
