@@ -228,6 +228,41 @@ def test_moments():
         assert float(random.uniform(k, n, dtype).max()) < 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(2.9, 12), (3.1, 3.2), (4, 10), (6, 9), (8, np.inf), (5.0, 5.01), (-10, -5), (-np.inf, -12), (25, 26)],
+)
+def test_truncated_normal_in_the_tails(low, high, dtype):
+    """Where erf is 1 in the dtype. The oracle is the distribution: its cumulative probabilities are uniform."""
+    stats = pytest.importorskip("scipy.stats")
+    x = np.asarray(random.truncated_normal(random.key(5), low, high, (20_000,), dtype)).astype(np.float64)
+    assert np.array(low, dtype) <= x.min() and x.max() <= np.array(high, dtype) and np.isfinite(x).all()
+    assert stats.kstest(x, stats.truncnorm(low, high).cdf).statistic < 0.0115  # one in a hundred exceeds it
+    assert len(np.unique(x)) > 4_000
+
+
+def test_bounds_of_truncated_normal_one_by_one():
+    k, low, high = random.key(4), [-1.0, 4.0, -9.0, 6.0], [1.0, np.inf, -8.0, 9.0]
+    x = random.truncated_normal(k, fn.array(low), fn.array(high), (3, 4))
+    traced = fn.compile(lambda low, high: random.truncated_normal(k, low, high, (3, 4)))(fn.array(low), fn.array(high))
+    np.testing.assert_allclose(np.asarray(traced), np.asarray(x), rtol=1e-6)
+    assert ((np.asarray(x) >= low) & (np.asarray(x) <= high)).all()
+    near = np.asarray(random.truncated_normal(k, -1, 1, (3, 4)))
+    np.testing.assert_allclose(np.asarray(x)[:, 0], near[:, 0], rtol=1e-5)
+    mapped = fn.vmap(lambda k, low: random.truncated_normal(k, low, low + 1))(random.split(k, 4), fn.array(low))
+    assert ((np.asarray(mapped) >= low) & (np.asarray(mapped) <= np.add(low, 1))).all()
+    # Moving a bound moves a draw, the less the nearer it is to the other one.
+    slopes = fn.grad(lambda low: random.truncated_normal(k, low, 9.0, (50,)).sum())(fn.array(6.0)) / 50
+    step = [random.truncated_normal(k, fn.array(6 + d), 9.0, (50,)).sum().item() / 50 for d in (0.0625, -0.0625)]
+    assert abs(slopes.item() - (step[0] - step[1]) / 0.125) < 0.02
+
+
+@pytest.mark.parametrize("bounds", [(3, np.inf), (-np.inf, -3), (2.5, np.inf)])
+def test_truncated_normal_is_finite(bounds):
+    assert bool(fn.isfinite(random.truncated_normal(random.key(0), *bounds, (1_000_000,))).all())
+
+
 def test_draws_are_differentiable_in_their_parameters():
     k = random.key(0)
     u = np.asarray(random.uniform(k, (5,)))

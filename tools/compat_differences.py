@@ -117,7 +117,8 @@ DIFFERENCES: dict[str, str] = {
     "core.fast.precompiled_cuda_kernel": _DEVICE,
     "core.random.randint": "Bounds that the dtype cannot hold are refused; MLX wraps them.",
     "core.random.gumbel": "Of 16 bits it is computed in float32 and rounded once; MLX rounds between, which shows in the tails.",
-    "core.random.truncated_normal": "Of 16 bits it is computed in float32 and rounded once.",
+    "core.random.truncated_normal": "Of 16 bits it is computed in float32 and rounded once. Between bounds far on one side, where "
+    "MLX draws few numbers or one, it follows the distribution.",
     "core.random.bernoulli": "Takes whole numbers and bools for `p`, too.",
     "core.random.uniform": "Draws float64, too.",
     "core.distributed.init": "There is one process in a group: `strict=True` raises, as in MLX where no back end starts.",

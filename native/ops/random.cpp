@@ -153,6 +153,9 @@ Array truncated_normal(const Array& key, const Array& lower, const Array& upper,
   Dtype work = working(dtype);
   Array root = constant(std::numbers::sqrt2, work), low = astype(lower, work), high = astype(upper, work);
   Array u = uniform(key, drawn, work, unary(Opcode::erf, divide(low, root)), unary(Opcode::erf, divide(high, root)));
+  // At 1, which rounding may reach, erfinv is infinite.
+  Array inside = constant(work == Dtype::float64 ? 1 - 0x1p-53 : 1 - 0x1p-24, work);
+  u = maximum(minimum(u, inside), negative(inside));
   // Rounding may step over the bounds.
   return astype(maximum(minimum(multiply(root, unary(Opcode::erfinv, u)), high), low), dtype);
 }

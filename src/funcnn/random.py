@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import _core, _hints
+from . import _core, _hints, _truncated_normal
 from ._arguments import integer, is_integer
 from ._core import Dtype, array, float32, int32
 from ._distributions import beta, choice, exponential, gamma, poisson
@@ -272,7 +272,7 @@ def truncated_normal(
         >>> bool((abs(x) <= 2).all())
         True
     """
-    return _core.random_truncated_normal(key, lower, upper, shape, dtype)
+    return _truncated_normal.truncated_normal(key, lower, upper, shape, dtype)
 
 
 def gumbel(key: array, shape: ShapeLike = (), dtype: Dtype = float32) -> array:
