@@ -45,10 +45,13 @@ def truncated_normal(key: array, lower: ArrayLike, upper: ArrayLike, shape: Shap
     """``random.truncated_normal``."""
     work = _core.float64 if dtype == _core.float64 else _core.float32
     far, terms = _FAR[work == _core.float64]
+    # Numbers keep the digits that float64 has.
+    low, high = (
+        _core.asarray(x, work) if isinstance(x, (int, float)) else parameter(x).astype(work) for x in (lower, upper)
+    )
     numbers = isinstance(lower, (int, float)) and isinstance(upper, (int, float))
     if numbers and not (lower > far or upper < -far):  # type: ignore[operator]
-        return _core.random_truncated_normal(key, lower, upper, shape, dtype)
-    low, high = (parameter(x).astype(work) for x in (lower, upper))
+        return _core.random_truncated_normal(key, low, high, shape, dtype)
     left = high < -far
     outside = left | (low > far)
     near = _core.random_truncated_normal(
