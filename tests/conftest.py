@@ -42,13 +42,15 @@ def pytest_configure(config):
             settings.load_profile("compiled")
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_collection(session):
-    gc.disable()  # what is collected stays
-
-
-def pytest_collection_finish(session):
-    gc.enable()
-    gc.freeze()  # or each collection that a test asks for would go through tens of thousands of tests
+    """What is collected here stays: or each collection of garbage would go through tens of thousands of tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
