@@ -2,11 +2,29 @@
 
 #include "base/small_vector.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace funcnn {
+namespace {
+
+// Tells the address sanitizer, which sees whole blocks, how much of one may be touched; with 0 it waits in the pool.
+void allow([[maybe_unused]] const Block& block, [[maybe_unused]] size_t bytes, [[maybe_unused]] size_t capacity) {
+#if defined(__SANITIZE_ADDRESS__)
+  if (!block.host || block.native) return;
+  ASAN_UNPOISON_MEMORY_REGION(block.host, bytes);
+  ASAN_POISON_MEMORY_REGION(block.host + bytes, capacity - bytes);
+#endif
+}
+
+}  // namespace
 
 Ref<Buffer> Buffer::allocate(DeviceMemory& memory, size_t bytes) {
   size_t capacity = block_capacity(bytes);
-  return Ref<Buffer>::first(new Buffer(memory, memory.take(capacity), bytes, capacity, nullptr));
+  auto made = Ref<Buffer>::first(new Buffer(memory, memory.take(capacity), bytes, capacity, nullptr));
+  allow(made->block(), bytes, capacity);
+  return made;
 }
 
 void Buffer::allocate(DeviceMemory& memory, std::span<const size_t> bytes, std::span<Ref<Buffer>> out) {
@@ -17,8 +35,10 @@ void Buffer::allocate(DeviceMemory& memory, std::span<const size_t> bytes, std::
   memory.take(capacities, {blocks.data(), blocks.size()});
   size_t made = 0;
   try {
-    for (; made < bytes.size(); ++made)
+    for (; made < bytes.size(); ++made) {
       out[made] = Ref<Buffer>::first(new Buffer(memory, blocks[made], bytes[made], capacities[made], nullptr));
+      allow(blocks[made], bytes[made], capacities[made]);
+    }
   } catch (...) {
     for (size_t i = made; i < bytes.size(); ++i) memory.give(blocks[i], capacities[i]);
     while (made-- > 0) out[made] = nullptr;
@@ -42,6 +62,7 @@ Buffer::~Buffer() {
   if (release_) {
     release_();
   } else {
+    allow(block_, 0, capacity_);
     memory_->give(block_, capacity_);
   }
 }
