@@ -12,7 +12,7 @@ namespace funcnn::cpu {
 namespace {
 
 constexpr int64_t kBlock = 64;   // reflectors that are applied together
-constexpr int64_t kTerms = 128;  // of a sum that are added up by themselves
+constexpr int64_t kTerms = 64;   // of a sum that are added up by themselves
 constexpr int64_t kBytes = 256;  // of the columns that a thread takes at a time, in a row
 
 thread_local Arena rooms;

@@ -336,7 +336,28 @@ FUNCNN_INLINE T sum_of(typename Lanes<T>::V x) {
     return sum_of<T, by / 2>(x + rotated<T, by>(x, std::make_integer_sequence<int, Lanes<T>::count>()));
 }
 
-template <class T, int columns, bool forward, bool back>
+#if defined(__AVX512F__)
+constexpr bool kMasks = true;
+// Elements [begin, end) of a vector; the others are zero, or stay as they are in memory.
+FUNCNN_INLINE __mmask16 between(int64_t begin, int64_t end) { return __mmask16((1u << end) - (1u << begin)); }
+FUNCNN_INLINE simd::Vector<float> load_part(const float* at, int64_t begin, int64_t end) {
+  return _mm512_maskz_loadu_ps(between(begin, end), at);
+}
+FUNCNN_INLINE simd::Vector<double> load_part(const double* at, int64_t begin, int64_t end) {
+  return _mm512_maskz_loadu_pd(__mmask8(between(begin, end)), at);
+}
+FUNCNN_INLINE void store_part(float* at, simd::Vector<float> x, int64_t end) {
+  _mm512_mask_storeu_ps(at, between(0, end), x);
+}
+FUNCNN_INLINE void store_part(double* at, simd::Vector<double> x, int64_t end) {
+  _mm512_mask_storeu_pd(at, __mmask8(between(0, end)), x);
+}
+#else
+constexpr bool kMasks = false;
+#endif
+
+// `corner`: the first rows are those of the columns in a symmetric matrix, whose upper triangle is not read.
+template <class T, int columns, bool forward, bool back, bool corner = false>
 void products_of(int64_t m, const T* a, int64_t ld, const T* x, T* y, const T* u, T* v) {
   constexpr int64_t lanes = Lanes<T>::count;
   using V = typename Lanes<T>::V;
@@ -349,6 +370,18 @@ void products_of(int64_t m, const T* a, int64_t ld, const T* x, T* y, const T* u
     rest[j] = 0;
   }
   int64_t i = 0;
+#if defined(__AVX512F__)
+  if constexpr (corner) {
+    V to = load(y), with = load(u);
+    FUNCNN_UNROLL
+    for (int j = 0; j < columns; ++j) {
+      to = simd::fma(load_part(a + j * ld, j, lanes), by[j], to);
+      sum[j] = simd::fma(load_part(a + j * ld, j + 1, lanes), with, sum[j]);
+    }
+    store(y, to);
+    i = lanes;
+  }
+#endif
   for (; i + lanes <= m; i += lanes) {
     V to{}, with{};
     if (forward) to = load(y + i);
@@ -363,12 +396,27 @@ void products_of(int64_t m, const T* a, int64_t ld, const T* x, T* y, const T* u
     }
     if (forward) store(y + i, to);
   }
+#if defined(__AVX512F__)
+  if (const int64_t left = m - i; left > 0) {
+    V to{}, with{};
+    if (forward) to = load_part(y + i, 0, left);
+    if (back) with = load_part(u + i, 0, left);
+    FUNCNN_UNROLL
+    for (int j = 0; j < columns; ++j) {
+      V element = load_part(a + j * ld + i, 0, left);
+      if (forward) to = simd::fma(element, by[j], to);
+      if (back) sum[j] = simd::fma(element, with, sum[j]);
+    }
+    if (forward) store_part(y + i, to, left);
+  }
+#else
   for (; i < m; ++i)
     for (int j = 0; j < columns; ++j) {
       T element = a[j * ld + i];
       if (forward) y[i] = simd::fma(element, x[j], y[i]);
       if (back) rest[j] = simd::fma(element, u[i], rest[j]);
     }
+#endif
   if (back)
     for (int j = 0; j < columns; ++j) v[j] += sum_of<T>(sum[j]) + rest[j];
 }
@@ -395,6 +443,10 @@ template <class T>
 void symmetric(int64_t n, int64_t begin, int64_t end, const T* a, int64_t ld, const T* x, T* y) {
   for (int64_t j = begin; j < end; j += kColumns) {
     int64_t width = std::min<int64_t>(kColumns, end - j);
+    if (kMasks && width == kColumns && n - j >= Lanes<T>::count) {
+      products_of<T, kColumns, true, true, true>(n - j, a + j * ld + j, ld, x + j, y + j, x + j, y + j);
+      continue;
+    }
     for (int64_t c = j; c < j + width; ++c) {
       y[c] += a[c * ld + c] * x[c];
       for (int64_t i = c + 1; i < j + width; ++i) {
