@@ -20,6 +20,7 @@ constexpr int64_t kBlock = 128;     // columns that are factorised before the ot
 constexpr int64_t kNarrow = 16;     // columns of a panel that are factorised one by one
 constexpr int64_t kMostChunk = 32;  // columns of a chunk: `chunk` of any table
 constexpr double kWorth = 1e5;      // operations that are worth a thread
+constexpr double kInPanel = 25;     // times that in a panel, which lies in the cache of one thread
 
 thread_local Arena panels, packed;
 
@@ -113,7 +114,7 @@ class Panel {
       tiles_.solve(false, true, half, {data_ + first * ld_ + first, 1, ld_}, block, chunk, chunk);
       tiles_.transpose(half, columns, block, chunk, x, ld_);
     }
-    parallel_for(blocks_of(ld_ - middle, chunk), grain_for(2.0 * double(half * rest * chunk)),
+    parallel_for(blocks_of(ld_ - middle, chunk), grain_for(2.0 * double(half * rest * chunk) / kInPanel),
                  [&](int64_t begin, int64_t end) {
                    int64_t at = middle + begin * chunk, columns = std::min(ld_, middle + end * chunk) - at;
                    tiles_.subtract(rest, columns, half, MatrixView<T>{data_ + middle * ld_ + first, ld_, 1},
