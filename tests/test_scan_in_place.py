@@ -98,3 +98,32 @@ def test_a_recurrence_takes_one_stack(side, reverse):
     fn.eval(f(x, w))
     stack = length * side * side * 4
     assert stack <= fn.get_peak_memory() - before <= explained.peak_bytes < 1.5 * stack
+
+
+@pytest.mark.on_cpu
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("side", [8, 256])
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda c, x: (c * 2 + x, x * c),
+        lambda c, x: (x * c, x + c),
+        lambda c, x: (fn.tanh(x + c), x - c),
+        lambda c, x: (c, x * 2),
+    ],
+)
+def test_a_stack_has_the_memory_of_a_sequence_beside_a_carry_of_its_size(step, side, reverse):
+    length = 64
+
+    def f(c, x):
+        return fn.scan(step, c, x + 1, reverse=reverse)
+
+    c, x = fn.ones((side, side)) * 0.5, fn.ones((length, side, side)) * 0.1
+    fn.eval(c, x)
+    compiled = fn.compile(f)
+    fn.eval(compiled(c, x))
+    before = fn.get_active_memory()
+    fn.reset_peak_memory()
+    fn.eval(compiled(c, x))
+    stack = length * side * side * 4
+    assert stack <= fn.get_peak_memory() - before < 1.5 * stack

@@ -20,6 +20,7 @@ struct LeafClass {
   // It is needed once more where a kernel raises, since the evaluation may be asked for again.
   bool asked_again = false;
   bool constant = false;  // the same in all runs of the plan, which are the steps of a loop
+  int heir = -1;          // the result that alone may have its memory; -1: anything may
 };
 
 struct Capture {

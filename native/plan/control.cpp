@@ -163,22 +163,26 @@ class ScanKernel final : public ControlKernel {
     return out;
   }
 
-  // Let steps write their rows of a stack over the elements of a sequence that they have read, where they can and no
-  // carry has to move for it.
+  // Let steps write their rows of a stack over the elements of a sequence that they have read, where they can. A carry
+  // that then no longer lies over the one before has memory of its own in each step.
   void put_stacks_over_sequences(const Graph& graph, std::span<const Layout> inputs, Backend& backend, bool fusion) {
     const size_t carries = carries_.size(), sequences = size_t(control_.sequences);
     auto fits = [&](size_t output, size_t sequence) {
       return element_bytes(sequence) == body_->bytes(output) && body_->result(output) >= 0 &&
              is_contiguous(inputs[sequence].shape, inputs[sequence].strides);
     };
+    // Each looks for a stack of its own; what may go into any of several goes into the first that is left.
     std::vector<LeafClass> classes = classes_;
+    std::vector<char> taken_stacks(body_->result_count(), 0);
     bool any = false;
     for (size_t i = carries; i < carries + sequences; ++i)
-      for (size_t k = carries; k < body_->output_count() && !classes[i].disposable; ++k)
-        any |= classes[i].disposable = fits(k, i);
+      for (size_t k = carries; k < body_->output_count() && !classes[i].disposable; ++k) {
+        if (!fits(k, i) || std::exchange(taken_stacks[size_t(body_->result(k))], 1)) continue;
+        any = classes[i].disposable = true;
+        classes[i].heir = body_->result(k);
+      }
     if (!any) return;
     auto body = std::make_unique<Body>(graph, classes, backend, fusion, Runs::again);
-    if (overwritten(*body) != overwritten_) return;
     std::vector<int> over;
     for (size_t k = carries; k < body->output_count(); ++k) {
       const int below = body->result(k) < 0 ? -1 : body->input_below(k);
@@ -190,6 +194,7 @@ class ScanKernel final : public ControlKernel {
     classes_ = std::move(classes);
     body_ = std::move(body);
     over_ = std::move(over);
+    overwritten_ = overwritten(*body_);
   }
   size_t element_bytes(size_t sequence) const {
     return size_t(element_count(classes_[sequence].shape)) * item_size(classes_[sequence].dtype);

@@ -89,6 +89,7 @@ class Plan::Builder {
     slots_.assign(values, -1);
     charged_.assign(values, 0);
     readers_.assign(values, 0);
+    reserved_.assign(values, -1);
     for (const Work& w : work_)
       for (int v : w.reads) ++readers_[size_t(v)];
     plan_.steps_.reserve(count);
@@ -412,7 +413,11 @@ class Plan::Builder {
       int v = w.reads[r];
       if (--readers_[size_t(v)] != 0 || is_result_[size_t(v)] || lasts_[size_t(v)]) continue;
       dying_.push_back(v);
-      if (gives_[size_t(v)] != 0 && !must_stay(v)) givers_.push_back({cost_[size_t(v)], int(r), 0});
+      if (gives_[size_t(v)] == 0 || must_stay(v)) continue;
+      if (const int heir = heir_of(v); heir >= 0)
+        reserved_[size_t(heir)] = int(r);
+      else
+        givers_.push_back({cost_[size_t(v)], int(r), 0});
     }
     std::sort(givers_.begin(), givers_.end(),
               [](const Giver& a, const Giver& b) { return a.bytes != b.bytes ? a.bytes < b.bytes : a.read < b.read; });
@@ -426,17 +431,22 @@ class Plan::Builder {
       auto first = std::lower_bound(givers_.begin(), givers_.end(), cost_[size_t(v)],
                                     [](const Giver& g, size_t bytes) { return g.bytes < bytes; });
       size_t tried = 0;
-      for (size_t g = giver_from(size_t(first - givers_.begin()));
-           g < givers_.size() && givers_[g].bytes == cost_[size_t(v)] && tried < kMostTried;
-           g = giver_from(g + 1), ++tried) {
-        if (!may_take_over(ir_, planned, givers_[g].read, i)) continue;
-        givers_[g].next = g + 1;
-        int d = w.reads[size_t(givers_[g].read)];
+      auto take = [&](int read) {
+        int d = w.reads[size_t(read)];
         fresh.takes_over = slots_[size_t(d)];
         if (value(d).kind == ValueKind::leaf) fresh.leaf = value(d).leaf;
         charged_[size_t(v)] = std::exchange(charged_[size_t(d)], 0);
         given_[size_t(d)] = 1;
-        break;
+      };
+      if (const int read = std::exchange(reserved_[size_t(v)], -1);
+          read >= 0 && cost_[size_t(w.reads[size_t(read)])] == cost_[size_t(v)] && may_take_over(ir_, planned, read, i))
+        take(read);
+      for (size_t g = giver_from(size_t(first - givers_.begin()));
+           fresh.takes_over < 0 && g < givers_.size() && givers_[g].bytes == cost_[size_t(v)] && tried < kMostTried;
+           g = giver_from(g + 1), ++tried) {
+        if (!may_take_over(ir_, planned, givers_[g].read, i)) continue;
+        givers_[g].next = g + 1;
+        take(givers_[g].read);
       }
       if (fresh.takes_over < 0) {
         account.in_use += charged_[size_t(v)] = block_capacity(fresh.bytes);
@@ -451,6 +461,12 @@ class Plan::Builder {
       if (readers_[size_t(v)] == 0 && !is_result_[size_t(v)]) dying_.push_back(v);
   }
 
+  // The value that alone may have the memory of `v`; -1: any may.
+  int heir_of(int v) const {
+    if (value(v).kind != ValueKind::leaf) return -1;
+    const int result = ir_.leaves[size_t(value(v).leaf)].heir;
+    return result < 0 ? -1 : value(ir_.results[size_t(result)][0]).view.base;
+  }
   // What can give its memory away in the step at hand, by bytes.
   struct Giver {
     size_t bytes;
@@ -558,6 +574,7 @@ class Plan::Builder {
   std::vector<char> is_result_;
   std::vector<char> constant_;   // units that depend on nothing that changes from run to run
   std::vector<char> lasts_;      // values that they leave for others
+  std::vector<int> reserved_;    // by value: the read of the step at hand whose heir it is; -1: none
   std::vector<size_t> gives_;    // what goes free after the last reader
   std::vector<size_t> cost_;     // what storing the value takes
   std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
