@@ -162,7 +162,7 @@ class ALiBi(Layer):
 
         >>> from funcnn import nn
         >>> nn.ALiBi.create_alibi_matrix(5, 5, 8, offset=4)[0, 0].tolist()
-        [[-2.0, -1.5, -1.0, -0.5, -0.0]]
+        [[-2.0, -1.5, -1.0, -0.5, 0.0]]
         """
         given = {"q_sequence_length": q_sequence_length, "k_sequence_length": k_sequence_length, "offset": offset}
         last, keys, first = (integer(value, f"create_alibi_matrix: {name}") for name, value in given.items())
