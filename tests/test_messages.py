@@ -340,7 +340,9 @@ class TestHints:
         subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
 
     def test_shapes_and_devices_of_torch(self):
-        with pytest.raises(TypeError, match=r"^zeros: the shape is one argument, as in zeros\(\(2, 3\)\); got 3 and 4$"):
+        with pytest.raises(
+            TypeError, match=r"^zeros: the shape is one argument, as in zeros\(\(2, 3\)\); got 3 and 4$"
+        ):
             fn.zeros(3, 4)
         with pytest.raises(TypeError, match=r"^ones: the shape is one argument"):
             fn.ones(3, 4)
