@@ -12,6 +12,7 @@
 
 #include "backends/cpu/blas.h"
 #include "backends/cpu/lapack.h"
+#include "backends/cpu/lapack_halves.h"
 #include "backends/cpu/lapack_tiled.h"
 #include "base/thread_pool.h"
 
@@ -37,8 +38,6 @@ template <class T>
 struct Side {
   T *rows, *factors, *halves;
 };
-
-enum class Half : uint8_t { top, both, bottom };  // where a vector has elements
 
 // a, b = c a + s b, c b - s a.
 template <class T>
@@ -216,31 +215,24 @@ class Conquest {
            const std::vector<int64_t>& settled) {
     const int64_t first = part.first, n = part.n, k = int64_t(kept.size()), top = above(part) + 1;
     T* d = d_ + first;
-    // By where they have elements, for the products.
-    std::vector<int64_t> grouped;
-    int64_t counts[3];
-    for (int which = 0; which < 3; ++which) {
-      counts[which] = -int64_t(grouped.size());
-      for (int64_t i = 0; i < k; ++i)
-        if (half[size_t(kept[size_t(i)])] == Half(which)) grouped.push_back(i);
-      counts[which] += int64_t(grouped.size());
-    }
-    const int64_t upper = counts[0] + counts[1], lower = counts[1] + counts[2];
+    const Grouped grouped(half, kept);
+    const int64_t upper = grouped.upper, lower = grouped.lower;
     std::vector<T> rest(settled.size() * size_t(n + 1)), values(static_cast<size_t>(k));
     for (const Side<T>* side : {&left_, &right_}) {
       const int64_t width = side == &left_ ? n : n + part.wider;
       T *over = halves(*side, first), *under = over + upper * (top + kPad);
       for (int64_t p = 0; p < k; ++p) {
-        const T* from = row(*side, first + kept[size_t(grouped[size_t(p)])]) + first;
+        const T* from = row(*side, first + kept[size_t(grouped.order[size_t(p)])]) + first;
         if (p < upper) std::copy_n(from, top, over + p * (top + kPad));
-        if (p >= counts[0]) std::copy_n(from + top, width - top, under + (p - counts[0]) * (width - top + kPad));
+        if (p >= grouped.above)
+          std::copy_n(from + top, width - top, under + (p - grouped.above) * (width - top + kPad));
       }
       for (size_t i = 0; i < settled.size(); ++i)
         std::copy_n(row(*side, first + settled[i]) + first, width, rest.data() + i * size_t(n + 1));
       for (size_t i = 0; i < settled.size(); ++i)
         std::copy_n(rest.data() + i * size_t(n + 1), width, row(*side, first + k + int64_t(i)) + first);
     }
-    if (Int info = roots(first, z, kept, grouped, values.data())) return info;
+    if (Int info = roots(first, z, kept, grouped.order, values.data())) return info;
 
     // Both sides, above and below: pieces of columns.
     const int64_t chunk = tiles_ ? 2 * tiles_->chunk : 64;
@@ -254,7 +246,7 @@ class Conquest {
         const int64_t from = (over ? c : c - pieces(top)) * chunk, all = over ? top : width - top,
                       columns = std::min(chunk, all - from), step = all + kPad;
         if (columns <= 0) continue;
-        const T *factors = side.factors + first * n_ + (over ? 0 : counts[0]),
+        const T *factors = side.factors + first * n_ + (over ? 0 : grouped.above),
                 *half_rows = halves(side, first) + (over ? 0 : upper * (top + kPad)) + from;
         multiply(k, columns, over ? upper : lower, factors, half_rows, step,
                  row(side, first) + first + (over ? 0 : top) + from);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backends/cpu/lapack.h"
+#include "backends/cpu/lapack_halves.h"
 #include "backends/cpu/lapack_tiled.h"
 #include "base/thread_pool.h"
 
@@ -97,8 +98,6 @@ class Conquest {
     return scale;
   }
 
-  enum class Half : uint8_t { top, both, bottom };  // where a vector has elements
-
   Int merge(int64_t first, int64_t top, int64_t bottom) {
     const int64_t n = top + bottom, middle = first + top;
     T* d = d_ + first;
@@ -169,22 +168,14 @@ class Conquest {
            const std::vector<int64_t>& kept, const std::vector<int64_t>& settled) {
     const int64_t n = top + bottom, k = int64_t(kept.size());
     T* d = d_ + first;
-    // By where they have elements, for the products.
-    std::vector<int64_t> grouped;
-    int64_t counts[3];
-    for (int part = 0; part < 3; ++part) {
-      counts[part] = -int64_t(grouped.size());
-      for (int64_t i = 0; i < k; ++i)
-        if (half[size_t(kept[size_t(i)])] == Half(part)) grouped.push_back(i);
-      counts[part] += int64_t(grouped.size());
-    }
-    const int64_t upper = counts[0] + counts[1], lower = counts[1] + counts[2];
+    const Grouped grouped(half, kept);
+    const int64_t upper = grouped.upper, lower = grouped.lower;
     const int64_t step = top + kPad, step_below = bottom + kPad;
     T *above = halves_ + first * (n_ + 2 * kPad), *below = above + upper * step;
     for (int64_t p = 0; p < k; ++p) {
-      const T* from = row(first + kept[size_t(grouped[size_t(p)])]) + first;
+      const T* from = row(first + kept[size_t(grouped.order[size_t(p)])]) + first;
       if (p < upper) std::copy_n(from, top, above + p * step);
-      if (p >= counts[0]) std::copy_n(from + top, bottom, below + (p - counts[0]) * step_below);
+      if (p >= grouped.above) std::copy_n(from + top, bottom, below + (p - grouped.above) * step_below);
     }
     std::vector<T> rest(settled.size() * size_t(n)), rest_values;
     for (size_t i = 0; i < settled.size(); ++i) {
@@ -224,7 +215,7 @@ class Conquest {
           squares += double(straight[size_t(i)]) * double(straight[size_t(i)]);
         }
         const T by = T(-1 / std::sqrt(squares));  // products are subtracted
-        for (int64_t p = 0; p < k; ++p) x[p] = straight[size_t(grouped[size_t(p)])] * by;
+        for (int64_t p = 0; p < k; ++p) x[p] = straight[size_t(grouped.order[size_t(p)])] * by;
       }
     });
 
@@ -236,7 +227,7 @@ class Conquest {
         const int64_t from = (over ? c : c - chunks) * chunk, columns = std::min(chunk, (over ? top : bottom) - from);
         T* to = row(first) + first + (over ? 0 : top) + from;
         for (int64_t i = 0; i < k; ++i) std::fill_n(to + i * ld_, columns, T(0));
-        const MatrixView<T> factors{vectors + (over ? 0 : counts[0]), k, 1};
+        const MatrixView<T> factors{vectors + (over ? 0 : grouped.above), k, 1};
         tiles_.subtract(k, columns, over ? upper : lower, factors, tiles_.rows * k, (over ? above : below) + from,
                         over ? step : step_below, to, ld_);
       }

@@ -1,0 +1,29 @@
+// What divide and conquer of tridiagonal and of bidiagonal matrices have in common.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace funcnn::cpu {
+
+enum class Half : uint8_t { top, both, bottom };  // where a vector has elements
+
+// Which of the vectors that are kept come first in the products of halves: those above, those of both, those below.
+struct Grouped {
+  Grouped(const std::vector<Half>& half, const std::vector<int64_t>& kept) {
+    int64_t ends[3];
+    for (int part = 0; part < 3; ++part) {
+      for (size_t i = 0; i < kept.size(); ++i)
+        if (half[size_t(kept[i])] == Half(part)) order.push_back(int64_t(i));
+      ends[part] = int64_t(order.size());
+    }
+    above = ends[0];
+    upper = ends[1];
+    lower = ends[2] - above;
+  }
+
+  std::vector<int64_t> order;
+  int64_t above, upper, lower;  // with elements above only, above, and below
+};
+
+}  // namespace funcnn::cpu
