@@ -150,8 +150,8 @@ void Problem::choose_tiles(size_t item) {
   int64_t parts = strips ? std::clamp<int64_t>(k / least_depth, 1, wanted) : 1;
   // Each part of the long sums of a small result reads operands of its own, once and in the order of memory.
   constexpr int64_t kSmallResult = 64 << 10;
-  const int64_t deep = std::min(k / least_depth, wanted);
-  if (m > 16 && n > 16 && m * n <= kSmallResult && (m + n) * k >= 4 * deep * m * n) parts = std::max(parts, deep);
+  if (m > 16 && n > 16 && m * n <= kSmallResult && k >= wanted * least_depth && (m + n) * k >= 4 * wanted * m * n)
+    parts = wanted;
   while (blocks(m, row_block) * blocks(n, column_block) * parts < wanted) {
     bool rows = row_block >= 2 * least_rows, columns = column_block >= 2 * least_columns;
     if (!rows && !columns) break;

@@ -220,6 +220,30 @@ T* aligned(T* at) {
   return reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(at) + 63) & ~uintptr_t(63));
 }
 
+// Whether the product was one of small matrices, of which batches have many, and is done: a panel of B and rows of A
+// that are read where they lie.
+template <class Steps>
+bool multiply_small(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
+                    MatrixView<typename Steps::Source> b, typename Steps::Sum* c, int64_t leading) {
+  if constexpr (Steps::direct_b) {
+    // For more it pays to ask for what comes next.
+    constexpr int64_t item = sizeof(typename Steps::Source), kFewTerms = 8 << 10;
+    constexpr int lanes = Simd<typename Steps::Sum>::lanes, panel = Simd<typename Steps::Sum>::panel;
+    if (n > panel || k > kBlockK || m * n * k > kFewTerms || b.column != 1 || (!kMasks && n < panel)) return false;
+    if (rows_in_place(m, n, k, a.row * item, a.column * item, item) != kRows) return false;
+    const int last = int(n <= lanes ? n : n - lanes * (kVectors - 1));
+    Soon soon;
+    const Panels panels(m);
+    for (int64_t p = 0, row = 0; p < panels.count; row += panels.rows(p), ++p) {
+      auto run = n <= lanes ? pick_tile<Steps, 1>(panels.rows(p)) : pick_tile<Steps, kVectors>(panels.rows(p));
+      run(k, {a.data + row * a.row, a.row, a.column}, b.data, b.row, c + row * leading, leading, false, last, last,
+          soon);
+    }
+    return true;
+  }
+  return false;
+}
+
 // The product into C of the type that is accumulated in.
 template <class Steps>
 void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
@@ -227,6 +251,7 @@ void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source
   using Word = typename Steps::Word;
   constexpr int panel = Simd<typename Steps::Sum>::panel, group = Steps::group;
   if (multiply_thin<Steps>(m, n, k, a, b, c, leading, room)) return;
+  if (multiply_small<Steps>(m, n, k, a, b, c, leading)) return;
   const int64_t block = block_rows<Word>(m);
   Word* packed_a = reinterpret_cast<Word*>(room);
   Word* packed_b = aligned(packed_a + (block + kRows) * std::min(PackedPlaces<Steps>::words(k), kBlockK));
