@@ -8,6 +8,7 @@ from .case import Case
 from .place import jax_waits, to_funcnn, to_jax, to_numpy, to_torch
 
 ROWS = {"adamw_update": "ms"}
+PEAK_MEMORY = True
 LEAVES, SHAPE = 100, (400, 250)
 RATE, DECAY = 1e-3, 0.01
 

@@ -12,6 +12,7 @@ from .case import ARRAYS, Case, losses
 from .place import to_funcnn, to_jax, to_torch
 
 ROWS = {"cnn_train": "ms"}
+PEAK_MEMORY = True
 FRAMEWORKS = ("funcnn.nn", *ARRAYS)
 BATCH, SIDE = 32, 32
 CHANNELS = (3, 32, 64, 128)

@@ -8,6 +8,7 @@ from . import training
 from .case import ARRAYS, Case, losses
 
 ROWS = {"lstm_train": "ms"}
+PEAK_MEMORY = True
 FRAMEWORKS = ("funcnn.nn", *ARRAYS)
 INPUTS, UNITS, CLASSES, BATCH, STEPS = 128, 256, 10, 32, 64
 RATE = 1e-3

@@ -11,6 +11,7 @@ from .case import Case, losses
 from .place import to_funcnn, to_jax, to_torch
 
 ROWS = {"mlp_train": "ms"}
+PEAK_MEMORY = True
 SIZES = (784, 512, 512, 10)
 RATE = 1e-3
 

@@ -7,6 +7,7 @@ import numpy as np
 from .case import Case
 
 ROWS = {"per_example_grad": "ms"}
+PEAK_MEMORY = True
 SIZES = (784, 256, 10)
 BATCH = 128
 

@@ -89,7 +89,6 @@ class Plan::Builder {
     slots_.assign(values, -1);
     charged_.assign(values, 0);
     readers_.assign(values, 0);
-    reserved_.assign(values, -1);
     for (const Work& w : work_)
       for (int v : w.reads) ++readers_[size_t(v)];
     plan_.steps_.reserve(count);
@@ -409,13 +408,14 @@ class Plan::Builder {
     const Work& w = *planned.work;
     dying_.clear();
     givers_.clear();
+    bequests_.clear();
     for (size_t r = 0; r < w.reads.size(); ++r) {
       int v = w.reads[r];
       if (--readers_[size_t(v)] != 0 || is_result_[size_t(v)] || lasts_[size_t(v)]) continue;
       dying_.push_back(v);
       if (gives_[size_t(v)] == 0 || must_stay(v)) continue;
       if (const int heir = heir_of(v); heir >= 0)
-        reserved_[size_t(heir)] = int(r);
+        bequests_.push_back({heir, int(r)});
       else
         givers_.push_back({cost_[size_t(v)], int(r), 0});
     }
@@ -438,9 +438,10 @@ class Plan::Builder {
         charged_[size_t(v)] = std::exchange(charged_[size_t(d)], 0);
         given_[size_t(d)] = 1;
       };
-      if (const int read = std::exchange(reserved_[size_t(v)], -1);
-          read >= 0 && cost_[size_t(w.reads[size_t(read)])] == cost_[size_t(v)] && may_take_over(ir_, planned, read, i))
-        take(read);
+      for (auto [heir, read] : bequests_)
+        if (heir == v && fresh.takes_over < 0 && cost_[size_t(w.reads[size_t(read)])] == cost_[size_t(v)] &&
+            may_take_over(ir_, planned, read, i))
+          take(read);
       for (size_t g = giver_from(size_t(first - givers_.begin()));
            fresh.takes_over < 0 && g < givers_.size() && givers_[g].bytes == cost_[size_t(v)] && tried < kMostTried;
            g = giver_from(g + 1), ++tried) {
@@ -467,6 +468,11 @@ class Plan::Builder {
     const int result = ir_.leaves[size_t(value(v).leaf)].heir;
     return result < 0 ? -1 : value(ir_.results[size_t(result)][0]).view.base;
   }
+  // A value that alone may have the memory of a read of the step at hand.
+  struct Bequest {
+    int heir, read;
+  };
+  std::vector<Bequest> bequests_;
   // What can give its memory away in the step at hand, by bytes.
   struct Giver {
     size_t bytes;
@@ -574,7 +580,6 @@ class Plan::Builder {
   std::vector<char> is_result_;
   std::vector<char> constant_;   // units that depend on nothing that changes from run to run
   std::vector<char> lasts_;      // values that they leave for others
-  std::vector<int> reserved_;    // by value: the read of the step at hand whose heir it is; -1: none
   std::vector<size_t> gives_;    // what goes free after the last reader
   std::vector<size_t> cost_;     // what storing the value takes
   std::vector<size_t> charged_;  // what the value holds of the memory in use; leaves hold nothing
