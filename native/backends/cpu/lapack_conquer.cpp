@@ -20,11 +20,7 @@ namespace {
 
 using lapack::Int;
 
-constexpr int64_t kLeaf = 32;   // rows that are solved by iteration
-constexpr int64_t kPad = 16;    // elements between rows that would meet in the same places of the cache
-constexpr double kWorth = 2e4;  // operations that are worth a thread
-
-int64_t grain_for(double operations) { return std::max<int64_t>(1, int64_t(kWorth / std::max(operations, 1.0))); }
+constexpr int64_t kLeaf = 32;  // rows that are solved by iteration
 
 template <class T>
 class Conquest {

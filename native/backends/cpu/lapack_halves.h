@@ -1,10 +1,19 @@
 // What divide and conquer of tridiagonal and of bidiagonal matrices have in common.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 namespace funcnn::cpu {
+
+constexpr int64_t kPad = 16;  // elements between rows that would meet in the same places of the cache
+
+// How many pieces of so many operations are worth a thread.
+inline int64_t grain_for(double operations) {
+  constexpr double kWorth = 2e4;
+  return std::max<int64_t>(1, int64_t(kWorth / std::max(operations, 1.0)));
+}
 
 enum class Half : uint8_t { top, both, bottom };  // where a vector has elements
 
