@@ -236,11 +236,11 @@ class Profile:
             ImportError: where matplotlib is not installed: ``pip install 'funcnn[plot]'``.
             ValueError: where no kernel has a place in the picture.
         """
+        points = [r for r in self.records if r.fraction is not None and r.flops and r.bytes and r.own > 0]
         try:
             from matplotlib import pyplot
         except ImportError as error:
             raise ImportError("profile.plot draws with matplotlib: pip install 'funcnn[plot]'") from error
-        points = [r for r in self.records if r.fraction is not None and r.flops and r.bytes and r.own > 0]
         if not points:
             raise ValueError("profile.plot: no kernel that computes was measured")
         if ax is None:
