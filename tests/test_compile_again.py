@@ -165,6 +165,23 @@ def test_mutable_arrays_by_turns():
             same(got, [1, 2, 3])
 
 
+def test_mutable_arrays_are_traced_once():
+    import funcnn.compat.core as mx
+
+    traces = []
+
+    @fn.compile
+    def f(x):
+        traces.append(1)
+        return x + 1
+
+    x = mx.array(np.arange(3, dtype=np.float32))
+    mx.eval(x)
+    for _ in range(4):
+        same(f(x), [1, 2, 3])
+    assert len(traces) == 1 and f.cache_info()["hits"] == 3
+
+
 def test_changes_between_calls():
     f = fn.compile(lambda x: x + 1)
     x = ready(5)

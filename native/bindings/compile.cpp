@@ -239,9 +239,7 @@ class Compiled {
       if (Py_TYPE(leaves[i]) != array_type) return false;
       Node& node = *array_of(leaves[i]).node();
       const Argument& known = entry.arguments[i];
-      if (node.trace != 0 || node.abstract || node.dtype != known.aval.dtype || node.weak != known.weak ||
-          known.rebindable || node.shape != known.aval.shape)
-        return false;
+      if (node.trace != 0 || node.abstract || known.rebindable || !is_like(node, known)) return false;
       nodes[i] = &node;
     }
     return true;
@@ -408,15 +406,14 @@ class Compiled {
     return nullptr;
   }
 
+  static bool is_like(const Node& node, const Argument& known) {
+    return node.dtype == known.aval.dtype && node.weak == known.weak && node.rebindable == known.rebindable &&
+           node.shape == known.aval.shape;
+  }
   static bool matches(const Call& c, const Entry& e) {
     if (e.arguments.size() != c.nodes.size()) return false;
-    for (size_t i = 0; i < e.arguments.size(); ++i) {
-      const Argument& known = e.arguments[i];
-      const Node& node = *c.nodes[i];
-      if (node.dtype != known.aval.dtype || node.weak != known.weak || node.rebindable != known.rebindable ||
-          known.rebindable || node.shape != known.aval.shape)
-        return false;
-    }
+    for (size_t i = 0; i < e.arguments.size(); ++i)
+      if (!is_like(*c.nodes[i], e.arguments[i])) return false;
     return same_structure(e.inputs, c.tree) && (!c.statics.is_valid() || same_value(c.statics, e.statics));
   }
 
