@@ -35,16 +35,6 @@ struct Side {
   T *rows, *factors, *halves;
 };
 
-// a, b = c a + s b, c b - s a.
-template <class T>
-void turn(int64_t n, T* a, T* b, T c, T s) {
-  for (int64_t i = 0; i < n; ++i) {
-    const T x = a[i], y = b[i];
-    a[i] = c * x + s * y;
-    b[i] = c * y - s * x;
-  }
-}
-
 template <class T>
 class Conquest {
  public:
@@ -184,15 +174,13 @@ class Conquest {
       if (before >= 0) {
         T &previous = z[size_t(before)], length = std::hypot(previous, element), c = element / length,
           s = -previous / length;
-        const T a = d[before], b = d[j];
-        if (std::abs((b - a) * c * s) <= tolerance) {
+        if (std::abs((d[j] - d[before]) * c * s) <= tolerance) {
           element = length;
           previous = 0;
           if (half[size_t(j)] != half[size_t(before)]) half[size_t(j)] = Half::both;
           turn(n, row(left_, first + before) + first, row(left_, first + j) + first, c, s);
           turn(m, right(before), right(j), c, s);
-          d[before] = a * (c * c) + b * (s * s);
-          d[j] = a * (s * s) + b * (c * c);
+          turn_values(d[before], d[j], c, s);
           settled.push_back(before);
         } else {
           kept.push_back(before);

@@ -139,15 +139,8 @@ class Conquest {
           z[size_t(j)] = length;
           z[size_t(before)] = 0;
           if (half[size_t(j)] != half[size_t(before)]) half[size_t(j)] = Half::both;
-          T *x = row(first + before) + first, *y = row(first + j) + first;
-          for (int64_t i = 0; i < n; ++i) {
-            const T a = x[i], b = y[i];
-            x[i] = c * a + s * b;
-            y[i] = c * b - s * a;
-          }
-          const T a = d[before], b = d[j];
-          d[before] = a * (c * c) + b * (s * s);
-          d[j] = a * (s * s) + b * (c * c);
+          turn(n, row(first + before) + first, row(first + j) + first, c, s);
+          turn_values(d[before], d[j], c, s);
           settled.push_back(before);
         } else {
           kept.push_back(before);

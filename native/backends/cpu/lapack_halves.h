@@ -15,6 +15,23 @@ inline int64_t grain_for(double operations) {
   return std::max<int64_t>(1, int64_t(kWorth / std::max(operations, 1.0)));
 }
 
+// a, b = c a + s b, c b - s a.
+template <class T>
+void turn(int64_t n, T* a, T* b, T c, T s) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T x = a[i], y = b[i];
+    a[i] = c * x + s * y;
+    b[i] = c * y - s * x;
+  }
+}
+// The values of vectors that are turned so.
+template <class T>
+void turn_values(T& a, T& b, T c, T s) {
+  const T x = a, y = b;
+  a = x * (c * c) + y * (s * s);
+  b = x * (s * s) + y * (c * c);
+}
+
 enum class Half : uint8_t { top, both, bottom };  // where a vector has elements
 
 // Which of the vectors that are kept come first in the products of halves: those above, those of both, those below.

@@ -95,7 +95,7 @@ struct TanhLong {
     auto large = y >= 1.0;
     D q = select(large, D(2.0), t) / (t + 2.0);
     D r = select(large, 1.0 - q, q);
-    return from_bits(bits(r) | (bits(x) & UINT64_C(0x8000000000000000)));
+    return with_sign_long(r, x);
   }
 };
 
@@ -165,7 +165,7 @@ struct ErfLong {
                             3.40777910860555904e-10,  -8.47579411952566204e-12};
     D near = fma(x, polynomial(z, p), x);
     D far = 1.0 - exp_normal_long(y * polynomial(y, q));
-    far = from_bits(bits(far) | (bits(x) & UINT64_C(0x8000000000000000)));
+    far = with_sign_long(far, x);
     return select(x != x, x, select(a >= 1.0, far, near));
   }
 };

@@ -38,6 +38,10 @@ template <class F>
 FUNCNN_INLINE F with_sign(F magnitude, F sign) {
   return from_bits(bits(magnitude) | (bits(sign) & 0x80000000u));
 }
+template <class D>
+FUNCNN_INLINE D with_sign_long(D magnitude, D sign) {
+  return from_bits(bits(magnitude) | (bits(sign) & UINT64_C(0x8000000000000000)));
+}
 
 // The nearest integer, as a float and in the low bits of the sum's representation, for |x| < 2^22 (2^51).
 constexpr float kShift = 12582912.0f;
@@ -244,7 +248,7 @@ FUNCNN_INLINE D atan2_inner(D y, D x) {
   D r = atan_unit(t);
   r = select(steep, kPi / 2 - r, r);
   r = select(is_negative(x), kPi - r, r);
-  r = from_bits(bits(r) | (bits(y) & UINT64_C(0x8000000000000000)));
+  r = with_sign_long(r, y);
   return select((x != x) | (y != y), D(kNanD), r);
 }
 
