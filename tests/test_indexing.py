@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import funcnn as fn
+from thread_counts import assert_the_same
 from widest import WIDEST, reachable
 
 
@@ -586,3 +587,45 @@ def test_many_updates_of_rows(mode, threads, skewed):
         np.testing.assert_allclose(np.asarray(got), np.moveaxis(want, 0, 2), rtol=tolerance, atol=tolerance)
     finally:
         fn.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("mode", ["add", "multiply"])
+@pytest.mark.parametrize(
+    "shape", [(50,), (100_000,), (37, 129), (5, 7, 33), (3, 1100), (40, 3)], ids=lambda shape: "x".join(map(str, shape))
+)
+def test_halves_that_meet_are_rounded_once(mode, shape, dtype):
+    # Rounded after every one, sums of ones stop at 2048 and 256. A GPU rounds a second time where it begins anew.
+    rng = np.random.default_rng(0)
+    index = rng.integers(0, min(shape[0], 40), 4000).astype(np.int32)
+    values = rng.uniform(*((0, 2) if mode == "add" else (0.97, 1.03)), (4000, *shape[1:]))
+    x, u = (fn.array(a, getattr(fn, dtype)) for a in (rng.uniform(1, 2, shape), values))
+    expected, each = (np.array(a.astype(fn.float64)) for a in (x, u))
+    getattr(np, mode).at(expected, index, each)
+    result = getattr(x.at[fn.array(index)], mode)(u).astype(fn.float64)
+    np.testing.assert_allclose(result, expected, rtol=2 * float(fn.finfo(getattr(fn, dtype)).eps))
+
+
+def test_halves_that_meet_in_batches_and_rows_that_are_not_dense():
+    rng = np.random.default_rng(0)
+    index = fn.array(rng.integers(0, 6, (4, 3000)).astype(np.int32))
+    counts = np.stack([np.bincount(row, minlength=6) for row in np.array(index)])
+
+    def compute():
+        add = fn.vmap(lambda x, i, u: x.at[i].add(u))
+        rows = add(fn.zeros((4, 6, 20), fn.bfloat16), index, fn.ones((4, 3000, 20), fn.bfloat16))
+        elements = add(fn.zeros((4, 6), fn.bfloat16), index, fn.ones((4, 3000), fn.bfloat16))
+        columns = fn.transpose(fn.ones((20, 3000), fn.bfloat16))
+        strided = fn.zeros((6, 20), fn.bfloat16).at[index[0]].add(columns)
+        return [result.astype(fn.float32) for result in (rows[..., 7], elements, strided[:, 19])]
+
+    for result, expected in zip(compute(), (counts, counts, counts[0]), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=2**-7)
+    assert_the_same(compute, counts=(1, 2, 5))
+
+
+def test_gradients_of_frequent_rows_in_half_precision():
+    table = fn.ones((3, 8), fn.bfloat16)
+    tokens = fn.array(np.arange(4096, dtype=np.int32) % 2)
+    g = fn.grad(lambda table: table[tokens].astype(fn.float32).sum())(table)
+    assert g.tolist() == [[2048.0] * 8, [2048.0] * 8, [0.0] * 8]

@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "backends/cpu/combine_rows.h"
 #include "backends/cpu/copy.h"
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/positions.h"
+#include "backends/cpu/scatter_halves.h"
 #include "backends/cpu/strided.h"
 #include "base/inline.h"
 #include "base/thread_pool.h"
@@ -139,6 +142,7 @@ class ScatterKernel final : public HostKernel {
         updates_(Shape(common_), {prefix(inputs[1].strides)}),
         rest_(rest(op, inputs[1])) {
     row_ = rest_.size();
+    if (HalfTotals::needed(op.mode(), out.dtype)) halves_.emplace(op.mode(), out.dtype, rest_);
     for (const Axes& axes : {op.axes().indexed, op.axes().x_batch})
       for (int axis : axes) span_ += std::max<int64_t>(0, out.shape[size_t(axis)] - 1) * out.strides[size_t(axis)];
     for (int d = 0; d < int(common_.size()); ++d) {
@@ -162,11 +166,13 @@ class ScatterKernel final : public HostKernel {
     const int64_t wide = 4096 / combination_.item;
     if (independent_ > 1 && work >= 2 * kGrain) {
       int64_t each = count / independent_;
-      parallel_for(independent_, std::max<int64_t>(1, kGrain / (each * row_)),
-                   [&](int64_t b, int64_t e) { apply(out, updates, indices, b * each, e * each, {0, columns}); });
+      parallel_for(independent_, std::max<int64_t>(1, kGrain / (each * row_)), [&](int64_t b, int64_t e) {
+        apply(out, updates, indices, b * each, e * each, {0, columns});
+      });
     } else if (columns >= wide) {
-      parallel_for(columns, std::max<int64_t>(16, kGrain / (work / columns)),
-                   [&](int64_t b, int64_t e) { apply(out, updates, indices, 0, count, {b, e}); });
+      parallel_for(columns, std::max<int64_t>(16, kGrain / (work / columns)), [&](int64_t b, int64_t e) {
+        apply(out, updates, indices, 0, count, {b, e});
+      });
     } else if (row_ >= kLeastRow && work >= 2 * kGrain) {
       // Rows stay whole: threads that write to neighbouring cache lines wait for each other.
       int64_t pieces = std::min<int64_t>(thread_count(), work / kGrain), each = (span_ + pieces - 1) / pieces;
@@ -241,9 +247,31 @@ class ScatterKernel final : public HostKernel {
   // outside has a negative place.
   void apply(std::byte* out, const std::byte* updates, std::span<std::byte* const> indices, int64_t begin, int64_t end,
              Range columns, Range places = {0, INT64_MAX}) const {
+    if (halves_) {
+      std::vector<HalfTotals::Update> chosen;
+      if (places.end == INT64_MAX) chosen.reserve(size_t(end - begin));
+      each_block(indices, begin, end, places, [&](const int64_t* to, const int64_t* sources, int64_t count) {
+        for (int64_t i = 0; i < count; ++i) chosen.push_back({uint64_t(to[i]), sources[i]});
+      });
+      return halves_->combine(out, updates, chosen, columns.begin, columns.end);
+    }
+    const int64_t item = combination_.item;
+    each_block(indices, begin, end, places, [&](const int64_t* to, const int64_t* sources, int64_t count) {
+      if (row_ == 1) {
+        combination_.elements(out, to, updates, sources, count);
+      } else if (rest_.rank() == 1) {
+        rows(out, to, updates, sources, count, columns);
+      } else {
+        for (int64_t i = 0; i < count; ++i) block(out + to[i] * item, updates + sources[i] * item, 0, columns);
+      }
+    });
+  }
+
+  // Call f(places, sources, count) for the updates among positions [begin, end) that go to these places, in order.
+  template <class F>
+  void each_block(std::span<std::byte* const> indices, int64_t begin, int64_t end, Range places, F&& f) const {
     int64_t offsets[kBlock], sources[kBlock];
     Sources next(updates_, begin);
-    const int64_t item = combination_.item;
     for (int64_t b = begin; b < end; b += kBlock) {
       int64_t count = std::min(kBlock, end - b), chosen = 0;
       positions_.offsets(b, b + count, indices, offsets);
@@ -253,13 +281,7 @@ class ScatterKernel final : public HostKernel {
         offsets[chosen] = offsets[i];
         chosen += places.contains(offsets[i]);
       }
-      if (row_ == 1) {
-        combination_.elements(out, offsets, updates, sources, chosen);
-      } else if (rest_.rank() == 1) {
-        rows(out, offsets, updates, sources, chosen, columns);
-      } else {
-        for (int64_t i = 0; i < chosen; ++i) block(out + offsets[i] * item, updates + sources[i] * item, 0, columns);
-      }
+      f(offsets, sources, chosen);
     }
   }
 
@@ -290,6 +312,7 @@ class ScatterKernel final : public HostKernel {
   Positions positions_;
   LoopNest updates_;  // over the positions
   LoopNest rest_;     // within one: output, updates
+  std::optional<HalfTotals> halves_;
   int64_t row_ = 1, independent_ = 1;
   int64_t span_ = 1;  // places are below this
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <unordered_map>
 #include <vector>
 
 #include "backends/reference/attention.h"
@@ -176,7 +177,10 @@ void scatter(const Primitive& primitive, Layouts in, Layouts out, Pointers at) {
   size_t lead = in[1].shape.size() - whole;
   visit_dtype(out[0].dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
+    using Wide = decltype(widen(T{}));
     Elements<T> updates = elements<T>(in, at, 1), result{reinterpret_cast<T*>(at.back()), &out[0]};
+    std::unordered_map<T*, Wide> totals;  // rounded once
+    auto total = [&](T& into) -> Wide& { return totals.try_emplace(&into, widen(into)).first->second; };
     for (int64_t i = 0; i < updates.size(); ++i) {
       Shape place = index_of(in[1].shape, i), to;
       Shape index(place.begin(), place.begin() + ptrdiff_t(lead)), rest(place.begin() + ptrdiff_t(lead), place.end());
@@ -188,10 +192,10 @@ void scatter(const Primitive& primitive, Layouts in, Layouts out, Pointers at) {
           into = value;
           break;
         case ScatterMode::add:
-          into = narrow<T>(plus(widen(into), widen(value)));
+          total(into) = plus(total(into), widen(value));
           break;
         case ScatterMode::multiply:
-          into = narrow<T>(times(widen(into), widen(value)));
+          total(into) = times(total(into), widen(value));
           break;
         case ScatterMode::maximum:
           into = narrow<T>(larger(widen(into), widen(value)));
@@ -201,6 +205,7 @@ void scatter(const Primitive& primitive, Layouts in, Layouts out, Pointers at) {
           break;
       }
     }
+    for (const auto& [into, value] : totals) *into = narrow<T>(value);
   });
 }
 
