@@ -8,6 +8,7 @@ import pytest
 
 import funcnn as fn
 from funcnn import nn
+from half_oracle import WIDTHS, bits, conversions, hard_numbers, nearest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "native"))
 from accuracy import BINARY, UNARY, errors, order_violations, symmetry_violations
@@ -283,3 +284,12 @@ def test_complex_functions(name):
     # Infinities agree where the CPU has one; the signs of what lies beside NaN are anyone's.
     infinite = np.isinf(want.real) | np.isinf(want.imag)
     assert (np.isinf(got.real) | np.isinf(got.imag))[infinite].all()
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_numbers_of_float64_are_rounded_once(name):
+    x, dtype = hard_numbers(name), getattr(fn, name)
+    expected = bits(nearest(x, name))
+    for way, convert in conversions(dtype).items():
+        y = convert(fn.device_put(fn.array(x, dtype=fn.float64), fn.gpu)).astype(fn.float32)
+        np.testing.assert_array_equal(bits(np.asarray(y)), expected, err_msg=way)

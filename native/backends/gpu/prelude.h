@@ -8,7 +8,7 @@
 //   WARP_BARRIER()       the 32 lanes
 //   load(x), element(x)  an element as registers hold it: f16 and bf16 become f32; element keeps the sign of NaN, too
 //   store(y, i, v)       y[i] = v, rounded to nearest even where y is of f16 or bf16; y in device or shared memory
-//   rounded_f16(f32), rounded_bf16(f32)  as that precision holds it
+//   rounded_f16(f32), rounded_bf16(f32)  as that precision holds it; of f64, rounded once
 //   to_float(f16 or bf16), from_float<T>(f32); T(v) as well, which keeps the sign of NaN
 //   load_pack<N>(x)      N elements from an address that is a multiple of their size together (a power of two, at most
 //                        16 bytes: one transaction), as Pack<T, N> with its elements in .v[]; store_pack(y, pack)

@@ -127,6 +127,13 @@ FUNCTION u32 two_of(bf16, f32 low, f32 high) {
 FUNCTION f32 rounded_bf16(f32 x) { return f32(bf16(x)); }
 template <class T> FUNCTION u32 two_of(T, f32 low, f32 high) { return T(low).bits | u32(T(high).bits) << 16; }
 #endif
+// Rounded to float32 with an odd last bit where it is not exact, a float64 goes to half precision without a second tie.
+FUNCTION f32 odd_float(f64 x) {
+  const f32 near = __double2float_rz(x);
+  return f64(near) == x ? near : __uint_as_float(__float_as_uint(near) | 1u);
+}
+FUNCTION f32 rounded_f16(f64 x) { return rounded_f16(odd_float(x)); }
+FUNCTION f32 rounded_bf16(f64 x) { return rounded_bf16(odd_float(x)); }
 #define WARP_MOVE(name, move) \
   template <class T> FUNCTION T name(T x, u32 by) { return T(move(0xffffffffu, x, by)); } \
   FUNCTION c64 name(c64 x, u32 by) { return {move(0xffffffffu, x.re, by), move(0xffffffffu, x.im, by)}; }
