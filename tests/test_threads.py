@@ -356,6 +356,28 @@ def test_settings_and_statistics_while_others_evaluate() -> None:
         fn.set_num_threads(threads)
 
 
+@pytest.mark.on_cpu
+@pytest.mark.parametrize("threads", [2, 16, 70, 300])
+def test_several_callers_share_many_workers(threads: int) -> None:
+    data, large = numbers((64, 512)), numbers((512, 1024), 1)
+    expected = np.tanh(data).sum(1), np.tanh(large).sum(0), data @ large
+    before = fn.get_num_threads()
+    fn.set_num_threads(threads)
+    try:
+        assert fn.get_num_threads() == threads
+
+        def work(i: int) -> None:
+            for _ in range(3):
+                x, y = fn.asarray(data), fn.asarray(large)
+                close(fn.tanh(x).sum(1), expected[0])
+                close(fn.tanh(y).sum(0), expected[1])
+                close(x @ y, expected[2])
+
+        everywhere(work)
+    finally:
+        fn.set_num_threads(before)
+
+
 def test_errors_on_one_thread_leave_others_alone() -> None:
     def fail() -> None:
         for _ in range(ROUNDS):

@@ -1,13 +1,16 @@
 #include "base/thread_pool.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -44,62 +47,142 @@ void relax() {
 
 // Ask again and again, for a while. Whether it came true.
 template <class F>
-bool spin(Clock::duration patience, F&& came_true) {
+bool spin(Clock::time_point end, F&& came_true) {
   if (came_true()) return true;
-  if (patience <= Clock::duration::zero()) return false;
-  auto end = Clock::now() + patience;
-  do {
+  while (Clock::now() < end)
     for (int i = 0; i < 16; ++i) {
       relax();
       if (came_true()) return true;
     }
-  } while (Clock::now() < end);
   return false;
 }
 
-// One parallel_for call. Kept alive by every thread that looks at it.
-struct Job {
-  RangeBody body;
-  int64_t count, chunks;
-  std::atomic<int64_t> next{0}, done{0};
-  std::mutex mutex;
-  std::condition_variable finished;
-  std::exception_ptr error;
-  const bool timed = profiling();
-  std::atomic<int64_t> helped{0};  // nanoseconds of others than the caller
+// Caches fetch lines of memory in pairs: so far apart lies what different threads write.
+constexpr size_t kApart = 128;
 
-  Job(RangeBody body, int64_t count, int64_t chunks) : body(body), count(count), chunks(chunks) {}
-  // Where range i begins: they differ by no more than one, so that no thread has a whole range more to do.
-  int64_t begin(int64_t i) const { return count / chunks * i + std::min(i, count % chunks); }
+// So many threads at most work together.
+constexpr int kMostThreads = 256;
 
-  // Take ranges until none is left; `helps`: for another thread.
-  void work(bool helps) {
-    bool outer = std::exchange(inside_parallel_region, true);
-    for (;;) {
-      int64_t i = next.fetch_add(1, std::memory_order_relaxed);
-      if (i >= chunks) break;
-      const int64_t start = timed && helps ? steady_now() : 0;
-      try {
-        body(begin(i), begin(i + 1));
-      } catch (...) {
-        std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-      }
-      if (timed && helps) helped.fetch_add(steady_now() - start, std::memory_order_relaxed);
-      if (done.fetch_add(1, std::memory_order_acq_rel) + 1 == chunks) {
-        std::lock_guard lock(mutex);
-        finished.notify_all();
-      }
+// What one parallel_for call hands out: pieces of its work, in one range for each thread that takes part, which takes
+// those of its own first and then what others have left. So a thread finds in its cache what it left there in the
+// kernel before, and where nobody is late nobody writes to a line of memory that another one reads.
+//
+// Jobs are used again and never freed. A thread that comes late finds ranges without pieces, or takes one of a later
+// job: whoever has taken a piece may read what else is in the job, since it is not over before that piece is.
+class Job {
+ public:
+  // One caller at a time has it. Whether this one does now.
+  bool acquire() {
+    if (taken_.load(std::memory_order_relaxed) || taken_.exchange(true, std::memory_order_acquire)) return false;
+    if (!ranges_) ranges_ = std::make_unique<Range[]>(kMostThreads);
+    return true;
+  }
+  void release() { taken_.store(false, std::memory_order_release); }
+
+  void post(RangeBody body, int64_t count, int64_t pieces, int threads) {
+    body_ = body;
+    count_ = count;
+    pieces_ = pieces;
+    timed_ = profiling();
+    helped_.store(0, std::memory_order_relaxed);
+    for (Done& done : done_) done.pieces.store(0, std::memory_order_relaxed);
+    threads_.store(threads, std::memory_order_relaxed);
+    for (int r = 0; r < threads; ++r) {
+      const auto from = uint64_t(pieces * r / threads), to = uint64_t(pieces * (r + 1) / threads);
+      ranges_[size_t(r)].left.store(to << 32 | from, std::memory_order_release);
     }
-    inside_parallel_region = outer;
   }
 
-  void wait(Clock::duration patience) {
-    // The last ranges of other threads usually end within microseconds.
-    if (spin(patience, [&] { return done.load(std::memory_order_acquire) == chunks; })) return;
-    std::unique_lock lock(mutex);
-    finished.wait(lock, [&] { return done.load(std::memory_order_acquire) == chunks; });
+  // So many take part; the caller is number 0.
+  int threads() const { return threads_.load(std::memory_order_relaxed); }
+  bool has_left(int range) const { return !is_empty(ranges_[size_t(range)].left.load(std::memory_order_relaxed)); }
+
+  // Take pieces until none is left. Whether there were any.
+  bool work(int thread) {
+    const bool outer = std::exchange(inside_parallel_region, true);
+    bool any = take_all(thread, thread);
+    for (int threads = this->threads(), i = 1; i < threads; ++i) any |= take_all((thread + i) % threads, thread);
+    inside_parallel_region = outer;
+    return any;
   }
+
+  // Until all pieces are done, whoever has them.
+  void wait(Clock::duration patience) {
+    if (is_done()) return;
+    // The last pieces of other threads usually end within microseconds.
+    if (spin(Clock::now() + patience, [&] { return is_done(); })) return;
+    std::unique_lock lock(mutex_);
+    waited_for_.store(true);
+    finished_.wait(lock, [&] { return is_done(); });
+    waited_for_.store(false);
+  }
+
+  bool timed() const { return timed_; }
+  int64_t helped() const { return helped_.load(std::memory_order_relaxed); }
+  std::exception_ptr error() { return std::exchange(error_, nullptr); }
+
+ private:
+  // The next piece in the lower half, their end in the upper.
+  struct alignas(kApart) Range {
+    std::atomic<uint64_t> left{0};
+  };
+  static bool is_empty(uint64_t left) { return uint32_t(left) >= left >> 32; }
+  // By a few threads each.
+  struct alignas(kApart) Done {
+    std::atomic<int64_t> pieces{0};
+  };
+  static constexpr int kTogether = 8;
+
+  // Where piece i begins: they differ by no more than one, so that no thread has a whole piece more to do.
+  int64_t begin(int64_t i) const { return count_ / pieces_ * i + std::min(i, count_ % pieces_); }
+
+  bool is_done() const {
+    int64_t done = 0;
+    for (const Done& d : done_) done += d.pieces.load();
+    return done == pieces_;
+  }
+
+  // Pieces of a range, one by one. Whether there were any.
+  bool take_all(int range, int thread) {
+    std::atomic<uint64_t>& left = ranges_[size_t(range)].left;
+    int64_t done = 0;
+    while (!is_empty(left.load(std::memory_order_relaxed))) {
+      const uint64_t taken = left.fetch_add(1, std::memory_order_acquire);
+      if (is_empty(taken)) break;
+      const auto i = int64_t(uint32_t(taken));
+      const int64_t start = timed_ && thread != 0 ? steady_now() : 0;
+      try {
+        (*body_)(begin(i), begin(i + 1));
+      } catch (...) {
+        std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+      }
+      if (start) helped_.fetch_add(steady_now() - start, std::memory_order_relaxed);
+      ++done;
+    }
+    if (done == 0) return false;
+    // With this the job may be over, and posted again.
+    done_[size_t(thread / kTogether) % done_.size()].pieces.fetch_add(done);
+    if (waited_for_.load()) {
+      std::lock_guard lock(mutex_);
+      finished_.notify_all();
+    }
+    return true;
+  }
+
+  // What workers read and only the caller writes.
+  alignas(kApart) std::optional<RangeBody> body_;
+  int64_t count_ = 0, pieces_ = 0;
+  std::unique_ptr<Range[]> ranges_;
+  std::atomic<int> threads_{0};
+  bool timed_ = false;
+  std::atomic<bool> waited_for_{false};
+  std::array<Done, 4> done_;
+  alignas(kApart) std::atomic<bool> taken_{false};
+  std::atomic<int64_t> helped_{0};  // nanoseconds of others than the caller
+  std::mutex mutex_;
+  std::condition_variable finished_;
+  std::exception_ptr error_;
 };
 
 int usable_cores() {
@@ -113,7 +196,7 @@ int usable_cores() {
 int default_thread_count() {
   if (const char* text = std::getenv("FUNCNN_NUM_THREADS")) {
     int n = std::atoi(text);
-    if (n >= 1) return std::min(n, 256);
+    if (n >= 1) return std::min(n, kMostThreads);
   }
   return usable_cores();
 }
@@ -145,88 +228,134 @@ class Pool {
   void run(int64_t count, int64_t grain, RangeBody body) {
     int threads = this->count();
     int64_t pieces = std::min<int64_t>((count + grain - 1) / grain, int64_t(threads) * kPiecesPerThread);
-    if (pieces <= 1 || threads == 1 || inside_parallel_region) {
+    Job* job = pieces <= 1 || threads == 1 || inside_parallel_region ? nullptr : free_job();
+    if (!job) {
       if (count > 0) body(0, count);
       return;
     }
-    auto job = std::make_shared<Job>(body, count, pieces);
-    int64_t wanted = std::min<int64_t>(threads - 1, job->chunks - 1), asleep;
-    {
-      std::lock_guard lock(mutex_);
-      jobs_.push_back(job);
-      posted_.fetch_add(1, std::memory_order_release);
-      wanted -= looking_;  // they find it by themselves
-      asleep = asleep_;
-    }
-    if (asleep > 0 && wanted >= asleep)
-      wake_.notify_all();
-    else
-      for (int64_t i = 0; i < std::min(wanted, asleep); ++i) wake_.notify_one();
-    job->work(false);
-    {
-      std::lock_guard lock(mutex_);
-      std::erase(jobs_, job);
-    }
-    const int64_t waits = job->timed ? steady_now() : 0;
-    job->wait(patience_);
-    if (job->timed) help_received() += job->helped.load(std::memory_order_relaxed) - (steady_now() - waits);
-    if (job->error) std::rethrow_exception(job->error);
+    job->post(body, count, pieces, int(std::min<int64_t>({threads, pieces, kMostThreads})));
+    posted_.value.fetch_add(1);
+    wake_for(*job);
+    job->work(0);
+    const int64_t waits = job->timed() ? steady_now() : 0;
+    job->wait(patience());
+    if (job->timed()) help_received() += job->helped() - (steady_now() - waits);
+    std::exception_ptr error = job->error();
+    job->release();
+    if (error) std::rethrow_exception(error);
   }
 
  private:
+  template <class T>
+  struct alignas(kApart) Apart {
+    std::atomic<T> value{};
+  };
+  // Where a worker sleeps.
+  struct Bed {
+    std::mutex mutex;
+    std::condition_variable wake;
+    bool called = false;
+  };
+  static constexpr int kBits = 64;
+  // A thread that hands out work wakes so many others, and so does each of them.
+  static constexpr int kWakes = 2;
+
+  Clock::duration patience() const { return Clock::duration(patience_.load(std::memory_order_relaxed)); }
+
   void start(int count) {
     stopping_ = false;
     count_ = count;
-    patience_ = patience_of(count);
-    for (int i = 1; i < count; ++i) workers_.emplace_back([this] { loop(); });
+    patience_ = patience_of(count).count();
+    for (auto& asleep : asleep_) asleep.value = 0;
+    for (int i = 1; i < std::min(count, kMostThreads); ++i) workers_.emplace_back([this, i] { loop(i); });
   }
   void stop() {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-      posted_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
+    stopping_ = true;
+    posted_.value.fetch_add(1);
+    for (size_t i = 1; i <= workers_.size(); ++i) call(i);
     for (auto& worker : workers_) worker.join();
     workers_.clear();
   }
-  void loop() {
-    std::unique_lock lock(mutex_);
-    while (!stopping_) {
-      if (auto job = open_job()) {
-        lock.unlock();
-        job->work(true);
-        job.reset();
-        lock.lock();
-        continue;
+
+  // Null: other callers have them all.
+  Job* free_job() {
+    for (size_t i = 0; i < jobs_.size(); ++i) {
+      if (!jobs_[i].acquire()) continue;
+      size_t used = used_.load();
+      while (used <= i && !used_.compare_exchange_weak(used, i + 1)) {
       }
-      uint64_t seen = posted_.load(std::memory_order_relaxed);
-      ++looking_;
-      lock.unlock();
-      bool more = spin(patience_, [&] { return posted_.load(std::memory_order_acquire) != seen; });
-      lock.lock();
-      --looking_;
-      if (more) continue;
-      ++asleep_;
-      wake_.wait(lock, [&] { return stopping_ || posted_.load(std::memory_order_relaxed) != seen; });
-      --asleep_;
+      return &jobs_[i];
     }
-  }
-  std::shared_ptr<Job> open_job() {
-    for (auto& job : jobs_)
-      if (job->next.load(std::memory_order_relaxed) < job->chunks) return job;
     return nullptr;
   }
 
-  std::mutex mutex_, resize_mutex_;
-  std::condition_variable wake_;
-  std::vector<std::shared_ptr<Job>> jobs_;
-  std::vector<std::thread> workers_;
+  void loop(int thread) {
+    const auto word = size_t(thread / kBits);
+    const uint64_t bit = uint64_t(1) << thread % kBits;
+    Clock::time_point patient_until = Clock::now() + patience();
+    while (!stopping_) {
+      const uint64_t seen = posted_.value.load();
+      if (help(thread)) patient_until = Clock::now() + patience();
+      if (spin(patient_until, [&] { return posted_.value.load(std::memory_order_acquire) != seen; })) continue;
+      asleep_[word].value.fetch_or(bit);
+      if (posted_.value.load() != seen) {
+        asleep_[word].value.fetch_and(~bit);
+        continue;
+      }
+      sleep(beds_[size_t(thread)]);
+      for (size_t i = 0, used = used_.load(); i < used; ++i)
+        if (jobs_[i].threads() > thread) wake_for(jobs_[i]);
+      patient_until = Clock::now() + patience();
+    }
+  }
+  // Whether there was something to do for this worker.
+  bool help(int thread) {
+    bool any = false;
+    for (size_t i = 0, used = used_.load(); i < used; ++i)
+      if (jobs_[i].threads() > thread) any |= jobs_[i].work(thread);
+    return any;
+  }
+
+  // A few of those that sleep and have a range of this job.
+  void wake_for(const Job& job) {
+    int wakes = 0;
+    for (int first = 0, threads = job.threads(); first < threads; first += kBits) {
+      std::atomic<uint64_t>& asleep = asleep_[size_t(first / kBits)].value;
+      uint64_t wanted = asleep.load();
+      if (threads - first < kBits) wanted &= (uint64_t(1) << (threads - first)) - 1;
+      for (; wanted; wanted &= wanted - 1) {
+        const int place = std::countr_zero(wanted), thread = first + place;
+        const uint64_t bit = uint64_t(1) << place;
+        if (!job.has_left(thread) || !(asleep.fetch_and(~bit) & bit)) continue;
+        call(size_t(thread));
+        if (++wakes == kWakes) return;
+      }
+    }
+  }
+  void call(size_t thread) {
+    Bed& bed = beds_[thread];
+    {
+      std::lock_guard lock(bed.mutex);
+      bed.called = true;
+    }
+    bed.wake.notify_one();
+  }
+  static void sleep(Bed& bed) {
+    std::unique_lock lock(bed.mutex);
+    bed.wake.wait(lock, [&] { return bed.called; });
+    bed.called = false;
+  }
+
+  std::array<Job, 8> jobs_;
+  std::array<Bed, kMostThreads> beds_;
+  Apart<uint64_t> posted_;                                    // jobs so far
+  std::array<Apart<uint64_t>, kMostThreads / kBits> asleep_;  // a bit for each worker that sleeps, or is about to
+  std::atomic<size_t> used_{0};                               // jobs from there on were never posted
   std::atomic<int> count_{1};
-  std::atomic<uint64_t> posted_{0};  // jobs so far
-  Clock::duration patience_{};
-  int looking_ = 0, asleep_ = 0;  // workers
-  bool stopping_ = false;
+  std::atomic<Clock::rep> patience_{0};
+  std::atomic<bool> stopping_{false};
+  std::mutex resize_mutex_;
+  std::vector<std::thread> workers_;
 };
 
 // Never destroyed: workers sleep until the process ends.

@@ -1,4 +1,4 @@
-// One pool of threads for the process. Threads that wait soon sleep; work never waits for a descheduled thread.
+// One pool of threads for the process. Threads that wait soon sleep; work that no thread has begun waits for none.
 #pragma once
 
 #include <cstdint>
@@ -6,10 +6,12 @@
 
 namespace funcnn {
 
-// Run body(begin, end) over sub-ranges that cover [0, count). The calling thread takes part and takes over whatever no
-// other thread has started, so a busy machine delays nothing. Ranges hold at least `grain` items; with one range, or
-// inside another parallel_for, the body runs on the calling thread at once. The split into ranges may depend on the
-// number of threads: bodies must give the same result for any split. An exception is rethrown after all ranges end.
+// Run body(begin, end) over sub-ranges that cover [0, count). Each thread begins with a part that is its own, the same
+// in all loops as long as this one, and then takes over whatever others have not started, so a busy machine delays
+// nothing. As many threads take part as there are sub-ranges, the calling one first. Ranges hold at least `grain`
+// items; with one range, or inside another parallel_for, the body runs on the calling thread at once. The split into
+// ranges may depend on the number of threads: bodies must give the same result for any split. An exception is rethrown
+// after all ranges end.
 class RangeBody {
  public:
   // Not for a RangeBody: copied, it refers to what the original refers to.
