@@ -79,7 +79,7 @@ class Job {
   }
   void release() { taken_.store(false, std::memory_order_release); }
 
-  void post(RangeBody body, int64_t count, int64_t pieces, int threads) {
+  void post(RangeBody body, int64_t count, int64_t pieces, int threads, int worth_waking) {
     body_ = body;
     count_ = count;
     pieces_ = pieces;
@@ -87,6 +87,7 @@ class Job {
     helped_.store(0, std::memory_order_relaxed);
     for (Done& done : done_) done.pieces.store(0, std::memory_order_relaxed);
     threads_.store(threads, std::memory_order_relaxed);
+    worth_waking_.store(worth_waking, std::memory_order_relaxed);
     for (int r = 0; r < threads; ++r) {
       const auto from = uint64_t(pieces * r / threads), to = uint64_t(pieces * (r + 1) / threads);
       ranges_[size_t(r)].left.store(to << 32 | from, std::memory_order_release);
@@ -95,6 +96,8 @@ class Job {
 
   // So many take part; the caller is number 0.
   int threads() const { return threads_.load(std::memory_order_relaxed); }
+  // And so many of them even if they have to be woken.
+  int worth_waking() const { return worth_waking_.load(std::memory_order_relaxed); }
   bool has_left(int range) const { return !is_empty(ranges_[size_t(range)].left.load(std::memory_order_relaxed)); }
 
   // Take pieces until none is left. Whether there were any.
@@ -174,7 +177,7 @@ class Job {
   alignas(kApart) std::optional<RangeBody> body_;
   int64_t count_ = 0, pieces_ = 0;
   std::unique_ptr<Range[]> ranges_;
-  std::atomic<int> threads_{0};
+  std::atomic<int> threads_{0}, worth_waking_{0};
   bool timed_ = false;
   std::atomic<bool> waited_for_{false};
   std::array<Done, 4> done_;
@@ -226,14 +229,17 @@ class Pool {
   }
 
   void run(int64_t count, int64_t grain, RangeBody body) {
-    int threads = this->count();
-    int64_t pieces = std::min<int64_t>((count + grain - 1) / grain, int64_t(threads) * kPiecesPerThread);
-    Job* job = pieces <= 1 || threads == 1 || inside_parallel_region ? nullptr : free_job();
+    const int most = std::min(this->count(), kMostThreads);
+    const int64_t worth_waking = std::min<int64_t>(most, blocks(count, grain));
+    const int64_t smallest = std::max<int64_t>(1, grain / kSmaller);
+    const int64_t threads = std::max(worth_waking, std::min<int64_t>(awake(most), blocks(count, smallest)));
+    Job* job = threads <= 1 || inside_parallel_region ? nullptr : free_job();
     if (!job) {
       if (count > 0) body(0, count);
       return;
     }
-    job->post(body, count, pieces, int(std::min<int64_t>({threads, pieces, kMostThreads})));
+    job->post(body, count, std::min(blocks(count, smallest), threads * kPiecesPerThread), int(threads),
+              int(worth_waking));
     posted_.value.fetch_add(1);
     wake_for(*job);
     job->work(0);
@@ -257,9 +263,19 @@ class Pool {
     bool called = false;
   };
   static constexpr int kBits = 64;
+  // Handing work to a thread that looks for it costs less than waking one: so much smaller pieces are worth it.
+  static constexpr int64_t kSmaller = 4;
   // A thread that hands out work wakes so many others, and so does each of them.
   static constexpr int kWakes = 2;
 
+  static int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
+  // So many of the first threads do not sleep, the caller included.
+  int awake(int most) const {
+    for (int first = 0; first < most; first += kBits)
+      if (uint64_t asleep = asleep_[size_t(first / kBits)].value.load(std::memory_order_relaxed))
+        return std::min(most, first + std::countr_zero(asleep));
+    return most;
+  }
   Clock::duration patience() const { return Clock::duration(patience_.load(std::memory_order_relaxed)); }
 
   void start(int count) {
@@ -319,7 +335,7 @@ class Pool {
   // A few of those that sleep and have a range of this job.
   void wake_for(const Job& job) {
     int wakes = 0;
-    for (int first = 0, threads = job.threads(); first < threads; first += kBits) {
+    for (int first = 0, threads = job.worth_waking(); first < threads; first += kBits) {
       std::atomic<uint64_t>& asleep = asleep_[size_t(first / kBits)].value;
       uint64_t wanted = asleep.load();
       if (threads - first < kBits) wanted &= (uint64_t(1) << (threads - first)) - 1;
@@ -375,7 +391,7 @@ Pool& pool(bool forked = false) {
 }  // namespace
 
 void parallel_for_ranges(int64_t count, int64_t grain, RangeBody body) {
-  if (count <= grain || inside_parallel_region) {
+  if (count <= 1 || inside_parallel_region) {
     if (count > 0) body(0, count);
     return;
   }

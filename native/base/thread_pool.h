@@ -8,10 +8,10 @@ namespace funcnn {
 
 // Run body(begin, end) over sub-ranges that cover [0, count). Each thread begins with a part that is its own, the same
 // in all loops as long as this one, and then takes over whatever others have not started, so a busy machine delays
-// nothing. As many threads take part as there are sub-ranges, the calling one first. Ranges hold at least `grain`
-// items; with one range, or inside another parallel_for, the body runs on the calling thread at once. The split into
-// ranges may depend on the number of threads: bodies must give the same result for any split. An exception is rethrown
-// after all ranges end.
+// nothing. `grain` items are worth waking a thread for; as long as it looks for work it also gets a fourth of that.
+// With one range, or inside another parallel_for, the body runs on the calling thread at once. The split into ranges
+// depends on the number of threads and on which of them are awake: bodies must give the same result for any split. An
+// exception is rethrown after all ranges end.
 class RangeBody {
  public:
   // Not for a RangeBody: copied, it refers to what the original refers to.
