@@ -24,9 +24,28 @@ def using(name: str) -> Iterator[None]:
         _core._set_instruction_set(best)
 
 
+@contextlib.contextmanager
+def using_amx(use: str) -> Iterator[None]:
+    """Multiply bfloat16 by tiles of AMX: "on", "off", or "emulated". Raises ValueError where the machine has none."""
+    before = _core._amx()
+    _core._set_amx(use)
+    try:
+        yield
+    finally:
+        _core._set_amx(before)
+
+
 def has(name: str) -> bool:
     try:
         with using(name):
+            return True
+    except ValueError:
+        return False
+
+
+def has_amx() -> bool:
+    try:
+        with using_amx("on"):
             return True
     except ValueError:
         return False

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/amx.h"
 #include "backends/cpu/interpreter.h"
 #include "base/error.h"
 #include "bindings/bindings.h"
@@ -165,6 +166,14 @@ void bind_program(nb::module_& m) {
       [](const char* name) {
         cpu::set_instruction_set(name);
         clear_plan_cache();  // kernels keep the tables that they were made with
+      },
+      nb::call_guard<Unlocked>());
+  m.def("_amx", &cpu::amx_use_name);
+  m.def(
+      "_set_amx",
+      [](const char* name) {
+        cpu::set_amx_use(name);
+        clear_plan_cache();
       },
       nb::call_guard<Unlocked>());
   bind_lines(m);

@@ -210,9 +210,9 @@ std::vector<int64_t> falling_blocks(int64_t units, int64_t least, int64_t most, 
 struct SharedTiles {
   int64_t row_blocks, column_blocks;
 
-  SharedTiles(int64_t m, int64_t n, int64_t k, int64_t panel, int64_t most_columns) {
-    constexpr int64_t least_columns = 128;
-    constexpr double least_work = 3e5;
+  SharedTiles(int64_t m, int64_t n, int64_t k, int64_t panel, const GemmShares& shares, int64_t most_columns)
+      : unit_(shares.unit) {
+    const auto [unit, least_rows, least_columns, least_work] = shares;
     double work = double(m) * double(n) * double(k);
     int64_t threads = thread_count(), wanted = std::clamp<int64_t>(int64_t(work / least_work), 1, 8 * threads);
     const int64_t least = m >= 8 * threads * least_rows ? 2 * least_rows : least_rows;
@@ -229,17 +229,16 @@ struct SharedTiles {
     column_blocks = std::clamp<int64_t>(cuts, std::min(panels_, blocks(n, most_columns)), panels_);
   }
   // Where block i begins; of columns, whole panels.
-  int64_t row(int64_t i) const { return std::min(m_, rows_[size_t(i)] * unit); }
+  int64_t row(int64_t i) const { return std::min(m_, rows_[size_t(i)] * unit_); }
   int64_t column(int64_t i) const { return std::min(n_, panels_ * i / column_blocks * panel_); }
   int64_t most_columns() const { return std::min(n_, blocks(panels_, column_blocks) * panel_); }
   // Blocks do not grow.
   int64_t most_rows() const { return row(1); }
 
  private:
-  static constexpr int64_t unit = 2, least_rows = 60;  // the kernel cuts blocks into even tiles
   static int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
   std::vector<int64_t> rows_;
-  int64_t m_, n_, panel_, panels_;
+  int64_t unit_, m_, n_, panel_, panels_;
 };
 
 template <class T>
@@ -251,14 +250,14 @@ class DotKernel final : public HostKernel {
 
  public:
   DotKernel(const Layout& a, const Layout& b, const KernelProgram* epilogue)
-      : table_(std::is_same_v<T, complex64_t> ? nullptr : gemm_table()), p_(a, b, table_ != nullptr) {
+      : products_(own_products()), p_(a, b, products_ != nullptr) {
     if (epilogue) epilogue_.emplace(*epilogue);
     int64_t rows = std::min(p_.row_block, p_.m), columns = std::min(p_.column_block, p_.n);
-    vector_ = !table_ && !is_half_type<T> && (p_.m == 1 || p_.n == 1) && as_operand(p_.m, p_.k, p_.a) &&
+    vector_ = !products_ && !is_half_type<T> && (p_.m == 1 || p_.n == 1) && as_operand(p_.m, p_.k, p_.a) &&
               as_operand(p_.k, p_.n, p_.b);
     if constexpr (!std::is_same_v<T, complex64_t>) {
-      if (table_ && p_.shared) {
-        const GemmPacking<T>& packing = table_->of<T>().packing;
+      if (products_ && p_.shared) {
+        const GemmPacking<T>& packing = products_->packing;
         // Whole panels, as many as may be in memory at once.
         int64_t panels = (p_.n + packing.panel - 1) / packing.panel;
         int64_t most = std::max<int64_t>(8, int64_t(kMostShared / packing.bytes(packing.panel, p_.k)));
@@ -266,13 +265,13 @@ class DotKernel final : public HostKernel {
         pass_columns_ = (panels + passes - 1) / passes * packing.panel;
       }
     }
-    room_ = table_ && !p_.shared ? gemm_room(rows, columns, p_.depth_block, sizeof(T)) : 0;
+    room_ = products_ && !p_.shared ? gemm_room(rows, columns, p_.depth_block, sizeof(T)) : 0;
   }
 
   // Dense copies of what cannot be read in place, the parts of sums, packed columns of B.
   size_t scratch_bytes() const override {
     if constexpr (!std::is_same_v<T, complex64_t>)
-      if (pass_columns_) return table_->of<T>().packing.bytes(std::min(pass_columns_, p_.n), p_.k) + 64;
+      if (pass_columns_) return products_->packing.bytes(std::min(pass_columns_, p_.n), p_.k) + 64;
     return packed_bytes(p_.packed_a) + packed_bytes(p_.packed_b) +
            (p_.depth_blocks > 1 ? size_t(p_.depth_blocks * count()) * sizeof(Sum) : 0);
   }
@@ -329,6 +328,12 @@ class DotKernel final : public HostKernel {
   }
 
  private:
+  static const GemmOf<T>* own_products() {
+    if constexpr (std::is_same_v<T, complex64_t>)
+      return nullptr;
+    else
+      return products_of<T>();
+  }
   static size_t packed_bytes(int64_t count) { return (size_t(count) * sizeof(T) + 63) / 64 * 64; }
   int64_t count() const { return p_.batches * p_.m * p_.n; }
 
@@ -357,11 +362,11 @@ class DotKernel final : public HostKernel {
     }
     MatrixView<T> va{a, p_.a.row, p_.a.column}, vb{b, p_.b.row, p_.b.column};
     if constexpr (!std::is_same_v<T, complex64_t>) {
-      if (table_) {
+      if (products_) {
         if constexpr (std::is_same_v<C, T>)
-          return table_->of<T>().rounded.multiply(rows, columns, depth, va, vb, c, p_.n, room);
+          return products_->rounded.multiply(rows, columns, depth, va, vb, c, p_.n, room);
         else
-          return table_->of<T>().wide.multiply(rows, columns, depth, va, vb, c, p_.n, room);
+          return products_->wide.multiply(rows, columns, depth, va, vb, c, p_.n, room);
       }
     }
     if constexpr (is_half_type<T>) {
@@ -394,7 +399,7 @@ class DotKernel final : public HostKernel {
 
   // Some columns of B are packed, then all tiles of them computed.
   void run_shared(const T* a, const T* b, T* c, std::span<std::byte* const> rest, std::byte* packed) const {
-    const GemmOf<T>& gemm = table_->of<T>();
+    const GemmOf<T>& gemm = *products_;
     packed += (64 - reinterpret_cast<uintptr_t>(packed) % 64) % 64;
     const int64_t panel = gemm.packing.panel;
     for (int64_t batch = 0; batch < p_.batches; ++batch) {
@@ -424,7 +429,7 @@ class DotKernel final : public HostKernel {
                        else
                          gemm.packing.pack(right, width, p_.k, begin, end, packed);
                      });
-        SharedTiles tiles(p_.m - done, width, p_.k, panel, is_half_type<T> ? 512 : width);
+        SharedTiles tiles(p_.m - done, width, p_.k, panel, gemm.packing.shares, is_half_type<T> ? 512 : width);
         PiecesLeft left;
         if (epilogue_ && last_pass) left.start(tiles.row_blocks, tiles.column_blocks);
         parallel_for(tiles.row_blocks * tiles.column_blocks, 1, [&](int64_t begin_tile, int64_t end_tile) {
@@ -513,7 +518,7 @@ class DotKernel final : public HostKernel {
     return reinterpret_cast<const T*>(to);
   }
 
-  const GemmTable* table_;
+  const GemmOf<T>* products_;
   Problem p_;
   bool vector_;
   int64_t pass_columns_ = 0;  // of B that are packed at a time; 0: tiles pack what they need

@@ -33,6 +33,13 @@ template <class T, class C = T>
 using PackedGemm = void (*)(int64_t m, int64_t n, int64_t k, MatrixView<T> a, PackedMatrix b, C* c, int64_t leading,
                             std::byte* room);
 
+// How rows and columns of a large product are shared out: rows in multiples of `unit`, blocks that are not smaller, and
+// multiply-adds that are worth a task.
+struct GemmShares {
+  int64_t unit = 2, least_rows = 60, least_columns = 128;
+  double least_work = 3e5;
+};
+
 // How B is packed for several products: `panel` columns are a panel, and panels are packed independently.
 template <class T>
 struct GemmPacking {
@@ -44,6 +51,7 @@ struct GemmPacking {
   int64_t rows;
   void (*pack_multiplying)(MatrixView<T> a, MatrixView<T> b, int64_t n, int64_t k, int64_t first, int64_t end,
                            std::byte* out, T* c, int64_t leading);
+  GemmShares shares = {};
 };
 
 template <class T, class C = T>
@@ -85,7 +93,9 @@ struct GemmTable {
 
 // Bytes of scratch memory a product of this size needs, also one whose B is packed.
 size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item);
-// The table of the instruction set in use; null where the compiler cannot build it.
-const GemmTable* gemm_table();
+// Those of the instruction set in use, of bfloat16 by what else the processor has; null where the compiler cannot build
+// them.
+template <class T>
+const GemmOf<T>* products_of();
 
 }  // namespace funcnn::cpu

@@ -23,8 +23,8 @@ void product(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, 
       for (int64_t j = 0; j < n; ++j) c[i * leading + j] = T(0);
     return;
   }
-  const GemmTable* table = gemm_table();
-  if (!table) {
+  const GemmOf<T>* products = products_of<T>();
+  if (!products) {
     using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
@@ -34,7 +34,7 @@ void product(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, 
       }
     return;
   }
-  table->of<T>().rounded.multiply(m, n, k, a, b, c, leading, product_room().get(gemm_room(m, n, k, sizeof(T))));
+  products->rounded.multiply(m, n, k, a, b, c, leading, product_room().get(gemm_room(m, n, k, sizeof(T))));
 }
 
 }  // namespace funcnn::cpu

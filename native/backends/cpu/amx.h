@@ -1,0 +1,28 @@
+// AMX: registers of 16 x 64 bytes and an instruction that multiplies two of them. Linux keeps them from a process until
+// it asks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace funcnn::cpu {
+
+// Products of bfloat16 by the instruction, by a function that does the same in C++ (tests), or as without AMX.
+enum class AmxUse { off, on, emulated };
+
+// "on" where the compiler, the processor and the system have it, unless FUNCNN_AMX is 0. The first call asks the
+// system.
+AmxUse amx_use();
+const char* amx_use_name();
+// Use something else (tests); raises ValueError naming what is possible.
+void set_amx_use(const char* name);
+
+// Blocks of a product by tiles: rows and columns of C and words of K that are packed at a time.
+inline constexpr int64_t kAmxRows = 256, kAmxColumns = 512, kAmxDepth = 512;
+// Both sides of a square of four tiles of C, and what a tile holds along K.
+inline constexpr int64_t kAmxSide = 32, kAmxStep = 32;
+
+// Bytes of scratch memory that a product by tiles needs.
+size_t amx_room(int64_t m, int64_t n, int64_t k);
+
+}  // namespace funcnn::cpu
