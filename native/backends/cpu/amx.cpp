@@ -25,6 +25,8 @@ bool processor_has_amx() {
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return false;
   constexpr unsigned bf16 = 1u << 22, tile = 1u << 24;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (bf16 | tile)) != (bf16 | tile)) return false;
+  // Sums are rounded by an instruction of AVX512_BF16.
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & 1u << 5)) return false;
   // Palette 1: at least eight registers of 16 rows of 64 bytes.
   if (!__get_cpuid_count(0x1d, 1, &a, &b, &c, &d) || (b & 0xffff) < 64 || (b >> 16) < 8 || (c & 0xffff) < 16)
     return false;

@@ -167,16 +167,18 @@ void run_square(Tiles& tiles, int64_t rows, int64_t columns, int64_t steps, cons
 }
 
 // What is there of four tiles, rounded once.
-template <class C>
+template <class Tiles, class C>
 void take_out(const float* sums, int64_t rows, int64_t columns, C* c, int64_t leading) {
   for (int64_t i = 0; i < rows; ++i) {
     const float* from = sums + i / 16 * kTile + i % 16 * 16;
     C* to = c + i * leading;
-    for (int64_t j = 0; j < columns; j += 16, from += kTile / 2) {
-      if (columns - j >= 16)
-        for (int q = 0; q < 16; ++q) to[j + q] = C(from[q]);
+    for (int64_t j = 0; j < columns; j += 16, from += kTile / 2, to += 16) {
+      if (columns - j < 16)
+        for (int64_t q = 0; q < columns - j; ++q) to[q] = C(from[q]);
+      else if constexpr (std::is_same_v<C, float>)
+        std::copy_n(from, 16, to);
       else
-        for (int64_t q = 0; q < columns - j; ++q) to[j + q] = C(from[q]);
+        Tiles::round(from, to);
     }
   }
 }
@@ -191,7 +193,9 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, View a, C* c, int64_t lead
   const int64_t most_rows = whole(std::min(m, kAmxRows), kSide), most_columns = whole(std::min(n, kAmxColumns), kSide);
   float* sums = reinterpret_cast<float*>(packed_a + most_rows * block);
   bfloat16_t* packed_b = reinterpret_cast<bfloat16_t*>(sums + (block < k ? most_rows * most_columns : 0));
-  alignas(64) float square[4 * kTile / 2];
+  // Two in turn: one is taken out while the next is computed.
+  alignas(64) float squares[2][4 * kTile / 2];
+  int turn = 0;
   for (int64_t n0 = 0; n0 < n; n0 += kAmxColumns) {
     const int64_t columns = std::min(kAmxColumns, n - n0);
     for (int64_t m0 = 0; m0 < m; m0 += kAmxRows) {
@@ -205,9 +209,10 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, View a, C* c, int64_t lead
         for (int64_t j = 0; j < columns; j += kSide)
           for (int64_t i = 0; i < rows; i += kSide, partial += 4 * kTile / 2) {
             const int64_t high = std::min(kSide, rows - i), wide = std::min(kSide, columns - j);
+            float* square = squares[turn ^= 1];
             run_square(tiles, high, wide, steps, packed_a + i * steps * kStep, panels + j * steps * kStep,
                        k0 > 0 ? partial : nullptr, last ? square : partial);
-            if (last) take_out(square, high, wide, c + (m0 + i) * leading + n0 + j, leading);
+            if (last) take_out<Tiles>(square, high, wide, c + (m0 + i) * leading + n0 + j, leading);
           }
       }
     }
@@ -255,7 +260,7 @@ constexpr GemmOf<bfloat16_t> gemm_of_tiles() {
          multiply<Tiles>(m, n, k, a, b, c, leading, room, Without::get().wide.multiply);
        },
        multiply_packed<Tiles, float>}};
-  out.packing.shares = {kSide, 2 * kSide, 256, 4e6};
+  out.packing.shares = {kSide, 4 * kSide, 256, 4e6};
   return out;
 }
 
