@@ -15,6 +15,7 @@
 #include "plan/epilogue.h"
 #include "plan/eval.h"
 #include "plan/fuse.h"
+#include "plan/instead_of_host.h"
 #include "plan/ir.h"
 #include "plan/kernels.h"
 #include "plan/log.h"
@@ -359,9 +360,13 @@ class Plan::Builder {
       control_ = kernel.get();
       step.kernel = std::move(kernel);
     } else if (op.primitive->on_host() && step.backend->device() != kCpu) {
-      if (log_enabled("gpu") && step.backend->device().kind == DeviceKind::gpu)
-        log_line("gpu", cat(op.primitive->name(), " runs on the CPU, as from every device"));
-      step.kernel = make_staged_kernel(*op.primitive, inputs, outputs, *step.backend);
+      if (auto* own = dynamic_cast<InsteadOfHost*>(step.backend))
+        step.kernel = own->make_instead_of_host(*op.primitive, inputs, outputs);
+      if (!step.kernel) {
+        if (log_enabled("gpu") && step.backend->device().kind == DeviceKind::gpu)
+          log_line("gpu", cat(op.primitive->name(), " runs on the CPU"));
+        step.kernel = make_staged_kernel(*op.primitive, inputs, outputs, *step.backend);
+      }
     } else {
       step.kernel =
           kernels().primitive(*step.backend, op.primitive, inputs, outputs, epilogue ? &epilogue->program : nullptr);

@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/linalg_faults.h"
 #include "base/shape.h"
 #include "base/thread_pool.h"
 #include "plan/backend.h"
@@ -33,32 +33,6 @@ struct Matrices {
     int64_t length, step;
   };
   std::vector<Axis> axes_;
-};
-
-// Why a matrix is refused.
-enum class Fault : uint8_t { none, not_finite, singular, not_positive, not_converged };
-
-// What is said of a matrix: nothing, or why it is refused and at which row, counted from 0.
-struct Verdict {
-  Verdict(Fault fault, int64_t place = -1) : fault(fault), place(place) {}  // NOLINT: a fault is one
-  bool refused() const { return fault != Fault::none; }
-
-  Fault fault;
-  int64_t place;
-};
-
-// The first fault of a batch.
-class Faults {
- public:
-  // What is said of a matrix; whether it is refused.
-  bool note(int64_t index, Verdict verdict);
-  // Raise LinAlgError if one was: `op` names the function, `a` are its matrices.
-  void raise(const std::string& op, const Matrices& a) const;
-
- private:
-  std::mutex mutex_;
-  int64_t index_ = -1, place_ = -1;
-  Fault fault_ = Fault::none;
 };
 
 // Which elements of a matrix are read.
@@ -112,7 +86,7 @@ void each_matrix(const std::string& op, const Matrices& a, double flops, MakeRoo
     for (int64_t i = begin; i < end; ++i)
       if (faults.note(i, body(i, mine))) return;
   });
-  faults.raise(op, a);
+  faults.raise(op, a.shape);
 }
 
 // Of what needs no room.

@@ -36,7 +36,9 @@ std::atomic<std::vector<std::string> (*)()> package_folders{nullptr};
 // before.
 constexpr const char* kWheelFolders[] = {"nvidia/cu13/lib",         "nvidia/cu13/bin/x86_64", "nvidia/cuda_nvrtc/lib",
                                          "nvidia/cuda_nvrtc/bin",   "nvidia/cublas/lib",      "nvidia/cublas/bin",
-                                         "nvidia/cuda_runtime/lib", "nvidia/cu12/lib"};
+                                         "nvidia/cuda_runtime/lib", "nvidia/cu12/lib",        "nvidia/cusolver/lib",
+                                         "nvidia/cusolver/bin",     "nvidia/cusparse/lib",    "nvidia/cusparse/bin",
+                                         "nvidia/nvjitlink/lib",    "nvidia/nvjitlink/bin"};
 constexpr const char* kToolkitFolders[] = {"lib64",   "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib",
                                            "bin/x64", "bin"};
 
@@ -90,14 +92,26 @@ void* Library::symbol(const char* name) const {
 #endif
 }
 
+namespace {
+
+// Of a library in a toolkit of that major version.
+int major_of(std::string_view library, int toolkit) {
+  if (library == "cusolver") return toolkit - 1;
+  return library == "cusparse" ? 12 : toolkit;
+}
+
+}  // namespace
+
 std::vector<std::string> toolkit_names(std::string_view library) {
   std::vector<std::string> names;
   for (int major : {13, 12}) {
 #if defined(_WIN32)
     // NVRTC's names end in the whole version, of which the minor part has stayed 0.
-    names.push_back(library == "nvrtc" ? cat("nvrtc64_", major, "0_0.dll") : cat(library, "64_", major, ".dll"));
+    names.push_back(library == "nvrtc" || library == "nvJitLink"
+                        ? cat(library, "64_", major, "0_0.dll")
+                        : cat(library, "64_", major_of(library, major), ".dll"));
 #else
-    names.push_back(cat("lib", library, ".so.", major));
+    names.push_back(cat("lib", library, ".so.", major_of(library, major)));
 #endif
   }
   return names;

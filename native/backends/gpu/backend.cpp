@@ -9,6 +9,7 @@
 #include "backends/gpu/program.h"
 #include "base/device_dtypes.h"
 #include "base/error.h"
+#include "plan/instead_of_host.h"
 #include "plan/log.h"
 #include "plan/measured.h"
 #include "plan/staged.h"
@@ -38,7 +39,7 @@ std::vector<Registered> factories_for(std::string_view name, Language language) 
   return all;
 }
 
-class GpuBackend final : public MeasuredBackend {
+class GpuBackend final : public MeasuredBackend, public InsteadOfHost {
  public:
   explicit GpuBackend(Machine& machine) : machine_(machine) {
     // The planner counts what a kernel might take at most, several times what it does; CUDA has room for that.
@@ -65,6 +66,12 @@ class GpuBackend final : public MeasuredBackend {
     if (epilogue) throw Error(cat(primitive.name(), ": no kernel of the gpu takes its epilogue"));
     if (log_enabled("gpu")) log_line("gpu", cat(primitive.name(), " runs on the CPU: the gpu has no kernel for it"));
     return make_staged_kernel(primitive, inputs, outputs, *this);
+  }
+  std::unique_ptr<Kernel> make_instead_of_host(const Primitive& primitive, std::span<const Layout> inputs,
+                                               std::span<const Layout> outputs) override {
+    for (const Registered& entry : factories_for(primitive.name(), machine_.traits().language))
+      if (auto kernel = entry.factory(machine_, primitive, inputs, outputs, nullptr)) return kernel;
+    return nullptr;
   }
   std::unique_ptr<Kernel> make_joint(std::span<const std::shared_ptr<Kernel>> kernels) override {
     return make_joint_kernel(machine_, kernels);

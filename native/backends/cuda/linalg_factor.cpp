@@ -1,0 +1,388 @@
+// Factorisations by cuSOLVER, and what is solved by them. A matrix by rows is for it the transposed one by columns.
+#include <algorithm>
+
+#include "backends/cuda/decomposition.h"
+#include "base/error.h"
+#include "ops/linalg_primitives.h"
+
+namespace funcnn::cuda {
+namespace {
+
+// Matrices up to this many rows are worked on together, larger ones one after another.
+constexpr int64_t kBatched = 256;
+// The least size at which one matrix pays off, beside what the host takes for it with two copies.
+constexpr double kCholeskyFrom = 256, kSolveFrom = 256, kLuFrom = 256, kQrFrom = 256;
+
+bool fits(std::initializer_list<int64_t> lengths) {
+  return std::all_of(lengths.begin(), lengths.end(), [](int64_t n) { return n > 0 && n < INT32_MAX; });
+}
+
+const std::string& op_of(const Primitive& p) { return static_cast<const MatrixPrimitive&>(p).op(); }
+
+// Calls over a batch, together or one by one.
+class Batch {
+ public:
+  Batch() = default;
+  Batch(int64_t count, int64_t n) : together(count > 1 && n <= kBatched && count < INT32_MAX) {}
+  bool together = false;
+};
+
+// ---- Cholesky
+
+class CholeskyKernel final : public Decomposition {
+ public:
+  CholeskyKernel(gpu::Machine& machine, const Primitive& p, const Layout& a)
+      : Decomposition(machine, op_of(p), a),
+        batch_(count_, rows_),
+        copy_(machine, a, by_rows(a.shape, a.dtype)),
+        part_(finite_part_kernel(machine, dtype_, count_, rows_, rows_, Part::lower)),
+        addresses_(address_kernel(machine, rows_ * rows_ * item_, count_)) {
+    addresses_at_ = take(size_t(count_) * sizeof(Address));
+    if (solver() && !batch_.together) take(solver()->cholesky_workspace(dtype_, Triangle::upper, rows_));
+  }
+
+ private:
+  // The rows of L are the columns of an upper factor of the same (conjugated) matrix.
+  void run(Run& run) override {
+    const Operand& l = run.operands[1];
+    copy_.encode(run.queue, run.operands[0], l);
+    part_.launch(machine_, {flags(run), l});
+    const Operand addresses = run.in_scratch(addresses_at_);
+    if (batch_.together) addresses_.launch(machine_, {l, addresses});
+    call(run, [&](Solver& solver, const Room& room) {
+      if (batch_.together)
+        return solver.cholesky_batched(dtype_, Triangle::upper, rows_, address(addresses), info(run, 0), count_);
+      for (int64_t i = 0; i < count_; ++i)
+        solver.cholesky(dtype_, Triangle::upper, rows_, address(l) + Address(i * rows_ * rows_ * item_), room,
+                        info(run, i));
+    });
+  }
+  Verdict verdict(int32_t info, int32_t) const override {
+    return info > 0 ? Verdict(Fault::not_positive, info - 1) : Fault::none;
+  }
+  std::string functions() const override { return batch_.together ? "cusolverDn<t>potrfBatched" : "cusolverDnXpotrf"; }
+
+  Batch batch_;
+  MatrixCopy copy_;
+  MatrixKernel part_, addresses_;
+  size_t addresses_at_;
+};
+
+// ---- triangular systems
+
+// X := form(T)^-1 X for X by rows, which are the columns of X^T: T^T stands on the right.
+class TriangularCalls {
+ public:
+  TriangularCalls() = default;
+  TriangularCalls(Dtype dtype, int64_t count, int64_t n, int64_t k)
+      : dtype_(dtype), count_(count), n_(n), k_(k), item_(int64_t(item_size(dtype))), batch_(count, n) {}
+  bool together() const { return batch_.together; }
+  std::string functions() const { return together() ? "cublas<t>trsmBatched" : "cublas<t>trsm"; }
+  // `triangle`, `form`: of the matrix as it lies by columns.
+  void call(Solver& solver, Triangle triangle, Form form, bool unit, Address a, Address b, Address all_a,
+            Address all_b) const {
+    if (together()) return solver.solve_right_batched(dtype_, triangle, form, unit, k_, n_, all_a, all_b, count_);
+    for (int64_t i = 0; i < count_; ++i)
+      solver.solve_right(dtype_, triangle, form, unit, k_, n_, a + Address(i * n_ * n_ * item_),
+                         b + Address(i * n_ * k_ * item_));
+  }
+
+ private:
+  Dtype dtype_ = Dtype::float32;
+  int64_t count_ = 0, n_ = 0, k_ = 0, item_ = 0;
+  Batch batch_;
+};
+
+Triangle other(Triangle t) { return t == Triangle::lower ? Triangle::upper : Triangle::lower; }
+
+// What is a single element may be a scalar of the host.
+bool lies_by_rows(const Layout& l) { return is_contiguous(l.shape, l.strides) && element_count(l.shape) > 1; }
+bool lies_by_columns(const Layout& l) {
+  Layout turned = l;
+  const size_t lead = l.shape.size() - 2;
+  std::swap(turned.shape[lead], turned.shape[lead + 1]);
+  std::swap(turned.strides[lead], turned.strides[lead + 1]);
+  return lies_by_rows(turned);
+}
+
+class TriangularSolveKernel final : public Decomposition {
+ public:
+  TriangularSolveKernel(gpu::Machine& machine, const TriangularSolve& p, const Layout& a, const Layout& b)
+      : Decomposition(machine, p.op(), a),
+        by_columns_(!lies_by_rows(a) && lies_by_columns(a)),
+        triangle_(p.upper() ? Triangle::upper : Triangle::lower),
+        unit_(p.unit_diagonal()),
+        calls_(dtype_, count_, rows_, b.shape.back()),
+        copy_b_(machine, b, by_rows(b.shape, b.dtype)),
+        address_a_(address_kernel(machine, rows_ * rows_ * item_, count_)),
+        address_b_(address_kernel(machine, rows_ * b.shape.back() * item_, count_)) {
+    if (!lies_by_rows(a) && !by_columns_) {
+      copy_a_ = MatrixCopy(machine, a, by_rows(a.shape, a.dtype));
+      copied_at_ = take(size_t(count_ * rows_ * rows_ * item_));
+    }
+    const Part part = (triangle_ == Triangle::upper) != by_columns_ ? Part::upper : Part::lower;
+    finite_ = finite_kernel(machine, dtype_, count_, rows_, rows_, part);
+    if (!unit_) zero_pivot_ = zero_pivot_kernel(machine, dtype_, count_, rows_);
+    addresses_at_ = take(2 * size_t(count_) * sizeof(Address));
+  }
+
+ private:
+  void run(Run& run) override {
+    Operand a = run.operands[0];
+    const Operand& x = run.operands[2];
+    if (copy_a_) {
+      copy_a_.encode(run.queue, a, run.in_scratch(copied_at_));
+      a = run.in_scratch(copied_at_);
+    }
+    copy_b_.encode(run.queue, run.operands[1], x);
+    finite_.launch(machine_, {a, flags(run)});
+    if (zero_pivot_) zero_pivot_.launch(machine_, {a, zero_pivots(run)});
+    const Operand all_a = run.in_scratch(addresses_at_),
+                  all_b = run.in_scratch(addresses_at_ + size_t(count_) * sizeof(Address));
+    if (calls_.together()) {
+      address_a_.launch(machine_, {a, all_a});
+      address_b_.launch(machine_, {x, all_b});
+    }
+    call(run, [&](Solver& solver, const Room&) {
+      calls_.call(solver, by_columns_ ? triangle_ : other(triangle_), by_columns_ ? Form::transposed : Form::as_it_is,
+                  unit_, address(a), address(x), address(all_a), address(all_b));
+    });
+  }
+  Verdict verdict(int32_t, int32_t zero_pivot) const override {
+    return zero_pivot > 0 ? Verdict(Fault::singular, zero_pivot - 1) : Fault::none;
+  }
+  std::string functions() const override { return calls_.functions(); }
+
+  bool by_columns_;
+  Triangle triangle_;
+  bool unit_;
+  TriangularCalls calls_;
+  MatrixCopy copy_a_, copy_b_;
+  MatrixKernel finite_, zero_pivot_, address_a_, address_b_;
+  size_t copied_at_ = 0, addresses_at_ = 0;
+};
+
+// ---- LU
+
+class LuFactorKernel final : public Decomposition {
+ public:
+  LuFactorKernel(gpu::Machine& machine, const Primitive& p, const Layout& a)
+      : Decomposition(machine, op_of(p), a),
+        batch_(rows_ == columns_ ? Batch(count_, rows_) : Batch()),
+        finite_(finite_kernel(machine, dtype_, count_, rows_, columns_, Part::all)) {
+    const Layout turned = by_columns(a.shape, dtype_, rows_, rows_ * columns_);
+    copy_in_ = MatrixCopy(machine, a, turned);
+    copy_out_ = MatrixCopy(machine, turned, by_rows(a.shape, dtype_));
+    const int64_t k = std::min(rows_, columns_);
+    order_ = row_order_kernel(machine, !batch_.together, count_, rows_, k);
+    addresses_ = address_kernel(machine, rows_ * columns_ * item_, count_);
+    factors_at_ = take(size_t(count_ * rows_ * columns_ * item_));
+    pivots_at_ = take(size_t(count_ * k) * sizeof(int64_t));
+    addresses_at_ = take(size_t(count_) * sizeof(Address));
+    if (solver() && !batch_.together) take(solver()->lu_workspace(dtype_, rows_, columns_));
+  }
+
+ private:
+  void run(Run& run) override {
+    const Operand factors = run.in_scratch(factors_at_), pivots = run.in_scratch(pivots_at_),
+                  addresses = run.in_scratch(addresses_at_);
+    copy_in_.encode(run.queue, run.operands[0], factors);
+    finite_.launch(machine_, {factors, flags(run)});
+    if (batch_.together) addresses_.launch(machine_, {factors, addresses});
+    call(run, [&](Solver& solver, const Room& room) {
+      if (batch_.together)
+        return solver.lu_batched(dtype_, rows_, address(addresses), address(pivots), info(run, 0), count_);
+      const int64_t k = std::min(rows_, columns_);
+      for (int64_t i = 0; i < count_; ++i)
+        solver.lu(dtype_, rows_, columns_, address(factors) + Address(i * rows_ * columns_ * item_),
+                  address(pivots) + Address(i * k) * sizeof(int64_t), room, info(run, i));
+    });
+    copy_out_.encode(run.queue, factors, run.operands[1]);
+    order_.launch(machine_, {pivots, run.operands[2], run.operands[3]});
+  }
+  // A pivot that is zero is no fault of the factors.
+  Verdict verdict(int32_t, int32_t) const override { return Fault::none; }
+  std::string functions() const override { return batch_.together ? "cublas<t>getrfBatched" : "cusolverDnXgetrf"; }
+
+  Batch batch_;
+  MatrixCopy copy_in_, copy_out_;
+  MatrixKernel finite_, order_, addresses_;
+  size_t factors_at_ = 0, pivots_at_ = 0, addresses_at_ = 0;
+};
+
+// Inputs: A, B, factors, order of the rows.
+class LuSolveKernel final : public Decomposition {
+ public:
+  LuSolveKernel(gpu::Machine& machine, const LuSolve& p, gpu::Layouts in)
+      : Decomposition(machine, p.op(), in[2]),
+        back_(p.transposed()),
+        calls_(dtype_, count_, rows_, in[1].shape.back()),
+        zero_pivot_(zero_pivot_kernel(machine, dtype_, count_, rows_)),
+        move_(row_move_kernel(machine, dtype_, back_, count_, rows_, in[1].shape.back())),
+        address_a_(address_kernel(machine, rows_ * rows_ * item_, count_)),
+        address_b_(address_kernel(machine, rows_ * in[1].shape.back() * item_, count_)) {
+    const Layout& b = in[1];
+    const size_t bytes = size_t(count_ * rows_ * b.shape.back() * item_);
+    if (!lies_by_rows(in[2])) {
+      copy_a_ = MatrixCopy(machine, in[2], by_rows(in[2].shape, dtype_));
+      copied_a_at_ = take(size_t(count_ * rows_ * rows_ * item_));
+    }
+    if (back_ || !lies_by_rows(b)) {
+      copy_b_ = MatrixCopy(machine, b, by_rows(b.shape, dtype_));
+      copied_b_at_ = take(bytes);
+    }
+    if (!lies_by_rows(in[3])) {
+      copy_rows_ = MatrixCopy(machine, in[3], by_rows(in[3].shape, in[3].dtype));
+      copied_rows_at_ = take(size_t(count_ * rows_) * sizeof(uint32_t));
+    }
+    addresses_at_ = take(2 * size_t(count_) * sizeof(Address));
+  }
+
+ private:
+  void run(Run& run) override {
+    auto dense = [&](const MatrixCopy& copy, const Operand& from, size_t at) {
+      if (!copy) return from;
+      copy.encode(run.queue, from, run.in_scratch(at));
+      return run.in_scratch(at);
+    };
+    const Operand a = dense(copy_a_, run.operands[2], copied_a_at_), b = dense(copy_b_, run.operands[1], copied_b_at_),
+                  rows = dense(copy_rows_, run.operands[3], copied_rows_at_), &out = run.operands[4];
+    zero_pivot_.launch(machine_, {a, zero_pivots(run)});
+    if (!back_) move_.launch(machine_, {b, rows, out});
+    const Operand x = back_ ? b : out;  // what is solved for, in place
+    const Operand all_a = run.in_scratch(addresses_at_),
+                  all_b = run.in_scratch(addresses_at_ + size_t(count_) * sizeof(Address));
+    if (calls_.together()) {
+      address_a_.launch(machine_, {a, all_a});
+      address_b_.launch(machine_, {x, all_b});
+    }
+    call(run, [&](Solver& solver, const Room&) {
+      // By columns, U^T is the lower triangle and L^T the upper one, with ones on its diagonal.
+      auto part = [&](Triangle triangle, Form form) {
+        calls_.call(solver, triangle, form, triangle == Triangle::upper, address(a), address(x), address(all_a),
+                    address(all_b));
+      };
+      if (!back_) {
+        part(Triangle::upper, Form::as_it_is);
+        part(Triangle::lower, Form::as_it_is);
+      } else {
+        part(Triangle::lower, Form::adjoint);
+        part(Triangle::upper, Form::adjoint);
+      }
+    });
+    if (back_) move_.launch(machine_, {x, rows, out});
+  }
+  Verdict verdict(int32_t, int32_t zero_pivot) const override {
+    return zero_pivot > 0 ? Verdict(Fault::singular, zero_pivot - 1) : Fault::none;
+  }
+  std::string functions() const override { return calls_.functions(); }
+
+  bool back_;  // of the transposed (conjugated) matrix
+  TriangularCalls calls_;
+  MatrixCopy copy_a_, copy_b_, copy_rows_;
+  MatrixKernel zero_pivot_, move_, address_a_, address_b_;
+  size_t copied_a_at_ = 0, copied_b_at_ = 0, copied_rows_at_ = 0, addresses_at_ = 0;
+};
+
+// ---- QR
+
+class QrKernel final : public Decomposition {
+ public:
+  QrKernel(gpu::Machine& machine, const QrFactor& p, gpu::Layouts in, gpu::Layouts out)
+      : Decomposition(machine, p.op(), in[0]),
+        k_(std::min(rows_, columns_)),
+        width_(p.complete() ? rows_ : k_),
+        size_(rows_ * std::max(columns_, width_)) {
+    const Layout a = by_columns(in[0].shape, dtype_, rows_, size_);
+    copy_in_ = MatrixCopy(machine, in[0], a);
+    if (width_ > columns_) rest_ = zeros_kernel(machine, count_ * size_ * item_ / 4);
+    finite_ = finite_kernel(machine, dtype_, count_, std::max(columns_, width_), rows_, Part::all);
+    copy_r_ = MatrixCopy(machine, by_columns(out[1].shape, dtype_, rows_, size_), by_rows(out[1].shape, dtype_));
+    upper_ = finite_part_kernel(machine, dtype_, count_, width_, columns_, Part::upper);
+    copy_q_ = MatrixCopy(machine, by_columns(out[0].shape, dtype_, rows_, size_), by_rows(out[0].shape, dtype_));
+    columns_at_ = take(size_t(count_ * size_ * item_));
+    tau_at_ = take(size_t(count_ * k_ * item_));
+    if (solver()) {
+      Workspace w = solver()->reflectors_workspace(dtype_, rows_, columns_);
+      const Workspace other = solver()->basis_workspace(dtype_, rows_, width_, k_);
+      take(Workspace{std::max(w.device, other.device), std::max(w.host, other.host)});
+    }
+  }
+
+ private:
+  void run(Run& run) override {
+    const Operand columns = run.in_scratch(columns_at_), tau = run.in_scratch(tau_at_);
+    if (rest_) rest_.launch(machine_, {columns});
+    copy_in_.encode(run.queue, run.operands[0], columns);
+    finite_.launch(machine_, {columns, flags(run)});
+    auto each = [&](auto&& body) {
+      call(run, [&](Solver& solver, const Room& room) {
+        for (int64_t i = 0; i < count_; ++i)
+          body(solver, address(columns) + Address(i * size_ * item_), address(tau) + Address(i * k_ * item_), room,
+               info(run, i));
+      });
+    };
+    each([&](Solver& solver, Address a, Address t, const Room& room, Address info) {
+      solver.reflectors(dtype_, rows_, columns_, a, t, room, info);
+    });
+    copy_r_.encode(run.queue, columns, run.operands[2]);
+    upper_.launch(machine_, {unread_flags(run), run.operands[2]});
+    each([&](Solver& solver, Address a, Address t, const Room& room, Address info) {
+      solver.basis(dtype_, rows_, width_, k_, a, t, room, info);
+    });
+    copy_q_.encode(run.queue, columns, run.operands[1]);
+  }
+  Verdict verdict(int32_t, int32_t) const override { return Fault::none; }
+  std::string functions() const override { return "cusolverDnXgeqrf and cusolverDn<t>orgqr"; }
+
+  int64_t k_, width_, size_;
+  MatrixCopy copy_in_, copy_r_, copy_q_;
+  MatrixKernel rest_, finite_, upper_;
+  size_t columns_at_ = 0, tau_at_ = 0;
+};
+
+// ---- who takes what
+
+std::unique_ptr<Kernel> make_cholesky(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
+                                      const KernelProgram*) {
+  const int64_t n = in[0].shape.back(), count = matrix_count(in[0].shape);
+  if (!fits({n, count}) || !solves(machine, count, double(n), kCholeskyFrom)) return nullptr;
+  return std::make_unique<CholeskyKernel>(machine, p, in[0]);
+}
+
+std::unique_ptr<Kernel> make_triangular_solve(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
+                                              const KernelProgram*) {
+  const int64_t n = in[0].shape.back(), k = in[1].shape.back(), count = matrix_count(in[0].shape);
+  if (!fits({n, k, count}) || !solves(machine, count, double(n), kSolveFrom)) return nullptr;
+  return std::make_unique<TriangularSolveKernel>(machine, static_cast<const TriangularSolve&>(p), in[0], in[1]);
+}
+
+std::unique_ptr<Kernel> make_lu_factor(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
+                                       const KernelProgram*) {
+  const int64_t m = in[0].shape[in[0].shape.size() - 2], n = in[0].shape.back(), count = matrix_count(in[0].shape);
+  if (!fits({m, n, count}) || !solves(machine, count, double(std::min(m, n)), kLuFrom)) return nullptr;
+  return std::make_unique<LuFactorKernel>(machine, p, in[0]);
+}
+
+std::unique_ptr<Kernel> make_lu_solve(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
+                                      const KernelProgram*) {
+  const int64_t n = in[2].shape.back(), k = in[1].shape.back(), count = matrix_count(in[2].shape);
+  if (!fits({n, k, count}) || !solves(machine, count, double(n), kSolveFrom)) return nullptr;
+  return std::make_unique<LuSolveKernel>(machine, static_cast<const LuSolve&>(p), in);
+}
+
+std::unique_ptr<Kernel> make_qr(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts out,
+                                const KernelProgram*) {
+  const int64_t m = in[0].shape[in[0].shape.size() - 2], n = in[0].shape.back(), count = matrix_count(in[0].shape);
+  if (!fits({m, n, count}) || !solves(machine, 1, double(std::min(m, n)), kQrFrom)) return nullptr;
+  return std::make_unique<QrKernel>(machine, static_cast<const QrFactor&>(p), in, out);
+}
+
+const gpu::RegisterKernel cholesky(gpu::Language::cuda, "cholesky", make_cholesky);
+const gpu::RegisterKernel triangular(gpu::Language::cuda, "triangular_solve", make_triangular_solve);
+const gpu::RegisterKernel factor(gpu::Language::cuda, "lu_factor", make_lu_factor);
+const gpu::RegisterKernel solve(gpu::Language::cuda, "lu_solve", make_lu_solve);
+const gpu::RegisterKernel qr(gpu::Language::cuda, "qr", make_qr);
+
+}  // namespace
+}  // namespace funcnn::cuda

@@ -1,0 +1,147 @@
+// Eigenvalues of symmetric matrices and singular values by cuSOLVER. Iterations do not begin with what is not finite.
+#include <algorithm>
+
+#include "backends/cuda/decomposition.h"
+#include "ops/linalg_primitives.h"
+
+namespace funcnn::cuda {
+namespace {
+
+// The least size at which one matrix pays off, beside what the host takes for it with two copies.
+constexpr double kEighFrom = 256, kSvdFrom = 512;
+
+bool fits(std::initializer_list<int64_t> lengths) {
+  return std::all_of(lengths.begin(), lengths.end(), [](int64_t n) { return n > 0 && n < INT32_MAX; });
+}
+
+// ---- symmetric matrices
+
+class EighKernel final : public Decomposition {
+ public:
+  EighKernel(gpu::Machine& machine, const Eigh& p, const Layout& a)
+      : Decomposition(machine, p.op(), a),
+        wanted_(p.vectors() ? Wanted::vectors : Wanted::values),
+        together_(count_ > 1 && solver() && solver()->has_eigh_batched()),
+        real_(dtype_ == Dtype::float64 ? 8 : 4),
+        part_(finite_part_kernel(machine, dtype_, count_, rows_, rows_, Part::upper)) {
+    const Layout turned = by_columns(a.shape, dtype_, rows_, rows_ * rows_);
+    copy_in_ = MatrixCopy(machine, a, turned);
+    if (p.vectors()) copy_out_ = MatrixCopy(machine, turned, by_rows(a.shape, dtype_));
+    columns_at_ = take(size_t(count_ * rows_ * rows_ * item_));
+    if (!solver()) return;
+    take(together_ ? solver()->eigh_batched_workspace(dtype_, wanted_, rows_, count_)
+                   : solver()->eigh_workspace(dtype_, wanted_, rows_));
+  }
+
+ private:
+  // By columns, the lower triangle is the upper one of what lies in memory by rows.
+  void run(Run& run) override {
+    const Operand a = run.in_scratch(columns_at_), &w = run.operands[1];
+    copy_in_.encode(run.queue, run.operands[0], a);
+    part_.launch(machine_, {flags(run), a});
+    expect_finite(run);
+    call(run, [&](Solver& solver, const Room& room) {
+      if (together_)
+        return solver.eigh_batched(dtype_, wanted_, rows_, address(a), address(w), room, info(run, 0), count_);
+      for (int64_t i = 0; i < count_; ++i)
+        solver.eigh(dtype_, wanted_, rows_, address(a) + Address(i * rows_ * rows_ * item_),
+                    address(w) + Address(i * rows_ * real_), room, info(run, i));
+    });
+    if (copy_out_) copy_out_.encode(run.queue, a, run.operands[2]);
+  }
+  Verdict verdict(int32_t info, int32_t) const override { return info > 0 ? Fault::not_converged : Fault::none; }
+  std::string functions() const override { return together_ ? "cusolverDnXsyevBatched" : "cusolverDnXsyevd"; }
+
+  Wanted wanted_;
+  bool together_;
+  int64_t real_;
+  MatrixKernel part_;
+  MatrixCopy copy_in_, copy_out_;
+  size_t columns_at_ = 0;
+};
+
+// ---- singular values
+
+// Rows taken for columns are the transposed matrix, whose U is V^H by rows, and the other way round: for matrices that
+// are not taller than wide, as the library wants columns to be no shorter than rows.
+class SvdKernel final : public Decomposition {
+ public:
+  SvdKernel(gpu::Machine& machine, const SingularValues& p, gpu::Layouts in, gpu::Layouts out)
+      : Decomposition(machine, p.op(), in[0]),
+        vectors_(p.vectors()),
+        turned_(rows_ > columns_),
+        more_(std::max(rows_, columns_)),
+        less_(std::min(rows_, columns_)),
+        width_(p.full() ? more_ : less_),
+        real_(dtype_ == Dtype::float64 ? 8 : 4),
+        job_(!vectors_  ? 'N'
+             : p.full() ? 'A'
+                        : 'S') {
+    const Shape& shape = in[0].shape;
+    copy_in_ = MatrixCopy(machine, in[0],
+                          turned_ ? by_columns(shape, dtype_, rows_, rows_ * columns_) : by_rows(shape, dtype_));
+    finite_ = finite_kernel(machine, dtype_, count_, less_, more_, Part::all);
+    matrix_at_ = take(size_t(count_ * rows_ * columns_ * item_));
+    if (turned_ && vectors_) {
+      copy_u_ =
+          MatrixCopy(machine, by_columns(out[0].shape, dtype_, more_, more_ * width_), by_rows(out[0].shape, dtype_));
+      copy_vh_ =
+          MatrixCopy(machine, by_columns(out[2].shape, dtype_, less_, less_ * less_), by_rows(out[2].shape, dtype_));
+      u_at_ = take(size_t(count_ * more_ * width_ * item_));
+      vh_at_ = take(size_t(count_ * less_ * less_ * item_));
+    }
+    if (solver()) take(solver()->svd_workspace(dtype_, job_, more_, less_));
+  }
+
+ private:
+  void run(Run& run) override {
+    const Operand a = run.in_scratch(matrix_at_), &s = run.operands[vectors_ ? 2 : 1];
+    copy_in_.encode(run.queue, run.operands[0], a);
+    finite_.launch(machine_, {a, flags(run)});
+    expect_finite(run);
+    // Of the matrix by columns as the library sees it.
+    Operand u, vh;
+    if (vectors_) {
+      u = turned_ ? run.in_scratch(u_at_) : run.operands[3];
+      vh = turned_ ? run.in_scratch(vh_at_) : run.operands[1];
+    }
+    call(run, [&](Solver& solver, const Room& room) {
+      for (int64_t i = 0; i < count_; ++i)
+        solver.svd(dtype_, job_, more_, less_, address(a) + Address(i * rows_ * columns_ * item_),
+                   address(s) + Address(i * less_ * real_),
+                   vectors_ ? address(u) + Address(i * more_ * width_ * item_) : 0,
+                   vectors_ ? address(vh) + Address(i * less_ * less_ * item_) : 0, room, info(run, i));
+    });
+    if (copy_u_) copy_u_.encode(run.queue, u, run.operands[1]);
+    if (copy_vh_) copy_vh_.encode(run.queue, vh, run.operands[3]);
+  }
+  Verdict verdict(int32_t info, int32_t) const override { return info > 0 ? Fault::not_converged : Fault::none; }
+  std::string functions() const override { return "cusolverDnXgesvd"; }
+
+  bool vectors_, turned_;
+  int64_t more_, less_, width_, real_;
+  char job_;
+  MatrixCopy copy_in_, copy_u_, copy_vh_;
+  MatrixKernel finite_;
+  size_t matrix_at_ = 0, u_at_ = 0, vh_at_ = 0;
+};
+
+std::unique_ptr<Kernel> make_eigh(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
+                                  const KernelProgram*) {
+  const int64_t n = in[0].shape.back(), count = matrix_count(in[0].shape);
+  if (!fits({n, count}) || !solves(machine, count, double(n), kEighFrom)) return nullptr;
+  return std::make_unique<EighKernel>(machine, static_cast<const Eigh&>(p), in[0]);
+}
+
+std::unique_ptr<Kernel> make_svd(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts out,
+                                 const KernelProgram*) {
+  const int64_t m = in[0].shape[in[0].shape.size() - 2], n = in[0].shape.back(), count = matrix_count(in[0].shape);
+  if (!fits({m, n, count}) || !solves(machine, 1, double(std::min(m, n)), kSvdFrom)) return nullptr;
+  return std::make_unique<SvdKernel>(machine, static_cast<const SingularValues&>(p), in, out);
+}
+
+const gpu::RegisterKernel symmetric(gpu::Language::cuda, "eigh", make_eigh);
+const gpu::RegisterKernel singular(gpu::Language::cuda, "svd", make_svd);
+
+}  // namespace
+}  // namespace funcnn::cuda
