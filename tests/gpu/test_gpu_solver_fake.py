@@ -98,5 +98,6 @@ def test_what_is_said_of_matrices_is_raised(solver, call, said):
 
 
 def test_few_small_matrices_stay_with_the_host(solver):
-    done, calls = solver("fn.eval(linalg.qr(matrices(8, 8)))", FUNCNN_LOG="gpu")
-    assert done.returncode == 0 and "qr runs on the CPU" in done.stderr and not calls
+    for size, words in ((8, ""), (600, "nocusolver")):
+        done, calls = solver(f"fn.eval(linalg.qr(matrices({size}, {size})))", FUNCNN_LOG="gpu", FUNCNN_CUDA=words)
+        assert done.returncode == 0 and "qr runs on the CPU" in done.stderr and not calls

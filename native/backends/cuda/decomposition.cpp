@@ -81,6 +81,7 @@ void Decomposition::describe(std::ostream& out, const std::string& indent) const
 bool solves(gpu::Machine& machine, int64_t count, double size, double least) {
   auto* cuda = dynamic_cast<CudaMachine*>(&machine);
   if (!cuda) return true;  // kernels are compiled alone
+  if (setting_has("nocusolver")) return false;
   if (!setting_has("cusolver") && size * std::cbrt(double(count)) < least) return false;
   return Solver::find(cuda->stream().context(), cuda->stream().handle()) != nullptr;
 }

@@ -1,9 +1,10 @@
 // FUNCNN_CUDA: words parted by commas.
-//   off       there is no GPU
-//   compile   a GPU that compiles kernels and runs none, on machines without one: for tests of the kernels' text
-//   nographs  launch kernels one by one, also those of work that repeats
-//   cusolver  decompose matrices of any size there, also those with which the host is done sooner: for tests
-//   blocking  wait for each kernel, so that errors name the one that fails
+//   off         there is no GPU
+//   compile     a GPU that compiles kernels and runs none, on machines without one: for tests of the kernels' text
+//   nographs    launch kernels one by one, also those of work that repeats
+//   cusolver    decompose matrices of any size there, also those with which the host is done sooner: for tests
+//   nocusolver  decompose none there
+//   blocking    wait for each kernel, so that errors name the one that fails
 #pragma once
 
 #include <string_view>
