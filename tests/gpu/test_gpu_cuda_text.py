@@ -10,7 +10,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 
 # Of each family some: the whole table is one command (see compile_cuda.py).
-SOME = ["add", "exp", "softmax", "sum", "matmul", "sort", "cumsum", "take", "conv2d", "where"]
+SOME = ["add", "exp", "softmax", "sum", "matmul", "sort", "cumsum", "take", "conv2d", "where", "lu", "solve", "eigh"]
 
 ADD = """
 import funcnn as fn

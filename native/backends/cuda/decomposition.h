@@ -101,7 +101,7 @@ Layout by_rows(const Shape& shape, Dtype dtype);
 // The elements of the last two axes, and of those before them.
 int64_t matrix_count(const Shape& shape);
 
-// A copy between layouts; none where the two are one.
+// A copy between layouts, which may be none.
 class MatrixCopy {
  public:
   MatrixCopy() = default;
