@@ -24,9 +24,9 @@ def test_load_weights_from_pairs():
 @pytest.mark.parametrize(
     "weights, words",
     [
-        ({}, ["2", "bias", "weight"]),
-        ({"bias": (2,)}, ["1", "weight"]),
-        ({"bias": (2,), "weight": (2, 2), "b": (1,), "a": (1,)}, ["2", "a", "b"]),
+        ({}, ["Missing 2 parameters", "bias", "weight"]),
+        ({"bias": (2,)}, ["Missing 1 parameters", "weight"]),
+        ({"bias": (2,), "weight": (2, 2), "b": (1,), "a": (1,)}, ["Received 2 parameters not in model", "a", "b"]),
         ({"bias": (2,), "weight": (2, 3)}, ["weight", "2, 2", "2, 3"]),
         ({"bias": (1,), "weight": (2, 2)}, ["bias", "2,", "1,"]),
     ],

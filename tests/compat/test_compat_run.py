@@ -118,3 +118,36 @@ def test_usage(arguments, code, capsys):
         main(arguments)
     out, err = capsys.readouterr()
     assert left.value.code == code and "usage: python -m funcnn.compat SCRIPT" in (err if code else out)
+
+
+CHILD = "import mlx.core as mx, mlx.nn, sys; print(mx.__name__, mlx.nn.__name__, sys.modules['mlx'].__name__, mx.arange(3).tolist())"
+STARTS = f"""
+import importlib.util, os, subprocess, sys
+found = "import importlib.util; print(importlib.util.find_spec('mlx') is not None)"
+for code in ({CHILD!r}, found):
+    print(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout, end="")
+nested = [sys.executable, "-m", "funcnn.compat", "-c", "import os; print(os.environ['PYTHONPATH'])"]
+assert subprocess.run(nested, capture_output=True, text=True).stdout.strip() == os.environ["PYTHONPATH"]
+"""
+
+
+@pytest.mark.parametrize("path", [None, "elsewhere", f"elsewhere{os.pathsep}beyond"])
+def test_python_processes_that_a_program_starts_find_the_shim(folder, path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if path is not None:
+        monkeypatch.setenv("PYTHONPATH", path)
+    code = STARTS + f"assert os.environ['PYTHONPATH'].split(os.pathsep)[1:] == {path.split(os.pathsep) if path else []}"
+    done = run(folder, "-m", "funcnn.compat", "-c", code)
+    assert done.stdout == "funcnn.compat.core funcnn.compat.nn funcnn.compat [0, 1, 2]\nTrue\n", done.stderr
+
+
+def test_a_python_without_funcnn_says_why_there_is_no_mlx(folder):
+    code = (
+        "import subprocess, sys\n"
+        "done = subprocess.run([sys.executable, '-S', '-c', 'import mlx.core'], capture_output=True, text=True)\n"
+        "print(done.stderr.splitlines()[-1])"
+    )
+    done = run(folder, "-m", "funcnn.compat", "-c", code)
+    assert re.match(
+        r"ModuleNotFoundError: No module named 'mlx': .*python -m funcnn.compat.* has no funcnn", done.stdout
+    )

@@ -168,8 +168,8 @@ def install() -> None:
     Afterwards ``import mlx.core as mx`` gives ``funcnn.compat.core``, ``from mlx.nn.layers.base import Module`` the class
     in ``funcnn.compat.nn.layers.base``, and so on: one object for each module, whatever it is called.
     ``importlib.metadata.version("mlx")`` answers the release of MLX whose API this is. Processes that ``multiprocessing``
-    starts (by any start method) know the names too; those of ``subprocess`` are started by
-    ``python -m funcnn.compat``. Packages that other distributions put below ``mlx``, such as ``mlx.data``, stay theirs.
+    starts (by any start method) know the names too; those of ``subprocess`` know them where they, or this process, are
+    started by ``python -m funcnn.compat``. Packages that other distributions put below ``mlx``, such as ``mlx.data``, stay theirs.
 
     Calling it again does nothing. It may be called from any thread.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pathlib
 import pkgutil
 import runpy
 import sys
@@ -35,6 +36,7 @@ def main(arguments: list[str]) -> NoReturn:
         sys.stderr.write(f"python -m funcnn.compat: unknown option {arguments[0]}\n{USAGE}")
         sys.exit(2)
     install()
+    _tell_children()
     try:
         _run(arguments)
     except (SystemExit, KeyboardInterrupt):
@@ -43,6 +45,14 @@ def main(arguments: list[str]) -> NoReturn:
         _report(error)
         sys.exit(1)
     sys.exit(0)
+
+
+def _tell_children() -> None:
+    """Let Python processes that the program starts find, as ``mlx``, a package that installs the shim there."""
+    paths = [str(pathlib.Path(__file__).parent / "_children")]
+    if inherited := os.environ.get("PYTHONPATH"):
+        paths += [path for path in inherited.split(os.pathsep) if path != paths[0]]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def _run(arguments: list[str]) -> None:

@@ -280,13 +280,14 @@ class Module(Entries):
 
 def _check_weights(module: Module, given: dict[str, Any]) -> None:
     own = tree_flatten(module.parameters(), destination={})
+    # Programs look for these words of MLX's.
     for problem, names in (
-        ("arrays that the model has no parameters for", given.keys() - own.keys()),
-        ("parameters of the model have no array", own.keys() - given.keys()),
+        ("Received {} parameters not in model", given.keys() - own.keys()),
+        ("Missing {} parameters", own.keys() - given.keys()),
     ):
         if names:
             raise ValueError(
-                f"load_weights: {len(names)} {problem}: {', '.join(sorted(names))}; strict=False passes over them"
+                f"load_weights: {problem.format(len(names))}: {', '.join(sorted(names))}; strict=False passes over them"
             )
     for name, current in own.items():
         value = given[name]
