@@ -14,6 +14,8 @@
 #include "backends/cpu/dot.h"
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/gemm_blocks.h"
+#include "backends/cpu/gemm_grid.h"
+#include "backends/cpu/gemm_shared_tiles.h"
 #include "backends/cpu/interpreter.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/pieces_left.h"
@@ -64,7 +66,8 @@ struct Problem {
 
   int64_t row_block, column_block, depth_block;
   int64_t row_blocks, column_blocks, depth_blocks;
-  bool shared = false;  // B is packed once for all tiles, whose sizes then depend on the number of threads
+  bool shared = false;  // B is packed once for all tiles
+  bool tiled = false;   // by the tile kernel however it is cut, which then depends on the number of threads
 
   Problem(const Layout& la, const Layout& lb, bool any_strides);
   void choose_tiles(size_t item);
@@ -134,7 +137,7 @@ void Problem::choose_tiles(size_t item) {
   row_block = std::min<int64_t>(m, 480);
   column_block = std::min<int64_t>(n, 1024);
   int64_t wanted = work < 1.5e6 ? 1 : work < 4e6 ? 2 : work < 1e7 ? 4 : work < 3e7 ? 8 : 16;
-  if (m <= 4 || n <= 4) wanted = work < 2e5 ? 1 : work < 2e6 ? 4 : 8;  // bound by reading the matrix
+  if (m <= 4 || n <= 4) wanted = work < 2e5 ? 1 : work < 2e6 ? 4 : work < 8e6 ? 8 : 16;  // bound by reading the matrix
   if (batches > 1) wanted = std::max<int64_t>(1, wanted / batches);
   auto blocks = [](int64_t length, int64_t block) { return (length + block - 1) / block; };
   if (wanted == 1 && work < 6.4e7) {
@@ -182,64 +185,14 @@ void Problem::choose_tiles(size_t item) {
   // Worth it where several tiles below each other would each pack the same columns.
   const double least_work = batches == 1 && item >= 4 ? 1e7 : 3e7;  // where packing is hidden, and tiles are few
   shared = depth_blocks == 1 && m >= 96 && n > 16 && work >= least_work && (b.column != 1 || n * k > (16 << 10));
+  constexpr int64_t kFewRows = 8;
+  tiled = item >= 4 && m > kFewRows && n > kFewColumns && !strips && work * double(batches) >= 1e6;
 }
 
 // Bytes of B that are packed at a time.
 constexpr size_t kMostShared = 16 << 20;
 // A that is so small stays in a second-level cache while columns go by.
 constexpr size_t kSmallLeft = 2 << 20;
-
-// Where blocks of so many `units` begin, and the end: at most `most` blocks, in rounds of one for each thread. Each
-// round is half of what is left while blocks of `least` units leave room for that, and the rest is as even as it comes.
-std::vector<int64_t> falling_blocks(int64_t units, int64_t least, int64_t most, int64_t threads) {
-  auto part = [](int64_t whole, int64_t count) { return (whole + count - 1) / count; };
-  std::vector<int64_t> begins{0};
-  auto add = [&](int64_t count) { begins.push_back(begins.back() + count); };
-  auto left = [&] { return units - begins.back(); };
-  for (; most > 2 * threads && left() >= 4 * threads * least; most -= threads)
-    for (int64_t i = threads, round = left() / 2; i > 0; round -= part(round, i), --i) add(part(round, i));
-  int64_t count = std::clamp<int64_t>(std::min(most, left() / least), 1, left());
-  if (count > threads) count -= count % threads;
-  for (; count > 0; --count) add(part(left(), count));
-  return begins;
-}
-
-// The tiles of a product whose B is packed: tasks for all threads, with rows for several tiles of the kernel, since
-// each reads all of its columns of B, and columns that are worth packing the rows for. First come blocks of many rows,
-// which read B from far away seldom, then ever fewer, so that threads end together whatever their pace.
-struct SharedTiles {
-  int64_t row_blocks, column_blocks;
-
-  SharedTiles(int64_t m, int64_t n, int64_t k, int64_t panel, const GemmShares& shares, int64_t most_columns)
-      : unit_(shares.unit) {
-    const auto [unit, least_rows, least_columns, least_work] = shares;
-    double work = double(m) * double(n) * double(k);
-    int64_t threads = thread_count(), wanted = std::clamp<int64_t>(int64_t(work / least_work), 1, 8 * threads);
-    const int64_t least = m >= 8 * threads * least_rows ? 2 * least_rows : least_rows;
-    rows_ = falling_blocks(blocks(m, unit), least / unit, wanted, threads);
-    row_blocks = int64_t(rows_.size()) - 1;
-    m_ = m;
-    // Where blocks of rows are too few for all threads, they are cut into columns.
-    int64_t cuts = row_blocks < threads || m < 2 * threads * least_rows ? blocks(wanted, row_blocks) : 1;
-    cuts = std::min(cuts, (n + least_columns / 2) / least_columns);
-    if (cuts > threads) cuts -= cuts % threads;
-    n_ = n;
-    panel_ = panel;
-    panels_ = blocks(n, panel);
-    column_blocks = std::clamp<int64_t>(cuts, std::min(panels_, blocks(n, most_columns)), panels_);
-  }
-  // Where block i begins; of columns, whole panels.
-  int64_t row(int64_t i) const { return std::min(m_, rows_[size_t(i)] * unit_); }
-  int64_t column(int64_t i) const { return std::min(n_, panels_ * i / column_blocks * panel_); }
-  int64_t most_columns() const { return std::min(n_, blocks(panels_, column_blocks) * panel_); }
-  // Blocks do not grow.
-  int64_t most_rows() const { return row(1); }
-
- private:
-  static int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
-  std::vector<int64_t> rows_;
-  int64_t unit_, m_, n_, panel_, panels_;
-};
 
 template <class T>
 constexpr bool is_half_type = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
@@ -252,11 +205,10 @@ class DotKernel final : public HostKernel {
   DotKernel(const Layout& a, const Layout& b, const KernelProgram* epilogue)
       : products_(own_products()), p_(a, b, products_ != nullptr) {
     if (epilogue) epilogue_.emplace(*epilogue);
-    int64_t rows = std::min(p_.row_block, p_.m), columns = std::min(p_.column_block, p_.n);
     vector_ = !products_ && !is_half_type<T> && (p_.m == 1 || p_.n == 1) && as_operand(p_.m, p_.k, p_.a) &&
               as_operand(p_.k, p_.n, p_.b);
     if constexpr (!std::is_same_v<T, complex64_t>) {
-      if (products_ && p_.shared) {
+      if (packs_once()) {
         const GemmPacking<T>& packing = products_->packing;
         // Whole panels, as many as may be in memory at once.
         int64_t panels = (p_.n + packing.panel - 1) / packing.panel;
@@ -265,7 +217,8 @@ class DotKernel final : public HostKernel {
         pass_columns_ = (panels + passes - 1) / passes * packing.panel;
       }
     }
-    room_ = products_ && !p_.shared ? gemm_room(rows, columns, p_.depth_block, sizeof(T)) : 0;
+    threads_ = thread_count();
+    if (!pass_columns_) grid_ = grid(threads_);
   }
 
   // Dense copies of what cannot be read in place, the parts of sums, packed columns of B.
@@ -294,24 +247,29 @@ class DotKernel final : public HostKernel {
       if (p_.packed_b) b = pack(p_.pack_b, b, scratch + packed_bytes(p_.packed_a));
       parts = reinterpret_cast<Sum*>(scratch + packed_bytes(p_.packed_a) + packed_bytes(p_.packed_b));
     }
-    int64_t stripe_pieces = p_.column_blocks * p_.depth_blocks, stripes = p_.batches * p_.row_blocks;
-    if (p_.row_blocks * stripe_pieces == 1) {
-      run_batches(a, b, c, rest);
+    const int64_t threads = thread_count();
+    const Grid grid = threads == threads_ ? grid_ : this->grid(threads);
+    const size_t bytes = products_ ? gemm_room(grid.most_rows(), grid.most_columns(), p_.depth_block, sizeof(T)) : 0;
+    const int64_t stripe_pieces = grid.column_blocks * p_.depth_blocks, stripes = p_.batches * grid.row_blocks;
+    if (grid.row_blocks * stripe_pieces == 1) {
+      run_batches(a, b, c, rest, bytes);
       return;
     }
-    // The last piece of a row of tiles adds up its parts and runs the epilogue over the finished rows.
-    const bool goes_on = epilogue_ || p_.depth_blocks > 1;
-    PiecesLeft left;
-    if (goes_on) left.start(stripes, stripe_pieces);
+    // The last part of a tile adds up all of them. Then the epilogue runs over the tile, or over the row of tiles once
+    // that is finished.
+    PiecesLeft parts_left, tiles_left;
+    parts_left.start(stripes * grid.column_blocks, p_.depth_blocks);
+    const bool whole_rows = !grid.by_tiles;
+    if (epilogue_ && whole_rows) tiles_left.start(stripes, grid.column_blocks);
     parallel_for(stripes * stripe_pieces, 1, [&](int64_t begin, int64_t end) {
-      std::byte* room = room_ ? panels.get(room_) : nullptr;
+      std::byte* room = bytes ? panels.get(bytes) : nullptr;
       for (int64_t i = begin; i < end; ++i) {
-        int64_t stripe = i / stripe_pieces, batch = stripe / p_.row_blocks, part = i % p_.depth_blocks;
-        int64_t row = stripe % p_.row_blocks * p_.row_block;
-        int64_t column = i % stripe_pieces / p_.depth_blocks * p_.column_block;
-        int64_t deep = part * p_.depth_block;
-        int64_t rows = std::min(p_.row_block, p_.m - row), columns = std::min(p_.column_block, p_.n - column);
-        int64_t depth = std::min(p_.depth_block, p_.k - deep);
+        const int64_t tile = i / p_.depth_blocks, part = i % p_.depth_blocks;
+        const int64_t stripe = tile / grid.column_blocks, column_block = tile % grid.column_blocks;
+        const int64_t batch = stripe / grid.row_blocks, row_block = stripe % grid.row_blocks;
+        const int64_t row = grid.row(row_block), rows = grid.row(row_block + 1) - row;
+        const int64_t column = grid.column(column_block), columns = grid.column(column_block + 1) - column;
+        const int64_t deep = part * p_.depth_block, depth = std::min(p_.depth_block, p_.k - deep);
         int64_t at_a, at_b, at_c = (batch * p_.m + row) * p_.n;
         p_.offsets(batch, at_a, at_b);
         const T *left_operand = a + at_a + row * p_.a.row + deep * p_.a.column,
@@ -320,9 +278,18 @@ class DotKernel final : public HostKernel {
           multiply(rows, columns, depth, left_operand, right_operand, parts + part * count() + at_c + column, room);
         else
           multiply(rows, columns, depth, left_operand, right_operand, c + at_c + column, room);
-        if (!goes_on || !left.last(stripe)) continue;
-        if (p_.depth_blocks > 1) add_parts(parts + at_c, rows * p_.n, c + at_c);
-        if (epilogue_) epilogue_->run_range(rest, at_c, at_c + rows * p_.n);
+        if (!parts_left.last(tile)) continue;
+        if (p_.depth_blocks > 1)
+          for (int64_t r = 0; r < rows; ++r) {
+            const int64_t at = at_c + r * p_.n + column;
+            add_parts(parts + at, columns, c + at);
+          }
+        if (!epilogue_) continue;
+        if (!whole_rows)
+          for (int64_t r = 0, at = at_c + column; r < rows; ++r, at += p_.n)
+            epilogue_->run_range(rest, at, at + columns);
+        else if (tiles_left.last(stripe))
+          epilogue_->run_range(rest, at_c, at_c + rows * p_.n);
       }
     });
   }
@@ -334,6 +301,28 @@ class DotKernel final : public HostKernel {
     else
       return products_of<T>();
   }
+  // Whether B is packed once for all threads: not where each has enough to do with blocks of its own.
+  bool packs_once() const {
+    if (!products_ || !p_.shared) return false;
+    constexpr int64_t kFewThreads = 4;
+    constexpr double kMuch = 1.5e8;  // multiply-adds of a thread, from which on reading B again and again is seen
+    const int64_t threads = thread_count();
+    return !p_.tiled || threads <= kFewThreads || double(p_.m) * double(p_.n) * double(p_.k) >= kMuch * double(threads);
+  }
+  Grid grid(int64_t threads) const {
+    constexpr int64_t kLeastColumns = 64;  // that are worth a run of the epilogue
+    Grid fixed{p_.m, p_.n, p_.row_block, p_.column_block, p_.row_blocks, p_.column_blocks};
+    fixed.by_tiles = p_.column_blocks > 1 && p_.column_block >= kLeastColumns;
+    if constexpr (is_half_type<T> || std::is_same_v<T, complex64_t>) {
+      return fixed;
+    } else {
+      if (!products_ || !p_.tiled) return fixed;
+      GridCosts costs{p_.batches * p_.depth_blocks, near_rows() ? 4.0 : 12.0, p_.b.column == 1 ? 8.0 : 14.0};
+      costs.epilogue = epilogue_.has_value();
+      return choose_grid(p_.m, p_.n, p_.depth_block, products_->packing.panel, costs, threads);
+    }
+  }
+
   static size_t packed_bytes(int64_t count) { return (size_t(count) * sizeof(T) + 63) / 64 * 64; }
   int64_t count() const { return p_.batches * p_.m * p_.n; }
 
@@ -363,6 +352,8 @@ class DotKernel final : public HostKernel {
     MatrixView<T> va{a, p_.a.row, p_.a.column}, vb{b, p_.b.row, p_.b.column};
     if constexpr (!std::is_same_v<T, complex64_t>) {
       if (products_) {
+        if constexpr (std::is_same_v<C, Sum>)
+          if (p_.tiled) return products_->tiles(rows, columns, depth, va, vb, c, p_.n, room);
         if constexpr (std::is_same_v<C, T>)
           return products_->rounded.multiply(rows, columns, depth, va, vb, c, p_.n, room);
         else
@@ -496,11 +487,14 @@ class DotKernel final : public HostKernel {
   }
 
   // Products that are one tile each: the epilogue runs over a few at a time.
-  void run_batches(const T* a, const T* b, T* c, std::span<std::byte* const> rest) const {
-    int64_t area = p_.m * p_.n, work = std::max<int64_t>(area * p_.k, 1);
-    int64_t grain = std::max<int64_t>(1, 750'000 / work), group = std::max<int64_t>(1, 16384 / area);
+  void run_batches(const T* a, const T* b, T* c, std::span<std::byte* const> rest, size_t bytes) const {
+    // Multiply-adds that are worth a piece, and what a product takes besides.
+    constexpr int64_t kLeast = 250'000, kMost = 750'000, kBegin = 2'000;
+    int64_t area = p_.m * p_.n, work = area * p_.k + kBegin;
+    int64_t worth = std::clamp(work * p_.batches / thread_count(), kLeast, kMost);
+    int64_t grain = std::max<int64_t>(1, worth / work), group = std::max<int64_t>(1, 16384 / area);
     parallel_for(p_.batches, grain, [&](int64_t begin, int64_t end) {
-      std::byte* room = room_ ? panels.get(room_) : nullptr;
+      std::byte* room = bytes ? panels.get(bytes) : nullptr;
       for (int64_t first = begin; first < end; first += group) {
         int64_t last = std::min(end, first + group);
         for (int64_t batch = first; batch < last; ++batch) {
@@ -522,7 +516,8 @@ class DotKernel final : public HostKernel {
   Problem p_;
   bool vector_;
   int64_t pass_columns_ = 0;  // of B that are packed at a time; 0: tiles pack what they need
-  size_t room_;
+  int64_t threads_ = 0;       // for which the grid is
+  Grid grid_{};
   std::optional<PreparedProgram> epilogue_;
 };
 

@@ -70,6 +70,8 @@ struct GemmOf {
   GemmPacking<T> packing;
   GemmPair<T> rounded;
   GemmPair<T, SumOf<T>> wide;
+  // The product by tiles, whatever its shape: for parts of one whose elements have to be summed up in the same way.
+  Gemm<T, SumOf<T>> tiles;
 };
 
 struct GemmTable {

@@ -244,13 +244,12 @@ bool multiply_small(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::
   return false;
 }
 
-// The product into C of the type that is accumulated in.
+// The product into C of the type that is accumulated in, by tiles.
 template <class Steps>
-void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
-              MatrixView<typename Steps::Source> b, typename Steps::Sum* c, int64_t leading, std::byte* room) {
+void multiply_tiles(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
+                    MatrixView<typename Steps::Source> b, typename Steps::Sum* c, int64_t leading, std::byte* room) {
   using Word = typename Steps::Word;
   constexpr int panel = Simd<typename Steps::Sum>::panel, group = Steps::group;
-  if (multiply_thin<Steps>(m, n, k, a, b, c, leading, room)) return;
   if (multiply_small<Steps>(m, n, k, a, b, c, leading)) return;
   const int64_t block = block_rows<Word>(m);
   Word* packed_a = reinterpret_cast<Word*>(room);
@@ -289,7 +288,14 @@ void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source
   }
 }
 
-// The same with all of B packed before: columns from panel `first` on.
+// The same by the way that suits its shape.
+template <class Steps>
+void multiply(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
+              MatrixView<typename Steps::Source> b, typename Steps::Sum* c, int64_t leading, std::byte* room) {
+  if (!multiply_thin<Steps>(m, n, k, a, b, c, leading, room)) multiply_tiles<Steps>(m, n, k, a, b, c, leading, room);
+}
+
+// By tiles with all of B packed before: columns from panel `first` on.
 template <class Steps>
 void multiply_packed(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a, PackedMatrix b,
                      typename Steps::Sum* c, int64_t leading, std::byte* room) {
@@ -343,7 +349,8 @@ constexpr GemmOf<typename Steps::Source> gemm_of() {
        [](int64_t n, int64_t k) { return size_t(PackedPlaces<Steps>(n, k).total()) * sizeof(typename Steps::Word); },
        pack_columns<Steps>, kRows, nullptr},
       {},
-      {multiply<Steps>, multiply_packed<Steps>}};
+      {multiply<Steps>, multiply_packed<Steps>},
+      multiply_tiles<Steps>};
   if constexpr (Steps::direct_b) out.packing.pack_multiplying = pack_columns_multiplying<Steps>;
   if constexpr (sizeof(Source) == 2)
     out.rounded = {multiply_rounded<Steps>, multiply_packed_rounded<Steps>};
