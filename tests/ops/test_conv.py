@@ -133,6 +133,8 @@ def test_vmap_agrees_with_a_loop(problem, axes):
         ((1, 5000, 1), (1, 60, 1), {}),
         ((2, 31, 30, 64), (64, 4, 4, 64), {"stride": 2, "padding": 1}),
         ((1, 9, 9, 64), (320, 3, 3, 64), {}),
+        ((5, 14, 14, 64), (96, 3, 3, 64), {"padding": 1}),
+        ((3, 13, 17, 5), (67, 3, 3, 5), {"padding": 1}),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -148,8 +150,10 @@ def test_results_do_not_depend_on_the_number_of_threads(x, weight, options, dtyp
     before = fn.get_num_threads()
     results = []
     try:
-        for threads in (1, 2, 3):
+        for threads in (1, 2, 3, 5, 16, 64):
             fn.set_num_threads(threads)
+            if threads > 3:
+                fn.clear_plan_cache()  # plans are made for the threads that there are
             y, pull = fn.vjp(f, x, weight)
             results.append([np.asarray(v.astype(fn.float32)) for v in (y, *pull(y))])
     finally:

@@ -30,16 +30,19 @@ std::unique_ptr<HostKernel> make_plain_conv_weight(const ConvProblem& problem, c
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// How many pieces of work there should be. Like all of the division, it depends on shapes only.
-inline int64_t wanted_pieces(double work) { return work < 1.5e6 ? 1 : work < 1e7 ? 2 : work < 1.3e8 ? 8 : 16; }
+// How many pieces of work there should be where sums are cut, so that it depends on shapes only.
+inline int64_t wanted_pieces(double work) { return work < 1.5e6 ? 1 : work < 1e7 ? 2 : work < 2e7 ? 8 : 16; }
 
 // Outputs in blocks of a row, rows in strips.
 struct ConvStrips {
   int64_t block, blocks;  // of outputs of a phase
   int64_t strip, strips;  // of rows
+  int64_t fitting;        // rows of a strip that stay in cache
 
   // `unit`: rows of a tile; bytes of the input and of the output for a position of a row.
   ConvStrips(const ConvProblem& p, int64_t unit, int64_t input_bytes, int64_t output_bytes);
+  // Strips of about so many rows: whole images, or an image in even ones.
+  void set_strip(const ConvProblem& p, int64_t rows);
   ConvBlock outputs(int64_t b) const { return {b * block, (b + 1) * block}; }
 };
 

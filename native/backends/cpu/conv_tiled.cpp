@@ -1,9 +1,11 @@
 // Convolutions by tiles: positions of a row of the output by a panel of its channels.
 #include <atomic>
+#include <limits>
 
 #include "backends/cpu/conv_input.h"
 #include "backends/cpu/conv_kernels.h"
 #include "backends/cpu/conv_taps.h"
+#include "backends/cpu/pieces_time.h"
 
 namespace funcnn::cpu {
 
@@ -14,15 +16,18 @@ ConvStrips::ConvStrips(const ConvProblem& p, int64_t unit, int64_t input_bytes, 
   blocks = outputs > (longest + 6) * unit ? ceil_div(outputs, longest * unit) : 1;
   block = blocks == 1 ? outputs : ceil_div(ceil_div(outputs, blocks), unit) * unit;
   blocks = ceil_div(outputs, block);
-  int64_t rows = p.rows(), image = p.axes[0].out * p.axes[1].out;
+  const int64_t rows = p.rows();
   int64_t input = (block * a.move + a.highest - a.lowest) * input_bytes * ceil_div(p.axes[1].move, p.axes[1].step);
-  int64_t fitting = budget / std::max<int64_t>(1, input + block * a.step * output_bytes);
+  fitting = std::max<int64_t>(1, budget / std::max<int64_t>(1, input + block * a.step * output_bytes));
   int64_t pieces = wanted_pieces(p.work());
-  strip = pieces == 1 ? rows : std::min(ceil_div(rows * blocks, pieces), std::max<int64_t>(1, fitting));
-  strip = std::clamp<int64_t>(strip, 1, rows);
-  // Whole images, or an image in even strips.
+  set_strip(p, pieces == 1 ? rows : std::min(ceil_div(rows * blocks, pieces), fitting));
+}
+
+void ConvStrips::set_strip(const ConvProblem& p, int64_t rows) {
+  const int64_t all = p.rows(), image = p.axes[0].out * p.axes[1].out;
+  strip = std::clamp<int64_t>(rows, 1, all);
   strip = strip >= image ? strip / image * image : ceil_div(image, ceil_div(image, strip));
-  strips = ceil_div(rows, strip);
+  strips = ceil_div(all, strip);
 }
 
 namespace {
@@ -41,10 +46,7 @@ class TiledConv final : public HostKernel {
         strips_(p_, loops_.rows, p_.in_channels * int64_t(sizeof(T)), p_.groups * p_.out_channels * int64_t(sizeof(S))),
         epilogue_(epilogue) {
     panels_ = ceil_div(p_.out_channels, loops_.panel);
-    int64_t items = strips_.strips * strips_.blocks * p_.groups;
-    int64_t cuts = std::clamp<int64_t>(ceil_div(wanted_pieces(p_.work()), items), 1, panels_);
-    panels_each_ = ceil_div(panels_, cuts);
-    cuts_ = ceil_div(panels_, panels_each_);
+    share_out(thread_count());
     // What the caches do not hold until somebody reads it.
     constexpr int64_t kLarge = 16 << 20;
     past_ = !epilogue && p_.rows() * p_.axes[2].out * p_.groups * p_.out_channels * int64_t(sizeof(S)) >= kLarge;
@@ -87,6 +89,39 @@ class TiledConv final : public HostKernel {
 
  private:
   using InPlace = typename ConvInput<S>::InPlace;
+
+  // Strips and cuts of the panels with which so many threads are done first. No sum depends on them.
+  void share_out(int64_t threads) {
+    constexpr int64_t kMostCuts = 8, kRounds = 6;
+    const double read = input_.in_place() ? 1 : 12, weight = 1;  // an element, in multiply-adds
+    const ConvAxis &rows = p_.axes[1], &along = p_.axes[2];
+    const int64_t all = p_.rows() * strips_.blocks * p_.groups;
+    const double row_work = p_.work() / double(all * panels_);
+    const double row_input = double((strips_.block * along.move + along.highest - along.lowest) * p_.in_channels) *
+                             double(rows.move) / double(rows.step);
+    double least = std::numeric_limits<double>::infinity();
+    ConvStrips best = strips_;
+    auto consider = [&](int64_t cuts, int64_t strip) {
+      ConvStrips some = strips_;
+      some.set_strip(p_, std::min(strip, some.fitting));
+      const int64_t each = ceil_div(panels_, cuts);
+      cuts = ceil_div(panels_, each);
+      const double piece = double(some.strip * each) * row_work +
+                           read * row_input * double(some.strip + rows.highest - rows.lowest) +
+                           weight * double(each * panel_size());
+      const double time = pieces_time(some.strips * some.blocks * p_.groups * cuts, piece, threads);
+      if (time >= least) return;
+      least = time;
+      best = some;
+      panels_each_ = each;
+      cuts_ = cuts;
+    };
+    for (int64_t cuts = 1; cuts <= std::min(panels_, kMostCuts); ++cuts) {
+      consider(cuts, p_.rows());
+      for (int64_t rounds = 1; rounds <= kRounds; ++rounds) consider(cuts, ceil_div(all * cuts, rounds * threads));
+    }
+    strips_ = best;
+  }
 
   // Whether a tap leaves the row for an output, in front of it or behind it.
   static bool leaves_first(const ConvTap& tap) { return tap.offset < 0; }
