@@ -12,6 +12,8 @@ std::unique_ptr<HostKernel> forward(ConvProblem p, const KernelProgram* epilogue
   p.merge();
   if (!conv_table() || !p.compact()) return make_plain_conv<S>(p, epilogue);
   if (auto kernel = make_lane_conv<S>(p, epilogue)) return kernel;
+  if constexpr (std::is_same_v<S, bfloat16_t>)
+    if (auto kernel = make_gathered_conv(p, epilogue)) return kernel;
   return make_tiled_conv<S>(p, epilogue);
 }
 

@@ -19,6 +19,8 @@ template <class S>
 std::unique_ptr<HostKernel> make_tiled_conv(const ConvProblem& problem, const KernelProgram* epilogue);
 template <class S>
 std::unique_ptr<HostKernel> make_lane_conv(const ConvProblem& problem, const KernelProgram* epilogue);
+// Of bfloat16, where there is AMX.
+std::unique_ptr<HostKernel> make_gathered_conv(const ConvProblem& problem, const KernelProgram* epilogue);
 template <class S>
 std::unique_ptr<HostKernel> make_plain_conv(const ConvProblem& problem, const KernelProgram* epilogue);
 template <class S>
