@@ -34,9 +34,10 @@ class ProcessorTiles {
   FUNCNN_INLINE void zero() {
     asm volatile("tilezero %%tmm%c0" ::"i"(tile));
   }
+  // Rows `apart` bytes from each other.
   template <int tile>
-  FUNCNN_INLINE void load(const void* from) {
-    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(int64_t(64)), "i"(tile) : "memory");
+  FUNCNN_INLINE void load(const void* from, int64_t apart = 64) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(apart), "i"(tile) : "memory");
   }
   template <int tile>
   FUNCNN_INLINE void store(void* to) {
@@ -68,8 +69,8 @@ class EmulatedTiles {
     std::memset(tiles_[tile], 0, sizeof(tiles_[tile]));
   }
   template <int tile>
-  void load(const void* from) {
-    std::memcpy(tiles_[tile], from, sizeof(tiles_[tile]));
+  void load(const void* from, int64_t apart = 64) {
+    for (int i = 0; i < 16; ++i) std::memcpy(tiles_[tile][i], static_cast<const char*>(from) + i * apart, 64);
   }
   template <int tile>
   void store(void* to) const {

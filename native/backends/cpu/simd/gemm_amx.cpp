@@ -4,6 +4,7 @@
 
 #include "backends/cpu/amx.h"
 #include "backends/cpu/gemm.h"
+#include "backends/cpu/gemm_blocks.h"
 #include "backends/cpu/simd/amx_tiles.h"
 #include "backends/cpu/simd/gemm_tile.h"
 
@@ -122,10 +123,26 @@ void pack(View b, int64_t n, int64_t k, int64_t first, int64_t end, std::byte* o
                      std::min(places.block, k - k0), reinterpret_cast<bfloat16_t*>(out) + places.at(k0, first));
 }
 
+// Where two tiles of A are read, packed or where they lie: rows `apart` bytes from each other, the second tile behind
+// `second` elements and the next step behind `next`.
+struct Left {
+  const bfloat16_t* data;
+  int64_t apart, second, next;
+};
+Left packed_left(const bfloat16_t* data) { return {data, 64, kTile, kPair}; }
+
+// Whether rows of A are read where they lie: whole lines of the cache that do not all fall on few of its places.
+bool read_in_place(View a, int64_t depth) {
+  const int64_t bytes = a.row * int64_t(sizeof(bfloat16_t));
+  return a.column == 1 && depth % kStep == 0 && bytes % 64 == 0 && reinterpret_cast<uintptr_t>(a.data) % 64 == 0 &&
+         (bytes <= kNearRows || !lines_collide(bytes));
+}
+
 // rows x columns tiles of C += `steps` tiles of A times as many of B.
 template <int rows, int columns, class Tiles>
-FUNCNN_INLINE void run_tiles(Tiles& tiles, int64_t steps, const bfloat16_t* a, const bfloat16_t* b, const float* from,
+FUNCNN_INLINE void run_tiles(Tiles& tiles, int64_t steps, Left left, const bfloat16_t* b, const float* from,
                              float* to) {
+  const bfloat16_t* a = left.data;
   constexpr int64_t area = kTile / 2;
   if (from) {
     tiles.template load<0>(from);
@@ -138,16 +155,16 @@ FUNCNN_INLINE void run_tiles(Tiles& tiles, int64_t steps, const bfloat16_t* a, c
     if constexpr (rows == 2) tiles.template zero<2>();
     if constexpr (rows == 2 && columns == 2) tiles.template zero<3>();
   }
-  for (int64_t s = 0; s < steps; ++s, a += kPair, b += kPair) {
+  for (int64_t s = 0; s < steps; ++s, a += left.next, b += kPair) {
     tiles.template load<6>(b);
-    tiles.template load<4>(a);
+    tiles.template load<4>(a, left.apart);
     tiles.template multiply<0, 4, 6>();
     if constexpr (columns == 2) {
       tiles.template load<7>(b + kTile);
       tiles.template multiply<1, 4, 7>();
     }
     if constexpr (rows == 2) {
-      tiles.template load<5>(a + kTile);
+      tiles.template load<5>(a + left.second, left.apart);
       tiles.template multiply<2, 5, 6>();
     }
     if constexpr (rows == 2 && columns == 2) tiles.template multiply<3, 5, 7>();
@@ -158,7 +175,7 @@ FUNCNN_INLINE void run_tiles(Tiles& tiles, int64_t steps, const bfloat16_t* a, c
   if constexpr (rows == 2 && columns == 2) tiles.template store<3>(to + 3 * area);
 }
 template <class Tiles>
-void run_square(Tiles& tiles, int64_t rows, int64_t columns, int64_t steps, const bfloat16_t* a, const bfloat16_t* b,
+void run_square(Tiles& tiles, int64_t rows, int64_t columns, int64_t steps, Left a, const bfloat16_t* b,
                 const float* from, float* to) {
   if (rows > 16)
     columns > 16 ? run_tiles<2, 2>(tiles, steps, a, b, from, to) : run_tiles<2, 1>(tiles, steps, a, b, from, to);
@@ -169,6 +186,7 @@ void run_square(Tiles& tiles, int64_t rows, int64_t columns, int64_t steps, cons
 // What is there of four tiles, rounded once.
 template <class Tiles, class C>
 void take_out(const float* sums, int64_t rows, int64_t columns, C* c, int64_t leading) {
+  [[maybe_unused]] constexpr int lanes = Simd<float>::lanes;
   for (int64_t i = 0; i < rows; ++i) {
     const float* from = sums + i / 16 * kTile + i % 16 * 16;
     C* to = c + i * leading;
@@ -176,7 +194,8 @@ void take_out(const float* sums, int64_t rows, int64_t columns, C* c, int64_t le
       if (columns - j < 16)
         for (int64_t q = 0; q < columns - j; ++q) to[q] = C(from[q]);
       else if constexpr (std::is_same_v<C, float>)
-        std::copy_n(from, 16, to);
+        for (int q = 0; q < 16; q += lanes)
+          *reinterpret_cast<Simd<float>::Loose*>(to + q) = *reinterpret_cast<const Simd<float>::Vector*>(from + q);
       else
         Tiles::round(from, to);
     }
@@ -204,14 +223,21 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, View a, C* c, int64_t lead
         const int64_t depth = std::min(block, k - k0), steps = whole(depth, kStep) / kStep;
         const bool last = k0 + depth == k;
         const bfloat16_t* panels = panels_at(k0, depth, n0, columns, m0 == 0, packed_b);
-        pack_lines<false>(a.at(m0, k0), rows, depth, packed_a);
+        const View block_a = a.at(m0, k0);
+        // A last tile of few rows is packed.
+        const int64_t in_place = read_in_place(block_a, depth) ? rows / 16 * 16 : 0;
+        const int64_t packed_from = in_place / kSide * kSide;
+        if (packed_from < rows && in_place < rows)
+          pack_lines<false>(block_a.at(packed_from, 0), rows - packed_from, depth, packed_a);
         float* partial = sums;
         for (int64_t j = 0; j < columns; j += kSide)
           for (int64_t i = 0; i < rows; i += kSide, partial += 4 * kTile / 2) {
             const int64_t high = std::min(kSide, rows - i), wide = std::min(kSide, columns - j);
             float* square = squares[turn ^= 1];
-            run_square(tiles, high, wide, steps, packed_a + i * steps * kStep, panels + j * steps * kStep,
-                       k0 > 0 ? partial : nullptr, last ? square : partial);
+            const Left left = i + high <= in_place ? Left{block_a.at(i, 0).data, a.row * 2, 16 * a.row, kStep}
+                                                   : packed_left(packed_a + (i - packed_from) * steps * kStep);
+            run_square(tiles, high, wide, steps, left, panels + j * steps * kStep, k0 > 0 ? partial : nullptr,
+                       last ? square : partial);
             if (last) take_out<Tiles>(square, high, wide, c + (m0 + i) * leading + n0 + j, leading);
           }
       }
