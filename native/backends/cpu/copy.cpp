@@ -9,7 +9,8 @@
 namespace funcnn::cpu {
 namespace {
 
-constexpr int64_t kGrainBytes = 1 << 17;
+// What is worth waking a thread for, and what a thread takes at a time.
+constexpr int64_t kGrainBytes = 1 << 17, kBlockBytes = 1 << 15;
 
 template <class F>
 void with_item_type(size_t item, F&& f) {
@@ -112,10 +113,9 @@ StridedCopy::StridedCopy(const Shape& shape, const Strides& from, const Strides&
   std::vector<Axis> axes;
   int64_t bytes = int64_t(item);
   for (size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] == 0) empty_ = true;
+    if (shape[i] == 0) return;
     if (shape[i] != 1) axes.push_back({shape[i], from[i] * bytes, to[i] * bytes});
   }
-  if (empty_) return;
   std::stable_sort(axes.begin(), axes.end(),
                    [](const Axis& a, const Axis& b) { return std::abs(a.to) > std::abs(b.to); });
   Shape lengths;
@@ -141,52 +141,64 @@ StridedCopy::StridedCopy(const Shape& shape, const Strides& from, const Strides&
     rows_ = merged[pick];
     merged.erase(merged.begin() + ptrdiff_t(pick));
   }
-  if (merged.empty() && rows_.length == 1 && columns_.from == bytes && columns_.to == bytes) {
-    // One dense run: cut it so that threads can share it.
-    int64_t chunk = std::max<int64_t>(kGrainBytes / bytes, 1);
-    if (columns_.length > 2 * chunk) {
-      block_ = chunk;
-      row_split_ = (columns_.length + chunk - 1) / chunk;
-    }
-  } else {
-    // Rows in blocks of about the grain.
-    int64_t per_row = std::max<int64_t>(columns_.length * bytes, 1);
-    block_ = std::clamp<int64_t>((kGrainBytes / per_row + 15) / 16 * 16, 16, std::max<int64_t>(rows_.length, 16));
-    row_split_ = (rows_.length + block_ - 1) / block_;
-  }
   outer_ = std::move(merged);
+  // Blocks that are turned have rows for whole cache lines; where there is little room, they are parts of rows.
+  const bool runs = columns_.to == bytes && (columns_.from == bytes || columns_.from == 0);
+  const int64_t some = runs ? 1 : std::max<int64_t>(16, 64 / bytes);
+  auto round_up = [](int64_t count, int64_t to) { return (count + to - 1) / to * to; };
+  const int64_t row_bytes = std::max<int64_t>(columns_.length * bytes, 1);
+  row_block_ = std::min(rows_.length, std::max(some, round_up(kBlockBytes / row_bytes, some)));
+  column_block_ = columns_.length;
+  if (row_block_ * row_bytes > 2 * kBlockBytes)
+    column_block_ = std::min(column_block_, round_up(kBlockBytes / (row_block_ * bytes), 64));
+  row_blocks_ = (rows_.length + row_block_ - 1) / row_block_;
+  column_blocks_ = (columns_.length + column_block_ - 1) / column_block_;
+  blocks_ = row_blocks_ * column_blocks_;
+  for (const Axis& axis : outer_) blocks_ *= axis.length;
+  grain_ = std::max<int64_t>(1, kGrainBytes / (row_block_ * column_block_ * bytes));
 }
 
 void StridedCopy::run(const std::byte* from, std::byte* to) const {
-  if (empty_) return;
-  int64_t count = row_split_;
-  for (const Axis& axis : outer_) count *= axis.length;
-  bool dense = outer_.empty() && rows_.length == 1 && row_split_ > 1;
-  int64_t unit = (dense ? block_ : std::min(block_, rows_.length) * columns_.length) * int64_t(item_);
+  parallel_for(blocks_, grain_, [&](int64_t begin, int64_t end) { run_blocks(from, to, begin, end); });
+}
+
+void StridedCopy::run_blocks(const std::byte* from, std::byte* to, int64_t begin, int64_t end) const {
   with_item_type(item_, [&](auto tag) {
     using T = decltype(tag);
-    parallel_for(count, std::max<int64_t>(1, kGrainBytes / std::max<int64_t>(unit, 1)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t i = begin; i < end; ++i) {
-                     int64_t rest = i / row_split_, part = i % row_split_;
-                     const std::byte* in = from;
-                     std::byte* out = to;
-                     for (size_t d = outer_.size(); d-- > 0;) {
-                       int64_t at = rest % outer_[d].length;
-                       rest /= outer_[d].length;
-                       in += at * outer_[d].from;
-                       out += at * outer_[d].to;
-                     }
-                     if (dense) {
-                       int64_t first = part * block_, n = std::min(block_, columns_.length - first);
-                       std::memcpy(out + first * int64_t(item_), in + first * int64_t(item_), size_t(n) * item_);
-                       continue;
-                     }
-                     int64_t first = part * block_, n = std::min(block_, rows_.length - first);
-                     copy_block<T>(in + first * rows_.from, out + first * rows_.to, n, columns_.length, rows_.from,
-                                   columns_.from, rows_.to, columns_.to);
-                   }
-                 });
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t column = i % column_blocks_ * column_block_, row = i / column_blocks_ % row_blocks_ * row_block_;
+      int64_t rest = i / column_blocks_ / row_blocks_;
+      const std::byte* in = from + row * rows_.from + column * columns_.from;
+      std::byte* out = to + row * rows_.to + column * columns_.to;
+      for (size_t d = outer_.size(); d-- > 0; rest /= outer_[d].length) {
+        int64_t at = rest % outer_[d].length;
+        in += at * outer_[d].from;
+        out += at * outer_[d].to;
+      }
+      copy_block<T>(in, out, std::min(row_block_, rows_.length - row),
+                    std::min(column_block_, columns_.length - column), rows_.from, columns_.from, rows_.to,
+                    columns_.to);
+    }
+  });
+}
+
+void JointCopy::add(StridedCopy copy) {
+  ends_.push_back((ends_.empty() ? 0 : ends_.back()) + copy.blocks());
+  grains_ += double(copy.blocks()) / double(copy.grain());
+  copies_.push_back(std::move(copy));
+}
+
+void JointCopy::run_each(Places (*places)(const void*, size_t), const void* f) const {
+  if (ends_.empty()) return;
+  const int64_t grain = std::max<int64_t>(1, int64_t(double(ends_.back()) / std::max(grains_, 1e-9)));
+  parallel_for(ends_.back(), grain, [&](int64_t begin, int64_t end) {
+    size_t i = size_t(std::upper_bound(ends_.begin(), ends_.end(), begin) - ends_.begin());
+    for (; begin < end; begin = std::max(begin, ends_[i++])) {
+      const int64_t first = i ? ends_[i - 1] : 0, last = std::min(end, ends_[i]);
+      if (begin >= last) continue;
+      auto [from, to] = places(f, i);
+      copies_[i].run_blocks(from, to, begin - first, last - first);
+    }
   });
 }
 

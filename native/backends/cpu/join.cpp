@@ -10,20 +10,18 @@ namespace {
 
 std::unique_ptr<Kernel> make_concatenate(const Primitive& primitive, std::span<const Layout> inputs,
                                          std::span<const Layout> outputs, const KernelProgram*) {
-  struct Part {
-    StridedCopy copy;
-    int64_t offset;
-  };
   size_t axis = size_t(static_cast<const Concatenate&>(primitive).axis());
   int64_t item = int64_t(item_size(outputs[0].dtype)), at = 0;
-  std::vector<Part> parts;
+  JointCopy copies;
+  std::vector<int64_t> offsets;
   for (const Layout& in : inputs) {
-    parts.push_back(
-        {StridedCopy(in.shape, in.strides, outputs[0].strides, size_t(item)), at * outputs[0].strides[axis] * item});
+    copies.add(StridedCopy(in.shape, in.strides, outputs[0].strides, size_t(item)));
+    offsets.push_back(at * outputs[0].strides[axis] * item);
     at += in.shape[axis];
   }
-  return make_kernel([parts = std::move(parts)](std::span<std::byte* const> operands) {
-    for (size_t i = 0; i < parts.size(); ++i) parts[i].copy.run(operands[i], operands[parts.size()] + parts[i].offset);
+  return make_kernel([copies = std::move(copies), offsets = std::move(offsets)](std::span<std::byte* const> operands) {
+    copies.run(
+        [&](size_t i) { return std::pair<const std::byte*, std::byte*>(operands[i], operands.back() + offsets[i]); });
   });
 }
 
