@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tests.thread_counts import assert_the_same
 
 import funcnn as fn
+from thread_counts import assert_the_same
 
 # Rows and columns around and beyond a block of 32 KB, in few rows and many.
 SHAPES = [(1, 70001), (3, 40007), (5, 2, 20011), (17, 1031), (260, 263), (70001, 2), (9, 33, 65), (2, 3, 5, 7)]

@@ -3,6 +3,7 @@ import pytest
 from check import check, check_derivatives
 
 import funcnn as fn
+from thread_counts import assert_the_same
 from widest import float64_of
 
 rng = np.random.default_rng(0)
@@ -327,3 +328,16 @@ def test_what_is_between_in_short_floats_may_be_out_of_their_range(dtype, fused)
             np.testing.assert_allclose(float64_of(mine), expected, rtol=0.01)
     finally:
         fn.set_fusion(before)
+
+
+@pytest.mark.on_cpu
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((20, 30000), 0), ((130, 10001), 0), ((33001, 65), 0), ((1030, 1024), 0), ((40, 300, 130), 1), ((70, 2, 5000), 1)],
+)
+@pytest.mark.parametrize("name", ["sum", "max", "mean"])
+def test_columns_are_the_same_on_any_number_of_threads(name, shape, axis):
+    x = np.random.default_rng(5).normal(1, 1, shape).astype(np.float32)
+    a = fn.asarray(x)
+    assert_the_same(lambda: [getattr(fn, name)(a, axis=axis), getattr(fn, name)(a * a, axis=axis)], (1, 2, 16, 70))
+    np.testing.assert_allclose(getattr(fn, name)(a, axis=axis), getattr(x.astype(np.float64), name)(axis), rtol=2e-6)

@@ -21,8 +21,11 @@ namespace {
 
 // Work worth handing to another thread, in additions.
 constexpr double kGrain = 65536;
-// Column reductions: so many elements at least make a chunk with accumulators of its own.
-constexpr int64_t kChunkElements = 65536, kMostChunks = 32;
+// Column reductions: so many elements and rows at least make a chunk with accumulators of its own, where there are not
+// as many tasks without. Accumulators of more than a few chunks should stay in the cache.
+constexpr int64_t kChunkElements = 32768, kChunkRows = 64, kEnoughTasks = 64, kFewChunks = 16, kAccumulators = 32768;
+// Sums of chunks that a thread combines at a time.
+constexpr int64_t kCombined = 4096;
 
 // What starting a step costs, in elements: programs over few of them become machine code as well, if they run often.
 constexpr int64_t kStepWork = 64;
@@ -98,8 +101,10 @@ struct PreparedProgram::Impl {
     col_tiles = t.cols ? (t.cols + t.tile_cols - 1) / t.tile_cols : 1;
     grain = std::max<int64_t>(1, int64_t(kGrain / (routine.cost * double(t.tile_rows * t.tile_cols))));
     if (routine.col_reductions) {
-      chunks = std::clamp<int64_t>(band_rows * t.cols / kChunkElements, 1, kMostChunks);
-      if (t.bands >= 16 || (!routine.row_reductions && t.bands * col_tiles >= 16)) chunks = 1;
+      const int64_t tasks = std::max<int64_t>(1, t.bands * (routine.row_reductions ? 1 : col_tiles));
+      chunks = std::min({band_rows * t.cols / kChunkElements, band_rows / kChunkRows, kEnoughTasks / tasks,
+                         std::max(kFewChunks, kAccumulators / std::max<int64_t>(t.cols, 1))});
+      chunks = std::max<int64_t>(chunks, 1);
       chunk_tiles = std::max<int64_t>(1, (row_tiles + chunks - 1) / chunks);
       chunks = row_tiles ? (row_tiles + chunk_tiles - 1) / chunk_tiles : 1;
       accumulator_at.push_back(0);
@@ -336,16 +341,24 @@ struct PreparedProgram::Impl {
       }
     }
 
+    // Pairwise, whoever does it.
     void combine_chunks() const {
       const int64_t chunks = impl_->chunks, cols = impl_->t.cols;
-      for (int64_t band = 0; band < impl_->t.bands; ++band)
-        for (size_t r = 0; r < impl_->routine.reductions.size(); ++r) {
-          auto of = [&](int64_t chunk) { return accumulator(band * chunks + chunk, r); };
-          for (int64_t step = 1; step < chunks; step *= 2)
-            for (int64_t i = 0; i + step < chunks; i += 2 * step)
-              impl_->routine.reductions[r].col_fn(of(i), of(i + step), 1, cols, cols);
-          store(r, of(0), band * cols, cols);
+      const int64_t width = std::max<int64_t>(kCombined / chunks / 64 * 64, 64), blocks = (cols + width - 1) / width;
+      parallel_for(impl_->t.bands * blocks, 4, [&](int64_t begin, int64_t end) {
+        for (; begin < end; ++begin) {
+          const int64_t band = begin / blocks, col = begin % blocks * width, count = std::min(width, cols - col);
+          for (size_t r = 0; r < impl_->routine.reductions.size(); ++r) {
+            const Reduction& red = impl_->routine.reductions[r];
+            auto of = [&](int64_t chunk) {
+              return accumulator(band * chunks + chunk, r) + size_t(col) * item_size(red.dtype);
+            };
+            for (int64_t step = 1; step < chunks; step *= 2)
+              for (int64_t i = 0; i + step < chunks; i += 2 * step) red.col_fn(of(i), of(i + step), 1, count, cols);
+            store(r, of(0), band * cols + col, count);
+          }
         }
+      });
     }
 
     const Impl* impl_;
