@@ -36,7 +36,20 @@ template <class To, class From>
 void cast_loop(void* out, const void* in, int64_t n) {
   To* FUNCNN_RESTRICT o = static_cast<To*>(out);
   const From* FUNCNN_RESTRICT x = static_cast<const From*>(in);
-  for (int64_t i = 0; i < n; ++i) o[i] = convert<To>(x[i]);
+  if constexpr (std::is_same_v<From, double> && (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>)) {
+    // In steps of which each has one width of numbers to choose between.
+    constexpr int64_t kBlock = 256;
+    for (int64_t begin = 0; begin < n; begin += kBlock, x += kBlock, o += kBlock) {
+      const int64_t count = n - begin < kBlock ? n - begin : kBlock;
+      float near[kBlock];
+      int32_t lost[kBlock];
+      for (int64_t i = 0; i < count; ++i) near[i] = float(x[i]);
+      for (int64_t i = 0; i < count; ++i) lost[i] = int32_t(lost_by_rounding(x[i], near[i]));
+      for (int64_t i = 0; i < count; ++i) o[i] = To(odd_neighbour(near[i], lost[i]));
+    }
+  } else {
+    for (int64_t i = 0; i < n; ++i) o[i] = convert<To>(x[i]);
+  }
 }
 
 struct RoundHalf {
