@@ -12,6 +12,10 @@
 #include "backends/cpu/simd/compare.h"
 #include "backends/cpu/simd/division.h"
 #include "backends/cpu/simd/double.h"
+#include "backends/cpu/simd/double_hyperbolic.h"
+#include "backends/cpu/simd/double_inverse.h"
+#include "backends/cpu/simd/double_normal.h"
+#include "backends/cpu/simd/double_power.h"
 #include "backends/cpu/simd/exponential.h"
 #include "backends/cpu/simd/fused.h"
 #include "backends/cpu/simd/gelu.h"
@@ -237,13 +241,31 @@ class Recorders {
     unary<simd::TanhLong>(Opcode::tanh, D{});
     binary<simd::LogaddexpLong>(Opcode::logaddexp, D{});
     unary<simd::ErfLong>(Opcode::erf, D{});
+    unary<simd::Exp2Long>(Opcode::exp2, D{});
+    unary<simd::Log2Long>(Opcode::log2, D{});
+    unary<simd::Log10Long>(Opcode::log10, D{});
+    unary<simd::SinhLong>(Opcode::sinh, D{});
+    unary<simd::CoshLong>(Opcode::cosh, D{});
+    unary<simd::ArcsinhLong>(Opcode::arcsinh, D{});
+    unary<simd::ArccoshLong>(Opcode::arccosh, D{});
+    unary<simd::ArctanhLong>(Opcode::arctanh, D{});
+    unary<simd::ArcsinLong>(Opcode::arcsin, D{});
+    unary<simd::ArccosLong>(Opcode::arccos, D{});
+    unary<simd::ArctanLong>(Opcode::arctan, D{});
+    binary<simd::Arctan2Long>(Opcode::arctan2, D{});
+    unary<Rare<simd::ErfcLong>>(Opcode::erfc, D{});
+    unary<Rare<simd::ErfinvLong>>(Opcode::erfinv, D{});
+    unary<Rare<simd::GeluLong>>(Opcode::gelu, D{});
+    unary<Rare<simd::GeluDerivativeLong>>(Opcode::gelu_derivative, D{});
+    binary<simd::ExpProductLong>(Opcode::exp_product, D{});
+    binary<simd::PowerLong>(Opcode::power, D{});
     unary_in_halves<simd::Sinh>(Opcode::sinh);
     unary_in_halves<simd::Cosh>(Opcode::cosh);
     unary_in_halves<simd::Arcsinh>(Opcode::arcsinh);
     unary_in_halves<simd::Arccosh>(Opcode::arccosh);
     unary_in_halves<simd::Arctanh>(Opcode::arctanh);
     unary_in_halves<simd::Erfc>(Opcode::erfc);
-    unary_in_halves<simd::Erfinv>(Opcode::erfinv);
+    unary_in_halves<Rare<simd::Erfinv>>(Opcode::erfinv);
     unary_in_halves<Rare<simd::Sin>>(Opcode::sin);
     unary_in_halves<Rare<simd::Cos>>(Opcode::cos);
     unary_in_halves<Rare<simd::Tan>>(Opcode::tan);

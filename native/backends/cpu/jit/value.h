@@ -184,6 +184,8 @@ inline Float32 from_signed(Uint32 x) { return Float32(make(Do::from_int, {x})); 
 inline Float32 wide(Float32 x) { return x; }
 inline Float32 narrow(Float32 x) { return x; }
 
+inline Float64 product_rest(Float64 a, Float64 b, Float64 product) { return fms(a, b, product); }
+
 inline Float32 at_most(Float32 x, Float32 high) { return Float32(make(Do::int_least, {x, high})); }
 
 inline Float64 exp_f64(Float64 x) {

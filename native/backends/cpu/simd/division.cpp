@@ -1,6 +1,7 @@
 // Quotients and remainders that round towards minus infinity: exact where the quotient is small enough for its product
 // with the divisor to be. The rest, infinities, NaN and division by zero among it, is left to the scalar functions.
 #include <cmath>
+#include <type_traits>
 
 #include "backends/cpu/simd/division.h"
 #include "backends/cpu/simd/loops.h"
@@ -10,8 +11,12 @@ namespace funcnn::cpu::simd {
 namespace {
 
 // The entries that were there before these.
+template <class T>
 ComputeFn scalar_entries[2][3];
-ComputeFn& scalar_entry(Opcode op, int mask) { return scalar_entries[op == Opcode::remainder][mask]; }
+template <class T>
+ComputeFn& scalar_entry(Opcode op, int mask) {
+  return scalar_entries<T>[op == Opcode::remainder][mask];
+}
 
 struct Quotient {
   double whole, rest;  // truncated, and with the sign of the dividend
@@ -29,7 +34,7 @@ FUNCNN_INLINE Quotient divide(float a, float b) {
   return {q + towards, r, std::fabs(q) < double(1 << 29) ? int(r == r) : 0};
 }
 
-// In float: a quotient below 2^22 that was rounded is in the right interval or has reached the end of it, and then the
+// A quotient below 2^22, or 2^51, that was rounded is in the right interval or has reached the end of it, and then the
 // remainder, of which one rounding keeps the sign, is on the wrong side.
 struct FloorDivide {
   static FUNCNN_INLINE float apply(float a, float b, int& exact) {
@@ -59,37 +64,60 @@ struct Remainder {
   }
 };
 
-template <class Op, Opcode op, int mask>
+struct FloorDivideLong {
+  static FUNCNN_INLINE double apply(double a, double b, int64_t& exact) {
+    double floor = std::floor(a / b), rest = fma(-floor, b, a);
+    exact &= std::fabs(floor) < 0x1p51 ? int64_t(rest == rest) : 0;
+    floor -= rest != 0 && (rest < 0) != (b < 0) ? 1.0 : 0.0;
+    double zero = with_sign_long(0.0, from_bits(bits(a) ^ bits(b)));
+    return floor == 0 ? zero : floor;
+  }
+};
+// The remainder of the right quotient is exact, but for one of -1, where it is a sum.
+struct RemainderLong {
+  static FUNCNN_INLINE double apply(double a, double b, int64_t& exact) {
+    double floor = std::floor(a / b), rest = fma(-floor, b, a);
+    exact &= std::fabs(floor) < 0x1p51 ? int64_t(rest == rest) : 0;
+    double other = (rest < 0) != (b < 0) ? rest + b : rest;
+    return rest == 0 ? with_sign_long(0.0, b) : other;
+  }
+};
+
+template <class T, class Op, Opcode op, int mask>
 void float_loop(void* out, const void* a, const void* b, const void*, int64_t n) {
+  using Flag = std::conditional_t<sizeof(T) == 8, int64_t, int>;
   constexpr int64_t kChunk = 64;
-  const float *x = static_cast<const float*>(a), *y = static_cast<const float*>(b);
-  float* o = static_cast<float*>(out);
+  const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
+  T* o = static_cast<T*>(out);
   for (int64_t i = 0; i < n; i += kChunk) {
     // Results go beside: an operand may lie where they belong.
-    float result[kChunk];
+    T result[kChunk];
     int64_t count = n - i < kChunk ? n - i : kChunk;
-    int exact = 1;
+    Flag exact = 1;
     for (int64_t k = 0; k < count; ++k)
       result[k] = Op::apply(mask == 1 ? x[0] : x[i + k], mask == 2 ? y[0] : y[i + k], exact);
     if (!exact) {
       for (int64_t k = 0; k < count; ++k) {
-        const float *left = mask == 1 ? x : x + i + k, *right = mask == 2 ? y : y + i + k;
-        int one = 1;
-        result[k] = Op::wide(*left, *right, one);
-        if (!one) scalar_entry(op, mask)(result + k, left, right, nullptr, 1);
+        const T *left = mask == 1 ? x : x + i + k, *right = mask == 2 ? y : y + i + k;
+        Flag one = 1;
+        if constexpr (sizeof(T) == 8)
+          result[k] = Op::apply(*left, *right, one);
+        else
+          result[k] = Op::wide(*left, *right, one);
+        if (!one) scalar_entry<T>(op, mask)(result + k, left, right, nullptr, 1);
       }
     }
     for (int64_t k = 0; k < count; ++k) o[i + k] = result[k];
   }
 }
 
-template <class Op, Opcode op>
+template <class T, class Op, Opcode op>
 void add_float(Table& t) {
-  ComputeFn* entry = t.compute[int(op)][int(Dtype::float32)];
-  for (int mask = 0; mask < 3; ++mask) scalar_entry(op, mask) = entry[mask];
-  entry[0] = float_loop<Op, op, 0>;
-  entry[1] = float_loop<Op, op, 1>;
-  entry[2] = float_loop<Op, op, 2>;
+  ComputeFn* entry = t.compute[int(op)][DtypeOf<T>::value];
+  for (int mask = 0; mask < 3; ++mask) scalar_entry<T>(op, mask) = entry[mask];
+  entry[0] = float_loop<T, Op, op, 0>;
+  entry[1] = float_loop<T, Op, op, 1>;
+  entry[2] = float_loop<T, Op, op, 2>;
 }
 
 }  // namespace
@@ -98,8 +126,10 @@ namespace FUNCNN_ISA {
 
 void add_division(Table& t) {
 #if defined(FUNCNN_FMA)
-  add_float<FloorDivide, Opcode::floor_divide>(t);
-  add_float<Remainder, Opcode::remainder>(t);
+  add_float<float, FloorDivide, Opcode::floor_divide>(t);
+  add_float<float, Remainder, Opcode::remainder>(t);
+  add_float<double, FloorDivideLong, Opcode::floor_divide>(t);
+  add_float<double, RemainderLong, Opcode::remainder>(t);
 #endif
 #if defined(__AVX512DQ__) || defined(__aarch64__)
   // Elsewhere doubles become integers of 64 bits one by one.

@@ -1,5 +1,9 @@
 #include "backends/cpu/simd/double.h"
 
+#include "backends/cpu/simd/double_hyperbolic.h"
+#include "backends/cpu/simd/double_inverse.h"
+#include "backends/cpu/simd/double_normal.h"
+#include "backends/cpu/simd/double_power.h"
 #include "backends/cpu/simd/loops.h"
 #include "backends/cpu/simd/rare.h"
 
@@ -15,6 +19,24 @@ void add_double(Table& t) {
   add_unary_one<Log1pLong, double>(t, Opcode::log1p);
   add_binary_one<LogaddexpLong, double>(t, Opcode::logaddexp);
   add_unary_one<ErfLong, double>(t, Opcode::erf);
+  add_unary_one<Exp2Long, double>(t, Opcode::exp2);
+  add_unary_one<Log2Long, double>(t, Opcode::log2);
+  add_unary_one<Log10Long, double>(t, Opcode::log10);
+  add_unary_one<SinhLong, double>(t, Opcode::sinh);
+  add_unary_one<CoshLong, double>(t, Opcode::cosh);
+  add_unary_one<ArcsinhLong, double>(t, Opcode::arcsinh);
+  add_unary_one<ArccoshLong, double>(t, Opcode::arccosh);
+  add_unary_one<ArctanhLong, double>(t, Opcode::arctanh);
+  add_unary_one<ArcsinLong, double>(t, Opcode::arcsin);
+  add_unary_one<ArccosLong, double>(t, Opcode::arccos);
+  add_unary_one<ArctanLong, double>(t, Opcode::arctan);
+  add_binary_one<Arctan2Long, double>(t, Opcode::arctan2);
+  add_rare<ErfcLong>(t, Opcode::erfc);
+  add_rare<ErfinvLong>(t, Opcode::erfinv);
+  add_rare<GeluLong>(t, Opcode::gelu);
+  add_rare<GeluDerivativeLong>(t, Opcode::gelu_derivative);
+  add_binary_one<ExpProductLong, double>(t, Opcode::exp_product);
+  add_binary_one<PowerLong, double>(t, Opcode::power);
 }
 
 }  // namespace FUNCNN_ISA

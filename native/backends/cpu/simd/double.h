@@ -19,6 +19,11 @@ constexpr double kLogLong[] = {0.666666666666670957, 0.399999999995195302, 0.285
 constexpr double kLn2HighD = 0.693147180369123816490, kLn2LowD = 1.90821492927058770002e-10;  // high: 33 bits
 constexpr double kLog2ED = 1.44269504088896340736;
 
+template <class D>
+FUNCNN_INLINE D without_tiny_long(D x) {
+  return select(less_as_integers(fabs(x), D(0x1p-300)), D(0.0), x);
+}
+
 // As from_units, scale_normal and scale of float32; n in [-1075, 1024].
 template <class D>
 FUNCNN_INLINE D scale_normal_long(D p, D shifted) {
@@ -36,6 +41,7 @@ FUNCNN_INLINE D scale_long(D p, D shifted) {
 // x = n log(2) + r, p = exp(r) - 1.
 template <class D>
 FUNCNN_INLINE Exponential<D> exponential_less_one_long(D x) {
+  x = without_tiny_long(x);
   D shifted = fma(x, D(kLog2ED), D(kShiftD)), n = shifted - kShiftD;
   D r = fma(n, D(-kLn2LowD), fma(n, D(-kLn2HighD), x));
   return {fma(r * r, polynomial(r, kExpLong), r), shifted};
@@ -102,12 +108,14 @@ struct TanhLong {
 // x = (1 + f) 2^e with 1 + f in [sqrt(1/2), sqrt(2)); x positive and finite.
 template <class D>
 FUNCNN_INLINE Split<D> split_long(D x) {
-  auto small = x < std::numeric_limits<double>::min();
-  auto b = bits(select(small, x * 0x1p54, x)) - UINT64_C(0x3fe6a09e667f3bcd);
+  // So many units of 2^-1074, behind the bits of 2^52.
+  auto small = less_as_integers(x, D(std::numeric_limits<double>::min()));
+  D units = from_bits(bits(x) | UINT64_C(0x4330000000000000)) - 4503599627370496.0;
+  auto b = bits(select(small, units, x)) - UINT64_C(0x3fe6a09e667f3bcd);
   // The exponent, biased to stay positive, becomes a number through the bits of 2^52 + n.
   D e = from_bits(UINT64_C(0x4330000000000000) | ((b + (UINT64_C(1024) << 52)) >> 52)) - (4503599627370496.0 + 1024.0);
   D m = from_bits((b & UINT64_C(0xfffffffffffff)) + UINT64_C(0x3fe6a09e667f3bcd));
-  return {m - 1.0, e - select(small, D(54.0), D(0.0))};
+  return {m - 1.0, e - select(small, D(1074.0), D(0.0))};
 }
 // log((1 + f) 2^e) + more, where `more` is little: with s = f / (2 + f), log(1 + f) = f - f^2 / 2 + s (f^2 / 2 + ...).
 template <class D>
@@ -152,7 +160,7 @@ struct LogaddexpLong {
 struct ErfLong {
   template <class D>
   static FUNCNN_INLINE D apply(D x) {
-    D a = fabs(x), y = select(a > 6.0, D(6.0), a), z = y * y;
+    D a = fabs(x), y = without_tiny_long(select(a > 6.0, D(6.0), a)), z = y * y;
     constexpr double p[] = {0.12837916709551257,     -0.376126389031835198,     0.112837916709441898,
                             -0.0268661706431116702,  0.00522397760611609976,    -0.000854832592904106268,
                             0.000120552935647552785, -0.0000149247120048253947, 1.64471272388822987e-6,

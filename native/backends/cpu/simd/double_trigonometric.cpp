@@ -1,4 +1,5 @@
-// Sines and cosines of float64 within 1 ulp, for angles up to 10^6; the C library has what it takes for larger ones.
+// Sines and cosines of float64 within 1 ulp, and tangents within 2, for angles up to 10^6; the C library has what it
+// takes for larger ones.
 #include "backends/cpu/simd/loops.h"
 #include "backends/cpu/simd/math.h"
 
@@ -35,6 +36,9 @@ FUNCNN_INLINE double cos_of(double r, double rest) {
                           -2.75573143559657466e-7, 2.08757237105716821e-9,  -1.13596678060400723e-11};
   return w + (((1.0 - w) - half) + fma(z * z, polynomial(z, c), -r * rest));
 }
+FUNCNN_INLINE bool is_odd(uint64_t quadrant) {
+  return from_bits((quadrant << 63) | UINT64_C(0x3ff0000000000000)) < 0.0;
+}
 // A quarter turn more is the sine of the next quadrant.
 template <int quarters>
 struct Turned {
@@ -42,16 +46,26 @@ struct Turned {
     Reduced a = reduce(x);
     uint64_t quadrant = a.quadrant + quarters;
     double s = sin_of(a.r, a.rest), c = cos_of(a.r, a.rest);
-    double y = from_bits((quadrant << 63) | UINT64_C(0x3ff0000000000000)) < 0.0 ? c : s;
+    double y = is_odd(quadrant) ? c : s;
     y = from_bits(bits(y) ^ ((quadrant >> 1) << 63));
     return quarters == 0 && x == 0.0 ? x : y;
   }
 };
+struct Tangent {
+  static FUNCNN_INLINE double apply(double x) {
+    Reduced a = reduce(x);
+    double s = sin_of(a.r, a.rest), c = cos_of(a.r, a.rest);
+    bool odd = is_odd(a.quadrant);
+    double y = (odd ? -c : s) / (odd ? s : c);
+    return x == 0.0 ? x : y;
+  }
+};
 
-ComputeFn scalar_entries[2];  // those that were there before these
+template <class Op>
+ComputeFn scalar_entry;  // the one that was there before
 
-template <int quarters>
-void turned_loop(void* out, const void* a, const void*, const void*, int64_t n) {
+template <class Op>
+void angle_loop(void* out, const void* a, const void*, const void*, int64_t n) {
   constexpr int64_t kBlock = 128;
   double* o = static_cast<double*>(out);
   const double* x = static_cast<const double*>(a);
@@ -60,18 +74,18 @@ void turned_loop(void* out, const void* a, const void*, const void*, int64_t n) 
     double result[kBlock];
     int64_t usual = 1;
     for (int64_t i = 0; i < count; ++i) usual &= int64_t(std::fabs(x[i]) <= kLargest);
-    for (int64_t i = 0; i < count; ++i) result[i] = Turned<quarters>::apply(x[i]);
+    for (int64_t i = 0; i < count; ++i) result[i] = Op::apply(x[i]);
     if (!usual)
       for (int64_t i = 0; i < count; ++i)
-        if (!(std::fabs(x[i]) <= kLargest)) scalar_entries[quarters](result + i, x + i, nullptr, nullptr, 1);
+        if (!(std::fabs(x[i]) <= kLargest)) scalar_entry<Op>(result + i, x + i, nullptr, nullptr, 1);
     for (int64_t i = 0; i < count; ++i) o[i] = result[i];
   }
 }
-template <int quarters>
-void add_turned(Table& t, Opcode op) {
+template <class Op>
+void add_of_angle(Table& t, Opcode op) {
   ComputeFn& entry = t.compute[int(op)][int(Dtype::float64)][0];
-  scalar_entries[quarters] = entry;
-  entry = turned_loop<quarters>;
+  scalar_entry<Op> = entry;
+  entry = angle_loop<Op>;
 }
 
 #endif
@@ -82,8 +96,9 @@ namespace FUNCNN_ISA {
 
 void add_double_trigonometric([[maybe_unused]] Table& t) {
 #if defined(FUNCNN_FMA)
-  add_turned<0>(t, Opcode::sin);
-  add_turned<1>(t, Opcode::cos);
+  add_of_angle<Turned<0>>(t, Opcode::sin);
+  add_of_angle<Turned<1>>(t, Opcode::cos);
+  add_of_angle<Tangent>(t, Opcode::tan);
 #endif
 }
 

@@ -25,7 +25,7 @@ struct Exp {
 struct Exp2 {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    F y = clamp(x, F(-150.0f), F(128.4f)), shifted = y + kShift;
+    F y = without_tiny(clamp(x, F(-150.0f), F(128.4f))), shifted = y + kShift;
     auto r = wide(y - (shifted - kShift));
     using W = decltype(r);
     F p = narrow(1.0f + fma(r, W(kExp2Slope), r * r * polynomial(r, kExp2)));
@@ -74,7 +74,7 @@ struct Sigmoid {
   static constexpr float kUsual = kExpNormal;
   template <class F>
   static FUNCNN_INLINE F near(F x) {
-    x = clamp(x, F(-kUsual), F(kUsual));  // no quotient takes long: see from_units
+    x = without_tiny(clamp(x, F(-kUsual), F(kUsual)));  // no quotient takes long: see from_units
     F shifted = fma(x, F(-1.44269504088896341f), F(kShift)), n = shifted - kShift;
     F r = fma(n, F(kLn2Low), fma(n, F(kLn2High), x));
     F p = 1.0f + fms(r * r, polynomial(r, kExpOfNegative), r);
@@ -90,8 +90,8 @@ struct Sigmoid {
 struct Tanh {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    F a = fabs(x), z = a * a;
-    F y = at_most(a, F(15.0f));
+    F a = fabs(x), some = without_tiny(a), z = some * some;
+    F y = at_most(some, F(15.0f));
     constexpr float two_log2e = 2.88539008177792681472f;
     F e = exp2_product(y, F(two_log2e));
     F far = 1.0f - 2.0f / (e + 1.0f);

@@ -56,6 +56,19 @@ FUNCNN_INLINE T fnma(T a, T b, T c) {
   return fma(-a, b, c);
 }
 
+// What a product has lost by rounding.
+FUNCNN_INLINE double product_rest(double a, double b, double product) {
+#if defined(FUNCNN_FMA)
+  return fma(a, b, -product);
+#else
+  // T. J. Dekker, 1971: halves of 26 bits, whose products are exact.
+  double x = 134217729.0 * a, y = 134217729.0 * b, a_high = x - (x - a), b_high = y - (y - b);
+  double a_low = a - a_high, b_low = b - b_high;
+  double rest = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
+  return product == 0.0 ? 0.0 : rest;  // the halves of a huge number beside a zero overflow
+#endif
+}
+
 FUNCNN_INLINE float sqrt(float x) { return std::sqrt(x); }
 FUNCNN_INLINE double sqrt(double x) { return std::sqrt(x); }
 FUNCNN_INLINE float fabs(float x) { return std::fabs(x); }

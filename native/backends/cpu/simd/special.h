@@ -11,14 +11,14 @@ namespace {
 struct Erf {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    F a = fabs(x), y = at_most(a, F(4.05f));
+    F a = fabs(x), y = at_most(without_tiny(a), F(4.05f));
     auto w = wide(x), v = wide(y);
     using W = decltype(w);
     constexpr float p[] = {0.128379166f,   -0.37612626f,     0.112835787f,   -0.0268533509f,
                            0.00518717989f, -0.000799811562f, 7.80814808e-05f};
     constexpr float q0 = -1.62804699f;  // of -Q
     constexpr float q[] = {-0.917329609f, -0.151626065f, 0.0328756347f, -0.00459295744f, 0.000303310953f};
-    F near = narrow(fma(w, polynomial(w * w, p), w));
+    F near = narrow(fma(w, polynomial(v * v, p), w));
     W slope = polynomial(v, q);
     F sum = narrow(fma(v, slope, W(q0))), rest = narrow(fma(v, slope, q0 - wide(sum)));
     F far = 1.0f - exp2_product(y, sum, rest);
@@ -45,27 +45,36 @@ struct Erfc {
   }
 };
 
-// In w = -log(1 - x^2), after M. Giles, "Approximating the erfinv function" (2010), with coefficients of our own.
+// In w = -log(1 - x^2), after M. Giles, "Approximating the erfinv function" (2010), with coefficients of our own;
+// beyond the usual numbers in sqrt(w).
 struct Erfinv {
+  static constexpr float kUsual = 0.9966f;
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    auto y = widen(x);
-    using D = decltype(y);
-    D w = -log1p_inner(-y * y);
-    w = select(w > 0.0, w, D(0.0));
-    constexpr double centre[] = {1.50140935916146322,     0.246640286299850073,    -0.0041773867287605812,
-                                 -0.00125274206781607955, 0.000218344413855566445, -4.96325579076095939e-6,
-                                 -3.46269927001178398e-6, 4.66152344235284047e-7,  2.32322108482637678e-8,
-                                 -8.78982575963585687e-9};
-    constexpr double tail[] = {2.83297682105612614,     1.0016747967292674,        0.00944418525564760281,
-                               -0.00763465980957580915, 0.00569607618161252062,    -0.00360961432890305905,
-                               0.00146191715760705716,  -0.0000329538210331753238, -0.000291349799357269308,
-                               0.0000986459372554723647};
-    D near = polynomial(w - 2.5, centre), far = polynomial(sqrt(w) - 3.0, tail);
-    F r = narrow(y * select(w < 5.0, near, far));
-    F a = fabs(x);
+  static FUNCNN_INLINE F near(F x) {
+    auto y = widen(x), w = exponent(y);
+    constexpr double c[] = {1.50140935916146322,     0.246640286299850073,    -0.0041773867287605812,
+                            -0.00125274206781607955, 0.000218344413855566445, -4.96325579076095939e-6,
+                            -3.46269927001178398e-6, 4.66152344235284047e-7,  2.32322108482637678e-8,
+                            -8.78982575963585687e-9};
+    return narrow(y * polynomial(w - 2.5, c));
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    auto y = widen(x), w = exponent(y);
+    constexpr double c[] = {2.83297682105612614,     1.0016747967292674,        0.00944425518564760281,
+                            -0.00763465980957580915, 0.00569607618161252062,    -0.00360961432890305905,
+                            0.00146191715760705716,  -0.0000329538210331753238, -0.000291349799357269308,
+                            0.0000986459372554723647};
+    F r = narrow(y * polynomial(sqrt(w) - 3.0, c)), a = fabs(x);
     r = select(a == 1.0f, x * kInf, r);
     return select(a <= 1.0f, r, F(kNan));
+  }
+
+ private:
+  // 1 - y^2 is exact but for one rounding where y is close to 1.
+  template <class D>
+  static FUNCNN_INLINE D exponent(D y) {
+    return -log_inner(1.0 - y * y);
   }
 };
 
