@@ -38,6 +38,12 @@ from funcnn import _hints, nn, optim, random, tree
         (lambda x: random.uniform(random.key(0), (2,), "f99"), TypeError, "random.uniform: dtype must be a dtype"),
         (lambda x: random.randint(random.key(0), (3,), 0, 5), TypeError, r"randint\(key, low, high, shape\)"),
         (lambda x: random.randint(random.key(0), (), 0, 5), TypeError, r"randint\(key, low, high, shape\)"),
+        (lambda x: random.normal((2,), random.key(0)), TypeError, r"the key comes first, as in random.normal\(key, "),
+        (lambda x: random.bits((2,), random.key(0)), TypeError, r"the key comes first, as in random.bits\(key, "),
+        (lambda x: fn.zeros(fn.ones(2)), TypeError, r"got an array of shape \(2,\) and dtype float32; use its tolist"),
+        (lambda x: fn.concatenate(x, x), TypeError, r"one argument, as in concatenate\(\[a, b\]\)"),
+        (lambda x: fn.while_loop(lambda c: c > 0, lambda c: c, fn.ones(2)), TypeError, r"got shape \(2,\); reduce it"),
+        (lambda x: fn.while_loop(lambda c: (c, c), lambda c: c, 1.0), TypeError, "one 0-d bool, got a tree of 2"),
         (lambda x: x.at[0].apply(3), TypeError, r"x.at\[...\].apply: function must be a function, got int"),
         (
             lambda x: fn.scan(lambda c, x: (c, x), 0, length="a"),
@@ -377,3 +383,20 @@ def test_modules_are_what_they_were():
 
 def test_the_version_is_that_of_the_package():
     assert fn.__version__ == importlib.metadata.version("funcnn")
+
+
+def test_a_layer_says_how_to_get_another():
+    layer = nn.Linear(2, 3)
+    with pytest.raises(
+        attrs.exceptions.FrozenInstanceError, match=r"Linear: a layer does not change; attrs.evolve\(layer, bias="
+    ):
+        layer.bias = False
+    with pytest.raises(AttributeError, match="does not change, and has no field 'biass'"):
+        layer.biass = False
+    assert attrs.evolve(layer, bias=False) == nn.Linear(2, 3, bias=False) and layer == nn.Linear(2, 3)
+
+
+def test_the_class_of_an_error_for_a_missing_name_looks_like_what_it_is():
+    with pytest.raises(AttributeError) as error:
+        fn.jit  # noqa: B018
+    assert type(error.value).__name__ == "AttributeError"

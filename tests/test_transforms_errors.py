@@ -166,6 +166,12 @@ def test_the_error_names_the_op():
         fn.vmap(lambda x: fn.exp(x).tolist())(A(np.ones((2, 3), np.float32)))
 
 
+def test_the_error_names_no_op_where_an_argument_is_read():
+    with pytest.raises(fn.TracedValueError) as error:
+        fn.compile(lambda n: range(n))(3)
+    assert "of shape () and dtype int32 has no value inside compile" in str(error.value)
+
+
 def test_leaks_are_noticed_when_the_value_is_read():
     leaked = []
     fn.vmap(lambda x: leaked.append(x * 2) or x)(TWO)

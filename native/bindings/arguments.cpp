@@ -58,7 +58,8 @@ SmallVector<int64_t, 4> integers_of(nb::handle object, const char* what) {
   } else if (!PyList_Check(o) && !PyTuple_Check(o) && read_index(o, index)) {
     out.push_back(value_of(index.ptr(), what));
   } else if (is_array(o) && array_of(o).ndim() > 0) {
-    throw TypeError(cat(what, ": expected integers, got an array; use its tolist()"));
+    throw TypeError(cat(what, ": expected integers, got an array of shape ", array_of(o).shape(), " and dtype ",
+                        dtype_name(array_of(o).dtype()), "; use its tolist()"));
   } else if (is_text(o) || is_array(o) || !PySequence_Check(o)) {
     throw TypeError(cat(what, ": expected an integer or a sequence of integers, got ", shown(object)));
   } else {

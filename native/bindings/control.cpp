@@ -212,8 +212,12 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
   };
   Traced step = trace_body("while_loop", init, [&] { return trace(body); }, 0);
   Traced test = trace(condition);
-  if (test.outputs.num_leaves() != 1 || test.graph.outputs[0].ndim() != 0)
-    throw TypeError("while_loop: the condition must return one 0-d bool");
+  if (test.outputs.num_leaves() != 1)
+    throw TypeError(cat("while_loop: the condition must return one 0-d bool, got a tree of ", test.outputs.num_leaves(),
+                        " leaves"));
+  if (test.graph.outputs[0].ndim() != 0)
+    throw TypeError(cat("while_loop: the condition must return one 0-d bool, got shape ", test.graph.outputs[0].shape(),
+                        "; reduce it by all or any"));
   test.graph.outputs[0] = astype(test.graph.outputs[0], Dtype::bool_);
   bool effects = test.effects || step.effects;
   Arrays carries = init.arrays;

@@ -182,6 +182,8 @@ void bind_joining(nb::module_& m) {
       for (Array& part : parts) part = flatten(part, 0, -1);
       return wrap_object(concatenate(parts, 0));
     }
+    if (is_array(axis.ptr()) && array_of(axis.ptr()).ndim() > 0)
+      throw TypeError("concatenate: the arrays are one argument, as in concatenate([a, b]); got two");
     return wrap_object(concatenate(parts, integer_of(axis, "concatenate")));
   };
   for (const char* name : {"concatenate", "concat"})

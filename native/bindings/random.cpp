@@ -6,9 +6,16 @@
 namespace funcnn {
 namespace {
 
+Shape drawn_shape(nb::handle object, const char* name) {
+  if (is_array(object.ptr()) && array_of(object.ptr()).dtype() == Dtype::uint32 && array_of(object.ptr()).ndim() > 0)
+    throw TypeError(
+        cat(name, ": expected a shape, got what may be a key; the key comes first, as in ", name, "(key, ...)"));
+  return shape_of(object, name);
+}
+
 random::MaybeShape maybe_shape(nb::handle object, const char* name) {
   if (object.is_none()) return std::nullopt;
-  return shape_of(object, name);
+  return drawn_shape(object, name);
 }
 
 // A parameter of a distribution; null for None. Numbers become arrays of `like`.
@@ -56,7 +63,7 @@ void bind_random(nb::module_& m) {
   m.def(
       "random_bits",
       [](nb::handle key, nb::handle shape, int width) {
-        return wrap_object(random::bits(as_array(key, "random.bits"), shape_of(shape, "random.bits"), width));
+        return wrap_object(random::bits(as_array(key, "random.bits"), drawn_shape(shape, "random.bits"), width));
       },
       nb::arg("key"), nb::arg("shape"), nb::arg("width"));
   m.def(
@@ -103,7 +110,7 @@ void bind_random(nb::module_& m) {
   m.def(
       "random_gumbel",
       [](nb::handle key, nb::handle shape, Dtype dtype) {
-        return wrap_object(random::gumbel(as_array(key, "random.gumbel"), shape_of(shape, "random.gumbel"), dtype));
+        return wrap_object(random::gumbel(as_array(key, "random.gumbel"), drawn_shape(shape, "random.gumbel"), dtype));
       },
       nb::arg("key"), nb::arg("shape"), nb::arg("dtype"));
   m.def(

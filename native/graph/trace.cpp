@@ -263,7 +263,8 @@ bool leaked(const Array& x) {
 void throw_traced_value(const Node& node, std::string_view what, std::string_view advice) {
   const Placeholder* found = placeholder_of(Array(NodeRef(const_cast<Node*>(&node))));
   std::string subject = cat("a traced array of shape ", node.shape, " and dtype ", dtype_name(node.dtype));
-  if (node.primitive) subject += cat(" (made by ", node.primitive->name(), ")");
+  if (node.primitive && !dynamic_cast<const Placeholder*>(node.primitive.get()))
+    subject += cat(" (made by ", node.primitive->name(), ")");
   std::string trace = found ? found->trace().what : "a transformation";
   if (found && found->trace().ended)
     throw TracedValueError(

@@ -257,11 +257,14 @@ def _hint(module: str, name: str) -> str | None:
 class _Missing(AttributeError):
     """Looks for a hint when it is read: who only asks whether a module has a name waits for nothing."""
 
-    __module__, __qualname__ = "builtins", "AttributeError"
+    __module__, __qualname__ = "builtins", "AttributeError"  # what tracebacks print
 
     def __str__(self) -> str:
         hint = _hint(getattr(self.obj, "__name__", ""), str(self.name))
         return f"{self.args[0]}: {hint}" if hint else str(self.args[0])
+
+
+_Missing.__name__ = "AttributeError"  # what logs print
 
 
 def missing(module: str, name: str) -> Exception:

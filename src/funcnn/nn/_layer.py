@@ -6,7 +6,7 @@ import functools
 import operator
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import attrs
 
@@ -172,6 +172,14 @@ def _expression(value: Any) -> str:
     return repr(value)
 
 
+def _refuse(layer: Layer, name: str, value: Any) -> NoReturn:
+    known = name in attrs.fields_dict(type(layer))
+    what = f"; attrs.evolve(layer, {name}=...) makes another" if known else f", and has no field {name!r}"
+    error = attrs.exceptions.FrozenInstanceError()
+    error.args = (f"{type(layer).__name__}: a layer does not change{what}",)
+    raise error
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 class Layer:
     """A part of a model: its hyperparameters and sub-layers as fields, and a pure function over parameters.
@@ -222,6 +230,7 @@ class Layer:
         if "__call__" in cls.__dict__:
             cls.__call__ = _with_context(cls.__dict__["__call__"])  # type: ignore[method-assign]
         attrs.frozen(cls, slots=False, repr=False, field_transformer=_frozen_fields)
+        cls.__setattr__ = _refuse  # type: ignore[method-assign,assignment]
 
     def init(self, key: fn.array) -> frozendict[str, Any]:
         """Draw the parameters.
