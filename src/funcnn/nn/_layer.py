@@ -173,7 +173,7 @@ def _expression(value: Any) -> str:
 
 
 def _refuse(layer: Layer, name: str, value: Any) -> NoReturn:
-    known = name in attrs.fields_dict(type(layer))
+    known = name in vars(layer)
     what = f"; attrs.evolve(layer, {name}=...) makes another" if known else f", and has no field {name!r}"
     error = attrs.exceptions.FrozenInstanceError()
     error.args = (f"{type(layer).__name__}: a layer does not change{what}",)
