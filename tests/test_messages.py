@@ -261,7 +261,7 @@ class TestNumPy:
 
 
 class TestHints:
-    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name not in ("array", "Layer")])
+    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name not in ("array", "ArrayAt", "Layer")])
     def test_they_are_given(self, module):
         imported = importlib.import_module(module)
         for name, hint in _hints._HINTS[module].items():
@@ -270,7 +270,7 @@ class TestHints:
         with pytest.raises(AttributeError, match=f"^module '{module}' has no attribute 'zzz'$"):
             imported.zzz  # noqa: B018
 
-    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name not in ("array", "Layer")])
+    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name not in ("array", "ArrayAt", "Layer")])
     def test_import_statements_give_them(self, module):
         """Python drops the text of an AttributeError when it looks for a name to import."""
         for name, hint in _hints._HINTS[module].items():
@@ -289,6 +289,14 @@ class TestHints:
                 getattr(x, name)
         with pytest.raises(AttributeError, match="zzz"):
             x.zzz  # noqa: B018
+
+    def test_places_of_arrays_have_some_too(self):
+        at = fn.ones(2).at[0]
+        for name, hint in _hints._HINTS["ArrayAt"].items():
+            assert not hasattr(at, name) and name not in dir(at)
+            with pytest.raises(AttributeError, match=re.escape(hint)):
+                getattr(at, name)
+            assert hasattr(at, hint.rpartition(".")[2])
 
     def test_layers_have_some_too(self):
         layer = nn.Linear(2, 3)

@@ -330,6 +330,7 @@ if typing.TYPE_CHECKING:
 
 
 _hints.mark(array)
+_hints.mark(ArrayAt)
 _pickling.by_name(add, array.sum)
 _abbreviation.abbreviate(array)
 
