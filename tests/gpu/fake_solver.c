@@ -96,6 +96,28 @@ int cusolverDnXgesvd(Handle h, void* p, signed char job_u, signed char job_v, in
   say(info, m >= n ? 1 : 0);
   return m >= n ? 0 : 3;
 }
+int cusolverDnXgesvdp_bufferSize(Handle h, void* p, int job, int economic, int64_t m, int64_t n, int type,
+                                 const void* a, int64_t lda, int s_type, const void* s, int u_type, const void* u,
+                                 int64_t ldu, int v_type, const void* v, int64_t ldv, int compute, size_t* device,
+                                 size_t* host) {
+  return room(device, host);
+}
+// FAKE_SOLVER_ERROR: what the matrix was perturbed by. Its largest value is 1.
+int cusolverDnXgesvdp(Handle h, void* p, int job, int economic, int64_t m, int64_t n, int type, void* a, int64_t lda,
+                      int s_type, void* s, int u_type, void* u, int64_t ldu, int v_type, void* v, int64_t ldv,
+                      int compute, void* device, size_t bytes, void* host, size_t host_bytes, int* info,
+                      double* error) {
+  const char* set = getenv("FAKE_SOLVER_ERROR");
+  called("Xgesvdp", m, n);
+  use(device, bytes, host, host_bytes);
+  say(info, 1);
+  if (s_type == 1)
+    *(double*)s = 1;
+  else
+    *(float*)s = 1;
+  *error = set ? atof(set) : 0;
+  return m >= n ? 0 : 3;
+}
 
 #define OF_DTYPE(letter, orgqr)                                                                                       \
   int cusolverDn##letter##orgqr##_bufferSize(Handle h, int m, int n, int k, const void* a, int lda, const void* tau,  \

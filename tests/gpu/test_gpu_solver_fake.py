@@ -97,6 +97,14 @@ def test_what_is_said_of_matrices_is_raised(solver, call, said):
     assert "RuntimeError: CUDA: cuSOLVER refuses argument 4 of " in done.stderr
 
 
+@pytest.mark.parametrize("error, calls", [("1e-7", 1), ("1e-5", 2), ("nan", 2)])
+def test_singular_values_of_perturbed_matrices_are_computed_again(solver, error, calls):
+    program = "fn.eval(*linalg.svd(matrices(90, 80)), *linalg.svd(matrices(80, 90)))"
+    done, called = solver(program, FAKE_SOLVER_ERROR=error, FUNCNN_CUDA="cusolver")
+    assert done.returncode == 0, done.stderr
+    assert called == ["Xgesvdp 90 80", "Xgesvd 90 80"][:calls] * 2
+
+
 def test_few_small_matrices_stay_with_the_host(solver):
     for size, words in ((8, ""), (600, "nocusolver")):
         done, calls = solver(f"fn.eval(linalg.qr(matrices({size}, {size})))", FUNCNN_LOG="gpu", FUNCNN_CUDA=words)

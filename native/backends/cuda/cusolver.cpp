@@ -57,6 +57,12 @@ struct Libraries {
   int (*gesvd)(Handle, void*, signed char job_u, signed char job_v, int64_t m, int64_t n, int type, void* a,
                int64_t lda, int s_type, void* s, int u_type, void* u, int64_t ldu, int v_type, void* v, int64_t ldv,
                int compute, void*, size_t, void*, size_t, int* info);
+  int (*gesvdp_size)(Handle, void*, int job, int economic, int64_t m, int64_t n, int type, const void* a, int64_t lda,
+                     int s_type, const void* s, int u_type, const void* u, int64_t ldu, int v_type, const void* v,
+                     int64_t ldv, int compute, size_t*, size_t*);
+  int (*gesvdp)(Handle, void*, int job, int economic, int64_t m, int64_t n, int type, void* a, int64_t lda, int s_type,
+                void* s, int u_type, void* u, int64_t ldu, int v_type, void* v, int64_t ldv, int compute, void*, size_t,
+                void*, size_t, int* info, double* error);
   ByDtype<int(Handle, int m, int n, int k, const void* a, int lda, const void* tau, int* size)> orgqr_size;
   ByDtype<int(Handle, int m, int n, int k, void* a, int lda, const void* tau, void* work, int size, int* info)> orgqr;
   ByDtype<int(Handle, int uplo, int n, void* a, int lda, int* info, int count)> potrf_batched;
@@ -108,6 +114,8 @@ const Libraries& libraries() {
     whole = whole && solver.bind(l->syevd, "cusolverDnXsyevd");
     whole = whole && solver.bind(l->gesvd_size, "cusolverDnXgesvd_bufferSize");
     whole = whole && solver.bind(l->gesvd, "cusolverDnXgesvd");
+    whole = whole && solver.bind(l->gesvdp_size, "cusolverDnXgesvdp_bufferSize");
+    whole = whole && solver.bind(l->gesvdp, "cusolverDnXgesvdp");
     whole = whole && bind_all(solver, l->orgqr_size, "cusolverDn", "SDC",
                               {"orgqr_bufferSize", "orgqr_bufferSize", "ungqr_bufferSize"});
     whole = whole && bind_all(solver, l->orgqr, "cusolverDn", "SDC", {"orgqr", "orgqr", "ungqr"});
@@ -317,6 +325,26 @@ void Solver::svd(Dtype dtype, char job, int64_t m, int64_t n, Address a, Address
       libraries().gesvd(solver_, parameters_, letter, letter, m, n, type, at(a), m, real, at(s), type, at(u), m, type,
                         at(vh), n, type, at(room.device), room.device_bytes, room.host, room.host_bytes, info_at(info)),
       "cusolverDnXgesvd");
+}
+
+Workspace Solver::svd_polar_workspace(Dtype dtype, Wanted wanted, bool full, int64_t m, int64_t n) {
+  Workspace w;
+  const int type = type_of(dtype);
+  expect(libraries().gesvdp_size(solver_, parameters_, int(wanted), !full, m, n, type, nullptr, m, type, nullptr, type,
+                                 nullptr, m, type, nullptr, n, type, &w.device, &w.host),
+         "cusolverDnXgesvdp_bufferSize");
+  return w;
+}
+
+double Solver::svd_polar(Dtype dtype, Wanted wanted, bool full, int64_t m, int64_t n, Address a, Address s, Address u,
+                         Address v, const Room& room, Address info) {
+  double error = 0;
+  const int type = type_of(dtype);
+  expect(libraries().gesvdp(solver_, parameters_, int(wanted), !full, m, n, type, at(a), m, type, at(s), type, at(u), m,
+                            type, at(v), n, type, at(room.device), room.device_bytes, room.host, room.host_bytes,
+                            info_at(info), &error),
+         "cusolverDnXgesvdp");
+  return error;
 }
 
 }  // namespace funcnn::cuda

@@ -71,6 +71,11 @@ class Solver {
   Workspace svd_workspace(Dtype dtype, char job, int64_t m, int64_t n);
   void svd(Dtype dtype, char job, int64_t m, int64_t n, Address a, Address s, Address u, Address vh, const Room& room,
            Address info);
+  // The same by a polar decomposition: quicker, for matrices that are far from singular. `full`: U is square. `v`: V by
+  // columns, of which there are n. Gives how far the matrix is from the one that was decomposed. Not of complex ones.
+  Workspace svd_polar_workspace(Dtype dtype, Wanted wanted, bool full, int64_t m, int64_t n);
+  double svd_polar(Dtype dtype, Wanted wanted, bool full, int64_t m, int64_t n, Address a, Address s, Address u,
+                   Address v, const Room& room, Address info);
 
  private:
   Solver() = default;

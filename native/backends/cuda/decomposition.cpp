@@ -51,6 +51,12 @@ void Decomposition::encode(Queue& queue, std::span<const Operand> operands) {
   judge(run, false);
 }
 
+std::vector<std::byte> Decomposition::read(const Operand& from, size_t bytes) const {
+  std::vector<std::byte> out(bytes);
+  machine_.memory().download(from.buffer->block(), size_t(from.offset), bytes, out.data());
+  return out;
+}
+
 void Decomposition::expect_finite(Run& run) const { judge(run, true); }
 
 void Decomposition::judge(const Run& run, bool finite_alone) const {

@@ -54,6 +54,8 @@ class Decomposition : public Kernel {
   Operand zero_pivots(const Run& run) const { return run.in_scratch(numbers_at_ + 2 * numbers_bytes()); }
   Operand unread_flags(const Run& run) const { return run.in_scratch(numbers_at_ + 3 * numbers_bytes()); }
 
+  // What lies there, once everything before it is done.
+  std::vector<std::byte> read(const Operand& from, size_t bytes) const;
   // Raise LinAlgError now if an element is infinite or NaN: before iterations that might not end.
   void expect_finite(Run& run) const;
   // Call `body(solver, room)` with everything before it on the stream.

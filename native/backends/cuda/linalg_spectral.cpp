@@ -1,5 +1,6 @@
 // Eigenvalues of symmetric matrices and singular values by cuSOLVER. Iterations do not begin with what is not finite.
 #include <algorithm>
+#include <cstring>
 
 #include "backends/cuda/decomposition.h"
 #include "ops/linalg_primitives.h"
@@ -62,68 +63,138 @@ class EighKernel final : public Decomposition {
 
 // ---- singular values
 
-// Rows taken for columns are the transposed matrix, whose U is V^H by rows, and the other way round: for matrices that
-// are not taller than wide, as the library wants columns to be no shorter than rows.
+// From this many columns on, a polar decomposition is quicker than iterations on bidiagonal matrices. It perturbs
+// matrices that are close to singular: where by more than so many rounding errors of the largest value, the latter
+// follow.
+constexpr int64_t kPolarFrom = 64;
+constexpr double kPerturbed = 8;
+
+// The library wants columns to be no shorter than rows. Rows taken for columns are the transposed matrix, whose U is
+// V^H by rows and whose V is (conjugated) U.
 class SvdKernel final : public Decomposition {
  public:
   SvdKernel(gpu::Machine& machine, const SingularValues& p, gpu::Layouts in, gpu::Layouts out)
       : Decomposition(machine, p.op(), in[0]),
         vectors_(p.vectors()),
-        turned_(rows_ > columns_),
+        full_(p.full()),
+        tall_(rows_ > columns_),
         more_(std::max(rows_, columns_)),
         less_(std::min(rows_, columns_)),
         width_(p.full() ? more_ : less_),
         real_(dtype_ == Dtype::float64 ? 8 : 4),
         job_(!vectors_  ? 'N'
              : p.full() ? 'A'
-                        : 'S') {
+                        : 'S'),
+        polar_(vectors_ && dtype_ != Dtype::complex64 && less_ >= kPolarFrom) {
     const Shape& shape = in[0].shape;
-    copy_in_ = MatrixCopy(machine, in[0],
-                          turned_ ? by_columns(shape, dtype_, rows_, rows_ * columns_) : by_rows(shape, dtype_));
+    copy_in_ =
+        MatrixCopy(machine, in[0], tall_ ? by_columns(shape, dtype_, rows_, rows_ * columns_) : by_rows(shape, dtype_));
     finite_ = finite_kernel(machine, dtype_, count_, less_, more_, Part::all);
     matrix_at_ = take(size_t(count_ * rows_ * columns_ * item_));
-    if (turned_ && vectors_) {
-      copy_u_ =
-          MatrixCopy(machine, by_columns(out[0].shape, dtype_, more_, more_ * width_), by_rows(out[0].shape, dtype_));
+    if (vectors_) {
+      // U of tall matrices, and of the others what the library calls V: by columns.
+      const Layout u = by_columns(out[0].shape, dtype_, tall_ ? more_ : less_, tall_ ? more_ * width_ : less_ * less_);
+      copy_u_ = MatrixCopy(machine, u, by_rows(out[0].shape, dtype_));
       copy_vh_ =
           MatrixCopy(machine, by_columns(out[2].shape, dtype_, less_, less_ * less_), by_rows(out[2].shape, dtype_));
-      u_at_ = take(size_t(count_ * more_ * width_ * item_));
-      vh_at_ = take(size_t(count_ * less_ * less_ * item_));
+      wide_at_ = take(size_t(count_ * more_ * width_ * item_));
+      square_at_ = take(size_t(count_ * less_ * less_ * item_));
     }
-    if (solver()) take(solver()->svd_workspace(dtype_, job_, more_, less_));
+    if (!solver()) return;
+    Workspace w = solver()->svd_workspace(dtype_, job_, more_, less_);
+    if (polar_) {
+      const Workspace other = solver()->svd_polar_workspace(dtype_, Wanted::vectors, full_, more_, less_);
+      w = {std::max(w.device, other.device), std::max(w.host, other.host)};
+    }
+    take(w);
   }
 
  private:
   void run(Run& run) override {
-    const Operand a = run.in_scratch(matrix_at_), &s = run.operands[vectors_ ? 2 : 1];
+    const Operand a = run.in_scratch(matrix_at_);
     copy_in_.encode(run.queue, run.operands[0], a);
     finite_.launch(machine_, {a, flags(run)});
     expect_finite(run);
-    // Of the matrix by columns as the library sees it.
+    if (polar_ && by_polar_decomposition(run)) return;
+    if (polar_) copy_in_.encode(run.queue, run.operands[0], a);
     Operand u, vh;
     if (vectors_) {
-      u = turned_ ? run.in_scratch(u_at_) : run.operands[3];
-      vh = turned_ ? run.in_scratch(vh_at_) : run.operands[1];
+      u = tall_ ? run.in_scratch(wide_at_) : run.operands[3];
+      vh = tall_ ? run.in_scratch(square_at_) : run.operands[1];
     }
-    call(run, [&](Solver& solver, const Room& room) {
-      for (int64_t i = 0; i < count_; ++i)
-        solver.svd(dtype_, job_, more_, less_, address(a) + Address(i * rows_ * columns_ * item_),
-                   address(s) + Address(i * less_ * real_),
-                   vectors_ ? address(u) + Address(i * more_ * width_ * item_) : 0,
-                   vectors_ ? address(vh) + Address(i * less_ * less_ * item_) : 0, room, info(run, i));
+    each(run, u, vh, [&](Solver& solver, const Matrix& m, const Room& room) {
+      solver.svd(dtype_, job_, more_, less_, m.a, m.s, m.u, m.v, room, m.info);
     });
-    if (copy_u_) copy_u_.encode(run.queue, u, run.operands[1]);
-    if (copy_vh_) copy_vh_.encode(run.queue, vh, run.operands[3]);
+    if (!vectors_ || !tall_) return;
+    copy_u_.encode(run.queue, u, run.operands[1]);
+    copy_vh_.encode(run.queue, vh, run.operands[3]);
   }
-  Verdict verdict(int32_t info, int32_t) const override { return info > 0 ? Fault::not_converged : Fault::none; }
-  std::string functions() const override { return "cusolverDnXgesvd"; }
 
-  bool vectors_, turned_;
+  // Whether it served.
+  bool by_polar_decomposition(Run& run) {
+    const Operand u = tall_ ? run.in_scratch(wide_at_) : run.operands[3];
+    const Operand v = tall_ ? run.operands[3] : run.in_scratch(square_at_);
+    std::vector<double> errors;
+    each(run, u, v, [&](Solver& solver, const Matrix& m, const Room& room) {
+      errors.push_back(
+          solver.svd_polar(dtype_, Wanted::vectors, full_, more_, less_, m.a, m.s, m.u, m.v, room, m.info));
+    });
+    if (!served(run, errors)) return false;
+    copy_u_.encode(run.queue, tall_ ? u : v, run.operands[1]);
+    return true;
+  }
+
+  bool served(const Run& run, const std::vector<double>& errors) const {
+    if (errors.empty()) return true;
+    const std::vector<std::byte> values = read(run.operands[2], size_t(count_ * less_ * real_));
+    const std::vector<std::byte> infos = read(this->infos(run), size_t(count_) * sizeof(int32_t));
+    for (int64_t i = 0; i < count_; ++i) {
+      int32_t info = 0;
+      std::memcpy(&info, infos.data() + i * 4, 4);
+      const double largest = dtype_ == Dtype::float64 ? value<double>(values, i) : value<float>(values, i);
+      const double rounding = dtype_ == Dtype::float64 ? 0x1p-52 : 0x1p-23;
+      // Not a number counts as too large.
+      if (info != 0 || !(errors[size_t(i)] <= kPerturbed * rounding * largest)) return false;
+    }
+    return true;
+  }
+  // The largest singular value of a matrix.
+  template <class T>
+  double value(const std::vector<std::byte>& values, int64_t i) const {
+    T out;
+    std::memcpy(&out, values.data() + size_t(i * less_) * sizeof(T), sizeof(T));
+    return out;
+  }
+
+  // What the library takes of one matrix: `v` is what it makes of the shorter side.
+  struct Matrix {
+    Address a, s, u, v, info;
+  };
+  template <class Body>
+  void each(Run& run, const Operand& u, const Operand& v, Body&& body) const {
+    call(run, [&](Solver& solver, const Room& room) {
+      const Address a = address(run.in_scratch(matrix_at_)), s = address(run.operands[vectors_ ? 2 : 1]);
+      for (int64_t i = 0; i < count_; ++i)
+        body(solver,
+             Matrix{a + Address(i * rows_ * columns_ * item_), s + Address(i * less_ * real_),
+                    vectors_ ? address(u) + Address(i * more_ * width_ * item_) : 0,
+                    vectors_ ? address(v) + Address(i * less_ * less_ * item_) : 0, info(run, i)},
+             room);
+    });
+  }
+
+  Verdict verdict(int32_t info, int32_t) const override { return info > 0 ? Fault::not_converged : Fault::none; }
+  std::string functions() const override {
+    return polar_ ? "cusolverDnXgesvdp or cusolverDnXgesvd" : "cusolverDnXgesvd";
+  }
+
+  bool vectors_, full_, tall_;
   int64_t more_, less_, width_, real_;
   char job_;
+  bool polar_;
   MatrixCopy copy_in_, copy_u_, copy_vh_;
   MatrixKernel finite_;
-  size_t matrix_at_ = 0, u_at_ = 0, vh_at_ = 0;
+  size_t matrix_at_ = 0, wide_at_ = 0, square_at_ = 0;
 };
 
 std::unique_ptr<Kernel> make_eigh(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
