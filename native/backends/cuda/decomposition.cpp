@@ -92,6 +92,10 @@ bool solves(gpu::Machine& machine, int64_t count, double size, double least) {
   return Solver::find(cuda->stream().context(), cuda->stream().handle()) != nullptr;
 }
 
+bool fits(std::initializer_list<int64_t> lengths) {
+  return std::all_of(lengths.begin(), lengths.end(), [](int64_t n) { return n > 0 && n < INT32_MAX; });
+}
+
 int64_t matrix_count(const Shape& shape) { return element_count(Shape(shape.begin(), shape.end() - 2)); }
 
 Layout by_rows(const Shape& shape, Dtype dtype) { return {shape, dtype, contiguous_strides(shape)}; }

@@ -97,6 +97,9 @@ class Decomposition : public Kernel {
 // a side, roughly) pay off: one does from `least` on.
 bool solves(gpu::Machine& machine, int64_t count, double size, double least);
 
+// Whether there is anything in arrays of these lengths, of which some count in 32 bits.
+bool fits(std::initializer_list<int64_t> lengths);
+
 // The layout of matrices that lie densely one after another, each by columns, `size` elements apart.
 Layout by_columns(const Shape& shape, Dtype dtype, int64_t leading, int64_t size);
 Layout by_rows(const Shape& shape, Dtype dtype);

@@ -13,10 +13,6 @@ constexpr int64_t kBatched = 256;
 // The least size at which one matrix pays off, beside what the host takes for it with two copies.
 constexpr double kCholeskyFrom = 256, kSolveFrom = 256, kLuFrom = 256, kQrFrom = 256;
 
-bool fits(std::initializer_list<int64_t> lengths) {
-  return std::all_of(lengths.begin(), lengths.end(), [](int64_t n) { return n > 0 && n < INT32_MAX; });
-}
-
 const std::string& op_of(const Primitive& p) { return static_cast<const MatrixPrimitive&>(p).op(); }
 
 // Calls over a batch, together or one by one.
@@ -73,24 +69,46 @@ class CholeskyKernel final : public Decomposition {
 // X := form(T)^-1 X for X by rows, which are the columns of X^T: T^T stands on the right.
 class TriangularCalls {
  public:
-  TriangularCalls() = default;
-  TriangularCalls(Dtype dtype, int64_t count, int64_t n, int64_t k)
-      : dtype_(dtype), count_(count), n_(n), k_(k), item_(int64_t(item_size(dtype))), batch_(count, n) {}
-  bool together() const { return batch_.together; }
-  std::string functions() const { return together() ? "cublas<t>trsmBatched" : "cublas<t>trsm"; }
+  TriangularCalls(gpu::Machine& machine, Dtype dtype, int64_t count, int64_t n, int64_t k)
+      : machine_(machine),
+        dtype_(dtype),
+        count_(count),
+        n_(n),
+        k_(k),
+        step_a_(n * n * int64_t(item_size(dtype))),
+        step_b_(n * k * int64_t(item_size(dtype))),
+        batch_(count, n),
+        addresses_a_(address_kernel(machine, step_a_, count)),
+        addresses_b_(address_kernel(machine, step_b_, count)) {}
+  std::string functions() const { return batch_.together ? "cublas<t>trsmBatched" : "cublas<t>trsm"; }
+  size_t scratch_bytes() const { return 2 * size_t(count_) * sizeof(Address); }
+  // Before calls on these matrices. `scratch`: memory of that size.
+  void prepare(const Operand& a, const Operand& b, const Operand& scratch) const {
+    if (!batch_.together) return;
+    addresses_a_.launch(machine_, {a, scratch});
+    addresses_b_.launch(machine_, {b, second(scratch)});
+  }
   // `triangle`, `form`: of the matrix as it lies by columns.
-  void call(Solver& solver, Triangle triangle, Form form, bool unit, Address a, Address b, Address all_a,
-            Address all_b) const {
-    if (together()) return solver.solve_right_batched(dtype_, triangle, form, unit, k_, n_, all_a, all_b, count_);
+  void call(Solver& solver, Triangle triangle, Form form, bool unit, const Operand& a, const Operand& b,
+            const Operand& scratch) const {
+    if (batch_.together)
+      return solver.solve_right_batched(dtype_, triangle, form, unit, k_, n_, machine_.address(scratch),
+                                        machine_.address(second(scratch)), count_);
     for (int64_t i = 0; i < count_; ++i)
-      solver.solve_right(dtype_, triangle, form, unit, k_, n_, a + Address(i * n_ * n_ * item_),
-                         b + Address(i * n_ * k_ * item_));
+      solver.solve_right(dtype_, triangle, form, unit, k_, n_, machine_.address(a) + Address(i * step_a_),
+                         machine_.address(b) + Address(i * step_b_));
   }
 
  private:
-  Dtype dtype_ = Dtype::float32;
-  int64_t count_ = 0, n_ = 0, k_ = 0, item_ = 0;
+  Operand second(const Operand& scratch) const {
+    return {scratch.buffer, scratch.offset + int64_t(scratch_bytes() / 2)};
+  }
+
+  gpu::Machine& machine_;
+  Dtype dtype_;
+  int64_t count_, n_, k_, step_a_, step_b_;
   Batch batch_;
+  MatrixKernel addresses_a_, addresses_b_;
 };
 
 Triangle other(Triangle t) { return t == Triangle::lower ? Triangle::upper : Triangle::lower; }
@@ -112,10 +130,8 @@ class TriangularSolveKernel final : public Decomposition {
         by_columns_(!lies_by_rows(a) && lies_by_columns(a)),
         triangle_(p.upper() ? Triangle::upper : Triangle::lower),
         unit_(p.unit_diagonal()),
-        calls_(dtype_, count_, rows_, b.shape.back()),
-        copy_b_(machine, b, by_rows(b.shape, b.dtype)),
-        address_a_(address_kernel(machine, rows_ * rows_ * item_, count_)),
-        address_b_(address_kernel(machine, rows_ * b.shape.back() * item_, count_)) {
+        calls_(machine, dtype_, count_, rows_, b.shape.back()),
+        copy_b_(machine, b, by_rows(b.shape, b.dtype)) {
     if (!lies_by_rows(a) && !by_columns_) {
       copy_a_ = MatrixCopy(machine, a, by_rows(a.shape, a.dtype));
       copied_at_ = take(size_t(count_ * rows_ * rows_ * item_));
@@ -123,7 +139,7 @@ class TriangularSolveKernel final : public Decomposition {
     const Part part = (triangle_ == Triangle::upper) != by_columns_ ? Part::upper : Part::lower;
     finite_ = finite_kernel(machine, dtype_, count_, rows_, rows_, part);
     if (!unit_) zero_pivot_ = zero_pivot_kernel(machine, dtype_, count_, rows_);
-    addresses_at_ = take(2 * size_t(count_) * sizeof(Address));
+    addresses_at_ = take(calls_.scratch_bytes());
   }
 
  private:
@@ -137,15 +153,11 @@ class TriangularSolveKernel final : public Decomposition {
     copy_b_.encode(run.queue, run.operands[1], x);
     finite_.launch(machine_, {a, flags(run)});
     if (zero_pivot_) zero_pivot_.launch(machine_, {a, zero_pivots(run)});
-    const Operand all_a = run.in_scratch(addresses_at_),
-                  all_b = run.in_scratch(addresses_at_ + size_t(count_) * sizeof(Address));
-    if (calls_.together()) {
-      address_a_.launch(machine_, {a, all_a});
-      address_b_.launch(machine_, {x, all_b});
-    }
+    const Operand addresses = run.in_scratch(addresses_at_);
+    calls_.prepare(a, x, addresses);
     call(run, [&](Solver& solver, const Room&) {
       calls_.call(solver, by_columns_ ? triangle_ : other(triangle_), by_columns_ ? Form::transposed : Form::as_it_is,
-                  unit_, address(a), address(x), address(all_a), address(all_b));
+                  unit_, a, x, addresses);
     });
   }
   Verdict verdict(int32_t, int32_t zero_pivot) const override {
@@ -158,7 +170,7 @@ class TriangularSolveKernel final : public Decomposition {
   bool unit_;
   TriangularCalls calls_;
   MatrixCopy copy_a_, copy_b_;
-  MatrixKernel finite_, zero_pivot_, address_a_, address_b_;
+  MatrixKernel finite_, zero_pivot_;
   size_t copied_at_ = 0, addresses_at_ = 0;
 };
 
@@ -216,11 +228,9 @@ class LuSolveKernel final : public Decomposition {
   LuSolveKernel(gpu::Machine& machine, const LuSolve& p, gpu::Layouts in)
       : Decomposition(machine, p.op(), in[2]),
         back_(p.transposed()),
-        calls_(dtype_, count_, rows_, in[1].shape.back()),
+        calls_(machine, dtype_, count_, rows_, in[1].shape.back()),
         zero_pivot_(zero_pivot_kernel(machine, dtype_, count_, rows_)),
-        move_(row_move_kernel(machine, dtype_, back_, count_, rows_, in[1].shape.back())),
-        address_a_(address_kernel(machine, rows_ * rows_ * item_, count_)),
-        address_b_(address_kernel(machine, rows_ * in[1].shape.back() * item_, count_)) {
+        move_(row_move_kernel(machine, dtype_, back_, count_, rows_, in[1].shape.back())) {
     const Layout& b = in[1];
     const size_t bytes = size_t(count_ * rows_ * b.shape.back() * item_);
     if (!lies_by_rows(in[2])) {
@@ -235,7 +245,7 @@ class LuSolveKernel final : public Decomposition {
       copy_rows_ = MatrixCopy(machine, in[3], by_rows(in[3].shape, in[3].dtype));
       copied_rows_at_ = take(size_t(count_ * rows_) * sizeof(uint32_t));
     }
-    addresses_at_ = take(2 * size_t(count_) * sizeof(Address));
+    addresses_at_ = take(calls_.scratch_bytes());
   }
 
  private:
@@ -250,17 +260,12 @@ class LuSolveKernel final : public Decomposition {
     zero_pivot_.launch(machine_, {a, zero_pivots(run)});
     if (!back_) move_.launch(machine_, {b, rows, out});
     const Operand x = back_ ? b : out;  // what is solved for, in place
-    const Operand all_a = run.in_scratch(addresses_at_),
-                  all_b = run.in_scratch(addresses_at_ + size_t(count_) * sizeof(Address));
-    if (calls_.together()) {
-      address_a_.launch(machine_, {a, all_a});
-      address_b_.launch(machine_, {x, all_b});
-    }
+    const Operand addresses = run.in_scratch(addresses_at_);
+    calls_.prepare(a, x, addresses);
     call(run, [&](Solver& solver, const Room&) {
       // By columns, U^T is the lower triangle and L^T the upper one, with ones on its diagonal.
       auto part = [&](Triangle triangle, Form form) {
-        calls_.call(solver, triangle, form, triangle == Triangle::upper, address(a), address(x), address(all_a),
-                    address(all_b));
+        calls_.call(solver, triangle, form, triangle == Triangle::upper, a, x, addresses);
       };
       if (!back_) {
         part(Triangle::upper, Form::as_it_is);
@@ -280,7 +285,7 @@ class LuSolveKernel final : public Decomposition {
   bool back_;  // of the transposed (conjugated) matrix
   TriangularCalls calls_;
   MatrixCopy copy_a_, copy_b_, copy_rows_;
-  MatrixKernel zero_pivot_, move_, address_a_, address_b_;
+  MatrixKernel zero_pivot_, move_;
   size_t copied_a_at_ = 0, copied_b_at_ = 0, copied_rows_at_ = 0, addresses_at_ = 0;
 };
 

@@ -11,10 +11,6 @@ namespace {
 // The least size at which one matrix pays off, beside what the host takes for it with two copies.
 constexpr double kEighFrom = 256, kSvdFrom = 512;
 
-bool fits(std::initializer_list<int64_t> lengths) {
-  return std::all_of(lengths.begin(), lengths.end(), [](int64_t n) { return n > 0 && n < INT32_MAX; });
-}
-
 // ---- symmetric matrices
 
 class EighKernel final : public Decomposition {
