@@ -91,10 +91,11 @@ class SvdKernel final : public Decomposition {
       // U of tall matrices, and of the others what the library calls V: by columns.
       const Layout u = by_columns(out[0].shape, dtype_, tall_ ? more_ : less_, tall_ ? more_ * width_ : less_ * less_);
       copy_u_ = MatrixCopy(machine, u, by_rows(out[0].shape, dtype_));
-      copy_vh_ =
-          MatrixCopy(machine, by_columns(out[2].shape, dtype_, less_, less_ * less_), by_rows(out[2].shape, dtype_));
-      wide_at_ = take(size_t(count_ * more_ * width_ * item_));
-      square_at_ = take(size_t(count_ * less_ * less_ * item_));
+      if (tall_)
+        copy_vh_ =
+            MatrixCopy(machine, by_columns(out[2].shape, dtype_, less_, less_ * less_), by_rows(out[2].shape, dtype_));
+      if (tall_) wide_at_ = take(size_t(count_ * more_ * width_ * item_));
+      if (tall_ || polar_) square_at_ = take(size_t(count_ * less_ * less_ * item_));
     }
     if (!solver()) return;
     Workspace w = solver()->svd_workspace(dtype_, job_, more_, less_);
