@@ -312,7 +312,7 @@ class DotKernel final : public HostKernel {
   Grid grid(int64_t threads) const {
     constexpr int64_t kLeastColumns = 64;  // that are worth a run of the epilogue
     Grid fixed{p_.m, p_.n, p_.row_block, p_.column_block, p_.row_blocks, p_.column_blocks};
-    fixed.by_tiles = p_.column_blocks > 1 && p_.column_block >= kLeastColumns;
+    fixed.by_tiles = p_.column_blocks > 1 && p_.column_block >= kLeastColumns && p_.row_block <= kMostStripRows;
     if constexpr (is_half_type<T> || std::is_same_v<T, complex64_t>) {
       return fixed;
     } else {

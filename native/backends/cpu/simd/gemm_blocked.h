@@ -89,11 +89,17 @@ struct PanelPlace {
   bool packed;
 };
 
+// Lines of memory that are read after some panels: so many pieces of them, `apart` bytes from each other.
+struct Next {
+  const std::byte* at = nullptr;
+  int64_t apart = 0, lines = 0, pieces = 0;
+};
+
 // A block of rows times panels of B. `in_place`: how many rows of A are read at a time where they lie; 0: they are
-// packed. `panel_at(j)`: the panel from column j on.
-template <class Steps, class F>
+// packed. `panel_at(j)`: the panel from column j on. `next_after(j)`: what is read when the columns up to j are done.
+template <class Steps, class F, class N>
 void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typename Steps::Word> a, int64_t in_place,
-                    F&& panel_at, typename Steps::Sum* c, int64_t leading, bool add) {
+                    F&& panel_at, N&& next_after, typename Steps::Sum* c, int64_t leading, bool add) {
   using Word = typename Steps::Word;
   using Sum = typename Steps::Sum;
   constexpr int lanes = Simd<Sum>::lanes, panel = Simd<Sum>::panel;
@@ -105,8 +111,14 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
     for (int64_t j = j0; j < end; j += panel) at[(j - j0) / panel] = panel_at(j);
     // Where A is packed, the next panels of B, which do not stay in the second-level cache from block to block.
     Soon soon;
-    if (!in_place && end < columns && at[0].packed) {
-      const int64_t meets = panels.count * ((end - j0 + panel - 1) / panel);
+    const int64_t meets = panels.count * ((end - j0 + panel - 1) / panel);
+    const Next next = next_after(end);
+    if (next.at) {
+      soon.a = next.at;
+      soon.apart = next.apart;
+      soon.lines = next.lines;
+      soon.most = next.pieces * next.lines / meets + 1;
+    } else if (!in_place && end < columns && at[0].packed) {
       const int64_t bytes = std::min(columns - end, kPanelsAtOnce * panel) * words * int64_t(sizeof(Word));
       soon.a = reinterpret_cast<const std::byte*>(at[0].words + (end - j0) * words);
       soon.lines = INT64_MAX;
@@ -118,8 +130,8 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
                                      : TileRows<Word>{a.data + p * words * kRows, 1, kRows};
       // Rows of A that are not packed, a part with each panel of B. Long ones the processor foresees by itself.
       constexpr int64_t kShort = 1024;
-      if (in_place) soon = {};
-      if (in_place && a.column == 1 && words * int64_t(sizeof(Word)) <= kShort && p + 1 < panels.count) {
+      if (in_place && !next.at) soon = {};
+      if (in_place && !next.at && a.column == 1 && words * int64_t(sizeof(Word)) <= kShort && p + 1 < panels.count) {
         soon.a = reinterpret_cast<const std::byte*>(left.data + count * a.row);
         soon.apart = a.row * int64_t(sizeof(Word));
         soon.lines = (words * int64_t(sizeof(Word)) + 63) / 64;
@@ -131,10 +143,10 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
         auto run = width <= lanes ? pick_tile<Steps, 1>(count) : pick_tile<Steps, kVectors>(count);
         int last = int(width <= lanes ? width : width - lanes * (kVectors - 1));
         Sum* out = c + row * leading + j;
-        const Sum* next = j + panel < end        ? out + panel
+        const Sum* sums = j + panel < end        ? out + panel
                           : p + 1 < panels.count ? c + (row + count) * leading + j0
                                                  : c + std::min(end, columns - 1);
-        soon.c = reinterpret_cast<const std::byte*>(next);
+        soon.c = reinterpret_cast<const std::byte*>(sums);
         if (kMasks || width == panel) {
           run(words, left, from.words, from.step, out, leading, add, last, from.packed ? lanes : last, soon);
         } else {
@@ -179,8 +191,8 @@ void pack_columns_multiplying(MatrixView<typename Steps::Source> a, MatrixView<t
       } else {
         Steps::pack_b_panel(b.at(k0, j * panel), depth, width, to);
         multiply_block<Steps>(
-            kRows, width, depth, left, kRows, [&](int64_t) { return PanelPlace<Word>{to, panel, true}; }, sums, leading,
-            k0 > 0);
+            kRows, width, depth, left, kRows, [&](int64_t) { return PanelPlace<Word>{to, panel, true}; },
+            [](int64_t) { return Next(); }, sums, leading, k0 > 0);
       }
     }
   }
@@ -274,7 +286,19 @@ void multiply_tiles(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::
                              packed_b + j * words);
         return {packed_b + j * words, panel, true};
       };
-      multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at,
+      // What is packed next: panels beside these, or the first of the next block of K.
+      auto next_after = [&](int64_t j) -> Next {
+        const bool below = j >= columns;
+        const int64_t t = below ? k0 + depth : k0, first = below ? 0 : j;
+        if (direct || t >= k || (below ? m0 + rows < m : m0 > 0)) return {};
+        const int64_t wide = std::min(kPanelsAtOnce * panel, columns - first), deep = std::min(kBlockK * group, k - t);
+        const auto from = b.at(t, n0 + first);
+        const auto* at = reinterpret_cast<const std::byte*>(from.data);
+        if (b.column == 1) return {at, b.row * item, (wide * item + 63) / 64, deep};
+        if (b.row == 1) return {at, b.column * item, (deep * item + 63) / 64, wide};
+        return {};
+      };
+      multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, next_after,
                             c + m0 * leading + n0, leading, k0 > 0);
     };
     if (by_rows) {
@@ -312,8 +336,9 @@ void multiply_packed(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps:
       auto panel_at = [&](int64_t j) -> PanelPlace<Word> {
         return {packed + places.at(k0, b.first + j / panel), panel, true};
       };
-      multiply_block<Steps>(rows, n, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, c + m0 * leading,
-                            leading, k0 > 0);
+      multiply_block<Steps>(
+          rows, n, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, [](int64_t) { return Next(); },
+          c + m0 * leading, leading, k0 > 0);
     }
   }
 }
