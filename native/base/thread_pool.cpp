@@ -100,10 +100,24 @@ class Job {
   int worth_waking() const { return worth_waking_.load(std::memory_order_relaxed); }
   bool has_left(int range) const { return !is_empty(ranges_[size_t(range)].left.load(std::memory_order_relaxed)); }
 
-  // Take pieces until none is left. Whether there were any.
-  bool work(int thread) {
+  // Somebody has to wake workers for it: whoever takes that on.
+  void ask_for_waking(bool asked) { asks_for_waking_.store(asked, std::memory_order_relaxed); }
+  bool take_waking() {
+    return asks_for_waking_.load(std::memory_order_relaxed) &&
+           asks_for_waking_.exchange(false, std::memory_order_relaxed);
+  }
+
+  // Take pieces of the thread's own until none is left. Whether there were any.
+  bool work_own(int thread) {
     const bool outer = std::exchange(inside_parallel_region, true);
-    bool any = take_all(thread, thread);
+    const bool any = take_all(thread, thread);
+    inside_parallel_region = outer;
+    return any;
+  }
+  // Then those of others.
+  bool work(int thread) {
+    bool any = work_own(thread);
+    const bool outer = std::exchange(inside_parallel_region, true);
     for (int threads = this->threads(), i = 1; i < threads; ++i) any |= take_all((thread + i) % threads, thread);
     inside_parallel_region = outer;
     return any;
@@ -173,13 +187,13 @@ class Job {
     return true;
   }
 
-  // What workers read and only the caller writes.
+  // What workers read and, but for the waking, only the caller writes.
   alignas(kApart) std::optional<RangeBody> body_;
   int64_t count_ = 0, pieces_ = 0;
   std::unique_ptr<Range[]> ranges_;
   std::atomic<int> threads_{0}, worth_waking_{0};
   bool timed_ = false;
-  std::atomic<bool> waited_for_{false};
+  std::atomic<bool> asks_for_waking_{false}, waited_for_{false};
   std::array<Done, 4> done_;
   alignas(kApart) std::atomic<bool> taken_{false};
   std::atomic<int64_t> helped_{0};  // nanoseconds of others than the caller
@@ -204,8 +218,8 @@ int default_thread_count() {
   return usable_cores();
 }
 
-// How long a thread without work keeps looking for some before it sleeps: waking it takes as long. Threads that share
-// a core sleep at once, since they would keep each other from working.
+// How long a thread without work keeps looking for some at first before it sleeps: waking it takes as long. Threads
+// that share a core sleep at once, since they would keep each other from working.
 Clock::duration patience_of(int threads) {
   constexpr int kMicroseconds = 50;
   if (threads > usable_cores()) return {};
@@ -240,8 +254,14 @@ class Pool {
     }
     job->post(body, count, std::min(blocks(count, smallest), threads * kPiecesPerThread), int(threads),
               int(worth_waking));
+    // Where a worker looks for work, it sees to the waking.
+    const bool asked = awake(most) < worth_waking;
+    job->ask_for_waking(asked);
     posted_.value.fetch_add(1);
-    wake_for(*job);
+    const int looking = awake(most) - 1;
+    if (looking == 0 || (!asked && looking < worth_waking - 1)) wake_once_for(*job, true);
+    job->work_own(0);
+    wake_once_for(*job);
     job->work(0);
     const int64_t waits = job->timed() ? steady_now() : 0;
     job->wait(patience());
@@ -266,13 +286,16 @@ class Pool {
   // Handing work to a thread that looks for it costs less than waking one: so much smaller pieces are worth it.
   static constexpr int64_t kSmaller = 4;
   // A thread that hands out work wakes so many others, and so does each of them.
-  static constexpr int kWakes = 2;
+  static constexpr int kWakes = 4;
+  // A worker that is woken so soon, in units of its patience, would rather have looked on: it gets twice the patience,
+  // up to so much.
+  static constexpr int kSoon = 4, kMostPatience = 8;
 
   static int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
   // So many of the first threads do not sleep, the caller included.
   int awake(int most) const {
     for (int first = 0; first < most; first += kBits)
-      if (uint64_t asleep = asleep_[size_t(first / kBits)].value.load(std::memory_order_relaxed))
+      if (uint64_t asleep = asleep_[size_t(first / kBits)].value.load())
         return std::min(most, first + std::countr_zero(asleep));
     return most;
   }
@@ -308,30 +331,42 @@ class Pool {
   void loop(int thread) {
     const auto word = size_t(thread / kBits);
     const uint64_t bit = uint64_t(1) << thread % kBits;
-    Clock::time_point patient_until = Clock::now() + patience();
+    Clock::duration patience = this->patience();
+    Clock::time_point patient_until = Clock::now() + patience;
     while (!stopping_) {
       const uint64_t seen = posted_.value.load();
-      if (help(thread)) patient_until = Clock::now() + patience();
+      if (help(thread)) patient_until = Clock::now() + patience;
       if (spin(patient_until, [&] { return posted_.value.load(std::memory_order_acquire) != seen; })) continue;
       asleep_[word].value.fetch_or(bit);
       if (posted_.value.load() != seen) {
         asleep_[word].value.fetch_and(~bit);
         continue;
       }
+      const Clock::time_point slept = Clock::now();
       sleep(beds_[size_t(thread)]);
+      const Clock::time_point woken = Clock::now();
+      const bool soon = woken - slept < kSoon * this->patience();
+      patience = soon ? std::min(2 * patience, kMostPatience * this->patience()) : this->patience();
+      patient_until = woken + patience;
       for (size_t i = 0, used = used_.load(); i < used; ++i)
         if (jobs_[i].threads() > thread) wake_for(jobs_[i]);
-      patient_until = Clock::now() + patience();
     }
   }
   // Whether there was something to do for this worker.
   bool help(int thread) {
     bool any = false;
-    for (size_t i = 0, used = used_.load(); i < used; ++i)
-      if (jobs_[i].threads() > thread) any |= jobs_[i].work(thread);
+    for (size_t i = 0, used = used_.load(); i < used; ++i) {
+      if (jobs_[i].threads() <= thread) continue;
+      wake_once_for(jobs_[i]);
+      any |= jobs_[i].work(thread);
+    }
     return any;
   }
 
+  // If nobody has done so; or in any case.
+  void wake_once_for(Job& job, bool anyway = false) {
+    if (job.take_waking() || anyway) wake_for(job);
+  }
   // A few of those that sleep and have a range of this job.
   void wake_for(const Job& job) {
     int wakes = 0;
