@@ -27,6 +27,9 @@ bool takes_over(const T& value, const T& best) {
   }
 }
 
+// Elements of a long line that are worth a thread.
+constexpr int64_t kPart = 1 << 16;
+
 // The best value of each block by the tables, then the place of it in the first block that has the best.
 template <bool largest, class T>
 uint32_t first_best(const T* x, int64_t n, simd::RowReduceFn reduce) {
@@ -53,9 +56,32 @@ uint32_t first_best(const T* x, int64_t n, simd::RowReduceFn reduce) {
   return uint32_t(best);
 }
 
+// The parts of a few long lines at once: the first part that has the best of a line has its place.
+template <bool largest, class T>
+void arg_reduce_parts(const T* x, uint32_t* out, const Lines& lines, simd::RowReduceFn reduce) {
+  const int64_t n = lines.length(), parts = (n + kPart - 1) / kPart;
+  std::vector<uint32_t> places(size_t(lines.count() * parts));
+  parallel_for(lines.count() * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t from = i % parts * kPart;
+      const T* part = x + lines.start(i / parts) + from;
+      places[size_t(i)] = uint32_t(from) + first_best<largest>(part, std::min(kPart, n - from), reduce);
+    }
+  });
+  for (int64_t l = 0; l < lines.count(); ++l) {
+    const T* line = x + lines.start(l);
+    const uint32_t* place = places.data() + l * parts;
+    out[l] = place[0];
+    for (int64_t i = 1; i < parts; ++i)
+      if (takes_over<largest>(line[place[i]], line[out[l]])) out[l] = place[i];
+  }
+}
+
 template <bool largest, class T>
 void arg_reduce(const T* x, uint32_t* out, const Lines& lines, simd::RowReduceFn reduce) {
   int64_t n = lines.length(), step = lines.step();
+  if (step == 1 && n >= 2 * kPart && lines.count() < 2 * thread_count())
+    return arg_reduce_parts<largest>(x, out, lines, reduce);
   if (step == 1 || lines.side_by_side() == 1) {
     parallel_for(lines.count(), std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
       for (int64_t l = begin; l < end; ++l) {
