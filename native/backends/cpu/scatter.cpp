@@ -170,9 +170,9 @@ class ScatterKernel final : public HostKernel {
         apply(out, updates, indices, b * each, e * each, {0, columns});
       });
     } else if (columns >= wide) {
-      parallel_for(columns, std::max<int64_t>(16, kGrain / (work / columns)), [&](int64_t b, int64_t e) {
-        apply(out, updates, indices, 0, count, {b, e});
-      });
+      // A fourth of 64, which threads may get, fills lines of the cache.
+      parallel_for(columns, std::max<int64_t>(64, kGrain / (work / columns)),
+                   [&](int64_t b, int64_t e) { apply(out, updates, indices, 0, count, {b, e}); });
     } else if (row_ >= kLeastRow && work >= 2 * kGrain) {
       // Rows stay whole: threads that write to neighbouring cache lines wait for each other.
       int64_t pieces = std::min<int64_t>(thread_count(), work / kGrain), each = (span_ + pieces - 1) / pieces;
