@@ -12,7 +12,8 @@ import funcnn as fn
 
 
 def there_is_a_gpu():
-    if os.environ.get("FUNCNN_METAL") or os.environ.get("FUNCNN_CUDA") or sys.platform == "darwin":
+    words = set(os.environ.get("FUNCNN_CUDA", "").split(","))
+    if os.environ.get("FUNCNN_METAL") or words & {"off", "compile"} or sys.platform == "darwin":
         return False
     try:
         fn.device_put(fn.array([1.0]), "gpu")

@@ -84,11 +84,14 @@ void Decomposition::describe(std::ostream& out, const std::string& indent) const
       << " x " << columns_ << '\n';
 }
 
-bool solves(gpu::Machine& machine, int64_t count, double size, double least) {
+bool solves(gpu::Machine& machine, int64_t side, int64_t count, bool together, const Worth& worth) {
   auto* cuda = dynamic_cast<CudaMachine*>(&machine);
   if (!cuda) return true;  // kernels are compiled alone
   if (setting_has("nocusolver")) return false;
-  if (!setting_has("cusolver") && size * std::cbrt(double(count)) < least) return false;
+  const double length = double(side);
+  const bool pays =
+      length >= worth.alone || (together && count > 1 && length * std::cbrt(double(count)) >= worth.together);
+  if (!pays && !setting_has("cusolver")) return false;
   return Solver::find(cuda->stream().context(), cuda->stream().handle()) != nullptr;
 }
 

@@ -93,9 +93,13 @@ class Decomposition : public Kernel {
   Workspace workspace_;
 };
 
-// Whether there is a solver for this machine (or none is needed: nothing is run), and so many matrices of this size (of
-// a side, roughly) pay off: one does from `least` on.
-bool solves(gpu::Machine& machine, int64_t count, double size, double least);
+// The sides of matrices from which on a solver pays off: of one alone; and times the cube root of their number, where
+// they are worked on together.
+struct Worth {
+  double alone, together;
+};
+// Whether it does, and there is one for this machine (or none is needed, as nothing is run).
+bool solves(gpu::Machine& machine, int64_t side, int64_t count, bool together, const Worth& worth);
 
 // Whether there is anything in arrays of these lengths, of which some count in 32 bits.
 bool fits(std::initializer_list<int64_t> lengths);

@@ -9,59 +9,57 @@ namespace funcnn::cuda {
 namespace {
 
 // Matrices up to this many rows are worked on together, larger ones one after another.
-constexpr int64_t kBatched = 256;
-// The least size at which one matrix pays off, beside what the host takes for it with two copies.
-constexpr double kCholeskyFrom = 256, kSolveFrom = 256, kLuFrom = 256, kQrFrom = 256;
+constexpr int64_t kCholeskyTogether = 512, kLuTogether = 256, kSolveTogether = 1024;
+// From where on the GPU is done sooner than the host with two copies: on an H100 beside 16 cores.
+constexpr Worth kCholesky{160, 160}, kLu{320, 160}, kSolve{320, 160}, kQr{160, 0};
+
+bool together(int64_t count, int64_t n, int64_t most) { return count > 1 && n <= most; }
 
 const std::string& op_of(const Primitive& p) { return static_cast<const MatrixPrimitive&>(p).op(); }
-
-// Calls over a batch, together or one by one.
-class Batch {
- public:
-  Batch() = default;
-  Batch(int64_t count, int64_t n) : together(count > 1 && n <= kBatched && count < INT32_MAX) {}
-  bool together = false;
-};
 
 // ---- Cholesky
 
 class CholeskyKernel final : public Decomposition {
  public:
   CholeskyKernel(gpu::Machine& machine, const Primitive& p, const Layout& a)
-      : Decomposition(machine, op_of(p), a),
-        batch_(count_, rows_),
-        copy_(machine, a, by_rows(a.shape, a.dtype)),
-        part_(finite_part_kernel(machine, dtype_, count_, rows_, rows_, Part::lower)),
-        addresses_(address_kernel(machine, rows_ * rows_ * item_, count_)) {
+      : Decomposition(machine, op_of(p), a), together_(together(count_, rows_, kCholeskyTogether)) {
+    // The library is quicker with lower triangles by columns. It may use the other triangle for itself.
+    const Layout turned = by_columns(a.shape, dtype_, rows_, rows_ * rows_), rows = by_rows(a.shape, dtype_);
+    copy_in_ = MatrixCopy(machine, a, turned);
+    copy_out_ = MatrixCopy(machine, turned, rows);
+    before_ = finite_part_kernel(machine, dtype_, count_, rows_, rows_, Part::upper);
+    after_ = finite_part_kernel(machine, dtype_, count_, rows_, rows_, Part::lower);
+    addresses_ = address_kernel(machine, rows_ * rows_ * item_, count_);
+    columns_at_ = take(size_t(count_ * rows_ * rows_ * item_));
     addresses_at_ = take(size_t(count_) * sizeof(Address));
-    if (solver() && !batch_.together) take(solver()->cholesky_workspace(dtype_, Triangle::upper, rows_));
+    if (solver() && !together_) take(solver()->cholesky_workspace(dtype_, Triangle::lower, rows_));
   }
 
  private:
-  // The rows of L are the columns of an upper factor of the same (conjugated) matrix.
   void run(Run& run) override {
-    const Operand& l = run.operands[1];
-    copy_.encode(run.queue, run.operands[0], l);
-    part_.launch(machine_, {flags(run), l});
-    const Operand addresses = run.in_scratch(addresses_at_);
-    if (batch_.together) addresses_.launch(machine_, {l, addresses});
+    const Operand a = run.in_scratch(columns_at_), addresses = run.in_scratch(addresses_at_), &l = run.operands[1];
+    copy_in_.encode(run.queue, run.operands[0], a);
+    before_.launch(machine_, {flags(run), a});
+    if (together_) addresses_.launch(machine_, {a, addresses});
     call(run, [&](Solver& solver, const Room& room) {
-      if (batch_.together)
-        return solver.cholesky_batched(dtype_, Triangle::upper, rows_, address(addresses), info(run, 0), count_);
+      if (together_)
+        return solver.cholesky_batched(dtype_, Triangle::lower, rows_, address(addresses), info(run, 0), count_);
       for (int64_t i = 0; i < count_; ++i)
-        solver.cholesky(dtype_, Triangle::upper, rows_, address(l) + Address(i * rows_ * rows_ * item_), room,
+        solver.cholesky(dtype_, Triangle::lower, rows_, address(a) + Address(i * rows_ * rows_ * item_), room,
                         info(run, i));
     });
+    copy_out_.encode(run.queue, a, l);
+    after_.launch(machine_, {unread_flags(run), l});
   }
   Verdict verdict(int32_t info, int32_t) const override {
     return info > 0 ? Verdict(Fault::not_positive, info - 1) : Fault::none;
   }
-  std::string functions() const override { return batch_.together ? "cusolverDn<t>potrfBatched" : "cusolverDnXpotrf"; }
+  std::string functions() const override { return together_ ? "cusolverDn<t>potrfBatched" : "cusolverDnXpotrf"; }
 
-  Batch batch_;
-  MatrixCopy copy_;
-  MatrixKernel part_, addresses_;
-  size_t addresses_at_;
+  bool together_;
+  MatrixCopy copy_in_, copy_out_;
+  MatrixKernel before_, after_, addresses_;
+  size_t columns_at_ = 0, addresses_at_ = 0;
 };
 
 // ---- triangular systems
@@ -77,21 +75,21 @@ class TriangularCalls {
         k_(k),
         step_a_(n * n * int64_t(item_size(dtype))),
         step_b_(n * k * int64_t(item_size(dtype))),
-        batch_(count, n),
+        together_(together(count, n, kSolveTogether)),
         addresses_a_(address_kernel(machine, step_a_, count)),
         addresses_b_(address_kernel(machine, step_b_, count)) {}
-  std::string functions() const { return batch_.together ? "cublas<t>trsmBatched" : "cublas<t>trsm"; }
+  std::string functions() const { return together_ ? "cublas<t>trsmBatched" : "cublas<t>trsm"; }
   size_t scratch_bytes() const { return 2 * size_t(count_) * sizeof(Address); }
   // Before calls on these matrices. `scratch`: memory of that size.
   void prepare(const Operand& a, const Operand& b, const Operand& scratch) const {
-    if (!batch_.together) return;
+    if (!together_) return;
     addresses_a_.launch(machine_, {a, scratch});
     addresses_b_.launch(machine_, {b, second(scratch)});
   }
   // `triangle`, `form`: of the matrix as it lies by columns.
   void call(Solver& solver, Triangle triangle, Form form, bool unit, const Operand& a, const Operand& b,
             const Operand& scratch) const {
-    if (batch_.together)
+    if (together_)
       return solver.solve_right_batched(dtype_, triangle, form, unit, k_, n_, machine_.address(scratch),
                                         machine_.address(second(scratch)), count_);
     for (int64_t i = 0; i < count_; ++i)
@@ -107,7 +105,7 @@ class TriangularCalls {
   gpu::Machine& machine_;
   Dtype dtype_;
   int64_t count_, n_, k_, step_a_, step_b_;
-  Batch batch_;
+  bool together_;
   MatrixKernel addresses_a_, addresses_b_;
 };
 
@@ -180,18 +178,18 @@ class LuFactorKernel final : public Decomposition {
  public:
   LuFactorKernel(gpu::Machine& machine, const Primitive& p, const Layout& a)
       : Decomposition(machine, op_of(p), a),
-        batch_(rows_ == columns_ ? Batch(count_, rows_) : Batch()),
+        together_(rows_ == columns_ && together(count_, rows_, kLuTogether)),
         finite_(finite_kernel(machine, dtype_, count_, rows_, columns_, Part::all)) {
     const Layout turned = by_columns(a.shape, dtype_, rows_, rows_ * columns_);
     copy_in_ = MatrixCopy(machine, a, turned);
     copy_out_ = MatrixCopy(machine, turned, by_rows(a.shape, dtype_));
     const int64_t k = std::min(rows_, columns_);
-    order_ = row_order_kernel(machine, !batch_.together, count_, rows_, k);
+    order_ = row_order_kernel(machine, !together_, count_, rows_, k);
     addresses_ = address_kernel(machine, rows_ * columns_ * item_, count_);
     factors_at_ = take(size_t(count_ * rows_ * columns_ * item_));
     pivots_at_ = take(size_t(count_ * k) * sizeof(int64_t));
     addresses_at_ = take(size_t(count_) * sizeof(Address));
-    if (solver() && !batch_.together) take(solver()->lu_workspace(dtype_, rows_, columns_));
+    if (solver() && !together_) take(solver()->lu_workspace(dtype_, rows_, columns_));
   }
 
  private:
@@ -200,10 +198,9 @@ class LuFactorKernel final : public Decomposition {
                   addresses = run.in_scratch(addresses_at_);
     copy_in_.encode(run.queue, run.operands[0], factors);
     finite_.launch(machine_, {factors, flags(run)});
-    if (batch_.together) addresses_.launch(machine_, {factors, addresses});
+    if (together_) addresses_.launch(machine_, {factors, addresses});
     call(run, [&](Solver& solver, const Room& room) {
-      if (batch_.together)
-        return solver.lu_batched(dtype_, rows_, address(addresses), address(pivots), info(run, 0), count_);
+      if (together_) return solver.lu_batched(dtype_, rows_, address(addresses), address(pivots), info(run, 0), count_);
       const int64_t k = std::min(rows_, columns_);
       for (int64_t i = 0; i < count_; ++i)
         solver.lu(dtype_, rows_, columns_, address(factors) + Address(i * rows_ * columns_ * item_),
@@ -214,9 +211,9 @@ class LuFactorKernel final : public Decomposition {
   }
   // A pivot that is zero is no fault of the factors.
   Verdict verdict(int32_t, int32_t) const override { return Fault::none; }
-  std::string functions() const override { return batch_.together ? "cublas<t>getrfBatched" : "cusolverDnXgetrf"; }
+  std::string functions() const override { return together_ ? "cublas<t>getrfBatched" : "cusolverDnXgetrf"; }
 
-  Batch batch_;
+  bool together_;
   MatrixCopy copy_in_, copy_out_;
   MatrixKernel finite_, order_, addresses_;
   size_t factors_at_ = 0, pivots_at_ = 0, addresses_at_ = 0;
@@ -351,35 +348,35 @@ class QrKernel final : public Decomposition {
 std::unique_ptr<Kernel> make_cholesky(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
                                       const KernelProgram*) {
   const int64_t n = in[0].shape.back(), count = matrix_count(in[0].shape);
-  if (!fits({n, count}) || !solves(machine, count, double(n), kCholeskyFrom)) return nullptr;
+  if (!fits({n, count}) || !solves(machine, n, count, n <= kCholeskyTogether, kCholesky)) return nullptr;
   return std::make_unique<CholeskyKernel>(machine, p, in[0]);
 }
 
 std::unique_ptr<Kernel> make_triangular_solve(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
                                               const KernelProgram*) {
   const int64_t n = in[0].shape.back(), k = in[1].shape.back(), count = matrix_count(in[0].shape);
-  if (!fits({n, k, count}) || !solves(machine, count, double(n), kSolveFrom)) return nullptr;
+  if (!fits({n, k, count}) || !solves(machine, n, count, n <= kSolveTogether, kSolve)) return nullptr;
   return std::make_unique<TriangularSolveKernel>(machine, static_cast<const TriangularSolve&>(p), in[0], in[1]);
 }
 
 std::unique_ptr<Kernel> make_lu_factor(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
                                        const KernelProgram*) {
   const int64_t m = in[0].shape[in[0].shape.size() - 2], n = in[0].shape.back(), count = matrix_count(in[0].shape);
-  if (!fits({m, n, count}) || !solves(machine, count, double(std::min(m, n)), kLuFrom)) return nullptr;
+  if (!fits({m, n, count}) || !solves(machine, std::min(m, n), count, m == n && n <= kLuTogether, kLu)) return nullptr;
   return std::make_unique<LuFactorKernel>(machine, p, in[0]);
 }
 
 std::unique_ptr<Kernel> make_lu_solve(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
                                       const KernelProgram*) {
   const int64_t n = in[2].shape.back(), k = in[1].shape.back(), count = matrix_count(in[2].shape);
-  if (!fits({n, k, count}) || !solves(machine, count, double(n), kSolveFrom)) return nullptr;
+  if (!fits({n, k, count}) || !solves(machine, n, count, n <= kSolveTogether, kSolve)) return nullptr;
   return std::make_unique<LuSolveKernel>(machine, static_cast<const LuSolve&>(p), in);
 }
 
 std::unique_ptr<Kernel> make_qr(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts out,
                                 const KernelProgram*) {
   const int64_t m = in[0].shape[in[0].shape.size() - 2], n = in[0].shape.back(), count = matrix_count(in[0].shape);
-  if (!fits({m, n, count}) || !solves(machine, 1, double(std::min(m, n)), kQrFrom)) return nullptr;
+  if (!fits({m, n, count}) || !solves(machine, std::min(m, n), count, false, kQr)) return nullptr;
   return std::make_unique<QrKernel>(machine, static_cast<const QrFactor&>(p), in, out);
 }
 

@@ -4,12 +4,13 @@
 
 #include "backends/cuda/decomposition.h"
 #include "ops/linalg_primitives.h"
+#include "plan/staged.h"
 
 namespace funcnn::cuda {
 namespace {
 
-// The least size at which one matrix pays off, beside what the host takes for it with two copies.
-constexpr double kEighFrom = 256, kSvdFrom = 512;
+// From where on the GPU is done sooner than the host with two copies: on an H100 beside 16 cores.
+constexpr Worth kEigh{256, 60}, kEigvalsh{128, 60}, kVectors{384, 0}, kSingularValues{512, 0};
 
 // ---- symmetric matrices
 
@@ -29,6 +30,9 @@ class EighKernel final : public Decomposition {
     take(together_ ? solver()->eigh_batched_workspace(dtype_, wanted_, rows_, count_)
                    : solver()->eigh_workspace(dtype_, wanted_, rows_));
   }
+
+  // Whether the library works on them one after another, at a size where the host is done sooner.
+  bool slow() const { return solver() && count_ > 1 && !together_ && double(rows_) < kEigh.alone; }
 
  private:
   // By columns, the lower triangle is the upper one of what lies in memory by rows.
@@ -59,10 +63,10 @@ class EighKernel final : public Decomposition {
 
 // ---- singular values
 
-// From this many columns on, a polar decomposition is quicker than iterations on bidiagonal matrices. It perturbs
-// matrices that are close to singular: where by more than so many rounding errors of the largest value, the latter
-// follow.
-constexpr int64_t kPolarFrom = 64;
+// From this many columns on, a polar decomposition is several times as quick as iterations on bidiagonal matrices. It
+// perturbs matrices that are close to singular: where by more than so many rounding errors of the largest value, the
+// host follows, which iterates sooner.
+constexpr int64_t kPolarFrom = 128;
 constexpr double kPerturbed = 8;
 
 // The library wants columns to be no shorter than rows. Rows taken for columns are the transposed matrix, whose U is
@@ -97,13 +101,13 @@ class SvdKernel final : public Decomposition {
       if (tall_) wide_at_ = take(size_t(count_ * more_ * width_ * item_));
       if (tall_ || polar_) square_at_ = take(size_t(count_ * less_ * less_ * item_));
     }
-    if (!solver()) return;
-    Workspace w = solver()->svd_workspace(dtype_, job_, more_, less_);
     if (polar_) {
-      const Workspace other = solver()->svd_polar_workspace(dtype_, Wanted::vectors, full_, more_, less_);
-      w = {std::max(w.device, other.device), std::max(w.host, other.host)};
+      forget_ = zeros_kernel(machine, count_);
+      host_ = make_staged_kernel(p, in, out, backend(machine.device()));
     }
-    take(w);
+    if (!solver()) return;
+    take(polar_ ? solver()->svd_polar_workspace(dtype_, Wanted::vectors, full_, more_, less_)
+                : solver()->svd_workspace(dtype_, job_, more_, less_));
   }
 
  private:
@@ -112,8 +116,10 @@ class SvdKernel final : public Decomposition {
     copy_in_.encode(run.queue, run.operands[0], a);
     finite_.launch(machine_, {a, flags(run)});
     expect_finite(run);
-    if (polar_ && by_polar_decomposition(run)) return;
-    if (polar_) copy_in_.encode(run.queue, run.operands[0], a);
+    if (polar_) {
+      if (!by_polar_decomposition(run)) host_->encode(run.queue, run.operands.first(4));
+      return;
+    }
     Operand u, vh;
     if (vectors_) {
       u = tall_ ? run.in_scratch(wide_at_) : run.operands[3];
@@ -136,7 +142,11 @@ class SvdKernel final : public Decomposition {
       errors.push_back(
           solver.svd_polar(dtype_, Wanted::vectors, full_, more_, less_, m.a, m.s, m.u, m.v, room, m.info));
     });
-    if (!served(run, errors)) return false;
+    if (!served(run, errors)) {
+      // What the library says of it is of no importance any more.
+      forget_.launch(machine_, {infos(run)});
+      return false;
+    }
     copy_u_.encode(run.queue, tall_ ? u : v, run.operands[1]);
     return true;
   }
@@ -181,31 +191,34 @@ class SvdKernel final : public Decomposition {
   }
 
   Verdict verdict(int32_t info, int32_t) const override { return info > 0 ? Fault::not_converged : Fault::none; }
-  std::string functions() const override {
-    return polar_ ? "cusolverDnXgesvdp or cusolverDnXgesvd" : "cusolverDnXgesvd";
-  }
+  std::string functions() const override { return polar_ ? "cusolverDnXgesvdp" : "cusolverDnXgesvd"; }
 
   bool vectors_, full_, tall_;
   int64_t more_, less_, width_, real_;
   char job_;
   bool polar_;
   MatrixCopy copy_in_, copy_u_, copy_vh_;
-  MatrixKernel finite_;
+  MatrixKernel finite_, forget_;
+  std::unique_ptr<Kernel> host_;
   size_t matrix_at_ = 0, wide_at_ = 0, square_at_ = 0;
 };
 
 std::unique_ptr<Kernel> make_eigh(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts,
                                   const KernelProgram*) {
   const int64_t n = in[0].shape.back(), count = matrix_count(in[0].shape);
-  if (!fits({n, count}) || !solves(machine, count, double(n), kEighFrom)) return nullptr;
-  return std::make_unique<EighKernel>(machine, static_cast<const Eigh&>(p), in[0]);
+  const auto& eigh = static_cast<const Eigh&>(p);
+  if (!fits({n, count}) || !solves(machine, n, count, true, eigh.vectors() ? kEigh : kEigvalsh)) return nullptr;
+  auto kernel = std::make_unique<EighKernel>(machine, eigh, in[0]);
+  return kernel->slow() ? nullptr : std::move(kernel);
 }
 
 std::unique_ptr<Kernel> make_svd(gpu::Machine& machine, const Primitive& p, gpu::Layouts in, gpu::Layouts out,
                                  const KernelProgram*) {
   const int64_t m = in[0].shape[in[0].shape.size() - 2], n = in[0].shape.back(), count = matrix_count(in[0].shape);
-  if (!fits({m, n, count}) || !solves(machine, 1, double(std::min(m, n)), kSvdFrom)) return nullptr;
-  return std::make_unique<SvdKernel>(machine, static_cast<const SingularValues&>(p), in, out);
+  const auto& svd = static_cast<const SingularValues&>(p);
+  const Worth& worth = svd.vectors() ? kVectors : kSingularValues;
+  if (!fits({m, n, count}) || !solves(machine, std::min(m, n), count, false, worth)) return nullptr;
+  return std::make_unique<SvdKernel>(machine, svd, in, out);
 }
 
 const gpu::RegisterKernel symmetric(gpu::Language::cuda, "eigh", make_eigh);

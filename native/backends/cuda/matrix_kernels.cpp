@@ -58,25 +58,31 @@ struct Words {
 MatrixKernel finite(gpu::Machine& machine, Dtype dtype, int64_t count, int64_t rows, int64_t columns, Part part,
                     bool clears) {
   const Words words(dtype);
+  const int64_t total = count * rows * columns;
+  // Short numbers are divided in a fraction of the time.
+  const std::string_view number = total * words.each < int64_t(1) << 31 ? "u32" : "i64";
   KernelText text(machine.traits(), "finite_matrices", kThreads);
   if (!clears) text.read("u32", "x");
   text.write("i32", "flags");
   if (clears) text.write("u32", "x");
-  text.value("i64", "total").value("i64", "size").value("i64", "columns");
+  text.value("i64", "total").value("i64", "rows").value("i64", "columns");
   const std::string counts = part == Part::all ? "true" : part == Part::lower ? "column <= row" : "column >= row";
   std::string clear;
   if (clears) {
     clear = "    if (!counts) x[at] = 0;\n";
     if (words.each == 2) clear += "    if (!counts) x[at + 1] = 0;\n";
   }
-  text.body(over_elements(cat("    const i64 matrix = e / p.size, inside = e % p.size, at = e * ", words.each,
-                              ";\n    const i64 row = inside / p.columns, column = inside % p.columns;\n"
-                              "    const bool counts = ",
-                              counts, ";\n    if (counts && (", words.odd(), ")) flags[matrix] = 1;\n", clear)));
+  text.body(cat(
+      "  const ", number, " rows = (", number, ")p.rows, columns = (", number, ")p.columns;\n",
+      over_elements(cat("    const ", number, " at = (", number, ")e * ", words.each, ", line = (", number,
+                        ")e / columns, column = (", number,
+                        ")e - line * columns;\n"
+                        "    const ",
+                        number, " matrix = line / rows, row = line - matrix * rows;\n    const bool counts = ", counts,
+                        ";\n    if (counts && (", words.odd(), ")) flags[matrix] = 1;\n", clear))));
   Values values;
-  values.add(count * rows * columns).add(rows * columns).add(columns);
-  return {machine.pipeline(text.finish()), groups_over(count * rows * columns), kThreads, size_t(clears ? 0 : 1),
-          values.bytes()};
+  values.add(total).add(rows).add(columns);
+  return {machine.pipeline(text.finish()), groups_over(total), kThreads, size_t(clears ? 0 : 1), values.bytes()};
 }
 
 }  // namespace
