@@ -28,6 +28,33 @@ class TestRoundTrip:
         assert tree.structure(again) == treedef
         assert treedef.num_leaves == len(leaves)
 
+    @pytest.mark.parametrize("count", [3, 12, 200, 2000])
+    def test_dicts_are_built_apart(self, count):
+        t = {f"k{i}": i for i in range(count)}
+        leaves, treedef = tree.flatten(t)
+        first = tree.unflatten(treedef, leaves)
+        del first["k0"]
+        first["k1"] = first["new"] = None
+        second = tree.unflatten(treedef, leaves)
+        assert second == t and list(second) == sorted(t)
+        objects = [object() for _ in t]
+        assert list(tree.unflatten(treedef, objects).values()) == objects
+
+    def test_keys_made_anew(self):
+        def parameters(start, key=str):
+            return {key(f"layer{i}"): {key(f"{n}{n}"): start + i for n in "dabc"} for i in range(8)}
+
+        class Name(str):
+            pass
+
+        a, b, named = parameters(0), parameters(100), parameters(200, Name)
+        leaves, treedef = tree.flatten(b)
+        assert tree.structure(a) == treedef and tree.unflatten(tree.structure(a), leaves) == b
+        assert tree.map(lambda x: x + 100, a) == b
+        kept = tree.map(lambda x: x, named)
+        assert kept == named and all(type(k) is Name for k in kept)
+        assert tree.structure({"aa": 1, "bb": 2}) != tree.structure({"aa": 1, "bc": 2})
+
     @given(trees())
     def test_leaves_and_structure_are_the_parts_of_flatten(self, t):
         assert (tree.leaves(t), tree.structure(t)) == tree.flatten(t)

@@ -18,19 +18,15 @@ FlattenOptions options(nb::handle is_leaf) {
   return result;
 }
 
-// Leaves that Python handed over, in a tuple that nobody else can change meanwhile.
-class Given {
- public:
-  explicit Given(nb::handle iterable) : tuple_(owned(PySequence_Tuple(iterable.ptr()))) {
-    items_.reserve(tuple_size(tuple_.ptr()));
-    for (size_t i = 0; i < tuple_size(tuple_.ptr()); ++i) items_.push_back(tuple_item(tuple_.ptr(), i));
-  }
-  operator Objects() const { return items_; }
-
- private:
-  nb::object tuple_;
-  std::vector<nb::handle> items_;
-};
+// Leaves that Python handed over, held: others may change what they came in meanwhile.
+Leaves given(nb::handle iterable) {
+  const bool list = PyList_CheckExact(iterable.ptr());
+  nb::object items = list ? nb::borrow(iterable) : owned(PySequence_Tuple(iterable.ptr()));
+  Leaves leaves;
+  Ref<const Record> none;
+  expand(items.ptr(), {list ? Kind::List : Kind::Tuple}, leaves, none);
+  return leaves;
+}
 
 nb::object map(nb::handle f, nb::handle tree, nb::args rest, nb::handle is_leaf) {
   Leaves leaves;
@@ -48,7 +44,7 @@ nb::object map(nb::handle f, nb::handle tree, nb::args rest, nb::handle is_leaf)
     leaves[leaf] =
         owned(PyObject_Vectorcall(f.ptr(), args.data() + 1, width | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
   }
-  return unflatten(treedef, leaves);
+  return unflatten(treedef, std::move(leaves));
 }
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
@@ -82,7 +78,7 @@ void bind_pytree(nb::module_& m) {
                       "The structure of a tree: hashable, comparable, picklable. ``tree.structure`` makes it.")
       .def_prop_ro("num_leaves", &TreeDef::num_leaves, "How many leaves a tree of this structure has.")
       .def(
-          "unflatten", [](const TreeDef& self, nb::handle leaves) { return unflatten(self, Given(leaves)); },
+          "unflatten", [](const TreeDef& self, nb::handle leaves) { return unflatten(self, given(leaves)); },
           nb::arg("leaves"),
           nb::sig("def unflatten(self, leaves: collections.abc.Iterable[typing.Any], /) -> typing.Any"),
           "Build the tree of this structure with these leaves.")
@@ -183,7 +179,8 @@ void bind_pytree(nb::module_& m) {
       nb::sig("def tree_children(tree: typing.Any, /) -> tuple[list[typing.Any], list[typing.Any]] | None"),
       "The keys and children of a container, None for a leaf.");
   m.def(
-      "tree_with_children", [](nb::handle tree, nb::handle children) { return with_children(tree, Given(children)); },
+      "tree_with_children",
+      [](nb::handle tree, nb::handle children) { return with_children(tree, view(given(children))); },
       nb::arg("tree").none(), nb::arg("children"),
       nb::sig("def tree_with_children(tree: typing.Any, children: collections.abc.Iterable[typing.Any], /) -> "
               "typing.Any"),

@@ -65,7 +65,7 @@ nb::object unflatten_arrays(const pytree::TreeDef& tree, Arrays&& arrays) {
   pytree::Leaves leaves;
   leaves.reserve(arrays.size());
   for (Array& a : arrays) leaves.push_back(wrap_object(std::move(a)));
-  return pytree::unflatten(tree, leaves);
+  return pytree::unflatten(tree, std::move(leaves));
 }
 
 Arrays arrays_of_result(nb::handle result, const std::string& what, pytree::TreeDef& tree) {

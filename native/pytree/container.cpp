@@ -20,12 +20,15 @@ struct OrderBucket {
   unsigned next = 0;
 };
 using OrderCache = std::array<OrderBucket, 1024>;
+// Records of dicts met lately, by the text of their keys, one for each hash.
+using RecordCache = std::array<Ref<const Record>, 256>;
 
 // Everything that lives as long as the interpreter; emptied at exit, while destructors may still run Python code.
 struct Globals {
   nb::ft_mutex mutex;
   std::unordered_map<PyObject*, Ref<const Registration>> registry;
   OrderCache orders;
+  RecordCache records;
   Ref<const DictOrder> last;  // of the dict of many keys that was met last
   nb::object absent;
   nb::object fields_name;
@@ -72,6 +75,24 @@ std::vector<uint32_t> sort_keys(const std::vector<nb::object>& keys) {
   return order;
 }
 
+// One record for all dicts of these keys, which are strings: where names are made anew for each, trees are built of the
+// same few objects, and structures are equal without being compared.
+Ref<const Record> shared(Ref<const Record> record) {
+  uint64_t hash = 0;
+  const size_t count = tuple_size(record->keys.ptr());
+  for (size_t i = 0; i < count; ++i)
+    hash = (hash ^ uint64_t(PyObject_Hash(tuple_item(record->keys.ptr(), i)))) * 0x9e3779b97f4a7c15ull;
+  Globals& g = globals();
+  Ref<const Record>& place = g.records[hash >> 56];
+  nb::ft_lock_guard lock(g.mutex);
+  bool same = place && tuple_size(place->keys.ptr()) == count;
+  for (size_t i = 0; same && i < count; ++i)
+    same = PyUnicode_Compare(tuple_item(place->keys.ptr(), i), tuple_item(record->keys.ptr(), i)) == 0;
+  if (same) return place;
+  std::swap(place, record);  // released after the lock
+  return place;
+}
+
 Ref<const DictOrder> make_order(std::span<PyObject* const> borrowed) {
   auto order = make_ref<DictOrder>();
   for (PyObject* key : borrowed) order->inserted.push_back(nb::borrow(key));
@@ -84,6 +105,7 @@ Ref<const DictOrder> make_order(std::span<PyObject* const> borrowed) {
   record->keys = std::move(keys);
   record->str_keys = !sorted.empty() && std::all_of(order->inserted.begin(), order->inserted.end(), is_str);
   order->record = std::move(record);
+  if (order->record->str_keys && sorted.size() <= kMaxRemembered) order->record = shared(std::move(order->record));
   if (!std::is_sorted(sorted.begin(), sorted.end())) {
     order->places.resize(sorted.size());
     for (size_t i = 0; i < sorted.size(); ++i) order->places[sorted[i]] = uint32_t(i);
@@ -265,19 +287,30 @@ void expand_custom(PyObject* object, const Registration& registration, Leaves& v
   record = std::move(made);
 }
 
-// Growing costs a fifth of building a dict, so its size is said beforehand where that is possible.
+void set_items(PyObject* dict, PyObject* keys, auto value) {
+  for (size_t i = 0; i < tuple_size(keys); ++i)
+    if (PyDict_SetItem(dict, tuple_item(keys, i), value(i)) < 0) throw nb::python_error();
+}
+
+nb::object outline_of(const Record& record) {
+  Globals& g = globals();
+  {
+    nb::ft_lock_guard lock(g.mutex);
+    if (record.outline.is_valid()) return record.outline;
+  }
+  nb::object made = owned(PyDict_New());
+  set_items(made.ptr(), record.keys.ptr(), [](size_t) { return Py_None; });
+  nb::ft_lock_guard lock(g.mutex);
+  if (!record.outline.is_valid()) record.outline = made;
+  return made;
+}
+
+// Filling in a copy of a dict that has the keys already saves finding places for them, and growing.
 nb::object build_dict(const Record& record, Objects values) {
-#if !defined(Py_LIMITED_API) && PY_VERSION_HEX < 0x030D0000
-  nb::object dict = owned(_PyDict_NewPresized(Py_ssize_t(values.size())));
-#else
-  if (record.str_keys)  // dict(**{key: value, ...}), with the loop on the interpreter's side
-    return owned(PyObject_Vectorcall(reinterpret_cast<PyObject*>(&PyDict_Type),
-                                     reinterpret_cast<PyObject* const*>(values.data()), 0, record.keys.ptr()));
-  nb::object dict = owned(PyDict_New());
-#endif
-  PyObject* keys = record.keys.ptr();
-  for (size_t i = 0; i < values.size(); ++i)
-    if (PyDict_SetItem(dict.ptr(), tuple_item(keys, i), values[i].ptr()) < 0) throw nb::python_error();
+  constexpr size_t kFew = 5;  // as many as fit into a new dict
+  const bool fill = record.str_keys && values.size() > kFew;
+  nb::object dict = owned(fill ? PyDict_Copy(outline_of(record).ptr()) : PyDict_New());
+  set_items(dict.ptr(), record.keys.ptr(), [&](size_t i) { return values[i].ptr(); });
   return dict;
 }
 
@@ -536,6 +569,7 @@ int traverse_record(const Record* record, uint32_t owners, visitproc visit, void
   // Others keep what they share alive, and the collector may count a reference once only.
   if (!record || record->use_count() != owners) return 0;
   Py_VISIT(record->keys.ptr());
+  Py_VISIT(record->outline.ptr());
   Py_VISIT(record->type.ptr());
   Py_VISIT(record->metadata.ptr());
   return 0;
@@ -584,9 +618,11 @@ void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields
 void clear_cache() {
   Globals& g = globals();
   auto old = std::make_unique<OrderCache>();
+  auto records = std::make_unique<RecordCache>();
   Ref<const DictOrder> last;
   nb::ft_lock_guard lock(g.mutex);
   std::swap(*old, g.orders);
+  std::swap(*records, g.records);
   std::swap(last, g.last);
 }
 

@@ -21,8 +21,10 @@ struct Registration : RefCounted {
 struct Record : RefCounted {
   nb::object keys;        // dicts: a tuple in canonical order
   bool str_keys = false;  // they are all exact strings, and there are some
-  nb::object type;        // namedtuples, registered classes
-  nb::object metadata;    // registered classes: static data; defaultdict: the default factory
+  // Dicts of many keys: one like them without its values, of which they are copies. Made when it is first needed.
+  mutable nb::object outline;
+  nb::object type;      // namedtuples, registered classes
+  nb::object metadata;  // registered classes: static data; defaultdict: the default factory
   Ref<const Registration> registration;
 };
 

@@ -104,6 +104,7 @@ TreeDef flatten(nb::handle tree, Leaves& leaves, const FlattenOptions& options =
 // The tree of this structure with these leaves; ValueError unless there are exactly as many as the structure has.
 nb::object unflatten(const TreeDef& treedef, Objects leaves);
 inline nb::object unflatten(const TreeDef& treedef, const Leaves& leaves) { return unflatten(treedef, view(leaves)); }
+nb::object unflatten(const TreeDef& treedef, Leaves&& leaves);
 
 // Append the subtrees of `tree` that stand where `treedef` has leaves. Kinds of dict match each other, as do lists and
 // tuples; where `treedef` has an absent node anything matches. Otherwise ValueError "WHAT: the trees differ at PATH:

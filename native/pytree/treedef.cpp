@@ -79,16 +79,31 @@ class Flattener {
   PyTypeObject* leaf_type_ = nullptr;
 };
 
+// A list or tuple, into which the items are moved.
+nb::object sequence_of(Kind kind, std::span<nb::object> items) {
+  const auto size = Py_ssize_t(items.size());
+  if (kind == Kind::List) {
+    nb::object list = owned(PyList_New(size));
+    for (size_t i = 0; i < items.size(); ++i) fill_list(list.ptr(), i, items[i].release().ptr());
+    return list;
+  }
+  nb::object tuple = owned(PyTuple_New(size));
+  for (size_t i = 0; i < items.size(); ++i) fill_tuple(tuple.ptr(), i, items[i].release().ptr());
+  return tuple;
+}
+
+// Leaves are handles, which somebody else holds, or objects, which are moved into the tree.
+template <class T>
 class Builder {
  public:
-  Builder(std::span<const Node> nodes, Objects leaves) : nodes_(nodes), leaves_(leaves) {}
+  Builder(std::span<const Node> nodes, std::span<T> leaves) : nodes_(nodes), leaves_(leaves) {}
 
   nb::object next() {
     const Node& node = nodes_[node_++];
-    if (node.kind == Kind::Leaf) return nb::borrow(leaves_[leaf_++]);
+    if (node.kind == Kind::Leaf) return take(leaves_[leaf_++]);
     if (node.flat) {
       leaf_ += node.arity;
-      return build(node.kind, node.record.get(), leaves_.subspan(leaf_ - node.arity, node.arity));
+      return make(node, leaves_.subspan(leaf_ - node.arity, node.arity));
     }
     RecursionGuard guard;
     size_t base = stack_.size();
@@ -96,14 +111,21 @@ class Builder {
       nb::object item = next();
       stack_.push_back(std::move(item));
     }
-    nb::object result = build(node.kind, node.record.get(), view(stack_).subspan(base));
+    nb::object result = make(node, std::span(stack_).subspan(base));
     stack_.resize(base);
     return result;
   }
 
  private:
+  static nb::object take(nb::object& leaf) { return std::move(leaf); }
+  static nb::object take(nb::handle leaf) { return nb::borrow(leaf); }
+  static nb::object make(const Node& node, Objects children) { return build(node.kind, node.record.get(), children); }
+  static nb::object make(const Node& node, std::span<nb::object> children) {
+    return is_sequence(node.kind) ? sequence_of(node.kind, children) : make(node, view(children));
+  }
+
   std::span<const Node> nodes_;
-  Objects leaves_;
+  std::span<T> leaves_;
   size_t node_ = 0, leaf_ = 0;
   Leaves stack_;
 };
@@ -209,12 +231,22 @@ TreeDef flatten(nb::handle tree, Leaves& leaves, const FlattenOptions& options) 
   return TreeDef(std::move(structure));
 }
 
-nb::object unflatten(const TreeDef& treedef, Objects leaves) {
+namespace {
+
+template <class T>
+nb::object unflatten_all(const TreeDef& treedef, std::span<T> leaves) {
   if (leaves.size() != treedef.num_leaves())
     throw nb::value_error(("unflatten: the structure has " + std::to_string(treedef.num_leaves()) + " leaves, got " +
                            std::to_string(leaves.size()))
                               .c_str());
-  return Builder(treedef.nodes(), leaves).next();
+  return Builder<T>(treedef.nodes(), leaves).next();
+}
+
+}  // namespace
+
+nb::object unflatten(const TreeDef& treedef, Objects leaves) { return unflatten_all(treedef, leaves); }
+nb::object unflatten(const TreeDef& treedef, Leaves&& leaves) {
+  return unflatten_all(treedef, std::span<nb::object>(leaves));
 }
 
 bool TreeDef::operator==(const TreeDef& other) const {
