@@ -44,4 +44,36 @@ class Buffer final : public RefCounted, public Recycled<Buffer, 1024> {
   std::function<void()> release_;
 };
 
+// References to one small block of which many values have parts: those that a thread lets go of one after another are
+// counted down together, since counting is a locked instruction. The block goes with the last of them, as ever, where
+// that one is among them; at the latest it goes when the thread lets go of another.
+class SharedBlock {
+ public:
+  // Of larger ones no reference waits.
+  static constexpr size_t kMostBytes = 1024;
+
+  // Takes over a reference, of which there may be none.
+  void release(Buffer* block) noexcept {
+    if (!block) return;
+    if (block != block_) {
+      if (block_) release();
+      if (block->size() > kMostBytes || block->use_count() == 1) {
+        Ref<Buffer>::counted(block);
+        return;
+      }
+      block_ = block;
+    }
+    ++times_;
+    if (block->use_count() == times_) release();
+  }
+  void release() noexcept {
+    Buffer* block = std::exchange(block_, nullptr);
+    if (block && block->release(std::exchange(times_, 0))) delete block;
+  }
+
+ private:
+  Buffer* block_ = nullptr;
+  uint32_t times_ = 0;
+};
+
 }  // namespace funcnn

@@ -24,6 +24,11 @@ class RefCounted {
     if (count_.load(std::memory_order_acquire) == 1) return true;
     return count_.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
+  // The same for several references.
+  bool release(uint32_t times) const noexcept {
+    if (count_.load(std::memory_order_acquire) == times) return true;
+    return count_.fetch_sub(times, std::memory_order_acq_rel) == times;
+  }
   uint32_t use_count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
  private:

@@ -225,22 +225,19 @@ class Compiled {
     if (!read_again(*entry, args, nodes.data())) return {};
     for (size_t i = 0; i < entry->captured.size(); ++i) nodes[count + i] = entry->captured[i].node();
     CompiledGraph::Outputs outputs;
-    if (!entry->graph->run_shortly({nodes.data(), nodes.size()}, outputs)) return {};
+    if (!entry->graph->run_shortly({nodes.data(), nodes.size()}, count, outputs)) return {};
     entry->unlike = 0;
     hits_.fetch_add(1, std::memory_order_relaxed);
     return entry->result(std::span<NodeRef>(outputs.data(), outputs.size()));
   }
-  // The nodes of arguments like those of `entry`, which `args` is expected to hold.
+  // The nodes of the arguments, where `args` is a tree like that of `entry` and its leaves are arrays.
   static bool read_again(const Entry& entry, nb::handle args, Node** nodes) {
     const size_t count = entry.arguments.size();
     SmallVector<PyObject*, 128> leaves(count);
     if (!entry.pattern.read(args, leaves.data())) return false;
     for (size_t i = 0; i < count; ++i) {
       if (Py_TYPE(leaves[i]) != array_type) return false;
-      Node& node = *array_of(leaves[i]).node();
-      const Argument& known = entry.arguments[i];
-      if (node.trace != 0 || node.abstract || known.rebindable || !is_like(node, known)) return false;
-      nodes[i] = &node;
+      nodes[i] = array_of(leaves[i]).node();
     }
     return true;
   }
@@ -436,6 +433,11 @@ class Compiled {
     entry->holds_python = holds_python({traced.graph});
     entry->captured = std::move(traced.captured);
     entry->effects = traced.effects;
+    // What short calls hold arguments against.
+    for (size_t i = 0; i < entry->arguments.size(); ++i) {
+      traced.graph.inputs[i].node()->weak = entry->arguments[i].weak;
+      traced.graph.inputs[i].node()->rebindable = entry->arguments[i].rebindable;
+    }
     std::vector<bool> donated = donation(c);
     donated.resize(traced.graph.inputs.size(), false);
     if (std::none_of(entry->captured.begin(), entry->captured.end(), is_traced)) {

@@ -16,7 +16,7 @@ namespace {
 bool are_computed(PyObject* tree, int depth = 0) {
   if (is_array(tree)) {
     const Node& node = *array_of(tree).node();
-    return !node.abstract && node.available();
+    return node.likeness() != 0 || (!node.abstract && node.available());
   }
 #if !defined(Py_GIL_DISABLED)  // else others change containers while they are read
   if (depth == 32) return false;

@@ -20,7 +20,86 @@ uint64_t next_node_sequence() { return next_sequence.load(std::memory_order_rela
 Node::Node() : Node(next_sequence.fetch_add(1, std::memory_order_relaxed)) {}
 Node::Node(uint64_t number) noexcept : sequence(number) {}
 
-Node::Maker::Maker(size_t count) : next_(next_sequence.fetch_add(count, std::memory_order_relaxed)) {}
+// Nodes of a likeness that nobody refers to, the last one first, and small memory that they have let go of. They go
+// with the thread.
+struct Node::Maker::Shelf {
+  static constexpr int kMost = 4096;
+
+  Node* first = nullptr;  // linked by their sequences
+  int count = 0;
+  int most = 0;  // 0: the thread has kept none yet
+  bool over = false;
+  SharedBlock block;
+
+  void put(Node* node) {
+    node->sequence = reinterpret_cast<uintptr_t>(first);
+    first = node;
+    ++count;
+  }
+  Node* pop() {
+    Node* node = first;
+    if (node) {
+      first = reinterpret_cast<Node*>(uintptr_t(node->sequence));
+      --count;
+    }
+    return node;
+  }
+  static void free(Node* node) {
+    node->~Node();
+    Recycled::operator delete(node);
+  }
+  struct End {
+    Shelf& shelf;
+    ~End() {
+      shelf.over = true;
+      shelf.most = 0;
+      while (Node* node = shelf.pop()) free(node);
+      shelf.block.release();
+    }
+  };
+  bool begin() {
+    if (most || over) return false;
+    most = kMost;
+    static thread_local End end{*this};
+    (void)&end;
+    return true;
+  }
+};
+
+// Apart, since each mention of what a thread has to itself is a call.
+#if defined(__GNUC__)
+[[gnu::noinline]]
+#endif
+Node::Maker::Shelf& Node::Maker::shelf() {
+  static thread_local constinit Shelf mine{};
+  return mine;
+}
+
+// Whether the node is kept. What has a likeness has no past, so nothing but memory has to go.
+bool Node::retire() noexcept {
+  if (likeness() == 0) return false;
+  Maker::Shelf& shelf = Maker::shelf();
+  if (shelf.count >= shelf.most && !shelf.begin()) return false;
+  shelf.block.release(storage.buffer.detach());
+  shelf.put(this);
+  return true;
+}
+
+void Node::operator delete(Node* node, std::destroying_delete_t) noexcept {
+  if (!node->retire()) Maker::Shelf::free(node);
+}
+
+Node::Maker::Maker(size_t count) : shelf_(shelf()), next_(next_sequence.fetch_add(count, std::memory_order_relaxed)) {}
+NodeRef Node::Maker::take(uint32_t likeness) {
+  Node* node = shelf_.pop();
+  if (!node) return nullptr;
+  if (likeness == 0 || node->likeness() != likeness) {
+    Shelf::free(node);
+    return nullptr;
+  }
+  node->sequence = next_++;
+  return NodeRef::first(node);
+}
 NodeRef Node::Maker::make() { return NodeRef::first(::new (supply_.take()) Node(next_++)); }
 
 Node::~Node() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -63,24 +64,34 @@ class Node final : public RefCounted, public Recycled<Node, 8192> {
  public:
   Node();
   ~Node();
+  // Nodes that compiled calls may meet again wait for their next use as they are (see Maker::take).
+  static void operator delete(Node* node, std::destroying_delete_t) noexcept;
   // Nodes without inputs that are made together, numbered in turn.
   class Maker;
 
-  // Reachability is decided before sharing, the rest changes only under the evaluation lock.
-  Ref<const Primitive> primitive;  // null: data, or computed and cut off from its past
-  SmallVector<NodeRef, 3> inputs;
-  Shape shape;
-  uint64_t sequence = 0;  // creation order, the order in which plans schedule
-  TraceId trace = 0;      // the latest trace the value depends on
+ private:
+  // What a short call looks at, close together.
+  std::atomic<uint32_t> likeness_{0};
+  std::atomic<NodeState> state_{NodeState::pending};
+
+ public:
   Dtype dtype = Dtype::float32;
-  Device device;            // where it is, or will be computed; any: where it is needed
-  bool abstract = false;    // depends on a placeholder: has no value
-  bool rebindable = false;  // handles may be rebound in place (funcnn.compat)
-  bool weak = false;        // stands for a Python number: takes the dtype of an array beside it
-  int16_t output = -1;      // of an Output node: which output of its input
   // 0: depends on data. Else made from numbers and element positions alone, by less than this many operations: closed
   // graphs compute it again instead of keeping its value.
   uint8_t from_nothing = 0;
+  bool weak = false;      // stands for a Python number: takes the dtype of an array beside it
+  uint64_t sequence = 0;  // creation order, the order in which plans schedule
+  Storage storage;
+  TraceId trace = 0;        // the latest trace the value depends on
+  Device device;            // where it is, or will be computed; any: where it is needed
+  bool abstract = false;    // depends on a placeholder: has no value
+  bool rebindable = false;  // handles may be rebound in place (funcnn.compat)
+  int16_t output = -1;      // of an Output node: which output of its input
+  Shape shape;
+  // Reachability is decided before sharing, the rest changes only under the evaluation lock.
+  Ref<const Primitive> primitive;  // null: data, or computed and cut off from its past
+  SmallVector<NodeRef, 3> inputs;
+  std::unique_ptr<Outputs> outputs;  // of a primitive with several
 
   // The state is published last, so a thread that sees a value sees the whole of its storage.
   NodeState state() const noexcept { return state_.load(std::memory_order_acquire); }
@@ -104,19 +115,21 @@ class Node final : public RefCounted, public Recycled<Node, 8192> {
   }
   // The memory of this value holds something else now.
   void lose() noexcept {
+    likeness(0);
     state_.store(NodeState::lost, std::memory_order_release);
     storage = {};
   }
   bool multi() const noexcept { return outputs != nullptr; }
   int64_t size() const noexcept { return element_count(shape); }
 
-  Storage storage;
-  std::unique_ptr<Outputs> outputs;  // of a primitive with several
+  // Of computed nodes without a past: equal numbers say that only their elements differ, and that nobody has to wait
+  // for those (see graph/likeness.h). 0: it has none. To be relied on under the evaluation lock.
+  uint32_t likeness() const noexcept { return likeness_.load(std::memory_order_relaxed); }
+  void likeness(uint32_t number) noexcept { likeness_.store(number, std::memory_order_relaxed); }
 
  private:
   explicit Node(uint64_t number) noexcept;
-
-  std::atomic<NodeState> state_{NodeState::pending};
+  bool retire() noexcept;
 };
 
 // Takes their numbers at once, since counting is a locked instruction, and looks once for the memory that the thread
@@ -125,9 +138,15 @@ class Node::Maker {
  public:
   explicit Maker(size_t count);
   NodeRef make();
+  // A computed node of this likeness, which lacks its memory; null: there is none, and `make` has to do.
+  NodeRef take(uint32_t likeness);
 
  private:
   Supply supply_;
+  struct Shelf;
+  friend class Node;
+  static Shelf& shelf();
+  Shelf& shelf_;
   uint64_t next_;
 };
 

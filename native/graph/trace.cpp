@@ -111,7 +111,10 @@ const Placeholder* placeholder_of(const Array& x) {
 // A node with the value of `x` that nobody else holds.
 Array unshared(Array x) {
   const Node& node = *x.node();
-  if (node.use_count() == 1) return x;
+  if (node.use_count() == 1) {
+    x.node()->likeness(0);
+    return x;
+  }
   Array made;
   if (!node.available() || may_last(node.trace)) {
     made = alias_of(x);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/profile.h"
+#include "graph/likeness.h"
 #include "plan/eval.h"
 #include "plan/evaluation.h"
 #include "plan/log.h"
@@ -70,6 +71,18 @@ Arrays pending_among(std::span<Node* const> nodes) {
   return pending;
 }
 
+// Whether a call may give `node` for this input of its graph.
+bool is_argument_like(const Node& node, const Node& input) {
+  return node.trace == 0 && !node.abstract && !node.rebindable && !input.rebindable && node.dtype == input.dtype &&
+         node.weak == input.weak && node.shape == input.shape;
+}
+
+// Of a computed value that the host sees.
+std::byte* elements_of(Node& node) {
+  Storage& storage = node.storage;
+  return storage.buffer ? storage.buffer->host() + storage.offset : storage.scalar;
+}
+
 }  // namespace
 
 // The plans of one graph, one for each kind of arguments it was called with.
@@ -104,24 +117,17 @@ class CompiledGraph::Plans {
       }
       return up_to_date();
     }
-    // The same for a plan of the host, to which no argument is given: `places` receives where the elements are.
-    bool find(std::span<Node* const> given, std::byte** places) const {
-      for (size_t i = 0; i < given.size(); ++i) {
-        Node& node = *given[i];
-        const Known& known = arguments[i];
-        const NodeState state = node.state();
-        if (state == NodeState::scalar) {
-          if (known.memory) return false;
-          places[i] = node.storage.scalar;
-        } else {
-          if (state != NodeState::computed || node.storage.ready) return false;
-          const Buffer& buffer = *node.storage.buffer;
-          if (&buffer.memory() != known.memory || node.storage.strides != known.strides) return false;
-          places[i] = buffer.host() + node.storage.offset;
-        }
-        if (node.device.placed() != bool(known.bits & kPlaced)) return false;
+    // The same for a plan of the host, to which no argument is given.
+    bool serves(const Node& node, size_t i) const {
+      const Known& known = arguments[i];
+      const NodeState state = node.state();
+      if (state == NodeState::scalar) {
+        if (known.memory) return false;
+      } else {
+        if (state != NodeState::computed || node.storage.ready) return false;
+        if (&node.storage.buffer->memory() != known.memory || node.storage.strides != known.strides) return false;
       }
-      return up_to_date();
+      return node.device.placed() == bool(known.bits & kPlaced);
     }
 
     Hash classes;
@@ -133,6 +139,10 @@ class CompiledGraph::Plans {
     std::vector<int> results;  // for each graph output: index of its result, or -1 - leaf
     std::vector<char> last;    // whether it is a result and no later output is the same one
     bool in_order = false;     // the outputs are the results
+    // Of short calls, under the evaluation lock: the likeness of the arguments and results of the last one.
+    mutable std::vector<uint32_t> like_arguments = std::vector<uint32_t>(arguments.size());
+    mutable std::vector<uint32_t> like_results = std::vector<uint32_t>(capture.results.size());
+    mutable bool here = false;  // its results belong to the host
   };
   static constexpr unsigned kPlaced = 8;
 
@@ -310,28 +320,42 @@ bool CompiledGraph::may_run_shortly() const {
   return entry && PackedPlan::of(entry->plan) && PackedPlan::of(entry->plan)->is_short();
 }
 
-bool CompiledGraph::run_shortly(std::span<Node* const> arguments, Outputs& outputs) const {
+bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t captured, Outputs& outputs) const {
   if (!donated_.empty() || profiling()) return false;
   EvaluationLock lock(evaluation_mutex(), std::try_to_lock);
   if (!lock.owns_lock()) return false;
   const Plans::Entry* entry = plans_->latest();
-  if (!entry || entry->arguments.size() != arguments.size()) return false;
+  if (!entry || entry->arguments.size() != arguments.size() || !entry->up_to_date()) return false;
   const PackedPlan* plan = PackedPlan::of(entry->plan);
   if (!plan || !plan->is_short()) return false;
   const Capture& capture = entry->capture;
   SmallVector<std::byte*, 128> places(capture.leaves.size());
-  if (!entry->find(arguments, places.data())) return false;
+  bool alike = true;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    Node& node = *arguments[i];
+    uint32_t& like = entry->like_arguments[i];
+    if (like == 0 || node.likeness() != like) {
+      if (i < captured && !is_argument_like(node, *graph_.inputs[i].node())) return false;
+      if (!entry->serves(node, i)) return false;
+      like = likeness_of(node);
+      alike = false;
+    }
+    places[i] = elements_of(node);
+  }
   for (size_t i = arguments.size(); i < capture.leaves.size(); ++i) {
-    Storage& constant = capture.leaves[i]->storage;
-    if (constant.ready) return false;
-    places[i] = constant.buffer ? constant.buffer->host() + constant.offset : constant.scalar;
+    Node& constant = *capture.leaves[i];
+    if (constant.storage.ready) return false;
+    places[i] = elements_of(constant);
   }
   PackedPlan::Blocks blocks;
   plan->run(entry->plan, {places.data(), places.size()}, blocks);
 
   // See `run`.
-  const bool here = arguments.empty() ||
-                    std::any_of(arguments.begin(), arguments.end(), [](const Node* x) { return x->device == kCpu; });
+  if (!alike) {
+    const bool here = arguments.empty() ||
+                      std::any_of(arguments.begin(), arguments.end(), [](const Node* x) { return x->device == kCpu; });
+    if (std::exchange(entry->here, here) != here) std::fill(entry->like_results.begin(), entry->like_results.end(), 0);
+  }
   const size_t count = capture.results.size();
   Outputs made;
   Outputs& results = entry->in_order ? outputs : made;
@@ -339,16 +363,26 @@ bool CompiledGraph::run_shortly(std::span<Node* const> arguments, Outputs& outpu
   try {
     Node::Maker maker(count);
     for (size_t i = 0; i < count; ++i) {
-      const Node& like = *capture.results[i];
-      Node& node = *results.emplace_back(maker.make());
-      node.shape = like.shape;
-      node.dtype = like.dtype;
-      if (here || like.device.placed()) node.device = kCpu;
       const auto [block, offset] = plan->place(i);
+      uint32_t& like = entry->like_results[i];
+      if (NodeRef again = maker.take(like)) {
+        again->storage.buffer = Ref<Buffer>::counted(blocks[block].get());
+        again->storage.offset = offset;
+        results.emplace_back(std::move(again));
+        continue;
+      }
+      Node& node = *results.emplace_back(maker.make());
+      node.shape = capture.results[i]->shape;
+      node.dtype = capture.results[i]->dtype;
+      if (entry->here || capture.results[i]->device.placed()) node.device = kCpu;
       node.storage.buffer = Ref<Buffer>::counted(blocks[block].get());
       node.storage.offset = offset;
       node.storage.strides = entry->plan.result_strides(i);
       node.publish();
+      if (like)
+        node.likeness(like);
+      else
+        like = likeness_of(node);
     }
   } catch (...) {
     for (const NodeRef& node : results)

@@ -35,9 +35,10 @@ class CompiledGraph {
   // longer than finding them. `counted` says for which there is one (as many as arguments, or none).
   Arrays run(std::span<Node* const> arguments, std::span<const char> counted, std::span<const char> disposable) const;
   // The same where it takes a short while and the call before had arguments of this kind; false: nothing has been done.
-  // Nobody is waited for or asked whether to go on, so no code of others runs meanwhile.
+  // Nobody is waited for or asked whether to go on, so no code of others runs meanwhile. Arguments may be anything
+  // where the graph has inputs of its own; from `captured` on they are known to be like these.
   using Outputs = SmallVector<NodeRef, 128>;
-  bool run_shortly(std::span<Node* const> arguments, Outputs& outputs) const;
+  bool run_shortly(std::span<Node* const> arguments, size_t captured, Outputs& outputs) const;
   // Whether that could be, as far as the last call tells.
   bool may_run_shortly() const;
   const Graph& graph() const { return graph_; }

@@ -1,0 +1,13 @@
+// Which computed nodes a compiled call need not tell apart.
+#pragma once
+
+#include "graph/node.h"
+
+namespace funcnn {
+
+// The likeness of a node, which it has from now on: equal for nodes of one shape and dtype, of equal flags, that lie in
+// the same way on the same device. 0: it is not computed, depends on a trace or keeps its past, or somebody would have
+// to wait for it. Under the evaluation lock.
+uint32_t likeness_of(Node& node);
+
+}  // namespace funcnn
