@@ -288,7 +288,7 @@ void expand_custom(PyObject* object, const Registration& registration, Leaves& v
 }
 
 void set_items(PyObject* dict, PyObject* keys, auto value) {
-  for (size_t i = 0; i < tuple_size(keys); ++i)
+  for (size_t i = 0, count = tuple_size(keys); i < count; ++i)
     if (PyDict_SetItem(dict, tuple_item(keys, i), value(i)) < 0) throw nb::python_error();
 }
 
