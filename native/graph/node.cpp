@@ -23,7 +23,7 @@ Node::Node(uint64_t number) noexcept : sequence(number) {}
 // Nodes of a likeness that nobody refers to, the last one first, and small memory that they have let go of. They go
 // with the thread.
 struct Node::Maker::Shelf {
-  static constexpr int kMost = 4096;
+  static constexpr int kMost = 4096, kNear = 8;
 
   Node* first = nullptr;  // linked by their sequences
   int count = 0;
@@ -43,6 +43,25 @@ struct Node::Maker::Shelf {
       --count;
     }
     return node;
+  }
+  // One of the last few: values of several kinds that die by turns come back by turns, in whatever order.
+  Node* find(uint32_t likeness) {
+    if (likeness == 0) return nullptr;
+    Node* after = nullptr;
+    Node* node = first;
+    for (int i = 0; node && i < kNear; ++i) {
+      Node* next = reinterpret_cast<Node*>(uintptr_t(node->sequence));
+      if (node->likeness() == likeness) {
+        if (after)
+          after->sequence = node->sequence;
+        else
+          first = next;
+        --count;
+        return node;
+      }
+      after = std::exchange(node, next);
+    }
+    return nullptr;
   }
   static void free(Node* node) {
     node->~Node();
@@ -91,14 +110,13 @@ void Node::operator delete(Node* node, std::destroying_delete_t) noexcept {
 
 Node::Maker::Maker(size_t count) : shelf_(shelf()), next_(next_sequence.fetch_add(count, std::memory_order_relaxed)) {}
 NodeRef Node::Maker::take(uint32_t likeness) {
-  Node* node = shelf_.pop();
-  if (!node) return nullptr;
-  if (likeness == 0 || node->likeness() != likeness) {
-    Shelf::free(node);
-    return nullptr;
+  Node* node = shelf_.find(likeness);
+  if (node) {
+    node->sequence = next_++;
+    return NodeRef::first(node);
   }
-  node->sequence = next_++;
-  return NodeRef::first(node);
+  if ((node = shelf_.pop())) Shelf::free(node);
+  return nullptr;
 }
 NodeRef Node::Maker::make() { return NodeRef::first(::new (supply_.take()) Node(next_++)); }
 
