@@ -187,6 +187,7 @@ inline Float32 narrow(Float32 x) { return x; }
 inline Float64 product_rest(Float64 a, Float64 b, Float64 product) { return fms(a, b, product); }
 
 inline Float32 at_most(Float32 x, Float32 high) { return Float32(make(Do::int_least, {x, high})); }
+inline Float32 at_least(Float32 x, Float32 low) { return Float32(make(Do::int_greatest, {x, low})); }
 
 inline Float64 exp_f64(Float64 x) {
   const Mask rare = less_as_integers(Float64(simd::kExpNormalD), fabs(x));

@@ -18,7 +18,6 @@ constexpr double kErfcx[] = {
 // exp(y^2) erfc(y) for y in [0, 28.3].
 template <class D>
 FUNCNN_INLINE D erfcx_long(D y) {
-  y = without_tiny_long(y);
   D above = y + 3.75, line = fma(y, D(2.0), D(1.0)), inverse = 1.0 / (above * line);
   return polynomial((y - 3.75) * (line * inverse), kErfcx) * (above * inverse);
 }
@@ -45,7 +44,7 @@ struct ErfcLong {
   static FUNCNN_INLINE D near(D x) {
     D y = clamp(fabs(x), D(0.0), D(kUsual));
     Exponential<D> e = exponential_of_square(y, 1.0);
-    D r = scale_normal_long(e.p, e.shifted) * erfcx_long(y);
+    D r = scale_normal_long(e.p, e.shifted) * erfcx_long(without_tiny_long(y));
     return select(x < 0.0, 2.0 - r, r);
   }
   template <class D>
@@ -57,6 +56,11 @@ struct ErfcLong {
   }
 };
 
+// Of a / sqrt(2).
+template <class D>
+FUNCNN_INLINE D half_of_erfcx(D a) {
+  return 0.5 * erfcx_long(without_tiny_long(a) * 0.70710678118654752440);
+}
 // As those of float32: x less the tail of the normal distribution times a = |x|.
 struct GeluLong {
   static constexpr double kUsual = 37.0;
@@ -64,20 +68,14 @@ struct GeluLong {
   static FUNCNN_INLINE D near(D x) {
     D a = clamp(fabs(x), D(0.0), D(kUsual));
     Exponential<D> e = exponential_of_square(a, 0.5);
-    D tail = scale_normal_long(e.p, e.shifted) * part(a);
+    D tail = a * (scale_normal_long(e.p, e.shifted) * half_of_erfcx(a));
     return select(x < 0.0, -tail, x - tail);
   }
   template <class D>
   static FUNCNN_INLINE D far(D x) {
     D a = clamp(fabs(x), D(0.0), D(39.0));
     Exponential<D> e = exponential_of_square(a, 0.5);
-    return select(x < 0.0, -scale_long(e.p * part(a), e.shifted), x);
-  }
-
- private:
-  template <class D>
-  static FUNCNN_INLINE D part(D a) {
-    return 0.5 * a * erfcx_long(a * 0.70710678118654752440);
+    return select(x < 0.0, -scale_long(a * (e.p * half_of_erfcx(a)), e.shifted), x);
   }
 };
 struct GeluDerivativeLong {
@@ -101,7 +99,7 @@ struct GeluDerivativeLong {
   // Of the density: positive where the tail is small.
   template <class D>
   static FUNCNN_INLINE D part(D a) {
-    return fma(a, D(0.39894228040143267794), -0.5 * erfcx_long(a * 0.70710678118654752440));
+    return fma(without_tiny_long(a), D(0.39894228040143267794), -half_of_erfcx(a));
   }
 };
 

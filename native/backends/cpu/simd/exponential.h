@@ -90,7 +90,7 @@ struct Sigmoid {
 struct Tanh {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    F a = fabs(x), some = without_tiny(a), z = some * some;
+    F a = fabs(x), some = not_tiny(a), z = some * some;
     F y = at_most(some, F(15.0f));
     constexpr float two_log2e = 2.88539008177792681472f;
     F e = exp2_product(y, F(two_log2e));

@@ -63,7 +63,7 @@ struct Gelu {
  private:
   template <class F>
   static FUNCNN_INLINE Tail<F> tail(F a) {
-    a = without_tiny(a);
+    a = not_tiny(a);
     Density<F> e = density(a);
     constexpr float p[] = {0.5f * kFall, 0.456870079f * kFall, 0.197163984f * kFall, 0.0453721285f * kFall,
                            0.00482984213f * kFall};
@@ -93,7 +93,7 @@ struct GeluDerivative {
  private:
   template <class F>
   static FUNCNN_INLINE Tail<F> tail(F a) {
-    a = without_tiny(a);
+    a = not_tiny(a);
     Density<F> e = density(a);
     // (M(a) - a) / (root - a), where the root is that of the numerator.
     constexpr float p[] = {0.665077984f * kFall, 0.776287854f * kFall, 0.39995864f * kFall, 0.104535945f * kFall,

@@ -27,10 +27,16 @@ FUNCNN_INLINE F polynomial(F x, const C (&c)[n]) {
   return r;
 }
 
-// Zero for what is tiny: a processor may take a hundred times as long for a square that is subnormal.
+// What is tiny makes no difference to a sum with 1, but a processor may take a hundred times as long for a square that
+// is subnormal: for a number of either sign 0 stands for it, for a magnitude the least that is not tiny.
+constexpr float kTiny = 0x1p-40f;
 template <class F>
 FUNCNN_INLINE F without_tiny(F x) {
-  return select(less_as_integers(fabs(x), F(0x1p-40f)), F(0.0f), x);
+  return select(less_as_integers(fabs(x), F(kTiny)), F(0.0f), x);
+}
+template <class F>
+FUNCNN_INLINE F not_tiny(F magnitude) {
+  return at_least(magnitude, F(kTiny));
 }
 // NaN stays.
 template <class F>

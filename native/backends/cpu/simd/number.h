@@ -98,6 +98,11 @@ FUNCNN_INLINE float at_most(float x, float high) {
   int32_t a = __builtin_bit_cast(int32_t, x), b = __builtin_bit_cast(int32_t, high);
   return __builtin_bit_cast(float, a < b ? a : b);
 }
+// NaN stays.
+FUNCNN_INLINE float at_least(float x, float low) {
+  int32_t a = __builtin_bit_cast(int32_t, x), b = __builtin_bit_cast(int32_t, low);
+  return __builtin_bit_cast(float, a > b ? a : b);
+}
 
 // The order of the bits as signed integers: that of numbers of which one is not negative, and NaN is above them.
 FUNCNN_INLINE bool less_as_integers(float a, float b) {

@@ -11,7 +11,7 @@ namespace {
 struct Erf {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    F a = fabs(x), y = at_most(without_tiny(a), F(4.05f));
+    F a = fabs(x), y = at_most(not_tiny(a), F(4.05f));
     auto w = wide(x), v = wide(y);
     using W = decltype(w);
     constexpr float p[] = {0.128379166f,   -0.37612626f,     0.112835787f,   -0.0268533509f,
