@@ -45,3 +45,15 @@ def test_numbers_of_python_are_rounded_once(name: str) -> None:
         got = np.stack([np.asarray(make(float(v)).astype(fn.float32)).reshape(()) for v in x])
         # A zero of either sign is what -0 + 0 may give.
         np.testing.assert_array_equal(bits(got + np.float32(0)), bits(expected.view(np.float32) + np.float32(0)))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_every_float16_is_the_float32_it_stands_for(reverse: bool) -> None:
+    x = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.float16)
+    given = fn.array(x)
+    # A running sum over one element reads numbers one by one, where kernels have instructions for it.
+    columns = fn.cumsum(given.reshape(-1, 1), axis=1, reverse=reverse).astype(fn.float32)
+    ordinary = ~np.isnan(x)
+    for got in (given.astype(fn.float32), columns.reshape(-1), given[::-1].astype(fn.float32)[::-1]):
+        np.testing.assert_array_equal(bits(np.asarray(got))[ordinary], bits(x)[ordinary])
+        assert np.isnan(np.asarray(got)[~ordinary]).all()
