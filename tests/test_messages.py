@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import inspect
 import operator
 import re
 import subprocess
@@ -280,6 +281,14 @@ class TestHints:
         with pytest.raises(ImportError, match="cannot import name 'zzz'"):
             exec(f"from {module} import zzz")
 
+    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name.startswith("funcnn")])
+    def test_modules_list_what_is_public(self, module):
+        imported = importlib.import_module(module)
+        listed = [name for name in dir(imported) if not name.startswith("__")]
+        below = {name for name in listed if f"{module}.{name}" in sys.modules}
+        public = {name for name in imported.__all__ if not name.startswith("__")}
+        assert public | below == set(listed) and all(hasattr(imported, name) for name in listed)
+
     def test_arrays_have_some_too(self):
         x = fn.ones(2)
         for name, hint in _hints._HINTS["array"].items():
@@ -408,3 +417,47 @@ def test_the_class_of_an_error_for_a_missing_name_looks_like_what_it_is():
     with pytest.raises(AttributeError) as error:
         fn.jit  # noqa: B018
     assert type(error.value).__name__ == "AttributeError"
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: nn.Linear(in_features=2, output_dims=3),
+            "Linear: .*'in_features'; here it is called 'input_dims'; expected L",
+        ),
+        (
+            lambda: nn.Linear(2, 3, biass=True),
+            r"did you mean 'bias'\?; expected Linear\(input_dims, output_dims, bias=True\)",
+        ),
+        (lambda: nn.Linear(2), "Linear: missing a required argument: 'output_dims'; expected Linear"),
+        (lambda: nn.Linear(2, 3, True, 4), "Linear: too many positional arguments; expected Linear"),
+        (lambda: nn.Dropout(rate=0.1), "'rate'; here it is called 'p'"),
+        (lambda: optim.adam(lr=1e-3), "adam: .*'lr'; here it is called 'learning_rate'; expected adam"),
+        (lambda: optim.adamw(1e-3, b1=0.9), "adamw: .*'b1'; here it is called 'betas'"),
+        (lambda: optim.sgd(), "sgd: missing a required argument: 'learning_rate'"),
+        (lambda: optim.schedules.cosine_decay(), "cosine_decay: missing a required argument: 'init'"),
+        (lambda: nn.Linear(2.0, 3), "^Linear: input_dims must be an integer"),
+        (lambda: optim.adam("a"), "^adam: learning_rate must be a number"),
+    ],
+)
+def test_layers_and_optimisers_name_the_argument_that_they_do_not_take(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_layers_of_ones_own_name_it_too():
+    class Own(nn.Layer):
+        width: int
+        depth: int = 2
+
+    class Raises(nn.Layer):
+        def __attrs_post_init__(self):
+            raise TypeError("of its own")
+
+    with pytest.raises(TypeError, match=r"Own: .*'widht'; did you mean 'width'\?; expected Own\(width, depth=2\)"):
+        Own(widht=3)
+    with pytest.raises(TypeError, match="^of its own$"):
+        Raises()
+    assert attrs.evolve(Own(3), depth=4) == Own(3, 4) and repr(Own(3)) == "Own(3)"
+    assert list(inspect.signature(Own).parameters) == ["width", "depth"]

@@ -335,6 +335,7 @@ _pickling.by_name(add, array.sum)
 _abbreviation.abbreviate(array)
 
 if not typing.TYPE_CHECKING:
+    __dir__ = _hints.listing(globals())
 
     def __getattr__(name: str) -> typing.Any:
         """Import on first use what a program may do without."""

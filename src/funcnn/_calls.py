@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import inspect
 import operator
 from collections.abc import Callable
@@ -27,6 +28,17 @@ _OTHER_NAMES = {
     "input": "x",
     "other": "b",
     "arr": "x",
+    "in_features": "input_dims",
+    "out_features": "output_dims",
+    "features": "output_dims",
+    "use_bias": "bias",
+    "normalized_shape": "dims",
+    "embedding_dim": "dims",
+    "epsilon": "eps",
+    "rate": "p",
+    "lr": "learning_rate",
+    "b1": "betas",
+    "b2": "betas",
 }
 
 
@@ -72,6 +84,40 @@ def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
                     f"{name}: {parameter} must be {expected}{' of 64 bits' if too_large else ''}, got {_show(value)}"
                 )
     raise last or TypeError(f"{name}: got arguments of types {_types(args, kwargs)}; expected {shown}")
+
+
+def explain_construction(cls: type) -> None:
+    """Let a class name the argument that a call of it has wrong, as the functions of the native core do."""
+    made = cls.__dict__["__init__"]
+
+    @functools.wraps(made)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            made(self, *args, **kwargs)
+        except TypeError:
+            if refusal := _refused(type(self).__name__, made, args, kwargs):
+                raise refusal from None
+            raise
+
+    cls.__init__ = __init__  # type: ignore[misc]
+
+
+def _refused(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError | None:
+    """What is wrong with arguments that do not fit the signature; None if they do."""
+    signature = inspect.signature(function)
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in list(signature.parameters.values())[1:]]
+    signature = inspect.Signature(bare)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        unknown = [word for word in kwargs if word not in signature.parameters]
+        what = (
+            f"got an unexpected keyword argument {unknown[0]!r}{_other_name(signature, unknown[0])}"
+            if unknown
+            else error
+        )
+        return TypeError(f"{name}: {what}; expected {name}{signature}")
+    return None
 
 
 def _signature(function: Any, kwargs: dict[str, Any]) -> inspect.Signature | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import opcode
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -306,6 +307,16 @@ def missing(module: str, name: str) -> Exception:
     if hint:
         return ImportError(f"cannot import name {name!r} from {module!r}: {hint}", name=module)
     return _Missing(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules.get(module))
+
+
+def listing(names: dict[str, Any]) -> Callable[[], list[str]]:
+    """Make the ``__dir__`` of a module: its public names, modules below it, and what Python puts into any."""
+    own = names["__name__"] + "."
+    return lambda: sorted(
+        {*names["__all__"]}
+        | {name for name in names if name.startswith("__")}
+        | {name for name, value in names.items() if getattr(value, "__name__", "") == own + name and name[0] != "_"}
+    )
 
 
 def _is_importlib(frame: FrameType) -> bool:

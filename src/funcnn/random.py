@@ -343,6 +343,7 @@ def categorical(
 
 
 if not TYPE_CHECKING:
+    __dir__ = _hints.listing(globals())
 
     def __getattr__(name: str) -> Any:
         raise _hints.missing(__name__, name)

@@ -12,6 +12,7 @@ from ._one_axis import fft, hfft, ifft, ihfft, irfft, rfft
 from ._short_time import istft, stft
 
 if not TYPE_CHECKING:
+    __dir__ = _hints.listing(globals())
 
     def __getattr__(name: str) -> Any:
         raise _hints.missing(__name__, name)

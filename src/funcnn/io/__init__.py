@@ -24,6 +24,7 @@ from ._safetensors import opened_safetensors, read_safetensors, write_safetensor
 from ._trees import array_of, check_name, check_unicode, named_arrays, restored
 
 if not TYPE_CHECKING:
+    __dir__ = _hints.listing(globals())
 
     def __getattr__(name: str) -> Any:
         raise _hints.missing(__name__, name)

@@ -12,6 +12,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import _hints
+from funcnn._calls import explain_construction
 from funcnn._hyper import plain
 from funcnn.tree import frozendict
 
@@ -230,6 +231,7 @@ class Layer:
         if "__call__" in cls.__dict__:
             cls.__call__ = _with_context(cls.__dict__["__call__"])  # type: ignore[method-assign]
         attrs.frozen(cls, slots=False, repr=False, field_transformer=_frozen_fields)
+        explain_construction(cls)
         cls.__setattr__ = _refuse  # type: ignore[method-assign,assignment]
 
     def init(self, key: fn.array) -> frozendict[str, Any]:

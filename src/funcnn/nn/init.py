@@ -343,6 +343,7 @@ def orthogonal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gai
 
 
 if not TYPE_CHECKING:
+    __dir__ = _hints.listing(globals())
 
     def __getattr__(name: str) -> Any:
         raise _hints.missing(__name__, name)

@@ -12,7 +12,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .. import _hints
+import attrs
+
+from .. import _calls, _hints
 from . import schedules
 from ._adafactor import adafactor
 from ._adam import adam, adamw
@@ -62,7 +64,12 @@ __all__ = [
     "skip_frozen",
 ]
 
+for _value in [*(globals()[name] for name in __all__), *vars(schedules).values()]:
+    if isinstance(_value, type) and _value.__module__.startswith(__name__) and attrs.has(_value):
+        _calls.explain_construction(_value)
+
 if not TYPE_CHECKING:
+    __dir__ = _hints.listing(globals())
 
     def __getattr__(name: str) -> Any:
         raise _hints.missing(__name__, name)

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
+    __dir__ = _hints.listing(globals())
 
     def __getattr__(name: str) -> Any:
         raise _hints.missing(__name__, name)
