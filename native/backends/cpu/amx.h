@@ -2,6 +2,7 @@
 // it asks.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -21,6 +22,17 @@ void set_amx_use(const char* name);
 inline constexpr int64_t kAmxRows = 256, kAmxColumns = 512, kAmxDepth = 512;
 // Both sides of a square of four tiles of C, and what a tile holds along K.
 inline constexpr int64_t kAmxSide = 32, kAmxStep = 32;
+
+// How much of K goes by at a time: blocks as even as they come. Depends on K alone.
+inline int64_t amx_depth(int64_t k) {
+  const int64_t blocks = (k + kAmxDepth - 1) / kAmxDepth;
+  return ((k + blocks - 1) / blocks + kAmxStep - 1) / kAmxStep * kAmxStep;
+}
+// Where a panel of 32 columns, of `panels`, begins in a packed right operand: in the block of K that begins at k0.
+inline int64_t amx_panel(int64_t panels, int64_t k, int64_t k0, int64_t panel) {
+  const int64_t depth = (std::min(amx_depth(k), k - k0) + kAmxStep - 1) / kAmxStep * kAmxStep;
+  return panels * kAmxSide * k0 + panel * kAmxSide * depth;
+}
 
 // Bytes of scratch memory that a product by tiles needs.
 size_t amx_room(int64_t m, int64_t n, int64_t k);

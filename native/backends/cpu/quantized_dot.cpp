@@ -10,6 +10,7 @@
 #include "backends/cpu/dense_operands.h"
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/quantized.h"
+#include "backends/cpu/quantized_tiles.h"
 #include "base/thread_pool.h"
 
 namespace funcnn::cpu {
@@ -296,6 +297,7 @@ class PlainQuantizedDot final : public HostKernel {
 std::unique_ptr<Kernel> make_quantized_dot(const Primitive& primitive, std::span<const Layout> inputs,
                                            std::span<const Layout> outputs, const KernelProgram*) {
   const auto& op = static_cast<const QuantizedDot&>(primitive);
+  if (auto kernel = make_quantized_tiles(op, inputs)) return kernel;
   return for_float(inputs[0].dtype, "quantized_dot", [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
     if constexpr (!std::is_same_v<T, double>)

@@ -27,12 +27,6 @@ constexpr int64_t kPair = 2 * kTile;  // two tiles side by side
 
 constexpr int64_t whole(int64_t length, int64_t unit) { return (length + unit - 1) / unit * unit; }
 
-// How much of K goes by at a time: blocks as even as they come. Depends on K alone.
-int64_t depth_of_blocks(int64_t k) {
-  const int64_t blocks = (k + kAmxDepth - 1) / kAmxDepth;
-  return whole((k + blocks - 1) / blocks, kStep);
-}
-
 uint32_t pair(bfloat16_t low, bfloat16_t high) { return uint32_t(low.bits) | uint32_t(high.bits) << 16; }
 
 // 16 words of each of `count` lines that are dense along K, `some` elements of which are there: row by row.
@@ -104,23 +98,18 @@ void pack_lines(View lines, int64_t count, int64_t depth, bfloat16_t* out) {
 }
 View columns_of(View b) { return {b.data, b.column, b.row}; }
 
-// Where panels of a packed B lie: block by block of K.
-struct Places {
-  int64_t panels, k, block;
-  Places(int64_t n, int64_t k) : panels((n + kSide - 1) / kSide), k(k), block(depth_of_blocks(k)) {}
-  int64_t total() const { return panels * kSide * whole(k, kStep); }
-  int64_t at(int64_t k0, int64_t j) const {
-    return panels * kSide * k0 + j * kSide * whole(std::min(block, k - k0), kStep);
-  }
-};
+int64_t panels_of(int64_t n) { return (n + kSide - 1) / kSide; }
 
-size_t packed_bytes(int64_t n, int64_t k) { return size_t(Places(n, k).total()) * sizeof(bfloat16_t); }
+size_t packed_bytes(int64_t n, int64_t k) {
+  return size_t(panels_of(n) * kSide * whole(k, kStep)) * sizeof(bfloat16_t);
+}
 
 void pack(View b, int64_t n, int64_t k, int64_t first, int64_t end, std::byte* out) {
-  const Places places(n, k);
-  for (int64_t k0 = 0; k0 < k; k0 += places.block)
+  const int64_t block = amx_depth(k);
+  for (int64_t k0 = 0; k0 < k; k0 += block)
     pack_lines<true>(columns_of(b.at(k0, first * kSide)), std::min(end * kSide, n) - first * kSide,
-                     std::min(places.block, k - k0), reinterpret_cast<bfloat16_t*>(out) + places.at(k0, first));
+                     std::min(block, k - k0),
+                     reinterpret_cast<bfloat16_t*>(out) + amx_panel(panels_of(n), k, k0, first));
 }
 
 // Where two tiles of A are read, packed or where they lie: rows `apart` bytes from each other, the second tile behind
@@ -207,7 +196,7 @@ void take_out(const float* sums, int64_t rows, int64_t columns, C* c, int64_t le
 template <class Tiles, class C, class F>
 void multiply_blocks(int64_t m, int64_t n, int64_t k, View a, C* c, int64_t leading, std::byte* room, F&& panels_at) {
   Tiles tiles;
-  const int64_t block = depth_of_blocks(k);
+  const int64_t block = amx_depth(k);
   bfloat16_t* packed_a = reinterpret_cast<bfloat16_t*>(room);
   const int64_t most_rows = whole(std::min(m, kAmxRows), kSide), most_columns = whole(std::min(n, kAmxColumns), kSide);
   float* sums = reinterpret_cast<float*>(packed_a + most_rows * block);
@@ -247,11 +236,10 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, View a, C* c, int64_t lead
 
 template <class Tiles, class C>
 void multiply_packed(int64_t m, int64_t n, int64_t k, View a, PackedMatrix b, C* c, int64_t leading, std::byte* room) {
-  const Places places(b.columns, k);
   const bfloat16_t* words = reinterpret_cast<const bfloat16_t*>(b.words);
   multiply_blocks<Tiles>(m, n, k, a, c, leading, room,
                          [&](int64_t k0, int64_t, int64_t j0, int64_t, bool, bfloat16_t*) {
-                           return words + places.at(k0, b.first + j0 / kSide);
+                           return words + amx_panel(panels_of(b.columns), k, k0, b.first + j0 / kSide);
                          });
 }
 
@@ -266,7 +254,7 @@ template <class Tiles, class C, class Without>
 void multiply(int64_t m, int64_t n, int64_t k, View a, View b, C* c, int64_t leading, std::byte* room,
               Without&& without) {
   if (!worth_tiles(m, n, k)) return without(m, n, k, a, b, c, leading, room);
-  const bool once = depth_of_blocks(k) >= k;
+  const bool once = amx_depth(k) >= k;
   multiply_blocks<Tiles>(m, n, k, a, c, leading, room,
                          [&](int64_t k0, int64_t depth, int64_t j0, int64_t columns, bool first, bfloat16_t* packed) {
                            if (first || !once) pack_lines<true>(columns_of(b.at(k0, j0)), columns, depth, packed);
