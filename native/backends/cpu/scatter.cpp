@@ -166,9 +166,8 @@ class ScatterKernel final : public HostKernel {
     const int64_t wide = 4096 / combination_.item;
     if (independent_ > 1 && work >= 2 * kGrain) {
       int64_t each = count / independent_;
-      parallel_for(independent_, std::max<int64_t>(1, kGrain / (each * row_)), [&](int64_t b, int64_t e) {
-        apply(out, updates, indices, b * each, e * each, {0, columns});
-      });
+      parallel_for(independent_, std::max<int64_t>(1, kGrain / (each * row_)),
+                   [&](int64_t b, int64_t e) { apply(out, updates, indices, b * each, e * each, {0, columns}); });
     } else if (columns >= wide) {
       // A fourth of 64, which threads may get, fills lines of the cache.
       parallel_for(columns, std::max<int64_t>(64, kGrain / (work / columns)),
