@@ -218,7 +218,7 @@ int default_thread_count() {
   return usable_cores();
 }
 
-// How long a thread without work keeps looking for some at first before it sleeps: waking it takes as long. Threads
+// How long a thread without work keeps looking for some before it sleeps: waking it takes as long. Threads
 // that share a core sleep at once, since they would keep each other from working.
 Clock::duration patience_of(int threads) {
   constexpr int kMicroseconds = 50;
@@ -287,9 +287,6 @@ class Pool {
   static constexpr int64_t kSmaller = 4;
   // A thread that hands out work wakes so many others, and so does each of them.
   static constexpr int kWakes = 4;
-  // A worker that is woken so soon, in units of its patience, would rather have looked on: it gets twice the patience,
-  // up to so much.
-  static constexpr int kSoon = 4, kMostPatience = 8;
 
   static int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
   // So many of the first threads do not sleep, the caller included.
@@ -331,23 +328,18 @@ class Pool {
   void loop(int thread) {
     const auto word = size_t(thread / kBits);
     const uint64_t bit = uint64_t(1) << thread % kBits;
-    Clock::duration patience = this->patience();
-    Clock::time_point patient_until = Clock::now() + patience;
+    Clock::time_point patient_until = Clock::now() + patience();
     while (!stopping_) {
       const uint64_t seen = posted_.value.load();
-      if (help(thread)) patient_until = Clock::now() + patience;
+      if (help(thread)) patient_until = Clock::now() + patience();
       if (spin(patient_until, [&] { return posted_.value.load(std::memory_order_acquire) != seen; })) continue;
       asleep_[word].value.fetch_or(bit);
       if (posted_.value.load() != seen) {
         asleep_[word].value.fetch_and(~bit);
         continue;
       }
-      const Clock::time_point slept = Clock::now();
       sleep(beds_[size_t(thread)]);
-      const Clock::time_point woken = Clock::now();
-      const bool soon = woken - slept < kSoon * this->patience();
-      patience = soon ? std::min(2 * patience, kMostPatience * this->patience()) : this->patience();
-      patient_until = woken + patience;
+      patient_until = Clock::now() + patience();
       for (size_t i = 0, used = used_.load(); i < used; ++i)
         if (jobs_[i].threads() > thread) wake_for(jobs_[i]);
     }

@@ -32,8 +32,7 @@ void parallel_for(int64_t count, int64_t grain, F&& body) {
 }
 
 // The number of threads that take part, the caller included. Default: FUNCNN_NUM_THREADS or the usable cores. Where
-// they do not outnumber those, a thread looks for work for FUNCNN_SPIN_US microseconds (50) before it sleeps, and
-// longer, up to 8 times, while it turns out to be woken again at once.
+// they do not outnumber those, a thread looks for work for FUNCNN_SPIN_US microseconds (50) before it sleeps.
 int thread_count();
 void set_thread_count(int count);
 
