@@ -84,6 +84,30 @@ void set_amx_use(const char* name) {
   in_use() = use;
 }
 
+GemmShares amx_shares(int64_t m, int64_t n, int64_t k, int64_t threads) {
+  // In cycles: multiply-adds, bytes of operands from a cache that all share, and what a task takes besides.
+  constexpr double per_multiply = 1.0 / 350, per_byte = 1.0 / 8, per_task = 5000;
+  constexpr int64_t cuts[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48};
+  auto side = [](int64_t length, int64_t cut) {
+    return ((length + cut - 1) / cut + kAmxSide - 1) / kAmxSide * kAmxSide;
+  };
+  GemmShares best;
+  double least = 0;
+  for (const int64_t row_cuts : cuts)
+    for (const int64_t column_cuts : cuts) {
+      const int64_t rows = side(m, row_cuts), columns = side(n, column_cuts);
+      const int64_t tasks = ((m + rows - 1) / rows) * ((n + columns - 1) / columns);
+      const double task = double(rows) * double(columns) * double(k) * per_multiply +
+                          double((rows + columns) * k * 2) * per_byte + per_task;
+      // A thread may be late: half a task more.
+      const double time = (double((tasks + threads - 1) / threads) + (threads > 1 ? 0.5 : 0)) * task;
+      if (least > 0 && time >= least) continue;
+      least = time;
+      best = {kAmxSide, rows, columns, double(m) * double(n) * double(k) / double(tasks)};
+    }
+  return best;
+}
+
 size_t amx_room(int64_t m, int64_t n, int64_t k) {
   auto whole = [](int64_t length, int64_t unit) { return (length + unit - 1) / unit * unit; };
   const int64_t rows = whole(std::min(m, kAmxRows), kAmxSide), columns = whole(std::min(n, kAmxColumns), kAmxSide);

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backends/cpu/gemm.h"
+
 namespace funcnn::cpu {
 
 // Products of bfloat16 by the instruction, by a function that does the same in C++ (tests), or as without AMX.
@@ -18,8 +20,9 @@ const char* amx_use_name();
 // Use something else (tests); raises ValueError naming what is possible.
 void set_amx_use(const char* name);
 
-// Blocks of a product by tiles: rows and columns of C and words of K that are packed at a time.
-inline constexpr int64_t kAmxRows = 256, kAmxColumns = 512, kAmxDepth = 512;
+// Blocks of a product by tiles: rows and columns of C and elements of K. Of K so many that 32 columns of B stay in a
+// first-level cache while rows of A go by.
+inline constexpr int64_t kAmxRows = 256, kAmxColumns = 512, kAmxDepth = 288;
 // Both sides of a square of four tiles of C, and what a tile holds along K.
 inline constexpr int64_t kAmxSide = 32, kAmxStep = 32;
 
@@ -33,6 +36,9 @@ inline int64_t amx_panel(int64_t panels, int64_t k, int64_t k0, int64_t panel) {
   const int64_t depth = (std::min(amx_depth(k), k - k0) + kAmxStep - 1) / kAmxStep * kAmxStep;
   return panels * kAmxSide * k0 + panel * kAmxSide * depth;
 }
+
+// How a large product is shared out to so many threads.
+GemmShares amx_shares(int64_t m, int64_t n, int64_t k, int64_t threads);
 
 // Bytes of scratch memory that a product by tiles needs.
 size_t amx_room(int64_t m, int64_t n, int64_t k);

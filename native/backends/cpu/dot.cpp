@@ -420,7 +420,8 @@ class DotKernel final : public HostKernel {
                        else
                          gemm.packing.pack(right, width, p_.k, begin, end, packed);
                      });
-        SharedTiles tiles(p_.m - done, width, p_.k, panel, gemm.packing.shares, is_half_type<T> ? 512 : width);
+        SharedTiles tiles(p_.m - done, width, p_.k, panel, gemm.packing.shares(p_.m, width, p_.k, threads),
+                          is_half_type<T> ? 512 : width);
         PiecesLeft left;
         if (epilogue_ && last_pass) left.start(tiles.row_blocks, tiles.column_blocks);
         parallel_for(tiles.row_blocks * tiles.column_blocks, 1, [&](int64_t begin_tile, int64_t end_tile) {

@@ -51,7 +51,9 @@ struct GemmPacking {
   int64_t rows;
   void (*pack_multiplying)(MatrixView<T> a, MatrixView<T> b, int64_t n, int64_t k, int64_t first, int64_t end,
                            std::byte* out, T* c, int64_t leading);
-  GemmShares shares = {};
+  GemmShares (*shares)(int64_t m, int64_t n, int64_t k, int64_t threads) = [](int64_t, int64_t, int64_t, int64_t) {
+    return GemmShares();
+  };
 };
 
 template <class T, class C = T>

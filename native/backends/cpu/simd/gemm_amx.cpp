@@ -80,17 +80,34 @@ void pack_tile(View lines, int64_t count, int64_t some, uint32_t* out) {
   }
 }
 
+// Both tiles of 32 lines that lie beside each other, which are whole lines of the cache, for a whole step. What the
+// next step reads is asked for: it lies too far away for the processor to foresee.
+void pair_panel(View from, uint32_t* out) {
+  for (int64_t p = 0; p < 16; ++p, out += 16) {
+    const bfloat16_t *low = from.data + 2 * p * from.column, *high = low + from.column;
+    __builtin_prefetch(low + kStep * from.column);
+    __builtin_prefetch(high + kStep * from.column);
+    for (int i = 0; i < 16; ++i) out[i] = pair(low[i], high[i]);
+    for (int i = 0; i < 16; ++i) out[kTile / 2 + i] = pair(low[16 + i], high[16 + i]);
+  }
+}
+
 // `count` lines, 32 at a time: two tiles for each step of K. A second one without lines is left as it is.
 template <bool turned>
 void pack_lines(View lines, int64_t count, int64_t depth, bfloat16_t* out) {
   const int64_t steps = whole(depth, kStep) / kStep;
   // Few steps of all lines at a time where lines lie beside each other.
   const int64_t together = lines.column == 1 ? steps : 1;
+  const bool panels = turned && lines.row == 1 && lines.column != 1;
   for (int64_t s0 = 0; s0 < steps; s0 += together)
     for (int64_t i = 0; i < count; i += 16) {
       const int64_t end = std::min(steps, s0 + together);
       for (int64_t s = s0; s < end; ++s) {
         bfloat16_t* to = out + (i / kSide * steps + s) * kPair + i % kSide * (kTile / 16);
+        if (panels && i / kSide * kSide + kSide <= count && (s + 1) * kStep <= depth) {
+          if (i % kSide == 0) pair_panel(lines.at(i, s * kStep), reinterpret_cast<uint32_t*>(to));
+          continue;
+        }
         pack_tile<turned>(lines.at(i, s * kStep), std::min<int64_t>(16, count - i), std::min(kStep, depth - s * kStep),
                           reinterpret_cast<uint32_t*>(to));
       }
@@ -127,10 +144,10 @@ bool read_in_place(View a, int64_t depth) {
          (bytes <= kNearRows || !lines_collide(bytes));
 }
 
-// rows x columns tiles of C += `steps` tiles of A times as many of B.
-template <int rows, int columns, class Tiles>
-FUNCNN_INLINE void run_tiles(Tiles& tiles, int64_t steps, Left left, const bfloat16_t* b, const float* from,
-                             float* to) {
+// rows x columns tiles of C += `steps` tiles of A times as many of B, while `pending` goes on a little with each.
+template <int rows, int columns, class Tiles, class P>
+FUNCNN_INLINE void run_tiles(Tiles& tiles, int64_t steps, Left left, const bfloat16_t* b, const float* from, float* to,
+                             P& pending) {
   const bfloat16_t* a = left.data;
   constexpr int64_t area = kTile / 2;
   if (from) {
@@ -157,28 +174,47 @@ FUNCNN_INLINE void run_tiles(Tiles& tiles, int64_t steps, Left left, const bfloa
       tiles.template multiply<2, 5, 6>();
     }
     if constexpr (rows == 2 && columns == 2) tiles.template multiply<3, 5, 7>();
+    pending.go_on();
   }
   tiles.template store<0>(to);
   if constexpr (columns == 2) tiles.template store<1>(to + area);
   if constexpr (rows == 2) tiles.template store<2>(to + 2 * area);
   if constexpr (rows == 2 && columns == 2) tiles.template store<3>(to + 3 * area);
 }
-template <class Tiles>
+template <class Tiles, class P>
 void run_square(Tiles& tiles, int64_t rows, int64_t columns, int64_t steps, Left a, const bfloat16_t* b,
-                const float* from, float* to) {
+                const float* from, float* to, P& pending) {
+  pending.share(steps);
+  auto run = [&]<int high, int wide>()
+                 __attribute__((always_inline)) { run_tiles<high, wide>(tiles, steps, a, b, from, to, pending); };
   if (rows > 16)
-    columns > 16 ? run_tiles<2, 2>(tiles, steps, a, b, from, to) : run_tiles<2, 1>(tiles, steps, a, b, from, to);
+    columns > 16 ? run.template operator()<2, 2>() : run.template operator()<2, 1>();
   else
-    columns > 16 ? run_tiles<1, 2>(tiles, steps, a, b, from, to) : run_tiles<1, 1>(tiles, steps, a, b, from, to);
+    columns > 16 ? run.template operator()<1, 2>() : run.template operator()<1, 1>();
+  pending.finish();
 }
 
-// What is there of four tiles, rounded once.
+// What is there of four tiles, which goes to C while the next ones are computed, rounded once.
 template <class Tiles, class C>
-void take_out(const float* sums, int64_t rows, int64_t columns, C* c, int64_t leading) {
-  [[maybe_unused]] constexpr int lanes = Simd<float>::lanes;
-  for (int64_t i = 0; i < rows; ++i) {
-    const float* from = sums + i / 16 * kTile + i % 16 * 16;
-    C* to = c + i * leading;
+struct Pending {
+  const float* sums = nullptr;
+  int64_t row = 0, rows = 0, columns = 0;
+  C* c = nullptr;
+  int64_t leading = 0, each = 0;
+
+  void share(int64_t steps) { each = (rows - row + steps - 1) / steps; }
+  FUNCNN_INLINE void go_on() {
+    for (const int64_t end = std::min(rows, row + each); row < end; ++row) take_out();
+  }
+  void finish() {
+    for (; row < rows; ++row) take_out();
+  }
+
+ private:
+  FUNCNN_INLINE void take_out() {
+    [[maybe_unused]] constexpr int lanes = Simd<float>::lanes;
+    const float* from = sums + row / 16 * kTile + row % 16 * 16;
+    C* to = c + row * leading;
     for (int64_t j = 0; j < columns; j += 16, from += kTile / 2, to += 16) {
       if (columns - j < 16)
         for (int64_t q = 0; q < columns - j; ++q) to[q] = C(from[q]);
@@ -189,7 +225,7 @@ void take_out(const float* sums, int64_t rows, int64_t columns, C* c, int64_t le
         Tiles::round(from, to);
     }
   }
-}
+};
 
 // Blocks of C. `panels_at(k0, depth, j0, columns, first)`: panels of B from column j0 on for a block of K; `first`
 // whether rows are the first ones.
@@ -204,6 +240,7 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, View a, C* c, int64_t lead
   // Two in turn: one is taken out while the next is computed.
   alignas(64) float squares[2][4 * kTile / 2];
   int turn = 0;
+  Pending<Tiles, C> pending;
   for (int64_t n0 = 0; n0 < n; n0 += kAmxColumns) {
     const int64_t columns = std::min(kAmxColumns, n - n0);
     for (int64_t m0 = 0; m0 < m; m0 += kAmxRows) {
@@ -226,12 +263,13 @@ void multiply_blocks(int64_t m, int64_t n, int64_t k, View a, C* c, int64_t lead
             const Left left = i + high <= in_place ? Left{block_a.at(i, 0).data, a.row * 2, 16 * a.row, kStep}
                                                    : packed_left(packed_a + (i - packed_from) * steps * kStep);
             run_square(tiles, high, wide, steps, left, panels + j * steps * kStep, k0 > 0 ? partial : nullptr,
-                       last ? square : partial);
-            if (last) take_out<Tiles>(square, high, wide, c + (m0 + i) * leading + n0 + j, leading);
+                       last ? square : partial, pending);
+            if (last) pending = {square, 0, high, wide, c + (m0 + i) * leading + n0 + j, leading};
           }
       }
     }
   }
+  pending.finish();
 }
 
 template <class Tiles, class C>
@@ -274,7 +312,7 @@ constexpr GemmOf<bfloat16_t> gemm_of_tiles() {
          multiply<Tiles>(m, n, k, a, b, c, leading, room, Without::get().wide.multiply);
        },
        multiply_packed<Tiles, float>}};
-  out.packing.shares = {kSide, 4 * kSide, 256, 4e6};
+  out.packing.shares = amx_shares;
   return out;
 }
 
