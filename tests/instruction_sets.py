@@ -68,3 +68,14 @@ def fixture(names: list[str], **options: bool) -> Callable[..., Any]:
             yield request.param
 
     return instruction_set
+
+
+def amx_fixture(**options: bool) -> Callable[..., Any]:
+    """A fixture that runs a test by tiles of AMX, emulated and, where the machine has them, by the processor."""
+
+    @pytest.fixture(params=["emulated", *(["on"] if has_amx() else [])], **options)
+    def amx(request: pytest.FixtureRequest) -> Iterator[str]:
+        with using_amx(request.param):
+            yield request.param
+
+    return amx

@@ -12,13 +12,7 @@ import instruction_sets
 import thread_counts
 
 rng = np.random.default_rng(3)
-USES = ["emulated", *(["on"] if instruction_sets.has_amx() else [])]
-
-
-@pytest.fixture(params=USES)
-def amx(request):
-    with instruction_sets.using_amx(request.param):
-        yield request.param
+amx = instruction_sets.amx_fixture()
 
 
 def normal(*shape):

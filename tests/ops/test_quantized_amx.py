@@ -12,10 +12,7 @@ from widest import float64_of
 rng = np.random.default_rng(7)
 
 
-@pytest.fixture(params=["emulated", *(["on"] if instruction_sets.has_amx() else [])], autouse=True)
-def amx(request):
-    with instruction_sets.using_amx(request.param):
-        yield request.param
+amx = instruction_sets.amx_fixture(autouse=True)
 
 
 def bfloat16(*shape):

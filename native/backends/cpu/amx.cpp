@@ -103,7 +103,7 @@ GemmShares amx_shares(int64_t m, int64_t n, int64_t k, int64_t threads) {
       const double time = (double((tasks + threads - 1) / threads) + (threads > 1 ? 0.5 : 0)) * task;
       if (least > 0 && time >= least) continue;
       least = time;
-      best = {kAmxSide, rows, columns, double(m) * double(n) * double(k) / double(tasks)};
+      best = {kAmxSide, rows, columns, double(m) * double(n) * double(k) / (double(tasks) + 0.5)};
     }
   return best;
 }
