@@ -1,6 +1,7 @@
 """cuSOLVER on a driver without a GPU (fake_solver.c): which functions are called, and what is made of what they say."""
 
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -36,7 +37,8 @@ def test_without_the_library_the_host_computes(run):  # noqa: F811
     program = PROGRAM + "fn.eval(*linalg.qr(matrices(300, 30)), linalg.svdvals(matrices(2, 2)))"
     done = run(program, FUNCNN_LOG="gpu", FUNCNN_CUDA="cusolver")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("cuSOLVER is not installed or too old") == 1
+    # Where the machine has the library, that of a real driver does not start on the one made here.
+    assert len(re.findall(r"cuSOLVER (is not installed or too old|does not start)", done.stderr)) == 1, done.stderr
     assert "qr runs on the CPU" in done.stderr and "svd runs on the CPU" in done.stderr
 
 

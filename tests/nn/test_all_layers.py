@@ -20,8 +20,13 @@ def each(specs=SPECS):
     return pytest.mark.parametrize("spec", specs, ids=lambda spec: spec.name)
 
 
-@functools.cache
 def params_of(spec_name):
+    return params_on(fn.default_device(), spec_name)
+
+
+@functools.cache
+def params_on(device, spec_name):
+    """Of the default device, which differs from test to test."""
     return next(spec for spec in SPECS if spec.name == spec_name).params()
 
 

@@ -9,6 +9,7 @@ import instruction_sets
 import thread_counts
 from widest import float64_of
 
+pytestmark = pytest.mark.on_cpu
 rng = np.random.default_rng(5)
 
 

@@ -11,6 +11,7 @@ import funcnn as fn
 import instruction_sets
 import thread_counts
 
+pytestmark = pytest.mark.on_cpu
 rng = np.random.default_rng(3)
 amx = instruction_sets.amx_fixture()
 
