@@ -2,6 +2,7 @@
 // stream, and in the end a look at what is said of each matrix, for which the host waits, as errors come from `eval`.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -98,6 +99,8 @@ class Decomposition : public Kernel {
 struct Worth {
   double alone, together;
 };
+// The host goes on to do it, unless it is asked for (FUNCNN_CUDA=cusolver).
+inline constexpr Worth kNever{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
 // Whether it does, and there is one for this machine (or none is needed, as nothing is run).
 bool solves(gpu::Machine& machine, int64_t side, int64_t count, bool together, const Worth& worth);
 

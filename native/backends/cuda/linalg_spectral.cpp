@@ -10,7 +10,7 @@ namespace funcnn::cuda {
 namespace {
 
 // From where on the GPU is done sooner than the host with two copies: on an H100 beside 16 cores.
-constexpr Worth kEigh{256, 60}, kEigvalsh{128, 60}, kVectors{384, 0}, kSingularValues{512, 0};
+constexpr Worth kEigh{256, 60}, kEigvalsh{128, 60}, kVectors = kNever, kSingularValues{512, 0};
 
 // ---- symmetric matrices
 
