@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backends/cpu/simd/angle.h"
+#include "backends/cpu/simd/arcsine.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -62,22 +63,15 @@ struct Arctan {
     return with_sign(narrow(select(steep, kPi / 2 - r, r)), x);
   }
 };
-// arcsin of a up to 1/2, elsewhere of sqrt((1 - a) / 2), half of the angle that is left to pi / 2; relative error
-// 6e-11.
-template <class D>
-FUNCNN_INLINE D arcsin_part(D a) {
-  constexpr double c[] = {0.16666666686085643,  0.07499992404401838,  0.04464766388813485, 0.030269138728589183,
-                          0.023611817008891752, 0.010574415516912909, 0.030974540371355073};
-  auto far = a > 0.5;
-  D z = select(far, 0.5 - 0.5 * a, a * a), s = select(far, sqrt(z), a);
-  return fma(s * z, polynomial(z, c), s);
-}
+// Relative error 6e-11.
+constexpr double kAsin[] = {0.16666666686085643,  0.07499992404401838,  0.04464766388813485, 0.030269138728589183,
+                            0.023611817008891752, 0.010574415516912909, 0.030974540371355073};
 struct Arcsin {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
     auto a = fabs(widen(x));
     using D = decltype(a);
-    D r = arcsin_part(a);
+    D r = arcsin_part(a, kAsin);
     return with_sign(narrow(select(a > 0.5, kPi / 2 - (r + r), r)), x);
   }
 };
@@ -86,7 +80,7 @@ struct Arccos {
   static FUNCNN_INLINE F apply(F x) {
     auto y = widen(x), a = fabs(y);
     using D = decltype(a);
-    D r = arcsin_part(a), angle = with_sign_long(select(a > 0.5, r + r, r), y);
+    D r = arcsin_part(a, kAsin), angle = with_sign_long(select(a > 0.5, r + r, r), y);
     // From the nearest of 0, a quarter and half a turn.
     D far = select(y < 0.0, kPi + angle, angle);
     return narrow(select(a > 0.5, far, kPi / 2 - angle));
