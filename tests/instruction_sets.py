@@ -14,41 +14,38 @@ NAMES = ("baseline", "avx2", "avx512", "neon")
 
 
 @contextlib.contextmanager
-def using(name: str) -> Iterator[None]:
+def _for_now(choose: Callable[[str], None], before: str, choice: str) -> Iterator[None]:
+    choose(choice)
+    try:
+        yield
+    finally:
+        choose(before)
+
+
+def using(name: str) -> contextlib.AbstractContextManager[None]:
     """Run by this instruction set. Raises ValueError where the machine has none of the name."""
-    best = _core._instruction_set()
-    _core._set_instruction_set(name)
-    try:
-        yield
-    finally:
-        _core._set_instruction_set(best)
+    return _for_now(_core._set_instruction_set, _core._instruction_set(), name)
 
 
-@contextlib.contextmanager
-def using_amx(use: str) -> Iterator[None]:
+def using_amx(use: str) -> contextlib.AbstractContextManager[None]:
     """Multiply bfloat16 by tiles of AMX: "on", "off", or "emulated". Raises ValueError where the machine has none."""
-    before = _core._amx()
-    _core._set_amx(use)
+    return _for_now(_core._set_amx, _core._amx(), use)
+
+
+def _allowed(use: contextlib.AbstractContextManager[None]) -> bool:
     try:
-        yield
-    finally:
-        _core._set_amx(before)
+        with use:
+            return True
+    except ValueError:
+        return False
 
 
 def has(name: str) -> bool:
-    try:
-        with using(name):
-            return True
-    except ValueError:
-        return False
+    return _allowed(using(name))
 
 
 def has_amx() -> bool:
-    try:
-        with using_amx("on"):
-            return True
-    except ValueError:
-        return False
+    return _allowed(using_amx("on"))
 
 
 SUPPORTED = [name for name in NAMES if has(name)]  # by this machine, the baseline first where it has one
