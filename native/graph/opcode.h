@@ -108,6 +108,7 @@ enum class ResultRule : uint8_t {
 enum class DerivativeKind : uint8_t { smooth, zero };
 // How much work an element is, in classes that a back end prices.
 enum class OpcodeCost : uint8_t { basic, division, exponential, transcendental, remainder, gamma };
+constexpr size_t kOpcodeCosts = size_t(OpcodeCost::gamma) + 1;
 
 // All there is to know about an opcode but its derivative (ops/elementwise.cpp) and its code (back ends).
 struct OpcodeInfo {

@@ -45,8 +45,8 @@ std::string_view text_of(Apart why) {
       return "numbers of elements are not made once a row";
     case Apart::places:
       return "it is read at different places of a loop";
-    case Apart::members:
-      return "the kernel would become too large";
+    case Apart::length:
+      return "the kernel would become too long";
     case Apart::operands:
       return "the kernel would have more operands than the device allows";
     case Apart::mixed:

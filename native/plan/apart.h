@@ -23,7 +23,7 @@ enum class Apart : uint8_t {
   not_worth,
   numbers,
   places,
-  members,
+  length,
   operands,
   mixed,
   bands,

@@ -1,6 +1,7 @@
 // What a back end supplies to the executor.
 #pragma once
 
+#include <array>
 #include <climits>
 #include <cstddef>
 #include <memory>
@@ -68,6 +69,9 @@ class Kernel {
 // What programs may ask of a back end.
 struct Limits {
   size_t operands = SIZE_MAX;                 // of a fused kernel
+  size_t length = 4096;                       // of a fused kernel: what the instructions of its values add up to
+  std::array<uint16_t, kOpcodeCosts> lengths = {1, 1, 1, 1, 1, 1};  // of an instruction, by `OpcodeCost`
+  uint16_t length_of_complex = 1;             // of an instruction of complex numbers in such of real ones
   int64_t longest_row = 1 << 16;              // rows longer than this are reduced in pieces
   bool mixed_reductions = true;               // over rows and over columns in one kernel
   uint32_t dtypes = (1u << kDtypeCount) - 1;  // those it has, as a mask

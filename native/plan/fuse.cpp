@@ -122,7 +122,6 @@ class Fuser {
     int u = units_.of_reader(use);
     const Unit& unit = units_[u];
     if (unit.operation >= 0) return refused(Apart::reader_alone);
-    if (unit.members.size() >= Units::kMaxMembers) return refused(Apart::members);
     if (Apart why = units_.allows(v, u); why != Apart::no) return refused(why);
     const int64_t longest_row = backend(value(v).device).limits().longest_row;
     const Value& val = value(v);

@@ -26,6 +26,7 @@ struct Unit {
   // Of the loop nest. While units grow, -1 says that it is not divided into rows; a finished one is then a single row.
   int64_t rows = 1, cols = -1;
   std::vector<int> members;  // values of a loop nest, in order of computation
+  size_t length = 0;         // of its kernel (`Limits`)
   uint64_t sequence = 0;
   // While units grow: the values it reads from memory, in order, and how many of its own go there, both where a device
   // limits them; and which reductions it has.

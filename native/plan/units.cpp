@@ -37,7 +37,7 @@ int Units::find(int u) {
 Apart Units::raise(int u, int stage) {
   Unit& unit = units_[size_t(u)];
   if (unit.stage >= stage) return unit.stage == stage ? Apart::no : Apart::waits;
-  if (unit.members.size() > kMaxRaised) return Apart::members;
+  if (unit.members.size() > kMaxRaised) return Apart::length;
   auto placed_too_low = [&](int v, bool itself) {
     int below = of(ir_.values[size_t(v)].view.base);
     return below >= 0 && ((below == u && itself) || (below != u && units_[size_t(below)].stage <= stage));
@@ -62,7 +62,7 @@ Apart Units::compatible(int a, int b, int v) {
   bool mixed = (x.by_row || y.by_row) && (x.by_column || y.by_column);
   if (x.size != y.size) return Apart::domain;
   if (x.cols >= 0 && y.cols >= 0 && x.cols != y.cols) return Apart::rows;
-  if (x.members.size() + y.members.size() > kMaxMembers) return Apart::members;
+  if (x.length + y.length + (v >= 0 ? length_of(v) : 0) > limits.length) return Apart::length;
   if (mixed && !limits.mixed_reductions) return Apart::mixed;
   if (x.by_column && y.by_column && x.bands != y.bands) return Apart::bands;
   if (!counts_operands(x.members[0])) return Apart::no;
@@ -87,6 +87,14 @@ void Units::add_reads(int v, int unit, std::vector<int>& reads) {
   for (int input : ir_.values[size_t(v)].inputs) add_read(ir_.values[size_t(input)].view.base, unit, reads);
 }
 
+size_t Units::length_of(int v) const {
+  const Value& value = ir_.values[size_t(v)];
+  if (value.kind != ValueKind::elementwise) return 1;
+  const Limits& limits = limits_of(v);
+  const size_t one = limits.lengths[size_t(opcode_info(value.opcode).cost)];
+  return is_complex(value.dtype) ? one * limits.length_of_complex : one;
+}
+
 bool Units::stored(int v, int a, int b) {
   if (uses_.result(v)) return true;
   const std::vector<Use>& uses = uses_.of(v);
@@ -102,6 +110,7 @@ Apart Units::allows(int v, int u) {
   const Limits& limits = limits_of(v);
   if (!limits.mixed_reductions && ir_.values[size_t(v)].kind == ValueKind::reduce && unit.by_column)
     return Apart::mixed;
+  if (unit.length + length_of(v) > limits.length) return Apart::length;
   if (!counts_operands(v)) return Apart::no;
   std::vector<int> reads = unit.reads;
   erase_sorted(reads, v);
@@ -112,6 +121,7 @@ Apart Units::allows(int v, int u) {
 void Units::join(int v, int u, int copied) {
   Unit& unit = units_[size_t(u)];
   unit.members.push_back(v);
+  unit.length += length_of(v);
   unit.by_row |= ir_.values[size_t(v)].kind == ValueKind::reduce;
   if (!counts_operands(v)) return;
   erase_sorted(unit.reads, copied >= 0 ? copied : v);
@@ -127,6 +137,7 @@ int Units::merge(int a, int b) {
   x.members.insert(x.members.end(), y.members.begin(), y.members.end());
   x.reads = united(x.reads, y.reads);
   x.writes += y.writes;
+  x.length += y.length;
   x.by_row |= y.by_row;
   if (y.by_column) x.bands = y.bands;
   x.by_column |= y.by_column;

@@ -12,8 +12,6 @@ namespace funcnn {
 
 class Units {
  public:
-  static constexpr size_t kMaxMembers = 4096;
-
   Units(const Ir& ir, const Uses& uses)
       : ir_(ir), uses_(uses), unit_of_(ir.values.size(), -1), inlined_(ir.values.size(), 0) {}
 
@@ -51,6 +49,7 @@ class Units {
  private:
   const Limits& limits_of(int v) const { return backend(ir_.values[size_t(v)].device).limits(); }
   bool counts_operands(int v) const { return limits_of(v).operands != SIZE_MAX; }
+  size_t length_of(int v) const;
   // Adds what v reads from memory, in order; nothing of `unit`, which makes it itself.
   void add_reads(int v, int unit, std::vector<int>& reads);
   void add_read(int base, int unit, std::vector<int>& reads);

@@ -7,6 +7,7 @@
 #include "backends/gpu/ceilings.h"
 #include "backends/gpu/kernel.h"
 #include "backends/gpu/program.h"
+#include "backends/gpu/program_length.h"
 #include "base/device_dtypes.h"
 #include "base/error.h"
 #include "plan/instead_of_host.h"
@@ -93,7 +94,12 @@ class GpuBackend final : public MeasuredBackend, public InsteadOfHost {
  private:
   Machine& machine_;
   // A launch binds few buffers, and rows longer than a group can hold in registers are read twice.
-  Limits limits_{.operands = 24, .longest_row = 1 << 16, .mixed_reductions = false};
+  Limits limits_{.operands = 24,
+                 .length = kLongestKernel,
+                 .lengths = kInstructionLengths,
+                 .length_of_complex = kLengthOfComplex,
+                 .longest_row = 1 << 16,
+                 .mixed_reductions = false};
 };
 
 std::array<std::atomic<Machine*>, kMostDevices> machines{};

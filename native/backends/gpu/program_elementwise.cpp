@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "backends/gpu/program_length.h"
 #include "backends/gpu/program_printers.h"
 #include "backends/gpu/program_text.h"
 
@@ -10,6 +11,8 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr size_t kManyInstructions = 96, kTooManyToRepeat = 512;
+// As long as four sines, of which two packs of four elements make 32.
+constexpr size_t kManyFunctions = 64;
 // A tile of a transposition: so many elements each way, of which threads take every kTileStep-th.
 constexpr int kTile = 32, kTileStep = 8;
 constexpr size_t kMostTiles = 4;
@@ -19,7 +22,9 @@ class Elementwise : ProgramText {
   Elementwise(const Traits& traits, const KernelProgram& program, std::span<const Place> places, bool packs)
       : ProgramText(traits, program, places, packs, false), total_(program.rows * program.cols) {
     width_ = pack_width();
-    if (program.code.size() > kTooManyToRepeat) width_ = 1;
+    const size_t functions = length_of_functions(program);
+    if (program.code.size() > kTooManyToRepeat || functions > 2 * kManyFunctions) width_ = 1;
+    if (functions > kManyFunctions) width_ = std::min<int>(width_, 2);
     // Elements beyond the last whole pack: not worth text of their own where there are few packs.
     if (walk_.axes.size() == 1 && total_ % width_ != 0) {
       if (total_ < int64_t(traits.cores) * 2048)
@@ -30,7 +35,8 @@ class Elementwise : ProgramText {
     int64_t packs_in_all = (total_ + width_ - 1) / width_;
     size_t loads = 0;
     for (const Instruction& i : program.code) loads += i.kind == InstructionKind::load && i.space != Space::scalar;
-    int64_t most = program.code.size() > kManyInstructions ? 1 : loads <= 1 || width_ == 1 ? 4 : loads <= 3 ? 2 : 1;
+    const bool many = program.code.size() > kManyInstructions || functions > kManyFunctions / 2;
+    int64_t most = many ? 1 : loads <= 1 || width_ == 1 ? 4 : loads <= 3 ? 2 : 1;
     while (repeats_ < most && packs_in_all >= 2 * repeats_ * int64_t(traits.cores) * 2048) repeats_ *= 2;
     threads_ = int(std::min<int64_t>(kThreads, (packs_in_all + 31) / 32 * 32));
   }
