@@ -4,6 +4,8 @@
 //   nographs    launch kernels one by one, also those of work that repeats
 //   cusolver    decompose matrices of any size there, also those with which the host is done sooner: for tests
 //   nocusolver  decompose none there
+//   cufft       transform all lines by it that it can be given, also those at which our kernels are quicker: for tests
+//   nocufft     transform none by it
 //   blocking    wait for each kernel, so that errors name the one that fails
 #pragma once
 
