@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <climits>
 #include <numbers>
+#include <numeric>
 
 #include "backends/gpu/fft_text.h"
 #include "backends/gpu/kernel.h"
@@ -16,6 +18,7 @@ constexpr int64_t kElement = 8;     // bytes
 constexpr int64_t kSectors = 4;     // elements that memory hands over together
 constexpr int64_t kGroupOf = 2048;  // elements that a group takes where it has the choice
 constexpr uint32_t kMostThreads = 512;
+constexpr int kMostRadix = 16;
 
 // Every sixteen elements one is left out, so that strides of powers of two meet all banks; odd, for those that go from
 // column to column.
@@ -23,10 +26,36 @@ int64_t pitch_of(int64_t radix) { return (radix + radix / 16) | 1; }
 
 int64_t room(const Traits& traits) { return std::min<int64_t>(int64_t(traits.shared_bytes), 36 << 10) / kElement; }
 
-// As few radices as make `twos` factors of two.
-void add_twos(std::vector<int>& radices, int twos) {
-  for (; twos >= 3; twos -= 3) radices.push_back(8);
-  if (twos) radices.push_back(1 << twos);
+// As few radices as multiply to `product`, and of those the most even: each takes what is in shared memory once through
+// registers. Descending, none greater than `most`.
+std::vector<int> stage_radices(int product, int most = kMostRadix) {
+  if (product == 1) return {};
+  std::vector<int> best;
+  for (int radix = std::min(product, most); radix > 1; --radix) {
+    if (product % radix) continue;
+    std::vector<int> rest = stage_radices(product / radix, radix);
+    if (rest.empty() && radix != product) continue;
+    rest.insert(rest.begin(), radix);
+    const auto sum = [](const std::vector<int>& of) { return std::accumulate(of.begin(), of.end(), 0); };
+    if (best.empty() || std::pair(rest.size(), sum(rest)) < std::pair(best.size(), sum(best))) best = std::move(rest);
+  }
+  return best;
+}
+
+// So many threads that least of them is idle while a stage's butterflies take turns, and that each holds little at
+// once.
+uint32_t threads_for(int64_t elements, const std::vector<int>& radices) {
+  const auto fewest = uint32_t(std::min<int64_t>(kMostThreads, (elements + kMostRadix - 1) / kMostRadix));
+  uint32_t best = 0;
+  int64_t least = INT64_MAX;
+  for (uint32_t threads = (fewest + 31) / 32 * 32; threads <= kMostThreads; threads += 32) {
+    int64_t work = 0;
+    for (int radix : radices) work += (elements / radix + threads - 1) / threads * threads * radix;
+    if (work > least) continue;
+    best = threads;
+    least = work;
+  }
+  return best;
 }
 
 // e^(+-2 pi i at / n) for an expression of u32.
@@ -48,23 +77,11 @@ std::vector<std::vector<int>> fft_passes(const Traits& traits, int64_t size) {
     // A pass of several leaves room for columns that memory hands over together.
     const int64_t columns = passes == 1 ? 1 : kSectors;
     std::vector<int64_t> products(size_t(passes), 1);
-    std::vector<std::vector<int>> out(products.size());
-    std::vector<int> twos(products.size(), 0);
-    for (int prime : primes) {
-      const auto least = size_t(std::ranges::min_element(products) - products.begin());
-      products[least] *= prime;
-      if (prime == 2)
-        ++twos[least];
-      else
-        out[least].push_back(prime);
-    }
+    for (int prime : primes) *std::ranges::min_element(products) *= prime;
     const int64_t most = std::ranges::max(products);
     if (columns * pitch_of(most) > room(traits) || most > kMostThreads * 8) continue;
-    for (size_t i = 0; i < out.size(); ++i) {
-      add_twos(out[i], twos[i]);
-      if (out[i].empty()) out[i].push_back(1);
-      std::ranges::sort(out[i], std::greater<>());
-    }
+    std::vector<std::vector<int>> out;
+    for (int64_t product : products) out.push_back(product == 1 ? std::vector<int>{1} : stage_radices(int(product)));
     return out;
   }
 }
@@ -87,8 +104,7 @@ FftPass::FftPass(const Traits& traits, std::vector<int> radices, int64_t size, i
   side_ = std::max(side_, load_across || store_across ? kSectors : 1);
   if (radices_.size() > 1) side_ = std::min(side_, room(traits) / pitch_);
   side_ = std::max<int64_t>(1, std::min(side_, columns));
-  const int64_t butterflies = (side_ * radix_ + 7) / 8;
-  threads_ = uint32_t(std::clamp<int64_t>((butterflies + 31) / 32 * 32, 32, kMostThreads));
+  threads_ = threads_for(side_ * radix_, radices_);
 }
 
 uint32_t FftPass::groups() const { return groups_for(columns_, side_); }

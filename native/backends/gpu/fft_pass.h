@@ -10,7 +10,7 @@
 
 namespace funcnn::gpu {
 
-// The radices, each at most 13, of the passes that transform `size` elements; empty where there are other prime
+// The radices, each at most 16, of the passes that transform `size` elements; empty where there are other prime
 // factors.
 std::vector<std::vector<int>> fft_passes(const Traits& traits, int64_t size);
 

@@ -68,6 +68,34 @@ std::string of_odd(int radix, bool inverse) {
   return out + "    }\n";
 }
 
+// By a transform of each b-th element and one of what these give: element i + b j of v, frequency k + a l.
+std::string of_two(int a, int b, bool inverse) {
+  const int radix = a * b;
+  std::string out =
+      cat("    {\n      c64 all[", radix, "];\n      UNROLL for (u32 j = 0; j < ", radix, "; ++j) all[j] = v[j];\n");
+  for (int i = 0; i < b; ++i) {
+    out += cat("      {\n      c64 v[", a, "];\n      UNROLL for (u32 j = 0; j < ", a, "; ++j) v[j] = all[", i, " + ",
+               b, " * j];\n", dft_text(a, inverse));
+    for (int k = 0; k < a; ++k) {
+      const std::string value = cat("v[", k, "]");
+      const double angle = (inverse ? 2 : -2) * 3.14159265358979323846 * i * k / radix;
+      out += cat("      all[", i + b * k, "] = ",
+                 i * k == 0           ? value
+                 : 4 * i * k == radix ? turned(value, inverse)
+                                      : cat("times_c64(", value, ", c64{", number_text(std::cos(angle)), ", ",
+                                            number_text(std::sin(angle)), "})"),
+                 ";\n");
+    }
+    out += "      }\n";
+  }
+  for (int k = 0; k < a; ++k)
+    out += cat("      {\n      c64 v[", b, "];\n      UNROLL for (u32 j = 0; j < ", b, "; ++j) v[j] = all[", b * k,
+               " + j];\n", dft_text(b, inverse), "      UNROLL for (u32 j = 0; j < ", b, "; ++j) all[", b * k,
+               " + j] = v[j];\n      }\n");
+  return out + cat("      UNROLL for (u32 k = 0; k < ", a, "; ++k) UNROLL for (u32 l = 0; l < ", b, "; ++l) v[k + ", a,
+                   " * l] = all[", b, " * k + l];\n    }\n");
+}
+
 }  // namespace
 
 std::string number_text(double x) {
@@ -102,7 +130,13 @@ std::string dft_text(int radix, bool inverse) {
                  "      v[4] = e0 - o0;\n      v[5] = e1 - w1;\n      v[6] = e2 - w2;\n      v[7] = e3 - w3;\n    }\n");
       return out;
     }
+    case 16:
+      return of_two(4, 4, inverse);
+    case 12:
+      return of_two(4, 3, inverse);
     default:
+      for (int prime : {2, 3})
+        if (radix % prime == 0 && radix > prime) return of_two(radix / prime, prime, inverse);
       return of_odd(radix, inverse);
   }
 }

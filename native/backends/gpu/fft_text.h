@@ -18,7 +18,7 @@ std::string_view sign_text(bool inverse);
 // A literal of f32.
 std::string number_text(double x);
 
-// Statements that transform the array `v` of c64, of length 1, 2, 4, 8 or an odd one.
+// Statements that transform the array `v` of c64, whose length is at most 16.
 std::string dft_text(int radix, bool inverse);
 
 }  // namespace funcnn::gpu
