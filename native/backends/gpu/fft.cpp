@@ -34,6 +34,7 @@ class FftMaker {
   std::unique_ptr<Kernel> make() {
     if (empty_) return nothing(machine_);
     size_ = length_;
+    pair_up();
     if (auto passes = fft_passes(machine_.traits(), size_); !passes.empty()) {
       choose_index();
       add_passes(passes, op_.inverse(), From::operand, To::output);
@@ -50,6 +51,15 @@ class FftMaker {
   }
 
  private:
+  // Real lines of even length are half as long in pairs. Where it takes several passes, another one over memory, from
+  // the spectrum of pairs to that of the line, would cost what that saves; the other way it comes with the first.
+  void pair_up() {
+    if (op_.fft_kind() == FftKind::complex || length_ % 2 != 0) return;
+    const size_t passes = fft_passes(machine_.traits(), length_ / 2).size();
+    pairs_ = passes == 1 || (passes > 1 && op_.fft_kind() == FftKind::half_to_real);
+    if (pairs_) size_ = length_ / 2;
+  }
+
   void choose_index() { wide_ = needs_wide(in_) || lines_.count * std::max(size_, give_) >= int64_t(1) << 30; }
 
   void add_passes(const std::vector<std::vector<int>>& passes, bool inverse, From from, To to) {
@@ -66,7 +76,7 @@ class FftMaker {
       const bool operand = source == From::operand || source == From::chirped;
       const bool load_across = !operand ? inner * beside >= 4 : inner == 1 ? beside > 1 : lines_.step != 1;
       const FftPass pass(machine_.traits(), passes[i], size_, done, lines * beside, inverse, load_across,
-                         inner * done >= 4);
+                         inner * done >= 4, pairs_ && op_.fft_kind() == FftKind::real_to_half);
       add_pass(pass, beside, inner, lines * beside, buffers, lines * size_ * 8, source, target);
       done *= radix;
     }
@@ -99,6 +109,11 @@ class FftMaker {
   }
   std::string operand_text() const {
     const std::string given = "x[at + k * p.x_step]";
+    if (pairs_ && op_.fft_kind() == FftKind::real_to_half)
+      return "c64{x[at + 2 * k * p.x_step], x[at + (2 * k + 1) * p.x_step]}";
+    if (pairs_)
+      return cat("to_pairs(mirrored(", given, ", k == 0), mirrored(x[at + (", size_, " - k) * p.x_step], k == 0), ",
+                 root_text("(u32)k", length_, true), ")");
     if (op_.fft_kind() == FftKind::real_to_half) return cat("k < p.have ? c64{", given, ", 0.0f} : c64{0.0f, 0.0f}");
     if (op_.fft_kind() == FftKind::complex) return cat("k < p.have ? ", given, " : c64{0.0f, 0.0f}");
     return cat("mirrored(k < p.have ? ", given, " : conj(x[at + (", length_,
@@ -106,10 +121,13 @@ class FftMaker {
   }
   // What becomes of `value`, element `k` of the column.
   std::string store_text(To to, int64_t inner) const {
-    const auto place = [&](std::string_view length) {
-      return inner == 1 ? cat("line * ", length, " + k") : cat("(outer * ", length, " + k) * p.inner + within");
+    const auto place = [&](std::string_view length, std::string_view k = "k") {
+      return inner == 1 ? cat("line * ", length, " + ", k) : cat("(outer * ", length, " + ", k, ") * p.inner + within");
     };
     if (to == To::buffer) return cat("      to[", place(std::to_string(size_)), "] = value;\n");
+    if (pairs_ && op_.fft_kind() == FftKind::half_to_real)
+      return cat("      out[", place("p.give", "2 * k"), "] = value.re * p.scale;\n      out[",
+                 place("p.give", "(2 * k + 1)"), "] = value.im * p.scale;\n");
     const std::string value =
         to == To::chirped ? cat("times_c64(value, ", chirp_text("k", op_.inverse()), ")") : "value";
     return cat(
@@ -189,7 +207,7 @@ class FftMaker {
   int64_t length_, give_, inner_ = 1, size_ = 0;
   int64_t current_ = 0, spectrum_ = 0;  // of two buffers that take turns, the one written last
   size_t scratch_ = 0;
-  bool empty_ = false, chirp_ = false, wide_ = false;
+  bool empty_ = false, chirp_ = false, wide_ = false, pairs_ = false;
   std::vector<Stage> stages_;
 };
 

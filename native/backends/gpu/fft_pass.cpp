@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <climits>
-#include <numbers>
 #include <numeric>
 
 #include "backends/gpu/fft_text.h"
@@ -58,13 +56,6 @@ uint32_t threads_for(int64_t elements, const std::vector<int>& radices) {
   return best;
 }
 
-// e^(+-2 pi i at / n) for an expression of u32.
-std::string root_text(std::string_view at, int64_t n, bool inverse) {
-  if (n >= int64_t(1) << 29) return cat("root((u64)(", at, "), ", n, "ull, ", sign_text(inverse), ")");
-  return cat("near_root(", at, ", ", n, "u, ", number_text(std::numbers::pi / 4 / double(n)), ", ", sign_text(inverse),
-             ")");
-}
-
 }  // namespace
 
 std::vector<std::vector<int>> fft_passes(const Traits& traits, int64_t size) {
@@ -87,14 +78,15 @@ std::vector<std::vector<int>> fft_passes(const Traits& traits, int64_t size) {
 }
 
 FftPass::FftPass(const Traits& traits, std::vector<int> radices, int64_t size, int64_t done, int64_t columns,
-                 bool inverse, bool load_across, bool store_across)
+                 bool inverse, bool load_across, bool store_across, bool to_half)
     : radices_(std::move(radices)),
       size_(size),
       done_(done),
       columns_(columns),
       inverse_(inverse),
       load_across_(load_across),
-      store_across_(store_across) {
+      store_across_(store_across),
+      to_half_(to_half) {
   for (int radix : radices_) radix_ *= radix;
   pitch_ = pitch_of(radix_);
   side_ = std::max<int64_t>(1, kGroupOf / radix_);
@@ -102,7 +94,7 @@ FftPass::FftPass(const Traits& traits, std::vector<int> radices, int64_t size, i
   const int64_t least = std::max<int64_t>(load_across || store_across ? kSectors : 1, 256 / radix_);
   side_ = std::min(side_, std::max(least, columns / (2 * int64_t(traits.cores))));
   side_ = std::max(side_, load_across || store_across ? kSectors : 1);
-  if (radices_.size() > 1) side_ = std::min(side_, room(traits) / pitch_);
+  if (radices_.size() > 1 || to_half_) side_ = std::min(side_, room(traits) / pitch_);
   side_ = std::max<int64_t>(1, std::min(side_, columns));
   threads_ = threads_for(side_ * radix_, radices_);
 }
@@ -119,7 +111,7 @@ std::string FftPass::butterfly_text(int radix, bool across) const {
 std::string FftPass::stage(size_t number, int64_t done, std::string_view index, const End& source,
                            const End& target) const {
   const int radix = radices_[number];
-  const bool first = number == 0, last = number + 1 == radices_.size();
+  const bool first = number == 0, ends = number + 1 == radices_.size(), last = ends && !to_half_;
   const int64_t count = radix_ / radix, all = side_ * count, turns = (all + threads_ - 1) / threads_;
   const bool across = first ? load_across_ : last && store_across_;
   std::string each =
@@ -144,6 +136,11 @@ std::string FftPass::stage(size_t number, int64_t done, std::string_view index, 
   else
     out += cat(elements, "v[j] = ", last ? spread : "held[u][j]", ";\n");
   out += dft_text(radix, inverse_);
+  const std::string stored =
+      cat(elements, "tile[c * ", pitch_, "u + spread(q + ", done, "u * (", radix, "u * block + j))] = ");
+  if (ends && !last)
+    return out + cat("      const u32 q = i % ", done, "u, block = i / ", done, "u;\n", stored,
+                     "v[j];\n    }\n    BARRIER();\n  }\n");
   if (!last) {
     // Powers of one root, of which those of two are computed.
     out += cat("      const u32 q = i % ", done, "u, block = i / ", done, "u;\n      c64 w[", radix, "];\n");
@@ -154,8 +151,7 @@ std::string FftPass::stage(size_t number, int64_t done, std::string_view index, 
                            : cat("times_c64(w[", high, "], w[", j - high, "])"),
                  ";\n");
     }
-    return out + cat(elements, "tile[c * ", pitch_, "u + spread(q + ", done, "u * (", radix,
-                     "u * block + j))] = j == 0 ? v[j] : times_c64(v[j], w[j]);\n    }\n    BARRIER();\n  }\n");
+    return out + cat(stored, "j == 0 ? v[j] : times_c64(v[j], w[j]);\n    }\n    BARRIER();\n  }\n");
   }
   const bool final = done_ * radix_ == size_;
   out += cat(target.column, "      const ", index, " q = i1", final ? "" : cat(" % ", done_, ", block = i1 / ", done_),
@@ -166,16 +162,27 @@ std::string FftPass::stage(size_t number, int64_t done, std::string_view index, 
   return out;
 }
 
+std::string FftPass::halves(std::string_view index, const End& target) const {
+  const int64_t give = radix_ + 1, all = side_ * give;
+  return cat("  for (u32 u = item.x; u < ", all, "u; u += ", threads_, "u) {\n      const u32 c = u ",
+             store_across_ ? cat("% ", side_, "u, e = u / ", side_) : cat("/ ", give, "u, e = u % ", give),
+             "u;\n      const ", index, " column = first_column + (", index, ")c, k = (", index,
+             ")e;\n      if (column >= p.columns) continue;\n", target.column,
+             "      const c64 value = of_pairs(tile[c * ", pitch_, "u + spread(e == ", radix_,
+             "u ? 0u : e)], tile[c * ", pitch_, "u + spread(e == 0u ? 0u : ", radix_, "u - e)], ",
+             root_text("e", 2 * radix_, false), ");\n", target.element, "  }\n");
+}
+
 std::string FftPass::body(std::string_view index, const End& source, const End& target) const {
   std::string out;
-  if (radices_.size() > 1) out += cat("  SHARED c64 tile[", side_ * pitch_, "];\n");
+  if (radices_.size() > 1 || to_half_) out += cat("  SHARED c64 tile[", side_ * pitch_, "];\n");
   out += cat("  const ", index, " first_column = (", index, ")group.x * ", side_, ";\n");
   int64_t done = 1;
   for (size_t i = 0; i < radices_.size(); ++i) {
     out += stage(i, done, index, source, target);
     done *= radices_[i];
   }
-  return out;
+  return to_half_ ? out + halves(index, target) : out;
 }
 
 }  // namespace funcnn::gpu

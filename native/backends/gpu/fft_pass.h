@@ -20,8 +20,10 @@ class FftPass {
  public:
   // `columns`: of all lines. `load_across`, `store_across`: neighbouring threads work at neighbouring columns rather
   // than at neighbouring elements of one.
+  // `to_half`: a single pass whose elements are pairs of a real line's; what it gives is half the line's spectrum, an
+  // element more.
   FftPass(const Traits& traits, std::vector<int> radices, int64_t size, int64_t done, int64_t columns, bool inverse,
-          bool load_across, bool store_across);
+          bool load_across, bool store_across, bool to_half);
 
   int64_t radix() const { return radix_; }
   uint32_t threads() const { return threads_; }
@@ -40,10 +42,12 @@ class FftPass {
   // A stage of the pass: `done` is the product of the radices before it, in this pass alone.
   std::string stage(size_t number, int64_t done, std::string_view index, const End& source, const End& target) const;
   std::string butterfly_text(int radix, bool across) const;
+  // What is in shared memory, from the spectrum of pairs to that of the line.
+  std::string halves(std::string_view index, const End& target) const;
 
   std::vector<int> radices_;
   int64_t size_, done_, columns_, radix_ = 1;
-  bool inverse_, load_across_, store_across_;
+  bool inverse_, load_across_, store_across_, to_half_;
   int64_t side_ = 1, pitch_ = 1;  // columns of a group; how far apart they are in shared memory
   uint32_t threads_ = 32;
 };

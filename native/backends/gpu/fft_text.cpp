@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <numbers>
 
 #include "base/error.h"
 
@@ -31,6 +32,14 @@ FUNCTION c64 near_root(u32 k, u32 n, f32 eighth, f32 sign) {
 }
 FUNCTION c64 chirp(i64 j, i64 n, f32 sign) { return root((u64)j * (u64)j % (u64)(2 * n), (u64)(2 * n), sign); }
 FUNCTION c64 mirrored(c64 z, bool real) { return {z.re, real ? 0.0f : z.im}; }
+FUNCTION c64 of_pairs(c64 a, c64 b, c64 w) {
+  const c64 t = times_c64({a.re - b.re, a.im + b.im}, w);
+  return {0.5f * (a.re + b.re + t.im), 0.5f * (a.im - b.im - t.re)};
+}
+FUNCTION c64 to_pairs(c64 a, c64 b, c64 w) {
+  const c64 t = times_c64({a.re - b.re, a.im + b.im}, w);
+  return {a.re + b.re - t.im, a.im - b.im + t.re};
+}
 )text";
 
 // z times i or -i.
@@ -109,6 +118,12 @@ std::string number_text(double x) {
 std::string_view fft_functions() { return kFunctions; }
 
 std::string_view sign_text(bool inverse) { return inverse ? "1.0f" : "-1.0f"; }
+
+std::string root_text(std::string_view at, int64_t n, bool inverse) {
+  if (n >= int64_t(1) << 29) return cat("root((u64)(", at, "), ", n, "ull, ", sign_text(inverse), ")");
+  return cat("near_root(", at, ", ", n, "u, ", number_text(std::numbers::pi / 4 / double(n)), ", ", sign_text(inverse),
+             ")");
+}
 
 std::string dft_text(int radix, bool inverse) {
   switch (radix) {
