@@ -126,6 +126,7 @@ def workloads(names) -> list[tuple[str, str, str]]:
     for module in (
         "tree",
         "dispatch",
+        "loops",
         "elementwise",
         "patterns",
         "cross_entropy",

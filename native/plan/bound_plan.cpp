@@ -1,6 +1,13 @@
 #include "plan/bound_plan.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+
+#include "graph/primitive.h"
+#include "plan/control.h"
+#include "plan/joint_code.h"
 
 namespace funcnn {
 namespace {
@@ -9,7 +16,19 @@ bool same(const Operand& a, const Operand& b) {
   return a.buffer == b.buffer && a.offset == b.offset && a.scalar == b.scalar;
 }
 
+std::byte* host_address(const Operand& operand) {
+  return operand.buffer ? operand.buffer->host() + operand.offset : const_cast<std::byte*>(operand.scalar);
+}
+
+// Kernels become better calls when they have run for some time: so many steps at least go by before they are asked
+// again.
+constexpr int64_t kFirstTry = 16, kLongestTry = 1024;
+// Work between two questions whether to go on.
+constexpr double kUnasked = 1e6;
+
 }  // namespace
+
+bool Course::stays() const { return stride == 0 && same(places[0], places[1]); }
 
 Course Course::shifted(int64_t bytes) const {
   Course moved = *this;
@@ -24,6 +43,39 @@ bool operator==(const Course& a, const Course& b) {
   return same(a.places[0], b.places[0]) && same(a.places[1], b.places[1]) && a.stride == b.stride;
 }
 
+// The codes of a plan, and how often it has run in loops.
+class JointCodes {
+ public:
+  static JointCodes& of(std::shared_ptr<JointCodes>& codes) {
+    static std::mutex mutex;
+    std::lock_guard lock(mutex);
+    if (!codes) codes = std::make_shared<JointCodes>();
+    return *codes;
+  }
+  // How the operands of kernels lie to each other.
+  using Pattern = std::vector<int64_t>;
+  template <class F>
+  std::shared_ptr<const JointCode> get(const Pattern& pattern, F&& make) {
+    std::lock_guard lock(mutex_);
+    for (const auto& [known, code] : codes_)
+      if (known == pattern) return code;
+    std::shared_ptr<const JointCode> code = make();
+    if (!code) hopeless = true;
+    codes_.emplace_back(pattern, code);
+    return code;
+  }
+  std::atomic<int64_t> runs{0};
+  std::atomic<bool> hopeless{false};  // one of them could not be made
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::pair<Pattern, std::shared_ptr<const JointCode>>> codes_;
+};
+
+BoundPlan::~BoundPlan() {
+  if (plan_ && part_ == Part::run && runs_ > runs_told_) JointCodes::of(plan_->joint_codes_).runs += runs_ - runs_told_;
+}
+
 bool BoundPlan::fits(const Plan& plan) {
   const bool transfers = std::any_of(plan.steps_.begin(), plan.steps_.end(), [](const auto& s) { return s.source; });
   return !transfers && bytes(plan) <= kMostBytes;
@@ -31,30 +83,37 @@ bool BoundPlan::fits(const Plan& plan) {
 
 size_t BoundPlan::bytes(const Plan& plan) {
   size_t bytes = 0;
-  for (size_t s = plan.constant_steps_; s < plan.steps_.size(); ++s)
+  for (size_t s = plan.constant_steps_; s < plan.steps_.size(); ++s) {
     for (const Plan::Fresh& fresh : plan.steps_[s].fresh) bytes += block_capacity(fresh.bytes);
+    // Loops and branches inside keep theirs.
+    if (const Plan::Step& step = plan.steps_[s]; step.primitive && step.primitive->kind() == Kind::control)
+      bytes += step.kernel->inner_bytes();
+  }
   return bytes;
 }
 
-BoundPlan::BoundPlan(const Plan& plan, std::span<const Course> leaves, std::span<const Ref<Buffer>> prepared,
+BoundPlan::BoundPlan(const Plan& plan, Part part, std::span<const Course> leaves, std::span<const Ref<Buffer>> prepared,
                      std::span<const Course> places)
-    : plan_(&plan) {
+    : plan_(&plan), part_(part) {
   const auto slots = size_t(plan.slot_count_);
   std::vector<Course> course(slots);
   std::vector<Ref<Buffer>> mine(slots);  // what lies in memory of the plan's own
   for (auto [leaf, slot, given] : plan.leaf_slots_) course[size_t(slot)] = leaves[size_t(leaf)];
   for (size_t i = 0; i < prepared.size(); ++i)
-    course[size_t(plan.constant_slots_[i])] = Course(Operand{prepared[i].get()});
+    course[size_t(plan.constant_slots_[i])] = Course::lasts(Operand{prepared[i].get()});
 
-  for (size_t next = plan.constant_steps_; next < plan.steps_.size();) {
+  const bool constants = part == Part::constants;
+  const size_t end = constants ? plan.constant_steps_ : plan.steps_.size();
+  for (size_t next = constants ? 0 : plan.constant_steps_; next < end;) {
     const std::span<const Plan::Step> launch(&plan.steps_[next], plan.steps_[next].launched);
     next += launch.size();
-    const size_t first = operands_[0].size();
+    std::vector<Course> operands;
     for (const Plan::Step& step : launch) {
       for (const Plan::Fresh& fresh : step.fresh) {
         const auto slot = size_t(fresh.slot);
         if (fresh.result >= 0 && !places.empty() && places[size_t(fresh.result)]) {
           course[slot] = places[size_t(fresh.result)];
+          course[slot].lasting = false;
           continue;
         }
         const bool given = fresh.takes_over >= 0 && mine[size_t(fresh.takes_over)];
@@ -62,25 +121,28 @@ BoundPlan::BoundPlan(const Plan& plan, std::span<const Course> leaves, std::span
         course[slot] = Course(Operand{mine[slot].get()});
       }
       if (step.idle) continue;
-      for (auto [slot, offset] : step.operands) {
-        const Course at = course[size_t(slot)].shifted(offset);
-        if (at.stride) moving_.push_back({operands_[0].size(), at});
-        for (int odd = 0; odd < 2; ++odd) operands_[odd].push_back(at.places[odd]);
-      }
+      for (auto [slot, offset] : step.operands) operands.push_back(course[size_t(slot)].shifted(offset));
       effort_ += step.cost();
     }
-    if (!launch[0].idle) launches_.push_back({launch, first, operands_[0].size() - first});
+    if (const Plan::Step& step = launch[0]; !step.idle)
+      add({launch, {}, step.backend, step.joint ? step.joint.get() : step.kernel.get()}, operands);
     for (const Plan::Step& step : launch)
       for (int slot : step.released)
         if (Ref<Buffer> freed = std::move(mine[size_t(slot)])) free_.push_back(std::move(freed));
   }
   free_.clear();
+  if (constants) {
+    for (int slot : plan.constant_slots_) prepared_.push_back(mine[size_t(slot)]);
+    return;
+  }
   for (const auto& result : plan.results_) results_.push_back(course[size_t(result[0].slot)].shifted(result[0].offset));
 }
 
-// Kernels run in order, so one may have the memory that another is done with.
+// Kernels run in order, so one may have the memory that another is done with. Little is gained by that where values are
+// small, which may become one code.
 Ref<Buffer> BoundPlan::take(DeviceMemory& memory, size_t bytes) {
-  auto fits = [&](const Ref<Buffer>& b) { return &b->memory() == &memory && b->size() >= bytes; };
+  constexpr size_t kSmall = 256;
+  auto fits = [&](const Ref<Buffer>& b) { return &b->memory() == &memory && b->size() >= bytes && bytes > kSmall; };
   auto found = std::find_if(free_.begin(), free_.end(), fits);
   if (found == free_.end()) {
     buffers_.push_back(Buffer::allocate(memory, bytes));
@@ -91,12 +153,182 @@ Ref<Buffer> BoundPlan::take(DeviceMemory& memory, size_t bytes) {
   return taken;
 }
 
-void BoundPlan::encode(int64_t step) {
+void BoundPlan::add(Launch launch, std::span<const Course> operands) {
+  launch.first = courses_.size();
+  launch.count = operands.size();
+  launches_.push_back(launch);
+  for (const Course& course : operands) {
+    if (course.stride) moving_operands_.push_back(courses_.size());
+    courses_.push_back(course);
+    for (int odd = 0; odd < 2; ++odd) operands_[odd].push_back(course.places[odd]);
+  }
+}
+
+void BoundPlan::copy(Backend& backend, Kernel& kernel, std::span<const Layout, 2> layouts, const Course& from,
+                     const Course& to) {
+  add({{}, layouts, &backend, &kernel}, std::array{from, to});
+}
+
+// ---- calls of the host
+
+void BoundPlan::arrange() {
+  settled_ = true;
+  starts_move_ = false;
+  inner_.resize(launches_.size());
+  starts_.clear();
+  for (int odd = 0; odd < 2; ++odd) {
+    calls_[odd].clear();
+    moving_[odd].clear();
+    works_[odd].clear();
+  }
+  arranged_ = true;
+  if (arrange_as_one()) return;
+  for (int odd = 0; odd < 2; ++odd)
+    for (size_t l = 0; l < launches_.size(); ++l) arrange(l, odd);
+}
+
+void BoundPlan::arrange(size_t l, int odd) {
+  const Launch& launch = launches_[l];
+  const std::span<const Course> courses = std::span<const Course>(courses_).subspan(launch.first, launch.count);
+  if (auto* work = launch.backend->device() == kCpu ? dynamic_cast<HostWork*>(launch.kernel) : nullptr) {
+    SmallVector<std::byte*, 32> addresses;
+    SmallVector<char, 32> lasting;
+    for (const Course& course : courses) {
+      addresses.push_back(host_address(course.places[odd]));
+      lasting.push_back(course.lasting);
+    }
+    std::vector<FixedWork>& works = works_[odd];
+    const size_t first = works.size();
+    const std::span<std::byte* const> at(addresses.data(), addresses.size());
+    settled_ = work->fix(at, {lasting.data(), lasting.size()}, works) && settled_;
+    for (size_t w = first; w < works.size(); ++w) {
+      calls_[odd].push_back({works[w].call, works[w].with.get()});
+      for (const FixedWork::Start& start : works[w].starts)
+        if (const Course& course = courses[start.operand]; course.stride)
+          moving_[odd].push_back({start.at, addresses[start.operand] + start.offset, course.stride});
+    }
+    return;
+  }
+  if (auto* control = dynamic_cast<ControlKernel*>(launch.kernel); control && !inner_[l])
+    inner_[l] = control->bind(launch.backend->queue(), courses);
+  for (size_t o = launch.first; o < launch.first + launch.count; ++o) starts_move_ |= courses_[o].stride != 0;
+  starts_.push_back(std::make_unique<Start>(Start{this, l, odd}));
+  void (*call)(void*) = [](void* with) {
+    const Start& s = *static_cast<const Start*>(with);
+    if (BoundKernel* inner = s.plan->inner_[s.launch].get())
+      inner->encode(s.plan->step_);
+    else
+      s.plan->start(s.launch, s.odd);
+  };
+  calls_[odd].push_back({call, starts_.back().get()});
+}
+
+bool BoundPlan::arrange_as_one() {
+  constexpr size_t kMostLaunches = 64;
+  if (!plan_ || part_ != Part::run || launches_.empty() || launches_.size() > kMostLaunches) return false;
+  auto* compiler = dynamic_cast<JointCompiler*>(launches_[0].backend);
+  if (!compiler) return false;
+  JointCodes& codes = JointCodes::of(plan_->joint_codes_);
+  codes.runs += runs_ - std::exchange(runs_told_, runs_);
+  if (codes.hopeless) return false;
+  if (codes.runs < compiler->compiles_after()) return settled_ = false;
+
+  // Operands that lie at fixed distances from each other are in one place.
+  std::vector<Course> places;
+  JointCodes::Pattern pattern;
+  auto piece_of = [&](const Course& course) -> JointCompiler::Piece {
+    auto [even, odd] = course.places;
+    auto is_there = [&](const Course& place) {
+      auto [first, second] = place.places;
+      return first.buffer == even.buffer && second.buffer == odd.buffer && first.scalar == even.scalar &&
+             second.scalar == odd.scalar && place.stride == course.stride &&
+             even.offset - first.offset == odd.offset - second.offset;
+    };
+    auto it = std::find_if(places.begin(), places.end(), is_there);
+    if (it == places.end()) it = places.insert(it, course);
+    const JointCompiler::Piece piece{size_t(it - places.begin()), even.offset - it->places[0].offset};
+    pattern.push_back(int64_t(piece.place));
+    pattern.push_back(piece.offset);
+    return piece;
+  };
+  std::vector<JointCompiler::Work> works;
+  for (const Launch& launch : launches_) {
+    if (launch.backend != launches_[0].backend) return false;
+    size_t next = launch.first;
+    auto add = [&](JointCompiler::Work work, size_t count) {
+      for (const size_t end = next + count; next < end; ++next) work.operands.push_back(piece_of(courses_[next]));
+      works.push_back(std::move(work));
+    };
+    if (launch.steps.empty()) add({nullptr, nullptr, launch.layouts.first(1), launch.layouts.subspan(1), {}}, 2);
+    for (const Plan::Step& step : launch.steps) {
+      if (step.primitive && step.primitive->kind() == Kind::control) return false;
+      if (!step.idle)
+        add({step.primitive.get(), step.program.get(), step.inputs, step.outputs, {}}, step.operands.size());
+    }
+  }
+  // Memory of the plan's own is nobody else's but for results.
+  std::vector<char> kept;
+  for (const Course& place : places) {
+    const bool mine = std::any_of(buffers_.begin(), buffers_.end(),
+                                  [&](const Ref<Buffer>& b) { return b.get() == place.places[0].buffer; });
+    kept.push_back(!mine || std::any_of(results_.begin(), results_.end(), [&](const Course& result) {
+      return result.places[0].buffer == place.places[0].buffer;
+    }));
+  }
+  pattern.insert(pattern.end(), kept.begin(), kept.end());
+  for (size_t i = 0; i < places.size(); ++i)
+    for (size_t k = i + 1; k < places.size(); ++k)
+      for (int odd = 0; odd < 2; ++odd) {
+        const Buffer* buffer = places[i].places[odd].buffer;
+        const bool meet = buffer && buffer == places[k].places[odd].buffer;
+        if (meet && !(places[i].lasting && places[k].lasting)) return false;
+      }
+  std::shared_ptr<const JointCode> code = codes.get(pattern, [&] { return compiler->compile(works, kept); });
+  if (!code) return false;
+  for (int odd = 0; odd < 2; ++odd) {
+    std::vector<std::byte*> addresses;
+    for (const Course& place : places) addresses.push_back(host_address(place.places[odd]));
+    FixedWork& work = works_[odd].emplace_back(code->fix(addresses));
+    calls_[odd].push_back({work.call, work.with.get()});
+    for (const FixedWork::Start& start : work.starts)
+      if (const int64_t stride = places[start.operand].stride)
+        moving_[odd].push_back({start.at, addresses[start.operand] + start.offset, stride});
+  }
+  return true;
+}
+
+void BoundPlan::start(size_t l, int odd) {
+  const Launch& launch = launches_[l];
+  const std::span<const Operand> operands =
+      std::span<const Operand>(operands_[odd]).subspan(launch.first, launch.count);
+  if (launch.steps.empty())
+    launch.kernel->encode(launch.backend->queue(), operands);
+  else
+    plan_->encode_launch(launch.steps, operands);
+}
+
+void BoundPlan::move_operands(int64_t step) {
   std::vector<Operand>& operands = operands_[step & 1];
-  for (const Moving& m : moving_) operands[m.operand] = m.course.at(step);
-  for (const Launch& launch : launches_)
-    plan_->encode_launch(launch.steps, std::span(operands).subspan(launch.first, launch.count));
-  Plan::ask_whether_to_go_on(effort_);
+  for (size_t o : moving_operands_) operands[o] = courses_[o].at(step);
+}
+
+void BoundPlan::encode(int64_t step) {
+  step_ = step;
+  if (profiling()) {  // kernel by kernel
+    move_operands(step);
+    for (size_t l = 0; l < launches_.size(); ++l) start(l, int(step & 1));
+    return Plan::ask_whether_to_go_on(effort_);
+  }
+  if (!arranged_ || (!settled_ && runs_ >= next_try_)) {
+    arrange();
+    next_try_ = runs_ + std::clamp(runs_, kFirstTry, kLongestTry);
+  }
+  ++runs_;
+  const int odd = int(step & 1);
+  for (const Moving& m : moving_[odd]) *m.at = m.first + step * m.stride;
+  if (starts_move_) move_operands(step);
+  for (const Call& call : calls_[odd]) call.call(call.with);
+  if ((effort_since_ += effort_) > kUnasked) Plan::ask_whether_to_go_on(std::exchange(effort_since_, 0));
 }
 
 }  // namespace funcnn

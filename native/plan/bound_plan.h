@@ -5,36 +5,23 @@
 #include <span>
 #include <vector>
 
+#include "plan/bound_kernel.h"
+#include "plan/host_work.h"
 #include "plan/plan.h"
 
 namespace funcnn {
 
-// Where a value lies in each step: in two places by turns, and so many bytes further on with each step.
-struct Course {
-  Operand places[2];
-  int64_t stride = 0;
-
-  Course() = default;
-  explicit Course(const Operand& fixed) : places{fixed, fixed} {}
-  Course(const Operand& even, const Operand& odd) : places{even, odd} {}
-  Course(const Operand& first, int64_t stride) : places{first, first}, stride(stride) {}
-  explicit operator bool() const { return places[0].buffer || places[0].scalar; }
-  Operand at(int64_t step) const {
-    Operand place = places[step & 1];
-    place.offset += step * stride;
-    return place;
-  }
-  // What lies so many bytes after its first element.
-  Course shifted(int64_t bytes) const;
-};
-bool operator==(const Course& a, const Course& b);
-
 class BoundPlan {
  public:
+  // Which steps of a plan: those that are done once for many runs (`Plan::prepare`), or the others.
+  enum class Part : uint8_t { constants, run };
   // `prepared` is what `Plan::prepare` gave; `places` are those of results that can be placed, or none. Whatever is
   // named outlives this. Leaves are never taken over.
-  BoundPlan(const Plan& plan, std::span<const Course> leaves, std::span<const Ref<Buffer>> prepared,
+  BoundPlan(const Plan& plan, Part part, std::span<const Course> leaves, std::span<const Ref<Buffer>> prepared,
             std::span<const Course> places);
+  // None: nothing but copies.
+  BoundPlan() = default;
+  BoundPlan(const BoundPlan&) = delete;
   // Memory is held for a whole loop that would otherwise go back after each step. Where a step works on more than this,
   // it takes much longer than finding its operands.
   static constexpr size_t kMostBytes = size_t(1) << 16;
@@ -43,28 +30,66 @@ class BoundPlan {
   // No more than what it takes.
   static size_t bytes(const Plan& plan);
 
+  ~BoundPlan();
+  // After the kernels so far, in each step. `layouts`: from and to; they outlive this, too.
+  void copy(Backend& backend, Kernel& kernel, std::span<const Layout, 2> layouts, const Course& from, const Course& to);
   void encode(int64_t step);
   // Where a captured result lies; its strides are those of the plan.
   const Course& result(size_t r) const { return results_[r]; }
+  // What `Plan::prepare` gives, of `Part::constants`.
+  std::span<const Ref<Buffer>> prepared() const { return prepared_; }
 
  private:
   struct Launch {
-    std::span<const Plan::Step> steps;
-    size_t first, count;  // of its operands
+    std::span<const Plan::Step> steps;  // none: a copy
+    std::span<const Layout> layouts;    // of the copy
+    Backend* backend;
+    Kernel* kernel;
+    size_t first = 0, count = 0;  // of its operands
   };
+  struct Call {
+    void (*call)(void*);
+    void* with;
+  };
+  // Where a call reads the address of something that moves.
   struct Moving {
-    size_t operand;
-    Course course;
+    std::byte** at;
+    std::byte* first;
+    int64_t stride;
   };
-  Ref<Buffer> take(DeviceMemory& memory, size_t bytes);
+  // A launch that is no call, in even steps or in odd ones.
+  struct Start {
+    BoundPlan* plan;
+    size_t launch;
+    int odd;
+  };
 
-  const Plan* plan_;
+  Ref<Buffer> take(DeviceMemory& memory, size_t bytes);
+  void add(Launch launch, std::span<const Course> operands);
+  void arrange();
+  void arrange(size_t launch, int odd);
+  bool arrange_as_one();
+  void start(size_t launch, int odd);
+  void move_operands(int64_t step);
+
+  const Plan* plan_ = nullptr;
+  Part part_ = Part::run;
   std::vector<Launch> launches_;
-  std::vector<Operand> operands_[2];  // in even steps, and in odd ones
-  std::vector<Moving> moving_;
+  std::vector<Course> courses_;       // of the operands of all launches
+  std::vector<Operand> operands_[2];  // where they are in an even step, and in an odd one
+  std::vector<size_t> moving_operands_;
   std::vector<Course> results_;
-  std::vector<Ref<Buffer>> buffers_, free_;
-  double effort_ = 0;
+  std::vector<Ref<Buffer>> buffers_, free_, prepared_;
+  double effort_ = 0, effort_since_ = 0;
+
+  // What the host does in even steps, and in odd ones.
+  std::vector<Call> calls_[2];
+  std::vector<Moving> moving_[2];
+  std::vector<FixedWork> works_[2];
+  std::vector<std::unique_ptr<Start>> starts_;
+  std::vector<std::unique_ptr<BoundKernel>> inner_;  // by launch
+  bool arranged_ = false, settled_ = true, starts_move_ = false;
+  int64_t runs_ = 0, runs_told_ = 0, next_try_ = 0, step_ = 0;
 };
 
 }  // namespace funcnn

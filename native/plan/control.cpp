@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <tuple>
 #include <vector>
 
 #include "base/error.h"
 #include "graph/control.h"
-#include "plan/loop_body.h"
+#include "plan/bound_control.h"
 #include "plan/measure.h"
 
 namespace funcnn {
@@ -44,8 +45,8 @@ class ScanKernel final : public ControlKernel {
     over_.assign(body_->output_count() - carries_.size(), -1);
     put_stacks_over_sequences(body, inputs, backend, fusion);
     goes_to_ = body_->placed_for(carries_.size());
-    binds_ =
-        control_.length >= kLeastBound && carries_.bytes() <= BoundPlan::kMostBytes && BoundPlan::fits(body_->plan());
+    bindable_ = carries_.bytes() <= BoundPlan::kMostBytes && BoundPlan::fits(body_->plan());
+    binds_ = bindable_ && control_.length >= kLeastBound;
   }
 
   int reusable_input(size_t index) const override {
@@ -121,12 +122,62 @@ class ScanKernel final : public ControlKernel {
       for (size_t i = 0; i < carries; ++i) leaves[i] = std::move(outputs[i]);
     }
   }
+  std::unique_ptr<BoundKernel> bind(Queue&, std::span<const Course> operands) override {
+    class Bound final : public BoundKernel {
+     public:
+      Bound(Backend& backend, int64_t length) : operands(backend), length(length) {}
+      void encode(int64_t step) override {
+        operands.before(step);
+        steps->begin();
+        for (int64_t i = 0; i < length; ++i) steps->encode(i);
+        operands.after(step);
+      }
+      FixedOperands operands;
+      std::optional<BoundSteps> steps;
+      int64_t length;
+    };
+    if (!bindable_ || control_.length == 0) return nullptr;
+    const size_t carries = carries_.size(), sequences = size_t(control_.sequences), inputs = layouts_.size();
+    const int64_t first = control_.reverse ? control_.length - 1 : 0, step_by = control_.reverse ? -1 : 1;
+    auto bound = std::make_unique<Bound>(body_->backend(), control_.length);
+    std::vector<Course> from, to;
+    for (size_t i = 0; i < carries; ++i) {
+      const Operand even = bound->operands.copied(carries_.in(i), carries_.bytes(i), operands[i]).places[0];
+      const bool stays = body_->hands_on(i);
+      const Operand odd = stays ? even : bound->operands.fresh(carries_.bytes(i)).places[0];
+      from.emplace_back(even, odd);
+      to.emplace_back(odd, even);
+      bound->operands.bring(carries_.layout(i), Course(from.back().at(control_.length)), operands[inputs + i]);
+    }
+    for (size_t i = carries; i < inputs; ++i) {
+      std::optional<Course> at = bound->operands.input(layouts_[i], operands[i]);
+      if (!at) return nullptr;
+      if (i < carries + sequences) {
+        const int64_t element = layouts_[i].strides[0] * int64_t(item_size(layouts_[i].dtype));
+        at = Course(at->places[0], step_by * element);
+        for (Operand& place : at->places) place.offset += first * element;
+      }
+      from.push_back(*at);
+    }
+    for (size_t k = carries; k < body_->output_count(); ++k) {
+      Layout stack = dense(body_->output(k));
+      stack.shape.insert(stack.shape.begin(), control_.length);
+      stack.strides = contiguous_strides(stack.shape);
+      const auto bytes = int64_t(body_->bytes(k));
+      Operand row = bound->operands.output(stack, operands[inputs + k]).places[0];
+      row.offset += first * bytes;
+      to.emplace_back(row, step_by * bytes);
+    }
+    if (bound->operands.bytes() > 4 * BoundPlan::kMostBytes) return nullptr;
+    bound->steps.emplace(*body_, from, carries + sequences, to, goes_to_, alignment_);
+    return bound;
+  }
   size_t inner_bytes() const override {
     size_t kept = 0;  // what the plan takes for memory that it is given
     for (size_t i = carries_.size(); i < carries_.size() + size_t(control_.sequences); ++i)
       if (body_->plan().overwrites(i)) kept += block_capacity(element_bytes(i));
     return body_->plan().peak_bytes() + kept + carries_.bytes() +
-           (binds_ ? carries_.bytes() + BoundPlan::bytes(body_->plan()) : 0);
+           (bindable_ ? carries_.bytes() + BoundPlan::bytes(body_->plan()) : 0);
   }
   size_t inner_live_bytes() const override { return body_->plan().live_beyond_results(); }
   Effort inner_effort() const override { return body_->plan().effort(double(control_.length)); }
@@ -230,6 +281,7 @@ class ScanKernel final : public ControlKernel {
         stride = step_by * element;
       }
       from.emplace_back(at, stride);
+      from.back().lasting = i >= carries + sequences;
     }
     for (size_t i = carries; i < to.size(); ++i) to[i] = rows(i, first);
     BoundBody body(*body_, from, prepared, to, goes_to_, alignment_);
@@ -247,7 +299,8 @@ class ScanKernel final : public ControlKernel {
   std::vector<LeafClass> classes_;
   std::unique_ptr<Body> body_;
   int64_t alignment_;              // of places in stacks
-  bool binds_ = false;             // steps run on memory that stays
+  bool bindable_ = false;          // steps can run on memory that stays,
+  bool binds_ = false;             // and do
   std::vector<int> goes_to_;       // the output that a result of the body's plan is written in place for; -1: none
   std::vector<char> overwritten_;  // carries whose memory a step may take over
   std::vector<int> over_;          // by stack: the sequence whose memory it may take over; -1: none
@@ -297,6 +350,48 @@ class CondKernel final : public ControlKernel {
     for (size_t i = 0; i < outputs.size(); ++i)
       if (is_given(outputs[i].buffer.get()) && !body.is_at(i, outputs[i], to[i])) body.copy_to_own(i, outputs[i]);
     for (size_t i = 0; i < outputs.size(); ++i) body.copy_out(i, outputs[i], to[i]);
+  }
+  std::unique_ptr<BoundKernel> bind(Queue& queue, std::span<const Course> operands) override {
+    class Bound final : public BoundKernel {
+     public:
+      Bound(Backend& backend, Queue& queue, const Course& predicate)
+          : operands(backend), queue(&queue), predicate(predicate) {}
+      void encode(int64_t step) override {
+        operands.before(step);
+        std::optional<BoundSteps>& branch = branches[is_true(predicate.at(step), *queue) ? 0 : 1];
+        branch->begin();
+        branch->encode(0);
+        operands.after(step);
+      }
+      FixedOperands operands;
+      std::optional<BoundSteps> branches[2];
+      Queue* queue;
+      Course predicate;
+    };
+    for (const Body& branch : branches_)
+      if (!BoundPlan::fits(branch.plan())) return nullptr;
+    auto bound = std::make_unique<Bound>(branches_[0].backend(), queue, operands[0]);
+    const std::span<const Course> results = operands.subspan(1 + classes_.size());
+    std::vector<Course> from, to;
+    for (size_t i = 0; i < classes_.size(); ++i) {
+      const Layout layout{classes_[i].shape, classes_[i].dtype, classes_[i].strides};
+      // One in whose memory a result comes to lie would be overwritten while it is still read.
+      const Course& at = operands[i + 1];
+      const bool meets = std::any_of(results.begin(), results.end(), [&](const Course& c) {
+        for (const Operand& in : at.places)
+          for (const Operand& out : c.places)
+            if (in.buffer && in.buffer == out.buffer) return true;
+        return false;
+      });
+      std::optional<Course> fixed = bound->operands.input(layout, at, meets);
+      if (!fixed) return nullptr;
+      from.push_back(*fixed);
+    }
+    for (size_t k = 0; k < branches_[0].output_count(); ++k)
+      to.push_back(bound->operands.output(dense(branches_[0].output(k)), results[k]));
+    if (bound->operands.bytes() > 4 * BoundPlan::kMostBytes) return nullptr;
+    for (int b = 0; b < 2; ++b) bound->branches[b].emplace(branches_[b], from, 0, to, branches_[b].placed_for(0), 1);
+    return bound;
   }
   size_t inner_bytes() const override {
     size_t taken = 0;  // what the branches expect to find
@@ -375,6 +470,53 @@ class WhileKernel final : public ControlKernel {
     leaves.resize(carries);
     run.end(body_, leaves);
   }
+  std::unique_ptr<BoundKernel> bind(Queue& queue, std::span<const Course> operands) override {
+    class Bound final : public BoundKernel {
+     public:
+      Bound(Backend& backend, Queue& queue) : operands(backend), queue(&queue) {}
+      void encode(int64_t step) override {
+        operands.before(step);
+        condition->begin();
+        int64_t steps = 0;
+        for (;; ++steps) {
+          condition->encode(steps);
+          if (!is_true(condition->output(0, steps), *queue)) break;
+          if (steps == 0) body->begin();
+          body->encode(steps);
+        }
+        ends[steps & 1].encode(step);
+      }
+      FixedOperands operands;
+      std::deque<Copy> copies;
+      BoundPlan ends[2];  // after an even number of steps, and after an odd one
+      std::optional<BoundSteps> condition, body;
+      Queue* queue;
+    };
+    if (!binds_) return nullptr;
+    const size_t inputs = classes_.size(), carries = carries_.size();
+    Backend& backend = body_.backend();
+    auto bound = std::make_unique<Bound>(backend, queue);
+    std::vector<Course> from, to;
+    for (size_t i = 0; i < carries; ++i) {
+      const Course even = bound->operands.copied(carries_.in(i), carries_.bytes(i), operands[i]);
+      const Course odd = body_.hands_on(i) ? even : bound->operands.fresh(carries_.bytes(i));
+      from.emplace_back(even.places[0], odd.places[0]);
+      to.emplace_back(odd.places[0], even.places[0]);
+      bound->copies.emplace_back(backend, carries_.layout(i), carries_.layout(i));
+      bound->copies.back().add_to(bound->ends[0], even, operands[inputs + i]);
+      bound->copies.back().add_to(bound->ends[1], odd, operands[inputs + i]);
+    }
+    for (size_t i = carries; i < inputs; ++i) {
+      const Layout layout{classes_[i].shape, classes_[i].dtype, classes_[i].strides};
+      std::optional<Course> at = bound->operands.input(layout, operands[i]);
+      if (!at) return nullptr;
+      from.push_back(*at);
+    }
+    if (bound->operands.bytes() > 4 * BoundPlan::kMostBytes) return nullptr;
+    bound->condition.emplace(condition_, from, carries, std::span<const Course>(), std::span<const int>(), 1);
+    bound->body.emplace(body_, from, carries, to, goes_to_, 1);
+    return bound;
+  }
   size_t inner_bytes() const override {
     size_t bound = binds_ ? carries_.bytes() + BoundPlan::bytes(body_.plan()) + BoundPlan::bytes(condition_.plan()) : 0;
     return std::max(body_.plan().peak_bytes(), condition_.plan().peak_bytes()) + carries_.bytes() + bound;
@@ -405,7 +547,7 @@ class WhileKernel final : public ControlKernel {
     std::vector<Storage> second(carries);
     for (size_t i = 0; i < carries; ++i)
       std::tie(from.emplace_back(), to[i]) = carries_.by_turns(body_, i, leaves[i], second[i]);
-    for (size_t i = carries; i < leaves.size(); ++i) from.emplace_back(operand_at(leaves[i]));
+    for (size_t i = carries; i < leaves.size(); ++i) from.push_back(Course::lasts(operand_at(leaves[i])));
     BoundBody body(body_, from, for_body, to, goes_to_), condition(condition_, from, for_condition, {}, {});
     int64_t step = 0;
     do {

@@ -6,6 +6,7 @@
 
 #include "graph/primitive.h"
 #include "plan/backend.h"
+#include "plan/bound_kernel.h"
 
 namespace funcnn {
 
@@ -14,6 +15,8 @@ class ControlKernel : public Kernel {
   // The input whose memory output `index` had better take over where nobody else needs it: some step or branch then
   // works in place (-1: none). The kernel sees by the operands whether it has.
   virtual int reusable_input(size_t index) const = 0;
+  // The same on operands that lie where these courses say, in a loop around this one; null where there is little gain.
+  virtual std::unique_ptr<BoundKernel> bind(Queue& queue, std::span<const Course> operands) = 0;
   // What the values alive inside take at least, beyond its results.
   virtual size_t inner_live_bytes() const = 0;
 };

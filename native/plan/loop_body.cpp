@@ -2,23 +2,22 @@
 
 namespace funcnn {
 
-BoundBody::BoundBody(const Body& body, std::span<const Course> inputs, const Body::Prepared& prepared,
+BoundBody::BoundBody(const Body& body, std::span<const Course> inputs, std::span<const Ref<Buffer>> prepared,
                      std::span<const Course> to, std::span<const int> goes_to, int64_t alignment)
-    : body_(&body),
-      leaves_(leaves(body, inputs)),
-      plan_(body.plan_, leaves_, prepared, places(body, to, goes_to, alignment)) {
+    : leaves_(leaves(body, inputs)),
+      plan_(body.plan_, BoundPlan::Part::run, leaves_, prepared, places(body, to, goes_to, alignment)) {
   for (size_t i = 0; i < body.output_count(); ++i) {
     const int from = body.from_[i];
     outputs_.push_back(from >= 0 ? plan_.result(size_t(from)) : leaves_[size_t(-1 - from)]);
     if (to.empty() || !to[i] || to[i] == outputs_[i]) continue;
-    moves_.push_back({&body.copies_[i], outputs_[i], to[i]});
+    body.copies_[i].add_to(plan_, outputs_[i], to[i]);
   }
 }
 
 std::vector<Course> BoundBody::leaves(const Body& body, std::span<const Course> inputs) {
   std::vector<Course> all(inputs.begin(), inputs.end());
   for (size_t i = inputs.size(); i < body.capture_.leaves.size(); ++i)
-    all.emplace_back(operand_at(body.capture_.leaves[i]->storage));
+    all.push_back(Course::lasts(operand_at(body.capture_.leaves[i]->storage)));
   return all;
 }
 
@@ -32,11 +31,6 @@ std::vector<Course> BoundBody::places(const Body& body, std::span<const Course> 
       places[r] = at;
   }
   return places;
-}
-
-void BoundBody::encode(int64_t step) {
-  plan_.encode(step);
-  for (const Move& move : moves_) move.copy->encode(body_->backend_->queue(), move.from.at(step), move.to.at(step));
 }
 
 }  // namespace funcnn

@@ -59,15 +59,20 @@ inline bool same_place(const Operand& from, const Operand& to) {
 class Copy {
  public:
   Copy(Backend& backend, const Layout& from, const Layout& to)
-      : kernel_(backend.make_copy(from, to)), empty_(element_count(from.shape) == 0) {}
+      : backend_(&backend), layouts_{from, to}, kernel_(backend.make_copy(from, to)) {}
   void encode(Queue& queue, const Operand& from, const Operand& to) const {
     Operand operands[] = {from, to};
-    if (!empty_) kernel_->encode(queue, operands);
+    if (element_count(layouts_[0].shape)) kernel_->encode(queue, operands);
+  }
+  // After the kernels of a plan, in each step.
+  void add_to(BoundPlan& plan, const Course& from, const Course& to) const {
+    if (element_count(layouts_[0].shape)) plan.copy(*backend_, *kernel_, layouts_, from, to);
   }
 
  private:
+  Backend* backend_;
+  Layout layouts_[2];
   std::unique_ptr<Kernel> kernel_;
-  bool empty_;
 };
 
 // How often a graph is run on the same constants.
@@ -163,6 +168,8 @@ class Body {
   size_t bytes(size_t index) const { return bytes_of(outputs_[index]); }
   size_t output_count() const { return outputs_.size(); }
   const Plan& plan() const { return plan_; }
+  Backend& backend() const { return *backend_; }
+  const Layout& output(size_t index) const { return outputs_[index]; }
 
  private:
   friend class BoundBody;
@@ -196,27 +203,23 @@ class BoundBody {
  public:
   // `to` says where each output is to lie densely (nothing: nowhere in particular), and `goes_to` which of them a
   // result of the plan is to be written in place for (-1: none), at places that are multiples of `alignment`.
-  BoundBody(const Body& body, std::span<const Course> inputs, const Body::Prepared& prepared,
+  BoundBody(const Body& body, std::span<const Course> inputs, std::span<const Ref<Buffer>> prepared,
             std::span<const Course> to, std::span<const int> goes_to, int64_t alignment = 1);
 
-  void encode(int64_t step);
+  void encode(int64_t step) { plan_.encode(step); }
   // Where an output lies.
   Operand output(size_t index, int64_t step) const { return outputs_[index].at(step); }
 
- private:
-  struct Move {
-    const Copy* copy;
-    Course from, to;
-  };
+  // Inputs, and behind them what the graph has captured.
   static std::vector<Course> leaves(const Body& body, std::span<const Course> inputs);
+
+ private:
   static std::vector<Course> places(const Body& body, std::span<const Course> to, std::span<const int> goes_to,
                                     int64_t alignment);
 
-  const Body* body_;
   std::vector<Course> leaves_;
   BoundPlan plan_;
   std::vector<Course> outputs_;
-  std::vector<Move> moves_;
 };
 
 // The carries of a loop: memory of their own from the start, overwritten in place from step to step.
@@ -297,6 +300,10 @@ class Carries {
   }
   void copy_in(size_t i, const Operand& from, const Operand& to) const { in_[i].encode(backend_->queue(), from, to); }
   const Strides& strides(size_t i) const { return layouts_[i].strides; }
+  const Layout& layout(size_t i) const { return layouts_[i]; }
+  // What copies carry `i` in.
+  const Copy& in(size_t i) const { return in_[i]; }
+  size_t bytes(size_t i) const { return bytes_of(layouts_[i]); }
   size_t bytes() const {
     size_t total = 0;
     for (const Layout& l : layouts_) total += block_capacity(bytes_of(l));

@@ -146,8 +146,8 @@ std::unique_ptr<PackedPlan> PackedPlan::make(const Plan& plan) {
     }
     if (const Plan::Step& step = plan.steps_[next]; !step.idle) {
       Kernel& kernel = step.joint ? *step.joint : *step.kernel;
-      packed->launches_.push_back(
-          {next, count, first, packed->operands_.size() - first, dynamic_cast<HostWork*>(&kernel)});
+      packed->launches_.push_back({next, count, first, packed->operands_.size() - first,
+                                   step.primitive ? nullptr : dynamic_cast<HostWork*>(&kernel)});
     }
     next += count;
   }

@@ -14,6 +14,7 @@
 namespace funcnn {
 
 struct Ir;
+class JointCodes;
 class PackedPlan;
 
 // Where the storages of the captured results go: one for each or, for a shared node of several outputs, one for each of
@@ -169,7 +170,8 @@ class Plan {
   size_t constant_steps_ = 0;
   std::vector<int> constant_slots_;
   std::vector<Demand> demands_;
-  std::vector<Meeting> meetings_;       // by `after`
+  std::vector<Meeting> meetings_;                    // by `after`
+  mutable std::shared_ptr<JointCodes> joint_codes_;  // of BoundPlan
   std::unique_ptr<PackedPlan> packed_;  // how to run it where the caller names no places, if values are small
   size_t own_bytes_ = 0;
   size_t results_bytes_ = 0;

@@ -5,10 +5,11 @@
 #include "backends/cpu/dot.h"
 #include "backends/cpu/fft.h"
 #include "backends/cpu/interpreter.h"
+#include "backends/cpu/jit/options.h"
+#include "backends/cpu/jit/straight.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/program_code.h"
 #include "base/error.h"
-#include "plan/host_work.h"
 #include "plan/measured.h"
 
 namespace funcnn::cpu {
@@ -23,11 +24,15 @@ std::map<std::string_view, Entry>& registry() {
   return entries;
 }
 
-class FusedKernel final : public HostKernel, public HostWork {
+class FusedKernel final : public HostKernel {
  public:
   explicit FusedKernel(const KernelProgram& program)
       : program_(program), operand_count_(size_t(program.operand_count)) {}
   void run(std::span<std::byte* const> operands) override { program_.run(operands); }
+  bool fix(std::span<std::byte* const> operands, std::span<const char> lasting, std::vector<FixedWork>& out) override {
+    if (const std::optional<bool> settled = program_.fix(operands, out)) return *settled;
+    return HostKernel::fix(operands, lasting, out);
+  }
   const PreparedProgram& program() const { return program_; }
   size_t operand_count() const { return operand_count_; }
 
@@ -36,7 +41,7 @@ class FusedKernel final : public HostKernel, public HostWork {
   size_t operand_count_;
 };
 
-class JointKernel final : public HostKernel, public HostWork {
+class JointKernel final : public HostKernel {
  public:
   explicit JointKernel(std::span<const std::shared_ptr<Kernel>> kernels) : kernels_(kernels.begin(), kernels.end()) {
     for (const auto& kernel : kernels_) {
@@ -48,6 +53,21 @@ class JointKernel final : public HostKernel, public HostWork {
       if (i == 0 || programs_[i] != programs_[i - 1]) tiles_.push_back({programs_[i], operand_counts_[i], 0});
       ++tiles_.back().times;
     }
+  }
+  bool fix(std::span<std::byte* const> operands, std::span<const char> lasting, std::vector<FixedWork>& out) override {
+    if (tiles_.empty()) return HostKernel::fix(operands, lasting, out);
+    bool settled = true;
+    size_t first = 0;
+    for (size_t i = 0; i < kernels_.size(); ++i) {
+      const size_t count = operand_counts_[i], works = out.size();
+      settled = static_cast<FusedKernel&>(*kernels_[i])
+                    .fix(operands.subspan(first, count), lasting.subspan(first, count), out) &&
+                settled;
+      for (size_t w = works; w < out.size(); ++w)
+        for (FixedWork::Start& start : out[w].starts) start.operand += first;
+      first += count;
+    }
+    return settled;
   }
   void run(std::span<std::byte* const> operands) override {
     if (!tiles_.empty()) {
@@ -84,7 +104,7 @@ class ImmediateQueue final : public Queue {
   Ref<Event> record() override { return {}; }
 };
 
-class CpuBackend final : public MeasuredBackend {
+class CpuBackend final : public MeasuredBackend, public JointCompiler {
  public:
   CpuBackend() { register_backend(*this); }
   Device device() const override { return kCpu; }
@@ -113,6 +133,11 @@ class CpuBackend final : public MeasuredBackend {
   }
 
   Effort measure_ceilings() override { return cpu::measure_ceilings(); }
+
+  std::shared_ptr<const JointCode> compile(std::span<const Work> works, std::span<const char> kept) override {
+    return jit::straighten(works, kept);
+  }
+  int64_t compiles_after() const override { return jit::options().always ? 0 : 1000; }
 
   bool prefers_dense(const Primitive& primitive, std::span<const Layout> inputs, size_t index) const override {
     return primitive.name() == "dot" && index == 1 && dot_prefers_dense(inputs[0], inputs[1]);

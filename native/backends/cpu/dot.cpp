@@ -229,6 +229,25 @@ class DotKernel final : public HostKernel {
            (p_.depth_blocks > 1 ? size_t(p_.depth_blocks * count()) * sizeof(Sum) : 0);
   }
 
+  // A tiny product is one call of the loop over tiles.
+  bool fix(std::span<std::byte* const> operands, std::span<const char> lasting, std::vector<FixedWork>& out) override {
+    if constexpr (!std::is_same_v<T, complex64_t>) {
+      std::vector<FixedWork> after;
+      const std::optional<bool> settled = !is_tiny()  ? std::nullopt
+                                          : epilogue_ ? epilogue_->fix(operands.subspan(2), after)
+                                                      : std::optional<bool>(true);
+      if (settled) {
+        out.push_back(fix_tiny(operands, lasting));
+        for (FixedWork& work : after) {
+          for (FixedWork::Start& start : work.starts) start.operand += 2;
+          out.push_back(std::move(work));
+        }
+        return *settled;
+      }
+    }
+    return HostKernel::fix(operands, lasting, out);
+  }
+
   void run(std::span<std::byte* const> operands) override {
     const T* a = reinterpret_cast<const T*>(operands[0]);
     const T* b = reinterpret_cast<const T*>(operands[1]);
@@ -321,6 +340,54 @@ class DotKernel final : public HostKernel {
       costs.epilogue = epilogue_.has_value();
       return choose_grid(p_.m, p_.n, p_.depth_block, products_->packing.panel, costs, threads);
     }
+  }
+
+  bool is_tiny() const {
+    constexpr int64_t kTiny = 1 << 15;
+    return products_ && !pass_columns_ && !vector_ && !p_.tiled && p_.batches == 1 && p_.m * p_.n * p_.k <= kTiny &&
+           grid_.row_blocks * grid_.column_blocks * p_.depth_blocks == 1 && scratch_bytes() == 0;
+  }
+  FixedWork fix_tiny(std::span<std::byte* const> operands, std::span<const char> lasting) const {
+    struct Bound {
+      Gemm<T, T> multiply;
+      int64_t m, n, k;
+      std::byte* at[3];
+      Steps a, b;
+      std::byte* room;
+      std::vector<std::byte> memory;
+      std::vector<T> turned;
+    };
+    auto bound =
+        std::make_shared<Bound>(Bound{products_->rounded.multiply, p_.m, p_.n, p_.k, {}, p_.a, p_.b, {}, {}, {}});
+    bound->memory.resize(gemm_room(p_.m, p_.n, p_.k, sizeof(T)) + 64);
+    bound->room = bound->memory.data() + (64 - reinterpret_cast<uintptr_t>(bound->memory.data()) % 64);
+    FixedWork work;
+    for (size_t i = 0; i < 3; ++i) {
+      const size_t operand = p_.exchanged && i < 2 ? 1 - i : i;
+      bound->at[i] = operands[operand];
+      if (i == 1 && lasting[operand] && turns_lasting()) {
+        const T* from = reinterpret_cast<const T*>(operands[operand]);
+        for (int64_t t = 0; t < p_.k; ++t)
+          for (int64_t j = 0; j < p_.n; ++j) bound->turned.push_back(from[t * p_.b.row + j * p_.b.column]);
+        bound->at[i] = reinterpret_cast<std::byte*>(bound->turned.data());
+        bound->b = {p_.n, 1};
+        continue;
+      }
+      work.starts.push_back({&bound->at[i], operand});
+    }
+    work.call = [](void* with) {
+      const Bound& bound = *static_cast<const Bound*>(with);
+      bound.multiply(bound.m, bound.n, bound.k, {reinterpret_cast<const T*>(bound.at[0]), bound.a.row, bound.a.column},
+                     {reinterpret_cast<const T*>(bound.at[1]), bound.b.row, bound.b.column},
+                     reinterpret_cast<T*>(bound.at[2]), bound.n, bound.room);
+    };
+    work.with = std::move(bound);
+    return work;
+  }
+  // Whether elements are sums in the same order, that of K, if B is dense in its rows: dots of lines along K have at
+  // least as many terms as there are columns in a panel.
+  bool turns_lasting() const {
+    return sizeof(T) >= 4 && p_.b.column != 1 && p_.k < products_->packing.panel && p_.n < kWideStrip;
   }
 
   static size_t packed_bytes(int64_t count) { return (size_t(count) * sizeof(T) + 63) / 64 * 64; }

@@ -460,6 +460,64 @@ struct PreparedProgram::Impl {
     whole.cols = t.cols;
     execute(routine.code[0], p, operands, whole, {}, true, compiled(0));
   }
+  // A tile whose slots lie at the same places in every call.
+  struct Bound {
+    const Impl* impl;
+    std::vector<std::byte*> operands, slots;
+    Temporary<std::byte, 64> run, registers;
+    const jit::CompiledCode* compiled;
+    Bound(const Impl& impl, std::span<std::byte* const> at)
+        : impl(&impl),
+          operands(at.begin(), at.end()),
+          slots(impl.t.slots.size()),
+          run(size_t(impl.routine.run_bytes)),
+          registers(impl.register_bytes),
+          compiled(impl.compiled(0)) {}
+    void call() {
+      Tile whole;
+      if (!impl->routine.scalars.steps.empty()) impl->execute(impl->routine.scalars, slots.data(), operands, whole);
+      whole.rows = impl->t.rows;
+      whole.cols = impl->t.cols;
+      impl->execute(impl->routine.code[0], slots.data(), operands, whole, {}, true, compiled);
+    }
+  };
+  std::optional<bool> fix(std::span<std::byte* const> operands, std::vector<FixedWork>& out) const {
+    // Memory that is more than a thread would have anyway is not kept.
+    constexpr size_t kMostBytes = 1 << 14;
+    if (!one_tile || register_bytes > kMostBytes) return std::nullopt;
+    if (const Fixed* tile = fixed()) {
+      if (std::optional<FixedWork> work = (*compiled(0))[0].bind(*tile, operands)) {
+        out.push_back(std::move(*work));
+        return true;
+      }
+    } else if (routine.hot && !compiled(0)) {
+      FixedWork work;
+      struct Run {
+        const Impl* impl;
+        std::vector<std::byte*> operands;
+      };
+      auto run = std::make_shared<Run>(Run{this, {operands.begin(), operands.end()}});
+      for (size_t i = 0; i < operands.size(); ++i) work.starts.push_back({&run->operands[i], i});
+      work.call = [](void* with) {
+        const Run& run = *static_cast<const Run*>(with);
+        run.impl->run_tile(run.operands);
+      };
+      work.with = std::move(run);
+      out.push_back(std::move(work));
+      return false;
+    }
+    auto bound = std::make_shared<Bound>(*this, operands);
+    FixedWork work{[](void* with) { static_cast<Bound*>(with)->call(); }, bound, {}};
+    for (size_t i = 0; i < operands.size(); ++i) work.starts.push_back({&bound->operands[i], i});
+    for (const Binding& b : in_memory) {
+      bound->slots[size_t(b.slot)] = operands[size_t(b.operand)] + b.offset;
+      work.starts.push_back({&bound->slots[size_t(b.slot)], size_t(b.operand), b.offset});
+    }
+    for (const Binding& b : in_run) bound->slots[size_t(b.slot)] = bound->run.data() + b.offset;
+    for (const Binding& b : in_registers) bound->slots[size_t(b.slot)] = bound->registers.data() + b.offset;
+    out.push_back(std::move(work));
+    return true;
+  }
   // What other threads have no part in.
   double task_cost() const { return routine.cost * double(t.rows * t.cols); }
 
@@ -499,6 +557,10 @@ void PreparedProgram::run(std::span<std::byte* const> operands) const {
   Temporary<std::byte, 4096> memory(impl_->memory_bytes);
   Impl::Run run(*impl_, operands, memory.data());
   Impl::run({&run, 1});
+}
+
+std::optional<bool> PreparedProgram::fix(std::span<std::byte* const> operands, std::vector<FixedWork>& out) const {
+  return impl_->fix(operands, out);
 }
 
 bool PreparedProgram::are_tiles(std::span<const PreparedProgram* const> programs) {

@@ -9,15 +9,14 @@
 #include "base/error.h"
 #include "graph/primitive.h"
 #include "plan/backend.h"
+#include "plan/host_work.h"
 
 namespace funcnn::cpu {
 
 // A kernel over plain pointers: the CPU's queue runs at once.
-class HostKernel : public Kernel {
+class HostKernel : public Kernel, public HostWork {
  public:
   void encode(Queue& queue, std::span<const Operand> operands) final;
-  // One pointer for each operand, at its first element.
-  virtual void run(std::span<std::byte* const> operands) = 0;
 };
 
 // Outputs are contiguous; inputs have any strides. Everything that depends on shapes is decided here, once a plan.

@@ -70,7 +70,7 @@ void Body::index(int v) {
 void Body::load_mask(int v, const Node& n) {
   const bool single = loop_.streams[size_t(n.stream)].walk >= Walk::row;
   int r = take();
-  Memory m = at_stream(n.stream);
+  Memory m = at_stream(n.stream, int32_t(n.bits));
   if (single)
     w_.as("vpbroadcastb", w_.v(r), m);
   else
@@ -145,11 +145,11 @@ void Body::store_for_row(const Node& n) {
     else
       w_.as("vmovmskps", bits, w_.v(mask));
     w_.as("and", bits, 1);
-    w_.as("mov", at_stream(n.stream), kLimit.part(8));
+    w_.as("mov", at_stream(n.stream, int32_t(n.bits)), kLimit.part(8));
   } else {
     if (int(item_size(loop_.streams[size_t(n.stream)].memory)) != w_.item()) throw Refused{"memory of this dtype"};
     const int r = in(n.a);
-    w_(op::one, at_stream(n.stream), xmm(r));  // found last: it may take the scratch register
+    w_(op::one, at_stream(n.stream, int32_t(n.bits)), xmm(r));  // found last: it may take the scratch register
   }
   used(n.a);
 }

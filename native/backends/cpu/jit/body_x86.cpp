@@ -144,7 +144,7 @@ Memory Body::memory_of(int v) {
   if (layout_.home_slot[size_t(v)] >= 0 && layout_.level[size_t(v)] != level_)
     return at_slot(layout_.home_slot[size_t(v)]);
   if (n.what == Do::constant) return w_.constant(n.bits, n.eight);
-  Memory m = at_stream(n.stream);
+  Memory m = at_stream(n.stream, int32_t(n.bits));
   return n.what == Do::uniform ? m.broadcast(w_.item()) : m;
 }
 bool Body::foldable(int v) const {

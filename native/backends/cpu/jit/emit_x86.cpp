@@ -157,6 +157,7 @@ class Generator {
         if (a >= 0) level = std::max(level, p.layout.level[size_t(a)]);
       // What follows from constants alone is computed once, as what follows from scalars.
       if (level == Level::constant && n.what != Do::constant) level = Level::scalar;
+      if (loop_.straight && level == Level::scalar) level = Level::row;
       if (p.part == Part::question && level == Level::element) throw Refused{"a choice by element"};
       p.layout.level[v] = level;
       p.loops = p.loops || level == Level::element;

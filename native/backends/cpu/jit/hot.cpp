@@ -219,6 +219,43 @@ void CompiledSegment::run(const Fixed& tile, std::span<std::byte* const> operand
   }
 }
 
+std::optional<FixedWork> CompiledSegment::bind(const Fixed& tile, std::span<std::byte* const> operands) const {
+  // What code of rows changes on its way is set again for each call.
+  struct Bound {
+    Frame frame;
+    Generated code;
+    int64_t rows;
+    size_t count;
+    std::byte* streams[kMostStreams];
+  };
+  const int64_t rows = by_rows_ ? tile.rows : 1;
+  const int64_t cols = segment_.of_rows ? tile.rows : by_rows_ ? tile.cols : tile.rows * tile.cols;
+  if (whole_only_ && cols % lanes_ != 0) return std::nullopt;
+  auto bound = std::make_shared<Bound>();
+  bound->code = code_;
+  bound->rows = rows;
+  bound->count = tile.streams.size();
+  set_lengths(bound->frame, rows, cols);
+  FixedWork work;
+  for (size_t s = 0; s < tile.streams.size(); ++s) {
+    const auto operand = size_t(tile.streams[s].operand);
+    std::byte*& at = by_rows_ ? bound->streams[s] : bound->frame.stream[s];
+    at = operands[operand] + tile.streams[s].offset;
+    work.starts.push_back({&at, operand, tile.streams[s].offset});
+  }
+  if (by_rows_)
+    work.call = [](void* with) {
+      Bound& bound = *static_cast<Bound*>(with);
+      bound.frame.rows = bound.rows;
+      std::copy_n(bound.streams, bound.count, bound.frame.stream);
+      bound.code(&bound.frame);
+    };
+  else
+    work.call = reinterpret_cast<void (*)(void*)>(code_);
+  work.with = std::move(bound);
+  return work;
+}
+
 // Of elements that lie at `from` and, of further reductions, `each` bytes behind each other.
 void CompiledSegment::reduce_columns(const std::byte* from, size_t each, const TileView& tile) const {
   for (const Column& c : segment_.columns) {

@@ -13,6 +13,7 @@
 #include "backends/cpu/jit/code_memory.h"
 #include "backends/cpu/jit/segments.h"
 #include "backends/cpu/jit/target.h"
+#include "plan/host_work.h"
 
 namespace funcnn::cpu::jit {
 
@@ -53,6 +54,8 @@ class CompiledSegment {
                            int64_t cols) const;
   // On one set of so many operands after another.
   void run(const Fixed& tile, std::span<std::byte* const> operands, size_t each) const;
+  // The call that does it on these, if it needs nothing but a frame.
+  std::optional<FixedWork> bind(const Fixed& tile, std::span<std::byte* const> operands) const;
   // What it writes, for comparisons with the interpreter.
   struct Written {
     std::byte* at;

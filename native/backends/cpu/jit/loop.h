@@ -55,6 +55,9 @@ struct Loop {
   std::vector<Stream> streams;
   std::vector<Stage> stages;  // of each row, one after the other
   int flag = -1;              // a stream of one byte, for choices by row
+  // All is about single values, and done once, in order: streams are scalars, and nodes read and write so many bytes
+  // after their beginning as their bits say.
+  bool straight = false;
 
   bool folds() const {
     for (const Stage& s : stages)

@@ -13,12 +13,14 @@ constexpr Target kX86{
     true,
     true,
     true,
+    true,
     wide ? 3 : 1,
     [](const Loop& loop, std::string* why) { return emit_x86(loop, wide, why); },
     [](const Loop& loop) { return whole_vectors_only(loop, wide); },
 };
 #elif defined(__aarch64__) || defined(_M_ARM64)
-constexpr Target kArm{kArmVectorBytes, true, false, false, kMostFolds, emit_arm, [](const Loop&) { return false; }};
+constexpr Target kArm{kArmVectorBytes, true,       false,    false,
+                      false,           kMostFolds, emit_arm, [](const Loop&) { return false; }};
 #endif
 
 }  // namespace

@@ -15,6 +15,7 @@ struct Target {
   bool halves;     // its generator knows nodes that are `eight`
   bool indices;    // and Do::index
   bool tables;     // and streams that are anywhere
+  bool straight;   // and loops that are that
   int most_folds;  // reductions of a stage
   // Code of a function `Generated`; empty, and why, where the loop holds what the generator does not know.
   std::vector<uint8_t> (*emit)(const Loop& loop, std::string* why);

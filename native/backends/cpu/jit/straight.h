@@ -1,0 +1,10 @@
+// Kernels of a few elements as one function without loops: each element is a value.
+#pragma once
+
+#include "plan/joint_code.h"
+
+namespace funcnn::cpu::jit {
+
+std::shared_ptr<const JointCode> straighten(std::span<const JointCompiler::Work> works, std::span<const char> kept);
+
+}  // namespace funcnn::cpu::jit

@@ -1,0 +1,225 @@
+"""Steps of loops over a few elements: bound to memory that stays, and compiled as one once they have run for long.
+
+Each loop runs twice from empty caches: the first run begins kernel by kernel, the second does what the first came to. Both give the
+same bits, and what NumPy gives.
+"""
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+STEPS = 2500  # more than after which a step becomes code
+
+pytestmark = pytest.mark.on_cpu
+
+
+def twice(f, *args):
+    """What both runs give."""
+    fn.clear_plan_cache()
+    run = fn.compile(f)
+    first, second = (fn.tree.map(np.array, run(*args)) for _ in range(2))
+    for a, b in zip(fn.tree.leaves(first), fn.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+    return first
+
+
+def near(a, b, tolerance=1e-4):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_parts_of_a_vector_are_computed_one_by_one_and_joined(dtype):
+    """Slices, a concatenation and elementwise work, stacked and in place."""
+    w0, inertia = np.array([1.0, 0.5, -0.7], dtype), np.array([0.8, -1.1, 0.4], dtype)
+
+    def spin(np, w):
+        return np.stack([w[1] * w[2], w[2] * w[0], w[0] * w[1]]) * inertia_of[np] - 0.01 * w
+
+    inertia_of = {np: inertia, fn: fn.array(inertia)}
+
+    def step(w, _):
+        middle = w + 0.005 * spin(fn, w)
+        w = w + 0.01 * spin(fn, middle)
+        return w, (w, middle[::-1])
+
+    last, (all_, turned) = twice(lambda w: fn.scan(step, w, None, length=STEPS), fn.array(w0))
+    w = w0.astype("float64")
+    for _ in range(STEPS):
+        middle = w + 0.005 * spin(np, w)
+        w = w + 0.01 * spin(np, middle)
+    near(last, w)
+    near(all_[-1], w)
+    near(turned[-1], middle[::-1])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 16])
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_with_a_matrix_that_lasts(n, turned):
+    rng = np.random.default_rng(n)
+    a = (0.5 / np.sqrt(n) * rng.normal(size=(n, n))).astype("float32")
+    b, x = rng.normal(size=(2, n)).astype("float32")
+
+    def run(a, b, x):
+        body = (lambda i, x: x @ a + b) if turned else (lambda i, x: a @ x + b)
+        return fn.fori_loop(0, STEPS, body, x)
+
+    got = twice(run, fn.array(a), fn.array(b), fn.array(x))
+    matrix = a.astype("float64").T if turned else a.astype("float64")
+    near(got, np.linalg.solve(np.eye(n) - matrix, b), 1e-3)
+
+
+def test_a_matrix_that_changes_is_read_anew():
+    """Nothing is kept of an operand that some step writes."""
+    a0 = np.array([[0.2, 0.1, 0.0], [0.0, 0.3, -0.1], [0.4, 0.0, 0.1]], "float32")
+
+    def step(carry, k):
+        a, x = carry
+        x = a @ x + k
+        return (a * 0.999 + 1e-4, x), x.sum()
+
+    ks = np.linspace(0, 1, STEPS, dtype="float32")
+    (a, _), sums = twice(lambda a, x, ks: fn.scan(step, (a, x), ks), fn.array(a0), fn.ones(3), fn.array(ks))
+    wa, wx, want = a0.astype("float64"), np.ones(3), []
+    for k in ks:
+        wa, wx = wa * 0.999 + 1e-4, wa @ wx + k
+        want.append(wx.sum())
+    near(a, wa)
+    near(sums, want)
+
+
+def test_a_while_loop_of_numbers_of_several_dtypes():
+    def go_on(carry):
+        i, x, flag, _ = carry
+        return (i < STEPS) & (flag | (x > -1e9))
+
+    def body(carry):
+        i, x, flag, count = carry
+        flag = fn.logical_xor(flag, i % 3 == 0)
+        return i + 1, fn.where(flag, x * 0.5 + 1, x - 0.25), flag, count + flag.astype(fn.uint32)
+
+    start = (fn.array(0), fn.array(3.0), fn.array(True), fn.array(0, fn.uint32))
+    i, x, flag, count = twice(lambda *s: fn.while_loop(go_on, body, s), *start)
+    wx, wflag, wcount = np.float32(3), True, 0
+    for k in range(STEPS):
+        wflag ^= k % 3 == 0
+        wx = np.float32(wx * 0.5 + 1) if wflag else np.float32(wx - 0.25)
+        wcount += wflag
+    assert (i, flag, count) == (STEPS, wflag, wcount)
+    near(x, wx)
+
+
+def test_carries_that_change_places():
+    """Everything is read before anything is written."""
+
+    def step(carry, x):
+        a, b, c = carry
+        return (b, c, a + 1e-3 * x), (a, c)
+
+    xs = np.arange(STEPS, dtype="float32") % 7
+    args = [fn.array(v) for v in ([1.0, 2.0], [3.0, 4.0], [5.0, 6.0])]
+    last, (first, third) = twice(lambda s, xs: fn.scan(step, s, xs), tuple(args), fn.array(xs))
+    state = [np.array(v) for v in args]
+    for i, x in enumerate(xs):
+        near(first[i], state[0], 1e-3)
+        near(third[i], state[2], 1e-3)
+        state = [state[1], state[2], state[0] + 1e-3 * x]
+    for got, want in zip(last, state, strict=True):
+        near(got, want, 1e-3)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_rows_written_over_rows_that_were_read(reverse):
+    """The sequence ends in the loop: its memory becomes that of the results."""
+
+    def run(x):
+        xs = x * 2 + fn.arange(STEPS * 4).reshape(STEPS, 4) * 1e-4
+        return fn.scan(lambda c, x: (c * 0.5 + x[::-1], c - x), fn.zeros(4), xs, reverse=reverse)
+
+    last, ys = twice(run, fn.array(1.0))
+    xs = 2 + np.arange(STEPS * 4).reshape(STEPS, 4) * 1e-4
+    c, want = np.zeros(4), np.zeros((STEPS, 4))
+    for i in range(STEPS)[:: -1 if reverse else 1]:
+        want[i] = c - xs[i]
+        c = c * 0.5 + xs[i][::-1]
+    near(ys, want)
+    near(last, c)
+
+
+@pytest.mark.parametrize("kind", ["scan", "while", "cond"])
+def test_loops_and_branches_inside(kind):
+    """They stay bound from step to step, with operands that move, that last and that take turns."""
+    xs = np.linspace(-1, 1, 300 * 3, dtype="float32").reshape(300, 3)
+    a = np.array([[0.5, 0.1, 0.0], [0.0, 0.4, 0.2], [0.1, 0.0, 0.3]], "float32")
+
+    def inner(np_, x, c):
+        if kind == "scan":
+            return fn.scan(lambda c, k: (fn.array(a) @ c + k * x, c.sum()), c, fn.array([1.0, -2.0, 0.5]))
+        if kind == "while":
+            _, c = fn.while_loop(
+                lambda s: (s[0] < 4) & (s[1][0] < 50), lambda s: (s[0] + 1, fn.array(a) @ s[1] + x), (0, c)
+            )
+            return c, c * x
+        return fn.cond(x[0] > 0, lambda c: (c * 0.5 + x, c), lambda c: (c, c - x), c)
+
+    last, ys = twice(lambda xs: fn.scan(lambda c, x: inner(fn, x, c), fn.ones(3), xs), fn.array(xs))
+    c, want = np.ones(3), []
+    for x in xs.astype("float64"):
+        if kind == "scan":
+            sums = []
+            for k in (1.0, -2.0, 0.5):
+                sums.append(c.sum())
+                c = a @ c + k * x
+            want.append(sums)
+        elif kind == "while":
+            for _ in range(4):
+                if c[0] < 50:
+                    c = a @ c + x
+            want.append(c * x)
+        else:
+            c, y = (c * 0.5 + x, c) if x[0] > 0 else (c, c - x)
+            want.append(y)
+    near(last, c)
+    near(ys, want)
+
+
+def test_an_error_in_a_step_after_many():
+    class Stop(Exception):
+        pass
+
+    seen = []
+
+    def count(i):
+        seen.append(int(i))
+        if i >= 1500:
+            raise Stop("after so many")
+        return i
+
+    def body(i, x):
+        return x * 0.5 + fn.pure_callback(count, fn.array(0), i).astype(fn.float32)
+
+    with pytest.raises(Exception, match="after so many"):
+        fn.eval(fn.fori_loop(0, STEPS, body, fn.zeros(3)))
+    assert seen == list(range(1501))
+
+
+def test_gradients_through_long_loops_of_few_elements():
+    a = fn.array([[0.9, 0.1], [-0.1, 0.9]])
+
+    def f(x):
+        last, ys = fn.scan(lambda x, _: ((y := fn.sin(a @ x) * 0.99), y), x, None, length=STEPS)
+        return (last**2).sum() + (ys[:5] ** 2).sum()
+
+    got = twice(fn.grad(f), fn.array([0.3, -0.2]))
+    x, h = np.array([0.3, -0.2]), 1e-6
+    m = np.array([[0.9, 0.1], [-0.1, 0.9]])
+
+    def value(x):
+        total = 0.0
+        for i in range(STEPS):
+            x = np.sin(m @ x) * 0.99
+            total += (x**2).sum() if i < 5 else 0.0
+        return total + (x**2).sum()
+
+    want = [(value(x + h * e) - value(x - h * e)) / (2 * h) for e in np.eye(2)]
+    near(got, want, 1e-3)
