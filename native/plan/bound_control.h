@@ -53,6 +53,7 @@ class BoundSteps {
     prepares_ = !last_;
   }
   void encode(int64_t step) { body_.encode(step); }
+  void follow(const BoundSteps& next) { body_.follow(next.body_); }
   Operand output(size_t index, int64_t step) const { return body_.output(index, step); }
 
  private:

@@ -7,7 +7,6 @@
 
 #include "graph/primitive.h"
 #include "plan/control.h"
-#include "plan/joint_code.h"
 
 namespace funcnn {
 namespace {
@@ -54,22 +53,27 @@ class JointCodes {
   }
   // How the operands of kernels lie to each other.
   using Pattern = std::vector<int64_t>;
+  struct Run {
+    size_t first, count;  // launches
+    std::shared_ptr<const JointCode> code;
+  };
+  using Runs = std::shared_ptr<const std::vector<Run>>;
   template <class F>
-  std::shared_ptr<const JointCode> get(const Pattern& pattern, F&& make) {
+  Runs get(const Pattern& pattern, F&& make) {
     std::lock_guard lock(mutex_);
-    for (const auto& [known, code] : codes_)
-      if (known == pattern) return code;
-    std::shared_ptr<const JointCode> code = make();
-    if (!code) hopeless = true;
-    codes_.emplace_back(pattern, code);
-    return code;
+    for (const auto& [known, runs] : known_)
+      if (known == pattern) return runs;
+    Runs made = std::make_shared<const std::vector<Run>>(make());
+    if (made->empty()) hopeless = true;
+    known_.emplace_back(pattern, made);
+    return made;
   }
   std::atomic<int64_t> runs{0};
-  std::atomic<bool> hopeless{false};  // one of them could not be made
+  std::atomic<bool> hopeless{false};  // there is code for none of them
 
  private:
   std::mutex mutex_;
-  std::vector<std::pair<Pattern, std::shared_ptr<const JointCode>>> codes_;
+  std::vector<std::pair<Pattern, Runs>> known_;
 };
 
 BoundPlan::~BoundPlan() {
@@ -125,7 +129,7 @@ BoundPlan::BoundPlan(const Plan& plan, Part part, std::span<const Course> leaves
       effort_ += step.cost();
     }
     if (const Plan::Step& step = launch[0]; !step.idle)
-      add({launch, {}, step.backend, step.joint ? step.joint.get() : step.kernel.get()}, operands);
+      add({&plan, launch, {}, step.backend, step.joint ? step.joint.get() : step.kernel.get()}, operands);
     for (const Plan::Step& step : launch)
       for (int slot : step.released)
         if (Ref<Buffer> freed = std::move(mine[size_t(slot)])) free_.push_back(std::move(freed));
@@ -166,7 +170,26 @@ void BoundPlan::add(Launch launch, std::span<const Course> operands) {
 
 void BoundPlan::copy(Backend& backend, Kernel& kernel, std::span<const Layout, 2> layouts, const Course& from,
                      const Course& to) {
-  add({{}, layouts, &backend, &kernel}, std::array{from, to});
+  add({nullptr, {}, layouts, &backend, &kernel}, std::array{from, to});
+}
+
+void BoundPlan::follow(const BoundPlan& next) {
+  for (const Launch& launch : next.launches_) {
+    std::vector<Course> courses;
+    for (size_t o = launch.first; o < launch.first + launch.count; ++o) {
+      Course later = next.courses_[o];
+      std::swap(later.places[0], later.places[1]);
+      for (Operand& place : later.places) place.offset += later.stride;
+      courses.push_back(later);
+    }
+    add(launch, courses);
+  }
+  for (Course result : next.results_) {
+    std::swap(result.places[0], result.places[1]);
+    results_.push_back(result);
+  }
+  buffers_.insert(buffers_.end(), next.buffers_.begin(), next.buffers_.end());
+  effort_ += next.effort_;
 }
 
 // ---- calls of the host
@@ -182,9 +205,16 @@ void BoundPlan::arrange() {
     works_[odd].clear();
   }
   arranged_ = true;
-  if (arrange_as_one()) return;
+  const std::map<size_t, Joint> joint = joint_launches();
   for (int odd = 0; odd < 2; ++odd)
-    for (size_t l = 0; l < launches_.size(); ++l) arrange(l, odd);
+    for (size_t l = 0; l < launches_.size();) {
+      if (auto it = joint.find(l); it != joint.end()) {
+        arrange(it->second, odd);
+        l += it->second.count;
+      } else {
+        arrange(l++, odd);
+      }
+    }
 }
 
 void BoundPlan::arrange(size_t l, int odd) {
@@ -223,15 +253,18 @@ void BoundPlan::arrange(size_t l, int odd) {
   calls_[odd].push_back({call, starts_.back().get()});
 }
 
-bool BoundPlan::arrange_as_one() {
-  constexpr size_t kMostLaunches = 64;
-  if (!plan_ || part_ != Part::run || launches_.empty() || launches_.size() > kMostLaunches) return false;
+std::map<size_t, BoundPlan::Joint> BoundPlan::joint_launches() {
+  constexpr size_t kMostLaunches = 128;
+  if (!plan_ || part_ != Part::run || launches_.empty() || launches_.size() > kMostLaunches) return {};
   auto* compiler = dynamic_cast<JointCompiler*>(launches_[0].backend);
-  if (!compiler) return false;
+  if (!compiler) return {};
   JointCodes& codes = JointCodes::of(plan_->joint_codes_);
   codes.runs += runs_ - std::exchange(runs_told_, runs_);
-  if (codes.hopeless) return false;
-  if (codes.runs < compiler->compiles_after()) return settled_ = false;
+  if (codes.hopeless) return {};
+  if (codes.runs < compiler->compiles_after()) {
+    settled_ = false;
+    return {};
+  }
 
   // Operands that lie at fixed distances from each other are in one place.
   std::vector<Course> places;
@@ -252,49 +285,90 @@ bool BoundPlan::arrange_as_one() {
     return piece;
   };
   std::vector<JointCompiler::Work> works;
+  std::vector<size_t> first_work;  // of each launch
   for (const Launch& launch : launches_) {
-    if (launch.backend != launches_[0].backend) return false;
+    if (launch.backend != launches_[0].backend) return {};
+    first_work.push_back(works.size());
     size_t next = launch.first;
     auto add = [&](JointCompiler::Work work, size_t count) {
       for (const size_t end = next + count; next < end; ++next) work.operands.push_back(piece_of(courses_[next]));
       works.push_back(std::move(work));
     };
     if (launch.steps.empty()) add({nullptr, nullptr, launch.layouts.first(1), launch.layouts.subspan(1), {}}, 2);
-    for (const Plan::Step& step : launch.steps) {
-      if (step.primitive && step.primitive->kind() == Kind::control) return false;
+    for (const Plan::Step& step : launch.steps)
       if (!step.idle)
         add({step.primitive.get(), step.program.get(), step.inputs, step.outputs, {}}, step.operands.size());
-    }
   }
+  first_work.push_back(works.size());
   // Memory of the plan's own is nobody else's but for results.
-  std::vector<char> kept;
+  std::vector<char> seen, tangled(places.size(), 0);
   for (const Course& place : places) {
     const bool mine = std::any_of(buffers_.begin(), buffers_.end(),
                                   [&](const Ref<Buffer>& b) { return b.get() == place.places[0].buffer; });
-    kept.push_back(!mine || std::any_of(results_.begin(), results_.end(), [&](const Course& result) {
+    seen.push_back(!mine || std::any_of(results_.begin(), results_.end(), [&](const Course& result) {
       return result.places[0].buffer == place.places[0].buffer;
     }));
   }
-  pattern.insert(pattern.end(), kept.begin(), kept.end());
   for (size_t i = 0; i < places.size(); ++i)
     for (size_t k = i + 1; k < places.size(); ++k)
       for (int odd = 0; odd < 2; ++odd) {
         const Buffer* buffer = places[i].places[odd].buffer;
         const bool meet = buffer && buffer == places[k].places[odd].buffer;
-        if (meet && !(places[i].lasting && places[k].lasting)) return false;
+        if (meet && !(places[i].lasting && places[k].lasting)) tangled[i] = tangled[k] = 1;
       }
-  std::shared_ptr<const JointCode> code = codes.get(pattern, [&] { return compiler->compile(works, kept); });
-  if (!code) return false;
-  for (int odd = 0; odd < 2; ++odd) {
-    std::vector<std::byte*> addresses;
-    for (const Course& place : places) addresses.push_back(host_address(place.places[odd]));
-    FixedWork& work = works_[odd].emplace_back(code->fix(addresses));
-    calls_[odd].push_back({work.call, work.with.get()});
-    for (const FixedWork::Start& start : work.starts)
-      if (const int64_t stride = places[start.operand].stride)
-        moving_[odd].push_back({start.at, addresses[start.operand] + start.offset, stride});
-  }
-  return true;
+  pattern.insert(pattern.end(), seen.begin(), seen.end());
+  pattern.insert(pattern.end(), tangled.begin(), tangled.end());
+
+  auto make = [&] {
+    std::vector<JointCodes::Run> runs;
+    auto takes = [&](size_t l) {
+      if (first_work[l] == first_work[l + 1]) return false;
+      for (size_t w = first_work[l]; w < first_work[l + 1]; ++w) {
+        const JointCompiler::Work& work = works[w];
+        if (work.primitive && work.primitive->kind() == Kind::control) return false;
+        for (const JointCompiler::Piece& piece : work.operands)
+          if (tangled[piece.place]) return false;
+        if (!compiler->takes(work)) return false;
+      }
+      return true;
+    };
+    // What is too much for one becomes two.
+    auto compile = [&](auto& self, size_t first, size_t end) -> void {
+      const size_t begin = first_work[first], count = first_work[end] - begin;
+      if (count < 2) return;
+      std::vector<char> kept = seen;
+      for (size_t w = 0; w < works.size(); ++w)
+        if (w < begin || w >= begin + count)
+          for (const JointCompiler::Piece& piece : works[w].operands) kept[piece.place] = 1;
+      if (auto code = compiler->compile(std::span(works).subspan(begin, count), kept)) {
+        runs.push_back({first, end - first, std::move(code)});
+      } else if (end - first >= 2) {
+        const size_t middle = (first + end) / 2;
+        self(self, first, middle);
+        self(self, middle, end);
+      }
+    };
+    for (size_t first = 0; first < launches_.size(); ++first) {
+      size_t end = first;
+      while (end < launches_.size() && takes(end)) ++end;
+      compile(compile, first, end);
+      first = end;
+    }
+    return runs;
+  };
+  std::map<size_t, Joint> joint;
+  for (const JointCodes::Run& run : *codes.get(pattern, make)) joint[run.first] = {run.count, run.code, places};
+  return joint;
+}
+
+void BoundPlan::arrange(const Joint& joint, int odd) {
+  std::vector<std::byte*> addresses;
+  for (const Course& place : joint.places) addresses.push_back(host_address(place.places[odd]));
+  const FixedWork& work = works_[odd].emplace_back(joint.code->fix(addresses));
+  calls_[odd].push_back({work.call, work.with.get()});
+  for (const FixedWork::Start& start : work.starts)
+    if (const int64_t stride = joint.places[start.operand].stride)
+      moving_[odd].push_back({start.at, addresses[start.operand] + start.offset, stride});
 }
 
 void BoundPlan::start(size_t l, int odd) {
@@ -304,7 +378,7 @@ void BoundPlan::start(size_t l, int odd) {
   if (launch.steps.empty())
     launch.kernel->encode(launch.backend->queue(), operands);
   else
-    plan_->encode_launch(launch.steps, operands);
+    launch.plan->encode_launch(launch.steps, operands);
 }
 
 void BoundPlan::move_operands(int64_t step) {

@@ -2,11 +2,13 @@
 // move those that move and start the kernels.
 #pragma once
 
+#include <map>
 #include <span>
 #include <vector>
 
 #include "plan/bound_kernel.h"
 #include "plan/host_work.h"
+#include "plan/joint_code.h"
 #include "plan/plan.h"
 
 namespace funcnn {
@@ -33,6 +35,9 @@ class BoundPlan {
   ~BoundPlan();
   // After the kernels so far, in each step. `layouts`: from and to; they outlive this, too.
   void copy(Backend& backend, Kernel& kernel, std::span<const Layout, 2> layouts, const Course& from, const Course& to);
+  // The same for the kernels of `next`, which has been made for the step after each: it finds its operands where those
+  // of that step are, and puts its results where it does by itself.
+  void follow(const BoundPlan& next);
   void encode(int64_t step);
   // Where a captured result lies; its strides are those of the plan.
   const Course& result(size_t r) const { return results_[r]; }
@@ -41,6 +46,7 @@ class BoundPlan {
 
  private:
   struct Launch {
+    const Plan* plan;
     std::span<const Plan::Step> steps;  // none: a copy
     std::span<const Layout> layouts;    // of the copy
     Backend* backend;
@@ -68,7 +74,14 @@ class BoundPlan {
   void add(Launch launch, std::span<const Course> operands);
   void arrange();
   void arrange(size_t launch, int odd);
-  bool arrange_as_one();
+  // Runs of launches that are one code, by their first.
+  struct Joint {
+    size_t count;
+    std::shared_ptr<const JointCode> code;
+    std::vector<Course> places;
+  };
+  std::map<size_t, Joint> joint_launches();
+  void arrange(const Joint& joint, int odd);
   void start(size_t launch, int odd);
   void move_operands(int64_t step);
 

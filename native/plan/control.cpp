@@ -477,12 +477,11 @@ class WhileKernel final : public ControlKernel {
       void encode(int64_t step) override {
         operands.before(step);
         condition->begin();
+        condition->encode(0);
         int64_t steps = 0;
-        for (;; ++steps) {
-          condition->encode(steps);
-          if (!is_true(condition->output(0, steps), *queue)) break;
+        while (is_true(condition->output(0, steps), *queue)) {
           if (steps == 0) body->begin();
-          body->encode(steps);
+          body->encode(steps++);
         }
         ends[steps & 1].encode(step);
       }
@@ -515,6 +514,7 @@ class WhileKernel final : public ControlKernel {
     if (bound->operands.bytes() > 4 * BoundPlan::kMostBytes) return nullptr;
     bound->condition.emplace(condition_, from, carries, std::span<const Course>(), std::span<const int>(), 1);
     bound->body.emplace(body_, from, carries, to, goes_to_, 1);
+    bound->body->follow(*bound->condition);
     return bound;
   }
   size_t inner_bytes() const override {
@@ -549,11 +549,10 @@ class WhileKernel final : public ControlKernel {
       std::tie(from.emplace_back(), to[i]) = carries_.by_turns(body_, i, leaves[i], second[i]);
     for (size_t i = carries; i < leaves.size(); ++i) from.push_back(Course::lasts(operand_at(leaves[i])));
     BoundBody body(body_, from, for_body, to, goes_to_), condition(condition_, from, for_condition, {}, {});
+    body.follow(condition);
     int64_t step = 0;
-    do {
-      body.encode(step++);
-      condition.encode(step);
-    } while (is_true(condition.output(0, step), queue));
+    do body.encode(step++);
+    while (is_true(condition.output(0, step), queue));
     for (size_t i = 0; i < carries; ++i) leaves[i] = storage_at(from[i].at(step), carries_.strides(i));
   }
 

@@ -34,6 +34,8 @@ class JointCompiler {
     std::vector<Piece> operands;
   };
   virtual ~JointCompiler() = default;
+  // Whether there is code for this kernel.
+  virtual bool takes(const Work& work) = 0;
   // Gives the bits that the kernels give. `kept` says of which places anything is read afterwards. Null: it cannot be
   // done, or they are not of a few elements.
   virtual std::shared_ptr<const JointCode> compile(std::span<const Work> works, std::span<const char> kept) = 0;

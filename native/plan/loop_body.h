@@ -207,6 +207,8 @@ class BoundBody {
             std::span<const Course> to, std::span<const int> goes_to, int64_t alignment = 1);
 
   void encode(int64_t step) { plan_.encode(step); }
+  // As part of each step: those of `next`, made for the step after it.
+  void follow(const BoundBody& next) { plan_.follow(next.plan_); }
   // Where an output lies.
   Operand output(size_t index, int64_t step) const { return outputs_[index].at(step); }
 

@@ -23,6 +23,34 @@ class GatherKernel final : public HostKernel {
     flat_ = rest_.rank() == 0 || (rest_.rank() == 1 && rest_.strides[0][0] == 1);
   }
 
+  // One row, or element, is found without a loop over positions.
+  bool fix(std::span<std::byte* const> operands, std::span<const char> lasting, std::vector<FixedWork>& out) override {
+    const std::optional<Positions::Single> single = positions_.single();
+    if (!single || row_ == 0 || !flat_) return HostKernel::fix(operands, lasting, out);
+    struct Bound {
+      Positions::Single position;
+      size_t bytes;
+      std::byte* at[3];  // x, the index, the row
+    };
+    auto bound = std::make_shared<Bound>(Bound{*single, size_t(row_) * sizeof(U), {}});
+    FixedWork work;
+    for (size_t i = 0; i < 3; ++i) {
+      bound->at[i] = operands[i];
+      work.starts.push_back({&bound->at[i], i});
+    }
+    work.call = [](void* with) {
+      const Bound& bound = *static_cast<const Bound*>(with);
+      const int64_t offset = bound.position.offset(bound.at[1]);
+      if (Positions::outside(offset))
+        std::memset(bound.at[2], 0, bound.bytes);
+      else
+        std::memcpy(bound.at[2], bound.at[0] + offset * int64_t(sizeof(U)), bound.bytes);
+    };
+    work.with = std::move(bound);
+    out.push_back(std::move(work));
+    return true;
+  }
+
   void run(std::span<std::byte* const> operands) override {
     const U* x = reinterpret_cast<const U*>(operands[0]);
     U* out = reinterpret_cast<U*>(operands.back());

@@ -88,6 +88,22 @@ void Positions::offsets(int64_t begin, int64_t end, std::span<std::byte* const> 
   }
 }
 
+int64_t Positions::Single::offset(const std::byte* index) const {
+  switch (dtype) {
+    case Dtype::int32:
+      return resolve(*reinterpret_cast<const int32_t*>(index), length, step);
+    case Dtype::uint32:
+      return resolve(*reinterpret_cast<const uint32_t*>(index), length, step);
+    default:
+      return resolve(*reinterpret_cast<const int64_t*>(index), length, step);
+  }
+}
+
+std::optional<Positions::Single> Positions::single() const {
+  if (size_ != 1 || indices_.size() != 1) return std::nullopt;
+  return Single{indices_[0].dtype, indices_[0].length, indices_[0].step};
+}
+
 Positions::Repeats Positions::repeats() const {
   if (lengths_.size() != 2) return {};
   for (const Index& index : indices_)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,6 +24,14 @@ class Positions {
   int64_t size() const { return size_; }
   // Offsets into x (elements) of positions [begin, end), row-major.
   void offsets(int64_t begin, int64_t end, std::span<std::byte* const> indices, int64_t* out) const;
+
+  // Where one index of one axis leads, if there is no more to it: an offset as of `offsets`.
+  struct Single {
+    Dtype dtype;
+    int64_t length, step;
+    int64_t offset(const std::byte* index) const;
+  };
+  std::optional<Single> single() const;
 
   // Positions in rows that all have the same indices: row r addresses what row 0 does, r * step further on. One row
   // where they are not of that kind.

@@ -142,6 +142,7 @@ class ScatterKernel final : public HostKernel {
         updates_(Shape(common_), {prefix(inputs[1].strides)}),
         rest_(rest(op, inputs[1])) {
     row_ = rest_.size();
+    dense_ = is_contiguous(out.shape, inputs[0].strides);
     if (HalfTotals::needed(op.mode(), out.dtype)) halves_.emplace(op.mode(), out.dtype, rest_);
     for (const Axes& axes : {op.axes().indexed, op.axes().x_batch})
       for (int axis : axes) span_ += std::max<int64_t>(0, out.shape[size_t(axis)] - 1) * out.strides[size_t(axis)];
@@ -150,6 +151,43 @@ class ScatterKernel final : public HostKernel {
       if (std::find(batch.begin(), batch.end(), d) == batch.end()) break;
       independent_ *= common_[size_t(d)];
     }
+  }
+
+  // One row, or element, is placed without a loop over positions.
+  bool fix(std::span<std::byte* const> operands, std::span<const char> lasting, std::vector<FixedWork>& out) override {
+    const std::optional<Positions::Single> single = positions_.single();
+    const auto bytes = size_t(element_count(out_.shape) * combination_.item);
+    constexpr size_t kMostBytes = 1 << 14;  // of what is copied by one thread
+    if (!single || row_ == 0 || rest_.rank() > 1 || halves_ || !dense_ || bytes > kMostBytes)
+      return HostKernel::fix(operands, lasting, out);
+    struct Bound {
+      const ScatterKernel* kernel;
+      Positions::Single position;
+      size_t bytes;
+      std::byte* at[4];  // x, the update, the index, the output
+    };
+    auto bound = std::make_shared<Bound>(Bound{this, *single, bytes, {}});
+    FixedWork work;
+    for (size_t i = 0; i < 4; ++i) {
+      bound->at[i] = operands[i];
+      work.starts.push_back({&bound->at[i], i});
+    }
+    work.call = [](void* with) {
+      const Bound& bound = *static_cast<const Bound*>(with);
+      const ScatterKernel& kernel = *bound.kernel;
+      std::byte* to = bound.at[3];
+      if (bound.at[0] != to) std::memcpy(to, bound.at[0], bound.bytes);
+      const int64_t place = bound.position.offset(bound.at[2]);
+      constexpr int64_t first = 0;
+      if (Positions::outside(place)) return;
+      if (kernel.row_ == 1)
+        kernel.combination_.elements(to, &place, bound.at[1], &first, 1);
+      else
+        kernel.rows(to, &place, bound.at[1], &first, 1, {0, kernel.row_});
+    };
+    work.with = std::move(bound);
+    out.push_back(std::move(work));
+    return true;
   }
 
   void run(std::span<std::byte* const> operands) override {
@@ -313,7 +351,8 @@ class ScatterKernel final : public HostKernel {
   LoopNest rest_;     // within one: output, updates
   std::optional<HalfTotals> halves_;
   int64_t row_ = 1, independent_ = 1;
-  int64_t span_ = 1;  // places are below this
+  int64_t span_ = 1;    // places are below this
+  bool dense_ = false;  // the operand lies as the output does
 };
 
 std::unique_ptr<Kernel> make_scatter(const Primitive& primitive, std::span<const Layout> inputs,

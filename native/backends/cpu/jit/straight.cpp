@@ -24,6 +24,7 @@ using Piece = JointCompiler::Piece;
 // Beyond that vectors win, and code grows long.
 constexpr int64_t kMostElements = 64;
 constexpr size_t kMostNodes = 1200;
+constexpr int64_t kMostProducts = 100;
 // Rows of fewer elements are summed up one by one (simd/reduce_rows.cpp).
 constexpr int64_t kLeastFolded = 16;
 
@@ -170,14 +171,19 @@ class Writer {
     if ((!is_float32 && dtype != Dtype::float64) || a.shape.size() != 2) throw Unknown();
     const int64_t m = a.shape[0], k = a.shape[1], n = b.shape[1];
     const int64_t panel = is_float32 ? panel_of<float>() : panel_of<double>();
-    if (m * n > kMostElements || m * n * k > int64_t(kMostNodes) || k >= panel || k == 0 || n >= 128) throw Unknown();
+    if (m * n > kMostElements || m * n * k > kMostProducts || k >= panel || k == 0) throw Unknown();
+    // What is used again and again stays in a register.
+    auto used = [&](int node, int64_t times) {
+      const bool lazy = times > 1 && is_lazy(line_.nodes[size_t(node)].what);
+      return lazy ? line_.make({.what = Do::bit_or, .a = node, .b = node}) : node;
+    };
     std::vector<int> sums;
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
         int sum = line_.make({.what = Do::constant});
         for (int64_t t = 0; t < k; ++t) {
-          const int left = load(work.operands[0], i * a.strides[0] + t * a.strides[1], dtype);
-          const int right = load(work.operands[1], t * b.strides[0] + j * b.strides[1], dtype);
+          const int left = used(load(work.operands[0], i * a.strides[0] + t * a.strides[1], dtype), n);
+          const int right = used(load(work.operands[1], t * b.strides[0] + j * b.strides[1], dtype), m);
           sum = line_.make({.what = Do::fma, .a = left, .b = right, .c = sum});
         }
         sums.push_back(sum);
@@ -334,23 +340,48 @@ class StraightCode final : public JointCode {
 
 }  // namespace
 
-std::shared_ptr<const JointCode> straighten(std::span<const Work> works, std::span<const char> kept) {
+namespace {
+
+const Target* straight_target() {
   const Target* target = target_of(active_level());
-  if (!target || !target->straight || !options().on || options().verify) return nullptr;
+  return target && target->straight && options().on && !options().verify ? target : nullptr;
+}
+
+// The loop, and the places of its streams.
+std::optional<std::pair<Loop, std::vector<size_t>>> written(std::span<const Work> works, std::span<const char> kept,
+                                                            const Target& target) {
   for (bool wide : {false, true}) {
     try {
-      Writer writer(kept, *target, wide);
+      Writer writer(kept, target, wide);
       for (const Work& work : works) writer.add(work);
-      const Loop loop = writer.finish();
-      const std::vector<uint8_t> code = target->emit(loop, nullptr);
-      if (code.empty()) continue;
-      std::optional<CodeMemory::Function> function = CodeMemory::instance().add(code, "funcnn_straight");
-      if (function && function->entry()) return std::make_shared<StraightCode>(*std::move(function), writer.places());
-      return nullptr;
+      Loop loop = writer.finish();
+      return std::pair(std::move(loop), writer.places());
     } catch (const Unknown&) {
     }
   }
-  return nullptr;
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool can_straighten(const Work& work) {
+  const Target* target = straight_target();
+  const std::vector<char> kept(work.operands.size(), 1);
+  Work alone = work;
+  for (size_t i = 0; i < alone.operands.size(); ++i) alone.operands[i] = {i, 0};
+  return target && written({&alone, 1}, kept, *target);
+}
+
+std::shared_ptr<const JointCode> straighten(std::span<const Work> works, std::span<const char> kept) {
+  const Target* target = straight_target();
+  if (!target) return nullptr;
+  auto made = written(works, kept, *target);
+  if (!made) return nullptr;
+  const std::vector<uint8_t> code = target->emit(made->first, nullptr);
+  if (code.empty()) return nullptr;
+  std::optional<CodeMemory::Function> function = CodeMemory::instance().add(code, "funcnn_straight");
+  if (!function || !function->entry()) return nullptr;
+  return std::make_shared<StraightCode>(*std::move(function), std::move(made->second));
 }
 
 }  // namespace funcnn::cpu::jit
