@@ -21,7 +21,7 @@ std::byte* host_address(const Operand& operand) {
 
 // Kernels become better calls when they have run for some time: so many steps at least go by before they are asked
 // again.
-constexpr int64_t kFirstTry = 16, kLongestTry = 1024;
+constexpr int64_t kFirstTry = 64, kLongestTry = 4096;
 // Work between two questions whether to go on.
 constexpr double kUnasked = 1e6;
 
@@ -335,7 +335,7 @@ std::map<size_t, BoundPlan::Joint> BoundPlan::joint_launches() {
     // What is too much for one becomes two.
     auto compile = [&](auto& self, size_t first, size_t end) -> void {
       const size_t begin = first_work[first], count = first_work[end] - begin;
-      if (count < 2) return;
+      if (count == 0 || (count == 1 && !works[begin].program)) return;
       std::vector<char> kept = seen;
       for (size_t w = 0; w < works.size(); ++w)
         if (w < begin || w >= begin + count)
@@ -395,7 +395,7 @@ void BoundPlan::encode(int64_t step) {
   }
   if (!arranged_ || (!settled_ && runs_ >= next_try_)) {
     arrange();
-    next_try_ = runs_ + std::clamp(runs_, kFirstTry, kLongestTry);
+    next_try_ = runs_ + std::clamp(3 * runs_, kFirstTry, kLongestTry);
   }
   ++runs_;
   const int odd = int(step & 1);
