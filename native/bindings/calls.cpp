@@ -1,4 +1,5 @@
-// What a call says whose arguments fit no signature. nanobind lists C++ signatures; funcnn._calls names the argument.
+// What a call says whose arguments fit no signature, and what inspect is told of signatures. nanobind lists C++
+// signatures; funcnn._calls names the argument, funcnn._signatures reads those that functions were defined with.
 #include <array>
 #include <cstring>
 #include <string_view>
@@ -103,8 +104,36 @@ void watch_all(nb::handle scope) {
   }
 }
 
+PyObject* signature_of(PyObject* function, void*) {
+  return guarded([&] {
+    return nb::module_::import_("funcnn._signatures").attr("signature")(nb::handle(function)).release().ptr();
+  });
+}
+
+PyGetSetDef signature_attribute{"__signature__", signature_of, nullptr, nullptr, nullptr};
+
+// Give functions of a type of nanobind's the attribute that inspect asks for. The type refuses setattr, so its dict is
+// asked of the garbage collector; where that shows none, inspect goes without.
+void show_signatures(nb::handle type) {
+  nb::list behind(nb::module_::import_("gc").attr("get_referents")(type.attr("__dict__")));
+  if (behind.size() != 1 || !PyDict_CheckExact(nb::object(behind[0]).ptr())) return;
+  nb::dict members = nb::borrow<nb::dict>(nb::object(behind[0]));
+  if (members.contains(signature_attribute.name)) return;
+  auto* of = reinterpret_cast<PyTypeObject*>(type.ptr());
+  nb::object attribute = nb::steal(PyDescr_NewGetSet(of, &signature_attribute));
+  if (!attribute.is_valid()) throw nb::python_error();
+  members[signature_attribute.name] = attribute;
+  PyType_Modified(of);
+}
+
 }  // namespace
 
-void bind_calls(nb::module_& m) { watch_all(m); }
+void bind_calls(nb::module_& m) {
+  watch_all(m);
+  nb::object method = m.attr("array").attr("sum");
+  show_signatures(m.attr("sum").type());
+  show_signatures(method.type());
+  show_signatures(nb::object(method.attr("__get__")(0)).type());  // of methods of an instance
+}
 
 }  // namespace funcnn

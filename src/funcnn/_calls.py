@@ -12,6 +12,7 @@ from typing import Any
 
 from . import _core
 from ._hyper import plain
+from ._signatures import overloads
 
 # Names that other libraries give to arguments.
 _OTHER_NAMES = {
@@ -122,48 +123,16 @@ def _refused(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 def _signature(function: Any, kwargs: dict[str, Any]) -> inspect.Signature | None:
     """The signature that the function was defined with, of several the one that has most of the names given."""
-    overloads = getattr(function, "__nb_signature__", None) or ((None,),)
-    found = [signature for text, *_ in overloads if (signature := _parsed(text)) is not None]
-    return max(found, key=lambda s: sum(word in s.parameters for word in kwargs), default=None)
+    found = max(overloads(function), key=lambda s: sum(word in s.parameters for word in kwargs), default=None)
+    return found and found.replace(
+        parameters=[_by_name_too(p) for p in found.parameters.values()], return_annotation=inspect.Signature.empty
+    )
 
 
-def _parsed(text: str | None) -> inspect.Signature | None:
-    """A signature from its text; annotations are expressions."""
-    try:
-        definition = ast.parse(f"{text}: ...").body[0]
-    except (SyntaxError, TypeError):
-        return None
-    if not isinstance(definition, ast.FunctionDef):
-        return None
-    given = definition.args
-    empty = inspect.Parameter.empty
-    positional = [*given.posonlyargs, *given.args]
-    defaults = [None] * (len(positional) - len(given.defaults)) + list(given.defaults)
-    made = []
-
-    def add(argument: ast.arg | None, kind: Any, default: ast.expr | None = None) -> None:
-        if argument is not None:
-            value = empty if default is None else _Text(ast.unparse(default))
-            annotation = _Text(ast.unparse(argument.annotation)) if argument.annotation else empty
-            made.append(inspect.Parameter(argument.arg, kind, default=value, annotation=annotation))
-
-    for argument, default in zip(positional, defaults, strict=True):
-        # Names of positional-only arguments also are keywords in the core.
-        add(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD, default)
-    add(given.vararg, inspect.Parameter.VAR_POSITIONAL)
-    for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
-        add(argument, inspect.Parameter.KEYWORD_ONLY, default)
-    add(given.kwarg, inspect.Parameter.VAR_KEYWORD)
-    return inspect.Signature(made)
-
-
-class _Text(str):
-    """Source text, which prints as it is in a signature."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
+def _by_name_too(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Names of positional-only arguments also are keywords in the core."""
+    positional = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
+    return parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) if positional else parameter
 
 
 def _public_name(function: Any, args: tuple[Any, ...]) -> str:
