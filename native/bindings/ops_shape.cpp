@@ -120,8 +120,15 @@ Array pad_with(const Array& x, nb::handle widths, const std::string& mode, nb::h
   pad_widths(widths, x.ndim(), low, high);
   for (size_t i = 0; i < low.size(); ++i)
     if (low[i] < 0 || high[i] < 0) throw ValueError("pad: widths cannot be negative");
-  if (mode == "edge") return pad_edge(x, low, high);
-  if (mode != "constant") throw ValueError(cat("pad: unknown mode '", mode, "'; expected 'constant' or 'edge'"));
+  constexpr std::pair<const char*, PadMode> within[] = {{"edge", PadMode::edge},
+                                                        {"reflect", PadMode::reflect},
+                                                        {"symmetric", PadMode::symmetric},
+                                                        {"wrap", PadMode::wrap}};
+  for (auto [name, how] : within)
+    if (mode == name) return pad_from_within(x, low, high, how);
+  if (mode != "constant")
+    throw ValueError(
+        cat("pad: unknown mode '", mode, "'; expected 'constant', 'edge', 'reflect', 'symmetric' or 'wrap'"));
   Array fill = as_operand(value, x.dtype(), "pad");
   return pad(x, low, high, Integers(x.ndim(), 0), astype(fill, x.dtype()));
 }
@@ -257,12 +264,15 @@ void bind_joining(nb::module_& m) {
       [](nb::handle x, nb::handle widths, const std::string& mode, nb::handle value) {
         return wrap_object(pad_with(as_array(x, "pad"), widths, mode, value));
       },
-      {"pad_width: int | Sequence[int] | Sequence[tuple[int, int]], mode: Literal['constant', 'edge'] = 'constant', "
-       "constant_values: ArrayLike = 0",
+      {"pad_width: int | Sequence[int] | Sequence[tuple[int, int]], mode: Literal['constant', 'edge', 'reflect', "
+       "'symmetric', 'wrap'] = 'constant', constant_values: ArrayLike = 0",
        example("pad", "Add elements before and after each axis.",
                "Args:\n    x: The array.\n    pad_width: One width, (before, after), or a pair for each axis.\n"
-               "    mode: 'constant' adds `constant_values`, 'edge' repeats the elements at the border.\n"
-               "    constant_values: What to add.",
+               "    mode: As in NumPy. 'constant' adds `constant_values`, 'edge' repeats the elements at the border. "
+               "'reflect' mirrors\n        the array at its first and last elements, 'symmetric' before and behind "
+               "them, and 'wrap' goes on from the\n        other end, all of them again and again where the width asks "
+               "for it.\n    constant_values: What to add.\n\nRaises:\n    ValueError: A width is negative; an axis "
+               "of length 0 is to be padded by a mode other than 'constant'.",
                "fn.array([1, 2]), (1, 2)", "array([0, 1, 2, 0, 0], dtype=int32)")},
       nb::arg("pad_width"), nb::arg("mode") = "constant", nb::arg("constant_values") = 0);
 }

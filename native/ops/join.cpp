@@ -91,7 +91,46 @@ Arrays split_at(const Array& x, std::span<const int64_t> indices, int64_t axis) 
   return out;
 }
 
-Array pad_edge(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high) {
+namespace {
+
+Array border_repeated(const Array& x, int axis, int64_t low, int64_t high) {
+  Arrays parts;
+  auto border = [&](int64_t at, int64_t count) {
+    Shape shape = x.shape();
+    shape[size_t(axis)] = count;
+    if (count > 0) parts.push_back(broadcast_to(slice_axis(x, axis, at, at + 1), shape));
+  };
+  border(0, low);
+  parts.push_back(x);
+  border(x.dim(axis) - 1, high);
+  return concatenate(parts, axis);
+}
+
+// What goes on beyond the ends has whole periods inside, so each round can take as many of them as there are by then.
+Array continued(Array x, int axis, int64_t low, int64_t high, PadMode mode) {
+  int64_t shared = mode == PadMode::reflect;  // the element at which it is mirrored
+  int64_t period = x.dim(axis) - shared;
+  const int64_t axes[] = {axis};
+  while (low > 0 || high > 0) {
+    int64_t n = x.dim(axis), whole = (n - shared) / period * period;
+    int64_t before = std::min(low, whole), after = std::min(high, whole);
+    Arrays parts;
+    if (mode == PadMode::wrap) {
+      parts = {slice_axis(x, axis, whole - before, whole), x, slice_axis(x, axis, n - whole, n - whole + after)};
+    } else {
+      parts = {flip(slice_axis(x, axis, shared, shared + before), axes), x,
+               flip(slice_axis(x, axis, n - shared - after, n - shared), axes)};
+    }
+    x = concatenate(parts, axis);
+    low -= before;
+    high -= after;
+  }
+  return x;
+}
+
+}  // namespace
+
+Array pad_from_within(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high, PadMode mode) {
   if (low.size() != x.ndim() || high.size() != x.ndim())
     throw ValueError(cat("pad: expected widths for each of the ", x.ndim(), " axes of an array of shape ", x.shape()));
   Array out = x;
@@ -102,17 +141,10 @@ Array pad_edge(const Array& x, std::span<const int64_t> low, std::span<const int
     int axis = int(i);
     int64_t n = out.dim(axis);
     if (n == 0)
-      throw ValueError(cat("pad: axis ", i, " of an array of shape ", x.shape(), " is empty and has no edge"));
-    Arrays parts;
-    auto edge = [&](int64_t at, int64_t count) {
-      Shape shape = out.shape();
-      shape[i] = count;
-      if (count > 0) parts.push_back(broadcast_to(slice_axis(out, axis, at, at + 1), shape));
-    };
-    edge(0, low[i]);
-    parts.push_back(out);
-    edge(n - 1, high[i]);
-    out = concatenate(parts, axis);
+      throw ValueError(cat("pad: axis ", i, " of an array of shape ", x.shape(),
+                           " is empty, so there is nothing to go on with beyond it; use mode 'constant'"));
+    out = mode == PadMode::edge || n == 1 ? border_repeated(out, axis, low[i], high[i])
+                                          : continued(out, axis, low[i], high[i], mode);
   }
   return out;
 }

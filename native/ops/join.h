@@ -15,8 +15,10 @@ Array stack(Span arrays, int64_t axis);
 // Equal parts, or parts that begin at 0 and at each of `indices` (clipped to the axis).
 Arrays split(const Array& x, int64_t parts, int64_t axis);
 Arrays split_at(const Array& x, std::span<const int64_t> indices, int64_t axis);
-// The elements at the border repeated outwards. (Constant padding: ops/pad.h.)
-Array pad_edge(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high);
+// How an array goes on beyond its ends: its border repeated, mirrored at its last element or beyond it, or from its
+// other end. (Constant padding: ops/pad.h.)
+enum class PadMode { edge, reflect, symmetric, wrap };
+Array pad_from_within(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high, PadMode mode);
 // Every element `count` times; without an axis, of the flattened array.
 Array repeat(const Array& x, int64_t count, std::optional<int64_t> axis);
 Array tile(const Array& x, std::span<const int64_t> counts);

@@ -135,10 +135,11 @@ def stack(b: Builder) -> int:
 def pad(b: Builder) -> int:
     c = b.choices
     v = b.pick(lambda v: len(v.shape) > 0)
-    edge = c.chance(0.3) and 0 not in b.shape(v)
+    within = c.chance(0.4) and 0 not in b.shape(v)
+    mode = c.pick(("edge", "reflect", "symmetric", "wrap")) if within else "constant"
     widths = tuple((c.integer(0, 2), c.integer(0, 2)) for _ in b.shape(v))
     value = 0 if b.dtype(v) == "bool_" else constant(b, b.dtype(v)).value
-    return b.one("pad", v, widths=widths, mode="edge" if edge else "constant", value=value)
+    return b.one("pad", v, widths=widths, mode=mode, value=value)
 
 
 def split(b: Builder) -> int:

@@ -98,8 +98,8 @@ def strided(a: np.ndarray, shape: Sequence[int], strides: Sequence[int], offset:
 
 
 def pad(v: Values, widths: Sequence[tuple[int, int]], mode: str, value: Any = 0) -> Values:
-    if mode == "edge":
-        return v.move(lambda a: np.pad(a, widths, "edge"))
+    if mode != "constant":
+        return v.move(lambda a: np.pad(a, widths, mode))
     fill = el.constant(value, v.dtype).x
     e = None if v.e is None else np.pad(v.e, widths)
     return Values(np.pad(v.x, widths, constant_values=fill), v.dtype, e)

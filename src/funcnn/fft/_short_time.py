@@ -51,16 +51,12 @@ def _extended(name: str, x: array, by: int, mode: str) -> array:
     length = x.shape[-1]
     if mode not in ("reflect", "constant", "edge"):
         raise ValueError(f"{name}: pad_mode must be 'reflect', 'constant' or 'edge', got {mode!r}")
-    if mode != "reflect":
-        return _core.pad(x, [(0, 0)] * (x.ndim - 1) + [(by, by)], "edge" if mode == "edge" else "constant")
-    if by >= length:
+    if mode == "reflect" and by >= length:
         raise ValueError(
             f"{name}: pad_mode 'reflect' mirrors {by} samples, n_fft // 2, at both ends of a signal of {length}; "
             "use 'constant', or a smaller n_fft"
         )
-    left = _core.flip(x[..., 1 : by + 1], -1)
-    right = _core.flip(x[..., length - 1 - by : length - 1], -1)
-    return _core.concatenate([left, x, right], axis=-1)
+    return _core.pad(x, [(0, 0)] * (x.ndim - 1) + [(by, by)], mode)  # type: ignore[arg-type]
 
 
 def stft(

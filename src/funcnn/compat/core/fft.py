@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import fft as _fft
-from ..._core import array, isdtype, real
-from ._pad import pad as _pad
+from ..._core import array, isdtype, pad, real
 from ._wrap import shim as _shim
 
 __all__ = [
@@ -56,7 +55,7 @@ def _stft(
 ) -> array:
     # MLX reflects as often as it takes where the signal is shorter than the padding.
     if center and pad_mode == "reflect" and isinstance(x, array) and x.ndim and x.shape[-1] <= n_fft // 2:
-        x = _pad(ValueError(), x, [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)], "reflect")
+        x = pad(x, [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)], "reflect")
         center = False
     return _fft.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, norm, onesided)
 
