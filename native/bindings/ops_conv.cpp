@@ -15,18 +15,26 @@ Shape numbers(nb::handle object, const char* op, const char* what) {
   return Shape(read.begin(), read.end());
 }
 
-// A number, one for each axis, or the low and the high ones.
-void read_padding(nb::handle object, const char* op, ConvGeometry& g) {
+// A number, one for each axis, a word or, if `ends`, the low and the high ones. Returns whether the word is "same".
+bool read_padding(nb::handle object, const char* op, ConvGeometry& g, bool ends) {
   PyObject* o = object.ptr();
-  if (!is_index(object) && PySequence_Check(o) && !is_text(o) && !is_array(o)) {
+  if (nb::isinstance<nb::str>(object)) {
+    std::string word = nb::cast<std::string>(object.attr("lower")());
+    if (word != "same" && word != "valid")
+      throw ValueError(cat(op, ": padding must be numbers, 'same' or 'valid', got '", word, "'"));
+    g.low = g.high = {0};
+    return word == "same";
+  }
+  if (ends && !is_index(object) && PySequence_Check(o) && !is_text(o) && !is_array(o)) {
     Items items(o);
     if (items.size() == 2 && !is_index(items[0]) && !is_index(items[1])) {
       g.low = numbers(items[0], op, "padding");
       g.high = numbers(items[1], op, "padding");
-      return;
+      return false;
     }
   }
   g.low = g.high = numbers(object, op, "padding");
+  return false;
 }
 
 constexpr const char* kNames[] = {"", "conv1d", "conv2d", "conv3d"};
@@ -56,32 +64,34 @@ void bind_forward(nb::module_& m, size_t n) {
                 int64_t groups) {
         ConvGeometry g;
         g.stride = numbers(stride, name, "stride");
-        g.low = g.high = numbers(padding, name, "padding");
+        bool same = read_padding(padding, name, g, false);
         g.kernel_dilation = numbers(dilation, name, "dilation");
         g.input_dilation = {1};
         g.groups = groups;
         auto [x, w] = as_operands(input, weight, name);
-        return wrap_object(conv_general(name, n, x, w, std::move(g)));
+        return wrap_object(conv_general(name, n, x, w, std::move(g), same));
       },
       nb::arg("input"), nb::arg("weight"), nb::arg("stride") = 1, nb::arg("padding") = 0, nb::arg("dilation") = 1,
       nb::arg("groups") = 1,
       nb::sig(cat("def ", name, "(input: ArrayLike, weight: ArrayLike, /, stride: ", kNumbers[n],
-                  " = 1, padding: ", kNumbers[n], " = 0, dilation: ", kNumbers[n], " = 1, groups: int = 1) -> array")
+                  " = 1, padding: ", kNumbers[n], " | Literal['same', 'valid'] = 0, dilation: ", kNumbers[n],
+                  " = 1, groups: int = 1) -> array")
                   .c_str()),
-      document(
-          cat("Convolve over ", n, n == 1 ? " spatial axis" : " spatial axes", ", channels last."),
-          cat("Each output is the sum of products of the kernel, as it lies, with a window of the input (a "
-              "cross-correlation).\n\nArgs:\n    input: Of shape ",
-              kIn[n], ".\n    weight: Of shape ", kKernels[n],
-              ".\n    stride: From one window to the next.\n    padding: Zeros at both ends of each axis; "
-              "negative: elements cut off.\n    dilation: From one element of the kernel to the next.\n    groups: "
-              "How many parts the channels are in, each with outputs of its own. With as many as there are\n"
-              "        channels, every channel has its own kernels (depthwise).\n\nReturns:\n    An array ",
-              kOutputs[n],
-              " in the common dtype of both; 16-bit floats are accumulated in float32. An axis of length L has\n"
-              "    (L + 2 * padding - dilation * (k - 1) - 1) // stride + 1 outputs.\n\n",
-              raises("if the kernel\n        reaches beyond the padded input.")),
-          cat("fn.", name, "(", kExamples[n], ").shape"), kShapes[n])
+      document(cat("Convolve over ", n, n == 1 ? " spatial axis" : " spatial axes", ", channels last."),
+               cat("Each output is the sum of products of the kernel, as it lies, with a window of the input (a "
+                   "cross-correlation).\n\nArgs:\n    input: Of shape ",
+                   kIn[n], ".\n    weight: Of shape ", kKernels[n],
+                   ".\n    stride: From one window to the next.\n    padding: Zeros at both ends of each axis; "
+                   "negative: elements cut off. \"same\" makes ceil(L / stride)\n        outputs, with one zero more "
+                   "behind than before where their number is odd; \"valid\" is 0.\n    dilation: From one element of "
+                   "the kernel to the next.\n    groups: "
+                   "How many parts the channels are in, each with outputs of its own. With as many as there are\n"
+                   "        channels, every channel has its own kernels (depthwise).\n\nReturns:\n    An array ",
+                   kOutputs[n],
+                   " in the common dtype of both; 16-bit floats are accumulated in float32. An axis of length L has\n"
+                   "    (L + 2 * padding - dilation * (k - 1) - 1) // stride + 1 outputs.\n\n",
+                   raises("if the kernel\n        reaches beyond the padded input.")),
+               cat("fn.", name, "(", kExamples[n], ").shape"), kShapes[n])
           .c_str());
 }
 
@@ -134,19 +144,20 @@ void bind_conv(nb::module_& m) {
         const char* name = "conv_general";
         ConvGeometry g;
         g.stride = numbers(stride, name, "stride");
-        read_padding(padding, name, g);
+        bool same = read_padding(padding, name, g, true);
         g.kernel_dilation = numbers(kernel_dilation, name, "kernel_dilation");
         g.input_dilation = numbers(input_dilation, name, "input_dilation");
         g.groups = groups;
         g.flip = flip;
         auto [x, w] = as_operands(input, weight, name);
-        return wrap_object(conv_general(name, 0, x, w, std::move(g)));
+        return wrap_object(conv_general(name, 0, x, w, std::move(g), same));
       },
       nb::arg("input"), nb::arg("weight"), nb::arg("stride") = 1, nb::arg("padding") = 0,
       nb::arg("kernel_dilation") = 1, nb::arg("input_dilation") = 1, nb::arg("groups") = 1, nb::arg("flip") = false,
       nb::sig(
           "def conv_general(input: ArrayLike, weight: ArrayLike, /, stride: int | Sequence[int] = 1, padding: int | "
-          "Sequence[int] | tuple[Sequence[int], Sequence[int]] = 0, kernel_dilation: int | Sequence[int] = 1, "
+          "Sequence[int] | tuple[Sequence[int], Sequence[int]] | Literal['same', 'valid'] = 0, kernel_dilation: int | "
+          "Sequence[int] = 1, "
           "input_dilation: int | Sequence[int] = 1, groups: int = 1, flip: bool = False) -> array"),
       document(
           "Convolve over one to three spatial axes, channels last, with every option there is.",
@@ -156,7 +167,8 @@ void bind_conv(nb::module_& m) {
           "    weight: Of shape (out, kernel..., in / groups).\n"
           "    stride: From one window to the next.\n"
           "    padding: Zeros at both ends of each axis, or a pair: those at the low ends and those at the high ends. "
-          "Negative ones\n        cut elements off.\n"
+          "Negative ones\n        cut elements off. \"same\" makes as many outputs as the input has strides, "
+          "\"valid\" is 0.\n"
           "    kernel_dilation: From one element of the kernel to the next.\n"
           "    input_dilation: From one element of the input to the next, with zeros between (a transposed "
           "convolution).\n"

@@ -237,7 +237,7 @@ size_t check_shapes(const char* op, size_t spatial, const Array& x, const Array&
 
 }  // namespace
 
-Array conv_general(const char* op, size_t axes, const Array& input, const Array& kernel, ConvGeometry g) {
+Array conv_general(const char* op, size_t axes, const Array& input, const Array& kernel, ConvGeometry g, bool same) {
   auto [x, weight] = promoted(op, input, kernel, "input and weight");
   size_t spatial = check_shapes(op, axes, x, weight, g.groups);
   g.stride = for_each_axis(op, "stride", g.stride, spatial, 1);
@@ -248,6 +248,13 @@ Array conv_general(const char* op, size_t axes, const Array& input, const Array&
   double elements = double(x.dim(0)) * double(weight.dim(0));
   for (size_t d = 0; d < spatial; ++d) {
     int64_t length = x.shape()[d + 1], k = weight.shape()[d + 1];
+    if (same) {
+      g.low[d] = g.high[d] = 0;
+      int64_t there = g.padded(d, length), outputs = (there + g.stride[d] - 1) / g.stride[d];
+      int64_t zeros = std::max<int64_t>(0, (outputs - 1) * g.stride[d] + g.extent(d, k) - there);
+      g.low[d] = zeros / 2;
+      g.high[d] = zeros - g.low[d];
+    }
     if (g.padded(d, length) < g.extent(d, k))
       throw ValueError(cat(op, ": the kernel reaches over ", g.extent(d, k), " elements of axis ", d + 1,
                            ", which has ", g.padded(d, length), " once it is padded; shapes ", x.shape(), " and ",

@@ -36,8 +36,10 @@ Array conv(const Array& x, const Array& weight, const ConvGeometry& geometry);
 Array conv_weight_gradient(const Array& x, const Array& cotangent, const ConvGeometry& geometry, const Shape& kernel);
 
 // Public functions; `op` names them in errors, `spatial` is how many spatial axes there are (0: one to three). A list
-// of one entry stands for all of them.
-Array conv_general(const char* op, size_t spatial, const Array& x, const Array& weight, ConvGeometry geometry);
+// of one entry stands for all of them. `same`: instead of the padding given, as much as makes an output for each
+// stride of the input, of an odd number the more behind.
+Array conv_general(const char* op, size_t spatial, const Array& x, const Array& weight, ConvGeometry geometry,
+                   bool same = false);
 Array conv_transpose(const char* op, size_t spatial, const Array& x, const Array& weight, const Shape& stride,
                      const Shape& padding, const Shape& dilation, const Shape& output_padding, int64_t groups);
 // Of vectors, with the shorter one reversed; `mode` is "full", "same" or "valid".

@@ -96,7 +96,7 @@ def test_pooling_layers_are_the_functions(kind):
         (lambda: nn.Conv1d(3, 4, (3, 3)), ValueError, "Conv1d: expected kernel_size for 1 spatial axis, got 2 numbers"),
         (lambda: nn.Conv2d(3, 4, 3.0), TypeError, "Conv2d: kernel_size must be an integer or a sequence of integers"),
         (lambda: nn.Conv2d(3, 4, True), TypeError, "Conv2d: kernel_size must be an integer"),
-        (lambda: nn.Conv2d(3, 4, 3, padding="same"), TypeError, "Conv2d: padding must be an integer"),
+        (lambda: nn.Conv2d(3, 4, 3, padding=None), TypeError, "Conv2d: padding must be an integer"),
         (lambda: nn.Conv2d(3, 4, 3, padding=-1), ValueError, "Conv2d: padding must be at least 0, got -1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=(1, 0)), ValueError, "Conv2d: stride must be at least 1, got 0"),
         (lambda: nn.Conv2d(3, 4, 3, groups=0), ValueError, "Conv2d: groups must be an integer of at least 1, got 0"),
@@ -133,3 +133,20 @@ def test_inputs_are_refused(layer, shape, message):
     with pytest.raises(ValueError, match=message.replace("in ", r"in layers.0 \(", 1).replace(":", r"\):", 1)):
         model = nn.Sequential(layer)
         model(model.init(KEY), fn.ones(shape))
+
+
+@pytest.mark.parametrize("word", ["same", "VALID"])
+def test_words_for_padding(word):
+    layer = nn.Conv2d(2, 3, 3, stride=2, padding=word)
+    assert repr(layer) == f"Conv2d(2, 3, 3, stride=2, padding={word.lower()!r})"
+    assert layer == nn.Conv2d(2, 3, 3, stride=2, padding=word.lower())
+    params = layer.init(random.key(0))
+    x = random.normal(random.key(1), (1, 6, 7, 2))
+    assert layer(params, x).shape == ((1, 3, 4, 3) if word == "same" else (1, 2, 3, 3))
+
+
+def test_words_that_say_nothing():
+    with pytest.raises(ValueError, match="Conv1d: padding must be integers, 'same' or 'valid', got 'causal'"):
+        nn.Conv1d(1, 1, 3, padding="causal")
+    with pytest.raises(TypeError, match="ConvTranspose1d: padding must be an integer"):
+        nn.ConvTranspose1d(1, 1, 3, padding="same")

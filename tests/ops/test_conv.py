@@ -286,6 +286,31 @@ def test_padding_and_holes_hide_what_is_not_a_number():
     assert np.isfinite(y[0, :7]).all() and np.isinf(y[0, 7:]).all()
 
 
+@pytest.mark.parametrize("length", [1, 4, 5, 6, 7])
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"stride": 3}, {"dilation": 2}, {"stride": 2, "dilation": 3}])
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_same_padding_centres_the_windows(length, options, k):
+    stride, dilation = options.get("stride", 1), options.get("dilation", 1)
+    x, weight = fn.array(normal(2, length, 3), fn.float32), fn.array(normal(4, k, 3), fn.float32)
+    outputs = math.ceil(length / stride)
+    zeros = max((outputs - 1) * stride + dilation * (k - 1) + 1 - length, 0)
+    expected = fn.conv1d(fn.pad(x, [(0, 0), (zeros // 2, zeros - zeros // 2), (0, 0)]), weight, **options)
+    got = fn.conv1d(x, weight, padding="SAME", **options)
+    assert got.shape == (2, outputs, 4)
+    np.testing.assert_array_equal(got, expected)
+    general = {"stride": stride, "kernel_dilation": dilation}
+    np.testing.assert_array_equal(fn.conv_general(x, weight, padding="same", **general), expected)
+
+
+def test_words_for_padding():
+    x, weight = fn.ones((1, 5, 6, 2)), fn.ones((3, 3, 2, 2))
+    assert fn.conv2d(x, weight, padding="valid").shape == (1, 3, 5, 3)
+    assert fn.conv2d(x, weight, padding="same").shape == (1, 5, 6, 3)
+    assert fn.conv_general(x, weight, padding="same", input_dilation=2).shape == (1, 9, 11, 3)
+    with pytest.raises(ValueError, match="conv2d: padding must be numbers, 'same' or 'valid', got 'full'"):
+        fn.conv2d(x, weight, padding="full")
+
+
 def test_halves_are_accumulated_in_float32():
     x = fn.ones((1, 4096, 1), fn.float16)
     weight = fn.ones((3, 4096, 1), fn.float16)

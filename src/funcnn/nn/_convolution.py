@@ -15,7 +15,7 @@ from funcnn._hyper import flag, whole
 from funcnn.tree import frozendict
 
 from ._layer import Layer, Params, as_input
-from ._spatial import check_input, each, per_axis
+from ._spatial import check_input, each, lower, padding, per_axis
 
 
 def divides_channels(instance: Any, attribute: attrs.Attribute[Any], groups: Any) -> None:
@@ -34,12 +34,13 @@ class Convolution(Layer):
 
     _spatial: ClassVar[int]
     _convolve: ClassVar[Callable[..., fn.array]]
+    _words: ClassVar[tuple[str, ...]] = ("same", "valid")
 
     in_channels: int = attrs.field(validator=whole(0))
     out_channels: int = attrs.field(validator=whole(0))
     kernel_size: Integers = attrs.field(validator=each(1))
     stride: Integers = attrs.field(default=1, validator=each(1))
-    padding: Integers = attrs.field(default=0, validator=each(0))
+    padding: Integers | str = attrs.field(default=0, converter=lower, validator=padding)
     dilation: Integers = attrs.field(default=1, validator=each(1))
 
     def _options(self) -> dict[str, Any]:
@@ -77,7 +78,8 @@ class Conv1d(Convolution):
         out_channels: Size of the last axis of the output.
         kernel_size: How many elements of the sequence each output sees.
         stride: From one window to the next.
-        padding: Zeros at both ends.
+        padding: Zeros at both ends. ``"same"`` makes ``ceil(L / stride)`` outputs, with one zero more behind than before where
+            their number is odd; ``"valid"`` is 0.
         dilation: From one element of the kernel to the next.
         groups: How many parts the channels are in, each with outputs of its own; it divides both numbers of channels.
         bias: Whether to add a bias.
@@ -114,7 +116,8 @@ class Conv2d(Convolution):
         out_channels: Size of the last axis of the output.
         kernel_size: Height and width of the kernel, a number or a pair.
         stride: From one window to the next, a number or a pair.
-        padding: Zeros at both ends of each spatial axis, a number or a pair.
+        padding: Zeros at both ends of each spatial axis, a number or a pair. ``"same"`` makes ``ceil(L / stride)`` outputs of an
+            axis of length ``L``, with one zero more behind than before where their number is odd; ``"valid"`` is 0.
         dilation: From one element of the kernel to the next, a number or a pair.
         groups: How many parts the channels are in, each with outputs of its own; it divides both numbers of channels. With
             as many as there are channels, every channel has its own kernels (depthwise).
@@ -154,7 +157,8 @@ class Conv3d(Convolution):
         out_channels: Size of the last axis of the output.
         kernel_size: Depth, height and width of the kernel, a number or three.
         stride: From one window to the next, a number or three.
-        padding: Zeros at both ends of each spatial axis, a number or three.
+        padding: Zeros at both ends of each spatial axis, a number or three. ``"same"`` makes ``ceil(L / stride)`` outputs of an
+            axis of length ``L``, with one zero more behind than before where their number is odd; ``"valid"`` is 0.
         dilation: From one element of the kernel to the next, a number or three.
         bias: Whether to add a bias.
         groups: How many parts the channels are in, each with outputs of its own; it divides both numbers of channels. By

@@ -17,6 +17,8 @@ from ._spatial import each
 class ConvolutionTranspose(Convolution):
     """What all transposed convolutions share."""
 
+    _words = ()
+
     output_padding: Integers = attrs.field(default=0, validator=each(0))
     bias: bool = attrs.field(default=True, validator=flag)
     groups: int = attrs.field(default=1, validator=divides_channels, kw_only=True)

@@ -46,7 +46,8 @@ def _freeze(value: Any) -> Any:
 
 
 def _frozen_fields(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    return [field if field.converter else field.evolve(converter=_freeze) for field in fields]
+    own = attrs.converters.pipe
+    return [field.evolve(converter=own(field.converter, _freeze) if field.converter else _freeze) for field in fields]
 
 
 def fields_of(layer: Layer) -> tuple[attrs.Attribute[Any], ...]:
@@ -64,9 +65,11 @@ def _located(error: Exception, layer: Layer, path: str) -> Exception | None:
     """The same error with the place in the model; None if it has one already or cannot be made again."""
     if getattr(error, "_located", False) or len(error.args) != 1 or not isinstance(error.args[0], str):
         return None
-    name = type(layer).__name__
+    name, text = type(layer).__name__, error.args[0]
+    if type(text) is not str:  # a key that shows what it might have been
+        text = repr(text)
     try:
-        located = type(error)(f"in {path} ({name}): {error.args[0]}" if path else f"in {name}: {error.args[0]}")
+        located = type(error)(f"in {path} ({name}): {text}" if path else f"in {name}: {text}")
         located._located = True  # type: ignore[attr-defined]
     except Exception:
         return None

@@ -39,6 +39,21 @@ def each(least: int, *, optional: bool = False) -> Validator:
     return check
 
 
+def lower(value: Any) -> Any:
+    """A converter: words in small letters, anything else as it is."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def padding(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A validator: zeros at both ends of spatial axes, or one of the words for how many that the class has."""
+    words: tuple[str, ...] = instance._words
+    if not isinstance(value, str) or not words:
+        per_axis(type(instance).__name__, attribute.name, value, instance._spatial, 0)
+    elif value not in words:
+        shown = " or ".join(map(repr, words))
+        raise ValueError(f"{type(instance).__name__}: padding must be integers, {shown}, got {value!r}")
+
+
 def check_input(x: fn.array, spatial: int, channels: int) -> None:
     """Raise unless the input has spatial axes between the batch and the channels."""
     if x.ndim != spatial + 2 or x.shape[-1] != channels:
