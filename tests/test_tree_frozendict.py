@@ -75,6 +75,25 @@ def test_construction():
         frozen["b"]
 
 
+def test_a_missing_key_is_shown_with_those_that_are_there():
+    params = frozendict(bias=1, weight=2)
+    with pytest.raises(KeyError) as caught:
+        params["weigth"]
+    if frozendict.__module__ == "builtins":
+        return
+    assert str(caught.value) == "'weigth': did you mean 'weight'? There are 'bias', 'weight'"
+    assert caught.value.args == ("weigth",) and {"weigth": 3}[caught.value.args[0]] == 3
+    assert pickle.loads(pickle.dumps(caught.value)).args == ("weigth",)
+    for source, text in (
+        (frozendict(), "'x': there are no keys"),
+        (frozendict({str(i): i for i in range(20)}), "'x': there are '0', .*, '9' and 10 more"),
+    ):
+        with pytest.raises(KeyError, match=text):
+            source["x"]
+    with pytest.raises(KeyError, match="^3$"):
+        params[3]
+
+
 def test_prints_like_a_dict():
     assert repr(frozendict(a=1, b=frozendict())) == "frozendict({'a': 1, 'b': frozendict()})"
     loop = []

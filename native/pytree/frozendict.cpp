@@ -153,7 +153,24 @@ PyObject* frozen_or(PyObject* left, PyObject* right) {
   return wrap(type, dict);
 }
 
-PyObject* frozen_getitem(PyObject* self, PyObject* key) { return PyObject_GetItem(cast(self)->dict, key); }
+// KeyError, whose text names keys that are there.
+void refuse_key(PyObject* self, PyObject* key) {
+  PyObject* module = PyUnicode_Check(key) ? PyImport_ImportModule("funcnn.tree._missing") : nullptr;
+  PyObject* shown = module ? PyObject_CallMethod(module, "Missing", "OO", key, self) : nullptr;
+  Py_XDECREF(module);
+  PyErr_Clear();
+  PyErr_SetObject(PyExc_KeyError, shown ? shown : key);
+  Py_XDECREF(shown);
+}
+
+PyObject* frozen_getitem(PyObject* self, PyObject* key) {
+  PyObject* value = PyDict_GetItemWithError(cast(self)->dict, key);
+  if (value)
+    Py_INCREF(value);
+  else if (!PyErr_Occurred())
+    refuse_key(self, key);
+  return value;
+}
 Py_ssize_t frozen_length(PyObject* self) { return PyDict_Size(cast(self)->dict); }
 int frozen_contains(PyObject* self, PyObject* key) { return PyDict_Contains(cast(self)->dict, key); }
 PyObject* frozen_iter(PyObject* self) { return PyObject_GetIter(cast(self)->dict); }
