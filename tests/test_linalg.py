@@ -706,3 +706,13 @@ def test_products_of_integers_name_the_function(op):
         ValueError, match=f"^{op}: is defined for floating-point and complex arrays, got int32 and int32"
     ):
         getattr(fn, op)(x, x)
+
+
+@pytest.mark.parametrize("order", [None, 2, 3, 1.5])
+def test_norms_have_slope_zero_at_zero(order):
+    x = fn.array([[0.0, 0.0, 0.0], [3.0, 0.0, -4.0]])
+    got = fn.grad(lambda x: linalg.norm(x, order, axis=-1).sum())(x)
+    alone = fn.grad(lambda x: linalg.norm(x, order, axis=-1))(x[1])
+    np.testing.assert_array_equal(got, np.stack([np.zeros(3), alone]))
+    assert fn.jvp(lambda x: linalg.norm(x, order, axis=-1), (x,), (fn.ones_like(x),))[1][0].item() == 0
+    assert fn.isnan(linalg.norm(fn.array([fn.nan, 0.0]), order, axis=0)).item()

@@ -399,9 +399,14 @@ Array norm(const Array& x, std::optional<double> order, std::string_view named, 
   sorted.all = false;
   for (int axis : over) sorted.axes.push_back(axis);
   auto absolute = [&] { return abs(values); };
+  // The root of a sum of powers, which are zero together: a norm has a least slope at zero, and that is 0.
+  auto root = [&](const Array& total, auto&& of) {
+    Array nothing = equal(total, constant(0, total.dtype()));
+    return where(nothing, constant(0, total.dtype()), of(where(nothing, constant(1, total.dtype()), total)));
+  };
   auto two_norm = [&] {
     Array squares = square(is_complex(values.dtype()) ? abs(values) : values);
-    return sqrt(sum(squares, sorted, keepdims));
+    return root(sum(squares, sorted, keepdims), [](const Array& total) { return sqrt(total); });
   };
   if (!named.empty() && named != "fro" && named != "nuc")
     throw ValueError(cat("norm: the order '", std::string(named), "' is not known; expected a number, 'fro' or 'nuc'"));
@@ -419,7 +424,8 @@ Array norm(const Array& x, std::optional<double> order, std::string_view named, 
     if (std::isinf(p)) return p > 0 ? max(absolute(), sorted, keepdims) : min(absolute(), sorted, keepdims);
     Array magnitude = absolute();
     Array total = sum(power(magnitude, constant(p, magnitude.dtype())), sorted, keepdims);
-    return power(total, constant(1 / p, total.dtype()));
+    auto inverse_power = [&](const Array& x) { return power(x, constant(1 / p, x.dtype())); };
+    return p > 0 ? root(total, inverse_power) : inverse_power(total);
   }
   if (over.size() != 2) throw ValueError(cat("norm: expected one axis or two, got ", over.size()));
   if (named == "nuc" || std::abs(p) == 2) {
