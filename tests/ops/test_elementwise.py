@@ -166,3 +166,9 @@ def test_the_first_of_equal_operands_is_chosen(name, dtype):
             np.testing.assert_array_equal(zeros(run(y, x)), np.signbit(b))
     np.testing.assert_array_equal(zeros(f(x, 0.0))[:4], np.signbit(a)[:4])
     assert zeros(f(fn.array(0.0, dtype), y))[:4].tolist() == [False] * 4
+
+
+def test_signs_of_complex_infinities_are_units():
+    x = np.array([3 + 4j, complex(np.inf, -2), complex(0, -np.inf), complex(np.inf, np.inf), 0], np.complex64)
+    np.testing.assert_allclose(fn.sign(fn.array(x)), np.sign(x), rtol=1e-6)
+    assert fn.isnan(fn.sign(fn.array([complex(np.inf, np.nan)]))).all().item()  # where NumPy drops the NaN

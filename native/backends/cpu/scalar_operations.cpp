@@ -187,6 +187,14 @@ W expm1(W z) {
   double s = std::sin(0.5 * z.imag());
   return {std::expm1(z.real()) * std::cos(z.imag()) - 2 * s * s + 0.0, std::exp(z.real()) * std::sin(z.imag())};
 }
+// z / |z|; of infinity along one axis a unit along that axis, as in NumPy.
+Z direction(Z z) {
+  double size = std::abs(W(z));
+  if (size == 0) return 0;
+  auto unit = [](float part) { return std::isinf(part) ? std::copysign(1.0f, part) : std::copysign(0.0f, part); };
+  if (std::isinf(z.real()) != std::isinf(z.imag()) && !nan(z)) return {unit(z.real()), unit(z.imag())};
+  return Z(W(z) / size);
+}
 // C's Annex G leaves the sign of zero beside 1 to sin(2 y), the array API standard does not.
 W tanh(W z) {
   if (std::isinf(z.real()) && std::isfinite(z.imag()))
@@ -218,7 +226,7 @@ void add_complex(Table& t) {
   FUNCNN_COMPLEX(square, a * a);
   FUNCNN_COMPLEX(reciprocal, Z(1) / a);
   FUNCNN_COMPLEX(rsqrt, Z(1) / std::sqrt(a));
-  FUNCNN_COMPLEX(sign, truth(a) ? Z(W(a) / std::abs(W(a))) : Z(0));
+  FUNCNN_COMPLEX(sign, direction(a));
   FUNCNN_COMPLEX(log2, Z(std::log(W(a)) * 1.44269504088896340736));
   FUNCNN_COMPLEX(expm1, Z(expm1(W(a))));
   FUNCNN_COMPLEX(log1p, Z(log1p(W(a))));

@@ -178,6 +178,9 @@ Wide function(Opcode op, Wide x) {
                  ? Wide(std::copysign(1.0, x.real()), std::copysign(0.0, x.imag()))
                  : std::tanh(x);
     case Opcode::sign:
+      if (std::isinf(x.real()) != std::isinf(x.imag()) && !std::isnan(x.real()) && !std::isnan(x.imag()))
+        return {std::isinf(x.real()) ? std::copysign(1.0, x.real()) : std::copysign(0.0, x.real()),
+                std::isinf(x.imag()) ? std::copysign(1.0, x.imag()) : std::copysign(0.0, x.imag())};
       return x == 0.0 ? 0.0 : x / std::abs(x);
     default:
       throw Error(cat("reference: ", opcode_info(op).name, " of complex numbers is missing"));
