@@ -58,6 +58,10 @@ class TestInject:
         state = fn.vmap(lambda s, rate: opt.set(s, learning_rate=rate))(state, fn.array([1.0, 2.0, 3.0]))
         delta, _ = fn.vmap(opt.update)(tree.stack([constant(1.0)] * 3), state, params)
         assert delta["b"].reshape(-1).tolist() == [-1.0, -2.0, -3.0]
+        assert tree.equal(opt.set(state, learning_rate=fn.array([1.0, 2.0, 3.0])), state)
+        assert opt.set(state, learning_rate=0.5)["hyperparams"]["learning_rate"].tolist() == [0.5] * 3
+        with pytest.raises(TypeError, match="learning_rate must be a number"):
+            opt.set(state, learning_rate=fn.ones(2))
 
     @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
     def test_dtypes_are_those_without(self, dtype):

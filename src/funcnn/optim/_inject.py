@@ -90,6 +90,8 @@ class inject:
     def set(self, state: dict[str, Any], **values: Any) -> dict[str, Any]:
         """Return the state with other hyperparameters; numbers are checked as the optimiser checks its own.
 
+        In the state of an ensemble, made under ``fn.vmap``, a number holds for all members; an array has one for each.
+
         Raises:
             ValueError: A name was not injected, or a value is out of range.
             TypeError: A value is no number.
@@ -100,9 +102,11 @@ class inject:
                 raise ValueError(f"inject: {name} is not among the hyperparameters in the state, {list(self.names)}")
             if callable(value):
                 raise TypeError(f"inject: {name} must be a number, got {value!r}")
-        checked = attrs.evolve(self.optimizer, **values)  # type: ignore[misc]
+        stacked = {name: x for name, x in values.items() if _stacked(x, hyperparams[name])}
+        checked = attrs.evolve(self.optimizer, **{k: x for k, x in values.items() if k not in stacked})  # type: ignore[misc]
         wide = any(x.dtype == fn.float64 for x in tree.leaves(hyperparams))
-        new = _arrays({name: getattr(checked, name) for name in values}, wide)
+        new = _arrays({name: stacked.get(name, getattr(checked, name)) for name in values}, wide)
+        new = tree.map(lambda x, old: fn.broadcast_to(x, old.shape), new, {name: hyperparams[name] for name in values})
         return {"hyperparams": {**hyperparams, **new}, "inner": inner}
 
     def _parts(self, state: Any) -> tuple[dict[str, Any], Any]:
@@ -121,6 +125,17 @@ def _changes(field: Any, value: Any) -> bool:
     if field.type in ("int", int):
         return False
     return all(map(_is_number, value)) if isinstance(value, tuple) and value else _is_number(value)
+
+
+def _stacked(value: Any, held: Any) -> bool:
+    """Whether a value has one for each member of an ensemble, as what is held in its place."""
+    given, there = tree.leaves(value), tree.leaves(held)
+    shapes = [(getattr(x, "shape", ()), y.shape) for x, y in zip(given, there, strict=False)]
+    return (
+        len(given) == len(there)
+        and all(isinstance(x, fn.array) for x in given)
+        and all(a == b != () for a, b in shapes)
+    )
 
 
 def _arrays(values: dict[str, Any], wide: bool) -> dict[str, Any]:
