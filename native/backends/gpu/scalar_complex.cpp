@@ -21,6 +21,8 @@ FUNCTION f32 abs_c64(c64 z) {
     R"text(FUNCTION c64 sign_c64(c64 z) {
   f32 m = larger(fabs(z.re), fabs(z.im));
   if (m == 0.0f) return {0.0f, 0.0f};
+  bool along = (fabs(z.re) == INFINITY) != (fabs(z.im) == INFINITY) && !is_nan(z);  // an axis, infinite
+  if (along) return boxed(z);
   if (!(m < INFINITY)) return {z.re / m, z.im / m};
   f32 n = exponent_of(m);
   two size = abs_scaled(z, n);
