@@ -386,6 +386,14 @@ class TestHints:
         with pytest.raises(TypeError, match=r"unpack them, as in Sequential\(\*layers\)"):
             nn.Sequential([nn.Linear(2, 3)])
 
+    @pytest.mark.parametrize("call", [{"training": True}, {"rngs": {}}])
+    def test_mode_and_key_belong_to_apply(self, call):
+        model = nn.Sequential(nn.Linear(2, 3))
+        with pytest.raises(
+            TypeError, match=r"argument '\w+'; the mode .* are arguments of apply: layer.apply\(params, x, tr"
+        ):
+            model(model.init(random.key(0)), fn.ones((1, 2)), **call)
+
     @pytest.mark.parametrize("name, use", [("jit", "fn.compile"), ("tree_map", "fn.tree.map"), ("lax", "fn.scan")])
     def test_of_jax(self, name, use):
         with pytest.raises(AttributeError, match=use):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -61,6 +62,10 @@ def place_of(layer: Layer, field: str, keys: tuple[Any, ...]) -> tuple[Any, ...]
     return keys if field == type(layer)._wraps else (*keys, field)
 
 
+# What layers of other libraries are called with.
+_OF_APPLY = re.compile("unexpected keyword argument '(training|train|deterministic|inference|key|rng|rngs)'")
+
+
 def _located(error: Exception, layer: Layer, path: str) -> Exception | None:
     """The same error with the place in the model; None if it has one already or cannot be made again."""
     if getattr(error, "_located", False) or len(error.args) != 1 or not isinstance(error.args[0], str):
@@ -68,6 +73,8 @@ def _located(error: Exception, layer: Layer, path: str) -> Exception | None:
     name, text = type(layer).__name__, error.args[0]
     if type(text) is not str:  # a key that shows what it might have been
         text = repr(text)
+    if type(error) is TypeError and _OF_APPLY.search(text):
+        text += "; the mode and the key are arguments of apply: layer.apply(params, x, training=True, key=key)"
     try:
         located = type(error)(f"in {path} ({name}): {text}" if path else f"in {name}: {text}")
         located._located = True  # type: ignore[attr-defined]
