@@ -58,6 +58,16 @@ def test_methods_lose_their_first_parameter_where_they_are_bound():
     assert next(iter(inspect.signature(fn.ones(3).mean).parameters)) == "axis"
 
 
+def test_constructors_show_the_types_of_fields():
+    found = inspect.signature(fn.nn.Linear).parameters
+    assert {name: p.annotation for name, p in found.items()} == {
+        "input_dims": "int",
+        "output_dims": "int",
+        "bias": "bool",
+    }
+    assert inspect.signature(fn.optim.adam).parameters["eps"].annotation == "float"
+
+
 @pytest.mark.parametrize("function", [fn.sum, fn.array.mean, fn.where, fn.ones(2).sum])
 def test_help_shows_signature_and_text(function):
     shown = pydoc.render_doc(function, renderer=pydoc.plaintext)

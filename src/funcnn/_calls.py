@@ -90,6 +90,9 @@ def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 def explain_construction(cls: type) -> None:
     """Let a class name the argument that a call of it has wrong, as the functions of the native core do."""
     made = cls.__dict__["__init__"]
+    # attrs writes there what converters take, which is anything.
+    fields: Any = getattr(cls, "__attrs_attrs__", ())
+    made.__annotations__.update({field.alias: field.type for field in fields if field.init and field.type is not None})
 
     @functools.wraps(made)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:

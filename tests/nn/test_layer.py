@@ -1,6 +1,7 @@
 """Layers are values: construction, equality, printing, hashing, parameters."""
 
 import pickle
+from typing import ClassVar
 
 import attrs
 import numpy as np
@@ -253,3 +254,11 @@ def test_trainable_excludes_buffers():
     x = random.normal(random.key(1), (5, 2))
     grads = fn.grad(lambda p: fn.sum(model.apply(p, x, training=True)[0] ** 2), where=nn.trainable(model))(params)
     assert tree.paths(grads) == tree.paths(trained)
+
+
+@pytest.mark.parametrize("value", [nn.Linear(2, 2), (nn.ReLU(), nn.Linear(2, 2))])
+def test_layers_in_a_class_are_fields(value):
+    with pytest.raises(TypeError, match="Bare: body is no field without an annotation, as in `body: nn.Layer = ...`"):
+        type("Bare", (nn.Layer,), {"body": value})
+    made = type("Shared", (nn.Layer,), {"body": value, "__annotations__": {"body": ClassVar[object]}})
+    assert made().init(random.key(0)) == {} and made.body is value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 import re
 import textwrap
@@ -49,6 +50,13 @@ def _freeze(value: Any) -> Any:
 def _frozen_fields(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
     own = attrs.converters.pipe
     return [field.evolve(converter=own(field.converter, _freeze) if field.converter else _freeze) for field in fields]
+
+
+def _refuse_bare_layers(cls: type) -> None:
+    """Raise where a layer stands in a class without the annotation that makes it a field: `init` would not see it."""
+    for name, value in vars(cls).items():
+        if has_layers(value) and name not in inspect.get_annotations(cls):
+            raise TypeError(f"{cls.__name__}: {name} is no field without an annotation, as in `{name}: nn.Layer = ...`")
 
 
 def fields_of(layer: Layer) -> tuple[attrs.Attribute[Any], ...]:
@@ -241,6 +249,7 @@ class Layer:
         if "__call__" in cls.__dict__:
             cls.__call__ = _with_context(cls.__dict__["__call__"])  # type: ignore[method-assign]
         attrs.frozen(cls, slots=False, repr=False, field_transformer=_frozen_fields)
+        _refuse_bare_layers(cls)
         explain_construction(cls)
         cls.__setattr__ = _refuse  # type: ignore[method-assign,assignment]
 
