@@ -8,6 +8,7 @@
 #include "bindings/device.h"
 #include "bindings/gil.h"
 #include "bindings/interchange.h"
+#include "bindings/kept_arrays.h"
 #include "graph/graph.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
@@ -18,11 +19,12 @@ namespace funcnn {
 
 PyTypeObject* array_type = nullptr;
 PyTypeObject* mutable_array_type = nullptr;
+ptrdiff_t array_offset = 0;
 
 nb::object wrap_object(Array array) {
   PyTypeObject* type = array.node()->rebindable ? mutable_array_type : array_type;
   nb::object made = nb::inst_alloc(nb::handle(reinterpret_cast<PyObject*>(type)));
-  new (nb::inst_ptr<Array>(made)) Array(std::move(array));
+  new (&array_of(made.ptr())) Array(std::move(array));
   nb::inst_mark_ready(made);
   return made;
 }
@@ -164,7 +166,9 @@ std::vector<PyType_Slot> all_slots() {
                 slot(Py_nb_bool, bool_slot), slot(Py_nb_int, int_slot), slot(Py_nb_float, float_slot),
                 slot(Py_nb_index, index_slot), slot(Py_mp_length, length_slot), slot(Py_mp_subscript, get_item),
                 slot(Py_mp_ass_subscript, set_item), slot(Py_sq_item, get_row), slot(Py_sq_length, length_slot),
-                slot(Py_bf_getbuffer, get_buffer), slot(Py_bf_releasebuffer, release_buffer), PyType_Slot{0, nullptr}});
+                slot(Py_bf_getbuffer, get_buffer), slot(Py_bf_releasebuffer, release_buffer)});
+  if (kKeepsArrays) slots.push_back(slot(Py_tp_dealloc, let_go_of_array));
+  slots.push_back({0, nullptr});
   return slots;
 }
 
@@ -177,6 +181,8 @@ Array matrix_transpose_of(const Array& x) {
 
 void bind_array(nb::module_& m) {
   static const std::vector<PyType_Slot> slots = all_slots();
+  auto* any_type = reinterpret_cast<PyTypeObject*>(dtype_class().ptr());
+  prepare_to_keep_arrays(reinterpret_cast<destructor>(PyType_GetSlot(any_type, Py_tp_dealloc)));
   nb::class_<Array> cls(m, "array", nb::is_final(), nb::is_weak_referenceable(), nb::pooled(1024),
                         nb::type_slots(slots.data()),
                         R"(An immutable array of numbers, computed when it is first looked at.
@@ -198,6 +204,11 @@ Example:
            [1.5, 2. ]], dtype=float32)
 )");
   array_type = reinterpret_cast<PyTypeObject*>(cls.ptr());
+  {
+    nb::object any = nb::inst_alloc(cls);
+    array_offset = reinterpret_cast<std::byte*>(nb::inst_ptr<Array>(any)) - reinterpret_cast<std::byte*>(any.ptr());
+    begin_to_keep_arrays();
+  }
   cls.attr("__array_priority__") = 1000;
 
   cls.def(

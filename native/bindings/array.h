@@ -1,6 +1,7 @@
 // The Python class `array` and the conversions into it, for every file of the bindings.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -20,8 +21,11 @@ extern PyTypeObject *array_type, *mutable_array_type;
 
 inline bool is_mutable(PyObject* object) { return Py_TYPE(object) == mutable_array_type; }
 inline bool is_array(PyObject* object) { return Py_TYPE(object) == array_type || is_mutable(object); }
-// The handle inside an instance; only where is_array holds.
-inline Array& array_of(PyObject* object) { return *nb::inst_ptr<Array>(nb::handle(object)); }
+// The handle inside an instance, at the same place in all of them; only where is_array holds.
+extern ptrdiff_t array_offset;
+inline Array& array_of(PyObject* object) {
+  return *reinterpret_cast<Array*>(reinterpret_cast<std::byte*>(object) + array_offset);
+}
 
 // A new instance, of the class that the node asks for. The object is returned for functions, the pointer (a new
 // reference) for slots.

@@ -16,6 +16,7 @@
 #include "bindings/callable.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
+#include "bindings/kept_arrays.h"
 #include "bindings/trace.h"
 #include "bindings/typed.h"
 #include "graph/record.h"
@@ -51,16 +52,26 @@ struct Entry {
     }
     return unflatten_arrays(outputs, std::move(arrays));
   }
-  nb::object result(std::span<NodeRef> nodes) const {
-    if (!plain) {
-      Arrays arrays;
-      for (NodeRef& node : nodes) arrays.emplace_back(std::move(node));
-      return result(std::move(arrays));
+  nb::object result(CompiledGraph::Outputs& given, KeptArrays& kept) const {
+    const size_t others = given.made.empty() ? 0 : given.made.back().first + 1;
+    pytree::Leaves leaves(std::max(given.results, others));
+    for (auto& [i, node] : given.made) leaves[i] = wrap_object(Array(std::move(node)));
+    for (size_t i = 0; i < given.results; ++i)
+      if (!leaves[i].is_valid()) leaves[i] = kept.array(i);
+    if (!given.places.empty()) {
+      pytree::Leaves in_order;
+      in_order.reserve(given.places.size());
+      for (size_t place : given.places) in_order.push_back(leaves[place]);
+      leaves = std::move(in_order);
     }
-    pytree::Leaves leaves;
-    leaves.reserve(nodes.size());
-    for (NodeRef& node : nodes) leaves.push_back(wrap_object(Array(std::move(node))));
-    return pytree::unflatten(outputs, std::move(leaves));
+    if (plain) return pytree::unflatten(outputs, std::move(leaves));
+    Arrays arrays;
+    arrays.reserve(leaves.size());
+    for (const nb::object& leaf : leaves) {
+      Array& x = array_of(leaf.ptr());
+      arrays.push_back(given.places.empty() ? std::move(x) : x);
+    }
+    return result(std::move(arrays));
   }
 };
 
@@ -225,10 +236,11 @@ class Compiled {
     if (!read_again(*entry, args, nodes.data())) return {};
     for (size_t i = 0; i < entry->captured.size(); ++i) nodes[count + i] = entry->captured[i].node();
     CompiledGraph::Outputs outputs;
-    if (!entry->graph->run_shortly({nodes.data(), nodes.size()}, count, outputs)) return {};
+    if (!entry->graph->run_shortly({nodes.data(), nodes.size()}, count, kept, outputs)) return {};
     entry->unlike = 0;
     hits_.fetch_add(1, std::memory_order_relaxed);
-    return entry->result(std::span<NodeRef>(outputs.data(), outputs.size()));
+    return entry->result(outputs, kept);
+    KeptArrays kept;
   }
   // The nodes of the arguments, where `args` is a tree like that of `entry` and its leaves are arrays.
   static bool read_again(const Entry& entry, nb::handle args, Node** nodes) {

@@ -10,4 +10,7 @@ namespace funcnn {
 // to wait for it. Under the evaluation lock.
 uint32_t likeness_of(Node& node);
 
+// The first of so many sequences, for nodes that stand for other values than before.
+uint64_t take_node_sequences(size_t count);
+
 }  // namespace funcnn

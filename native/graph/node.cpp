@@ -16,6 +16,7 @@ thread_local constinit SmallVector<Node*, 16>* dying_nodes = nullptr;
 }  // namespace
 
 uint64_t next_node_sequence() { return next_sequence.load(std::memory_order_relaxed); }
+uint64_t take_node_sequences(size_t count) { return next_sequence.fetch_add(count, std::memory_order_relaxed); }
 
 Node::Node() : Node(next_sequence.fetch_add(1, std::memory_order_relaxed)) {}
 Node::Node(uint64_t number) noexcept : sequence(number) {}

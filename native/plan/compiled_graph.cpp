@@ -64,6 +64,17 @@ Donation donation_of(std::span<Node* const> arguments, std::span<const char> cou
   return out;
 }
 
+// Whether taking the memory of these is not worth it: plans of small values pack them instead.
+bool are_small(std::span<Node* const> arguments, std::span<const char> disposable) {
+  size_t total = 0;
+  for (size_t i = 0; i < disposable.size(); ++i) {
+    if (!disposable[i]) continue;
+    const size_t bytes = size_t(arguments[i]->size()) * item_size(arguments[i]->dtype);
+    if (bytes > PackedPlan::kSmallResult || (total += bytes) > PackedPlan::kMostBytes) return false;
+  }
+  return true;
+}
+
 Arrays pending_among(std::span<Node* const> nodes) {
   Arrays pending;
   for (Node* node : nodes)
@@ -259,6 +270,7 @@ Arrays CompiledGraph::run(std::span<Node* const> arguments, std::span<const char
   if (!disposable.empty()) uninterrupted.emplace();
   auto lock = interruptible_evaluation_lock();
   Donation donation = donation_of(arguments, counted, donated_, disposable);
+  if (are_small(arguments, donation.disposable)) donation.disposable.clear();
   std::shared_ptr<const Plans::Entry> entry = plans_->get(graph_, arguments, donation.disposable);
   const Capture& capture = entry->capture;
   SmallVector<Node*, 16> leaves;
@@ -314,14 +326,14 @@ Arrays CompiledGraph::run(std::span<Node* const> arguments, std::span<const char
 }
 
 bool CompiledGraph::may_run_shortly() const {
-  if (!donated_.empty()) return false;
   EvaluationLock lock(evaluation_mutex(), std::try_to_lock);
   const Plans::Entry* entry = lock.owns_lock() ? plans_->latest() : nullptr;
   return entry && PackedPlan::of(entry->plan) && PackedPlan::of(entry->plan)->is_short();
 }
 
-bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t captured, Outputs& outputs) const {
-  if (!donated_.empty() || profiling()) return false;
+bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t captured, Supply& supply,
+                                Outputs& outputs) const {
+  if (profiling()) return false;
   EvaluationLock lock(evaluation_mutex(), std::try_to_lock);
   if (!lock.owns_lock()) return false;
   const Plans::Entry* entry = plans_->latest();
@@ -334,13 +346,16 @@ bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t capture
   for (size_t i = 0; i < arguments.size(); ++i) {
     Node& node = *arguments[i];
     uint32_t& like = entry->like_arguments[i];
-    if (like == 0 || node.likeness() != like) {
-      if (i < captured && !is_argument_like(node, *graph_.inputs[i].node())) return false;
-      if (!entry->serves(node, i)) return false;
-      like = likeness_of(node);
-      alike = false;
+    if (like != 0 && node.likeness() == like) {
+      places[i] = elements_of(node);
+      continue;
     }
+    if (i < captured && !is_argument_like(node, *graph_.inputs[i].node())) return false;
+    if (!entry->serves(node, i)) return false;
+    like = likeness_of(node);
+    if (like == 0 && !donated_.empty()) return false;  // see `give_up`
     places[i] = elements_of(node);
+    alike = false;
   }
   for (size_t i = arguments.size(); i < capture.leaves.size(); ++i) {
     Node& constant = *capture.leaves[i];
@@ -357,46 +372,87 @@ bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t capture
     if (std::exchange(entry->here, here) != here) std::fill(entry->like_results.begin(), entry->like_results.end(), 0);
   }
   const size_t count = capture.results.size();
-  Outputs made;
-  Outputs& results = entry->in_order ? outputs : made;
-  results.reserve(count);
-  try {
-    Node::Maker maker(count);
-    for (size_t i = 0; i < count; ++i) {
-      const auto [block, offset] = plan->place(i);
-      uint32_t& like = entry->like_results[i];
-      if (NodeRef again = maker.take(like)) {
-        again->storage.buffer = Ref<Buffer>::counted(blocks[block].get());
-        again->storage.offset = offset;
-        results.emplace_back(std::move(again));
-        continue;
-      }
-      Node& node = *results.emplace_back(maker.make());
-      node.shape = capture.results[i]->shape;
-      node.dtype = capture.results[i]->dtype;
-      if (entry->here || capture.results[i]->device.placed()) node.device = kCpu;
-      node.storage.buffer = Ref<Buffer>::counted(blocks[block].get());
-      node.storage.offset = offset;
-      node.storage.strides = entry->plan.result_strides(i);
-      node.publish();
-      if (like)
-        node.likeness(like);
-      else
-        like = likeness_of(node);
+  outputs.results = count;
+  SmallVector<Node*, 128> nodes(count);
+  supply.take(entry->like_results, nodes.data());
+  auto give = [&](Node& node, size_t result) {
+    const auto [block, offset] = plan->place(result);
+    node.storage.buffer = Ref<Buffer>::counted(blocks[block].get());
+    node.storage.offset = offset;
+  };
+  size_t missing = 0;
+  uint64_t sequence = take_node_sequences(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (Node* again = nodes[i]) {
+      again->sequence = sequence + i;
+      give(*again, i);
+    } else {
+      ++missing;
     }
-  } catch (...) {
-    for (const NodeRef& node : results)
-      if (const Ref<Buffer>& block = node->storage.buffer) block->retain();
-    throw;
+  }
+  if (missing) {
+    try {
+      outputs.made.reserve(missing);
+      Node::Maker maker(missing);
+      for (size_t i = 0; i < count; ++i) {
+        if (nodes[i]) continue;
+        uint32_t& like = entry->like_results[i];
+        NodeRef made = maker.take(like);
+        if (!made) {
+          made = maker.make();
+          made->shape = capture.results[i]->shape;
+          made->dtype = capture.results[i]->dtype;
+          if (entry->here || capture.results[i]->device.placed()) made->device = kCpu;
+          made->storage.strides = entry->plan.result_strides(i);
+        }
+        Node& node = *made;
+        outputs.made.emplace_back(i, std::move(made));
+        nodes[i] = &node;
+        give(node, i);
+        if (node.likeness()) continue;
+        node.publish();
+        if (like)
+          node.likeness(like);
+        else
+          like = likeness_of(node);
+      }
+    } catch (...) {
+      for (Node* node : nodes)
+        if (node) node->storage.buffer->retain();
+      throw;
+    }
   }
   plan->give_away(blocks);
+  if (!donated_.empty()) give_up(arguments, entry->like_arguments, entry->results);
   if (entry->in_order) return true;
-  outputs.reserve(entry->results.size());
-  for (int r : entry->results)
-    outputs.emplace_back(
-        r < 0 ? NodeRef(r >= -int(arguments.size()) ? arguments[size_t(-1 - r)] : capture.leaves[size_t(-1 - r)])
-              : made[size_t(r)]);
+  outputs.places.reserve(entry->results.size());
+  for (int r : entry->results) {
+    if (r >= 0) {
+      outputs.places.push_back(size_t(r));
+      continue;
+    }
+    const size_t leaf = size_t(-1 - r), number = count + outputs.made.size() - missing;
+    outputs.places.push_back(number);
+    outputs.made.emplace_back(number, leaf < arguments.size() ? arguments[leaf] : capture.leaves[leaf]);
+  }
   return true;
+}
+
+// Donated arguments are lost, unless they are given elsewhere undonated, are returned, or somebody else waits for them.
+// What has to be lost is what has no likeness meanwhile.
+void CompiledGraph::give_up(std::span<Node* const> arguments, std::span<const uint32_t> likenesses,
+                            std::span<const int> results) const {
+  for (size_t i = 0; i < donated_.size(); ++i)
+    if (donated_[i] && arguments[i]->use_count() == 1) arguments[i]->likeness(0);
+  for (size_t i = 0; i < arguments.size(); ++i)
+    if (i >= donated_.size() || !donated_[i]) arguments[i]->likeness(likenesses[i]);
+  for (int r : results)
+    if (const auto leaf = size_t(-1 - r); r < 0 && leaf < arguments.size()) arguments[leaf]->likeness(likenesses[leaf]);
+  for (size_t i = 0; i < donated_.size(); ++i) {
+    Node& node = *arguments[i];
+    if (!donated_[i] || node.likeness() != 0) continue;
+    if (node.use_count() == 1 && node.storage.buffer) node.lose();
+  }
 }
 
 size_t CompiledGraph::own_bytes() const { return graph_bytes_ + plans_->bytes(); }

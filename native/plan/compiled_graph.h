@@ -34,11 +34,24 @@ class CompiledGraph {
   // The same for arguments that stay alive during the call without a reference for it: counting a hundred of them takes
   // longer than finding them. `counted` says for which there is one (as many as arguments, or none).
   Arrays run(std::span<Node* const> arguments, std::span<const char> counted, std::span<const char> disposable) const;
-  // The same where it takes a short while and the call before had arguments of this kind; false: nothing has been done.
-  // Nobody is waited for or asked whether to go on, so no code of others runs meanwhile. Arguments may be anything
-  // where the graph has inputs of its own; from `captured` on they are known to be like these.
-  using Outputs = SmallVector<NodeRef, 128>;
-  bool run_shortly(std::span<Node* const> arguments, size_t captured, Outputs& outputs) const;
+  // Nodes of values that are gone, to stand for results that are like those.
+  class Supply {
+   public:
+    virtual ~Supply() = default;
+    // For each likeness a computed node of it without its memory, which stays the supply's, or null.
+    virtual void take(std::span<const uint32_t> likenesses, Node** nodes) = 0;
+  };
+  struct Outputs {
+    size_t results = 0;
+    // Results that are new nodes, by their numbers; the rest are those from the supply. Then other nodes that are
+    // outputs: arguments and constants.
+    std::vector<std::pair<size_t, NodeRef>> made;
+    std::vector<size_t> places;  // by output: the number of its node; empty: the results, in order
+  };
+  // The same as `run` where it takes a short while and the call before had arguments of this kind; false: nothing has
+  // been done. Nobody is waited for or asked whether to go on, so no code of others runs meanwhile. Arguments may be
+  // anything where the graph has inputs of its own; from `captured` on they are known to be like these.
+  bool run_shortly(std::span<Node* const> arguments, size_t captured, Supply& supply, Outputs& outputs) const;
   // Whether that could be, as far as the last call tells.
   bool may_run_shortly() const;
   const Graph& graph() const { return graph_; }
@@ -47,6 +60,9 @@ class CompiledGraph {
   PlanSummary describe() const;
 
  private:
+  void give_up(std::span<Node* const> arguments, std::span<const uint32_t> likenesses,
+               std::span<const int> results) const;
+
   class Plans;
   Graph graph_;
   std::vector<char> donated_;  // by input; empty: none is

@@ -1,0 +1,138 @@
+#include "bindings/kept_arrays.h"
+
+#include <array>
+#include <atomic>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace funcnn {
+namespace {
+
+struct Pair {
+  PyObject* array;
+  Node* node;
+};
+
+// Arrays whose nodes are of one likeness.
+struct Place {
+  uint32_t likeness = 0;
+  std::vector<Pair> pairs;  // the last one on top
+};
+
+// By likeness: a place has arrays for the results that were last asked for there. Under the interpreter lock.
+struct Kept {
+  static constexpr size_t kPlaces = 256, kMost = 4096;
+
+  std::array<Place, kPlaces> places;
+  size_t count = 0;
+  size_t most = 0;  // 0: not yet, or no longer
+  size_t next = 0;  // the place to make room in
+  destructor otherwise = nullptr;
+  Py_ssize_t weak_references = 0;  // where an array has them
+  SharedBlock block;               // small memory that they have let go of
+
+  Place& place_of(uint32_t likeness) { return places[likeness % kPlaces]; }
+  // Objects that nanobind has are without a node, as new ones are before they get one.
+  void discard(PyObject* array) {
+    {
+      Array last = std::move(array_of(array));
+    }
+    otherwise(array);
+  }
+  // None of these runs Python code: what is kept has no memory.
+  void drop(Place& place) {
+    Pair last = place.pairs.back();
+    place.pairs.pop_back();
+    --count;
+    discard(last.array);
+  }
+  void drop_one() {
+    for (size_t i = 0; i < kPlaces; ++i)
+      if (Place& place = places[next++ % kPlaces]; !place.pairs.empty()) return drop(place);
+  }
+  void give(Place& place, uint32_t likeness) {
+    while (!place.pairs.empty()) drop(place);
+    place.likeness = likeness;
+  }
+};
+
+// Never destroyed: arrays may outlive everything.
+Kept& kept = *new Kept;
+
+void clear_weak_references(PyObject* array) {
+  if (*reinterpret_cast<PyObject**>(reinterpret_cast<std::byte*>(array) + kept.weak_references))
+    PyObject_ClearWeakRefs(array);
+}
+
+bool keep(PyObject* array, Node& node) {
+  Place& place = kept.place_of(node.likeness());
+  if (place.likeness != node.likeness() || kept.count >= kept.most) return false;
+  if (place.pairs.size() == place.pairs.capacity()) {
+    try {
+      place.pairs.reserve(2 * place.pairs.size() + 16);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+  place.pairs.push_back({array, &node});
+  ++kept.count;
+  return true;
+}
+
+void stop_keeping() {
+  kept.most = 0;
+  while (kept.count > 0) kept.drop_one();
+  kept.block.release();
+}
+
+}  // namespace
+
+void let_go_of_array(PyObject* array) {
+  PyObject_GC_UnTrack(array);
+  clear_weak_references(array);
+  Node* node = array_of(array).node();
+  if (!node || node->likeness() == 0 || node->use_count() != 1) return kept.discard(array);
+  std::atomic_thread_fence(std::memory_order_acquire);  // after what other threads did with it
+  Buffer* memory = node->storage.buffer.detach();
+  if (!keep(array, *node)) kept.discard(array);
+  kept.block.release(memory);  // last: memory of others may run Python code
+}
+
+void prepare_to_keep_arrays(destructor otherwise) { kept.otherwise = otherwise; }
+
+void begin_to_keep_arrays() {
+  nb::object type = nb::borrow(reinterpret_cast<PyObject*>(array_type));
+  kept.weak_references = nb::cast<Py_ssize_t>(type.attr("__weakrefoffset__"));
+  kept.most = kKeepsArrays ? Kept::kMost : 0;
+  nb::module_::import_("atexit").attr("register")(nb::cpp_function(&stop_keeping));
+}
+
+void KeptArrays::take(std::span<const uint32_t> likenesses, Node** nodes) {
+  arrays_.resize(likenesses.size());
+  if (kept.most == 0) return;
+  for (size_t i = 0; i < likenesses.size(); ++i) {
+    const uint32_t likeness = likenesses[i];
+    if (likeness == 0) continue;
+    Place& place = kept.place_of(likeness);
+    if (place.likeness != likeness) kept.give(place, likeness);
+    if (place.pairs.empty()) {
+      if (kept.count >= kept.most) kept.drop_one();  // for what comes up now
+      continue;
+    }
+    const Pair last = place.pairs.back();
+    place.pairs.pop_back();
+    Py_SET_REFCNT(last.array, 1);
+    arrays_[i] = last.array;
+    nodes[i] = last.node;
+    ++left_;
+  }
+  kept.count -= left_;
+}
+
+KeptArrays::~KeptArrays() {
+  if (left_ == 0) return;
+  for (PyObject* array : arrays_) Py_XDECREF(array);
+}
+
+}  // namespace funcnn

@@ -1,0 +1,212 @@
+"""Arrays that Python has let go of stand for later results of compiled functions."""
+
+from __future__ import annotations
+
+import gc
+import random
+import subprocess
+import sys
+import textwrap
+import weakref
+
+import numpy as np
+import pytest
+
+import funcnn as fn
+
+pytestmark = pytest.mark.on_cpu
+
+
+def ready(*shape, start=0.0, dtype=np.float32):
+    x = fn.array(np.arange(np.prod(shape, dtype=int), dtype=dtype).reshape(shape) + start)
+    fn.eval(x)
+    return x
+
+
+def same(got, expected):
+    np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
+
+
+def several(n=20):
+    f = fn.compile(lambda xs, y: [x + y for x in xs])
+    xs = [ready(3, start=10 * i) for i in range(n)]
+
+    def call(shift):
+        return f(xs, ready(1, start=shift))
+
+    for i in range(3):
+        call(i)
+    return call
+
+
+def test_results_are_themselves_whichever_were_let_go():
+    call, order = several(), random.Random(0)
+    alive = {}
+    for step in range(60):
+        for i, y in enumerate(call(step)):
+            alive[step, i] = y
+        for key in order.sample(sorted(alive), len(alive) * 2 // 3):
+            del alive[key]
+        for (made, i), y in alive.items():
+            same(y, np.arange(3) + 10 * i + made)
+
+
+def test_kinds_by_turns():
+    def f(x):
+        return x + 1, x.astype(fn.int32) * 2, (x[:2] - 1).reshape(2, 1), x > 1
+
+    compiled = fn.compile(f)
+    kept = []
+    for i in range(40):
+        x = ready(4 + i % 3, start=i)
+        out = compiled(x)
+        for got, expected in zip(out, f(x), strict=True):
+            assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
+            same(got, expected)
+        kept.append(out[i % 4])
+        if i % 5 == 0:
+            kept.clear()
+
+
+def test_weak_references_end_with_their_arrays():
+    call = several()
+    ended = []
+    refs = []
+    for step in range(4):
+        out = call(step)
+        refs.append([weakref.ref(y, lambda ref, step=step: ended.append(step)) for y in out])
+        assert all(ref() is y for ref, y in zip(refs[-1], out, strict=True))
+    del out
+    assert sorted(ended) == sorted([*range(4)] * 20)
+    later = call(9)
+    assert all(ref() is None for many in refs for ref in many)
+    assert not weakref.getweakrefs(later[0])
+
+
+def test_callbacks_that_call():
+    call = several()
+    got = []
+    out = call(1)
+    refs = [weakref.ref(y, lambda ref: got.append(call(5))) for y in out]
+    del out
+    assert len(got) == len(refs)
+    for many in got:
+        for i, y in enumerate(many):
+            same(y, np.arange(3) + 10 * i + 5)
+    for i, y in enumerate(call(2)):
+        same(y, np.arange(3) + 10 * i + 2)
+
+
+def test_cycles_through_containers_are_collected():
+    call = several()
+    for step in range(3):
+        out = call(step)
+        out.append(out)
+        ref = weakref.ref(out[0])
+        holder = {"array": out[1]}
+        holder["self"] = holder
+        other = weakref.ref(out[1])
+        del out, holder
+        gc.collect()
+        assert ref() is None
+        assert other() is None
+
+
+def test_memory_goes_with_the_arrays():
+    call = several()
+    call(0)
+    before = fn.get_active_memory()
+    for step in range(5):
+        out = call(step)
+        assert fn.get_active_memory() > before
+        del out
+        assert fn.get_active_memory() == before
+
+
+def test_memory_of_others_goes_with_the_arrays():
+    f = fn.compile(lambda x: x + 1)
+    numbers = np.arange(6, dtype=np.float32)
+    before = sys.getrefcount(numbers)
+    for _ in range(6):
+        x = fn.asarray(numbers)
+        y = f(x)
+        del x
+        same(y, numbers + 1)
+        del y
+        f(f(f(fn.asarray(numbers))))
+    assert sys.getrefcount(numbers) == before
+
+
+def test_references_are_balanced():
+    f = fn.compile(lambda xs: [x + 1 for x in xs])
+    xs = [ready(3, start=10 * i) for i in range(20)]
+    for _ in range(5):
+        f(xs)
+    gc.collect()
+    before = sys.getrefcount(fn.array)
+    for _ in range(500):
+        out = f(xs)
+        held = sys.getrefcount(out[3])
+        assert held == 2  # of the list, and of the call that asks
+    del out
+    assert abs(sys.getrefcount(fn.array) - before) < 100
+
+
+def test_sizes_and_other_uses():
+    call = several()
+    for step in range(3):
+        first, second, *_ = call(step)
+        assert sys.getsizeof(first) == sys.getsizeof(ready(3))
+        same(fn.grad(lambda x: (x * x).sum())(first), 2 * (np.arange(3) + step))
+        same(first + second, 2 * np.arange(3) + 10 + 2 * step)
+        view = memoryview(first)
+        del first
+        same(np.asarray(view), np.arange(3) + step)
+
+
+def test_more_than_are_kept():
+    f = fn.compile(lambda x: [x + i for i in range(50)])
+    g = fn.compile(lambda x: [(x - i)[:2] for i in range(50)])
+    x = ready(3)
+    for h, n in ((f, 3), (g, 2), (f, 3)):
+        held = [h(x) for _ in range(130)]
+        del held
+        for _ in range(3):
+            for i, y in enumerate(h(x)):
+                same(y, np.arange(n) + (i if h is f else -i))
+
+
+def test_what_is_returned_twice_or_given():
+    f = fn.compile(lambda x, y: (x, [x + y] * 2, y, x - y))
+    x, y = ready(3, start=5), ready(3)
+    out = []
+    for _ in range(5):
+        out.append(f(x, y))
+        for got in out:
+            same(got[0], x)
+            same(got[1][0], [5, 7, 9])
+            same(got[1][1], [5, 7, 9])
+            same(got[2], y)
+            same(got[3], [5, 5, 5])
+        if len(out) == 3:
+            del out[1]
+
+
+def test_the_interpreter_ends_quietly():
+    script = """
+    import numpy as np
+    import funcnn as fn
+
+    f = fn.compile(lambda xs: [x + 1 for x in xs])
+    xs = [fn.array(np.arange(3.0, dtype=np.float32)) for _ in range(10)]
+    for _ in range(5):
+        xs = f(xs)
+    class Late:
+        array = f(xs)
+        def __del__(self):
+            del self.array
+    late = Late()
+    late.array = f(xs)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
