@@ -89,6 +89,53 @@ def test_keywords():
         same(f(x, shift=s, scale=t), np.arange(4) * 7 + 2)
 
 
+def test_static_arguments_by_turns():
+    traces = []
+
+    @fn.compile(static_argnums=(1,), static_argnames=("how",))
+    def f(x, n, y, *, how="times"):
+        traces.append((n, how))
+        return (x * n if how == "times" else x + n), y - x
+
+    x, y = ready(4, start=0, dtype=np.int32), ready(4, start=3, dtype=np.int32)
+    expected = [
+        (2, "times", np.arange(4) * 2, fn.int32),
+        (2, "plus", np.arange(4) + 2, fn.int32),
+        (2.0, "times", np.arange(4) * 2, fn.float32),
+        (True, "plus", np.arange(4) + 1, fn.int32),
+    ]
+    for _ in range(4):
+        for n, how, values, dtype in expected:
+            for _ in range(3):
+                first, second = f(x, n, y, how=how)
+                assert first.dtype == dtype
+                same(first, values)
+                same(second, [3, 3, 3, 3])
+                same(f(y, n, x, how=how)[1], [-3, -3, -3, -3])
+    assert len(traces) == len(expected)
+    same(f(x, 2, y)[0], np.arange(4) * 2)
+    same(f(x, y=y, n=2)[0], np.arange(4) * 2)
+
+
+def test_static_arguments_whose_comparison_empties_the_others():
+    class Rude:
+        def __hash__(self):
+            return 1
+
+        def __eq__(self, other):
+            given.clear()
+            return True
+
+    f = fn.compile(lambda t, how: {k: x + 1 for k, x in t.items()}, static_argnames=("how",))
+    given = {}
+    for _ in range(5):
+        given.update({str(i): ready(3, start=i) for i in range(30)})
+        out = f(given, how=Rude())
+        assert len(out) in (0, 30)
+        for i, y in out.items():
+            same(y, np.arange(3) + int(i) + 1)
+
+
 def test_arguments_that_change_their_kind():
     f = fn.compile(lambda x, y: x * 2 + y)
     y = ready(3, start=1)

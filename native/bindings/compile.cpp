@@ -92,10 +92,11 @@ class Compiled {
   nb::object call(nb::handle args, nb::handle kwargs) {
     // Whoever looks for an operation wants to see all of them, and where they stand in the program.
     if (Recording::current()) return called(args, kwargs);
-    if (nb::object result = call_again(args, kwargs); result.is_valid()) return result;
+    Call c;
+    if (nb::object result = call_again(args, kwargs, c); result.is_valid()) return result;
     TimedSpan span("call");
     if (span) span.name(name_);
-    Call c = split(args, kwargs);
+    if (!c.args.is_valid()) c = split(args, kwargs);
     c.tree = pytree::flatten(c.dynamic, c.leaves);
     find_nodes(c);
     if (c.wide) keep_digits(c);
@@ -218,7 +219,7 @@ class Compiled {
 
   // The result of a short call that is like the one before: its arguments lie in trees that were made in the same way,
   // and are computed. Null: it is not. Until the results are there no Python code runs, so nothing has to be held.
-  nb::object call_again(nb::handle args, nb::handle kwargs) {
+  nb::object call_again(nb::handle args, nb::handle kwargs, Call& c) {
     if (!pytree::Pattern::kPossible || profiling()) return {};
     std::shared_ptr<Entry> entry;
     {
@@ -227,7 +228,11 @@ class Compiled {
       entry = recent_.front().second;
     }
     nb::object both;
-    if (kwargs.is_valid() && PyDict_Size(kwargs.ptr())) {
+    if (has_statics()) {
+      c = split(args, kwargs);
+      if (!same_value(c.statics, entry->statics)) return {};
+      args = c.dynamic;
+    } else if (kwargs.is_valid() && PyDict_Size(kwargs.ptr())) {
       both = nb::make_tuple(args, kwargs);
       args = both;
     }
@@ -235,12 +240,12 @@ class Compiled {
     SmallVector<Node*, 128> nodes(count + entry->captured.size());
     if (!read_again(*entry, args, nodes.data())) return {};
     for (size_t i = 0; i < entry->captured.size(); ++i) nodes[count + i] = entry->captured[i].node();
+    KeptArrays kept;
     CompiledGraph::Outputs outputs;
     if (!entry->graph->run_shortly({nodes.data(), nodes.size()}, count, kept, outputs)) return {};
     entry->unlike = 0;
     hits_.fetch_add(1, std::memory_order_relaxed);
     return entry->result(outputs, kept);
-    KeptArrays kept;
   }
   // The nodes of the arguments, where `args` is a tree like that of `entry` and its leaves are arrays.
   static bool read_again(const Entry& entry, nb::handle args, Node** nodes) {
@@ -257,7 +262,7 @@ class Compiled {
   // other, ever more of them pass before that is tried again.
   void recognise(const Call& c, Entry& entry) const {
     if (!pytree::Pattern::kPossible || profiling() || !entry.graph->may_run_shortly()) return;
-    if (!static_positions_.empty() || !static_names_.empty() || entry.effects || entry.holds_python || c.wide) return;
+    if (entry.effects || entry.holds_python || c.wide) return;
     const bool now = std::has_single_bit(++entry.unlike);
     entry.pattern = now ? pytree::Pattern(entry.inputs, c.dynamic) : pytree::Pattern();
   }
@@ -293,6 +298,7 @@ class Compiled {
     return node->abstract || (node->trace != 0 && is_traced(Array(NodeRef(node))));
   }
 
+  bool has_statics() const { return !static_positions_.empty() || !static_names_.empty(); }
   bool is_static(int position, Py_ssize_t count) const {
     return std::any_of(static_positions_.begin(), static_positions_.end(),
                        [&](int p) { return p == position || p + count == position; });
@@ -305,7 +311,7 @@ class Compiled {
     Call c;
     c.args = nb::borrow(args);
     if (kwargs.is_valid() && PyDict_Size(kwargs.ptr())) c.kwargs = nb::borrow(kwargs);
-    if (static_positions_.empty() && static_names_.empty()) {
+    if (!has_statics()) {
       c.dynamic = c.kwargs.is_valid() ? nb::object(nb::make_tuple(c.args, c.kwargs)) : c.args;
       return c;
     }
@@ -334,7 +340,7 @@ class Compiled {
   nb::object invoke(const Call& c, Span arrays) const {
     if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
     nb::object tree = unflatten_arrays(c.tree, arrays);
-    if (static_positions_.empty() && static_names_.empty()) {
+    if (!has_statics()) {
       bool both = c.kwargs.is_valid();
       nb::object args = both ? nb::object(tree[0]) : tree;
       nb::object kwargs = both ? nb::object(tree[1]) : nb::object(nb::dict());
@@ -483,7 +489,7 @@ class Compiled {
     auto mark = [&](const pytree::TreeDef& argument, bool donated) {
       for (size_t i = 0; i < argument.num_leaves(); ++i) mask[leaf++] = donated;
     };
-    bool plain = static_positions_.empty() && static_names_.empty();
+    bool plain = !has_statics();
     bool both = !plain || c.kwargs.is_valid();
     std::vector<pytree::TreeDef> parts = c.tree.children();
     std::vector<pytree::TreeDef> positional = both ? parts[0].children() : parts;
