@@ -346,9 +346,11 @@ class ShimCompiled {
     }
     if (entry.effects) outputs.pop_back();
     arguments.clear();
-    nb::object result = built(entry.result, Span(outputs).first(entry.results));
+    size_t next = 0;
+    // Moved: the nodes of values that nobody else holds are those of the handles.
+    nb::object result =
+        containers::Builder(entry.result).build([&] { return wrap_mutable(std::move(outputs[next++])); });
     if (outputs_.is_none()) return result;
-    size_t next = entry.results;
     containers::fill(outputs_, [&](nb::handle) {
       if (next == outputs.size()) throw ValueError("compile: another thread has changed the outputs during the call");
       return wrap_mutable(std::move(outputs[next++]));

@@ -13,14 +13,15 @@
 namespace funcnn {
 namespace {
 
-// Holds what it walks: other threads may run while the random state is looked up.
+// Arrays that are not there yet. Holds what it walks: other threads may run while the random state is looked up.
 void collect(nb::object tree, const char* name, Arrays& found) {
   if (containers::is_stand_in(tree.ptr())) tree = containers::opened(tree);
   PyObject* o = tree.ptr();
   if (is_array(o)) {
     const Array& x = array_of(o);
-    if (x.node()->abstract) throw_traced_value(*x.node(), name);
-    found.push_back(x);
+    const Node& node = *x.node();
+    if (node.abstract) throw_traced_value(node, name);
+    if (!node.available() || node.storage.ready) found.push_back(x);
     return;
   }
   if (pytree::is_frozendict(o)) o = pytree::frozendict_dict(o);
@@ -48,12 +49,14 @@ Arrays arrays_in(nb::args trees, const char* name) {
 void bind_shim_eval(nb::module_& m) {
   m.def("eval", [](nb::args trees) {
     Arrays arrays = arrays_in(trees, "eval");
+    if (arrays.empty()) return;
     Unlocked unlocked;
     eval(arrays);
     wait(arrays);
   });
   m.def("async_eval", [](nb::args trees) {
     Arrays arrays = arrays_in(trees, "async_eval");
+    if (arrays.empty()) return;
     Unlocked unlocked;
     async_eval(arrays);
   });
