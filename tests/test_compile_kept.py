@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import random
 import subprocess
 import sys
 import textwrap
 import weakref
+from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
 import funcnn as fn
+from funcnn import tree
 
 pytestmark = pytest.mark.on_cpu
 
@@ -174,6 +178,44 @@ def test_more_than_are_kept():
         for _ in range(3):
             for i, y in enumerate(h(x)):
                 same(y, np.arange(n) + (i if h is f else -i))
+
+
+@attrs.frozen
+class Layer:
+    weight: Any
+    bias: Any
+    scale: float = 1.0
+
+
+tree.register_attrs(static=["scale"])(Layer)
+
+
+def test_numbers_and_trees_that_python_takes_apart():
+    def f(layers, rate, more):
+        moved = [Layer(x.weight - rate * x.bias, x.bias * x.scale, x.scale) for x in layers]
+        return moved, tree.map(lambda v: v + rate, more)
+
+    compiled = fn.compile(f)
+    for i in range(12):
+        layers = [Layer(ready(3, start=i + k), ready(1, start=k), [1.0, 2.0][i % 2]) for k in range(6)]
+        more = collections.OrderedDict((k, ready(2, start=i)) for k in "ba")
+        rate = [0.5, i, np.float32(0.25), i + 0.125][i % 4]
+        moved, increased = compiled(layers, rate, more)
+        for k, (layer, x) in enumerate(zip(layers, moved, strict=True)):
+            same(x.weight, np.arange(3) + i + k - rate * k)
+            same(x.bias, np.asarray(layer.bias) * layer.scale)
+            assert x.scale == layer.scale
+        assert list(increased) == list("ba")
+        for y in increased.values():
+            same(y, np.arange(2) + i + rate)
+
+
+def test_digits_of_numbers_beside_float64():
+    f = fn.compile(lambda x, rate: x * rate)
+    for i in range(8):
+        rate = 0.1 + i
+        same(f(fn.array(np.arange(3.0), dtype=fn.float64), rate), np.arange(3.0) * rate)
+        same(f(ready(3), rate), np.arange(3, dtype=np.float32) * np.float32(rate))
 
 
 def test_what_is_returned_twice_or_given():

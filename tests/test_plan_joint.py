@@ -107,3 +107,13 @@ def test_more_leaves_than_fit_on_a_stack():
     leaves = [fn.full((3,), float(i)) for i in range(2000)]
     doubled = fn.compile(lambda xs: [2 * x + 1 for x in xs])(leaves)
     assert [int(y[2].item()) for y in doubled] == [2 * i + 1 for i in range(2000)]
+
+
+def test_programs_by_turns():
+    """Equal little programs run one after another, whatever the order of the leaves; each with its own operands."""
+    compiled = fn.compile(lambda xs: [[x * 2 + i, 1 - x][i % 2] for i, x in enumerate(xs)])
+    xs = [np.arange(1 + i % 5, dtype=np.float32) + i for i in range(60)]
+    given = [fn.array(x) for x in xs]
+    for _ in range(40):  # machine code comes meanwhile
+        for i, (x, y) in enumerate(zip(xs, compiled(given), strict=True)):
+            np.testing.assert_array_equal(np.asarray(y), 1 - x if i % 2 else x * 2 + i)

@@ -5,6 +5,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -92,11 +93,11 @@ class Compiled {
   nb::object call(nb::handle args, nb::handle kwargs) {
     // Whoever looks for an operation wants to see all of them, and where they stand in the program.
     if (Recording::current()) return called(args, kwargs);
-    Call c;
-    if (nb::object result = call_again(args, kwargs, c); result.is_valid()) return result;
+    std::optional<Call> taken;
+    if (nb::object result = call_again(args, kwargs, taken); result.is_valid()) return result;
     TimedSpan span("call");
     if (span) span.name(name_);
-    if (!c.args.is_valid()) c = split(args, kwargs);
+    Call c = taken ? std::move(*taken) : split(args, kwargs);
     c.tree = pytree::flatten(c.dynamic, c.leaves);
     find_nodes(c);
     if (c.wide) keep_digits(c);
@@ -125,7 +126,10 @@ class Compiled {
       if (token) arguments.push_back(std::move(token));
       return inlined(*entry, arguments);
     }
+    const size_t given = c.nodes.size();
     for (const Array& a : entry->captured) c.nodes.push_back(a.node());
+    if (!token)
+      if (nb::object result = run_shortly(*entry, c.nodes, given); result.is_valid()) return result;
     if (token) c.nodes.push_back(token.node());
     c.counted.resize(c.nodes.size(), 0);
     Arrays outputs;
@@ -219,7 +223,8 @@ class Compiled {
 
   // The result of a short call that is like the one before: its arguments lie in trees that were made in the same way,
   // and are computed. Null: it is not. Until the results are there no Python code runs, so nothing has to be held.
-  nb::object call_again(nb::handle args, nb::handle kwargs, Call& c) {
+  // `taken` receives what was taken apart.
+  nb::object call_again(nb::handle args, nb::handle kwargs, std::optional<Call>& taken) {
     if (!pytree::Pattern::kPossible || profiling()) return {};
     std::shared_ptr<Entry> entry;
     {
@@ -229,9 +234,9 @@ class Compiled {
     }
     nb::object both;
     if (has_statics()) {
-      c = split(args, kwargs);
-      if (!same_value(c.statics, entry->statics)) return {};
-      args = c.dynamic;
+      taken = split(args, kwargs);
+      if (!same_value(taken->statics, entry->statics)) return {};
+      args = taken->dynamic;
     } else if (kwargs.is_valid() && PyDict_Size(kwargs.ptr())) {
       both = nb::make_tuple(args, kwargs);
       args = both;
@@ -240,12 +245,18 @@ class Compiled {
     SmallVector<Node*, 128> nodes(count + entry->captured.size());
     if (!read_again(*entry, args, nodes.data())) return {};
     for (size_t i = 0; i < entry->captured.size(); ++i) nodes[count + i] = entry->captured[i].node();
-    KeptArrays kept;
-    CompiledGraph::Outputs outputs;
-    if (!entry->graph->run_shortly({nodes.data(), nodes.size()}, count, kept, outputs)) return {};
+    nb::object result = run_shortly(*entry, {nodes.data(), nodes.size()}, count);
+    if (!result.is_valid()) return {};
     entry->unlike = 0;
     hits_.fetch_add(1, std::memory_order_relaxed);
-    return entry->result(outputs, kept);
+    return result;
+  }
+  // Of a short call; null: it is none, and nothing has been done. So many nodes are arguments, others are captured.
+  static nb::object run_shortly(const Entry& entry, std::span<Node* const> nodes, size_t arguments) {
+    KeptArrays kept;
+    CompiledGraph::Outputs outputs;
+    if (!entry.graph->run_shortly(nodes, arguments, kept, outputs)) return {};
+    return entry.result(outputs, kept);
   }
   // The nodes of the arguments, where `args` is a tree like that of `entry` and its leaves are arrays.
   static bool read_again(const Entry& entry, nb::handle args, Node** nodes) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 
 #include "backends/cpu/ceilings.h"
@@ -48,11 +49,7 @@ class JointKernel final : public HostKernel {
       programs_.push_back(&static_cast<FusedKernel&>(*kernel).program());
       operand_counts_.push_back(static_cast<FusedKernel&>(*kernel).operand_count());
     }
-    if (!PreparedProgram::are_tiles(programs_)) return;
-    for (size_t i = 0; i < programs_.size(); ++i) {
-      if (i == 0 || programs_[i] != programs_[i - 1]) tiles_.push_back({programs_[i], operand_counts_[i], 0});
-      ++tiles_.back().times;
-    }
+    if (PreparedProgram::are_tiles(programs_)) gather_tiles();
   }
   bool fix(std::span<std::byte* const> operands, std::span<const char> lasting, std::vector<FixedWork>& out) override {
     if (tiles_.empty()) return HostKernel::fix(operands, lasting, out);
@@ -71,6 +68,9 @@ class JointKernel final : public HostKernel {
   }
   void run(std::span<std::byte* const> operands) override {
     if (!tiles_.empty()) {
+      SmallVector<std::byte*, 256> gathered(from_.size());
+      for (size_t i = 0; i < from_.size(); ++i) gathered[i] = operands[from_[i]];
+      if (!from_.empty()) operands = {gathered.data(), gathered.size()};
       for (const Tiles& tiles : tiles_) {
         tiles.program->run(operands.first(tiles.operand_count * tiles.times));
         operands = operands.subspan(tiles.operand_count * tiles.times);
@@ -87,15 +87,31 @@ class JointKernel final : public HostKernel {
   }
 
  private:
+  void gather_tiles() {
+    std::map<const PreparedProgram*, size_t> places;
+    for (size_t i = 0; i < programs_.size(); ++i) {
+      const auto [found, added] = places.try_emplace(programs_[i], tiles_.size());
+      if (added) tiles_.push_back({programs_[i], operand_counts_[i], 0});
+      ++tiles_[found->second].times;
+    }
+    std::vector<std::vector<size_t>> operands(tiles_.size());
+    size_t next = 0;
+    for (size_t i = 0; i < programs_.size(); ++i)
+      for (size_t k = 0; k < operand_counts_[i]; ++k) operands[places[programs_[i]]].push_back(next++);
+    for (const std::vector<size_t>& of_one : operands) from_.insert(from_.end(), of_one.begin(), of_one.end());
+    if (std::is_sorted(from_.begin(), from_.end())) from_.clear();
+  }
+
   std::vector<std::shared_ptr<Kernel>> kernels_;
   std::vector<const PreparedProgram*> programs_;
   std::vector<size_t> operand_counts_;
-  // Where each program is done in one go: one after another, equal ones together.
+  // Where each program is done in one go: equal ones one after another.
   struct Tiles {
     const PreparedProgram* program;
     size_t operand_count, times;
   };
   std::vector<Tiles> tiles_;
+  std::vector<size_t> from_;  // the operands in that order; empty: as they come
 };
 
 // Kernels run while they are encoded.
