@@ -258,15 +258,25 @@ void expand_default_dict(PyObject* object, Leaves& values, Ref<const Record>& re
   record = std::move(made);
 }
 
-void expand_attrs(PyObject* object, const Registration& registration, Leaves& values, Ref<const Record>& record) {
+Ref<const Record> record_of_attrs(const Registration& registration, Objects constants) {
   auto made = make_ref<Record>();
   made->registration = &registration;
   made->type = registration.type;
-  for (nb::handle name : registration.fields) values.push_back(owned(PyObject_GetAttr(object, name.ptr())));
+  made->metadata = tuple_of(constants);
+  return made;
+}
+
+void expand_attrs(PyObject* object, const Registration& registration, Leaves& values, Ref<const Record>& record) {
+  auto append = [&](const nb::object& names, Leaves& to) {
+    for (size_t i = 0, count = tuple_size(names.ptr()); i < count; ++i)
+      to.push_back(owned(PyObject_GetAttr(object, tuple_item(names.ptr(), i))));
+  };
+  append(registration.fields, values);
+  record = registration.record;
+  if (record) return;
   Leaves constants;
-  for (nb::handle name : registration.static_fields) constants.push_back(owned(PyObject_GetAttr(object, name.ptr())));
-  made->metadata = tuple_of(view(constants));
-  record = std::move(made);
+  append(registration.static_fields, constants);
+  record = record_of_attrs(registration, view(constants));
 }
 
 void expand_custom(PyObject* object, const Registration& registration, Leaves& values, Ref<const Record>& record) {
@@ -612,7 +622,13 @@ void register_attrs(nb::handle type, nb::handle fields, nb::handle static_fields
   registration->fields = nb::tuple(nb::borrow(fields));
   registration->static_fields = nb::tuple(nb::borrow(static_fields));
   registration->caches = nb::tuple(nb::borrow(caches));
-  add_registration(std::move(registration));
+  if (tuple_size(registration->static_fields.ptr()) == 0) registration->record = record_of_attrs(*registration, {});
+  try {
+    add_registration(registration);
+  } catch (...) {
+    registration->record = nullptr;  // they hold each other
+    throw;
+  }
 }
 
 void clear_cache() {
@@ -644,6 +660,7 @@ void initialise(nb::module_& m) {
     decltype(g.registry) old;
     nb::ft_lock_guard lock(g.mutex);
     std::swap(old, g.registry);
+    for (const auto& [type, registration] : old) registration->record = nullptr;
   }));
 }
 

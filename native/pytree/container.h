@@ -8,6 +8,8 @@
 
 namespace funcnn::pytree {
 
+struct Record;
+
 // How instances of one class are taken apart. Lives for ever once registered, together with its class.
 struct Registration : RefCounted {
   Kind kind = Kind::Custom;
@@ -15,6 +17,7 @@ struct Registration : RefCounted {
   nb::object flatten, unflatten, keys;  // Custom
   nb::object fields, static_fields;     // Attrs: tuples of names
   nb::object caches;                    // Attrs: names of attributes that __init__ sets to None
+  mutable Ref<const Record> record;     // Attrs without static fields: that of all instances
 };
 
 // What a node of a structure knows about its container beside its kind.
