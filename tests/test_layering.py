@@ -138,7 +138,7 @@ def test_only_compat_creates_rebindable_arrays():
     """The mutable API is the shim's alone: what opens a handle is called by nothing else of the package."""
     opens = re.compile(r"with_rebindable\(.*, true\)")
     openers = {path.relative_to(NATIVE).as_posix() for path in NATIVE_FILES if opens.search(path.read_text())}
-    assert openers and all(re.match(r"bindings/(mutable|shim|compile\.cpp)", f) for f in openers), openers
+    assert openers and all(re.match(r"bindings/(mutable|shim|compiled_entry\.cpp)", f) for f in openers), openers
     for path in PYTHON_FILES:
         if module_of(path) != "compat":
             assert not re.search(r"_core\.(_mutable|_shim|_point|mutable_array)\b", path.read_text()), name(path)

@@ -15,66 +15,18 @@
 #include "base/error.h"
 #include "base/profile.h"
 #include "bindings/callable.h"
+#include "bindings/compiled_entry.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
-#include "bindings/kept_arrays.h"
-#include "bindings/trace.h"
 #include "bindings/typed.h"
 #include "graph/record.h"
-#include "plan/compiled_graph.h"
 #include "plan/eval.h"
 #include "plan/log.h"
-#include "pytree/pattern.h"
 
 namespace funcnn {
 namespace {
 
-// One traced signature.
-struct Entry {
-  nb::object statics;  // tuple of the static values, positional then (name, value)
-  pytree::TreeDef inputs;
-  std::vector<Argument> arguments;
-  pytree::TreeDef outputs;
-  std::vector<bool> weak;        // outputs that stand for Python numbers
-  std::vector<bool> rebindable;  // outputs that are
-  std::unique_ptr<CompiledGraph> graph;
-  Arrays captured;
-  pytree::Pattern pattern;    // of arguments as they came
-  unsigned unlike = 0;        // calls in a row that were not as the pattern has it
-  bool plain = true;          // outputs are ordinary arrays
-  bool holds_python = false;  // in the graph
-  bool effects = false;       // see Traced
-
-  // What a call gives, from the outputs of the graph without the token of its effects.
-  nb::object result(Arrays arrays) const {
-    for (size_t i = 0; !plain && i < arrays.size(); ++i) {
-      if (weak[i]) arrays[i] = with_weakness(std::move(arrays[i]), true);
-      if (rebindable[i]) arrays[i] = with_rebindable(std::move(arrays[i]), true);
-    }
-    return unflatten_arrays(outputs, std::move(arrays));
-  }
-  nb::object result(CompiledGraph::Outputs& given, KeptArrays& kept) const {
-    const size_t others = given.made.empty() ? 0 : given.made.back().first + 1;
-    pytree::Leaves leaves(std::max(given.results, others));
-    for (auto& [i, node] : given.made) leaves[i] = wrap_object(Array(std::move(node)));
-    for (size_t i = 0; i < given.results; ++i)
-      if (!leaves[i].is_valid()) leaves[i] = kept.array(i);
-    if (!given.places.empty()) {
-      pytree::Leaves in_order;
-      in_order.reserve(given.places.size());
-      for (size_t place : given.places) in_order.push_back(leaves[place]);
-      leaves = std::move(in_order);
-    }
-    if (plain) return pytree::unflatten(outputs, std::move(leaves));
-    Arrays arrays;
-    arrays.reserve(leaves.size());
-    for (const nb::object& leaf : leaves) {
-      Array& x = array_of(leaf.ptr());
-      arrays.push_back(given.places.empty() ? std::move(x) : x);
-    }
-    return result(std::move(arrays));
-  }
-};
+using Entry = CompiledEntry;
 
 class Compiled {
  public:
@@ -129,7 +81,7 @@ class Compiled {
     const size_t given = c.nodes.size();
     for (const Array& a : entry->captured) c.nodes.push_back(a.node());
     if (!token)
-      if (nb::object result = run_shortly(*entry, c.nodes, given); result.is_valid()) return result;
+      if (nb::object result = entry->run_shortly(c.nodes, given); result.is_valid()) return result;
     if (token) c.nodes.push_back(token.node());
     c.counted.resize(c.nodes.size(), 0);
     Arrays outputs;
@@ -245,18 +197,11 @@ class Compiled {
     SmallVector<Node*, 128> nodes(count + entry->captured.size());
     if (!read_again(*entry, args, nodes.data())) return {};
     for (size_t i = 0; i < entry->captured.size(); ++i) nodes[count + i] = entry->captured[i].node();
-    nb::object result = run_shortly(*entry, {nodes.data(), nodes.size()}, count);
+    nb::object result = entry->run_shortly({nodes.data(), nodes.size()}, count);
     if (!result.is_valid()) return {};
     entry->unlike = 0;
     hits_.fetch_add(1, std::memory_order_relaxed);
     return result;
-  }
-  // Of a short call; null: it is none, and nothing has been done. So many nodes are arguments, others are captured.
-  static nb::object run_shortly(const Entry& entry, std::span<Node* const> nodes, size_t arguments) {
-    KeptArrays kept;
-    CompiledGraph::Outputs outputs;
-    if (!entry.graph->run_shortly(nodes, arguments, kept, outputs)) return {};
-    return entry.result(outputs, kept);
   }
   // The nodes of the arguments, where `args` is a tree like that of `entry` and its leaves are arrays.
   static bool read_again(const Entry& entry, nb::handle args, Node** nodes) {
