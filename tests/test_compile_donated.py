@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 
 import funcnn as fn
+from tests.test_compile_again import ready
 
 pytestmark = [pytest.mark.on_cpu, pytest.mark.parametrize("size", [5, 40_000])]
 CALLS = 5
-
-
-def ready(size, start=0.0):
-    x = fn.array(np.arange(size, dtype=np.float32) + start)
-    fn.eval(x)
-    return x
 
 
 def same(got, expected):

@@ -17,18 +17,9 @@ import pytest
 
 import funcnn as fn
 from funcnn import tree
+from tests.test_compile_again import ready, same
 
 pytestmark = pytest.mark.on_cpu
-
-
-def ready(*shape, start=0.0, dtype=np.float32):
-    x = fn.array(np.arange(np.prod(shape, dtype=int), dtype=dtype).reshape(shape) + start)
-    fn.eval(x)
-    return x
-
-
-def same(got, expected):
-    np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
 
 
 def several(n=20):
