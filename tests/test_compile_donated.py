@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.test_compile_again import ready
 
 import funcnn as fn
-from tests.test_compile_again import ready
 
 pytestmark = [pytest.mark.on_cpu, pytest.mark.parametrize("size", [5, 40_000])]
 CALLS = 5

@@ -14,10 +14,10 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
+from tests.test_compile_again import ready, same
 
 import funcnn as fn
 from funcnn import tree
-from tests.test_compile_again import ready, same
 
 pytestmark = pytest.mark.on_cpu
 
