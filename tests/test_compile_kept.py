@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import textwrap
+import threading
 import weakref
 from typing import Any
 
@@ -207,6 +208,37 @@ def test_digits_of_numbers_beside_float64():
         rate = 0.1 + i
         same(f(fn.array(np.arange(3.0), dtype=fn.float64), rate), np.arange(3.0) * rate)
         same(f(ready(3), rate), np.arange(3, dtype=np.float32) * np.float32(rate))
+
+
+def test_threads_that_share_a_function():
+    f = fn.compile(lambda xs, y: [x + y for x in xs])
+    xs = [ready(3, start=10 * i) for i in range(20)]
+    wrong = []
+
+    def work(seed):
+        order, alive = random.Random(seed), []
+        for step in range(150):
+            shift = 100 * seed + step
+            alive += [(shift, i, y) for i, y in enumerate(f(xs, ready(1, start=shift)))]
+            order.shuffle(alive)
+            del alive[order.randrange(40) :]
+            wrong.extend(
+                (seed, step)
+                for shift, i, y in alive
+                if np.asarray(y).tolist() != [10 * i + shift + k for k in range(3)]
+            )
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
 
 
 def test_what_is_returned_twice_or_given():
