@@ -255,7 +255,7 @@ Array conv_general(const char* op, size_t axes, const Array& input, const Array&
       g.low[d] = zeros / 2;
       g.high[d] = zeros - g.low[d];
     }
-    if (g.padded(d, length) < g.extent(d, k))
+    if (g.padded(d, length) < g.extent(d, k) && !same)  // same: of nothing, nothing
       throw ValueError(cat(op, ": the kernel reaches over ", g.extent(d, k), " elements of axis ", d + 1,
                            ", which has ", g.padded(d, length), " once it is padded; shapes ", x.shape(), " and ",
                            weight.shape()));

@@ -307,6 +307,12 @@ def test_words_for_padding():
     assert fn.conv2d(x, weight, padding="valid").shape == (1, 3, 5, 3)
     assert fn.conv2d(x, weight, padding="same").shape == (1, 5, 6, 3)
     assert fn.conv_general(x, weight, padding="same", input_dilation=2).shape == (1, 9, 11, 3)
+    nothing = fn.conv2d(x[:, :0], weight, padding="same")
+    assert nothing.shape == np.asarray(nothing).shape == (1, 0, 6, 3)
+    assert (
+        fn.grad(lambda w: fn.conv2d(x[:, :0], w, padding="same").sum())(weight).tolist()
+        == fn.zeros_like(weight).tolist()
+    )
     with pytest.raises(ValueError, match="conv2d: padding must be numbers, 'same' or 'valid', got 'full'"):
         fn.conv2d(x, weight, padding="full")
 
