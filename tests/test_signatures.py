@@ -65,6 +65,7 @@ def test_constructors_show_the_types_of_fields():
         "output_dims": "int",
         "bias": "bool",
     }
+    assert inspect.signature(fn.nn.Sequential).parameters["layers"].annotation == "Any"
     assert inspect.signature(fn.optim.adam).parameters["eps"].annotation == "float"
 
 

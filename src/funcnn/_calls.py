@@ -91,8 +91,10 @@ def explain_construction(cls: type) -> None:
     """Let a class name the argument that a call of it has wrong, as the functions of the native core do."""
     made = cls.__dict__["__init__"]
     # attrs writes there what converters take, which is anything.
-    fields: Any = getattr(cls, "__attrs_attrs__", ())
-    made.__annotations__.update({field.alias: field.type for field in fields if field.init and field.type is not None})
+    if made.__code__.co_filename.startswith("<attrs"):
+        fields: Any = getattr(cls, "__attrs_attrs__", ())
+        types = {field.alias: field.type for field in fields if field.init and field.type is not None}
+        made.__annotations__.update(types)
 
     @functools.wraps(made)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
