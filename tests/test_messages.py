@@ -1,5 +1,6 @@
 """What a user of another library meets in the first hour: errors that name the argument, and hints."""
 
+import dataclasses
 import importlib
 import importlib.metadata
 import inspect
@@ -385,6 +386,16 @@ class TestHints:
             model.layers[0](x, params["layers"][0])
         with pytest.raises(TypeError, match=r"unpack them, as in Sequential\(\*layers\)"):
             nn.Sequential([nn.Linear(2, 3)])
+
+    @pytest.mark.parametrize("transform", [fn.grad, fn.compile])
+    def test_dataclasses_are_containers_once_they_are_registered(self, transform):
+        state = dataclasses.make_dataclass("State", ["w"])(fn.ones(2))
+        with pytest.raises(TypeError, match="State.*; tree.register_attrs makes its class a container$"):
+            transform(lambda state: state.w.sum())(state)
+        with pytest.raises(TypeError, match="Linear(?!.*register)"):
+            transform(lambda layer: 0.0)(nn.Linear(2, 2))
+        tree.register_attrs(type(state))
+        assert transform(lambda state: state.w.sum())(state) is not None
 
     @pytest.mark.parametrize("call", [{"training": True}, {"rngs": {}}])
     def test_mode_and_key_belong_to_apply(self, call):

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "bindings/advice.h"
 #include "bindings/gil.h"
 #include "plan/eval.h"
 
@@ -54,7 +55,8 @@ Array array_of_leaf(const pytree::Leaves& leaves, size_t i, const pytree::TreeDe
   if (nb::hasattr(leaves[i], "__array__")) return as_array(leaves[i], name);
   std::string path = tree.path_of_leaf(i);
   throw TypeError(cat(name, ": ", path.empty() ? "the value" : "the leaf at " + path, " is a ",
-                      nb::cast<std::string>(leaves[i].type().attr("__name__")), ", not an array", advice));
+                      nb::cast<std::string>(leaves[i].type().attr("__name__")), ", not an array", advice,
+                      container_advice(leaves[i])));
 }
 
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays) {

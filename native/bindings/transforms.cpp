@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "bindings/advice.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
 #include "bindings/interchange.h"
@@ -54,7 +55,8 @@ Flat flatten_arrays(nb::handle tree, Others others, const std::string& what) {
       if (!is_foreign(leaf.ptr())) continue;
       x = as_array(leaf, "array");
     } else if (!weak_array(leaf, x) && !leaf_as_array(leaf, std::nullopt, x)) {
-      throw TypeError(cat(what, at_path(flat.treedef, i), ": expected an array, got ", nb::inst_name(leaf).c_str()));
+      throw TypeError(cat(what, at_path(flat.treedef, i), ": expected an array, got ", nb::inst_name(leaf).c_str(),
+                          container_advice(leaf)));
     }
     flat.weak.push_back(x.node()->weak);
     flat.rebindable.push_back(x.node()->rebindable);
