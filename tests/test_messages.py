@@ -382,10 +382,14 @@ class TestHints:
             model(x)
         with pytest.raises(KeyError, match=f"in Sequential: expected parameters with 'layers', got an array{text}"):
             model(x, params)
+        with pytest.raises(KeyError, match=f"in Sequential: expected parameters with 'layers', got an array{text}"):
+            model.apply(x, params, training=True)
         with pytest.raises(TypeError, match=f"in Linear: expected an array, got a frozendict{text}"):
             model.layers[0](x, params["layers"][0])
         with pytest.raises(TypeError, match=r"unpack them, as in Sequential\(\*layers\)"):
             nn.Sequential([nn.Linear(2, 3)])
+        with pytest.raises(TypeError, match=r"unpack them, as in chain\(\*optimisers\)"):
+            optim.chain([optim.adam(1e-3)])
 
     @pytest.mark.parametrize("transform", [fn.grad, fn.compile])
     def test_dataclasses_are_containers_once_they_are_registered(self, transform):

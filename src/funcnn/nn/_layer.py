@@ -102,7 +102,7 @@ def _with_context(call: Callable[..., Any]) -> Callable[..., Any]:
                 return _observed(call, self, view, args, kwargs)
             return call(self, view, *args, **kwargs)
         except Exception as error:
-            if type(error) in (TypeError, KeyError) and isinstance(params, fn.array) and error.args:
+            if type(error) in (TypeError, KeyError) and isinstance(view._params, fn.array) and error.args:
                 error.args = (
                     f"{error.args[0]}; parameters come first, as in layer(params, x), and here they are an array",
                 )

@@ -51,7 +51,10 @@ def check_optimizer(name: str, value: Any) -> None:
     """Raise unless it is an optimiser."""
     if isinstance(value, type) or not isinstance(value, Optimizer):
         got = f"the class {value.__name__}: call it" if isinstance(value, type) else repr(value)
-        raise TypeError(f"{name}: expected optimisers, which have init and update, got {got}")
+        unpack = (
+            f"; unpack them, as in {name}(*optimisers)" if name == "chain" and isinstance(value, (list, tuple)) else ""
+        )
+        raise TypeError(f"{name}: expected optimisers, which have init and update, got {got}{unpack}")
 
 
 def optimizer(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
