@@ -343,15 +343,20 @@ void Body::binary(const Op& op, int v, int a, int b) {
     Memory m = memory_of(b);
     used(a), used(b);
     int d = take();
-    w_(op, w_.v(d), w_.v(ra), m);
+    w_(op, vector_for(op, d), vector_for(op, ra), m);
     values_.reg(v) = d;
     return;
   }
   int rb = in(b);
   used(a), used(b);
   int d = take();
-  w_(op, w_.v(d), w_.v(ra), w_.v(rb));
+  w_(op, vector_for(op, d), vector_for(op, ra), vector_for(op, rb));
   values_.reg(v) = d;
+}
+// Of single values the first lane is all that counts: short vectors are divided in less time.
+x86::Vector Body::vector_for(const Op& op, int r) const {
+  const bool dear = &op == &op::divide || &op == &op::root;
+  return loop_.straight && dear ? xmm(r) : w_.v(r);
 }
 void Body::commutative(const Op& op, int v, int a, int b) {
   bool swap = foldable(a) && !foldable(b);
@@ -361,7 +366,7 @@ void Body::unary(const Op& op, int v, int a) {
   int ra = in(a);
   used(a);
   int d = take();
-  w_(op, w_.v(d), w_.v(ra));
+  w_(op, vector_for(op, d), vector_for(op, ra));
   values_.reg(v) = d;
 }
 void Body::round(int v, int a, int how) {

@@ -81,6 +81,7 @@ class Body {
   void used(int v);
   bool dies(int v) const { return values_.uses(v) == 1 && values_.reg(v) >= 0; }
 
+  x86::Vector vector_for(const Op& op, int r) const;
   void binary(const Op& op, int v, int a, int b);
   void commutative(const Op& op, int v, int a, int b);
   void unary(const Op& op, int v, int a);

@@ -21,9 +21,10 @@ namespace {
 using Work = JointCompiler::Work;
 using Piece = JointCompiler::Piece;
 
-// Beyond that vectors win, and code grows long.
-constexpr int64_t kMostElements = 64;
-constexpr size_t kMostNodes = 1200;
+// Beyond that vectors win, and code grows long: elements of an operand, nodes, and of those what a program of more than
+// few elements has.
+constexpr int64_t kMostElements = 64, kFewElements = 2;
+constexpr size_t kMostNodes = 1200, kMostOfProgram = 64;
 constexpr int64_t kMostProducts = 100;
 // Rows of fewer elements are summed up one by one (simd/reduce_rows.cpp).
 constexpr int64_t kLeastFolded = 16;
@@ -213,9 +214,11 @@ class Writer {
       if (at < 0) throw Unknown();
       return values[size_t(v)][size_t(at)];
     };
+    const size_t before = line_.nodes.size();
     for (size_t v = 0; v < ops.size(); ++v) {
       const Op& o = ops[v];
       const Instruction& in = o.in;
+      if (rows * cols > kFewElements && line_.nodes.size() - before > kMostOfProgram) throw Unknown();
       if (o.dead) continue;
       const int64_t n = size(in.space);
       switch (in.kind) {
