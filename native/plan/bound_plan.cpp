@@ -206,15 +206,22 @@ void BoundPlan::arrange() {
   }
   arranged_ = true;
   const std::map<size_t, Joint> joint = joint_launches();
-  for (int odd = 0; odd < 2; ++odd)
-    for (size_t l = 0; l < launches_.size();) {
-      if (auto it = joint.find(l); it != joint.end()) {
+  for (size_t l = 0; l < launches_.size();) {
+    const auto it = joint.find(l);
+    const size_t count = it == joint.end() ? 1 : it->second.count, first = calls_[0].size();
+    const Launch& last = launches_[l + count - 1];
+    bool stay = true;
+    for (size_t o = launches_[l].first; o < last.first + last.count; ++o) stay = stay && courses_[o].stays();
+    for (int odd = 0; odd < 2; ++odd) {
+      if (odd && stay)
+        calls_[1].insert(calls_[1].end(), calls_[0].begin() + ptrdiff_t(first), calls_[0].end());
+      else if (it != joint.end())
         arrange(it->second, odd);
-        l += it->second.count;
-      } else {
-        arrange(l++, odd);
-      }
+      else
+        arrange(l, odd);
     }
+    l += count;
+  }
 }
 
 void BoundPlan::arrange(size_t l, int odd) {
@@ -357,17 +364,19 @@ std::map<size_t, BoundPlan::Joint> BoundPlan::joint_launches() {
     return runs;
   };
   std::map<size_t, Joint> joint;
-  for (const JointCodes::Run& run : *codes.get(pattern, make)) joint[run.first] = {run.count, run.code, places};
+  const JointCodes::Runs runs = codes.get(pattern, make);
+  const auto shared = std::make_shared<const std::vector<Course>>(std::move(places));
+  for (const JointCodes::Run& run : *runs) joint[run.first] = {run.count, run.code, shared};
   return joint;
 }
 
 void BoundPlan::arrange(const Joint& joint, int odd) {
   std::vector<std::byte*> addresses;
-  for (const Course& place : joint.places) addresses.push_back(host_address(place.places[odd]));
+  for (const Course& place : *joint.places) addresses.push_back(host_address(place.places[odd]));
   const FixedWork& work = works_[odd].emplace_back(joint.code->fix(addresses));
   calls_[odd].push_back({work.call, work.with.get()});
   for (const FixedWork::Start& start : work.starts)
-    if (const int64_t stride = joint.places[start.operand].stride)
+    if (const int64_t stride = (*joint.places)[start.operand].stride)
       moving_[odd].push_back({start.at, addresses[start.operand] + start.offset, stride});
 }
 

@@ -78,7 +78,7 @@ class BoundPlan {
   struct Joint {
     size_t count;
     std::shared_ptr<const JointCode> code;
-    std::vector<Course> places;
+    std::shared_ptr<const std::vector<Course>> places;
   };
   std::map<size_t, Joint> joint_launches();
   void arrange(const Joint& joint, int odd);
