@@ -31,8 +31,8 @@ class FusedKernel final : public HostKernel {
       : program_(program), operand_count_(size_t(program.operand_count)) {}
   void run(std::span<std::byte* const> operands) override { program_.run(operands); }
   bool fix(std::span<std::byte* const> operands, std::span<const char> lasting, std::vector<FixedWork>& out) override {
-    if (const std::optional<bool> settled = program_.fix(operands, out)) return *settled;
-    return HostKernel::fix(operands, lasting, out);
+    const std::optional<bool> fixed = program_.fix(operands, out);
+    return (fixed && *fixed) || (HostKernel::fix(operands, lasting, out) && !fixed);
   }
   const PreparedProgram& program() const { return program_; }
   size_t operand_count() const { return operand_count_; }

@@ -232,17 +232,18 @@ class DotKernel final : public HostKernel {
   // A tiny product is one call of the loop over tiles.
   bool fix(std::span<std::byte* const> operands, std::span<const char> lasting, std::vector<FixedWork>& out) override {
     if constexpr (!std::is_same_v<T, complex64_t>) {
-      std::vector<FixedWork> after;
-      const std::optional<bool> settled = !is_tiny()  ? std::nullopt
-                                          : epilogue_ ? epilogue_->fix(operands.subspan(2), after)
-                                                      : std::optional<bool>(true);
-      if (settled) {
-        out.push_back(fix_tiny(operands, lasting));
-        for (FixedWork& work : after) {
-          for (FixedWork::Start& start : work.starts) start.operand += 2;
-          out.push_back(std::move(work));
+      if (is_tiny()) {
+        std::vector<FixedWork> after;
+        const std::optional<bool> fixed = epilogue_ ? epilogue_->fix(operands.subspan(2), after) : true;
+        if (fixed && *fixed) {
+          out.push_back(fix_tiny(operands, lasting));
+          for (FixedWork& work : after) {
+            for (FixedWork::Start& start : work.starts) start.operand += 2;
+            out.push_back(std::move(work));
+          }
+          return true;
         }
-        return *settled;
+        return HostKernel::fix(operands, lasting, out) && !fixed;
       }
     }
     return HostKernel::fix(operands, lasting, out);

@@ -491,19 +491,6 @@ struct PreparedProgram::Impl {
         return true;
       }
     } else if (routine.hot && !compiled(0)) {
-      FixedWork work;
-      struct Run {
-        const Impl* impl;
-        std::vector<std::byte*> operands;
-      };
-      auto run = std::make_shared<Run>(Run{this, {operands.begin(), operands.end()}});
-      for (size_t i = 0; i < operands.size(); ++i) work.starts.push_back({&run->operands[i], i});
-      work.call = [](void* with) {
-        const Run& run = *static_cast<const Run*>(with);
-        run.impl->run_tile(run.operands);
-      };
-      work.with = std::move(run);
-      out.push_back(std::move(work));
       return false;
     }
     auto bound = std::make_shared<Bound>(*this, operands);

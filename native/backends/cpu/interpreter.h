@@ -29,8 +29,8 @@ class PreparedProgram {
   // Whether each of them is done in one go, and all of them together are too little work to share out: they are run one
   // by one.
   static bool are_tiles(std::span<const PreparedProgram* const> programs);
-  // What `HostWork::fix` is to do for a program that is a tile; nothing for others. The call is this one's as it is
-  // now.
+  // The call of a program that is a tile, as of `HostWork::fix`. Nothing for others, and false, without a call, for one
+  // that is yet to become machine code: runs are counted until then.
   std::optional<bool> fix(std::span<std::byte* const> operands, std::vector<FixedWork>& out) const;
   // Elements [begin, end) of a program without reductions, on the calling thread.
   void run_range(std::span<std::byte* const> operands, int64_t begin, int64_t end) const;
