@@ -95,6 +95,24 @@ def test_equal_values_keep_their_bits_and_their_order(name, length):
         np.testing.assert_array_equal(np.signbit(strided), np.signbit(backwards.T))
 
 
+@pytest.mark.parametrize("name", ["uint8", "int32", "uint64", "float16", "float32", "float64", "bool_", "complex64"])
+@pytest.mark.parametrize("shape", [(70_001,), (2, 131_072)])
+def test_lines_that_threads_sort_together(name, shape):
+    x = values(name, shape, 3)
+    x[..., :7] = x[..., 7:8]
+    given = ours(x)
+    order = np.asarray(given)
+    results = lambda: [fn.sort(given), fn.argsort(given), fn.topk(given, 9), fn.topk(given[..., ::-1], 60_000)]  # noqa: E731
+    thread_counts.assert_the_same(results, (1, 3, 4))
+    got_sorted, got, top, many = (np.asarray(r) for r in results())
+    if name != "complex64":  # whose NaN NumPy orders otherwise
+        np.testing.assert_array_equal(got, np.argsort(order, axis=-1, kind="stable"))
+    word = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}[x.itemsize]
+    np.testing.assert_array_equal(got_sorted.view(word), np.take_along_axis(order, got.astype(np.int64), -1).view(word))
+    np.testing.assert_array_equal(top, got_sorted[..., -9:])
+    np.testing.assert_array_equal(many, got_sorted[..., -60_000:])
+
+
 @pytest.mark.parametrize("name", [*INTEGERS, *FLOATS, "bool_", "complex64"])
 def test_topk_is_the_end_of_sorting(name):
     for length in (1, 100, 3000):

@@ -2,6 +2,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <memory>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -37,8 +38,10 @@ struct FloatKey {
   static constexpr Bits zero = sign, nan = Bits(~Bits(0));
   static type of(T value) {
     Bits bits = std::bit_cast<Bits>(value);
-    if (Bits(bits & Bits(~sign)) > infinity) return nan;
-    return bits & sign ? Bits(Bits(0) - bits) : Bits(bits | sign);
+    // Without branches, which signs by chance would send the wrong way.
+    const Bits negative = Bits(Bits(0) - Bits(bits >> (sizeof(Bits) * 8 - 1)));
+    const Bits key = Bits(Bits(bits ^ negative) + Bits(Bits(negative & Bits(1)) + Bits(Bits(~negative) & sign)));
+    return Bits(bits & Bits(~sign)) > infinity ? nan : key;
   }
   static T value(type key) {
     if (key == nan) return std::bit_cast<T>(Bits(infinity | Bits(infinity >> 1)));
@@ -65,28 +68,86 @@ template <class K>
 constexpr size_t radix_from() {
   return 16 * sizeof(K);
 }
-constexpr int64_t kGrain = 4096;  // elements a thread takes at least
+constexpr int64_t kFewCandidates = 64;  // no fewer are left out one by one
+constexpr int64_t kGrain = 4096;        // elements a thread takes at least
+
+// Long lines are sorted by all threads, one after the other where there are fewer of them than threads.
+constexpr int64_t kSharedFrom = 65536;
+template <class F>
+void over_long_lines(const Lines& lines, F&& body) {
+  const int64_t count = lines.count();
+  if (count < thread_count())
+    body(0, count);
+  else
+    parallel_for(count, 1, body);
+}
+// The pieces of a line that threads go through.
+template <class F>
+void over_line(int64_t n, F&& body) {
+  parallel_for((n + kGrain - 1) / kGrain, 4,
+               [&](int64_t begin, int64_t end) { body(begin * kGrain, std::min(n, end * kGrain)); });
+}
+// Memory for items, without values, that begins with a line.
+template <class T>
+class Room {
+ public:
+  void fit(int64_t n) {
+    if (!memory_) memory_.reset(new Line[size_t(n) * sizeof(T) / kLineBytes + 1]);
+  }
+  T* data() { return reinterpret_cast<T*>(memory_.get()); }
+
+ private:
+  struct alignas(kLineBytes) Line {
+    std::byte bytes[kLineBytes];
+  };
+  std::unique_ptr<Line[]> memory_;
+};
 
 template <class K>
-void sort_keys(std::vector<K>& keys, std::vector<K>& spare) {
+void sort_keys(std::vector<K>& keys, std::vector<K>& spare, bool whole_numbers) {
   if (keys.size() < radix_from<K>())
     std::sort(keys.begin(), keys.end());
   else
-    radix_sort(keys, spare, [](K key) { return key; });
+    radix_sort(keys, spare, [](K key) { return key; }, whole_numbers);
 }
 
-// Drop keys that cannot be among the k largest, judged by their leading bits.
+// Keeps the k largest keys, and perhaps a few more, in no order: digit by digit of those that may be among them, from
+// the first on in which they differ.
 template <class K>
-void keep_candidates(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
-  constexpr int kBits = sizeof(K) == 1 ? 8 : 11, kShift = int(sizeof(K)) * 8 - kBits;
-  std::array<uint32_t, 1 << kBits> counts{};
-  for (K key : keys) ++counts[size_t(key >> kShift)];
-  size_t bucket = counts.size();
-  for (int64_t found = 0; found < k;) found += counts[--bucket];
-  spare.clear();
-  for (K key : keys)
-    if (size_t(key >> kShift) >= bucket) spare.push_back(key);
-  keys.swap(spare);
+void keep_largest(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
+  constexpr int kBits = sizeof(K) == 1 ? 8 : 11;
+  std::array<uint32_t, 1 << kBits> counts;
+  K least = 0;
+  int shift = int(sizeof(K)) * 8 - kBits;  // many differ in the first bits
+  auto open = keys.begin();                // those before are among the largest
+  for (int64_t wanted = k;;) {
+    auto digit = [&](K key) { return size_t(K(key - least) >> shift); };
+    counts.fill(0);
+    for (auto at = open; at != keys.end(); ++at) ++counts[digit(*at)];
+    size_t bucket = counts.size();
+    while (counts[--bucket] < wanted) wanted -= counts[bucket];
+    // All beyond the bucket, then those in it.
+    spare.clear();
+    for (auto at = open; at != keys.end(); ++at) {
+      const size_t d = digit(*at);
+      if (d > bucket)
+        *open++ = *at;
+      else if (d == bucket)
+        spare.push_back(*at);
+    }
+    const auto done = size_t(open - keys.begin());
+    keys.resize(done + spare.size());
+    std::copy(spare.begin(), spare.end(), keys.begin() + ptrdiff_t(done));
+    open = keys.begin() + ptrdiff_t(done);
+    if (int64_t(spare.size()) <= 4 * wanted + kFewCandidates) return;
+    if (shift == 0) return keys.resize(size_t(k));  // those in the bucket are equal
+    K most = least = *open;
+    for (auto at = open; at != keys.end(); ++at) {
+      least = std::min(least, *at);
+      most = std::max(most, *at);
+    }
+    shift = std::max(0, int(std::bit_width(K(most - least))) - kBits);
+  }
 }
 
 // Puts the values of a key where the last of them belong: in their order in the line x. `keys` are sorted.
@@ -102,10 +163,77 @@ void put_values(K key, std::span<const K> keys, const T* x, const Lines& from, T
   }
 }
 
+// Where keys of a line are sorted: all, or the few that may be among the largest.
+template <class K>
+struct Sorting {
+  Room<K> all[2];
+  std::vector<K> few, spare;
+};
+// The last k of the sorted keys of a line.
+template <class T>
+std::span<const typename Key<T>::type> sort_shared(const T* x, int64_t step, int64_t n, int64_t k,
+                                                   Sorting<typename Key<T>::type>& in) {
+  using K = typename Key<T>::type;
+  auto key_at = [&](int64_t i) { return Key<T>::of(x[i * step]); };
+  if (k >= n / 2) {
+    for (auto& keys : in.all) keys.fit(n);
+    K* const keys = in.all[0].data();
+    over_line(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) keys[i] = key_at(i);
+    });
+    const K* sorted = radix_sort_shared(keys, in.all[1].data(), n, [](K key) { return key; });
+    return {sorted + (n - k), size_t(k)};
+  }
+  // Without those that their first digit keeps from being among the largest.
+  using Counts = std::array<int64_t, 1 << 11>;
+  const Parts parts(n);
+  constexpr int kShift = std::max(0, int(sizeof(K)) * 8 - 11);
+  auto digit = [](K key) { return size_t(key >> kShift); };
+  std::vector<Counts> counts(size_t(parts.count()));
+  parts.each([&](size_t part, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) ++counts[part][digit(key_at(i))];
+  });
+  size_t bucket = counts[0].size();
+  for (int64_t found = 0; found < k;) {
+    --bucket;
+    for (const Counts& c : counts) found += c[bucket];
+  }
+  std::vector<int64_t> starts;
+  int64_t total = 0;
+  for (const Counts& c : counts)
+    starts.push_back(std::exchange(total, std::accumulate(c.begin() + ptrdiff_t(bucket), c.end(), total)));
+  in.few.resize(size_t(total));
+  parts.each([&](size_t part, int64_t begin, int64_t end) {
+    K* to = in.few.data() + starts[part];
+    for (int64_t i = begin; i < end; ++i)
+      if (const K key = key_at(i); digit(key) >= bucket) *to++ = key;
+  });
+  keep_largest(in.few, in.spare, k);
+  sort_keys(in.few, in.spare, std::is_integral_v<T>);
+  return std::span<const K>(in.few).last(size_t(k));
+}
+
 // The last `to.length()` of the sorted elements of each line.
 template <class T>
 void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
   int64_t n = from.length(), k = to.length();
+  if constexpr (!std::is_same_v<T, complex64_t>) {
+    if (n >= kSharedFrom)
+      return over_long_lines(from, [&](int64_t line, int64_t end) {
+        using K = Key<T>;
+        Sorting<typename K::type> sorting;
+        for (; line < end; ++line) {
+          const T* x = in + from.start(line);
+          T* y = out + to.start(line);
+          const std::span<const typename K::type> last = sort_shared(x, from.step(), n, k, sorting);
+          over_line(k, [&](int64_t begin, int64_t stop) {
+            for (int64_t i = begin; i < stop; ++i) y[i * to.step()] = K::value(last[size_t(i)]);
+          });
+          if constexpr (requires { K::nan; })
+            for (typename K::type key : {K::zero, K::nan}) put_values<T>(key, last, x, from, y, to);
+        }
+      });
+  }
   parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
     if constexpr (std::is_same_v<T, complex64_t>) {
       std::vector<T> line(static_cast<size_t>(n));
@@ -124,8 +252,8 @@ void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
         T* y = out + to.start(l);
         keys.resize(size_t(n));
         for (int64_t i = 0; i < n; ++i) keys[size_t(i)] = K::of(x[i * from.step()]);
-        if (k < n / 2) keep_candidates(keys, spare, k);
-        sort_keys(keys, spare);
+        if (k < n / 2) keep_largest(keys, spare, k);
+        sort_keys(keys, spare, std::is_integral_v<T>);
         const auto* last = keys.data() + keys.size() - k;
         for (int64_t i = 0; i < k; ++i) y[i * to.step()] = K::value(last[i]);
         if constexpr (requires { K::nan; })
@@ -136,8 +264,37 @@ void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
 }
 
 template <class T>
+struct Placed {
+  typename Key<T>::type key;
+  uint32_t position;
+};
+template <class T>
+void argsort_shared(const T* in, uint32_t* out, const Lines& from, const Lines& to) {
+  const int64_t n = from.length();
+  over_long_lines(from, [&](int64_t line, int64_t last) {
+    Room<Placed<T>> room[2];
+    for (auto& items : room) items.fit(n);
+    for (; line < last; ++line) {
+      const T* x = in + from.start(line);
+      uint32_t* y = out + to.start(line);
+      Placed<T>* const items = room[0].data();
+      over_line(n, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) items[i] = {Key<T>::of(x[i * from.step()]), uint32_t(i)};
+      });
+      const Placed<T>* sorted =
+          radix_sort_shared(items, room[1].data(), n, [](const Placed<T>& item) { return item.key; });
+      over_line(n, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) y[i * to.step()] = sorted[i].position;
+      });
+    }
+  });
+}
+
+template <class T>
 void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& to) {
   int64_t n = from.length();
+  if constexpr (!std::is_same_v<T, complex64_t>)
+    if (n >= kSharedFrom) return argsort_shared(in, out, from, to);
   parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
     if constexpr (std::is_same_v<T, complex64_t>) {
       std::vector<uint32_t> order(static_cast<size_t>(n));
@@ -152,10 +309,7 @@ void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& t
       }
     } else {
       using K = Key<T>;
-      struct Item {
-        typename K::type key;
-        uint32_t position;
-      };
+      using Item = Placed<T>;
       std::vector<Item> items(static_cast<size_t>(n)), spare;
       for (int64_t l = begin; l < end; ++l) {
         const T* x = in + from.start(l);
@@ -166,7 +320,7 @@ void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& t
             return a.key != b.key ? a.key < b.key : a.position < b.position;
           });
         else
-          radix_sort(items, spare, [](const Item& item) { return item.key; });
+          radix_sort(items, spare, [](const Item& item) { return item.key; }, std::is_integral_v<T>);
         for (int64_t i = 0; i < n; ++i) y[i * to.step()] = items[size_t(i)].position;
       }
     }
