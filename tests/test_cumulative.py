@@ -82,6 +82,49 @@ def test_short_floats_accumulate_in_float32():
     assert abs(float(fn.cumsum(x)[-1]) - 100) < 0.1
 
 
+LONG = [8063, 8064, 8065, 12_096, 20_000, 40_321]  # around whole blocks of strands
+
+
+@pytest.mark.parametrize("n", LONG)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_long_lines(n, reverse):
+    rng = np.random.default_rng(n)
+    whole = rng.integers(-99, 99, n)
+    x = rng.normal(size=n)
+    for name in ("cumsum", "cumprod", "cummax", "cummin"):
+        for dtype in ("int8", "int32", "uint32"):
+            a = whole.astype(dtype)
+            with np.errstate(over="ignore"):
+                expected = (
+                    np.flip(REFERENCE[name](np.flip(a), 0, dtype=dtype))
+                    if reverse
+                    else REFERENCE[name](a, 0, dtype=dtype)
+                )
+            np.testing.assert_array_equal(getattr(fn, name)(fn.array(a), reverse=reverse), expected)
+    a = x.astype(np.float32)
+    exact = reference("cumsum", a.astype(np.longdouble), 0, reverse, True)
+    got = np.asarray(fn.cumsum(fn.array(a), reverse=reverse))
+    assert np.abs(got - exact).max() <= 1e-5 * np.abs(exact).max()
+    for name in ("cummax", "cummin"):
+        np.testing.assert_array_equal(
+            getattr(fn, name)(fn.array(a), reverse=reverse), reference(name, a, 0, reverse, True)
+        )
+    strided = fn.array(np.stack([a, a]).T)[:, 0]
+    np.testing.assert_array_equal(fn.cumsum(strided, reverse=reverse), got)
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "cummax", "logcumsumexp"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "int32"])
+def test_long_lines_do_not_depend_on_threads(name, dtype):
+    x = fn.array(np.random.default_rng(0).normal(size=(2, 30_011)) * 3).astype(getattr(fn, dtype))
+    several = fn.tile(x, (3, 1))
+    thread_counts.assert_the_same(
+        lambda: [getattr(fn, name)(x, axis=1), getattr(fn, name)(several, axis=1)[4:]], (1, 3, 5)
+    )
+    f = getattr(fn, name)
+    np.testing.assert_array_equal(f(several, axis=1)[4:], f(x, axis=1))
+
+
 def test_special_values():
     nan, inf = np.nan, np.inf
     x = fn.array([1.0, nan, 3.0])

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <memory>
 
+#include "backends/cpu/instruction_set.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lines.h"
 #include "base/inline.h"
@@ -126,14 +127,180 @@ void run_abreast(const Piece& piece) {
     }
 }
 
+// ---- long lines by themselves
+//
+// A line is cut into strands of one length, several of which advance side by side, each from its own first element;
+// what came before a strand is combined with all of it at the end. The places of strands in the cache differ.
+
+constexpr int64_t kStrand = 504, kStrands = 8, kBlock = kStrand * kStrands;
+
+// Where it makes no difference in which order elements are combined: whole numbers, and the largest and smallest.
+template <class T, class Step>
+struct Strands {
+  using A = Accumulator<T>;
+
+  // The strands of a block of `n` elements from x on into `held`.
+  static void advance(const T* x, int64_t step, int64_t n, A* held) {
+    if (n == kBlock && step == 1) return together(x, 1, held);
+    if (n == kBlock) return together(x, step, held);
+    for (int64_t s = 0; s < n; s += kStrand) {
+      const int64_t end = std::min(n, s + kStrand);
+      held[s] = A(x[s * step]);
+      for (int64_t i = s + 1; i < end; ++i) held[i] = Step::next(held[i - 1], A(x[i * step]), A());
+    }
+  }
+  FUNCNN_INLINE static void together(const T* x, int64_t step, A* held) {
+    A at[kStrands];
+    for (int64_t s = 0; s < kStrands; ++s) at[s] = held[s * kStrand] = A(x[s * kStrand * step]);
+    for (int64_t i = 1; i < kStrand; ++i)
+#pragma GCC unroll 8
+      for (int64_t s = 0; s < kStrands; ++s)
+        held[s * kStrand + i] = at[s] = Step::next(at[s], A(x[(s * kStrand + i) * step]), A());
+  }
+
+  static void run(const Piece& piece, bool shared) {
+    const T* x = reinterpret_cast<const T*>(piece.x[0]);
+    T* y = reinterpret_cast<T*>(piece.y);
+    const int64_t step = piece.x_step[0], to = piece.y_step, n = piece.length, blocks = (n + kBlock - 1) / kBlock;
+    auto count = [&](int64_t b) { return std::min(kBlock, n - b * kBlock); };
+    // Writes block b behind what came before it; gives what comes before the next.
+    auto block = [&](int64_t b, A before) {
+      A held[kBlock];
+      advance(x + b * kBlock * step, step, count(b), held);
+      for (int64_t s = 0; s < count(b); s += kStrand) {
+        const int64_t first = b * kBlock + s, size = std::min(kStrand, count(b) - s);
+        const A* of = held + s;
+        if (first == 0)
+          for (int64_t i = 0; i < size; ++i) y[i * to] = T(of[i]);
+        else if (to == 1)
+          for (int64_t i = 0; i < size; ++i) y[first + i] = T(Step::next(before, of[i], A()));
+        else
+          for (int64_t i = 0; i < size; ++i) y[(first + i) * to] = T(Step::next(before, of[i], A()));
+        before = first == 0 ? of[size - 1] : Step::next(before, of[size - 1], A());
+      }
+      return before;
+    };
+    if (!shared) {
+      A before = A();
+      for (int64_t b = 0; b < blocks; ++b) before = block(b, before);
+      return;
+    }
+    // First what blocks come to, by all threads; then what comes before each; then everything.
+    const std::unique_ptr<A[]> before(new A[size_t(blocks + 1)]);
+    parallel_for(blocks, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        const T* from = x + b * kBlock * step;
+        A total = A(from[0]);
+        for (int64_t i = 1; i < count(b); ++i) total = Step::next(total, A(from[i * step]), A());
+        before[size_t(b + 1)] = total;
+      }
+    });
+    for (int64_t b = 2; b <= blocks; ++b) before[size_t(b)] = Step::next(before[size_t(b - 1)], before[size_t(b)], A());
+    before[0] = A();
+    parallel_for(blocks, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) block(b, before[size_t(b)]);
+    });
+  }
+};
+
+// Logarithms of sums of exponentials, by the table's loops: of neighbours, and of as many strands at once.
+template <class T>
+struct LogStrands {
+  using A = Accumulator<T>;
+  static constexpr int64_t kLength = 64, kTogether = 64;
+  static void add(A* out, const A* a, const A* b, int64_t n, int mask = 0) {
+    active_table().compute[int(Opcode::logaddexp)][int(sizeof(A) == 8 ? Dtype::float64 : Dtype::float32)][mask](
+        out, a, b, nullptr, n);
+  }
+
+  static void neighbours(const Piece& piece) {
+    A held[cpu::kTogether], x[cpu::kTogether];
+    for (int64_t i = 0; i < piece.length; ++i) {
+      const T* a = reinterpret_cast<const T*>(piece.x[0]) + i * piece.x_step[0];
+      T* o = reinterpret_cast<T*>(piece.y) + i * piece.y_step;
+      A* to = i ? x : held;
+      for (int64_t k = 0; k < piece.neighbours; ++k) to[k] = A(a[k]);
+      if (i) add(held, held, x, piece.neighbours);
+      for (int64_t k = 0; k < piece.neighbours; ++k) o[k] = T(held[k]);
+    }
+  }
+
+  // Strands from x on, of n elements: element i of strand s at held[i * kTogether + s]. What is missing adds nothing.
+  static void advance(const T* x, int64_t step, int64_t n, A* held) {
+    const int64_t strands = (n + kLength - 1) / kLength;
+    for (int64_t s = 0; s < strands; ++s) {
+      const int64_t count = std::min(kLength, n - s * kLength);
+      for (int64_t i = 0; i < count; ++i) held[i * kTogether + s] = A(x[(s * kLength + i) * step]);
+      for (int64_t i = count; i < kLength; ++i) held[i * kTogether + s] = -std::numeric_limits<A>::infinity();
+    }
+    for (int64_t i = 1; i < kLength; ++i)
+      add(held + i * kTogether, held + (i - 1) * kTogether, held + i * kTogether, strands);
+  }
+  static void run(const Piece& piece, bool shared) {
+    constexpr int64_t kBlock = kLength * kTogether;
+    const T* x = reinterpret_cast<const T*>(piece.x[0]);
+    T* y = reinterpret_cast<T*>(piece.y);
+    const int64_t step = piece.x_step[0], to = piece.y_step, n = piece.length, blocks = (n + kBlock - 1) / kBlock;
+    auto finish = [&](int64_t b, const A* held, A before) {
+      for (int64_t s = 0; b * kBlock + s * kLength < n && s < kTogether; ++s) {
+        const int64_t first = b * kBlock + s * kLength, count = std::min(kLength, n - first);
+        A strand[kLength];
+        for (int64_t i = 0; i < kLength; ++i) strand[i] = held[i * kTogether + s];
+        if (first > 0) add(strand, &before, strand, kLength, 1);
+        before = strand[kLength - 1];
+        for (int64_t i = 0; i < count; ++i) y[(first + i) * to] = T(strand[i]);
+      }
+      return before;
+    };
+    auto block = [&](int64_t b, A* held) {
+      advance(x + b * kBlock * step, step, std::min(kBlock, n - b * kBlock), held);
+    };
+    if (!shared) {
+      A held[kBlock], before = A();
+      for (int64_t b = 0; b < blocks; ++b) {
+        block(b, held);
+        before = finish(b, held, before);
+      }
+      return;
+    }
+    // First what comes before each block, then everything.
+    const std::unique_ptr<A[]> last(new A[size_t(blocks * kTogether)]()), before(new A[size_t(blocks)]);
+    parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
+      A held[kBlock];
+      for (int64_t b = begin; b < end; ++b) {
+        block(b, held);
+        std::copy_n(held + (kLength - 1) * kTogether, kTogether, &last[size_t(b * kTogether)]);
+      }
+    });
+    A total = last[0];
+    for (int64_t strand = 1; strand * kLength < n; ++strand) {
+      if (strand % kTogether == 0) before[size_t(strand / kTogether)] = total;
+      add(&total, &total, &last[size_t(strand)], 1, 1);
+    }
+    parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
+      A held[kBlock];
+      for (int64_t b = begin; b < end; ++b) {
+        block(b, held);
+        finish(b, held, before[size_t(b)]);
+      }
+    });
+  }
+};
+
 using Run = void (*)(const Piece&);
 struct Runs {
   Run neighbours, abreast, alone;
-  int64_t item;
+  void (*strands)(const Piece&, bool shared);  // of one long line; null where order matters
+  int64_t item, long_from;
+  bool quick = false;  // as fast by one thread as by three, with the same results
 };
 template <class T, class Step>
 constexpr Runs runs() {
-  return {run_neighbours<T, Step>, run_abreast<T, Step, kAbreast>, run_abreast<T, Step, 1>, sizeof(T)};
+  Runs all{
+      run_neighbours<T, Step>, run_abreast<T, Step, kAbreast>, run_abreast<T, Step, 1>, nullptr, sizeof(T), 2 * kBlock,
+      std::is_integral_v<T>};
+  if constexpr (Step::template associates<T>()) all.strands = Strands<T, Step>::run;
+  return all;
 }
 
 class ScanKernel final : public HostKernel {
@@ -161,6 +328,8 @@ class ScanKernel final : public HostKernel {
                       .neighbours = 1,
                       .x_start = {},
                       .y_start = {}};
+    if (run_ == 1 && n >= runs_.long_from && runs_.strands && (!runs_.quick || thread_count() > 3))
+      return run_long(whole);
     parallel_for(out_.count() / run_ * groups, std::max<int64_t>(1, kGrain / (n * std::min(run_, together))),
                  [&](int64_t begin, int64_t end) {
                    Piece piece = whole;
@@ -189,6 +358,23 @@ class ScanKernel final : public HostKernel {
   }
 
  private:
+  void run_long(const Piece& whole) const {
+    const int64_t count = out_.count();
+    auto line = [&](int64_t l, bool shared) {
+      Piece piece = whole;
+      piece.x[0] = whole.x[0] + a_.start(l) * runs_.item;
+      piece.y = whole.y + out_.start(l) * runs_.item;
+      runs_.strands(piece, shared);
+    };
+    if (count < thread_count()) {
+      for (int64_t l = 0; l < count; ++l) line(l, true);
+    } else {
+      parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+        for (; begin < end; ++begin) line(begin, false);
+      });
+    }
+  }
+
   Lines a_, b_, out_;
   size_t inputs_;
   bool reverse_;
@@ -198,6 +384,12 @@ class ScanKernel final : public HostKernel {
 
 template <CumulativeOp op>
 struct Accumulate {
+  // Whether results are the same in whatever order elements are combined.
+  template <class T>
+  static constexpr bool associates() {
+    const bool picks = op == CumulativeOp::max || op == CumulativeOp::min;
+    return std::is_integral_v<T> || (picks && !std::is_same_v<T, complex64_t>);
+  }
   template <class A>
   static A start(A a, A) {
     return a;
@@ -208,6 +400,10 @@ struct Accumulate {
   }
 };
 struct Recur {
+  template <class T>
+  static constexpr bool associates() {
+    return false;
+  }
   template <class A>
   static A start(A, A x) {
     return x;
@@ -235,8 +431,13 @@ std::unique_ptr<Kernel> make_op(const Cumulative& primitive, const Layout& in, c
   auto make = [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(stored_as<op, typename decltype(tag)::type>())::type;
     Lines lines(in, primitive.axis());
-    return std::make_unique<ScanKernel>(lines, lines, Lines(out, primitive.axis()), 1, primitive.reverse(),
-                                        runs<T, Accumulate<op>>());
+    Runs all = runs<T, Accumulate<op>>();
+    if constexpr (op == CumulativeOp::logaddexp) {
+      all.neighbours = LogStrands<T>::neighbours;
+      all.strands = LogStrands<T>::run;
+      all.long_from = 2 * LogStrands<T>::kLength;
+    }
+    return std::make_unique<ScanKernel>(lines, lines, Lines(out, primitive.axis()), 1, primitive.reverse(), all);
   };
   if constexpr (op == CumulativeOp::logaddexp)
     return for_float(in.dtype, "logcumsumexp", make);
