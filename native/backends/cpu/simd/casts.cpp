@@ -42,10 +42,8 @@ void cast_loop(void* out, const void* in, int64_t n) {
     for (int64_t begin = 0; begin < n; begin += kBlock, x += kBlock, o += kBlock) {
       const int64_t count = n - begin < kBlock ? n - begin : kBlock;
       float near[kBlock];
-      int32_t lost[kBlock];
-      for (int64_t i = 0; i < count; ++i) near[i] = float(x[i]);
-      for (int64_t i = 0; i < count; ++i) lost[i] = int32_t(lost_by_rounding(x[i], near[i]));
-      for (int64_t i = 0; i < count; ++i) o[i] = To(odd_neighbour(near[i], lost[i]));
+      for (int64_t i = 0; i < count; ++i) near[i] = before_rounding_to<To>(x[i]);
+      for (int64_t i = 0; i < count; ++i) o[i] = To(near[i]);
     }
   } else {
     for (int64_t i = 0; i < n; ++i) o[i] = convert<To>(x[i]);
