@@ -58,7 +58,7 @@ def test_elements(n):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
-@pytest.mark.parametrize("n", [5, 64, 1003])
+@pytest.mark.parametrize("n", [5, 64, 1003, 5000])  # where elements are narrow, long tiles stay interpreted
 def test_integers(dtype, n):
     b = Builder(1, n)
     x, y = b.load(dtype), b.load(dtype)
@@ -68,6 +68,28 @@ def test_integers(dtype, n):
     run(b.build(), x, y, out)
     z = np.maximum((x + y) * y, x ^ y)
     np.testing.assert_array_equal(out, np.where(z < x, z, x - z))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32"])
+@pytest.mark.parametrize("divisor", [1, 7, -1, -3, 0, 65536, "largest", "least"])
+def test_division_by_one_number(dtype, divisor):
+    """A number beside the elements, and one that is known; multiples of it, and their neighbours."""
+    info, n = np.iinfo(dtype), 1003
+    d = {"largest": info.max, "least": info.min}.get(divisor, divisor)
+    if d < info.min:
+        return
+    b = Builder(1, n)
+    x, y = b.load(dtype), b.load(dtype, "scalar")
+    b.store(b.compute("floor_divide", x, y))
+    b.store(b.compute("remainder", x, y))
+    x = samples(dtype, n)
+    x[:4] = info.min, info.max, 0, info.max - 1
+    x[4:500] = (x[4:500].astype("int64") // (d or 1) * d + np.arange(496) % 3 - 1).astype(dtype)
+    quotient, rest = np.empty(n, dtype), np.empty(n, dtype)
+    run(b.build(), x, np.array([d], dtype), quotient, rest)
+    whole = x.astype("int64")
+    np.testing.assert_array_equal(quotient, (whole // d).astype(dtype) if d else np.zeros(n, dtype))
+    np.testing.assert_array_equal(rest, (whole % d).astype(dtype) if d else np.zeros(n, dtype))
 
 
 @pytest.mark.parametrize("memory", ["float16", "float64"])

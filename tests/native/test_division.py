@@ -85,6 +85,90 @@ def test_integer_division(name):
             np.testing.assert_array_equal(got, np.where(b == 0, 0, expected))
 
 
+@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+@pytest.mark.parametrize("form", ["elements", "divisor", "dividend"])
+def test_long_division(name, dtype, form):
+    """Also around 2^51, up to which numbers are divided as float64, and of chunks that hold larger ones."""
+    rng = np.random.default_rng(7)
+    info = np.iinfo(dtype)
+    powers = [1 << k for k in (0, 1, 3, 31, 50, 51, 52, 53, 62)]
+    edges = sorted(
+        {e for p in powers for v in (p - 1, p, p + 1) for e in (v, -v) if info.min <= e} | {info.min, info.max}
+    )
+    table = np.array(edges, dtype)
+    few = table[np.abs(table.astype(float)) <= 2**51] if dtype == "int64" else table[table <= 2**51]
+    small = few[(few < (1 << 51)) & (few + few.dtype.type(1) > 0)] if dtype == "uint64" else few[1:-1]
+    grids = [np.stack(np.meshgrid(t, t)).reshape(2, -1) for t in (table, small)]
+    close = rng.integers(1, 1 << 25, (2, 1000)).astype(dtype)  # multiples, and one beside
+    grids.append(np.stack([close[0] * close[1] + rng.integers(0, 2, 1000).astype(dtype), close[1]]))
+    grids.append(rng.integers(0 if dtype == "uint64" else -(1 << 51), 1 << 51, (2, 2000)).astype(dtype))
+    operation = {"floor_divide": int.__floordiv__, "remainder": int.__mod__}[name]
+    wrap = (1 << 64) - 1
+    for a, b in grids:
+        if form == "elements":
+            pairs_of = [(a, b)]
+        elif form == "divisor":
+            pairs_of = [(a[:700], b[i : i + 1]) for i in range(0, b.size, 97)]
+        else:
+            pairs_of = [(a[i : i + 1], b[:700]) for i in range(0, a.size, 97)]
+        for x, y in pairs_of:
+            wide = [np.broadcast_to(v, max(x.size, y.size)).tolist() for v in (x, y)]
+            exact = [operation(p, q) & wrap if q else 0 for p, q in zip(*wide, strict=True)]
+            expected = np.array(exact, np.uint64).astype(dtype)
+            for got in everywhere(lambda x=x, y=y: np.asarray(getattr(fn, name)(fn.asarray(x), fn.asarray(y)))):
+                np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16"])
+def test_narrow_division(name, dtype):
+    """All pairs of 8 bits; of 16 bits multiples of the divisor and their neighbours, and any."""
+    info = np.iinfo(dtype)
+    if info.bits == 8:
+        every = np.arange(info.min, info.max + 1).astype(dtype)
+        a, b = np.stack(np.meshgrid(every, every)).reshape(2, -1)
+    else:
+        a, b = np.random.default_rng(9).integers(info.min, info.max, (2, 20_000), dtype=dtype, endpoint=True)
+        b[::2] //= b.dtype.type(301)
+        a[:9000] = (
+            a[:9000].astype(int) // np.where(b[:9000] == 0, 1, b[:9000]) * b[:9000] + np.arange(9000) % 3 - 1
+        ).astype(dtype)
+        a[:4], b[:4] = [info.min, info.max, info.min, info.max], [info.max, info.min, -1 if info.min else 1, 1]
+    with np.errstate(all="ignore"):
+        expected = np.where(b == 0, 0, getattr(np, name)(a.astype(int), b.astype(int))).astype(dtype)
+    for got in results(name, a, b):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"])
+def test_integer_powers(dtype):
+    """Products wrap; a negative exponent gives 0."""
+    rng = np.random.default_rng(8)
+    info = np.iinfo(dtype)
+    base = rng.integers(info.min, info.max, 1003, dtype=dtype, endpoint=True)
+    base[:9] = [0, 1, 2, 3, info.max, info.min, 7, 0, 1]
+    exponent = rng.integers(-3 if info.min else 0, 70, base.size).astype(dtype)
+    exponent[500:700] %= 3
+    exponent[:9] = [0, info.max, 5, 0, 2, 3, 9, 1, 0]
+    wrap = (1 << info.bits) - 1
+
+    def power(p: int, q: int) -> int:
+        return pow(p, q, 1 << info.bits) & wrap if q >= 0 else 0
+
+    some = [0, 1, 2, 5, 63] + ([-1] if info.min else [])
+    forms = [
+        (base, exponent),
+        *((base, np.array([e], dtype)) for e in some),
+        *((base[i : i + 1], exponent) for i in range(9)),
+    ]
+    for x, y in forms:
+        wide = [np.broadcast_to(v, base.size).tolist() for v in (x, y)]
+        expected = np.array([power(p, q) for p, q in zip(*wide, strict=True)], np.uint64).astype(dtype)
+        for got in everywhere(lambda x=x, y=y: np.asarray(fn.power(fn.asarray(x), fn.asarray(y)))):
+            np.testing.assert_array_equal(got, expected)
+
+
 def test_complex_products():
     rng = np.random.default_rng(2)
     wild = np.empty(SPECIAL.size**2, np.complex64)

@@ -53,6 +53,27 @@ struct InInt32 {
     return Word<T>(Op::apply(Word<int32_t>(a), Word<int32_t>(b)));
   }
 };
+// By one divisor, whose reciprocal is computed once: the integer nearest to the product is that nearest to the
+// quotient, or almost, and the floor is that integer or the one below it, as the rest shows, which is exact.
+struct FloorDivideByOne {
+  template <class T>
+  static Word<T> apply(Word<T> a, Word<T> b) {
+    if (!is_lazy(b.line->nodes[size_t(b.node)].what)) return simd::IntFloorDivide::apply(a, b);
+    const Mask none = b == Word<T>(T(0));
+    const WidePair x = widen(a), y = widen(select(none, Word<T>(T(1)), b));
+    const WidePair q = simd::nearest(x * (1.0 / y)), rest = fma(-q, y, x);
+    const Pair<Mask> past = ((rest < 0.0) & (y > 0.0)) | ((rest > 0.0) & (y < 0.0));
+    return select(none, Word<T>(T(0)), Word<T>(low_bits(select(past, q - 1.0, q))));
+  }
+};
+struct RemainderByOne {
+  template <class T>
+  static Word<T> apply(Word<T> a, Word<T> b) {
+    using U = Word<std::make_unsigned_t<T>>;
+    const U q = U(FloorDivideByOne::apply(a, b));
+    return select(b == Word<T>(T(0)), Word<T>(T(0)), Word<T>(U(a) - q * U(b)));
+  }
+};
 struct DivideRow {
   template <class T>
   static T apply(T a, T b) {
@@ -275,11 +296,11 @@ class Recorders {
     binary_in_halves<simd::Arctan2>(Opcode::arctan2, F{});
     binary_in_halves<simd::RealPower>(Opcode::power, F{});
     binary_in_halves<simd::ExpProduct>(Opcode::exp_product, F{});
-    using Ints = Types<int8_t, int16_t, int32_t, uint8_t, uint16_t>;
+    using Ints = Types<int8_t, int16_t, uint8_t, uint16_t>;
     binary_in_halves<InInt32<simd::IntFloorDivide>>(Opcode::floor_divide, Ints{});
     binary_in_halves<InInt32<simd::IntRemainder>>(Opcode::remainder, Ints{});
-    binary_in_halves<simd::IntFloorDivide>(Opcode::floor_divide, Types<uint32_t>{});
-    binary_in_halves<simd::IntRemainder>(Opcode::remainder, Types<uint32_t>{});
+    binary_in_halves<FloorDivideByOne>(Opcode::floor_divide, Types<int32_t, uint32_t>{});
+    binary_in_halves<RemainderByOne>(Opcode::remainder, Types<int32_t, uint32_t>{});
     binary_in_halves<FloatFloorDivide>(Opcode::floor_divide, F{});
     binary_in_halves<FloatRemainder>(Opcode::remainder, F{});
   }

@@ -34,20 +34,49 @@ struct Remainder {
     }
   }
 };
-struct Power {
-  template <class T>
-  static FUNCNN_INLINE T apply(T base, T exponent) {
-    using U = std::make_unsigned_t<T>;
-    if constexpr (std::is_signed_v<T>)
-      if (exponent < 0) return 0;
-    U r = 1, b = U(base);
-    for (U e = U(exponent); e != 0; e = U(e >> 1)) {
-      if (e & 1) r = Multiply::apply(r, b);
-      b = Multiply::apply(b, b);
+// Powers by squaring, for as many bits as the largest exponent of a chunk has; those below zero give 0.
+template <class T, int mask>
+void power_loop(void* out, const void* a, const void* b, const void*, int64_t n) {
+  using U = std::make_unsigned_t<T>;
+  constexpr int64_t kChunk = 128;
+  const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
+  T* o = static_cast<T*>(out);
+  for (int64_t i = 0; i < n; i += kChunk) {
+    const int64_t count = n - i < kChunk ? n - i : kChunk;
+    U base[kChunk], exponent[kChunk], result[kChunk], bits = 0;
+    for (int64_t k = 0; k < count; ++k) {
+      const T e = y[mask == 2 ? 0 : i + k];
+      base[k] = U(x[mask == 1 ? 0 : i + k]);
+      exponent[k] = e < T(0) ? U(0) : U(e);
+      result[k] = e < T(0) ? U(0) : U(1);
+      bits = U(bits | exponent[k]);
     }
-    return T(r);
+    for (;; bits = U(bits >> 1)) {
+      if (mask == 2 ? bits & 1 : bits)
+        for (int64_t k = 0; k < count; ++k) {
+          const U product = Multiply::apply(result[k], base[k]);
+          result[k] = exponent[k] & 1 ? product : result[k];
+        }
+      if (bits <= 1) break;
+      for (int64_t k = 0; k < count; ++k) {
+        base[k] = Multiply::apply(base[k], base[k]);
+        exponent[k] = U(exponent[k] >> 1);
+      }
+    }
+    for (int64_t k = 0; k < count; ++k) o[i + k] = T(result[k]);
   }
-};
+}
+template <class T>
+void add_power_of(Table& t) {
+  ComputeFn* entry = t.compute[int(Opcode::power)][DtypeOf<T>::value];
+  entry[0] = power_loop<T, 0>;
+  entry[1] = power_loop<T, 1>;
+  entry[2] = power_loop<T, 2>;
+}
+template <class... Ts>
+void add_powers(Table& t, Types<Ts...>) {
+  (add_power_of<Ts>(t), ...);
+}
 
 }  // namespace
 
@@ -82,9 +111,10 @@ void add_arithmetic(Table& t) {
   }
   add_binary<Maximum>(t, Opcode::maximum, Reals{});
   add_binary<Minimum>(t, Opcode::minimum, Reals{});
-  add_binary<FloorDivide>(t, Opcode::floor_divide, Ints{});
-  add_binary<Remainder>(t, Opcode::remainder, Ints{});
-  add_binary<Power>(t, Opcode::power, Ints{});
+  using NotNarrow = Types<uint32_t, uint64_t, int32_t, int64_t>;  // those are in division.cpp
+  add_binary<FloorDivide>(t, Opcode::floor_divide, NotNarrow{});
+  add_binary<Remainder>(t, Opcode::remainder, NotNarrow{});
+  add_powers(t, Ints{});
 }
 
 }  // namespace FUNCNN_ISA

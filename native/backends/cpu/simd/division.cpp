@@ -111,6 +111,73 @@ void float_loop(void* out, const void* a, const void* b, const void*, int64_t n)
   }
 }
 
+// Integers of 64 bits whose magnitude is below 2^51 are doubles, and a quotient of two, rounded twice, to a number and
+// to the nearest integer, is at most 5/8 away from theirs: the floor is that integer or the one below it. All these
+// products are exact.
+FUNCNN_INLINE bool fits_double(uint64_t beyond) { return (beyond >> 52) == 0; }
+template <class T>
+FUNCNN_INLINE uint64_t beyond_double(T x) {
+  if constexpr (std::is_signed_v<T>)
+    return uint64_t(x) + (uint64_t(1) << 51);
+  else
+    return x | x << 1;
+}
+template <class T>
+FUNCNN_INLINE double as_double(T x) {
+  return from_bits(uint64_t(x) + bits(kShiftD)) - kShiftD;
+}
+template <class T>
+FUNCNN_INLINE T as_integer(double x) {
+  return T(bits(x + kShiftD) - bits(kShiftD));
+}
+struct LongFloorDivide {
+  template <class T>
+  static FUNCNN_INLINE T apply(T a, T b) {
+    const double x = as_double(a), y = as_double(b), q = nearest(x / y), rest = x - q * y;
+    const double floor = q - (((rest < 0.0) & (y > 0.0)) | ((rest > 0.0) & (y < 0.0)) ? 1.0 : 0.0);
+    return b == T(0) ? T(0) : as_integer<T>(floor);
+  }
+};
+struct LongRemainder {
+  template <class T>
+  static FUNCNN_INLINE T apply(T a, T b) {
+    const double x = as_double(a), y = as_double(b), q = nearest(x / y), rest = x - q * y;
+    const double below = rest + (((rest < 0.0) & (y > 0.0)) | ((rest > 0.0) & (y < 0.0)) ? y : 0.0);
+    return b == T(0) ? T(0) : as_integer<T>(below);
+  }
+};
+
+template <class T, class Op, Opcode op, int mask>
+void long_loop(void* out, const void* a, const void* b, const void*, int64_t n) {
+  constexpr int64_t kChunk = 128;
+  const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
+  T* o = static_cast<T*>(out);
+  for (int64_t i = 0; i < n; i += kChunk) {
+    const int64_t count = n - i < kChunk ? n - i : kChunk;
+    const T *left = mask == 1 ? x : x + i, *right = mask == 2 ? y : y + i;
+    uint64_t beyond = 0;
+    for (int64_t k = 0; k < count; ++k)
+      beyond |= beyond_double(left[mask == 1 ? 0 : k]) | beyond_double(right[mask == 2 ? 0 : k]);
+    if (!fits_double(beyond)) {
+      scalar_entry<T>(op, mask)(o + i, left, right, nullptr, count);
+      continue;
+    }
+    // Results go beside: an operand may lie where they belong.
+    T result[kChunk];
+    for (int64_t k = 0; k < count; ++k) result[k] = Op::apply(left[mask == 1 ? 0 : k], right[mask == 2 ? 0 : k]);
+    for (int64_t k = 0; k < count; ++k) o[i + k] = result[k];
+  }
+}
+
+template <class T, class Op, Opcode op>
+void add_long(Table& t) {
+  ComputeFn* entry = t.compute[int(op)][DtypeOf<T>::value];
+  for (int mask = 0; mask < 3; ++mask) scalar_entry<T>(op, mask) = entry[mask];
+  entry[0] = long_loop<T, Op, op, 0>;
+  entry[1] = long_loop<T, Op, op, 1>;
+  entry[2] = long_loop<T, Op, op, 2>;
+}
+
 template <class T, class Op, Opcode op>
 void add_float(Table& t) {
   ComputeFn* entry = t.compute[int(op)][DtypeOf<T>::value];
@@ -125,6 +192,13 @@ void add_float(Table& t) {
 namespace FUNCNN_ISA {
 
 void add_division(Table& t) {
+  using Narrow = Types<int8_t, uint8_t, int16_t, uint16_t>;
+  add_binary<NarrowFloorDivide>(t, Opcode::floor_divide, Narrow{});
+  add_binary<NarrowRemainder>(t, Opcode::remainder, Narrow{});
+  add_long<int64_t, LongFloorDivide, Opcode::floor_divide>(t);
+  add_long<int64_t, LongRemainder, Opcode::remainder>(t);
+  add_long<uint64_t, LongFloorDivide, Opcode::floor_divide>(t);
+  add_long<uint64_t, LongRemainder, Opcode::remainder>(t);
 #if defined(FUNCNN_FMA)
   add_float<float, FloorDivide, Opcode::floor_divide>(t);
   add_float<float, Remainder, Opcode::remainder>(t);

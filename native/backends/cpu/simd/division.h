@@ -11,6 +11,22 @@ FUNCNN_INLINE double widen(uint32_t x) { return double(x); }
 // Of a whole number that 33 bits hold, the low 32.
 FUNCNN_INLINE int32_t low_bits(double x) { return int32_t(uint32_t(int64_t(x))); }
 
+// Of 8 or 16 bits: a quotient of two does not round in float32 to an integer that it is not either.
+struct NarrowFloorDivide {
+  template <class T>
+  static FUNCNN_INLINE T apply(T a, T b) {
+    const int32_t x = a, y = b == T(0) ? 1 : b, q = int32_t(float(x) / float(y)), rest = x - q * y;
+    return b == T(0) ? T(0) : T(q - int32_t((rest != 0) & ((rest ^ y) < 0)));
+  }
+};
+struct NarrowRemainder {
+  template <class T>
+  static FUNCNN_INLINE T apply(T a, T b) {
+    const int32_t x = a, y = b == T(0) ? 1 : b, q = int32_t(float(x) / float(y)), rest = x - q * y;
+    return b == T(0) ? T(0) : T(rest + ((rest != 0) & ((rest ^ y) < 0) ? y : 0));
+  }
+};
+
 struct IntFloorDivide {
   template <class T>
   static FUNCNN_INLINE T apply(T a, T b) {
