@@ -193,7 +193,7 @@ struct PreparedProgram::Impl {
   // Whether tiles behind each other can be run as one: by a single function that keeps no elements in registers.
   bool merges(size_t number, const jit::CompiledCode& code) const {
     return code.size() == 1 && code[0].count() == routine.code[number].steps.size() && !code[0].segment().fills_tile &&
-           code[0].runs(t.tile_cols) && !jit::options().verify &&
+           code[0].runs(t.tile_cols) && !code[0].slow(t.tile_rows * t.tile_cols) && !jit::options().verify &&
            !(by_phases() && code[0].segment().loop.folds() && !code[0].segment().parts_are_rows);
   }
   // Adds to tile i those before `end` that make one with it; gives how many they are.

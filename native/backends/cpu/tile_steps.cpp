@@ -22,7 +22,7 @@ void TileSteps::execute(const Code& code, bool anew, const jit::CompiledCode* co
       for (size_t before : segment.segment().before) interpret(steps.subspan(before, 1));
       if (jit::options().verify)
         verify(segment, view, replaced);
-      else if (!segment.run(view))
+      else if (segment.slow(t.tile_rows * t.tile_cols) || !segment.run(view))
         interpret(replaced);
     }
   }

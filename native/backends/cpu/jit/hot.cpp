@@ -178,7 +178,7 @@ void CompiledSegment::run_frame(Frame& frame, int64_t rows, int64_t cols) const 
 std::optional<CompiledSegment::Fixed> CompiledSegment::fix(std::span<const AccessPath> paths,
                                                            std::span<const Slot> slots, int64_t rows,
                                                            int64_t cols) const {
-  if (!runs(cols) || !segment_.columns.empty() || !segment_.before.empty()) return std::nullopt;
+  if (!runs(cols) || slow(rows * cols) || !segment_.columns.empty() || !segment_.before.empty()) return std::nullopt;
   Fixed tile{{}, rows, cols};
   for (size_t s = 0; s < segment_.places.size(); ++s) {
     const Place& place = segment_.places[s];

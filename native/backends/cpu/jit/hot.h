@@ -29,6 +29,9 @@ struct TileView {
   bool first = false;                   // columns: accumulators are not yet set
 };
 
+// So many narrow elements take less time than starting the steps on them.
+inline constexpr int64_t kFewNarrow = 1024;
+
 class CompiledSegment {
  public:
   CompiledSegment(Segment segment, const Target& target, CodeMemory::Function function);
@@ -38,6 +41,8 @@ class CompiledSegment {
 
   // Whether there is code for tiles of that many columns; else steps have to be interpreted.
   bool runs(int64_t cols) const;
+  // Whether the interpreter is quicker over tiles of so many elements.
+  bool slow(int64_t elements) const { return segment_.narrow && elements > kFewNarrow; }
   bool run(const TileView& tile) const;  // false: it does not
   // A tile whose streams begin at fixed places of operands.
   struct Fixed {

@@ -64,7 +64,27 @@ class Builder {
     share_rows();
     number_rows();
     segment_.parts_are_rows = parts_are_rows();
+    const std::span<const Step> steps(code_.steps);
+    segment_.narrow =
+        std::ranges::all_of(steps.subspan(first, segment_.count), [&](const Step& s) { return packs(s); });
     return segment_;
+  }
+  // Whether the table's loop has full vectors of elements below the size of lanes.
+  bool packs(const Step& s) const {
+    auto packed = [](Dtype d) { return item_size(d) <= 2 && !is_half(d); };
+    bool all = !s.by_row;
+    for_slots(s, [&](int number) { all = all && packed(slot(number).dtype); });
+    switch (s.kind) {
+      case Step::load:
+      case Step::store:
+        return all && packed(paths_[size_t(s.path)].memory()) && paths_[size_t(s.path)].lies_densely();
+      case Step::compute:
+        return all && s.op != int(Opcode::left_shift) && packed(slot(s.out).dtype);
+      case Step::expand:
+        return all;
+      default:
+        return false;
+    }
   }
   // What only passes values from stage to stage is a row, the same for all.
   void share_rows() {

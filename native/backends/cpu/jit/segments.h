@@ -40,6 +40,7 @@ struct Segment {
   bool numbers_floats = false;  // makes float32 of the numbers of elements, which have to be those of int32
   bool parts_are_rows = false;  // parts of a row can be taken for rows: nothing but partial results is known by row
   bool fills_tile = false;      // values of elements are kept, or come, in registers of the tile
+  bool narrow = false;          // all is of 8 or 16 bits: loops over packed elements are quicker over long tiles
 };
 
 std::vector<Segment> find_segments(const Routine& routine, const Code& code, const std::vector<AccessPath>& paths,
