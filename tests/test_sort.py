@@ -121,6 +121,16 @@ def test_topk_is_the_end_of_sorting(name):
             np.testing.assert_array_equal(fn.topk(x, k), np.asarray(fn.sort(x))[:, length - k :])
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint64", "float32"])
+@pytest.mark.parametrize("n", [1000, 70_001])
+def test_topk_of_few_different_values(dtype, n):
+    """Whose first bits are alike."""
+    x = (np.random.default_rng(n).integers(0, 5, n) + 100).astype(dtype)
+    for k in (1, n // 5 + 3, n // 2 - 1):
+        np.testing.assert_array_equal(fn.topk(ours(x), k), np.sort(x)[n - k :])
+        np.testing.assert_array_equal(fn.topk(ours(np.full_like(x, 3)), k), np.full(k, 3, dtype))
+
+
 @given(st.lists(st.sampled_from([0.0, -0.0, 1.0, 2.0, np.nan, np.inf, -np.inf]), min_size=1, max_size=100))
 def test_extrema_take_the_first_of_equals_and_nan(x):
     x = np.array(x, np.float32)

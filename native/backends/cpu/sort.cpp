@@ -111,18 +111,34 @@ void sort_keys(std::vector<K>& keys, std::vector<K>& spare, bool whole_numbers) 
     radix_sort(keys, spare, [](K key) { return key; }, whole_numbers);
 }
 
+// Drops keys that cannot be among the k largest, judged by their leading bits.
+template <class K>
+void drop_by_first_bits(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
+  constexpr int kBits = sizeof(K) == 1 ? 8 : 11, kShift = int(sizeof(K)) * 8 - kBits;
+  std::array<uint32_t, 1 << kBits> counts{};
+  for (K key : keys) ++counts[size_t(key >> kShift)];
+  size_t bucket = counts.size();
+  for (int64_t found = 0; found < k;) found += counts[--bucket];
+  spare.clear();
+  for (K key : keys)
+    if (size_t(key >> kShift) >= bucket) spare.push_back(key);
+  keys.swap(spare);
+}
 // Keeps the k largest keys, and perhaps a few more, in no order: digit by digit of those that may be among them, from
 // the first on in which they differ.
 template <class K>
 void keep_largest(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
-  constexpr int kBits = sizeof(K) == 1 ? 8 : 11;
-  std::array<uint32_t, 1 << kBits> counts;
-  K least = 0;
-  int shift = int(sizeof(K)) * 8 - kBits;  // many differ in the first bits
-  auto open = keys.begin();                // those before are among the largest
-  for (int64_t wanted = k;;) {
+  constexpr int kBits = 8;
+  auto open = keys.begin();  // those before are among the largest
+  for (int64_t wanted = k; keys.end() - open > 4 * wanted + kFewCandidates;) {
+    K least = *open, most = least;
+    for (auto at = open; at != keys.end(); ++at) {
+      least = std::min(least, *at);
+      most = std::max(most, *at);
+    }
+    const int shift = std::max(0, int(std::bit_width(K(most - least))) - kBits);
     auto digit = [&](K key) { return size_t(K(key - least) >> shift); };
-    counts.fill(0);
+    std::array<int64_t, 1 << kBits> counts{};
     for (auto at = open; at != keys.end(); ++at) ++counts[digit(*at)];
     size_t bucket = counts.size();
     while (counts[--bucket] < wanted) wanted -= counts[bucket];
@@ -135,18 +151,10 @@ void keep_largest(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
       else if (d == bucket)
         spare.push_back(*at);
     }
-    const auto done = size_t(open - keys.begin());
-    keys.resize(done + spare.size());
-    std::copy(spare.begin(), spare.end(), keys.begin() + ptrdiff_t(done));
-    open = keys.begin() + ptrdiff_t(done);
-    if (int64_t(spare.size()) <= 4 * wanted + kFewCandidates) return;
-    if (shift == 0) return keys.resize(size_t(k));  // those in the bucket are equal
-    K most = least = *open;
-    for (auto at = open; at != keys.end(); ++at) {
-      least = std::min(least, *at);
-      most = std::max(most, *at);
-    }
-    shift = std::max(0, int(std::bit_width(K(most - least))) - kBits);
+    open = std::copy(spare.begin(), spare.end(), open) - ptrdiff_t(spare.size());
+    // Those in the bucket of a last digit are equal.
+    keys.resize(shift == 0 ? size_t(k) : size_t(open - keys.begin()) + spare.size());
+    if (shift == 0) return;
   }
 }
 
@@ -252,7 +260,10 @@ void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
         T* y = out + to.start(l);
         keys.resize(size_t(n));
         for (int64_t i = 0; i < n; ++i) keys[size_t(i)] = K::of(x[i * from.step()]);
-        if (k < n / 2) keep_largest(keys, spare, k);
+        if (k < n / 2) {
+          drop_by_first_bits(keys, spare, k);
+          keep_largest(keys, spare, k);
+        }
         sort_keys(keys, spare, std::is_integral_v<T>);
         const auto* last = keys.data() + keys.size() - k;
         for (int64_t i = 0; i < k; ++i) y[i * to.step()] = K::value(last[i]);
