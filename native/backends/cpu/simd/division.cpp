@@ -169,22 +169,22 @@ void long_loop(void* out, const void* a, const void* b, const void*, int64_t n) 
   }
 }
 
+// Loops that leave to the entries that are there what they cannot do.
+template <class T>
+void add_before(Table& t, Opcode op, const ComputeFn (&loops)[3]) {
+  ComputeFn* entry = t.compute[int(op)][DtypeOf<T>::value];
+  for (int mask = 0; mask < 3; ++mask) {
+    scalar_entry<T>(op, mask) = entry[mask];
+    entry[mask] = loops[mask];
+  }
+}
 template <class T, class Op, Opcode op>
 void add_long(Table& t) {
-  ComputeFn* entry = t.compute[int(op)][DtypeOf<T>::value];
-  for (int mask = 0; mask < 3; ++mask) scalar_entry<T>(op, mask) = entry[mask];
-  entry[0] = long_loop<T, Op, op, 0>;
-  entry[1] = long_loop<T, Op, op, 1>;
-  entry[2] = long_loop<T, Op, op, 2>;
+  add_before<T>(t, op, {long_loop<T, Op, op, 0>, long_loop<T, Op, op, 1>, long_loop<T, Op, op, 2>});
 }
-
 template <class T, class Op, Opcode op>
 void add_float(Table& t) {
-  ComputeFn* entry = t.compute[int(op)][DtypeOf<T>::value];
-  for (int mask = 0; mask < 3; ++mask) scalar_entry<T>(op, mask) = entry[mask];
-  entry[0] = float_loop<T, Op, op, 0>;
-  entry[1] = float_loop<T, Op, op, 1>;
-  entry[2] = float_loop<T, Op, op, 2>;
+  add_before<T>(t, op, {float_loop<T, Op, op, 0>, float_loop<T, Op, op, 1>, float_loop<T, Op, op, 2>});
 }
 
 }  // namespace
