@@ -160,6 +160,24 @@ def test_complex_gradients():
     assert fn.grad(lambda z: fn.real(z) ** 2 + fn.imag(z) ** 2)(z).item() == pytest.approx(6 + 8j)
 
 
+@pytest.mark.parametrize("name", ["norm", "variance", "magnitude"])
+def test_second_derivatives_of_complex_numbers_at_zero(name):
+    z, t = np.complex64([0, 3 - 4j, 0]), np.complex64([2 + 1j, 1j, -1])
+    if name == "norm":  # |z|: t / |z| - z <z, t> / |z|^3
+        f, expected = fn.linalg.norm, t / 5 - z * np.vdot(z, t).real / 125
+    elif name == "variance":  # 2 (t - mean(t)) / n, also where z is its mean
+        z, f, expected = np.complex64([1, 3, 2]) * (1 + 1j), fn.var, (t - t.mean()) * 2 / 3
+    else:  # of |z| alone zero is no smooth point; what is computed there must do no harm to the rest
+        f, expected = lambda z: fn.sum(fn.abs(z)), np.where(z == 0, 0, t / 5 - z * (z.conj() * t).real / 125)
+    z, t = fn.array(z), fn.array(t)
+    for product in (
+        fn.jvp(fn.grad(f), (z,), (t,))[1],
+        fn.grad(lambda z: fn.jvp(f, (z,), (t,))[1])(z),
+        fn.grad(lambda z: fn.real(fn.sum(fn.conj(fn.grad(f)(z)) * t)))(z),
+    ):
+        np.testing.assert_allclose(product, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_gradients_have_the_dtype_of_the_argument(dtype):
     x = fn.array([1.0, 2.0], dtype=getattr(fn, dtype))

@@ -187,8 +187,10 @@ class Elementwise final : public Primitive {
         return negative(t);
       case Opcode::abs:
         if (is_complex(x.dtype())) {
-          // The direction x / |x|, zero at the origin.
-          Array unit = where(equal(out, c(0, out)), constant(0, x.dtype()), divide(x, astype(out, x.dtype())));
+          // The direction x / |x|; at the origin it is zero, and so are its own derivatives.
+          Array origin = equal(out, c(0, out));
+          Array size = astype(where(origin, c(1, out), out), x.dtype());
+          Array unit = where(origin, constant(0, x.dtype()), divide(x, size));
           return transposed ? multiply(astype(t, x.dtype()), unit) : real(multiply(t, conjugate(unit)));
         }
         break;

@@ -308,6 +308,13 @@ Array mean(const Array& x, const AxisSet& axes, bool keepdims, const Array& wher
   return divide(total, selected_count(mask, x, over, keepdims, total.dtype()));
 }
 
+namespace {
+
+// |x|^2, without |x|, which has no derivative of second order at 0.
+Array squared_size(const Array& x) { return is_complex(x.dtype()) ? add(square(real(x)), square(imag(x))) : square(x); }
+
+}  // namespace
+
 Array var(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const Array& where) {
   Axes over = resolve_axes("var", axes, x.ndim());
   if (is_half(x.dtype())) return astype(var(astype(x, Dtype::float32), axes, keepdims, ddof, where), x.dtype());
@@ -315,8 +322,7 @@ Array var(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const
   Array deviation = subtract(values, mean(values, axes, true, where));
   // What does not count must not reach the square: its derivative may be infinite.
   deviation = taken(mask, deviation, constant(0, deviation.dtype()));
-  Array squared = square(is_complex(values.dtype()) ? abs(deviation) : deviation);
-  Array total = reduce(ReduceOp::sum, squared, over, keepdims);
+  Array total = reduce(ReduceOp::sum, squared_size(deviation), over, keepdims);
   if (!mask)
     return divide(total, constant(std::max(double(reduced_count(x.shape(), over)) - ddof, 0.0), total.dtype()));
   Array freedom = subtract(selected_count(mask, x, over, keepdims, total.dtype()), constant(ddof, total.dtype()));
@@ -405,8 +411,7 @@ Array norm(const Array& x, std::optional<double> order, std::string_view named, 
     return where(nothing, constant(0, total.dtype()), of(where(nothing, constant(1, total.dtype()), total)));
   };
   auto two_norm = [&] {
-    Array squares = square(is_complex(values.dtype()) ? abs(values) : values);
-    return root(sum(squares, sorted, keepdims), [](const Array& total) { return sqrt(total); });
+    return root(sum(squared_size(values), sorted, keepdims), [](const Array& total) { return sqrt(total); });
   };
   if (!named.empty() && named != "fro" && named != "nuc")
     throw ValueError(cat("norm: the order '", std::string(named), "' is not known; expected a number, 'fro' or 'nuc'"));
