@@ -96,7 +96,7 @@ def test_where_a_real_line_lies_is_not_in_its_bits():
     near(rows, np.fft.irfft(spectra.astype(np.complex128), n=51))
 
 
-@pytest.mark.parametrize("length", [8, 30, 64, 1000, 1009, 4096])
+@pytest.mark.parametrize("length", [8, 30, 64, 243, 1000, 1009, 4096, 16384, 65536])
 def test_lines_know_nothing_of_each_other(length):
     x = np.random.default_rng(0).standard_normal((6, length)).astype(np.float32)
     x[2, length // 2] = np.nan

@@ -102,6 +102,8 @@ std::unique_ptr<Kernel> make_fft(gpu::Machine& machine, const Primitive& primiti
   for (size_t d = 0; d < out[0].shape.size(); ++d)
     if (d != axis) (d < axis ? before : behind) *= out[0].shape[d];
   const FourierLines lines{op.fft_kind(), behind > 1, op.length(), before * behind};
+  // Of real lines of odd length it may take two for one complex line: what is NaN in one of them is so in the other.
+  if (lines.kind != FftKind::complex && lines.length % 2 != 0) return nullptr;
   // Numbers of the library have 32 bits, and it steps through lines in one way at a time.
   if (lines.length < 2 || lines.count < 1 || lines.length > INT32_MAX / lines.count || (before > 1 && behind > 1))
     return nullptr;

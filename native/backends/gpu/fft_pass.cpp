@@ -88,6 +88,9 @@ FftPass::FftPass(const Traits& traits, std::vector<int> radices, int64_t size, i
       store_across_(store_across),
       to_half_(to_half) {
   for (int radix : radices_) radix_ *= radix;
+  // A line that a thread has to itself is read and written in pieces: by two stages it goes through shared memory.
+  if (radices_.size() == 1 && radix_ > 1 && !load_across_ && !to_half_)
+    if (auto two = stage_radices(int(radix_), int(radix_) - 1); !two.empty()) radices_ = std::move(two);
   pitch_ = pitch_of(radix_);
   side_ = std::max<int64_t>(1, kGroupOf / radix_);
   // All cores get work, unless memory would be read in pieces for it.
