@@ -119,11 +119,11 @@ def test_carries_that_change_places():
     xs = np.arange(STEPS, dtype="float32") % 7
     args = [fn.array(v) for v in ([1.0, 2.0], [3.0, 4.0], [5.0, 6.0])]
     last, (first, third) = twice(lambda s, xs: fn.scan(step, s, xs), tuple(args), fn.array(xs))
-    state = [np.array(v) for v in args]
-    for i, x in enumerate(xs):
-        near(first[i], state[0], 1e-3)
-        near(third[i], state[2], 1e-3)
+    state, stacked = [np.array(v) for v in args], []
+    for x in xs:
+        stacked.append((state[0], state[2]))
         state = [state[1], state[2], state[0] + 1e-3 * x]
+    near(np.stack([first, third], 1), stacked, 1e-3)
     for got, want in zip(last, state, strict=True):
         near(got, want, 1e-3)
 
@@ -223,3 +223,63 @@ def test_gradients_through_long_loops_of_few_elements():
 
     want = [(value(x + h * e) - value(x - h * e)) / (2 * h) for e in np.eye(2)]
     near(got, want, 1e-3)
+
+
+SHAPES = [(), (2,), (3,), (2, 2), (5,)]
+MATRIX = np.random.default_rng(0).normal(0, 0.4, (5, 5)).astype("float32")
+
+
+def bounded(x):
+    return fn.clip(x.astype(fn.float32), -3, 3)
+
+
+def place(x, length):
+    return bounded(x).sum().astype(fn.int32) % length
+
+
+MOVES = [
+    lambda v, w: fn.tanh(bounded(v)) * 0.5 + 1,
+    lambda v, w: fn.sin(bounded(v)),
+    lambda v, w: bounded(v).sum(),
+    lambda v, w: bounded(v) > 0.3,
+    lambda v, w: bounded(v).astype(fn.int32) + 1,
+    lambda v, w: bounded(v) * bounded(w) + bounded(v) if v.shape == w.shape else v,
+    lambda v, w: fn.where(bounded(v) > bounded(w), bounded(v), bounded(w) * 0.5) if v.shape == w.shape else w,
+    lambda v, w: v[::-1] if v.ndim else v,
+    lambda v, w: fn.stack([bounded(v)[0].sum() * 2, bounded(v)[-1].sum() - 1, bounded(w).sum()]) if v.ndim else v,
+    lambda v, w: bounded(v).T @ bounded(v) * 0.1 if v.ndim == 2 else v,
+    lambda v, w: fn.array(MATRIX) @ bounded(v) if v.shape == (5,) else v,
+    lambda v, w: bounded(v)[place(w, v.shape[0])] if v.ndim == 1 else v,
+    lambda v, w: bounded(v).at[place(w, v.shape[0])].set(0.25) if v.ndim == 1 else v,
+    lambda v, w: fn.cond(bounded(w).sum() > 0, lambda a: bounded(a) + 1, lambda a: bounded(a) * 0.5, v),
+    lambda v, w: fn.fori_loop(0, 3, lambda i, a: bounded(a * 0.9 + i * 0.1)[::-1], bounded(v)) if v.ndim else v,
+    lambda v, w: fn.scan(lambda c, y: (c * 0.5 + y, c), fn.zeros(v.shape[1:]), bounded(v))[1] if v.ndim else v,
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_steps(seed):
+    """First some steps, which go kernel by kernel, then all of them, and again as code from the start."""
+    rng = np.random.default_rng(seed)
+    carry = []
+    for _ in range(rng.integers(1, 5)):
+        x = np.asarray(rng.normal(size=SHAPES[rng.integers(len(SHAPES))]))
+        carry.append(fn.array(x.astype(rng.choice(["float32", "float32", "int32", "float64"]))))
+    moves = rng.integers(0, [len(MOVES), 1 << 30, 1 << 30], (rng.integers(3, 12), 3))
+    picks = rng.integers(0, 1 << 30, len(carry) + 1)
+
+    def step(carry, x):
+        values = [*carry, x, x * 2]
+        for move, v, w in moves:
+            values.append(MOVES[move](values[v % len(values)], values[w % len(values)]))
+        out = []
+        for c, pick in zip(carry, picks, strict=False):
+            same = [v for v in values if v.shape == c.shape]
+            out.append((bounded(same[pick % len(same)]) * 0.97 + 0.01).astype(c.dtype))
+        return tuple(out), values[picks[-1] % len(values)]
+
+    xs = fn.array(rng.normal(size=(1200, 3)).astype("float32"))
+    fn.clear_plan_cache()
+    head = fn.compile(lambda carry, xs: fn.scan(step, carry, xs)[1])(tuple(carry), xs[:40])
+    _, ys = twice(lambda carry, xs: fn.scan(step, carry, xs), tuple(carry), xs)
+    np.testing.assert_array_equal(np.array(head), ys[:40])
