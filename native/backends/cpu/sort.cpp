@@ -195,8 +195,10 @@ std::span<const typename Key<T>::type> sort_shared(const T* x, int64_t step, int
   // Without those that their first digit keeps from being among the largest.
   using Counts = std::array<int64_t, 1 << 11>;
   const Parts parts(n);
-  constexpr int kShift = std::max(0, int(sizeof(K)) * 8 - 11);
-  auto digit = [](K key) { return size_t(key >> kShift); };
+  std::pair<K, K> range(K(0), K(~K(0)));
+  if (std::is_integral_v<T>) range = key_range<K>(parts, key_at);  // whole numbers are often few
+  const int shift = std::max(0, int(std::bit_width(K(range.second - range.first))) - 11);
+  auto digit = [least = range.first, shift](K key) { return size_t(K(key - least) >> shift); };
   std::vector<Counts> counts(size_t(parts.count()));
   parts.each([&](size_t part, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) ++counts[part][digit(key_at(i))];
