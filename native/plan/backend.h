@@ -68,8 +68,8 @@ class Kernel {
 
 // What programs may ask of a back end.
 struct Limits {
-  size_t operands = SIZE_MAX;                 // of a fused kernel
-  size_t length = 4096;                       // of a fused kernel: what the instructions of its values add up to
+  size_t operands = SIZE_MAX;  // of a fused kernel
+  size_t length = 4096;        // of a fused kernel: what the instructions of its values add up to
   std::array<uint16_t, kOpcodeCosts> lengths = {1, 1, 1, 1, 1, 1};  // of an instruction, by `OpcodeCost`
   uint16_t length_of_complex = 1;             // of an instruction of complex numbers in such of real ones
   int64_t longest_row = 1 << 16;              // rows longer than this are reduced in pieces
