@@ -22,6 +22,7 @@ namespace funcnn::cpu {
 
 // Items of so many bytes leave the caches on their way: they go out in whole lines.
 inline constexpr size_t kLineBytes = 64, kBytesInCache = size_t(1) << 19;
+inline constexpr size_t kWideDigitsFrom = 8192;
 
 // Keys of a range as numbers from 0 on, in as few digits as those have: of a few small integers that is one.
 template <class K>
@@ -42,14 +43,14 @@ Digits<K> digits_between(K least, K most, int most_bits) {
 template <class Item, class KeyOf>
 void radix_sort(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key, bool whole_numbers) {
   using K = decltype(key(items[0]));
-  std::array<std::array<uint32_t, 256>, sizeof(K)> counts;
   spare.resize(items.size());
-  auto sort_by = [&](int count, auto digit) {
-    std::fill_n(counts.begin(), count, std::array<uint32_t, 256>{});
+  std::vector<uint32_t> counts;
+  auto sort_by = [&](int bits, int count, auto digit) {
+    counts.assign(size_t(count) << bits, 0);
     for (const Item& item : items)
-      for (int d = 0; d < count; ++d) ++counts[size_t(d)][digit(key(item), d)];
+      for (int d = 0; d < count; ++d) ++counts[(size_t(d) << bits) + digit(key(item), d)];
     for (int d = 0; d < count; ++d) {
-      auto& c = counts[size_t(d)];
+      const std::span<uint32_t> c = std::span(counts).subspan(size_t(d) << bits, size_t(1) << bits);
       if (c[digit(key(items[0]), d)] == items.size()) continue;  // all alike in this digit
       uint32_t total = 0;
       for (uint32_t& n : c) n = std::exchange(total, total + n);
@@ -57,14 +58,19 @@ void radix_sort(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key, b
       items.swap(spare);
     }
   };
-  if (!whole_numbers) return sort_by(int(sizeof(K)), [](K k, int d) { return size_t(k >> (8 * d)) & 255; });
+  if (!whole_numbers) {
+    // Fewer, larger digits once the items outweigh the buckets.
+    if (sizeof(K) == 4 && items.size() >= kWideDigitsFrom)
+      return sort_by(11, 3, [](K k, int d) { return size_t(k >> (11 * d)) & 2047; });
+    return sort_by(8, int(sizeof(K)), [](K k, int d) { return size_t(k >> (8 * d)) & 255; });
+  }
   K least = key(items[0]), most = least;
   for (const Item& item : items) {
     least = std::min(least, key(item));
     most = std::max(most, key(item));
   }
-  const Digits<K> digits = digits_between(least, most, 8);
-  sort_by(digits.count, [&](K k, int d) { return digits.of(k, d); });
+  const Digits<K> digits = digits_between(least, most, sizeof(K) == 4 && items.size() >= kWideDigitsFrom ? 11 : 8);
+  sort_by(digits.bits, digits.count, [&](K k, int d) { return digits.of(k, d); });
 }
 
 // The pieces of so many items that threads go through, of which each has a number.

@@ -71,16 +71,9 @@ constexpr size_t radix_from() {
 constexpr int64_t kFewCandidates = 64;  // no fewer are left out one by one
 constexpr int64_t kGrain = 4096;        // elements a thread takes at least
 
-// Long lines are sorted by all threads, one after the other where there are fewer of them than threads.
-constexpr int64_t kSharedFrom = 65536;
-template <class F>
-void over_long_lines(const Lines& lines, F&& body) {
-  const int64_t count = lines.count();
-  if (count < thread_count())
-    body(0, count);
-  else
-    parallel_for(count, 1, body);
-}
+// Long lines are sorted by all threads, one after the other, where there are fewer of them than threads: one thread
+// alone is quicker by the other way.
+bool are_shared(const Lines& lines) { return lines.length() >= 65536 && lines.count() < thread_count(); }
 // The pieces of a line that threads go through.
 template <class F>
 void over_line(int64_t n, F&& body) {
@@ -228,21 +221,21 @@ template <class T>
 void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
   int64_t n = from.length(), k = to.length();
   if constexpr (!std::is_same_v<T, complex64_t>) {
-    if (n >= kSharedFrom)
-      return over_long_lines(from, [&](int64_t line, int64_t end) {
-        using K = Key<T>;
-        Sorting<typename K::type> sorting;
-        for (; line < end; ++line) {
-          const T* x = in + from.start(line);
-          T* y = out + to.start(line);
-          const std::span<const typename K::type> last = sort_shared(x, from.step(), n, k, sorting);
-          over_line(k, [&](int64_t begin, int64_t stop) {
-            for (int64_t i = begin; i < stop; ++i) y[i * to.step()] = K::value(last[size_t(i)]);
-          });
-          if constexpr (requires { K::nan; })
-            for (typename K::type key : {K::zero, K::nan}) put_values<T>(key, last, x, from, y, to);
-        }
-      });
+    if (are_shared(from)) {
+      using K = Key<T>;
+      Sorting<typename K::type> sorting;
+      for (int64_t line = 0; line < from.count(); ++line) {
+        const T* x = in + from.start(line);
+        T* y = out + to.start(line);
+        const std::span<const typename K::type> last = sort_shared(x, from.step(), n, k, sorting);
+        over_line(k, [&](int64_t begin, int64_t stop) {
+          for (int64_t i = begin; i < stop; ++i) y[i * to.step()] = K::value(last[size_t(i)]);
+        });
+        if constexpr (requires { K::nan; })
+          for (typename K::type key : {K::zero, K::nan}) put_values<T>(key, last, x, from, y, to);
+      }
+      return;
+    }
   }
   parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
     if constexpr (std::is_same_v<T, complex64_t>) {
@@ -284,30 +277,28 @@ struct Placed {
 template <class T>
 void argsort_shared(const T* in, uint32_t* out, const Lines& from, const Lines& to) {
   const int64_t n = from.length();
-  over_long_lines(from, [&](int64_t line, int64_t last) {
-    Room<Placed<T>> room[2];
-    for (auto& items : room) items.fit(n);
-    for (; line < last; ++line) {
-      const T* x = in + from.start(line);
-      uint32_t* y = out + to.start(line);
-      Placed<T>* const items = room[0].data();
-      over_line(n, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) items[i] = {Key<T>::of(x[i * from.step()]), uint32_t(i)};
-      });
-      const Placed<T>* sorted =
-          radix_sort_shared(items, room[1].data(), n, [](const Placed<T>& item) { return item.key; });
-      over_line(n, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) y[i * to.step()] = sorted[i].position;
-      });
-    }
-  });
+  Room<Placed<T>> room[2];
+  for (auto& items : room) items.fit(n);
+  for (int64_t line = 0; line < from.count(); ++line) {
+    const T* x = in + from.start(line);
+    uint32_t* y = out + to.start(line);
+    Placed<T>* const items = room[0].data();
+    over_line(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) items[i] = {Key<T>::of(x[i * from.step()]), uint32_t(i)};
+    });
+    const Placed<T>* sorted =
+        radix_sort_shared(items, room[1].data(), n, [](const Placed<T>& item) { return item.key; });
+    over_line(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) y[i * to.step()] = sorted[i].position;
+    });
+  }
 }
 
 template <class T>
 void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& to) {
   int64_t n = from.length();
   if constexpr (!std::is_same_v<T, complex64_t>)
-    if (n >= kSharedFrom) return argsort_shared(in, out, from, to);
+    if (are_shared(from)) return argsort_shared(in, out, from, to);
   parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
     if constexpr (std::is_same_v<T, complex64_t>) {
       std::vector<uint32_t> order(static_cast<size_t>(n));
