@@ -1,5 +1,5 @@
-// How long the text of a program becomes, for which the compilers of GPUs take more than their share: sixteen sines in one
-// kernel take half a second, fifty eleven.
+// How long the text of a program becomes, for which the compilers of GPUs take more than their share: sixteen sines in
+// one kernel take half a second, fifty eleven.
 #pragma once
 
 #include <array>
