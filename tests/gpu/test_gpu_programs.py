@@ -254,6 +254,24 @@ def two_sets(sizes):
     return [[fn.array(numbers(n) * (k + 1)) for n in sizes] for k in range(2)]
 
 
+@pytest.mark.parametrize(
+    ("step", "steps", "least"), [(lambda of, x: of.sin(x) * 2, 60, 4), (lambda of, x: x * 0.5 + 1, 400, 3)]
+)
+def test_long_chains_become_several_kernels(step, steps, least):
+    """The compilers of GPUs take more than their share for long kernels."""
+
+    def chain(of, x):
+        for _ in range(steps):
+            x = step(of, x)
+        return x
+
+    x = numbers(6)
+    there = fn.device_put(fn.array(x), fn.gpu)
+    kernels, _ = launches(lambda x: chain(fn, x), there)
+    assert least <= kernels < steps
+    np.testing.assert_allclose(values(chain(fn, there)), chain(np, x.astype(np.float64)), rtol=1e-4)
+
+
 def test_operands_are_counted_once():
     """What a kernel reads often, and what it repeats of scalars, is one operand each time."""
 

@@ -13,7 +13,6 @@ namespace {
 // Numbers of cufft.h, by FftKind.
 constexpr int kTypes[] = {0x29, 0x2a, 0x2c};
 constexpr int kForward = -1, kInverse = 1;
-constexpr int kAllocationFailed = 2;
 
 struct CuFft {
   int (*create)(int* plan);
@@ -54,12 +53,6 @@ const CuFft& library() {
     return c;
   }();
   return *once;
-}
-
-void expect(int status, const char* function) {
-  if (status == 0) return;
-  if (status == kAllocationFailed) throw OutOfMemoryError(cat("CUDA: ", function, " finds no memory on the GPU"));
-  throw Error(cat("CUDA: ", function, " failed with status ", status));
 }
 
 void* at(Address address) { return reinterpret_cast<void*>(uintptr_t(address)); }
@@ -117,12 +110,12 @@ void FourierPlan::run(bool inverse, Address from, Address to, Address workspace)
   stream_.flush();
   std::lock_guard lock(mutex_);
   InContext here(stream_.context());
-  expect(c.set_workspace(handle_, at(workspace)), "cufftSetWorkArea");
+  expect_success(c.set_workspace(handle_, at(workspace)), "cufftSetWorkArea");
   const int status = kind_ == FftKind::complex
                          ? c.complex_to_complex(handle_, at(from), at(to), inverse ? kInverse : kForward)
                      : kind_ == FftKind::real_to_half ? c.real_to_complex(handle_, at(from), at(to))
                                                       : c.complex_to_real(handle_, at(from), at(to));
-  expect(status, function_name(kind_));
+  expect_success(status, function_name(kind_));
   stream_.started(Status::success, name);
 }
 

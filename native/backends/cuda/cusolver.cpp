@@ -12,9 +12,8 @@
 namespace funcnn::cuda {
 namespace {
 
-constexpr int kRight = 1;             // side of a triangular matrix
-constexpr int kDeterministic = 1;     // mode
-constexpr int kAllocationFailed = 2;  // status of cuSOLVER
+constexpr int kRight = 1;          // side of a triangular matrix
+constexpr int kDeterministic = 1;  // mode
 
 using Handle = void*;
 
@@ -143,12 +142,6 @@ const Libraries& libraries() {
   return *once;
 }
 
-void expect(int status, const char* function) {
-  if (status == 0) return;
-  if (status == kAllocationFailed) throw OutOfMemoryError(cat("CUDA: ", function, " finds no memory on the GPU"));
-  throw Error(cat("CUDA: ", function, " failed with status ", status));
-}
-
 void* at(Address address) { return reinterpret_cast<void*>(uintptr_t(address)); }
 int* info_at(Address address) { return static_cast<int*>(at(address)); }
 
@@ -190,98 +183,102 @@ Solver* Solver::find(Context context, StreamHandle stream) {
 Workspace Solver::cholesky_workspace(Dtype dtype, Triangle triangle, int64_t n) {
   Workspace w;
   const int type = type_of(dtype);
-  expect(libraries().potrf_size(solver_, parameters_, int(triangle), n, type, nullptr, n, type, &w.device, &w.host),
-         "cusolverDnXpotrf_bufferSize");
+  expect_success(
+      libraries().potrf_size(solver_, parameters_, int(triangle), n, type, nullptr, n, type, &w.device, &w.host),
+      "cusolverDnXpotrf_bufferSize");
   return w;
 }
 
 void Solver::cholesky(Dtype dtype, Triangle triangle, int64_t n, Address a, const Room& room, Address info) {
   const int type = type_of(dtype);
-  expect(libraries().potrf(solver_, parameters_, int(triangle), n, type, at(a), n, type, at(room.device),
-                           room.device_bytes, room.host, room.host_bytes, info_at(info)),
-         "cusolverDnXpotrf");
+  expect_success(libraries().potrf(solver_, parameters_, int(triangle), n, type, at(a), n, type, at(room.device),
+                                   room.device_bytes, room.host, room.host_bytes, info_at(info)),
+                 "cusolverDnXpotrf");
 }
 
 void Solver::cholesky_batched(Dtype dtype, Triangle triangle, int64_t n, Address a, Address info, int64_t count) {
-  expect(libraries().potrf_batched[dtype](solver_, int(triangle), int(n), at(a), int(n), info_at(info), int(count)),
-         "cusolverDn<t>potrfBatched");
+  expect_success(
+      libraries().potrf_batched[dtype](solver_, int(triangle), int(n), at(a), int(n), info_at(info), int(count)),
+      "cusolverDn<t>potrfBatched");
 }
 
 void Solver::solve_right(Dtype dtype, Triangle triangle, Form form, bool unit, int64_t m, int64_t n, Address a,
                          Address b) {
-  expect(libraries().trsm[dtype](blas_, kRight, int(triangle), int(form), unit, int(m), int(n), one_of(dtype), at(a),
-                                 int(n), at(b), int(m)),
-         "cublas<t>trsm");
+  expect_success(libraries().trsm[dtype](blas_, kRight, int(triangle), int(form), unit, int(m), int(n), one_of(dtype),
+                                         at(a), int(n), at(b), int(m)),
+                 "cublas<t>trsm");
 }
 
 void Solver::solve_right_batched(Dtype dtype, Triangle triangle, Form form, bool unit, int64_t m, int64_t n, Address a,
                                  Address b, int64_t count) {
-  expect(libraries().trsm_batched[dtype](blas_, kRight, int(triangle), int(form), unit, int(m), int(n), one_of(dtype),
-                                         at(a), int(n), at(b), int(m), int(count)),
-         "cublas<t>trsmBatched");
+  expect_success(libraries().trsm_batched[dtype](blas_, kRight, int(triangle), int(form), unit, int(m), int(n),
+                                                 one_of(dtype), at(a), int(n), at(b), int(m), int(count)),
+                 "cublas<t>trsmBatched");
 }
 
 Workspace Solver::lu_workspace(Dtype dtype, int64_t m, int64_t n) {
   Workspace w;
   const int type = type_of(dtype);
-  expect(libraries().getrf_size(solver_, parameters_, m, n, type, nullptr, m, type, &w.device, &w.host),
-         "cusolverDnXgetrf_bufferSize");
+  expect_success(libraries().getrf_size(solver_, parameters_, m, n, type, nullptr, m, type, &w.device, &w.host),
+                 "cusolverDnXgetrf_bufferSize");
   return w;
 }
 
 void Solver::lu(Dtype dtype, int64_t m, int64_t n, Address a, Address pivots, const Room& room, Address info) {
   const int type = type_of(dtype);
-  expect(libraries().getrf(solver_, parameters_, m, n, type, at(a), m, static_cast<int64_t*>(at(pivots)), type,
-                           at(room.device), room.device_bytes, room.host, room.host_bytes, info_at(info)),
-         "cusolverDnXgetrf");
+  expect_success(libraries().getrf(solver_, parameters_, m, n, type, at(a), m, static_cast<int64_t*>(at(pivots)), type,
+                                   at(room.device), room.device_bytes, room.host, room.host_bytes, info_at(info)),
+                 "cusolverDnXgetrf");
 }
 
 void Solver::lu_batched(Dtype dtype, int64_t n, Address a, Address pivots, Address info, int64_t count) {
-  expect(libraries().getrf_batched[dtype](blas_, int(n), at(a), int(n), info_at(pivots), info_at(info), int(count)),
-         "cublas<t>getrfBatched");
+  expect_success(
+      libraries().getrf_batched[dtype](blas_, int(n), at(a), int(n), info_at(pivots), info_at(info), int(count)),
+      "cublas<t>getrfBatched");
 }
 
 Workspace Solver::reflectors_workspace(Dtype dtype, int64_t m, int64_t n) {
   Workspace w;
   const int type = type_of(dtype);
-  expect(libraries().geqrf_size(solver_, parameters_, m, n, type, nullptr, m, type, nullptr, type, &w.device, &w.host),
-         "cusolverDnXgeqrf_bufferSize");
+  expect_success(
+      libraries().geqrf_size(solver_, parameters_, m, n, type, nullptr, m, type, nullptr, type, &w.device, &w.host),
+      "cusolverDnXgeqrf_bufferSize");
   return w;
 }
 
 void Solver::reflectors(Dtype dtype, int64_t m, int64_t n, Address a, Address tau, const Room& room, Address info) {
   const int type = type_of(dtype);
-  expect(libraries().geqrf(solver_, parameters_, m, n, type, at(a), m, type, at(tau), type, at(room.device),
-                           room.device_bytes, room.host, room.host_bytes, info_at(info)),
-         "cusolverDnXgeqrf");
+  expect_success(libraries().geqrf(solver_, parameters_, m, n, type, at(a), m, type, at(tau), type, at(room.device),
+                                   room.device_bytes, room.host, room.host_bytes, info_at(info)),
+                 "cusolverDnXgeqrf");
 }
 
 Workspace Solver::basis_workspace(Dtype dtype, int64_t m, int64_t n, int64_t k) {
   int count = 0;
-  expect(libraries().orgqr_size[dtype](solver_, int(m), int(n), int(k), nullptr, int(m), nullptr, &count),
-         "cusolverDn<t>orgqr_bufferSize");
+  expect_success(libraries().orgqr_size[dtype](solver_, int(m), int(n), int(k), nullptr, int(m), nullptr, &count),
+                 "cusolverDn<t>orgqr_bufferSize");
   return {size_t(std::max(count, 0)) * item_size(dtype), 0};
 }
 
 void Solver::basis(Dtype dtype, int64_t m, int64_t n, int64_t k, Address a, Address tau, const Room& room,
                    Address info) {
-  expect(libraries().orgqr[dtype](solver_, int(m), int(n), int(k), at(a), int(m), at(tau), at(room.device),
-                                  int(room.device_bytes / item_size(dtype)), info_at(info)),
-         "cusolverDn<t>orgqr");
+  expect_success(libraries().orgqr[dtype](solver_, int(m), int(n), int(k), at(a), int(m), at(tau), at(room.device),
+                                          int(room.device_bytes / item_size(dtype)), info_at(info)),
+                 "cusolverDn<t>orgqr");
 }
 
 Workspace Solver::eigh_workspace(Dtype dtype, Wanted wanted, int64_t n) {
   Workspace w;
   const int type = type_of(dtype);
-  expect(libraries().syevd_size(solver_, parameters_, int(wanted), int(Triangle::lower), n, type, nullptr, n,
-                                real_type_of(dtype), nullptr, type, &w.device, &w.host),
-         "cusolverDnXsyevd_bufferSize");
+  expect_success(libraries().syevd_size(solver_, parameters_, int(wanted), int(Triangle::lower), n, type, nullptr, n,
+                                        real_type_of(dtype), nullptr, type, &w.device, &w.host),
+                 "cusolverDnXsyevd_bufferSize");
   return w;
 }
 
 void Solver::eigh(Dtype dtype, Wanted wanted, int64_t n, Address a, Address w, const Room& room, Address info) {
   const int type = type_of(dtype);
-  expect(
+  expect_success(
       libraries().syevd(solver_, parameters_, int(wanted), int(Triangle::lower), n, type, at(a), n, real_type_of(dtype),
                         at(w), type, at(room.device), room.device_bytes, room.host, room.host_bytes, info_at(info)),
       "cusolverDnXsyevd");
@@ -292,28 +289,29 @@ bool Solver::has_eigh_batched() const { return libraries().syev_batched != nullp
 Workspace Solver::eigh_batched_workspace(Dtype dtype, Wanted wanted, int64_t n, int64_t count) {
   Workspace w;
   const int type = type_of(dtype);
-  expect(libraries().syev_batched_size(solver_, parameters_, int(wanted), int(Triangle::lower), n, type, nullptr, n,
-                                       real_type_of(dtype), nullptr, type, &w.device, &w.host, count),
-         "cusolverDnXsyevBatched_bufferSize");
+  expect_success(
+      libraries().syev_batched_size(solver_, parameters_, int(wanted), int(Triangle::lower), n, type, nullptr, n,
+                                    real_type_of(dtype), nullptr, type, &w.device, &w.host, count),
+      "cusolverDnXsyevBatched_bufferSize");
   return w;
 }
 
 void Solver::eigh_batched(Dtype dtype, Wanted wanted, int64_t n, Address a, Address w, const Room& room, Address info,
                           int64_t count) {
   const int type = type_of(dtype);
-  expect(libraries().syev_batched(solver_, parameters_, int(wanted), int(Triangle::lower), n, type, at(a), n,
-                                  real_type_of(dtype), at(w), type, at(room.device), room.device_bytes, room.host,
-                                  room.host_bytes, info_at(info), count),
-         "cusolverDnXsyevBatched");
+  expect_success(libraries().syev_batched(solver_, parameters_, int(wanted), int(Triangle::lower), n, type, at(a), n,
+                                          real_type_of(dtype), at(w), type, at(room.device), room.device_bytes,
+                                          room.host, room.host_bytes, info_at(info), count),
+                 "cusolverDnXsyevBatched");
 }
 
 Workspace Solver::svd_workspace(Dtype dtype, char job, int64_t m, int64_t n) {
   Workspace w;
   const int type = type_of(dtype), real = real_type_of(dtype);
   const auto letter = static_cast<signed char>(job);
-  expect(libraries().gesvd_size(solver_, parameters_, letter, letter, m, n, type, nullptr, m, real, nullptr, type,
-                                nullptr, m, type, nullptr, n, type, &w.device, &w.host),
-         "cusolverDnXgesvd_bufferSize");
+  expect_success(libraries().gesvd_size(solver_, parameters_, letter, letter, m, n, type, nullptr, m, real, nullptr,
+                                        type, nullptr, m, type, nullptr, n, type, &w.device, &w.host),
+                 "cusolverDnXgesvd_bufferSize");
   return w;
 }
 
@@ -321,7 +319,7 @@ void Solver::svd(Dtype dtype, char job, int64_t m, int64_t n, Address a, Address
                  const Room& room, Address info) {
   const int type = type_of(dtype), real = real_type_of(dtype);
   const auto letter = static_cast<signed char>(job);
-  expect(
+  expect_success(
       libraries().gesvd(solver_, parameters_, letter, letter, m, n, type, at(a), m, real, at(s), type, at(u), m, type,
                         at(vh), n, type, at(room.device), room.device_bytes, room.host, room.host_bytes, info_at(info)),
       "cusolverDnXgesvd");
@@ -330,9 +328,9 @@ void Solver::svd(Dtype dtype, char job, int64_t m, int64_t n, Address a, Address
 Workspace Solver::svd_polar_workspace(Dtype dtype, Wanted wanted, bool full, int64_t m, int64_t n) {
   Workspace w;
   const int type = type_of(dtype);
-  expect(libraries().gesvdp_size(solver_, parameters_, int(wanted), !full, m, n, type, nullptr, m, type, nullptr, type,
-                                 nullptr, m, type, nullptr, n, type, &w.device, &w.host),
-         "cusolverDnXgesvdp_bufferSize");
+  expect_success(libraries().gesvdp_size(solver_, parameters_, int(wanted), !full, m, n, type, nullptr, m, type,
+                                         nullptr, type, nullptr, m, type, nullptr, n, type, &w.device, &w.host),
+                 "cusolverDnXgesvdp_bufferSize");
   return w;
 }
 
@@ -340,10 +338,10 @@ double Solver::svd_polar(Dtype dtype, Wanted wanted, bool full, int64_t m, int64
                          Address v, const Room& room, Address info) {
   double error = 0;
   const int type = type_of(dtype);
-  expect(libraries().gesvdp(solver_, parameters_, int(wanted), !full, m, n, type, at(a), m, type, at(s), type, at(u), m,
-                            type, at(v), n, type, at(room.device), room.device_bytes, room.host, room.host_bytes,
-                            info_at(info), &error),
-         "cusolverDnXgesvdp");
+  expect_success(libraries().gesvdp(solver_, parameters_, int(wanted), !full, m, n, type, at(a), m, type, at(s), type,
+                                    at(u), m, type, at(v), n, type, at(room.device), room.device_bytes, room.host,
+                                    room.host_bytes, info_at(info), &error),
+                 "cusolverDnXgesvdp");
   return error;
 }
 

@@ -117,4 +117,11 @@ std::vector<std::string> toolkit_names(std::string_view library) {
   return names;
 }
 
+void expect_success(int status, const char* function) {
+  constexpr int kNoMemory = 2;
+  if (status == 0) return;
+  if (status == kNoMemory) throw OutOfMemoryError(cat("CUDA: ", function, " finds no memory on the GPU"));
+  throw Error(cat("CUDA: ", function, " failed with status ", status));
+}
+
 }  // namespace funcnn::cuda

@@ -33,6 +33,10 @@ class Library {
 // What lists the folders of Python packages; set by the bindings, called when a library is first looked for.
 void set_package_folders(std::vector<std::string> (*folders)());
 
+// Throws where a function of cuSOLVER or cuFFT did not succeed, by the status it gave: an OutOfMemoryError where it
+// found no memory, an Error otherwise.
+void expect_success(int status, const char* function);
+
 // The names of a library of the toolkit by its major versions, the newest first: "nvrtc" is libnvrtc.so.13 and so on.
 std::vector<std::string> toolkit_names(std::string_view library);
 
