@@ -283,3 +283,18 @@ def test_random_steps(seed):
     head = fn.compile(lambda carry, xs: fn.scan(step, carry, xs)[1])(tuple(carry), xs[:40])
     _, ys = twice(lambda carry, xs: fn.scan(step, carry, xs), tuple(carry), xs)
     np.testing.assert_array_equal(np.array(head), ys[:40])
+
+
+def test_arguments_that_lie_another_way_in_each_call():
+    """Views of one array: of the ways in which they lie, code is made for a few."""
+    rows = np.random.default_rng(3).normal(size=(60, 3)).astype("float32")
+    x = fn.array(rows)
+    fn.eval(x)
+    run = fn.compile(lambda a, b: fn.fori_loop(0, 100, lambda _, c: (c[0] * 0.5 + c[1], c[1] * 0.75), (a, b)))
+    for i in range(60):
+        for k in (i, -1 - i):
+            a, b = rows[i].astype("float64"), rows[k].astype("float64")
+            for _ in range(100):
+                a, b = a * 0.5 + b, b * 0.75
+            for got, expected in zip(run(x[i], x[k]), (a, b), strict=True):
+                np.testing.assert_allclose(np.array(got), expected, rtol=1e-5, atol=1e-9)

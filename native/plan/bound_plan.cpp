@@ -63,6 +63,8 @@ class JointCodes {
     std::lock_guard lock(mutex_);
     for (const auto& [known, runs] : known_)
       if (known == pattern) return runs;
+    // Operands that lie another way in each call, as views of one array may, are not worth code of their own.
+    if (known_.size() == kMostPatterns) return none_;
     Runs made = std::make_shared<const std::vector<Run>>(make());
     if (made->empty()) hopeless = true;
     known_.emplace_back(pattern, made);
@@ -73,7 +75,9 @@ class JointCodes {
 
  private:
   std::mutex mutex_;
+  static constexpr size_t kMostPatterns = 16;
   std::vector<std::pair<Pattern, Runs>> known_;
+  const Runs none_ = std::make_shared<const std::vector<Run>>();
 };
 
 BoundPlan::~BoundPlan() {
