@@ -55,7 +55,7 @@ metal:
 ON_GPU := tests/gpu tests/metal tests/test_control.py tests/test_loops.py tests/test_ops.py
 test-gpu: $(STAMP) metal
 	FUNCNN_METAL=software $(BIN)/python -m pytest --device=gpu \
-	  $(or $(ARGS),-q --numprocesses=2 -k 'not test_ops or (test_values and float32)' \
+	  $(or $(ARGS),-q --numprocesses=2 --most=200 -k 'not test_ops or (test_values and float32)' \
 	  --ignore=tests/gpu/test_gpu_checked.py $(ON_GPU))
 
 # Every kernel at shapes around its tiles, with the checker of the GPU in software; ARGS='-m quick' for one of each family.
