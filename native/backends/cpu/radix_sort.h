@@ -38,6 +38,17 @@ Digits<K> digits_between(K least, K most, int most_bits) {
   return {least, count ? (width + count - 1) / count : 0, count};
 }
 
+// The least and the largest key of items `begin` to `end`, of which there are some.
+template <class KeyAt>
+auto key_range(int64_t begin, int64_t end, KeyAt key_at) {
+  auto least = key_at(begin), most = least;
+  for (int64_t i = begin; i < end; ++i) {
+    least = std::min(least, key_at(i));
+    most = std::max(most, key_at(i));
+  }
+  return std::pair(least, most);
+}
+
 // Stable radix sort by the bits of `key(item)`, least significant digit first; the result is in `items`. Keys of whole
 // numbers are often few, those of other numbers hardly ever.
 template <class Item, class KeyOf>
@@ -64,11 +75,7 @@ void radix_sort(std::vector<Item>& items, std::vector<Item>& spare, KeyOf key, b
       return sort_by(11, 3, [](K k, int d) { return size_t(k >> (11 * d)) & 2047; });
     return sort_by(8, int(sizeof(K)), [](K k, int d) { return size_t(k >> (8 * d)) & 255; });
   }
-  K least = key(items[0]), most = least;
-  for (const Item& item : items) {
-    least = std::min(least, key(item));
-    most = std::max(most, key(item));
-  }
+  const auto [least, most] = key_range(0, int64_t(items.size()), [&](int64_t i) { return key(items[size_t(i)]); });
   const Digits<K> digits = digits_between(least, most, sizeof(K) == 4 && items.size() >= kWideDigitsFrom ? 11 : 8);
   sort_by(digits.bits, digits.count, [&](K k, int d) { return digits.of(k, d); });
 }
@@ -89,18 +96,11 @@ class Parts {
   int64_t n_, count_;
 };
 
-// The least and the largest key.
+// The same of all items, by all threads.
 template <class K, class KeyAt>
 std::pair<K, K> key_range(const Parts& parts, KeyAt key_at) {
   std::vector<std::pair<K, K>> found(size_t(parts.count()));
-  parts.each([&](size_t part, int64_t begin, int64_t end) {
-    K least = key_at(begin), most = least;
-    for (int64_t i = begin; i < end; ++i) {
-      least = std::min(least, key_at(i));
-      most = std::max(most, key_at(i));
-    }
-    found[part] = {least, most};
-  });
+  parts.each([&](size_t part, int64_t begin, int64_t end) { found[part] = key_range(begin, end, key_at); });
   std::pair<K, K> all = found[0];
   for (const auto& [least, most] : found) all = {std::min(all.first, least), std::max(all.second, most)};
   return all;

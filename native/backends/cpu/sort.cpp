@@ -124,13 +124,9 @@ void keep_largest(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
   constexpr int kBits = 8;
   auto open = keys.begin();  // those before are among the largest
   for (int64_t wanted = k; keys.end() - open > 4 * wanted + kFewCandidates;) {
-    K least = *open, most = least;
-    for (auto at = open; at != keys.end(); ++at) {
-      least = std::min(least, *at);
-      most = std::max(most, *at);
-    }
+    const auto [least, most] = key_range(0, keys.end() - open, [&](int64_t i) { return open[i]; });
     const int shift = std::max(0, int(std::bit_width(K(most - least))) - kBits);
-    auto digit = [&](K key) { return size_t(K(key - least) >> shift); };
+    auto digit = [least = least, shift](K key) { return size_t(K(key - least) >> shift); };
     std::array<int64_t, 1 << kBits> counts{};
     for (auto at = open; at != keys.end(); ++at) ++counts[digit(*at)];
     size_t bucket = counts.size();

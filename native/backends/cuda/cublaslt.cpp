@@ -180,7 +180,6 @@ std::optional<ProductAlgorithm> Product::algorithm(Context context, uint32_t ali
 void Product::run(Context context, const ProductAlgorithm& algorithm, Address a, Address b, Address d,
                   Address workspace, StreamHandle stream) const {
   const CublasLt& lt = library();
-  auto at = [](Address address) { return reinterpret_cast<void*>(uintptr_t(address)); };
   static const float one = 1, zero = 0;
   static const double wide_one = 1, wide_zero = 0;
   static const std::complex<float> complex_one = 1, complex_zero = 0;

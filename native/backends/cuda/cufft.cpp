@@ -55,8 +55,6 @@ const CuFft& library() {
   return *once;
 }
 
-void* at(Address address) { return reinterpret_cast<void*>(uintptr_t(address)); }
-
 }  // namespace
 
 const char* function_name(FftKind kind) {

@@ -142,7 +142,6 @@ const Libraries& libraries() {
   return *once;
 }
 
-void* at(Address address) { return reinterpret_cast<void*>(uintptr_t(address)); }
 int* info_at(Address address) { return static_cast<int*>(at(address)); }
 
 int type_of(Dtype dtype) { return dtype == Dtype::float32 ? 0 : dtype == Dtype::float64 ? 1 : 4; }

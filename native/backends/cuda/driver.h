@@ -9,6 +9,8 @@
 namespace funcnn::cuda {
 
 using Address = uint64_t;  // of device memory
+// As libraries of the toolkit take it.
+inline void* at(Address address) { return reinterpret_cast<void*>(uintptr_t(address)); }
 using Context = struct ContextHandle*;
 using Module = struct ModuleHandle*;
 using Function = struct FunctionHandle*;

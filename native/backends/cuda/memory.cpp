@@ -105,7 +105,7 @@ Block GpuMemory::allocate(size_t capacity) {
     if (status == Status::out_of_memory) return {};
   }
   check(status, "memory cannot be had");
-  return {nullptr, reinterpret_cast<void*>(uintptr_t(address))};
+  return {nullptr, at(address)};
 }
 
 // Buffers let go of their memory in destructors: an error here shows at the next call.

@@ -65,12 +65,11 @@ std::string of_odd(int radix, bool inverse) {
   for (int k = 1; k <= half; ++k) {
     out += "      {\n        const c64 a = first";
     for (int j = 1; j <= half; ++j)
-      out += cat(" + scaled(s[", j, "], ", number_text(std::cos(2 * 3.14159265358979323846 * (j * k % radix) / radix)),
-                 ")");
+      out += cat(" + scaled(s[", j, "], ", number_text(std::cos(2 * std::numbers::pi * (j * k % radix) / radix)), ")");
     out += ";\n        const c64 b = ";
     for (int j = 1; j <= half; ++j)
       out += cat(j > 1 ? " + " : "", "scaled(d[", j, "], ",
-                 number_text(std::sin(2 * 3.14159265358979323846 * (j * k % radix) / radix)), ")");
+                 number_text(std::sin(2 * std::numbers::pi * (j * k % radix) / radix)), ")");
     out += cat(";\n        const c64 t = ", turned("b", inverse), ";\n        v[", k, "] = a + t;\n        v[",
                radix - k, "] = a - t;\n      }\n");
   }
@@ -87,7 +86,7 @@ std::string of_two(int a, int b, bool inverse) {
                b, " * j];\n", dft_text(a, inverse));
     for (int k = 0; k < a; ++k) {
       const std::string value = cat("v[", k, "]");
-      const double angle = (inverse ? 2 : -2) * 3.14159265358979323846 * i * k / radix;
+      const double angle = (inverse ? 2 : -2) * std::numbers::pi * i * k / radix;
       out += cat("      all[", i + b * k, "] = ",
                  i * k == 0           ? value
                  : 4 * i * k == radix ? turned(value, inverse)
