@@ -109,10 +109,6 @@ std::vector<std::optional<Epilogue>> attach_epilogues(
     for (int r : readers[size_t(product)])
       if (r != first) refused(int(u), r, taken[size_t(r)] ? Apart::taken : Apart::later_reader);
     if (first < 0) continue;
-    if (!accepts(op, emitted[size_t(first)].program)) {
-      refused(int(u), first, Apart::kernel);
-      continue;
-    }
     bool alone = readers[size_t(product)].size() == 1 && !is_result[size_t(product)];
     // Others that read the product wait for all that the reader waits for. Of two operations at one stage the later may
     // so wait for the earlier, never each for the other.
@@ -130,6 +126,10 @@ std::vector<std::optional<Epilogue>> attach_epilogues(
     bool in_place = alone && !updates_argument(ir, emitted[size_t(first)], op);
     Apart why = Apart::no;
     out[u] = join(ir, emitted[size_t(first)], first, product, in_place, why);
+    if (out[u] && !accepts(op, out[u]->program)) {
+      why = Apart::kernel;
+      out[u].reset();
+    }
     if (out[u])
       taken[size_t(first)] = 1;
     else

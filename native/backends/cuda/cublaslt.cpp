@@ -15,8 +15,10 @@ namespace funcnn::cuda {
 namespace {
 
 // Numbers of cublasLt.h, library_types.h and cublas_api.h.
-constexpr int kBatchCount = 5, kBatchStride = 6;         // of a layout
-constexpr int kTransposeA = 3, kTransposeB = 4;          // of an operation
+constexpr int kBatchCount = 5, kBatchStride = 6;  // of a layout
+constexpr int kTransposeA = 3, kTransposeB = 4;   // of an operation
+constexpr int kEpilogue = 7, kBiasPointer = 8;
+constexpr uint32_t kRelu = 2, kBias = 4;                 // epilogues
 constexpr int kMostWorkspaceBytes = 1, kReductions = 3;  // wishes
 constexpr int kAlignmentA = 5, kAlignmentB = 6, kAlignmentC = 7, kAlignmentD = 8;
 constexpr int kTranspose = 1;
@@ -128,8 +130,9 @@ void expect(int status, const char* what) {
 
 bool Product::available() { return library().usable; }
 
-Product::Product(Dtype dtype, const ColumnMajor& a, const ColumnMajor& b, const ColumnMajor& d, int32_t batch)
-    : dtype_(dtype) {
+Product::Product(Dtype dtype, const ColumnMajor& a, const ColumnMajor& b, const ColumnMajor& d, int32_t batch,
+                 ProductSteps steps)
+    : dtype_(dtype), steps_(steps) {
   static std::atomic<uint64_t> count{0};
   number_ = ++count;
   const CublasLt& lt = library();
@@ -146,6 +149,8 @@ Product::Product(Dtype dtype, const ColumnMajor& a, const ColumnMajor& b, const 
   const int32_t transpose = kTranspose;
   if (a.transposed) expect(lt.set_operation(operation_, kTransposeA, &transpose, sizeof(transpose)), "transposing");
   if (b.transposed) expect(lt.set_operation(operation_, kTransposeB, &transpose, sizeof(transpose)), "transposing");
+  if (const uint32_t epilogue = (steps.vector ? kBias : 0) | (steps.relu ? kRelu : 0))
+    expect(lt.set_operation(operation_, kEpilogue, &epilogue, sizeof(epilogue)), "describing an epilogue");
 }
 
 Product::~Product() {
@@ -159,6 +164,9 @@ Product::~Product() {
 std::optional<ProductAlgorithm> Product::algorithm(Context context, uint32_t alignment, size_t workspace) const {
   const CublasLt& lt = library();
   InContext here(context);
+  // The vector's alignment is that of its address, which nobody reads here.
+  std::unique_lock lock(vector_mutex_);
+  if (steps_.vector) place_vector(alignment);
   void* wishes = nullptr;
   expect(lt.create_wishes(&wishes), "asking for an algorithm");
   lt.set_wish(wishes, kMostWorkspaceBytes, &workspace, sizeof(workspace));
@@ -177,8 +185,12 @@ std::optional<ProductAlgorithm> Product::algorithm(Context context, uint32_t ali
   return out;
 }
 
-void Product::run(Context context, const ProductAlgorithm& algorithm, Address a, Address b, Address d,
-                  Address workspace, StreamHandle stream) const {
+void Product::place_vector(Address address) const {
+  expect(library().set_operation(operation_, kBiasPointer, &address, sizeof(address)), "placing a vector");
+}
+
+void Product::run(Context context, const ProductAlgorithm& algorithm, const ProductOperands& p,
+                  StreamHandle stream) const {
   const CublasLt& lt = library();
   static const float one = 1, zero = 0;
   static const double wide_one = 1, wide_zero = 0;
@@ -186,8 +198,12 @@ void Product::run(Context context, const ProductAlgorithm& algorithm, Address a,
   const void *alpha = &one, *beta = &zero;
   if (dtype_ == Dtype::float64) alpha = &wide_one, beta = &wide_zero;
   if (dtype_ == Dtype::complex64) alpha = &complex_one, beta = &complex_zero;
-  expect(lt.multiply(lt.handle(context), operation_, alpha, at(a), layouts_[0], at(b), layouts_[1], beta, at(d),
-                     layouts_[2], at(d), layouts_[2], algorithm.data, at(workspace), algorithm.workspace, stream),
+  const Address c = steps_.matrix ? p.matrix : p.d;
+  if (steps_.matrix) beta = alpha;
+  std::unique_lock lock(vector_mutex_);
+  if (steps_.vector) place_vector(p.vector);
+  expect(lt.multiply(lt.handle(context), operation_, alpha, at(p.a), layouts_[0], at(p.b), layouts_[1], beta, at(c),
+                     layouts_[2], at(p.d), layouts_[2], algorithm.data, at(p.workspace), algorithm.workspace, stream),
          "a product");
 }
 

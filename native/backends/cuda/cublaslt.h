@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 
 #include "backends/cuda/driver.h"
@@ -24,6 +25,18 @@ struct ProductAlgorithm {
   size_t workspace;
 };
 
+// What becomes of a b before it is rounded to the dtype of d and stored.
+struct ProductSteps {
+  bool matrix = false;  // c is added, which lies as d does and may be d
+  bool vector = false;  // a dense vector is added to each column
+  bool relu = false;    // what is negative becomes 0
+  bool operator==(const ProductSteps&) const = default;
+};
+
+struct ProductOperands {
+  Address a, b, d, workspace, matrix = 0, vector = 0;
+};
+
 // d = a b, over a batch.
 class Product {
  public:
@@ -32,7 +45,8 @@ class Product {
 
   // Whether there is a library to ask.
   static bool available();
-  Product(Dtype dtype, const ColumnMajor& a, const ColumnMajor& b, const ColumnMajor& d, int32_t batch);
+  Product(Dtype dtype, const ColumnMajor& a, const ColumnMajor& b, const ColumnMajor& d, int32_t batch,
+          ProductSteps steps = {});
   ~Product();
   Product(const Product&) = delete;
 
@@ -40,13 +54,17 @@ class Product {
   uint64_t number() const { return number_; }
   // The algorithm for operands whose addresses are multiples of `alignment` bytes; none: it cannot be computed so.
   std::optional<ProductAlgorithm> algorithm(Context context, uint32_t alignment, size_t workspace) const;
-  void run(Context context, const ProductAlgorithm& algorithm, Address a, Address b, Address d, Address workspace,
+  void run(Context context, const ProductAlgorithm& algorithm, const ProductOperands& operands,
            StreamHandle stream) const;
 
  private:
+  void place_vector(Address address) const;
+
   void* operation_ = nullptr;
   void* layouts_[3] = {};  // of a, b, d
   Dtype dtype_;
+  ProductSteps steps_;
+  mutable std::mutex vector_mutex_;  // of where the operation finds the vector
   uint64_t number_;
 };
 

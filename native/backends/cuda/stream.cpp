@@ -58,7 +58,7 @@ namespace {
 Status issue(Context context, StreamHandle stream, const Work::Item& item, std::byte* bytes) {
   if (item.is_product) {
     const ProductCall& p = item.product;
-    p.product->run(context, *p.algorithm, p.a, p.b, p.d, p.workspace, stream);
+    p.product->run(context, *p.algorithm, p.operands, stream);
     return Status::success;
   }
   Work::Parameters parameters;

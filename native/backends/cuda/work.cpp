@@ -9,7 +9,8 @@ Hash Work::shape() const {
       const ProductCall& p = item.product;
       h.add(p.product->number());
       for (uint64_t word : p.algorithm->data) h.add(word);
-      for (Address address : {p.a, p.b, p.d, p.workspace}) h.add(address);
+      const ProductOperands& o = p.operands;
+      for (Address address : {o.a, o.b, o.d, o.workspace, o.matrix, o.vector}) h.add(address);
       continue;
     }
     const Launch& l = item.launch;

@@ -24,7 +24,7 @@ struct Launch {
 struct ProductCall {
   const Product* product;
   const ProductAlgorithm* algorithm;
-  Address a, b, d, workspace;
+  ProductOperands operands;
 };
 
 // One after another, until it is cleared.
