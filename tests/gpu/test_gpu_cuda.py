@@ -1,4 +1,4 @@
-"""CUDA on a GPU: memory, transfers, products of cuBLASLt, threads, repeated runs."""
+"""CUDA on a GPU: memory, transfers, products of cuBLASLt with what follows them, threads, repeated runs."""
 
 import os
 import subprocess
@@ -137,6 +137,56 @@ def test_repeated_numbers_and_rows_are_factors():
     np.testing.assert_allclose(np.asarray(ones @ on_gpu(b)), np.full((4, 6), 2) @ b, rtol=1e-5, atol=1e-5)
     row = fn.broadcast_to(on_gpu(b[0]), (6, 5))
     np.testing.assert_allclose(np.asarray(on_gpu(b).T @ row), b.T @ np.broadcast_to(b[0], (6, 5)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype, unit", [("float32", 2**-24), ("float16", 2**-11), ("bfloat16", 2**-8)])
+@pytest.mark.parametrize("m, k, n", [(64, 48, 80), (130, 65, 257), (1024, 768, 512)])
+def test_what_is_added_to_products(dtype, unit, m, k, n):
+    """By the library: a sum in float32, which is rounded once; the same bits each time."""
+    kind = getattr(fn, dtype)
+
+    def draw(*shape):
+        x = fn.device_put(fn.array(RNG.normal(size=shape), fn.float32).astype(kind), "gpu")
+        return np.asarray(fn.device_put(x, "cpu").astype(fn.float64)), x
+
+    (a, x), (w, y), (b, v), (c, z) = draw(m, k), draw(n, k), draw(2 * n), draw(m, n)
+    product, sizes = a @ w.T, np.abs(a) @ np.abs(w.T) + 10
+    vector, odd = v[n:], v[1 : n + 1]  # the latter begins in between
+    cases = {
+        "vector": (lambda: x @ y.T + vector, product + b[n:]),
+        "odd vector": (lambda: x @ y.T + odd, product + b[1 : n + 1]),
+        "matrix": (lambda: z + x @ y.T, product + c),
+        "both": (lambda: z + (x @ y.T + vector), product + b[n:] + c),
+        "cut off": (lambda: fn.maximum(x @ y.T + vector, 0), np.maximum(product + b[n:], 0)),
+        "batch": (lambda: fn.stack([x, x * 2]) @ fn.stack([y.T, y.T]) + z, np.stack([product, 2 * product]) + c),
+        "rows": (lambda: x.reshape(2, m // 2, k) @ y.T + vector, (product + b[n:]).reshape(2, m // 2, n)),
+    }
+    for name, (f, expected) in cases.items():
+        got = [np.asarray(fn.device_put(f(), "cpu").astype(fn.float64)) for _ in range(3)]
+        terms = 2 * (k + 4) * 2**-24 * sizes.reshape(expected.shape[-2:] if name != "rows" else expected.shape)
+        # A matrix that is repeated is not the library's to add: the product is rounded before.
+        once = unit * np.abs(expected) if name != "batch" else 4 * unit * sizes
+        assert (np.abs(got[0] - expected) <= once * 1.01 + terms).all(), name
+        assert all((again == got[0]).all() for again in got[1:]), name
+
+
+def test_a_least_number_other_than_zero():
+    (a, x), (b, v) = ((h, on_gpu(h)) for h in (RNG.normal(size=s).astype(np.float32) for s in ((40, 40), (40,))))
+    f = fn.compile(lambda x, v, least: fn.maximum(x @ x + v, least))
+    for least in (0, 0.5, 0, -1):
+        expected = np.maximum(a.astype(np.float64) @ a + b, least)
+        np.testing.assert_allclose(np.asarray(f(x, v, fn.array(least, fn.float32))), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_nan_and_infinity_beside_what_is_cut_off(dtype):
+    a = RNG.normal(size=(64, 64)).astype(np.float32)
+    a[3, 5], a[7, 2] = np.nan, np.inf
+    w = np.abs(RNG.normal(size=(64, 64))).astype(np.float32)
+    x, y = on_gpu(a).astype(getattr(fn, dtype)), on_gpu(w).astype(getattr(fn, dtype))
+    got = np.asarray(fn.device_put(fn.maximum(x @ y + y[0], 0), "cpu").astype(fn.float32))
+    assert np.isnan(got[3]).all() and np.isposinf(got[7]).all()
+    assert np.isfinite(np.delete(got, (3, 7), 0)).all() and (got[np.isfinite(got)] >= 0).all()
 
 
 def test_runs_are_equal_to_the_bit():

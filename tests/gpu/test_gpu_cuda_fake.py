@@ -1,5 +1,6 @@
 """The CUDA runtime on a driver without a GPU (fake_driver.c): memory, transfers, order, and what goes wrong."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -24,6 +25,18 @@ def libraries(tmp_path_factory):
         command = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", HERE / source, "-o", folder / library]
         subprocess.run(command, check=True)
     return folder
+
+
+@contextlib.contextmanager
+def built(libraries, source, *names):
+    """One more library, by these names, where a wheel would put it."""
+    made = [libraries / "nvidia" / "cu13" / "lib" / name for name in names]
+    for path in made:
+        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", HERE / source, "-o", path, "-lm"]
+        subprocess.run(command, check=True)
+    yield
+    for path in made:
+        path.unlink()
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ late.append(lambda: fn.eval(fn.argmax(x * 3)))
 fn.async_eval(fn.softmax(x, 0), fn.sort(x), fn.cumsum(x, 0), fn.sum(x))
 """
 
-# One token; several are a product of cuBLASLt's, which takes none.
+# One token; several are a product of cuBLASLt's, which does not know this one.
 EPILOGUES = """
 import funcnn as fn
 from funcnn import nn
@@ -76,7 +76,8 @@ def test_kernels_compile(compiler, dtype):
 
 def test_what_follows_a_product_with_vectors_is_its_epilogue(compiler):
     done = run("-c", EPILOGUES, FUNCNN_CACHE_DIR=str(compiler))
-    assert done.stdout.split() == ["True", "True", "False"], done.stdout + done.stderr
+    ours = "cuBLASLt is not installed" in done.stderr
+    assert done.stdout.split() == ["True", "True", str(ours)], done.stdout + done.stderr
 
 
 def test_compiled_kernels_are_kept(compiler):

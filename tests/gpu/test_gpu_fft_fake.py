@@ -1,13 +1,10 @@
 """cuFFT on a driver without a GPU (fake_fft.c): which lines it is given, and what is made of what it says."""
 
-import pathlib
 import re
-import subprocess
 
 import pytest
-from test_gpu_cuda_fake import libraries, printed, run  # noqa: F401
+from test_gpu_cuda_fake import built, libraries, printed, run  # noqa: F401
 
-HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = """
 rng = np.random.default_rng(0)
 def draw(*shape): return rng.standard_normal(shape).astype(np.float32)
@@ -20,17 +17,14 @@ def near(got, expected): return np.allclose(np.asarray(got), expected, rtol=0, a
 @pytest.fixture
 def fft(libraries, run, tmp_path):  # noqa: F811
     """Runs a program with the library there; gives what it was called for."""
-    path = libraries / "nvidia" / "cu13" / "lib" / "libcufft.so.12"
-    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", HERE / "fake_fft.c", "-o", path, "-lm"]
-    subprocess.run(command, check=True)
 
     def calls(program, **environment):
         done = run(PROGRAM + program, **{"FAKE_FFT_LOG": str(tmp_path / "log"), "FUNCNN_CUDA": "cufft", **environment})
         log = tmp_path / "log"
         return done, log.read_text().splitlines() if log.exists() else []
 
-    yield calls
-    path.unlink()
+    with built(libraries, "fake_fft.c", "libcufft.so.12"):
+        yield calls
 
 
 def executed(calls):

@@ -1,13 +1,10 @@
 """cuSOLVER on a driver without a GPU (fake_solver.c): which functions are called, and what is made of what they say."""
 
-import pathlib
 import re
-import subprocess
 
 import pytest
-from test_gpu_cuda_fake import libraries, printed, run  # noqa: F401
+from test_gpu_cuda_fake import built, libraries, printed, run  # noqa: F401
 
-HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = """
 from funcnn import linalg
 def matrices(*shape, dtype=None): return fn.device_put(fn.array(np.ones(shape), dtype or fn.float32), "gpu")
@@ -17,20 +14,14 @@ def matrices(*shape, dtype=None): return fn.device_put(fn.array(np.ones(shape), 
 @pytest.fixture
 def solver(libraries, run, tmp_path):  # noqa: F811
     """Runs a program with the library there; gives the functions that were called."""
-    folder = libraries / "nvidia" / "cu13" / "lib"
-    made = [folder / "libcublas.so.13", folder / "libcusolver.so.12"]
-    for path in made:
-        command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", HERE / "fake_solver.c", "-o", path]
-        subprocess.run(command, check=True)
 
     def calls(program, **environment):
         done = run(PROGRAM + program, FAKE_SOLVER_LOG=str(tmp_path / "log"), **environment)
         log = tmp_path / "log"
         return done, log.read_text().splitlines() if log.exists() else []
 
-    yield calls
-    for path in made:
-        path.unlink()
+    with built(libraries, "fake_solver.c", "libcublas.so.13", "libcusolver.so.12"):
+        yield calls
 
 
 def test_without_the_library_the_host_computes(run):  # noqa: F811

@@ -6,6 +6,7 @@
 //   nocusolver  decompose none there
 //   cufft       transform all lines by it that it can be given, also those at which our kernels are quicker: for tests
 //   nocufft     transform none by it
+//   noepilogue  let cuBLASLt add nothing to products: kernels of our own do it afterwards
 //   blocking    wait for each kernel, so that errors name the one that fails
 #pragma once
 
