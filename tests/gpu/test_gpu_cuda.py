@@ -164,8 +164,11 @@ def test_what_is_added_to_products(dtype, unit, m, k, n):
     for name, (f, expected) in cases.items():
         got = [np.asarray(fn.device_put(f(), "cpu").astype(fn.float64)) for _ in range(3)]
         terms = 2 * (k + 4) * 2**-24 * sizes.reshape(expected.shape[-2:] if name != "rows" else expected.shape)
-        # A matrix that is repeated is not the library's to add: the product is rounded before.
-        once = unit * np.abs(expected) if name != "batch" else 4 * unit * sizes
+        once = unit * np.abs(expected)
+        # A matrix that is repeated is not the library's to add: the product is rounded before. So is the sum with a vector
+        # in rows that do not begin at multiples of 16 bytes.
+        if name == "batch" or (name == "both" and n % 8):
+            once = 4 * unit * sizes
         assert (np.abs(got[0] - expected) <= once * 1.01 + terms).all(), name
         assert all((again == got[0]).all() for again in got[1:]), name
 
