@@ -11,7 +11,7 @@ from .place import jax_waits, to_numpy, torch_compile
 
 # In the order of the table's columns. torch.compile is torch with Inductor, where that works, funcnn.nn is funcnn with the
 # model written in layers instead of plain operations, funcnn.compat the shim of MLX running MLX's program; optree has trees only,
-# NumPy, SciPy and MLX with OpenBLAS preloaded are asked where a workload names them.
+# NumPy and SciPy are asked where a workload names them. MLX with OpenBLAS preloaded builds what MLX builds.
 FRAMEWORKS = (
     "funcnn",
     "funcnn.nn",
@@ -27,7 +27,7 @@ FRAMEWORKS = (
 )
 OURS = ("funcnn", "funcnn.nn", "funcnn.compat")
 # Those that are asked where a workload does not say.
-ARRAYS = ("funcnn", "torch", "torch.compile", "jax", "mlx")
+ARRAYS = ("funcnn", "torch", "torch.compile", "jax", "mlx", "mlx+openblas")
 
 
 @dataclass(frozen=True)

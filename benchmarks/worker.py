@@ -53,7 +53,7 @@ class Worker:
         module = importlib.import_module(f"benchmarks.{workload}")
         if self.framework not in getattr(module, "FRAMEWORKS", ARRAYS):
             return None
-        self.case = module.build(row, self.framework)
+        self.case = module.build(row, self.framework.removesuffix("+openblas"))
         if self.case is None:
             return None
         result = [np.asarray(value) for value in self.case.result()]
