@@ -215,6 +215,92 @@ def test_while_loop_errors():
         fn.while_loop(lambda x: x > 0, lambda x: x * 0.5, fn.array(3))
 
 
+@pytest.mark.parametrize("condition", [lambda x: 1.5 - x, lambda x: 0, lambda x: fn.array(0, fn.int8)])
+def test_the_condition_of_a_while_loop_is_a_bool(condition):
+    with pytest.raises(TypeError, match=r"must return one 0-d bool, got (float32|int32|int8); compare"):
+        fn.while_loop(condition, lambda x: x + 1, fn.array(0.0))
+
+
+def test_any_number_is_a_predicate_of_cond():
+    for number in (3, 0.5, -1, float("nan"), True, fn.array(2, fn.int8)):
+        assert fn.cond(number, lambda: 1, lambda: 2).item() == 1
+    for number in (0, 0.0, -0.0, False, fn.array(0, fn.uint8)):
+        assert fn.cond(number, lambda: 1, lambda: 2).item() == 2
+
+
+# ---- while loops in reverse mode, over what does not move
+
+
+def cube(x):
+    """x**3, by a loop."""
+    return fn.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, c[1] * x), (fn.array(0), x))[1]
+
+
+def still(x):
+    return fn.stop_gradient(x)
+
+
+def beside_a_moving_carry(x):
+    start = (fn.array(0), still(x), x)
+    return fn.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * 2, c[2] * 3), start)[1] * x
+
+
+def after_a_cond(x):
+    a, b = fn.cond(x > 1.5, lambda x: (still(x) * 2, x * 2), lambda x: (fn.array(3.0), x * 2), x)
+    return cube(a) * b
+
+
+def after_a_scan(x):
+    def step(carry, t):
+        return (carry[0] * still(carry[1]), carry[1] * x), still(carry[1])
+
+    (a, b), ys = fn.scan(step, (still(x), x), fn.zeros(2))
+    return cube(a) * b * cube(ys[1])
+
+
+def after_a_while_loop(x):
+    _, y = fn.while_loop(lambda c: c[0] < x, lambda c: (c[0] + 1, still(c[1] * x)), (fn.array(0.0), fn.array(1.0)))
+    return y * x
+
+
+# What is differentiated, and its derivative.
+STILL_LOOPS = {
+    beside_a_moving_carry: lambda x: 8 * x,
+    after_a_cond: lambda x: np.where(x > 1.5, (2 * x) ** 3 * 2, 54),
+    after_a_scan: lambda x: x**12 * 3 * x**2 * x**6,
+    after_a_while_loop: lambda x: x ** np.ceil(x),
+}
+IN_ROWS = {
+    "one by one": lambda f, p, xs: sum(f(x) if on else x for on, x in zip(p, xs, strict=True)),
+    "a cond": lambda f, p, xs: sum(fn.cond(on, f, lambda x: x, x) for on, x in zip(p, xs, strict=True)),
+    "a mapped cond": lambda f, p, xs: fn.vmap(lambda on, x: fn.cond(on, f, lambda x: x, x))(fn.array(p), xs).sum(),
+    "a scan": lambda f, p, xs: fn.scan(
+        lambda s, row: (s + fn.cond(row[0], f, lambda x: x, row[1]), None), 0.0, (fn.array(p), xs)
+    )[0],
+}
+
+
+@pytest.mark.parametrize("rows", IN_ROWS.values(), ids=list(IN_ROWS))
+@pytest.mark.parametrize("f", STILL_LOOPS, ids=lambda f: f.__name__)
+def test_reverse_mode_passes_by_while_loops_that_do_not_move(f, rows):
+    x, taken = np.array([1.25, 2.0, 0.5]), [True, False, True]
+    expected = np.where(taken, STILL_LOOPS[f](x), 1.0)
+    gradient = fn.grad(lambda xs: rows(f, taken, xs))
+    for run in (gradient, fn.compile(gradient)):
+        np.testing.assert_allclose(run(fn.array(x, fn.float32)), expected, rtol=1e-6)
+
+
+def test_reverse_mode_refuses_while_loops_that_move():
+    def moves_in_the_second_step(x):
+        def step(c):
+            return c[0] + 1, c[2], x * c[0]
+
+        return fn.while_loop(lambda c: c[0] < 3, step, (fn.array(0.0), still(x), still(x)))[1]
+
+    with pytest.raises(ValueError, match="while_loop.*scan"):
+        fn.grad(moves_in_the_second_step)(fn.array(2.0))
+
+
 # ---- carries, elements and outputs that are the same array
 
 ALIASES = {

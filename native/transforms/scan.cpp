@@ -123,16 +123,7 @@ class ScanVjp {
   std::vector<bool> wanted() const {
     std::vector<bool> wanted(body_.inputs.size());
     for (size_t i = 0; i < wanted.size(); ++i) wanted[i] = is_inexact(body_.inputs[i].dtype()) && v_.needed[i];
-    // A carry has a derivative if it moves after any step.
-    for (bool settled = false; !settled;) {
-      settled = true;
-      std::vector<bool> moved = moving_outputs(body_, wanted);
-      for (size_t i = 0; i < carries(); ++i)
-        if (moved[i] && !wanted[i]) {
-          wanted[i] = true;
-          settled = false;
-        }
-    }
+    moving_after_steps(body_, wanted, carries());
     return wanted;
   }
 

@@ -43,7 +43,7 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
     Node& node = *walk.nodes[i];
     size_t slot = walk.inputs + i;
     if (int index = output_index(node); index >= 0) {
-      if (!ct[slot]) continue;
+      if (!ct[slot] || !moving[slot]) continue;
       uint32_t owner = *walk.find(node.inputs[0].get());
       if (shared.empty()) shared.resize(walk.size());
       shared[owner].resize(node.inputs[0]->outputs->size());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/control.h"
 #include "graph/integers.h"
 #include "ops/rules.h"
 
@@ -33,17 +34,46 @@ Walk walk_between(Span inputs, Span outputs, TraceId id, bool abstract) {
   return walk;
 }
 
+namespace {
+
+// Which outputs of a primitive that runs graphs move with the inputs marked in `moving`.
+std::vector<bool> moving_results(const Primitive& primitive, std::vector<bool> moving) {
+  const Control& control = *primitive.control();
+  std::vector<const Graph*> graphs = primitive.graphs();
+  if (control.form != Control::Form::cond) return moving_after_steps(*graphs.back(), moving, size_t(control.carries));
+  moving.erase(moving.begin());
+  std::vector<bool> moved = moving_outputs(*graphs[0], moving), other = moving_outputs(*graphs[1], moving);
+  for (size_t i = 0; i < moved.size(); ++i) moved[i] = moved[i] || other[i];
+  return moved;
+}
+
+}  // namespace
+
 std::vector<char> moving_values(const Walk& walk, Span inputs) {
   std::vector<char> moving(walk.size());
   for (const Array& x : inputs)
     if (has_derivative(x.dtype())) moving[*walk.find(x.node())] = 1;
+  auto moves = [&](const NodeRef& input) {
+    const uint32_t* slot = walk.find(input.get());
+    return slot && moving[*slot];
+  };
+  NodeMap<std::vector<bool>> results;  // of control flow
   for (size_t i = 0; i < walk.nodes.size(); ++i) {
     const Node& node = *walk.nodes[i];
     if (!node.multi() && !has_derivative(node.dtype)) continue;
+    if (int index = output_index(node); index >= 0) {
+      const std::vector<bool>* known = results.find(node.inputs[0].get());
+      moving[walk.inputs + i] = moves(node.inputs[0]) && (!known || (*known)[size_t(index)]);
+      continue;
+    }
     int limit = node.primitive->derivative_inputs();
-    size_t count = limit < 0 ? node.inputs.size() : size_t(limit);
-    for (size_t k = 0; k < count; ++k)
-      if (const uint32_t* slot = walk.find(node.inputs[k].get()); slot && moving[*slot]) moving[walk.inputs + i] = 1;
+    auto end = limit < 0 ? node.inputs.end() : node.inputs.begin() + limit;
+    if (std::none_of(node.inputs.begin(), end, moves)) continue;
+    moving[walk.inputs + i] = 1;
+    if (!node.primitive->control()) continue;
+    std::vector<bool> given;
+    for (const NodeRef& input : node.inputs) given.push_back(moves(input));
+    results[&node] = moving_results(*node.primitive, std::move(given));
   }
   return moving;
 }
@@ -59,6 +89,18 @@ std::vector<bool> moving_outputs(const Graph& graph, const std::vector<bool>& mo
   for (size_t i = 0; i < found.size(); ++i)
     if (const uint32_t* slot = walk.find(graph.outputs[i].node())) found[i] = values[*slot];
   return found;
+}
+
+std::vector<bool> moving_after_steps(const Graph& body, std::vector<bool>& moving, size_t carries) {
+  for (;;) {
+    std::vector<bool> moved = moving_outputs(body, moving);
+    bool settled = true;
+    for (size_t i = 0; i < carries; ++i) {
+      settled = settled && (moving[i] || !moved[i]);
+      moved[i] = moving[i] = moving[i] || moved[i];
+    }
+    if (settled) return moved;
+  }
 }
 
 TraceId graph_trace(const Graph& graph) { return graph.inputs.empty() ? 0 : graph.inputs[0].node()->trace; }

@@ -17,10 +17,14 @@ struct Walk {
 Walk walk_between(Span inputs, Span outputs, TraceId id, bool abstract);
 
 // Which values of a walk (by slot) move with its inputs: floating point ones, reached through inputs that carry
-// derivatives.
+// derivatives. Of the outputs of control flow those alone that its graphs move.
 std::vector<char> moving_values(const Walk& walk, Span inputs);
 // Which outputs of a closed graph move with the inputs marked in `moving`.
 std::vector<bool> moving_outputs(const Graph& graph, const std::vector<bool>& moving);
+
+// Which outputs of a loop move, whose body makes carries, and perhaps more, of carries and more. Marks the carries in
+// `moving` that move in any step.
+std::vector<bool> moving_after_steps(const Graph& body, std::vector<bool>& moving, size_t carries);
 
 // The trace of a closed graph's inputs.
 TraceId graph_trace(const Graph& graph);
