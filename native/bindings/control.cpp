@@ -218,7 +218,8 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
   if (test.graph.outputs[0].ndim() != 0)
     throw TypeError(cat("while_loop: the condition must return one 0-d bool, got shape ", test.graph.outputs[0].shape(),
                         "; reduce it by all or any"));
-  test.graph.outputs[0] = astype(test.graph.outputs[0], Dtype::bool_);
+  if (Dtype dtype = test.graph.outputs[0].dtype(); dtype != Dtype::bool_)
+    throw TypeError(cat("while_loop: the condition must return one 0-d bool, got ", dtype, "; compare, as in x != 0"));
   bool effects = test.effects || step.effects;
   Arrays carries = init.arrays;
   if (effects) {
