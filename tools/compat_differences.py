@@ -20,7 +20,7 @@ DIFFERENCES: dict[str, str] = {
     "core.sign": "The sign of NaN is NaN, where MLX gives 0: a NaN is not to be hidden.",
     "core.softmax": "Of whole numbers it is one of float32; that of MLX stays in their dtype, which overflows.",
     "core.logsumexp": "Of whole numbers it is computed in float32; MLX takes differences in their dtype, which overflow. "
-    "Of no numbers it is -inf; MLX refuses them.",
+    "Of no numbers it is -inf; MLX refuses them. Of -inf alone its derivatives are 0; MLX gives NaN.",
     "core.median": "Of equal elements in the middle one takes the cotangent; in MLX they share it.",
     "core.floor_divide": "An integer divided by zero is 0, where MLX stops the process.",
     "core.remainder": "An integer divided by zero is 0, where MLX stops the process.",
@@ -97,6 +97,7 @@ DIFFERENCES: dict[str, str] = {
     "that NumPy or PyTorch may write to is the array's own: values computed before do not change with it.",
     "core.ArrayAt": "Integers are divided exactly; MLX multiplies them by the reciprocal, which is 0. Masks are taken, too.",
     "core.linalg.cholesky": "Differentiable, as all of `linalg`. A matrix that is not positive definite raises; MLX returns the input's elements.",
+    "core.std": "Its derivatives are 0 where all elements are equal; MLX gives NaN.",
     "core.linalg.norm": "Norms of vectors have the derivative 0 at zero; MLX gives NaN.",
     "core.linalg.solve": "A singular matrix raises; MLX returns zeros or infinities.",
     "core.linalg.eig": "Eigenvalues may come in another order, that of NumPy, and vectors with another factor.",

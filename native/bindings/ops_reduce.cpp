@@ -134,7 +134,8 @@ void bind_reduce(nb::module_& m) {
       [](nb::handle x, nb::handle axis, bool keepdims) {
         return wrap_object(logsumexp(as_array(x, "logsumexp"), axes_of(axis, "logsumexp"), keepdims));
       },
-      {kAxes, example("logsumexp", "Compute log(sum(exp(x))) without overflow.", details_of("Of nothing, -inf.", ""),
+      {kAxes, example("logsumexp", "Compute log(sum(exp(x))) without overflow.",
+                      details_of("Of nothing, -inf. Of -inf alone, -inf with derivatives of 0.", ""),
                       "fn.array([1000.0])", "array(1000., dtype=float32)")},
       or_none("axis"), nb::arg("keepdims") = false);
   struct Spread {
@@ -142,9 +143,11 @@ void bind_reduce(nb::module_& m) {
     Array (*function)(const Array&, const AxisSet&, bool, double, const Array&);
     const char* summary;
     const char* result;
+    const char* details;
   };
-  for (const Spread& row : {Spread{"var", var, "Compute the variance.", "array(1., dtype=float32)"},
-                            Spread{"std", std, "Compute the standard deviation.", "array(1., dtype=float32)"}}) {
+  for (const Spread& row : {Spread{"var", var, "Compute the variance.", "array(1., dtype=float32)", ""},
+                            Spread{"std", std, "Compute the standard deviation.", "array(1., dtype=float32)",
+                                   " Of equal elements its derivatives are 0."}}) {
     define_both(
         m, row.name,
         [row](nb::handle x, nb::handle axis, bool keepdims, double ddof, nb::handle where, nb::handle correction) {
@@ -161,7 +164,7 @@ void bind_reduce(nb::module_& m) {
          "= "
          "None, correction: float | None = None",
          example(row.name, row.summary,
-                 cat("Integers give float32.\n\n", kAxesText,
+                 cat("Integers give float32.", row.details, "\n\n", kAxesText,
                      "\n    ddof: The divisor is the number of elements less this.", kWhereText,
                      "\n    correction: The array API standard's name for `ddof`."),
                  "fn.array([1.0, 3.0])", row.result)},

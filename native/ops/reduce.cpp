@@ -313,6 +313,19 @@ namespace {
 // |x|^2, without |x|, which has no derivative of second order at 0.
 Array squared_size(const Array& x) { return is_complex(x.dtype()) ? add(square(real(x)), square(imag(x))) : square(x); }
 
+// `of` a total, and `at_zero` with no slope where that is zero.
+template <class F>
+Array sloped(const Array& total, double at_zero, F&& of) {
+  Array nothing = equal(total, constant(0, total.dtype()));
+  return where(nothing, constant(at_zero, total.dtype()), of(where(nothing, constant(1, total.dtype()), total)));
+}
+
+// The root of a sum of powers, which are zero together: a norm has a least slope at zero, and that is 0.
+template <class F>
+Array root(const Array& total, F&& of) {
+  return sloped(total, 0, of);
+}
+
 }  // namespace
 
 Array var(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const Array& where) {
@@ -332,7 +345,7 @@ Array var(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const
 Array std(const Array& x, const AxisSet& axes, bool keepdims, double ddof, const Array& where) {
   // The variance may be out of range where the deviation is not.
   if (is_half(x.dtype())) return astype(std(astype(x, Dtype::float32), axes, keepdims, ddof, where), x.dtype());
-  return sqrt(var(x, axes, keepdims, ddof, where));
+  return root(var(x, axes, keepdims, ddof, where), sqrt);
 }
 
 Array logsumexp(const Array& x, const AxisSet& axes, bool keepdims) {
@@ -344,7 +357,9 @@ Array logsumexp(const Array& x, const AxisSet& axes, bool keepdims) {
                 constant(-std::numeric_limits<double>::infinity(), values.dtype()));
   if (is_complex(values.dtype())) return log(reduce(ReduceOp::sum, exp(values), over, keepdims));
   Array top = shift(values, over, true);
-  Array total = log(reduce(ReduceOp::sum, exp(subtract(values, top)), over, true));
+  // Of -inf alone the sum is zero, and no finite step changes that.
+  Array total = sloped(reduce(ReduceOp::sum, exp(subtract(values, top)), over, true),
+                       -std::numeric_limits<double>::infinity(), log);
   Array out = add(total, top);
   return keepdims ? out : reshape(out, dropped_shape(x.shape(), over));
 }
@@ -405,14 +420,7 @@ Array norm(const Array& x, std::optional<double> order, std::string_view named, 
   sorted.all = false;
   for (int axis : over) sorted.axes.push_back(axis);
   auto absolute = [&] { return abs(values); };
-  // The root of a sum of powers, which are zero together: a norm has a least slope at zero, and that is 0.
-  auto root = [&](const Array& total, auto&& of) {
-    Array nothing = equal(total, constant(0, total.dtype()));
-    return where(nothing, constant(0, total.dtype()), of(where(nothing, constant(1, total.dtype()), total)));
-  };
-  auto two_norm = [&] {
-    return root(sum(squared_size(values), sorted, keepdims), [](const Array& total) { return sqrt(total); });
-  };
+  auto two_norm = [&] { return root(sum(squared_size(values), sorted, keepdims), sqrt); };
   if (!named.empty() && named != "fro" && named != "nuc")
     throw ValueError(cat("norm: the order '", std::string(named), "' is not known; expected a number, 'fro' or 'nuc'"));
   if (!named.empty() && over.size() != 2)

@@ -153,6 +153,33 @@ def test_softmax_is_stable():
     assert g.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("dtype", [fn.float32, fn.float16])
+@pytest.mark.parametrize("run", [lambda f: f, fn.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    ("f", "rows"),
+    [
+        (lambda x: fn.logsumexp(x, axis=-1), [[-np.inf] * 3, [0.0, -np.inf, 0.0]]),
+        (lambda x: fn.std(x, axis=-1), [[2.0] * 3, [1.0, 2.0, 3.0]]),
+        (lambda x: fn.std(x, axis=-1, ddof=1), [[-0.5] * 3, [1.0, 2.0, 3.0]]),
+    ],
+    ids=["logsumexp", "std", "std of a sample"],
+)
+def test_rows_without_a_slope_have_derivatives_of_zero(f, rows, run, dtype):
+    """The first row: all -inf, or all equal. The second shows that it does not take those of others along."""
+    x, along = fn.array(rows, dtype), fn.array([[1.0, 0.5, -2.0]] * 2, dtype)
+    gradient = lambda x: fn.grad(lambda x: f(x).sum())(x)  # noqa: E731
+    for found in (
+        run(gradient)(x),
+        run(lambda x: fn.jvp(f, (x,), (along,))[1])(x),
+        run(lambda x: fn.jvp(gradient, (x,), (along,))[1])(x),
+        run(fn.grad(lambda x: (gradient(x) * along).sum()))(x),
+        run(lambda x: fn.jvp(lambda x: fn.jvp(f, (x,), (along,))[1], (x,), (along,))[1])(x),
+        run(fn.vmap(fn.hessian(f)))(x),
+    ):
+        assert not np.asarray(found[0]).any()
+        assert np.isfinite(np.asarray(found[1])).all() and np.asarray(found[1]).any()
+
+
 def test_hessian_of_logsumexp():
     x = normal(5)
 
