@@ -46,6 +46,14 @@ from funcnn import _hints, nn, optim, random, tree
         (lambda x: fn.concatenate(x, x), TypeError, r"one argument, as in concatenate\(\[a, b\]\)"),
         (lambda x: fn.while_loop(lambda c: c > 0, lambda c: c, fn.ones(2)), TypeError, r"got shape \(2,\); reduce it"),
         (lambda x: fn.while_loop(lambda c: (c, c), lambda c: c, 1.0), TypeError, "one 0-d bool, got a tree of 2"),
+        (
+            lambda x: fn.take(x, 1.0),
+            ValueError,
+            "^take: indices must be integers, got float32; convert them with astype",
+        ),
+        (lambda x: fn.take(x[None], x, axis=1), ValueError, "^take: indices must be integers"),
+        (lambda x: fn.take_along_axis(x, x, 0), ValueError, "^take_along_axis: indices must be integers"),
+        (lambda x: fn.put_along_axis(x, x, x, 0), ValueError, "^put_along_axis: indices must be integers"),
         (lambda x: x.at[0].apply(3), TypeError, r"x.at\[...\].apply: function must be a function, got int"),
         (
             lambda x: fn.scan(lambda c, x: (c, x), 0, length="a"),

@@ -21,7 +21,8 @@ bool read_padding(nb::handle object, const char* op, ConvGeometry& g, bool ends)
   if (nb::isinstance<nb::str>(object)) {
     std::string word = nb::cast<std::string>(object.attr("lower")());
     if (word != "same" && word != "valid")
-      throw ValueError(cat(op, ": padding must be numbers, 'same' or 'valid', got '", word, "'"));
+      throw ValueError(
+          cat(op, ": padding must be numbers, 'same' or 'valid', got '", nb::cast<std::string>(object), "'"));
     g.low = g.high = {0};
     return word == "same";
   }

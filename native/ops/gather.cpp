@@ -180,10 +180,10 @@ Array as_indices(const char* op, const Array& indices) {
   return astype(minimum(indices, constant(std::numeric_limits<int64_t>::max(), dtype)), Dtype::int64);
 }
 
-Array gather(const Array& x, Span indices, const IndexedAxes& axes) {
+Array gather(const Array& x, Span indices, const IndexedAxes& axes, const char* op) {
   Arrays inputs{x};
-  for (const Array& index : indices) inputs.push_back(as_indices("gather", index));
-  Shape common = index_shape("gather", x.shape(), Span(inputs).subspan(1), axes);
+  for (const Array& index : indices) inputs.push_back(as_indices(op, index));
+  Shape common = index_shape(op, x.shape(), Span(inputs).subspan(1), axes);
   Shape widened = x.shape();
   for (size_t i = 0; i < axes.x_batch.size(); ++i)
     widened[size_t(axes.x_batch[i])] = common[size_t(axes.index_batch[i])];
@@ -282,15 +282,16 @@ Batched Scatter::batch(Span inputs, std::span<const bool> batched, int64_t size)
           {true}};
 }
 
-Array scatter(ScatterMode mode, const Array& x, const Array& updates, Span indices, const IndexedAxes& axes) {
+Array scatter(ScatterMode mode, const Array& x, const Array& updates, Span indices, const IndexedAxes& axes,
+              const char* op) {
   if (is_complex(x.dtype()) && (mode == ScatterMode::maximum || mode == ScatterMode::minimum))
-    throw ValueError(cat("scatter: ", mode_names[int(mode)], " is not defined for complex64 arrays"));
+    throw ValueError(cat(op, ": ", mode_names[int(mode)], " is not defined for complex64 arrays"));
   Arrays checked;
-  for (const Array& index : indices) checked.push_back(as_indices("scatter", index));
-  Shape common = index_shape("scatter", x.shape(), checked, axes);
+  for (const Array& index : indices) checked.push_back(as_indices(op, index));
+  Shape common = index_shape(op, x.shape(), checked, axes);
   for (size_t i = 0; i < axes.x_batch.size(); ++i)
     if (common[size_t(axes.index_batch[i])] != x.shape()[size_t(axes.x_batch[i])])
-      throw ValueError(cat("scatter: indices of common shape ", common, " do not fit axis ", axes.x_batch[i],
+      throw ValueError(cat(op, ": indices of common shape ", common, " do not fit axis ", axes.x_batch[i],
                            " of an array of shape ", x.shape()));
   Shape shape = with_rest(std::move(common), x.shape(), axes);
   Arrays inputs{x, broadcast_to(astype(updates, x.dtype()), shape)};
@@ -307,7 +308,7 @@ Array take(const Array& x, const Array& indices, int64_t axis) {
   // The axes in front stay in front: they go along with axes of length 1 in front of the indices.
   IndexedAxes axes;
   axes.indexed.push_back(at);
-  if (at == 0) return gather(x, Span(&indices, 1), axes);
+  if (at == 0) return gather(x, Span(&indices, 1), axes, "take");
   Shape shape;
   for (int i = 0; i < at; ++i) {
     axes.x_batch.push_back(i);
@@ -316,7 +317,7 @@ Array take(const Array& x, const Array& indices, int64_t axis) {
   }
   for (int64_t d : indices.shape()) shape.push_back(d);
   Array aligned = reshape(indices, shape);
-  return gather(x, Span(&aligned, 1), axes);
+  return gather(x, Span(&aligned, 1), axes, "take");
 }
 
 IndexedAxes along_axis(int axis, size_t rank) {
@@ -335,7 +336,7 @@ Array take_along_axis(const Array& x, const Array& indices, int64_t axis) {
   if (indices.ndim() != x.ndim())
     throw ValueError(cat("take_along_axis: the indices, of shape ", indices.shape(),
                          ", must have as many axes as the array, of shape ", x.shape()));
-  return gather(x, Span(&indices, 1), along_axis(at, x.ndim()));
+  return gather(x, Span(&indices, 1), along_axis(at, x.ndim()), "take_along_axis");
 }
 
 Array put_along_axis(const Array& x, const Array& indices, const Array& values, int64_t axis, ScatterMode mode) {
@@ -343,7 +344,7 @@ Array put_along_axis(const Array& x, const Array& indices, const Array& values, 
   if (indices.ndim() != x.ndim())
     throw ValueError(cat("put_along_axis: the indices, of shape ", indices.shape(),
                          ", must have as many axes as the array, of shape ", x.shape()));
-  return scatter(mode, x, values, Span(&indices, 1), along_axis(at, x.ndim()));
+  return scatter(mode, x, values, Span(&indices, 1), along_axis(at, x.ndim()), "put_along_axis");
 }
 
 }  // namespace funcnn

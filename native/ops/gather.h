@@ -22,8 +22,8 @@ struct IndexedAxes {
   Axes whole(size_t rank) const;
 };
 
-// Elements of x of shape (common shape of the indices) + (the rest of x).
-Array gather(const Array& x, Span indices, const IndexedAxes& axes);
+// Elements of x of shape (common shape of the indices) + (the rest of x). `op` is for messages.
+Array gather(const Array& x, Span indices, const IndexedAxes& axes, const char* op = "gather");
 
 enum class ScatterMode : uint8_t { set, add, multiply, maximum, minimum };
 
@@ -33,7 +33,8 @@ enum class ScatterMode : uint8_t { set, add, multiply, maximum, minimum };
 //
 // Derivatives: of updates set at one place, the last gets the whole cotangent; where several operands attain a maximum
 // or minimum they share it evenly.
-Array scatter(ScatterMode mode, const Array& x, const Array& updates, Span indices, const IndexedAxes& axes);
+Array scatter(ScatterMode mode, const Array& x, const Array& updates, Span indices, const IndexedAxes& axes,
+              const char* op = "scatter");
 
 // Elements along an axis: shape of x with the axis replaced by the shape of the indices. Without an axis, of x
 // flattened.

@@ -146,7 +146,7 @@ def test_words_for_padding(word):
 
 
 def test_words_that_say_nothing():
-    with pytest.raises(ValueError, match="Conv1d: padding must be integers, 'same' or 'valid', got 'causal'"):
-        nn.Conv1d(1, 1, 3, padding="causal")
+    with pytest.raises(ValueError, match="Conv1d: padding must be integers, 'same' or 'valid', got 'Causal'"):
+        nn.Conv1d(1, 1, 3, padding="Causal")
     with pytest.raises(TypeError, match="ConvTranspose1d: padding must be an integer"):
         nn.ConvTranspose1d(1, 1, 3, padding="same")

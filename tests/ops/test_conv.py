@@ -313,8 +313,8 @@ def test_words_for_padding():
         fn.grad(lambda w: fn.conv2d(x[:, :0], w, padding="same").sum())(weight).tolist()
         == fn.zeros_like(weight).tolist()
     )
-    with pytest.raises(ValueError, match="conv2d: padding must be numbers, 'same' or 'valid', got 'full'"):
-        fn.conv2d(x, weight, padding="full")
+    with pytest.raises(ValueError, match="conv2d: padding must be numbers, 'same' or 'valid', got 'Full'"):
+        fn.conv2d(x, weight, padding="Full")
 
 
 def test_halves_are_accumulated_in_float32():

@@ -15,7 +15,7 @@ from funcnn._hyper import flag, whole
 from funcnn.tree import frozendict
 
 from ._layer import Layer, Params, as_input
-from ._spatial import check_input, each, lower, padding, per_axis
+from ._spatial import WORDS, check_input, each, padding, per_axis, word
 
 
 def divides_channels(instance: Any, attribute: attrs.Attribute[Any], groups: Any) -> None:
@@ -34,13 +34,13 @@ class Convolution(Layer):
 
     _spatial: ClassVar[int]
     _convolve: ClassVar[Callable[..., fn.array]]
-    _words: ClassVar[tuple[str, ...]] = ("same", "valid")
+    _words: ClassVar[tuple[str, ...]] = WORDS
 
     in_channels: int = attrs.field(validator=whole(0))
     out_channels: int = attrs.field(validator=whole(0))
     kernel_size: Integers = attrs.field(validator=each(1))
     stride: Integers = attrs.field(default=1, validator=each(1))
-    padding: Integers | str = attrs.field(default=0, converter=lower, validator=padding)
+    padding: Integers | str = attrs.field(default=0, converter=word, validator=padding)
     dilation: Integers = attrs.field(default=1, validator=each(1))
 
     def _options(self) -> dict[str, Any]:

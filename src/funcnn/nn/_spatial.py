@@ -10,6 +10,8 @@ import funcnn as fn
 from funcnn._arguments import integers
 from funcnn._hyper import Validator
 
+# For how many zeros, of convolutions.
+WORDS = ("same", "valid")
 # By how many there are.
 AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
 
@@ -39,9 +41,9 @@ def each(least: int, *, optional: bool = False) -> Validator:
     return check
 
 
-def lower(value: Any) -> Any:
-    """A converter: words in small letters, anything else as it is."""
-    return value.lower() if isinstance(value, str) else value
+def word(value: Any) -> Any:
+    """A converter: the words for padding in small letters, anything else as it is."""
+    return value.lower() if isinstance(value, str) and value.lower() in WORDS else value
 
 
 def padding(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
