@@ -5,6 +5,7 @@
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
@@ -27,6 +28,7 @@
 #include <immintrin.h>
 #endif
 
+#include "base/cpu_quota.h"
 #include "base/error.h"
 #include "base/profile.h"
 
@@ -203,11 +205,14 @@ class Job {
 };
 
 int usable_cores() {
+  int cores = int(std::max(1u, std::thread::hardware_concurrency()));
 #if defined(__linux__)
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = std::max(1, CPU_COUNT(&set));
+  // Threads beyond a quota use it up early and then stand still together.
+  cores = int(std::min<double>(cores, std::max(1.0, std::ceil(cpu_quota()))));
 #endif
-  return int(std::max(1u, std::thread::hardware_concurrency()));
+  return cores;
 }
 
 int default_thread_count() {

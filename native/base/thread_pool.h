@@ -31,7 +31,8 @@ void parallel_for(int64_t count, int64_t grain, F&& body) {
   parallel_for_ranges(count, grain, RangeBody(body));
 }
 
-// The number of threads that take part, the caller included. Default: FUNCNN_NUM_THREADS or the usable cores. Where
+// The number of threads that take part, the caller included. Default: FUNCNN_NUM_THREADS or the usable cores: those
+// that the process may run on, and no more than its control groups give it time for. Where
 // they do not outnumber those, a thread looks for work for FUNCNN_SPIN_US microseconds (50) before it sleeps.
 int thread_count();
 void set_thread_count(int count);

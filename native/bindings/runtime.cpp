@@ -2,6 +2,7 @@
 #include <atomic>
 #include <limits>
 
+#include "base/cpu_quota.h"
 #include "base/thread_pool.h"
 #include "bindings/array.h"
 #include "bindings/gil.h"
@@ -151,8 +152,11 @@ Example:
       },
       nb::arg("count"),
       "Set how many threads compute; results do not depend on it.\n\nThe default is FUNCNN_NUM_THREADS, or the number "
-      "of cores. Where they do not outnumber the cores, threads without work look for some for FUNCNN_SPIN_US "
+      "of cores that the process may use: those it may run on, and in a container no more than its quota of CPU time, "
+      "rounded up (``cpu.max`` of control groups, or ``cpu.cfs_quota_us`` of their version 1). Where they do not "
+      "outnumber the cores, threads without work look for some for FUNCNN_SPIN_US "
       "microseconds (50) before they sleep, since waking them takes as long; the variable is read at each call.");
+  m.def("_cpu_quota", &cpu_quota, nb::arg("root"));
   m.def("get_num_threads", &thread_count, "Count the threads that compute.");
 }
 
