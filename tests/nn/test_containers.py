@@ -70,6 +70,11 @@ def test_integers_beyond_the_table():
     grads = fn.grad(lambda p: fn.sum(layer(p, x)))(params)
     assert grads["weight"].tolist() == [[0.0] * 3] * 4 + [[2.0] * 3]
 
+    for n in (5, -6, np.int64(5)):
+        with pytest.raises(IndexError, match=rf"^in layers.0 \(Embedding\): {n} is out of range for 5 embeddings"):
+            call(nn.Sequential(layer), n)
+    assert layer(params, -1).tolist() == params["weight"].tolist()[4]
+
 
 class Tokens(nn.Layer):
     """The same table in and out."""

@@ -8,6 +8,7 @@ import attrs
 
 import funcnn as fn
 from funcnn import random
+from funcnn._arguments import is_integer
 from funcnn._hyper import whole
 from funcnn.tree import frozendict
 
@@ -18,7 +19,8 @@ class Embedding(Layer):
     """Replace integers by rows of a table: ``weight[x]``.
 
     An input of any shape ``(...)`` gives ``(..., dims)`` in the dtype of the table. Negative integers count from the end of the
-    table; those out of its range give rows of zeros and have no gradient.
+    table. In an array, those out of its range give rows of zeros and have no gradient; a single number of Python is known when the
+    layer is called, and raises.
 
     The parameter ``weight`` of shape ``(num_embeddings, dims)`` is drawn from a normal distribution of variance
     ``1 / dims``.
@@ -29,6 +31,7 @@ class Embedding(Layer):
 
     Raises:
         TypeError: The input holds no integers.
+        IndexError: It is one integer of Python, and out of range.
 
     >>> import funcnn as fn
     >>> from funcnn import nn, random
@@ -46,10 +49,12 @@ class Embedding(Layer):
         return frozendict(weight=weight)
 
     def __call__(self, params: Params, x: fn.array) -> fn.array:
-        x = as_input(x)
-        if not fn.isdtype(x.dtype, "integral"):
-            raise TypeError(f"expected integers, got {x.dtype}")
-        return fn.take(params["weight"], x, axis=0)
+        rows = as_input(x)
+        if not fn.isdtype(rows.dtype, "integral"):
+            raise TypeError(f"expected integers, got {rows.dtype}")
+        if is_integer(x) and not -self.num_embeddings <= x < self.num_embeddings:
+            raise IndexError(f"{x} is out of range for {self.num_embeddings} embeddings")
+        return fn.take(params["weight"], rows, axis=0)
 
     @_with_context
     def as_linear(self, params: Params, x: fn.array) -> fn.array:
