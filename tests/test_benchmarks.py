@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from benchmarks import harness, report, results, roofline, scaling
+from benchmarks import harness, profile_cost, report, results, roofline, scaling
 from benchmarks.worker import Worker
 
 SMALL = ["tree", "dispatch", "matmul_64", "mlp_train"]
@@ -34,6 +34,11 @@ def test_rows_of_the_shim_run(row):
     worker = Worker("funcnn.compat", threads=2)
     result, *_ = worker.build("mlx_modules", row)
     assert np.isfinite(result[0])
+
+
+def test_the_cost_of_a_profile_is_measured():
+    times = profile_cost.measure(calls=2, rounds=1)
+    assert list(times) == ["before", "open", "after"] and all(0 < t < float("inf") for t in times.values())
 
 
 def test_names_select_workloads_and_rows():
