@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from funcnn import frozendict, tree
 from funcnn.tree import absent
+from funcnn.tree._parts import divided
 from strategies import Bag, Block, Point, parameters, trees
 
 PARAMS = frozendict(
@@ -83,7 +84,7 @@ class TestPartition:
     def test_merge_inverts_it(self, t, random):
         chosen = tree.map(lambda _: random.random() < 0.5, t)
         for where in [chosen, lambda path, leaf: leaf > 0, "**.a", "*", "**"]:
-            selected, rest = tree.partition(t, where)
+            selected, rest = divided(t, where)
             assert tree.merge(selected, rest) == t
             assert tree.merge(rest, selected) == t
             assert len(tree.leaves(selected)) + len(tree.leaves(rest)) == len(tree.leaves(t))
@@ -101,11 +102,38 @@ class TestPartition:
             ("**.weight", [1, 6]),
             ("*", [7]),
             ("**", [2, 3, 1, 4, 5, 6, 7]),
-            ("weight", []),
         ],
     )
     def test_globs(self, glob, leaves):
         assert tree.leaves(tree.filter(PARAMS, glob)) == leaves
+
+    @pytest.mark.parametrize(
+        ("glob", "near"),
+        [
+            ("layers.0.wieght", "'layers.0.weight' or 'layers.2.attn.weight'"),
+            ("layer.0.bias", "'layers.0.bias'"),
+            ("lora_", "'lora_z'"),
+        ],
+    )
+    @pytest.mark.parametrize("call", [tree.partition, tree.filter], ids=lambda f: f.__name__)
+    def test_globs_that_match_nothing(self, call, glob, near):
+        told = rf"partition: '{glob}' matches no path; did you mean {near}.*\? There are 'layers\.0\.bias', "
+        with pytest.raises(ValueError, match=told):
+            call(PARAMS, glob)
+
+    def test_what_may_mean_nothing(self):
+        trained, frozen = tree.partition(PARAMS, "layers.**")
+        for part, where in [
+            (frozen, "layers.0.*"),  # they belong to the other part
+            (frozendict(), "layers.**"),
+            (PARAMS, lambda path, leaf: False),
+            (PARAMS, frozendict(layers=False, lora_z=False)),
+        ]:
+            assert tree.leaves(tree.filter(part, where)) == []
+        with pytest.raises(ValueError, match="there are 'layers"):
+            tree.filter(trained, "x" * 30)
+        with pytest.raises(ValueError, match=r"'19' and 80 more$"):
+            tree.filter([0] * 100, "a")
 
     def test_glob_takes_other_characters_literally(self):
         t = {"a+b": 1, "aab": 2, "x.y": {"*": 3}, "z": 4}

@@ -9,6 +9,7 @@ from typing import Any
 from . import _core, tree
 from ._arguments import Integers, integers, is_integer
 from ._carriers import Lifted, carries
+from .tree._parts import divided
 
 Function = Callable[..., Any]
 
@@ -120,10 +121,10 @@ def _freeze(
     for key in positions:
         if -len(args) <= key < len(args):  # otherwise the call itself says what is wrong
             place = key % len(args)
-            selected[place], frozen[place] = tree.partition(args[place], where)
+            selected[place], frozen[place] = divided(args[place], where)
     for word in names:
         if word in kwargs:
-            named[word], frozen[word] = tree.partition(kwargs[word], where)
+            named[word], frozen[word] = divided(kwargs[word], where)
     parts = [selected[key] if isinstance(key, int) else named[key] for key in frozen]
     if frozen and not tree.leaves(parts):
         raise ValueError(f"{name}: where={where!r} selects no leaf of the differentiated arguments")

@@ -247,7 +247,7 @@ def test_count():
     assert nn.count(nn.scan_layers(nn.Linear(4, 4), 5)) == 100
     assert nn.count(nn.Linear(10**6, 10**6)) == 10**12 + 10**6  # nothing is drawn
     assert nn.count(nn.Tanh()) == 0
-    with pytest.raises(ValueError, match=r"count: '\*\*\.gain' matches no parameter; there are"):
+    with pytest.raises(ValueError, match=r"count: '\*\*\.gain' matches no path; there are"):
         nn.count(model, "**.gain")
 
 
@@ -272,5 +272,5 @@ def test_cast():
         nn.cast(params, fn.int32)
     with pytest.raises(TypeError, match="cast: expected a floating-point dtype, got 'wide'"):
         nn.cast(params, "wide")
-    with pytest.raises(ValueError, match=r"cast: 'c\.\*' matches no parameter"):
+    with pytest.raises(ValueError, match=r"cast: 'c\.\*' matches no path"):
         nn.cast(params, fn.float16, "c.*")

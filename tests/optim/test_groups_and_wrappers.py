@@ -265,6 +265,32 @@ class TestGroups:
         assert tree.paths(delta) == ["a"] and np.isfinite(np.asarray(delta["a"])).all()
         assert optim.apply_updates(PARAMS, delta)["b"] is PARAMS["b"]
 
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda where: optim.masked(optim.sgd(0.1), where),
+            lambda where: optim.skip_frozen(optim.sgd(0.1), where),
+            lambda where: optim.partitioned([optim.sgd(0.1), optim.sgd(0.2)], [where]),
+            lambda where: optim.add_decayed_weights(0.1, where),
+            lambda where: optim.adamw(0.1, mask=where),
+            lambda where: optim.lamb(0.1, weight_decay=0.1, mask=where),
+            lambda where: optim.lion(0.1, weight_decay=0.1, mask=where),
+        ],
+        ids=["masked", "skip_frozen", "partitioned", "add_decayed_weights", "adamw", "lamb", "lion"],
+    )
+    def test_globs_that_match_no_parameter(self, make, request):
+        params = {"layers": {"weight": fn.ones(2), "bias": fn.ones(2)}}
+
+        def step(opt, params=params):
+            opt.update(params, opt.init(params), params)
+
+        name = request.node.callspec.id
+        with pytest.raises(ValueError, match=f"{name}: 'layers.wieght' matches no path; did you mean 'layers.weight'"):
+            step(make("layers.wieght"))
+        # What a part of the tree leaves out is no slip of the pen, nor is a question that all answer with no.
+        step(make("layers.weight"), tree.filter(params, "layers.bias"))
+        step(make(lambda path, x: False))
+
     def test_labels(self):
         opts = {"x": optim.scale(2.0), "y": optim.scale(3.0), "off": None}
         params = {"a": {"u": fn.ones(1), "v": fn.ones(1)}, "b": fn.ones(1), "c": fn.ones(1)}

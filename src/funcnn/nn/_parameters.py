@@ -8,16 +8,15 @@ import attrs
 
 import funcnn as fn
 from funcnn import random, tree
+from funcnn.tree._parts import check_glob, divided
 
 from ._layer import Layer
 
 
 def _chosen(name: str, params: Any, where: Any) -> tuple[Any, Any]:
-    chosen, rest = tree.partition(params, where)
-    if isinstance(where, str) and where != "**" and not tree.leaves(chosen):
-        there = ", ".join(tree.paths(params)[:20])
-        raise ValueError(f"{name}: {where!r} matches no parameter; there are {there or 'none'}")
-    return chosen, rest
+    if isinstance(where, str):
+        check_glob(name, params, where)
+    return divided(params, where)
 
 
 def count(model_or_params: Any, where: Any = "**") -> int:

@@ -48,11 +48,11 @@ class masked:
 
     def init(self, params: Any) -> Any:
         """Make the optimiser's state for the parameters that are meant."""
-        return self.optimizer.init(split(self.where, params, params)[0])
+        return self.optimizer.init(split("masked", self.where, params, params)[0])
 
     def update(self, grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         """Return what the optimiser makes of what is meant, with the rest, and its next state."""
-        chosen, rest = split(self.where, grads, params)
+        chosen, rest = split("masked", self.where, grads, params)
         delta, state = self.optimizer.update(chosen, state, _inner(params, chosen))
         return tree.merge(rest, delta), state
 
@@ -84,11 +84,11 @@ class skip_frozen:
 
     def init(self, params: Any) -> Any:
         """Make the optimiser's state for the parameters that are not frozen."""
-        return self.optimizer.init(split(self.frozen, params, params)[1])
+        return self.optimizer.init(split("skip_frozen", self.frozen, params, params)[1])
 
     def update(self, grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         """Return the steps of the parameters that are not frozen, and the next state."""
-        free = split(self.frozen, grads, params)[1]
+        free = split("skip_frozen", self.frozen, grads, params)[1]
         return self.optimizer.update(free, state, _inner(params, free))
 
 
@@ -166,7 +166,7 @@ class partitioned:
             labels: dict[str, Any] = {}
             rest = params
             for place, where in enumerate(self.where):
-                chosen, rest = tree.partition(rest, where)
+                chosen, rest = split("partitioned", where, rest, None)
                 labels.update(dict.fromkeys(tree.paths(chosen), place))
             labels.update(dict.fromkeys(tree.paths(rest), len(self.where)))
             return labels

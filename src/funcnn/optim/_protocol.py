@@ -9,6 +9,7 @@ import funcnn as fn
 from funcnn import tree
 from funcnn._device import home
 from funcnn._hyper import plain
+from funcnn.tree._parts import check_glob, divided
 
 from . import _rules as rules
 
@@ -170,10 +171,12 @@ def rate_and_count(name: str, rate: ScalarOrSchedule, state: Any) -> tuple[Any, 
     return value_at(name, rate, count), {"count": next_count(count)}
 
 
-def split(where: Any, grads: Any, params: Any) -> tuple[Any, Any]:
+def split(name: str, where: Any, grads: Any, params: Any) -> tuple[Any, Any]:
     """Gradients of the parameters that are meant, and the others; predicates get the parameters where there are any."""
+    if isinstance(where, str):
+        check_glob(name, grads, where)
     if not callable(where) or params is None:
-        return tree.partition(grads, where)
+        return divided(grads, where)
     chosen = {path for path, leaf in tree.leaves_with_path(params) if where(path, leaf)}
     return tree.partition(grads, lambda path, leaf: path in chosen)
 
@@ -183,7 +186,7 @@ def with_decay(name: str, grads: Any, weight_decay: Any, mask: Any, params: Any)
     if rules.off(weight_decay):
         return grads
     needs_params(name, params)
-    chosen, rest = (grads, None) if mask is None else split(mask, grads, params)
+    chosen, rest = (grads, None) if mask is None else split(name, mask, grads, params)
 
     def decayed(g: fn.array, p: fn.array) -> fn.array:
         g = wide(g)

@@ -247,7 +247,7 @@ class add_decayed_weights:
             ``tree.partition``). All by default.
 
     Raises:
-        ValueError: ``update`` gets no parameters.
+        ValueError: ``update`` gets no parameters, or `mask` is a glob that matches none.
 
     >>> import funcnn as fn
     >>> from funcnn import optim

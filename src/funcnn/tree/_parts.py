@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from ._basic import absent, broadcast_prefix, leaves
 
 # A glob, a predicate on path and leaf, or a tree of bools.
 Where = str | Callable[[str, Any], bool] | Any
+
+_NEAR, _SHOWN = 3, 20  # paths in messages
 
 
 def partition(tree: Any, where: Where) -> tuple[Any, Any]:
@@ -31,7 +34,8 @@ def partition(tree: Any, where: Where) -> tuple[Any, Any]:
         ``(selected, rest)``.
 
     Raises:
-        ValueError: The tree of bools does not fit, or the glob is malformed.
+        ValueError: The tree of bools does not fit; or the glob is malformed, or matches no path of a tree that has any, as it
+            would by a slip of the pen (paths of ``absent`` count). A function and a tree of bools may mean nothing.
         TypeError: It holds something else than bools.
 
     >>> from funcnn import tree
@@ -42,11 +46,32 @@ def partition(tree: Any, where: Where) -> tuple[Any, Any]:
     >>> tree.leaves(rest), tree.merge(lora, rest) == params
     ([1], True)
     """
+    if isinstance(where, str):
+        check_glob("partition", tree, where)
+    return divided(tree, where)
+
+
+def divided(tree: Any, where: Where) -> tuple[Any, Any]:
+    """``partition`` by a glob that may match nothing."""
     found, treedef = _core.tree_flatten(tree, None)
     chosen = _select(tree, treedef, found, where)
     selected = [leaf if yes else absent for leaf, yes in zip(found, chosen, strict=True)]
     rest = [absent if yes else leaf for leaf, yes in zip(found, chosen, strict=True)]
     return treedef.unflatten(selected), treedef.unflatten(rest)
+
+
+def check_glob(name: str, tree: Any, glob: str) -> None:
+    """Raise where a tree has paths and a glob matches none of them."""
+    if any(_core.tree_match_glob(_core.tree_flatten(tree, None)[1], glob)):
+        return
+    treedef = _core.tree_flatten_with_absent(tree)[1]
+    paths = treedef.paths()
+    if not paths or any(_core.tree_match_glob(treedef, glob)):
+        return
+    near = " or ".join(map(repr, difflib.get_close_matches(glob, paths, _NEAR)))
+    meant = f"did you mean {near}? There are" if near else "there are"
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    raise ValueError(f"{name}: {glob!r} matches no path; {meant} {', '.join(map(repr, paths[:_SHOWN]))}{more}")
 
 
 def filter(tree: Any, where: Where) -> Any:
