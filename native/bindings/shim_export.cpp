@@ -41,25 +41,10 @@ nb::object contents_of(const WrittenGraph& graph) {
 // A function of arrays as a list of operations.
 class WrittenFunction {
  public:
-  WrittenFunction(WrittenGraph graph, bool shapeless) : graph_(std::move(graph)), shapeless_(shapeless) {
-    base_ = trace_arrays(arguments_of_avals(graph_.inputs), "an imported function",
-                         [&](Span given) { return read_graph(graph_, given); });
-    if (!shapeless_) return;
-    // Whether other shapes can do at all is found out at once.
-    std::vector<Aval> larger = graph_.inputs;
-    for (Aval& a : larger)
-      for (int64_t& n : a.shape) n += n > 1;
-    bool fits = true;
-    try {
-      trace_arrays(arguments_of_avals(larger), "an imported function", [&](Span given) {
-        std::optional<Arrays> made = resized(base_.graph, with_captured(given));
-        fits = made.has_value();
-        return made ? std::move(*made) : Arrays(given.begin(), given.end());
-      });
-    } catch (const std::exception&) {
-      // The sizes do not go together; others may.
-    }
-    if (!fits) throw ValueError("the function depends on the shapes of its arguments and cannot be shapeless");
+  explicit WrittenFunction(WrittenGraph graph) : graph_(std::move(graph)) {
+    // Whether it is well-formed is found out at once.
+    trace_arrays(arguments_of_avals(graph_.inputs), "an imported function",
+                 [&](Span given) { return read_graph(graph_, given); });
   }
 
   nb::object operator()(nb::args arrays) const {
@@ -67,15 +52,8 @@ class WrittenFunction {
     for (nb::handle x : arrays) given.push_back(array_of(x.ptr()));
     bool same = given.size() == graph_.inputs.size();
     for (size_t i = 0; same && i < given.size(); ++i) same = given[i].aval() == graph_.inputs[i];
-    Arrays outputs;
-    if (same) {
-      outputs = read_graph(graph_, given);
-    } else {
-      std::optional<Arrays> made;
-      if (shapeless_ && given.size() == graph_.inputs.size()) made = resized(base_.graph, with_captured(given));
-      if (!made) throw ValueError("import_function: the function cannot be called with arrays of these shapes");
-      outputs = std::move(*made);
-    }
+    if (!same) throw ValueError("import_function: the function cannot be called with arrays of these shapes");
+    Arrays outputs = read_graph(graph_, given);
     nb::object result = nb::steal(PyTuple_New(Py_ssize_t(outputs.size())));
     for (size_t i = 0; i < outputs.size(); ++i)
       PyTuple_SetItem(result.ptr(), Py_ssize_t(i), wrap_mutable(outputs[i]).release().ptr());
@@ -85,24 +63,18 @@ class WrittenFunction {
   nb::object contents() const { return contents_of(graph_); }
 
  private:
-  Arrays with_captured(Span given) const {
-    Arrays all(given.begin(), given.end());
-    all.insert(all.end(), base_.captured.begin(), base_.captured.end());
-    return all;
-  }
-
   WrittenGraph graph_;
-  bool shapeless_;
-  Traced base_;
 };
 
 Aval aval_of(nb::handle pair) {
   return {shape_of(nb::object(pair[0]), "import_function"), dtype_of(nb::object(pair[1]))};
 }
 
-// The function of a list of arrays that returns one, traced for arrays like `examples`.
-WrittenFunction write_function(nb::handle fun, nb::handle examples, bool shapeless) {
+// The function of a list of arrays that returns one, traced for arrays like `examples`. `whole`: what it computes from
+// constants alone is written too, since its shape may be that of an argument; otherwise it becomes a constant.
+WrittenFunction write_function(nb::handle fun, nb::handle examples, bool whole) {
   std::vector<Aval> avals;
+  const uint64_t start = next_node_sequence();
   for (nb::handle x : examples) avals.push_back(array_of(x.ptr()).aval());
   Traced traced = trace_arrays(arguments_of_avals(avals), "export_function", [&](Span given) {
     nb::list arrays;
@@ -112,9 +84,25 @@ WrittenFunction write_function(nb::handle fun, nb::handle examples, bool shapele
     return outputs;
   });
   if (traced.effects) throw ValueError("export_function: a function with effects cannot be written to a file");
+  Arrays known;
+  auto computed_within = [&](const Node& n) {
+    const Node& owner = n.output >= 0 ? *n.inputs[0] : n;
+    return whole && n.primitive && !n.available() && owner.sequence >= start;
+  };
+  for (const Array& x : traced.captured)
+    if (!computed_within(*x.node())) known.push_back(x);
+  for (Node* n : topological_order(traced.captured, computed_within))
+    for (const NodeRef& input : n->inputs)
+      if (!computed_within(*input)) known.emplace_back(input);
   {
     Unlocked release;
-    eval(traced.captured);
+    eval(known);
+  }
+  if (whole) {
+    Arrays all(traced.graph.inputs.begin(), traced.graph.inputs.begin() + ptrdiff_t(avals.size()));
+    all.insert(all.end(), traced.captured.begin(), traced.captured.end());
+    traced.graph = Graph{Arrays(all.begin(), all.begin() + ptrdiff_t(avals.size())), substitute(traced.graph, all)};
+    traced.captured.clear();
   }
   WrittenGraph written = write_graph(traced.graph);
   // Inputs beyond the arguments are what it has captured: constants that keep their numbers.
@@ -122,7 +110,7 @@ WrittenFunction write_function(nb::handle fun, nb::handle examples, bool shapele
   constants.insert(constants.end(), written.constants.begin(), written.constants.end());
   written.constants = std::move(constants);
   written.inputs.resize(avals.size());
-  return WrittenFunction(std::move(written), shapeless);
+  return WrittenFunction(std::move(written));
 }
 
 // Of what contents_of gives, with dtypes in the place of their names.
@@ -145,9 +133,7 @@ WrittenGraph graph_of(nb::handle contents) {
   return graph;
 }
 
-WrittenFunction read_function(nb::handle contents, bool shapeless) {
-  return WrittenFunction(graph_of(contents), shapeless);
-}
+WrittenFunction read_function(nb::handle contents) { return WrittenFunction(graph_of(contents)); }
 
 // ---- pictures
 

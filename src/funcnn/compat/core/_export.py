@@ -7,16 +7,18 @@ code that made it. Its format is funcnn's own, not MLX's.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ... import _core
 from ...io._replace import replace
 from ._compile import compile
+from ._shapeless import Family, family
 from ._transforms import check_function
 from ._wrap import mutable
 
@@ -27,6 +29,8 @@ _native: Any = _core.compat
 _MAGIC = b"\x89fnfun\r\n"
 _VERSION = 1
 _ALIGNMENT = 64
+# Functions for other sizes than the examples', of each trace.
+_MOST_MEMBERS = 64
 
 
 def _arrays(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[list[Any], dict[str, Any]]:
@@ -47,9 +51,12 @@ def _arrays(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[l
 class _Trace:
     """What the function is for one kind of arguments."""
 
-    def __init__(self, written: Any, positional: int, keywords: list[str], shapeless: bool) -> None:
-        self.written, self.positional, self.keywords = written, positional, keywords
+    def __init__(
+        self, written: Any, positional: int, keywords: list[str], shapeless: bool, family: Family | None
+    ) -> None:
+        self.written, self.positional, self.keywords, self.family = written, positional, keywords, family
         self.contents = written.contents()
+        self._members: dict[tuple[int, ...], Callable[..., Any]] = {}
         inputs, self.nodes, self.outputs, self.constants = self.contents
         self.inputs = [(tuple(shape), dtype) for shape, dtype in inputs]
         self.signature = (
@@ -58,10 +65,46 @@ class _Trace:
             tuple((len(shape) if shapeless else shape, dtype) for shape, dtype in self.inputs),
         )
 
-    def fits(self, shapes: tuple[tuple[int, ...], ...]) -> bool:
-        """Whether these have one element along the axes where the examples have."""
-        own = (n == 1 for shape, _ in self.inputs for n in shape)
-        return all(one == (n == 1) for one, n in zip(own, (n for shape in shapes for n in shape), strict=True))
+    @functools.cached_property
+    def function(self) -> Callable[..., Any]:
+        """It for arguments like the examples."""
+        function: Callable[..., Any] = compile(self.written)
+        return function
+
+    def function_for(self, shapes: tuple[tuple[int, ...], ...]) -> Callable[..., Any] | None:
+        """It for arguments of these shapes, if there is one."""
+        if shapes == tuple(shape for shape, _ in self.inputs):
+            return self.function
+        sizes = self.family.sizes(shapes) if self.family else None
+        return None if sizes is None else self._member(sizes)
+
+    def _member(self, sizes: tuple[int, ...]) -> Callable[..., Any]:
+        assert self.family is not None
+        if sizes not in self._members:
+            try:
+                function: Callable[..., Any] = compile(_native.read_function(_with_dtypes(self.family.member(sizes))))
+            except ValueError as error:
+                raise ValueError(
+                    f"import_function: the function cannot be called with arrays of these shapes: {error}"
+                ) from error
+            if len(self._members) >= _MOST_MEMBERS:
+                del self._members[next(iter(self._members))]
+            self._members[sizes] = function
+        return self._members[sizes]
+
+    def bounds(self) -> str:
+        """What arguments of other shapes have to keep."""
+        free = self.family.axes if self.family else []
+        names = [str(i) if i < self.positional else self.keywords[i - self.positional] for i in range(len(self.inputs))]
+
+        def listed(axes: Iterable[tuple[int, int]]) -> str:
+            return ", ".join(f"axis {k} of argument {names[i]}" for i, k in axes)
+
+        every = {(i, k) for i, (shape, _) in enumerate(self.inputs) for k in range(len(shape))}
+        fixed = sorted(every - {axis for group in free for axis in group})
+        told = [f"of one size are {listed(group)}" for group in free if len(group) > 1]
+        told += [f"{listed([(i, k)])} has size {self.inputs[i][0][k]}" for i, k in fixed]
+        return "; ".join(told)
 
     def __str__(self) -> str:
         kinds = [f"{dtype}{shape}" for shape, dtype in self.inputs]
@@ -79,8 +122,17 @@ def _traced(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
             raise ValueError("export_function: the function must return an array, or a tuple or list of arrays")
         return results
 
-    written = _native.write_function(flat, [*positional, *named.values()], shapeless)
-    return _Trace(written, len(positional), list(named), shapeless)
+    keywords, examples = list(named), [*positional, *named.values()]
+
+    def graph(shapes: tuple[tuple[int, ...], ...]) -> Any:
+        arguments = [mutable(_core.zeros(shape, x.dtype)) for shape, x in zip(shapes, examples, strict=True)]
+        return _native.write_function(flat, arguments, True).contents()
+
+    written = _native.write_function(flat, examples, shapeless)
+    found = family(written.contents(), graph) if shapeless else None
+    if found is not None:
+        written = _native.read_function(_with_dtypes(found.graph))
+    return _Trace(written, len(positional), keywords, shapeless, found)
 
 
 def _longer(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -154,7 +206,7 @@ class FunctionExporter:
             raise RuntimeError(f"export_function: there is a trace for {trace} already")
         self._traces.append(trace)
         if self._shapeless and not all(n != 1 for shape, _ in trace.inputs for n in shape):
-            # Axes with one element are a matter of their own: operations may leave them alone. So that examples with such
+            # Axes with one element are a matter of their own, since operations may leave them alone. So that examples with such
             # axes stand for longer ones too, there is another trace, if the function takes those.
             with contextlib.suppress(ValueError, TypeError, IndexError):
                 self._traces.append(_traced(self._fun, *_longer(args, kwargs), self._shapeless))
@@ -167,6 +219,7 @@ class FunctionExporter:
         store = _Constants()
         traces = [
             {"positional": t.positional, "keywords": t.keywords, "graph": store.stored(t.contents)}
+            | ({"family": t.family.stored()} if t.family else {})
             for t in self._traces
         ]
         header = json.dumps(
@@ -204,13 +257,16 @@ def exporter(
     Args:
         file: The path.
         fun: A function of arrays, by position or name, that returns an array, or a tuple or list of them.
-        shapeless: Let arguments of an imported function have other sizes than the examples.
+        shapeless: Let arguments of an imported function have other sizes than the examples, where the function does the same
+            operations for them. The function is called several times more, to see what follows from the sizes: those of which
+            it is a function for other sizes are free, in Python's numbers, too (``x.shape[0]``); an axis for which it does
+            something else keeps its size.
         metadata: A text to keep with it.
 
     Raises:
         RuntimeError: There is a trace for such arguments, or the exporter is closed.
-        ValueError: An argument or a result is no array; the function has an operation that cannot be written; or it is to be
-            shapeless and depends on shapes, as a mean does.
+        ValueError: An argument or a result is no array; or the function has an operation that cannot be written. An imported
+            function raises it for arguments of shapes for which it is none.
 
     >>> import os, tempfile
     >>> import funcnn.compat.core as mx
@@ -307,24 +363,29 @@ class _Imported:
     def __init__(self, traces: list[_Trace], shapeless: bool) -> None:
         self._shapeless = shapeless
         self._traces = traces
-        self._functions: dict[Any, list[tuple[_Trace, Callable[..., Any]]]] = {}
+        self._functions: dict[Any, list[_Trace]] = {}
         for trace in traces:
-            self._functions.setdefault(trace.signature, []).append((trace, compile(trace.written)))
+            self._functions.setdefault(trace.signature, []).append(trace)
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Call the trace for such arguments."""
         positional, named = _arrays(args, kwargs, "import_function")
         arrays = [*positional, *named.values()]
         kinds = tuple((x.ndim if self._shapeless else x.shape, x.dtype.name) for x in arrays)
-        functions = self._functions.get((len(positional), tuple(named), kinds))
-        if functions is None:
+        known = self._functions.get((len(positional), tuple(named), kinds))
+        if known is None:
             raise ValueError(
                 f"import_function: the function was not exported for {len(positional)} positional and {len(named)} named "
                 f"arguments like ({', '.join(f'{dtype}{shape}' for shape, dtype in kinds)}); there is "
                 + ", ".join(map(str, self._traces))
             )
         shapes = tuple(x.shape for x in arrays)
-        _, function = next((pair for pair in functions if pair[0].fits(shapes)), functions[0])
+        function = next(filter(None, (trace.function_for(shapes) for trace in known)), None)
+        if function is None:
+            raise ValueError(
+                "import_function: the function cannot be called with arrays of these shapes, "
+                f"{', '.join(map(str, shapes))}: " + " or ".join(trace.bounds() for trace in known)
+            )
         result: tuple[Any, ...] = function(*arrays)
         return result
 
@@ -368,11 +429,12 @@ def _read(data: bytes) -> tuple[list[_Trace], bool, str]:
         raise ValueError("it has a malformed header")
     traces = []
     for trace in header["traces"]:
-        written = _native.read_function(_loaded(trace["graph"], constants), shapeless)
+        written = _native.read_function(_loaded(trace["graph"], constants))
         positional, keywords = trace["positional"], trace["keywords"]
         if positional + len(keywords) != len(trace["graph"][0]):
             raise ValueError("it has a malformed header")
-        traces.append(_Trace(written, positional, keywords, shapeless))
+        of = Family.read(written.contents(), trace["family"]) if "family" in trace else None
+        traces.append(_Trace(written, positional, keywords, shapeless, of))
     return traces, shapeless, metadata
 
 
@@ -389,6 +451,13 @@ _DTYPES = frozenset(
     ["bool", "bfloat16", "float16", "float32", "float64", "complex64"]
     + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 )
+
+
+def _with_dtypes(graph: Any) -> Any:
+    """A graph with dtypes in the place of their names."""
+    inputs, nodes, outputs, constants = graph
+    nodes = [(*node[:3], _kinds(node[3]), [_with_dtypes(g) for g in node[4]]) for node in nodes]
+    return _kinds(inputs), nodes, outputs, constants
 
 
 def _kinds(pairs: list[Any]) -> list[tuple[Any, Any]]:
