@@ -2,6 +2,7 @@
 
 import pytest
 from tests.compat.core.expressions import cases, check
+from tests.compat.library import mx
 
 OPERATORS = r"""
 x + 1 -> int32 [2, 3] [[1, 2, 3], [4, 5, 6]]
@@ -165,3 +166,26 @@ c >= mx.array([1 + 5j]) -> bool [1] [False]
 @pytest.mark.parametrize(("program", "expected"), cases(OPERATORS))
 def test_operators(program: str, expected: str) -> None:
     check(program, expected)
+
+
+@pytest.mark.parametrize("f", [mx.exp, mx.abs, mx.round, mx.bitwise_invert, mx.nan_to_num], ids=lambda f: f.__name__)
+def test_one_operand_that_is_no_number(f):
+    for wrong in ("a", {}, object(), [[1.0], "a"]):
+        with pytest.raises(ValueError):
+            f(wrong)
+    with pytest.raises(TypeError):
+        f(None)
+
+
+@pytest.mark.parametrize(
+    "f", [mx.add, mx.maximum, mx.left_shift, mx.power, mx.divmod, mx.less], ids=lambda f: f.__name__
+)
+def test_two_operands_of_which_one_is_no_number(f):
+    x = mx.array([1, 2])
+    for wrong in ("a", {}, object()):
+        for operands in ((wrong, 1), (1, wrong), (x, wrong), (wrong, x)):
+            with pytest.raises(ValueError):
+                f(*operands)
+    for operands in ((None, 1), (1, None), (x, None), (x,), ()):
+        with pytest.raises(TypeError):
+            f(*operands)

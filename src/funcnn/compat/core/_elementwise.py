@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import funcnn as fn
 
 from . import _complex
 from ._wrap import shim
+
+_NUMBERS = (fn.array, bool, int, float, complex)
 
 
 def _dtypes(args: tuple[Any, ...]) -> list[Any]:
@@ -40,83 +43,101 @@ def _power_of_bools(error: Exception, *args: Any) -> Any:
     raise error
 
 
+def _of_numbers(
+    operands: int, function: Callable[..., Any], name: str, otherwise: Callable[..., Any] | None = None
+) -> Any:
+    """A function whose first arguments are arrays or numbers: for what is neither, but not for None, MLX raises ValueError."""
+
+    def refused(error: Exception, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(error, TypeError) and not all(x is None or isinstance(x, _NUMBERS) for x in args[:operands]):
+            raise ValueError(str(error)) from None
+        if otherwise is None:
+            raise error
+        return otherwise(error, *args, **kwargs)
+
+    return shim(function, name, otherwise=refused)
+
+
 def _divmod(a: Any, b: Any) -> list[Any]:
     return list(fn.divmod(a, b))
 
 
-abs = shim(fn.abs, "abs")
-add = shim(fn.add, "add")
-arccos = shim(fn.arccos, "arccos")
-arccosh = shim(fn.arccosh, "arccosh")
-arcsin = shim(fn.arcsin, "arcsin")
-arcsinh = shim(fn.arcsinh, "arcsinh")
-arctan = shim(fn.arctan, "arctan")
-arctan2 = shim(fn.arctan2, "arctan2")
-arctanh = shim(fn.arctanh, "arctanh")
-bitwise_and = shim(fn.bitwise_and, "bitwise_and", otherwise=_not_whole)
-bitwise_invert = shim(fn.bitwise_invert, "bitwise_invert", otherwise=_not_whole)
-bitwise_or = shim(fn.bitwise_or, "bitwise_or", otherwise=_not_whole)
-bitwise_xor = shim(fn.bitwise_xor, "bitwise_xor", otherwise=_not_whole)
-ceil = shim(fn.ceil, "ceil")
+_unary = functools.partial(_of_numbers, 1)
+_binary = functools.partial(_of_numbers, 2)
+
+abs = _unary(fn.abs, "abs")
+add = _binary(fn.add, "add")
+arccos = _unary(fn.arccos, "arccos")
+arccosh = _unary(fn.arccosh, "arccosh")
+arcsin = _unary(fn.arcsin, "arcsin")
+arcsinh = _unary(fn.arcsinh, "arcsinh")
+arctan = _unary(fn.arctan, "arctan")
+arctan2 = _binary(fn.arctan2, "arctan2")
+arctanh = _unary(fn.arctanh, "arctanh")
+bitwise_and = _binary(fn.bitwise_and, "bitwise_and", otherwise=_not_whole)
+bitwise_invert = _unary(fn.bitwise_invert, "bitwise_invert", otherwise=_not_whole)
+bitwise_or = _binary(fn.bitwise_or, "bitwise_or", otherwise=_not_whole)
+bitwise_xor = _binary(fn.bitwise_xor, "bitwise_xor", otherwise=_not_whole)
+ceil = _unary(fn.ceil, "ceil")
 clip = shim(fn.clip, "clip", otherwise=_complex.clip)
-conjugate = shim(fn.conjugate, "conjugate")
-cos = shim(fn.cos, "cos")
-cosh = shim(fn.cosh, "cosh")
-degrees = shim(fn.degrees, "degrees")
-divide = shim(fn.divide, "divide")
-divmod = shim(_divmod, "divmod")
-equal = shim(fn.equal, "equal")
-erf = shim(fn.erf, "erf")
-erfinv = shim(fn.erfinv, "erfinv")
-exp = shim(fn.exp, "exp")
-expm1 = shim(fn.expm1, "expm1")
-floor = shim(fn.floor, "floor")
-floor_divide = shim(fn.floor_divide, "floor_divide", otherwise=_complex.floor_divide)
-greater = shim(fn.greater, "greater", otherwise=_complex.greater)
-greater_equal = shim(fn.greater_equal, "greater_equal", otherwise=_complex.greater_equal)
-imag = shim(fn.imag, "imag")
+conjugate = _unary(fn.conjugate, "conjugate")
+cos = _unary(fn.cos, "cos")
+cosh = _unary(fn.cosh, "cosh")
+degrees = _unary(fn.degrees, "degrees")
+divide = _binary(fn.divide, "divide")
+divmod = _binary(_divmod, "divmod")
+equal = _binary(fn.equal, "equal")
+erf = _unary(fn.erf, "erf")
+erfinv = _unary(fn.erfinv, "erfinv")
+exp = _unary(fn.exp, "exp")
+expm1 = _unary(fn.expm1, "expm1")
+floor = _unary(fn.floor, "floor")
+floor_divide = _binary(fn.floor_divide, "floor_divide", otherwise=_complex.floor_divide)
+greater = _binary(fn.greater, "greater", otherwise=_complex.greater)
+greater_equal = _binary(fn.greater_equal, "greater_equal", otherwise=_complex.greater_equal)
+imag = _unary(fn.imag, "imag")
 isclose = shim(fn.isclose, "isclose")
-isfinite = shim(fn.isfinite, "isfinite")
-isinf = shim(fn.isinf, "isinf")
-isnan = shim(fn.isnan, "isnan")
-isneginf = shim(fn.isneginf, "isneginf")
-isposinf = shim(fn.isposinf, "isposinf")
-left_shift = shim(fn.left_shift, "left_shift", otherwise=_shifted(fn.left_shift))
-less = shim(fn.less, "less", otherwise=_complex.less)
-less_equal = shim(fn.less_equal, "less_equal", otherwise=_complex.less_equal)
-log = shim(fn.log, "log")
-log10 = shim(fn.log10, "log10")
-log1p = shim(fn.log1p, "log1p")
-log2 = shim(fn.log2, "log2")
-logaddexp = shim(fn.logaddexp, "logaddexp", otherwise=_complex.logaddexp)
-logical_and = shim(fn.logical_and, "logical_and")
-logical_not = shim(fn.logical_not, "logical_not")
-logical_or = shim(fn.logical_or, "logical_or")
-logical_xor = shim(fn.logical_xor, "logical_xor")
-maximum = shim(fn.maximum, "maximum", otherwise=_complex.maximum)
-minimum = shim(fn.minimum, "minimum", otherwise=_complex.minimum)
-multiply = shim(fn.multiply, "multiply")
-nan_to_num = shim(fn.nan_to_num, "nan_to_num")
-negative = shim(fn.negative, "negative")
-not_equal = shim(fn.not_equal, "not_equal")
+isfinite = _unary(fn.isfinite, "isfinite")
+isinf = _unary(fn.isinf, "isinf")
+isnan = _unary(fn.isnan, "isnan")
+isneginf = _unary(fn.isneginf, "isneginf")
+isposinf = _unary(fn.isposinf, "isposinf")
+left_shift = _binary(fn.left_shift, "left_shift", otherwise=_shifted(fn.left_shift))
+less = _binary(fn.less, "less", otherwise=_complex.less)
+less_equal = _binary(fn.less_equal, "less_equal", otherwise=_complex.less_equal)
+log = _unary(fn.log, "log")
+log10 = _unary(fn.log10, "log10")
+log1p = _unary(fn.log1p, "log1p")
+log2 = _unary(fn.log2, "log2")
+logaddexp = _binary(fn.logaddexp, "logaddexp", otherwise=_complex.logaddexp)
+logical_and = _binary(fn.logical_and, "logical_and")
+logical_not = _unary(fn.logical_not, "logical_not")
+logical_or = _binary(fn.logical_or, "logical_or")
+logical_xor = _binary(fn.logical_xor, "logical_xor")
+maximum = _binary(fn.maximum, "maximum", otherwise=_complex.maximum)
+minimum = _binary(fn.minimum, "minimum", otherwise=_complex.minimum)
+multiply = _binary(fn.multiply, "multiply")
+nan_to_num = _unary(fn.nan_to_num, "nan_to_num")
+negative = _unary(fn.negative, "negative")
+not_equal = _binary(fn.not_equal, "not_equal")
 positive = shim(fn.positive, "positive")
-power = shim(fn.power, "power", otherwise=_power_of_bools)
-radians = shim(fn.radians, "radians")
-real = shim(fn.real, "real")
-reciprocal = shim(fn.reciprocal, "reciprocal")
-remainder = shim(fn.remainder, "remainder")
-right_shift = shim(fn.right_shift, "right_shift", otherwise=_shifted(fn.right_shift))
-round = shim(fn.round, "round")
-rsqrt = shim(fn.rsqrt, "rsqrt")
-sigmoid = shim(fn.sigmoid, "sigmoid")
-sign = shim(fn.sign, "sign")
-sin = shim(fn.sin, "sin")
-sinh = shim(fn.sinh, "sinh")
-sqrt = shim(fn.sqrt, "sqrt")
-square = shim(fn.square, "square")
-subtract = shim(fn.subtract, "subtract")
-tan = shim(fn.tan, "tan")
-tanh = shim(fn.tanh, "tanh")
+power = _binary(fn.power, "power", otherwise=_power_of_bools)
+radians = _unary(fn.radians, "radians")
+real = _unary(fn.real, "real")
+reciprocal = _unary(fn.reciprocal, "reciprocal")
+remainder = _binary(fn.remainder, "remainder")
+right_shift = _binary(fn.right_shift, "right_shift", otherwise=_shifted(fn.right_shift))
+round = _unary(fn.round, "round")
+rsqrt = _unary(fn.rsqrt, "rsqrt")
+sigmoid = _unary(fn.sigmoid, "sigmoid")
+sign = _unary(fn.sign, "sign")
+sin = _unary(fn.sin, "sin")
+sinh = _unary(fn.sinh, "sinh")
+sqrt = _unary(fn.sqrt, "sqrt")
+square = _unary(fn.square, "square")
+subtract = _binary(fn.subtract, "subtract")
+tan = _unary(fn.tan, "tan")
+tanh = _unary(fn.tanh, "tanh")
 trunc = shim(fn.trunc, "trunc")
 where = shim(fn.where, "where")
 stop_gradient = shim(fn.stop_gradient, "stop_gradient")
@@ -135,7 +156,7 @@ atanh = arctanh
 bitwise_left_shift = left_shift
 bitwise_right_shift = right_shift
 pow = power
-conj = shim(fn.conjugate, "conj")
+conj = _unary(fn.conjugate, "conj")
 
 __all__ = [
     "abs",
