@@ -22,6 +22,13 @@ class Lines {
   int64_t step() const { return step_; }
   // So many neighbouring lines lie side by side: their starts are consecutive, beginning at every multiple of it.
   int64_t side_by_side() const { return !shape_.empty() && strides_.back() == 1 ? shape_.back() : 1; }
+  // Each begins where the one before ends, and has its elements side by side.
+  bool are_dense() const {
+    int64_t next = length_;
+    for (size_t d = shape_.size(); d-- > 0; next *= shape_[d])
+      if (shape_[d] != 1 && strides_[d] != next) return false;
+    return step_ == 1 || length_ == 1;
+  }
   // Offset (elements) of the first element of a line.
   int64_t start(int64_t line) const {
     int64_t offset = 0;

@@ -33,9 +33,9 @@ void order_by_place(std::vector<Update>& updates) {
     uint64_t places = 0;
     for (const Update& update : updates) places |= update.place;
     if (places <= UINT32_MAX)
-      radix_sort(updates, spare, [](const Update& update) { return uint32_t(update.place); }, true);
+      radix_sort(updates, spare, [](const Update& update) { return uint32_t(update.place); });
     else
-      radix_sort(updates, spare, [](const Update& update) { return update.place; }, true);
+      radix_sort(updates, spare, [](const Update& update) { return update.place; });
   }
 }
 

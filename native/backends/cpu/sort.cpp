@@ -1,401 +1,248 @@
+// Values in order: by keys of 32 or 64 bits, or, of many short values, by counting them.
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <memory>
-#include <numeric>
-#include <span>
 #include <vector>
 
 #include "backends/cpu/kernels.h"
-#include "backends/cpu/lines.h"
-#include "backends/cpu/radix_sort.h"
-#include "base/thread_pool.h"
+#include "backends/cpu/sort_order.h"
+#include "backends/cpu/sorting.h"
 #include "ops/sort_primitives.h"
 
 namespace funcnn::cpu {
 namespace {
 
-// Unsigned keys that order as the values do: NaN (any) last, -0 equal to 0.
+// Puts the values of a key, which are at [first, last) of all sorted, where the last of them belong: in their order in
+// the line x. The line y begins at `begin` of all.
 template <class T>
-struct Key {
-  using type = std::make_unsigned_t<T>;
-  static constexpr type sign = std::is_signed_v<T> ? type(1) << (sizeof(T) * 8 - 1) : 0;
-  static type of(T value) { return type(type(value) ^ sign); }
-  static T value(type key) { return T(key ^ sign); }
-};
-template <>
-struct Key<bool> {
-  using type = uint8_t;
-  static type of(bool value) { return value; }
-  static bool value(type key) { return key != 0; }
-};
-// Of floats, zeros of both signs have one key, and so do all NaN.
-template <class T, class Bits, Bits infinity>
-struct FloatKey {
-  using type = Bits;
-  static constexpr Bits sign = Bits(Bits(1) << (sizeof(Bits) * 8 - 1));
-  static constexpr Bits zero = sign, nan = Bits(~Bits(0));
-  static type of(T value) {
-    Bits bits = std::bit_cast<Bits>(value);
-    // Without branches, which signs by chance would send the wrong way.
-    const Bits negative = Bits(Bits(0) - Bits(bits >> (sizeof(Bits) * 8 - 1)));
-    const Bits key = Bits(Bits(bits ^ negative) + Bits(Bits(negative & Bits(1)) + Bits(Bits(~negative) & sign)));
-    return Bits(bits & Bits(~sign)) > infinity ? nan : key;
-  }
-  static T value(type key) {
-    if (key == nan) return std::bit_cast<T>(Bits(infinity | Bits(infinity >> 1)));
-    return std::bit_cast<T>(key & sign ? Bits(key & Bits(~sign)) : Bits(Bits(0) - key));
-  }
-};
-template <>
-struct Key<float> : FloatKey<float, uint32_t, 0x7f800000u> {};
-template <>
-struct Key<double> : FloatKey<double, uint64_t, 0x7ff0000000000000ull> {};
-template <>
-struct Key<float16_t> : FloatKey<float16_t, uint16_t, 0x7c00> {};
-template <>
-struct Key<bfloat16_t> : FloatKey<bfloat16_t, uint16_t, 0x7f80> {};
-
-bool complex_less(complex64_t a, complex64_t b) {
-  bool a_nan = std::isnan(a.real()) || std::isnan(a.imag()), b_nan = std::isnan(b.real()) || std::isnan(b.imag());
-  if (a_nan || b_nan) return b_nan && !a_nan;
-  return a.real() != b.real() ? a.real() < b.real() : a.imag() < b.imag();
-}
-
-// Below this many elements comparing is faster.
-template <class K>
-constexpr size_t radix_from() {
-  return 16 * sizeof(K);
-}
-constexpr int64_t kFewCandidates = 64;  // no fewer are left out one by one
-constexpr int64_t kGrain = 4096;        // elements a thread takes at least
-
-// Long lines are sorted by all threads, one after the other, where there are fewer of them than threads: one thread
-// alone is quicker by the other way.
-bool are_shared(const Lines& lines) { return lines.length() >= 65536 && lines.count() < thread_count(); }
-// The pieces of a line that threads go through.
-template <class F>
-void over_line(int64_t n, F&& body) {
-  parallel_for((n + kGrain - 1) / kGrain, 4,
-               [&](int64_t begin, int64_t end) { body(begin * kGrain, std::min(n, end * kGrain)); });
-}
-// Memory for items, without values, that begins with a line.
-template <class T>
-class Room {
- public:
-  void fit(int64_t n) {
-    if (!memory_) memory_.reset(new Line[size_t(n) * sizeof(T) / kLineBytes + 1]);
-  }
-  T* data() { return reinterpret_cast<T*>(memory_.get()); }
-
- private:
-  struct alignas(kLineBytes) Line {
-    std::byte bytes[kLineBytes];
-  };
-  std::unique_ptr<Line[]> memory_;
-};
-
-template <class K>
-void sort_keys(std::vector<K>& keys, std::vector<K>& spare, bool whole_numbers) {
-  if (keys.size() < radix_from<K>())
-    std::sort(keys.begin(), keys.end());
-  else
-    radix_sort(keys, spare, [](K key) { return key; }, whole_numbers);
-}
-
-// Drops keys that cannot be among the k largest, judged by their leading bits.
-template <class K>
-void drop_by_first_bits(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
-  constexpr int kBits = sizeof(K) == 1 ? 8 : 11, kShift = int(sizeof(K)) * 8 - kBits;
-  std::array<uint32_t, 1 << kBits> counts{};
-  for (K key : keys) ++counts[size_t(key >> kShift)];
-  size_t bucket = counts.size();
-  for (int64_t found = 0; found < k;) found += counts[--bucket];
-  spare.clear();
-  for (K key : keys)
-    if (size_t(key >> kShift) >= bucket) spare.push_back(key);
-  keys.swap(spare);
-}
-// Keeps the k largest keys, and perhaps a few more, in no order: digit by digit of those that may be among them, from
-// the first on in which they differ.
-template <class K>
-void keep_largest(std::vector<K>& keys, std::vector<K>& spare, int64_t k) {
-  constexpr int kBits = 8;
-  auto open = keys.begin();  // those before are among the largest
-  for (int64_t wanted = k; keys.end() - open > 4 * wanted + kFewCandidates;) {
-    const auto [least, most] = key_range(0, keys.end() - open, [&](int64_t i) { return open[i]; });
-    const int shift = std::max(0, int(std::bit_width(K(most - least))) - kBits);
-    auto digit = [least = least, shift](K key) { return size_t(K(key - least) >> shift); };
-    std::array<int64_t, 1 << kBits> counts{};
-    for (auto at = open; at != keys.end(); ++at) ++counts[digit(*at)];
-    size_t bucket = counts.size();
-    while (counts[--bucket] < wanted) wanted -= counts[bucket];
-    // All beyond the bucket, then those in it.
-    spare.clear();
-    for (auto at = open; at != keys.end(); ++at) {
-      const size_t d = digit(*at);
-      if (d > bucket)
-        *open++ = *at;
-      else if (d == bucket)
-        spare.push_back(*at);
-    }
-    open = std::copy(spare.begin(), spare.end(), open) - ptrdiff_t(spare.size());
-    // Those in the bucket of a last digit are equal.
-    keys.resize(shift == 0 ? size_t(k) : size_t(open - keys.begin()) + spare.size());
-    if (shift == 0) return;
-  }
-}
-
-// Puts the values of a key where the last of them belong: in their order in the line x. `keys` are sorted.
-template <class T, class K>
-void put_values(K key, std::span<const K> keys, const T* x, const Lines& from, T* y, const Lines& to) {
-  auto [first, last] = std::equal_range(keys.begin(), keys.end(), key);
+void put_values(KeyType<T> key, int64_t first, int64_t last, int64_t begin, const T* x, const Lines& from, T* y,
+                const Lines& to) {
   int64_t i = from.length();
-  while (last != first) {
-    --last;
+  for (first = std::max(first, begin); last > first;) {
     do --i;
     while (Key<T>::of(x[i * from.step()]) != key);
-    y[(last - keys.begin()) * to.step()] = x[i * from.step()];
+    y[(--last - begin) * to.step()] = x[i * from.step()];
   }
 }
-
-// Where keys of a line are sorted: all, or the few that may be among the largest.
-template <class K>
-struct Sorting {
-  Room<K> all[2];
-  std::vector<K> few, spare;
-};
-// The last k of the sorted keys of a line.
+// The same of keys that stand for several values, of which those in the line are sorted.
 template <class T>
-std::span<const typename Key<T>::type> sort_shared(const T* x, int64_t step, int64_t n, int64_t k,
-                                                   Sorting<typename Key<T>::type>& in) {
-  using K = typename Key<T>::type;
-  auto key_at = [&](int64_t i) { return Key<T>::of(x[i * step]); };
-  if (k >= n / 2) {
-    for (auto& keys : in.all) keys.fit(n);
-    K* const keys = in.all[0].data();
-    over_line(n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) keys[i] = key_at(i);
+void put_like_values(const KeyType<T>* sorted, int64_t count, int64_t begin, const T* x, const Lines& from, T* y,
+                     const Lines& to) {
+  if constexpr (requires { Key<T>::nan; })
+    for (KeyType<T> key : {Key<T>::zero, Key<T>::nan}) {
+      const auto [first, last] = std::equal_range(sorted, sorted + count, key);
+      put_values<T>(key, begin + (first - sorted), begin + (last - sorted), begin, x, from, y, to);
+    }
+}
+
+// ---- counting
+
+// From so many elements on, values of so many bytes are counted.
+template <class T>
+constexpr int64_t counted_from() {
+  return sizeof(T) == 1 ? 512 : 65536;
+}
+
+// How often each value is in a line, in order. Values are told apart by all of their bits.
+template <class T>
+class Counted {
+ public:
+  using Bits = std::conditional_t<sizeof(T) == 1, uint8_t, uint16_t>;
+  static constexpr size_t kValues = size_t(1) << 8 * sizeof(T);
+
+  Counted(const T* x, int64_t step, int64_t n, const Parts& parts) {
+    std::vector<uint32_t> counts(kValues * size_t(parts.count()));
+    parts.each([&](size_t part, int64_t begin, int64_t end) {
+      uint32_t* const c = counts.data() + part * kValues;
+      for (int64_t i = begin; i < end; ++i) ++c[std::bit_cast<Bits>(x[i * step])];
     });
-    const K* sorted = radix_sort_shared(keys, in.all[1].data(), n, [](K key) { return key; });
-    return {sorted + (n - k), size_t(k)};
+    for (size_t part = 1; part < size_t(parts.count()); ++part)
+      for (size_t v = 0; v < kValues; ++v) counts[v] += counts[part * kValues + v];
+    // Those of one key count as the value of the key.
+    std::vector<uint32_t> by_key(kValues);
+    for (size_t v = 0; v < kValues; ++v) {
+      const size_t number = number_of(Key<T>::of(std::bit_cast<T>(Bits(v))));
+      by_key[number] += counts[v];
+      like_ |= counts[v] && std::bit_cast<Bits>(value(number)) != Bits(v);
+    }
+    starts_.reserve(kValues + 1);
+    starts_.push_back(0);
+    for (uint32_t count : by_key) starts_.push_back(starts_.back() + count);
   }
-  // Without those that their first digit keeps from being among the largest.
-  using Counts = std::array<int64_t, 1 << 11>;
-  const Parts parts(n);
-  std::pair<K, K> range(K(0), K(~K(0)));
-  if (std::is_integral_v<T>) range = key_range<K>(parts, key_at);  // whole numbers are often few
-  const int shift = std::max(0, int(std::bit_width(K(range.second - range.first))) - 11);
-  auto digit = [least = range.first, shift](K key) { return size_t(K(key - least) >> shift); };
-  std::vector<Counts> counts(size_t(parts.count()));
-  parts.each([&](size_t part, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) ++counts[part][digit(key_at(i))];
-  });
-  size_t bucket = counts[0].size();
-  for (int64_t found = 0; found < k;) {
-    --bucket;
-    for (const Counts& c : counts) found += c[bucket];
+  // Whether values stand for others of the same key.
+  bool like() const { return like_; }
+  int64_t start(KeyType<T> key) const { return starts_[number_of(key)]; }
+  int64_t end(KeyType<T> key) const { return starts_[number_of(key) + 1]; }
+  // The elements at [begin, end) of all sorted.
+  void put(int64_t begin, int64_t end, T* y, int64_t step) const {
+    size_t number = size_t(std::upper_bound(starts_.begin(), starts_.end(), begin) - starts_.begin()) - 1;
+    for (; begin < end; ++number) {
+      const T v = value(number);
+      for (const int64_t stop = std::min(end, starts_[number + 1]); begin < stop; ++begin, y += step) *y = v;
+    }
   }
-  std::vector<int64_t> starts;
-  int64_t total = 0;
-  for (const Counts& c : counts)
-    starts.push_back(std::exchange(total, std::accumulate(c.begin() + ptrdiff_t(bucket), c.end(), total)));
-  in.few.resize(size_t(total));
+
+ private:
+  static constexpr int64_t kLeast = std::is_unsigned_v<T> ? 0 : -(int64_t(1) << (8 * sizeof(T) - 1));
+  static size_t number_of(KeyType<T> key) { return size_t(key - kLeast); }
+  static T value(size_t number) { return Key<T>::value(KeyType<T>(int64_t(number) + kLeast)); }
+
+  std::vector<int64_t> starts_;
+  bool like_ = false;
+};
+
+template <class T>
+void count_line(const T* x, const Lines& from, T* y, const Lines& to, bool shared) {
+  const int64_t n = from.length(), begin = n - to.length();
+  const Counted<T> counted(x, from.step(), n, Parts(n, shared ? thread_count() : 1));
+  auto put = [&](int64_t first, int64_t last) {
+    counted.put(begin + first, begin + last, y + first * to.step(), to.step());
+  };
+  if (shared)
+    over_line(to.length(), put);
+  else
+    put(0, to.length());
+  if constexpr (requires { Key<T>::nan; })
+    if (counted.like())
+      for (KeyType<T> key : {Key<T>::zero, Key<T>::nan})
+        put_values<T>(key, counted.start(key), counted.end(key), begin, x, from, y, to);
+}
+
+// ---- sorting
+
+// Of few of the keys of a long line, each part's candidates: the last ones of each, from which the last of all are
+// taken.
+template <class T>
+std::vector<KeyType<T>> last_keys(const T* x, int64_t step, int64_t n, int64_t k, Dtype dtype, bool& same) {
+  using K = KeyType<T>;
+  const KeySorter<K>& sorter = key_sorter<K>();
+  const Parts parts(n, thread_count());
+  std::vector<K> candidates(size_t(k * parts.count())), spare(candidates.size());
+  std::vector<uint8_t> alike(size_t(parts.count()));
   parts.each([&](size_t part, int64_t begin, int64_t end) {
-    K* to = in.few.data() + starts[part];
-    for (int64_t i = begin; i < end; ++i)
-      if (const K key = key_at(i); digit(key) >= bucket) *to++ = key;
+    const int64_t count = end - begin;
+    ThreadRoom room(2 * size_t(count) * sizeof(K));
+    K *const keys = room.take<K>(count), *const other = room.take<K>(count);
+    alike[part] = keys_of_part(x, step, begin, end, keys, dtype);
+    sorter.sort(keys, other, 1, count, count - k, count);
+    std::copy_n(keys + (count - k), k, candidates.data() + int64_t(part) * k);
   });
-  keep_largest(in.few, in.spare, k);
-  sort_keys(in.few, in.spare, std::is_integral_v<T>);
-  return std::span<const K>(in.few).last(size_t(k));
+  same = std::find(alike.begin(), alike.end(), 0) == alike.end();
+  const int64_t count = int64_t(candidates.size());
+  sorter.sort(candidates.data(), spare.data(), 1, count, count - k, count);
+  candidates.erase(candidates.begin(), candidates.end() - k);
+  return candidates;
+}
+
+template <class T>
+void sort_line_shared(const T* x, const Lines& from, T* y, const Lines& to, Dtype dtype) {
+  using K = KeyType<T>;
+  const int64_t n = from.length(), k = to.length(), begin = n - k;
+  const auto values = sort_table().values[int(dtype)];
+  bool same = true;
+  auto put = [&](const K* sorted, int64_t first, int64_t last) {
+    if (to.step() == 1) return values(y + (first - begin), sorted + first, last - first);
+    T block[kBlock];
+    for (; first < last; first += kBlock) {
+      const int64_t count = std::min(kBlock, last - first);
+      values(block, sorted + first, count);
+      for (int64_t i = 0; i < count; ++i) y[(first - begin + i) * to.step()] = block[i];
+    }
+  };
+  if (k < n / (4 * thread_count())) {
+    const std::vector<K> last = last_keys(x, from.step(), n, k, dtype, same);
+    put(last.data() - begin, begin, n);
+    if (!same) put_like_values(last.data(), k, begin, x, from, y, to);
+    return;
+  }
+  Room<K> sorted(n), others(sizeof(T) == sizeof(K) && k == n && to.step() == 1 ? 0 : n);
+  K* const keys = others.data() ? others.data() : reinterpret_cast<K*>(y);
+  std::vector<uint8_t> alike(size_t((n + kGrain - 1) / kGrain), 1);
+  over_line(n, [&](int64_t first, int64_t last) {
+    alike[size_t(first / kGrain)] = keys_of_part(x, from.step(), first, last, keys + first, dtype);
+  });
+  sort_shared(keys, sorted.data(), n, begin, n, [&](int64_t first, int64_t last) { put(sorted.data(), first, last); });
+  same = std::find(alike.begin(), alike.end(), 0) == alike.end();
+  if (!same) put_like_values(sorted.data() + begin, k, begin, x, from, y, to);
 }
 
 // The last `to.length()` of the sorted elements of each line.
 template <class T>
-void sort_lines(const T* in, T* out, const Lines& from, const Lines& to) {
-  int64_t n = from.length(), k = to.length();
-  if constexpr (!std::is_same_v<T, complex64_t>) {
-    if (are_shared(from)) {
-      using K = Key<T>;
-      Sorting<typename K::type> sorting;
-      for (int64_t line = 0; line < from.count(); ++line) {
-        const T* x = in + from.start(line);
-        T* y = out + to.start(line);
-        const std::span<const typename K::type> last = sort_shared(x, from.step(), n, k, sorting);
-        over_line(k, [&](int64_t begin, int64_t stop) {
-          for (int64_t i = begin; i < stop; ++i) y[i * to.step()] = K::value(last[size_t(i)]);
-        });
-        if constexpr (requires { K::nan; })
-          for (typename K::type key : {K::zero, K::nan}) put_values<T>(key, last, x, from, y, to);
+void sort_lines(const T* in, T* out, const Lines& from, const Lines& to, Dtype dtype) {
+  using K = KeyType<T>;
+  const int64_t n = from.length(), k = to.length();
+  if (sizeof(T) <= 2 && n >= counted_from<T>()) {
+    if constexpr (sizeof(T) <= 2) {
+      const bool shared = are_shared(from);
+      auto line = [&](int64_t l) { count_line(in + from.start(l), from, out + to.start(l), to, shared); };
+      if (shared) {
+        for (int64_t l = 0; l < from.count(); ++l) line(l);
+      } else {
+        over_lines(from, 1, [&](int64_t l, int64_t) { line(l); });
       }
-      return;
     }
+    return;
   }
-  parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
-    if constexpr (std::is_same_v<T, complex64_t>) {
-      std::vector<T> line(static_cast<size_t>(n));
-      for (int64_t l = begin; l < end; ++l) {
-        const T* x = in + from.start(l);
-        T* y = out + to.start(l);
-        for (int64_t i = 0; i < n; ++i) line[size_t(i)] = x[i * from.step()];
-        std::stable_sort(line.begin(), line.end(), complex_less);
-        for (int64_t i = 0; i < k; ++i) y[i * to.step()] = line[size_t(n - k + i)];
-      }
+  if (are_shared(from)) {
+    for (int64_t l = 0; l < from.count(); ++l) sort_line_shared(in + from.start(l), from, out + to.start(l), to, dtype);
+    return;
+  }
+  const int64_t at_once = lines_at_once(from);
+  const bool at_their_place = k == n && to.are_dense();
+  over_lines(from, at_once, [&](int64_t line, int64_t count) {
+    ThreadRoom room(size_t(count * n + n) * sizeof(K) + size_t(count * k) * sizeof(T));
+    K *const keys = room.take<K>(count * n), *const spare = room.take<K>(n);
+    const bool same = keys_of_lines(in, from, line, count, keys, dtype);
+    key_sorter<K>().sort(keys, spare, count, n, n - k, n);
+    const auto values = sort_table().values[int(dtype)];
+    if (at_their_place) {
+      values(out + to.start(line), keys, count * n);
     } else {
-      using K = Key<T>;
-      std::vector<typename K::type> keys, spare;
-      for (int64_t l = begin; l < end; ++l) {
-        const T* x = in + from.start(l);
-        T* y = out + to.start(l);
-        keys.resize(size_t(n));
-        for (int64_t i = 0; i < n; ++i) keys[size_t(i)] = K::of(x[i * from.step()]);
-        if (k < n / 2) {
-          drop_by_first_bits(keys, spare, k);
-          keep_largest(keys, spare, k);
-        }
-        sort_keys(keys, spare, std::is_integral_v<T>);
-        const auto* last = keys.data() + keys.size() - k;
-        for (int64_t i = 0; i < k; ++i) y[i * to.step()] = K::value(last[i]);
-        if constexpr (requires { K::nan; })
-          for (typename K::type key : {K::zero, K::nan}) put_values<T>(key, std::span(last, size_t(k)), x, from, y, to);
-      }
+      T* const sorted = room.take<T>(count * k);
+      for (int64_t l = 0; l < count; ++l) values(sorted + l * k, keys + (l + 1) * n - k, k);
+      put_lines(sorted, out, to, line, count);
     }
+    if (!same)
+      for (int64_t l = 0; l < count; ++l)
+        put_like_values(keys + (l + 1) * n - k, k, n - k, in + from.start(line + l), from, out + to.start(line + l),
+                        to);
   });
 }
-
-template <class T>
-struct Placed {
-  typename Key<T>::type key;
-  uint32_t position;
-};
-template <class T>
-void argsort_shared(const T* in, uint32_t* out, const Lines& from, const Lines& to) {
-  const int64_t n = from.length();
-  Room<Placed<T>> room[2];
-  for (auto& items : room) items.fit(n);
-  for (int64_t line = 0; line < from.count(); ++line) {
-    const T* x = in + from.start(line);
-    uint32_t* y = out + to.start(line);
-    Placed<T>* const items = room[0].data();
-    over_line(n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) items[i] = {Key<T>::of(x[i * from.step()]), uint32_t(i)};
-    });
-    const Placed<T>* sorted =
-        radix_sort_shared(items, room[1].data(), n, [](const Placed<T>& item) { return item.key; });
-    over_line(n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) y[i * to.step()] = sorted[i].position;
-    });
-  }
-}
-
-template <class T>
-void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& to) {
-  int64_t n = from.length();
-  if constexpr (!std::is_same_v<T, complex64_t>)
-    if (are_shared(from)) return argsort_shared(in, out, from, to);
-  parallel_for(from.count(), std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
-    if constexpr (std::is_same_v<T, complex64_t>) {
-      std::vector<uint32_t> order(static_cast<size_t>(n));
-      for (int64_t l = begin; l < end; ++l) {
-        const T* x = in + from.start(l);
-        uint32_t* y = out + to.start(l);
-        std::iota(order.begin(), order.end(), 0u);
-        std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-          return complex_less(x[int64_t(a) * from.step()], x[int64_t(b) * from.step()]);
-        });
-        for (int64_t i = 0; i < n; ++i) y[i * to.step()] = order[size_t(i)];
-      }
-    } else {
-      using K = Key<T>;
-      using Item = Placed<T>;
-      std::vector<Item> items(static_cast<size_t>(n)), spare;
-      for (int64_t l = begin; l < end; ++l) {
-        const T* x = in + from.start(l);
-        uint32_t* y = out + to.start(l);
-        for (int64_t i = 0; i < n; ++i) items[size_t(i)] = {K::of(x[i * from.step()]), uint32_t(i)};
-        if (items.size() < radix_from<typename K::type>())
-          std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
-            return a.key != b.key ? a.key < b.key : a.position < b.position;
-          });
-        else
-          radix_sort(items, spare, [](const Item& item) { return item.key; }, std::is_integral_v<T>);
-        for (int64_t i = 0; i < n; ++i) y[i * to.step()] = items[size_t(i)].position;
-      }
-    }
+void sort_complex(const complex64_t* in, complex64_t* out, const Lines& from, const Lines& to) {
+  const int64_t n = from.length(), k = to.length();
+  over_lines(from, 1, [&](int64_t l, int64_t) {
+    const complex64_t* x = in + from.start(l);
+    complex64_t* y = out + to.start(l);
+    std::vector<complex64_t> line(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) line[size_t(i)] = x[i * from.step()];
+    std::stable_sort(line.begin(), line.end(), before<complex64_t>);
+    for (int64_t i = 0; i < k; ++i) y[i * to.step()] = line[size_t(n - k + i)];
   });
 }
 
 std::unique_ptr<Kernel> make_sort(const Primitive& primitive, std::span<const Layout> inputs,
                                   std::span<const Layout> outputs, const KernelProgram*) {
-  int axis = static_cast<const AlongAxis&>(primitive).axis();
-  return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
+  const int axis = static_cast<const AlongAxis&>(primitive).axis();
+  const Dtype dtype = inputs[0].dtype;
+  return visit_dtype(dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
-    return make_kernel([from = Lines(inputs[0], axis), to = Lines(outputs[0], axis)](std::span<std::byte* const> at) {
-      if (to.length()) sort_lines(reinterpret_cast<const T*>(at[0]), reinterpret_cast<T*>(at[1]), from, to);
-    });
-  });
-}
-
-std::unique_ptr<Kernel> make_argsort(const Primitive& primitive, std::span<const Layout> inputs,
-                                     std::span<const Layout> outputs, const KernelProgram*) {
-  int axis = static_cast<const ArgSort&>(primitive).axis();
-  return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
-    using T = typename decltype(tag)::type;
-    return make_kernel([from = Lines(inputs[0], axis), to = Lines(outputs[0], axis)](std::span<std::byte* const> at) {
-      if (from.length()) argsort_lines(reinterpret_cast<const T*>(at[0]), reinterpret_cast<uint32_t*>(at[1]), from, to);
-    });
-  });
-}
-
-// Values in the order of sort: NaN is larger than everything.
-template <class T>
-bool before(const T& a, const T& b) {
-  if constexpr (std::is_same_v<T, complex64_t>)
-    return complex_less(a, b);
-  else
-    return Key<T>::of(a) < Key<T>::of(b);
-}
-
-std::unique_ptr<Kernel> make_searchsorted(const Primitive& primitive, std::span<const Layout> inputs,
-                                          std::span<const Layout>, const KernelProgram*) {
-  bool right = static_cast<const SearchSorted&>(primitive).right();
-  return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
-    using T = typename decltype(tag)::type;
-    // A length-1 axis behind the values makes each of them a line.
-    Layout values = inputs[1];
-    values.shape.push_back(1);
-    values.strides.push_back(0);
-    Lines each(values, int(values.shape.size()) - 1), rows(inputs[0], int(inputs[0].shape.size()) - 1);
-    int64_t per_row = rows.count() ? each.count() / rows.count() : 0;
-    return make_kernel([right, each, rows, per_row](std::span<std::byte* const> at) {
-      const T *sorted = reinterpret_cast<const T*>(at[0]), *values = reinterpret_cast<const T*>(at[1]);
-      uint32_t* out = reinterpret_cast<uint32_t*>(at[2]);
-      parallel_for(each.count(), 1024, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          T value = values[each.start(i)];
-          const T* row = sorted + rows.start(i / per_row);
-          int64_t low = 0, high = rows.length();
-          while (low < high) {
-            int64_t middle = (low + high) / 2;
-            const T& there = row[middle * rows.step()];
-            if (right ? !before(value, there) : before(there, value))
-              low = middle + 1;
-            else
-              high = middle;
-          }
-          out[i] = uint32_t(low);
-        }
-      });
-    });
+    return make_kernel(
+        [dtype, from = Lines(inputs[0], axis), to = Lines(outputs[0], axis)](std::span<std::byte* const> at) {
+          if (!to.length()) return;
+          const T* x = reinterpret_cast<const T*>(at[0]);
+          T* y = reinterpret_cast<T*>(at[1]);
+          if constexpr (std::is_same_v<T, complex64_t>)
+            sort_complex(x, y, from, to);
+          else
+            sort_lines(x, y, from, to, dtype);
+        });
   });
 }
 
 const RegisterKernel sort_registered("sort", make_sort);
 const RegisterKernel topk_registered("topk", make_sort);
-const RegisterKernel argsort_registered("argsort", make_argsort);
-const RegisterKernel searchsorted_registered("searchsorted", make_searchsorted);
 
 }  // namespace
 }  // namespace funcnn::cpu

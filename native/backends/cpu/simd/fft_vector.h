@@ -2,9 +2,8 @@
 #pragma once
 
 #include <cstring>
-#include <utility>
 
-#include "backends/cpu/simd/fma.h"
+#include "backends/cpu/simd/vectors.h"
 
 namespace funcnn::cpu {
 namespace {
@@ -12,25 +11,10 @@ namespace {
 #if defined(FUNCNN_VECTORS)
 using V = simd::Vector<float>;
 constexpr int kLanes = FUNCNN_VECTOR_BYTES / 4;
-typedef float LooseVector __attribute__((vector_size(FUNCNN_VECTOR_BYTES), aligned(4), may_alias));
-FUNCNN_INLINE V load(const float* at) { return *reinterpret_cast<const LooseVector*>(at); }
-FUNCNN_INLINE void store(float* at, V x) { *reinterpret_cast<LooseVector*>(at) = x; }
+FUNCNN_INLINE V load(const float* at) { return simd::load(at); }
+FUNCNN_INLINE void store(float* at, V x) { simd::store(at, x); }
 FUNCNN_INLINE V splat(float x) { return simd::repeat(x); }
 
-// Elements of a and b, by position.
-template <int... at>
-FUNCNN_INLINE V pick(V a, V b, std::integer_sequence<int, at...>) {
-#ifdef __clang__
-  return __builtin_shufflevector(a, b, at...);
-#else
-  typedef int32_t Order __attribute__((vector_size(FUNCNN_VECTOR_BYTES)));
-  return __builtin_shuffle(a, b, Order{at...});
-#endif
-}
-template <class F, int... i>
-constexpr auto mapped(F, std::integer_sequence<int, i...>) {
-  return std::integer_sequence<int, F::at(i)...>();
-}
 struct Evens {
   static constexpr int at(int i) { return 2 * i; }
 };
@@ -67,7 +51,7 @@ struct OddBlocks {
 };
 template <class F>
 FUNCNN_INLINE V shuffled(V a, V b) {
-  return pick(a, b, mapped(F(), std::make_integer_sequence<int, kLanes>()));
+  return simd::shuffled<float, F>(a, b);
 }
 FUNCNN_INLINE V evens(V a, V b) { return shuffled<Evens>(a, b); }
 FUNCNN_INLINE V odds(V a, V b) { return shuffled<Odds>(a, b); }
