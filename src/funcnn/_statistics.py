@@ -149,14 +149,16 @@ def _quantile(name: str, a: Any, q: Any, whole: int, axis: Any, method: str, kee
     kept = [i for i in range(x.ndim) if i not in axes]
     rest = tuple(x.shape[i] for i in kept)
     count = math.prod(x.shape[i] for i in axes)
-    rows = _core.sort(_core.transpose(x, [*kept, *axes]).reshape(*rest, count)) if axes else x[..., None]
+    rows = _core.transpose(x, [*kept, *axes]).reshape(*rest, count) if axes else x[..., None]
     parts, xp = _parts(name, q, whole)
     if count == 0:
         found = _core.full((*rest, *parts.shape), math.nan, x.dtype)
     else:
         place, weight = _METHODS[method]
-        low, high, share = _neighbours(xp, place(count, parts), weight, count, _wide(rows))
-        found = _between(rows, *(_core._device_put(x, rows.device) for x in (low, high, share)))
+        skipped, *neighbours = _neighbours(xp, place(count, parts), weight, count, _wide(rows))
+        if axes:
+            rows = _core.topk(rows, count - skipped)
+        found = _between(rows, *(_core._device_put(x, rows.device) for x in neighbours))
     found = _core.transpose(found, [*range(len(rest), found.ndim), *range(len(rest))])
     if keepdims:
         found = found.reshape(*parts.shape, *(1 if i in axes else x.shape[i] for i in range(x.ndim)))
@@ -192,14 +194,19 @@ def _wide(rows: array) -> Dtype:
     return _core.float64 if rows.dtype == _core.float64 else _core.float32
 
 
-def _neighbours(xp: Any, place: Any, weight: Weight, count: int, dtype: Dtype) -> tuple[array, array, array]:
-    """The numbers of the elements before and behind a place, and the weight of the latter."""
+def _neighbours(xp: Any, place: Any, weight: Weight, count: int, dtype: Dtype) -> tuple[int, array, array, array]:
+    """How many elements lie before all places, as far as they are known; among the others, the numbers of those before
+    and behind a place; the weight of the latter.
+    """
     before = xp.floor(place)
     w = weight(xp, place - before, before)
     low, high = xp.clip(before, 0, count - 1), xp.clip(before + 1, 0, count - 1)
+    skipped = 0 if xp is _core or low.size == 0 else int(low.min())
+    low, high = low - skipped, high - skipped
     index = _core.int32 if count < 2**31 else _core.int64
     with default_device("cpu"):  # the places are float64
-        return _core.asarray(low).astype(index), _core.asarray(high).astype(index), _core.asarray(w).astype(dtype)
+        numbers = [_core.asarray(n).astype(index) for n in (low, high)]
+        return skipped, *numbers, _core.asarray(w).astype(dtype)
 
 
 def _between(rows: array, low: array, high: array, w: array) -> array:

@@ -42,7 +42,7 @@ void put_like_values(const KeyType<T>* sorted, int64_t count, int64_t begin, con
 // From so many elements on, values of so many bytes are counted.
 template <class T>
 constexpr int64_t counted_from() {
-  return sizeof(T) == 1 ? 512 : 65536;
+  return sizeof(T) == 1 ? 512 : 131072;
 }
 
 // How often each value is in a line, in order. Values are told apart by all of their bits.
@@ -112,13 +112,13 @@ void count_line(const T* x, const Lines& from, T* y, const Lines& to, bool share
 
 // ---- sorting
 
-// Of few of the keys of a long line, each part's candidates: the last ones of each, from which the last of all are
-// taken.
+// The last few keys of a long line, of which each part of it has candidates: its own last ones.
 template <class T>
 std::vector<KeyType<T>> last_keys(const T* x, int64_t step, int64_t n, int64_t k, Dtype dtype, bool& same) {
   using K = KeyType<T>;
+  constexpr int64_t kPart = 65536, kOfCandidates = 16;
   const KeySorter<K>& sorter = key_sorter<K>();
-  const Parts parts(n, thread_count());
+  const Parts parts(n, std::max<int64_t>(thread_count(), n / std::max(kPart, kOfCandidates * k)));
   std::vector<K> candidates(size_t(k * parts.count())), spare(candidates.size());
   std::vector<uint8_t> alike(size_t(parts.count()));
   parts.each([&](size_t part, int64_t begin, int64_t end) {

@@ -29,11 +29,11 @@ struct Key {
 template <class T, class Bits, Bits infinity>
 struct FloatKey {
   using type = KeyType<T>;
-  using Word = Bits;
   static constexpr type zero = 0, nan = std::numeric_limits<Bits>::max();
+  static FUNCNN_INLINE type bits(T value) { return std::bit_cast<Bits>(value); }
   // Without branches, which signs by chance would send the wrong way.
   static FUNCNN_INLINE type of(T value) {
-    const type bits = std::bit_cast<Bits>(value), negative = bits >> (sizeof(Bits) * 8 - 1), size = bits & nan;
+    const type word = bits(value), negative = word >> (sizeof(Bits) * 8 - 1), size = word & nan;
     return size > infinity ? nan : type((size ^ negative) - negative);
   }
   static FUNCNN_INLINE T value(type key) {

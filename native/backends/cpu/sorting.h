@@ -16,6 +16,9 @@
 #include "backends/cpu/lines.h"
 #include "backends/cpu/sort_keys.h"
 #include "backends/cpu/sort_table.h"
+#include "base/buffer.h"
+#include "base/device.h"
+#include "base/ref.h"
 #include "base/thread_pool.h"
 
 namespace funcnn::cpu {
@@ -59,24 +62,22 @@ class Parts {
   int64_t n_, count_;
 };
 
-// Memory for items, without values.
+// Memory for items of a kernel, without values, from the pool that arrays have theirs from.
 template <class T>
 class Room {
  public:
-  explicit Room(int64_t n) : memory_(n ? new T[size_t(n)] : nullptr) {}
-  T* data() { return memory_.get(); }
+  explicit Room(int64_t n) : block_(n ? Buffer::allocate(kCpu, size_t(n) * sizeof(T)) : nullptr) {}
+  T* data() { return block_ ? reinterpret_cast<T*>(block_->host()) : nullptr; }
 
  private:
-  std::unique_ptr<T[]> memory_;
+  Ref<Buffer> block_;
 };
-// The same of a thread, which keeps it where it is not large.
+// The same of a thread, which keeps it where it is small.
 class ThreadRoom {
  public:
-  explicit ThreadRoom(size_t bytes) {
-    static constexpr size_t kMostKept = size_t(4) << 20;
+  explicit ThreadRoom(size_t bytes) : large_(bytes > kMostKept ? int64_t(bytes) : 0) {
     static thread_local Arena kept;
-    if (bytes > kMostKept) own_.reset(new std::byte[bytes]);
-    next_ = own_ ? own_.get() : kept.get(bytes);
+    next_ = large_.data() ? large_.data() : kept.get(bytes);
   }
   template <class T>
   T* take(int64_t n) {
@@ -84,7 +85,8 @@ class ThreadRoom {
   }
 
  private:
-  std::unique_ptr<std::byte[]> own_;
+  static constexpr size_t kMostKept = size_t(1) << 20;
+  Room<std::byte> large_;
   std::byte* next_;
 };
 

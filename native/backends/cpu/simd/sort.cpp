@@ -91,11 +91,10 @@ bool keys_of(void* keys, const void* values, int64_t n) {
   auto* FUNCNN_RESTRICT to = static_cast<typename K::type*>(keys);
   auto* FUNCNN_RESTRICT from = static_cast<const T*>(values);
   if constexpr (requires { K::nan; }) {
-    using Word = typename K::Word;
-    Word differ = 0;
+    typename K::type differ = 0;
     for (int64_t i = 0; i < n; ++i) {
       const typename K::type key = K::of(from[i]);
-      differ = Word(differ | (std::bit_cast<Word>(K::value(key)) ^ std::bit_cast<Word>(from[i])));
+      differ |= K::bits(K::value(key)) ^ K::bits(from[i]);
       to[i] = key;
     }
     return differ == 0;
