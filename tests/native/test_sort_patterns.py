@@ -119,11 +119,11 @@ def test_long_lines(name, pattern, instruction_set):
     check(a[::-1], x[::-1], 0, 70_000)
 
 
-def killer(n, lanes, most):
+def killer(n, lanes):
     """Numbers of which every sample that sorting takes has the least, so that nearly all lie on one side of a pivot."""
     left, x, next_ = np.arange(n), np.full(n, np.inf), 0
-    while len(left) > 2 * most * lanes:
-        m, vectors = len(left), 4 if len(left) < 8192 else most
+    while len(left) > 16 * lanes:
+        m, vectors = len(left), 4 if len(left) < 8192 else 16
         places = np.concatenate([np.arange(lanes) + (m - lanes) * (2 * r + 1) // (2 * vectors) for r in range(vectors)])
         new = left[np.unique(places)]
         new = new[np.isinf(x[new])]
@@ -145,9 +145,8 @@ def least_seconds(x):
 
 
 def test_the_worst_pivots_cost_little_more(instruction_set):
-    """Without bisection of the range, they would cost a hundred times as much: tens or hundreds of passes."""
-    lanes, most = {"avx512": (16, 16), "avx2": (8, 8)}.get(instruction_set, (4, 8))
-    x = killer(60_000, lanes, most)
+    """Without bisection of the range there would be tens to hundreds of times as many passes."""
+    x = killer(60_000, {"avx512": 16, "avx2": 8}.get(instruction_set, 4))
     np.testing.assert_array_equal(fn.sort(fn.array(x)), np.sort(x))
     shuffled = np.random.default_rng(0).permutation(x)
     assert least_seconds(fn.array(x)) < 12 * least_seconds(fn.array(shuffled))

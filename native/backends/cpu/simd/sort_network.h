@@ -210,13 +210,7 @@ void sort_vectors(const T* from, T* to, int n) {
 #endif
 }
 
-#if defined(__AVX512F__)
 constexpr int kMostVectors = 16;
-#elif defined(FUNCNN_VECTORS)
-constexpr int kMostVectors = 8;
-#else
-constexpr int kMostVectors = 16;
-#endif
 // Of so many keys at most a network is quickest.
 template <class T>
 constexpr int64_t kFew = kMostVectors * kLanesOf<T>;
