@@ -338,6 +338,16 @@ CHOICES = [
     ),
     op("argmin[all]", fn.argmin, np.argmin, MATRIX, dtypes=REAL, result="uint32", differentiable=False),
     op("topk", lambda x: fn.topk(x, 2), lambda x: np.sort(x)[..., -2:], MATRIX),
+    op("partition", lambda x: fn.partition(x, 1)[..., 1], lambda x: np.sort(x)[..., 1], MATRIX),
+    op(
+        "argpartition",
+        lambda x: fn.argpartition(x, -2)[..., -2],
+        lambda x: np.argsort(x, kind="stable")[..., -2],
+        MATRIX,
+        dtypes=REAL,
+        result="uint32",
+        differentiable=False,
+    ),
     op(
         "cumsum",
         lambda x: fn.cumsum(x, axis=1),

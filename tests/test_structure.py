@@ -70,6 +70,10 @@ FAMILIES: dict[str, tuple[list[Callable[..., Any]], tuple[np.ndarray, ...]]] = {
     "sort": ([lambda x, a=a: fn.sort(x, axis=a) for a in (0, 1)], (X[::-1],)),
     "argsort": ([lambda x, a=a: fn.argsort(x, axis=a) for a in (0, 1)], (X[::-1],)),
     "topk": ([lambda x, a=a, k=k: fn.topk(x, k, axis=a) for a in (0, 1) for k in (1, 2)], (X,)),
+    **{
+        f.__name__: ([lambda x, a=a, k=k, f=f: f(x, k, axis=a) for a in (0, 1) for k in (0, 2)], (X[::-1],))
+        for f in (fn.partition, fn.argpartition)
+    },
     "searchsorted": ([lambda a, v, s=s: fn.searchsorted(a, v, side=s) for s in ("left", "right")], (V, V)),
     "astype": ([lambda x, d=d: x.astype(d) for d in (fn.int32, fn.bool_, fn.float16, fn.bfloat16)], (X * 9,)),
     "transpose": ([lambda x, p=p: fn.transpose(x, p) for p in itertools.permutations(range(3))], (X.reshape(2, 2, 3),)),

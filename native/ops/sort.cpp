@@ -14,40 +14,33 @@ namespace funcnn {
 
 // ---- values in order
 
-Arrays Sort::vjp(const VjpContext& v) const {
-  // The sorted values are x read through its argsort; the cotangent goes back the same way, and no two meet.
-  const Array& ct = v.cotangents[0];
-  Array order = argsort(stop_gradient(v.inputs[0]), axis_);
-  return {put_along_axis(zeros_like(ct), order, ct, axis_)};
+Arrays InOrder::vjp(const VjpContext& v) const {
+  // The values are x read at positions of which no two are alike; the cotangent goes back the same way.
+  const Array& x = v.inputs[0];
+  return {put_along_axis(zeros_like(x), positions(stop_gradient(x)), v.cotangents[0], axis_)};
 }
 
-std::optional<Arrays> Sort::jvp(Span inputs, Span tangents, Span) const {
+std::optional<Arrays> InOrder::jvp(Span inputs, Span tangents, Span) const {
   if (!tangents[0]) return Arrays{Array()};
-  return Arrays{take_along_axis(tangents[0], argsort(stop_gradient(inputs[0]), axis_), axis_)};
+  return Arrays{take_along_axis(tangents[0], positions(stop_gradient(inputs[0])), axis_)};
 }
 
+Array Sort::positions(const Array& x) const { return argsort(x, axis_); }
 Batched Sort::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{sort(inputs[0], axis_ + 1)}, {true}};
 }
 
-// ---- the largest values in order
-
 Array TopK::positions(const Array& x) const {
   int64_t length = x.dim(axis_);
-  return slice_axis(argsort(stop_gradient(x), axis_), axis_, length - k_, length);
+  return slice_axis(argsort(x, axis_), axis_, length - k_, length);
 }
-
-Arrays TopK::vjp(const VjpContext& v) const {
-  return {put_along_axis(zeros_like(v.inputs[0]), positions(v.inputs[0]), v.cotangents[0], axis_)};
-}
-
-std::optional<Arrays> TopK::jvp(Span inputs, Span tangents, Span) const {
-  if (!tangents[0]) return Arrays{Array()};
-  return Arrays{take_along_axis(tangents[0], positions(inputs[0]), axis_)};
-}
-
 Batched TopK::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{topk(inputs[0], k_, axis_ + 1)}, {true}};
+}
+
+Array Partition::positions(const Array& x) const { return argpartition(x, kth_, axis_); }
+Batched Partition::batch(Span inputs, std::span<const bool>, int64_t) const {
+  return {{partition(inputs[0], kth_, axis_ + 1)}, {true}};
 }
 
 // ---- positions in order
@@ -56,6 +49,9 @@ Arrays ArgSort::vjp(const VjpContext&) const { return derivative_of_indices(*thi
 std::optional<Arrays> ArgSort::jvp(Span, Span, Span) const { return Arrays{Array()}; }
 Batched ArgSort::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{argsort(inputs[0], axis_ + 1)}, {true}};
+}
+Batched ArgPartition::batch(Span inputs, std::span<const bool>, int64_t) const {
+  return {{argpartition(inputs[0], kth_, axis_ + 1)}, {true}};
 }
 
 // ---- positions in a sorted array
@@ -93,22 +89,27 @@ Array argsort(const Array& x, MaybeAxis axis) {
 
 namespace {
 
-void check_kth(const char* op, const Array& x, int64_t kth, MaybeAxis axis) {
-  int64_t length = axis ? x.shape()[size_t(normalize_axis(op, *axis, x.ndim()))] : x.size();
+// `kth` counted from the front.
+int64_t checked_kth(const char* op, const Array& x, int64_t kth, int axis) {
+  int64_t length = x.dim(axis);
   if (kth < -length || kth >= length)
     throw ValueError(cat(op, ": kth ", kth, " is out of range for an axis of length ", length));
+  return kth < 0 ? kth + length : kth;
 }
 
 }  // namespace
 
-// Fully sorted is partitioned, too, wherever the pivot is.
 Array partition(const Array& x, int64_t kth, MaybeAxis axis) {
-  check_kth("partition", x, kth, axis);
-  return sort(x, axis);
+  if (!axis) return partition(reshape(x, {-1}), kth, 0);
+  int at = normalize_axis("partition", *axis, x.ndim());
+  Ref<const Primitive> op(new Partition(checked_kth("partition", x, kth, at), at));
+  return make_node(std::move(op), Span(&x, 1), x.shape(), x.dtype());
 }
 Array argpartition(const Array& x, int64_t kth, MaybeAxis axis) {
-  check_kth("argpartition", x, kth, axis);
-  return argsort(x, axis);
+  if (!axis) return argpartition(reshape(x, {-1}), kth, 0);
+  int at = normalize_axis("argpartition", *axis, x.ndim());
+  Ref<const Primitive> op(new ArgPartition(checked_kth("argpartition", x, kth, at), at));
+  return make_node(std::move(op), Span(&x, 1), x.shape(), Dtype::uint32);
 }
 
 Array topk(const Array& x, int64_t k, MaybeAxis axis) {

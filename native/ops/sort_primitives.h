@@ -16,16 +16,63 @@ class AlongAxis : public Primitive {
   int axis_;
 };
 
-class Sort final : public AlongAxis {
+// Elements of x in some order, which has no derivative itself: cotangents go where the elements came from.
+class InOrder : public AlongAxis {
  public:
   using AlongAxis::AlongAxis;
-  std::string_view name() const override { return "sort"; }
   Arrays vjp(const VjpContext& context) const override;
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
-  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+
+ protected:
+  // Where the elements of the result are in x.
+  virtual Array positions(const Array& x) const = 0;
 };
 
-class ArgSort final : public AlongAxis {
+class Sort final : public InOrder {
+ public:
+  using InOrder::InOrder;
+  std::string_view name() const override { return "sort"; }
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+
+ private:
+  Array positions(const Array& x) const override;
+};
+
+// The last k of the sorted values.
+class TopK final : public InOrder {
+ public:
+  TopK(int64_t k, int axis) : InOrder(axis), k_(k) {}
+  std::string_view name() const override { return "topk"; }
+  std::string parameters() const override { return AlongAxis::parameters() + ", k=" + std::to_string(k_); }
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+  int64_t k() const { return k_; }
+
+ private:
+  Array positions(const Array& x) const override;
+
+  int64_t k_;
+};
+
+// All values, on both sides of the one that sorting puts at `kth`; sorted they are, too.
+class Partition final : public InOrder {
+ public:
+  Partition(int64_t kth, int axis) : InOrder(axis), kth_(kth) {}
+  std::string_view name() const override { return "partition"; }
+  void hash(Hasher& h) const override {
+    AlongAxis::hash(h);
+    h.add(kth_);
+  }
+  std::string parameters() const override { return AlongAxis::parameters() + ", kth=" + std::to_string(kth_); }
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+  int64_t kth() const { return kth_; }
+
+ private:
+  Array positions(const Array& x) const override;
+
+  int64_t kth_;
+};
+
+class ArgSort : public AlongAxis {
  public:
   using AlongAxis::AlongAxis;
   std::string_view name() const override { return "argsort"; }
@@ -34,21 +81,21 @@ class ArgSort final : public AlongAxis {
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
 };
 
-// The last k of the sorted values.
-class TopK final : public AlongAxis {
+// The positions of what Partition gives.
+class ArgPartition final : public ArgSort {
  public:
-  TopK(int64_t k, int axis) : AlongAxis(axis), k_(k) {}
-  std::string_view name() const override { return "topk"; }
-  std::string parameters() const override { return AlongAxis::parameters() + ", k=" + std::to_string(k_); }
-  Arrays vjp(const VjpContext& context) const override;
-  std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override;
+  ArgPartition(int64_t kth, int axis) : ArgSort(axis), kth_(kth) {}
+  std::string_view name() const override { return "argpartition"; }
+  void hash(Hasher& h) const override {
+    AlongAxis::hash(h);
+    h.add(kth_);
+  }
+  std::string parameters() const override { return AlongAxis::parameters() + ", kth=" + std::to_string(kth_); }
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
-  int64_t k() const { return k_; }
+  int64_t kth() const { return kth_; }
 
  private:
-  Array positions(const Array& x) const;
-
-  int64_t k_;
+  int64_t kth_;
 };
 
 // Inputs: sorted (batch axes, n), values (the same batch axes, any more).

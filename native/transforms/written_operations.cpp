@@ -339,6 +339,12 @@ std::map<std::string_view, Maker> table() {
   };
   t["sort"] = [](const Parameters& p, Span in, const Avals&) { return Arrays{sort(in[0], p.integer("axis"))}; };
   t["argsort"] = [](const Parameters& p, Span in, const Avals&) { return Arrays{argsort(in[0], p.integer("axis"))}; };
+  t["partition"] = [](const Parameters& p, Span in, const Avals&) {
+    return Arrays{partition(in[0], p.integer("kth"), p.integer("axis"))};
+  };
+  t["argpartition"] = [](const Parameters& p, Span in, const Avals&) {
+    return Arrays{argpartition(in[0], p.integer("kth"), p.integer("axis"))};
+  };
   t["topk"] = [](const Parameters& p, Span in, const Avals&) {
     return Arrays{topk(in[0], p.integer("k"), p.integer("axis"))};
   };

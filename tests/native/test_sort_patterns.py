@@ -11,7 +11,20 @@ import funcnn as fn
 import instruction_sets
 import thread_counts
 
-NAMES = ("bool_", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "bfloat16", "float32", "float64")
+NAMES = (
+    "bool_",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+)
 WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 LENGTHS = (0, 1, 2, 3, 8, 15, 16, 17, 31, 33, 64, 100, 127, 129, 200, 255, 256, 257, 400, 513, 1000, 3000)
 
@@ -69,7 +82,16 @@ def made(words, name, seed):
     if "float" in name and seed % 3:
         one = {"float16": 0x7C00, "bfloat16": 0x7F80}.get(name) or np.array(np.inf, name).view(WORDS[size])
         top = 1 << (8 * size - 1)
-        several = [0, top, int(one), int(one) | top, int(one) | 1, int(one) | top | 3, int(one) + int(one) // 64, top - 1]
+        several = [
+            0,
+            top,
+            int(one),
+            int(one) | top,
+            int(one) | 1,
+            int(one) | top | 3,
+            int(one) + int(one) // 64,
+            top - 1,
+        ]
         bits = np.where(rng.random(bits.shape) < 0.3, rng.choice(np.array(several, bits.dtype), bits.shape), bits)
     if name == "bfloat16":
         return fn.view(fn.array(bits), fn.bfloat16), (bits.astype(np.uint32) << 16).view(np.float32)
@@ -91,6 +113,18 @@ def check(a, x, axis, k):
     np.testing.assert_array_equal(bits_of(fn.topk(a, min(k, n), axis=axis)), last)
 
 
+def check_partition(a, x, axis, kth):
+    """The element is where sorting puts it, none before it is larger, and all are there, by their positions as well."""
+    order = np.asarray(fn.argpartition(a, kth, axis=axis)).astype(np.int64)
+    np.testing.assert_array_equal(np.sort(order, axis), np.sort(np.argsort(x, axis), axis))
+    np.testing.assert_array_equal(bits_of(fn.partition(a, kth, axis=axis)), np.take_along_axis(bits_of(a), order, axis))
+    ranks = np.unique(x, return_inverse=True)[1].reshape(x.shape)  # equal ones have the same
+    found, wanted = np.take_along_axis(ranks, order, axis), np.take(np.sort(ranks, axis), [kth], axis)
+    np.testing.assert_array_equal(np.take(found, [kth], axis), wanted)
+    assert (np.take(found, np.arange(kth), axis) <= wanted).all()
+    assert (np.take(found, np.arange(kth, x.shape[axis]), axis) >= wanted).all()
+
+
 @given(
     st.sampled_from(NAMES),
     st.sampled_from(PATTERNS),
@@ -108,15 +142,38 @@ def test_patterns(instruction_set, name, pattern, n, rest, k, seed, first):
     if first:
         a, x = fn.moveaxis(a, -1, 0), np.moveaxis(x, -1, 0)
     check(a, x, 0 if first else -1, k)
+    if n:
+        check_partition(a, x, 0 if first else a.ndim - 1, min(k, n - 1))
+
+
+@pytest.mark.parametrize("pattern", [random, few, organ_pipe, alike_in_front], ids=lambda p: p.__name__)
+@pytest.mark.parametrize("name", ["float64", "int32"])
+def test_long_lines(name, pattern, instruction_set):
+    """Which threads sort together."""
+    a, x = made(pattern(np.random.default_rng(1), 70_001), name, 1)
+    thread_counts.assert_the_same(lambda: [fn.sort(a), fn.argsort(a), fn.topk(a, 100), fn.topk(a, 30_000)], (1, 3))
+    check(a[::-1], x[::-1], 0, 40_000)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda p: p.__name__)
-@pytest.mark.parametrize("name", ["float64", "int32", "uint16"])
-def test_long_lines(name, pattern, instruction_set):
-    """Which threads sort together."""
-    a, x = made(pattern(np.random.default_rng(1), 140_001), name, 1)
-    thread_counts.assert_the_same(lambda: [fn.sort(a), fn.argsort(a), fn.topk(a, 100), fn.topk(a, 60_000)], (1, 3))
-    check(a[::-1], x[::-1], 0, 70_000)
+@pytest.mark.parametrize("name", ["float64", "float32", "int32", "int16"])
+def test_partitions_of_long_lines(name, pattern):
+    """The order on both sides of the element does not depend on the instruction set."""
+    rng = np.random.default_rng(2)
+    for shape, axis in (((6000,), 0), ((2, 3000), 1), ((2500, 3), 0)):
+        a, x = made(pattern(rng, int(np.prod(shape))), name, 1 + shape[0] % 7)
+        a, x = a.reshape(shape), x.reshape(shape)
+        for kth in (0, 11, shape[axis] // 2, shape[axis] - 1):
+            check_partition(a, x, axis, kth)
+            first, *others = by_each_set(lambda a=a, kth=kth, axis=axis: fn.partition(a, kth, axis=axis))
+            for other in others:
+                np.testing.assert_array_equal(other, first)
+
+
+def by_each_set(compute):
+    for name in instruction_sets.SUPPORTED:
+        with instruction_sets.using(name):
+            yield bits_of(compute())
 
 
 def killer(n, lanes):

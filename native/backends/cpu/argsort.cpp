@@ -6,7 +6,7 @@
 #include <numeric>
 #include <vector>
 
-#include "backends/cpu/kernels.h"
+#include "backends/cpu/sort_kernels.h"
 #include "backends/cpu/sort_order.h"
 #include "backends/cpu/sorting.h"
 #include "ops/sort_primitives.h"
@@ -202,9 +202,11 @@ void argsort_complex(const complex64_t* in, uint32_t* out, const Lines& from, co
   });
 }
 
+}  // namespace
+
 std::unique_ptr<Kernel> make_argsort(const Primitive& primitive, std::span<const Layout> inputs,
                                      std::span<const Layout> outputs, const KernelProgram*) {
-  const int axis = static_cast<const ArgSort&>(primitive).axis();
+  const int axis = static_cast<const AlongAxis&>(primitive).axis();
   const Dtype dtype = inputs[0].dtype;
   return visit_dtype(dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
@@ -220,6 +222,8 @@ std::unique_ptr<Kernel> make_argsort(const Primitive& primitive, std::span<const
         });
   });
 }
+
+namespace {
 
 const RegisterKernel registered("argsort", make_argsort);
 

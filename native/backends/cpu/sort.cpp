@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "backends/cpu/kernels.h"
+#include "backends/cpu/sort_kernels.h"
 #include "backends/cpu/sort_order.h"
 #include "backends/cpu/sorting.h"
 #include "ops/sort_primitives.h"
@@ -222,6 +222,8 @@ void sort_complex(const complex64_t* in, complex64_t* out, const Lines& from, co
   });
 }
 
+}  // namespace
+
 std::unique_ptr<Kernel> make_sort(const Primitive& primitive, std::span<const Layout> inputs,
                                   std::span<const Layout> outputs, const KernelProgram*) {
   const int axis = static_cast<const AlongAxis&>(primitive).axis();
@@ -240,6 +242,8 @@ std::unique_ptr<Kernel> make_sort(const Primitive& primitive, std::span<const La
         });
   });
 }
+
+namespace {
 
 const RegisterKernel sort_registered("sort", make_sort);
 const RegisterKernel topk_registered("topk", make_sort);

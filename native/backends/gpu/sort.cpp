@@ -286,7 +286,9 @@ std::unique_ptr<Kernel> make_argsort(Machine& machine, const Primitive& primitiv
 
 const RegisterKernel sort_registered("sort", make_sort);
 const RegisterKernel topk_registered("topk", make_sort);
+const RegisterKernel partition_registered("partition", make_sort);
 const RegisterKernel argsort_registered("argsort", make_argsort);
+const RegisterKernel argpartition_registered("argpartition", make_argsort);
 
 }  // namespace
 }  // namespace funcnn::gpu
