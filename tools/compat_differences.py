@@ -179,7 +179,8 @@ DIFFERENCES: dict[str, str] = {
     "nn.MaxPool2d": "See `MaxPool1d`.",
     "nn.MaxPool3d": "See `MaxPool1d`.",
     "nn.Upsample": "Places and weights are computed in float64, in MLX in float32.",
-    "nn.losses.cross_entropy": "An index of no class gives some finite loss, so that it can be masked; MLX reads out of bounds. Indices that are no integers are refused at the call.",
+    "nn.losses.cross_entropy": "An index of no class gives some finite loss, so that it can be masked; MLX reads out of bounds. Indices that are no integers are refused at the call. "
+    "A logit of minus infinity costs nothing where the target gives its class no probability; MLX gives NaN.",
     "nn.losses.nll_loss": "See `cross_entropy`.",
     "nn.losses.binary_cross_entropy": "Infinite logits that the target rules out cost nothing, and gradients of probabilities at 0 and 1 are finite; MLX gives NaN.",
     "nn.losses.kl_div_loss": "A target of minus infinity costs nothing; MLX gives NaN.",
