@@ -83,6 +83,10 @@ def weight(path: str, x: Any) -> bool:
     return path.endswith("weight")
 
 
+def bias(path: str, x: Any) -> bool:
+    return path.endswith("bias")
+
+
 def matrix(path: str, x: Any) -> bool:
     return x.ndim >= 2
 
@@ -168,21 +172,21 @@ SPECS = [
          by_path((weight, leafwise(oracles.sgd, 0.1, decay=0.1)), (rest, leafwise(oracles.sgd, 0.1)))),
     Spec("scale_by_schedule", optim.chain(optim.scale_by_schedule(COSINE), optim.scale(-1.0)),
          leafwise(oracles.sgd, cosine)),
-    Spec("adamw, mask", optim.adamw(0.1, weight_decay=0.3, mask="**.weight"),
+    Spec("adamw, mask", optim.adamw(0.1, weight_decay=0.3, mask=weight),
          by_path((weight, leafwise(oracles.adam, 0.1, decay=0.3)), (rest, leafwise(oracles.adam, 0.1)))),
-    Spec("masked", optim.chain(optim.masked(optim.rmsprop(0.1), "**.weight"), optim.scale(0.5)),
+    Spec("masked", optim.chain(optim.masked(optim.rmsprop(0.1), weight), optim.scale(0.5)),
          by_path((weight, leafwise(oracles.rmsprop, 0.05)), (rest, leafwise(oracles.sgd, -0.5)))),
-    Spec("skip_frozen", optim.skip_frozen(optim.adamw(COSINE), "**.weight"),
+    Spec("skip_frozen", optim.skip_frozen(optim.adamw(COSINE), weight),
          by_path((lambda path, x: not weight(path, x), leafwise(oracles.adam, cosine, decay=0.01)))),
-    Spec("partitioned", optim.partitioned([optim.muon(0.1), optim.lion(0.1), optim.adam(0.1)], [matrix, "**.bias"]),
-         by_path((matrix, leafwise(oracles.muon, 0.1)), (lambda path, x: path.endswith("bias"),
-                                                         leafwise(oracles.lion, 0.1)), (rest, leafwise(oracles.adam, 0.1))),
+    Spec("partitioned", optim.partitioned([optim.muon(0.1), optim.lion(0.1), optim.adam(0.1)], [matrix, bias]),
+         by_path((matrix, leafwise(oracles.muon, 0.1)), (bias, leafwise(oracles.lion, 0.1)),
+                 (rest, leafwise(oracles.adam, 0.1))),
          lambda m: m.MultiOptimizer([m.Muon(0.1), m.Lion(0.1), m.Adam(0.1, bias_correction=True)],
-                                    [matrix, lambda path, x: path.endswith("bias")]), complex=False),
+                                    [matrix, bias]), complex=False),
     Spec("partitioned, labels",
          optim.partitioned({"matrix": optim.adamw(COSINE), "bias": optim.sgd(0.1, 0.9), "none": None}, label),
          by_path((matrix, leafwise(oracles.adam, cosine, decay=0.01)),
-                 (lambda path, x: path.endswith("bias"), leafwise(oracles.sgd, 0.1, 0.9)))),
+                 (bias, leafwise(oracles.sgd, 0.1, 0.9)))),
     Spec("accumulate", optim.accumulate(optim.adam(COSINE), 3), means(leafwise(oracles.adam, cosine), 3)),
     Spec("accumulate, lamb", optim.accumulate(optim.lamb(0.1), 3), means(leafwise(oracles.lamb, 0.1), 3),
          optax=lambda o: o.MultiSteps(o.lamb(0.1), 3).gradient_transformation()),
