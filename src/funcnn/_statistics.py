@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -150,18 +151,19 @@ def _quantile(name: str, a: Any, q: Any, whole: int, axis: Any, method: str, kee
     rest = tuple(x.shape[i] for i in kept)
     count = math.prod(x.shape[i] for i in axes)
     rows = _core.transpose(x, [*kept, *axes]).reshape(*rest, count) if axes else x[..., None]
-    parts, xp = _parts(name, q, whole)
+    find = _neighbours_of_number if type(q) in (int, float) else _neighbours
+    shape, skipped, *neighbours = find(name, q, whole, method, count, _wide(x))
     if count == 0:
-        found = _core.full((*rest, *parts.shape), math.nan, x.dtype)
+        found = _core.full((*rest, *shape), math.nan, x.dtype)
     else:
-        place, weight = _METHODS[method]
-        skipped, *neighbours = _neighbours(xp, place(count, parts), weight, count, _wide(rows))
         if axes:
             rows = _core.topk(rows, count - skipped)
-        found = _between(rows, *(_core._device_put(x, rows.device) for x in neighbours))
+        with default_device("cpu"):  # which has float64
+            neighbours = [_core.asarray(n) for n in neighbours]
+        found = _between(rows, *(_core._device_put(n, rows.device) for n in neighbours))
     found = _core.transpose(found, [*range(len(rest), found.ndim), *range(len(rest))])
     if keepdims:
-        found = found.reshape(*parts.shape, *(1 if i in axes else x.shape[i] for i in range(x.ndim)))
+        found = found.reshape(*shape, *(1 if i in axes else x.shape[i] for i in range(x.ndim)))
     return found.astype(x.dtype)
 
 
@@ -194,19 +196,26 @@ def _wide(rows: array) -> Dtype:
     return _core.float64 if rows.dtype == _core.float64 else _core.float32
 
 
-def _neighbours(xp: Any, place: Any, weight: Weight, count: int, dtype: Dtype) -> tuple[int, array, array, array]:
-    """How many elements lie before all places, as far as they are known; among the others, the numbers of those before
-    and behind a place; the weight of the latter.
+def _neighbours(
+    name: str, q: Any, whole: int, method: str, count: int, dtype: Dtype
+) -> tuple[tuple[int, ...], int, Any, Any, Any]:
+    """The shape of the parts; how many elements lie before all places, as far as they are known; among the others, the
+    numbers of those before and behind a place; the weight of the latter.
     """
+    parts, xp = _parts(name, q, whole)
+    find_place, weight = _METHODS[method]
+    place = find_place(count, parts)
     before = xp.floor(place)
     w = weight(xp, place - before, before)
     low, high = xp.clip(before, 0, count - 1), xp.clip(before + 1, 0, count - 1)
     skipped = 0 if xp is _core or low.size == 0 else int(low.min())
-    low, high = low - skipped, high - skipped
-    index = _core.int32 if count < 2**31 else _core.int64
-    with default_device("cpu"):  # the places are float64
-        numbers = [_core.asarray(n).astype(index) for n in (low, high)]
-        return skipped, *numbers, _core.asarray(w).astype(dtype)
+    index = "int32" if count < 2**31 else "int64"
+    low, high = ((n - skipped).astype(getattr(xp, index)) for n in (low, high))
+    return tuple(parts.shape), skipped, low, high, w.astype(getattr(xp, str(dtype)))
+
+
+# The work of Python, once for each number, such as that of a median.
+_neighbours_of_number = functools.lru_cache(maxsize=256)(_neighbours)
 
 
 def _between(rows: array, low: array, high: array, w: array) -> array:
