@@ -23,6 +23,7 @@ class Packing {
         position_bits_(std::bit_width(uint64_t(n - 1))),
         key_bits_(std::bit_width(Unsigned(Unsigned(most) - Unsigned(least)))),
         dropped_(std::max(0, key_bits_ + position_bits_ - int(sizeof(Item) * 8))) {}
+  int bits() const { return key_bits_ + position_bits_; }
   // Whether all bits of keys have room.
   bool whole() const { return dropped_ == 0; }
   Item item(K key, int64_t position) const { return made_of(distance(key) >> dropped_, position); }
@@ -54,6 +55,33 @@ std::pair<K, K> range_of(const K* keys, int64_t n) {
   return {least, most};
 }
 
+// body(first, keys, count) for pieces of elements [begin, end) of a line.
+template <class T, class F>
+void over_keys(const T* x, int64_t step, int64_t begin, int64_t end, Dtype dtype, F&& body) {
+  KeyType<T> keys[kGrain];
+  for (; begin < end; begin += kGrain) {
+    const int64_t count = std::min(kGrain, end - begin);
+    keys_of_part(x, step, begin, begin + count, keys, dtype);
+    body(begin, keys, count);
+  }
+}
+template <class T>
+std::pair<KeyType<T>, KeyType<T>> range_of_line(const T* x, const Lines& lines, Dtype dtype) {
+  using Range = std::pair<KeyType<T>, KeyType<T>>;
+  auto joined = [](Range a, Range b) { return Range(std::min(a.first, b.first), std::max(a.second, b.second)); };
+  const Parts parts(lines.length());
+  const KeyType<T> any = Key<T>::of(x[0]);
+  std::vector<Range> ranges(size_t(parts.count()), Range(any, any));
+  parts.each([&](size_t part, int64_t begin, int64_t end) {
+    over_keys(x, lines.step(), begin, end, dtype, [&](int64_t, const KeyType<T>* keys, int64_t count) {
+      ranges[part] = joined(ranges[part], range_of(keys, count));
+    });
+  });
+  Range all = ranges[0];
+  for (const Range& range : ranges) all = joined(all, range);
+  return all;
+}
+
 // Sorts runs of items that are alike so far, whose first ones are among [begin, end).
 template <class T, class P>
 void sort_runs(int64_t* items, int64_t* spare, int64_t begin, int64_t end, int64_t n, const P& packing, const T* x,
@@ -69,124 +97,109 @@ void sort_runs(int64_t* items, int64_t* spare, int64_t begin, int64_t end, int64
   }
 }
 
-// All keys of 32 bits have room beside a position.
+// Of keys: the least and the largest that a dtype has, where lines are not asked for theirs.
 template <class T>
-using ItemPacking = Packing<KeyType<T>, int64_t>;
+constexpr bool has_own_range = sizeof(T) == 8 || (std::is_integral_v<T> && sizeof(T) == 4);
 template <class T>
-ItemPacking<T> packing_for(const KeyType<T>* keys, int64_t n) {
+std::pair<KeyType<T>, KeyType<T>> range_of_dtype() {
   using K = KeyType<T>;
-  if constexpr (sizeof(K) == 4) return {std::numeric_limits<K>::min(), std::numeric_limits<K>::max(), n};
-  const auto [least, most] = range_of(keys, n);
-  return {least, most, n};
+  if constexpr (std::is_integral_v<T>)
+    return {Key<T>::of(std::numeric_limits<T>::min()), Key<T>::of(std::numeric_limits<T>::max())};
+  else
+    return {K(-Key<T>::nan - 1), K(Key<T>::nan)};
 }
 
-template <class T>
-void argsort_line_shared(const T* x, const Lines& from, uint32_t* y, const Lines& to, Dtype dtype) {
-  using K = KeyType<T>;
+// Whether a number of 32 bits has room for these keys and positions.
+template <class K>
+bool are_narrow(std::pair<K, K> range, int64_t n) {
+  return Packing<K, int64_t>(range.first, range.second, n).bits() <= 32;
+}
+
+template <class T, class Item>
+void argsort_line_shared(const T* x, const Lines& from, uint32_t* y, const Lines& to, Dtype dtype,
+                         std::pair<KeyType<T>, KeyType<T>> range) {
   const int64_t n = from.length();
-  Room<int64_t> room(n), sorted(n);
-  int64_t* const items = room.data();
-  auto put = [&](int64_t begin, int64_t end, const auto& packing) {
-    for (int64_t i = begin; i < end; ++i) y[i * to.step()] = uint32_t(packing.position(sorted.data()[i]));
+  const Packing<KeyType<T>, Item> packing(range.first, range.second, n);
+  Room<Item> room(n), sorted_room(n);
+  Item *const items = room.data(), *const sorted = sorted_room.data();
+  over_line(n, [&](int64_t begin, int64_t end) {
+    over_keys(x, from.step(), begin, end, dtype, [&](int64_t first, const KeyType<T>* keys, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) items[first + i] = packing.item(keys[i], first + i);
+    });
+  });
+  auto put = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i * to.step()] = uint32_t(packing.position(sorted[i]));
   };
-  if constexpr (sizeof(K) == 4) {
-    const ItemPacking<T> packing = packing_for<T>(nullptr, n);
-    over_line(n, [&](int64_t begin, int64_t end) {
-      K keys[kGrain];
-      for (; begin < end; begin += kGrain) {
-        const int64_t count = std::min(kGrain, end - begin);
-        keys_of_part(x, from.step(), begin, begin + count, keys, dtype);
-        for (int64_t i = 0; i < count; ++i) items[begin + i] = packing.item(keys[i], begin + i);
-      }
-    });
-    sort_shared(items, sorted.data(), n, 0, n, [&](int64_t begin, int64_t end) { put(begin, end, packing); });
-  } else {
-    const Parts parts(n);
-    std::vector<std::pair<K, K>> ranges(size_t(parts.count()));
-    parts.each([&](size_t part, int64_t begin, int64_t end) {
-      keys_of_part(x, from.step(), begin, end, items + begin, dtype);
-      ranges[part] = range_of(items + begin, end - begin);
-    });
-    auto [least, most] = ranges[0];
-    for (const auto& range : ranges) {
-      least = std::min(least, range.first);
-      most = std::max(most, range.second);
-    }
-    const ItemPacking<T> packing(least, most, n);
-    over_line(n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) items[i] = packing.item(items[i], i);
-    });
-    sort_shared(items, sorted.data(), n, 0, n, [&](int64_t begin, int64_t end) {
-      if (packing.whole()) put(begin, end, packing);
-    });
+  sort_shared(items, sorted, n, 0, n, [&](int64_t begin, int64_t end) {
+    if (packing.whole()) put(begin, end);
+  });
+  if constexpr (sizeof(T) == 8 && sizeof(Item) == 8) {
     if (packing.whole()) return;
     // A run belongs to the part that it begins in.
+    const Parts parts(n);
     std::vector<int64_t> starts{0};
     for (int64_t part = 1; part <= parts.count(); ++part) {
       int64_t begin = std::max(starts.back(), parts.begin(part));
-      while (begin < n && packing.alike(sorted.data()[begin - 1], sorted.data()[begin])) ++begin;
+      while (begin < n && packing.alike(sorted[begin - 1], sorted[begin])) ++begin;
       starts.push_back(begin);
     }
     parallel_for(parts.count(), 1, [&](int64_t part, int64_t end) {
       for (; part < end; ++part) {
         const int64_t first = starts[size_t(part)], last = starts[size_t(part) + 1];
-        sort_runs(sorted.data(), items, first, last, n, packing, x, from.step());
-        put(first, last, packing);
+        sort_runs(sorted, items, first, last, n, packing, x, from.step());
+        put(first, last);
       }
     });
   }
 }
 
-// Items of lines with their positions, sorted.
+// The positions of `count` lines, whose keys these are, one line behind the other.
 template <class T, class Item>
-void argsort_lines_as(const T* in, uint32_t* out, const Lines& from, const Lines& to, Dtype dtype) {
-  using K = KeyType<T>;
-  const int64_t n = from.length(), at_once = lines_at_once(from);
-  const bool at_their_place = to.are_dense();
-  over_lines(from, at_once, [&](int64_t line, int64_t count) {
-    ThreadRoom room(size_t(count * n + n) * sizeof(Item) + size_t(count * n) * (sizeof(K) + sizeof(uint32_t)));
-    Item *const items = room.take<Item>(count * n), *const spare = room.take<Item>(n);
-    K* const keys = room.take<K>(count * n);
-    keys_of_lines(in, from, line, count, keys, dtype);
-    uint32_t* const sorted = at_their_place ? out + to.start(line) : room.take<uint32_t>(count * n);
-    auto pack = [&](int64_t l, const auto& packing) {
-      for (int64_t i = 0; i < n; ++i) items[l * n + i] = packing.item(keys[l * n + i], i);
-    };
-    auto unpack = [&](int64_t l, const auto& packing) {
-      for (int64_t i = 0; i < n; ++i) sorted[l * n + i] = uint32_t(packing.position(items[l * n + i]));
-    };
-    if constexpr (sizeof(K) == 8) {
-      for (int64_t l = 0; l < count; ++l) {
-        const ItemPacking<T> packing = packing_for<T>(keys + l * n, n);
-        pack(l, packing);
-        key_sorter<Item>().sort(items + l * n, spare, 1, n, 0, n);
-        if (!packing.whole()) sort_runs(items + l * n, spare, 0, n, n, packing, in + from.start(line + l), from.step());
-        unpack(l, packing);
-      }
-    } else {
-      constexpr int kBits = sizeof(T) < 4 ? 8 * int(sizeof(T)) : 32;
-      constexpr bool kUnsigned = std::is_unsigned_v<T> && sizeof(T) < 4;
-      constexpr int64_t kLeast = kUnsigned ? 0 : -(int64_t(1) << (kBits - 1));
-      const Packing<K, Item> packing(K(kLeast), K(kLeast + (int64_t(1) << kBits) - 1), n);
-      for (int64_t l = 0; l < count; ++l) pack(l, packing);
-      key_sorter<Item>().sort(items, spare, count, n, 0, n);
-      for (int64_t l = 0; l < count; ++l) unpack(l, packing);
-    }
-    if (!at_their_place) put_lines(sorted, out, to, line, count);
-  });
+void argsort_keys(const KeyType<T>* keys, std::pair<KeyType<T>, KeyType<T>> range, const T* in, const Lines& from,
+                  int64_t line, int64_t count, Item* items, Item* spare, uint32_t* sorted) {
+  const int64_t n = from.length();
+  const Packing<KeyType<T>, Item> packing(range.first, range.second, n);
+  for (int64_t l = 0; l < count; ++l)
+    for (int64_t i = 0; i < n; ++i) items[l * n + i] = packing.item(keys[l * n + i], i);
+  key_sorter<Item>().sort(items, spare, count, n, 0, n);
+  if constexpr (sizeof(T) == 8 && sizeof(Item) == 8)
+    for (int64_t l = 0; l < count && !packing.whole(); ++l)
+      sort_runs(items + l * n, spare, 0, n, n, packing, in + from.start(line + l), from.step());
+  for (int64_t i = 0; i < count * n; ++i) sorted[i] = uint32_t(packing.position(items[i]));
 }
 
 template <class T>
 void argsort_lines(const T* in, uint32_t* out, const Lines& from, const Lines& to, Dtype dtype) {
+  using K = KeyType<T>;
+  const int64_t n = from.length();
+  const std::pair<K, K> all = range_of_dtype<T>();
   if (are_shared(from)) {
-    for (int64_t l = 0; l < from.count(); ++l)
-      argsort_line_shared(in + from.start(l), from, out + to.start(l), to, dtype);
+    for (int64_t l = 0; l < from.count(); ++l) {
+      const T* const x = in + from.start(l);
+      uint32_t* const y = out + to.start(l);
+      const std::pair<K, K> range = has_own_range<T> ? range_of_line(x, from, dtype) : all;
+      if (are_narrow(range, n))
+        argsort_line_shared<T, int32_t>(x, from, y, to, dtype, range);
+      else
+        argsort_line_shared<T, int64_t>(x, from, y, to, dtype, range);
+    }
     return;
   }
-  if constexpr (sizeof(T) < 4)
-    if (from.length() <= int64_t(1) << (32 - 8 * sizeof(T)))
-      return argsort_lines_as<T, int32_t>(in, out, from, to, dtype);
-  argsort_lines_as<T, int64_t>(in, out, from, to, dtype);
+  over_lines(from, lines_at_once(from), [&](int64_t line, int64_t count) {
+    ThreadRoom room(size_t(count * n + n) * sizeof(int64_t) + size_t(count * n) * (sizeof(K) + sizeof(uint32_t)));
+    int64_t *const items = room.take<int64_t>(count * n), *const spare = room.take<int64_t>(n);
+    K* const keys = room.take<K>(count * n);
+    uint32_t* const sorted = to.are_dense() ? out + to.start(line) : room.take<uint32_t>(count * n);
+    keys_of_lines(in, from, line, count, keys, dtype);
+    const std::pair<K, K> range = has_own_range<T> ? range_of(keys, count * n) : all;
+    if (are_narrow(range, n)) {
+      auto as_narrow = [](int64_t* place) { return reinterpret_cast<int32_t*>(place); };
+      argsort_keys(keys, range, in, from, line, count, as_narrow(items), as_narrow(spare), sorted);
+    } else {
+      argsort_keys(keys, range, in, from, line, count, items, spare, sorted);
+    }
+    if (!to.are_dense()) put_lines(sorted, out, to, line, count);
+  });
 }
 void argsort_complex(const complex64_t* in, uint32_t* out, const Lines& from, const Lines& to) {
   const int64_t n = from.length();

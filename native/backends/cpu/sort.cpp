@@ -142,18 +142,19 @@ void sort_line_shared(const T* x, const Lines& from, T* y, const Lines& to, Dtyp
   const int64_t n = from.length(), k = to.length(), begin = n - k;
   const auto values = sort_table().values[int(dtype)];
   bool same = true;
+  // Of the last k keys, those at [first, last).
   auto put = [&](const K* sorted, int64_t first, int64_t last) {
-    if (to.step() == 1) return values(y + (first - begin), sorted + first, last - first);
+    if (to.step() == 1) return values(y + first, sorted + first, last - first);
     T block[kBlock];
     for (; first < last; first += kBlock) {
       const int64_t count = std::min(kBlock, last - first);
       values(block, sorted + first, count);
-      for (int64_t i = 0; i < count; ++i) y[(first - begin + i) * to.step()] = block[i];
+      for (int64_t i = 0; i < count; ++i) y[(first + i) * to.step()] = block[i];
     }
   };
   if (k < n / (4 * thread_count())) {
     const std::vector<K> last = last_keys(x, from.step(), n, k, dtype, same);
-    put(last.data() - begin, begin, n);
+    put(last.data(), 0, k);
     if (!same) put_like_values(last.data(), k, begin, x, from, y, to);
     return;
   }
@@ -163,7 +164,8 @@ void sort_line_shared(const T* x, const Lines& from, T* y, const Lines& to, Dtyp
   over_line(n, [&](int64_t first, int64_t last) {
     alike[size_t(first / kGrain)] = keys_of_part(x, from.step(), first, last, keys + first, dtype);
   });
-  sort_shared(keys, sorted.data(), n, begin, n, [&](int64_t first, int64_t last) { put(sorted.data(), first, last); });
+  sort_shared(keys, sorted.data(), n, begin, n,
+              [&](int64_t first, int64_t last) { put(sorted.data() + begin, first - begin, last - begin); });
   same = std::find(alike.begin(), alike.end(), 0) == alike.end();
   if (!same) put_like_values(sorted.data() + begin, k, begin, x, from, y, to);
 }
