@@ -193,7 +193,9 @@ Arrays Attention::vjp(const VjpContext& v) const {
   for (const Array& x : {most, sums, rows, ct}) inputs.push_back(x);
   if (v.needed[0] || v.needed[1] || v.needed[2]) {
     AttentionOrder order{lies_by_place(in.q), lies_by_place(in.k), lies_by_place(in.v)};
-    Arrays made = gradient_nodes(scores, order, inputs);
+    Arrays all = inputs;
+    if (v.cotangents[0] && !v.cotangents[2]) all.push_back(v.outputs[0]);
+    Arrays made = gradient_nodes(scores, order, all);
     if (v.needed[0]) out[0] = order.q ? exchanged(made[0]) : made[0];
     if (v.needed[1]) out[1] = order.k ? exchanged(made[1]) : made[1];
     if (v.needed[2]) out[2] = order.v ? exchanged(made[2]) : made[2];
@@ -253,11 +255,11 @@ void AttentionGradient::hash(Hasher& h) const {
 namespace {
 
 // The vjp of q, k, v, mask, most, sums, rows, ct -> cotangents of q, k, v and the mask, given a cotangent for each or
-// null.
+// null. A result among the inputs says nothing that the rows do not.
 Arrays second_vjp(const AttentionScores& scores, const VjpContext& context, Array of_q, Array of_k, Array of_v,
                   Array of_mask) {
   Operands in(scores, context.inputs);
-  size_t next = scores.mask ? 4 : 3;
+  const size_t next = scores.first_given();
   Grouped g{in.k.dim(-3), context.inputs[next].dtype()};
   Array q = g.queries(in.q), k = g.keys(in.k), v = g.keys(in.v), mask = in.mask ? g.queries(in.mask) : Array();
   Normaliser normaliser(g, context.inputs[next], context.inputs[next + 1]);

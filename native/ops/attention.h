@@ -16,6 +16,8 @@ struct AttentionScores {
   double scale = 1;
   bool causal = false;  // a query sees the keys up to its own place, the last query the last key
   bool mask = false, sinks = false;
+  // Of the inputs of a derivative: where most, sums, rows, ct begin.
+  size_t first_given() const { return mask ? 4 : 3; }
   int64_t keys = 0, values = 0;  // Tk and E, for what it costs
 
   void hash(Hasher& h) const;
@@ -49,8 +51,10 @@ class Attention final : public Primitive {
 
 // The derivatives of attention by q, k and v, or by the mask. Inputs q, k, v, the mask; the largest scores and the sums
 // that attention gave; for each query the sum of the products of result and cotangent, less the cotangent of the
-// logarithm of its sum, (..., H, Tq); the cotangent of the result, (..., H, Tq, E). Outputs are shaped like what they
-// belong to; those by q, k and v with heads and places exchanged where `exchanged` says so.
+// logarithm of its sum, (..., H, Tq); the cotangent of the result, (..., H, Tq, E). Derivatives by q, k and v may have
+// the result as a further input, (..., Tq, H, E), where those sums are nothing but products with it: for back ends that
+// would rather compute them themselves. Outputs are shaped like what they belong to; those by q, k and v with heads and
+// places exchanged where `exchanged` says so.
 struct AttentionOrder {
   bool q = false, k = false, v = false;
 };

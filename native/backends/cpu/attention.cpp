@@ -265,7 +265,7 @@ class GradientKernel final : public HostKernel {
  public:
   using T = typename WideOf<S>::type;
   GradientKernel(const AttentionGradient& op, std::span<const Layout> in, std::span<const Layout> out)
-      : p_(op.scores(), in), order_(op.exchanged()), first_(in.size() - 4) {
+      : p_(op.scores(), in), order_(op.exchanged()), first_(op.scores().first_given()), outputs_(in.size()) {
     set_gradient_inputs(p_, in, first_);
     p_.dq = Place(out[0], 3);
     dk_ = Place(out[1], 3);
@@ -294,11 +294,11 @@ class GradientKernel final : public HostKernel {
         int64_t pair = i / parts_, first = i % parts_ * part_rows_;
         int64_t batch = pair / p_.key_heads, number = pair % p_.key_heads;
         AttentionHead<S> h = gradient_head(p_, at, first_, batch, number);
-        h.dq = p_.queries(reinterpret_cast<S*>(at[first_ + 4]), p_.dq, batch, number, order_.q);
+        h.dq = p_.queries(reinterpret_cast<S*>(at[outputs_]), p_.dq, batch, number, order_.q);
         SumRows<T> dk, dv;
         if (direct_) {
-          dk = {reinterpret_cast<T*>(keys(at[first_ + 5], dk_, batch, number, order_.k)), step(dk_, order_.k)};
-          dv = {reinterpret_cast<T*>(keys(at[first_ + 6], dv_, batch, number, order_.v)), step(dv_, order_.v)};
+          dk = {reinterpret_cast<T*>(keys(at[outputs_ + 1], dk_, batch, number, order_.k)), step(dk_, order_.k)};
+          dv = {reinterpret_cast<T*>(keys(at[outputs_ + 2], dv_, batch, number, order_.v)), step(dv_, order_.v)};
         } else {
           T* own = sums + size_t(i) * part_size();
           int64_t depth = attention_width(p_.sizes.depth);
@@ -316,8 +316,8 @@ class GradientKernel final : public HostKernel {
         int64_t batch = pair / p_.key_heads, number = pair % p_.key_heads;
         const T* own = sums + size_t(pair * parts_) * part_size();
         int64_t depth = attention_width(p_.sizes.depth), values = attention_width(p_.sizes.values);
-        S* to_k = keys(at[first_ + 5], dk_, batch, number, order_.k) + key * step(dk_, order_.k);
-        S* to_v = keys(at[first_ + 6], dv_, batch, number, order_.v) + key * step(dv_, order_.v);
+        S* to_k = keys(at[outputs_ + 1], dk_, batch, number, order_.k) + key * step(dk_, order_.k);
+        S* to_v = keys(at[outputs_ + 2], dv_, batch, number, order_.v) + key * step(dv_, order_.v);
         add_up(own + key * depth, p_.sizes.depth, to_k);
         add_up(own + p_.sizes.keys * depth + key * values, p_.sizes.values, to_v);
       }
@@ -344,7 +344,7 @@ class GradientKernel final : public HostKernel {
   Operands<S> p_;
   AttentionOrder order_;
   Place dk_, dv_;
-  size_t first_;  // of the operands after the mask
+  size_t first_, outputs_;  // of the operands after the mask, and of the results
   int64_t parts_, part_rows_;
   bool direct_;
 };
@@ -355,7 +355,7 @@ template <class S>
 class MaskGradientKernel final : public HostKernel {
  public:
   MaskGradientKernel(const AttentionMaskGradient& op, std::span<const Layout> in)
-      : p_(op.scores(), in), shape_(in[3].shape), first_(in.size() - 4) {
+      : p_(op.scores(), in), shape_(in[3].shape), first_(op.scores().first_given()) {
     set_gradient_inputs(p_, in, first_);
     size_t rank = shape_.size();
     mask_heads_ = shape_[rank - 3];

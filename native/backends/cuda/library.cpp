@@ -34,11 +34,12 @@ std::atomic<std::vector<std::string> (*)()> package_folders{nullptr};
 
 // Where nvidia's wheels put libraries, below a folder of packages: one folder for all from CUDA 13 on, one a package
 // before.
-constexpr const char* kWheelFolders[] = {
-    "nvidia/cu13/lib",      "nvidia/cu13/bin/x86_64", "nvidia/cuda_nvrtc/lib",   "nvidia/cuda_nvrtc/bin",
-    "nvidia/cublas/lib",    "nvidia/cublas/bin",      "nvidia/cuda_runtime/lib", "nvidia/cu12/lib",
-    "nvidia/cusolver/lib",  "nvidia/cusolver/bin",    "nvidia/cusparse/lib",     "nvidia/cusparse/bin",
-    "nvidia/nvjitlink/lib", "nvidia/nvjitlink/bin",   "nvidia/cufft/lib",        "nvidia/cufft/bin"};
+constexpr const char* kWheelFolders[] = {"nvidia/cu13/lib",         "nvidia/cu13/bin/x86_64", "nvidia/cuda_nvrtc/lib",
+                                         "nvidia/cuda_nvrtc/bin",   "nvidia/cublas/lib",      "nvidia/cublas/bin",
+                                         "nvidia/cuda_runtime/lib", "nvidia/cu12/lib",        "nvidia/cusolver/lib",
+                                         "nvidia/cusolver/bin",     "nvidia/cusparse/lib",    "nvidia/cusparse/bin",
+                                         "nvidia/nvjitlink/lib",    "nvidia/nvjitlink/bin",   "nvidia/cufft/lib",
+                                         "nvidia/cufft/bin",        "nvidia/cudnn/lib",       "nvidia/cudnn/bin"};
 constexpr const char* kToolkitFolders[] = {"lib64",   "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib",
                                            "bin/x64", "bin"};
 

@@ -7,6 +7,9 @@
 //   cufft       transform all lines by it that it can be given, also those at which our kernels are quicker: for tests
 //   nocufft     transform none by it
 //   noepilogue  let cuBLASLt add nothing to products: kernels of our own do it afterwards
+//   cudnn       attention by it wherever it can be given it, also where our kernels are quicker: for tests
+//   cudnnparts  let it work on one head at a time where it would want memory for all: for tests
+//   nocudnn     none by it
 //   blocking    wait for each kernel, so that errors name the one that fails
 #pragma once
 

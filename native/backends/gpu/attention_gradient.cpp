@@ -130,7 +130,7 @@ Stage gradient_stage(Machine& machine, const AttentionProblem& p, By by) {
   }
   stage.read_only = names.size();
   out.text.write(p.operand(written).type, written);
-  stage.operands.push_back({int(names.size()) + int(by)});
+  stage.operands.push_back({p.inputs + int(by)});
   names.push_back(written);
   p.fields(out, names);
   const int64_t pairs = p.batches * (query ? p.heads : p.key_heads());

@@ -197,7 +197,7 @@ struct Declared {
     stage.read_only = names.size();
     for (std::string_view name : written) {
       out.text.write(p.operand(name).type, name);
-      stage.operands.push_back({int(stage.read_only) + (name == "dq" ? 0 : name == "dk" ? 1 : 2)});
+      stage.operands.push_back({p.inputs + (name == "dq" ? 0 : name == "dk" ? 1 : 2)});
       names.push_back(name);
     }
     p.fields(out, names);

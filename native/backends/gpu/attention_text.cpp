@@ -9,7 +9,7 @@
 namespace funcnn::gpu {
 
 AttentionProblem::AttentionProblem(const AttentionScores& scores, Layouts in)
-    : dtype(in[0].dtype), scale(scores.scale), causal(scores.causal) {
+    : dtype(in[0].dtype), scale(scores.scale), causal(scores.causal), inputs(int(in.size())) {
   const Shape &q = in[0].shape, &k = in[1].shape;
   const size_t rank = q.size();
   lead = Shape(q.begin(), q.end() - 3);
@@ -192,7 +192,7 @@ FUNCTION Sums add_weighted(Sums acc, SHARED_POINTER const T* weights, DEVICE con
 }
 
 void add_attention_gradient_inputs(AttentionProblem& problem, Layouts in) {
-  const size_t first = in.size() - 4;
+  const size_t first = problem.mask == AttentionMask::none ? 3 : 4;
   problem.add("most", in[first], 2);
   problem.add("sums", in[first + 1], 2);
   problem.add("rows", in[first + 2], 2);

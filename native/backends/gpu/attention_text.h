@@ -42,6 +42,7 @@ struct AttentionProblem {
   bool causal;
   AttentionMask mask = AttentionMask::none;
   int64_t batches = 1, heads, group, queries, keys, depth, values;
+  int inputs;  // of the primitive, behind which its outputs come
   Shape lead;
   std::vector<AttentionOperand> operands;
   bool far = false;  // offsets of elements do not fit in 32 bits
@@ -81,7 +82,7 @@ std::string attention_tiles(int columns);
 // How many columns of a result a group holds in registers, of `columns` that there are.
 int attention_columns(int64_t columns, bool wide);
 
-// most, sums, rows and ct: the last four inputs of derivatives.
+// most, sums, rows and ct, of derivatives.
 void add_attention_gradient_inputs(AttentionProblem& problem, Layouts in);
 
 }  // namespace funcnn::gpu

@@ -122,7 +122,7 @@ struct Problem {
 struct Gradient : Problem {
   Tensor most, sums, rows, ct;
   Gradient(const AttentionScores& scores, Layouts in, Pointers at) : Problem(scores, in, at) {
-    size_t next = scores.mask ? 4 : 3;
+    const size_t next = scores.first_given();
     most = {at[next], &in[next]};
     sums = {at[next + 1], &in[next + 1]};
     rows = {at[next + 2], &in[next + 2]};
