@@ -127,6 +127,8 @@ class LibraryAttention final : public Kernel {
       const int64_t each = shape_.queries * shape_.keys * int64_t(item_size(shape_.dtype));
       const int64_t most = setting_has("cudnnparts") ? 1 : kMostScores / each;
       if (most < batches_ * heads_) {
+        // Numbers of queries are to begin at such places for each part.
+        if (shape_.queries * int64_t(sizeof(float)) % int64_t(kAlignment) != 0) return false;
         shape_.batches = most < heads_ ? 1 : part_of(batches_, most / heads_);
         if (most < heads_) {
           shape_.key_heads = part_of(shape_.key_heads, most / group_);
