@@ -84,7 +84,11 @@ template <class Op>
 struct Rare {
   template <class F>
   static F apply(F x) {
-    return seldom(less_as_integers(F(Op::kUsual), fabs(x)), Op::far(x), Op::near(x));
+    return seldom(simd::is_rare<Op>(x), Op::far(x), Op::near(x));
+  }
+  template <class F>
+  static F apply(F x, F y) {
+    return seldom(simd::is_rare<Op>(x, y), Op::far(x, y), Op::near(x, y));
   }
 };
 struct ExpOfDifference {
@@ -241,12 +245,12 @@ class Recorders {
     using F = Types<float>;
     unary<Rare<simd::Exp>>(Opcode::exp, F{});
     binary<ExpOfDifference>(Opcode(simd::kExpOfDifference), F{});
-    unary<simd::Exp2>(Opcode::exp2, F{});
+    unary<Rare<simd::Exp2>>(Opcode::exp2, F{});
     unary<simd::Expm1>(Opcode::expm1, F{});
-    unary<simd::Log>(Opcode::log, F{});
+    unary<Rare<simd::Log>>(Opcode::log, F{});
     unary<simd::Log1p>(Opcode::log1p, F{});
-    unary<simd::Log2>(Opcode::log2, F{});
-    unary<simd::Log10>(Opcode::log10, F{});
+    unary<Rare<simd::Log2>>(Opcode::log2, F{});
+    unary<Rare<simd::Log10>>(Opcode::log10, F{});
     unary<Rare<simd::Sigmoid>>(Opcode::sigmoid, F{});
     unary<simd::Tanh>(Opcode::tanh, F{});
     binary<simd::Logaddexp>(Opcode::logaddexp, F{});
@@ -294,7 +298,7 @@ class Recorders {
     unary_in_halves<simd::Arccos>(Opcode::arccos);
     unary_in_halves<simd::Arctan>(Opcode::arctan);
     binary_in_halves<simd::Arctan2>(Opcode::arctan2, F{});
-    binary_in_halves<simd::RealPower>(Opcode::power, F{});
+    binary_in_halves<Rare<simd::RealPower>>(Opcode::power, F{});
     binary_in_halves<simd::ExpProduct>(Opcode::exp_product, F{});
     using Ints = Types<int8_t, int16_t, uint8_t, uint16_t>;
     binary_in_halves<InInt32<simd::IntFloorDivide>>(Opcode::floor_divide, Ints{});

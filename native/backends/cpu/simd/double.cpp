@@ -11,9 +11,9 @@ namespace funcnn::cpu::simd {
 namespace FUNCNN_ISA {
 
 void add_double(Table& t) {
-  add_rare<ExpLong>(t, Opcode::exp);
+  add_rare<ExpLong, double>(t, Opcode::exp);
   add_unary_one<Expm1Long, double>(t, Opcode::expm1);
-  add_rare<SigmoidLong>(t, Opcode::sigmoid);
+  add_rare<SigmoidLong, double>(t, Opcode::sigmoid);
   add_unary_one<TanhLong, double>(t, Opcode::tanh);
   add_unary_one<LogLong, double>(t, Opcode::log);
   add_unary_one<Log1pLong, double>(t, Opcode::log1p);
@@ -31,10 +31,10 @@ void add_double(Table& t) {
   add_unary_one<ArccosLong, double>(t, Opcode::arccos);
   add_unary_one<ArctanLong, double>(t, Opcode::arctan);
   add_binary_one<Arctan2Long, double>(t, Opcode::arctan2);
-  add_rare<ErfcLong>(t, Opcode::erfc);
-  add_rare<ErfinvLong>(t, Opcode::erfinv);
-  add_rare<GeluLong>(t, Opcode::gelu);
-  add_rare<GeluDerivativeLong>(t, Opcode::gelu_derivative);
+  add_rare<ErfcLong, double>(t, Opcode::erfc);
+  add_rare<ErfinvLong, double>(t, Opcode::erfinv);
+  add_rare<GeluLong, double>(t, Opcode::gelu);
+  add_rare<GeluDerivativeLong, double>(t, Opcode::gelu_derivative);
   add_binary_one<ExpProductLong, double>(t, Opcode::exp_product);
   add_binary_one<PowerLong, double>(t, Opcode::power);
 }

@@ -24,11 +24,7 @@ FUNCNN_INLINE D without_tiny_long(D x) {
   return select(less_as_integers(fabs(x), D(0x1p-300)), D(0.0), x);
 }
 
-// As from_units, scale_normal and scale of float32; n in [-1075, 1024].
-template <class D>
-FUNCNN_INLINE D scale_normal_long(D p, D shifted) {
-  return from_bits(bits(p) + (bits(shifted) << 52));
-}
+// As from_units and scale of float32; n in [-1075, 1024].
 template <class D>
 FUNCNN_INLINE D scale_long(D p, D shifted) {
   D normal = scale_normal_long(p, shifted);

@@ -9,12 +9,12 @@ namespace FUNCNN_ISA {
 void add_exponential(Table& t) {
   add_rare<Exp>(t, Opcode::exp);
   add_rare_difference<Exp>(t, kExpOfDifference);
-  add_unary_one<Exp2, float>(t, Opcode::exp2);
+  add_rare<Exp2>(t, Opcode::exp2);
   add_unary_one<Expm1, float>(t, Opcode::expm1);
-  add_unary_one<Log, float>(t, Opcode::log);
+  add_rare<Log>(t, Opcode::log);
   add_unary_one<Log1p, float>(t, Opcode::log1p);
-  add_unary_one<Log2, float>(t, Opcode::log2);
-  add_unary_one<Log10, float>(t, Opcode::log10);
+  add_rare<Log2>(t, Opcode::log2);
+  add_rare<Log10>(t, Opcode::log10);
   add_rare<Sigmoid>(t, Opcode::sigmoid);
   add_unary_one<Tanh, float>(t, Opcode::tanh);
   add_unary_one<Sinh, float>(t, Opcode::sinh);

@@ -8,7 +8,6 @@ namespace {
 
 // clang-format off
 struct Expm1 { template <class F> static FUNCNN_INLINE F apply(F x) { return expm1_f32(x); } };
-struct Log { template <class F> static FUNCNN_INLINE F apply(F x) { return log_f32(x); } };
 // clang-format on
 
 struct Exp {
@@ -23,13 +22,25 @@ struct Exp {
   }
 };
 struct Exp2 {
+  static constexpr float kUsual = 126.0f;
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    F y = without_tiny(clamp(x, F(-150.0f), F(128.4f))), shifted = y + kShift;
+  static FUNCNN_INLINE F near(F x) {
+    Exponential<F> e = parts(x);
+    return scale_normal(e.p, e.shifted);
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    Exponential<F> e = parts(clamp(x, F(-150.0f), F(128.4f)));
+    return select(x != x, x, scale(e.p, e.shifted));
+  }
+
+ private:
+  template <class F>
+  static FUNCNN_INLINE Exponential<F> parts(F x) {
+    F y = without_tiny(x), shifted = y + kShift;
     auto r = wide(y - (shifted - kShift));
     using W = decltype(r);
-    F p = narrow(1.0f + fma(r, W(kExp2Slope), r * r * polynomial(r, kExp2)));
-    return select(x != x, x, scale(p, shifted));
+    return {narrow(1.0f + fma(r, W(kExp2Slope), r * r * polynomial(r, kExp2))), shifted};
   }
 };
 struct Log1p {
@@ -47,25 +58,43 @@ struct Log1p {
     return select(small, given, r);
   }
 };
-struct Log2 {
+// Op makes a logarithm of (1 + f) 2^e.
+template <class Op>
+struct Logarithm {
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    Split<F> s = split(x);
-    constexpr float high = 1.44140625f, low = 1.28879089e-3f;  // log2(e); high: 10 bits
-    F rest = log_rest(s.f);
-    F r = s.e + fma(s.f, F(high), fma(rest, F(high + low), s.f * low));
-    return log_edges(x, r);
+  static FUNCNN_INLINE auto rare(F x) {
+    return is_edge_of_log(x);
+  }
+  template <class F>
+  static FUNCNN_INLINE F near(F x) {
+    return Op::of(split_normal(x));
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    return log_edges(x, Op::of(split(x)));
   }
 };
-struct Log10 {
+struct Log : Logarithm<Log> {
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    Split<F> s = split(x);
+  static FUNCNN_INLINE F of(Split<F> s) {
+    return fma(s.e, F(kLn2High), s.f + fma(s.e, F(kLn2Low), log_rest(s.f)));
+  }
+};
+struct Log2 : Logarithm<Log2> {
+  template <class F>
+  static FUNCNN_INLINE F of(Split<F> s) {
+    constexpr float high = 1.44140625f, low = 1.28879089e-3f;  // log2(e); high: 10 bits
+    F rest = log_rest(s.f);
+    return s.e + fma(s.f, F(high), fma(rest, F(high + low), s.f * low));
+  }
+};
+struct Log10 : Logarithm<Log10> {
+  template <class F>
+  static FUNCNN_INLINE F of(Split<F> s) {
     constexpr float high = 0.43359375f, low = 7.00731903e-4f;                     // log10(e)
     constexpr float two_high = 0.301025390625f, two_low = 4.60503898119521e-06f;  // log10(2)
     F rest = log_rest(s.f);
-    F r = fma(s.e, F(two_high), fma(s.f, F(high), fma(s.f, F(low), fma(rest, F(high + low), s.e * two_low))));
-    return log_edges(x, r);
+    return fma(s.e, F(two_high), fma(s.f, F(high), fma(s.f, F(low), fma(rest, F(high + low), s.e * two_low))));
   }
 };
 
@@ -101,55 +130,78 @@ struct Tanh {
   }
 };
 
+// exp(a) = 2^n exp(r), so sinh(a) = (2^n - 2^-n) / 2 cosh(r) + (2^n + 2^-n) / 2 sinh(r), where nothing cancels, and
+// cosh(a) is the same with the factors exchanged.
 struct Sinh {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    auto y = widen(clamp(fabs(x), F(0.0f), F(100.0f))), z = y * y;
+    F a = fabs(x);
+    auto y = widen(select(a > 100.0f, F(100.0f), a));
     using D = decltype(y);
-    D e = exp_inner(y);
-    D large = 0.5 * (e - 1.0 / e);
-    D small = fma(y * z, fma(z, fma(z, D(1.0 / 5040), D(1.0 / 120)), D(1.0 / 6)), y);
-    return with_sign(narrow(select(z < 0.09, small, large)), x);
+    D shifted = fma(y, D(1.44269504088896340736), D(kShiftD)), r = fma(shifted - kShiftD, D(-kLn2D), y), z = r * r;
+    constexpr auto half = UINT64_C(0x3fe0000000000000);
+    auto n = bits(shifted) << 52;
+    D up = from_bits(n + half), down = from_bits(half - n), sum = up + down, difference = up - down;
+    constexpr double sinh[] = {0.16666666759877309, 0.0083332871783101676, 0.00019906223495342668};
+    constexpr double cosh[] = {0.50000000839350424, 0.041666251076170979, 0.0013947367453048655};  // without its 1
+    D odd = fma(r * z, polynomial(z, sinh), r), even = z * polynomial(z, cosh);
+    return with_sign(narrow(fma(difference, even, fma(sum, odd, difference))), x);
   }
 };
 struct Cosh {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    auto e = exp_inner(widen(clamp(fabs(x), F(0.0f), F(100.0f))));
+    F a = fabs(x);
+    auto e = exp_inner(widen(select(a > 100.0f, F(100.0f), a)));
     return narrow(0.5 * (e + 1.0 / e));
   }
 };
 
+// log(2^n (1 + s) / (1 - s)) / 2, with s of up to 0.2.
+template <class D>
+FUNCNN_INLINE D half_log(D s, D n) {
+  constexpr double c[] = {0.33333331715626887, 0.20000441281542161, 0.14252053795681682, 0.12078609322089653};
+  D z = s * s;
+  return fma(n, D(0.5 * kLn2D), fma(s * z, polynomial(z, c), s));
+}
+// log(a + root) for a root of a^2 + 1 and of a^2 - 1.
 struct Arcsinh {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    auto a = fabs(widen(x));
+    F size = fabs(x);
+    auto a = widen(size);
     using D = decltype(a);
-    D r = log1p_inner(a + a * a / (1.0 + sqrt(fma(a, a, D(1.0)))));
-    r = select(a == kInfD, D(kInfD), r);
-    r = select(a == 0.0, D(0.0), r);
-    return select(x != x, x, with_sign(narrow(r), x));
+    D t = a + sqrt(fma(a, a, D(1.0)));
+    Magnitude<D> m = magnitude(t);
+    D r = half_log((t - m.power) / (t + m.power), m.exponent);
+    return with_sign(select((size < 0x1p-13f) | !(size < kInf), size, narrow(r + r)), x);
   }
 };
 struct Arccosh {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    auto t = widen(x) - 1.0;
-    using D = decltype(t);
-    D r = log1p_inner(t + sqrt(t * (t + 2.0)));
-    r = select(t == kInfD, D(kInfD), r);
-    return select((x < 1.0f) | (x != x), F(kNan), narrow(r));
+    auto y = widen(x), t = y - 1.0;
+    using D = decltype(y);
+    D root = sqrt(t * (t + 2.0));
+    Magnitude<D> m = magnitude(y + root);
+    D r = half_log(((y - m.power) + root) / ((y + m.power) + root), m.exponent);
+    return select(x < 1.0f, F(kNan), select(x == kInf, x, narrow(r + r)));
   }
 };
+// Of (1 + a) / (1 - a).
 struct Arctanh {
   template <class F>
   static FUNCNN_INLINE F apply(F x) {
-    auto a = fabs(widen(x));
+    F size = fabs(x);
+    auto a = widen(size);
     using D = decltype(a);
-    D r = 0.5 * log1p_inner(2.0 * a / (1.0 - a));
-    r = select(a == 1.0, D(kInfD), r);
-    r = select(a <= 1.0, r, D(kNanD));
-    return with_sign(narrow(r), x);
+    // The difference of the bits is almost that of the logarithms.
+    auto b = bits(1.0 + a) - bits(1.0 - a) + UINT64_C(0x3ff8000000000000);
+    D power = from_bits(b & UINT64_C(0x7ff0000000000000));
+    D n = from_bits(UINT64_C(0x4330000000000000) | (b >> 52)) - (4503599627370496.0 + 1023.0);
+    D sum = 1.0 + power, difference = 1.0 - power;
+    F r = narrow(half_log(fma(a, sum, difference) / fma(a, difference, sum), n));
+    return with_sign(select(size < 1.0f, r, select(size == 1.0f, F(kInf), F(kNan))), x);
   }
 };
 struct Logaddexp {

@@ -27,6 +27,15 @@ FUNCNN_INLINE F polynomial(F x, const C (&c)[n]) {
   return r;
 }
 
+// Whether what an operation does `far` from the usual applies: rare.h.
+template <class Op, class... F>
+FUNCNN_INLINE auto is_rare(F... x) {
+  if constexpr (requires { Op::rare(x...); })
+    return Op::rare(x...);
+  else
+    return less_as_integers(F(Op::kUsual)..., fabs(x)...);
+}
+
 // What is tiny makes no difference to a sum with 1, but a processor may take a hundred times as long for a square that
 // is subnormal: for a number of either sign 0 stands for it, for a magnitude the least that is not tiny.
 constexpr float kTiny = 0x1p-40f;
@@ -97,15 +106,15 @@ constexpr float kExp[] = {0.500000009969231287f, 0.166665186126761274f, 0.041666
                           0.00139512543998481467f};
 // Of -r: (exp(-r) - 1 + r) / r^2.
 constexpr float kExpOfNegative[] = {kExp[0], -kExp[1], kExp[2], -kExp[3], kExp[4]};
-constexpr double kExpD[] = {0.499999999995999638,   0.166666666665796482,   0.0416666669905731667,
-                            0.00833333338417830433, 0.00138888073871449389, 0.000198411683429379567,
-                            0.00002488235949759962, 2.76417031881223511e-6};
+// exp(r) and 2^r over the same and |r| <= 1/2; relative error 2e-9 and 4e-11.
+constexpr double kExpD[] = {1.0000000005546644,   1.0000000363445132,    0.49999992074595808,  0.16666420073665563,
+                            0.041668226314875384, 0.0083748239505438568, 0.0013836828510395427};
 // (2^r - 1) / r for |r| <= 1/2, in float32 without its first coefficient: with that apart, the sum is monotone.
+constexpr double kExp2D[] = {0.99999999996161875,    0.69314718072870744,   0.24022651198764726,
+                             0.055504103528420917,   0.0096180271717355008, 0.0013333922846270736,
+                             0.00015469317588687508, 1.5201903899169115e-5};
 constexpr float kExp2Slope = 0.693147182f;
 constexpr float kExp2[] = {0.240226477f, 0.0555035956f, 0.00961849932f, 0.00133909704f, 0.000153292698f};
-constexpr double kExp2D[] = {0.693147180559951749,     0.240226506957154813,   0.0555041086642987026,
-                             0.00961812918324101602,   0.00133335582542981302, 0.000154034393162332646,
-                             0.0000152526437144879949, 1.32586850877310729e-6, 1.02111676719314331e-7};
 // (log(1 + f) - f + f^2 / 2) / f^3 for 1 + f in [sqrt(1/2), sqrt(2)].
 constexpr float kLog[] = {0.333333104691753285f,  -0.249999864508243696f, 0.200022244166974484f,
                           -0.166692780333518046f, 0.142187464381685871f,  -0.123837403628943907f,
@@ -178,13 +187,22 @@ struct Split {
   F f, e;
 };
 template <class F>
+FUNCNN_INLINE Split<F> split_normal(F x) {
+  auto b = bits(x) - 0x3f3504f3u;
+  return {from_bits((b & 0x7fffffu) + 0x3f3504f3u) - 1.0f, from_signed(shift_signed(b, 23))};
+}
+template <class F>
 FUNCNN_INLINE Split<F> split(F x) {
   // So many units of 2^-149, behind the bits of 2^23: no arithmetic on subnormal numbers, which takes processors long.
   auto small = less_as_integers(x, F(std::numeric_limits<float>::min()));
-  F y = select(small, from_bits(bits(x) | 0x4b000000u) - 8388608.0f, x);
-  auto b = bits(y) - 0x3f3504f3u;
-  F e = from_signed(shift_signed(b, 23)) - select(small, F(149.0f), F(0.0f));
-  return {from_bits((b & 0x7fffffu) + 0x3f3504f3u) - 1.0f, e};
+  Split<F> s = split_normal(select(small, from_bits(bits(x) | 0x4b000000u) - 8388608.0f, x));
+  return {s.f, s.e - select(small, F(149.0f), F(0.0f))};
+}
+// All but positive normal numbers.
+template <class F>
+FUNCNN_INLINE auto is_edge_of_log(F x) {
+  return less_as_integers(x, F(std::numeric_limits<float>::min())) |
+         less_as_integers(F(std::numeric_limits<float>::max()), x);
 }
 template <class F>
 FUNCNN_INLINE F log_edges(F x, F r) {
@@ -197,50 +215,57 @@ FUNCNN_INLINE F log_rest(F f) {
   F f2 = f * f;
   return fma(f * f2, polynomial(f, kLog), -0.5f * f2);
 }
-template <class F>
-FUNCNN_INLINE F log_f32(F x) {
-  Split<F> s = split(x);
-  F r = fma(s.e, F(kLn2High), s.f + fma(s.e, F(kLn2Low), log_rest(s.f)));
-  return log_edges(x, r);
-}
 
-// float64, good to about 1e-14, for functions of float32. |x| < 700.
+// p * 2^n for n = shifted - kShiftD, where the result is a normal number.
+template <class D>
+FUNCNN_INLINE D scale_normal_long(D p, D shifted) {
+  return from_bits(bits(p) + (bits(shifted) << 52));
+}
+// float64 for functions of float32, as good as the coefficients. |x| < 700.
 template <class D>
 FUNCNN_INLINE D exp_inner(D x) {
-  D shifted = fma(x, D(1.44269504088896340736), D(kShiftD)), n = shifted - kShiftD;
-  D r = fma(n, D(-1.90821492927058770002e-10), fma(n, D(-0.693147180369123816490), x));
-  D p = 1.0 + fma(r * r, polynomial(r, kExpD), r);
-  return p * power_of_two_shifted(shifted);
+  D shifted = fma(x, D(1.44269504088896340736), D(kShiftD)), r = fma(shifted - kShiftD, D(-kLn2D), x);
+  return scale_normal_long(polynomial(r, kExpD), shifted);
 }
 template <class D>
 FUNCNN_INLINE D exp2_inner(D x) {
   D shifted = x + kShiftD, r = x - (shifted - kShiftD);
-  return fma(r, polynomial(r, kExp2D), D(1.0)) * power_of_two_shifted(shifted);
+  return scale_normal_long(polynomial(r, kExp2D), shifted);
 }
-// log(x) of a normal positive finite number, absolute error about 1e-11 times the larger of 1 and |f|.
+// Of a positive normal number: the power of two that is nearest, or almost, and its exponent through the bits of
+// 2^52 + n, where n is biased to stay positive.
+template <class D>
+struct Magnitude {
+  D power, exponent;
+};
+template <class D>
+FUNCNN_INLINE Magnitude<D> magnitude(D x) {
+  auto b = bits(x) + (UINT64_C(0x3ff0000000000000) - UINT64_C(0x3fe6a09e667f3bcd));
+  return {from_bits(b & UINT64_C(0x7ff0000000000000)),
+          from_bits(UINT64_C(0x4330000000000000) | (b >> 52)) - (4503599627370496.0 + 1023.0)};
+}
+// log(x) = 2 artanh(s) + e log(2) for a quotient s of up to 0.1716; the coefficients are those of s^2.
+constexpr double kLogD[] = {2.0000000000084658, 0.66666665235898227, 0.40000386644189795, 0.28534943743625381,
+                            0.23618183014973107};  // relative error 8e-12
+constexpr double kLog2D[] = {2.8853900817901404, 0.96179667328435028, 0.57708359445213742, 0.41167221829441748,
+                             0.34073835510509648};  // of log2(x), 1.2e-11
 template <class D>
 FUNCNN_INLINE D log_inner(D x) {
-  auto b = bits(x) - UINT64_C(0x3fe6a09e667f3bcd);
-  // The exponent, biased to stay positive, becomes a number through the bits of 2^52 + n.
-  auto biased = (b + (UINT64_C(1024) << 52)) >> 52;
-  D e = from_bits(UINT64_C(0x4330000000000000) | biased) - (4503599627370496.0 + 1024.0);
-  D m = from_bits((b & UINT64_C(0xfffffffffffff)) + UINT64_C(0x3fe6a09e667f3bcd));
-  D s = (m - 1.0) / (m + 1.0), z = s * s;
-  constexpr double c[] = {2.0, 2.0 / 3, 2.0 / 5, 2.0 / 7, 2.0 / 9, 2.0 / 11, 2.0 / 13};
-  return fma(e, D(kLn2D), s * polynomial(z, c));
+  Magnitude<D> m = magnitude(x);
+  D s = (x - m.power) / (x + m.power);
+  return fma(m.exponent, D(kLn2D), s * polynomial(s * s, kLogD));
 }
-// log(1 + t) for t > -1; relative error about 1e-10 (t is the exact double of something computed in float64).
 template <class D>
-FUNCNN_INLINE D log1p_inner(D t) {
-  D small = t * fma(t, fma(t, D(1.0 / 3), D(-0.5)), D(1.0));
-  D large = log_inner(1.0 + t);
-  return select((t < 1e-4) & (t > -1e-4), small, large);
+FUNCNN_INLINE D log2_inner(D x) {
+  Magnitude<D> m = magnitude(x);
+  D s = (x - m.power) / (x + m.power);
+  return fma(s, polynomial(s * s, kLog2D), m.exponent);
 }
 
-// (arctan(t) / t - 1) / t^2 in t^2, for t in [0, 1]; relative error of arctan 3e-11.
-constexpr double kAtan[] = {-0.3333333332694414,  0.19999998154086215,  -0.14285624891483525,   0.11109392308322223,
-                            -0.09073553118976409, 0.0758665283364667,   -0.06246315194128317,   0.047294798621813336,
-                            -0.02991311194551696, 0.014072923344697239, -0.0042216579909296476, 0.0005930437556365282};
+// (arctan(t) / t - 1) / t^2 in t^2, for t in [0, 1]; relative error of arctan 3e-9.
+constexpr double kAtan[] = {-0.33333299094071048,  0.19998548433066771,   -0.142642431560805,
+                            0.10952192961571619,   -0.084034699032527758, 0.057957905375450798,
+                            -0.031178133633365649, 0.010914748063561657,  -0.0017936508419680397};
 constexpr double kPi = 3.14159265358979323846;
 template <class D>
 FUNCNN_INLINE D atan_unit(D t) {  // t in [0, 1]

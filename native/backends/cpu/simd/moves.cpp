@@ -78,6 +78,7 @@ void fill_table(Table& t) {
   add_exponential(t);
   add_trigonometric(t);
   add_special(t);
+  add_gamma(t);
   add_gelu(t);
   add_power(t);
   add_casts(t);

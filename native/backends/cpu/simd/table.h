@@ -62,6 +62,7 @@ struct Table {
   void add_exponential(Table& t);          \
   void add_trigonometric(Table& t);        \
   void add_special(Table& t);              \
+  void add_gamma(Table& t);                \
   void add_gelu(Table& t);                 \
   void add_power(Table& t);                \
   void add_casts(Table& t);                \
