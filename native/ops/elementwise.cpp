@@ -52,6 +52,17 @@ Array gelu_second_derivative(const Array& x) {
                multiply(multiply(factor, half), half));
 }
 
+// x as far as a number beyond which a derivative is 0: at infinity the next one would be infinity times 0. NaN stays.
+Array bounded(const Array& x, double far) {
+  if (is_complex(x.dtype())) return x;
+  return where(less(c(far, x), x), c(far, x), where(less(x, c(-far, x)), c(-far, x), x));
+}
+// exp(-x * x), and exp(-far * far) is 0.
+Array bell(const Array& x) {
+  Array y = bounded(x, 200);
+  return exp_of_product(negative(y), y);
+}
+
 // d out / d x of opcodes with one operand; null where the derivative is zero everywhere it exists.
 Derivative derivative(Opcode op) {
   using std::numbers::inv_sqrtpi, std::numbers::ln10, std::numbers::ln2, std::numbers::pi;
@@ -91,7 +102,10 @@ Derivative derivative(Opcode op) {
     case Opcode::arccos:
       return [](const At& a) { return negative(rsqrt(one_minus(square(a.x)))); };
     case Opcode::arctan:
-      return [](const At& a) { return reciprocal(one_plus(square(a.x))); };
+      return [](const At& a) {
+        const bool wide = a.x.dtype() == Dtype::float64, half = a.x.dtype() == Dtype::float16;
+        return reciprocal(one_plus(square(bounded(a.x, wide ? 1e200 : half ? 60000 : 1e30))));
+      };
     case Opcode::sinh:
       return [](const At& a) { return unary(Opcode::cosh, a.x); };
     case Opcode::cosh:
@@ -108,9 +122,9 @@ Derivative derivative(Opcode op) {
     case Opcode::sigmoid:
       return [](const At& a) { return multiply(a.out, one_minus(a.out)); };
     case Opcode::erf:
-      return [](const At& a) { return multiply(c(2 * inv_sqrtpi, a.x), exp_of_product(negative(a.x), a.x)); };
+      return [](const At& a) { return multiply(c(2 * inv_sqrtpi, a.x), bell(a.x)); };
     case Opcode::erfc:
-      return [](const At& a) { return multiply(c(-2 * inv_sqrtpi, a.x), exp_of_product(negative(a.x), a.x)); };
+      return [](const At& a) { return multiply(c(-2 * inv_sqrtpi, a.x), bell(a.x)); };
     case Opcode::gelu:
       return [](const At& a) { return unary(Opcode::gelu_derivative, a.x); };
     case Opcode::gelu_derivative:

@@ -172,3 +172,14 @@ def test_signs_of_complex_infinities_are_units():
     x = np.array([3 + 4j, complex(np.inf, -2), complex(0, -np.inf), complex(np.inf, np.inf), 0], np.complex64)
     np.testing.assert_allclose(fn.sign(fn.array(x)), np.sign(x), rtol=1e-6)
     assert fn.isnan(fn.sign(fn.array([complex(np.inf, np.nan)]))).all().item()  # where NumPy drops the NaN
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("op", [fn.arctan, fn.erf, fn.erfc])
+def test_second_derivatives_are_zero_at_infinity(op, dtype):
+    x = fn.array([-inf, -3e38, 3e38, inf, nan]).astype(getattr(fn, dtype))
+    first = fn.grad(lambda v: op(v).astype(fn.float32).sum())
+    second = fn.grad(lambda v: first(v).astype(fn.float32).sum())
+    for derivative in (first, second):
+        got = np.array(derivative(x).astype(fn.float32))
+        np.testing.assert_allclose(got, [0, 0, 0, 0, nan], atol=1e-30)

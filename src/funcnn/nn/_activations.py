@@ -188,9 +188,10 @@ def _gated(gate: Callable[[fn.array], fn.array], far: float = 1000.0) -> Callabl
         return low * gate(low)
 
     def rule(primals: tuple[fn.array], tangents: tuple[fn.array]) -> tuple[fn.array, fn.array]:
-        y = fn.clip(primals[0], -far, far)
+        x = primals[0]
+        y = fn.where(x > far, far, fn.where(x < -far, -far, x))  # unlike clip, it has a slope at NaN
         slope = fn.jvp(lambda v: v * gate(v), (y,), (fn.ones_like(y),))[1]
-        return gated(primals[0]), tangents[0] * slope
+        return gated(x), tangents[0] * slope
 
     gated.defjvp(rule)
     return gated
@@ -314,10 +315,22 @@ def softsign(x: fn.array) -> fn.array:
     >>> nn.softsign(fn.array([-1.0, 3.0])).tolist()
     [-0.5, 0.75]
     """
-    x = _floats("softsign", x)
+    return _softsign(_floats("softsign", x))
+
+
+@fn.custom_jvp
+def _softsign(x: fn.array) -> fn.array:
     infinite = fn.isinf(x)
     y = fn.where(infinite, 0, x)
     return fn.where(infinite, fn.sign(x), y / (1 + fn.abs(y)))
+
+
+def _softsign_rule(primals: tuple[fn.array], tangents: tuple[fn.array]) -> tuple[fn.array, fn.array]:
+    # That of the quotient is a difference, which cancels far out.
+    return _softsign(primals[0]), tangents[0] * fn.square(fn.reciprocal(1 + fn.abs(primals[0])))
+
+
+_softsign.defjvp(_softsign_rule)
 
 
 def softshrink(x: fn.array, lambd: float = 0.5) -> fn.array:
