@@ -149,8 +149,6 @@ void add_float64(Table& t) {
 
 void add_float32(Table& t) {
   constexpr Dtype d = Dtype::float32;
-  add1<[](float x) { return float(lgamma(double(x))); }, float>(t, Opcode::lgamma, d);
-  add1<[](float x) { return float(digamma(double(x))); }, float>(t, Opcode::digamma, d);
   add2<[](float m, float x) { return float(polygamma(double(m), double(x))); }, float>(t, Opcode::polygamma, d);
   add2<remainder<float>, float>(t, Opcode::remainder, d);
   add2<[](float a, float b) { return float(floor_divide<double>(a, b)); }, float>(t, Opcode::floor_divide, d);
