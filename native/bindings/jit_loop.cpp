@@ -13,6 +13,7 @@
 #include "backends/cpu/jit/emit_x86.h"
 #include "backends/cpu/jit/evaluate.h"
 #include "backends/cpu/jit/functions.h"
+#include "backends/cpu/program_rewrite.h"
 #include "bindings/jit.h"
 #include "bindings/memory.h"
 #include "bindings/named.h"
@@ -88,9 +89,7 @@ nb::list operation_loops() {
       const Dtype dtype = Dtype(d);
       if (dtype == Dtype::complex64) continue;
       const bool opcode = op < kOpcodeCount;
-      const int arity = opcode ? opcode_info(Opcode(op)).arity
-                        : op == cpu::simd::kDivideRow || op == cpu::simd::kExpOfDifference ? 2
-                                                                                           : 3;
+      const int arity = cpu::arity_of(op);
       Loop loop;
       Stage& stage = loop.stages.emplace_back();
       loop.wide = stage.line.wide = item_size(dtype) == 8;

@@ -13,6 +13,7 @@
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/jit/evaluate.h"
 #include "backends/cpu/jit/functions.h"
+#include "backends/cpu/program_rewrite.h"
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/memory.h"
@@ -21,19 +22,18 @@
 namespace funcnn {
 namespace {
 
+using cpu::arity_of;
 using cpu::simd::kOpCount;
 
 // Opcodes by their names, then the operations that are none.
 std::string name_of(int op) {
-  constexpr const char* others[] = {"fms", "fnma", "divide_row", "exp_of_difference", "scaled_difference"};
-  static_assert(kOpCount == kOpcodeCount + 5);
+  constexpr const char* others[] = {
+      "fms",          "fnma",      "divide_row", "exp_of_difference", "scaled_difference",   "half_exp",
+      "half_sigmoid", "half_tanh", "half_erf",   "half_gelu",         "half_gelu_derivative"};
+  static_assert(kOpCount == kOpcodeCount + std::size(others));
   return op < kOpcodeCount ? std::string(opcode_info(Opcode(op)).name) : others[op - kOpcodeCount];
 }
 int parse_operation(const std::string& name) { return named<int>(name, kOpCount, name_of, "operation"); }
-int arity_of(int op) {
-  if (op < kOpcodeCount) return opcode_info(Opcode(op)).arity;
-  return op == cpu::simd::kDivideRow || op == cpu::simd::kExpOfDifference ? 2 : 3;
-}
 Dtype operand_dtype(int op, Dtype dtype, int k) { return op == int(Opcode::select) && k == 0 ? Dtype::bool_ : dtype; }
 Dtype result_dtype(int op, Dtype dtype) {
   return op < kOpcodeCount && opcode_info(Opcode(op)).gives_bool() ? Dtype::bool_ : dtype;

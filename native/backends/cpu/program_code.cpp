@@ -353,7 +353,7 @@ class Translator {
   void compute(int n, const std::vector<int>& last, bool final) {
     Op& o = ops_[size_t(n)];
     const Instruction& i = o.in;
-    int arity = o.op == simd::kExpOfDifference ? 2 : o.op >= kOpcodeCount ? 3 : opcode_info(Opcode(o.op)).arity;
+    const int arity = arity_of(o.op);
     Step s = make(Step::compute, i.space);
     s.arity = uint8_t(arity);
     Dtype dtype = dtype_of_operands(o);

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "plan/precision.h"
+
 namespace funcnn::cpu {
 namespace {
 
@@ -56,7 +58,7 @@ void find_kept(const KernelProgram& program, Domain& out) {
 
 class Rewriter {
  public:
-  explicit Rewriter(const KernelProgram& program, const Domain& domain) {
+  explicit Rewriter(const KernelProgram& program, const Domain& domain) : half_(half_suffices(program)) {
     ops_.reserve(program.code.size());
     for (const Instruction& i : program.code) ops_.push_back({i, int(i.op)});
     for (int n : domain.row_loads) ops_[size_t(n)].in.space = Space::row;
@@ -66,6 +68,7 @@ class Rewriter {
     fuse_products();
     bool rows = std::any_of(ops_.begin(), ops_.end(), [](const Op& o) { return o.in.space == Space::row; });
     if (rows) fuse_row_patterns();
+    compute_for_half();
     return std::move(ops_);
   }
 
@@ -165,6 +168,24 @@ class Rewriter {
     }
   }
 
+  // Results that only values of half precision come of.
+  void compute_for_half() {
+    constexpr std::pair<Opcode, int> table[] = {
+        {Opcode::exp, simd::kHalfExp},   {Opcode::sigmoid, simd::kHalfSigmoid},
+        {Opcode::tanh, simd::kHalfTanh}, {Opcode::erf, simd::kHalfErf},
+        {Opcode::gelu, simd::kHalfGelu}, {Opcode::gelu_derivative, simd::kHalfGeluDerivative}};
+    for (size_t n = 0; n < ops_.size(); ++n) {
+      Op& o = ops_[n];
+      if (o.in.kind != InstructionKind::compute || !half_[n]) continue;
+      for (auto [op, for_half] : table)
+        if (o.op == int(op)) {
+          o.op = for_half;
+          break;
+        }
+    }
+  }
+
+  std::vector<char> half_;  // `half_suffices`, by instruction
   std::vector<Op> ops_;
 };
 
@@ -190,6 +211,12 @@ Domain lay_out(const KernelProgram& program, const simd::Table& table) {
 }
 
 std::vector<Op> rewrite(const KernelProgram& program, const Domain& domain) { return Rewriter(program, domain).run(); }
+
+int arity_of(int op) {
+  if (op < kOpcodeCount) return opcode_info(Opcode(op)).arity;
+  if (op >= simd::kHalfExp) return 1;
+  return op == simd::kDivideRow || op == simd::kExpOfDifference ? 2 : 3;
+}
 
 Dtype dtype_of_operands(const KernelProgram& program, const Op& o) {
   if (o.in.op == Opcode::select) return o.in.dtype;

@@ -34,6 +34,8 @@ Domain lay_out(const KernelProgram& program, const simd::Table& table);
 // The instructions, by number. Sizes make no difference here.
 std::vector<Op> rewrite(const KernelProgram& program, const Domain& domain);
 
+// Of an opcode, or of an operation of simd/table.h.
+int arity_of(int op);
 // Of what a compute instruction reads (of a selection: chooses from).
 Dtype dtype_of_operands(const KernelProgram& program, const Op& o);
 

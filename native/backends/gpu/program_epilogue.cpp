@@ -1,9 +1,9 @@
 // Epilogues: programs without reductions that run on an element at a time.
 #include "backends/gpu/program.h"
-#include "backends/gpu/program_precision.h"
 #include "backends/gpu/scalar.h"
 #include "backends/gpu/source.h"
 #include "base/error.h"
+#include "plan/precision.h"
 
 namespace funcnn::gpu {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "backends/gpu/program_precision.h"
 #include "backends/gpu/scalar.h"
+#include "plan/precision.h"
 
 namespace funcnn::gpu {
 namespace {

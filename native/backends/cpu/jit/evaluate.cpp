@@ -202,7 +202,7 @@ void from_lane(Dtype dtype, uint64_t bits, std::byte* p) {
   }
   float x;
   std::memcpy(&x, &bits, 4);
-  const uint16_t half = dtype == Dtype::float16 ? float_to_float16_bits(x) : float_to_bfloat16_bits(x);
+  const uint16_t half = dtype == Dtype::float16 ? float_to_float16_bits(x) : uint16_t(bits >> 16);  // has been rounded
   std::memcpy(p, &half, 2);
 }
 

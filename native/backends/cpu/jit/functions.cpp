@@ -19,6 +19,7 @@
 #include "backends/cpu/simd/exponential.h"
 #include "backends/cpu/simd/fused.h"
 #include "backends/cpu/simd/gelu.h"
+#include "backends/cpu/simd/half.h"
 #include "backends/cpu/simd/power.h"
 #include "backends/cpu/simd/special.h"
 #include "backends/cpu/simd/table.h"
@@ -257,6 +258,12 @@ class Recorders {
     unary<simd::Erf>(Opcode::erf, F{});
     unary<Rare<simd::Gelu>>(Opcode::gelu, F{});
     unary<Rare<simd::GeluDerivative>>(Opcode::gelu_derivative, F{});
+    unary<Rare<simd::HalfExp>>(Opcode(simd::kHalfExp), F{});
+    unary<Rare<simd::HalfSigmoid>>(Opcode(simd::kHalfSigmoid), F{});
+    unary<simd::HalfTanh>(Opcode(simd::kHalfTanh), F{});
+    unary<simd::HalfErf>(Opcode(simd::kHalfErf), F{});
+    unary<Rare<simd::HalfGelu>>(Opcode(simd::kHalfGelu), F{});
+    unary<Rare<simd::HalfGeluDerivative>>(Opcode(simd::kHalfGeluDerivative), F{});
     using D = Types<double>;
     unary<Rare<simd::ExpLong>>(Opcode::exp, D{});
     unary<simd::Expm1Long>(Opcode::expm1, D{});
@@ -266,7 +273,7 @@ class Recorders {
     unary<simd::TanhLong>(Opcode::tanh, D{});
     binary<simd::LogaddexpLong>(Opcode::logaddexp, D{});
     unary<simd::ErfLong>(Opcode::erf, D{});
-    unary<simd::Exp2Long>(Opcode::exp2, D{});
+    unary<Rare<simd::Exp2Long>>(Opcode::exp2, D{});
     unary<simd::Log2Long>(Opcode::log2, D{});
     unary<simd::Log10Long>(Opcode::log10, D{});
     unary<simd::SinhLong>(Opcode::sinh, D{});

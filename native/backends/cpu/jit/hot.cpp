@@ -19,14 +19,14 @@ constexpr int64_t kWorth = 1 << 20, kLeastRuns = 2;
 
 int64_t item_of(const Stream& s) { return int64_t(item_size(s.memory)); }
 
-static_assert(simd::kOpCount == kOpcodeCount + 5);
-
 // As perf and files of dumps call a function: by its operations.
 std::string name_of(const Code& code, const Segment& segment) {
   std::string name = "funcnn";
   for (size_t i = segment.first; i < segment.first + segment.count && name.size() < 60; ++i) {
     const Step& s = code.steps[i];
-    constexpr std::string_view fused[] = {"fms", "fnma", "divide", "exp", "subtract_multiply"};
+    constexpr std::string_view fused[] = {"fms",     "fnma", "divide", "exp",  "subtract_multiply", "exp",
+                                          "sigmoid", "tanh", "erf",    "gelu", "gelu_derivative"};
+    static_assert(simd::kOpCount == kOpcodeCount + std::size(fused));
     if (s.kind == Step::compute && s.op >= 0)
       name += cat("_", s.op < kOpcodeCount ? opcode_info(Opcode(s.op)).name : fused[s.op - kOpcodeCount]);
     else if (s.kind == Step::reduce_row || s.kind == Step::sum_squares)

@@ -228,12 +228,39 @@ class Builder {
   }
   bool store(Place place, Walk walk, Dtype memory, int node, bool anywhere = false) {
     if (!storable(walk, memory)) return false;
-    if (memory == Dtype::bfloat16) node = record_cast(line(), Dtype::bfloat16, Dtype::float32, node);
+    if (memory == Dtype::bfloat16 && !is_brain(node, 8)) {
+      // Memory takes the upper half of a lane: nobody has to clear the other one.
+      node = line().nodes[size_t(record_cast(line(), Dtype::bfloat16, Dtype::float32, node))].a;
+    }
     if (node < 0) return false;
     place.written = true;
     const int s = stream(place, walk, memory, anywhere);
     line().make({.what = memory == Dtype::bool_ ? Do::mask_store : Do::store, .a = node, .stream = s});
     return true;
+  }
+  // Whether the lower half of each lane is known to be zero, looking `depth` operations back: moves, signs and choices
+  // of bfloat16 need no rounding.
+  bool is_brain(int node, int depth) const {
+    if (node < 0 || depth == 0) return false;
+    const Node& n = stage().line.nodes[size_t(node)];
+    const auto both = [&](int a, int b) { return is_brain(a, depth - 1) && is_brain(b, depth - 1); };
+    switch (n.what) {
+      case Do::constant:
+        return (n.bits & 0xffffu) == 0;
+      case Do::load:
+        return segment_.loop.streams[size_t(n.stream)].memory == Dtype::bfloat16;
+      case Do::bit_and:
+        return is_brain(n.a, depth - 1) || is_brain(n.b, depth - 1);
+      case Do::bit_or:
+      case Do::bit_xor:
+      case Do::least:
+      case Do::greatest:
+        return both(n.a, n.b);
+      case Do::select:
+        return both(n.b, n.c);
+      default:
+        return false;
+    }
   }
   Line& line() { return stage().line; }
 

@@ -236,10 +236,7 @@ class Writer {
         case InstructionKind::compute: {
           const Dtype dtype = dtype_of_operands(program, o);
           const bool cast = in.op == Opcode::copy && o.op == int(Opcode::copy);
-          const int arity = cast                             ? 1
-                            : o.op == simd::kExpOfDifference ? 2
-                            : o.op >= kOpcodeCount           ? 3
-                                                             : opcode_info(Opcode(o.op)).arity;
+          const int arity = cast ? 1 : arity_of(o.op);
           if (!fits(dtype) || !fits(in.dtype) || o.op == simd::kDivideRow) throw Unknown();
           for (int64_t i = 0; i < n; ++i) {
             int args[3] = {-1, -1, -1};

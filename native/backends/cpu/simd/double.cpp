@@ -19,7 +19,7 @@ void add_double(Table& t) {
   add_unary_one<Log1pLong, double>(t, Opcode::log1p);
   add_binary_one<LogaddexpLong, double>(t, Opcode::logaddexp);
   add_unary_one<ErfLong, double>(t, Opcode::erf);
-  add_unary_one<Exp2Long, double>(t, Opcode::exp2);
+  add_rare<Exp2Long, double>(t, Opcode::exp2);
   add_unary_one<Log2Long, double>(t, Opcode::log2);
   add_unary_one<Log10Long, double>(t, Opcode::log10);
   add_unary_one<SinhLong, double>(t, Opcode::sinh);

@@ -92,11 +92,12 @@ struct SigmoidLong {
 struct TanhLong {
   template <class D>
   static FUNCNN_INLINE D apply(D x) {
-    D a = fabs(x), y = select(a > 20.0, D(20.0), a);
-    D t = Expm1Long::apply(y + y);
+    D a = fabs(x), y = select(a > 20.0, D(20.0), a), twice = y + y;
+    Exponential<D> e = exponential_less_one_long(twice);
+    D power = power_of_two_shifted(e.shifted), t = fma(power, e.p, power - 1.0);
     auto large = y >= 1.0;
     D q = select(large, D(2.0), t) / (t + 2.0);
-    D r = select(large, 1.0 - q, q);
+    D r = select(large, 1.0 - q, select(a < 0x1p-30, a, q));
     return with_sign_long(r, x);
   }
 };

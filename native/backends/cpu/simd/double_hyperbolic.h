@@ -14,11 +14,23 @@ constexpr double kExp2Long[] = {0.24022650695910072,    0.0555041086648216,     
                                 4.4549605981865186e-10, 2.572508057683636e-11};
 
 struct Exp2Long {
+  static constexpr double kUsual = 1022.0;
   template <class D>
-  static FUNCNN_INLINE D apply(D x) {
-    D y = without_tiny_long(clamp(x, D(-1075.2), D(1024.4))), shifted = y + kShiftD, r = y - (shifted - kShiftD);
-    D p = fma(r, D(kLn2D), r * r * polynomial(r, kExp2Long));
-    return select(x != x, x, scale_long(1.0 + p, shifted));
+  static FUNCNN_INLINE D near(D x) {
+    Exponential<D> e = parts(x);
+    return scale_normal_long(e.p, e.shifted);
+  }
+  template <class D>
+  static FUNCNN_INLINE D far(D x) {
+    Exponential<D> e = parts(clamp(x, D(-1075.2), D(1024.4)));
+    return select(x != x, x, scale_long(e.p, e.shifted));
+  }
+
+ private:
+  template <class D>
+  static FUNCNN_INLINE Exponential<D> parts(D x) {
+    D y = without_tiny_long(x), shifted = y + kShiftD, r = y - (shifted - kShiftD);
+    return {1.0 + fma(r, D(kLn2D), r * r * polynomial(r, kExp2Long)), shifted};
   }
 };
 

@@ -80,6 +80,7 @@ void fill_table(Table& t) {
   add_special(t);
   add_gamma(t);
   add_gelu(t);
+  add_half(t);
   add_power(t);
   add_casts(t);
   add_row_reductions(t);

@@ -14,15 +14,14 @@ struct Erf {
     F a = fabs(x), y = at_most(not_tiny(a), F(4.05f));
     auto w = wide(x), v = wide(y);
     using W = decltype(w);
-    constexpr float p[] = {0.128379166f,   -0.37612626f,     0.112835787f,   -0.0268533509f,
-                           0.00518717989f, -0.000799811562f, 7.80814808e-05f};
-    constexpr float q0 = -1.62804699f;  // of -Q
-    constexpr float q[] = {-0.917329609f, -0.151626065f, 0.0328756347f, -0.00459295744f, 0.000303310953f};
+    constexpr float p[] = {0.128379164f, -0.376126038f, 0.112831429f, -0.0268221097f, 0.00508744076f, -0.000654959665f};
+    constexpr float q0 = -1.62812755f;  // of -Q
+    constexpr float q[] = {-0.917060914f, -0.151975666f, 0.0330972638f, -0.00466137491f, 0.000311535641f};
     F near = narrow(fma(w, polynomial(v * v, p), w));
     W slope = polynomial(v, q);
     F sum = narrow(fma(v, slope, W(q0))), rest = narrow(fma(v, slope, q0 - wide(sum)));
     F far = 1.0f - exp2_product(y, sum, rest);
-    return select(a >= 1.0f, with_sign(far, x), near);
+    return select(a >= 0.8f, with_sign(far, x), near);
   }
 };
 

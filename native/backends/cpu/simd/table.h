@@ -33,7 +33,14 @@ inline constexpr int kFnma = kOpcodeCount + 1;       // c - a * b
 inline constexpr int kDivideRow = kOpcodeCount + 2;  // a / b by one reciprocal: b is one value, perhaps for each row
 inline constexpr int kExpOfDifference = kOpcodeCount + 3;   // exp(a - b)
 inline constexpr int kScaledDifference = kOpcodeCount + 4;  // (a - b) * c
-inline constexpr int kOpCount = kOpcodeCount + 5;
+// Functions of float32 as good as float16 and bfloat16 hold their results: half.h.
+inline constexpr int kHalfExp = kOpcodeCount + 5;
+inline constexpr int kHalfSigmoid = kOpcodeCount + 6;
+inline constexpr int kHalfTanh = kOpcodeCount + 7;
+inline constexpr int kHalfErf = kOpcodeCount + 8;
+inline constexpr int kHalfGelu = kOpcodeCount + 9;
+inline constexpr int kHalfGeluDerivative = kOpcodeCount + 10;
+inline constexpr int kOpCount = kOpcodeCount + 11;
 inline constexpr int kReduceCount = 6;
 
 struct Table {
@@ -64,6 +71,7 @@ struct Table {
   void add_special(Table& t);              \
   void add_gamma(Table& t);                \
   void add_gelu(Table& t);                 \
+  void add_half(Table& t);                 \
   void add_power(Table& t);                \
   void add_casts(Table& t);                \
   void add_row_reductions(Table& t);       \

@@ -1,6 +1,6 @@
-#include "backends/gpu/program_precision.h"
+#include "plan/precision.h"
 
-namespace funcnn::gpu {
+namespace funcnn {
 namespace {
 
 // Sums of such values are as good as their terms.
@@ -52,4 +52,4 @@ std::vector<char> half_suffices(const KernelProgram& p) {
   return out;
 }
 
-}  // namespace funcnn::gpu
+}  // namespace funcnn
