@@ -98,10 +98,11 @@ class LibraryAttention final : public Kernel {
         {tensor, operand, 0, steps[0] * item, steps[1] * item, of_keys, Layout{{reach}, shape_.dtype, {1}}, written});
     return true;
   }
-  // Numbers of queries, without gaps.
-  void add_of_queries(AttentionTensor tensor, int operand, int64_t offset = 0) {
-    const int64_t by_head = shape_.queries * int64_t(sizeof(float));
-    bound_.push_back({tensor, operand, offset, heads_ * by_head, by_head});
+  // Numbers of queries to write, without gaps.
+  void add_of_queries(AttentionTensor tensor, int operand) {
+    Bound& bound = bound_.emplace_back(Bound{tensor, operand});
+    bound.moved = Layout{{batches_ * heads_ * shape_.queries}, Dtype::float32, {1}};
+    bound.written = true;
   }
   // The logarithms, of two operands.
   void add_logarithms(int most, int sums) {
@@ -114,7 +115,8 @@ class LibraryAttention final : public Kernel {
         gpu::one_each(machine_.pipeline(text.finish()), count, {{0}, {1}, {2}}, 2, gpu::Values().add(count)));
     logarithms_ = std::make_unique<gpu::StagedLaunches>(machine_, std::move(stages));
     statistics_ = {most, sums};
-    add_of_queries(AttentionTensor::logarithms, -1);
+    const int64_t by_head = shape_.queries * int64_t(sizeof(float));
+    bound_.push_back({AttentionTensor::logarithms, -1, 0, heads_ * by_head, by_head});
     workspace_at_ = rounded(size_t(count) * sizeof(float));
     // The library writes these for itself, a part after the other.
     bound_.push_back({AttentionTensor::rows, -1, int64_t(workspace_at_)});
@@ -160,7 +162,7 @@ class LibraryAttention final : public Kernel {
       const Operand& from = b.operand < 0 ? *scratch : operands[size_t(b.operand)];
       begin.push_back(machine_.address(from) + Address(b.offset));
       if (!b.moved || begin.back() % kAlignment == 0) continue;
-      moved.push_back({&b, Buffer::allocate(machine_.memory(), size_t(b.moved->shape[0]) * item_size(shape_.dtype))});
+      moved.push_back({&b, Buffer::allocate(machine_.memory(), size_t(b.moved->shape[0]) * item_size(b.moved->dtype))});
       const Operand to{moved.back().buffer.get(), 0};
       if (!b.written) copy(queue, b, from, to);
       begin.back() = machine_.address(to);
@@ -172,7 +174,7 @@ class LibraryAttention final : public Kernel {
         for (size_t i = 0; i < bound_.size(); ++i) {
           const Bound& b = bound_[i];
           const int64_t offset = batch * b.by_batch + (b.of_keys ? head / group_ : head) * b.by_head;
-          arguments.push_back({int64_t(b.tensor), at(begin[i] + Address(offset))});
+          arguments.push_back({number_of(b.tensor), at(begin[i] + Address(offset))});
         }
         add_scalars(arguments);
         plan_->run(arguments, workspace, names[shape_.gradient]);
@@ -194,7 +196,7 @@ class LibraryAttention final : public Kernel {
     gpu::make_copy_kernel(machine_, *bound.moved, *bound.moved)->encode(queue, both);
   }
   void add_scalars(std::vector<DnnPlan::Argument>& arguments) {
-    auto add = [&](AttentionTensor tensor, auto& value) { arguments.push_back({int64_t(tensor), &value}); };
+    auto add = [&](AttentionTensor tensor, auto& value) { arguments.push_back({number_of(tensor), &value}); };
     add(AttentionTensor::scale, scale_);
     if (shape_.causal) add(AttentionTensor::minus_infinity, minus_infinity_);
     if (shape_.causal && further_ != 0) add(AttentionTensor::further_queries, further_);

@@ -26,7 +26,7 @@ class AttentionGraph {
         type_(shape.dtype == Dtype::float16 ? DnnType::float16 : DnnType::bfloat16),
         pairs_{s_.batches, s_.heads, s_.queries, s_.keys},
         rows_{s_.batches, s_.heads, s_.queries, 1},
-        scale_(graph_.scalar(number(AttentionTensor::scale), DnnType::float32)) {}
+        scale_(graph_.scalar(number_of(AttentionTensor::scale), DnnType::float32)) {}
 
   DnnGraph forward() {
     const Tensor most = of_queries(AttentionTensor::most), sums = of_queries(AttentionTensor::sums);
@@ -47,7 +47,8 @@ class AttentionGraph {
     graph_.pointwise(DnnPointwise::multiply, ct, result(), products);
     const Tensor sums = between(rows_), rows = of_queries(AttentionTensor::rows);
     graph_.reduce(DnnReduction::sum, products, sums);
-    graph_.pointwise(DnnPointwise::multiply, sums, graph_.scalar(number(AttentionTensor::one), DnnType::float32), rows);
+    graph_.pointwise(DnnPointwise::multiply, sums, graph_.scalar(number_of(AttentionTensor::one), DnnType::float32),
+                     rows);
 
     const Tensor p = between(pairs_);
     graph_.exponential(scores(of_queries(AttentionTensor::logarithms)), p);
@@ -68,19 +69,20 @@ class AttentionGraph {
   }
 
  private:
-  static int64_t number(AttentionTensor t) { return int64_t(t); }
   DnnAxes steps(AttentionTensor t) const {
     const AttentionShape::Steps& of = s_.steps[size_t(t)];
     return {of[0], of[1], of[2], 1};
   }
   Tensor matrix(AttentionTensor t, int64_t heads, int64_t rows, int64_t columns) {
-    return graph_.memory(number(t), type_, {s_.batches, heads, rows, columns}, steps(t));
+    return graph_.memory(number_of(t), type_, {s_.batches, heads, rows, columns}, steps(t));
   }
   Tensor turned_matrix(AttentionTensor t, int64_t columns) {
-    return graph_.memory(number(t), type_, {s_.batches, s_.key_heads, columns, s_.keys}, transposed(steps(t)));
+    return graph_.memory(number_of(t), type_, {s_.batches, s_.key_heads, columns, s_.keys}, transposed(steps(t)));
   }
   Tensor result() { return matrix(AttentionTensor::result, s_.heads, s_.queries, s_.values); }
-  Tensor of_queries(AttentionTensor t) { return graph_.memory(number(t), DnnType::float32, rows_, dense_steps(rows_)); }
+  Tensor of_queries(AttentionTensor t) {
+    return graph_.memory(number_of(t), DnnType::float32, rows_, dense_steps(rows_));
+  }
   Tensor between(const DnnAxes& lengths, DnnType type = DnnType::float32) {
     return graph_.between(type, lengths, dense_steps(lengths));
   }
@@ -107,11 +109,11 @@ class AttentionGraph {
     const Tensor last = s_.keys == s_.queries
                             ? place
                             : arithmetic(DnnPointwise::add, place,
-                                         graph_.scalar(number(AttentionTensor::further_queries), DnnType::int32),
+                                         graph_.scalar(number_of(AttentionTensor::further_queries), DnnType::int32),
                                          DnnType::int32, DnnType::int32);
     const Tensor seen = arithmetic(DnnPointwise::greater_equal, last, key, DnnType::boolean, DnnType::boolean);
     const Tensor chosen = between(pairs_);
-    graph_.select(s, graph_.scalar(number(AttentionTensor::minus_infinity), DnnType::float32), seen, chosen);
+    graph_.select(s, graph_.scalar(number_of(AttentionTensor::minus_infinity), DnnType::float32), seen, chosen);
     return chosen;
   }
 

@@ -33,6 +33,8 @@ enum class AttentionTensor : int64_t {
   further_queries,  // int32: how many more keys there are than queries
 };
 inline constexpr size_t kAttentionMatrices = 8;  // the first of them, of float16 or bfloat16
+// What plans call them.
+inline int64_t number_of(AttentionTensor tensor) { return int64_t(tensor) + 1; }
 
 // Everything a plan depends on. The scale is not among it.
 struct AttentionShape {
