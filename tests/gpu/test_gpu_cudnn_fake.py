@@ -130,6 +130,19 @@ for causal in (False, True):
     assert [c.split()[1] for c in calls] == ["1:2x6x8x16/2", *["1:1x2x8x16/2"] * 6] * 2
 
 
+@pytest.mark.parametrize(("length", "asked"), [(32768, 2), (33000, 1)])
+def test_one_head_that_would_take_too_much_memory_is_left_to_our_kernels(dnn, length, asked):
+    program = f"""
+q = fn.device_put(fn.zeros((1, 1, {length}, 8), fn.float16), "gpu")
+y, pullback = fn.vjp(attend, q, q, q)
+for f in (lambda: [y], lambda: pullback(q)):
+    os.environ["FAKE_DNN_FAIL"] = "1" if os.environ.get("FAKE_DNN_FAIL") == "01" else "01"  # it need not compute so much
+    fn.eval(*f())
+"""
+    done, calls = dnn(program, FUNCNN_LOG="gpu")
+    assert done.returncode == 0 and not calls and done.stderr.count("cuDNN 91900: ") == asked, done.stderr
+
+
 def test_what_it_refuses_is_left_to_our_kernels(dnn):
     # One step after another, for shapes of their own, up to those of a run.
     program = """

@@ -26,6 +26,8 @@ constexpr int64_t kFeatures = 8;  // of short floats, that are so many bytes
 constexpr size_t kScratchAlignment = 256;
 // For derivatives the library holds a matrix of scores. Of more heads than fit so many bytes it gets some at a time.
 constexpr int64_t kMostScores = int64_t(512) << 20;
+// What the fewest at a time may take, those that share keys: beyond it is left to kernels that hold none.
+constexpr int64_t kMostOfHead = int64_t(2) << 30;
 
 size_t rounded(size_t bytes) { return (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment; }
 
@@ -137,6 +139,7 @@ class LibraryAttention final : public Kernel {
           shape_.heads = shape_.key_heads * group_;
         }
       }
+      if (shape_.batches * shape_.heads * each > kMostOfHead) return false;
     }
     plan_ = find_attention_plan(machine_.stream(), shape_);
     return plan_ != nullptr;
