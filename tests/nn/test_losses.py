@@ -467,6 +467,9 @@ class TestDistances:
             for at in (0, 1):
                 assert np.isfinite(gradient(losses.cosine_similarity_loss, a, b, at=at)).all()
         np.testing.assert_allclose(gradient(losses.cosine_similarity_loss, zero, y)[0], f64(y)[0] / 1e-8, rtol=1e-6)
+        large = fn.array([[3e38, -3e38, 1.0]])
+        assert losses.cosine_similarity_loss(zero, large).item() == 0.0
+        assert np.isfinite(gradient(losses.cosine_similarity_loss, zero, large)).all()
         for p in (1, 2, 3, math.inf):
             for eps in (0.0, 1e-6):
                 loss = lambda a, b, p=p, eps=eps: losses.triplet_loss(a, b, y, p=p, eps=eps, margin=100.0)  # noqa: E731

@@ -315,7 +315,8 @@ def cosine_similarity(a: fn.array, b: fn.array, axis: int, eps: Any) -> fn.array
         return part, _root(fn.sum(fn.square(part), axis=axis, keepdims=True)), scale
 
     (a, norm_a, scale_a), (b, norm_b, scale_b) = scaled(a), scaled(b)
-    least: Any = eps / scale_a / scale_b
+    # Never zero, which it would be beside large numbers: the cosine with a vector of zeros is 0.
+    least: Any = fn.maximum(eps / scale_a / scale_b, fn.finfo(a.dtype).smallest_normal)
     cosine = fn.sum(a * b, axis=axis, keepdims=True) / fn.maximum(norm_a * norm_b, least)
     return fn.squeeze(cosine, axis)
 
