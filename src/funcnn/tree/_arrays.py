@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import _core
 from .._arguments import integer
-from ._basic import leaves, map, structure
+from ._basic import flatten, leaves, matched, structure
 from ._numbers import _equal
 
 
@@ -83,10 +83,10 @@ def stack(trees: Iterable[Any], axis: int = 0) -> Any:
     given, place = list(trees), integer(axis, "tree.stack: axis")
     if not given:
         raise ValueError("tree.stack: expected at least one tree")
-    paths = iter(structure(given[0]).paths())
+    found, treedef = flatten(given[0])
+    others = [matched(f"tree.stack: tree {i}", treedef, t) for i, t in enumerate(given[1:], 1)]
 
-    def stacked(*xs: Any) -> Any:
-        path = next(paths)
+    def stacked(path: str, *xs: Any) -> Any:
         arrays = [_array("tree.stack", x, path) for x in xs]
         shapes = [x.shape for x in arrays]
         if any(shape != shapes[0] for shape in shapes):
@@ -98,7 +98,7 @@ def stack(trees: Iterable[Any], axis: int = 0) -> Any:
             )
         return _core.stack(arrays, place)
 
-    return map(stacked, *given)
+    return treedef.unflatten([stacked(*row) for row in zip(treedef.paths(), found, *others, strict=True)])
 
 
 def unstack(tree: Any, axis: int = 0) -> tuple[Any, ...]:
@@ -208,10 +208,10 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     chosen = _array("tree.where", condition)
     if chosen.shape != ():
         raise ValueError(f"tree.where: the condition must be 0-d, got shape {chosen.shape}; use fn.where for arrays")
-    paths = iter(structure(a).paths())
+    left, treedef = flatten(a)
+    right = matched("tree.where: b", treedef, b)
 
-    def pick(x: Any, y: Any) -> Any:
-        path = next(paths)
+    def pick(path: str, x: Any, y: Any) -> Any:
         x, y = _array("tree.where", x, path), _array("tree.where", y, path)
         if x.shape != y.shape or x.dtype != y.dtype:
             kind = ValueError if x.shape != y.shape else TypeError
@@ -221,7 +221,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
             )
         return _core.where(chosen, x, y)
 
-    return map(pick, a, b)
+    return treedef.unflatten([pick(*row) for row in zip(treedef.paths(), left, right, strict=True)])
 
 
 def all_finite(tree: Any) -> Any:
