@@ -129,6 +129,10 @@ def params_for(
     return st.tuples(*map(of, treedef.paths(), found)).map(treedef.unflatten)
 
 
+def _is_vector(path: str, p: fn.array) -> bool:
+    return p.ndim < 2
+
+
 def optimizers(*, max_rate: float = 0.1) -> SearchStrategy[optim.Optimizer]:
     """Draw optimisers: of one kind, with a rate or a schedule of it; chains with clipping and weight decay; wrapped ones.
 
@@ -172,6 +176,6 @@ def optimizers(*, max_rate: float = 0.1) -> SearchStrategy[optim.Optimizer]:
         st.builds(optim.lookahead, plain, st.integers(1, 3), st.sampled_from([0.5, 1.0])),
         st.builds(optim.apply_if_finite, plain, st.integers(0, 3)),
         st.builds(optim.chain, plain, st.builds(optim.ema, st.sampled_from([0.0, 0.9]))),
-        st.builds(optim.masked, plain, st.sampled_from(["**", "**.bias"])),
+        st.builds(optim.masked, plain, st.sampled_from(["**", _is_vector])),
     ]
     return st.one_of(*kinds, st.builds(optim.chain, before, plain), *wrapped)
