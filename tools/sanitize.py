@@ -108,7 +108,8 @@ THREAD = Kind(
     [*GPU, *kernels_except(WIDEST), REFERENCE],
     # Families of operations without tests of threads, code for another processor, and the shim.
     [
-        ".*/(conv[._]|fft|lapack|linalg|quant|hadamard|sort|attention|einsum|windows|block_masked|segmented|gather_dot|mask_order)",
+        ".*/(conv[._]|fft|lapack|linalg|quant|hadamard|attention|einsum|windows|block_masked|segmented|gather_dot|mask_order)",
+        ".*/(sort|argsort|partition|searchsorted)",
         ".*/(arm_|body_arm|emit_arm|jit_|shim|lines\\.|custom_kernel|ops_(conv|fft|linalg|quantized|order))",
     ],
 )

@@ -52,7 +52,7 @@ class Counted {
   using Bits = std::conditional_t<sizeof(T) == 1, uint8_t, uint16_t>;
   static constexpr size_t kValues = size_t(1) << 8 * sizeof(T);
 
-  Counted(const T* x, int64_t step, int64_t n, const Parts& parts) {
+  Counted(const T* x, int64_t step, const Parts& parts) {
     std::vector<uint32_t> counts(kValues * size_t(parts.count()));
     parts.each([&](size_t part, int64_t begin, int64_t end) {
       uint32_t* const c = counts.data() + part * kValues;
@@ -96,7 +96,7 @@ class Counted {
 template <class T>
 void count_line(const T* x, const Lines& from, T* y, const Lines& to, bool shared) {
   const int64_t n = from.length(), begin = n - to.length();
-  const Counted<T> counted(x, from.step(), n, Parts(n, shared ? thread_count() : 1));
+  const Counted<T> counted(x, from.step(), Parts(n, shared ? thread_count() : 1));
   auto put = [&](int64_t first, int64_t last) {
     counted.put(begin + first, begin + last, y + first * to.step(), to.step());
   };
@@ -230,18 +230,18 @@ std::unique_ptr<Kernel> make_sort(const Primitive& primitive, std::span<const La
                                   std::span<const Layout> outputs, const KernelProgram*) {
   const int axis = static_cast<const AlongAxis&>(primitive).axis();
   const Dtype dtype = inputs[0].dtype;
+  const Lines from(inputs[0], axis), to(outputs[0], axis);
   return visit_dtype(dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
-    return make_kernel(
-        [dtype, from = Lines(inputs[0], axis), to = Lines(outputs[0], axis)](std::span<std::byte* const> at) {
-          if (!to.length()) return;
-          const T* x = reinterpret_cast<const T*>(at[0]);
-          T* y = reinterpret_cast<T*>(at[1]);
-          if constexpr (std::is_same_v<T, complex64_t>)
-            sort_complex(x, y, from, to);
-          else
-            sort_lines(x, y, from, to, dtype);
-        });
+    return make_kernel([=](std::span<std::byte* const> at) {
+      if (!to.length()) return;
+      const T* x = reinterpret_cast<const T*>(at[0]);
+      T* y = reinterpret_cast<T*>(at[1]);
+      if constexpr (std::is_same_v<T, complex64_t>)
+        sort_complex(x, y, from, to);
+      else
+        sort_lines(x, y, from, to, dtype);
+    });
   });
 }
 
