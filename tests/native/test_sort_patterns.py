@@ -1,4 +1,4 @@
-"""Sorting by every instruction set: patterns that quicksort might stumble over, against NumPy's stable sort, to the bit."""
+"""Sorting by every instruction set: what quicksort might stumble over, against NumPy's stable sort, to the bit."""
 
 import time
 
@@ -71,7 +71,7 @@ PATTERNS = (random, few, ascending, descending, organ_pipe, saw, equal, alike_in
 
 
 def made(words, name, seed):
-    """Words as values of a dtype, with some of the values that have several representations; what NumPy sees of them."""
+    """Words as values of a dtype, some of them values that have several representations; what NumPy sees of them."""
     rng = np.random.default_rng(seed)
     if name == "bool_":
         x = words % np.uint64(2) == 1
