@@ -1,5 +1,7 @@
 // A driver of NVIDIA that has no GPU: memory is the host's, copies are copies, kernels do nothing. For tests of what
 // stands above it. FAKE_CUDA_BYTES is the memory it has; FAKE_CUDA_FAIL=n makes everything after n launches fail.
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,8 +160,19 @@ int cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void* strea
   if (inside(to, bytes)) memcpy((void*)(uintptr_t)to, from, bytes);
   return kSuccess;
 }
+// A copy waits for the GPU, and for threads in the driver, which a tool such as compute-sanitizer has wait for the
+// interpreter's lock.
+static void expect_unlocked(void) {
+  int (*locked)(void);
+  *(void**)&locked = dlsym(RTLD_DEFAULT, "PyGILState_Check");
+  if (!locked || !locked()) return;
+  fprintf(stderr, "fake driver: a copy to the host by a thread that holds the interpreter's lock\n");
+  abort();
+}
+
 int cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void* stream) {
   (void)stream;
+  expect_unlocked();
   if (here()) return state();
   if (inside(from, bytes)) memcpy(to, (void*)(uintptr_t)from, bytes);
   return kSuccess;

@@ -27,7 +27,9 @@ def wide(x):
 
 def near(got, expected, dtype):
     assert got.shape == expected.shape and got.device == fn.gpu
-    np.testing.assert_allclose(wide(got), expected, rtol=0, atol=TOLERANCE[dtype] * np.abs(expected).max())
+    # Before one key alone the derivative by queries is zero.
+    size = max(np.abs(expected).max(), 1e-3)
+    np.testing.assert_allclose(wide(got), expected, rtol=0, atol=TOLERANCE[dtype] * size)
 
 
 def attend(q, k, v, causal=False, scale=0.1):
