@@ -21,12 +21,12 @@ def operand(x, transposed, dtype):
     return fn.swapaxes(x, -1, -2) if transposed else x
 
 
-def on_many_threads(compute):
+def on_many_threads(compute, counts=COUNTS):
     """The result as float64: from plans made for so many threads, and from one made for one."""
     before, results = fn.get_num_threads(), []
     try:
         for again in (True, False):
-            for count in COUNTS:
+            for count in counts:
                 fn.set_num_threads(count)
                 if again:
                     fn.clear_plan_cache()
@@ -50,6 +50,8 @@ SHAPES = [
     # Packed once for all on few threads; long sums in parts, of one tile and of several; few rows across them.
     *((521, 257, 509), (512, 128, 784), (64, 9001, 48), (33, 4099, 129), (48, 521, 1031), (3, 2000, 2100)),
     *((1, 3001, 3000), (3000, 3001, 1), (12, 1030, 2000)),
+    # A few columns.
+    *((301, 1031, 2), (77, 517, 5), (40, 300, 7), (1000, 97, 8)),
 ]
 
 
@@ -88,6 +90,22 @@ def test_batches(shape, layout):
     result = on_many_threads(lambda: fn.maximum(x @ y + r, 0))
     a, b, row = (np.asarray(v).astype(np.float64) for v in (x, y, r))
     close(result, np.maximum(a @ b + row, 0), np.abs(a) @ np.abs(b) + np.abs(row), "float32")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("layout", ["nn", "nt", "tn"])
+def test_rows_are_shared_out_to_a_few(layout, dtype):
+    # Of each product a copy of B for each thread, of which a plan for two has too few for four.
+    a, b, row = normal(2, 401, 307), normal(2, 307, 409), normal(409)
+    x, y = (operand(v, side == "t", getattr(fn, dtype)) for v, side in zip((a, b), layout, strict=True))
+    r = fn.array(row).astype(getattr(fn, dtype))
+    result = on_many_threads(lambda: fn.maximum(x @ y + r, 0), (4, 3, 2))
+    a, b, row = (np.asarray(v.astype(fn.float64)) for v in (x, y, r))
+    scale = np.abs(a) @ np.abs(b) + np.abs(row)
+    if dtype == "bfloat16":  # the product and the result are rounded
+        assert np.all(np.abs(result - np.maximum(a @ b + row, 0)) <= 2**-8 * 2 * scale)
+    else:
+        close(result, np.maximum(a @ b + row, 0), scale, dtype)
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 7), (300, 0, 200), (300, 200, 0), (1, 1, 1)])

@@ -2,6 +2,7 @@
 // complex numbers, by the BLAS. Where many tiles read the same columns of B, these are packed once for all of them.
 // How an element is summed up depends on the shape alone. An epilogue finds its rows in cache.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <climits>
 #include <memory>
@@ -189,6 +190,8 @@ void Problem::choose_tiles(size_t item) {
   tiled = item >= 4 && m > kFewRows && n > kFewColumns && !strips && work * double(batches) >= 1e6;
 }
 
+// So many threads each have enough to do with blocks of their own.
+constexpr int64_t kFewThreads = 4;
 // Bytes of B that are packed at a time.
 constexpr size_t kMostShared = 16 << 20;
 // A that is so small stays in a second-level cache while columns go by.
@@ -215,6 +218,7 @@ class DotKernel final : public HostKernel {
         int64_t most = std::max<int64_t>(8, int64_t(kMostShared / packing.bytes(packing.panel, p_.k)));
         int64_t passes = (panels + most - 1) / most;
         pass_columns_ = (panels + passes - 1) / passes * packing.panel;
+        if (packs_apart(thread_count())) copies_ = thread_count();
       }
     }
     threads_ = thread_count();
@@ -224,7 +228,7 @@ class DotKernel final : public HostKernel {
   // Dense copies of what cannot be read in place, the parts of sums, packed columns of B.
   size_t scratch_bytes() const override {
     if constexpr (!std::is_same_v<T, complex64_t>)
-      if (pass_columns_) return products_->packing.bytes(std::min(pass_columns_, p_.n), p_.k) + 64;
+      if (pass_columns_) return size_t(copies_) * copy_bytes() + 64;
     return packed_bytes(p_.packed_a) + packed_bytes(p_.packed_b) +
            (p_.depth_blocks > 1 ? size_t(p_.depth_blocks * count()) * sizeof(Sum) : 0);
   }
@@ -324,7 +328,6 @@ class DotKernel final : public HostKernel {
   // Whether B is packed once for all threads: not where each has enough to do with blocks of its own.
   bool packs_once() const {
     if (!products_ || !p_.shared) return false;
-    constexpr int64_t kFewThreads = 4;
     constexpr double kMuch = 1.5e8;  // multiply-adds of a thread, from which on reading B again and again is seen
     const int64_t threads = thread_count();
     return !p_.tiled || threads <= kFewThreads || double(p_.m) * double(p_.n) * double(p_.k) >= kMuch * double(threads);
@@ -472,6 +475,13 @@ class DotKernel final : public HostKernel {
         if (gemm.packing.pack_multiplying && right.column == 1) done = gemm.packing.rows;
         const int64_t threads = thread_count();
         const bool last_pass = first + width == p_.n;
+        if (threads <= copies_ && packs_apart(threads)) {
+          run_rows(gemm, {a + at_a, p_.a.row, p_.a.column}, right, c + at_c, packed, done,
+                   [&](int64_t row, int64_t end) {
+                     if (epilogue_) epilogue_->run_range(rest, at_c + row * p_.n, at_c + end * p_.n);
+                   });
+          continue;
+        }
         if ((done || right.row == 1) && by_columns(panels, threads)) {
           run_columns(gemm, {a + at_a, p_.a.row, p_.a.column}, right, width, c + at_c + first, packed, done);
           if (epilogue_ && last_pass)
@@ -508,6 +518,51 @@ class DotKernel final : public HostKernel {
       }
     }
   }
+  size_t copy_bytes() const { return (products_->packing.bytes(std::min(pass_columns_, p_.n), p_.k) + 63) / 64 * 64; }
+  // Whether each of so many threads packs all of B for itself: of so many rows that this is little, and as long as it
+  // stays in a cache.
+  bool packs_apart(int64_t threads) const {
+    constexpr int64_t kLeastRows = 96;
+    return (!is_half_type<T> || products_->packing.rows) && threads > 1 && threads <= kFewThreads &&
+           p_.m >= threads * kLeastRows && pass_columns_ >= p_.n && size_t(threads) * copy_bytes() <= kMostShared;
+  }
+  // Whole rows are shared out. No thread reads what another one writes, or writes beside it, where processors fetch
+  // lines ahead that others have to fetch back: between cores that takes long.
+  template <class F>
+  void run_rows(const GemmOf<T>& gemm, MatrixView<T> a, MatrixView<T> b, T* c, std::byte* packed, int64_t done,
+                F&& finish) const {
+    constexpr int64_t kLeastRows = 120, kMostBlocks = 8;
+    const int64_t threads = thread_count(), panels_of_b = (p_.n + gemm.packing.panel - 1) / gemm.packing.panel;
+    const int64_t blocks = threads * std::clamp<int64_t>(p_.m / (threads * kLeastRows), 1, kMostBlocks);
+    const Grid grid{p_.m, p_.n, 4, p_.n, blocks, 1};
+    // Of the blocks of each thread, which others take over when they are done with their own.
+    std::array<std::atomic<int64_t>, kFewThreads> next;
+    for (int64_t i = 0; i < threads; ++i) next[size_t(i)] = blocks * i / threads;
+    parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
+      std::byte* room = panels.get(gemm_room(grid.most_rows(), p_.n, p_.k, sizeof(T)));
+      for (int64_t thread = begin; thread < end; ++thread) {
+        std::byte* const own = packed + size_t(thread) * copy_bytes();
+        bool is_packed = false;
+        for (int64_t t = 0; t < threads; ++t) {
+          const int64_t of = (thread + t) % threads, last = blocks * (of + 1) / threads;
+          for (int64_t i = next[size_t(of)]++; i < last; i = next[size_t(of)]++) {
+            const int64_t row = grid.row(i), after = grid.row(i + 1);
+            int64_t from = row;
+            if (!is_packed && done) {
+              gemm.packing.pack_multiplying(a.at(row, 0), b, p_.n, p_.k, 0, panels_of_b, own, c + row * p_.n, p_.n);
+              from += done;
+            } else if (!is_packed) {
+              gemm.packing.pack(b, p_.n, p_.k, 0, panels_of_b, own);
+            }
+            is_packed = true;
+            gemm.rounded.multiply_packed(after - from, p_.n, p_.k, a.at(from, 0), {own, p_.n, 0}, c + from * p_.n, p_.n,
+                                         room);
+            finish(row, after);
+          }
+        }
+      }
+    });
+  }
   // Whether A is not packed for each block of columns.
   bool near_rows() const {
     constexpr int64_t item = sizeof(T);
@@ -534,11 +589,12 @@ class DotKernel final : public HostKernel {
     const int64_t longest = (all + blocks - 1) / blocks;
     const bool again = workers * longest <= all;
     const size_t panel_bytes = gemm.packing.bytes(panel, p_.k);
-    std::atomic<int64_t> next{0};
+    // The first is its own: what the thread had in its cache in the run before.
+    std::atomic<int64_t> next{workers};
     parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
       std::byte* room = panels.get(gemm_room(p_.m, std::min(width, longest * panel), p_.k, sizeof(T)));
       for (int64_t worker = begin; worker < end; ++worker)
-        for (int64_t i = next++; i < blocks; i = next++) {
+        for (int64_t i = worker; i < blocks; i = next++) {
           const int64_t from = all * i / blocks, count = all * (i + 1) / blocks - from;
           const int64_t column = from * panel, columns = std::min(width, column + count * panel) - column;
           std::byte* to = packed + size_t(again ? worker * longest : from) * panel_bytes;
@@ -585,6 +641,7 @@ class DotKernel final : public HostKernel {
   Problem p_;
   bool vector_;
   int64_t pass_columns_ = 0;  // of B that are packed at a time; 0: tiles pack what they need
+  int64_t copies_ = 1;        // of these
   int64_t threads_ = 0;       // for which the grid is
   Grid grid_{};
   std::optional<PreparedProgram> epilogue_;
