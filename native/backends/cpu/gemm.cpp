@@ -19,7 +19,7 @@ size_t gemm_room(int64_t m, int64_t n, int64_t k, size_t item) {
   int64_t depth = std::min(k, kBlockK);
   int64_t rows = std::min(m, kBlockM) + 2 * kMaxRows, columns = std::min(n, kBlockN) + kMaxPanel;
   size_t total = item < 4 ? (size_t(m * n) * 4 + 63) / 64 * 64 : 0;
-  size_t turned = n <= kFewColumns && k <= kDeepestTurned ? size_t(n * k) * item : 0;
+  size_t turned = n <= kFewColumns && k <= kDeepestTurned ? size_t(n * (k + kMostDotStep)) * item : 0;
   size_t strips =
       m <= kMostStripRows && n >= kWideStrip ? size_t(m * (std::min(k, strip_depth(m)) + strip_columns(m))) * wide : 0;
   const size_t blocks = total + std::max({turned, strips, size_t((rows + columns) * depth) * wide});

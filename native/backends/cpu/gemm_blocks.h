@@ -31,6 +31,7 @@ inline bool by_strips(int64_t m, int64_t n, int64_t span, size_t item) {
 // Columns of a strip, whose sums stay in the first-level cache, and words of K at a time, with A in the second.
 inline int64_t strip_columns(int64_t m) { return (m > 16 ? 8192 : 4096) / int64_t(std::bit_ceil(uint64_t(m))); }
 inline int64_t strip_depth(int64_t m) { return (int64_t(1) << 17) / int64_t(std::bit_ceil(uint64_t(m))); }
+inline constexpr int64_t kMostDotStep = 32;              // elements along K of which dots take a vector
 inline constexpr int64_t kMaxRows = 16, kMaxPanel = 64;  // no instruction set has larger tiles
 
 }  // namespace funcnn::cpu

@@ -20,6 +20,7 @@ struct Plain : TileKernel<T> {
   using Sum = T;
   using V = typename Simd<T>::Vector;
   static constexpr int group = 1;
+  static constexpr int dot_step = Simd<T>::lanes;
   static constexpr bool direct_b = std::is_same_v<T, S>;
 
   static void pack_a(MatrixView<S> a, int64_t rows, int64_t k, T* out) { cpu::pack_a(a, rows, k, out); }
@@ -36,8 +37,8 @@ struct Plain : TileKernel<T> {
   static V load(const S* from) { return load_wide<T>(from); }
   static V add_products(V sum, V a, V b) { return simd::fma(a, b, sum); }
   template <int rows, int columns>
-  static void dots(int64_t k, const S* a, int64_t row, const S* b, int64_t column, T* c, int64_t leading) {
-    run_dots<Plain, rows, columns, Simd<T>::lanes>(k, a, row, b, column, c, leading);
+  static void dots(int64_t k, const S* a, int64_t row, DotColumns<S> b, T* c, int64_t leading) {
+    run_dots<Plain, rows, columns, dot_step>(k, a, row, b, c, leading);
   }
 };
 

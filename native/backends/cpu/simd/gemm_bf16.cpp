@@ -18,6 +18,7 @@ struct Pairs {
   using Word = uint32_t;
   using Sum = float;
   static constexpr int group = 2;
+  static constexpr int dot_step = 32;
   static constexpr bool direct_b = false;
   using V = Simd<float>::Vector;
 
@@ -76,9 +77,9 @@ struct Pairs {
   }
 
   template <int rows, int columns>
-  FUNCNN_BF16 static void dots(int64_t k, const bfloat16_t* a, int64_t row, const bfloat16_t* b, int64_t column,
-                               float* c, int64_t leading) {
-    run_dots<Pairs, rows, columns, 32>(k, a, row, b, column, c, leading);
+  FUNCNN_BF16 static void dots(int64_t k, const bfloat16_t* a, int64_t row, DotColumns<bfloat16_t> b, float* c,
+                               int64_t leading) {
+    run_dots<Pairs, rows, columns, dot_step>(k, a, row, b, c, leading);
   }
 };
 

@@ -3,6 +3,7 @@
 // How a product multiplies is given by its steps:
 //   Source, Word, Sum       types of the operands, of a packed panel and of what is accumulated
 //   group                   elements along K in a word
+//   dot_step                elements along K that dots take at a time
 //   direct_b                whether B can be read where it lies
 //   pack_a, pack_b_panel    as in gemm_tile.h
 //   in_place(a, k)          where to read words of A without packing it, if that can be

@@ -20,6 +20,13 @@ constexpr int kDotRows = 4;
 #endif
 constexpr int kDotColumns = 4;
 
+// Where dots read columns of B: line j of the first vectors at data + j * column, those of the next `step` later.
+template <class S>
+struct DotColumns {
+  const S* data;
+  int64_t column, step;
+};
+
 template <class Steps, int... at>
 auto pick_dots(int64_t rows, int64_t columns, std::integer_sequence<int, at...>) {
   using Run = decltype(&Steps::template dots<1, 1>);
@@ -27,13 +34,30 @@ auto pick_dots(int64_t rows, int64_t columns, std::integer_sequence<int, at...>)
   return table[(rows - 1) * kDotColumns + columns - 1];
 }
 
+// Vectors of a few columns lie side by side: where lines are far apart, all of them would be in one place of the cache.
+inline int64_t turned_depth(int64_t k, int64_t step) { return (k + step - 1) / step * step; }
+template <int64_t step, class S>
+void turn_columns(MatrixView<S> b, int64_t n, int64_t k, S* out) {
+  for (int64_t j0 = 0; j0 < n; j0 += kDotColumns, out += kDotColumns * turned_depth(k, step)) {
+    const int64_t columns = std::min<int64_t>(kDotColumns, n - j0);
+    for (int64_t t = 0; t < k; ++t)
+      for (int64_t j = 0; j < columns; ++j)
+        out[t / step * step * columns + j * step + t % step] = *b.at(t, j0 + j).data;
+  }
+}
+
+// `turned`: B is as turn_columns has left it.
 template <class Steps>
 void dots_along(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
-                MatrixView<typename Steps::Source> b, typename Steps::Sum* c, int64_t leading) {
+                MatrixView<typename Steps::Source> b, bool turned, typename Steps::Sum* c, int64_t leading) {
+  constexpr int64_t step = Steps::dot_step;
   auto block = [&](int64_t i, int64_t j) {
     int64_t rows = std::min<int64_t>(kDotRows, m - i), columns = std::min<int64_t>(kDotColumns, n - j);
+    const DotColumns<typename Steps::Source> right =
+        turned ? DotColumns<typename Steps::Source>{b.data + j * turned_depth(k, step), step, columns * step}
+               : DotColumns<typename Steps::Source>{b.data + j * b.column, b.column, step};
     pick_dots<Steps>(rows, columns, std::make_integer_sequence<int, kDotRows * kDotColumns>())(
-        k, a.data + i * a.row, a.row, b.data + j * b.column, b.column, c + i * leading + j, leading);
+        k, a.data + i * a.row, a.row, right, c + i * leading + j, leading);
   };
   // The operand with fewer lines is gone over again for every few of the other.
   if (m <= n) {
@@ -63,8 +87,7 @@ void sum_lanes(const typename Simd<T>::Vector* sums, int count, T* out) {
 
 // rows x columns dots of K. Steps::add_products(sum, a, b): products of `step` elements of each line.
 template <class Steps, int rows, int columns, int step, class S, class T>
-FUNCNN_INLINE void run_dots(int64_t k, const S* __restrict a, int64_t row, const S* __restrict b, int64_t column, T* c,
-                            int64_t leading) {
+FUNCNN_INLINE void run_dots(int64_t k, const S* __restrict a, int64_t row, DotColumns<S> right, T* c, int64_t leading) {
   using V = typename Simd<T>::Vector;
   V sum[rows][columns];
   FUNCNN_UNROLL
@@ -75,16 +98,18 @@ FUNCNN_INLINE void run_dots(int64_t k, const S* __restrict a, int64_t row, const
   // Lines are often a multiple of a page apart, where the processor's own guesses get in each other's way. After the
   // end of these lines come the next ones.
   constexpr int64_t ahead = 1024 / int64_t(sizeof(S));
+  const S* __restrict b = right.data;
+  const int64_t column = right.column, next_b = right.step == step ? columns * column - k : 0;
   int64_t t = 0;
-  for (; t + step <= k; t += step) {
+  for (; t + step <= k; t += step, b += right.step) {
     const bool past = t + ahead >= k;
     const int64_t soon_a = t + ahead + (past ? rows * row - k : 0),
-                  soon_b = t + ahead + (past ? columns * column - k : 0);
+                  soon_b = ahead / step * right.step + (past ? next_b : 0);
     V y[columns];
     FUNCNN_UNROLL
     for (int j = 0; j < columns; ++j) {
       __builtin_prefetch(b + j * column + soon_b);
-      y[j] = Steps::load(b + j * column + t);
+      y[j] = Steps::load(b + j * column);
     }
     FUNCNN_UNROLL
     for (int i = 0; i < rows; ++i) {
@@ -99,7 +124,8 @@ FUNCNN_INLINE void run_dots(int64_t k, const S* __restrict a, int64_t row, const
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < columns; ++j) {
       T total = totals[i * columns + j];
-      for (int64_t u = t; u < k; ++u) total = simd::fma(T(widen(a[i * row + u])), T(widen(b[j * column + u])), total);
+      for (int64_t u = t; u < k; ++u)
+        total = simd::fma(T(widen(a[i * row + u])), T(widen(b[j * column + u - t])), total);
       c[i * leading + j] = total;
     }
 }
@@ -197,14 +223,13 @@ bool multiply_thin(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::S
   constexpr int lanes = Simd<Sum>::lanes;
   const bool deep = k >= 4 * lanes, dense_a = a.column == 1;
   if (deep && dense_a && b.row == 1 && (m <= 8 || n <= kFewColumns)) {
-    dots_along<Steps>(m, n, k, a, b, c, leading);
+    dots_along<Steps>(m, n, k, a, b, false, c, leading);
     return true;
   }
   if (deep && dense_a && m >= 4 && n <= kFewColumns && k <= kDeepestTurned) {
     Source* turned = reinterpret_cast<Source*>(room);
-    for (int64_t t = 0; t < k; ++t)
-      for (int64_t j = 0; j < n; ++j) turned[j * k + t] = *b.at(t, j).data;
-    dots_along<Steps>(m, n, k, a, {turned, 1, k}, c, leading);
+    turn_columns<Steps::dot_step>(b, n, k, turned);
+    dots_along<Steps>(m, n, k, a, {turned, 1, k}, true, c, leading);
     return true;
   }
   if (b.column == 1 && by_strips(m, n, k * b.row * int64_t(sizeof(Source)), sizeof(Source))) {
