@@ -52,7 +52,7 @@ class BoundSteps {
     constants_.encode(0);
     prepares_ = !last_;
   }
-  void encode(int64_t step) { body_.encode(step); }
+  int64_t encode(int64_t step, int64_t most) { return body_.encode(step, most); }
   void follow(const BoundSteps& next) { body_.follow(next.body_); }
   Operand output(size_t index, int64_t step) const { return body_.output(index, step); }
 

@@ -22,6 +22,8 @@ std::byte* host_address(const Operand& operand) {
 // Kernels become better calls when they have run for some time: so many steps at least go by before they are asked
 // again.
 constexpr int64_t kFirstTry = 64, kLongestTry = 4096;
+// Steps that one call makes.
+constexpr int64_t kMostSteps = 16;
 // Work between two questions whether to go on.
 constexpr double kUnasked = 1e6;
 
@@ -57,7 +59,12 @@ class JointCodes {
     size_t first, count;  // launches
     std::shared_ptr<const JointCode> code;
   };
-  using Runs = std::shared_ptr<const std::vector<Run>>;
+  struct Made {
+    std::vector<Run> runs;
+    std::shared_ptr<const JointCode> several;  // steps, where all launches are one run
+    int64_t steps = 0;
+  };
+  using Runs = std::shared_ptr<const Made>;
   template <class F>
   Runs get(const Pattern& pattern, F&& make) {
     std::lock_guard lock(mutex_);
@@ -65,8 +72,8 @@ class JointCodes {
       if (known == pattern) return runs;
     // Operands that lie another way in each call, as views of one array may, are not worth code of their own.
     if (known_.size() == kMostPatterns) return none_;
-    Runs made = std::make_shared<const std::vector<Run>>(make());
-    if (made->empty()) hopeless = true;
+    Runs made = std::make_shared<const Made>(make());
+    if (made->runs.empty()) hopeless = true;
     known_.emplace_back(pattern, made);
     return made;
   }
@@ -77,7 +84,7 @@ class JointCodes {
   std::mutex mutex_;
   static constexpr size_t kMostPatterns = 16;
   std::vector<std::pair<Pattern, Runs>> known_;
-  const Runs none_ = std::make_shared<const std::vector<Run>>();
+  const Runs none_ = std::make_shared<const Made>();
 };
 
 BoundPlan::~BoundPlan() {
@@ -209,6 +216,7 @@ void BoundPlan::arrange() {
     works_[odd].clear();
   }
   arranged_ = true;
+  several_ = {};
   const std::map<size_t, Joint> joint = joint_launches();
   for (size_t l = 0; l < launches_.size();) {
     const auto it = joint.find(l);
@@ -330,8 +338,35 @@ std::map<size_t, BoundPlan::Joint> BoundPlan::joint_launches() {
   pattern.insert(pattern.end(), seen.begin(), seen.end());
   pattern.insert(pattern.end(), tangled.begin(), tangled.end());
 
+  std::vector<There> there;
+  std::vector<JointCompiler::Piece> pieces[2];  // of `places`, in even steps and in odd ones
+  bool several = true;
+  auto piece_there = [&](const Course& course, int odd) -> JointCompiler::Piece {
+    const Operand& at = course.places[odd];
+    auto is_same = [&](const There& t) { return t.at.buffer == at.buffer && t.at.scalar == at.scalar; };
+    auto it = std::find_if(there.begin(), there.end(), is_same);
+    if (it == there.end()) it = there.insert(it, {at, course.stride});
+    several = several && it->stride == course.stride;
+    return {size_t(it - there.begin()), at.offset - it->at.offset};
+  };
+  for (const Course& place : places)
+    for (int odd = 0; odd < 2; ++odd) {
+      pieces[odd].push_back(piece_there(place, odd));
+      pattern.push_back(int64_t(pieces[odd].back().place));
+      pattern.push_back(pieces[odd].back().offset);
+      pattern.push_back(place.stride);
+    }
+  std::optional<JointCompiler::Piece> go_on[2];
+  if (go_on_)
+    for (int odd = 0; odd < 2; ++odd) {
+      go_on[odd] = piece_there(*go_on_, odd);
+      pattern.push_back(int64_t(go_on[odd]->place));
+      pattern.push_back(go_on[odd]->offset);
+    }
+
   auto make = [&] {
-    std::vector<JointCodes::Run> runs;
+    JointCodes::Made made;
+    std::vector<JointCodes::Run>& runs = made.runs;
     auto takes = [&](size_t l) {
       if (first_work[l] == first_work[l + 1]) return false;
       for (size_t w = first_work[l]; w < first_work[l + 1]; ++w) {
@@ -351,7 +386,7 @@ std::map<size_t, BoundPlan::Joint> BoundPlan::joint_launches() {
       for (size_t w = 0; w < works.size(); ++w)
         if (w < begin || w >= begin + count)
           for (const JointCompiler::Piece& piece : works[w].operands) kept[piece.place] = 1;
-      if (auto code = compiler->compile(std::span(works).subspan(begin, count), kept)) {
+      if (auto code = compiler->compile(std::span(works).subspan(begin, count), kept, {})) {
         runs.push_back({first, end - first, std::move(code)});
       } else if (end - first >= 2) {
         const size_t middle = (first + end) / 2;
@@ -365,13 +400,53 @@ std::map<size_t, BoundPlan::Joint> BoundPlan::joint_launches() {
       compile(compile, first, end);
       first = end;
     }
-    return runs;
+    if (!several || runs.size() != 1 || runs[0].count != launches_.size()) return made;
+    std::vector<char> kept(there.size(), 0);
+    for (int odd = 0; odd < 2; ++odd)
+      for (size_t p = 0; p < places.size(); ++p) kept[pieces[odd][p].place] |= seen[p];
+    for (int64_t steps = kMostSteps; steps >= 2 && !made.several; steps /= 2) {
+      std::vector<JointCompiler::Work> all;
+      std::vector<JointCompiler::Step> ends;
+      for (int64_t step = 0; step < steps; ++step) {
+        auto there_is = [&](JointCompiler::Piece piece) {
+          piece.offset += step * there[piece.place].stride;
+          return piece;
+        };
+        for (JointCompiler::Work work : works) {
+          for (JointCompiler::Piece& piece : work.operands) {
+            const int64_t within = piece.offset;
+            piece = there_is(pieces[step & 1][piece.place]);
+            piece.offset += within;
+          }
+          all.push_back(std::move(work));
+        }
+        ends.push_back({all.size(), {}});
+        if (go_on[step & 1]) ends.back().go_on = there_is(*go_on[step & 1]);
+      }
+      made.several = compiler->compile(all, kept, ends);
+      made.steps = steps;
+    }
+    return made;
   };
   std::map<size_t, Joint> joint;
-  const JointCodes::Runs runs = codes.get(pattern, make);
+  const JointCodes::Runs made = codes.get(pattern, make);
+  if (made->several) {
+    several_.code = made->several;
+    several_.most = made->steps;
+    arrange_several(there);
+  }
   const auto shared = std::make_shared<const std::vector<Course>>(std::move(places));
-  for (const JointCodes::Run& run : *runs) joint[run.first] = {run.count, run.code, shared};
+  for (const JointCodes::Run& run : made->runs) joint[run.first] = {run.count, run.code, shared};
   return joint;
+}
+
+void BoundPlan::arrange_several(std::span<const There> places) {
+  std::vector<std::byte*> addresses;
+  for (const There& place : places) addresses.push_back(host_address(place.at));
+  several_.call = several_.code->fix(addresses);
+  for (const FixedWork::Start& start : several_.call.starts)
+    if (const int64_t stride = places[start.operand].stride)
+      several_.moving.push_back({start.at, addresses[start.operand] + start.offset, stride});
 }
 
 void BoundPlan::arrange(const Joint& joint, int odd) {
@@ -399,12 +474,21 @@ void BoundPlan::move_operands(int64_t step) {
   for (size_t o : moving_operands_) operands[o] = courses_[o].at(step);
 }
 
-void BoundPlan::encode(int64_t step) {
+int64_t BoundPlan::encode(int64_t step, int64_t most) {
+  if (most >= several_.most && several_.most && !(step & 1) && !profiling()) {
+    for (const Moving& m : several_.moving) *m.at = m.first + step * m.stride;
+    several_.call.call(several_.call.with.get());
+    const int64_t done = *several_.call.steps;
+    if ((effort_since_ += effort_ * double(done)) > kUnasked)
+      Plan::ask_whether_to_go_on(std::exchange(effort_since_, 0));
+    return done;
+  }
   step_ = step;
   if (profiling()) {  // kernel by kernel
     move_operands(step);
     for (size_t l = 0; l < launches_.size(); ++l) start(l, int(step & 1));
-    return Plan::ask_whether_to_go_on(effort_);
+    Plan::ask_whether_to_go_on(effort_);
+    return 1;
   }
   if (!arranged_ || (!settled_ && runs_ >= next_try_)) {
     arrange();
@@ -416,6 +500,7 @@ void BoundPlan::encode(int64_t step) {
   if (starts_move_) move_operands(step);
   for (const Call& call : calls_[odd]) call.call(call.with);
   if ((effort_since_ += effort_) > kUnasked) Plan::ask_whether_to_go_on(std::exchange(effort_since_, 0));
+  return 1;
 }
 
 }  // namespace funcnn

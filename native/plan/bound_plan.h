@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -38,7 +39,11 @@ class BoundPlan {
   // The same for the kernels of `next`, which has been made for the step after each: it finds its operands where those
   // of that step are, and puts its results where it does by itself.
   void follow(const BoundPlan& next);
-  void encode(int64_t step);
+  // What a step leaves at `go_on` says whether another may follow it.
+  void stop_by(const Course& go_on) { go_on_ = go_on; }
+  void encode(int64_t step) { encode(step, 1); }
+  // Steps from that one on, no more than `most`, up to one after which none may follow: how many.
+  int64_t encode(int64_t step, int64_t most);
   // Where a captured result lies; its strides are those of the plan.
   const Course& result(size_t r) const { return results_[r]; }
   // What `Plan::prepare` gives, of `Part::constants`.
@@ -80,8 +85,21 @@ class BoundPlan {
     std::shared_ptr<const JointCode> code;
     std::shared_ptr<const std::vector<Course>> places;
   };
+  // Several steps, the first even, in one call.
+  struct Several {
+    std::shared_ptr<const JointCode> code;
+    JointCode::Call call;
+    std::vector<Moving> moving;
+    int64_t most = 0;  // 0: there is no such code
+  };
+  // Where something lies in even steps or in odd ones, whatever else does in the others; it moves with each step.
+  struct There {
+    Operand at;
+    int64_t stride;
+  };
   std::map<size_t, Joint> joint_launches();
   void arrange(const Joint& joint, int odd);
+  void arrange_several(std::span<const There> places);
   void start(size_t launch, int odd);
   void move_operands(int64_t step);
 
@@ -101,6 +119,8 @@ class BoundPlan {
   std::vector<FixedWork> works_[2];
   std::vector<std::unique_ptr<Start>> starts_;
   std::vector<std::unique_ptr<BoundKernel>> inner_;  // by launch
+  std::optional<Course> go_on_;
+  Several several_;
   bool arranged_ = false, settled_ = true, starts_move_ = false;
   int64_t runs_ = 0, runs_told_ = 0, next_try_ = 0, step_ = 0;
 };

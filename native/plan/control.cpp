@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <limits>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -27,6 +28,8 @@ bool is_true(const Operand& predicate, Queue& queue) {
 
 // Steps over few bytes run on memory that stays, where there are enough of them.
 constexpr int64_t kLeastBound = 4;
+// Steps of a loop that may be the last at any time.
+constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
 
 // What a scan stacks is written where it belongs as it is computed. A carry that is stacked before each step lies in
 // the stack from the start: each step writes the row that the next one reads. One that is stacked after each step is
@@ -129,7 +132,7 @@ class ScanKernel final : public ControlKernel {
       void encode(int64_t step) override {
         operands.before(step);
         steps->begin();
-        for (int64_t i = 0; i < length; ++i) steps->encode(i);
+        for (int64_t i = 0; i < length;) i += steps->encode(i, length - i);
         operands.after(step);
       }
       FixedOperands operands;
@@ -285,7 +288,7 @@ class ScanKernel final : public ControlKernel {
     }
     for (size_t i = carries; i < to.size(); ++i) to[i] = rows(i, first);
     BoundBody body(*body_, from, prepared, to, goes_to_, alignment_);
-    for (int64_t step = 0; step < steps; ++step) body.encode(step);
+    for (int64_t step = 0; step < steps;) step += body.encode(step, steps - step);
     for (size_t i = 0; i < carries; ++i) leaves[i] = storage_at(from[i].at(steps), carries_.strides(i));
   }
 
@@ -360,7 +363,7 @@ class CondKernel final : public ControlKernel {
         operands.before(step);
         std::optional<BoundSteps>& branch = branches[is_true(predicate.at(step), *queue) ? 0 : 1];
         branch->begin();
-        branch->encode(0);
+        branch->encode(0, 1);
         operands.after(step);
       }
       FixedOperands operands;
@@ -477,11 +480,11 @@ class WhileKernel final : public ControlKernel {
       void encode(int64_t step) override {
         operands.before(step);
         condition->begin();
-        condition->encode(0);
+        condition->encode(0, 1);
         int64_t steps = 0;
         while (is_true(condition->output(0, steps), *queue)) {
           if (steps == 0) body->begin();
-          body->encode(steps++);
+          steps += body->encode(steps, kUnknown);
         }
         ends[steps & 1].encode(step);
       }
@@ -551,7 +554,7 @@ class WhileKernel final : public ControlKernel {
     BoundBody body(body_, from, for_body, to, goes_to_), condition(condition_, from, for_condition, {}, {});
     body.follow(condition);
     int64_t step = 0;
-    do body.encode(step++);
+    do step += body.encode(step, kUnknown);
     while (is_true(condition.output(0, step), queue));
     for (size_t i = 0; i < carries; ++i) leaves[i] = storage_at(from[i].at(step), carries_.strides(i));
   }

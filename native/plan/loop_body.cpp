@@ -14,6 +14,13 @@ BoundBody::BoundBody(const Body& body, std::span<const Course> inputs, std::span
   }
 }
 
+void BoundBody::follow(const BoundBody& next) {
+  plan_.follow(next.plan_);
+  Course go_on = next.outputs_[0];
+  std::swap(go_on.places[0], go_on.places[1]);
+  plan_.stop_by(go_on);
+}
+
 std::vector<Course> BoundBody::leaves(const Body& body, std::span<const Course> inputs) {
   std::vector<Course> all(inputs.begin(), inputs.end());
   for (size_t i = inputs.size(); i < body.capture_.leaves.size(); ++i)

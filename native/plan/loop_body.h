@@ -206,9 +206,10 @@ class BoundBody {
   BoundBody(const Body& body, std::span<const Course> inputs, std::span<const Ref<Buffer>> prepared,
             std::span<const Course> to, std::span<const int> goes_to, int64_t alignment = 1);
 
-  void encode(int64_t step) { plan_.encode(step); }
-  // As part of each step: those of `next`, made for the step after it.
-  void follow(const BoundBody& next) { plan_.follow(next.plan_); }
+  // As of BoundPlan.
+  int64_t encode(int64_t step, int64_t most) { return plan_.encode(step, most); }
+  // As part of each step: those of `next`, made for the step after it, whose output says whether there is one.
+  void follow(const BoundBody& next);
   // Where an output lies.
   Operand output(size_t index, int64_t step) const { return outputs_[index].at(step); }
 

@@ -151,8 +151,9 @@ class CpuBackend final : public MeasuredBackend, public JointCompiler {
   Effort measure_ceilings() override { return cpu::measure_ceilings(); }
 
   bool takes(const Work& work) override { return jit::can_straighten(work); }
-  std::shared_ptr<const JointCode> compile(std::span<const Work> works, std::span<const char> kept) override {
-    return jit::straighten(works, kept);
+  std::shared_ptr<const JointCode> compile(std::span<const Work> works, std::span<const char> kept,
+                                           std::span<const Step> steps) override {
+    return jit::straighten(works, kept, steps);
   }
   int64_t compiles_after() const override { return jit::options().always ? 0 : 1000; }
 

@@ -1,5 +1,6 @@
 // What bodies read, write and reduce.
 #include <array>
+#include <cstddef>
 
 #include "backends/cpu/jit/body_x86.h"
 
@@ -168,6 +169,19 @@ void Body::store_mask(const Node& n) {
     w_(op::bit_and, w_.v(t), w_.v(mask), w_.constant(1));
     store_narrow(t, 1, m);
   }
+  used(n.a);
+}
+void Body::leave(const Node& n) {
+  const x86::Gpr bits = kLimit.part(32);
+  if (level_ != Level::row) throw Refused{"an end among elements"};
+  const int mask = mask_in(n.a);
+  if (layout_.wide)
+    w_.as("kmovw", bits, k(mask));
+  else
+    w_.as("vmovmskps", bits, w_.v(mask));
+  w_.as("mov", at(kFrame, int32_t(offsetof(Frame, rows))), int64_t(n.bits));
+  w_.as("and", bits, 1);
+  w_.as("je", layout_.end);
   used(n.a);
 }
 

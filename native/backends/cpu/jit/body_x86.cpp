@@ -329,6 +329,8 @@ void Body::one(int v, const Node& n) {
       return store(n);
     case Do::mask_store:
       return store_mask(n);
+    case Do::leave:
+      return leave(n);
     case Do::reduce:
       return reduce(n);
     case Do::index:

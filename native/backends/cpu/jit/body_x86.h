@@ -27,9 +27,8 @@ struct Layout {
   int slots_at = 0;             // bytes from the stack pointer: behind the buffers of folds
   int first_slot = 0;           // for spilled values; those before are homes
   int most_spills = 0;
+  x86::Label end = {};  // of the code, for what leaves it
 };
-
-inline bool makes_mask(Do what) { return what >= Do::less && what <= Do::mask_of_load; }
 
 // Registers with a fixed meaning.
 inline constexpr x86::Gpr kIndex = x86::rax, kLimit = x86::rcx, kScratch = x86::rdx, kFrame = x86::rdi,
@@ -106,6 +105,7 @@ class Body {
   void store_for_row(const Node& n);
   void store_narrow(int r, int bytes, const x86::Memory& m);
   void store_mask(const Node& n);
+  void leave(const Node& n);
   void reduce(const Node& n);
 
   Writer& w_;

@@ -197,6 +197,7 @@ class Generator {
     }
     // The registers that a body leaves free keep what is read most; with VEX what is repeated cannot be read in place.
     Writer dry(wide_, loop_.wide);
+    layout.end = dry.as.label();
     int needed = 3;
     for (Level level : {Level::scalar, Level::row, Level::element}) {
       Body trial(dry, loop_, p.stage, layout, level, {0, level == Level::element && !wide_, false});
@@ -232,7 +233,9 @@ class Generator {
       as("vmovups", at(rsp, vectors_at + 16 * i), x86::xmm(convention_.first_saved_vector + i));
     if (convention_.arguments[0] != kFrame) as("mov", kFrame, convention_.arguments[0]);
     load_pointers();
+    const x86::Label end = as.label();
     for (Planned& p : stages_) {
+      p.layout.end = end;
       if (!scalars_return_) load_homes(p, Level::constant), load_homes(p, Level::scalar);
       Body(w_, loop_, p.stage, p.layout, Level::scalar).emit();
     }
@@ -257,6 +260,7 @@ class Generator {
       i += 2;
     }
     if (loop_.by_rows()) next_row(row);
+    as.bind(end);
     for (int i = 0; i < vectors; ++i)
       as("vmovups", x86::xmm(convention_.first_saved_vector + i), at(rsp, vectors_at + 16 * i));
     as("vzeroupper");

@@ -137,6 +137,7 @@ class Element {
         return values_[size_t(values_[size_t(node.a)] ? node.b : node.c)];
       case Do::store:
       case Do::mask_store:
+      case Do::leave:
       case Do::reduce:
         return values_[size_t(node.a)];
     }

@@ -70,6 +70,7 @@ constexpr std::string_view kNames[] = {"constant",
                                        "seldom",
                                        "store",
                                        "mask_store",
+                                       "leave",
                                        "reduce"};
 static_assert(std::size(kNames) == size_t(kDoCount));
 

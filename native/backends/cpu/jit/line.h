@@ -79,6 +79,7 @@ enum class Do : uint8_t {
   // results
   store,       // a into stream `stream`, narrowed to what memory holds
   mask_store,  // a, a mask, into a stream of booleans
+  leave,       // where a, a mask, is false: what follows is not done, and the frame says `bits`
   reduce,      // a into reduction `stream`
 };
 
@@ -86,6 +87,7 @@ inline constexpr int kDoCount = int(Do::reduce) + 1;
 std::string_view do_name(Do what);
 
 constexpr bool is_result(Do what) { return what >= Do::store; }
+constexpr bool makes_mask(Do what) { return what >= Do::less && what <= Do::mask_of_load; }
 // Values that are read where they are needed.
 constexpr bool is_lazy(Do what) { return what == Do::constant || what == Do::uniform; }
 

@@ -56,7 +56,7 @@ struct Loop {
   std::vector<Stage> stages;  // of each row, one after the other
   int flag = -1;              // a stream of one byte, for choices by row
   // All is about single values, and done once, in order: streams are scalars, and nodes read and write so many bytes
-  // after their beginning as their bits say.
+  // after their beginning as their bits say. `leave` ends it before that, with its bits as the number of rows.
   bool straight = false;
 
   bool folds() const {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/instruction_set.h"
@@ -20,11 +21,14 @@ namespace {
 
 using Work = JointCompiler::Work;
 using Piece = JointCompiler::Piece;
+using Steps = std::span<const JointCompiler::Step>;
 
 // Beyond that vectors win, and code grows long: elements of an operand, nodes, and of those what a program of more than
 // few elements has.
 constexpr int64_t kMostElements = 64, kFewElements = 2;
 constexpr size_t kMostNodes = 1200, kMostOfProgram = 64;
+// Of several steps together: those of more have little to gain.
+constexpr size_t kMostOfSteps = 600;
 constexpr int64_t kMostProducts = 100;
 // Rows of fewer elements are summed up one by one (simd/reduce_rows.cpp).
 constexpr int64_t kLeastFolded = 16;
@@ -57,20 +61,37 @@ class Writer {
     }
     if (line_.nodes.size() > kMostNodes) throw Unknown();
   }
-  // The results, once everything has been read.
-  Loop finish() {
-    std::vector<std::pair<Key, Known>> results;
-    for (const auto& [key, known] : memory_)
-      if (known.written && kept_[key.place]) results.push_back({key, known});
-    for (auto& [key, known] : results)
-      if (line_.nodes[size_t(known.node)].what == Do::uniform)
+  // What has been computed so far goes to memory, once everything that it may lie over has been read.
+  void put() {
+    for (auto& [key, known] : memory_)
+      if (known.written && line_.nodes[size_t(known.node)].what == Do::uniform)
         known.node = line_.make({.what = Do::bit_or, .a = known.node, .b = known.node});
-    for (const auto& [key, known] : results)
-      line_.make({.what = known.dtype == Dtype::bool_ ? Do::mask_store : Do::store,
-                  .a = known.node,
-                  .stream = stream(key.place, known.dtype),
-                  .bits = uint64_t(key.at)});
-    if (results.empty() || line_.nodes.size() > kMostNodes) throw Unknown();
+    for (auto& [key, known] : memory_) {
+      if (!std::exchange(known.waits, false) || !kept_[key.place]) continue;
+      // What nobody sees in between is overwritten.
+      auto [last, first] = stored_.try_emplace(key);
+      if (!first) line_.nodes[size_t(last->second)] = {.what = Do::constant};
+      last->second = line_.make({.what = known.dtype == Dtype::bool_ ? Do::mask_store : Do::store,
+                                 .a = known.node,
+                                 .stream = stream(key.place, known.dtype),
+                                 .bits = uint64_t(key.at)});
+      stores_ = true;
+    }
+    if (line_.nodes.size() > kMostNodes) throw Unknown();
+  }
+  // The step of that number is done: another follows only if this is true.
+  void end_step(size_t number, const std::optional<Piece>& go_on) {
+    put();
+    if (line_.nodes.size() > kMostOfSteps) throw Unknown();
+    if (!go_on) return;
+    const Known* known = find({go_on->place, go_on->offset}, Dtype::bool_);
+    if (!known || !known->written || !makes_mask(line_.nodes[size_t(known->node)].what)) throw Unknown();
+    line_.make({.what = Do::leave, .a = known->node, .bits = number});
+    stored_.clear();
+  }
+  Loop finish() {
+    put();
+    if (!stores_) throw Unknown();
     loop_.stages.emplace_back();
     loop_.stages.back().line = std::move(line_);
     return std::move(loop_);
@@ -86,7 +107,7 @@ class Writer {
   struct Known {
     Dtype dtype;
     int node;
-    bool written;
+    bool written, waits;  // waits: to be put there
   };
 
   // ---- memory
@@ -120,14 +141,14 @@ class Writer {
     if (!kept_[piece.place] || key.at != int32_t(key.at)) throw Unknown();
     const Do what = dtype == Dtype::bool_ ? Do::mask_of_load : Do::uniform;
     const int node = line_.make({.what = what, .stream = stream(piece.place, dtype), .bits = uint64_t(key.at)});
-    memory_[key] = {dtype, node, false};
+    memory_[key] = {dtype, node, false, false};
     return node;
   }
   void store(const Piece& piece, int64_t element, Dtype dtype, int node) {
     const Key key{piece.place, piece.offset + element * int64_t(item_size(dtype))};
     if (node < 0 || key.at != int32_t(key.at)) throw Unknown();
     find(key, dtype);
-    memory_[key] = {dtype, node, true};
+    memory_[key] = {dtype, node, true, true};
   }
 
   // ---- kernels
@@ -311,19 +332,23 @@ class Writer {
   Line line_;
   std::vector<size_t> places_;
   std::map<Key, Known> memory_;
+  bool stores_ = false;
+  std::map<Key, int> stored_;  // the node that has, since the code may have been left
 };
 
 class StraightCode final : public JointCode {
  public:
-  StraightCode(CodeMemory::Function function, std::vector<size_t> places)
-      : function_(std::move(function)), places_(std::move(places)) {}
-  FixedWork fix(std::span<std::byte* const> places) const override {
+  StraightCode(CodeMemory::Function function, std::vector<size_t> places, size_t steps)
+      : function_(std::move(function)), places_(std::move(places)), steps_(steps) {}
+  Call fix(std::span<std::byte* const> places) const override {
     struct Bound {
       Frame frame;
       CodeMemory::Function function;
     };
     auto bound = std::make_shared<Bound>(Bound{{}, function_});
-    FixedWork work;
+    bound->frame.rows = int64_t(steps_);
+    Call work;
+    work.steps = &bound->frame.rows;
     for (size_t s = 0; s < places_.size(); ++s) {
       bound->frame.stream[s] = places[places_[s]];
       work.starts.push_back({&bound->frame.stream[s], places_[s]});
@@ -336,11 +361,8 @@ class StraightCode final : public JointCode {
  private:
   CodeMemory::Function function_;
   std::vector<size_t> places_;  // of streams
+  size_t steps_;
 };
-
-}  // namespace
-
-namespace {
 
 const Target* straight_target() {
   const Target* target = target_of(active_level());
@@ -349,11 +371,16 @@ const Target* straight_target() {
 
 // The loop, and the places of its streams.
 std::optional<std::pair<Loop, std::vector<size_t>>> written(std::span<const Work> works, std::span<const char> kept,
-                                                            const Target& target) {
+                                                            Steps steps, const Target& target) {
   for (bool wide : {false, true}) {
     try {
       Writer writer(kept, target, wide);
-      for (const Work& work : works) writer.add(work);
+      size_t w = 0;
+      for (size_t s = 0; s < steps.size(); ++s) {
+        while (w < steps[s].end) writer.add(works[w++]);
+        writer.end_step(s + 1, steps[s].go_on);
+      }
+      while (w < works.size()) writer.add(works[w++]);
       Loop loop = writer.finish();
       return std::pair(std::move(loop), writer.places());
     } catch (const Unknown&) {
@@ -369,19 +396,19 @@ bool can_straighten(const Work& work) {
   const std::vector<char> kept(work.operands.size(), 1);
   Work alone = work;
   for (size_t i = 0; i < alone.operands.size(); ++i) alone.operands[i] = {i, 0};
-  return target && written({&alone, 1}, kept, *target);
+  return target && written({&alone, 1}, kept, {}, *target);
 }
 
-std::shared_ptr<const JointCode> straighten(std::span<const Work> works, std::span<const char> kept) {
+std::shared_ptr<const JointCode> straighten(std::span<const Work> works, std::span<const char> kept, Steps steps) {
   const Target* target = straight_target();
   if (!target) return nullptr;
-  auto made = written(works, kept, *target);
+  auto made = written(works, kept, steps, *target);
   if (!made) return nullptr;
   const std::vector<uint8_t> code = target->emit(made->first, nullptr);
   if (code.empty()) return nullptr;
   std::optional<CodeMemory::Function> function = CodeMemory::instance().add(code, "funcnn_straight");
   if (!function || !function->entry()) return nullptr;
-  return std::make_shared<StraightCode>(*std::move(function), std::move(made->second));
+  return std::make_shared<StraightCode>(*std::move(function), std::move(made->second), steps.size());
 }
 
 }  // namespace funcnn::cpu::jit

@@ -6,6 +6,7 @@
 namespace funcnn::cpu::jit {
 
 bool can_straighten(const JointCompiler::Work& work);
-std::shared_ptr<const JointCode> straighten(std::span<const JointCompiler::Work> works, std::span<const char> kept);
+std::shared_ptr<const JointCode> straighten(std::span<const JointCompiler::Work> works, std::span<const char> kept,
+                                            std::span<const JointCompiler::Step> steps);
 
 }  // namespace funcnn::cpu::jit
