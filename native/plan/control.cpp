@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "graph/control.h"
 #include "plan/bound_control.h"
+#include "plan/kept_loop.h"
 #include "plan/measure.h"
 
 namespace funcnn {
@@ -50,6 +51,10 @@ class ScanKernel final : public ControlKernel {
     goes_to_ = body_->placed_for(carries_.size());
     bindable_ = carries_.bytes() <= BoundPlan::kMostBytes && BoundPlan::fits(body_->plan());
     binds_ = bindable_ && control_.length >= kLeastBound;
+    std::vector<size_t> results;
+    for (size_t i = 0; i < body_->output_count(); ++i)
+      results.push_back(body_->bytes(i) * (i < carries_.size() ? 1 : size_t(control_.length)));
+    kept_.emplace(backend, inputs, carries_.size() + size_t(control_.sequences), results, bound_bytes());
   }
 
   int reusable_input(size_t index) const override {
@@ -57,7 +62,8 @@ class ScanKernel final : public ControlKernel {
     return overwritten_[index] ? int(index) : -1;
   }
 
-  void encode(Queue&, std::span<const Operand> operands) override {
+  void encode(Queue& queue, std::span<const Operand> operands) override {
+    if (binds_ && kept_->run(*this, queue, operands)) return;
     size_t carries = carries_.size(), sequences = size_t(control_.sequences), inputs = layouts_.size();
     const Carries::Run run(carries_, operands, operands.subspan(inputs));
     if (control_.length == 0) {
@@ -179,8 +185,7 @@ class ScanKernel final : public ControlKernel {
     size_t kept = 0;  // what the plan takes for memory that it is given
     for (size_t i = carries_.size(); i < carries_.size() + size_t(control_.sequences); ++i)
       if (body_->plan().overwrites(i)) kept += block_capacity(element_bytes(i));
-    return body_->plan().peak_bytes() + kept + carries_.bytes() +
-           (bindable_ ? carries_.bytes() + BoundPlan::bytes(body_->plan()) : 0);
+    return body_->plan().peak_bytes() + kept + carries_.bytes() + (bindable_ ? bound_bytes() : 0) + kept_->bytes();
   }
   size_t inner_live_bytes() const override { return body_->plan().live_beyond_results(); }
   Effort inner_effort() const override { return body_->plan().effort(double(control_.length)); }
@@ -254,6 +259,8 @@ class ScanKernel final : public ControlKernel {
     return size_t(element_count(classes_[sequence].shape)) * item_size(classes_[sequence].dtype);
   }
 
+  // What it takes to be bound.
+  size_t bound_bytes() const { return carries_.bytes() + BoundPlan::bytes(body_->plan()); }
   // The first steps on memory that stays. `leaves` are those of the first, and become those of the step after them.
   void encode_bound(std::span<const Operand> operands, std::vector<Storage>& leaves, const Body::Prepared& prepared,
                     int64_t steps) const {
@@ -307,6 +314,7 @@ class ScanKernel final : public ControlKernel {
   std::vector<int> goes_to_;       // the output that a result of the body's plan is written in place for; -1: none
   std::vector<char> overwritten_;  // carries whose memory a step may take over
   std::vector<int> over_;          // by stack: the sequence whose memory it may take over; -1: none
+  std::optional<KeptLoop> kept_;
 };
 
 // Each branch writes the outputs where they belong. One that some branch would compute in the memory of an operand, or
@@ -443,11 +451,15 @@ class WhileKernel final : public ControlKernel {
     goes_to_ = body_.placed_for(0);
     binds_ = carries_.bytes() <= BoundPlan::kMostBytes && BoundPlan::fits(body_.plan()) &&
              BoundPlan::fits(condition_.plan());
+    std::vector<size_t> results;
+    for (size_t i = 0; i < carries_.size(); ++i) results.push_back(carries_.bytes(i));
+    kept_.emplace(backend, inputs, carries_.size(), results, bound_bytes());
   }
 
   int reusable_input(size_t index) const override { return overwritten_[index] ? int(index) : -1; }
 
   void encode(Queue& queue, std::span<const Operand> operands) override {
+    if (binds_ && kept_->run(*this, queue, operands)) return;
     size_t inputs = classes_.size(), carries = carries_.size();
     const Carries::Run run(carries_, operands, operands.subspan(inputs));
     std::vector<Storage> leaves(inputs), outputs;
@@ -521,7 +533,7 @@ class WhileKernel final : public ControlKernel {
     return bound;
   }
   size_t inner_bytes() const override {
-    size_t bound = binds_ ? carries_.bytes() + BoundPlan::bytes(body_.plan()) + BoundPlan::bytes(condition_.plan()) : 0;
+    size_t bound = (binds_ ? bound_bytes() : 0) + kept_->bytes();
     return std::max(body_.plan().peak_bytes(), condition_.plan().peak_bytes()) + carries_.bytes() + bound;
   }
   size_t inner_live_bytes() const override { return body_.plan().live_beyond_results(); }
@@ -541,6 +553,10 @@ class WhileKernel final : public ControlKernel {
     for (size_t i = 0; i < inputs.size(); ++i)
       all.push_back(i < carries_.size() ? carries_.leaf(i) : constant_class(inputs[i], device));
     return all;
+  }
+  // What it takes to be bound.
+  size_t bound_bytes() const {
+    return carries_.bytes() + BoundPlan::bytes(body_.plan()) + BoundPlan::bytes(condition_.plan());
   }
   // All steps, where there is one, on memory that stays; `leaves` then hold the carries after them.
   void encode_bound(Queue& queue, std::vector<Storage>& leaves, const Body::Prepared& for_condition,
@@ -571,6 +587,7 @@ class WhileKernel final : public ControlKernel {
   std::vector<char> overwritten_;  // carries whose memory a step may take over
   std::vector<int> goes_to_;       // the carry that a result of the body's plan is written in place for; -1: none
   bool binds_ = false;             // steps run on memory that stays
+  std::optional<KeptLoop> kept_;
 };
 
 }  // namespace
