@@ -68,6 +68,18 @@ void Body::index(int v) {
   w_(op::int_add, w_.v(r), w_.v(r), w_.as.constant({lanes.data(), size_t(w_.bytes())}));
   values_.reg(v) = r;
 }
+void Body::pick(int v, const Node& n) {
+  if (level_ != Level::row || w_.eight()) throw Refused{"one of many elements"};
+  const int number = in(n.a);
+  w_.as("vmovd", kLimit.part(32), xmm(number));
+  used(n.a);
+  const int r = take();
+  Memory m = at_stream(n.stream, int32_t(n.bits));
+  m.index = kLimit;
+  m.scale = uint8_t(w_.item());
+  w_.fetch(r, m.broadcast(w_.item()));
+  values_.reg(v) = r;
+}
 void Body::load_mask(int v, const Node& n) {
   const bool single = loop_.streams[size_t(n.stream)].walk >= Walk::row;
   int r = take();
@@ -174,6 +186,7 @@ void Body::store_mask(const Node& n) {
 void Body::leave(const Node& n) {
   const x86::Gpr bits = kLimit.part(32);
   if (level_ != Level::row) throw Refused{"an end among elements"};
+  if (n.a < 0) return;
   const int mask = mask_in(n.a);
   if (layout_.wide)
     w_.as("kmovw", bits, k(mask));

@@ -232,6 +232,8 @@ void Body::one(int v, const Node& n) {
       return;
     case Do::load:
       return load(v, n);
+    case Do::pick:
+      return pick(v, n);
     case Do::add:
       return commutative(op::add, v, n.a, n.b);
     case Do::subtract:

@@ -101,6 +101,7 @@ class Body {
   void load(int v, const Node& n);
   void load_mask(int v, const Node& n);
   void index(int v);
+  void pick(int v, const Node& n);
   void store(const Node& n);
   void store_for_row(const Node& n);
   void store_narrow(int r, int bytes, const x86::Memory& m);

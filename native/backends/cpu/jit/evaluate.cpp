@@ -28,6 +28,7 @@ class Element {
         return node.bits;
       case Do::uniform:
       case Do::load:
+      case Do::pick:
       case Do::mask_of_load:
         return streams_[size_t(node.stream)];
       case Do::index:

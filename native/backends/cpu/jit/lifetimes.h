@@ -132,6 +132,7 @@ class Lifetimes {
       for (size_t k = i; k-- > 0;) {
         const int n = order_[k];
         const Do what = nodes[size_t(n)].what;
+        if (what == Do::leave) break;  // what has been stored since may be what the node reads
         if (is_result(what) || what == Do::load || what == Do::mask_of_load || what == Do::index || kept(size_t(n)))
           continue;
         const std::vector<int>& by = readers[size_t(n)];

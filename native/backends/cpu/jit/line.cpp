@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kNames[] = {"constant",
                                        "uniform",
                                        "load",
+                                       "pick",
                                        "index",
                                        "add",
                                        "subtract",

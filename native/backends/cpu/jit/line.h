@@ -15,6 +15,7 @@ enum class Do : uint8_t {
   constant,  // `bits`
   uniform,   // stream `stream`: one value for each row, or for all
   load,      // stream `stream`, widened from what memory holds
+  pick,      // stream `stream`: one value, so many of them after the first as a, a 32-bit integer from 0 on, says
   index,     // number of the element, as a 32-bit or 64-bit integer
   // floating point
   add,
@@ -79,7 +80,7 @@ enum class Do : uint8_t {
   // results
   store,       // a into stream `stream`, narrowed to what memory holds
   mask_store,  // a, a mask, into a stream of booleans
-  leave,       // where a, a mask, is false: what follows is not done, and the frame says `bits`
+  leave,       // where a, a mask, is false: what follows is not done, and the frame says `bits`; without a: nothing
   reduce,      // a into reduction `stream`
 };
 

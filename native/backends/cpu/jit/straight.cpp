@@ -14,6 +14,7 @@
 #include "backends/cpu/jit/target.h"
 #include "backends/cpu/program_rewrite.h"
 #include "graph/primitive.h"
+#include "ops/gather.h"
 #include "ops/join.h"
 
 namespace funcnn::cpu::jit {
@@ -50,6 +51,10 @@ class Writer {
         dot(work);
       else if (work.primitive->name() == "concatenate")
         concatenate(work);
+      else if (work.primitive->name() == "gather")
+        gather(work);
+      else if (work.primitive->name() == "scatter")
+        scatter(work);
       else
         throw Unknown();
       // An epilogue reads the first result as its first operand, and has the others behind it.
@@ -83,7 +88,10 @@ class Writer {
   void end_step(size_t number, const std::optional<Piece>& go_on) {
     put();
     if (line_.nodes.size() > kMostOfSteps) throw Unknown();
-    if (!go_on) return;
+    if (!go_on) {
+      line_.make({.what = Do::leave});
+      return;
+    }
     const Known* known = find({go_on->place, go_on->offset}, Dtype::bool_);
     if (!known || !known->written || !makes_mask(line_.nodes[size_t(known->node)].what)) throw Unknown();
     line_.make({.what = Do::leave, .a = known->node, .bits = number});
@@ -183,6 +191,82 @@ class Writer {
       copy(in, work.operands[k], {in.shape, in.dtype, out.strides}, to);
       to.offset += in.shape[axis] * out.strides[axis] * int64_t(item_size(out.dtype));
     }
+  }
+
+  // The axis that the one index is about.
+  static size_t indexed_axis(const IndexedAxes& axes) {
+    if (axes.indexed.size() != 1 || !axes.x_batch.empty()) throw Unknown();
+    return size_t(axes.indexed[0]);
+  }
+  // The number of a row that one index of one axis means, from 0 on where there is such a row.
+  int row_number(const Work& work, size_t input, int64_t rows) {
+    const Layout& index = work.inputs[input];
+    if (element_count(index.shape) != 1 || index.dtype != Dtype::int32 || rows != int32_t(rows)) throw Unknown();
+    const int i = load(work.operands[input], 0, Dtype::int32);
+    const int from_end = line_.make({.what = Do::int_add, .a = i, .b = number(rows, Dtype::int32)});
+    const int negative = line_.make({.what = Do::int_less, .a = i, .b = number(0, Dtype::int32)});
+    return line_.make({.what = Do::select, .a = negative, .b = from_end, .c = i});
+  }
+  void gather(const Work& work) {
+    const Layout &x = work.inputs[0], &out = work.outputs[0];
+    const Dtype dtype = x.dtype;
+    const int64_t n = count(out.shape);
+    if (wide_ || dtype == Dtype::bool_ || !fits(dtype) || element_count(x.shape) == 0 || n == 0) throw Unknown();
+    const size_t axis = indexed_axis(static_cast<const Gather&>(*work.primitive).axes());
+    const int64_t rows = x.shape[axis], step = x.strides[axis];
+    const int row = row_number(work, 1, rows);
+    if (step < 0 || rows * step != int32_t(rows * step)) throw Unknown();
+    const int zero = number(0, Dtype::int32);
+    const int below = line_.make({.what = Do::int_less, .a = row, .b = zero});
+    const int within = line_.make({.what = Do::int_less, .a = row, .b = number(rows, Dtype::int32)});
+    const int not_below = line_.make({.what = Do::mask_not, .a = below});
+    const int inside = line_.make({.what = Do::mask_and, .a = within, .b = not_below});
+    const int safe = line_.make({.what = Do::select, .a = inside, .b = row, .c = zero});
+    const int first = line_.make({.what = Do::int_multiply, .a = safe, .b = number(step, Dtype::int32)});
+    Shape shape = x.shape;
+    Strides strides = x.strides;
+    shape.erase(shape.begin() + ptrdiff_t(axis));
+    strides.erase(strides.begin() + ptrdiff_t(axis));
+    std::vector<int> nodes;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t at = place_of(shape, strides, i);
+      const int value = pick(work.operands[0], at, rows, step, dtype, first);
+      nodes.push_back(line_.make({.what = Do::select, .a = inside, .b = value, .c = zero}));
+    }
+    for (int64_t i = 0; i < n; ++i) store(work.operands.back(), i, dtype, nodes[size_t(i)]);
+  }
+  // Element number `first` after that one, of memory that has not been written.
+  int pick(const Piece& piece, int64_t element, int64_t rows, int64_t step, Dtype dtype, int first) {
+    const auto bytes = int64_t(item_size(dtype));
+    const Key key{piece.place, piece.offset + element * bytes};
+    for (int64_t r = 0; r < rows; ++r)
+      if (const Known* known = find({key.place, key.at + r * step * bytes}, dtype); known && known->written)
+        throw Unknown();
+    if (!kept_[piece.place] || key.at != int32_t(key.at)) throw Unknown();
+    return line_.make(
+        {.what = Do::pick, .a = first, .stream = stream(piece.place, dtype), .bits = uint64_t(key.at)});
+  }
+  // Of few rows each is asked whether it is the one.
+  void scatter(const Work& work) {
+    const auto& op = static_cast<const Scatter&>(*work.primitive);
+    const Layout &x = work.inputs[0], &updates = work.inputs[1], &out = work.outputs[0];
+    const Dtype dtype = x.dtype;
+    const int64_t n = count(out.shape);
+    if (wide_ || op.mode() != ScatterMode::set || dtype == Dtype::bool_ || !fits(dtype) || updates.dtype != dtype ||
+        indexed_axis(op.axes()) != 0 || n == 0)
+      throw Unknown();
+    const int64_t rows = x.shape[0], length = n / rows;
+    if (element_count(updates.shape) != length) throw Unknown();
+    const int row = row_number(work, 2, rows);
+    std::vector<int> update, nodes;
+    for (int64_t i = 0; i < length; ++i)
+      update.push_back(load(work.operands[1], place_of(updates.shape, updates.strides, i), dtype));
+    for (int64_t i = 0; i < n; ++i) {
+      const int it = line_.make({.what = Do::int_equal, .a = row, .b = number(i / length, Dtype::int32)});
+      const int old = load(work.operands[0], place_of(x.shape, x.strides, i), dtype);
+      nodes.push_back(line_.make({.what = Do::select, .a = it, .b = update[size_t(i % length)], .c = old}));
+    }
+    for (int64_t i = 0; i < n; ++i) store(work.operands.back(), i, dtype, nodes[size_t(i)]);
   }
 
   // Sums in the order of K, which is that of the tile kernel.
