@@ -405,7 +405,8 @@ void Body::widen(int v, const Node& n) {
   int ra = in(n.a);
   used(n.a);
   int d = take();
-  const bool second = n.what == Do::widen_second || n.what == Do::widen_int_second;
+  // Of single values all halves are alike.
+  const bool second = !loop_.straight && (n.what == Do::widen_second || n.what == Do::widen_int_second);
   if (second && layout_.wide) w_.as("vextractf64x4", w_.half(d), w_.v(ra), 1);
   if (second && !layout_.wide) w_.as("vextractf128", w_.half(d), w_.v(ra), 1);
   constexpr x86::Name real("vcvtps2pd"), integer("vcvtdq2pd");
@@ -418,16 +419,18 @@ void Body::narrow(int v, const Node& n) {
   int ra = in(n.a), rb = in(n.b);
   int t = take_temporary(), d = take();
   w_.as(name, w_.half(d), w_.v(ra));
-  w_.as(name, w_.half(t), w_.v(rb));
-  if (layout_.wide)
-    w_.as("vinsertf64x4", w_.v(d), w_.v(d), w_.half(t), 1);
-  else
-    w_.as("vinsertf128", w_.v(d), w_.v(d), w_.half(t), 1);
+  if (!loop_.straight) {
+    w_.as(name, w_.half(t), w_.v(rb));
+    if (layout_.wide)
+      w_.as("vinsertf64x4", w_.v(d), w_.v(d), w_.half(t), 1);
+    else
+      w_.as("vinsertf128", w_.v(d), w_.v(d), w_.half(t), 1);
+  }
   used(n.a), used(n.b);
   values_.reg(v) = d;
 }
 void Body::half_of_mask(int v, const Node& n) {
-  const bool second = n.what == Do::mask_second;
+  const bool second = !loop_.straight && n.what == Do::mask_second;
   int ra = mask_in(n.a);
   if (layout_.wide) {
     int d = take_mask();

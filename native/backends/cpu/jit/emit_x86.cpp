@@ -80,7 +80,7 @@ bool chooses(const Stage& stage) {
 class Generator {
  public:
   Generator(const Loop& loop, bool wide, const x86::Convention& convention)
-      : loop_(loop), wide_(wide), convention_(convention), w_(wide, loop.wide) {}
+      : loop_(loop), wide_(wide), convention_(convention), w_(wide, loop.wide, loop.straight) {}
 
   std::vector<uint8_t> run() {
     // Registers for what elements are read from, before what is read once a row.
@@ -111,7 +111,7 @@ class Generator {
     }
     // The first pass learns how much of the stack spilled values take.
     write();
-    w_ = Writer(wide_, loop_.wide);
+    w_ = Writer(wide_, loop_.wide, loop_.straight);
     for (const Planned& p : stages_) spills_ = std::max(spills_, p.layout.most_spills);
     write();
     return w_.as.finish();
@@ -196,7 +196,7 @@ class Generator {
       if (inner[v] && !(wide_ && makes_mask(p.node(v).what))) wanted.push_back(v);
     }
     // The registers that a body leaves free keep what is read most; with VEX what is repeated cannot be read in place.
-    Writer dry(wide_, loop_.wide);
+    Writer dry(wide_, loop_.wide, loop_.straight);
     layout.end = dry.as.label();
     int needed = 3;
     for (Level level : {Level::scalar, Level::row, Level::element}) {

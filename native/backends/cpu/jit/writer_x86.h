@@ -14,7 +14,9 @@ struct Op {
 // lanes of 8 bytes.
 class Writer {
  public:
-  Writer(bool evex, bool eight) : as(evex), evex_(evex), eight_(eight) {}
+  // `single`: of vectors the first lane is all that counts. Short ones take less of a processor that computes long ones
+  // in two parts.
+  Writer(bool evex, bool eight, bool single) : as(evex), evex_(evex), eight_(eight), long_(evex && !single) {}
 
   x86::Assembler as;
   bool evex() const { return evex_; }
@@ -23,8 +25,8 @@ class Writer {
   int item() const { return eight_ ? 8 : 4; }
   int lanes() const { return bytes() / item(); }
 
-  x86::Vector v(int r) const { return evex_ ? x86::zmm(r) : x86::ymm(r); }
-  x86::Vector half(int r) const { return evex_ ? x86::ymm(r) : x86::xmm(r); }
+  x86::Vector v(int r) const { return long_ ? x86::zmm(r) : x86::ymm(r); }
+  x86::Vector half(int r) const { return long_ ? x86::ymm(r) : x86::xmm(r); }
   // Until further notice.
   void on_halves(bool halves) { halves_ = halves; }
   template <class... T>
@@ -42,7 +44,7 @@ class Writer {
   void move(int to, int from);
 
  private:
-  bool evex_, eight_, halves_ = false;
+  bool evex_, eight_, long_, halves_ = false;
 };
 
 namespace op {
