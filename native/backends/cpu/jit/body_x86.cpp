@@ -405,8 +405,7 @@ void Body::widen(int v, const Node& n) {
   int ra = in(n.a);
   used(n.a);
   int d = take();
-  // Of single values all halves are alike.
-  const bool second = !loop_.straight && (n.what == Do::widen_second || n.what == Do::widen_int_second);
+  const bool second = n.what == Do::widen_second || n.what == Do::widen_int_second;
   if (second && layout_.wide) w_.as("vextractf64x4", w_.half(d), w_.v(ra), 1);
   if (second && !layout_.wide) w_.as("vextractf128", w_.half(d), w_.v(ra), 1);
   constexpr x86::Name real("vcvtps2pd"), integer("vcvtdq2pd");
@@ -430,7 +429,7 @@ void Body::narrow(int v, const Node& n) {
   values_.reg(v) = d;
 }
 void Body::half_of_mask(int v, const Node& n) {
-  const bool second = !loop_.straight && n.what == Do::mask_second;
+  const bool second = n.what == Do::mask_second;
   int ra = mask_in(n.a);
   if (layout_.wide) {
     int d = take_mask();

@@ -88,7 +88,13 @@ size_t NodeHash::operator()(const Node& node) const {
   return size_t(h.finish().low);
 }
 
-int Line::make(const Node& node) {
+int Line::make(const Node& made_of) {
+  Node node = made_of;
+  if (single) {
+    if (node.what == Do::widen_second) node.what = Do::widen_first;
+    if (node.what == Do::widen_int_second) node.what = Do::widen_int_first;
+    if (node.what == Do::mask_second) node.what = Do::mask_first;
+  }
   const int number = int(nodes.size());
   if (!is_result(node.what)) {
     auto [known, made] = numbers_.try_emplace(node, number);

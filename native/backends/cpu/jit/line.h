@@ -108,6 +108,7 @@ struct NodeHash {
 struct Line {
   bool wide = false;    // values are 8 bytes, else 4
   bool halves = false;  // the generator knows nodes that are `eight`
+  bool single = false;  // all elements of a vector are alike: its halves are the same value
   std::vector<Node> nodes;
 
   // The number of an equal node, which is made where there is none: no value is computed twice.

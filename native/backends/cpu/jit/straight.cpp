@@ -41,7 +41,7 @@ class Writer {
  public:
   Writer(std::span<const char> kept, const Target& target, bool wide) : kept_(kept), wide_(wide) {
     loop_.wide = line_.wide = wide;
-    loop_.straight = true;
+    loop_.straight = line_.single = true;
     line_.halves = target.halves;
   }
 
