@@ -298,3 +298,114 @@ def test_arguments_that_lie_another_way_in_each_call():
                 a, b = a * 0.5 + b, b * 0.75
             for got, expected in zip(run(x[i], x[k]), (a, b), strict=True):
                 np.testing.assert_allclose(np.array(got), expected, rtol=1e-5, atol=1e-9)
+
+
+def test_a_while_loop_ends_after_any_number_of_steps():
+    """Several steps are one call; what follows the last of them is not done."""
+    run = fn.compile(
+        lambda n, x: fn.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[2], s[1] * 0.75 + 1), (0, x, x))
+    )
+    for n in [0, 1, 2, STEPS, *range(1000, 1036)]:
+        i, a, b = run(fn.array(n), fn.array(2.0))
+        wa = wb = np.float32(2)
+        for _ in range(n):
+            wa, wb = wb, np.float32(wa * np.float32(0.75) + np.float32(1))
+        assert int(i) == n
+        near(a, wa, 1e-6)
+        near(b, wb, 1e-6)
+
+
+def test_scans_of_any_length():
+    """Steps that are too few for one call are done one by one."""
+
+    def run(xs):
+        return fn.scan(lambda c, x: (c * 0.5 + x, c), fn.zeros(2), xs)
+
+    xs = np.random.default_rng(0).normal(size=(1220, 2)).astype("float32")
+    state, states = np.zeros(2), []
+    for x in xs:
+        states.append(state)
+        state = state * 0.5 + x
+    for n in range(1200, 1220):
+        last, before = twice(run, fn.array(xs[:n]))
+        near(last, states[n - 1] * 0.5 + xs[n - 1], 1e-5)
+        near(before, states[:n], 1e-5)
+
+
+def test_rows_of_any_number():
+    """From the end if it is negative; one that is out of range reads zero and writes nothing."""
+    rows = np.random.default_rng(1).normal(size=(5, 3)).astype("float32")
+    places = np.random.default_rng(2).integers(-9, 9, STEPS).astype("int32")
+    places[:3] = [np.iinfo("int32").min, np.iinfo("int32").max, -5]
+
+    def step(carry, k):
+        sums, marks = carry
+        return (sums * 0.5 + table[k], marks.at[k].set(sums[0])), marks[k]
+
+    table = fn.array(rows)
+    got, read = twice(lambda ks: fn.scan(step, (fn.zeros(3), fn.zeros(5)), ks), fn.array(places))
+    sums, marks, want = np.zeros(3), np.zeros(5), []
+    for k in places:
+        inside = -5 <= k < 5
+        want.append(marks[k] if inside else 0)
+        if inside:
+            marks[k] = sums[0]
+        sums = sums * 0.5 + (rows[k] if inside else 0)
+    near(got[0], sums, 1e-5)
+    near(got[1], marks, 1e-5)
+    near(read, want, 1e-5)
+
+
+@pytest.mark.parametrize("kind", ["scan", "while"])
+def test_a_loop_that_runs_again_keeps_nothing_of_the_last_time(kind):
+    def body(a, x):
+        return a @ x + 1
+
+    if kind == "scan":
+        run = fn.compile(lambda a, x, ks: fn.scan(lambda x, k: ((y := body(a, x) * k), y), x, ks))
+    else:
+        run = fn.compile(
+            lambda a, x, ks: fn.while_loop(lambda s: s[0] < 7, lambda s: (s[0] + 1, body(a, s[1]) * ks[s[0]]), (0, x))
+        )
+    rng = np.random.default_rng(0)
+    a, ks = rng.normal(0, 0.4, (2, 2)).astype("float32"), np.ones(7, "float32")
+    given = [a, np.ones(2, "float32"), ks]
+    calls = []
+    for call in range(24):
+        if call % 4 == 3:
+            which = call // 4 % 3
+            given[which] = rng.normal(0, 0.4, given[which].shape).astype("float32")
+        calls.append((list(given), run(*map(fn.array, given))))
+    for (a, x, ks), results in calls:
+        ys = []
+        for k in ks:
+            x = (a.astype("float64") @ x + 1) * k
+            ys.append(x)
+        near(results[0 if kind == "scan" else 1], x, 1e-5)
+        if kind == "scan":
+            near(results[1], ys, 1e-5)
+
+
+def test_a_loop_that_failed_or_runs_inside_itself_runs_again():
+    mood = {"fails": False, "depth": 0}
+
+    def called(x):
+        if mood["fails"]:
+            raise RuntimeError("for once")
+        if mood["depth"] < 2 and x == 3:
+            mood["depth"] += 1
+            inside = np.array(run(fn.array(x)))
+            mood["depth"] -= 1
+            return inside.astype("float32") * 0 + x
+        return x
+
+    run = fn.compile(
+        lambda x: fn.fori_loop(0, 6, lambda i, c: fn.pure_callback(called, fn.array(0.0), c) + 1, x.astype(fn.float32))
+    )
+    for fails in (False, False, True, False, False):
+        mood["fails"] = fails
+        if fails:
+            with pytest.raises(Exception, match="for once"):
+                fn.eval(run(fn.array(1.0)))
+        else:
+            assert float(run(fn.array(1.0))) == 7

@@ -37,8 +37,8 @@ class JointCompiler {
     std::span<const Layout> inputs, outputs;
     std::vector<Piece> operands;
   };
-  // Works may be those of several steps of a loop, each of which ends where the next begins; none is done after one that
-  // leaves `go_on` false.
+  // Works may be those of several steps of a loop, each of which ends where the next begins; none is done after one
+  // that leaves `go_on` false.
   struct Step {
     size_t end;  // works
     std::optional<Piece> go_on;

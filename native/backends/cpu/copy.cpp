@@ -156,9 +156,15 @@ StridedCopy::StridedCopy(const Shape& shape, const Strides& from, const Strides&
   blocks_ = row_blocks_ * column_blocks_;
   for (const Axis& axis : outer_) blocks_ *= axis.length;
   grain_ = std::max<int64_t>(1, kGrainBytes / (row_block_ * column_block_ * bytes));
+  const bool gaps = columns_.length > 1 && (columns_.from != bytes || columns_.to != bytes);
+  if (blocks_ == 1 && rows_.length == 1 && !gaps) dense_ = size_t(row_bytes);
 }
 
 void StridedCopy::run(const std::byte* from, std::byte* to) const {
+  if (dense_) {
+    std::memmove(to, from, dense_);
+    return;
+  }
   parallel_for(blocks_, grain_, [&](int64_t begin, int64_t end) { run_blocks(from, to, begin, end); });
 }
 

@@ -33,7 +33,7 @@ class StridedCopy {
   Axis rows_{1, 0, 0}, columns_{1, 0, 0};  // the two innermost; columns run along `to`
   int64_t row_block_ = 1, column_block_ = 1, row_blocks_ = 1, column_blocks_ = 1;
   int64_t blocks_ = 0, grain_ = 1;
-  size_t item_ = 1;
+  size_t item_ = 1, dense_ = 0;  // dense_: bytes, of one block without gaps
 };
 
 // Several copies as one loop.

@@ -243,8 +243,7 @@ class Writer {
       if (const Known* known = find({key.place, key.at + r * step * bytes}, dtype); known && known->written)
         throw Unknown();
     if (!kept_[piece.place] || key.at != int32_t(key.at)) throw Unknown();
-    return line_.make(
-        {.what = Do::pick, .a = first, .stream = stream(piece.place, dtype), .bits = uint64_t(key.at)});
+    return line_.make({.what = Do::pick, .a = first, .stream = stream(piece.place, dtype), .bits = uint64_t(key.at)});
   }
   // Of few rows each is asked whether it is the one.
   void scatter(const Work& work) {
