@@ -29,8 +29,8 @@ using Steps = std::span<const JointCompiler::Step>;
 constexpr int64_t kMostElements = 64, kFewElements = 2;
 constexpr size_t kMostNodes = 1200, kMostOfProgram = 64;
 // Of several steps together: those of more have little to gain.
-constexpr size_t kMostOfSteps = 600;
-constexpr int64_t kMostProducts = 100;
+constexpr size_t kMostOfSteps = 900;
+constexpr int64_t kMostProducts = 256;
 // Rows of fewer elements are summed up one by one (simd/reduce_rows.cpp).
 constexpr int64_t kLeastFolded = 16;
 
