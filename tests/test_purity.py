@@ -113,7 +113,7 @@ FUNCTIONS_OF_TREES = {
     "map_with_path": lambda t: tree.map_with_path(lambda path, x: (path, x.shape), t),
     "partition": lambda t: tree.partition(t, masked(t)),
     "merge": lambda t: tree.merge(*tree.partition(t, masked(t))),
-    "filter": lambda t: tree.filter(t, "**.b"),
+    "filter": lambda t: tree.filter(t, lambda path, x: path.endswith("b")),
     "set": lambda t: [tree.set(t, path, 1) for path in tree.paths(t)],
     "get": lambda t: [tree.get(t, path) for path in tree.paths(t)],
     "stack": lambda t: tree.stack([t, t]),
