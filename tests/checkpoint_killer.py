@@ -123,7 +123,7 @@ def main(mode, folder):
             killed += ended(pid) == -signal.SIGKILL
             before, step = step, check(folder, size)[-1]
             new += step - before
-        assert killed > 10, killed
+        assert killed > 2, killed  # the faster it saves, the fewer
     else:
 
         def work():
