@@ -315,7 +315,8 @@ def softsign(x: fn.array) -> fn.array:
     >>> nn.softsign(fn.array([-1.0, 3.0])).tolist()
     [-0.5, 0.75]
     """
-    return _softsign(_floats("softsign", x))
+    out: fn.array = _softsign(_floats("softsign", x))
+    return out
 
 
 @fn.custom_jvp
