@@ -219,21 +219,14 @@ void argsort_complex(const complex64_t* in, uint32_t* out, const Lines& from, co
 
 std::unique_ptr<Kernel> make_argsort(const Primitive& primitive, std::span<const Layout> inputs,
                                      std::span<const Layout> outputs, const KernelProgram*) {
-  const int axis = static_cast<const AlongAxis&>(primitive).axis();
-  const Dtype dtype = inputs[0].dtype;
-  const Lines from(inputs[0], axis), to(outputs[0], axis);
-  return visit_dtype(dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
-    using T = typename decltype(tag)::type;
-    return make_kernel([=](std::span<std::byte* const> at) {
-      if (!from.length()) return;
-      const T* x = reinterpret_cast<const T*>(at[0]);
-      uint32_t* y = reinterpret_cast<uint32_t*>(at[1]);
-      if constexpr (std::is_same_v<T, complex64_t>)
-        argsort_complex(x, y, from, to);
-      else
-        argsort_lines(x, y, from, to, dtype);
-    });
-  });
+  return make_of_lines(primitive, inputs, outputs,
+                       [](const auto* x, std::byte* out, const Lines& from, const Lines& to, Dtype dtype) {
+                         uint32_t* y = reinterpret_cast<uint32_t*>(out);
+                         if constexpr (std::is_same_v<std::remove_cvref_t<decltype(*x)>, complex64_t>)
+                           argsort_complex(x, y, from, to);
+                         else
+                           argsort_lines(x, y, from, to, dtype);
+                       });
 }
 
 namespace {

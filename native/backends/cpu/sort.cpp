@@ -228,21 +228,15 @@ void sort_complex(const complex64_t* in, complex64_t* out, const Lines& from, co
 
 std::unique_ptr<Kernel> make_sort(const Primitive& primitive, std::span<const Layout> inputs,
                                   std::span<const Layout> outputs, const KernelProgram*) {
-  const int axis = static_cast<const AlongAxis&>(primitive).axis();
-  const Dtype dtype = inputs[0].dtype;
-  const Lines from(inputs[0], axis), to(outputs[0], axis);
-  return visit_dtype(dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
-    using T = typename decltype(tag)::type;
-    return make_kernel([=](std::span<std::byte* const> at) {
-      if (!to.length()) return;
-      const T* x = reinterpret_cast<const T*>(at[0]);
-      T* y = reinterpret_cast<T*>(at[1]);
-      if constexpr (std::is_same_v<T, complex64_t>)
-        sort_complex(x, y, from, to);
-      else
-        sort_lines(x, y, from, to, dtype);
-    });
-  });
+  return make_of_lines(primitive, inputs, outputs,
+                       [](const auto* x, std::byte* out, const Lines& from, const Lines& to, Dtype dtype) {
+                         using T = std::remove_cvref_t<decltype(*x)>;
+                         T* y = reinterpret_cast<T*>(out);
+                         if constexpr (std::is_same_v<T, complex64_t>)
+                           sort_complex(x, y, from, to);
+                         else
+                           sort_lines(x, y, from, to, dtype);
+                       });
 }
 
 namespace {
