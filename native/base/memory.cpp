@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/interpreter.h"
 
 namespace funcnn {
 namespace {
@@ -77,6 +78,17 @@ Finders& finders(DeviceKind kind) {
   return (*all)[size_t(kind)];
 }
 
+// The lock is let go of while this lives.
+class Outside {
+ public:
+  explicit Outside(std::mutex& mutex) : mutex_(mutex) { mutex_.unlock(); }
+  ~Outside() { mutex_.lock(); }
+  Outside(const Outside&) = delete;
+
+ private:
+  std::mutex& mutex_;
+};
+
 // The inverse of `size_class`.
 size_t class_capacity(size_t c) {
   if (c < kFewBytes / kAlignment) return (c + 1) * kAlignment;
@@ -117,19 +129,33 @@ Block DeviceMemory::take_locked(size_t capacity) {
     block = free_[c].back();
     free_[c].pop_back();
     cached_ -= capacity;
+    active_ += capacity;
   } else {
     // Keep what the process holds within a quarter of what it needed at most.
     size_t allowance = std::max(peak_, active_ + capacity) / 4 * 5;
     if (active_ + cached_ + capacity > allowance)
       trim_locked(allowance > active_ + capacity ? allowance - active_ - capacity : 0);
-    block = allocate(capacity);
-    if (!block) {
-      trim_locked(0);
-      block = allocate(capacity);
+    // Outside, since a device may wait here for its work, and others let go of memory meanwhile.
+    auto ask = [&] {
+      Outside outside(mutex_);
+      return allocate(capacity);
+    };
+    active_ += capacity;
+    try {
+      block = ask();
+      if (!block) {
+        trim_locked(0);
+        block = ask();
+      }
+    } catch (...) {
+      active_ -= capacity;
+      throw;
     }
-    if (!block) throw_out_of_memory(capacity);
+    if (!block) {
+      active_ -= capacity;
+      throw_out_of_memory(capacity);
+    }
   }
-  active_ += capacity;
   peak_ = std::max(peak_, active_);
   return block;
 }
@@ -204,9 +230,11 @@ DeviceMemory& device_memory(Device device) {
   DeviceMemory* found = place.load(std::memory_order_acquire);
   if (!found) {
     Finders& of_kind = finders(device.kind);
-    std::call_once(of_kind.asked, [&] {
-      for (auto find : of_kind.finders)
-        if (std::string reason = find(); !reason.empty()) of_kind.reasons += "; " + reason;
+    without_interpreter([&] {
+      std::call_once(of_kind.asked, [&] {
+        for (auto find : of_kind.finders)
+          if (std::string reason = find(); !reason.empty()) of_kind.reasons += "; " + reason;
+      });
     });
     found = place.load(std::memory_order_acquire);
   }

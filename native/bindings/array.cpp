@@ -68,7 +68,7 @@ namespace {
 nb::object item(const Array& x, const char* what) {
   if (x.size() != 1) throw ValueError(cat(what, ": expected an array of one element, got shape ", x.shape()));
   evaluate(x, what);
-  return nb::steal(element(elements_on_host(x).data, x.dtype()));
+  return nb::steal(element(host_elements(x).data, x.dtype()));
 }
 
 nb::object list_of(const std::byte* data, const Strides& strides, const Array& x, size_t axis) {
@@ -263,7 +263,7 @@ Example:
           "tolist",
           [](const Array& x) {
             evaluate(x, "tolist()");
-            HostElements elements = elements_on_host(x);
+            HostElements elements = host_elements(x);
             return list_of(elements.data, elements.strides, x, 0);
           },
           nb::sig("def tolist(self) -> Any"),

@@ -110,7 +110,7 @@ int fill_buffer(PyObject* self, const Array& array, Py_buffer* view, int flags, 
     kept->array = dense(kept->array);
   }
   const Node& node = *kept->array.node();
-  HostElements elements = elements_on_host(kept->array);
+  HostElements elements = host_elements(kept->array);
   kept->buffer = elements.buffer;
   Py_ssize_t itemsize = Py_ssize_t(item_size(node.dtype));
   for (size_t i = 0; i < node.shape.size(); ++i) {

@@ -8,6 +8,7 @@
 #include "base/device_dtypes.h"
 #include "base/memory.h"
 #include "bindings/device.h"
+#include "bindings/gil.h"
 #include "graph/transfer.h"
 #include "plan/backend.h"
 
@@ -49,8 +50,11 @@ void bind_memory(nb::module_& m) {
       "clear_cache",
       [](nb::handle device) {
         Device of = device.is_none() ? default_device() : device_of(device, "clear_cache");
-        device_memory(of).clear_cache();
-        backend(of).clear_tables();
+        DeviceMemory& memory = device_memory(of);
+        Backend& back_end = backend(of);
+        Unlocked unlocked;
+        memory.clear_cache();
+        back_end.clear_tables();
       },
       device_argument(), nb::sig("def clear_cache(device: Device | str | None = None) -> None"),
       "Return the memory of a device that is kept for reuse to the system, and forget tables of Fourier transforms.");

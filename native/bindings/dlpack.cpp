@@ -95,7 +95,7 @@ template <class Managed>
 Managed* export_tensor(const Array& array) {
   auto* kept = new Exported<Managed>;
   const Node& node = *array.node();
-  HostElements elements = elements_on_host(array);
+  HostElements elements = host_elements(array);
   kept->array = array;
   kept->buffer = elements.buffer;
   for (int64_t d : node.shape) kept->shape.push_back(d);

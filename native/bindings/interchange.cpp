@@ -10,7 +10,6 @@
 #include "base/thread_pool.h"
 #include "base/to_integer.h"
 #include "bindings/device.h"
-#include "bindings/gil.h"
 #include "bindings/sequence.h"
 #include "graph/trace.h"
 #include "graph/transfer.h"
@@ -246,16 +245,8 @@ std::optional<Array> copy_foreign(nb::handle object, std::optional<Dtype> dtype)
   return copy_as(*f, dtype.value_or(f->dtype == Dtype::float64 ? Dtype::float32 : f->dtype));
 }
 
-HostElements elements_on_host(const Array& array) {
-  const Node& node = *array.node();
-  if (node.is_scalar() || !node.available() || node.storage.buffer->host()) return host_elements(array);
-  const Array kept = array;
-  Unlocked unlocked;
-  return host_elements(kept);
-}
-
 void copy_elements(const Array& array, std::byte* out) {
-  HostElements elements = elements_on_host(array);
+  HostElements elements = host_elements(array);
   size_t itemsize = item_size(array.dtype());
   gather(elements.data, array.shape(), in_bytes(elements.strides, itemsize), itemsize, out);
 }
@@ -318,7 +309,7 @@ nb::object reduce_for_pickle(nb::handle self, int protocol) {
     content = nb::module_::import_("pickle").attr("PickleBuffer")(
         wrap_object(from_storage(storage, Shape{bytes}, Dtype::uint8)));
   } else {
-    content = nb::bytes(elements_on_host(whole).data, size_t(bytes));
+    content = nb::bytes(host_elements(whole).data, size_t(bytes));
   }
   nb::object maker = nb::module_::import_("funcnn._array").attr("restore");
   return nb::make_tuple(maker,

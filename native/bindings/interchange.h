@@ -48,8 +48,6 @@ Array copied(const Array& array);
 // The same, without a copy where no other library has the memory.
 Array unshared(const Array& array);
 
-// Where the host can read a computed array. Copies from a device are made without the interpreter lock.
-HostElements elements_on_host(const Array& array);
 // The elements of a computed array in row-major order.
 void copy_elements(const Array& array, std::byte* out);
 // A dense copy in memory of its own.

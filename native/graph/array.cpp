@@ -7,6 +7,7 @@
 #include "base/device_dtypes.h"
 #include "base/error.h"
 #include "base/half_from_double.h"
+#include "base/interpreter.h"
 #include "base/to_integer.h"
 #include "graph/primitive.h"
 #include "graph/record.h"
@@ -202,11 +203,10 @@ Array scalar_array(const void* value, Dtype dtype) {
   return made;
 }
 
-HostElements host_elements(const Array& array) {
-  const Node& node = *array.node();
+namespace {
+
+HostElements elements_after_waiting(const Node& node) {
   const Storage& storage = node.storage;
-  if (node.is_scalar()) return {storage.scalar, {}, {}};
-  if (!node.available()) throw Error("host_elements: the array has no value");
   if (storage.ready) storage.ready->wait();
   if (std::byte* host = storage.buffer->host()) return {host + storage.offset, storage.strides, storage.buffer};
   // The span of memory that the elements lie in, with their strides.
@@ -219,6 +219,21 @@ HostElements host_elements(const Array& array) {
   Ref<Buffer> staged = Buffer::allocate(kCpu, bytes);
   storage.buffer->memory().download(storage.buffer->block(), size_t(storage.offset + low), bytes, staged->host());
   return {staged->host() - low, storage.strides, staged};
+}
+
+}  // namespace
+
+HostElements host_elements(const Array& array) {
+  const Node& node = *array.node();
+  const Storage& storage = node.storage;
+  if (node.is_scalar()) return {storage.scalar, {}, {}};
+  if (!node.available()) throw Error("host_elements: the array has no value");
+  if (std::byte* host = storage.buffer->host(); host && !storage.ready)
+    return {host + storage.offset, storage.strides, storage.buffer};
+  // A handle may be pointed elsewhere meanwhile.
+  HostElements elements;
+  without_interpreter([kept = array, &elements] { elements = elements_after_waiting(*kept.node()); });
+  return elements;
 }
 
 Array constant(double value, Dtype dtype) {

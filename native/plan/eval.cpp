@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/interpreter.h"
 #include "base/profile.h"
 #include "graph/trace.h"
 #include "plan/evaluation.h"
@@ -19,7 +20,7 @@ std::recursive_timed_mutex*& mutex_in_use() {
   return mutex;
 }
 
-Host host{[](void (*block)(void*), void* context) { block(context); }, [] { return false; }};
+bool (*interrupted)() = [] { return false; };
 
 std::atomic<bool>& fusion() {
   static std::atomic<bool> on = [] {
@@ -48,12 +49,10 @@ EvaluationLock evaluation_lock() {
   EvaluationLock lock(evaluation_mutex(), std::try_to_lock);
   if (lock.owns_lock()) return lock;
   // The thread that has it may need the interpreter, to free memory of foreign objects.
-  auto wait = [](void* waiting) {
-    auto& lock = *static_cast<EvaluationLock*>(waiting);
+  without_interpreter([&] {
     while (!lock.try_lock_for(kPatience)) {
     }
-  };
-  host.without_interpreter(wait, &lock);
+  });
   return lock;
 }
 
@@ -63,7 +62,10 @@ EvaluationLock interruptible_evaluation_lock() {
   return lock;
 }
 
-void set_host(const Host& given) { host = given; }
+void set_host(const Host& given) {
+  set_without_interpreter(given.without_interpreter);
+  interrupted = given.interrupted;
+}
 
 namespace {
 thread_local bool uninterrupted = false;
@@ -73,7 +75,7 @@ Uninterrupted::~Uninterrupted() { uninterrupted = before_; }
 
 void check_interrupt() {
   if (uninterrupted) return;
-  if (host.interrupted() || background_gives_up()) throw Interrupted();
+  if (interrupted() || background_gives_up()) throw Interrupted();
 }
 
 bool fusion_on() { return fusion().load(std::memory_order_relaxed); }

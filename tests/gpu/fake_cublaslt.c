@@ -1,10 +1,13 @@
 // cuBLASLt on the driver without a GPU: multiplies float32 and bfloat16 by the definition, with what it adds, where the
 // host sees the memory. Says what it multiplies as lines of the file FAKE_LT_LOG. FAKE_LT_ALONE=1: nothing is added.
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "fake_unlocked.h"
 
 enum { kRefused = 15, kInvalid = 7, kRelu = 2, kBias = 4, kWorkspace = 512 };
 enum { kFloat32 = 0, kBfloat16 = 14 };
@@ -32,7 +35,10 @@ struct Heuristic {
   int reserved[4];
 };
 
-int cublasLtCreate(void** handle) { return *handle = malloc(1), 0; }
+int cublasLtCreate(void** handle) {
+  expect_unlocked(__func__);
+  return *handle = malloc(1), 0;
+}
 
 int cublasLtMatmulDescCreate(struct Operation** out, int compute, int scale) {
   *out = calloc(1, sizeof(**out));
@@ -78,6 +84,7 @@ static int well_formed(const struct Operation* o, const struct Layout* a, const 
 int cublasLtMatmulAlgoGetHeuristic(void* handle, struct Operation* o, struct Layout* a, struct Layout* b,
                                    struct Layout* c, struct Layout* d, struct Wishes* w, int most,
                                    struct Heuristic* found, int* count) {
+  expect_unlocked(__func__);
   *count = 0;
   if (most < 1 || !well_formed(o, a, b, c, d)) return kInvalid;
   if (d->type != kFloat32 && d->type != kBfloat16) return kRefused;
@@ -112,6 +119,7 @@ static void store(void* to, int64_t at, int type, float value) {
 int cublasLtMatmul(void* handle, struct Operation* o, const float* alpha, const void* a, struct Layout* la,
                    const void* b, struct Layout* lb, const float* beta, const void* c, struct Layout* lc, void* d,
                    struct Layout* ld, const uint64_t* algorithm, void* workspace, size_t bytes, void* stream) {
+  expect_unlocked(__func__);
   if (!well_formed(o, la, lb, lc, ld) || !stream || (bytes && !workspace)) return kInvalid;
   uintptr_t places = (uintptr_t)a | (uintptr_t)b | (uintptr_t)c | (uintptr_t)d;
   if (o->epilogue & kBias) places |= (uintptr_t)o->bias;

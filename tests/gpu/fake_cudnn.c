@@ -3,12 +3,15 @@
 // do arguments that are not those of the graph. Call number FAKE_DNN_FAIL, from when that was set, is refused. Says
 // what is executed as lines of the file FAKE_DNN_LOG: lengths and types of what is in memory, in the order of its
 // numbers.
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "fake_unlocked.h"
 
 enum { kPointwise = 0, kWay = 3, kHeuristics = 4, kPlan = 5, kPointwiseOp = 13, kGraph = 15, kArguments = 16 };
 enum { kTensor = 17, kProduct = 18, kProductOp = 19, kReduction = 21, kReductionOp = 22, kReshapeOp = 31 };
@@ -78,12 +81,17 @@ int fake_alive(void) {
 size_t cudnnGetVersion(void) { return 91900; }
 void cudnnGetLastErrorString(char* words, size_t size) { snprintf(words, size, "the fake refuses"); }
 int cudnnCreate(void** made) {
+  expect_unlocked(__func__);
   *made = &handle;
   return getenv("FAKE_DNN_BROKEN") ? kRefused : refused();
 }
-int cudnnSetStream(void* to, void* stream) { return to != &handle || !stream ? kRefused : refused(); }
+int cudnnSetStream(void* to, void* stream) {
+  expect_unlocked(__func__);
+  return to != &handle || !stream ? kRefused : refused();
+}
 
 int cudnnBackendCreateDescriptor(int kind, void** made) {
+  expect_unlocked(__func__);
   *made = NULL;
   if (refused()) return kRefused;
   int i = 0;
@@ -93,6 +101,7 @@ int cudnnBackendCreateDescriptor(int kind, void** made) {
   return 0;
 }
 int cudnnBackendDestroyDescriptor(void* d) {
+  expect_unlocked(__func__);
   known(d);
   for (int i = 0; i < kMostAlive; ++i)
     if (alive[i] == d) alive[i] = NULL;
@@ -100,6 +109,7 @@ int cudnnBackendDestroyDescriptor(void* d) {
   return 0;
 }
 int cudnnBackendSetAttribute(void* descriptor, int number, int type, int64_t count, const void* values) {
+  expect_unlocked(__func__);
   struct Descriptor* d = known(descriptor);
   if (d->finished || d->count == kMostAttributes || count > kMostParts || count < 1 || find(d, number))
     wrong("an attribute cannot be set", number);
@@ -111,6 +121,7 @@ int cudnnBackendSetAttribute(void* descriptor, int number, int type, int64_t cou
   return 0;
 }
 int cudnnBackendGetAttribute(const void* descriptor, int number, int type, int64_t most, int64_t* count, void* values) {
+  expect_unlocked(__func__);
   struct Descriptor* d = known(descriptor);
   (void)type;
   if (!d->finished) wrong("asked before it is finished", number);
@@ -248,6 +259,7 @@ static void compute(struct Descriptor* op) {
 }
 
 int cudnnBackendFinalize(void* descriptor) {
+  expect_unlocked(__func__);
   struct Descriptor* d = known(descriptor);
   if (d->finished) wrong("finished twice", d->kind);
   if (refused()) return kRefused;
@@ -298,6 +310,7 @@ static void say(FILE* log, struct Descriptor* t) {
 }
 
 int cudnnBackendExecute(void* with, void* plan, void* arguments) {
+  expect_unlocked(__func__);
   struct Descriptor *p = known(plan), *pack = known(arguments);
   if (with != &handle || !p->finished || !pack->finished || atomic_exchange(&busy, 1)) wrong("it cannot run", 0);
   if (refused()) return atomic_store(&busy, 0), kRefused;

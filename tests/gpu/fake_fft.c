@@ -1,6 +1,7 @@
 // cuFFT on the driver without a GPU: transforms by the definition, where the host sees the memory. As the real one, it
 // writes over half spectra, lets numbers of theirs count that have no say, and wants addresses of complex numbers. Says
 // what it is called for as lines of the file FAKE_FFT_LOG.
+#define _GNU_SOURCE
 #include <complex.h>
 #include <math.h>
 #include <stdatomic.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "fake_unlocked.h"
 
 enum { kMost = 4096, kRefused = 4, kWorkspace = 1000 };
 
@@ -30,26 +33,31 @@ static void called(const char* function, const struct Plan* p) {
 }
 
 int cufftCreate(int* plan) {
+  expect_unlocked(__func__);
   if (getenv("FAKE_FFT_BROKEN")) return 5;
   *plan = ++made;
   plans[*plan].automatic = 1;
   return *plan < kMost ? 0 : kRefused;
 }
 int cufftDestroy(int plan) {
+  expect_unlocked(__func__);
   called("destroy", &plans[plan]);
   return 0;
 }
 int cufftSetStream(int plan, void* stream) {
+  expect_unlocked(__func__);
   plans[plan].stream = stream;
   return stream ? 0 : kRefused;
 }
 int cufftSetAutoAllocation(int plan, int on) {
+  expect_unlocked(__func__);
   plans[plan].automatic = on;
   return 0;
 }
 int cufftMakePlanMany64(int plan, int rank, long long* lengths, long long* in_embedding, long long in_step,
                         long long in_distance, long long* out_embedding, long long out_step, long long out_distance,
                         int type, long long count, size_t* workspace) {
+  expect_unlocked(__func__);
   struct Plan* p = &plans[plan];
   if (rank != 1 || !in_embedding || !out_embedding || in_distance == 0) return kRefused;
   p->length = lengths[0], p->type = type, p->count = count;
@@ -59,6 +67,7 @@ int cufftMakePlanMany64(int plan, int rank, long long* lengths, long long* in_em
   return 0;
 }
 int cufftSetWorkArea(int plan, void* workspace) {
+  expect_unlocked(__func__);
   plans[plan].workspace = workspace;
   return 0;
 }
@@ -98,6 +107,15 @@ static int transform(int plan, int type, void* from, void* to, int sign) {
   atomic_store(&p->busy, 0);
   return 0;
 }
-int cufftExecC2C(int plan, void* from, void* to, int direction) { return transform(plan, 0x29, from, to, direction); }
-int cufftExecR2C(int plan, void* from, void* to) { return transform(plan, 0x2a, from, to, -1); }
-int cufftExecC2R(int plan, void* from, void* to) { return transform(plan, 0x2c, from, to, 1); }
+int cufftExecC2C(int plan, void* from, void* to, int direction) {
+  expect_unlocked(__func__);
+  return transform(plan, 0x29, from, to, direction);
+}
+int cufftExecR2C(int plan, void* from, void* to) {
+  expect_unlocked(__func__);
+  return transform(plan, 0x2a, from, to, -1);
+}
+int cufftExecC2R(int plan, void* from, void* to) {
+  expect_unlocked(__func__);
+  return transform(plan, 0x2c, from, to, 1);
+}

@@ -1,9 +1,12 @@
 // cuSOLVER and the part of cuBLAS that goes with it, on the driver without a GPU: decomposes nothing. Says which
 // functions are called, as lines of the file FAKE_SOLVER_LOG, and FAKE_SOLVER_INFO=n of every matrix.
+#define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "fake_unlocked.h"
 
 typedef void* Handle;
 
@@ -31,18 +34,35 @@ static void use(void* device, size_t bytes, void* host, size_t host_bytes) {
   memset(host, 1, host_bytes);
 }
 
-int cusolverDnCreate(Handle* handle) { return *handle = malloc(1), getenv("FAKE_SOLVER_BROKEN") ? 1 : 0; }
-int cusolverDnSetStream(Handle handle, void* stream) { return handle && stream ? 0 : 1; }
-int cusolverDnCreateParams(void** parameters) { return *parameters = malloc(1), 0; }
-int cublasCreate_v2(Handle* handle) { return *handle = malloc(1), 0; }
-int cublasSetStream_v2(Handle handle, void* stream) { return handle && stream ? 0 : 1; }
+int cusolverDnCreate(Handle* handle) {
+  expect_unlocked(__func__);
+  return *handle = malloc(1), getenv("FAKE_SOLVER_BROKEN") ? 1 : 0;
+}
+int cusolverDnSetStream(Handle handle, void* stream) {
+  expect_unlocked(__func__);
+  return handle && stream ? 0 : 1;
+}
+int cusolverDnCreateParams(void** parameters) {
+  expect_unlocked(__func__);
+  return *parameters = malloc(1), 0;
+}
+int cublasCreate_v2(Handle* handle) {
+  expect_unlocked(__func__);
+  return *handle = malloc(1), 0;
+}
+int cublasSetStream_v2(Handle handle, void* stream) {
+  expect_unlocked(__func__);
+  return handle && stream ? 0 : 1;
+}
 
 int cusolverDnXpotrf_bufferSize(Handle h, void* p, int uplo, int64_t n, int type, const void* a, int64_t lda,
                                 int compute, size_t* device, size_t* host) {
+  expect_unlocked(__func__);
   return room(device, host);
 }
 int cusolverDnXpotrf(Handle h, void* p, int uplo, int64_t n, int type, void* a, int64_t lda, int compute, void* device,
                      size_t bytes, void* host, size_t host_bytes, int* info) {
+  expect_unlocked(__func__);
   called("Xpotrf", n, lda);
   use(device, bytes, host, host_bytes);
   say(info, 1);
@@ -50,10 +70,12 @@ int cusolverDnXpotrf(Handle h, void* p, int uplo, int64_t n, int type, void* a, 
 }
 int cusolverDnXgetrf_bufferSize(Handle h, void* p, int64_t m, int64_t n, int type, const void* a, int64_t lda,
                                 int compute, size_t* device, size_t* host) {
+  expect_unlocked(__func__);
   return room(device, host);
 }
 int cusolverDnXgetrf(Handle h, void* p, int64_t m, int64_t n, int type, void* a, int64_t lda, int64_t* pivots,
                      int compute, void* device, size_t bytes, void* host, size_t host_bytes, int* info) {
+  expect_unlocked(__func__);
   called("Xgetrf", m, n);
   use(device, bytes, host, host_bytes);
   for (int64_t i = 0; i < (m < n ? m : n); ++i) pivots[i] = i + 1;
@@ -62,10 +84,12 @@ int cusolverDnXgetrf(Handle h, void* p, int64_t m, int64_t n, int type, void* a,
 }
 int cusolverDnXgeqrf_bufferSize(Handle h, void* p, int64_t m, int64_t n, int type, const void* a, int64_t lda,
                                 int tau_type, const void* tau, int compute, size_t* device, size_t* host) {
+  expect_unlocked(__func__);
   return room(device, host);
 }
 int cusolverDnXgeqrf(Handle h, void* p, int64_t m, int64_t n, int type, void* a, int64_t lda, int tau_type, void* tau,
                      int compute, void* device, size_t bytes, void* host, size_t host_bytes, int* info) {
+  expect_unlocked(__func__);
   called("Xgeqrf", m, n);
   use(device, bytes, host, host_bytes);
   say(info, 1);
@@ -73,10 +97,12 @@ int cusolverDnXgeqrf(Handle h, void* p, int64_t m, int64_t n, int type, void* a,
 }
 int cusolverDnXsyevd_bufferSize(Handle h, void* p, int job, int uplo, int64_t n, int type, const void* a, int64_t lda,
                                 int w_type, const void* w, int compute, size_t* device, size_t* host) {
+  expect_unlocked(__func__);
   return room(device, host);
 }
 int cusolverDnXsyevd(Handle h, void* p, int job, int uplo, int64_t n, int type, void* a, int64_t lda, int w_type,
                      void* w, int compute, void* device, size_t bytes, void* host, size_t host_bytes, int* info) {
+  expect_unlocked(__func__);
   called("Xsyevd", n, job);
   use(device, bytes, host, host_bytes);
   say(info, 1);
@@ -86,11 +112,13 @@ int cusolverDnXgesvd_bufferSize(Handle h, void* p, signed char job_u, signed cha
                                 const void* a, int64_t lda, int s_type, const void* s, int u_type, const void* u,
                                 int64_t ldu, int v_type, const void* v, int64_t ldv, int compute, size_t* device,
                                 size_t* host) {
+  expect_unlocked(__func__);
   return room(device, host);
 }
 int cusolverDnXgesvd(Handle h, void* p, signed char job_u, signed char job_v, int64_t m, int64_t n, int type, void* a,
                      int64_t lda, int s_type, void* s, int u_type, void* u, int64_t ldu, int v_type, void* v,
                      int64_t ldv, int compute, void* device, size_t bytes, void* host, size_t host_bytes, int* info) {
+  expect_unlocked(__func__);
   called("Xgesvd", m, n);
   use(device, bytes, host, host_bytes);
   say(info, m >= n ? 1 : 0);
@@ -100,6 +128,7 @@ int cusolverDnXgesvdp_bufferSize(Handle h, void* p, int job, int economic, int64
                                  const void* a, int64_t lda, int s_type, const void* s, int u_type, const void* u,
                                  int64_t ldu, int v_type, const void* v, int64_t ldv, int compute, size_t* device,
                                  size_t* host) {
+  expect_unlocked(__func__);
   return room(device, host);
 }
 // FAKE_SOLVER_ERROR: what the matrix was perturbed by. Its largest value is 1.
@@ -107,6 +136,7 @@ int cusolverDnXgesvdp(Handle h, void* p, int job, int economic, int64_t m, int64
                       int s_type, void* s, int u_type, void* u, int64_t ldu, int v_type, void* v, int64_t ldv,
                       int compute, void* device, size_t bytes, void* host, size_t host_bytes, int* info,
                       double* error) {
+  expect_unlocked(__func__);
   const char* set = getenv("FAKE_SOLVER_ERROR");
   called("Xgesvdp", m, n);
   use(device, bytes, host, host_bytes);

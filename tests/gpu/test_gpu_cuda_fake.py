@@ -172,6 +172,53 @@ print(os.waitpid(child, 0)[1])
     assert printed(run(program)) == ["0"]
 
 
+EVERYTHING = """
+import copy, pickle, threading
+def use(seed):
+    rng = np.random.default_rng(seed)
+    for i in range(12):
+        a = fn.device_put(fn.array(rng.standard_normal((257, 1024)).astype(np.float32)), "gpu")
+        b = fn.compile(lambda a: fn.sort(fn.exp(a) @ a.T))(a)
+        fn.get_active_memory("gpu"), fn.get_peak_memory("gpu"), fn.get_cache_memory("gpu")
+        kept = [np.asarray(a), repr(b), b[0, 0].item(), b[:2].tolist(), pickle.dumps(b[:1]), copy.deepcopy(b[1])]
+        a[b[:, 0] == 0], a.at[b[:, 0] == 0].add(1), a.at[b[:, 0] == 0].set(a), a[b[0, 0] == 0]
+        fn.grad(lambda a: (fn.fft.rfft(a[:, :1000]).real ** 2).sum())(a).sum().item()
+        with fn.profile() as p: fn.eval(a * i)
+        p.table()
+        if i % 4 == 0: fn.set_cache_limit((i + 1) << 20, device="gpu")
+        if i % 4 == 1: fn.clear_cache("gpu")
+        if i % 4 == 2: fn.clear_plan_cache()
+        if i % 4 == 3: fn.async_eval(a + b.sum()), fn.synchronize()
+"""
+
+
+@pytest.mark.parametrize("settings", [{}, {"FAKE_CUDA_LOCKS": "1"}], ids=["apart", "with the lock inside"])
+def test_the_driver_is_not_called_under_the_interpreters_lock(run, libraries, settings):
+    # Memory is short, so that blocks go back to the driver all the time; the driver tells of those who hold the lock.
+    program = """
+threads = [threading.Thread(target=use, args=(i,)) for i in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("done")
+"""
+    with built(libraries, "fake_fft.c", "libcufft.so.12"):
+        done = run(EVERYTHING + program, FAKE_CUDA_BYTES=str(48 << 20), FUNCNN_CUDA="cufft", **settings)
+    assert printed(done) == ["done"]
+
+
+def test_memory_waits_for_a_call_that_may_give_it_back(run):
+    # What is freed at once exceeds what is kept: it is there for the next that wants memory.
+    program = """
+fn.set_cache_limit(0, device="gpu")
+for i in range(50):
+    y = fn.device_put(fn.array(np.ones(1 << 18, np.float32)), "gpu")
+    fn.eval(y)
+    del y
+print(fn.get_active_memory("gpu") < 1 << 20, fn.get_cache_memory("gpu"))
+"""
+    assert printed(run(program, FAKE_CUDA_BYTES=str(3 << 20))) == ["True", "0"]
+
+
 def test_nothing_calls_the_driver_after_its_end(run):
     # Arrays, plans and kernels that go with the process, and work that nobody has waited for.
     program = """

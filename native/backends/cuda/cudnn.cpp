@@ -261,10 +261,17 @@ DnnPlan::DnnPlan(Stream& stream, DnnGraph graph)
 
 // What it runs may still read what belongs to the plan.
 DnnPlan::~DnnPlan() {
-  if (leaving()) return;
-  InContext here(stream_.context());
-  driver().synchronize(stream_.handle());
-  plan_ = {};
+  // The last goes first.
+  struct Parts {
+    DnnGraph graph;
+    Descriptor operations, way, plan;
+  };
+  stream_.later(
+      [&stream = stream_, parts = std::shared_ptr<Parts>(new Parts{std::move(graph_), std::move(operations_),
+                                                                   std::move(way_), std::move(plan_)})]() mutable {
+        driver().synchronize(stream.handle());
+        parts = nullptr;
+      });
 }
 
 void DnnPlan::run(std::span<const Argument> arguments, Address workspace, const std::string& name) const {

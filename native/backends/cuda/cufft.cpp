@@ -96,10 +96,11 @@ bool FourierPlan::prepare(const FourierLines& lines) {
 
 // What it runs may still read tables of the plan.
 FourierPlan::~FourierPlan() {
-  if (!made_ || leaving()) return;
-  InContext here(stream_.context());
-  driver().synchronize(stream_.handle());
-  library().destroy(handle_);
+  if (!made_) return;
+  stream_.later([&stream = stream_, handle = handle_] {
+    driver().synchronize(stream.handle());
+    library().destroy(handle);
+  });
 }
 
 void FourierPlan::run(bool inverse, Address from, Address to, Address workspace) {

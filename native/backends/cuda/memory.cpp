@@ -92,6 +92,7 @@ GpuMemory::GpuMemory(Device device, int ordinal, Stream& stream, size_t total)
 Block GpuMemory::allocate(size_t capacity) {
   if (capacity > total_) return {};
   InContext here(stream_.context());
+  stream_.do_what_waits();
   Address address = 0;
   auto ask = [&] {
     return pool_ ? driver().allocate_on(&address, capacity, stream_.handle()) : driver().allocate(&address, capacity);
@@ -108,20 +109,19 @@ Block GpuMemory::allocate(size_t capacity) {
   return {nullptr, at(address)};
 }
 
-// Buffers let go of their memory in destructors: an error here shows at the next call.
 void GpuMemory::release(Block block) {
-  if (leaving()) return;
-  InContext here(stream_.context());
-  stream_.flush_quietly();
-  if (pool_) {
-    driver().free_on(address_of(block), stream_.handle());
-  } else {
-    driver().synchronize(stream_.handle());
-    driver().free(address_of(block));
-  }
+  stream_.later([this, block] {
+    if (pool_) {
+      driver().free_on(address_of(block), stream_.handle());
+    } else {
+      driver().synchronize(stream_.handle());
+      driver().free(address_of(block));
+    }
+  });
 }
 
 void GpuMemory::trim() {
+  stream_.do_what_waits();
   if (!pool_) return;
   InContext here(stream_.context());
   driver().synchronize(stream_.handle());

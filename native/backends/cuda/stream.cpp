@@ -85,18 +85,39 @@ void Stream::multiply(const ProductCall& call, const std::string& name) {
 }
 
 void Stream::flush() {
-  std::lock_guard lock(work_mutex_);
-  flush_locked();
+  {
+    std::lock_guard lock(work_mutex_);
+    flush_locked();
+  }
+  if (anything_later_.load(std::memory_order_acquire)) do_what_waits();
 }
 
-void Stream::flush_quietly() noexcept {
+void Stream::later(std::function<void()> act) {
   if (leaving()) return;
-  std::lock_guard lock(work_mutex_);
-  try {
-    flush_locked();
-  } catch (...) {
-    pending_ = std::current_exception();
+  std::lock_guard lock(later_mutex_);
+  later_.push_back(std::move(act));
+  anything_later_.store(true, std::memory_order_release);
+}
+
+void Stream::do_what_waits() noexcept {
+  if (leaving() || !anything_later_.load(std::memory_order_acquire)) return;
+  std::vector<std::function<void()>> mine;
+  {
+    std::lock_guard lock(later_mutex_);
+    mine.swap(later_);
+    anything_later_.store(false, std::memory_order_release);
   }
+  InContext here(context_);
+  {
+    // What waits may need what goes.
+    std::lock_guard lock(work_mutex_);
+    try {
+      flush_locked();
+    } catch (...) {
+      pending_ = std::current_exception();
+    }
+  }
+  for (auto& act : mine) act();
 }
 
 void Stream::flush_locked() {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -40,10 +42,13 @@ class Stream final : public MeasuredQueue {
   }
   void multiply(const ProductCall& call, const std::string& name);
 
-  // Put on the stream what waits.
+  // Put on the stream what waits, and do what was left for later.
   void flush();
-  // The same where nobody can be told of an error: the next call does.
-  void flush_quietly() noexcept;
+  // Leave for later what has the driver free something: destructors run anywhere, also under the interpreter's lock,
+  // for which tools between us and the driver may wait. It is done in the context, after the work that waits now.
+  void later(std::function<void()> act);
+  // Do that now. Where work cannot be put on the stream, the next call says so.
+  void do_what_waits() noexcept;
   // Say that work called `name` was put on the stream after a flush, with what status.
   void started(Status status, const std::string& name);
   // Return once everything is complete.
@@ -72,6 +77,10 @@ class Stream final : public MeasuredQueue {
   Work work_;
   std::optional<Graphs> graphs_;
   std::exception_ptr pending_;  // an error to tell of
+
+  std::mutex later_mutex_;  // nothing else is taken under it
+  std::vector<std::function<void()>> later_;
+  std::atomic<bool> anything_later_{false};
 
   mutable std::mutex mutex_;
   std::vector<EventHandle> events_, timing_events_;  // to be used again
