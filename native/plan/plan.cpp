@@ -533,6 +533,10 @@ class Plan::Builder {
   }
 
   void finish() {
+    plan_.overwritten_.assign(ir_.leaves.size(), 0);
+    for (const Step& step : plan_.steps_)
+      for (const Fresh& fresh : step.fresh)
+        if (fresh.leaf >= 0) plan_.overwritten_[size_t(fresh.leaf)] = 1;
     for (LeafSlot& at : plan_.leaf_slots_) at.given = plan_.overwrites(size_t(at.leaf));
     for (Account& account : accounts_) {
       Demand demand{account.backend, account.peak, account.most_live, account.most_held, {}};

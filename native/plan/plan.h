@@ -42,7 +42,7 @@ class Plan {
   // Whether a captured result can be written, densely, to a place that the caller names.
   bool can_place(size_t result) const { return placed_[result]; }
   // Whether a result may take over the memory of a leaf.
-  bool overwrites(size_t leaf) const;
+  bool overwrites(size_t leaf) const { return overwritten_[leaf]; }
   // The leaf in whose memory a result comes to lie where nothing stands against it; -1: in none.
   int leaf_below(size_t result) const;
 
@@ -163,6 +163,7 @@ class Plan {
     bool given = false;  // a result may take over its memory
   };
   std::vector<LeafSlot> leaf_slots_;
+  std::vector<char> overwritten_;  // by leaf
   int slot_count_ = 0;
   std::vector<SmallVector<Place, 1>> results_;
   std::vector<char> placed_;  // by result

@@ -25,13 +25,6 @@ Operand shifted(Operand from, int64_t offset) {
 
 }  // namespace
 
-bool Plan::overwrites(size_t leaf) const {
-  for (const Step& step : steps_)
-    for (const Fresh& fresh : step.fresh)
-      if (fresh.leaf == int(leaf)) return true;
-  return false;
-}
-
 int Plan::leaf_below(size_t result) const {
   std::vector<int> leaf(static_cast<size_t>(slot_count_), -1);
   for (const Step& step : steps_)
