@@ -6,10 +6,12 @@
 #include <bit>
 #include <cstring>
 #include <new>
+#include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
 #include "base/interpreter.h"
+#include "base/large_pages.h"
 
 namespace funcnn {
 namespace {
@@ -46,14 +48,24 @@ class HostMemory final : public DeviceMemory {
   Block allocate(size_t capacity) override {
     if (const BlockSource* source = host_source.load(std::memory_order_acquire))
       if (Block block = source->allocate(capacity)) return block;
+    if (std::byte* at = capacity >= kLargePage ? map_large(capacity) : nullptr) {
+      mapped_.emplace(at, capacity);
+      return {at, nullptr};
+    }
     return {static_cast<std::byte*>(::operator new(capacity, std::align_val_t(kAlignment), std::nothrow)), nullptr};
   }
   void release(Block block) override {
-    if (block.native)
-      host_source.load(std::memory_order_acquire)->release(block);
-    else
+    if (block.native) return host_source.load(std::memory_order_acquire)->release(block);
+    if (auto mapped = mapped_.find(block.host); mapped != mapped_.end()) {
+      unmap_large(block.host, mapped->second);
+      mapped_.erase(mapped);
+    } else {
       ::operator delete(block.host, std::align_val_t(kAlignment));
+    }
   }
+
+ private:
+  std::unordered_map<std::byte*, size_t> mapped_;  // blocks of large pages, and their bytes
 };
 
 using Registry = std::array<std::array<std::atomic<DeviceMemory*>, kMostDevices>, kDeviceKinds>;

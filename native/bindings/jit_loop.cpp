@@ -30,14 +30,14 @@ using cpu::jit::Stream;
 using cpu::jit::Walk;
 
 // (wide, [stage], [(walk, dtype)]), where a stage is ([(name, a, b, c, stream, bits)], [(reduction, squares, dtype,
-// stream)]). A node of half the elements has a further True.
+// stream)]). A node of half the elements has a further True, and a stream that is an operand of a program.
 Loop parse(const nb::tuple& spec) {
   Loop loop;
   loop.wide = nb::cast<bool>(spec[0]);
   for (nb::handle item : nb::cast<nb::list>(spec[2])) {
     const nb::tuple t = nb::cast<nb::tuple>(item);
     loop.streams.push_back({named<Walk>(nb::cast<std::string>(t[0]), 4, cpu::jit::walk_name, "walk"),
-                            parse_dtype(nb::cast<std::string>(t[1]))});
+                            parse_dtype(nb::cast<std::string>(t[1])), false, t.size() > 2 && nb::cast<bool>(t[2])});
   }
   for (nb::handle one : nb::cast<nb::list>(spec[1])) {
     Stage stage;
@@ -159,8 +159,8 @@ std::vector<uint8_t> checked_call(const cpu::jit::x86::Convention& callee) {
 }
 
 // Runs a loop in machine code: what was not kept of registers, or why there is no code.
-nb::object run_x86(const nb::tuple& spec, bool wide, bool windows, int64_t rows, int64_t cols,
-                   const nb::list& buffers) {
+nb::object run_x86(const nb::tuple& spec, bool wide, bool windows, int64_t rows, int64_t cols, const nb::list& buffers,
+                   bool past_caches) {
   using cpu::jit::x86::Convention;
   if (cpu::machine_level() < (wide ? cpu::InstructionLevel::avx512 : cpu::InstructionLevel::avx2))
     throw ValueError("this machine has no such instructions");
@@ -176,6 +176,7 @@ nb::object run_x86(const nb::tuple& spec, bool wide, bool windows, int64_t rows,
   frame.rows = rows;
   frame.cols = cols;
   frame.whole = cols - rest;
+  frame.past_caches = past_caches;
   frame.tail_mask = (int64_t(1) << rest) - 1;
   int32_t mask[8];
   for (int64_t i = 0; i < 8; ++i) mask[i] = i * lanes / 8 < rest ? -1 : 0;

@@ -107,6 +107,32 @@ def parts():
     return b
 
 
+def test_results_that_no_cache_holds():
+    rows, cols = 1500, 4096
+    b = Builder(rows, cols)
+    x, y = b.load("float32"), b.load("float32")
+    b.store(b.compute("subtract", x, y))
+    b.store(b.compute("less", x, y, dtype="bool"))
+    program = b.build()
+
+    def begins(place):  # so many elements behind a multiple of 64 bytes
+        room = np.empty(rows * cols + 32, "float32")
+        return room[-room.ctypes.data // 4 % 16 + place :][: rows * cols].reshape(rows, cols)
+
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(rows, cols)).astype("float32")
+    y, less = np.roll(values, 1, 0), np.empty((rows, cols), bool)
+    for place in (0, 3):
+        x, out = begins(place), begins(place)
+        for result in (out, x):  # elsewhere, and over an operand
+            for _ in range(3):
+                out[...] = 0
+                x[...] = values
+                run(program, x, y, result, less)
+                np.testing.assert_array_equal(result, values - y)
+                np.testing.assert_array_equal(less, values < y)
+
+
 @pytest.mark.parametrize("make", [elements, rows, parts])
 def test_results_stay_the_same_when_code_takes_over(make):
     b = make()

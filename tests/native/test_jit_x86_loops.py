@@ -19,18 +19,27 @@ pytestmark = pytest.mark.skipif(not instruction_sets.X86, reason="needs AVX2 or 
 level = instruction_sets.fixture(instruction_sets.X86)
 
 
-def compiled(loop, level, rows, cols, rng, small=False, windows=False):
+def aligned(contents):
+    """Bytes that can be written, at a multiple of 64."""
+    room = np.empty(len(contents) + 64, "uint8")
+    at = room[-room.ctypes.data % 64 :][: len(contents)]
+    at[:] = np.frombuffer(contents, "uint8")
+    return memoryview(at)
+
+
+def compiled(loop, level, rows, cols, rng, small=False, windows=False, past_caches=False):
     """Whether there is code for the loop, which then has to give the bits that the lines stand for."""
     _, stages, streams = loop
-    contents = [samples(dtype, elements(walk, rows, cols), rng, small) for walk, dtype in streams]
-    padded = [bytearray(CANARY + c + CANARY) for c in contents]
+    contents = [samples(dtype, elements(walk, rows, cols), rng, small) for walk, dtype, *_ in streams]
+    padded = [aligned(CANARY + c + CANARY) for c in contents]
     meant = [bytearray(c) for c in contents]
-    changed = _core._x86_run(loop, level == "avx512", windows, rows, cols, [memoryview(p)[64:-64] for p in padded])
+    inner = [p[64:-64] for p in padded]
+    changed = _core._x86_run(loop, level == "avx512", windows, rows, cols, inner, past_caches)
     if isinstance(changed, str):
         return False
     assert changed == 0, "registers are not as they were"
     _core._loop_evaluate(loop, rows, cols, meant)
-    for s, (got, want, (_, dtype)) in enumerate(zip(padded, meant, streams, strict=True)):
+    for s, (got, want, (_, dtype, *_)) in enumerate(zip(padded, meant, streams, strict=True)):
         assert got[:64] == CANARY and got[-64:] == CANARY, f"stream {s}: written beyond its end"
         same_bits(bytes(got[64:-64]), bytes(want), dtype, stages)
     return True
@@ -50,6 +59,20 @@ def test_random_lines(level, wide, windows):
         rows, cols = [(1, 1), (1, 9), (3, 4), (2, 7), (5, 16), (4, 32), (2, 37), (1, 8), (3, 24)][seed % 9]
         count += compiled(lines.loop(), level, rows, cols, rng, windows=windows)
     assert count > (50 if level == "avx512" else 15)
+
+
+@pytest.mark.parametrize("past_caches", [False, True])
+def test_operands_from_memory_and_results_past_the_caches(level, past_caches):
+    count = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        lines = Lines(rng, seed % 4 == 3 and level == "avx512", int(rng.integers(1, 60)), ["select"], numbers=True)
+        lines.store()
+        wide, stages, streams = lines.loop()
+        loop = wide, stages, [(walk, dtype, True) for walk, dtype in streams]
+        rows, cols = [(1, 1600), (1, 1111), (5, 64), (3, 960)][seed // 4 % 4]
+        count += compiled(loop, level, rows, cols, rng, past_caches=past_caches)
+    assert count > (50 if level == "avx512" else 10)
 
 
 def test_a_choice_needs_a_flag(level):

@@ -13,8 +13,9 @@ void TileSteps::execute(const Code& code, bool anew, const jit::CompiledCode* co
   const std::span<const Step> steps = code.steps;
   size_t at = anew ? 0 : size_t(code.kept);
   if (compiled && tile.elements() > 0) {
-    const jit::TileView view{p,        operands,  t.paths.data(), tile.begin, tile.row,    tile.rows,
-                             tile.col, tile.cols, partial.base,   number(),   partial.col, partial.first};
+    const jit::TileView view{p,           operands,      t.paths.data(), tile.begin,   tile.row,
+                             tile.rows,   tile.col,      tile.cols,      partial.base, number(),
+                             partial.col, partial.first, t.rows * t.cols};
     for (const jit::CompiledSegment& segment : *compiled) {
       interpret(steps.subspan(at, segment.first() - at));
       at = segment.first() + segment.count();

@@ -103,6 +103,10 @@ void Body::load_mask(int v, const Node& n) {
   values_.reg(v) = r;
 }
 
+// Whole vectors, or halves of long ones.
+bool Body::passes_caches(int stream) const {
+  return place_.past_caches && bytes_past_caches(loop_.streams[size_t(stream)], w_.lanes());
+}
 // The low 16 or 8 bits of lanes of 4 bytes, which is all that they hold.
 void Body::store_narrow(int r, int bytes, const Memory& m) {
   if (layout_.wide) {
@@ -124,13 +128,31 @@ void Body::store_narrow(int r, int bytes, const Memory& m) {
     w_.as("vmovups", m, xmm(t));
   }
 }
+void Body::store_past_caches(int r, Dtype memory, const Memory& m) {
+  if (int(item_size(memory)) == w_.item()) {
+    w_(op::pass, m, w_.v(r));
+    return;
+  }
+  const int t = take_temporary();
+  if (memory == Dtype::float16) {
+    w_.as("vcvtps2ph", w_.half(t), w_.v(r), 0);
+  } else if (memory == Dtype::bfloat16) {
+    w_(op::shift_right, w_.v(t), w_.v(r), 16);
+    w_.as("vpmovdw", w_.half(t), w_.v(t));
+  } else {
+    w_.as("vpmovdw", w_.half(t), w_.v(r));
+  }
+  w_.as("vmovntps", m, w_.half(t));
+}
 void Body::store(const Node& n) {
   if (level_ == Level::row) return store_for_row(n);
   const Dtype memory = loop_.streams[size_t(n.stream)].memory;
   int ra = in(n.a);
   Memory m = at_stream(n.stream);
   const x86::Operand to = masked() ? under(m, k(kTailMask)) : x86::Operand(m);
-  if (int(item_size(memory)) == w_.item()) {
+  if (passes_caches(n.stream)) {
+    store_past_caches(ra, memory, m);
+  } else if (int(item_size(memory)) == w_.item()) {
     if (!layout_.wide && place_.tail)
       w_(op::some, to, w_.v(kTailLanes), w_.v(ra));
     else

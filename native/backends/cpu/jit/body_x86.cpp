@@ -73,13 +73,28 @@ void Body::ask_ahead() {
     const Stream& s = loop_.streams[size_t(n.stream)];
     if (!s.operand || s.walk != Walk::element) continue;
     asked[size_t(n.stream)] = 1;
+    if (is_result(n.what) && passes_caches(n.stream)) continue;
     const int bytes = place_.ahead * w_.lanes() * int(item_size(s.memory));
     w_.as(is_result(n.what) ? x86::Name("prefetchw") : x86::Name("prefetcht0"), at_stream(n.stream, bytes).of(8));
   }
 }
 
+// Processors see sooner which lines of memory they should fetch next where each is read in two parts.
+void Body::touch() {
+  std::vector<char> touched(loop_.streams.size());
+  for (int v : values_.order()) {
+    const Node& n = node(v);
+    if (n.what != Do::load || touched[size_t(n.stream)]) continue;
+    const Stream& s = loop_.streams[size_t(n.stream)];
+    if (!s.operand || s.walk != Walk::element || int(item_size(s.memory)) != w_.item()) continue;
+    touched[size_t(n.stream)] = 1;
+    w_.as("mov", kScratch.part(32), at_stream(n.stream, w_.bytes() / 2));
+  }
+}
+
 void Body::emit() {
   if (place_.ahead) ask_ahead();
+  if (place_.touches && layout_.wide) touch();
   for (int i = 0; i < int(values_.order().size()); ++i) {
     const int v = values_.order()[size_t(i)];
     if (lazy_load_[size_t(v)]) continue;

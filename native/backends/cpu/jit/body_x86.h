@@ -42,6 +42,8 @@ struct Place {
   bool tail = false;        // only those of the mask
   bool to_buffers = false;  // values to be reduced go into buffers on the stack, by kBuffer
   int ahead = 0;            // asks for the memory of operands so many vectors further on
+  bool touches = false;     // reads each vector of operands in two parts
+  bool past_caches = false;
 };
 
 class Body {
@@ -55,6 +57,7 @@ class Body {
   bool mask_register(int v) const { return layout_.wide && makes_mask(node(v).what); }
   void find_lazy_loads();
   void ask_ahead();
+  void touch();
   bool may_fold_load(int v) const;
   void one(int v, const Node& n);
   void end_operation();
@@ -104,6 +107,8 @@ class Body {
   void pick(int v, const Node& n);
   void store(const Node& n);
   void store_for_row(const Node& n);
+  bool passes_caches(int stream) const;
+  void store_past_caches(int r, Dtype memory, const x86::Memory& m);
   void store_narrow(int r, int bytes, const x86::Memory& m);
   void store_mask(const Node& n);
   void leave(const Node& n);

@@ -28,7 +28,8 @@ constexpr int32_t kRowsAt = int32_t(offsetof(Frame, rows)), kColsAt = int32_t(of
                   kTailLanesAt = int32_t(offsetof(Frame, tail_lanes)), kBlockAt = int32_t(offsetof(Frame, block)),
                   kBlockEndAt = int32_t(offsetof(Frame, block_end)), kGroupedAt = int32_t(offsetof(Frame, grouped)),
                   kMeetAt = int32_t(offsetof(Frame, meet)), kPartialAt = int32_t(offsetof(Frame, partial)),
-                  kStreamsAt = int32_t(offsetof(Frame, stream)), kTablesAt = int32_t(offsetof(Frame, table));
+                  kPastCachesAt = int32_t(offsetof(Frame, past_caches)), kStreamsAt = int32_t(offsetof(Frame, stream)),
+                  kTablesAt = int32_t(offsetof(Frame, table));
 
 // The stage with its choices made: all for the first value.
 Stage chosen(const Stage& stage) {
@@ -277,9 +278,7 @@ class Generator {
     if (!p.loops) return;
     zero(kIndex);
     if (p.stage.folds.empty()) {
-      if (asks_ahead(p)) whole_vectors(p, {.ahead = kAhead});
-      whole_vectors(p, {});
-      tail(p, {0, true, false});
+      elements(p);
     } else {
       folds(p);
     }
@@ -311,12 +310,43 @@ class Generator {
     }
   }
 
+  // What is computed quickly waits for memory.
+  bool is_quick(const Planned& p) const {
+    constexpr int kQuick = 24;
+    return std::count(p.layout.level.begin(), p.layout.level.end(), Level::element) < kQuick;
+  }
   // One long loop whose operands come from memory. Rows are mostly shorter than what is asked for ahead.
   bool asks_ahead(const Planned& p) const {
-    return !loop_.by_rows() && std::any_of(p.stage.line.nodes.begin(), p.stage.line.nodes.end(), [&](const Node& n) {
-      return n.stream >= 0 && n.what != Do::reduce && loop_.streams[size_t(n.stream)].operand &&
-             loop_.streams[size_t(n.stream)].walk == Walk::element;
+    return !loop_.by_rows() && !is_quick(p) && any_stream(p, [](const Node& n, const Stream& s) {
+      return n.what != Do::reduce && s.operand && s.walk == Walk::element;
     });
+  }
+  bool passes_caches(const Planned& p) const {
+    return any_stream(p, [&](const Node& n, const Stream& s) {
+      return n.what == Do::store && bytes_past_caches(s, w_.lanes()) != 0;
+    });
+  }
+  template <class F>
+  bool any_stream(const Planned& p, F&& is) const {
+    const std::vector<Node>& nodes = p.stage.line.nodes;
+    return std::any_of(nodes.begin(), nodes.end(),
+                       [&](const Node& n) { return n.stream >= 0 && is(n, loop_.streams[size_t(n.stream)]); });
+  }
+  void elements(Planned& p) {
+    Place place{.ahead = asks_ahead(p) ? kAhead : 0, .touches = is_quick(p)};
+    if (passes_caches(p)) {
+      x86::Assembler& as = w_.as;
+      const x86::Label none = as.label();
+      as("cmp", at(kFrame, kPastCachesAt), 0);
+      as("je", none);
+      place.past_caches = true;
+      whole_vectors(p, place);
+      place.past_caches = false;
+      as.bind(none);
+    }
+    if (place.ahead) whole_vectors(p, place);
+    whole_vectors(p, {.touches = place.touches});
+    tail(p, {.tail = true});
   }
   // From kIndex on, one vector after the other, for as long as there is something ahead.
   void whole_vectors(Planned& p, Place place) {
@@ -376,7 +406,8 @@ class Generator {
     auto go_on = [&](int vectors) {
       as.align(32);
       const x86::Label top = as.bound();
-      for (int n = 0; n < vectors; ++n) Body(w_, loop_, p.stage, p.layout, Level::element, {n, false, false}).emit();
+      for (int n = 0; n < vectors; ++n)
+        Body(w_, loop_, p.stage, p.layout, Level::element, {.unit = n, .touches = is_quick(p)}).emit();
       as("add", kIndex, w_.lanes() * vectors);
       as("cmp", kIndex, kLimit);
       as("jb", top);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "backends/cpu/arena.h"
+#include "backends/cpu/caches.h"
 #include "backends/cpu/jit/code_report.h"
 #include "backends/cpu/jit/fold.h"
 #include "backends/cpu/jit/options.h"
@@ -96,7 +97,13 @@ CompiledSegment::CompiledSegment(Segment segment, const Target& target, CodeMemo
       whole_only_(target.whole_vectors_only(segment_.loop)),
       vector_bytes_(target.vector_bytes),
       lanes_(target.vector_bytes / (segment_.loop.wide ? 8 : 4)) {
-  for (const Stream& s : segment_.loop.streams) tables_ += s.anywhere;
+  for (const Stream& s : segment_.loop.streams) {
+    tables_ += s.anywhere;
+    if (s.operand && s.walk == Walk::element) in_memory_ += item_of(s);
+  }
+  for (const Stage& stage : segment_.loop.stages)
+    for (const Node& n : stage.line.nodes)
+      reads_results_ = reads_results_ || (n.stream >= 0 && !is_result(n.what) && past_caches(size_t(n.stream)));
 }
 
 std::byte* CompiledSegment::begin_of(size_t stream, const TileView& tile) const {
@@ -159,9 +166,27 @@ bool CompiledSegment::run(const TileView& tile) const {
   const size_t each = (size_t(tile.rows * tile.cols) * 8 + 63) / 64 * 64 + 192;  // not all at one place of the cache
   std::byte* const columns = segment_.columns.empty() ? nullptr : arena.get(segment_.columns.size() * each);
   for (size_t c = 0; c < segment_.columns.size(); ++c) frame.stream[segment_.columns[c].stream] = columns + c * each;
+  if (in_memory_ * tile.elements > last_cache_bytes()) frame.past_caches = passes_caches(frame, tile.cols);
   run_frame(frame, tile.rows, tile.cols);
+  if (frame.past_caches) finish_past_caches();
   reduce_columns(columns, each, tile);
   return true;
+}
+
+int CompiledSegment::past_caches(size_t stream) const {
+  return segment_.places[stream].written ? bytes_past_caches(segment_.loop.streams[stream], int(lanes_)) : 0;
+}
+// Whether results lie at multiples of vectors, row by row, where nothing is read.
+bool CompiledSegment::passes_caches(const Frame& frame, int64_t cols) const {
+  for (size_t s = 0; s < segment_.places.size(); ++s) {
+    const int bytes = past_caches(s);
+    if (!bytes) continue;
+    const bool rows_fit = !by_rows_ || cols * item_of(segment_.loop.streams[s]) % bytes == 0;
+    if (!rows_fit || reinterpret_cast<uintptr_t>(frame.stream[s]) % uintptr_t(bytes)) return false;
+    for (size_t other = 0; other < segment_.places.size(); ++other)
+      if (other != s && frame.stream[other] == frame.stream[s]) return false;
+  }
+  return !reads_results_;
 }
 
 // Of a tile.

@@ -27,6 +27,7 @@ struct TileView {
   int64_t partial_number = 0;           // of this tile's part
   int64_t partial_col = 0;              // columns: of the first accumulator
   bool first = false;                   // columns: accumulators are not yet set
+  int64_t elements = 0;                 // of all tiles
 };
 
 // So many narrow elements take less time than starting the steps on them.
@@ -77,6 +78,8 @@ class CompiledSegment {
   void run_frame(Frame& frame, int64_t rows, int64_t cols) const;
   void run_tail(const Frame& frame, int64_t done, int64_t n) const;
   void call(Frame& frame, int64_t rows, int64_t cols) const;
+  int past_caches(size_t stream) const;
+  bool passes_caches(const Frame& frame, int64_t cols) const;
   void set_lengths(Frame& frame, int64_t rows, int64_t cols) const;
   void reduce_columns(const std::byte* from, size_t each, const TileView& tile) const;
 
@@ -85,7 +88,9 @@ class CompiledSegment {
   Generated code_;
   bool by_rows_, folds_, whole_only_;
   int64_t vector_bytes_, lanes_;
-  size_t tables_ = 0;  // streams that are anywhere
+  size_t tables_ = 0;      // streams that are anywhere
+  int64_t in_memory_ = 0;  // bytes of operands, of one element
+  bool reads_results_ = false;
 };
 
 // The segments of one Code.

@@ -32,6 +32,12 @@ struct Stream {
   bool operator==(const Stream&) const = default;
 };
 
+// Bytes of so many elements of a result that can go to memory past the caches; 0: they cannot.
+constexpr int bytes_past_caches(const Stream& s, int elements) {
+  const int bytes = elements * int(item_size(s.memory));
+  return s.operand && s.walk == Walk::element && !s.anywhere && bytes >= 32 ? bytes : 0;
+}
+
 // Of each row, in the order of simd/reduce_rows.cpp.
 struct Fold {
   ReduceOp op = ReduceOp::sum;
@@ -87,6 +93,7 @@ struct Frame {
   int64_t tail_lanes[4] = {};
   // Of folds: the block, its end and that of its whole groups of lanes, and what blocks have given.
   int64_t block = 0, block_end = 0, grouped = 0;
+  int64_t past_caches = 0;  // whether whole vectors of results go to memory as they are, past the caches
   void (*meet)(Frame*, const Fold*, int64_t folds) = nullptr;  // blocks of a row: into streams
   alignas(8) std::byte partial[kMostFolds][kMostBlocks * 8];
   std::byte* stream[kMostStreams];

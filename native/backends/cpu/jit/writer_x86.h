@@ -63,7 +63,7 @@ inline constexpr Op add{"vaddps", "vaddpd"}, subtract{"vsubps", "vsubpd"}, multi
     test{"vptestmd", "vptestmq"}, blend{"vblendmps", "vblendmpd"}, blend_by_vector{"vblendvps", "vblendvpd"},
     load{"vmovups", "vmovupd"}, one{"vmovss", "vmovsd"}, copy{"vmovaps", "vmovapd"}, repeat{"vbroadcastss", "vbroadcastsd"},
     repeat_general{"vpbroadcastd", "vpbroadcastq"}, move_general{"vmovd", "vmovq"},
-    some{"vmaskmovps", "vmaskmovpd"}, bytes_to_ints{"vpmovzxbd", "vpmovzxbq"}, ints_to_bytes{"vpmovdb", "vpmovqb"},
+    some{"vmaskmovps", "vmaskmovpd"}, pass{"vmovntps", "vmovntpd"}, bytes_to_ints{"vpmovzxbd", "vpmovzxbq"}, ints_to_bytes{"vpmovdb", "vpmovqb"},
     fma132{"vfmadd132ps", "vfmadd132pd"}, fma213{"vfmadd213ps", "vfmadd213pd"}, fma231{"vfmadd231ps", "vfmadd231pd"},
     fms132{"vfmsub132ps", "vfmsub132pd"}, fms213{"vfmsub213ps", "vfmsub213pd"}, fms231{"vfmsub231ps", "vfmsub231pd"},
     fnma132{"vfnmadd132ps", "vfnmadd132pd"}, fnma213{"vfnmadd213ps", "vfnmadd213pd"},

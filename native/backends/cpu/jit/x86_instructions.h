@@ -108,6 +108,8 @@ consteval Rows make_rows() {
       t.row(name, suffix, {{}, either, m0f, p, uint8_t(code + 1), w, "MV rV"});
     }
   }
+  unmasked("vmovntps", either, none, m0f, 0x2b, W::zero, "MV rV");
+  unmasked("vmovntpd", either, p66, m0f, 0x2b, W::evex_one, "MV rV");
   row("vmovdqu", vex, pf3, m0f, 0x6f, W::zero, "rV mV");
   row("vmovdqu", vex, pf3, m0f, 0x7f, W::zero, "MV rV");
   row("vmovdqa", vex, p66, m0f, 0x6f, W::zero, "rV mV");
