@@ -470,6 +470,9 @@ class TestDistances:
         large = fn.array([[3e38, -3e38, 1.0]])
         assert losses.cosine_similarity_loss(zero, large).item() == 0.0
         assert np.isfinite(gradient(losses.cosine_similarity_loss, zero, large)).all()
+        for a in (y, large):  # the cosine with a short vector is linear in it
+            second = fn.hessian(lambda x, a=a: losses.cosine_similarity_loss(x, a).sum())(zero)
+            assert not np.asarray(second).any()
         for p in (1, 2, 3, math.inf):
             for eps in (0.0, 1e-6):
                 loss = lambda a, b, p=p, eps=eps: losses.triplet_loss(a, b, y, p=p, eps=eps, margin=100.0)  # noqa: E731

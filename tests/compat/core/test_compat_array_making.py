@@ -5,6 +5,13 @@ from tests.compat.core.expressions import cases, check
 
 MAKING = r"""
 mx.array(1) -> int32 [] 1
+mx.concatenate([mx.array(1.5)]) -> float32 [] 1.5
+mx.concatenate([mx.array([1, 2])], axis=5) -> int32 [2] [1, 2]
+mx.concatenate([mx.array(1.5), mx.array([1.0])]) -> ! IndexError
+mx.clip(mx.array([1, 2]), None, None) -> ! ValueError
+mx.full((2,), 'a') -> ! ValueError
+mx.full((2,), object()) -> ! ValueError
+mx.array_equal(mx.array(1), {}) -> ! ValueError
 mx.array(1.5) -> float32 [] 1.5
 mx.array(True) -> bool [] True
 mx.array(1j) -> complex64 [] 1j

@@ -10,6 +10,8 @@ from typing import Any
 
 import funcnn as fn
 
+from ._wrap import refuse_values
+
 
 def _is_complex(*args: Any) -> bool:
     return any(
@@ -45,8 +47,8 @@ minimum = _compare(lambda a, b: fn.where(_less(a, b), a, b))
 
 
 def clip(error: Exception, a: Any, /, a_min: Any = None, a_max: Any = None) -> fn.array:
-    if not _is_complex(a, a_min, a_max):
-        raise error
+    if a_min is a_max is None or not _is_complex(a, a_min, a_max):
+        return refuse_values(error, a, a_min, a_max)
     if a_min is not None:
         a = maximum(error, a, a_min)
     return a if a_max is None else minimum(error, a, a_max)

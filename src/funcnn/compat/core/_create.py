@@ -7,7 +7,7 @@ from typing import Any
 import funcnn as fn
 
 from ... import _core
-from ._wrap import shim
+from ._wrap import refuse_values, shim
 
 # The dtypes that hold a number of Python's, whatever was asked for.
 _KINDS = {bool: "bool", int: "integral", float: "real floating", complex: "complex floating"}
@@ -23,6 +23,10 @@ def _full(shape: Any, vals: Any, dtype: Any = None) -> Any:
         if _ORDER.index(held) < _ORDER.index(_KINDS[type(vals)]):
             dtype = None
     return fn.full(shape, vals, dtype)
+
+
+def _refuse_fill(error: Exception, shape: Any, vals: Any, dtype: Any = None) -> Any:
+    return refuse_values(error, vals)
 
 
 def _arange(error: Exception, *args: Any, **kwargs: Any) -> Any:
@@ -50,7 +54,7 @@ arange = shim(fn.arange, "arange", otherwise=_arange)
 bartlett = shim(fn.bartlett, "bartlett")
 blackman = shim(fn.blackman, "blackman")
 eye = shim(fn.eye, "eye")
-full = shim(_full, "full")
+full = shim(_full, "full", otherwise=_refuse_fill)
 full_like = shim(fn.full_like, "full_like")
 hamming = shim(fn.hamming, "hamming")
 hanning = shim(fn.hanning, "hanning")

@@ -62,6 +62,13 @@ def _divmod(a: Any, b: Any) -> list[Any]:
     return list(fn.divmod(a, b))
 
 
+def _clip(a: Any, /, a_min: Any, a_max: Any) -> Any:
+    if a_min is None and a_max is None:
+        raise ValueError("clip: at most one of a_min and a_max may be None")
+    return fn.clip(a, a_min, a_max)
+
+
+_clip.__doc__ = fn.clip.__doc__
 _unary = functools.partial(_of_numbers, 1)
 _binary = functools.partial(_of_numbers, 2)
 
@@ -79,7 +86,7 @@ bitwise_invert = _unary(fn.bitwise_invert, "bitwise_invert", otherwise=_not_whol
 bitwise_or = _binary(fn.bitwise_or, "bitwise_or", otherwise=_not_whole)
 bitwise_xor = _binary(fn.bitwise_xor, "bitwise_xor", otherwise=_not_whole)
 ceil = _unary(fn.ceil, "ceil")
-clip = shim(fn.clip, "clip", otherwise=_complex.clip)
+clip = shim(_clip, "clip", otherwise=_complex.clip)
 conjugate = _unary(fn.conjugate, "conjugate")
 cos = _unary(fn.cos, "cos")
 cosh = _unary(fn.cosh, "cosh")

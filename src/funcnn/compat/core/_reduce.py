@@ -7,11 +7,15 @@ from typing import Any
 import funcnn as fn
 
 from . import _complex
-from ._wrap import shim
+from ._wrap import refuse_values, shim
 
 
 def _count_nonzero(a: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
     return fn.count_nonzero(a, axis=axis, keepdims=keepdims)
+
+
+def _refuse_equal(error: Exception, a: Any, b: Any, equal_nan: bool = False) -> Any:
+    return refuse_values(error, a, b)
 
 
 all = shim(fn.all, "all")
@@ -19,7 +23,7 @@ allclose = shim(fn.allclose, "allclose")
 any = shim(fn.any, "any")
 argmax = shim(fn.argmax, "argmax")
 argmin = shim(fn.argmin, "argmin")
-array_equal = shim(fn.array_equal, "array_equal")
+array_equal = shim(fn.array_equal, "array_equal", otherwise=_refuse_equal)
 count_nonzero = shim(_count_nonzero, "count_nonzero")
 cummax = shim(fn.cummax, "cummax", otherwise=_complex.cummax)
 cummin = shim(fn.cummin, "cummin", otherwise=_complex.cummin)

@@ -20,6 +20,13 @@ def _stack(error: Exception, arrays: Any, axis: Any = 0) -> Any:
     raise error
 
 
+def _concatenate(error: Exception, arrays: Any, axis: Any = 0) -> Any:
+    """MLX gives a single array back, whatever the axis is."""
+    if isinstance(error, ValueError) and isinstance(arrays, (list, tuple)) and len(arrays) == 1:
+        return fn.reshape(arrays[0], arrays[0].shape)
+    raise error
+
+
 def _flatten(error: Exception, a: Any, /, start_axis: int = 0, end_axis: int = -1) -> Any:
     """MLX moves axes beyond the ends to the ends."""
     if not isinstance(error, ValueError) or not isinstance(a, fn.array):
@@ -46,7 +53,7 @@ atleast_2d = shim(fn.atleast_2d, "atleast_2d")
 atleast_3d = shim(fn.atleast_3d, "atleast_3d")
 broadcast_arrays = shim(fn.broadcast_arrays, "broadcast_arrays")
 broadcast_to = shim(fn.broadcast_to, "broadcast_to")
-concatenate = shim(fn.concatenate, "concatenate")
+concatenate = shim(fn.concatenate, "concatenate", otherwise=_concatenate)
 contiguous = shim(fn.contiguous, "contiguous")
 depends = shim(fn.depends, "depends")
 diag = shim(fn.diag, "diag")
@@ -77,7 +84,7 @@ tril = shim(fn.tril, "tril")
 triu = shim(fn.triu, "triu")
 unflatten = shim(fn.unflatten, "unflatten")
 unstack = shim(fn.unstack, "unstack")
-concat = shim(fn.concatenate, "concat")
+concat = shim(fn.concatenate, "concat", otherwise=_concatenate)
 
 __all__ = [
     "as_strided",

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ... import _core
 
-__all__ = ["mutable", "shim"]
+__all__ = ["mutable", "refuse_values", "shim"]
 
 mutable = _core._mutable
 
@@ -43,3 +43,11 @@ def shim(
 
 def _home(module: str) -> str:
     return f"funcnn.compat.core{module and '.'}{module}"
+
+
+def refuse_values(error: Exception, *values: Any) -> Any:
+    """Raise what MLX raises where values may be anything: a ValueError for what is neither a number nor an array."""
+    numbers = (bool, int, float, complex, _core.array, type(None))
+    if isinstance(error, TypeError) and not all(isinstance(x, numbers) for x in values):
+        raise ValueError(str(error)) from error
+    raise error

@@ -317,7 +317,9 @@ def cosine_similarity(a: fn.array, b: fn.array, axis: int, eps: Any) -> fn.array
     (a, norm_a, scale_a), (b, norm_b, scale_b) = scaled(a), scaled(b)
     # Never zero, which it would be beside large numbers: the cosine with a vector of zeros is 0.
     least: Any = fn.maximum(eps / scale_a / scale_b, fn.finfo(a.dtype).smallest_normal)
-    cosine = fn.sum(a * b, axis=axis, keepdims=True) / fn.maximum(norm_a * norm_b, least)
+    product, norms = fn.sum(a * b, axis=axis, keepdims=True), norm_a * norm_b
+    # Below the least the cosine is linear; a quotient's second derivative would divide by its square.
+    cosine = fn.where(norms > least, product / fn.maximum(norms, least), product * (1 / least))
     return fn.squeeze(cosine, axis)
 
 
