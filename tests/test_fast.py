@@ -36,6 +36,14 @@ def test_normalisations_are_one_kernel_and_so_are_their_gradients(name: str) -> 
     assert kernels(lambda ct, *args: fn.vjp(f, *args)[1](ct), ct, *args) == 1
 
 
+@pytest.mark.parametrize("given", [1e-3, fn.array(1e-3)], ids=["number", "array"])
+def test_rms_norm_has_a_derivative_by_eps(given: Any) -> None:
+    x = X.astype(np.float64)
+    slope = -0.5 * (x.sum(-1) * ((x * x).mean(-1) + 1e-3) ** -1.5).sum()
+    found = fn.grad(lambda eps: fn.fast.rms_norm(fn.array(X), None, eps).sum())(given)
+    np.testing.assert_allclose(found.item(), slope, rtol=1e-4)
+
+
 def test_rope_is_one_kernel_beside_its_angles() -> None:
     x = fn.zeros((2, 8, 64, 32))
     rotate = lambda x: fn.fast.rope(x, 32, traditional=False, base=1e4, scale=1.0, offset=0)  # noqa: E731

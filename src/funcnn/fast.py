@@ -14,7 +14,6 @@ from . import _core
 from ._arguments import flag, integer
 from ._control import scan
 from ._core import array
-from ._cross_entropy import of_indices
 from ._custom_kernels import CustomKernel, cuda_kernel, metal_kernel
 from ._transforms_rules import checkpoint
 
@@ -97,32 +96,6 @@ def _number(x: Any, what: str) -> float:
     return float(x)
 
 
-def _normalised(name: str, x: ArrayLike, **parameters: ArrayLike | None) -> tuple[array, list[array | None], Dtype]:
-    """The input and the parameters in the dtype to compute with, and the dtype of the result."""
-    x = _core.asarray(x)
-    if x.ndim == 0:
-        raise ValueError(f"{name}: expected at least one axis, got shape {x.shape}")
-    dtype = x.dtype
-    arrays: list[array | None] = []
-    for key, given in parameters.items():
-        p = None if given is None else _core.asarray(given)
-        if p is not None:
-            if p.shape != x.shape[-1:]:
-                raise ValueError(
-                    f"{name}: {key} must have shape {x.shape[-1:]}, that of the last axis of x, got {p.shape}"
-                )
-            dtype = _core.promote_types(dtype, p.dtype)
-        arrays.append(p)
-    wide = dtype
-    if dtype != _core.float32:
-        if _core.isdtype(dtype, "complex floating"):
-            raise ValueError(f"{name}: is defined for real numbers, got {dtype}")
-        if not _core.isdtype(dtype, "real floating"):
-            dtype = _core.float32
-        wide = _core.promote_types(dtype, _core.float32)
-    return x.astype(wide), [None if p is None else p.astype(wide) for p in arrays], dtype
-
-
 def rms_norm(x: ArrayLike, weight: ArrayLike | None, eps: float) -> array:
     """Divide by the root of the mean square of the last axis: ``x / sqrt(mean(x**2) + eps) * weight``.
 
@@ -144,9 +117,7 @@ def rms_norm(x: ArrayLike, weight: ArrayLike | None, eps: float) -> array:
     >>> fn.fast.rms_norm(fn.array([3.0, -3.0]), fn.array([1.0, 2.0]), 0.0)
     array([ 1., -2.], dtype=float32)
     """
-    y, (w,), dtype = _normalised("rms_norm", x, weight=weight)
-    y = y * _core.rsqrt(_core.mean(y * y, axis=-1, keepdims=True) + eps)
-    return (y if w is None else y * w).astype(dtype)
+    return _core.fast.rms_norm(x, weight, eps)
 
 
 def layer_norm(x: ArrayLike, weight: ArrayLike | None, bias: ArrayLike | None, eps: float) -> array:
@@ -171,12 +142,7 @@ def layer_norm(x: ArrayLike, weight: ArrayLike | None, bias: ArrayLike | None, e
     >>> fn.fast.layer_norm(fn.array([1.0, 3.0]), None, fn.array([0.0, 1.0]), 0.0)
     array([-1.,  2.], dtype=float32)
     """
-    y, (w, b), dtype = _normalised("layer_norm", x, weight=weight, bias=bias)
-    y = y - _core.mean(y, axis=-1, keepdims=True)
-    y = y * _core.rsqrt(_core.mean(y * y, axis=-1, keepdims=True) + eps)
-    if w is not None:
-        y = y * w
-    return (y if b is None else y + b).astype(dtype)
+    return _core.fast.layer_norm(x, weight, bias, eps)
 
 
 def rope(
@@ -236,20 +202,13 @@ def rope(
         )
     wide = _core.float64 if dtype == _core.float64 else _core.float32
     half = dims // 2
-    # Both features of a pair stand beside each other along an axis of their own, which the rotation reads in both directions.
-    pair, paired = (-1, (half, 2)) if traditional else (-2, (2, half))
+    pair = -1 if traditional else -2
     frequencies, signs = _frequencies(name, base, freqs, half, wide, pair, x)
     if shape[-2] == 1 and type(offset) is int and abs(offset) < 1 << 31 and type(scale) is float and scale == 1:
         angles = frequencies * offset
     else:
         angles = _places(name, offset, x).astype(wide) * scale * frequencies
-    rotated = x if dims == shape[-1] else x[..., :dims]
-    pairs = rotated.reshape(*shape[:-1], *paired)
-    if dtype != wide:
-        pairs = pairs.astype(wide)
-    y = pairs * _core.cos(angles) + _core.flip(pairs, pair) * (_core.sin(angles) * signs)
-    y = (y if dtype == wide else y.astype(dtype)).reshape(*shape[:-1], dims)
-    return y if dims == shape[-1] else _core.concatenate([y, x[..., dims:]], axis=-1)
+    return _core.fast.rotate_pairs(x, dims, traditional, angles, signs)
 
 
 def _places(name: str, offset: Any, x: array) -> array:
@@ -334,7 +293,7 @@ def cross_entropy(logits: ArrayLike, targets: ArrayLike) -> array:
         raise ValueError(f"{name}: logits of shape {scores.shape} have no classes")
     chosen = chosen.astype(_core.promote_types(chosen.dtype, _core.int32))
     scores = scores.astype(_core.promote_types(scores.dtype, _core.float32))
-    loss = of_indices(scores, chosen[..., None], scores.ndim - 1).loss[..., 0]
+    loss = _core.fast.cross_entropy(scores, chosen[..., None], scores.ndim - 1)[3][..., 0]
     return _core.where((chosen < 0) | (chosen >= count), math.nan, loss)
 
 

@@ -8,18 +8,16 @@ except by ``sigmoid``, ``tanh``, ``softmax`` and ``glu``. NaN stays NaN.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import funcnn as fn
 
 from .._arguments import integer, integers
 from .._core import _gelu
+from .._core import fast as _fast
 from .._hyper import checked as number
 from ._arrays import as_array
 
-_SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
@@ -176,40 +174,6 @@ def selu(x: fn.array) -> fn.array:
     return elu(_floats("selu", x), _SELU_ALPHA) * _SELU_SCALE
 
 
-def _gated(gate: Callable[[fn.array], fn.array], far: float = 1000.0) -> Callable[[fn.array], fn.array]:
-    """Make ``x * gate(x)`` of a gate that has reached 0 and 1 in every dtype at minus and plus `far`.
-
-    There the derivatives are taken: those at infinity would be infinity times 0.
-    """
-
-    @fn.custom_jvp
-    def gated(x: fn.array) -> fn.array:
-        low = fn.maximum(x, -far)
-        return low * gate(low)
-
-    def rule(primals: tuple[fn.array], tangents: tuple[fn.array]) -> tuple[fn.array, fn.array]:
-        x = primals[0]
-        y = fn.where(x > far, far, fn.where(x < -far, -far, x))  # unlike clip, it has a slope at NaN
-        slope = fn.jvp(lambda v: v * gate(v), (y,), (fn.ones_like(y),))[1]
-        return gated(x), tangents[0] * slope
-
-    gated.defjvp(rule)
-    return gated
-
-
-def _tanh_gate(x: fn.array) -> fn.array:
-    # (1 + tanh(u)) / 2 = sigmoid(2 u), which keeps its digits where it is small.
-    y = fn.minimum(x, 22.0)
-    return fn.sigmoid(_SQRT_8_OVER_PI * (y + 0.044715 * (y * y * y)))
-
-
-_silu = _gated(fn.sigmoid)
-_gelu_approx = _gated(_tanh_gate, 22.0)
-_gelu_fast_approx = _gated(lambda x: fn.sigmoid(1.702 * x))
-_hardswish = _gated(lambda x: relu6(x + 3) / 6)
-_mish = _gated(lambda x: fn.tanh(softplus(x)))
-
-
 def silu(x: fn.array) -> fn.array:
     """Compute ``x * sigmoid(x)``, also known as swish.
 
@@ -218,7 +182,7 @@ def silu(x: fn.array) -> fn.array:
     >>> round(nn.silu(fn.array(1.0)).item(), 4)
     0.7311
     """
-    return _silu(_floats("silu", x))
+    return _fast.silu(as_array("silu", x))
 
 
 def gelu(x: fn.array) -> fn.array:
@@ -244,7 +208,7 @@ def gelu_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_approx(fn.array(1.0)).item(), 4)
     0.8412
     """
-    return _gelu_approx(_floats("gelu_approx", x))
+    return _fast.gelu_approx(as_array("gelu_approx", x))
 
 
 def gelu_fast_approx(x: fn.array) -> fn.array:
@@ -255,7 +219,7 @@ def gelu_fast_approx(x: fn.array) -> fn.array:
     >>> round(nn.gelu_fast_approx(fn.array(1.0)).item(), 4)
     0.8458
     """
-    return _gelu_fast_approx(_floats("gelu_fast_approx", x))
+    return _fast.gelu_fast_approx(as_array("gelu_fast_approx", x))
 
 
 def glu(x: fn.array, axis: int = -1) -> fn.array:
@@ -407,7 +371,7 @@ def hardswish(x: fn.array) -> fn.array:
     >>> nn.hardswish(fn.array([-4.0, 3.0])).tolist()
     [-0.0, 3.0]
     """
-    return _hardswish(_floats("hardswish", x))
+    return _fast.hardswish(as_array("hardswish", x))
 
 
 def mish(x: fn.array) -> fn.array:
@@ -420,7 +384,7 @@ def mish(x: fn.array) -> fn.array:
     >>> round(nn.mish(fn.array(1.0)).item(), 4)
     0.8651
     """
-    return _mish(_floats("mish", x))
+    return _fast.mish(as_array("mish", x))
 
 
 def step(x: fn.array, threshold: float = 0.0) -> fn.array:

@@ -8,16 +8,13 @@ import attrs
 
 import funcnn as fn
 from funcnn import random
+from funcnn._core import fast as _fast
 from funcnn._hyper import flag, whole
 from funcnn.tree import frozendict
 
 from ._layer import Layer, Params, as_input
 
-
-def affine(x: fn.array, weight: fn.array, bias: fn.array | None) -> fn.array:
-    """Multiply by the transposed weight and add a bias, if there is one."""
-    y: fn.array = x @ weight.T
-    return y if bias is None else y + bias
+affine = _fast.affine
 
 
 def bilinear(x1: fn.array, x2: fn.array, weight: fn.array, bias: fn.array | None) -> fn.array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import funcnn as fn
 from funcnn._arguments import flag, integer
-from funcnn._cross_entropy import of_indices
+from funcnn._core import fast as _fast
 
 from .._arrays import as_array
 from ._common import Reduction, class_weight, floats, number, position, reduce, same_shapes, weighted
@@ -129,7 +129,7 @@ def of_classes(
     logits: fn.array, targets: fn.array, class_weights: Any, axis: int, smoothing: float
 ) -> tuple[fn.array, fn.array]:
     """Losses and weights of samples; the classes' axis has size 1. An index of no class gives some finite loss."""
-    shifted, chosen, normaliser, loss = of_indices(logits, targets, axis)
+    shifted, chosen, normaliser, loss = _fast.cross_entropy(logits, targets, axis)
     weight = fn.ones_like(loss)
     if class_weights is not None:
         weight = fn.sum(fn.where(chosen, class_weights, 0.0), axis=axis, keepdims=True)
