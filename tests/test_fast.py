@@ -36,11 +36,11 @@ def test_normalisations_are_one_kernel_and_so_are_their_gradients(name: str) -> 
     assert kernels(lambda ct, *args: fn.vjp(f, *args)[1](ct), ct, *args) == 1
 
 
-@pytest.mark.parametrize("given", [1e-3, fn.array(1e-3)], ids=["number", "array"])
+@pytest.mark.parametrize("given", [float, fn.array])
 def test_rms_norm_has_a_derivative_by_eps(given: Any) -> None:
     x = X.astype(np.float64)
     slope = -0.5 * (x.sum(-1) * ((x * x).mean(-1) + 1e-3) ** -1.5).sum()
-    found = fn.grad(lambda eps: fn.fast.rms_norm(fn.array(X), None, eps).sum())(given)
+    found = fn.grad(lambda eps: fn.fast.rms_norm(fn.array(X), None, eps).sum())(given(1e-3))
     np.testing.assert_allclose(found.item(), slope, rtol=1e-4)
 
 

@@ -11,6 +11,7 @@
 #include "base/to_integer.h"
 #include "bindings/device.h"
 #include "bindings/sequence.h"
+#include "bindings/texts.h"
 #include "graph/trace.h"
 #include "graph/transfer.h"
 #include "ops/elementwise.h"
@@ -317,6 +318,7 @@ nb::object reduce_for_pickle(nb::handle self, int protocol) {
 }
 
 void bind_interchange(nb::module_& m) {
+  bind_texts(m);
   auto none = [](const char* name) { return nb::arg(name).none() = nb::none(); };
   m.def(
       "asarray",

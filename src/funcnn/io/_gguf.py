@@ -54,10 +54,16 @@ class _Bytes:
         return count
 
     def text(self) -> str:
+        return self.texts(1)[0]
+
+    def texts(self, count: int) -> list[str]:
         try:
-            return str(self.take(self.number("Q")), "utf-8")
+            found, self.at = fn._core._texts(self.content, self.at, count)
         except UnicodeDecodeError as error:
-            raise _Malformed(f"a text before byte {self.at} is no UTF-8: {error.reason}") from error
+            raise _Malformed(f"a text after byte {self.at} is no UTF-8: {error.reason}") from error
+        except ValueError as error:
+            raise _Malformed(str(error)) from error
+        return found
 
     def value(self, kind: int, depth: int = 0) -> Any:
         if kind == TEXT:
@@ -71,6 +77,8 @@ class _Bytes:
                 size = struct.calcsize(code)
                 count = self.count(size)
                 return restore(bytes(self.take(count * size)), (count,), dtype)
+            if inner == TEXT:
+                return self.texts(self.count(8))
             return [self.value(inner, depth + 1) for _ in range(self.count(8))]
         if kind not in VALUES:
             raise _Malformed(f"metadata has the type {kind}, which is not known")
