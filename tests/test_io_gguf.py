@@ -177,7 +177,7 @@ def test_what_no_packed_type_holds(tmp_path: Path, options: Any, change: Any, me
     assert not (tmp_path / "x.gguf").exists()
 
 
-@pytest.mark.parametrize("kind", ["Q5_0", "Q5_1", "Q4_K", "Q6_K", "Q2_K", "IQ4_NL", "TQ1_0"])
+@pytest.mark.parametrize("kind", ["Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "TQ1_0"])
 def test_other_types_become_float16(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.gguf"
     elements, size = gguf.constants.GGML_QUANT_SIZES[KIND[kind]]
@@ -189,11 +189,13 @@ def test_other_types_become_float16(tmp_path: Path, kind: str) -> None:
         exact = gguf.quants.dequantize(packed, KIND[kind])
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_tensor("a.weight", packed, raw_dtype=KIND[kind])
+    writer.add_tensor("b.weight", packed[:0], raw_dtype=KIND[kind])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    (x,) = fn.io.load(path).values()
+    x, empty = fn.io.load(path).values()
+    assert empty.dtype == fn.float16 and empty.shape == (0, 2 * elements)
     assert x.dtype == fn.float16 and x.shape == (3, 2 * elements)
     np.testing.assert_array_equal(np.asarray(x), exact.astype(np.float16))
 
@@ -329,7 +331,7 @@ def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     import sys
 
     path = tmp_path / "x.gguf"
-    write_packed(path, a_weight=(np.ones((1, 32), np.float32), KIND.Q5_0))
+    write_packed(path, a_weight=(np.ones((1, 256), np.float32), KIND.TQ1_0))
     for name in [name for name in sys.modules if name.split(".")[0] == "gguf"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "gguf", None)

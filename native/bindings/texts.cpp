@@ -24,8 +24,7 @@ nb::tuple texts(nb::handle content, size_t at, size_t count) {
   size_t end = size_t(bytes.view.len);
   nb::list found;
   auto take = [&](uint64_t size) {
-    if (at > end || size > end - at)
-      throw ValueError(cat("it ends within something of ", size, " bytes at byte ", at));
+    if (at > end || size > end - at) throw ValueError(cat("it ends within something of ", size, " bytes at byte ", at));
     at += size;
     return data + (at - size);
   };
@@ -45,9 +44,10 @@ nb::tuple texts(nb::handle content, size_t at, size_t count) {
 }  // namespace
 
 void bind_texts(nb::module_& m) {
-  m.def("_texts", &texts, nb::arg("content"), nb::arg("at"), nb::arg("count"),
-        nb::sig("def _texts(content: bytes | memoryview, at: int, count: int, /) -> tuple[list[str], int]"),
-        "Read texts of UTF-8 that stand one after another, each behind its length in eight bytes; also where they end.");
+  m.def(
+      "_texts", &texts, nb::arg("content"), nb::arg("at"), nb::arg("count"),
+      nb::sig("def _texts(content: bytes | memoryview, at: int, count: int, /) -> tuple[list[str], int]"),
+      "Read texts of UTF-8 that stand one after another, each behind its length in eight bytes; also where they end.");
 }
 
 }  // namespace funcnn

@@ -195,7 +195,7 @@ def load(path: Path, like: Any = None, *, format: str | None = None, return_meta
 
         The bytes of 8-bit floats are loaded as uint8, with a warning. Weights that GGUF holds in Q4_0, Q4_1 or Q8_0 stay
         packed, as ``quantize`` makes them in groups of 32: ``NAME.weight`` (uint32) with ``NAME.scales`` and ``NAME.biases``
-        (float16). Other packed types become float16, through the package ``gguf``.
+        (float16). Other packed types become float16, those with tables (IQ and the like) through the package ``gguf``.
 
     Raises:
         ValueError: The file is malformed, or it does not hold what `like` says; the message names the file, and the array

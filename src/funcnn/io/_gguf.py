@@ -9,7 +9,7 @@ from typing import Any
 
 import funcnn as fn
 
-from ._gguf_format import AFFINE_BLOCKS, ALIGNMENT, GGUF_DTYPES, LIST, MAGIC, TEXT, VALUES, VERSIONS
+from ._gguf_format import AFFINE_BLOCKS, ALIGNMENT, DENSE_BLOCKS, GGUF_DTYPES, LIST, MAGIC, TEXT, VALUES, VERSIONS
 from ._gguf_packed import dense, packed_parts
 from ._mapping import mapped
 from ._trees import restore
@@ -153,6 +153,8 @@ def _arrays(path: str, content: memoryview, tensors: list[_Tensor], begin: int) 
             elements, size = 1, GGUF_DTYPES[kind].itemsize
         elif kind in AFFINE_BLOCKS:
             elements, size = AFFINE_BLOCKS[kind]
+        elif kind in DENSE_BLOCKS:
+            _, elements, size = DENSE_BLOCKS[kind]
         else:
             elements, size = _block(path, name, kind)
         if elements > 1 and (not shape or shape[-1] % elements):

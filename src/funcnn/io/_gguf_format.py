@@ -24,6 +24,16 @@ GGUF_DTYPES = {
 Q4_0, Q4_1, Q8_0 = 2, 3, 8
 # Elements of a block, and its bytes.
 AFFINE_BLOCKS = {Q4_0: (32, 18), Q4_1: (32, 20), Q8_0: (32, 34)}
+# Those that are unpacked: their names, elements of a block, and its bytes.
+DENSE_BLOCKS = {
+    6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24),
+    10: ("Q2_K", 256, 84),
+    11: ("Q3_K", 256, 110),
+    12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210),
+}
 
 # Metadata: the code of struct and the dtype.
 VALUES = {
