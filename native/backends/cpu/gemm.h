@@ -62,9 +62,11 @@ struct GemmPair {
   PackedGemm<T, C> multiply_packed;
 };
 
+template <class T>
+inline constexpr bool is_half_type = std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>;
 // What sums of products of T are accumulated in.
 template <class T>
-using SumOf = std::conditional_t<std::is_same_v<T, float16_t> || std::is_same_v<T, bfloat16_t>, float, T>;
+using SumOf = std::conditional_t<is_half_type<T>, float, T>;
 
 // The products of matrices of T, into one of T or of what is accumulated in.
 template <class T>
