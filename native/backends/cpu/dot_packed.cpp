@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <vector>
 
 #include "backends/cpu/gemm_grid.h"
 #include "backends/cpu/gemm_shared_tiles.h"
@@ -59,7 +60,7 @@ void PackedDot<T>::run(const T* a, const T* b, T* c, const PreparedProgram* epil
       const int64_t threads = thread_count();
       const bool last_pass = first + width == p_.n;
       if (threads <= copies_ && packs_apart(threads)) {
-        run_rows({a + at_a, p_.a.row, p_.a.column}, right, c + at_c, packed, done, [&](int64_t row, int64_t end) {
+        run_rows({a + at_a, p_.a.row, p_.a.column}, right, c + at_c, packed, [&](int64_t row, int64_t end) {
           if (epilogue) epilogue->run_range(rest, at_c + row * p_.n, at_c + end * p_.n);
         });
         continue;
@@ -111,41 +112,43 @@ size_t PackedDot<T>::copy_bytes() const {
 template <class T>
 bool PackedDot<T>::packs_apart(int64_t threads) const {
   constexpr int64_t kLeastRows = 96;
-  return (!is_half_type<T> || gemm_.packing.rows) && threads > 1 && threads <= kFewThreads &&
-         p_.m >= threads * kLeastRows && pass_columns_ >= p_.n && size_t(threads) * copy_bytes() <= kMostPacked;
+  return gemm_.packing.multiply_packing && threads > 1 && threads <= kFewThreads && p_.m >= threads * kLeastRows &&
+         pass_columns_ >= p_.n && size_t(threads) * copy_bytes() <= kMostPacked;
 }
 
 // Whole rows are shared out. No thread reads what another one writes, or writes beside it, where processors fetch
 // lines ahead that others have to fetch back: between cores that takes long.
 template <class T>
 template <class F>
-void PackedDot<T>::run_rows(MatrixView<T> a, MatrixView<T> b, T* c, std::byte* packed, int64_t done, F&& finish) const {
-  constexpr int64_t kLeastRows = 120, kMostBlocks = 8;
-  const int64_t threads = thread_count(), panels_of_b = (p_.n + gemm_.packing.panel - 1) / gemm_.packing.panel;
-  const int64_t blocks = threads * std::clamp<int64_t>(p_.m / (threads * kLeastRows), 1, kMostBlocks);
-  const Grid grid{p_.m, p_.n, 4, p_.n, blocks, 1};
-  // Of the blocks of each thread, which others take over when they are done with their own.
-  std::array<std::atomic<int64_t>, kFewThreads> next;
-  for (int64_t i = 0; i < threads; ++i) next[size_t(i)] = blocks * i / threads;
+void PackedDot<T>::run_rows(MatrixView<T> a, MatrixView<T> b, T* c, std::byte* packed, F&& finish) const {
+  constexpr int64_t kUnit = 4, kLeastRows = 24, kMostBlocks = 8;
+  const int64_t threads = thread_count();
+  const Grid shares{p_.m, p_.n, kUnit, p_.n, threads, 1};
+  // Of the blocks of each thread, which get smaller and which others take over when they are done with their own.
+  std::array<std::vector<int64_t>, kFewThreads> begins;
+  std::array<std::atomic<size_t>, kFewThreads> next{};
+  for (int64_t i = 0; i < threads; ++i) {
+    const int64_t units = Grid::units(shares.row(i + 1) - shares.row(i), kUnit);
+    begins[size_t(i)] = falling_blocks(units, kLeastRows / kUnit, kMostBlocks, 1);
+  }
   parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
-    std::byte* room = product_room().get(gemm_room(grid.most_rows(), p_.n, p_.k, sizeof(T)));
+    std::byte* room = product_room().get(gemm_room(shares.most_rows(), p_.n, p_.k, sizeof(T)));
     for (int64_t thread = begin; thread < end; ++thread) {
       std::byte* const own = packed + size_t(thread) * copy_bytes();
       bool is_packed = false;
       for (int64_t t = 0; t < threads; ++t) {
-        const int64_t of = (thread + t) % threads, last = blocks * (of + 1) / threads;
-        for (int64_t i = next[size_t(of)]++; i < last; i = next[size_t(of)]++) {
-          const int64_t row = grid.row(i), after = grid.row(i + 1);
-          int64_t from = row;
-          if (!is_packed && done) {
-            gemm_.packing.pack_multiplying(a.at(row, 0), b, p_.n, p_.k, 0, panels_of_b, own, c + row * p_.n, p_.n);
-            from += done;
-          } else if (!is_packed) {
-            gemm_.packing.pack(b, p_.n, p_.k, 0, panels_of_b, own);
-          }
+        const int64_t of = (thread + t) % threads;
+        const std::vector<int64_t>& blocks = begins[size_t(of)];
+        for (size_t i = next[size_t(of)]++; i + 1 < blocks.size(); i = next[size_t(of)]++) {
+          const int64_t row = shares.row(of) + blocks[i] * kUnit;
+          const int64_t after = std::min(shares.row(of + 1), shares.row(of) + blocks[i + 1] * kUnit);
+          const MatrixView<T> left = a.at(row, 0);
+          T* const to = c + row * p_.n;
+          if (is_packed)
+            gemm_.rounded.multiply_packed(after - row, p_.n, p_.k, left, {own, p_.n, 0}, to, p_.n, room);
+          else
+            gemm_.packing.multiply_packing(after - row, p_.n, p_.k, left, b, own, to, p_.n, room);
           is_packed = true;
-          gemm_.rounded.multiply_packed(after - from, p_.n, p_.k, a.at(from, 0), {own, p_.n, 0}, c + from * p_.n, p_.n,
-                                        room);
           finish(row, after);
         }
       }

@@ -29,7 +29,7 @@ class PackedDot {
   bool packs_apart(int64_t threads) const;
   bool by_columns(int64_t panels, int64_t threads, bool has_epilogue) const;
   template <class F>
-  void run_rows(MatrixView<T> a, MatrixView<T> b, T* c, std::byte* packed, int64_t done, F&& finish) const;
+  void run_rows(MatrixView<T> a, MatrixView<T> b, T* c, std::byte* packed, F&& finish) const;
   void run_columns(MatrixView<T> a, MatrixView<T> b, int64_t width, T* c, std::byte* packed, int64_t done) const;
 
   const DotProblem& p_;

@@ -51,6 +51,10 @@ struct GemmPacking {
   int64_t rows;
   void (*pack_multiplying)(MatrixView<T> a, MatrixView<T> b, int64_t n, int64_t k, int64_t first, int64_t end,
                            std::byte* out, T* c, int64_t leading);
+  // Some rows of the product while all of B is packed, however it lies, for those that follow; `room` as for these.
+  // Null where it is packed before.
+  void (*multiply_packing)(int64_t m, int64_t n, int64_t k, MatrixView<T> a, MatrixView<T> b, std::byte* out, T* c,
+                           int64_t leading, std::byte* room);
   GemmShares (*shares)(int64_t m, int64_t n, int64_t k, int64_t threads) = [](int64_t, int64_t, int64_t, int64_t) {
     return GemmShares();
   };

@@ -303,7 +303,7 @@ void multiply(int64_t m, int64_t n, int64_t k, View a, View b, C* c, int64_t lea
 template <class Tiles, class Without>
 constexpr GemmOf<bfloat16_t> gemm_of_tiles() {
   GemmOf<bfloat16_t> out{
-      {kSide, packed_bytes, pack, 0, nullptr},
+      {kSide, packed_bytes, pack, 0, nullptr, nullptr},
       {[](int64_t m, int64_t n, int64_t k, View a, View b, bfloat16_t* c, int64_t leading, std::byte* room) {
          multiply<Tiles>(m, n, k, a, b, c, leading, room, Without::get().rounded.multiply);
        },

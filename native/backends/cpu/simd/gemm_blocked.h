@@ -95,6 +95,15 @@ struct Next {
   const std::byte* at = nullptr;
   int64_t apart = 0, lines = 0, pieces = 0;
 };
+// A part of a matrix, if it is dense along its rows or columns.
+template <class S>
+Next next_part(MatrixView<S> x, int64_t rows, int64_t columns) {
+  constexpr int64_t item = sizeof(S);
+  const auto* at = reinterpret_cast<const std::byte*>(x.data);
+  if (x.column == 1) return {at, x.row * item, (columns * item + 63) / 64, rows};
+  if (x.row == 1) return {at, x.column * item, (rows * item + 63) / 64, columns};
+  return {};
+}
 
 // A block of rows times panels of B. `in_place`: how many rows of A are read at a time where they lie; 0: they are
 // packed. `panel_at(j)`: the panel from column j on. `next_after(j)`: what is read when the columns up to j are done.
@@ -162,14 +171,41 @@ void multiply_block(int64_t rows, int64_t columns, int64_t words, TileRows<typen
   }
 }
 
-// Panels from `first` on packed while kRows rows of the product are computed, which read B where it lies.
+// Columns of a block of K packed, panel by panel, while kRows rows of the product are computed, which read B where it
+// lies.
+template <class Steps>
+void pack_panels_multiplying(TileRows<typename Steps::Word> a, MatrixView<typename Steps::Source> b, int64_t columns,
+                             int64_t depth, typename Steps::Word* out, typename Steps::Sum* c, int64_t leading,
+                             bool add) {
+  using Word = typename Steps::Word;
+  constexpr int64_t panel = PackedPlaces<Steps>::panel, lanes = Simd<typename Steps::Sum>::lanes;
+  for (int64_t j = 0; j < columns; j += panel) {
+    const int64_t width = std::min(panel, columns - j);
+    const Word* from = b.at(0, j).data;
+    Word* to = out + j * depth;
+    if (kMasks || width == panel) {
+      if (width <= lanes)
+        Steps::template packing_tile<1>(depth, a, from, b.row, c + j, leading, add, int(width), to);
+      else
+        Steps::template packing_tile<kVectors>(depth, a, from, b.row, c + j, leading, add,
+                                               int(width - lanes * (kVectors - 1)), to);
+    } else {
+      Steps::pack_b_panel(b.at(0, j), depth, width, to);
+      multiply_block<Steps>(
+          kRows, width, depth, a, kRows, [&](int64_t) { return PanelPlace<Word>{to, panel, true}; },
+          [](int64_t) { return Next(); }, c + j, leading, add);
+    }
+  }
+}
+
+// Panels from `first` on in this way.
 template <class Steps>
 void pack_columns_multiplying(MatrixView<typename Steps::Source> a, MatrixView<typename Steps::Source> b, int64_t n,
                               int64_t k, int64_t first, int64_t end, std::byte* out, typename Steps::Sum* c,
                               int64_t leading) {
   using Word = typename Steps::Word;
   PackedPlaces<Steps> places(n, k);
-  constexpr int64_t panel = places.panel, lanes = Simd<typename Steps::Sum>::lanes;
+  constexpr int64_t panel = places.panel;
   alignas(64) Word rows[kRows * kBlockK];
   for (int64_t k0 = 0; k0 < k; k0 += kBlockK) {
     const int64_t depth = std::min(kBlockK, k - k0);
@@ -178,24 +214,9 @@ void pack_columns_multiplying(MatrixView<typename Steps::Source> a, MatrixView<t
       Steps::pack_a(a.at(0, k0), kRows, depth, rows);
       left = {rows, 1, kRows};
     }
-    for (int64_t j = first; j < end; ++j) {
-      const int64_t width = std::min(panel, n - j * panel);
-      const Word* from = b.at(k0, j * panel).data;
-      Word* to = reinterpret_cast<Word*>(out) + places.at(k0, j);
-      typename Steps::Sum* sums = c + j * panel;
-      if (kMasks || width == panel) {
-        if (width <= lanes)
-          Steps::template packing_tile<1>(depth, left, from, b.row, sums, leading, k0 > 0, int(width), to);
-        else
-          Steps::template packing_tile<kVectors>(depth, left, from, b.row, sums, leading, k0 > 0,
-                                                 int(width - lanes * (kVectors - 1)), to);
-      } else {
-        Steps::pack_b_panel(b.at(k0, j * panel), depth, width, to);
-        multiply_block<Steps>(
-            kRows, width, depth, left, kRows, [&](int64_t) { return PanelPlace<Word>{to, panel, true}; },
-            [](int64_t) { return Next(); }, sums, leading, k0 > 0);
-      }
-    }
+    pack_panels_multiplying<Steps>(left, b.at(k0, first * panel), std::min(n, end * panel) - first * panel, depth,
+                                   reinterpret_cast<Word*>(out) + places.at(k0, first), c + first * panel, leading,
+                                   k0 > 0);
   }
 }
 
@@ -219,6 +240,10 @@ class LeftBlocks {
     }
     Steps::pack_a(a_.at(m0, k0), rows, depth, room_);
     return {room_, 1, kRows};
+  }
+  // What `get` will read to pack it.
+  Next next(int64_t m0, int64_t rows, int64_t k0, int64_t depth) const {
+    return in_place_ ? Next() : next_part(a_.at(m0, k0), rows, depth);
   }
 
  private:
@@ -293,11 +318,7 @@ void multiply_tiles(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::
         const int64_t t = below ? k0 + depth : k0, first = below ? 0 : j;
         if (direct || t >= k || (below ? m0 + rows < m : m0 > 0)) return {};
         const int64_t wide = std::min(kPanelsAtOnce * panel, columns - first), deep = std::min(kBlockK * group, k - t);
-        const auto from = b.at(t, n0 + first);
-        const auto* at = reinterpret_cast<const std::byte*>(from.data);
-        if (b.column == 1) return {at, b.row * item, (wide * item + 63) / 64, deep};
-        if (b.row == 1) return {at, b.column * item, (deep * item + 63) / 64, wide};
-        return {};
+        return next_part(b.at(t, n0 + first), deep, wide);
       };
       multiply_block<Steps>(rows, columns, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, next_after,
                             c + m0 * leading + n0, leading, k0 > 0);
@@ -337,11 +358,59 @@ void multiply_packed(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps:
       auto panel_at = [&](int64_t j) -> PanelPlace<Word> {
         return {packed + places.at(k0, b.first + j / panel), panel, true};
       };
-      multiply_block<Steps>(
-          rows, n, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, [](int64_t) { return Next(); },
-          c + m0 * leading, leading, k0 > 0);
+      // Rows of A that are packed next.
+      auto next_after = [&](int64_t j) -> Next {
+        const bool below = m0 + block >= m;
+        const int64_t row = below ? 0 : m0 + block, t = below ? k0 + kBlockK * group : k0;
+        if (j < n || t >= k) return {};
+        return left.next(row, std::min(block, m - row), t, std::min(kBlockK * group, k - t));
+      };
+      multiply_block<Steps>(rows, n, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, next_after,
+                            c + m0 * leading, leading, k0 > 0);
     }
   }
+}
+
+// Some rows while all of B is packed for those that come later: a few panels at a time, which are in cache when the
+// rows meet them, while the next ones are asked for.
+template <class Steps>
+void multiply_packing(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
+                      MatrixView<typename Steps::Source> b, std::byte* out, typename Steps::Sum* c, int64_t leading,
+                      std::byte* room) {
+  using Word = typename Steps::Word;
+  constexpr int64_t panel = Simd<typename Steps::Sum>::panel, most = kBlockK * Steps::group;
+  constexpr int64_t wide = kPanelsAtOnce * panel;
+  const int64_t block = std::min(m, block_rows<Word>(m));
+  // The first rows read B where it lies, if that can be.
+  const int64_t ahead = Steps::direct_b && b.column == 1 && block >= kRows ? kRows : 0;
+  PackedPlaces<Steps> places(n, k);
+  Word* const rows = reinterpret_cast<Word*>(room);
+  LeftBlocks<Steps> first(a, ahead, n, k, rows);
+  LeftBlocks<Steps> left(a.at(ahead, 0), block - ahead, n, k, rows + ahead * std::min(k, kBlockK));
+  for (int64_t k0 = 0; k0 < k; k0 += most) {
+    const int64_t depth = std::min(most, k - k0), words = places.words(depth);
+    const auto left_of = ahead < block ? left.get(0, block - ahead, k0, depth) : TileRows<Word>();
+    const auto first_of = ahead ? first.get(0, ahead, k0, depth) : TileRows<Word>();
+    for (int64_t j = 0; j < n; j += wide) {
+      const int64_t columns = std::min(wide, n - j);
+      Word* const to = reinterpret_cast<Word*>(out) + places.at(k0, j / panel);
+      if constexpr (Steps::direct_b) {
+        if (ahead) pack_panels_multiplying<Steps>(first_of, b.at(k0, j), columns, depth, to, c + j, leading, k0 > 0);
+      }
+      if (!ahead) pack_panels<Steps>(b.at(k0, j), columns, depth, to);
+      auto panel_at = [&](int64_t i) -> PanelPlace<Word> { return {to + i * words, panel, true}; };
+      auto next_after = [&](int64_t) -> Next {
+        const bool below = j + wide >= n;
+        const int64_t t = below ? k0 + most : k0, next = below ? 0 : j + wide;
+        return t < k ? next_part(b.at(t, next), std::min(most, k - t), std::min(wide, n - next)) : Next();
+      };
+      if (ahead < block)
+        multiply_block<Steps>(block - ahead, columns, words, left_of, left.in_place(), panel_at, next_after,
+                              c + ahead * leading + j, leading, k0 > 0);
+    }
+  }
+  if (block < m)
+    multiply_packed<Steps>(m - block, n, k, a.at(block, 0), {out, n, 0}, c + block * leading, leading, room);
 }
 
 template <class T>
@@ -368,20 +437,32 @@ void multiply_packed_rounded(int64_t m, int64_t n, int64_t k, MatrixView<typenam
 }
 
 template <class Steps>
+void multiply_packing_rounded(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Source> a,
+                              MatrixView<typename Steps::Source> b, std::byte* out, typename Steps::Source* c,
+                              int64_t leading, std::byte* room) {
+  float* total = reinterpret_cast<float*>(room);
+  multiply_packing<Steps>(m, n, k, a, b, out, total, n, room + (size_t(m * n) * sizeof(float) + 63) / 64 * 64);
+  round_rows(total, m, n, c, leading);
+}
+
+template <class Steps>
 constexpr GemmOf<typename Steps::Source> gemm_of() {
   using Source = typename Steps::Source;
   GemmOf<Source> out{
       {Simd<typename Steps::Sum>::panel,
        [](int64_t n, int64_t k) { return size_t(PackedPlaces<Steps>(n, k).total()) * sizeof(typename Steps::Word); },
-       pack_columns<Steps>, kRows, nullptr},
+       pack_columns<Steps>, kRows, nullptr, nullptr},
       {},
       {multiply<Steps>, multiply_packed<Steps>},
       multiply_tiles<Steps>};
   if constexpr (Steps::direct_b) out.packing.pack_multiplying = pack_columns_multiplying<Steps>;
-  if constexpr (sizeof(Source) == 2)
+  if constexpr (sizeof(Source) == 2) {
+    out.packing.multiply_packing = multiply_packing_rounded<Steps>;
     out.rounded = {multiply_rounded<Steps>, multiply_packed_rounded<Steps>};
-  else
+  } else {
+    out.packing.multiply_packing = multiply_packing<Steps>;
     out.rounded = out.wide;
+  }
   return out;
 }
 
