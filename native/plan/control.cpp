@@ -198,9 +198,11 @@ class ScanKernel final : public ControlKernel {
   // For each carry, the output that stacks it as it is before each step; -1: none does.
   static std::vector<int> find_hosts(const Graph& body, size_t carries) {
     std::vector<int> hosts(carries, -1);
+    NodeMap<int> stacked(body.outputs.size());  // by what: one more than the first output that does
     for (size_t i = carries; i < body.outputs.size(); ++i)
-      for (size_t k = 0; k < carries; ++k)
-        if (hosts[k] < 0 && body.outputs[i] == body.inputs[k]) hosts[k] = int(i);
+      if (int& first = stacked[body.outputs[i].node()]; first == 0) first = int(i) + 1;
+    for (size_t k = 0; k < carries; ++k)
+      if (const int* first = stacked.find(body.inputs[k].node())) hosts[k] = *first - 1;
     return hosts;
   }
   std::vector<LeafClass> classes(const Graph& body, std::span<const Layout> inputs, Device device) const {
@@ -211,9 +213,9 @@ class ScanKernel final : public ControlKernel {
                     : i < carries + sequences ? slice_class(inputs[i], device)
                                               : constant_class(inputs[i], device));
     // A carry that lies in a stack is not to be overwritten.
-    for (size_t i = 0; i < carries; ++i)
-      all[i].disposable = hosts_[i] < 0 && std::find(body.outputs.begin() + ptrdiff_t(carries), body.outputs.end(),
-                                                     body.outputs[i]) == body.outputs.end();
+    NodeMap<char> stacked(body.outputs.size());
+    for (size_t i = carries; i < body.outputs.size(); ++i) stacked[body.outputs[i].node()] = 1;
+    for (size_t i = 0; i < carries; ++i) all[i].disposable = hosts_[i] < 0 && !stacked.contains(body.outputs[i].node());
     return all;
   }
   std::vector<char> overwritten(const Body& body) const {
@@ -243,11 +245,13 @@ class ScanKernel final : public ControlKernel {
     if (!any) return;
     auto body = std::make_unique<Body>(graph, classes, backend, fusion, Runs::again);
     std::vector<int> over;
+    std::vector<char> written_over(inputs.size(), 0);
     for (size_t k = carries; k < body->output_count(); ++k) {
       const int below = body->result(k) < 0 ? -1 : body->input_below(k);
       const bool of_sequence = below >= int(carries) && below < int(carries + sequences);
-      const bool taken = std::find(over.begin(), over.end(), below) != over.end();
-      over.push_back(of_sequence && !taken && fits(k, size_t(below)) ? below : -1);
+      const bool goes = of_sequence && !written_over[size_t(below)] && fits(k, size_t(below));
+      if (goes) written_over[size_t(below)] = 1;
+      over.push_back(goes ? below : -1);
     }
     if (over == over_) return;
     classes_ = std::move(classes);
@@ -343,23 +347,22 @@ class CondKernel final : public ControlKernel {
     std::vector<Storage> leaves, outputs;
     std::vector<const Buffer*> kept;  // operands that others read later
     std::span<const Operand> to = operands.subspan(1 + classes_.size());
-    auto is_given = [&](const Buffer* buffer) {
-      for (size_t i = 0; i < reused_.size(); ++i)
-        if (reused_[i] >= 0 && to[i].buffer == buffer && same_place(operands[size_t(reused_[i])], to[i])) return true;
-      return false;
-    };
+    std::vector<const Buffer*> reused;
+    for (size_t i = 0; i < reused_.size(); ++i)
+      if (reused_[i] >= 0 && same_place(operands[size_t(reused_[i])], to[i])) reused.push_back(to[i].buffer);
+    const BufferSet given(reused);
     for (size_t i = 0; i < classes_.size(); ++i) {
       leaves.push_back(storage_at(operands[i + 1], classes_[i].strides));
-      if (const Buffer* buffer = operands[i + 1].buffer; buffer && !is_given(buffer)) kept.push_back(buffer);
+      if (const Buffer* buffer = operands[i + 1].buffer; buffer && !given.contains(buffer)) kept.push_back(buffer);
     }
     std::vector<Operand> places(body.result_count());
     for (size_t i = 0; i < reused_.size(); ++i)
-      if (int r = body.result(i); r >= 0 && !places[size_t(r)].buffer && !is_given(to[i].buffer))
+      if (int r = body.result(i); r >= 0 && !places[size_t(r)].buffer && !given.contains(to[i].buffer))
         places[size_t(r)] = to[i];
     body.encode(leaves, {}, outputs, places, kept);
     // What lies in memory that is another's place, or its own in another order, makes way first.
     for (size_t i = 0; i < outputs.size(); ++i)
-      if (is_given(outputs[i].buffer.get()) && !body.is_at(i, outputs[i], to[i])) body.copy_to_own(i, outputs[i]);
+      if (given.contains(outputs[i].buffer.get()) && !body.is_at(i, outputs[i], to[i])) body.copy_to_own(i, outputs[i]);
     for (size_t i = 0; i < outputs.size(); ++i) body.copy_out(i, outputs[i], to[i]);
   }
   std::unique_ptr<BoundKernel> bind(Queue& queue, std::span<const Course> operands) override {

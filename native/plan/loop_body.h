@@ -86,7 +86,8 @@ class Body {
         inputs_(inputs.size()),
         capture_(captured(graph, std::move(inputs), runs)),
         plan_(capture_, fusion),
-        from_(output_places(graph, capture_)) {
+        from_(output_places(graph, capture_)),
+        below_(plan_.leaves_below()) {
     for (size_t i = 0; i < graph.outputs.size(); ++i) {
       const Array& output = graph.outputs[i];
       const Strides& strides =
@@ -150,7 +151,7 @@ class Body {
   bool hands_on(size_t index) const { return from_[index] == -1 - int(index); }
   // The input in whose memory output `index` comes to lie, if it may; -1: in none.
   int input_below(size_t index) const {
-    int leaf = from_[index] >= 0 ? plan_.leaf_below(size_t(from_[index])) : -1 - from_[index];
+    int leaf = from_[index] >= 0 ? below_[size_t(from_[index])] : -1 - from_[index];
     return leaf < int(inputs_) ? leaf : -1;
   }
   // Make an output the sole owner of dense memory, so that the next step may overwrite it.
@@ -193,6 +194,7 @@ class Body {
   Capture capture_;
   Plan plan_;
   std::vector<int> from_;
+  std::vector<int> below_;  // by result: the leaf in whose memory it comes to lie
   std::vector<Layout> outputs_;
   std::vector<Copy> copies_;
   std::vector<std::optional<Copy>> dense_copies_;  // where the plan leaves an output otherwise
@@ -251,6 +253,7 @@ class Carries {
         given_.push_back(given ? from[i].buffer : nullptr);
         references_.push_back(given ? int(from[i].buffer->use_count()) : 0);
       }
+      all_given_ = BufferSet(given_);
     }
     // Memory that carry `i` begins in: that of its operand where it was given, else a copy.
     Storage start(size_t i) const {
@@ -280,16 +283,15 @@ class Carries {
     }
 
    private:
-    bool is_given(const Buffer* buffer) const {
-      return buffer && std::find(given_.begin(), given_.end(), buffer) != given_.end();
-    }
+    bool is_given(const Buffer* buffer) const { return buffer && all_given_.contains(buffer); }
     bool lies_at_home(const Body& body, size_t i, const Storage& storage) const {
       return given_[i] && body.is_at(i, storage, to_[i]);
     }
     const Carries* carries_;
     std::span<const Operand> from_, to_;
     std::vector<const Buffer*> given_;  // the memory that a carry has from its operand and ends in
-    std::vector<int> references_;       // to that, of others
+    BufferSet all_given_;
+    std::vector<int> references_;  // to that, of others
   };
 
   // Where carry `i` lies from step to step, and where the step puts it: first in `storage`, then by turns in `second`.

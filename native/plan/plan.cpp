@@ -90,6 +90,8 @@ class Plan::Builder {
     slots_.assign(values, -1);
     charged_.assign(values, 0);
     readers_.assign(values, 0);
+    times_.assign(values, 0);
+    seen_.assign(values, 0);
     for (const Work& w : work_)
       for (int v : w.reads) ++readers_[size_t(v)];
     plan_.steps_.reserve(count);
@@ -257,7 +259,11 @@ class Plan::Builder {
     // What the step itself asks for while it runs.
     size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
     size_t before = account_of(*step.backend).in_use;
-    place_writes(step, PlannedStep{&w, op, &emitted_[u], epilogue, control_});
+    if (op)
+      for (int input : op->inputs) ++times_[size_t(value(input).view.base)];
+    place_writes(step, PlannedStep{&w, op, &emitted_[u], epilogue, control_, times_});
+    if (op)
+      for (int input : op->inputs) times_[size_t(value(input).view.base)] = 0;
     if (op && raising_left_ > 0) raising_left_ -= may_raise(*op->primitive);
     footprints_.push_back({before, account_of(*step.backend).in_use - before});
     if (scratch) {
@@ -384,19 +390,18 @@ class Plan::Builder {
   }
 
   // Of each array as much as is seen, once; of what is only put in place, no more than is written.
-  double moved_bytes(const Operation& op, const Work& w) const {
+  double moved_bytes(const Operation& op, const Work& w) {
     double written = 0, read = 0;
     for (int v : w.writes) written += double(cost_[size_t(v)]);
+    for (int input : op.inputs) {
+      const Value& from = value(input);
+      double elements = 1;
+      for (size_t axis = 0; axis < from.shape.size(); ++axis)
+        if (from.view.strides[axis] != 0) elements *= double(from.shape[axis]);
+      seen_[size_t(from.view.base)] += elements * double(item_size(from.dtype));
+    }
     for (int v : w.reads) {
-      double seen = 0;
-      for (int input : op.inputs) {
-        const Value& from = value(input);
-        if (from.view.base != v) continue;
-        double elements = 1;
-        for (size_t axis = 0; axis < from.shape.size(); ++axis)
-          if (from.view.strides[axis] != 0) elements *= double(from.shape[axis]);
-        seen += elements * double(item_size(from.dtype));
-      }
+      const double seen = std::exchange(seen_[size_t(v)], 0);
       double most = op.primitive->only_moves() ? std::min(written, double(cost_[size_t(v)])) : double(cost_[size_t(v)]);
       read += seen > 0 ? std::min(seen, most) : most;  // none is seen: the epilogue reads it
     }
@@ -596,6 +601,8 @@ class Plan::Builder {
   std::vector<int> slots_, readers_;
   std::vector<int> dying_;  // in the step at hand: what it reads last, then what nobody reads
   size_t dying_reads_ = 0;
+  std::vector<int> times_;    // by value: how often the operation of the step at hand reads of it,
+  std::vector<double> seen_;  // and how many bytes of it
   std::vector<Giver> givers_;
   std::vector<char> given_;  // values whose memory a result has taken over
   std::vector<Account> accounts_;

@@ -9,6 +9,7 @@
 #include "base/profile.h"
 #include "plan/apart.h"
 #include "plan/backend.h"
+#include "plan/buffer_set.h"
 #include "plan/capture.h"
 
 namespace funcnn {
@@ -43,8 +44,8 @@ class Plan {
   bool can_place(size_t result) const { return placed_[result]; }
   // Whether a result may take over the memory of a leaf.
   bool overwrites(size_t leaf) const { return overwritten_[leaf]; }
-  // The leaf in whose memory a result comes to lie where nothing stands against it; -1: in none.
-  int leaf_below(size_t result) const;
+  // By result: the leaf in whose memory it comes to lie where nothing stands against it; -1: in none.
+  std::vector<int> leaves_below() const;
 
   // The most memory in use while it runs beyond the leaves, results included, on all devices.
   size_t peak_bytes() const;
@@ -143,7 +144,7 @@ class Plan {
     // Inside, since blocks of more than malloc keeps at hand make it sort all that is free.
     SmallVector<Operand, 256> places;
     SmallVector<Ref<Buffer>, 256> buffers;
-    SmallVector<const Buffer*, 4> shared;  // whose memory other values have too
+    BufferSet shared;  // whose memory other values have too
   };
   Memory place_leaves(std::span<const Storage* const> leaves) const;
   // Run steps from `next` on, up to `end`.

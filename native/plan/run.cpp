@@ -25,14 +25,17 @@ Operand shifted(Operand from, int64_t offset) {
 
 }  // namespace
 
-int Plan::leaf_below(size_t result) const {
+std::vector<int> Plan::leaves_below() const {
   std::vector<int> leaf(static_cast<size_t>(slot_count_), -1);
   for (const Step& step : steps_)
     for (const Fresh& fresh : step.fresh) {
       if (fresh.takes_over < 0) continue;
       leaf[size_t(fresh.slot)] = fresh.leaf >= 0 ? fresh.leaf : leaf[size_t(fresh.takes_over)];
     }
-  return placed_[result] ? leaf[size_t(results_[result][0].slot)] : -1;
+  std::vector<int> below(results_.size(), -1);
+  for (size_t r = 0; r < below.size(); ++r)
+    if (placed_[r]) below[r] = leaf[size_t(results_[r][0].slot)];
+  return below;
 }
 
 Plan::Memory Plan::place_leaves(std::span<const Storage* const> leaves) const {
@@ -67,7 +70,7 @@ std::vector<Ref<Buffer>> Plan::prepare(std::span<const Storage* const> leaves) c
 void Plan::encode(std::span<const Storage* const> leaves, Results results, std::span<const Ref<Buffer>> prepared,
                   std::span<const Operand> placed, std::span<const Buffer* const> kept) const {
   Memory memory = place_leaves(leaves);
-  for (const Buffer* buffer : kept) memory.shared.push_back(buffer);
+  memory.shared = BufferSet(kept);
   for (size_t i = 0; i < prepared.size(); ++i) {
     auto slot = size_t(constant_slots_[i]);
     memory.buffers[slot] = prepared[i];
@@ -89,7 +92,7 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
   auto takes_over = [&](const Fresh& fresh) {
     if (fresh.takes_over < 0) return false;
     const Buffer* given = buffers[size_t(fresh.takes_over)].get();
-    return given && given->owned() && std::find(shared.begin(), shared.end(), given) == shared.end();
+    return given && given->owned() && !shared.contains(given);
   };
   while (next < end) {
     std::span<const Step> launch(&steps_[next], steps_[next].launched);
@@ -101,7 +104,7 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
       auto [slot, offset] = first.operands[0];
       const Operand from = shifted(places[size_t(slot)], offset);
       if (Ref<Buffer> same = share(first, from)) {
-        shared.push_back(from.buffer);
+        shared.insert(from.buffer);
         const size_t to = size_t(first.operands[1].first);
         places[to] = {same.get(), from.offset};
         buffers[to] = std::move(same);

@@ -3,14 +3,6 @@
 #include <algorithm>
 
 namespace funcnn {
-namespace {
-
-int reads_of(const Ir& ir, const Operation& op, int base) {
-  return int(std::count_if(op.inputs.begin(), op.inputs.end(),
-                           [&](int input) { return ir.values[size_t(input)].view.base == base; }));
-}
-
-}  // namespace
 
 bool may_take_over(const Ir& ir, const PlannedStep& step, int read, size_t index) {
   int from = step.work->reads[size_t(read)];
@@ -20,7 +12,7 @@ bool may_take_over(const Ir& ir, const PlannedStep& step, int read, size_t index
   if (const Epilogue* epilogue = step.epilogue) {
     // The product passes through the target's memory; the other results are written as their rows are finished.
     auto at = std::find(epilogue->reads.begin(), epilogue->reads.end(), from);
-    return index > 0 && reads_of(ir, *step.operation, from) == 0 && at != epilogue->reads.end() &&
+    return index > 0 && step.times[size_t(from)] == 0 && at != epilogue->reads.end() &&
            epilogue->sharing.possible(epilogue->program, 1 + int(at - epilogue->reads.begin()),
                                       int(epilogue->reads.size() + index));
   }
@@ -31,7 +23,7 @@ bool may_take_over(const Ir& ir, const PlannedStep& step, int read, size_t index
     if (reusable < 0) return false;
     const Value& input = ir.values[size_t(op->inputs[size_t(reusable)])];
     return input.view.base == from && input.view.offset == 0 && is_contiguous(input.shape, input.view.strides) &&
-           reads_of(ir, *op, from) == 1;
+           step.times[size_t(from)] == 1;
   }
   return step.emitted->sharing.possible(step.emitted->program, read, int(step.work->reads.size() + index));
 }

@@ -16,6 +16,7 @@ struct PlannedStep {
   const Emitted* emitted;        // of a fused unit
   const Epilogue* epilogue;      // of an operation; may be null
   const ControlKernel* control;  // of an operation that runs graphs; else null
+  std::span<const int> times;    // by value: how often an operation reads of its elements
 };
 
 // Whether the memory of `work.reads[read]`, which dies in the step, may become that of its result `work.writes[index]`:
