@@ -87,3 +87,30 @@ def test_failures_leave_them(size):
         same(view, np.arange(size) + i)
     for i, y in enumerate(f(xs)):
         same(y, np.arange(size) + i + 1)
+
+
+def test_lost_arrays_stay_lost_while_others_take_their_places(size):
+    f = fn.compile(lambda a, b: (a + 1, b * 2), donate=(0, 1))
+    a, b = ready(size), ready(size, start=1)
+    held = []
+    for i in range(4 * CALLS):
+        if i % 3 == 0:
+            held.append(a)
+        a, b = f(a, b)
+    for x in held:
+        refused(x)
+    same(a, np.arange(size) + 4 * CALLS)
+    same(b, (np.arange(size) + 1) * 2.0 ** (4 * CALLS))
+
+
+def test_a_count_that_begins_as_a_number_needs_one_plan(size):
+    f = fn.compile(lambda count, a: (count + 1, a + count), donate=(0, 1))
+    count, a = fn.array(0), ready(size)
+    plans = []
+    for _ in range(CALLS):
+        with fn.profile() as p:
+            count, a = f(count, a)
+        plans.append(sum(span.kind == "plan" for span in p.spans))
+    assert plans == [1] + [0] * (CALLS - 1)
+    assert count.item() == CALLS
+    same(a, np.arange(size) + sum(range(CALLS)))

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "graph/likeness.h"
+
 namespace funcnn {
 namespace {
 
@@ -22,7 +24,7 @@ struct Place {
 
 // By likeness: a place has arrays for the results that were last asked for there. Under the interpreter lock.
 struct Kept {
-  static constexpr size_t kPlaces = 256, kMost = 4096;
+  static constexpr size_t kPlaces = 256, kMost = 32768;
 
   std::array<Place, kPlaces> places;
   size_t count = 0;
@@ -92,8 +94,15 @@ void let_go_of_array(PyObject* array) {
   PyObject_GC_UnTrack(array);
   clear_weak_references(array);
   Node* node = array_of(array).node();
-  if (!node || node->likeness() == 0 || node->use_count() != 1) return kept.discard(array);
+  if (!node || node->use_count() != 1) return kept.discard(array);
   std::atomic_thread_fence(std::memory_order_acquire);  // after what other threads did with it
+  if (node->likeness() == 0) {
+    const uint32_t before = likeness_before(*node);
+    node->likeness(before);
+    if (before && keep(array, *node)) return;
+    node->likeness(0);
+    return kept.discard(array);
+  }
   Buffer* memory = node->storage.buffer.detach();
   if (!keep(array, *node)) kept.discard(array);
   kept.block.release(memory);  // last: memory of others may run Python code
@@ -122,6 +131,10 @@ void KeptArrays::take(std::span<const uint32_t> likenesses, Node** nodes) {
     }
     const Pair last = place.pairs.back();
     place.pairs.pop_back();
+#if defined(__GNUC__)
+    // Of thousands, none is in a near cache.
+    if (const size_t left = place.pairs.size(); left >= 8) __builtin_prefetch(place.pairs[left - 8].array, 1);
+#endif
     Py_SET_REFCNT(last.array, 1);
     arrays_[i] = last.array;
     nodes[i] = last.node;

@@ -50,4 +50,11 @@ uint32_t likeness_of(Node& node) {
   return number;
 }
 
+void lose_shortly(Node& node, uint32_t likeness) {
+  Strides strides = node.storage.strides;
+  node.lose();
+  node.storage.strides = strides;
+  node.storage.offset = likeness;  // it is nobody's place now
+}
+
 }  // namespace funcnn

@@ -66,11 +66,9 @@ Donation donation_of(std::span<Node* const> arguments, std::span<const char> cou
 
 // Whether taking the memory of these is not worth it: plans of small values pack them instead.
 bool are_small(std::span<Node* const> arguments, std::span<const char> disposable) {
-  size_t total = 0;
   for (size_t i = 0; i < disposable.size(); ++i) {
     if (!disposable[i]) continue;
-    const size_t bytes = size_t(arguments[i]->size()) * item_size(arguments[i]->dtype);
-    if (bytes > PackedPlan::kSmallResult || (total += bytes) > PackedPlan::kMostBytes) return false;
+    if (size_t(arguments[i]->size()) * item_size(arguments[i]->dtype) > PackedPlan::kSmallResult) return false;
   }
   return true;
 }
@@ -86,6 +84,17 @@ Arrays pending_among(std::span<Node* const> nodes) {
 bool is_argument_like(const Node& node, const Node& input) {
   return node.trace == 0 && !node.abstract && !node.rebindable && !input.rebindable && node.dtype == input.dtype &&
          node.weak == input.weak && node.shape == input.shape;
+}
+
+// Thousands of nodes are not in a near cache, and each would be waited for.
+inline void fetch_ahead(std::span<Node* const> nodes, size_t i) {
+#if defined(__GNUC__)
+  if (i + 8 >= nodes.size()) return;
+  __builtin_prefetch(nodes[i + 8], 1);
+  __builtin_prefetch(reinterpret_cast<const std::byte*>(nodes[i + 8]) + 64, 1);
+#else
+  (void)nodes, (void)i;
+#endif
 }
 
 // Of a computed value that the host sees.
@@ -116,6 +125,11 @@ class CompiledGraph::Plans {
       std::vector<char> seen(capture.results.size(), 0);
       for (size_t i = results.size(); i-- > 0;)
         last[i] = results[i] >= 0 && !std::exchange(seen[size_t(results[i])], 1);
+      on_host = home == kCpu && std::all_of(capture.classes.begin(), capture.classes.end(), [](const LeafClass& leaf) {
+                  return !leaf.device.placed() || leaf.device == kCpu;
+                });
+      for (size_t i = this->arguments.size(); i < capture.leaves.size(); ++i)
+        numbers.push_back(capture.leaves[i]->is_scalar() ? elements_of(*capture.leaves[i]) : nullptr);
       in_order = results.size() == capture.results.size();
       for (size_t i = 0; in_order && i < results.size(); ++i) in_order = results[i] == int(i);
     }
@@ -123,10 +137,20 @@ class CompiledGraph::Plans {
     bool serves(std::span<Node* const> given, std::span<const char> disposable) const {
       for (size_t i = 0; i < given.size(); ++i) {
         const Node& node = *given[i];
-        if (node.lost() || bits_of(node, disposable, i) != arguments[i].bits) return false;
+        if (node.lost()) return false;
+        if (bits_of(node, disposable, i) != arguments[i].bits) {
+          if (!is_for_scalar(node, i)) return false;
+          continue;
+        }
         if (!node.is_scalar() && node.storage.strides != arguments[i].strides) return false;
       }
       return up_to_date();
+    }
+    // Where all is on the host, a plan for a number inside a node serves one that was computed: a step's count, from
+    // its second call on.
+    bool is_for_scalar(const Node& node, size_t i) const {
+      return on_host && (arguments[i].bits & kScalar) && node.state() == NodeState::computed && node.shape.empty() &&
+             !node.storage.ready && node.storage.buffer->device() == kCpu;
     }
     // The same for a plan of the host, to which no argument is given.
     bool serves(const Node& node, size_t i) const {
@@ -136,6 +160,7 @@ class CompiledGraph::Plans {
         if (known.memory) return false;
       } else {
         if (state != NodeState::computed || node.storage.ready) return false;
+        if (is_for_scalar(node, i)) return true;
         if (&node.storage.buffer->memory() != known.memory || node.storage.strides != known.strides) return false;
       }
       return node.device.placed() == bool(known.bits & kPlaced);
@@ -147,15 +172,17 @@ class CompiledGraph::Plans {
     Device home = default_device();
     Capture capture;
     Plan plan;
-    std::vector<int> results;  // for each graph output: index of its result, or -1 - leaf
-    std::vector<char> last;    // whether it is a result and no later output is the same one
-    bool in_order = false;     // the outputs are the results
+    std::vector<int> results;         // for each graph output: index of its result, or -1 - leaf
+    std::vector<char> last;           // whether it is a result and no later output is the same one
+    bool in_order = false;            // the outputs are the results
+    std::vector<std::byte*> numbers;  // of constants: where those that are inside nodes lie
+    bool on_host = false;             // so are all leaves and whatever may be anywhere
     // Of short calls, under the evaluation lock: the likeness of the arguments and results of the last one.
     mutable std::vector<uint32_t> like_arguments = std::vector<uint32_t>(arguments.size());
     mutable std::vector<uint32_t> like_results = std::vector<uint32_t>(capture.results.size());
     mutable bool here = false;  // its results belong to the host
   };
-  static constexpr unsigned kPlaced = 8;
+  static constexpr unsigned kScalar = 1, kPlaced = 8;
 
   // The plan that was made last, if there is one and it is good.
   const Entry* latest() const {
@@ -212,8 +239,8 @@ class CompiledGraph::Plans {
   static unsigned bits_of(const Node& node, std::span<const char> disposable, size_t i) {
     const bool scalar = node.is_scalar(), given = !disposable.empty() && disposable[i];
     const Device device = scalar ? Device() : node.storage.buffer->device();
-    return unsigned(scalar) | unsigned(given) << 2 | (node.device.placed() ? kPlaced : 0) | unsigned(device.kind) << 8 |
-           unsigned(device.index) << 16;
+    return (scalar ? kScalar : 0) | unsigned(given) << 2 | (node.device.placed() ? kPlaced : 0) |
+           unsigned(device.kind) << 8 | unsigned(device.index) << 16;
   }
   static Hash key_of(std::span<Node* const> arguments, const std::vector<char>& disposable) {
     Hasher h;
@@ -345,6 +372,7 @@ bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t capture
   bool alike = true;
   for (size_t i = 0; i < arguments.size(); ++i) {
     Node& node = *arguments[i];
+    fetch_ahead(arguments, i);
     uint32_t& like = entry->like_arguments[i];
     if (like != 0 && node.likeness() == like) {
       places[i] = elements_of(node);
@@ -358,6 +386,7 @@ bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t capture
     alike = false;
   }
   for (size_t i = arguments.size(); i < capture.leaves.size(); ++i) {
+    if ((places[i] = entry->numbers[i - arguments.size()])) continue;
     Node& constant = *capture.leaves[i];
     if (constant.storage.ready) return false;
     places[i] = elements_of(constant);
@@ -379,10 +408,12 @@ bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t capture
     const auto [block, offset] = plan->place(result);
     node.storage.buffer = Ref<Buffer>::counted(blocks[block].get());
     node.storage.offset = offset;
+    node.publish();  // also what was lost
   };
   size_t missing = 0;
   uint64_t sequence = take_node_sequences(count);
   for (size_t i = 0; i < count; ++i) {
+    fetch_ahead({nodes.data(), count}, i);
     if (Node* again = nodes[i]) {
       again->sequence = sequence + i;
       give(*again, i);
@@ -410,7 +441,6 @@ bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t capture
         nodes[i] = &node;
         give(node, i);
         if (node.likeness()) continue;
-        node.publish();
         if (like)
           node.likeness(like);
         else
@@ -442,16 +472,19 @@ bool CompiledGraph::run_shortly(std::span<Node* const> arguments, size_t capture
 // What has to be lost is what has no likeness meanwhile.
 void CompiledGraph::give_up(std::span<Node* const> arguments, std::span<const uint32_t> likenesses,
                             std::span<const int> results) const {
-  for (size_t i = 0; i < donated_.size(); ++i)
+  for (size_t i = 0; i < donated_.size(); ++i) {
+    fetch_ahead(arguments, i);
     if (donated_[i] && arguments[i]->use_count() == 1) arguments[i]->likeness(0);
+  }
   for (size_t i = 0; i < arguments.size(); ++i)
     if (i >= donated_.size() || !donated_[i]) arguments[i]->likeness(likenesses[i]);
   for (int r : results)
     if (const auto leaf = size_t(-1 - r); r < 0 && leaf < arguments.size()) arguments[leaf]->likeness(likenesses[leaf]);
   for (size_t i = 0; i < donated_.size(); ++i) {
     Node& node = *arguments[i];
+    fetch_ahead(arguments, i);
     if (!donated_[i] || node.likeness() != 0) continue;
-    if (node.use_count() == 1 && node.storage.buffer) node.lose();
+    if (node.use_count() == 1 && node.storage.buffer) lose_shortly(node, likenesses[i]);
   }
 }
 

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <numeric>
+#include <set>
+#include <utility>
 
 namespace funcnn {
 namespace {
@@ -19,36 +22,42 @@ struct Unit {
 class Offsets {
  public:
   int64_t take(size_t bytes) {
-    auto best = free_.end();
-    for (auto it = free_.begin(); it != free_.end(); ++it)
-      if (it->bytes >= bytes && (best == free_.end() || it->bytes < best->bytes)) best = it;
-    if (best == free_.end()) return int64_t(std::exchange(end_, end_ + bytes));
-    const size_t at = best->at;
-    best->at += bytes;
-    if ((best->bytes -= bytes) == 0) free_.erase(best);
+    auto best = by_bytes_.lower_bound({bytes, 0});
+    if (best == by_bytes_.end()) return int64_t(std::exchange(end_, end_ + bytes));
+    const auto [free, at] = *best;
+    remove(at, free);
+    if (free > bytes) add(at + bytes, free - bytes);
     return int64_t(at);
   }
   void give(int64_t offset, size_t bytes) {
-    const auto at = size_t(offset);
-    auto next = std::find_if(free_.begin(), free_.end(), [&](const Free& f) { return f.at > at; });
-    next = free_.insert(next, {at, bytes});
-    if (auto after = next + 1; after != free_.end() && next->at + next->bytes == after->at) {
-      next->bytes += after->bytes;
-      free_.erase(after);
-    }
+    auto at = size_t(offset);
+    auto next = free_.upper_bound(at);
     if (next != free_.begin())
-      if (auto before = next - 1; before->at + before->bytes == next->at) {
-        before->bytes += next->bytes;
-        free_.erase(next);
+      if (auto [before, free] = *std::prev(next); before + free == at) {
+        remove(before, free);
+        at = before;
+        bytes += free;
       }
+    if (next != free_.end())
+      if (auto [after, free] = *next; at + bytes == after) {
+        remove(after, free);
+        bytes += free;
+      }
+    add(at, bytes);
   }
   size_t bytes() const { return end_; }
 
  private:
-  struct Free {
-    size_t at, bytes;
-  };
-  std::vector<Free> free_;  // in order
+  void add(size_t at, size_t bytes) {
+    free_.emplace(at, bytes);
+    by_bytes_.emplace(bytes, at);
+  }
+  void remove(size_t at, size_t bytes) {
+    free_.erase(at);
+    by_bytes_.erase({bytes, at});
+  }
+  std::map<size_t, size_t> free_;                 // bytes by where they are
+  std::set<std::pair<size_t, size_t>> by_bytes_;  // the same, by bytes
   size_t end_ = 0;
 };
 
@@ -60,7 +69,8 @@ std::unique_ptr<PackedPlan> PackedPlan::make(const Plan& plan) {
     if (step.source || step.backend->device() != kCpu) return nullptr;
     if (step.primitive && step.primitive->kind() == Kind::control) return nullptr;
     for (const Plan::Fresh& fresh : step.fresh) {
-      if (fresh.leaf >= 0 || (total += block_capacity(fresh.bytes)) > kMostBytes) return nullptr;
+      if (fresh.leaf >= 0) return nullptr;
+      if (fresh.bytes > kSmallResult && (total += block_capacity(fresh.bytes)) > kMostBytes) return nullptr;
     }
   }
   if (plan.steps_.empty()) return nullptr;
@@ -154,7 +164,7 @@ std::unique_ptr<PackedPlan> PackedPlan::make(const Plan& plan) {
   for (const auto& result : plan.results_)
     for (const Plan::Place& place : result) packed->results_.push_back(source(place.slot, place.offset));
   packed->short_ =
-      packed->cost_ <= kShort &&
+      packed->cost_ <= std::max(kShort, kShortResult * double(packed->results_.size())) &&
       std::all_of(packed->results_.begin(), packed->results_.end(), [](const Source& at) { return at.from >= 0; }) &&
       std::all_of(packed->launches_.begin(), packed->launches_.end(), [](const Launch& l) { return l.work; });
   packed->results_in_.assign(blocks.size(), 0);

@@ -13,11 +13,11 @@ namespace funcnn {
 
 class PackedPlan {
  public:
-  // Values take no more than this altogether.
+  // Values that are not small take no more than this altogether.
   static constexpr size_t kMostBytes = size_t(1) << 15;
   // Results live as long as the last one of those that they share a block with: no more than this.
   static constexpr size_t kSharedBytes = 1024;
-  // Larger ones have a block of their own.
+  // Larger ones are not small, and have a block of their own.
   static constexpr size_t kSmallResult = 256;
 
   // How a plan runs, or null.
@@ -41,8 +41,9 @@ class PackedPlan {
   void give_away(Blocks& blocks) const;
 
  private:
-  // What is computed without letting anybody else go on: some tens of microseconds.
-  static constexpr double kShort = 1e6;
+  // What is computed without letting anybody else go on: some tens of microseconds, or no longer than it takes to make
+  // the arrays of the results.
+  static constexpr double kShort = 1e6, kShortResult = 1500;
 
   // So many bytes after the start of a block, or of a leaf (-1 - its number).
   struct Source {

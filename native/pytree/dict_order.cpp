@@ -21,6 +21,7 @@ using RecordCache = std::array<Ref<const Record>, 256>;
 struct Known {
   nb::ft_mutex mutex;
   OrderCache orders;
+  std::array<OrderBucket, 4> large;  // orders of more than `kMaxRemembered` keys
   RecordCache records;
   Ref<const DictOrder> last;  // of the dict of many keys that was met last
 };
@@ -29,8 +30,8 @@ Known& known() {
   return instance;
 }
 
-// Dicts of more keys than this have their keys sorted anew each time.
-constexpr size_t kMaxRemembered = 1024;
+// Of dicts of more keys than these, few are remembered, and none.
+constexpr size_t kMaxRemembered = 1024, kMaxLarge = size_t(1) << 15;
 bool has_exact_type(PyObject* object, PyTypeObject& type) { return Py_TYPE(object) == &type; }
 
 bool is_str(const nb::object& key) { return has_exact_type(key.ptr(), PyUnicode_Type); }
@@ -112,11 +113,11 @@ bool same_keys(const DictOrder& order, std::span<PyObject* const> keys) {
 }  // namespace
 
 Ref<const DictOrder> find_order(std::span<PyObject* const> keys) {
-  if (keys.size() > kMaxRemembered) return make_order(keys);
+  if (keys.size() > kMaxLarge) return make_order(keys);
   uint64_t hash = keys.size();
   for (PyObject* key : keys) hash = (hash ^ uint64_t(reinterpret_cast<uintptr_t>(key))) * 0x9e3779b97f4a7c15ull;
   Known& g = known();
-  OrderBucket& bucket = g.orders[hash >> 54];
+  OrderBucket& bucket = keys.size() > kMaxRemembered ? g.large[hash >> 62] : g.orders[hash >> 54];
   Ref<const DictOrder> before;  // released after the lock
   {
     nb::ft_lock_guard lock(g.mutex);
@@ -151,9 +152,11 @@ void clear_cache() {
   Known& g = known();
   auto old = std::make_unique<OrderCache>();
   auto records = std::make_unique<RecordCache>();
+  decltype(Known::large) large;
   Ref<const DictOrder> last;
   nb::ft_lock_guard lock(g.mutex);
   std::swap(*old, g.orders);
+  std::swap(large, g.large);
   std::swap(*records, g.records);
   std::swap(last, g.last);
 }
