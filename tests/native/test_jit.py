@@ -133,6 +133,33 @@ def test_results_that_no_cache_holds():
                 np.testing.assert_array_equal(less, values < y)
 
 
+def to_bfloat16(x):
+    """The upper bits of the nearest bfloat16, ties to even; NaN stays NaN."""
+    bits = x.view("uint32")
+    return np.where(np.isnan(x), 0x7FC0, (bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("uint16")
+
+
+def test_every_class_of_numbers_is_rounded_to_bfloat16():
+    rng = np.random.default_rng(0)
+    bits = np.concatenate([np.arange(1 << 16) << 16 | low for low in (0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF)])
+    bits = rng.permutation(np.concatenate([bits, rng.integers(0, 1 << 32, 1 << 18)])).astype("uint32")
+    b = Builder(1, len(bits))
+    x, y = b.load("float32"), b.load("float32")
+    product = b.compute("round_bfloat16", b.compute("multiply", x, y))
+    b.store(product, dtype="bfloat16")
+    b.store(b.compute("add", product, y), dtype="bfloat16")
+    program = b.build()
+    x, y = bits.view("float32"), rng.choice(np.float32([1, 1, 0.3, -3]), len(bits))
+    with np.errstate(all="ignore"):
+        first = to_bfloat16(x * y)
+        second = to_bfloat16((first.astype("uint32") << 16).view("float32") + y)
+    for _ in range(4):
+        out = np.empty((2, len(bits)), "uint16")
+        run(program, x, y, *out)
+        out[(out & 0x7FFF) > 0x7F80] = 0x7FC0
+        np.testing.assert_array_equal(out, [first, second])
+
+
 @pytest.mark.parametrize("make", [elements, rows, parts])
 def test_results_stay_the_same_when_code_takes_over(make):
     b = make()

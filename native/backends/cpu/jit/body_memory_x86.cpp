@@ -128,6 +128,12 @@ void Body::store_narrow(int r, int bytes, const Memory& m) {
     w_.as("vmovups", m, xmm(t));
   }
 }
+void Body::store_packed(int r, int stream, const Memory& m) {
+  if (masked())
+    w_.as("vmovdqu16", under(m, k(kTailMask)), w_.half(r));
+  else
+    w_.as(passes_caches(stream) ? x86::Name("vmovntps") : x86::Name("vmovups"), m, w_.half(r));
+}
 void Body::store_past_caches(int r, Dtype memory, const Memory& m) {
   if (int(item_size(memory)) == w_.item()) {
     w_(op::pass, m, w_.v(r));
@@ -150,7 +156,9 @@ void Body::store(const Node& n) {
   int ra = in(n.a);
   Memory m = at_stream(n.stream);
   const x86::Operand to = masked() ? under(m, k(kTailMask)) : x86::Operand(m);
-  if (passes_caches(n.stream)) {
+  if (stays_packed(n.a)) {
+    store_packed(ra, n.stream, m);
+  } else if (passes_caches(n.stream)) {
     store_past_caches(ra, memory, m);
   } else if (int(item_size(memory)) == w_.item()) {
     if (!layout_.wide && place_.tail)

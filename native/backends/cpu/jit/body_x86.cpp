@@ -277,6 +277,8 @@ void Body::one(int v, const Node& n) {
       return round(v, n.a, 8);
     case Do::half:
       return half(v, n);
+    case Do::brain:
+      return brain(v, n);
     case Do::int_add:
       return commutative(op::int_add, v, n.a, n.b);
     case Do::int_subtract:
@@ -412,6 +414,37 @@ void Body::half(int v, const Node& n) {
   w_.as("vcvtps2ph", w_.half(d), w_.v(ra), 0);
   w_.as("vcvtph2ps", w_.v(d), w_.half(d));
   values_.reg(v) = d;
+}
+
+// Subnormal numbers, which the instruction takes for zeros, are rounded by their bits.
+void Body::brain(int v, const Node& n) {
+  if (!layout_.wide) throw Refused{"AVX-512 for bfloat16"};
+  const int ra = in(n.a), d = take(), t = take_temporary(), mask = take_mask();
+  temporary_masks_.push_back(mask);
+  const x86::Label none = w_.as.label();
+  w_.as("vcvtneps2bf16", w_.half(d), w_.v(ra));
+  w_.as("vfpclassps", k(mask), w_.v(ra), kSubnormal);
+  w_.as("kortestw", k(mask), k(mask));
+  w_.as("je", none);
+  w_(op::shift_right, w_.v(t), w_.v(ra), 16);
+  w_(op::bit_and, w_.v(t), w_.v(t), w_.constant(1));
+  w_(op::int_add, w_.v(t), w_.v(t), w_.constant(0x7fff));
+  w_(op::int_add, w_.v(t), w_.v(t), w_.v(ra));
+  w_(op::shift_right, w_.v(t), w_.v(t), 16);
+  w_.as("vpmovdw", x86::under(w_.half(d), k(mask)), w_.v(t));
+  w_.as.bind(none);
+  used(n.a);
+  if (!stays_packed(v)) {
+    w_.as("vpmovzxwd", w_.v(d), w_.half(d));
+    w_(op::shift_left, w_.v(d), w_.v(d), 16);
+  }
+  values_.reg(v) = d;
+}
+// As its only reader, a store, wants it.
+bool Body::stays_packed(int v) const {
+  if (node(v).what != Do::brain || level_ != Level::element || values_.readers(v).size() != 1) return false;
+  const Node& reader = node(values_.order()[size_t(values_.readers(v)[0])]);
+  return reader.what == Do::store && loop_.streams[size_t(reader.stream)].memory == Dtype::bfloat16;
 }
 
 // ---- between lanes of 4 bytes and halves in lanes of 8

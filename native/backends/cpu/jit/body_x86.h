@@ -89,6 +89,8 @@ class Body {
   void unary(const Op& op, int v, int a);
   void round(int v, int a, int how);
   void half(int v, const Node& n);
+  void brain(int v, const Node& n);
+  bool stays_packed(int v) const;
   void shift(int v, const Node& n);
   void fused(int v, const Node& n);
   void widen(int v, const Node& n);
@@ -108,6 +110,7 @@ class Body {
   void store(const Node& n);
   void store_for_row(const Node& n);
   bool passes_caches(int stream) const;
+  void store_packed(int r, int stream, const x86::Memory& m);
   void store_past_caches(int r, Dtype memory, const x86::Memory& m);
   void store_narrow(int r, int bytes, const x86::Memory& m);
   void store_mask(const Node& n);

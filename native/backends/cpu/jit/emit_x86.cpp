@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "backends/cpu/jit/body_x86.h"
+#include "backends/cpu/jit/brain_x86.h"
 #include "backends/cpu/jit/fold.h"
 
 namespace funcnn::cpu::jit {
@@ -168,6 +169,7 @@ class Generator {
   void add(Stage stage, Part part, const Fold* folds) {
     stages_.push_back({std::move(stage), part, folds});
     Planned& p = stages_.back();
+    if (wide_ && has_brain_instruction()) join_roundings(p.stage.line);
     Layout& layout = p.layout;
     layout.wide = wide_;
     layout.pointer = pointer_;

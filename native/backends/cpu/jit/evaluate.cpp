@@ -63,6 +63,8 @@ class Element {
         return bits(std::nearbyint(real(node.a)));
       case Do::half:
         return bits(F(float16_t(float(real(node.a)))));
+      case Do::brain:
+        return bits(F(float(bfloat16_t(float(real(node.a))))));
       case Do::int_add:
         return Unsigned(word(node.a) + word(node.b));
       case Do::int_subtract:

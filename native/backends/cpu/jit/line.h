@@ -33,6 +33,7 @@ enum class Do : uint8_t {
   truncate,
   nearest,  // ties to even
   half,     // the nearest float16, ties to even
+  brain,    // the nearest bfloat16: what generators make of its operations
   // integers, which wrap; floating-point values are theirs by their bits
   int_add,
   int_subtract,

@@ -71,6 +71,7 @@ inline constexpr Op add{"vaddps", "vaddpd"}, subtract{"vsubps", "vsubpd"}, multi
 // clang-format on
 }  // namespace op
 
+inline constexpr int kSubnormal = 0x20;  // a class of numbers
 // Predicates of comparisons.
 inline constexpr int kUnordered = 3, kNotEqual = 4, kOrdered = 7, kLess = 17, kLessEqual = 18;
 

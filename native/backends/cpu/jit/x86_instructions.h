@@ -222,6 +222,7 @@ consteval Rows make_rows() {
   row("vcvtqq2ps", evex, none, m0f, 0x5b, W::one, "rH mV", full, 8);
   row("vcvtuqq2ps", evex, pf2, m0f, 0x7a, W::one, "rH mV", full, 8);
   row("vcvtph2ps", either, p66, m0f38, 0x13, W::zero, "rV mH", half);
+  row("vcvtneps2bf16", evex, pf3, m0f38, 0x72, W::zero, "rH mV", full, 4);
   row("vcvtps2ph", either, p66, m0f3a, 0x1d, W::zero, "mH rV i", half);
   row("vcvtss2sd", either, pf3, m0f, 0x5a, W::zero, "rX vX mX", b4);
   row("vcvtsd2ss", either, pf2, m0f, 0x5a, W::evex_one, "rX vX mX", b8);
@@ -303,6 +304,7 @@ consteval Rows make_rows() {
     const uint8_t broadcast = item >= 4 ? item : 0;
     t.row(name, "", {{}, evex, map, p66, code, item == 8 ? W::one : W::zero, "rK vV mV", full, broadcast});
   }
+  pair("vfpclass", true, evex, p66, m0f3a, 0x66, "rK mV i");
   pair("vpcmp", false, evex, p66, m0f3a, 0x1f, "rK vV mV i");
   pair("vpcmpu", false, evex, p66, m0f3a, 0x1e, "rK vV mV i");
   pair("vptestm", false, evex, p66, m0f38, 0x27, "rK vV mV");
