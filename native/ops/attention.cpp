@@ -252,6 +252,11 @@ void AttentionGradient::hash(Hasher& h) const {
   h.add(exchanged_.v);
 }
 
+std::string AttentionGradient::parameters() const {
+  std::string turned = cat(exchanged_.q ? "q" : "", exchanged_.k ? "k" : "", exchanged_.v ? "v" : "");
+  return cat(scores_.parameters(), turned.empty() ? "" : ", exchanged=", turned);
+}
+
 namespace {
 
 // The vjp of q, k, v, mask, most, sums, rows, ct -> cotangents of q, k, v and the mask, given a cotangent for each or

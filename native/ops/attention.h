@@ -63,7 +63,7 @@ class AttentionGradient final : public Primitive {
   AttentionGradient(AttentionScores scores, AttentionOrder exchanged) : scores_(scores), exchanged_(exchanged) {}
   std::string_view name() const override { return "attention_gradient"; }
   void hash(Hasher& h) const override;
-  std::string parameters() const override { return scores_.parameters(); }
+  std::string parameters() const override;
   double flops(const Shape& q, const Shape&) const override { return scores_.flops(q, 3, 2); }
   bool dear() const override { return true; }
   Arrays vjp(const VjpContext& v) const override;

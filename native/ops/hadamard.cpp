@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "ops/elementwise.h"
 
 namespace funcnn {
@@ -26,7 +27,16 @@ constexpr uint32_t kSigns28[] = {0xcd69e7e, 0x9ad7c7d, 0x37ab8fb, 0x6d571f7, 0xd
 
 uint32_t hadamard_signs(int m, int i) { return m == 12 ? kSigns12[i] : m == 20 ? kSigns20[i] : kSigns28[i]; }
 
-std::string Hadamard::parameters() const { return cat("scale=", scale_, transposed_ ? ", transposed" : ""); }
+int hadamard_odd_factor(int64_t n) {
+  int odd = 0;
+  for (int m : {1, 12, 20, 28})
+    if (n > 0 && n % m == 0 && (n / m & (n / m - 1)) == 0) odd = m;
+  return odd;
+}
+
+std::string Hadamard::parameters() const {
+  return cat("scale=", number_text(scale_), transposed_ ? ", transposed" : "");
+}
 Arrays Hadamard::vjp(const VjpContext& v) const {
   return {transformed(v.cotangents[0], odd_, scale_, odd_ > 1 && !transposed_)};
 }
@@ -41,9 +51,7 @@ Array hadamard_transform(const Array& given, std::optional<double> scale) {
   if (is_complex(given.dtype())) throw ValueError("hadamard_transform: expected a real array, got complex64");
   Array x = is_float(given.dtype()) ? given : astype(given, Dtype::float32);
   int64_t n = x.ndim() ? x.dim(-1) : 1;
-  int odd = 0;
-  for (int m : {1, 12, 20, 28})
-    if (n > 0 && n % m == 0 && (n / m & (n / m - 1)) == 0) odd = m;
+  int odd = hadamard_odd_factor(n);
   if (!odd)
     throw ValueError(
         cat("hadamard_transform: the last axis must have length m * 2^k with m of 1, 12, 20 or 28, got "

@@ -11,6 +11,8 @@ namespace funcnn {
 // matrix of order m and Sylvester's of order 2^k. Default scale: 1 / sqrt(n). Integers become float32.
 Array hadamard_transform(const Array& x, std::optional<double> scale);
 
+// m of such a length n; 0 where there is none.
+int hadamard_odd_factor(int64_t n);
 // Row i of the matrix of order m (12, 20 or 28): bit j is set where entry j is -1.
 uint32_t hadamard_signs(int m, int i);
 

@@ -81,7 +81,7 @@ void TriangularSolve::hash(Hasher& h) const {
 }
 
 std::string TriangularSolve::parameters() const {
-  return cat(upper_ ? "upper" : "lower", unit_diagonal_ ? ", unit_diagonal" : "");
+  return described(cat(upper_ ? "upper" : "lower", unit_diagonal_ ? ", unit_diagonal" : ""));
 }
 
 // What the primitive reads of A.

@@ -77,7 +77,7 @@ void LuSolve::hash(Hasher& h) const {
   MatrixPrimitive::hash(h);
   h.add(transposed_);
 }
-std::string LuSolve::parameters() const { return transposed_ ? "transposed" : ""; }
+std::string LuSolve::parameters() const { return described(transposed_ ? "transposed" : ""); }
 
 Arrays LuSolve::vjp(const VjpContext& v) const {
   Lu lu{v.inputs[2], {}, v.inputs[3]};

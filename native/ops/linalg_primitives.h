@@ -15,12 +15,20 @@ class MatrixPrimitive : public Primitive {
   bool on_host() const override { return true; }
   bool dear() const override { return true; }
   void hash(Hasher& h) const override { h.add(std::string_view(op_)); }
+  std::string parameters() const override { return described(""); }
   double flops(const Shape& a, const Shape&) const override {
     return work() * double(element_count(a)) * double(std::min(a.back(), a[a.size() - 2]));
   }
   // The function that was called, for errors.
   const std::string& op() const { return op_; }
   std::string derivative_op() const { return op_ + " (derivative)"; }
+
+ protected:
+  // What is special, then the function that was called where it has another name.
+  std::string described(std::string special) const {
+    if (op_ == name()) return special;
+    return special + (special.empty() ? "op=" : ", op=") + op_;
+  }
 
  private:
   // Operations for each of m n min(m, n), roughly.

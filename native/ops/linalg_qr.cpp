@@ -26,7 +26,7 @@ void QrFactor::hash(Hasher& h) const {
   MatrixPrimitive::hash(h);
   h.add(complete_);
 }
-std::string QrFactor::parameters() const { return complete_ ? "complete" : ""; }
+std::string QrFactor::parameters() const { return described(complete_ ? "complete" : ""); }
 
 // With k = min(m, n): A1 = Q1 R1 of the first k columns of A and of Q, R2 = Q1^H A2 of the rest of A. For A1 see S.
 // Walter and L. Lehmann, "Algorithmic differentiation of linear algebra functions", 2018. Columns of Q beyond k

@@ -62,7 +62,7 @@ void Spectral::hash(Hasher& h) const {
   MatrixPrimitive::hash(h);
   h.add(vectors_);
 }
-std::string Spectral::parameters() const { return vectors_ ? "" : "values"; }
+std::string Spectral::parameters() const { return described(vectors_ ? "" : "values"); }
 
 // ---- symmetric matrices
 //
@@ -254,7 +254,7 @@ void SingularValues::hash(Hasher& h) const {
   Spectral::hash(h);
   h.add(full_);
 }
-std::string SingularValues::parameters() const { return full_ ? "full" : Spectral::parameters(); }
+std::string SingularValues::parameters() const { return full_ ? described("full") : Spectral::parameters(); }
 
 Arrays SingularValues::vjp(const VjpContext& v) const {
   const Array& a = v.inputs[0];

@@ -1,13 +1,10 @@
 #include "transforms/written_operations.h"
 
 #include <algorithm>
-#include <functional>
-#include <map>
 
 #include "graph/primitive.h"
 #include "ops/annotate.h"
 #include "ops/argreduce.h"
-#include "ops/attention.h"
 #include "ops/bits.h"
 #include "ops/conv.h"
 #include "ops/create.h"
@@ -17,17 +14,19 @@
 #include "ops/fft.h"
 #include "ops/gather.h"
 #include "ops/gather_dot.h"
+#include "ops/hadamard.h"
+#include "ops/index.h"
 #include "ops/join.h"
 #include "ops/pad.h"
-#include "ops/quantize.h"
-#include "ops/quantized_dot.h"
 #include "ops/reduce.h"
 #include "ops/reinterpret.h"
 #include "ops/rules.h"
+#include "ops/segmented_dot.h"
 #include "ops/slice_update.h"
 #include "ops/sort_primitives.h"
 #include "ops/views.h"
 #include "ops/windows.h"
+#include "transforms/written_table.h"
 
 namespace funcnn {
 
@@ -53,10 +52,6 @@ IndexedAxes indexed_axes(const Parameters& p) {
   return axes;
 }
 
-QuantFormat format_of(const Parameters& p) {
-  return quant_format("a written graph", p.word("mode"), p.integer("bits"), p.integer("group_size"));
-}
-
 ConvGeometry geometry_of(const Parameters& p, size_t spatial) {
   Shape ones(spatial, 1), zeros(spatial, 0), low = zeros, high = zeros;
   if (p.has("padding=")) {
@@ -69,19 +64,6 @@ ConvGeometry geometry_of(const Parameters& p, size_t spatial) {
   if (p.has("groups=")) geometry.groups = p.integer("groups");
   geometry.flip = p.has("flip=True");
   return geometry;
-}
-
-using Avals = std::vector<Aval>;
-using Maker = std::function<Arrays(const Parameters&, Span, const Avals&)>;
-
-// A node of this primitive with the given outputs.
-Arrays node(Ref<const Primitive> primitive, Span in, const Avals& out) {
-  if (out.size() == 1) return {make_node(std::move(primitive), in, out[0].shape, out[0].dtype)};
-  return make_nodes(std::move(primitive), in, out);
-}
-template <class P, class... Args>
-Arrays node_of(Span in, const Avals& out, Args&&... args) {
-  return node(Ref<const Primitive>(new P(std::forward<Args>(args)...)), in, out);
 }
 
 Maker reducing(ReduceOp op) {
@@ -134,49 +116,44 @@ bool numbers(Span arrays) {
   });
 }
 
-bool is_key(const Array& x) { return x.ndim() > 0 && x.dtype() == Dtype::uint32 && x.dim(-1) == 2; }
-
-Arrays attention(const Parameters& p, Span in, const Avals& out) {
-  AttentionScores scores;
-  scores.scale = p.real("scale");
-  scores.causal = p.has("causal=True");
-  scores.mask = p.has(", mask");
-  scores.sinks = p.has(", sinks");
-  require(in.size() == size_t(3 + scores.mask + scores.sinks) && out.size() == 3, "attention");
-  const Array &q = in[0], &k = in[1], &v = in[2];
-  size_t rank = q.ndim(), lead = rank - 3;
-  require(rank >= 3 && k.ndim() == rank && v.ndim() == rank, "attention");
-  auto leading = [&](const Shape& s) { return Shape(s.begin(), s.begin() + std::ptrdiff_t(lead)); };
-  for (const Array& x : {k, v})
-    require(leading(x.shape()) == leading(q.shape()) && x.dtype() == q.dtype(), "attention");
-  scores.keys = k.dim(-2);
-  scores.values = v.dim(-1);
-  int64_t heads = q.dim(-3), shared = k.dim(-3);
-  require(is_float(q.dtype()) && shared > 0 && heads % shared == 0 && v.dim(-3) == shared && v.dim(-2) == scores.keys &&
-              k.dim(-1) == q.dim(-1),
-          "attention");
-  if (scores.mask) {
-    const Array& mask = in[3];
-    require(mask.ndim() == rank && (mask.dtype() == Dtype::bool_ || mask.dtype() == q.dtype()), "attention");
-    Shape full = q.shape();
-    full.back() = scores.keys;
-    for (size_t i = 0; i < rank; ++i) require(mask.shape()[i] == 1 || mask.shape()[i] == full[i], "attention");
-  }
-  Shape joined = leading(q.shape()), each = joined;
-  joined.push_back(q.dim(-2));
-  joined.push_back(heads);
-  joined.push_back(scores.values);
-  each.push_back(heads);
-  each.push_back(q.dim(-2));
-  if (scores.sinks) {
-    Shape sinks = leading(q.shape());
-    sinks.push_back(heads);
-    require(in.back().shape() == sinks && in.back().dtype() == q.dtype(), "attention");
-  }
-  Dtype wide = q.dtype() == Dtype::float64 ? Dtype::float64 : Dtype::float32;
-  require(out[0] == Aval{joined, q.dtype()} && out[1] == Aval{each, wide} && out[2] == Aval{each, wide}, "attention");
-  return node_of<Attention>(in, out, scores);
+// Leading axes that agree, and matrices behind them.
+bool stacks(Span arrays) {
+  return std::all_of(arrays.begin(), arrays.end(), [&](const Array& x) {
+    return x.ndim() >= 2 && x.ndim() == arrays[0].ndim() && x.size() > 0 && is_float(x.dtype()) &&
+           x.dtype() == arrays[0].dtype() &&
+           std::equal(x.shape().begin(), x.shape().end() - 2, arrays[0].shape().begin());
+  });
 }
+Shape followed(const Shape& shape, size_t left_out, std::initializer_list<int64_t> last) {
+  Shape made(shape.begin(), shape.end() - std::ptrdiff_t(left_out));
+  for (int64_t n : last) made.push_back(n);
+  return made;
+}
+// (B..., S, 2), of the leading axes of x.
+bool segments_of(const Array& segments, const Array& x) {
+  const Shape& shape = segments.shape();
+  return segments.dtype() == Dtype::int64 && shape.size() == x.ndim() && shape.back() == 2 &&
+         std::equal(shape.begin(), shape.end() - 2, x.shape().begin());
+}
+Arrays segmented_product(const Parameters&, Span in, const Avals& out) {
+  require(in.size() == 3 && stacks(in.first(2)) && segments_of(in[2], in[0]) && in[0].dim(-1) == in[1].dim(-2),
+          "segmented_dot");
+  Shape shape = followed(in[2].shape(), 1, {in[0].dim(-2), in[1].dim(-1)});
+  require(out[0] == Aval{shape, in[0].dtype()}, "segmented_dot");
+  return node_of<SegmentedDot>(in, out);
+}
+Arrays segments_spread(const Parameters&, Span in, const Avals& out) {
+  require(in.size() == 3 && in[0].ndim() >= 3 && stacks(in.subspan(1, 1)) && in[0].size() > 0 &&
+              in[0].dtype() == in[1].dtype() && segments_of(in[2], in[1]),
+          "segments_spread");
+  const Array &c = in[0], &b = in[1];
+  require(c.shape() == followed(in[2].shape(), 1, {c.dim(-2), b.dim(-1)}) &&
+              out[0] == Aval{followed(b.shape(), 2, {c.dim(-2), b.dim(-2)}), b.dtype()},
+          "segments_spread");
+  return node_of<SegmentsSpread>(in, out);
+}
+
+bool is_key(const Array& x) { return x.ndim() > 0 && x.dtype() == Dtype::uint32 && x.dim(-1) == 2; }
 
 Arrays fourier_node(const Parameters& p, Span in, const Avals& out) {
   std::string_view kind = p.word("kind");
@@ -226,31 +203,8 @@ Arrays convolution_gradient(const Parameters& p, Span in, const Avals& out) {
   return {conv_weight_gradient(in[0], in[1], g, Shape(kernel.begin(), kernel.end()))};
 }
 
-Arrays quantized_product(const Parameters& p, Span in, const Avals& out) {
-  QuantFormat format = format_of(p);
-  size_t matrices = format.affine() ? 4 : 3;
-  bool transpose = p.has("transpose=True"), indexed = in.size() == matrices + 2;
-  require(in.size() == matrices || indexed, "quantized_dot");
-  const Array &x = in[0], &w = in[1];
-  require(x.ndim() == 3 && w.ndim() == 3 && w.dtype() == Dtype::uint32 && is_float(x.dtype()), "quantized_dot");
-  check_quantized("a written graph", format, w, in[2], format.affine() ? in[3] : Array());
-  require(!format.affine() || (in[2].dtype() == x.dtype() && in[3].dtype() == x.dtype()), "quantized_dot");
-  int64_t wide = format.elements(w.dim(2)), rows = w.dim(1), count = 1;
-  require(x.dim(2) == (transpose ? wide : rows), "quantized_dot");
-  if (indexed) {
-    const Array &lhs = in[matrices], &rhs = in[matrices + 1];
-    count = lhs.ndim() == 1 ? lhs.dim(0) : -1;
-    require(count >= 0 && rhs.shape() == lhs.shape() && lhs.dtype() == Dtype::int64 && rhs.dtype() == Dtype::int64,
-            "quantized_dot");
-  } else {
-    require(x.dim(0) == 1 && w.dim(0) == 1, "quantized_dot");
-  }
-  require(out[0] == Aval{{count, x.dim(1), transpose ? rows : wide}, x.dtype()}, "quantized_dot");
-  return node_of<QuantizedDot>(in, out, format, transpose, indexed);
-}
-
-std::map<std::string_view, Maker> table() {
-  std::map<std::string_view, Maker> t;
+Makers table() {
+  Makers t;
   for (const OpcodeInfo& info : opcode_table)
     t[info.name] = [&info](const Parameters&, Span in, const Avals& out) {
       return scalar_operation(info, in, out[0].dtype);
@@ -322,10 +276,16 @@ std::map<std::string_view, Maker> table() {
             "scatter_dot");
     return Arrays{scatter_dot(in[0], in[1], in[2], in[3], in[4], out[0].shape[0])};
   };
+  t["segmented_dot"] = segmented_product;
+  t["segments_spread"] = segments_spread;
   t["conv_general"] = convolution;
   t["conv_weight_gradient"] = convolution_gradient;
-  t["attention"] = attention;
   t["fft"] = fourier_node;
+  t["hadamard_transform"] = [](const Parameters& p, Span in, const Avals& out) {
+    int odd = in[0].ndim() ? hadamard_odd_factor(in[0].dim(-1)) : 0;
+    require(in.size() == 1 && odd && is_float(in[0].dtype()) && out[0] == in[0].aval(), "hadamard_transform");
+    return node_of<Hadamard>(in, out, odd, p.real("scale"), p.has(", transposed"));
+  };
 
   t["gather"] = [](const Parameters& p, Span in, const Avals&) {
     return Arrays{gather(in[0], in.subspan(1), checked(indexed_axes(p), in[0], in.size() - 1))};
@@ -336,6 +296,13 @@ std::map<std::string_view, Maker> table() {
     require(mode != std::end(names) && in.size() >= 2, "scatter");
     IndexedAxes axes = checked(indexed_axes(p), in[0], in.size() - 2);
     return Arrays{scatter(ScatterMode(mode - std::begin(names)), in[0], in[1], in.subspan(2), axes)};
+  };
+  t["mask_order"] = [](const Parameters& p, Span in, const Avals& out) {
+    bool at_most = p.has("at_most=");
+    require(in.size() == 1 && in[0].ndim() > 0 && in[0].dtype() == Dtype::bool_ &&
+                out[0] == Aval{in[0].shape(), Dtype::int32},
+            "mask_order");
+    return node_of<MaskOrder>(in, out, p.integer(at_most ? "at_most" : "count"), at_most);
   };
   t["sort"] = [](const Parameters& p, Span in, const Avals&) { return Arrays{sort(in[0], p.integer("axis"))}; };
   t["argsort"] = [](const Parameters& p, Span in, const Avals&) { return Arrays{argsort(in[0], p.integer("axis"))}; };
@@ -376,23 +343,16 @@ std::map<std::string_view, Maker> table() {
             "random_fold_in");
     return Arrays{random_fold_in(in[0], in[1])};
   };
-  t["quantized_dot"] = quantized_product;
-  t["dequantize"] = [](const Parameters& p, Span in, const Avals& out) {
-    QuantFormat format = format_of(p);
-    require(in.size() >= 2 && in[0].ndim() >= 1 && in[0].dtype() == Dtype::uint32, "dequantize");
-    if (format.affine()) {
-      require(in.size() == 3, "dequantize");
-      return Arrays{dequantize(in[0], in[1], in[2], format, {}, out[0].dtype)};
-    }
-    return Arrays{dequantize(in[0], in[1], {}, format, in.size() > 2 ? in[2] : Array(), out[0].dtype)};
-  };
+  add_attention(t);
+  add_linalg(t);
+  add_quantized(t);
   return t;
 }
 
 }  // namespace
 
 Arrays remake(const std::string& name, const std::string& parameters, Span inputs, const Avals& outputs) {
-  static const auto* makers = new std::map<std::string_view, Maker>(table());
+  static const auto* makers = new Makers(table());
   for (const Aval& a : outputs) {
     int64_t count = 1;
     for (int64_t n : a.shape) {
