@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/memory.h"
 #include "graph/primitive.h"
+#include "graph/transfer.h"
 #include "ops/annotate.h"
 #include "ops/argreduce.h"
 #include "ops/bits.h"
@@ -233,8 +235,17 @@ Makers table() {
     Shape list = p.list("strides");
     return Arrays{as_strided(in[0], out[0].shape, Strides(list.begin(), list.end()), p.integer("offset"))};
   };
+  t["transfer"] = [](const Parameters& p, Span in, const Avals& out) {
+    Device device = parse_device(p.text());
+    device_memory(device);  // raises where there is none
+    require(in.size() == 1 && device.placed() && out[0] == in[0].aval(), "transfer");
+    return node_of<Transfer>(in, out, device);
+  };
   t["view"] = [](const Parameters&, Span in, const Avals& out) { return Arrays{view_as(in[0], out[0].dtype)}; };
-  t["iota"] = [](const Parameters&, Span, const Avals& out) { return Arrays{iota(out[0].shape, out[0].dtype)}; };
+  t["iota"] = [](const Parameters&, Span in, const Avals& out) {
+    require(in.empty() && (is_integer(out[0].dtype) || is_float(out[0].dtype)), "iota");
+    return Arrays{iota(out[0].shape, out[0].dtype)};
+  };
   t["concatenate"] = [](const Parameters& p, Span in, const Avals&) {
     return Arrays{concatenate(in, p.integer("axis"))};
   };
@@ -315,8 +326,12 @@ Makers table() {
   t["topk"] = [](const Parameters& p, Span in, const Avals&) {
     return Arrays{topk(in[0], p.integer("k"), p.integer("axis"))};
   };
-  t["searchsorted"] = [](const Parameters& p, Span in, const Avals&) {
-    return Arrays{searchsorted(in[0], in[1], p.has("side=right"))};
+  t["searchsorted"] = [](const Parameters& p, Span in, const Avals& out) {
+    const Shape &sorted = in[0].shape(), &values = in[1].shape();
+    require(sorted.size() >= 1 && values.size() + 1 >= sorted.size() && in[0].dtype() == in[1].dtype() &&
+                std::equal(sorted.begin(), sorted.end() - 1, values.begin()) && out[0] == Aval{values, Dtype::uint32},
+            "searchsorted");
+    return node_of<SearchSorted>(in, out, p.has("side=right"));
   };
   t["argmax"] = [](const Parameters& p, Span in, const Avals&) {
     return Arrays{argmax(in[0], p.integer("axis"), false)};

@@ -16,6 +16,7 @@ class Parameters {
  public:
   explicit Parameters(std::string_view text) : text_(text) {}
 
+  std::string_view text() const { return text_; }
   bool has(std::string_view word) const { return text_.find(word) != std::string_view::npos; }
   // The text after "key=", up to a comma.
   std::string_view word(std::string_view key) const {
