@@ -1,13 +1,14 @@
 """export_function, import_function, exporter and export_to_dot of mlx.core."""
 
 import io
+import json
 import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
-from tests.compat.library import REAL, mx, nn
+from tests.compat.library import REAL, mx, nn, utils
 
 import funcnn as fn
 
@@ -262,6 +263,68 @@ def test_another_process(path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[32.5, 38.5, 44.5, 50.5] 2", done.stderr
+
+
+@ours
+def test_a_training_step_in_another_process(path, tmp_path):
+    layer = nn.TransformerEncoderLayer(8, 2, 16)
+    names, values = zip(*utils.tree_flatten(layer.parameters()), strict=True)
+
+    def step(x, *weights):
+        def loss(weights):
+            layer.update(utils.tree_unflatten(list(zip(names, weights, strict=True))))
+            return (layer(x, "causal") ** 2).mean()
+
+        value, gradients = mx.value_and_grad(loss)(list(weights))
+        return [value, *(w - 0.1 * g for w, g in zip(weights, gradients, strict=True))]
+
+    x = mx.random.normal((3, 5, 8), key=mx.random.key(0))
+    mx.export_function(path, step, x, *values, shapeless=True)
+    x = mx.random.normal((2, 9, 8), key=mx.random.key(1))
+    expected = step(x, *values)
+    arguments, results = str(tmp_path / "arguments.npz"), str(tmp_path / "results.npz")
+    mx.savez(arguments, x, *values)
+    program = (
+        "import sys\n"
+        "import funcnn.compat.core as mx\n"
+        "path, arguments, results = sys.argv[1:]\n"
+        "given = mx.load(arguments)\n"
+        "mx.savez(results, *mx.import_function(path)(*(given[f'arr_{i}'] for i in range(len(given)))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path, arguments, results], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = mx.load(results)
+    for i, y in enumerate(expected):
+        assert mx.allclose(found[f"arr_{i}"], y, rtol=1e-5, atol=1e-6).item()
+
+
+@ours
+def test_rows_of_factors_that_a_file_invents_stay_within_matrices(path):
+    mx.export_function(path, lambda a, b, i: (mx.linalg.solve(a, b, stream=mx.cpu), i + 1), *solvable())
+    data = pathlib.Path(path).read_bytes()
+    length = int.from_bytes(data[8:16], "little")
+    header = json.loads(data[16 : 16 + length])
+    (solution,) = (n for n in header["traces"][0]["graph"][1] if n[0] == "lu_solve")
+    assert solution[3] == [[[3, 3], "float32"]]
+    solution[2][3] = 2  # the third argument
+    changed = json.dumps(header).encode().ljust(length)
+    pathlib.Path(path).write_bytes(data[:16] + changed[:length] + data[16 + length :])
+    assert mx.import_function(path)(*solvable())[0].shape == (3, 3)
+
+
+def solvable():
+    matrix = mx.eye(3) * 3 + 1
+    return matrix, matrix, mx.array([2**31, 2**32 - 1, 3], mx.uint32)
+
+
+@ours
+def test_calls_of_python_are_refused(path):
+    def f(x):
+        return fn.pure_callback(lambda a: a, fn.ShapeDtypeStruct((3,), fn.float32), x)
+
+    with pytest.raises(ValueError, match="callback"):
+        mx.export_function(path, f, vector())
+    assert not os.path.exists(path)
 
 
 @ours

@@ -59,6 +59,21 @@ ANYWHERE = {
         [[(5, 7)]],
     ),
 }
+
+
+def of_attention(mask):
+    def loss(q, k, v):
+        return (mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask) ** 2).sum()
+
+    return mx.grad(loss)
+
+
+def of_a_positive_matrix(function):
+    loss = lambda y: (function(y @ y.T + mx.eye(y.shape[0]) * 3, stream=mx.cpu) ** 2).sum()  # noqa: E731
+    return mx.grad(loss), [(4, 4)], [[(6, 6)], [(3, 3)]]
+
+
+HEADS = [(2, 4, 5, 8)] * 3
 # Sizes in Python's numbers, and operations that MLX cannot carry over.
 HERE = {
     "a size as a number": (lambda x: x / x.shape[0] + x.shape[1] ** -0.5, [(3, 4)], [[(5, 7)], [(2, 2)]]),
@@ -69,6 +84,12 @@ HERE = {
     "pad and tile": (lambda x: mx.tile(mx.pad(x, 1), (2, 1)), [(3, 4)], [[(5, 6)]]),
     "linear": (nn.Linear(4, 2), [(2, 3, 4)], [[(5, 6, 4)]]),
     "convolution": (nn.Conv1d(4, 5, 3, padding=1), [(2, 7, 4)], [[(3, 9, 4)]]),
+    "gradient of attention": (of_attention(None), HEADS, [[(3, 2, 7, 6)] * 3, [(2, 4, 5, 8), *[(2, 4, 9, 8)] * 2]]),
+    "gradient of causal attention": (of_attention("causal"), HEADS, [[(3, 4, 7, 8)] * 3]),
+    "gradient of inv": of_a_positive_matrix(mx.linalg.inv),
+    "gradient of cholesky": of_a_positive_matrix(mx.linalg.cholesky),
+    "gradient of eigvalsh": of_a_positive_matrix(mx.linalg.eigvalsh),
+    "quantize": (lambda x: mx.dequantize(*mx.quantize(x, 32, 4), 32, 4), [(3, 64)], [[(5, 96)]]),
     "two that go together": (lambda x, y: mx.concatenate([x * y, x], axis=1), [(3, 4), (3, 4)], [[(5, 6), (5, 6)]]),
 }
 
