@@ -60,7 +60,8 @@ DIFFERENCES: dict[str, str] = {
     "core.custom_function": "The rules of a mapped function are kept, and what a rule leaves out is zero; MLX forgets them, or takes "
     "another value. A cotangent of the wrong shape is refused.",
     "core.export_function": "Files are funcnn's own. A shapeless function follows sizes wherever it does the same operations, in "
-    "slices and Python's numbers, too; axes that must agree are of one size. All operations and their derivatives can be written, `checkpoint` too, but no callbacks and no kernels in source. Operations have funcnn's names.",
+    "slices and Python's numbers, too; axes that must agree are of one size. All operations and their "
+    "derivatives can be written, `checkpoint` too, but no callbacks and no kernels in source. Operations have funcnn's names.",
     "core.exporter": "See `export_function`.",
     "core.import_function": "See `export_function`. Paths may be `pathlib`'s.",
     "core.export_to_dot": "Operations have funcnn's names.",
