@@ -31,6 +31,16 @@ def same(ours, theirs):
 # ---- bits that must never change
 
 
+@pytest.mark.parametrize(
+    ("dtype", "bound"), [("float16", 6e4), ("bfloat16", 3e38), ("float32", 3e38), ("float64", 1.7e308)]
+)
+def test_uniform_numbers_between_bounds_further_apart_than_the_largest_number(dtype: str, bound: float) -> None:
+    bound = float(fn.array(bound, getattr(fn, dtype)).item())
+    x = np.asarray(random.uniform(random.key(1), (4000,), getattr(fn, dtype), -bound, bound).astype(fn.float64)) / bound
+    assert -1 <= x.min() < -0.98 and 0.98 < x.max() <= 1
+    assert abs(x.mean()) < 5 / np.sqrt(3 * x.size)  # five standard deviations
+
+
 def test_key_is_the_seed_in_two_words():
     assert random.key(2**40 + 5).tolist() == [256, 5]
 

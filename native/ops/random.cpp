@@ -45,6 +45,13 @@ bool is_known(const Array& x, double value) {
   return known_scalar(x, known) && known == value;
 }
 
+// Whether these are finite numbers whose difference is none of their dtype.
+bool too_far_apart(const Array& from, const Array& to) {
+  double first, last, range;
+  return known_scalar(from, first) && known_scalar(to, last) && std::isfinite(first) && std::isfinite(last) &&
+         known_scalar(constant(last - first, from.dtype()), range) && std::isinf(range);
+}
+
 // In [0, 1).
 Array unit(const Array& key, const Shape& shape, Dtype dtype) {
   if (dtype != Dtype::float64) return random_uniform(key, shape, dtype);
@@ -108,7 +115,12 @@ Array uniform(const Array& key, const MaybeShape& shape, Dtype dtype, const Arra
   check_float("random.uniform", dtype);
   Shape drawn = drawn_shape("random.uniform", shape, {&low, &high});
   if (is_known(low, 0) && is_known(high, 1)) return unit(key, drawn, dtype);
-  Array from = astype(low, dtype), range = subtract(astype(high, dtype), from);
+  Array from = astype(low, dtype), to = astype(high, dtype);
+  if (too_far_apart(from, to)) {
+    Array u = unit(key, drawn, dtype);
+    return add(multiply(from, subtract(constant(1, dtype), u)), multiply(to, u));
+  }
+  Array range = subtract(to, from);
   if (is_half(dtype) && from.ndim() == 0 && range.ndim() == 0) return random_uniform(key, drawn, from, range);
   return scaled(unit(key, drawn, dtype), from, range);
 }
