@@ -5,7 +5,7 @@ import pytest
 
 import funcnn as fn
 from funcnn import nn
-from funcnn.nn import _upsample
+from funcnn.nn import _upsample_taps
 from widest import WIDEST, reachable
 
 INF = float("inf")
@@ -87,7 +87,7 @@ def test_whole_scales_agree_with_positions_and_weights(mode, shape, scale):
     x = np.random.default_rng(0).normal(size=shape)
     expected = x
     for axis, size in enumerate(shape[1:-1], 1):
-        taps = _upsample._taps(size, scale * size, float(scale), mode, False, False)
+        taps = _upsample_taps.taps(size, scale * size, float(scale), mode, False, False)
         along = [1] * len(shape)
         along[axis] = -1
         expected = sum(expected.take(places, axis) * weights.reshape(along) for places, weights in taps)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 
 import funcnn as fn
 from funcnn._device import beside
@@ -18,67 +16,6 @@ from funcnn._hyper import flag
 from .._core import _windows
 from ._layer import Layer, Params, as_input
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-# For each element of the result: which element of the input, and its weight. A result is the sum of several such.
-Tap: TypeAlias = tuple[npt.NDArray[np.int32], Floats]
-
-
-def _positions(size: int, count: int, scale: float, align_corners: bool) -> Floats:
-    """Where the elements of the result lie among those of the input, whose first is at 0."""
-    steps = np.arange(count, dtype=np.float64)
-    if align_corners:
-        return steps * ((size - 1) / max(count - 1, 1))
-    return steps / scale - ((count - 1) / scale - size + 1) / 2
-
-
-def _cubic(a: float) -> Callable[[Floats], Floats]:
-    """The kernel of cubic convolution (Keys 1981) by distance."""
-
-    def kernel(d: Floats) -> Floats:
-        near = ((a + 2) * d - (a + 3)) * d * d + 1
-        far = (((d - 5) * d + 8) * d - 4) * a
-        return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
-
-    return kernel
-
-
-def _linear(d: Floats) -> Floats:
-    return np.maximum(1 - d, 0.0)
-
-
-@functools.lru_cache(maxsize=64)
-def _taps(size: int, count: int, scale: float, mode: str, align_corners: bool, antialias: bool) -> tuple[Tap, ...]:
-    positions = _positions(size, count, scale, align_corners)
-    reach, kernel = (1, _linear) if mode == "linear" else (2, _cubic(-0.5 if antialias else -0.75))
-    if mode == "linear" and not antialias:
-        positions = np.clip(positions, 0, max(size - 1, 0))
-    # To let nothing fall between the elements of a smaller result, the kernel is stretched.
-    stretch = max(1 / scale, 1.0) if antialias else 1.0
-    first = np.floor(positions)
-    span = math.ceil(reach * stretch)
-    places = [first + k for k in range(1 - span - antialias, span + 1)]
-    weights = [kernel(np.abs(positions - place) / stretch) for place in places]
-    if antialias:
-        weights = [np.where((place >= 0) & (place < size), w, 0.0) for place, w in zip(places, weights, strict=True)]
-        total = sum(weights)
-        weights = [w / total for w in weights]
-    taps = zip(places, weights, strict=True)
-    return tuple((np.clip(place, 0, max(size - 1, 0)).astype(np.int32), w) for place, w in taps if w.any() or not count)
-
-
-@functools.lru_cache(maxsize=64)
-def _nearest(size: int, count: int) -> npt.NDArray[np.int32]:
-    """Which element of the input each of the result is."""
-    steps = np.arange(count, dtype=np.int64)
-    if count <= size:
-        return (steps * size // count).astype(np.int32)
-    # (steps + 1/2) * size / count - 1/2 rounded, halves to even.
-    numerator, denominator = (2 * steps + 1) * size - count, 2 * count
-    low, rest = np.divmod(numerator, denominator)
-    up = (2 * rest > denominator) | ((2 * rest == denominator) & (low % 2 == 1))
-    rounded: npt.NDArray[np.int64] = low + up
-    return rounded.astype(np.int32)
-
 
 def _between(x: fn.array, axis: int, scale: int, mode: str) -> fn.array:
     """Resample where an even number of results lie between each two neighbours, and are alike for all of them.
@@ -86,16 +23,16 @@ def _between(x: fn.array, axis: int, scale: int, mode: str) -> fn.array:
     Half of what lies around an element is before it, half behind: seen through windows of two, whose elements are those before
     and those at which a result's first neighbour may be, there is nothing to look up.
     """
-    reach, kernel = (1, _linear) if mode == "linear" else (2, _cubic(-0.75))
-    places = (np.arange(scale) + 0.5) / scale - 0.5
-    first = np.floor(places)
+    from . import _upsample_taps
+
+    found = _upsample_taps.between(scale, mode)
+    reach = len(found) // 2
     size, shape = x.shape[axis], list(x.shape)
     lines = fn.reshape(x, (math.prod(shape[:axis]), size, math.prod(shape[axis + 1 :])))
     padded = fn.pad(lines, [(0, 0), (reach, reach), (0, 0)], mode="edge")
     pairs = fn.expand_dims(_windows(padded, [2], [1]), 3)
     dtype = fn.float64 if x.dtype == fn.float64 else fn.float32
-    weights = [kernel(np.abs(places - (first + 1 - reach + k))).reshape(2, scale // 2, 1) for k in range(2 * reach)]
-    parts = [pairs[:, k : k + size] * beside(x, w, dtype) for k, w in enumerate(weights)]
+    parts = [pairs[:, k : k + size] * beside(x, w, dtype) for k, w in enumerate(found)]
     shape[axis] *= scale
     return fn.reshape(functools.reduce(fn.add, parts), shape)
 
@@ -107,7 +44,7 @@ def _along(x: fn.array, axis: int, values: Any, dtype: fn.Dtype) -> fn.array:
     return fn.reshape(beside(x, values, dtype), shape)
 
 
-def _resampled(x: fn.array, axis: int, taps: Sequence[Tap]) -> fn.array:
+def _resampled(x: fn.array, axis: int, taps: Sequence[Any]) -> fn.array:
     total: Any = 0
     dtype = fn.float64 if x.dtype == fn.float64 else fn.float32
     for places, weights in taps:
@@ -128,7 +65,7 @@ def _counts(x: fn.array, scales: Sequence[float]) -> list[int]:
         count = int(scale * size)
         if size and not count:
             raise ValueError(f"nothing is left of an axis of size {size} scaled by {scale}")
-        if count > np.iinfo(np.int32).max:
+        if count >= 1 << 31:
             raise ValueError(f"an axis of size {size} scaled by {scale} would have more than 2**31 - 1 elements")
         counts.append(count)
     return counts
@@ -136,6 +73,8 @@ def _counts(x: fn.array, scales: Sequence[float]) -> list[int]:
 
 def nearest(x: fn.array, scales: Sequence[float]) -> fn.array:
     """Resample spatial axes by taking elements."""
+    from . import _upsample_taps
+
     counts = _counts(x, scales)
     if all(scale >= 1 and scale == int(scale) for scale in scales):
         times = [int(scale) for scale in scales]
@@ -143,12 +82,14 @@ def nearest(x: fn.array, scales: Sequence[float]) -> fn.array:
         wide = [x.shape[0], *(n for pair in zip(x.shape[1:-1], times, strict=True) for n in pair), x.shape[-1]]
         return fn.reshape(fn.broadcast_to(seen, wide), (x.shape[0], *counts, x.shape[-1]))
     for axis, (count, scale) in enumerate(zip(counts, scales, strict=True), 1):
-        x = x if scale == 1 else fn.take(x, beside(x, _nearest(x.shape[axis], count)), axis=axis)
+        x = x if scale == 1 else fn.take(x, beside(x, _upsample_taps.nearest(x.shape[axis], count)), axis=axis)
     return x
 
 
 def interpolated(x: fn.array, scales: Sequence[float], mode: str, *, align_corners: bool, antialias: bool) -> fn.array:
     """Resample spatial axes by weighing elements, in float32 at least."""
+    from . import _upsample_taps
+
     y = x.astype(fn.promote_types(x.dtype, fn.float32))
     for axis, (size, count, scale) in enumerate(zip(x.shape[1:-1], _counts(x, scales), scales, strict=True), 1):
         if scale == 1:
@@ -156,7 +97,7 @@ def interpolated(x: fn.array, scales: Sequence[float], mode: str, *, align_corne
         if y.size and scale % 2 == 0 and not align_corners and not antialias:
             y = _between(y, axis, int(scale), mode)
         else:
-            y = _resampled(y, axis, _taps(size, count, float(scale), mode, align_corners, antialias))
+            y = _resampled(y, axis, _upsample_taps.taps(size, count, float(scale), mode, align_corners, antialias))
     return y
 
 
