@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
-import pathlib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import Distribution, DistributionFinder
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._version import MLX_VERSION
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, DistributionFinder
+
 
 _OURS = __package__
 
@@ -64,20 +64,6 @@ class _Alias(Loader):
             return file.read()
 
 
-class _MlxDistribution(Distribution):
-    """What ``importlib.metadata`` knows of ``mlx``."""
-
-    def read_text(self, filename: str) -> str | None:
-        return {
-            "METADATA": f"Metadata-Version: 2.1\nName: mlx\nVersion: {MLX_VERSION}\nSummary: The shim of MLX in funcnn\n",
-            "INSTALLER": "funcnn\n",
-            "top_level.txt": "mlx\n",
-        }.get(filename)
-
-    def locate_file(self, path: Any) -> Any:
-        return pathlib.Path(__file__).parent.parent / path
-
-
 class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -112,7 +98,9 @@ class _Finder(MetaPathFinder):
 
     def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterator[Distribution]:
         if context is None or context.name is None or context.name.lower() == "mlx":
-            yield _MlxDistribution()
+            from ._distribution import MlxDistribution
+
+            yield MlxDistribution()
 
     def invalidate_caches(self) -> None:
         pass
