@@ -382,12 +382,23 @@ class TestHints:
             with pytest.raises(ValueError, match=f'got "{name}"; every GPU is "gpu" here'):
                 fn.Device(name)
 
+    def test_arguments_of_compiled_functions(self):
+        def step(params, x):
+            return params
+
+        with pytest.raises(ValueError, match=r"donate argument 'state' is not an argument of step\(params, x\)$"):
+            fn.compile(step, donate="state")
+        with pytest.raises(ValueError, match=r"static argument 2 is not a position of step\(params, x\)$"):
+            fn.compile(step, static_argnums=2)
+
     def test_parameters_come_first(self):
         model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
         params, x = model.init(random.key(0)), fn.ones((1, 2))
         text = r"; parameters come first, as in layer\(params, x\), and here they are an array"
         with pytest.raises(TypeError, match=f"in Sequential: .*missing 1 required positional argument: 'x'{text}"):
             model(x)
+        with pytest.raises(TypeError, match=f"in Sequential: [^;]*{text}$"):
+            nn.tabulate(model, x)
         with pytest.raises(KeyError, match=f"in Sequential: expected parameters with 'layers', got an array{text}"):
             model(x, params)
         with pytest.raises(KeyError, match=f"in Sequential: expected parameters with 'layers', got an array{text}"):

@@ -123,6 +123,7 @@ def _positions_and_names(f: Any, given: Sequence[str | SupportsIndex], what: str
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
         parameters = []
+    called = f"{getattr(f, '__name__', f)}({', '.join(p.name for p in parameters)})"
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     open_ended = not parameters or any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
     nums: list[int] = []
@@ -131,7 +132,7 @@ def _positions_and_names(f: Any, given: Sequence[str | SupportsIndex], what: str
         if is_integer(argument):
             place = integer(argument, "compile")
             if not open_ended and not -len(positional) <= place < len(positional):
-                raise ValueError(f"compile: {what} argument {place} is not a position of {f}")
+                raise ValueError(f"compile: {what} argument {place} is not a position of {called}")
             if place < 0 and not open_ended:
                 place += len(positional)
             nums.append(place)
@@ -141,7 +142,7 @@ def _positions_and_names(f: Any, given: Sequence[str | SupportsIndex], what: str
             if argument in positional:
                 nums.append(positional.index(argument))
             elif not open_ended and argument not in [p.name for p in parameters]:
-                raise ValueError(f"compile: {what} argument {argument!r} is not an argument of {f}")
+                raise ValueError(f"compile: {what} argument {argument!r} is not an argument of {called}")
             names.append(argument)
         else:
             raise TypeError(f"compile: {what} arguments are named by position or name, got {argument!r}")

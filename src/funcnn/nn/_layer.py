@@ -91,6 +91,9 @@ def _located(error: Exception, layer: Layer, path: str) -> Exception | None:
     return located
 
 
+_PARAMETERS_FIRST = "; parameters come first, as in layer(params, x), and here they are an array"
+
+
 def _with_context(call: Callable[..., Any]) -> Callable[..., Any]:
     """Make a layer's function: it sees a view whatever it is given, and its errors say where in the model they arose."""
 
@@ -103,9 +106,8 @@ def _with_context(call: Callable[..., Any]) -> Callable[..., Any]:
             return call(self, view, *args, **kwargs)
         except Exception as error:
             if type(error) in (TypeError, KeyError) and isinstance(view._params, fn.array) and error.args:
-                error.args = (
-                    f"{error.args[0]}; parameters come first, as in layer(params, x), and here they are an array",
-                )
+                said = str(error.args[0])
+                error.args = (said if said.endswith(_PARAMETERS_FIRST) else said + _PARAMETERS_FIRST,)
             located = _located(error, self, view.path)
             if located is None:
                 raise
