@@ -137,7 +137,8 @@ def next_count(count: fn.array) -> fn.array:
 
 def wide(x: fn.array) -> fn.array:
     """The array in the dtype that updates are computed in: float32 for float16 and bfloat16."""
-    return x.astype(fn.promote_types(x.dtype, fn.float32))
+    dtype = x.dtype
+    return x if dtype == fn.float32 else x.astype(fn.promote_types(dtype, fn.float32))
 
 
 def wide_zeros(x: fn.array) -> fn.array:
