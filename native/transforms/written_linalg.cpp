@@ -50,24 +50,27 @@ bool rows_of_factors(const Array& rows, const Array& a) {
          node.inputs[0]->inputs[0]->shape == a.shape();
 }
 
-Arrays triangular_system(const Parameters& p, Span in, const Avals& out) {
-  const char* name = "triangular_solve";
-  require(in.size() == 2, name);
+// A X = B: so many operands that begin with A and B, and the result X.
+void require_system(const char* name, size_t count, Span in, const Avals& out) {
+  require(in.size() == count && out.size() == 1, name);
   const Array &a = in[0], &b = in[1];
   check_square(name, a);
   require(b.ndim() == a.ndim() && b.dtype() == a.dtype() && b.shape() == with_last(a, {a.dim(-1), b.dim(-1)}), name);
-  require(out[0] == b.aval() && p.has("upper") != p.has("lower"), name);
+  require(out[0] == b.aval(), name);
+}
+
+Arrays triangular_system(const Parameters& p, Span in, const Avals& out) {
+  const char* name = "triangular_solve";
+  require_system(name, 2, in, out);
+  require(p.has("upper") != p.has("lower"), name);
   return node_of<TriangularSolve>(in, out, op_of(p, name), p.has("upper"), p.has("unit_diagonal"));
 }
 
 Arrays factored_system(const Parameters& p, Span in, const Avals& out) {
   const char* name = "lu_solve";
-  require(in.size() == 4, name);
-  const Array &a = in[0], &b = in[1];
-  check_square(name, a);
-  require(b.ndim() == a.ndim() && b.dtype() == a.dtype() && b.shape() == with_last(a, {a.dim(-1), b.dim(-1)}), name);
-  require(out[0] == b.aval() && in[2].aval() == a.aval(), name);
-  require(in[3].aval() == Aval{with_last(a, {a.dim(-1)}), Dtype::uint32}, name);
+  require_system(name, 4, in, out);
+  const Array& a = in[0];
+  require(in[2].aval() == a.aval() && in[3].aval() == Aval{with_last(a, {a.dim(-1)}), Dtype::uint32}, name);
   Arrays operands(in.begin(), in.end());
   // The kernel writes to these places.
   if (!rows_of_factors(in[3], a)) operands[3] = minimum(in[3], constant(double(a.dim(-1) - 1), Dtype::uint32));
