@@ -48,7 +48,7 @@ minimum = _compare(lambda a, b: fn.where(_less(a, b), a, b))
 
 def clip(error: Exception, a: Any, /, a_min: Any = None, a_max: Any = None) -> fn.array:
     if a_min is a_max is None or not _is_complex(a, a_min, a_max):
-        return refuse_values(error, a, a_min, a_max)
+        refuse_values(error, a, a_min, a_max)
     if a_min is not None:
         a = maximum(error, a, a_min)
     return a if a_max is None else minimum(error, a, a_max)

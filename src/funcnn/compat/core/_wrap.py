@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ... import _core
 
@@ -45,7 +45,7 @@ def _home(module: str) -> str:
     return f"funcnn.compat.core{module and '.'}{module}"
 
 
-def refuse_values(error: Exception, *values: Any) -> Any:
+def refuse_values(error: Exception, *values: Any) -> NoReturn:
     """Raise what MLX raises where values may be anything: a ValueError for what is neither a number nor an array."""
     numbers = (bool, int, float, complex, _core.array, type(None))
     if isinstance(error, TypeError) and not all(isinstance(x, numbers) for x in values):
