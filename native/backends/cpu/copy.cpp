@@ -102,9 +102,18 @@ void copy_block(const std::byte* from, std::byte* to, int64_t rows, int64_t colu
     transpose<T>(from, to, rows, columns, from_row, from_column, to_row);
     return;
   }
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c)
-      std::memcpy(to + r * to_row + c * to_column, from + r * from_row + c * from_column, sizeof(T));
+  constexpr int64_t together = 4;
+  for (int64_t r = 0; r < rows; ++r) {
+    const std::byte* in = from + r * from_row;
+    std::byte* out = to + r * to_row;
+    int64_t c = 0;
+    for (; c + together <= columns; c += together) {
+      T values[together];
+      for (int64_t i = 0; i < together; ++i, in += from_column) values[i] = read<T>(in);
+      for (int64_t i = 0; i < together; ++i, out += to_column) std::memcpy(out, &values[i], sizeof(T));
+    }
+    for (; c < columns; ++c, in += from_column, out += to_column) std::memcpy(out, in, sizeof(T));
+  }
 }
 
 }  // namespace
