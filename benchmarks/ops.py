@@ -199,7 +199,7 @@ REASONS: dict[str, str] = {
         ACCURATE,
     ),
     **dict.fromkeys(["log", "log1p", "log2", "log10"], ACCURATE),
-    **dict.fromkeys(["logical_and", "conjugate", "multiply, complex64", "pad", "repeat"], TILES),
+    **dict.fromkeys(["logical_and", "conjugate", "multiply, complex64", "repeat"], TILES),
     "all": "reads everything; NumPy stops at the first that decides",
     "argmax, 1": "finds the largest first, then its place",
     "argmin, 1": "finds the smallest first, then its place",

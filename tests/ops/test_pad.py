@@ -22,6 +22,18 @@ def test_values_are_those_of_numpy(shape, widths, mode):
     np.testing.assert_array_equal(fn.pad(fn.array(x), widths, mode), np.pad(x, widths, mode))
 
 
+@pytest.mark.parametrize("shape", [(600,), (3, 130), (2, 3, 128), (40, 2, 500)])
+@pytest.mark.parametrize("widths", [[(1, 2)], [(0, 3), (2, 0), (1, 1)], [(5, 0)]])
+def test_long_rows_with_a_value_around_them(shape, widths):
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    widths = (widths * 3)[: len(shape)]
+    np.testing.assert_array_equal(
+        fn.pad(fn.array(x), widths, constant_values=-7), np.pad(x, widths, constant_values=-7)
+    )
+    turned = fn.pad(fn.array(x).T, widths, constant_values=-7)
+    np.testing.assert_array_equal(turned, np.pad(x.T, widths, constant_values=-7))
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("widths", [(1, 2), (7, 12)])
 def test_derivatives_batching_and_compiling(mode, widths):
