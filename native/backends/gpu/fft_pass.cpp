@@ -88,9 +88,12 @@ FftPass::FftPass(const Traits& traits, std::vector<int> radices, int64_t size, i
       store_across_(store_across),
       to_half_(to_half) {
   for (int radix : radices_) radix_ *= radix;
-  // A line that a thread has to itself is read and written in pieces: by two stages it goes through shared memory.
-  if (radices_.size() == 1 && radix_ > 1 && !load_across_ && !to_half_)
-    if (auto two = stage_radices(int(radix_), int(radix_) - 1); !two.empty()) radices_ = std::move(two);
+  // A line that a thread has to itself is read and written in pieces: by two stages it goes through shared memory, by
+  // three where its length is a prime number.
+  if (radices_.size() == 1 && radix_ > 1 && !load_across_ && !to_half_) {
+    auto two = stage_radices(int(radix_), int(radix_) - 1);
+    radices_ = two.empty() ? std::vector<int>{1, int(radix_), 1} : std::move(two);
+  }
   pitch_ = pitch_of(radix_);
   side_ = std::max<int64_t>(1, kGroupOf / radix_);
   // All cores get work, unless memory would be read in pieces for it.
@@ -123,7 +126,9 @@ std::string FftPass::stage(size_t number, int64_t done, std::string_view index, 
   const std::string elements = cat("      UNROLL for (u32 j = 0; j < ", radix, "; ++j) ");
   const std::string spread = cat("tile[c * ", pitch_, "u + spread(i + j * ", count, "u)]");
   std::string out = "  {\n";
-  if (!first && !last)  // all is read before any of it is overwritten
+  // All is read before any of it is overwritten, by others.
+  const bool held = !first && !last && count > 1;
+  if (held)
     out += cat("    c64 held[", turns, "][", radix, "];\n", each, elements, "held[u][j] = ", spread,
                ";\n    }\n    BARRIER();\n");
   if (first || last)
@@ -137,11 +142,12 @@ std::string FftPass::stage(size_t number, int64_t done, std::string_view index, 
                index, " k = i1 + (", index, ")(i + j * ", count, "u) * ", size_ / radix_, ";\n", source.element,
                "      v[j] = value;\n      }\n      }\n");
   else
-    out += cat(elements, "v[j] = ", last ? spread : "held[u][j]", ";\n");
+    out += cat(elements, "v[j] = ", held ? "held[u][j]" : spread, ";\n");
   out += dft_text(radix, inverse_);
   const std::string stored =
       cat(elements, "tile[c * ", pitch_, "u + spread(q + ", done, "u * (", radix, "u * block + j))] = ");
-  if (ends && !last)
+  // The roots are 1 where one block is left.
+  if (!last && (radix == 1 || done * radix == radix_))
     return out + cat("      const u32 q = i % ", done, "u, block = i / ", done, "u;\n", stored,
                      "v[j];\n    }\n    BARRIER();\n  }\n");
   if (!last) {
