@@ -9,7 +9,6 @@
 
 #include "backends/cuda/library.h"
 #include "base/error.h"
-#include "plan/log.h"
 
 namespace funcnn::cuda {
 namespace {
@@ -66,25 +65,20 @@ struct CublasLt {
 const CublasLt& library() {
   static const auto* once = [] {
     auto* c = new CublasLt{};
-    Library found = Library::open(toolkit_names("cublasLt"));
-    bool whole = bool(found);
-    whole = whole && found.bind(c->create, "cublasLtCreate");
-    whole = whole && found.bind(c->create_operation, "cublasLtMatmulDescCreate");
-    whole = whole && found.bind(c->destroy_operation, "cublasLtMatmulDescDestroy");
-    whole = whole && found.bind(c->set_operation, "cublasLtMatmulDescSetAttribute");
-    whole = whole && found.bind(c->create_layout, "cublasLtMatrixLayoutCreate");
-    whole = whole && found.bind(c->destroy_layout, "cublasLtMatrixLayoutDestroy");
-    whole = whole && found.bind(c->set_layout, "cublasLtMatrixLayoutSetAttribute");
-    whole = whole && found.bind(c->create_wishes, "cublasLtMatmulPreferenceCreate");
-    whole = whole && found.bind(c->destroy_wishes, "cublasLtMatmulPreferenceDestroy");
-    whole = whole && found.bind(c->set_wish, "cublasLtMatmulPreferenceSetAttribute");
-    whole = whole && found.bind(c->choose, "cublasLtMatmulAlgoGetHeuristic");
-    whole = whole && found.bind(c->multiply, "cublasLtMatmul");
-    c->usable = whole;
-    if (!whole)
-      log_line("gpu",
-               "cuBLASLt is not installed, so that products run on kernels of our own: pip install "
-               "'funcnn[cuda]'");
+    Needed found(toolkit_names("cublasLt"));
+    found.bind(c->create, "cublasLtCreate");
+    found.bind(c->create_operation, "cublasLtMatmulDescCreate");
+    found.bind(c->destroy_operation, "cublasLtMatmulDescDestroy");
+    found.bind(c->set_operation, "cublasLtMatmulDescSetAttribute");
+    found.bind(c->create_layout, "cublasLtMatrixLayoutCreate");
+    found.bind(c->destroy_layout, "cublasLtMatrixLayoutDestroy");
+    found.bind(c->set_layout, "cublasLtMatrixLayoutSetAttribute");
+    found.bind(c->create_wishes, "cublasLtMatmulPreferenceCreate");
+    found.bind(c->destroy_wishes, "cublasLtMatmulPreferenceDestroy");
+    found.bind(c->set_wish, "cublasLtMatmulPreferenceSetAttribute");
+    found.bind(c->choose, "cublasLtMatmulAlgoGetHeuristic");
+    found.bind(c->multiply, "cublasLtMatmul");
+    c->usable = found.usable("cuBLASLt", "products run on kernels of our own");
     return c;
   }();
   return *once;

@@ -6,7 +6,6 @@
 
 #include "backends/cuda/library.h"
 #include "base/error.h"
-#include "plan/log.h"
 
 namespace funcnn::cuda {
 namespace {
@@ -38,28 +37,24 @@ struct Cudnn {
 const Cudnn& library() {
   static const auto* once = [] {
     auto* c = new Cudnn{};
-    // It looks for these by name alone: loaded before, they are found. Its own parts lie beside it.
-    for (const char* needed : {"nvrtc", "cublasLt"}) Library::open(toolkit_names(needed));
+    // Its own parts lie beside it.
 #if defined(_WIN32)
-    const Library found = Library::open({"cudnn64_9.dll"});
+    const char* name = "cudnn64_9.dll";
 #else
-    const Library found = Library::open({"libcudnn.so.9"});
+    const char* name = "libcudnn.so.9";
 #endif
-    bool whole = bool(found);
-    whole = whole && found.bind(c->version, "cudnnGetVersion");
-    whole = whole && found.bind(c->last_error, "cudnnGetLastErrorString");
-    whole = whole && found.bind(c->create, "cudnnCreate");
-    whole = whole && found.bind(c->set_stream, "cudnnSetStream");
-    whole = whole && found.bind(c->create_descriptor, "cudnnBackendCreateDescriptor");
-    whole = whole && found.bind(c->destroy_descriptor, "cudnnBackendDestroyDescriptor");
-    whole = whole && found.bind(c->set_attribute, "cudnnBackendSetAttribute");
-    whole = whole && found.bind(c->get_attribute, "cudnnBackendGetAttribute");
-    whole = whole && found.bind(c->finalize, "cudnnBackendFinalize");
-    whole = whole && found.bind(c->execute, "cudnnBackendExecute");
-    c->usable = whole;
-    if (!whole)
-      log_line("gpu",
-               "cuDNN is not installed, so that attention runs on kernels of our own: pip install 'funcnn[cudnn]'");
+    Needed found({name}, {"nvrtc", "cublasLt"});
+    found.bind(c->version, "cudnnGetVersion");
+    found.bind(c->last_error, "cudnnGetLastErrorString");
+    found.bind(c->create, "cudnnCreate");
+    found.bind(c->set_stream, "cudnnSetStream");
+    found.bind(c->create_descriptor, "cudnnBackendCreateDescriptor");
+    found.bind(c->destroy_descriptor, "cudnnBackendDestroyDescriptor");
+    found.bind(c->set_attribute, "cudnnBackendSetAttribute");
+    found.bind(c->get_attribute, "cudnnBackendGetAttribute");
+    found.bind(c->finalize, "cudnnBackendFinalize");
+    found.bind(c->execute, "cudnnBackendExecute");
+    c->usable = found.usable("cuDNN", "attention runs on kernels of our own", "cudnn");
     return c;
   }();
   return *once;

@@ -32,24 +32,17 @@ struct CuFft {
 const CuFft& library() {
   static const auto* once = [] {
     auto* c = new CuFft{};
-    // It looks for this one by name alone: loaded before, it is found.
-    Library::open(toolkit_names("nvJitLink"));
-    const Library found = Library::open(toolkit_names("cufft"));
-    bool whole = bool(found);
-    whole = whole && found.bind(c->create, "cufftCreate");
-    whole = whole && found.bind(c->destroy, "cufftDestroy");
-    whole = whole && found.bind(c->set_stream, "cufftSetStream");
-    whole = whole && found.bind(c->set_auto_allocation, "cufftSetAutoAllocation");
-    whole = whole && found.bind(c->make_many, "cufftMakePlanMany64");
-    whole = whole && found.bind(c->set_workspace, "cufftSetWorkArea");
-    whole = whole && found.bind(c->complex_to_complex, "cufftExecC2C");
-    whole = whole && found.bind(c->real_to_complex, "cufftExecR2C");
-    whole = whole && found.bind(c->complex_to_real, "cufftExecC2R");
-    c->usable = whole;
-    if (!whole)
-      log_line("gpu",
-               "cuFFT is not installed, so that all Fourier transforms run on kernels of our own: pip install "
-               "'funcnn[cuda]'");
+    Needed found(toolkit_names("cufft"), {"nvJitLink"});
+    found.bind(c->create, "cufftCreate");
+    found.bind(c->destroy, "cufftDestroy");
+    found.bind(c->set_stream, "cufftSetStream");
+    found.bind(c->set_auto_allocation, "cufftSetAutoAllocation");
+    found.bind(c->make_many, "cufftMakePlanMany64");
+    found.bind(c->set_workspace, "cufftSetWorkArea");
+    found.bind(c->complex_to_complex, "cufftExecC2C");
+    found.bind(c->real_to_complex, "cufftExecR2C");
+    found.bind(c->complex_to_real, "cufftExecC2R");
+    c->usable = found.usable("cuFFT", "all Fourier transforms run on kernels of our own");
     return c;
   }();
   return *once;

@@ -1,6 +1,7 @@
 #include "backends/cuda/cusolver.h"
 
 #include <algorithm>
+#include <array>
 #include <complex>
 #include <map>
 #include <string>
@@ -79,63 +80,46 @@ struct Libraries {
   bool usable = false;
 };
 
+// One name for each, what is behind the letter of its dtype.
 template <class F>
-bool bind_all(const Library& library, ByDtype<F>& functions, const char* before, const char* letters,
-              std::initializer_list<const char*> names) {
-  bool whole = true;
-  size_t i = 0;
-  for (const char* name : names) {
-    const std::string symbol = cat(before, letters[i], name);
-    whole = library.bind(functions.of[i++], symbol.c_str()) && whole;
-  }
-  return whole;
+void bind_all(Needed& library, ByDtype<F>& functions, const char* before, std::array<const char*, 3> names) {
+  for (size_t i = 0; i < names.size(); ++i) library.bind(functions.of[i], cat(before, "SDC"[i], names[i]).c_str());
 }
 
 const Libraries& libraries() {
   static const auto* once = [] {
     auto* l = new Libraries{};
-    // Those that cuSOLVER needs, which a loader looks for by name alone: loaded before, they are found.
-    for (const char* needed : {"nvJitLink", "cublasLt"}) Library::open(toolkit_names(needed));
-    Library blas = Library::open(toolkit_names("cublas"));
-    Library::open(toolkit_names("cusparse"));
-    Library solver = Library::open(toolkit_names("cusolver"));
-    bool whole = blas && solver;
-    whole = whole && solver.bind(l->create, "cusolverDnCreate");
-    whole = whole && solver.bind(l->set_stream, "cusolverDnSetStream");
-    whole = whole && solver.bind(l->create_parameters, "cusolverDnCreateParams");
-    whole = whole && solver.bind(l->potrf_size, "cusolverDnXpotrf_bufferSize");
-    whole = whole && solver.bind(l->potrf, "cusolverDnXpotrf");
-    whole = whole && solver.bind(l->getrf_size, "cusolverDnXgetrf_bufferSize");
-    whole = whole && solver.bind(l->getrf, "cusolverDnXgetrf");
-    whole = whole && solver.bind(l->geqrf_size, "cusolverDnXgeqrf_bufferSize");
-    whole = whole && solver.bind(l->geqrf, "cusolverDnXgeqrf");
-    whole = whole && solver.bind(l->syevd_size, "cusolverDnXsyevd_bufferSize");
-    whole = whole && solver.bind(l->syevd, "cusolverDnXsyevd");
-    whole = whole && solver.bind(l->gesvd_size, "cusolverDnXgesvd_bufferSize");
-    whole = whole && solver.bind(l->gesvd, "cusolverDnXgesvd");
-    whole = whole && solver.bind(l->gesvdp_size, "cusolverDnXgesvdp_bufferSize");
-    whole = whole && solver.bind(l->gesvdp, "cusolverDnXgesvdp");
-    whole = whole && bind_all(solver, l->orgqr_size, "cusolverDn", "SDC",
-                              {"orgqr_bufferSize", "orgqr_bufferSize", "ungqr_bufferSize"});
-    whole = whole && bind_all(solver, l->orgqr, "cusolverDn", "SDC", {"orgqr", "orgqr", "ungqr"});
-    whole = whole &&
-            bind_all(solver, l->potrf_batched, "cusolverDn", "SDC", {"potrfBatched", "potrfBatched", "potrfBatched"});
-    whole = whole && blas.bind(l->create_blas, "cublasCreate_v2");
-    whole = whole && blas.bind(l->set_blas_stream, "cublasSetStream_v2");
-    whole = whole && bind_all(blas, l->trsm, "cublas", "SDC", {"trsm_v2", "trsm_v2", "trsm_v2"});
-    whole = whole && bind_all(blas, l->trsm_batched, "cublas", "SDC", {"trsmBatched", "trsmBatched", "trsmBatched"});
-    whole =
-        whole && bind_all(blas, l->getrf_batched, "cublas", "SDC", {"getrfBatched", "getrfBatched", "getrfBatched"});
-    l->usable = whole;
-    if (!whole) {
-      log_line("gpu",
-               "cuSOLVER is not installed or too old, so that decompositions run on the CPU: pip install "
-               "'funcnn[cuda]'");
-      return l;
-    }
-    solver.bind(l->set_mode, "cusolverDnSetDeterministicMode");
-    const bool batched = solver.bind(l->syev_batched_size, "cusolverDnXsyevBatched_bufferSize") &&
-                         solver.bind(l->syev_batched, "cusolverDnXsyevBatched");
+    // Each looks for those before it by name alone: loaded before, they are found.
+    Needed blas(toolkit_names("cublas"), {"nvJitLink", "cublasLt"});
+    Needed solver(toolkit_names("cusolver"), {"cusparse"});
+    solver.bind(l->create, "cusolverDnCreate");
+    solver.bind(l->set_stream, "cusolverDnSetStream");
+    solver.bind(l->create_parameters, "cusolverDnCreateParams");
+    solver.bind(l->potrf_size, "cusolverDnXpotrf_bufferSize");
+    solver.bind(l->potrf, "cusolverDnXpotrf");
+    solver.bind(l->getrf_size, "cusolverDnXgetrf_bufferSize");
+    solver.bind(l->getrf, "cusolverDnXgetrf");
+    solver.bind(l->geqrf_size, "cusolverDnXgeqrf_bufferSize");
+    solver.bind(l->geqrf, "cusolverDnXgeqrf");
+    solver.bind(l->syevd_size, "cusolverDnXsyevd_bufferSize");
+    solver.bind(l->syevd, "cusolverDnXsyevd");
+    solver.bind(l->gesvd_size, "cusolverDnXgesvd_bufferSize");
+    solver.bind(l->gesvd, "cusolverDnXgesvd");
+    solver.bind(l->gesvdp_size, "cusolverDnXgesvdp_bufferSize");
+    solver.bind(l->gesvdp, "cusolverDnXgesvdp");
+    bind_all(solver, l->orgqr_size, "cusolverDn", {"orgqr_bufferSize", "orgqr_bufferSize", "ungqr_bufferSize"});
+    bind_all(solver, l->orgqr, "cusolverDn", {"orgqr", "orgqr", "ungqr"});
+    bind_all(solver, l->potrf_batched, "cusolverDn", {"potrfBatched", "potrfBatched", "potrfBatched"});
+    blas.bind(l->create_blas, "cublasCreate_v2");
+    blas.bind(l->set_blas_stream, "cublasSetStream_v2");
+    bind_all(blas, l->trsm, "cublas", {"trsm_v2", "trsm_v2", "trsm_v2"});
+    bind_all(blas, l->trsm_batched, "cublas", {"trsmBatched", "trsmBatched", "trsmBatched"});
+    bind_all(blas, l->getrf_batched, "cublas", {"getrfBatched", "getrfBatched", "getrfBatched"});
+    constexpr std::string_view kWithout = "decompositions run on the CPU";
+    l->usable = solver.usable("cuSOLVER", kWithout) && blas.usable("cuBLAS", kWithout);
+    solver.bind_if_there(l->set_mode, "cusolverDnSetDeterministicMode");
+    const bool batched = solver.bind_if_there(l->syev_batched_size, "cusolverDnXsyevBatched_bufferSize") &&
+                         solver.bind_if_there(l->syev_batched, "cusolverDnXsyevBatched");
     if (!batched) l->syev_batched = nullptr;
     return l;
   }();

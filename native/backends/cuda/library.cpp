@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "plan/log.h"
 
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
@@ -116,6 +117,19 @@ std::vector<std::string> toolkit_names(std::string_view library) {
 #endif
   }
   return names;
+}
+
+Needed::Needed(const std::vector<std::string>& names, std::initializer_list<std::string_view> first) {
+  for (std::string_view library : first) Library::open(toolkit_names(library));
+  library_ = Library::open(names);
+  whole_ = bool(library_);
+}
+
+bool Needed::usable(std::string_view library, std::string_view without, std::string_view extra) const {
+  if (!whole_)
+    log_line("gpu",
+             cat(library, " is not installed or too old, so that ", without, ": pip install 'funcnn[", extra, "]'"));
+  return whole_;
 }
 
 void expect_success(int status, const char* function) {

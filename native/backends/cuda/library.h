@@ -1,6 +1,7 @@
 // Shared libraries of NVIDIA, found while the program runs: nothing is linked.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,28 @@ class Library {
  private:
   void* symbol(const char* name) const;
   void* handle_ = nullptr;
+};
+
+// Functions that we need of a library, all of them; what some releases lack is asked for by itself.
+class Needed {
+ public:
+  // `first`: what the library looks for by name alone: loaded before, it is found.
+  explicit Needed(const std::vector<std::string>& names, std::initializer_list<std::string_view> first = {});
+  template <class F>
+  Needed& bind(F*& function, const char* name) {
+    whole_ = library_.bind(function, name) && whole_;
+    return *this;
+  }
+  template <class F>
+  bool bind_if_there(F*& function, const char* name) const {
+    return library_.bind(function, name);
+  }
+  // Whether all are there. If not, the log says what comes of it ("products run on ...") and what to install.
+  bool usable(std::string_view library, std::string_view without, std::string_view extra = "cuda") const;
+
+ private:
+  Library library_;
+  bool whole_;
 };
 
 // What lists the folders of Python packages; set by the bindings, called when a library is first looked for.
