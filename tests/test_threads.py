@@ -317,6 +317,18 @@ def test_deep_graphs_are_dropped_on_several_threads() -> None:
         close(shared, numbers((3,)) * 2)
 
 
+def test_large_blocks_come_and_go_on_several_threads() -> None:
+    def work(seed: int) -> None:
+        for round in range(ROUNDS):
+            a = np.full(700_000 + 4096 * round, seed, np.float32)  # beyond 2 MB, where the host maps large pages
+            x = fn.array(a)
+            assert float(x[-1].item()) == seed == float(x[0].item())
+            del x
+            fn.clear_cache("cpu")
+
+    everywhere(work)
+
+
 def test_settings_and_statistics_while_others_evaluate() -> None:
     limit, threads = fn.set_cache_limit(1 << 20), fn.get_num_threads()
     stop = threading.Event()

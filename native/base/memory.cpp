@@ -33,6 +33,9 @@ constexpr size_t first_class(size_t power) {
 
 std::atomic<const BlockSource*> host_source{nullptr};
 
+// Guards which blocks lie in large pages: they are asked for without the lock of what is kept. Taken after that.
+std::mutex mapping;
+
 class HostMemory final : public DeviceMemory {
  public:
   HostMemory() : DeviceMemory(kCpu) {}
@@ -49,6 +52,7 @@ class HostMemory final : public DeviceMemory {
     if (const BlockSource* source = host_source.load(std::memory_order_acquire))
       if (Block block = source->allocate(capacity)) return block;
     if (std::byte* at = capacity >= kLargePage ? map_large(capacity) : nullptr) {
+      std::lock_guard lock(mapping);
       mapped_.emplace(at, capacity);
       return {at, nullptr};
     }
@@ -56,16 +60,24 @@ class HostMemory final : public DeviceMemory {
   }
   void release(Block block) override {
     if (block.native) return host_source.load(std::memory_order_acquire)->release(block);
-    if (auto mapped = mapped_.find(block.host); mapped != mapped_.end()) {
-      unmap_large(block.host, mapped->second);
-      mapped_.erase(mapped);
-    } else {
+    if (const size_t mapped = take_mapped(block.host))
+      unmap_large(block.host, mapped);
+    else
       ::operator delete(block.host, std::align_val_t(kAlignment));
-    }
   }
 
  private:
-  std::unordered_map<std::byte*, size_t> mapped_;  // blocks of large pages, and their bytes
+  // The bytes of a block of large pages, which are forgotten before another may lie there; 0: it is none.
+  size_t take_mapped(std::byte* at) {
+    std::lock_guard lock(mapping);
+    auto found = mapped_.find(at);
+    if (found == mapped_.end()) return 0;
+    const size_t bytes = found->second;
+    mapped_.erase(found);
+    return bytes;
+  }
+
+  std::unordered_map<std::byte*, size_t> mapped_;
 };
 
 using Registry = std::array<std::array<std::atomic<DeviceMemory*>, kMostDevices>, kDeviceKinds>;
@@ -261,8 +273,10 @@ DeviceMemory& device_memory(Device device) {
 
 void lock_memory() {
   for_each_memory([](DeviceMemory& m) { m.mutex_.lock(); });
+  mapping.lock();
 }
 void unlock_memory() {
+  mapping.unlock();
   for_each_memory([](DeviceMemory& m) { m.mutex_.unlock(); });
 }
 
