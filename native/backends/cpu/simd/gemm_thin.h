@@ -21,10 +21,12 @@ constexpr int kDotRows = 4;
 constexpr int kDotColumns = 4;
 
 // Where dots read columns of B: line j of the first vectors at data + j * column, those of the next `step` later.
+// `pass`: they go by once, while the rows of A, which are few, stay in cache; else it is the other way round.
 template <class S>
 struct DotColumns {
   const S* data;
   int64_t column, step;
+  bool pass;
 };
 
 template <class Steps, int... at>
@@ -54,8 +56,8 @@ void dots_along(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps::Sour
   auto block = [&](int64_t i, int64_t j) {
     int64_t rows = std::min<int64_t>(kDotRows, m - i), columns = std::min<int64_t>(kDotColumns, n - j);
     const DotColumns<typename Steps::Source> right =
-        turned ? DotColumns<typename Steps::Source>{b.data + j * turned_depth(k, step), step, columns * step}
-               : DotColumns<typename Steps::Source>{b.data + j * b.column, b.column, step};
+        turned ? DotColumns<typename Steps::Source>{b.data + j * turned_depth(k, step), step, columns * step, false}
+               : DotColumns<typename Steps::Source>{b.data + j * b.column, b.column, step, m <= n};
     pick_dots<Steps>(rows, columns, std::make_integer_sequence<int, kDotRows * kDotColumns>())(
         k, a.data + i * a.row, a.row, right, c + i * leading + j, leading);
   };
@@ -95,30 +97,34 @@ FUNCNN_INLINE void run_dots(int64_t k, const S* __restrict a, int64_t row, DotCo
     FUNCNN_UNROLL
     for (int j = 0; j < columns; ++j) sum[i][j] = V{};
   }
-  // Lines are often a multiple of a page apart, where the processor's own guesses get in each other's way. After the
-  // end of these lines come the next ones.
-  constexpr int64_t ahead = 1024 / int64_t(sizeof(S));
+  // Lines are often a multiple of a page apart, where the processor's own guesses get in each other's way, so those
+  // that go by are asked for: after their end the next ones. Asking for what is in cache would only hold them up.
+  constexpr int64_t ahead = 512 / int64_t(sizeof(S));
   const S* __restrict b = right.data;
-  const int64_t column = right.column, next_b = right.step == step ? columns * column - k : 0;
+  const int64_t column = right.column;
   int64_t t = 0;
-  for (; t + step <= k; t += step, b += right.step) {
-    const bool past = t + ahead >= k;
-    const int64_t soon_a = t + ahead + (past ? rows * row - k : 0),
-                  soon_b = ahead / step * right.step + (past ? next_b : 0);
-    V y[columns];
-    FUNCNN_UNROLL
-    for (int j = 0; j < columns; ++j) {
-      __builtin_prefetch(b + j * column + soon_b);
-      y[j] = Steps::load(b + j * column);
-    }
-    FUNCNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      __builtin_prefetch(a + i * row + soon_a);
-      V x = Steps::load(a + i * row + t);
+  auto multiply_all = [&]<bool pass>() __attribute__((always_inline)) {
+    for (; t + step <= k; t += step, b += right.step) {
+      const int64_t soon = ahead + (t + ahead >= k ? (pass ? columns * column : rows * row) - k : 0);
+      V y[columns];
       FUNCNN_UNROLL
-      for (int j = 0; j < columns; ++j) sum[i][j] = Steps::add_products(sum[i][j], x, y[j]);
+      for (int j = 0; j < columns; ++j) {
+        if constexpr (pass) __builtin_prefetch(b + j * column + soon);
+        y[j] = Steps::load(b + j * column);
+      }
+      FUNCNN_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        if constexpr (!pass) __builtin_prefetch(a + i * row + t + soon);
+        V x = Steps::load(a + i * row + t);
+        FUNCNN_UNROLL
+        for (int j = 0; j < columns; ++j) sum[i][j] = Steps::add_products(sum[i][j], x, y[j]);
+      }
     }
-  }
+  };
+  if (right.pass)
+    multiply_all.template operator()<true>();
+  else
+    multiply_all.template operator()<false>();
   alignas(64) T totals[rows * columns];
   sum_lanes<T>(&sum[0][0], rows * columns, totals);
   for (int i = 0; i < rows; ++i)
