@@ -8,7 +8,7 @@
 
 enum { kMostStreams = 32, kMostFolds = 3, kMostBlocks = 32, kBlock = 2048 };
 struct frame {
-  int64_t rows, cols, whole, tail_mask, tail_lanes[4], block, block_end, grouped;
+  int64_t rows, cols, whole, tail_mask, tail_lanes[4], block, block_end, grouped, past_caches;
   void (*meet)(struct frame*, const void*, int64_t);
   char partial[kMostFolds][kMostBlocks * 8];
   char* stream[kMostStreams];
