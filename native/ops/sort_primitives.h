@@ -53,23 +53,31 @@ class TopK final : public InOrder {
   int64_t k_;
 };
 
-// All values, on both sides of the one that sorting puts at `kth`; sorted they are, too.
-class Partition final : public InOrder {
+// On both sides of what sorting puts at `kth`.
+template <class Base>
+class Around : public Base {
  public:
-  Partition(int64_t kth, int axis) : InOrder(axis), kth_(kth) {}
-  std::string_view name() const override { return "partition"; }
+  Around(int64_t kth, int axis) : Base(axis), kth_(kth) {}
   void hash(Hasher& h) const override {
-    AlongAxis::hash(h);
+    Base::hash(h);
     h.add(kth_);
   }
-  std::string parameters() const override { return AlongAxis::parameters() + ", kth=" + std::to_string(kth_); }
-  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
+  std::string parameters() const override { return Base::parameters() + ", kth=" + std::to_string(kth_); }
   int64_t kth() const { return kth_; }
+
+ protected:
+  int64_t kth_;
+};
+
+// All values; sorted they are, too.
+class Partition final : public Around<InOrder> {
+ public:
+  using Around::Around;
+  std::string_view name() const override { return "partition"; }
+  Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
 
  private:
   Array positions(const Array& x) const override;
-
-  int64_t kth_;
 };
 
 class ArgSort : public AlongAxis {
@@ -82,20 +90,11 @@ class ArgSort : public AlongAxis {
 };
 
 // The positions of what Partition gives.
-class ArgPartition final : public ArgSort {
+class ArgPartition final : public Around<ArgSort> {
  public:
-  ArgPartition(int64_t kth, int axis) : ArgSort(axis), kth_(kth) {}
+  using Around::Around;
   std::string_view name() const override { return "argpartition"; }
-  void hash(Hasher& h) const override {
-    AlongAxis::hash(h);
-    h.add(kth_);
-  }
-  std::string parameters() const override { return AlongAxis::parameters() + ", kth=" + std::to_string(kth_); }
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
-  int64_t kth() const { return kth_; }
-
- private:
-  int64_t kth_;
 };
 
 // Inputs: sorted (batch axes, n), values (the same batch axes, any more).

@@ -252,9 +252,7 @@ void BoundPlan::arrange(size_t l, int odd) {
     settled_ = work->fix(at, {lasting.data(), lasting.size()}, works) && settled_;
     for (size_t w = first; w < works.size(); ++w) {
       calls_[odd].push_back({works[w].call, works[w].with.get()});
-      for (const FixedWork::Start& start : works[w].starts)
-        if (const Course& course = courses[start.operand]; course.stride)
-          moving_[odd].push_back({start.at, addresses[start.operand] + start.offset, course.stride});
+      list_moving(works[w], at, [&](size_t operand) { return courses[operand].stride; }, moving_[odd]);
     }
     return;
   }
@@ -444,9 +442,7 @@ void BoundPlan::arrange_several(std::span<const There> places) {
   std::vector<std::byte*> addresses;
   for (const There& place : places) addresses.push_back(host_address(place.at));
   several_.call = several_.code->fix(addresses);
-  for (const FixedWork::Start& start : several_.call.starts)
-    if (const int64_t stride = places[start.operand].stride)
-      several_.moving.push_back({start.at, addresses[start.operand] + start.offset, stride});
+  list_moving(several_.call, addresses, [&](size_t operand) { return places[operand].stride; }, several_.moving);
 }
 
 void BoundPlan::arrange(const Joint& joint, int odd) {
@@ -454,9 +450,7 @@ void BoundPlan::arrange(const Joint& joint, int odd) {
   for (const Course& place : *joint.places) addresses.push_back(host_address(place.places[odd]));
   const FixedWork& work = works_[odd].emplace_back(joint.code->fix(addresses));
   calls_[odd].push_back({work.call, work.with.get()});
-  for (const FixedWork::Start& start : work.starts)
-    if (const int64_t stride = (*joint.places)[start.operand].stride)
-      moving_[odd].push_back({start.at, addresses[start.operand] + start.offset, stride});
+  list_moving(work, addresses, [&](size_t operand) { return (*joint.places)[operand].stride; }, moving_[odd]);
 }
 
 void BoundPlan::start(size_t l, int odd) {

@@ -68,6 +68,14 @@ class BoundPlan {
     std::byte* first;
     int64_t stride;
   };
+  // Those of a call: `stride_of` says how far an operand moves from step to step.
+  template <class F>
+  static void list_moving(const FixedWork& work, std::span<std::byte* const> addresses, F&& stride_of,
+                          std::vector<Moving>& to) {
+    for (const FixedWork::Start& start : work.starts)
+      if (const int64_t stride = stride_of(start.operand))
+        to.push_back({start.at, addresses[start.operand] + start.offset, stride});
+  }
   // A launch that is no call, in even steps or in odd ones.
   struct Start {
     BoundPlan* plan;
