@@ -443,3 +443,13 @@ def test_parts_of_long_rows(shape):
     np.testing.assert_allclose(total, 3 * x.sum(1, dtype="float64"), rtol=1e-4, atol=1e-2)
     number = np.arange(rows * cols).reshape(shape).astype("float32")
     np.testing.assert_array_equal(most, (number + x).max(1))
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_one_number_rounded_to_bfloat16_is_stored_at_every_element(n):
+    b = Builder(1, n)
+    x = b.load("float32", "scalar")
+    b.store(b.compute("round_bfloat16", b.compute("multiply", x, x)), dtype="bfloat16", space="element")
+    out = np.empty(n, "uint16")
+    run(b.build(), np.float32([1.5]), out, repeat=2)
+    np.testing.assert_array_equal(out, 0x4010)  # 2.25

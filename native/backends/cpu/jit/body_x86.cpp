@@ -442,7 +442,8 @@ void Body::brain(int v, const Node& n) {
 }
 // As its only reader, a store, wants it.
 bool Body::stays_packed(int v) const {
-  if (node(v).what != Do::brain || level_ != Level::element || values_.readers(v).size() != 1) return false;
+  if (node(v).what != Do::brain || layout_.level[size_t(v)] != Level::element) return false;
+  if (values_.readers(v).size() != 1) return false;
   const Node& reader = node(values_.order()[size_t(values_.readers(v)[0])]);
   return reader.what == Do::store && loop_.streams[size_t(reader.stream)].memory == Dtype::bfloat16;
 }
