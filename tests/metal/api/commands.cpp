@@ -1,20 +1,18 @@
 #include "commands.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
 
 #include "../device/checker.h"
+#include "../device/clock.h"
 #include "../device/options.h"
 #include "encoders.h"
 
 namespace software_metal {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // The ABI of blocks.
 struct BlockLayout {

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -14,6 +13,7 @@
 #include <sstream>
 #include <vector>
 
+#include "../device/clock.h"
 #include "../device/options.h"
 #include "preprocess.h"
 #include "process.h"
@@ -163,15 +163,15 @@ std::string translated(const CompileRequest& request) {
   }
 }
 
-void tell(const std::string& what, std::chrono::steady_clock::time_point since) {
-  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+void tell(const std::string& what, double since) {
+  const double seconds = now() - since;
   std::fprintf(stderr, "software Metal: %s: %.3f s\n", what.c_str(), seconds);
 }
 
 }  // namespace
 
 std::string compile(const CompileRequest& request) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = now();
   const std::vector<std::string> flags = compiler_flags(request);
   Hash key;
   key.add(environment_hash());
