@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <vector>
 
 #include "backends/cpu/gemm_grid.h"
 #include "backends/cpu/gemm_shared_tiles.h"
@@ -121,27 +120,22 @@ bool PackedDot<T>::packs_apart(int64_t threads) const {
 template <class T>
 template <class F>
 void PackedDot<T>::run_rows(MatrixView<T> a, MatrixView<T> b, T* c, std::byte* packed, F&& finish) const {
-  constexpr int64_t kUnit = 4, kLeastRows = 24, kMostBlocks = 8;
+  constexpr int64_t kLeastRows = 120, kMostBlocks = 8;
   const int64_t threads = thread_count();
-  const Grid shares{p_.m, p_.n, kUnit, p_.n, threads, 1};
-  // Of the blocks of each thread, which get smaller and which others take over when they are done with their own.
-  std::array<std::vector<int64_t>, kFewThreads> begins;
-  std::array<std::atomic<size_t>, kFewThreads> next{};
-  for (int64_t i = 0; i < threads; ++i) {
-    const int64_t units = Grid::units(shares.row(i + 1) - shares.row(i), kUnit);
-    begins[size_t(i)] = falling_blocks(units, kLeastRows / kUnit, kMostBlocks, 1);
-  }
+  const int64_t blocks = threads * std::clamp<int64_t>(p_.m / (threads * kLeastRows), 1, kMostBlocks);
+  const Grid grid{p_.m, p_.n, 4, p_.n, blocks, 1};
+  // Of the blocks of each thread, which others take over when they are done with their own.
+  std::array<std::atomic<int64_t>, kFewThreads> next;
+  for (int64_t i = 0; i < threads; ++i) next[size_t(i)] = blocks * i / threads;
   parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
-    std::byte* room = product_room().get(gemm_room(shares.most_rows(), p_.n, p_.k, sizeof(T)));
+    std::byte* room = product_room().get(gemm_room(grid.most_rows(), p_.n, p_.k, sizeof(T)));
     for (int64_t thread = begin; thread < end; ++thread) {
       std::byte* const own = packed + size_t(thread) * copy_bytes();
       bool is_packed = false;
       for (int64_t t = 0; t < threads; ++t) {
-        const int64_t of = (thread + t) % threads;
-        const std::vector<int64_t>& blocks = begins[size_t(of)];
-        for (size_t i = next[size_t(of)]++; i + 1 < blocks.size(); i = next[size_t(of)]++) {
-          const int64_t row = shares.row(of) + blocks[i] * kUnit;
-          const int64_t after = std::min(shares.row(of + 1), shares.row(of) + blocks[i + 1] * kUnit);
+        const int64_t of = (thread + t) % threads, last = blocks * (of + 1) / threads;
+        for (int64_t i = next[size_t(of)]++; i < last; i = next[size_t(of)]++) {
+          const int64_t row = grid.row(i), after = grid.row(i + 1);
           const MatrixView<T> left = a.at(row, 0);
           T* const to = c + row * p_.n;
           if (is_packed)

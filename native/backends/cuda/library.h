@@ -37,9 +37,8 @@ class Needed {
   // `first`: what the library looks for by name alone: loaded before, it is found.
   explicit Needed(const std::vector<std::string>& names, std::initializer_list<std::string_view> first = {});
   template <class F>
-  Needed& bind(F*& function, const char* name) {
+  void bind(F*& function, const char* name) {
     whole_ = library_.bind(function, name) && whole_;
-    return *this;
   }
   template <class F>
   bool bind_if_there(F*& function, const char* name) const {

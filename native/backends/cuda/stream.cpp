@@ -89,7 +89,7 @@ void Stream::flush() {
     std::lock_guard lock(work_mutex_);
     flush_locked();
   }
-  if (anything_later_.load(std::memory_order_acquire)) do_what_waits();
+  do_what_waits();
 }
 
 void Stream::later(std::function<void()> act) {

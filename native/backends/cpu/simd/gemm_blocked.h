@@ -241,10 +241,6 @@ class LeftBlocks {
     Steps::pack_a(a_.at(m0, k0), rows, depth, room_);
     return {room_, 1, kRows};
   }
-  // What `get` will read to pack it.
-  Next next(int64_t m0, int64_t rows, int64_t k0, int64_t depth) const {
-    return in_place_ ? Next() : next_part(a_.at(m0, k0), rows, depth);
-  }
 
  private:
   View a_;
@@ -358,15 +354,9 @@ void multiply_packed(int64_t m, int64_t n, int64_t k, MatrixView<typename Steps:
       auto panel_at = [&](int64_t j) -> PanelPlace<Word> {
         return {packed + places.at(k0, b.first + j / panel), panel, true};
       };
-      // Rows of A that are packed next.
-      auto next_after = [&](int64_t j) -> Next {
-        const bool below = m0 + block >= m;
-        const int64_t row = below ? 0 : m0 + block, t = below ? k0 + kBlockK * group : k0;
-        if (j < n || t >= k) return {};
-        return left.next(row, std::min(block, m - row), t, std::min(kBlockK * group, k - t));
-      };
-      multiply_block<Steps>(rows, n, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, next_after,
-                            c + m0 * leading, leading, k0 > 0);
+      multiply_block<Steps>(
+          rows, n, words, left.get(m0, rows, k0, depth), left.in_place(), panel_at, [](int64_t) { return Next(); },
+          c + m0 * leading, leading, k0 > 0);
     }
   }
 }
