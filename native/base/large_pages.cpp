@@ -6,10 +6,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace funcnn {
 
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
+#if defined(__linux__)
 
 namespace {
 
@@ -29,11 +32,17 @@ std::byte* map_large(size_t bytes) {
   if (begin > from) munmap(at, begin - from);
   auto* const base = reinterpret_cast<std::byte*>(begin);
   munmap(base + size, from + kLargePage - begin);
-  madvise(base, size, MADV_HUGEPAGE);
+  madvise(base, size, MADV_HUGEPAGE);  // refused where the system was built without: small ones do
   return base;
 }
 
-void unmap_large(std::byte* at, size_t bytes) { munmap(at, up_to(bytes, small_page())); }
+void unmap_large(std::byte* at, size_t bytes) {
+  const size_t size = up_to(bytes, small_page());
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_UNPOISON_MEMORY_REGION(at, size);  // the sanitizer keeps what it was told for whatever is mapped there next
+#endif
+  munmap(at, size);
+}
 
 #else
 

@@ -8,7 +8,13 @@ namespace funcnn {
 // Large pages are that large, and blocks of fewer bytes have none.
 inline constexpr size_t kLargePage = size_t(1) << 21;
 
-// Aligned to 64 bytes; null where the system has no such pages or no memory.
+#if defined(__linux__)
+inline constexpr bool kHasLargePages = true;
+#else
+inline constexpr bool kHasLargePages = false;  // nothing below may be called
+#endif
+
+// Aligned to 64 bytes; null where there is no memory left.
 std::byte* map_large(size_t bytes);
 void unmap_large(std::byte* at, size_t bytes);
 

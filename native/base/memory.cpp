@@ -6,7 +6,6 @@
 #include <bit>
 #include <cstring>
 #include <new>
-#include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
@@ -33,9 +32,6 @@ constexpr size_t first_class(size_t power) {
 
 std::atomic<const BlockSource*> host_source{nullptr};
 
-// Guards which blocks lie in large pages: they are asked for without the lock of what is kept. Taken after that.
-std::mutex mapping;
-
 class HostMemory final : public DeviceMemory {
  public:
   HostMemory() : DeviceMemory(kCpu) {}
@@ -51,33 +47,20 @@ class HostMemory final : public DeviceMemory {
   Block allocate(size_t capacity) override {
     if (const BlockSource* source = host_source.load(std::memory_order_acquire))
       if (Block block = source->allocate(capacity)) return block;
-    if (std::byte* at = capacity >= kLargePage ? map_large(capacity) : nullptr) {
-      std::lock_guard lock(mapping);
-      mapped_.emplace(at, capacity);
-      return {at, nullptr};
-    }
+    if (in_large_pages(capacity)) return {map_large(capacity), nullptr};
     return {static_cast<std::byte*>(::operator new(capacity, std::align_val_t(kAlignment), std::nothrow)), nullptr};
   }
-  void release(Block block) override {
-    if (block.native) return host_source.load(std::memory_order_acquire)->release(block);
-    if (const size_t mapped = take_mapped(block.host))
-      unmap_large(block.host, mapped);
+  void release(Block block, size_t capacity) override {
+    if (block.native)
+      host_source.load(std::memory_order_acquire)->release(block, capacity);
+    else if (in_large_pages(capacity))
+      unmap_large(block.host, capacity);
     else
       ::operator delete(block.host, std::align_val_t(kAlignment));
   }
 
  private:
-  // The bytes of a block of large pages, which are forgotten before another may lie there; 0: it is none.
-  size_t take_mapped(std::byte* at) {
-    std::lock_guard lock(mapping);
-    auto found = mapped_.find(at);
-    if (found == mapped_.end()) return 0;
-    const size_t bytes = found->second;
-    mapped_.erase(found);
-    return bytes;
-  }
-
-  std::unordered_map<std::byte*, size_t> mapped_;
+  static bool in_large_pages(size_t capacity) { return kHasLargePages && capacity >= kLargePage; }
 };
 
 using Registry = std::array<std::array<std::atomic<DeviceMemory*>, kMostDevices>, kDeviceKinds>;
@@ -192,7 +175,7 @@ void DeviceMemory::give(Block block, size_t capacity) {
 void DeviceMemory::give_locked(Block block, size_t capacity) {
   active_ -= capacity;
   if (capacity > cache_limit_) {
-    release(block);
+    release(block, capacity);
     return;
   }
   trim_locked(cache_limit_ - capacity);
@@ -228,9 +211,10 @@ size_t DeviceMemory::set_limit(size_t bytes) {
 void DeviceMemory::trim_locked(size_t bytes) {
   while (cached_ > bytes) {
     while (free_.back().empty()) free_.pop_back();
-    release(free_.back().back());
+    const size_t capacity = class_capacity(free_.size() - 1);
+    release(free_.back().back(), capacity);
     free_.back().pop_back();
-    cached_ -= class_capacity(free_.size() - 1);
+    cached_ -= capacity;
   }
 }
 
@@ -273,10 +257,8 @@ DeviceMemory& device_memory(Device device) {
 
 void lock_memory() {
   for_each_memory([](DeviceMemory& m) { m.mutex_.lock(); });
-  mapping.lock();
 }
 void unlock_memory() {
-  mapping.unlock();
   for_each_memory([](DeviceMemory& m) { m.mutex_.unlock(); });
 }
 

@@ -57,7 +57,7 @@ class DeviceMemory {
  protected:
   // Aligned to 64 bytes; null where there is none left.
   virtual Block allocate(size_t capacity) = 0;
-  virtual void release(Block block) = 0;
+  virtual void release(Block block, size_t capacity) = 0;
 
  private:
   friend void lock_memory();
@@ -78,7 +78,7 @@ class DeviceMemory {
 // Where the host's blocks come from once a device that shares its memory is in use, so that it can work in them.
 struct BlockSource {
   Block (*allocate)(size_t capacity);  // null: the host's allocator has to do
-  void (*release)(Block block);
+  void (*release)(Block block, size_t capacity);
 };
 // `source` lives on.
 void set_host_source(const BlockSource& source);

@@ -23,7 +23,7 @@ class ZeroMemory final : public DeviceMemory {
 
  protected:
   Block allocate(size_t capacity) override { return {nullptr, std::calloc(capacity, 1)}; }
-  void release(Block block) override { std::free(block.native); }
+  void release(Block block, size_t /*capacity*/) override { std::free(block.native); }
 };
 
 class NoQueue final : public Queue {

@@ -109,7 +109,7 @@ Block GpuMemory::allocate(size_t capacity) {
   return {nullptr, at(address)};
 }
 
-void GpuMemory::release(Block block) {
+void GpuMemory::release(Block block, size_t /*capacity*/) {
   stream_.later([this, block] {
     if (pool_) {
       driver().free_on(address_of(block), stream_.handle());

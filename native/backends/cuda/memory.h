@@ -42,7 +42,7 @@ class GpuMemory final : public DeviceMemory {
 
  protected:
   Block allocate(size_t capacity) override;
-  void release(Block block) override;
+  void release(Block block, size_t capacity) override;
 
  private:
   Stream& stream_;

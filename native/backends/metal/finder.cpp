@@ -60,7 +60,7 @@ std::string find() {
   gpu::register_machine(*machine);
   if (machine->traits().unified) {
     static const BlockSource source{[](size_t capacity) { return forked() ? Block() : machine->host_block(capacity); },
-                                    [](Block block) { machine->release(block); }};
+                                    [](Block block, size_t capacity) { machine->release(block, capacity); }};
     set_host_source(source);
   }
   // Nothing may be under way while the process takes itself apart.

@@ -22,7 +22,7 @@ class MetalMachine final : public gpu::Machine {
 
   // A block of the host that the device can work in.
   Block host_block(size_t capacity) { return memory_.allocate(capacity); }
-  void release(Block block) { memory_.release(block); }
+  void release(Block block, size_t capacity) { memory_.release(block, capacity); }
 
   Id metal_device() const { return device_.get(); }
   void drain() { queue_.drain(); }

@@ -72,7 +72,7 @@ Id MetalMemory::small_buffer(size_t capacity) {
 }
 
 // Command buffers keep the buffers they use, so nothing that is still to run can need the block.
-void MetalMemory::release(Block block) {
+void MetalMemory::release(Block block, size_t /*capacity*/) {
   Room* room = &room_of(block);
   if (forked()) return;  // the objects are the parent's
   Pool pool;

@@ -31,7 +31,7 @@ class MetalMemory final : public DeviceMemory {
 
   // Blocks outside the pool, for the host's.
   Block allocate(size_t capacity) override;
-  void release(Block block) override;
+  void release(Block block, size_t capacity) override;
 
  private:
   Id small_buffer(size_t capacity);

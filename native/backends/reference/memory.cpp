@@ -123,7 +123,7 @@ Block HiddenMemory::allocate(size_t capacity) {
 }
 
 // Commands keep the buffers they use, so nothing that is still to run can need the block.
-void HiddenMemory::release(Block block) {
+void HiddenMemory::release(Block block, size_t /*capacity*/) {
   auto* room = static_cast<Room*>(block.native);
   ::operator delete(room->bytes, std::align_val_t(64));
   delete room;
