@@ -77,6 +77,7 @@ def test_a_checkpoint_changes_nothing_but_memory(run):
         assert close(a, b)
 
 
+@pytest.mark.immediate
 def test_checkpoints_in_a_scan_keep_less():
     block = nn.Sequential(*[nn.Sequential(nn.Linear(64, 64), nn.Tanh()) for _ in range(6)])
     x = random.normal(KEY, (256, 64))

@@ -1,6 +1,7 @@
 #include "backends/reference/element.h"
 
 #include <limits>
+#include <numbers>
 #include <optional>
 
 #include "base/error.h"
@@ -8,7 +9,7 @@
 namespace funcnn::reference {
 namespace {
 
-constexpr double kPi = 3.14159265358979323846, kRootHalf = 0.70710678118654752440;
+constexpr double kPi = 3.14159265358979323846;
 constexpr double kDensity = 0.39894228040143267794;  // of the normal distribution at 0
 
 double digamma(double x) {
@@ -53,6 +54,15 @@ double erfinv(double x) {
     (below ? low : high) = middle;
   }
   return std::copysign(low, x);
+}
+
+// erfc(-x / sqrt(2)). In the tail erfc makes hundreds of units of what rounding its argument loses.
+double twice_normal_cdf(double x) {
+  constexpr double root_half = 0.70710678118654752440, root_half_rest = -4.8336466567264567e-17;
+  const double z = -x * root_half;
+  if (std::fabs(z) > 30) return std::erfc(z);
+  const double rest = std::fma(-x, root_half, -z) - x * root_half_rest;
+  return std::erfc(z) - 2 * std::numbers::inv_sqrtpi * std::exp(-z * z) * rest;
 }
 
 double log_gamma(double x) {
@@ -129,10 +139,9 @@ double function(Opcode op, double x) {
     case Opcode::erfc:
       return std::erfc(x);
     case Opcode::gelu:
-      return x < -40 ? -0.0 : 0.5 * x * std::erfc(-x * kRootHalf);
+      return x < -40 ? -0.0 : 0.5 * x * twice_normal_cdf(x);
     case Opcode::gelu_derivative:
-      return std::fabs(x) > 40 ? double(x > 0)
-                               : 0.5 * std::erfc(-x * kRootHalf) + kDensity * x * std::exp(-0.5 * x * x);
+      return std::fabs(x) > 40 ? double(x > 0) : 0.5 * twice_normal_cdf(x) + kDensity * x * std::exp(-0.5 * x * x);
     case Opcode::erfinv:
       return erfinv(x);
     case Opcode::lgamma:
