@@ -118,7 +118,8 @@ DIFFERENCES: dict[str, str] = {
     "core.fast.metal_kernel": "Arrays from anywhere are moved to the GPU. `vmap` runs a kernel once for each example.",
     "core.fast.cuda_kernel": "Arrays from anywhere are moved to the GPU. `vmap` runs a kernel once for each example.",
     "core.fast.precompiled_cuda_kernel": _DEVICE,
-    "core.random.randint": "Bounds that the dtype cannot hold are refused; MLX wraps them.",
+    "core.random.randint": "Bounds that the dtype cannot hold are refused; MLX wraps them. Of a narrow range beyond 2^24 every "
+    "integer is drawn.",
     "core.random.gumbel": "Of 16 bits it is computed in float32 and rounded once; MLX rounds between, which shows in the tails.",
     "core.random.truncated_normal": "Of 16 bits it is computed in float32 and rounded once. Between bounds far on one side, where "
     "MLX draws few numbers or one, it follows the distribution.",

@@ -45,11 +45,9 @@ bool is_known(const Array& x, double value) {
   return known_scalar(x, known) && known == value;
 }
 
-// Whether these are finite numbers whose difference is none of their dtype.
-bool too_far_apart(const Array& from, const Array& to) {
-  double first, last, range;
-  return known_scalar(from, first) && known_scalar(to, last) && std::isfinite(first) && std::isfinite(last) &&
-         known_scalar(constant(last - first, from.dtype()), range) && std::isinf(range);
+bool is_known_within(const Array& x, double bound) {
+  double known;
+  return known_scalar(x, known) && std::fabs(known) <= bound;
 }
 
 // In [0, 1).
@@ -115,14 +113,21 @@ Array uniform(const Array& key, const MaybeShape& shape, Dtype dtype, const Arra
   check_float("random.uniform", dtype);
   Shape drawn = drawn_shape("random.uniform", shape, {&low, &high});
   if (is_known(low, 0) && is_known(high, 1)) return unit(key, drawn, dtype);
-  Array from = astype(low, dtype), to = astype(high, dtype);
-  if (too_far_apart(from, to)) {
+  Array from = astype(low, dtype), to = astype(high, dtype), range = subtract(to, from);
+  const bool rounded = is_half(dtype) && from.ndim() == 0 && range.ndim() == 0;
+  auto near = [&] {
+    return rounded ? random_uniform(key, drawn, from, range) : scaled(unit(key, drawn, dtype), from, range);
+  };
+  // No number is too far from 1 or less for their difference to be one.
+  if (is_known_within(from, 1) || is_known_within(to, 1)) return near();
+  auto far = [&] {
     Array u = unit(key, drawn, dtype);
     return add(multiply(from, subtract(constant(1, dtype), u)), multiply(to, u));
-  }
-  Array range = subtract(to, from);
-  if (is_half(dtype) && from.ndim() == 0 && range.ndim() == 0) return random_uniform(key, drawn, from, range);
-  return scaled(unit(key, drawn, dtype), from, range);
+  };
+  double first, last, apart;
+  if (known_scalar(from, first) && known_scalar(to, last) && known_scalar(constant(last - first, dtype), apart))
+    return std::isinf(apart) ? far() : near();
+  return where(unary(Opcode::isinf, range), far(), near());
 }
 
 Array normal(const Array& key, const MaybeShape& shape, Dtype dtype, const Array& loc, const Array& scale) {
@@ -148,14 +153,27 @@ Array randint(const Array& key, const Array& low, const Array& high, const Maybe
     if (!is_integer(bound->dtype()))
       throw ValueError(cat("random.randint: bounds must be integers, got ", dtype_name(bound->dtype())));
   Shape drawn = drawn_shape("random.randint", shape, {&low, &high});
-  Array from = astype(low, Dtype::float32), range = subtract(astype(high, Dtype::float32), from);
-  Array u = unary(Opcode::floor, scaled(unit(key, drawn, Dtype::float32), from, range));
+  Dtype wide = dtype == Dtype::uint64 ? Dtype::uint64 : Dtype::int64;
+  Array first = astype(low, wide), end = astype(high, wide), origin;
+  Array from = astype(low, Dtype::float32), to = astype(high, Dtype::float32);
+  // Beyond 2^24 float32 has not every integer: in a narrow range there, distances from the lower bound are drawn.
+  if (!is_known_within(low, 0x1p24) || !is_known_within(high, 0x1p24)) {
+    Array many = constant(int64_t(1) << 24, wide), range = subtract(end, first);
+    Array out = greater(end, many);
+    if (wide == Dtype::int64) out = binary(Opcode::logical_or, out, less(first, negative(many)));
+    Array narrow =
+        binary(Opcode::logical_and, greater(range, constant(0, wide)), binary(Opcode::less_equal, range, many));
+    Array apart = binary(Opcode::logical_and, out, narrow), zero = constant(0, wide);
+    origin = where(apart, first, zero);
+    from = where(apart, constant(0, Dtype::float32), from);
+    to = where(apart, astype(range, Dtype::float32), to);
+  }
+  Array u = unary(Opcode::floor, scaled(unit(key, drawn, Dtype::float32), from, subtract(to, from)));
   // float32 rounds large bounds, so that numbers may leave the range: bounds are kept as integers. Of an empty range
   // the lower bound comes out.
-  Dtype wide = dtype == Dtype::uint64 ? Dtype::uint64 : Dtype::int64;
-  u = minimum(u, constant(wide == Dtype::uint64 ? 0x1.fffffep63 : 0x1.fffffep62, Dtype::float32));
-  Array first = astype(low, wide), last = subtract(astype(high, wide), constant(1, wide));
-  return astype(maximum(minimum(astype(u, wide), last), first), dtype);
+  u = astype(minimum(u, constant(wide == Dtype::uint64 ? 0x1.fffffep63 : 0x1.fffffep62, Dtype::float32)), wide);
+  if (origin) u = add(u, origin);
+  return astype(maximum(minimum(u, subtract(end, constant(1, wide))), first), dtype);
 }
 
 Array truncated_normal(const Array& key, const Array& lower, const Array& upper, const MaybeShape& shape, Dtype dtype) {
@@ -164,7 +182,8 @@ Array truncated_normal(const Array& key, const Array& lower, const Array& upper,
   Shape drawn = drawn_shape("random.truncated_normal", shape, {&lower, &upper});
   Dtype work = working(dtype);
   Array root = constant(std::numbers::sqrt2, work), low = astype(lower, work), high = astype(upper, work);
-  Array u = uniform(key, drawn, work, unary(Opcode::erf, divide(low, root)), unary(Opcode::erf, divide(high, root)));
+  Array from = unary(Opcode::erf, divide(low, root)), to = unary(Opcode::erf, divide(high, root));
+  Array u = scaled(unit(key, drawn, work), from, subtract(to, from));
   // At 1, which rounding may reach, erfinv is infinite.
   Array inside = constant(work == Dtype::float64 ? 1 - 0x1p-53 : 1 - 0x1p-24, work);
   u = maximum(minimum(u, inside), negative(inside));
@@ -175,7 +194,10 @@ Array truncated_normal(const Array& key, const Array& lower, const Array& upper,
 Array gumbel(const Array& key, const Shape& shape, Dtype dtype) {
   check_key("random.gumbel", key);
   check_float("random.gumbel", dtype);
-  Array u = unit(key, drawn_shape("random.gumbel", shape, {}), working(dtype));
+  const Dtype work = working(dtype);
+  // 0 counts as half a step: beside a draw of -inf, one whose logit is -inf would be as large.
+  Array least = constant(work == Dtype::float64 ? 0x1p-54 : 0x1p-33, work);
+  Array u = maximum(unit(key, drawn_shape("random.gumbel", shape, {}), work), least);
   return astype(negative(log(negative(log(u)))), dtype);
 }
 

@@ -208,8 +208,9 @@ def randint(
 ) -> array:
     """Draw integers from ``low`` to ``high - 1``.
 
-    They come from 32-bit floating point numbers (as in MLX, bit for bit): of a range wider than 2**24 not every integer is
-    drawn. None leaves the range; of an empty one ``low`` comes out.
+    They come from 32-bit floating point numbers (as in MLX, bit for bit, but for narrower ranges beyond 2**24, whose integers
+    those numbers do not hold): of a range wider than 2**24 not every integer is drawn. None leaves the range; of an empty one
+    ``low`` comes out.
 
     Args:
         key: The key.
