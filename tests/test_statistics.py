@@ -84,6 +84,26 @@ def test_dtypes(dtype):
     assert got.item() == (1 if dtype == "bool_" else 3)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32", "int64", "uint64"])
+def test_integers_have_exact_middles(dtype):
+    """As float32 holds them: what is in the middle is not rounded before, and does not overflow."""
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    far = 2**24 + 1 if most > 2**24 else 100
+    rows = [[far, far + 1, far + 1, far + 3], [least, least, most, most], [most, most - 1, most, most - 1], [far] * 4]
+    got = fn.median(fn.array(rows, getattr(fn, dtype)), axis=1)
+    assert got.dtype == fn.float32
+    assert got.tolist() == [float(np.float32(sum(sorted(row)[1:3]) / 2)) for row in rows]
+    assert fn.median(fn.array([far, far + 1], getattr(fn, dtype))).item() == np.float32(far + 0.5)
+    with_three_quarters = fn.quantile(fn.array([least, most], getattr(fn, dtype)), 0.75)
+    assert with_three_quarters.item() == np.float32(least + 0.75 * (most - least))
+
+
+@pytest.mark.skipif(fn.float32 == WIDEST, reason="parts of float64")
+def test_parts_have_a_slope_beside_integers():
+    slope = fn.grad(lambda q: fn.quantile(fn.array([5, 2**40, 7]), q))(fn.array(0.25, fn.float64))
+    assert slope.item() == 2 * (7 - 5)
+
+
 def test_infinities_nan_and_nothing():
     inf, nan = float("inf"), float("nan")
     assert fn.quantile(fn.array([1.0, inf, inf]), [0.0, 0.5, 0.75, 1.0]).tolist() == [1, inf, inf, inf]

@@ -72,7 +72,8 @@ def quantile(
     """Find the value below which a part of the elements lies.
 
     Args:
-        a: A real array; integers become ``float32``. If an element is NaN, so is the result.
+        a: A real array. The result for integers is ``float32``, of what lies between them exactly. If an element is NaN,
+            so is the result.
         q: Which parts, between 0 and 1: a number, a list or an array. Parts whose value is known are placed in double
             precision, traced ones in their own.
         axis: The axis or axes to reduce; default: all.
@@ -126,7 +127,8 @@ def median(a: ArrayLike, /, axis: int | Sequence[int] | None = None, keepdims: b
     """Find the middle element in sorted order, or the mean of the two in the middle.
 
     Args:
-        a: A real array; integers become ``float32``. If an element is NaN, so is the result.
+        a: A real array. The result for integers is ``float32``, of what is in the middle exactly. If an element is NaN, so
+            is the result.
         axis: The axis or axes to reduce; default: all.
         keepdims: Keep the reduced axes with length 1.
 
@@ -144,27 +146,30 @@ def _quantile(name: str, a: Any, q: Any, whole: int, axis: Any, method: str, kee
     x = _core.asarray(a)
     if _core.isdtype(x.dtype, "complex floating"):
         raise ValueError(f"{name}: complex numbers have no order, got {x.dtype}")
-    if not _core.isdtype(x.dtype, "real floating"):
-        x = x.astype(_core.float32)
+    whole_numbers = not _core.isdtype(x.dtype, "real floating")
+    if x.dtype == _core.bool_:
+        x = x.astype(_core.uint8)
+    dtype = _core.float32 if whole_numbers else x.dtype
     axes = _axes(name, x.ndim, axis)
     kept = [i for i in range(x.ndim) if i not in axes]
     rest = tuple(x.shape[i] for i in kept)
     count = math.prod(x.shape[i] for i in axes)
     rows = _core.transpose(x, [*kept, *axes]).reshape(*rest, count) if axes else x[..., None]
     find = _neighbours_of_number if type(q) in (int, float) else _neighbours
-    shape, skipped, *neighbours = find(name, q, whole, method, count, _wide(x))
+    shape, skipped, low, high, w = find(name, q, whole, method, count, _core.float64 if whole_numbers else _wide(x))
     if count == 0:
-        found = _core.full((*rest, *shape), math.nan, x.dtype)
+        found = _core.full((*rest, *shape), math.nan, dtype)
     else:
         if axes:
             rows = _core.topk(rows, count - skipped)
         with default_device("cpu"):  # which has float64
-            neighbours = [_core.asarray(n) for n in neighbours]
-        found = _between(rows, *(_core._device_put(n, rows.device) for n in neighbours))
+            low, high, w = (_core.asarray(n) for n in (low, high, w))
+        low, high = (_core._device_put(n, rows.device) for n in (low, high))
+        found = _between_integers(rows, low, high, w) if whole_numbers else _between(rows, low, high, w)
     found = _core.transpose(found, [*range(len(rest), found.ndim), *range(len(rest))])
     if keepdims:
         found = found.reshape(*shape, *(1 if i in axes else x.shape[i] for i in range(x.ndim)))
-    return found.astype(x.dtype)
+    return found.astype(dtype)
 
 
 def _axes(name: str, rank: int, axis: Any) -> list[int]:
@@ -211,7 +216,7 @@ def _neighbours(
     skipped = 0 if xp is _core or low.size == 0 else int(low.min())
     index = "int32" if count < 2**31 else "int64"
     low, high = ((n - skipped).astype(getattr(xp, index)) for n in (low, high))
-    return tuple(parts.shape), skipped, low, high, w.astype(getattr(xp, str(dtype)))
+    return tuple(parts.shape), skipped, low, high, w if xp is _core else w.astype(str(dtype))
 
 
 # The work of Python, once for each number, such as that of a median.
@@ -221,8 +226,23 @@ _neighbours_of_number = functools.lru_cache(maxsize=256)(_neighbours)
 def _between(rows: array, low: array, high: array, w: array) -> array:
     """What lies between two elements of each row; NaN if a row holds one."""
     dtype = _wide(rows)
+    w = _core._device_put(w.astype(dtype), rows.device)
     a, b = (_core.take(rows, i, rows.ndim - 1).astype(dtype) for i in (low, high))
     # Equal infinities and those with weight 0 must not meet in a sum.
     mixed = _core.where(w == 0, a, _core.where((w == 1) | (a == b), b, a * (1 - w) + b * w))
     last = rows[..., -1].reshape(*rows.shape[:-1], *(1,) * low.ndim)
     return _core.where(_core.isnan(last), last.astype(dtype), mixed)
+
+
+def _between_integers(rows: array, low: array, high: array, w: array) -> array:
+    """What lies between two integers of each row: an integer, which int64 or uint64 holds exactly, and a fraction."""
+    wide = _core.uint64 if rows.dtype == _core.uint64 else _core.int64
+    # On the CPU, which has float64. The distance may have more bits than that holds and is multiplied in halves.
+    w = _core._device_put(w, "cpu").astype(_core.float64)
+    a, b = (_core._device_put(_core.take(rows, i, rows.ndim - 1), "cpu").astype(wide) for i in (low, high))
+    apart = (b - a).astype(_core.uint64)
+    upper = (apart >> 32).astype(_core.float64) * w
+    lower = (upper - _core.floor(upper)) * 2.0**32 + (apart & 0xFFFFFFFF).astype(_core.float64) * w
+    gone = (_core.floor(upper).astype(_core.uint64) << 32) + _core.floor(lower).astype(_core.uint64)
+    found = (a + gone.astype(wide)).astype(_core.float64) + (lower - _core.floor(lower))
+    return _core._device_put(found.astype(_core.float32), rows.device)
