@@ -415,6 +415,12 @@ Array compare_signs(Opcode op, const Array& a, const Array& b) {
                binary(op, astype(a, Dtype::uint64), astype(b, Dtype::uint64)));
 }
 
+// Roots of -0 and -inf are not what C's pow makes of them; those of 0 and inf are.
+Array without_sign(const Array& x) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  return add(where(equal(x, c(-infinity, x)), c(infinity, x), x), c(0, x));
+}
+
 }  // namespace
 
 Array binary(Opcode op, const Array& a, const Array& b) {
@@ -462,8 +468,8 @@ Array power(const Array& a, const Array& b) {
     if (exponent == 2) return square(a);
     if (exponent == 3) return multiply(square(a), a);
     if (is_float(a.dtype())) {
-      if (exponent == 0.5) return sqrt(a);
-      if (exponent == -0.5) return rsqrt(a);
+      if (exponent == 0.5) return sqrt(without_sign(a));
+      if (exponent == -0.5) return rsqrt(without_sign(a));
       if (exponent == -1) return reciprocal(a);
     }
   }

@@ -1,10 +1,12 @@
-"""Derivatives of elementwise functions where the usual formula breaks down."""
+"""Elementwise functions and their derivatives where the usual formula breaks down."""
+
+import math
 
 import numpy as np
 import pytest
 
 import funcnn as fn
-from widest import float64_of
+from widest import float64_of, held
 
 inf, nan = np.inf, np.nan
 
@@ -29,6 +31,37 @@ def test_powers_with_whole_exponents(x, y, transform):
         np.testing.assert_allclose(transform(lambda x: f(x, y))(fn.array(x)), expected, rtol=1e-5)  # noqa: B023
         _, tangent = fn.jvp(lambda x: x ** fn.array(y), (fn.array(x),), (fn.array(1.0),))
         np.testing.assert_allclose(tangent, np.float32(slopes(x, y, 1)), rtol=1e-5)
+
+
+def c_pow(x, y):
+    """C's pow: NumPy takes the root of an array where the exponent is the number 0.5."""
+    try:
+        return math.pow(x, y)
+    except ValueError:  # Python's exception for poles and for fractional powers of negative numbers
+        pole = math.copysign(inf, x) if y % 2 == 1 else inf
+        return pole if x == 0 else nan
+
+
+@pytest.mark.parametrize("dtype", held(["float16", "bfloat16", "float32", "float64"]))
+@pytest.mark.parametrize("y", [0.5, -0.5, 1.5, -1.5, 0.25, 1 / 3, 0, 1, -1, 2, -2, 3, -3, 4, 5])
+def test_powers_with_constant_exponents_where_c_says_what_they_are(y, dtype):
+    x = [-inf, -1.0, -0.0, 0.0, 1.0, inf, nan]
+    expected = np.array([c_pow(v, y) for v in x])
+    array = fn.array(x, getattr(fn, dtype))
+    variable = fn.full(array.shape, y, array.dtype)
+    for power in (array**y, fn.compile(lambda x: 1 * x**y)(array), fn.power(array, y), array**variable):
+        got = float64_of(power)
+        np.testing.assert_array_equal(got, expected)
+        some = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(got[some]), np.signbit(expected)[some])
+
+
+@pytest.mark.parametrize("y", [0.5, -0.5])
+def test_slopes_of_roots_are_those_of_powers(y):
+    x = fn.array([-inf, -1.0, -0.0, 0.0, 1.0, inf])
+    slopes = [y * c_pow(v, y - 1) for v in x.tolist()]
+    for f in (lambda x: x**y, lambda x: x ** fn.full(x.shape, y)):
+        np.testing.assert_array_equal(fn.grad(lambda x, f=f: f(x).sum())(x), np.float32(slopes))
 
 
 def test_derivatives_of_a_polynomial_at_zero_are_its_coefficients():
