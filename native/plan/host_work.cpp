@@ -14,7 +14,7 @@ bool HostWork::fix(std::span<std::byte* const> operands, std::span<const char>, 
                   },
                   run,
                   {}};
-  for (size_t i = 0; i < operands.size(); ++i) fixed.starts.push_back({&run->operands[i], i});
+  fixed.start_at(run->operands);
   out.push_back(std::move(fixed));
   return true;
 }

@@ -21,6 +21,11 @@ struct FixedWork {
   void (*call)(void*) = nullptr;
   std::shared_ptr<void> with;  // its argument
   std::vector<Start> starts;
+
+  // The call reads the addresses of the operands there, in their order.
+  void start_at(std::span<std::byte*> places) {
+    for (size_t i = 0; i < places.size(); ++i) starts.push_back({&places[i], i});
+  }
 };
 
 class HostWork {

@@ -34,10 +34,8 @@ class GatherKernel final : public HostKernel {
     };
     auto bound = std::make_shared<Bound>(Bound{*single, size_t(row_) * sizeof(U), {}});
     FixedWork work;
-    for (size_t i = 0; i < 3; ++i) {
-      bound->at[i] = operands[i];
-      work.starts.push_back({&bound->at[i], i});
-    }
+    std::copy_n(operands.begin(), 3, bound->at);
+    work.start_at(bound->at);
     work.call = [](void* with) {
       const Bound& bound = *static_cast<const Bound*>(with);
       const int64_t offset = bound.position.offset(bound.at[1]);

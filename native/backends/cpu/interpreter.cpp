@@ -495,7 +495,7 @@ struct PreparedProgram::Impl {
     }
     auto bound = std::make_shared<Bound>(*this, operands);
     FixedWork work{[](void* with) { static_cast<Bound*>(with)->call(); }, bound, {}};
-    for (size_t i = 0; i < operands.size(); ++i) work.starts.push_back({&bound->operands[i], i});
+    work.start_at(bound->operands);
     for (const Binding& b : in_memory) {
       bound->slots[size_t(b.slot)] = operands[size_t(b.operand)] + b.offset;
       work.starts.push_back({&bound->slots[size_t(b.slot)], size_t(b.operand), b.offset});

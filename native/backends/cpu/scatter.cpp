@@ -168,10 +168,8 @@ class ScatterKernel final : public HostKernel {
     };
     auto bound = std::make_shared<Bound>(Bound{this, *single, bytes, {}});
     FixedWork work;
-    for (size_t i = 0; i < 4; ++i) {
-      bound->at[i] = operands[i];
-      work.starts.push_back({&bound->at[i], i});
-    }
+    std::copy_n(operands.begin(), 4, bound->at);
+    work.start_at(bound->at);
     work.call = [](void* with) {
       const Bound& bound = *static_cast<const Bound*>(with);
       const ScatterKernel& kernel = *bound.kernel;
