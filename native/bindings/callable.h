@@ -36,4 +36,15 @@ struct CallableSlots {
   static void bind(nb::handle type) { dict_offset = nb::cast<Py_ssize_t>(type.attr("__dictoffset__")); }
 };
 
+// Of the Python function that such an instance holds.
+inline void check_is_there(const nb::object& function) {
+  if (!function.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
+}
+inline nb::object called(const nb::object& function, nb::handle args, nb::handle kwargs) {
+  check_is_there(function);
+  nb::object result = nb::steal(PyObject_Call(function.ptr(), args.ptr(), kwargs.is_valid() ? kwargs.ptr() : nullptr));
+  if (!result.is_valid()) throw nb::python_error();
+  return result;
+}
+
 }  // namespace funcnn

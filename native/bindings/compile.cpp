@@ -44,7 +44,7 @@ class Compiled {
 
   nb::object call(nb::handle args, nb::handle kwargs) {
     // Whoever looks for an operation wants to see all of them, and where they stand in the program.
-    if (Recording::current()) return called(args, kwargs);
+    if (Recording::current()) return called(function_, args, kwargs);
     std::optional<Call> taken;
     if (nb::object result = call_again(args, kwargs, taken); result.is_valid()) return result;
     TimedSpan span("call");
@@ -294,7 +294,7 @@ class Compiled {
 
   // The arguments of the Python function with `arrays` in place of the dynamic leaves.
   nb::object invoke(const Call& c, Span arrays) const {
-    if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
+    check_is_there(function_);
     nb::object tree = unflatten_arrays(c.tree, arrays);
     if (!has_statics()) {
       bool both = c.kwargs.is_valid();
@@ -313,15 +313,6 @@ class Compiled {
     for (auto [key, value] : c.keywords())
       if (is_static(nb::cast<std::string>(key))) kwargs[key] = value;
     return function_(*nb::tuple(args), **kwargs);
-  }
-
-  // The Python function as it is.
-  nb::object called(nb::handle args, nb::handle kwargs) const {
-    if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
-    nb::object result =
-        nb::steal(PyObject_Call(function_.ptr(), args.ptr(), kwargs.is_valid() ? kwargs.ptr() : nullptr));
-    if (!result.is_valid()) throw nb::python_error();
-    return result;
   }
 
   void hash(Call& c) const {

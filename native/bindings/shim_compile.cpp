@@ -132,7 +132,7 @@ class ShimCompiled {
         shapeless_(shapeless) {}
 
   nb::object call(nb::handle args, nb::handle kwargs) {
-    if (disabled.load(std::memory_order_relaxed) || Recording::current()) return called(args, kwargs);
+    if (disabled.load(std::memory_order_relaxed) || Recording::current()) return called(function_, args, kwargs);
     Call c = taken(args, kwargs);
     if (std::shared_ptr<Entry> entry = find(c.signature))
       return run(*entry, c, std::any_of(c.arrays.begin(), c.arrays.end(), is_traced));
@@ -212,15 +212,6 @@ class ShimCompiled {
     c.signature.hash = hash;
     c.signature.general = general;
     return c;
-  }
-
-  // The Python function as it is.
-  nb::object called(nb::handle args, nb::handle kwargs) const {
-    if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
-    nb::object result =
-        nb::steal(PyObject_Call(function_.ptr(), args.ptr(), kwargs.is_valid() ? kwargs.ptr() : nullptr));
-    if (!result.is_valid()) throw nb::python_error();
-    return result;
   }
 
   std::shared_ptr<Entry> find(const Signature& signature) {
@@ -423,7 +414,7 @@ class ShimCompiled {
 
   // Call the function on what stands for the arrays of the call.
   Arrays outputs_of(Call& c, Span given, Entry& entry, Outline& left) {
-    if (!function_.is_valid()) throw ValueError("compile: the garbage collector has taken the function of this object");
+    check_is_there(function_);
     size_t next = 0;
     containers::Builder builder(entry.signature.outline);
     auto handle = [&] {
@@ -438,7 +429,7 @@ class ShimCompiled {
       containers::take_apart(outputs_, containers::Others::ignore, "compile", c.outputs, ignored);
     }
     containers::fill(inputs_, [&](nb::handle) { return handle(); }, &places);
-    nb::object result = called(args, kwargs);
+    nb::object result = called(function_, args, kwargs);
     args.reset();
     kwargs.reset();
     containers::Leaves leaves;
