@@ -1,4 +1,4 @@
-"""Linear algebra beyond the table of operations: faults, properties, degenerate derivatives, edges, threads."""
+"""Linear algebra beyond the table of operations: faults, properties, edges, threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CPU interpreter against NumPy: every (opcode, dtype), reductions, layouts, random programs, thread counts."""
+"""The CPU interpreter against NumPy: every (opcode, dtype), layouts, random programs, thread counts."""
 
 import operator
 import os

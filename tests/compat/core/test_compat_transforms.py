@@ -1,4 +1,4 @@
-"""grad, value_and_grad, vjp, jvp, vmap, checkpoint and stop_gradient of mlx.core."""
+"""grad, value_and_grad, vjp, jvp, checkpoint and stop_gradient of mlx.core."""
 
 import collections
 import contextlib
