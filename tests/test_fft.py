@@ -194,6 +194,7 @@ def test_vmap_of_derivatives(name: str, n: int) -> None:
     np.testing.assert_allclose(compiled, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.on_cpu
 @pytest.mark.parametrize("n", [64, 1000, 4096, 4099, 65536, 100003, 131072])
 def test_results_do_not_depend_on_threads(n: int) -> None:
     lines = [fn.array(signal((count, n))) for count in (1, 5)]
