@@ -51,6 +51,7 @@ def test_of_a_compiled_function():
     assert (fn.arange(3.0) + 1).tolist() == [1, 2, 3]
 
 
+@pytest.mark.on_cpu
 def test_while_waiting_for_the_background():
     x = long_chain(fn.ones((600_000,)))
     fn.async_eval(x)
@@ -59,6 +60,7 @@ def test_while_waiting_for_the_background():
     assert x[0].item() == x[1].item()
 
 
+@pytest.mark.on_cpu
 def test_leaves_no_half_computed_values():
     """What was overwritten in place says so; everything else is computed again from the start."""
     kept = fn.random.uniform(fn.random.key(0), (3_000_000,))

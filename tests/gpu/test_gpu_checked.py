@@ -24,14 +24,10 @@ from test_ops import EDGE_OPS, arrays, draw, outputs, seeded
 if not fn.is_available(fn.gpu):
     pytest.skip("this machine has no gpu", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("cpu_by_default")
+
 ROOT = pathlib.Path(__file__).parents[2]
 SOFTWARE = os.environ.get("FUNCNN_METAL") == "software"
-
-
-@pytest.fixture(autouse=True)
-def cpu_by_default() -> Iterator[None]:
-    with fn.default_device("cpu"):
-        yield
 
 
 def wide(x: fn.array) -> np.ndarray:

@@ -13,13 +13,9 @@ from funcnn import nn
 if not fn.is_available(fn.gpu):
     pytest.skip("this machine has no gpu", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("cpu_by_default")
+
 TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-5}
-
-
-@pytest.fixture(autouse=True)
-def cpu_by_default() -> Any:
-    with fn.default_device("cpu"):
-        yield
 
 
 def numbers(dtype: str, *shape: int) -> fn.array:

@@ -8,13 +8,9 @@ import funcnn as fn
 if not fn.is_available(fn.gpu):
     pytest.skip("this machine has no gpu", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("cpu_by_default")
+
 NAN, INF = np.nan, np.inf
-
-
-@pytest.fixture(autouse=True)
-def cpu_by_default():
-    with fn.default_device("cpu"):
-        yield
 
 
 def both(function, *arguments, tolerance=0.0, oracle="cpu"):

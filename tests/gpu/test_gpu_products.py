@@ -8,14 +8,9 @@ import funcnn as fn
 if not fn.is_available(fn.gpu):
     pytest.skip("this machine has no gpu", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("cpu_by_default")
+
 TOLERANCE = {"float32": 2e-6, "float16": 4e-3, "bfloat16": 2e-2, "complex64": 2e-6}
-
-
-@pytest.fixture(autouse=True)
-def cpu_by_default():
-    """These tests say themselves where things are."""
-    with fn.default_device("cpu"):
-        yield
 
 
 def draw(seed, *shape, dtype="float32"):

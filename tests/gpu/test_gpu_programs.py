@@ -11,12 +11,7 @@ from funcnn import optim
 if not fn.is_available(fn.gpu):
     pytest.skip("this machine has no gpu", allow_module_level=True)
 
-
-@pytest.fixture(autouse=True)
-def cpu_by_default():
-    """These tests say themselves where things are."""
-    with fn.default_device("cpu"):
-        yield
+pytestmark = pytest.mark.usefixtures("cpu_by_default")
 
 
 def numbers(*shape, dtype=np.float32):

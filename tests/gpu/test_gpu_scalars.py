@@ -16,6 +16,8 @@ from accuracy import BINARY, UNARY, errors, order_violations, symmetry_violation
 if not fn.is_available(fn.gpu):
     pytest.skip("this machine has no gpu", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("cpu_by_default")
+
 FUNCTIONS = {
     **{name: getattr(fn, name) for name in UNARY if hasattr(fn, name)},
     "gelu": nn.gelu,
@@ -24,12 +26,6 @@ FUNCTIONS = {
 }
 # Where float64 is missing, large terms cancel near the roots between the poles.
 ABOVE = {"lgamma": 0.0, "digamma": 0.0}
-
-
-@pytest.fixture(autouse=True)
-def cpu_by_default():
-    with fn.default_device("cpu"):
-        yield
 
 
 def on_gpu(function, *arguments):
