@@ -88,6 +88,7 @@ def test_live_bytes_are_those_of_brute_force(graph):
     assert explained.live_bytes <= explained.peak_bytes
 
 
+@pytest.mark.immediate
 @settings(max_examples=20, deadline=None)
 @given(products())
 def test_what_is_measured_lies_between(graph):

@@ -138,7 +138,7 @@ def test_only_sizes_may_differ():
     def f(x):
         return fn.softmax(x * 2.0, -1)
 
-    assert after(f, [fn.ones((3, 5))], [fn.ones((7, 11))])[1] == 1
+    assert after(f, [fn.ones((3, 5))], [fn.ones((7, 6))])[1] == 1
     assert after(f, [fn.ones((3, 5))], [fn.ones((3, 1))])[1] == 0
     assert after(f, [fn.ones((3, 5))], [fn.ones((0, 5))])[1] == 0
     assert after(f, [fn.ones((3, 5))], [fn.ones((3, 65537))])[1] == 0
@@ -184,7 +184,7 @@ def test_a_growing_sequence_is_fused_once_and_right():
 def test_compiled_functions_are_fused_once():
     f = fn.compile(step, donate=("w", "m"))
     fn.clear_plan_cache()
-    for n, batch in enumerate((40, 70, 120, 50)):
+    for n, batch in enumerate((60, 70, 120, 50)):
         arguments = training(batch)
         fn.eval(*arguments[0].values(), *arguments[1].values(), *arguments[2:])
         before = reused()

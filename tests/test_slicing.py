@@ -110,6 +110,7 @@ def test_gradients(starts):
     np.testing.assert_array_equal(push, 2 * X[place])
 
 
+@pytest.mark.immediate
 def test_a_cache_is_written_in_place():
     n = 1 << 16
     write = fn.compile(lambda cache, row, i: fn.dynamic_update_slice(cache, row, (i, 0)), donate="cache")

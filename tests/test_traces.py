@@ -193,6 +193,7 @@ class Running:
         self.thread.join()
 
 
+@pytest.mark.immediate
 def test_a_trace_of_another_thread_keeps_nothing_here():
     n = 1 << 16
     step = fn.value_and_grad(lambda w: ((w * 2 + 1) ** 2).sum())

@@ -175,6 +175,7 @@ def test_compiling_ever_new_shapes_stays_bounded():
         fn.eval(normalised(fn.ones((n % 400 + 1, 3)), w))
         fn.eval(fn.tanh(fn.ones((n, 3)) @ w) * 2)  # and eager plans
         if n in (400, 800):
+            fn.synchronize()
             gc.collect()
             used.append((fn.get_active_memory(), resident_bytes()))
     assert normalised.cache_info()["entries"] <= 16
