@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import inspect
+import math
 import operator
 import re
 import subprocess
@@ -113,6 +114,29 @@ from funcnn import _hints, nn, optim, random, tree
         ),
         (lambda x: fn.compile(lambda x: x, cache_size=1.5), TypeError, "compile: cache_size must be an integer"),
         (lambda x: fn.vmap(lambda x: x, axis_size=1.5)(x), TypeError, "axis_size: expected an integer"),
+        (
+            lambda x: fn.grad(lambda x: x.sum().item())(x),
+            TypeError,
+            "got float, which has no derivative: return the arr",
+        ),
+        (
+            lambda x: fn.grad(lambda x: np.sin(x).sum())(x),
+            TypeError,
+            "got float32, .* functions of funcnn, not of numpy",
+        ),
+        (
+            lambda x: fn.compile(lambda x: np.sin(x))(x),
+            fn.TracedValueError,
+            r"compute with .* \(fn.sin for numpy.sin, ",
+        ),
+        (lambda x: fn.compile(lambda x: math.sin(x))(x[0]), fn.TracedValueError, r"\(fn.sin for math.sin\)"),
+        (
+            lambda x: fn.compile(lambda x, y: x)(x, object()),
+            TypeError,
+            "the leaf at 1 is an object, not an array; pass",
+        ),
+        (lambda x: fn.io.save("x.npz", nn.Linear(2, 3)), ValueError, "a Linear holds no arrays: give the parameters"),
+        (lambda x: optim.adam(0.1).update(x, x, x), TypeError, r"the order is update\(grads, state, params\)"),
     ],
 )
 def test_messages(call, error, message):
@@ -450,7 +474,7 @@ def test_a_layer_says_how_to_get_another():
         attrs.exceptions.FrozenInstanceError, match=r"Linear: a layer does not change; attrs.evolve\(layer, bias="
     ):
         layer.bias = False
-    with pytest.raises(AttributeError, match="does not change, and has no field 'biass'"):
+    with pytest.raises(AttributeError, match="no field 'biass'; fields are declared in the class, as in `biass: nn.L"):
         layer.biass = False
     assert attrs.evolve(layer, bias=False) == nn.Linear(2, 3, bias=False) and layer == nn.Linear(2, 3)
 
@@ -501,5 +525,12 @@ def test_layers_of_ones_own_name_it_too():
         Own(widht=3)
     with pytest.raises(TypeError, match="^of its own$"):
         Raises()
+
+    class Bare(nn.Layer):
+        def __call__(self, x):
+            return x
+
+    with pytest.raises(TypeError, match=r"in Bare: .* parameters come first, as in __call__\(self, params, x\)"):
+        Bare()({}, fn.ones(2))
     assert attrs.evolve(Own(3), depth=4) == Own(3, 4) and repr(Own(3)) == "Own(3)"
     assert list(inspect.signature(Own).parameters) == ["width", "depth"]

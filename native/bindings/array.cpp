@@ -146,7 +146,14 @@ PyObject* int_slot(PyObject* self) {
 }
 
 PyObject* float_slot(PyObject* self) {
-  return guarded([&] { return PyNumber_Float(item(array_of(self), "float()").ptr()); });
+  return guarded([&] {
+    const Array& array = array_of(self);
+    if (array.node()->abstract)
+      throw_traced_value(*array.node(), "float()",
+                         "compute with functions of funcnn (fn.sin for math.sin), choose with fn.where, fn.cond, "
+                         "fn.while_loop or fn.scan, or make the argument static");
+    return PyNumber_Float(item(array, "float()").ptr());
+  });
 }
 
 PyObject* index_slot(PyObject* self) {

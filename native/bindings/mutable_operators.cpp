@@ -64,6 +64,23 @@ binaryfunc base_binary[kBinaryCount], base_matmul;
 ternaryfunc base_power, base_in_place_power;
 richcmpfunc base_compare;
 
+bool is_bool(PyObject* o) { return is_array(o) ? array_of(o).dtype() == Dtype::bool_ : PyBool_Check(o); }
+
+// Whether an operation failed that is defined for numbers alone, where both operands are bools; clears the error.
+bool refused_bools(PyObject* made, PyObject* a, PyObject* b) {
+  if (made || !is_bool(a) || !is_bool(b) || !PyErr_ExceptionMatches(PyExc_ValueError)) return false;
+  PyErr_Clear();
+  return true;
+}
+
+// As bytes, as MLX shifts them.
+PyObject* shift_bools(PyObject* a, PyObject* b, Opcode shift) {
+  return guarded([&] {
+    auto [x, y] = as_operands(a, b, "shift");
+    return wrap(binary(shift, astype(x, Dtype::uint8), astype(y, Dtype::uint8)));
+  });
+}
+
 template <size_t i>
 PyObject* checked_binary(PyObject* a, PyObject* b) {
   if constexpr (kBinary[i].slot == Py_nb_inplace_true_divide)
@@ -71,11 +88,20 @@ PyObject* checked_binary(PyObject* a, PyObject* b) {
       return guarded([&]() -> PyObject* {
         throw ValueError(cat("x /= y: the result is not of dtype ", array_of(a).dtype(), "; use x = x / y"));
       });
-  return checked(base_binary[i](a, b), a, b, kBinary[i].what);
+  PyObject* made = base_binary[i](a, b);
+  if constexpr (kBinary[i].slot == Py_nb_lshift || kBinary[i].slot == Py_nb_rshift)
+    if (refused_bools(made, a, b))
+      return shift_bools(a, b, kBinary[i].slot == Py_nb_lshift ? Opcode::left_shift : Opcode::right_shift);
+  return checked(made, a, b, kBinary[i].what);
 }
 
 PyObject* checked_power(PyObject* a, PyObject* b, PyObject* modulus) {
   PyObject* made = base_power(a, b, modulus);
+  if (refused_bools(made, a, b))
+    return guarded([&] {
+      auto [x, y] = as_operands(a, b, "x ** y");
+      return wrap(binary(Opcode::logical_or, x, unary(Opcode::logical_not, y)));
+    });
   return modulus == Py_None ? checked(made, a, b, "x ** y") : made;
 }
 PyObject* in_place_power(PyObject* a, PyObject* b, PyObject* modulus) {

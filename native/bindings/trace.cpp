@@ -54,9 +54,10 @@ Array array_of_leaf(const pytree::Leaves& leaves, size_t i, const pytree::TreeDe
   if (weak_array(leaf, scalar)) return scalar;
   if (nb::hasattr(leaves[i], "__array__")) return as_array(leaves[i], name);
   std::string path = tree.path_of_leaf(i);
-  throw TypeError(cat(name, ": ", path.empty() ? "the value" : "the leaf at " + path, " is a ",
-                      nb::cast<std::string>(leaves[i].type().attr("__name__")), ", not an array", advice,
-                      container_advice(leaves[i])));
+  auto type = nb::cast<std::string>(leaves[i].type().attr("__name__"));
+  const bool vowel = std::string_view("aeiouAEIOU").find(type[0]) != std::string_view::npos;
+  throw TypeError(cat(name, ": ", path.empty() ? "the value" : "the leaf at " + path, vowel ? " is an " : " is a ",
+                      type, ", not an array", advice, container_advice(leaves[i])));
 }
 
 nb::object unflatten_arrays(const pytree::TreeDef& tree, Span arrays) {

@@ -16,6 +16,8 @@ _LONGEST_NPZ_NAME = 65535 - len(".npy")
 def named_leaves(values: Any) -> list[tuple[str, Any]]:
     named = tree.leaves_with_path(values)
     if named and not named[0][0]:
+        if hasattr(named[0][1], "init"):
+            raise ValueError(f"a {type(named[0][1]).__name__} holds no arrays: give the parameters that its init drew")
         raise ValueError("an array alone has no name: put it in a dict")
     keys = [tree.split_path(path) for path, _ in named]
     if all(len(key) == 1 for key in keys):

@@ -73,6 +73,9 @@ def place_of(layer: Layer, field: str, keys: tuple[Any, ...]) -> tuple[Any, ...]
 # What layers of other libraries are called with.
 _OF_APPLY = re.compile("unexpected keyword argument '(training|train|deterministic|inference|key|rng|rngs)'")
 
+# What is said of a function that leaves out its parameters.
+_WITHOUT_PARAMETERS = re.compile(r"__call__\(\) takes \d+ positional arguments? but \d+ were given")
+
 
 def _located(error: Exception, layer: Layer, path: str) -> Exception | None:
     """The same error with the place in the model; None if it has one already or cannot be made again."""
@@ -83,6 +86,8 @@ def _located(error: Exception, layer: Layer, path: str) -> Exception | None:
         text = repr(text)
     if type(error) is TypeError and _OF_APPLY.search(text):
         text += "; the mode and the key are arguments of apply: layer.apply(params, x, training=True, key=key)"
+    if type(error) is TypeError and _WITHOUT_PARAMETERS.search(text):
+        text += "; parameters come first, as in __call__(self, params, x)"
     try:
         located = type(error)(f"in {path} ({name}): {text}" if path else f"in {name}: {text}")
         located._located = True  # type: ignore[attr-defined]
@@ -195,7 +200,13 @@ def _expression(value: Any) -> str:
 
 def _refuse(layer: Layer, name: str, value: Any) -> NoReturn:
     known = name in vars(layer)
-    what = f"; attrs.evolve(layer, {name}=...) makes another" if known else f", and has no field {name!r}"
+    what = (
+        f"; attrs.evolve(layer, {name}=...) makes another"
+        if known
+        else (
+            f", and has no field {name!r}; fields are declared in the class, as in `{name}: nn.Layer`, without an __init__"
+        )
+    )
     error = attrs.exceptions.FrozenInstanceError()
     error.args = (f"{type(layer).__name__}: a layer does not change{what}",)
     raise error

@@ -110,7 +110,9 @@ def part_of(name: str, state: Any, key: str) -> Any:
     """What an optimiser keeps in its state under a name."""
     if not isinstance(state, (dict, fn.frozendict)) or key not in state:
         there = f"a dict of {list(state)}" if isinstance(state, (dict, fn.frozendict)) else f"a {type(state).__name__}"
-        raise TypeError(f"{name}: the state must be what init or the last update returned, with {key!r}, got {there}")
+        raise TypeError(
+            f"{name}: the state must be what init or the last update returned, with {key!r}, got {there}; the order is update(grads, state, params)"
+        )
     return state[key]
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import inspect
 
 import pytest
 from tests.compat.library import REAL, mx
@@ -408,6 +409,7 @@ def test_names_of_transformed_functions():
     for transformed in (mx.grad(loss), mx.value_and_grad(loss), mx.vmap(loss), mx.checkpoint(loss)):
         assert transformed.__name__ == "loss"
         assert transformed.__doc__ == "The loss."
+        assert inspect.signature(transformed) == inspect.signature(loss)
 
 
 def test_transformed_functions_are_no_methods():

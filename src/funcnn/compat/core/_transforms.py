@@ -6,6 +6,7 @@ the function sees: while it runs they hold what is traced, and afterwards what t
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,7 +30,13 @@ class Transformed:
 
     def __init__(self, call: Callable[[tuple[Any, ...], dict[str, Any]], Any], fun: Any) -> None:
         self._call = call
+        self._fun = fun
         copy_names(fun, self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__signature__":
+            return inspect.signature(self._fun)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
