@@ -165,7 +165,7 @@ def value_and_grad(
 
     Raises:
         ValueError: The value is not a real floating-point scalar; an argument is missing or holds integers.
-        TypeError: An argument has a leaf that is not an array.
+        TypeError: An argument has a leaf that is not an array, or the value is a number and no array.
 
     >>> import funcnn as fn
     >>> value, gradient = fn.value_and_grad(lambda p: (p["w"] * p["w"]).sum())({"w": fn.array([1.0, 2.0])})
