@@ -100,6 +100,7 @@ DIFFERENCES: dict[str, str] = {
     "core.linalg.cholesky": "Differentiable, as all of `linalg`. A matrix that is not positive definite raises; MLX returns the input's elements.",
     "core.std": "Its derivatives are 0 where all elements are equal; MLX gives NaN.",
     "core.linalg.norm": "Norms of vectors have the derivative 0 at zero; MLX gives NaN.",
+    "core.linalg.inv": "A singular matrix raises ValueError; RuntimeError in MLX.",
     "core.linalg.solve": "A singular matrix raises; MLX returns zeros or infinities.",
     "core.linalg.eig": "Eigenvalues may come in another order, that of NumPy, and vectors with another factor.",
     "core.linalg.eigvals": "Eigenvalues may come in another order, that of NumPy.",
