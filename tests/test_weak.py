@@ -75,6 +75,31 @@ def test_compiled_and_eager_agree(expression, dtype):
         same(fn.scan(lambda c, _: (c, expression(p, c)), number, length=1)[1][0], eager)
 
 
+NARROW = {
+    "r + p": lambda p, r: r + p,
+    "p < r": lambda p, r: p < r,
+    "maximum": lambda p, r: fn.maximum(p, r),
+    "where": lambda p, r: fn.where(p > 0, p, r),
+    "at": lambda p, r: p.at[0].set(r),
+    "cond": lambda p, r: fn.cond(p[0] > 5, lambda: p * r, lambda: p),
+    "scan": lambda p, r: fn.scan(lambda c, x: (c + r, x), p, p)[0],
+    "compile": lambda p, r: fn.compile(lambda q, s: q // s)(p, r),
+}
+
+
+@pytest.mark.parametrize("expression", NARROW.values(), ids=NARROW)
+def test_compiled_functions_refuse_numbers_that_the_dtype_beside_them_does_not_hold(expression):
+    p = fn.array([1, 2, 3], fn.uint8)
+    compiled = fn.compile(expression)
+    for number in (7, 300, 255, -1, 2**40, np.int64(256), 9):
+        if 0 <= number < 256:
+            same(compiled(p, number), expression(p, number))
+            continue
+        with pytest.raises(ValueError, match=f"the integer {number} does not fit uint8"):
+            compiled(p, number)
+    same(compiled(p.astype(fn.int64), 300), expression(p.astype(fn.int64), 300))
+
+
 def test_numbers_and_arrays_have_traces_of_their_own():
     f = fn.compile(lambda p, rate: p - rate * p)
     p = fn.ones((2,), dtype=fn.bfloat16)

@@ -18,6 +18,7 @@
 #include "bindings/compiled_entry.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
+#include "bindings/number_ranges.h"
 #include "bindings/typed.h"
 #include "graph/record.h"
 #include "plan/eval.h"
@@ -71,6 +72,7 @@ class Compiled {
       else
         entry = remember(c, entry);
     }
+    check_ranges(c, *entry);
     Array token = entry->effects ? EffectScope::token() : Array();
     if (traced || (token && is_traced(token))) {
       Arrays arguments = c.arrays();
@@ -250,6 +252,17 @@ class Compiled {
     }
   }
 
+  // Refuse the numbers that a dtype they become does not hold, as outside of compiled functions.
+  static void check_ranges(const Call& c, const Entry& entry) {
+    for (auto [i, dtype] : entry.ranges) {
+      Array made;
+      if (is_array(c.leaves[i].ptr()))
+        NumberRanges::note(Array(NodeRef(c.nodes[i])), dtype);
+      else
+        convert_scalar(c.leaves[i].ptr(), dtype, made);
+    }
+  }
+
   static bool depends_on_trace(Node* node) {
     return node->abstract || (node->trace != 0 && is_traced(Array(NodeRef(node))));
   }
@@ -379,6 +392,19 @@ class Compiled {
     return same_structure(e.inputs, c.tree) && (!c.statics.is_valid() || same_value(c.statics, e.statics));
   }
 
+  // Trace the function, and note which dtypes the numbers among its arguments have to fit.
+  Traced traced_function(const Call& c, Entry& entry) const {
+    NumberRanges ranges;
+    Arrays placeholders;
+    Traced traced = trace_abstract(entry.arguments, "compile of " + name_, [&](Span arrays) {
+      placeholders.assign(arrays.begin(), arrays.end());
+      return invoke(c, arrays);
+    });
+    for (size_t i = 0; i < placeholders.size(); ++i)
+      for (Dtype dtype : ranges.of(placeholders[i])) entry.ranges.emplace_back(i, dtype);
+    return traced;
+  }
+
   std::shared_ptr<Entry> trace(const Call& c) {
     TimedSpan span("trace");
     if (span) span.name(name_);
@@ -386,8 +412,7 @@ class Compiled {
     entry->statics = c.statics;
     entry->inputs = c.tree;
     entry->arguments = arguments_of(c.arrays());
-    Traced traced =
-        trace_abstract(entry->arguments, "compile of " + name_, [&](Span arrays) { return invoke(c, arrays); });
+    Traced traced = traced_function(c, *entry);
     entry->outputs = traced.outputs;
     entry->weak = std::move(traced.weak);
     entry->rebindable = std::move(traced.rebindable);

@@ -6,6 +6,7 @@
 #include "base/to_integer.h"
 #include "bindings/array.h"
 #include "bindings/interchange.h"
+#include "bindings/number_ranges.h"
 #include "bindings/sequence.h"
 #include "graph/trace.h"
 #include "graph/transfer.h"
@@ -278,6 +279,7 @@ Array with_all_digits(const Array& x) {
 Array beside(const Array& x, Dtype like) {
   if (!x.node()->weak) return x;
   Dtype dtype = weak_dtype(x.dtype(), like);
+  NumberRanges::note(x, dtype);
   return with_weakness(astype(dtype == Dtype::float64 ? with_all_digits(x) : x, dtype), false);
 }
 
