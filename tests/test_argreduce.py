@@ -1,4 +1,4 @@
-"""argmax and argmin of long lines: the first of equal elements and the first NaN, wherever lines are cut."""
+"""argmax and argmin: the first of equal elements and the first NaN, wherever lines are cut."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import funcnn as fn
+import instruction_sets
 from thread_counts import assert_the_same
 
 PART = 1 << 16
@@ -33,3 +34,44 @@ def test_long_lines_with_special_values(value: float, places: tuple[int, ...], n
     a = fn.array(x)
     assert_the_same(lambda: [getattr(fn, name)(a)], (1, 2, 16))
     assert getattr(fn, name)(a).item() == getattr(np, name)(x)
+
+
+DTYPES = ["float16", "bfloat16", "float32", "float64", "int8", "uint16", "int32", "uint64", "bool"]
+
+
+@pytest.mark.on_cpu
+@pytest.mark.parametrize("which", instruction_sets.SUPPORTED)
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_lines_of_every_length(dtype: str, name: str, which: str) -> None:
+    """Along lines and of lines side by side, at lengths around those of vectors and blocks."""
+    rng = np.random.default_rng(2)
+    with instruction_sets.using(which):
+        for n in (1, 15, 16, 33, 64, 100, 129, 513, 1023, 1025, 2100):
+            numbers = rng.integers(0, 40, (n, 7)) - (20 if dtype[0] in "bfi" else 0)
+            if dtype == "bool":
+                numbers = numbers > (30 if name == "argmax" else -30)
+            a = fn.array(numbers.astype(np.float32)).astype(getattr(fn, dtype if dtype != "bool" else "bool_"))
+            find = getattr(fn, name)
+            for axis in (0, 1):
+                want = getattr(np, name)(numbers, axis=axis)
+                np.testing.assert_array_equal(np.asarray(find(a, axis=axis)), want)
+                dense = fn.array(np.ascontiguousarray(numbers.T).astype(np.float32)).astype(a.dtype)
+                np.testing.assert_array_equal(np.asarray(find(dense, axis=1 - axis)), want)
+
+
+@pytest.mark.on_cpu
+@pytest.mark.parametrize("which", instruction_sets.SUPPORTED)
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_special_values_in_rows_and_columns(dtype: str, name: str, which: str) -> None:
+    """NaN of either sign comes first, zeros are equal, infinities are numbers."""
+    rows = [[0.0, -0.0], [-0.0, 0.0], [1, np.inf], [-np.inf, -1], [3, np.nan, np.inf, np.nan], [-np.inf, -np.nan, 9]]
+    x = np.zeros((len(rows), 70), np.float32)
+    for row, values in zip(x, rows, strict=True):
+        row[:] = values[0]
+        row[30 : 30 + len(values)] = values
+    with instruction_sets.using(which):
+        for numbers, axis in ((x, 1), (np.ascontiguousarray(x.T), 0)):
+            found = getattr(fn, name)(fn.array(numbers).astype(getattr(fn, dtype)), axis=axis)
+            np.testing.assert_array_equal(np.asarray(found), getattr(np, name)(x, axis=1))

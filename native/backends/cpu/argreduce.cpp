@@ -1,14 +1,19 @@
 #include "ops/argreduce.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
+#include "backends/cpu/argreduce.h"
 #include "backends/cpu/instruction_set.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/lines.h"
 #include "base/thread_pool.h"
 
 namespace funcnn::cpu {
+
+FUNCNN_DECLARE_FOR_SETS(ArgReduceTable, arg_reduce_table);
+
 namespace {
 
 // Whether a later element takes over from the best so far. The first NaN is never replaced.
@@ -30,42 +35,66 @@ bool takes_over(const T& value, const T& best) {
 // Elements of a long line that are worth a thread.
 constexpr int64_t kPart = 1 << 16;
 
-// The best value of each block by the tables, then the place of it in the first block that has the best.
-template <bool largest, class T>
-uint32_t first_best(const T* x, int64_t n, simd::RowReduceFn reduce) {
-  constexpr int64_t kBlock = 1024;
-  int64_t begin = 0, end = n;
-  if (reduce && n >= 32) {
-    T best = x[0];
-    for (int64_t i = 0; i < n; i += kBlock) {
-      int64_t count = std::min(kBlock, n - i);
-      T value;
-      reduce(&value, x + i, 1, count, count);
-      if (i == 0 || takes_over<largest>(value, best)) {
-        best = value;
-        begin = i;
-        end = i + count;
-      }
-    }
-    for (int64_t i = begin; i < end; ++i)
-      if (x[i] == best || (best != best && x[i] != x[i])) return uint32_t(i);
+// What the tables have for the elements of an operand, and for those in whose order these are looked for.
+struct Loops {
+  HalfKeysFn keys;
+  simd::RowReduceFn reduce;
+  FindFn find;
+  ArgReduceAcrossFn across;
+
+  Loops(bool largest, Dtype dtype) {
+    const ArgReduceTable& table = FUNCNN_OF_ACTIVE_SET(arg_reduce_table);
+    const Dtype order = is_half(dtype) ? Dtype::int16 : dtype;
+    keys = table.keys[largest][int(dtype)];
+    reduce = active_table().reduce_row[int(largest ? ReduceOp::max : ReduceOp::min)][int(order)];
+    find = table.find[int(order)];
+    across = table.across[largest][int(dtype)];
   }
-  int64_t best = begin;
-  for (int64_t i = begin + 1; i < end; ++i)
-    if (takes_over<largest>(x[i], x[best])) best = i;
-  return uint32_t(best);
+};
+
+// The best value of each block, then the place of it in the first block that has the best.
+template <bool largest, class T>
+uint32_t first_best(const T* x, int64_t n, const Loops& loops) {
+  using Key = std::conditional_t<sizeof(T) == 2 && !std::is_integral_v<T>, int16_t, T>;
+  constexpr int64_t kBlock = 1024;
+  if (!loops.find || n < 16) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; ++i)
+      if (takes_over<largest>(x[i], x[best])) best = i;
+    return uint32_t(best);
+  }
+  [[maybe_unused]] Key room[kBlock];
+  Key best{};
+  auto block_at = [&](int64_t i) -> const Key* {
+    if constexpr (std::is_same_v<Key, T>) {
+      return x + i;
+    } else {
+      loops.keys(room, x + i, std::min(kBlock, n - i));
+      return room;
+    }
+  };
+  int64_t begin = 0;
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t count = std::min(kBlock, n - i);
+    Key value;
+    loops.reduce(&value, block_at(i), 1, count, count);
+    if (i > 0 && !takes_over<largest>(value, best)) continue;
+    best = value;
+    begin = i;
+  }
+  return uint32_t(begin + loops.find(block_at(begin), std::min(kBlock, n - begin), &best));
 }
 
 // The parts of a few long lines at once: the first part that has the best of a line has its place.
 template <bool largest, class T>
-void arg_reduce_parts(const T* x, uint32_t* out, const Lines& lines, simd::RowReduceFn reduce) {
+void arg_reduce_parts(const T* x, uint32_t* out, const Lines& lines, const Loops& loops) {
   const int64_t n = lines.length(), parts = (n + kPart - 1) / kPart;
   std::vector<uint32_t> places(size_t(lines.count() * parts));
   parallel_for(lines.count() * parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t from = i % parts * kPart;
       const T* part = x + lines.start(i / parts) + from;
-      places[size_t(i)] = uint32_t(from) + first_best<largest>(part, std::min(kPart, n - from), reduce);
+      places[size_t(i)] = uint32_t(from) + first_best<largest>(part, std::min(kPart, n - from), loops);
     }
   });
   for (int64_t l = 0; l < lines.count(); ++l) {
@@ -78,16 +107,16 @@ void arg_reduce_parts(const T* x, uint32_t* out, const Lines& lines, simd::RowRe
 }
 
 template <bool largest, class T>
-void arg_reduce(const T* x, uint32_t* out, const Lines& lines, simd::RowReduceFn reduce) {
-  int64_t n = lines.length(), step = lines.step();
+void arg_reduce(const T* x, uint32_t* out, const Lines& lines, const Loops& loops) {
+  int64_t n = lines.length(), step = lines.step(), run = lines.side_by_side();
   if (step == 1 && n >= 2 * kPart && lines.count() < 2 * thread_count())
-    return arg_reduce_parts<largest>(x, out, lines, reduce);
-  if (step == 1 || lines.side_by_side() == 1) {
+    return arg_reduce_parts<largest>(x, out, lines, loops);
+  if (step == 1 || run == 1 || !loops.across) {
     parallel_for(lines.count(), std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
       for (int64_t l = begin; l < end; ++l) {
         const T* line = x + lines.start(l);
         if (step == 1) {
-          out[l] = first_best<largest>(line, n, reduce);
+          out[l] = first_best<largest>(line, n, loops);
           continue;
         }
         int64_t best = 0;
@@ -99,25 +128,13 @@ void arg_reduce(const T* x, uint32_t* out, const Lines& lines, simd::RowReduceFn
     return;
   }
   // Lines that lie side by side advance together.
-  constexpr int64_t kTogether = 64;
-  int64_t run = lines.side_by_side(), groups = (run + kTogether - 1) / kTogether;
-  parallel_for(lines.count() / run * groups, std::max<int64_t>(1, 16384 / (n * std::min(run, kTogether))),
+  const int64_t together = std::clamp<int64_t>(run / (2 * thread_count()) / 64 * 64, 64, 512);
+  const int64_t groups = (run + together - 1) / together;
+  parallel_for(lines.count() / run * groups, std::max<int64_t>(1, 16384 / (n * std::min(run, together))),
                [&](int64_t begin, int64_t end) {
                  for (int64_t g = begin; g < end; ++g) {
-                   int64_t column = g % groups * kTogether, line = g / groups * run + column;
-                   int64_t count = std::min(kTogether, run - column);
-                   const T* at = x + lines.start(line);
-                   T best[kTogether];
-                   std::copy_n(at, count, best);
-                   std::fill_n(out + line, count, 0u);
-                   for (int64_t i = 1; i < n; ++i) {
-                     at += step;
-                     for (int64_t k = 0; k < count; ++k) {
-                       bool better = takes_over<largest>(at[k], best[k]);
-                       best[k] = better ? at[k] : best[k];
-                       out[line + k] = better ? uint32_t(i) : out[line + k];
-                     }
-                   }
+                   const int64_t column = g % groups * together, line = g / groups * run + column;
+                   loops.across(out + line, x + lines.start(line), n, std::min(together, run - column), step);
                  }
                });
 }
@@ -127,16 +144,15 @@ std::unique_ptr<Kernel> make_arg_reduce(const Primitive& primitive, std::span<co
   const ArgReduce& op = static_cast<const ArgReduce&>(primitive);
   return visit_dtype(inputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
     using T = typename decltype(tag)::type;
-    auto reduce = active_table().reduce_row[int(op.largest() ? ReduceOp::max : ReduceOp::min)][int(inputs[0].dtype)];
-    return make_kernel(
-        [largest = op.largest(), lines = Lines(inputs[0], op.axis()), reduce](std::span<std::byte* const> at) {
-          const T* x = reinterpret_cast<const T*>(at[0]);
-          uint32_t* out = reinterpret_cast<uint32_t*>(at[1]);
-          if (largest)
-            arg_reduce<true>(x, out, lines, reduce);
-          else
-            arg_reduce<false>(x, out, lines, reduce);
-        });
+    return make_kernel([largest = op.largest(), lines = Lines(inputs[0], op.axis()),
+                        loops = Loops(op.largest(), inputs[0].dtype)](std::span<std::byte* const> at) {
+      const T* x = reinterpret_cast<const T*>(at[0]);
+      uint32_t* out = reinterpret_cast<uint32_t*>(at[1]);
+      if (largest)
+        arg_reduce<true>(x, out, lines, loops);
+      else
+        arg_reduce<false>(x, out, lines, loops);
+    });
   });
 }
 

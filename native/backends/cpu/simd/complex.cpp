@@ -3,6 +3,7 @@
 
 #include "backends/cpu/simd/angle.h"
 #include "backends/cpu/simd/loops.h"
+#include "backends/cpu/simd/vectors.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -83,24 +84,39 @@ void multiply_loop(void* out, const void* a, const void* b, const void*, int64_t
   const float first[2] = {mask == 2 ? y[0] : x[0], mask == 2 ? y[1] : x[1]};
   auto left = [&](int64_t i) { return mask == 1 ? first : x + 2 * i; };
   auto right = [&](int64_t i) { return mask == 2 ? first : y + 2 * i; };
-  constexpr int64_t step = kLanes / 2, block = 16 * step;
-  for (int64_t begin = 0; begin < n; begin += block) {
-    alignas(FUNCNN_VECTOR_BYTES) float result[2 * block];  // an operand may lie where results belong
-    int64_t count = n - begin < block ? n - begin : block, whole = count / step * step;
-    Lanes nan{};
-    for (int64_t i = 0; i < whole; i += step) {
-      Vector<float> u = one, v = one;
-      if constexpr (mask != 1) u = *reinterpret_cast<const Loose*>(x + 2 * (begin + i));
-      if constexpr (mask != 2) v = *reinterpret_cast<const Loose*>(y + 2 * (begin + i));
-      Vector<float> z = product(u, v);
-      nan |= z != z;
-      *reinterpret_cast<Loose*>(result + 2 * i) = z;
+  constexpr int64_t step = kLanes / 2;
+  constexpr int most = 8;  // vectors whose products are in registers until it is known that none is NaN
+  int64_t at = 0;
+  auto multiply = [&]<int count>() {
+    for (; at + count * step <= n; at += count * step) {
+      Vector<float> z[count];
+      Lanes nan{};
+      FUNCNN_UNROLL
+      for (int k = 0; k < count; ++k) {
+        Vector<float> u = one, v = one;
+        if constexpr (mask != 1) u = *reinterpret_cast<const Loose*>(x + 2 * (at + k * step));
+        if constexpr (mask != 2) v = *reinterpret_cast<const Loose*>(y + 2 * (at + k * step));
+        z[k] = product(u, v);
+        nan |= z[k] != z[k];
+      }
+      if (any_bit(Vector<int64_t>(nan))) {
+        float whole[2 * count * step];  // an operand may lie where results belong
+        for (int64_t i = 0; i < count * step; ++i)
+          scalar_multiply(whole + 2 * i, left(at + i), right(at + i), nullptr, 1);
+        __builtin_memcpy(o + 2 * at, whole, sizeof(whole));
+        continue;
+      }
+      FUNCNN_UNROLL
+      for (int k = 0; k < count; ++k) *reinterpret_cast<Loose*>(o + 2 * (at + k * step)) = z[k];
     }
-    int any = 0;
-    for (int k = 0; k < kLanes; ++k) any |= nan[k];
-    for (int64_t i = any ? 0 : whole; i < count; ++i)
-      scalar_multiply(result + 2 * i, left(begin + i), right(begin + i), nullptr, 1);
-    for (int64_t i = 0; i < 2 * count; ++i) o[2 * begin + i] = result[i];
+  };
+  multiply.template operator()<most>();
+  multiply.template operator()<1>();
+  for (; at < n; ++at) {
+    float z[2];
+    scalar_multiply(z, left(at), right(at), nullptr, 1);
+    o[2 * at] = z[0];
+    o[2 * at + 1] = z[1];
   }
 }
 #endif

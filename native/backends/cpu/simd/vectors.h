@@ -54,6 +54,16 @@ template <class T, class F>
 FUNCNN_INLINE Vector<T> shuffled(Vector<T> a, Vector<T> b) {
   return pick<T>(a, b, mapped(F(), std::make_integer_sequence<int, kLanesOf<T>>()));
 }
+// Of a vector of integers.
+FUNCNN_INLINE bool any_bit(const Vector<int64_t>& x) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi64_mask(__m512i(x), __m512i(x)) != 0;
+#elif defined(__AVX2__)
+  return !_mm256_testz_si256(__m256i(x), __m256i(x));
+#else
+  return (x[0] | x[1]) != 0;
+#endif
+}
 #else
 template <class T>
 using VectorOrOne = T;
