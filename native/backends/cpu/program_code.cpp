@@ -489,11 +489,16 @@ void choose_tile(const Routine& r, Translation& t) {
     return;
   }
   const Code& code = r.code[0];
-  int64_t streams = code.element_registers;
-  for (int slot : code.slots) streams += r.slots[size_t(slot)].kind == Slot::element_memory;
+  int64_t streams = code.element_registers, item = int64_t(r.element_item);
+  for (int number : code.slots) {
+    const Slot& slot = r.slots[size_t(number)];
+    if (slot.kind != Slot::element_memory) continue;
+    ++streams;
+    item = std::max(item, std::min<int64_t>(4, int64_t(item_size(slot.dtype))));
+  }
   streams = std::max<int64_t>(streams, 1);
-  int64_t size = kTileBytes / (int64_t(std::max<size_t>(r.element_item, 4)) * streams);
-  size = std::clamp(size / 64 * 64, kLeastTile, kMostTile);
+  int64_t size = kTileBytes / (item * streams);
+  size = std::clamp(size / 64 * 64, kLeastTile, item < 4 ? kMostTile * 4 / item : kMostTile);
   if (r.row_reductions || r.col_reductions) {
     // What only reads memory that it reduces has nothing to keep in the cache.
     if (streams == 1) size = kMostRowTile;
