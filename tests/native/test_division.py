@@ -169,10 +169,15 @@ def test_integer_powers(dtype):
             np.testing.assert_array_equal(got, expected)
 
 
-def test_complex_products():
-    rng = np.random.default_rng(2)
+def special_complex():
     wild = np.empty(SPECIAL.size**2, np.complex64)
     wild.real, wild.imag = np.stack(np.meshgrid(SPECIAL, SPECIAL)).reshape(2, -1)
+    return wild
+
+
+def test_complex_products():
+    rng = np.random.default_rng(2)
+    wild = special_complex()
     tame = (rng.normal(size=999) + 1j * rng.normal(size=999)).astype(np.complex64)
     for a, b in ((wild, wild[::-1].copy()), (np.tile(wild, 4)[:999], tame), (tame, tame[::-1].copy())):
         baseline, *others = results("multiply", a, b)
@@ -186,6 +191,44 @@ def test_complex_products():
         assert np.all(np.abs(baseline[finite] - exact)[fits] <= 2**-22 * scale[fits] + 1e-44)
     infinite = np.asarray(fn.array([complex(np.inf, np.nan)] * 40) * fn.array([1 + 1j] * 40))
     assert np.all(np.isinf(infinite.real) | np.isinf(infinite.imag))
+
+
+def wild_and_tame(n):
+    """Complex numbers of every kind, and others of which few vectors have any of those."""
+    rng = np.random.default_rng(7)
+    wild = special_complex()
+    tame = (rng.normal(size=n) + 1j * rng.normal(size=n)).astype(np.complex64) * 10.0 ** rng.integers(-18, 18, n)
+    tame[5::97] = wild[: tame[5::97].size]
+    return wild, tame.astype(np.complex64)
+
+
+def test_complex_quotients():
+    for a in wild_and_tame(999):
+        for b in (np.random.default_rng(8).permutation(a), a[-3:-2], a[:1]):
+            baseline, *others = everywhere(lambda a=a, b=b: np.asarray(fn.array(a) / fn.array(b)))
+            for other in others:
+                assert np.all(same(baseline.view(np.float32), other.view(np.float32)))
+            with np.errstate(all="ignore"):
+                wide = a.astype(np.complex128) / b.astype(np.complex128)
+                usual = np.isfinite(a) & np.isfinite(b) & (b != 0) & (np.abs(wide) < 3e38)
+            assert np.all(np.abs(baseline[usual] - wide[usual]) <= 2**-23 * np.abs(wide[usual]) + 2e-45)
+    ends = np.array([complex(np.inf, np.nan), 1 + 1j, 1 + 1j, 0] * 20, np.complex64)
+    by = np.array([1 + 1j, complex(np.inf, -np.inf), 0, 0] * 20, np.complex64)
+    for found in everywhere(lambda: np.asarray(fn.array(ends) / fn.array(by))):
+        infinite = np.isinf(found.real) | np.isinf(found.imag)
+        np.testing.assert_array_equal(infinite, [True, False, True, False] * 20)
+        np.testing.assert_array_equal(found[1::4], 0)
+        assert np.all(np.isnan(found[3::4]))
+
+
+def test_complex_magnitudes():
+    for z in wild_and_tame(999):
+        with np.errstate(all="ignore"):
+            wanted = np.hypot(z.real.astype(np.float64), z.imag.astype(np.float64)).astype(np.float32)
+        for found in everywhere(lambda z=z: np.asarray(fn.abs(fn.array(z)))):
+            np.testing.assert_array_max_ulp(found[np.isfinite(wanted)], wanted[np.isfinite(wanted)], 1)
+            np.testing.assert_array_equal(np.isinf(found), np.isinf(wanted))
+            np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "int64", "bool"])

@@ -1,4 +1,5 @@
-// Products and exponentials of complex numbers. Where one has NaN in it, the scalar function decides (C's Annex G).
+// Products, quotients, magnitudes and exponentials of complex numbers. Where a product or a quotient has NaN in it, the
+// scalar function decides (C's Annex G).
 #include <cmath>
 
 #include "backends/cpu/simd/angle.h"
@@ -40,6 +41,64 @@ void exp_loop(void* out, const void* a, const void*, const void*, int64_t n) {
       if (!all && !usual(i)) scalar_exp(o + 2 * i, given, nullptr, nullptr, 1);
     }
   }
+}
+
+// In double, in which squares of float32 are exact and in range. Infinite where a part is, as hypot is.
+void abs_loop(void* out, const void* a, const void*, const void*, int64_t n) {
+  constexpr int64_t kBlock = 256;
+  const float* z = static_cast<const float*>(a);
+  float* o = static_cast<float*>(out);
+  for (int64_t begin = 0; begin < n; begin += kBlock, z += 2 * kBlock, o += kBlock) {
+    const int64_t count = n - begin < kBlock ? n - begin : kBlock;
+    float x[kBlock], y[kBlock];
+    for (int64_t i = 0; i < count; ++i) {
+      x[i] = z[2 * i];
+      y[i] = z[2 * i + 1];
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      const double re = x[i], im = y[i];
+      const float size = float(sqrt(re * re + im * im));
+      o[i] = (fabs(x[i]) == kInf) | (fabs(y[i]) == kInf) ? kInf : size;
+    }
+  }
+}
+
+ComputeFn scalar_divide;  // the entry that was there before
+
+// By the reciprocal of the divisor's squared magnitude, in double: what that loses, rounding to float32 hides.
+template <int mask>
+void divide_loop(void* out, const void* a, const void* b, const void*, int64_t n) {
+  constexpr int64_t kBlock = 64;
+  const float *x = static_cast<const float*>(a), *y = static_cast<const float*>(b);
+  float* o = static_cast<float*>(out);
+  const float first[2] = {mask == 2 ? y[0] : x[0], mask == 2 ? y[1] : x[1]};
+  auto left = [&](int64_t i) { return mask == 1 ? first : x + 2 * i; };
+  auto right = [&](int64_t i) { return mask == 2 ? first : y + 2 * i; };
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t count = n - begin < kBlock ? n - begin : kBlock;
+    float re[kBlock], im[kBlock];
+    int32_t nan = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const float *u = left(begin + i), *v = right(begin + i);
+      const double p = u[0], q = u[1], r = v[0], s = v[1], inverse = 1.0 / (r * r + s * s);
+      re[i] = float((p * r + q * s) * inverse);
+      im[i] = float((q * r - p * s) * inverse);
+      nan |= int32_t(re[i] != re[i]) | int32_t(im[i] != im[i]);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      float* to = o + 2 * (begin + i);
+      if (nan && (re[i] != re[i] || im[i] != im[i])) {
+        scalar_divide(to, left(begin + i), right(begin + i), nullptr, 1);
+      } else {
+        to[0] = re[i];
+        to[1] = im[i];
+      }
+    }
+  }
+}
+void reciprocal_loop(void* out, const void* a, const void*, const void*, int64_t n) {
+  const float one[2] = {1, 0};
+  divide_loop<1>(out, one, a, nullptr, n);
 }
 
 #if defined(FUNCNN_VECTORS)
@@ -129,12 +188,21 @@ void add_complex(Table& t) {
   ComputeFn& exponential = t.compute[int(Opcode::exp)][int(Dtype::complex64)][0];
   scalar_exp = exponential;
   exponential = exp_loop;
+  t.compute[int(Opcode::abs)][int(Dtype::complex64)][0] = abs_loop;
+  ComputeFn* divide = t.compute[int(Opcode::divide)][int(Dtype::complex64)];
+  scalar_divide = divide[0];
+  divide[0] = divide_loop<0>;
+  divide[1] = divide_loop<1>;
+  divide[2] = divide_loop<2>;
+  t.compute[int(Opcode::reciprocal)][int(Dtype::complex64)][0] = reciprocal_loop;
 #if defined(FUNCNN_VECTORS)
-  ComputeFn* entry = t.compute[int(Opcode::multiply)][int(Dtype::complex64)];
-  scalar_multiply = entry[0];
-  entry[0] = multiply_loop<0>;
-  entry[1] = multiply_loop<1>;
-  entry[2] = multiply_loop<2>;
+  ComputeFn* multiply = t.compute[int(Opcode::multiply)][int(Dtype::complex64)];
+  scalar_multiply = multiply[0];
+  multiply[0] = multiply_loop<0>;
+  multiply[1] = multiply_loop<1>;
+  multiply[2] = multiply_loop<2>;
+  t.compute[int(Opcode::square)][int(Dtype::complex64)][0] = [](void* out, const void* a, const void*, const void*,
+                                                                int64_t n) { multiply_loop<0>(out, a, a, nullptr, n); };
 #endif
 }
 
