@@ -291,3 +291,14 @@ def test_quotients_beside_whole_numbers():
     for sign in (1, -1):
         for got in results("floor_divide", sign * a, sign * b):
             np.testing.assert_array_equal(got, exact.astype(np.float32))
+
+
+def test_sums_of_complex_numbers():
+    rng = np.random.default_rng(9)
+    for n in (0, 1, 15, 16, 33, 1023, 1024, 1041, 5000):
+        z = (rng.normal(size=(3, n)) + 1j * rng.normal(size=(3, n))).astype(np.complex64)
+        baseline, *others = everywhere(lambda z=z: np.asarray(fn.sum(fn.array(z), axis=1)))
+        for other in others:
+            np.testing.assert_array_equal(baseline, other)
+        exact = z.astype(np.complex128).sum(axis=1)
+        assert np.all(np.abs(baseline - exact) <= 2e-7 * np.abs(z).sum(axis=1))

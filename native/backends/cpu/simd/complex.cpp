@@ -1,9 +1,10 @@
-// Products, quotients, magnitudes and exponentials of complex numbers. Where a product or a quotient has NaN in it, the
-// scalar function decides (C's Annex G).
+// Products, quotients, sums, magnitudes and exponentials of complex numbers. Where a product or a quotient has NaN in
+// it, the scalar function decides (C's Annex G).
 #include <cmath>
 
 #include "backends/cpu/simd/angle.h"
 #include "backends/cpu/simd/loops.h"
+#include "backends/cpu/simd/reduce.h"
 #include "backends/cpu/simd/vectors.h"
 
 namespace funcnn::cpu::simd {
@@ -101,6 +102,44 @@ void reciprocal_loop(void* out, const void* a, const void*, const void*, int64_t
   divide_loop<1>(out, one, a, nullptr, n);
 }
 
+struct Parts {
+  float re, im;
+};
+struct AddParts {
+  static FUNCNN_INLINE Parts apply(Parts a, Parts b) { return {a.re + b.re, a.im + b.im}; }
+};
+// Real and imaginary parts take turns in the lanes.
+Parts sum_block(const float* FUNCNN_RESTRICT x, int64_t n) {
+  constexpr int lanes = 32;
+  if (n == 0) return {0, 0};
+  Parts r = {x[0], x[1]};
+  int64_t i = 2;
+  if (2 * n >= lanes) {
+    float sum[lanes];
+    for (int l = 0; l < lanes; ++l) sum[l] = x[l];
+    for (i = lanes; i + lanes <= 2 * n; i += lanes)
+      for (int l = 0; l < lanes; ++l) sum[l] += x[i + l];
+    for (int half = lanes / 2; half > 1; half /= 2)
+      for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
+    r = {sum[0], sum[1]};
+  }
+  for (; i < 2 * n; i += 2) r = AddParts::apply(r, {x[i], x[i + 1]});
+  return r;
+}
+// Blocks pairwise, as those of real numbers (reduce_rows.cpp).
+void sum_rows(void* out, const void* in, int64_t rows, int64_t cols, int64_t stride) {
+  constexpr int64_t kBlock = 1024;
+  float* o = static_cast<float*>(out);
+  const int64_t whole = cols / kBlock;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* x = static_cast<const float*>(in) + 2 * r * stride;
+    const Parts rest = sum_block(x + 2 * whole * kBlock, cols - whole * kBlock);
+    const Parts sum = pairwise<AddParts>(whole, [&](int64_t b) { return sum_block(x + 2 * b * kBlock, kBlock); }, rest);
+    o[2 * r] = sum.re;
+    o[2 * r + 1] = sum.im;
+  }
+}
+
 #if defined(FUNCNN_VECTORS)
 ComputeFn scalar_multiply;  // the entry that was there before
 
@@ -189,6 +228,7 @@ void add_complex(Table& t) {
   scalar_exp = exponential;
   exponential = exp_loop;
   t.compute[int(Opcode::abs)][int(Dtype::complex64)][0] = abs_loop;
+  t.reduce_row[int(ReduceOp::sum)][int(Dtype::complex64)] = sum_rows;
   ComputeFn* divide = t.compute[int(Opcode::divide)][int(Dtype::complex64)];
   scalar_divide = divide[0];
   divide[0] = divide_loop<0>;
