@@ -59,7 +59,7 @@ void abs_loop(void* out, const void* a, const void*, const void*, int64_t n) {
     for (int64_t i = 0; i < count; ++i) {
       const double re = x[i], im = y[i];
       const float size = float(sqrt(re * re + im * im));
-      o[i] = (fabs(x[i]) == kInf) | (fabs(y[i]) == kInf) ? kInf : size;
+      o[i] = select((fabs(x[i]) == kInf) | (fabs(y[i]) == kInf), kInf, size);
     }
   }
 }
