@@ -214,8 +214,8 @@ void bind_elementwise(nb::module_& m) {
   m.def(
       "power", [](nb::handle a, nb::handle b) { return power_of(a, b); }, nb::arg("a"), nb::arg("b"),
       nb::sig("def power(a: ArrayLike, b: ArrayLike, /) -> array"),
-      document("Raise the first to the power of the second.", kBroadcast, "fn.power(fn.array([2, 3]), 2)",
-               "array([4, 9], dtype=int32)")
+      document("Raise the first to the power of the second. An integer to a negative power is 0.", kBroadcast,
+               "fn.power(fn.array([2, 3]), 2)", "array([4, 9], dtype=int32)")
           .c_str());
   m.def(
       "divmod",
