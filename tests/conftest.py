@@ -78,15 +78,16 @@ def keep_some(config, items, most):
 
 @pytest.fixture(autouse=True)
 def device_of_the_test(request):
-    cpu = "on_cpu" in request.keywords or "instruction_set" in request.fixturenames
-    if request.config.getoption("--device") == "cpu" or not cpu:
+    if request.config.getoption("--device") == "cpu":
         yield
         return
     import funcnn
 
-    before = funcnn.set_default_device("cpu")
+    before = funcnn.default_device()
+    if "on_cpu" in request.keywords or "instruction_set" in request.fixturenames:
+        funcnn.set_default_device("cpu")
     yield
-    funcnn.set_default_device(before)
+    funcnn.set_default_device(before)  # which the test may have set itself
 
 
 @pytest.fixture(params=[True, False], ids=["fused", "unfused"])

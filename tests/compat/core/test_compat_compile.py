@@ -409,6 +409,7 @@ def test_old_arrays_are_kept_where_somebody_sees_them():
 
 
 @pytest.mark.skipif(REAL, reason="MLX has no address to look at")
+@pytest.mark.immediate
 def test_memory_that_nobody_sees_is_used_again():
     state = {"w": mx.ones((1000, 100))}
 
