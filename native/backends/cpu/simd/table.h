@@ -56,28 +56,29 @@ struct Table {
   IndexFn index[kDtypeCount];
 };
 
-#define FUNCNN_SIMD_FAMILIES(isa)          \
-  namespace isa {                          \
-  void add_arithmetic(Table& t);           \
-  void add_bitwise(Table& t);              \
-  void add_compare(Table& t);              \
-  void add_division(Table& t);             \
-  void add_double(Table& t);               \
-  void add_double_trigonometric(Table& t); \
-  void add_complex(Table& t);              \
-  void add_fused(Table& t);                \
-  void add_exponential(Table& t);          \
-  void add_trigonometric(Table& t);        \
-  void add_special(Table& t);              \
-  void add_gamma(Table& t);                \
-  void add_gelu(Table& t);                 \
-  void add_half(Table& t);                 \
-  void add_power(Table& t);                \
-  void add_casts(Table& t);                \
-  void add_row_reductions(Table& t);       \
-  void add_col_reductions(Table& t);       \
-  void add_moves(Table& t);                \
-  void fill_table(Table& t);               \
+// What fills a table runs once: cold functions of all files lie together, and running them maps few pages of code.
+#define FUNCNN_SIMD_FAMILIES(isa)                        \
+  namespace isa {                                        \
+  [[gnu::cold]] void add_arithmetic(Table& t);           \
+  [[gnu::cold]] void add_bitwise(Table& t);              \
+  [[gnu::cold]] void add_compare(Table& t);              \
+  [[gnu::cold]] void add_division(Table& t);             \
+  [[gnu::cold]] void add_double(Table& t);               \
+  [[gnu::cold]] void add_double_trigonometric(Table& t); \
+  [[gnu::cold]] void add_complex(Table& t);              \
+  [[gnu::cold]] void add_fused(Table& t);                \
+  [[gnu::cold]] void add_exponential(Table& t);          \
+  [[gnu::cold]] void add_trigonometric(Table& t);        \
+  [[gnu::cold]] void add_special(Table& t);              \
+  [[gnu::cold]] void add_gamma(Table& t);                \
+  [[gnu::cold]] void add_gelu(Table& t);                 \
+  [[gnu::cold]] void add_half(Table& t);                 \
+  [[gnu::cold]] void add_power(Table& t);                \
+  [[gnu::cold]] void add_casts(Table& t);                \
+  [[gnu::cold]] void add_row_reductions(Table& t);       \
+  [[gnu::cold]] void add_col_reductions(Table& t);       \
+  [[gnu::cold]] void add_moves(Table& t);                \
+  [[gnu::cold]] void fill_table(Table& t);               \
   }
 
 FUNCNN_SIMD_FAMILIES(baseline)
@@ -88,6 +89,6 @@ FUNCNN_SIMD_FAMILIES(avx512)
 #undef FUNCNN_SIMD_FAMILIES
 
 // What gains nothing from vectors, compiled once: complex numbers, libm calls in float64, gamma functions.
-void add_scalar_operations(Table& t);
+[[gnu::cold]] void add_scalar_operations(Table& t);
 
 }  // namespace funcnn::cpu::simd
