@@ -275,3 +275,29 @@ def test_the_interpreter_ends_quietly():
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def blocks():
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+@pytest.mark.parametrize("smaller", [False, True])
+def test_what_no_call_asks_for_any_more_goes(smaller):
+    f = fn.compile(lambda xs: [x + 1 for x in xs])
+    many, few = [ready(3, start=i) for i in range(5000)], [ready(3, start=i) for i in range(5)]
+    fn.clear_cache()  # without what other tests left
+    for _ in range(4):
+        f(many)
+        f(few)
+    before = blocks()
+    if smaller:
+        for _ in range(20_000):
+            f(few)
+    else:
+        fn.clear_cache()
+    assert blocks() < before - 3500
+    f(many)
+    assert blocks() > before - 100  # and waits again once it is asked for
+    for i, y in enumerate(f(many)):
+        same(y, np.arange(3) + i + 1)

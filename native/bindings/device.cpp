@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "bindings/device.h"
 #include "bindings/gil.h"
+#include "bindings/kept_arrays.h"
 #include "graph/transfer.h"
 #include "plan/backend.h"
 
@@ -52,12 +53,14 @@ void bind_memory(nb::module_& m) {
         Device of = device.is_none() ? default_device() : device_of(device, "clear_cache");
         DeviceMemory& memory = device_memory(of);
         Backend& back_end = backend(of);
+        drop_kept_arrays();
         Unlocked unlocked;
         memory.clear_cache();
         back_end.clear_tables();
       },
       device_argument(), nb::sig("def clear_cache(device: Device | str | None = None) -> None"),
-      "Return the memory of a device that is kept for reuse to the system, and forget tables of Fourier transforms.");
+      "Return the memory of a device that is kept for reuse to the system, forget tables of Fourier transforms, and "
+      "let go of what is kept of small results for later calls.");
   m.def(
       "get_memory_limit", [](nb::handle device) { return memory_of(device, "get_memory_limit").limit(); },
       device_argument(), nb::sig("def get_memory_limit(device: Device | str | None = None) -> int"),

@@ -1,5 +1,6 @@
 #include "bindings/kept_arrays.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <new>
@@ -20,16 +21,21 @@ struct Pair {
 struct Place {
   uint32_t likeness = 0;
   std::vector<Pair> pairs;  // the last one on top
+  size_t idle = 0;          // so many have not been asked for since the place was last looked at
 };
 
 // By likeness: a place has arrays for the results that were last asked for there. Under the interpreter lock.
 struct Kept {
   static constexpr size_t kPlaces = 256, kMost = 32768;
+  // A place is looked at every so many calls, and few of those that are idle are let go of at once.
+  static constexpr uint32_t kCalls = 4 * kPlaces;
+  static constexpr size_t kFewIdle = 64;
 
   std::array<Place, kPlaces> places;
   size_t count = 0;
   size_t most = 0;  // 0: not yet, or no longer
   size_t next = 0;  // the place to make room in
+  uint32_t calls = 0;
   destructor otherwise = nullptr;
   Py_ssize_t weak_references = 0;  // where an array has them
   SharedBlock block;               // small memory that they have let go of
@@ -46,6 +52,7 @@ struct Kept {
   void drop(Place& place) {
     Pair last = place.pairs.back();
     place.pairs.pop_back();
+    place.idle = std::min(place.idle, place.pairs.size());
     --count;
     discard(last.array);
   }
@@ -56,6 +63,15 @@ struct Kept {
   void give(Place& place, uint32_t likeness) {
     while (!place.pairs.empty()) drop(place);
     place.likeness = likeness;
+    place.idle = 0;
+  }
+  // After each call: of what calls no longer ask for, a quarter goes at a time.
+  void look() {
+    if (++calls % (kCalls / kPlaces) != 0) return;
+    Place& place = places[calls % kCalls / (kCalls / kPlaces)];
+    for (size_t n = std::min(place.idle, std::max(kFewIdle, place.idle / 4)); n > 0; --n) drop(place);
+    if (place.pairs.empty()) place.pairs.shrink_to_fit();
+    place.idle = place.pairs.size();
   }
 };
 
@@ -83,12 +99,18 @@ bool keep(PyObject* array, Node& node) {
 }
 
 void stop_keeping() {
+  drop_kept_arrays();
   kept.most = 0;
-  while (kept.count > 0) kept.drop_one();
-  kept.block.release();
 }
 
 }  // namespace
+
+void drop_kept_arrays() {
+  if (kept.most == 0) return;
+  while (kept.count > 0) kept.drop_one();
+  for (Place& place : kept.places) place.pairs.shrink_to_fit();
+  kept.block.release();
+}
 
 void let_go_of_array(PyObject* array) {
   PyObject_GC_UnTrack(array);
@@ -131,6 +153,7 @@ void KeptArrays::take(std::span<const uint32_t> likenesses, Node** nodes) {
     }
     const Pair last = place.pairs.back();
     place.pairs.pop_back();
+    place.idle = std::min(place.idle, place.pairs.size());
 #if defined(__GNUC__)
     // Of thousands, none is in a near cache.
     if (const size_t left = place.pairs.size(); left >= 8) __builtin_prefetch(place.pairs[left - 8].array, 1);
@@ -141,6 +164,7 @@ void KeptArrays::take(std::span<const uint32_t> likenesses, Node** nodes) {
     ++left_;
   }
   kept.count -= left_;
+  kept.look();
 }
 
 KeptArrays::~KeptArrays() {

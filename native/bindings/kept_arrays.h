@@ -18,6 +18,9 @@ void let_go_of_array(PyObject* array);
 void prepare_to_keep_arrays(destructor otherwise);
 void begin_to_keep_arrays();
 
+// Lets go of all that wait.
+void drop_kept_arrays();
+
 // Those for the results of one call.
 class KeptArrays final : public CompiledGraph::Supply {
  public:
