@@ -98,18 +98,21 @@ bool keep(PyObject* array, Node& node) {
   return true;
 }
 
+void drop_all() {
+  while (kept.count > 0) kept.drop_one();
+  for (Place& place : kept.places) place.pairs.shrink_to_fit();
+  kept.block.release();
+}
+
 void stop_keeping() {
-  drop_kept_arrays();
   kept.most = 0;
+  drop_all();
 }
 
 }  // namespace
 
 void drop_kept_arrays() {
-  if (kept.most == 0) return;
-  while (kept.count > 0) kept.drop_one();
-  for (Place& place : kept.places) place.pairs.shrink_to_fit();
-  kept.block.release();
+  if (kept.most > 0) drop_all();
 }
 
 void let_go_of_array(PyObject* array) {

@@ -38,8 +38,8 @@ Batched TopK::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{topk(inputs[0], k_, axis_ + 1)}, {true}};
 }
 
-Array Partition::positions(const Array& x) const { return argpartition(x, kth_, axis_); }
-Batched Partition::batch(Span inputs, std::span<const bool>, int64_t) const {
+Array PartitionedValues::positions(const Array& x) const { return argpartition(x, kth_, axis_); }
+Batched PartitionedValues::batch(Span inputs, std::span<const bool>, int64_t) const {
   return {{partition(inputs[0], kth_, axis_ + 1)}, {true}};
 }
 
@@ -102,7 +102,7 @@ int64_t checked_kth(const char* op, const Array& x, int64_t kth, int axis) {
 Array partition(const Array& x, int64_t kth, MaybeAxis axis) {
   if (!axis) return partition(reshape(x, {-1}), kth, 0);
   int at = normalize_axis("partition", *axis, x.ndim());
-  Ref<const Primitive> op(new Partition(checked_kth("partition", x, kth, at), at));
+  Ref<const Primitive> op(new PartitionedValues(checked_kth("partition", x, kth, at), at));
   return make_node(std::move(op), Span(&x, 1), x.shape(), x.dtype());
 }
 Array argpartition(const Array& x, int64_t kth, MaybeAxis axis) {

@@ -70,7 +70,7 @@ class Around : public Base {
 };
 
 // All values; sorted they are, too.
-class Partition final : public Around<InOrder> {
+class PartitionedValues final : public Around<InOrder> {
  public:
   using Around::Around;
   std::string_view name() const override { return "partition"; }
@@ -89,7 +89,7 @@ class ArgSort : public AlongAxis {
   Batched batch(Span inputs, std::span<const bool> batched, int64_t size) const override;
 };
 
-// The positions of what Partition gives.
+// The positions of what PartitionedValues gives.
 class ArgPartition final : public Around<ArgSort> {
  public:
   using Around::Around;

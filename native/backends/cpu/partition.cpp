@@ -171,7 +171,7 @@ std::unique_ptr<Kernel> make_partition(const Primitive& primitive, std::span<con
                                        std::span<const Layout> outputs, const KernelProgram* epilogue) {
   const int axis = static_cast<const AlongAxis&>(primitive).axis();
   const bool values = primitive.name() == "partition";
-  const int64_t kth = values ? kth_of<Partition>(primitive) : kth_of<ArgPartition>(primitive);
+  const int64_t kth = values ? kth_of<PartitionedValues>(primitive) : kth_of<ArgPartition>(primitive);
   const Lines from(inputs[0], axis), to(outputs[0], axis);
   const Dtype dtype = inputs[0].dtype;
   if (from.length() > kSortedLines && !is_complex(dtype))
