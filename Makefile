@@ -48,7 +48,7 @@ test-reference: $(STAMP)
 
 # A Metal device in software, to run Metal kernels on any machine with clang >= 14: FUNCNN_METAL=software.
 metal:
-	@$(MAKE) --no-print-directory -f tests/metal/Makefile
+	@$(MAKE) --no-print-directory -j $(JOBS) -f tests/metal/Makefile
 
 # The suite on the GPU in software, which executes the kernels of Metal: a part of it, or with ARGS=tests all. On a machine
 # with a GPU: .venv/bin/python -m pytest --device=gpu.

@@ -243,6 +243,21 @@ UNARY = {
 }
 
 
+def test_loops_to_unroll(host):
+    source = """
+        kernel void k(device uint* y, uint i [[thread_position_in_grid]]) {
+          uint sum = 0;
+          _Pragma("clang loop unroll(full)") for (uint j = 0; j < 4; ++j) sum += i * j;
+          _Pragma("clang loop unroll(full)") LOOP sum += 1; while (sum % 10);
+          y[i] = sum;
+        }"""
+    y = np.zeros(40, np.uint32)
+    host.kernel(source.replace("LOOP", "do"))(y, grid=40, threads=40)
+    np.testing.assert_array_equal(y, np.arange(40) * 6 // 10 * 10 + 10)
+    with pytest.raises(MetalError, match="expected a for, while, or do-while loop"):
+        host.kernel(source.replace("LOOP", ""))
+
+
 def test_functions_of_reals(host):
     lines = [
         f"y[{n} * 256 + i] = {name}({'fabs(v)' if name in ('log', 'rsqrt') else 'v'});" for n, name in enumerate(UNARY)

@@ -10,11 +10,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <sstream>
 #include <vector>
 
 #include "../device/clock.h"
 #include "../device/options.h"
+#include "driver.h"
 #include "preprocess.h"
 #include "process.h"
 #include "tokens.h"
@@ -151,6 +154,21 @@ std::string precompiled_shim(const fs::path& folder, const std::vector<std::stri
   return path.string();
 }
 
+// Asks once for these flags.
+const Driver& driver(const std::vector<std::string>& flags) {
+  static std::mutex mutex;
+  static std::map<std::vector<std::string>, Driver> drivers;
+  std::lock_guard lock(mutex);
+  auto found = drivers.find(flags);
+  if (found != drivers.end()) return found->second;
+  std::vector<std::string> command = flags;
+  if (options().check)
+    for (const char* name : {"memcpy", "memmove", "memset"}) command.push_back(std::string("-Wl,--wrap=") + name);
+  command.insert(command.end(), {"-include-pch", kShim, "-shared", "-nostdlib", "-Wl,--hash-style=gnu", "-o", kOutput,
+                                 "-", "-x", "none", own_path()});
+  return drivers.emplace(flags, std::move(command)).first->second;
+}
+
 // Line numbers of errors are those of the source.
 std::string translated(const CompileRequest& request) {
   const std::string version = std::to_string((request.language >> 16) * 100 + (request.language & 0xffff) * 10);
@@ -186,13 +204,7 @@ std::string compile(const CompileRequest& request) {
   const std::string program = translated(request);
   if (options().keep) std::ofstream(fs::path(place).replace_extension(".cpp")) << program;
   Fresh fresh(place);
-  std::vector<std::string> command = flags;
-  if (options().check)
-    for (const char* name : {"memcpy", "memmove", "memset"}) command.push_back(std::string("-Wl,--wrap=") + name);
-  command.insert(command.end(), {"-include-pch", precompiled_shim(folder, flags), "-shared", "-nostdlib",
-                                 "-Wl,--hash-style=gnu", "-o", fresh.partial(), "-", "-x", "none", own_path()});
-  Finished compiled = run_process(command, program);
-  if (!compiled.ok) throw CompileError(compiled.output);
+  driver(flags).run(program, precompiled_shim(folder, flags), fresh.partial());
   fresh.finish();
   if (options().trace) tell("compiled " + place.string(), start);
   return place.string();

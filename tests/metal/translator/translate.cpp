@@ -146,10 +146,23 @@ void rewrite_words(Tokens& t) {
   }
 }
 
+// Kernels ask for loops to be unrolled; they take several times as long to compile then, and run a few times. What is
+// wrong in front of anything but a loop stays, for the compiler to say so.
+void leave_loops(Tokens& t) {
+  for (int i = 0; i < t.size(); ++i) {
+    if (t[i] != "_Pragma" || t[i + 1] != "(" || t[i + 2] != "\"clang loop unroll(full)\"") continue;
+    const int end = t.closing(i + 1) + 1;
+    if (t[end] == "for" || t[end] == "while" || t[end] == "do") t.erase(i, end);
+    i = end - 1;
+  }
+  t.renumber();
+}
+
 }  // namespace
 
 std::string translate(const std::string& preprocessed) {
   Tokens tokens(preprocessed);
+  leave_loops(tokens);
   Kernels kernels = Kernels::take(tokens);
   rewrite_attributes(tokens);
   drop_overloads_by_address_space(tokens);

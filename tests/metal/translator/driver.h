@@ -1,0 +1,26 @@
+// The commands that clang runs for a program on its standard input: compiler and linker, without clang itself, whose
+// start takes a sixth of the time of a small kernel.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace software_metal {
+
+// Stand for the file to make and the precompiled header.
+inline constexpr const char* kOutput = "software_metal_output";
+inline constexpr const char* kShim = "software_metal_shim";
+
+class Driver {
+ public:
+  // `command` compiles and links a program with kShim into kOutput.
+  explicit Driver(std::vector<std::string> command);
+  // Throws CompileError.
+  void run(const std::string& program, const std::string& shim, const std::string& output) const;
+
+ private:
+  std::vector<std::string> whole_, compile_, link_;
+  std::string object_;  // what they name the file between them
+};
+
+}  // namespace software_metal
