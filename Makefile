@@ -44,7 +44,7 @@ WAYS_OF_THE_CPU := test_matmul_sizes test_every_way_to_multiply test_long_sums_a
   test_products_by_every_instruction_set
 test-reference: $(STAMP)
 	$(BIN)/python -m pytest --device=reference $(addprefix --deselect=tests/ops/test_dot.py::,$(WAYS_OF_THE_CPU)) \
-	  $(or $(ARGS),-q --numprocesses=2 $(ON_REFERENCE))
+	  $(or $(ARGS),-q --numprocesses=2 --most=100 $(ON_REFERENCE))
 
 # A Metal device in software, to run Metal kernels on any machine with clang >= 14: FUNCNN_METAL=software.
 metal:
@@ -55,7 +55,7 @@ metal:
 ON_GPU := tests/gpu tests/metal tests/test_control.py tests/test_loops.py tests/test_ops.py
 test-gpu: $(STAMP) metal
 	FUNCNN_METAL=software $(BIN)/python -m pytest --device=gpu \
-	  $(or $(ARGS),-q --numprocesses=2 --most=200 -k 'not test_ops or (test_values and float32)' \
+	  $(or $(ARGS),-q --numprocesses=2 --most=100 -k 'not test_ops or (test_values and float32)' \
 	  --ignore=tests/gpu/test_gpu_checked.py $(ON_GPU))
 
 # Every kernel at shapes around its tiles, with the checker of the GPU in software; ARGS='-m quick' for one of each family.

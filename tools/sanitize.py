@@ -58,7 +58,7 @@ ADDRESS = Kind(
         "--numprocesses=2",
         "--hypothesis-profile=few",
         # Where a kernel reads and writes depends on its operation and its loops, which few dtypes and shapes go through.
-        "--most=30",
+        "--most=12",
         *(
             f"--ignore=tests/{name}"
             for name in (
