@@ -106,11 +106,12 @@ THREAD = Kind(
     },
     ["tests/test_threads.py"],
     [*GPU, *kernels_except(WIDEST), REFERENCE],
-    # Families of operations without tests of threads, code for another processor, and the shim.
+    # Families of operations without tests of threads, code for another processor, the shim, texts of exported functions,
+    # and bindings that only convert arguments.
     [
         ".*/(conv[._]|fft|lapack|linalg|quant|hadamard|attention|einsum|windows|block_masked|segmented|gather_dot|mask_order)",
-        ".*/(sort|argsort|partition|searchsorted)",
-        ".*/(arm_|body_arm|emit_arm|jit_|shim|lines\\.|custom_kernel|ops_(conv|fft|linalg|quantized|order))",
+        ".*/(sort|argsort|argreduce|partition|searchsorted|written)",
+        ".*/(arm_|body_arm|emit_arm|jit_|shim|lines\\.|custom_kernel|bindings/(ops_|program|record))",
     ],
 )
 
