@@ -152,3 +152,39 @@ def test_bindings_keep_to_the_stable_abi():
                 r"\bPy\w+_(?:GET|SET|AS)_[A-Z]+\b|\bPyGILState_Check\b|->(?:tp|ob)_\w+", path.read_text()
             )
             assert not beyond, f"{name(path)} uses {', '.join(beyond)}"
+
+
+COMMENT_OR_TEXT = re.compile(
+    r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.DOTALL
+)
+SCOPE = re.compile(
+    r"\bnamespace\b(?P<namespace>[\w:\s]*)\{"
+    r"|\b(?:class|struct|union|enum(?:\s+class)?)\s+(?:\[\[\w+\]\]\s*|alignas\([^)]*\)\s*)?(?P<type>[\w:]+(?:<[^{};()]*>)?)"
+    r"\s*(?:final\s*)?(?::[^;{}()]*)?\{"
+    r"|[{}]"
+)
+
+
+def types_defined(text: str) -> set[str]:
+    """The qualified names of types in namespaces that have names."""
+    names, scopes = set(), []
+    for found in SCOPE.finditer(COMMENT_OR_TEXT.sub(" ", text)):
+        if found[0] == "}":
+            scopes.pop()
+        elif found["namespace"] is not None:
+            scopes.append(found["namespace"].strip() or None)
+        else:
+            if found["type"] and None not in scopes:
+                names.add("::".join([*scopes, found["type"]]))
+            scopes.append(None)  # what is inside a type or a function has a name of its own
+    return names
+
+
+def test_types_of_one_name_are_one():
+    """Linkers keep one destructor for all types of a name, and say nothing where there are two types."""
+    defined: dict[str, set[str]] = {}
+    for path in NATIVE_FILES:
+        for name in types_defined(path.read_text()):
+            defined.setdefault(name, set()).add(str(path.relative_to(NATIVE)))
+    assert len(defined) > 500
+    assert {name: sorted(places) for name, places in defined.items() if len(places) > 1} == {}

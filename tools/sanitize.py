@@ -89,7 +89,7 @@ ADDRESS = Kind(
             for part in range(1, 8)
         ),
         "-k",
-        "not thousand_steps and not stays_bounded",
+        "not thousand_steps and not stays_bounded and not in_proportion",
     ],
     [*GPU, *kernels_except("baseline", WIDEST)],
     [REFERENCE],

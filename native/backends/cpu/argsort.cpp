@@ -120,7 +120,7 @@ void argsort_line_shared(const T* x, const Lines& from, uint32_t* y, const Lines
                          std::pair<KeyType<T>, KeyType<T>> range) {
   const int64_t n = from.length();
   const Packing<KeyType<T>, Item> packing(range.first, range.second, n);
-  Room<Item> room(n), sorted_room(n);
+  Pooled<Item> room(n), sorted_room(n);
   Item *const items = room.data(), *const sorted = sorted_room.data();
   over_line(n, [&](int64_t begin, int64_t end) {
     over_keys(x, from.step(), begin, end, dtype, [&](int64_t first, const KeyType<T>* keys, int64_t count) {

@@ -8,12 +8,13 @@ namespace funcnn::cpu {
 
 // Items 0, 1, ... in the order of the matrix that each is for, and where the items of each matrix begin; those for no
 // matrix come last.
-struct Grouped {
+struct ItemsByMatrix {
   std::vector<int64_t> items;
   std::vector<int64_t> begin;  // one more than there are matrices
 
   // `numbers`: of the matrices; null: all items are for matrix 0.
-  Grouped(const int64_t* numbers, int64_t count, int64_t matrices) : items(size_t(count)), begin(size_t(matrices) + 1) {
+  ItemsByMatrix(const int64_t* numbers, int64_t count, int64_t matrices)
+      : items(size_t(count)), begin(size_t(matrices) + 1) {
     auto of = [&](int64_t i) {
       int64_t n = numbers ? numbers[i] : 0;
       return n >= 0 && n < matrices ? n : matrices;

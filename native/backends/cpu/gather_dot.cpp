@@ -54,7 +54,7 @@ class GatherDotKernel final : public HostKernel {
     T* out = reinterpret_cast<T*>(at[4]);
     int64_t m = in_[0].shape[1], k = in_[0].shape[2], n = in_[1].shape[2], items = int64_t(lhs.size());
     // Products: items of one matrix b, as many as make enough rows.
-    Grouped grouped(rhs.data(), items, b.count());
+    ItemsByMatrix grouped(rhs.data(), items, b.count());
     struct Part {
       int64_t matrix, begin, end;
     };
@@ -127,7 +127,7 @@ class ScatterDotKernel final : public HostKernel {
       if (!a.has(lhs[i]) || !c.has(rhs[i])) to[i] = count_;
     T* out = reinterpret_cast<T*>(at[5]);
     int64_t m = in_[0].shape[1], k = in_[0].shape[2], n = in_[1].shape[2];
-    Grouped grouped(to.data(), int64_t(to.size()), count_);
+    ItemsByMatrix grouped(to.data(), int64_t(to.size()), count_);
     int64_t blocks = (k + kOuterRows - 1) / kOuterRows;
     parallel_for(count_ * blocks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {

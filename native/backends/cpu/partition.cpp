@@ -132,7 +132,7 @@ void partition_lines(const T* in, T* out, const Lines& from, const Lines& to, Dt
     K *const keys = room.take<K>(count * n), *const result = room.take<K>(n), *const spare = room.take<K>(n);
     T* const parted = to.are_dense() ? out + to.start(line) : room.take<T>(count * n);
     const bool same = keys_of_lines(in, from, line, count, keys, dtype);
-    Room<uint32_t> positions(same ? 0 : 3 * n);
+    Pooled<uint32_t> positions(same ? 0 : 3 * n);
     for (int64_t l = 0; l < count; ++l) {
       if (same) {
         partition_elements<K>(Keys<K>{result, keys + l * n, spare}, n, kth);

@@ -18,10 +18,11 @@ FUNCNN_DECLARE_FOR_SETS(QuantTable, quant_table);
 
 const QuantTable& quant_table() { return FUNCNN_OF_ACTIVE_SET(quant_table); }
 
-Code code_of(const QuantFormat& format) {
-  if (format.mode == QuantMode::mxfp8) return Code::e4m3;
-  if (!format.affine()) return Code::e2m1;
-  constexpr Code codes[] = {Code::u1, Code::u2, Code::u3, Code::u4, Code::u5, Code::u6, Code::u8, Code::u8};
+QuantCode code_of(const QuantFormat& format) {
+  if (format.mode == QuantMode::mxfp8) return QuantCode::e4m3;
+  if (!format.affine()) return QuantCode::e2m1;
+  constexpr QuantCode codes[] = {QuantCode::u1, QuantCode::u2, QuantCode::u3, QuantCode::u4,
+                                 QuantCode::u5, QuantCode::u6, QuantCode::u8, QuantCode::u8};
   return codes[format.bits - 1];
 }
 

@@ -10,10 +10,10 @@
 namespace funcnn::cpu {
 
 // What packed codes stand for. Unsigned integers of so many bits (affine), or small floating-point numbers.
-enum class Code : uint8_t { u1, u2, u3, u4, u5, u6, u8, e2m1, e4m3 };
+enum class QuantCode : uint8_t { u1, u2, u3, u4, u5, u6, u8, e2m1, e4m3 };
 inline constexpr int kCodeCount = 9;
-Code code_of(const QuantFormat& format);
-inline int bits_of(Code code) {
+QuantCode code_of(const QuantFormat& format);
+inline int bits_of(QuantCode code) {
   constexpr int bits[kCodeCount] = {1, 2, 3, 4, 5, 6, 8, 4, 8};
   return bits[int(code)];
 }
@@ -58,15 +58,15 @@ const QuantTable& quant_table();
 struct QuantDotTable {
   // Few rows of x meet packed rows one after another. They are laid out once so that each lane of a vector has a run of
   // neighbouring codes for itself; `sums` has the sum of each group, for biases.
-  int64_t (*few_length)(Code code, int64_t columns);  // floats of a row laid out, when it meets packed rows
-  void (*few_lay_out)(Code code, const float* x, int64_t columns, int group, float* out, float* sums);
+  int64_t (*few_length)(QuantCode code, int64_t columns);  // floats of a row laid out, when it meets packed rows
+  void (*few_lay_out)(QuantCode code, const float* x, int64_t columns, int group, float* out, float* sums);
   // x @ w.T; `x`: rows laid out, few_length apart, `sums`: m.groups() apart; at most kFewRows rows.
-  void (*few_rows)(Code code, const QuantMatrix& m, const float* x, const float* sums, int64_t rows, int64_t first,
+  void (*few_rows)(QuantCode code, const QuantMatrix& m, const float* x, const float* sums, int64_t rows, int64_t first,
                    int64_t end, float* out, int64_t leading);
   // x @ w; `x`: rows as they are, m.rows apart. `first` is a multiple of few_columns_step.
-  int64_t (*few_columns_step)(Code code);
-  size_t (*few_columns_room)(Code code);
-  void (*few_columns)(Code code, const QuantMatrix& m, const float* x, int64_t rows, int64_t first, int64_t end,
+  int64_t (*few_columns_step)(QuantCode code);
+  size_t (*few_columns_room)(QuantCode code);
+  void (*few_columns)(QuantCode code, const QuantMatrix& m, const float* x, int64_t rows, int64_t first, int64_t end,
                       float* out, int64_t leading, std::byte* room);
 
   // Many rows: tiles of the matrix kernel, with panels of the quantised matrix unpacked between. `packed`: the rows of
@@ -74,8 +74,8 @@ struct QuantDotTable {
   int64_t (*packed_length)(int64_t rows, int64_t depth);
   // The panels of one block of the inner axis, the one that begins at `from`.
   void (*pack)(const float* const* rows, int64_t count, int64_t depth, int64_t from, float* packed);
-  size_t (*tiles_room)(Code code, int64_t depth);
-  void (*tiles)(Code code, const QuantMatrix& m, bool transpose, const float* packed, int64_t rows, int64_t first,
+  size_t (*tiles_room)(QuantCode code, int64_t depth);
+  void (*tiles)(QuantCode code, const QuantMatrix& m, bool transpose, const float* packed, int64_t rows, int64_t first,
                 int64_t end, float* out, int64_t leading, std::byte* room);
 };
 inline constexpr int64_t kFewRows = 4;

@@ -106,7 +106,7 @@ class QuantizedDotKernel final : public HostKernel {
     const float* x = widened(reinterpret_cast<const T*>(in.x), reinterpret_cast<float*>(scratch + prepared_bytes_));
 
     // Rows in the order of their matrices: where each is read and where its result goes.
-    Grouped grouped(in.rhs, s_.items, s_.matrices);
+    ItemsByMatrix grouped(in.rhs, s_.items, s_.matrices);
     std::vector<const float*> from;
     std::vector<T*> to;
     std::vector<Run> runs;
@@ -219,7 +219,7 @@ class QuantizedDotKernel final : public HostKernel {
 
   Sizes s_;
   DenseOperands dense_;
-  Code code_;
+  QuantCode code_;
   const QuantDotTable& table_;
   int64_t prepared_;
   size_t prepared_bytes_, wide_bytes_;

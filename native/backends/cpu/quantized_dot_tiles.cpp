@@ -80,7 +80,7 @@ class QuantizedTiles final : public HostKernel {
   const GemmOf<S>& products_;
   const QuantPairs& pairs_;
   QuantFormat format_;
-  Code code_;
+  QuantCode code_;
   ScaleType type_;
   DenseOperands dense_;
   int64_t m_, n_, k_, apart_;

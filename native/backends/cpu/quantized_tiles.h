@@ -16,7 +16,7 @@ struct QuantPairs {
   size_t (*room)(int64_t depth);
   // A panel of the right operand as tiles take it: its columns are rows [first, first + width) of m, `depth` codes of
   // each from `from` on, which is a multiple of a step. Elements are rounded once.
-  void (*panel)(Code code, const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth,
+  void (*panel)(QuantCode code, const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth,
                 std::byte* room, bfloat16_t* out);
 };
 

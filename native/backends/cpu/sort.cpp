@@ -158,7 +158,7 @@ void sort_line_shared(const T* x, const Lines& from, T* y, const Lines& to, Dtyp
     if (!same) put_like_values(last.data(), k, begin, x, from, y, to);
     return;
   }
-  Room<K> sorted(n), others(sizeof(T) == sizeof(K) && k == n && to.step() == 1 ? 0 : n);
+  Pooled<K> sorted(n), others(sizeof(T) == sizeof(K) && k == n && to.step() == 1 ? 0 : n);
   K* const keys = others.data() ? others.data() : reinterpret_cast<K*>(y);
   std::vector<uint8_t> alike(size_t((n + kGrain - 1) / kGrain), 1);
   over_line(n, [&](int64_t first, int64_t last) {

@@ -64,9 +64,9 @@ class Parts {
 
 // Memory for items of a kernel, without values, from the pool that arrays have theirs from.
 template <class T>
-class Room {
+class Pooled {
  public:
-  explicit Room(int64_t n) : block_(n ? Buffer::allocate(kCpu, size_t(n) * sizeof(T)) : nullptr) {}
+  explicit Pooled(int64_t n) : block_(n ? Buffer::allocate(kCpu, size_t(n) * sizeof(T)) : nullptr) {}
   T* data() { return block_ ? reinterpret_cast<T*>(block_->host()) : nullptr; }
 
  private:
@@ -86,7 +86,7 @@ class ThreadRoom {
 
  private:
   static constexpr size_t kMostKept = size_t(1) << 20;
-  Room<std::byte> large_;
+  Pooled<std::byte> large_;
   std::byte* next_;
 };
 
@@ -109,7 +109,7 @@ void sort_shared(K* keys, K* sorted, int64_t n, int64_t first, int64_t last, Don
     const K* at;
     int64_t count;
   };
-  Room<K> room(n);
+  Pooled<K> room(n);
   const Parts parts(n);
   std::vector<Piece> pieces(size_t(parts.count() * ranges));
   struct Spread {

@@ -21,7 +21,7 @@ void Writer::fetch(int to, Memory m) {
 }
 void Writer::move(int to, int from) { (*this)(op::copy, v(to), v(from)); }
 
-Body::Body(Writer& w, const Loop& loop, const Stage& stage, Layout& layout, Level level, Place place)
+Body::Body(Writer& w, const Loop& loop, const Stage& stage, Layout& layout, Level level, BodyPlace place)
     : w_(w),
       loop_(loop),
       stage_(stage),

@@ -37,7 +37,7 @@ inline constexpr int kFoldMask = 6, kTailMask = 7;  // a mask register; with VEX
 inline constexpr int kTailLanes = 15;
 
 // Which elements a body computes.
-struct Place {
+struct BodyPlace {
   int unit = 0;             // so many vectors beyond the index
   bool tail = false;        // only those of the mask
   bool to_buffers = false;  // values to be reduced go into buffers on the stack, by kBuffer
@@ -48,7 +48,7 @@ struct Place {
 
 class Body {
  public:
-  Body(Writer& w, const Loop& loop, const Stage& stage, Layout& layout, Level level, Place place = {});
+  Body(Writer& w, const Loop& loop, const Stage& stage, Layout& layout, Level level, BodyPlace place = {});
   void emit();
   int peak() const { return peak_; }
 
@@ -122,7 +122,7 @@ class Body {
   const Stage& stage_;
   Layout& layout_;
   Level level_;
-  Place place_;
+  BodyPlace place_;
   Lifetimes values_;
   std::vector<char> lazy_load_;  // by node
   std::vector<int> free_, free_masks_, temporaries_, temporary_masks_;

@@ -335,7 +335,7 @@ class Generator {
                        [&](const Node& n) { return n.stream >= 0 && is(n, loop_.streams[size_t(n.stream)]); });
   }
   void elements(Planned& p) {
-    Place place{.ahead = asks_ahead(p) ? kAhead : 0, .touches = is_quick(p)};
+    BodyPlace place{.ahead = asks_ahead(p) ? kAhead : 0, .touches = is_quick(p)};
     if (passes_caches(p)) {
       x86::Assembler& as = w_.as;
       const x86::Label none = as.label();
@@ -351,7 +351,7 @@ class Generator {
     tail(p, {.tail = true});
   }
   // From kIndex on, one vector after the other, for as long as there is something ahead.
-  void whole_vectors(Planned& p, Place place) {
+  void whole_vectors(Planned& p, BodyPlace place) {
     x86::Assembler& as = w_.as;
     const x86::Label none = as.label();
     as("mov", kLimit, at(kFrame, kWholeAt));
@@ -370,7 +370,7 @@ class Generator {
     as("jb", top);
     as.bind(none);
   }
-  void tail(Planned& p, Place place) {
+  void tail(Planned& p, BodyPlace place) {
     if (whole_vectors_only(loop_, wide_)) return;
     x86::Assembler& as = w_.as;
     const x86::Label none = as.label();

@@ -187,16 +187,18 @@ void unpack(const uint32_t* words, int count, int bits, uint8_t* codes) {
 #endif
 
 // The numbers that a group's codes stand for, before scaling.
-void code_values(Code code, const uint32_t* words, int n, float* x) {
+void code_values(QuantCode code, const uint32_t* words, int n, float* x) {
 #if defined(FUNCNN_VECTORS)
-  visit_code(code, [&]<Code c>() {
+  visit_code(code, [&]<QuantCode c>() {
     for (int i = 0; i < n; i += kLanes) store(x + i, in_order<c>(words, i));
   });
 #else
   uint8_t codes[kLongest];
   unpack(words, n, bits_of(code), codes);
   for (int i = 0; i < n; ++i)
-    x[i] = code == Code::e2m1 ? kE2m1[codes[i]] : code == Code::e4m3 ? e4m3_to_float(codes[i]) : float(codes[i]);
+    x[i] = code == QuantCode::e2m1   ? kE2m1[codes[i]]
+           : code == QuantCode::e4m3 ? e4m3_to_float(codes[i])
+                                     : float(codes[i]);
 #endif
 }
 
@@ -221,7 +223,7 @@ void dequantize(const QuantFormat& format, const uint32_t* words, const void* sc
                 float global, T* to) {
   float x[kLongest];
   int n = format.group;
-  Code code = code_of(format);
+  QuantCode code = code_of(format);
   for (int64_t g = 0; g < count / n; ++g, to += n, words += format.words(n)) {
     code_values(code, words, n, x);
     if (format.affine()) {

@@ -37,21 +37,21 @@ FUNCNN_INLINE F32 permute(F32 v, U32 index) {
 }
 
 // What P codes in a row of W words (whole codes in whole words) look like.
-template <Code code>
+template <QuantCode code>
 struct Packing {
-  static constexpr int bits = code == Code::u1                         ? 1
-                              : code == Code::u2                       ? 2
-                              : code == Code::u3                       ? 3
-                              : code == Code::u4 || code == Code::e2m1 ? 4
-                              : code == Code::u5                       ? 5
-                              : code == Code::u6                       ? 6
-                                                                       : 8;
+  static constexpr int bits = code == QuantCode::u1                              ? 1
+                              : code == QuantCode::u2                            ? 2
+                              : code == QuantCode::u3                            ? 3
+                              : code == QuantCode::u4 || code == QuantCode::e2m1 ? 4
+                              : code == QuantCode::u5                            ? 5
+                              : code == QuantCode::u6                            ? 6
+                                                                                 : 8;
   static constexpr int words = bits == 3 || bits == 6 ? 3 : bits == 5 ? 5 : 1;
   static constexpr int codes = words * 32 / bits;
 };
 
 // Code j of each lane's run of words, in the low bits; others may stand above it.
-template <Code code>
+template <QuantCode code>
 FUNCNN_INLINE U32 extract(const U32* words, int j) {
   constexpr int bits = Packing<code>::bits;
   int at = j * bits / 32, shift = j * bits % 32;
@@ -89,12 +89,12 @@ FUNCNN_INLINE F32 e4m3_values(U32 c) {
 }
 
 // The numbers that the low bits of c stand for.
-template <Code code>
+template <QuantCode code>
 FUNCNN_INLINE F32 values(U32 c) {
   constexpr int bits = Packing<code>::bits;
-  if constexpr (code == Code::e4m3) return e4m3_values(c);
+  if constexpr (code == QuantCode::e4m3) return e4m3_values(c);
 #if defined(__AVX512F__)
-  if constexpr (code == Code::e2m1) {
+  if constexpr (code == QuantCode::e2m1) {
     const F32 table = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
     return permute(table, c);
   } else if constexpr (bits <= 4) {
@@ -104,7 +104,7 @@ FUNCNN_INLINE F32 values(U32 c) {
     return permute(table, c);
   }
 #elif defined(__AVX2__)
-  if constexpr (code == Code::e2m1) {
+  if constexpr (code == QuantCode::e2m1) {
     const F32 table = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
     return F32(U32(permute(table, c)) | ((c & 8u) << 28));
   } else if constexpr (bits <= 3) {
@@ -113,7 +113,7 @@ FUNCNN_INLINE F32 values(U32 c) {
     return permute(table, c);
   }
 #else
-  if constexpr (code == Code::e2m1) {
+  if constexpr (code == QuantCode::e2m1) {
     // Twice the value: m for m < 4, else (4 + 2 (m & 1)) << (m >= 6), as a number.
     U32 m = c & 7u, high = U32(m >= 4u), top = U32(m >= 6u);
     U32 doubled = (~high & m) | (high & ((((m & 1u) << 1) + 4u) << (top & 1u)));
@@ -124,17 +124,17 @@ FUNCNN_INLINE F32 values(U32 c) {
 }
 
 // The same where NaN does not matter: note_nan tells of it.
-template <Code code>
+template <QuantCode code>
 FUNCNN_INLINE F32 finite_values(U32 c) {
-  if constexpr (code == Code::e4m3)
+  if constexpr (code == QuantCode::e4m3)
     return e4m3_finite(c);
   else
     return values<code>(c);
 }
 // Sets bits of `seen` if one of the codes in w is NaN.
-template <Code code>
+template <QuantCode code>
 FUNCNN_INLINE void note_nan(U32 w, U32& seen) {
-  if constexpr (code == Code::e4m3) seen |= ((w & 0x7f7f7f7fu) + 0x01010101u) & 0x80808080u;
+  if constexpr (code == QuantCode::e4m3) seen |= ((w & 0x7f7f7f7fu) + 0x01010101u) & 0x80808080u;
 }
 FUNCNN_INLINE bool any(U32 x) {
   uint32_t all = 0;
@@ -146,7 +146,7 @@ FUNCNN_INLINE bool any(U32 x) {
 }
 
 // Codes [first, first + kLanes) of a row, first being a multiple of kLanes; reads no byte behind them.
-template <Code code>
+template <QuantCode code>
 FUNCNN_INLINE F32 in_order(const uint32_t* row, int64_t first) {
   constexpr int bits = Packing<code>::bits;
   const uint8_t* p = reinterpret_cast<const uint8_t*>(row) + first * bits / 8;
@@ -195,26 +195,26 @@ namespace {
 
 // Call f.operator()<code>().
 template <class F>
-FUNCNN_INLINE void visit_code(Code code, F&& f) {
+FUNCNN_INLINE void visit_code(QuantCode code, F&& f) {
   switch (code) {
-    case Code::u1:
-      return f.template operator()<Code::u1>();
-    case Code::u2:
-      return f.template operator()<Code::u2>();
-    case Code::u3:
-      return f.template operator()<Code::u3>();
-    case Code::u4:
-      return f.template operator()<Code::u4>();
-    case Code::u5:
-      return f.template operator()<Code::u5>();
-    case Code::u6:
-      return f.template operator()<Code::u6>();
-    case Code::u8:
-      return f.template operator()<Code::u8>();
-    case Code::e2m1:
-      return f.template operator()<Code::e2m1>();
-    case Code::e4m3:
-      return f.template operator()<Code::e4m3>();
+    case QuantCode::u1:
+      return f.template operator()<QuantCode::u1>();
+    case QuantCode::u2:
+      return f.template operator()<QuantCode::u2>();
+    case QuantCode::u3:
+      return f.template operator()<QuantCode::u3>();
+    case QuantCode::u4:
+      return f.template operator()<QuantCode::u4>();
+    case QuantCode::u5:
+      return f.template operator()<QuantCode::u5>();
+    case QuantCode::u6:
+      return f.template operator()<QuantCode::u6>();
+    case QuantCode::u8:
+      return f.template operator()<QuantCode::u8>();
+    case QuantCode::e2m1:
+      return f.template operator()<QuantCode::e2m1>();
+    case QuantCode::e4m3:
+      return f.template operator()<QuantCode::e4m3>();
   }
 }
 

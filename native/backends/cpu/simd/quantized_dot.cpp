@@ -21,18 +21,18 @@ extern const QuantDotTable FUNCNN_JOIN(quant_dot_table_, FUNCNN_ISA);
 namespace {
 
 // A chunk: as many runs of codes as a vector has lanes. Lane t has codes [t * codes, (t + 1) * codes) of it.
-template <Code code>
+template <QuantCode code>
 constexpr int64_t kChunk = int64_t(kLanes) * Packing<code>::codes;
 
-int64_t chunk_of(Code code) {
+int64_t chunk_of(QuantCode code) {
   int64_t out = 0;
-  visit_code(code, [&]<Code c>() { out = kChunk<c>; });
+  visit_code(code, [&]<QuantCode c>() { out = kChunk<c>; });
   return out;
 }
 int64_t chunks(int64_t columns, int64_t chunk) { return (columns + chunk - 1) / chunk; }
 
 // The words of a chunk, word w of every lane's run in vector w. Beyond the end of the row they are zero.
-template <Code code>
+template <QuantCode code>
 FUNCNN_INLINE void load_words(const uint32_t* at, int64_t left, U32* out) {
   constexpr int words = Packing<code>::words;
   constexpr int64_t count = int64_t(kLanes) * words;
@@ -50,7 +50,7 @@ FUNCNN_INLINE void load_words(const uint32_t* at, int64_t left, U32* out) {
 }
 
 // Which of a chunk's groups each lane belongs to.
-template <Code code>
+template <QuantCode code>
 U32 lane_groups(int group) {
   U32 out{};
   for (int t = 0; t < kLanes; ++t) out[t] = uint32_t(t * Packing<code>::codes / group);
@@ -67,7 +67,7 @@ float sum_of(F32 v) {
 
 // ---- few rows of x, x @ w.T
 
-template <Code code>
+template <QuantCode code>
 void lay_out(const float* x, int64_t columns, int group, float* out, float* sums) {
   constexpr int codes = Packing<code>::codes;
   constexpr int64_t chunk = kChunk<code>;
@@ -85,7 +85,7 @@ void lay_out(const float* x, int64_t columns, int group, float* out, float* sums
 }
 
 // One element with each weight computed by itself, where the sums over groups left the range of numbers.
-template <Code code>
+template <QuantCode code>
 float carefully(const QuantMatrix& m, int64_t row, const float* x) {
   constexpr int codes = Packing<code>::codes;
   constexpr int64_t chunk = kChunk<code>;
@@ -111,7 +111,7 @@ float carefully(const QuantMatrix& m, int64_t row, const float* x) {
 }
 
 // Columns [row, row + R) of the result for `rows` of M rows of x. What there are fewer of is computed twice.
-template <Code code, int R, int M>
+template <QuantCode code, int R, int M>
 void few_rows_block(const QuantMatrix& m, const float* x, int64_t x_step, const float* sums, int rows, int64_t row,
                     int count_r, float* out, int64_t leading, float* room) {
   using P = Packing<code>;
@@ -170,11 +170,11 @@ void few_rows_block(const QuantMatrix& m, const float* x, int64_t x_step, const 
   }
   for (int r = 0; r < count_r; ++r)
     for (int i = 0; i < rows; ++i)
-      if (!(std::fabs(out[i * leading + r]) <= 3.4e38f) || (code == Code::e4m3 && any(nan[r])))
+      if (!(std::fabs(out[i * leading + r]) <= 3.4e38f) || (code == QuantCode::e4m3 && any(nan[r])))
         out[i * leading + r] = carefully<code>(m, row + r, x + i * x_step);
 }
 
-template <Code code, int M>
+template <QuantCode code, int M>
 void few_rows_of(const QuantMatrix& m, const float* x, int64_t x_step, const float* sums, int rows, int64_t first,
                  int64_t end, float* out, int64_t leading) {
   // Rows of w that share the loads of x.
@@ -185,17 +185,17 @@ void few_rows_of(const QuantMatrix& m, const float* x, int64_t x_step, const flo
                                leading, room.data());
 }
 
-int64_t few_length(Code code, int64_t columns) {
+int64_t few_length(QuantCode code, int64_t columns) {
   int64_t chunk = chunk_of(code);
   return chunks(columns, chunk) * chunk;
 }
-void few_lay_out(Code code, const float* x, int64_t columns, int group, float* out, float* sums) {
-  visit_code(code, [&]<Code c>() { lay_out<c>(x, columns, group, out, sums); });
+void few_lay_out(QuantCode code, const float* x, int64_t columns, int group, float* out, float* sums) {
+  visit_code(code, [&]<QuantCode c>() { lay_out<c>(x, columns, group, out, sums); });
 }
-void few_rows(Code code, const QuantMatrix& m, const float* x, const float* sums, int64_t rows, int64_t first,
+void few_rows(QuantCode code, const QuantMatrix& m, const float* x, const float* sums, int64_t rows, int64_t first,
               int64_t end, float* out, int64_t leading) {
   int64_t step = few_length(code, m.columns);
-  visit_code(code, [&]<Code c>() {
+  visit_code(code, [&]<QuantCode c>() {
     auto run = rows == 1 ? few_rows_of<c, 1> : rows == 2 ? few_rows_of<c, 2> : few_rows_of<c, 4>;
     run(m, x, step, sums, int(rows), first, end, out, leading);
   });
@@ -203,13 +203,13 @@ void few_rows(Code code, const QuantMatrix& m, const float* x, const float* sums
 
 // ---- few rows of x, x @ w: sums stay in cache while packed rows go by
 
-int64_t few_columns_step(Code code) { return std::max<int64_t>(chunk_of(code), 512); }
-size_t few_columns_room(Code code) {
+int64_t few_columns_step(QuantCode code) { return std::max<int64_t>(chunk_of(code), 512); }
+size_t few_columns_room(QuantCode code) {
   int64_t step = few_columns_step(code);
   return size_t(kFewRows * (step + step / chunk_of(code) * kLanes)) * sizeof(float) + 64;
 }
 
-template <Code code, int M>
+template <QuantCode code, int M>
 void few_columns_of(const QuantMatrix& m, const float* x, int rows, int64_t first, int64_t end, float* out,
                     int64_t leading, float* sum) {
   using P = Packing<code>;
@@ -266,7 +266,7 @@ void few_columns_of(const QuantMatrix& m, const float* x, int rows, int64_t firs
       }
     }
   }
-  bool doubtful = code == Code::e4m3 && any(nan);
+  bool doubtful = code == QuantCode::e4m3 && any(nan);
   for (int i = 0; i < rows; ++i)
     for (int64_t n = first; n < end; ++n) {
       int64_t c = (n - first) / chunk, at = (n - first) % chunk, lane = at / P::codes;
@@ -285,10 +285,10 @@ void few_columns_of(const QuantMatrix& m, const float* x, int rows, int64_t firs
     }
 }
 
-void few_columns(Code code, const QuantMatrix& m, const float* x, int64_t rows, int64_t first, int64_t end, float* out,
-                 int64_t leading, std::byte* room) {
+void few_columns(QuantCode code, const QuantMatrix& m, const float* x, int64_t rows, int64_t first, int64_t end,
+                 float* out, int64_t leading, std::byte* room) {
   float* sum = reinterpret_cast<float*>(room);
-  visit_code(code, [&]<Code c>() {
+  visit_code(code, [&]<QuantCode c>() {
     auto run = rows == 1 ? few_columns_of<c, 1> : rows == 2 ? few_columns_of<c, 2> : few_columns_of<c, 4>;
     run(m, x, int(rows), first, end, out, leading, sum);
   });
@@ -315,7 +315,7 @@ void pack(const float* const* rows, int64_t count, int64_t depth, int64_t from, 
 }
 
 // Columns of the panel are rows [first, first + width) of w, its rows `depth` codes of each from `from` on.
-template <Code code>
+template <QuantCode code>
 void unpack_rows(const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth, float* room,
                  float* out) {
   using P = Packing<code>;
@@ -356,7 +356,7 @@ void unpack_rows(const QuantMatrix& m, int64_t first, int64_t width, int64_t fro
 }
 
 // Columns of the panel are codes [first, first + width) of rows [from, from + depth) of w.
-template <Code code>
+template <QuantCode code>
 void unpack_columns(const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth, float* room,
                     float* out) {
   int64_t row_words = m.columns * Packing<code>::bits / 32;
@@ -379,13 +379,13 @@ void unpack_columns(const QuantMatrix& m, int64_t first, int64_t width, int64_t 
   }
 }
 
-size_t tiles_room(Code, int64_t depth) {
+size_t tiles_room(QuantCode, int64_t depth) {
   int64_t block = std::min(kQuantBlock, depth);
   // A panel, the words of one, scales, biases and a line of them.
   return size_t(block * kPanel + block * kLanes + 2 * (block / 16 + 1) * kLanes + block / 16 + 64) * sizeof(float) + 64;
 }
 
-void tiles(Code code, const QuantMatrix& m, bool transpose, const float* packed, int64_t rows, int64_t first,
+void tiles(QuantCode code, const QuantMatrix& m, bool transpose, const float* packed, int64_t rows, int64_t first,
            int64_t end, float* out, int64_t leading, std::byte* room) {
   int64_t depth = transpose ? m.columns : m.rows;
   float* panel = reinterpret_cast<float*>(room);
@@ -395,7 +395,7 @@ void tiles(Code code, const QuantMatrix& m, bool transpose, const float* packed,
     int64_t block = std::min(kQuantBlock, depth - from);
     for (int64_t n = first; n < end; n += kPanel) {
       int64_t width = std::min<int64_t>(kPanel, end - n);
-      visit_code(code, [&]<Code c>() {
+      visit_code(code, [&]<QuantCode c>() {
         if (transpose)
           unpack_rows<c>(m, n, width, from, block, rest, panel);
         else

@@ -23,7 +23,7 @@ FUNCNN_INLINE U32 rounded_bits(F32 x) {
   return (nan & (bits | 0x400000u)) | (~nan & nearest);
 }
 
-template <Code code>
+template <QuantCode code>
 void panel_of(const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth, float* room,
               uint32_t* out) {
   using P = Packing<code>;
@@ -68,9 +68,9 @@ void panel_of(const QuantMatrix& m, int64_t first, int64_t width, int64_t from, 
   }
 }
 
-void panel(Code code, const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth, std::byte* room,
-           bfloat16_t* out) {
-  visit_code(code, [&]<Code c>() {
+void panel(QuantCode code, const QuantMatrix& m, int64_t first, int64_t width, int64_t from, int64_t depth,
+           std::byte* room, bfloat16_t* out) {
+  visit_code(code, [&]<QuantCode c>() {
     panel_of<c>(m, first, width, from, depth, reinterpret_cast<float*>(room), reinterpret_cast<uint32_t*>(out));
   });
 }
