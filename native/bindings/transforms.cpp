@@ -124,13 +124,13 @@ Arrays filled(Arrays arrays, Span like) {
 // The value of `fun` as the scalar that grad differentiates.
 Array scalar_output(nb::handle value, const std::string& name) {
   Array x;
-  const std::string type = nb::inst_name(value).c_str();
+  auto type = [&] { return std::string(nb::inst_name(value).c_str()); };
   if (!leaf_as_array(value, std::nullopt, x))
-    throw TypeError(cat(name, ": the function must return a scalar array, got ", type,
+    throw TypeError(cat(name, ": the function must return a scalar array, got ", type(),
                         "; if it returns more than the loss, return (loss, aux) and say has_aux=True"));
   // Its derivative would be 0 wherever the number came from.
   if (!is_array(value.ptr()))
-    throw TypeError(cat(name, ": the function must return a scalar array, got ", type,
+    throw TypeError(cat(name, ": the function must return a scalar array, got ", type(),
                         ", which has no derivative: return the array, not its item() or float(), and compute it with "
                         "functions of funcnn, not of numpy or math; a constant is fn.array(c)"));
   if (x.ndim() != 0)
