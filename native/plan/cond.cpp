@@ -6,6 +6,16 @@
 #include "plan/bound_control.h"
 
 namespace funcnn {
+
+bool is_true(const Operand& predicate, Queue& queue) {
+  if (predicate.scalar) return *predicate.scalar != std::byte(0);
+  if (Ref<Event> ready = queue.record()) ready->wait();
+  if (const std::byte* host = predicate.buffer->host()) return host[predicate.offset] != std::byte(0);
+  std::byte value;
+  predicate.buffer->memory().download(predicate.buffer->block(), size_t(predicate.offset), 1, &value);
+  return value != std::byte(0);
+}
+
 namespace {
 
 // Each branch writes the outputs where they belong. One that some branch would compute in the memory of an operand, or

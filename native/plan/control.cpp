@@ -1,14 +1,12 @@
 #include "plan/control.h"
 
 #include <algorithm>
-#include <cstring>
 #include <deque>
 #include <limits>
 #include <optional>
 #include <tuple>
 #include <vector>
 
-#include "base/error.h"
 #include "graph/control.h"
 #include "plan/bound_control.h"
 #include "plan/cond.h"
@@ -16,16 +14,6 @@
 #include "plan/measure.h"
 
 namespace funcnn {
-
-bool is_true(const Operand& predicate, Queue& queue) {
-  if (predicate.scalar) return *predicate.scalar != std::byte(0);
-  if (Ref<Event> ready = queue.record()) ready->wait();
-  if (const std::byte* host = predicate.buffer->host()) return host[predicate.offset] != std::byte(0);
-  std::byte value;
-  predicate.buffer->memory().download(predicate.buffer->block(), size_t(predicate.offset), 1, &value);
-  return value != std::byte(0);
-}
-
 namespace {
 
 // Steps over few bytes run on memory that stays, where there are enough of them.

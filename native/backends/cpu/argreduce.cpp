@@ -32,6 +32,15 @@ bool takes_over(const T& value, const T& best) {
   }
 }
 
+// Element by element, `step` apart.
+template <bool largest, class T>
+uint32_t best_by_turns(const T* x, int64_t n, int64_t step) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < n; ++i)
+    if (takes_over<largest>(x[i * step], x[best * step])) best = i;
+  return uint32_t(best);
+}
+
 // Elements of a long line that are worth a thread.
 constexpr int64_t kPart = 1 << 16;
 
@@ -57,12 +66,7 @@ template <bool largest, class T>
 uint32_t first_best(const T* x, int64_t n, const Loops& loops) {
   using Key = std::conditional_t<sizeof(T) == 2 && !std::is_integral_v<T>, int16_t, T>;
   constexpr int64_t kBlock = 1024;
-  if (!loops.find || n < 16) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; ++i)
-      if (takes_over<largest>(x[i], x[best])) best = i;
-    return uint32_t(best);
-  }
+  if (!loops.find || n < 16) return best_by_turns<largest>(x, n, 1);
   [[maybe_unused]] Key room[kBlock];
   Key best{};
   auto block_at = [&](int64_t i) -> const Key* {
@@ -115,14 +119,7 @@ void arg_reduce(const T* x, uint32_t* out, const Lines& lines, const Loops& loop
     parallel_for(lines.count(), std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
       for (int64_t l = begin; l < end; ++l) {
         const T* line = x + lines.start(l);
-        if (step == 1) {
-          out[l] = first_best<largest>(line, n, loops);
-          continue;
-        }
-        int64_t best = 0;
-        for (int64_t i = 1; i < n; ++i)
-          if (takes_over<largest>(line[i * step], line[best * step])) best = i;
-        out[l] = uint32_t(best);
+        out[l] = step == 1 ? first_best<largest>(line, n, loops) : best_by_turns<largest>(line, n, step);
       }
     });
     return;
