@@ -3,15 +3,13 @@
 
 #include <type_traits>
 
+#include "backends/cpu/simd/of_this_set.h"
 #include "backends/cpu/simd/types.h"
 #include "backends/cpu/simd/vectors.h"
 #include "base/half.h"
 
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
-
 namespace funcnn::cpu {
-extern const ArgReduceTable FUNCNN_JOIN(arg_reduce_table_, FUNCNN_ISA);
+extern const ArgReduceTable FUNCNN_OF_THIS_SET(arg_reduce_table_);
 
 namespace {
 
@@ -114,6 +112,6 @@ constexpr ArgReduceTable make_table() {
 
 }  // namespace
 
-const ArgReduceTable FUNCNN_JOIN(arg_reduce_table_, FUNCNN_ISA) = make_table();
+const ArgReduceTable FUNCNN_OF_THIS_SET(arg_reduce_table_) = make_table();
 
 }  // namespace funcnn::cpu

@@ -4,12 +4,10 @@
 #include "backends/cpu/simd/attention_few.h"
 #include "backends/cpu/simd/attention_forward.h"
 #include "backends/cpu/simd/attention_gradient.h"
-
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+#include "backends/cpu/simd/of_this_set.h"
 
 namespace funcnn::cpu {
-extern const AttentionTables FUNCNN_JOIN(attention_tables_, FUNCNN_ISA);
+extern const AttentionTables FUNCNN_OF_THIS_SET(attention_tables_);
 namespace {
 
 template <class S>
@@ -17,7 +15,7 @@ constexpr AttentionTable<S> table = {forward<S>, few<S>, gradient<S>, mask_gradi
 
 }  // namespace
 
-const AttentionTables FUNCNN_JOIN(attention_tables_, FUNCNN_ISA) = {table<float>, table<double>, table<float16_t>,
-                                                                    table<bfloat16_t>};
+const AttentionTables FUNCNN_OF_THIS_SET(attention_tables_) = {table<float>, table<double>, table<float16_t>,
+                                                               table<bfloat16_t>};
 
 }  // namespace funcnn::cpu

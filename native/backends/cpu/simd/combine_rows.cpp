@@ -1,13 +1,11 @@
 // Rows combined with rows that come in any order.
 #include "backends/cpu/combine_rows.h"
 
+#include "backends/cpu/simd/of_this_set.h"
 #include "backends/cpu/simd/reduce.h"
 
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
-
 namespace funcnn::cpu {
-extern const CombineRowsTable FUNCNN_JOIN(combine_rows_table_, FUNCNN_ISA);
+extern const CombineRowsTable FUNCNN_OF_THIS_SET(combine_rows_table_);
 
 namespace {
 
@@ -54,6 +52,6 @@ constexpr CombineRowsTable make_table() {
 
 }  // namespace
 
-const CombineRowsTable FUNCNN_JOIN(combine_rows_table_, FUNCNN_ISA) = make_table();
+const CombineRowsTable FUNCNN_OF_THIS_SET(combine_rows_table_) = make_table();
 
 }  // namespace funcnn::cpu

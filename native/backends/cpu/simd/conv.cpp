@@ -3,12 +3,10 @@
 #include "backends/cpu/conv.h"
 
 #include "backends/cpu/simd/gemm_tile.h"
-
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+#include "backends/cpu/simd/of_this_set.h"
 
 namespace funcnn::cpu {
-extern const ConvTable FUNCNN_JOIN(conv_table_, FUNCNN_ISA);
+extern const ConvTable FUNCNN_OF_THIS_SET(conv_table_);
 
 #if defined(FUNCNN_VECTORS)
 namespace {
@@ -293,7 +291,7 @@ constexpr ConvPacking<T, S> packing() {
 
 }  // namespace
 
-const ConvTable FUNCNN_JOIN(conv_table_, FUNCNN_ISA) = {
+const ConvTable FUNCNN_OF_THIS_SET(conv_table_) = {
     loops<float>(),
     loops<double>(),
     packing<float, float>(),
@@ -302,7 +300,7 @@ const ConvTable FUNCNN_JOIN(conv_table_, FUNCNN_ISA) = {
     packing<float, bfloat16_t>(),
 };
 #else
-const ConvTable FUNCNN_JOIN(conv_table_, FUNCNN_ISA) = {};
+const ConvTable FUNCNN_OF_THIS_SET(conv_table_) = {};
 #endif
 
 }  // namespace funcnn::cpu

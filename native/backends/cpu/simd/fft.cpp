@@ -6,12 +6,10 @@
 #include "backends/cpu/simd/fft_moves.h"
 #include "backends/cpu/simd/fft_passes.h"
 #include "backends/cpu/simd/fft_vector.h"
-
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+#include "backends/cpu/simd/of_this_set.h"
 
 namespace funcnn::cpu {
-extern const FftTable FUNCNN_JOIN(fft_table_, FUNCNN_ISA);
+extern const FftTable FUNCNN_OF_THIS_SET(fft_table_);
 namespace {
 
 // ---- a long line as a matrix
@@ -330,8 +328,8 @@ void multiply_rows(float* rows, const float* by, int64_t length, bool before, bo
 
 }  // namespace
 
-const FftTable FUNCNN_JOIN(fft_table_, FUNCNN_ISA) = {kLanes,         gather,   scatter,      lines, beside,
-                                                      down,           across,   brief_group,  brief, halves,
-                                                      halves_of_rows, multiply, multiply_rows};
+const FftTable FUNCNN_OF_THIS_SET(fft_table_) = {kLanes,         gather,   scatter,      lines, beside,
+                                                 down,           across,   brief_group,  brief, halves,
+                                                 halves_of_rows, multiply, multiply_rows};
 
 }  // namespace funcnn::cpu

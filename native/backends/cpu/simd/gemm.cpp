@@ -2,12 +2,10 @@
 #include "backends/cpu/gemm.h"
 
 #include "backends/cpu/simd/gemm_blocked.h"
-
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+#include "backends/cpu/simd/of_this_set.h"
 
 namespace funcnn::cpu {
-extern const GemmTable FUNCNN_JOIN(gemm_table_, FUNCNN_ISA);
+extern const GemmTable FUNCNN_OF_THIS_SET(gemm_table_);
 
 #if defined(FUNCNN_VECTORS)
 namespace {
@@ -44,14 +42,14 @@ struct Plain : TileKernel<T> {
 
 }  // namespace
 
-const GemmTable FUNCNN_JOIN(gemm_table_, FUNCNN_ISA) = {
+const GemmTable FUNCNN_OF_THIS_SET(gemm_table_) = {
     gemm_of<Plain<float, float>>(),
     gemm_of<Plain<double, double>>(),
     gemm_of<Plain<float, float16_t>>(),
     gemm_of<Plain<float, bfloat16_t>>(),
 };
 #else
-const GemmTable FUNCNN_JOIN(gemm_table_, FUNCNN_ISA) = {};
+const GemmTable FUNCNN_OF_THIS_SET(gemm_table_) = {};
 #endif
 
 }  // namespace funcnn::cpu

@@ -7,13 +7,11 @@
 #include "backends/cpu/gemm_blocks.h"
 #include "backends/cpu/simd/amx_tiles.h"
 #include "backends/cpu/simd/gemm_tile.h"
-
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+#include "backends/cpu/simd/of_this_set.h"
 
 namespace funcnn::cpu {
-extern const GemmTable FUNCNN_JOIN(gemm_table_, FUNCNN_ISA);
-extern const GemmOf<bfloat16_t> FUNCNN_JOIN(gemm_amx_emulated_, FUNCNN_ISA);
+extern const GemmTable FUNCNN_OF_THIS_SET(gemm_table_);
+extern const GemmOf<bfloat16_t> FUNCNN_OF_THIS_SET(gemm_amx_emulated_);
 
 #if defined(FUNCNN_VECTORS)
 extern const GemmOf<bfloat16_t> gemm_amx, gemm_bf16_pairs;
@@ -322,18 +320,18 @@ struct WithoutTiles {
 #if defined(__AVX512F__)
     if (__builtin_cpu_supports("avx512bf16")) return gemm_bf16_pairs;
 #endif
-    return FUNCNN_JOIN(gemm_table_, FUNCNN_ISA).bf16;
+    return FUNCNN_OF_THIS_SET(gemm_table_).bf16;
   }
 };
 
 }  // namespace
 
-const GemmOf<bfloat16_t> FUNCNN_JOIN(gemm_amx_emulated_, FUNCNN_ISA) = gemm_of_tiles<EmulatedTiles, WithoutTiles>();
+const GemmOf<bfloat16_t> FUNCNN_OF_THIS_SET(gemm_amx_emulated_) = gemm_of_tiles<EmulatedTiles, WithoutTiles>();
 #if defined(FUNCNN_AMX) && defined(__AVX512F__)
 const GemmOf<bfloat16_t> gemm_amx = gemm_of_tiles<ProcessorTiles, WithoutTiles>();
 #endif
 #else
-const GemmOf<bfloat16_t> FUNCNN_JOIN(gemm_amx_emulated_, FUNCNN_ISA) = {};
+const GemmOf<bfloat16_t> FUNCNN_OF_THIS_SET(gemm_amx_emulated_) = {};
 #endif
 
 }  // namespace funcnn::cpu

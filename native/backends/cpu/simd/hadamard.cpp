@@ -2,11 +2,10 @@
 
 #include <algorithm>
 
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+#include "backends/cpu/simd/of_this_set.h"
 
 namespace funcnn::cpu {
-extern const HadamardTable FUNCNN_JOIN(hadamard_table_, FUNCNN_ISA);
+extern const HadamardTable FUNCNN_OF_THIS_SET(hadamard_table_);
 namespace {
 
 constexpr int64_t kAcross = 64;
@@ -58,6 +57,6 @@ void transform(T* __restrict x, int64_t n, int m, const uint32_t* signs, T scale
 
 }  // namespace
 
-const HadamardTable FUNCNN_JOIN(hadamard_table_, FUNCNN_ISA) = {transform<float>, transform<double>};
+const HadamardTable FUNCNN_OF_THIS_SET(hadamard_table_) = {transform<float>, transform<double>};
 
 }  // namespace funcnn::cpu

@@ -7,13 +7,11 @@
 #include <utility>
 
 #include "backends/cpu/simd/fma.h"
-
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+#include "backends/cpu/simd/of_this_set.h"
 
 namespace funcnn::cpu {
-extern const LapackTiles<float> FUNCNN_JOIN(lapack_tiles_f32_, FUNCNN_ISA);
-extern const LapackTiles<double> FUNCNN_JOIN(lapack_tiles_f64_, FUNCNN_ISA);
+extern const LapackTiles<float> FUNCNN_OF_THIS_SET(lapack_tiles_f32_);
+extern const LapackTiles<double> FUNCNN_OF_THIS_SET(lapack_tiles_f64_);
 
 #if defined(FUNCNN_VECTORS)
 namespace {
@@ -467,11 +465,11 @@ constexpr LapackTiles<T> table_of() {
 
 }  // namespace
 
-const LapackTiles<float> FUNCNN_JOIN(lapack_tiles_f32_, FUNCNN_ISA) = table_of<float>();
-const LapackTiles<double> FUNCNN_JOIN(lapack_tiles_f64_, FUNCNN_ISA) = table_of<double>();
+const LapackTiles<float> FUNCNN_OF_THIS_SET(lapack_tiles_f32_) = table_of<float>();
+const LapackTiles<double> FUNCNN_OF_THIS_SET(lapack_tiles_f64_) = table_of<double>();
 #else
-const LapackTiles<float> FUNCNN_JOIN(lapack_tiles_f32_, FUNCNN_ISA) = {};
-const LapackTiles<double> FUNCNN_JOIN(lapack_tiles_f64_, FUNCNN_ISA) = {};
+const LapackTiles<float> FUNCNN_OF_THIS_SET(lapack_tiles_f32_) = {};
+const LapackTiles<double> FUNCNN_OF_THIS_SET(lapack_tiles_f64_) = {};
 #endif
 
 }  // namespace funcnn::cpu

@@ -1,10 +1,8 @@
 #include "backends/cpu/peak.h"
 
 #include "backends/cpu/simd/fma.h"
+#include "backends/cpu/simd/of_this_set.h"
 #include "base/inline.h"
-
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
 
 namespace funcnn::cpu {
 namespace {
@@ -39,7 +37,7 @@ double run(int64_t rounds, float* sink) {
 
 }  // namespace
 
-extern const PeakTable FUNCNN_JOIN(peak_table_, FUNCNN_ISA);
-const PeakTable FUNCNN_JOIN(peak_table_, FUNCNN_ISA) = {run};
+extern const PeakTable FUNCNN_OF_THIS_SET(peak_table_);
+const PeakTable FUNCNN_OF_THIS_SET(peak_table_) = {run};
 
 }  // namespace funcnn::cpu

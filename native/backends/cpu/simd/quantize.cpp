@@ -5,13 +5,11 @@
 #include <limits>
 
 #include "backends/cpu/quantized.h"
+#include "backends/cpu/simd/of_this_set.h"
 #include "backends/cpu/simd/quantized_codes.h"
 
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
-
 namespace funcnn::cpu {
-extern const QuantTable FUNCNN_JOIN(quant_table_, FUNCNN_ISA);
+extern const QuantTable FUNCNN_OF_THIS_SET(quant_table_);
 namespace {
 
 constexpr int kLongest = 128;  // group
@@ -248,6 +246,6 @@ constexpr QuantTable::Rows<T> rows = {quantize<T>, values<T>, dequantize<T>, to_
 
 }  // namespace
 
-const QuantTable FUNCNN_JOIN(quant_table_, FUNCNN_ISA) = {rows<float>, rows<float16_t>, rows<bfloat16_t>};
+const QuantTable FUNCNN_OF_THIS_SET(quant_table_) = {rows<float>, rows<float16_t>, rows<bfloat16_t>};
 
 }  // namespace funcnn::cpu

@@ -8,14 +8,12 @@
 
 #include "backends/cpu/quantized.h"
 #include "backends/cpu/simd/gemm_tile.h"
+#include "backends/cpu/simd/of_this_set.h"
 #include "backends/cpu/simd/quantized_codes.h"
 #include "backends/cpu/simd/quantized_scales.h"
 
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
-
 namespace funcnn::cpu {
-extern const QuantDotTable FUNCNN_JOIN(quant_dot_table_, FUNCNN_ISA);
+extern const QuantDotTable FUNCNN_OF_THIS_SET(quant_dot_table_);
 
 #if defined(FUNCNN_VECTORS)
 namespace {
@@ -416,11 +414,11 @@ void tiles(QuantCode code, const QuantMatrix& m, bool transpose, const float* pa
 
 }  // namespace
 
-const QuantDotTable FUNCNN_JOIN(quant_dot_table_, FUNCNN_ISA) = {
+const QuantDotTable FUNCNN_OF_THIS_SET(quant_dot_table_) = {
     few_length,  few_lay_out,   few_rows, few_columns_step, few_columns_room,
     few_columns, packed_length, pack,     tiles_room,       tiles};
 #else
-const QuantDotTable FUNCNN_JOIN(quant_dot_table_, FUNCNN_ISA) = {};
+const QuantDotTable FUNCNN_OF_THIS_SET(quant_dot_table_) = {};
 #endif
 
 }  // namespace funcnn::cpu

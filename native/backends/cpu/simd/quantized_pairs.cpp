@@ -4,14 +4,12 @@
 #include "backends/cpu/amx.h"
 #include "backends/cpu/quantized_tiles.h"
 #include "backends/cpu/simd/gemm_tile.h"
+#include "backends/cpu/simd/of_this_set.h"
 #include "backends/cpu/simd/quantized_codes.h"
 #include "backends/cpu/simd/quantized_scales.h"
 
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
-
 namespace funcnn::cpu {
-extern const QuantPairs FUNCNN_JOIN(quant_pairs_, FUNCNN_ISA);
+extern const QuantPairs FUNCNN_OF_THIS_SET(quant_pairs_);
 
 #if defined(FUNCNN_VECTORS)
 namespace {
@@ -79,9 +77,9 @@ size_t room(int64_t depth) { return size_t(depth * kLanes + (2 * kLanes + 1) * (
 
 }  // namespace
 
-const QuantPairs FUNCNN_JOIN(quant_pairs_, FUNCNN_ISA) = {room, panel};
+const QuantPairs FUNCNN_OF_THIS_SET(quant_pairs_) = {room, panel};
 #else
-const QuantPairs FUNCNN_JOIN(quant_pairs_, FUNCNN_ISA) = {};
+const QuantPairs FUNCNN_OF_THIS_SET(quant_pairs_) = {};
 #endif
 
 }  // namespace funcnn::cpu

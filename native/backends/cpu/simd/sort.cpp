@@ -7,15 +7,13 @@
 #include <limits>
 #include <type_traits>
 
+#include "backends/cpu/simd/of_this_set.h"
 #include "backends/cpu/simd/sort_network.h"
 #include "backends/cpu/simd/sort_split.h"
 #include "backends/cpu/sort_keys.h"
 
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
-
 namespace funcnn::cpu {
-extern const SortTable FUNCNN_JOIN(sort_table_, FUNCNN_ISA);
+extern const SortTable FUNCNN_OF_THIS_SET(sort_table_);
 namespace simd {
 namespace {
 
@@ -119,8 +117,8 @@ constexpr SortTable table_of() {
 
 }  // namespace simd
 
-const SortTable FUNCNN_JOIN(sort_table_,
-                            FUNCNN_ISA) = simd::table_of<bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t,
-                                                         int32_t, int64_t, float16_t, bfloat16_t, float, double>();
+const SortTable FUNCNN_OF_THIS_SET(sort_table_) =
+    simd::table_of<bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t, float16_t,
+                   bfloat16_t, float, double>();
 
 }  // namespace funcnn::cpu

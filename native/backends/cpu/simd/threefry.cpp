@@ -1,8 +1,7 @@
 // One plain loop; the compiler turns it into as many hashes at a time as fit the registers.
 #include "backends/cpu/threefry.h"
 
-#define FUNCNN_JOIN_(a, b) a##b
-#define FUNCNN_JOIN(a, b) FUNCNN_JOIN_(a, b)
+#include "backends/cpu/simd/of_this_set.h"
 
 namespace funcnn::cpu {
 namespace {
@@ -16,8 +15,8 @@ inline void round(uint32_t& x, uint32_t& y) {
 
 }  // namespace
 
-void FUNCNN_JOIN(threefry_, FUNCNN_ISA)(uint32_t key0, uint32_t key1, uint32_t first, uint32_t second, int64_t count,
-                                        uint32_t* __restrict a, uint32_t* __restrict b) {
+void FUNCNN_OF_THIS_SET(threefry_)(uint32_t key0, uint32_t key1, uint32_t first, uint32_t second, int64_t count,
+                                   uint32_t* __restrict a, uint32_t* __restrict b) {
   uint32_t key2 = key0 ^ key1 ^ 0x1bd11bdau;
   for (int64_t i = 0; i < count; ++i) {
     uint32_t x = first + uint32_t(i) + key0, y = second + uint32_t(i) + key1;
