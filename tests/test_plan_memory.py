@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -140,3 +141,56 @@ def test_blocks_of_large_arrays_are_little_larger(elements):
     assert elements * ITEM <= taken <= elements * ITEM * 33 / 32
     del x
     assert fn.get_active_memory() == before
+
+
+def products_and_wide_results(x, w, v):
+    """What packs `w` for its product, then writes results in which that fits."""
+    wide = (x @ w.T)[:, :, None] * v
+    return wide, fn.tanh(x) @ w.T, wide.sum((0, 1))
+
+
+def products_and_wide_results_by_numpy(x, w, v):
+    x, w, v = (np.asarray(a, np.float64) for a in (x, w, v))
+    wide = (x @ w.T)[:, :, None] * v
+    return wide, np.tanh(x) @ w.T, wide.sum((0, 1))
+
+
+def normal(seed, *shape):
+    return fn.array(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+@pytest.mark.on_cpu
+def test_scratch_memory_lies_where_a_later_result_does():
+    x, w, v = normal(0, 128, 784), normal(1, 256, 784), normal(2, 20)
+    f = fn.compile(lambda x, w, v: (x @ w.T)[:, :, None] * v)
+    fn.clear_cache()
+    out = f(x, w, v)
+    fn.eval(out)
+    assert fn.get_cache_memory() < 256 * 784 * ITEM
+    np.testing.assert_allclose(out, products_and_wide_results_by_numpy(x, w, v)[0], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 65, 300])
+def test_what_was_scratch_memory_holds_results(rows):
+    x, w, v = normal(0, rows, 784), normal(1, 256, 784), normal(2, 20)
+    expected = products_and_wide_results_by_numpy(x, w, v)
+    f = fn.compile(products_and_wide_results)
+    for _ in range(2):
+        for result, known in zip(f(x, w, v), expected, strict=True):
+            np.testing.assert_allclose(result, known, rtol=1e-4, atol=1e-3 * np.abs(known).max())
+
+
+def test_what_was_scratch_memory_holds_the_results_of_a_loop():
+    x, w, v = normal(0, 5, 64, 784), normal(1, 256, 784), normal(2, 20)
+
+    def body(total, x):
+        wide, other, sums = products_and_wide_results(x, w, v)
+        return total + sums, (wide, other)
+
+    total, (wide, other) = fn.compile(lambda x: fn.scan(body, fn.zeros(20), x))(x)
+    by_numpy = [products_and_wide_results_by_numpy(x[i], w, v) for i in range(5)]
+    for result, known in [(wide, 0), (other, 1)]:
+        known = np.stack([step[known] for step in by_numpy])
+        np.testing.assert_allclose(result, known, rtol=1e-4, atol=1e-4 * np.abs(known).max())
+    known = sum(step[2] for step in by_numpy)
+    np.testing.assert_allclose(total, known, rtol=1e-4, atol=1e-4 * np.abs(known).max())

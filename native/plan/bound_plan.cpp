@@ -99,7 +99,8 @@ bool BoundPlan::fits(const Plan& plan) {
 size_t BoundPlan::bytes(const Plan& plan) {
   size_t bytes = 0;
   for (size_t s = plan.constant_steps_; s < plan.steps_.size(); ++s) {
-    for (const Plan::Fresh& fresh : plan.steps_[s].fresh) bytes += block_capacity(fresh.bytes);
+    for (const Plan::Fresh& fresh : plan.steps_[s].fresh)
+      if (!fresh.after_scratch) bytes += block_capacity(fresh.bytes);
     // Loops and branches inside keep theirs.
     if (const Plan::Step& step = plan.steps_[s]; step.primitive && step.primitive->kind() == Kind::control)
       bytes += step.kernel->inner_bytes();

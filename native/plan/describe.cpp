@@ -126,7 +126,8 @@ std::string Plan::describe(const std::string& indent) const {
     out << indent << '[' << i << "] " << s.title() << "  " << amount(s.effort.bytes) << "B  " << amount(s.effort.flops)
         << "flop";
     if (s.backend->device() != kCpu) out << "  on " << device_name(s.backend->device());
-    bool reuses = std::any_of(s.fresh.begin(), s.fresh.end(), [](auto& f) { return f.takes_over >= 0; });
+    bool reuses =
+        std::any_of(s.fresh.begin(), s.fresh.end(), [](auto& f) { return f.takes_over >= 0 && !f.after_scratch; });
     if (i >= launch_end)
       launch_end = i + s.launched;
     else

@@ -10,13 +10,9 @@ namespace funcnn {
 void Plan::join_steps(const std::vector<Footprint>& footprints) {
   const auto slots = size_t(slot_count_);
   std::vector<size_t> used(slots, 0), made(slots, 0);  // the last launch that did, by its first step plus one
-  auto peak_of = [&](const Backend* backend) {
-    auto demand = std::find_if(demands_.begin(), demands_.end(), [&](const Demand& d) { return d.backend == backend; });
-    return demand == demands_.end() ? 0 : demand->peak;
-  };
   for (size_t first = 0, last; first < steps_.size(); first = last) {
     Step& step = steps_[first];
-    const size_t peak = peak_of(step.backend);
+    const size_t peak = demand_of(*step.backend).peak;
     size_t in_use = footprints[first].before;
     auto joins = [&](const Step& next, const Footprint& footprint) {
       if (next.backend != step.backend || in_use + footprint.taken > peak) return false;

@@ -107,6 +107,7 @@ class Plan::Builder {
       if (lasts_[v]) plan_.constant_slots_.push_back(slot_of(int(v)));
     finish();
     if (seams_) list_meetings();
+    plan_.place_scratch(footprints_);
     plan_.join_steps(footprints_);
     plan_.packed_ = PackedPlan::make(plan_);
     if (outline) decision_cache().keep(*outline, std::move(partition_));
@@ -257,7 +258,7 @@ class Plan::Builder {
       step.effort = effort_of(program);
     }
     // What the step itself asks for while it runs.
-    size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0, inner = 0;
+    const size_t scratch = step.kernel ? step.kernel->scratch_bytes() : 0;
     size_t before = account_of(*step.backend).in_use;
     if (op)
       for (int input : op->inputs) ++times_[size_t(value(input).view.base)];
@@ -271,11 +272,11 @@ class Plan::Builder {
       step.operands.push_back({slot, 0});
       step.fresh.push_back({slot, scratch});
       step.released.push_back(slot);
-      inner = block_capacity(scratch);
+      footprints_.back().scratch = block_capacity(scratch);
     }
-    if (step.kernel) inner += step.kernel->inner_bytes();
+    if (step.kernel) footprints_.back().inner = step.kernel->inner_bytes();
     Account& account = account_of(*step.backend);
-    account.peak = std::max(account.peak, account.in_use + inner);
+    account.peak = std::max(account.peak, footprints_.back().most());
     account.most_held = std::max(account.most_held, account.live + (control_ ? control_->inner_live_bytes() : 0));
     // What it reads last need not outlast what it writes: only what nobody reads has to be there beside that.
     for (size_t i = 0; i < dying_.size(); ++i) {

@@ -83,9 +83,10 @@ class Plan {
   struct Fresh {
     int slot;
     size_t bytes;
-    int takes_over = -1;  // slot whose memory it becomes
-    int leaf = -1;        // the leaf in that slot
-    int result = -1;      // the captured result that it is, if that can be placed
+    int takes_over = -1;         // slot whose memory it becomes
+    int leaf = -1;               // the leaf in that slot
+    int result = -1;             // the captured result that it is, if that can be placed
+    bool after_scratch = false;  // that memory was scratch memory before
   };
   struct Step {
     Backend* backend = nullptr;
@@ -128,11 +129,17 @@ class Plan {
     std::vector<Large> largest;
   };
   class Builder;
+  class Blocks;
 
-  // What a step does to the memory of its device: in use before it, and what it asks for.
+  // What a step does to the memory of its device: in use before it, what its results take of it, and what it asks for
+  // while it runs, for its kernel and inside of that.
   struct Footprint {
-    size_t before, taken;
+    size_t before, taken, scratch = 0, inner = 0;
+    size_t most() const { return before + taken + scratch + inner; }
   };
+  // Let scratch memory lie where a later step writes, if that takes no more memory than the plan does anyway.
+  void place_scratch(std::vector<Footprint>& footprints);
+  Demand& demand_of(const Backend& backend);
   // Let neighbours that are independent run together where that takes no more memory than the plan does anyway.
   void join_steps(const std::vector<Footprint>& footprints);
 
