@@ -1,9 +1,7 @@
 #include "plan/plan.h"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
-#include <set>
 #include <tuple>
 
 #include "base/device_dtypes.h"
@@ -21,6 +19,7 @@
 #include "plan/log.h"
 #include "plan/measure.h"
 #include "plan/measured.h"
+#include "plan/meetings.h"
 #include "plan/packed_plan.h"
 #include "plan/schedule.h"
 #include "plan/staged.h"
@@ -106,7 +105,7 @@ class Plan::Builder {
     for (size_t v = 0; v < values; ++v)
       if (lasts_[v]) plan_.constant_slots_.push_back(slot_of(int(v)));
     finish();
-    if (seams_) list_meetings();
+    if (seams_) plan_.meetings_ = find_meetings(ir_, partition_, *seams_, no_epilogue_, step_of_);
     plan_.place_scratch(footprints_);
     plan_.join_steps(footprints_);
     plan_.packed_ = PackedPlan::make(plan_);
@@ -296,43 +295,6 @@ class Plan::Builder {
     step_of_[u] = int(plan_.steps_.size());
     if (epilogue) step_of_[size_t(epilogue->unit)] = step_of_[u];
     plan_.steps_.push_back(std::move(step));
-  }
-
-  // ---- where steps meet, for people
-
-  std::string title_of(int v) const {
-    const Value& val = value(v);
-    std::string_view name = val.kind == ValueKind::elementwise ? opcode_info(val.opcode).name
-                            : val.kind == ValueKind::reduce    ? reduce_name(val.reduce)
-                            : val.kind == ValueKind::operation ? ir_.operations[size_t(val.operation)].primitive->name()
-                                                               : "index";
-    return cat(name, " ", val.dtype, val.shape);
-  }
-
-  void list_meetings() {
-    auto unit_of = [&](int reader) {
-      return partition_.unit_of[size_t(reader < 0 ? ir_.operations[size_t(-1 - reader)].outputs[0] : reader)];
-    };
-    std::set<std::tuple<int, int, std::string>> known;
-    std::set<std::pair<int, int>> read;  // steps of which one reads the other
-    for (const Seam& seam : *seams_) {
-      const int from = unit_of(seam.value), to = unit_of(seam.reader);
-      if (from < 0 || to < 0) continue;
-      int before = step_of_[size_t(from)], after = step_of_[size_t(to)];
-      if (before == after) continue;
-      if (before > after) std::swap(before, after);  // siblings come in any order
-      auto epilogue = no_epilogue_.find({from, to});
-      Apart why = epilogue == no_epilogue_.end() ? seam.why : epilogue->second;
-      std::string title = seam.siblings ? std::string() : title_of(seam.value);
-      if (!seam.siblings) read.emplace(before, after);
-      if (known.emplace(after, before, title).second)
-        plan_.meetings_.push_back({before, after, title, seam.siblings, why});
-    }
-    // Where one reads the other, it says little that both read a third.
-    std::erase_if(plan_.meetings_, [&](const Meeting& m) { return m.siblings && read.count({m.before, m.after}); });
-    std::stable_sort(plan_.meetings_.begin(), plan_.meetings_.end(), [](const Meeting& a, const Meeting& b) {
-      return std::tie(a.after, a.before) < std::tie(b.after, b.before);
-    });
   }
 
   void check_dtypes(const Backend& backend, const Work& w) const {
@@ -607,11 +569,11 @@ class Plan::Builder {
   std::vector<Giver> givers_;
   std::vector<char> given_;  // values whose memory a result has taken over
   std::vector<Account> accounts_;
-  std::vector<Footprint> footprints_;                 // of the steps
-  std::optional<Seams> seams_;                        // where somebody asks for them
-  std::vector<int> step_of_;                          // units
-  std::map<std::pair<int, int>, Apart> no_epilogue_;  // by the units of the operation and of its reader
-  const ControlKernel* control_ = nullptr;            // of the step at hand, if it runs graphs
+  std::vector<Footprint> footprints_;  // of the steps
+  std::optional<Seams> seams_;         // where somebody asks for them
+  std::vector<int> step_of_;           // units
+  WithoutEpilogue no_epilogue_;
+  const ControlKernel* control_ = nullptr;  // of the step at hand, if it runs graphs
 };
 
 Plan::Plan(const Capture& capture, bool fusion) { Builder(*this, build_ir(capture), fusion).build(); }
