@@ -100,6 +100,85 @@ def test_compiled_functions_refuse_numbers_that_the_dtype_beside_them_does_not_h
     same(compiled(p.astype(fn.int64), 300), expression(p.astype(fn.int64), 300))
 
 
+COMPUTED = {
+    "p < r + 100": lambda p, r: p < r + 100,
+    "p + r * r // 4": lambda p, r: p + r * r // 4,
+    "p - (-r)": lambda p, r: p - -r,
+    "p | r << 3": lambda p, r: p | r << 3,
+    "p * 2 ** (r % 16)": lambda p, r: p * 2 ** (r % 16),
+    "p.at[0].set(r ^ 256)": lambda p, r: p.at[0].set(r ^ 256),
+    "compile": lambda p, r: fn.compile(lambda q, s: q + s // 2)(p, r * 3),
+    "cond": lambda p, r: fn.cond(True, lambda s: p + (s + 7), lambda s: p, r),
+    "scan": lambda p, r: fn.scan(lambda c, x: (c, x < c - 1), r, p)[1],
+    "while_loop": lambda p, r: fn.while_loop(
+        lambda c: (c[0] < 1) & (p[0] < c[1] * 3), lambda c: (c[0] + 1, c[1]), (0, r)
+    )[0],
+    "vmap": lambda p, r: fn.vmap(lambda x, s: x + 2 * s, in_axes=(0, None))(p, r),
+    "checkpoint": lambda p, r: fn.checkpoint(lambda s: p + 2 * s)(r),
+    "grad": lambda p, r: fn.grad(lambda f: (f * (p + fn.compile(lambda s: s * s)(r))).sum())(1.0),
+    "int64": lambda p, r: p.astype(fn.int64) + r * r,
+    "float32": lambda p, r: p.astype(fn.float32) * (r * r * r),
+    "array": lambda p, r: p * fn.array(r * r * r),
+}
+
+
+@pytest.mark.parametrize("expression", COMPUTED.values(), ids=COMPUTED)
+def test_numbers_computed_from_arguments_are_what_python_makes_of_them(expression):
+    p = fn.array([1, 2, 3], fn.uint8)
+    plain = {
+        "cond": lambda p, r: p + (r + 7),
+        "scan": lambda p, r: p < r - 1,
+        "while_loop": lambda p, r: fn.astype(p[0] < r * 3, fn.int32),
+        "vmap": lambda p, r: p + 2 * r,
+        "checkpoint": lambda p, r: p + 2 * r,
+        "grad": lambda p, r: (p + r * r).sum().astype(fn.float32),
+    }.get(next(name for name, f in COMPUTED.items() if f is expression), expression)
+    compiled = fn.compile(expression)
+    for number in (5, 14, 90, -3, 250, 3000, 70_000):
+        # Python's numbers have no bounds; those of a trace have the bounds of int32.
+        fits = max(abs(number) ** 3, 1) < 2**31 or expression not in (COMPUTED["float32"], COMPUTED["array"])
+        fits &= number**2 < 2**31 or expression is not COMPUTED["int64"]
+        try:
+            eager = plain(p, number) if fits else None
+        except ValueError:
+            eager = None
+        if eager is not None:
+            same(compiled(p, number), eager)
+            same(expression(p, number), eager)
+            continue
+        with pytest.raises(ValueError, match="the integer -?[0-9]+ does not fit u?int"):
+            compiled(p, number)
+
+
+def test_numbers_that_wrap_on_the_way_are_exact_again():
+    step = fn.compile(lambda x, seed: x + ((seed * 1103515245 + 12345) & 0x7FFFFFFF) % 200)
+    for seed in (1, 77, 2**31 - 1):
+        expected = ((seed * 1103515245 + 12345) & 0x7FFFFFFF) % 200
+        assert step(fn.zeros(1, fn.uint8), seed).item() == expected
+    with pytest.raises(ValueError, match="10000000000 does not fit int32"):
+        fn.compile(lambda n: n * n)(100_000)
+    assert fn.compile(lambda n: n // 0 * 1)(1).dtype == fn.int32  # whatever that is
+
+
+def test_integers_that_only_uint64_holds():
+    x, big = fn.array([1, 2], fn.uint64), 2**63 + 5
+    expected = np.array([1, 2], np.uint64)
+    add = fn.compile(lambda x, n: x + n)
+    np.testing.assert_array_equal(add(x, big), expected + np.uint64(big))
+    np.testing.assert_array_equal(add(x, np.uint64(big)), expected + np.uint64(big))
+    np.testing.assert_array_equal(fn.compile(lambda x, n, m: x + (n - m))(x, big, 7), expected + np.uint64(big - 7))
+    np.testing.assert_array_equal(fn.compile(lambda x, n: x * (n > 2))(x, big), expected)
+    assert fn.compile(lambda x, n: x * n)(fn.ones(()), big).item() == float(np.float32(big))
+    for f, *arguments in (
+        (add, x.astype(fn.int64), big),
+        (add, x, 2**64),
+        (fn.compile(lambda x, n, m: x + (n - m)), x, big, 2**63 + 6),
+        (fn.compile(lambda x, n: x + n * 2), x, big),
+    ):
+        with pytest.raises(ValueError, match="the integer -?[0-9]+ does not fit u?int64"):
+            f(*arguments)
+
+
 def test_numbers_and_arrays_have_traces_of_their_own():
     f = fn.compile(lambda p, rate: p - rate * p)
     p = fn.ones((2,), dtype=fn.bfloat16)

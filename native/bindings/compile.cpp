@@ -18,7 +18,6 @@
 #include "bindings/compiled_entry.h"
 #include "bindings/gil.h"
 #include "bindings/held.h"
-#include "bindings/number_ranges.h"
 #include "bindings/typed.h"
 #include "graph/record.h"
 #include "plan/eval.h"
@@ -65,14 +64,16 @@ class Compiled {
     if (!entry) {
       entry = trace(c);
       // What a running transformation made is no constant: this trace serves this call alone.
-      bool once = std::any_of(entry->captured.begin(), entry->captured.end(), is_traced);
+      auto of_trace = [](const Arrays& captured) { return std::any_of(captured.begin(), captured.end(), is_traced); };
+      bool once = of_trace(entry->captured) || of_trace(entry->ranges.captured());
       report(*entry, once);
       if (once)
         traced = true;
       else
         entry = remember(c, entry);
     }
-    check_ranges(c, *entry);
+    // Numbers that a dtype they become does not hold are refused, as outside of compiled functions.
+    if (!entry->ranges.empty()) entry->ranges.check(c.arrays());
     Array token = entry->effects ? EffectScope::token() : Array();
     if (traced || (token && is_traced(token))) {
       Arrays arguments = c.arrays();
@@ -252,17 +253,6 @@ class Compiled {
     }
   }
 
-  // Refuse the numbers that a dtype they become does not hold, as outside of compiled functions.
-  static void check_ranges(const Call& c, const Entry& entry) {
-    for (auto [i, dtype] : entry.ranges) {
-      Array made;
-      if (is_array(c.leaves[i].ptr()))
-        NumberRanges::note(Array(NodeRef(c.nodes[i])), dtype);
-      else
-        convert_scalar(c.leaves[i].ptr(), dtype, made);
-    }
-  }
-
   static bool depends_on_trace(Node* node) {
     return node->abstract || (node->trace != 0 && is_traced(Array(NodeRef(node))));
   }
@@ -392,17 +382,14 @@ class Compiled {
     return same_structure(e.inputs, c.tree) && (!c.statics.is_valid() || same_value(c.statics, e.statics));
   }
 
-  // Trace the function, and note which dtypes the numbers among its arguments have to fit.
-  Traced traced_function(const Call& c, Entry& entry) const {
-    NumberRanges ranges;
-    Arrays placeholders;
-    Traced traced = trace_abstract(entry.arguments, "compile of " + name_, [&](Span arrays) {
-      placeholders.assign(arrays.begin(), arrays.end());
-      return invoke(c, arrays);
-    });
-    for (size_t i = 0; i < placeholders.size(); ++i)
-      for (Dtype dtype : ranges.of(placeholders[i])) entry.ranges.emplace_back(i, dtype);
-    return traced;
+  // The result of the function. Numbers among its leaves are to be what Python's would be.
+  nb::object checked_result(const Call& c, Span arrays) const {
+    nb::object result = invoke(c, arrays);
+    pytree::Leaves leaves;
+    pytree::flatten(result, leaves);
+    for (const nb::object& leaf : leaves)
+      if (is_array(leaf.ptr())) check_number(array_of(leaf.ptr()), array_of(leaf.ptr()).dtype());
+    return result;
   }
 
   std::shared_ptr<Entry> trace(const Call& c) {
@@ -412,7 +399,8 @@ class Compiled {
     entry->statics = c.statics;
     entry->inputs = c.tree;
     entry->arguments = arguments_of(c.arrays());
-    Traced traced = traced_function(c, *entry);
+    Traced traced =
+        trace_abstract(entry->arguments, "compile of " + name_, [&](Span arrays) { return checked_result(c, arrays); });
     entry->outputs = traced.outputs;
     entry->weak = std::move(traced.weak);
     entry->rebindable = std::move(traced.rebindable);
@@ -423,6 +411,7 @@ class Compiled {
     entry->holds_python = holds_python({traced.graph});
     entry->captured = std::move(traced.captured);
     entry->effects = traced.effects;
+    entry->ranges = std::move(traced.ranges);
     // What short calls hold arguments against.
     for (size_t i = 0; i < entry->arguments.size(); ++i) {
       traced.graph.inputs[i].node()->weak = entry->arguments[i].weak;

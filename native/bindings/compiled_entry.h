@@ -22,8 +22,7 @@ struct CompiledEntry {
   std::vector<bool> rebindable;  // outputs that are
   std::unique_ptr<CompiledGraph> graph;
   Arrays captured;
-  // Arguments that are numbers, and dtypes that have to hold them.
-  std::vector<std::pair<size_t, Dtype>> ranges;
+  NumberRanges ranges;
   pytree::Pattern pattern;    // of arguments as they came
   unsigned unlike = 0;        // calls in a row that were not as the pattern has it
   bool plain = true;          // outputs are ordinary arrays

@@ -136,6 +136,7 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
     });
   };
   Traced body = trace_body("scan", init, trace, 1);
+  if (steps > 0) body.ranges.check(join(init.arrays, xs.arrays));
   thread_effects(body);
   // Effects keep the order of plain steps.
   if (body.effects) at_once = 1;
@@ -170,6 +171,8 @@ nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_fals
                           [&](Span in) { return nb::object(nb::handle(f)(*nb::borrow<nb::tuple>(given.with(in)))); });
   };
   Traced a = trace(if_true), b = trace(if_false);
+  a.ranges.check(given.arrays);
+  b.ranges.check(given.arrays);
   if (!(a.outputs == b.outputs))
     throw TypeError(cat("cond: the branches return different structures, ", a.outputs.repr(), " if true and ",
                         b.outputs.repr(), " if false"));
@@ -212,6 +215,8 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
   };
   Traced step = trace_body("while_loop", init, [&] { return trace(body); }, 0);
   Traced test = trace(condition);
+  step.ranges.check(init.arrays);
+  test.ranges.check(init.arrays);
   if (test.outputs.num_leaves() != 1)
     throw TypeError(cat("while_loop: the condition must return one 0-d bool, got a tree of ", test.outputs.num_leaves(),
                         " leaves"));

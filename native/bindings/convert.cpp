@@ -48,6 +48,13 @@ Dtype int_dtype(PyObject* o) {
   return overflow == 0 && value == int32_t(value) ? Dtype::int32 : Dtype::int64;
 }
 
+// The same where it may stay a number: uint64 holds more than arrays of Python's are made of by themselves.
+Dtype number_dtype(PyObject* o, std::optional<Dtype> like) {
+  int overflow = 0;
+  PyLong_AsLongLongAndOverflow(o, &overflow);
+  return overflow > 0 && !like ? Dtype::uint64 : int_dtype(o);
+}
+
 Array convert_int(PyObject* o, Dtype dtype) {
   if (dtype == Dtype::int32) return constant(int64_t(int_as<int32_t>(o, dtype)), dtype);
   if (is_integer(dtype))
@@ -204,7 +211,7 @@ bool convert_scalar(PyObject* o, std::optional<Dtype> like, Array& out) {
   else if (PyBool_Check(o))
     out = constant(int64_t(PyObject_IsTrue(o)), like.value_or(Dtype::bool_));
   else if (PyLong_Check(o))
-    out = convert_int(o, like && *like != Dtype::bool_ ? *like : int_dtype(o));
+    out = convert_int(o, like && *like != Dtype::bool_ ? *like : number_dtype(o, like));
   else if (PyComplex_Check(o))
     out = convert_complex(o);
   else if (nb::object number = numpy_scalar(o); number.is_valid())
@@ -214,10 +221,21 @@ bool convert_scalar(PyObject* o, std::optional<Dtype> like, Array& out) {
   return true;
 }
 
+namespace {
+
+// A number that is an array from now on.
+Array as_strong(const Array& x) {
+  if (!x.node()->weak) return x;
+  check_number(x, x.dtype());
+  return with_weakness(x, false);
+}
+
+}  // namespace
+
 Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name) {
   PyObject* o = object.ptr();
   if (is_array(o)) {
-    Array x = with_weakness(array_of(o), false);
+    Array x = as_strong(array_of(o));
     return dtype ? astype(x, *dtype) : x;
   }
   if (PyFloat_Check(o)) return constant(PyFloat_AsDouble(o), dtype.value_or(Dtype::float32));
@@ -253,7 +271,7 @@ Array as_follower(nb::handle object, std::optional<Dtype> dtype, const char* nam
 }  // namespace
 
 Array as_array(nb::handle object, const char* name) {
-  if (is_array(object.ptr())) return with_weakness(array_of(object.ptr()), false);
+  if (is_array(object.ptr())) return as_strong(array_of(object.ptr()));
   return as_follower(object, std::nullopt, name);
 }
 
@@ -279,7 +297,7 @@ Array with_all_digits(const Array& x) {
 Array beside(const Array& x, Dtype like) {
   if (!x.node()->weak) return x;
   Dtype dtype = weak_dtype(x.dtype(), like);
-  NumberRanges::note(x, dtype);
+  check_number(x, dtype);
   return with_weakness(astype(dtype == Dtype::float64 ? with_all_digits(x) : x, dtype), false);
 }
 

@@ -1,30 +1,63 @@
-// Which Python numbers among the arguments of a traced function have to fit which dtypes: what is converted while
-// tracing has no value yet, so a call compares the numbers that it brings.
+// Python numbers that are traced have no value yet, or one that was computed in a dtype of bounds that Python does not
+// know. What they become is noted while tracing, and each call compares the numbers that it brings.
 #pragma once
 
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "graph/array.h"
+#include "graph/graph.h"
 
 namespace funcnn {
 
-// Collects what is converted on this thread while it exists.
+// What a trace asks of the numbers among its arguments: integers that became elements of arrays, and which dtypes.
 class NumberRanges {
  public:
-  NumberRanges();
-  ~NumberRanges();
-  NumberRanges(const NumberRanges&) = delete;
-  NumberRanges& operator=(const NumberRanges&) = delete;
+  NumberRanges() = default;
+  // `numbers`: its inputs are the arguments, then what is captured.
+  NumberRanges(Graph numbers, Arrays captured, std::vector<Dtype> dtypes);
 
-  // Integers `number`, weak and without a value, became `dtype`.
-  static void note(const Array& number, Dtype dtype);
-  // The dtypes that `number` became and that do not hold all of its own.
-  std::vector<Dtype> of(const Array& number) const;
+  bool empty() const { return dtypes_.empty(); }
+  const Arrays& captured() const { return captured_; }
+  // Refuse arguments that lead to integers which those dtypes, or their own, do not hold. What depends on arguments
+  // without a value is noted for the trace around.
+  void check(Span arguments) const;
+
+ private:
+  // Sums and products of small numbers, which most are, are settled without a graph.
+  struct Step {
+    enum class Kind : uint8_t { argument, constant, negative, add, subtract, multiply } kind;
+    uint32_t a = 0, b = 0;  // earlier steps, or which argument
+    double value = 0;
+  };
+  std::optional<Step> step_of(const Node& node, const NodeMap<uint32_t>& place) const;
+  bool are_small(Span arguments) const;
+
+  Graph numbers_;
+  Arrays captured_;
+  std::vector<Dtype> dtypes_;     // by number
+  std::vector<Step> steps_;       // empty: there are other operations
+  std::vector<uint32_t> places_;  // by number: its step
+};
+
+// Integers `number` that stand for Python's became `dtype`: compared now, or noted where they have no value.
+void check_number(const Array& number, Dtype dtype);
+
+// Collects what is noted on this thread while it exists.
+class NumbersMet {
+ public:
+  NumbersMet();
+  ~NumbersMet();
+  NumbersMet(const NumbersMet&) = delete;
+  NumbersMet& operator=(const NumbersMet&) = delete;
+
+  // Those that depend on `arguments`, the inputs of trace `id`; the others are handed on to the trace around.
+  NumberRanges take(Span arguments, TraceId id, Ref<Placeholder::Trace> trace);
+  void note(const Array& number, Dtype dtype);
 
  private:
   std::vector<std::pair<Array, Dtype>> noted_;
-  NumberRanges* outer_;
+  NumbersMet* outer_;
 };
 
 }  // namespace funcnn

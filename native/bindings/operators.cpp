@@ -18,6 +18,7 @@ class Operands {
       y = &array_of(b);
       bool left = x->node()->weak, right = y->node()->weak;
       weak = left && right;
+      if (weak) return both_numbers();
       if (left != right) {
         const Array*& number = left ? x : y;
         made_ = beside(*number, (left ? y : x)->dtype());
@@ -33,6 +34,16 @@ class Operands {
     x = &made_;
     y = &array_of(b);
     return convert_other(a, *y);
+  }
+  // Of numbers, uint64 holds those that int64 does not; what becomes of others there is compared where it matters.
+  bool both_numbers() {
+    const bool first = x->dtype() == Dtype::uint64, second = y->dtype() == Dtype::uint64;
+    const Array*& other = first ? y : x;
+    if (first != second && is_integer(other->dtype())) {
+      made_ = astype(*other, Dtype::uint64);
+      other = &made_;
+    }
+    return true;
   }
   // Python adds bools as ints.
   void count_bools() {
@@ -80,7 +91,7 @@ PyObject* binary_slot(PyObject* a, PyObject* b) {
     if (!operands.read(a, b)) return not_implemented();
     if constexpr (counts) operands.count_bools();
     Array made = function(*operands.x, *operands.y);
-    return wrap(operands.weak ? with_weakness(made, true) : std::move(made));
+    return wrap(operands.weak ? with_weakness(std::move(made), true) : std::move(made));
   });
 }
 

@@ -77,7 +77,8 @@ Arrays arrays_of_result(nb::handle result, const std::string& what, pytree::Tree
   return arrays_of_leaves(leaves, tree, what.c_str(), "; return arrays only");
 }
 
-Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, TraceId id, const std::string& what) {
+Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, NumbersMet& numbers, TraceId id,
+                    const std::string& what) {
   Traced traced;
   for (const Array& x : outputs) {
     traced.weak.push_back(x.node()->weak);
@@ -91,6 +92,7 @@ Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, Tra
     inputs.push_back(effects.first());
     outputs.push_back(mark_effects(token));
   }
+  traced.ranges = numbers.take(placeholders, id, new Placeholder::Trace(what));
   // A trace of its own: the placeholders of the call end with it, those of the graph do not.
   traced.graph = close_graph(inputs, outputs, id, traced.captured, new Placeholder::Trace(what));
   if (traced.effects) {

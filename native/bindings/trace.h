@@ -7,6 +7,7 @@
 
 #include "bindings/array.h"
 #include "bindings/effects.h"
+#include "bindings/number_ranges.h"
 #include "graph/graph.h"
 #include "graph/trace.h"
 #include "pytree/container.h"
@@ -46,6 +47,7 @@ struct Traced {
   std::vector<bool> weak;        // which outputs stand for Python numbers
   std::vector<bool> rebindable;  // which outputs are
   bool effects = false;
+  NumberRanges ranges;  // of numbers among the arguments
 };
 
 // Call `call(placeholders)` with abstract arrays. `what` names the trace in errors.
@@ -71,7 +73,8 @@ nb::object unflatten_arrays(const pytree::TreeDef& tree, Arrays&& arrays);
 
 // The arrays that `result` consists of.
 Arrays arrays_of_result(nb::handle result, const std::string& what, pytree::TreeDef& tree);
-Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, TraceId id, const std::string& what);
+Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, NumbersMet& numbers, TraceId id,
+                    const std::string& what);
 
 template <class F>
 Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& what, F&& call) {
@@ -81,6 +84,7 @@ Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& w
     ~End() { trace.ended = true; }
   } end{*trace};
   FunctionTrace scope;
+  NumbersMet numbers;
   Arrays placeholders, given;
   placeholders.reserve(arguments.size());
   for (const Argument& a : arguments) {
@@ -90,7 +94,8 @@ Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& w
     given.push_back(as_number(placeholders.back()));
   }
   EffectScope effects(trace, scope.id());
-  return finish_trace(placeholders, call(Span(given)), effects, scope.id(), what);
+  Arrays outputs = call(Span(given));
+  return finish_trace(placeholders, std::move(outputs), effects, numbers, scope.id(), what);
 }
 
 template <class F>
