@@ -46,12 +46,13 @@ class Windows final : public Primitive {
   Batched batch(Span inputs, std::span<const bool>, int64_t size) const override {
     return {{split_front(windows(merge_front(inputs[0]), window_, stride_), size)}, {true}};
   }
-  bool view(const Shape& in, const Strides& strides, int64_t offset, const Shape&, Strides& out_strides,
+  bool view(const Shape& in, const Strides& strides, int64_t offset, const Shape& out, Strides& out_strides,
             int64_t& out_offset) const override {
     size_t spatial = window_.size();
     out_offset = offset;
     out_strides = {strides[0]};
-    for (size_t d = 0; d < spatial; ++d) out_strides.push_back(strides[d + 1] * stride_[d]);
+    // Where there is one window only, the next is nowhere.
+    for (size_t d = 0; d < spatial; ++d) out_strides.push_back(strides[d + 1] * (out[d + 1] == 1 ? 1 : stride_[d]));
     for (size_t d = 0; d < spatial; ++d) out_strides.push_back(strides[d + 1]);
     out_strides.push_back(strides[in.size() - 1]);
     return true;
@@ -268,14 +269,9 @@ Array windows(const Array& x, const Shape& window, const Shape& stride) {
                            " does not go over axis ", d + 1, " of an array of shape ", x.shape()));
     shape.push_back((length - window[d]) / stride[d] + 1);
   }
-  // Where there is one window only, the next is nowhere.
-  Shape steps = stride;
-  for (size_t d = 0; d < spatial; ++d)
-    if (shape[d + 1] == 1) steps[d] = 1;
   for (int64_t d : window) shape.push_back(d);
   shape.push_back(x.dim(-1));
-  return make_node(Ref<const Primitive>(new Windows(window, std::move(steps))), Span(&x, 1), std::move(shape),
-                   x.dtype());
+  return make_node(Ref<const Primitive>(new Windows(window, stride)), Span(&x, 1), std::move(shape), x.dtype());
 }
 
 Array sum_windows(const Array& x, const Shape& spatial, const Shape& window, const Shape& stride) {

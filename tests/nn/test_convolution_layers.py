@@ -77,6 +77,28 @@ def test_lists_numbers_of_numpy_and_pairs():
     assert nn.Conv3d(3, 4, 3, 1, 0, 1, False).bias is False  # MLX's order
 
 
+@pytest.mark.parametrize("options", ["(1, 3), (3, 1), (0, 1)", "(2, 5), (3, 4)", "(2, 3), (5, 7)"])
+@pytest.mark.parametrize("kind", [nn.MaxPool2d, nn.AvgPool2d])
+def test_windows_that_are_alone_on_an_axis(kind, options):
+    """Behind the only window of an axis there may be elements: a step of another length would find one more."""
+    pool = eval(f"kind({options})", {"kind": kind})
+    x = fn.array(np.random.default_rng(0).permutation(2 * 3 * 6 * 2).reshape(2, 1, 3, 6, 2).astype(np.float32))
+
+    def derivative(x):
+        return fn.grad(lambda y: (pool({}, y) ** 2).sum())(x)
+
+    def curvature(x):
+        return fn.jvp(derivative, (x,), (fn.cos(x),))[1]
+
+    for f in (derivative, curvature, lambda x: fn.grad(lambda y: (derivative(y) ** 2).sum())(x)):
+        mapped = fn.vmap(f)(x)
+        for i in range(2):
+            np.testing.assert_allclose(mapped[i], f(x[i]), rtol=1e-5)
+    # Of a square, the gradient of the squared gradient is linear in x while the largest elements stay the same.
+    scaled = fn.grad(lambda y: (derivative(y) ** 2).sum())
+    np.testing.assert_allclose(scaled(2 * x[0]), 2 * scaled(x[0]), rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", [nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d])
 def test_pooling_layers_are_the_functions(kind):
     n = kind._spatial
