@@ -80,7 +80,8 @@ Derivative derivative(Opcode op) {
     case Opcode::exp:
       return [](const At& a) { return a.out; };
     case Opcode::expm1:
-      return [](const At& a) { return one_plus(a.out); };
+      // The result plus one has no digits left where the exponential is small.
+      return [](const At& a) { return exp(a.x); };
     case Opcode::exp2:
       return [](const At& a) { return multiply(c(ln2, a.out), a.out); };
     case Opcode::log:

@@ -361,3 +361,15 @@ def test_erf_and_erfc_have_exact_derivatives_in_the_tails():
     want = 2 / math.sqrt(math.pi) * np.exp(-(x.astype(np.float64) ** 2))
     assert ulps(derivative(fn.erf, x), want) <= 3
     assert ulps(derivative(fn.erfc, x), -want) <= 3
+
+
+@pytest.mark.parametrize(
+    "f, scale", [(fn.expm1, 1.0), (nn.elu, 1.0), (nn.celu, 1.0), (nn.selu, 1.0507009873554805 * 1.6732632423543772)]
+)
+def test_derivatives_keep_their_digits_where_the_exponential_is_small(f, scale):
+    x = np.array([-0.5, -9, -15, -17, -40, -80], np.float32)
+    expected = scale * np.exp(x.astype(np.float64))
+    derivative = fn.grad(lambda x: f(x).sum())
+    second = fn.grad(lambda x: derivative(x).sum())
+    for run in (derivative, fn.compile(derivative), fn.vmap(fn.grad(f)), second):
+        np.testing.assert_allclose(run(fn.array(x)), expected, rtol=2e-6)
