@@ -126,6 +126,30 @@ def test_nothing_changes_outside_of_transformations():
     assert out["out"].item() == 6.0 and out["flag"] == "flag" and calls == ["flag"]
 
 
+def _custom_vjp(f):
+    made = fn.custom_vjp(f)
+    made.defvjp(lambda d: (f(d), None), lambda _, ct: (None,))
+    return made
+
+
+def _custom_jvp(f):
+    made = fn.custom_jvp(f)
+    made.defjvp(lambda primals, tangents: (f(*primals), fn.zeros(())))
+    return made
+
+
+@pytest.mark.parametrize("wrap", [fn.checkpoint, _custom_vjp, _custom_jvp])
+def test_what_the_function_changes_in_its_containers_stays_inside(wrap):
+    def f(d):
+        d["steps"].append(d.pop("w") * 2)
+        return d["steps"][0]
+
+    given = {"w": fn.array(3.0), "steps": [], "name": "text"}
+    for call in (wrap(f), lambda d: fn.grad(lambda s: (s * wrap(f)(d)).sum())(1.0)):
+        assert call(given).item() == 6
+        assert list(given) == ["w", "steps", "name"] and given["steps"] == []
+
+
 def test_trees_keywords_and_static_values():
     f = fn.checkpoint(lambda p, name, *, scale: {"out": fn.sin(p["x"]) * scale, "name": name})
 

@@ -202,11 +202,15 @@ CheckpointPolicy policy_of(const std::string& keep, std::set<std::string> names,
 nb::object checkpoint_call(nb::handle fun, const std::string& keep, std::set<std::string> names, size_t budget,
                            nb::tuple args, nb::dict kwargs) {
   Flat arguments = flatten_arrays(nb::make_tuple(args, kwargs), Others::keep, "checkpoint: argument");
-  if (no_trace_sees(arguments.arrays)) return call(fun, args, kwargs);
+  auto call_with = [&](Span inputs) {
+    nb::tuple both = nb::borrow<nb::tuple>(arguments.with(inputs));
+    return call(fun, both[0], both[1]);
+  };
+  // Containers are made anew without a trace, too: what the function changes in them is its own.
+  if (no_trace_sees(arguments.arrays)) return call_with(arguments.arrays);
   Flat outputs;
   auto f = [&](Span inputs) {
-    nb::tuple both = nb::borrow<nb::tuple>(arguments.with(inputs));
-    outputs = flatten_arrays(call(fun, both[0], both[1]), Others::keep, "checkpoint: the output");
+    outputs = flatten_arrays(call_with(inputs), Others::keep, "checkpoint: the output");
     return outputs.arrays;
   };
   Arrays made = checkpoint(f, arguments.arrays, policy_of(keep, std::move(names), budget));
@@ -231,7 +235,7 @@ nb::object custom_vjp_call(nb::handle owner, nb::handle fun, nb::handle forward,
   PythonRule callback{nb::borrow(backward), {}, {}};
   RuleCall made;
   made.arguments = flatten_all(args, callback.arguments, "custom_vjp");
-  if (no_trace_sees(made.arguments)) return call(fun, args);
+  if (no_trace_sees(made.arguments)) return call(fun, rebuild_all(callback.arguments, made.arguments));
   Fresh inputs = fresh(made.arguments);
   auto [result, kept] = as_pair(call(forward, rebuild_all(callback.arguments, inputs.arrays)),
                                 "custom_vjp: the forward function must return (output, residuals)");
@@ -293,7 +297,7 @@ nb::object custom_jvp_call(nb::handle owner, nb::handle fun, nb::handle function
   PythonRule callback{nb::borrow(function), {}, {}};
   RuleCall made;
   made.arguments = flatten_all(args, callback.arguments, "custom_jvp");
-  if (no_trace_sees(made.arguments)) return call(fun, args);
+  if (no_trace_sees(made.arguments)) return call(fun, rebuild_all(callback.arguments, made.arguments));
   Fresh inputs = fresh(made.arguments);
   Flat outputs = flatten_arrays(call(fun, rebuild_all(callback.arguments, inputs.arrays)), Others::convert,
                                 "custom_jvp: the output");
