@@ -68,12 +68,14 @@ uint32_t first_best(const T* x, int64_t n, const Loops& loops) {
   constexpr int64_t kBlock = 1024;
   if (!loops.find || n < 16) return best_by_turns<largest>(x, n, 1);
   [[maybe_unused]] Key room[kBlock];
+  [[maybe_unused]] int64_t held = -1;  // where the block of `room` begins
   Key best{};
   auto block_at = [&](int64_t i) -> const Key* {
     if constexpr (std::is_same_v<Key, T>) {
       return x + i;
     } else {
-      loops.keys(room, x + i, std::min(kBlock, n - i));
+      if (held != i) loops.keys(room, x + i, std::min(kBlock, n - i));
+      held = i;
       return room;
     }
   };
