@@ -31,10 +31,12 @@ nb::object wrap_object(Array array) {
 
 PyObject* wrap(Array array) { return wrap_object(std::move(array)).release().ptr(); }
 
-void evaluate(const Array& array, const char* what) {
+void evaluate(const Array& array, const char* what) { evaluate(array, what, {}); }
+void evaluate(const Array& array, const char* what, std::string_view advice) {
   for (;;) {
     const Node& node = *array.node();
-    if (node.abstract) throw_traced_value(node, what);
+    if (node.abstract && advice.empty()) throw_traced_value(node, what);
+    if (node.abstract) throw_traced_value(node, what, advice);
     const bool computed = node.available();
     if (computed && !node.storage.ready) return;
     // While the lock is released, another thread may point a mutable handle elsewhere.
@@ -65,9 +67,9 @@ PyObject* element(const std::byte* data, Dtype dtype) {
 
 namespace {
 
-nb::object item(const Array& x, const char* what) {
+nb::object item(const Array& x, const char* what, std::string_view advice = {}) {
   if (x.size() != 1) throw ValueError(cat(what, ": expected an array of one element, got shape ", x.shape()));
-  evaluate(x, what);
+  evaluate(x, what, advice);
   return nb::steal(element(host_elements(x).data, x.dtype()));
 }
 
@@ -147,12 +149,10 @@ PyObject* int_slot(PyObject* self) {
 
 PyObject* float_slot(PyObject* self) {
   return guarded([&] {
-    const Array& array = array_of(self);
-    if (array.node()->abstract)
-      throw_traced_value(*array.node(), "float()",
-                         "compute with functions of funcnn (fn.sin for math.sin), choose with fn.where, fn.cond, "
-                         "fn.while_loop or fn.scan, or make the argument static");
-    return PyNumber_Float(item(array, "float()").ptr());
+    constexpr std::string_view advice =
+        "compute with functions of funcnn (fn.sin for math.sin), choose with fn.where, fn.cond, fn.while_loop or "
+        "fn.scan, or make the argument static";
+    return PyNumber_Float(item(array_of(self), "float()", advice).ptr());
   });
 }
 

@@ -141,12 +141,9 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
           return -1;
         }
         if (!can_export(array.dtype())) return -1;
-        if (array.node()->abstract)
-          throw_traced_value(
-              *array.node(), "the buffer protocol",
-              "NumPy reads values: compute with functions of funcnn (fn.sin for numpy.sin, fn.where to choose), hand "
-              "values out with fn.debug.callback, or make the argument static");
-        evaluate(array, "the buffer protocol");
+        evaluate(array, "the buffer protocol",
+                 "NumPy reads values: compute with functions of funcnn (fn.sin for numpy.sin, fn.where to choose), "
+                 "hand values out with fn.debug.callback, or make the argument static");
         return fill_buffer(self, shareable(array), view, flags, true);
       },
       -1);

@@ -9,6 +9,9 @@
 
 namespace funcnn {
 
+// Compute the value for a reader who has advice of its own on what to do where there is none; empty: it has not.
+void evaluate(const Array& array, const char* what, std::string_view advice);
+
 // Elements that somebody else owns.
 struct Foreign {
   std::byte* data = nullptr;
