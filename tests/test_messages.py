@@ -294,8 +294,11 @@ class TestNumPy:
                 fn.vmap(function)(fn.ones((3, 2)))
 
 
+MODULES = [name for name in _hints._HINTS if name.startswith("funcnn")]
+
+
 class TestHints:
-    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name not in ("array", "ArrayAt", "Layer")])
+    @pytest.mark.parametrize("module", MODULES)
     def test_they_are_given(self, module):
         imported = importlib.import_module(module)
         for name, hint in _hints._HINTS[module].items():
@@ -304,7 +307,7 @@ class TestHints:
         with pytest.raises(AttributeError, match=f"^module '{module}' has no attribute 'zzz'$"):
             imported.zzz  # noqa: B018
 
-    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name not in ("array", "ArrayAt", "Layer")])
+    @pytest.mark.parametrize("module", MODULES)
     def test_import_statements_give_them(self, module):
         """Python drops the text of an AttributeError when it looks for a name to import."""
         for name, hint in _hints._HINTS[module].items():
@@ -331,6 +334,50 @@ class TestHints:
                 getattr(x, name)
         with pytest.raises(AttributeError, match="zzz"):
             x.zzz  # noqa: B018
+
+    def test_functions_that_are_no_methods_exist(self):
+        for name in _hints._FUNCTIONS.split():
+            assert name in fn.__all__ and not hasattr(fn.array, name)
+            assert next(iter(inspect.signature(getattr(fn, name)).parameters)) in ("x", "a", "x1"), name
+
+    @pytest.mark.parametrize("make", [optim.adam, optim.sgd, optim.muon, lambda rate: optim.chain(optim.adamw(rate))])
+    def test_optimisers_have_some_too(self, make):
+        opt = make(0.1)
+        for name, hint in _hints._HINTS["Optimizer"].items():
+            assert not hasattr(opt, name) and name not in dir(opt)
+            with pytest.raises(AttributeError, match=re.escape(f"has no attribute {name!r}: {hint}")):
+                getattr(opt, name)
+
+    def test_parameters_are_read_by_key(self):
+        model = nn.Sequential(nn.Linear(2, 3))
+        params = model.init(random.key(0))
+        with pytest.raises(AttributeError, match=r"no attribute 'layers': it is a key, as in params\['layers'\]"):
+            params.layers  # noqa: B018
+        with pytest.raises(AttributeError, match="no attribute 'zzz'$"):
+            params.zzz  # noqa: B018
+
+        class Own(nn.Layer):
+            inner: nn.Layer
+
+            def __call__(self, params, x):
+                assert not hasattr(params, "zzz") and not hasattr(params, "__array__")
+                return params.inner
+
+        own = Own(nn.Linear(2, 3))
+        with pytest.raises(AttributeError, match=r"no attribute 'inner': it is a key, as in params\['inner'\]"):
+            own.apply(own.init(random.key(0)), fn.ones((1, 2)))
+
+    @pytest.mark.parametrize(
+        "module, name, hint",
+        [
+            (nn.init, "xavier_uniform_", "use fn.nn.init.glorot_uniform"),
+            (nn.init, "normal_", "use fn.nn.init.normal"),
+            (nn.losses, "CrossEntropyLoss", "use fn.nn.losses.cross_entropy"),
+        ],
+    )
+    def test_names_of_functions_in_place(self, module, name, hint):
+        with pytest.raises(AttributeError, match=re.escape(f"has no attribute '{name}': {hint}")):
+            getattr(module, name)
 
     def test_places_of_arrays_have_some_too(self):
         at = fn.ones(2).at[0]

@@ -135,6 +135,25 @@ PyObject* frozen_repr(PyObject* self) {
   return text;
 }
 
+// Parameters are read by key; who looks for an attribute instead is told so.
+PyObject* frozen_getattro(PyObject* self, PyObject* name) {
+  PyObject* found = PyObject_GenericGetAttr(self, name);
+  if (found || !PyErr_ExceptionMatches(PyExc_AttributeError)) return found;
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (PyDict_Contains(cast(self)->dict, name) != 1) {
+    PyErr_Clear();
+    PyErr_Restore(type, value, traceback);
+    return nullptr;
+  }
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
+  PyErr_Format(PyExc_AttributeError, "'frozendict' object has no attribute %R: it is a key, as in params[%R]", name,
+               name);
+  return nullptr;
+}
+
 PyObject* frozen_compare(PyObject* self, PyObject* other, int op) {
   PyObject* dict = PyDict_Check(other) ? other : inner(other);
   if (!dict || (op != Py_EQ && op != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
@@ -288,6 +307,7 @@ PyObject* make_type(PyObject* module) {
       {Py_tp_clear, pointer(frozen_clear)},
       {Py_tp_hash, pointer(frozen_hash)},
       {Py_tp_repr, pointer(frozen_repr)},
+      {Py_tp_getattro, pointer(frozen_getattro)},
       {Py_tp_richcompare, pointer(frozen_compare)},
       {Py_tp_iter, pointer(frozen_iter)},
       {Py_tp_methods, methods_},

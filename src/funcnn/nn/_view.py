@@ -111,6 +111,11 @@ class View(Carrier):
         self._keys = keys
         self._context = context
 
+    def __getattr__(self, name: str) -> Any:
+        known = not name.startswith("_") and isinstance(self._params, _DICTS) and name in self._params
+        hint = f": it is a key, as in params[{name!r}]" if known else ""
+        raise AttributeError(f"'View' object has no attribute {name!r}{hint}", name=name, obj=self)
+
     @property
     def path(self) -> str:
         """Where these parameters stand in those given to ``apply``, as in ``layers.0``."""

@@ -67,6 +67,8 @@ __all__ = [
 for _value in [*(globals()[name] for name in __all__), *vars(schedules).values()]:
     if isinstance(_value, type) and _value.__module__.startswith(__name__) and attrs.has(_value):
         _calls.explain_construction(_value)
+        if issubclass(_value, Optimizer):
+            _hints.mark(_value, "Optimizer")
 
 if not TYPE_CHECKING:
     __dir__ = _hints.listing(globals())

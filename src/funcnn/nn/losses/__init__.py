@@ -8,6 +8,10 @@ ever meant. Half-precision and integer inputs are computed in float32; the loss 
 inputs.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from funcnn import _hints
+
 from ._classes import binary_cross_entropy, cross_entropy, kl_div_loss, nll_loss
 from ._distances import (
     cosine_similarity_loss,
@@ -38,3 +42,9 @@ __all__ = [
     "smooth_l1_loss",
     "triplet_loss",
 ]
+
+if not TYPE_CHECKING:
+    __dir__ = _hints.listing(globals())
+
+    def __getattr__(name: str) -> Any:
+        raise _hints.missing(__name__, name)
