@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import funcnn as fn
+from funcnn import random
 
 NUMBERS = [True, 3, 2.5, 1 + 2j]
 DTYPES = [fn.bool_, fn.uint8, fn.int32, fn.int64, fn.float16, fn.bfloat16, fn.float32, fn.float64, fn.complex64]
@@ -84,6 +85,10 @@ NARROW = {
     "cond": lambda p, r: fn.cond(p[0] > 5, lambda: p * r, lambda: p),
     "scan": lambda p, r: fn.scan(lambda c, x: (c + r, x), p, p)[0],
     "compile": lambda p, r: fn.compile(lambda q, s: q // s)(p, r),
+    "full": lambda p, r: fn.full((2,), r, p.dtype),
+    "full_like": lambda p, r: fn.full_like(p, r),
+    "array": lambda p, r: fn.array(r, p.dtype),
+    "list": lambda p, r: fn.array([[p[0], r]], p.dtype),
 }
 
 
@@ -158,6 +163,25 @@ def test_numbers_that_wrap_on_the_way_are_exact_again():
     with pytest.raises(ValueError, match="10000000000 does not fit int32"):
         fn.compile(lambda n: n * n)(100_000)
     assert fn.compile(lambda n: n // 0 * 1)(1).dtype == fn.int32  # whatever that is
+
+
+def test_numbers_beside_arrays_in_a_list():
+    x = fn.array(2**24 + 1)
+    assert fn.array([x, 2.7], fn.int32).tolist() == [2**24 + 1, 2]
+    assert fn.array([x, 0.1], fn.float64).tolist() == [2**24 + 1, 0.1]
+    with pytest.raises(ValueError, match="the integer 300 does not fit uint8"):
+        fn.array([x, 300], fn.uint8)
+    rate = fn.compile(lambda y, r: fn.array([r, y[0]], fn.float64) + fn.full((), r, fn.float64))
+    assert rate(fn.zeros(1, fn.float64), 0.1).tolist() == [0.2, 0.1]
+
+
+def test_bounds_of_random_integers():
+    draw = fn.compile(lambda key, high: random.randint(key, 0, high, (8,), fn.uint8))
+    key = random.key(0)
+    for high in (3, 256):
+        same(draw(key, high), random.randint(key, 0, high, (8,), fn.uint8))
+    with pytest.raises(ValueError, match="does not fit uint8"):
+        draw(key, 257)
 
 
 def test_integers_that_only_uint64_holds():

@@ -172,12 +172,14 @@ void fill(PyObject* o, size_t depth, size_t rank, Dtype dtype, T*& out) {
   if (PyErr_Occurred()) throw nb::python_error();
 }
 
+Array as_part(nb::handle object, std::optional<Dtype> dtype, const char* name);
+
 // Lists with arrays in them: stack what each element gives.
-Array stack_nested(PyObject* o, const char* name) {
-  if (!is_nested(o)) return as_array(o, name);
+Array stack_nested(PyObject* o, std::optional<Dtype> dtype, const char* name) {
+  if (!is_nested(o)) return as_part(o, dtype, name);
   Items items(o);
   Arrays parts;
-  for (Py_ssize_t i = 0; i < items.size(); ++i) parts.push_back(stack_nested(items[i], name));
+  for (Py_ssize_t i = 0; i < items.size(); ++i) parts.push_back(stack_nested(items[i], dtype, name));
   for (const Array& part : parts)
     if (part.shape() != parts[0].shape())
       throw ValueError(cat(name, ": cannot stack arrays of shapes ", parts[0].shape(), " and ", part.shape()));
@@ -187,10 +189,7 @@ Array stack_nested(PyObject* o, const char* name) {
 Array convert_nested(PyObject* o, std::optional<Dtype> dtype, const char* name) {
   Survey s;
   survey(o, 0, s, true);
-  if (s.arrays) {
-    Array stacked = stack_nested(o, name);
-    return dtype ? astype(stacked, *dtype) : stacked;
-  }
+  if (s.arrays) return stack_nested(o, dtype, name);
   Dtype target = dtype.value_or(s.dtype.value_or(Dtype::float32));
   if (dtype && s.dtype == Dtype::complex64 && !is_complex(target))
     throw TypeError(cat(name, ": complex numbers do not convert to ", target));
@@ -223,21 +222,18 @@ bool convert_scalar(PyObject* o, std::optional<Dtype> like, Array& out) {
 
 namespace {
 
-// A number that is an array from now on.
-Array as_strong(const Array& x) {
-  if (!x.node()->weak) return x;
-  check_number(x, x.dtype());
-  return with_weakness(x, false);
+// No number from now on, of `dtype` if given.
+Array as_strong(const Array& x, std::optional<Dtype> dtype) {
+  if (!x.node()->weak) return dtype ? astype(x, *dtype) : x;
+  check_number(x, dtype.value_or(x.dtype()));
+  return with_weakness(dtype ? astype(*dtype == Dtype::float64 ? with_all_digits(x) : x, *dtype) : x, false);
 }
 
 }  // namespace
 
 Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name) {
   PyObject* o = object.ptr();
-  if (is_array(o)) {
-    Array x = as_strong(array_of(o));
-    return dtype ? astype(x, *dtype) : x;
-  }
+  if (is_array(o)) return as_strong(array_of(o), dtype);
   if (PyFloat_Check(o)) return constant(PyFloat_AsDouble(o), dtype.value_or(Dtype::float32));
   if (PyBool_Check(o)) return constant(int64_t(PyObject_IsTrue(o)), dtype.value_or(Dtype::bool_));
   if (PyLong_Check(o)) return convert_int(o, dtype.value_or(int_dtype(o)));
@@ -268,12 +264,13 @@ Array as_follower(nb::handle object, std::optional<Dtype> dtype, const char* nam
   return made;
 }
 
+Array as_part(nb::handle object, std::optional<Dtype> dtype, const char* name) {
+  return is_array(object.ptr()) ? as_strong(array_of(object.ptr()), dtype) : as_follower(object, dtype, name);
+}
+
 }  // namespace
 
-Array as_array(nb::handle object, const char* name) {
-  if (is_array(object.ptr())) return as_strong(array_of(object.ptr()));
-  return as_follower(object, std::nullopt, name);
-}
+Array as_array(nb::handle object, const char* name) { return as_part(object, std::nullopt, name); }
 
 Dtype weak_dtype(Dtype own, Dtype like) {
   if (is_complex(own)) return own;

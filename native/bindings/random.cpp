@@ -2,6 +2,9 @@
 #include "ops/random.h"
 
 #include "bindings/array.h"
+#include "bindings/number_ranges.h"
+#include "graph/trace.h"
+#include "ops/elementwise.h"
 
 namespace funcnn {
 namespace {
@@ -27,6 +30,10 @@ Array parameter(nb::handle object, Dtype like, const char* name) {
 
 // A bound of random.randint, which must fit the dtype if it is known.
 Array integer_bound(nb::handle object, Dtype dtype, int64_t last) {
+  if (is_array(object.ptr())) {
+    const Array& x = array_of(object.ptr());
+    check_number(x.node()->weak && last ? with_weakness(subtract(x, constant(last, x.dtype())), true) : x, dtype);
+  }
   if (!is_index(object)) return as_array(object, "random.randint");
   int overflow = 0;
   if (PyLong_Check(object.ptr())) PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
