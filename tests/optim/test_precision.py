@@ -126,6 +126,26 @@ class TestAdam:
         np.testing.assert_allclose(np.asarray(got["w"]), [-0.2, 0.2], rtol=1e-6)
 
 
+SLOPES = {
+    "linear": (schedules.linear_schedule, lambda part: 1 - part),
+    "cosine": (lambda a, b, n: schedules.cosine_decay(a, n, b), lambda part: np.cos(np.pi / 2 * part) ** 2),
+}
+
+
+@pytest.mark.parametrize("steps", [7, 1000, 100_000])
+@pytest.mark.parametrize("name", SLOPES)
+def test_schedules_keep_their_digits_to_the_last_step(name, steps):
+    """What is left of the first rate shortly before the end is small beside it."""
+    make, left = SLOPES[name]
+    for first, last in ((0.5, 0.0), (1e-4, 1.0), (3.0, 1e-5)):
+        counts = np.unique(np.r_[0, 1, steps // 3, steps // 2, steps - 2, steps - 1, steps])
+        share = left(counts / np.float64(steps))
+        expected = first * share + last * (1 - share)
+        got = fn.compile(make(first, last, steps))(fn.array(counts))
+        np.testing.assert_allclose(got[:-1], expected[:-1], rtol=5e-7)
+        assert got[0].item() == np.float32(first) and got[-1].item() == np.float32(last)
+
+
 class TestGlobalNorm:
     def test_values(self):
         assert optim.global_norm(fn.array([3 + 4j])).item() == 5.0

@@ -24,22 +24,26 @@ def count_of(name: str, count: Any) -> fn.array:
     return wide
 
 
-def done(name: str, count: Any, steps: Any) -> fn.array:
-    """Which part of the steps has been taken, from 0 to 1."""
-    return fn.clip(count_of(name, count).astype(fn.float32) / steps, 0.0, 1.0)
+def parts(name: str, count: Any, steps: Any) -> tuple[fn.array, fn.array]:
+    """Which parts of the steps have been taken and are left, from 0 to 1, each with all of its digits."""
+    taken = count_of(name, count).astype(fn.float32)
+    return fn.clip(taken / steps, 0.0, 1.0), fn.clip((steps - taken) / steps, 0.0, 1.0)
 
 
 def line(name: str, init: Any, end: Any, count: Any, steps: Any) -> fn.array:
     """A straight line from `init` to `end` over `steps` steps, and `end` after them."""
-    part = done(name, count, steps)
-    return fn.where(part < 1.0, init + (end - init) * part, end)
+    part, left = parts(name, count, steps)
+    return fn.where(part < 1.0, init * left + end * part, end)
 
 
 def wave(name: str, init: Any, end: Any, count: Any, steps: Any) -> fn.array:
     """Half a cosine wave from `init` to `end` over `steps` steps, and `end` after them."""
-    part = done(name, count, steps)
-    fallen = fn.square(fn.sin(0.5 * math.pi * part))  # (1 - cos(pi * part)) / 2
-    return fn.where(part < 1.0, init + (end - init) * fallen, end)
+    part, left = parts(name, count, steps)
+
+    def share(x: fn.array) -> fn.array:
+        return fn.square(fn.sin(0.5 * math.pi * x))  # (1 - cos(pi * x)) / 2
+
+    return fn.where(part < 1.0, init * share(left) + end * share(part), end)
 
 
 def _power(rate: Any, exponent: Any) -> Any:

@@ -203,8 +203,8 @@ class warmup:
         after = self.schedule if callable(self.schedule) else constant(self.schedule)
         if self.steps == 0:
             return fn.asarray(after(count))
-        done = curves.done("warmup", count, self.steps)
-        rise = self.init + (after(fn.zeros_like(count)) - self.init) * done
+        part, left = curves.parts("warmup", count, self.steps)
+        rise = self.init * left + after(fn.zeros_like(count)) * part
         return fn.where(count < self.steps, rise, after(count - self.steps))
 
 
