@@ -163,6 +163,10 @@ def test_numbers_that_wrap_on_the_way_are_exact_again():
     with pytest.raises(ValueError, match="10000000000 does not fit int32"):
         fn.compile(lambda n: n * n)(100_000)
     assert fn.compile(lambda n: n // 0 * 1)(1).dtype == fn.int32  # whatever that is
+    half = fn.compile(lambda x, n: x * 2**n)
+    assert half(fn.ones(1), 3).item() == 8.0
+    with pytest.raises(ValueError, match=r"is 0.25, but int32 while tracing; compute it from floats, as in 2.0 \*\* n"):
+        half(fn.ones(1), -2)
 
 
 def test_numbers_beside_arrays_in_a_list():

@@ -19,10 +19,10 @@ nb::object computed(Opcode op, std::span<const nb::object> x) {
   };
   auto compare = [&](int how) { return nb::steal(PyObject_RichCompare(x[0].ptr(), x[1].ptr(), how)); };
   // Python's shifts and powers may not end.
-  auto few = [&] {
+  auto within = [&](long long least) {
     int overflow = 0;
-    long long by = PyLong_AsLongLongAndOverflow(x[1].ptr(), &overflow);
-    return !overflow && by >= 0 && by < 256;
+    long long by = PyLong_Check(x[1].ptr()) ? PyLong_AsLongLongAndOverflow(x[1].ptr(), &overflow) : least - 1;
+    return !overflow && by >= least && by < 256;
   };
   switch (op) {
     case Opcode::copy:
@@ -46,11 +46,11 @@ nb::object computed(Opcode op, std::span<const nb::object> x) {
     case Opcode::remainder:
       return binary(PyNumber_Remainder);
     case Opcode::power:
-      return few() ? nb::steal(PyNumber_Power(x[0].ptr(), x[1].ptr(), Py_None)) : nb::object();
+      return within(-256) ? nb::steal(PyNumber_Power(x[0].ptr(), x[1].ptr(), Py_None)) : nb::object();
     case Opcode::left_shift:
-      return few() ? binary(PyNumber_Lshift) : nb::object();
+      return within(0) ? binary(PyNumber_Lshift) : nb::object();
     case Opcode::right_shift:
-      return few() ? binary(PyNumber_Rshift) : nb::object();
+      return within(0) ? binary(PyNumber_Rshift) : nb::object();
     case Opcode::bitwise_and:
       return binary(PyNumber_And);
     case Opcode::bitwise_or:
@@ -123,6 +123,9 @@ nb::object exact(const Array& number) {
 void compare(const Array& number, Dtype dtype) {
   nb::object value = exact(number);
   if (!value.is_valid()) return;
+  if (PyFloat_Check(value.ptr()))
+    throw ValueError(cat("a number computed from integers is ", nb::repr(value).c_str(), ", but ", number.dtype(),
+                         " while tracing; compute it from floats, as in 2.0 ** n"));
   Array made;
   if (is_integer(dtype)) convert_scalar(value.ptr(), dtype, made);
   try {
