@@ -97,6 +97,7 @@ std::vector<std::string> compiler_flags(const CompileRequest& request) {
                                  "-fwrapv",
                                  "-ffp-contract=off",
                                  "-fvisibility=hidden",
+                                 "-fno-asynchronous-unwind-tables",
                                  "-w",
                                  "-ferror-limit=8",
                                  "-fno-caret-diagnostics"};
@@ -166,7 +167,7 @@ const Driver& driver(const std::vector<std::string>& flags) {
     for (const char* name : {"memcpy", "memmove", "memset"}) command.push_back(std::string("-Wl,--wrap=") + name);
   command.insert(command.end(), {"-include-pch", kShim, "-shared", "-nostdlib", "-Wl,--hash-style=gnu", "-o", kOutput,
                                  "-", "-x", "none", own_path()});
-  return drivers.emplace(flags, std::move(command)).first->second;
+  return drivers.try_emplace(flags, std::move(command)).first->second;
 }
 
 // Line numbers of errors are those of the source.

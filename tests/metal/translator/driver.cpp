@@ -51,13 +51,27 @@ Driver::Driver(Arguments command) : whole_(std::move(command)) {
   link_ = std::move(commands[1]);
 }
 
+// Whether the resident compiler could.
+bool Driver::compile(const std::string& program, const std::string& shim, const std::string& object) const {
+  std::shared_ptr<Resident> resident;
+  {
+    std::lock_guard lock(starting_);
+    if (!resident_ || resident_->ended())
+      resident_ = std::make_shared<Resident>(with(with(compile_, kShim, shim), object_, "-"), program);
+    resident = resident_;
+  }
+  return resident->compile(program, object);
+}
+
 void Driver::run(const std::string& program, const std::string& shim, const std::string& output) const {
   const std::string object = output + ".o";
-  Finished done;
+  Finished done{true, ""};
   if (compile_.empty()) {
     done = run_process(with(with(whole_, kShim, shim), kOutput, output), program);
   } else {
-    done = run_process(with(with(compile_, kShim, shim), object_, object), program);
+    // What is wrong with a program, a compiler of its own tells.
+    if (!compile(program, shim, object))
+      done = run_process(with(with(compile_, kShim, shim), object_, object), program);
     if (done.ok) done = run_process(with(with(link_, object_, object), kOutput, output), "");
     unlink(object.c_str());
   }

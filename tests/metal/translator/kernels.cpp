@@ -249,7 +249,8 @@ std::string Kernels::table() const {
     add(it->second, instantiation.host_name, instantiation.function);
   }
   if (rows.empty()) throw TranslationError("the source has no kernel");
-  return "\n# 1 \"kernels\"\nextern \"C\" __attribute__((visibility(\"default\"))) const software_metal::Kernel "
+  return std::string(kTableStart) +
+         "extern \"C\" __attribute__((visibility(\"default\"))) const software_metal::Kernel "
          "software_metal_kernels[] = {\n" +
          rows + "    {}};\n";
 }

@@ -21,6 +21,9 @@ struct KernelSignature {
   std::vector<KernelParameter> parameters;
 };
 
+// What the table of a program begins with; it comes last.
+inline constexpr const char* kTableStart = "\n# 1 \"kernels\"\n";
+
 struct Instantiation {
   std::string host_name, kernel;
   std::string function;  // an expression for its address

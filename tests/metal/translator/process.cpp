@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -17,49 +18,52 @@ extern char** environ;
 namespace software_metal {
 namespace {
 
-// A file without a name, for a stream of the child: as much as there is fits.
-class Scratch {
- public:
-  Scratch() : file_(std::tmpfile()) {
-    if (!file_) throw std::runtime_error("no temporary file can be made");
-  }
-  ~Scratch() { std::fclose(file_); }
-  Scratch(const Scratch&) = delete;
-  int descriptor() const { return fileno(file_); }
-  void write(const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), file_);
-    std::fflush(file_);
-    std::rewind(file_);
-  }
-  std::string read() {
-    std::string text;
-    lseek(descriptor(), 0, SEEK_SET);
-    char part[8192];
-    for (ssize_t n; (n = ::read(descriptor(), part, sizeof part)) > 0;) text.append(part, size_t(n));
-    return text;
-  }
-
- private:
-  std::FILE* file_;
-};
+std::string name_of(const std::string& setting) { return setting.substr(0, setting.find('=') + 1); }
 
 }  // namespace
+
+Scratch::Scratch() : file_(std::tmpfile()) {
+  if (!file_) throw std::runtime_error("no temporary file can be made");
+}
+
+void Scratch::write(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), file_);
+  std::fflush(file_);
+  std::rewind(file_);
+}
+
+std::string Scratch::read() {
+  std::string text;
+  lseek(descriptor(), 0, SEEK_SET);
+  char part[8192];
+  for (ssize_t n; (n = ::read(descriptor(), part, sizeof part)) > 0;) text.append(part, size_t(n));
+  return text;
+}
+
+pid_t start_process(const std::vector<std::string>& arguments, const std::vector<std::pair<int, int>>& files,
+                    std::vector<std::string> more) {
+  std::vector<char*> argv, environment;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  for (char** setting = environ; *setting; ++setting)
+    if (std::none_of(more.begin(), more.end(), [&](auto& other) { return name_of(other) == name_of(*setting); }))
+      environment.push_back(*setting);
+  for (std::string& setting : more) environment.push_back(setting.data());
+  environment.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  for (auto [file, place] : files) posix_spawn_file_actions_adddup2(&actions, file, place);
+  pid_t child;
+  int failed = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environment.data());
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed) throw std::runtime_error("cannot run " + arguments[0] + ": " + std::strerror(failed));
+  return child;
+}
 
 Finished run_process(const std::vector<std::string>& arguments, const std::string& input) {
   Scratch in, out;
   in.write(input);
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, in.descriptor(), 0);
-  posix_spawn_file_actions_adddup2(&actions, out.descriptor(), 1);
-  posix_spawn_file_actions_adddup2(&actions, out.descriptor(), 2);
-  pid_t child;
-  int failed = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failed) throw std::runtime_error("cannot run " + arguments[0] + ": " + std::strerror(failed));
+  const pid_t child = start_process(arguments, {{in.descriptor(), 0}, {out.descriptor(), 1}, {out.descriptor(), 2}});
   int status = 0;
   while (waitpid(child, &status, 0) < 0)
     if (errno != EINTR) throw std::runtime_error("waiting for " + arguments[0] + ": " + std::strerror(errno));
