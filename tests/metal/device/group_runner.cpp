@@ -162,10 +162,7 @@ void GroupRunner::fiber_body() {
     GroupRunner& runner = *current_runner;
     Lane& lane = runner.lanes_[runner.current_];
     const Kernel& kernel = *runner.progress_->dispatch.kernel;
-    if (runner.looping_)
-      kernel.loop(runner.group_);
-    else
-      kernel.run(runner.group_, lane.thread);
+    kernel.run(runner.group_, lane.thread, runner.looping_ ? runner.count_ : 1);
     Fiber* fiber = lane.fiber;
     lane.fiber = nullptr;
     lane.state = State::done;

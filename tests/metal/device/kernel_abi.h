@@ -45,8 +45,7 @@ struct Parameter {
 
 struct Kernel {
   const char* name;
-  void (*run)(const Group&, const Thread&);  // one thread
-  void (*loop)(const Group&);                // all threads, one after the other
+  void (*run)(const Group&, const Thread& first, unsigned count);  // so many threads, one after the other
   const Parameter* parameters;
   unsigned parameter_count;
   unsigned most_threads;  // max_total_threads_per_threadgroup; 0: not said

@@ -98,24 +98,22 @@ struct Entry<void (*)(Ps...), Bindings...> {
   static_assert(sizeof...(Ps) == sizeof...(Bindings));
   static constexpr Parameter parameters[sizeof...(Ps) + 1] = {Bindings::template describe<Ps>()..., {}};
 
+  // One function, into which the kernel is inlined once.
   template <void (*function)(Ps...)>
-  static void run(const Group& group, const Thread& thread) {
-    function(Bindings::template get<Ps>(group, thread)...);
-  }
-  template <void (*function)(Ps...)>
-  static void loop(const Group& group) {
-    Thread thread{{0, 0, 0}, 0};
-    for (unsigned& z = thread.position.z; z < group.size.z; ++z) {
-      unsigned& y = thread.position.y;
-      for (y = 0; y < group.size.y; ++y) {
-        unsigned& x = thread.position.x;
-        for (x = 0; x < group.size.x; ++x, ++thread.index) run<function>(group, thread);
-      }
+  static void run(const Group& group, const Thread& first, unsigned count) {
+    for (Thread thread = first; count; --count, ++thread.index) {
+      function(Bindings::template get<Ps>(group, thread)...);
+      Extent& at = thread.position;
+      if (++at.x < group.size.x) continue;
+      at.x = 0;
+      if (++at.y < group.size.y) continue;
+      at.y = 0;
+      ++at.z;
     }
   }
   template <void (*function)(Ps...)>
   static constexpr Kernel row(const char* name, unsigned most_threads) {
-    return {name, run<function>, loop<function>, parameters, sizeof...(Ps), most_threads};
+    return {name, run<function>, parameters, sizeof...(Ps), most_threads};
   }
 };
 

@@ -192,14 +192,15 @@ bool take_kernel(Tokens& tokens, int begin, Kernels& kernels) {
   const std::string name = tokens[i + 1];
   if (tokens[i + 2] != "(") throw TranslationError("kernel " + name + " has no parameters");
   if (signature.host_name.empty()) signature.host_name = name;
-  signature.is_template = tokens[begin - 1] == ">";
-  if (signature.is_template) signature.most_threads = "0";  // may be in terms of its parameters
+  const bool is_template = signature.is_template = tokens[begin - 1] == ">";
+  if (is_template) signature.most_threads = "0";  // may be in terms of its parameters
   for (auto [from, to] : tokens.split(i + 3, tokens.closing(i + 2)))
     signature.parameters.push_back(parse_parameter(tokens, from, to, name));
   number_parameters(signature.parameters);
   kernels.signatures.emplace(name, std::move(signature));
   for (int j = begin; j < i; ++j)
     if (tokens[j] == "kernel") tokens.put(j, "");
+  if (!is_template) tokens.put(i, "static void");  // but for its row nobody calls it
   return true;
 }
 
