@@ -78,16 +78,18 @@ def keep_some(config, items, most):
 
 @pytest.fixture(autouse=True)
 def device_of_the_test(request):
-    if request.config.getoption("--device") == "cpu":
+    asked = request.config.getoption("--device")
+    if asked == "cpu":
         yield
         return
     import funcnn
 
-    before = funcnn.default_device()
-    if "on_cpu" in request.keywords or "instruction_set" in request.fixturenames:
-        funcnn.set_default_device("cpu")
+    on_cpu = "on_cpu" in request.keywords or "instruction_set" in request.fixturenames
+    funcnn.set_default_device("cpu" if on_cpu else asked)
     yield
-    funcnn.set_default_device(before)  # which the test may have set itself
+    funcnn.set_default_device(asked)  # the test may have set another
+    # All that follow would compute elsewhere.
+    assert str(funcnn.default_device()).startswith(asked.partition(":")[0]), "a stream was entered and never left"
 
 
 @pytest.fixture(params=[True, False], ids=["fused", "unfused"])

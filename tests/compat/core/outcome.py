@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,16 @@ from tests.compat.core.fixtures import fixtures
 from tests.compat.core.table import TABLE
 
 
-def outcomes(mx: Any) -> dict[str, Any]:
-    """What every call of the table, and every other expression, gives in a library, by its text."""
+def outcomes(mx: Any, afterwards: Callable[[], Any] = lambda: None) -> dict[str, Any]:
+    """What every call of the table, and every other expression, gives in a library, by its text. After the calls of a
+    function `afterwards` leaves the streams that they entered."""
     found = {}
     for name, calls in TABLE.items():
         mx.random.seed(7)
         names = fixtures(mx)
         for call in calls:
             found[f"mx.{name}{call}"] = outcome(mx, names, f"mx.{name}{call}")
+        afterwards()
     mx.set_printoptions()
     names = fixtures(mx)
     return {**found, **{text: outcome(mx, names, text) for text in EXPRESSIONS}}

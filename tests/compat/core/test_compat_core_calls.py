@@ -14,6 +14,7 @@ from tests.compat.core.keywords import keyword_calls
 from tests.compat.core.outcome import outcome, outcomes, same
 from tests.compat.core.table import TABLE
 
+import funcnn as fn
 import funcnn.compat.core as mx
 
 FROZEN = json.loads(PATH.read_text())
@@ -26,7 +27,7 @@ def failed(answer):
 
 @pytest.fixture(scope="module")
 def ours():
-    return outcomes(mx)
+    return outcomes(mx, afterwards=lambda: fn._core._set_thread_device(None))
 
 
 def test_answers_are_those_of_mlx(ours):
