@@ -60,7 +60,7 @@ constexpr Named kBinary[] = {{Py_nb_add, "x + y"},
                              {Py_nb_inplace_rshift, "x >>= y"}};
 constexpr size_t kBinaryCount = std::size(kBinary);
 
-binaryfunc base_binary[kBinaryCount], base_matmul;
+binaryfunc base_binary[kBinaryCount], base_matmul, base_in_place_matmul;
 ternaryfunc base_power, base_in_place_power;
 richcmpfunc base_compare;
 
@@ -127,7 +127,12 @@ PyObject* compare_complex(PyObject* a, PyObject* b, int comparison) {
   });
 }
 
-PyObject* opened_matmul(PyObject* a, PyObject* b) { return opened(base_matmul(a, b)); }
+// A number is no operand, as nothing but an array is one of MLX's.
+template <binaryfunc& base>
+PyObject* opened_matmul(PyObject* a, PyObject* b) {
+  if (is_number(a) || is_number(b)) Py_RETURN_NOTIMPLEMENTED;
+  return opened(base(a, b));
+}
 
 // What is no operand is not equal to an array, but it has no order beside one.
 PyObject* compare(PyObject* a, PyObject* b, int comparison) {
@@ -156,9 +161,11 @@ std::vector<PyType_Slot> mutable_operator_slots() {
   base_in_place_power = reinterpret_cast<ternaryfunc>(operator_slot(Py_nb_inplace_power));
   base_compare = reinterpret_cast<richcmpfunc>(operator_slot(Py_tp_richcompare));
   base_matmul = reinterpret_cast<binaryfunc>(operator_slot(Py_nb_matrix_multiply));
-  slots.insert(slots.end(), {slot(Py_nb_matrix_multiply, opened_matmul), slot(Py_nb_power, checked_power),
-                             slot(Py_nb_inplace_power, in_place_power), slot(Py_tp_richcompare, compare),
-                             PyType_Slot{Py_tp_hash, operator_slot(Py_tp_hash)}});
+  base_in_place_matmul = reinterpret_cast<binaryfunc>(operator_slot(Py_nb_inplace_matrix_multiply));
+  slots.insert(slots.end(), {slot(Py_nb_matrix_multiply, opened_matmul<base_matmul>),
+                             slot(Py_nb_inplace_matrix_multiply, opened_matmul<base_in_place_matmul>),
+                             slot(Py_nb_power, checked_power), slot(Py_nb_inplace_power, in_place_power),
+                             slot(Py_tp_richcompare, compare), PyType_Slot{Py_tp_hash, operator_slot(Py_tp_hash)}});
   return slots;
 }
 

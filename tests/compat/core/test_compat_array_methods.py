@@ -5,6 +5,12 @@ from tests.compat.core.expressions import cases, check
 
 METHODS = r"""
 mx.repeat(f, mx.array(2)) -> float32 [6] [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
+mx.take(x, 1.5) -> ! TypeError
+mx.take(x, 1j, axis=0) -> ! TypeError
+mx.take(x, f) -> ! ValueError
+mx.take(x, 4) -> int32 [] 4
+mx.take(x, True) -> int32 [] 1
+mx.take(x, False, axis=1) -> int32 [2] [0, 3]
 mx.tile(f, (mx.array(2),)) -> float32 [6] [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]
 f.reshape(1, mx.array(3), -1) -> float32 [1, 3, 1] [[[1.0], [2.0], [3.0]]]
 f.reshape((mx.array(3), 1)) -> float32 [3, 1] [[1.0], [2.0], [3.0]]

@@ -51,6 +51,16 @@ x @ x.T -> ! ValueError
 x.astype(mx.float32) @ x.T.astype(mx.float32) -> float32 [2, 2] [[5.0, 14.0], [14.0, 50.0]]
 f @ f -> float32 [] 14.0
 s @ s -> ! ValueError
+f @ 2 -> ! TypeError
+2 @ f -> ! TypeError
+f @ 1.5 -> ! TypeError
+f @ 1j -> ! TypeError
+f @ True -> ! TypeError
+import operator; operator.imatmul(f, 2) -> ! TypeError
+mx.matmul(f, 2) -> ! TypeError
+mx.matmul(2, f) -> ! TypeError
+mx.addmm(s, 2, f) -> ! TypeError
+mx.tensordot(f, 2) -> ! TypeError
 pow(x, 2, 5) -> ! TypeError
 x << 1 -> int32 [2, 3] [[0, 2, 4], [6, 8, 10]]
 x >> 1 -> int32 [2, 3] [[0, 0, 1], [1, 2, 2]]

@@ -6,14 +6,14 @@ from typing import Any
 
 import funcnn as fn
 
-from ._wrap import shim
+from ._wrap import refuse_numbers, shim
 
 
 def _quantize(*args: Any, **kwargs: Any) -> list[Any]:
     return list(fn.quantize(*args, **kwargs))
 
 
-addmm = shim(fn.addmm, "addmm")
+addmm = shim(fn.addmm, "addmm", otherwise=refuse_numbers)
 block_masked_mm = shim(fn.block_masked_mm, "block_masked_mm")
 conv1d = shim(fn.conv1d, "conv1d")
 conv2d = shim(fn.conv2d, "conv2d")
@@ -31,13 +31,13 @@ gather_qqmm = shim(fn.gather_qqmm, "gather_qqmm")
 hadamard_transform = shim(fn.hadamard_transform, "hadamard_transform")
 inner = shim(fn.inner, "inner")
 kron = shim(fn.kron, "kron")
-matmul = shim(fn.matmul, "matmul")
+matmul = shim(fn.matmul, "matmul", otherwise=refuse_numbers)
 outer = shim(fn.outer, "outer")
 qqmm = shim(fn.qqmm, "qqmm")
 quantize = shim(_quantize, "quantize")
 quantized_matmul = shim(fn.quantized_matmul, "quantized_matmul")
 segmented_mm = shim(fn.segmented_mm, "segmented_mm")
-tensordot = shim(fn.tensordot, "tensordot")
+tensordot = shim(fn.tensordot, "tensordot", otherwise=refuse_numbers)
 trace = shim(fn.trace, "trace")
 vecdot = shim(fn.vecdot, "vecdot")
 

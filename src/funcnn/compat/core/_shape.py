@@ -7,7 +7,7 @@ from typing import Any
 import funcnn as fn
 
 from ._pad import pad as _pad
-from ._wrap import shim
+from ._wrap import refuse_numbers, shim
 
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -47,6 +47,13 @@ def _flip(error: Exception, a: Any, /, axis: Any = None) -> Any:
     raise error
 
 
+def _take(error: Exception, a: Any, indices: Any, axis: Any = None) -> Any:
+    """MLX takes a bool for the integer that it is, and no other number that is not one."""
+    if isinstance(error, ValueError) and isinstance(indices, bool):
+        return fn.take(a, int(indices), axis)
+    refuse_numbers(error, *() if isinstance(indices, int) else (indices,))
+
+
 as_strided = shim(fn.as_strided, "as_strided")
 atleast_1d = shim(fn.atleast_1d, "atleast_1d")
 atleast_2d = shim(fn.atleast_2d, "atleast_2d")
@@ -76,7 +83,7 @@ split = shim(fn.split, "split")
 squeeze = shim(fn.squeeze, "squeeze")
 stack = shim(fn.stack, "stack", otherwise=_stack)
 swapaxes = shim(fn.swapaxes, "swapaxes")
-take = shim(fn.take, "take")
+take = shim(fn.take, "take", otherwise=_take)
 take_along_axis = shim(fn.take_along_axis, "take_along_axis")
 tile = shim(fn.tile, "tile")
 transpose = shim(fn.transpose, "transpose")

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ... import _core
 
-__all__ = ["mutable", "refuse_values", "shim"]
+__all__ = ["mutable", "refuse_numbers", "refuse_values", "shim"]
 
 mutable = _core._mutable
 
@@ -50,4 +50,11 @@ def refuse_values(error: Exception, *values: Any) -> NoReturn:
     numbers = (bool, int, float, complex, _core.array, type(None))
     if isinstance(error, TypeError) and not all(isinstance(x, numbers) for x in values):
         raise ValueError(str(error)) from error
+    raise error
+
+
+def refuse_numbers(error: Exception, *values: Any, **_: Any) -> NoReturn:
+    """Raise what MLX raises where it takes arrays alone: a TypeError for a Python number among the values."""
+    if isinstance(error, ValueError) and any(isinstance(x, (int, float, complex)) for x in values):
+        raise TypeError(str(error)) from error
     raise error
