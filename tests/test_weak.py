@@ -188,6 +188,38 @@ def test_bounds_of_random_integers():
         draw(key, 257)
 
 
+@pytest.mark.parametrize(
+    "loop, most",
+    [
+        (lambda n: fn.scan(lambda c, x: (c + 1, x < c), 0, fn.zeros((n,), fn.uint8)), 256),
+        (lambda n: fn.scan(lambda c, x: (c - 1, x + (c + 1)), 254, fn.zeros((n,), fn.uint8), reverse=True), 256),
+        (lambda n: fn.scan(lambda c, x: (c * 2, x + c), 1, fn.zeros((n,), fn.uint8)), 8),
+        (lambda n: fn.scan(lambda c, x: ((c[0] + c[1], c[0]), x + c[0]), (1, 1), fn.zeros((n,), fn.int8)), 10),
+        (lambda n: fn.fori_loop(0, n, lambda i, x: fn.maximum(x, i), fn.zeros(2, fn.uint8)), 256),
+        (lambda n: fn.fori_loop(-n, 0, lambda i, x: x + i * 2, fn.zeros(2, fn.int8)), 64),
+        (
+            lambda n: fn.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] + c[0]), (0, fn.zeros(2, fn.uint8))),
+            256,
+        ),
+        (lambda n: fn.fori_loop(46_000, 46_000 + n, lambda i, x: x + i * i, fn.zeros(2)), 341),
+    ],
+)
+def test_numbers_that_change_in_loops(loop, most):
+    for run in (loop, lambda n: fn.compile(lambda: loop(n))()):
+        run(most)
+        with pytest.raises(ValueError, match="does not fit"):
+            run(most + 1)
+
+
+def test_numbers_that_change_in_loops_within_bounds():
+    total, seen = fn.scan(lambda c, x: (c * 7 % 251, x + c), 1, fn.zeros((600,), fn.uint8))
+    assert seen.tolist() == [pow(7, i, 251) for i in range(600)] and total.item() == pow(7, 600, 251)
+    assert (
+        fn.while_loop(lambda c: c[0] < 300, lambda c: (c[0] + 1, c[1] + c[0] // 2), (0, fn.zeros((), fn.uint8)))[0]
+        == 300
+    )
+
+
 def test_integers_that_only_uint64_holds():
     x, big = fn.array([1, 2], fn.uint64), 2**63 + 5
     expected = np.array([1, 2], np.uint64)

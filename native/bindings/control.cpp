@@ -136,7 +136,7 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
     });
   };
   Traced body = trace_body("scan", init, trace, 1);
-  if (steps > 0) body.ranges.check(join(init.arrays, xs.arrays));
+  body.ranges.check_turns(body.graph, join(init.arrays, xs.arrays), carries, steps, nullptr);
   thread_effects(body);
   // Effects keep the order of plain steps.
   if (body.effects) at_once = 1;
@@ -215,8 +215,8 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
   };
   Traced step = trace_body("while_loop", init, [&] { return trace(body); }, 0);
   Traced test = trace(condition);
-  step.ranges.check(init.arrays);
   test.ranges.check(init.arrays);
+  step.ranges.check_turns(step.graph, init.arrays, init.arrays.size(), INT64_MAX, &test.graph);
   if (test.outputs.num_leaves() != 1)
     throw TypeError(cat("while_loop: the condition must return one 0-d bool, got a tree of ", test.outputs.num_leaves(),
                         " leaves"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "bindings/array.h"
@@ -84,6 +85,22 @@ bool repeats(const Node& node) {
   return node.primitive && node.primitive->kind() == Kind::alias && node.inputs.size() == 1;
 }
 
+// What a carry grows by in each turn of a loop; NaN: who knows.
+double growth_of(const Graph& body, size_t carry) {
+  auto origin = [](const Node* node) {
+    while (repeats(*node)) node = node->inputs[0].get();
+    return node;
+  };
+  const Node *in = body.inputs[carry].node(), *out = origin(body.outputs[carry].node());
+  if (out == in) return 0;
+  if (out->dtype == Dtype::int32 && out->primitive && out->primitive->kind() == Kind::elementwise &&
+      out->primitive->opcode() == Opcode::add)
+    for (int i : {0, 1})
+      if (origin(out->inputs[size_t(i)].get()) == in && out->inputs[size_t(1 - i)]->is_scalar())
+        return int32_of(*out->inputs[size_t(1 - i)]);
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
 bool is_whole(Dtype dtype) { return is_integer(dtype) || dtype == Dtype::bool_; }
 
 // The value of `node`, if it is known and Python's.
@@ -107,11 +124,12 @@ nb::object value_of(Node& node, NodeMap<nb::object>& known) {
   return value;
 }
 
+using Known = NodeMap<nb::object>;
+
 // The exact value of `number`; null: it is not known.
-nb::object exact(const Array& number) {
-  NodeMap<nb::object> known;
+nb::object exact(const Array& number, Known& known) {
   // What has a value may be losing its inputs on another thread.
-  auto enter = [](const Node& node) { return !node.available(); };
+  auto enter = [&](const Node& node) { return !node.available() && !known.contains(&node); };
   for (Node* node : topological_order(Span(&number, 1), enter)) {
     for (const NodeRef& input : node->inputs)
       if (input->available()) known[input.get()] = value_of(*input, known);
@@ -120,16 +138,16 @@ nb::object exact(const Array& number) {
   return number.node()->available() ? value_of(*number.node(), known) : known[number.node()];
 }
 
-void compare(const Array& number, Dtype dtype) {
-  nb::object value = exact(number);
+// Integers of dtype `own`, whose exact value this is (null: who knows), become `dtype`.
+void compare(const nb::object& value, Dtype own, Dtype dtype) {
   if (!value.is_valid()) return;
   if (PyFloat_Check(value.ptr()))
-    throw ValueError(cat("a number computed from integers is ", nb::repr(value).c_str(), ", but ", number.dtype(),
+    throw ValueError(cat("a number computed from integers is ", nb::repr(value).c_str(), ", but ", own,
                          " while tracing; compute it from floats, as in 2.0 ** n"));
   Array made;
   if (is_integer(dtype)) convert_scalar(value.ptr(), dtype, made);
   try {
-    convert_scalar(value.ptr(), number.dtype(), made);
+    convert_scalar(value.ptr(), own, made);
   } catch (const ValueError& error) {
     throw ValueError(cat(error.what(),
                          ", in which numbers are computed while tracing; make the argument static, or an "
@@ -138,8 +156,9 @@ void compare(const Array& number, Dtype dtype) {
 }
 
 void met(const Array& number, Dtype dtype) {
+  Known known;
   if (!number.node()->abstract)
-    compare(number, dtype);
+    compare(exact(number, known), number.dtype(), dtype);
   else if (innermost)
     innermost->note(number, dtype);
 }
@@ -199,31 +218,38 @@ std::optional<NumberRanges::Step> NumberRanges::step_of(const Node& node, const 
 }
 
 // Whether all numbers on the way are known, exact in a double and within their bounds. False says nothing.
-bool NumberRanges::are_small(Span arguments) const {
+bool NumberRanges::are_small(Span arguments, std::span<const double> growth) const {
   using Kind = Step::Kind;
   if (steps_.empty()) return false;
-  SmallVector<double, 16> values;
+  struct Between {
+    double low, high;
+  };
+  SmallVector<Between, 16> values;
   for (const Step& step : steps_) {
-    double value = step.value;
+    Between value{step.value, step.value};
     if (step.kind == Kind::argument) {
       if (step.a >= arguments.size() || !arguments[step.a].node()->is_scalar()) return false;
-      value = int32_of(*arguments[step.a].node());
+      value.low = value.high = int32_of(*arguments[step.a].node());
+      if (step.a < growth.size()) (growth[step.a] < 0 ? value.low : value.high) += growth[step.a];
     } else if (step.kind != Kind::constant) {
-      const double a = values[step.a], b = values[step.b];
-      value = step.kind == Kind::negative   ? -a
-              : step.kind == Kind::add      ? a + b
-              : step.kind == Kind::subtract ? a - b
-                                            : a * b;
+      const Between a = values[step.a], b = values[step.b];
+      if (step.kind == Kind::negative) value = {-a.high, -a.low};
+      if (step.kind == Kind::add) value = {a.low + b.low, a.high + b.high};
+      if (step.kind == Kind::subtract) value = {a.low - b.high, a.high - b.low};
+      if (step.kind == Kind::multiply) {
+        auto [low, high] = std::minmax({a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high});
+        value = {low, high};
+      }
     }
-    if (!(std::abs(value) < 0x1p31)) return false;
+    if (!(value.low > -0x1p31 && value.high < 0x1p31)) return false;  // nor where it grows unknown
     values.push_back(value);
   }
   for (size_t i = 0; i < places_.size(); ++i) {
-    const double value = values[places_[i]];
-    const auto bits = int(8 * item_size(dtypes_[i])) - is_signed(dtypes_[i]);
-    if (is_integer(dtypes_[i]) &&
-        !(value < std::ldexp(1, bits) && value >= (is_signed(dtypes_[i]) ? -std::ldexp(1, bits) : 0)))
-      return false;
+    if (!is_integer(dtypes_[i])) continue;
+    const bool sign = is_signed(dtypes_[i]);
+    const double end = std::ldexp(1, int(8 * item_size(dtypes_[i])) - sign);
+    const Between value = values[places_[i]];
+    if (!(value.low >= (sign ? -end : 0) && value.high < end)) return false;
   }
   return true;
 }
@@ -234,6 +260,53 @@ void NumberRanges::check(Span arguments) const {
   all.insert(all.end(), captured_.begin(), captured_.end());
   Arrays brought = substitute(numbers_, all);
   for (size_t i = 0; i < brought.size(); ++i) met(brought[i], dtypes_[i]);
+}
+
+void NumberRanges::check_turns(const Graph& body, Span arguments, size_t carries, int64_t turns,
+                               const Graph* condition) const {
+  if (empty() || turns == 0) return;
+  SmallVector<double, 8> growth;
+  for (size_t i = 0; i < carries; ++i) growth.push_back(growth_of(body, i) * double(turns - 1));
+  if (!condition && are_small(arguments, {growth.data(), growth.size()})) return;
+  check(arguments);
+  // How often a loop goes round under a condition is worth finding out only where a dtype is narrow.
+  auto narrow = [&](size_t i) {
+    return is_integer(dtypes_[i]) && promote_types(numbers_.outputs[i].dtype(), dtypes_[i]) != dtypes_[i];
+  };
+  bool any = !condition;
+  for (size_t i = 0; i < dtypes_.size(); ++i) any |= narrow(i);
+  if (!any) return;
+  constexpr int64_t kFollowed = 1 << 16;
+  Arrays inside(body.inputs.begin(), body.inputs.begin() + ptrdiff_t(arguments.size()));
+  inside.insert(inside.end(), captured_.begin(), captured_.end());
+  const Arrays met = substitute(numbers_, inside);
+  std::vector<nb::object> carry(carries);
+  for (size_t i = 0; i < carries; ++i) {
+    Known known;
+    if (!arguments[i].node()->abstract && arguments[i].node()->weak) carry[i] = exact(arguments[i], known);
+  }
+  auto given = [&](const Graph& graph) {
+    Known known;
+    for (size_t i = 0; i < carries; ++i) known[graph.inputs[i].node()] = carry[i];
+    return known;
+  };
+  auto same = [](const nb::object& a, const nb::object& b) {
+    return a.is(b) || (a.is_valid() && b.is_valid() && a.equal(b));
+  };
+  for (int64_t turn = 0; turn < std::min(turns, kFollowed); ++turn) {
+    if (condition) {
+      Known known = given(*condition);
+      nb::object goes_on = exact(condition->outputs[0], known);
+      if (!goes_on.is_valid() || !nb::cast<bool>(goes_on)) return;
+    }
+    Known known = given(body);
+    for (size_t i = 0; i < met.size(); ++i) compare(exact(met[i], known), met[i].dtype(), dtypes_[i]);
+    std::vector<nb::object> next;
+    for (size_t i = 0; i < carries; ++i)
+      next.push_back(carry[i].is_valid() ? exact(body.outputs[i], known) : nb::object());
+    if (std::equal(next.begin(), next.end(), carry.begin(), same)) return;
+    carry = std::move(next);
+  }
 }
 
 NumbersMet::NumbersMet() : outer_(std::exchange(innermost, this)) {}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,9 @@ class NumberRanges {
   // Refuse arguments that lead to integers which those dtypes, or their own, do not hold. What depends on arguments
   // without a value is noted for the trace around.
   void check(Span arguments) const;
+  // The same for the turns of a loop whose carries, the first arguments, come out of `body` first; while `condition`
+  // (null: there is none) holds. Turns are followed as long as the carries are known, within a bound.
+  void check_turns(const Graph& body, Span arguments, size_t carries, int64_t turns, const Graph* condition) const;
 
  private:
   // Sums and products of small numbers, which most are, are settled without a graph.
@@ -31,7 +35,8 @@ class NumberRanges {
     double value = 0;
   };
   std::optional<Step> step_of(const Node& node, const NodeMap<uint32_t>& place) const;
-  bool are_small(Span arguments) const;
+  // `growth`: how far the first arguments go on from what they are.
+  bool are_small(Span arguments, std::span<const double> growth = {}) const;
 
   Graph numbers_;
   Arrays captured_;
