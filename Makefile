@@ -50,8 +50,8 @@ test-reference: $(STAMP)
 metal:
 	@$(MAKE) --no-print-directory -j $(JOBS) -f tests/metal/Makefile
 
-# The suite on the GPU in software, which executes the kernels of Metal: a part of it, or with ARGS=tests all. On a machine
-# with a GPU: .venv/bin/python -m pytest --device=gpu.
+# The suite on the GPU in software, which executes the kernels of Metal: a part of it, or all with ARGS='-q -nauto tests'.
+# On a machine with a GPU: .venv/bin/python -m pytest --device=gpu.
 ON_GPU := tests/gpu tests/metal tests/test_control.py tests/test_loops.py tests/test_ops.py
 test-gpu: $(STAMP) metal
 	FUNCNN_METAL=software $(BIN)/python -m pytest --device=gpu \

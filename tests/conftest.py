@@ -12,6 +12,10 @@ from hypothesis import HealthCheck, settings
 # As an oracle JAX computes on the host; on a GPU it would take most of the memory for itself.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+# Workers of the GPU in software, as many as there are processors for each process of the tests.
+if processes := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("SOFTWARE_METAL_WORKERS", str(max(2, (os.cpu_count() or 1) // int(processes))))
+
 # Timing says nothing about correctness, and a first call plans.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("few", settings.get_profile("default"), max_examples=10)
