@@ -11,6 +11,21 @@ mx.take(x, f) -> ! ValueError
 mx.take(x, 4) -> int32 [] 4
 mx.take(x, True) -> int32 [] 1
 mx.take(x, False, axis=1) -> int32 [2] [0, 3]
+mx.take(x, 6) -> ! ValueError
+mx.take(x, -7) -> ! ValueError
+mx.take(x, 2, axis=0) -> ! ValueError
+mx.take(x, indices=1) -> int32 [] 1
+mx.conv1d(mx.zeros((1, 4, 2)), 3) -> ! TypeError
+mx.conv2d(3, mx.zeros((1, 2, 2, 1))) -> ! TypeError
+mx.split(4, 2) -> ! TypeError
+mx.sort(3) -> ! TypeError
+mx.expand_dims(3, 1) -> ! TypeError
+mx.sum(3, 0) -> ! TypeError
+mx.take_along_axis(x, 1, axis=0) -> ! TypeError
+mx.fft.rfft(3, 4, -1) -> ! TypeError
+mx.linalg.inv(3) -> ! TypeError
+mx.linalg.solve(mx.eye(3), 3) -> ! TypeError
+mx.fast.rms_norm(3, f, 1e-5) -> ! TypeError
 mx.tile(f, (mx.array(2),)) -> float32 [6] [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]
 f.reshape(1, mx.array(3), -1) -> float32 [1, 3, 1] [[[1.0], [2.0], [3.0]]]
 f.reshape((mx.array(3), 1)) -> float32 [3, 1] [[1.0], [2.0], [3.0]]

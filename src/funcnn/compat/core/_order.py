@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import funcnn as fn
 
-from ._wrap import shim
+from ._wrap import of_arrays
 
-argpartition = shim(fn.argpartition, "argpartition")
-argsort = shim(fn.argsort, "argsort")
-partition = shim(fn.partition, "partition")
-searchsorted = shim(fn.searchsorted, "searchsorted")
-sort = shim(fn.sort, "sort")
-topk = shim(fn.topk, "topk")
-unique = shim(fn.unique, "unique")
+argpartition = of_arrays(fn.argpartition, "argpartition")
+argsort = of_arrays(fn.argsort, "argsort")
+partition = of_arrays(fn.partition, "partition")
+searchsorted = of_arrays(fn.searchsorted, "searchsorted", count=2)
+sort = of_arrays(fn.sort, "sort")
+topk = of_arrays(fn.topk, "topk")
+unique = of_arrays(fn.unique, "unique")
 
 __all__ = [
     "argpartition",

@@ -7,7 +7,7 @@ from typing import Any
 import funcnn as fn
 
 from . import _complex
-from ._wrap import refuse_values, shim
+from ._wrap import of_arrays, refuse_values, shim
 
 
 def _count_nonzero(a: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
@@ -18,30 +18,30 @@ def _refuse_equal(error: Exception, a: Any, b: Any, equal_nan: bool = False) -> 
     return refuse_values(error, a, b)
 
 
-all = shim(fn.all, "all")
+all = of_arrays(fn.all, "all")
 allclose = shim(fn.allclose, "allclose")
-any = shim(fn.any, "any")
-argmax = shim(fn.argmax, "argmax")
-argmin = shim(fn.argmin, "argmin")
+any = of_arrays(fn.any, "any")
+argmax = of_arrays(fn.argmax, "argmax")
+argmin = of_arrays(fn.argmin, "argmin")
 array_equal = shim(fn.array_equal, "array_equal", otherwise=_refuse_equal)
-count_nonzero = shim(_count_nonzero, "count_nonzero")
-cummax = shim(fn.cummax, "cummax", otherwise=_complex.cummax)
-cummin = shim(fn.cummin, "cummin", otherwise=_complex.cummin)
-cumprod = shim(fn.cumprod, "cumprod")
-cumsum = shim(fn.cumsum, "cumsum")
-logcumsumexp = shim(fn.logcumsumexp, "logcumsumexp", otherwise=_complex.logcumsumexp)
-logsumexp = shim(fn.logsumexp, "logsumexp")
-max = shim(fn.max, "max", otherwise=_complex.max)
-mean = shim(fn.mean, "mean")
-median = shim(fn.median, "median", otherwise=_complex.median)
-min = shim(fn.min, "min", otherwise=_complex.min)
-minmax = shim(fn.minmax, "minmax", otherwise=_complex.minmax)
-prod = shim(fn.prod, "prod")
-softmax = shim(fn.softmax, "softmax")
-std = shim(fn.std, "std")
-sum = shim(fn.sum, "sum")
-var = shim(fn.var, "var")
-diff = shim(fn.diff, "diff")
+count_nonzero = of_arrays(_count_nonzero, "count_nonzero")
+cummax = of_arrays(fn.cummax, "cummax", otherwise=_complex.cummax)
+cummin = of_arrays(fn.cummin, "cummin", otherwise=_complex.cummin)
+cumprod = of_arrays(fn.cumprod, "cumprod")
+cumsum = of_arrays(fn.cumsum, "cumsum")
+logcumsumexp = of_arrays(fn.logcumsumexp, "logcumsumexp", otherwise=_complex.logcumsumexp)
+logsumexp = of_arrays(fn.logsumexp, "logsumexp")
+max = of_arrays(fn.max, "max", otherwise=_complex.max)
+mean = of_arrays(fn.mean, "mean")
+median = of_arrays(fn.median, "median", otherwise=_complex.median)
+min = of_arrays(fn.min, "min", otherwise=_complex.min)
+minmax = of_arrays(fn.minmax, "minmax", otherwise=_complex.minmax)
+prod = of_arrays(fn.prod, "prod")
+softmax = of_arrays(fn.softmax, "softmax")
+std = of_arrays(fn.std, "std")
+sum = of_arrays(fn.sum, "sum")
+var = of_arrays(fn.var, "var")
+diff = of_arrays(fn.diff, "diff")
 
 cumulative_prod = cumprod
 cumulative_sum = cumsum

@@ -7,7 +7,7 @@ from typing import Any
 import funcnn as fn
 
 from ._pad import pad as _pad
-from ._wrap import refuse_numbers, shim
+from ._wrap import of_arrays, shim
 
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -47,50 +47,55 @@ def _flip(error: Exception, a: Any, /, axis: Any = None) -> Any:
     raise error
 
 
-def _take(error: Exception, a: Any, indices: Any, axis: Any = None) -> Any:
-    """MLX takes a bool for the integer that it is, and no other number that is not one."""
-    if isinstance(error, ValueError) and isinstance(indices, bool):
-        return fn.take(a, int(indices), axis)
-    refuse_numbers(error, *() if isinstance(indices, int) else (indices,))
+def _take(a: Any, /, indices: Any, axis: int | None = None) -> Any:
+    """MLX takes a bool for the integer that it is, and looks at the range of a number, though not of an array."""
+    if isinstance(indices, (float, complex)):
+        raise TypeError(f"take: indices must be integers, got {indices!r}")
+    if isinstance(indices, int) and isinstance(a, fn.array):
+        size = a.size if axis is None else a.shape[axis]
+        if not -size <= indices < size:
+            raise ValueError(f"take: index {indices} is out of range for {size} elements")
+        indices = int(indices)
+    return fn.take(a, indices, axis)
 
 
-as_strided = shim(fn.as_strided, "as_strided")
+as_strided = of_arrays(fn.as_strided, "as_strided")
 atleast_1d = shim(fn.atleast_1d, "atleast_1d")
 atleast_2d = shim(fn.atleast_2d, "atleast_2d")
 atleast_3d = shim(fn.atleast_3d, "atleast_3d")
 broadcast_arrays = shim(fn.broadcast_arrays, "broadcast_arrays")
-broadcast_to = shim(fn.broadcast_to, "broadcast_to")
+broadcast_to = of_arrays(fn.broadcast_to, "broadcast_to")
 concatenate = shim(fn.concatenate, "concatenate", otherwise=_concatenate)
-contiguous = shim(fn.contiguous, "contiguous")
+contiguous = of_arrays(fn.contiguous, "contiguous")
 depends = shim(fn.depends, "depends")
-diag = shim(fn.diag, "diag")
-diagonal = shim(_diagonal, "diagonal", stream_at=4)
-expand_dims = shim(fn.expand_dims, "expand_dims")
-flatten = shim(fn.flatten, "flatten", otherwise=_flatten)
-flip = shim(fn.flip, "flip", otherwise=_flip)
-matrix_transpose = shim(fn.matrix_transpose, "matrix_transpose")
+diag = of_arrays(fn.diag, "diag")
+diagonal = of_arrays(_diagonal, "diagonal", stream_at=4)
+expand_dims = of_arrays(fn.expand_dims, "expand_dims")
+flatten = of_arrays(fn.flatten, "flatten", otherwise=_flatten)
+flip = of_arrays(fn.flip, "flip", otherwise=_flip)
+matrix_transpose = of_arrays(fn.matrix_transpose, "matrix_transpose")
 meshgrid = shim(fn.meshgrid, "meshgrid")
-moveaxis = shim(fn.moveaxis, "moveaxis")
-pad = shim(fn.pad, "pad", otherwise=_pad)
-permute_dims = shim(fn.permute_dims, "permute_dims")
-put_along_axis = shim(fn.put_along_axis, "put_along_axis")
-repeat = shim(fn.repeat, "repeat")
-reshape = shim(fn.reshape, "reshape")
-roll = shim(fn.roll, "roll")
-slice = shim(fn.slice, "slice")
-slice_update = shim(fn.slice_update, "slice_update")
-split = shim(fn.split, "split")
-squeeze = shim(fn.squeeze, "squeeze")
+moveaxis = of_arrays(fn.moveaxis, "moveaxis")
+pad = of_arrays(fn.pad, "pad", otherwise=_pad)
+permute_dims = of_arrays(fn.permute_dims, "permute_dims")
+put_along_axis = of_arrays(fn.put_along_axis, "put_along_axis", count=3)
+repeat = of_arrays(fn.repeat, "repeat")
+reshape = of_arrays(fn.reshape, "reshape")
+roll = of_arrays(fn.roll, "roll")
+slice = of_arrays(fn.slice, "slice")
+slice_update = of_arrays(fn.slice_update, "slice_update", count=2)
+split = of_arrays(fn.split, "split")
+squeeze = of_arrays(fn.squeeze, "squeeze")
 stack = shim(fn.stack, "stack", otherwise=_stack)
-swapaxes = shim(fn.swapaxes, "swapaxes")
-take = shim(fn.take, "take", otherwise=_take)
-take_along_axis = shim(fn.take_along_axis, "take_along_axis")
-tile = shim(fn.tile, "tile")
-transpose = shim(fn.transpose, "transpose")
-tril = shim(fn.tril, "tril")
-triu = shim(fn.triu, "triu")
-unflatten = shim(fn.unflatten, "unflatten")
-unstack = shim(fn.unstack, "unstack")
+swapaxes = of_arrays(fn.swapaxes, "swapaxes")
+take = of_arrays(_take, "take")
+take_along_axis = of_arrays(fn.take_along_axis, "take_along_axis", count=2)
+tile = of_arrays(fn.tile, "tile")
+transpose = of_arrays(fn.transpose, "transpose")
+tril = of_arrays(fn.tril, "tril")
+triu = of_arrays(fn.triu, "triu")
+unflatten = of_arrays(fn.unflatten, "unflatten")
+unstack = of_arrays(fn.unstack, "unstack")
 concat = shim(fn.concatenate, "concat", otherwise=_concatenate)
 
 __all__ = [

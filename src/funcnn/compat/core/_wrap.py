@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ... import _core
 
-__all__ = ["mutable", "refuse_numbers", "refuse_values", "shim"]
+__all__ = ["mutable", "of_arrays", "refuse_values", "shim"]
 
 mutable = _core._mutable
 
@@ -41,6 +41,29 @@ def shim(
     return made
 
 
+def of_arrays(
+    function: Callable[..., Any],
+    name: str,
+    module: str = "",
+    otherwise: Callable[..., Any] | None = None,
+    stream_at: int | None = None,
+    count: int = 1,
+) -> Any:
+    """The same of a function whose first `count` arguments are arrays alone in MLX, where a number among them is a TypeError.
+
+    Numbers that funcnn can use stay arguments; where it raises a ValueError for them, they get MLX's error.
+    """
+
+    def refused(error: Exception, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(error, ValueError) and any(isinstance(x, (int, float, complex)) for x in args[:count]):
+            raise TypeError(str(error)) from error
+        if otherwise is not None:
+            return otherwise(error, *args, **kwargs)
+        raise error
+
+    return shim(function, name, module, refused, stream_at)
+
+
 def _home(module: str) -> str:
     return f"funcnn.compat.core{module and '.'}{module}"
 
@@ -50,11 +73,4 @@ def refuse_values(error: Exception, *values: Any) -> NoReturn:
     numbers = (bool, int, float, complex, _core.array, type(None))
     if isinstance(error, TypeError) and not all(isinstance(x, numbers) for x in values):
         raise ValueError(str(error)) from error
-    raise error
-
-
-def refuse_numbers(error: Exception, *values: Any, **_: Any) -> NoReturn:
-    """Raise what MLX raises where it takes arrays alone: a TypeError for a Python number among the values."""
-    if isinstance(error, ValueError) and any(isinstance(x, (int, float, complex)) for x in values):
-        raise TypeError(str(error)) from error
     raise error

@@ -11,7 +11,7 @@ from ..._streams import gpu as _gpu
 from . import cuda as _cuda
 from . import metal as _metal
 from ._wrap import mutable as _mutable
-from ._wrap import shim as _shim
+from ._wrap import of_arrays as _of_arrays
 
 __all__ = [
     "cross_entropy",
@@ -25,11 +25,13 @@ __all__ = [
     "scaled_dot_product_attention",
 ]
 
-rms_norm = _shim(_fast.rms_norm, "rms_norm", "fast")
-layer_norm = _shim(_fast.layer_norm, "layer_norm", "fast")
-rope = _shim(_fast.rope, "rope", "fast")
-scaled_dot_product_attention = _shim(_fast.scaled_dot_product_attention, "scaled_dot_product_attention", "fast")
-cross_entropy = _shim(_fast.cross_entropy, "cross_entropy", "fast")
+rms_norm = _of_arrays(_fast.rms_norm, "rms_norm", "fast")
+layer_norm = _of_arrays(_fast.layer_norm, "layer_norm", "fast")
+rope = _of_arrays(_fast.rope, "rope", "fast")
+scaled_dot_product_attention = _of_arrays(
+    _fast.scaled_dot_product_attention, "scaled_dot_product_attention", "fast", count=3
+)
+cross_entropy = _of_arrays(_fast.cross_entropy, "cross_entropy", "fast", count=2)
 
 
 def _gated_delta_update(
@@ -44,7 +46,7 @@ def _gated_delta_update(
     return list(_fast.gated_delta_update(q, k, v, gamma, beta, initial_state, mask))
 
 
-gated_delta_update = _shim(_gated_delta_update, "gated_delta_update", "fast", stream_at=7)
+gated_delta_update = _of_arrays(_gated_delta_update, "gated_delta_update", "fast", stream_at=7, count=3)
 
 
 def metal_kernel(

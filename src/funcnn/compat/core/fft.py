@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import fft as _fft
 from ..._core import array, isdtype, pad, real
+from ._wrap import of_arrays as _of_arrays
 from ._wrap import shim as _shim
 
 __all__ = [
@@ -65,21 +66,21 @@ def _istft(*args: Any, **kwargs: Any) -> array:
     return real(signal) if isdtype(signal.dtype, "complex floating") else signal
 
 
-fft = _shim(_fft.fft, "fft", "fft", stream_at=4)
-fft2 = _shim(_fft.fft2, "fft2", "fft", stream_at=4)
+fft = _of_arrays(_fft.fft, "fft", "fft", stream_at=4)
+fft2 = _of_arrays(_fft.fft2, "fft2", "fft", stream_at=4)
 fftfreq = _shim(_fft.fftfreq, "fftfreq", "fft", stream_at=2)
-fftn = _shim(_fft.fftn, "fftn", "fft", stream_at=4)
-fftshift = _shim(_fft.fftshift, "fftshift", "fft", stream_at=2)
-ifft = _shim(_fft.ifft, "ifft", "fft", stream_at=4)
-ifft2 = _shim(_fft.ifft2, "ifft2", "fft", stream_at=4)
-ifftn = _shim(_fft.ifftn, "ifftn", "fft", stream_at=4)
-ifftshift = _shim(_fft.ifftshift, "ifftshift", "fft", stream_at=2)
-irfft = _shim(_fft.irfft, "irfft", "fft", stream_at=4)
-irfft2 = _shim(_fft.irfft2, "irfft2", "fft", stream_at=4)
-irfftn = _shim(_fft.irfftn, "irfftn", "fft", stream_at=4)
-istft = _shim(_istft, "istft", "fft", stream_at=9)
-rfft = _shim(_fft.rfft, "rfft", "fft", _of_real(_fft.rfft), stream_at=4)
-rfft2 = _shim(_fft.rfft2, "rfft2", "fft", _of_real(_fft.rfft2), stream_at=4)
+fftn = _of_arrays(_fft.fftn, "fftn", "fft", stream_at=4)
+fftshift = _of_arrays(_fft.fftshift, "fftshift", "fft", stream_at=2)
+ifft = _of_arrays(_fft.ifft, "ifft", "fft", stream_at=4)
+ifft2 = _of_arrays(_fft.ifft2, "ifft2", "fft", stream_at=4)
+ifftn = _of_arrays(_fft.ifftn, "ifftn", "fft", stream_at=4)
+ifftshift = _of_arrays(_fft.ifftshift, "ifftshift", "fft", stream_at=2)
+irfft = _of_arrays(_fft.irfft, "irfft", "fft", stream_at=4)
+irfft2 = _of_arrays(_fft.irfft2, "irfft2", "fft", stream_at=4)
+irfftn = _of_arrays(_fft.irfftn, "irfftn", "fft", stream_at=4)
+istft = _of_arrays(_istft, "istft", "fft", stream_at=9)
+rfft = _of_arrays(_fft.rfft, "rfft", "fft", _of_real(_fft.rfft), stream_at=4)
+rfft2 = _of_arrays(_fft.rfft2, "rfft2", "fft", _of_real(_fft.rfft2), stream_at=4)
 rfftfreq = _shim(_fft.rfftfreq, "rfftfreq", "fft", stream_at=2)
-rfftn = _shim(_fft.rfftn, "rfftn", "fft", _of_real(_fft.rfftn), stream_at=4)
-stft = _shim(_stft, "stft", "fft", stream_at=9)
+rfftn = _of_arrays(_fft.rfftn, "rfftn", "fft", _of_real(_fft.rfftn), stream_at=4)
+stft = _of_arrays(_stft, "stft", "fft", stream_at=9)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ... import linalg as _linalg
 from ..._core import array, complex64, isdtype
-from ._wrap import shim as _shim
+from ._wrap import of_arrays as _of_arrays
 
 __all__ = [
     "cholesky",
@@ -40,22 +40,22 @@ def _norm(a: Any, /, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     return found if euclidean else found.astype(complex64)
 
 
-cholesky = _shim(_linalg.cholesky, "cholesky", "linalg")
-cholesky_inv = _shim(_linalg.cholesky_inv, "cholesky_inv", "linalg")
-cross = _shim(_linalg.cross, "cross", "linalg")
-det = _shim(_linalg.det, "det", "linalg")
-eig = _shim(_linalg.eig, "eig", "linalg")
-eigh = _shim(_linalg.eigh, "eigh", "linalg")
-eigvals = _shim(_linalg.eigvals, "eigvals", "linalg")
-eigvalsh = _shim(_linalg.eigvalsh, "eigvalsh", "linalg")
-inv = _shim(_linalg.inv, "inv", "linalg")
-lu = _shim(_linalg.lu, "lu", "linalg")
-lu_factor = _shim(_linalg.lu_factor, "lu_factor", "linalg")
-norm = _shim(_norm, "norm", "linalg")
-pinv = _shim(_linalg.pinv, "pinv", "linalg")
-qr = _shim(_linalg.qr, "qr", "linalg")
-slogdet = _shim(_linalg.slogdet, "slogdet", "linalg")
-solve = _shim(_linalg.solve, "solve", "linalg")
-solve_triangular = _shim(_linalg.solve_triangular, "solve_triangular", "linalg")
-svd = _shim(_linalg.svd, "svd", "linalg")
-tri_inv = _shim(_linalg.tri_inv, "tri_inv", "linalg")
+cholesky = _of_arrays(_linalg.cholesky, "cholesky", "linalg")
+cholesky_inv = _of_arrays(_linalg.cholesky_inv, "cholesky_inv", "linalg")
+cross = _of_arrays(_linalg.cross, "cross", "linalg", count=2)
+det = _of_arrays(_linalg.det, "det", "linalg")
+eig = _of_arrays(_linalg.eig, "eig", "linalg")
+eigh = _of_arrays(_linalg.eigh, "eigh", "linalg")
+eigvals = _of_arrays(_linalg.eigvals, "eigvals", "linalg")
+eigvalsh = _of_arrays(_linalg.eigvalsh, "eigvalsh", "linalg")
+inv = _of_arrays(_linalg.inv, "inv", "linalg")
+lu = _of_arrays(_linalg.lu, "lu", "linalg")
+lu_factor = _of_arrays(_linalg.lu_factor, "lu_factor", "linalg")
+norm = _of_arrays(_norm, "norm", "linalg")
+pinv = _of_arrays(_linalg.pinv, "pinv", "linalg")
+qr = _of_arrays(_linalg.qr, "qr", "linalg")
+slogdet = _of_arrays(_linalg.slogdet, "slogdet", "linalg")
+solve = _of_arrays(_linalg.solve, "solve", "linalg", count=2)
+solve_triangular = _of_arrays(_linalg.solve_triangular, "solve_triangular", "linalg", count=2)
+svd = _of_arrays(_linalg.svd, "svd", "linalg")
+tri_inv = _of_arrays(_linalg.tri_inv, "tri_inv", "linalg")
