@@ -44,17 +44,25 @@ void exp_loop(void* out, const void* a, const void*, const void*, int64_t n) {
   }
 }
 
-// In double, in which squares of float32 are exact and in range. Infinite where a part is, as hypot is.
+// Squares that a block has beyond the range in which float32 holds their sum are summed in double, which holds all.
+// Infinite where a part is, as hypot is.
 void abs_loop(void* out, const void* a, const void*, const void*, int64_t n) {
   constexpr int64_t kBlock = 256;
   const float* z = static_cast<const float*>(a);
   float* o = static_cast<float*>(out);
   for (int64_t begin = 0; begin < n; begin += kBlock, z += 2 * kBlock, o += kBlock) {
     const int64_t count = n - begin < kBlock ? n - begin : kBlock;
-    float x[kBlock], y[kBlock];
+    float x[kBlock], y[kBlock], square[kBlock];
+    int32_t rare = 0;
     for (int64_t i = 0; i < count; ++i) {
       x[i] = z[2 * i];
       y[i] = z[2 * i + 1];
+      square[i] = fma(x[i], x[i], y[i] * y[i]);
+      rare |= int32_t(less_as_integers(square[i], 0x1p-100f)) | int32_t(less_as_integers(0x1p120f, square[i]));
+    }
+    if (!rare) {
+      for (int64_t i = 0; i < count; ++i) o[i] = sqrt(square[i]);
+      continue;
     }
     for (int64_t i = 0; i < count; ++i) {
       const double re = x[i], im = y[i];
