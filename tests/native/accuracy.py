@@ -112,8 +112,8 @@ class Function2:
 
 
 BINARY = {
-    "power": Function2(np.power, 1, [((0, 10), (-10, 10)), ((0.9, 1.1), (-500, 500))]),
-    "arctan2": Function2(np.arctan2, 1, [((-5, 5), (-5, 5))]),
+    "power": Function2(np.power, 1, [((0, 10), (-10, 10)), ((0.9, 1.1), (-500, 500)), ((0.99, 1.01), (-2000, 2000))]),
+    "arctan2": Function2(np.arctan2, 1, [((-5, 5), (-5, 5)), ((-1e-9, 1e-9), (-5e-9, 5e-9)), ((-1e12, 1e12), (-1, 1))]),
     "logaddexp": Function2(np.logaddexp, 3, [((0, 50), (0, 50))]),
     "exp_product": Function2(lambda a, b: np.exp(a * b), 1, [((-10, 10), (-10, 10)), ((-1, 1), (-90, 80))]),
 }

@@ -20,6 +20,7 @@
 #include "backends/cpu/simd/fused.h"
 #include "backends/cpu/simd/gelu.h"
 #include "backends/cpu/simd/half.h"
+#include "backends/cpu/simd/inverse.h"
 #include "backends/cpu/simd/power.h"
 #include "backends/cpu/simd/special.h"
 #include "backends/cpu/simd/table.h"
@@ -249,7 +250,7 @@ class Recorders {
     unary<Rare<simd::Exp2>>(Opcode::exp2, F{});
     unary<simd::Expm1>(Opcode::expm1, F{});
     unary<Rare<simd::Log>>(Opcode::log, F{});
-    unary<simd::Log1p>(Opcode::log1p, F{});
+    unary<Rare<simd::Log1p>>(Opcode::log1p, F{});
     unary<Rare<simd::Log2>>(Opcode::log2, F{});
     unary<Rare<simd::Log10>>(Opcode::log10, F{});
     unary<Rare<simd::Sigmoid>>(Opcode::sigmoid, F{});
@@ -264,6 +265,9 @@ class Recorders {
     unary<simd::HalfErf>(Opcode(simd::kHalfErf), F{});
     unary<Rare<simd::HalfGelu>>(Opcode(simd::kHalfGelu), F{});
     unary<Rare<simd::HalfGeluDerivative>>(Opcode(simd::kHalfGeluDerivative), F{});
+    unary<simd::Arcsin>(Opcode::arcsin, F{});
+    unary<simd::Arccos>(Opcode::arccos, F{});
+    unary<simd::Arctan>(Opcode::arctan, F{});
     using D = Types<double>;
     unary<Rare<simd::ExpLong>>(Opcode::exp, D{});
     unary<simd::Expm1Long>(Opcode::expm1, D{});
@@ -291,8 +295,8 @@ class Recorders {
     unary<Rare<simd::GeluDerivativeLong>>(Opcode::gelu_derivative, D{});
     binary<simd::ExpProductLong>(Opcode::exp_product, D{});
     binary<simd::PowerLong>(Opcode::power, D{});
-    unary_in_halves<simd::Sinh>(Opcode::sinh);
-    unary_in_halves<simd::Cosh>(Opcode::cosh);
+    unary_in_halves<Rare<simd::Sinh>>(Opcode::sinh);
+    unary_in_halves<Rare<simd::Cosh>>(Opcode::cosh);
     unary_in_halves<simd::Arcsinh>(Opcode::arcsinh);
     unary_in_halves<simd::Arccosh>(Opcode::arccosh);
     unary_in_halves<simd::Arctanh>(Opcode::arctanh);
@@ -301,10 +305,7 @@ class Recorders {
     unary_in_halves<Rare<simd::Sin>>(Opcode::sin);
     unary_in_halves<Rare<simd::Cos>>(Opcode::cos);
     unary_in_halves<Rare<simd::Tan>>(Opcode::tan);
-    unary_in_halves<simd::Arcsin>(Opcode::arcsin);
-    unary_in_halves<simd::Arccos>(Opcode::arccos);
-    unary_in_halves<simd::Arctan>(Opcode::arctan);
-    binary_in_halves<simd::Arctan2>(Opcode::arctan2, F{});
+    binary_in_halves<Rare<simd::Arctan2>>(Opcode::arctan2, F{});
     binary_in_halves<Rare<simd::RealPower>>(Opcode::power, F{});
     binary_in_halves<simd::ExpProduct>(Opcode::exp_product, F{});
     using Ints = Types<int8_t, int16_t, uint8_t, uint16_t>;

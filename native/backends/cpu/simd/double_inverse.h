@@ -1,7 +1,6 @@
 // Inverse trigonometric functions of float64, to within 2 ulp.
 #pragma once
 
-#include "backends/cpu/simd/arcsine.h"
 #include "backends/cpu/simd/double.h"
 
 namespace funcnn::cpu::simd {
@@ -24,6 +23,13 @@ template <class D>
 FUNCNN_INLINE D atan_unit_long(D t) {
   D z = t * t;
   return fma(t * z, polynomial(z, kAtanLong), t);
+}
+// arcsin of a up to 1/2, elsewhere of sqrt((1 - a) / 2), half of the angle that is left to pi / 2.
+template <class D>
+FUNCNN_INLINE D arcsin_part(D a) {
+  auto far = a > 0.5;
+  D z = select(far, 0.5 - 0.5 * a, a * a), s = select(far, sqrt(z), a);
+  return fma(s * z, polynomial(z, kAsinLong), s);
 }
 template <class D>
 FUNCNN_INLINE D quarter_less(D r) {
@@ -59,14 +65,14 @@ struct Arctan2Long {
 struct ArcsinLong {
   template <class D>
   static FUNCNN_INLINE D apply(D x) {
-    D a = fabs(x), r = arcsin_part(a, kAsinLong);
+    D a = fabs(x), r = arcsin_part(a);
     return with_sign_long(select(a > 0.5, quarter_less(r + r), r), x);
   }
 };
 struct ArccosLong {
   template <class D>
   static FUNCNN_INLINE D apply(D x) {
-    D a = fabs(x), r = arcsin_part(a, kAsinLong), twice = r + r;
+    D a = fabs(x), r = arcsin_part(a), twice = r + r;
     D far = select(x < 0.0, half_less(twice), twice);
     return select(a > 0.5, far, quarter_less(with_sign_long(r, x)));
   }

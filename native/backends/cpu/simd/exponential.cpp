@@ -12,13 +12,13 @@ void add_exponential(Table& t) {
   add_rare<Exp2>(t, Opcode::exp2);
   add_unary_one<Expm1, float>(t, Opcode::expm1);
   add_rare<Log>(t, Opcode::log);
-  add_unary_one<Log1p, float>(t, Opcode::log1p);
+  add_rare<Log1p>(t, Opcode::log1p);
   add_rare<Log2>(t, Opcode::log2);
   add_rare<Log10>(t, Opcode::log10);
   add_rare<Sigmoid>(t, Opcode::sigmoid);
   add_unary_one<Tanh, float>(t, Opcode::tanh);
-  add_unary_one<Sinh, float>(t, Opcode::sinh);
-  add_unary_one<Cosh, float>(t, Opcode::cosh);
+  add_rare<Sinh>(t, Opcode::sinh);
+  add_rare<Cosh>(t, Opcode::cosh);
   add_unary_one<Arcsinh, float>(t, Opcode::arcsinh);
   add_unary_one<Arccosh, float>(t, Opcode::arccosh);
   add_unary_one<Arctanh, float>(t, Opcode::arctanh);

@@ -43,21 +43,6 @@ struct Exp2 {
     return {narrow(1.0f + fma(r, W(kExp2Slope), r * r * polynomial(r, kExp2))), shifted};
   }
 };
-struct Log1p {
-  template <class F>
-  static FUNCNN_INLINE F apply(F given) {
-    // Those that are their own logarithm are not divided: a subnormal number would take long.
-    auto small = less_as_integers(fabs(given), F(0x1p-26f));
-    F x = select(small, F(0.0f), given);
-    F u = 1.0f + x;
-    Split<F> s = split(u);
-    // What the sum lost.
-    F lost = select(x < 1.0f, x - (u - 1.0f), 1.0f - (u - x));
-    F r = fma(s.e, F(kLn2High), s.f + fma(s.e, F(kLn2Low), log_rest(s.f) + lost / u));
-    r = log_edges(u, r);
-    return select(small, given, r);
-  }
-};
 // Op makes a logarithm of (1 + f) 2^e.
 template <class Op>
 struct Logarithm {
@@ -77,25 +62,48 @@ struct Logarithm {
 struct Log : Logarithm<Log> {
   template <class F>
   static FUNCNN_INLINE F of(Split<F> s) {
-    return fma(s.e, F(kLn2High), s.f + fma(s.e, F(kLn2Low), log_rest(s.f)));
+    return log_sum(s, s.e * kLn2Low);
   }
 };
+// The logarithm to another base is f high + f P(f), where `high` has so few bits that its product with f loses little.
 struct Log2 : Logarithm<Log2> {
   template <class F>
   static FUNCNN_INLINE F of(Split<F> s) {
-    constexpr float high = 1.44140625f, low = 1.28879089e-3f;  // log2(e); high: 10 bits
-    F rest = log_rest(s.f);
-    return s.e + fma(s.f, F(high), fma(rest, F(high + low), s.f * low));
+    constexpr float high = 1.44140625f;
+    constexpr float c[] = {0.0012887537f, -0.721347332f, 0.480910629f,  -0.360703677f, 0.287916243f,
+                           -0.238944829f, 0.215715662f,  -0.207269743f, 0.125836894f};  // relative error 3e-8
+    return s.e + fma(s.f, F(high), s.f * polynomial(s.f, c));
   }
 };
 struct Log10 : Logarithm<Log10> {
   template <class F>
   static FUNCNN_INLINE F of(Split<F> s) {
-    constexpr float high = 0.43359375f, low = 7.00731903e-4f;                     // log10(e)
+    constexpr float high = 0.43359375f;
     constexpr float two_high = 0.301025390625f, two_low = 4.60503898119521e-06f;  // log10(2)
-    F rest = log_rest(s.f);
-    return fma(s.e, F(two_high), fma(s.f, F(high), fma(s.f, F(low), fma(rest, F(high + low), s.e * two_low))));
+    constexpr float c[] = {0.000700720702f, -0.217147186f, 0.144768536f,   -0.108582631f, 0.0866714269f,
+                           -0.0719295591f,  0.0649368837f, -0.0623944104f, 0.0378806815f};  // relative error 3e-8
+    return fma(s.e, F(two_high), fma(s.f, F(high), fma(s.f, polynomial(s.f, c), s.e * two_low)));
   }
+};
+struct Log1p {
+  template <class F>
+  static FUNCNN_INLINE auto rare(F x) {
+    // Those that are their own logarithm are not divided: a subnormal number would take long.
+    return is_edge_of_log(1.0f + x) | less_as_integers(fabs(x), F(kSmall));
+  }
+  template <class F>
+  static FUNCNN_INLINE F near(F x) {
+    F u = 1.0f + x, most = u - 1.0f, lost = (x - most) + (1.0f - (u - most));
+    lost = select(less_as_integers(fabs(x), F(kSmall)), F(0.0f), lost);
+    Split<F> s = split_normal(u);
+    return log_sum(s, fma(s.e, F(kLn2Low), lost / u));
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    return select(less_as_integers(fabs(x), F(kSmall)), x, log_edges(1.0f + x, x));
+  }
+
+  static constexpr float kSmall = 0x1p-26f;
 };
 
 // 1 / (1 + exp(-x)), which is monotone because each step is, and exp(x) where its sum with 1 is 1.
@@ -130,30 +138,58 @@ struct Tanh {
   }
 };
 
-// exp(a) = 2^n exp(r), so sinh(a) = (2^n - 2^-n) / 2 cosh(r) + (2^n + 2^-n) / 2 sinh(r), where nothing cancels, and
-// cosh(a) is the same with the factors exchanged.
+// exp(a) = 2^n exp(r), so sinh(a) = (2^n - 2^-n) / 2 cosh(r) + (2^n + 2^-n) / 2 sinh(r), where nothing cancels if n is
+// 0 for the smallest, and cosh(a) is the same with the factors exchanged.
+template <class W>
+struct Hyperbolic {
+  W up, down, r;  // half of 2^n and of 2^-n
+  W sinh, cosh;   // without r, which what it lost is part of, and without 1
+};
+template <class F>
+FUNCNN_INLINE auto hyperbolic(F a) {
+  F shifted = select(a < 0.55f, F(kShift), fma(a, F(1.44269504088896341f), F(kShift)));
+  auto n = wide(shifted - kShift);
+  using W = decltype(n);
+  W most = fma(n, W(-kLn2High), wide(a)), r = fma(n, W(-kLn2Low), most), lost = fma(n, W(-kLn2Low), most - r);
+  W z = r * r;
+  auto shift = bits(shifted) << 23;
+  constexpr auto half = UINT32_C(0x3f000000);
+  constexpr float sinh[] = {0.166666687f, 0.008332978f, 0.000200216804f};  // relative errors 4e-10 and 2e-9
+  constexpr float cosh[] = {0.500000119f, 0.0416641943f, 0.00140321441f};
+  return Hyperbolic<W>{wide(from_bits(shift + half)), wide(from_bits(half - shift)), r,
+                       fma(r, z * polynomial(z, sinh), lost), z * polynomial(z, cosh)};
+}
 struct Sinh {
+  static constexpr float kUsual = 87.0f;
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
+  static FUNCNN_INLINE F near(F x) {
     F a = fabs(x);
-    auto y = widen(select(a > 100.0f, F(100.0f), a));
-    using D = decltype(y);
-    D shifted = fma(y, D(1.44269504088896340736), D(kShiftD)), r = fma(shifted - kShiftD, D(-kLn2D), y), z = r * r;
-    constexpr auto half = UINT64_C(0x3fe0000000000000);
-    auto n = bits(shifted) << 52;
-    D up = from_bits(n + half), down = from_bits(half - n), sum = up + down, difference = up - down;
-    constexpr double sinh[] = {0.16666666759877309, 0.0083332871783101676, 0.00019906223495342668};
-    constexpr double cosh[] = {0.50000000839350424, 0.041666251076170979, 0.0013947367453048655};  // without its 1
-    D odd = fma(r * z, polynomial(z, sinh), r), even = z * polynomial(z, cosh);
-    return with_sign(narrow(fma(difference, even, fma(sum, odd, difference))), x);
+    auto tiny = less_as_integers(a, F(kTiny));
+    auto h = hyperbolic(select(tiny, F(0.0f), a));
+    auto sum = h.up + h.down, difference = h.up - h.down;
+    auto lost = fma((h.up - sum) + h.down, h.r, (h.up - difference) - h.down);
+    F r = narrow(difference + fma(sum, h.r, fma(sum, h.sinh, fma(difference, h.cosh, lost))));
+    return with_sign(select(tiny, a, r), x);
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
+    F a = fabs(x);
+    auto e = exp_inner(widen(select(a > 100.0f, F(100.0f), a)));
+    return with_sign(narrow(0.5 * (e - 1.0 / e)), x);
   }
 };
 struct Cosh {
+  static constexpr float kUsual = 87.0f;
   template <class F>
-  static FUNCNN_INLINE F apply(F x) {
+  static FUNCNN_INLINE F near(F x) {
+    auto h = hyperbolic(not_tiny(fabs(x)));
+    auto sum = h.up + h.down, difference = h.up - h.down;
+    return narrow(h.up + fma(difference, h.r, fma(sum, h.cosh, fma(difference, h.sinh, h.down))));
+  }
+  template <class F>
+  static FUNCNN_INLINE F far(F x) {
     F a = fabs(x);
-    auto e = exp_inner(widen(select(a > 100.0f, F(100.0f), a)));
-    return narrow(0.5 * (e + 1.0 / e));
+    return narrow(0.5 * exp_inner(widen(select(a > 100.0f, F(100.0f), a))));
   }
 };
 
@@ -209,7 +245,9 @@ struct Logaddexp {
   static FUNCNN_INLINE F apply(F a, F b) {
     auto first = a > b;
     F high = select(first, a, b), low = select(first, b, a);
-    F r = high + Log1p::apply(exp_f32(low - high));
+    F e = exp_f32(low - high);
+    auto small = less_as_integers(e, F(Log1p::kSmall));
+    F r = high + select(small, e, Log1p::near(select(small, F(0.0f), e)));
     r = select((high == kInf) | (high == -kInf), high, r);
     return select((a != a) | (b != b), a + b, r);
   }

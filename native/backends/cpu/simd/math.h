@@ -106,19 +106,17 @@ constexpr float kExp[] = {0.500000009969231287f, 0.166665186126761274f, 0.041666
                           0.00139512543998481467f};
 // Of -r: (exp(-r) - 1 + r) / r^2.
 constexpr float kExpOfNegative[] = {kExp[0], -kExp[1], kExp[2], -kExp[3], kExp[4]};
-// exp(r) and 2^r over the same and |r| <= 1/2; relative error 2e-9 and 4e-11.
+// exp(r) and 2^r over the same and |r| <= 1/2; relative error 2e-9.
 constexpr double kExpD[] = {1.0000000005546644,   1.0000000363445132,    0.49999992074595808,  0.16666420073665563,
                             0.041668226314875384, 0.0083748239505438568, 0.0013836828510395427};
-// (2^r - 1) / r for |r| <= 1/2, in float32 without its first coefficient: with that apart, the sum is monotone.
-constexpr double kExp2D[] = {0.99999999996161875,    0.69314718072870744,   0.24022651198764726,
-                             0.055504103528420917,   0.0096180271717355008, 0.0013333922846270736,
-                             0.00015469317588687508, 1.5201903899169115e-5};
+constexpr double kExp2D[] = {1.000000000554172,    0.6931472057361125,    0.24022646890577753,   0.055503287772197346,
+                             0.009618488966838246, 0.0013399931366474356, 0.00015345809408112463};
+// (2^r - 1) / r for |r| <= 1/2 without its first coefficient: with that apart, the sum is monotone.
 constexpr float kExp2Slope = 0.693147182f;
 constexpr float kExp2[] = {0.240226477f, 0.0555035956f, 0.00961849932f, 0.00133909704f, 0.000153292698f};
-// (log(1 + f) - f + f^2 / 2) / f^3 for 1 + f in [sqrt(1/2), sqrt(2)].
-constexpr float kLog[] = {0.333333104691753285f,  -0.249999864508243696f, 0.200022244166974484f,
-                          -0.166692780333518046f, 0.142187464381685871f,  -0.123837403628943907f,
-                          0.118714838201071898f,  -0.117933356624141825f, 0.0692360528222054992f};
+// (log(1 + f) - f) / f^2 for 1 + f in [sqrt(1/2), sqrt(2)]; relative error of log 3e-8.
+constexpr float kLog[] = {-0.499999911f, 0.333339542f, -0.250018269f, 0.199619561f,
+                          -0.165684223f, 0.149169654f, -0.143241331f, 0.0876026824f};
 
 constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.428606765330187e-06f;  // high: 15 bits
 constexpr double kLn2D = 0.693147180559945309417;
@@ -209,11 +207,10 @@ FUNCNN_INLINE F log_edges(F x, F r) {
   r = select(x > 0.0f, r, select(x == 0.0f, F(-kInf), F(kNan)));
   return select(x == kInf, x, r);
 }
-// log(1 + f) - f
+// log((1 + f) 2^e) + rest
 template <class F>
-FUNCNN_INLINE F log_rest(F f) {
-  F f2 = f * f;
-  return fma(f * f2, polynomial(f, kLog), -0.5f * f2);
+FUNCNN_INLINE F log_sum(Split<F> s, F rest) {
+  return fma(s.e, F(kLn2High), s.f + fma(s.f * s.f, polynomial(s.f, kLog), rest));
 }
 
 // p * 2^n for n = shifted - kShiftD, where the result is a normal number.

@@ -13,7 +13,10 @@ struct RealPower {
   }
   template <class F>
   static FUNCNN_INLINE F near(F x, F y) {
-    return narrow(power(widen(y) * log2_inner(widen(x))));
+    Split<F> p = split_normal(x);
+    auto f = widen(p.f), s = f / (2.0 + f);
+    using D = decltype(f);
+    return narrow(power(widen(y) * fma(s, polynomial(s * s, kLog2D), widen(p.e))));
   }
   template <class F>
   static FUNCNN_INLINE F far(F x, F y) {

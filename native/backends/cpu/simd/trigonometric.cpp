@@ -1,5 +1,6 @@
 #include "backends/cpu/simd/trigonometric.h"
 
+#include "backends/cpu/simd/inverse.h"
 #include "backends/cpu/simd/loops.h"
 #include "backends/cpu/simd/rare.h"
 
@@ -13,7 +14,7 @@ void add_trigonometric(Table& t) {
   add_unary_one<Arcsin, float>(t, Opcode::arcsin);
   add_unary_one<Arccos, float>(t, Opcode::arccos);
   add_unary_one<Arctan, float>(t, Opcode::arctan);
-  add_binary_one<Arctan2, float>(t, Opcode::arctan2);
+  add_rare_binary<Arctan2>(t, Opcode::arctan2);
 }
 
 }  // namespace FUNCNN_ISA

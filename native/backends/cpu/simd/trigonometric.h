@@ -2,7 +2,6 @@
 #pragma once
 
 #include "backends/cpu/simd/angle.h"
-#include "backends/cpu/simd/arcsine.h"
 
 namespace funcnn::cpu::simd {
 namespace {
@@ -50,46 +49,6 @@ struct Tan {
     D s = a.r * polynomial(z, p), c = polynomial(z, q);
     auto odd = is_odd(a.quadrant);
     return narrow(select(odd, -c, s) / select(odd, s, c));
-  }
-};
-
-struct Arctan {
-  template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    auto a = fabs(widen(x));
-    using D = decltype(a);
-    auto steep = a > 1.0;
-    D r = atan_unit(select(steep, 1.0 / a, a));
-    return with_sign(narrow(select(steep, kPi / 2 - r, r)), x);
-  }
-};
-// Relative error 5e-9.
-constexpr double kAsin[] = {0.16666753927842215, 0.074952417641597751, 0.045477102231006454, 0.02414757373315464,
-                            0.04221862639390825};
-struct Arcsin {
-  template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    auto a = fabs(widen(x));
-    using D = decltype(a);
-    D r = arcsin_part(a, kAsin);
-    return with_sign(narrow(select(a > 0.5, kPi / 2 - (r + r), r)), x);
-  }
-};
-struct Arccos {
-  template <class F>
-  static FUNCNN_INLINE F apply(F x) {
-    auto y = widen(x), a = fabs(y);
-    using D = decltype(a);
-    D r = arcsin_part(a, kAsin), angle = with_sign_long(select(a > 0.5, r + r, r), y);
-    // From the nearest of 0, a quarter and half a turn.
-    D far = select(y < 0.0, kPi + angle, angle);
-    return narrow(select(a > 0.5, far, kPi / 2 - angle));
-  }
-};
-struct Arctan2 {
-  template <class F>
-  static FUNCNN_INLINE F apply(F y, F x) {
-    return narrow(atan2_inner(widen(y), widen(x)));
   }
 };
 
