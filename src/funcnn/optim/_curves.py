@@ -39,11 +39,10 @@ def line(name: str, init: Any, end: Any, count: Any, steps: Any) -> fn.array:
 def wave(name: str, init: Any, end: Any, count: Any, steps: Any) -> fn.array:
     """Half a cosine wave from `init` to `end` over `steps` steps, and `end` after them."""
     part, left = parts(name, count, steps)
-
-    def share(x: fn.array) -> fn.array:
-        return fn.square(fn.sin(0.5 * math.pi * x))  # (1 - cos(pi * x)) / 2
-
-    return fn.where(part < 1.0, init * share(left) + end * share(part), end)
+    small = fn.square(fn.sin(0.5 * math.pi * fn.minimum(part, left)))  # (1 - cos(pi * x)) / 2
+    early = part <= 0.5
+    value = init * fn.where(early, 1.0 - small, small) + end * fn.where(early, small, 1.0 - small)
+    return fn.where(part < 1.0, value, end)
 
 
 def _power(rate: Any, exponent: Any) -> Any:
