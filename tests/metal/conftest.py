@@ -1,6 +1,7 @@
 """The software device under test, in the state that a test asks for."""
 
 import os
+import pathlib
 
 import pytest
 from metal_host import LIBRARY, Host
@@ -10,6 +11,10 @@ from metal_host import LIBRARY, Host
 def shared_host():
     if not LIBRARY.exists():
         pytest.skip("`make metal` builds the software Metal device")
+    here = pathlib.Path(__file__).parent
+    newest = max(file.stat().st_mtime for kind in ("cpp", "h") for file in here.glob(f"*/*.{kind}"))
+    if LIBRARY.stat().st_mtime < newest:
+        pytest.fail("the software Metal device is older than its sources, which it reads in part: run `make metal`")
     return Host()
 
 
