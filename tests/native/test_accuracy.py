@@ -144,6 +144,13 @@ def test_the_sign_of_zero_is_kept(isa, name):  # noqa: F811
     assert (y == 0).all()
 
 
+def test_arctan_of_one_is_a_quarter_of_pi(isa):  # noqa: F811
+    one = np.array([1, -1, 1, -1], np.float32)
+    np.testing.assert_array_equal(unary("arctan", one), np.arctan(one.astype(np.float64)).astype(np.float32))
+    y, x = one, np.array([1, 1, -1, -1], np.float32)
+    np.testing.assert_array_equal(binary("arctan2", y, x), np.arctan2(y.astype(np.float64), x).astype(np.float32))
+
+
 def test_expm1_of_the_smallest_numbers(isa):  # noqa: F811
     x = np.array([1, 2, 3, 5, 0x7FFFFF, 0x800001, 0x30000000], np.uint32).view(np.float32)
     np.testing.assert_array_equal(unary("expm1", x), x)

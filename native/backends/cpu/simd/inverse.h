@@ -14,6 +14,11 @@ constexpr float kHalfPiHigh = 1.57079637f, kHalfPiLow = -4.37113883e-8f;
 constexpr float kArctanSlope = 0.875f;
 constexpr float kArctan[] = {1.0f - kArctanSlope, -0.333332986f, 0.199985296f,   -0.142640144f, 0.109508611f,
                              -0.0839920789f,      0.0578788705f, -0.0310935341f, 0.0108662723f, -0.00178214512f};
+// At 1 a quarter of pi lies almost in the middle of two numbers, and the polynomial just on the other side.
+template <class W>
+FUNCNN_INLINE W arctan_rest(W z) {
+  return polynomial(z, kArctan) + select(z == 1.0f, W(8e-9f), W(0.0f));
+}
 // base + kArctanSlope t + rest
 template <class W>
 FUNCNN_INLINE W arctan_sum(W base, W t, W rest) {
@@ -30,7 +35,7 @@ struct Arctan {
     W size = select(some < 0x1p60f, some, W(0x1p60f)), inverse = -1.0f / size, t = select(steep, inverse, some);
     // What the quotient lost counts for 1 / (1 + t^2) of it.
     W lost = fma(fma(inverse, size, W(1.0f)), 0.55f * inverse, W(kHalfPiLow));
-    W rest = fma(t, polynomial(t * t, kArctan), select(steep, lost, W(0.0f)));
+    W rest = fma(t, arctan_rest(t * t), select(steep, lost, W(0.0f)));
     F r = narrow(arctan_sum(select(steep, W(kHalfPiHigh), W(0.0f)), t, rest));
     return with_sign(select(a < kTiny, a, r), x);
   }
@@ -51,7 +56,7 @@ struct Arctan2 {
     W inverse = 1.0f / under, t = over * inverse, z = t * t;
     // As above, and a line is near enough.
     W lost = fnma(t, under, over) * inverse * fnma(z, W(0.5f), W(0.957f));
-    W rest = fma(t, polynomial(z, kArctan), lost);
+    W rest = fma(t, arctan_rest(z), lost);
     W base = select(steep, W(kHalfPiHigh), select(behind, W(2.0f * kHalfPiHigh), W(0.0f)));
     W low = select(steep, W(kHalfPiLow), select(behind, W(2.0f * kHalfPiLow), W(0.0f)));
     return with_sign(narrow(arctan_sum(base, t, rest + low)), y);
