@@ -279,7 +279,7 @@ void NumberRanges::check_turns(const Graph& body, Span arguments, size_t carries
   constexpr int64_t kFollowed = 1 << 16;
   Arrays inside(body.inputs.begin(), body.inputs.begin() + ptrdiff_t(arguments.size()));
   inside.insert(inside.end(), captured_.begin(), captured_.end());
-  const Arrays met = substitute(numbers_, inside);
+  const Arrays numbers = substitute(numbers_, inside);
   std::vector<nb::object> carry(carries);
   for (size_t i = 0; i < carries; ++i) {
     Known known;
@@ -300,7 +300,7 @@ void NumberRanges::check_turns(const Graph& body, Span arguments, size_t carries
       if (!goes_on.is_valid() || !nb::cast<bool>(goes_on)) return;
     }
     Known known = given(body);
-    for (size_t i = 0; i < met.size(); ++i) compare(exact(met[i], known), met[i].dtype(), dtypes_[i]);
+    for (size_t i = 0; i < numbers.size(); ++i) compare(exact(numbers[i], known), numbers[i].dtype(), dtypes_[i]);
     std::vector<nb::object> next;
     for (size_t i = 0; i < carries; ++i)
       next.push_back(carry[i].is_valid() ? exact(body.outputs[i], known) : nb::object());

@@ -106,6 +106,7 @@ class Plan::Builder {
       if (lasts_[v]) plan_.constant_slots_.push_back(slot_of(int(v)));
     finish();
     if (seams_) plan_.meetings_ = find_meetings(ir_, partition_, *seams_, no_epilogue_, step_of_);
+    plan_.find_peaks(footprints_);
     plan_.place_scratch(footprints_);
     plan_.join_steps(footprints_);
     plan_.packed_ = PackedPlan::make(plan_);
@@ -275,7 +276,6 @@ class Plan::Builder {
     }
     if (step.kernel) footprints_.back().inner = step.kernel->inner_bytes();
     Account& account = account_of(*step.backend);
-    account.peak = std::max(account.peak, footprints_.back().most());
     account.most_held = std::max(account.most_held, account.live + (control_ ? control_->inner_live_bytes() : 0));
     // What it reads last need not outlast what it writes: only what nobody reads has to be there beside that.
     for (size_t i = 0; i < dying_.size(); ++i) {
@@ -507,7 +507,7 @@ class Plan::Builder {
         if (fresh.leaf >= 0) plan_.overwritten_[size_t(fresh.leaf)] = 1;
     for (LeafSlot& at : plan_.leaf_slots_) at.given = plan_.overwrites(size_t(at.leaf));
     for (Account& account : accounts_) {
-      Demand demand{account.backend, account.peak, account.most_live, account.most_held, {}};
+      Demand demand{account.backend, 0, account.most_live, account.most_held, {}};
       auto& sizes = account.sizes;
       size_t top = std::min<size_t>(5, sizes.size());
       std::partial_sort(sizes.begin(), sizes.begin() + ptrdiff_t(top), sizes.end(), std::greater<>());
@@ -533,7 +533,7 @@ class Plan::Builder {
 
   struct Account {
     Backend* backend = nullptr;
-    size_t in_use = 0, peak = 0;
+    size_t in_use = 0;
     size_t live = 0, most_live = 0, most_held = 0;    // without what blocks have beyond their values
     std::vector<std::tuple<size_t, int, int>> sizes;  // bytes, value, step
   };

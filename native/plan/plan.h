@@ -137,6 +137,8 @@ class Plan {
     size_t before, taken, scratch = 0, inner = 0;
     size_t most() const { return before + taken + scratch + inner; }
   };
+  // What the plan takes at most of each device.
+  void find_peaks(std::span<const Footprint> footprints);
   // Let scratch memory lie where a later step writes, if that takes no more memory than the plan does anyway.
   void place_scratch(std::vector<Footprint>& footprints);
   Demand& demand_of(const Backend& backend);

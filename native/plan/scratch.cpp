@@ -78,6 +78,14 @@ Plan::Demand& Plan::demand_of(const Backend& backend) {
   return *std::find_if(demands_.begin(), demands_.end(), [&](const Demand& d) { return d.backend == &backend; });
 }
 
+void Plan::find_peaks(std::span<const Footprint> footprints) {
+  for (Demand& demand : demands_) demand.peak = 0;
+  for (size_t s = 0; s < steps_.size(); ++s) {
+    size_t& peak = demand_of(*steps_[s].backend).peak;
+    peak = std::max(peak, footprints[s].most());
+  }
+}
+
 // A block of its own would stay with the pool, idle, while later results are computed in others.
 void Plan::place_scratch(std::vector<Footprint>& footprints) {
   constexpr size_t kFar = 64;  // steps
@@ -121,11 +129,7 @@ void Plan::place_scratch(std::vector<Footprint>& footprints) {
       break;
     }
   }
-  for (Demand& demand : demands_) demand.peak = 0;
-  for (size_t s = 0; s < steps_.size(); ++s) {
-    size_t& peak = demand_of(*steps_[s].backend).peak;
-    peak = std::max(peak, footprints[s].most());
-  }
+  find_peaks(footprints);
 }
 
 }  // namespace funcnn
