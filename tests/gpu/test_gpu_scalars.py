@@ -282,6 +282,37 @@ def test_complex_functions(name):
     assert (np.isinf(got.real) | np.isinf(got.imag))[infinite].all()
 
 
+def complex_of_every_size(seed, together):
+    """Parts of one size (`together`) or each of its own."""
+    rng = np.random.default_rng(seed)
+    parts = rng.standard_normal((20000, 2)) * 2.0 ** rng.integers(-125, 126, (20000, 1 if together else 2))
+    return parts.astype(np.float32).view(np.complex64)[:, 0]
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_functions_of_every_size(name, together):
+    z, function = complex_of_every_size(2, together), getattr(fn, name)
+    got, want = on_gpu(function, z).astype(np.complex128), np.asarray(function(fn.array(z))).astype(np.complex128)
+    held = np.isfinite(want) & (np.abs(want) > 1e-37)
+    np.testing.assert_array_less(np.abs(got[held] - want[held]), 2**-21 * np.abs(want[held]))
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_complex_quotients_of_every_size(together):
+    a, b = complex_of_every_size(3, together), complex_of_every_size(4, together)
+    got, want = on_gpu(fn.divide, a, b), a.astype(np.complex128) / b
+    held = (np.abs(want) > 1e-37) & (np.abs(want) < 3e38)
+    assert held.sum() > 10000
+    np.testing.assert_array_less(np.abs(got[held] - want[held]), 2**-23 * np.abs(want[held]))
+    tame = np.exp2(np.log2(np.abs(a)) % 1) * np.exp(1j * np.angle(b)) + 1e-3
+    a, b = tame.astype(np.complex64), tame[::-1].astype(np.complex64)
+    got, want = on_gpu(fn.divide, a, b), a.astype(np.complex128) / b
+    for part in ("real", "imag"):  # also where the terms of one cancel
+        near = getattr(want, part)
+        np.testing.assert_array_less(np.abs(getattr(got, part) - near), 2**-23 * np.abs(near) + 1e-38)
+
+
 @pytest.mark.parametrize("name", WIDTHS)
 def test_numbers_of_float64_are_rounded_once(name):
     x, dtype = hard_numbers(name), getattr(fn, name)

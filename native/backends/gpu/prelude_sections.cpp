@@ -42,14 +42,32 @@ FUNCTION c64 operator*(c64 a, c64 b) {
   if (!again) return r;
   return {INFINITY * (a.re * b.re - a.im * b.im), INFINITY * (a.re * b.im + a.im * b.re)};
 }
+FUNCTION f32 power_of_two(i32 n) { return bits<f32>(u32(n + 127) << 23); }
+// a b + c d; what rounding it lost.
+FUNCTION c64 products_and_rest(f32 a, f32 b, f32 c, f32 d) {
+  f32 x = a * b, y = c * d, sum = x + y, other = sum - x;
+  return {sum, fma(a, b, -x) + fma(c, d, -y) + ((x - (sum - other)) + (y - other))};
+}
+FUNCTION f32 corrected_quotient(c64 a, c64 b, f32 inverse) {
+  f32 quotient = a.re * inverse;
+  if (!(fabs(quotient) < INFINITY)) return quotient;
+  return fma(fma(-quotient, b.re, a.re) + fma(-quotient, b.im, a.im), inverse, quotient);
+}
 FUNCTION c64 operator/(c64 a, c64 b) {
-  f32 size = larger(fabs(b.re), fabs(b.im));
-  // The divisor is scaled by a power of two, so that its square neither overflows nor vanishes.
-  bool usual = size > 0.0f && size < INFINITY;
-  i32 up = usual ? 127 - i32(bits<u32>(size < 1.1754944e-38f ? 1.1754944e-38f : size) >> 23) : 0;
-  f32 scale = bits<f32>(u32((up > 126 ? 126 : up < -126 ? -126 : up) + 127) << 23);
-  f32 c = b.re * scale, d = b.im * scale, square = c * c + d * d;
-  c64 r = {(a.re * c + a.im * d) / square * scale, (a.im * c - a.re * d) / square * scale};
+  f32 size = larger(fabs(b.re), fabs(b.im)), above = larger(fabs(a.re), fabs(a.im));
+  // Both are scaled by powers of two, so that no product overflows or vanishes that counts.
+  i32 up = size > 0.0f && size < INFINITY ? 127 - i32(bits<u32>(size) >> 23) : 0;
+  up = up > 126 ? 126 : up < -126 ? -126 : up;
+  i32 above_up = above > 0x1p60f && above < INFINITY ? -64 : above < 0x1p-60f ? 64 : 0;
+  f32 scale = power_of_two(up), above_scale = power_of_two(above_up);
+  f32 c = b.re * scale, d = b.im * scale, p = a.re * above_scale, q = a.im * above_scale;
+  c64 square = products_and_rest(c, c, d, d);
+  f32 inverse = 1.0f / square.re;
+  // In two halves: the first may not round to a subnormal number what the second makes large.
+  up -= above_up;
+  f32 half_scale = power_of_two(up / 2), other_half = power_of_two(up - up / 2);
+  c64 r = {corrected_quotient(products_and_rest(p, c, q, d), square, inverse) * half_scale * other_half,
+           corrected_quotient(products_and_rest(q, c, -p, d), square, inverse) * half_scale * other_half};
   if (r.re == r.re || r.im == r.im) return r;
   if (size == 0.0f && !(a.re != a.re && a.im != a.im)) {
     f32 infinity = copysign(INFINITY, b.re);

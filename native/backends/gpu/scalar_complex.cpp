@@ -85,13 +85,6 @@ FUNCTION c64 expm1_c64(c64 z) {
   return {(expm1_two(z.re) * cos_two(z.im) - 2.0f * (s * s)).hi + 0.0f, exp_c64(z).im};
 }
 )text",
-    R"text(FUNCTION c64 sigmoid_c64(c64 z) {
-  c64 one = {1.0f, 0.0f};
-  if (z.re >= 0.0f) return one / (one + exp_c64(-z));
-  c64 e = exp_c64(z);
-  return e / (one + e);
-}
-)text",
     R"text(FUNCTION c64 sinh_c64(c64 z) {
   if (z.im == 0.0f) return {sinh_f32(z.re), z.im};
   if (z.re == 0.0f) return {z.re, sin_f32(z.im)};
@@ -124,6 +117,18 @@ FUNCTION c64 tanh_c64(c64 z) {
     return {copysign(1.0f, z.re), 4.0f * sin_f32(z.im) * cos_f32(z.im) * exp_f32(-2.0f * fabs(z.re))};
   f32 t = tan_f32(z.im), b = 1.0f + t * t, s = sinh_f32(z.re), d = 1.0f + b * s * s;
   return {b * sqrt(1.0f + s * s) * s / d, t / d};
+}
+)text",
+    R"text(// Near the imaginary axis, where 1 + exp(-z) may cancel, by tanh.
+FUNCTION c64 sigmoid_c64(c64 z) {
+  c64 one = {1.0f, 0.0f};
+  if (fabs(z.re) < 1.0f && fabs(z.im) < INFINITY) {
+    c64 t = tanh_c64({0.5f * z.re, 0.5f * z.im});
+    return {0.5f + 0.5f * t.re, 0.5f * t.im};
+  }
+  if (z.re >= 0.0f) return one / (one + exp_c64(-z));
+  c64 e = exp_c64(z);
+  return e / (one + e);
 }
 )text",
     R"text(FUNCTION c64 sqrt_c64(c64 z) {
