@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from . import harness, report, results, roofline, scaling
 from .case import FRAMEWORKS
+from .kept import Kept
 
 
 def parsed() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -35,6 +36,12 @@ def parsed() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     )
     parser.add_argument("--beside", type=int, default=0, metavar="N", help="while so many other processes are busy")
     parser.add_argument("--json", type=pathlib.Path, help="also write everything measured to this file")
+    parser.add_argument(
+        "--keep",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="keep rows there as they are measured; with the same arguments a run begins after those that the file has",
+    )
     parser.add_argument("--scaling", action="store_true", help="the laws of scaling instead")
     parser.add_argument(
         "--largest", type=int, default=100_000, help="nodes, steps and leaves of these laws; default %(default)s"
@@ -80,6 +87,8 @@ def measured_rows(
             arguments.rounds,
             arguments.seconds,
             functools.partial(progress, "rows"),
+            Kept(arguments.keep),
+            busy,
         )
 
 
@@ -101,6 +110,12 @@ def compare(arguments: argparse.Namespace) -> None:
         arguments.json.write_text(json.dumps(report.as_json(versions, rows, bandwidth), indent=1) + "\n")
 
 
+def command(words: list[str]) -> str:
+    """As it is written down: where rows were kept is of no interest."""
+    at = words.index("--keep") if "--keep" in words else len(words)
+    return "python -m benchmarks " + shlex.join(words[:at] + words[at + 2 :])
+
+
 def write_results(arguments: argparse.Namespace) -> None:
     versions, rows = measured_rows(arguments, arguments.names, 0)
     again = [row.name for row in rows if row.name in results.BESIDE]
@@ -117,7 +132,7 @@ def write_results(arguments: argparse.Namespace) -> None:
     )
     laws = scaling.run(chosen_laws(arguments), functools.partial(progress, "laws"))
     section = results.text(
-        "python -m benchmarks " + shlex.join(sys.argv[1:]),
+        command(sys.argv[1:]),
         versions,
         arguments.threads,
         arguments.rounds,

@@ -21,6 +21,7 @@ import numpy as np
 
 from . import openblas
 from .case import FRAMEWORKS
+from .kept import Kept
 from .worker import serve
 
 TOLERANCE = 1e-3
@@ -166,17 +167,25 @@ def start(processes: dict[str, Process]) -> dict[str, str]:
     return versions
 
 
-def run(names, frameworks, threads: int, rounds: int, seconds: float, progress) -> tuple[dict[str, str], list[Row]]:
-    """Measure the rows; returns the versions of the frameworks and the rows."""
+def run(
+    names, frameworks, threads: int, rounds: int, seconds: float, progress, kept: Kept | None = None, busy: int = 0
+) -> tuple[dict[str, str], list[Row]]:
+    """Measure the rows that `kept` has not; returns the versions of the frameworks and the rows."""
     confine(threads)
+    kept = kept or Kept(None)
     processes = {f: Process(f, threads) for f in installed(frameworks)}
     rows = []
     try:
         versions = start(processes)
         for module, name, unit in progress(workloads(names)):
-            rows.append(_measure(processes, module, Row(name, unit), rounds, seconds))
-            if getattr(importlib.import_module(f"benchmarks.{module}"), "PEAK_MEMORY", False):
-                _peaks(processes, threads, module, rows[-1])
+            how = (module, name, *versions.items(), threads, rounds, seconds, busy)
+            row = kept.get(how)
+            if row is None:
+                row = _measure(processes, module, Row(name, unit), rounds, seconds)
+                if getattr(importlib.import_module(f"benchmarks.{module}"), "PEAK_MEMORY", False):
+                    _peaks(processes, threads, module, row)
+                kept.add(how, row)
+            rows.append(row)
     finally:
         for process in processes.values():
             process.stop()

@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from benchmarks import harness, profile_cost, report, results, roofline, scaling
+from benchmarks.kept import Kept
 from benchmarks.worker import Worker
 
 SMALL = ["tree", "dispatch", "matmul_64", "mlp_train"]
@@ -160,6 +161,28 @@ def test_results_are_written(tmp_path):
     text = file.read_text()
     assert re.findall("^## (.*?),", text, re.MULTILINE)[:2] == ["2020-01-02", "2020-01-01"]
     assert "other" in text and text.count("table\n") == 1
+
+
+def test_an_interrupted_run_goes_on_after_its_rows(tmp_path):
+    file, taken = tmp_path / "rows", []
+
+    def one_row(rows):
+        for row in rows:
+            if taken:
+                raise KeyboardInterrupt
+            taken.append(row)
+            yield row
+
+    def run(progress, rounds=1):
+        return harness.run(["matmul_64", "sum_axis1"], ["funcnn", "numpy"], 1, rounds, 0.001, progress, Kept(file))[1]
+
+    with pytest.raises(KeyboardInterrupt):
+        run(one_row)
+    (kept,) = Kept(file).rows.values()
+    again = run(list)
+    assert {row.name for row in again} == {"matmul_64", "sum_axis1"} and kept in again
+    assert run(list) == again
+    assert kept not in run(list, rounds=2)  # measured in another way
 
 
 def test_rows_behind_a_peer_are_told_with_their_ceiling():
