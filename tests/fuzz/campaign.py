@@ -8,6 +8,8 @@ import os
 import pathlib
 from dataclasses import dataclass, field
 
+import funcnn as fn
+
 from . import numpy_interpreter
 from .check import Disagreement, check, operations, use_threads
 from .choices import Seeded
@@ -58,11 +60,22 @@ def run(seed: int, numbers: range, traces: pathlib.Path) -> Report:
     return report
 
 
+def has_float64() -> bool:
+    try:
+        fn.array(0.0, fn.float64)
+    except ValueError:
+        return False
+    return True
+
+
 def one(seed: int, n: int, report: Report) -> None:
     try:
         recipe, values = seeded(number_of(seed, n))
     except Exception as e:
         report.failures.append((n, f"the generator fails: {e!r}", Recipe((), (), ())))
+        return
+    if ("float64" in repr(recipe) or any(v.dtype == "float64" for v in values)) and not has_float64():
+        report.modes["passed over, of float64"] += 1
         return
     report.programs += 1
     names = operations(recipe)

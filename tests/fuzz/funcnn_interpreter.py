@@ -211,5 +211,5 @@ def run_compiled(recipe: Recipe) -> list[dict[int, Any]]:
 
 def to_numpy(x: Any, dtype: str) -> np.ndarray:
     if dtype in INEXACT and dtype not in ("float64", "complex64"):
-        x = x.astype(fn.float64)
+        x = fn.device_put(x, fn.cpu).astype(fn.float64)
     return np.asarray(x).astype(storage(dtype), copy=False)

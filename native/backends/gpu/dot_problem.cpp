@@ -157,14 +157,18 @@ void DotProblem::add_values(Values& values) const {
 }
 
 DotResult::DotResult(Dtype dtype, const KernelProgram* epilogue, size_t inputs)
-    : dtype_(dtype), epilogue_(epilogue), target_(int(inputs)) {
+    : dtype_(dtype), stored_(dtype), epilogue_(epilogue), target_(int(inputs)) {
   if (!epilogue) return;
   EpilogueText text = epilogue_text(*epilogue, "value", "index");
   reads_ = int(text.reads.size());
   writes_ = int(text.writes.size());
-  for (const Instruction& i : epilogue->code)
-    if (i.kind == InstructionKind::store && epilogue->accesses[size_t(i.access)].operand == 0)
-      stored_by_epilogue_ = true;
+  for (const Instruction& i : epilogue->code) {
+    if (i.kind != InstructionKind::store) continue;
+    const Access& to = epilogue->accesses[size_t(i.access)];
+    if (to.operand != 0) continue;
+    stored_by_epilogue_ = true;
+    stored_ = to.dtype;
+  }
 }
 
 void DotResult::declare(KernelText& text) const {
@@ -180,7 +184,7 @@ void DotResult::declare(KernelText& text) const {
     one ? text.read_one(type, name) : text.read(type, name);
     ++operand;
   }
-  text.write(type_name(dtype_), "target");
+  text.write(type_name(stored_), "target");
   for (const auto& [type, name] : epilogue.writes) text.write(type, name);
   if (!epilogue_) return;
   for (const Instruction& i : epilogue_->code) {

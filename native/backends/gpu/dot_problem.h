@@ -82,6 +82,7 @@ class DotResult {
 
  private:
   Dtype dtype_;
+  Dtype stored_;  // an epilogue may store a dtype of the same size in its place
   const KernelProgram* epilogue_;
   bool stored_by_epilogue_ = false;
   int target_;
