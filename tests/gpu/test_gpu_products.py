@@ -121,6 +121,29 @@ def test_what_follows_a_product(rows, depth):
     agree(twice, np.concatenate([both, np.maximum(both, 0) * z]), "float32")
 
 
+@pytest.mark.parametrize("rows", [1, 3, 64, 130])
+@pytest.mark.parametrize(
+    "dtype, to",
+    [
+        ("float32", "int32"),
+        ("float32", "uint32"),
+        ("float16", "int16"),
+        ("float16", "bfloat16"),
+        ("bfloat16", "uint16"),
+        ("bfloat16", "float16"),
+    ],
+)
+def test_what_follows_a_product_takes_its_place_with_another_dtype(dtype, to, rows):
+    rng = np.random.default_rng(4)
+    a, b = (rng.integers(0, 3, shape).astype(np.float32) for shape in ((rows, 40), (40, 64)))
+    images, filters = rng.integers(0, 2, (1, rows, 5, 4)).astype(np.float32), np.ones((8, 1, 1, 4), np.float32)
+    x, y, u, v = (fn.device_put(fn.array(z).astype(getattr(fn, dtype)), fn.gpu) for z in (a, b, images, filters))
+    np.testing.assert_array_equal(wide((x @ y).astype(getattr(fn, to))), a @ b)
+    np.testing.assert_array_equal(wide(((x @ y) > 40).astype(getattr(fn, to))), a @ b > 40)
+    expected = np.repeat(images.sum(-1, keepdims=True), 8, -1)
+    np.testing.assert_array_equal(wide(fn.conv2d(u, v).astype(getattr(fn, to))), expected)
+
+
 def test_infinities_and_nan_stay_in_their_rows_and_columns():
     a, x = draw(0, 40, 50)
     b, y = draw(1, 50, 45)

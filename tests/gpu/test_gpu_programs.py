@@ -80,6 +80,32 @@ def test_layouts(name):
     both(function, *(numbers(*s) for s in shapes), tolerance=1e-6)
 
 
+VIEWS = {
+    "backwards": lambda x: x[::-1],
+    "every other, backwards": lambda x: x[::-2],
+    "from the third": lambda x: x[2:],
+    "turned": lambda x: x.T[::-1],
+}
+BESIDE = {
+    "and backwards": lambda x: x[::-1] * 3 - x,
+    "and its end": lambda x: x[1:] * 3 - x[:-1],
+    "and its end, backwards": lambda x: x[:0:-1] * 3 - x[:-1],
+    "and its columns, backwards": lambda x: x[:, ::-1] * 3 - x,
+    "and rows summed": lambda x: x[::-1, ::-1].sum(1, keepdims=True) - x,
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_is_read_where_it_lies_twice(view, beside):
+    """Behind the place where a view begins is what lies before it in memory."""
+    for shape in ((5, 3), (40, 64)):
+        x = integers(*shape).astype(np.float32)
+        there = VIEWS[view](fn.device_put(fn.array(x), fn.gpu))
+        fn.eval(there)
+        np.testing.assert_array_equal(np.asarray(BESIDE[beside](there)), BESIDE[beside](VIEWS[view](x)))
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "float16", "complex64", "bool"])
 def test_copies_of_every_item(dtype):
     x = integers(40, 66).astype(dtype)

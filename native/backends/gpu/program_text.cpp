@@ -105,13 +105,13 @@ ProgramText::ProgramText(const Traits& traits, const KernelProgram& program, std
     Use& use = uses_[size_t(access.operand)];
     (i.kind == InstructionKind::load ? use.read : use.written) = true;
     use.one &= i.kind == InstructionKind::load && is_one_place(access);
-    use.same_offset &= use.offset < 0 || use.offset == access.offset;
+    use.same_offset &= use.offset.value_or(access.offset) == access.offset;
     use.offset = access.offset;
     use.dtype = access.dtype;
   }
   for (Use& use : uses_) {
     use.one &= !use.written;
-    if (!use.same_offset) use.offset = -1;
+    if (!use.same_offset) use.offset.reset();
   }
 }
 
@@ -130,7 +130,7 @@ int ProgramText::pack_width() const {
       for (size_t axis = 0; axis + 1 < walk_.axes.size(); ++axis)
         if (!fits(walk_.strides[a][axis])) return false;
       // A launch brings an offset that all accesses of an operand share, and then sees whether it fits.
-      if (uses_[size_t(p_.accesses[a].operand)].offset < 0 && !fits(p_.accesses[a].offset)) return false;
+      if (!uses_[size_t(p_.accesses[a].operand)].offset && !fits(p_.accesses[a].offset)) return false;
     }
     return true;
   };
@@ -228,7 +228,7 @@ std::string ProgramText::pointer(int access) {
   const Access& a = p_.accesses[size_t(access)];
   const Use& use = uses_[size_t(a.operand)];
   std::string x = cat(use.written ? "y" : "x", a.operand);
-  if (use.offset >= 0 || a.offset == 0) return x;
+  if (use.offset || a.offset == 0) return x;
   return cat("(", x, " + ", offset_value(cat("o", access), a.offset), ")");
 }
 
@@ -349,7 +349,7 @@ Printed ProgramText::finish(std::string_view form, uint32_t threads, std::string
       const Use& use = uses_[k];
       if (use.written != written || !(use.read || use.written)) continue;
       Place place = places_[k];
-      if (use.offset > 0) place.offset += use.offset * int64_t(item_size(use.dtype));
+      if (use.offset) place.offset += *use.offset * int64_t(item_size(use.dtype));
       if (use.pack_bytes > 1) out.aligned.push_back({place, use.pack_bytes});
       if (use.by_address) continue;
       std::string name = cat(written ? "y" : "x", k);

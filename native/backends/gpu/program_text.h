@@ -1,6 +1,7 @@
 // What the kernels of programs have in common while their text is put together.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -157,7 +158,7 @@ class ProgramText {
  private:
   struct Use {
     bool read = false, written = false, one = true, by_address = false;
-    int64_t offset = -1;  // of all accesses: then the launch brings it
+    std::optional<int64_t> offset;  // of all accesses: then the launch brings it
     bool same_offset = true;
     int64_t pack_bytes = 1;
     Dtype dtype = Dtype::float32;
