@@ -8,10 +8,8 @@ import os
 import pathlib
 from dataclasses import dataclass, field
 
-import funcnn as fn
-
 from . import numpy_interpreter
-from .check import Disagreement, check, operations, use_threads
+from .check import Disagreement, check, fits_the_device, operations, use_threads
 from .choices import Seeded
 from .minimise import minimise
 from .recipe import Recipe
@@ -60,21 +58,13 @@ def run(seed: int, numbers: range, traces: pathlib.Path) -> Report:
     return report
 
 
-def has_float64() -> bool:
-    try:
-        fn.array(0.0, fn.float64)
-    except ValueError:
-        return False
-    return True
-
-
 def one(seed: int, n: int, report: Report) -> None:
     try:
         recipe, values = seeded(number_of(seed, n))
     except Exception as e:
         report.failures.append((n, f"the generator fails: {e!r}", Recipe((), (), ())))
         return
-    if ("float64" in repr(recipe) or any(v.dtype == "float64" for v in values)) and not has_float64():
+    if not fits_the_device(recipe, values):
         report.modes["passed over, of float64"] += 1
         return
     report.programs += 1

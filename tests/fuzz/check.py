@@ -19,6 +19,15 @@ class Disagreement(AssertionError):
     """funcnn and NumPy do not agree."""
 
 
+def fits_the_device(recipe: Recipe, values: list[Values]) -> bool:
+    """Whether the default device has float64, or the recipe has none."""
+    try:
+        fn.array(0.0, fn.float64)
+    except ValueError:
+        return not ("float64" in repr(recipe) or any(v.dtype == "float64" for v in values))
+    return True
+
+
 def check(recipe: Recipe, values: list[Values] | None = None) -> None:
     """Run a recipe both ways; raise where they disagree. `values`: what NumPy gives, where it is known."""
     mode = recipe.mode
