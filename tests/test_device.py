@@ -179,6 +179,24 @@ def test_what_is_loaded_is_moved_once(tmp_path):
     assert {r.kind for r in p.records} == {"program"}
 
 
+def test_numbers_that_come_of_arrays_of_a_device_go_elsewhere():
+    """They are made for the array, and have no memory on its device."""
+
+    @fn.custom_vjp
+    def two(x):
+        return fn.array(2.0)
+
+    two.defvjp(lambda x: (fn.array(2.0), None), lambda _, ct: (ct,))
+    value, _ = fn.value_and_grad(two)(on_reference(1.0))
+    sign, log = fn.linalg.slogdet(on_reference(np.zeros((0, 0), "f")))
+    for number, expected in ((value, 2), (sign, 1), (log, 0)):
+        fn.eval(number)
+        assert (number + on_reference(1.0)).item() == expected + 1
+        for device in ("cpu", REFERENCE):
+            there = fn.device_put(number, device)
+            assert there.item() == (there * 1).item() == expected
+
+
 def test_control_flow_stays_on_the_device():
     init, xs = on_reference([1.0, 2.0]), on_reference(np.arange(6.0).reshape(3, 2))
     carry, ys = fn.scan(lambda c, x: (c + x, c * x), init, xs)

@@ -165,7 +165,7 @@ LeafClass classify(const Node& leaf) {
   c.dtype = leaf.dtype;
   c.scalar = leaf.is_scalar();
   bool placed = leaf.state() == NodeState::computed;
-  c.device = placed ? leaf.storage.buffer->device() : leaf.device;
+  if (!c.scalar) c.device = placed ? leaf.storage.buffer->device() : leaf.device;
   c.floating = placed && !leaf.device.placed();
   c.strides = placed ? leaf.storage.strides : contiguous_strides(leaf.shape);
   return c;
