@@ -94,6 +94,15 @@ def test_memory_falls_and_gradients_stay():
 
 
 @pytest.mark.immediate
+@pytest.mark.parametrize(("policy", "most"), [(None, 0.45), (policies.dots_saveable, 0.7)])
+def test_what_is_made_of_outside_values_is_made_again(policy, most):
+    expected, plain = step(chain)
+    results, peak = step(lambda params, x: chain(params, x, lambda p, x: fn.checkpoint(lambda: block(p, x), policy)()))
+    assert_same(results, expected)
+    assert peak < most * plain
+
+
+@pytest.mark.immediate
 def test_recomputation_in_segments_grows_with_the_segments():
     """Peak of one checkpoint a block: the inputs of the blocks, the gradients, and what one block needs."""
     _, peak = step(blocks())

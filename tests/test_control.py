@@ -173,6 +173,72 @@ def test_cond_under_vmap():
     )
 
 
+def root_or_double(x):
+    return fn.cond(x > 0, lambda: fn.sqrt(x), lambda: 2 * x)
+
+
+@pytest.mark.parametrize("run", [lambda f: f, fn.compile])
+def test_a_branch_computes_what_it_makes_of_outside_values(run):
+    xs = fn.array([4.0, 0.0, -1.0])
+    for x, slope in zip(xs, (0.25, 2.0, 2.0), strict=True):
+        assert run(fn.grad(root_or_double))(x).item() == slope
+    assert run(fn.vmap(fn.grad(root_or_double)))(xs).tolist() == [0.25, 2, 2]
+    assert run(fn.grad(lambda xs: fn.vmap(root_or_double)(xs).sum()))(xs).tolist() == [0.25, 2, 2]
+
+
+def test_a_branch_may_look_at_what_it_makes_of_outside_values():
+    a = f64(3, 3, seed=9)
+
+    def factors():
+        q, r = fn.linalg.qr(a)
+        fn.eval(q)
+        return q, r
+
+    q, r = fn.compile(lambda p: fn.cond(p, lambda: (a, a), factors))(fn.array(False))
+    close(q @ r, a)
+
+
+def test_only_the_chosen_branch_runs():
+    calls = []
+
+    def noted(x):
+        calls.append(1)
+        return np.sin(x)
+
+    @fn.compile
+    def f(i, x):
+        return fn.switch(i, [lambda: fn.pure_callback(noted, x, x) * 2, lambda: x, lambda: -x])
+
+    x = fn.array([0.5, 0.25])
+    assert [f(fn.array(i), x).tolist() for i in (1, 2)] == [[0.5, 0.25], [-0.5, -0.25]]
+    assert not calls
+    np.testing.assert_allclose(f(fn.array(0), x), 2 * np.sin([0.5, 0.25]), rtol=1e-6)
+    assert calls
+
+
+def test_a_branch_shares_what_was_made_before_it():
+    """An output of a computation with several, and of a loop around the branch."""
+
+    def f(x, p):
+        low, high = fn.split(fn.sin(x), 2)
+        carry, ys = fn.scan(lambda c, y: (fn.cond(p, lambda: c * high.sum() + y, lambda: c - low.sum()), c), x[0], x)
+        return carry + ys.sum()
+
+    def plain(x, p):
+        low, high = fn.split(fn.sin(x), 2)
+        c, total = x[0], fn.array(0.0, dtype=x.dtype)
+        for y in x:
+            total, c = total + c, c * high.sum() + y if p else c - low.sum()
+        return c + total
+
+    x = f64(4, seed=8)
+    for p in (True, False):
+        close(fn.value_and_grad(f)(x, fn.array(p)), fn.value_and_grad(plain)(x, p))
+        close(fn.hessian(f)(x, fn.array(p)), fn.hessian(plain)(x, p))
+    both = fn.array([True, False])
+    close(fn.vmap(fn.grad(f), (None, 0))(x, both), fn.stack([fn.grad(plain)(x, p) for p in (True, False)]))
+
+
 def test_cond_errors():
     with pytest.raises(TypeError, match="disagree.*float32"):
         fn.cond(True, lambda x: x, lambda x: fn.zeros((3,)), fn.zeros((2,)))

@@ -167,8 +167,8 @@ nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_fals
   Flat given = flatten_arrays(operands, Others::convert, "cond: operands");
   std::vector<Argument> arguments = arguments_of(given.arrays);
   auto trace = [&](nb::handle f) {
-    return trace_abstract(arguments, "cond",
-                          [&](Span in) { return nb::object(nb::handle(f)(*nb::borrow<nb::tuple>(given.with(in)))); });
+    auto call = [&](Span in) { return nb::object(nb::handle(f)(*nb::borrow<nb::tuple>(given.with(in)))); };
+    return trace_abstract(arguments, "cond", call, Extent::whole);
   };
   Traced a = trace(if_true), b = trace(if_false);
   a.ranges.check(given.arrays);

@@ -78,7 +78,7 @@ Arrays arrays_of_result(nb::handle result, const std::string& what, pytree::Tree
 }
 
 Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, NumbersMet& numbers, TraceId id,
-                    const std::string& what) {
+                    const std::string& what, uint64_t since) {
   Traced traced;
   for (const Array& x : outputs) {
     traced.weak.push_back(x.node()->weak);
@@ -94,7 +94,7 @@ Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, Num
   }
   traced.ranges = numbers.take(placeholders, id, new Placeholder::Trace(what));
   // A trace of its own: the placeholders of the call end with it, those of the graph do not.
-  traced.graph = close_graph(inputs, outputs, id, traced.captured, new Placeholder::Trace(what));
+  traced.graph = close_graph(inputs, outputs, id, traced.captured, new Placeholder::Trace(what), since);
   if (traced.effects) {
     auto place = traced.graph.inputs.begin() + ptrdiff_t(placeholders.size());
     std::rotate(place, place + 1, traced.graph.inputs.end());

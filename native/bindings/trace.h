@@ -50,12 +50,18 @@ struct Traced {
   NumberRanges ranges;  // of numbers among the arguments
 };
 
+// What a graph computes of what its function did: that which depends on the arguments, or all of it, so that nothing
+// of it is done where the graph does not run.
+enum class Extent : uint8_t { dependent, whole };
+
 // Call `call(placeholders)` with abstract arrays. `what` names the trace in errors.
 template <class F>
-Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call);
+Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call,
+                      Extent extent = Extent::dependent);
 // The same for a `call` that gives arrays; `outputs` is left empty.
 template <class F>
-Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& what, F&& call);
+Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& what, F&& call,
+                    Extent extent = Extent::dependent);
 
 // A number as an array that stands for it; false if `object` is none.
 bool weak_array(nb::handle object, Array& out);
@@ -74,10 +80,10 @@ nb::object unflatten_arrays(const pytree::TreeDef& tree, Arrays&& arrays);
 // The arrays that `result` consists of.
 Arrays arrays_of_result(nb::handle result, const std::string& what, pytree::TreeDef& tree);
 Traced finish_trace(Span placeholders, Arrays outputs, EffectScope& effects, NumbersMet& numbers, TraceId id,
-                    const std::string& what);
+                    const std::string& what, uint64_t since);
 
 template <class F>
-Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& what, F&& call) {
+Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& what, F&& call, Extent extent) {
   Ref<Placeholder::Trace> trace(new Placeholder::Trace(what));
   struct End {
     Placeholder::Trace& trace;
@@ -94,14 +100,16 @@ Traced trace_arrays(const std::vector<Argument>& arguments, const std::string& w
     given.push_back(as_number(placeholders.back()));
   }
   EffectScope effects(trace, scope.id());
+  uint64_t since = extent == Extent::whole ? next_node_sequence() : UINT64_MAX;
   Arrays outputs = call(Span(given));
-  return finish_trace(placeholders, std::move(outputs), effects, numbers, scope.id(), what);
+  return finish_trace(placeholders, std::move(outputs), effects, numbers, scope.id(), what, since);
 }
 
 template <class F>
-Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call) {
+Traced trace_abstract(const std::vector<Argument>& arguments, const std::string& what, F&& call, Extent extent) {
   pytree::TreeDef tree;
-  Traced traced = trace_arrays(arguments, what, [&](Span given) { return arrays_of_result(call(given), what, tree); });
+  Traced traced =
+      trace_arrays(arguments, what, [&](Span given) { return arrays_of_result(call(given), what, tree); }, extent);
   traced.outputs = std::move(tree);
   return traced;
 }

@@ -84,7 +84,8 @@ Arrays used_from_outside(Span outputs, Span inputs, uint64_t since) {
   return found;
 }
 
-Graph close_graph(Span inputs, Span outputs, TraceId id, Arrays& captured, Ref<Placeholder::Trace> trace) {
+Graph close_graph(Span inputs, Span outputs, TraceId id, Arrays& captured, Ref<Placeholder::Trace> trace,
+                  uint64_t since) {
   Graph graph;
   NodeMap<Array> map(64);
   auto stand_in = [&](const Array& x) {
@@ -105,13 +106,30 @@ Graph close_graph(Span inputs, Span outputs, TraceId id, Arrays& captured, Ref<P
   {
     // Others may evaluate what was made outside, but not cut it off from its past while it is taken over.
     std::lock_guard past(past_mutex());
+    auto recent = [&](const Node& n) {
+      return n.sequence >= since && !n.inputs.empty() && (!n.available() || keeps_still(n)) && !n.lost();
+    };
     Arrays edge;
     for (Node* node : order)
       for (const NodeRef& input : node->inputs) edge.emplace_back(input);
     edge.insert(edge.end(), outputs.begin(), outputs.end());
+    // Those of them that depend on something outside: the others would be shared, and so could get a value.
+    NodeMap<char> own;
+    std::vector<Node*> young;
+    if (since < UINT64_MAX)
+      young = topological_order(edge, [&](Node& n) { return recent(n) && !inside.contains(&n) && !map.contains(&n); });
+    auto ours = [&](const NodeRef& n) { return own.contains(n.get()); };
+    auto outside = [&](const NodeRef& n) { return !(recent(*n) || computed_inside(*n) || n->is_scalar()); };
+    for (Node* node : young) {
+      const auto& from = node->inputs;
+      // A node with several outputs, computed before, is used through the one that is read.
+      bool reads = from.size() == 1 && from[0]->multi();
+      if (std::any_of(from.begin(), from.end(), [&](const NodeRef& n) { return ours(n) || (!reads && outside(n)); }))
+        own[node] = 1;
+    }
     auto made = topological_order(edge, [&](Node& n) {
       if (inside.contains(&n) || map.contains(&n)) return false;
-      if (computed_inside(n)) return true;
+      if (computed_inside(n) || own.contains(&n)) return true;
       // A scalar constant stays.
       if (n.is_scalar()) return false;
       Array outer{NodeRef(&n)};

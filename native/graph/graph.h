@@ -124,10 +124,11 @@ Arrays used_from_outside(Span outputs, Span inputs, uint64_t since);
 
 // Make (inputs -> outputs) closed. What the outputs use but does not depend on the inputs is captured: it becomes
 // further inputs, returned in `captured` in the order they were appended. What is made from nothing (see Node) is not
-// captured but computed inside. `id` is that of the inputs' trace: nothing
+// captured but computed inside; so are the nodes from number `since` on. `id` is that of the inputs' trace: nothing
 // below it depends on them. The result holds placeholders of that trace and no reference to the nodes it was made from,
 // except scalar constants.
-Graph close_graph(Span inputs, Span outputs, TraceId id, Arrays& captured, Ref<Placeholder::Trace> trace);
+Graph close_graph(Span inputs, Span outputs, TraceId id, Arrays& captured, Ref<Placeholder::Trace> trace,
+                  uint64_t since = UINT64_MAX);
 
 // Structural hash of a closed graph: equal for graphs that compute the same in the same way.
 Hash hash_graph(const Graph& graph);

@@ -1,6 +1,7 @@
 #include "transforms/checkpoint.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "base/error.h"
 #include "graph/primitive.h"
@@ -178,16 +179,18 @@ Arrays checkpoint(const std::function<Arrays(Span)>& f, Span arguments, const Ch
   TraceScope scope;
   Arrays inputs;
   for (const Array& x : arguments) inputs.push_back(trace_input(x, scope.id()));
+  uint64_t since = next_node_sequence();
   Arrays outputs = f(inputs), saved;
   if (policy.keep == Keep::dots || policy.keep == Keep::names) {
-    for (Node* node : walk_between(inputs, outputs, scope.id(), false).nodes) {
+    std::lock_guard past(past_mutex());
+    for (Node* node : topological_order(outputs, [&](Node& n) { return n.sequence >= since; })) {
       bool wanted = policy.keep == Keep::dots ? is_dot(*node) : policy.names.contains(checkpoint_name_of(*node));
       if (wanted) append_values(NodeRef(node), saved);
     }
   }
   Arrays all = outputs, captured;
   all.insert(all.end(), saved.begin(), saved.end());
-  Graph graph = close_graph(inputs, all, scope.id(), captured, new Placeholder::Trace("checkpoint"));
+  Graph graph = close_graph(inputs, all, scope.id(), captured, new Placeholder::Trace("checkpoint"), since);
   Arrays primals(arguments.begin(), arguments.end());
   primals.insert(primals.end(), captured.begin(), captured.end());
   if (policy.keep == Keep::budget) return within_budget(graph, primals, policy);

@@ -63,7 +63,8 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     """Run one of two functions, chosen when the value is computed.
 
     Under :func:`vmap` with a mapped predicate both are computed and each row takes its own. A branch is computed on
-    the operands of rows that take it alone, so neither values nor derivatives of the other rows can harm.
+    the operands of rows that take it alone, so neither values nor derivatives of the other rows can harm. Arrays that
+    it uses from outside count as operands.
 
     Args:
         pred: A 0-d array or number; anything but zero is true.
