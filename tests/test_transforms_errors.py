@@ -181,6 +181,24 @@ def test_leaks_are_noticed_when_the_value_is_read():
         fn.grad(lambda x: x * leaked[0])(A(1.0)).item()
 
 
+def test_a_leaked_value_is_no_constant_of_a_derivative():
+    def loss(x):
+        leaked = []
+        fn.vmap(lambda x: leaked.append(x * 2) or x)(x)
+        return x.sum() + leaked[0]
+
+    for transform in (
+        fn.grad,
+        fn.jacfwd,
+        fn.jacrev,
+        lambda f: lambda x: fn.vjp(f, x)[1](A(1.0)),
+        lambda f: lambda x: fn.jvp(f, (x,), (x,)),
+    ):
+        for derivative in (transform(loss), fn.compile(transform(loss))):
+            with raises(fn.TracedValueError, "(grad|vjp|jvp|linearize): .*leaked from vmap"):
+                derivative(TWO)
+
+
 def test_an_error_inside_leaves_everything_usable():
     def broken(x):
         raise RuntimeError("inside")

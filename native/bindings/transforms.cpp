@@ -119,6 +119,23 @@ Arrays filled(Arrays arrays, Span like) {
   return arrays;
 }
 
+// A value of a transformation that has ended would be a constant here, without a word. Where others run around this
+// one, what was made before node number `since` is left to them.
+void refuse_leaked(const std::string& name, Span inputs, Span outputs, uint64_t since) {
+  if (std::none_of(outputs.begin(), outputs.end(), [](const Array& x) { return x.node()->abstract; })) return;
+  if (std::none_of(inputs.begin(), inputs.end(), [](const Array& x) { return x.node()->abstract; })) since = 0;
+  for (const Array& x : outputs) {
+    bool found = false;
+    topological_order(Span(&x, 1), [&](Node& n) {
+      if (!n.abstract || n.sequence < since) return false;
+      auto* p = dynamic_cast<const Placeholder*>(n.primitive.get());
+      found |= p && p->trace().ended;
+      return !p;
+    });
+    if (found) throw_traced_value(*x.node(), name);
+  }
+}
+
 // ---- grad
 
 // The value of `fun` as the scalar that grad differentiates.
@@ -196,10 +213,12 @@ nb::object value_and_grad(nb::handle fun, const std::string& name, nb::tuple pos
   if (names.size()) new_kwargs = nb::steal<nb::dict>(PyDict_Copy(kwargs.ptr()));
   for (size_t i = 0; i < names.size(); ++i) new_kwargs[names[i]] = trees[at.size() + i];
   trees.clear();
+  uint64_t since = next_node_sequence();
   nb::object result = call(fun, new_args, new_kwargs), aux = nb::none();
   if (has_aux)
     std::tie(result, aux) = as_pair(result, (name + ": with has_aux the function must return (loss, aux)").c_str());
   Array output = scalar_output(result, name), seed = constant(1, output.dtype());
+  refuse_leaked(name, inputs, Span(&output, 1), since);
   Arrays cotangents = filled(pull_back(inputs, Span(&output, 1), Span(&seed, 1), scope.id()), inputs);
   nb::list gradients;
   size_t next = 0;
@@ -229,11 +248,13 @@ Call trace_call(nb::handle fun, const std::string& name, nb::tuple primals, bool
     PyTuple_SetItem(args.ptr(), Py_ssize_t(i), made.arguments.back().with(inputs).release().ptr());
     made.inputs.insert(made.inputs.end(), inputs.begin(), inputs.end());
   }
+  uint64_t since = next_node_sequence();
   made.result = call(fun, args);
   if (has_aux)
     std::tie(made.result, made.aux) =
         as_pair(made.result, (name + ": with has_aux the function must return (output, aux)").c_str());
   made.outputs = flatten_arrays(made.result, Others::convert, name + ": the output");
+  refuse_leaked(name, made.inputs, made.outputs.arrays, since);
   made.result = made.outputs.with(made.outputs.arrays);
   return made;
 }
