@@ -198,6 +198,13 @@ def test_a_branch_may_look_at_what_it_makes_of_outside_values():
     close(q @ r, a)
 
 
+def test_a_scan_of_no_steps_computes_nothing_of_outside_values():
+    def f(x):
+        return fn.scan(lambda c, _: (c * fn.sqrt(x), None), fn.array(3.0) + x, length=0)[0]
+
+    assert fn.grad(f)(fn.array(0.0)).item() == 1
+
+
 def test_only_the_chosen_branch_runs():
     calls = []
 

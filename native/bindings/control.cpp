@@ -128,12 +128,13 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
       Shape& shape = arguments.back().aval.shape;
       shape.erase(shape.begin());
     }
-    return trace_abstract(arguments, "scan", [&](Span in) {
+    auto call = [&](Span in) {
       nb::object result = nb::handle(f)(init.with(in.subspan(0, carries)), xs.with(in.subspan(carries)));
       if (!PyTuple_Check(result.ptr()) || PyTuple_Size(result.ptr()) != 2)
         throw TypeError("scan: the function must return a pair (carry, y)");
       return result;
-    });
+    };
+    return trace_abstract(arguments, "scan", call, steps == 0 ? Extent::whole : Extent::dependent);
   };
   Traced body = trace_body("scan", init, trace, 1);
   body.ranges.check_turns(body.graph, join(init.arrays, xs.arrays), carries, steps, nullptr);
