@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import funcnn as fn
-from funcnn import tree
+from funcnn import nn, tree
 
 X = np.array([0.3, -1.2, 2.0], np.float32)
 Y = np.array([1.5, 0.7, -0.4], np.float32)
@@ -288,6 +288,31 @@ def test_vmap_axis_size_and_keywords():
     out = fn.vmap(lambda x, scale: x * scale, in_axes=(None,))(fn.array(2.0), scale=fn.array([1.0, 10.0]))
     assert out.tolist() == [2.0, 20.0]
     assert fn.vmap(lambda x, flag: x if flag else -x, in_axes=(0, None))(fn.array([1.0]), True).tolist() == [1.0]
+
+
+NUMBER = fn.array([1, 0], dtype=fn.uint32)
+OF_NO_ROWS = [
+    (lambda x, w: fn.conv2d(x, w, groups=2), (1, 4, 5, 2), (4, 2, 2, 1)),
+    (lambda x, w: fn.conv_transpose1d(x, w), (1, 5, 2), (3, 2, 2)),
+    (lambda x, w: nn.max_pool2d(x * w, 2, 2), (1, 4, 4, 2), (2,)),
+    (lambda x, w: nn.avg_pool2d(x * w, 3, 1), (1, 4, 4, 2), (2,)),
+    (lambda x, w: fn.gather_mm(x, w, rhs_indices=NUMBER), (2, 2), (3, 2, 2)),
+    (lambda x, w: fn.cond(x.sum() > 0, lambda: x @ w, lambda: x @ w * 2), (2, 2), (2, 3)),
+]
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, lambda f: fn.grad(lambda x, w: f(x, w).sum(), argnums=(0, 1))])
+@pytest.mark.parametrize("shared", [None, 0, 1])
+@pytest.mark.parametrize(("f", "x", "w"), OF_NO_ROWS)
+def test_vmap_over_no_rows(f, x, w, shared, transform):
+    axes = [None if shared == i else 0 for i in range(2)]
+    mapped = fn.vmap(transform(f), in_axes=tuple(axes))
+
+    def shapes(rows):
+        given = [fn.ones(s if axis is None else (rows, *s)) for s, axis in zip((x, w), axes, strict=True)]
+        return [y.shape for y in tree.leaves(mapped(*given))]
+
+    assert shapes(0) == [(0, *shape[1:]) for shape in shapes(1)]
 
 
 def test_vmap_of_matrix_products():

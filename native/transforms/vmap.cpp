@@ -1,8 +1,11 @@
 #include "transforms/vmap.h"
 
+#include <optional>
+
 #include "base/error.h"
 #include "graph/record.h"
 #include "graph/trace.h"
+#include "ops/create.h"
 #include "ops/rules.h"
 #include "transforms/walk.h"
 
@@ -23,6 +26,20 @@ void check_rule(const Node& node, const Batched& got, int64_t size) {
       throw Error(cat("the batching rule of ", node.primitive->name(), " gave shape ", got.outputs[k].shape(),
                       " where it should have given ", expected));
   }
+}
+
+// What a primitive gives for no rows: rules divide by their number. Those of graphs, and of the bools that order
+// effects, do not; null for these.
+std::optional<Batched> nothing_of(const Node& node) {
+  if (!node.primitive->graphs().empty()) return {};
+  Batched made;
+  for (size_t k = 0; k < (node.multi() ? node.outputs->size() : 1); ++k) {
+    Aval aval = node.multi() ? node.outputs->avals[k] : Aval{node.shape, node.dtype};
+    if (aval.dtype == Dtype::bool_) return {};
+    made.outputs.push_back(full(with_axis(aval.shape, 0), constant(0, aval.dtype)));
+    made.batched.push_back(true);
+  }
+  return made;
 }
 
 }  // namespace
@@ -59,7 +76,8 @@ Batched map_batch(Span inputs, Span outputs, Span values, int64_t size, TraceId 
     Batched mapped;
     OriginScope origin(node, OriginScope::Rule::copy);
     if (any) {
-      mapped = node.primitive->batch(in, batched, size);
+      std::optional<Batched> nothing = size == 0 ? nothing_of(node) : std::nullopt;
+      mapped = nothing ? *std::move(nothing) : node.primitive->batch(in, batched, size);
       check_rule(node, mapped, size);
     } else {
       Array remade(remake_node(node, in));
