@@ -109,6 +109,20 @@ def test_keyword_arguments_find_their_place():
     assert fn.grad(lambda x: g(y=A(2.0), x=x))(A(0.0)).item() == 2.0
 
 
+def test_defaults_are_arguments_of_rules():
+    """As for JAX: a rule has the same arguments however its function is called."""
+
+    def product(x, y=3.0):
+        return x * y
+
+    reverse, forward = fn.custom_vjp(product), fn.custom_jvp(product)
+    reverse.defvjp(lambda x, y: (x * y, y), lambda y, ct: (ct * y * 2, None))
+    forward.defjvp(lambda p, t: (p[0] * p[1], t[0] * p[1] * 2))
+    for f in (reverse, forward):
+        assert fn.grad(f)(A(2.0)).item() == fn.grad(f)(A(2.0), 3.0).item() == 6.0
+        assert fn.grad(lambda x: f(x, y=A(5.0)))(A(2.0)).item() == 10.0  # noqa: B023
+
+
 def test_backward_runs_only_for_what_is_needed():
     calls = []
     g = fn.custom_vjp(lambda x: x * 2)

@@ -84,7 +84,8 @@ class _Custom:
         self.nondiff_argnums = integers(nondiff_argnums, f"{type(self).__name__}: nondiff_argnums")
 
     def _positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        if not kwargs:
+        code, defaults = getattr(self.fun, "__code__", None), getattr(self.fun, "__defaults__", None)
+        if not kwargs and not (code and defaults and len(args) < code.co_argcount):
             return args
         bound = inspect.signature(self.fun).bind(*args, **kwargs)
         bound.apply_defaults()
