@@ -53,12 +53,17 @@ def params() -> Iterator[Any]:
         yield pytest.param(case, id=f"{case.family}: {case.name}", marks=marks)
 
 
-@pytest.mark.parametrize("case", list(params()))
-def test_kernels(case: Case) -> None:
-    """Twice, so that memory is used again."""
+def inputs_of(case: Case) -> list[fn.array]:
     here = [fn.array(a) for a in case.arrays]
     if case.dtype:
         here = [a.astype(getattr(fn, case.dtype)) if fn.isdtype(a.dtype, "real floating") else a for a in here]
+    return here
+
+
+@pytest.mark.parametrize("case", list(params()))
+def test_kernels(case: Case) -> None:
+    """Twice, so that memory is used again."""
+    here = inputs_of(case)
     there = [fn.device_put(a, fn.gpu) for a in here]
     wanted = case.call(*here)
     with fn.default_device(fn.gpu):
@@ -69,6 +74,16 @@ def test_kernels(case: Case) -> None:
     for g, a in zip(outputs(got), outputs(again), strict=True):
         assert g.device == fn.gpu or made_of_nothing
         np.testing.assert_array_equal(wide(g), wide(a))
+
+
+@pytest.mark.parametrize("case", list(params()))
+def test_kernels_read_backwards(case: Case) -> None:
+    here = inputs_of(case)
+    there = [fn.flip(fn.device_put(fn.contiguous(fn.flip(a)), fn.gpu)) for a in here]
+    fn.eval(there)
+    wanted = case.call(*here)
+    with fn.default_device(fn.gpu):
+        agree(case.call(*there), wanted, case.tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int32"])

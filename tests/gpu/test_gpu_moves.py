@@ -255,6 +255,14 @@ def test_rows_under_a_mask(length):
     mask = rng().integers(0, 2, length).astype(bool)
     values = numbers(int(mask.sum()))
     both(fn.compile(lambda x, m, v: x.at[m].set(v)), numbers(length), mask, values)
+    backwards = fn.device_put(fn.array(mask[::-1].copy()), fn.gpu)[::-1]
+    fn.eval(backwards)  # an array of its own, whose step is negative
+    x, expected = numbers(length), numbers(length)
+    expected[mask] = values
+    x, values = (fn.device_put(fn.array(a), fn.gpu) for a in (x, values))
+    np.testing.assert_array_equal(
+        np.asarray(fn.compile(lambda x, m, v: x.at[m].set(v))(x, backwards, values)), expected
+    )
 
 
 def test_a_wrong_number_of_values_for_a_mask():

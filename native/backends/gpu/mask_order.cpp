@@ -14,7 +14,7 @@ constexpr std::string_view kTiles = R"text(  i32 before = 0;
   for (INDEX begin = 0; begin < p.length; begin += 2048) {
     const INDEX first = begin + (INDEX)item.x * 8;
     i32 mine = 0;
-    for (u32 k = 0; k < 8; ++k) {
+    for (INDEX k = 0; k < 8; ++k) {
       if (first + k < p.length && mask[from + (first + k) * p.step]) ++mine;
     }
     counts[item.x] = mine;
@@ -26,7 +26,7 @@ constexpr std::string_view kTiles = R"text(  i32 before = 0;
       BARRIER();
     }
     i32 place = before + counts[item.x] - mine;
-    for (u32 k = 0; k < 8; ++k) {
+    for (INDEX k = 0; k < 8; ++k) {
       if (first + k < p.length) {
         out[row * p.length + first + k] = place;
         if (mask[from + (first + k) * p.step]) ++place;
