@@ -180,6 +180,21 @@ def test_derivative_of_a_complex_or_wide_range(name):
         np.testing.assert_allclose(g, [1, 1, 2, 0], atol=reachable(1e-12))
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_derivative_of_logcumsumexp_beside_large_numbers(dtype, reverse):
+    # The results round to steps of 8 and 0.5; the distances of the elements do not.
+    x = np.array([0, 8, 8, -8, 16, 16], np.float64) + 1e8 if dtype == "float32" else np.array([100.0, 101, 100.5, 99.5])
+    weights = np.exp(x - x.max())
+    order = slice(None, None, -1) if reverse else slice(None)
+    shares = np.tril(np.ones((x.size, x.size))) * weights[order] / np.cumsum(weights[order])[:, None]
+    got = fn.grad(lambda x: fn.logcumsumexp(x, reverse=reverse).sum())(fn.array(x, dtype=getattr(fn, dtype)))
+    np.testing.assert_allclose(got.astype(fn.float32), shares.sum(0)[order], rtol=3e-7 if dtype == "float32" else 4e-3)
+    tangent = fn.ones_like(got)
+    moved = fn.jvp(lambda x: fn.logcumsumexp(x, reverse=reverse), (fn.array(x, dtype=got.dtype),), (tangent,))[1]
+    np.testing.assert_allclose(moved.astype(fn.float32), 1, rtol=3e-7)
+
+
 def test_ties_of_running_maxima_go_to_the_latest():
     x = fn.array([1.0, 1.0, 0.0])
     np.testing.assert_array_equal(fn.grad(lambda x: fn.cummax(x).sum())(x), [1, 2, 0])

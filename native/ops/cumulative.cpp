@@ -55,10 +55,19 @@ Array exp_difference(const Array& a, const Array& b) {
       where(unary(Opcode::isnan, difference), where(equal(a, b), constant(0, a.dtype()), difference), difference));
 }
 
-// The factor by which sums of exponentials of logcumsumexp's result shrink from one place to the next.
-Array fading(const Array& out, int axis, bool reverse) {
-  Array before = shift(out, axis, reverse, constant(-std::numeric_limits<double>::infinity(), out.dtype()));
-  return exp_difference(before, out);
+// How logcumsumexp changes from one place to the next: by the factors `fade` of what came before, and `share` of x.
+// They are made of sums relative to the largest element so far, not of the result, whose rounding is no small part of
+// what a large one differs by from x.
+struct Shares {
+  Array fade, share;
+};
+Shares shares(const Array& x, int axis, bool reverse) {
+  Array top = stop_gradient(cumulative(CumulativeOp::max, x, axis, reverse));
+  Array none = constant(-std::numeric_limits<double>::infinity(), x.dtype());
+  Array fall = exp_difference(shift(top, axis, reverse, none), top), part = exp_difference(x, top);
+  Array total = linear_recurrence(fall, part, axis, reverse);
+  Array before = shift(total, axis, reverse, constant(0, x.dtype()));
+  return {divide(multiply(fall, before), total), divide(part, total)};
 }
 
 }  // namespace
@@ -96,9 +105,11 @@ Arrays Cumulative::vjp(const VjpContext& v) const {
     case CumulativeOp::logaddexp:
       break;
   }
-  // d out[j] / d x[i] = exp(x[i] - out[j]) = exp(x[i] - out[i]) * exp(out[i] - out[i + 1]) * ...: no factor exceeds 1.
-  Array fade = shift(fading(out, axis_, reverse_), axis_, !reverse_, constant(0, out.dtype()));
-  return {multiply(linear_recurrence(fade, ct, axis_, !reverse_), exp_difference(x, out))};
+  // d out[j] / d x[i] = share[i] * fade[i + 1] * ... * fade[j]: no factor exceeds 1.
+  Dtype wide = promote_types(x.dtype(), Dtype::float32);
+  auto [fade, share] = shares(astype(x, wide), axis_, reverse_);
+  fade = shift(fade, axis_, !reverse_, constant(0, wide));
+  return {astype(multiply(linear_recurrence(fade, astype(ct, wide), axis_, !reverse_), share), x.dtype())};
 }
 
 std::optional<Arrays> Cumulative::jvp(Span inputs, Span tangents, Span outputs) const {
@@ -118,7 +129,9 @@ std::optional<Arrays> Cumulative::jvp(Span inputs, Span tangents, Span outputs) 
     case CumulativeOp::logaddexp:
       break;
   }
-  return Arrays{linear_recurrence(fading(out, axis_, reverse_), multiply(t, exp_difference(x, out)), axis_, reverse_)};
+  Dtype wide = promote_types(x.dtype(), Dtype::float32);
+  auto [fade, share] = shares(astype(x, wide), axis_, reverse_);
+  return Arrays{astype(linear_recurrence(fade, multiply(astype(t, wide), share), axis_, reverse_), x.dtype())};
 }
 
 Batched Cumulative::batch(Span inputs, std::span<const bool>, int64_t) const {

@@ -9,6 +9,7 @@
 #include "base/half_from_double.h"
 #include "graph/integers.h"
 #include "graph/primitive.h"
+#include "ops/annotate.h"
 #include "ops/rules.h"
 #include "ops/views.h"
 
@@ -24,6 +25,11 @@ using Derivative = Array (*)(const At&);
 Array c(double value, const Array& like) { return constant(value, like.dtype()); }
 Array one_minus(const Array& x) { return subtract(c(1, x), x); }
 Array one_plus(const Array& x) { return add(c(1, x), x); }
+// 1 - x * x, also where x is near 1 and the square's rounding is no small part of what is left. Of complex numbers both
+// sides of a branch cut stay what they are.
+Array one_minus_square(const Array& x) {
+  return is_complex(x.dtype()) ? one_minus(square(x)) : multiply(one_minus(x), one_plus(x));
+}
 
 double rounded_to(double value, Dtype dtype) {
   return dtype == Dtype::float16    ? double(to_half<float16_t>(value))
@@ -99,9 +105,9 @@ Derivative derivative(Opcode op) {
     case Opcode::tan:
       return [](const At& a) { return one_plus(square(a.out)); };
     case Opcode::arcsin:
-      return [](const At& a) { return rsqrt(one_minus(square(a.x))); };
+      return [](const At& a) { return rsqrt(one_minus_square(a.x)); };
     case Opcode::arccos:
-      return [](const At& a) { return negative(rsqrt(one_minus(square(a.x)))); };
+      return [](const At& a) { return negative(rsqrt(one_minus_square(a.x))); };
     case Opcode::arctan:
       return [](const At& a) {
         const bool wide = a.x.dtype() == Dtype::float64, half = a.x.dtype() == Dtype::float16;
@@ -119,7 +125,7 @@ Derivative derivative(Opcode op) {
       // Two factors: x * x - 1 would cancel near 1.
       return [](const At& a) { return multiply(rsqrt(subtract(a.x, c(1, a.x))), rsqrt(one_plus(a.x))); };
     case Opcode::arctanh:
-      return [](const At& a) { return reciprocal(one_minus(square(a.x))); };
+      return [](const At& a) { return reciprocal(one_minus_square(a.x)); };
     case Opcode::sigmoid:
       return [](const At& a) { return multiply(a.out, one_minus(a.out)); };
     case Opcode::erf:
@@ -261,15 +267,21 @@ class Elementwise final : public Primitive {
         return where(binary(i == 0 ? first : second, like, y), t, c(0, t));
       }
       case Opcode::arctan2: {
-        Array norm = add(square(x), square(y));
-        return i == 0 ? multiply(t, divide(y, norm)) : negative(multiply(t, divide(x, norm)));
+        // operand / (x**2 + y**2), of what both are over the larger, so that no square is out of range.
+        Array size = stop_gradient(maximum(abs(x), abs(y)));
+        Array tame =
+            binary(Opcode::logical_and, binary(Opcode::greater, size, c(0, size)), unary(Opcode::isfinite, size));
+        size = where(tame, size, c(1, size));
+        Array u = divide(x, size), v = divide(y, size), norm = multiply(add(square(u), square(v)), size);
+        return i == 0 ? multiply(t, divide(v, norm)) : negative(multiply(t, divide(u, norm)));
       }
       case Opcode::logaddexp: {
-        // exp(operand - out); an infinite operand takes it all. Beside NaN and of two -inf the share is NaN.
-        const Array& mine = i == 0 ? x : y;
+        // Not exp(operand - out): beside large operands the rounding of the result is no small part of their distance.
+        // An infinite operand takes it all. Beside NaN and of two -inf the share is NaN.
+        const Array &mine = i == 0 ? x : y, &other = i == 0 ? y : x;
         Array top = c(std::numeric_limits<double>::infinity(), mine);
-        Array all = binary(Opcode::logical_and, equal(mine, top), equal(out, top));
-        return multiply(t, exp(where(all, c(0, out), subtract(mine, out))));
+        Array all = binary(Opcode::logical_and, equal(mine, top), equal(other, top));
+        return multiply(t, unary(Opcode::sigmoid, where(all, top, subtract(mine, other))));
       }
       case Opcode::polygamma:
         if (i == 0) throw_not_differentiable(*this, "its order is an integer: stop_gradient holds it constant");

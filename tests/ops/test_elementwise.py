@@ -101,6 +101,30 @@ def test_logaddexp_at_its_limits(x, y, expected):
     np.testing.assert_array_equal([g.item() for g in got], expected)
 
 
+@pytest.mark.parametrize("top", [1e3, 1e7, -1e7, 1e8])
+def test_logaddexp_shares_by_the_distance_of_its_operands(top):
+    x = np.array([top, top, top + 8], np.float32)
+    y = np.array([top, top + 8, top - 16], np.float32)  # multiples of float32's steps there
+    x_share, y_share = fn.grad(lambda x, y: fn.logaddexp(x, y).sum(), (0, 1))(fn.array(x), fn.array(y))
+    expected = 1 / (1 + np.exp(y.astype(np.float64) - x))
+    np.testing.assert_allclose(x_share, expected, rtol=3e-7)
+    np.testing.assert_allclose(y_share, 1 / (1 + np.exp(x.astype(np.float64) - y)), rtol=3e-7)
+
+
+@pytest.mark.parametrize("name", ["arcsin", "arccos", "arctanh"])
+def test_slopes_near_one_keep_their_digits(name):
+    x = (1 - np.geomspace(1e-6, 0.1, 200)).astype(np.float32)
+    wide = x.astype(np.float64)
+    expected = 1 / ((1 - wide) * (1 + wide)) ** (1 if name == "arctanh" else 0.5) * (-1 if name == "arccos" else 1)
+    np.testing.assert_allclose(fn.grad(lambda x: getattr(fn, name)(x).sum())(fn.array(x)), expected, rtol=3e-7)
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 1.0, 2.0**100])
+def test_slopes_of_arctan2_where_squares_are_out_of_range(scale):
+    slopes = fn.grad(fn.arctan2, (0, 1))(fn.array(3.0 * scale), fn.array(4.0 * scale))
+    np.testing.assert_allclose([s.item() * scale for s in slopes], [4 / 25, -3 / 25], rtol=3e-7)
+
+
 @pytest.mark.parametrize("name", ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
 @pytest.mark.parametrize("dtype", ["int8", "int32", "int64"])
 def test_integers_of_both_kinds_compare_exactly(name, dtype):
