@@ -25,10 +25,11 @@ using Derivative = Array (*)(const At&);
 Array c(double value, const Array& like) { return constant(value, like.dtype()); }
 Array one_minus(const Array& x) { return subtract(c(1, x), x); }
 Array one_plus(const Array& x) { return add(c(1, x), x); }
-// 1 - x * x, also where x is near 1 and the square's rounding is no small part of what is left. Of complex numbers both
-// sides of a branch cut stay what they are.
+// 1 - x * x, also where x is near 1 and the square's rounding is no small part of what is left. (Near 0 it is the slope
+// of the product that would cancel.) Of complex numbers both sides of a branch cut stay what they are.
 Array one_minus_square(const Array& x) {
-  return is_complex(x.dtype()) ? one_minus(square(x)) : multiply(one_minus(x), one_plus(x));
+  Array y = square(x), direct = one_minus(y);
+  return is_complex(x.dtype()) ? direct : where(less(y, c(0.25, x)), direct, multiply(one_minus(x), one_plus(x)));
 }
 
 double rounded_to(double value, Dtype dtype) {
