@@ -160,6 +160,13 @@ def test_beta_of_tiny_and_invalid_parameters():
     assert np.isnan(np.asarray(invalid)).all()
 
 
+def test_beta_of_large_parameters():
+    """The quantiles of a narrow normal distribution, on float32's steps of 3e-8 and 6e-8 rather than those of logarithms."""
+    x = np.asarray(random.beta(random.key(6), 1e8, 1e8, (N,)), np.float64)
+    fits((x - 0.5) * 2 * np.sqrt(2e8 + 1), "norm")
+    assert np.unique(x).size > 2000
+
+
 def test_beta_gradient_is_that_of_the_expectation():
     a, b = fn.array(0.6, fn.float64), fn.array(2.0, fn.float64)
     slopes = fn.grad(lambda a, b: random.beta(random.key(7), a, b, (N,), fn.float64).mean(), argnums=(0, 1))(a, b)
@@ -200,6 +207,8 @@ def test_poisson_of_invalid_rates_and_dtypes():
     x = random.poisson(random.key(0), [-1.0, np.nan, 0.0, np.inf, 1e12])
     assert x.dtype == fn.int32 and x.tolist() == [-1, -1, 0, 2**31 - 1, 2**31 - 1]
     assert random.poisson(random.key(0), 200.0, (50,), fn.int8).max().item() == 127
+    for dtype in (fn.int64, fn.uint64):
+        assert random.poisson(random.key(0), [np.inf, 1e20], dtype=dtype).tolist() == [fn.iinfo(dtype).max] * 2
     assert random.poisson(random.key(0), 3, dtype=fn.uint8).dtype == fn.uint8
     assert random.poisson(random.key(0), fn.array(3.0, fn.float16)).shape == ()
     assert random.poisson(random.key(0), 3.0, (0,)).shape == (0,)

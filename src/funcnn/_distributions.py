@@ -12,6 +12,7 @@ from ._core import Dtype, array, float32, int32
 from ._device import default_device, doubled, parameter
 from ._gamma import gamma_factors
 from ._poisson import in_dtype, poisson_counts
+from ._transforms_rules import stop_gradient
 
 if TYPE_CHECKING:
     from ._core import ArrayLike
@@ -69,8 +70,8 @@ def gamma(key: array, a: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype
 def beta(key: array, a: ArrayLike, b: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = float32) -> array:
     """Draw from the beta distribution of density proportional to ``x**(a - 1) * (1 - x)**(b - 1)``, ``0 < x < 1``.
 
-    It is ``g / (g + h)`` of two draws from ``gamma``, with parameters ``a`` and ``b``, computed from their logarithms so that
-    small parameters do no harm; it can be differentiated as they can.
+    It is ``g / (g + h)`` of two draws from ``gamma``, with parameters ``a`` and ``b``, computed so that small parameters do no
+    harm; it can be differentiated as they can.
 
     Args:
         key: The key.
@@ -89,10 +90,11 @@ def beta(key: array, a: ArrayLike, b: ArrayLike, shape: ShapeLike | None = None,
     dtype, work = _float_dtypes("beta", dtype)
     drawn, (first, second) = _parameters("beta", shape, work, a, b)
     keys = _core.random_split(key, 2)
-    log_g, log_h = (
-        _core.log(g) + log for g, log in (gamma_factors(keys[0], first, drawn), gamma_factors(keys[1], second, drawn))
-    )
-    return _core.exp(log_g - _core.logaddexp(log_g, log_h)).astype(dtype)
+    (g, log_u), (h, log_v) = (gamma_factors(k, x, drawn) for k, x in zip(keys, (first, second), strict=True))
+    # Of the small factors only the quotient counts; logarithms of g and h would lose digits where these are large.
+    top = stop_gradient(_core.maximum(log_u, log_v))
+    g, h = g * _core.exp(log_u - top), h * _core.exp(log_v - top)
+    return (g / (g + h)).astype(dtype)
 
 
 def poisson(key: array, lam: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = int32) -> array:
@@ -105,7 +107,7 @@ def poisson(key: array, lam: ArrayLike, shape: ShapeLike | None = None, dtype: D
         key: The key.
         lam: The rate, at least 0, an array or a number. Negative rates and NaN give -1.
         shape: The shape to draw, to which ``lam`` broadcasts. Default: the shape of ``lam``.
-        dtype: An integer type; ``int32`` by default. Counts that do not fit become its largest number.
+        dtype: An integer type; ``int32`` by default. Counts that do not fit, or reach 9e18, become its largest number.
 
     Raises:
         ValueError: ``dtype`` is not an integer type, or ``lam`` does not broadcast to the shape.

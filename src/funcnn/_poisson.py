@@ -97,7 +97,6 @@ def _log_probability(distance: array, rate: array, part: array) -> array:
 
 
 def in_dtype(counts: array, dtype: Dtype) -> array:
-    """The counts in an integer dtype, the largest it has where they do not fit."""
-    if dtype in (_core.int64, _core.uint64):
-        return counts.astype(dtype)
-    return _core.minimum(counts, _core.iinfo(dtype).max).astype(dtype)
+    """The counts in an integer dtype, the largest it has where they do not fit, or come of rates that were cut."""
+    most = _core.iinfo(dtype).max
+    return _core.where(counts < min(most, int(_MOST)), counts.astype(dtype), _core.array(most, dtype))
