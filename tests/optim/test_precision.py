@@ -21,6 +21,9 @@ OPTIMIZERS = {
 }
 
 
+N_STEPS = 200_000
+
+
 def adam64(params, grads, rate=1e-3, b1=0.9, b2=0.999, eps=1e-8, decay=0.0):
     """Adam in float64 by its formulas."""
     p, m, v = params, np.zeros_like(params), np.zeros(params.shape)
@@ -226,6 +229,39 @@ def test_clipping_of_gradients_whose_norm_is_out_of_range():
     assert clip.update({}, ()) == ({}, ())
     with pytest.raises(TypeError, match="clip: complex gradients have no order; use clip_by_global_norm"):
         optim.clip(1.0).update(fn.array([1j]), ())
+
+
+@pytest.mark.parametrize(
+    ("opt", "average"),
+    [
+        (optim.ema(0.99999), lambda out, state: out),
+        (
+            optim.adam(0.1, betas=(0.9, 0.99999)),
+            lambda out, state: state["nu"] / -math.expm1(N_STEPS * math.log(0.99999)),
+        ),
+    ],
+    ids=["ema", "adam"],
+)
+def test_averages_of_many_numbers_are_not_too_small(opt, average):
+    """What float32 rounds of a decay near 1 is no small part of what it lacks to 1: averages of ones were 0.99902."""
+
+    def step(carry, i):
+        noise = 0.02 * fn.random.uniform(fn.random.fold_in(key, i), (32,), low=-1.0)
+        return opt.update(1.0 + noise, carry[1]), None
+
+    key = fn.random.key(0)
+    start = fn.zeros(32)
+    (out, state), _ = fn.compile(lambda: fn.scan(step, (start, opt.init(start)), fn.arange(N_STEPS)))()
+    np.testing.assert_allclose(average(out, state).mean(), 1.0, rtol=2e-4)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999999])
+def test_infinite_averages_stay_infinite(decay):
+    opt = optim.ema(decay)
+    state = opt.init(fn.zeros(2))
+    _, state = opt.update(fn.array([math.inf, 1.0]), state)
+    out, state = opt.update(fn.array([1.0, 1.0]), state)
+    np.testing.assert_allclose(out, [math.inf if decay else math.nan, 1.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

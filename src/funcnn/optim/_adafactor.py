@@ -17,6 +17,7 @@ from ._fields import flag, pair, plain_pair, rate
 from ._protocol import (
     Schedule,
     combine,
+    decay_like,
     each,
     first_count,
     like,
@@ -146,7 +147,7 @@ class adafactor:
             moves = combine("adafactor", lambda d, p: self._move(rate, d, p), directions, params)
         if self.beta_1 is not None:
             mu, b1 = part_of("adafactor", state, "mu"), self.beta_1
-            moves = combine("adafactor", lambda d, m: rules.averaged(m, d, like(b1, m)), moves, mu)
+            moves = combine("adafactor", lambda d, m: rules.averaged(m, d, decay_like(b1, m)), moves, mu)
             new["mu"] = tree.merge(mu, moves)
         if rules.off(self.weight_decay):
             return tree.map(fn.negative, moves), new

@@ -17,6 +17,7 @@ from ._fields import flag, hashable, pair, plain_pair, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine,
+    decay_like,
     each,
     first_count,
     like,
@@ -54,8 +55,10 @@ class Adam:
         b1, b2 = self.betas
         name = type(self).__name__
         before, old_mu, old_nu = (part_of(name, state, key) for key in ("count", "mu", "nu"))
-        mu = combine(name, lambda g, m: rules.averaged(m, wide(g), like(b1, m)), grads, old_mu)
-        nu = combine(name, lambda g, v: rules.averaged(v, rules.squared_size(wide(g)), like(b2, v)), grads, old_nu)
+        mu = combine(name, lambda g, m: rules.averaged(m, wide(g), decay_like(b1, m)), grads, old_mu)
+        nu = combine(
+            name, lambda g, v: rules.averaged(v, rules.squared_size(wide(g)), decay_like(b2, v)), grads, old_nu
+        )
         count = next_count(before)
 
         # Scalars of a step, computed once for each dtype and shared by all parameters.

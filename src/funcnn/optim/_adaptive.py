@@ -17,6 +17,7 @@ from ._fields import flag, pair, plain_pair, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine_many,
+    decay_like,
     each,
     first_count,
     like,
@@ -115,7 +116,7 @@ class rmsprop:
 
         def step(g: fn.array, v: fn.array) -> tuple[Any, ...]:
             g = wide(g)
-            v = rules.averaged(v, rules.squared_size(g), like(self.alpha, v))
+            v = rules.averaged(v, rules.squared_size(g), decay_like(self.alpha, v))
             return scaled(-factor, rules.over_root(g, v, like(self.eps, v))), v
 
         old = part_of("rmsprop", state, "nu")
@@ -161,7 +162,7 @@ class adadelta:
         factor, new = rate_and_count("adadelta", self.learning_rate, state)
 
         def step(g: fn.array, v: fn.array, u: fn.array) -> tuple[Any, ...]:
-            d, v, u = rules.adadelta(wide(g), v, u, like(self.rho, v), like(self.eps, v))
+            d, v, u = rules.adadelta(wide(g), v, u, decay_like(self.rho, v), like(self.eps, v))
             return scaled(-factor, d), v, u
 
         old = [part_of("adadelta", state, key) for key in ("nu", "size")]
@@ -215,7 +216,7 @@ class adamax:
             return rules.correction(b1, count.astype(dtype, device=device))
 
         def step(g: fn.array, m: fn.array, v: fn.array) -> tuple[Any, ...]:
-            direction, m, v = rules.adamax(wide(g), m, v, like(b1, m), like(b2, v), like(self.eps, v))
+            direction, m, v = rules.adamax(wide(g), m, v, decay_like(b1, m), like(b2, v), like(self.eps, v))
             if self.bias_correction:
                 direction = direction * corrected(v.dtype, home(v))
             return scaled(-factor, direction), m, v

@@ -14,7 +14,7 @@ from funcnn._hyper import number, plain_fields
 
 from . import _rules as rules
 from ._fields import flag
-from ._protocol import combine, each, first_count, like, next_count, part_of, wide, wide_zeros
+from ._protocol import combine, decay_like, each, first_count, like, next_count, part_of, wide, wide_zeros
 
 
 @attrs.frozen(field_transformer=plain_fields)
@@ -52,7 +52,7 @@ class ema:
         count = next_count(before)
 
         def averaged(x: fn.array, average: fn.array) -> fn.array:
-            return rules.averaged(average, wide(x), like(self.decay, average))
+            return rules.averaged(average, wide(x), decay_like(self.decay, average))
 
         @functools.cache
         def factor(dtype: fn.Dtype, device: fn.Device | None) -> fn.array:

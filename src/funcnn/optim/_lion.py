@@ -15,9 +15,9 @@ from ._fields import hashable, pair, plain_pair, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine_many,
+    decay_like,
     each,
     first_count,
-    like,
     part_of,
     rate_and_count,
     refuse_complex,
@@ -77,7 +77,7 @@ class lion:
         b1, b2 = self.betas
 
         def direction(g: fn.array, m: fn.array) -> tuple[Any, ...]:
-            return rules.lion(wide(g), m, like(b1, m), like(b2, m))
+            return rules.lion(wide(g), m, decay_like(b1, m), decay_like(b2, m))
 
         old = part_of("lion", state, "mu")
         directions, mu = combine_many("lion", 2, direction, grads, old)

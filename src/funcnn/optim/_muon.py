@@ -15,9 +15,9 @@ from ._fields import flag, rate
 from ._protocol import (
     ScalarOrSchedule,
     combine,
+    decay_like,
     each,
     first_count,
-    like,
     part_of,
     rate_and_count,
     refuse_complex,
@@ -86,7 +86,7 @@ class muon:
         grads = with_decay("muon", grads, self.weight_decay, None, params)
 
         def averaged(g: fn.array, m: fn.array) -> fn.array:
-            return rules.averaged(m, wide(g), like(self.momentum, m))
+            return rules.averaged(m, wide(g), decay_like(self.momentum, m))
 
         old = part_of("muon", state, "mu")
         mu = moves = combine("muon", averaged, grads, old)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from array import array as floats
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -164,6 +166,19 @@ def like(value: Any, x: fn.array) -> Any:
     if not isinstance(value, fn.array):
         return value
     return value.astype(fn.float32 if fn.isdtype(x.dtype, "complex floating") else x.dtype, device=home(x))
+
+
+def decay_like(decay: Any, x: fn.array) -> Any:
+    """A decay as running averages beside an array need it: a number that float32 would round is split.
+
+    Rounded, it and what it lacks to 1 would not add up to 1. Near 1 that shows: of 0.99999 averages were 0.14 % too small.
+    """
+    if isinstance(decay, fn.array) or x.dtype == fn.float64:
+        return like(decay, x)
+    high = floats("f", [decay])[0]
+    if high > decay:  # what is missing must not have another sign: the average may be infinite
+        high -= 2.0 ** (math.frexp(high)[1] - (25 if math.frexp(high)[0] == 0.5 else 24))
+    return decay if high == decay else rules.SplitDecay(high, decay - high, 1.0 - decay)
 
 
 def rate_and_count(name: str, rate: ScalarOrSchedule, state: Any) -> tuple[Any, dict[str, Any]]:

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import attrs
+
 import funcnn as fn
 
 # Chosen by K. Jordan so that small singular values grow fast; they end between 0.7 and 1.2, not at 1.
@@ -32,9 +34,22 @@ def decayed(g: fn.array, weight_decay: Any, p: fn.array) -> fn.array:
     return sum_
 
 
+@attrs.frozen
+class SplitDecay:
+    """A decay as a number of float32 below it and what is missing, both factors of the average; and 1 less the decay."""
+
+    high: float
+    low: float
+    rest: float
+
+
 def averaged(average: fn.array, x: fn.array, decay: Any) -> fn.array:
     """A running average and what comes next."""
-    mixed: fn.array = decay * average + (1.0 - decay) * x
+    mixed: fn.array
+    if isinstance(decay, SplitDecay):
+        mixed = decay.high * average + (decay.low * average + decay.rest * x)
+    else:
+        mixed = decay * average + (1.0 - decay) * x
     return mixed
 
 
