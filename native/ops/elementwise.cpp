@@ -278,11 +278,11 @@ class Elementwise final : public Primitive {
       }
       case Opcode::logaddexp: {
         // Not exp(operand - out): beside large operands the rounding of the result is no small part of their distance.
-        // An infinite operand takes it all. Beside NaN and of two -inf the share is NaN.
+        // An infinite operand takes it all; of two -inf neither takes anything, as in logsumexp. Beside NaN the share
+        // is NaN.
         const Array &mine = i == 0 ? x : y, &other = i == 0 ? y : x;
-        Array top = c(std::numeric_limits<double>::infinity(), mine);
-        Array all = binary(Opcode::logical_and, equal(mine, top), equal(other, top));
-        return multiply(t, unary(Opcode::sigmoid, where(all, top, subtract(mine, other))));
+        Array same = binary(Opcode::logical_and, equal(mine, other), unary(Opcode::isinf, mine));
+        return multiply(t, unary(Opcode::sigmoid, where(same, mine, subtract(mine, other))));
       }
       case Opcode::polygamma:
         if (i == 0) throw_not_differentiable(*this, "its order is an integer: stop_gradient holds it constant");

@@ -86,7 +86,7 @@ def test_the_exponent_s_derivative_keeps_its_meaning():
         (nan, 1.0, (nan, nan)),
         (1.0, nan, (nan, nan)),
         (inf, nan, (nan, nan)),
-        (-inf, -inf, (nan, nan)),
+        (-inf, -inf, (0.0, 0.0)),
         (inf, inf, (1.0, 1.0)),
         (inf, 1.0, (1.0, 0.0)),
         (1.0, inf, (0.0, 1.0)),
@@ -99,6 +99,12 @@ def test_the_exponent_s_derivative_keeps_its_meaning():
 def test_logaddexp_at_its_limits(x, y, expected):
     got = fn.grad(fn.logaddexp, (0, 1))(fn.array(x), fn.array(y))
     np.testing.assert_array_equal([g.item() for g in got], expected)
+
+
+def test_sums_of_nothing_in_logarithms_have_no_slope_and_spoil_none():
+    x, y, z = (fn.array(value) for value in (-inf, -inf, 2.0))
+    slopes = fn.grad(lambda x, y, z: fn.logaddexp(fn.logaddexp(x, y), z), (0, 1, 2))(x, y, z)
+    assert [slope.item() for slope in slopes] == [0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("top", [1e3, 1e7, -1e7, 1e8])
