@@ -45,8 +45,9 @@ def next_statistics(
 ) -> tuple[fn.array, fn.array]:
     """The running mean and variance after a batch of `count` values a feature, whose variance is made unbiased."""
     unbiased = (batch[0], batch[1] * (count / (count - 1)))
+    # Of a small momentum float32 keeps more digits than of what it lacks to 1.
     mean, var = (
-        (1.0 - momentum) * old + momentum * fn.stop_gradient(new) for old, new in zip(running, unbiased, strict=True)
+        old - momentum * old + momentum * fn.stop_gradient(new) for old, new in zip(running, unbiased, strict=True)
     )
     return mean, var
 
