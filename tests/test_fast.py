@@ -140,6 +140,14 @@ def test_a_masked_step_of_the_delta_rule_changes_nothing() -> None:
     assert (np.asarray(y)[:, ~mask[0]] == 0).all()
 
 
+def test_an_empty_batch_goes_through_rope_and_the_delta_rule() -> None:
+    x = fn.zeros((0, 2, 3, 4))
+    assert fn.fast.rope(x, 4, traditional=False, base=1e4, scale=1.0, offset=fn.zeros(0, fn.int32)).shape == x.shape
+    q, v, factor = fn.zeros((0, 17, 1, 2)), fn.zeros((0, 17, 2, 3)), fn.zeros((0, 17, 2))
+    y, state = fn.fast.gated_delta_update(q, q, v, factor, factor)
+    assert y.shape == v.shape and state.shape == (0, 2, 3, 2)
+
+
 def test_functions_agree_with_mlx() -> None:
     mx = pytest.importorskip("mlx.core")
     rng = np.random.default_rng(3)

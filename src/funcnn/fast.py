@@ -226,7 +226,7 @@ def _places(name: str, offset: Any, x: array) -> array:
             f"{name}: offset must be one integer or {shape[0]}, one for each element of the batch, got shape {first.shape}"
         )
     first = first.astype(_core.int32)
-    first = first.reshape(-1, *(1,) * len(shape)) if first.size > 1 else first.reshape(1, 1, 1)
+    first = first.reshape(-1, *(1,) * len(shape)) if first.size != 1 else first.reshape(1, 1, 1)
     return first if shape[-2] == 1 else _core.arange(shape[-2], device=device).reshape(-1, 1, 1) + first
 
 
@@ -410,7 +410,7 @@ def _in_chunks(step: Any, state: array, xs: dict[str, array], length: int) -> tu
     def chunk(state: array, xs: dict[str, array]) -> tuple[array, array]:
         return scan(step, state, xs)
 
-    first = {key: x[:whole].reshape(-1, size, *x.shape[1:]) for key, x in xs.items()}
+    first = {key: x[:whole].reshape(whole // size, size, *x.shape[1:]) for key, x in xs.items()}
     state, ys = scan(checkpoint(chunk), state, first)
     ys = ys.reshape(whole, *ys.shape[2:])
     if whole < length:
