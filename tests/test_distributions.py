@@ -229,6 +229,15 @@ def test_choice_with_replacement():
         assert stats.chisquare(observed, N * p[[1, 3, 4]]).pvalue > LEAST
 
 
+def test_choice_of_what_is_rare_beside_the_rest():
+    """A thousandth of the draws goes to numbers that are nothing beside the first in float32."""
+    p = fn.concatenate([fn.ones(1), fn.full(100_000, 1e-8)])
+    x = np.asarray(random.choice(random.key(12), p.size, (400_000,), p=p))
+    rare = x[x > 0]
+    assert stats.binomtest(rare.size, x.size, 1e-3 / 1.001).pvalue > LEAST
+    fits(rare / 100_000, "uniform")
+
+
 def test_choice_without_replacement():
     keys = random.split(random.key(13), N)
     pairs = np.asarray(fn.vmap(lambda k: random.choice(k, 4, (2,), replace=False))(keys))
