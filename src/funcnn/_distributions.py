@@ -199,7 +199,8 @@ def choice(
             else _core.random_permutation(key, count, 0)[:wanted].reshape(drawn).astype(index)
         )
     elif replace:
-        # float32 would lose what is small beside the sum so far. In (0, total], so that what has probability 0 is never found.
+        # float32 would lose what is small beside the sum so far. In (0, total], so that what has probability 0 is never
+        # found.
         running = _core.cumsum(doubled(weights))
         uniform = _core.random_uniform(_core._device_put(key, "cpu"), drawn, running.dtype, 0, 1)
         places = _core.minimum(_core.searchsorted(running, running[-1] * (1 - uniform)), count - 1).astype(index)
