@@ -82,6 +82,15 @@ def test_short_floats_accumulate_in_float32():
     assert abs(float(fn.cumsum(x)[-1]) - 100) < 0.1
 
 
+@pytest.mark.parametrize("shape", [(1_000_000,), (300_000, 3), (5, 200_000)])
+def test_sums_and_products_of_many_numbers_keep_the_digits_of_float32(shape):
+    axis = int(np.argmax(shape))
+    x = np.random.default_rng(3).uniform(0.05, 0.15, shape).astype(np.float32)
+    np.testing.assert_allclose(fn.cumsum(fn.array(x), axis=axis), x.astype(np.float64).cumsum(axis), rtol=1.2e-7)
+    y = 1 + (x - 0.1) * 1e-3
+    np.testing.assert_allclose(fn.cumprod(fn.array(y), axis=axis), y.astype(np.float64).cumprod(axis), rtol=1.2e-7)
+
+
 LONG = [8063, 8064, 8065, 12_096, 20_000, 40_321]  # around whole blocks of strands
 
 

@@ -56,6 +56,7 @@ constexpr int64_t kTogether = 1024;  // neighbouring lines advanced in step: as 
 constexpr int64_t kLeastTogether = 64;
 constexpr int64_t kAbreast = 4;  // lines apart from each other: what waits for the element before takes turns
 constexpr int64_t kGrain = 16384;
+constexpr int64_t kFew = 4096;  // of more numbers float32 has too few digits for the sum or product
 
 // Of lines side by side, the next element of each.
 template <class T, class Next>
@@ -88,7 +89,7 @@ struct Piece {
 // `next`. All that depends on the dtype is here.
 template <class T, class Step>
 void run_neighbours(const Piece& piece) {
-  using A = Accumulator<T>;
+  using A = typename Step::template Held<T>;
   A held[kTogether];
   const T *a = reinterpret_cast<const T*>(piece.x[0]), *b = reinterpret_cast<const T*>(piece.x[1]);
   T* o = reinterpret_cast<T*>(piece.y);
@@ -110,7 +111,7 @@ void run_neighbours(const Piece& piece) {
 }
 template <class T, class Step, int64_t count>
 void run_abreast(const Piece& piece) {
-  using A = Accumulator<T>;
+  using A = typename Step::template Held<T>;
   const T *a[count], *b[count];
   T* o[count];
   A held[count];
@@ -382,8 +383,10 @@ class ScanKernel final : public HostKernel {
   int64_t run_;
 };
 
-template <CumulativeOp op>
+template <CumulativeOp op, bool wide = false>
 struct Accumulate {
+  template <class T>
+  using Held = std::conditional_t<wide, double, Accumulator<T>>;
   // Whether results are the same in whatever order elements are combined.
   template <class T>
   static constexpr bool associates() {
@@ -400,6 +403,8 @@ struct Accumulate {
   }
 };
 struct Recur {
+  template <class T>
+  using Held = Accumulator<T>;
   template <class T>
   static constexpr bool associates() {
     return false;
@@ -432,6 +437,8 @@ std::unique_ptr<Kernel> make_op(const Cumulative& primitive, const Layout& in, c
     using T = typename decltype(stored_as<op, typename decltype(tag)::type>())::type;
     Lines lines(in, primitive.axis());
     Runs all = runs<T, Accumulate<op>>();
+    if constexpr (std::is_same_v<T, float> && op <= CumulativeOp::prod)
+      if (lines.length() > kFew) all = runs<T, Accumulate<op, true>>();
     if constexpr (op == CumulativeOp::logaddexp) {
       all.neighbours = LogStrands<T>::neighbours;
       all.strands = LogStrands<T>::run;
