@@ -91,6 +91,13 @@ def test_sums_and_products_of_many_numbers_keep_the_digits_of_float32(shape):
     np.testing.assert_allclose(fn.cumprod(fn.array(y), axis=axis), y.astype(np.float64).cumprod(axis), rtol=1.2e-7)
 
 
+def test_derivatives_of_many_numbers_keep_the_digits_of_float32():
+    x = np.random.default_rng(4).normal(size=1_000_000).astype(np.float32)
+    weights = np.exp(x.astype(np.float64))
+    slopes = fn.grad(lambda x: fn.logcumsumexp(x)[-1])(fn.array(x))
+    np.testing.assert_allclose(slopes, weights / weights.sum(), rtol=2e-6)
+
+
 LONG = [8063, 8064, 8065, 12_096, 20_000, 40_321]  # around whole blocks of strands
 
 

@@ -55,19 +55,17 @@ Array exp_difference(const Array& a, const Array& b) {
       where(unary(Opcode::isnan, difference), where(equal(a, b), constant(0, a.dtype()), difference), difference));
 }
 
-// How logcumsumexp changes from one place to the next: by the factors `fade` of what came before, and `share` of x.
-// They are made of sums relative to the largest element so far, not of the result, whose rounding is no small part of
-// what a large one differs by from x.
-struct Shares {
-  Array fade, share;
+// logcumsumexp by the largest elements so far: exponentials relative to them, `fall` from one of them to the next, and
+// the sums of exponentials that recur with it. Derivatives are made of these, not of the result, whose rounding is no
+// small part of what a large one differs by from x.
+struct Exponentials {
+  Array part, fall, total;
 };
-Shares shares(const Array& x, int axis, bool reverse) {
+Exponentials exponentials(const Array& x, int axis, bool reverse) {
   Array top = stop_gradient(cumulative(CumulativeOp::max, x, axis, reverse));
   Array none = constant(-std::numeric_limits<double>::infinity(), x.dtype());
   Array fall = exp_difference(shift(top, axis, reverse, none), top), part = exp_difference(x, top);
-  Array total = linear_recurrence(fall, part, axis, reverse);
-  Array before = shift(total, axis, reverse, constant(0, x.dtype()));
-  return {divide(multiply(fall, before), total), divide(part, total)};
+  return {part, fall, linear_recurrence(fall, part, axis, reverse)};
 }
 
 }  // namespace
@@ -105,11 +103,12 @@ Arrays Cumulative::vjp(const VjpContext& v) const {
     case CumulativeOp::logaddexp:
       break;
   }
-  // d out[j] / d x[i] = share[i] * fade[i + 1] * ... * fade[j]: no factor exceeds 1.
+  // d out[j] / d x[i] = part[i] * fall[i + 1] * ... * fall[j] / total[j]: no factor exceeds 1, and most are 1.
   Dtype wide = promote_types(x.dtype(), Dtype::float32);
-  auto [fade, share] = shares(astype(x, wide), axis_, reverse_);
-  fade = shift(fade, axis_, !reverse_, constant(0, wide));
-  return {astype(multiply(linear_recurrence(fade, astype(ct, wide), axis_, !reverse_), share), x.dtype())};
+  auto [part, fall, total] = exponentials(astype(x, wide), axis_, reverse_);
+  fall = shift(fall, axis_, !reverse_, constant(0, wide));
+  Array later = linear_recurrence(fall, divide(astype(ct, wide), total), axis_, !reverse_);
+  return {astype(multiply(part, later), x.dtype())};
 }
 
 std::optional<Arrays> Cumulative::jvp(Span inputs, Span tangents, Span outputs) const {
@@ -130,8 +129,9 @@ std::optional<Arrays> Cumulative::jvp(Span inputs, Span tangents, Span outputs) 
       break;
   }
   Dtype wide = promote_types(x.dtype(), Dtype::float32);
-  auto [fade, share] = shares(astype(x, wide), axis_, reverse_);
-  return Arrays{astype(linear_recurrence(fade, multiply(astype(t, wide), share), axis_, reverse_), x.dtype())};
+  auto [part, fall, total] = exponentials(astype(x, wide), axis_, reverse_);
+  Array moved = linear_recurrence(fall, multiply(astype(t, wide), part), axis_, reverse_);
+  return Arrays{astype(divide(moved, total), x.dtype())};
 }
 
 Batched Cumulative::batch(Span inputs, std::span<const bool>, int64_t) const {

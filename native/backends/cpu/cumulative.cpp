@@ -56,7 +56,7 @@ constexpr int64_t kTogether = 1024;  // neighbouring lines advanced in step: as 
 constexpr int64_t kLeastTogether = 64;
 constexpr int64_t kAbreast = 4;  // lines apart from each other: what waits for the element before takes turns
 constexpr int64_t kGrain = 16384;
-constexpr int64_t kFew = 4096;  // of more numbers float32 has too few digits for the sum or product
+constexpr int64_t kFew = 4096;  // of more numbers float32 has too few digits for sums, products and recurrences
 
 // Of lines side by side, the next element of each.
 template <class T, class Next>
@@ -402,9 +402,10 @@ struct Accumulate {
     return combine<op, A>(total, a);
   }
 };
+template <bool wide>
 struct Recur {
   template <class T>
-  using Held = Accumulator<T>;
+  using Held = std::conditional_t<wide, double, Accumulator<T>>;
   template <class T>
   static constexpr bool associates() {
     return false;
@@ -474,9 +475,13 @@ std::unique_ptr<Kernel> make_recurrence(const Primitive& primitive, std::span<co
                                         std::span<const Layout> outputs, const KernelProgram*) {
   const LinearRecurrence& op = static_cast<const LinearRecurrence&>(primitive);
   return visit_dtype(outputs[0].dtype, [&](auto tag) -> std::unique_ptr<Kernel> {
-    return std::make_unique<ScanKernel>(Lines(inputs[0], op.axis()), Lines(inputs[1], op.axis()),
-                                        Lines(outputs[0], op.axis()), 2, op.reverse(),
-                                        runs<typename decltype(tag)::type, Recur>());
+    using T = typename decltype(tag)::type;
+    Lines lines(outputs[0], op.axis());
+    Runs all = runs<T, Recur<false>>();
+    if constexpr (std::is_same_v<T, float>)
+      if (lines.length() > kFew) all = runs<T, Recur<true>>();
+    return std::make_unique<ScanKernel>(Lines(inputs[0], op.axis()), Lines(inputs[1], op.axis()), lines, 2,
+                                        op.reverse(), all);
   });
 }
 
