@@ -75,3 +75,39 @@ def test_leaves_no_half_computed_values():
     expect_interrupt(lambda: fn.eval(y))
     with pytest.raises(ValueError, match="interrupted"):
         fn.eval(y)
+
+
+@pytest.mark.on_cpu
+@pytest.mark.skipif(fn.get_num_threads() < 2, reason="a thread alone has its work in one piece")
+def test_in_the_middle_of_a_kernel():
+    x = fn.random.uniform(fn.random.key(0), (8192, 4096))
+    fn.eval(x, x[:64] @ x.T)
+    start = time.monotonic()
+    fn.eval(x[:2048] @ x.T)
+    quarter = time.monotonic() - start
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_soon()
+        fn.eval(x @ x.T)
+        time.sleep(10)
+    assert time.monotonic() - start < 0.3 + 2 * quarter
+    assert (fn.ones((300, 300)) @ fn.ones((300, 300))).sum().item() == 300**3
+
+
+@pytest.mark.on_cpu
+def test_handlers_of_programs_wait_for_the_end_of_a_kernel():
+    """What they compute must not meet the kernel's."""
+    x = fn.random.uniform(fn.random.key(0), (2048, 1024))
+    fn.eval(x)
+    expected, seen = (x @ x.T).sum().item(), []
+
+    def handle(*_):
+        seen.append((x[:1000] @ x.T).sum().item())
+
+    signal.signal(signal.SIGINT, handle)
+    for _ in range(3):
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+        assert (x @ x.T).sum().item() == expected
+    while len(seen) < 3:
+        time.sleep(0.01)
+    assert len(set(seen)) == 1

@@ -30,6 +30,7 @@
 
 #include "base/cpu_quota.h"
 #include "base/error.h"
+#include "base/interruption.h"
 #include "base/profile.h"
 
 namespace funcnn {
@@ -170,12 +171,8 @@ class Job {
       if (is_empty(taken)) break;
       const auto i = int64_t(uint32_t(taken));
       const int64_t start = timed_ && thread != 0 ? steady_now() : 0;
-      try {
-        (*body_)(begin(i), begin(i + 1));
-      } catch (...) {
-        std::lock_guard lock(mutex_);
-        if (!error_) error_ = std::current_exception();
-      }
+      attempt([&] { (*body_)(begin(i), begin(i + 1)); });
+      if (thread == 0 && !attempt(stop_if_asked)) done += abandon();
       if (start) helped_.fetch_add(steady_now() - start, std::memory_order_relaxed);
       ++done;
     }
@@ -187,6 +184,28 @@ class Job {
       finished_.notify_all();
     }
     return true;
+  }
+
+  // Keep the first error. Whether there was none here.
+  template <class F>
+  bool attempt(F&& f) {
+    try {
+      f();
+      return true;
+    } catch (...) {
+      std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      return false;
+    }
+  }
+  // Nobody takes the pieces that are left. How many they are.
+  int64_t abandon() {
+    int64_t pieces = 0;
+    for (int r = 0, threads = this->threads(); r < threads; ++r) {
+      const uint64_t left = ranges_[size_t(r)].left.exchange(0, std::memory_order_relaxed);
+      if (!is_empty(left)) pieces += int64_t((left >> 32) - uint32_t(left));
+    }
+    return pieces;
   }
 
   // What workers read and, but for the waking, only the caller writes.

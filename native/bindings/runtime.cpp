@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/cpu_quota.h"
+#include "base/interruption.h"
 #include "base/thread_pool.h"
 #include "bindings/array.h"
 #include "bindings/gil.h"
@@ -77,14 +78,30 @@ void without_interpreter(void (*block)(void*), void* context) {
 // signal may come here again.
 std::atomic<unsigned long> main_thread{0};
 
-// Signals are delivered to the main thread, by Python's own handlers: their exception stays set.
-bool interrupted() {
+bool on_main_thread() {
   if (main_thread == 0) {
     nb::gil_scoped_acquire gil;
     main_thread = nb::cast<unsigned long>(nb::module_::import_("threading").attr("main_thread")().attr("ident"));
   }
-  if (PyThread_get_thread_ident() != main_thread) return false;
+  return PyThread_get_thread_ident() == main_thread;
+}
+
+// Signals are delivered to the main thread, by Python's own handlers: their exception stays set.
+bool interrupted() {
+  if (!on_main_thread()) return false;
   nb::gil_scoped_acquire gil;
+  return PyErr_CheckSignals() != 0;
+}
+
+// Whether Ctrl-C was pressed that no handler but Python's own will see, which raises KeyboardInterrupt and does nothing
+// else. Other handlers wait for the end of the kernel.
+bool pressed() {
+  if (main_thread == 0 || !on_main_thread()) return false;
+  nb::gil_scoped_acquire gil;
+  nb::module_ signal = nb::module_::import_("signal");
+  if (!signal.attr("getsignal")(signal.attr("SIGINT")).is(signal.attr("default_int_handler"))) return false;
+  if (!PyOS_InterruptOccurred()) return false;
+  PyErr_SetInterrupt();  // asking took it back
   return PyErr_CheckSignals() != 0;
 }
 
@@ -92,6 +109,7 @@ bool interrupted() {
 
 void bind_runtime(nb::module_& m) {
   set_host({without_interpreter, interrupted});
+  set_user_stops(pressed);
   nb::module_::import_("atexit").attr("register")(nb::cpp_function(&end_evaluation, nb::call_guard<Unlocked>()));
   if (nb::module_ os = nb::module_::import_("os"); nb::hasattr(os, "register_at_fork"))
     os.attr("register_at_fork")(nb::arg("before") = nb::cpp_function(&before_fork),

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/interpreter.h"
+#include "base/interruption.h"
 #include "base/profile.h"
 #include "graph/trace.h"
 #include "plan/evaluation.h"
@@ -21,6 +22,12 @@ std::recursive_timed_mutex*& mutex_in_use() {
 }
 
 bool (*interrupted)() = [] { return false; };
+thread_local bool uninterrupted = false;
+
+// In the middle of a kernel no code of the user may run, which could evaluate something on this thread.
+void stop_kernel() {
+  if (!uninterrupted && (user_stops() || background_gives_up())) throw Interrupted();
+}
 
 std::atomic<bool>& fusion() {
   static std::atomic<bool> on = [] {
@@ -65,11 +72,9 @@ EvaluationLock interruptible_evaluation_lock() {
 void set_host(const Host& given) {
   set_without_interpreter(given.without_interpreter);
   interrupted = given.interrupted;
+  set_stop(stop_kernel);
 }
 
-namespace {
-thread_local bool uninterrupted = false;
-}
 Uninterrupted::Uninterrupted() : before_(uninterrupted) { uninterrupted = true; }
 Uninterrupted::~Uninterrupted() { uninterrupted = before_; }
 
