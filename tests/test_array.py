@@ -428,6 +428,20 @@ def test_shapes_too_large_to_count_are_refused(shape):
             make(shape)
 
 
+def test_lengths_that_add_up_to_too_many_are_refused():
+    """Their sums would wrap around, to 0 elements for instance."""
+    half = fn.broadcast_to(fn.array(1, dtype=fn.int8), (1 << 62,))
+    widths = [(1 << 62, 1 << 62), ((1 << 63) - 1, (1 << 63) - 1), (0, (1 << 63) - 1)]
+    for make in (lambda n=n: fn.concatenate([half] * n) for n in (2, 4, 5)):
+        with pytest.raises(ValueError, match="too large"):
+            make()
+    for low_and_high in widths:
+        with pytest.raises(ValueError, match="too large"):
+            fn.pad(fn.ones(2), low_and_high)
+    with pytest.raises(ValueError, match=r"\(9223372036854775807 elements\); the counts must agree"):
+        fn.ones(1).reshape(1 << 32, 1 << 32)
+
+
 def test_abbreviated_reprs():
     x = fn.array([1.0, 2.0])
     assert reprlib.repr(x) == "array([1., 2.], dtype=float32)"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/saturating.h"
 #include "ops/elementwise.h"
 #include "ops/rules.h"
 #include "ops/views.h"
@@ -45,7 +46,7 @@ Array concatenate(Span arrays, int64_t axis) {
       throw ValueError(cat("concatenate: shapes ", first, " and ", x.shape(),
                            " must have the same rank and agree except along axis ", at));
     dtype = promote_types(dtype, x.dtype());
-    shape[size_t(at)] += x.shape()[size_t(at)];
+    shape[size_t(at)] = saturating_add(shape[size_t(at)], x.shape()[size_t(at)]);
   }
   Arrays parts;
   for (const Array& x : arrays)

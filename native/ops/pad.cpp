@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "base/saturating.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
 #include "ops/join.h"
@@ -125,7 +126,8 @@ Array pad(const Array& x, std::span<const int64_t> low, std::span<const int64_t>
     if (low[i] < 0 || high[i] < 0 || interior[i] < 0)
       throw ValueError(cat("pad: widths must not be negative, got ", std::min({low[i], high[i], interior[i]}),
                            " for axis ", i, "; use slicing to remove elements"));
-    shape[i] += low[i] + high[i] + (shape[i] > 1 ? (shape[i] - 1) * interior[i] : 0);
+    const int64_t between = shape[i] > 1 ? saturating_multiply(shape[i] - 1, interior[i]) : 0;
+    for (int64_t more : {low[i], high[i], between}) shape[i] = saturating_add(shape[i], more);
   }
   if (shape == x.shape()) return x;
   const Array inputs[] = {x, astype(value, x.dtype())};

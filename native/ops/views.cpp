@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/saturating.h"
 #include "graph/primitive.h"
 #include "ops/pad.h"
 #include "ops/rules.h"
@@ -172,7 +173,7 @@ Array reshape(const Array& x, Shape shape) {
     } else if (d < 0) {
       throw ValueError(cat("reshape: negative length in the shape ", shape, "; only -1, once, is allowed"));
     } else {
-      known *= d;
+      known = saturating_multiply(known, d);
     }
   }
   int64_t size = x.size();
