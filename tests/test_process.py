@@ -49,6 +49,19 @@ def last():
     fn.async_eval(x * 2)
     assert (x * 3).sum().item() == 60
 """,
+    "a list has no room": """
+if sys.platform == "linux":
+    import resource
+    x = fn.asarray(np.ones(3_000_000, np.float32))
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000, resource.RLIM_INFINITY))
+    try:
+        x.tolist()
+        raise AssertionError
+    except MemoryError: pass
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert x.sum().item() == len(x.tolist())
+""",
 }
 FORKS = {
     "after evaluations": ("fn.eval(fn.ones((500, 500)) @ fn.ones((500, 500)))", "pass"),
@@ -85,7 +98,7 @@ stop = True
 
 
 def run(code):
-    code = f"import atexit, os, signal, threading, time\nimport numpy as np\nimport funcnn as fn\n{code}"
+    code = f"import atexit, os, signal, sys, threading, time\nimport numpy as np\nimport funcnn as fn\n{code}"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
@@ -108,3 +121,66 @@ def test_children_evaluate_when_forked(name):
 def test_functions_pickle_and_copy_by_name(function, protocol):
     assert pickle.loads(pickle.dumps(function, protocol)) is function
     assert copy.deepcopy({"act": function})["act"] is function
+
+
+@fn.compile
+def stepped(x):
+    return x + 1
+
+
+@fn.custom_vjp
+def clipped(x):
+    return x
+
+
+def clipped_forward(x):
+    return x, None
+
+
+def clipped_backward(_, cotangent):
+    return (cotangent * 0,)
+
+
+clipped.defvjp(clipped_forward, clipped_backward)
+
+
+def doubled(x, power):
+    return 2 * x**power
+
+
+@pytest.mark.parametrize("function", [stepped, clipped])
+def test_what_is_made_of_functions_copies_as_itself_and_pickles_by_name(function):
+    assert copy.copy(function) is function and copy.deepcopy([function])[0] is function
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_what_has_no_name_is_pickled_by_its_parts():
+    compiled = pickle.loads(pickle.dumps(fn.compile(doubled, static_argnames="power", cache_size=3)))
+    assert compiled(fn.array(3.0), power=2).item() == 18 and compiled.cache_info()["capacity"] == 3
+    with pytest.raises(TypeError, match="static"):
+        compiled(fn.array(3.0), power=[])
+
+    squared = fn.custom_vjp(doubled, nondiff_argnums=1)
+    squared.defvjp(custom_forward, custom_backward)
+    tangents = fn.custom_jvp(clipped_forward)
+    tangents.defjvp(custom_rule)
+    squared, tangents = pickle.loads(pickle.dumps((squared, tangents)))
+    assert fn.grad(squared)(fn.array(3.0), 2).item() == 7 and tangents.rule is custom_rule
+
+
+def custom_forward(x, power):
+    return doubled(x, power), None
+
+
+def custom_backward(power, _, cotangent):
+    return (7 * cotangent,)
+
+
+def custom_rule(primals, tangents):
+    return primals[0], tangents[0]
+
+
+@pytest.mark.parametrize("info", [fn.finfo(fn.bfloat16), fn.iinfo(fn.uint8)])
+def test_limits_of_dtypes_pickle_and_copy(info):
+    for made in (pickle.loads(pickle.dumps(info)), copy.deepcopy(info)):
+        assert repr(made) == repr(info) and made.dtype == info.dtype

@@ -14,6 +14,7 @@
 #include "ops/elementwise.h"
 #include "ops/views.h"
 #include "plan/eval.h"
+#include "pytree/container.h"
 
 namespace funcnn {
 
@@ -74,9 +75,9 @@ nb::object item(const Array& x, const char* what, std::string_view advice = {}) 
 }
 
 nb::object list_of(const std::byte* data, const Strides& strides, const Array& x, size_t axis) {
-  if (axis == x.ndim()) return nb::steal(element(data, x.dtype()));
+  if (axis == x.ndim()) return pytree::owned(element(data, x.dtype()));
   int64_t length = x.shape()[axis], step = strides[axis] * int64_t(item_size(x.dtype()));
-  nb::object list = nb::steal(PyList_New(Py_ssize_t(length)));
+  nb::object list = pytree::owned(PyList_New(Py_ssize_t(length)));
   for (int64_t i = 0; i < length; ++i)
     PyList_SetItem(list.ptr(), Py_ssize_t(i), list_of(data + i * step, strides, x, axis + 1).release().ptr());
   return list;

@@ -100,6 +100,8 @@ IntegerInfo integer_info(Dtype dtype) {
   return {dtype, -max - 1, uint64_t(max), bits};
 }
 
+nb::tuple reduced(nb::handle info) { return nb::make_tuple(info.type(), nb::make_tuple(info.attr("dtype"))); }
+
 bool is_dtype_kind(Dtype dtype, nb::handle kind) {
   if (nb::isinstance<nb::tuple>(kind)) {
     for (nb::handle one : nb::borrow<nb::tuple>(kind))
@@ -287,6 +289,7 @@ Example:
       .def_ro("eps", &FloatInfo::eps, "The distance from 1 to the next number.")
       .def_ro("smallest_normal", &FloatInfo::smallest_normal, "The smallest positive number of full precision.")
       .def_ro("bits", &FloatInfo::bits, "Bits a number takes.")
+      .def("__reduce__", &reduced)
       .def("__repr__", [](const FloatInfo& info) {
         char text[96];
         std::snprintf(text, sizeof text, "finfo(min=%g, max=%g, dtype=", info.min, info.max);
@@ -301,6 +304,7 @@ Example:
       .def_ro("min", &IntegerInfo::min, "The smallest number.")
       .def_ro("max", &IntegerInfo::max, "The largest number.")
       .def_ro("bits", &IntegerInfo::bits, "Bits a number takes.")
+      .def("__reduce__", &reduced)
       .def("__repr__", [](const IntegerInfo& info) {
         return cat("iinfo(min=", info.min, ", max=", info.max, ", dtype=", info.dtype, ")");
       });

@@ -8,8 +8,9 @@ from typing import Any, SupportsIndex, TypeVar, overload
 
 import attrs
 
-from funcnn import _core
+from funcnn import _core, _pickling
 from funcnn._arguments import Integers, function, integer, integers, is_integer
+from funcnn._calls import explained
 from funcnn._device import default_device
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +36,7 @@ def compile(
     cache_size: int = 256,
     cache_bytes: int = 1 << 28,
 ) -> Callable[[F], F]: ...
+@explained
 def compile(
     f: Any = None,
     *,
@@ -108,13 +110,27 @@ def compile(
         if name in static_names:
             raise ValueError(f"compile: {name!r} is both static and donated")
     label = getattr(f, "__name__", type(f).__name__)
-    compiled = _core.CompiledFunction(
+    compiled: Any = _core.CompiledFunction(
         f, label, static_nums, static_names, donate_nums, donate_names, cache_size, cache_bytes
     )
     for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
         if hasattr(f, attribute):
             setattr(compiled, attribute, getattr(f, attribute))
+    compiled._options = {
+        "static_argnums": nums,
+        "static_argnames": tuple(names),
+        "donate": tuple(given),
+        "cache_size": cache_size,
+        "cache_bytes": cache_bytes,
+    }
     return compiled
+
+
+def _compiled_again(f: Any, options: dict[str, Any]) -> Any:
+    return compile(f, **options)
+
+
+_pickling.as_functions(_core.CompiledFunction, lambda c: (_compiled_again, (c.__wrapped__, c._options)))
 
 
 def _positions_and_names(f: Any, given: Sequence[str | SupportsIndex], what: str) -> tuple[list[int], list[str]]:
@@ -192,6 +208,7 @@ class Explanation:
         return f"{self.graph}\n{self.plan}"
 
 
+@explained
 def explain(f: Callable[..., Any], *, device: _core.Device | str | None = None) -> Callable[..., Explanation]:
     """Show the graph that a function is traced to and the plan it runs by.
 
@@ -235,6 +252,7 @@ def explain(f: Callable[..., Any], *, device: _core.Device | str | None = None) 
     return explained
 
 
+@explained
 def to_dot(f: Callable[..., Any]) -> Callable[..., str]:
     """Draw the graph that a function is traced to, in the DOT language of Graphviz.
 

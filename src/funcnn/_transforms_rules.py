@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from . import _core, tree
+from . import _core, _pickling, tree
 from ._arguments import Integers, integers
+from ._calls import explained
 from ._carriers import Lifted, carries
 from ._transforms import Function
 from .checkpoint_policies import Policy, nothing_saveable
@@ -17,6 +18,7 @@ from .checkpoint_policies import Policy, nothing_saveable
 _native: Any = _core.transforms
 
 
+@explained
 def checkpoint(fun: Function, policy: Policy | None = None) -> Function:
     """Make a function that forgets what it computed and computes it again when its derivative needs it.
 
@@ -162,6 +164,11 @@ class custom_vjp(_Custom):
         """Set the forward and the backward function."""
         self.forward, self.backward = self._guarded(forward), backward
 
+    _set_rules = defvjp
+
+    def _rules(self) -> tuple[Any, ...]:
+        return (cast(Any, self.forward).__wrapped__, self.backward) if self.forward else ()
+
     def _guarded(self, forward: Function) -> Function:
         """Note while the forward function runs: it may call the function it belongs to."""
 
@@ -221,6 +228,11 @@ class custom_jvp(_Custom):
         """Set the rule."""
         self.rule = rule
 
+    _set_rules = defjvp
+
+    def _rules(self) -> tuple[Any, ...]:
+        return (self.rule,) if self.rule else ()
+
     def defjvps(self, *rules: Function | None) -> None:
         """Set one rule for each argument, ``rule(tangent, output, *arguments)``; None for an argument without influence.
 
@@ -247,3 +259,13 @@ class custom_jvp(_Custom):
         return _native.custom_jvp(
             self, of_others(self.fun), functools.partial(rule, *static) if static else rule, dynamic
         )
+
+
+def _custom_again(cls: Any, fun: Function, nondiff_argnums: Integers, rules: tuple[Any, ...]) -> Any:
+    made = cls(fun, nondiff_argnums)
+    if rules:
+        made._set_rules(*rules)
+    return made
+
+
+_pickling.as_functions(_Custom, lambda c: (_custom_again, (type(c), c.fun, c.nondiff_argnums, c._rules())))
