@@ -35,6 +35,15 @@ from funcnn import _hints, nn, optim, random, tree
         (lambda x: fn.zeros("ab"), TypeError, "zeros: expected an integer or a sequence of integers, got 'ab'"),
         (lambda x: fn.zeros((2, 2.5)), TypeError, r"zeros: expected an integer, got 2.5 \(float\)"),
         (lambda x: fn.zeros(2, "float33"), TypeError, "expected a dtype.*'float33'"),
+        (
+            lambda x: fn.array(i for i in range(3)),
+            TypeError,
+            "convert a generator to an array; make a list of it first",
+        ),
+        (lambda x: fn.array(np.array([1, None])), TypeError, r"dtype object; convert it first, as in x.astype\(numpy"),
+        (lambda x: fn.array(np.ones(2, ">f4")), ValueError, "foreign byte order; convert it first, as in x.astype"),
+        (lambda x: fn.array(np.ones(2, "f4,i4")), TypeError, r"take its fields one by one, as in x\['name'\]"),
+        (lambda x: fn.ones(2, dtype=fn.bfloat16).__array__(copy=False), ValueError, "converting bfloat16 needs a copy"),
         (lambda x: fn.promote_types("float32", "f"), TypeError, "promote_types: b must be a dtype.*got 'f'"),
         (lambda x: random.key("a"), TypeError, "random.key: the seed must be an integer, got 'a'"),
         (lambda x: random.split(random.key(0), 2.5), TypeError, "random.split: num must be an integer"),
@@ -295,6 +304,7 @@ class TestNumPy:
 
 
 MODULES = [name for name in _hints._HINTS if name.startswith("funcnn")]
+OTHER_MODULES = ["checkpoint_policies", "debug", "fast", "fft", "io", "linalg", "metal", "optim.schedules", "testing"]
 
 
 class TestHints:
@@ -317,7 +327,7 @@ class TestHints:
         with pytest.raises(ImportError, match="cannot import name 'zzz'"):
             exec(f"from {module} import zzz")
 
-    @pytest.mark.parametrize("module", [name for name in _hints._HINTS if name.startswith("funcnn")])
+    @pytest.mark.parametrize("module", [*MODULES, *(f"funcnn.{name}" for name in OTHER_MODULES)])
     def test_modules_list_what_is_public(self, module):
         imported = importlib.import_module(module)
         listed = [name for name in dir(imported) if not name.startswith("__")]
@@ -557,6 +567,27 @@ def test_the_class_of_an_error_for_a_missing_name_looks_like_what_it_is():
 def test_layers_and_optimisers_name_the_argument_that_they_do_not_take(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda f: fn.vmap(f, in_dims=0),
+            r"vmap: .*'in_dims'; here it is called 'in_axes'; expected vmap\(fun, in_axes=0,",
+        ),
+        (lambda f: fn.grad(f, argnum=0), r"grad: .*'argnum'; did you mean 'argnums'\?; expected grad"),
+        (lambda f: fn.compile(f, donate_argnums=0), "compile: .*'donate_argnums'; here it is called 'donate'"),
+        (lambda f: fn.scan(f, 0.0, fn.ones(2), unrol=2), "scan: .* did you mean 'unroll'"),
+        (lambda f: fn.while_loop(f), "while_loop: missing a required argument: 'body_fun'; expected while_loop"),
+        (lambda f: random.uniform(random.key(0), minval=0), "uniform: .*'minval'; here it is called 'low'"),
+        (lambda f: nn.losses.mse_loss(input=1, target=2), "mse_loss: .*'input'; here it is called 'predictions'"),
+        (lambda f: fn.grad(f)(fn.array(1.0), argnum=0), r"^[\w.<>]+\(\) got an unexpected .* 'argnum'$"),
+    ],
+)
+def test_functions_written_in_python_name_it_too(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(lambda x: x)
 
 
 def test_layers_of_ones_own_name_it_too():

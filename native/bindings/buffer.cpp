@@ -20,7 +20,8 @@ bool parse_format(const char* format, Py_ssize_t itemsize, Foreign& out) {
   if (*format == '@' || *format == '=' || *format == '<')
     ++format;
   else if (*format == '>' || *format == '!') {
-    if (itemsize > 1) throw ValueError("an array of foreign byte order; convert it to the native order first");
+    if (itemsize > 1)
+      throw ValueError("an array of foreign byte order; convert it first, as in x.astype(x.dtype.newbyteorder('='))");
     ++format;
   }
   auto sized = [&](Dtype one, Dtype two, Dtype four, Dtype eight) {

@@ -209,6 +209,14 @@ void refuse_masked(nb::handle object) {
   if (unmasked.compare_exchange_strong(none, type)) Py_INCREF(type);
 }
 
+[[noreturn]] void refuse_elements(nb::handle dtype) {
+  const std::string_view kind = nb::str(dtype.attr("kind")).c_str();
+  const char* advice = "";
+  if (kind == "O" || kind == "f" || kind == "c") advice = "; convert it first, as in x.astype(numpy.float32)";
+  if (!dtype.attr("names").is_none()) advice = "; take its fields one by one, as in x['name']";
+  throw TypeError(cat("cannot make an array of NumPy elements of dtype ", nb::str(dtype).c_str(), advice));
+}
+
 }  // namespace
 
 std::optional<Array> open_own(nb::handle object) {
@@ -231,8 +239,7 @@ std::optional<Foreign> open_foreign(nb::handle object) {
     return f;
   }
   if (PyType_Check(object.ptr())) return std::nullopt;
-  if (nb::hasattr(object, "__array_interface__") && !dtype.is_none())
-    throw TypeError(cat("cannot make an array of NumPy elements of dtype ", nb::str(dtype).c_str()));
+  if (nb::hasattr(object, "__array_interface__") && !dtype.is_none()) refuse_elements(dtype);
   if (std::optional<Foreign> f = open_dlpack(object)) return f;
   if (nb::hasattr(object, "__array__")) return open_foreign(nb::module_::import_("numpy").attr("asarray")(object));
   return std::nullopt;

@@ -18,13 +18,13 @@ def to_numpy(x: _core.array, dtype: Any = None, copy: bool | None = None) -> np.
     """
     import numpy as np
 
-    converts = x.dtype == _core.bfloat16
+    given, converts = x.dtype, x.dtype == _core.bfloat16
     if converts:
         x = x.astype(_core.float32)
     made = np.asarray(memoryview(x))
     converts |= dtype is not None and made.dtype != dtype
     if copy is False and converts:
-        raise ValueError(f"__array__: converting {x.dtype} needs a copy, which copy=False forbids")
+        raise ValueError(f"__array__: converting {given} needs a copy, which copy=False forbids")
     if dtype is not None and made.dtype != dtype:
         return made.astype(dtype)
     return made.copy() if copy else made

@@ -8,14 +8,17 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from . import _core
 from ._hyper import plain
 from ._signatures import overloads
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 # Names that other libraries give to arguments.
-_OTHER_NAMES = {
+_OTHER_NAMES: dict[str, str | tuple[str, ...]] = {
     "dim": "axis",
     "dims": "axis",
     "axes": "axis",
@@ -26,7 +29,19 @@ _OTHER_NAMES = {
     "N": "n",
     "M": "m",
     "a": "x",
-    "input": "x",
+    "input": ("x", "predictions", "inputs", "logits"),
+    "in_dims": "in_axes",
+    "out_dims": "out_axes",
+    "donate_argnums": "donate",
+    "donate_argnames": "donate",
+    "minval": "low",
+    "maxval": "high",
+    "rng": "key",
+    "seed": "key",
+    "reduce": "reduction",
+    "weight": ("weights", "class_weights"),
+    "filename": "path",
+    "file": "path",
     "other": "b",
     "arr": "x",
     "in_features": "input_dims",
@@ -87,6 +102,21 @@ def explain(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     raise last or TypeError(f"{name}: got arguments of types {_types(args, kwargs)}; expected {shown}")
 
 
+def explained(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function written in Python name the argument that a call of it has wrong, as those of the native core do."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            if refusal := _refused(function.__name__, inspect.signature(function), args, kwargs):
+                raise refusal from None
+            raise
+
+    return call
+
+
 def explain_construction(cls: type) -> None:
     """Let a class name the argument that a call of it has wrong, as the functions of the native core do."""
     made = cls.__dict__["__init__"]
@@ -101,18 +131,22 @@ def explain_construction(cls: type) -> None:
         try:
             made(self, *args, **kwargs)
         except TypeError:
-            if refusal := _refused(type(self).__name__, made, args, kwargs):
+            own = inspect.signature(made)
+            own = own.replace(parameters=list(own.parameters.values())[1:])
+            if refusal := _refused(type(self).__name__, own, args, kwargs):
                 raise refusal from None
             raise
 
     cls.__init__ = __init__  # type: ignore[misc]
 
 
-def _refused(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError | None:
+def _refused(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TypeError | None:
     """What is wrong with arguments that do not fit the signature; None if they do."""
-    signature = inspect.signature(function)
-    bare = [p.replace(annotation=inspect.Parameter.empty) for p in list(signature.parameters.values())[1:]]
-    signature = inspect.Signature(bare)
+    signature = inspect.Signature(
+        [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    )
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -218,8 +252,9 @@ def _types(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 
 def _other_name(signature: inspect.Signature, name: str) -> str:
-    other = _OTHER_NAMES.get(name)
-    if other in signature.parameters:
-        return f"; here it is called {other!r}"
+    others = _OTHER_NAMES.get(name, ())
+    for other in (others,) if isinstance(others, str) else others:
+        if other in signature.parameters:
+            return f"; here it is called {other!r}"
     close = difflib.get_close_matches(name, signature.parameters, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

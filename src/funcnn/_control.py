@@ -5,8 +5,10 @@ from typing import Any
 
 from . import _carriers, _core, tree
 from ._arguments import function, is_integer
+from ._calls import explained
 
 
+@explained
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -59,6 +61,7 @@ def scan(
     return _carriers.scan(call, f, init, xs, length, reverse)
 
 
+@explained
 def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
     """Run one of two functions, chosen when the value is computed.
 
@@ -163,6 +166,7 @@ def _aval(leaf: Any) -> str:
     return f"{leaf.dtype}{tuple(leaf.shape)}" if hasattr(leaf, "dtype") else str(_core.asarray(leaf).dtype) + "()"
 
 
+@explained
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
     """Repeat a function while a condition holds.
 

@@ -535,6 +535,16 @@ def listing(names: dict[str, Any]) -> Callable[[], list[str]]:
     )
 
 
+def close(names: dict[str, Any]) -> None:
+    """Let a module list what is public, and give hints for what it lacks."""
+    module = names["__name__"]
+
+    def __getattr__(name: str) -> Any:
+        raise missing(module, name)
+
+    names.update(__dir__=listing(names), __getattr__=__getattr__)
+
+
 def _is_importlib(frame: FrameType) -> bool:
     return frame.f_code.co_filename == "<frozen importlib._bootstrap>"
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from . import _core, tree
 from ._arguments import function, integer
+from ._calls import explained
 from ._control import scan, while_loop
 from ._core import TracedValueError
 from ._transforms import vmap
 
 
+@explained
 def fori_loop(
     lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int | bool | None = None
 ) -> Any:
@@ -107,6 +109,7 @@ def _bound(x: Any, name: str) -> Any:
         raise TypeError(f"fori_loop: {name} must be an integer, got {type(x).__name__}") from None
 
 
+@explained
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """Apply a function to the elements along axis 0, one after another.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _core, tree
 from ._arguments import Integers, integers, is_integer
+from ._calls import explained
 from ._carriers import Lifted, carries
 from .tree._parts import divided
 
@@ -136,6 +137,7 @@ def _freeze(
     return merged, tuple(selected), named
 
 
+@explained
 def value_and_grad(
     fun: Function,
     argnums: Integers | None = None,
@@ -183,6 +185,7 @@ def value_and_grad(
     )
 
 
+@explained
 def grad(
     fun: Function,
     argnums: Integers | None = None,
@@ -213,6 +216,7 @@ def grad(
     )
 
 
+@explained
 def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     """Call a function and make its vector-Jacobian product.
 
@@ -240,6 +244,7 @@ def vjp(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     return _native.vjp(fun, primals, has_aux)
 
 
+@explained
 def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool = False) -> Any:
     """Call a function and differentiate it in one direction.
 
@@ -272,6 +277,7 @@ def jvp(fun: Function, primals: Sequence[Any], tangents: Sequence[Any], *, has_a
     return _native.jvp(fun, tuple(primals), tuple(tangents), has_aux)
 
 
+@explained
 def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     """Call a function and make the linear function that approximates it there.
 
@@ -290,6 +296,7 @@ def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
     return _native.linearize(fun, primals, has_aux)
 
 
+@explained
 def vmap(fun: Function, in_axes: Any = 0, out_axes: Any = 0, *, axis_size: int | None = None) -> Function:
     """Make a function that maps `fun` over an axis of its arguments, as a single batched computation.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import _core, tree
 from ._arguments import Integers, integers, is_integer
+from ._calls import explained
 from ._device import home
 from ._transforms import Function, linearize, vjp, vmap
 
@@ -101,6 +102,7 @@ def _forward_rows(fun: Function, chosen: list[Any], has_aux: bool) -> tuple[Any,
     return treedef.unflatten(rows), aux[0] if aux else None
 
 
+@explained
 def jacrev(fun: Function, argnums: Integers = 0, *, has_aux: bool = False) -> Function:
     """Make a function that returns the Jacobian of `fun`, row by row in reverse mode: best for few outputs.
 
@@ -121,6 +123,7 @@ def jacrev(fun: Function, argnums: Integers = 0, *, has_aux: bool = False) -> Fu
     return _jacobian("jacrev", fun, argnums, has_aux, _reverse_rows)
 
 
+@explained
 def jacfwd(fun: Function, argnums: Integers = 0, *, has_aux: bool = False) -> Function:
     """Make a function that returns the Jacobian of `fun`, column by column in forward mode: best for few inputs.
 
@@ -133,6 +136,7 @@ def jacfwd(fun: Function, argnums: Integers = 0, *, has_aux: bool = False) -> Fu
     return _jacobian("jacfwd", fun, argnums, has_aux, _forward_rows)
 
 
+@explained
 def hessian(fun: Function, argnums: Integers = 0, *, has_aux: bool = False) -> Function:
     """Make a function that returns the second derivatives of `fun`: ``jacfwd`` of ``jacrev``.
 

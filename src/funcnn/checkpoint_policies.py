@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import attrs
 
+from . import _hints
+
+__all__ = [
+    "Policy",
+    "budget",
+    "dots_saveable",
+    "everything_saveable",
+    "nothing_saveable",
+    "save_names",
+]
+
 
 @attrs.frozen
 class Policy:
@@ -52,3 +63,6 @@ def budget(bytes: int) -> Policy:
     if bytes <= 0:
         raise ValueError(f"budget: expected a positive number of bytes, got {bytes}")
     return Policy("budget", (), int(bytes))
+
+
+_hints.close(globals())

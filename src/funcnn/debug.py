@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
-from . import _core
+from . import _core, _hints
 from ._callback import split
 from ._nan_origin import NanOrigin, Place, check_finite, nan_origin
 
@@ -86,3 +86,6 @@ class _Anything:
 
     def __getattr__(self, name: str) -> _Anything:
         return self
+
+
+_hints.close(globals())

@@ -10,7 +10,7 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from . import _core
+from . import _core, _hints
 from ._arguments import flag, integer
 from ._control import scan
 from ._core import array
@@ -443,3 +443,6 @@ def _check_delta(name: str, arrays: dict[str, array], mask: array | None) -> Non
             raise ValueError(f"{name}: {key} must have shape {wanted} beside k {k} and v {v}, got {shapes[key]}")
     if mask is not None and mask.shape != lead:
         raise ValueError(f"{name}: mask must have shape {lead} (batch, steps), got {mask.shape}")
+
+
+_hints.close(globals())

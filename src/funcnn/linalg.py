@@ -4,7 +4,7 @@ Matrices are the last two axes of an array, axes before them a batch. A matrix t
 positive definite, infinite or NaN) raises :class:`LinAlgError` when that is computed.
 """
 
-from . import _core
+from . import _core, _hints
 from ._core import LinAlgError
 from ._linalg_factors import (
     EighResult,
@@ -83,3 +83,6 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+
+_hints.close(globals())

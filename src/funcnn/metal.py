@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import _core
+from . import _core, _hints
 
 __all__ = ["is_available", "start_capture", "stop_capture"]
 
@@ -58,3 +58,6 @@ def stop_capture() -> None:
         >>> fn.metal.stop_capture()
     """
     _core._metal_stop_capture()
+
+
+_hints.close(globals())

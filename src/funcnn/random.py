@@ -25,10 +25,11 @@ out, it is their common shape, which is ``()`` for numbers. To draw for many key
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import _core, _hints, _truncated_normal
 from ._arguments import integer, is_integer
+from ._calls import explained
 from ._core import Dtype, array, float32, int32
 from ._distributions import beta, choice, exponential, gamma, poisson
 from ._gaussian import multivariate_normal
@@ -135,6 +136,7 @@ def bits(key: array, shape: ShapeLike = (), width: int = 4) -> array:
     return _core.random_bits(key, shape, width)
 
 
+@explained
 def uniform(
     key: array,
     shape: ShapeLike | None = None,
@@ -161,6 +163,7 @@ def uniform(
     return _core.random_uniform(key, shape, dtype, low, high)
 
 
+@explained
 def normal(
     key: array,
     shape: ShapeLike | None = None,
@@ -184,6 +187,7 @@ def normal(
     return _core.random_normal(key, shape, dtype, loc, scale)
 
 
+@explained
 def bernoulli(key: array, p: ArrayLike = 0.5, shape: ShapeLike | None = None) -> array:
     """Draw bools that are True with probability ``p``.
 
@@ -199,6 +203,7 @@ def bernoulli(key: array, p: ArrayLike = 0.5, shape: ShapeLike | None = None) ->
     return _core.random_bernoulli(key, p, shape)
 
 
+@explained
 def randint(
     key: array,
     low: ArrayLike,
@@ -235,6 +240,7 @@ def randint(
     return _core.random_randint(key, low, high, shape, dtype)
 
 
+@explained
 def permutation(key: array, x: int | ArrayLike, axis: int = 0) -> array:
     """Shuffle the numbers below ``x``, or the elements of an array along an axis.
 
@@ -253,6 +259,7 @@ def permutation(key: array, x: int | ArrayLike, axis: int = 0) -> array:
     return _core.random_permutation(key, x, axis)
 
 
+@explained
 def truncated_normal(
     key: array,
     lower: ArrayLike,
@@ -276,6 +283,7 @@ def truncated_normal(
     return _truncated_normal.truncated_normal(key, lower, upper, shape, dtype)
 
 
+@explained
 def gumbel(key: array, shape: ShapeLike = (), dtype: Dtype = float32) -> array:
     """Draw from the standard Gumbel distribution, ``-log(-log(u))`` of a uniform ``u``.
 
@@ -291,6 +299,7 @@ def gumbel(key: array, shape: ShapeLike = (), dtype: Dtype = float32) -> array:
     return _core.random_gumbel(key, shape, dtype)
 
 
+@explained
 def laplace(
     key: array,
     shape: ShapeLike | None = None,
@@ -314,6 +323,7 @@ def laplace(
     return _core.random_laplace(key, shape, dtype, loc, scale)
 
 
+@explained
 def categorical(
     key: array,
     logits: ArrayLike,
@@ -343,8 +353,4 @@ def categorical(
     return _core.random_categorical(key, logits, axis, shape, num_samples)
 
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
+_hints.close(globals())

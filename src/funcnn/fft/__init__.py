@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from funcnn import _hints
 
 from ._frequencies import fftfreq, fftshift, ifftshift, rfftfreq
@@ -11,12 +9,7 @@ from ._many_axes import fft2, fftn, ifft2, ifftn, irfft2, irfftn, rfft2, rfftn
 from ._one_axis import fft, hfft, ifft, ihfft, irfft, rfft
 from ._short_time import istft, stft
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
-
+_hints.close(globals())
 
 __all__ = [
     "fft",

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import funcnn as fn
 from funcnn import _hints
+from funcnn._calls import explained
 from funcnn._device import at_home
 
 from ._checkpoints import Checkpoint, CheckpointManager
@@ -23,12 +24,7 @@ from ._replace import replace
 from ._safetensors import opened_safetensors, read_safetensors, write_safetensors
 from ._trees import array_of, check_name, check_unicode, named_arrays, restored
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
-
+_hints.close(globals())
 
 __all__ = [
     "Checkpoint",
@@ -47,6 +43,7 @@ Path = str | bytes | os.PathLike[str]
 _SUFFIXES = (".safetensors", ".npz", ".npy", ".gguf")
 
 
+@explained
 def save(path: Path, tree: Any, metadata: Mapping[str, Any] | None = None) -> None:
     """Write the arrays of a tree to a file.
 
@@ -127,6 +124,7 @@ def savez_compressed(path: Path, *args: Any, **kwargs: Any) -> None:
     _savez("savez_compressed", path, args, kwargs, True)
 
 
+@explained
 def save_safetensors(path: Path, arrays: Any, metadata: Mapping[str, str] | None = None) -> None:
     """Write arrays to a safetensors file: `save`, whatever the name of the file ends in.
 
@@ -150,6 +148,7 @@ def save_safetensors(path: Path, arrays: Any, metadata: Mapping[str, str] | None
     _save("save_safetensors", name, ".safetensors", named_arrays(arrays), metadata)
 
 
+@explained
 def save_gguf(path: Path, arrays: Any, metadata: Mapping[str, Any] | None = None) -> None:
     """Write arrays to a GGUF file.
 

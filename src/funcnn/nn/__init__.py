@@ -3,8 +3,6 @@
 See ``Layer`` for how they work, ``losses`` for what to minimise and ``init`` for initialisers.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from .. import _hints
 from . import init, losses
 from ._activation_layers import (
@@ -247,8 +245,4 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
+_hints.close(globals())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import funcnn as fn
 from funcnn import _hints, random
@@ -342,8 +342,4 @@ def orthogonal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gai
     return fn.reshape((q if rows >= columns else q.T) * gain, shape).astype(dtype)
 
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
+_hints.close(globals())

@@ -10,8 +10,6 @@
 >>> params = optim.apply_updates(params, delta)
 """
 
-from typing import TYPE_CHECKING, Any
-
 import attrs
 
 from .. import _calls, _hints
@@ -70,8 +68,4 @@ for _value in [*(globals()[name] for name in __all__), *vars(schedules).values()
         if issubclass(_value, Optimizer):
             _hints.mark(_value, "Optimizer")
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
+_hints.close(globals())

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 import funcnn as fn
+from funcnn import _hints
 from funcnn._arguments import integers
 from funcnn._hyper import number, plain, plain_fields
 
@@ -267,3 +268,6 @@ class one_cycle:
         if rise == 0:
             return fall(curves.count_of("one_cycle", count))
         return join_schedules([cosine_decay(first, rise, self.peak), fall], [rise])(curves.count_of("one_cycle", count))
+
+
+_hints.close(globals())

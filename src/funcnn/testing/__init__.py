@@ -4,8 +4,6 @@ The strategies and ``check_tree_laws`` need the package ``hypothesis`` (``pip in
 not.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from .. import _hints
 from ._arrays import arrays, dtypes, mutually_broadcastable_shapes, shapes
 from ._batching import check_vmap
@@ -34,8 +32,4 @@ __all__ = [
     "trees_like",
 ]
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
+_hints.close(globals())

@@ -9,8 +9,6 @@ The path of a leaf is its keys, names and indices joined by dots, ``layers.0.wei
 is written with a backslash before it, and an empty key as ``\\e``. The path of the whole tree is the empty string.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from .. import _hints
 from .._core import PyTreeDef
 from ._arrays import all_finite, equal, ones_like, ravel, stack, unstack, where, zeros_like
@@ -78,8 +76,4 @@ __all__ = [
     "zeros_like",
 ]
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
+_hints.close(globals())

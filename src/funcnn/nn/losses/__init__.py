@@ -8,8 +8,6 @@ ever meant. Half-precision and integer inputs are computed in float32; the loss 
 inputs.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from funcnn import _hints
 
 from ._classes import binary_cross_entropy, cross_entropy, kl_div_loss, nll_loss
@@ -43,8 +41,4 @@ __all__ = [
     "triplet_loss",
 ]
 
-if not TYPE_CHECKING:
-    __dir__ = _hints.listing(globals())
-
-    def __getattr__(name: str) -> Any:
-        raise _hints.missing(__name__, name)
+_hints.close(globals())

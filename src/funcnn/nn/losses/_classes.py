@@ -6,6 +6,7 @@ from typing import Any
 
 import funcnn as fn
 from funcnn._arguments import flag, integer
+from funcnn._calls import explained
 from funcnn._core import fast as _fast
 
 from .._arrays import as_array
@@ -40,6 +41,7 @@ def _normaliser(shifted: fn.array, axis: int) -> fn.array:
     return accurate
 
 
+@explained
 def cross_entropy(
     logits: fn.array,
     targets: fn.array,
@@ -164,6 +166,7 @@ def of_probabilities(
     return fn.sum(targets * (normaliser - fn.where(ruled_out, 0.0, shifted)), axis=axis)
 
 
+@explained
 def binary_cross_entropy(
     inputs: fn.array,
     targets: fn.array,
@@ -221,6 +224,7 @@ def minus_chosen(inputs: fn.array, targets: fn.array, axis: int) -> fn.array:
     return -fn.squeeze(fn.take_along_axis(inputs, fn.expand_dims(targets, axis), axis), axis)
 
 
+@explained
 def nll_loss(
     inputs: fn.array,
     targets: fn.array,
@@ -283,6 +287,7 @@ def nll_loss(
     return reduce(name, loss, reduction, dtype, total)
 
 
+@explained
 def kl_div_loss(inputs: fn.array, targets: fn.array, axis: int = -1, reduction: Reduction = "none") -> fn.array:
     """Compute the Kullback-Leibler divergence ``sum(exp(targets) * (targets - inputs))`` of two log probabilities.
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import funcnn as fn
 from funcnn._arguments import flag
+from funcnn._calls import explained
 
 from ._common import Reduction, floats, number, position, reduce, same_shapes
 
 
+@explained
 def l1_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "mean") -> fn.array:
     """Compute the absolute difference.
 
@@ -32,6 +34,7 @@ def l1_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "me
     return reduce("l1_loss", fn.abs(predictions - targets), reduction, dtype)
 
 
+@explained
 def mse_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "mean") -> fn.array:
     """Compute the squared difference.
 
@@ -53,6 +56,7 @@ def mse_loss(predictions: fn.array, targets: fn.array, reduction: Reduction = "m
     return reduce("mse_loss", fn.square(predictions - targets), reduction, dtype)
 
 
+@explained
 def gaussian_nll_loss(
     inputs: fn.array,
     targets: fn.array,
@@ -101,6 +105,7 @@ def _bend(error: fn.array, delta: float) -> tuple[fn.array, fn.array]:
     return near, fn.abs(error) - fn.abs(near)
 
 
+@explained
 def smooth_l1_loss(
     predictions: fn.array, targets: fn.array, beta: float = 1.0, reduction: Reduction = "mean"
 ) -> fn.array:
@@ -130,6 +135,7 @@ def smooth_l1_loss(
     return reduce(name, 0.5 * near * (near / beta) + beyond, reduction, dtype)
 
 
+@explained
 def huber_loss(inputs: fn.array, targets: fn.array, delta: float = 1.0, reduction: Reduction = "none") -> fn.array:
     """Compute ``d**2 / 2`` of the absolute difference ``d`` up to `delta`, beyond ``delta * (d - delta / 2)``.
 
@@ -161,6 +167,7 @@ def bent(error: fn.array, delta: float) -> fn.array:
     return loss
 
 
+@explained
 def log_cosh_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "none") -> fn.array:
     """Compute ``log(cosh(inputs - targets))``.
 
@@ -188,6 +195,7 @@ def log_cosh_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "n
     return reduce("log_cosh_loss", fn.where(small, near, far), reduction, dtype)
 
 
+@explained
 def hinge_loss(inputs: fn.array, targets: fn.array, reduction: Reduction = "none") -> fn.array:
     """Compute ``max(0, 1 - inputs * targets)`` for targets of -1 and 1.
 
@@ -223,6 +231,7 @@ def _root(x: fn.array) -> fn.array:
     return fn.where(zero, 0.0, fn.sqrt(fn.where(zero, 1.0, x)))
 
 
+@explained
 def triplet_loss(
     anchors: fn.array,
     positives: fn.array,
@@ -277,6 +286,7 @@ def triplet_loss(
     return reduce(name, fn.maximum(distance(near) - distance(far) + margin, 0.0), reduction, dtype)
 
 
+@explained
 def cosine_similarity_loss(
     x1: fn.array, x2: fn.array, axis: int = 1, eps: float = 1e-8, reduction: Reduction = "none"
 ) -> fn.array:
@@ -323,6 +333,7 @@ def cosine_similarity(a: fn.array, b: fn.array, axis: int, eps: Any) -> fn.array
     return fn.squeeze(cosine, axis)
 
 
+@explained
 def margin_ranking_loss(
     inputs1: fn.array, inputs2: fn.array, targets: fn.array, margin: float = 0.0, reduction: Reduction = "none"
 ) -> fn.array:
