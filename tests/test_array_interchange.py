@@ -290,6 +290,29 @@ class TestIn:
             fn.asarray(stored, copy=False)
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "uint16", "bool"])
+def test_numpy_gets_its_own_classes(dtype: str) -> None:
+    """Two of them have 64 bits, and libraries that look at the class know one."""
+    assert np.asarray(fn.zeros(2, dtype=dtype)).dtype.char == np.dtype(dtype).char
+
+
+def test_images_and_indices_of_other_libraries() -> None:
+    Image = pytest.importorskip("PIL.Image")
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    np.testing.assert_array_equal(fn.array(Image.fromarray(pixels)), pixels)
+
+    class Places:
+        """As a tensor of PyTorch: it has the method of integers, which raises."""
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array([2, 0])
+
+        def __index__(self) -> int:
+            raise TypeError
+
+    assert fn.arange(3)[Places()].tolist() == [2, 0]
+
+
 def test_torch_both_ways() -> None:
     torch = pytest.importorskip("torch")
     t = torch.arange(4.0)

@@ -9,10 +9,15 @@ namespace funcnn {
 namespace {
 
 // struct-module codes of dtypes; bfloat16 has none, so it is shown by its name, as MLX does, or not at all.
-const char* buffer_format(Dtype dtype) {
+const char* buffer_format(const Node& node) {
+  // NumPy makes numpy.int64 of a long, and of a long long another class, which not everybody knows. MLX has those.
+  if (sizeof(long) == 8 && !node.rebindable) {
+    if (node.dtype == Dtype::int64) return "l";
+    if (node.dtype == Dtype::uint64) return "L";
+  }
   constexpr const char* formats[kDtypeCount] = {"?", "B", "H", "I",        "Q", "b", "h",
                                                 "i", "q", "e", "bfloat16", "f", "d", "Zf"};
-  return formats[int(dtype)];
+  return formats[int(node.dtype)];
 }
 
 bool parse_format(const char* format, Py_ssize_t itemsize, Foreign& out) {
@@ -123,7 +128,7 @@ int fill_buffer(PyObject* self, const Array& array, Py_buffer* view, int flags, 
   view->itemsize = itemsize;
   view->readonly = readonly;
   view->ndim = int(node.shape.size());
-  view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(buffer_format(node.dtype)) : nullptr;
+  view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(buffer_format(node)) : nullptr;
   view->shape = (flags & PyBUF_ND) ? kept->shape.data() : nullptr;
   view->strides = strided ? kept->strides.data() : nullptr;
   view->suboffsets = nullptr;

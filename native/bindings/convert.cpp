@@ -245,7 +245,8 @@ Array convert(nb::handle object, std::optional<Dtype> dtype, const char* name) {
   if (PyList_Check(o) || PyTuple_Check(o)) return convert_nested(o, dtype, name);
   if (std::optional<Array> copied = copy_foreign(object, dtype)) return *copied;
   if (is_nested(o)) return convert_nested(o, dtype, name);
-  const bool iterable = !PyType_Check(o) && !PyDict_Check(o) && nb::hasattr(object, "__iter__");
+  const bool iterable =
+      !PyType_Check(o) && !PyDict_Check(o) && nb::hasattr(object, "__iter__") && !nb::hasattr(object, "shape");
   throw TypeError(cat(name, ": cannot convert a ", python_type(object), " to an array",
                       iterable ? "; make a list of it first" : ""));
 }

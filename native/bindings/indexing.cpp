@@ -49,7 +49,7 @@ IndexItem index_item(PyObject* o) {
   if (is_array(o)) return IndexItem::of(array_of(o));
   if (PyBool_Check(o)) return IndexItem::of(constant(int64_t(o == Py_True), Dtype::bool_));
   bool nested = PyList_Check(o) || PyTuple_Check(o);
-  if (!nested && PyIndex_Check(o) && !PyObject_CheckBuffer(o)) return IndexItem::integer(integer_of(o, "index"));
+  if (!nested && PyIndex_Check(o) && !is_foreign(o)) return IndexItem::integer(integer_of(o, "index"));
   if (nested || (!PyFloat_Check(o) && !PyUnicode_Check(o) && is_foreign(o))) {
     Array positions = as_array(o, "index");
     if (positions.size() == 0 && !is_integer(positions.dtype()) && positions.dtype() != Dtype::bool_)

@@ -192,8 +192,9 @@ nb::object restore(nb::handle bytes, nb::handle shape_object, Dtype dtype) {
 
 bool is_foreign(PyObject* o) {
   if (PyObject_CheckBuffer(o)) return true;
-  return !PyType_Check(o) && (PyObject_HasAttrString(o, "__dlpack__") || PyObject_HasAttrString(o, "__array__") ||
-                              PyObject_HasAttrString(o, "__mlx_array__"));
+  return !PyType_Check(o) &&
+         (PyObject_HasAttrString(o, "__dlpack__") || PyObject_HasAttrString(o, "__array__") ||
+          PyObject_HasAttrString(o, "__array_interface__") || PyObject_HasAttrString(o, "__mlx_array__"));
 }
 
 namespace {
@@ -241,7 +242,8 @@ std::optional<Foreign> open_foreign(nb::handle object) {
   if (PyType_Check(object.ptr())) return std::nullopt;
   if (nb::hasattr(object, "__array_interface__") && !dtype.is_none()) refuse_elements(dtype);
   if (std::optional<Foreign> f = open_dlpack(object)) return f;
-  if (nb::hasattr(object, "__array__")) return open_foreign(nb::module_::import_("numpy").attr("asarray")(object));
+  if (nb::hasattr(object, "__array__") || nb::hasattr(object, "__array_interface__"))
+    return open_foreign(nb::module_::import_("numpy").attr("asarray")(object));
   return std::nullopt;
 }
 
