@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._arguments import integer
-from ._core import Dtype, array, float32
+from ._core import array, float32
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike
+    from ._core import ArrayLike, DtypeLike
 
 
-def one_hot(x: ArrayLike, num_classes: int, *, dtype: Dtype = float32, axis: int = -1) -> array:
+def one_hot(x: ArrayLike, num_classes: int, *, dtype: DtypeLike = float32, axis: int = -1) -> array:
     """Encode class numbers as vectors with a one in the place of the class.
 
     Args:

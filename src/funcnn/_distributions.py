@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._arguments import axis_of, integer, integers, is_integer
@@ -15,12 +14,10 @@ from ._poisson import in_dtype, poisson_counts
 from ._transforms_rules import stop_gradient
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike
-
-    ShapeLike: TypeAlias = int | Sequence[int]
+    from ._core import ArrayLike, DtypeLike, ShapeLike
 
 
-def exponential(key: array, shape: ShapeLike = (), dtype: Dtype = float32) -> array:
+def exponential(key: array, shape: ShapeLike = (), dtype: DtypeLike = float32) -> array:
     """Draw from the exponential distribution of mean 1, ``-log(1 - u)`` of a uniform ``u``.
 
     Args:
@@ -40,7 +37,7 @@ def exponential(key: array, shape: ShapeLike = (), dtype: Dtype = float32) -> ar
     return (-_core.log1p(-_core.random_uniform(key, _shape("exponential", shape), work, 0, 1))).astype(dtype)
 
 
-def gamma(key: array, a: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = float32) -> array:
+def gamma(key: array, a: ArrayLike, shape: ShapeLike | None = None, dtype: DtypeLike = float32) -> array:
     """Draw from the gamma distribution of density ``x**(a - 1) * exp(-x) / gamma(a)``, ``x > 0``.
 
     Multiply by a scale for others. Normal draws are transformed and rejected (Marsaglia and Tsang, 2000), in a loop until
@@ -67,7 +64,7 @@ def gamma(key: array, a: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype
     return (g * _core.exp(log_h)).astype(dtype)
 
 
-def beta(key: array, a: ArrayLike, b: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = float32) -> array:
+def beta(key: array, a: ArrayLike, b: ArrayLike, shape: ShapeLike | None = None, dtype: DtypeLike = float32) -> array:
     """Draw from the beta distribution of density proportional to ``x**(a - 1) * (1 - x)**(b - 1)``, ``0 < x < 1``.
 
     It is ``g / (g + h)`` of two draws from ``gamma``, with parameters ``a`` and ``b``, computed so that small parameters do no
@@ -97,7 +94,7 @@ def beta(key: array, a: ArrayLike, b: ArrayLike, shape: ShapeLike | None = None,
     return (g / (g + h)).astype(dtype)
 
 
-def poisson(key: array, lam: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = int32) -> array:
+def poisson(key: array, lam: ArrayLike, shape: ShapeLike | None = None, dtype: DtypeLike = int32) -> array:
     """Draw counts of independent events that happen ``lam`` times on average.
 
     Below a rate of 10 exponential waits are added up (Knuth), from there on uniform draws are transformed and rejected

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._arguments import integers
-from ._core import Dtype, array, float32
+from ._core import array, float32
 from ._linalg_factors import eigh
 from ._transforms_rules import custom_vjp
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike
-
-    ShapeLike: TypeAlias = int | Sequence[int]
+    from ._core import ArrayLike, DtypeLike, ShapeLike
 
 
 def multivariate_normal(
-    key: array, mean: ArrayLike, cov: ArrayLike, shape: ShapeLike | None = None, dtype: Dtype = float32
+    key: array, mean: ArrayLike, cov: ArrayLike, shape: ShapeLike | None = None, dtype: DtypeLike = float32
 ) -> array:
     """Draw vectors from the normal distribution of a mean and a covariance.
 

@@ -12,7 +12,7 @@ from ._core import AxisError, array
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._core import ArrayLike, Dtype
+    from ._core import ArrayLike, DtypeLike
 
 
 def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> array:
@@ -73,7 +73,7 @@ def diagonal(x: ArrayLike, /, *, offset: int = 0) -> array:
     return _core.diagonal(_matrices("diagonal", x), integer(offset, "diagonal: offset"), -2, -1)
 
 
-def trace(x: ArrayLike, /, *, offset: int = 0, dtype: Dtype | None = None) -> array:
+def trace(x: ArrayLike, /, *, offset: int = 0, dtype: DtypeLike | None = None) -> array:
     """Add up a diagonal of matrices: of the last two axes, where ``fn.trace`` takes the first two by default.
 
     Args:

@@ -12,7 +12,7 @@ from ._core import array
 from ._selection import unique
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike, Device, Dtype
+    from ._core import ArrayLike, Device, DtypeLike
 
 acos, acosh, asin, asinh = _core.arccos, _core.arccosh, _core.arcsin, _core.arcsinh
 atan, atan2, atanh = _core.arctan, _core.arctan2, _core.arctanh
@@ -218,7 +218,7 @@ def _slice_shape(x: array, axis: int) -> tuple[int, ...]:
 
 
 def cumulative_sum(
-    x: ArrayLike, /, *, axis: int | None = None, dtype: Dtype | None = None, include_initial: bool = False
+    x: ArrayLike, /, *, axis: int | None = None, dtype: DtypeLike | None = None, include_initial: bool = False
 ) -> array:
     """Add up each element and all before it, as the array API standard has it. See :func:`cumsum`.
 
@@ -244,7 +244,7 @@ def cumulative_sum(
 
 
 def cumulative_prod(
-    x: ArrayLike, /, *, axis: int | None = None, dtype: Dtype | None = None, include_initial: bool = False
+    x: ArrayLike, /, *, axis: int | None = None, dtype: DtypeLike | None = None, include_initial: bool = False
 ) -> array:
     """Multiply each element and all before it, as the array API standard has it. See :func:`cumprod`.
 
@@ -283,7 +283,7 @@ def _running(
     return _core.concatenate([_core.full(_slice_shape(y, along), initial, y.dtype), found], along)
 
 
-def empty(shape: int | Sequence[int], dtype: Dtype | None = None, *, device: Device | str | None = None) -> array:
+def empty(shape: int | Sequence[int], dtype: DtypeLike | None = None, *, device: Device | str | None = None) -> array:
     """Make an array of zeros, under the name of one that may hold anything.
 
     Arrays are immutable, so there is nothing to fill in later; :func:`zeros` is the same.
@@ -304,7 +304,7 @@ def empty(shape: int | Sequence[int], dtype: Dtype | None = None, *, device: Dev
     return _core.zeros(shape, dtype, device=device)
 
 
-def empty_like(x: ArrayLike, /, dtype: Dtype | None = None, *, device: Device | str | None = None) -> array:
+def empty_like(x: ArrayLike, /, dtype: DtypeLike | None = None, *, device: Device | str | None = None) -> array:
     """Make an array of zeros of the shape and dtype of another; see :func:`empty`.
 
     Args:

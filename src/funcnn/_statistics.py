@@ -13,7 +13,7 @@ from ._core import array
 from ._device import default_device
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike, Dtype
+    from ._core import ArrayLike, Dtype, DtypeLike
 
 # For each method: where in n sorted elements the q-quantile lies, counted from 0, and how much of the way from the element
 # before that place to the one behind it is gone, given the fraction of the place and the number of the element before.
@@ -202,7 +202,7 @@ def _wide(rows: array) -> Dtype:
 
 
 def _neighbours(
-    name: str, q: Any, whole: int, method: str, count: int, dtype: Dtype
+    name: str, q: Any, whole: int, method: str, count: int, dtype: DtypeLike
 ) -> tuple[tuple[int, ...], int, Any, Any, Any]:
     """The shape of the parts; how many elements lie before all places, as far as they are known; among the others, the
     numbers of those before and behind a place; the weight of the latter.

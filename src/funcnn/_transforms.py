@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from . import _core, tree
 from ._arguments import Integers, integers, is_integer
@@ -13,6 +13,7 @@ from ._carriers import Lifted, carries
 from .tree._parts import divided
 
 Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
 
 _native: Any = _core.transforms
 
@@ -297,7 +298,7 @@ def linearize(fun: Function, *primals: Any, has_aux: bool = False) -> Any:
 
 
 @explained
-def vmap(fun: Function, in_axes: Any = 0, out_axes: Any = 0, *, axis_size: int | None = None) -> Function:
+def vmap(fun: F, in_axes: Any = 0, out_axes: Any = 0, *, axis_size: int | None = None) -> F:
     """Make a function that maps `fun` over an axis of its arguments, as a single batched computation.
 
     `fun` sees arrays without the mapped axis and knows their shapes only: reading a value raises ``TracedValueError``.
@@ -331,4 +332,4 @@ def vmap(fun: Function, in_axes: Any = 0, out_axes: Any = 0, *, axis_size: int |
             return output
         return call(fun, in_axes, out_axes, axis_size, args, kwargs)
 
-    return mapped
+    return cast(F, mapped)

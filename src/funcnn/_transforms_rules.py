@@ -12,14 +12,14 @@ from . import _core, _pickling, tree
 from ._arguments import Integers, integers
 from ._calls import explained
 from ._carriers import Lifted, carries
-from ._transforms import Function
+from ._transforms import F, Function
 from .checkpoint_policies import Policy, nothing_saveable
 
 _native: Any = _core.transforms
 
 
 @explained
-def checkpoint(fun: Function, policy: Policy | None = None) -> Function:
+def checkpoint(fun: F, policy: Policy | None = None) -> F:
     """Make a function that forgets what it computed and computes it again when its derivative needs it.
 
     Only the arguments of `fun`, what it uses from outside and what the policy saves are kept for the backward pass. The
@@ -52,7 +52,7 @@ def checkpoint(fun: Function, policy: Policy | None = None) -> Function:
             return output
         return call(fun, keep, names, size, args, kwargs)
 
-    return checkpointed
+    return cast(F, checkpointed)
 
 
 def checkpoint_name(x: Any, name: str) -> Any:

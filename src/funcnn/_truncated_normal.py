@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from . import _core
-from ._core import Dtype, array
+from ._core import array
 from ._device import parameter
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike
-
-    ShapeLike: TypeAlias = int | Sequence[int]
+    from ._core import ArrayLike, DtypeLike, ShapeLike
 
 # From where on, and with how many terms the continued fraction below has the precision of the dtype there.
 _FAR = {True: (6.0, 24), False: (3.0, 14)}  # float64, float32
@@ -41,7 +38,9 @@ def _above(u: array, low: array, high: array, terms: int) -> array:
     return d
 
 
-def truncated_normal(key: array, lower: ArrayLike, upper: ArrayLike, shape: ShapeLike | None, dtype: Dtype) -> array:
+def truncated_normal(
+    key: array, lower: ArrayLike, upper: ArrayLike, shape: ShapeLike | None, dtype: DtypeLike
+) -> array:
     """``random.truncated_normal``."""
     work = _core.float64 if dtype == _core.float64 else _core.float32
     far, terms = _FAR[work == _core.float64]

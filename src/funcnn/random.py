@@ -24,20 +24,17 @@ out, it is their common shape, which is ``()`` for numbers. To draw for many key
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from . import _core, _hints, _truncated_normal
 from ._arguments import integer, is_integer
 from ._calls import explained
-from ._core import Dtype, array, float32, int32
+from ._core import array, float32, int32
 from ._distributions import beta, choice, exponential, gamma, poisson
 from ._gaussian import multivariate_normal
 
 if TYPE_CHECKING:
-    from ._core import ArrayLike
-
-    ShapeLike: TypeAlias = int | Sequence[int]
+    from ._core import ArrayLike, DtypeLike, ShapeLike
 
 __all__ = [
     "bernoulli",
@@ -140,7 +137,7 @@ def bits(key: array, shape: ShapeLike = (), width: int = 4) -> array:
 def uniform(
     key: array,
     shape: ShapeLike | None = None,
-    dtype: Dtype = float32,
+    dtype: DtypeLike = float32,
     low: ArrayLike = 0,
     high: ArrayLike = 1,
 ) -> array:
@@ -167,7 +164,7 @@ def uniform(
 def normal(
     key: array,
     shape: ShapeLike | None = None,
-    dtype: Dtype = float32,
+    dtype: DtypeLike = float32,
     loc: ArrayLike | None = None,
     scale: ArrayLike | None = None,
 ) -> array:
@@ -209,7 +206,7 @@ def randint(
     low: ArrayLike,
     high: ArrayLike,
     shape: ShapeLike | None = None,
-    dtype: Dtype = int32,
+    dtype: DtypeLike = int32,
 ) -> array:
     """Draw integers from ``low`` to ``high - 1``.
 
@@ -265,7 +262,7 @@ def truncated_normal(
     lower: ArrayLike,
     upper: ArrayLike,
     shape: ShapeLike | None = None,
-    dtype: Dtype = float32,
+    dtype: DtypeLike = float32,
 ) -> array:
     """Draw standard normal numbers, those outside ``[lower, upper]`` excluded.
 
@@ -284,7 +281,7 @@ def truncated_normal(
 
 
 @explained
-def gumbel(key: array, shape: ShapeLike = (), dtype: Dtype = float32) -> array:
+def gumbel(key: array, shape: ShapeLike = (), dtype: DtypeLike = float32) -> array:
     """Draw from the standard Gumbel distribution, ``-log(-log(u))`` of a uniform ``u``.
 
     Args:
@@ -303,7 +300,7 @@ def gumbel(key: array, shape: ShapeLike = (), dtype: Dtype = float32) -> array:
 def laplace(
     key: array,
     shape: ShapeLike | None = None,
-    dtype: Dtype = float32,
+    dtype: DtypeLike = float32,
     loc: ArrayLike | None = None,
     scale: ArrayLike | None = None,
 ) -> array:

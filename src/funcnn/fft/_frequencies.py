@@ -10,7 +10,7 @@ from funcnn._arguments import integer, integers
 from funcnn._device import device_put
 
 if TYPE_CHECKING:
-    from funcnn._core import ArrayLike, Device, Dtype, array
+    from funcnn._core import ArrayLike, Device, DtypeLike, array
 
 
 def _length(n: int, name: str) -> int:
@@ -20,7 +20,7 @@ def _length(n: int, name: str) -> int:
     return n
 
 
-def _scaled(numbers: array, n: int, d: float, dtype: Dtype | None, device: Device | str | None, name: str) -> array:
+def _scaled(numbers: array, n: int, d: float, dtype: DtypeLike | None, device: Device | str | None, name: str) -> array:
     if not isinstance(d, (int, float)) and getattr(d, "ndim", None) != 0:
         raise TypeError(f"{name}: d must be a number, got {type(d).__name__}")
     dtype = _core.float32 if dtype is None else dtype
@@ -34,7 +34,7 @@ def _scaled(numbers: array, n: int, d: float, dtype: Dtype | None, device: Devic
     return placed
 
 
-def fftfreq(n: int, d: float = 1.0, *, dtype: Dtype | None = None, device: Device | str | None = None) -> array:
+def fftfreq(n: int, d: float = 1.0, *, dtype: DtypeLike | None = None, device: Device | str | None = None) -> array:
     """Make the frequencies of the elements of a transform: 0, 1, ..., then the negative ones to -1, over n * d.
 
     Args:
@@ -58,7 +58,7 @@ def fftfreq(n: int, d: float = 1.0, *, dtype: Dtype | None = None, device: Devic
     return _scaled(numbers, n, d, dtype, device, "fftfreq")
 
 
-def rfftfreq(n: int, d: float = 1.0, *, dtype: Dtype | None = None, device: Device | str | None = None) -> array:
+def rfftfreq(n: int, d: float = 1.0, *, dtype: DtypeLike | None = None, device: Device | str | None = None) -> array:
     """Make the frequencies of the elements of a real transform: 0, 1, ..., n // 2, over n * d.
 
     Args:

@@ -103,7 +103,7 @@ class _Stacked(_Wrapper):
         if self.n == 0:
             like = fn.eval_shape(self.layer.init, key)
             return tree.map(lambda p: fn.zeros((0, *p.shape), p.dtype), like)  # type: ignore[no-any-return]
-        return fn.vmap(self.layer.init)(fold_items(key, self.n))  # type: ignore[no-any-return]
+        return fn.vmap(self.layer.init)(fold_items(key, self.n))
 
     def _check(self, params: Params) -> None:
         for path, p in tree.leaves_with_path(params.params):

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import funcnn as fn
 from funcnn import _hints, random
 from funcnn._arguments import integers
 from funcnn._hyper import checked
+
+if TYPE_CHECKING:
+    from funcnn._core import DtypeLike
 
 __all__ = [
     "constant",
@@ -40,7 +43,7 @@ __all__ = [
 Shape = Sequence[int]
 
 
-def zeros(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32) -> fn.array:
+def zeros(key: fn.array | None, shape: Shape, dtype: DtypeLike = fn.float32) -> fn.array:
     """Return zeros; the key is not used.
 
     >>> from funcnn import nn
@@ -50,7 +53,7 @@ def zeros(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32) -> f
     return fn.zeros(shape, dtype=dtype)
 
 
-def ones(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32) -> fn.array:
+def ones(key: fn.array | None, shape: Shape, dtype: DtypeLike = fn.float32) -> fn.array:
     """Return ones; the key is not used.
 
     >>> from funcnn import nn
@@ -60,7 +63,7 @@ def ones(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32) -> fn
     return fn.ones(shape, dtype=dtype)
 
 
-def constant(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32, *, value: float = 0.0) -> fn.array:
+def constant(key: fn.array | None, shape: Shape, dtype: DtypeLike = fn.float32, *, value: float = 0.0) -> fn.array:
     """Return an array filled with `value`; the key is not used.
 
     >>> from funcnn import nn
@@ -70,7 +73,7 @@ def constant(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32, *
     return fn.full(shape, value, dtype=dtype)
 
 
-def identity(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32) -> fn.array:
+def identity(key: fn.array | None, shape: Shape, dtype: DtypeLike = fn.float32) -> fn.array:
     """Return an identity matrix; the key is not used.
 
     Raises:
@@ -87,7 +90,7 @@ def identity(key: fn.array | None, shape: Shape, dtype: fn.Dtype = fn.float32) -
 
 
 def normal(
-    key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, mean: float = 0.0, std: float = 1.0
+    key: fn.array, shape: Shape, dtype: DtypeLike = fn.float32, *, mean: float = 0.0, std: float = 1.0
 ) -> fn.array:
     """Draw from the normal distribution with this mean and standard deviation.
 
@@ -98,7 +101,7 @@ def normal(
     return random.normal(key, shape, dtype, loc=mean, scale=std)
 
 
-def _wide(name: str, dtype: fn.Dtype) -> fn.Dtype:
+def _wide(name: str, dtype: DtypeLike) -> fn.Dtype:
     """The dtype to compute numbers of a floating dtype in: float32 for halves."""
     if not fn.isdtype(dtype, "real floating"):
         raise ValueError(f"{name}: dtype must be a floating point type, got {dtype}")
@@ -108,7 +111,7 @@ def _wide(name: str, dtype: fn.Dtype) -> fn.Dtype:
 def truncated_normal(
     key: fn.array,
     shape: Shape,
-    dtype: fn.Dtype = fn.float32,
+    dtype: DtypeLike = fn.float32,
     *,
     mean: float = 0.0,
     std: float = 1.0,
@@ -136,7 +139,7 @@ def truncated_normal(
 
 
 def uniform(
-    key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, low: float = 0.0, high: float = 1.0
+    key: fn.array, shape: Shape, dtype: DtypeLike = fn.float32, *, low: float = 0.0, high: float = 1.0
 ) -> fn.array:
     """Draw uniformly from ``[low, high)``.
 
@@ -157,7 +160,7 @@ def _fans(name: str, shape: Shape) -> tuple[int, int]:
     return shape[-1] * between, shape[0] * between
 
 
-def glorot_normal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gain: float = 1.0) -> fn.array:
+def glorot_normal(key: fn.array, shape: Shape, dtype: DtypeLike = fn.float32, *, gain: float = 1.0) -> fn.array:
     """Draw from the normal distribution with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))``.
 
     Reference: X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
@@ -169,7 +172,7 @@ def glorot_normal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, 
     return normal(key, shape, dtype, std=gain * math.sqrt(2.0 / max(sum(_fans("glorot_normal", shape)), 1)))
 
 
-def glorot_uniform(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gain: float = 1.0) -> fn.array:
+def glorot_uniform(key: fn.array, shape: Shape, dtype: DtypeLike = fn.float32, *, gain: float = 1.0) -> fn.array:
     """Draw uniformly from ``±gain * sqrt(6 / (fan_in + fan_out))``.
 
     Reference: X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
@@ -191,7 +194,7 @@ def _fan(name: str, shape: Shape, mode: str) -> int:
 def he_normal(
     key: fn.array,
     shape: Shape,
-    dtype: fn.Dtype = fn.float32,
+    dtype: DtypeLike = fn.float32,
     *,
     mode: Literal["fan_in", "fan_out"] = "fan_in",
     gain: float = 1.0,
@@ -210,7 +213,7 @@ def he_normal(
 def he_uniform(
     key: fn.array,
     shape: Shape,
-    dtype: fn.Dtype = fn.float32,
+    dtype: DtypeLike = fn.float32,
     *,
     mode: Literal["fan_in", "fan_out"] = "fan_in",
     gain: float = 1.0,
@@ -227,7 +230,7 @@ def he_uniform(
     return uniform(key, shape, dtype, low=-bound, high=bound)
 
 
-def lecun_normal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32) -> fn.array:
+def lecun_normal(key: fn.array, shape: Shape, dtype: DtypeLike = fn.float32) -> fn.array:
     """Draw from the normal distribution with standard deviation ``sqrt(1 / fan_in)``, as SELU wants it.
 
     Reference: Y. LeCun et al., "Efficient BackProp", 1998.
@@ -239,7 +242,7 @@ def lecun_normal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32) -> f
     return normal(key, shape, dtype, std=1.0 / math.sqrt(max(_fans("lecun_normal", shape)[0], 1)))
 
 
-def lecun_uniform(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32) -> fn.array:
+def lecun_uniform(key: fn.array, shape: Shape, dtype: DtypeLike = fn.float32) -> fn.array:
     """Draw uniformly from ``±sqrt(3 / fan_in)``.
 
     Reference: Y. LeCun et al., "Efficient BackProp", 1998.
@@ -255,7 +258,7 @@ def lecun_uniform(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32) -> 
 def sparse(
     key: fn.array,
     shape: Shape,
-    dtype: fn.Dtype = fn.float32,
+    dtype: DtypeLike = fn.float32,
     *,
     sparsity: float,
     mean: float = 0.0,
@@ -308,7 +311,7 @@ def _orthonormal(draws: fn.array) -> fn.array:
     return found
 
 
-def orthogonal(key: fn.array, shape: Shape, dtype: fn.Dtype = fn.float32, *, gain: float = 1.0) -> fn.array:
+def orthogonal(key: fn.array, shape: Shape, dtype: DtypeLike = fn.float32, *, gain: float = 1.0) -> fn.array:
     """Draw a matrix with orthonormal rows or columns, whichever are fewer, all such with equal probability.
 
     Args:
