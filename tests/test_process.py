@@ -49,6 +49,17 @@ def last():
     fn.async_eval(x * 2)
     assert (x * 3).sum().item() == 60
 """,
+    "the library is imported again": """
+import importlib
+importlib.reload(fn)
+kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("funcnn")}
+try:
+    import funcnn
+    raise AssertionError
+except ImportError as error: assert "a process loads funcnn once" in str(error), error
+sys.modules.update(kept)
+assert fn.ones(3).sum().item() == 3
+""",
     "a list has no room": """
 if sys.platform == "linux":
     import resource

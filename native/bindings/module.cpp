@@ -1,9 +1,18 @@
 // The extension module: every file of this folder adds its part.
+#include <atomic>
+#include <stdexcept>
+
 #include "bindings/profile.h"
 #include "bindings/shim.h"
 #include "bindings/shim_trees.h"
 
 NB_MODULE(_core, m) {
+  static std::atomic<bool> loaded{false};
+  if (loaded.exchange(true))
+    throw std::runtime_error(
+        "a process loads funcnn once: it cannot be imported in a second interpreter, nor again after it was taken out "
+        "of "
+        "sys.modules");
   nb::set_leak_warnings(false);  // what modules and threads of the interpreter keep to its end is no leak of ours
   m.doc() = "The native core of funcnn.";
   funcnn::bind_errors(m);
