@@ -151,6 +151,10 @@ def test_layers_are_static_arguments():
 def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"Dropout: p must be a number of at least 0 and below 1, got 1.0"):
         nn.Dropout(1.0)
+    with pytest.raises(TypeError, match=r"functions, got the class ReLU: call it, as in ReLU\(\)"):
+        nn.Sequential(nn.ReLU)
+    with pytest.raises(TypeError, match=r"nonlinearity must be .* got the class Tanh: call it, as in Tanh\(\)"):
+        nn.RNN(2, 3, nonlinearity=nn.Tanh)
     with pytest.raises(TypeError, match="Sequential: expected layers and functions, got 3"):
         nn.Sequential(nn.Linear(2, 2), 3)
     with pytest.raises(ValueError):
@@ -262,3 +266,19 @@ def test_layers_in_a_class_are_fields(value):
         type("Bare", (nn.Layer,), {"body": value})
     made = type("Shared", (nn.Layer,), {"body": value, "__annotations__": {"body": ClassVar[object]}})
     assert made().init(random.key(0)) == {} and made.body is value
+
+
+def test_a_class_without_call_says_so():
+    class Forward(nn.Layer):
+        def forward(self, params, x):
+            return x
+
+    class Nothing(nn.Layer):
+        pass
+
+    with pytest.raises(
+        TypeError, match=r"Forward defines no __call__\(self, params, x\), .*; forward has to have that name"
+    ):
+        Forward()({}, fn.ones(2))
+    with pytest.raises(TypeError, match="what a layer computes$"):
+        Nothing().apply({}, fn.ones(2))

@@ -11,6 +11,7 @@ import funcnn as fn
 from funcnn._hyper import whole
 from funcnn.tree import frozendict
 
+from ._calling import is_class, shown
 from ._layer import Layer, Params, as_input
 
 
@@ -39,9 +40,9 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Any) -> None:
         for layer in layers:
-            if not callable(layer):
+            if not callable(layer) or is_class(layer):
                 unpack = "; unpack them, as in Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
-                raise TypeError(f"Sequential: expected layers and functions, got {layer!r}{unpack}")
+                raise TypeError(f"Sequential: expected layers and functions, got {shown(layer)}{unpack}")
         self.__attrs_init__(layers)
 
     if TYPE_CHECKING:

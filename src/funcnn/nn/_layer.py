@@ -256,6 +256,15 @@ class Layer:
 
     if TYPE_CHECKING:
         __call__: Callable[..., Any]
+    else:
+
+        def __call__(self, *args, **kwargs):
+            """Say that the class has not said what its layers compute."""
+            names = [name for name in ("forward", "call") if callable(getattr(type(self), name, None))]
+            instead = f"; {names[0]} has to have that name" if names else ""
+            raise TypeError(
+                f"{type(self).__name__} defines no __call__(self, params, x), what a layer computes{instead}"
+            )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
