@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -160,6 +161,19 @@ def test_a_save_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         fn.io.save(tmp_path / "folder.npz", {"x": fn.ones(1)})
     assert os.listdir(tmp_path) == ["folder.npz"]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".gguf"])
+def test_a_disk_that_is_full_is_told_by_its_number(tmp_path: Path, suffix: str) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError) as error:
+            fn.io.save(tmp_path / f"x{suffix}", {"x": fn.ones(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert error.value.errno == errno.EFBIG and not os.listdir(tmp_path)
 
 
 # ---- what is not saved

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -50,6 +51,8 @@ def write_safetensors(path: str, arrays: dict[str, fn.array], metadata: dict[str
     try:
         safetensors.serialize_file(tensors, path, metadata or None)
     except safetensors.SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), path) from error
         raise OSError(f"{path}: {error}") from error
 
 
