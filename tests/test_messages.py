@@ -45,6 +45,7 @@ from funcnn import _hints, nn, optim, random, tree
         (lambda x: fn.array(np.ones(2, "f4,i4")), TypeError, r"take its fields one by one, as in x\['name'\]"),
         (lambda x: fn.ones(2, dtype=fn.bfloat16).__array__(copy=False), ValueError, "converting bfloat16 needs a copy"),
         (lambda x: fn.promote_types("float32", "f"), TypeError, "promote_types: b must be a dtype.*got 'f'"),
+        (lambda x: random.key(fn.array(3)), TypeError, "random.key: .* got an array; fold_in"),
         (lambda x: random.key("a"), TypeError, "random.key: the seed must be an integer, got 'a'"),
         (lambda x: random.split(random.key(0), 2.5), TypeError, "random.split: num must be an integer"),
         (lambda x: random.uniform(random.key(0), (2,), "f99"), TypeError, "random.uniform: dtype must be a dtype"),

@@ -3,6 +3,7 @@
 import inspect
 import pydoc
 import types
+import typing
 
 import pytest
 
@@ -42,6 +43,18 @@ def test_every_public_function_has_a_signature():
         except (TypeError, ValueError):
             without.append(name)
     assert without == []
+
+
+def test_annotations_can_be_evaluated():
+    """As libraries do that check types while a program runs."""
+    wrong = []
+    for name, function in functions():
+        if inspect.isfunction(function):
+            try:
+                typing.get_type_hints(function)
+            except NameError as error:
+                wrong.append(f"{name}: {error}")
+    assert wrong == []
 
 
 def test_signatures_are_those_of_the_docs():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._core import array
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike
+from ._types import ArrayLike
 
 _SAME_SIZE = {
     _core.float16: _core.int16,

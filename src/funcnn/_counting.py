@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._arguments import integer
 from ._core import array, float32
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, DtypeLike
+from ._types import ArrayLike, DtypeLike
 
 
 def one_hot(x: ArrayLike, num_classes: int, *, dtype: DtypeLike = float32, axis: int = -1) -> array:

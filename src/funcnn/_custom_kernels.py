@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from . import _core
 from ._arguments import flag, integer, integers
+from ._core import Device, Dtype, array
 from ._device import device_put
 from ._streams import Stream
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, Device, Dtype, array
+from ._types import ArrayLike
 
 _MATH_MODES = ("safe", "relaxed", "fast")
 # Metal and CUDA count threads with 32 bits.

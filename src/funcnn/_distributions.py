@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._arguments import axis_of, integer, integers, is_integer
@@ -12,9 +12,7 @@ from ._device import default_device, doubled, parameter
 from ._gamma import gamma_factors
 from ._poisson import in_dtype, poisson_counts
 from ._transforms_rules import stop_gradient
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, DtypeLike, ShapeLike
+from ._types import ArrayLike, DtypeLike, ShapeLike
 
 
 def exponential(key: array, shape: ShapeLike = (), dtype: DtypeLike = float32) -> array:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
-
-if TYPE_CHECKING:
-    from ._core import Dtype
+from ._core import Dtype
 
 
 class DtypeCategory(enum.Enum):

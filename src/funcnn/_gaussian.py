@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._arguments import integers
 from ._core import array, float32
 from ._linalg_factors import eigh
 from ._transforms_rules import custom_vjp
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, DtypeLike, ShapeLike
+from ._types import ArrayLike, DtypeLike, ShapeLike
 
 
 def multivariate_normal(

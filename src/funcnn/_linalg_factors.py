@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from . import _core
 from ._arguments import flag
 from ._core import array
 from ._device import home
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike
+from ._types import ArrayLike
 
 
 class QRResult(NamedTuple):

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from . import _core
 from ._arguments import axis_of, flag, integer, integers
 from ._core import AxisError, array
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ._core import ArrayLike, DtypeLike
+from ._types import ArrayLike, DtypeLike
 
 
 def cross(a: ArrayLike, b: ArrayLike, axis: int = -1) -> array:

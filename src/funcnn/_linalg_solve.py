@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from . import _core
 from ._arguments import flag, integer
 from ._core import array
 from ._device import home, parameter
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike
+from ._types import ArrayLike
 
 
 class SlogdetResult(NamedTuple):

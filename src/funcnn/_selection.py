@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._arguments import axis_of, integer
 from ._core import array
 from ._device import doubled
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike
+from ._types import ArrayLike
 
 
 def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> tuple[array, ...]:

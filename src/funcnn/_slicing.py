@@ -5,15 +5,13 @@ from __future__ import annotations
 import operator
 from builtins import slice as _slice
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._arguments import Integers, axis_of, integers
 from ._core import array
 from ._device import parameter
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike
+from ._types import ArrayLike
 
 
 def dynamic_slice(operand: ArrayLike, start_indices: ArrayLike | Sequence[ArrayLike], slice_sizes: Integers) -> array:

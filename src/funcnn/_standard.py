@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from . import _core
 from ._arguments import axis_of, integer
-from ._core import array
+from ._core import Device, array
 from ._selection import unique
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, Device, DtypeLike
+from ._types import ArrayLike, DtypeLike
 
 acos, acosh, asin, asinh = _core.arccos, _core.arccosh, _core.arcsin, _core.arcsinh
 atan, atan2, atanh = _core.arctan, _core.arctan2, _core.arctanh

@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._arguments import integers
-from ._core import array
+from ._core import Dtype, array
 from ._device import default_device
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, Dtype, DtypeLike
+from ._types import ArrayLike, DtypeLike
 
 # For each method: where in n sorted elements the q-quantile lies, counted from 0, and how much of the way from the element
 # before that place to the one behind it is gone, given the fraction of the place and the number of the element before.

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import _core
 from ._core import array
 from ._device import parameter
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, DtypeLike, ShapeLike
+from ._types import ArrayLike, DtypeLike, ShapeLike
 
 # From where on, and with how many terms the continued fraction below has the precision of the dtype there.
 _FAR = {True: (6.0, 24), False: (3.0, 14)}  # float64, float32

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from . import _core
 from ._arguments import integer
+from ._core import array
 from ._device import default_device
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ._core import array
 
 
 def _sampled(f: Callable[[array], array], count: int) -> array:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import Any, SupportsFloat
 
 from . import _core, _hints
 from ._arguments import flag, integer
 from ._control import scan
-from ._core import array
+from ._core import Device, Dtype, array
 from ._custom_kernels import CustomKernel, cuda_kernel, metal_kernel
 from ._transforms_rules import checkpoint
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, Device, Dtype
+from ._types import ArrayLike
 
 __all__ = [
     "CustomKernel",

@@ -24,17 +24,13 @@ out, it is their common shape, which is ``()`` for numbers. To draw for many key
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import _core, _hints, _truncated_normal
 from ._arguments import integer, is_integer
 from ._calls import explained
 from ._core import array, float32, int32
 from ._distributions import beta, choice, exponential, gamma, poisson
 from ._gaussian import multivariate_normal
-
-if TYPE_CHECKING:
-    from ._core import ArrayLike, DtypeLike, ShapeLike
+from ._types import ArrayLike, DtypeLike, ShapeLike
 
 __all__ = [
     "bernoulli",
@@ -75,6 +71,8 @@ def key(seed: int) -> array:
         >>> random.key(7)
         array([0, 7], dtype=uint32)
     """
+    if isinstance(seed, array):
+        raise TypeError("random.key: the seed must be an integer, got an array; fold_in(key, x) makes a key of one")
     seed = integer(seed, "random.key: the seed")
     if not 0 <= seed < 2**64:
         raise ValueError(f"random.key: the seed must be between 0 and 2**64 - 1, got {seed}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from funcnn import _core
 from funcnn._arguments import integer, integers
+from funcnn._core import Device, array
 from funcnn._device import device_put
-
-if TYPE_CHECKING:
-    from funcnn._core import ArrayLike, Device, DtypeLike, array
+from funcnn._types import ArrayLike, DtypeLike
 
 
 def _length(n: int, name: str) -> int:

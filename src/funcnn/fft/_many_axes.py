@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from funcnn import _core
 from funcnn._arguments import integers
+from funcnn._core import array
+from funcnn._types import ArrayLike
 
 from ._one_axis import COMPLEX, TO_HALF, TO_REAL, transform
-
-if TYPE_CHECKING:
-    from funcnn._core import ArrayLike, array
 
 
 def _places(name: str, x: array, s: Sequence[int] | None, axes: Sequence[int] | None) -> list[tuple[int, int | None]]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from funcnn import _core
 from funcnn._arguments import integer
-
-if TYPE_CHECKING:
-    from funcnn._core import ArrayLike, array
+from funcnn._core import array
+from funcnn._types import ArrayLike
 
 COMPLEX, TO_HALF, TO_REAL = range(3)
 

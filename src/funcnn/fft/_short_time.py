@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from funcnn import _core
 from funcnn._arguments import flag, integer
+from funcnn._core import array
+from funcnn._types import ArrayLike
 
 from ._one_axis import COMPLEX, TO_HALF, TO_REAL, transform
-
-if TYPE_CHECKING:
-    from funcnn._core import ArrayLike, array
 
 # The square of the windows over a sample below which the sample is not determined.
 _LEAST = 1e-11

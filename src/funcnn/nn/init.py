@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import funcnn as fn
 from funcnn import _hints, random
 from funcnn._arguments import integers
 from funcnn._hyper import checked
-
-if TYPE_CHECKING:
-    from funcnn._core import DtypeLike
+from funcnn._types import DtypeLike
 
 __all__ = [
     "constant",
