@@ -1,5 +1,6 @@
 // Evaluation, memory and threads.
 #include <atomic>
+#include <csignal>
 #include <limits>
 
 #include "base/cpu_quota.h"
@@ -78,29 +79,26 @@ void without_interpreter(void (*block)(void*), void* context) {
 // signal may come here again.
 std::atomic<unsigned long> main_thread{0};
 
-bool on_main_thread() {
+// Signals are delivered to the main thread, by Python's own handlers: their exception stays set.
+bool interrupted() {
   if (main_thread == 0) {
     nb::gil_scoped_acquire gil;
     main_thread = nb::cast<unsigned long>(nb::module_::import_("threading").attr("main_thread")().attr("ident"));
   }
-  return PyThread_get_thread_ident() == main_thread;
-}
-
-// Signals are delivered to the main thread, by Python's own handlers: their exception stays set.
-bool interrupted() {
-  if (!on_main_thread()) return false;
+  if (PyThread_get_thread_ident() != main_thread) return false;
   nb::gil_scoped_acquire gil;
   return PyErr_CheckSignals() != 0;
 }
 
+// Functions of _signal, which are C: in Python code, pending signals would be delivered.
+PyObject *getsignal = nullptr, *default_int_handler = nullptr;
+
 // Whether Ctrl-C was pressed that no handler but Python's own will see, which raises KeyboardInterrupt and does nothing
 // else. Other handlers wait for the end of the kernel.
 bool pressed() {
-  if (main_thread == 0 || !on_main_thread()) return false;
+  if (main_thread != 0 && PyThread_get_thread_ident() != main_thread) return false;
   nb::gil_scoped_acquire gil;
-  nb::module_ signal = nb::module_::import_("signal");
-  if (!signal.attr("getsignal")(signal.attr("SIGINT")).is(signal.attr("default_int_handler"))) return false;
-  if (!PyOS_InterruptOccurred()) return false;
+  if (!nb::handle(getsignal)(SIGINT).is(default_int_handler) || !PyOS_InterruptOccurred()) return false;
   PyErr_SetInterrupt();  // asking took it back
   return PyErr_CheckSignals() != 0;
 }
@@ -109,6 +107,9 @@ bool pressed() {
 
 void bind_runtime(nb::module_& m) {
   set_host({without_interpreter, interrupted});
+  nb::module_ signal = nb::module_::import_("_signal");
+  getsignal = signal.attr("getsignal").inc_ref().ptr();
+  default_int_handler = signal.attr("default_int_handler").inc_ref().ptr();
   set_user_stops(pressed);
   nb::module_::import_("atexit").attr("register")(nb::cpp_function(&end_evaluation, nb::call_guard<Unlocked>()));
   if (nb::module_ os = nb::module_::import_("os"); nb::hasattr(os, "register_at_fork"))
