@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "graph/record.h"
 #include "graph/trace.h"
+#include "graph/transfer.h"
 
 namespace funcnn {
 namespace {
@@ -106,8 +107,10 @@ Graph close_graph(Span inputs, Span outputs, TraceId id, Arrays& captured, Ref<P
   {
     // Others may evaluate what was made outside, but not cut it off from its past while it is taken over.
     std::lock_guard past(past_mutex());
+    // What is on its way from another device arrives before: arguments of a graph are on one.
     auto recent = [&](const Node& n) {
-      return n.sequence >= since && !n.inputs.empty() && (!n.available() || keeps_still(n)) && !n.lost();
+      return n.sequence >= since && !n.inputs.empty() && (!n.available() || keeps_still(n)) && !n.lost() &&
+             !dynamic_cast<const Transfer*>(n.primitive.get());
     };
     Arrays edge;
     for (Node* node : order)
