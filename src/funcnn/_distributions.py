@@ -131,7 +131,7 @@ def choice(
     """Choose among the numbers below ``a``, or among the slices of an array along an axis.
 
     With replacement, positions are drawn by ``randint``, or with probabilities ``p`` by searching their running sum, which is
-    float64 on the CPU. Without, they are the first of a ``permutation``, or with ``p`` those with the largest ``log(p)`` plus a Gumbel
+    float64, on the CPU. Without, they are the first of a ``permutation``, or with ``p`` those with the largest ``log(p)`` plus a Gumbel
     draw each.
 
     Args:
@@ -194,12 +194,11 @@ def choice(
             else _core.random_permutation(key, count, 0)[:wanted].reshape(drawn).astype(index)
         )
     elif replace:
-        # float32 loses what is small beside the sum so far; a GPU may have nothing wider.
-        wide = weights.dtype == _core.float64 or weights.device == "cpu"
-        running = _core.cumsum(weights.astype(_core.float64 if wide else float32))
-        # In (0, total], so that what has probability 0 is never found.
-        at = running[-1] * (1 - _core.random_uniform(key, drawn, running.dtype, 0, 1))
-        places = _core.minimum(_core.searchsorted(running, at), count - 1).astype(index)
+        # float32 would lose what is small beside the sum so far. In (0, total], so that what has probability 0 is never found.
+        running = _core.cumsum(doubled(weights))
+        uniform = _core.random_uniform(_core._device_put(key, "cpu"), drawn, running.dtype, 0, 1)
+        places = _core.minimum(_core.searchsorted(running, running[-1] * (1 - uniform)), count - 1).astype(index)
+        places = _core._device_put(places, weights.device)
     else:
         scores = _core.random_gumbel(key, (count,), float32) + _core.log(weights)
         places = _core.argsort(-scores)[:wanted].reshape(drawn).astype(index)
