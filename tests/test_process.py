@@ -61,7 +61,7 @@ sys.modules.update(kept)
 assert fn.ones(3).sum().item() == 3
 """,
     "a list has no room": """
-if sys.platform == "linux":
+if sys.platform == "linux" and not os.environ.get("FUNCNN_SANITIZED"):
     import resource
     x = fn.asarray(np.ones(3_000_000, np.float32))
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
