@@ -111,14 +111,15 @@ import numpy as np, funcnn as fn
 signal.signal(signal.SIGINT, signal.default_int_handler)
 x = fn.asarray(np.ones((8192, 8192), np.float32))
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-start = time.monotonic()
+start = time.process_time()  # of all threads, whatever else the machine does
 try:
     fn.eval(x @ x)
 except KeyboardInterrupt:
-    stopped = time.monotonic() - start
-start = time.monotonic()
+    stopped = time.process_time() - start
+start = time.process_time()
 assert (x[:1024] @ x)[0, 0].item() == 8192
-assert stopped < 0.6 + 4 * (time.monotonic() - start), stopped
+eighth = time.process_time() - start
+assert stopped < 6.5 * eighth, (stopped, eighth)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
