@@ -6,13 +6,9 @@
 namespace funcnn {
 namespace {
 
-std::atomic<bool (*)()> asked{[] { return false; }};
 std::atomic<void (*)()> stopping{[] {}};
 
 }  // namespace
-
-void set_user_stops(bool (*user_stops)()) { asked.store(user_stops); }
-bool user_stops() { return asked.load()(); }
 
 void set_stop(void (*stop)()) { stopping.store(stop); }
 

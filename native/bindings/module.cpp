@@ -11,8 +11,7 @@ NB_MODULE(_core, m) {
   if (loaded.exchange(true))
     throw std::runtime_error(
         "a process loads funcnn once: it cannot be imported in a second interpreter, nor again after it was taken out "
-        "of "
-        "sys.modules");
+        "of sys.modules");
   nb::set_leak_warnings(false);  // what modules and threads of the interpreter keep to its end is no leak of ours
   m.doc() = "The native core of funcnn.";
   funcnn::bind_errors(m);

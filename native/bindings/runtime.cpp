@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "base/cpu_quota.h"
-#include "base/interruption.h"
 #include "base/thread_pool.h"
 #include "bindings/array.h"
 #include "bindings/gil.h"
@@ -106,11 +105,10 @@ bool pressed() {
 }  // namespace
 
 void bind_runtime(nb::module_& m) {
-  set_host({without_interpreter, interrupted});
   nb::module_ signal = nb::module_::import_("_signal");
   getsignal = signal.attr("getsignal").inc_ref().ptr();
   default_int_handler = signal.attr("default_int_handler").inc_ref().ptr();
-  set_user_stops(pressed);
+  set_host({without_interpreter, interrupted, pressed});
   nb::module_::import_("atexit").attr("register")(nb::cpp_function(&end_evaluation, nb::call_guard<Unlocked>()));
   if (nb::module_ os = nb::module_::import_("os"); nb::hasattr(os, "register_at_fork"))
     os.attr("register_at_fork")(nb::arg("before") = nb::cpp_function(&before_fork),

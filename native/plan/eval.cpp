@@ -22,11 +22,12 @@ std::recursive_timed_mutex*& mutex_in_use() {
 }
 
 bool (*interrupted)() = [] { return false; };
+bool (*pressed)() = interrupted;
 thread_local bool uninterrupted = false;
 
 // In the middle of a kernel no code of the user may run, which could evaluate something on this thread.
 void stop_kernel() {
-  if (!uninterrupted && (user_stops() || background_gives_up())) throw Interrupted();
+  if (!uninterrupted && (pressed() || background_gives_up())) throw Interrupted();
 }
 
 std::atomic<bool>& fusion() {
@@ -72,6 +73,7 @@ EvaluationLock interruptible_evaluation_lock() {
 void set_host(const Host& given) {
   set_without_interpreter(given.without_interpreter);
   interrupted = given.interrupted;
+  pressed = given.pressed;
   set_stop(stop_kernel);
 }
 

@@ -26,6 +26,8 @@ struct Host {
   void (*without_interpreter)(void (*block)(void*), void* context);
   // Whether the user asked to stop the evaluation on this thread. Called every few milliseconds between kernels.
   bool (*interrupted)();
+  // The same in the middle of a kernel, where no code of the user's may run to find out.
+  bool (*pressed)();
 };
 void set_host(const Host& host);
 // Raise Interrupted if the user asked to stop.
