@@ -112,8 +112,8 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def command(words: list[str]) -> str:
     """As it is written down: where rows were kept is of no interest."""
-    at = words.index("--keep") if "--keep" in words else len(words)
-    return "python -m benchmarks " + shlex.join(words[:at] + words[at + 2 :])
+    told = [word for at, word in enumerate(words) if not word.startswith("--keep") and words[at - 1 : at] != ["--keep"]]
+    return "python -m benchmarks " + shlex.join(told)
 
 
 def write_results(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,13 @@ import pickle
 from typing import Any
 
 
+def replace(file: pathlib.Path, content: bytes) -> None:
+    """Whoever reads the file finds what it had or all of this."""
+    beside = file.with_name(file.name + ".part")
+    beside.write_bytes(content)
+    os.replace(beside, file)
+
+
 class Kept:
     """Rows by how they were measured; without a file they are forgotten with the process."""
 
@@ -24,8 +31,5 @@ class Kept:
 
     def add(self, how: Any, row: Any) -> None:
         self.rows[how] = row
-        if self.file is None:
-            return
-        beside = self.file.with_name(self.file.name + ".part")
-        beside.write_bytes(pickle.dumps(self.rows))
-        os.replace(beside, self.file)
+        if self.file is not None:
+            replace(self.file, pickle.dumps(self.rows))

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import report, roofline, scaling
 from .harness import Row
+from .kept import replace
 
 FILE = pathlib.Path(__file__).with_name("RESULTS.md")
 LEAST_ROUNDS = 5
@@ -84,9 +85,7 @@ def write(file: pathlib.Path, new: str) -> None:
     title = new.splitlines()[0]
     kept = [run.rstrip() + "\n" for run in runs if run.splitlines()[0] != title]
     text = "\n".join([_HEAD, new.rstrip() + "\n", *kept[: MOST_RUNS - 1]])
-    beside = file.with_name(file.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, file)
+    replace(file, text.encode())
 
 
 def text(
