@@ -107,19 +107,21 @@ def test_handlers_of_programs_wait_for_the_end_of_a_kernel():
 def test_in_the_middle_of_the_first_kernel_of_a_process():
     code = """
 import os, signal, threading, time
-import numpy as np, funcnn as fn
+import funcnn as fn
 signal.signal(signal.SIGINT, signal.default_int_handler)
-x = fn.asarray(np.ones((8192, 8192), np.float32))
+rows, columns = fn.random.uniform(fn.random.key(0), (2, 160_000))
+fn.eval(rows, columns)
+work = lambda n: fn.sum(fn.sin(rows[:n, None] * columns), axis=1)
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-start = time.process_time()  # of all threads, whatever else the machine does
+start = time.process_time()  # of all threads, and with little memory, whatever else the machine does
 try:
-    fn.eval(x @ x)
+    fn.eval(work(160_000))
 except KeyboardInterrupt:
     stopped = time.process_time() - start
 start = time.process_time()
-assert (x[:1024] @ x)[0, 0].item() == 8192
-eighth = time.process_time() - start
-assert stopped < 6.5 * eighth, (stopped, eighth)
+fn.eval(work(10_000))
+sixteenth = time.process_time() - start
+assert stopped < 10 * sixteenth, (stopped, sixteenth)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
