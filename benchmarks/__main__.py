@@ -78,8 +78,7 @@ def measured_rows(
     arguments: argparse.Namespace, names: list[str], busy: int
 ) -> tuple[dict[str, str], list[harness.Row]]:
     frameworks = [*arguments.peers.split(","), *([] if arguments.without_funcnn else ["funcnn"])]
-    harness.confine(arguments.threads)
-    with harness.busy(busy):
+    with harness.confined(arguments.threads), harness.busy(busy):
         return harness.run(
             names,
             frameworks,
@@ -161,13 +160,13 @@ def main() -> None:
     if arguments.results:
         write_results(arguments)
     elif arguments.scaling:
-        harness.confine(arguments.threads)
-        print(scaling.table(scaling.run(chosen_laws(arguments), functools.partial(progress, "laws"))))
+        with harness.confined(arguments.threads):
+            print(scaling.table(scaling.run(chosen_laws(arguments), functools.partial(progress, "laws"))))
     elif arguments.roofline:
-        harness.confine(arguments.threads)
-        points, limits = roofline.measure(
-            rows, arguments.threads, arguments.seconds, functools.partial(progress, "rows")
-        )
+        with harness.confined(arguments.threads):
+            points, limits = roofline.measure(
+                rows, arguments.threads, arguments.seconds, functools.partial(progress, "rows")
+            )
         print(roofline.table(points, limits))
         roofline.draw(points, limits, arguments.roofline)
     else:

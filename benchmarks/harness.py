@@ -98,12 +98,22 @@ def installed(frameworks) -> list[str]:
     return [f for f in found if not f.endswith("+openblas") or openblas.library()]
 
 
-def confine(threads: int) -> None:
-    """Give this process and its children as many cores as threads, and say so to whoever asks the environment."""
+@contextlib.contextmanager
+def confined(threads: int):
+    """This thread and the processes it starts meanwhile have as many cores as threads, and find so in the environment."""
+    before, cores = dict(os.environ), None
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, sorted(cores)[-threads:])
     for name in ("OMP", "MKL", "OPENBLAS", "FUNCNN"):
         os.environ[f"{name}_NUM_THREADS"] = str(threads)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        if cores is not None:
+            os.sched_setaffinity(0, cores)
 
 
 def disagreement(value, reference, tolerance: float = TOLERANCE) -> str | None:
@@ -171,24 +181,24 @@ def run(
     names, frameworks, threads: int, rounds: int, seconds: float, progress, kept: Kept | None = None, busy: int = 0
 ) -> tuple[dict[str, str], list[Row]]:
     """Measure the rows that `kept` has not; returns the versions of the frameworks and the rows."""
-    confine(threads)
     kept = kept or Kept(None)
-    processes = {f: Process(f, threads) for f in installed(frameworks)}
     rows = []
-    try:
-        versions = start(processes)
-        for module, name, unit in progress(workloads(names)):
-            how = (module, name, *versions.items(), threads, rounds, seconds, busy)
-            row = kept.get(how)
-            if row is None:
-                row = _measure(processes, module, Row(name, unit), rounds, seconds)
-                if getattr(importlib.import_module(f"benchmarks.{module}"), "PEAK_MEMORY", False):
-                    _peaks(processes, threads, module, row)
-                kept.add(how, row)
-            rows.append(row)
-    finally:
-        for process in processes.values():
-            process.stop()
+    with confined(threads):
+        processes = {f: Process(f, threads) for f in installed(frameworks)}
+        try:
+            versions = start(processes)
+            for module, name, unit in progress(workloads(names)):
+                how = (module, name, *versions.items(), threads, rounds, seconds, busy)
+                row = kept.get(how)
+                if row is None:
+                    row = _measure(processes, module, Row(name, unit), rounds, seconds)
+                    if getattr(importlib.import_module(f"benchmarks.{module}"), "PEAK_MEMORY", False):
+                        _peaks(processes, threads, module, row)
+                    kept.add(how, row)
+                rows.append(row)
+        finally:
+            for process in processes.values():
+                process.stop()
     return versions, rows
 
 

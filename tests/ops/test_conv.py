@@ -269,7 +269,7 @@ def test_derivatives_of_any_order():
     for _ in range(3):
         g = f
         derivative = fn.jvp(g, (x,), (t,))[1]
-        np.testing.assert_allclose(np.asarray(derivative), numeric(g, x, t), rtol=1e-5)
+        np.testing.assert_allclose(np.asarray(derivative), numeric(g, x, t), rtol=1e-5, atol=1e-5)
 
         def f(x, g=g):
             return fn.sum(fn.grad(g)(x) * t)
