@@ -166,6 +166,16 @@ class TestReadingValues:
         with pytest.raises(TypeError, match="iter"):
             iter(fn.array(1))
 
+    @pytest.mark.parametrize("shape", [(6,), (2, 3), (0,), ()])
+    @pytest.mark.parametrize("value", [2, 2.5, float("nan"), "a", None, np.arange(3)], ids=str)
+    def test_contains_what_an_element_equals(self, shape: tuple[int, ...], value: object) -> None:
+        x = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape) + 2
+        if np.ndim(value) and shape in ((6,), (0,)):  # shapes that do not go together
+            with pytest.raises(ValueError, match="equal"):
+                assert value in fn.array(x)
+        else:
+            assert (value in fn.array(x)) is bool(np.any(x == value))
+
     def test_iterates_over_rows(self) -> None:
         assert [row.tolist() for row in fn.array([[1, 2], [3, 4]])] == [[1, 2], [3, 4]]
         a, b = fn.array([1, 2])

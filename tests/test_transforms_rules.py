@@ -135,6 +135,41 @@ def test_backward_runs_only_for_what_is_needed():
     assert calls == ["forward", "forward", "backward"]
 
 
+@pytest.mark.parametrize(
+    "bend",
+    [
+        lambda t: t * t,
+        fn.sin,
+        lambda t: fn.where(t > 0, t, 2 * t),
+        lambda t: fn.fori_loop(0, 3, lambda i, c: c * fn.abs(t), t),
+        lambda t: fn.cond(t > 0, lambda: t, lambda: -t),
+    ],
+    ids=["square", "sin", "compared", "loop", "branch"],
+)
+def test_a_rule_that_is_not_linear_is_not_transposed(bend):
+    x, one = fn.array(3.0), fn.array(1.0)
+    f = fn.custom_jvp(lambda x: 2 * x)
+    f.defjvp(lambda primals, tangents: (f(*primals), bend(tangents[0])))
+    np.testing.assert_allclose(fn.jvp(f, (x,), (one,))[1], bend(one))
+    with pytest.raises(ValueError, match="custom_jvp of .*reverse mode.* not linear in the tangents"):
+        fn.grad(f)(x)
+
+    g = fn.custom_vjp(lambda x: 2 * x)
+    g.defvjp(lambda x: (g(x), None), lambda _, ct: (bend(ct),))
+    np.testing.assert_allclose(fn.grad(g)(x), bend(one))
+    with pytest.raises(ValueError, match="custom_vjp: forward mode.* not linear in the cotangents"):
+        fn.jvp(g, (x,), (one,))
+
+
+def test_a_linear_rule_is_transposed_through_loops():
+    def along(x, t):  # a loop carries the tangent beside what grows of the primal
+        return fn.fori_loop(0, 3, lambda i, c: (c[0] * x, c[1] + t * c[0]), (x, 0 * t))[1]
+
+    f = fn.custom_jvp(lambda x: x**3)
+    f.defjvp(lambda primals, tangents: (f(*primals), along(*primals, *tangents)))
+    np.testing.assert_allclose(fn.grad(f)(fn.array(2.0)), 2 + 4 + 8)
+
+
 def test_stop_gradient():
     def loss(x, y):
         return x * fn.stop_gradient({"y": y * x})["y"]

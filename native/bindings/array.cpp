@@ -12,6 +12,7 @@
 #include "graph/graph.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
+#include "ops/reduce.h"
 #include "ops/views.h"
 #include "plan/eval.h"
 #include "pytree/container.h"
@@ -144,6 +145,18 @@ int bool_slot(PyObject* self) {
       -1);
 }
 
+// Whether any element equals the value, as NumPy has it.
+int contains_slot(PyObject* self, PyObject* value) {
+  return guarded(
+      [&] {
+        nb::object equal = nb::steal(PyObject_RichCompare(self, value, Py_EQ));
+        if (!equal) throw nb::python_error();
+        if (!is_array(equal.ptr())) return PyObject_IsTrue(equal.ptr());
+        return PyObject_IsTrue(item(any(array_of(equal.ptr()), {}, false), "in").ptr());
+      },
+      -1);
+}
+
 PyObject* int_slot(PyObject* self) {
   return guarded([&] { return PyNumber_Long(item(array_of(self), "int()").ptr()); });
 }
@@ -174,7 +187,8 @@ std::vector<PyType_Slot> all_slots() {
                 slot(Py_nb_bool, bool_slot), slot(Py_nb_int, int_slot), slot(Py_nb_float, float_slot),
                 slot(Py_nb_index, index_slot), slot(Py_mp_length, length_slot), slot(Py_mp_subscript, get_item),
                 slot(Py_mp_ass_subscript, set_item), slot(Py_sq_item, get_row), slot(Py_sq_length, length_slot),
-                slot(Py_bf_getbuffer, get_buffer), slot(Py_bf_releasebuffer, release_buffer)});
+                slot(Py_sq_contains, contains_slot), slot(Py_bf_getbuffer, get_buffer),
+                slot(Py_bf_releasebuffer, release_buffer)});
   if (kKeepsArrays) slots.push_back(slot(Py_tp_dealloc, let_go_of_array));
   slots.push_back({0, nullptr});
   return slots;

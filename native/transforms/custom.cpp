@@ -194,7 +194,8 @@ class CustomJvp final : public Custom {
       moved[i] = v.outputs[i];  // does not depend on the stand-ins
       along[i] = {};
     }
-    Arrays to = forget(inputs, pull_back(inputs, moved, along, scope.id()), scope.id());
+    const std::string of = cat("custom_jvp of ", rule_->name);
+    Arrays to = transpose_rule({"reverse mode", of, "tangents"}, inputs, moved, along, scope.id());
     to.resize(v.inputs.size());
     return to;
   }

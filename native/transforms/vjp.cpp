@@ -22,6 +22,14 @@ void check_rule(const Primitive& primitive, const Array& cotangent, const Array&
                     input.dtype()));
 }
 
+bool depend(const Walk& walk, Span inputs, Span values) {
+  std::vector<char> moving = moving_values(walk, inputs, Follow::value);
+  return std::any_of(values.begin(), values.end(), [&](const Array& x) {
+    const uint32_t* slot = x ? walk.find(x.node()) : nullptr;
+    return slot && moving[*slot];
+  });
+}
+
 }  // namespace
 
 Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const NodeMap<Array>* values) {
@@ -92,6 +100,27 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
   result.reserve(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) result.push_back(std::move(ct[*walk.find(inputs[i].node())]));
   return result;
+}
+
+Arrays transpose_rule(const TransposedRule& rule, Span stand_ins, Span outputs, Span cotangents, TraceId id) {
+  Arrays results = pull_back(stand_ins, outputs, cotangents, id);
+  Walk walk = walk_between(stand_ins, results, id, true);
+  if (depend(walk, stand_ins, results))
+    throw ValueError(cat(rule.of, ": ", rule.mode, " transposes the rule, which is not linear in the ", rule.arguments,
+                         ": it may scale and add them, but not multiply one by another, compare them or apply a "
+                         "function that bends"));
+  if (walk.nodes.empty()) return results;
+  // A loop, for one, may mention them without use.
+  Graph graph{Arrays(stand_ins.begin(), stand_ins.end()), {}};
+  for (const Array& x : results)
+    if (x) graph.outputs.push_back(x);
+  Arrays zeros;
+  for (const Array& x : stand_ins) zeros.push_back(zeros_like(x));
+  Arrays replaced = substitute(graph, zeros);
+  size_t next = 0;
+  for (Array& x : results)
+    if (x) x = replaced[next++];
+  return results;
 }
 
 Graph vjp_graph(const Graph& graph, const std::vector<bool>& wanted) {

@@ -1,6 +1,7 @@
 // Reverse mode: cotangents of inputs from cotangents of outputs.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
@@ -11,6 +12,14 @@ namespace funcnn {
 // `id` is that of the inputs' trace. `values`, if given, says what stands for a node wherever a rule reads its
 // value: the way to differentiate a closed graph at recomputed values.
 Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const NodeMap<Array>* values = nullptr);
+
+// A rule that is to be transposed, for messages.
+struct TransposedRule {
+  std::string_view mode, of, arguments;
+};
+// The same for what a rule made of stand-ins. Where it is linear the result does not depend on their values; where it
+// does, that is a ValueError.
+Arrays transpose_rule(const TransposedRule& rule, Span stand_ins, Span outputs, Span cotangents, TraceId id);
 
 // The closed graph (inputs, cotangents of outputs) -> cotangents of the inputs marked in `wanted`. Outputs that are not
 // floating point have a cotangent too, which is ignored.

@@ -36,23 +36,34 @@ Walk walk_between(Span inputs, Span outputs, TraceId id, bool abstract) {
 
 namespace {
 
+bool can_move(Dtype dtype, Follow follow) { return follow == Follow::value || has_derivative(dtype); }
+
 // Which outputs of a primitive that runs graphs move with the inputs marked in `moving`.
-std::vector<bool> moving_results(const Primitive& primitive, std::vector<bool> moving) {
+std::vector<bool> moving_results(const Primitive& primitive, std::vector<bool> moving, Follow follow) {
   const Control& control = *primitive.control();
   std::vector<const Graph*> graphs = primitive.graphs();
-  if (control.form != Control::Form::cond) return moving_after_steps(*graphs.back(), moving, size_t(control.carries));
+  if (control.form != Control::Form::cond) {
+    std::vector<bool> moved = moving_after_steps(*graphs.back(), moving, size_t(control.carries), follow);
+    // How many steps there are is in every carry.
+    if (follow == Follow::value && control.form == Control::Form::while_loop &&
+        std::ranges::count(moving_outputs(*graphs[0], moving, follow), true))
+      moved.assign(moved.size(), true);
+    return moved;
+  }
+  const bool chosen = follow == Follow::value && moving[0];
   moving.erase(moving.begin());
-  std::vector<bool> moved = moving_outputs(*graphs[0], moving), other = moving_outputs(*graphs[1], moving);
-  for (size_t i = 0; i < moved.size(); ++i) moved[i] = moved[i] || other[i];
+  std::vector<bool> moved = moving_outputs(*graphs[0], moving, follow),
+                    other = moving_outputs(*graphs[1], moving, follow);
+  for (size_t i = 0; i < moved.size(); ++i) moved[i] = chosen || moved[i] || other[i];
   return moved;
 }
 
 }  // namespace
 
-std::vector<char> moving_values(const Walk& walk, Span inputs) {
+std::vector<char> moving_values(const Walk& walk, Span inputs, Follow follow) {
   std::vector<char> moving(walk.size());
   for (const Array& x : inputs)
-    if (has_derivative(x.dtype())) moving[*walk.find(x.node())] = 1;
+    if (can_move(x.dtype(), follow)) moving[*walk.find(x.node())] = 1;
   auto moves = [&](const NodeRef& input) {
     const uint32_t* slot = walk.find(input.get());
     return slot && moving[*slot];
@@ -60,7 +71,7 @@ std::vector<char> moving_values(const Walk& walk, Span inputs) {
   NodeMap<std::vector<bool>> results;  // of control flow
   for (size_t i = 0; i < walk.nodes.size(); ++i) {
     const Node& node = *walk.nodes[i];
-    if (!node.multi() && !has_derivative(node.dtype)) continue;
+    if (!node.multi() && !can_move(node.dtype, follow)) continue;
     if (int index = output_index(node); index >= 0) {
       const std::vector<bool>* known = results.find(node.inputs[0].get());
       moving[walk.inputs + i] = moves(node.inputs[0]) && (!known || (*known)[size_t(index)]);
@@ -73,27 +84,27 @@ std::vector<char> moving_values(const Walk& walk, Span inputs) {
     if (!node.primitive->control()) continue;
     std::vector<bool> given;
     for (const NodeRef& input : node.inputs) given.push_back(moves(input));
-    results[&node] = moving_results(*node.primitive, std::move(given));
+    results[&node] = moving_results(*node.primitive, std::move(given), follow);
   }
   return moving;
 }
 
-std::vector<bool> moving_outputs(const Graph& graph, const std::vector<bool>& moving) {
+std::vector<bool> moving_outputs(const Graph& graph, const std::vector<bool>& moving, Follow follow) {
   Arrays inputs;
   for (size_t i = 0; i < graph.inputs.size(); ++i)
     if (moving[i]) inputs.push_back(graph.inputs[i]);
   std::vector<bool> found(graph.outputs.size());
   if (inputs.empty()) return found;
   Walk walk = walk_between(inputs, graph.outputs, graph_trace(graph), true);
-  std::vector<char> values = moving_values(walk, inputs);
+  std::vector<char> values = moving_values(walk, inputs, follow);
   for (size_t i = 0; i < found.size(); ++i)
     if (const uint32_t* slot = walk.find(graph.outputs[i].node())) found[i] = values[*slot];
   return found;
 }
 
-std::vector<bool> moving_after_steps(const Graph& body, std::vector<bool>& moving, size_t carries) {
+std::vector<bool> moving_after_steps(const Graph& body, std::vector<bool>& moving, size_t carries, Follow follow) {
   for (;;) {
-    std::vector<bool> moved = moving_outputs(body, moving);
+    std::vector<bool> moved = moving_outputs(body, moving, follow);
     bool settled = true;
     for (size_t i = 0; i < carries; ++i) {
       settled = settled && (moving[i] || !moved[i]);
@@ -104,20 +115,6 @@ std::vector<bool> moving_after_steps(const Graph& body, std::vector<bool>& movin
 }
 
 TraceId graph_trace(const Graph& graph) { return graph.inputs.empty() ? 0 : graph.inputs[0].node()->trace; }
-
-Arrays forget(Span stand_ins, Arrays results, TraceId id) {
-  if (walk_between(stand_ins, results, id, true).nodes.empty()) return results;
-  Graph graph{Arrays(stand_ins.begin(), stand_ins.end()), {}};
-  for (const Array& x : results)
-    if (x) graph.outputs.push_back(x);
-  Arrays zeros;
-  for (const Array& x : stand_ins) zeros.push_back(zeros_like(x));
-  Arrays replaced = substitute(graph, zeros);
-  size_t next = 0;
-  for (Array& x : results)
-    if (x) x = replaced[next++];
-  return results;
-}
 
 Array or_zeros(const Array& x, const Aval& aval) { return x ? x : full(aval.shape, constant(0, aval.dtype)); }
 

@@ -16,22 +16,21 @@ struct Walk {
 // `id`: that of the inputs' trace; nothing below it depends on them. `abstract`: the inputs are placeholders.
 Walk walk_between(Span inputs, Span outputs, TraceId id, bool abstract);
 
-// Which values of a walk (by slot) move with its inputs: floating point ones, reached through inputs that carry
-// derivatives. Of the outputs of control flow those alone that its graphs move.
-std::vector<char> moving_values(const Walk& walk, Span inputs);
+// What of a value is followed: the derivative, from floating point to floating point, through inputs that carry any, or
+// whatever there is, also through comparisons and what a predicate chooses.
+enum class Follow : uint8_t { derivative, value };
+// Which values of a walk (by slot) move with its inputs; of the outputs of control flow those that its graphs move.
+std::vector<char> moving_values(const Walk& walk, Span inputs, Follow follow = Follow::derivative);
 // Which outputs of a closed graph move with the inputs marked in `moving`.
-std::vector<bool> moving_outputs(const Graph& graph, const std::vector<bool>& moving);
+std::vector<bool> moving_outputs(const Graph& graph, const std::vector<bool>& moving, Follow follow);
 
 // Which outputs of a loop move, whose body makes carries, and perhaps more, of carries and more. Marks the carries in
 // `moving` that move in any step.
-std::vector<bool> moving_after_steps(const Graph& body, std::vector<bool>& moving, size_t carries);
+std::vector<bool> moving_after_steps(const Graph& body, std::vector<bool>& moving, size_t carries,
+                                     Follow follow = Follow::derivative);
 
 // The trace of a closed graph's inputs.
 TraceId graph_trace(const Graph& graph);
-
-// Zeros in the place of the stand-ins of a linear function that was transposed: its transpose does not depend on their
-// values, but may mention them (a loop, for one, carries them along). `id` is that of the stand-ins; null stays null.
-Arrays forget(Span stand_ins, Arrays results, TraceId id);
 
 // Zeros where an array is null.
 Array or_zeros(const Array& x, const Aval& aval);

@@ -137,8 +137,8 @@ class custom_vjp(_Custom):
 
     The forward function given to ``defvjp`` takes the arguments of `fun` and returns ``(output, residuals)``; the backward
     function takes the residuals and the cotangent of the output, and returns a tuple with the cotangent of each
-    argument, None for zero. Forward mode transposes the backward function, which must therefore be linear in the
-    cotangent and, like a function under ``vmap``, must not read its value.
+    argument, None for zero. Forward mode transposes the backward function, and raises ``ValueError`` where that is not
+    linear in the cotangent. Like a function under ``vmap`` it must then not read the cotangent's value.
 
     The functions may use arrays from outside their arguments, also those of a loop or another transformation around
     them. There is no rule for a derivative by such a value: where one is asked for, ``ValueError`` says so. Make it an
@@ -210,8 +210,9 @@ class custom_jvp(_Custom):
             them first.
 
     The rule given to ``defjvp`` takes a tuple of arguments and a tuple of their tangents, and returns ``(output, tangent of
-    the output)``. The tangent must be linear in the tangents. What the functions use from outside their arguments is
-    constant: a derivative by it raises ``ValueError``, as with :class:`custom_vjp`.
+    the output)``. The tangent must be linear in the tangents; where it is not, reverse mode raises ``ValueError``. What the
+    functions use from outside their arguments is constant: a derivative by it raises ``ValueError``, as with
+    :class:`custom_vjp`.
 
     >>> import funcnn as fn
     >>> @fn.custom_jvp
