@@ -40,11 +40,27 @@ Array made_of(nb::handle object, nb::handle dtype_object) {
   }
 }
 
+// MLX asks one row after the other, and whether two rows are equal has no answer.
+int contains_row(PyObject* self, PyObject* value) {
+  return guarded(
+      [&] {
+        nb::object rows = nb::steal(PyObject_GetIter(self));
+        if (!rows) throw nb::python_error();
+        for (;;) {
+          nb::object row = nb::steal(PyIter_Next(rows.ptr()));
+          if (!row) return PyErr_Occurred() ? -1 : 0;
+          if (int equal = PyObject_RichCompareBool(row.ptr(), value, Py_EQ)) return equal;
+        }
+      },
+      -1);
+}
+
 std::vector<PyType_Slot> all_slots() {
   std::vector<PyType_Slot> slots = mutable_operator_slots();
   slots.insert(slots.end(), {slot(Py_mp_subscript, get_mutable_item), slot(Py_mp_ass_subscript, set_mutable_item),
-                             slot(Py_tp_iter, iterate_mutable), slot(Py_bf_getbuffer, get_mutable_buffer),
-                             slot(Py_bf_releasebuffer, release_buffer), PyType_Slot{0, nullptr}});
+                             slot(Py_tp_iter, iterate_mutable), slot(Py_sq_contains, contains_row),
+                             slot(Py_bf_getbuffer, get_mutable_buffer), slot(Py_bf_releasebuffer, release_buffer),
+                             PyType_Slot{0, nullptr}});
   return slots;
 }
 
