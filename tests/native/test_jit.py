@@ -50,7 +50,10 @@ import numpy as np
 from program import Builder, run
 b = Builder(1, {n})
 x = b.load("float32")
-b.store(b.compute("tanh", b.compute("multiply", x, x)))
+y = b.compute("multiply", x, x)
+for _ in range({steps}):
+    y = b.compute("tanh", y)
+b.store(y)
 program = b.build()
 x, out = np.linspace(-3, 3, {n}, dtype="float32"), np.empty({n}, "float32")
 for _ in range({runs}):
@@ -59,19 +62,39 @@ for _ in range({runs}):
 
 
 @pytest.mark.parametrize(
-    ("setting", "n", "runs", "compiled"),
+    ("setting", "n", "steps", "runs", "compiled"),
     [
-        ("1", 1 << 19, 3, True),
-        ("1", 1 << 19, 1, False),  # a second run may never come
-        ("1", 1000, 20, False),  # little work
-        ("always", 1000, 1, True),
+        ("1", 1 << 19, 1, 3, True),
+        ("1", 1 << 19, 1, 1, False),  # a second run may never come
+        ("1", 1000, 1, 20, False),  # little work
+        ("1", 1000, 400, 4, False),  # and little for each of many steps
+        ("always", 1000, 1, 1, True),
     ],
 )
-def test_code_is_made_where_it_pays(tmp_path, setting, n, runs, compiled):
+def test_code_is_made_where_it_pays(tmp_path, setting, n, steps, runs, compiled):
     folder = tmp_path / "code"
-    done = run_with(f"{setting},dump:{folder}", "-c", SCRIPT.format(here=str(HERE), n=n, runs=runs))
+    done = run_with(f"{setting},dump:{folder}", "-c", SCRIPT.format(here=str(HERE), n=n, steps=steps, runs=runs))
     assert done.returncode == 0, done.stderr
     assert bool(list(folder.glob("*.bin"))) == compiled
+
+
+TIMES = """
+import time, funcnn as fn
+for steps in (100, 800):
+    x = fn.ones((4,))
+    for _ in range(steps):
+        x = fn.exp(-x)
+    start = time.process_time()
+    fn.eval(x)
+    print(time.process_time() - start)
+"""
+
+
+def test_the_time_that_code_takes_is_linear_in_steps():
+    done = run_with("always", "-c", TIMES)
+    assert done.returncode == 0, done.stderr
+    few, many = map(float, done.stdout.split())
+    assert many < 24 * few  # 64 where it is quadratic
 
 
 def test_a_folder_that_cannot_be_written_is_an_error():

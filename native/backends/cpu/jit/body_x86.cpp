@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 namespace funcnn::cpu::jit {
 
@@ -41,8 +42,8 @@ void Body::find_free() {
   free_.clear();
   free_masks_.clear();
   std::vector<char> taken(32), taken_masks(kFoldMask);
-  for (int v : values_.order())
-    if (const int r = values_.reg(v); r >= 0) (mask_register(v) ? taken_masks : taken)[size_t(r)] = 1;
+  for (int v : values_.placed())
+    if (const int r = std::as_const(values_).reg(v); r >= 0) (mask_register(v) ? taken_masks : taken)[size_t(r)] = 1;
   for (int r = std::min(registers_ - 1, layout_.last_free); r >= layout_.accumulators; --r)
     if (!taken[size_t(r)]) free_.push_back(r);
   if (layout_.wide)

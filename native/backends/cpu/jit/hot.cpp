@@ -15,8 +15,9 @@
 namespace funcnn::cpu::jit {
 namespace {
 
-// Compiling pays where so many elements went through steps in so many runs.
-constexpr int64_t kWorth = 1 << 20, kLeastRuns = 2;
+// Compiling pays where so many elements went through steps in so many runs, and more where steps are many: each of
+// them takes time to compile.
+constexpr int64_t kWorth = 1 << 20, kWorthOfStep = 1 << 15, kLeastRuns = 2;
 
 int64_t item_of(const Stream& s) { return int64_t(item_size(s.memory)); }
 
@@ -435,7 +436,12 @@ std::string describe_difference(const CompiledSegment& segment, size_t result, c
 void Hot::heat(const Routine& routine, const std::vector<AccessPath>& paths, double work) {
   const int64_t runs = runs_.fetch_add(1, std::memory_order_relaxed) + 1;
   const int64_t total = work_.fetch_add(int64_t(work), std::memory_order_relaxed) + int64_t(work);
-  if (!options().always && (runs < kLeastRuns || total < kWorth)) return;
+  if (!options().always) {
+    int64_t steps = 0;
+    if (runs < kLeastRuns || total < kWorth) return;
+    for (const Code& code : routine.code) steps += int64_t(code.steps.size());
+    if (total < kWorthOfStep * steps) return;
+  }
   State expected = State::cold;
   if (!state_.compare_exchange_strong(expected, State::compiling)) return;
   codes_.resize(routine.code.size());
