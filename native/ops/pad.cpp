@@ -1,7 +1,10 @@
 #include "ops/pad.h"
 
 #include <algorithm>
+#include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/saturating.h"
@@ -10,6 +13,7 @@
 #include "ops/join.h"
 #include "ops/reduce.h"
 #include "ops/rules.h"
+#include "ops/slice_update.h"
 #include "ops/views.h"
 
 namespace funcnn {
@@ -22,20 +26,24 @@ void Pad::hash(Hasher& h) const {
 
 std::string Pad::parameters() const { return cat("low=", low_, ", high=", high_, ", interior=", interior_); }
 
+namespace {
+
 // The elements of `padded` that come from an input of `shape`.
-Array Pad::take_back(const Array& padded, const Shape& shape) const {
+Array take_back(const Array& padded, const Shape& shape, const Shape& low, const Shape& interior) {
   Shape stop, step;
   for (size_t i = 0; i < shape.size(); ++i) {
-    step.push_back(interior_[i] + 1);
-    stop.push_back(shape[i] == 0 ? low_[i] : low_[i] + (shape[i] - 1) * step[i] + 1);
+    step.push_back(interior[i] + 1);
+    stop.push_back(shape[i] == 0 ? low[i] : low[i] + (shape[i] - 1) * step[i] + 1);
   }
-  return slice(padded, low_, stop, step);
+  return slice(padded, low, stop, step);
 }
+
+}  // namespace
 
 Arrays Pad::vjp(const VjpContext& v) const {
   Arrays out(2);
   const Array& ct = v.cotangents[0];
-  if (v.needed[0]) out[0] = take_back(ct, v.inputs[0].shape());
+  if (v.needed[0]) out[0] = take_back(ct, v.inputs[0].shape(), low_, interior_);
   if (v.needed[1]) {
     // What lands on padding: everything but the elements of x.
     Array zero = constant(0, ct.dtype());
@@ -66,21 +74,39 @@ Batched Pad::batch(Span inputs, std::span<const bool> batched, int64_t size) con
 
 namespace {
 
-// The primitive of an unevaluated padding with zero along one axis only, which is stored in `axis`.
-const Pad* as_zero_padding(const Array& x, int& axis) {
-  const Node* node = x.node();
-  auto* made = dynamic_cast<const Pad*>(node->primitive.get());
+// So many paddings are worth a kernel each that works on the part alone.
+constexpr size_t kMany = 16;
+
+const Pad* as_zero_padding(const Node& node) {
+  auto* made = dynamic_cast<const Pad*>(node.primitive.get());
   double value;
-  if (node->available() || !made || !known_scalar(Array(node->inputs[1]), value) || value != 0) return nullptr;
-  axis = -1;
-  for (int i = 0; i < int(node->shape.size()); ++i) {
-    if (made->interior()[size_t(i)] != 0) return nullptr;
-    if (made->low()[size_t(i)] == 0 && made->high()[size_t(i)] == 0) continue;
-    if (axis >= 0) return nullptr;
-    axis = i;
-  }
-  return axis >= 0 ? made : nullptr;
+  return !node.available() && made && known_scalar(Array(node.inputs[1]), value) && value == 0 ? made : nullptr;
 }
+
+struct Padded {
+  Array whole, x;
+  Shape low, high, interior;
+  int axis = -1;  // where it is padded along one only, and not between elements
+
+  explicit Padded(const Array& padded) : whole(padded), x(padded) {
+    std::unique_lock past(past_mutex());
+    const Pad* made = as_zero_padding(*padded.node());
+    low = high = interior = Shape(padded.ndim(), 0);
+    if (!made) return;  // computed by now
+    x = Array(padded.node()->inputs[0]);
+    low = made->low(), high = made->high(), interior = made->interior();
+    for (size_t i = 0; i < low.size(); ++i) {
+      if (low[i] == 0 && high[i] == 0 && interior[i] == 0) continue;
+      if (axis >= 0 || interior[i] != 0) {
+        axis = -1;
+        return;
+      }
+      axis = int(i);
+    }
+  }
+  int64_t begin() const { return low[size_t(axis)]; }
+  int64_t end() const { return begin() + x.shape()[size_t(axis)]; }
+};
 
 // The inputs of an unevaluated concatenation along `axis`, or x alone.
 void append_parts(const Array& x, int axis, Arrays& parts) {
@@ -94,25 +120,69 @@ void append_parts(const Array& x, int axis, Arrays& parts) {
 
 }  // namespace
 
-Array join_padded(const Array& a, const Array& b) {
-  if (a.ndim() == 0 || a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
+bool is_zero_padded(const Array& x) {
   std::unique_lock past(past_mutex());
-  int axis, other;
-  const Pad *first = as_zero_padding(a, axis), *second = first ? as_zero_padding(b, other) : nullptr;
-  if (!second || axis != other) return {};
-  Array x(a.node()->inputs[0]), y(b.node()->inputs[0]);
-  size_t d = size_t(axis);
-  if (first->low()[d] > second->low()[d]) {
-    std::swap(first, second);
-    std::swap(x, y);
+  return as_zero_padding(*x.node());
+}
+
+namespace {
+
+// Fewer paddings with the same sum.
+std::vector<Padded> side_by_side(Span terms) {
+  std::vector<Padded> parts, out;
+  for (const Array& term : terms) parts.emplace_back(term);
+  auto place = [](const Padded& p) { return std::pair(p.axis, p.axis < 0 ? 0 : p.begin()); };
+  std::stable_sort(parts.begin(), parts.end(), [&](auto& p, auto& q) { return place(p) < place(q); });
+  std::vector<Arrays> joined;
+  std::multimap<std::pair<int, int64_t>, size_t> open;  // by axis and end
+  for (Padded& p : parts) {
+    size_t number = out.size();
+    if (auto before = p.axis < 0 ? open.end() : open.lower_bound(place(p));
+        before != open.end() && before->first == place(p)) {
+      number = before->second;
+      open.erase(before);
+      out[number].high = p.high;
+    } else {
+      out.push_back(p);
+      joined.emplace_back();
+    }
+    if (p.axis < 0) continue;
+    joined[number].push_back(p.x);
+    open.emplace(std::pair(p.axis, p.end()), number);
   }
-  if (first->low()[d] + x.shape()[d] != second->low()[d]) return {};
-  Arrays parts;
-  append_parts(x, axis, parts);
-  append_parts(y, axis, parts);
-  Shape low = first->low(), high = second->high(), interior = first->interior();
-  past.unlock();
-  return pad(concatenate(parts, axis), low, high, interior, constant(0, a.dtype()));
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (joined[i].size() < 2) continue;
+    Padded& p = out[i];
+    Arrays flat;
+    {
+      std::unique_lock past(past_mutex());
+      for (const Array& x : joined[i]) append_parts(x, p.axis, flat);
+    }
+    p.x = concatenate(flat, p.axis);
+    p.whole = pad(p.x, p.low, p.high, p.interior, constant(0, p.x.dtype()));
+  }
+  return out;
+}
+
+}  // namespace
+
+Array add_padded(Span terms) {
+  const std::vector<Padded> parts = side_by_side(terms);
+  double elements = 0;
+  for (const Padded& p : parts) elements += double(p.x.size());
+  Array sum = parts[0].whole;
+  const bool apart = parts.size() >= kMany && elements * 4 < double(sum.size()) * double(parts.size());
+  for (size_t i = 1; i < parts.size(); ++i) {
+    const Padded& p = parts[i];
+    if (!apart) {
+      sum = add(sum, p.whole);
+    } else if (p.x.size()) {
+      Shape step = p.interior;
+      for (int64_t& s : step) ++s;
+      sum = slice_update(sum, add(take_back(sum, p.x.shape(), p.low, p.interior), p.x), p.low, step);
+    }
+  }
+  return sum;
 }
 
 Array pad(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high,

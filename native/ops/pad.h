@@ -12,9 +12,11 @@ namespace funcnn {
 Array pad(const Array& x, std::span<const int64_t> low, std::span<const int64_t> high,
           std::span<const int64_t> interior, const Array& value);
 
-// a + b where both are paddings with zero of parts that lie side by side, as the cotangents of the parts of a split
-// are: the parts joined. Null if they are not.
-Array join_padded(const Array& a, const Array& b);
+// Whether an array is a padding with zero that is not computed yet.
+bool is_zero_padded(const Array& x);
+// The sum of such arrays of one shape and dtype. Parts that lie side by side, as the cotangents of the parts of a split
+// do, are joined; many small ones are added each to its place, instead of all to all.
+Array add_padded(Span terms);
 
 // Inputs: x, value.
 class Pad final : public Primitive {
@@ -34,8 +36,6 @@ class Pad final : public Primitive {
   const Shape& interior() const { return interior_; }
 
  private:
-  Array take_back(const Array& padded, const Shape& shape) const;
-
   Shape low_, high_, interior_;
 };
 

@@ -6,7 +6,6 @@
 #include "graph/primitive.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
-#include "ops/pad.h"
 #include "ops/reduce.h"
 #include "ops/views.h"
 
@@ -56,8 +55,7 @@ Array with_batch_axis(const Array& x, bool batched, int64_t size) {
 
 Array add_or_null(const Array& a, const Array& b) {
   if (!a || !b) return a ? a : b;
-  Array joined = join_padded(a, b);
-  return joined ? joined : add(a, b);
+  return add(a, b);
 }
 
 Array full(const Shape& shape, const Array& value) { return broadcast_to(value, shape); }

@@ -1,6 +1,8 @@
 #include "transforms/vjp.h"
 
 #include <algorithm>
+#include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
 #include "graph/integers.h"
@@ -8,6 +10,7 @@
 #include "graph/record.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
+#include "ops/pad.h"
 #include "ops/rules.h"
 #include "transforms/jvp.h"
 #include "transforms/walk.h"
@@ -30,12 +33,38 @@ bool depend(const Walk& walk, Span inputs, Span values) {
   });
 }
 
+// What comes to each slot, added up. Paddings, which slices give, are added when all are there.
+class Sums {
+ public:
+  explicit Sums(size_t slots) : sums_(slots) {}
+  void add(uint32_t slot, const Array& x) {
+    if (is_zero_padded(x))
+      padded_[slot].push_back(x);
+    else
+      sums_[slot] = add_or_null(sums_[slot], x);
+  }
+  // Null if nothing came.
+  Array take(uint32_t slot) {
+    Array sum = std::move(sums_[slot]);
+    if (padded_.empty()) return sum;
+    auto padded = padded_.find(slot);
+    if (padded == padded_.end()) return sum;
+    sum = add_or_null(sum, add_padded(padded->second));
+    padded_.erase(padded);
+    return sum;
+  }
+
+ private:
+  Arrays sums_;
+  std::unordered_map<uint32_t, Arrays> padded_;
+};
+
 }  // namespace
 
 Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const NodeMap<Array>* values) {
   Walk walk = walk_between(inputs, outputs, id, values != nullptr);
   std::vector<char> moving = moving_values(walk, inputs);
-  Arrays ct(walk.size());
+  Sums sums(walk.size());
   std::vector<Arrays> shared;  // by slot: cotangents of the outputs of nodes with several
   auto value = [&](const NodeRef& node) {
     const Array* replaced = values ? values->find(node.get()) : nullptr;
@@ -43,7 +72,7 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
   };
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!cotangents[i] || !has_derivative(outputs[i].dtype())) continue;
-    if (const uint32_t* slot = walk.find(outputs[i].node())) ct[*slot] = add_or_null(ct[*slot], cotangents[i]);
+    if (const uint32_t* slot = walk.find(outputs[i].node())) sums.add(*slot, cotangents[i]);
   }
   Arrays in, out, from;
   SmallVector<bool, 8> needed;
@@ -51,13 +80,13 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
     Node& node = *walk.nodes[i];
     size_t slot = walk.inputs + i;
     if (int index = output_index(node); index >= 0) {
-      if (!ct[slot] || !moving[slot]) continue;
+      const Array ct = sums.take(uint32_t(slot));
+      if (!ct || !moving[slot]) continue;
       uint32_t owner = *walk.find(node.inputs[0].get());
       if (shared.empty()) shared.resize(walk.size());
       shared[owner].resize(node.inputs[0]->outputs->size());
       Array& mine = shared[owner][size_t(index)];
-      mine = add_or_null(mine, ct[slot]);
-      ct[slot] = {};
+      mine = add_or_null(mine, ct);
       continue;
     }
     from.clear();
@@ -65,8 +94,9 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
       if (shared.empty() || shared[slot].empty()) continue;
       from = std::move(shared[slot]);
     } else {
-      if (!ct[slot]) continue;
-      from.push_back(std::move(ct[slot]));
+      Array ct = sums.take(uint32_t(slot));
+      if (!ct) continue;
+      from.push_back(std::move(ct));
     }
     in.clear();
     needed.clear();
@@ -92,13 +122,12 @@ Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const N
       // Rules for floats may leave the integers that they are asked about.
       if (IntegersMove::now() && to[k].dtype() != in[k].dtype()) to[k] = astype(to[k], in[k].dtype());
       check_rule(*node.primitive, to[k], in[k]);
-      Array& mine = ct[*walk.find(node.inputs[k].get())];
-      mine = add_or_null(mine, to[k]);
+      sums.add(*walk.find(node.inputs[k].get()), to[k]);
     }
   }
   Arrays result;
   result.reserve(inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) result.push_back(std::move(ct[*walk.find(inputs[i].node())]));
+  for (size_t i = 0; i < inputs.size(); ++i) result.push_back(sums.take(*walk.find(inputs[i].node())));
   return result;
 }
 

@@ -98,7 +98,7 @@ def test_the_time_that_code_takes_is_linear_in_steps():
 
 
 def test_a_folder_that_cannot_be_written_is_an_error():
-    done = run_with("always,dump:/dev/null/code", "-c", SCRIPT.format(here=str(HERE), n=1000, runs=1))
+    done = run_with("always,dump:/dev/null/code", "-c", SCRIPT.format(here=str(HERE), n=1000, steps=1, runs=1))
     assert done.returncode != 0
     assert "FUNCNN_JIT=dump" in done.stderr
 
