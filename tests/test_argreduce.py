@@ -75,3 +75,26 @@ def test_special_values_in_rows_and_columns(dtype: str, name: str, which: str) -
         for numbers, axis in ((x, 1), (np.ascontiguousarray(x.T), 0)):
             found = getattr(fn, name)(fn.array(numbers).astype(getattr(fn, dtype)), axis=axis)
             np.testing.assert_array_equal(np.asarray(found), getattr(np, name)(x, axis=1))
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        fn.argmax,
+        lambda x: fn.argmin(x[None], axis=1),
+        fn.argsort,
+        lambda x: fn.argpartition(x, 3),
+        lambda x: fn.searchsorted(x, fn.array(1, dtype=fn.int8)),
+    ],
+)
+def test_positions_that_uint32_does_not_hold_are_refused(positions):
+    ones = fn.broadcast_to(fn.array(1, dtype=fn.int8), (2**32,))
+    with pytest.raises(ValueError, match="uint32, which does not count the 4294967296 elements"):
+        positions(ones)
+    assert positions(ones[1:]).dtype == fn.uint32
+
+
+def test_counts_that_int32_does_not_hold():
+    ones = fn.broadcast_to(fn.array(1, dtype=fn.int8), (2**16, 2**15))
+    assert fn.count_nonzero(ones).dtype == fn.int64
+    assert fn.count_nonzero(ones, axis=1).dtype == fn.int32

@@ -1,6 +1,8 @@
 // Reductions over axes.
 #include <nanobind/stl/string.h>
 
+#include <limits>
+
 #include "bindings/define.h"
 #include "bindings/sequence.h"
 #include "ops/elementwise.h"
@@ -69,7 +71,10 @@ std::string details_of(const char* details, const std::string& arguments) {
 }
 
 Array count_nonzero(const Array& x, const AxisSet& axes, bool keepdims) {
-  return sum(astype(astype(x, Dtype::bool_), Dtype::int32), axes, keepdims);
+  const Array mask = astype(x, Dtype::bool_);
+  Array count = sum(astype(mask, Dtype::int32), axes, keepdims);
+  const bool fits = count.size() == 0 || x.size() / count.size() <= std::numeric_limits<int32_t>::max();
+  return fits ? count : sum(astype(mask, Dtype::int64), axes, keepdims);
 }
 
 Array array_equal(const Array& a, const Array& b, bool equal_nan) {
@@ -177,7 +182,8 @@ void bind_reduce(nb::module_& m) {
         return wrap_object(count_nonzero(as_array(x, "count_nonzero"), axes_of(axis, "count_nonzero"), keepdims));
       },
       {"*, axis: int | Sequence[int] | None = None, keepdims: bool = False",
-       example("count_nonzero", "Count the elements that are not zero.", kAxesText, "fn.array([0, 3, 4])",
+       example("count_nonzero", "Count the elements that are not zero.",
+               cat("The count is int32, or int64 where it may need to be.\n\n", kAxesText), "fn.array([0, 3, 4])",
                "array(2, dtype=int32)")},
       nb::kw_only(), or_none("axis"), nb::arg("keepdims") = false);
   define_function(

@@ -16,6 +16,7 @@ Array arg_reduce(bool largest, const Array& x, MaybeAxis axis, bool keepdims) {
     return keepdims ? reshape(found, Shape(x.ndim(), 1)) : found;
   }
   int at = normalize_axis(op, *axis, x.ndim());
+  check_positions(op, x.dim(at));
   Shape shape = x.shape();
   shape.erase(shape.begin() + at);
   Array found = make_node(Ref<const Primitive>(new ArgReduce(largest, at)), Span(&x, 1), shape, Dtype::uint32);

@@ -228,8 +228,10 @@ Array extreme(ReduceOp op, const Array& x, const AxisSet& axes, bool keepdims, c
 
 // How many elements a mean or a variance is over, as `dtype`.
 Array selected_count(const Array& mask, const Array& x, const Axes& over, bool keepdims, Dtype dtype) {
-  if (!mask) return constant(reduced_count(x.shape(), over), dtype);
-  return astype(reduce(ReduceOp::sum, astype(mask, Dtype::int32), over, keepdims), dtype);
+  const int64_t most = reduced_count(x.shape(), over);
+  if (!mask) return constant(most, dtype);
+  const Dtype counted = most > std::numeric_limits<int32_t>::max() ? Dtype::int64 : Dtype::int32;
+  return astype(reduce(ReduceOp::sum, astype(mask, counted), over, keepdims), dtype);
 }
 
 // The maximum, for shifting exponents: results do not depend on it, so neither do derivatives.

@@ -1,5 +1,7 @@
 #include "ops/sort.h"
 
+#include <limits>
+
 #include "base/error.h"
 #include "graph/integers.h"
 #include "graph/primitive.h"
@@ -75,6 +77,12 @@ Batched SearchSorted::batch(Span inputs, std::span<const bool> batched, int64_t 
 
 // ---- public functions
 
+void check_positions(const char* op, int64_t length) {
+  if (length > int64_t(std::numeric_limits<uint32_t>::max()))
+    throw ValueError(cat(op, ": positions are uint32, which does not count the ", length,
+                         " elements of the axis; take it in parts"));
+}
+
 Array sort(const Array& x, MaybeAxis axis) {
   if (!axis) return sort(reshape(x, {-1}), 0);
   int at = normalize_axis("sort", *axis, x.ndim());
@@ -84,6 +92,7 @@ Array sort(const Array& x, MaybeAxis axis) {
 Array argsort(const Array& x, MaybeAxis axis) {
   if (!axis) return argsort(reshape(x, {-1}), 0);
   int at = normalize_axis("argsort", *axis, x.ndim());
+  check_positions("argsort", x.dim(at));
   return make_node(Ref<const Primitive>(new ArgSort(at)), Span(&x, 1), x.shape(), Dtype::uint32);
 }
 
@@ -108,6 +117,7 @@ Array partition(const Array& x, int64_t kth, MaybeAxis axis) {
 Array argpartition(const Array& x, int64_t kth, MaybeAxis axis) {
   if (!axis) return argpartition(reshape(x, {-1}), kth, 0);
   int at = normalize_axis("argpartition", *axis, x.ndim());
+  check_positions("argpartition", x.dim(at));
   Ref<const Primitive> op(new ArgPartition(checked_kth("argpartition", x, kth, at), at));
   return make_node(std::move(op), Span(&x, 1), x.shape(), Dtype::uint32);
 }
@@ -127,6 +137,7 @@ Array topk(const Array& x, int64_t k, MaybeAxis axis) {
 Array searchsorted(const Array& sorted, const Array& values, bool right) {
   if (sorted.ndim() != 1)
     throw ValueError(cat("searchsorted: the sorted array must have one axis, got shape ", sorted.shape()));
+  check_positions("searchsorted", sorted.dim(0));
   Dtype dtype = promote_types(sorted.dtype(), values.dtype());
   return searchsorted_batched(astype(sorted, dtype), astype(values, dtype), right);
 }

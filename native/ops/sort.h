@@ -11,6 +11,9 @@ namespace funcnn {
 // Without an axis: of x flattened.
 using MaybeAxis = std::optional<int64_t>;
 
+// Positions are uint32: refuses an axis of more elements than that counts.
+void check_positions(const char* op, int64_t length);
+
 Array sort(const Array& x, MaybeAxis axis);
 // Positions (uint32) of the elements in sorted order.
 Array argsort(const Array& x, MaybeAxis axis);
