@@ -333,3 +333,16 @@ def test_what_is_dear_and_has_several_outputs_is_kept():
 
     assert kernels(policies.dots_saveable) == 1
     assert kernels(policies.nothing_saveable) == 2
+
+
+@pytest.mark.parametrize("step", [fn.sin, fn.softmax, lambda x: x * x + 0.1])
+def test_the_work_of_a_chain_is_linear_in_its_length(step):
+    def operations(n):
+        def f(x):
+            for _ in range(n):
+                x = fn.checkpoint(step)(x)
+            return x.sum()
+
+        return fn.explain(fn.grad(f))(fn.ones((1000,))).plan.count(" = ")
+
+    assert operations(40) < 2.5 * operations(20)  # 4 where each step goes back to the first

@@ -14,10 +14,13 @@ constexpr int kMaxInlined = 16;
 // Stages between a reduction and what reads it beside its operand, with a step on the row values between them.
 constexpr int kNext = 2;
 constexpr size_t kMaxSiblings = 16;
+// Units with copies that count on a value to be in memory, where it could be computed again as well.
+constexpr int kMaxCounting = 2;
 
 class Fuser {
  public:
-  Fuser(Ir& ir, bool enabled, Seams* seams) : ir_(ir), enabled_(enabled), seams_(seams), uses_(ir), units_(ir, uses_) {
+  Fuser(Ir& ir, bool enabled, Seams* seams)
+      : ir_(ir), enabled_(enabled), seams_(seams), first_copy_(int(ir.values.size())), uses_(ir), units_(ir, uses_) {
     for (size_t v = 0; v < ir.values.size(); ++v) out_.extend(Space::element);
   }
 
@@ -323,6 +326,22 @@ class Fuser {
     units_.put(v, u);
   }
 
+  // Whether v has a far reader of its own, and so was taken to be in memory when others were repeated beside theirs.
+  // Else each value of a long chain, all of which are read again later, would be computed from the first in each unit.
+  template <class F>
+  bool counts_on(int v, const std::vector<Candidate>& candidates, F&& far) {
+    bool own = false;
+    int counting = 0;
+    for (const Candidate& c : candidates) {
+      if (!far(c)) continue;
+      const bool copies = std::all_of(c.uses.begin(), c.uses.end(),
+                                      [&](int n) { return uses_.of(v)[size_t(n)].reader >= first_copy_; });
+      counting += copies;
+      own = own || !copies;
+    }
+    return own && counting > kMaxCounting;
+  }
+
   // Users too far away to join compute v again if that costs them no more memory traffic than loading it. Those that
   // come next leave its memory free for their result: where arithmetic does not wait for memory, as it does on a GPU,
   // they had rather load what is dear.
@@ -331,6 +350,7 @@ class Fuser {
     auto full = [&](const Candidate& c) { return far(c) && units_.allows(v, units_.find(c.unit)) != Apart::no; };
     if (std::any_of(candidates.begin(), candidates.end(), full)) return;
     if (std::none_of(candidates.begin(), candidates.end(), far)) return;
+    if (counts_on(v, candidates, far)) return;
     const bool cheap = value(v).device.kind != DeviceKind::gpu &&
                        std::all_of(candidates.begin(), candidates.end(), [&](const Candidate& c) {
                          return !far(c) || units_[joined].stage - units_[units_.find(c.unit)].stage <= kNext;
@@ -442,6 +462,7 @@ class Fuser {
   Ir& ir_;
   bool enabled_;
   Seams* seams_;                              // null: nobody asks
+  int first_copy_;                            // values from there on are made by `repeat`
   std::map<std::pair<int, int>, Apart> why_;  // by value and reader
   Partition out_;
   Uses uses_;
