@@ -244,6 +244,12 @@ MALFORMED = {
     "unknown type": (minimal(kind=struct.pack("<I", 999)), "type 999, which is not known"),
     "part of a block": (minimal(kind=struct.pack("<I", 8)), "no multiple of 32"),
     "beyond": (minimal(offset=struct.pack("<Q", 64)), "beyond the end"),
+    "overlap": (
+        minimal(
+            tensors=struct.pack("<Q", 2), more=struct.pack("<Q", 1) + b"y" + struct.pack("<IQIQ", 1, 1, 0, 4)
+        ),
+        "'x' and 'y' overlap",
+    ),
     "far beyond": (minimal(offset=LONG), "beyond the end"),
     "alignment": (
         minimal(key=struct.pack("<Q", 17) + b"general.alignment", value=struct.pack("<II", 4, 24)), "no power of two"

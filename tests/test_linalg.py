@@ -346,6 +346,28 @@ def test_tiny_and_huge_numbers(scale):
     assert linalg.matrix_rank(a).item() == 4
 
 
+@pytest.mark.parametrize("scale", [2.0**-100, 1.0, 2.0**100])
+@pytest.mark.parametrize("order", [0.5, 1.5, 3, 200, -1, -2, -200])
+def test_powers_in_norms_stay_in_range(order, scale):
+    wide = np.copysign(np.random.default_rng(0).uniform(0.5, 2, (3, 4)), normal(3, 4))
+    x, expected = array((wide * scale).astype(np.float32)), np.linalg.norm(wide, order, axis=-1)
+    np.testing.assert_allclose(linalg.norm(x, order, axis=-1), expected * scale, rtol=1e-5)
+    slopes = np.sign(wide) * (np.abs(wide) / expected[:, None]) ** (order - 1)
+    np.testing.assert_allclose(
+        fn.grad(lambda x: linalg.norm(x, order, axis=-1).sum())(x), slopes, rtol=5e-5, atol=1e-15
+    )
+
+
+def test_norms_of_nothing():
+    for order in (1, 2, 3, np.inf):
+        assert linalg.norm(fn.zeros((0,)), order).item() == 0
+    for order, shape in itertools.product((1, 2, np.inf, "nuc", "fro"), [(5, 0), (0, 5), (0, 0)]):
+        assert linalg.norm(fn.zeros(shape), order).item() == 0
+    for call in (lambda: linalg.norm(fn.zeros((0,)), -np.inf), lambda: linalg.norm(fn.zeros((5, 0)), -1)):
+        with pytest.raises(ValueError, match="norm: of no elements there is no norm of order -"):
+            call()
+
+
 def test_empty_matrices():
     none = fn.zeros((2, 0, 0))
     assert np.array_equal(linalg.det(none), [1, 1])

@@ -206,3 +206,35 @@ def test_solutions_share_one_factorisation_with_their_gradient():
     a, b = array(normal(5, 5)), array(normal(5))
     text = str(fn.explain(fn.grad(lambda a: linalg.solve(a, b).sum()))(a))
     assert text.count("] lu_factor") == 1, text
+
+
+SCALED = {  # by how much the result grows with the scale, as a power
+    "svd": (lambda x: linalg.svd(x, full_matrices=False).U ** 2, 0),
+    "eigh": (lambda x: linalg.eigh(x[:3]).eigenvectors ** 2, 0),
+    "eig": (lambda x: (fn.abs(linalg.eig(x[:3]).eigenvectors) ** 4).sum(-1), 0),  # in no order
+    "lstsq": (lambda x: linalg.lstsq(x[:, :2], x[:, 2]).x, 0),
+    "pinv": (lambda x: linalg.pinv(x) @ x[:, 0] ** 2, 1),
+    "slogdet": (lambda x: linalg.slogdet(x[:3]).logabsdet, 0),
+    "norm": (lambda x: linalg.norm(x, 3, axis=0), 1),
+}
+
+
+@pytest.mark.parametrize("exponent", [-60, 60, -100, 100])
+@pytest.mark.parametrize("name", list(SCALED))
+def test_derivatives_do_not_leave_the_range_on_the_way(name, exponent):
+    """Those of first and second order are as exact for tiny and huge matrices as for others."""
+    call, power = SCALED[name]
+    if name == "pinv" and abs(exponent) > 60:
+        return  # its squares are out of range
+    x, t = normal(5, 3), normal(5, 3, seed=1)
+    x[:3], t[:3] = x[:3] + x[:3].T, t[:3] + t[:3].T
+
+    def derivatives(scale):
+        a, tangent = array(x * np.float32(scale)), array(t * np.float32(scale))
+        ct = array(normal(*call(a).shape, seed=2))
+        slope = fn.grad(lambda x: (call(x) * ct).sum())
+        values = [slope(a), fn.jvp(call, (a,), (tangent,))[1], fn.jvp(slope, (a,), (tangent,))[1]]
+        return [np.float64(v) / scale**p for v, p in zip(values, (power - 1, power, power - 1), strict=True)]
+
+    for got, expected in zip(derivatives(2.0**exponent), derivatives(1.0), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

@@ -234,6 +234,17 @@ def test_jvp():
     assert (out.item(), tangent.item(), aux) == (9.0, 6.0, "aux")
 
 
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**100])
+def test_derivatives_of_quotients_do_not_leave_the_range_on_the_way(scale):
+    """Their factors are small where the tangent is large: 1 / x**2 is 0 in float32, and t / x**2 is not."""
+    x, t = fn.array(scale), fn.array(3 * scale)
+    slopes = {"1 / x": -3 / scale, "rsqrt": -1.5 * scale**-0.5, "5 / x": -15 / scale}
+    calls = {"1 / x": fn.reciprocal, "rsqrt": fn.rsqrt, "5 / x": lambda x: 5 / x}
+    for name, f in calls.items():
+        assert fn.jvp(f, (x,), (t,))[1].item() == pytest.approx(slopes[name], rel=1e-6)
+        assert fn.vjp(f, x)[1](t)[0].item() == pytest.approx(slopes[name], rel=1e-6)
+
+
 def test_linearize():
     _out, push = fn.linearize(f, fn.array(X), fn.array(Y))
     for t in (X, Y):

@@ -78,12 +78,8 @@ Derivative derivative(Opcode op) {
       return [](const At& a) { return sign(a.x); };
     case Opcode::sqrt:
       return [](const At& a) { return divide(c(0.5, a.out), a.out); };
-    case Opcode::rsqrt:
-      return [](const At& a) { return multiply(c(-0.5, a.x), divide(a.out, a.x)); };
     case Opcode::square:
       return [](const At& a) { return multiply(c(2, a.x), a.x); };
-    case Opcode::reciprocal:
-      return [](const At& a) { return negative(square(a.out)); };
     case Opcode::exp:
       return [](const At& a) { return a.out; };
     case Opcode::expm1:
@@ -233,9 +229,15 @@ class Elementwise final : public Primitive {
         return i == 0 ? t : negative(t);
       case Opcode::multiply:
         return multiply(t, d(i == 0 ? y : x));
+      // Of quotients, t meets one factor after the other: their product may be out of range where the derivative is
+      // not.
+      case Opcode::reciprocal:
+        return negative(multiply(multiply(t, d(out)), d(out)));
+      case Opcode::rsqrt:
+        return multiply(divide(multiply(c(-0.5, t), t), d(x)), d(out));
       case Opcode::divide:
         if (i == 0) return divide(t, d(y));
-        return negative(multiply(t, d(divide(out, y))));
+        return negative(multiply(divide(t, d(y)), d(out)));
       case Opcode::remainder: {
         if (i == 0) return t;
         return negative(multiply(t, binary(Opcode::floor_divide, x, y)));

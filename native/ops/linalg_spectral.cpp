@@ -360,8 +360,10 @@ class PseudoInverse final : public Primitive {
   Arrays vjp(const VjpContext& v) const override {
     const Array &a = v.inputs[0], &p = v.outputs[0], &ct = v.cotangents[0];
     Array ph = adjoint(p), ch = adjoint(ct);
-    Array left = dot(dot(ch, p), ph), right = dot(ph, dot(p, ch));
-    return {add(subtract(outside_left(a, p, left), dot(dot(ph, ct), ph)), outside_right(a, p, right)), Array()};
+    // What lies outside is taken from the cotangent: two inverses in a row may be out of range.
+    Array left = dot(dot(subtract(ch, dot(a, dot(p, ch))), p), ph);
+    Array right = dot(ph, dot(p, subtract(ch, dot(dot(ch, p), a))));
+    return {add(subtract(left, dot(dot(ph, ct), ph)), right), Array()};
   }
   std::optional<Arrays> jvp(Span inputs, Span tangents, Span outputs) const override {
     const Array &a = inputs[0], &p = outputs[0], &t = tangents[0];
@@ -375,10 +377,6 @@ class PseudoInverse final : public Primitive {
     return {{as_pinv(with_batch_axis(inputs[0], batched[0], size), with_batch_axis(inputs[1], batched[1], size))},
             {true}};
   }
-
- private:
-  static Array outside_left(const Array& a, const Array& p, const Array& x) { return subtract(x, dot(a, dot(p, x))); }
-  static Array outside_right(const Array& a, const Array& p, const Array& x) { return subtract(x, dot(dot(x, p), a)); }
 };
 
 // Inputs: what derivatives go through, the value.

@@ -404,6 +404,26 @@ Shape sorted_axes(const Axes& axes) {
   return sorted;
 }
 
+// For an order p: the largest of magnitudes, and 0 of none; the least, if p is negative.
+Array largest_or_least(double p, const Array& magnitudes, const AxisSet& axes, bool keepdims) {
+  Axes over = resolve_axes("norm", axes, magnitudes.ndim());
+  if (reduced_count(magnitudes.shape(), over) > 0)
+    return p > 0 ? max(magnitudes, axes, keepdims) : min(magnitudes, axes, keepdims);
+  if (p <= 0) throw ValueError(cat("norm: of no elements there is no norm of order ", p));
+  const Shape& shape = magnitudes.shape();
+  return full(keepdims ? kept_shape(shape, over) : dropped_shape(shape, over), constant(0, magnitudes.dtype()));
+}
+
+// What to measure magnitudes in: the largest or the least of them, or 1 where there is none or that is no unit.
+Array unit_of(double p, const Array& magnitudes, const AxisSet& axes) {
+  Axes over = resolve_axes("norm", axes, magnitudes.ndim());
+  Array one = constant(1, magnitudes.dtype());
+  if (reduced_count(magnitudes.shape(), over) == 0) return full(kept_shape(magnitudes.shape(), over), one);
+  Array extreme = stop_gradient(largest_or_least(p, magnitudes, axes, true));
+  Array usable = greater(extreme, constant(0, extreme.dtype()));
+  return where(binary(Opcode::logical_and, usable, unary(Opcode::isfinite, extreme)), extreme, one);
+}
+
 }  // namespace
 
 Array norm(const Array& x, std::optional<double> order, std::string_view named, const AxisSet& axes, bool keepdims) {
@@ -436,18 +456,18 @@ Array norm(const Array& x, std::optional<double> order, std::string_view named, 
     if (p == 0)
       return sum(astype(binary(Opcode::not_equal, values, constant(0, values.dtype())), absolute().dtype()), sorted,
                  keepdims);
-    if (std::isinf(p)) return p > 0 ? max(absolute(), sorted, keepdims) : min(absolute(), sorted, keepdims);
-    Array magnitude = absolute();
-    Array total = sum(power(magnitude, constant(p, magnitude.dtype())), sorted, keepdims);
+    if (std::isinf(p)) return largest_or_least(p, absolute(), sorted, keepdims);
+    // Powers of what is at most 1 are in range: the largest counts if p is positive, else the least.
+    Array magnitude = absolute(), unit = unit_of(p, magnitude, sorted);
+    Array total = sum(power(divide(magnitude, unit), constant(p, magnitude.dtype())), sorted, keepdims);
     auto inverse_power = [&](const Array& x) { return power(x, constant(1 / p, x.dtype())); };
-    return p > 0 ? root(total, inverse_power) : inverse_power(total);
+    Array size = p > 0 ? root(total, inverse_power) : inverse_power(total);
+    return multiply(size, keepdims ? unit : squeeze(unit, sorted.axes));
   }
   if (over.size() != 2) throw ValueError(cat("norm: expected one axis or two, got ", over.size()));
   if (named == "nuc" || std::abs(p) == 2) {
     Array singular = svdvals("norm", moveaxis_to_end(values, over[0], over[1]));
-    Array size = named == "nuc" ? sum(singular, AxisSet{-1}, false)
-                 : p > 0        ? max(singular, AxisSet{-1}, false, {.initial = constant(0, singular.dtype())})
-                                : min(singular, AxisSet{-1}, false);
+    Array size = named == "nuc" ? sum(singular, AxisSet{-1}, false) : largest_or_least(p, singular, AxisSet{-1}, false);
     return keepdims ? expand_dims(size, sorted_axes(over)) : size;
   }
   if (std::abs(p) != 1 && !std::isinf(p))
@@ -457,7 +477,7 @@ Array norm(const Array& x, std::optional<double> order, std::string_view named, 
   bool columns = !std::isinf(p);
   int64_t first = columns ? over[0] : over[1], second = columns ? over[1] : over[0];
   Array sums = sum(absolute(), AxisSet{first}, true);
-  Array picked = p > 0 ? max(sums, AxisSet{second}, true) : min(sums, AxisSet{second}, true);
+  Array picked = largest_or_least(p, sums, AxisSet{second}, true);
   return keepdims ? picked : squeeze(picked, sorted.axes);
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from dataclasses import dataclass
@@ -140,6 +141,7 @@ def _header(content: memoryview) -> tuple[dict[str, Any], list[_Tensor], int]:
 
 def _arrays(path: str, content: memoryview, tensors: list[_Tensor], begin: int) -> dict[str, fn.array]:
     arrays: dict[str, fn.array] = {}
+    spans: list[tuple[int, int, str]] = []
 
     def add(name: str, x: fn.array) -> None:
         if name in arrays:
@@ -162,6 +164,8 @@ def _arrays(path: str, content: memoryview, tensors: list[_Tensor], begin: int) 
         first, length = begin + tensor.offset, count // elements * size
         if length > len(content) - first:
             raise _Malformed(f"{name!r}, of shape {shape}, goes beyond the end of the file")
+        if length:
+            spans.append((first, first + length, name))
         data = content[first : first + length]
         try:
             if kind in GGUF_DTYPES:
@@ -174,6 +178,9 @@ def _arrays(path: str, content: memoryview, tensors: list[_Tensor], begin: int) 
                 add(name, dense(data, kind, shape))
         except (ValueError, OverflowError) as error:
             raise _Malformed(f"{name!r}: {error}") from error
+    for (_, end, name), (begin, _, other) in itertools.pairwise(sorted(spans)):
+        if begin < end:
+            raise _Malformed(f"{name!r} and {other!r} overlap")
     return arrays
 
 
