@@ -238,11 +238,14 @@ def test_jvp():
 def test_derivatives_of_quotients_do_not_leave_the_range_on_the_way(scale):
     """Their factors are small where the tangent is large: 1 / x**2 is 0 in float32, and t / x**2 is not."""
     x, t = fn.array(scale), fn.array(3 * scale)
-    slopes = {"1 / x": -3 / scale, "rsqrt": -1.5 * scale**-0.5, "5 / x": -15 / scale}
-    calls = {"1 / x": fn.reciprocal, "rsqrt": fn.rsqrt, "5 / x": lambda x: 5 / x}
+    slopes = {"1 / x": -3 / scale, "rsqrt": -1.5 * scale**-0.5, "5 / x": -15 / scale, "arcsinh": 3 * min(1, scale)}
+    calls = {"1 / x": fn.reciprocal, "rsqrt": fn.rsqrt, "5 / x": lambda x: 5 / x, "arcsinh": fn.arcsinh}
     for name, f in calls.items():
         assert fn.jvp(f, (x,), (t,))[1].item() == pytest.approx(slopes[name], rel=1e-6)
         assert fn.vjp(f, x)[1](t)[0].item() == pytest.approx(slopes[name], rel=1e-6)
+    for f, second in ((fn.log, -1), (fn.log2, -1 / np.log(2)), (lambda x: x * fn.log(x), scale)):
+        slope = lambda x, f=f: fn.grad(f)(x) * fn.array(scale)  # noqa: E731
+        assert fn.grad(slope)(x).item() * scale == pytest.approx(second, rel=1e-6)
 
 
 def test_linearize():

@@ -72,7 +72,7 @@ Array bell(const Array& x) {
 
 // d out / d x of opcodes with one operand; null where the derivative is zero everywhere it exists.
 Derivative derivative(Opcode op) {
-  using std::numbers::inv_sqrtpi, std::numbers::ln10, std::numbers::ln2, std::numbers::pi;
+  using std::numbers::inv_sqrtpi, std::numbers::ln2, std::numbers::pi;
   switch (op) {
     case Opcode::abs:
       return [](const At& a) { return sign(a.x); };
@@ -87,14 +87,6 @@ Derivative derivative(Opcode op) {
       return [](const At& a) { return exp(a.x); };
     case Opcode::exp2:
       return [](const At& a) { return multiply(c(ln2, a.out), a.out); };
-    case Opcode::log:
-      return [](const At& a) { return reciprocal(a.x); };
-    case Opcode::log1p:
-      return [](const At& a) { return reciprocal(one_plus(a.x)); };
-    case Opcode::log2:
-      return [](const At& a) { return reciprocal(multiply(c(ln2, a.x), a.x)); };
-    case Opcode::log10:
-      return [](const At& a) { return reciprocal(multiply(c(ln10, a.x), a.x)); };
     case Opcode::sin:
       return [](const At& a) { return cos(a.x); };
     case Opcode::cos:
@@ -117,7 +109,12 @@ Derivative derivative(Opcode op) {
     case Opcode::tanh:
       return [](const At& a) { return one_minus(square(a.out)); };
     case Opcode::arcsinh:
-      return [](const At& a) { return rsqrt(one_plus(square(a.x))); };
+      return [](const At& a) {
+        if (is_complex(a.x.dtype())) return rsqrt(one_plus(square(a.x)));
+        const double far = a.x.dtype() == Dtype::float16 ? 200 : 1e9;  // beyond, 1 + x * x is x * x
+        Array size = abs(a.x);
+        return where(less(c(far, size), size), reciprocal(size), rsqrt(one_plus(square(bounded(a.x, far)))));
+      };
     case Opcode::arccosh:
       // Two factors: x * x - 1 would cancel near 1.
       return [](const At& a) { return multiply(rsqrt(subtract(a.x, c(1, a.x))), rsqrt(one_plus(a.x))); };
@@ -229,6 +226,14 @@ class Elementwise final : public Primitive {
         return i == 0 ? t : negative(t);
       case Opcode::multiply:
         return multiply(t, d(i == 0 ? y : x));
+      case Opcode::log:
+        return divide(t, d(x));
+      case Opcode::log1p:
+        return divide(t, d(one_plus(x)));
+      case Opcode::log2:
+        return divide(t, d(multiply(c(std::numbers::ln2, x), x)));
+      case Opcode::log10:
+        return divide(t, d(multiply(c(std::numbers::ln10, x), x)));
       // Of quotients, t meets one factor after the other: their product may be out of range where the derivative is
       // not.
       case Opcode::reciprocal:

@@ -260,7 +260,7 @@ def exporter(
         shapeless: Let arguments of an imported function have other sizes than the examples, where the function does the same
             operations for them. The function is called several times more, to see what follows from the sizes: those of which
             it is a function for other sizes are free, in Python's numbers, too (``x.shape[0]``); an axis for which it does
-            something else keeps its size.
+            something else keeps its size. Sizes of about a thousand are the largest that are looked at.
         metadata: A text to keep with it.
 
     Raises:

@@ -2,17 +2,19 @@
 
 A function is traced for its examples and again with axes that are longer. Where the same operations come out, the numbers that
 differ tell how shapes, parameters and constants follow from the sizes: as products of their powers, or as sums of their
-multiples. A last trace, with other sizes throughout, has to agree. An axis for which that fails keeps the size it has.
+multiples. Traces with other sizes throughout have to agree: three times as long; longer by one, since what holds for multiples
+may hold for no other size; and about a thousand. An axis for which that fails keeps the size it has.
 
 Graphs are what ``contents`` of a written function gives: inputs, nodes, outputs and constants.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +24,9 @@ Axis = tuple[int, int]  # the number of an argument, and of an axis of it
 Shapes = tuple[tuple[int, ...], ...]
 Trace = Callable[[Shapes], Any]  # the graph for arguments of these shapes
 
+# How long axes are in the last trace, about, and how many elements arguments may have there.
+_FAR = 1000
+_MOST_ELEMENTS = 1 << 22
 _NUMBER = re.compile(r"(?<![\w.])(-?\d+(?:\.\d*)?(?:e[+-]?\d+)?)(?!\w)")
 
 
@@ -217,6 +222,10 @@ class Family:
         return made
 
 
+class _NoFunction(Exception):
+    """The function takes no such arguments."""
+
+
 class _Search:
     """Finds the axes of a function that may have other sizes, and what follows from them."""
 
@@ -225,15 +234,16 @@ class _Search:
         self.shapes: Shapes = tuple(tuple(shape) for shape, _ in graph[0])
         self._form, self._before, self._arrays = _numbers(graph)
 
-    def numbers(self, factors: dict[Axis, int]) -> list[Any] | None:
-        """Those of the graph with axes as many times as long; None if it is no function of these, or has another graph."""
+    def numbers(self, axes: Collection[Axis], length: Callable[[int], int]) -> list[Any] | None:
+        """Those of the graph with axes of other lengths; None if it has another graph. Raises _NoFunction."""
         shapes = tuple(
-            tuple(n * factors.get((i, k), 1) for k, n in enumerate(shape)) for i, shape in enumerate(self.shapes)
+            tuple(length(n) if (i, k) in axes else n for k, n in enumerate(shape))
+            for i, shape in enumerate(self.shapes)
         )
         try:
             form, numbers, arrays = _numbers(spread(self._trace(shapes)))
-        except Exception:  # whatever the function says of such arguments
-            return None
+        except Exception as error:  # whatever the function says of such arguments
+            raise _NoFunction from error
         if form != self._form or not all(map(_same_array, arrays, self._arrays)):
             return None
         return numbers
@@ -248,7 +258,10 @@ class _Search:
                     by_size.setdefault(n, []).append((i, k))
 
         def enter(axes: tuple[Axis, ...]) -> bool:
-            numbers = self.numbers(dict.fromkeys(axes, 2))
+            try:
+                numbers = self.numbers(axes, lambda n: 2 * n)
+            except _NoFunction:
+                return False
             if numbers is not None:
                 for axis in axes:
                     found.pop((axis,), None)
@@ -271,9 +284,14 @@ class _Search:
     def family(self, groups: dict[tuple[Axis, ...], list[Any]]) -> Family | None:
         """The family with these axes, if there is one."""
         axes = list(groups)
+        free = {axis for group in axes for axis in group}
         sizes = [self.shapes[group[0][0]][group[0][1]] for group in axes]
-        last = self.numbers({axis: 3 for group in axes for axis in group})
-        if last is None:
+        try:
+            last = self.numbers(free, lambda n: 3 * n)
+        except _NoFunction:
+            return None
+        elsewhere = [] if last is None else self._elsewhere(free, sizes)
+        if last is None or any(numbers is None for _, numbers in elsewhere):
             return None
         tripled = tuple(3 * n for n in sizes)
         rules: dict[int, Rule] = {}
@@ -282,11 +300,40 @@ class _Search:
                 continue
             if not all(math.isfinite(x) for x in (before, after, *changed)):
                 return None
-            rule = next((r for r in _rules(before, changed, sizes) if _agrees(r, tripled, after)), None)
-            if rule is None:
+            fitting = [r for r in _rules(before, changed, sizes) if _agrees(r, tripled, after)]
+            if not fitting:
                 return None
-            rules[place] = rule
+            rules[place] = next(
+                (r for r in fitting if all(_agrees(r, other, numbers[place]) for other, numbers in elsewhere)),
+                fitting[0],
+            )
+        if any(self._contradicts(rules, other, numbers) for other, numbers in elsewhere):
+            return None
         return Family(self.graph, [list(group) for group in axes], rules)
+
+    def _elsewhere(self, free: Collection[Axis], sizes: list[int]) -> list[tuple[tuple[int, ...], Any]]:
+        """Sizes that are no multiples, and large ones, with the numbers for them, where the function takes such arguments."""
+        lengths: list[Callable[[int], int]] = [lambda n: n + 1]
+
+        def far(n: int) -> int:
+            return n * max(3, 2 * (_FAR // (2 * n)) + 1)
+
+        shapes = [[far(n) if (i, k) in free else n for k, n in enumerate(shape)] for i, shape in enumerate(self.shapes)]
+        if sum(map(math.prod, shapes)) <= _MOST_ELEMENTS:
+            lengths.append(far)
+        found = []
+        for length in lengths:
+            with contextlib.suppress(_NoFunction):
+                found.append((tuple(map(length, sizes)), self.numbers(free, length)))
+        return found
+
+    def _contradicts(self, rules: dict[int, Rule], sizes: tuple[int, ...], numbers: list[Any]) -> bool:
+        """Whether the rules give a graph for these sizes, and another one than the function does."""
+        try:
+            found = [rules[place](sizes) if place in rules else x for place, x in enumerate(self._before)]
+        except ValueError:
+            return False
+        return not all(map(_same, found, numbers))
 
 
 def _agrees(rule: Rule, sizes: tuple[int, ...], value: Any) -> bool:
