@@ -37,6 +37,14 @@ struct Problem {
   throw ValueError(cat("einsum: ", what, " in '", std::string(subscripts), "'"));
 }
 
+// Names a character with all its bytes.
+[[noreturn]] void refuse_character(std::string_view subscripts, std::string_view text, size_t at) {
+  size_t end = at + 1;
+  while (end < text.size() && (text[end] & 0xc0) == 0x80) ++end;
+  fail(subscripts, cat("expected letters from a to z and A to Z, at most one '...', ',' and '->', found '",
+                       std::string(text.substr(at, end - at)), "'"));
+}
+
 Labels parse_labels(std::string_view subscripts, std::string_view text, int ellipsis_axes) {
   Labels labels;
   bool seen = false;
@@ -48,7 +56,7 @@ Labels parse_labels(std::string_view subscripts, std::string_view text, int elli
       for (int e = ellipsis_axes; e-- > 0;) labels.push_back(kEllipsis + e);
       i += 2;
     } else {
-      fail(subscripts, cat("expected letters, at most one '...', ',' and '->', found '", text[i], "'"));
+      refuse_character(subscripts, text, i);
     }
   }
   return labels;
@@ -58,6 +66,10 @@ Problem parse(std::string_view given, Span operands) {
   std::string text;
   for (char c : given)
     if (c != ' ') text.push_back(c);
+  for (size_t i = 0; i < text.size(); ++i)
+    if (!std::isalpha(static_cast<unsigned char>(text[i])) &&
+        std::string_view(".,->").find(text[i]) == std::string_view::npos)
+      refuse_character(given, text, i);
   size_t arrow = text.find("->");
   std::string left = text.substr(0, arrow);
   std::vector<std::string> inputs(1);

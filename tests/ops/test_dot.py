@@ -424,3 +424,9 @@ def test_einsum_names_a_diagonal_of_unequal_sizes(subscripts, shape):
         ValueError, match=rf"einsum: the diagonal 'i' of operand 0 has lengths {shape[0]} and {shape[1]}"
     ):
         fn.einsum(subscripts, *operands)
+
+
+@pytest.mark.parametrize(("subscripts", "found"), [("é", "é"), ("ij->iβ", "β"), ("i;j", ";"), ("i.j", ".")])
+def test_einsum_names_what_is_no_letter(subscripts, found):
+    with pytest.raises(ValueError, match=f"einsum: expected letters .* found '{found}' in '{subscripts}'"):
+        fn.einsum(subscripts, fn.ones((2, 2)))
