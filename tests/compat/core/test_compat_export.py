@@ -96,6 +96,15 @@ def test_metadata(path):
         mx.export_function(lambda part: None, lambda a: a, v, metadata="x")
 
 
+@ours
+def test_an_error_between_traces_leaves_the_file_as_it_was(path):
+    mx.export_function(path, mx.exp, vector())
+    with pytest.raises(KeyError), mx.exporter(path, mx.sin) as export:
+        export(vector())
+        raise KeyError
+    assert mx.import_function(path)(vector())[0].tolist() == mx.exp(vector()).tolist()
+
+
 def test_several_traces(path):
     v, m = vector(), mx.ones((2, 2))
 

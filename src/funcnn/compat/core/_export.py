@@ -190,7 +190,8 @@ def _loaded(stored: Any, constants: list[Any]) -> tuple[Any, ...]:
 
 
 class FunctionExporter:
-    """What ``exporter`` returns: each call adds a trace, and closing it writes the file. A context manager."""
+    """What ``exporter`` returns: each call adds a trace, and closing it writes the file. A context manager, which writes
+    nothing after an error."""
 
     def __init__(self, file: str, fun: Callable[..., Any], shapeless: bool, metadata: str | None) -> None:
         self._file, self._fun, self._shapeless, self._metadata = file, fun, shapeless, metadata
@@ -245,8 +246,11 @@ class FunctionExporter:
     def __enter__(self) -> FunctionExporter:
         return self
 
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
+    def __exit__(self, kind: Any, *exception: Any) -> None:
+        # After an error there is no file, or the one there was: what is written has all traces.
+        if kind is None:
+            self.close()
+        self._closed = True
 
 
 def exporter(
