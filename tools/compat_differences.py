@@ -14,6 +14,14 @@ DIFFERENCES: dict[str, str] = {
     "core.astype": "Numbers beyond a dtype of whole numbers become its smallest or largest, and NaN 0; what MLX gives depends on the "
     "machine.",
     "core.mean": "Of 16-bit numbers, and of whole ones, it is summed in float32; MLX's sums overflow.",
+    "core.sum": "Of no axes, or of an array of none, the dtype is that of other sums; MLX's stays as it is.",
+    "core.prod": "Of no axes, or of an array of none, the dtype is that of other products; MLX's stays as it is. Of no elements it is 1; "
+    "MLX gives 0 for some shapes.",
+    "core.all": "Of no elements it is True; MLX gives False for some shapes.",
+    "core.trace": "The dtype asked for is that of the result; MLX's has 32 bits at least.",
+    "core.isclose": "Differences of unsigned numbers do not wrap, as those of MLX do.",
+    "core.allclose": "See `isclose`.",
+    "core.hadamard_transform": "Whole numbers give float32; in MLX they stay where there are two or fewer.",
     "core.left_shift": "Bits shifted beyond the width are gone; what MLX gives depends on the machine.",
     "core.bitwise_left_shift": "See `left_shift`.",
     "core.convolve": "Arrays of different dtypes are promoted; MLX refuses them.",
@@ -48,7 +56,7 @@ DIFFERENCES: dict[str, str] = {
     "which in MLX is 0.",
     "core.value_and_grad": "See `grad`.",
     "core.vjp": "An output that is neither an array nor a list or tuple of them raises TypeError; RuntimeError in MLX.",
-    "core.jvp": "See `vjp`.",
+    "core.jvp": "See `vjp`. Tangents of bools are bools; float32 in MLX.",
     "core.vmap": "Every function can be mapped over. MLX refuses some, and maps bitwise operations and assignments over the wrong "
     "axis. Each output has the axis that stands for it in `out_axes`; MLX takes that of another. Lists of axes are taken as tuples are.",
     "core.checkpoint": "What the function reads from outside its arguments has its derivative; in MLX it is a constant. A function is "
@@ -94,7 +102,8 @@ DIFFERENCES: dict[str, str] = {
     "core.Dtype": "Equals its name, and can be pickled.",
     "core.array": "Never reads or writes out of bounds: an integer out of range reads zeros and writes nothing, where MLX "
     "reads what lies in memory. Masks may stand in a tuple, and a part of one element takes an array of one; MLX refuses both. "
-    "Complex numbers are not assigned to real ones; MLX drops their imaginary parts. Memory "
+    "Complex numbers are not assigned to real ones; MLX drops their imaginary parts. A negative number beside uint64 is "
+    "refused, as it is beside other unsigned dtypes; MLX wraps it. Beside bools a number beyond int32 is one of int64; MLX wraps it. Memory "
     "that NumPy or PyTorch may write to is the array's own: values computed before do not change with it.",
     "core.ArrayAt": "Integers are divided exactly; MLX multiplies them by the reciprocal, which is 0. Masks are taken, too.",
     "core.linalg.cholesky": "Differentiable, as all of `linalg`. A matrix that is not positive definite raises; MLX returns the input's elements.",

@@ -26,6 +26,9 @@ bool read_index(PyObject* o, nb::object& out) {
   return false;
 }
 
+// Arrays of MLX's kind are taken where it takes a sequence of integers.
+bool lists_integers(const Array& x) { return x.node()->rebindable && x.ndim() == 1 && is_integer(x.dtype()); }
+
 int64_t value_of(PyObject* integer, const char* what) {
   int64_t value = PyLong_AsLongLong(integer);
   if (value == -1 && PyErr_Occurred()) {
@@ -57,10 +60,10 @@ SmallVector<int64_t, 4> integers_of(nb::handle object, const char* what) {
     out.push_back(value_of(o, what));
   } else if (!PyList_Check(o) && !PyTuple_Check(o) && read_index(o, index)) {
     out.push_back(value_of(index.ptr(), what));
-  } else if (is_array(o) && array_of(o).ndim() > 0) {
+  } else if (is_array(o) && array_of(o).ndim() > 0 && !lists_integers(array_of(o))) {
     throw TypeError(cat(what, ": expected integers, got an array of shape ", array_of(o).shape(), " and dtype ",
                         dtype_name(array_of(o).dtype()), "; use its tolist()"));
-  } else if (is_text(o) || is_array(o) || !PySequence_Check(o)) {
+  } else if (is_text(o) || !PySequence_Check(o) || (is_array(o) && !array_of(o).ndim())) {
     throw TypeError(cat(what, ": expected an integer or a sequence of integers, got ", shown(object)));
   } else {
     Items items(o);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <optional>
 
 #include "bindings/interchange.h"
 #include "bindings/mutable.h"
@@ -65,20 +66,74 @@ ternaryfunc base_power, base_in_place_power;
 richcmpfunc base_compare;
 
 bool is_bool(PyObject* o) { return is_array(o) ? array_of(o).dtype() == Dtype::bool_ : PyBool_Check(o); }
+bool holds_complex(PyObject* o) { return is_array(o) ? is_complex(array_of(o).dtype()) : PyComplex_Check(o); }
 
-// Whether an operation failed that is defined for numbers alone, where both operands are bools; clears the error.
-bool refused_bools(PyObject* made, PyObject* a, PyObject* b) {
-  if (made || !is_bool(a) || !is_bool(b) || !PyErr_ExceptionMatches(PyExc_ValueError)) return false;
-  PyErr_Clear();
-  return true;
+// The operation that this one does in place; itself if it does none.
+int out_of_place(int slot) {
+  switch (slot) {
+    case Py_nb_inplace_lshift:
+      return Py_nb_lshift;
+    case Py_nb_inplace_rshift:
+      return Py_nb_rshift;
+    case Py_nb_inplace_floor_divide:
+      return Py_nb_floor_divide;
+    case Py_nb_inplace_remainder:
+      return Py_nb_remainder;
+    case Py_nb_inplace_power:
+      return Py_nb_power;
+    default:
+      return slot;
+  }
 }
 
-// As bytes, as MLX shifts them.
-PyObject* shift_bools(PyObject* a, PyObject* b, Opcode shift) {
-  return guarded([&] {
-    auto [x, y] = as_operands(a, b, "shift");
-    return wrap(binary(shift, astype(x, Dtype::uint8), astype(y, Dtype::uint8)));
+// What MLX makes of two bools where the operation is defined for numbers alone; nothing for other operations.
+std::optional<Array> of_bools(int operation, const Array& x, const Array& y) {
+  auto shifted = [&](Opcode shift) { return binary(shift, astype(x, Dtype::uint8), astype(y, Dtype::uint8)); };
+  switch (operation) {
+    case Py_nb_lshift:
+      return shifted(Opcode::left_shift);
+    case Py_nb_rshift:
+      return shifted(Opcode::right_shift);
+    case Py_nb_floor_divide:
+      return binary(Opcode::logical_and, x, y);
+    case Py_nb_remainder:
+      return binary(Opcode::logical_and, x, unary(Opcode::logical_not, y));
+    case Py_nb_power:
+      return binary(Opcode::logical_or, x, unary(Opcode::logical_not, y));
+    default:
+      return std::nullopt;
+  }
+}
+
+// In place of an operation that refused its operands with a ValueError: what MLX does with them; null, and that error,
+// where it refuses them, too.
+PyObject* otherwise(int slot, PyObject* a, PyObject* b) {
+  const int operation = out_of_place(slot);
+  const bool quotient = operation == Py_nb_floor_divide && (holds_complex(a) || holds_complex(b));
+  if (!(is_bool(a) || is_bool(b) || quotient) || !PyErr_ExceptionMatches(PyExc_ValueError)) return nullptr;
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  bool refused = false;
+  PyObject* result = guarded([&]() -> PyObject* {
+    auto [x, y] = as_operands(a, b, "operator");
+    const bool bools = x.dtype() == Dtype::bool_ && y.dtype() == Dtype::bool_;
+    std::optional<Array> made;
+    if (quotient) made = binary(Opcode::divide, x, y);
+    if (bools) made = of_bools(operation, x, y);
+    refused = !made;
+    if (refused) return nullptr;
+    if (operation == slot) return wrap(std::move(*made));
+    point(a, std::move(*made));
+    return nb::handle(a).inc_ref().ptr();
   });
+  if (refused) {
+    PyErr_Restore(type, error, traceback);
+    return nullptr;
+  }
+  Py_XDECREF(type);
+  Py_XDECREF(error);
+  Py_XDECREF(traceback);
+  return result;
 }
 
 template <size_t i>
@@ -89,23 +144,17 @@ PyObject* checked_binary(PyObject* a, PyObject* b) {
         throw ValueError(cat("x /= y: the result is not of dtype ", array_of(a).dtype(), "; use x = x / y"));
       });
   PyObject* made = base_binary[i](a, b);
-  if constexpr (kBinary[i].slot == Py_nb_lshift || kBinary[i].slot == Py_nb_rshift)
-    if (refused_bools(made, a, b))
-      return shift_bools(a, b, kBinary[i].slot == Py_nb_lshift ? Opcode::left_shift : Opcode::right_shift);
-  return checked(made, a, b, kBinary[i].what);
+  return checked(made ? made : otherwise(kBinary[i].slot, a, b), a, b, kBinary[i].what);
 }
 
 PyObject* checked_power(PyObject* a, PyObject* b, PyObject* modulus) {
   PyObject* made = base_power(a, b, modulus);
-  if (refused_bools(made, a, b))
-    return guarded([&] {
-      auto [x, y] = as_operands(a, b, "x ** y");
-      return wrap(binary(Opcode::logical_or, x, unary(Opcode::logical_not, y)));
-    });
+  if (!made) made = otherwise(Py_nb_power, a, b);
   return modulus == Py_None ? checked(made, a, b, "x ** y") : made;
 }
 PyObject* in_place_power(PyObject* a, PyObject* b, PyObject* modulus) {
   PyObject* made = base_in_place_power(a, b, modulus);
+  if (!made) made = otherwise(Py_nb_inplace_power, a, b);
   return modulus == Py_None ? checked(made, a, b, "x **= y") : made;
 }
 
@@ -115,8 +164,6 @@ Array is_less(const Array& x, const Array& y) {
         later = binary(Opcode::less, imag(x), imag(y));
   return binary(Opcode::logical_or, below, binary(Opcode::logical_and, level, later));
 }
-
-bool holds_complex(PyObject* o) { return is_array(o) ? is_complex(array_of(o).dtype()) : PyComplex_Check(o); }
 
 PyObject* compare_complex(PyObject* a, PyObject* b, int comparison) {
   return guarded([&] {

@@ -4,6 +4,37 @@ import pytest
 from tests.compat.core.expressions import cases, check
 
 METHODS = r"""
+f.flatten(-2) -> float32 [3] [1.0, 2.0, 3.0]
+f.flatten(0, 5) -> float32 [3] [1.0, 2.0, 3.0]
+y.flatten(-9, 1).shape -> (6, 4,)
+mx.array([1 + 2j, 1 - 1j, 3j]).max() -> complex64 [] (1+2j)
+mx.array([[1 + 2j, 1 - 1j, 3j]]).min(1, True) -> complex64 [1, 1] [[3j]]
+mx.array([1 + 2j, 1 + 3j, 3j]).cummax() -> complex64 [3] [(1+2j), (1+3j), (1+3j)]
+mx.array([1 + 2j, 1 + 3j, 3j]).cummin(reverse=True) -> complex64 [3] [3j, 3j, 3j]
+mx.zeros((0, 3), mx.complex64).max(1).shape -> (0,)
+mx.zeros(mx.array([2, 1])) -> float32 [2, 1] [[0.0], [0.0]]
+x.reshape(mx.array([3, 2])) -> int32 [3, 2] [[0, 1], [2, 3], [4, 5]]
+x.transpose(mx.array([1, 0])).shape -> (3, 2,)
+x.sum(mx.array([0, 1])) -> int32 [] 15
+mx.split(v, mx.array([1, 3])) -> [int32 [1] [0], int32 [2] [1, 2], int32 [2] [3, 4]]
+mx.broadcast_to(3, mx.array([2])) -> int32 [2] [3, 3]
+mx.broadcast_shapes(mx.array([2, 1]), (1, 3)) -> (2, 3,)
+mx.arange(6, 2, mx.float32) -> float32 [3] [0.0, 2.0, 4.0]
+mx.arange(2, None, mx.int8) -> int8 [2] [0, 1]
+mx.arange(0, 6, mx.int32) -> int32 [0] []
+mx.linspace(-1.5, 3, 4, dtype=mx.int32) -> int32 [4] [-1, 0, 1, 3]
+mx.linspace(-1.5, 3, 4, True, mx.int32) -> int32 [4] [-1, 0, 1, 3]
+mx.linspace(0, 2**24 + 3, 4, dtype=mx.int32) -> int32 [4] [0, 5592407, 11184814, 16777220]
+mx.pad(v, 1, constant_values=mx.array([7])) -> int32 [7] [7, 0, 1, 2, 3, 4, 7]
+mx.pad(v, 1, constant_values=np.array([7, 8])) -> int32 [7] [7, 0, 1, 2, 3, 4, 7]
+mx.fast.layer_norm(h[None], None, mx.array([1.0, 2.0]), 1e-5).dtype -> mlx.core.float16
+mx.random.normal(loc=f, scale=mx.array([[1.0], [2.0]]), key=mx.random.key(0)).shape -> (2, 3,)
+mx.random.normal((2, 1), mx.float16, loc=f, key=mx.random.key(0)).dtype -> mlx.core.float16
+n = mx.random.normal((), loc=f, key=mx.random.key(0)) - f; (mx.abs(n - mx.random.normal(key=mx.random.key(0))) < 1e-6).all() -> bool [] True
+mx.random.multivariate_normal(mx.zeros((2, 1, 3)), mx.eye(3), key=mx.random.key(0)).shape -> (2, 1, 3,)
+mx.random.multivariate_normal(mx.zeros((2, 3)), mx.eye(3), (1,), key=mx.random.key(0)).shape -> (2, 3,)
+mx.random.randint(0, np.float32(10), (4,), key=mx.random.key(0)) -> int32 [4] [9, 2, 6, 2]
+mx.random.randint(0, 2, (8,), mx.bool_, key=mx.random.key(0)) -> bool [8] [True, False, False, True, False, True, False, True]
 mx.repeat(f, mx.array(2)) -> float32 [6] [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
 mx.take(x, 1.5) -> ! TypeError
 mx.take(x, 1j, axis=0) -> ! TypeError

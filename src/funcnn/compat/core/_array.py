@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from ... import _core
 from ..._array import to_numpy
+from . import _reduce as _reductions
+from . import _shape
 from ._array_printing import describe
 from ._wrap import shim
 
@@ -105,23 +107,17 @@ _METHODS = [
     "argmin",
     "conj",
     "cos",
-    "cummax",
-    "cummin",
     "cumprod",
     "cumsum",
     "diag",
     "diagonal",
     "exp",
-    "flatten",
     "log",
     "log10",
     "log1p",
     "log2",
-    "logcumsumexp",
     "logsumexp",
-    "max",
     "mean",
-    "min",
     "moveaxis",
     "prod",
     "reciprocal",
@@ -159,6 +155,9 @@ _CLASS: dict[str, Any] = {
     "__reduce_ex__": _reduce,
     "__setstate__": _set_state,
     **{name: _method(name) for name in _METHODS},
+    # These take what funcnn's methods refuse: complex numbers in an order, axes beyond the ends.
+    **{name: getattr(_reductions, name) for name in ("cummax", "cummin", "logcumsumexp", "max", "min")},
+    "flatten": _shape.flatten,
     "astype": shim(_core.array.astype, "astype", otherwise=_astype),
 }
 for _name, _value in _CLASS.items():

@@ -5,6 +5,7 @@ Each function is the ``otherwise`` of the one of its name, which takes real numb
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,16 +43,26 @@ less = _compare(_less)
 greater = _compare(lambda a, b: _less(b, a))
 less_equal = _compare(lambda a, b: fn.logical_or(_less(a, b), fn.equal(a, b)))
 greater_equal = _compare(lambda a, b: fn.logical_or(_less(b, a), fn.equal(a, b)))
-maximum = _compare(lambda a, b: fn.where(_less(b, a), a, b))
-minimum = _compare(lambda a, b: fn.where(_less(a, b), a, b))
+
+
+def _larger(a: Any, b: Any) -> fn.array:
+    return fn.where(_less(b, a), a, b) if _is_complex(a, b) else fn.maximum(a, b)
+
+
+def _smaller(a: Any, b: Any) -> fn.array:
+    return fn.where(_less(a, b), a, b) if _is_complex(a, b) else fn.minimum(a, b)
+
+
+maximum = _compare(_larger)
+minimum = _compare(_smaller)
 
 
 def clip(error: Exception, a: Any, /, a_min: Any = None, a_max: Any = None) -> fn.array:
     if a_min is a_max is None or not _is_complex(a, a_min, a_max):
         refuse_values(error, a, a_min, a_max)
     if a_min is not None:
-        a = maximum(error, a, a_min)
-    return a if a_max is None else minimum(error, a, a_max)
+        a = _larger(a, a_min)
+    return a if a_max is None else _smaller(a, a_max)
 
 
 def _flattened(error: Exception, a: Any, axis: Any) -> tuple[fn.array, list[int]]:
@@ -63,7 +74,8 @@ def _flattened(error: Exception, a: Any, axis: Any) -> tuple[fn.array, list[int]
     if not all(0 <= n < a.ndim for n in axes):
         raise error
     rest = [n for n in range(a.ndim) if n not in axes]
-    return fn.transpose(a, rest + axes).reshape(*(a.shape[n] for n in rest), -1), axes
+    count = math.prod(a.shape[n] for n in axes)
+    return fn.transpose(a, rest + axes).reshape(*(a.shape[n] for n in rest), count), axes
 
 
 def _restored(found: fn.array, a: fn.array, axes: list[int], keepdims: bool) -> fn.array:

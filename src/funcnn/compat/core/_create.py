@@ -30,15 +30,23 @@ def _refuse_fill(error: Exception, shape: Any, vals: Any, dtype: Any = None) -> 
 
 
 def _arange(error: Exception, *args: Any, **kwargs: Any) -> Any:
+    # A dtype in the third place is that of arange(stop, step, dtype).
+    if len(args) == 3 and isinstance(args[2], _core.Dtype):
+        return fn.arange(0, args[0], 1 if args[1] is None else args[1], args[2])
     if not args and "stop" in kwargs and "start" not in kwargs:
         return fn.arange(0, **kwargs)
     raise error
 
 
-def _linspace(error: Exception, start: Any, stop: Any, *args: Any, **kwargs: Any) -> Any:
-    if isinstance(error, TypeError) and (isinstance(start, fn.array) or isinstance(stop, fn.array)):
-        return fn.linspace(float(start), float(stop), *args, **kwargs)
-    raise error
+def _linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = fn.float32) -> Any:
+    start, stop = (float(x) if isinstance(x, fn.array) else x for x in (start, stop))
+    # Whole numbers are those of float32 without their fractions; fn.linspace rounds down.
+    made = fn.float32 if dtype is not None and fn.isdtype(dtype, "integral") else dtype
+    drawn = fn.linspace(start, stop, num, endpoint, made)
+    return drawn if made == dtype else drawn.astype(dtype)
+
+
+_linspace.__doc__ = fn.linspace.__doc__
 
 
 def _asarray(a: Any, dtype: Any = None, *, copy: bool | None = None) -> Any:
@@ -59,7 +67,7 @@ full_like = shim(fn.full_like, "full_like")
 hamming = shim(fn.hamming, "hamming")
 hanning = shim(fn.hanning, "hanning")
 identity = shim(fn.identity, "identity")
-linspace = shim(fn.linspace, "linspace", otherwise=_linspace, stream_at=5)
+linspace = shim(_linspace, "linspace", stream_at=5)
 ones = shim(fn.ones, "ones")
 ones_like = shim(fn.ones_like, "ones_like")
 tri = shim(fn.tri, "tri")

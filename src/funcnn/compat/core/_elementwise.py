@@ -25,21 +25,37 @@ def _not_whole(error: Exception, *args: Any) -> Any:
     raise error
 
 
+def _raise(error: Exception, *args: Any) -> Any:
+    raise error
+
+
+def _of_bools(function: Callable[[Any, Any], Any], otherwise: Callable[..., Any] = _raise) -> Callable[..., Any]:
+    """What MLX makes of two bools where the operation is defined for numbers alone.
+
+    As in its operators, what other libraries hold takes the dtype of an array."""
+
+    def of_bools(error: Exception, *args: Any) -> Any:
+        beside = any(isinstance(x, fn.array) for x in args)
+        bools = [x if isinstance(x, _NUMBERS) or not beside else fn.asarray(x).astype(fn.bool_) for x in args]
+        if isinstance(error, ValueError) and {*_dtypes(tuple(bools))} == {fn.bool_}:
+            return function(*(fn.asarray(x) for x in bools))
+        return otherwise(error, *args)
+
+    return of_bools
+
+
 def _shifted(function: Callable[..., Any]) -> Callable[..., Any]:
-    def otherwise(error: Exception, *args: Any) -> Any:
-        if isinstance(error, ValueError) and all_bool(args):
-            return function(*(fn.asarray(x).astype(fn.uint8) for x in args))
-        return _not_whole(error, *args)
-
-    def all_bool(args: tuple[Any, ...]) -> bool:
-        return {*_dtypes(args)} == {fn.bool_}
-
-    return otherwise
+    return _of_bools(lambda a, b: function(a.astype(fn.uint8), b.astype(fn.uint8)), _not_whole)
 
 
-def _power_of_bools(error: Exception, *args: Any) -> Any:
-    if isinstance(error, ValueError) and {*_dtypes(args)} == {fn.bool_}:
-        return fn.logical_or(args[0], fn.logical_not(args[1]))
+def _bool_remainder(a: Any, b: Any) -> Any:
+    return fn.logical_and(a, fn.logical_not(b))
+
+
+def _logical_xor(error: Exception, a: Any, b: Any) -> Any:
+    # Of a number counts whether it is 0, not whether the other's dtype holds it.
+    if isinstance(error, ValueError) and all(isinstance(x, _NUMBERS) for x in (a, b)):
+        return fn.logical_xor(fn.asarray(a), fn.asarray(b))
     raise error
 
 
@@ -65,7 +81,14 @@ def _divmod(a: Any, b: Any) -> list[Any]:
 def _clip(a: Any, /, a_min: Any, a_max: Any) -> Any:
     if a_min is None and a_max is None:
         raise ValueError("clip: at most one of a_min and a_max may be None")
-    return fn.clip(a, a_min, a_max)
+    return fn.clip(a, _bound(a_min, a), _bound(a_max, a))
+
+
+def _bound(x: Any, a: Any) -> Any:
+    """What other libraries hold takes the dtype of the array."""
+    if x is None or isinstance(x, (*_NUMBERS, str, list, tuple)) or not isinstance(a, fn.array):
+        return x
+    return x if hasattr(x, "__mlx_array__") else fn.asarray(x).astype(a.dtype)
 
 
 _clip.__doc__ = fn.clip.__doc__
@@ -92,14 +115,14 @@ cos = _unary(fn.cos, "cos")
 cosh = _unary(fn.cosh, "cosh")
 degrees = _unary(fn.degrees, "degrees")
 divide = _binary(fn.divide, "divide")
-divmod = _binary(_divmod, "divmod")
+divmod = _binary(_divmod, "divmod", otherwise=_of_bools(lambda a, b: [fn.logical_and(a, b), _bool_remainder(a, b)]))
 equal = _binary(fn.equal, "equal")
 erf = _unary(fn.erf, "erf")
 erfinv = _unary(fn.erfinv, "erfinv")
 exp = _unary(fn.exp, "exp")
 expm1 = _unary(fn.expm1, "expm1")
 floor = _unary(fn.floor, "floor")
-floor_divide = _binary(fn.floor_divide, "floor_divide", otherwise=_complex.floor_divide)
+floor_divide = _binary(fn.floor_divide, "floor_divide", otherwise=_of_bools(fn.logical_and, _complex.floor_divide))
 greater = _binary(fn.greater, "greater", otherwise=_complex.greater)
 greater_equal = _binary(fn.greater_equal, "greater_equal", otherwise=_complex.greater_equal)
 imag = _unary(fn.imag, "imag")
@@ -120,7 +143,7 @@ logaddexp = _binary(fn.logaddexp, "logaddexp", otherwise=_complex.logaddexp)
 logical_and = _binary(fn.logical_and, "logical_and")
 logical_not = _unary(fn.logical_not, "logical_not")
 logical_or = _binary(fn.logical_or, "logical_or")
-logical_xor = _binary(fn.logical_xor, "logical_xor")
+logical_xor = _binary(fn.logical_xor, "logical_xor", otherwise=_logical_xor)
 maximum = _binary(fn.maximum, "maximum", otherwise=_complex.maximum)
 minimum = _binary(fn.minimum, "minimum", otherwise=_complex.minimum)
 multiply = _binary(fn.multiply, "multiply")
@@ -128,11 +151,11 @@ nan_to_num = _unary(fn.nan_to_num, "nan_to_num")
 negative = _unary(fn.negative, "negative")
 not_equal = _binary(fn.not_equal, "not_equal")
 positive = shim(fn.positive, "positive")
-power = _binary(fn.power, "power", otherwise=_power_of_bools)
+power = _binary(fn.power, "power", otherwise=_of_bools(lambda a, b: fn.logical_or(a, fn.logical_not(b))))
 radians = _unary(fn.radians, "radians")
 real = _unary(fn.real, "real")
 reciprocal = _unary(fn.reciprocal, "reciprocal")
-remainder = _binary(fn.remainder, "remainder")
+remainder = _binary(fn.remainder, "remainder", otherwise=_of_bools(_bool_remainder))
 right_shift = _binary(fn.right_shift, "right_shift", otherwise=_shifted(fn.right_shift))
 round = _unary(fn.round, "round")
 rsqrt = _unary(fn.rsqrt, "rsqrt")

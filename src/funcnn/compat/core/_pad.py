@@ -8,11 +8,11 @@ import funcnn as fn
 
 
 def pad(error: Exception, a: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
-    """What ``mx.pad`` does beyond ``fn.pad``: a constant that is the first of an array, and zeros beyond what is empty."""
+    """What ``mx.pad`` does beyond ``fn.pad``: a constant that is the first of an array with axes, and zeros beyond what is empty."""
     if not isinstance(a, fn.array) or not isinstance(error, ValueError):
         raise error
-    if mode == "constant" and isinstance(constant_values, fn.array) and constant_values.size > 1:
-        return fn.pad(a, pad_width, "constant", constant_values.reshape(-1)[0])
+    if mode == "constant" and getattr(constant_values, "ndim", 0) and constant_values.size:
+        return fn.pad(a, pad_width, "constant", fn.asarray(constant_values).reshape(-1)[0])
     if mode == "edge" and not a.size:
         return fn.pad(a, pad_width)
     raise error

@@ -26,7 +26,16 @@ __all__ = [
 ]
 
 rms_norm = _of_arrays(_fast.rms_norm, "rms_norm", "fast")
-layer_norm = _of_arrays(_fast.layer_norm, "layer_norm", "fast")
+
+
+def _layer_norm(x: array, weight: array | None, bias: array | None, eps: float) -> array:
+    made = _fast.layer_norm(x, weight, bias, eps)
+    # MLX takes no dtype from a bias that comes without a weight.
+    return made.astype(x.dtype) if weight is None and isinstance(x, array) else made
+
+
+_layer_norm.__doc__ = _fast.layer_norm.__doc__
+layer_norm = _of_arrays(_layer_norm, "layer_norm", "fast")
 rope = _of_arrays(_fast.rope, "rope", "fast")
 scaled_dot_product_attention = _of_arrays(
     _fast.scaled_dot_product_attention, "scaled_dot_product_attention", "fast", count=3

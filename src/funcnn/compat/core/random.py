@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import _core
 from ... import random as _random
-from ..._core import Dtype, array, complex64, float32, float64, int32, uint32
+from ..._core import Dtype, array, bool_, complex64, float32, float64, int32, uint32
 from ._wrap import mutable as _mutable
 from ._wrap import shim as _shim
 
@@ -118,10 +118,19 @@ def _normal(
         drawn = _core.view(parts, complex64)[..., 0]
     elif dtype == float64:  # MLX draws in float32 and converts
         drawn = _random.normal(key, shape).astype(float64)
+    elif _exceed(shape, loc, scale):
+        drawn = _random.normal(key, shape, dtype or float32)
+        loc, scale = (x if x is None else _core.asarray(x).astype(drawn.dtype) for x in (loc, scale))
     else:
         return _random.normal(key, shape, dtype or float32, loc, scale)
     drawn = drawn if scale is None else drawn * scale
     return drawn if loc is None else drawn + loc
+
+
+def _exceed(shape: Sequence[int], *parameters: Any) -> bool:
+    """Whether the result is of more axes or lengths than are drawn: MLX draws the shape alone, and then broadcasts."""
+    shapes = [tuple(x.shape) for x in parameters if getattr(x, "ndim", 0)]
+    return bool(shapes) and _core.broadcast_shapes(shape, *shapes) != tuple(shape)
 
 
 def _multivariate_normal(
@@ -131,7 +140,10 @@ def _multivariate_normal(
     dtype: Dtype | None = float32,
     key: array | None = None,
 ) -> array:
-    return _random.multivariate_normal(_key_of(key), mean, cov, shape, dtype or float32)
+    key = _key_of(key)
+    if getattr(mean, "ndim", 0) > 0 and getattr(cov, "ndim", 0) > 1:
+        shape = _core.broadcast_shapes(shape, tuple(mean.shape[:-1]), tuple(cov.shape[:-2]))
+    return _random.multivariate_normal(key, mean, cov, shape, dtype or float32)
 
 
 def _randint(
@@ -143,6 +155,9 @@ def _randint(
 ) -> array:
     key = _key_of(key)
     dtype = dtype or int32
+    if dtype == bool_:
+        return _core.floor(_random.uniform(key, shape, float32, low, high)).astype(bool_)
+    low, high = (x if isinstance(x, (array, int, float, str)) else _core.asarray(x) for x in (low, high))
     if not (_is_fractional(low) or _is_fractional(high)):
         return _random.randint(key, low, high, shape, dtype)
     if not _core.isdtype(dtype, "integral"):
