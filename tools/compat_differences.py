@@ -103,9 +103,11 @@ DIFFERENCES: dict[str, str] = {
     "core.array": "Never reads or writes out of bounds: an integer out of range reads zeros and writes nothing, where MLX "
     "reads what lies in memory. Masks may stand in a tuple, and a part of one element takes an array of one; MLX refuses both. "
     "Complex numbers are not assigned to real ones; MLX drops their imaginary parts. A negative number beside uint64 is "
-    "refused, as it is beside other unsigned dtypes; MLX wraps it. Beside bools a number beyond int32 is one of int64; MLX wraps it. Memory "
+    "refused, as it is beside other unsigned dtypes; MLX wraps it. Beside bools a number beyond int32 is one of int64; MLX wraps it. Where a place is "
+    "assigned twice, the value that it keeps has the cotangent; in MLX both have it. Memory "
     "that NumPy or PyTorch may write to is the array's own: values computed before do not change with it.",
-    "core.ArrayAt": "Integers are divided exactly; MLX multiplies them by the reciprocal, which is 0. Masks are taken, too.",
+    "core.ArrayAt": "Integers are divided exactly; MLX multiplies them by the reciprocal, which is 0. Masks are taken, too. "
+    "Complex numbers have no `maximum` and `minimum`; MLX orders them.",
     "core.linalg.cholesky": "Differentiable, as all of `linalg`. A matrix that is not positive definite raises; MLX returns the input's elements.",
     "core.std": "Its derivatives are 0 where all elements are equal; MLX gives NaN.",
     "core.linalg.norm": "Norms of vectors have the derivative 0 at zero; MLX gives NaN.",
