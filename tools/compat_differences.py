@@ -87,7 +87,8 @@ DIFFERENCES: dict[str, str] = {
     "core.slice": "A start beyond the end is moved to the last that fits; MLX reads out of bounds.",
     "core.slice_update": "A start beyond the end is moved to the last that fits; MLX writes nothing, or out of bounds.",
     "core.segmented_mm": "Shapes that do not fit are refused; MLX reads out of bounds.",
-    "core.load": "A gguf file may be written in any packed type, some of them through the package `gguf`; bfloat16 in it stays bfloat16, where "
+    "core.load": "Files above 256 MiB are mapped into memory, so they must not be written into while their arrays live: see "
+    "[files](files.md). A gguf file may be written in any packed type, some of them through the package `gguf`; bfloat16 in it stays bfloat16, where "
     "MLX makes float16.",
     "core.save": "Complete or unchanged: a file is written beside the old one, and replaces it.",
     "core.savez": "See `save`.",

@@ -261,3 +261,15 @@ class TestBothLibraries:
             for file in ("a.safetensors", "a.gguf"):
                 assert other.load(str(folder / file), return_metadata=True)[1]["k"] == "v"
             assert other.load(str(folder / "a.gguf"), return_metadata=True)[1]["n"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("format", ["npy", "safetensors", "gguf"])
+def test_what_is_loaded_outlives_what_is_written_into_its_file(tmp_path, format):
+    path = str(tmp_path / f"x.{format}")
+    values = np.arange(10_000, dtype=np.float32)
+    save = {"npy": mx.save, "safetensors": mx.save_safetensors, "gguf": mx.save_gguf}[format]
+    save(path, mx.array(values) if format == "npy" else {"x": mx.array(values)}, *[{}] * (format == "gguf"))
+    x = mx.load(path) if format == "npy" else mx.load(path)["x"]
+    mx.eval(x)
+    os.truncate(path, 0)
+    assert np.array_equal(np.array(x), values)

@@ -10,11 +10,15 @@ from typing import Any
 
 from ... import io
 from ..._core import array
+from ...io._mapping import reading_up_to
 from ._wrap import shim
 
 __all__ = ["load", "save", "save_gguf", "save_safetensors", "savez", "savez_compressed"]
 
 _FORMATS = ("npy", "npz", "safetensors", "gguf")
+# Arrays of MLX are memory of their own, which programs count on where they write a file that they have loaded. Larger
+# files, as of weights, are mapped.
+_READ_UP_TO = 1 << 28
 
 
 def _path(function: str, file: Any) -> str | None:
@@ -69,7 +73,8 @@ def _load(file: Any, /, format: str | None = None, return_metadata: bool = False
 
 def _read(path: str, format: str, return_metadata: bool) -> Any:
     try:
-        return io.load(path, format=format, return_metadata=return_metadata)
+        with reading_up_to(_READ_UP_TO):
+            return io.load(path, format=format, return_metadata=return_metadata)
     except ValueError as error:
         raise (ValueError if format == "npz" else RuntimeError)(str(error)) from None
 
