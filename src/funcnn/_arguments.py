@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, TypeAlias
 
-from ._core import AxisError, array
+from ._core import AxisError, array, isdtype, mutable_array
 
 Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 
@@ -23,8 +23,15 @@ def is_integer(x: Any) -> bool:
     )
 
 
+def _counted(x: Any) -> Any:
+    """An array of MLX's kind stands for the integer that it holds, as it does in MLX."""
+    held = isinstance(x, mutable_array) and not x.ndim and isdtype(x.dtype, "integral")
+    return x.item() if held else x
+
+
 def integer(x: Any, what: str) -> int:
     """Return the integer that `x` is; `what` starts the error."""
+    x = _counted(x)
     if not is_integer(x):
         raise TypeError(f"{what} must be an integer, got {_brief(x)} ({type(x).__name__})")
     return operator.index(x)
@@ -57,10 +64,10 @@ def integers(x: Any, what: str) -> tuple[int, ...]:
     if isinstance(x, (tuple, list)):
         if all(type(i) is int for i in x):
             return tuple(x)
-    elif is_integer(x):
+    elif is_integer(x := _counted(x)):
         return (operator.index(x),)
     try:
-        items = tuple(x)
+        items = tuple(_counted(i) for i in x)
     except TypeError:
         items = (None,)
     if isinstance(x, (str, bytes)) or not all(is_integer(i) for i in items):

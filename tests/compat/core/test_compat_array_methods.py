@@ -4,6 +4,13 @@ import pytest
 from tests.compat.core.expressions import cases, check
 
 METHODS = r"""
+mx.hamming(mx.array(3)).shape -> (3,)
+mx.fft.fft(f, axis=mx.array(0)).shape -> (3,)
+mx.fft.fftn(x, axes=mx.array([0, 1])).shape -> (2, 3,)
+mx.fft.fft(f, n=mx.array(4)).shape -> (4,)
+mx.fft.fftshift(v, axes=mx.array([0])) -> int32 [5] [3, 4, 0, 1, 2]
+mx.fft.fft(f, axis=mx.array(0.0)) -> ! TypeError
+mx.blackman(mx.array([3])) -> ! TypeError
 f.flatten(-2) -> float32 [3] [1.0, 2.0, 3.0]
 f.flatten(0, 5) -> float32 [3] [1.0, 2.0, 3.0]
 y.flatten(-9, 1).shape -> (6, 4,)
