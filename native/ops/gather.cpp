@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <mutex>
+#include <utility>
 
 #include "base/error.h"
+#include "graph/trace.h"
 #include "ops/create.h"
 #include "ops/cumulative.h"
 #include "ops/elementwise.h"
@@ -297,6 +300,46 @@ Array scatter(ScatterMode mode, const Array& x, const Array& updates, Span indic
   Arrays inputs{x, broadcast_to(astype(updates, x.dtype()), shape)};
   inputs.insert(inputs.end(), checked.begin(), checked.end());
   return make_node(Ref<const Primitive>(new Scatter(mode, axes)), inputs, x.shape(), x.dtype());
+}
+
+namespace {
+
+bool is_zeros(NodeRef node) {
+  while (!node->available() && node->primitive && node->primitive->kind() == Kind::view) node = node->inputs[0];
+  double value;
+  return node->shape.empty() && known_scalar(Array(std::move(node)), value) && value == 0;
+}
+
+const Scatter* as_scattered(const Node& node) {
+  auto* made = dynamic_cast<const Scatter*>(node.primitive.get());
+  const bool adds = !node.available() && made && made->mode() == ScatterMode::add && is_zeros(node.inputs[0]);
+  return adds ? made : nullptr;
+}
+
+}  // namespace
+
+bool is_scattered(const Array& x) {
+  std::unique_lock past(past_mutex());
+  return as_scattered(*x.node());
+}
+
+Array add_scattered(Span terms) {
+  Array sum = terms[0];
+  for (const Array& term : terms.subspan(1)) {
+    std::unique_lock past(past_mutex());
+    const Scatter* made = as_scattered(*term.node());
+    if (!made) {  // computed by now
+      past.unlock();
+      sum = add(sum, term);
+      continue;
+    }
+    const IndexedAxes axes = made->axes();
+    Arrays inputs;
+    for (const NodeRef& input : term.node()->inputs) inputs.emplace_back(input);
+    past.unlock();
+    sum = scatter(ScatterMode::add, sum, inputs[1], Span(inputs).subspan(2), axes);
+  }
+  return sum;
 }
 
 // ---- along one axis

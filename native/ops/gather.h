@@ -36,6 +36,12 @@ enum class ScatterMode : uint8_t { set, add, multiply, maximum, minimum };
 Array scatter(ScatterMode mode, const Array& x, const Array& updates, Span indices, const IndexedAxes& axes,
               const char* op = "scatter");
 
+// Whether an array is zeros with something added at computed places, and not computed yet: the cotangent of what was
+// read there.
+bool is_scattered(const Array& x);
+// The sum of such arrays of one shape and dtype, one added after another where the first one is.
+Array add_scattered(Span terms);
+
 // Elements along an axis: shape of x with the axis replaced by the shape of the indices. Without an axis, of x
 // flattened.
 Array take(const Array& x, const Array& indices);

@@ -10,6 +10,7 @@
 #include "graph/record.h"
 #include "graph/trace.h"
 #include "ops/elementwise.h"
+#include "ops/gather.h"
 #include "ops/pad.h"
 #include "ops/rules.h"
 #include "transforms/jvp.h"
@@ -33,30 +34,38 @@ bool depend(const Walk& walk, Span inputs, Span values) {
   });
 }
 
-// What comes to each slot, added up. Paddings, which slices give, are added when all are there.
+// What comes to each slot, added up. What slices and reading at computed places give is nothing but zero in most
+// places: it is added when all is there.
 class Sums {
  public:
   explicit Sums(size_t slots) : sums_(slots) {}
   void add(uint32_t slot, const Array& x) {
     if (is_zero_padded(x))
       padded_[slot].push_back(x);
+    else if (is_scattered(x))
+      scattered_[slot].push_back(x);
     else
       sums_[slot] = add_or_null(sums_[slot], x);
   }
   // Null if nothing came.
   Array take(uint32_t slot) {
     Array sum = std::move(sums_[slot]);
-    if (padded_.empty()) return sum;
-    auto padded = padded_.find(slot);
-    if (padded == padded_.end()) return sum;
-    sum = add_or_null(sum, add_padded(padded->second));
-    padded_.erase(padded);
+    add_all(sum, padded_, slot, add_padded);
+    add_all(sum, scattered_, slot, add_scattered);
     return sum;
   }
 
  private:
+  using Terms = std::unordered_map<uint32_t, Arrays>;
+  static void add_all(Array& sum, Terms& terms, uint32_t slot, Array (*total)(Span)) {
+    auto mine = terms.find(slot);
+    if (mine == terms.end()) return;
+    sum = add_or_null(sum, total(mine->second));
+    terms.erase(mine);
+  }
+
   Arrays sums_;
-  std::unordered_map<uint32_t, Arrays> padded_;
+  Terms padded_, scattered_;
 };
 
 }  // namespace
