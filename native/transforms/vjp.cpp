@@ -1,6 +1,7 @@
 #include "transforms/vjp.h"
 
 #include <algorithm>
+#include <mutex>
 #include <unordered_map>
 #include <utility>
 
@@ -40,9 +41,10 @@ class Sums {
  public:
   explicit Sums(size_t slots) : sums_(slots) {}
   void add(uint32_t slot, const Array& x) {
-    if (is_zero_padded(x))
+    const bool moves = moves_elements(x);
+    if (moves && is_zero_padded(x))
       padded_[slot].push_back(x);
-    else if (is_scattered(x))
+    else if (moves && is_scattered(x))
       scattered_[slot].push_back(x);
     else
       sums_[slot] = add_or_null(sums_[slot], x);
@@ -57,6 +59,11 @@ class Sums {
 
  private:
   using Terms = std::unordered_map<uint32_t, Arrays>;
+  static bool moves_elements(const Array& x) {
+    std::lock_guard past(past_mutex());
+    const Node& node = *x.node();
+    return !node.available() && node.primitive && node.primitive->only_moves();
+  }
   static void add_all(Array& sum, Terms& terms, uint32_t slot, Array (*total)(Span)) {
     auto mine = terms.find(slot);
     if (mine == terms.end()) return;
