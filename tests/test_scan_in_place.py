@@ -127,3 +127,20 @@ def test_a_stack_has_the_memory_of_a_sequence_beside_a_carry_of_its_size(step, s
     fn.eval(compiled(c, x))
     stack = length * side * side * 4
     assert stack <= fn.get_peak_memory() - before < 1.5 * stack
+
+
+def test_a_loop_inside_begins_with_the_row_of_its_step():
+    x = np.random.default_rng(1).random((2, 3, 3))
+    w = np.arange(18.0).reshape(2, 3, 3)
+    lying = fn.transpose(fn.array(x.T, dtype=fn.float64))  # so that only the cotangent can be written over
+    fn.eval(lying)
+
+    def inner(c, e):
+        return fn.scan(lambda k, _: ((k[0], fn.flip(e[1], 0) - k[0]), None), (c, e[0]), None, length=3)[0][1]
+
+    def f(c, x):
+        return fn.scan(lambda _, e: (None, inner(c, e)), None, (x, x))[1]
+
+    to_c, to_x = fn.vjp(f, fn.array(2.0, dtype=fn.float64), lying)[1](fn.array(w, dtype=fn.float64) * 1)
+    assert np.array_equal(to_x, w[:, ::-1])
+    assert to_c == -w.sum()
