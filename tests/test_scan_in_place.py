@@ -144,3 +144,27 @@ def test_a_loop_inside_begins_with_the_row_of_its_step():
     to_c, to_x = fn.vjp(f, fn.array(2.0, dtype=fn.float64), lying)[1](fn.array(w, dtype=fn.float64) * 1)
     assert np.array_equal(to_x, w[:, ::-1])
     assert to_c == -w.sum()
+
+
+INSIDE = {
+    "scan": lambda e: fn.scan(lambda c, _: (2 * c + fn.flip(c, 0), None), e, None, length=3)[0],
+    "while_loop": lambda e: fn.fori_loop(0, 3, lambda i, c: 2 * c + fn.flip(c, 0), e),
+    "cond": lambda e: fn.cond(e[0, 0] >= 0, lambda e: 2 * (2 * (2 * e)), lambda e: -e, e),
+}
+
+
+@pytest.mark.parametrize("length", [2, 3, 7])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_loop_or_branch_inside_has_the_row_of_its_step(name, reverse, length):
+    x = np.random.default_rng(2).random((length, 3, 3))
+    expected = x
+    for _ in range(3):
+        expected = 2 * expected if name == "cond" else 2 * expected + expected[:, ::-1]
+    body = INSIDE[name]
+
+    def f(x):
+        return fn.scan(lambda _, e: (None, body(e)), None, 1 * x, reverse=reverse)[1]
+
+    np.testing.assert_allclose(f(fn.array(x)), expected, rtol=1e-6)
+    np.testing.assert_allclose(fn.compile(f)(fn.array(x)), expected, rtol=1e-6)

@@ -217,11 +217,6 @@ class ScanKernel final : public ControlKernel {
   // that then no longer lies over the one before has memory of its own in each step.
   void put_stacks_over_sequences(const Graph& graph, std::span<const Layout> inputs, Backend& backend, bool fusion) {
     const size_t carries = carries_.size(), sequences = size_t(control_.sequences);
-    // Loops inside tell by its buffer whether memory was given to them, and all rows of a sequence share one.
-    const auto nodes = topological_order(graph.outputs, [](Node&) { return true; });
-    if (std::any_of(nodes.begin(), nodes.end(),
-                    [](const Node* n) { return n->primitive && n->primitive->kind() == Kind::control; }))
-      return;
     auto fits = [&](size_t output, size_t sequence) {
       return element_bytes(sequence) == body_->bytes(output) && body_->result(output) >= 0 &&
              is_contiguous(inputs[sequence].shape, inputs[sequence].strides);

@@ -132,11 +132,14 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
           buffers[slot] = Ref<Buffer>(places[slot].buffer);
           continue;
         }
-        if (!buffers[slot]) {
-          buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
-          if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
+        if (buffers[slot]) {
+          places[slot] = {buffers[slot].get()};
+          continue;
         }
-        places[slot] = {buffers[slot].get()};
+        // A leaf may be a row of a stack that was given, so that others lie before it.
+        places[slot] = places[size_t(fresh.takes_over)];
+        buffers[slot] = std::move(buffers[size_t(fresh.takes_over)]);
+        if (overwritten && fresh.leaf >= 0) overwritten->push_back(fresh.leaf);
       }
       if (step.idle) continue;
       for (auto [slot, offset] : step.operands) operands.push_back(shifted(places[size_t(slot)], offset));
