@@ -145,6 +145,11 @@ PyObject* compare_dtypes(PyObject* self, PyObject* other, int comparison) {
   });
 }
 
+nb::object numpy_dtype(const DtypeObject& d) {
+  if (d.dtype == Dtype::bfloat16) throw TypeError("NumPy has no bfloat16; convert with astype(fn.float32)");
+  return nb::module_::import_("numpy").attr("dtype")(nb::str(std::string(dtype_name(d.dtype)).c_str()));
+}
+
 Py_hash_t hash_dtype(PyObject* self) { return Py_hash_t(nb::inst_ptr<DtypeObject>(nb::handle(self))->dtype) + 1; }
 
 PyType_Slot dtype_slots[] = {{Py_tp_richcompare, reinterpret_cast<void*>(compare_dtypes)},
@@ -188,13 +193,10 @@ Example:
           "itemsize", [](const DtypeObject& d) { return item_size(d.dtype); }, "Bytes an element takes.")
       .def_prop_ro(
           "size", [](const DtypeObject& d) { return item_size(d.dtype); }, "Bytes an element takes; MLX's name.")
-      .def_prop_ro(
-          "__numpy_dtype__",
-          [](const DtypeObject& d) {
-            if (d.dtype == Dtype::bfloat16) throw TypeError("NumPy has no bfloat16; convert with astype(fn.float32)");
-            return nb::module_::import_("numpy").attr("dtype")(nb::str(std::string(dtype_name(d.dtype)).c_str()));
-          },
-          nb::sig("def __numpy_dtype__(self) -> numpy.dtype[Any]"), "The same dtype in NumPy.")
+      .def_prop_ro("__numpy_dtype__", &numpy_dtype, nb::sig("def __numpy_dtype__(self) -> numpy.dtype[Any]"),
+                   "The same dtype in NumPy.")
+      .def_prop_ro("dtype", &numpy_dtype, nb::sig("def dtype(self) -> numpy.dtype[Any]"),
+                   "The same dtype in NumPy, where `numpy.dtype` before NumPy 2.4 looks for it.")
       .def(
           "__repr__",
           [](const DtypeObject& d) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "bindings/imported.h"
 #include "bindings/interchange.h"
 #include "bindings/mutable.h"
 #include "bindings/sequence.h"
@@ -63,8 +64,10 @@ IndexItem item_of(PyObject* o, bool within) {
   if (PyList_Check(o)) return list_item(o);
   if (PyBool_Check(o) && !within) return IndexItem::of(constant(int64_t(o == Py_True), Dtype::bool_));
   if (PyBool_Check(o) || PyTuple_Check(o)) refuse(o);
-  // NumPy's integers and arrays without axes count as integers; of its other arrays, only masks are taken.
-  if (PyIndex_Check(o)) {
+  // NumPy's integers and arrays without axes count as integers, and so do its bools before version 2.3; of its other
+  // arrays, only masks are taken.
+  static constinit Imported numpy_bool("numpy", "bool_");
+  if (PyIndex_Check(o) && reinterpret_cast<PyObject*>(Py_TYPE(o)) != numpy_bool.get()) {
     if (nb::object number = nb::steal(PyNumber_Index(o)); number.is_valid())
       return integer_item(integer_of(number, "index"));
     PyErr_Clear();

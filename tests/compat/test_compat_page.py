@@ -42,7 +42,9 @@ def test_no_name_has_two_differences():
 
 def test_names_are_there(frozen):
     names = {group: members for group, members in frozen.items() if group != "version"}
-    assert tool("compat_page").missing(names) == []
+    # Which every class has since Python 3.11.
+    known = {"core.array.__getstate__"} if sys.version_info < (3, 11) else set()
+    assert {*tool("compat_page").missing(names)} == known
 
 
 def test_names_are_those_of_mlx(frozen):

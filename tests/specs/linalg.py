@@ -93,7 +93,9 @@ def _lu_factor(x: np.ndarray) -> Any:
 
     if x.size == 0:
         return x, np.zeros((*x.shape[:-2], min(x.shape[-2:])))
-    return linalg.lu_factor(x)
+    # One by one: SciPy for Python 3.10 takes no batches.
+    packed, pivots = zip(*map(linalg.lu_factor, x.reshape(-1, *x.shape[-2:])), strict=True)
+    return np.reshape(packed, x.shape), np.reshape(pivots, (*x.shape[:-2], -1))
 
 
 def _triangular(x: np.ndarray, b: np.ndarray) -> np.ndarray:
