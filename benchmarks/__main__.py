@@ -78,17 +78,16 @@ def measured_rows(
     arguments: argparse.Namespace, names: list[str], busy: int
 ) -> tuple[dict[str, str], list[harness.Row]]:
     frameworks = [*arguments.peers.split(","), *([] if arguments.without_funcnn else ["funcnn"])]
-    with harness.confined(arguments.threads), harness.busy(busy):
-        return harness.run(
-            names,
-            frameworks,
-            arguments.threads,
-            arguments.rounds,
-            arguments.seconds,
-            functools.partial(progress, "rows"),
-            Kept(arguments.keep),
-            busy,
-        )
+    return harness.run(
+        names,
+        frameworks,
+        arguments.threads,
+        arguments.rounds,
+        arguments.seconds,
+        functools.partial(progress, "rows"),
+        Kept(arguments.keep),
+        busy,
+    )
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -178,17 +178,17 @@ def start(processes: dict[str, Process]) -> dict[str, str]:
 
 
 def run(
-    names, frameworks, threads: int, rounds: int, seconds: float, progress, kept: Kept | None = None, busy: int = 0
+    names, frameworks, threads: int, rounds: int, seconds: float, progress, kept: Kept | None = None, beside: int = 0
 ) -> tuple[dict[str, str], list[Row]]:
-    """Measure the rows that `kept` has not; returns the versions of the frameworks and the rows."""
+    """Measure the rows that `kept` has not, beside so many busy processes; returns the versions of the frameworks and the rows."""
     kept = kept or Kept(None)
     rows = []
-    with confined(threads):
+    with confined(threads), busy(beside):
         processes = {f: Process(f, threads) for f in installed(frameworks)}
         try:
             versions = start(processes)
             for module, name, unit in progress(workloads(names)):
-                how = (module, name, *versions.items(), threads, rounds, seconds, busy)
+                how = (module, name, *versions.items(), threads, rounds, seconds, beside)
                 row = kept.get(how)
                 if row is None:
                     row = _measure(processes, module, Row(name, unit), rounds, seconds)

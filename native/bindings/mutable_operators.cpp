@@ -111,8 +111,7 @@ PyObject* otherwise(int slot, PyObject* a, PyObject* b) {
   const int operation = out_of_place(slot);
   const bool quotient = operation == Py_nb_floor_divide && (holds_complex(a) || holds_complex(b));
   if (!(is_bool(a) || is_bool(b) || quotient) || !PyErr_ExceptionMatches(PyExc_ValueError)) return nullptr;
-  PyObject *type, *error, *traceback;
-  PyErr_Fetch(&type, &error, &traceback);
+  nb::python_error error;  // takes it
   bool refused = false;
   PyObject* result = guarded([&]() -> PyObject* {
     auto [x, y] = as_operands(a, b, "operator");
@@ -126,13 +125,7 @@ PyObject* otherwise(int slot, PyObject* a, PyObject* b) {
     point(a, std::move(*made));
     return nb::handle(a).inc_ref().ptr();
   });
-  if (refused) {
-    PyErr_Restore(type, error, traceback);
-    return nullptr;
-  }
-  Py_XDECREF(type);
-  Py_XDECREF(error);
-  Py_XDECREF(traceback);
+  if (refused) error.restore();
   return result;
 }
 

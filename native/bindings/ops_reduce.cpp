@@ -1,8 +1,6 @@
 // Reductions over axes.
 #include <nanobind/stl/string.h>
 
-#include <limits>
-
 #include "bindings/define.h"
 #include "bindings/sequence.h"
 #include "ops/elementwise.h"
@@ -71,10 +69,7 @@ std::string details_of(const char* details, const std::string& arguments) {
 }
 
 Array count_nonzero(const Array& x, const AxisSet& axes, bool keepdims) {
-  const Array mask = astype(x, Dtype::bool_);
-  Array count = sum(astype(mask, Dtype::int32), axes, keepdims);
-  const bool fits = count.size() == 0 || x.size() / count.size() <= std::numeric_limits<int32_t>::max();
-  return fits ? count : sum(astype(mask, Dtype::int64), axes, keepdims);
+  return count(astype(x, Dtype::bool_), resolve_axes("count_nonzero", axes, x.ndim()), keepdims);
 }
 
 Array array_equal(const Array& a, const Array& b, bool equal_nan) {

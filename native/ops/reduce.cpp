@@ -228,10 +228,7 @@ Array extreme(ReduceOp op, const Array& x, const AxisSet& axes, bool keepdims, c
 
 // How many elements a mean or a variance is over, as `dtype`.
 Array selected_count(const Array& mask, const Array& x, const Axes& over, bool keepdims, Dtype dtype) {
-  const int64_t most = reduced_count(x.shape(), over);
-  if (!mask) return constant(most, dtype);
-  const Dtype counted = most > std::numeric_limits<int32_t>::max() ? Dtype::int64 : Dtype::int32;
-  return astype(reduce(ReduceOp::sum, astype(mask, counted), over, keepdims), dtype);
+  return mask ? astype(count(mask, over, keepdims), dtype) : constant(reduced_count(x.shape(), over), dtype);
 }
 
 // The maximum, for shifting exponents: results do not depend on it, so neither do derivatives.
@@ -278,6 +275,11 @@ Axes resolve_axes(const char* op, const AxisSet& axes, size_t rank) {
   Axes every(rank);
   std::iota(every.begin(), every.end(), 0);
   return every;
+}
+
+Array count(const Array& mask, std::span<const int> axes, bool keepdims) {
+  const bool fits = reduced_count(mask.shape(), axes) <= std::numeric_limits<int32_t>::max();
+  return reduce(ReduceOp::sum, astype(mask, fits ? Dtype::int32 : Dtype::int64), axes, keepdims);
 }
 
 Array sum(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection) {

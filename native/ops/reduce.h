@@ -29,6 +29,9 @@ struct Selection {
   Array initial = {};  // a scalar, combined with the result
 };
 
+// How many elements of a bool array are true: int32, or int64 where that may not count them.
+Array count(const Array& mask, std::span<const int> axes, bool keepdims);
+
 // Integers and bool are summed and multiplied in (u)int32 or their own wider type.
 Dtype sum_dtype(Dtype dtype);
 Array sum(const Array& x, const AxisSet& axes, bool keepdims, const Selection& selection = {});

@@ -194,8 +194,7 @@ class CustomJvp final : public Custom {
       moved[i] = v.outputs[i];  // does not depend on the stand-ins
       along[i] = {};
     }
-    const std::string of = cat("custom_jvp of ", rule_->name);
-    Arrays to = transpose_rule({"reverse mode", of, "tangents"}, inputs, moved, along, scope.id());
+    Arrays to = transpose_rule({"reverse mode", "tangents", name(), rule_->name}, inputs, moved, along, scope.id());
     to.resize(v.inputs.size());
     return to;
   }

@@ -48,7 +48,7 @@ Arrays jvp_by_transposition(const Primitive& primitive, Span inputs, Span tangen
     moved.push_back(back[i]);
     along.push_back(tangents[i]);
   }
-  return transpose_rule({"forward mode", primitive.name(), "cotangents"}, stand_ins, moved, along, scope.id());
+  return transpose_rule({"forward mode", "cotangents", primitive.name(), {}}, stand_ins, moved, along, scope.id());
 }
 
 Arrays push_forward(Span inputs, Span outputs, Span tangents, TraceId id) {

@@ -151,7 +151,8 @@ Arrays transpose_rule(const TransposedRule& rule, Span stand_ins, Span outputs, 
   Arrays results = pull_back(stand_ins, outputs, cotangents, id);
   Walk walk = walk_between(stand_ins, results, id, true);
   if (depend(walk, stand_ins, results))
-    throw ValueError(cat(rule.of, ": ", rule.mode, " transposes the rule, which is not linear in the ", rule.arguments,
+    throw ValueError(cat(rule.primitive, rule.function.empty() ? "" : " of ", rule.function, ": ", rule.mode,
+                         " transposes the rule, which is not linear in the ", rule.arguments,
                          ": it may scale and add them, but not multiply one by another, compare them or apply a "
                          "function that bends"));
   if (walk.nodes.empty()) return results;

@@ -13,9 +13,9 @@ namespace funcnn {
 // value: the way to differentiate a closed graph at recomputed values.
 Arrays pull_back(Span inputs, Span outputs, Span cotangents, TraceId id, const NodeMap<Array>* values = nullptr);
 
-// A rule that is to be transposed, for messages.
+// A rule that is to be transposed, for messages. Not every primitive knows the function that it is of.
 struct TransposedRule {
-  std::string_view mode, of, arguments;
+  std::string_view mode, arguments, primitive, function;
 };
 // The same for what a rule made of stand-ins. Where it is linear the result does not depend on their values; where it
 // does, that is a ValueError.
