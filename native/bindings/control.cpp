@@ -5,11 +5,13 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 
 #include "base/error.h"
 #include "bindings/trace.h"
 #include "bindings/transforms.h"
+#include "graph/transfer.h"
 #include "ops/elementwise.h"
 #include "transforms/walk.h"
 
@@ -96,6 +98,22 @@ void advance_effects(bool effects, Arrays& outputs) {
   outputs.pop_back();
 }
 
+// Where functions leave what they return, one after another if the one before says nothing; no device: anywhere.
+std::vector<Device> devices_of(std::initializer_list<const Graph*> bodies) {
+  std::vector<Device> devices;
+  for (const Graph* body : bodies) {
+    devices.resize(body->outputs.size());
+    for (size_t i = 0; i < devices.size(); ++i)
+      if (!devices[i].placed()) devices[i] = body->outputs[i].node()->device;
+  }
+  return devices;
+}
+// A loop or branch has its results where its inputs are.
+void put_on(const std::vector<Device>& devices, Arrays& outputs) {
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (devices[i].placed()) outputs[i] = device_put(outputs[i], devices[i]);
+}
+
 nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std::optional<int64_t> length, bool reverse,
                     nb::handle unroll) {
   check_function("scan", "f", f);
@@ -141,8 +159,10 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
   thread_effects(body);
   // Effects keep the order of plain steps.
   if (body.effects) at_once = 1;
+  const std::vector<Device> devices = devices_of({&body.graph});
   Arrays out = scan_unrolled(std::move(body.graph), init.arrays, xs.arrays, body.captured, steps, reverse, at_once);
   advance_effects(body.effects, out);
+  put_on(devices, out);
   return unflatten_arrays(body.outputs, out);
 }
 
@@ -190,8 +210,10 @@ nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_fals
     (a.effects ? b : a).graph.outputs.push_back(mark_effects(constant(int64_t(0), Dtype::bool_)));
   share_captured(a, b, given.arrays.size());
   Arrays inputs = join(join(given.arrays, a.captured), b.captured);
+  const std::vector<Device> devices = devices_of({&a.graph, &b.graph});
   Arrays out = cond(chosen, std::move(a.graph), std::move(b.graph), inputs);
   advance_effects(a.effects || b.effects, out);
+  put_on(devices, out);
   return unflatten_arrays(a.outputs, out);
 }
 
@@ -238,8 +260,10 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
   }
   share_captured(test, step, carries.size());
   Arrays constants = join(test.captured, step.captured);
+  const std::vector<Device> devices = devices_of({&step.graph});
   Arrays out = while_loop(std::move(test.graph), std::move(step.graph), carries, constants);
   advance_effects(effects, out);
+  put_on(devices, out);
   return unflatten_arrays(step.outputs, out);
 }
 

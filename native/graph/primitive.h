@@ -71,6 +71,8 @@ class Primitive : public RefCounted {
 
   // Where the result is, given where the inputs are.
   virtual Device device(Device inputs) const { return inputs; }
+  // Whether the inputs may be on several devices.
+  virtual bool joins_devices() const { return kind() == Kind::alias; }
   // The operations it does, given the shapes of its first input and output; 0 where moving memory is what it costs.
   virtual double flops(const Shape& /*input*/, const Shape& /*output*/) const { return 0; }
   // Kind::alias: which input each output repeats.

@@ -114,7 +114,8 @@ class Collector {
 };
 
 bool is_transfer(const Node* node) {
-  return node->primitive->kind() == Kind::opaque && dynamic_cast<const Transfer*>(node->primitive.get()) != nullptr;
+  const Primitive* p = node->primitive.get();
+  return p->kind() == Kind::opaque && (dynamic_cast<const Transfer*>(p) || dynamic_cast<const TransferLike*>(p));
 }
 
 // Where most of what is asked for is likely to be. Where something is moved says nothing of where the rest is computed,
@@ -139,7 +140,7 @@ Device home_of(Span roots, const Capture& c) {
 }
 
 void hash_classes(Hasher& h, const Capture& c) {
-  h.add(unsigned(c.home.kind) | unsigned(c.home.index) << 8);
+  h.add(unsigned(c.home.kind) | unsigned(c.home.index) << 8 | unsigned(c.ends_at_home) << 16);
   for (const LeafClass& leaf : c.classes) {
     bool dense = is_contiguous(leaf.shape, leaf.strides);
     h.add(uint64_t(leaf.dtype) | uint64_t(leaf.scalar) << 8 | uint64_t(leaf.disposable) << 9 | uint64_t(dense) << 10 |
@@ -207,7 +208,7 @@ Capture capture_eval(Span roots) {
   return out;
 }
 
-Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) {
+Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes, Device home) {
   Capture out;
   Collector collector(out);
   for (size_t i = 0; i < graph.inputs.size(); ++i)
@@ -226,7 +227,8 @@ Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes) 
   for (size_t i = 0; i < out.leaves.size(); ++i)
     if (asked.contains(out.leaves[i])) out.classes[i].disposable = false;
   for (int place : out.places) collector.hasher.add(place);
-  out.home = home_of(graph.outputs, out);
+  out.ends_at_home = home.placed();
+  out.home = home.placed() ? home : home_of(graph.outputs, out);
   hash_classes(collector.hasher, out);
   out.key = collector.hasher.finish();
   return out;

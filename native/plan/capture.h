@@ -32,13 +32,15 @@ struct Capture {
   std::vector<int> places;     // their indices in `order`
   std::vector<Node*> adopted;  // Output nodes that found their value computed already
   Device home;                 // where that is computed which may be computed anywhere
+  bool ends_at_home = false;   // all results do
   Hash key;
 };
 
 // The nodes that `roots` need. Raises TracedValueError when one is abstract.
 Capture capture_eval(Span roots);
-// A closed graph; its inputs are the first leaves, in order, with the given classes.
-Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes);
+// A closed graph; its inputs are the first leaves, in order, with the given classes. Its results end at `home`, if that
+// is a device.
+Capture capture_graph(const Graph& graph, std::vector<LeafClass> input_classes, Device home = {});
 
 // Where each output of a captured graph comes from: the index of a result, or -1 - the index of a leaf.
 std::vector<int> output_places(const Graph& graph, const Capture& capture);

@@ -307,6 +307,10 @@ class Builder {
     if (kind == Kind::opaque || kind == Kind::control) {
       if (auto* transfer = dynamic_cast<const Transfer*>(&p))
         return transferred(value_of_input(place, 0), transfer->target(), node.sequence, false);
+      if (dynamic_cast<const TransferLike*>(&p)) {
+        const Device home = ir_.values[size_t(value_of_input(place, 1))].device;
+        return transferred(value_of_input(place, 0), home.placed() ? home : capture_.home, node.sequence, false);
+      }
       Aval aval{node.shape, node.dtype};
       return ir_.operations[size_t(operation(place, {&aval, 1}))].outputs[0];
     }
@@ -450,8 +454,9 @@ class Builder {
   // Results must not repeat elements in memory, nor lie inside a scalar's node.
   int owned(int id, const Node& node) {
     // What may be anywhere ends where its node says.
-    if (Device d = ir_.values[size_t(id)].device; d.placed() && node.device.placed() && d != node.device)
-      id = transferred(id, node.device, node.sequence, false);
+    const Device wanted = capture_.ends_at_home ? capture_.home : node.device;
+    if (Device d = ir_.values[size_t(id)].device; d.placed() && wanted.placed() && d != wanted)
+      id = transferred(id, wanted, node.sequence, false);
     const Value& value = ir_.values[size_t(id)];
     bool copied = false;
     for (size_t i = 0; i < value.shape.size(); ++i) copied |= value.view.strides[i] == 0 && value.shape[i] > 1;

@@ -84,7 +84,7 @@ class Body {
   Body(const Graph& graph, std::vector<LeafClass> inputs, Backend& backend, bool fusion, Runs runs)
       : backend_(&backend),
         inputs_(inputs.size()),
-        capture_(captured(graph, std::move(inputs), runs)),
+        capture_(captured(graph, std::move(inputs), backend.device(), runs)),
         plan_(capture_, fusion),
         from_(output_places(graph, capture_)),
         below_(plan_.leaves_below()) {
@@ -181,9 +181,9 @@ class Body {
     for (size_t i = inputs_; i < capture_.leaves.size(); ++i) leaves.push_back(&capture_.leaves[i]->storage);
     return leaves;
   }
-  static Capture captured(const Graph& graph, std::vector<LeafClass> inputs, Runs runs) {
+  static Capture captured(const Graph& graph, std::vector<LeafClass> inputs, Device home, Runs runs) {
     size_t given = inputs.size();
-    Capture capture = capture_graph(graph, std::move(inputs));
+    Capture capture = capture_graph(graph, std::move(inputs), home);
     if (runs == Runs::again)
       for (size_t i = given; i < capture.classes.size(); ++i) capture.classes[i].constant = true;
     return capture;

@@ -230,15 +230,23 @@ void Plan::run(std::span<const Storage* const> leaves, Results results, std::vec
 }
 
 Ref<Buffer> Plan::share(const Step& step, const Operand& from) const {
-  if (!step.backend->memory().shares(from.buffer->block())) return nullptr;
+  if (!from.buffer || !step.backend->memory().shares(from.buffer->block())) return nullptr;
   if (Ref<Event> ready = step.source->queue().record()) ready->wait();
   return Buffer::share(step.backend->memory(), Ref<Buffer>(from.buffer));
 }
 
 void Plan::transfer(const Step& step, const Operand& from, const Operand& to) const {
   size_t bytes = size_t(element_count(step.inputs[0].shape)) * item_size(step.inputs[0].dtype);
+  DeviceMemory& target = to.buffer->memory();
+  if (!from.buffer) {  // a number that a body was given
+    if (std::byte* seen = to.buffer->host())
+      std::memcpy(seen + to.offset, from.scalar, bytes);
+    else
+      target.upload(from.scalar, bytes, to.buffer->block(), size_t(to.offset));
+    return;
+  }
   if (Ref<Event> ready = step.source->queue().record()) ready->wait();
-  DeviceMemory &source = from.buffer->memory(), &target = to.buffer->memory();
+  DeviceMemory& source = from.buffer->memory();
   if (const std::byte* host = from.buffer->host())
     target.upload(host + from.offset, bytes, to.buffer->block(), size_t(to.offset));
   else if (std::byte* seen = to.buffer->host())

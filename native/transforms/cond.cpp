@@ -188,6 +188,7 @@ Arrays cond(const Array& predicate, Graph if_true, Graph if_false, Span operands
   if (avals.empty()) return {};
   Arrays inputs{predicate};
   inputs.insert(inputs.end(), operands.begin(), operands.end());
+  for (Graph* branch : {&if_true, &if_false}) end_where_it_began(*branch, {inputs});
   return make_nodes(Ref<const Primitive>(new Cond(std::move(if_true), std::move(if_false))), inputs, std::move(avals));
 }
 

@@ -1,10 +1,15 @@
 // Control flow inside graphs: loops and branches whose bodies are closed graphs.
 #pragma once
 
+#include <initializer_list>
+
 #include "graph/control.h"
 #include "graph/graph.h"
 
 namespace funcnn {
+
+// Have a body over such inputs end where they are, whatever it computes elsewhere in between.
+void end_where_it_began(Graph& body, std::initializer_list<Span> inputs);
 
 // Run `body` along axis 0 of `sequences`: inputs (carries, elements, constants) -> outputs (carries, elements). Returns
 // the last carries and the stacked elements. Carries keep their avals. `extends` may name a scan this one stands for.

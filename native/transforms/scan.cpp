@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "graph/trace.h"
+#include "graph/transfer.h"
 #include "ops/callback.h"
 #include "ops/rules.h"
 #include "ops/views.h"
@@ -26,13 +27,18 @@ Hash parameters_hash(const Control& c, const Hash& body) {
   return h.finish();
 }
 
-// The same graph over placeholders of its own; its inputs may be any nodes.
-Graph with_fresh_inputs(Span inputs, Span outputs, TraceId id) {
+// The same graph over placeholders of its own; its inputs may be any nodes. What the body has computed on another
+// device than the loop's comes from there, where it was kept.
+Graph with_fresh_inputs(Span inputs, Span outputs, TraceId id, Device loop) {
   Graph made;
   Ref<Placeholder::Trace> trace(new Placeholder::Trace("the body of a scan"));
-  for (const Array& x : inputs) made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, id));
-  made.outputs =
-      substitute(Graph{Arrays(inputs.begin(), inputs.end()), Arrays(outputs.begin(), outputs.end())}, made.inputs);
+  Arrays given;
+  for (const Array& x : inputs) {
+    const Device device = x.node()->device;
+    made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, id));
+    given.push_back(device.placed() && device != loop ? device_put(made.inputs.back(), device) : made.inputs.back());
+  }
+  made.outputs = substitute(Graph{Arrays(inputs.begin(), inputs.end()), Arrays(outputs.begin(), outputs.end())}, given);
   return made;
 }
 
@@ -139,7 +145,7 @@ class ScanVjp {
     }
     Arrays outputs = body_.outputs;
     outputs.insert(outputs.end(), stacked.begin(), stacked.end());
-    Arrays kept = funcnn::scan(with_fresh_inputs(body_.inputs, outputs, graph_trace(body_)),
+    Arrays kept = funcnn::scan(with_fresh_inputs(body_.inputs, outputs, graph_trace(body_), device_of(v_.inputs)),
                                v_.inputs.subspan(0, carries()), v_.inputs.subspan(carries(), sequences()),
                                v_.inputs.subspan(first_constant()), control_.length, control_.reverse, &extension);
     for (size_t i = 0; i < stacked.size(); ++i) {
@@ -219,8 +225,9 @@ class ScanVjp {
     outputs.insert(outputs.end(), out_elements_.begin(), out_elements_.end());
     TraceId id = graph_trace(back_);
     // Cotangents of outputs without a derivative appear nowhere, but every input of the graph must be given.
-    Arrays result = funcnn::scan(with_fresh_inputs(inputs, outputs, id), init_.outside, sequence_.outside,
-                                 v_.inputs.subspan(first_constant()), control_.length, !control_.reverse);
+    Arrays result =
+        funcnn::scan(with_fresh_inputs(inputs, outputs, id, device_of(v_.inputs)), init_.outside, sequence_.outside,
+                     v_.inputs.subspan(first_constant()), control_.length, !control_.reverse);
     for (size_t i = 0; i < out_elements_.size(); ++i) {
       Array& stack = known_[out_elements_[i].node()];
       if (!stack) stack = result[out_carry_.size() + i];
@@ -322,8 +329,8 @@ std::optional<Arrays> Scan::jvp(Span inputs, Span tangents, Span results) const 
     place[i] = int(out.size());
     out.push_back(out_tangent[i]);
   }
-  Arrays result = funcnn::scan(with_fresh_inputs(in, out, graph_trace(both)), init, sequence, constants,
-                               control_.length, control_.reverse);
+  Arrays result = funcnn::scan(with_fresh_inputs(in, out, graph_trace(both), device_of(inputs)), init, sequence,
+                               constants, control_.length, control_.reverse);
   Arrays to;
   for (size_t i = 0; i < outputs; ++i) to.push_back(place[i] < 0 ? Array() : result[size_t(place[i])]);
   return to;
@@ -382,6 +389,7 @@ Arrays scan(Graph body, Span init, Span sequences, Span constants, int64_t lengt
   inputs.insert(inputs.end(), sequences.begin(), sequences.end());
   inputs.insert(inputs.end(), constants.begin(), constants.end());
   if (avals.empty()) return {};
+  end_where_it_began(body, {inputs});
   return make_nodes(Ref<const Primitive>(new Scan(std::move(body), control, extends)), inputs, std::move(avals));
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "graph/trace.h"
+#include "graph/transfer.h"
 #include "ops/join.h"
 #include "ops/views.h"
 #include "transforms/control.h"
@@ -66,10 +67,20 @@ Array ungrouped(const Array& x) {
 
 }  // namespace
 
+void end_where_it_began(Graph& body, std::initializer_list<Span> inputs) {
+  Device home;
+  for (Span some : inputs)
+    if (!home.placed()) home = device_of(some);
+  for (Array& output : body.outputs)
+    if (output.node()->device.placed() && !body.inputs.empty())
+      output = home.placed() ? device_put(output, home) : transfer_like(output, body.inputs[0]);
+}
+
 Arrays scan_unrolled(Graph body, Span init, Span sequences, Span constants, int64_t length, bool reverse,
                      int64_t unroll) {
   int64_t times = std::min(unroll, length);
   if (times <= 1) return scan(std::move(body), init, sequences, constants, length, reverse);
+  end_where_it_began(body, {init, sequences, constants});
   if (times == length) return take_steps(body, init, sequences, constants, length, reverse);
   // Whole groups first, in the order of the loop, then the steps that are left.
   int64_t rest = length % times, whole = length - rest, first = reverse ? rest : 0;

@@ -153,6 +153,7 @@ Arrays while_loop(Graph condition, Graph body, Span init, Span constants) {
   Arrays inputs(init.begin(), init.end());
   inputs.insert(inputs.end(), constants.begin(), constants.end());
   int carries = int(init.size());
+  for (Graph* part : {&condition, &body}) end_where_it_began(*part, {inputs});
   return make_nodes(Ref<const Primitive>(new WhileLoop(std::move(condition), std::move(body), carries)), inputs,
                     std::move(avals));
 }

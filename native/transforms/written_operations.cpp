@@ -241,6 +241,10 @@ Makers table() {
     require(in.size() == 1 && device.placed() && out[0] == in[0].aval(), "transfer");
     return node_of<Transfer>(in, out, device);
   };
+  t["transfer_like"] = [](const Parameters&, Span in, const Avals& out) {
+    require(in.size() == 2 && out[0] == in[0].aval(), "transfer_like");
+    return node_of<TransferLike>(in, out);
+  };
   t["view"] = [](const Parameters&, Span in, const Avals& out) { return Arrays{view_as(in[0], out[0].dtype)}; };
   t["iota"] = [](const Parameters&, Span in, const Avals& out) {
     require(in.empty() && (is_integer(out[0].dtype) || is_float(out[0].dtype)), "iota");
