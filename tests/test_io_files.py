@@ -449,6 +449,18 @@ def test_bad_members(tmp_path: Path, case: str) -> None:
         fn.io.load(tmp_path / "x.npz")
 
 
+def test_an_archive_behind_something_else_is_refused_as_numpy_does(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, x=np.zeros(3))
+    path.write_bytes(b"#!/bin/sh\n" + path.read_bytes())
+    with pytest.raises(ValueError, match=r"x\.npz.*does not begin"):
+        fn.io.load(path)
+    with pytest.raises(ValueError, match="pickled"):
+        np.load(path)
+    np.savez(path)
+    assert fn.io.load(path) == {}
+
+
 def test_other_compression_methods_are_refused(tmp_path: Path) -> None:
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         write_npz(tmp_path / "x.npz", ("x.npy", npy(np.zeros(100))), method=method)

@@ -49,6 +49,9 @@ def read_npz(path: str) -> dict[str, fn.array]:
     arrays: dict[str, fn.array] = {}
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
+        # zipfile finds an archive behind anything; NumPy wants it at the beginning.
+        if file.read(4) not in (b"PK\x03\x04", b"PK\x05\x06"):
+            raise ValueError(f"{path} is not a valid npz file: it does not begin as a zip archive")
         try:
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
