@@ -52,7 +52,7 @@ metal:
 
 # The suite on the GPU in software, which executes the kernels of Metal: a part of it, or all with ARGS='-q -nauto tests'.
 # On a machine with a GPU: .venv/bin/python -m pytest --device=gpu.
-ON_GPU := tests/gpu tests/metal tests/test_control.py tests/test_loops.py tests/test_ops.py \
+ON_GPU := tests/gpu tests/metal tests/test_control.py tests/test_loops.py tests/test_device_loops.py tests/test_ops.py \
   tests/fuzz/test_recipes.py::test_seeded_recipes_agree_with_numpy
 test-gpu: $(STAMP) metal
 	FUNCNN_METAL=software $(BIN)/python -m pytest --device=gpu \
