@@ -58,6 +58,24 @@ PROGRAMS = {
         ),
         lambda a: np.concatenate([np.outer(r, a[:3]) @ (r + a[3:]) for r in (a[:3], a[3:])]),
     ),
+    "captured": (
+        lambda up: lambda x: fn.scan(lambda c, e: (c, up(e) * up(x[0]) + up(fn.exp(x)).sum()), 0, x)[1],
+        lambda a: a * a[0] + np.exp(a).sum(),
+    ),
+    "captured_by_branches": (
+        lambda up: lambda x: fn.cond(x.sum() > 0, lambda v: up(v) * up(x), lambda v: up(x), x * 2),
+        lambda a: 2 * a * a,
+    ),
+    "nested": (
+        lambda up: (
+            lambda x: fn.scan(
+                lambda c, row: (c, fn.scan(lambda d, e: (d, up(e) * up(x[1]).astype(e.dtype)), 0, row)[1]),
+                0,
+                x.reshape(2, 3),
+            )[1].reshape(-1)
+        ),
+        lambda a: a * a[1],
+    ),
     "unrolled": (
         lambda up: lambda x: fn.scan(lambda c, e: (c, up(fn.sin(e)) ** 2), 0, x, unroll=4)[1],
         lambda a: np.sin(a) ** 2,
@@ -159,6 +177,63 @@ def test_results_are_where_the_function_leaves_them(other):
     both = fn.grad(lambda v: (fn.checkpoint(lambda v: up(v) * 2)(v) * x).sum())(c)
     np.testing.assert_array_equal(both, [2, 4])
     assert both.device == "cpu"
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_values_that_are_on_another_device_before_the_loop(other):
+    x, w = down(fn.array([1.0, 2.0])), fn.device_put(fn.array([3.0, 4.0]), other)
+
+    def scanned(x, w):
+        return fn.scan(lambda c, e: (c, down(fn.device_put(e, other) * w) + x), 0, x)[1]
+
+    def repeated(x, w):
+        def step(v):
+            return down(fn.device_put(v, other) * w)
+
+        return fn.while_loop(lambda v: v.sum() < 50, step, x)
+
+    for run in (scanned, lambda x, w: fn.compile(lambda x: scanned(x, w))(x)):
+        np.testing.assert_array_equal(run(x, w), [[4, 6], [7, 10]])
+    for run in (repeated, lambda x, w: fn.compile(lambda x: repeated(x, w))(x)):
+        np.testing.assert_array_equal(run(x, w), [27, 128])
+    slopes = fn.grad(lambda x, w: scanned(x, w).sum(), argnums=(0, 1))(x, w)
+    np.testing.assert_array_equal(slopes[0], [9, 9])
+    np.testing.assert_array_equal(slopes[1], [3, 3])
+    assert [s.device for s in slopes] == ["cpu", fn.Device(other)]
+    # A compiled function does not know where its arguments will be.
+    with pytest.raises(ValueError, match="scan: arguments are on"):
+        fn.compile(scanned)(x, w)
+    # They are moved before the loop, not in its steps.
+    long = down(fn.arange(200) * 1.0)
+    with fn.profile() as p:
+        fn.eval(fn.scan(lambda c, e: (c + down(fn.exp(w).sum()) * e, None), long[0], long)[0])
+    assert sum(r.kind == "transfer" for r in p.records) < 20
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_numbers_that_are_moved_have_derivatives(other):
+    def f(x):
+        there = fn.device_put(fn.broadcast_to(fn.device_put(x, other), (3,)).sum(), "cpu")
+        return there * x + fn.device_put(fn.sin(x), other).to_device("cpu")
+
+    for run in (fn.grad(f), fn.compile(fn.grad(f)), fn.grad(fn.checkpoint(f))):
+        np.testing.assert_allclose(run(fn.array(2.0)), 12 + np.cos(2.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_moves_of_one_array_that_need_a_dense_copy(other):
+    """They are one move, as early as the first: what is computed between them may join the copy's loop otherwise."""
+    a = np.arange(18.0, dtype=np.float32).reshape(3, 1, 6)
+    x = down(fn.array(a))[..., ::2]
+    fn.eval(x)
+    for scale in (1, 2):
+        late = fn.device_put(x, other)
+        top = down(fn.device_put(x, other).max(axis=0, keepdims=True))
+        rest = fn.device_put(x * scale - top, other)
+        fn.eval(late + rest, rest, down(late.sum()))
+        expected = a[..., ::2] * scale - a[..., ::2].max(0, keepdims=True)
+        np.testing.assert_array_equal(rest, expected)
+        np.testing.assert_array_equal(late + rest, a[..., ::2] + expected)
 
 
 @pytest.mark.parametrize("other", OTHERS)

@@ -98,6 +98,29 @@ void advance_effects(bool effects, Arrays& outputs) {
   outputs.pop_back();
 }
 
+// What functions have captured on another device than their arguments' comes with these, and goes back there. Where
+// nobody knows yet where these are, what somebody has moved may be elsewhere.
+void bring_captured(Span arguments, std::initializer_list<Traced*> functions) {
+  Device home = device_of(arguments);
+  auto like = std::find_if(arguments.begin(), arguments.end(), [](const Array& x) { return x.node()->abstract; });
+  if (!home.placed()) {
+    Arrays all;
+    for (const Traced* f : functions) all.insert(all.end(), f->captured.begin(), f->captured.end());
+    auto moved = [](const Array& x) {
+      Device at = x.node()->device;
+      return at.placed() && (!x.node()->available() || at != default_device());
+    };
+    if (like == arguments.end() || std::none_of(all.begin(), all.end(), moved)) home = device_of(all);
+  }
+  auto elsewhere = [&](const Array& x) { return x.node()->device.placed() && x.node()->device != home; };
+  for (Traced* f : functions) {
+    if (std::none_of(f->captured.begin(), f->captured.end(), elsewhere)) continue;
+    f->graph = with_fresh_inputs(f->graph, graph_trace(f->graph), home);
+    for (Array& x : f->captured)
+      if (elsewhere(x)) x = home.placed() ? device_put(x, home) : transfer_like(x, *like);
+  }
+}
+
 // Where functions leave what they return, one after another if the one before says nothing; no device: anywhere.
 std::vector<Device> devices_of(std::initializer_list<const Graph*> bodies) {
   std::vector<Device> devices;
@@ -160,6 +183,7 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
   // Effects keep the order of plain steps.
   if (body.effects) at_once = 1;
   const std::vector<Device> devices = devices_of({&body.graph});
+  bring_captured(join(init.arrays, xs.arrays), {&body});
   Arrays out = scan_unrolled(std::move(body.graph), init.arrays, xs.arrays, body.captured, steps, reverse, at_once);
   advance_effects(body.effects, out);
   put_on(devices, out);
@@ -208,6 +232,7 @@ nb::object run_cond(nb::handle predicate, nb::handle if_true, nb::handle if_fals
   thread_effects(b);
   if (a.effects != b.effects)
     (a.effects ? b : a).graph.outputs.push_back(mark_effects(constant(int64_t(0), Dtype::bool_)));
+  bring_captured(join(Span(&chosen, 1), given.arrays), {&a, &b});
   share_captured(a, b, given.arrays.size());
   Arrays inputs = join(join(given.arrays, a.captured), b.captured);
   const std::vector<Device> devices = devices_of({&a.graph, &b.graph});
@@ -258,6 +283,7 @@ nb::object run_while(nb::handle condition, nb::handle body, nb::handle init_tree
     carries.push_back(EffectScope::token());
     if (carries.back().ndim() > 0) carries.back() = after_effects(constant(int64_t(0), Dtype::bool_), carries.back());
   }
+  bring_captured(carries, {&test, &step});
   share_captured(test, step, carries.size());
   Arrays constants = join(test.captured, step.captured);
   const std::vector<Device> devices = devices_of({&step.graph});

@@ -170,6 +170,9 @@ class Builder {
     auto [it, fresh] = transfers_.try_emplace({v, int(device.kind) << 8 | device.index}, -1);
     if (!fresh) {
       keep_earliest(it->second, sequence);
+      Operation& before = ir_.operations[size_t(ir_.values[size_t(it->second)].operation)];
+      before.sequence = std::min(before.sequence, sequence);
+      keep_earliest(before.inputs[0], sequence);  // a dense copy, made for it
       return it->second;
     }
     Operation op;
@@ -189,6 +192,19 @@ class Builder {
     int id = push(std::move(value));
     ir_.operations.back().outputs.push_back(id);
     return it->second = id;
+  }
+
+  // The first input where the second is, or anywhere, as that may be.
+  int transferred_like(size_t place) {
+    const Node& node = this->node(place);
+    const Value& like = ir_.values[size_t(value_of_input(place, 1))];
+    const bool anywhere = like.floating || !like.device.placed();
+    int id = value_of_input(place, 0);
+    if (like.device.placed()) id = transferred(id, like.device, node.sequence, anywhere);
+    if (!anywhere || ir_.values[size_t(id)].floating) return id;
+    id = view_value(node, ir_.values[size_t(id)].view, id);
+    ir_.values[size_t(id)].floating = true;
+    return id;
   }
 
   // The value of output `index` of the shared node at `at`.
@@ -307,10 +323,7 @@ class Builder {
     if (kind == Kind::opaque || kind == Kind::control) {
       if (auto* transfer = dynamic_cast<const Transfer*>(&p))
         return transferred(value_of_input(place, 0), transfer->target(), node.sequence, false);
-      if (dynamic_cast<const TransferLike*>(&p)) {
-        const Device home = ir_.values[size_t(value_of_input(place, 1))].device;
-        return transferred(value_of_input(place, 0), home.placed() ? home : capture_.home, node.sequence, false);
-      }
+      if (dynamic_cast<const TransferLike*>(&p)) return transferred_like(place);
       Aval aval{node.shape, node.dtype};
       return ir_.operations[size_t(operation(place, {&aval, 1}))].outputs[0];
     }

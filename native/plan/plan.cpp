@@ -202,9 +202,6 @@ class Plan::Builder {
     };
     for (int u : order) {
       const Work& w = work_[size_t(u)];
-      int operation = partition_.units[size_t(u)].operation;
-      const Primitive* primitive = operation < 0 ? nullptr : ir_.operations[size_t(operation)].primitive.get();
-      if (dynamic_cast<const Transfer*>(primitive)) continue;
       if (joined_[size_t(u)] || !all_same(w.reads) || !all_same(w.after)) continue;
       constant_[size_t(u)] = 1;
       for (int v : w.writes) {

@@ -11,6 +11,10 @@ namespace funcnn {
 // Have a body over such inputs end where they are, whatever it computes elsewhere in between.
 void end_where_it_began(Graph& body, std::initializer_list<Span> inputs);
 
+// The same body over placeholders of its own; its inputs may be any nodes. `home`: where the inputs of the loop are.
+// What was elsewhere before it came to the loop goes back there first.
+Graph with_fresh_inputs(const Graph& body, TraceId id, Device home);
+
 // Run `body` along axis 0 of `sequences`: inputs (carries, elements, constants) -> outputs (carries, elements). Returns
 // the last carries and the stacked elements. Carries keep their avals. `extends` may name a scan this one stands for.
 Arrays scan(Graph body, Span init, Span sequences, Span constants, int64_t length, bool reverse,

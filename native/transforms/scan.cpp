@@ -27,21 +27,6 @@ Hash parameters_hash(const Control& c, const Hash& body) {
   return h.finish();
 }
 
-// The same graph over placeholders of its own; its inputs may be any nodes. What the body has computed on another
-// device than the loop's comes from there, where it was kept.
-Graph with_fresh_inputs(Span inputs, Span outputs, TraceId id, Device loop) {
-  Graph made;
-  Ref<Placeholder::Trace> trace(new Placeholder::Trace("the body of a scan"));
-  Arrays given;
-  for (const Array& x : inputs) {
-    const Device device = x.node()->device;
-    made.inputs.push_back(make_placeholder(x.shape(), x.dtype(), trace, id));
-    given.push_back(device.placed() && device != loop ? device_put(made.inputs.back(), device) : made.inputs.back());
-  }
-  made.outputs = substitute(Graph{Arrays(inputs.begin(), inputs.end()), Arrays(outputs.begin(), outputs.end())}, given);
-  return made;
-}
-
 class Scan final : public Primitive {
  public:
   Scan(Graph body, Control control, const Extension* extends)
@@ -145,7 +130,7 @@ class ScanVjp {
     }
     Arrays outputs = body_.outputs;
     outputs.insert(outputs.end(), stacked.begin(), stacked.end());
-    Arrays kept = funcnn::scan(with_fresh_inputs(body_.inputs, outputs, graph_trace(body_), device_of(v_.inputs)),
+    Arrays kept = funcnn::scan(with_fresh_inputs({body_.inputs, outputs}, graph_trace(body_), device_of(v_.inputs)),
                                v_.inputs.subspan(0, carries()), v_.inputs.subspan(carries(), sequences()),
                                v_.inputs.subspan(first_constant()), control_.length, control_.reverse, &extension);
     for (size_t i = 0; i < stacked.size(); ++i) {
@@ -226,7 +211,7 @@ class ScanVjp {
     TraceId id = graph_trace(back_);
     // Cotangents of outputs without a derivative appear nowhere, but every input of the graph must be given.
     Arrays result =
-        funcnn::scan(with_fresh_inputs(inputs, outputs, id, device_of(v_.inputs)), init_.outside, sequence_.outside,
+        funcnn::scan(with_fresh_inputs({inputs, outputs}, id, device_of(v_.inputs)), init_.outside, sequence_.outside,
                      v_.inputs.subspan(first_constant()), control_.length, !control_.reverse);
     for (size_t i = 0; i < out_elements_.size(); ++i) {
       Array& stack = known_[out_elements_[i].node()];
@@ -329,7 +314,7 @@ std::optional<Arrays> Scan::jvp(Span inputs, Span tangents, Span results) const 
     place[i] = int(out.size());
     out.push_back(out_tangent[i]);
   }
-  Arrays result = funcnn::scan(with_fresh_inputs(in, out, graph_trace(both), device_of(inputs)), init, sequence,
+  Arrays result = funcnn::scan(with_fresh_inputs({in, out}, graph_trace(both), device_of(inputs)), init, sequence,
                                constants, control_.length, control_.reverse);
   Arrays to;
   for (size_t i = 0; i < outputs; ++i) to.push_back(place[i] < 0 ? Array() : result[size_t(place[i])]);

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "graph/trace.h"
-#include "graph/transfer.h"
 #include "ops/join.h"
 #include "ops/views.h"
 #include "transforms/control.h"
@@ -66,15 +65,6 @@ Array ungrouped(const Array& x) {
 }
 
 }  // namespace
-
-void end_where_it_began(Graph& body, std::initializer_list<Span> inputs) {
-  Device home;
-  for (Span some : inputs)
-    if (!home.placed()) home = device_of(some);
-  for (Array& output : body.outputs)
-    if (output.node()->device.placed() && !body.inputs.empty())
-      output = home.placed() ? device_put(output, home) : transfer_like(output, body.inputs[0]);
-}
 
 Arrays scan_unrolled(Graph body, Span init, Span sequences, Span constants, int64_t length, bool reverse,
                      int64_t unroll) {

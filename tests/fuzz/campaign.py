@@ -77,6 +77,7 @@ def one(seed: int, n: int, report: Report) -> None:
     report.modes["donating"] += bool(mode.donated)
     report.modes["stopping"] += bool(mode.stops)
     report.modes["keeping"] += bool(mode.kept)
+    report.modes["moving"] += bool(mode.moved)
     for i in recipe.outputs:
         report.elements += values[i].x.size
         report.compared += int(values[i].known().sum())

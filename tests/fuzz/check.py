@@ -36,13 +36,14 @@ def check(recipe: Recipe, values: list[Values] | None = None) -> None:
     fused, threads = fn.set_fusion(mode.fused), fn.get_num_threads()
     use_threads(mode.threads)
     try:
-        if mode.form == "grad":
-            check_gradient(recipe)
-        elif mode.form == "compile":
-            for number, got in enumerate(planned.run_compiled(recipe)):
-                compare(recipe, got, values, f" in call {number + 1}")
-        else:
-            compare(recipe, planned.run_eager(recipe), values)
+        with planned.moving(mode.moved):
+            if mode.form == "grad":
+                check_gradient(recipe)
+            elif mode.form == "compile":
+                for number, got in enumerate(planned.run_compiled(recipe)):
+                    compare(recipe, got, values, f" in call {number + 1}")
+            else:
+                compare(recipe, planned.run_eager(recipe), values)
     finally:
         fn.set_fusion(fused)
         use_threads(threads)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,8 @@ def make_input(given: Input) -> Any:
     x = elements(given)
     dtype = dtype_of(given.dtype)
     if given.layout == "scalar":
-        return fn.array(x.item(), dtype)
+        a = fn.array(x.item(), dtype)
+        return fn.device_put(a, fn.get_default_device()) if moved else a
     if given.layout == "transposed" and x.ndim > 1:
         a = fn.transpose(fn.array(np.ascontiguousarray(x.T), dtype))
     elif given.layout == "strided" and x.ndim:
@@ -36,6 +39,8 @@ def make_input(given: Input) -> Any:
         a = fn.array(np.concatenate([x[:1], x], 0), dtype)[len(x[:1]) :]
     else:
         a = fn.array(x, dtype)
+    if moved:
+        a = fn.device_put(a, fn.get_default_device())
     fn.eval(a)
     return a
 
@@ -143,11 +148,39 @@ OPS: dict[str, Callable[..., Any]] = {
 }
 
 
+# Which steps run on another device now.
+moved = 0
+
+
+@contextlib.contextmanager
+def moving(which: int) -> Iterator[None]:
+    global moved
+    before, moved = moved, which
+    try:
+        yield
+    finally:
+        moved = before
+
+
+def is_moved(step: Step) -> bool:
+    return moved > 0 and zlib.crc32(repr((moved, step.op, step.args)).encode()) % 3 == 0
+
+
 def run_step(step: Step, values: Sequence[Any]) -> list[Any]:
     args = [a.value if isinstance(a, Const) else values[a] for a in step.args]
     f = OPS.get(step.op) or getattr(fn, step.op)
-    out = f(*args, **step.params)
-    return list(out) if isinstance(out, (list, tuple)) else [out]
+    elsewhere = is_moved(step)
+    home = fn.get_default_device()
+    there = fn.Device("reference") if home == fn.cpu else fn.cpu
+    if elsewhere:
+        args = [fn.device_put(a, there) if isinstance(a, fn.array) else a for a in args]
+        with fn.default_device(there), moving(0):
+            out = f(*args, **step.params)
+    else:
+        out = f(*args, **step.params)
+    out = list(out) if isinstance(out, (list, tuple)) else [out]
+    # Numbers are nowhere in particular, which a body that moves them about may not find out.
+    return [fn.device_put(x, home) for x in out] if elsewhere or (moved and not step.args) else out
 
 
 def run_body(body: Body, args: list[Any]) -> list[Any]:

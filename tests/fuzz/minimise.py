@@ -76,7 +76,7 @@ def like(v: Values) -> Input:
 
 
 def simpler_modes(mode: Mode) -> Iterator[Mode]:
-    plainest = replace(mode, kept=(), stops=(), donated=(), threads=1, background=False)
+    plainest = replace(mode, kept=(), stops=(), donated=(), threads=1, background=False, moved=0)
     if mode != plainest:
         yield plainest
     for change in (

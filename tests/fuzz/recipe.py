@@ -67,7 +67,8 @@ class Mode:
 
     `form`: "eager"; "compile" (called twice); "grad" (eager and compiled, of the outputs' weighted sum).
     `kept`: further values whose handles live to the end. `stops`: after so many steps, values evaluated there.
-    `donated`: inputs given away, where compiled. `background`: evaluate on the other thread at the stops.
+    `donated`: inputs given away, where compiled. `background`: evaluate on the other thread at the stops. `moved`: which
+    steps run on another device, the ones in bodies too; 0: none.
     """
 
     form: str = "eager"
@@ -77,6 +78,7 @@ class Mode:
     fused: bool = True
     threads: int = 1
     background: bool = False
+    moved: int = 0
 
 
 @dataclass(frozen=True)

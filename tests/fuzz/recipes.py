@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -55,7 +56,10 @@ def generate(choices: Choices, form: str | None = None) -> tuple[Recipe, list[Va
     elif choices.chance(0.15):
         outputs.append(choices.pick(list(b.inputs)))
     recipe, values = b.recipe(outputs)
-    return Recipe(recipe.inputs, recipe.steps, recipe.outputs, mode_of(choices, form, recipe, len(values))), values
+    mode = mode_of(choices, form, recipe, len(values))
+    if choices.chance(0.1):
+        mode = replace(mode, moved=choices.integer(1, 99))
+    return Recipe(recipe.inputs, recipe.steps, recipe.outputs, mode), values
 
 
 def mode_of(c: Choices, form: str, recipe: Recipe, count: int) -> Mode:
