@@ -238,13 +238,8 @@ Ref<Buffer> Plan::share(const Step& step, const Operand& from) const {
 void Plan::transfer(const Step& step, const Operand& from, const Operand& to) const {
   size_t bytes = size_t(element_count(step.inputs[0].shape)) * item_size(step.inputs[0].dtype);
   DeviceMemory& target = to.buffer->memory();
-  if (!from.buffer) {  // a number that a body was given
-    if (std::byte* seen = to.buffer->host())
-      std::memcpy(seen + to.offset, from.scalar, bytes);
-    else
-      target.upload(from.scalar, bytes, to.buffer->block(), size_t(to.offset));
-    return;
-  }
+  // A number that a body was given.
+  if (!from.buffer) return target.upload(from.scalar, bytes, to.buffer->block(), size_t(to.offset));
   if (Ref<Event> ready = step.source->queue().record()) ready->wait();
   DeviceMemory& source = from.buffer->memory();
   if (const std::byte* host = from.buffer->host())
