@@ -103,7 +103,9 @@ void Plan::run_steps(size_t next, size_t end, Memory& memory, std::vector<int>* 
     if (first.source && !first.idle) {
       auto [slot, offset] = first.operands[0];
       const Operand from = shifted(places[size_t(slot)], offset);
-      if (Ref<Buffer> same = share(first, from)) {
+      // What `prepare` gives lies at the beginning of its memory.
+      const bool may_share = next > constant_steps_ || from.offset == 0;
+      if (Ref<Buffer> same = may_share ? share(first, from) : nullptr) {
         shared.insert(from.buffer);
         const size_t to = size_t(first.operands[1].first);
         places[to] = {same.get(), from.offset};
