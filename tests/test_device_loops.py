@@ -6,16 +6,11 @@ import pytest
 import funcnn as fn
 from funcnn import random
 
+# These tests say themselves where things are.
+pytestmark = pytest.mark.usefixtures("cpu_by_default")
+
 OTHERS = ["reference"] + (["gpu"] if fn.is_available(fn.gpu) else [])
 NUMBERS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-
-
-@pytest.fixture(autouse=True)
-def cpu_by_default():
-    """These tests say themselves where things are."""
-    before = fn.set_default_device("cpu")
-    yield
-    fn.set_default_device(before)
 
 
 def down(x):
@@ -234,6 +229,19 @@ def test_moves_of_one_array_that_need_a_dense_copy(other):
         expected = a[..., ::2] * scale - a[..., ::2].max(0, keepdims=True)
         np.testing.assert_array_equal(rest, expected)
         np.testing.assert_array_equal(late + rest, a[..., ::2] + expected)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_checkpoint_with_results_on_two_devices(other):
+    """The second is of a dtype that the first's device may not have."""
+
+    def f(v):
+        return v * 2, down(v).astype(fn.float64) * 3
+
+    x = fn.device_put(fn.array([1.0, 2.0]), other)
+    slope = fn.grad(lambda x: fn.checkpoint(f)(x)[1].sum())(x)
+    np.testing.assert_array_equal(slope, [3, 3])
+    assert slope.device == fn.Device(other)
 
 
 @pytest.mark.parametrize("other", OTHERS)

@@ -21,6 +21,17 @@ namespace {
                        "; move them to one device with fn.device_put"));
 }
 
+// Of a node that has its inputs, the first of which on a device is on its own. What repeats an input is where that is,
+// an output of what repeats several too.
+Device device_of(const Node& node) {
+  const Primitive& p = *node.primitive;
+  if (p.kind() != Kind::alias) return p.device(node.device);
+  const Node* from = node.inputs[size_t(p.alias_of(0))].get();
+  if (from->multi() && from->primitive->kind() == Kind::alias)
+    from = from->inputs[size_t(from->primitive->alias_of(static_cast<const Output&>(p).index()))].get();
+  return from->device;
+}
+
 NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
   NodeRef node = NodeRef::first(new Node);
   node->primitive = std::move(primitive);
@@ -38,9 +49,7 @@ NodeRef plain_node(Ref<const Primitive> primitive, Span inputs) {
     else if (!node->primitive->joins_devices())
       throw_mixed_devices(*node->primitive, node->device, from->device);
   }
-  node->device = inputs.size() > 1 && node->primitive->kind() == Kind::alias
-                     ? inputs[size_t(node->primitive->alias_of(0))].node()->device
-                     : node->primitive->device(node->device);
+  node->device = device_of(*node);
   record(*node);
   return node;
 }
@@ -65,12 +74,6 @@ uint8_t from_nothing(const Node& node) {
                                   : kind == Kind::elementwise || kind == Kind::view || kind == Kind::alias ||
                                         (kind == Kind::opaque && node.primitive->only_moves());
   return fits && operations < kMost && !is_dear(node) ? uint8_t(operations) : uint8_t(0);
-}
-
-// Where an output of a shared node is; what repeats an input is where that is.
-Device device_of_output(const Node& shared, int index) {
-  const Primitive& p = *shared.primitive;
-  return p.kind() == Kind::alias ? shared.inputs[size_t(p.alias_of(index))]->device : shared.device;
 }
 
 Ref<const Primitive> output_primitive(int index) {
@@ -161,7 +164,6 @@ Array make_output(const NodeRef& shared, int index) {
   Array handle(shared);
   Array made = make_node(output_primitive(index), Span(&handle, 1), aval.shape, aval.dtype);
   made.node()->output = int16_t(index);
-  made.node()->device = device_of_output(*shared, index);
   shared->outputs->readers[size_t(index)].fetch_add(1, std::memory_order_acq_rel);
   return made;
 }
@@ -183,7 +185,6 @@ NodeRef remake_node(const Node& node, Span inputs) {
   if (node.multi()) made->outputs = std::make_unique<Outputs>(node.outputs->avals);
   if (node.output >= 0) {
     made->output = node.output;
-    made->device = device_of_output(*made->inputs[0], node.output);
     made->inputs[0]->outputs->readers[size_t(node.output)].fetch_add(1, std::memory_order_acq_rel);
   }
   if (!node.multi()) made->from_nothing = from_nothing(*made);
