@@ -96,6 +96,16 @@ def device_of_the_test(request):
     assert str(funcnn.default_device()).startswith(asked.partition(":")[0]), "a stream was entered and never left"
 
 
+@pytest.fixture
+def cpu_by_default():
+    """For tests that say themselves where things are."""
+    import funcnn
+
+    before = funcnn.set_default_device("cpu")
+    yield
+    funcnn.set_default_device(before)
+
+
 @pytest.fixture(params=[True, False], ids=["fused", "unfused"])
 def either_fusion(request):
     import funcnn

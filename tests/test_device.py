@@ -14,19 +14,14 @@ import pytest
 import funcnn as fn
 from funcnn import nn, optim, random
 
+# These tests say themselves where things are.
+pytestmark = pytest.mark.usefixtures("cpu_by_default")
+
 REFERENCE = fn.Device("reference")
 
 
 def on_reference(values, **kwargs):
     return fn.device_put(fn.array(values, **kwargs), REFERENCE)
-
-
-@pytest.fixture(autouse=True)
-def cpu_by_default():
-    """These tests say themselves where things are."""
-    before = fn.set_default_device("cpu")
-    yield
-    fn.set_default_device(before)
 
 
 def test_devices_are_values():

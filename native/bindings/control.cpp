@@ -178,12 +178,13 @@ nb::object run_scan(nb::handle f, nb::handle init_tree, nb::handle xs_tree, std:
     return trace_abstract(arguments, "scan", call, steps == 0 ? Extent::whole : Extent::dependent);
   };
   Traced body = trace_body("scan", init, trace, 1);
-  body.ranges.check_turns(body.graph, join(init.arrays, xs.arrays), carries, steps, nullptr);
+  const Arrays given = join(init.arrays, xs.arrays);
+  body.ranges.check_turns(body.graph, given, carries, steps, nullptr);
   thread_effects(body);
   // Effects keep the order of plain steps.
   if (body.effects) at_once = 1;
   const std::vector<Device> devices = devices_of({&body.graph});
-  bring_captured(join(init.arrays, xs.arrays), {&body});
+  bring_captured(given, {&body});
   Arrays out = scan_unrolled(std::move(body.graph), init.arrays, xs.arrays, body.captured, steps, reverse, at_once);
   advance_effects(body.effects, out);
   put_on(devices, out);

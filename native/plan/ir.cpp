@@ -169,9 +169,8 @@ class Builder {
     bool dense = is_contiguous(from.shape, from.view.strides);
     auto [it, fresh] = transfers_.try_emplace({v, int(device.kind) << 8 | device.index}, -1);
     if (!fresh) {
-      keep_earliest(it->second, sequence);
       Operation& before = ir_.operations[size_t(ir_.values[size_t(it->second)].operation)];
-      before.sequence = std::min(before.sequence, sequence);
+      keep_earliest(before, sequence);
       keep_earliest(before.inputs[0], sequence);  // a dense copy, made for it
       return it->second;
     }
@@ -260,9 +259,7 @@ class Builder {
     }
     int& known = merged_operations_[h.finish()];
     if (known >= 0) {
-      Operation& op = ir_.operations[size_t(known)];
-      op.sequence = std::min(op.sequence, node.sequence);
-      for (int id : op.outputs) keep_earliest(id, node.sequence);
+      keep_earliest(ir_.operations[size_t(known)], node.sequence);
       return known;
     }
     int index = known = int(ir_.operations.size());
@@ -346,6 +343,11 @@ class Builder {
     value.sequence = sequence;
     if (value.view.base != id) keep_earliest(value.view.base, sequence);
     if (value.kind == ValueKind::reduce) keep_earliest(value.inputs[0], sequence);  // the first part of a reduction
+  }
+
+  void keep_earliest(Operation& op, uint64_t sequence) {
+    op.sequence = std::min(op.sequence, sequence);
+    for (int id : op.outputs) keep_earliest(id, sequence);
   }
 
   int compute(const Node& node, Kind kind, const Placed& at) {

@@ -27,8 +27,7 @@ def make_input(given: Input) -> Any:
     x = elements(given)
     dtype = dtype_of(given.dtype)
     if given.layout == "scalar":
-        a = fn.array(x.item(), dtype)
-        return fn.device_put(a, fn.get_default_device()) if moved else a
+        return placed(fn.array(x.item(), dtype))
     if given.layout == "transposed" and x.ndim > 1:
         a = fn.transpose(fn.array(np.ascontiguousarray(x.T), dtype))
     elif given.layout == "strided" and x.ndim:
@@ -39,8 +38,7 @@ def make_input(given: Input) -> Any:
         a = fn.array(np.concatenate([x[:1], x], 0), dtype)[len(x[:1]) :]
     else:
         a = fn.array(x, dtype)
-    if moved:
-        a = fn.device_put(a, fn.get_default_device())
+    a = placed(a)
     fn.eval(a)
     return a
 
@@ -166,21 +164,24 @@ def is_moved(step: Step) -> bool:
     return moved > 0 and zlib.crc32(repr((moved, step.op, step.args)).encode()) % 3 == 0
 
 
+def placed(x: Any) -> Any:
+    """Numbers are nowhere in particular, which a body that moves them about may not find out."""
+    return fn.device_put(x, fn.get_default_device()) if moved else x
+
+
 def run_step(step: Step, values: Sequence[Any]) -> list[Any]:
     args = [a.value if isinstance(a, Const) else values[a] for a in step.args]
     f = OPS.get(step.op) or getattr(fn, step.op)
     elsewhere = is_moved(step)
-    home = fn.get_default_device()
-    there = fn.Device("reference") if home == fn.cpu else fn.cpu
     if elsewhere:
+        there = fn.Device("reference") if fn.get_default_device() == fn.cpu else fn.cpu
         args = [fn.device_put(a, there) if isinstance(a, fn.array) else a for a in args]
         with fn.default_device(there), moving(0):
             out = f(*args, **step.params)
     else:
         out = f(*args, **step.params)
     out = list(out) if isinstance(out, (list, tuple)) else [out]
-    # Numbers are nowhere in particular, which a body that moves them about may not find out.
-    return [fn.device_put(x, home) for x in out] if elsewhere or (moved and not step.args) else out
+    return [placed(x) for x in out] if elsewhere or not step.args else out
 
 
 def run_body(body: Body, args: list[Any]) -> list[Any]:
